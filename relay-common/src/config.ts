@@ -1,0 +1,73 @@
+import { envSchema } from 'env-schema'
+import { Type, type Static, type TObject, type TProperties } from 'typebox'
+
+import { RelayError } from './errors.ts'
+
+/**
+ * Reads and checks a program's settings. A setting is declared once, in a TypeBox schema: its type, its default, its
+ * check at start and its line in `docs/configuration.md` all come from there.
+ *
+ * @param schema an object schema whose keys are environment variables
+ * @param environment where values come from; an empty string counts as not set
+ * @returns the checked values, frozen
+ * @throws RelayError RELAY_CONFIG_INVALID, one line that names each variable at fault
+ */
+export function readConfig<T extends TProperties> (
+  schema: TObject<T>, environment: NodeJS.ProcessEnv = process.env
+): Readonly<Static<TObject<T>>> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  try {
+    return Object.freeze(envSchema<Static<TObject<T>>>({ schema, data: given, dotenv: false, env: false }))
+  } catch (cause) {
+    const faults = (cause as { errors?: { instancePath: string, message: string }[] }).errors ?? []
+    const said = faults.map(it => `${it.instancePath.slice(1) || 'environment'} ${it.message}`).join('; ')
+    throw new RelayError('RELAY_CONFIG_INVALID', `settings are not usable: ${said || String(cause)}`, { cause })
+  }
+}
+
+/** A setting that holds several values, written with commas between them. */
+export function splitList (text: string): string[] {
+  return text.split(',').map(it => it.trim()).filter(it => it !== '')
+}
+
+const Port = (description: string, preset?: number) =>
+  Type.Integer({ minimum: 0, maximum: 65535, description, ...(preset === undefined ? {} : { default: preset }) })
+
+/** Settings of every program: what it logs and where its probes and metrics listen. */
+export const programSettings = {
+  LOG_LEVEL: Type.String({ default: 'info', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], description: 'least severe level that is logged' }),
+  HOST: Type.String({ default: '127.0.0.1', description: 'address that HTTP listens on; containers want 0.0.0.0' }),
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest wait for work in hand after SIGTERM' })
+}
+
+/** Settings of the programs that read or write PostgreSQL. `DATABASE_URL` wins over the parts. */
+export const databaseSettings = {
+  DATABASE_URL: Type.Optional(Type.String({ description: 'PostgreSQL connection string; without it the POSTGRES_ settings are used' })),
+  POSTGRES_HOST: Type.String({ default: '127.0.0.1', description: 'PostgreSQL host' }),
+  POSTGRES_PORT: Port('PostgreSQL port', 5432),
+  POSTGRES_DB: Type.String({ default: 'relay', description: 'database name' }),
+  POSTGRES_USER: Type.String({ default: 'relay', description: 'database user' }),
+  POSTGRES_PASSWORD: Type.String({ default: '', description: 'password of the database user' }),
+  DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
+  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' })
+}
+
+/** Settings of the programs that read or write the event log. */
+export const eventLogSettings = {
+  EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
+  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of Kafka brokers, commas between them' })),
+  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
+  EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
+  EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),
+  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replicas of the topic when Relay creates it; -1: the broker\'s default' }),
+  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic for events that could not be taken' })
+}
+
+/** What counts as an event, for every program that decodes or checks one. */
+export const eventSettings = {
+  DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'device types that are taken, commas between them' }),
+  FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far ahead of the clock an event may be' })
+}
+
+/** Where probes and metrics of a program without an API of its own listen. */
+export const healthPort = (preset: number) => ({ HEALTH_PORT: Port('port of /livez, /readyz and /metrics; 0: any free one', preset) })

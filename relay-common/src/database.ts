@@ -1,0 +1,144 @@
+import { Pool, types, type PoolClient, type QueryResultRow } from 'pg'
+
+import { RelayError } from './errors.ts'
+import type { Logger } from './log.ts'
+
+export type { PoolClient } from 'pg'
+
+export interface DatabaseSettings {
+  readonly DATABASE_URL?: string
+  readonly POSTGRES_HOST: string
+  readonly POSTGRES_PORT: number
+  readonly POSTGRES_DB: string
+  readonly POSTGRES_USER: string
+  readonly POSTGRES_PASSWORD: string
+  readonly DATABASE_POOL_MAX: number
+  readonly DATABASE_CONNECT_TIMEOUT_MS: number
+}
+
+export interface Database {
+  /** Runs one statement on any connection. `bigint` columns come as BigInt, `timestamptz` as ms since the epoch. */
+  query<R extends QueryResultRow> (sql: string, values?: unknown[]): Promise<R[]>
+  /** The same for a statement that runs often: parsed and planned once a connection, under `name`. */
+  queryPrepared<R extends QueryResultRow> (name: string, sql: string, values?: unknown[]): Promise<R[]>
+  /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
+  transaction<T> (work: (client: PoolClient) => Promise<T>): Promise<T>
+  /** Hands out a connection of its own (LISTEN, COPY); the caller releases it, with `true` if it is broken. */
+  connect (): Promise<PoolClient>
+  close (): Promise<void>
+}
+
+const INT8 = 20
+const TIMESTAMPTZ = 1184
+
+/** Sessions run in UTC, so PostgreSQL writes `2024-01-01 00:00:00.123+00`. */
+function timestampToMs (text: string): number {
+  return Date.parse(text.replace(' ', 'T').replace(/\+00$/, 'Z'))
+}
+
+const relayTypes = {
+  getTypeParser (oid: number, format?: 'text' | 'binary') {
+    if (oid === INT8) return BigInt
+    if (oid === TIMESTAMPTZ) return timestampToMs
+    return types.getTypeParser(oid, format as 'text')
+  }
+}
+
+/** The connection string and parts that `pg` takes, for those who need a client of their own. */
+export function connectionOptions (settings: DatabaseSettings) {
+  return settings.DATABASE_URL
+    ? { connectionString: settings.DATABASE_URL }
+    : {
+        host: settings.POSTGRES_HOST,
+        port: settings.POSTGRES_PORT,
+        database: settings.POSTGRES_DB,
+        user: settings.POSTGRES_USER,
+        password: settings.POSTGRES_PASSWORD
+      }
+}
+
+/** Where a database is, without the password: for messages. */
+export function describeDatabase (settings: DatabaseSettings): string {
+  if (!settings.DATABASE_URL) return `${settings.POSTGRES_HOST}:${settings.POSTGRES_PORT}/${settings.POSTGRES_DB}`
+  const url = URL.parse(settings.DATABASE_URL)
+  return url ? `${url.host}${url.pathname}` : 'the address in DATABASE_URL'
+}
+
+/** Errors after which the same work may well succeed: the connection went, or the server is starting or stopping. */
+const connectionErrors = new Set([
+  'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH',
+  '57P01', '57P02', '57P03', '08000', '08001', '08003', '08004', '08006', '53300'
+])
+
+/** Whether an error says that the database could not be reached (rather than that it refused the statement). */
+export function isConnectionError (error: unknown): boolean {
+  const { code, message } = error as { code?: string, message?: string }
+  return connectionErrors.has(code ?? '') ||
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(message ?? '')
+}
+
+/**
+ * Opens a pool of connections and makes sure that one of them works.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ */
+export async function openDatabase (settings: DatabaseSettings, program: string, log: Logger): Promise<Database> {
+  const pool = new Pool({
+    ...connectionOptions(settings),
+    application_name: program,
+    max: settings.DATABASE_POOL_MAX,
+    connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
+    options: '-c timezone=UTC',
+    types: relayTypes
+  })
+  pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
+
+  const connect = async () => {
+    try {
+      return await pool.connect()
+    } catch (cause) {
+      if (!isConnectionError(cause)) throw cause
+      throw new RelayError('RELAY_DATABASE_UNREACHABLE',
+        `no connection to PostgreSQL at ${describeDatabase(settings)}; is it up, and are DATABASE_URL or POSTGRES_HOST and POSTGRES_PORT right?`, { cause })
+    }
+  }
+
+  const withClient = async <T>(work: (client: PoolClient) => Promise<T>): Promise<T> => {
+    const client = await connect()
+    let failure: Error | undefined
+    try {
+      return await work(client)
+    } catch (error) {
+      failure = error as Error
+      throw error
+    } finally {
+      client.release(failure && isConnectionError(failure))
+    }
+  }
+
+  const database: Database = {
+    query: (sql, values) => withClient(async client => (await client.query(sql, values)).rows),
+    queryPrepared: (name, text, values) => withClient(async client => (await client.query({ name, text, values })).rows),
+    transaction: work => withClient(async client => {
+      await client.query('begin')
+      try {
+        const result = await work(client)
+        await client.query('commit')
+        return result
+      } catch (error) {
+        // where the rollback fails as well the connection is gone, and the transaction with it: the first error tells why
+        if (!isConnectionError(error)) await client.query('rollback')
+        throw error
+      }
+    }),
+    connect,
+    close: () => pool.end()
+  }
+
+  try {
+    await database.query('select 1')
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+  return database
+}

@@ -1,0 +1,40 @@
+/**
+ * What each code means to an HTTP client (`status`) and to whoever may try again (`retry`).
+ * Codes are stable: logs, metrics, answers and runbooks name them.
+ */
+export const errorCodes = {
+  RELAY_CONFIG_INVALID: { status: 500, retry: false },
+  RELAY_DATABASE_UNREACHABLE: { status: 503, retry: true },
+  RELAY_MIGRATION_FAILED: { status: 500, retry: false },
+  RELAY_EVENT_LOG_UNREACHABLE: { status: 503, retry: true },
+  RELAY_TOPIC_MISSING: { status: 500, retry: false },
+  RELAY_TOPIC_MISMATCH: { status: 500, retry: false },
+  RELAY_OFFSET_GAP: { status: 500, retry: false },
+  RELAY_PARTITION_FENCED: { status: 500, retry: false },
+  RELAY_ROLLUP_CORRUPT: { status: 500, retry: false },
+  RELAY_PORT_IN_USE: { status: 500, retry: false },
+  RELAY_PARAMETER_MISSING: { status: 400, retry: false },
+  RELAY_PARAMETER_INVALID: { status: 400, retry: false },
+  RELAY_RANGE_INVALID: { status: 400, retry: false },
+  RELAY_RANGE_TOO_LONG: { status: 400, retry: false },
+  RELAY_DEVICE_TYPE_UNKNOWN: { status: 400, retry: false },
+  RELAY_UNAUTHORIZED: { status: 401, retry: false },
+  RELAY_NO_DATA: { status: 404, retry: false },
+  RELAY_ROUTE_UNKNOWN: { status: 404, retry: false }
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** An error that Relay expects to meet: a stable code, and a message that says what, where and what would help. */
+export class RelayError extends Error {
+  readonly code: ErrorCode
+
+  constructor (code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'RelayError'
+    this.code = code
+  }
+
+  get status (): number { return errorCodes[this.code].status }
+  get retry (): boolean { return errorCodes[this.code].retry }
+}

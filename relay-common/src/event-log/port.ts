@@ -1,0 +1,144 @@
+/**
+ * The event log: where devices' events wait, in order, until a processor has folded them.
+ *
+ * A topic has partitions; a partition is a sequence of records, each at an offset that only grows. Consumers of one
+ * group share the partitions among them. The log remembers nothing about what was processed: positions live in
+ * PostgreSQL, beside the rollups, and a consumer is told where to start.
+ *
+ * Two adapters, one contract (`event-log.contract.test.ts`): Kafka and PostgreSQL.
+ */
+
+export interface EventLog {
+  readonly kind: 'kafka' | 'postgres'
+  /** where the log is, for people: `kafka at 127.0.0.1:9092` */
+  readonly description: string
+  /**
+   * Creates the topic where it is missing; leaves one that is there as it is.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
+   */
+  ensureTopic (settings: TopicSettings): Promise<Topic>
+  /** The topic as it is now; undefined where there is none. */
+  describeTopic (name: string): Promise<Topic | undefined>
+  /** First and next offset of every partition, by partition. */
+  readOffsets (name: string): Promise<PartitionOffsets[]>
+  openProducer (): Promise<EventProducer>
+  openConsumer (settings: ConsumerSettings): Promise<EventConsumer>
+  close (): Promise<void>
+}
+
+export interface TopicSettings {
+  readonly name: string
+  readonly partitions: number
+  readonly retentionMs: number
+  /** -1: the broker's default; a log without replicas ignores it */
+  readonly replicationFactor: number
+}
+
+export interface Topic {
+  readonly name: string
+  /** UUID; a topic that is deleted and made anew has another one */
+  readonly topicId: string
+  readonly partitions: number
+}
+
+export interface PartitionOffsets {
+  readonly partition: number
+  /** oldest offset that can still be read */
+  readonly startOffset: bigint
+  /** offset that the next record will get */
+  readonly endOffset: bigint
+}
+
+export interface ProducedRecord {
+  /** records of one key stay in order, in one partition; null: any partition */
+  readonly key: string | Buffer | null
+  readonly value: string | Buffer | null
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface EventProducer {
+  /**
+   * Appends records to a topic. Resolves when all of them are durable (Kafka: `acks=all`, idempotent); rejects when it
+   * is not known that they are, and then some may have been written.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_TOPIC_MISSING
+   */
+  send (topic: string, records: readonly ProducedRecord[]): Promise<void>
+  close (): Promise<void>
+}
+
+export interface ConsumerSettings {
+  readonly topic: string
+  /** consumers of one group share the partitions */
+  readonly group: string
+  /** stable name of this member: a quick restart under the same name moves no partition */
+  readonly instanceId?: string
+  /** a member that was not heard of for so long loses its partitions */
+  readonly sessionTimeoutMs: number
+  /** most bytes that wait in memory, fetched and not yet taken */
+  readonly fetchBufferMaxBytes: number
+}
+
+/**
+ * What a consumer's owner learns, in order:
+ *
+ *     assigned ──start()──▶ records… ──▶ revoked ──release()──▶ (someone else's)
+ *                              └──▶ gap (the position is not in the log; nothing more comes until start())
+ *
+ * `assigned` and `revoked` name only what changed. Between `revoked` and `release()` the owner may still write what it
+ * holds; an owner that is too slow (or has lost its session) is told `lost` instead: there is nothing to release.
+ */
+export type ConsumerNews =
+  | { readonly kind: 'assigned', readonly topic: Topic, readonly partitions: readonly number[] }
+  | { readonly kind: 'revoked', readonly partitions: readonly number[] }
+  | { readonly kind: 'lost', readonly partitions: readonly number[] }
+  | { readonly kind: 'records', readonly records: RecordSet }
+  | { readonly kind: 'gap', readonly partition: number, readonly expectedOffset: bigint, readonly startOffset: bigint, readonly endOffset: bigint }
+  /** nothing happened within the wait */
+  | { readonly kind: 'idle' }
+
+export interface EventConsumer {
+  /**
+   * The next thing that happened. One call at a time. Errors that time may heal (a broker is away) are retried inside
+   * and logged; they never surface as an empty partition.
+   * @param waitMaxMs longest wait before `idle`
+   * @param signal aborts the wait; the promise then resolves `idle`
+   */
+  next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews>
+  /** Starts (or moves) the reading of an assigned partition: the next records of it begin at `offset`. */
+  start (partition: number, offset: bigint): void
+  /** Gives revoked partitions up; whoever takes them over may start. */
+  release (partitions: readonly number[]): Promise<void>
+  /**
+   * Tells the log how far this group has come, where it has a place for that (Kafka), for lag tools alone: nothing
+   * reads it back. Best effort: failures are logged.
+   */
+  commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
+  /** Leaves the group. Partitions that were not released are up for others at once. */
+  close (): Promise<void>
+}
+
+/** Records of one partition, as they lie in memory: walked, never turned into an object each. */
+export interface RecordSet {
+  readonly partition: number
+  /** what `offsetDelta` counts from */
+  readonly baseOffset: bigint
+  /** where reading goes on behind this set; offsets without a record (control records, compaction) are passed over */
+  readonly nextOffset: bigint
+  /** end of the partition's log when this was fetched: `endOffset - nextOffset` is the lag */
+  readonly endOffset: bigint
+  readonly sizeBytes: number
+  /** Shows each record once, in order of offset. Buffers are valid until the visit of the whole set ends. */
+  forEach (visitor: RecordVisitor): void
+}
+
+export interface RecordVisitor {
+  /**
+   * @param buffer holds the record's key and value
+   * @param keyStart first byte of the key; -1: no key
+   * @param valueStart first byte of the value; -1: the value is null
+   * @param offsetDelta the record's offset, counted from `baseOffset`
+   */
+  record (buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number): void
+  /** A stretch of the log that can't be read (checksum or format is wrong), with its bytes as they came. */
+  corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void
+}

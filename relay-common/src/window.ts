@@ -1,0 +1,39 @@
+/**
+ * Levels and buckets: how Relay cuts time.
+ *
+ * Every level divides the next one, and all of them divide a UTC day, so a bucket of one level is a whole number of
+ * buckets of the level below. Times are milliseconds since the epoch, UTC; before 1970 they are negative.
+ */
+
+const SECOND_MS = 1_000
+export const MINUTE_MS = 60 * SECOND_MS
+export const HOUR_MS = 60 * MINUTE_MS
+export const DAY_MS = 24 * HOUR_MS
+
+export type LevelName = 'minute' | 'hour' | 'day'
+
+export interface Level {
+  readonly name: LevelName
+  /** length of a bucket */
+  readonly sizeMs: number
+  /** the table that keeps the rollups of this level */
+  readonly table: `rollups_${LevelName}`
+}
+
+/** The levels, finest first. All that is done once a level walks this list. */
+export const levels: readonly Level[] = [
+  { name: 'minute', sizeMs: MINUTE_MS, table: 'rollups_minute' },
+  { name: 'hour', sizeMs: HOUR_MS, table: 'rollups_hour' },
+  { name: 'day', sizeMs: DAY_MS, table: 'rollups_day' }
+]
+
+export const [minuteLevel, hourLevel, dayLevel] = levels as readonly [Level, Level, Level]
+
+/**
+ * Start of the bucket that holds a time. The only place that cuts time: buckets are [start, start + size).
+ * @param sizeMs length of a bucket, in ms
+ * @param timeMs any time, in ms since the epoch
+ */
+export function bucketStartMs (sizeMs: number, timeMs: number): number {
+  return Math.floor(timeMs / sizeMs) * sizeMs
+}
