@@ -1,0 +1,65 @@
+import { fastify, type FastifyInstance, type FastifyPluginCallback } from 'fastify'
+import type { Registry } from 'prom-client'
+
+import { RelayError } from './errors.ts'
+
+/** What keeps a program from working, by part: `undefined` means that the part is well. */
+export type Readiness = Readonly<Record<string, string | undefined>>
+
+export interface HealthSettings {
+  /** asked at every /readyz; must answer soon, and never throw */
+  readonly readiness: () => Readiness | Promise<Readiness>
+  readonly metrics: Registry
+}
+
+/**
+ * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing. `/metrics`: Prometheus text.
+ */
+export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readiness, metrics }, done) => {
+  app.get('/livez', { logLevel: 'silent' }, async () => ({ status: 'live' }))
+
+  app.get('/readyz', { logLevel: 'silent' }, async (_request, reply) => {
+    const parts = await readiness()
+    const faults = Object.fromEntries(Object.entries(parts).filter(([, fault]) => fault !== undefined))
+    const isReady = Object.keys(faults).length === 0
+    return reply.code(isReady ? 200 : 503).send(isReady ? { status: 'ready' } : { status: 'not ready', faults })
+  })
+
+  app.get('/metrics', { logLevel: 'silent' }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()))
+
+  done()
+}
+
+export interface Listening {
+  readonly port: number
+  close (): Promise<void>
+}
+
+/**
+ * Serves the health routes of a program that has no HTTP API of its own.
+ * @throws RelayError RELAY_PORT_IN_USE
+ */
+export async function startHealthServer (
+  { HOST, HEALTH_PORT }: { readonly HOST: string, readonly HEALTH_PORT: number }, settings: HealthSettings
+): Promise<Listening> {
+  const app = fastify()
+  await app.register(healthRoutes, settings)
+  return await listen(app, HOST, HEALTH_PORT, 'HEALTH_PORT')
+}
+
+/**
+ * Makes an app listen.
+ * @param setting names the port in the error, e.g. `API_PORT`
+ * @throws RelayError RELAY_PORT_IN_USE
+ */
+export async function listen (app: FastifyInstance, host: string, port: number, setting: string): Promise<Listening> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    await app.close()
+    if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause
+    throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; choose another with ${setting}`, { cause })
+  }
+  return { port: app.addresses()[0].port, close: () => app.close() }
+}

@@ -1,0 +1,20 @@
+export { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, splitList } from './config.ts'
+export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'
+export type { Database, DatabaseSettings, PoolClient } from './database.ts'
+export { errorCodes, RelayError } from './errors.ts'
+export type { ErrorCode } from './errors.ts'
+export type { DeviceEvent } from './event.ts'
+export type {
+  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, PartitionOffsets, ProducedRecord, RecordSet,
+  RecordVisitor, Topic, TopicSettings
+} from './event-log/port.ts'
+export { healthRoutes, listen, startHealthServer } from './health.ts'
+export type { HealthSettings, Listening, Readiness } from './health.ts'
+export { createLogger } from './log.ts'
+export type { Logger } from './log.ts'
+export { Counter, createMetrics, Gauge, Histogram, Registry } from './metrics.ts'
+export { migrate } from './migrate.ts'
+export { runProgram } from './program.ts'
+export type { ProgramConfig, Running } from './program.ts'
+export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
+export type { Level, LevelName } from './window.ts'

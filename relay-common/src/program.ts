@@ -1,0 +1,51 @@
+import closeWithGrace from 'close-with-grace'
+
+import { RelayError } from './errors.ts'
+import { createLogger, type Logger } from './log.ts'
+
+/** A running program: `done` settles when it ends by itself, with the error if there was one. */
+export interface Running {
+  readonly done?: Promise<void>
+  close (): Promise<void>
+}
+
+export interface ProgramConfig {
+  readonly LOG_LEVEL: string
+  readonly SHUTDOWN_TIMEOUT_MS: number
+}
+
+/**
+ * Runs a program from start to exit: SIGTERM and SIGINT close it and exit 0; a second signal or the deadline ends it at
+ * once; an error that nobody handled is one line and exit 1. Started by another process with an IPC channel, it
+ * reports `ready` there and closes when that channel does, so that it never outlives a parent that was killed.
+ */
+export async function runProgram<C extends ProgramConfig> (
+  name: string, readSettings: () => C, start: (config: C, log: Logger) => Promise<Running>
+): Promise<void> {
+  let log = createLogger(name, 'info')
+  let running: Running | undefined
+
+  const fail = (error: unknown): never => {
+    if (error instanceof RelayError) log.fatal({ code: error.code, err: error.cause }, error.message)
+    else log.fatal({ err: error }, 'stopped by an unexpected error')
+    process.exit(1)
+  }
+
+  try {
+    const config = readSettings()
+    log = createLogger(name, config.LOG_LEVEL)
+    const grace = closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS, logger: log }, async ({ signal, err }) => {
+      if (err) log.fatal({ err }, 'stopped by an unexpected error')
+      else log.info({ signal }, 'stopping')
+      await running?.close()
+    })
+    process.once('disconnect', () => grace.close())
+
+    running = await start(config, log)
+    process.send?.('ready')
+    await running.done
+  } catch (error) {
+    await running?.close().catch(closeError => log.error({ err: closeError }, 'could not close'))
+    fail(error)
+  }
+}

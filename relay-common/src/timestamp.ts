@@ -1,0 +1,66 @@
+import { MINUTE_MS } from './window.ts'
+
+/**
+ * Times as devices and clients write them, in ms since the epoch (UTC).
+ *
+ * Digits finer than a ms are cut off: a time belongs to the ms that holds it, before 1970 as after. The decimal digits
+ * decide, never a double: 1704067200.001 is ms 1, though the double nearest to it lies below.
+ */
+
+// 2024-01-01T00:00:00.123456789+01:00; seconds may be missing, as java.time leaves them out at :00; T and Z in either case
+const isoPattern = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d{2})(?::?(\d{2}))?)$/i
+
+/** Widest offset from UTC that is taken, as in java.time; those in use end at +14:00. */
+export const UTC_OFFSET_MAX_MINUTES = 18 * 60
+
+/**
+ * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, up to nine digits
+ * of a second. Takes years 0000 to 9999 and days that the (proleptic Gregorian) calendar has; no leap second, no hour 24.
+ * @returns ms since the epoch, negative before 1970; undefined: not such a time
+ */
+export function parseTimestamp (text: string): number | undefined {
+  const parts = isoPattern.exec(text)
+  if (parts === null) return undefined
+  const [year, month, day, hour, minute] = parts.slice(1, 6).map(Number)
+  const second = Number(parts[6] ?? 0)
+  if (hour > 23 || minute > 59 || second > 59) return undefined
+
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day) // Date.UTC would read the years 0 to 99 as 1900 to 1999
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined // it had to be moved to a real day
+
+  const offsetHours = Number(parts[9] ?? 0)
+  const offsetRest = Number(parts[10] ?? 0)
+  const offsetMinutes = offsetHours * 60 + offsetRest
+  if (offsetRest > 59 || offsetMinutes > UTC_OFFSET_MAX_MINUTES) return undefined
+
+  const millisecond = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'))
+  date.setUTCHours(hour, minute, second, millisecond)
+  return date.getTime() - (parts[8] === '-' ? -offsetMinutes : offsetMinutes) * MINUTE_MS
+}
+
+const numberPattern = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i
+
+/** What a Date can hold: 275,760 years to both sides. All whole ms in it are exact doubles. */
+const TIME_MAX_MS = 8.64e15
+
+/**
+ * Reads seconds since the epoch from the text of a JSON number: `1704067200.123456789`, `1.7040672E9`.
+ * @returns ms since the epoch, negative before 1970; undefined: not a number, or too far away for a Date
+ */
+export function parseEpochSeconds (text: string): number | undefined {
+  const parts = numberPattern.exec(text)
+  if (parts === null) return undefined
+  const [, sign, whole, fraction = '', exponent = '0'] = parts
+
+  // the number is 0.DIGITS * 10^point ms, without a zero in front of DIGITS
+  const written = whole + fraction
+  const digits = written.replace(/^0+/, '')
+  if (digits === '') return 0
+  const point = whole.length - (written.length - digits.length) + Number(exponent) + 3
+  if (point > 16) return undefined
+
+  const wholeMs = point <= 0 ? 0 : Number(digits.slice(0, point).padEnd(point, '0'))
+  const ms = sign === '' ? wholeMs : 0 - wholeMs - (/[1-9]/.test(digits.slice(Math.max(point, 0))) ? 1 : 0)
+  return Math.abs(ms) <= TIME_MAX_MS ? ms : undefined
+}
