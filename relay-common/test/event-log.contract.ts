@@ -1,0 +1,424 @@
+/**
+ * What every event log promises, as tests: each adapter's test file runs this suite over its own log.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { createInterface } from 'node:readline'
+import { suite, test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import type { ConsumerSettings, EventConsumer, EventLog, ProducedRecord, TopicSettings } from '../src/event-log/port.ts'
+import { Group, nextNews, readRecords, SESSION_TIMEOUT_MS, takeRecords, waitAssigned, type Read } from './support/members.ts'
+
+export interface LogUnderTest {
+  readonly eventLog: EventLog
+  /**
+   * How another process opens the same log: it imports `module` (a URL) and calls the function of that name with
+   * `settings` (as JSON) and a logger.
+   */
+  readonly elsewhere: { readonly module: string, readonly name: string, readonly settings: unknown }
+  /** Deletes a topic with all that is in it. */
+  deleteTopic (topic: string): Promise<void>
+  /** Makes the records before an offset unreadable, as retention does. */
+  deleteRecords (topic: string, partition: number, beforeOffset: bigint): Promise<void>
+}
+
+/**
+ * Registers the suite.
+ * @param name of the adapter, for the reader of the report
+ * @param open a log of the test's own or one that tests share (topics have names of their own); closes with the test.
+ *   Undefined: the test was skipped, because the machine lacks what the log needs
+ */
+export function eventLogContract (name: string, open: (t: TestContext) => Promise<LogUnderTest | undefined>): void {
+  const promise = (what: string, check: (opened: AsyncDisposableStack, log: LogUnderTest) => Promise<void>) =>
+    test(what, async t => {
+      const log = await open(t)
+      if (!log) return
+      await using opened = new AsyncDisposableStack() // consumers close before their log does
+      await check(opened, log)
+    })
+
+  suite(`the event log on ${name}`, () => {
+    promise('a new topic has the partitions that were asked for, and nothing in them', async (_opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(5))
+      assert.equal(topic.partitions, 5)
+      assert.match(topic.topicId, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+      assert.deepEqual(await eventLog.describeTopic(topic.name), topic)
+      assert.deepEqual(await eventLog.readOffsets(topic.name),
+        [0, 1, 2, 3, 4].map(partition => ({ partition, startOffset: 0n, endOffset: 0n })))
+    })
+
+    promise('a topic that is there stays as it is, and creators may race', async (_opened, { eventLog }) => {
+      const settings = topicOf(3)
+      const racing = await Promise.all(Array.from({ length: 4 }, () => eventLog.ensureTopic(settings)))
+      const [first] = racing
+      for (const topic of racing) assert.deepEqual(topic, first)
+      assert.deepEqual(await eventLog.ensureTopic({ ...settings, partitions: 7 }), first)
+    })
+
+    promise('there is no topic that nobody created', async (_opened, { eventLog }) => {
+      const missing = topicOf(1).name
+      assert.equal(await eventLog.describeTopic(missing), undefined)
+      await assert.rejects(eventLog.readOffsets(missing), { code: 'RELAY_TOPIC_MISSING' })
+      const producer = await eventLog.openProducer()
+      try {
+        await assert.rejects(producer.send(missing, [{ key: 'a', value: 'b' }]), { code: 'RELAY_TOPIC_MISSING' })
+      } finally {
+        await producer.close()
+      }
+      await assert.rejects(async () => {
+        const consumer = await eventLog.openConsumer(consumerOf(missing))
+        try {
+          await nextNews(consumer)
+        } finally {
+          await consumer.close()
+        }
+      }, { code: 'RELAY_TOPIC_MISSING' })
+    })
+
+    promise('a topic that is made anew has another id', async (_opened, { eventLog, deleteTopic }) => {
+      const settings = topicOf(1)
+      const before = await eventLog.ensureTopic(settings)
+      await deleteTopic(settings.name)
+      assert.equal(await eventLog.describeTopic(settings.name), undefined)
+      const after = await eventLog.ensureTopic(settings)
+      assert.notEqual(after.topicId, before.topicId)
+      assert.deepEqual(await eventLog.describeTopic(settings.name), after)
+    })
+
+    promise('records of a partition come in the order in which they were sent', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const values = numbered(2_500)
+      for (let at = 0; at < values.length; at += 500) await send(eventLog, topic.name, values.slice(at, at + 500))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 0n)
+      const reads = await takeRecords(consumer, values.length)
+      assert.deepEqual(reads.map(it => String(it.value)), values.map(it => it.value))
+      assert.deepEqual(reads.map(it => it.offset), values.map((_, index) => BigInt(index)))
+    })
+
+    promise('one send may hold many thousands of records', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(4))
+      const sent = numbered(40_000)
+      await send(eventLog, topic.name, sent)
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 4)
+      for (let partition = 0; partition < 4; partition++) consumer.start(partition, 0n)
+      const reads = await takeRecords(consumer, sent.length)
+      assert.deepEqual(reads.map(it => String(it.value)).sort(), sent.map(it => it.value).sort())
+      assertOnceInOrder(reads)
+    })
+
+    promise('records of one key share a partition; records without a key spread', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(4))
+      const keyed = Array.from({ length: 200 }, (_, index) => ({ key: `device-${index % 20}`, value: String(index) }))
+      const keyless = Array.from({ length: 400 }, (_, index) => ({ key: null, value: String(1_000 + index) }))
+      const producer = await eventLog.openProducer()
+      for (let at = 0; at < keyed.length; at += 50) await producer.send(topic.name, keyed.slice(at, at + 50))
+      for (let at = 0; at < keyless.length; at += 20) await producer.send(topic.name, keyless.slice(at, at + 20))
+      await producer.close()
+      const reads = await readAll(opened, eventLog, topic.name)
+
+      const partitionsByKey = Map.groupBy(reads.filter(it => it.key), it => String(it.key))
+      assert.equal(partitionsByKey.size, 20)
+      for (const [key, ofKey] of partitionsByKey) {
+        assert.equal(new Set(ofKey.map(it => it.partition)).size, 1, `${key} is in several partitions`)
+        assert.deepEqual(ofKey.map(it => Number(it.value)), ofKey.map(it => Number(it.value)).sort((a, b) => a - b))
+      }
+      assert.ok(new Set(reads.filter(it => !it.key).map(it => it.partition)).size > 1)
+    })
+
+    promise('keys and values come back byte for byte: absent, empty, binary, beside headers', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const binary = Buffer.from([0, 0xff, 0x80, 0x0a, 0, 0x22])
+      const records: ProducedRecord[] = [
+        { key: null, value: null },
+        { key: null, value: 'only a value' },
+        { key: 'only a key', value: null },
+        { key: Buffer.alloc(0), value: Buffer.alloc(0) },
+        { key: binary, value: Buffer.concat([binary, binary]) },
+        { key: 'ключ', value: '{"zone":"Зона Ä"}', headers: { reason: 'not-json', 'Bemerkung ä': 'wért' } },
+        { key: 'large', value: Buffer.alloc(300_000, 7) }
+      ]
+      await send(eventLog, topic.name, records)
+      const reads = await readAll(opened, eventLog, topic.name)
+      const bytes = (it: string | Buffer | null) => it === null ? null : Buffer.from(it as string)
+      assert.deepEqual(reads.map(({ key, value }) => ({ key, value })), records.map(({ key, value }) => ({ key: bytes(key), value: bytes(value) })))
+    })
+
+    promise('reading begins at any offset, and start() moves it back', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      await send(eventLog, topic.name, numbered(1_000))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      for (const offset of [700, 999, 0, 1, 500]) {
+        consumer.start(0, BigInt(offset))
+        const reads = await takeRecords(consumer, 1_000 - offset)
+        assert.deepEqual(reads.map(it => it.offset), Array.from({ length: 1_000 - offset }, (_, index) => BigInt(offset + index)))
+      }
+    })
+
+    promise('a set of records says where reading goes on and where the log ends', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      await send(eventLog, topic.name, numbered(300))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 0n)
+      for (let expected = 0n; expected < 300n;) {
+        const news = await nextNews(consumer)
+        assert.ok(news.kind === 'records')
+        const reads = readRecords(news.records)
+        assert.equal(reads[0]?.offset, expected)
+        assert.equal(news.records.nextOffset, reads.at(-1)!.offset + 1n)
+        assert.equal(news.records.endOffset, 300n)
+        assert.ok(news.records.sizeBytes > 0)
+        expected = news.records.nextOffset
+      }
+    })
+
+    promise('records that are sent while a consumer waits wake it', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 0n)
+      for (let round = 0; round < 5; round++) {
+        const taken = takeRecords(consumer, 1)
+        await send(eventLog, topic.name, [{ key: 'a', value: `round ${round}` }])
+        assert.deepEqual((await taken).map(it => String(it.value)), [`round ${round}`])
+      }
+    })
+
+    promise('a consumer with nothing to read says so within the wait', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 0n)
+      const before = performance.now()
+      assert.deepEqual(await consumer.next(150), { kind: 'idle' })
+      const tookMs = performance.now() - before
+      assert.ok(tookMs >= 140 && tookMs < 2_000, `idle after ${tookMs} ms instead of 150`)
+    })
+
+    promise('a wait that is aborted ends at once, and nothing is lost by it', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 0n)
+      const abort = new AbortController()
+      const waiting = consumer.next(60_000, abort.signal)
+      abort.abort()
+      const before = performance.now()
+      assert.deepEqual(await waiting, { kind: 'idle' })
+      assert.deepEqual(await consumer.next(60_000, AbortSignal.abort()), { kind: 'idle' })
+      assert.ok(performance.now() - before < 2_000)
+      await send(eventLog, topic.name, numbered(3))
+      assert.equal((await takeRecords(consumer, 3)).length, 3)
+    })
+
+    promise('offsets tell what was sent', async (_opened, { eventLog, deleteRecords }) => {
+      const topic = await eventLog.ensureTopic(topicOf(2))
+      const producer = await eventLog.openProducer()
+      await producer.send(topic.name, Array.from({ length: 20 }, (_, index) => ({ key: 'one', value: String(index) })))
+      await producer.close()
+      const ofKey = (await eventLog.readOffsets(topic.name)).find(it => it.endOffset > 0n)!
+      assert.deepEqual(ofKey, { partition: ofKey.partition, startOffset: 0n, endOffset: 20n })
+      await deleteRecords(topic.name, ofKey.partition, 12n)
+      assert.deepEqual((await eventLog.readOffsets(topic.name))[ofKey.partition],
+        { partition: ofKey.partition, startOffset: 12n, endOffset: 20n })
+    })
+
+    promise('a position that retention has overtaken is a gap, and reading goes on where the owner says', async (opened, { eventLog, deleteRecords }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      await send(eventLog, topic.name, numbered(50))
+      await deleteRecords(topic.name, 0, 30n)
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 10n)
+      assert.deepEqual(await nextNews(consumer), { kind: 'gap', partition: 0, expectedOffset: 10n, startOffset: 30n, endOffset: 50n })
+      assert.deepEqual(await consumer.next(300), { kind: 'idle' }) // nothing comes before start()
+      consumer.start(0, 30n)
+      assert.deepEqual((await takeRecords(consumer, 20)).map(it => Number(it.offset)), Array.from({ length: 20 }, (_, index) => 30 + index))
+    })
+
+    promise('a position beyond the end of the log is a gap', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      await send(eventLog, topic.name, numbered(5))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      consumer.start(0, 6n)
+      assert.deepEqual(await nextNews(consumer), { kind: 'gap', partition: 0, expectedOffset: 6n, startOffset: 0n, endOffset: 5n })
+      consumer.start(0, 5n) // the end itself is where the next record will be
+      assert.deepEqual(await consumer.next(300), { kind: 'idle' })
+      await send(eventLog, topic.name, [{ key: null, value: 'at the end' }])
+      assert.deepEqual((await takeRecords(consumer, 1)).map(it => it.offset), [5n])
+    })
+
+    promise('groups read the same records, each for itself', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(2))
+      await send(eventLog, topic.name, numbered(100))
+      const [one, other] = await Promise.all([readAll(opened, eventLog, topic.name), readAll(opened, eventLog, topic.name)])
+      assert.equal(one.length, 100)
+      assert.deepEqual(byPlace(one), byPlace(other))
+    })
+
+    promise('consumers of a group share the partitions: all are read, none twice', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(6))
+      const group = new Group(opened, eventLog, topic.name, randomUUID())
+      await group.join('one')
+      await group.until('one owns all', () => group.owned.length === 6)
+      await send(eventLog, topic.name, numbered(600))
+      await Promise.all([group.join('two'), group.join('three')])
+      await group.until('each has its share', () =>
+        group.owned.length === 6 && [...group.members.values()].every(it => it.owned.size > 0))
+      await send(eventLog, topic.name, numbered(600, 600))
+      await group.until('all are read', () => group.reads.length >= 1_200)
+      assertOnceInOrder(group.reads)
+      assert.deepEqual(group.owned, [0, 1, 2, 3, 4, 5])
+    })
+
+    promise('when a consumer leaves the others take over where it stood', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(4))
+      const group = new Group(opened, eventLog, topic.name, randomUUID())
+      const leaving = await group.join('leaving')
+      await group.join('staying')
+      await group.until('both have a share', () =>
+        group.owned.length === 4 && [...group.members.values()].every(it => it.owned.size > 0))
+      await send(eventLog, topic.name, numbered(400))
+      await group.until('a hundred are read', () => group.reads.length >= 100)
+      await leaving.close()
+      await send(eventLog, topic.name, numbered(400, 400))
+      await group.until('the rest is read', () => group.reads.length >= 800)
+      assertOnceInOrder(group.reads)
+      assert.deepEqual([...group.members.get('staying')!.owned].sort(), [0, 1, 2, 3])
+    })
+
+    promise('when a consumer is killed the others take over after its session', async (opened, log) => {
+      const { eventLog } = log
+      const topic = await eventLog.ensureTopic(topicOf(4))
+      const settings = consumerOf(topic.name)
+      const victim = await startMember(opened, log, settings)
+      const group = new Group(opened, eventLog, topic.name, settings.group)
+      const survivor = await group.join('survivor')
+      await group.until('the survivor has its share', () => survivor.owned.size === 2)
+      await send(eventLog, topic.name, numbered(400))
+      await victim.heard('records')
+      await group.until('its share is read', () => group.reads.length > 0)
+
+      victim.kill()
+      await group.until('the survivor owns all', () => survivor.owned.size === 4)
+      await send(eventLog, topic.name, numbered(400, 400))
+      await group.until('all are read', () => group.reads.length >= 800)
+      assertOnceInOrder(group.reads)
+    })
+
+    promise('nothing of a partition comes after it was revoked, and nobody starts it before it is released', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(2))
+      await send(eventLog, topic.name, numbered(2_000))
+      const settings = consumerOf(topic.name)
+      const first = await openConsumer(opened, eventLog, settings)
+      await waitAssigned(first, 2)
+      for (const partition of [0, 1]) first.start(partition, 0n)
+
+      const second = new Group(opened, eventLog, topic.name, settings.group)
+      const joining = second.join('second')
+      let revoked: readonly number[] = []
+      while (revoked.length === 0) {
+        const news = await nextNews(first)
+        if (news.kind === 'revoked') revoked = news.partitions
+      }
+      assert.equal(revoked.length, 1)
+      await send(eventLog, topic.name, numbered(2_000))
+      const member = await joining
+      // as long as the owner may still write, the other one waits
+      for (let calls = 0; calls < 5; calls++) {
+        const news = await first.next(100)
+        if (news.kind === 'records') assert.ok(!revoked.includes(news.records.partition))
+      }
+      assert.equal(member.owned.size, 0)
+      await first.release(revoked)
+      await second.until('the second one owns what was released', () => member.owned.size === 1)
+      assert.deepEqual([...member.owned], revoked)
+    })
+
+    promise('committing positions for lag tools disturbs nobody', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(2))
+      await send(eventLog, topic.name, numbered(10))
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 2)
+      for (const partition of [0, 1]) consumer.start(partition, 0n)
+      await consumer.commit(new Map([[0, 1n], [1, 2n]]))
+      await consumer.commit(new Map())
+      assert.equal((await takeRecords(consumer, 10)).length, 10)
+    })
+  })
+}
+
+function topicOf (partitions: number): TopicSettings {
+  return { name: `contract-${randomUUID()}`, partitions, retentionMs: 24 * 3_600_000, replicationFactor: -1 }
+}
+
+function consumerOf (topic: string): ConsumerSettings {
+  return { topic, group: randomUUID(), sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 16 * 1024 * 1024 }
+}
+
+/** Records whose values count up; every seventh one shares a key. */
+function numbered (count: number, from = 0): { key: string, value: string }[] {
+  return Array.from({ length: count }, (_, index) => ({ key: `device-${(from + index) % 7}`, value: String(from + index) }))
+}
+
+async function send (eventLog: EventLog, topic: string, records: readonly ProducedRecord[]): Promise<void> {
+  const producer = await eventLog.openProducer()
+  try {
+    await producer.send(topic, records)
+  } finally {
+    await producer.close()
+  }
+}
+
+async function openConsumer (opened: AsyncDisposableStack, eventLog: EventLog, settings: ConsumerSettings): Promise<EventConsumer> {
+  const consumer = await eventLog.openConsumer(settings)
+  opened.defer(() => consumer.close())
+  return consumer
+}
+
+/** All records that are in a topic now, read by a group of their own. */
+async function readAll (opened: AsyncDisposableStack, eventLog: EventLog, topic: string): Promise<Read[]> {
+  const offsets = await eventLog.readOffsets(topic)
+  const consumer = await openConsumer(opened, eventLog, consumerOf(topic))
+  await waitAssigned(consumer, offsets.length)
+  for (const { partition, startOffset } of offsets) consumer.start(partition, startOffset)
+  return takeRecords(consumer, offsets.reduce((sum, it) => sum + Number(it.endOffset - it.startOffset), 0))
+}
+
+function byPlace (reads: readonly Read[]): string[] {
+  return reads.map(it => `${it.partition}/${it.offset}: ${it.value}`).sort()
+}
+
+/** Each offset of each partition came once, without holes, in order. */
+function assertOnceInOrder (reads: readonly Read[]): void {
+  for (const [partition, ofPartition] of Map.groupBy(reads, it => it.partition)) {
+    ofPartition.forEach((it, index) =>
+      assert.equal(it.offset, BigInt(index), `partition ${partition}: offset ${it.offset} came as number ${index}, to ${it.member}`))
+  }
+}
+
+/** Starts a member of the group as a process of its own and waits until it has joined. */
+async function startMember (opened: AsyncDisposableStack, { elsewhere }: LogUnderTest, settings: ConsumerSettings) {
+  const script = fileURLToPath(new URL('./support/event-log-member.ts', import.meta.url))
+  const child = spawn(process.execPath,
+    [script, elsewhere.module, elsewhere.name, JSON.stringify(elsewhere.settings), JSON.stringify(settings)],
+    { stdio: ['ignore', 'pipe', 'inherit'] })
+  opened.defer(() => { child.kill('SIGKILL') })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const heard = async (kind: string) => {
+    for (;;) {
+      const { value, done } = await lines.next()
+      assert.ok(!done, `the member ended before it said ${kind}`)
+      if (JSON.parse(value).kind === kind) return
+    }
+  }
+  await heard('assigned')
+  return { heard, kill: () => child.kill('SIGKILL') }
+}
