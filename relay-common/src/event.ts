@@ -3,7 +3,8 @@ import { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 /**
  * The event, as devices send it: a JSON object in UTF-8 (without a byte order mark), of at most 64 KiB.
  *
- *     {"deviceId":"thermostat-001","deviceType":"THERMOSTAT","zone":"Zone A","value":22.5,"timestamp":"2024-01-01T00:00:00Z"}
+ *     {"deviceId":"thermostat-001","deviceType":"THERMOSTAT","zone":"Zone A",
+ *      "value":22.5,"timestamp":"2024-01-01T00:00:00Z"}
  *
  * | field      | JSON             | means                                                                             |
  * | ---------- | ---------------- | --------------------------------------------------------------------------------- |
@@ -47,10 +48,12 @@ export const rejectedReasons = {
   'field-duplicate': 'One of the five fields is there more than once.',
   'field-missing': 'One of the five fields is not there.',
   'field-type': 'A field holds another JSON type than it should: null, a number in quotes, an object.',
-  'id-invalid': 'A device id or zone is empty, blank, longer than 128 UTF-16 units, or holds control characters or half a surrogate pair.',
+  'id-invalid':
+    'A device id or zone is blank, longer than 128 UTF-16 units, or holds control characters or half a surrogate pair.',
   'device-type-unknown': 'The device type is not one that this site has configured.',
   'value-not-finite': 'The value is beyond the range of a double.',
-  'timestamp-invalid': 'The timestamp is not ISO-8601 with an offset, names a day or time that does not exist, or is too far away for a clock.',
+  'timestamp-invalid':
+    'The timestamp is not ISO-8601 with an offset, names a day or time that is not, or is too far off for any clock.',
   'timestamp-before-epoch': 'The timestamp lies before 1970-01-01T00:00:00Z.',
   'timestamp-future': 'The timestamp is further ahead of the clock than this site allows.'
 } as const
@@ -69,7 +72,7 @@ export type Decoded =
   }
 
 const fieldNames = ['deviceId', 'deviceType', 'zone', 'value', 'timestamp'] as const
-type FieldName = typeof fieldNames[number]
+export type FieldName = typeof fieldNames[number]
 
 // ignoreBOM: a byte order mark stays in the text, and JSON.parse stumbles over it
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -81,7 +84,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function decodeEvent (bytes: Uint8Array | null, rules: EventRules, nowMs: number): Decoded {
   if (bytes === null || bytes.length === 0) return rejected('record-empty', bytes === null ? 'null' : '0 bytes')
-  if (bytes.length > EVENT_BYTES_MAX) return rejected('oversized', `${bytes.length} bytes; ${EVENT_BYTES_MAX} are allowed`)
+  if (bytes.length > EVENT_BYTES_MAX) return rejected('oversized', `${bytes.length} bytes, over ${EVENT_BYTES_MAX}`)
 
   let text: string
   let document: unknown
@@ -95,7 +98,7 @@ export function decodeEvent (bytes: Uint8Array | null, rules: EventRules, nowMs:
   } catch (error) {
     return rejected('not-json', (error as Error).message)
   }
-  if (jsonType(document) !== 'object') return rejected('not-object', `${jsonType(document)}`)
+  if (jsonType(document) !== 'object') return rejected('not-object', jsonType(document))
 
   const sources = new Map<string, string>()
   for (const [name, source] of readMembers(text)) {
@@ -128,7 +131,7 @@ function decodeFields (
     if (fault !== undefined) return rejected('id-invalid', `${name} ${fault}`, name)
   }
   if (!rules.deviceTypes.has(deviceType)) {
-    return rejected('device-type-unknown', `${excerpt(deviceType)} is none of ${[...rules.deviceTypes].join(', ')}`, 'deviceType')
+    return rejected('device-type-unknown', `${excerpt(deviceType)} is not a type of this site`, 'deviceType')
   }
   if (!Number.isFinite(value)) return rejected('value-not-finite', `${value}`, 'value')
 
@@ -214,8 +217,8 @@ function jsonType (value: unknown): string {
 }
 
 function rejected (reason: RejectedReason, detail: string, field?: FieldName): Decoded {
-  const line = detail.toWellFormed().replace(/\p{Cc}/gu, ' ') // a header of the dead letter: one line of text
-  return field === undefined ? { kind: 'rejected', reason, detail: line } : { kind: 'rejected', reason, field, detail: line }
+  const line = detail.toWellFormed().replace(/\p{Cc}/gu, ' ') // it becomes a header of the dead letter
+  return { kind: 'rejected', reason, field, detail: line }
 }
 
 const EXCERPT_UNITS_MAX = 80

@@ -3,7 +3,8 @@ export { connectionOptions, describeDatabase, isConnectionError, openDatabase } 
 export type { Database, DatabaseSettings, PoolClient } from './database.ts'
 export { errorCodes, RelayError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
-export type { DeviceEvent } from './event.ts'
+export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, rejectedReasons } from './event.ts'
+export type { Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, PartitionOffsets, ProducedRecord, RecordSet,
   RecordVisitor, Topic, TopicSettings
@@ -16,5 +17,6 @@ export { Counter, createMetrics, Gauge, Histogram, Registry } from './metrics.ts
 export { migrate } from './migrate.ts'
 export { runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
+export { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName } from './window.ts'

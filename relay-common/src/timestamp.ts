@@ -7,15 +7,17 @@ import { MINUTE_MS } from './window.ts'
  * decide, never a double: 1704067200.001 is ms 1, though the double nearest to it lies below.
  */
 
-// 2024-01-01T00:00:00.123456789+01:00; seconds may be missing, as java.time leaves them out at :00; T and Z in either case
-const isoPattern = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d{2})(?::?(\d{2}))?)$/i
+// 2024-01-01T00:00:00.123456789+01:00. Seconds may be missing, for java.time leaves :00 out; T and Z in either case
+const isoPattern =
+  /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)$/i
 
 /** Widest offset from UTC that is taken, as in java.time; those in use end at +14:00. */
-export const UTC_OFFSET_MAX_MINUTES = 18 * 60
+const OFFSET_MAX_MINUTES = 18 * 60
 
 /**
- * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, up to nine digits
- * of a second. Takes years 0000 to 9999 and days that the (proleptic Gregorian) calendar has; no leap second, no hour 24.
+ * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, the second with
+ * up to nine decimals. Takes years 0000 to 9999, days that the (proleptic Gregorian) calendar has, no leap second, no
+ * hour 24.
  * @returns ms since the epoch, negative before 1970; undefined: not such a time
  */
 export function parseTimestamp (text: string): number | undefined {
@@ -27,12 +29,12 @@ export function parseTimestamp (text: string): number | undefined {
 
   const date = new Date(0)
   date.setUTCFullYear(year, month - 1, day) // Date.UTC would read the years 0 to 99 as 1900 to 1999
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined // it had to be moved to a real day
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined // no such day
 
   const offsetHours = Number(parts[9] ?? 0)
   const offsetRest = Number(parts[10] ?? 0)
   const offsetMinutes = offsetHours * 60 + offsetRest
-  if (offsetRest > 59 || offsetMinutes > UTC_OFFSET_MAX_MINUTES) return undefined
+  if (offsetRest > 59 || offsetMinutes > OFFSET_MAX_MINUTES) return undefined
 
   const millisecond = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'))
   date.setUTCHours(hour, minute, second, millisecond)
