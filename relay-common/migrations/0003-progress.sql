@@ -3,6 +3,7 @@
 create table progress (
   topic_id uuid not null,
   source_partition integer not null,
+  event_log text not null check (event_log in ('kafka', 'postgres')),
   topic text not null,
   epoch bigint not null,
   owner text not null,

@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net'
+
 import { fastify, type FastifyInstance, type FastifyPluginCallback } from 'fastify'
 import type { Registry } from 'prom-client'
 
@@ -61,5 +63,5 @@ export async function listen (app: FastifyInstance, host: string, port: number, 
     if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause
     throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; choose another with ${setting}`, { cause })
   }
-  return { port: app.addresses()[0].port, close: () => app.close() }
+  return { port: (app.server.address() as AddressInfo).port, close: () => app.close() }
 }
