@@ -1,0 +1,246 @@
+/**
+ * A real Apache Kafka on this machine: one process that is broker and controller (KRaft), for local runs, tests and
+ * benchmarks. Its jars come from Maven Central by `kafka/pom.xml`, once, into a cache folder; it needs Java 17.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import getPort from 'get-port'
+import { RelayError, type Logger } from 'relay-common'
+
+import { classArchivePath, installKafka, kafkaTool, run } from './kafka-install.ts'
+
+export { findJava, installKafka, kafkaTool } from './kafka-install.ts'
+export type { FoundJava } from './kafka-install.ts'
+
+export interface LocalKafka {
+  /** `host:port` */
+  readonly bootstrapServers: string
+  readonly pid: number
+  /** where the JVM's log goes */
+  readonly logFile: string
+  /** resolves when the process ends, wanted or not */
+  readonly exited: Promise<void>
+  close (): Promise<void>
+}
+
+export interface LocalKafkaSettings {
+  /** where the jars are kept; filled when it is empty */
+  readonly cacheDir: string
+  /** made and formatted when it is not there; used as it is when it is, also after a kill -9 */
+  readonly dataDir: string
+  readonly port: number
+  readonly log: Logger
+  /** largest Java heap; a local broker is content with little, and what it serves comes from the page cache */
+  readonly heapMb?: number
+  /** `name=value` settings of the broker that go before Relay's own */
+  readonly properties?: readonly string[]
+}
+
+const HOST = '127.0.0.1'
+const HEAP_MB_DEFAULT = 384
+const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the segments back first
+const STOP_TIMEOUT_MS = 20_000
+const ANSWER_TIMEOUT_MS = 2_000
+
+/**
+ * Starts Kafka on a data folder and waits until it answers.
+ * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID where Java or Maven is missing or fails;
+ *   RELAY_EVENT_LOG_UNREACHABLE where the JVM ends or stays silent, with its last lines
+ */
+export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKafka> {
+  const { cacheDir, dataDir, port, log } = settings
+  await installKafka(cacheDir, log)
+  await stopLeftOver(dataDir)
+  if (!await isFree(port)) throw portInUse(port)
+
+  const logFile = join(dataDir, 'logs', 'kafka.log')
+  await mkdir(join(dataDir, 'logs'), { recursive: true })
+  const properties = await writeProperties(settings)
+  await format(cacheDir, dataDir, properties)
+
+  const output = await open(logFile, 'a')
+  const archive = await classArchive(cacheDir)
+  const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
+    `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,
+    '-Djava.awt.headless=true',
+    `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`,
+    archive.jvmArg
+  ])
+  const broker = spawn(command, args, { stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
+  const exited = new Promise<void>(resolve => broker.once('close', () => resolve()).once('error', () => resolve()))
+  await output.close()
+  const pidFile = join(dataDir, 'kafka.pid')
+
+  try {
+    await writeFile(pidFile, String(broker.pid))
+    await waitUntilItAnswers(broker, port, logFile)
+  } catch (error) {
+    broker.kill('SIGKILL')
+    await exited
+    throw error
+  }
+
+  let closed: Promise<void> | undefined
+  return {
+    bootstrapServers: `${HOST}:${port}`,
+    pid: broker.pid!,
+    logFile,
+    exited,
+    close: () => (closed ??= stop(broker, exited).then(archive.keep).then(() => rm(pidFile, { force: true })))
+  }
+}
+
+const portInUse = (port: number) =>
+  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; choose another for Kafka with --kafka-port`)
+
+async function isFree (port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
+    server.listen(port, HOST, () => server.close(() => resolve(true)))
+  })
+}
+
+/** Writes the broker's settings anew at every start: ports may change, and a newer Relay may know better ones. */
+async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSettings): Promise<string> {
+  const controllerPort = await getPort({ host: HOST, exclude: [port] })
+  const path = join(dataDir, 'server.properties')
+  await writeFile(path, [
+    'process.roles=broker,controller',
+    'node.id=1',
+    `controller.quorum.voters=1@${HOST}:${controllerPort}`,
+    `listeners=PLAINTEXT://${HOST}:${port},CONTROLLER://${HOST}:${controllerPort}`,
+    `advertised.listeners=PLAINTEXT://${HOST}:${port}`,
+    'controller.listener.names=CONTROLLER',
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    `log.dirs=${join(dataDir, 'log')}`,
+    'auto.create.topics.enable=false',
+    // one broker: nothing can be replicated, and a few partitions are enough for Kafka's own topics
+    'default.replication.factor=1',
+    'offsets.topic.replication.factor=1',
+    'offsets.topic.num.partitions=4',
+    'transaction.state.log.replication.factor=1',
+    'transaction.state.log.min.isr=1',
+    'transaction.state.log.num.partitions=4',
+    'share.coordinator.state.topic.replication.factor=1',
+    'share.coordinator.state.topic.min.isr=1',
+    'group.initial.rebalance.delay.ms=0',
+    // a group may ask for a short session (the broker's own least is 45 s): a local kill is noticed in seconds
+    'group.consumer.min.session.timeout.ms=1000',
+    'group.consumer.min.heartbeat.interval.ms=100',
+    // after a kill -9 the controller lets the broker in again when its old session is over: by default that takes 9 s
+    'broker.session.timeout.ms=3000',
+    'broker.heartbeat.interval.ms=500',
+    ...properties,
+    ''
+  ].join('\n'))
+  await writeFile(join(dataDir, 'log4j2.properties'), [
+    'rootLogger.level=warn',
+    'rootLogger.appenderRef.stdout.ref=stdout',
+    'logger.server.name=kafka.server',
+    'logger.server.level=info',
+    'appender.stdout.type=Console',
+    'appender.stdout.name=stdout',
+    'appender.stdout.layout.type=PatternLayout',
+    'appender.stdout.layout.pattern=%d{yyyy-MM-dd HH:mm:ss.SSS}{UTC} %p %m (%c)%n',
+    ''
+  ].join('\n'))
+  return path
+}
+
+/**
+ * Formats a new log folder. A second JVM, but the only supported way to get the features of this version (new group
+ * protocol, transactions) switched on; once.
+ */
+async function format (cacheDir: string, dataDir: string, properties: string): Promise<void> {
+  if (await stat(join(dataDir, 'log', 'meta.properties')).catch(() => undefined)) return
+  const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+  const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
+    ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'], QUICK_JVM)
+  await run(command, args)
+}
+
+/**
+ * The classes that a broker loads, as an archive beside the jars: with it a broker is up in 1.4 s instead of 2.4 s. The
+ * first broker that is closed in peace leaves it behind (its close takes 2 s longer). A Java that can't use it, for it
+ * is another one, does without.
+ */
+async function classArchive (cacheDir: string): Promise<{ jvmArg: string, keep: () => Promise<void> }> {
+  const path = classArchivePath(cacheDir)
+  if (existsSync(path)) return { jvmArg: `-XX:SharedArchiveFile=${path}`, keep: async () => {} }
+  const scratch = `${path}.${randomUUID()}`
+  return {
+    jvmArg: `-XX:ArchiveClassesAtExit=${scratch}`,
+    keep: async () => { if (existsSync(scratch)) await rename(scratch, path) }
+  }
+}
+
+/** A tool that ends at once gains nothing from the optimising compiler. */
+const QUICK_JVM = ['-XX:TieredStopAtLevel=1', '-Xshare:auto']
+
+/** Ends a broker that an earlier run on the same data left behind (it was killed before it could stop it). */
+async function stopLeftOver (dataDir: string): Promise<void> {
+  const pid = Number(await readFile(join(dataDir, 'kafka.pid'), 'utf8').catch(() => ''))
+  if (!pid || !await runsOn(pid, dataDir)) return
+  process.kill(pid, 'SIGTERM')
+  for (const deadline = Date.now() + STOP_TIMEOUT_MS; await runsOn(pid, dataDir);) {
+    if (Date.now() > deadline) process.kill(pid, 'SIGKILL')
+    await delay(50)
+  }
+}
+
+/** Whether a process is a Kafka on this data: its number may long be another program's. */
+async function runsOn (pid: number, dataDir: string): Promise<boolean> {
+  const line = await run('ps', ['-o', 'args=', '-p', String(pid)]).catch(() => '')
+  return line.includes('kafka.Kafka') && line.includes(join(dataDir, 'server.properties'))
+}
+
+async function waitUntilItAnswers (broker: ChildProcess, port: number, logFile: string): Promise<void> {
+  let failure: Error | undefined
+  broker.once('error', error => { failure = error })
+  for (const deadline = Date.now() + START_TIMEOUT_MS; ;) {
+    if (failure || broker.exitCode !== null || broker.signalCode !== null || Date.now() > deadline) {
+      const said = (await readFile(logFile, 'utf8').catch(() => '')).split('\n').slice(-15).join('\n')
+      if (/Address already in use/.test(said)) throw portInUse(port)
+      const what = Date.now() > deadline ? `did not answer within ${START_TIMEOUT_MS / 1_000} s` : 'did not start'
+      throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+        `Kafka ${what}; its last lines (all in ${logFile}):\n${said.trim() || failure?.message || ''}`, { cause: failure })
+    }
+    if (await answers(port)) return
+    await delay(25)
+  }
+}
+
+/** ApiVersions, version 0, correlation id 1, without a client id: what every broker answers, first thing. */
+const apiVersionsRequest = Buffer.from('0000000a' + '0012' + '0000' + '00000001' + 'ffff', 'hex')
+
+/** Whether a broker at the port takes requests: it listens a moment before it does. */
+async function answers (port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect({ host: HOST, port, timeout: ANSWER_TIMEOUT_MS })
+    const end = (isThere: boolean) => { socket.destroy(); resolve(isThere) }
+    let heard = Buffer.alloc(0)
+    socket.on('data', chunk => {
+      heard = Buffer.concat([heard, chunk])
+      // size, correlation id, error code 0
+      if (heard.length >= 10) end(heard.readInt32BE(4) === 1 && heard.readInt16BE(8) === 0)
+    })
+    socket.once('connect', () => socket.write(apiVersionsRequest))
+    socket.once('timeout', () => end(false)).once('error', () => end(false)).once('close', () => resolve(false))
+  })
+}
+
+/** SIGTERM lets Kafka close its segments, so that the next start needs no recovery. */
+async function stop (broker: ChildProcess, exited: Promise<void>): Promise<void> {
+  if (broker.exitCode !== null || broker.signalCode !== null) return
+  broker.kill('SIGTERM')
+  const timer = setTimeout(() => broker.kill('SIGKILL'), STOP_TIMEOUT_MS)
+  await exited
+  clearTimeout(timer)
+}
