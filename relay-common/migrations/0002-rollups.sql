@@ -68,12 +68,14 @@ declare
   level rollup_levels;
   chunk_s bigint;
   start_s bigint;
+  partition_name text;
 begin
   if rollups_are_hypertables() then
     return;
   end if;
   select * into strict level from rollup_levels where name = level_name;
   chunk_s := extract(epoch from level.chunk);
+  perform pg_advisory_xact_lock(hashtext('relay: rollup partitions'));
 
   for start_s in
     select n * chunk_s
@@ -81,16 +83,13 @@ begin
       floor(extract(epoch from first) / chunk_s)::bigint,
       floor(extract(epoch from last) / chunk_s)::bigint) n
   loop
-    declare
-      partition_name text := level.table_name || '_' || to_char(to_timestamp(start_s) at time zone 'utc', 'YYYYMMDD');
-    begin
-      if to_regclass(quote_ident(partition_name)) is null then
-        perform pg_advisory_xact_lock(hashtext('relay: rollup partitions'));
-        execute format(
-          'create table if not exists %I partition of %I for values from (%L) to (%L) with (fillfactor = 80)',
-          partition_name, level.table_name, to_timestamp(start_s), to_timestamp(start_s + chunk_s));
-      end if;
-    end;
+    partition_name := level.table_name || '_' || to_char(to_timestamp(start_s) at time zone 'utc', 'YYYYMMDD');
+    -- made first and attached then: that way neither readers nor writers of the other partitions wait
+    if to_regclass(quote_ident(partition_name)) is null then
+      execute format('create table %I (like %I including all) with (fillfactor = 80)', partition_name, level.table_name);
+      execute format('alter table %I attach partition %I for values from (%L) to (%L)',
+        level.table_name, partition_name, to_timestamp(start_s), to_timestamp(start_s + chunk_s));
+    end if;
   end loop;
 end
 $$;
