@@ -1,0 +1,31 @@
+import { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+export const processorSettings = Type.Object({
+  ...programSettings,
+  ...databaseSettings,
+  ...eventLogSettings,
+  ...eventSettings,
+  ...healthPort(8082),
+  CONSUMER_GROUP: Type.String({ default: 'relay-processor', description: 'processors of one group share the partitions' }),
+  CONSUMER_INSTANCE_ID: Type.Optional(Type.String({ description: 'stable name of this processor; a quick restart under it moves no partition' })),
+  SESSION_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 1_000, description: 'a processor that was not heard of for so long loses its partitions' }),
+  FETCH_BUFFER_MAX_BYTES: Type.Integer({ default: 64 * 1024 * 1024, minimum: 1024 * 1024, description: 'most bytes fetched ahead' }),
+  FLUSH_INTERVAL_MS: Type.Integer({ default: 200, minimum: 10, description: 'wait between two flushes while the processor keeps up' }),
+  FLUSH_INTERVAL_MAX_MS: Type.Integer({ default: 5_000, minimum: 10, description: 'wait between two flushes while it catches up with a backlog' }),
+  FLUSH_READINGS_MAX: Type.Integer({ default: 1_000_000, minimum: 1, description: 'readings in memory after which it flushes, whatever the interval' }),
+  READINGS_PER_ROW_MAX: Type.Integer({ default: 600, minimum: 0, maximum: 100_000, description: 'a minute with more readings of one device keeps their distribution alone' }),
+  KEEP_DUPLICATES: Type.Boolean({ default: false, description: 'count a resent reading (same device, time and value) again' }),
+  SERIES_IN_MEMORY_MAX: Type.Integer({ default: 200_000, minimum: 1, description: 'series held in memory; the coldest leave first and are read back when needed' }),
+  GAP_POLICY: Type.String({ default: 'stop', enum: ['stop', 'continue'], description: 'what to do when events are gone from the log before they were read' }),
+  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that minute rollups are kept; 0: for ever' }),
+  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that hour rollups are kept; 0: for ever' }),
+  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that day rollups are kept; 0: for ever' })
+})
+
+export type ProcessorConfig = Readonly<Static<typeof processorSettings>>
+
+/** @throws RelayError RELAY_CONFIG_INVALID */
+export function readProcessorConfig (environment: NodeJS.ProcessEnv = process.env): ProcessorConfig {
+  return readConfig(processorSettings, environment)
+}

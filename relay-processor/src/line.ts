@@ -1,0 +1,259 @@
+/**
+ * The line: takes what the event log has to tell, and decides when to flush.
+ *
+ *     assigned ──claim──▶ records ──fold──▶ … ──flush──▶ …        revoked ──flush, forget, release
+ *                                                                 lost, fenced ──forget
+ *
+ * One loop does all of it, one thing after the other; only the writing of a flush runs beside it.
+ */
+import {
+  RelayError, type ConsumerNews, type Database, type EventConsumer, type EventLog, type EventProducer, type EventRules,
+  type Logger, type Readiness, type Topic
+} from 'relay-common'
+
+import { toRecord } from './dead-letters.ts'
+import { Flusher, type FlushSettings } from './flush.ts'
+import { Folder } from './fold.ts'
+import type { ProcessorMetrics } from './metrics.ts'
+import { createPartition, type Partition } from './partition.ts'
+import { claimPartition, findFormerTopic, recordGap, skipGap, type Gap } from './progress.ts'
+import { RollupPartitions } from './rollup-store.ts'
+
+export interface LineSettings extends FlushSettings {
+  readonly topic: string
+  readonly deadLettersTopic: string
+  /** names this process in `progress` */
+  readonly owner: string
+  readonly flushIntervalMs: number
+  readonly flushIntervalMaxMs: number
+  readonly flushReadingsMax: number
+  readonly gapPolicy: 'stop' | 'continue'
+  readonly rules: EventRules
+}
+
+export interface LineParts {
+  readonly database: Database
+  readonly eventLog: EventLog
+  readonly consumer: EventConsumer
+  readonly producer: EventProducer
+  readonly metrics: ProcessorMetrics
+  readonly log: Logger
+}
+
+export interface Line {
+  /** settles when the loop ends, with the error that ended it */
+  readonly done: Promise<void>
+  readiness (): Readiness
+  /** writes what is in memory, then ends */
+  close (): Promise<void>
+}
+
+/** so far behind, it is a backlog: rows are worth more than freshness then */
+const BACKLOG_RECORDS = 20_000
+const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
+const WAIT_MAX_MS = 500
+/** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
+const RECLAIM_DELAY_MS = 5_000
+
+/** Starts the line on a consumer and producer that are open; whoever opened them closes them, after the line. */
+export async function startLine (settings: LineSettings, parts: LineParts): Promise<Line> {
+  const giveUp = new AbortController()
+  const rollupPartitions = await RollupPartitions.open(parts.database)
+  const loop = new Loop(settings, parts, rollupPartitions, giveUp.signal)
+  const done = loop.run().finally(() => giveUp.abort())
+  done.catch(() => {}) // whoever waits for it hears of it
+  return {
+    done,
+    readiness: () => loop.readiness(),
+    close: async () => {
+      loop.stop()
+      await done
+    }
+  }
+}
+
+class Loop {
+  readonly #settings: LineSettings
+  readonly #parts: LineParts
+  readonly #folder: Folder
+  readonly #flusher: Flusher
+  readonly #partitions = new Map<number, Partition>()
+  /** partitions that are ours by the log and were claimed by another; when to claim them again */
+  readonly #reclaimAtMs = new Map<number, number>()
+  readonly #stopping = new AbortController()
+  #topic: Topic | undefined
+  #flushedAtMs = 0
+  #fault: string | undefined
+
+  constructor (settings: LineSettings, parts: LineParts, rollupPartitions: RollupPartitions, signal: AbortSignal) {
+    this.#settings = settings
+    this.#parts = parts
+    this.#folder = new Folder(settings.rules)
+    this.#flusher = new Flusher(parts.database, rollupPartitions, settings, {
+      sendDeadLetters: async (partition, letters) => {
+        const source = { topic: partition.topic.name, partition: partition.partition }
+        await parts.producer.send(settings.deadLettersTopic, letters.map(it => toRecord(it, source, Date.now())))
+        for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
+      },
+      written: nextOffsets => {
+        parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
+      },
+      fenced: partition => this.#onFenced(partition),
+      fault: message => { this.#fault = message }
+    }, parts.metrics, parts.log, signal)
+  }
+
+  stop (): void {
+    this.#stopping.abort()
+  }
+
+  readiness (): Readiness {
+    return { rollups: this.#fault }
+  }
+
+  async run (): Promise<void> {
+    try {
+      while (!this.#stopping.signal.aborted) {
+        const news = await this.#parts.consumer.next(this.#waitMs(), this.#stopping.signal)
+        await this.#take(news)
+        await this.#reclaim()
+        if (this.#isFlushDue()) await this.#flush()
+      }
+      await this.#flushAndWait()
+    } finally {
+      await this.#flusher.close()
+    }
+  }
+
+  async #take (news: ConsumerNews): Promise<void> {
+    switch (news.kind) {
+      case 'records': {
+        const partition = this.#partitions.get(news.records.partition)
+        if (partition) this.#folder.fold(partition, news.records, Date.now())
+        return
+      }
+      case 'assigned':
+        this.#topic = news.topic
+        for (const partition of news.partitions) await this.#claim(news.topic, partition)
+        return
+      case 'revoked':
+        await this.#flushAndWait()
+        this.#forget(news.partitions)
+        await this.#parts.consumer.release(news.partitions)
+        return
+      case 'lost':
+        this.#forget(news.partitions)
+        return
+      case 'gap':
+        return await this.#onGap(news)
+      case 'idle':
+    }
+  }
+
+  async #claim (topic: Topic, number: number): Promise<void> {
+    const { database, eventLog, consumer, log } = this.#parts
+    const former = await findFormerTopic(database, eventLog.kind, topic, number)
+    const offsets = (await eventLog.readOffsets(topic.name)).find(it => it.partition === number)
+    const startOffset = offsets?.startOffset ?? 0n
+    if (former !== undefined && former > 0n) {
+      await this.#meetGap(topic, {
+        kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset
+      })
+    }
+    const claim = await claimPartition(database, eventLog.kind, topic, number, this.#settings.owner, startOffset)
+    this.#partitions.set(number, createPartition(topic, number, claim))
+    consumer.start(number, claim.nextOffset)
+    log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
+  }
+
+  #forget (numbers: readonly number[]): void {
+    for (const number of numbers) {
+      this.#partitions.delete(number)
+      this.#reclaimAtMs.delete(number)
+      this.#parts.metrics.lag.remove({ partition: String(number) })
+      this.#parts.metrics.eventTime.remove({ partition: String(number) })
+    }
+  }
+
+  #onFenced (partition: Partition): void {
+    const number = partition.partition
+    if (this.#partitions.get(number) !== partition) return // forgotten meanwhile
+    this.#partitions.delete(number)
+    this.#reclaimAtMs.set(number, Date.now() + RECLAIM_DELAY_MS)
+    this.#parts.metrics.fenced.inc()
+    this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
+      'partition was taken over by another processor; what was not written of it is dropped here and read there')
+  }
+
+  /** Whoever is ours by the log in the end must be ours in the database too. */
+  async #reclaim (): Promise<void> {
+    for (const [number, atMs] of this.#reclaimAtMs) {
+      if (Date.now() < atMs) continue
+      this.#reclaimAtMs.delete(number)
+      await this.#claim(this.#topic!, number)
+    }
+  }
+
+  async #onGap (news: Extract<ConsumerNews, { kind: 'gap' }>): Promise<void> {
+    const partition = this.#partitions.get(news.partition)
+    if (!partition) return
+    await this.#flushAndWait()
+    // behind the end: the log has lost records that were read; what comes next comes at its end
+    const availableOffset = news.expectedOffset < news.startOffset ? news.startOffset : news.endOffset
+    await this.#meetGap(partition.topic, {
+      kind: 'offset-out-of-range', partition: news.partition, expectedOffset: news.expectedOffset, availableOffset
+    })
+    await skipGap(this.#parts.database, partition.topic, partition.partition, partition.epoch, availableOffset)
+    partition.nextOffset = partition.writtenOffset = availableOffset
+    this.#parts.consumer.start(partition.partition, availableOffset)
+  }
+
+  async #meetGap (topic: Topic, gap: Gap): Promise<void> {
+    await recordGap(this.#parts.database, topic, gap)
+    this.#parts.metrics.gaps.inc({ kind: gap.kind })
+    const what = gap.kind === 'topic-recreated'
+      ? `topic ${topic.name} was deleted and made anew: partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
+      : `partition ${gap.partition} of ${topic.name} should go on at offset ${gap.expectedOffset}, and the log goes on at ${gap.availableOffset}`
+    if (this.#settings.gapPolicy === 'stop') {
+      throw new RelayError('RELAY_OFFSET_GAP', `${what}; it is written down in the table gaps. Set GAP_POLICY=continue to go on behind it`)
+    }
+    this.#parts.log.error(gap, `${what}; going on, as GAP_POLICY says`)
+  }
+
+  #waitMs (): number {
+    if (this.#partitions.size === 0) return WAIT_MAX_MS
+    return Math.min(WAIT_MAX_MS, Math.max(1, this.#flushedAtMs + this.#settings.flushIntervalMs - Date.now()))
+  }
+
+  #isFlushDue (): boolean {
+    let arrived = 0
+    let deadLetterBytes = 0
+    let lag = 0
+    let isAhead = false
+    for (const partition of this.#partitions.values()) {
+      arrived += partition.arrivedReadings
+      deadLetterBytes += partition.deadLetterBytes
+      lag += Number(partition.endOffset - partition.nextOffset)
+      isAhead ||= partition.nextOffset > partition.writtenOffset
+    }
+    if (!isAhead) return false
+    if (arrived >= this.#settings.flushReadingsMax || deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
+    if (this.#flusher.isWriting) return false
+    const intervalMs = lag > BACKLOG_RECORDS ? this.#settings.flushIntervalMaxMs : this.#settings.flushIntervalMs
+    return Date.now() >= this.#flushedAtMs + intervalMs
+  }
+
+  async #flush (): Promise<void> {
+    this.#flushedAtMs = Date.now()
+    await this.#flusher.flush([...this.#partitions.values()], this.#flushedAtMs)
+    for (const { partition, endOffset, nextOffset, eventTimeMaxMs } of this.#partitions.values()) {
+      this.#parts.metrics.lag.set({ partition }, Number(endOffset - nextOffset))
+      if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)
+    }
+  }
+
+  async #flushAndWait (): Promise<void> {
+    await this.#flush()
+    await this.#flusher.written()
+  }
+}

@@ -1,0 +1,24 @@
+import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+
+export type ProcessorMetrics = ReturnType<typeof createProcessorMetrics>
+
+/** What the person on call sees of a processor. */
+export function createProcessorMetrics (registry: Registry) {
+  const registers = [registry]
+  const seconds = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+  return {
+    readings: new Counter({ name: 'relay_readings_total', help: 'readings that were counted', registers }),
+    duplicates: new Counter({ name: 'relay_duplicates_total', help: 'resent readings that were not counted again', registers }),
+    deadLetters: new Counter({ name: 'relay_dead_letters_total', help: 'records that could not be taken', labelNames: ['reason'], registers }),
+    readBackWindows: new Counter({ name: 'relay_read_back_windows_total', help: 'windows that were read back from the database, for late readings or after a start', registers }),
+    rowsWritten: new Counter({ name: 'relay_rows_written_total', help: 'rollup rows written', registers }),
+    retries: new Counter({ name: 'relay_retries_total', help: 'attempts at the database or the dead letters that failed', registers }),
+    fenced: new Counter({ name: 'relay_fenced_total', help: 'partitions that another processor had taken over', registers }),
+    gaps: new Counter({ name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read', labelNames: ['kind'], registers }),
+    settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
+    writeSeconds: new Histogram({ name: 'relay_write_seconds', help: 'time to write a flush, retries included', buckets: seconds, registers }),
+    seriesInMemory: new Gauge({ name: 'relay_series_in_memory', help: 'device series held in memory', registers }),
+    lag: new Gauge({ name: 'relay_lag_records', help: 'records in the log that are not folded yet', labelNames: ['partition'], registers }),
+    eventTime: new Gauge({ name: 'relay_event_time_max_seconds', help: 'newest event time that was folded', labelNames: ['partition'], registers })
+  }
+}

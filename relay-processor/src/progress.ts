@@ -1,0 +1,117 @@
+/**
+ * Progress: how far each partition is in the rollups, and who may move it.
+ *
+ *     claim:  epoch + 1, and the offset to go on from      (every earlier owner is fenced from here on)
+ *     move:   next_offset from a to b where epoch = mine   (in the transaction that writes the rollups)
+ *
+ * The offset that we come from is checked as well: it differs only if the database has lost a commit, and then what we
+ * hold in memory is no longer what it has.
+ */
+import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
+
+export interface Claim {
+  readonly epoch: bigint
+  readonly nextOffset: bigint
+  /** newest event time settled so far, ms; -Infinity: none */
+  readonly eventTimeMaxMs: number
+}
+
+export interface ProgressMove {
+  readonly partition: number
+  readonly epoch: bigint
+  readonly fromOffset: bigint
+  readonly toOffset: bigint
+  readonly eventTimeMaxMs: number
+}
+
+/**
+ * Takes a partition over: fences whoever had it, and says where to go on.
+ * @param startOffset where a partition begins that was never read before
+ */
+export async function claimPartition (
+  database: Database, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
+): Promise<Claim> {
+  const [row] = await database.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
+    insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset)
+    values ($1, $2, $3, $4, 1, $5, $6)
+    on conflict (topic_id, source_partition) do update
+      set epoch = progress.epoch + 1, owner = excluded.owner, updated_at = now()
+    returning epoch, next_offset, event_time_max`,
+  [topic.topicId, partition, kind, topic.name, owner, startOffset])
+  return { epoch: row.epoch, nextOffset: row.next_offset, eventTimeMaxMs: row.event_time_max ?? -Infinity }
+}
+
+/**
+ * Moves the progress of partitions, inside the transaction of their rollups.
+ * @returns the partitions that did not move: fenced, or out of step with the database
+ */
+export async function moveProgress (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
+  const { rows } = await client.query<{ source_partition: number }>(`
+    update progress p
+    set next_offset = m.to_offset, event_time_max = greatest(p.event_time_max, m.event_time_max), updated_at = now()
+    from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+      as m (source_partition, epoch, from_offset, to_offset, event_time_max)
+    where p.topic_id = $1 and p.source_partition = m.source_partition
+      and p.epoch = m.epoch and p.next_offset = m.from_offset
+    returning p.source_partition`,
+  [topicId, moves.map(it => it.partition), moves.map(it => it.epoch), moves.map(it => it.fromOffset),
+    moves.map(it => it.toOffset), moves.map(it => toTimestamp(it.eventTimeMaxMs))])
+  const moved = new Set(rows.map(it => it.source_partition))
+  return moves.map(it => it.partition).filter(it => !moved.has(it))
+}
+
+export type MoveOutcome = 'moved' | 'not-moved' | 'fenced'
+
+/** What became of a move whose COMMIT was not answered: read, never guessed. */
+export async function readOutcome (database: Database, topicId: string, move: ProgressMove): Promise<MoveOutcome> {
+  const [row] = await database.query<{ epoch: bigint, next_offset: bigint }>(
+    'select epoch, next_offset from progress where topic_id = $1 and source_partition = $2', [topicId, move.partition])
+  if (!row || row.epoch !== move.epoch) return 'fenced'
+  if (row.next_offset === move.toOffset) return 'moved'
+  return row.next_offset === move.fromOffset ? 'not-moved' : 'fenced'
+}
+
+export interface Gap {
+  readonly kind: 'offset-out-of-range' | 'topic-recreated'
+  readonly partition: number
+  readonly expectedOffset: bigint
+  readonly availableOffset: bigint
+}
+
+/** Writes a gap down, once, however often it is met. */
+export async function recordGap (database: Database, topic: Topic, gap: Gap): Promise<void> {
+  await database.query(`
+    insert into gaps (topic_id, topic, source_partition, kind, expected_offset, available_offset)
+    values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
+  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset])
+}
+
+/**
+ * Whether a topic of this name was read before under another id: deleted and made anew, so that what was not read of
+ * the old one is gone.
+ * @returns the offset that the old one had been read to
+ */
+export async function findFormerTopic (
+  database: Database, kind: EventLog['kind'], topic: Topic, partition: number
+): Promise<bigint | undefined> {
+  const [row] = await database.query<{ next_offset: bigint }>(`
+    select next_offset from progress
+    where event_log = $1 and topic = $2 and source_partition = $3 and topic_id <> $4
+      and not exists (select from progress where topic_id = $4 and source_partition = $3)
+    order by updated_at desc limit 1`,
+  [kind, topic.name, partition, topic.topicId])
+  return row?.next_offset
+}
+
+/** Moves a partition's progress over a gap, when policy says to go on. */
+export async function skipGap (
+  database: Database, topic: Topic, partition: number, epoch: bigint, toOffset: bigint
+): Promise<void> {
+  await database.query(
+    'update progress set next_offset = $4, updated_at = now() where topic_id = $1 and source_partition = $2 and epoch = $3',
+    [topic.topicId, partition, epoch, toOffset])
+}
+
+function toTimestamp (timeMs: number): string | null {
+  return Number.isFinite(timeMs) ? new Date(timeMs).toISOString() : null
+}

@@ -1,0 +1,175 @@
+/**
+ * The series of one source partition, found by the bytes of device, type and zone as they stand in a record: the hot
+ * path makes no strings. Open addressing with linear probing; the hash is FNV-1a of the device's bytes alone, since two
+ * series of one device are rare.
+ */
+import { levels } from 'relay-common'
+
+import { OpenWindows, type MinuteWindow, type RollupWindow } from './windows.ts'
+
+/** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
+export interface Series {
+  /** id in the database; 0 until a flush has given it one */
+  seriesId: number
+  readonly deviceId: string | null
+  readonly deviceType: string
+  readonly zone: string
+  /** the group in which a device's readings count as well; undefined for a group */
+  readonly group: Series | undefined
+  /**
+   * Newest event time of this series that the database may hold. A window that begins later is new and starts empty; any
+   * other that is not in memory has to be read back.
+   */
+  settledMaxMs: number
+  /** a device's minutes; a group has none, its minutes are rollups */
+  readonly minutes: OpenWindows<MinuteWindow>
+  /** by index of the level; of a device, the minute's stays empty */
+  readonly rollups: ReadonlyArray<OpenWindows<RollupWindow>>
+  /** the last flush that had something of it */
+  lastFlush: number
+}
+
+/** The bytes of a record that name a series. */
+export interface SeriesKey {
+  readonly buffer: Uint8Array
+  readonly deviceIdStart: number
+  readonly deviceIdEnd: number
+  readonly deviceTypeStart: number
+  readonly deviceTypeEnd: number
+  readonly zoneStart: number
+  readonly zoneEnd: number
+}
+
+interface Slot {
+  readonly hash: number
+  /** device, type and zone, one behind the other */
+  readonly key: Uint8Array
+  readonly deviceLength: number
+  readonly typeLength: number
+  readonly series: Series
+}
+
+const SLOTS_MIN = 1024 // a power of two: the mask of the hash
+const LOAD_MAX = 0.5
+
+const encoder = new TextEncoder()
+
+export class SeriesTable {
+  #slots: Array<Slot | undefined> = new Array(SLOTS_MIN)
+  #devices = 0
+  readonly #groups = new Map<string, Series>()
+  /** newest event time that may be in the database of series that are not in memory */
+  #forgottenMaxMs: number
+
+  /** @param settledMaxMs newest event time that the partition had settled before; -Infinity: it had none */
+  constructor (settledMaxMs: number) {
+    this.#forgottenMaxMs = settledMaxMs
+  }
+
+  get size (): number { return this.#devices }
+
+  /** Hot: the device series with these bytes; undefined: not in memory. */
+  find (key: SeriesKey): Series | undefined {
+    const hash = hashBytes(key.buffer, key.deviceIdStart, key.deviceIdEnd)
+    const slots = this.#slots
+    const mask = slots.length - 1
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const slot = slots[at]
+      if (slot === undefined) return undefined
+      if (slot.hash === hash && isSame(slot, key)) return slot.series
+    }
+  }
+
+  /** The series of a device, made (with its group) when it is not in memory. */
+  findOrAdd (deviceId: string, deviceType: string, zone: string): Series {
+    const [device, type, place] = [deviceId, deviceType, zone].map(it => encoder.encode(it))
+    const buffer = Buffer.concat([device, type, place])
+    const found = this.find({
+      buffer,
+      deviceIdStart: 0,
+      deviceIdEnd: device.length,
+      deviceTypeStart: device.length,
+      deviceTypeEnd: device.length + type.length,
+      zoneStart: device.length + type.length,
+      zoneEnd: buffer.length
+    })
+    if (found) return found
+
+    const groupKey = `${deviceType}\n${zone}` // ids hold no control characters
+    let group = this.#groups.get(groupKey)
+    if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
+    const series = this.#create(deviceId, deviceType, zone, group)
+    if (++this.#devices > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
+    this.#place({ hash: hashBytes(buffer, 0, device.length), key: buffer, deviceLength: device.length, typeLength: type.length, series })
+    return series
+  }
+
+  #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined): Series {
+    return {
+      seriesId: 0,
+      deviceId,
+      deviceType,
+      zone,
+      group,
+      settledMaxMs: this.#forgottenMaxMs,
+      minutes: new OpenWindows<MinuteWindow>(),
+      rollups: levels.map(() => new OpenWindows<RollupWindow>()),
+      lastFlush: 0
+    }
+  }
+
+  /**
+   * Lets the device series go that no flush since `lastFlush` has touched; nothing of them may be dirty. They come back
+   * with the next reading, and their windows are then read from the database.
+   * @returns how many went
+   */
+  forget (lastFlush: number): number {
+    const kept = this.#slots.filter(slot => slot !== undefined && slot.series.lastFlush > lastFlush) as Slot[]
+    const forgotten = this.#devices - kept.length
+    if (forgotten === 0) return 0
+    for (const slot of this.#slots) {
+      if (slot && slot.series.lastFlush <= lastFlush) this.#forgottenMaxMs = Math.max(this.#forgottenMaxMs, slot.series.settledMaxMs)
+    }
+    this.#devices = kept.length
+    this.#slots = new Array(this.#slots.length)
+    for (const slot of kept) this.#place(slot)
+    return forgotten
+  }
+
+  #resize (length: number): void {
+    const slots = this.#slots
+    this.#slots = new Array(length)
+    for (const slot of slots) if (slot) this.#place(slot)
+  }
+
+  #place (slot: Slot): void {
+    const mask = this.#slots.length - 1
+    let at = slot.hash & mask
+    while (this.#slots[at] !== undefined) at = (at + 1) & mask
+    this.#slots[at] = slot
+  }
+}
+
+function hashBytes (buffer: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5 | 0
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ buffer[at], 0x01000193)
+  return hash ^ (hash >>> 15) // the low bits pick the slot: let the high ones have a say
+}
+
+function isSame (slot: Slot, key: SeriesKey): boolean {
+  const { deviceLength, typeLength } = slot
+  const deviceAndType = deviceLength + typeLength
+  return key.deviceIdEnd - key.deviceIdStart === deviceLength &&
+    key.deviceTypeEnd - key.deviceTypeStart === typeLength &&
+    key.zoneEnd - key.zoneStart === slot.key.length - deviceAndType &&
+    isEqual(slot.key, 0, deviceLength, key.buffer, key.deviceIdStart) &&
+    isEqual(slot.key, deviceLength, deviceAndType, key.buffer, key.deviceTypeStart) &&
+    isEqual(slot.key, deviceAndType, slot.key.length, key.buffer, key.zoneStart)
+}
+
+function isEqual (a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number): boolean {
+  for (let at = aStart, shift = bStart - aStart; at < aEnd; at++) {
+    if (a[at] !== b[at + shift]) return false
+  }
+  return true
+}
