@@ -1,14 +1,21 @@
+export { ByteReader, ByteWriter } from './bytes.ts'
 export { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, splitList } from './config.ts'
 export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'
 export type { Database, DatabaseSettings, PoolClient } from './database.ts'
+export { DIGEST_EXACT_VALUES_MAX } from './digest.ts'
+export type { Digest } from './digest.ts'
 export { errorCodes, RelayError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, rejectedReasons } from './event.ts'
 export type { Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
+export { openKafkaEventLog } from './event-log/kafka.ts'
+export type { KafkaSettings } from './event-log/kafka.ts'
 export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, PartitionOffsets, ProducedRecord, RecordSet,
   RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
+export { roundSum } from './exact-sum.ts'
+export type { ExactSum } from './exact-sum.ts'
 export { healthRoutes, listen, startHealthServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { createLogger } from './log.ts'
@@ -17,6 +24,17 @@ export { Counter, createMetrics, Gauge, Histogram, Registry } from './metrics.ts
 export { migrate } from './migrate.ts'
 export { runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
+export type { Estimate } from './quantile.ts'
+export { emptyReadings, mergeReadings } from './readings.ts'
+export type { MergedReadings, Readings } from './readings.ts'
+export {
+  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, total
+} from './rollup.ts'
+export type { Rollup } from './rollup.ts'
+export {
+  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, READINGS_PER_ROW_MAX_DEFAULT
+} from './rollup-row.ts'
+export type { DecodedRow, RollupRow } from './rollup-row.ts'
 export { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName } from './window.ts'

@@ -40,8 +40,9 @@ export async function findJava (cacheDir?: string): Promise<FoundJava> {
   const said = await run(javaCommand(), ['-version']).catch(() => undefined)
   const version = Number(/version "(?:1\.)?(\d+)/.exec(said ?? '')?.[1] ?? 0)
   const missing: string[] = []
-  if (said === undefined) missing.push(`Java ${JAVA_VERSION_MIN} or newer`)
-  else if (version < JAVA_VERSION_MIN) missing.push(`Java ${JAVA_VERSION_MIN} or newer (this one is ${version || 'unknown'})`)
+  if (version < JAVA_VERSION_MIN) {
+    missing.push(`Java ${JAVA_VERSION_MIN} or newer` + (version > 0 ? ` (not ${version})` : ''))
+  }
   const isInstalled = cacheDir !== undefined && existsSync(join(jarsDir(cacheDir), STAMP))
   if (!isInstalled && await run('mvn', ['--version']).catch(() => undefined) === undefined) missing.push('Maven')
   return missing.length === 0 ? { kind: 'found', version } : { kind: 'missing', what: missing.join(' and ') }
@@ -61,7 +62,9 @@ export async function installKafka (cacheDir: string, log: Logger): Promise<void
   const target = jarsDir(cacheDir)
   if (existsSync(join(target, STAMP))) return
   const found = await findJava(cacheDir)
-  if (found.kind === 'missing') throw new RelayError('RELAY_CONFIG_INVALID', `a local Kafka needs ${found.what} on PATH`)
+  if (found.kind === 'missing') {
+    throw new RelayError('RELAY_CONFIG_INVALID', `a local Kafka needs ${found.what} on PATH`)
+  }
 
   log.info({ cacheDir }, 'fetching Kafka with Maven, once')
   await mkdir(cacheDir, { recursive: true })
@@ -75,8 +78,8 @@ export async function installKafka (cacheDir: string, log: Logger): Promise<void
     await rm(scratch, { recursive: true, force: true })
     if (existsSync(join(target, STAMP))) return // somebody else was faster
     const { stdout = '', stderr = '' } = cause as { stdout?: string, stderr?: string }
-    throw new RelayError('RELAY_CONFIG_INVALID',
-      `Maven could not fetch Kafka: ${(stdout + stderr).trim().split('\n').slice(0, 5).join('\n') || String(cause)}`, { cause })
+    const said = (stdout + stderr).trim().split('\n').slice(0, 5).join('\n')
+    throw new RelayError('RELAY_CONFIG_INVALID', `Maven could not fetch Kafka: ${said || String(cause)}`, { cause })
   }
 }
 

@@ -134,6 +134,8 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
     // a group may ask for a short session (the broker's own least is 45 s): a local kill is noticed in seconds
     'group.consumer.min.session.timeout.ms=1000',
     'group.consumer.min.heartbeat.interval.ms=100',
+    // assignments are computed at once: waiting a second to do several together is for groups of hundreds
+    'group.consumer.assignment.interval.ms=0',
     // after a kill -9 the controller lets the broker in again when its old session is over: by default that takes 9 s
     'broker.session.timeout.ms=3000',
     'broker.heartbeat.interval.ms=500',

@@ -36,7 +36,8 @@ export function readRecords (records: RecordSet, member = ''): Read[] {
       })
     },
     corrupt (_bytes, offsetDelta, recordCount, detail) {
-      assert.fail(`${recordCount} records from offset ${records.baseOffset + BigInt(offsetDelta)} are corrupt: ${detail}`)
+      const offset = records.baseOffset + BigInt(offsetDelta)
+      assert.fail(`${recordCount} records from offset ${offset} are corrupt: ${detail}`)
     }
   })
   return reads
@@ -93,7 +94,10 @@ export class Group {
     const consumer = await this.#log.openConsumer({ ...this.#settings, ...settings })
     const member = new Member(name, consumer, this, () => this.#changes.dispatchEvent(new Event('change')))
     this.members.set(name, member)
-    void member.done.catch(error => { this.#failure = error; this.#changes.dispatchEvent(new Event('change')) })
+    member.done.catch(error => {
+      this.#failure = error
+      this.#changes.dispatchEvent(new Event('change'))
+    })
     this.#opened.defer(() => member.close())
     return member
   }
@@ -103,7 +107,8 @@ export class Group {
     const signal = AbortSignal.timeout(limitMs)
     while (!condition()) {
       if (this.#failure) throw this.#failure
-      await once(this.#changes, 'change', { signal }).catch(() => assert.fail(`${limitMs} ms went by before ${what}; ${this.#describe()}`))
+      await once(this.#changes, 'change', { signal })
+        .catch(() => assert.fail(`${limitMs} ms went by before ${what}; ${this.#describe()}`))
     }
   }
 
@@ -113,7 +118,8 @@ export class Group {
   }
 
   #describe (): string {
-    return [...this.members.values()].map(it => `${it.name} owns [${[...it.owned]}]`).join(', ') + `, ${this.reads.length} records read`
+    const owners = [...this.members.values()].map(it => `${it.name} owns [${[...it.owned]}]`)
+    return `${owners.join(', ')}; ${this.reads.length} records read`
   }
 }
 
@@ -157,7 +163,7 @@ export class Member {
         return
       case 'records': {
         const { partition, nextOffset } = news.records
-        assert.ok(this.owned.has(partition), `${this.name} got records of partition ${partition}, which it does not own`)
+        assert.ok(this.owned.has(partition), `${this.name} got records of partition ${partition} without owning it`)
         reads.push(...readRecords(news.records, this.name))
         positions.set(partition, nextOffset)
         return

@@ -1,0 +1,203 @@
+/**
+ * Encodes records as Kafka's record batches: which partition a record goes to, and its bytes. The layout is written
+ * above the walker, in `kafka-records.ts`.
+ *
+ * Hot path (backfills produce millions): records are written straight into the batch's buffer, nothing is allocated per
+ * record.
+ */
+import { crc32c, Reader } from '@platformatic/kafka'
+
+import type { ProducedRecord } from './port.ts'
+
+export interface Batch {
+  readonly partition: number
+  readonly recordCount: number
+  readonly bytes: Buffer
+  /** it has its place in a producer's sequence, and its checksum */
+  isSealed: boolean
+}
+
+/** A batch is closed past this; brokers take up to 1 MiB unless they are told otherwise, compressed or not. */
+const BATCH_TARGET_BYTES = 512 * 1024
+/** a longer value gets a batch of its own: with others it might be more than a broker takes */
+const LARGE_VALUE_LENGTH = 64 * 1024
+/** keyless records that go to one partition before it is the next one's turn */
+const KEYLESS_RUN = 100
+const BATCH_INITIAL_BYTES = 2 * 1024
+
+const AT_LENGTH = 8
+const AT_MAGIC = 16
+const AT_CRC = 17
+const AT_ATTRIBUTES = 21
+const AT_LAST_OFFSET_DELTA = 23
+const AT_BASE_TIMESTAMP = 27
+const AT_MAX_TIMESTAMP = 35
+const AT_PRODUCER_ID = 43
+const AT_PRODUCER_EPOCH = 51
+const AT_BASE_SEQUENCE = 53
+const AT_RECORD_COUNT = 57
+const AT_RECORDS = 61
+const LENGTH_STARTS = 12
+const MAGIC = 2
+/** most bytes of a record beside key, value and headers: five varints and the attributes */
+const RECORD_OVERHEAD_BYTES = 5 * 5 + 1
+
+/** A batch that is still being filled. */
+class OpenBatch {
+  readonly partition: number
+  bytes = Buffer.allocUnsafe(BATCH_INITIAL_BYTES)
+  size = AT_RECORDS
+  recordCount = 0
+
+  constructor (partition: number) {
+    this.partition = partition
+  }
+
+  /** Makes room for `more` bytes. */
+  reserve (more: number): void {
+    if (this.size + more <= this.bytes.length) return
+    const grown = Buffer.allocUnsafe(Math.max(2 * this.bytes.length, this.size + more))
+    this.bytes.copy(grown, 0, 0, this.size)
+    this.bytes = grown
+  }
+
+  close (nowMs: number): Batch {
+    const { bytes, size, recordCount } = this
+    bytes.writeBigInt64BE(0n, 0) // the broker numbers
+    bytes.writeInt32BE(size - LENGTH_STARTS, AT_LENGTH)
+    bytes.writeInt32BE(-1, AT_LENGTH + 4) // leader epoch, the broker's too
+    bytes[AT_MAGIC] = MAGIC
+    bytes.writeInt16BE(0, AT_ATTRIBUTES) // not compressed, times are the producer's
+    bytes.writeInt32BE(recordCount - 1, AT_LAST_OFFSET_DELTA)
+    bytes.writeBigInt64BE(BigInt(nowMs), AT_BASE_TIMESTAMP)
+    bytes.writeBigInt64BE(BigInt(nowMs), AT_MAX_TIMESTAMP)
+    bytes.writeInt32BE(recordCount, AT_RECORD_COUNT)
+    return { partition: this.partition, recordCount, bytes: bytes.subarray(0, size), isSealed: false }
+  }
+}
+
+/**
+ * Encodes records into as few batches as there may be, in the order of the records.
+ * @param partitions of the topic
+ * @param round counts keyless records over all sends, so that they go round the partitions
+ * @param nowMs time of the records, as Kafka's retention reads it
+ */
+export function encodeBatches (
+  records: readonly ProducedRecord[], partitions: number, round: number, nowMs: number
+): { batches: Batch[], round: number } {
+  const batches: Batch[] = []
+  const open = new Array<OpenBatch | undefined>(partitions)
+  for (const record of records) {
+    const key = keyBytes(record.key)
+    const partition = key ? partitionOf(key, partitions) : Math.floor(round++ / KEYLESS_RUN) % partitions
+    const isLarge = record.value !== null && record.value.length > LARGE_VALUE_LENGTH
+    if (isLarge && open[partition]) batches.push(open[partition].close(nowMs))
+    const batch = open[partition] = (isLarge ? undefined : open[partition]) ?? new OpenBatch(partition)
+    appendRecord(batch, key, record)
+    if (isLarge || batch.size >= BATCH_TARGET_BYTES) {
+      batches.push(batch.close(nowMs))
+      open[partition] = undefined
+    }
+  }
+  for (const batch of open) if (batch) batches.push(batch.close(nowMs))
+  return { batches, round }
+}
+
+/** Puts a batch into a producer's sequence. */
+export function sealBatch (batch: Batch, producerId: bigint, epoch: number, sequence: number): void {
+  const { bytes } = batch
+  bytes.writeBigInt64BE(producerId, AT_PRODUCER_ID)
+  bytes.writeInt16BE(epoch, AT_PRODUCER_EPOCH)
+  bytes.writeInt32BE(sequence, AT_BASE_SEQUENCE)
+  bytes.writeUInt32BE(crc32c(Reader.from(bytes.subarray(AT_ATTRIBUTES)).buffer), AT_CRC)
+  batch.isSealed = true
+}
+
+const KEY_SCRATCH_BYTES = 4 * 1024
+let scratch: Buffer | undefined
+
+/** A key as bytes; those of a string are valid until the next call. */
+function keyBytes (key: string | Buffer | null): Buffer | null {
+  if (typeof key !== 'string') return key
+  scratch ??= Buffer.allocUnsafe(KEY_SCRATCH_BYTES)
+  if (3 * key.length > scratch.length) return Buffer.from(key) // a UTF-16 unit takes up to 3 bytes
+  return scratch.subarray(0, scratch.write(key))
+}
+
+function appendRecord (batch: OpenBatch, key: Buffer | null, { value, headers }: ProducedRecord): void {
+  const offsetDelta = batch.recordCount++
+  const valueBytes = value === null ? 0 : typeof value === 'string' ? Buffer.byteLength(value) : value.length
+  const tail = headers ? encodeHeaders(headers) : NO_HEADERS
+  const bodyBytes = 2 + // attributes, time delta
+    sizeOfVarint(offsetDelta) +
+    sizeOfVarint(key ? key.length : -1) + (key ? key.length : 0) +
+    sizeOfVarint(value === null ? -1 : valueBytes) + valueBytes +
+    tail.length
+  batch.reserve(RECORD_OVERHEAD_BYTES + bodyBytes)
+
+  const { bytes } = batch
+  let at = writeVarint(bytes, batch.size, bodyBytes)
+  bytes[at++] = 0
+  bytes[at++] = 0
+  at = writeVarint(bytes, at, offsetDelta)
+  at = writeVarint(bytes, at, key ? key.length : -1)
+  if (key) at += key.copy(bytes, at)
+  at = writeVarint(bytes, at, value === null ? -1 : valueBytes)
+  if (typeof value === 'string') at += bytes.write(value, at)
+  else if (value) at += value.copy(bytes, at)
+  batch.size = at + tail.copy(bytes, at)
+}
+
+const NO_HEADERS = Buffer.from([0])
+
+function encodeHeaders (headers: Readonly<Record<string, string>>): Buffer {
+  const entries = Object.entries(headers).map(it => it.map(text => Buffer.from(text)))
+  const parts = [varint(entries.length)]
+  for (const bytes of entries.flat()) parts.push(varint(bytes.length), bytes)
+  return Buffer.concat(parts)
+}
+
+function varint (value: number): Buffer {
+  const bytes = Buffer.alloc(5)
+  return bytes.subarray(0, writeVarint(bytes, 0, value))
+}
+
+/** Writes a zig-zag coded varint of 32 bits; returns where it ends. */
+function writeVarint (bytes: Uint8Array, at: number, value: number): number {
+  let rest = ((value << 1) ^ (value >> 31)) >>> 0
+  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80
+  bytes[at++] = rest
+  return at
+}
+
+function sizeOfVarint (value: number): number {
+  const rest = ((value << 1) ^ (value >> 31)) >>> 0
+  return rest < 2 ** 7 ? 1 : rest < 2 ** 14 ? 2 : rest < 2 ** 21 ? 3 : rest < 2 ** 28 ? 4 : 5
+}
+
+/** The partition of a key, as Kafka's own clients choose it: all producers of a key must agree. */
+export function partitionOf (key: Uint8Array, partitions: number): number {
+  return (murmur2(key) & 0x7fffffff) % partitions
+}
+
+/** MurmurHash2 by Austin Appleby, with the seed of Kafka's `Utils.murmur2`; 32 bits, signed. */
+export function murmur2 (bytes: Uint8Array): number {
+  const seed = 0x9747b28c
+  const m = 0x5bd1e995
+  const length = bytes.length
+  let h = seed ^ length
+  let at = 0
+  for (; at + 4 <= length; at += 4) {
+    let k = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)
+    k = Math.imul(k, m)
+    k ^= k >>> 24
+    h = Math.imul(h, m) ^ Math.imul(k, m)
+  }
+  const rest = length - at
+  if (rest > 2) h ^= bytes[at + 2] << 16
+  if (rest > 1) h ^= bytes[at + 1] << 8
+  if (rest > 0) h = Math.imul(h ^ bytes[at], m)
+  h ^= h >>> 13
+  h = Math.imul(h, m)
+  return h ^ (h >>> 15)
+}

@@ -1,0 +1,199 @@
+/**
+ * Requests to a Kafka cluster, one at a time and named after the protocol, over the connections, codecs and version
+ * negotiation of `@platformatic/kafka`. What is above that library's codecs is ours (`kafka-membership.ts`,
+ * `kafka-fetch.ts`, `kafka-producer.ts` say why), and so are retries: here a failed request is tried again, or is
+ * RELAY_EVENT_LOG_UNREACHABLE with the servers' names, and never anything in between.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import {
+  Base, findErrorBy, GenericError, kGetApi, kGetBootstrapConnection, kGetConnection, ListOffsetTimestamps,
+  type API, type Connection, type listOffsetsV9, type metadataV12
+} from '@platformatic/kafka'
+
+import { RelayError } from '../errors.ts'
+import type { PartitionOffsets, Topic } from './port.ts'
+
+export interface KafkaSettings {
+  /** `host:port` of some of the brokers; they name the others */
+  readonly bootstrapServers: readonly string[]
+  readonly clientId: string
+}
+
+/** A topic, and which broker leads each of its partitions (-1: none at the moment). */
+export interface TopicLayout extends Topic {
+  readonly leaders: readonly number[]
+  readonly brokers: ReadonlyMap<number, { readonly host: string, readonly port: number }>
+  /** when the cluster said so, on the monotonic clock */
+  readonly seenMs: number
+}
+
+/** What we wait for has not happened yet. */
+export class NotYet extends Error {}
+
+const CONNECT_TIMEOUT_MS = 3_000
+const REQUEST_TIMEOUT_MS = 15_000
+const RETRY_DELAY_MIN_MS = 50
+const RETRY_DELAY_MAX_MS = 1_000
+
+/** Codes of the protocol that somebody here decides on (https://kafka.apache.org/protocol#protocol_error_codes). */
+export const kafkaErrors = {
+  NONE: 0,
+  OFFSET_OUT_OF_RANGE: 1,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
+  MESSAGE_TOO_LARGE: 10,
+  NOT_COORDINATOR: 16,
+  UNKNOWN_MEMBER_ID: 25,
+  TOPIC_AUTHORIZATION_FAILED: 29,
+  TOPIC_ALREADY_EXISTS: 36,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
+  DUPLICATE_SEQUENCE_NUMBER: 46,
+  INVALID_PRODUCER_EPOCH: 47,
+  UNKNOWN_PRODUCER_ID: 59,
+  FENCED_INSTANCE_ID: 82,
+  UNKNOWN_TOPIC_ID: 100,
+  INCONSISTENT_TOPIC_ID: 103,
+  FENCED_MEMBER_EPOCH: 110,
+  UNRELEASED_INSTANCE_ID: 111
+} as const
+
+/** Whether a failed request may go through when it is sent again: the broker said so, or it could not be reached. */
+export function isRetriable (error: unknown): boolean {
+  if (error instanceof NotYet) return true
+  return GenericError.isGenericError(error as Error) && findErrorBy(error as Error, 'canRetry', false) === null
+}
+
+/** Whether the broker answered with a code. */
+export function hasCode (error: unknown, code: number): boolean {
+  return findErrorBy(error as Error, 'apiCode' as 'message', code as unknown as string) !== null
+}
+
+/** What went wrong, in the words of the innermost error: the outer ones only say which request it was. */
+export function describeError (error: unknown): string {
+  const { errors, cause, message } = error as { errors?: unknown[], cause?: unknown, message?: string }
+  const inner = errors?.at(-1) ?? cause
+  return inner ? describeError(inner) : message || (error as { code?: string }).code || String(error)
+}
+
+export class KafkaClient extends Base {
+  readonly servers: string
+  #topics = new Map<string, TopicLayout>()
+
+  constructor ({ bootstrapServers, clientId }: KafkaSettings) {
+    super({
+      bootstrapBrokers: [...bootstrapServers],
+      clientId,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      retries: 0
+    })
+    this.servers = bootstrapServers.join(',')
+  }
+
+  /** A connection to any broker. */
+  anyBroker (): Promise<Connection> {
+    return promised(done => this[kGetBootstrapConnection](done))
+  }
+
+  broker (address: { host: string, port: number }): Promise<Connection> {
+    return promised(done => this[kGetConnection](address, done))
+  }
+
+  /** Sends one request, in the newest version that both sides know. */
+  async call<Response> (name: string, connection: Connection, ...args: unknown[]): Promise<Response> {
+    const api = await promised<API<unknown[], Response>>(done => this[kGetApi]<unknown[], Response>(name, done))
+    return api.async(connection, ...args)
+  }
+
+  /** The topic as the cluster knows it now; undefined where there is none. */
+  async describe (name: string): Promise<TopicLayout | undefined> {
+    let answer: metadataV12.MetadataResponse
+    try {
+      answer = await this.call<typeof answer>('Metadata', await this.anyBroker(), [name], false, false)
+    } catch (error) {
+      if (hasCode(error, kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION)) {
+        this.#topics.delete(name)
+        return undefined
+      }
+      // a partition without a leader is an error of its own in the answer: what is there counts
+      const { response } = error as { response?: typeof answer }
+      if (!response?.topics[0]?.partitions.length) throw error
+      answer = response
+    }
+    const [topic] = answer.topics
+    const leaders = new Array<number>(topic.partitions.length).fill(-1)
+    for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
+    const brokers = new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+    const layout = { name, topicId: topic.topicId, partitions: leaders.length, leaders, brokers, seenMs: performance.now() }
+    this.#topics.set(name, layout)
+    return layout
+  }
+
+  /** The topic as it was last seen, if it was: leaders may have moved since. */
+  known (name: string): TopicLayout | undefined {
+    return this.#topics.get(name)
+  }
+
+  /**
+   * First and next offset of every partition.
+   * @throws RelayError RELAY_TOPIC_MISSING
+   */
+  async listOffsets (name: string): Promise<PartitionOffsets[]> {
+    const layout = await this.describe(name)
+    if (!layout) throw topicMissing(name, this.servers)
+    const offsets = layout.leaders.map((_, partition) => ({ partition, startOffset: -1n, endOffset: -1n }))
+    const byLeader = Map.groupBy(layout.leaders.keys(), partition => layout.leaders[partition])
+    await Promise.all([...byLeader].map(async ([leader, partitions]) => {
+      const connection = await this.broker(layout.brokers.get(leader)!)
+      const ask = async (timestamp: bigint, put: (partition: number, offset: bigint) => void) => {
+        const asked = partitions.map(partitionIndex => ({ partitionIndex, currentLeaderEpoch: -1, timestamp }))
+        const answer = await this.call<listOffsetsV9.ListOffsetsResponse>(
+          'ListOffsets', connection, -1, 0, [{ name, partitions: asked }])
+        for (const { partitionIndex, offset } of answer.topics[0].partitions) put(partitionIndex, offset)
+      }
+      await ask(ListOffsetTimestamps.EARLIEST, (partition, offset) => { offsets[partition].startOffset = offset })
+      await ask(ListOffsetTimestamps.LATEST, (partition, offset) => { offsets[partition].endOffset = offset })
+    }))
+    return offsets
+  }
+
+  /**
+   * Tries until it works, an error says that it never will, or the limit is over.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, or what `attempt` throws that another try would not change
+   */
+  async retry<T> (limitMs: number, attempt: () => Promise<T>): Promise<T> {
+    const deadline = Date.now() + limitMs
+    for (let delayMs = RETRY_DELAY_MIN_MS; ; delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (!isRetriable(error)) throw this.explain(error)
+        if (Date.now() + delayMs > deadline) throw this.unreachable(error)
+        await delay(delayMs)
+      }
+    }
+  }
+
+  /** The error that a cluster which does not answer is to Relay. */
+  unreachable (cause: unknown): RelayError {
+    return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+      `Kafka at ${this.servers} does not answer (${describeError(cause)}); ` +
+      'is it up, and is KAFKA_BOOTSTRAP_SERVERS right?', { cause })
+  }
+
+  /** An error as Relay's own, where Relay has one for it. */
+  explain (error: unknown): unknown {
+    if (!GenericError.isGenericError(error as Error)) return error
+    return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+      `Kafka at ${this.servers} refuses what Relay asks: ${describeError(error)}`, { cause: error })
+  }
+}
+
+export function topicMissing (name: string, servers: string): RelayError {
+  return new RelayError('RELAY_TOPIC_MISSING',
+    `there is no topic ${name} on Kafka at ${servers}; Relay's programs create it`)
+}
+
+function promised<T> (start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => start((error, value) => error ? reject(error) : resolve(value!)))
+}

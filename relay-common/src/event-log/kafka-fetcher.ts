@@ -1,0 +1,259 @@
+/**
+ * Reads ahead: keeps one fetch under way to every broker that leads some of our partitions, as long as there is room in
+ * the buffer, while the owner works on what came before.
+ *
+ *     start(partition, offset) ──▶ fetching ──records──▶ buffer ──take()──▶ the owner
+ *              ▲                      │ └── leader moved, broker away: layout forgotten, asked for again, with backoff
+ *              └────── gap ◀──────────┘ offset out of range
+ *
+ * Fetches carry no session (KIP-227): a request that lists a few dozen partitions is smaller than one batch, and
+ * nothing can go stale. The connections are not those of the membership: a broker answers the requests of a connection
+ * one after the other, and a heartbeat must not wait behind a fetch that waits for records.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { FetchIsolationLevels } from '@platformatic/kafka'
+
+import type { Logger } from '../log.ts'
+import { describeError, kafkaErrors, topicMissing, type KafkaClient, type TopicLayout } from './kafka-client.ts'
+import { fetchRaw, type FetchedPartition } from './kafka-fetch.ts'
+import { KafkaRecordSet } from './kafka-records.ts'
+import type { ConsumerNews, Topic } from './port.ts'
+
+export interface FetcherEvents {
+  /** there is something to take */
+  ready (): void
+  failed (error: unknown): void
+}
+
+/** longest that a broker waits for records to come; a partition that is started meanwhile waits as long */
+const WAIT_MAX_MS = 200
+const PARTITION_MAX_BYTES = 1024 * 1024
+const RESPONSE_MAX_BYTES = 8 * 1024 * 1024
+/** less room than this and a fetch is not worth its request */
+const RESPONSE_MIN_BYTES = 64 * 1024
+const RETRY_DELAY_MIN_MS = 50
+const RETRY_DELAY_MAX_MS = 2_000
+/** how long a topic may be missing before it is gone: whoever makes it anew deletes it first */
+const MISSING_MAX_MS = 5_000
+
+/** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
+interface Reading { readonly partition: number, offset: bigint, isPaused: boolean }
+
+/** What waits to be taken: records, or the gap behind them. */
+interface Fetched { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
+
+export class KafkaFetcher {
+  readonly #client: KafkaClient
+  readonly #bufferMaxBytes: number
+  readonly #events: FetcherEvents
+  readonly #log: Logger
+  readonly #readings = new Map<number, Reading>()
+  readonly #busyBrokers = new Set<number>()
+  readonly #closing = new AbortController()
+  #buffer: Fetched[] = []
+  #bufferedBytes = 0
+  #reservedBytes = 0
+  #topic: Topic | undefined
+  #layout: TopicLayout | undefined
+  #isLooking = false
+  #isScheduled = false
+  #retryDelayMs = RETRY_DELAY_MIN_MS
+  #missingSinceMs: number | undefined
+
+  constructor (client: KafkaClient, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
+    this.#client = client
+    this.#bufferMaxBytes = bufferMaxBytes
+    this.#log = log
+    this.#events = events
+  }
+
+  /** Says which topic partitions belong to; readings of another one must have been stopped. */
+  setTopic (topic: TopicLayout): void {
+    this.#topic = topic
+    this.#layout = topic
+    this.#retryDelayMs = RETRY_DELAY_MIN_MS
+  }
+
+  start (partition: number, offset: bigint): void {
+    this.stop(partition)
+    this.#readings.set(partition, { partition, offset, isPaused: false })
+    this.#schedule()
+  }
+
+  /** Nothing of the partition comes any more, not even what is in the buffer. */
+  stop (partition: number): void {
+    this.#readings.delete(partition)
+    this.#buffer = this.#buffer.filter(it => it.partition !== partition)
+    this.#bufferedBytes = this.#buffer.reduce((sum, it) => sum + it.sizeBytes, 0)
+  }
+
+  /** What came first of all that waits. */
+  take (): ConsumerNews | undefined {
+    const first = this.#buffer.shift()
+    if (!first) return undefined
+    this.#bufferedBytes -= first.sizeBytes
+    this.#schedule()
+    return first.news
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    this.#readings.clear()
+    await this.#client.close()
+  }
+
+  /** After the caller is done: partitions are started one by one, and should be in one request. */
+  #schedule (): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(() => {
+      this.#isScheduled = false
+      this.#pump()
+    })
+  }
+
+  #pump (): void {
+    if (this.#closing.signal.aborted || this.#readings.size === 0 || !this.#topic) return
+    const layout = this.#layout
+    if (!layout) {
+      this.#look()
+      return
+    }
+    const reading = [...this.#readings.values()].filter(it => !it.isPaused)
+    for (const [leader, ofBroker] of Map.groupBy(reading, it => layout.leaders[it.partition] ?? -1)) {
+      const address = layout.brokers.get(leader)
+      if (!address) {
+        this.#layout = undefined // no leader at the moment, or a partition that was added since
+        this.#look()
+      } else if (!this.#busyBrokers.has(leader)) {
+        const room = this.#bufferMaxBytes - this.#bufferedBytes - this.#reservedBytes
+        if (room < RESPONSE_MIN_BYTES && this.#bufferedBytes + this.#reservedBytes > 0) return
+        const bytes = Math.max(RESPONSE_MIN_BYTES, Math.min(room, RESPONSE_MAX_BYTES))
+        this.#reservedBytes += bytes
+        this.#busyBrokers.add(leader)
+        this.#fetch(address, ofBroker, bytes).catch(async error => {
+          if (this.#closing.signal.aborted) return
+          const broker = `${address.host}:${address.port}`
+          this.#log.warn({ broker, reason: describeError(error) }, 'a fetch failed; trying again')
+          this.#layout = undefined
+          await this.#backOff()
+        }).finally(() => {
+          this.#reservedBytes -= bytes
+          this.#busyBrokers.delete(leader)
+          this.#schedule()
+        }).catch(error => this.#events.failed(error))
+      }
+    }
+  }
+
+  async #fetch (address: { host: string, port: number }, readings: Reading[], maxBytes: number): Promise<void> {
+    const asked = new Map(readings.map(reading => [reading.partition, { reading, offset: reading.offset }]))
+    const partitions = readings.map(({ partition, offset: fetchOffset }) => (
+      { partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: PARTITION_MAX_BYTES }))
+    const answers = await fetchRaw.async(await this.#client.broker(address), WAIT_MAX_MS, 1, maxBytes,
+      FetchIsolationLevels.READ_COMMITTED, 0, -1, [{ topicId: this.#topic!.topicId, partitions }], [], '')
+
+    let isLayoutWrong = false
+    for (const answer of answers) {
+      const { reading, offset } = asked.get(answer.partition)!
+      if (this.#readings.get(answer.partition) !== reading) continue // started elsewhere, or stopped, meanwhile
+      switch (answer.errorCode) {
+        case kafkaErrors.NONE:
+          this.#keep(reading, offset, answer)
+          break
+        case kafkaErrors.OFFSET_OUT_OF_RANGE:
+          reading.isPaused = true
+          this.#explainGap(reading).catch(error => this.#events.failed(error))
+          break
+        case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
+          this.#events.failed(this.#client.unreachable(new Error(`reading of ${this.#topic!.name} is not allowed`)))
+          return
+        default: // the leader moved, or the topic was deleted: the layout will tell
+          isLayoutWrong = true
+      }
+    }
+    if (isLayoutWrong) {
+      this.#layout = undefined
+      await this.#backOff()
+    } else {
+      this.#retryDelayMs = RETRY_DELAY_MIN_MS
+    }
+    if (this.#buffer.length > 0) this.#events.ready()
+  }
+
+  #keep (reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition): void {
+    if (!batches || batches.length === 0) return
+    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted)
+    reading.offset = set.nextOffset
+    this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
+    this.#bufferedBytes += set.sizeBytes
+    // the broker fills its answer in the order that we ask in: who got something goes to the end of the line
+    this.#readings.delete(partition)
+    this.#readings.set(partition, reading)
+  }
+
+  /** An offset that the log does not have is a gap, once the log has said what it has: a new leader may be behind. */
+  async #explainGap (reading: Reading): Promise<void> {
+    const isStill = () => this.#readings.get(reading.partition) === reading && !this.#closing.signal.aborted
+    while (isStill()) {
+      try {
+        const offsets = (await this.#client.listOffsets(this.#topic!.name))[reading.partition]
+        if (!isStill()) return
+        if (!offsets || (reading.offset >= offsets.startOffset && reading.offset <= offsets.endOffset)) {
+          reading.isPaused = false
+          this.#schedule()
+          return
+        }
+        const { partition, offset: expectedOffset } = reading
+        this.#readings.delete(partition)
+        // behind the records that were fetched before it
+        this.#buffer.push({ partition, sizeBytes: 0, news: { kind: 'gap', expectedOffset, ...offsets } })
+        this.#events.ready()
+        return
+      } catch (error) {
+        this.#log.warn({ partition: reading.partition, reason: describeError(error) }, 'no offsets; trying again')
+        await this.#backOff()
+      }
+    }
+  }
+
+  /** Finds out who leads what, and whether the topic is still there. */
+  #look (): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    this.#lookOnce().catch(async error => {
+      if (this.#closing.signal.aborted) return
+      this.#log.warn({ reason: describeError(error) }, 'no answer about the topic; trying again')
+      await this.#backOff()
+    }).finally(() => {
+      this.#isLooking = false
+      this.#schedule()
+    }).catch(error => this.#events.failed(error))
+  }
+
+  async #lookOnce (): Promise<void> {
+    const topic = this.#topic!
+    const layout = await this.#client.describe(topic.name)
+    if (!layout) {
+      this.#missingSinceMs ??= performance.now()
+      if (performance.now() - this.#missingSinceMs > MISSING_MAX_MS) {
+        this.#readings.clear()
+        this.#events.failed(topicMissing(topic.name, this.#client.servers))
+      } else {
+        await this.#backOff()
+      }
+      return
+    }
+    this.#missingSinceMs = undefined
+    // a topic that was made anew is the membership's to tell: these readings will be revoked
+    if (layout.topicId !== this.#topic!.topicId || layout.leaders.includes(-1)) await this.#backOff()
+    if (layout.topicId === this.#topic!.topicId) this.#layout = layout
+  }
+
+  async #backOff (): Promise<void> {
+    const ms = this.#retryDelayMs
+    this.#retryDelayMs = Math.min(2 * ms, RETRY_DELAY_MAX_MS)
+    await delay(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * Membership of a consumer group by Kafka's new protocol (KIP-848): the broker decides who reads what, and a member
+ * learns it from the answers to its heartbeats.
+ *
+ *     joining ──assignment──▶ member ──partition no longer in the assignment──▶ revoking ──release()──▶ member
+ *        ▲                       │                                                 │
+ *        └───────── fenced (`lost`: somebody else may own everything by now) ◀─────┘
+ *
+ * A revoked partition stays among those that our heartbeats claim until the owner has released it: the broker gives it
+ * to nobody before, unless we take longer than the session timeout, and then it fences us.
+ *
+ * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and a
+ * member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. The
+ * classic protocol lets the members decide, stops all of them for it, and Kafka 4 keeps it for old clients.
+ */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import {
+  ConfigResourceTypes, FindCoordinatorKeyTypes, IncrementalAlterConfigOperationTypes,
+  type Connection, type consumerGroupHeartbeatV1, type findCoordinatorV6
+} from '@platformatic/kafka'
+
+import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { describeError, hasCode, isRetriable, kafkaErrors, type KafkaClient } from './kafka-client.ts'
+import type { ConsumerSettings } from './port.ts'
+
+type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
+
+export interface MembershipEvents {
+  /** partitions of a topic are ours; partitions of another topic of that name were revoked before */
+  assigned (topicId: string, partitions: number[]): Promise<void>
+  revoked (partitions: number[]): void
+  lost (partitions: number[]): void
+  failed (error: unknown): void
+}
+
+const EPOCH_JOINING = 0
+const EPOCH_LEAVING = -1
+/** a static member that will be back: its partitions wait for it until its session ends */
+const EPOCH_AWAY = -2
+
+const RETRY_DELAY_MIN_MS = 100
+const RETRY_DELAY_MAX_MS = 2_000
+const LEAVE_TIMEOUT_MS = 2_000
+/** heartbeats in a session: the proportion of Kafka's own defaults, 5 s and 45 s */
+const HEARTBEATS_PER_SESSION = 9
+
+export class KafkaMembership {
+  readonly #client: KafkaClient
+  readonly #settings: ConsumerSettings
+  readonly #events: MembershipEvents
+  readonly #log: Logger
+  readonly #memberId = randomUUID()
+  readonly #closing = new AbortController()
+  readonly #done: Promise<void>
+  /** what the broker believes that we hold, with those that wait to be released */
+  readonly #owned = new Set<number>()
+  readonly #revoking = new Set<number>()
+  #ownedTopicId = ''
+  #epoch = EPOCH_JOINING
+  #coordinator: { readonly host: string, readonly port: number } | undefined
+  #wake = new AbortController()
+
+  constructor (client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
+    this.#client = client
+    this.#settings = settings
+    this.#events = events
+    this.#log = log
+    this.#done = this.#run()
+  }
+
+  /** Lets revoked partitions go: the next heartbeat, at once, no longer claims them. */
+  release (partitions: readonly number[]): void {
+    let changed = false
+    for (const partition of partitions) {
+      if (!this.#revoking.delete(partition)) continue
+      this.#owned.delete(partition)
+      changed = true
+    }
+    if (changed) this.#wake.abort()
+  }
+
+  /** Tells the group how far it has come; a partition that is not ours (any more) makes the broker refuse. */
+  async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
+    const partitions = [...nextOffsets].map(([partitionIndex, committedOffset]) =>
+      ({ partitionIndex, committedOffset, committedLeaderEpoch: -1, committedMetadata: null }))
+    await this.#client.call('OffsetCommit', await this.#toCoordinator(), this.#settings.group, this.#epoch,
+      this.#memberId, this.#settings.instanceId ?? null, [{ name: this.#settings.topic, partitions }])
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    await Promise.race([this.#done, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
+    if (this.#epoch <= EPOCH_JOINING) return
+    const epoch = this.#settings.instanceId === undefined ? EPOCH_LEAVING : EPOCH_AWAY
+    const leaving = this.#heartbeat(epoch, []).catch(error =>
+      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
+    await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
+  }
+
+  async #run (): Promise<void> {
+    let delayMs = RETRY_DELAY_MIN_MS
+    let isConfigured = false
+    while (!this.#closing.signal.aborted) {
+      try {
+        if (!isConfigured) await this.#configureGroup()
+        isConfigured = true
+        const answer = await this.#heartbeat(this.#epoch, [...this.#owned])
+        if (this.#closing.signal.aborted) return
+        delayMs = RETRY_DELAY_MIN_MS
+        const hasChanged = await this.#follow(answer)
+        if (!hasChanged) await this.#sleep(answer.heartbeatIntervalMs)
+      } catch (error) {
+        if (this.#closing.signal.aborted) return
+        if (!this.#survive(error)) return this.#events.failed(this.#client.explain(error))
+        await this.#sleep(delayMs)
+        delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
+      }
+    }
+  }
+
+  /**
+   * A group's session timeout is the broker's to know, not the member's: all members of a group set the same one.
+   * Brokers have a least value (45 s by default) and may allow it to nobody; then theirs counts.
+   */
+  async #configureGroup (): Promise<void> {
+    const { group, sessionTimeoutMs } = this.#settings
+    const set = (name: string, value: number) =>
+      ({ name, value: String(value), configOperation: IncrementalAlterConfigOperationTypes.SET })
+    try {
+      await this.#client.call('IncrementalAlterConfigs', await this.#client.anyBroker(), [{
+        resourceType: ConfigResourceTypes.GROUP,
+        resourceName: group,
+        configs: [
+          set('consumer.session.timeout.ms', sessionTimeoutMs),
+          set('consumer.heartbeat.interval.ms', Math.ceil(sessionTimeoutMs / HEARTBEATS_PER_SESSION))
+        ]
+      }], false)
+    } catch (error) {
+      if (isRetriable(error)) throw error
+      this.#log.warn({ group, sessionTimeoutMs, reason: describeError(error) },
+        'the broker keeps its own session timeout for this group')
+    }
+  }
+
+  async #heartbeat (epoch: number, owned: number[]): Promise<Heartbeat> {
+    const { group, instanceId, topic, sessionTimeoutMs } = this.#settings
+    const holds = owned.length > 0 ? [{ topicId: this.#ownedTopicId, partitions: owned }] : []
+    return await this.#client.call<Heartbeat>('ConsumerGroupHeartbeat', await this.#toCoordinator(),
+      group, this.#memberId, epoch, instanceId ?? null, null, sessionTimeoutMs, [topic], null, null, holds)
+  }
+
+  async #toCoordinator (): Promise<Connection> {
+    this.#coordinator ??= await this.#findCoordinator()
+    return await this.#client.broker(this.#coordinator)
+  }
+
+  async #findCoordinator () {
+    const { coordinators: [{ host, port }] } = await this.#client.call<findCoordinatorV6.FindCoordinatorResponse>(
+      'FindCoordinator', await this.#client.anyBroker(), FindCoordinatorKeyTypes.GROUP, [this.#settings.group])
+    return { host, port }
+  }
+
+  /** @returns whether the broker should hear at once what has become of its assignment */
+  async #follow ({ memberEpoch, assignment }: Heartbeat): Promise<boolean> {
+    this.#epoch = memberEpoch
+    if (!assignment) return false
+    const wanted = new Map(assignment.topicPartitions.map(it => [it.topicId, new Set(it.partitions)]))
+
+    const keeps = wanted.get(this.#ownedTopicId)
+    const revoked = [...this.#owned].filter(it => !keeps?.has(it) && !this.#revoking.has(it))
+    for (const partition of revoked) this.#revoking.add(partition)
+    if (revoked.length > 0) this.#events.revoked(revoked)
+    // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
+    if (this.#revoking.size > 0) return false
+
+    for (const [topicId, partitions] of wanted) {
+      const assigned = [...partitions].filter(it => topicId !== this.#ownedTopicId || !this.#owned.has(it))
+      if (assigned.length === 0) continue
+      await this.#events.assigned(topicId, assigned)
+      this.#ownedTopicId = topicId
+      for (const partition of assigned) this.#owned.add(partition)
+      return true
+    }
+    return false
+  }
+
+  /** @returns whether there is hope; then the next heartbeat goes on from here, or joins anew */
+  #survive (error: unknown): boolean {
+    const { FENCED_MEMBER_EPOCH, UNKNOWN_MEMBER_ID, UNRELEASED_INSTANCE_ID, FENCED_INSTANCE_ID } = kafkaErrors
+    if (hasCode(error, FENCED_MEMBER_EPOCH) || hasCode(error, UNKNOWN_MEMBER_ID)) {
+      this.#epoch = EPOCH_JOINING
+      const lost = [...this.#owned]
+      this.#owned.clear()
+      this.#revoking.clear()
+      this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer; it joins again')
+      if (lost.length > 0) this.#events.lost(lost)
+      return true
+    }
+    if (hasCode(error, FENCED_INSTANCE_ID)) return false
+    if (hasCode(error, UNRELEASED_INSTANCE_ID)) {
+      this.#log.warn({ instanceId: this.#settings.instanceId }, 'another consumer of this name has still its session')
+      return true
+    }
+    this.#coordinator = undefined // it may have moved
+    if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return false
+    this.#log.warn({ reason: describeError(error) }, 'no heartbeat to the group; trying again')
+    return true
+  }
+
+  /** Until the time is over or there is news for the broker. */
+  async #sleep (ms: number): Promise<void> {
+    const signal = AbortSignal.any([this.#closing.signal, this.#wake.signal])
+    await delay(ms, undefined, { signal }).catch(() => {})
+    if (this.#wake.signal.aborted) this.#wake = new AbortController()
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * Appends records to topics: idempotent, acknowledged by all replicas that are in sync, in order for every key.
+ *
+ *     send() ──partition, encode──▶ batches, a queue for each partition ──▶ one Produce request at a time to each leader
+ *
+ * A batch gets its sequence number when it is first sent, and is sent again as it is until the broker has it, says that
+ * it had it already, or the limit is over; so a partition has one batch under way, and order needs no more than that.
+ * A batch that failed for good leaves a hole in the sequence: what comes after it is sent under a new producer id.
+ *
+ * Not by the library's `Producer`: it makes some ten objects of every record (see the figures in `kafka-batch.ts`), puts
+ * every string key into partition 0, and sends a batch whose sequence was refused once more under a new id, which may
+ * write it twice.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { createAPI, produceV11, Writer, type initProducerIdV5 } from '@platformatic/kafka'
+
+import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { encodeBatches, sealBatch, type Batch } from './kafka-batch.ts'
+import {
+  describeError, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings, type TopicLayout
+} from './kafka-client.ts'
+import type { EventProducer, ProducedRecord } from './port.ts'
+
+/** how long a batch may be on its way, from the first try */
+const DELIVERY_TIMEOUT_MS = 30_000
+/** how long the broker may wait for its replicas */
+const REPLICAS_TIMEOUT_MS = 10_000
+/** partitions may be added at any time, and keys go to other ones then */
+const LAYOUT_MAX_AGE_MS = 60_000
+const REQUEST_MAX_BYTES = 8 * 1024 * 1024
+const RETRY_DELAY_MS = 100
+const ACKS_ALL = -1
+const PRODUCE = 0
+const PRODUCE_VERSION = 11
+
+/** A batch on its way. */
+interface Delivery {
+  readonly batch: Batch
+  readonly partition: Partition
+  /** time of the first try, for the limit */
+  sinceMs: number | undefined
+  readonly done: () => void
+  readonly failed: (error: unknown) => void
+}
+
+interface Partition {
+  readonly topic: string
+  readonly index: number
+  readonly queue: Delivery[]
+  /** under which producer id its batches are numbered; undefined: a new one has to be asked for */
+  identity: { readonly producerId: bigint, readonly epoch: number } | undefined
+  sequence: number
+  isBusy: boolean
+}
+
+export function openKafkaProducer (cluster: KafkaSettings, log: Logger): EventProducer {
+  return new KafkaProducer(new KafkaClient(cluster), log)
+}
+
+class KafkaProducer implements EventProducer {
+  readonly #client: KafkaClient
+  readonly #log: Logger
+  readonly #partitions = new Map<string, Partition>()
+  readonly #busyBrokers = new Set<number>()
+  readonly #closing = new AbortController()
+  /** counts keyless batches: they go round the partitions */
+  #round = 0
+  #closed: Promise<void> | undefined
+
+  constructor (client: KafkaClient, log: Logger) {
+    this.#client = client
+    this.#log = log
+  }
+
+  async send (topic: string, records: readonly ProducedRecord[]): Promise<void> {
+    if (records.length === 0) return
+    const known = this.#client.known(topic)
+    const isFresh = known && performance.now() - known.seenMs < LAYOUT_MAX_AGE_MS
+    const layout = isFresh ? known : await this.#describe(topic)
+    const { batches, round } = encodeBatches(records, layout.partitions, this.#round, Date.now())
+    this.#round = round
+    const deliveries = batches.map(batch => new Promise<void>((resolve, reject) => {
+      const partition = this.#partition(topic, batch.partition)
+      partition.queue.push({ batch, partition, sinceMs: undefined, done: resolve, failed: reject })
+    }))
+    this.#pump(topic)
+    const failure = (await Promise.allSettled(deliveries)).find(it => it.status === 'rejected')
+    if (failure) throw failure.reason
+  }
+
+  close (): Promise<void> {
+    return (this.#closed ??= this.#leave())
+  }
+
+  async #leave (): Promise<void> {
+    this.#closing.abort()
+    await this.#client.close()
+    for (const { queue } of this.#partitions.values()) {
+      for (const { failed } of queue) failed(this.#client.unreachable(new Error('the producer was closed')))
+    }
+  }
+
+  async #describe (topic: string): Promise<TopicLayout> {
+    const layout = await this.#client.retry(DELIVERY_TIMEOUT_MS, () => this.#client.describe(topic))
+    if (!layout) throw topicMissing(topic, this.#client.servers)
+    return layout
+  }
+
+  #partition (topic: string, index: number): Partition {
+    const key = `${topic}/${index}`
+    let partition = this.#partitions.get(key)
+    if (!partition) {
+      partition = { topic, index, queue: [], identity: undefined, sequence: 0, isBusy: false }
+      this.#partitions.set(key, partition)
+    }
+    return partition
+  }
+
+  /** Starts a request to every leader that is not busy and has batches waiting. */
+  #pump (topic: string): void {
+    const layout = this.#client.known(topic)
+    const waiting = [...this.#partitions.values()].filter(it => it.topic === topic && it.queue.length > 0 && !it.isBusy)
+    for (const [leader, partitions] of Map.groupBy(waiting, it => layout?.leaders[it.index] ?? -1)) {
+      if (this.#busyBrokers.has(leader)) continue
+      this.#busyBrokers.add(leader)
+      const deliveries = this.#choose(partitions)
+      this.#deliver(topic, layout?.brokers.get(leader), deliveries).catch(error => {
+        for (const it of deliveries) this.#fail(it, error)
+      }).finally(() => {
+        this.#busyBrokers.delete(leader)
+        for (const it of deliveries) it.partition.isBusy = false
+        const waiting = [...this.#partitions.values()].filter(it => it.queue.length > 0)
+        for (const name of new Set(waiting.map(it => it.topic))) this.#pump(name)
+      })
+    }
+  }
+
+  /** The first batch of each partition, as many as go into a request. */
+  #choose (partitions: Partition[]): Delivery[] {
+    const deliveries: Delivery[] = []
+    let sizeBytes = 0
+    for (const partition of partitions) {
+      const [first] = partition.queue
+      if (sizeBytes > 0 && sizeBytes + first.batch.bytes.length > REQUEST_MAX_BYTES) continue
+      sizeBytes += first.batch.bytes.length
+      partition.isBusy = true
+      first.sinceMs ??= performance.now()
+      deliveries.push(first)
+    }
+    return deliveries
+  }
+
+  /** One request, and what becomes of each batch in it. */
+  async #deliver (
+    topic: string, address: { host: string, port: number } | undefined, deliveries: Delivery[]
+  ): Promise<void> {
+    try {
+      if (!address) throw new NotYet('a partition has no leader')
+      const connection = await this.#client.broker(address)
+      await this.#number(deliveries)
+      const answer = await produceRaw.async(connection, topic, deliveries)
+      for (const { index, errorCode, errorMessage } of answer) {
+        this.#settle(deliveries.find(it => it.partition.index === index)!, errorCode, errorMessage)
+      }
+      if (answer.some(it => it.errorCode !== kafkaErrors.NONE)) await this.#lookAgain(topic)
+    } catch (error) {
+      if (!isRetriable(error)) {
+        for (const it of deliveries) this.#fail(it, this.#client.explain(error))
+        return
+      }
+      this.#log.warn({ topic, reason: describeError(error) }, 'records were not taken; trying again')
+      this.#expire(deliveries, error)
+      await this.#lookAgain(topic)
+    }
+  }
+
+  /** Gives batches that go out for the first time their place in the sequence of their partition. */
+  async #number (deliveries: Delivery[]): Promise<void> {
+    if (deliveries.some(it => !it.batch.isSealed && !it.partition.identity)) {
+      const { producerId, producerEpoch: epoch } = await this.#client.call<initProducerIdV5.InitProducerIdResponse>(
+        'InitProducerId', await this.#client.anyBroker(), null, REPLICAS_TIMEOUT_MS, -1n, -1)
+      for (const { partition, batch } of deliveries) {
+        if (batch.isSealed || partition.identity) continue
+        partition.identity = { producerId, epoch }
+        partition.sequence = 0
+      }
+    }
+    for (const { partition, batch } of deliveries) {
+      if (batch.isSealed) continue
+      const { producerId, epoch } = partition.identity!
+      sealBatch(batch, producerId, epoch, partition.sequence)
+      // sequences are 32 bits wide and begin again at 0
+      partition.sequence = (partition.sequence + batch.recordCount) % 2 ** 31
+    }
+  }
+
+  #settle (delivery: Delivery, errorCode: number, message?: string | null): void {
+    const { partition } = delivery
+    switch (errorCode) {
+      case kafkaErrors.NONE:
+      case kafkaErrors.DUPLICATE_SEQUENCE_NUMBER: // an earlier try had arrived
+        partition.queue.shift()
+        delivery.done()
+        return
+      case kafkaErrors.MESSAGE_TOO_LARGE:
+      case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
+      case kafkaErrors.OUT_OF_ORDER_SEQUENCE_NUMBER:
+      case kafkaErrors.UNKNOWN_PRODUCER_ID:
+      case kafkaErrors.INVALID_PRODUCER_EPOCH:
+        this.#fail(delivery, new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+          `Kafka at ${this.#client.servers} does not take records for ${partition.topic}: ` +
+          `error ${errorCode}${message ? `, ${message}` : ''}`))
+        return
+      default: // the leader moved, replicas are behind, the broker is stopping: another try will tell
+        this.#log.warn({ topic: partition.topic, partition: partition.index, errorCode },
+          'records were not taken; trying again')
+        this.#expire([delivery], new Error(`error ${errorCode}`))
+    }
+  }
+
+  #fail (delivery: Delivery, error: unknown): void {
+    const { partition } = delivery
+    partition.queue.shift()
+    partition.identity = undefined
+    delivery.failed(error)
+  }
+
+  #expire (deliveries: readonly Delivery[], cause: unknown): void {
+    for (const it of deliveries) {
+      if (performance.now() - it.sinceMs! > DELIVERY_TIMEOUT_MS || this.#closing.signal.aborted) {
+        this.#fail(it, this.#client.unreachable(cause))
+      }
+    }
+  }
+
+  /** Leaders may have moved, or the topic may be gone: then all that waits for it fails. */
+  async #lookAgain (topic: string): Promise<void> {
+    await delay(RETRY_DELAY_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
+    try {
+      if (await this.#client.describe(topic)) return
+    } catch {
+      return // no broker answers: the tries that follow find out, and they have a limit
+    }
+    for (const partition of this.#partitions.values()) {
+      if (partition.topic !== topic) continue
+      while (partition.queue.length > 0) this.#fail(partition.queue[0], topicMissing(topic, this.#client.servers))
+    }
+  }
+}
+
+/*
+  Produce Request (Version: 11) => transactional_id acks timeout_ms [topic_data] TAG_BUFFER
+    topic_data => name [partition_data] TAG_BUFFER
+      partition_data => index records TAG_BUFFER
+*/
+function createRequest (topic: string, deliveries: readonly Delivery[]): Writer {
+  return Writer.create()
+    .appendString(null)
+    .appendInt16(ACKS_ALL)
+    .appendInt32(REPLICAS_TIMEOUT_MS)
+    .appendArray([topic], (w, name) => {
+      w.appendString(name).appendArray([...deliveries], (w, { batch }) => {
+        w.appendInt32(batch.partition).appendUnsignedVarInt(batch.bytes.length + 1).append(batch.bytes)
+      })
+    })
+    .appendTaggedFields()
+}
+
+type PartitionResponse = produceV11.ProduceResponse['responses'][number]['partitionResponses'][number]
+
+/** Errors of a partition are in its answer: the library throws them, all in one, with the answer inside. */
+function parseResponse (...args: Parameters<typeof produceV11.parseResponse>): PartitionResponse[] {
+  let answer
+  try {
+    answer = produceV11.parseResponse(...args)
+  } catch (error) {
+    answer = (error as { response?: produceV11.ProduceResponse }).response
+    if (!answer) throw error
+  }
+  return answer.responses.flatMap(it => it.partitionResponses)
+}
+
+const produceRaw = createAPI<Parameters<typeof createRequest>, PartitionResponse[]>(
+  PRODUCE, PRODUCE_VERSION, createRequest, parseResponse)

@@ -1,0 +1,227 @@
+/**
+ * Walks Kafka's record batches in the buffer they came in and shows each record as a range of bytes.
+ *
+ * Hot path: nothing is allocated per record, varints are read in place, offsets stay small numbers. Held to the
+ * library's `readRecordsBatches` by a property test.
+ *
+ *     batch (version 2) => base_offset INT64, length INT32 (of all that follows), leader_epoch INT32, magic INT8,
+ *                          crc UINT32 (CRC-32C of all that follows), attributes INT16, last_offset_delta INT32,
+ *                          base_timestamp INT64, max_timestamp INT64, producer_id INT64, producer_epoch INT16,
+ *                          base_sequence INT32, [records]  — from here on compressed where attributes say so
+ *     record            => length VARINT, attributes INT8, timestamp_delta VARLONG, offset_delta VARINT,
+ *                          key VARINT_BYTES, value VARINT_BYTES, [headers]
+ *
+ * (https://kafka.apache.org/documentation/#recordbatch.) A batch that lies is shown as `corrupt`, once, and the walk
+ * goes on behind it: nothing here throws, and nothing is read outside the batch.
+ */
+import { compressionsAlgorithmsByBitmask, crc32c, Reader } from '@platformatic/kafka'
+
+import type { RecordSet, RecordVisitor } from './port.ts'
+
+export interface AbortedTransaction {
+  readonly producerId: bigint
+  readonly firstOffset: bigint
+}
+
+const AT_LENGTH = 8
+const AT_MAGIC = 16
+const AT_CRC = 17
+const AT_ATTRIBUTES = 21
+const AT_LAST_OFFSET_DELTA = 23
+const AT_PRODUCER_ID = 43
+const AT_RECORD_COUNT = 57
+const AT_RECORDS = 61
+/** what `length` does not count: the base offset and itself */
+const LENGTH_STARTS = 12
+
+const MAGIC = 2
+const COMPRESSION_MASK = 0b111
+const IS_TRANSACTIONAL = 1 << 4
+const IS_CONTROL = 1 << 5
+const CONTROL_ABORT = 0
+
+/** Length of the whole batch at `at`; undefined where the bytes end before it does, or its length is a lie. */
+function batchEnd (bytes: Buffer, at: number): number | undefined {
+  if (bytes.length - at < AT_RECORDS) return undefined
+  const end = at + LENGTH_STARTS + bytes.readInt32BE(at + AT_LENGTH)
+  return end - at >= AT_RECORDS && end <= bytes.length ? end : undefined
+}
+
+/** The offset behind a batch, as far as its head can be believed: never at or before `offset`. */
+function offsetBehind (bytes: Buffer, at: number, offset: bigint): bigint {
+  if (bytes.length - at < AT_RECORDS) return offset + 1n
+  const behind = bytes.readBigInt64BE(at) + BigInt(bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)) + 1n
+  return behind > offset ? behind : offset + 1n
+}
+
+/** The record batches of one partition, out of one fetch. */
+export class KafkaRecordSet implements RecordSet {
+  readonly partition: number
+  readonly baseOffset: bigint
+  readonly nextOffset: bigint
+  readonly endOffset: bigint
+  readonly #bytes: Buffer
+  readonly #aborted: readonly AbortedTransaction[]
+
+  /**
+   * @param offset the one that was asked for: records before it are not shown (their batch begins before it)
+   * @param bytes as they came: whole batches, and perhaps the first part of another one. The first one is whole: a
+   *   broker sends nothing rather than a part of it, so if it is not, its length is a lie
+   */
+  constructor (
+    partition: number, offset: bigint, endOffset: bigint, bytes: Buffer, aborted: readonly AbortedTransaction[]
+  ) {
+    this.partition = partition
+    this.baseOffset = offset
+    this.endOffset = endOffset
+    this.#bytes = bytes
+    this.#aborted = aborted
+
+    let next = offset
+    let at = 0
+    for (let end; at < bytes.length; at = end) {
+      end = batchEnd(bytes, at)
+      if (end === undefined) break
+      next = offsetBehind(bytes, at, next)
+    }
+    this.nextOffset = at === 0 ? offsetBehind(bytes, 0, offset) : next
+  }
+
+  get sizeBytes (): number { return this.#bytes.length }
+
+  forEach (visitor: RecordVisitor): void {
+    const bytes = this.#bytes
+    const isAborted = abortedTest(this.#aborted)
+    for (let at = 0, end; at < bytes.length; at = end) {
+      end = batchEnd(bytes, at)
+      if (end === undefined) {
+        if (at === 0) visitor.corrupt(bytes, 0, 0, 'the length of the batch is not that of its bytes')
+        return
+      }
+      const delta = Number(bytes.readBigInt64BE(at) - this.baseOffset)
+      const problem = checkBatch(bytes, at, end)
+      if (problem) visitor.corrupt(bytes.subarray(at, end), Math.max(0, delta), countOf(bytes, at), problem)
+      else if (!isAborted(bytes, at, end)) walkBatch(bytes, at, end, delta, visitor)
+    }
+  }
+}
+
+function countOf (bytes: Buffer, at: number): number {
+  return Math.max(0, bytes.readInt32BE(at + AT_RECORD_COUNT))
+}
+
+function checkBatch (bytes: Buffer, at: number, end: number): string | undefined {
+  const magic = bytes[at + AT_MAGIC]
+  if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
+  // a Reader's buffer goes into the checksum without a copy
+  const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)
+  return crc === bytes.readUInt32BE(at + AT_CRC) ? undefined : 'the checksum of the batch is wrong'
+}
+
+/**
+ * Tells which batches to leave out: control batches, and those of transactions that were aborted. Batches must be asked
+ * for in order: a producer's records are aborted from the offset that the broker named up to its abort marker.
+ */
+function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, at: number, end: number) => boolean {
+  const open = new Set<bigint>()
+  let seen = 0
+  return (bytes, at, end) => {
+    const attributes = bytes.readInt16BE(at + AT_ATTRIBUTES)
+    const isControl = (attributes & IS_CONTROL) !== 0
+    if (aborted.length === 0) return isControl
+    const last = offsetBehind(bytes, at, -1n) - 1n
+    while (seen < aborted.length && aborted[seen].firstOffset <= last) open.add(aborted[seen++].producerId)
+    const producerId = bytes.readBigInt64BE(at + AT_PRODUCER_ID)
+    if (isControl) {
+      // the marker's key: a record of length, attributes, two deltas and a key of version INT16, type INT16
+      if (bytes.readInt16BE(Math.min(at + AT_RECORDS + 7, end - 2)) === CONTROL_ABORT) open.delete(producerId)
+      return true
+    }
+    return (attributes & IS_TRANSACTIONAL) !== 0 && open.has(producerId)
+  }
+}
+
+/** Where the last varint ended; past every end where it was too long to be one. */
+let behind = 0
+
+/** A zig-zag coded varint of 32 bits. */
+function readVarint (bytes: Uint8Array, at: number): number {
+  let byte = bytes[at++]
+  let raw = byte & 0x7f
+  for (let shift = 7; byte >= 0x80; shift += 7) {
+    if (shift > 28) {
+      behind = Infinity
+      return 0
+    }
+    byte = bytes[at++]
+    raw |= (byte & 0x7f) << shift
+  }
+  behind = at
+  return (raw >>> 1) ^ -(raw & 1)
+}
+
+function skipVarlong (bytes: Uint8Array, at: number): number {
+  const limit = at + 10
+  while (bytes[at++] >= 0x80) if (at >= limit) return Infinity
+  return at
+}
+
+/** Shows the records of a batch whose checksum is right. `delta` is its base offset, counted from the set's. */
+function walkBatch (batch: Buffer, at: number, end: number, delta: number, visitor: RecordVisitor): void {
+  const count = batch.readInt32BE(at + AT_RECORD_COUNT)
+  const lastDelta = batch.readInt32BE(at + AT_LAST_OFFSET_DELTA)
+  let previous = -1
+  const corrupt = (remaining: number, detail: string) =>
+    visitor.corrupt(batch.subarray(at, end), Math.max(0, delta + previous + 1), Math.max(0, remaining), detail)
+
+  let bytes = batch
+  let pos = at + AT_RECORDS
+  let limit = end
+  const compression = batch.readInt16BE(at + AT_ATTRIBUTES) & COMPRESSION_MASK
+  if (compression !== 0) {
+    try {
+      bytes = compressionsAlgorithmsByBitmask[compression].decompressSync(batch.subarray(pos, end))
+    } catch (error) {
+      return corrupt(count, `the batch can't be decompressed: ${(error as Error).message}`)
+    }
+    pos = 0
+    limit = bytes.length
+  }
+
+  for (let index = 0; index < count; index++) {
+    const length = readVarint(bytes, pos)
+    const recordEnd = behind + length
+    if (length < 0 || !(recordEnd <= limit)) return corrupt(count - index, 'a record ends outside its batch')
+
+    const offsetDelta = readVarint(bytes, skipVarlong(bytes, behind + 1))
+    let keyStart = -1
+    const keyLength = readVarint(bytes, behind)
+    let keyEnd = behind
+    if (keyLength >= 0) {
+      keyStart = behind
+      keyEnd = keyStart + keyLength
+    }
+    let valueStart = -1
+    const valueLength = readVarint(bytes, keyEnd)
+    let valueEnd = behind
+    if (valueLength >= 0) {
+      valueStart = behind
+      valueEnd = valueStart + valueLength
+    }
+    // lengths are checked once, here: what was read from beyond the record is not believed
+    if (!(valueEnd <= recordEnd && keyEnd <= recordEnd) || keyLength < -1 || valueLength < -1) {
+      return corrupt(count - index, 'a field ends outside its record')
+    }
+    if (offsetDelta <= previous || offsetDelta > lastDelta) {
+      return corrupt(count - index, 'a record has an offset outside its batch')
+    }
+
+    previous = offsetDelta
+    pos = recordEnd
+    if (delta + offsetDelta < 0) continue // before the offset that was asked for
+    if (keyStart < 0) keyEnd = -1
+    if (valueStart < 0) valueEnd = -1
+    visitor.record(bytes, keyStart, keyEnd, valueStart, valueEnd, delta + offsetDelta)
+  }
+  if (count < 0 || pos !== limit) corrupt(0, 'the batch holds more than its records')
+}

@@ -1,0 +1,77 @@
+/**
+ * The event log on Apache Kafka (4.0 or newer: the group protocol of KIP-848 and the requests below are there).
+ *
+ *     kafka.ts              topics, and who opens what
+ *     kafka-client.ts       requests, retries, what an error means
+ *     kafka-producer.ts     sends; kafka-batch.ts encodes
+ *     kafka-consumer.ts     one sequence of news; kafka-membership.ts knows which partitions are ours,
+ *                           kafka-fetcher.ts reads them ahead, kafka-fetch.ts is the request, kafka-records.ts the walk
+ */
+import type { Logger } from '../log.ts'
+import { hasCode, KafkaClient, kafkaErrors, NotYet, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
+import { openKafkaConsumer } from './kafka-consumer.ts'
+import { openKafkaProducer } from './kafka-producer.ts'
+import type { EventLog, Topic, TopicSettings } from './port.ts'
+
+export type { KafkaSettings } from './kafka-client.ts'
+
+/** how long a cluster may take to answer: long enough for one that is just starting */
+const ANSWER_TIMEOUT_MS = 10_000
+const CREATE_TIMEOUT_MS = 30_000
+
+/**
+ * Opens the event log on a Kafka cluster, and makes sure that the cluster answers.
+ * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, after ten seconds
+ */
+export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
+  const client = new KafkaClient(settings)
+  try {
+    await client.retry(ANSWER_TIMEOUT_MS, () => client.listApis())
+  } catch (error) {
+    await client.close()
+    throw error
+  }
+  return {
+    kind: 'kafka',
+    description: `kafka at ${client.servers}`,
+    ensureTopic: topic => ensureTopic(client, topic),
+    describeTopic: async name => withoutLayout(await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))),
+    readOffsets: name => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsets(name)),
+    openProducer: async () => openKafkaProducer(settings, log),
+    openConsumer: consumer => openKafkaConsumer(settings, consumer, log),
+    close: () => client.close()
+  }
+}
+
+async function ensureTopic (client: KafkaClient, settings: TopicSettings): Promise<Topic> {
+  const { name, partitions, retentionMs, replicationFactor } = settings
+  const present = await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))
+  if (!present) {
+    const wanted = {
+      name,
+      numPartitions: partitions,
+      replicationFactor,
+      assignments: [],
+      configs: [{ name: 'retention.ms', value: String(retentionMs) }]
+    }
+    await client.retry(CREATE_TIMEOUT_MS, async () => {
+      try {
+        await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)
+      } catch (error) {
+        if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody was faster: all the better
+      }
+    })
+  }
+  // a topic is known to some brokers before it is to others, and before its partitions have leaders
+  return await client.retry(CREATE_TIMEOUT_MS, async () => {
+    const layout = await client.describe(name)
+    if (!layout || layout.leaders.includes(-1)) throw new NotYet(`topic ${name} has partitions without a leader`)
+    return withoutLayout(layout)
+  })
+}
+
+function withoutLayout (layout: TopicLayout): Topic
+function withoutLayout (layout: TopicLayout | undefined): Topic | undefined
+function withoutLayout (layout: TopicLayout | undefined): Topic | undefined {
+  return layout && { name: layout.name, topicId: layout.topicId, partitions: layout.partitions }
+}

@@ -1,0 +1,54 @@
+/**
+ * A real Kafka for a test: the one that the test run started for all files (RELAY_TEST_KAFKA), or one of its own.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import getPort from 'get-port'
+
+import { findJava, startKafka } from '../../../relay-stack/src/kafka.ts'
+import { createLogger } from '../../src/log.ts'
+
+export interface LocalKafkaForTests {
+  readonly bootstrapServers: string
+  /** where the jars are, for tests that run one of Kafka's own tools */
+  readonly cacheDir: string
+}
+
+/** Kept between runs, outside of version control. */
+const cacheDir = fileURLToPath(new URL('../../../.relay/kafka', import.meta.url))
+
+let ofThisFile: Promise<LocalKafkaForTests & { close: () => Promise<void> }> | undefined
+
+after(async () => { await (await ofThisFile)?.close() })
+
+/**
+ * A broker that tests share: topics have names of their own. One that this file starts ends with the file.
+ * @returns undefined where Java or Maven is missing: then the test is skipped, and says so; in CI that is a failure
+ */
+export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
+  const shared = process.env.RELAY_TEST_KAFKA
+  if (shared) return { bootstrapServers: shared, cacheDir }
+  const java = await findJava(cacheDir)
+  if (java.kind === 'missing') {
+    if (process.env.CI) throw new Error(`these tests need ${java.what}`)
+    t.skip(`a local Kafka needs ${java.what}`)
+    return undefined
+  }
+  return await (ofThisFile ??= startTestKafka())
+}
+
+/** Starts a broker in a folder of its own, which goes with it. */
+export async function startTestKafka (): Promise<LocalKafkaForTests & { close: () => Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
+  const port = await getPort({ host: '127.0.0.1' })
+  const kafka = await startKafka({ cacheDir, dataDir, port, log: createLogger('test', 'warn') })
+  const close = async () => {
+    await kafka.close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  return { bootstrapServers: kafka.bootstrapServers, cacheDir, close }
+}
