@@ -1,0 +1,63 @@
+/**
+ * Arithmetic on doubles as whole numbers, the plain and slow way, for tests to compare with: every finite double is a
+ * whole multiple of 2^-1074.
+ */
+export const UNIT_EXPONENT = -1074
+
+/** A finite double in units of 2^-1074. */
+export function toUnits (value: number): bigint {
+  const bits = new DataView(new ArrayBuffer(8))
+  bits.setFloat64(0, value)
+  const all = bits.getBigUint64(0)
+  const exponent = (all >> 52n) & 0x7ffn
+  const fraction = all & (2n ** 52n - 1n)
+  const magnitude = exponent === 0n ? fraction : (fraction | 2n ** 52n) << (exponent - 1n)
+  return value < 0 ? -magnitude : magnitude
+}
+
+/** The double nearest to `whole * 2^exponent`, halfway to even; ±Infinity beyond the range. */
+export function toDouble (whole: bigint, exponent: number): number {
+  if (whole < 0n) return -toDouble(-whole, exponent)
+  const length = whole.toString(2).length
+  // the lowest bit of the result is at 2^-1074 or 53 bits below the highest one; what is below rounds, at once
+  const dropped = Math.max(length - 53, UNIT_EXPONENT - exponent, 0)
+  let kept = whole >> BigInt(dropped)
+  const below = whole - (kept << BigInt(dropped))
+  const half = dropped === 0 ? 0n : 1n << BigInt(dropped - 1)
+  if (dropped > 0 && (below > half || (below === half && kept % 2n === 1n))) kept++
+  const scale = exponent + dropped
+  return scale > 900 ? Number(kept) * 2 ** 900 * 2 ** (scale - 900) : Number(kept) * 2 ** scale
+}
+
+/** The exact sum of doubles, in units of 2^-1074. */
+export function sumUnits (values: readonly number[]): bigint {
+  return values.reduce((sum, value) => sum + toUnits(value), 0n)
+}
+
+/** The exact sum of the squares of doubles, in units of 2^-2148. */
+export function sumSquareUnits (values: readonly number[]): bigint {
+  return values.reduce((sum, value) => sum + toUnits(value) ** 2n, 0n)
+}
+
+/** The nearest whole number below the square root. */
+export function squareRoot (whole: bigint): bigint {
+  if (whole < 2n) return whole
+  let root = 1n << BigInt((whole.toString(2).length + 1) >> 1)
+  for (;;) {
+    const next = (root + whole / root) >> 1n
+    if (next >= root) return root
+    root = next
+  }
+}
+
+/** A quantile of values by sorting them, interpolated between neighbours: numpy's `linear`. */
+export function sortedQuantile (values: readonly number[], q: number): number {
+  const sorted = Float64Array.from(values, value => value + 0).sort()
+  const place = (sorted.length - 1) * q
+  const below = sorted[Math.floor(place)]
+  const above = sorted[Math.ceil(place)]
+  const weight = place - Math.floor(place)
+  if (below === above) return below
+  const exactly = toUnits(below) * 2n ** 60n + (toUnits(above) - toUnits(below)) * BigInt(Math.round(weight * 2 ** 60))
+  return toDouble(exactly, UNIT_EXPONENT - 60)
+}
