@@ -1,0 +1,161 @@
+import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+
+/**
+ * The readings of one series in one bucket: when, and what.
+ *
+ * Sorted by time, then by value. The same time and value twice is a resend, and is there once, unless duplicates are to
+ * be kept; another value at the same time is a reading of its own. So what is here depends on what was sent alone, and
+ * not on the order or the number of times it arrived.
+ */
+export interface Readings {
+  /** ms since the epoch, whole */
+  timesMs: number[]
+  /** finite, in the device's own unit; the n-th belongs to the n-th time */
+  values: number[]
+}
+
+export interface MergedReadings {
+  /** `base`, which now holds all of them */
+  readonly merged: Readings
+  /** those that `base` did not have, sorted, each once; `arrived` itself where it was just that */
+  readonly fresh: Readings
+  /** how many of those that arrived were there already, or came twice */
+  readonly duplicates: number
+}
+
+export function emptyReadings (): Readings {
+  return { timesMs: [], values: [] }
+}
+
+/**
+ * Adds readings that arrived to those that are there. While time moves forward that costs one comparison a reading, and
+ * nothing for those that are there.
+ * @param base sorted; changed in place
+ * @param arrived in any order; given away (it may come back as `fresh`). A value of -0 becomes 0
+ * @param keepDuplicates counts a resend as a reading of its own
+ */
+export function mergeReadings (base: Readings, arrived: Readings, keepDuplicates: boolean): MergedReadings {
+  if (!isBehind(base, arrived, keepDuplicates)) return mergeUnsorted(base, arrived, keepDuplicates)
+  for (let n = 0; n < arrived.timesMs.length; n++) {
+    arrived.values[n] += 0 // -0 + 0 is 0
+    push(base, arrived.timesMs[n], arrived.values[n])
+  }
+  return { merged: base, fresh: arrived, duplicates: 0 }
+}
+
+/** Whether readings are sorted and all behind those of `base`, as they are when they come in the order of time. */
+function isBehind (base: Readings, arrived: Readings, keepDuplicates: boolean): boolean {
+  const last = base.timesMs.length - 1
+  let timeMs = last < 0 ? -Infinity : base.timesMs[last]
+  let value = last < 0 ? -Infinity : base.values[last]
+  for (let n = 0; n < arrived.timesMs.length; n++) {
+    const order = compare(timeMs, value, arrived.timesMs[n], arrived.values[n])
+    if (order > 0 || (order === 0 && !keepDuplicates)) return false
+    timeMs = arrived.timesMs[n]
+    value = arrived.values[n]
+  }
+  return true
+}
+
+function mergeUnsorted (base: Readings, arrived: Readings, keepDuplicates: boolean): MergedReadings {
+  const before: Readings = { timesMs: base.timesMs, values: base.values }
+  const merged = emptyReadings()
+  const fresh = emptyReadings()
+  let taken = 0 // of `before`
+  let duplicates = 0
+
+  for (const n of sortedOrder(arrived)) {
+    const timeMs = arrived.timesMs[n]
+    const value = arrived.values[n] + 0
+    while (taken < before.timesMs.length && compare(before.timesMs[taken], before.values[taken], timeMs, value) <= 0) {
+      push(merged, before.timesMs[taken], before.values[taken])
+      taken++
+    }
+    const last = merged.timesMs.length - 1
+    if (!keepDuplicates && last >= 0 && merged.timesMs[last] === timeMs && merged.values[last] === value) {
+      duplicates++
+      continue
+    }
+    push(merged, timeMs, value)
+    push(fresh, timeMs, value)
+  }
+  for (; taken < before.timesMs.length; taken++) push(merged, before.timesMs[taken], before.values[taken])
+
+  base.timesMs = merged.timesMs
+  base.values = merged.values
+  return { merged: base, fresh, duplicates }
+}
+
+/** Positions of readings, in the order of time and value. */
+function sortedOrder ({ timesMs, values }: Readings): number[] {
+  return Array.from(timesMs, (_, n) => n).sort((a, b) => compare(timesMs[a], values[a], timesMs[b], values[b]))
+}
+
+function compare (timeMs: number, value: number, otherTimeMs: number, otherValue: number): number {
+  if (timeMs !== otherTimeMs) return timeMs < otherTimeMs ? -1 : 1
+  return value === otherValue ? 0 : value < otherValue ? -1 : 1
+}
+
+function push (readings: Readings, timeMs: number, value: number): void {
+  readings.timesMs.push(timeMs)
+  readings.values.push(value)
+}
+
+/** Most readings that one encoding holds, so that no damaged byte can ask for much memory. */
+export const READINGS_ENCODED_MAX = 2 ** 16
+
+/**
+ * Writes readings: how many, their times as differences of differences (regular ones cost nearly nothing, jitter a byte
+ * or two each), and their values (`packed-values.ts`). Equal readings are equal bytes.
+ * @param readings sorted; READINGS_ENCODED_MAX at most
+ * @param bucketStartMs where their bucket begins: times are counted from there
+ */
+export function encodeReadings (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
+  const { timesMs, values } = readings
+  const length = timesMs.length
+  if (length > READINGS_ENCODED_MAX) {
+    throw new RangeError(`${length} readings in one bucket; at most ${READINGS_ENCODED_MAX} can be written`)
+  }
+  if (timesMs[0] < bucketStartMs) throw new RangeError('readings begin before their bucket')
+  writer.varint(length)
+
+  const changes = integerScratch(length)
+  let timeMs = bucketStartMs
+  let step = 0
+  for (let n = 0; n < length; n++) {
+    const nextStep = timesMs[n] - timeMs
+    changes[n] = nextStep - step
+    timeMs = timesMs[n]
+    step = nextStep
+  }
+  encodeIntegers(writer, changes, length)
+  encodeValues(writer, values)
+}
+
+/**
+ * Reads readings back.
+ * @throws RelayError RELAY_ROLLUP_CORRUPT, also where they are not sorted or begin before their bucket
+ */
+export function decodeReadings (reader: ByteReader, bucketStartMs: number): Readings {
+  const length = reader.varint()
+  if (length > READINGS_ENCODED_MAX) throw corrupt(`it claims to hold ${length} readings`)
+
+  const changes = decodeIntegers(reader, length)
+  const timesMs: number[] = []
+  let timeMs = bucketStartMs
+  let step = 0
+  for (let n = 0; n < length; n++) {
+    step += changes[n]
+    timeMs += step
+    if (step < 0 || !Number.isSafeInteger(timeMs)) throw corrupt('the times in it do not move forward')
+    timesMs.push(timeMs)
+  }
+
+  const values = decodeValues(reader, length)
+  for (let n = 1; n < length; n++) {
+    const isSorted = timesMs[n] > timesMs[n - 1] || values[n] >= values[n - 1]
+    if (!isSorted) throw corrupt('the values of one time are not sorted')
+  }
+  return { timesMs, values }
+}
