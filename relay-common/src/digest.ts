@@ -1,0 +1,292 @@
+import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+
+/**
+ * The distribution of values inside a rollup, as counted keys in ascending order:
+ *
+ *     exact   ── more than 128 distinct values ──▶   sketch, level 0   ── more than 2,048 bins ──▶   level 1 ──▶ …
+ *     a key is a value                               a key is a bin                                 bins twice as wide
+ *
+ * The sketch is a DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
+ * Relative-Error Guarantees", 2019): bin i holds the magnitudes in (g^(i-1), g^i], g = e^0.01, so its middle is within
+ * 0.5 % of all that is in it. Zero and the negative values have bins of their own. Where values span so many
+ * magnitudes that there are too many bins, all of them are joined in pairs, which squares g, instead of losing the
+ * smallest (I. Epicoco et al., "UDDSketch: Accurate Tracking of Quantiles in Data Streams", 2020). The error grows with
+ * that, and answers say so (`quantile.ts`).
+ *
+ * Both steps depend on the set of distinct values alone and are never taken back, and folding what a bin holds already
+ * adds to its count: so any order of folding and merging ends in the same digest, and the same bytes.
+ *
+ * A hot path: each flush merges the digest of some readings into six others. Merging 60 values takes less than a
+ * microsecond where their keys are there already, which soon is the common case; it allocates nothing then.
+ */
+export interface Digest {
+  /** EXACT, or how often the bins have been joined */
+  level: number
+  /** ascending: values, or bins (see `binKey`) */
+  keys: number[]
+  /** how many values each key stands for, at least 1 */
+  counts: number[]
+  /** bins of exact keys, once something had to know them: a logarithm costs more than all else done to a key */
+  bins: number[] | undefined
+}
+
+export const DIGEST_EXACT_VALUES_MAX = 128
+export const DIGEST_BINS_MAX = 2048
+
+/** What a sketch is off by at most, relative to the value, until bins are joined: tanh(0.01 / 2) = 0.00499996. */
+export const DIGEST_RELATIVE_ERROR = 0.005
+
+export const EXACT = -1
+
+/** Bins for a factor of e, at level 0. */
+export const BINS_PER_E = 100
+
+/**
+ * What is added to the number of a bin, so that it is above 0 whatever the magnitude: a double's natural logarithm is
+ * between -745 and 710. Negative values then have negative keys, zero has 0, and keys ascend with values.
+ */
+export const BIN_OFFSET = 2 ** 17
+
+export function emptyDigest (): Digest {
+  return { level: EXACT, keys: emptyKeys(), counts: [], bins: undefined }
+}
+
+/** An array that V8 keeps as doubles whatever is pushed, so that the loops below see arrays of one kind. */
+function emptyKeys (): number[] {
+  const keys = [0.5]
+  keys.length = 0
+  return keys
+}
+
+/**
+ * The bin of a value. V8 has its own `Math.log` (from fdlibm), the same on all machines; another one could put values
+ * that are within 1e-13 of the edge of a bin into the next, which the error bound allows for.
+ */
+export function binKey (value: number, level: number): number {
+  if (value === 0) return 0
+  const bin = joinBin(Math.ceil(Math.log(Math.abs(value)) * BINS_PER_E), level)
+  return value > 0 ? bin + BIN_OFFSET : -bin - BIN_OFFSET
+}
+
+/** The bin that a bin of level 0 is in after joining pairs `times` over: divided by 2^times, rounded up. */
+function joinBin (bin: number, times: number): number {
+  return -(-bin >> times)
+}
+
+function joinKey (key: number, times: number): number {
+  if (key === 0) return 0
+  return key > 0 ? joinBin(key - BIN_OFFSET, times) + BIN_OFFSET : -joinBin(-key - BIN_OFFSET, times) - BIN_OFFSET
+}
+
+/**
+ * Folds one value. O(log n) where its key is there already.
+ * @param value finite, never -0
+ */
+export function foldValue (digest: Digest, value: number): void {
+  const key = digest.level === EXACT ? value : binKey(value, digest.level)
+  const { keys, counts } = digest
+  const at = lowerBound(keys, key, 0)
+  if (at < keys.length && keys[at] === key) {
+    counts[at]++
+    return
+  }
+  digest.bins = undefined
+  keys.splice(at, 0, key)
+  counts.splice(at, 0, 1)
+  settle(digest)
+}
+
+/**
+ * Folds values that are sorted and counted already.
+ * @param values ascending, distinct, finite, never -0
+ * @param counts how often each of them is there
+ * @param length how many of them to take
+ */
+export function foldRuns (digest: Digest, values: number[], counts: number[], length: number): void {
+  if (digest.level === EXACT) {
+    addRuns(digest, values, counts, length)
+  } else {
+    const bins = Array.from({ length }, (_, n) => binKey(values[n], 0))
+    addRuns(digest, runKeys, runCounts, joinRuns(bins, counts, length, digest.level))
+  }
+  settle(digest)
+}
+
+/** Adds `from` to `into`; `from` is another digest, and stays the same. */
+export function mergeDigest (into: Digest, from: Digest): void {
+  raiseLevel(into, from.level)
+  if (into.level === from.level) {
+    addRuns(into, from.keys, from.counts, from.keys.length)
+  } else {
+    addRuns(into, runKeys, runCounts, joinDigest(from, into.level))
+  }
+  settle(into)
+}
+
+/** Takes the steps that the number of keys asks for. */
+function settle (digest: Digest): void {
+  if (digest.level === EXACT && digest.keys.length > DIGEST_EXACT_VALUES_MAX) raiseLevel(digest, 0)
+  while (digest.keys.length > DIGEST_BINS_MAX) raiseLevel(digest, digest.level + 1)
+}
+
+function raiseLevel (digest: Digest, level: number): void {
+  if (digest.level >= level) return
+  const length = joinDigest(digest, level)
+  const { keys, counts } = digest
+  digest.level = level
+  digest.bins = undefined
+  keys.length = 0
+  counts.length = 0
+  for (let n = 0; n < length; n++) {
+    keys.push(runKeys[n])
+    counts.push(runCounts[n])
+  }
+}
+
+/** Keys and counts on their way from one digest to another. */
+const runKeys = emptyKeys()
+const runCounts: number[] = []
+
+/** Puts what a digest would hold at a level above its own into `runKeys` and `runCounts`; says how many keys. */
+function joinDigest (digest: Digest, level: number): number {
+  if (digest.level !== EXACT) return joinRuns(digest.keys, digest.counts, digest.keys.length, level - digest.level)
+  digest.bins ??= digest.keys.map(value => binKey(value, 0))
+  return joinRuns(digest.bins, digest.counts, digest.keys.length, level)
+}
+
+function joinRuns (bins: number[], counts: number[], length: number, times: number): number {
+  let joined = 0
+  for (let n = 0; n < length; n++) joined = appendRun(joined, joinKey(bins[n], times), counts[n])
+  return joined
+}
+
+function appendRun (length: number, key: number, count: number): number {
+  if (length > 0 && runKeys[length - 1] === key) {
+    runCounts[length - 1] += count
+    return length
+  }
+  runKeys[length] = key
+  runCounts[length] = count
+  return length + 1
+}
+
+/** Keys that the digest has not got yet: their places in it, and themselves. */
+const newPlaces: number[] = []
+const newKeys = emptyKeys()
+const newCounts: number[] = []
+
+/** Adds counted keys, ascending, of the digest's own level. What is there is counted; what is new moves in. */
+function addRuns (digest: Digest, runs: number[], runsCounts: number[], length: number): void {
+  if (digest.keys.length === 0) {
+    digest.keys = runs.slice(0, length)
+    digest.counts = runsCounts.slice(0, length)
+    return
+  }
+  const { keys, counts } = digest
+  let added = 0
+  let at = 0
+  for (let n = 0; n < length; n++) {
+    const key = runs[n]
+    at = lowerBound(keys, key, at)
+    if (at < keys.length && keys[at] === key) {
+      counts[at] += runsCounts[n]
+      continue
+    }
+    newPlaces[added] = at
+    newKeys[added] = key
+    newCounts[added] = runsCounts[n]
+    added++
+  }
+  if (added === 0) return
+  digest.bins = undefined
+
+  let from = keys.length
+  for (let n = 0; n < added; n++) { // room at the end; what is in it is written over
+    keys.push(newKeys[n])
+    counts.push(newCounts[n])
+  }
+  for (let n = added - 1; n >= 0; n--) {
+    const place = newPlaces[n]
+    while (from > place) {
+      from--
+      keys[from + n + 1] = keys[from]
+      counts[from + n + 1] = counts[from]
+    }
+    keys[place + n] = newKeys[n]
+    counts[place + n] = newCounts[n]
+  }
+}
+
+/** Place of the first key that is not below `key`, from `start` on: by steps that double, as it is mostly near. */
+function lowerBound (keys: number[], key: number, start: number): number {
+  const end = keys.length
+  if (start >= end || keys[start] >= key) return start
+  let below = start
+  let step = 1
+  while (below + step < end && keys[below + step] < key) {
+    below += step
+    step *= 2
+  }
+  let notBelow = Math.min(below + step, end)
+  while (notBelow - below > 1) {
+    const middle = (below + notBelow) >>> 1
+    if (keys[middle] < key) below = middle
+    else notBelow = middle
+  }
+  return notBelow
+}
+
+/**
+ * Writes a digest: 0 for exact or 1 + its level, how many keys, the keys (values packed, bins as differences), and what
+ * the counts are above 1. Equal digests are equal bytes.
+ */
+export function encodeDigest (writer: ByteWriter, digest: Digest): void {
+  const { level, keys, counts } = digest
+  const length = keys.length
+  writer.byte(level + 1)
+  writer.varint(length)
+  if (level === EXACT) {
+    encodeValues(writer, keys)
+  } else {
+    const differences = integerScratch(length)
+    for (let n = 0; n < length; n++) differences[n] = keys[n] - (n === 0 ? 0 : keys[n - 1])
+    encodeIntegers(writer, differences, length)
+  }
+  const more = integerScratch(length)
+  for (let n = 0; n < length; n++) more[n] = counts[n] - 1
+  encodeIntegers(writer, more, length)
+}
+
+/** Joining pairs so often leaves three bins at most of any set of doubles. */
+const LEVEL_MAX = 17
+
+/** @throws RelayError RELAY_ROLLUP_CORRUPT, also where keys are out of order */
+export function decodeDigest (reader: ByteReader): Digest {
+  const level = reader.byte() - 1
+  const length = reader.varint()
+  if (level > LEVEL_MAX) throw corrupt('its distribution is of a kind that is never written')
+  if (length > (level === EXACT ? DIGEST_EXACT_VALUES_MAX : DIGEST_BINS_MAX)) {
+    throw corrupt(`its distribution claims to have ${length} keys`)
+  }
+
+  const digest: Digest = { level, keys: emptyKeys(), counts: [], bins: undefined }
+  if (level === EXACT) {
+    for (const value of decodeValues(reader, length)) pushKey(digest.keys, value)
+  } else {
+    const differences = decodeIntegers(reader, length)
+    for (let n = 0, key = 0; n < length; n++) pushKey(digest.keys, key += differences[n])
+    if (Math.max(digest.keys[length - 1], -digest.keys[0]) > 2 * BIN_OFFSET) throw corrupt('a bin is out of range')
+  }
+  const more = decodeIntegers(reader, length)
+  for (let n = 0; n < length; n++) {
+    if (more[n] < 0) throw corrupt('a count in it is negative')
+    digest.counts.push(more[n] + 1)
+  }
+  return digest
+}
+
+function pushKey (keys: number[], key: number): void {
+  if (keys.length > 0 && !(keys[keys.length - 1] < key)) throw corrupt('the keys of its distribution are not in order')
+  keys.push(key)
+}

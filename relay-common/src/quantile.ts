@@ -1,0 +1,85 @@
+import { BIN_OFFSET, BINS_PER_E, EXACT, type Digest } from './digest.ts'
+
+/** A number, and how far from it the true one can be. */
+export interface Estimate {
+  readonly value: number
+  /** in the unit of the value: the true one is within value ± error; 0: it is exact */
+  readonly error: number
+}
+
+/**
+ * What the edges of bins are widened by, relative. A logarithm of up to 745 is rounded to 1e-13, and from a value to its
+ * bin and on to the edges that happens some four times.
+ */
+const ROUNDING = 4e-12
+
+/**
+ * A quantile, interpolated between the two values around its place, (count - 1) * q, as numpy's `linear` does: the
+ * median of an even number of values is the mean of the two in the middle.
+ * @param q from 0 to 1
+ * @param min the smallest of the values; the answer is never outside of [min, max]
+ * @param max the largest
+ * @returns NaN where there are no values
+ */
+export function quantile (digest: Digest, q: number, min: number, max: number): Estimate {
+  const count = digest.counts.reduce((sum, it) => sum + it, 0)
+  if (count === 0) return { value: NaN, error: NaN }
+  const place = (count - 1) * q
+  const rank = Math.floor(place)
+  const weight = place - rank
+  const a = bracketOf(digest, rank, count, min, max)
+  const b = weight === 0 ? a : bracketOf(digest, rank + 1, count, min, max)
+
+  const value = interpolate(a.middle, b.middle, weight)
+  if (digest.level === EXACT) return { value, error: 0 }
+  const lower = interpolate(a.lower, b.lower, weight)
+  const upper = interpolate(a.upper, b.upper, weight)
+  if (lower === upper) return { value, error: 0 }
+  const error = Math.max(upper - value, value - lower)
+  return { value, error: error * (1 + ROUNDING) + Number.MIN_VALUE }
+}
+
+/** Where one of the sorted values lies: between `lower` and `upper`, best taken as `middle`. */
+interface Bracket {
+  readonly lower: number
+  readonly middle: number
+  readonly upper: number
+}
+
+/** @param rank which of the sorted values, from 0 */
+function bracketOf (digest: Digest, rank: number, count: number, min: number, max: number): Bracket {
+  if (rank <= 0) return { lower: min, middle: min, upper: min }
+  if (rank >= count - 1) return { lower: max, middle: max, upper: max }
+  let n = 0
+  for (let before = digest.counts[0]; before <= rank; before += digest.counts[n]) n++
+  const key = digest.keys[n]
+  if (digest.level === EXACT || key === 0) return { lower: key, middle: key, upper: key }
+
+  const { lower, middle, upper } = binBracket(Math.abs(key) - BIN_OFFSET, digest.level)
+  const clamp = (value: number) => Math.min(Math.max(value, min), max)
+  return key > 0
+    ? { lower: clamp(lower), middle: clamp(middle), upper: clamp(upper) }
+    : { lower: clamp(-upper), middle: clamp(-middle), upper: clamp(-lower) }
+}
+
+/**
+ * The edges of a bin, a little widened for what rounding does, and the magnitude whose relative distance is the same to
+ * both: 2 g^i / (1 + g).
+ */
+function binBracket (bin: number, level: number): Bracket {
+  const width = 2 ** level / BINS_PER_E // ln g
+  return {
+    lower: Math.exp((bin - 1) * width) * (1 - ROUNDING) - Number.MIN_VALUE,
+    middle: Math.exp(bin * width + Math.log(2 / (1 + Math.exp(width)))),
+    upper: Math.exp(bin * width) * (1 + ROUNDING) + Number.MIN_VALUE
+  }
+}
+
+/** From a to b; neither beyond them nor beyond the range of doubles. */
+function interpolate (a: number, b: number, weight: number): number {
+  if (weight === 0 || a === b) return a
+  if (weight === 0.5) return Number.isFinite(a + b) ? (a + b) / 2 : a / 2 + b / 2 // rounded once
+  const difference = b - a
+  const value = Number.isFinite(difference) ? a + difference * weight : a * (1 - weight) + b * weight
+  return Math.min(Math.max(value, a), b)
+}
