@@ -1,0 +1,142 @@
+import { ByteReader, ByteWriter, corrupt } from './bytes.ts'
+import { binKey, decodeDigest, encodeDigest, EXACT } from './digest.ts'
+import { decodeSum, encodeSum } from './exact-sum.ts'
+import { RelayError } from './errors.ts'
+import { decodeReadings, encodeReadings, type Readings } from './readings.ts'
+import { emptyRollup, foldReadings, type Rollup } from './rollup.ts'
+
+/**
+ * A row of the tables `rollups_minute`, `rollups_hour` and `rollups_day` (`migrations/0002-rollups.sql`): what one source
+ * partition has seen of one series in one bucket.
+ *
+ * SQL can use count, sum, min and max as they are. All else is in `body`, whose first byte says what it is:
+ *
+ *     0x11  a rollup:  the sum, the sum of squares, first time (after the start of the bucket), last time (after the
+ *                      first), first value, last value, digest
+ *     0x12  readings:  what the minute row of a device keeps; its rollup is derived from them
+ *
+ * The high half of that byte is the version of the format. Equal rollups, and equal readings, are equal bytes.
+ */
+export interface RollupRow {
+  readonly seriesId: number
+  /** ms since the epoch */
+  readonly bucketStartMs: number
+  readonly sourcePartition: number
+  readonly count: number
+  /** rounded; ±Infinity where it is beyond the range of doubles */
+  readonly sum: number
+  readonly min: number
+  readonly max: number
+  readonly body: Buffer
+}
+
+const ROLLUP_BODY = 0x11
+const READINGS_BODY = 0x12
+
+/** Past so many readings a device's minute row gives them up and keeps its rollup alone: ten a second. */
+export const READINGS_PER_ROW_MAX_DEFAULT = 600
+
+/** Every body is written here first, so that each costs one allocation, of its own size. */
+const shared = new ByteWriter(16 * 1024)
+
+/** The body of a row that keeps a rollup alone. @throws RangeError for one without readings: there is no such row */
+export function encodeRollupBody (rollup: Rollup, bucketStartMs: number): Buffer {
+  shared.length = 0
+  appendRollupBody(shared, rollup, bucketStartMs)
+  return shared.copy()
+}
+
+/** The body of a device's minute row, which keeps its readings. @throws RangeError where there are none */
+export function encodeReadingsBody (readings: Readings, bucketStartMs: number): Buffer {
+  shared.length = 0
+  appendReadingsBody(shared, readings, bucketStartMs)
+  return shared.copy()
+}
+
+/** As `encodeRollupBody`, behind what a writer holds already: for rows that go to the database as one long buffer. */
+export function appendRollupBody (writer: ByteWriter, rollup: Rollup, bucketStartMs: number): void {
+  if (rollup.count === 0) throw new RangeError('a rollup without readings has no row')
+  if (rollup.firstMs < bucketStartMs) throw new RangeError('a rollup begins before its bucket')
+  writer.byte(ROLLUP_BODY)
+  encodeSum(writer, rollup.sum)
+  encodeSum(writer, rollup.sumSquares)
+  writer.varint(rollup.firstMs - bucketStartMs)
+  writer.varint(rollup.lastMs - rollup.firstMs)
+  writer.double(rollup.firstValue)
+  writer.double(rollup.lastValue)
+  encodeDigest(writer, rollup.digest)
+}
+
+/** As `encodeReadingsBody`, behind what a writer holds already. */
+export function appendReadingsBody (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
+  if (readings.timesMs.length === 0) throw new RangeError('readings that are none have no row')
+  writer.byte(READINGS_BODY)
+  encodeReadings(writer, readings, bucketStartMs)
+}
+
+export interface DecodedRow {
+  readonly rollup: Rollup
+  /** undefined where the row keeps its rollup alone */
+  readonly readings: Readings | undefined
+}
+
+/**
+ * Reads a row's body, and checks it against the row's other columns.
+ * @throws RelayError RELAY_ROLLUP_CORRUPT, with the bucket and what is wrong, for bytes that Relay can't have written
+ */
+export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>): DecodedRow {
+  try {
+    const reader = new ByteReader(row.body)
+    const decoded = decodeKind(reader, row)
+    if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes follow its end`)
+    checkColumns(decoded.rollup, row)
+    return decoded
+  } catch (error) {
+    if (!(error instanceof RelayError)) throw error
+    const start = new Date(row.bucketStartMs)
+    const bucket = Number.isNaN(start.getTime()) ? `${row.bucketStartMs} ms` : start.toISOString()
+    throw new RelayError('RELAY_ROLLUP_CORRUPT',
+      `the row of the bucket at ${bucket} can't be decoded: ${error.message}`, { cause: error })
+  }
+}
+
+function decodeKind (
+  reader: ByteReader, { bucketStartMs, count, min, max }: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max'>
+): DecodedRow {
+  const kind = reader.byte()
+  const rollup = emptyRollup()
+  if (kind === READINGS_BODY) {
+    const readings = decodeReadings(reader, bucketStartMs)
+    foldReadings(rollup, readings)
+    return { rollup, readings }
+  }
+  if (kind !== ROLLUP_BODY) throw corrupt(`it is of kind ${kind}, which this version of Relay does not know`)
+
+  rollup.count = count
+  rollup.min = min
+  rollup.max = max
+  rollup.sum = decodeSum(reader)
+  rollup.sumSquares = decodeSum(reader)
+  rollup.firstMs = bucketStartMs + reader.varint()
+  rollup.lastMs = rollup.firstMs + reader.varint()
+  rollup.firstValue = reader.finite()
+  rollup.lastValue = reader.finite()
+  rollup.digest = decodeDigest(reader)
+  return { rollup, readings: undefined }
+}
+
+/** What is in the columns and in the body must say the same. */
+function checkColumns (rollup: Rollup, { count, min, max }: Pick<RollupRow, 'count' | 'min' | 'max'>): void {
+  const { level, keys, counts } = rollup.digest
+  const counted = counts.reduce((sum, it) => sum + it, 0)
+  if (counted !== count || count === 0) throw corrupt(`it holds ${counted} readings, and its row says ${count}`)
+
+  const [least, most] = level === EXACT ? [min, max] : [binKey(min, level), binKey(max, level)]
+  if (keys[0] !== least || keys[keys.length - 1] !== most || rollup.min !== min || rollup.max !== max) {
+    throw corrupt(`its values do not span ${min} to ${max}, as its row says`)
+  }
+  const { firstValue, lastValue } = rollup
+  if (!(Math.min(firstValue, lastValue) >= min && Math.max(firstValue, lastValue) <= max)) {
+    throw corrupt('its first or last value is not between its least and its greatest')
+  }
+}

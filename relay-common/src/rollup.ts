@@ -1,0 +1,189 @@
+import { emptyDigest, foldRuns, foldValue, mergeDigest, type Digest } from './digest.ts'
+import {
+  addSquare, addValue, emptySum, meanOfSum, mergeSum, roundSum, scaledVariance, type ExactSum
+} from './exact-sum.ts'
+import { quantile as quantileOfDigest, type Estimate } from './quantile.ts'
+import type { Readings } from './readings.ts'
+
+/**
+ * What is kept of all readings of one bucket. Folding readings and merging rollups is associative and commutative: the
+ * same readings in any order, split and merged anyhow, end in the same rollup, and in the same bytes (`rollup-row.ts`).
+ * So minutes make hours, hours make days, devices make zones, and it does not matter who came late.
+ */
+export interface Rollup {
+  count: number
+  /** Infinity while there are no readings */
+  min: number
+  /** -Infinity while there are no readings */
+  max: number
+  sum: ExactSum
+  sumSquares: ExactSum
+  /** earliest time, in ms since the epoch; Infinity while there are no readings */
+  firstMs: number
+  /** value at that time, the smallest if there are several; NaN while there are no readings */
+  firstValue: number
+  /** latest time, in ms since the epoch; -Infinity while there are no readings */
+  lastMs: number
+  /** value at that time, the greatest if there are several; NaN while there are no readings */
+  lastValue: number
+  digest: Digest
+}
+
+export function emptyRollup (): Rollup {
+  return {
+    count: 0,
+    min: Infinity,
+    max: -Infinity,
+    sum: emptySum(),
+    sumSquares: emptySum(),
+    firstMs: Infinity,
+    firstValue: NaN,
+    lastMs: -Infinity,
+    lastValue: NaN,
+    digest: emptyDigest()
+  }
+}
+
+/**
+ * Folds one reading. The plain way: `foldReadings` is held to it by a test.
+ * @param rollup changed in place
+ * @param timeMs ms since the epoch
+ * @param value finite, in the device's own unit; -0 becomes 0
+ */
+export function foldReading (rollup: Rollup, timeMs: number, value: number): void {
+  value += 0 // -0 + 0 is 0
+  rollup.count++
+  rollup.min = Math.min(rollup.min, value)
+  rollup.max = Math.max(rollup.max, value)
+  addValue(rollup.sum, value)
+  addSquare(rollup.sumSquares, value)
+  foldFirst(rollup, timeMs, value)
+  foldLast(rollup, timeMs, value)
+  foldValue(rollup.digest, value)
+}
+
+/** Values on their way into a rollup: sorted, and then as runs of equal ones. Kept, as a hot path must not allocate. */
+let sorted = new Float64Array(1024)
+const runValues = [0.5] // doubles for good, as the keys of a digest are
+const runCounts: number[] = []
+
+/**
+ * Folds many readings, by sorting their values once. A hot path: 60 readings, as a device sends in a minute, in 2 us.
+ * @param rollup changed in place
+ * @param readings sorted, as they always are
+ */
+export function foldReadings (rollup: Rollup, readings: Readings): void {
+  const length = readings.timesMs.length
+  if (length === 0) return
+  const runs = sortRuns(readings.values)
+
+  rollup.count += length
+  rollup.min = Math.min(rollup.min, runValues[0])
+  rollup.max = Math.max(rollup.max, runValues[runs - 1])
+  for (let n = 0; n < length; n++) {
+    addValue(rollup.sum, sorted[n])
+    addSquare(rollup.sumSquares, sorted[n])
+  }
+  foldFirst(rollup, readings.timesMs[0], readings.values[0] + 0)
+  foldLast(rollup, readings.timesMs[length - 1], readings.values[length - 1] + 0)
+  foldRuns(rollup.digest, runValues, runCounts, runs)
+}
+
+/** More values than these are left to the sort of V8, a call of which takes as long as sorting some 20 here. */
+const INSERTION_SORT_MAX = 32
+
+/** Sorts values into `sorted`, counts equal ones in `runValues` and `runCounts`, and says how many runs there are. */
+function sortRuns (values: readonly number[]): number {
+  const length = values.length
+  if (sorted.length < length) sorted = new Float64Array(length * 2)
+  if (length > INSERTION_SORT_MAX) {
+    for (let n = 0; n < length; n++) sorted[n] = values[n] + 0
+    sorted.subarray(0, length).sort()
+  } else {
+    for (let n = 0; n < length; n++) {
+      const value = values[n] + 0
+      let at = n
+      for (; at > 0 && sorted[at - 1] > value; at--) sorted[at] = sorted[at - 1]
+      sorted[at] = value
+    }
+  }
+
+  let runs = 0
+  for (let n = 0; n < length; n++) {
+    if (runs > 0 && runValues[runs - 1] === sorted[n]) {
+      runCounts[runs - 1]++
+    } else {
+      runValues[runs] = sorted[n]
+      runCounts[runs] = 1
+      runs++
+    }
+  }
+  return runs
+}
+
+/**
+ * Merges a rollup into another.
+ * @param into changed in place
+ * @param from another one; stays the same
+ */
+export function mergeRollup (into: Rollup, from: Rollup): void {
+  if (from.count === 0) return
+  into.count += from.count
+  into.min = Math.min(into.min, from.min)
+  into.max = Math.max(into.max, from.max)
+  mergeSum(into.sum, from.sum)
+  mergeSum(into.sumSquares, from.sumSquares)
+  foldFirst(into, from.firstMs, from.firstValue)
+  foldLast(into, from.lastMs, from.lastValue)
+  mergeDigest(into.digest, from.digest)
+}
+
+function foldFirst (rollup: Rollup, timeMs: number, value: number): void {
+  if (timeMs < rollup.firstMs || (timeMs === rollup.firstMs && value < rollup.firstValue)) {
+    rollup.firstMs = timeMs
+    rollup.firstValue = value
+  }
+}
+
+function foldLast (rollup: Rollup, timeMs: number, value: number): void {
+  if (timeMs > rollup.lastMs || (timeMs === rollup.lastMs && value > rollup.lastValue)) {
+    rollup.lastMs = timeMs
+    rollup.lastValue = value
+  }
+}
+
+/** The sum of all values, rounded once; ±Infinity where it is beyond the range of doubles. */
+export function total (rollup: Rollup): number {
+  return roundSum(rollup.sum)
+}
+
+/** The sum of all values, rounded once, divided by their count; never outside of [min, max]. NaN without readings. */
+export function average (rollup: Rollup): number {
+  if (rollup.count === 0) return NaN
+  return Math.min(Math.max(meanOfSum(rollup.sum, rollup.count), rollup.min), rollup.max)
+}
+
+/** The median, and how far off it can be. NaN without readings. */
+export function median (rollup: Rollup): Estimate {
+  return quantile(rollup, 0.5)
+}
+
+/**
+ * A quantile, interpolated as numpy's `linear` does, and how far off it can be. NaN without readings.
+ * @param q from 0 to 1
+ */
+export function quantile (rollup: Rollup, q: number): Estimate {
+  return quantileOfDigest(rollup.digest, q, rollup.min, rollup.max)
+}
+
+/**
+ * The population standard deviation.
+ * @returns null where it can't be had: without readings, or where the square of a value leaves the range of doubles
+ */
+export function standardDeviation (rollup: Rollup): number | null {
+  const { count, min, max, sum, sumSquares } = rollup
+  if (count === 0 || sumSquares.lost) return null
+  if (min === max) return 0
+  const { value, scale } = scaledVariance(sum, sumSquares, count, Math.max(-min, max))
+  return Math.sqrt(value) / count * scale
+}

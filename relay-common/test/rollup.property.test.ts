@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+
+import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
+import { encodeRollupBody } from '../src/rollup-row.ts'
+import {
+  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, total, type Rollup
+} from '../src/rollup.ts'
+import { sortedQuantile, squareRoot, sumSquareUnits, sumUnits, toDouble, UNIT_EXPONENT } from './support/exact.ts'
+import { anyCuts, anyMergeTree, anyOrder, anyValues, squarableValue } from './support/values.ts'
+
+type Reading = readonly [timeMs: number, value: number]
+
+const START_MS = Date.parse('2024-01-01T00:00:00Z')
+
+const anyReadings: fc.Arbitrary<Reading[]> = fc.tuple(
+  anyValues().filter(it => it.length > 0), fc.array(fc.nat(3_599_999), { minLength: 1, maxLength: 30 })
+).map(([values, offsetsMs]) => values.map((value, n) => [START_MS + offsetsMs[n % offsetsMs.length], value]))
+
+function sorted (pairs: readonly Reading[]): Readings {
+  const arrived = { timesMs: pairs.map(it => it[0]), values: pairs.map(it => it[1]) }
+  return mergeReadings(emptyReadings(), arrived, true).merged
+}
+
+function foldOneByOne (pairs: readonly Reading[]): Rollup {
+  const rollup = emptyRollup()
+  for (const [timeMs, value] of pairs) foldReading(rollup, timeMs, value)
+  return rollup
+}
+
+function foldAtOnce (pairs: readonly Reading[]): Rollup {
+  const rollup = emptyRollup()
+  foldReadings(rollup, sorted(pairs))
+  return rollup
+}
+
+/** All that a row holds of a rollup. */
+function bytesOf (rollup: Rollup): unknown[] {
+  return [rollup.count, total(rollup), rollup.min, rollup.max, encodeRollupBody(rollup, START_MS).toString('hex')]
+}
+
+test('readings folded at once are the same bytes as folded one by one', () => {
+  fc.assert(fc.property(anyReadings, pairs => {
+    assert.deepStrictEqual(bytesOf(foldAtOnce(pairs)), bytesOf(foldOneByOne(pairs)))
+  }), { numRuns: 1000 })
+})
+
+test('readings folded in parts into one rollup are the same bytes as folded at once', () => {
+  fc.assert(fc.property(anyReadings, anyOrder(), anyCuts(), (pairs, order, cut) => {
+    const rollup = emptyRollup()
+    for (const part of cut(order(pairs))) foldReadings(rollup, sorted(part))
+    assert.deepStrictEqual(bytesOf(rollup), bytesOf(foldOneByOne(pairs)))
+  }), { numRuns: 1000 })
+})
+
+test('the same readings in any order, cut and merged anyhow, are the same bytes', () => {
+  fc.assert(fc.property(anyReadings, anyOrder(), anyCuts(), anyMergeTree(), (pairs, order, cut, merge) => {
+    const parts = cut(order(pairs)).map(foldAtOnce)
+    assert.deepStrictEqual(bytesOf(merge([emptyRollup(), ...parts], mergeRollup)), bytesOf(foldOneByOne(pairs)))
+  }), { numRuns: 2000 })
+})
+
+test('what is merged stays the same, and may be merged into others', () => {
+  fc.assert(fc.property(anyReadings, anyReadings, anyReadings, (one, two, three) => {
+    const delta = foldAtOnce(one)
+    const hour = foldAtOnce(two)
+    const day = foldAtOnce(three)
+    mergeRollup(hour, delta)
+    mergeRollup(day, delta)
+    assert.deepStrictEqual(bytesOf(delta), bytesOf(foldAtOnce(one)))
+    assert.deepStrictEqual(bytesOf(hour), bytesOf(foldAtOnce([...one, ...two])))
+    assert.deepStrictEqual(bytesOf(day), bytesOf(foldAtOnce([...one, ...three])))
+  }), { numRuns: 500 })
+})
+
+test('count, sum, average, ends and median are those of the sorted readings', () => {
+  fc.assert(fc.property(anyReadings, pairs => {
+    const rollup = foldAtOnce(pairs)
+    const values = pairs.map(([, value]) => value + 0)
+    const sum = sumUnits(values)
+    assert.equal(rollup.count, values.length)
+    assert.equal(rollup.min, values.reduce((a, b) => Math.min(a, b)))
+    assert.equal(rollup.max, values.reduce((a, b) => Math.max(a, b)))
+    assert.equal(total(rollup), toDouble(sum, UNIT_EXPONENT))
+
+    const mean = toDouble(sum * 2n ** 128n / BigInt(values.length), UNIT_EXPONENT - 128)
+    const rounding = 2 ** -52 * Math.abs(mean) + Number.MIN_VALUE
+    assert.ok(Math.abs(average(rollup) - mean) <= rounding, `${average(rollup)} for ${mean}`)
+    assert.ok(average(rollup) >= rollup.min && average(rollup) <= rollup.max)
+
+    const byTime = sorted(pairs)
+    assert.deepEqual([rollup.firstMs, rollup.firstValue], [byTime.timesMs[0], byTime.values[0]])
+    assert.deepEqual([rollup.lastMs, rollup.lastValue], [byTime.timesMs.at(-1), byTime.values.at(-1)])
+
+    const truth = sortedQuantile(values, 0.5)
+    const { value, error } = median(rollup)
+    assert.ok(error === 0 ? value === truth : Math.abs(value - truth) <= error, `${value} ± ${error} for ${truth}`)
+  }), { numRuns: 2000 })
+})
+
+test('the standard deviation is right to fifteen digits', () => {
+  const millionths = (most: number) => fc.integer({ min: -most, max: most }).map(scaled => scaled / 1e6)
+  const near = fc.tuple(millionths(1e15), fc.array(millionths(1000), { maxLength: 100 }))
+    .map(([center, offsets]) => offsets.map(offset => center + offset)) // where the textbook formula cancels all digits
+  const values = fc.oneof(fc.array(squarableValue, { minLength: 1 }), near.filter(it => it.length > 0))
+  fc.assert(fc.property(values, values => {
+    const rollup = foldAtOnce(values.map((value, n) => [START_MS + n, value]))
+    const count = BigInt(values.length)
+    const squared = (count * sumSquareUnits(values) - sumUnits(values) ** 2n) << 256n
+    const exactly = toDouble(squareRoot(squared) * 2n ** 64n / count, UNIT_EXPONENT - 128 - 64)
+    const deviation = standardDeviation(rollup)
+    assert.ok(deviation !== null && Math.abs(deviation - exactly) <= 1e-15 * exactly, `${deviation} for ${exactly}`)
+  }), { numRuns: 2000 })
+})
