@@ -95,7 +95,9 @@ export function scanSeconds (buffer: Buffer, at: number, out: ScannedEvent): num
 }
 
 // The day that was read last, as its ten bytes: nearly all events are of the same day as the one before.
-let [dayBytes0, dayBytes4, dayBytes8] = [0, 0, 0]
+let dayBytes0 = 0
+let dayBytes4 = 0
+let dayBytes8 = 0x1_0000 // no two bytes are that: no day was read yet
 let dayMs = 0
 
 /**

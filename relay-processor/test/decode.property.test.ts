@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+
+import { decodeEvent, type EventRules } from 'relay-common'
+import { damagedEvents, writtenEvents } from '../../relay-common/test/support/written-events.ts'
+import { createScannedEvent, scanEvent, type ScannedEvent } from '../src/decode.ts'
+
+const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärmezähler']), futureMaxMs: 300_000 }
+const timestampMaxMs = Date.UTC(2100, 0)
+const nowMs = Date.UTC(2080, 0) // a fifth of the events is too far in the future
+
+const written = writtenEvents([...rules.deviceTypes], timestampMaxMs)
+
+/** What lies before and behind an event in a fetched buffer: the scanner must not look at it. */
+const neighbours = fc.constantFrom('', '"', '9', '}', '"}', ',"zone":"Zone B"}', '\\', ' ', 'e5', '.5}', 'Z"}', '\0')
+
+/** One for all cases, as in the processor. */
+const scanned = createScannedEvent()
+
+/** Whether decodeEvent takes some other event with the device, type and zone that were scanned. */
+function isKeyTaken (scanned: ScannedEvent): boolean {
+  const { buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd } = scanned
+  const other = Buffer.concat([
+    Buffer.from('{"value":1,"timestamp":0,"deviceId":"'), buffer.subarray(deviceIdStart, deviceIdEnd),
+    Buffer.from('","deviceType":"'), buffer.subarray(deviceTypeStart, deviceTypeEnd),
+    Buffer.from('","zone":"'), buffer.subarray(zoneStart, zoneEnd),
+    Buffer.from('"}')
+  ])
+  return decodeEvent(other, rules, nowMs).kind === 'event'
+}
+
+/**
+ * Holds the scanner to decodeEvent on one record.
+ * @returns what happened, for the tests to see that all of it does
+ */
+function compare (value: Uint8Array, before: string, behind: string): 'left' | 'refused-key' | 'future' | 'event' {
+  const buffer = Buffer.concat([Buffer.from(before), value, Buffer.from(behind)])
+  const start = Buffer.byteLength(before)
+  const taken = scanEvent(buffer, start, start + value.length, scanned)
+  const plain = decodeEvent(value, rules, nowMs)
+  if (!taken) return 'left'
+
+  // what the caller owes
+  if (!isKeyTaken(scanned)) {
+    assert.equal(plain.kind, 'rejected')
+    return 'refused-key'
+  }
+  if (scanned.timestampMs > nowMs + rules.futureMaxMs) {
+    assert.equal(plain.kind === 'rejected' && plain.reason, 'timestamp-future')
+    return 'future'
+  }
+
+  assert.deepEqual(plain, {
+    kind: 'event',
+    event: {
+      deviceId: buffer.toString('utf8', scanned.deviceIdStart, scanned.deviceIdEnd),
+      deviceType: buffer.toString('utf8', scanned.deviceTypeStart, scanned.deviceTypeEnd),
+      zone: buffer.toString('utf8', scanned.zoneStart, scanned.zoneEnd),
+      value: scanned.value, // compared by Object.is
+      timestampMs: scanned.timestampMs
+    }
+  })
+  return 'event'
+}
+
+function countOutcomes () {
+  return { left: 0, 'refused-key': 0, future: 0, event: 0 }
+}
+
+test('what the scanner takes is what decodeEvent says, however the event is written', () => {
+  const counts = countOutcomes()
+  fc.assert(fc.property(written, neighbours, neighbours, ({ text }, before, behind) => {
+    counts[compare(Buffer.from(text), before, behind)]++
+  }), { numRuns: 15_000 })
+  assert.ok(counts.event > 2_000 && counts.future > 200 && counts.left > 2_000, JSON.stringify(counts))
+  assert.equal(counts['refused-key'], 0)
+})
+
+test('what the scanner takes is what decodeEvent says, whatever happened to the bytes', () => {
+  const counts = countOutcomes()
+  fc.assert(fc.property(damagedEvents(written), neighbours, neighbours, (bytes, before, behind) => {
+    counts[compare(bytes, before, behind)]++
+  }), { numRuns: 30_000 })
+  assert.ok(counts.event > 300 && counts['refused-key'] > 100 && counts.left > 5_000, JSON.stringify(counts))
+})
+
+test('the scanner throws on no bytes at all, of any length, at the end of a buffer or not', () => {
+  const scrap = fc.oneof(
+    fc.uint8Array({ maxLength: 30 }),
+    fc.stringMatching(/^[{}":,.0-9eE\\ a-z-]{0,30}$/).map(text => Buffer.from(text)),
+    fc.constantFrom('deviceId', 'deviceType', 'zone', 'value', 'timestamp')
+      .map(name => Buffer.from(`{"${name}":"2024-01-01T00:00:00.`)))
+  fc.assert(fc.property(scrap, fc.boolean(), neighbours, (bytes, closed, behind) => {
+    compare(closed ? Buffer.concat([bytes, Buffer.from('}')]) : bytes, '', behind)
+  }), { numRuns: 10_000 })
+})
+
+test('a value is the same double that JSON.parse makes, to the last bit', () => {
+  const sources = fc.oneof(
+    fc.stringMatching(/^-?(0|[1-9]\d{0,15})(\.\d{1,16})?$/),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map(value => JSON.stringify(value)),
+    fc.tuple(fc.double({ noNaN: true, min: -1e9, max: 1e9 }), fc.integer({ min: 1, max: 20 }))
+      .map(([value, digits]) => value.toPrecision(digits)))
+  fc.assert(fc.property(sources, source => {
+    const text = `{"value":${source},"deviceId":"a","deviceType":"b","zone":"c","timestamp":0}`
+    const buffer = Buffer.from(text)
+    assert.ok(scanEvent(buffer, 0, buffer.length, scanned), text)
+    assert.ok(Object.is(scanned.value, JSON.parse(source) + 0), text)
+  }), { numRuns: 20_000 })
+})
