@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { Admin } from '@platformatic/kafka'
@@ -27,7 +28,10 @@ eventLogContract('kafka', async t => {
     async deleteTopic (topic) {
       await admin.deleteTopics({ topics: [topic] })
       // the broker answers when the controller has decided; it forgets the topic a moment later
-      for (const deadline = Date.now() + 10_000; await eventLog.describeTopic(topic) && Date.now() < deadline;) await delay(20)
+      for (const deadline = Date.now() + 10_000; await eventLog.describeTopic(topic);) {
+        assert.ok(Date.now() < deadline, `topic ${topic} is still there`)
+        await delay(20)
+      }
     },
     async deleteRecords (topic, partition, beforeOffset) {
       await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: beforeOffset }] }] })

@@ -94,7 +94,7 @@ export function classArchivePath (cacheDir: string): string {
 }
 
 /**
- * How to run a class of the installed Kafka, a tool (`org.apache.kafka.tools.ConsumerPerformance`) or the broker itself.
+ * How to run a class of the installed Kafka: a tool (`org.apache.kafka.tools.ConsumerPerformance`), or the broker.
  * @param jvmArgs go before the class
  */
 export function kafkaTool (

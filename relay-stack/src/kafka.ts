@@ -22,7 +22,7 @@ export interface LocalKafka {
   /** `host:port` */
   readonly bootstrapServers: string
   readonly pid: number
-  /** where the JVM's log goes */
+  /** where the JVM's log goes; that of the run before is kept beside it, as `.before` */
   readonly logFile: string
   /** resolves when the process ends, wanted or not */
   readonly exited: Promise<void>
@@ -38,7 +38,7 @@ export interface LocalKafkaSettings {
   readonly log: Logger
   /** largest Java heap; a local broker is content with little, and what it serves comes from the page cache */
   readonly heapMb?: number
-  /** `name=value` settings of the broker that go before Relay's own */
+  /** `name=value` settings of the broker; they win over Relay's own */
   readonly properties?: readonly string[]
 }
 
@@ -50,8 +50,8 @@ const ANSWER_TIMEOUT_MS = 2_000
 
 /**
  * Starts Kafka on a data folder and waits until it answers.
- * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID where Java or Maven is missing or fails;
- *   RELAY_EVENT_LOG_UNREACHABLE where the JVM ends or stays silent, with its last lines
+ * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID where Java or Maven is missing or fails, or the data
+ *   folder can't be made; RELAY_EVENT_LOG_UNREACHABLE where the JVM ends or stays silent, with its last lines
  */
 export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKafka> {
   const { cacheDir, dataDir, port, log } = settings
@@ -64,6 +64,7 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   const properties = await writeProperties(settings)
   await format(cacheDir, dataDir, properties)
 
+  await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
   const output = await open(logFile, 'a')
   const archive = await classArchive(cacheDir)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
@@ -165,7 +166,12 @@ async function format (cacheDir: string, dataDir: string, properties: string): P
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
   const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
     ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'], QUICK_JVM)
-  await run(command, args)
+  try {
+    await run(command, args)
+  } catch (cause) {
+    const said = (cause as { stderr?: string }).stderr?.trim().split('\n')[0] ?? String(cause)
+    throw new RelayError('RELAY_CONFIG_INVALID', `Kafka could not make its data folder ${dataDir}: ${said}`, { cause })
+  }
 }
 
 /**
@@ -211,8 +217,9 @@ async function waitUntilItAnswers (broker: ChildProcess, port: number, logFile: 
       const said = (await readFile(logFile, 'utf8').catch(() => '')).split('\n').slice(-15).join('\n')
       if (/Address already in use/.test(said)) throw portInUse(port)
       const what = Date.now() > deadline ? `did not answer within ${START_TIMEOUT_MS / 1_000} s` : 'did not start'
+      const lines = said.trim() || failure?.message || 'none'
       throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-        `Kafka ${what}; its last lines (all in ${logFile}):\n${said.trim() || failure?.message || ''}`, { cause: failure })
+        `Kafka ${what}; its last lines (all in ${logFile}):\n${lines}`, { cause: failure })
     }
     if (await answers(port)) return
     await delay(25)

@@ -42,7 +42,6 @@ export const kafkaErrors = {
   OFFSET_OUT_OF_RANGE: 1,
   UNKNOWN_TOPIC_OR_PARTITION: 3,
   MESSAGE_TOO_LARGE: 10,
-  NOT_COORDINATOR: 16,
   UNKNOWN_MEMBER_ID: 25,
   TOPIC_AUTHORIZATION_FAILED: 29,
   TOPIC_ALREADY_EXISTS: 36,
@@ -50,11 +49,7 @@ export const kafkaErrors = {
   DUPLICATE_SEQUENCE_NUMBER: 46,
   INVALID_PRODUCER_EPOCH: 47,
   UNKNOWN_PRODUCER_ID: 59,
-  FENCED_INSTANCE_ID: 82,
-  UNKNOWN_TOPIC_ID: 100,
-  INCONSISTENT_TOPIC_ID: 103,
-  FENCED_MEMBER_EPOCH: 110,
-  UNRELEASED_INSTANCE_ID: 111
+  FENCED_MEMBER_EPOCH: 110
 } as const
 
 /** Whether a failed request may go through when it is sent again: the broker said so, or it could not be reached. */
@@ -124,7 +119,8 @@ export class KafkaClient extends Base {
     const leaders = new Array<number>(topic.partitions.length).fill(-1)
     for (const { partitionIndex, leaderId } of topic.partitions) leaders[partitionIndex] = leaderId
     const brokers = new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
-    const layout = { name, topicId: topic.topicId, partitions: leaders.length, leaders, brokers, seenMs: performance.now() }
+    const { topicId } = topic
+    const layout = { name, topicId, partitions: leaders.length, leaders, brokers, seenMs: performance.now() }
     this.#topics.set(name, layout)
     return layout
   }

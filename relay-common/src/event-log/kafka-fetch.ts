@@ -2,8 +2,9 @@
  * The Fetch request and its answer, with the record batches of each partition left as they came, in one buffer.
  *
  * Hot path: the library's own parser makes an object of every record (0.23 M records/s); batches that stay bytes until
- * `kafka-records.ts` walks them pass at 2.4 M/s. The buffers are slices of what the socket read, or one copy where a
- * partition's batches came in several reads; nobody writes to them again.
+ * `kafka-records.ts` walks them pass at 3.5 M/s, 0.33 us of CPU each (128 bytes, 2 cores, the broker on the same
+ * machine). The buffers are slices of what the socket read, or one copy where a partition's batches came in several
+ * reads; nobody writes to them again.
  */
 import { createAPI, fetchV17, ResponseError, type Reader } from '@platformatic/kafka'
 

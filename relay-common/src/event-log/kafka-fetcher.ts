@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { FetchIsolationLevels } from '@platformatic/kafka'
 
 import type { Logger } from '../log.ts'
-import { describeError, kafkaErrors, topicMissing, type KafkaClient, type TopicLayout } from './kafka-client.ts'
+import { describeError, kafkaErrors, type KafkaClient, type TopicLayout } from './kafka-client.ts'
 import { fetchRaw, type FetchedPartition } from './kafka-fetch.ts'
 import { KafkaRecordSet } from './kafka-records.ts'
 import type { ConsumerNews, Topic } from './port.ts'
@@ -34,8 +34,6 @@ const RESPONSE_MAX_BYTES = 8 * 1024 * 1024
 const RESPONSE_MIN_BYTES = 64 * 1024
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
-/** how long a topic may be missing before it is gone: whoever makes it anew deletes it first */
-const MISSING_MAX_MS = 5_000
 
 /** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
 interface Reading { readonly partition: number, offset: bigint, isPaused: boolean }
@@ -59,7 +57,6 @@ export class KafkaFetcher {
   #isLooking = false
   #isScheduled = false
   #retryDelayMs = RETRY_DELAY_MIN_MS
-  #missingSinceMs: number | undefined
 
   constructor (client: KafkaClient, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
     this.#client = client
@@ -218,7 +215,7 @@ export class KafkaFetcher {
     }
   }
 
-  /** Finds out who leads what, and whether the topic is still there. */
+  /** Finds out who leads what. */
   #look (): void {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -233,22 +230,11 @@ export class KafkaFetcher {
   }
 
   async #lookOnce (): Promise<void> {
-    const topic = this.#topic!
-    const layout = await this.#client.describe(topic.name)
-    if (!layout) {
-      this.#missingSinceMs ??= performance.now()
-      if (performance.now() - this.#missingSinceMs > MISSING_MAX_MS) {
-        this.#readings.clear()
-        this.#events.failed(topicMissing(topic.name, this.#client.servers))
-      } else {
-        await this.#backOff()
-      }
-      return
-    }
-    this.#missingSinceMs = undefined
-    // a topic that was made anew is the membership's to tell: these readings will be revoked
-    if (layout.topicId !== this.#topic!.topicId || layout.leaders.includes(-1)) await this.#backOff()
-    if (layout.topicId === this.#topic!.topicId) this.#layout = layout
+    const layout = await this.#client.describe(this.#topic!.name)
+    // a topic that is gone or was made anew is the membership's to tell: these readings will be revoked
+    const isOurs = layout?.topicId === this.#topic!.topicId
+    if (!isOurs || layout.leaders.includes(-1)) await this.#backOff()
+    if (isOurs && layout.topicId === this.#topic!.topicId) this.#layout = layout
   }
 
   async #backOff (): Promise<void> {

@@ -9,8 +9,12 @@
  * A revoked partition stays among those that our heartbeats claim until the owner has released it: the broker gives it
  * to nobody before, unless we take longer than the session timeout, and then it fences us.
  *
- * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and a
- * member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. The
+ * A named member (`instanceId`) uses its name as its member id and does not leave when it closes: whoever joins under
+ * that id has the partitions at once, be it after a restart or after a kill -9. Kafka's own static membership
+ * (group.instance.id) does the first alone: after a kill it refuses the name until the old session has run out.
+ *
+ * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and
+ * a member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. The
  * classic protocol lets the members decide, stops all of them for it, and Kafka 4 keeps it for old clients.
  */
 import { randomUUID } from 'node:crypto'
@@ -23,7 +27,7 @@ import {
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { describeError, hasCode, isRetriable, kafkaErrors, type KafkaClient } from './kafka-client.ts'
+import { describeError, hasCode, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
 import type { ConsumerSettings } from './port.ts'
 
 type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
@@ -38,12 +42,12 @@ export interface MembershipEvents {
 
 const EPOCH_JOINING = 0
 const EPOCH_LEAVING = -1
-/** a static member that will be back: its partitions wait for it until its session ends */
-const EPOCH_AWAY = -2
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 2_000
 const LEAVE_TIMEOUT_MS = 2_000
+/** how long a topic may be missing before it is gone: whoever makes it anew deletes it first */
+const MISSING_MAX_MS = 5_000
 /** heartbeats in a session: the proportion of Kafka's own defaults, 5 s and 45 s */
 const HEARTBEATS_PER_SESSION = 9
 
@@ -52,7 +56,7 @@ export class KafkaMembership {
   readonly #settings: ConsumerSettings
   readonly #events: MembershipEvents
   readonly #log: Logger
-  readonly #memberId = randomUUID()
+  readonly #memberId: string
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
   /** what the broker believes that we hold, with those that wait to be released */
@@ -62,10 +66,12 @@ export class KafkaMembership {
   #epoch = EPOCH_JOINING
   #coordinator: { readonly host: string, readonly port: number } | undefined
   #wake = new AbortController()
+  #missingSinceMs: number | undefined
 
   constructor (client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
     this.#client = client
     this.#settings = settings
+    this.#memberId = settings.instanceId ?? randomUUID()
     this.#events = events
     this.#log = log
     this.#done = this.#run()
@@ -87,17 +93,20 @@ export class KafkaMembership {
     const partitions = [...nextOffsets].map(([partitionIndex, committedOffset]) =>
       ({ partitionIndex, committedOffset, committedLeaderEpoch: -1, committedMetadata: null }))
     await this.#client.call('OffsetCommit', await this.#toCoordinator(), this.#settings.group, this.#epoch,
-      this.#memberId, this.#settings.instanceId ?? null, [{ name: this.#settings.topic, partitions }])
+      this.#memberId, null, [{ name: this.#settings.topic, partitions }])
   }
 
   async close (): Promise<void> {
     this.#closing.abort()
     await Promise.race([this.#done, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
-    if (this.#epoch <= EPOCH_JOINING) return
-    const epoch = this.#settings.instanceId === undefined ? EPOCH_LEAVING : EPOCH_AWAY
-    const leaving = this.#heartbeat(epoch, []).catch(error =>
+    if (this.#epoch <= EPOCH_JOINING || this.#settings.instanceId !== undefined) return
+    const leaving = this.#heartbeat(EPOCH_LEAVING, []).catch(error =>
       this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
     await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
+  }
+
+  get #heartbeatIntervalMs (): number {
+    return Math.ceil(this.#settings.sessionTimeoutMs / HEARTBEATS_PER_SESSION)
   }
 
   async #run (): Promise<void> {
@@ -108,10 +117,15 @@ export class KafkaMembership {
         if (!isConfigured) await this.#configureGroup()
         isConfigured = true
         const answer = await this.#heartbeat(this.#epoch, [...this.#owned])
+        this.#epoch = answer.memberEpoch
         if (this.#closing.signal.aborted) return
         delayMs = RETRY_DELAY_MIN_MS
         const hasChanged = await this.#follow(answer)
-        if (!hasChanged) await this.#sleep(answer.heartbeatIntervalMs)
+        if (this.#owned.size === 0 && await this.#isTopicGone()) {
+          return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
+        }
+        // right after the group was configured the coordinator may not have heard of it, and say five seconds
+        if (!hasChanged) await this.#sleep(Math.min(answer.heartbeatIntervalMs, this.#heartbeatIntervalMs))
       } catch (error) {
         if (this.#closing.signal.aborted) return
         if (!this.#survive(error)) return this.#events.failed(this.#client.explain(error))
@@ -135,7 +149,7 @@ export class KafkaMembership {
         resourceName: group,
         configs: [
           set('consumer.session.timeout.ms', sessionTimeoutMs),
-          set('consumer.heartbeat.interval.ms', Math.ceil(sessionTimeoutMs / HEARTBEATS_PER_SESSION))
+          set('consumer.heartbeat.interval.ms', this.#heartbeatIntervalMs)
         ]
       }], false)
     } catch (error) {
@@ -146,10 +160,10 @@ export class KafkaMembership {
   }
 
   async #heartbeat (epoch: number, owned: number[]): Promise<Heartbeat> {
-    const { group, instanceId, topic, sessionTimeoutMs } = this.#settings
+    const { group, topic, sessionTimeoutMs } = this.#settings
     const holds = owned.length > 0 ? [{ topicId: this.#ownedTopicId, partitions: owned }] : []
     return await this.#client.call<Heartbeat>('ConsumerGroupHeartbeat', await this.#toCoordinator(),
-      group, this.#memberId, epoch, instanceId ?? null, null, sessionTimeoutMs, [topic], null, null, holds)
+      group, this.#memberId, epoch, null, null, sessionTimeoutMs, [topic], null, null, holds)
   }
 
   async #toCoordinator (): Promise<Connection> {
@@ -164,8 +178,7 @@ export class KafkaMembership {
   }
 
   /** @returns whether the broker should hear at once what has become of its assignment */
-  async #follow ({ memberEpoch, assignment }: Heartbeat): Promise<boolean> {
-    this.#epoch = memberEpoch
+  async #follow ({ assignment }: Heartbeat): Promise<boolean> {
     if (!assignment) return false
     const wanted = new Map(assignment.topicPartitions.map(it => [it.topicId, new Set(it.partitions)]))
 
@@ -187,21 +200,25 @@ export class KafkaMembership {
     return false
   }
 
+  /** To the group a topic that is gone is one without partitions: nothing to do, for ever. Asked while we have none. */
+  async #isTopicGone (): Promise<boolean> {
+    if (await this.#client.describe(this.#settings.topic)) {
+      this.#missingSinceMs = undefined
+      return false
+    }
+    this.#missingSinceMs ??= performance.now()
+    return performance.now() - this.#missingSinceMs > MISSING_MAX_MS
+  }
+
   /** @returns whether there is hope; then the next heartbeat goes on from here, or joins anew */
   #survive (error: unknown): boolean {
-    const { FENCED_MEMBER_EPOCH, UNKNOWN_MEMBER_ID, UNRELEASED_INSTANCE_ID, FENCED_INSTANCE_ID } = kafkaErrors
-    if (hasCode(error, FENCED_MEMBER_EPOCH) || hasCode(error, UNKNOWN_MEMBER_ID)) {
+    if (hasCode(error, kafkaErrors.FENCED_MEMBER_EPOCH) || hasCode(error, kafkaErrors.UNKNOWN_MEMBER_ID)) {
       this.#epoch = EPOCH_JOINING
       const lost = [...this.#owned]
       this.#owned.clear()
       this.#revoking.clear()
       this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer; it joins again')
       if (lost.length > 0) this.#events.lost(lost)
-      return true
-    }
-    if (hasCode(error, FENCED_INSTANCE_ID)) return false
-    if (hasCode(error, UNRELEASED_INSTANCE_ID)) {
-      this.#log.warn({ instanceId: this.#settings.instanceId }, 'another consumer of this name has still its session')
       return true
     }
     this.#coordinator = undefined // it may have moved

@@ -1,15 +1,15 @@
 /**
  * Appends records to topics: idempotent, acknowledged by all replicas that are in sync, in order for every key.
  *
- *     send() ──partition, encode──▶ batches, a queue for each partition ──▶ one Produce request at a time to each leader
+ *     send() ──partition, encode──▶ batches, a queue for each partition ──▶ to each leader one request at a time
  *
  * A batch gets its sequence number when it is first sent, and is sent again as it is until the broker has it, says that
  * it had it already, or the limit is over; so a partition has one batch under way, and order needs no more than that.
  * A batch that failed for good leaves a hole in the sequence: what comes after it is sent under a new producer id.
  *
- * Not by the library's `Producer`: it makes some ten objects of every record (see the figures in `kafka-batch.ts`), puts
- * every string key into partition 0, and sends a batch whose sequence was refused once more under a new id, which may
- * write it twice.
+ * Not by the library's `Producer`: it makes some ten objects of every record (0.11 M records/s where this one sends
+ * 0.53 M, 7.4 us of CPU where this one takes 1.3), puts every string key into partition 0, and sends a batch whose
+ * sequence was refused once more under a new id, which may write it twice.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 

@@ -5,7 +5,7 @@
  * group share the partitions among them. The log remembers nothing about what was processed: positions live in
  * PostgreSQL, beside the rollups, and a consumer is told where to start.
  *
- * Two adapters, one contract (`event-log.contract.test.ts`): Kafka and PostgreSQL.
+ * Two adapters, one contract (`test/event-log.contract.ts`): Kafka and PostgreSQL.
  */
 
 export interface EventLog {
@@ -70,7 +70,7 @@ export interface ConsumerSettings {
   readonly topic: string
   /** consumers of one group share the partitions */
   readonly group: string
-  /** stable name of this member: a quick restart under the same name moves no partition */
+  /** stable name of this member, of nobody else's: a quick restart under the same name moves no partition */
   readonly instanceId?: string
   /** a member that was not heard of for so long loses its partitions */
   readonly sessionTimeoutMs: number
@@ -113,7 +113,10 @@ export interface EventConsumer {
    * reads it back. Best effort: failures are logged.
    */
   commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
-  /** Leaves the group. Partitions that were not released are up for others at once. */
+  /**
+   * Leaves the group. Partitions that were not released are up for others at once; those of a member with an
+   * `instanceId` wait for it to come back, for a session timeout.
+   */
   close (): Promise<void>
 }
 

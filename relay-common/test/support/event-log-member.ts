@@ -26,6 +26,9 @@ for (;;) {
       await consumer.release(news.partitions)
       say({ kind: news.kind, partitions: news.partitions })
       break
+    case 'lost':
+      say({ kind: news.kind, partitions: news.partitions })
+      break
     case 'records':
       say({ kind: news.kind, partition: news.records.partition, nextOffset: String(news.records.nextOffset) })
       break

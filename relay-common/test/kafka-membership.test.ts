@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { createInterface } from 'node:readline'
+import { suite, test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { Admin } from '@platformatic/kafka'
+
+import { openKafkaEventLog, type KafkaSettings } from '../src/event-log/kafka.ts'
+import type { ConsumerSettings } from '../src/event-log/port.ts'
+import { createLogger } from '../src/log.ts'
+import { openLocalKafka } from './support/local-kafka.ts'
+import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
+
+suite('membership of a group on kafka', () => {
+  test('a named consumer that closes and comes back in time moves no partition', async t => {
+    const opened = await openTopic(t, 4)
+    if (!opened) return
+    const { eventLog, topic } = opened
+    await using closing = new AsyncDisposableStack()
+    const group = new Group(closing, eventLog, topic, randomUUID())
+    const named = await group.join('named', { instanceId: 'processor-0', sessionTimeoutMs: 6_000 })
+    const other = await group.join('other', { instanceId: 'processor-1', sessionTimeoutMs: 6_000 })
+    await group.until('both have a share', () => named.owned.size === 2 && other.owned.size === 2)
+    const before = [...named.owned].sort()
+    const seenByOther = other.kinds.length
+
+    await named.close()
+    const again = await group.join('named again', { instanceId: 'processor-0', sessionTimeoutMs: 6_000 })
+    await group.until('it has its share again', () => again.owned.size === 2)
+    assert.deepEqual([...again.owned].sort(), before)
+    assert.deepEqual(other.kinds.slice(seenByOther), [])
+  })
+
+  test('a named consumer that is killed and comes back has its partitions at once', async t => {
+    const opened = await openTopic(t, 4)
+    if (!opened) return
+    const { eventLog, topic } = opened
+    const named = { group: randomUUID(), instanceId: 'processor-0' }
+    const settings: ConsumerSettings = { topic, ...named, sessionTimeoutMs: 45_000, fetchBufferMaxBytes: 1024 * 1024 }
+    const killed = startMember(t, opened.settings, settings)
+    assert.deepEqual(await killed.next(), { kind: 'assigned', partitions: [0, 1, 2, 3] })
+    killed.signal('SIGKILL')
+    const again = await eventLog.openConsumer(settings)
+    t.after(() => again.close())
+    const news = await nextNews(again, 10_000) // its session would have lasted longer
+    assert.ok(news.kind === 'assigned')
+    assert.deepEqual(news.partitions, [0, 1, 2, 3])
+  })
+
+  test('a consumer that was silent for too long is told that it lost its partitions, and joins again', async t => {
+    const opened = await openTopic(t, 2)
+    if (!opened) return
+    const { topic } = opened
+    const consumer: ConsumerSettings =
+      { topic, group: randomUUID(), sessionTimeoutMs: 1_500, fetchBufferMaxBytes: 1024 * 1024 }
+    const silent = startMember(t, opened.settings, consumer)
+    assert.deepEqual(await silent.next(), { kind: 'assigned', partitions: [0, 1] })
+
+    silent.signal('SIGSTOP')
+    // until somebody else has what it had: then its session is over
+    await using closing = new AsyncDisposableStack()
+    const group = new Group(closing, opened.eventLog, topic, consumer.group)
+    const heir = await group.join('heir', { sessionTimeoutMs: 1_500 })
+    await group.until('the heir owns all', () => heir.owned.size === 2)
+    silent.signal('SIGCONT')
+    assert.deepEqual(await silent.next(), { kind: 'lost', partitions: [0, 1] })
+    assert.equal((await silent.next()).kind, 'assigned')
+  })
+
+  test('partitions that are added to the topic are assigned', async t => {
+    const opened = await openTopic(t, 1)
+    if (!opened) return
+    const { eventLog, topic, admin } = opened
+    const consumer = await eventLog.openConsumer(
+      { topic, group: randomUUID(), sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024 })
+    t.after(() => consumer.close())
+    await waitAssigned(consumer, 1)
+    consumer.start(0, 0n)
+    const assignments = [{ brokerIds: [1] }, { brokerIds: [1] }] // there is only one
+    await admin.createPartitions({ topics: [{ name: topic, count: 3, assignments }] })
+    const news = await nextNews(consumer)
+    assert.ok(news.kind === 'assigned')
+    assert.deepEqual([...news.partitions].sort(), [1, 2])
+    assert.equal(news.topic.partitions, 3)
+  })
+
+  test('a topic that is made anew is revoked under its old id and assigned under its new one', async t => {
+    const opened = await openTopic(t, 2)
+    if (!opened) return
+    const { eventLog, topic, admin } = opened
+    const consumer = await eventLog.openConsumer(
+      { topic, group: randomUUID(), sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024 })
+    t.after(() => consumer.close())
+    await waitAssigned(consumer, 2)
+    for (const partition of [0, 1]) consumer.start(partition, 0n)
+
+    await admin.deleteTopics({ topics: [topic] })
+    const anew = await eventLog.ensureTopic(
+      { name: topic, partitions: 2, retentionMs: 3_600_000, replicationFactor: -1 })
+    const revoked = await nextNews(consumer)
+    assert.deepEqual(revoked, { kind: 'revoked', partitions: [0, 1] })
+    await consumer.release([0, 1])
+    const assigned = await nextNews(consumer)
+    assert.deepEqual(assigned, { kind: 'assigned', topic: anew, partitions: [0, 1] })
+
+    for (const partition of [0, 1]) consumer.start(partition, 0n)
+    const producer = await eventLog.openProducer()
+    t.after(() => producer.close())
+    await producer.send(topic, [{ key: 'a', value: 'in the new topic' }])
+    assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['in the new topic'])
+  })
+
+  test('a topic that is deleted and stays away is an error, not an endless idle', async t => {
+    const opened = await openTopic(t, 1)
+    if (!opened) return
+    const { eventLog, topic, admin } = opened
+    const consumer = await eventLog.openConsumer(
+      { topic, group: randomUUID(), sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024 })
+    t.after(() => consumer.close())
+    await waitAssigned(consumer, 1)
+    consumer.start(0, 0n)
+    await admin.deleteTopics({ topics: [topic] })
+    await assert.rejects(async () => {
+      for (;;) {
+        const news = await nextNews(consumer)
+        if (news.kind === 'revoked') await consumer.release(news.partitions)
+      }
+    }, { code: 'RELAY_TOPIC_MISSING' })
+  })
+})
+
+/** Starts a member in a process of its own. */
+function startMember (t: TestContext, settings: KafkaSettings, consumer: ConsumerSettings) {
+  const script = fileURLToPath(new URL('./support/event-log-member.ts', import.meta.url))
+  const module = new URL('../src/event-log/kafka.ts', import.meta.url).href
+  const child = spawn(process.execPath,
+    [script, module, 'openKafkaEventLog', JSON.stringify(settings), JSON.stringify(consumer)],
+    { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async () => {
+    for (;;) {
+      const { value, done } = await lines.next()
+      assert.ok(!done, 'the member ended')
+      const news = JSON.parse(value)
+      if (news.kind !== 'idle') return news
+    }
+  }
+  return { next, signal: (signal: NodeJS.Signals) => child.kill(signal) }
+}
+
+async function openTopic (t: TestContext, partitions: number) {
+  const kafka = await openLocalKafka(t)
+  if (!kafka) return undefined
+  const settings = { bootstrapServers: [kafka.bootstrapServers], clientId: 'relay-test' }
+  const eventLog = await openKafkaEventLog(settings, createLogger('test', 'error'))
+  const admin = new Admin({ bootstrapBrokers: settings.bootstrapServers, clientId: 'relay-test-admin' })
+  t.after(async () => {
+    await admin.close()
+    await eventLog.close()
+  })
+  const topic = `membership-${randomUUID()}`
+  await eventLog.ensureTopic({ name: topic, partitions, retentionMs: 3_600_000, replicationFactor: -1 })
+  return { eventLog, topic, admin, settings }
+}

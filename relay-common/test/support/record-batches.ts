@@ -1,0 +1,89 @@
+/** Record batches as other producers write them (by the library's encoder), and the walker's view of them. */
+import assert from 'node:assert/strict'
+
+import { createRecordsBatch, type CompressionAlgorithmValue } from '@platformatic/kafka'
+
+import { KafkaRecordSet, type AbortedTransaction } from '../../src/event-log/kafka-records.ts'
+
+export interface PlainRecord {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers?: ReadonlyMap<Buffer, Buffer>
+}
+
+export interface BatchSettings {
+  readonly baseOffset?: bigint
+  readonly compression?: CompressionAlgorithmValue
+  /** makes the batch part of a transaction of this producer */
+  readonly transactionOf?: bigint
+}
+
+export function encodeAsOthersDo (records: readonly PlainRecord[], settings: BatchSettings = {}): Buffer {
+  const messages = records.map(({ key, value, headers }) => ({
+    key: key ?? undefined,
+    value: value as Buffer,
+    headers: new Map(headers),
+    topic: 'events',
+    timestamp: 1_700_000_000_000n
+  }))
+  const batch = Buffer.from(createRecordsBatch(messages, {
+    compression: settings.compression ?? 'none',
+    transactionalId: settings.transactionOf === undefined ? undefined : 'transaction',
+    producerId: settings.transactionOf ?? -1n
+  }).buffer)
+  batch.writeBigInt64BE(settings.baseOffset ?? 0n, 0) // the broker's part, outside of the checksum
+  return batch
+}
+
+/** A marker that ends a transaction, as brokers write it (checked against a real one in kafka-transactions.test.ts). */
+export function encodeMarker (producerId: bigint, baseOffset: bigint, kind: 'abort' | 'commit'): Buffer {
+  const key = Buffer.from([0, 0, 0, kind === 'abort' ? 0 : 1])
+  const marker = encodeAsOthersDo([{ key, value: Buffer.alloc(6) }], { baseOffset, transactionOf: producerId })
+  const IS_CONTROL = 1 << 5
+  marker.writeInt16BE(marker.readInt16BE(21) | IS_CONTROL, 21)
+  return withChecksum(marker)
+}
+
+/** Makes the checksum of a batch right again. */
+export function withChecksum (batch: Buffer): Buffer {
+  batch.writeUInt32BE(crc32cSlowly(batch.subarray(21)), 17)
+  return batch
+}
+
+/** CRC-32C bit by bit (Castagnoli 1993, reflected polynomial 0x82f63b78): nothing to get wrong. */
+function crc32cSlowly (bytes: Uint8Array): number {
+  let crc = 0xffffffff
+  for (const byte of bytes) {
+    crc ^= byte
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
+  }
+  return ~crc >>> 0
+}
+
+export interface Walked {
+  readonly records: { offset: bigint, key: Buffer | null, value: Buffer | null }[]
+  readonly corrupt: { offset: bigint, recordCount: number, detail: string, bytes: Buffer }[]
+  readonly nextOffset: bigint
+}
+
+/** Walks bytes as a fetch from `offset` brings them. */
+export function walk (bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = []): Walked {
+  const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted)
+  const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset }
+  set.forEach({
+    record (buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta) {
+      const cut = (start: number, end: number) => {
+        if (start === -1 && end === -1) return null
+        assert.ok(start >= 0 && start <= end && end <= buffer.length, `a field lies outside: ${start}..${end}`)
+        return Buffer.from(buffer.subarray(start, end))
+      }
+      walked.records.push({
+        offset: offset + BigInt(offsetDelta), key: cut(keyStart, keyEnd), value: cut(valueStart, valueEnd)
+      })
+    },
+    corrupt (bytes, offsetDelta, recordCount, detail) {
+      walked.corrupt.push({ offset: offset + BigInt(offsetDelta), recordCount, detail, bytes: Buffer.from(bytes) })
+    }
+  })
+  return walked
+}
