@@ -1,0 +1,132 @@
+/**
+ * The simulator's settings: environment variables, and the same as options of the command line. An option wins over its
+ * variable; what it means, its default and its check are those of the variable.
+ */
+import { databaseSettings, eventLogSettings, healthPort, programSettings, readConfig, RelayError } from 'relay-common'
+import { Command, Option } from 'commander'
+import { Type, type Static, type TSchemaOptions } from 'typebox'
+
+import { parseDuration, parseShare } from './quantities.ts'
+
+/** Finest grid: an event of a device a millisecond, for events are told apart by theirs. */
+const RATE_MAX = 1_000
+/** Coarsest grid: about an event of a device every two weeks. */
+const RATE_MIN = 1e-6
+
+const fleetSettings = {
+  DEVICES: Type.Integer({
+    default: 3, minimum: 1, maximum: 10_000_000, description: 'devices; the first three are the known fleet'
+  }),
+  ZONES: Type.Integer({
+    default: 3, minimum: 1, maximum: 1_000_000, description: 'zones that further devices are spread over'
+  }),
+  RATE: Type.Number({
+    default: 1, minimum: RATE_MIN, maximum: RATE_MAX, description: 'events per second of each device'
+  }),
+  SEED: Type.Integer({
+    default: 1, minimum: 0, maximum: 4_294_967_295, description: 'one seed, one set of events'
+  }),
+  BACKFILL: Type.String({
+    default: '0', description: 'history that is sent beside the live events, e.g. 90m, 24h, 30d'
+  }),
+  EXIT_AFTER_BACKFILL: Type.Boolean({
+    default: false, description: 'send the history alone, then exit'
+  }),
+  CATCH_UP_MAX: Type.String({
+    default: '1h', description: 'live events that wait while the event log is away; older ones are skipped and counted'
+  }),
+  LATE: Type.String({
+    default: '0%', description: 'share of events that are sent up to hours late'
+  }),
+  DUPLICATES: Type.String({
+    default: '0%', description: 'share of events that are sent once more, later'
+  }),
+  POISON: Type.String({
+    default: '0%', description: 'poison records on top, as a share of the events'
+  })
+}
+
+const flags: Record<keyof typeof fleetSettings, string> = {
+  DEVICES: '--devices <count>',
+  ZONES: '--zones <count>',
+  RATE: '--rate <events>',
+  SEED: '--seed <number>',
+  BACKFILL: '--backfill <duration>',
+  EXIT_AFTER_BACKFILL: '--once',
+  CATCH_UP_MAX: '--catch-up-max <duration>',
+  LATE: '--late <percent>',
+  DUPLICATES: '--duplicates <percent>',
+  POISON: '--poison <percent>'
+}
+
+export const simulatorSettings = Type.Object({
+  ...programSettings,
+  ...databaseSettings,
+  ...eventLogSettings,
+  ...healthPort(8081),
+  ...fleetSettings
+})
+
+export type SimulatorConfig = Readonly<Static<typeof simulatorSettings>> & {
+  readonly backfillMs: number
+  readonly catchUpMaxMs: number
+  /** each 0 to 1 */
+  readonly faultShares: { readonly late: number, readonly duplicates: number, readonly poison: number }
+}
+
+/**
+ * Reads and checks the settings. `--help` writes the options and exits.
+ * @param args the command line behind the name of the program
+ * @throws RelayError RELAY_CONFIG_INVALID
+ */
+export function readSimulatorConfig (
+  environment: NodeJS.ProcessEnv = process.env, args: readonly string[] = process.argv.slice(2)
+): SimulatorConfig {
+  const config = readConfig(simulatorSettings, { ...environment, ...readOptions(args) })
+  const backfillMs = read('BACKFILL', config.BACKFILL, parseDuration)
+  if (config.EXIT_AFTER_BACKFILL && backfillMs === 0) {
+    throw invalid('EXIT_AFTER_BACKFILL (--once) sends the history alone, and BACKFILL (--backfill) asks for none')
+  }
+  return Object.freeze({
+    ...config,
+    backfillMs,
+    catchUpMaxMs: read('CATCH_UP_MAX', config.CATCH_UP_MAX, parseDuration),
+    faultShares: {
+      late: read('LATE', config.LATE, parseShare),
+      duplicates: read('DUPLICATES', config.DUPLICATES, parseShare),
+      poison: read('POISON', config.POISON, parseShare)
+    }
+  })
+}
+
+/** The options that were given, under the names of their variables. */
+function readOptions (args: readonly string[]): NodeJS.ProcessEnv {
+  const command = new Command('relay-simulator')
+    .description('Sends the events of a fleet of devices to the event log. Each option has an environment variable.')
+    .allowExcessArguments(false)
+    .configureOutput({ writeErr: () => {} }) // the error below says it
+    .exitOverride(error => { if (error.exitCode !== 0) throw invalid(error.message.replace(/^error: /, '')) })
+
+  const settingOf = new Map<string, string>()
+  for (const [setting, flag] of Object.entries(flags)) {
+    // the options of a schema are in it, though its type does not tell
+    const { description, default: preset } = fleetSettings[setting as keyof typeof flags] as object as TSchemaOptions
+    const option = new Option(flag, `${description} (${setting}, default ${preset})`)
+    settingOf.set(option.attributeName(), setting)
+    command.addOption(option)
+  }
+  command.parse(args, { from: 'user' })
+  return Object.fromEntries(Object.entries(command.opts()).map(([name, value]) => [settingOf.get(name), String(value)]))
+}
+
+function read (setting: keyof typeof flags, text: string, parse: (text: string) => number): number {
+  try {
+    return parse(text)
+  } catch (cause) {
+    throw invalid(`${setting} (${flags[setting].split(' ')[0]}) ${(cause as Error).message}`, cause)
+  }
+}
+
+function invalid (detail: string, cause?: unknown): RelayError {
+  return new RelayError('RELAY_CONFIG_INVALID', `settings are not usable: ${detail}`, { cause })
+}

@@ -1,0 +1,115 @@
+/**
+ * Which devices there are, and when each of them reports.
+ *
+ * The whole fleet shares one period and each device has a phase of its own within it, so load is even and the order of
+ * time is a walk: round after round through the devices, sorted by phase.
+ *
+ *     round 0            round 1            round 2
+ *     |··a···b······c····|··a···b······c····|··a···b…      one tick: round × devices + place in the round
+ */
+import { chanceAt, seedOf } from './noise.ts'
+import type { DeviceType } from './value.ts'
+
+export interface Device {
+  readonly deviceId: string
+  readonly deviceType: DeviceType
+  readonly zone: string
+  /** what its signal and its faults are drawn from */
+  readonly seed: number
+  /** from the start of a round to its report */
+  readonly phaseMs: number
+  /** its events up to the value, which they have in common */
+  readonly eventStart: string
+}
+
+export interface FleetSettings {
+  readonly devices: number
+  readonly zones: number
+  /** events per second of each device, at most 1,000 */
+  readonly rate: number
+  readonly seed: number
+}
+
+/** The fleet that clients of Relay know: these ids, in these zones, whatever else is set. */
+const knownFleet: readonly (readonly [deviceId: string, deviceType: DeviceType, zone: string])[] = [
+  ['thermostat-001', 'THERMOSTAT', 'Zone A'],
+  ['heart-rate-001', 'HEART_RATE_METER', 'Zone B'],
+  ['car-fuel-001', 'CAR_FUEL', 'Zone C']
+]
+
+const idPrefixes: readonly (readonly [DeviceType, string])[] = [
+  ['THERMOSTAT', 'thermostat'], ['HEART_RATE_METER', 'heart-rate'], ['CAR_FUEL', 'car-fuel']
+]
+
+export class Fleet {
+  /** sorted by phase */
+  readonly devices: readonly Device[]
+  /** in whole µs, so that all that follows is exact: a second that is cut in three drifts by 1 µs, not by rounding */
+  readonly #periodUs: number
+
+  constructor ({ devices, zones, rate, seed }: FleetSettings) {
+    this.#periodUs = Math.round(1e6 / rate)
+    const periodMs = Math.floor(this.#periodUs / 1_000)
+    this.devices = Array.from({ length: devices }, (_, index) => createDevice(index, zones, periodMs, seed))
+      .sort((a, b) => a.phaseMs - b.phaseMs)
+  }
+
+  /** The device whose turn a tick is. */
+  deviceAt (tick: number): Device {
+    return this.devices[tick % this.devices.length]
+  }
+
+  /**
+   * When a tick is, in ms since the epoch. Never before the tick in front of it, for a phase is less than the shortest
+   * round; and never the same for two ticks of one device.
+   */
+  timeAt (tick: number): number {
+    const place = tick % this.devices.length
+    return this.#roundStartMs((tick - place) / this.devices.length) + this.devices[place].phaseMs
+  }
+
+  /** The first tick that is not before a time. */
+  tickFrom (timeMs: number): number {
+    const round = Math.floor(timeMs * 1_000 / this.#periodUs)
+    const intoRoundMs = timeMs - this.#roundStartMs(round)
+    let low = 0
+    let high = this.devices.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.devices[middle].phaseMs < intoRoundMs) low = middle + 1
+      else high = middle
+    }
+    return round * this.devices.length + low // behind the last device: the first one of the next round
+  }
+
+  #roundStartMs (round: number): number {
+    return Math.floor(round * this.#periodUs / 1_000)
+  }
+}
+
+function createDevice (index: number, zones: number, periodMs: number, fleetSeed: number): Device {
+  const [deviceId, deviceType, zone] = knownFleet[index] ?? furtherDevice(index, zones)
+  const seed = seedOf(fleetSeed, deviceId)
+  const head = JSON.stringify({ deviceId, deviceType, zone })
+  return {
+    deviceId,
+    deviceType,
+    zone,
+    seed,
+    phaseMs: Math.floor(chanceAt(seed, 0) * periodMs),
+    eventStart: `${head.slice(0, -1)},"value":`
+  }
+}
+
+/** Types take turns by device and zones by three devices, so that every zone has every type. */
+function furtherDevice (index: number, zones: number): readonly [string, DeviceType, string] {
+  const [type, prefix] = idPrefixes[index % idPrefixes.length]
+  const zone = Math.floor(index / idPrefixes.length) % zones
+  return [`${prefix}-${String(index + 1).padStart(4, '0')}`, type, `Zone ${lettersOf(zone)}`]
+}
+
+/** 0 is A, 25 is Z, 26 is AA: as spreadsheets name columns. */
+function lettersOf (zone: number): string {
+  const letter = String.fromCharCode(65 + zone % 26)
+  return zone < 26 ? letter : lettersOf(Math.floor(zone / 26) - 1) + letter
+}

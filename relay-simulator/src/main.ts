@@ -1,0 +1,6 @@
+import { runProgram } from 'relay-common'
+
+import { readSimulatorConfig } from './config.ts'
+import { startSimulator } from './simulator.ts'
+
+await runProgram('relay-simulator', readSimulatorConfig, startSimulator)

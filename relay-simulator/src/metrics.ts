@@ -1,0 +1,42 @@
+import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+
+export type SimulatorMetrics = ReturnType<typeof createSimulatorMetrics>
+
+/**
+ * What the person on call sees of a simulator.
+ * @param liveBehindMs how far the live stream is behind the clock, asked at every scrape
+ */
+export function createSimulatorMetrics (registry: Registry, liveBehindMs: () => number) {
+  const registers = [registry]
+  return {
+    sent: new Counter({
+      name: 'relay_sent_records_total',
+      help: 'records that the event log has acknowledged, by kind',
+      labelNames: ['kind'],
+      registers
+    }),
+    skipped: new Counter({
+      name: 'relay_skipped_events_total',
+      help: 'live events that were given up, for the event log was away too long',
+      registers
+    }),
+    sendRetries: new Counter({
+      name: 'relay_send_retries_total',
+      help: 'sends that failed and were tried again',
+      registers
+    }),
+    sendSeconds: new Histogram({
+      name: 'relay_send_seconds',
+      help: 'time until the event log acknowledged a batch, failed tries left out',
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
+      labelNames: ['stream'],
+      registers
+    }),
+    liveBehind: new Gauge({
+      name: 'relay_live_behind_seconds',
+      help: 'how far the live stream is behind the clock',
+      registers,
+      collect () { this.set(liveBehindMs() / 1_000) }
+    })
+  }
+}

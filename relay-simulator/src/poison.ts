@@ -1,0 +1,68 @@
+import { EVENT_BYTES_MAX, type ProducedRecord, type RejectedReason } from 'relay-common'
+
+import { eventTextAt } from './event.ts'
+import type { Device } from './fleet.ts'
+
+export interface PoisonKind {
+  readonly name: string
+  /** what a decoder must call it */
+  readonly reason: RejectedReason
+  /** @param text a good event of the device at that time */
+  readonly write: (text: string, device: Device, timeMs: number) => string | Buffer | null
+}
+
+const LONG_TEXT = 'x'.repeat(EVENT_BYTES_MAX)
+const FAR_FUTURE_MS = 10 * 365 * 86_400_000
+const JSON_STRING_AT_TYPE = /(?<="deviceType":)"[^"]+"/
+const JSON_STRING_AT_ZONE = /(?<="zone":)"[^"]+"/
+const JSON_NUMBER_AT_VALUE = /(?<="value":)[^,]+/
+const JSON_STRING_AT_TIMESTAMP = /(?<="timestamp":)"[^"]+"/
+
+const withValue = (source: string) => (text: string) => text.replace(JSON_NUMBER_AT_VALUE, source)
+const withTimestamp = (source: string) => (text: string) => text.replace(JSON_STRING_AT_TIMESTAMP, source)
+
+/** Every way in which real producers have been seen, or may be feared, to get an event wrong. */
+export const poisonKinds: readonly PoisonKind[] = [
+  { name: 'null record', reason: 'record-empty', write: () => null },
+  { name: 'no bytes', reason: 'record-empty', write: () => '' },
+  { name: 'truncated', reason: 'not-json', write: text => text.slice(0, Math.floor(text.length * 2 / 3)) },
+  { name: 'plain text', reason: 'not-json', write: (_, { deviceId }) => `${deviceId}: sensor error` },
+  { name: 'two events', reason: 'not-json', write: text => `${text}\n${text}` },
+  { name: 'NaN', reason: 'not-json', write: withValue('NaN') },
+  { name: 'byte order mark', reason: 'not-json', write: text => `\uFEFF${text}` },
+  { name: 'UTF-16', reason: 'not-json', write: text => Buffer.from(text, 'utf16le') },
+  { name: 'stray byte', reason: 'not-utf8', write: text => spliceByte(text, 0xff) },
+  { name: 'list of events', reason: 'not-object', write: text => `[${text}]` },
+  { name: 'oversized', reason: 'oversized', write: text => `${text.slice(0, -1)},"trace":"${LONG_TEXT}"}` },
+  { name: 'value missing', reason: 'field-missing', write: text => text.replace(/"value":[^,]+,/, '') },
+  { name: 'timestamp missing', reason: 'field-missing', write: text => text.replace(/,"timestamp":"[^"]+"/, '') },
+  { name: 'value null', reason: 'field-type', write: withValue('null') },
+  { name: 'value in quotes', reason: 'field-type', write: withValue('"21.5"') },
+  { name: 'value twice', reason: 'field-duplicate', write: text => text.replace(/}$/, ',"value":0}') },
+  { name: 'value beyond a double', reason: 'value-not-finite', write: withValue('1e999') },
+  { name: 'zone blank', reason: 'id-invalid', write: text => text.replace(JSON_STRING_AT_ZONE, '" "') },
+  { name: 'unknown type', reason: 'device-type-unknown', write: text => text.replace(JSON_STRING_AT_TYPE, '"TV"') },
+  { name: 'no offset', reason: 'timestamp-invalid', write: text => text.replace('Z"}', '"}') },
+  { name: '30 February', reason: 'timestamp-invalid', write: withTimestamp('"2024-02-30T12:00:00Z"') },
+  { name: 'before the epoch', reason: 'timestamp-before-epoch', write: withTimestamp('"1969-12-31T23:59:59Z"') },
+  {
+    name: 'far future',
+    reason: 'timestamp-future',
+    write: (text, _, timeMs) => withTimestamp(`"${new Date(timeMs + FAR_FUTURE_MS).toISOString()}"`)(text)
+  }
+]
+
+/**
+ * A record that no processor can take, under the id of a device.
+ * @param which 0 to 1 (exclusive): picks the kind
+ */
+export function poisonAt (device: Device, timeMs: number, which: number): ProducedRecord {
+  const kind = poisonKinds[Math.floor(which * poisonKinds.length)]
+  return { key: device.deviceId, value: kind.write(eventTextAt(device, timeMs), device, timeMs) }
+}
+
+/** Puts a byte that UTF-8 never has into the first string. */
+function spliceByte (text: string, byte: number): Buffer {
+  const at = text.indexOf('"', 12)
+  return Buffer.concat([Buffer.from(text.slice(0, at)), Buffer.from([byte]), Buffer.from(text.slice(at))])
+}

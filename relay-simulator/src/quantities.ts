@@ -1,0 +1,29 @@
+/** Quantities as people write them in settings: `90m`, `1%`. Both throw what a settings error has to say. */
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * Reads a duration: a number and a unit (`500ms`, `90m`, `1.5h`, `30d`), or 0.
+ * @returns whole milliseconds
+ * @throws RangeError that says what was written and what would do
+ */
+export function parseDuration (text: string): number {
+  if (text.trim() === '0') return 0
+  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
+  const ms = parts ? Math.round(Number(parts[1]) * unitMs[parts[2] as keyof typeof unitMs]) : NaN
+  if (Number.isSafeInteger(ms)) return ms
+  throw new RangeError(`is "${text}"; write a number and a unit, e.g. 90m (ms, s, m, h, d), or 0`)
+}
+
+/**
+ * Reads a share: a percentage (`1%`, `0.1%`), or 0.
+ * @returns 0 to 1
+ * @throws RangeError that says what was written and what would do
+ */
+export function parseShare (text: string): number {
+  if (text.trim() === '0') return 0
+  const parts = /^(\d+(?:\.\d+)?)%$/.exec(text.trim())
+  const share = parts ? Number(parts[1]) / 100 : NaN
+  if (share >= 0 && share <= 1) return share
+  throw new RangeError(`is "${text}"; write a percentage from 0% to 100%, e.g. 0.1%`)
+}

@@ -1,0 +1,96 @@
+/**
+ * Two streams of one fleet into the event log, side by side, so that fresh events flow from the first second on while
+ * history fills in.
+ *
+ *     timeline from the start on ──▶ live, by the clock ───────▶ producer ──▶ event log
+ *                    ▲ what is still to be sent late
+ *     timeline up to the start ────▶ backfill, at full speed ──▶ producer ──▶ event log
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { EventLog, Logger } from 'relay-common'
+
+import { sendBackfill } from './backfill.ts'
+import { sendLive } from './live.ts'
+import type { SimulatorMetrics } from './metrics.ts'
+import { openSender, type Outage, type Sender } from './send.ts'
+import type { Timeline } from './timeline.ts'
+
+export interface StreamSettings {
+  readonly live: Timeline | undefined
+  readonly history: Timeline | undefined
+  readonly historyEndMs: number
+  readonly topic: string
+  readonly eventLog: EventLog
+  readonly catchUpMaxMs: number
+  /** the clock, ms since the epoch */
+  readonly nowMs: () => number
+  readonly outage: Outage
+  readonly metrics: SimulatorMetrics
+  readonly log: Logger
+}
+
+export interface Streams {
+  /** resolves when both have come to their end; rejects with the first failure */
+  readonly done: Promise<void>
+  close (): Promise<void>
+}
+
+/** A stop waits so long for sends in hand; then the producers close, which ends them. */
+const STOP_WAIT_MAX_MS = 5_000
+const EARLY_RECORDS_MAX = 5_000
+
+export async function startStreams (settings: StreamSettings): Promise<Streams> {
+  const { live, history, topic } = settings
+  const stop = new AbortController()
+  await using opened = new AsyncDisposableStack()
+  const open = async (stream: 'live' | 'backfill') =>
+    opened.adopt(await openSender(stream, topic, settings), it => it.close())
+  const liveSender = live && await open('live')
+  const backfillSender = history && await open('backfill')
+
+  const streams = [
+    liveSender && runLive(live, liveSender, settings, stop.signal),
+    backfillSender && runBackfill(history, backfillSender, settings, stop.signal)
+  ]
+  const done = Promise.all(streams).then(() => {})
+  const senders = opened.move()
+  return {
+    done,
+    async close () {
+      stop.abort()
+      const ended = Promise.allSettled(streams)
+      await Promise.race([ended, delay(STOP_WAIT_MAX_MS, undefined, { ref: false })])
+      await senders.disposeAsync()
+      await ended
+    }
+  }
+}
+
+async function runLive (
+  timeline: Timeline, sender: Sender, settings: StreamSettings, stop: AbortSignal
+): Promise<void> {
+  await sendLive({ ...settings, timeline, sender }, stop)
+  await sendEarly(timeline, sender, settings.log, stop)
+}
+
+async function runBackfill (
+  timeline: Timeline, sender: Sender, settings: StreamSettings, stop: AbortSignal
+): Promise<void> {
+  const { live, historyEndMs: endMs, log } = settings
+  const isComplete = await sendBackfill({ timeline, endMs, sender, log }, stop)
+  // what is to be sent after the end of the history goes to the stream that will still be there
+  if (isComplete && live && !stop.aborted) timeline.handPostponedTo(live)
+  else await sendEarly(timeline, sender, log, stop)
+}
+
+/** Sends what was kept back to be late: late is allowed, lost is not. */
+async function sendEarly (timeline: Timeline, sender: Sender, log: Logger, stop: AbortSignal): Promise<void> {
+  while (timeline.postponed.size > 0) {
+    const batch = timeline.takeEarly(EARLY_RECORDS_MAX)
+    if (await sender.send(batch, stop)) continue
+    const records = batch.records.length + timeline.postponed.size
+    log.warn({ records }, 'stopped while the event log was away; records that were kept back to be late were not sent')
+    return
+  }
+}

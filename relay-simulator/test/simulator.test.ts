@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+
+import { createLogger, databaseSettings, openDatabase, readConfig, type DeviceEvent } from 'relay-common'
+import { Type } from 'typebox'
+
+import { readSimulatorConfig } from '../src/config.ts'
+import { Fleet } from '../src/fleet.ts'
+import { startSimulator } from '../src/simulator.ts'
+import { valueAt } from '../src/value.ts'
+import {
+  countRecords, kinds, openTestLog, readEvents, readTopic, waitUntil, type TestLog
+} from './support/event-logs.ts'
+import { startSimulatorProcess } from './support/simulator-process.ts'
+
+/** The tick that an event came from: devices may share a phase. */
+function tickOf (fleet: Fleet, { deviceId, timestampMs }: DeviceEvent): number {
+  let tick = fleet.tickFrom(timestampMs)
+  while (fleet.deviceAt(tick).deviceId !== deviceId) tick++
+  assert.equal(fleet.timeAt(tick), timestampMs)
+  return tick
+}
+
+/** Holds a device's events against the fleet: none missing between the first and the last, each as the device reads. */
+function assertNoGap (fleet: Fleet, events: readonly DeviceEvent[]): void {
+  const ticks = [...new Set(events.map(it => tickOf(fleet, it)))].sort((a, b) => a - b)
+  const step = fleet.devices.length
+  assert.deepEqual(ticks, ticks.map((_, index) => ticks[0] + index * step))
+  for (const event of events) {
+    const { deviceId, deviceType, zone, seed } = fleet.deviceAt(ticks[0])
+    const value = valueAt(deviceType, seed, event.timestampMs)
+    assert.deepEqual(event, { deviceId, deviceType, zone, value, timestampMs: event.timestampMs })
+  }
+}
+
+function assertInOrder (events: readonly DeviceEvent[]): void {
+  for (let at = 1; at < events.length; at++) assert.ok(events[at].timestampMs > events[at - 1].timestampMs)
+}
+
+for (const kind of kinds) {
+  test(`${kind}: the known fleet sends history and live, without a gap, each in order for a device`, async t => {
+    const log = await openTestLog(t, kind)
+    if (!log) return
+    const simulator = startSimulatorProcess(t, { ...log.environment, BACKFILL: '10m', RATE: '10' })
+    const history = 3 * 10 * 600
+    await waitUntil('history and two seconds of live events are there',
+      async () => await countRecords(log) > history + 60)
+    simulator.process.kill('SIGTERM')
+    assert.equal(await simulator.exited, 0)
+
+    const endMs = Date.parse(simulator.said('backfill started')[0].to as string)
+    const fleet = new Fleet({ devices: 3, zones: 3, rate: 10, seed: 1 })
+    const byDevice = await readEvents(log)
+    assert.deepEqual([...byDevice.keys()].sort(), ['car-fuel-001', 'heart-rate-001', 'thermostat-001'])
+    for (const events of byDevice.values()) {
+      assertNoGap(fleet, events)
+      const past = events.filter(it => it.timestampMs < endMs)
+      assert.equal(past.length, history / 3)
+      assertInOrder(past)
+      assert.ok(past[0].timestampMs - (endMs - 600_000) < 100)
+      const live = events.filter(it => it.timestampMs >= endMs)
+      assert.ok(live.length > 0)
+      assertInOrder(live)
+    }
+  })
+
+  test(`${kind}: a SIGTERM under load exits 0; all up to a moment was sent, late events included`, async t => {
+    const log = await openTestLog(t, kind)
+    if (!log) return
+    const simulator = startSimulatorProcess(t,
+      { ...log.environment, DEVICES: '200', RATE: '20', BACKFILL: '1d', LATE: '5%', DUPLICATES: '1%' })
+    await waitUntil('50,000 records are there', async () => await countRecords(log) > 50_000)
+    simulator.process.kill('SIGTERM')
+    assert.equal(await simulator.exited, 0)
+    assert.deepEqual(simulator.lines.filter(it => it.level !== 'info'), [])
+
+    const fleet = new Fleet({ devices: 200, zones: 3, rate: 20, seed: 1 })
+    const { from, to } = simulator.said('backfill started')[0] as unknown as { from: string, to: string }
+    const byDevice = await readEvents(log)
+    const events = [...byDevice.values()].flat()
+    const streams = { backfill: [Date.parse(from), Date.parse(to)], live: [Date.parse(to), Infinity] }
+    for (const [stream, [fromMs, toMs]] of Object.entries(streams)) {
+      const ofStream = events.filter(it => it.timestampMs >= fromMs && it.timestampMs < toMs)
+      for (const ofDevice of Map.groupBy(ofStream, it => it.deviceId).values()) assertNoGap(fleet, ofDevice)
+      // ticks are sent in their order: a stop leaves the first so many of them, of all devices together
+      const ticks = new Set(ofStream.map(it => tickOf(fleet, it)))
+      assert.ok(ticks.size > 200 && ticks.size < 200 * 20 * 86_400, `${ticks.size} ${stream} events`)
+      const start = fleet.tickFrom(fromMs)
+      for (let tick = start; tick < start + ticks.size; tick++) {
+        assert.ok(ticks.has(tick), `tick ${tick - start} of ${stream} is not there`)
+      }
+    }
+  })
+
+  test(`${kind}: a history alone ends by itself, complete with its faults, and counts what it sent`, async t => {
+    const log = await openTestLog(t, kind)
+    if (!log) return
+    const args = '--once --devices 12 --backfill 1h --late 2% --duplicates 1% --poison 1% --seed 42'.split(' ')
+    const simulator = await startSimulator(readSimulatorConfig(log.environment, args), createLogger('test', 'silent'))
+    t.after(() => simulator.close())
+    await simulator.done
+
+    const url = `http://127.0.0.1:${simulator.healthPort}`
+    assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' })
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    const sent = (kind: string) =>
+      Number(new RegExp(`^relay_sent_records_total\\{kind="${kind}".*\\} (\\d+)$`, 'm').exec(metrics)?.[1])
+    assert.equal(sent('backfill') + sent('late'), 12 * 3_600)
+    for (const kind of ['late', 'duplicate', 'poison']) assert.ok(sent(kind) > 100, `${sent(kind)} ${kind}`)
+
+    const records = await readTopic(log)
+    assert.equal(records.length, sent('backfill') + sent('late') + sent('duplicate') + sent('poison'))
+    const fleet = new Fleet({ devices: 12, zones: 3, rate: 1, seed: 42 })
+    const values = new Set(records.map(it => String(it.value)))
+    const ids = new Set(fleet.devices.map(it => it.deviceId))
+    assert.ok(records.every(it => ids.has(String(it.key))))
+    assert.ok(values.size <= records.length - sent('duplicate'), 'duplicates are not byte for byte')
+  })
+
+  test(`${kind}: a history alone ends the process, with a parent listening`, async t => {
+    const log = await openTestLog(t, kind)
+    if (!log) return
+    const simulator = startSimulatorProcess(t, log.environment, ['--once', '--backfill', '2m'])
+    assert.equal(await simulator.exited, 0)
+    assert.equal(await countRecords(log), 360)
+    assert.equal(simulator.said('backfill done')[0].events, 360)
+  })
+}
+
+test('a log that goes away is warned of once; events wait, and none is missing when it is back', async t => {
+  const log = (await openTestLog(t, 'postgres'))!
+  const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20' })
+  await waitUntil('events flow', async () => await countRecords(log) > 60)
+
+  const back = await cutConnections(t, log)
+  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  const health = `http://127.0.0.1:${simulator.said('simulator started')[0].healthPort}`
+  assert.equal((await fetch(`${health}/readyz`)).status, 503)
+  await waitUntil('sending was tried again a few times', async () =>
+    Number(/^relay_send_retries_total\{.*\} (\d+)$/m.exec(await (await fetch(`${health}/metrics`)).text())?.[1]) >= 3)
+  await back()
+
+  await waitUntil('the log is back', () => simulator.said(BACK).length > 0)
+  assert.equal((await fetch(`${health}/readyz`)).status, 200)
+  const count = await countRecords(log)
+  await waitUntil('events flow again', async () => await countRecords(log) > count + 60)
+  simulator.process.kill('SIGTERM')
+  assert.equal(await simulator.exited, 0)
+  assert.equal(simulator.said(AWAY).length, 1)
+  assert.equal(simulator.said(SKIPPED).length, 0)
+
+  const fleet = new Fleet({ devices: 3, zones: 3, rate: 20, seed: 1 })
+  for (const events of (await readEvents(log)).values()) assertNoGap(fleet, events)
+})
+
+test('what a log misses because it was away too long is skipped, and counted to the event', async t => {
+  const log = (await openTestLog(t, 'postgres'))!
+  const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20', CATCH_UP_MAX: '200ms' })
+  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  const back = await cutConnections(t, log)
+  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  const awayMs = Date.now()
+  await waitUntil('it was away for longer than events wait', () => Date.now() > awayMs + 1_000)
+  await back()
+  await waitUntil('events were skipped', () => simulator.said(SKIPPED).length > 0)
+  const count = await countRecords(log)
+  await waitUntil('events flow again', async () => await countRecords(log) > count + 60)
+  simulator.process.kill('SIGTERM')
+  assert.equal(await simulator.exited, 0)
+
+  const fleet = new Fleet({ devices: 3, zones: 3, rate: 20, seed: 1 })
+  const ticks = new Set([...(await readEvents(log)).values()].flat().map(it => tickOf(fleet, it)))
+  const missing = Math.max(...ticks) - Math.min(...ticks) + 1 - ticks.size
+  const skipped = simulator.said(SKIPPED).reduce((sum, it) => sum + Number(it.events), 0)
+  assert.ok(missing > 0)
+  assert.equal(skipped, missing)
+})
+
+const AWAY = 'the event log is away; events wait, and sending is tried again'
+const BACK = 'the event log is back'
+const SKIPPED = 'live events were skipped: overdue by more than CATCH_UP_MAX'
+
+/** Cuts all connections to the database of a log and lets none in, until the function that it returns is called. */
+async function cutConnections (t: TestContext, { environment }: TestLog): Promise<() => Promise<void>> {
+  const url = new URL(environment.DATABASE_URL!)
+  const name = url.pathname.slice(1)
+  url.pathname = '/postgres'
+  const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: url.href })
+  const admin = await openDatabase(settings, 'test', createLogger('test', 'silent'))
+  t.after(() => admin.close())
+  await admin.query(`alter database ${name} allow_connections false`)
+  await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+  return async () => { await admin.query(`alter database ${name} allow_connections true`) }
+}

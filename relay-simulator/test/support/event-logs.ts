@@ -1,0 +1,96 @@
+/** The event logs that the simulator is tested on, and what is in them. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import {
+  createLogger, decodeEvent, eventLogSettings, eventSettings, openEventLog, readConfig, splitList, type Database,
+  type DeviceEvent, type EventLog
+} from 'relay-common'
+import { Type } from 'typebox'
+
+import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
+import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { takeRecords, waitAssigned, type Read } from '../../../relay-common/test/support/members.ts'
+
+const LIMIT_MS = 30_000
+
+export interface TestLog {
+  readonly eventLog: EventLog
+  readonly topic: string
+  /** settings with which a simulator reaches the same log and topic */
+  readonly environment: NodeJS.ProcessEnv
+}
+
+export const kinds = ['postgres', 'kafka'] as const
+
+/** @returns undefined where the machine can't run such a log: then the test is skipped */
+export async function openTestLog (t: TestContext, kind: typeof kinds[number]): Promise<TestLog | undefined> {
+  const environment: NodeJS.ProcessEnv = {
+    EVENT_LOG: kind,
+    EVENTS_TOPIC: `simulated-${randomUUID()}`,
+    EVENTS_PARTITIONS: '4',
+    HEALTH_PORT: '0'
+  }
+  let database: Database | undefined
+  if (kind === 'postgres') {
+    const local = await openLocalPostgres(t)
+    database = local.database
+    environment.DATABASE_URL = local.url
+  } else {
+    const kafka = await openLocalKafka(t)
+    if (!kafka) return undefined
+    environment.KAFKA_BOOTSTRAP_SERVERS = kafka.bootstrapServers
+  }
+  const config = readConfig(Type.Object(eventLogSettings), environment)
+  const eventLog = await openEventLog(config, database, createLogger('test', 'silent'))
+  t.after(() => eventLog.close())
+  return { eventLog, topic: config.EVENTS_TOPIC, environment }
+}
+
+/** How many records the topic holds; 0 where it is not there yet. */
+export async function countRecords ({ eventLog, topic }: TestLog): Promise<number> {
+  if (!await eventLog.describeTopic(topic)) return 0
+  return (await eventLog.readOffsets(topic)).reduce((sum, { endOffset }) => sum + Number(endOffset), 0)
+}
+
+export async function waitUntil (what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + LIMIT_MS; !await condition(); await delay(20)) {
+    assert.ok(Date.now() < deadline, `${LIMIT_MS} ms went by before ${what}`)
+  }
+}
+
+/** All that is in the topic, in order for each partition. */
+export async function readTopic (log: TestLog): Promise<Read[]> {
+  const { eventLog, topic } = log
+  const count = await countRecords(log)
+  const partitions = (await eventLog.describeTopic(topic))!.partitions
+  const consumer = await eventLog.openConsumer({
+    topic,
+    group: `test-${randomUUID()}`,
+    sessionTimeoutMs: 10_000,
+    fetchBufferMaxBytes: 16 * 1024 * 1024
+  })
+  try {
+    await waitAssigned(consumer, partitions)
+    for (let partition = 0; partition < partitions; partition++) consumer.start(partition, 0n)
+    return await takeRecords(consumer, count)
+  } finally {
+    await consumer.close()
+  }
+}
+
+const settings = readConfig(Type.Object(eventSettings), {})
+const rules = { deviceTypes: new Set(splitList(settings.DEVICE_TYPES)), futureMaxMs: settings.FUTURE_MAX_MS }
+
+/** The events of the topic by device, each list in the order of the log. Fails for a record that can't be decoded. */
+export async function readEvents (log: TestLog): Promise<Map<string, DeviceEvent[]>> {
+  const events = (await readTopic(log)).map(({ key, value }) => {
+    const decoded = decodeEvent(value, rules, Date.now())
+    assert.ok(decoded.kind === 'event', JSON.stringify(decoded))
+    assert.equal(String(key), decoded.event.deviceId)
+    return decoded.event
+  })
+  return Map.groupBy(events, it => it.deviceId)
+}
