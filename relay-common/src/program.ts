@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import { RelayError } from './errors.ts'
 import { createLogger, type Logger } from './log.ts'
 
-/** A running program: `done` settles when it ends by itself, with the error if there was one. */
+/** A running program: `done` settles when it ends by itself, with the error if there was one; then it is closed. */
 export interface Running {
   readonly done?: Promise<void>
   close (): Promise<void>
@@ -24,6 +24,7 @@ export async function runProgram<C extends ProgramConfig> (
 ): Promise<void> {
   let log = createLogger(name, 'info')
   let running: Running | undefined
+  let isClosing = false
 
   const fail = (error: unknown): never => {
     if (error instanceof RelayError) log.fatal({ code: error.code, err: error.cause }, error.message)
@@ -35,6 +36,7 @@ export async function runProgram<C extends ProgramConfig> (
     const config = readSettings()
     log = createLogger(name, config.LOG_LEVEL)
     const grace = closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS, logger: log }, async ({ signal, err }) => {
+      isClosing = true
       if (err) log.fatal({ err }, 'stopped by an unexpected error')
       else log.info({ signal }, 'stopping')
       await running?.close()
@@ -43,7 +45,9 @@ export async function runProgram<C extends ProgramConfig> (
 
     running = await start(config, log)
     process.send?.('ready')
+    if (!running.done) return
     await running.done
+    if (!isClosing) grace.close() // its work is done: an exit 0 like that after a SIGTERM
   } catch (error) {
     await running?.close().catch(closeError => log.error({ err: closeError }, 'could not close'))
     fail(error)
