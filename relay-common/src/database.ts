@@ -1,4 +1,4 @@
-import { Pool, types, type PoolClient, type QueryResultRow } from 'pg'
+import { Pool, Query, types, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -14,6 +14,8 @@ export interface DatabaseSettings {
   readonly POSTGRES_PASSWORD: string
   readonly DATABASE_POOL_MAX: number
   readonly DATABASE_CONNECT_TIMEOUT_MS: number
+  /** longest time that a statement may take; without it there is no limit */
+  readonly DATABASE_STATEMENT_TIMEOUT_MS?: number
 }
 
 export interface Database {
@@ -21,6 +23,11 @@ export interface Database {
   query<R extends QueryResultRow> (sql: string, values?: unknown[]): Promise<R[]>
   /** The same for a statement that runs often: parsed and planned once a connection, under `name`. */
   queryPrepared<R extends QueryResultRow> (name: string, sql: string, values?: unknown[]): Promise<R[]>
+  /**
+   * The same for an answer that may be too long to hold: shows each row, as the array of its columns, while the next
+   * ones are on their way. What `visit` throws ends in the promise, after the last row.
+   */
+  streamPrepared (name: string, sql: string, values: unknown[], visit: (columns: unknown[]) => void): Promise<void>
   /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
   transaction<T> (work: (client: PoolClient) => Promise<T>): Promise<T>
   /** Hands out a connection of its own (LISTEN, COPY); the caller releases it, with `true` if it is broken. */
@@ -57,6 +64,10 @@ export function connectionOptions (settings: DatabaseSettings) {
       }
 }
 
+function sessionOptions ({ DATABASE_STATEMENT_TIMEOUT_MS: limitMs }: DatabaseSettings): string {
+  return '-c timezone=UTC' + (limitMs === undefined ? '' : ` -c statement_timeout=${limitMs}`)
+}
+
 /** Where a database is, without the password: for messages. */
 export function describeDatabase (settings: DatabaseSettings): string {
   if (!settings.DATABASE_URL) return `${settings.POSTGRES_HOST}:${settings.POSTGRES_PORT}/${settings.POSTGRES_DB}`
@@ -87,7 +98,7 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
     application_name: program,
     max: settings.DATABASE_POOL_MAX,
     connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
-    options: '-c timezone=UTC',
+    options: sessionOptions(settings),
     types: relayTypes
   })
   pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
@@ -118,6 +129,10 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
   const database: Database = {
     query: (sql, values) => withClient(async client => (await client.query(sql, values)).rows),
     queryPrepared: (name, text, values) => withClient(async client => (await client.query({ name, text, values })).rows),
+    streamPrepared: (name, text, values, visit) => withClient(client => {
+      const query = new Query({ name, text, values, rowMode: 'array' } as QueryConfig)
+      return stream(client, query, visit, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+    }),
     transaction: work => withClient(async client => {
       await client.query('begin')
       try {
@@ -141,4 +156,39 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
     throw error
   }
   return database
+}
+
+/** How long after its own limit a server may still answer that a statement took too long. */
+const ANSWER_GRACE_MS = 2_000
+
+/** @param limitMs how long the server lets the statement run; a server that then says nothing at all is given up */
+function stream (
+  client: PoolClient, query: Query, visit: (columns: unknown[]) => void, limitMs: number | undefined
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let failure: { readonly error: unknown } | undefined
+    const timer = limitMs && setTimeout(() => {
+      const silence = new Error(`no answer from PostgreSQL within ${limitMs + ANSWER_GRACE_MS} ms`)
+      reject(Object.assign(silence, { code: 'ETIMEDOUT' }))
+    }, limitMs + ANSWER_GRACE_MS)
+
+    query.on('row', row => {
+      if (failure) return // the rest of the answer has to be taken off the connection all the same
+      try {
+        visit(row)
+      } catch (error) {
+        failure = { error }
+      }
+    })
+    query.on('error', error => { // not once: an error that nobody hears would end the process
+      clearTimeout(timer)
+      reject(error)
+    })
+    query.once('end', () => {
+      clearTimeout(timer)
+      if (failure) reject(failure.error)
+      else resolve()
+    })
+    client.query(query)
+  })
 }

@@ -20,7 +20,11 @@ export const errorCodes = {
   RELAY_DEVICE_TYPE_UNKNOWN: { status: 400, retry: false },
   RELAY_UNAUTHORIZED: { status: 401, retry: false },
   RELAY_NO_DATA: { status: 404, retry: false },
-  RELAY_ROUTE_UNKNOWN: { status: 404, retry: false }
+  RELAY_ROUTE_UNKNOWN: { status: 404, retry: false },
+  RELAY_METHOD_NOT_ALLOWED: { status: 405, retry: false },
+  RELAY_REQUEST_INVALID: { status: 400, retry: false },
+  RELAY_ANSWER_TOO_SLOW: { status: 503, retry: true },
+  RELAY_INTERNAL: { status: 500, retry: false }
 } as const
 
 export type ErrorCode = keyof typeof errorCodes
@@ -28,11 +32,14 @@ export type ErrorCode = keyof typeof errorCodes
 /** An error that Relay expects to meet: a stable code, and a message that says what, where and what would help. */
 export class RelayError extends Error {
   readonly code: ErrorCode
+  /** the parameter of a request that is at fault, where it is one */
+  readonly parameter: string | undefined
 
-  constructor (code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor (code: ErrorCode, message: string, options?: ErrorOptions & { readonly parameter?: string }) {
     super(message, options)
     this.name = 'RelayError'
     this.code = code
+    this.parameter = options?.parameter
   }
 
   get status (): number { return errorCodes[this.code].status }
