@@ -1,0 +1,120 @@
+/** The HTTP API: opens the database, composes hooks and routes, listens. */
+import { randomUUID } from 'node:crypto'
+
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import {
+  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, RelayError, type Database, type Logger,
+  type Readiness, type Registry, type Running
+} from 'relay-common'
+
+import { requireToken } from './auth.ts'
+import { deviceTypesOf, tokensOf, type ApiConfig } from './config.ts'
+import { sendClientProblem, sendProblem } from './problem.ts'
+import { eventsRoutes } from './routes/events.ts'
+
+export interface Api extends Running {
+  /** where it listens */
+  readonly port: number
+}
+
+/**
+ * Starts the API. Closing it answers what was asked, takes no more, and then closes the database.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_MIGRATION_FAILED, RELAY_PORT_IN_USE
+ */
+export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
+  await using started = new AsyncDisposableStack()
+  await bringUpToDate(config, log)
+  const database = started.adopt(await openDatabase(config, 'relay-api', log), it => it.close())
+  const app = await createApp(config, database, log)
+  const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
+
+  const running = started.move()
+  let closed: Promise<void> | undefined
+  return { port: listening.port, close: () => (closed ??= running.disposeAsync()) }
+}
+
+/** On connections of its own: a migration may take longer than an answer may. */
+async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
+  const database = await openDatabase({ ...config, DATABASE_STATEMENT_TIMEOUT_MS: undefined }, 'relay-api', log)
+  try {
+    await migrate(database, log)
+  } finally {
+    await database.close()
+  }
+}
+
+/** No request has a body, and a header that takes longer than this is none that a client of ours sends. */
+const REQUEST_TIMEOUT_MS = 30_000
+
+/** Composes the app; it does not listen yet. */
+export async function createApp (config: ApiConfig, database: Database, log: Logger): Promise<FastifyInstance> {
+  const metrics = createMetrics('relay-api')
+  const app = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less than a line each
+    genReqId: () => randomUUID(),
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: sendProblem,
+    clientErrorHandler: sendClientProblem
+  })
+  app.setErrorHandler(sendProblem)
+  app.setNotFoundHandler(refuseRoute)
+  app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
+  measureRequests(app, metrics)
+  partWithClientsOnClose(app)
+
+  await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
+  await app.register(async api => {
+    const tokens = tokensOf(config)
+    if (tokens.length === 0) log.warn('API_TOKENS is empty: nobody may ask')
+    await requireToken(api, tokens)
+    api.setNotFoundHandler(refuseRoute) // behind the token as well
+    eventsRoutes(api, { database, deviceTypes: deviceTypesOf(config), rangeMaxDays: config.RANGE_MAX_DAYS })
+  }, { prefix: '/api' })
+  return app
+}
+
+/** A connection on which we answer while closing would stay open for the client's next question, and we would wait. */
+function partWithClientsOnClose (app: FastifyInstance): void {
+  let isClosing = false
+  app.addHook('preClose', async () => { isClosing = true })
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close')
+  })
+}
+
+/** More than any header that Node takes: how long names may be is for the routes to say, in an answer that names them. */
+const MAX_PARAM_LENGTH = 64 * 1024
+
+function refuseRoute (): never {
+  throw new RelayError('RELAY_ROUTE_UNKNOWN', 'there is nothing at this address')
+}
+
+/** From a row that is in memory to the decade of a large site, in s. */
+const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+function measureRequests (app: FastifyInstance, metrics: Registry): void {
+  const durations = new Histogram({
+    name: 'relay_api_request_duration_seconds',
+    help: 'Time from a request to the end of its answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: DURATION_BUCKETS_S,
+    registers: [metrics]
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown' // never the address itself: a label for each would fill the memory
+    const labels = { method: request.method, route, status: reply.statusCode }
+    durations.observe(labels, reply.elapsedTime / 1000)
+    request.log.debug({ ...labels, url: request.url, durationMs: reply.elapsedTime }, 'answered')
+  })
+}
+
+/** A probe waits no longer than this: kubelet gives up after 1 s by default, and silence would tell it less. */
+const READINESS_TIMEOUT_MS = 900
+
+async function readinessOf (database: Database): Promise<Readiness> {
+  const failed = new Promise<string>(resolve => setTimeout(resolve, READINESS_TIMEOUT_MS, 'does not answer').unref())
+  const answered = database.query('select 1').then(() => undefined, () => 'can\'t be reached')
+  return { database: await Promise.race([answered, failed]) }
+}

@@ -1,0 +1,134 @@
+/**
+ * How an error looks on the wire: a problem document (RFC 9457), the same for every error that there is.
+ *
+ *     HTTP/1.1 400 Bad Request
+ *     content-type: application/problem+json
+ *
+ *     {"type":"urn:relay:problem:range-invalid","title":"The range is not one","status":400,
+ *      "detail":"endTime is not after startTime","instance":"urn:uuid:…","code":"RELAY_RANGE_INVALID",
+ *      "parameter":"endTime","error":"endTime is not after startTime"}
+ *
+ * `instance` is the request's id, which is in the log and in `x-request-id` too. What went wrong inside of Relay is in
+ * the log alone.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { errorCodes, isConnectionError, RelayError, type ErrorCode } from 'relay-common'
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly instance: string
+  /** stable; see `errorCodes` */
+  readonly code: ErrorCode
+  /** the parameter of the request that is at fault, where it is one */
+  readonly parameter?: string
+  /** the detail once more, for clients from before there were problem documents */
+  readonly error: string
+}
+
+const titles: Partial<Record<ErrorCode, string>> = {
+  RELAY_PARAMETER_MISSING: 'A parameter is missing',
+  RELAY_PARAMETER_INVALID: 'A parameter is not usable',
+  RELAY_RANGE_INVALID: 'The range is not one',
+  RELAY_RANGE_TOO_LONG: 'The range is too long',
+  RELAY_DEVICE_TYPE_UNKNOWN: 'The device type is not known',
+  RELAY_UNAUTHORIZED: 'Not authorized',
+  RELAY_NO_DATA: 'No data',
+  RELAY_ROUTE_UNKNOWN: 'No such route',
+  RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
+  RELAY_REQUEST_INVALID: 'The request is not usable',
+  RELAY_DATABASE_UNREACHABLE: 'The database is away',
+  RELAY_ANSWER_TOO_SLOW: 'The answer takes too long'
+}
+const TITLE_DEFAULT = 'Relay failed'
+
+/** What clients are told about errors that are none of theirs; the messages of these may hold hosts or statements. */
+const innerDetails: Partial<Record<ErrorCode, string>> = {
+  RELAY_DATABASE_UNREACHABLE: 'the database can\'t be reached or is too busy; try again in a moment',
+  RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range, or try again later'
+}
+const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'
+
+/** How long clients should wait before they ask again, when that may help. */
+const RETRY_AFTER_S = 2
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html: query_canceled, here by the statement timeout */
+const QUERY_CANCELED = '57014'
+
+/** Sends an error as a problem document, and logs it where it is one of ours. The app's error handler. */
+export function sendProblem (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const known = toRelayError(error)
+  const status = clientStatus(error) ?? known.status
+  if (status >= 500) request.log.error({ err: error, code: known.code }, 'a request failed')
+  if (known.code === 'RELAY_UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
+  if (known.retry) reply.header('retry-after', RETRY_AFTER_S)
+  reply.code(status)
+    .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook
+    .header('content-type', 'application/problem+json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(problemOf(known, status, request.id))
+}
+
+/** @param requestId a UUID */
+export function problemOf (error: RelayError, status: number, requestId: string): Problem {
+  const detail = status < 500 ? error.message : innerDetails[error.code] ?? INNER_DETAIL_DEFAULT
+  return {
+    type: `urn:relay:problem:${error.code.replace(/^RELAY_/, '').replaceAll('_', '-').toLowerCase()}`,
+    title: titles[error.code] ?? TITLE_DEFAULT,
+    status,
+    detail,
+    instance: `urn:uuid:${requestId}`,
+    code: error.code,
+    ...(error.parameter === undefined ? {} : { parameter: error.parameter }),
+    error: detail
+  }
+}
+
+function toRelayError (error: FastifyError): RelayError {
+  if (error instanceof RelayError) return error
+  if (error.validation) return validationError(error)
+  if (clientStatus(error) !== undefined) return new RelayError('RELAY_REQUEST_INVALID', error.message, { cause: error })
+  if (error.code === QUERY_CANCELED) return new RelayError('RELAY_ANSWER_TOO_SLOW', error.message, { cause: error })
+  if (isConnectionError(error)) return new RelayError('RELAY_DATABASE_UNREACHABLE', error.message, { cause: error })
+  return new RelayError('RELAY_INTERNAL', error.message, { cause: error })
+}
+
+/** The status of what the framework itself refuses, such as a URL that can't be decoded. */
+function clientStatus (error: FastifyError): number | undefined {
+  const isRefusal = !(error instanceof RelayError) && !error.validation && error.code?.startsWith('FST_')
+  const status = error.statusCode ?? errorCodes.RELAY_INTERNAL.status
+  return isRefusal && status < 500 ? status : undefined
+}
+
+/** The route's schema was not met: the first fault, in words that name the parameter. */
+function validationError (error: FastifyError): RelayError {
+  const { keyword, instancePath, params, message } = error.validation![0]
+  if (keyword === 'required') {
+    const parameter = String(params.missingProperty)
+    return new RelayError('RELAY_PARAMETER_MISSING', `${parameter} is required`, { parameter })
+  }
+  const parameter = instancePath.slice(1)
+  const faults: Record<string, string> = {
+    type: 'is given more than once', // whatever is in a URL once is a string
+    minLength: 'is empty',
+    maxLength: `is longer than ${String(params.limit)} characters`,
+    pattern: 'holds control characters'
+  }
+  return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${faults[keyword] ?? message}`, { parameter })
+}
+
+/** Answers bytes that are not even HTTP. */
+export function sendClientProblem (error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  const statuses: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }
+  const status = statuses[error.code ?? ''] ?? 400
+  const said = new RelayError('RELAY_REQUEST_INVALID', `the request is not readable: ${STATUS_CODES[status]}`)
+  const body = JSON.stringify(problemOf(said, status, crypto.randomUUID()))
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+}

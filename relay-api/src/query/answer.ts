@@ -1,0 +1,70 @@
+/** Answer: how one rollup looks on the wire. */
+import { average, median } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+import type { Merged } from './merge.ts'
+import type { TimeRange } from './plan.ts'
+import type { Selection } from './read.ts'
+
+const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+
+/** The fields are written in this order. */
+export const eventsAnswerSchema = Type.Object({
+  deviceId: NullableString,
+  zone: NullableString,
+  deviceType: NullableString,
+  timeWindowStart: Type.String({ description: 'startTime as the client sent it' }),
+  timeWindowEnd: Type.String({ description: 'endTime as the client sent it' }),
+  avgValue: Type.Number(),
+  minValue: Type.Number(),
+  maxValue: Type.Number(),
+  medianValue: Type.Number({ description: 'of an even number of readings, the mean of the two in the middle' }),
+  count: Type.Integer(),
+  medianError: Type.Unsafe<number | null>({
+    type: ['number', 'null'],
+    description: 'in the unit of the value: the true median is within medianValue ± medianError; 0: it is exact; ' +
+      'null: values so far apart that no double bounds it'
+  }),
+  coverage: Type.Object({
+    start: Type.String({ description: 'the numbers are of readings from this time on, in UTC' }),
+    end: Type.String({ description: 'and before this one' })
+  }, { description: 'the range asked for, but where what was kept is coarser or does not go back so far' })
+})
+
+export type EventsAnswer = Static<typeof eventsAnswerSchema>
+
+/**
+ * Renders what was found.
+ *
+ * `deviceId` is the device that was asked for, and null in the answers for zones and types. `zone` and `deviceType` are
+ * what was asked for or, where that leaves them open, what all readings in the answer have in common; null: several.
+ * @param startTime as the client sent it
+ * @param endTime as the client sent it
+ */
+export function answerOf (selection: Selection, startTime: string, endTime: string, merged: Merged): EventsAnswer {
+  const { rollup, coverage } = merged
+  const { value: medianValue, error: medianError } = median(rollup)
+  return {
+    deviceId: selection.deviceId ?? null,
+    zone: selection.zone ?? onlyOne(merged.zones),
+    deviceType: selection.deviceType ?? onlyOne(merged.deviceTypes),
+    timeWindowStart: startTime,
+    timeWindowEnd: endTime,
+    avgValue: average(rollup),
+    minValue: rollup.min,
+    maxValue: rollup.max,
+    medianValue,
+    count: rollup.count,
+    medianError: Number.isFinite(medianError) ? medianError : null,
+    coverage: renderRange(coverage)
+  }
+}
+
+function onlyOne (names: ReadonlySet<string>): string | null {
+  const [name, another] = names
+  return another === undefined ? name : null
+}
+
+function renderRange ({ startMs, endMs }: TimeRange): EventsAnswer['coverage'] {
+  return { start: new Date(startMs).toISOString(), end: new Date(endMs).toISOString() }
+}

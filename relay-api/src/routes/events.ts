@@ -1,0 +1,98 @@
+/** The answers to `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError, type Database } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
+import { createMerge } from '../query/merge.ts'
+import { planRange, type TimeRange } from '../query/plan.ts'
+import { readKeptSince, readRows, type Selection } from '../query/read.ts'
+
+export interface EventsSettings {
+  readonly database: Database
+  readonly deviceTypes: ReadonlySet<string>
+  readonly rangeMaxDays: number
+}
+
+/** A name in a path, decoded. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
+const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' })
+
+const Range = Type.Object({
+  startTime: Type.String({ description: 'ISO-8601 with any offset; readings from this time on' }),
+  endTime: Type.String({ description: 'ISO-8601 with any offset; readings before this time' })
+})
+
+const selections = {
+  '/events/device/:deviceId': Type.Object({ deviceId: Name }),
+  '/events/zone/:zone': Type.Object({ zone: Name }),
+  '/events/type/:deviceType': Type.Object({ deviceType: Name }),
+  '/events/zone/:zone/type/:deviceType': Type.Object({ zone: Name, deviceType: Name })
+} as const
+
+export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): void {
+  for (const [path, params] of Object.entries(selections)) {
+    app.withTypeProvider<TypeBoxTypeProvider>().get(
+      path,
+      { schema: { params, querystring: Range, response: { 200: eventsAnswerSchema } } },
+      request => findEvents(request.params, request.query, settings)
+    )
+    // what is not GET (or its HEAD) is refused before anything of its body is read
+    app.route({
+      url: path,
+      method: app.supportedMethods.filter(it => it !== 'GET' && it !== 'HEAD'),
+      onRequest: async (request, reply) => {
+        reply.header('allow', 'GET, HEAD')
+        throw new RelayError('RELAY_METHOD_NOT_ALLOWED', `${request.method} is not possible here; GET and HEAD are`)
+      },
+      handler: async () => {}
+    })
+  }
+}
+
+async function findEvents (
+  selection: Selection, { startTime, endTime }: Static<typeof Range>, { database, deviceTypes, rangeMaxDays }: EventsSettings
+): Promise<EventsAnswer> {
+  const range = readRange(startTime, endTime, rangeMaxDays)
+  const { deviceType } = selection
+  if (deviceType !== undefined && !deviceTypes.has(deviceType)) {
+    throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
+      `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
+  }
+
+  const plan = planRange(range, await readKeptSince(database))
+  const merge = createMerge(plan)
+  if (plan.coverage.startMs < plan.coverage.endMs) await readRows(database, selection, plan, merge.add)
+  const merged = merge.finish()
+  if (merged.rollup.count === 0) {
+    throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
+  }
+  return answerOf(selection, asSent(startTime), asSent(endTime), merged)
+}
+
+/** A `+` that was not percent-encoded in the URL has been decoded to a space. */
+function asSent (time: string): string {
+  return time.replace(/ (?=\d\d(:?\d\d)?$)/, '+')
+}
+
+/** @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG */
+function readRange (startTime: string, endTime: string, rangeMaxDays: number): TimeRange {
+  const startMs = readTime('startTime', startTime)
+  const endMs = readTime('endTime', endTime)
+  if (endMs <= startMs) {
+    throw new RelayError('RELAY_RANGE_INVALID', 'endTime is not after startTime', { parameter: 'endTime' })
+  }
+  if (endMs - startMs > rangeMaxDays * DAY_MS) {
+    throw new RelayError('RELAY_RANGE_TOO_LONG',
+      `from startTime to endTime are more than ${rangeMaxDays} days`, { parameter: 'endTime' })
+  }
+  return { startMs, endMs }
+}
+
+function readTime (parameter: string, text: string): number {
+  const timeMs = parseTimestamp(asSent(text))
+  if (timeMs !== undefined) return timeMs
+  throw new RelayError('RELAY_PARAMETER_INVALID',
+    `${parameter} is not an ISO-8601 time with an offset, such as 2024-01-01T00:00:00Z or 2024-01-01T02:00:00+02:00`,
+    { parameter })
+}

@@ -1,0 +1,105 @@
+/**
+ * Puts readings into a database as rollups of every level, as a processor leaves them: by the same functions, without
+ * a processor.
+ */
+import {
+  bucketStartMs, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
+  mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database, type DeviceEvent, type Level, type Readings,
+  type Rollup
+} from 'relay-common'
+
+/** An event, and the partition of the log that it is in. */
+export interface PlacedEvent extends DeviceEvent {
+  readonly sourcePartition: number
+}
+
+interface Row {
+  readonly level: Level
+  readonly series: string
+  readonly sourcePartition: number
+  readonly bucketMs: number
+  readonly rollup: Rollup
+  /** of a device's minute */
+  readonly readings?: Readings
+}
+
+export interface WriteSettings {
+  /** a minute with more readings of a device keeps its rollup alone */
+  readonly readingsPerRowMax?: number
+}
+
+/** Writes events that no earlier call has written a bucket of. */
+export async function writeEvents (
+  database: Database, events: readonly PlacedEvent[], { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT }: WriteSettings = {}
+): Promise<void> {
+  const seriesIds = await ensureSeries(database, [...new Set(events.flatMap(it => [deviceKey(it), groupKey(it)]))])
+  const rows = rowsOf(events)
+  for (const level of levels) {
+    const ofLevel = rows.filter(it => it.level === level)
+    const times = ofLevel.map(it => it.bucketMs)
+    for (const timeMs of new Set(times.map(it => bucketStartMs(CHUNK_MS_MIN, it)))) {
+      await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))', [level.name, timeMs / 1000])
+    }
+    await database.query(`
+      insert into ${level.table} (series_id, bucket_start, source_partition, count, sum, min, max, body)
+      select series_id, to_timestamp(bucket_start), source_partition, count, sum, min, max, body
+      from unnest($1::integer[], $2::float8[], $3::integer[], $4::bigint[], $5::float8[], $6::float8[], $7::float8[], $8::bytea[])
+        as r (series_id, bucket_start, source_partition, count, sum, min, max, body)`,
+    [ofLevel.map(it => seriesIds.get(it.series)), times.map(it => it / 1000), ofLevel.map(it => it.sourcePartition),
+      ofLevel.map(it => it.rollup.count), ofLevel.map(it => total(it.rollup)), ofLevel.map(it => it.rollup.min),
+      ofLevel.map(it => it.rollup.max), ofLevel.map(it => bodyOf(it, readingsPerRowMax))])
+  }
+}
+
+/** No level's table holds less event time in one partition. */
+const CHUNK_MS_MIN = 7 * 24 * 60 * 60 * 1000
+
+const deviceKey = ({ deviceId, zone, deviceType }: DeviceEvent) => JSON.stringify([deviceId, zone, deviceType])
+const groupKey = ({ zone, deviceType }: DeviceEvent) => JSON.stringify([null, zone, deviceType])
+
+async function ensureSeries (database: Database, keys: string[]): Promise<Map<string, number>> {
+  const ids = new Map<string, number>()
+  for (const key of keys) {
+    const [{ series_id: id }] = await database.query<{ series_id: number }>(`
+      insert into series (device_id, zone, device_type) values ($1, $2, $3)
+      on conflict (device_id, zone, device_type) do update set zone = excluded.zone
+      returning series_id`, JSON.parse(key))
+    ids.set(key, id)
+  }
+  return ids
+}
+
+function rowsOf (events: readonly PlacedEvent[]): Row[] {
+  const minutes = new Map<string, { readonly event: PlacedEvent, readonly readings: Readings }>()
+  for (const event of events) {
+    const key = [deviceKey(event), event.sourcePartition, bucketStartMs(minuteLevel.sizeMs, event.timestampMs)].join()
+    const minute = minutes.get(key) ?? { event, readings: emptyReadings() }
+    minutes.set(key, minute)
+    mergeReadings(minute.readings, { timesMs: [event.timestampMs], values: [event.value] }, false)
+  }
+
+  const rows = new Map<string, Row>()
+  for (const { event, readings } of minutes.values()) {
+    const rollup = emptyRollup()
+    foldReadings(rollup, readings)
+    for (const level of levels) {
+      for (const series of [deviceKey(event), groupKey(event)]) {
+        const { sourcePartition } = event
+        const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
+        const key = [series, level.name, sourcePartition, bucketMs].join()
+        const ofDeviceMinute = series === deviceKey(event) && level === minuteLevel
+        const row = rows.get(key) ??
+          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(ofDeviceMinute ? { readings } : {}) }
+        rows.set(key, row)
+        mergeRollup(row.rollup, rollup)
+      }
+    }
+  }
+  return [...rows.values()]
+}
+
+function bodyOf ({ readings, rollup, bucketMs }: Row, readingsPerRowMax: number): Buffer {
+  return readings && readings.timesMs.length <= readingsPerRowMax
+    ? encodeReadingsBody(readings, bucketMs)
+    : encodeRollupBody(rollup, bucketMs)
+}
