@@ -51,7 +51,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   const metrics = createMetrics('relay-api')
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less than a line each
+    logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less
     genReqId: () => randomUUID(),
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
@@ -84,7 +84,7 @@ function partWithClientsOnClose (app: FastifyInstance): void {
   })
 }
 
-/** More than any header that Node takes: how long names may be is for the routes to say, in an answer that names them. */
+/** More than any header that Node takes: that a name is too long is for the routes to say, which tell which one. */
 const MAX_PARAM_LENGTH = 64 * 1024
 
 function refuseRoute (): never {
@@ -103,7 +103,7 @@ function measureRequests (app: FastifyInstance, metrics: Registry): void {
     registers: [metrics]
   })
   app.addHook('onResponse', async (request, reply) => {
-    const route = request.routeOptions.url ?? 'unknown' // never the address itself: a label for each would fill the memory
+    const route = request.routeOptions.url ?? 'unknown' // not the address: a label for each would fill the memory
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
     request.log.debug({ ...labels, url: request.url, durationMs: reply.elapsedTime }, 'answered')

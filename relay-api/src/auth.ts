@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'
 
 /**
- * Lets only requests with `Authorization: Bearer <one of the tokens>` pass, on all routes of an app that are added later,
- * and on those that it does not have. Tokens are compared in constant time; without tokens nobody passes.
+ * Lets only requests with `Authorization: Bearer <one of the tokens>` pass, on all routes of an app that are added
+ * later, and on those that it does not have. Tokens are compared in constant time; without tokens nobody passes.
  */
 export async function requireToken (app: FastifyInstance, tokens: readonly string[]): Promise<void> {
   await app.register(bearerAuth, {
@@ -17,8 +17,8 @@ export async function requireToken (app: FastifyInstance, tokens: readonly strin
   app.addHook('onRequest', (request, reply, done) => {
     app.verifyBearerAuth!(request, reply, error => {
       if (!error) return done()
-      const found = request.headers.authorization === undefined ? 'there is no Authorization header' : 'this one is not known'
-      done(new RelayError('RELAY_UNAUTHORIZED', `a bearer token is needed, and ${found}`))
+      const found = request.headers.authorization === undefined ? 'there is none' : 'this one is not known'
+      done(new RelayError('RELAY_UNAUTHORIZED', `a bearer token is needed in the Authorization header, and ${found}`))
     })
   })
 }

@@ -5,10 +5,18 @@ export const apiSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
   DEVICE_TYPES: eventSettings.DEVICE_TYPES,
-  API_PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one' }),
-  API_TOKENS: Type.String({ default: '', description: 'bearer tokens that may ask, commas between them; none: nobody may' }),
-  RANGE_MAX_DAYS: Type.Integer({ default: 3_660, minimum: 1, description: 'longest range that one question may be about' }),
-  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one answer' })
+  API_PORT: Type.Integer({
+    default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
+  }),
+  API_TOKENS: Type.String({
+    default: '', description: 'bearer tokens that may ask, commas between them; none: nobody may'
+  }),
+  RANGE_MAX_DAYS: Type.Integer({
+    default: 3_660, minimum: 1, description: 'longest range that one question may be about'
+  }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
+    default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one answer'
+  })
 })
 
 export type ApiConfig = Readonly<Static<typeof apiSettings>>

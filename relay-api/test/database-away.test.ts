@@ -16,6 +16,7 @@ import { writeEvents } from './support/write-events.ts'
 
 const log = createLogger('test', 'silent')
 const WAIT_MAX_MS = 30_000
+const limit = { timeout: 120_000 }
 const question = '/api/events/zone/Zone%20A?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
 
 async function until (condition: () => Promise<boolean>): Promise<void> {
@@ -43,7 +44,8 @@ async function untilHeldUp (database: Database): Promise<void> {
 async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPostgres>> {
   const folder = await mkdtemp(join(tmpdir(), 'relay-api-postgres-'))
   await chmod(folder, 0o755) // root runs the server as another user
-  const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' }) }
+  const port = await getPort({ host: '127.0.0.1' })
+  const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port }
   let server: LocalPostgres | undefined
   t.after(async () => {
     await server?.close()
@@ -52,7 +54,7 @@ async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPost
   return async () => (server = await startPostgres(settings))
 }
 
-test('while the database is away answers are 503 with a time to retry; when it is back, so are they', { timeout: 120_000 }, async t => {
+test('while the database is away answers are 503 with a time to retry; then they are back as well', limit, async t => {
   const start = await preparePostgres(t)
   const server = await start()
   const config = readApiConfig({ DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0' })
@@ -61,9 +63,14 @@ test('while the database is away answers are 503 with a time to retry; when it i
   const ask = (path: string) => fetch(`http://127.0.0.1:${api.port}${path}`,
     { headers: { authorization: 'Bearer token' }, signal: AbortSignal.timeout(WAIT_MAX_MS) })
   const database = await openDatabase(config, 'test', log)
-  await writeEvents(database, [
-    { deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: Date.UTC(2024, 0, 1), sourcePartition: 0 }
-  ])
+  await writeEvents(database, [{
+    deviceId: 'd',
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value: 1,
+    timestampMs: Date.UTC(2024, 0, 1),
+    sourcePartition: 0
+  }])
   await database.close()
   assert.equal((await ask(question)).status, 200)
   assert.equal((await ask('/readyz')).status, 200)
@@ -87,7 +94,7 @@ test('while the database is away answers are 503 with a time to retry; when it i
   assert.equal((await ask(question)).status, 200)
 })
 
-test('an answer that takes too long, or waits too long for a connection, is a 503 and not a hang', { timeout: 120_000 }, async t => {
+test('an answer that takes too long, or waits too long for a connection, is a 503 and not a hang', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({
     DATABASE_URL: url,
@@ -99,7 +106,8 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
   }), log)
   t.after(() => api.close())
   const ask = async () => {
-    const response = await fetch(`http://127.0.0.1:${api.port}${question}`, { headers: { authorization: 'Bearer token' } })
+    const address = `http://127.0.0.1:${api.port}${question}`
+    const response = await fetch(address, { headers: { authorization: 'Bearer token' } })
     return [response.status, (await response.json() as { code: string }).code]
   }
   assert.deepEqual(await ask(), [404, 'RELAY_NO_DATA'])
@@ -114,7 +122,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
   await until(async () => (await ask())[0] === 404)
 })
 
-test('closing answers what was asked, then takes no more', { timeout: 120_000 }, async t => {
+test('closing answers what was asked, then takes no more', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0' }), log)
   t.after(() => api.close())

@@ -35,8 +35,9 @@ test('a plus sign that the URL has turned into a space is forgiven', async t => 
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [reading(0, 20)])
   for (const offset of ['+02:00', '+0200', '+02']) {
+    const range = `startTime=2024-01-01T02:00:00${offset}&endTime=2024-01-01T02:00:01${offset}`
     const response = await app.inject({
-      url: `/api/events/device/thermostat-001?startTime=2024-01-01T02:00:00${offset}&endTime=2024-01-01T02:00:01${offset}`,
+      url: `/api/events/device/thermostat-001?${range}`,
       headers: { authorization: 'Bearer a token of the tests' }
     })
     assert.equal(response.statusCode, 200, response.body)
@@ -71,22 +72,25 @@ test('what an answer has several of is null, and what all of its readings have i
     const { body } = await ask(path, { startTime: '2024-01-01T00:00:00Z', endTime })
     return [body.deviceId, body.zone, body.deviceType, body.count]
   }
+  const oneSecondLater = '2024-01-01T00:00:01Z'
   assert.deepEqual(await named('/api/events/device/thermostat-001'), ['thermostat-001', null, 'THERMOSTAT', 2])
-  assert.deepEqual(await named('/api/events/device/thermostat-001', '2024-01-01T00:00:01Z'), ['thermostat-001', 'Zone A', 'THERMOSTAT', 1])
+  assert.deepEqual(await named('/api/events/device/thermostat-001', oneSecondLater),
+    ['thermostat-001', 'Zone A', 'THERMOSTAT', 1])
   assert.deepEqual(await named('/api/events/device/car-fuel-001'), ['car-fuel-001', 'Zone A', 'CAR_FUEL', 2])
   assert.deepEqual(await named('/api/events/zone/Zone%20A'), [null, 'Zone A', null, 3])
   assert.deepEqual(await named('/api/events/zone/Zone%20B'), [null, 'Zone B', 'THERMOSTAT', 1])
   assert.deepEqual(await named('/api/events/type/THERMOSTAT'), [null, null, 'THERMOSTAT', 2])
-  assert.deepEqual(await named('/api/events/type/THERMOSTAT', '2024-01-01T00:00:01Z'), [null, 'Zone A', 'THERMOSTAT', 1])
+  assert.deepEqual(await named('/api/events/type/THERMOSTAT', oneSecondLater), [null, 'Zone A', 'THERMOSTAT', 1])
   assert.deepEqual(await named('/api/events/zone/Zone%20A/type/CAR_FUEL'), [null, 'Zone A', 'CAR_FUEL', 2])
 })
 
 test('names in paths may hold whatever events allow', async t => {
   const { database, ask } = await openTestApi(t)
-  const names = ['Zone A', 'Küche/1. Stock', '机房', 'a%2Fb', '?&#+ "\'', '🔥'.repeat(64), 'x'.repeat(128), '..', "'; drop table series"]
+  const names = [
+    'Zone A', 'Küche/1. Stock', '机房', 'a%2Fb', '?&#+ "\'', '🔥'.repeat(64), 'x'.repeat(128), "'; drop table series"
+  ]
   await writeEvents(database, names.map((name, n) => reading(n, n, { deviceId: name, zone: name })))
   for (const [n, name] of names.entries()) {
-    if (name === '..') continue // a URL can't hold it as a segment: clients resolve it away
     for (const kind of ['device', 'zone']) {
       const { status, body } = await ask(`/api/events/${kind}/${encodeURIComponent(name)}`,
         { startTime: '2024-01-01T00:00:00Z', endTime: '2024-01-02T00:00:00Z' })
@@ -95,7 +99,7 @@ test('names in paths may hold whatever events allow', async t => {
   }
 })
 
-test('where a minute has given its readings up, both ends widen to whole minutes, of all devices alike, and the answer says so', async t => {
+test('where a minute has lost its readings, ends widen to whole minutes of all devices, and coverage says so', async t => {
   const { database, ask } = await openTestApi(t)
   const fast = { deviceId: 'thermostat-002' }
   await writeEvents(database, [
@@ -104,26 +108,27 @@ test('where a minute has given its readings up, both ends widen to whole minutes
     ...[0, 30, 59, 60, 119, 120, 150, 179].map(second => reading(second, 1)),
     reading(240, 7), reading(250, 7)
   ], { readingsPerRowMax: 2 })
-  const ask1 = (path: string, start: string, end: string) => ask(path, { startTime: `2024-01-01T00:${start}Z`, endTime: `2024-01-01T00:${end}Z` })
+  const within = (path: string, start: string, end: string) =>
+    ask(path, { startTime: `2024-01-01T00:${start}Z`, endTime: `2024-01-01T00:${end}Z` })
 
-  const { body: zone } = await ask1('/api/events/zone/Zone%20A', '00:30', '02:10')
+  const { body: zone } = await within('/api/events/zone/Zone%20A', '00:30', '02:10')
   assert.deepEqual(zone.coverage, { start: '2024-01-01T00:00:00.000Z', end: '2024-01-01T00:03:00.000Z' })
   assert.deepEqual([zone.count, zone.minValue, zone.maxValue], [14, 1, 100])
   assert.equal(zone.timeWindowStart, '2024-01-01T00:00:30Z')
 
-  const { body: oneMinute } = await ask1('/api/events/type/THERMOSTAT', '00:30', '00:31')
+  const { body: oneMinute } = await within('/api/events/type/THERMOSTAT', '00:30', '00:31')
   assert.deepEqual(oneMinute.coverage, { start: '2024-01-01T00:00:00.000Z', end: '2024-01-01T00:01:00.000Z' })
   assert.equal(oneMinute.count, 6)
 
-  const { body: startOnly } = await ask1('/api/events/zone/Zone%20A', '00:30', '04:05')
+  const { body: startOnly } = await within('/api/events/zone/Zone%20A', '00:30', '04:05')
   assert.deepEqual(startOnly.coverage, { start: '2024-01-01T00:00:00.000Z', end: '2024-01-01T00:04:05.000Z' })
   assert.equal(startOnly.count, 15)
 
-  const { body: whole } = await ask1('/api/events/zone/Zone%20A', '00:00', '03:00')
+  const { body: whole } = await within('/api/events/zone/Zone%20A', '00:00', '03:00')
   assert.deepEqual(whole.coverage, { start: '2024-01-01T00:00:00.000Z', end: '2024-01-01T00:03:00.000Z' })
 })
 
-test('where minutes have left by retention, ends widen to hours and days, and the answer says so', async t => {
+test('where minutes have left by retention, ends widen to hours and days, and coverage says so', async t => {
   const { database, ask } = await openTestApi(t)
   const nowMs = Date.now()
   const dayMs = nowMs - nowMs % DAY_MS

@@ -13,8 +13,9 @@ const time = fc.tuple(
   fc.constantFrom(dayMs, 0),
   fc.oneof(
     fc.integer({ min: -4 * DAY_MS, max: 4 * DAY_MS }),
-    fc.tuple(fc.constantFrom(MINUTE_MS, HOUR_MS, DAY_MS), fc.integer({ min: -90, max: 90 }), fc.integer({ min: -1, max: 1 }))
-      .map(([sizeMs, n, besideMs]) => sizeMs * n + besideMs)
+    fc.tuple(
+      fc.constantFrom(MINUTE_MS, HOUR_MS, DAY_MS), fc.integer({ min: -90, max: 90 }), fc.integer({ min: -1, max: 1 })
+    ).map(([sizeMs, n, besideMs]) => sizeMs * n + besideMs)
   )
 ).map(([baseMs, offsetMs]) => baseMs + offsetMs)
 
@@ -28,7 +29,9 @@ const keptSince: fc.Arbitrary<KeptSince> = fc.tuple(
 ).map(([minute, hourLater, dayLater]) =>
   ({ minute, hour: minute - hourLater, day: minute === -Infinity ? minute : minute - hourLater - dayLater }))
 
-const stretches = ({ buckets, edges }: Plan): TimeRange[] => [...buckets, ...edges].sort((a, b) => a.startMs - b.startMs)
+function stretches ({ buckets, edges }: Plan): TimeRange[] {
+  return [...buckets, ...edges].sort((a, b) => a.startMs - b.startMs)
+}
 
 /** The fewest buckets, found one by one: each time, the coarsest bucket that begins here and fits. */
 function countOneByOne ({ startMs, endMs }: TimeRange): number {
@@ -72,7 +75,7 @@ test('a plan needs no more buckets than there must be', () => {
   }), { numRuns: 2_000 })
 })
 
-test('a plan asks for no bucket that may have been dropped, and covers what is left of the range and hardly more', () => {
+test('a plan asks for no bucket that may have been dropped, and covers the rest of the range and hardly more', () => {
   fc.assert(fc.property(range, keptSince, (range, keptSince) => {
     const plan = planRange(range, keptSince)
     const { coverage } = plan
@@ -108,5 +111,6 @@ test('a plan asks for no bucket that may have been dropped, and covers what is l
 
 test('what is kept for ever is answered to the ms', () => {
   const range = { startMs: dayMs + 1, endMs: dayMs + 2 }
-  assert.deepEqual(planRange(range, keptForEver), { coverage: range, buckets: [], edges: [{ bucketMs: dayMs, ...range }] })
+  const edges = [{ bucketMs: dayMs, ...range }]
+  assert.deepEqual(planRange(range, keptForEver), { coverage: range, buckets: [], edges })
 })

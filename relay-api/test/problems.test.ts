@@ -13,12 +13,23 @@ import { openTestApi, TOKEN, type Asked } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
 const event: PlacedEvent = {
-  deviceId: 'thermostat-001', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: Date.UTC(2024, 0, 1), sourcePartition: 0
+  deviceId: 'thermostat-001',
+  deviceType: 'THERMOSTAT',
+  zone: 'Zone A',
+  value: 1,
+  timestampMs: Date.UTC(2024, 0, 1),
+  sourcePartition: 0
 }
 const startTime = '2024-01-01T00:00:00Z'
 const endTime = '2024-01-02T00:00:00Z'
 
-function assertProblem ({ status, body, headers }: Asked, expected: { status: number, code: string, parameter?: string }): void {
+interface Expected {
+  readonly status: number
+  readonly code: string
+  readonly parameter?: string
+}
+
+function assertProblem ({ status, body, headers }: Asked, expected: Expected): void {
   assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8')
   const { type, title, detail, instance, error, ...rest } = body
   assert.deepEqual({ answered: status, ...rest }, { answered: expected.status, ...expected })
@@ -70,13 +81,14 @@ test('a range as long as the configured maximum is answered, and a ms more is no
 test('a selection without readings is a 404, be its device known or not', async t => {
   const { database, ask } = await openTestApi(t)
   await writeEvents(database, [event])
-  for (const path of ['device/thermostat-001', 'device/nobody', 'zone/Zone%20A', 'zone/nowhere', 'type/CAR_FUEL', 'zone/Zone%20A/type/CAR_FUEL']) {
-    const asked = await ask(`/api/events/${path}`, { startTime: '2024-01-02T00:00:00.001Z', endTime: '2024-01-03T00:00:30Z' })
-    assertProblem(asked, { status: 404, code: 'RELAY_NO_DATA' })
-  }
+  const later = { startTime: '2024-01-02T00:00:00.001Z', endTime: '2024-01-03T00:00:30Z' }
+  for (const path of [
+    'device/thermostat-001', 'device/nobody', 'zone/Zone%20A', 'zone/nowhere', 'type/CAR_FUEL',
+    'zone/Zone%20A/type/CAR_FUEL'
+  ]) assertProblem(await ask(`/api/events/${path}`, later), { status: 404, code: 'RELAY_NO_DATA' })
   // years that PostgreSQL writes differently than ISO-8601 does
-  const ancient = await ask('/api/events/zone/Zone%20A', { startTime: '0000-01-01T00:00:00Z', endTime: '0001-01-01T00:00:00Z' })
-  assertProblem(ancient, { status: 404, code: 'RELAY_NO_DATA' })
+  const ancient = { startTime: '0000-01-01T00:00:00Z', endTime: '0001-01-01T00:00:00Z' }
+  assertProblem(await ask('/api/events/zone/Zone%20A', ancient), { status: 404, code: 'RELAY_NO_DATA' })
 })
 
 test('addresses and methods that are not there are problems as well', async t => {
@@ -102,10 +114,14 @@ test('addresses and methods that are not there are problems as well', async t =>
 test('without a token that is known nobody learns anything, not even which routes there are', async t => {
   const { app } = await openTestApi(t, { API_TOKENS: 'one token, another' })
   const question = `/api/events/zone/a?startTime=${startTime}&endTime=${endTime}`
+  const wrong = [
+    undefined, '', 'Bearer', 'Bearer ', 'Bearer one', 'Bearer one token,', 'Bearer anothe', 'Basic another', 'another'
+  ]
   for (const url of [question, '/api/events/zone/a', '/api/nothing', '/api/events/type/TOASTER']) {
-    for (const authorization of [undefined, '', 'Bearer', 'Bearer ', 'Bearer one', 'Bearer one token,', 'Bearer anothe', 'Basic another', 'another']) {
+    for (const authorization of wrong) {
       const response = await app.inject({ url, headers: authorization === undefined ? {} : { authorization } })
-      assertProblem({ status: response.statusCode, body: response.json(), headers: response.headers }, { status: 401, code: 'RELAY_UNAUTHORIZED' })
+      assertProblem({ status: response.statusCode, body: response.json(), headers: response.headers },
+        { status: 401, code: 'RELAY_UNAUTHORIZED' })
       assert.equal(response.headers['www-authenticate'], 'Bearer')
     }
   }
@@ -145,8 +161,10 @@ test('tokens are in no log line, at any level', async t => {
 test('a row that can\'t be decoded fails the answer, and the next one is served', async t => {
   const { database, ask } = await openTestApi(t, { DATABASE_POOL_MAX: '1' })
   await writeEvents(database, [event, { ...event, zone: 'Zone B' }])
-  await database.query("update rollups_day set body = '\\x1100' where series_id in (select series_id from series where zone = 'Zone A')")
-  assertProblem(await ask('/api/events/zone/Zone%20A', { startTime, endTime }), { status: 500, code: 'RELAY_ROLLUP_CORRUPT' })
+  await database.query(`
+    update rollups_day set body = '\\x1100' where series_id in (select series_id from series where zone = 'Zone A')`)
+  assertProblem(await ask('/api/events/zone/Zone%20A', { startTime, endTime }),
+    { status: 500, code: 'RELAY_ROLLUP_CORRUPT' })
   assert.equal((await ask('/api/events/zone/Zone%20B', { startTime, endTime })).status, 200)
 })
 
@@ -181,8 +199,10 @@ test('a program that starts on an empty database migrates it; a port in use is n
   const config = readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0' })
   const api = await startApi(config, log)
   t.after(() => api.close())
-  const response = await fetch(`http://127.0.0.1:${api.port}/api/events/zone/a?startTime=${startTime}&endTime=${endTime}`,
-    { headers: { authorization: `Bearer ${TOKEN}` } })
+  const question = `/api/events/zone/a?startTime=${startTime}&endTime=${endTime}`
+  const address = `http://127.0.0.1:${api.port}${question}`
+  const response = await fetch(address, { headers: { authorization: `Bearer ${TOKEN}` } })
   assert.equal((await response.json() as { code: string }).code, 'RELAY_NO_DATA')
-  await assert.rejects(startApi({ ...config, API_PORT: api.port }, log), { code: 'RELAY_PORT_IN_USE', message: /API_PORT/ })
+  await assert.rejects(startApi({ ...config, API_PORT: api.port }, log),
+    { code: 'RELAY_PORT_IN_USE', message: /API_PORT/ })
 })

@@ -107,7 +107,7 @@ function widenToKept (range: TimeRange, keptSince: KeptSince): TimeRange {
     const keptMs = keptSince[level.name]
     const coarser = levels[n + 1]
     // what is needed of this level: of minutes their parts as well, of all others what is whole
-    const needed = level === minuteLevel ? enclosingBuckets(level, { startMs, endMs }) : wholeBuckets(level, { startMs, endMs })
+    const needed = (level === minuteLevel ? enclosingBuckets : wholeBuckets)(level, { startMs, endMs })
     if (needed.startMs >= needed.endMs || needed.startMs >= keptMs) continue
     if (!coarser) {
       startMs = Math.min(nextBoundaryMs(level, keptMs), needed.endMs)

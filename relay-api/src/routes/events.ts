@@ -1,4 +1,4 @@
-/** The answers to `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
+/** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError, type Database } from 'relay-common'
@@ -51,7 +51,8 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
 }
 
 async function findEvents (
-  selection: Selection, { startTime, endTime }: Static<typeof Range>, { database, deviceTypes, rangeMaxDays }: EventsSettings
+  selection: Selection, { startTime, endTime }: Static<typeof Range>,
+  { database, deviceTypes, rangeMaxDays }: EventsSettings
 ): Promise<EventsAnswer> {
   const range = readRange(startTime, endTime, rangeMaxDays)
   const { deviceType } = selection

@@ -4,8 +4,8 @@
  */
 import {
   bucketStartMs, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
-  mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database, type DeviceEvent, type Level, type Readings,
-  type Rollup
+  mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database, type DeviceEvent, type Level,
+  type Readings, type Rollup
 } from 'relay-common'
 
 /** An event, and the partition of the log that it is in. */
@@ -30,7 +30,8 @@ export interface WriteSettings {
 
 /** Writes events that no earlier call has written a bucket of. */
 export async function writeEvents (
-  database: Database, events: readonly PlacedEvent[], { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT }: WriteSettings = {}
+  database: Database, events: readonly PlacedEvent[],
+  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT }: WriteSettings = {}
 ): Promise<void> {
   const seriesIds = await ensureSeries(database, [...new Set(events.flatMap(it => [deviceKey(it), groupKey(it)]))])
   const rows = rowsOf(events)
@@ -38,13 +39,14 @@ export async function writeEvents (
     const ofLevel = rows.filter(it => it.level === level)
     const times = ofLevel.map(it => it.bucketMs)
     for (const timeMs of new Set(times.map(it => bucketStartMs(CHUNK_MS_MIN, it)))) {
-      await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))', [level.name, timeMs / 1000])
+      await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))',
+        [level.name, timeMs / 1000])
     }
     await database.query(`
       insert into ${level.table} (series_id, bucket_start, source_partition, count, sum, min, max, body)
       select series_id, to_timestamp(bucket_start), source_partition, count, sum, min, max, body
-      from unnest($1::integer[], $2::float8[], $3::integer[], $4::bigint[], $5::float8[], $6::float8[], $7::float8[], $8::bytea[])
-        as r (series_id, bucket_start, source_partition, count, sum, min, max, body)`,
+      from unnest($1::integer[], $2::float8[], $3::integer[], $4::bigint[], $5::float8[], $6::float8[], $7::float8[],
+          $8::bytea[]) as r (series_id, bucket_start, source_partition, count, sum, min, max, body)`,
     [ofLevel.map(it => seriesIds.get(it.series)), times.map(it => it / 1000), ofLevel.map(it => it.sourcePartition),
       ofLevel.map(it => it.rollup.count), ofLevel.map(it => total(it.rollup)), ofLevel.map(it => it.rollup.min),
       ofLevel.map(it => it.rollup.max), ofLevel.map(it => bodyOf(it, readingsPerRowMax))])
