@@ -10,6 +10,8 @@ export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, rejectedReasons } from './e
 export type { Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export { openKafkaEventLog } from './event-log/kafka.ts'
 export type { KafkaSettings } from './event-log/kafka.ts'
+export { eventLogKind, openEventLog } from './event-log/open.ts'
+export type { EventLogConfig } from './event-log/open.ts'
 export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, PartitionOffsets, ProducedRecord, RecordSet,
   RecordVisitor, Topic, TopicSettings

@@ -1,0 +1,37 @@
+import type { Database, DatabaseSettings } from '../database.ts'
+import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { splitList } from '../config.ts'
+import { openKafkaEventLog } from './kafka.ts'
+import type { EventLog } from './port.ts'
+import { openPostgresEventLog } from './postgres.ts'
+
+/** Settings that say where the event log is: `eventLogSettings`, and `databaseSettings` for a log in PostgreSQL. */
+export interface EventLogConfig extends Partial<DatabaseSettings> {
+  readonly EVENT_LOG?: string
+  readonly KAFKA_BOOTSTRAP_SERVERS?: string
+}
+
+/** Which event log a program uses: the one that is named, else Kafka where its servers are. */
+export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
+  if (config.EVENT_LOG === 'kafka' || config.EVENT_LOG === 'postgres') return config.EVENT_LOG
+  return config.KAFKA_BOOTSTRAP_SERVERS ? 'kafka' : 'postgres'
+}
+
+/**
+ * Opens the event log that the configuration names.
+ * @param database where the log is when it is in PostgreSQL, migrated; Kafka needs none
+ * @param log its name, the program's, is how Kafka's logs and quotas know us
+ * @throws RelayError RELAY_CONFIG_INVALID, RELAY_EVENT_LOG_UNREACHABLE
+ */
+export async function openEventLog (config: EventLogConfig, database: Database | undefined, log: Logger): Promise<EventLog> {
+  if (eventLogKind(config) === 'kafka') {
+    const bootstrapServers = splitList(config.KAFKA_BOOTSTRAP_SERVERS ?? '')
+    if (bootstrapServers.length === 0) {
+      throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
+    }
+    return openKafkaEventLog({ bootstrapServers, clientId: log.bindings().name ?? 'relay' }, log)
+  }
+  if (!database) throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')
+  return openPostgresEventLog(database, config as DatabaseSettings, log)
+}

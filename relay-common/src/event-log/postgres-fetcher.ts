@@ -1,0 +1,225 @@
+/**
+ * Reads ahead: one statement at a time for all partitions of which there is something to read and room in the buffer,
+ * while the owner works on what came before.
+ *
+ *     start(partition, offset) ──▶ reading ──records──▶ buffer ──take()──▶ the owner
+ *              ▲                      │ └── connection lost: again, with backoff
+ *              └────── gap ◀──────────┘ the offset is before the start of the log or behind its end
+ *
+ * The statement runs on a connection of the pool, not on the one that hears notifications: heartbeats must not wait
+ * behind a long answer, and the stream of a COPY swallows what is told in the meantime.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { addAbortSignal } from 'node:stream'
+
+import { to as copyTo } from 'pg-copy-streams'
+
+import type { Database } from '../database.ts'
+import type { Logger } from '../log.ts'
+import type { ConsumerNews, Topic } from './port.ts'
+import { describeError, isPassing } from './postgres-connection.ts'
+import { decodeFetched, PostgresRecordSet, type FetchedPartition, type StoredBatch } from './postgres-records.ts'
+import { Wakeup } from './wakeup.ts'
+
+export interface FetcherEvents {
+  /** there is something to take */
+  ready (): void
+  failed (error: unknown): void
+}
+
+/** appends are told; this is for the case that one was not heard */
+const POLL_INTERVAL_MS = 2_000
+const PARTITION_MAX_BYTES = 1024 * 1024
+/** about a batch: less room than this for a partition, and it waits for its turn */
+const PARTITION_MIN_BYTES = 128 * 1024
+/** longest wait for an answer: a server that was cut off says nothing at all */
+const ANSWER_TIMEOUT_MS = 30_000
+const RETRY_DELAY_MIN_MS = 50
+const RETRY_DELAY_MAX_MS = 2_000
+
+/** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
+interface Reading {
+  readonly partition: number
+  offset: bigint
+  /** where `offset` is, or a segment before it */
+  segment: number
+  isPaused: boolean
+  /** the offset at which batches were missing when it was last read */
+  missingAt: bigint | undefined
+}
+
+/** What waits to be taken: records, or the gap behind them. */
+interface Fetched { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
+
+export class PostgresFetcher {
+  readonly #database: Database
+  readonly #bufferMaxBytes: number
+  readonly #events: FetcherEvents
+  readonly #log: Logger
+  /** the one that has waited longest is first */
+  readonly #readings = new Map<number, Reading>()
+  readonly #wakeup = new Wakeup()
+  readonly #closing = new AbortController()
+  readonly #done: Promise<void>
+  #buffer: Fetched[] = []
+  #bufferedBytes = 0
+  #topic: Topic | undefined
+
+  constructor (database: Database, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
+    this.#database = database
+    this.#bufferMaxBytes = bufferMaxBytes
+    this.#log = log
+    this.#events = events
+    this.#done = this.#run()
+  }
+
+  /** Says which topic partitions belong to; readings of another one must have been stopped. */
+  setTopic (topic: Topic): void {
+    this.#topic = topic
+  }
+
+  start (partition: number, offset: bigint): void {
+    this.stop(partition)
+    this.#readings.set(partition, { partition, offset, segment: 0, isPaused: false, missingAt: undefined })
+    this.#wakeup.wake()
+  }
+
+  /** Stops reading a partition and drops what is in the buffer of it. */
+  stop (partition: number): void {
+    this.#readings.delete(partition)
+    this.#buffer = this.#buffer.filter(it => it.partition !== partition)
+    this.#bufferedBytes = this.#buffer.reduce((sum, it) => sum + it.sizeBytes, 0)
+    this.#wakeup.wake()
+  }
+
+  take (): ConsumerNews | undefined {
+    const fetched = this.#buffer.shift()
+    if (!fetched) return undefined
+    this.#bufferedBytes -= fetched.sizeBytes
+    this.#wakeup.wake()
+    return fetched.news
+  }
+
+  /** There may be more to read. */
+  wake (): void {
+    this.#wakeup.wake()
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    await this.#done
+  }
+
+  async #run (): Promise<void> {
+    const { signal } = this.#closing
+    let retryDelayMs = RETRY_DELAY_MIN_MS
+    while (!signal.aborted) {
+      try {
+        const readings = this.#choose()
+        const isMore = readings.length > 0 && await this.#read(readings)
+        retryDelayMs = RETRY_DELAY_MIN_MS
+        if (!isMore) await this.#wakeup.wait(POLL_INTERVAL_MS, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        if (!isPassing(error)) return this.#events.failed(error)
+        this.#log.warn({ reason: describeError(error) }, 'the event log could not be read; trying again')
+        await delay(retryDelayMs, undefined, { signal }).catch(() => {})
+        retryDelayMs = Math.min(2 * retryDelayMs, RETRY_DELAY_MAX_MS)
+      }
+    }
+  }
+
+  /** As many partitions as there is room for, in turn. */
+  #choose (): Reading[] {
+    const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
+    if (roomBytes <= 0 || !this.#topic) return []
+    const count = Math.max(1, Math.floor(roomBytes / PARTITION_MIN_BYTES))
+    const chosen = [...this.#readings.values()].filter(it => !it.isPaused).slice(0, count)
+    for (const reading of chosen) {
+      this.#readings.delete(reading.partition)
+      this.#readings.set(reading.partition, reading)
+    }
+    return chosen
+  }
+
+  /** Fetches once and puts what came into the buffer. Returns whether it was anything: then there may be more. */
+  async #read (readings: readonly Reading[]): Promise<boolean> {
+    const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
+    const bytesMax = Math.min(PARTITION_MAX_BYTES, Math.max(1, Math.floor(roomBytes / readings.length)))
+    const bytes = await this.#fetch(this.#topic!.topicId, readings, bytesMax)
+    const fetched = new Map(decodeFetched(bytes).map(it => [it.partition, it]))
+    let isMore = false
+    for (const reading of readings) {
+      const answer = fetched.get(reading.partition)
+      // no answer: the topic is gone, and the membership hears of it
+      if (!answer || this.#readings.get(reading.partition) !== reading) continue
+      isMore = this.#settle(reading, answer, bytes) || isMore
+    }
+    if (this.#buffer.length > 0) this.#events.ready()
+    return isMore
+  }
+
+  async #fetch (topicId: string, readings: readonly Reading[], bytesMax: number): Promise<Buffer> {
+    const list = (numbers: (number | bigint)[]) => `'{${numbers.join()}}'`
+    const client = await this.#database.connect()
+    let failure: Error | undefined
+    try {
+      const stream = client.query(copyTo(`copy (select * from read_event_log('${topicId}',
+        ${list(readings.map(it => it.partition))}, ${list(readings.map(it => it.segment))},
+        ${list(readings.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
+      const chunks: Buffer[] = []
+      for await (const chunk of addAbortSignal(AbortSignal.timeout(ANSWER_TIMEOUT_MS), stream)) chunks.push(chunk)
+      return Buffer.concat(chunks)
+    } catch (error) {
+      failure = error as Error
+      throw error
+    } finally {
+      client.release(failure)
+    }
+  }
+
+  /** Takes what the answer says about a partition. Returns whether it was read on. */
+  #settle (reading: Reading, answer: FetchedPartition, bytes: Buffer): boolean {
+    const { partition, offset } = reading
+    const { startOffset, endOffset } = answer
+    if (offset < startOffset || offset > endOffset) return this.#pause(reading, startOffset, endOffset)
+    if (offset === endOffset) return false
+
+    const batches = consecutive(answer.batches, offset)
+    if (batches.length === 0) {
+      // a segment is being dropped while we read: the next answer has the new start. If it has not, the records are gone
+      if (reading.missingAt === offset) return this.#pause(reading, answer.batches[0]?.firstOffset ?? endOffset, endOffset)
+      reading.missingAt = offset
+      return true
+    }
+    const records = new PostgresRecordSet(bytes, answer, batches, offset)
+    reading.offset = records.nextOffset
+    reading.segment = batches.at(-1)!.segment
+    this.#put({ partition, sizeBytes: records.sizeBytes, news: { kind: 'records', records } })
+    return true
+  }
+
+  #pause (reading: Reading, startOffset: bigint, endOffset: bigint): boolean {
+    const { partition, offset: expectedOffset } = reading
+    reading.isPaused = true
+    this.#put({ partition, sizeBytes: 0, news: { kind: 'gap', partition, expectedOffset, startOffset, endOffset } })
+    return false
+  }
+
+  #put (fetched: Fetched): void {
+    this.#buffer.push(fetched)
+    this.#bufferedBytes += fetched.sizeBytes
+  }
+}
+
+/** The batches that follow one another without a hole, from the one that holds `offset`. */
+function consecutive (batches: readonly StoredBatch[], offset: bigint): StoredBatch[] {
+  let next = offset
+  const found: StoredBatch[] = []
+  for (const batch of batches) {
+    if (batch.firstOffset > next) break
+    found.push(batch)
+    next = batch.lastOffset + 1n
+  }
+  return found
+}

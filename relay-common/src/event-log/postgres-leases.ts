@@ -1,0 +1,169 @@
+/**
+ * The group's book-keeping in PostgreSQL: who is a member, and who holds which partition. One transaction at a time for a
+ * group, under its lock; whoever beats looks after the group as well, so nobody has to be its leader.
+ *
+ *     free ──granted──▶ held ──revoked──▶ asked back ──released, or not within the session timeout──▶ free
+ *                        └── member left, or not heard of within its session timeout ──▶ free
+ *
+ * Time is the server's clock alone. Time in which the server was down does not count: nobody could be heard of.
+ */
+import { RelayError } from '../errors.ts'
+import type { PoolClient } from '../database.ts'
+import { balance } from './balance.ts'
+import type { Topic } from './port.ts'
+import { channelOf } from './postgres-connection.ts'
+
+export interface Member {
+  readonly group: string
+  /** its name, or one made up for this process */
+  readonly name: string
+  /** of this process: another one under the same name has taken over */
+  readonly sessionId: string
+  readonly sessionTimeoutMs: number
+}
+
+/** Where a member stands after a heartbeat. */
+export type Standing =
+  | { readonly kind: 'member', readonly isNew: boolean, readonly leases: readonly HeldLease[] }
+  /** another process goes by our name */
+  | { readonly kind: 'replaced' }
+  | { readonly kind: 'topic-gone' }
+
+export interface HeldLease { readonly partition: number, readonly leaseId: bigint, readonly isRevoked: boolean }
+
+const FOREIGN_KEY_VIOLATION = '23503'
+
+/**
+ * Says that a member is alive, releases what it gives up, and brings the leases of its group up to date.
+ * @param hasJoined whether an earlier heartbeat of this process has joined; the first one may take its name over
+ * @param releasing revoked partitions that are given up
+ */
+export async function heartbeat (
+  client: PoolClient, topic: Topic, member: Member, hasJoined: boolean, releasing: readonly number[]
+): Promise<Standing> {
+  const place = [topic.topicId, member.group]
+  await begin(client, topic, member)
+
+  let isNew = false
+  const { rowCount: renewed } = await client.query(`
+    update event_log_members set expires_at = clock_timestamp() + session_timeout
+    where topic_id = $1 and group_name = $2 and member = $3 and session_id = $4`, [...place, member.name, member.sessionId])
+  if (renewed === 0) {
+    const refusal = await join(client, topic, member, hasJoined)
+    if (refusal) {
+      await client.query('rollback')
+      return refusal
+    }
+    isNew = true
+  }
+
+  const { rowCount: expired } = await client.query(`
+    delete from event_log_members
+    where topic_id = $1 and group_name = $2
+      and greatest(expires_at, pg_postmaster_start_time() + session_timeout) < clock_timestamp()`, place)
+  const { rowCount: freed } = await client.query(`
+    delete from event_log_leases l using event_log_members m
+    where l.topic_id = $1 and l.group_name = $2 and m.topic_id = $1 and m.group_name = $2 and m.member = l.member
+      and l.revoked_at is not null
+      and (l.member = $3 and l.partition = any ($4::integer[]) or l.revoked_at < clock_timestamp() - m.session_timeout)`,
+  [...place, member.name, releasing])
+
+  const moved = await rebalance(client, topic, member.group)
+  if (isNew || expired || freed || moved) await tellGroup(client, topic, member.group)
+  const { rows: leases } = await client.query<HeldLease>(`
+    select partition, lease_id as "leaseId", revoked_at is not null as "isRevoked" from event_log_leases
+    where topic_id = $1 and group_name = $2 and member = $3 order by partition`, [...place, member.name])
+  await client.query('commit')
+  return { kind: 'member', isNew, leases }
+}
+
+/**
+ * Leaves the group, and with that gives everything up. A named member only releases what it was asked for: it may come
+ * back, and its partitions wait for it until its session has run out.
+ */
+export async function leave (
+  client: PoolClient, topic: Topic, member: Member, isNamed: boolean, releasing: readonly number[]
+): Promise<void> {
+  const place = [topic.topicId, member.group, member.name, member.sessionId]
+  await begin(client, topic, member)
+  if (isNamed) {
+    await client.query(`
+      delete from event_log_leases l using event_log_members m
+      where m.topic_id = $1 and m.group_name = $2 and m.member = $3 and m.session_id = $4
+        and l.topic_id = $1 and l.group_name = $2 and l.member = $3
+        and l.revoked_at is not null and l.partition = any ($5::integer[])`, [...place, releasing])
+  } else {
+    await client.query(`
+      delete from event_log_members where topic_id = $1 and group_name = $2 and member = $3 and session_id = $4`, place)
+  }
+  await tellGroup(client, topic, member.group)
+  await client.query('commit')
+}
+
+/** Begins a transaction with the group to itself. A process that is stopped in the middle of it must not keep the lock. */
+async function begin (client: PoolClient, topic: Topic, member: Member): Promise<void> {
+  await client.query('begin')
+  await client.query(`
+    select set_config('idle_in_transaction_session_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))`,
+  [String(member.sessionTimeoutMs), `event log ${topic.topicId} ${member.group}`])
+}
+
+async function join (
+  client: PoolClient, topic: Topic, member: Member, hasJoined: boolean
+): Promise<{ kind: 'replaced' } | { kind: 'topic-gone' } | undefined> {
+  const identity = [topic.topicId, member.group, member.name]
+  if (hasJoined) {
+    const { rows } = await client.query(
+      'select from event_log_members where topic_id = $1 and group_name = $2 and member = $3', identity)
+    if (rows.length > 0) return { kind: 'replaced' }
+  }
+  try {
+    await client.query(`
+      insert into event_log_members (topic_id, group_name, member, session_id, session_timeout, expires_at)
+      values ($1, $2, $3, $4, $5 * interval '1 ms', clock_timestamp() + $5 * interval '1 ms')
+      on conflict (topic_id, group_name, member) do update
+      set session_id = excluded.session_id, session_timeout = excluded.session_timeout, expires_at = excluded.expires_at`,
+    [...identity, member.sessionId, member.sessionTimeoutMs])
+  } catch (error) {
+    if ((error as { code?: string }).code === FOREIGN_KEY_VIOLATION) return { kind: 'topic-gone' }
+    throw error
+  }
+  // what its predecessor was asked for, and did not live to release
+  await client.query(`
+    delete from event_log_leases
+    where topic_id = $1 and group_name = $2 and member = $3 and revoked_at is not null`, identity)
+  return undefined
+}
+
+/** Returns whether anything was granted or asked back. */
+async function rebalance (client: PoolClient, topic: Topic, group: string): Promise<boolean> {
+  const place = [topic.topicId, group]
+  const { rows: members } = await client.query<{ member: string }>(
+    'select member from event_log_members where topic_id = $1 and group_name = $2', place)
+  const { rows: leases } = await client.query<{ partition: number, member: string, isRevoked: boolean }>(`
+    select partition, member, revoked_at is not null as "isRevoked" from event_log_leases
+    where topic_id = $1 and group_name = $2`, place)
+  const { grants, revokes } = balance(topic.partitions, members.map(it => it.member), leases)
+  if (grants.length > 0) {
+    await client.query(`
+      insert into event_log_leases (topic_id, group_name, partition, member)
+      select $1, $2, * from unnest($3::integer[], $4::text[])`,
+    [...place, grants.map(it => it.partition), grants.map(it => it.member)])
+  }
+  if (revokes.length > 0) {
+    await client.query(`
+      update event_log_leases set revoked_at = clock_timestamp()
+      where topic_id = $1 and group_name = $2 and partition = any ($3::integer[])`, [...place, revokes])
+  }
+  return grants.length > 0 || revokes.length > 0
+}
+
+async function tellGroup (client: PoolClient, topic: Topic, group: string): Promise<void> {
+  await client.query('select pg_notify($1, $2)', [channelOf(topic.topicId), group])
+}
+
+/** The error of a member whose name another process uses. */
+export function replacedError (topic: Topic, member: Member): RelayError {
+  return new RelayError('RELAY_PARTITION_FENCED', `another process has joined group ${member.group} of topic ${topic.name} ` +
+    `as ${member.name}; every process needs an instance name of its own`)
+}

@@ -1,0 +1,188 @@
+/**
+ * Keeps a consumer in its group: beats, and turns what the group's book says into news.
+ *
+ * The connection of the heartbeats is also the one that listens: for appends, which wake the fetcher, and for changes of
+ * the group, which are reasons to beat at once. When it is lost another one is opened, and then everything may have
+ * changed: a partition whose lease is not the one that we had is lost, even if it was granted to us again.
+ */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Database, PoolClient } from '../database.ts'
+import type { Logger } from '../log.ts'
+import type { ConsumerSettings, Topic } from './port.ts'
+import { describeError, isPassing, listen, topicMissing, within } from './postgres-connection.ts'
+import { heartbeat, leave, replacedError, type HeldLease, type Member } from './postgres-leases.ts'
+import { describeTopic } from './postgres-topics.ts'
+import { Wakeup } from './wakeup.ts'
+
+export interface MembershipEvents {
+  assigned (topic: Topic, partitions: number[]): void
+  revoked (partitions: number[]): void
+  lost (partitions: number[]): void
+  /** records were appended, or may have been while nobody listened */
+  appended (): void
+  failed (error: unknown): void
+}
+
+const HEARTBEATS_PER_SESSION = 4
+const LEAVE_TIMEOUT_MS = 2_000
+const RETRY_DELAY_MIN_MS = 50
+const RETRY_DELAY_MAX_MS = 2_000
+
+export class PostgresMembership {
+  readonly #database: Database
+  readonly #description: string
+  readonly #settings: ConsumerSettings
+  readonly #member: Member
+  readonly #events: MembershipEvents
+  readonly #log: Logger
+  readonly #owned = new Map<number, HeldLease>()
+  /** given up by the owner, and not yet written down */
+  readonly #releasing = new Set<number>()
+  readonly #wakeup = new Wakeup()
+  readonly #closing = new AbortController()
+  readonly #done: Promise<void>
+  #topic: Topic
+  #client: PoolClient | undefined
+  #hasJoined = false
+
+  constructor (
+    database: Database, description: string, topic: Topic, settings: ConsumerSettings, log: Logger, events: MembershipEvents
+  ) {
+    this.#database = database
+    this.#description = description
+    this.#topic = topic
+    this.#settings = settings
+    this.#events = events
+    this.#log = log
+    this.#member = {
+      group: settings.group,
+      name: settings.instanceId ?? randomUUID(),
+      sessionId: randomUUID(),
+      sessionTimeoutMs: settings.sessionTimeoutMs
+    }
+    this.#done = this.#run()
+  }
+
+  /** Lets revoked partitions go, by a heartbeat at once. */
+  release (partitions: readonly number[]): void {
+    const revoked = partitions.filter(it => this.#owned.get(it)?.isRevoked)
+    for (const partition of revoked) this.#releasing.add(partition)
+    if (revoked.length > 0) this.#wakeup.wake()
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    await this.#done
+    const client = this.#client
+    if (!client) return
+    const isNamed = this.#settings.instanceId !== undefined
+    try {
+      await within(LEAVE_TIMEOUT_MS, leave(client, this.#topic, this.#member, isNamed, [...this.#releasing]))
+    } catch (error) {
+      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves')
+    }
+    this.#disconnect()
+  }
+
+  async #run (): Promise<void> {
+    const { signal } = this.#closing
+    let retryDelayMs = RETRY_DELAY_MIN_MS
+    while (!signal.aborted) {
+      try {
+        await this.#beat()
+        retryDelayMs = RETRY_DELAY_MIN_MS
+        await this.#wakeup.wait(this.#settings.sessionTimeoutMs / HEARTBEATS_PER_SESSION, signal)
+      } catch (error) {
+        this.#disconnect()
+        if (signal.aborted) return
+        if (!isPassing(error)) return this.#events.failed(error)
+        this.#log.warn({ reason: describeError(error) }, 'no heartbeat to the event log; trying again')
+        await delay(retryDelayMs, undefined, { signal }).catch(() => {})
+        retryDelayMs = Math.min(2 * retryDelayMs, RETRY_DELAY_MAX_MS)
+      }
+    }
+  }
+
+  async #beat (): Promise<void> {
+    const client = this.#client ??= await this.#connect()
+    const releasing = [...this.#releasing]
+    const standing = await within(this.#settings.sessionTimeoutMs,
+      heartbeat(client, this.#topic, this.#member, this.#hasJoined, releasing))
+    switch (standing.kind) {
+      case 'member':
+        this.#hasJoined = true
+        return this.#settle(standing.leases, standing.isNew, releasing)
+      case 'replaced':
+        this.#loseAll()
+        throw replacedError(this.#topic, this.#member)
+      case 'topic-gone':
+        this.#loseAll()
+        return this.#followTopic()
+    }
+  }
+
+  async #connect (): Promise<PoolClient> {
+    const client = await listen(this.#database, this.#topic.topicId, payload => {
+      if (payload === '') this.#events.appended()
+      else if (payload === this.#settings.group) this.#wakeup.wake()
+    })
+    this.#events.appended()
+    return client
+  }
+
+  /** Ends the connection: one that listened must not go back into the pool. */
+  #disconnect (): void {
+    this.#client?.release(true)
+    this.#client = undefined
+  }
+
+  /** Compares the book with what we believed, and tells the owner the difference. */
+  #settle (leases: readonly HeldLease[], isNew: boolean, releasing: readonly number[]): void {
+    const released = new Set(releasing)
+    for (const partition of released) this.#releasing.delete(partition)
+
+    const current = new Map(leases.map(it => [it.partition, it]))
+    const gone = [...this.#owned].filter(([partition, { leaseId }]) =>
+      isNew || current.get(partition)?.leaseId !== leaseId).map(([partition]) => partition)
+    const lost = gone.filter(it => !released.has(it))
+    for (const partition of gone) {
+      this.#owned.delete(partition)
+      this.#releasing.delete(partition)
+    }
+
+    const revoked: number[] = []
+    const assigned: number[] = []
+    for (const [partition, lease] of current) {
+      const known = this.#owned.get(partition)
+      if (lease.isRevoked && known && !known.isRevoked) revoked.push(partition)
+      if (!lease.isRevoked && !known) assigned.push(partition)
+      // granted and asked back before we heard of it: the owner need never know
+      if (lease.isRevoked && !known) this.#releasing.add(partition)
+      this.#owned.set(partition, lease)
+    }
+
+    if (lost.length > 0) this.#events.lost(lost)
+    if (revoked.length > 0) this.#events.revoked(revoked)
+    if (assigned.length > 0) this.#events.assigned(this.#topic, assigned)
+    if (this.#releasing.size > 0) this.#wakeup.wake()
+  }
+
+  #loseAll (): void {
+    const lost = [...this.#owned.keys()].filter(it => !this.#releasing.has(it))
+    this.#owned.clear()
+    this.#releasing.clear()
+    if (lost.length > 0) this.#events.lost(lost)
+  }
+
+  /** The topic was deleted: one that was made anew under its name is ours to read from now on. */
+  async #followTopic (): Promise<void> {
+    const topic = await describeTopic(this.#database, this.#topic.name)
+    if (!topic) throw topicMissing(this.#topic.name, this.#description)
+    this.#topic = topic
+    this.#hasJoined = false
+    this.#disconnect()
+    this.#wakeup.wake()
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Appends records to topics: one transaction for a send, so that all of it is there or nothing.
+ *
+ *     send() ──▶ waiting ──those of one topic, together──▶ encode ──▶ append_to_event_log ──▶ commit
+ *
+ * One transaction at a time, in the order of the calls; what is sent while one is under way goes together in the next, so
+ * that many small sends cost few commits. Nothing is sent twice: a connection that is lost during a commit does not say
+ * whether there was one, and the caller is told that instead.
+ */
+import type { Database } from '../database.ts'
+import { RelayError } from '../errors.ts'
+import type { EventProducer, ProducedRecord, Topic } from './port.ts'
+import { encodeAppends, type Append } from './postgres-batch.ts'
+import { explain, topicMissing } from './postgres-connection.ts'
+import { describeTopic } from './postgres-topics.ts'
+
+/** A call of send() whose records are not under way yet. */
+interface Waiting {
+  readonly topic: string
+  readonly records: readonly ProducedRecord[]
+  readonly done: () => void
+  readonly failed: (error: unknown) => void
+}
+
+/** sends are put together up to so many records */
+const TOGETHER_MAX_RECORDS = 20_000
+const NO_DATA_FOUND = 'P0002'
+
+export function openPostgresProducer (database: Database, description: string): EventProducer {
+  return new PostgresProducer(database, description)
+}
+
+class PostgresProducer implements EventProducer {
+  readonly #database: Database
+  readonly #description: string
+  readonly #topics = new Map<string, Topic>()
+  #waiting: Waiting[] = []
+  #underWay: Promise<void> | undefined
+  #isClosed = false
+  /** counts keyless records, so that they go round the partitions; every producer begins somewhere else */
+  #round = Math.floor(Math.random() * 2 ** 20)
+
+  constructor (database: Database, description: string) {
+    this.#database = database
+    this.#description = description
+  }
+
+  send (topic: string, records: readonly ProducedRecord[]): Promise<void> {
+    if (records.length === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) {
+        reject(new RelayError('RELAY_EVENT_LOG_UNREACHABLE', 'the producer is closed'))
+        return
+      }
+      this.#waiting.push({ topic, records, done: resolve, failed: reject })
+      this.#underWay ??= this.#deliverAll()
+    })
+  }
+
+  /** Waits for what is under way, so that whoever sent it hears what became of it. */
+  async close (): Promise<void> {
+    this.#isClosed = true
+    await this.#underWay
+  }
+
+  async #deliverAll (): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const together = this.#takeTogether()
+      try {
+        const records = together.length === 1 ? together[0].records : together.flatMap(it => it.records)
+        await this.#deliver(together[0].topic, records)
+        for (const it of together) it.done()
+      } catch (error) {
+        const reason = explain(error, this.#description)
+        for (const it of together) it.failed(reason)
+      }
+    }
+    this.#underWay = undefined // in the same breath as the look at #waiting: a send in between would wait for ever
+  }
+
+  /** The first send and those behind it to the same topic, while they are few records. */
+  #takeTogether (): Waiting[] {
+    const [{ topic }] = this.#waiting
+    let records = 0
+    let count = 0
+    for (const it of this.#waiting) {
+      records += it.records.length
+      if (count > 0 && (it.topic !== topic || records > TOGETHER_MAX_RECORDS)) break
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #deliver (name: string, records: readonly ProducedRecord[]): Promise<void> {
+    const known = this.#topics.get(name)
+    try {
+      await this.#append(known ?? await this.#describe(name), records)
+    } catch (error) {
+      // the topic that we knew was deleted, and nothing was written: there may be another one of that name
+      if (!known || (error as { code?: string }).code !== NO_DATA_FOUND) throw error
+      await this.#append(await this.#describe(name), records)
+    }
+  }
+
+  async #describe (name: string): Promise<Topic> {
+    this.#topics.delete(name)
+    const topic = await describeTopic(this.#database, name)
+    if (!topic) throw topicMissing(name, this.#description)
+    this.#topics.set(name, topic)
+    return topic
+  }
+
+  async #append ({ topicId, partitions }: Topic, records: readonly ProducedRecord[]): Promise<void> {
+    const { appends, round } = encodeAppends(records, partitions, this.#round)
+    if (appends.length === 1) {
+      await this.#database.queryPrepared('append-to-event-log', APPEND, appendValues(topicId, appends[0]))
+    } else {
+      const touched = [...new Set(appends.flatMap(it => it.partitions))]
+      await this.#database.transaction(async client => {
+        // all locks before the first append: see lock_event_log_partitions
+        await client.query('select lock_event_log_partitions($1, $2)', [topicId, touched])
+        for (const append of appends) {
+          await client.query({ name: 'append-to-event-log', text: APPEND, values: appendValues(topicId, append) })
+        }
+      })
+    }
+    this.#round = round
+  }
+}
+
+const APPEND = 'select append_to_event_log($1, $2, $3, $4, $5, $6, $7)'
+
+/** Buffers go as they are, in the binary format that they hold. */
+function appendValues (topicId: string, { partitions, counts, sizesBytes, keys, values, headers }: Append): unknown[] {
+  return [topicId, partitions, counts, sizesBytes, keys, values, headers]
+}

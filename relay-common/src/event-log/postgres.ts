@@ -1,0 +1,55 @@
+/**
+ * The event log on PostgreSQL: for machines without Java, and for small sites that want no broker.
+ *
+ *     postgres.ts              topics, and who opens what
+ *     postgres-connection.ts   what an error means, how to listen
+ *     postgres-topics.ts       topics, offsets, retention
+ *     postgres-producer.ts     sends; postgres-batch.ts encodes
+ *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows which partitions are ours (postgres-leases.ts
+ *                              keeps the group's book, balance.ts shares out), postgres-fetcher.ts reads them ahead,
+ *                              postgres-records.ts is the walk
+ *
+ * The tables, and how they are cut, are in `migrations/0004-event-log.sql`.
+ */
+import { describeDatabase, type Database, type DatabaseSettings } from '../database.ts'
+import type { Logger } from '../log.ts'
+import type { EventLog } from './port.ts'
+import { explain, topicMissing } from './postgres-connection.ts'
+import { openPostgresConsumer } from './postgres-consumer.ts'
+import { openPostgresProducer } from './postgres-producer.ts'
+import { describeTopic, ensureTopic, readOffsets, startMaintenance } from './postgres-topics.ts'
+
+export interface PostgresLogOptions {
+  /** how often segments are opened and dropped; a segment lasts a minute at least */
+  readonly maintenanceIntervalMs?: number
+}
+
+const MAINTENANCE_INTERVAL_MS = 60_000
+
+/**
+ * Opens the event log in a migrated database. It shares the database's pool, which must have two connections more than its
+ * other users need at once for each consumer, and one for each producer; closing the log leaves the database open.
+ * @param settings of the database, for messages
+ */
+export async function openPostgresEventLog (
+  database: Database, settings: DatabaseSettings, log: Logger, options: PostgresLogOptions = {}
+): Promise<EventLog> {
+  const { maintenanceIntervalMs = MAINTENANCE_INTERVAL_MS } = options
+  const description = `postgres at ${describeDatabase(settings)}`
+  const maintenance = startMaintenance(database, maintenanceIntervalMs, log)
+  const orExplain = (error: unknown) => { throw explain(error, description) }
+  return {
+    kind: 'postgres',
+    description,
+    ensureTopic: topic => ensureTopic(database, topic).catch(orExplain),
+    describeTopic: name => describeTopic(database, name).catch(orExplain),
+    readOffsets: async name => {
+      const offsets = await readOffsets(database, name).catch(orExplain)
+      if (!offsets) throw topicMissing(name, description)
+      return offsets
+    },
+    openProducer: async () => openPostgresProducer(database, description),
+    openConsumer: consumer => openPostgresConsumer(database, description, consumer, log),
+    close: () => maintenance.close()
+  }
+}
