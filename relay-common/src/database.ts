@@ -102,6 +102,9 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
     types: relayTypes
   })
   pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
+  // the pool listens while a connection is idle alone; one that goes between two statements of a transaction would end the
+  // process, although the next statement tells it anyway
+  pool.on('connect', client => client.on('error', () => {}))
 
   const connect = async () => {
     try {
