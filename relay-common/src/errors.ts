@@ -13,6 +13,8 @@ export const errorCodes = {
   RELAY_PARTITION_FENCED: { status: 500, retry: false },
   RELAY_ROLLUP_CORRUPT: { status: 500, retry: false },
   RELAY_PORT_IN_USE: { status: 500, retry: false },
+  RELAY_DATA_DIR_IN_USE: { status: 500, retry: false },
+  RELAY_PROGRAM_FAILED: { status: 500, retry: false },
   RELAY_PARAMETER_MISSING: { status: 400, retry: false },
   RELAY_PARAMETER_INVALID: { status: 400, retry: false },
   RELAY_RANGE_INVALID: { status: 400, retry: false },

@@ -23,13 +23,13 @@ const STAMP = 'complete'
 const runFile = promisify(execFile)
 
 /** Runs a program to its end. @returns what it wrote, stdout first */
-export async function run (command: string, args: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await runFile(command, args, { maxBuffer: 16 * 1024 * 1024 })
+export async function run (command: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
+  const { stdout, stderr } = await runFile(command, args, { maxBuffer: 16 * 1024 * 1024, signal })
   return stdout + stderr
 }
 
 export type FoundJava =
-  | { readonly kind: 'found', readonly version: number }
+  | { readonly kind: 'found', readonly version: number, readonly isInstalled: boolean }
   | { readonly kind: 'missing', readonly what: string }
 
 /**
@@ -45,7 +45,9 @@ export async function findJava (cacheDir?: string): Promise<FoundJava> {
   }
   const isInstalled = cacheDir !== undefined && existsSync(join(jarsDir(cacheDir), STAMP))
   if (!isInstalled && await run('mvn', ['--version']).catch(() => undefined) === undefined) missing.push('Maven')
-  return missing.length === 0 ? { kind: 'found', version } : { kind: 'missing', what: missing.join(' and ') }
+  return missing.length === 0
+    ? { kind: 'found', version, isInstalled }
+    : { kind: 'missing', what: missing.join(' and ') }
 }
 
 /** `java` of JAVA_HOME where that is set, else of PATH. */
@@ -58,7 +60,7 @@ export function javaCommand (): string {
  * Fetches Kafka's jars (55 MB) unless they are there.
  * @throws RelayError RELAY_CONFIG_INVALID with what Maven said
  */
-export async function installKafka (cacheDir: string, log: Logger): Promise<void> {
+export async function installKafka (cacheDir: string, log: Logger, signal?: AbortSignal): Promise<void> {
   const target = jarsDir(cacheDir)
   if (existsSync(join(target, STAMP))) return
   const found = await findJava(cacheDir)
@@ -71,7 +73,7 @@ export async function installKafka (cacheDir: string, log: Logger): Promise<void
   const scratch = await mkdtemp(join(cacheDir, 'fetching-'))
   try {
     await run('mvn', ['--batch-mode', '--quiet', '--file', POM, 'dependency:copy-dependencies',
-      `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime'])
+      `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime'], signal)
     await writeFile(join(scratch, STAMP), '')
     await rename(scratch, target)
   } catch (cause) {

@@ -7,13 +7,14 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
 import { RelayError, type Logger } from 'relay-common'
 
 import { classArchivePath, installKafka, kafkaTool, run } from './kafka-install.ts'
+import { stopLeftOver, type Trace } from './process-table.ts'
 
 export { findJava, installKafka, kafkaTool } from './kafka-install.ts'
 export type { FoundJava } from './kafka-install.ts'
@@ -40,6 +41,10 @@ export interface LocalKafkaSettings {
   readonly heapMb?: number
   /** `name=value` settings of the broker; they win over Relay's own */
   readonly properties?: readonly string[]
+  /** where the JVM's log goes; default: `logs/kafka.log` in the data folder */
+  readonly logFile?: string
+  /** ends the fetching of jars */
+  readonly signal?: AbortSignal
 }
 
 const HOST = '127.0.0.1'
@@ -55,12 +60,12 @@ const ANSWER_TIMEOUT_MS = 2_000
  */
 export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKafka> {
   const { cacheDir, dataDir, port, log } = settings
-  await installKafka(cacheDir, log)
-  await stopLeftOver(dataDir)
+  await installKafka(cacheDir, log, settings.signal)
+  await stopLeftOver(kafkaTrace(dataDir), STOP_TIMEOUT_MS)
   if (!await isFree(port)) throw portInUse(port)
 
-  const logFile = join(dataDir, 'logs', 'kafka.log')
-  await mkdir(join(dataDir, 'logs'), { recursive: true })
+  const logFile = settings.logFile ?? join(dataDir, 'logs', 'kafka.log')
+  await Promise.all([dataDir, dirname(logFile)].map(folder => mkdir(folder, { recursive: true })))
   const properties = await writeProperties(settings)
   await format(cacheDir, dataDir, properties)
 
@@ -73,7 +78,8 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
     `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`,
     archive.jvmArg
   ])
-  const broker = spawn(command, args, { stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
+  // a process group of its own: Ctrl-C in a terminal must reach the programs first
+  const broker = spawn(command, args, { detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
   const exited = new Promise<void>(resolve => broker.once('close', () => resolve()).once('error', () => resolve()))
   await output.close()
   const pidFile = join(dataDir, 'kafka.pid')
@@ -192,21 +198,14 @@ async function classArchive (cacheDir: string): Promise<{ jvmArg: string, keep: 
 /** A tool that ends at once gains nothing from the optimising compiler. */
 const QUICK_JVM = ['-XX:TieredStopAtLevel=1', '-Xshare:auto']
 
-/** Ends a broker that an earlier run on the same data left behind (it was killed before it could stop it). */
-async function stopLeftOver (dataDir: string): Promise<void> {
-  const pid = Number(await readFile(join(dataDir, 'kafka.pid'), 'utf8').catch(() => ''))
-  if (!pid || !await runsOn(pid, dataDir)) return
-  process.kill(pid, 'SIGTERM')
-  for (const deadline = Date.now() + STOP_TIMEOUT_MS; await runsOn(pid, dataDir);) {
-    if (Date.now() > deadline) process.kill(pid, 'SIGKILL')
-    await delay(50)
+/** How a broker on this data is found and stopped. */
+export function kafkaTrace (dataDir: string): Trace {
+  return {
+    pidFile: join(dataDir, 'kafka.pid'),
+    mark: `kafka.Kafka ${join(dataDir, 'server.properties')}`,
+    stopSignal: 'SIGTERM',
+    killSignal: 'SIGKILL'
   }
-}
-
-/** Whether a process is a Kafka on this data: its number may long be another program's. */
-async function runsOn (pid: number, dataDir: string): Promise<boolean> {
-  const line = await run('ps', ['-o', 'args=', '-p', String(pid)]).catch(() => '')
-  return line.includes('kafka.Kafka') && line.includes(join(dataDir, 'server.properties'))
 }
 
 async function waitUntilItAnswers (broker: ChildProcess, port: number, logFile: string): Promise<void> {

@@ -5,14 +5,16 @@
  * our programs have still to write what they hold by then.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { createWriteStream } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-import { RelayError } from 'relay-common'
+import { createLogger, databaseSettings, openDatabase, readConfig, RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import { commandLineOf, readPid, stopLeftOver, type Trace } from './process-table.ts'
 
 const run = promisify(execFile)
 
@@ -103,36 +105,27 @@ async function initialise (binaries: Binaries, dataDir: string, owner: Owner): P
   } catch (cause) {
     await rm(dataDir, { recursive: true, force: true }) // a half-made data folder would not start ever again
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `PostgreSQL could not make its data folder ${dataDir}: ${(cause as { stderr?: string }).stderr?.trim() || cause}`, { cause })
+      `PostgreSQL could not make its data folder ${dataDir}: ${(cause as { stderr?: string }).stderr?.trim() || cause}`,
+      { cause })
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-/** Ends a server that an earlier run on the same data left behind (it was killed before it could stop it). */
-async function stopLeftOver (dataDir: string): Promise<void> {
-  const pid = Number((await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[0])
-  if (!pid || !await runsOn(pid, dataDir)) return
-  process.kill(pid, 'SIGINT')
-  await waitFor(async () => !await runsOn(pid, dataDir), STOP_TIMEOUT_MS,
-    `a PostgreSQL of an earlier run (process ${pid}) does not stop; end it and start again`)
+/** How a server on this data is found and stopped: SIGINT is a fast shutdown, SIGQUIT ends it and its children at once. */
+export function postgresTrace (dataDir: string): Trace {
+  return { pidFile: join(dataDir, 'postmaster.pid'), mark: dataDir, stopSignal: 'SIGINT', killSignal: 'SIGQUIT' }
 }
 
-/** Whether a process is a PostgreSQL on this data: its number may long be another program's. */
-async function runsOn (pid: number, dataDir: string): Promise<boolean> {
-  try {
-    const { stdout } = await run('ps', ['-o', 'args=', '-p', String(pid)])
-    return stdout.includes(dataDir)
-  } catch {
-    return false
-  }
-}
-
-async function waitFor (condition: () => Promise<boolean>, limitMs: number, otherwise: string): Promise<void> {
-  for (const deadline = Date.now() + limitMs; !await condition();) {
-    if (Date.now() > deadline) throw new RelayError('RELAY_DATABASE_UNREACHABLE', otherwise)
-    await delay(20)
-  }
+/**
+ * Ends a server that an earlier run on the same data left behind (it was killed before it could stop it). PostgreSQL
+ * would not start if the number in its pid file were in use, be it by another program: then the file goes.
+ */
+async function clearLeftOver (dataDir: string): Promise<void> {
+  const trace = postgresTrace(dataDir)
+  await stopLeftOver(trace, STOP_TIMEOUT_MS)
+  const pid = readPid(trace.pidFile)
+  if (pid !== undefined && commandLineOf(pid) !== '') await rm(trace.pidFile)
 }
 
 /**
@@ -152,17 +145,24 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
 
   const isNew = !await stat(join(dataDir, 'PG_VERSION')).catch(() => undefined)
   if (isNew) await initialise(binaries, dataDir, owner)
-  else await stopLeftOver(dataDir)
+  else await clearLeftOver(dataDir)
 
-  const parameters = ['listen_addresses=' + HOST, 'unix_socket_directories=', 'max_connections=200', ...settings.parameters ?? []]
+  const parameters = [
+    'listen_addresses=' + HOST, 'unix_socket_directories=', 'max_connections=200', ...settings.parameters ?? []
+  ]
+  // its log goes to the file by itself: it is there whatever becomes of us
+  const output = await open(settings.logFile, 'a')
+  const said = async () => (await readFile(settings.logFile, 'utf8')).slice(logStart)
+  const logStart = (await readFile(settings.logFile, 'utf8')).length
   const server = spawn(binaries.postgres,
     ['-D', dataDir, '-p', String(port), ...parameters.flatMap(it => ['-c', it])],
     // a process group of its own: Ctrl-C in a terminal must reach the programs first, and the database last
-    { ...owner, detached: true, stdio: ['ignore', 'pipe', 'pipe'], cwd: dataDir })
+    { ...owner, detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
   server.unref()
 
-  const exited = new Promise<void>(resolve => server.once('close', () => resolve()))
-  await ready(server, settings)
+  const exited = new Promise<void>(resolve => server.once('close', () => resolve()).once('error', () => resolve()))
+  await output.close()
+  await ready(server, settings, said)
 
   let closed: Promise<void> | undefined
   return {
@@ -177,31 +177,44 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
   }
 }
 
-async function ready (server: ChildProcess, settings: LocalPostgresSettings): Promise<void> {
-  const logFile = createWriteStream(settings.logFile, { flags: 'a' })
-  let said = ''
-  await new Promise<void>((resolve, reject) => {
-    const fail = () => {
-      if (/could not bind|Address already in use/.test(said)) {
-        reject(new RelayError('RELAY_PORT_IN_USE', `port ${settings.port} is in use; choose another for PostgreSQL with --postgres-port`))
-      } else {
-        reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `PostgreSQL did not start; its last lines (all in ${settings.logFile}):\n${said.slice(-2000)}`))
-      }
-    }
-    const timer = setTimeout(() => { server.kill('SIGKILL'); fail() }, START_TIMEOUT_MS)
-    server.once('error', error => { said += String(error); clearTimeout(timer); fail() })
-    server.once('close', () => { clearTimeout(timer); logFile.end(); fail() })
-    const hear = (chunk: Buffer) => {
-      logFile.write(chunk)
-      said = (said + chunk.toString()).slice(-8000)
-      if (said.includes('database system is ready to accept connections')) { clearTimeout(timer); resolve() }
-    }
-    server.stdout!.on('data', hear)
-    server.stderr!.on('data', hear)
-  })
+/** Waits until the server takes connections: the last line of its pid file then says so, which is what pg_ctl reads. */
+async function ready (
+  server: ChildProcess, settings: LocalPostgresSettings, said: () => Promise<string>
+): Promise<void> {
+  let failure: Error | undefined
+  server.once('error', error => { failure = error })
+  const pidFile = join(settings.dataDir, 'postmaster.pid')
+  for (const deadline = Date.now() + START_TIMEOUT_MS; ;) {
+    const lines = (await readFile(pidFile, 'utf8').catch(() => '')).split('\n')
+    if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return
+    if (failure || server.exitCode !== null || server.signalCode !== null || Date.now() > deadline) break
+    await delay(10)
+  }
+
+  server.kill('SIGQUIT')
+  const lines = await said()
+  if (/could not bind|Address already in use/.test(lines)) {
+    throw new RelayError('RELAY_PORT_IN_USE',
+      `port ${settings.port} is in use; choose another for PostgreSQL with --postgres-port`)
+  }
+  throw new RelayError('RELAY_DATABASE_UNREACHABLE',
+    `PostgreSQL did not start; its last lines (all in ${settings.logFile}):\n` +
+    (lines.slice(-2000).trim() || failure?.message))
 }
 
-/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, everything committed is kept, no recovery at the next start. */
+/** Creates a database unless it is there. @throws RelayError RELAY_DATABASE_UNREACHABLE */
+export async function ensureDatabase (server: LocalPostgres, name: string): Promise<void> {
+  const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url('postgres') })
+  const database = await openDatabase(settings, 'relay-stack', createLogger('relay-stack', 'silent'))
+  try {
+    const found = await database.query('select from pg_database where datname = $1', [name])
+    if (found.length === 0) await database.query(`create database ${JSON.stringify(name)}`)
+  } finally {
+    await database.close()
+  }
+}
+
+/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, what is committed is kept, the next start recovers nothing. */
 async function stop (server: ChildProcess, exited: Promise<void>): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return
   server.kill('SIGINT')

@@ -1,0 +1,148 @@
+/**
+ * The folder that a stack lives in:
+ *
+ *     lock            the process that uses it
+ *     sent-until      up to when the simulated fleet has certainly sent its events
+ *     postgres/       the data of PostgreSQL
+ *     kafka-data/     the data of Kafka
+ *     logs/  pids/    of every part
+ *     kafka/          Kafka's jars (in the default folder alone; they outlive --fresh)
+ */
+import { existsSync, realpathSync } from 'node:fs'
+import { chmod, link, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { RelayError } from 'relay-common'
+
+import { kafkaTrace } from './kafka.ts'
+import { postgresTrace } from './postgres.ts'
+import { findProcess, killLeftOver, readPid, stopLeftOver, type Trace } from './process-table.ts'
+import { programNames, programTrace } from './program-process.ts'
+
+export interface DataDir {
+  readonly path: string
+  readonly postgres: string
+  readonly kafka: string
+  readonly logs: string
+  readonly pids: string
+  /** Up to when the fleet has sent its events, ms since the epoch; undefined: it has not sent its first history yet. */
+  readSentUntil (): Promise<number | undefined>
+  writeSentUntil (timeMs: number): Promise<void>
+  close (): Promise<void>
+}
+
+/** Programs that lost their stack write what they hold and end by themselves; so much time they have for it. */
+const PROGRAM_STOP_TIMEOUT_MS = 12_000
+const SERVER_STOP_TIMEOUT_MS = 20_000
+const LOCK_TRIES_MAX = 5
+
+/** What the command line of a process that holds a lock has in it. */
+const STACK_MARK = 'relay-stack/src/main.ts'
+
+/**
+ * Opens a data folder for this process alone, and ends what an earlier run left running on it.
+ * @param fresh true: its data go, once nothing runs on them
+ * @throws RelayError RELAY_DATA_DIR_IN_USE
+ */
+export async function openDataDir (folder: string, fresh: boolean): Promise<DataDir> {
+  await makeFolder(folder)
+  const path = await realpath(folder) // one folder, one name: processes are known by it
+  const lock = join(path, 'lock')
+  await takeLock(lock, path)
+  const dataDir = foldersOf(path)
+  const sentUntil = join(path, 'sent-until')
+
+  try {
+    await stopLeftOvers(dataDir)
+    if (fresh) {
+      for (const it of [sentUntil, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]) {
+        await rm(it, { recursive: true, force: true })
+      }
+    }
+    await mkdir(dataDir.pids, { recursive: true })
+  } catch (error) {
+    await rm(lock, { force: true })
+    throw error
+  }
+
+  return {
+    ...dataDir,
+    readSentUntil: async () => {
+      const timeMs = Date.parse(await readFile(sentUntil, 'utf8').catch(() => ''))
+      return Number.isFinite(timeMs) ? timeMs : undefined
+    },
+    writeSentUntil: async timeMs => {
+      await writeFile(`${sentUntil}.new`, new Date(timeMs).toISOString() + '\n')
+      await rename(`${sentUntil}.new`, sentUntil) // whole or not at all
+    },
+    close: () => rm(lock, { force: true })
+  }
+}
+
+/** Makes a folder that PostgreSQL can walk through as another user (root runs it as one), whatever the umask. */
+async function makeFolder (path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await mkdir(path).then(() => chmod(path, 0o755), (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+}
+
+/**
+ * Writes our number into the lock, which only one process can make. A lock whose process is gone is moved aside first;
+ * who moved one aside that has become another's meanwhile puts it back.
+ */
+async function takeLock (lock: string, path: string): Promise<void> {
+  const aside = `${lock}.${process.pid}`
+  for (let tries = 0; tries < LOCK_TRIES_MAX; tries++) {
+    await writeFile(aside, `${process.pid}\n`)
+    const isTaken = await link(aside, lock).then(() => true, (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+      return false
+    })
+    await rm(aside)
+    if (isTaken) return
+
+    const holder = findProcess({ pidFile: lock, mark: STACK_MARK })
+    if (holder !== undefined) throw inUse(path, holder)
+    const stale = await readFile(lock, 'utf8').catch(() => undefined)
+    if (stale === undefined) continue
+    await rename(lock, aside).catch(() => {}) // somebody else was faster
+    if (await readFile(aside, 'utf8').catch(() => stale) !== stale) await link(aside, lock).catch(() => {})
+    await rm(aside, { force: true })
+    await delay(10)
+  }
+  throw new RelayError('RELAY_DATA_DIR_IN_USE', `several stacks start on ${path} at once; start one of them again`)
+}
+
+function inUse (path: string, pid: number): RelayError {
+  return new RelayError('RELAY_DATA_DIR_IN_USE',
+    `another stack (process ${pid}) runs on ${path}; stop it, or choose another folder with --data-dir`)
+}
+
+type Folders = Pick<DataDir, 'path' | 'postgres' | 'kafka' | 'logs' | 'pids'>
+
+const foldersOf = (path: string): Folders => ({
+  path,
+  postgres: join(path, 'postgres'),
+  kafka: join(path, 'kafka-data'),
+  logs: join(path, 'logs'),
+  pids: join(path, 'pids')
+})
+
+const programTraces = (dataDir: Folders): Trace[] => programNames.map(name => programTrace(dataDir.pids, name))
+const serverTraces = (dataDir: Folders): Trace[] => [kafkaTrace(dataDir.kafka), postgresTrace(dataDir.postgres)]
+
+/** The programs first: they are writing what they hold, for the channel to their stack is gone. */
+async function stopLeftOvers (dataDir: Folders): Promise<void> {
+  await Promise.all(programTraces(dataDir).map(it => stopLeftOver(it, PROGRAM_STOP_TIMEOUT_MS, true)))
+  await Promise.all(serverTraces(dataDir).map(it => stopLeftOver(it, SERVER_STOP_TIMEOUT_MS)))
+}
+
+/** Ends all that this process started on a data folder, at once. The next start recovers: that is what it is for. */
+export function killAll (folder: string): void {
+  if (!existsSync(folder)) return
+  const dataDir = foldersOf(realpathSync(folder))
+  if (readPid(join(dataDir.path, 'lock')) !== process.pid) return // it is another stack's
+  for (const trace of [...programTraces(dataDir), ...serverTraces(dataDir)]) killLeftOver(trace)
+}

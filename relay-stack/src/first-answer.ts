@@ -1,0 +1,57 @@
+/** The question that the stack asks itself before it says that it is up, and that it hands on as a `curl`. */
+import { setTimeout as delay } from 'node:timers/promises'
+
+const HOUR_MS = 3_600_000
+const ANSWER_TIMEOUT_MS = 60_000
+/** Past this an answer with less in it than expected will do. */
+const COMPLETE_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 5_000
+const POLL_MS = 50
+/** Of an hour's readings: some may be under way. */
+const COMPLETE_SHARE = 0.99
+
+export interface Question {
+  readonly url: string
+  readonly token: string
+  /** readings that a complete answer has; 0: any number will do */
+  readonly expectedCount: number
+}
+
+/** Asks about the last hour of a device that every fleet has. */
+export function askAboutLastHour (apiPort: number, token: string, expectedCount: number, nowMs: number): Question {
+  const endMs = Math.floor(nowMs / 1_000) * 1_000
+  const time = (timeMs: number) => new Date(timeMs).toISOString().replace('.000', '')
+  const range = `startTime=${time(endMs - HOUR_MS)}&endTime=${time(endMs)}`
+  return { url: `http://127.0.0.1:${apiPort}/api/events/device/thermostat-001?${range}`, token, expectedCount }
+}
+
+export const curlOf = ({ url, token }: Question) => `curl -H "Authorization: Bearer ${token}" "${url}"`
+
+/**
+ * Waits until the API answers a question with the data that it should have.
+ * @returns what is amiss; undefined: nothing
+ */
+export async function waitForAnswer (question: Question, signal: AbortSignal): Promise<string | undefined> {
+  let said = 'it can\'t be reached'
+  const startMs = performance.now()
+  let count = -1
+  while (!signal.aborted) {
+    const waitedMs = performance.now() - startMs
+    if (count >= question.expectedCount * COMPLETE_SHARE) return undefined
+    if (count >= 0 && waitedMs > COMPLETE_TIMEOUT_MS) return 'more of the history is on its way'
+    if (waitedMs > ANSWER_TIMEOUT_MS) return `the API has no answer yet (${said}); what is missing is in the logs`
+    try {
+      const response = await fetch(question.url, {
+        headers: { authorization: `Bearer ${question.token}` },
+        signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
+      })
+      const body = await response.json() as { count?: number, detail?: string }
+      if (response.status === 200) count = body.count ?? 0
+      else said = `${response.status}: ${body.detail}`
+    } catch (error) {
+      said = (error as Error).message
+    }
+    await delay(POLL_MS, undefined, { signal }).catch(() => {}) // stopped: the loop ends
+  }
+  return 'stopped'
+}

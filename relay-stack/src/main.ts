@@ -1,0 +1,74 @@
+/**
+ * `npm start`: the local stack. Adds to it what a process needs: options, signals, a deadline and exit codes.
+ *
+ *     first signal ──▶ programs, event log, PostgreSQL stop in order ──▶ exit 0
+ *     second signal, or the deadline ──▶ all of it is killed ──▶ exit 1
+ */
+import { RelayError } from 'relay-common'
+
+import { killAll } from './data-dir.ts'
+import { readOptions } from './options.ts'
+import { startStack } from './stack.ts'
+
+const STOP_TIMEOUT_MS = 45_000
+/** npm hands on the Ctrl-C that the terminal has sent us already: one key, two signals. */
+const SAME_SIGNAL_MS = 1_000
+
+const options = readOptions(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
+const stopping = new AbortController()
+const say = (text: string) => process.stdout.write(text)
+// a terminal that is gone sends SIGHUP, and takes no more text: that must not get in the way of stopping in order
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+let signalledMs: number | undefined
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    if (signalledMs === undefined) {
+      signalledMs = performance.now()
+      say(`\n${name}: stopping; once more ends it at once\n`)
+      stopping.abort()
+      startDeadline()
+    } else if (performance.now() - signalledMs > SAME_SIGNAL_MS) {
+      endAtOnce('a second signal')
+    }
+  })
+}
+process.on('uncaughtException', error => endAtOnce(`an unexpected error: ${error.stack}`))
+
+process.exit(await run())
+
+async function run (): Promise<number> {
+  try {
+    const stack = await startStack(options, process.env, say, stopping.signal)
+    const end = await Promise.race([stack.gaveUp, whenStopped()])
+    if (end !== undefined) {
+      process.stderr.write(`${end} keeps dying; its log says why. Stopping the rest\n`)
+      startDeadline()
+    }
+    await stack.close()
+    if (end !== undefined) return 1
+    say('stopped\n')
+    return 0
+  } catch (error) {
+    if (stopping.signal.aborted) return 0 // stopped while it was starting
+    process.stderr.write((error instanceof RelayError ? error.message : (error as Error).stack) + '\n')
+    return 1
+  }
+}
+
+function whenStopped (): Promise<undefined> {
+  return new Promise(resolve => {
+    if (stopping.signal.aborted) resolve(undefined)
+    else stopping.signal.addEventListener('abort', () => resolve(undefined))
+  })
+}
+
+function startDeadline (): void {
+  setTimeout(() => endAtOnce(`it took longer than ${STOP_TIMEOUT_MS / 1_000} s`), STOP_TIMEOUT_MS).unref()
+}
+
+function endAtOnce (why: string): never {
+  process.stderr.write(`killing all of it: ${why}\n`)
+  killAll(options.dataDir)
+  process.exit(1)
+}

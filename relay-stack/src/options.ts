@@ -1,0 +1,104 @@
+/** The options of `npm start`, each with its environment variable. An option wins over its variable. */
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+
+export interface StackOptions {
+  readonly apiPort: number
+  readonly kafkaPort: number
+  readonly postgresPort: number
+  /** absolute */
+  readonly dataDir: string
+  /** absolute; where Kafka's jars are kept */
+  readonly kafkaCache: string
+  readonly eventLog?: 'kafka' | 'postgres'
+  readonly fresh: boolean
+  readonly logs: boolean
+  /** what the simulator is told, by the names of its own settings; it checks them */
+  readonly simulator: Readonly<Record<string, string>>
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Settings of the simulator that users reach through the stack: their names there are their variables here. */
+const simulatorOptions = [
+  ['--devices <count>', 'DEVICES', 'devices; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
+  ['--zones <count>', 'ZONES', 'zones that further devices are spread over'],
+  ['--rate <events>', 'RATE', 'events per second of each device'],
+  ['--seed <number>', 'SEED', 'one seed, one set of events'],
+  ['--backfill <duration>', 'BACKFILL',
+    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later what was missed since)'],
+  ['--late <percent>', 'LATE', 'share of events that are sent up to hours late, e.g. 1%'],
+  ['--duplicates <percent>', 'DUPLICATES', 'share of events that are sent once more'],
+  ['--poison <percent>', 'POISON', 'poison records on top, as a share of the events']
+] as const
+
+/** Declares the options. Their names, defaults and descriptions come from here alone. */
+export function createCommand (): Command {
+  const port = (flags: string, variable: string, preset: number, description: string) =>
+    new Option(flags, `${description}; 0: any free one`).env(variable).default(preset).argParser(parsePort)
+
+  const command = new Command('npm start --')
+    .description('Runs Relay on this machine: PostgreSQL, the event log, a simulated fleet, the processor, the API.\n' +
+      'Options go behind two dashes: npm start -- --devices 1000')
+    .allowExcessArguments(false)
+    .showHelpAfterError('(--help lists the options)')
+    .addOption(port('--api-port <port>', 'API_PORT', 8080, 'port of the API'))
+    .addOption(port('--kafka-port <port>', 'KAFKA_PORT', 9092, 'port of the local Kafka'))
+    .addOption(port('--postgres-port <port>', 'POSTGRES_PORT', 5432, 'port of the local PostgreSQL'))
+    .addOption(new Option('--data-dir <folder>', 'where data and logs are kept')
+      .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json'))
+    .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
+      .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
+    .addOption(new Option('--event-log <log>', 'where events are kept (default: kafka where KAFKA_BOOTSTRAP_SERVERS ' +
+      'is set or Java 17 and Maven are there, else postgres)').env('EVENT_LOG').choices(['kafka', 'postgres']))
+    .addOption(new Option('--fresh', 'forget all data of the data folder first (env: RELAY_FRESH=1)'))
+    .addOption(new Option('--logs', 'show what all parts log (env: RELAY_LOGS=1)'))
+  for (const [flags, variable, description] of simulatorOptions) {
+    command.addOption(new Option(flags, description).env(variable))
+  }
+  return command.addHelpText('after',
+    '\nPostgreSQL runs here unless DATABASE_URL or POSTGRES_HOST names another, Kafka unless KAFKA_BOOTSTRAP_SERVERS\n' +
+    'does. The programs take their own settings from the environment as well; docs/configuration.md lists them.')
+}
+
+/**
+ * Reads the options; writes the help or one line about a wrong option, and exits then.
+ * @param args what stands behind the name of the program
+ * @param startedIn folder that relative paths on the command line are meant from
+ */
+export function readOptions (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): StackOptions {
+  const command = createCommand()
+  for (const { envVar } of command.options) {
+    if (envVar !== undefined && environment[envVar] === '') delete environment[envVar] // empty counts as not set
+  }
+  command.parse(args, { from: 'user' })
+  const options = command.opts()
+  const folder = (name: string) =>
+    resolve(command.getOptionValueSource(name) === 'default' ? ROOT : startedIn, options[name])
+  const isSet = (variable: string) => /^(1|true|yes)$/i.test(environment[variable] ?? '')
+
+  const simulator: Record<string, string> = {}
+  for (const [flags, variable] of simulatorOptions) {
+    const value = options[flags.split(' ')[0].slice(2)]
+    if (value !== undefined && value !== '') simulator[variable] = value
+  }
+  return {
+    apiPort: options.apiPort,
+    kafkaPort: options.kafkaPort,
+    postgresPort: options.postgresPort,
+    dataDir: folder('dataDir'),
+    kafkaCache: folder('kafkaCache'),
+    eventLog: options.eventLog,
+    fresh: options.fresh ?? isSet('RELAY_FRESH'),
+    logs: options.logs ?? isSet('RELAY_LOGS'),
+    simulator
+  }
+}
+
+function parsePort (text: string): number {
+  const port = Number(text)
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+  return port
+}

@@ -1,0 +1,105 @@
+/**
+ * Relay's programs as processes of their own. Each reports `ready` over its IPC channel, and closes when the channel
+ * does: whatever happens to the stack, none of them stays behind.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { open, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { RelayError } from 'relay-common'
+
+import { readLastLines } from './log-files.ts'
+import type { Trace } from './process-table.ts'
+import type { RunningPart } from './supervise.ts'
+
+/** `backfill` is a second simulator, which sends history alone and then ends. */
+export const programNames = ['simulator', 'processor', 'api', 'backfill'] as const
+export type ProgramName = typeof programNames[number]
+
+const START_TIMEOUT_MS = 60_000
+const STOP_TIMEOUT_MS = 12_000 // a program ends by itself after SHUTDOWN_TIMEOUT_MS, 10 s
+const LAST_LINES = 5
+
+export interface ProgramSettings {
+  readonly name: ProgramName
+  readonly environment: NodeJS.ProcessEnv
+  readonly logFile: string
+  /** folder of the files with the numbers of processes */
+  readonly pids: string
+  /** ends the wait for `ready`, and the program with it */
+  readonly signal: AbortSignal
+}
+
+export interface RunningProgram extends RunningPart {
+  readonly exited: Promise<string>
+  /** the exit code, once it has exited; null: a signal ended it */
+  readonly exitCode: number | null
+}
+
+const mainOf = (name: ProgramName) =>
+  fileURLToPath(new URL(`../../relay-${name === 'backfill' ? 'simulator' : name}/src/main.ts`, import.meta.url))
+
+export function programTrace (pids: string, name: ProgramName): Trace {
+  return { pidFile: join(pids, `${name}.pid`), mark: mainOf(name), stopSignal: 'SIGTERM', killSignal: 'SIGKILL' }
+}
+
+/**
+ * Starts a program and waits until it is ready.
+ * @throws RelayError RELAY_PROGRAM_FAILED with its last lines, where it ends or stays silent
+ */
+export async function startProgram (settings: ProgramSettings): Promise<RunningProgram> {
+  const { name, environment, logFile, pids, signal } = settings
+  const { pidFile } = programTrace(pids, name)
+  const output = await open(logFile, 'a')
+  const child = spawn(process.execPath, [mainOf(name)], {
+    env: environment,
+    // a process group of its own: Ctrl-C in a terminal is for us, who tell the programs, once and in order
+    detached: true,
+    stdio: ['ignore', output.fd, output.fd, 'ipc']
+  })
+  const exited = Promise.withResolvers<string>()
+  child.once('error', error => exited.resolve(error.message)) // it could not be started
+  child.once('exit', (code, by) => exited.resolve(by ? `it was ended by ${by}` : `it ended with exit code ${code}`))
+  await output.close()
+  if (child.pid) await writeFile(pidFile, `${child.pid}\n`)
+
+  const outcome = await waitUntilReady(child, exited.promise, signal)
+  if (outcome !== 'ready') {
+    await stop(child, exited.promise)
+    const lines = await readLastLines(logFile, LAST_LINES)
+    throw new RelayError('RELAY_PROGRAM_FAILED',
+      `${name} did not start: ${outcome}; its last lines (all in ${logFile}):\n${lines.join('\n')}`)
+  }
+
+  let closed: Promise<void> | undefined
+  return {
+    pid: child.pid!,
+    exited: exited.promise,
+    get exitCode () { return child.exitCode },
+    close: () => (closed ??= stop(child, exited.promise).then(() => rm(pidFile, { force: true })))
+  }
+}
+
+async function waitUntilReady (child: ChildProcess, exited: Promise<string>, signal: AbortSignal): Promise<string> {
+  const given = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
+  const cutShort = Promise.withResolvers<string>()
+  const cut = () =>
+    cutShort.resolve(signal.aborted ? 'it was stopped' : `it was not ready within ${START_TIMEOUT_MS / 1_000} s`)
+  given.addEventListener('abort', cut)
+  if (given.aborted) cut()
+  const ready = new Promise<string>(resolve => child.once('message', () => resolve('ready')))
+  try {
+    return await Promise.race([ready, exited, cutShort.promise])
+  } finally {
+    given.removeEventListener('abort', cut)
+  }
+}
+
+async function stop (child: ChildProcess, exited: Promise<string>): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+  await exited
+  clearTimeout(timer)
+}

@@ -1,0 +1,91 @@
+/** The three programs, what each is told, and the history of the simulated fleet. */
+import { chooseHistoryMs, startBackfill } from './backfill.ts'
+import type { StackContext } from './context.ts'
+import { isKafkaOurs } from './event-log.ts'
+import type { StackOptions } from './options.ts'
+import { LOCAL_HOST } from './ports.ts'
+import { startProgram, type ProgramName } from './program-process.ts'
+import { startTogether, supervise, type Supervised } from './supervise.ts'
+
+/** What clients of the local stack have always used; elsewhere only tokens that config gives get in. */
+export const LOCAL_TOKEN = 'supermetrics-api-token-2024'
+/** What was under way when a simulator died: its next one sends it again. */
+const UNDER_WAY_MS = 30_000
+
+/**
+ * Settings that all programs get.
+ * @param databaseUrl the PostgreSQL of the stack; undefined: the environment names another
+ */
+export function environmentOf (
+  { environment, choice, ports }: StackContext, databaseUrl: string | undefined
+): NodeJS.ProcessEnv {
+  const kafka = isKafkaOurs(choice) ? `${LOCAL_HOST}:${ports.kafka}` : environment.KAFKA_BOOTSTRAP_SERVERS
+  return {
+    ...environment,
+    EVENT_LOG: choice.kind,
+    KAFKA_BOOTSTRAP_SERVERS: choice.kind === 'kafka' ? kafka : '',
+    ...databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }
+  }
+}
+
+/** Starts the three and waits until they are ready. */
+export async function startPrograms (
+  context: StackContext, environment: NodeJS.ProcessEnv, started: AsyncDisposableStack
+): Promise<Supervised[]> {
+  const { options, ports, report } = context
+  let simulatorEndedMs: number | undefined
+  const simulator = async () => {
+    const missedMs = simulatorEndedMs === undefined ? 0 : Date.now() - simulatorEndedMs + UNDER_WAY_MS
+    const own = { HEALTH_PORT: String(ports.simulator), EXIT_AFTER_BACKFILL: '', BACKFILL: secondsOf(missedMs) }
+    const running = await start(context, 'simulator', { ...environment, ...options.simulator, ...own })
+    running.exited.then(() => { simulatorEndedMs = Date.now() })
+    return running
+  }
+  const processor = () => start(context, 'processor', {
+    ...environment,
+    HEALTH_PORT: String(ports.processor),
+    CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
+  })
+  const api = () => start(context, 'api', { API_TOKENS: LOCAL_TOKEN, ...environment, API_PORT: String(ports.api) })
+
+  // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
+  return await startTogether([
+    () => supervise({ name: 'api', start: api }, report),
+    () => supervise({ name: 'processor', start: processor }, report),
+    () => supervise({ name: 'simulator', start: simulator }, report)
+  ], started)
+}
+
+function start ({ dataDir, logs, signal }: StackContext, name: ProgramName, environment: NodeJS.ProcessEnv) {
+  return startProgram({ name, environment, logFile: logs.pathOf(name), pids: dataDir.pids, signal })
+}
+
+/**
+ * Sends the history that is due, while the stack runs.
+ * @param liveFromMs since when the simulator sends live events, or a little before
+ * @returns how much the stack chose to send, ms; 0: nothing, or as the user asked
+ */
+export async function sendHistory (
+  context: StackContext, environment: NodeJS.ProcessEnv, liveFromMs: number, started: AsyncDisposableStack
+): Promise<number> {
+  const { options: { simulator }, dataDir, ports, report } = context
+  const chosenMs = chooseHistoryMs(await dataDir.readSentUntil(), liveFromMs, eventsPerSecond(simulator))
+  const BACKFILL = simulator.BACKFILL ?? secondsOf(chosenMs)
+  if (parseFloat(BACKFILL) === 0) return 0
+  const own = { HEALTH_PORT: '0', EXIT_AFTER_BACKFILL: 'true', BACKFILL }
+  started.adopt(await startBackfill({
+    dataDir,
+    liveFromMs,
+    start: () => start(context, 'backfill', { ...environment, ...simulator, ...own }),
+    isSending: () => fetch(`http://${LOCAL_HOST}:${ports.simulator}/readyz`).then(it => it.ok, () => false),
+    observer: report
+  }), it => it.close())
+  return simulator.BACKFILL === undefined ? chosenMs : 0
+}
+
+const secondsOf = (timeMs: number) => timeMs === 0 ? '0' : `${Math.ceil(timeMs / 1_000)}s`
+
+/** What the fleet sends, with the simulator's own defaults; what can't be understood is the simulator's to refuse. */
+function eventsPerSecond ({ DEVICES = '3', RATE = '1' }: StackOptions['simulator']): number {
+  return Number(DEVICES) * Number(RATE) || 0
+}

@@ -1,0 +1,53 @@
+/** What the stack says on the terminal: a line an event, and one table. */
+import { relative } from 'node:path'
+
+import { readLastLines } from './log-files.ts'
+import type { Observer } from './supervise.ts'
+
+export interface Report extends Observer {
+  line (text: string): void
+  table (rows: readonly PartRow[]): void
+}
+
+export interface PartRow {
+  readonly part: string
+  readonly where: string
+  /** undefined: it is not ours */
+  readonly pid?: number
+  readonly logFile?: string
+}
+
+const LAST_LINES = 5
+
+/** @param write takes whole lines */
+export function createReport (write: (text: string) => void, logFileOf: (part: string) => string): Report {
+  const line = (text: string) => write(text + '\n')
+  return {
+    line,
+    table: rows => write(renderTable(rows)),
+    died: async (name, how, verdict) => {
+      const next = verdict.kind === 'give-up'
+        ? `that was death number ${verdict.deaths} in a row: it is given up`
+        : `it is restarted in ${verdict.afterMs / 1_000} s`
+      const lines = await readLastLines(logFileOf(name), LAST_LINES)
+      line(`${name}: ${how}; ${next}. Its last lines (all in ${logFileOf(name)}):`)
+      for (const it of lines) line(`  ${it}`)
+    },
+    cameBack: (name, pid) => line(`${name} is back (process ${pid})`)
+  }
+}
+
+/** Columns as wide as their widest cell. Paths are shown from the current folder where that is shorter. */
+export function renderTable (rows: readonly PartRow[]): string {
+  const short = (path: string) => {
+    const fromHere = relative(process.cwd(), path)
+    return fromHere.length < path.length ? fromHere : path
+  }
+  const cells = [
+    ['part', 'where', 'pid', 'log'],
+    ...rows.map(({ part, where, pid, logFile }) => [part, where, String(pid ?? '-'), logFile ? short(logFile) : '-'])
+  ]
+  const widths = cells[0].map((_, column) => Math.max(...cells.map(row => row[column].length)))
+  const lines = cells.map(row => '  ' + row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
+  return lines.join('\n') + '\n'
+}
