@@ -1,8 +1,9 @@
 -- Rollups: one table a level (minute, hour, day), all of one shape. A row is what one source partition has seen of one
 -- series in one bucket, so every row has one writer: the processor that owns the partition.
 --
--- Where TimescaleDB is installed the tables are hypertables, with compression and retention by its policies; elsewhere
--- they are range partitioned, and the functions below make partitions and drop them by age.
+-- Where TimescaleDB can be used the tables are hypertables, with compression and retention by its policies; elsewhere
+-- they are range partitioned, and the functions below make partitions and drop them by age. What the tables became
+-- stays: an extension that is installed later changes nothing.
 
 create table rollup_levels (
   name text primary key,
@@ -17,15 +18,35 @@ insert into rollup_levels (name, table_name, chunk, compress_after) values
   ('hour', 'rollups_hour', '90 days', '180 days'),
   ('day', 'rollups_day', '3600 days', '7200 days');
 
+-- Whether hypertables can be had. A package on the disk is not enough:
+-- - the server must have the library preloaded, or CREATE EXTENSION ends the connection (the library's own settings
+--   are there, for every user to see, only then);
+-- - this role must be allowed to create the extension, unless somebody has done it before;
+-- - the edition must be the Community one: compression and retention policies are not in the Apache one.
+create function prepare_timescaledb () returns boolean language plpgsql as $$
+begin
+  if not exists (select from pg_extension where extname = 'timescaledb') then
+    if not exists (select from pg_settings where name like 'timescaledb.%')
+      or not exists (
+        select from pg_available_extensions a
+        join pg_available_extension_versions v on v.name = a.name and v.version = a.default_version
+        where a.name = 'timescaledb' and (
+          (select rolsuper from pg_roles where rolname = current_user)
+          or v.trusted and has_database_privilege(current_database(), 'create')))
+    then
+      return false;
+    end if;
+    create extension timescaledb;
+  end if;
+  return current_setting('timescaledb.license', true) is not distinct from 'timescale';
+end
+$$;
+
 do $$
 declare
-  timescale boolean := exists (select from pg_available_extensions where name = 'timescaledb');
+  timescale boolean := prepare_timescaledb();
   level rollup_levels;
 begin
-  if timescale then
-    create extension if not exists timescaledb;
-  end if;
-
   for level in select * from rollup_levels loop
     execute format($sql$
       create table %I (
@@ -42,13 +63,17 @@ begin
       level.table_name,
       case when timescale then '' else 'partition by range (bucket_start)' end);
 
-    -- a body is short: keep it in the row, do not try to compress it
+    -- in the row, and not in a table beside it: a second look-up for each row read would cost more
     execute format('alter table %I alter column body set storage main', level.table_name);
 
     if timescale then
-      perform create_hypertable(level.table_name::regclass, by_range('bucket_start', level.chunk));
+      -- the key serves every query; the index on time that comes by default would only cost writes
+      perform create_hypertable(
+        level.table_name::regclass, by_range('bucket_start', level.chunk), create_default_indexes => false);
+      -- every column of the key is in one list or the other: an upsert then unpacks the batches it may hit, no more
       execute format(
-        'alter table %I set (timescaledb.compress, timescaledb.compress_segmentby = %L, timescaledb.compress_orderby = %L)',
+        'alter table %I set (timescaledb.compress, timescaledb.compress_segmentby = %L, '
+        'timescaledb.compress_orderby = %L)',
         level.table_name, 'series_id', 'bucket_start, source_partition');
       perform add_compression_policy(level.table_name::regclass, level.compress_after);
     end if;
@@ -56,8 +81,10 @@ begin
 end
 $$;
 
+drop function prepare_timescaledb();
+
 create function rollups_are_hypertables () returns boolean language sql stable as $$
-  select exists (select from pg_extension where extname = 'timescaledb')
+  select relkind <> 'p' from pg_class where oid = 'rollups_minute'::regclass
 $$;
 
 -- Makes the partitions that hold the buckets from `first` to `last`. Two processors may ask at once: the lock makes the

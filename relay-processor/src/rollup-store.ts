@@ -116,9 +116,13 @@ function decodeRow (row: StoredRow) {
 
 /**
  * Makes a connection ready to take rows. The table is the connection's own, and empty outside of a transaction.
+ *
+ * TimescaleDB refuses an upsert that unpacks more than 100,000 compressed rows: a thousand for each series that a late
+ * reading reaches, so a hundred late devices would stop the flush for good. Elsewhere the setting is a mere name.
  */
 export async function prepareIncoming (client: PoolClient): Promise<void> {
   await client.query(`
+    set timescaledb.max_tuples_decompressed_per_dml_transaction = 0;
     create temporary table if not exists incoming_rollups (
       level smallint, series_id integer, bucket_start timestamptz, source_partition integer,
       count bigint, sum double precision, min double precision, max double precision, body bytea
