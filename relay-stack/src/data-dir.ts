@@ -69,7 +69,7 @@ export async function openDataDir (folder: string, fresh: boolean): Promise<Data
   return {
     ...dataDir,
     readSentUntil: async () => {
-      const timeMs = Date.parse(await readFile(sentUntil, 'utf8').catch(() => ''))
+      const timeMs = Date.parse((await readFile(sentUntil, 'utf8').catch(() => '')).trim())
       return Number.isFinite(timeMs) ? timeMs : undefined
     },
     writeSentUntil: async timeMs => {

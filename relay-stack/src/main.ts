@@ -1,8 +1,8 @@
 /**
  * `npm start`: the local stack. Adds to it what a process needs: options, signals, a deadline and exit codes.
  *
- *     first signal ──▶ programs, event log, PostgreSQL stop in order ──▶ exit 0
- *     second signal, or the deadline ──▶ all of it is killed ──▶ exit 1
+ *     first signal --> programs, event log, PostgreSQL stop in order --> exit 0
+ *     second signal, or the deadline --> all of it is killed --> exit 1
  */
 import { RelayError } from 'relay-common'
 

@@ -14,7 +14,7 @@ import { promisify } from 'node:util'
 import { createLogger, databaseSettings, openDatabase, readConfig, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
-import { commandLineOf, readPid, stopLeftOver, type Trace } from './process-table.ts'
+import { readPid, stopLeftOver, type Trace } from './process-table.ts'
 
 const run = promisify(execFile)
 
@@ -112,20 +112,22 @@ async function initialise (binaries: Binaries, dataDir: string, owner: Owner): P
   }
 }
 
-/** How a server on this data is found and stopped: SIGINT is a fast shutdown, SIGQUIT ends it and its children at once. */
+/** How a server on this data is found and stopped: SIGINT is its fast shutdown, SIGQUIT ends its children as well. */
 export function postgresTrace (dataDir: string): Trace {
   return { pidFile: join(dataDir, 'postmaster.pid'), mark: dataDir, stopSignal: 'SIGINT', killSignal: 'SIGQUIT' }
 }
 
 /**
  * Ends a server that an earlier run on the same data left behind (it was killed before it could stop it). PostgreSQL
- * would not start if the number in its pid file were in use, be it by another program: then the file goes.
+ * does not start while any process has the number in its pid file, be it another program or a zombie that nobody reaps;
+ * that of its parent it knows to be stale, and goes on to look whether anybody still uses the shared memory in there.
  */
 async function clearLeftOver (dataDir: string): Promise<void> {
   const trace = postgresTrace(dataDir)
   await stopLeftOver(trace, STOP_TIMEOUT_MS)
-  const pid = readPid(trace.pidFile)
-  if (pid !== undefined && commandLineOf(pid) !== '') await rm(trace.pidFile)
+  if (readPid(trace.pidFile) === undefined) return
+  const [, ...lines] = (await readFile(trace.pidFile, 'utf8')).split('\n')
+  await writeFile(trace.pidFile, [process.pid, ...lines].join('\n'))
 }
 
 /**
@@ -214,7 +216,7 @@ export async function ensureDatabase (server: LocalPostgres, name: string): Prom
   }
 }
 
-/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, what is committed is kept, the next start recovers nothing. */
+/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, what is committed is kept, no recovery afterwards. */
 async function stop (server: ChildProcess, exited: Promise<void>): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return
   server.kill('SIGINT')

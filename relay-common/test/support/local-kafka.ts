@@ -42,7 +42,7 @@ export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTest
 }
 
 /** Starts a broker in a folder of its own, which goes with it. */
-export async function startTestKafka (): Promise<LocalKafkaForTests & { close: () => Promise<void> }> {
+export async function startTestKafka (): Promise<LocalKafkaForTests & { pid: number, close: () => Promise<void> }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
   const port = await getPort({ host: '127.0.0.1' })
   const kafka = await startKafka({ cacheDir, dataDir, port, log: createLogger('test', 'warn') })
@@ -50,5 +50,5 @@ export async function startTestKafka (): Promise<LocalKafkaForTests & { close: (
     await kafka.close()
     await rm(dataDir, { recursive: true, force: true })
   }
-  return { bootstrapServers: kafka.bootstrapServers, cacheDir, close }
+  return { bootstrapServers: kafka.bootstrapServers, cacheDir, pid: kafka.pid, close }
 }

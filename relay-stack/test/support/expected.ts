@@ -1,0 +1,44 @@
+import { Fleet } from '../../../relay-simulator/src/fleet.ts'
+import { Timeline } from '../../../relay-simulator/src/timeline.ts'
+
+export interface Answer {
+  readonly count: number
+  readonly avgValue: number
+  readonly minValue: number
+  readonly maxValue: number
+  readonly medianValue: number
+}
+
+/**
+ * What the API should say about a device of the known fleet: the fleet's events are functions of time, so the same
+ * events are made here again, and counted in the plainest way.
+ */
+export function expectedAnswer (deviceId: string, startMs: number, endMs: number): Answer {
+  const fleet = new Fleet({ devices: 3, zones: 3, rate: 1, seed: 1 })
+  const faultShares = { late: 0, duplicates: 0, poison: 0 }
+  const { records } = new Timeline({ fleet, faultShares, kind: 'backfill', startMs, endMs }).take(endMs, 1_000_000)
+  const values = records
+    .map(({ value }) => JSON.parse(String(value)) as { deviceId: string, value: number })
+    .filter(it => it.deviceId === deviceId)
+    .map(it => it.value)
+    .sort((a, b) => a - b)
+  const half = values.length / 2
+  return {
+    count: values.length,
+    avgValue: values.reduce((sum, it) => sum + it, 0) / values.length,
+    minValue: values[0],
+    maxValue: values.at(-1)!,
+    medianValue: (values[Math.ceil(half) - 1] + values[Math.floor(half)]) / 2
+  }
+}
+
+export async function ask (url: string, token: string): Promise<{ status: number, body: Answer }> {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
+  return { status: response.status, body: await response.json() as Answer }
+}
+
+/** Start and end of the range that a question is about, ms since the epoch. */
+export function rangeOf (url: string): [startMs: number, endMs: number] {
+  const { searchParams } = new URL(url)
+  return [Date.parse(searchParams.get('startTime')!), Date.parse(searchParams.get('endTime')!)]
+}

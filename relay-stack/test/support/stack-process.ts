@@ -1,0 +1,102 @@
+/** The stack as users have it: a process of its own, on a data folder that goes with the test. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import { commandLineOf } from '../../src/process-table.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const LIMIT_MS = 60_000
+
+export interface StackProcess {
+  readonly pid: number
+  /** all that it has written so far */
+  readonly text: string
+  /** resolves with the exit code, or the signal */
+  readonly exited: Promise<number | string>
+  /** resolves when the text has something in it. @throws when it doesn't within a minute, or the stack ends */
+  said (pattern: RegExp): Promise<RegExpExecArray>
+  /** resolves when the table and the curl are there */
+  up (): Promise<{ pids: Record<string, number>, url: string, token: string }>
+  kill (signal: NodeJS.Signals): void
+}
+
+/** A data folder that PostgreSQL can reach as another user; what runs on it ends with the test. */
+export async function makeDataDir (t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-stack-'))
+  await chmod(folder, 0o755)
+  t.after(async () => {
+    for (const pid of runningOn(folder)) process.kill(pid, 'SIGKILL')
+    await waitUntil(() => runningOn(folder).length === 0, 'what ran on the data folder to be gone')
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+  return join(folder, 'data')
+}
+
+/** Processes that a data folder is known to: by their command line or, for the programs, by their environment. */
+export function runningOn (folder: string): number[] {
+  return readdirSync('/proc').map(Number).filter(pid => {
+    if (!Number.isInteger(pid) || pid === process.pid || commandLineOf(pid) === '') return false
+    try {
+      return commandLineOf(pid).includes(folder) || readFileSync(`/proc/${pid}/environ`, 'latin1').includes(folder)
+    } catch {
+      return false // it has ended meanwhile
+    }
+  })
+}
+
+/** Starts the stack on ports that are free. */
+export function startStackProcess (dataDir: string, args: readonly string[]): StackProcess {
+  const child = spawn(process.execPath, [MAIN, '--data-dir', dataDir, ...args], {
+    // the mark by which runningOn finds the programs; and one outside server would change what is tested
+    env: { ...process.env, RELAY_TEST_DATA_DIR: dataDir, KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: tmpdir()
+  })
+  return watch(child)
+}
+
+export const onFreePorts = ['--api-port', '0', '--kafka-port', '0', '--postgres-port', '0']
+
+function watch (child: ChildProcess): StackProcess {
+  let text = ''
+  let isOver = false
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', chunk => { text += chunk })
+  const exited = new Promise<number | string>(resolve =>
+    child.once('close', (code, signal) => { isOver = true; resolve(code ?? signal!) }))
+
+  async function said (pattern: RegExp): Promise<RegExpExecArray> {
+    await waitUntil(() => pattern.test(text) || isOver, () => `${pattern} in:\n${text}`)
+    const found = pattern.exec(text)
+    if (!found) throw new Error(`the stack ended without saying ${pattern}:\n${text}`)
+    return found
+  }
+
+  return {
+    pid: child.pid!,
+    get text () { return text },
+    exited,
+    said,
+    up: async () => {
+      const [, token, url] = await said(/curl -H "Authorization: Bearer (\S+)" "(\S+)"/)
+      const rows = text.matchAll(/^ {2}(\w+) +(?:http|127)\S+ +(\d+) /gm)
+      return { pids: Object.fromEntries([...rows].map(([, part, pid]) => [part, Number(pid)])), url, token }
+    },
+    kill: signal => { child.kill(signal) }
+  }
+}
+
+/** Waits for a condition, a minute at most. */
+export async function waitUntil (
+  condition: () => boolean | Promise<boolean>, what: string | (() => string)
+): Promise<void> {
+  for (const deadline = Date.now() + LIMIT_MS; !await condition();) {
+    if (Date.now() > deadline) throw new Error(`waited too long for ${typeof what === 'string' ? what : what()}`)
+    await delay(50)
+  }
+}

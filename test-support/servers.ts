@@ -1,0 +1,50 @@
+/**
+ * The servers of a whole test run: one PostgreSQL and one Kafka, which test files find by RELAY_TEST_POSTGRES and
+ * RELAY_TEST_KAFKA. A file that runs alone starts its own.
+ */
+import { fileURLToPath } from 'node:url'
+
+import { startTestKafka } from '../relay-common/test/support/local-kafka.ts'
+import { startTestPostgres } from '../relay-common/test/support/local-postgres.ts'
+import { findJava } from '../relay-stack/src/kafka.ts'
+
+const cacheDir = fileURLToPath(new URL('../.relay/kafka', import.meta.url))
+const running = new AsyncDisposableStack()
+
+export async function globalSetup (): Promise<void> {
+  try {
+    await Promise.all([startPostgres(), startKafka()])
+  } catch (error) {
+    await running.disposeAsync()
+    throw error
+  }
+}
+
+export async function globalTeardown (): Promise<void> {
+  await running.disposeAsync()
+}
+
+async function startPostgres (): Promise<void> {
+  const postgres = running.adopt(await startTestPostgres(), it => it.close())
+  endWithUs(postgres.server.pid, 'SIGQUIT')
+  process.env.RELAY_TEST_POSTGRES = postgres.url
+}
+
+async function startKafka (): Promise<void> {
+  const java = await findJava(cacheDir)
+  if (java.kind === 'missing') {
+    if (process.env.CI) throw new Error(`the tests need ${java.what}`)
+    console.log(`without ${java.what}: what needs Kafka is skipped`)
+    return
+  }
+  const kafka = running.adopt(await startTestKafka(), it => it.close())
+  endWithUs(kafka.pid, 'SIGKILL')
+  process.env.RELAY_TEST_KAFKA = kafka.bootstrapServers
+}
+
+/** A run that is interrupted has no teardown, and the servers are in process groups of their own. */
+function endWithUs (pid: number, signal: NodeJS.Signals): void {
+  const end = () => { process.kill(pid, signal) }
+  process.once('exit', end)
+  running.defer(() => { process.off('exit', end) })
+}
