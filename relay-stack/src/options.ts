@@ -59,8 +59,8 @@ export function createCommand (): Command {
     command.addOption(new Option(flags, description).env(variable))
   }
   return command.addHelpText('after',
-    '\nPostgreSQL runs here unless DATABASE_URL or POSTGRES_HOST names another, Kafka unless KAFKA_BOOTSTRAP_SERVERS\n' +
-    'does. The programs take their own settings from the environment as well; docs/configuration.md lists them.')
+    '\nPostgreSQL runs here unless DATABASE_URL or POSTGRES_HOST names another;\n' +
+    'Kafka unless KAFKA_BOOTSTRAP_SERVERS does. The programs take their own settings from the environment as well; docs/configuration.md lists them.')
 }
 
 /**

@@ -43,7 +43,8 @@ suite('npm start', { concurrency: 1 }, () => {
     const dataDir = await makeDataDir(t)
     const first = startStackProcess(dataDir, onPostgres)
     const { pids, url } = await first.up()
-    await waitUntil(() => readFile(join(dataDir, 'sent-until'), 'utf8').then(() => true, () => false), 'the whole history')
+    const noted = join(dataDir, 'sent-until')
+    await waitUntil(() => readFile(noted).then(() => true, () => false), 'the whole history')
 
     const second = startStackProcess(dataDir, onPostgres)
     assert.equal(await second.exited, 1)

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, test, type TestContext } from 'node:test'
+
+import { openDataDir } from '../src/data-dir.ts'
+import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
+import { waitUntil } from './support/stack-process.ts'
+
+suite('a data folder', () => {
+  test('is given up when it is closed, and so is one whose process was killed', async t => {
+    const folder = await makeFolder(t)
+    const first = await openDataDir(folder, false)
+    assert.equal(await readFile(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
+    await first.close()
+    await writeFile(join(folder, 'lock'), `${await deadPid()}\n`)
+    const second = await openDataDir(folder, false)
+    assert.equal(await readFile(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
+    await second.close()
+    assert.deepEqual((await readdir(folder)).filter(it => it.startsWith('lock')), [])
+  })
+
+  test('whose lock has the number of some other program by now is taken', async t => {
+    const folder = await makeFolder(t)
+    await mkdir(folder)
+    await writeFile(join(folder, 'lock'), `${startSleeper(t).pid}\n`)
+    await (await openDataDir(folder, false)).close()
+  })
+
+  test('that a running stack holds is refused, with its number and what would do', async t => {
+    const folder = await makeFolder(t)
+    await mkdir(folder)
+    const stack = startSleeper(t, 'relay-stack/src/main.ts')
+    await writeFile(join(folder, 'lock'), `${stack.pid}\n`)
+    await assert.rejects(openDataDir(folder, true), {
+      code: 'RELAY_DATA_DIR_IN_USE', message: new RegExp(`process ${stack.pid}.*${folder}.*--data-dir`)
+    })
+  })
+
+  test('made fresh loses its data and keeps the jars', async t => {
+    const folder = await makeFolder(t)
+    const used = await openDataDir(folder, false)
+    await used.writeSentUntil(Date.now())
+    for (const it of [used.postgres, used.kafka, used.logs, join(folder, 'kafka')]) {
+      await mkdir(it, { recursive: true })
+      await writeFile(join(it, 'something'), '')
+    }
+    await used.close()
+    const fresh = await openDataDir(folder, true)
+    t.after(() => fresh.close())
+    assert.equal(await fresh.readSentUntil(), undefined)
+    assert.deepEqual((await readdir(folder)).sort(), ['kafka', 'lock', 'pids'])
+    assert.deepEqual(await readdir(join(folder, 'kafka')), ['something'])
+  })
+
+  test('remembers up to when events were sent', async t => {
+    const dataDir = await openDataDir(await makeFolder(t), false)
+    t.after(() => dataDir.close())
+    assert.equal(await dataDir.readSentUntil(), undefined)
+    const timeMs = Date.parse('2026-03-01T12:00:00.123Z')
+    await dataDir.writeSentUntil(timeMs)
+    assert.equal(await dataDir.readSentUntil(), timeMs)
+  })
+})
+
+suite('a process that was left over', () => {
+  test('is stopped, by force where it does not listen', async t => {
+    const folder = await makeFolder(t)
+    await mkdir(folder)
+    const pidFile = join(folder, 'deaf.pid')
+    const deaf = startSleeper(t, 'deaf', 'process.on("SIGTERM", () => {}); process.send("deaf");')
+    await new Promise(resolve => deaf.once('message', resolve))
+    await writeFile(pidFile, String(deaf.pid))
+    const trace = { pidFile, mark: 'deaf', stopSignal: 'SIGTERM', killSignal: 'SIGKILL' } as const
+    assert.equal(findProcess(trace), deaf.pid)
+    assert.equal(await stopLeftOver(trace, 200), true)
+    assert.equal(commandLineOf(deaf.pid!), '')
+    assert.equal(await stopLeftOver(trace, 200), false)
+  })
+
+  test('is not believed to be another program that has its number', async t => {
+    const folder = await makeFolder(t)
+    await mkdir(folder)
+    const pidFile = join(folder, 'other.pid')
+    const other = startSleeper(t, 'other')
+    await writeFile(pidFile, String(other.pid))
+    const trace = { pidFile, mark: 'ours', stopSignal: 'SIGKILL', killSignal: 'SIGKILL' } as const
+    assert.equal(await stopLeftOver(trace, 200), false)
+    assert.notEqual(commandLineOf(other.pid!), '')
+  })
+
+  test('a file that holds no number leads nowhere', async t => {
+    const folder = await makeFolder(t)
+    await mkdir(folder)
+    for (const text of ['', 'undefined', '-1', '0', '1.5']) {
+      await writeFile(join(folder, 'pid'), text)
+      assert.equal(findProcess({ pidFile: join(folder, 'pid'), mark: '' }), undefined)
+    }
+  })
+})
+
+async function makeFolder (t: TestContext): Promise<string> {
+  const parent = await mkdtemp(join(tmpdir(), 'relay-test-data-dir-'))
+  t.after(() => rm(parent, { recursive: true, force: true }))
+  return join(parent, 'data')
+}
+
+function startSleeper (t: TestContext, name = 'sleeper', script = '') {
+  const child = spawn(process.execPath, ['-e', `${script} setInterval(() => {}, 1000)`, '--', name], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc']
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return child
+}
+
+async function deadPid (): Promise<number> {
+  const child = spawn(process.execPath, ['-e', ''], { stdio: 'ignore' })
+  await waitUntil(() => child.exitCode !== null, 'a process to end')
+  return child.pid!
+}

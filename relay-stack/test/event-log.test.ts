@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+
+import { chooseEventLog, describeChoice, isKafkaOurs, type EventLogWish } from '../src/event-log.ts'
+import type { FoundJava } from '../src/kafka.ts'
+
+const here: FoundJava = { kind: 'found', version: 21, isInstalled: false }
+const cached: FoundJava = { kind: 'found', version: 21, isInstalled: true }
+const missing: FoundJava = { kind: 'missing', what: 'Java 17 or newer and Maven' }
+const kafkaSomewhere = { bootstrapServers: 'kafka.example:9092' }
+
+const cases: { wish: EventLogWish, java: FoundJava, says: RegExp, isOurs: boolean }[] = [
+  { wish: {}, java: cached, says: /^Event log: Kafka \(Java 21 is here, and so are the jars\)$/, isOurs: true },
+  { wish: {}, java: here, says: /^Event log: Kafka \(Java 21 .* Maven.*\)\nFetching its jars/, isOurs: true },
+  { wish: {}, java: missing, says: /^Event log: PostgreSQL \(Kafka would need Java 17 .* Maven\)$/, isOurs: false },
+  { wish: kafkaSomewhere, java: missing, says: /^Event log: Kafka at kafka\.example:9092 \(named by/, isOurs: false },
+  { wish: { asked: 'postgres', ...kafkaSomewhere }, java: here, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
+  { wish: { asked: 'kafka', ...kafkaSomewhere }, java: missing, says: /Kafka at kafka\.example/, isOurs: false },
+  { wish: { asked: 'kafka' }, java: cached, says: /^Event log: Kafka \(as asked for\)$/, isOurs: true }
+]
+
+suite('the event log of the stack', () => {
+  for (const { wish, java, says, isOurs } of cases) {
+    test(`with ${JSON.stringify(wish)} and Java ${java.kind}: ${says.source}`, async () => {
+      const choice = await chooseEventLog(wish, async () => java)
+      assert.match(describeChoice(choice), says)
+      assert.equal(isKafkaOurs(choice), isOurs)
+    })
+  }
+
+  test('a Kafka that is asked for and can\'t run here is refused, with what would do', async () => {
+    await assert.rejects(chooseEventLog({ asked: 'kafka' }, async () => missing), {
+      code: 'RELAY_CONFIG_INVALID',
+      message: /needs Java 17 or newer and Maven.*KAFKA_BOOTSTRAP_SERVERS.*--event-log postgres/
+    })
+  })
+
+  test('Java is not looked for where the answer does not depend on it', async () => {
+    const look = () => assert.fail('it was looked for')
+    await chooseEventLog({ asked: 'postgres' }, look)
+    await chooseEventLog(kafkaSomewhere, look)
+  })
+})
