@@ -60,7 +60,8 @@ export function createCommand (): Command {
   }
   return command.addHelpText('after',
     '\nPostgreSQL runs here unless DATABASE_URL or POSTGRES_HOST names another;\n' +
-    'Kafka unless KAFKA_BOOTSTRAP_SERVERS does. The programs take their own settings from the environment as well; docs/configuration.md lists them.')
+    'Kafka unless KAFKA_BOOTSTRAP_SERVERS does.\n' +
+    'The programs take their own settings from the environment as well; docs/configuration.md lists them.')
 }
 
 /**
