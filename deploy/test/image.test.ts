@@ -1,0 +1,78 @@
+/** The programs, started from exactly what their images hold. */
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import getPort from 'get-port'
+
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { environmentOf, lastOf, ROOT, targets } from './support/dockerfile.ts'
+import { layOutImage } from './support/image-layout.ts'
+
+const READY_TIMEOUT_MS = 30_000
+
+interface Run { readonly process: ChildProcess, readonly output: () => string, readonly exited: Promise<unknown> }
+
+/** Runs a command of the image in its layout, with the given environment and no other. */
+function runInLayout (
+  t: TestContext, folder: string, args: readonly string[], environment: Record<string, string>
+): Run {
+  assert.equal(args[0], 'node')
+  const child = spawn(process.execPath, args.slice(1), { cwd: folder, env: environment })
+  t.after(() => { child.kill('SIGKILL') })
+  let output = ''
+  child.stdout.on('data', chunk => { output += chunk })
+  child.stderr.on('data', chunk => { output += chunk })
+  return { process: child, output: () => output, exited: once(child, 'close') }
+}
+
+for (const target of targets()) {
+  test(`${target}: its image has all it needs to run, and to say that it is ready`, { timeout: 300_000 }, async t => {
+    const folder = await layOutImage(target)
+    const entrypoint = lastOf(target, 'ENTRYPOINT')!
+    assert.ok(!existsSync(join(folder, 'node_modules/node')), 'the image would bring a second Node')
+    assert.ok(!existsSync(join(folder, 'node_modules/typescript')), 'the image holds development dependencies')
+
+    await t.test('without a database it ends with one line that says so', async t => {
+      const port = String(await getPort({ host: '127.0.0.1' }))
+      const unreachable = { EVENT_LOG: 'postgres', POSTGRES_HOST: '127.0.0.1', POSTGRES_PORT: port }
+      const program = runInLayout(t, folder, entrypoint, { ...environmentOf(target), ...unreachable })
+      await program.exited
+      assert.equal(program.process.exitCode, 1, program.output())
+      assert.match(program.output(), /RELAY_DATABASE_UNREACHABLE/)
+    })
+
+    await t.test('with a database it gets ready, and stops in peace', async t => {
+      const { url } = await openLocalPostgres(t)
+      const port = String(await getPort({ host: '127.0.0.1' }))
+      const portName = target === 'api' ? 'API_PORT' : 'HEALTH_PORT'
+      const environment = { ...environmentOf(target), EVENT_LOG: 'postgres', DATABASE_URL: url, [portName]: port }
+      const program = runInLayout(t, folder, entrypoint, environment)
+
+      const healthcheck = lastOf(target, 'HEALTHCHECK')!.join(' ').match(/\[.*\]/)![0]
+      for (const deadline = Date.now() + READY_TIMEOUT_MS; ;) {
+        const asked = runInLayout(t, folder, JSON.parse(healthcheck), environment)
+        await asked.exited
+        if (asked.process.exitCode === 0) break
+        assert.equal(program.process.exitCode, null, program.output())
+        assert.ok(Date.now() < deadline, `not ready: ${asked.output()}\n${program.output()}`)
+        await delay(100)
+      }
+      program.process.kill('SIGTERM')
+      await program.exited
+      assert.equal(program.process.exitCode, 0, program.output())
+    })
+  })
+}
+
+test('the health check fails where nothing answers', async t => {
+  const port = String(await getPort({ host: '127.0.0.1' }))
+  const asked = runInLayout(t, ROOT, ['node', 'deploy/healthcheck.ts'], { HEALTH_PORT: port })
+  await asked.exited
+  assert.equal(asked.process.exitCode, 1)
+  assert.match(asked.output(), /ECONNREFUSED/)
+})

@@ -1,0 +1,52 @@
+/** compose.yaml as data, with `${NAME:-value}` filled in as `docker compose` would. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { parse } from 'yaml'
+
+import { ROOT } from './dockerfile.ts'
+
+export interface Service {
+  readonly image: string
+  readonly build?: { readonly context: string, readonly target: string }
+  readonly user?: string
+  readonly ports?: readonly string[]
+  readonly environment: Readonly<Record<string, string | number>>
+  readonly volumes?: readonly string[]
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
+  readonly healthcheck?: { readonly test: readonly string[], readonly start_period: string }
+  readonly restart: string
+  readonly read_only?: boolean
+  readonly tmpfs?: readonly string[]
+  readonly init?: boolean
+  readonly cap_drop: readonly string[]
+  readonly cap_add?: readonly string[]
+  readonly privileged?: boolean
+  readonly security_opt: readonly string[]
+  readonly stop_grace_period: string
+  readonly logging: { readonly options: Readonly<Record<string, string>> }
+  readonly deploy: { readonly resources: { readonly limits: Readonly<Record<string, string | number>> } }
+}
+
+export interface Compose {
+  readonly services: Readonly<Record<string, Service>>
+  readonly volumes: Readonly<Record<string, unknown>>
+}
+
+export const composeText = readFileSync(join(ROOT, 'compose.yaml'), 'utf8')
+
+/** @param environment what the user has set, in the shell or in `.env` */
+export function readCompose (environment: Readonly<Record<string, string>> = {}): Compose {
+  const text = composeText.replace(/\$\{(\w+):-([^}]*)\}/g, (_, name, preset) => environment[name] || preset)
+  return parse(text, { merge: true })
+}
+
+/** The variables that compose.yaml lets a user set, with their defaults. */
+export function variables (): Map<string, string> {
+  return new Map([...composeText.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name, preset]) => [name, preset]))
+}
+
+/** The environment of a service as its program sees it: text, all of it. */
+export function environmentOf (service: Service): Record<string, string> {
+  return Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, String(value ?? '')]))
+}
