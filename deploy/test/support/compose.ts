@@ -33,7 +33,8 @@ export interface Compose {
   readonly volumes: Readonly<Record<string, unknown>>
 }
 
-export const composeText = readFileSync(join(ROOT, 'compose.yaml'), 'utf8')
+/** compose.yaml without its comments: what looks like a variable there is none */
+export const composeText = readFileSync(join(ROOT, 'compose.yaml'), 'utf8').replace(/^#.*$/gm, '')
 
 /** @param environment what the user has set, in the shell or in `.env` */
 export function readCompose (environment: Readonly<Record<string, string>> = {}): Compose {

@@ -1,0 +1,139 @@
+/**
+ * Writes `docs/configuration.md` from what the programs declare, so that it says what they do:
+ *
+ *     node docs/configuration.ts
+ */
+import { writeFileSync } from 'node:fs'
+
+import { databaseSettings, eventLogSettings, eventSettings, programSettings } from 'relay-common'
+import type { TObject, TSchema } from 'typebox'
+
+import { apiSettings } from '../relay-api/src/config.ts'
+import { processorSettings } from '../relay-processor/src/config.ts'
+import { simulatorSettings } from '../relay-simulator/src/config.ts'
+import { createCommand } from '../relay-stack/src/options.ts'
+
+export const WRITE_COMMAND = 'npm exec -- node docs/configuration.ts'
+
+const programs: Readonly<Record<string, TObject>> = {
+  simulator: simulatorSettings, processor: processorSettings, api: apiSettings
+}
+
+const shared = [
+  { title: 'Every program', settings: programSettings },
+  { title: 'PostgreSQL', settings: databaseSettings },
+  { title: 'The event log', settings: eventLogSettings },
+  { title: 'Events', settings: eventSettings }
+]
+
+/** The whole page, as Markdown. */
+export function renderConfiguration (): string {
+  const sharedNames = new Set(shared.flatMap(it => Object.keys(it.settings)))
+  return [
+    introduction,
+    ...shared.map(({ title, settings }) => section(title, sharedTable(settings))),
+    ...Object.entries(programs).map(([program, schema]) =>
+      section(`relay-${program}`, `${about[program]}${programTable(schema, sharedNames)}`)),
+    section('npm start', `${aboutStack}\n\n${stackTable()}`),
+    section('docker compose', aboutCompose)
+  ].join('\n')
+}
+
+const introduction = `# Configuration
+
+<!-- Written by docs/configuration.ts from the programs' own declarations; change those, then run
+     ${WRITE_COMMAND} -->
+
+A program reads its settings from environment variables when it starts, checks all of them, and ends with one line that
+names each one at fault (\`RELAY_CONFIG_INVALID\`). An empty value counts as not set. Units are in the names: \`_MS\` is
+milliseconds. Variables that a program does not know are left alone.
+`
+
+const about: Readonly<Record<string, string>> = {
+  simulator: 'All but the port are options of its command line too, and an option wins: `--devices 1000`, `--help`.\n\n',
+  processor: '',
+  api: ''
+}
+
+const aboutStack = `The local stack has options of its own, each with an environment variable; an option wins. The environment reaches
+the three programs as well, so that \`GAP_POLICY=continue npm start\` does what it says.`
+
+const aboutCompose = `\`compose.yaml\` takes these from the environment or from a file \`.env\` beside it:
+
+| variable | default | what it is |
+| --- | --- | --- |
+| \`BIND_ADDRESS\` | \`127.0.0.1\` | address of this machine that the ports are opened on; \`0.0.0.0\` is all of them |
+| \`API_PORT\` | \`8080\` | port of the API on this machine |
+| \`KAFKA_PORT\` | \`9092\` | port of Kafka on this machine |
+| \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | name under which clients outside of the containers reach this machine |
+| \`POSTGRES_PORT\` | \`5432\` | port of PostgreSQL on this machine |
+| \`POSTGRES_PASSWORD\` | \`relay\` | password of the database user; it is set when the volume is new, and not changed later |
+| \`API_TOKENS\` | \`supermetrics-api-token-2024\` | as above |
+| \`BACKFILL\` | \`24h\` | as above |
+
+\`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
+\`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are handed on to the programs as they are. Any other setting goes under
+\`environment\` of its service in an override file.`
+
+function section (title: string, body: string): string {
+  return `## ${title}\n\n${body}\n`
+}
+
+function sharedTable (settings: Readonly<Record<string, TSchema>>): string {
+  const rows = Object.entries(settings).map(([name, schema]) => {
+    const takers = Object.entries(programs).filter(([, it]) => name in it.properties).map(([program]) => program)
+    return [...cellsOf(name, schema), takers.length === Object.keys(programs).length ? 'all' : takers.join(', ')]
+  })
+  return table(['setting', 'type', 'default', 'what it is', 'programs'], rows)
+}
+
+function programTable (schema: TObject, sharedNames: ReadonlySet<string>): string {
+  const own = Object.entries(schema.properties).filter(([name]) => !sharedNames.has(name))
+  return table(['setting', 'type', 'default', 'what it is'], own.map(([name, it]) => cellsOf(name, it)))
+}
+
+function stackTable (): string {
+  const rows = createCommand().options.map(({ flags, envVar, defaultValue, defaultValueDescription, description }) =>
+    [code(flags), envVar === undefined ? '' : code(envVar), defaultValueDescription ?? shown(defaultValue), description])
+  return table(['option', 'variable', 'default', 'what it is'], rows)
+}
+
+/** What JSON Schema keeps of a setting. */
+interface Declared {
+  readonly type: string
+  readonly default?: unknown
+  readonly description?: string
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+}
+
+function cellsOf (name: string, schema: TSchema): string[] {
+  const declared = schema as unknown as Declared
+  return [code(name), typeOf(declared), shown(declared.default), declared.description ?? '']
+}
+
+function typeOf ({ type, enum: values, minimum, maximum }: Declared): string {
+  if (values !== undefined) return values.map(code).join(', ')
+  if (minimum !== undefined && maximum !== undefined) return `${type}, ${minimum} to ${maximum}`
+  if (minimum !== undefined) return `${type}, at least ${minimum}`
+  return type
+}
+
+function shown (preset: unknown): string {
+  if (preset === undefined) return ''
+  return preset === '' ? 'empty' : code(String(preset))
+}
+
+function code (text: string): string {
+  return `\`${text}\``
+}
+
+function table (head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(it => it.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+if (import.meta.main) {
+  writeFileSync(new URL('configuration.md', import.meta.url), renderConfiguration())
+}
