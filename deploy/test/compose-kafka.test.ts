@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+
+import { createLogger } from 'relay-common'
+
+import { findJava, installKafka, kafkaTool } from '../../relay-stack/src/kafka.ts'
+import { readCompose } from './support/compose.ts'
+import { ROOT } from './support/dockerfile.ts'
+
+const run = promisify(execFile)
+const cacheDir = join(ROOT, '.relay/kafka')
+
+test('a real Kafka of that version formats its log with the settings of compose.yaml', async t => {
+  const java = await findJava(cacheDir)
+  if (java.kind === 'missing') {
+    if (process.env.CI) throw new Error(`this test needs ${java.what}`)
+    t.skip(`Kafka needs ${java.what}`)
+    return
+  }
+  await installKafka(cacheDir, createLogger('test', 'warn'))
+  const folder = await mkdtemp(join(tmpdir(), 'relay-compose-kafka-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+
+  // the image makes properties of its variables: KAFKA_NODE_ID is node.id
+  const { CLUSTER_ID, KAFKA_HEAP_OPTS, ...settings } = readCompose().services.kafka.environment
+  const properties = Object.entries({ ...settings, KAFKA_LOG_DIRS: join(folder, 'log') })
+    .map(([name, value]) => `${name.replace('KAFKA_', '').toLowerCase().replaceAll('_', '.')}=${value}`)
+  await writeFile(join(folder, 'server.properties'), properties.join('\n'))
+
+  const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
+    ['format', '--cluster-id', String(CLUSTER_ID), '--config', join(folder, 'server.properties')],
+    [String(KAFKA_HEAP_OPTS)])
+  await run(command, args)
+  assert.match(await readFile(join(folder, 'log/meta.properties'), 'utf8'), new RegExp(`^cluster.id=${CLUSTER_ID}$`, 'm'))
+})
