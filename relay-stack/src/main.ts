@@ -2,6 +2,7 @@
  * `npm start`: the local stack. Adds to it what a process needs: options, signals, a deadline and exit codes.
  *
  *     first signal --> programs, event log, PostgreSQL stop in order --> exit 0
+ *     an unexpected error, or npm is gone --> the same --> exit 1
  *     second signal, or the deadline --> all of it is killed --> exit 1
  */
 import { RelayError } from 'relay-common'
@@ -33,7 +34,9 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     }
   })
 }
-process.on('uncaughtException', error => endAtOnce(`an unexpected error: ${error.stack}`))
+let isFailed = false
+process.on('uncaughtException', error => fail(`an unexpected error: ${error.stack}`))
+if (process.env.npm_lifecycle_event === 'start') stopWithNpm()
 
 process.exit(await run())
 
@@ -46,11 +49,10 @@ async function run (): Promise<number> {
       startDeadline()
     }
     await stack.close()
-    if (end !== undefined) return 1
     say('stopped\n')
-    return 0
+    return end !== undefined || isFailed ? 1 : 0
   } catch (error) {
-    if (stopping.signal.aborted) return 0 // stopped while it was starting
+    if (stopping.signal.aborted) return isFailed ? 1 : 0 // stopped while it was starting
     process.stderr.write((error instanceof RelayError ? error.message : (error as Error).stack) + '\n')
     return 1
   }
@@ -61,6 +63,20 @@ function whenStopped (): Promise<undefined> {
     if (stopping.signal.aborted) resolve(undefined)
     else stopping.signal.addEventListener('abort', () => resolve(undefined))
   })
+}
+
+/** Stops in order, for a reason that nobody asked for. */
+function fail (why: string): void {
+  process.stderr.write(`stopping: ${why}\n`)
+  isFailed = true
+  if (!stopping.signal.aborted) startDeadline()
+  stopping.abort()
+}
+
+/** An npm that was killed at once could not hand that on. Whoever starts us by hand may leave us running, though. */
+function stopWithNpm (): void {
+  const npm = process.ppid
+  setInterval(() => { if (process.ppid !== npm && !stopping.signal.aborted) fail('npm is gone') }, 500).unref()
 }
 
 function startDeadline (): void {

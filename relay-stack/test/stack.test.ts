@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -9,7 +9,7 @@ import { findJava } from '../src/kafka.ts'
 import { commandLineOf } from '../src/process-table.ts'
 import { ask, expectedAnswer, rangeOf } from './support/expected.ts'
 import {
-  makeDataDir, onFreePorts, runningOn, startStackProcess, waitUntil, type StackProcess
+  makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, waitUntil, type StackProcess
 } from './support/stack-process.ts'
 
 const kafkaCache = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -89,6 +89,38 @@ suite('npm start', { concurrency: 1 }, () => {
     const stack = startStackProcess(dataDir, onPostgres)
     await stack.said(/^Event log/m)
     await assertStops(stack, dataDir, 'SIGHUP', 'stopping')
+  })
+
+  test('npm start ends with 0 and leaves nothing behind: on Ctrl-C, and on a SIGTERM that only npm gets', async t => {
+    const dataDir = await makeDataDir(t)
+    for (const stop of [{ signal: 'SIGINT', isForAll: true }, { signal: 'SIGTERM', isForAll: false }] as const) {
+      const npm = startByNpm(dataDir, onPostgres)
+      await npm.up()
+      process.kill(stop.isForAll ? -npm.pid : npm.pid, stop.signal)
+      assert.equal(await npm.exited, 0, npm.text)
+      assert.match(npm.text, new RegExp(`${stop.signal}: stopping`))
+      assert.doesNotMatch(npm.text, /killing/)
+      assert.deepEqual(runningOn(dataDir), [])
+    }
+  })
+
+  test('an npm that was killed takes the stack with it', async t => {
+    const dataDir = await makeDataDir(t)
+    const npm = startByNpm(dataDir, onPostgres)
+    await npm.up()
+    npm.kill('SIGKILL')
+    await waitUntil(() => runningOn(dataDir).length === 0, 'all processes to be gone')
+    assert.match(npm.text, /stopping: npm is gone[^]*stopped/)
+  })
+
+  test('a data folder that somebody removes ends the stack, in order', async t => {
+    const dataDir = await makeDataDir(t)
+    const stack = startStackProcess(dataDir, onPostgres)
+    await stack.up()
+    await rm(dataDir, { recursive: true })
+    assert.equal(await stack.exited, 1)
+    assert.match(stack.text, /stopping: an unexpected error: .*ENOENT/)
+    assert.deepEqual(runningOn(dataDir), [])
   })
 
   test('a second signal ends all of it at once', async t => {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 
 import { commandLineOf } from '../../src/process-table.ts'
 
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const LIMIT_MS = 60_000
 
@@ -50,15 +51,24 @@ export function runningOn (folder: string): number[] {
   })
 }
 
-/** Starts the stack on ports that are free. */
+/** Starts the stack by itself, from a folder that is not the repository. */
 export function startStackProcess (dataDir: string, args: readonly string[]): StackProcess {
-  const child = spawn(process.execPath, [MAIN, '--data-dir', dataDir, ...args], {
-    // the mark by which runningOn finds the programs; and one outside server would change what is tested
-    env: { ...process.env, RELAY_TEST_DATA_DIR: dataDir, KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    cwd: tmpdir()
-  })
-  return watch(child)
+  return watch(spawn(process.execPath, [MAIN, '--data-dir', dataDir, ...args], {
+    env: environmentFor(dataDir), stdio: ['ignore', 'pipe', 'pipe'], cwd: tmpdir()
+  }))
+}
+
+/** Starts the stack as users do: npm, then a shell, then the stack, in a process group as a terminal makes one. */
+export function startByNpm (dataDir: string, args: readonly string[]): StackProcess {
+  return watch(spawn('npm', ['start', '--', '--data-dir', dataDir, ...args], {
+    env: environmentFor(dataDir), stdio: ['ignore', 'pipe', 'pipe'], cwd: ROOT, detached: true
+  }))
+}
+
+/** The data folder marks the programs for runningOn; servers that the environment names would change what is tested. */
+function environmentFor (dataDir: string): NodeJS.ProcessEnv {
+  const none = { KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '' }
+  return { ...process.env, ...none, RELAY_TEST_DATA_DIR: dataDir }
 }
 
 export const onFreePorts = ['--api-port', '0', '--kafka-port', '0', '--postgres-port', '0']
