@@ -1,0 +1,94 @@
+/**
+ * The same events, in any order, in batches of any size, sent twice, a month late, across restarts and with everything
+ * thrown out of memory in between, end in the same bytes as a computation that knows nothing of all that.
+ */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+import fc from 'fast-check'
+
+import { createLogger, createMetrics, type Database, type DeviceEvent } from 'relay-common'
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { Flusher, type FlushSettings } from '../src/flush.ts'
+import { Folder } from '../src/fold.ts'
+import { createProcessorMetrics } from '../src/metrics.ts'
+import { createPartition } from '../src/partition.ts'
+import { claimPartition } from '../src/progress.ts'
+import { RollupPartitions } from '../src/rollup-store.ts'
+import { readWindows, recompute } from './support/recompute.ts'
+import { recordsOf } from './support/records.ts'
+
+const rules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL']), futureMaxMs: 300_000 }
+const settings: FlushSettings = {
+  readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
+}
+const nowMs = Date.parse('2024-02-01T00:00:00Z')
+
+const event: fc.Arbitrary<DeviceEvent> = fc.record({
+  deviceId: fc.constantFrom('a', 'b', 'ünï'),
+  deviceType: fc.constantFrom('THERMOSTAT', 'CAR_FUEL'),
+  zone: fc.constantFrom('Zone A', 'Zone B'),
+  value: fc.oneof(fc.integer({ min: -50, max: 50 }).map(it => it / 10), fc.double({ noNaN: true, noDefaultInfinity: true })).map(it => it + 0),
+  timestampMs: fc.oneof(
+    { weight: 4, arbitrary: fc.integer({ min: nowMs - 180_000, max: nowMs }) },
+    { weight: 1, arbitrary: fc.integer({ min: nowMs - 30 * 86_400_000, max: nowMs }) })
+})
+
+/** What happens to the events on their way. */
+const journey = fc.record({
+  order: fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
+  repeated: fc.infiniteStream(fc.boolean()),
+  batch: fc.integer({ min: 1, max: 40 }),
+  flushEvery: fc.integer({ min: 1, max: 4 }),
+  restartEvery: fc.integer({ min: 2, max: 6 }),
+  seriesInMemoryMax: fc.constantFrom(1, 1_000)
+})
+
+test('any order, split, repetition, delay and restart end in the same bytes', async t => {
+  const { database } = await openLocalPostgres(t)
+  let run = 0
+  await fc.assert(fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 120 }), journey, async (events, way) => {
+    const partition = run++ // rows of one run are told from those of another by their source partition
+    await send(database, partition, [...events, ...events.filter(() => way.repeated.next().value)], way)
+    const found = await readWindows(database, partition)
+    assert.deepEqual(Object.fromEntries(found), Object.fromEntries(recompute(events)))
+  }), { numRuns: 60 })
+})
+
+async function send (
+  database: Database, number: number, events: DeviceEvent[],
+  way: { order: Iterator<number>, batch: number, flushEvery: number, restartEvery: number, seriesInMemoryMax: number }
+): Promise<void> {
+  const shuffled = events.map(it => ({ it, at: way.order.next().value as number })).sort((a, b) => a.at - b.at).map(({ it }) => it)
+  const topic = { name: 'iot-events', topicId: randomUUID(), partitions: number + 1 }
+  const folder = new Folder(rules)
+  const log = createLogger('test', 'silent')
+  let flusher: Flusher | undefined
+  let partition!: ReturnType<typeof createPartition>
+
+  for (let at = 0, batch = 0; at < shuffled.length; batch++) {
+    if (batch % way.restartEvery === 0) {
+      // what was folded and not flushed goes with the process, and is read again
+      await flusher?.close()
+      const claim = await claimPartition(database, 'postgres', topic, number, 'test', 0n)
+      partition = createPartition(topic, number, claim)
+      at = Number(claim.nextOffset)
+      flusher = new Flusher(database, await RollupPartitions.open(database), { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {
+        sendDeadLetters: async () => assert.fail('no event is at fault'),
+        written: () => {},
+        fenced: () => assert.fail('nobody else is here'),
+        fault: () => {}
+      }, createProcessorMetrics(createMetrics('test')), log, new AbortController().signal)
+    }
+    const values = shuffled.slice(at, at + way.batch)
+    folder.fold(partition, recordsOf(number, BigInt(at), values.map(encode)), nowMs)
+    at += values.length
+    if (batch % way.flushEvery === 0 || at >= shuffled.length) await flusher!.flush([partition], nowMs)
+  }
+  await flusher!.written()
+  await flusher!.close()
+}
+
+function encode (event: DeviceEvent): string {
+  return JSON.stringify({ ...event, timestampMs: undefined, timestamp: new Date(event.timestampMs).toISOString() })
+}

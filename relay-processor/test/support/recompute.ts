@@ -1,0 +1,51 @@
+/** The straightforward computation that everything the processor does must agree with: no windows, no batches, no bytes. */
+import { bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, type Database, type DeviceEvent, type Rollup } from 'relay-common'
+
+/** What a window is called here: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
+export function windowName (level: string, bucketMs: number, deviceId: string | null, deviceType: string, zone: string): string {
+  return `${level} ${new Date(bucketMs).toISOString()} ${deviceId ?? '*'}/${deviceType}/${zone}`
+}
+
+/** Every window that these events count in, with its canonical bytes; a reading that was resent counts once. */
+export function recompute (events: readonly DeviceEvent[]): Map<string, string> {
+  const rollups = new Map<string, { rollup: Rollup, bucketMs: number }>()
+  const seen = new Set<string>()
+  for (const { deviceId, deviceType, zone, timestampMs, value } of events) {
+    const reading = JSON.stringify([deviceId, deviceType, zone, timestampMs, value])
+    if (seen.has(reading)) continue
+    seen.add(reading)
+    for (const level of levels) {
+      const bucketMs = bucketStartMs(level.sizeMs, timestampMs)
+      for (const device of [deviceId, null]) {
+        const name = windowName(level.name, bucketMs, device, deviceType, zone)
+        let window = rollups.get(name)
+        if (!window) rollups.set(name, window = { rollup: emptyRollup(), bucketMs })
+        foldReading(window.rollup, timestampMs, value)
+      }
+    }
+  }
+  return new Map([...rollups].map(([name, { rollup, bucketMs }]) => [name, bytesOf(rollup, bucketMs)]))
+}
+
+/** Every window in the database, merged across source partitions (or of one of them), with its canonical bytes. */
+export async function readWindows (database: Database, sourcePartition?: number): Promise<Map<string, string>> {
+  const rollups = new Map<string, { rollup: Rollup, bucketMs: number }>()
+  for (const level of levels) {
+    const rows = await database.query<{
+      device_id: string | null, device_type: string, zone: string, bucket_start: number, count: bigint, min: number, max: number, body: Buffer
+    }>(`select device_id, device_type, zone, bucket_start, count, min, max, body
+        from ${level.table} join series using (series_id) where $1::integer is null or source_partition = $1`, [sourcePartition ?? null])
+    for (const row of rows) {
+      const name = windowName(level.name, row.bucket_start, row.device_id, row.device_type, row.zone)
+      let window = rollups.get(name)
+      if (!window) rollups.set(name, window = { rollup: emptyRollup(), bucketMs: row.bucket_start })
+      mergeRollup(window.rollup, decodeBody({ bucketStartMs: row.bucket_start, count: Number(row.count), min: row.min, max: row.max, body: row.body }).rollup)
+    }
+  }
+  return new Map([...rollups].map(([name, { rollup, bucketMs }]) => [name, bytesOf(rollup, bucketMs)]))
+}
+
+/** The body and the numbers of the other columns, as text that tells equal from unequal. */
+function bytesOf (rollup: Rollup, bucketMs: number): string {
+  return `${rollup.count} ${rollup.min} ${rollup.max} ${encodeRollupBody(rollup, bucketMs).toString('hex')}`
+}
