@@ -1,17 +1,15 @@
 import { createLogger } from '../src/log.ts'
 import { eventLogContract } from './event-log.contract.ts'
 import { openLocalPostgres } from './support/local-postgres.ts'
-import { openPostgresLog } from './support/postgres-log.ts'
-
-const log = createLogger('test', 'error')
+import { elsewhere, openPostgresLog } from './support/postgres-log.ts'
 
 eventLogContract('postgres', async t => {
   const { database, settings } = await openLocalPostgres(t)
-  const eventLog = await openPostgresLog(settings, log)
+  const eventLog = await openPostgresLog(settings, createLogger('test', 'error'))
   t.after(() => eventLog.close())
   return {
     eventLog,
-    elsewhere: { module: new URL('./support/postgres-log.ts', import.meta.url).href, name: 'openPostgresLog', settings },
+    elsewhere: elsewhere(settings),
     async deleteTopic (topic) {
       await database.query('select drop_event_log_topic($1)', [topic])
     },

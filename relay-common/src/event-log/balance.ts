@@ -1,8 +1,9 @@
 /**
  * Who gets which partitions: every member its share, with as few moves as there can be.
  *
- * A partition moves in two steps, so that it never has two owners: it is asked back from its owner (revoked), and granted
- * to another one when it is free. Each round looks at the leases as they are; rounds repeat until nothing is to be done.
+ * A partition moves in two steps, so that it never has two owners: it is asked back from its owner (revoked), and
+ * granted to another one when it is free. Each round looks at the leases as they are; rounds repeat until nothing is to
+ * be done.
  */
 
 export interface Lease {

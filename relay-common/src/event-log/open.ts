@@ -1,7 +1,7 @@
+import { splitList } from '../config.ts'
 import type { Database, DatabaseSettings } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { splitList } from '../config.ts'
 import { openKafkaEventLog } from './kafka.ts'
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
@@ -24,14 +24,19 @@ export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
  * @param log its name, the program's, is how Kafka's logs and quotas know us
  * @throws RelayError RELAY_CONFIG_INVALID, RELAY_EVENT_LOG_UNREACHABLE
  */
-export async function openEventLog (config: EventLogConfig, database: Database | undefined, log: Logger): Promise<EventLog> {
+export async function openEventLog (
+  config: EventLogConfig, database: Database | undefined, log: Logger
+): Promise<EventLog> {
   if (eventLogKind(config) === 'kafka') {
     const bootstrapServers = splitList(config.KAFKA_BOOTSTRAP_SERVERS ?? '')
     if (bootstrapServers.length === 0) {
-      throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
+      throw new RelayError('RELAY_CONFIG_INVALID',
+        'the event log is to be Kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
     }
     return openKafkaEventLog({ bootstrapServers, clientId: log.bindings().name ?? 'relay' }, log)
   }
-  if (!database) throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')
+  if (!database) {
+    throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')
+  }
   return openPostgresEventLog(database, config as DatabaseSettings, log)
 }

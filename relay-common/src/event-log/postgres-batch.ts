@@ -12,7 +12,7 @@ import type { ProducedRecord } from './port.ts'
 
 /** What one call of `append_to_event_log` takes. */
 export interface Append {
-  /** of each batch, ascending */
+  /** of each batch; they ascend, also from one call to the next */
   readonly partitions: number[]
   readonly counts: number[]
   readonly sizesBytes: number[]
@@ -24,7 +24,7 @@ export interface Append {
 
 /** A reader takes whole batches: large enough that a row is cheap, small enough for its buffer. */
 const BATCH_TARGET_BYTES = 128 * 1024
-/** PostgreSQL walks the arrays from their start for every batch: more of them in one call would cost more than a call */
+/** PostgreSQL walks the arrays from their start for every batch: more in one call would cost more than another call */
 const APPEND_TARGET_BYTES = 4 * 1024 * 1024
 /** how many keyless records go to a partition before it is the next one's turn */
 const KEYLESS_RUN = 100
@@ -155,7 +155,7 @@ function keyBytes (key: string | Buffer | null): Buffer | null {
 
 const JSONB_VERSION = '\u0001'
 
-/** jsonb takes neither NUL nor halves of surrogate pairs, and headers are for people: they see that something was there. */
+/** jsonb takes neither NUL nor halves of surrogate pairs; headers are for people, who see that something was there. */
 function encodeHeaders (headers: Readonly<Record<string, string>>): string {
   const readable = (text: string) => text.toWellFormed().replaceAll('\0', '\ufffd')
   return JSONB_VERSION + JSON.stringify(Object.fromEntries(

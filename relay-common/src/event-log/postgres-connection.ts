@@ -32,7 +32,8 @@ export function explain (error: unknown, description: string): unknown {
 }
 
 export function topicMissing (topic: string, description: string): RelayError {
-  return new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${topic} (${description}); has the processor been started?`)
+  return new RelayError('RELAY_TOPIC_MISSING',
+    `there is no topic ${topic} (${description}); has the processor been started?`)
 }
 
 /** Name of the channel on which appends (an empty payload) and changes of a group (its name) are told. */
@@ -42,9 +43,11 @@ export function channelOf (topicId: string): string {
 
 /**
  * A connection of one's own that hears what happens to a topic.
- * @param hear gets the payload; nothing is heard any more once the connection is lost: whoever uses it finds out by then
+ * @param hear gets the payload; nothing is heard once the connection is lost: whoever uses it finds out by then
  */
-export async function listen (database: Database, topicId: string, hear: (payload: string) => void): Promise<PoolClient> {
+export async function listen (
+  database: Database, topicId: string, hear: (payload: string) => void
+): Promise<PoolClient> {
   const client = await database.connect()
   client.on('notification', ({ payload }) => hear(payload ?? ''))
   try {

@@ -32,6 +32,8 @@ const POLL_INTERVAL_MS = 2_000
 const PARTITION_MAX_BYTES = 1024 * 1024
 /** about a batch: less room than this for a partition, and it waits for its turn */
 const PARTITION_MIN_BYTES = 128 * 1024
+/** batches that can't be found for so long, although the log says that they are there, are gone */
+const GONE_AFTER_MS = 1_000
 /** longest wait for an answer: a server that was cut off says nothing at all */
 const ANSWER_TIMEOUT_MS = 30_000
 const RETRY_DELAY_MIN_MS = 50
@@ -44,8 +46,8 @@ interface Reading {
   /** where `offset` is, or a segment before it */
   segment: number
   isPaused: boolean
-  /** the offset at which batches were missing when it was last read */
-  missingAt: bigint | undefined
+  /** since when the batch that holds `offset` can't be found */
+  missingSinceMs: number | undefined
 }
 
 /** What waits to be taken: records, or the gap behind them. */
@@ -80,7 +82,7 @@ export class PostgresFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(partition, { partition, offset, segment: 0, isPaused: false, missingAt: undefined })
+    this.#readings.set(partition, { partition, offset, segment: 0, isPaused: false, missingSinceMs: undefined })
     this.#wakeup.wake()
   }
 
@@ -187,11 +189,13 @@ export class PostgresFetcher {
 
     const batches = consecutive(answer.batches, offset)
     if (batches.length === 0) {
-      // a segment is being dropped while we read: the next answer has the new start. If it has not, the records are gone
-      if (reading.missingAt === offset) return this.#pause(reading, answer.batches[0]?.firstOffset ?? endOffset, endOffset)
-      reading.missingAt = offset
-      return true
+      // a segment was opened or dropped while we read, and the next answer is whole; else somebody has deleted rows
+      const isNew = reading.missingSinceMs === undefined
+      reading.missingSinceMs ??= performance.now()
+      if (performance.now() - reading.missingSinceMs < GONE_AFTER_MS) return isNew
+      return this.#pause(reading, answer.batches[0]?.firstOffset ?? endOffset, endOffset)
     }
+    reading.missingSinceMs = undefined
     const records = new PostgresRecordSet(bytes, answer, batches, offset)
     reading.offset = records.nextOffset
     reading.segment = batches.at(-1)!.segment

@@ -1,6 +1,6 @@
 /**
- * The group's book-keeping in PostgreSQL: who is a member, and who holds which partition. One transaction at a time for a
- * group, under its lock; whoever beats looks after the group as well, so nobody has to be its leader.
+ * The group's book-keeping in PostgreSQL: who is a member, and who holds which partition. One transaction at a time for
+ * a group, under its lock; whoever beats looks after the group as well, so nobody has to be its leader.
  *
  *     free ──granted──▶ held ──revoked──▶ asked back ──released, or not within the session timeout──▶ free
  *                        └── member left, or not heard of within its session timeout ──▶ free
@@ -24,7 +24,7 @@ export interface Member {
 
 /** Where a member stands after a heartbeat. */
 export type Standing =
-  | { readonly kind: 'member', readonly isNew: boolean, readonly leases: readonly HeldLease[] }
+  | { readonly kind: 'member', readonly partitions: number, readonly leases: readonly HeldLease[] }
   /** another process goes by our name */
   | { readonly kind: 'replaced' }
   | { readonly kind: 'topic-gone' }
@@ -34,7 +34,8 @@ export interface HeldLease { readonly partition: number, readonly leaseId: bigin
 const FOREIGN_KEY_VIOLATION = '23503'
 
 /**
- * Says that a member is alive, releases what it gives up, and brings the leases of its group up to date.
+ * Says that a member is alive, releases what it gives up, and brings the leases of its group up to date. A member that
+ * was not heard of in time joins again: then none of the leases is one that it had.
  * @param hasJoined whether an earlier heartbeat of this process has joined; the first one may take its name over
  * @param releasing revoked partitions that are given up
  */
@@ -47,7 +48,8 @@ export async function heartbeat (
   let isNew = false
   const { rowCount: renewed } = await client.query(`
     update event_log_members set expires_at = clock_timestamp() + session_timeout
-    where topic_id = $1 and group_name = $2 and member = $3 and session_id = $4`, [...place, member.name, member.sessionId])
+    where topic_id = $1 and group_name = $2 and member = $3 and session_id = $4`,
+  [...place, member.name, member.sessionId])
   if (renewed === 0) {
     const refusal = await join(client, topic, member, hasJoined)
     if (refusal) {
@@ -65,16 +67,19 @@ export async function heartbeat (
     delete from event_log_leases l using event_log_members m
     where l.topic_id = $1 and l.group_name = $2 and m.topic_id = $1 and m.group_name = $2 and m.member = l.member
       and l.revoked_at is not null
-      and (l.member = $3 and l.partition = any ($4::integer[]) or l.revoked_at < clock_timestamp() - m.session_timeout)`,
+      and (l.member = $3 and l.partition = any ($4::integer[])
+        or l.revoked_at < clock_timestamp() - m.session_timeout)`,
   [...place, member.name, releasing])
 
-  const moved = await rebalance(client, topic, member.group)
+  const { rows: [{ partitions }] } = await client.query<{ partitions: number }>(
+    'select partitions from event_log_topics where topic_id = $1', [topic.topicId])
+  const moved = await rebalance(client, topic, partitions, member.group)
   if (isNew || expired || freed || moved) await tellGroup(client, topic, member.group)
   const { rows: leases } = await client.query<HeldLease>(`
     select partition, lease_id as "leaseId", revoked_at is not null as "isRevoked" from event_log_leases
     where topic_id = $1 and group_name = $2 and member = $3 order by partition`, [...place, member.name])
   await client.query('commit')
-  return { kind: 'member', isNew, leases }
+  return { kind: 'member', partitions, leases }
 }
 
 /**
@@ -100,7 +105,7 @@ export async function leave (
   await client.query('commit')
 }
 
-/** Begins a transaction with the group to itself. A process that is stopped in the middle of it must not keep the lock. */
+/** Begins a transaction with the group to itself. A process that is stopped in the middle must not keep the lock. */
 async function begin (client: PoolClient, topic: Topic, member: Member): Promise<void> {
   await client.query('begin')
   await client.query(`
@@ -122,7 +127,8 @@ async function join (
       insert into event_log_members (topic_id, group_name, member, session_id, session_timeout, expires_at)
       values ($1, $2, $3, $4, $5 * interval '1 ms', clock_timestamp() + $5 * interval '1 ms')
       on conflict (topic_id, group_name, member) do update
-      set session_id = excluded.session_id, session_timeout = excluded.session_timeout, expires_at = excluded.expires_at`,
+      set session_id = excluded.session_id, session_timeout = excluded.session_timeout,
+        expires_at = excluded.expires_at`,
     [...identity, member.sessionId, member.sessionTimeoutMs])
   } catch (error) {
     if ((error as { code?: string }).code === FOREIGN_KEY_VIOLATION) return { kind: 'topic-gone' }
@@ -136,14 +142,14 @@ async function join (
 }
 
 /** Returns whether anything was granted or asked back. */
-async function rebalance (client: PoolClient, topic: Topic, group: string): Promise<boolean> {
+async function rebalance (client: PoolClient, topic: Topic, partitions: number, group: string): Promise<boolean> {
   const place = [topic.topicId, group]
   const { rows: members } = await client.query<{ member: string }>(
     'select member from event_log_members where topic_id = $1 and group_name = $2', place)
   const { rows: leases } = await client.query<{ partition: number, member: string, isRevoked: boolean }>(`
     select partition, member, revoked_at is not null as "isRevoked" from event_log_leases
     where topic_id = $1 and group_name = $2`, place)
-  const { grants, revokes } = balance(topic.partitions, members.map(it => it.member), leases)
+  const { grants, revokes } = balance(partitions, members.map(it => it.member), leases)
   if (grants.length > 0) {
     await client.query(`
       insert into event_log_leases (topic_id, group_name, partition, member)
@@ -164,6 +170,6 @@ async function tellGroup (client: PoolClient, topic: Topic, group: string): Prom
 
 /** The error of a member whose name another process uses. */
 export function replacedError (topic: Topic, member: Member): RelayError {
-  return new RelayError('RELAY_PARTITION_FENCED', `another process has joined group ${member.group} of topic ${topic.name} ` +
-    `as ${member.name}; every process needs an instance name of its own`)
+  return new RelayError('RELAY_PARTITION_FENCED', `another process has joined group ${member.group} of topic ` +
+    `${topic.name} as ${member.name}; every process needs an instance name of its own`)
 }

@@ -1,8 +1,8 @@
 /**
  * Keeps a consumer in its group: beats, and turns what the group's book says into news.
  *
- * The connection of the heartbeats is also the one that listens: for appends, which wake the fetcher, and for changes of
- * the group, which are reasons to beat at once. When it is lost another one is opened, and then everything may have
+ * The connection of the heartbeats is also the one that listens: for appends, which wake the fetcher, and for changes
+ * of the group, which are reasons to beat at once. When it is lost another one is opened, and then everything may have
  * changed: a partition whose lease is not the one that we had is lost, even if it was granted to us again.
  */
 import { randomUUID } from 'node:crypto'
@@ -48,7 +48,8 @@ export class PostgresMembership {
   #hasJoined = false
 
   constructor (
-    database: Database, description: string, topic: Topic, settings: ConsumerSettings, log: Logger, events: MembershipEvents
+    database: Database, description: string, topic: Topic, settings: ConsumerSettings, log: Logger,
+    events: MembershipEvents
   ) {
     this.#database = database
     this.#description = description
@@ -113,7 +114,8 @@ export class PostgresMembership {
     switch (standing.kind) {
       case 'member':
         this.#hasJoined = true
-        return this.#settle(standing.leases, standing.isNew, releasing)
+        this.#topic = { ...this.#topic, partitions: standing.partitions }
+        return this.#settle(standing.leases, releasing)
       case 'replaced':
         this.#loseAll()
         throw replacedError(this.#topic, this.#member)
@@ -139,13 +141,13 @@ export class PostgresMembership {
   }
 
   /** Compares the book with what we believed, and tells the owner the difference. */
-  #settle (leases: readonly HeldLease[], isNew: boolean, releasing: readonly number[]): void {
+  #settle (leases: readonly HeldLease[], releasing: readonly number[]): void {
     const released = new Set(releasing)
     for (const partition of released) this.#releasing.delete(partition)
 
     const current = new Map(leases.map(it => [it.partition, it]))
-    const gone = [...this.#owned].filter(([partition, { leaseId }]) =>
-      isNew || current.get(partition)?.leaseId !== leaseId).map(([partition]) => partition)
+    const gone = [...this.#owned.keys()]
+      .filter(partition => current.get(partition)?.leaseId !== this.#owned.get(partition)!.leaseId)
     const lost = gone.filter(it => !released.has(it))
     for (const partition of gone) {
       this.#owned.delete(partition)

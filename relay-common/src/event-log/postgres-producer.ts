@@ -3,9 +3,9 @@
  *
  *     send() ──▶ waiting ──those of one topic, together──▶ encode ──▶ append_to_event_log ──▶ commit
  *
- * One transaction at a time, in the order of the calls; what is sent while one is under way goes together in the next, so
- * that many small sends cost few commits. Nothing is sent twice: a connection that is lost during a commit does not say
- * whether there was one, and the caller is told that instead.
+ * One transaction at a time, in the order of the calls; what is sent while one is under way goes together in the next,
+ * so that many small sends cost few commits. Nothing is sent twice: a connection that is lost during a commit does not
+ * say whether there was one, and the caller is told that instead.
  */
 import type { Database } from '../database.ts'
 import { RelayError } from '../errors.ts'
@@ -24,6 +24,8 @@ interface Waiting {
 
 /** sends are put together up to so many records */
 const TOGETHER_MAX_RECORDS = 20_000
+/** partitions may be added at any time, and keys go to other ones then */
+const TOPIC_MAX_AGE_MS = 60_000
 const NO_DATA_FOUND = 'P0002'
 
 export function openPostgresProducer (database: Database, description: string): EventProducer {
@@ -33,7 +35,7 @@ export function openPostgresProducer (database: Database, description: string): 
 class PostgresProducer implements EventProducer {
   readonly #database: Database
   readonly #description: string
-  readonly #topics = new Map<string, Topic>()
+  readonly #topics = new Map<string, { readonly topic: Topic, readonly seenMs: number }>()
   #waiting: Waiting[] = []
   #underWay: Promise<void> | undefined
   #isClosed = false
@@ -92,9 +94,10 @@ class PostgresProducer implements EventProducer {
   }
 
   async #deliver (name: string, records: readonly ProducedRecord[]): Promise<void> {
-    const known = this.#topics.get(name)
+    const { topic: known, seenMs } = this.#topics.get(name) ?? { seenMs: -Infinity }
+    const isFresh = performance.now() - seenMs < TOPIC_MAX_AGE_MS
     try {
-      await this.#append(known ?? await this.#describe(name), records)
+      await this.#append(known && isFresh ? known : await this.#describe(name), records)
     } catch (error) {
       // the topic that we knew was deleted, and nothing was written: there may be another one of that name
       if (!known || (error as { code?: string }).code !== NO_DATA_FOUND) throw error
@@ -106,7 +109,7 @@ class PostgresProducer implements EventProducer {
     this.#topics.delete(name)
     const topic = await describeTopic(this.#database, name)
     if (!topic) throw topicMissing(name, this.#description)
-    this.#topics.set(name, topic)
+    this.#topics.set(name, { topic, seenMs: performance.now() })
     return topic
   }
 
@@ -115,10 +118,7 @@ class PostgresProducer implements EventProducer {
     if (appends.length === 1) {
       await this.#database.queryPrepared('append-to-event-log', APPEND, appendValues(topicId, appends[0]))
     } else {
-      const touched = [...new Set(appends.flatMap(it => it.partitions))]
       await this.#database.transaction(async client => {
-        // all locks before the first append: see lock_event_log_partitions
-        await client.query('select lock_event_log_partitions($1, $2)', [topicId, touched])
         for (const append of appends) {
           await client.query({ name: 'append-to-event-log', text: APPEND, values: appendValues(topicId, append) })
         }

@@ -87,7 +87,9 @@ export class PostgresRecordSet implements RecordSet {
   readonly #bytes: Buffer
   readonly #batches: readonly StoredBatch[]
 
-  constructor (bytes: Buffer, { partition, endOffset }: FetchedPartition, batches: readonly StoredBatch[], baseOffset: bigint) {
+  constructor (
+    bytes: Buffer, { partition, endOffset }: FetchedPartition, batches: readonly StoredBatch[], baseOffset: bigint
+  ) {
     this.partition = partition
     this.baseOffset = baseOffset
     this.nextOffset = batches.at(-1)!.lastOffset + 1n

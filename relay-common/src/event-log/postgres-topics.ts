@@ -37,7 +37,8 @@ export async function maintainTopics (database: Database, log: Logger): Promise<
   const topics = await database.query<{ topicId: string, name: string }>(
     'select topic_id as "topicId", topic as name from event_log_topics')
   for (const { topicId, name } of topics) {
-    const [{ dropped }] = await database.query<{ dropped: number }>('select * from maintain_event_log_topic($1)', [topicId])
+    const [{ dropped }] = await database.query<{ dropped: number }>(
+      'select * from maintain_event_log_topic($1)', [topicId])
     if (dropped > 0) log.info({ topic: name, segments: dropped }, 'records past their retention were dropped')
   }
 }
@@ -49,7 +50,8 @@ export function startMaintenance (database: Database, intervalMs: number, log: L
   const run = async () => {
     while (!signal.aborted) {
       await maintainTopics(database, log).catch(error => {
-        if (!signal.aborted) log.warn({ reason: describeError(error) }, 'the segments of the event log were not looked after')
+        if (signal.aborted) return
+        log.warn({ reason: describeError(error) }, 'the segments of the event log were not looked after')
       })
       await delay(intervalMs, undefined, { signal }).catch(() => {})
     }

@@ -5,9 +5,9 @@
  *     postgres-connection.ts   what an error means, how to listen
  *     postgres-topics.ts       topics, offsets, retention
  *     postgres-producer.ts     sends; postgres-batch.ts encodes
- *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows which partitions are ours (postgres-leases.ts
- *                              keeps the group's book, balance.ts shares out), postgres-fetcher.ts reads them ahead,
- *                              postgres-records.ts is the walk
+ *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows which partitions are ours
+ *                              (postgres-leases.ts keeps the group's book, balance.ts shares out),
+ *                              postgres-fetcher.ts reads them ahead, postgres-records.ts is the walk
  *
  * The tables, and how they are cut, are in `migrations/0004-event-log.sql`.
  */
@@ -27,8 +27,9 @@ export interface PostgresLogOptions {
 const MAINTENANCE_INTERVAL_MS = 60_000
 
 /**
- * Opens the event log in a migrated database. It shares the database's pool, which must have two connections more than its
- * other users need at once for each consumer, and one for each producer; closing the log leaves the database open.
+ * Opens the event log in a migrated database. It shares the database's pool: each consumer takes one connection for as
+ * long as it is open and one while it reads, each producer one while it sends. What uses the log closes before it, and
+ * closing it leaves the database open.
  * @param settings of the database, for messages
  */
 export async function openPostgresEventLog (

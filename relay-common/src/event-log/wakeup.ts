@@ -1,4 +1,4 @@
-/** Lets one loop wait until there is something to do. A call that comes while nobody waits is kept for the next wait. */
+/** Lets one loop wait until there is something to do. A call while nobody waits is kept for the next wait. */
 export class Wakeup {
   #isDue = false
   #end: (() => void) | undefined

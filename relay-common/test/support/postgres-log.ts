@@ -1,12 +1,22 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { Type } from 'typebox'
+
+import { databaseSettings, readConfig } from '../../src/config.ts'
 import { openDatabase, type DatabaseSettings } from '../../src/database.ts'
-import type { EventLog } from '../../src/event-log/port.ts'
-import { openPostgresEventLog } from '../../src/event-log/postgres.ts'
-import type { Logger } from '../../src/log.ts'
+import type { ConsumerSettings, EventLog, Topic } from '../../src/event-log/port.ts'
+import { openPostgresEventLog, type PostgresLogOptions } from '../../src/event-log/postgres.ts'
+import { createLogger, type Logger } from '../../src/log.ts'
+import { migrate } from '../../src/migrate.ts'
+import { openLocalPostgres, startTestPostgres } from './local-postgres.ts'
 
 /** The event log in a database of which only the settings are known; closes both. */
-export async function openPostgresLog (settings: DatabaseSettings, log: Logger): Promise<EventLog> {
+export async function openPostgresLog (
+  settings: DatabaseSettings, log: Logger, options?: PostgresLogOptions
+): Promise<EventLog> {
   const database = await openDatabase(settings, 'event-log-test', log)
-  const eventLog = await openPostgresEventLog(database, settings, log)
+  const eventLog = await openPostgresEventLog(database, settings, log, options)
   return {
     ...eventLog,
     async close () {
@@ -14,4 +24,49 @@ export async function openPostgresLog (settings: DatabaseSettings, log: Logger):
       await database.close()
     }
   }
+}
+
+/** How another process opens the log of a test. */
+export function elsewhere (settings: DatabaseSettings) {
+  return { module: import.meta.url, name: 'openPostgresLog', settings }
+}
+
+/**
+ * An event log in a database of the test's own.
+ * @param opened closes the log; what uses the log must be adopted after it
+ */
+export async function openTestLog (t: TestContext, opened: AsyncDisposableStack, options?: PostgresLogOptions) {
+  const { database, settings } = await openLocalPostgres(t)
+  const eventLog = opened.adopt(
+    await openPostgresLog(settings, createLogger('test', 'fatal'), options), it => it.close())
+  return { database, settings, eventLog }
+}
+
+/** An event log on a server that no other test uses: to be ended, or young. */
+export async function openLogOnOwnServer (opened: AsyncDisposableStack) {
+  const log = createLogger('test', 'fatal')
+  const server = opened.adopt(await startTestPostgres(), it => it.close())
+  const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url })
+  const database = opened.adopt(await openDatabase(settings, 'test', log), it => it.close())
+  await migrate(database, log)
+  const eventLog = opened.adopt(await openPostgresLog(settings, log), it => it.close())
+  return { database, eventLog }
+}
+
+export async function createTopic (
+  eventLog: EventLog, partitions: number, { suffix = '', retentionMs = 3_600_000 } = {}
+): Promise<Topic> {
+  const name = `topic-${randomUUID()}${suffix}`
+  return eventLog.ensureTopic({ name, partitions, retentionMs, replicationFactor: -1 })
+}
+
+/** Settings of a consumer that is alone in its group. */
+export function consumerOf (topic: Topic): ConsumerSettings {
+  return { topic: topic.name, group: randomUUID(), sessionTimeoutMs: 30_000, fetchBufferMaxBytes: 1024 * 1024 }
+}
+
+/** Waits until something in the database holds, with a limit. */
+export async function until (condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!await condition()) assert.ok(Date.now() < deadline, 'it did not happen in 30 s')
 }

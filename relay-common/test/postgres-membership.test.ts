@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { suite, test } from 'node:test'
+
+import type { ConsumerSettings } from '../src/event-log/port.ts'
+import { startMemberProcess } from './support/member-process.ts'
+import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
+import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog, until } from './support/postgres-log.ts'
+
+/** longer than any test waits: nothing happens because a session ran out */
+const LONG_SESSION_MS = 60_000
+
+suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
+  test('a consumer that was stopped for longer than its session is told what it lost, and joins again', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, settings } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const consumer: ConsumerSettings = { ...consumerOf(topic), sessionTimeoutMs: 1_500 }
+    const stopped = startMemberProcess(t, elsewhere(settings), consumer)
+    assert.deepEqual(await stopped.next(), { kind: 'assigned', partitions: [0, 1] })
+
+    stopped.signal('SIGSTOP')
+    const group = new Group(opened, eventLog, topic.name, consumer.group)
+    const heir = await group.join('heir', { sessionTimeoutMs: 1_500 })
+    await group.until('the heir owns all', () => heir.owned.size === 2)
+    stopped.signal('SIGCONT')
+    assert.deepEqual(await stopped.next(), { kind: 'lost', partitions: [0, 1] })
+    assert.equal((await stopped.next()).kind, 'assigned')
+    await group.until('they share', () => heir.owned.size === 1)
+  })
+
+  test('partitions that were lost and came back before the consumer heard of it are lost and assigned', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const consumer = opened.adopt(
+      await eventLog.openConsumer({ ...consumerOf(topic), sessionTimeoutMs: SESSION_TIMEOUT_MS }), it => it.close())
+    await waitAssigned(consumer, 2)
+    await database.query('delete from event_log_members') // as another member does that finds it expired, and then leaves
+    assert.deepEqual(await nextNews(consumer), { kind: 'lost', partitions: [0, 1] })
+    assert.deepEqual(await nextNews(consumer), { kind: 'assigned', topic, partitions: [0, 1] })
+  })
+
+  test('a consumer that was stopped while nobody else was there keeps what it has', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, settings, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const consumer: ConsumerSettings = { ...consumerOf(topic), sessionTimeoutMs: 1_500 }
+    const stopped = startMemberProcess(t, elsewhere(settings), consumer)
+    assert.deepEqual(await stopped.next(), { kind: 'assigned', partitions: [0, 1] })
+    stopped.signal('SIGSTOP')
+    await until(async () => {
+      const [{ isOver }] = await database.query<{ isOver: boolean }>(
+        'select expires_at < clock_timestamp() as "isOver" from event_log_members')
+      return isOver
+    })
+    stopped.signal('SIGCONT')
+    // its next word is of records, not of a loss
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    await producer.send(topic.name, [{ key: 'a', value: 'b' }])
+    assert.equal((await stopped.next()).kind, 'records')
+  })
+
+  test('time in which the server was down counts for nobody\'s session', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openLogOnOwnServer(opened)
+    const topic = await createTopic(eventLog, 3)
+    const group = new Group(opened, eventLog, topic.name, randomUUID())
+    const members = [await group.join('one', { sessionTimeoutMs: LONG_SESSION_MS })]
+    members.push(await group.join('two', { sessionTimeoutMs: LONG_SESSION_MS }))
+    await group.until('both have a share', () => members.every(it => it.owned.size > 0) && group.owned.length === 3)
+
+    // as a server finds it that was down for an hour and has just come up: so this one has, and nobody was heard of
+    await database.query("update event_log_members set expires_at = expires_at - interval '1 hour'")
+    members.push(await group.join('three', { sessionTimeoutMs: LONG_SESSION_MS }))
+    await group.until('all three have one', () => members.every(it => it.owned.size === 1))
+    for (const member of members) assert.ok(!member.kinds.includes('lost'), `${member.name} lost its partitions`)
+  })
+
+  test('a named consumer that is killed and comes back has its partitions at once, and no other one moves', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, settings } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 4)
+    const named = { ...consumerOf(topic), instanceId: 'processor-0', sessionTimeoutMs: LONG_SESSION_MS }
+    const killed = startMemberProcess(t, elsewhere(settings), named)
+    assert.deepEqual(await killed.next(), { kind: 'assigned', partitions: [0, 1, 2, 3] })
+    const group = new Group(opened, eventLog, topic.name, named.group)
+    const other = await group.join('other', { sessionTimeoutMs: LONG_SESSION_MS })
+    await group.until('the other one has its share', () => other.owned.size === 2)
+    const seenByOther = other.kinds.length
+
+    killed.signal('SIGKILL')
+    const again = await group.join('named again', named)
+    await group.until('it has its share again', () => again.owned.size === 2)
+    assert.deepEqual(group.owned, [0, 1, 2, 3])
+    assert.deepEqual(other.kinds.slice(seenByOther), [])
+  })
+
+  test('a named consumer that closes keeps its partitions for a session, and then they are up for others', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 4)
+    const group = new Group(opened, eventLog, topic.name, randomUUID())
+    const named = await group.join('named', { instanceId: 'processor-0' })
+    const other = await group.join('other', { instanceId: 'processor-1' })
+    await group.until('both have a share', () => named.owned.size === 2 && other.owned.size === 2)
+    const before = [...named.owned].sort()
+    const seenByOther = other.kinds.length
+
+    await named.close()
+    const again = await group.join('named again', { instanceId: 'processor-0' })
+    await group.until('it has its share again', () => again.owned.size === 2)
+    assert.deepEqual([...again.owned].sort(), before)
+    assert.deepEqual(other.kinds.slice(seenByOther), [])
+
+    await again.close()
+    await group.until('the other one has all', () => other.owned.size === 4)
+  })
+
+  test('of two processes under one name the later one stays, and the earlier one says what is wrong', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const settings = { ...consumerOf(topic), instanceId: 'processor-0', sessionTimeoutMs: SESSION_TIMEOUT_MS }
+    const [earlier, later] = [
+      opened.adopt(await eventLog.openConsumer(settings), it => it.close()),
+      opened.adopt(await eventLog.openConsumer(settings), it => it.close())
+    ]
+    // which of them comes later is decided by their first heartbeats
+    const fates = await Promise.allSettled([earlier, later].map(async consumer => {
+      for (let news = 0; news < 10; news++) {
+        if ((await consumer.next(2 * SESSION_TIMEOUT_MS)).kind === 'idle') return
+      }
+      assert.fail('they take the name from one another')
+    }))
+    assert.equal(fates.filter(it => it.status === 'fulfilled').length, 1)
+    const refused = fates.find(it => it.status === 'rejected')
+    assert.equal(refused?.reason.code, 'RELAY_PARTITION_FENCED')
+    assert.match(refused?.reason.message, /processor-0/)
+  })
+
+  test('an owner that does not release in time is told that the partition is lost', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const settings = { ...consumerOf(topic), sessionTimeoutMs: 1_500 }
+    const slow = opened.adopt(await eventLog.openConsumer(settings), it => it.close())
+    await waitAssigned(slow, 2)
+    const group = new Group(opened, eventLog, topic.name, settings.group)
+    const other = await group.join('other', { sessionTimeoutMs: 1_500 })
+    const revoked = await nextNews(slow)
+    assert.ok(revoked.kind === 'revoked')
+    assert.equal(revoked.partitions.length, 1)
+    const lost = await nextNews(slow)
+    assert.deepEqual(lost, { kind: 'lost', partitions: revoked.partitions })
+    await group.until('the other one has it', () => other.owned.size === 1)
+    await slow.release(revoked.partitions) // too late: it is not ours to give
+    assert.deepEqual(await slow.next(1_000), { kind: 'idle' })
+    assert.deepEqual([...other.owned], revoked.partitions)
+  })
+
+  test('a topic that is made anew is lost under its old id and assigned under its new one', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const consumer = opened.adopt(
+      await eventLog.openConsumer({ ...consumerOf(topic), sessionTimeoutMs: SESSION_TIMEOUT_MS }), it => it.close())
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    await waitAssigned(consumer, 2)
+    for (const partition of [0, 1]) consumer.start(partition, 0n)
+    await producer.send(topic.name, [{ key: 'a', value: 'in the old topic' }])
+    assert.equal((await takeRecords(consumer, 1)).length, 1)
+
+    await database.transaction(async client => { // at once: the consumer must not find it missing
+      await client.query('select drop_event_log_topic($1)', [topic.name])
+      await client.query("select create_event_log_topic($1, 2, interval '1 hour')", [topic.name])
+    })
+    const anew = await eventLog.describeTopic(topic.name)
+    assert.notEqual(anew!.topicId, topic.topicId)
+    assert.deepEqual(await nextNews(consumer), { kind: 'lost', partitions: [0, 1] })
+    assert.deepEqual(await nextNews(consumer), { kind: 'assigned', topic: anew, partitions: [0, 1] })
+    for (const partition of [0, 1]) consumer.start(partition, 0n)
+    await producer.send(topic.name, [{ key: 'a', value: 'in the new topic' }])
+    assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['in the new topic'])
+  })
+
+  test('a topic that is deleted and stays away is an error, not an endless idle', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 1)
+    const consumer = opened.adopt(
+      await eventLog.openConsumer({ ...consumerOf(topic), sessionTimeoutMs: SESSION_TIMEOUT_MS }), it => it.close())
+    await waitAssigned(consumer, 1)
+    consumer.start(0, 0n)
+    await database.query('select drop_event_log_topic($1)', [topic.name])
+    assert.deepEqual(await nextNews(consumer), { kind: 'lost', partitions: [0] })
+    await assert.rejects(nextNews(consumer), { code: 'RELAY_TOPIC_MISSING' })
+  })
+
+  test('partitions that are added to the topic are assigned and read', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog, database } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 1)
+    const consumer = opened.adopt(
+      await eventLog.openConsumer({ ...consumerOf(topic), sessionTimeoutMs: SESSION_TIMEOUT_MS }), it => it.close())
+    await waitAssigned(consumer, 1)
+    consumer.start(0, 0n)
+    await database.query('select add_event_log_partitions($1, 3)', [topic.name])
+    assert.deepEqual(await nextNews(consumer),
+      { kind: 'assigned', topic: { ...topic, partitions: 3 }, partitions: [1, 2] })
+    for (const partition of [1, 2]) consumer.start(partition, 0n)
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    await producer.send(topic.name, Array.from({ length: 50 }, (_, index) => ({ key: `device-${index}`, value: 'v' })))
+    const reads = await takeRecords(consumer, 50)
+    assert.deepEqual([...new Set(reads.map(it => it.partition))].sort(), [0, 1, 2])
+  })
+})
