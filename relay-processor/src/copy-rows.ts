@@ -3,6 +3,8 @@
  * of columns and then each column's length and bytes, all big-endian, and a trailer. Hot path: a row costs ~1 us here,
  * where text or parameters cost 6.
  */
+import assert from 'node:assert/strict'
+
 import { appendReadingsBody, appendRollupBody, ByteWriter, roundSum, type Readings, type Rollup } from 'relay-common'
 
 /** What a row is filed under; the columns of `incoming_rollups`, in order, are these, the numbers, and the body. */
@@ -63,6 +65,7 @@ export class RowEncoder {
 
   #append (key: RowKey, rollup: Rollup): void {
     const { bytes, length } = this.#body
+    assert.ok(key.seriesId > 0, 'a row is of a series that has its id')
     this.#reserve(FIXED_BYTES + length)
     this.#rows++
     const buffer = this.#buffer

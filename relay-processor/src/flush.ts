@@ -10,14 +10,14 @@
  *
  * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded.
  */
-import { isConnectionError, levels, RelayError, type Database, type Logger, type PoolClient } from 'relay-common'
-import pRetry from 'p-retry'
+import { levels, type Database, type PoolClient } from 'relay-common'
 
 import { RowEncoder } from './copy-rows.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
 import { moveProgress, readOutcome, type ProgressMove } from './progress.ts'
+import type { Retry } from './retry.ts'
 import { ensureSeries, prepareIncoming, readBack, RollupPartitions, writeRows } from './rollup-store.ts'
 import type { Series } from './series-table.ts'
 import { openTargets, settle, type Settled, type SettleRules } from './settle.ts'
@@ -36,8 +36,6 @@ export interface FlushSinks {
   written (nextOffsets: ReadonlyMap<number, bigint>): void
   /** called for a partition that another owner has taken over, or whose state is not the database's: drop it */
   fenced (partition: Partition): void
-  /** what keeps a write from going through; undefined: nothing any more */
-  fault (message: string | undefined): void
 }
 
 /** The rows of one partition, on their way. */
@@ -50,34 +48,29 @@ interface PartitionWrite {
   readonly deadLetters: readonly DeadLetter[]
 }
 
-const RETRY_MAX_MS = 5_000
-
 export class Flusher {
   readonly #database: Database
   readonly #rollupPartitions: RollupPartitions
   readonly #settings: FlushSettings
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
-  readonly #log: Logger
+  readonly #retry: Retry
   readonly #encoder = new RowEncoder()
   #flushNumber = 0
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
   #client: PoolClient | undefined
-  /** aborted when the program may wait no longer */
-  readonly #signal: AbortSignal
 
   constructor (
     database: Database, rollupPartitions: RollupPartitions, settings: FlushSettings, sinks: FlushSinks,
-    metrics: ProcessorMetrics, log: Logger, signal: AbortSignal
+    metrics: ProcessorMetrics, retry: Retry
   ) {
     this.#database = database
     this.#rollupPartitions = rollupPartitions
     this.#settings = settings
     this.#sinks = sinks
     this.#metrics = metrics
-    this.#log = log
-    this.#signal = signal
+    this.#retry = retry
   }
 
   /** whether a write is still on its way: another flush would have to wait for it */
@@ -92,12 +85,12 @@ export class Flusher {
     const ahead = partitions.filter(it => it.nextOffset > it.writtenOffset)
     if (ahead.length === 0) return
 
-    await this.#retrying('reading rollups back', () => this.#readBack(ahead))
+    await this.#retry('reading rollups back', () => this.#readBack(ahead))
     const flushNumber = ++this.#flushNumber
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const settled = ahead.map(partition => ({ partition, settled: settle(partition, this.#settings, flushNumber) }))
     endTimer()
-    await this.#retrying('naming series', () => ensureSeries(this.#database, unnamedSeries(settled.map(it => it.settled))))
+    await this.#retry('naming series', () => ensureSeries(this.#database, unnamedSeries(settled.map(it => it.settled))))
     const writes = settled.map(it => this.#encode(it.partition, it.settled, nowMs))
     this.#forgetCold(partitions, flushNumber)
 
@@ -183,16 +176,16 @@ export class Flusher {
 
   async #write (writes: PartitionWrite[], topicId: string): Promise<void> {
     const endTimer = this.#metrics.writeSeconds.startTimer()
-    await this.#retrying('writing dead letters', async () => {
+    await this.#retry('writing dead letters', async () => {
       for (const { partition, deadLetters } of writes) {
         if (deadLetters.length > 0) await this.#sinks.sendDeadLetters(partition, deadLetters)
       }
     })
-    await this.#retrying('making partitions of rollups', () => this.#rollupPartitions.ensure())
+    await this.#retry('making partitions of rollups', () => this.#rollupPartitions.ensure())
 
     let left = writes
     let isUncertain = false // a commit was sent and not answered
-    await this.#retrying('writing rollups', async () => {
+    await this.#retry('writing rollups', async () => {
       if (isUncertain) left = await this.#settleUncertain(left, topicId)
       isUncertain = true
       left = await this.#transact(left, topicId)
@@ -248,7 +241,6 @@ export class Flusher {
   async #connected (): Promise<PoolClient> {
     if (this.#client) return this.#client
     const client = await this.#database.connect()
-    client.on('error', () => {}) // a lost connection shows in the next statement
     try {
       await prepareIncoming(client)
     } catch (error) {
@@ -257,43 +249,6 @@ export class Flusher {
     }
     return (this.#client = client)
   }
-
-  /** Tries until it works: what we hold can't be given up, so reading pauses and /readyz says why. */
-  async #retrying (what: string, work: () => Promise<void>): Promise<void> {
-    let failed = false
-    await pRetry(work, {
-      retries: Infinity,
-      minTimeout: 50,
-      maxTimeout: RETRY_MAX_MS,
-      factor: 2,
-      randomize: true,
-      signal: this.#signal,
-      shouldRetry: ({ error }) => isTransient(error),
-      onFailedAttempt: ({ error, attemptNumber }) => {
-        failed = true
-        this.#sinks.fault(`${what} fails: ${error.message}`)
-        this.#metrics.retries.inc()
-        this.#log.warn({ err: error, attempt: attemptNumber }, `${what} failed; trying again`)
-      }
-    })
-    if (failed) {
-      this.#sinks.fault(undefined)
-      this.#log.info(`${what} works again`)
-    }
-  }
-}
-
-/**
- * Classes of SQLSTATE that time or somebody's hand may heal while we wait: deadlocks and serialization (40), resources
- * such as a full disk (53), limits and locks (55), operator intervention (57), I/O errors (58), and a server that
- * became read-only (25006).
- */
-const transientStates = /^(40|53|55|57|58)|^25006$|^08/
-
-function isTransient (error: unknown): boolean {
-  if (error instanceof RelayError) return error.retry
-  const code = (error as { code?: string }).code ?? ''
-  return isConnectionError(error) || (code.length === 5 && transientStates.test(code))
 }
 
 function unnamedSeries (settled: readonly Settled[]): Series[] {

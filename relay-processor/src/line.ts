@@ -16,6 +16,7 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { Folder } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
+import { createRetry, type Retry } from './retry.ts'
 import { claimPartition, findFormerTopic, recordGap, skipGap, type Gap } from './progress.ts'
 import { RollupPartitions } from './rollup-store.ts'
 
@@ -77,6 +78,7 @@ class Loop {
   readonly #parts: LineParts
   readonly #folder: Folder
   readonly #flusher: Flusher
+  readonly #retry: Retry
   readonly #partitions = new Map<number, Partition>()
   /** partitions that are ours by the log and were claimed by another; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
@@ -89,6 +91,7 @@ class Loop {
     this.#settings = settings
     this.#parts = parts
     this.#folder = new Folder(settings.rules)
+    this.#retry = createRetry({ fault: message => { this.#fault = message }, metrics: parts.metrics, log: parts.log, signal })
     this.#flusher = new Flusher(parts.database, rollupPartitions, settings, {
       sendDeadLetters: async (partition, letters) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
@@ -98,9 +101,8 @@ class Loop {
       written: nextOffsets => {
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
       },
-      fenced: partition => this.#onFenced(partition),
-      fault: message => { this.#fault = message }
-    }, parts.metrics, parts.log, signal)
+      fenced: partition => this.#onFenced(partition)
+    }, parts.metrics, this.#retry)
   }
 
   stop (): void {
@@ -134,7 +136,9 @@ class Loop {
       }
       case 'assigned':
         this.#topic = news.topic
-        for (const partition of news.partitions) await this.#claim(news.topic, partition)
+        for (const partition of news.partitions) {
+          await this.#retry('claiming a partition', () => this.#claim(news.topic, partition))
+        }
         return
       case 'revoked':
         await this.#flushAndWait()
@@ -145,7 +149,7 @@ class Loop {
         this.#forget(news.partitions)
         return
       case 'gap':
-        return await this.#onGap(news)
+        return await this.#retry('meeting a gap', () => this.#onGap(news))
       case 'idle':
     }
   }
@@ -190,7 +194,7 @@ class Loop {
     for (const [number, atMs] of this.#reclaimAtMs) {
       if (Date.now() < atMs) continue
       this.#reclaimAtMs.delete(number)
-      await this.#claim(this.#topic!, number)
+      await this.#retry('claiming a partition', () => this.#claim(this.#topic!, number))
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * Rollups in the database: read back what has left memory, write what has changed.
  */
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 
 import { decodeBody, emptyReadings, emptyRollup, levels, type Database, type Level, type PoolClient } from 'relay-common'
@@ -27,8 +28,10 @@ interface StoredRow {
  */
 export async function ensureSeries (database: Database, unnamed: readonly Series[]): Promise<void> {
   if (unnamed.length === 0) return
-  const byKey = new Map(unnamed.map(it => [seriesKey(it.deviceId, it.zone, it.deviceType), it]))
-  const values = [unnamed.map(it => it.deviceId), unnamed.map(it => it.zone), unnamed.map(it => it.deviceType)]
+  // one group is a series of its own in each partition, and has one id in all of them
+  const byKey = Map.groupBy(unnamed, it => seriesKey(it.deviceId, it.zone, it.deviceType))
+  const firsts = [...byKey.values()].map(([first]) => first)
+  const values = [firsts.map(it => it.deviceId), firsts.map(it => it.zone), firsts.map(it => it.deviceType)]
   // what is there is looked up first: an insert that conflicts burns an id
   const find = `
     select s.series_id, s.device_id, s.zone, s.device_type
@@ -43,15 +46,14 @@ export async function ensureSeries (database: Database, unnamed: readonly Series
   const name = (rows: Row[]) => {
     for (const row of rows) {
       const key = seriesKey(row.device_id, row.zone, row.device_type)
-      const series = byKey.get(key)
-      if (series) series.seriesId = row.series_id
+      for (const series of byKey.get(key) ?? []) series.seriesId = row.series_id
       byKey.delete(key)
     }
   }
 
   name(await database.query<Row>(find, values))
   if (byKey.size === 0) return
-  const missing = [...byKey.values()]
+  const missing = [...byKey.values()].map(([first]) => first)
   const missingValues = [missing.map(it => it.deviceId), missing.map(it => it.zone), missing.map(it => it.deviceType)]
   name(await database.query<Row>(`
     insert into series (device_id, zone, device_type)
@@ -59,6 +61,7 @@ export async function ensureSeries (database: Database, unnamed: readonly Series
     on conflict do nothing
     returning series_id, device_id, zone, device_type`, missingValues))
   if (byKey.size > 0) name(await database.query<Row>(find, missingValues))
+  assert.equal(byKey.size, 0, 'every series has an id now')
 }
 
 function seriesKey (deviceId: string | null, zone: string, deviceType: string): string {

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { createLogger, createMetrics, type Database, type DeviceEvent } from 'relay-common'
+import { createMetrics, type Database, type DeviceEvent } from 'relay-common'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { Flusher, type FlushSettings } from '../src/flush.ts'
 import { Folder } from '../src/fold.ts'
@@ -62,7 +62,6 @@ async function send (
   const shuffled = events.map(it => ({ it, at: way.order.next().value as number })).sort((a, b) => a.at - b.at).map(({ it }) => it)
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: number + 1 }
   const folder = new Folder(rules)
-  const log = createLogger('test', 'silent')
   let flusher: Flusher | undefined
   let partition!: ReturnType<typeof createPartition>
 
@@ -76,9 +75,8 @@ async function send (
       flusher = new Flusher(database, await RollupPartitions.open(database), { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {
         sendDeadLetters: async () => assert.fail('no event is at fault'),
         written: () => {},
-        fenced: () => assert.fail('nobody else is here'),
-        fault: () => {}
-      }, createProcessorMetrics(createMetrics('test')), log, new AbortController().signal)
+        fenced: () => assert.fail('nobody else is here')
+      }, createProcessorMetrics(createMetrics('test')), (_what, work) => work())
     }
     const values = shuffled.slice(at, at + way.batch)
     folder.fold(partition, recordsOf(number, BigInt(at), values.map(encode)), nowMs)

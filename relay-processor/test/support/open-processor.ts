@@ -1,0 +1,114 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { randomUUID } from 'node:crypto'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+import { createLogger, openEventLog, type Database, type DeviceEvent, type EventLog, type EventProducer } from 'relay-common'
+import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
+import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { readProcessorConfig, type ProcessorConfig } from '../../src/config.ts'
+
+/** Where a processor works: a database and a topic of the test's own, on a real log of either kind. */
+export interface Site {
+  readonly database: Database
+  readonly eventLog: EventLog
+  readonly producer: EventProducer
+  readonly config: ProcessorConfig
+  /** the same settings, for a processor that is a process of its own */
+  readonly environment: Record<string, string>
+}
+
+/** @returns undefined where this machine has no such log; the test is skipped then, and says why */
+export async function openSite (
+  t: TestContext, kind: EventLog['kind'], settings: Record<string, string> = {}
+): Promise<Site | undefined> {
+  const kafka = kind === 'kafka' ? await openLocalKafka(t) : undefined
+  if (kind === 'kafka' && !kafka) return undefined
+  const { database, url } = await openLocalPostgres(t)
+  const topic = `iot-events-${randomUUID()}`
+  const environment = {
+    DATABASE_URL: url,
+    EVENT_LOG: kind,
+    ...(kafka ? { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers } : {}),
+    EVENTS_TOPIC: topic,
+    EVENTS_PARTITIONS: '4',
+    DEAD_LETTERS_TOPIC: `${topic}.dead-letters`,
+    CONSUMER_GROUP: `group-${topic}`,
+    SESSION_TIMEOUT_MS: '2000',
+    HEALTH_PORT: '0',
+    LOG_LEVEL: 'silent',
+    FLUSH_INTERVAL_MS: '50',
+    ...settings
+  }
+  const config = readProcessorConfig(environment)
+  const eventLog = await openEventLog(config, database, createLogger('test', 'silent'))
+  await eventLog.ensureTopic({ name: topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 })
+  const producer = await eventLog.openProducer()
+  t.after(async () => {
+    await producer.close()
+    await eventLog.close()
+  })
+  return { database, eventLog, producer, config, environment }
+}
+
+export function encode (event: DeviceEvent): string {
+  return JSON.stringify({ ...event, timestampMs: undefined, timestamp: new Date(event.timestampMs).toISOString() })
+}
+
+export async function send (site: Site, events: readonly DeviceEvent[]): Promise<void> {
+  await site.producer.send(site.config.EVENTS_TOPIC, events.map(it => ({ key: it.deviceId, value: encode(it) })))
+}
+
+/** Waits for a condition. @throws after the limit, with what was waited for */
+export async function until (what: string, condition: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
+  for (const deadline = Date.now() + limitMs; !await condition();) {
+    if (Date.now() > deadline) throw new Error(`waited ${limitMs} ms for ${what}`)
+    await delay(20)
+  }
+}
+
+/** Waits until all that is in the topic now is in the rollups. */
+export async function settled (site: Site): Promise<void> {
+  const offsets = await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)
+  await until('the rollups to reach the end of the log', async () => {
+    const progress = await site.database.query<{ source_partition: number, next_offset: bigint }>(
+      'select source_partition, next_offset from progress where topic = $1', [site.config.EVENTS_TOPIC])
+    const next = new Map(progress.map(it => [it.source_partition, it.next_offset]))
+    return offsets.every(it => it.endOffset === it.startOffset || (next.get(it.partition) ?? -1n) >= it.endOffset)
+  })
+}
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+/** Starts a processor as a process of its own; it ends with the test. */
+export async function spawnProcessor (t: TestContext, site: Site, settings: Record<string, string> = {}): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [main], {
+    env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+  })
+  t.after(() => { child.kill('SIGKILL') })
+  await Promise.race([once(child, 'message'), once(child, 'exit').then(() => { throw new Error('the processor ended at its start') })])
+  return child
+}
+
+/** A repeatable lot of events: some late by weeks, some out of order, some sent again. */
+export function makeEvents (count: number, seed = 1): DeviceEvent[] {
+  let state = seed
+  const random = () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647
+  const types = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
+  const startMs = Date.parse('2024-03-01T10:00:00Z')
+  const events: DeviceEvent[] = []
+  for (let n = 0; n < count; n++) {
+    const again = random() < 0.03 ? events[Math.floor(random() * events.length)] : undefined
+    const device = Math.floor(random() * 12)
+    events.push(again ?? {
+      deviceId: `device-${device}`,
+      deviceType: types[device % 3],
+      zone: `Zone ${'ABCD'[device % 4]}`,
+      value: Math.round((random() - 0.4) * 1000) / 10 + 0,
+      timestampMs: startMs + n * 250 - Math.floor(random() < 0.05 ? random() * 30 * 86_400_000 : random() * 5_000)
+    })
+  }
+  return events
+}
