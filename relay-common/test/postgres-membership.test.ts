@@ -159,6 +159,35 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual([...other.owned], revoked.partitions)
   })
 
+  test('what happens is told at once: nobody waits for the next heartbeat, or for the next look at the log', async t => {
+    await using opened = new AsyncDisposableStack()
+    const { eventLog } = await openTestLog(t, opened)
+    const topic = await createTopic(eventLog, 2)
+    const group = new Group(opened, eventLog, topic.name, randomUUID())
+    const session = { sessionTimeoutMs: 600_000 } // heartbeats are minutes apart
+    const first = await group.join('first', session)
+    await group.until('the first one has all', () => first.owned.size === 2)
+    const second = await group.join('second', session)
+    await group.until('they share', () => first.owned.size === 1 && second.owned.size === 1)
+
+    await second.close()
+    await group.until('the first one has all again', () => first.owned.size === 2)
+
+    const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+    const reader = opened.adopt(await eventLog.openConsumer(consumerOf(topic)), it => it.close())
+    await waitAssigned(reader, 2)
+    for (const partition of [0, 1]) reader.start(partition, 0n)
+    let tookMs = 0
+    for (let round = 0; round < 4; round++) {
+      assert.deepEqual(await reader.next(200), { kind: 'idle' }) // it has looked, and waits
+      const sentMs = performance.now()
+      await producer.send(topic.name, [{ key: 'a', value: 'b' }])
+      await takeRecords(reader, 1)
+      tookMs += performance.now() - sentMs
+    }
+    assert.ok(tookMs < 3_600, `${tookMs} ms for four records: who looks every two seconds takes seven seconds`)
+  })
+
   test('a topic that is made anew is lost under its old id and assigned under its new one', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, database } = await openTestLog(t, opened)

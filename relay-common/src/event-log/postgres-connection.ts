@@ -43,13 +43,15 @@ export function channelOf (topicId: string): string {
 
 /**
  * A connection of one's own that hears what happens to a topic.
- * @param hear gets the payload; nothing is heard once the connection is lost: whoever uses it finds out by then
+ * @param hear gets the payload
+ * @param lost is told when the connection goes: nothing is heard any more
  */
 export async function listen (
-  database: Database, topicId: string, hear: (payload: string) => void
+  database: Database, topicId: string, hear: (payload: string) => void, lost: () => void
 ): Promise<PoolClient> {
   const client = await database.connect()
   client.on('notification', ({ payload }) => hear(payload ?? ''))
+  client.once('error', lost)
   try {
     await within(LISTEN_TIMEOUT_MS, client.query(`listen "${channelOf(topicId)}"`))
     return client

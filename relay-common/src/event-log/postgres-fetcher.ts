@@ -170,7 +170,8 @@ export class PostgresFetcher {
         ${list(readings.map(it => it.partition))}, ${list(readings.map(it => it.segment))},
         ${list(readings.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
       const chunks: Buffer[] = []
-      for await (const chunk of addAbortSignal(AbortSignal.timeout(ANSWER_TIMEOUT_MS), stream)) chunks.push(chunk)
+      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)])
+      for await (const chunk of addAbortSignal(signal, stream)) chunks.push(chunk)
       return Buffer.concat(chunks)
     } catch (error) {
       failure = error as Error

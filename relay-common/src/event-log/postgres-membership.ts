@@ -75,16 +75,20 @@ export class PostgresMembership {
 
   async close (): Promise<void> {
     this.#closing.abort()
-    await this.#done
-    const client = this.#client
-    if (!client) return
-    const isNamed = this.#settings.instanceId !== undefined
     try {
-      await within(LEAVE_TIMEOUT_MS, leave(client, this.#topic, this.#member, isNamed, [...this.#releasing]))
+      await within(LEAVE_TIMEOUT_MS, this.#leave())
     } catch (error) {
       this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves')
     }
-    this.#disconnect()
+    this.#disconnect() // ends what is still under way
+    await this.#done
+  }
+
+  async #leave (): Promise<void> {
+    await this.#done // a heartbeat may be under way
+    if (!this.#client) return
+    const isNamed = this.#settings.instanceId !== undefined
+    await leave(this.#client, this.#topic, this.#member, isNamed, [...this.#releasing])
   }
 
   async #run (): Promise<void> {
@@ -108,6 +112,7 @@ export class PostgresMembership {
 
   async #beat (): Promise<void> {
     const client = this.#client ??= await this.#connect()
+    this.#closing.signal.throwIfAborted() // who has left must not join again
     const releasing = [...this.#releasing]
     const standing = await within(this.#settings.sessionTimeoutMs,
       heartbeat(client, this.#topic, this.#member, this.#hasJoined, releasing))
@@ -129,7 +134,7 @@ export class PostgresMembership {
     const client = await listen(this.#database, this.#topic.topicId, payload => {
       if (payload === '') this.#events.appended()
       else if (payload === this.#settings.group) this.#wakeup.wake()
-    })
+    }, () => this.#wakeup.wake())
     this.#events.appended()
     return client
   }

@@ -7,11 +7,11 @@
  * so that many small sends cost few commits. Nothing is sent twice: a connection that is lost during a commit does not
  * say whether there was one, and the caller is told that instead.
  */
-import type { Database } from '../database.ts'
+import type { Database, PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { EventProducer, ProducedRecord, Topic } from './port.ts'
 import { encodeAppends, type Append } from './postgres-batch.ts'
-import { explain, topicMissing } from './postgres-connection.ts'
+import { explain, topicMissing, within } from './postgres-connection.ts'
 import { describeTopic } from './postgres-topics.ts'
 
 /** A call of send() whose records are not under way yet. */
@@ -24,6 +24,8 @@ interface Waiting {
 
 /** sends are put together up to so many records */
 const TOGETHER_MAX_RECORDS = 20_000
+/** how long a transaction may take; a server that was cut off says nothing at all */
+const SEND_TIMEOUT_MS = 30_000
 /** partitions may be added at any time, and keys go to other ones then */
 const TOPIC_MAX_AGE_MS = 60_000
 const NO_DATA_FOUND = 'P0002'
@@ -115,22 +117,28 @@ class PostgresProducer implements EventProducer {
 
   async #append ({ topicId, partitions }: Topic, records: readonly ProducedRecord[]): Promise<void> {
     const { appends, round } = encodeAppends(records, partitions, this.#round)
-    if (appends.length === 1) {
-      await this.#database.queryPrepared('append-to-event-log', APPEND, appendValues(topicId, appends[0]))
-    } else {
-      await this.#database.transaction(async client => {
-        for (const append of appends) {
-          await client.query({ name: 'append-to-event-log', text: APPEND, values: appendValues(topicId, append) })
-        }
-      })
-    }
     this.#round = round
+    const client = await this.#database.connect()
+    let isWhole = false
+    try {
+      await within(SEND_TIMEOUT_MS, appendAll(client, topicId, appends))
+      isWhole = true
+    } finally {
+      client.release(!isWhole) // the connection ends, and a transaction that it may be in with it
+    }
   }
 }
 
-const APPEND = 'select append_to_event_log($1, $2, $3, $4, $5, $6, $7)'
-
-/** Buffers go as they are, in the binary format that they hold. */
-function appendValues (topicId: string, { partitions, counts, sizesBytes, keys, values, headers }: Append): unknown[] {
-  return [topicId, partitions, counts, sizesBytes, keys, values, headers]
+async function appendAll (client: PoolClient, topicId: string, appends: readonly Append[]): Promise<void> {
+  const isOne = appends.length === 1 // a statement is a transaction
+  if (!isOne) await client.query('begin')
+  for (const { partitions, counts, sizesBytes, keys, values, headers } of appends) {
+    await client.query({
+      name: 'append-to-event-log',
+      text: 'select append_to_event_log($1, $2, $3, $4, $5, $6, $7)',
+      // buffers go as they are, in the binary format that they hold
+      values: [topicId, partitions, counts, sizesBytes, keys, values, headers]
+    })
+  }
+  if (!isOne) await client.query('commit')
 }
