@@ -1,0 +1,94 @@
+/** A zombie: an owner that still works after another one has taken its partition over. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+
+import { createMetrics, type Database } from 'relay-common'
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { Flusher } from '../src/flush.ts'
+import { Folder } from '../src/fold.ts'
+import { createProcessorMetrics } from '../src/metrics.ts'
+import { createPartition, type Partition } from '../src/partition.ts'
+import { claimPartition, moveProgress, readOutcome } from '../src/progress.ts'
+import { RollupPartitions } from '../src/rollup-store.ts'
+import { encode, makeEvents } from './support/open-processor.ts'
+import { readWindows, recompute } from './support/recompute.ts'
+import { recordsOf } from './support/records.ts'
+
+const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
+const nowMs = Date.parse('2024-06-01T00:00:00Z')
+const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 0 })
+
+async function claim (database: Database, number: number, owner: string): Promise<Partition> {
+  return createPartition(topic, number, await claimPartition(database, 'kafka', topic, number, owner, 0n))
+}
+
+/** @param opened closes it, whatever happens: the database waits for its connection */
+async function createFlusher (database: Database, opened: AsyncDisposableStack) {
+  const fenced: Partition[] = []
+  const settings = {
+    readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
+  }
+  const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
+  const metrics = createProcessorMetrics(createMetrics('test'))
+  const flusher = new Flusher(database, await RollupPartitions.open(database), settings, sinks, metrics, (_what, work) => work())
+  opened.adopt(flusher, it => it.close())
+  return { flusher, fenced }
+}
+
+test('a zombie writes nothing of the partition that it lost, and all of the one that it kept', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using opened = new AsyncDisposableStack()
+  // a device is in one partition
+  const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => Number(it.deviceId.slice(7)) % 2 === half).map(encode))
+  const zombie = await createFlusher(database, opened)
+  const lost = await claim(database, 0, 'zombie')
+  const kept = await claim(database, 1, 'zombie')
+  const successor = await createFlusher(database, opened)
+  const takenOver = await claim(database, 0, 'successor')
+
+  folder.fold(lost, recordsOf(0, 0n, ofLost), nowMs)
+  folder.fold(kept, recordsOf(1, 0n, ofKept), nowMs)
+  await zombie.flusher.flush([lost, kept], nowMs)
+  await zombie.flusher.written()
+  assert.deepEqual(zombie.fenced.map(it => it.partition), [0])
+  assert.equal((await readWindows(database, 0)).size, 0)
+
+  folder.fold(takenOver, recordsOf(0, 0n, ofLost), nowMs)
+  await successor.flusher.flush([takenOver], nowMs)
+  await successor.flusher.written()
+  assert.deepEqual(successor.fenced, [])
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(database)), Object.fromEntries(recompute(makeEvents(200))))
+})
+
+test('an owner whose database lost a commit is told, instead of adding to what is not there', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using opened = new AsyncDisposableStack()
+  const { flusher, fenced } = await createFlusher(database, opened)
+  const partition = await claim(database, 0, 'owner')
+  const events = makeEvents(40).map(encode)
+  folder.fold(partition, recordsOf(0, 0n, events.slice(0, 20)), nowMs)
+  await flusher.flush([partition], nowMs)
+  await flusher.written()
+
+  // as after a restore from a backup: progress is where it was before
+  await database.query('update progress set next_offset = 0 where topic_id = $1', [topic.topicId])
+  folder.fold(partition, recordsOf(0, 20n, events.slice(20)), nowMs)
+  await flusher.flush([partition], nowMs)
+  await flusher.written()
+  assert.deepEqual(fenced.map(it => it.partition), [0])
+})
+
+test('what became of a commit without an answer is read from progress', async t => {
+  const { database } = await openLocalPostgres(t)
+  const { epoch } = await claimPartition(database, 'kafka', topic, 0, 'owner', 0n)
+  const move = { partition: 0, epoch, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity }
+  assert.equal(await readOutcome(database, topic.topicId, move), 'not-moved')
+  await database.transaction(async client => {
+    assert.deepEqual(await moveProgress(client, topic.topicId, [move]), [])
+  })
+  assert.equal(await readOutcome(database, topic.topicId, move), 'moved')
+  await claimPartition(database, 'kafka', topic, 0, 'another', 0n)
+  assert.equal(await readOutcome(database, topic.topicId, move), 'fenced')
+})

@@ -1,0 +1,61 @@
+/** Events that are gone from the log before they were read: named, never passed over in silence. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createLogger, RelayError } from 'relay-common'
+import { startProcessor } from '../src/processor.ts'
+import { encode, makeEvents, openSite, settled, type Site } from './support/open-processor.ts'
+
+const log = createLogger('test', 'silent')
+
+/** Reads 20 events of one partition, then has retention take 20 more before they are read. */
+async function openGap (site: Site): Promise<number> {
+  const events = makeEvents(60).map(it => ({ ...it, deviceId: 'one-device' })) // one key: one partition
+  const records = events.map(it => ({ key: it.deviceId, value: encode(it) }))
+  const first = await startProcessor(site.config, log)
+  await site.producer.send(site.config.EVENTS_TOPIC, records.slice(0, 20))
+  await settled(site)
+  await first.close()
+  await site.producer.send(site.config.EVENTS_TOPIC, records.slice(20))
+  const { partition } = (await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)).find(it => it.endOffset > 0n)!
+  await site.database.query(`
+    update event_log_partitions set start_offset = 40
+    where partition = $1 and topic_id = (select topic_id from event_log_topics where topic = $2)`,
+  [partition, site.config.EVENTS_TOPIC])
+  return partition
+}
+
+test('by default the processor stops at a gap, says where it is, and has moved nothing', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const partition = await openGap(site)
+  const processor = await startProcessor(site.config, log)
+  await assert.rejects(processor.done, (error: unknown) =>
+    error instanceof RelayError && error.code === 'RELAY_OFFSET_GAP' && /offset 20/.test(error.message) && /40/.test(error.message))
+  await processor.close().catch(() => {})
+
+  assert.deepEqual(await site.database.query('select source_partition, kind, expected_offset, available_offset from gaps'),
+    [{ source_partition: partition, kind: 'offset-out-of-range', expected_offset: 20n, available_offset: 40n }])
+  const [{ next_offset: nextOffset }] = await site.database.query<{ next_offset: bigint }>(
+    'select next_offset from progress where source_partition = $1', [partition])
+  assert.equal(nextOffset, 20n)
+})
+
+test('told to continue, it goes on behind the gap, which stays written down', async t => {
+  const site = (await openSite(t, 'postgres', { GAP_POLICY: 'continue' }))!
+  const partition = await openGap(site)
+  const processor = await startProcessor(site.config, log)
+  await settled(site)
+  await processor.close()
+  assert.equal((await site.database.query('select * from gaps where source_partition = $1', [partition])).length, 1)
+})
+
+test('a topic that was deleted and made anew is a gap too', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  await openGap(site)
+  await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])
+  const processor = await startProcessor(site.config, log)
+  await assert.rejects(processor.done, /deleted and made anew/)
+  await processor.close().catch(() => {})
+  const gaps = await site.database.query<{ kind: string }>('select kind from gaps')
+  assert.ok(gaps.some(it => it.kind === 'topic-recreated'))
+})
