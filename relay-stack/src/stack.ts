@@ -73,9 +73,13 @@ async function choosePorts (options: StackOptions, choice: EventLogChoice, hasPo
   ])
   const kafka = isKafkaOurs(choice) ? servers.shift()! : 0
   const postgres = hasPostgres ? servers.shift()! : 0
-  // their well-known ports where those are free: nobody but us has to know them
-  const simulator = await getPort({ host: LOCAL_HOST, port: 8081, exclude: [api, kafka, postgres] })
-  const processor = await getPort({ host: LOCAL_HOST, port: 8082, exclude: [api, kafka, postgres, simulator] })
+  // their well-known ports where those are free: nobody but us has to know them. Who asks for any port of the API may
+  // start several stacks at once, and these would find the same ones free
+  const isAny = options.apiPort === 0
+  const choose = (port: number, taken: number[]) => // 0 among what is excluded would exclude any free one
+    getPort({ host: LOCAL_HOST, exclude: taken.filter(it => it !== 0), ...isAny ? {} : { port } })
+  const simulator = await choose(8081, [api, kafka, postgres])
+  const processor = await choose(8082, [api, kafka, postgres, simulator])
   return { api, kafka, postgres, simulator, processor }
 }
 
