@@ -1,0 +1,37 @@
+import { readdir, readFile } from 'node:fs/promises'
+
+/** What a process (or several) has used so far. */
+export interface Usage {
+  /** user and system time, in seconds, of the processes and of their children that have ended */
+  readonly cpuSeconds: number
+  /** most memory that was resident at a time, in bytes; of several processes the sum */
+  readonly memoryMaxBytes: number
+}
+
+const TICKS_PER_SECOND = 100 // USER_HZ, which Linux has fixed for programs to see
+const PAGE = 1024
+
+/** Usage of one running process, from /proc (Linux). */
+export async function readUsage (pid: number): Promise<Usage> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // the name of the program, in brackets, may hold anything
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const ticks = fields.slice(11, 15).reduce((sum, it) => sum + Number(it), 0) // utime, stime, cutime, cstime
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const memoryKb = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0)
+  return { cpuSeconds: ticks / TICKS_PER_SECOND, memoryMaxBytes: memoryKb * PAGE }
+}
+
+/** Usage of a server and the processes that it has started and that still run. */
+export async function readTreeUsage (pid: number): Promise<Usage> {
+  const pids = [pid]
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
+    if (stat && Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid) pids.push(Number(entry))
+  }
+  const all = await Promise.all(pids.map(it => readUsage(it).catch(() => ({ cpuSeconds: 0, memoryMaxBytes: 0 }))))
+  return all.reduce((sum, it) => ({
+    cpuSeconds: sum.cpuSeconds + it.cpuSeconds, memoryMaxBytes: sum.memoryMaxBytes + it.memoryMaxBytes
+  }))
+}
