@@ -171,11 +171,12 @@ async function format (cacheDir: string, dataDir: string, properties: string): P
   if (await stat(join(dataDir, 'log', 'meta.properties')).catch(() => undefined)) return
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
   const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
-    ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'], QUICK_JVM)
+    // with `=`: an id may begin with a dash, and would be taken for an option
+    ['format', `--cluster-id=${clusterId}`, `--config=${properties}`, '--ignore-formatted'], QUICK_JVM)
   try {
     await run(command, args)
   } catch (cause) {
-    const said = (cause as { stderr?: string }).stderr?.trim().split('\n')[0] ?? String(cause)
+    const said = (cause as { stderr?: string }).stderr?.trim() || String(cause)
     throw new RelayError('RELAY_CONFIG_INVALID', `Kafka could not make its data folder ${dataDir}: ${said}`, { cause })
   }
 }
