@@ -13,6 +13,9 @@ import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 import { createMinute } from './windows.ts'
 
+/** what a dead letter takes in memory besides its bytes, roughly: a flood of empty records is bounded too */
+const LETTER_BYTES = 500
+
 export class Folder implements RecordVisitor {
   readonly #rules: EventRules
   readonly #scanned = createScannedEvent()
@@ -95,7 +98,7 @@ export class Folder implements RecordVisitor {
     key: Buffer | null, value: Buffer | null, reason: DeadLetterReason, field: string | undefined, detail: string, offsetDelta: number
   ): void {
     const partition = this.#partition
-    partition.deadLetterBytes += (key?.length ?? 0) + (value?.length ?? 0)
+    partition.deadLetterBytes += LETTER_BYTES + (key?.length ?? 0) + (value?.length ?? 0)
     partition.deadLetters.push({
       key: key && Buffer.from(key), // a copy: the fetched bytes are let go
       value: value && Buffer.from(value),
