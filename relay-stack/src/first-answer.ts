@@ -5,6 +5,8 @@ const HOUR_MS = 3_600_000
 const ANSWER_TIMEOUT_MS = 60_000
 /** Past this an answer with less in it than expected will do. */
 const COMPLETE_TIMEOUT_MS = 10_000
+/** The hour ends a little ahead of the clock, so that there is an answer even where no history was sent. */
+const AHEAD_MS = 10_000
 const REQUEST_TIMEOUT_MS = 5_000
 const POLL_MS = 50
 /** Of an hour's readings: some may be under way. */
@@ -19,7 +21,7 @@ export interface Question {
 
 /** Asks about the last hour of a device that every fleet has. */
 export function askAboutLastHour (apiPort: number, token: string, expectedCount: number, nowMs: number): Question {
-  const endMs = Math.floor(nowMs / 1_000) * 1_000
+  const endMs = Math.ceil(nowMs / 1_000) * 1_000 + AHEAD_MS
   const time = (timeMs: number) => new Date(timeMs).toISOString().replace('.000', '')
   const range = `startTime=${time(endMs - HOUR_MS)}&endTime=${time(endMs)}`
   return { url: `http://127.0.0.1:${apiPort}/api/events/device/thermostat-001?${range}`, token, expectedCount }
