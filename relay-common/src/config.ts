@@ -48,7 +48,7 @@ export const databaseSettings = {
   POSTGRES_DB: Type.String({ default: 'relay', description: 'database name' }),
   POSTGRES_USER: Type.String({ default: 'relay', description: 'database user' }),
   POSTGRES_PASSWORD: Type.String({ default: '', description: 'password of the database user' }),
-  DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 4, description: 'most connections to PostgreSQL; a consumer and a producer hold some for as long as they are open' }),
+  DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
   DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' })
 }
 

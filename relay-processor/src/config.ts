@@ -4,6 +4,7 @@ import { Type, type Static } from 'typebox'
 export const processorSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
+  DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 4, description: 'most connections to PostgreSQL; writing and an event log in PostgreSQL hold some for good' }),
   ...eventLogSettings,
   ...eventSettings,
   ...healthPort(8082),
