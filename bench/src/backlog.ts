@@ -7,7 +7,7 @@ export interface Backlog {
   readonly partitions: number
 }
 
-/** Newest event time of a backlog: fixed, so that every run has the same bytes. */
+/** Oldest event time of a backlog: fixed, so that every run has the same bytes. */
 const START_MS = Date.parse('2026-01-05T00:00:00Z')
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 const BATCH = 20_000

@@ -2,7 +2,7 @@
  * The processor on a backlog: from the start of its process to the last commit in PostgreSQL, beside the Kafka
  * distribution's own consumer benchmark, which reads the same records and drops them.
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
@@ -48,8 +48,10 @@ export async function benchProcessor (options: ProcessorBenchOptions): Promise<v
   const log = createLogger('bench', 'warn')
   await using opened = new AsyncDisposableStack()
   const interrupted = () => { opened.disposeAsync().finally(() => process.exit(130)) }
-  process.once('SIGINT', interrupted)
-  opened.defer(() => { process.off('SIGINT', interrupted) })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, interrupted)
+    opened.defer(() => { process.off(signal, interrupted) })
+  }
 
   const folder = await mkdtemp(join(tmpdir(), 'relay-bench-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
@@ -92,6 +94,8 @@ async function runConsumerBenchmark (n: number, { topic, events }: Backlog, boot
   ])
   const startedMs = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  using running = new DisposableStack()
+  running.use(endWith(child))
   let usage = await readUsage(child.pid!)
   // a process that has ended still tells its time, and no memory any more
   const watching = setInterval(() => { readUsage(child.pid!).then(it => { if (it.memoryMaxBytes > 0) usage = it }, () => {}) }, 50)
@@ -110,6 +114,18 @@ async function runConsumerBenchmark (n: number, { topic, events }: Backlog, boot
     cpuUsPerEvent: usage.cpuSeconds / events * 1e6,
     postgresCpuUsPerEvent: 0,
     memoryMaxMb: usage.memoryMaxBytes / 2 ** 20
+  }
+}
+
+/** A child that is still at work when its run ends, however it ends, ends with it. */
+function endWith (child: ChildProcess): Disposable {
+  const end = () => { child.kill('SIGKILL') }
+  process.once('exit', end)
+  return {
+    [Symbol.dispose] () {
+      process.off('exit', end)
+      if (child.exitCode === null && child.signalCode === null) end()
+    }
   }
 }
 
@@ -136,6 +152,8 @@ async function runProcessor (
     const startedMs = performance.now()
     const child = spawn(process.execPath, [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
       { env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    using running = new DisposableStack()
+    running.use(endWith(child))
     const died = once(child, 'exit').then(([code]) => { throw new Error(`the processor ended with ${code}`) })
     died.catch(() => {})
     const claimedMs = await Promise.race([died, reached(database, topic, 0)])
