@@ -90,7 +90,8 @@ export class Flusher {
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const settled = ahead.map(partition => ({ partition, settled: settle(partition, this.#settings, flushNumber) }))
     endTimer()
-    await this.#retry('naming series', () => ensureSeries(this.#database, unnamedSeries(settled.map(it => it.settled))))
+    const unnamed = unnamedSeries(settled.map(it => it.settled))
+    await this.#retry('naming series', () => ensureSeries(this.#database, unnamed))
     const writes = settled.map(it => this.#encode(it.partition, it.settled, nowMs))
     this.#forgetCold(partitions, flushNumber)
 
@@ -115,7 +116,8 @@ export class Flusher {
       const unknown = openTargets(partition)
       if (unknown.minutes.length + unknown.rollups.length === 0) continue
       // windows of a series without an id: it may have one in the database all the same
-      await ensureSeries(this.#database, [...new Set([...unknown.minutes, ...unknown.rollups].map(it => it.series))].filter(it => it.seriesId === 0))
+      const series = new Set([...unknown.minutes, ...unknown.rollups].map(it => it.series))
+      await ensureSeries(this.#database, [...series].filter(it => it.seriesId === 0))
       await readBack(this.#database, partition, unknown)
       this.#metrics.readBackWindows.inc(unknown.minutes.length + unknown.rollups.length)
     }

@@ -16,8 +16,8 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { Folder } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
-import { createRetry, type Retry } from './retry.ts'
 import { claimPartition, findFormerTopic, recordGap, skipGap, type Gap } from './progress.ts'
+import { createRetry, type Retry } from './retry.ts'
 import { RollupPartitions } from './rollup-store.ts'
 
 export interface LineSettings extends FlushSettings {
@@ -91,7 +91,9 @@ class Loop {
     this.#settings = settings
     this.#parts = parts
     this.#folder = new Folder(settings.rules)
-    this.#retry = createRetry({ fault: message => { this.#fault = message }, metrics: parts.metrics, log: parts.log, signal })
+    this.#retry = createRetry({
+      fault: message => { this.#fault = message }, metrics: parts.metrics, log: parts.log, signal
+    })
     this.#flusher = new Flusher(parts.database, rollupPartitions, settings, {
       sendDeadLetters: async (partition, letters) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
@@ -216,10 +218,13 @@ class Loop {
     await recordGap(this.#parts.database, topic, gap)
     this.#parts.metrics.gaps.inc({ kind: gap.kind })
     const what = gap.kind === 'topic-recreated'
-      ? `topic ${topic.name} was deleted and made anew: partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
-      : `partition ${gap.partition} of ${topic.name} should go on at offset ${gap.expectedOffset}, and the log goes on at ${gap.availableOffset}`
+      ? `topic ${topic.name} was deleted and made anew: ` +
+        `partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
+      : `partition ${gap.partition} of ${topic.name} should go on at offset ${gap.expectedOffset}, ` +
+        `and the log goes on at ${gap.availableOffset}`
     if (this.#settings.gapPolicy === 'stop') {
-      throw new RelayError('RELAY_OFFSET_GAP', `${what}; it is written down in the table gaps. Set GAP_POLICY=continue to go on behind it`)
+      throw new RelayError('RELAY_OFFSET_GAP',
+        `${what}; it is written down in the table gaps. Set GAP_POLICY=continue to go on behind it`)
     }
     this.#parts.log.error(gap, `${what}; going on, as GAP_POLICY says`)
   }

@@ -137,7 +137,9 @@ export async function prepareIncoming (client: PoolClient): Promise<void> {
  * @param rows from a RowEncoder
  * @param levelsUsed indexes of the levels that they are of
  */
-export async function writeRows (client: PoolClient, rows: readonly Buffer[], levelsUsed: ReadonlySet<number>): Promise<void> {
+export async function writeRows (
+  client: PoolClient, rows: readonly Buffer[], levelsUsed: ReadonlySet<number>
+): Promise<void> {
   const copy = client.query(copyFrom('copy incoming_rollups from stdin (format binary)'))
   for (const chunk of copyStream(rows)) {
     if (!copy.write(chunk)) await once(copy, 'drain')

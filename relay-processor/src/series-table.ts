@@ -100,7 +100,8 @@ export class SeriesTable {
     if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
     const series = this.#create(deviceId, deviceType, zone, group)
     if (++this.#devices > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
-    this.#place({ hash: hashBytes(buffer, 0, device.length), key: buffer, deviceLength: device.length, typeLength: type.length, series })
+    const hash = hashBytes(buffer, 0, device.length)
+    this.#place({ hash, key: buffer, deviceLength: device.length, typeLength: type.length, series })
     return series
   }
 
@@ -128,7 +129,8 @@ export class SeriesTable {
     const forgotten = this.#devices - kept.length
     if (forgotten === 0) return 0
     for (const slot of this.#slots) {
-      if (slot && slot.series.lastFlush <= lastFlush) this.#forgottenMaxMs = Math.max(this.#forgottenMaxMs, slot.series.settledMaxMs)
+      if (!slot || slot.series.lastFlush > lastFlush) continue
+      this.#forgottenMaxMs = Math.max(this.#forgottenMaxMs, slot.series.settledMaxMs)
     }
     this.#devices = kept.length
     this.#slots = new Array(this.#slots.length)

@@ -62,7 +62,12 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   child.once('error', error => exited.resolve(error.message)) // it could not be started
   child.once('exit', (code, by) => exited.resolve(by ? `it was ended by ${by}` : `it ended with exit code ${code}`))
   await output.close()
-  if (child.pid) await writeFile(pidFile, `${child.pid}\n`)
+  if (child.pid) {
+    await writeFile(pidFile, `${child.pid}\n`).catch(async error => {
+      await stop(child, exited.promise) // nobody would find it again
+      throw error
+    })
+  }
 
   const outcome = await waitUntilReady(child, exited.promise, signal)
   if (outcome !== 'ready') {
