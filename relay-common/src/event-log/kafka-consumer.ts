@@ -1,22 +1,15 @@
 /**
  * A consumer of a Kafka topic: its membership says which partitions are ours, its fetcher reads them, and here both
  * become one sequence of news for the owner.
- *
- * What the membership says goes before records: from the moment that a partition is revoked or lost, nothing of it is
- * left in the buffer.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
-
 import type { Logger } from '../log.ts'
 import { describeError, KafkaClient, topicMissing, type KafkaSettings } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { KafkaMembership } from './kafka-membership.ts'
+import { NewsQueue } from './news-queue.ts'
 import type { ConsumerNews, ConsumerSettings, EventConsumer } from './port.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
-/** how long an owner may work through the buffer before the sockets and timers get their turn */
-const TURN_MAX_MS = 5
-
 /**
  * Joins the group.
  * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
@@ -41,52 +34,28 @@ class KafkaConsumer implements EventConsumer {
   readonly #fetcher: KafkaFetcher
   readonly #membership: KafkaMembership
   readonly #log: Logger
-  readonly #news: ConsumerNews[] = []
-  #failure: unknown
-  #wake: () => void = () => {}
-  #turnStartedMs = performance.now()
+  readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
   constructor (cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger) {
     this.#client = client
     this.#topicName = settings.topic
     this.#log = log
-    const failed = (error: unknown) => {
-      this.#failure ??= error
-      this.#wake()
-    }
-    const tell = (news: ConsumerNews) => {
-      this.#news.push(news)
-      this.#wake()
-    }
+    const failed = (error: unknown) => this.#news.fail(error)
     this.#fetcher = new KafkaFetcher(new KafkaClient(cluster), settings.fetchBufferMaxBytes, log, {
-      ready: () => this.#wake(),
+      ready: () => this.#news.wake(),
       failed
     })
     this.#membership = new KafkaMembership(client, settings, log, {
-      assigned: async (topicId, partitions) => tell(await this.#takeOver(topicId, partitions)),
-      revoked: partitions => {
-        this.#drop(partitions)
-        tell({ kind: 'revoked', partitions })
-      },
-      lost: partitions => {
-        this.#drop(partitions)
-        tell({ kind: 'lost', partitions })
-      },
+      assigned: async (topicId, partitions) => this.#news.tell(await this.#takeOver(topicId, partitions)),
+      revoked: partitions => this.#news.tell({ kind: 'revoked', partitions }),
+      lost: partitions => this.#news.tell({ kind: 'lost', partitions }),
       failed
     })
   }
 
-  async next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews> {
-    if (performance.now() - this.#turnStartedMs > TURN_MAX_MS) {
-      await nextTurn()
-      this.#turnStartedMs = performance.now()
-    }
-    const news = this.#poll()
-    if (news || signal?.aborted) return news ?? { kind: 'idle' }
-    await this.#wait(waitMaxMs, signal)
-    this.#turnStartedMs = performance.now()
-    return this.#poll() ?? { kind: 'idle' }
+  next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews> {
+    return this.#news.next(waitMaxMs, signal)
   }
 
   start (partition: number, offset: bigint): void {
@@ -114,30 +83,7 @@ class KafkaConsumer implements EventConsumer {
     await this.#membership.close()
     await this.#fetcher.close()
     await this.#client.close()
-    this.#wake()
-  }
-
-  #poll (): ConsumerNews | undefined {
-    const news = this.#news.shift() ?? this.#fetcher.take()
-    // the owner may have started it after it was revoked: it had not heard of that yet
-    if (news?.kind === 'revoked' || news?.kind === 'lost') this.#drop(news.partitions)
-    if (!news && this.#failure) throw this.#failure
-    return news
-  }
-
-  async #wait (waitMaxMs: number, signal?: AbortSignal): Promise<void> {
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(resolve, waitMaxMs)
-      const wake = () => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', wake)
-        resolve()
-      }
-      this.#wake = wake
-      signal?.addEventListener('abort', wake)
-    })
-    this.#wake()
-    this.#wake = () => {}
+    this.#news.end()
   }
 
   /** The assignment names a topic by its id; what we know of that name may still be the topic before. */
@@ -149,9 +95,5 @@ class KafkaConsumer implements EventConsumer {
     this.#fetcher.setTopic(layout)
     const { name, partitions: count } = layout
     return { kind: 'assigned', topic: { name, topicId, partitions: count }, partitions }
-  }
-
-  #drop (partitions: readonly number[]): void {
-    for (const partition of partitions) this.#fetcher.stop(partition)
   }
 }

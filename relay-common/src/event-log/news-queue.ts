@@ -1,0 +1,84 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+import type { ConsumerNews } from './port.ts'
+import { Wakeup } from './wakeup.ts'
+
+/** Where records come from: what waits in the buffer, and a way to empty it of a partition. */
+export interface RecordSource {
+  take (): ConsumerNews | undefined
+  stop (partition: number): void
+}
+
+/** how long an owner may work through the buffer before the sockets and timers get their turn */
+const TURN_MAX_MS = 5
+
+/**
+ * What a consumer has to tell its owner, in order, whatever log it reads. What the membership says goes before records:
+ * from the moment that a partition is revoked or lost, nothing of it is left in the buffer.
+ */
+export class NewsQueue {
+  readonly #source: () => RecordSource
+  readonly #news: ConsumerNews[] = []
+  readonly #wakeup = new Wakeup()
+  #failure: unknown
+  #isEnded = false
+  #turnStartedMs = performance.now()
+
+  /** @param source asked for at every use: it is made after the queue that it wakes */
+  constructor (source: () => RecordSource) {
+    this.#source = source
+  }
+
+  tell (news: ConsumerNews): void {
+    this.#drop(news)
+    this.#news.push(news)
+    this.wake()
+  }
+
+  /** Makes `next` throw, once all that was told before has been taken. */
+  fail (error: unknown): void {
+    this.#failure ??= error
+    this.wake()
+  }
+
+  /** Says that the source has something. */
+  wake (): void {
+    this.#wakeup.wake()
+  }
+
+  /** Ends the wait of an owner that is still in `next`. */
+  end (): void {
+    this.#isEnded = true
+    this.wake()
+  }
+
+  /** `EventConsumer.next`. */
+  async next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews> {
+    if (performance.now() - this.#turnStartedMs > TURN_MAX_MS) {
+      await nextTurn()
+      this.#turnStartedMs = performance.now()
+    }
+    const deadlineMs = performance.now() + waitMaxMs
+    for (;;) {
+      const news = this.#poll()
+      if (news) return news
+      const leftMs = deadlineMs - performance.now()
+      if (this.#isEnded || signal?.aborted || leftMs <= 0) return { kind: 'idle' }
+      await this.#wakeup.wait(leftMs, signal)
+      this.#turnStartedMs = performance.now()
+    }
+  }
+
+  #poll (): ConsumerNews | undefined {
+    const news = this.#news.shift() ?? this.#source().take()
+    // the owner may have started a partition after it was revoked: it had not heard of that yet
+    if (news) this.#drop(news)
+    else if (this.#failure) throw this.#failure
+    return news
+  }
+
+  #drop (news: ConsumerNews): void {
+    if (news.kind !== 'revoked' && news.kind !== 'lost') return
+    for (const partition of news.partitions) this.#source().stop(partition)
+  }
+}
