@@ -82,7 +82,7 @@ export class Folder implements RecordVisitor {
     let minute = series.minutes.newest
     if (minute === undefined || minute.bucketMs !== bucketMs) {
       minute = series.minutes.find(bucketMs)
-      if (minute === undefined) series.minutes.add(minute = createMinute(series, MINUTE_MS, bucketMs))
+      if (minute === undefined) series.minutes.add(minute = createMinute(series, bucketMs))
     }
     if (!minute.isDirty) {
       minute.isDirty = true

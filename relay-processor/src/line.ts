@@ -138,10 +138,7 @@ class Loop {
       }
       case 'assigned':
         this.#topic = news.topic
-        for (const partition of news.partitions) {
-          await this.#retry('claiming a partition', () => this.#claim(news.topic, partition))
-        }
-        return
+        return await this.#claim(news.topic, news.partitions)
       case 'revoked':
         await this.#flushAndWait()
         this.#forget(news.partitions)
@@ -156,11 +153,18 @@ class Loop {
     }
   }
 
-  async #claim (topic: Topic, number: number): Promise<void> {
+  async #claim (topic: Topic, numbers: readonly number[]): Promise<void> {
+    const offsets = await this.#retry('reading offsets', () => this.#parts.eventLog.readOffsets(topic.name))
+    const startOffsets = new Map(offsets.map(it => [it.partition, it.startOffset]))
+    for (const number of numbers) {
+      await this.#retry('claiming a partition', () => this.#claimOne(topic, number, startOffsets.get(number) ?? 0n))
+    }
+  }
+
+  /** @param startOffset where the partition begins in the log */
+  async #claimOne (topic: Topic, number: number, startOffset: bigint): Promise<void> {
     const { database, eventLog, consumer, log } = this.#parts
     const former = await findFormerTopic(database, eventLog.kind, topic, number)
-    const offsets = (await eventLog.readOffsets(topic.name)).find(it => it.partition === number)
-    const startOffset = offsets?.startOffset ?? 0n
     if (former !== undefined && former > 0n) {
       await this.#meetGap(topic, {
         kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset
@@ -196,7 +200,7 @@ class Loop {
     for (const [number, atMs] of this.#reclaimAtMs) {
       if (Date.now() < atMs) continue
       this.#reclaimAtMs.delete(number)
-      await this.#retry('claiming a partition', () => this.#claim(this.#topic!, number))
+      await this.#claim(this.#topic!, [number])
     }
   }
 

@@ -4,7 +4,9 @@
  *     unknown ──read back──▶ known ──readings arrive──▶ dirty ──settled, written──▶ known ──cold──▶ (gone from memory)
  *        (new buckets start known and empty)
  */
-import { bucketStartMs, emptyReadings, emptyRollup, type Level, type Readings, type Rollup } from 'relay-common'
+import {
+  bucketStartMs, emptyReadings, emptyRollup, MINUTE_MS, type Level, type Readings, type Rollup
+} from 'relay-common'
 
 import type { Series } from './series-table.ts'
 
@@ -35,8 +37,8 @@ export interface RollupWindow {
 }
 
 /** A minute that is not in memory yet. Whether it can be in the database is known from how far the series has come. */
-export function createMinute (series: Series, sizeMs: number, bucketMs: number): MinuteWindow {
-  const isNew = bucketMs > bucketStartMs(sizeMs, series.settledMaxMs)
+export function createMinute (series: Series, bucketMs: number): MinuteWindow {
+  const isNew = bucketMs > bucketStartMs(MINUTE_MS, series.settledMaxMs)
   return {
     series,
     bucketMs,
