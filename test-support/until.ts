@@ -1,0 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/**
+ * Waits for a condition.
+ * @param what completes "waited … for"; a function is asked when time is up, and may tell what was seen instead
+ * @throws after the limit
+ */
+export async function until (
+  what: string | (() => string), condition: () => boolean | Promise<boolean>, limitMs = 60_000
+): Promise<void> {
+  for (const deadlineMs = Date.now() + limitMs; !await condition(); await delay(20)) {
+    if (Date.now() > deadlineMs) throw new Error(`waited ${limitMs} ms for ${typeof what === 'string' ? what : what()}`)
+  }
+}
