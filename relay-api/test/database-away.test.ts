@@ -3,11 +3,11 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
 import { createLogger, openDatabase, type Database } from 'relay-common'
 
+import { until } from '../../test-support/until.ts'
 import { startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { startApi } from '../src/app.ts'
@@ -15,16 +15,8 @@ import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'
 
 const log = createLogger('test', 'silent')
-const WAIT_MAX_MS = 30_000
 const limit = { timeout: 120_000 }
 const question = '/api/events/zone/Zone%20A?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
-
-async function until (condition: () => Promise<boolean>): Promise<void> {
-  for (const deadlineMs = Date.now() + WAIT_MAX_MS; !await condition();) {
-    assert.ok(Date.now() < deadlineMs, 'waited in vain')
-    await delay(20)
-  }
-}
 
 /** Holds up every statement that reads days, until it is let go: also where the test fails. */
 async function lockDays (database: Database): Promise<AsyncDisposable & { readonly release: () => Promise<void> }> {
@@ -37,7 +29,7 @@ async function lockDays (database: Database): Promise<AsyncDisposable & { readon
 
 async function untilHeldUp (database: Database): Promise<void> {
   const waiting = "select from pg_locks where not granted and relation = 'rollups_day'::regclass"
-  await until(async () => (await database.query(waiting)).length > 0)
+  await until('statements to be held up', async () => (await database.query(waiting)).length > 0)
 }
 
 /** A server of this test's own, which it may kill. */
@@ -61,7 +53,7 @@ test('while the database is away answers are 503 with a time to retry; then they
   const api = await startApi(config, log)
   t.after(() => api.close())
   const ask = (path: string) => fetch(`http://127.0.0.1:${api.port}${path}`,
-    { headers: { authorization: 'Bearer token' }, signal: AbortSignal.timeout(WAIT_MAX_MS) })
+    { headers: { authorization: 'Bearer token' }, signal: AbortSignal.timeout(30_000) })
   const database = await openDatabase(config, 'test', log)
   await writeEvents(database, [{
     deviceId: 'd',
@@ -90,7 +82,7 @@ test('while the database is away answers are 503 with a time to retry; then they
   assert.equal((await ask('/livez')).status, 200) // a restart of the API would not help
 
   await start()
-  await until(async () => (await ask('/readyz')).status === 200)
+  await until('the API to be ready again', async () => (await ask('/readyz')).status === 200)
   assert.equal((await ask(question)).status, 200)
 })
 
@@ -119,7 +111,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
   assert.deepEqual(await blocked, [503, 'RELAY_ANSWER_TOO_SLOW'])
 
   await lock.release()
-  await until(async () => (await ask())[0] === 404)
+  await until('questions to be answered again', async () => (await ask())[0] === 404)
 })
 
 test('closing answers what was asked, then takes no more', limit, async t => {
@@ -132,7 +124,7 @@ test('closing answers what was asked, then takes no more', limit, async t => {
   await untilHeldUp(database)
 
   const closed = api.close()
-  await until(async () => ask().then(response => response.status === 503, () => true))
+  await until('the API to refuse', async () => ask().then(response => response.status === 503, () => true))
   await lock.release()
   assert.equal((await asked).status, 404)
   await closed

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { suite, test } from 'node:test'
 
+import { until } from '../../test-support/until.ts'
 import type { ConsumerSettings } from '../src/event-log/port.ts'
 import { startMemberProcess } from './support/member-process.ts'
 import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
-import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog, until } from './support/postgres-log.ts'
+import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog } from './support/postgres-log.ts'
 
 /** longer than any test waits: nothing happens because a session ran out */
 const LONG_SESSION_MS = 60_000
@@ -49,7 +50,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     const stopped = startMemberProcess(t, elsewhere(settings), consumer)
     assert.deepEqual(await stopped.next(), { kind: 'assigned', partitions: [0, 1] })
     stopped.signal('SIGSTOP')
-    await until(async () => {
+    await until('its session to be over', async () => {
       const [{ isOver }] = await database.query<{ isOver: boolean }>(
         'select expires_at < clock_timestamp() as "isOver" from event_log_members')
       return isOver

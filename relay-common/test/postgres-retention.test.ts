@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
+import { until } from '../../test-support/until.ts'
 import type { Database } from '../src/database.ts'
 import type { Topic } from '../src/event-log/port.ts'
 import { maintainTopics } from '../src/event-log/postgres-topics.ts'
 import { createLogger } from '../src/log.ts'
 import { nextNews, takeRecords, waitAssigned } from './support/members.ts'
-import { consumerOf, createTopic, openTestLog, until } from './support/postgres-log.ts'
+import { consumerOf, createTopic, openTestLog } from './support/postgres-log.ts'
 
 const log = createLogger('test', 'fatal')
 const HOUR_MS = 3_600_000
@@ -108,16 +109,16 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     await curious.query('begin')
     await curious.query('select from event_log')
     await age(database, 30)
-    await until(async () => (await tablesOf(database, topic)).length === 2)
+    await until('a second segment', async () => (await tablesOf(database, topic)).length === 2)
     await age(database, 30)
-    await until(async () => (await database.query(`
+    await until('the drop of the old segment to wait', async () => (await database.query(`
       select from pg_locks where not granted and mode = 'AccessExclusiveLock'
       and database = (select oid from pg_database where datname = current_database())`)).length > 0)
     await producer.send(topic.name, [{ key: null, value: 'new' }]) // waits for a second at most, and goes through
     assert.equal((await tablesOf(database, topic)).length, 2)
     await curious.query('commit')
     curious.release()
-    await until(async () => (await eventLog.readOffsets(topic.name))[0].startOffset === 1n)
+    await until('the first segment to be dropped', async () => (await eventLog.readOffsets(topic.name))[0].startOffset === 1n)
     assert.deepEqual(await database.query('select record_offset from event_log'), [{ record_offset: 1n }])
   })
 })

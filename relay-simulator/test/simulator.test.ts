@@ -3,12 +3,13 @@ import { test } from 'node:test'
 
 import { createLogger, type DeviceEvent } from 'relay-common'
 
+import { until } from '../../test-support/until.ts'
 import { readSimulatorConfig } from '../src/config.ts'
 import { Fleet } from '../src/fleet.ts'
 import { startSimulator } from '../src/simulator.ts'
 import { valueAt } from '../src/value.ts'
 import { openBreakableConnection } from './support/breakable-connection.ts'
-import { countRecords, kinds, openTestLog, readEvents, readTopic, waitUntil } from './support/event-logs.ts'
+import { countRecords, kinds, openTestLog, readEvents, readTopic } from './support/event-logs.ts'
 import { startSimulatorProcess } from './support/simulator-process.ts'
 
 /** The tick that an event came from: devices may share a phase. */
@@ -45,8 +46,7 @@ for (const kind of kinds) {
     if (!log) return
     const simulator = startSimulatorProcess(t, { ...log.environment, BACKFILL: '10m', RATE: '10' })
     const history = 3 * 10 * 600
-    await waitUntil('history and two seconds of live events are there',
-      async () => await countRecords(log) > history + 60)
+    await until('history and two seconds of live events', async () => await countRecords(log) > history + 60)
     simulator.process.kill('SIGTERM')
     assert.equal(await simulator.exited, 0)
 
@@ -71,7 +71,7 @@ for (const kind of kinds) {
     if (!log) return
     const simulator = startSimulatorProcess(t,
       { ...log.environment, DEVICES: '200', RATE: '20', BACKFILL: '1d', LATE: '5%', DUPLICATES: '1%' })
-    await waitUntil('100,000 records are there', async () => await countRecords(log) > 100_000)
+    await until('100,000 records', async () => await countRecords(log) > 100_000)
     simulator.process.kill('SIGTERM')
     assert.equal(await simulator.exited, 0)
     assert.deepEqual(simulator.lines.filter(it => it.msg === AWAY || it.msg.includes('not sent')), [])
@@ -132,14 +132,14 @@ for (const kind of kinds) {
 test('connections to the log that are cut are made anew, and no event is missing', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20' })
-  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  await until('events to flow', async () => await countRecords(log) > 60)
   for (let round = 1; round <= 5; round++) {
     const [{ ended }] = await log.database!.query<{ ended: bigint }>(`
       select count(pg_terminate_backend(pid)) as ended from pg_stat_activity
       where datname = current_database() and application_name = 'relay-simulator'`)
     assert.ok(ended > 0n)
     const count = await countRecords(log)
-    await waitUntil('events flow again', async () => await countRecords(log) > count + 30)
+    await until('events to flow again', async () => await countRecords(log) > count + 30)
   }
   simulator.process.kill('SIGTERM')
   assert.equal(await simulator.exited, 0)
@@ -151,22 +151,22 @@ test('a log that goes away is warned of once; events wait, and none is missing w
   const log = (await openTestLog(t, 'postgres'))!
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t, { ...log.environment, DATABASE_URL: connection.url, RATE: '20' })
-  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  await until('events to flow', async () => await countRecords(log) > 60)
 
   await connection.cut()
-  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  await until('it to be noticed', () => simulator.said(AWAY).length > 0)
   const health = `http://127.0.0.1:${simulator.said('simulator started')[0].healthPort}`
   assert.equal((await fetch(`${health}/readyz`)).status, 503)
-  await waitUntil('sending was tried again a few times', async () => {
+  await until('a few more tries to send', async () => {
     const metrics = await (await fetch(`${health}/metrics`)).text()
     return Number(/^relay_send_retries_total\{.*\} (\d+)$/m.exec(metrics)?.[1]) >= 3
   })
   await connection.restore()
 
-  await waitUntil('the log is back', () => simulator.said(BACK).length > 0)
+  await until('the log to be back', () => simulator.said(BACK).length > 0)
   assert.equal((await fetch(`${health}/readyz`)).status, 200)
   const count = await countRecords(log)
-  await waitUntil('events flow again', async () => await countRecords(log) > count + 60)
+  await until('events to flow again', async () => await countRecords(log) > count + 60)
   simulator.process.kill('SIGTERM')
   assert.equal(await simulator.exited, 0)
   assert.equal(simulator.said(AWAY).length, 1)
@@ -181,15 +181,15 @@ test('what a log misses because it was away too long is skipped, and never in si
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t,
     { ...log.environment, DATABASE_URL: connection.url, RATE: '20', CATCH_UP_MAX: '200ms' })
-  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  await until('events to flow', async () => await countRecords(log) > 60)
   await connection.cut()
-  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  await until('it to be noticed', () => simulator.said(AWAY).length > 0)
   const awayMs = Date.now()
-  await waitUntil('it was away for longer than events wait', () => Date.now() > awayMs + 1_000)
+  await until('longer than events wait', () => Date.now() > awayMs + 1_000)
   await connection.restore()
-  await waitUntil('events were skipped', () => simulator.said(SKIPPED).length > 0)
+  await until('events to be skipped', () => simulator.said(SKIPPED).length > 0)
   const count = await countRecords(log)
-  await waitUntil('events flow again', async () => await countRecords(log) > count + 60)
+  await until('events to flow again', async () => await countRecords(log) > count + 60)
   simulator.process.kill('SIGTERM')
   assert.equal(await simulator.exited, 0)
 
@@ -208,9 +208,9 @@ test('a stop while the log is away exits 0 in time, and says what was not sent',
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t,
     { ...log.environment, DATABASE_URL: connection.url, RATE: '20', BACKFILL: '30d', LATE: '10%' })
-  await waitUntil('events flow', async () => await countRecords(log) > 60)
+  await until('events to flow', async () => await countRecords(log) > 60)
   await connection.cut()
-  await waitUntil('it is noticed', () => simulator.said(AWAY).length > 0)
+  await until('it to be noticed', () => simulator.said(AWAY).length > 0)
   simulator.process.kill('SIGTERM')
   assert.equal(await simulator.exited, 0)
   assert.equal(simulator.said('backfill stopped').length, 1)

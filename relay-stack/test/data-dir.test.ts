@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
+import { until } from '../../test-support/until.ts'
 import { openDataDir } from '../src/data-dir.ts'
 import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
-import { waitUntil } from './support/stack-process.ts'
 
 suite('a data folder', () => {
   test('is given up when it is closed, and so is one whose process was killed', async t => {
@@ -117,6 +117,6 @@ function startSleeper (t: TestContext, name = 'sleeper', script = '') {
 
 async function deadPid (): Promise<number> {
   const child = spawn(process.execPath, ['-e', ''], { stdio: 'ignore' })
-  await waitUntil(() => child.exitCode !== null, 'a process to end')
+  await until('a process to end', () => child.exitCode !== null)
   return child.pid!
 }

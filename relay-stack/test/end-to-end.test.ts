@@ -11,13 +11,14 @@ import {
 } from 'relay-common'
 import { Type } from 'typebox'
 
+import { until } from '../../test-support/until.ts'
 import { findJava } from '../src/kafka.ts'
 import {
   createKnownEvents, createRandom, DAY_MS, DAYS, deviceTypes, LATE_MAX_MS, START_MS, type KnownEvents
 } from './support/known-events.ts'
 import { plainAnswer, type Asked } from './support/plain-answer.ts'
 import {
-  makeDataDir, onFreePorts, runningOn, startStackProcess, waitUntil, type StackProcess
+  makeDataDir, onFreePorts, runningOn, startStackProcess, type StackProcess
 } from './support/stack-process.ts'
 import { readFromKafka, readFromPostgres, type StoredRecord } from './support/stored-records.ts'
 
@@ -93,7 +94,7 @@ async function sendWhileKilling (site: Site, { records }: KnownEvents, firstPid:
       const before = n === Math.floor(batches / 4) ? await progressOf(site) : undefined
       await producer.send(TOPIC, records.slice(n * BATCH_RECORDS, (n + 1) * BATCH_RECORDS))
       if (before) {
-        await waitUntil(async () => sum(await progressOf(site)) > sum(before), 'the processor to be at work')
+        await until('the processor to be at work', async () => sum(await progressOf(site)) > sum(before))
         process.kill(firstPid, 'SIGKILL')
       }
       if (n === Math.floor(batches * 2 / 3)) {
@@ -122,10 +123,10 @@ async function endsOf ({ eventLog }: Site, topic: string): Promise<Map<number, b
 
 async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): Promise<void> {
   let progress = new Map<number, bigint>()
-  await waitUntil(async () => {
+  await until(() => `progress to reach the ends ${[...ends].join(' ')}; it is at ${[...progress].join(' ')}`, async () => {
     progress = await progressOf(site)
     return [...ends].every(([partition, end]) => end === 0n || (progress.get(partition) ?? 0n) >= end)
-  }, () => `progress to reach the ends ${[...ends].join(' ')}; it is at ${[...progress].join(' ')}`)
+  })
 }
 
 /** Asks about every device, zone, type, and type in a zone, over many ranges. */

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
+import { until } from '../../test-support/until.ts'
 import { followLog, openLogFiles, readableLine, readLastLines } from '../src/log-files.ts'
-import { waitUntil } from './support/stack-process.ts'
 
 suite('logs of the parts', () => {
   test('a new run starts a new file and keeps the one before', async t => {
@@ -26,7 +26,7 @@ suite('logs of the parts', () => {
     t.after(() => logs.close())
     const path = logs.pathOf('kafka')
     await appendFile(path, 'x'.repeat(17 * 1024 * 1024))
-    await waitUntil(() => stat(path).then(it => it.size === 0), 'the log to be cut')
+    await until('the log to be cut', () => stat(path).then(it => it.size === 0))
     await appendFile(path, 'after\n')
     assert.equal(await readFile(path, 'utf8'), 'after\n')
     assert.equal((await stat(`${path}.before`)).size, 17 * 1024 * 1024)
@@ -37,11 +37,11 @@ suite('logs of the parts', () => {
     const lines: string[] = []
     const following = followLog(path, line => { lines.push(line) })
     await appendFile(path, 'one\ntw')
-    await waitUntil(() => lines.length === 1, 'the first line')
+    await until('the first line', () => lines.length === 1)
     await appendFile(path, 'o\n')
-    await waitUntil(() => lines.length === 2, 'the second line')
+    await until('the second line', () => lines.length === 2)
     await writeFile(path, 'cut\n')
-    await waitUntil(() => lines.length === 3, 'the line after the cut')
+    await until('the line after the cut', () => lines.length === 3)
     await appendFile(path, 'at last\n')
     await following.close()
     assert.deepEqual(lines, ['one', 'two', 'cut', 'at last'])

@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { until } from '../../test-support/until.ts'
 import { findJava } from '../src/kafka.ts'
 import { commandLineOf } from '../src/process-table.ts'
 import { ask, expectedAnswer, rangeOf } from './support/expected.ts'
 import {
-  makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, waitUntil, type StackProcess
+  makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, type StackProcess
 } from './support/stack-process.ts'
 
 const kafkaCache = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -44,7 +45,7 @@ suite('npm start', { concurrency: 1 }, () => {
     const first = startStackProcess(dataDir, onPostgres)
     const { pids, url } = await first.up()
     const noted = join(dataDir, 'sent-until')
-    await waitUntil(() => readFile(noted).then(() => true, () => false), 'the whole history')
+    await until('the whole history', () => readFile(noted).then(() => true, () => false))
 
     const second = startStackProcess(dataDir, onPostgres)
     assert.equal(await second.exited, 1)
@@ -75,7 +76,7 @@ suite('npm start', { concurrency: 1 }, () => {
     for (const waitS of [1, 2, 4, 8]) {
       process.kill(pid, 'SIGKILL')
       await stack.said(new RegExp(`^api: it was ended by SIGKILL; it is restarted in ${waitS} s`, 'm'))
-      await waitUntil(() => (stack.text.match(/^api is back/gm) ?? []).length === Math.log2(waitS) + 1, 'the API')
+      await until('the API', () => (stack.text.match(/^api is back/gm) ?? []).length === Math.log2(waitS) + 1)
       pid = Number([...stack.text.matchAll(/^api is back \(process (\d+)\)/gm)].at(-1)![1])
     }
     process.kill(pid, 'SIGKILL')
@@ -109,7 +110,7 @@ suite('npm start', { concurrency: 1 }, () => {
     const npm = startByNpm(dataDir, onPostgres)
     await npm.up()
     npm.kill('SIGKILL')
-    await waitUntil(() => runningOn(dataDir).length === 0, 'all processes to be gone')
+    await until('all processes to be gone', () => runningOn(dataDir).length === 0)
     assert.match(npm.text, /stopping: npm is gone[^]*stopped/)
   })
 
@@ -133,13 +134,13 @@ suite('npm start', { concurrency: 1 }, () => {
     stack.kill('SIGTERM')
     await stack.said(/SIGTERM: stopping/)
     const startMs = performance.now()
-    await waitUntil(() => {
+    await until('the second signal', () => {
       stack.kill('SIGTERM') // too soon after the first one it counts as the same
       return stack.text.includes('killing all of it: a second signal')
-    }, 'the second signal')
+    })
     assert.equal(await stack.exited, 1)
     assert.ok(performance.now() - startMs < 5_000)
-    await waitUntil(() => runningOn(dataDir).length === 0, 'all processes to be gone')
+    await until('all processes to be gone', () => runningOn(dataDir).length === 0)
   })
 
   test('a port in use is one line that names it and its option, and nothing is started', async t => {
@@ -200,10 +201,10 @@ suite('npm start', { concurrency: 1 }, () => {
 async function assertRight (url: string, token: string): Promise<void> {
   const expected = expectedAnswer('thermostat-001', ...rangeOf(url))
   let got: { status: number, body: { count: number } } | undefined
-  await waitUntil(async () => {
+  await until(() => `${expected.count} readings instead of ${JSON.stringify(got)}`, async () => {
     got = await ask(url, token).catch(() => undefined)
     return got?.status === 200 && got.body.count >= expected.count
-  }, () => `${expected.count} readings instead of ${JSON.stringify(got)}`)
+  })
   const { body } = await ask(url, token)
   const { count, minValue, maxValue, medianValue, avgValue } = body
   assert.deepEqual({ count, minValue, maxValue, medianValue }, {

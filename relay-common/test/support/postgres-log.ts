@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { Type } from 'typebox'
@@ -63,10 +62,4 @@ export async function createTopic (
 /** Settings of a consumer that is alone in its group. */
 export function consumerOf (topic: Topic): ConsumerSettings {
   return { topic: topic.name, group: randomUUID(), sessionTimeoutMs: 30_000, fetchBufferMaxBytes: 1024 * 1024 }
-}
-
-/** Waits until something in the database holds, with a limit. */
-export async function until (condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!await condition()) assert.ok(Date.now() < deadline, 'it did not happen in 30 s')
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 
 import {
   createLogger, decodeEvent, eventLogSettings, eventSettings, openEventLog, readConfig, splitList, type Database,
@@ -13,8 +12,6 @@ import { Type } from 'typebox'
 import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
 import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
 import { takeRecords, waitAssigned, type Read } from '../../../relay-common/test/support/members.ts'
-
-const LIMIT_MS = 30_000
 
 export interface TestLog {
   readonly eventLog: EventLog
@@ -55,12 +52,6 @@ export async function openTestLog (t: TestContext, kind: typeof kinds[number]): 
 export async function countRecords ({ eventLog, topic }: TestLog): Promise<number> {
   if (!await eventLog.describeTopic(topic)) return 0
   return (await eventLog.readOffsets(topic)).reduce((sum, { endOffset }) => sum + Number(endOffset), 0)
-}
-
-export async function waitUntil (what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + LIMIT_MS; !await condition(); await delay(20)) {
-    assert.ok(Date.now() < deadline, `${LIMIT_MS} ms went by before ${what}`)
-  }
 }
 
 /** All that is in the topic, in order for each partition. */

@@ -5,14 +5,13 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
+import { until } from '../../../test-support/until.ts'
 import { commandLineOf } from '../../src/process-table.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const LIMIT_MS = 60_000
 
 export interface StackProcess {
   readonly pid: number
@@ -33,7 +32,7 @@ export async function makeDataDir (t: TestContext): Promise<string> {
   await chmod(folder, 0o755)
   t.after(async () => {
     for (const pid of runningOn(folder)) process.kill(pid, 'SIGKILL')
-    await waitUntil(() => runningOn(folder).length === 0, 'what ran on the data folder to be gone')
+    await until('what ran on the data folder to be gone', () => runningOn(folder).length === 0)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   return join(folder, 'data')
@@ -81,7 +80,7 @@ function watch (child: ChildProcess): StackProcess {
     child.once('close', (code, signal) => { isOver = true; resolve(code ?? signal!) }))
 
   async function said (pattern: RegExp): Promise<RegExpExecArray> {
-    await waitUntil(() => pattern.test(text) || isOver, () => `${pattern} in:\n${text}`)
+    await until(() => `${pattern} in:\n${text}`, () => pattern.test(text) || isOver)
     const found = pattern.exec(text)
     if (!found) throw new Error(`the stack ended without saying ${pattern}:\n${text}`)
     return found
@@ -98,15 +97,5 @@ function watch (child: ChildProcess): StackProcess {
       return { pids: Object.fromEntries([...rows].map(([, part, pid]) => [part, Number(pid)])), url, token }
     },
     kill: signal => { child.kill(signal) }
-  }
-}
-
-/** Waits for a condition, a minute at most. */
-export async function waitUntil (
-  condition: () => boolean | Promise<boolean>, what: string | (() => string)
-): Promise<void> {
-  for (const deadline = Date.now() + LIMIT_MS; !await condition();) {
-    if (Date.now() > deadline) throw new Error(`waited too long for ${typeof what === 'string' ? what : what()}`)
-    await delay(50)
   }
 }

@@ -1,8 +1,7 @@
 /** Records of a topic with their headers, read from either log by other means than the programs use. */
 import { Consumer } from '@platformatic/kafka'
 import type { Database } from 'relay-common'
-
-import { waitUntil } from './stack-process.ts'
+import { until } from '../../../test-support/until.ts'
 
 export interface StoredRecord {
   readonly partition: number
@@ -33,7 +32,7 @@ export async function readFromKafka (
       records.push({ partition, offset, key: key ?? null, value: value ?? null, headers: texts })
       if (offset + 1n >= (missing.get(partition) ?? Infinity)) missing.delete(partition)
     })
-    await waitUntil(() => missing.size === 0, () => `the partitions ${[...missing.keys()].join(', ')} of ${topic}`)
+    await until(() => `the partitions ${[...missing.keys()].join(', ')} of ${topic}`, () => missing.size === 0)
     return records
   } finally {
     await consumer.close(true)
