@@ -1,3 +1,13 @@
+export {
+  createApiKeyParts, formatApiKey, hashSecret, KEY_ENVIRONMENT_PATTERN, looksLikeApiKey, parseApiKey, withNewSecret
+} from './access/api-key.ts'
+export type { ApiKeyParts } from './access/api-key.ts'
+export {
+  createApiKey, findApiKey, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
+} from './access/api-key-store.ts'
+export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
+export { everything, isScope, isWithin, mayDevice, mayZone, scopes } from './access/grants.ts'
+export type { Grants, Scope } from './access/grants.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
 export { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, splitList } from './config.ts'
 export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'

@@ -1,0 +1,138 @@
+/**
+ * Access tokens of an OpenID provider: JWTs as RFC 9068 has them.
+ *
+ *     OIDC_ISSUER ──discovery──▶ jwks_uri ──keys──▶ signature, typ, iss, aud, exp, nbf, iat ──▶ scopes and grants
+ *
+ * Keys are fetched when they are needed and kept; a token that names a key which is not among them has them fetched
+ * again, so that an issuer rotates its keys without us. A token that was checked is good for half a minute more.
+ */
+import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { isScope, RelayError, type Grants, type Scope } from 'relay-common'
+import { LruMap } from 'toad-cache'
+
+import type { Identified, Identify, Principal } from './principal.ts'
+
+export interface AccessTokenSettings {
+  /** as it stands in the tokens; where discovery begins */
+  readonly issuer: string
+  readonly audience: string
+  /** allowed signatures: asymmetric ones alone, for nobody shares a secret with us */
+  readonly algorithms: readonly string[]
+  /** allowed `typ` headers, in small letters and without `application/` */
+  readonly types: readonly string[]
+  readonly clockSkewS: number
+}
+
+/** Signatures that can be allowed: none whose key an issuer would have to share. */
+export const asymmetricAlgorithms: ReadonlySet<string> = new Set([
+  'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'
+])
+
+const CHECKED_KEPT_MS = 30_000
+const CHECKED_KEPT_MAX = 10_000
+const ISSUER_TIMEOUT_MS = 5_000
+/** an unknown key id has the keys fetched again at most this often */
+const REFETCH_INTERVAL_MS = 10_000
+const TOKEN_CHARACTERS_MAX = 8 * 1024
+
+interface Checked {
+  readonly principal: Principal
+  readonly expiresAtMs: number
+}
+
+/** @returns undefined from `identify` for what is no JWT by its form */
+export function identifyAccessToken (settings: AccessTokenSettings): Identify {
+  const checked = new LruMap<Checked>(CHECKED_KEPT_MAX, CHECKED_KEPT_MS)
+  let keys: Promise<JWTVerifyGetKey> | undefined
+
+  const findKeys = () => (keys ??= discoverKeys(settings.issuer).catch(error => {
+    keys = undefined
+    throw error
+  }))
+
+  return async credential => {
+    if (!/^[\w-]+\.[\w-]*\.[\w-]*$/.test(credential)) return undefined
+    const known = checked.get(credential)
+    if (known && Date.now() < known.expiresAtMs) return { kind: 'known', principal: known.principal }
+    if (credential.length > TOKEN_CHARACTERS_MAX) return refused(`a token of ${credential.length} characters`)
+    const identified = await check(credential, await findKeys(), settings)
+    if ('reason' in identified) return refused(identified.reason)
+    checked.set(credential, identified)
+    return { kind: 'known', principal: identified.principal }
+  }
+}
+
+function refused (reason: string): Identified {
+  return { kind: 'refused', reason }
+}
+
+async function check (
+  token: string, keys: JWTVerifyGetKey, { issuer, audience, algorithms, types, clockSkewS }: AccessTokenSettings
+): Promise<Checked | { readonly reason: string }> {
+  try {
+    const { payload, protectedHeader } = await jwtVerify(token, keys, {
+      issuer, audience, algorithms: [...algorithms], clockTolerance: clockSkewS, requiredClaims: ['exp', 'iat', 'sub']
+    })
+    const type = protectedHeader.typ?.toLowerCase().replace(/^application\//, '')
+    if (type === undefined || !types.includes(type)) return { reason: `its type is ${String(type)}` }
+    if (payload.iat! > Date.now() / 1000 + clockSkewS) return { reason: 'it was issued in the future' }
+    const grants = grantsOf(payload)
+    if (grants === undefined) return { reason: 'its relay_ claims are no lists of text' }
+    const principal = { kind: 'access-token' as const, id: `sub:${payload.sub}`, scopes: scopesOf(payload), grants }
+    return { principal, expiresAtMs: (payload.exp! + clockSkewS) * 1000 }
+  } catch (error) {
+    if (isTokensFault(error)) return { reason: (error as Error).message }
+    throw unreachable(issuer, error)
+  }
+}
+
+/** Faults of the token; any other is one of the issuer, or of the way to it. */
+const tokenFaults = [
+  errors.JWTClaimValidationFailed, errors.JWTExpired, errors.JWTInvalid, errors.JWSInvalid,
+  errors.JWSSignatureVerificationFailed, errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey,
+  errors.JWKSMultipleMatchingKeys
+]
+
+function isTokensFault (error: unknown): boolean {
+  return tokenFaults.some(it => error instanceof it)
+}
+
+/** `scope` as RFC 8693 has it; a list of its own, as some issuers write it, does as well. */
+function scopesOf ({ scope, scp }: JWTPayload): ReadonlySet<Scope> {
+  const given = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scp) ? scp : []
+  return new Set(given.filter(it => typeof it === 'string' && isScope(it)))
+}
+
+/** No claim: no limit. A claim that can't be read must not mean that. */
+function grantsOf (payload: JWTPayload): Grants | undefined {
+  const { relay_zones: zones, relay_device_prefixes: devicePrefixes } = payload
+  if (!isListOrNone(zones) || !isListOrNone(devicePrefixes)) return undefined
+  return { ...(zones === undefined ? {} : { zones }), ...(devicePrefixes === undefined ? {} : { devicePrefixes }) }
+}
+
+function isListOrNone (claim: unknown): claim is string[] | undefined {
+  return claim === undefined || (Array.isArray(claim) && claim.every(it => typeof it === 'string' && it !== ''))
+}
+
+/** https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig */
+async function discoverKeys (issuer: string): Promise<JWTVerifyGetKey> {
+  try {
+    const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+    const response = await fetch(address, { signal: AbortSignal.timeout(ISSUER_TIMEOUT_MS), redirect: 'error' })
+    if (!response.ok) throw new Error(`${address} answers ${response.status}`)
+    const said = await response.json() as { readonly issuer?: unknown, readonly jwks_uri?: unknown }
+    if (said.issuer !== issuer) throw new Error(`${address} is of the issuer ${String(said.issuer)}`)
+    const url = URL.parse(String(said.jwks_uri))
+    if (!url || (url.protocol !== 'https:' && new URL(issuer).protocol === 'https:')) {
+      throw new Error(`${address} names ${String(said.jwks_uri)} as the address of its keys`)
+    }
+    return createRemoteJWKSet(url, { timeoutDuration: ISSUER_TIMEOUT_MS, cooldownDuration: REFETCH_INTERVAL_MS })
+  } catch (error) {
+    throw unreachable(issuer, error)
+  }
+}
+
+function unreachable (issuer: string, cause: unknown): RelayError {
+  return new RelayError('RELAY_ISSUER_UNREACHABLE',
+    `the keys of ${issuer} can't be read: ${(cause as Error).message}; is OIDC_ISSUER right?`, { cause })
+}

@@ -1,0 +1,36 @@
+/** Composes who gets in: limits of addresses, then the kinds of credentials, then limits of principals. */
+import type { FastifyInstance } from 'fastify'
+import type { Database, Logger } from 'relay-common'
+
+import { identifyAccessToken } from './access-token.ts'
+import { openApiKeys } from './api-key.ts'
+import { authenticate } from './authenticate.ts'
+import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
+import { identifyConfiguredToken } from './configured-token.ts'
+import { openLimits } from './limits.ts'
+
+/**
+ * Guards an app, and all that is added to it later.
+ * @throws RelayError RELAY_CONFIG_INVALID
+ */
+export async function guard (app: FastifyInstance, config: AccessConfig, database: Database, log: Logger): Promise<void> {
+  const tokens = tokensOf(config)
+  const accessTokens = accessTokenSettings(config)
+  const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)
+  app.addHook('onClose', () => keys[Symbol.asyncDispose]())
+
+  const limits = await openLimits(app, {
+    perAddressMax: config.RATE_LIMIT_ADDRESS_MAX,
+    perPrincipalMax: config.RATE_LIMIT_PRINCIPAL_MAX,
+    failedLoginsMax: config.RATE_LIMIT_FAILED_LOGINS_MAX,
+    windowMs: config.RATE_LIMIT_WINDOW_MS,
+    ...(config.RATE_LIMIT_STORE === 'postgres' ? { database } : {})
+  })
+  app.addHook('onRequest', limits.byAddress)
+  authenticate(app, [
+    identifyConfiguredToken(tokens),
+    keys.identify,
+    ...(accessTokens ? [identifyAccessToken(accessTokens)] : [])
+  ], limits.failedLogins, log.child({ audit: true }))
+  limits.byPrincipal(app)
+}

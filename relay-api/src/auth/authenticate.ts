@@ -1,0 +1,99 @@
+/**
+ * Who may ask. Every route that is added behind this hook, and every address that is none, asks for a bearer token:
+ *
+ *     Authorization ──identify──▶ principal ──scope of the route──▶ the route, which keeps to the principal's grants
+ *          │ none, unknown              │ not among its scopes
+ *          ▼                            ▼
+ *         401, after too many 429      403
+ *
+ * Refusals go to the audit log with their reasons; a caller learns none of them.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { RelayError, type Logger, type Scope } from 'relay-common'
+
+import type { Identified, Identify, Principal } from './principal.ts'
+
+/** Says that a caller failed to log in, and whether it has failed too often. */
+export interface FailedLogins {
+  isBlocked (request: FastifyRequest): Promise<boolean>
+  add (request: FastifyRequest): Promise<void>
+}
+
+/**
+ * @param identifiers asked one after the other; the first that knows the kind of a credential decides
+ * @param audit where refusals are noted
+ */
+export function authenticate (
+  app: FastifyInstance, identifiers: readonly Identify[], failedLogins: FailedLogins, audit: Logger
+): void {
+  app.decorateRequest('principal', null as unknown as Principal)
+  app.decorateRequest('reauthenticate', null as unknown as () => Promise<void>)
+
+  app.addHook('onRequest', async request => {
+    const credential = bearerOf(request)
+    const identified = credential === undefined
+      ? { kind: 'refused' as const, reason: 'no bearer token' }
+      : await failedLogins.isBlocked(request)
+        ? tooMany(request, audit)
+        : await identify(credential, identifiers)
+    if (identified.kind === 'refused') {
+      if (credential !== undefined) await failedLogins.add(request)
+      refuse(request, audit, 'unauthorized', identified.reason)
+      throw unauthorized(credential === undefined ? 'there is none' : 'this one is not accepted')
+    }
+    request.principal = identified.principal
+    request.reauthenticate = async () => {
+      const now = await identify(credential!, identifiers)
+      if (now.kind === 'refused') throw unauthorized('this one is not accepted any more')
+    }
+
+    const scope = neededScope(request)
+    if (scope !== undefined && !identified.principal.scopes.has(scope)) {
+      refuse(request, audit, 'forbidden', `the scope ${scope} is missing`)
+      throw new RelayError('RELAY_FORBIDDEN', `this needs the scope ${scope}`)
+    }
+  })
+}
+
+/** `bearer` in any case, and one space or more, as HTTP has it. */
+function bearerOf ({ headers: { authorization } }: FastifyRequest): string | undefined {
+  return /^bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
+}
+
+async function identify (credential: string, identifiers: readonly Identify[]): Promise<Identified> {
+  for (const known of identifiers) {
+    const identified = await known(credential)
+    if (identified) return identified
+  }
+  return { kind: 'refused', reason: 'a bearer token that nobody knows' }
+}
+
+/** @returns undefined at an address that is none: whoever is known may hear that */
+function neededScope ({ is404, method, routeOptions }: FastifyRequest): Scope | undefined {
+  if (is404) return undefined
+  return routeOptions.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'events:read' : 'admin')
+}
+
+function unauthorized (found: string): RelayError {
+  return new RelayError('RELAY_UNAUTHORIZED', `a bearer token is needed in the Authorization header, and ${found}`)
+}
+
+function tooMany (request: FastifyRequest, audit: Logger): never {
+  refuse(request, audit, 'blocked', 'too many failed attempts from this address')
+  throw new RelayError('RELAY_RATE_LIMITED', 'too many bearer tokens from this address were not accepted; wait a while')
+}
+
+/** Notes a refusal: who, what, from where, and under which request. */
+export function refuse (request: FastifyRequest, audit: Logger, act: string, reason: string): void {
+  audit.warn({
+    act,
+    reason,
+    principal: request.principal?.id,
+    address: request.ip,
+    requestId: request.id,
+    method: request.method,
+    path: request.url.split('?', 1)[0].slice(0, PATH_CHARACTERS_MAX)
+  }, 'refused')
+}
+
+const PATH_CHARACTERS_MAX = 200
