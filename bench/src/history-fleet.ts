@@ -1,0 +1,51 @@
+/** What a fleet of a benchmark sends: one reading a minute of each device, a pure function of device and time. */
+import { DAY_MS, HOUR_MS } from 'relay-common'
+
+export interface FleetDevice {
+  readonly id: string
+  readonly type: string
+  readonly zone: string
+}
+
+const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
+const YEAR_MS = 365.25 * DAY_MS
+
+/** @param zones over how many zones the devices are spread, types evenly in each */
+export function createFleet (devices: number, zones: number): FleetDevice[] {
+  return Array.from({ length: devices }, (_, n) => ({
+    id: `device-${String(n).padStart(6, '0')}`,
+    type: TYPES[n % TYPES.length],
+    zone: `Zone ${String.fromCharCode(65 + n % zones)}`
+  }))
+}
+
+export const READINGS_PER_HOUR = 60
+const READING_MS = HOUR_MS / READINGS_PER_HOUR
+
+/**
+ * The readings of one device in one hour: a daily and a yearly swing, and noise, in the steps of a sensor. Temperatures
+ * have tens of distinct values in a day, heart rates a hundred, fuel levels a thousand: digests of all kinds.
+ * @param into gets the values; the n-th is of the n-th minute
+ */
+export function fillHour (n: number, hourStartMs: number, into: Float64Array): void {
+  const day = Math.sin(hourStartMs / DAY_MS * 2 * Math.PI)
+  const year = Math.sin(hourStartMs / YEAR_MS * 2 * Math.PI)
+  const own = n % 41 / 10 - 2
+  let state = Math.imul(n + 1, 0x9e3779b1) ^ Math.imul(hourStartMs / HOUR_MS, 0x85ebca6b)
+  const noise = () => { // Numerical Recipes' linear congruential generator: good enough for noise
+    state = Math.imul(state, 1664525) + 1013904223 | 0
+    return state / 2 ** 31
+  }
+  noise()
+  for (let at = 0; at < READINGS_PER_HOUR; at++) {
+    if (n % 3 === 0) into[at] = Math.round(210 + 40 * year + 20 * day + 10 * own + 5 * noise()) / 10
+    else if (n % 3 === 1) into[at] = Math.round(75 + 20 * day + 2 * own + 20 * noise())
+    else into[at] = Math.round(1000 - (hourStartMs / HOUR_MS * 8 + at / 8 + 97 * n) % 960 + noise()) / 10
+    into[at] += 0 // never -0
+  }
+}
+
+/** When the n-th reading of an hour is taken: devices are not in step. */
+export function readingTimeMs (n: number, hourStartMs: number, at: number): number {
+  return hourStartMs + at * READING_MS + n * 7919 % READING_MS
+}

@@ -1,0 +1,159 @@
+/**
+ * Months of a fleet's history as rollups, made by Relay's own folding and encoding and written by COPY: what a processor
+ * leaves behind, without the days it would take.
+ *
+ * Hours and days are there in full, minutes of the newest days alone (where a question ends within an hour it is mostly
+ * about now). Rows lie in the order of time, as a processor writes them.
+ */
+import { randomUUID } from 'node:crypto'
+
+import {
+  bucketStartMs, DAY_MS, emptyRollup, foldReadings, HOUR_MS, levels, MINUTE_MS, minuteLevel,
+  mergeRollup, type Database, type Rollup
+} from 'relay-common'
+
+import { partitionOf } from '../../relay-common/src/event-log/key-partition.ts'
+import { createFleet, fillHour, READINGS_PER_HOUR, readingTimeMs, type FleetDevice } from './history-fleet.ts'
+import { RollupCopy } from './rollup-copy.ts'
+
+export interface History {
+  readonly devices: number
+  readonly zones: number
+  readonly partitions: number
+  /** where it ends, ms since the epoch: the start of a UTC day */
+  readonly endMs: number
+  readonly days: number
+  /** how many of the newest days have minutes as well */
+  readonly minuteDays: number
+}
+
+interface Series {
+  readonly seriesId: number
+  readonly sourcePartition: number
+}
+
+interface Device extends FleetDevice, Series {
+  readonly n: number
+  readonly group: Group
+}
+
+/** The group of a zone and type, as one partition sees it. */
+interface Group extends Series {
+  hour: Rollup
+  day: Rollup
+  /** by minute of the hour; filled for the newest days alone */
+  minutes: Rollup[]
+}
+
+/** Writes a history into a migrated, empty database. */
+export async function writeHistory (
+  database: Database, history: History, progress: (share: number) => void = () => {}
+): Promise<void> {
+  const { devices, groups } = await createSeries(database, history)
+  const startMs = history.endMs - history.days * DAY_MS
+  const minutesFromMs = history.endMs - history.minuteDays * DAY_MS
+  for (const level of levels) {
+    const fromMs = level === minuteLevel ? minutesFromMs : startMs
+    await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($3))',
+      [level.name, fromMs / 1000, (history.endMs - 1) / 1000])
+  }
+
+  const [minutes, hours, days] = await Promise.all(levels.map(it => RollupCopy.open(database, it)))
+  for (let dayMs = startMs; dayMs < history.endMs; dayMs += DAY_MS) {
+    const deviceDays = devices.map(emptyRollup)
+    for (const group of groups) group.day = emptyRollup()
+    for (let hourMs = dayMs; hourMs < dayMs + DAY_MS; hourMs += HOUR_MS) {
+      const withMinutes = hourMs >= minutesFromMs
+      for (const group of groups) startHour(group, withMinutes)
+      for (const device of devices) {
+        const hour = foldHour(device, hourMs, withMinutes ? minutes : undefined)
+        hours.append({ ...seriesOf(device), bucketMs: hourMs, rollup: hour })
+        mergeRollup(deviceDays[device.n], hour)
+        mergeRollup(device.group.hour, hour)
+        await hours.drain()
+        if (withMinutes) await minutes.drain()
+      }
+      for (const group of groups) {
+        hours.append({ ...seriesOf(group), bucketMs: hourMs, rollup: group.hour })
+        mergeRollup(group.day, group.hour)
+        for (const [n, rollup] of group.minutes.entries()) {
+          if (rollup.count === 0) continue
+          minutes.append({ ...seriesOf(group), bucketMs: hourMs + n * MINUTE_MS, rollup })
+        }
+      }
+    }
+    for (const device of devices) days.append({ ...seriesOf(device), bucketMs: dayMs, rollup: deviceDays[device.n] })
+    for (const group of groups) days.append({ ...seriesOf(group), bucketMs: dayMs, rollup: group.day })
+    await days.drain()
+    progress((dayMs + DAY_MS - startMs) / (history.endMs - startMs))
+  }
+  for (const copy of [minutes, hours, days]) await copy.close()
+  await writeProgress(database, history)
+}
+
+function seriesOf ({ seriesId, sourcePartition }: Series): Series {
+  return { seriesId, sourcePartition }
+}
+
+function startHour (group: Group, withMinutes: boolean): void {
+  group.hour = emptyRollup()
+  group.minutes = withMinutes ? Array.from({ length: HOUR_MS / MINUTE_MS }, emptyRollup) : []
+}
+
+const values = new Float64Array(READINGS_PER_HOUR)
+
+/** One device's hour; its minutes are written on the way, where they are wanted. */
+function foldHour (device: Device, hourMs: number, minutes: RollupCopy | undefined): Rollup {
+  fillHour(device.n, hourMs, values)
+  const readings = { timesMs: new Array<number>(READINGS_PER_HOUR), values: Array.from(values) }
+  for (let at = 0; at < READINGS_PER_HOUR; at++) readings.timesMs[at] = readingTimeMs(device.n, hourMs, at)
+  const hour = emptyRollup()
+  foldReadings(hour, readings)
+  if (!minutes) return hour
+
+  for (const [at, timeMs] of readings.timesMs.entries()) {
+    const rollup = emptyRollup()
+    const ofMinute = { timesMs: [timeMs], values: [readings.values[at]] }
+    foldReadings(rollup, ofMinute)
+    const bucketMs = bucketStartMs(MINUTE_MS, timeMs)
+    minutes.append({ ...seriesOf(device), bucketMs, rollup, readings: ofMinute })
+    mergeRollup(device.group.minutes[(bucketMs - hourMs) / MINUTE_MS], rollup)
+  }
+  return hour
+}
+
+async function createSeries (database: Database, history: History): Promise<{ devices: Device[], groups: Group[] }> {
+  const fleet = createFleet(history.devices, history.zones)
+  const id = async (deviceId: string | null, zone: string, type: string) => {
+    const [row] = await database.query<{ series_id: number }>(
+      'insert into series (device_id, zone, device_type) values ($1, $2, $3) returning series_id', [deviceId, zone, type])
+    return row.series_id
+  }
+  const groupIds = new Map<string, number>()
+  const groups = new Map<string, Group>()
+  const devices: Device[] = []
+  for (const [n, device] of fleet.entries()) {
+    const sourcePartition = partitionOf(Buffer.from(device.id), history.partitions)
+    const name = `${device.zone}/${device.type}`
+    const groupId = groupIds.get(name) ?? await id(null, device.zone, device.type)
+    groupIds.set(name, groupId)
+    const key = `${name}/${sourcePartition}`
+    const group = groups.get(key) ??
+      { seriesId: groupId, sourcePartition, hour: emptyRollup(), day: emptyRollup(), minutes: [] }
+    groups.set(key, group)
+    devices.push({ ...device, n, sourcePartition, group, seriesId: await id(device.id, device.zone, device.type) })
+  }
+  return { devices, groups: [...groups.values()] }
+}
+
+/** As a processor leaves it that has read all of it. */
+async function writeProgress (database: Database, { partitions, endMs, devices, days }: History): Promise<void> {
+  const events = Math.round(devices * days * DAY_MS / HOUR_MS * READINGS_PER_HOUR / partitions)
+  const topicId = randomUUID()
+  for (let partition = 0; partition < partitions; partition++) {
+    await database.query(`
+      insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, event_time_max)
+      values ($1, $2, 'kafka', 'iot-events', 1, 'bench', $3, to_timestamp($4))`,
+    [topicId, partition, events, (endMs - 1) / 1000])
+  }
+}
