@@ -10,7 +10,11 @@ import {
 import { requireToken } from './auth.ts'
 import { deviceTypesOf, tokensOf, type ApiConfig } from './config.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
+import { openApiRoutes } from './openapi.ts'
 import { eventsRoutes } from './routes/events.ts'
+import { v1Routes } from './routes/v1/resources.ts'
+import { traceIdOf } from './trace.ts'
+import { transport } from './transport.ts'
 
 export interface Api extends Running {
   /** where it listens */
@@ -43,7 +47,7 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   }
 }
 
-/** No request has a body, and a header that takes longer than this is none that a client of ours sends. */
+/** A header that takes longer than this is none that a client of ours sends. */
 const REQUEST_TIMEOUT_MS = 30_000
 
 /** Composes the app; it does not listen yet. */
@@ -53,6 +57,8 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less
     genReqId: () => randomUUID(),
+    childLoggerFactory: (logger, bindings, options, request) =>
+      logger.child({ ...bindings, ...traceIdOf(request) }, options),
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: sendProblem,
@@ -64,13 +70,17 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   measureRequests(app, metrics)
   partWithClientsOnClose(app)
 
+  await transport(app, config)
+  await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
   await app.register(async api => {
     const tokens = tokensOf(config)
     if (tokens.length === 0) log.warn('API_TOKENS is empty: nobody may ask')
     await requireToken(api, tokens)
     api.setNotFoundHandler(refuseRoute) // behind the token as well
-    eventsRoutes(api, { database, deviceTypes: deviceTypesOf(config), rangeMaxDays: config.RANGE_MAX_DAYS })
+    const deviceTypes = deviceTypesOf(config)
+    eventsRoutes(api, { database, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
+    await api.register(async v1 => v1Routes(v1, { config, database, deviceTypes, log }), { prefix: '/v1' })
   }, { prefix: '/api' })
   return app
 }

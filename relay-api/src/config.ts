@@ -15,7 +15,13 @@ export const apiSettings = Type.Object({
     default: 3_660, minimum: 1, description: 'longest range that one question may be about'
   }),
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
-    default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one answer'
+    default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
+  }),
+  CORS_ORIGINS: Type.String({
+    default: '', description: 'origins whose pages may ask, commas between them; `*`: all; none: those of its own'
+  }),
+  CACHE_PAST_S: Type.Integer({
+    default: 60, minimum: 0, description: 'how long clients may keep answers about the past; late events may change it'
   })
 })
 

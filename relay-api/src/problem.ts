@@ -16,6 +16,29 @@ import type { Socket } from 'node:net'
 
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { errorCodes, isConnectionError, RelayError, type ErrorCode } from 'relay-common'
+import { Type } from 'typebox'
+
+export const problemSchema = Type.Object({
+  type: Type.String({ description: 'a stable URI of the kind of problem' }),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String({ description: 'what is wrong with this request, and what would help' }),
+  instance: Type.String({ description: 'the request, as in x-request-id' }),
+  code: Type.String({ enum: Object.keys(errorCodes) }),
+  parameter: Type.Optional(Type.String({ description: 'the parameter that is at fault, where it is one' })),
+  error: Type.String({ description: 'the detail once more' })
+}, { title: 'Problem', description: 'RFC 9457; the codes are in docs/errors.md' })
+
+/** What every route may answer besides what it is for. */
+const COMMON_STATUSES = [400, 401, 500, 503]
+
+/** The problems of a route, for the `response` of its schema. @param more statuses of its own */
+export function problemResponses (...more: number[]) {
+  const response = (status: number) => ({
+    description: STATUS_CODES[status]!, content: { 'application/problem+json': { schema: problemSchema } }
+  })
+  return Object.fromEntries([...COMMON_STATUSES, ...more].map(it => [it, response(it)]))
+}
 
 export interface Problem {
   readonly type: string
@@ -31,9 +54,15 @@ export interface Problem {
   readonly error: string
 }
 
-const titles: Partial<Record<ErrorCode, string>> = {
+/** What clients may meet, each with its title; other codes are of programs, or of Relay's inside. */
+export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_PARAMETER_MISSING: 'A parameter is missing',
   RELAY_PARAMETER_INVALID: 'A parameter is not usable',
+  RELAY_PARAMETER_UNKNOWN: 'There is no such parameter',
+  RELAY_CURSOR_INVALID: 'The cursor is not usable',
+  RELAY_TOO_MANY_POINTS: 'There would be too many rows',
+  RELAY_INTERVAL_TOO_FINE: 'Nothing so fine is kept of that time',
+  RELAY_NOT_ACCEPTABLE: 'No such format',
   RELAY_RANGE_INVALID: 'The range is not one',
   RELAY_RANGE_TOO_LONG: 'The range is too long',
   RELAY_DEVICE_TYPE_UNKNOWN: 'The device type is not known',
@@ -78,7 +107,7 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
 export function problemOf (error: RelayError, status: number, requestId: string): Problem {
   const detail = status < 500 ? error.message : innerDetails[error.code] ?? INNER_DETAIL_DEFAULT
   return {
-    type: `urn:relay:problem:${error.code.replace(/^RELAY_/, '').replaceAll('_', '-').toLowerCase()}`,
+    type: problemType(error.code),
     title: titles[error.code] ?? TITLE_DEFAULT,
     status,
     detail,
@@ -87,6 +116,11 @@ export function problemOf (error: RelayError, status: number, requestId: string)
     ...(error.parameter === undefined ? {} : { parameter: error.parameter }),
     error: detail
   }
+}
+
+/** Stable, as the code is. */
+export function problemType (code: ErrorCode): string {
+  return `urn:relay:problem:${code.replace(/^RELAY_/, '').replaceAll('_', '-').toLowerCase()}`
 }
 
 function toRelayError (error: FastifyError): RelayError {
@@ -112,11 +146,14 @@ function validationError (error: FastifyError): RelayError {
     const parameter = String(params.missingProperty)
     return new RelayError('RELAY_PARAMETER_MISSING', `${parameter} is required`, { parameter })
   }
-  const parameter = instancePath.slice(1)
+  const parameter = instancePath.split('/')[1] ?? ''
   const faults: Record<string, string> = {
-    type: 'is given more than once', // whatever is in a URL once is a string
+    // whatever is in a URL once is a string
+    type: params.type === 'string' ? 'is given more than once' : `is not one ${String(params.type)}`,
     minLength: 'is empty',
     maxLength: `is longer than ${String(params.limit)} characters`,
+    maxItems: `is given more than ${String(params.limit)} times`,
+    enum: `is not one of ${String(params.allowedValues)}`,
     pattern: 'holds control characters'
   }
   return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${faults[keyword] ?? message}`, { parameter })

@@ -4,10 +4,13 @@ import type { FastifyInstance } from 'fastify'
 import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError, type Database } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
+import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import { createMerge } from '../query/merge.ts'
 import { planRange, type TimeRange } from '../query/plan.ts'
 import { readKeptSince, readRows, type Selection } from '../query/read.ts'
+import { problemResponses } from '../problem.ts'
+import { refuseOtherMethods } from './other-methods.ts'
 
 export interface EventsSettings {
   readonly database: Database
@@ -31,23 +34,19 @@ const selections = {
 } as const
 
 export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): void {
-  for (const [path, params] of Object.entries(selections)) {
-    app.withTypeProvider<TypeBoxTypeProvider>().get(
-      path,
-      { schema: { params, querystring: Range, response: { 200: eventsAnswerSchema } } },
-      request => findEvents(request.params, request.query, settings)
-    )
-    // what is not GET (or its HEAD) is refused before anything of its body is read
-    app.route({
-      url: path,
-      method: app.supportedMethods.filter(it => it !== 'GET' && it !== 'HEAD'),
-      onRequest: async (request, reply) => {
-        reply.header('allow', 'GET, HEAD')
-        throw new RelayError('RELAY_METHOD_NOT_ALLOWED', `${request.method} is not possible here; GET and HEAD are`)
-      },
-      handler: async () => {}
-    })
-  }
+  refuseOtherMethods(app, () => {
+    for (const [path, params] of Object.entries(selections)) {
+      const schema = {
+        summary: `All readings of ${Object.keys(params.properties).join(' and ')} in a range, as one rollup`,
+        tags: ['events'],
+        params,
+        querystring: Range,
+        response: { 200: eventsAnswerSchema, ...problemResponses(404) }
+      }
+      app.withTypeProvider<TypeBoxTypeProvider>().get(path, { schema },
+        request => findEvents(request.params, request.query, settings))
+    }
+  })
 }
 
 async function findEvents (
@@ -68,12 +67,7 @@ async function findEvents (
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
   }
-  return answerOf(selection, asSent(startTime), asSent(endTime), merged)
-}
-
-/** A `+` that was not percent-encoded in the URL has been decoded to a space. */
-function asSent (time: string): string {
-  return time.replace(/ (?=\d\d(:?\d\d)?$)/, '+')
+  return answerOf(selection, withPlus(startTime), withPlus(endTime), merged)
 }
 
 /** @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG */
@@ -91,7 +85,7 @@ function readRange (startTime: string, endTime: string, rangeMaxDays: number): T
 }
 
 function readTime (parameter: string, text: string): number {
-  const timeMs = parseTimestamp(asSent(text))
+  const timeMs = parseTimestamp(withPlus(text))
   if (timeMs !== undefined) return timeMs
   throw new RelayError('RELAY_PARAMETER_INVALID',
     `${parameter} is not an ISO-8601 time with an offset, such as 2024-01-01T00:00:00Z or 2024-01-01T02:00:00+02:00`,

@@ -1,0 +1,36 @@
+/**
+ * Writes `docs/errors.md`, the problems that clients may meet, from the codes themselves:
+ *
+ *     node docs/errors.ts
+ */
+import { writeFileSync } from 'node:fs'
+
+import { errorCodes, type ErrorCode } from 'relay-common'
+
+import { problemType, titles } from '../relay-api/src/problem.ts'
+
+/** The whole page, as Markdown. */
+export function renderErrors (): string {
+  const rows = (Object.keys(titles) as ErrorCode[]).map(code => {
+    const { status, retry } = errorCodes[code]
+    const again = retry ? 'yes, after `Retry-After`' : 'no'
+    return `| \`${code}\` | ${status} | ${titles[code]} | ${again} | \`${problemType(code)}\` |`
+  })
+  return `${introduction}\n${rows.join('\n')}\n`
+}
+
+const introduction = `# Problems
+
+<!-- Written by docs/errors.ts from the codes themselves: npm exec -- node docs/errors.ts -->
+
+What is wrong is told as \`application/problem+json\` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): \`type\`
+and \`code\` are stable, \`detail\` is for people, \`parameter\` names the parameter that is at fault, and \`instance\` is
+the request as the log of Relay knows it. A code that is not here is a fault of Relay's own, with status 500. What an
+operator can do about each: [the runbook](runbook.md#codes).
+
+| code | status | what is wrong | does trying again help? | type |
+| --- | --- | --- | --- | --- |`
+
+if (import.meta.main) {
+  writeFileSync(new URL('errors.md', import.meta.url), renderErrors())
+}

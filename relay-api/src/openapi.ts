@@ -1,0 +1,39 @@
+/**
+ * The OpenAPI document, made from the schemas that check requests and write answers: `/openapi.json` for programs,
+ * `/docs` for people. Both are open: they say what the source code says. A route without a schema is not in it.
+ */
+import { readFileSync } from 'node:fs'
+
+import { fastifySwagger } from '@fastify/swagger'
+import { fastifySwaggerUi } from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** Must come before the routes that are to be in the document. */
+export async function openApiRoutes (app: FastifyInstance): Promise<void> {
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Relay',
+        version,
+        description: 'What devices have sent: aggregates over any range, devices, live changes, and ingest.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
+      },
+      servers: [{ url: '/' }],
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      security: [{ bearer: [] }],
+      tags: [
+        { name: 'aggregates', description: 'numbers over ranges of time' },
+        { name: 'devices', description: 'what there is, and its newest readings' },
+        { name: 'ingest', description: 'sending events, and hearing of changes' },
+        { name: 'events', description: 'the first endpoints: one rollup of one range' }
+      ]
+    },
+    transform: ({ schema, url }) => ({ schema: schema ?? { hide: true }, url }),
+    exposeHeadRoutes: false
+  })
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}

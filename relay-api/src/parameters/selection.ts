@@ -1,0 +1,62 @@
+/**
+ * Parameters that say whose: `device`, `zone` and `type`, each any number of times. A series is selected when it is of
+ * one of the devices, in one of the zones and of one of the types that were given; what is not given selects all.
+ *
+ * Every route of `/api/v1` reads its selection here, and every statement takes its conditions from `seriesCondition`:
+ * the place where what a caller may see is to be applied.
+ */
+import { closest } from 'fastest-levenshtein'
+import { ID_UNITS_MAX, RelayError } from 'relay-common'
+import { Type, type Static, type TObject } from 'typebox'
+
+/** A name as events have it. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
+export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' })
+
+/** More are a list that belongs into a zone or a type, and a URL that proxies refuse. */
+const NAMES_MAX = 200
+
+const Names = (what: string) => Type.Array(Name, {
+  maxItems: NAMES_MAX, default: [], description: `only ${what}; may be given several times`
+})
+
+/** To be spread into the query schema of a route that takes a selection. */
+export const selectionParameters = {
+  device: Names('this device'),
+  zone: Names('this zone'),
+  type: Names('this device type')
+}
+
+export type SelectionQuery = Static<TObject<typeof selectionParameters>>
+
+/** Sorted, each name once; an empty list selects all. */
+export interface Selection {
+  readonly devices: readonly string[]
+  readonly zones: readonly string[]
+  readonly types: readonly string[]
+}
+
+/** @throws RelayError RELAY_DEVICE_TYPE_UNKNOWN */
+export function readSelection (query: Partial<SelectionQuery>, deviceTypes: ReadonlySet<string>): Selection {
+  const names = (given: readonly string[] = []) => [...new Set(given)].sort()
+  const types = names(query.type)
+  for (const type of types) {
+    if (deviceTypes.has(type)) continue
+    const nearest = closest(type, [...deviceTypes])
+    throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
+      `type is not one of ${[...deviceTypes].join(', ')}; is ${nearest} meant?`, { parameter: 'type' })
+  }
+  return { devices: names(query.device), zones: names(query.zone), types }
+}
+
+/**
+ * The condition of a statement under which a row `s` of the table series is selected.
+ * @param values of the statement's parameters; those of the condition are added
+ */
+export function seriesCondition ({ devices, zones, types }: Selection, values: unknown[]): string {
+  const oneOf = (column: string, names: readonly string[]) =>
+    names.length === 0 ? [] : [`s.${column} = any($${values.push(names)}::text[])`]
+  const conditions = [
+    ...oneOf('device_id', devices), ...oneOf('zone', zones), ...oneOf('device_type', types)
+  ]
+  return conditions.length === 0 ? 'true' : conditions.join(' and ')
+}

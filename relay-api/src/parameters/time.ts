@@ -1,0 +1,79 @@
+/**
+ * Parameters that say when: `start` and `end`, the range [start, end).
+ *
+ *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
+ *     now   now-7d   -24h   now+5m                         relative to the moment of the question; s, m, h, d, w
+ */
+import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError } from 'relay-common'
+import { Type, type Static, type TObject } from 'typebox'
+
+import type { TimeRange } from '../query/plan.ts'
+
+const TIME_CHARACTERS_MAX = 64
+
+const Time = (description: string, preset: string) => Type.String({
+  maxLength: TIME_CHARACTERS_MAX,
+  default: preset,
+  description: `${description}: ISO-8601 with an offset, or relative to now, such as \`now\`, \`-24h\`, \`now-7d\``
+})
+
+/** To be spread into the query schema of a route that is about a range. */
+export const rangeParameters = {
+  start: Time('readings from this time on', '-24h'),
+  end: Time('readings before this time', 'now')
+}
+
+export type RangeQuery = Static<TObject<typeof rangeParameters>>
+
+export interface AskedRange extends TimeRange {
+  /** an end of it moves with the clock: the same question will be about another range later */
+  readonly isRelative: boolean
+}
+
+/**
+ * Reads `start` and `end`.
+ * @param nowMs the clock
+ * @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG
+ */
+export function readRange ({ start, end }: RangeQuery, nowMs: number, rangeMaxDays: number): AskedRange {
+  const startMs = readTime('start', start, nowMs)
+  const endMs = readTime('end', end, nowMs)
+  if (endMs <= startMs) {
+    throw new RelayError('RELAY_RANGE_INVALID', 'end is not after start', { parameter: 'end' })
+  }
+  if (endMs - startMs > rangeMaxDays * DAY_MS) {
+    throw new RelayError('RELAY_RANGE_TOO_LONG',
+      `from start to end are more than ${rangeMaxDays} days`, { parameter: 'start' })
+  }
+  return { startMs, endMs, isRelative: [start, end].some(it => parseTimestamp(withPlus(it)) === undefined) }
+}
+
+function readTime (parameter: string, text: string, nowMs: number): number {
+  const timeMs = parseTime(text, nowMs)
+  if (timeMs !== undefined) return timeMs
+  throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} is neither an ISO-8601 time with an offset, such as ` +
+    '2024-01-01T00:00:00Z, nor one relative to now, such as now, -24h or now-7d', { parameter })
+}
+
+const unitsMs: Readonly<Record<string, number>> = {
+  s: 1_000, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS, w: 7 * DAY_MS
+}
+
+/** @returns ms since the epoch; undefined: not such a time, or none that ISO-8601 has four digits of a year for */
+export function parseTime (text: string, nowMs: number): number | undefined {
+  const absoluteMs = parseTimestamp(withPlus(text))
+  if (absoluteMs !== undefined) return absoluteMs
+  const parts = /^(?:now)?(?:([-+ ])(\d{1,9})([smhdw]))?$/.exec(text)
+  if (parts === null || text === '') return undefined
+  const [, sign, amount = '0', unit = 's'] = parts
+  const timeMs = nowMs + (sign === '-' ? -1 : 1) * Number(amount) * unitsMs[unit]
+  return timeMs >= YEAR_0_MS && timeMs < YEAR_10000_MS ? timeMs : undefined
+}
+
+const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
+const YEAR_10000_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
+
+/** A `+` that was not percent-encoded in the URL has been decoded to a space. */
+export function withPlus (time: string): string {
+  return time.replace(/ (?=\d\d(:?\d\d)?$)/, '+')
+}

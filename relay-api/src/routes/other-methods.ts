@@ -1,0 +1,36 @@
+/** What is at an address is said for every method: 405 and which ones there are, in place of a 404. */
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import { RelayError } from 'relay-common'
+
+/**
+ * Runs `addRoutes`, and then adds routes to the same addresses that refuse all other methods, before anything of a
+ * body is read.
+ */
+export function refuseOtherMethods (app: FastifyInstance, addRoutes: () => void): void {
+  const taken = new Map<string, Set<string>>()
+  let isAdding = true
+  app.addHook('onRoute', ({ routePath, method }: RouteOptions & { readonly routePath: string }) => {
+    if (!isAdding) return
+    const methods = taken.get(routePath) ?? new Set()
+    taken.set(routePath, methods)
+    for (const it of [method].flat()) methods.add(it)
+    if (methods.has('GET')) methods.add('HEAD')
+  })
+  addRoutes()
+  isAdding = false
+
+  for (const [path, methods] of taken) {
+    const allowed = [...methods].sort()
+    app.route({
+      url: path,
+      method: app.supportedMethods.filter(it => !methods.has(it)),
+      schema: { hide: true },
+      onRequest: async (request, reply) => {
+        reply.header('allow', allowed.join(', '))
+        throw new RelayError('RELAY_METHOD_NOT_ALLOWED',
+          `${request.method} is not possible here; ${allowed.join(' and ')} ${allowed.length > 1 ? 'are' : 'is'}`)
+      },
+      handler: async () => {}
+    })
+  }
+}

@@ -1,0 +1,23 @@
+/** `/api/v1`: every resource by name. A file holds one resource: its schema, one call, and its reply. */
+import type { FastifyInstance } from 'fastify'
+import type { Database, Logger } from 'relay-common'
+
+import type { ApiConfig } from '../../config.ts'
+import { refuseUnknownParameters } from '../../parameters/unknown.ts'
+import { refuseOtherMethods } from '../other-methods.ts'
+import { aggregatesRoutes } from './aggregates.ts'
+
+/** What routes of `/api/v1` work with. */
+export interface V1Parts {
+  readonly config: ApiConfig
+  readonly database: Database
+  readonly deviceTypes: ReadonlySet<string>
+  readonly log: Logger
+}
+
+export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
+  refuseUnknownParameters(app)
+  refuseOtherMethods(app, () => {
+    aggregatesRoutes(app, parts)
+  })
+}
