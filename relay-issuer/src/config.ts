@@ -1,0 +1,24 @@
+import { programSettings, readConfig, RelayError } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+export const issuerSettings = Type.Object({
+  ...programSettings,
+  ISSUER_PORT: Type.Integer({ default: 8083, minimum: 0, maximum: 65535, description: 'port of the development issuer; 0: any free one' }),
+  ISSUER_KEYS_FILE: Type.Optional(Type.String({
+    description: 'file that keeps its keys, so that tokens outlive a restart; without it there are new ones each time'
+  })),
+  ISSUER_CLIENT_SECRET: Type.String({ default: 'local-secret', description: 'secret of the client relay-service' }),
+  OIDC_AUDIENCE: Type.String({ default: 'relay', description: 'audience of the access tokens' })
+})
+
+export type IssuerConfig = Readonly<Static<typeof issuerSettings>>
+
+/** @throws RelayError RELAY_CONFIG_INVALID, in production too: this issuer asks nobody for a password */
+export function readIssuerConfig (environment: NodeJS.ProcessEnv = process.env): IssuerConfig {
+  if (environment.NODE_ENV === 'production') {
+    throw new RelayError('RELAY_CONFIG_INVALID',
+      'the development issuer asks nobody for a password, so it does not start where NODE_ENV is production; ' +
+      'use an OpenID provider, such as Keycloak, and name it in OIDC_ISSUER')
+  }
+  return readConfig(issuerSettings, environment)
+}
