@@ -10,17 +10,17 @@
  *
  * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded.
  */
-import { levels, type Database, type PoolClient } from 'relay-common'
+import { bucketStartMs, DAY_MS, levels } from 'relay-common'
 
 import { RowEncoder } from './copy-rows.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
-import { moveProgress, readOutcome, type ProgressMove } from './progress.ts'
+import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
-import { ensureSeries, prepareIncoming, readBack, RollupPartitions, writeRows } from './rollup-store.ts'
 import type { Series } from './series-table.ts'
 import { openTargets, settle, type Settled, type SettleRules } from './settle.ts'
+import type { PartitionRows, Store } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
   readonly seriesInMemoryMax: number
@@ -38,19 +38,15 @@ export interface FlushSinks {
   fenced (partition: Partition): void
 }
 
-/** The rows of one partition, on their way. */
-interface PartitionWrite {
+/** What one partition writes, on its way. */
+interface PartitionWrite extends PartitionRows {
   readonly partition: Partition
-  readonly move: ProgressMove
-  readonly rows: Buffer
   readonly rowCount: number
-  readonly levelsUsed: ReadonlySet<number>
   readonly deadLetters: readonly DeadLetter[]
 }
 
 export class Flusher {
-  readonly #database: Database
-  readonly #rollupPartitions: RollupPartitions
+  readonly #store: Store
   readonly #settings: FlushSettings
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
@@ -59,14 +55,9 @@ export class Flusher {
   #flushNumber = 0
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
-  #client: PoolClient | undefined
 
-  constructor (
-    database: Database, rollupPartitions: RollupPartitions, settings: FlushSettings, sinks: FlushSinks,
-    metrics: ProcessorMetrics, retry: Retry
-  ) {
-    this.#database = database
-    this.#rollupPartitions = rollupPartitions
+  constructor (store: Store, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry) {
+    this.#store = store
     this.#settings = settings
     this.#sinks = sinks
     this.#metrics = metrics
@@ -91,7 +82,7 @@ export class Flusher {
     const settled = ahead.map(partition => ({ partition, settled: settle(partition, this.#settings, flushNumber) }))
     endTimer()
     const unnamed = unnamedSeries(settled.map(it => it.settled))
-    await this.#retry('naming series', () => ensureSeries(this.#database, unnamed))
+    await this.#retry('naming series', () => nameSeries(this.#store, unnamed))
     const writes = settled.map(it => this.#encode(it.partition, it.settled, nowMs))
     this.#forgetCold(partitions, flushNumber)
 
@@ -100,25 +91,21 @@ export class Flusher {
     this.#writing.catch(() => {}) // whoever waits for it hears of it
   }
 
-  /** Waits until all that was flushed is in the database. */
+  /** Waits until all that was flushed is in the store. */
   async written (): Promise<void> {
     await this.#writing
   }
 
+  /** Waits until nothing is on its way any more, whatever has become of it. */
   async close (): Promise<void> {
     await this.#writing.catch(() => {})
-    this.#client?.release(true)
-    this.#client = undefined
   }
 
   async #readBack (partitions: readonly Partition[]): Promise<void> {
     for (const partition of partitions) {
       const unknown = openTargets(partition)
       if (unknown.minutes.length + unknown.rollups.length === 0) continue
-      // windows of a series without an id: it may have one in the database all the same
-      const series = new Set([...unknown.minutes, ...unknown.rollups].map(it => it.series))
-      await ensureSeries(this.#database, [...series].filter(it => it.seriesId === 0))
-      await readBack(this.#database, partition, unknown)
+      await readBack(this.#store, partition, unknown)
       this.#metrics.readBackWindows.inc(unknown.minutes.length + unknown.rollups.length)
     }
   }
@@ -127,11 +114,10 @@ export class Flusher {
     const keptFromMs = this.#settings.keptFromMs(nowMs)
     const encoder = this.#encoder
     const sourcePartition = partition.partition
-    const levelsUsed = new Set<number>()
+    const daysMs = levels.map(() => new Set<number>())
     const use = (levelIndex: number, bucketMs: number) => {
       if (bucketMs < keptFromMs[levelIndex]) return false
-      levelsUsed.add(levelIndex)
-      this.#rollupPartitions.want(levelIndex, bucketMs)
+      daysMs[levelIndex].add(bucketStartMs(DAY_MS, bucketMs))
       return true
     }
 
@@ -161,7 +147,7 @@ export class Flusher {
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, rows: encoder.take(), rowCount, levelsUsed, deadLetters }
+    return { partition, move, rows: encoder.take(), rowCount, daysMs, deadLetters }
   }
 
   /** Bounds memory: when there are too many series, those go that the last flushes did not touch. */
@@ -183,15 +169,24 @@ export class Flusher {
         if (deadLetters.length > 0) await this.#sinks.sendDeadLetters(partition, deadLetters)
       }
     })
-    await this.#retry('making partitions of rollups', () => this.#rollupPartitions.ensure())
 
     let left = writes
     let isUncertain = false // a commit was sent and not answered
     await this.#retry('writing rollups', async () => {
       if (isUncertain) left = await this.#settleUncertain(left, topicId)
-      isUncertain = true
-      left = await this.#transact(left, topicId)
       isUncertain = false
+      while (left.length > 0) {
+        const outcome = await this.#store.write(topicId, left)
+        if (outcome.kind === 'committed') return
+        if (outcome.kind === 'unknown') {
+          isUncertain = true
+          throw outcome.error
+        }
+        // those that are not ours any more are left out
+        const refused = new Set(outcome.partitions)
+        for (const write of left) if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition)
+        left = left.filter(it => !refused.has(it.move.partition))
+      }
     })
 
     if (left.length > 0) {
@@ -201,55 +196,18 @@ export class Flusher {
     endTimer()
   }
 
-  /** One transaction for all partitions; those that are not ours any more are left out and it is tried again. */
-  async #transact (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
-    let left = writes
-    while (left.length > 0) {
-      const client = await this.#connected()
-      try {
-        await client.query('begin')
-        const notMoved = new Set(await moveProgress(client, topicId, left.map(it => it.move)))
-        if (notMoved.size === 0) {
-          await writeRows(client, left.map(it => it.rows), new Set(left.flatMap(it => [...it.levelsUsed])))
-          await client.query('commit')
-          return left
-        }
-        await client.query('rollback')
-        for (const write of left) if (notMoved.has(write.partition.partition)) this.#sinks.fenced(write.partition)
-        left = left.filter(it => !notMoved.has(it.partition.partition))
-      } catch (error) {
-        this.#client = undefined
-        client.release(true) // whatever state it is in: the next try gets a fresh one
-        throw error
-      }
-    }
-    return left
-  }
-
   /** After a commit without an answer: the partitions whose rows are still to be written. */
   async #settleUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
     const left: PartitionWrite[] = []
     const done = new Map<number, bigint>()
     for (const write of writes) {
-      const outcome = await readOutcome(this.#database, topicId, write.move)
+      const outcome = await this.#store.readOutcome(topicId, write.move)
       if (outcome === 'not-moved') left.push(write)
       else if (outcome === 'fenced') this.#sinks.fenced(write.partition)
       else done.set(write.partition.partition, write.move.toOffset)
     }
     if (done.size > 0) this.#sinks.written(done)
     return left
-  }
-
-  async #connected (): Promise<PoolClient> {
-    if (this.#client) return this.#client
-    const client = await this.#database.connect()
-    try {
-      await prepareIncoming(client)
-    } catch (error) {
-      client.release(true)
-      throw error
-    }
-    return (this.#client = client)
   }
 }
 

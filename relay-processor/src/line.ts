@@ -7,18 +7,18 @@
  * One loop does all of it, one thing after the other; only the writing of a flush runs beside it.
  */
 import {
-  RelayError, type ConsumerNews, type Database, type EventConsumer, type EventLog, type EventProducer, type EventRules,
-  type Logger, type Readiness, type Topic
+  RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type EventRules, type Logger,
+  type Readiness, type Topic
 } from 'relay-common'
 
+import type { Clock } from './clock.ts'
 import { toRecord } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
 import { Folder } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
-import { claimPartition, findFormerTopic, recordGap, skipGap, type Gap } from './progress.ts'
 import { createRetry, type Retry } from './retry.ts'
-import { RollupPartitions } from './rollup-store.ts'
+import type { Gap, Store } from './store.ts'
 
 export interface LineSettings extends FlushSettings {
   readonly topic: string
@@ -33,10 +33,11 @@ export interface LineSettings extends FlushSettings {
 }
 
 export interface LineParts {
-  readonly database: Database
-  readonly eventLog: EventLog
+  readonly store: Store
+  readonly eventLog: Pick<EventLog, 'readOffsets'>
   readonly consumer: EventConsumer
   readonly producer: EventProducer
+  readonly clock: Clock
   readonly metrics: ProcessorMetrics
   readonly log: Logger
 }
@@ -56,11 +57,10 @@ const WAIT_MAX_MS = 500
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
 
-/** Starts the line on a consumer and producer that are open; whoever opened them closes them, after the line. */
-export async function startLine (settings: LineSettings, parts: LineParts): Promise<Line> {
+/** Starts the line on a store, consumer and producer that are open; whoever opened them closes them, after the line. */
+export function startLine (settings: LineSettings, parts: LineParts): Line {
   const giveUp = new AbortController()
-  const rollupPartitions = await RollupPartitions.open(parts.database)
-  const loop = new Loop(settings, parts, rollupPartitions, giveUp.signal)
+  const loop = new Loop(settings, parts, giveUp.signal)
   const done = loop.run().finally(() => giveUp.abort())
   done.catch(() => {}) // whoever waits for it hears of it
   return {
@@ -87,17 +87,17 @@ class Loop {
   #flushedAtMs = 0
   #fault: string | undefined
 
-  constructor (settings: LineSettings, parts: LineParts, rollupPartitions: RollupPartitions, signal: AbortSignal) {
+  constructor (settings: LineSettings, parts: LineParts, signal: AbortSignal) {
     this.#settings = settings
     this.#parts = parts
     this.#folder = new Folder(settings.rules)
     this.#retry = createRetry({
-      fault: message => { this.#fault = message }, metrics: parts.metrics, log: parts.log, signal
+      fault: message => { this.#fault = message }, clock: parts.clock, metrics: parts.metrics, log: parts.log, signal
     })
-    this.#flusher = new Flusher(parts.database, rollupPartitions, settings, {
+    this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: async (partition, letters) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
-        await parts.producer.send(settings.deadLettersTopic, letters.map(it => toRecord(it, source, Date.now())))
+        await parts.producer.send(settings.deadLettersTopic, letters.map(it => toRecord(it, source, parts.clock.nowMs())))
         for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
       },
       written: nextOffsets => {
@@ -133,7 +133,7 @@ class Loop {
     switch (news.kind) {
       case 'records': {
         const partition = this.#partitions.get(news.records.partition)
-        if (partition) this.#folder.fold(partition, news.records, Date.now())
+        if (partition) this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
         return
       }
       case 'assigned':
@@ -163,14 +163,14 @@ class Loop {
 
   /** @param startOffset where the partition begins in the log */
   async #claimOne (topic: Topic, number: number, startOffset: bigint): Promise<void> {
-    const { database, eventLog, consumer, log } = this.#parts
-    const former = await findFormerTopic(database, eventLog.kind, topic, number)
+    const { store, consumer, log } = this.#parts
+    const former = await store.findFormerTopic(topic, number)
     if (former !== undefined && former > 0n) {
       await this.#meetGap(topic, {
         kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset
       })
     }
-    const claim = await claimPartition(database, eventLog.kind, topic, number, this.#settings.owner, startOffset)
+    const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
     this.#partitions.set(number, createPartition(topic, number, claim))
     consumer.start(number, claim.nextOffset)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
@@ -189,7 +189,7 @@ class Loop {
     const number = partition.partition
     if (this.#partitions.get(number) !== partition) return // forgotten meanwhile
     this.#partitions.delete(number)
-    this.#reclaimAtMs.set(number, Date.now() + RECLAIM_DELAY_MS)
+    this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + RECLAIM_DELAY_MS)
     this.#parts.metrics.fenced.inc()
     this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
       'partition was taken over by another processor; what was not written of it is dropped here and read there')
@@ -198,7 +198,7 @@ class Loop {
   /** Whoever is ours by the log in the end must be ours in the database too. */
   async #reclaim (): Promise<void> {
     for (const [number, atMs] of this.#reclaimAtMs) {
-      if (Date.now() < atMs) continue
+      if (this.#parts.clock.nowMs() < atMs) continue
       this.#reclaimAtMs.delete(number)
       await this.#claim(this.#topic!, [number])
     }
@@ -213,13 +213,13 @@ class Loop {
     await this.#meetGap(partition.topic, {
       kind: 'offset-out-of-range', partition: news.partition, expectedOffset: news.expectedOffset, availableOffset
     })
-    await skipGap(this.#parts.database, partition.topic, partition.partition, partition.epoch, availableOffset)
+    await this.#parts.store.skipGap(partition.topic, partition.partition, partition.epoch, availableOffset)
     partition.nextOffset = partition.writtenOffset = availableOffset
     this.#parts.consumer.start(partition.partition, availableOffset)
   }
 
   async #meetGap (topic: Topic, gap: Gap): Promise<void> {
-    await recordGap(this.#parts.database, topic, gap)
+    await this.#parts.store.recordGap(topic, gap)
     this.#parts.metrics.gaps.inc({ kind: gap.kind })
     const what = gap.kind === 'topic-recreated'
       ? `topic ${topic.name} was deleted and made anew: ` +
@@ -235,7 +235,7 @@ class Loop {
 
   #waitMs (): number {
     if (this.#partitions.size === 0) return WAIT_MAX_MS
-    return Math.min(WAIT_MAX_MS, Math.max(1, this.#flushedAtMs + this.#settings.flushIntervalMs - Date.now()))
+    return Math.min(WAIT_MAX_MS, Math.max(1, this.#flushedAtMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()))
   }
 
   #isFlushDue (): boolean {
@@ -253,11 +253,11 @@ class Loop {
     if (arrived >= this.#settings.flushReadingsMax || deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
     if (this.#flusher.isWriting) return false
     const intervalMs = lag > BACKLOG_RECORDS ? this.#settings.flushIntervalMaxMs : this.#settings.flushIntervalMs
-    return Date.now() >= this.#flushedAtMs + intervalMs
+    return this.#parts.clock.nowMs() >= this.#flushedAtMs + intervalMs
   }
 
   async #flush (): Promise<void> {
-    this.#flushedAtMs = Date.now()
+    this.#flushedAtMs = this.#parts.clock.nowMs()
     await this.#flusher.flush([...this.#partitions.values()], this.#flushedAtMs)
     for (const { partition, endOffset, nextOffset, eventTimeMaxMs } of this.#partitions.values()) {
       this.#parts.metrics.lag.set({ partition }, Number(endOffset - nextOffset))

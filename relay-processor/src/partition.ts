@@ -1,8 +1,8 @@
 import type { Topic } from 'relay-common'
 
 import type { DeadLetter } from './dead-letters.ts'
-import type { Claim } from './progress.ts'
 import { SeriesTable } from './series-table.ts'
+import type { Claim } from './store.ts'
 import type { MinuteWindow } from './windows.ts'
 
 /** All that the processor holds of one source partition that it owns. Dropped whole when the partition is lost. */

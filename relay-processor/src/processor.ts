@@ -5,9 +5,11 @@ import {
   type Logger, type Running
 } from 'relay-common'
 
+import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
 import { startLine } from './line.ts'
 import { createProcessorMetrics } from './metrics.ts'
+import { openPostgresStore } from './postgres-store.ts'
 import { startRetention } from './retention.ts'
 
 export interface Processor extends Running {
@@ -44,8 +46,10 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     fetchBufferMaxBytes: config.FETCH_BUFFER_MAX_BYTES
   }), it => it.close())
 
-  const line = started.adopt(await startLine(lineSettings(config), { database, eventLog, consumer, producer, metrics, log }),
-    it => it.close())
+  const store = started.adopt(await openPostgresStore(database, eventLog.kind), it => it.close())
+  const line = started.adopt(startLine(lineSettings(config), {
+    store, eventLog, consumer, producer, clock: systemClock, metrics, log
+  }), it => it.close())
 
   const health = started.adopt(await startHealthServer(config, {
     readiness: async () => ({ ...line.readiness(), database: await databaseFault(database) }),

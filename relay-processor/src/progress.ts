@@ -1,28 +1,7 @@
-/**
- * Progress: how far each partition is in the rollups, and who may move it.
- *
- *     claim:  epoch + 1, and the offset to go on from      (every earlier owner is fenced from here on)
- *     move:   next_offset from a to b where epoch = mine   (in the transaction that writes the rollups)
- *
- * The offset that we come from is checked as well: it differs only if the database has lost a commit, and then what we
- * hold in memory is no longer what it has.
- */
+/** Progress and gaps in the database: how far each partition is in the rollups, and who may move it (store.ts). */
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
-export interface Claim {
-  readonly epoch: bigint
-  readonly nextOffset: bigint
-  /** newest event time settled so far, ms; -Infinity: none */
-  readonly eventTimeMaxMs: number
-}
-
-export interface ProgressMove {
-  readonly partition: number
-  readonly epoch: bigint
-  readonly fromOffset: bigint
-  readonly toOffset: bigint
-  readonly eventTimeMaxMs: number
-}
+import type { Claim, Gap, MoveOutcome, ProgressMove } from './store.ts'
 
 /**
  * Takes a partition over: fences whoever had it, and says where to go on.
@@ -60,8 +39,6 @@ export async function moveProgress (client: PoolClient, topicId: string, moves: 
   return moves.map(it => it.partition).filter(it => !moved.has(it))
 }
 
-export type MoveOutcome = 'moved' | 'not-moved' | 'fenced'
-
 /** What became of a move whose COMMIT was not answered: read, never guessed. */
 export async function readOutcome (database: Database, topicId: string, move: ProgressMove): Promise<MoveOutcome> {
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint }>(
@@ -69,13 +46,6 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
   if (!row || row.epoch !== move.epoch) return 'fenced'
   if (row.next_offset === move.toOffset) return 'moved'
   return row.next_offset === move.fromOffset ? 'not-moved' : 'fenced'
-}
-
-export interface Gap {
-  readonly kind: 'offset-out-of-range' | 'topic-recreated'
-  readonly partition: number
-  readonly expectedOffset: bigint
-  readonly availableOffset: bigint
 }
 
 /** Writes a gap down, once, however often it is met. */

@@ -1,6 +1,6 @@
 import { isConnectionError, RelayError, type Logger } from 'relay-common'
-import pRetry from 'p-retry'
 
+import type { Clock } from './clock.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 
 /** Runs work until it succeeds. */
@@ -9,6 +9,7 @@ export type Retry = <T>(what: string, work: () => Promise<T>) => Promise<T>
 export interface RetrySinks {
   /** what fails at the moment; undefined: nothing any more */
   readonly fault: (message: string | undefined) => void
+  readonly clock: Clock
   readonly metrics: ProcessorMetrics
   readonly log: Logger
   /** ends the waiting; the work then fails with its last error */
@@ -22,28 +23,25 @@ const DELAY_MAX_MS = 5_000
  * Retries what time may heal, for as long as it takes: what the processor holds can't be given up, so it reads no
  * further meanwhile, and /readyz says why. Anything else is thrown at once.
  */
-export function createRetry ({ fault, metrics, log, signal }: RetrySinks): Retry {
+export function createRetry ({ fault, clock, metrics, log, signal }: RetrySinks): Retry {
   return async (what, work) => {
-    let hasFailed = false
-    const result = await pRetry(work, {
-      retries: Infinity,
-      minTimeout: DELAY_MIN_MS,
-      maxTimeout: DELAY_MAX_MS,
-      randomize: true,
-      signal,
-      shouldRetry: ({ error }) => isTransient(error),
-      onFailedAttempt: ({ error, attemptNumber }) => {
-        hasFailed = true
-        fault(`${what} fails: ${error.message}`)
+    for (let attempt = 1, delayMs = DELAY_MIN_MS; ; attempt++, delayMs = Math.min(2 * delayMs, DELAY_MAX_MS)) {
+      try {
+        const result = await work()
+        if (attempt > 1) {
+          fault(undefined)
+          log.info(`${what} works again`)
+        }
+        return result
+      } catch (error) {
+        if (!isTransient(error)) throw error
+        fault(`${what} fails: ${(error as Error).message}`)
         metrics.retries.inc()
-        log.warn({ err: error, attempt: attemptNumber }, `${what} failed`)
+        log.warn({ err: error, attempt }, `${what} failed`)
+        await clock.delay(delayMs * (0.5 + clock.random() / 2), signal)
+        if (signal.aborted) throw error
       }
-    })
-    if (hasFailed) {
-      fault(undefined)
-      log.info(`${what} works again`)
     }
-    return result
   }
 }
 

@@ -13,8 +13,7 @@ import { Flusher, type FlushSettings } from '../src/flush.ts'
 import { Folder } from '../src/fold.ts'
 import { createProcessorMetrics } from '../src/metrics.ts'
 import { createPartition } from '../src/partition.ts'
-import { claimPartition } from '../src/progress.ts'
-import { RollupPartitions } from '../src/rollup-store.ts'
+import { openPostgresStore } from '../src/postgres-store.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 import { recordsOf } from './support/records.ts'
 
@@ -62,6 +61,8 @@ async function send (
   const shuffled = events.map(it => ({ it, at: way.order.next().value as number })).sort((a, b) => a.at - b.at).map(({ it }) => it)
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: number + 1 }
   const folder = new Folder(rules)
+  await using opened = new AsyncDisposableStack()
+  const store = opened.adopt(await openPostgresStore(database, 'postgres'), it => it.close())
   let flusher: Flusher | undefined
   let partition!: ReturnType<typeof createPartition>
 
@@ -69,10 +70,10 @@ async function send (
     if (batch % way.restartEvery === 0) {
       // what was folded and not flushed goes with the process, and is read again
       await flusher?.close()
-      const claim = await claimPartition(database, 'postgres', topic, number, 'test', 0n)
+      const claim = await store.claim(topic, number, 'test', 0n)
       partition = createPartition(topic, number, claim)
       at = Number(claim.nextOffset)
-      flusher = new Flusher(database, await RollupPartitions.open(database), { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {
+      flusher = new Flusher(store, { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {
         sendDeadLetters: async () => assert.fail('no event is at fault'),
         written: () => {},
         fenced: () => assert.fail('nobody else is here')

@@ -9,8 +9,7 @@ import { Flusher } from '../src/flush.ts'
 import { Folder } from '../src/fold.ts'
 import { createProcessorMetrics } from '../src/metrics.ts'
 import { createPartition, type Partition } from '../src/partition.ts'
-import { claimPartition, moveProgress, readOutcome } from '../src/progress.ts'
-import { RollupPartitions } from '../src/rollup-store.ts'
+import { openPostgresStore } from '../src/postgres-store.ts'
 import { encode, makeEvents } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 import { recordsOf } from './support/records.ts'
@@ -19,21 +18,18 @@ const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
 const nowMs = Date.parse('2024-06-01T00:00:00Z')
 const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 0 })
 
-async function claim (database: Database, number: number, owner: string): Promise<Partition> {
-  return createPartition(topic, number, await claimPartition(database, 'kafka', topic, number, owner, 0n))
-}
-
 /** @param opened closes it, whatever happens: the database waits for its connection */
-async function createFlusher (database: Database, opened: AsyncDisposableStack) {
+async function openOwner (database: Database, opened: AsyncDisposableStack) {
   const fenced: Partition[] = []
   const settings = {
     readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
   }
   const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
   const metrics = createProcessorMetrics(createMetrics('test'))
-  const flusher = new Flusher(database, await RollupPartitions.open(database), settings, sinks, metrics, (_what, work) => work())
-  opened.adopt(flusher, it => it.close())
-  return { flusher, fenced }
+  const store = opened.adopt(await openPostgresStore(database, 'kafka'), it => it.close())
+  const flusher = opened.adopt(new Flusher(store, settings, sinks, metrics, (_what, work) => work()), it => it.close())
+  const claim = async (number: number) => createPartition(topic, number, await store.claim(topic, number, 'owner', 0n))
+  return { store, flusher, fenced, claim }
 }
 
 test('a zombie writes nothing of the partition that it lost, and all of the one that it kept', async t => {
@@ -41,11 +37,11 @@ test('a zombie writes nothing of the partition that it lost, and all of the one 
   await using opened = new AsyncDisposableStack()
   // a device is in one partition
   const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => Number(it.deviceId.slice(7)) % 2 === half).map(encode))
-  const zombie = await createFlusher(database, opened)
-  const lost = await claim(database, 0, 'zombie')
-  const kept = await claim(database, 1, 'zombie')
-  const successor = await createFlusher(database, opened)
-  const takenOver = await claim(database, 0, 'successor')
+  const zombie = await openOwner(database, opened)
+  const lost = await zombie.claim(0)
+  const kept = await zombie.claim(1)
+  const successor = await openOwner(database, opened)
+  const takenOver = await successor.claim(0)
 
   folder.fold(lost, recordsOf(0, 0n, ofLost), nowMs)
   folder.fold(kept, recordsOf(1, 0n, ofKept), nowMs)
@@ -65,8 +61,8 @@ test('a zombie writes nothing of the partition that it lost, and all of the one 
 test('an owner whose database lost a commit is told, instead of adding to what is not there', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  const { flusher, fenced } = await createFlusher(database, opened)
-  const partition = await claim(database, 0, 'owner')
+  const { flusher, fenced, claim } = await openOwner(database, opened)
+  const partition = await claim(0)
   const events = makeEvents(40).map(encode)
   folder.fold(partition, recordsOf(0, 0n, events.slice(0, 20)), nowMs)
   await flusher.flush([partition], nowMs)
@@ -82,13 +78,14 @@ test('an owner whose database lost a commit is told, instead of adding to what i
 
 test('what became of a commit without an answer is read from progress', async t => {
   const { database } = await openLocalPostgres(t)
-  const { epoch } = await claimPartition(database, 'kafka', topic, 0, 'owner', 0n)
+  await using opened = new AsyncDisposableStack()
+  const { store } = await openOwner(database, opened)
+  const { epoch } = await store.claim(topic, 0, 'owner', 0n)
   const move = { partition: 0, epoch, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity }
-  assert.equal(await readOutcome(database, topic.topicId, move), 'not-moved')
-  await database.transaction(async client => {
-    assert.deepEqual(await moveProgress(client, topic.topicId, [move]), [])
-  })
-  assert.equal(await readOutcome(database, topic.topicId, move), 'moved')
-  await claimPartition(database, 'kafka', topic, 0, 'another', 0n)
-  assert.equal(await readOutcome(database, topic.topicId, move), 'fenced')
+  const noRows = { rows: Buffer.alloc(0), daysMs: [new Set<number>(), new Set<number>(), new Set<number>()] }
+  assert.equal(await store.readOutcome(topic.topicId, move), 'not-moved')
+  assert.deepEqual(await store.write(topic.topicId, [{ move, ...noRows }]), { kind: 'committed' })
+  assert.equal(await store.readOutcome(topic.topicId, move), 'moved')
+  await store.claim(topic, 0, 'another', 0n)
+  assert.equal(await store.readOutcome(topic.topicId, move), 'fenced')
 })

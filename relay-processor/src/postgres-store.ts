@@ -1,0 +1,76 @@
+/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts and rollup-rows.ts. */
+import type { Database, EventLog, PoolClient } from 'relay-common'
+
+import { claimPartition, findFormerTopic, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
+import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { nameSeries } from './series-ids.ts'
+import type { PartitionRows, Store, WriteOutcome } from './store.ts'
+
+/** Opens the store of what is read from a log of this kind. Close it before the database. */
+export async function openPostgresStore (database: Database, kind: EventLog['kind']): Promise<Store> {
+  const partitions = await RollupPartitions.open(database)
+  const writer = new Writer(database)
+  return {
+    claim: (topic, partition, owner, startOffset) => claimPartition(database, kind, topic, partition, owner, startOffset),
+    findFormerTopic: (topic, partition) => findFormerTopic(database, kind, topic, partition),
+    nameSeries: names => nameSeries(database, names),
+    readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
+    write: async (topicId, writes) => {
+      await partitions.ensure(writes.map(it => it.daysMs))
+      return await writer.write(topicId, writes)
+    },
+    readOutcome: (topicId, move) => readOutcome(database, topicId, move),
+    recordGap: (topic, gap) => recordGap(database, topic, gap),
+    skipGap: (topic, partition, epoch, toOffset) => skipGap(database, topic, partition, epoch, toOffset),
+    close: async () => writer.close()
+  }
+}
+
+/** Writes on a connection of its own, since that holds the table that rows arrive in. One write at a time. */
+class Writer {
+  readonly #database: Database
+  #client: PoolClient | undefined
+
+  constructor (database: Database) {
+    this.#database = database
+  }
+
+  async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
+    const client = await this.#connected()
+    let isCommitting = false
+    try {
+      await client.query('begin')
+      const refused = await moveProgress(client, topicId, writes.map(it => it.move))
+      if (refused.length > 0) {
+        await client.query('rollback')
+        return { kind: 'refused', partitions: refused }
+      }
+      await writeRows(client, writes)
+      isCommitting = true
+      await client.query('commit')
+      return { kind: 'committed' }
+    } catch (error) {
+      this.#client = undefined
+      client.release(true) // whatever state it is in: the next write gets a fresh one
+      if (isCommitting) return { kind: 'unknown', error }
+      throw error
+    }
+  }
+
+  close (): void {
+    this.#client?.release(true)
+    this.#client = undefined
+  }
+
+  async #connected (): Promise<PoolClient> {
+    if (this.#client) return this.#client
+    const client = await this.#database.connect()
+    try {
+      await prepareIncoming(client)
+    } catch (error) {
+      client.release(true)
+      throw error
+    }
+    return (this.#client = client)
+  }
+}

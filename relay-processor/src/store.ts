@@ -1,0 +1,109 @@
+/**
+ * The store: what the line asks of the database, and what it may rely on. `postgres-store.ts` keeps these promises.
+ *
+ * Progress and rollups of a partition move together, or not at all, and for one owner alone:
+ *
+ *     claim ──▶ epoch e, offset a          every earlier owner is refused from here on
+ *     write ──▶ rows, and offset a to b    if the epoch is still e and the offset still a
+ *
+ * The offset that a write comes from is checked as well: it differs only if the database has lost a commit, and then
+ * what the owner holds in memory is no longer what it has.
+ *
+ * A call that throws has done nothing that its caller would have to undo, and may be made again. Whether that is worth
+ * the while, the error tells (retry.ts).
+ */
+import type { DecodedRow, Level, Topic } from 'relay-common'
+
+export interface Store {
+  /**
+   * Takes a partition over: fences whoever had it, and says where to go on.
+   * @param startOffset where a partition begins that was never read before
+   */
+  claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim>
+
+  /**
+   * Whether a topic of this name was read before under another id: deleted and made anew, so that what was not read of
+   * the old one is gone.
+   * @returns the offset that the old one had been read to
+   */
+  findFormerTopic (topic: Topic, partition: number): Promise<bigint | undefined>
+
+  /**
+   * Gives a series its id, the same one to whoever asks, for ever.
+   * @param names of series, each once
+   * @returns their ids, in the order of the names
+   */
+  nameSeries (names: readonly SeriesName[]): Promise<number[]>
+
+  /**
+   * Reads rollups of one level and source partition.
+   * @returns in the order of the keys; undefined: there is no such row
+   */
+  readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<DecodedRow | undefined>>
+
+  /** Writes rows as absolute values and moves progress, of one topic: all of it in one transaction, or nothing. */
+  write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome>
+
+  /** What became of a move whose write was not answered: read, never guessed. */
+  readOutcome (topicId: string, move: ProgressMove): Promise<MoveOutcome>
+
+  /** Writes a gap down, once, however often it is met. */
+  recordGap (topic: Topic, gap: Gap): Promise<void>
+
+  /** Moves a partition's progress over a gap, when policy says to go on. */
+  skipGap (topic: Topic, partition: number, epoch: bigint, toOffset: bigint): Promise<void>
+
+  close (): Promise<void>
+}
+
+export interface Claim {
+  readonly epoch: bigint
+  readonly nextOffset: bigint
+  /** newest event time settled so far, ms; -Infinity: none */
+  readonly eventTimeMaxMs: number
+}
+
+export interface SeriesName {
+  /** null: the group of all devices of this type and zone */
+  readonly deviceId: string | null
+  readonly deviceType: string
+  readonly zone: string
+}
+
+export interface BucketKey {
+  readonly seriesId: number
+  readonly bucketMs: number
+}
+
+export interface ProgressMove {
+  readonly partition: number
+  readonly epoch: bigint
+  readonly fromOffset: bigint
+  readonly toOffset: bigint
+  readonly eventTimeMaxMs: number
+}
+
+/** What one partition writes. */
+export interface PartitionRows {
+  readonly move: ProgressMove
+  /** from a RowEncoder (copy-rows.ts) */
+  readonly rows: Buffer
+  /** by index of the level: the days, by their start, on which buckets of these rows begin */
+  readonly daysMs: ReadonlyArray<ReadonlySet<number>>
+}
+
+export type WriteOutcome =
+  | { readonly kind: 'committed' }
+  /** nothing was written: these partitions have another owner by now, or their progress is not where they come from */
+  | { readonly kind: 'refused', readonly partitions: readonly number[] }
+  /** the commit was sent and not answered: all is written, or nothing, or it may yet be */
+  | { readonly kind: 'unknown', readonly error: unknown }
+
+export type MoveOutcome = 'moved' | 'not-moved' | 'fenced'
+
+export interface Gap {
+  readonly kind: 'offset-out-of-range' | 'topic-recreated'
+  readonly partition: number
+  readonly expectedOffset: bigint
+  readonly availableOffset: bigint
+}
