@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import type { Database, PoolClient } from 'relay-common'
+import { openLocalPostgres } from './support/local-postgres.ts'
+
+interface Commit {
+  readonly level: number
+  readonly first_bucket: number
+  readonly last_bucket: number
+  readonly series_ids: number[] | null
+}
+
+/** A flush's transaction, with nothing in it but its announcement. */
+async function announce (
+  client: PoolClient, rows: string, beforeCommit: () => Promise<void> = async () => {}
+): Promise<void> {
+  await client.query('begin')
+  await client.query(`
+    create temporary table if not exists incoming_rollups (
+      level smallint, series_id integer, bucket_start timestamptz, source_partition integer) on commit delete rows`)
+  await client.query(`insert into incoming_rollups ${rows}`)
+  await client.query('select announce_rollups()')
+  await beforeCommit()
+  await client.query('commit')
+}
+
+async function openConnection (database: Database): Promise<PoolClient & AsyncDisposable> {
+  const client = await database.connect()
+  return Object.assign(client, { [Symbol.asyncDispose]: async () => client.release(true) })
+}
+
+const readCommits = (database: Database) => database.query<Commit>(
+  'select level, first_bucket, last_bucket, series_ids from rollup_commits order by level, first_bucket')
+
+const minute = (n: number) => Date.UTC(2024, 0, 1, 0, n)
+
+test('a commit names the buckets that it changed, and of each the series, once', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using client = await openConnection(database)
+  await announce(client, `values
+    (0, 7, '2024-01-01T00:01Z'::timestamptz, 0), (0, 7, '2024-01-01T00:01Z', 1), (0, 5, '2024-01-01T00:01Z', 0),
+    (0, 5, '2024-01-01T00:02Z', 0), (2, 5, '2024-01-01T00:00Z', 0)`)
+  assert.deepEqual(await readCommits(database), [
+    { level: 0, first_bucket: minute(1), last_bucket: minute(1), series_ids: [5, 7] },
+    { level: 0, first_bucket: minute(2), last_bucket: minute(2), series_ids: [5] },
+    { level: 2, first_bucket: minute(0), last_bucket: minute(0), series_ids: [5] }
+  ])
+})
+
+test('a commit without rows leaves no trace, and one with very many a short one', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using client = await openConnection(database)
+  await announce(client, "select 0, 1, '2024-01-01Z'::timestamptz, 0 where false")
+  assert.deepEqual(await readCommits(database), [])
+
+  await announce(client, "select 0, n, '2024-01-01T00:09Z'::timestamptz, 0 from generate_series(1, 10001) n")
+  assert.deepEqual(await readCommits(database), [
+    { level: 0, first_bucket: minute(9), last_bucket: minute(9), series_ids: null }
+  ])
+
+  await database.query('delete from rollup_commits')
+  await announce(client, "select 0, 1, '2024-01-01Z'::timestamptz + n * interval '1 minute', 0 from generate_series(0, 300) n")
+  assert.deepEqual(await readCommits(database), [
+    { level: 0, first_bucket: minute(0), last_bucket: minute(297), series_ids: null },
+    ...[298, 299, 300].map(n => ({ level: 0, first_bucket: minute(n), last_bucket: minute(n), series_ids: [1] }))
+  ])
+})
+
+test('who listens hears of a commit when it is there to be read, and not before', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using listener = await openConnection(database)
+  await listener.query('listen rollup_commits')
+  const heard = new Promise(resolve => listener.once('notification', resolve))
+  let hasHeard = false
+  heard.then(() => { hasHeard = true })
+
+  await using client = await openConnection(database)
+  await announce(client, "values (0, 7, '2024-01-01T00:01Z'::timestamptz, 0)", async () => {
+    await listener.query('select 1') // a notification would come with the answer
+    assert.equal(hasHeard, false)
+  })
+  await heard
+  assert.equal((await readCommits(database)).length, 1)
+})
+
+test('commits are dropped after some minutes, by those that follow', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using client = await openConnection(database)
+  const rows = "values (0, 7, '2024-01-01T00:01Z'::timestamptz, 0)"
+  await announce(client, rows)
+  await database.query("update rollup_commits set recorded_at = recorded_at - interval '21 minutes'")
+  await announce(client, rows)
+  assert.equal((await readCommits(database)).length, 1)
+})
