@@ -12,13 +12,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { FetchIsolationLevels } from '@platformatic/kafka'
-
 import type { Logger } from '../log.ts'
 import { describeError, kafkaErrors, type KafkaClient, type TopicLayout } from './kafka-client.ts'
 import { fetchRaw, type FetchedPartition } from './kafka-fetch.ts'
+import { FetchConnection } from './kafka-fetch-connection.ts'
 import { KafkaRecordSet } from './kafka-records.ts'
 import type { ConsumerNews, Topic } from './port.ts'
+import { ReceiveBuffers, type Received } from './receive-buffers.ts'
 
 export interface FetcherEvents {
   /** there is something to take */
@@ -29,7 +29,8 @@ export interface FetcherEvents {
 /** longest that a broker waits for records to come; a partition that is started meanwhile waits as long */
 const WAIT_MAX_MS = 200
 const PARTITION_MAX_BYTES = 1024 * 1024
-const RESPONSE_MAX_BYTES = 8 * 1024 * 1024
+/** with its head it fits a buffer of 4 MB */
+const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
 /** less room than this and a fetch is not worth its request */
 const RESPONSE_MIN_BYTES = 64 * 1024
 const RETRY_DELAY_MIN_MS = 50
@@ -39,7 +40,7 @@ const RETRY_DELAY_MAX_MS = 2_000
 interface Reading { readonly partition: number, offset: bigint, isPaused: boolean }
 
 /** What waits to be taken: records, or the gap behind them. */
-interface Fetched { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
+interface Waiting { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
 export class KafkaFetcher {
   readonly #client: KafkaClient
@@ -48,8 +49,10 @@ export class KafkaFetcher {
   readonly #log: Logger
   readonly #readings = new Map<number, Reading>()
   readonly #busyBrokers = new Set<number>()
+  readonly #connections = new Map<string, FetchConnection>()
+  readonly #receiveBuffers: ReceiveBuffers
   readonly #closing = new AbortController()
-  #buffer: Fetched[] = []
+  #buffer: Waiting[] = []
   #bufferedBytes = 0
   #reservedBytes = 0
   #topic: Topic | undefined
@@ -61,6 +64,7 @@ export class KafkaFetcher {
   constructor (client: KafkaClient, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
     this.#client = client
     this.#bufferMaxBytes = bufferMaxBytes
+    this.#receiveBuffers = new ReceiveBuffers(bufferMaxBytes)
     this.#log = log
     this.#events = events
   }
@@ -97,6 +101,7 @@ export class KafkaFetcher {
   async close (): Promise<void> {
     this.#closing.abort()
     this.#readings.clear()
+    for (const connection of this.#connections.values()) connection.close()
     await this.#client.close()
   }
 
@@ -146,18 +151,21 @@ export class KafkaFetcher {
 
   async #fetch (address: { host: string, port: number }, readings: Reading[], maxBytes: number): Promise<void> {
     const asked = new Map(readings.map(reading => [reading.partition, { reading, offset: reading.offset }]))
-    const partitions = readings.map(({ partition, offset: fetchOffset }) => (
-      { partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: PARTITION_MAX_BYTES }))
-    const answers = await fetchRaw.async(await this.#client.broker(address), WAIT_MAX_MS, 1, maxBytes,
-      FetchIsolationLevels.READ_COMMITTED, 0, -1, [{ topicId: this.#topic!.topicId, partitions }], [], '')
+    const { partitions, received } = await fetchRaw(this.#connectionTo(address), {
+      topicId: this.#topic!.topicId,
+      partitions: readings,
+      waitMaxMs: WAIT_MAX_MS,
+      maxBytes,
+      partitionMaxBytes: PARTITION_MAX_BYTES
+    })
 
     let isLayoutWrong = false
-    for (const answer of answers) {
+    for (const answer of partitions) {
       const { reading, offset } = asked.get(answer.partition)!
       if (this.#readings.get(answer.partition) !== reading) continue // started elsewhere, or stopped, meanwhile
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
-          this.#keep(reading, offset, answer)
+          this.#keep(reading, offset, answer, received)
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
           reading.isPaused = true
@@ -170,6 +178,7 @@ export class KafkaFetcher {
           isLayoutWrong = true
       }
     }
+    received.release()
     if (isLayoutWrong) {
       this.#layout = undefined
       await this.#backOff()
@@ -179,9 +188,22 @@ export class KafkaFetcher {
     if (this.#buffer.length > 0) this.#events.ready()
   }
 
-  #keep (reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition): void {
+  #connectionTo ({ host, port }: { host: string, port: number }): FetchConnection {
+    const key = `${host}:${port}`
+    let connection = this.#connections.get(key)
+    if (!connection || connection.isClosed) {
+      connection = new FetchConnection({ host, port }, this.#client.clientId!, this.#receiveBuffers)
+      this.#connections.set(key, connection)
+    }
+    return connection
+  }
+
+  #keep (
+    reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition, received: Received
+  ): void {
     if (!batches || batches.length === 0) return
-    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted)
+    received.share()
+    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted, () => received.release())
     reading.offset = set.nextOffset
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes

@@ -62,20 +62,24 @@ export class KafkaRecordSet implements RecordSet {
   readonly endOffset: bigint
   readonly #bytes: Buffer
   readonly #aborted: readonly AbortedTransaction[]
+  #release: (() => void) | undefined
 
   /**
    * @param offset the one that was asked for: records before it are not shown (their batch begins before it)
    * @param bytes as they came: whole batches, and perhaps the first part of another one. The first one is whole: a
    *   broker sends nothing rather than a part of it, so if it is not, its length is a lie
+   * @param release called when all records have been visited: the bytes are not needed any more
    */
   constructor (
-    partition: number, offset: bigint, endOffset: bigint, bytes: Buffer, aborted: readonly AbortedTransaction[]
+    partition: number, offset: bigint, endOffset: bigint, bytes: Buffer, aborted: readonly AbortedTransaction[],
+    release?: () => void
   ) {
     this.partition = partition
     this.baseOffset = offset
     this.endOffset = endOffset
     this.#bytes = bytes
     this.#aborted = aborted
+    this.#release = release
 
     let next = offset
     let at = 0
@@ -90,6 +94,15 @@ export class KafkaRecordSet implements RecordSet {
   get sizeBytes (): number { return this.#bytes.length }
 
   forEach (visitor: RecordVisitor): void {
+    try {
+      this.#walk(visitor)
+    } finally {
+      this.#release?.()
+      this.#release = undefined
+    }
+  }
+
+  #walk (visitor: RecordVisitor): void {
     const bytes = this.#bytes
     const isAborted = abortedTest(this.#aborted)
     for (let at = 0, end; at < bytes.length; at = end) {
