@@ -41,6 +41,8 @@ export interface LocalKafkaSettings {
   readonly heapMb?: number
   /** `name=value` settings of the broker; they win over Relay's own */
   readonly properties?: readonly string[]
+  /** brokers that are to be one cluster have one id, 16 bytes in base64url; default: a cluster of its own */
+  readonly clusterId?: string
   /** where the JVM's log goes; default: `logs/kafka.log` in the data folder */
   readonly logFile?: string
   /** ends the fetching of jars */
@@ -67,7 +69,7 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   const logFile = settings.logFile ?? join(dataDir, 'logs', 'kafka.log')
   await Promise.all([dataDir, dirname(logFile)].map(folder => mkdir(folder, { recursive: true })))
   const properties = await writeProperties(settings)
-  await format(cacheDir, dataDir, properties)
+  await format(cacheDir, dataDir, properties, settings.clusterId ?? createClusterId())
 
   await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
   const output = await open(logFile, 'a')
@@ -163,13 +165,17 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
   return path
 }
 
+/** An id for a new cluster, as Kafka writes them. */
+export function createClusterId (): string {
+  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+}
+
 /**
  * Formats a new log folder. A second JVM, but the only supported way to get the features of this version (new group
  * protocol, transactions) switched on; once.
  */
-async function format (cacheDir: string, dataDir: string, properties: string): Promise<void> {
+async function format (cacheDir: string, dataDir: string, properties: string, clusterId: string): Promise<void> {
   if (await stat(join(dataDir, 'log', 'meta.properties')).catch(() => undefined)) return
-  const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
   const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
     // with `=`: an id may begin with a dash, and would be taken for an option
     ['format', `--cluster-id=${clusterId}`, `--config=${properties}`, '--ignore-formatted'], QUICK_JVM)

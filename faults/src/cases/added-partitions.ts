@@ -1,0 +1,42 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { Admin } from '@platformatic/kafka'
+
+import { until } from '../../../test-support/until.ts'
+import type { Fault } from '../fault.ts'
+import { readEnds, readProgress } from '../site.ts'
+
+const ADDED = 2
+const TIMES_MAX = 2
+
+/** Partitions are added under load: keys go to other ones, and processors share the new ones as well. */
+export const addedPartitions: Fault = {
+  name: 'added-partitions',
+  title: 'partitions added under load',
+  async happen (site, chance, span) {
+    const { kafka, topic, load } = site
+    await using admin = new ClosingAdmin(kafka.bootstrapServers)
+    let times = 0
+    let count = (await readEnds(site)).size
+    do {
+      count += ADDED
+      await admin.createPartitions({ topics: [{ name: topic, count, assignments: [] }] })
+      times++
+      await until('the new partitions to have leaders', async () => (await readEnds(site)).size === count)
+      await load.renewProducer()
+      await until('processors to own the new partitions', async () => (await readProgress(site)).size === count)
+      await delay(chance.between(500, 2_000))
+    } while (!span.isOver && times < TIMES_MAX)
+    return { times, note: `${count} partitions now` }
+  }
+}
+
+class ClosingAdmin extends Admin {
+  constructor (bootstrapServers: string) {
+    super({ clientId: 'faults', bootstrapBrokers: bootstrapServers.split(',') })
+  }
+
+  async [Symbol.asyncDispose] (): Promise<void> {
+    await this.close()
+  }
+}

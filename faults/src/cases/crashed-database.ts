@@ -1,0 +1,20 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Fault } from '../fault.ts'
+
+/** PostgreSQL is killed with all of its processes, in the middle of whatever they do, and recovers from its log. */
+export const crashedDatabase: Fault = {
+  name: 'crashed-database',
+  title: 'PostgreSQL killed (kill -9)',
+  async happen ({ postgres }, chance, span) {
+    let times = 0
+    do {
+      await postgres.crash()
+      times++
+      await delay(chance.between(0, 2_000))
+      await postgres.start()
+      await delay(chance.between(300, 3_000))
+    } while (!span.isOver)
+    return { times }
+  }
+}

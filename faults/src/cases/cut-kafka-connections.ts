@@ -1,0 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Fault } from '../fault.ts'
+
+/**
+ * Connections to Kafka are cut at any moment, of the producer as well as of processors: one broker's, or all;
+ * refused for a while; cut behind a request, so that its answer never comes; and slow.
+ */
+export const cutKafkaConnections: Fault = {
+  name: 'cut-kafka-connections',
+  title: 'connections to Kafka cut and delayed',
+  async happen ({ kafka, topic }, chance, span) {
+    let times = 0
+    let lostAnswers = 0
+    const proxies = kafka.brokers.map(it => it.proxy)
+    do {
+      const proxy = chance.pick(proxies)
+      switch (chance.below(5)) {
+        case 0:
+          for (const it of proxies) it.cut()
+          break
+        case 1: // a request of the producer (a fetch names topics by their id): the broker has what it sent, and it does not know
+          if (await proxy.cutBehind(Buffer.from(topic), AbortSignal.timeout(1_000))) lostAnswers++
+          break
+        case 2:
+          proxy.cut()
+          break
+        case 3:
+          proxy.isRefusing = true
+          proxy.cut()
+          await delay(chance.between(200, 3_000))
+          proxy.isRefusing = false
+          break
+        default:
+          for (const it of proxies) it.delayMs = chance.between(20, 150)
+          await delay(chance.between(500, 1_500))
+          proxy.cut()
+          for (const it of proxies) it.delayMs = 0
+      }
+      times++
+      await delay(chance.between(50, 800))
+    } while (!span.isOver || lostAnswers === 0)
+    return { times, note: `${lostAnswers} answers to the producer lost` }
+  }
+}

@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Fault } from '../fault.ts'
+
+/**
+ * One broker of three is killed (kill -9): the partitions that it led, the group that it coordinated and perhaps the
+ * controller move to the others; what it had not flushed it gets back from them.
+ */
+export const killedBrokers: Fault = {
+  name: 'killed-brokers',
+  title: 'one broker of three killed (kill -9)',
+  brokersMin: 3,
+  async happen ({ kafka }, chance, span) {
+    let times = 0
+    do {
+      const victim = chance.pick(kafka.brokers)
+      await victim.kill()
+      times++
+      await delay(chance.between(500, 5_000))
+      await victim.start()
+      await kafka.inSync()
+    } while (!span.isOver)
+    return { times }
+  }
+}

@@ -1,0 +1,90 @@
+/** Every row of the rollups against the recomputation, by every column. */
+import { decodeBody, levels, type Database } from 'relay-common'
+
+import { rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
+
+export interface Comparison {
+  /** rows of all levels, of devices and of groups */
+  readonly rows: number
+  /** readings that the rows of devices' minutes should have, and have not */
+  readonly lost: number
+  /** readings that they have, and should not have, or not twice */
+  readonly doubled: number
+  /** rows of any kind that differ in anything, are missing, or should not be there */
+  readonly wrong: readonly string[]
+}
+
+interface StoredRow {
+  readonly device_id: string | null
+  readonly zone: string
+  readonly device_type: string
+  readonly bucket_start: number
+  readonly source_partition: number
+  readonly count: bigint
+  readonly sum: number
+  readonly min: number
+  readonly max: number
+  readonly body: Buffer
+}
+
+export async function compareRollups (database: Database, expected: Recomputation): Promise<Comparison> {
+  const missing = new Set(expected.rowNames)
+  const wrong: string[] = []
+  let rows = 0
+  let lost = 0
+  let doubled = 0
+  const count = (name: string, bucketMs: number, should: ExpectedRow | undefined, is: StoredRow | undefined) => {
+    wrong.push(name)
+    if (!/^minute \S+ (?!\*)/.test(name)) return // one reading is in six rows, and is lost or doubled once
+    const left = readingsOf(bucketMs, is && { ...is, count: Number(is.count) })
+    for (const [reading, times] of readingsOf(bucketMs, should)) {
+      const found = left.get(reading) ?? 0
+      lost += Math.max(0, times - found)
+      left.set(reading, Math.max(0, found - times))
+    }
+    for (const times of left.values()) doubled += times
+  }
+
+  for (const { name: level, table } of levels) {
+    const stored = await database.query<StoredRow>(`
+      select device_id, zone, device_type, bucket_start, source_partition, count, sum, min, max, body
+      from ${table} join series using (series_id)`)
+    rows += stored.length
+    for (const row of stored) {
+      const name = rowName({
+        level,
+        partition: row.source_partition,
+        bucketMs: row.bucket_start,
+        deviceId: row.device_id,
+        zone: row.zone,
+        deviceType: row.device_type
+      })
+      missing.delete(name)
+      const should = expected.row(name)
+      if (!should || !isEqual(row, should)) count(name, row.bucket_start, should, row)
+    }
+  }
+  for (const name of missing) count(name, Date.parse(name.split(' ')[1]), expected.row(name), undefined)
+  return { rows, lost, doubled, wrong }
+}
+
+function isEqual (row: StoredRow, should: ExpectedRow): boolean {
+  return Number(row.count) === should.count && row.sum === should.sum && row.min === should.min &&
+    row.max === should.max && row.body.equals(should.body)
+}
+
+/** How often each reading is in a minute row of a device. A row that can't be read holds none. */
+function readingsOf (bucketMs: number, row: ExpectedRow | undefined): Map<string, number> {
+  const times = new Map<string, number>()
+  if (!row) return times
+  try {
+    const { readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
+    readings?.timesMs.forEach((timeMs, n) => {
+      const reading = `${timeMs} ${readings.values[n]}`
+      times.set(reading, (times.get(reading) ?? 0) + 1)
+    })
+  } catch {
+    // its row is wrong already
+  }
+  return times
+}

@@ -1,0 +1,164 @@
+/**
+ * Real Kafka brokers on this machine, in one cluster, each behind a proxy: what clients know of a broker is its proxy,
+ * and brokers talk to each other directly.
+ *
+ *     producer, processors ──▶ proxy 1 ──▶ broker 1 ◀──▶ broker 2 ◀── proxy 2 ◀── …
+ */
+import { join } from 'node:path'
+
+import type { metadataV12 } from '@platformatic/kafka'
+import getPort from 'get-port'
+import type { Logger } from 'relay-common'
+
+import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
+import { createClusterId, startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
+import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
+import { until } from '../../test-support/until.ts'
+
+export interface KafkaCluster {
+  /** addresses of the proxies */
+  readonly bootstrapServers: string
+  readonly brokers: readonly Broker[]
+  /** Waits until every replica of every partition is in step: then any one broker may be missed. */
+  inSync (): Promise<void>
+  close (): Promise<void>
+}
+
+export interface Broker {
+  readonly nodeId: number
+  readonly proxy: TcpProxy
+  /** kill -9 */
+  kill (): Promise<void>
+  /** SIGTERM: it hands its partitions over, and ends */
+  stop (): Promise<void>
+  /** Starts it again on its data, and waits until it answers. */
+  start (): Promise<void>
+}
+
+export interface KafkaClusterSettings {
+  /** data and logs of the brokers go there */
+  readonly folder: string
+  /** where Kafka's jars are kept */
+  readonly cacheDir: string
+  /** three or more: every partition has three replicas, two of which have to confirm what is written */
+  readonly brokers: number
+  readonly log: Logger
+}
+
+const HOST = '127.0.0.1'
+const REPLICAS = 3
+const HEAP_MB = 256
+
+interface Ports { readonly client: number, readonly replication: number, readonly controller: number }
+
+/** Starts the brokers, all at once: none of them answers before most of them are there. */
+export async function startKafkaCluster (settings: KafkaClusterSettings): Promise<KafkaCluster> {
+  await using started = new AsyncDisposableStack()
+  const clusterId = createClusterId()
+  const ports = await Promise.all(Array.from({ length: settings.brokers }, openPorts))
+  const proxies: TcpProxy[] = []
+  for (const { client } of ports) proxies.push(started.adopt(await openTcpProxy(client), it => it.close()))
+
+  const brokers = ports.map((own, index) => new ClusterBroker(index + 1, proxies[index], broker => startKafka({
+    cacheDir: settings.cacheDir,
+    dataDir: join(settings.folder, `kafka-${broker.nodeId}`),
+    port: own.client,
+    heapMb: HEAP_MB,
+    clusterId,
+    properties: propertiesOf(broker.nodeId, ports, proxies),
+    log: settings.log
+  })))
+  const closeAll = async () => {
+    await Promise.all(brokers.map(it => it.kill())) // what they hold is not needed any more
+  }
+  started.defer(closeAll)
+  const outcomes = await Promise.allSettled(brokers.map(it => it.start()))
+  const failed = outcomes.find(it => it.status === 'rejected')
+  if (failed) throw failed.reason
+
+  const bootstrapServers = proxies.map(it => `${HOST}:${it.port}`)
+  const client = started.adopt(new KafkaClient({ bootstrapServers, clientId: 'faults' }), it => it.close())
+  const running = started.move()
+  return {
+    bootstrapServers: bootstrapServers.join(','),
+    brokers,
+    inSync: () => until('all replicas to be in step', () => areInSync(client)),
+    close: () => running.disposeAsync()
+  }
+}
+
+class ClusterBroker implements Broker {
+  readonly nodeId: number
+  readonly proxy: TcpProxy
+  readonly #open: (broker: Broker) => Promise<LocalKafka>
+  #kafka: LocalKafka | undefined
+
+  constructor (nodeId: number, proxy: TcpProxy, open: (broker: Broker) => Promise<LocalKafka>) {
+    this.nodeId = nodeId
+    this.proxy = proxy
+    this.#open = open
+  }
+
+  async start (): Promise<void> {
+    this.#kafka = await this.#open(this)
+    process.on('exit', this.#endWithUs)
+  }
+
+  async kill (): Promise<void> {
+    const kafka = this.#take()
+    if (!kafka) return
+    process.kill(kafka.pid, 'SIGKILL')
+    await kafka.exited
+  }
+
+  async stop (): Promise<void> {
+    await this.#take()?.close()
+  }
+
+  #take (): LocalKafka | undefined {
+    const kafka = this.#kafka
+    this.#kafka = undefined
+    process.off('exit', this.#endWithUs)
+    return kafka
+  }
+
+  /** It is in a process group of its own: a run that breaks off must not leave it behind. */
+  readonly #endWithUs = () => { process.kill(this.#kafka!.pid, 'SIGKILL') }
+}
+
+async function areInSync (client: KafkaClient): Promise<boolean> {
+  try {
+    const { topics } = await client.call<metadataV12.MetadataResponse>(
+      'Metadata', await client.anyBroker(), null, false, false)
+    return topics.every(topic => topic.partitions.every(it =>
+      it.leaderId >= 0 && it.isrNodes.length === it.replicaNodes.length))
+  } catch {
+    return false // a partition without a leader is an error here, and so is a broker that is on its way
+  }
+}
+
+async function openPorts (): Promise<Ports> {
+  const [client, replication, controller] = await Promise.all([1, 2, 3].map(() => getPort({ host: HOST })))
+  return { client, replication, controller }
+}
+
+function propertiesOf (nodeId: number, ports: readonly Ports[], proxies: readonly TcpProxy[]): string[] {
+  const { client, replication, controller } = ports[nodeId - 1]
+  const replicas = Math.min(REPLICAS, ports.length)
+  const inSync = Math.max(1, replicas - 1)
+  return [
+    `node.id=${nodeId}`,
+    `controller.quorum.voters=${ports.map((it, index) => `${index + 1}@${HOST}:${it.controller}`).join(',')}`,
+    `listeners=PLAINTEXT://${HOST}:${client},REPLICATION://${HOST}:${replication},CONTROLLER://${HOST}:${controller}`,
+    `advertised.listeners=PLAINTEXT://${HOST}:${proxies[nodeId - 1].port},REPLICATION://${HOST}:${replication}`,
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'inter.broker.listener.name=REPLICATION',
+    `default.replication.factor=${replicas}`,
+    `min.insync.replicas=${inSync}`,
+    `offsets.topic.replication.factor=${replicas}`,
+    `transaction.state.log.replication.factor=${replicas}`,
+    `transaction.state.log.min.isr=${inSync}`,
+    `share.coordinator.state.topic.replication.factor=${replicas}`,
+    `share.coordinator.state.topic.min.isr=${inSync}`
+  ]
+}

@@ -1,0 +1,101 @@
+/**
+ * Steady load on the topic, from a producer that knows what was acknowledged. A send that fails may have arrived: its
+ * records are sent again until they are acknowledged, as any careful producer does it.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { EventLog, EventProducer, Logger, ProducedRecord } from 'relay-common'
+
+import type { EventSource } from './events.ts'
+
+export interface LoadSettings {
+  readonly eventLog: EventLog
+  readonly topic: string
+  readonly source: EventSource
+  readonly eventsPerSecond: number
+  readonly log: Logger
+}
+
+const TICK_MS = 50
+/** sends that may wait for their answer; past it the fleet waits too, as devices with a full buffer do */
+const IN_FLIGHT_MAX = 40
+const RETRY_DELAY_MS = 200
+
+export class Load {
+  readonly #settings: LoadSettings
+  readonly #inFlight = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+  readonly #resent = new Set<number>()
+  #producer: EventProducer
+  #ticking: NodeJS.Timeout | undefined
+  #owed = 0
+  #acknowledged = 0
+
+  private constructor (settings: LoadSettings, producer: EventProducer) {
+    this.#settings = settings
+    this.#producer = producer
+  }
+
+  static async open (settings: LoadSettings): Promise<Load> {
+    return new Load(settings, await settings.eventLog.openProducer())
+  }
+
+  /** records that are certainly in the topic */
+  get acknowledged (): number { return this.#acknowledged }
+
+  /** Whether a record was sent more than once, for the answer to its first sending was an error. */
+  wasResent (number: number): boolean { return this.#resent.has(number) }
+
+  resume (): void {
+    this.#ticking ??= setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  /** Sends no more, and waits until all that was sent is acknowledged. */
+  async pause (): Promise<void> {
+    clearInterval(this.#ticking)
+    this.#ticking = undefined
+    await Promise.all(this.#inFlight)
+  }
+
+  /** Goes on with a new producer: it learns at once how many partitions there are. */
+  async renewProducer (): Promise<void> {
+    const isRunning = this.#ticking !== undefined
+    await this.pause()
+    await this.#producer.close()
+    this.#producer = await this.#settings.eventLog.openProducer()
+    if (isRunning) this.resume()
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    clearInterval(this.#ticking)
+    await this.#producer.close()
+    await Promise.all(this.#inFlight)
+  }
+
+  #tick (): void {
+    this.#owed = Math.min(this.#owed + this.#settings.eventsPerSecond * TICK_MS / 1_000, this.#settings.eventsPerSecond)
+    if (this.#inFlight.size >= IN_FLIGHT_MAX || this.#owed < 1) return
+    const first = this.#settings.source.count
+    const records = Array.from({ length: Math.floor(this.#owed) }, () => this.#settings.source.next())
+    this.#owed -= records.length
+    const sending = this.#send(first, records).finally(() => this.#inFlight.delete(sending))
+    this.#inFlight.add(sending)
+  }
+
+  async #send (first: number, records: readonly ProducedRecord[]): Promise<void> {
+    const { topic, log } = this.#settings
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#producer.send(topic, records)
+        this.#acknowledged += records.length
+        return
+      } catch (error) {
+        if (this.#closing.signal.aborted) return
+        log.warn({ reason: (error as Error).message }, 'a send failed; its records are sent again')
+        for (let n = 0; n < records.length; n++) this.#resent.add(first + n)
+        await delay(RETRY_DELAY_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
+      }
+    }
+  }
+}

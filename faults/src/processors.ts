@@ -1,0 +1,141 @@
+/**
+ * Processors as processes of their own, kept running as a supervisor does it: one that ends is started again.
+ *
+ *     down ──start()──▶ starting ──ready──▶ running ──kill(), stop(), or its own end──▶ down
+ *                          ▲ └── it did not start: again, after a moment
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { startProgram, type RunningProgram } from '../../relay-stack/src/program-process.ts'
+
+export interface ProcessorsSettings {
+  /** their logs go there */
+  readonly folder: string
+  /** settings of all of them */
+  readonly environment: NodeJS.ProcessEnv
+  readonly count: number
+  /** hears of ends that nobody asked for */
+  readonly ended: (name: string, how: string) => void
+}
+
+const RESTART_DELAY_MS = 500
+
+export class Processors {
+  readonly all: readonly SupervisedProcessor[]
+  /** they end with us by themselves, but for those that are paused */
+  readonly #endWithUs = () => { for (const it of this.all) it.signal('SIGKILL') }
+
+  constructor (settings: ProcessorsSettings) {
+    this.all = Array.from({ length: settings.count }, (_, index) =>
+      new SupervisedProcessor(`processor-${index + 1}`, settings))
+    process.on('exit', this.#endWithUs)
+  }
+
+  async start (): Promise<void> {
+    await Promise.all(this.all.map(it => it.start()))
+  }
+
+  async close (): Promise<void> {
+    await Promise.all(this.all.map(it => it.kill()))
+    process.off('exit', this.#endWithUs)
+  }
+}
+
+export class SupervisedProcessor {
+  readonly name: string
+  readonly #settings: ProcessorsSettings
+  #running: RunningProgram | undefined
+  #starting: { readonly stop: AbortController, readonly done: Promise<void> } | undefined
+
+  constructor (name: string, settings: ProcessorsSettings) {
+    this.name = name
+    this.#settings = settings
+  }
+
+  /** names the process in the table `progress`, beside its instance id */
+  get pid (): number | undefined { return this.#running?.pid }
+
+  /**
+   * Starts it, as often as it takes until it is ready.
+   * @param isNamed true: under a CONSUMER_INSTANCE_ID, so that a quick restart has its partitions back
+   */
+  async start (isNamed = false): Promise<void> {
+    const stop = new AbortController()
+    const done = this.#startUntilReady(isNamed, stop.signal)
+    this.#starting = { stop, done }
+    await done
+  }
+
+  /** kill -9 */
+  async kill (): Promise<void> {
+    await this.#end(running => {
+      process.kill(running.pid, 'SIGKILL')
+      return running.exited
+    })
+  }
+
+  /** SIGTERM. @returns how long it took to end, ms, and its exit code (null: it had to be killed) */
+  async stop (): Promise<{ tookMs: number, exitCode: number | null }> {
+    const startedMs = performance.now()
+    let exitCode: number | null = null
+    await this.#end(async running => {
+      await running.close()
+      exitCode = running.exitCode
+    })
+    return { tookMs: performance.now() - startedMs, exitCode }
+  }
+
+  /** SIGSTOP: it does nothing at all, and knows nothing of it. */
+  pause (): void { this.signal('SIGSTOP') }
+  resume (): void { this.signal('SIGCONT') }
+
+  async #end (end: (running: RunningProgram) => Promise<unknown>): Promise<void> {
+    this.#starting?.stop.abort()
+    await this.#starting?.done
+    this.#starting = undefined
+    const running = this.#running
+    this.#running = undefined // its end is wanted
+    if (!running) return
+    process.kill(running.pid, 'SIGCONT') // one that is paused hears nothing else
+    await end(running)
+  }
+
+  async #startUntilReady (isNamed: boolean, signal: AbortSignal): Promise<void> {
+    const { folder, environment } = this.#settings
+    const own = join(folder, this.name)
+    await mkdir(own, { recursive: true })
+    while (!signal.aborted) {
+      try {
+        this.#running = await startProgram({
+          name: 'processor',
+          environment: { ...environment, CONSUMER_INSTANCE_ID: isNamed ? this.name : '' },
+          logFile: join(own, 'processor.log'),
+          pids: own,
+          signal
+        })
+        this.#watch(this.#running, isNamed)
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        this.#settings.ended(this.name, (error as Error).message)
+        await delay(RESTART_DELAY_MS, undefined, { signal }).catch(() => {})
+      }
+    }
+  }
+
+  #watch (running: RunningProgram, isNamed: boolean): void {
+    running.exited.then(how => {
+      if (this.#running !== running) return
+      this.#running = undefined
+      this.#settings.ended(this.name, how)
+      this.start(isNamed)
+    })
+  }
+
+  signal (name: NodeJS.Signals): void {
+    const running = this.#running
+    if (running && running.exitCode === null) process.kill(running.pid, name)
+  }
+}

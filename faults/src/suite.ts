@@ -1,0 +1,74 @@
+/**
+ * The suite: one kind of fault after the other, under load, and after each of them the check of everything.
+ *
+ *     load resumes ──▶ fault happens, and happens … ──▶ healed ──▶ caught up ──▶ load pauses ──▶ check
+ *                                                         └── recovery ──┘
+ */
+import { until } from '../../test-support/until.ts'
+import { Chance } from './chance.ts'
+import { Checker, type CheckResult } from './check.ts'
+import type { Fault, Outcome } from './fault.ts'
+import { readEnds, readProgress, waitForProgress, type Site } from './site.ts'
+
+export interface FaultReport extends CheckResult {
+  readonly fault: string
+  readonly title: string
+  readonly times: number
+  readonly note: string
+  /** how long it took, after the last fault was over, until what was sent by then was in the rollups */
+  readonly recoverySeconds: number
+  /** events that were sent to the topic and acknowledged while this fault happened */
+  readonly acknowledged: number
+  /** processors that ended without being asked to; they were started again */
+  readonly ownEnds: readonly string[]
+}
+
+/** Whether a report says that anything was lost, doubled, or broken in another way. */
+export function hasFailed ({ lost, doubled, wrong }: FaultReport): boolean {
+  return lost + doubled + wrong.length > 0
+}
+
+/**
+ * Makes faults happen, one kind after the other.
+ * @param spanMs how long each kind goes on
+ * @param report hears of each as soon as it is checked
+ */
+export async function runFaults (
+  site: Site, faults: readonly Fault[], seed: number, spanMs: number, report: (report: FaultReport) => void
+): Promise<void> {
+  const checker = new Checker(site)
+  for (const [n, fault] of faults.entries()) {
+    const { load } = site
+    const acknowledgedBefore = load.acknowledged
+    const endsBefore = site.ownEnds.length
+    load.resume()
+    await underWay(site)
+
+    const untilMs = performance.now() + spanMs
+    const span = { get isOver () { return performance.now() >= untilMs } }
+    const outcome = await fault.happen(site, new Chance(seed + 1_000 * (n + 1)), span)
+    const healedMs = performance.now()
+    await waitForProgress(site, await readEnds(site))
+    const recoverySeconds = (performance.now() - healedMs) / 1_000
+
+    const result = await checker.check()
+    report({
+      fault: fault.name,
+      title: fault.title,
+      ...result,
+      wrong: [...outcome.broken ?? [], ...result.wrong],
+      times: outcome.times,
+      note: outcome.note ?? '',
+      recoverySeconds,
+      acknowledged: load.acknowledged - acknowledgedBefore,
+      ownEnds: site.ownEnds.slice(endsBefore)
+    } satisfies FaultReport & Partial<Outcome>)
+  }
+}
+
+/** Waits until processors are at work: what happens before is no fault under load. */
+async function underWay (site: Site): Promise<void> {
+  const total = async () => [...(await readProgress(site)).values()].reduce((sum, it) => sum + it.next_offset, 0n)
+  const before = await total()
+  await until('processors to be at work', async () => await total() > before)
+}
