@@ -46,6 +46,7 @@ class Writer {
         return { kind: 'refused', partitions: refused }
       }
       await writeRows(client, writes)
+      await client.query('select announce_rollups()') // to whoever shows them live
       isCommitting = true
       await client.query('commit')
       return { kind: 'committed' }
