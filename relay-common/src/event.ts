@@ -1,4 +1,5 @@
 import { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
+import { bucketStartMs, levels } from './window.ts'
 
 /**
  * The event, as devices send it: a JSON object in UTF-8 (without a byte order mark), of at most 64 KiB.
@@ -13,7 +14,8 @@ import { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
  * | zone       | string           | as deviceId                                                                       |
  * | value      | number           | finite as a double; -0 is 0                                                       |
  * | timestamp  | string or number | ISO-8601 with an offset, or seconds since the epoch with decimals; not before     |
- * |            |                  | 1970, not further ahead of the clock than the site allows; cut off to ms          |
+ * |            |                  | 1970, not further ahead of the clock than the site allows, not so old that no     |
+ * |            |                  | level keeps it; cut off to ms                                                     |
  *
  * All five must be there, in any order, each once: of two values under one name nobody can say which one was meant.
  * Other fields may hold whatever JSON allows, and are ignored.
@@ -36,6 +38,22 @@ export interface EventRules {
   readonly deviceTypes: ReadonlySet<string>
   /** how far ahead of the clock an event may be; exactly that far is taken */
   readonly futureMaxMs: number
+  /** by index of the level, how long its rollups are kept, in ms; left out: for ever */
+  readonly keepMs?: readonly number[]
+}
+
+/**
+ * The oldest event time that still counts somewhere: every event before it falls into buckets that have begun before
+ * the retention of their level, of each level. One that is too old for the minutes alone counts in hours and days.
+ * @returns -Infinity where a level keeps its rollups for ever
+ */
+export function oldestTakenMs ({ keepMs }: EventRules, nowMs: number): number {
+  if (keepMs === undefined) return -Infinity
+  return Math.min(...levels.map(({ sizeMs }, index) => {
+    const keptFromMs = nowMs - keepMs[index]
+    const bucketMs = bucketStartMs(sizeMs, keptFromMs)
+    return bucketMs < keptFromMs ? bucketMs + sizeMs : bucketMs
+  }))
 }
 
 /** Why an event could not be taken. Stable: dead letters, metrics and runbooks name them. */
@@ -55,7 +73,8 @@ export const rejectedReasons = {
   'timestamp-invalid':
     'The timestamp is not ISO-8601 with an offset, names a day or time that is not, or is too far off for any clock.',
   'timestamp-before-epoch': 'The timestamp lies before 1970-01-01T00:00:00Z.',
-  'timestamp-future': 'The timestamp is further ahead of the clock than this site allows.'
+  'timestamp-future': 'The timestamp is further ahead of the clock than this site allows.',
+  'too-old': 'The timestamp lies before all that this site keeps: the retention of every level has passed it.'
 } as const
 
 export type RejectedReason = keyof typeof rejectedReasons
@@ -142,6 +161,11 @@ function decodeFields (
     const unit = typeof timestamp === 'number' ? ' s' : ''
     const ahead = `${timestampMs - nowMs} ms ahead of the clock; ${rules.futureMaxMs} are allowed`
     return rejected('timestamp-future', `${excerpt(timestampSource)}${unit} is ${ahead}`, 'timestamp')
+  }
+  const oldestMs = oldestTakenMs(rules, nowMs)
+  if (timestampMs < oldestMs) {
+    const oldest = new Date(oldestMs).toISOString()
+    return rejected('too-old', `${excerpt(timestampSource)} is before ${oldest}, the oldest that is kept`, 'timestamp')
   }
 
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0

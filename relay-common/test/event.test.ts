@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import {
   decodeEvent, EVENT_BYTES_MAX, rejectedReasons, type DeviceEvent, type EventRules, type RejectedReason
 } from '../src/event.ts'
+import { DAY_MS } from '../src/window.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 300_000 }
 const NEW_YEAR_2024_MS = 1_704_067_200_000
@@ -155,8 +156,26 @@ for (const [title, value, reason, field] of notTaken) {
   })
 }
 
+const keep: EventRules = { ...rules, keepMs: [DAY_MS, 30 * DAY_MS, 400 * DAY_MS] }
+// a day's bucket is kept when it begins within the retention: 400 days before 2024-01-01T00:00:01Z, and up to midnight
+const OLDEST_DAY_MS = Date.UTC(2022, 10, 28)
+
+for (const [title, timestampMs, keepRules, isTaken] of [
+  ['an event that is too old for minutes and hours', NEW_YEAR_2024_MS - 100 * DAY_MS, keep, true],
+  ['the first ms of the oldest day that is kept', OLDEST_DAY_MS, keep, true],
+  ['the last ms of the day before', OLDEST_DAY_MS - 1, keep, false],
+  ['the epoch, where hours are kept for ever', 0, { ...keep, keepMs: [DAY_MS, Infinity, DAY_MS] }, true],
+  ['the epoch, where nothing is said about retention', 0, rules, true]
+] as const) {
+  test(`${isTaken ? 'taken' : 'too old'}: ${title}`, () => {
+    const decoded = decodeEvent(Buffer.from(write({ timestamp: `"${new Date(timestampMs).toISOString()}"` })), keepRules, nowMs)
+    assert.equal(decoded.kind === 'event' ? decoded.kind : decoded.reason, isTaken ? 'event' : 'too-old')
+  })
+}
+
 test('every reason for a rejection has a case above', () => {
-  assert.deepEqual(new Set(notTaken.map(([, , reason]) => reason)), new Set(Object.keys(rejectedReasons)))
+  const reasons = new Set<string>([...notTaken.map(([, , reason]) => reason), 'too-old'])
+  assert.deepEqual(reasons, new Set(Object.keys(rejectedReasons)))
 })
 
 test('a part of a larger buffer is decoded alone', () => {

@@ -16,6 +16,7 @@ export const processorSettings = Type.Object({
   FLUSH_INTERVAL_MAX_MS: Type.Integer({ default: 5_000, minimum: 10, description: 'wait between two flushes while it catches up with a backlog' }),
   FLUSH_READINGS_MAX: Type.Integer({ default: 1_000_000, minimum: 1, description: 'readings in memory after which it flushes, whatever the interval' }),
   READINGS_PER_ROW_MAX: Type.Integer({ default: 600, minimum: 0, maximum: 60_000, description: 'a minute with more readings of one device keeps their distribution alone' }),
+  KEY_POLICY: Type.String({ default: 'accept', enum: ['accept', 'reject'], description: 'what to do with a record whose key is not its device id: producers may use what they like, or it is a dead letter' }),
   KEEP_DUPLICATES: Type.Boolean({ default: false, description: 'count a resent reading (same device, time and value) again' }),
   SERIES_IN_MEMORY_MAX: Type.Integer({ default: 200_000, minimum: 1, description: 'series held in memory; the coldest leave first and are read back when needed' }),
   GAP_POLICY: Type.String({ default: 'stop', enum: ['stop', 'continue'], description: 'what to do when events are gone from the log before they were read' }),

@@ -5,10 +5,12 @@
  *
  * `Folder.record` is the short cut; `#recordPlainly` is what it must agree with.
  */
-import { bucketStartMs, decodeEvent, MINUTE_MS, type EventRules, type RecordSet, type RecordVisitor } from 'relay-common'
+import {
+  bucketStartMs, decodeEvent, MINUTE_MS, oldestTakenMs, type DeadLetterReason, type EventRules, type RecordSet,
+  type RecordVisitor
+} from 'relay-common'
 
-import { createScannedEvent, scanEvent } from './decode.ts'
-import type { DeadLetterReason } from './dead-letters.ts'
+import { createScannedEvent, scanEvent, type ScannedEvent } from './decode.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 import { createMinute } from './windows.ts'
@@ -16,16 +18,24 @@ import { createMinute } from './windows.ts'
 /** what a dead letter takes in memory besides its bytes, roughly: a flood of empty records is bounded too */
 const LETTER_BYTES = 500
 
+export interface FoldRules extends EventRules {
+  /** true: a record whose key is not its device id is a dead letter */
+  readonly isKeyChecked?: boolean
+}
+
 export class Folder implements RecordVisitor {
-  readonly #rules: EventRules
+  readonly #rules: FoldRules
+  readonly #isKeyChecked: boolean
   readonly #scanned = createScannedEvent()
   #partition!: Partition
   #baseOffset = 0n
   #nowMs = 0
   #newestMs = 0
+  #oldestTakenMs = -Infinity
 
-  constructor (rules: EventRules) {
+  constructor (rules: FoldRules) {
     this.#rules = rules
+    this.#isKeyChecked = rules.isKeyChecked ?? false
   }
 
   /**
@@ -37,6 +47,7 @@ export class Folder implements RecordVisitor {
     this.#baseOffset = records.baseOffset
     this.#nowMs = nowMs
     this.#newestMs = partition.eventTimeMaxMs
+    this.#oldestTakenMs = oldestTakenMs(this.#rules, nowMs)
     records.forEach(this)
     partition.eventTimeMaxMs = this.#newestMs
     partition.nextOffset = records.nextOffset
@@ -50,7 +61,10 @@ export class Folder implements RecordVisitor {
     if (valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned)) {
       // a series that is in the table has been checked: its ids are well formed and its type is known
       const series = this.#partition.series.find(scanned)
-      if (series !== undefined && scanned.timestampMs <= this.#nowMs + this.#rules.futureMaxMs) {
+      if (
+        series !== undefined && scanned.timestampMs <= this.#nowMs + this.#rules.futureMaxMs &&
+        scanned.timestampMs >= this.#oldestTakenMs && (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
+      ) {
         this.#add(series, scanned.timestampMs, scanned.value)
         return
       }
@@ -63,12 +77,17 @@ export class Folder implements RecordVisitor {
   ): void {
     const value = valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd)
     const decoded = decodeEvent(value, this.#rules, this.#nowMs)
+    const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd)
     if (decoded.kind === 'rejected') {
-      const key = keyStart < 0 ? null : buffer.subarray(keyStart, keyEnd)
       this.#reject(key, value, decoded.reason, decoded.field, decoded.detail, offsetDelta)
       return
     }
     const { deviceId, deviceType, zone, timestampMs, value: reading } = decoded.event
+    if (this.#isKeyChecked && !key?.equals(Buffer.from(deviceId))) {
+      const found = key === null ? 'the record has no key' : `the key has ${key.length} bytes that are not the device id`
+      this.#reject(key, value, 'key-mismatch', 'deviceId', found, offsetDelta)
+      return
+    }
     this.#add(this.#partition.series.findOrAdd(deviceId, deviceType, zone), timestampMs, reading)
   }
 
@@ -108,4 +127,10 @@ export class Folder implements RecordVisitor {
       offset: this.#baseOffset + BigInt(offsetDelta)
     })
   }
+}
+
+function isKeyOf (event: ScannedEvent, buffer: Buffer, keyStart: number, keyEnd: number): boolean {
+  const { deviceIdStart, deviceIdEnd } = event
+  if (keyStart < 0 || keyEnd - keyStart !== deviceIdEnd - deviceIdStart) return false
+  return buffer.compare(buffer, deviceIdStart, deviceIdEnd, keyStart, keyEnd) === 0
 }

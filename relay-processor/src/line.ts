@@ -7,14 +7,14 @@
  * One loop does all of it, one thing after the other; only the writing of a flush runs beside it.
  */
 import {
-  RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type EventRules, type Logger,
+  RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type Logger,
   type Readiness, type Topic
 } from 'relay-common'
 
 import type { Clock } from './clock.ts'
 import { toRecord } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
-import { Folder } from './fold.ts'
+import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
@@ -29,7 +29,7 @@ export interface LineSettings extends FlushSettings {
   readonly flushIntervalMaxMs: number
   readonly flushReadingsMax: number
   readonly gapPolicy: 'stop' | 'continue'
-  readonly rules: EventRules
+  readonly rules: FoldRules
 }
 
 export interface LineParts {

@@ -81,7 +81,12 @@ function lineSettings (config: ProcessorConfig) {
     seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
     gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
     keptFromMs: (nowMs: number) => levels.map((_, index) => nowMs - keepMs[index]),
-    rules: { deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS }
+    rules: {
+      deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
+      futureMaxMs: config.FUTURE_MAX_MS,
+      keepMs,
+      isKeyChecked: config.KEY_POLICY === 'reject'
+    }
   }
 }
 
