@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
+import { WELL_KNOWN_TOKEN } from 'relay-common'
+
 import { createCommand } from '../../relay-stack/src/options.ts'
-import { LOCAL_TOKEN } from '../../relay-stack/src/programs.ts'
 import { composeText, environmentOf, readCompose, variables } from './support/compose.ts'
 import { environmentOf as environmentOfImage, lastOf, ROOT, targets } from './support/dockerfile.ts'
 import { programs, rootManifest } from './support/programs.ts'
@@ -139,7 +140,7 @@ test('the programs log in with what PostgreSQL was set up with', () => {
 })
 
 test('the token of the local stack works, until the user gives another', () => {
-  assert.equal(services.api.environment.API_TOKENS, LOCAL_TOKEN)
+  assert.equal(services.api.environment.API_TOKENS, WELL_KNOWN_TOKEN)
   assert.equal(readCompose({ API_TOKENS: 'mine' }).services.api.environment.API_TOKENS, 'mine')
 })
 

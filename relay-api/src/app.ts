@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import {
-  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, RelayError, type Database, type Logger,
+  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, RelayError, splitList, type Database, type Logger,
   type Readiness, type Registry, type Running
 } from 'relay-common'
 
-import { requireToken } from './auth.ts'
-import { deviceTypesOf, tokensOf, type ApiConfig } from './config.ts'
+import { guard } from './auth/access.ts'
+import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
 import { eventsRoutes } from './routes/events.ts'
@@ -60,6 +60,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     childLoggerFactory: (logger, bindings, options, request) =>
       logger.child({ ...bindings, ...traceIdOf(request) }, options),
     requestTimeout: REQUEST_TIMEOUT_MS,
+    trustProxy: splitList(config.TRUST_PROXY),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: sendProblem,
     clientErrorHandler: sendClientProblem
@@ -74,10 +75,8 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
   await app.register(async api => {
-    const tokens = tokensOf(config)
-    if (tokens.length === 0) log.warn('API_TOKENS is empty: nobody may ask')
-    await requireToken(api, tokens)
-    api.setNotFoundHandler(refuseRoute) // behind the token as well
+    await guard(api, config, database, log)
+    api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { database, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
     await api.register(async v1 => v1Routes(v1, { config, database, deviceTypes, log }), { prefix: '/v1' })

@@ -1,6 +1,8 @@
 import { databaseSettings, eventSettings, programSettings, readConfig, splitList } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
+import { accessSettings } from './auth/config.ts'
+
 export const apiSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
@@ -8,9 +10,7 @@ export const apiSettings = Type.Object({
   API_PORT: Type.Integer({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
   }),
-  API_TOKENS: Type.String({
-    default: '', description: 'bearer tokens that may ask, commas between them; none: nobody may'
-  }),
+  ...accessSettings,
   RANGE_MAX_DAYS: Type.Integer({
     default: 3_660, minimum: 1, description: 'longest range that one question may be about'
   }),
@@ -30,10 +30,6 @@ export type ApiConfig = Readonly<Static<typeof apiSettings>>
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function readApiConfig (environment: NodeJS.ProcessEnv = process.env): ApiConfig {
   return readConfig(apiSettings, environment)
-}
-
-export function tokensOf (config: ApiConfig): string[] {
-  return splitList(config.API_TOKENS)
 }
 
 export function deviceTypesOf (config: ApiConfig): ReadonlySet<string> {

@@ -30,7 +30,7 @@ export const problemSchema = Type.Object({
 }, { title: 'Problem', description: 'RFC 9457; the codes are in docs/errors.md' })
 
 /** What every route may answer besides what it is for. */
-const COMMON_STATUSES = [400, 401, 500, 503]
+const COMMON_STATUSES = [400, 401, 403, 429, 500, 503]
 
 /** The problems of a route, for the `response` of its schema. @param more statuses of its own */
 export function problemResponses (...more: number[]) {
@@ -67,6 +67,10 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_RANGE_TOO_LONG: 'The range is too long',
   RELAY_DEVICE_TYPE_UNKNOWN: 'The device type is not known',
   RELAY_UNAUTHORIZED: 'Not authorized',
+  RELAY_FORBIDDEN: 'Not allowed',
+  RELAY_RATE_LIMITED: 'Too many requests',
+  RELAY_ISSUER_UNREACHABLE: 'The OpenID provider is away',
+  RELAY_API_KEY_UNKNOWN: 'No such API key',
   RELAY_NO_DATA: 'No data',
   RELAY_ROUTE_UNKNOWN: 'No such route',
   RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
@@ -79,6 +83,7 @@ const TITLE_DEFAULT = 'Relay failed'
 /** What clients are told about errors that are none of theirs; the messages of these may hold hosts or statements. */
 const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_DATABASE_UNREACHABLE: 'the database can\'t be reached or is too busy; try again in a moment',
+  RELAY_ISSUER_UNREACHABLE: 'the keys that access tokens are checked with can\'t be read; try again in a moment',
   RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range, or try again later'
 }
 const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'
@@ -94,13 +99,21 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
   const known = toRelayError(error)
   const status = clientStatus(error) ?? known.status
   if (status >= 500) request.log.error({ err: error, code: known.code }, 'a request failed')
-  if (known.code === 'RELAY_UNAUTHORIZED') reply.header('www-authenticate', 'Bearer')
-  if (known.retry) reply.header('retry-after', RETRY_AFTER_S)
+  const challenge = challengeOf(known.code, request)
+  if (challenge !== undefined) reply.header('www-authenticate', challenge)
+  if (known.retry && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S)
   reply.code(status)
     .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook
     .header('content-type', 'application/problem+json; charset=utf-8')
     .serializer(JSON.stringify)
     .send(problemOf(known, status, request.id))
+}
+
+/** https://www.rfc-editor.org/rfc/rfc6750#section-3 */
+function challengeOf (code: ErrorCode, { headers }: FastifyRequest): string | undefined {
+  if (code === 'RELAY_FORBIDDEN') return 'Bearer error="insufficient_scope"'
+  if (code !== 'RELAY_UNAUTHORIZED') return undefined
+  return headers.authorization ? 'Bearer error="invalid_token"' : 'Bearer'
 }
 
 /** @param requestId a UUID */

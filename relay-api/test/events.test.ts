@@ -23,7 +23,7 @@ test('an answer has the fields that clients know, in their order, and times as t
   await writeEvents(database, [reading(0, 20), reading(1, 21), reading(2, 25)])
   const { body } = await app.inject({
     url: '/api/events/device/thermostat-001?startTime=2024-01-01T01:00:00%2B01:00&endTime=2024-01-01T00:01:00Z',
-    headers: { authorization: 'Bearer a token of the tests' }
+    headers: { authorization: 'Bearer token-of-the-tests' }
   })
   assert.equal(body, '{"deviceId":"thermostat-001","zone":"Zone A","deviceType":"THERMOSTAT",' +
     '"timeWindowStart":"2024-01-01T01:00:00+01:00","timeWindowEnd":"2024-01-01T00:01:00Z",' +
@@ -38,7 +38,7 @@ test('a plus sign that the URL has turned into a space is forgiven', async t => 
     const range = `startTime=2024-01-01T02:00:00${offset}&endTime=2024-01-01T02:00:01${offset}`
     const response = await app.inject({
       url: `/api/events/device/thermostat-001?${range}`,
-      headers: { authorization: 'Bearer a token of the tests' }
+      headers: { authorization: 'Bearer token-of-the-tests' }
     })
     assert.equal(response.statusCode, 200, response.body)
     assert.equal(response.json().timeWindowStart, `2024-01-01T02:00:00${offset}`)
@@ -162,7 +162,7 @@ test('HEAD answers as GET does, without the body', async t => {
   const response = await app.inject({
     method: 'HEAD',
     url: '/api/events/zone/Zone%20A?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z',
-    headers: { authorization: 'Bearer a token of the tests' }
+    headers: { authorization: 'Bearer token-of-the-tests' }
   })
   assert.deepEqual([response.statusCode, response.body], [200, ''])
 })

@@ -1,4 +1,6 @@
 /** The three programs, what each is told, and the history of the simulated fleet. */
+import { WELL_KNOWN_TOKEN } from 'relay-common'
+
 import { chooseHistoryMs, startBackfill } from './backfill.ts'
 import type { StackContext } from './context.ts'
 import { isKafkaOurs } from './event-log.ts'
@@ -7,8 +9,6 @@ import { LOCAL_HOST } from './ports.ts'
 import { startProgram, type ProgramName } from './program-process.ts'
 import { startTogether, supervise, type Supervised } from './supervise.ts'
 
-/** What clients of the local stack have always used; elsewhere only tokens that config gives get in. */
-export const LOCAL_TOKEN = 'supermetrics-api-token-2024'
 /** What was under way when a simulator died: its next one sends it again. */
 const UNDER_WAY_MS = 30_000
 
@@ -46,7 +46,7 @@ export async function startPrograms (
     HEALTH_PORT: String(ports.processor),
     CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
   })
-  const api = () => start(context, 'api', { API_TOKENS: LOCAL_TOKEN, ...environment, API_PORT: String(ports.api) })
+  const api = () => start(context, 'api', { API_TOKENS: WELL_KNOWN_TOKEN, ...environment, API_PORT: String(ports.api) })
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
   return await startTogether([

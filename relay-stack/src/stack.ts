@@ -4,7 +4,7 @@
  *     data folder -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
 import getPort from 'get-port'
-import { splitList } from 'relay-common'
+import { splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import type { StackContext, StackPorts } from './context.ts'
 import { openDataDir } from './data-dir.ts'
@@ -14,7 +14,7 @@ import { followLog, openLogFiles } from './log-files.ts'
 import type { StackOptions } from './options.ts'
 import { LOCAL_HOST, reservePorts } from './ports.ts'
 import { programNames } from './program-process.ts'
-import { environmentOf, LOCAL_TOKEN, sendHistory, startPrograms } from './programs.ts'
+import { environmentOf, sendHistory, startPrograms } from './programs.ts'
 import { createReport, type PartRow } from './report.ts'
 import { DATABASE, isDatabaseOutside, startServers } from './servers.ts'
 import type { Supervised } from './supervise.ts'
@@ -99,7 +99,7 @@ async function reportFirstAnswer (
   { options, environment, choice, dataDir, ports, logs, report, signal }: StackContext, parts: readonly Supervised[],
   historyMs: number
 ): Promise<void> {
-  const token = splitList(environment.API_TOKENS ?? '')[0] ?? LOCAL_TOKEN
+  const token = splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN
   const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (Number(options.simulator.RATE ?? '1') || 0)
   const question = askAboutLastHour(ports.api, token, expectedCount, Date.now())
   const amiss = await waitForAnswer(question, signal)

@@ -16,6 +16,7 @@ import { openLimits } from './limits.ts'
 export async function guard (app: FastifyInstance, config: AccessConfig, database: Database, log: Logger): Promise<void> {
   const tokens = tokensOf(config)
   const accessTokens = accessTokenSettings(config)
+  if (tokens.length === 0 && !accessTokens) log.warn('API_TOKENS is empty and there is no OIDC_ISSUER: API keys alone get in')
   const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)
   app.addHook('onClose', () => keys[Symbol.asyncDispose]())
 

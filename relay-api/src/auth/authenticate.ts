@@ -8,14 +8,15 @@
  *
  * Refusals go to the audit log with their reasons; a caller learns none of them.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RelayError, type Logger, type Scope } from 'relay-common'
 
 import type { Identified, Identify, Principal } from './principal.ts'
 
-/** Says that a caller failed to log in, and whether it has failed too often. */
+/** Counts by address how often tokens were not accepted. */
 export interface FailedLogins {
-  isBlocked (request: FastifyRequest): Promise<boolean>
+  /** seconds for which an address has to wait, as it failed too often; 0: none */
+  blockedForS (request: FastifyRequest): Promise<number>
   add (request: FastifyRequest): Promise<void>
 }
 
@@ -29,21 +30,22 @@ export function authenticate (
   app.decorateRequest('principal', null as unknown as Principal)
   app.decorateRequest('reauthenticate', null as unknown as () => Promise<void>)
 
-  app.addHook('onRequest', async request => {
+  app.addHook('onRequest', async (request, reply) => {
     const credential = bearerOf(request)
-    const identified = credential === undefined
-      ? { kind: 'refused' as const, reason: 'no bearer token' }
-      : await failedLogins.isBlocked(request)
-        ? tooMany(request, audit)
-        : await identify(credential, identifiers)
+    if (credential === undefined) {
+      refuse(request, audit, 'unauthorized', 'no bearer token')
+      throw unauthorized('there is none')
+    }
+    await refuseBlocked(request, reply)
+    const identified = await identify(credential, identifiers)
     if (identified.kind === 'refused') {
-      if (credential !== undefined) await failedLogins.add(request)
+      await failedLogins.add(request)
       refuse(request, audit, 'unauthorized', identified.reason)
-      throw unauthorized(credential === undefined ? 'there is none' : 'this one is not accepted')
+      throw unauthorized('this one is not accepted')
     }
     request.principal = identified.principal
     request.reauthenticate = async () => {
-      const now = await identify(credential!, identifiers)
+      const now = await identify(credential, identifiers)
       if (now.kind === 'refused') throw unauthorized('this one is not accepted any more')
     }
 
@@ -53,6 +55,15 @@ export function authenticate (
       throw new RelayError('RELAY_FORBIDDEN', `this needs the scope ${scope}`)
     }
   })
+
+  async function refuseBlocked (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const waitS = await failedLogins.blockedForS(request)
+    if (waitS === 0) return
+    reply.header('retry-after', waitS)
+    refuse(request, audit, 'blocked', 'too many tokens from this address were not accepted')
+    throw new RelayError('RELAY_RATE_LIMITED',
+      `too many bearer tokens from this address were not accepted; wait for ${waitS} s`)
+  }
 }
 
 /** `bearer` in any case, and one space or more, as HTTP has it. */
@@ -76,11 +87,6 @@ function neededScope ({ is404, method, routeOptions }: FastifyRequest): Scope | 
 
 function unauthorized (found: string): RelayError {
   return new RelayError('RELAY_UNAUTHORIZED', `a bearer token is needed in the Authorization header, and ${found}`)
-}
-
-function tooMany (request: FastifyRequest, audit: Logger): never {
-  refuse(request, audit, 'blocked', 'too many failed attempts from this address')
-  throw new RelayError('RELAY_RATE_LIMITED', 'too many bearer tokens from this address were not accepted; wait a while')
 }
 
 /** Notes a refusal: who, what, from where, and under which request. */

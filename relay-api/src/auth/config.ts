@@ -1,4 +1,4 @@
-import { KEY_ENVIRONMENT_PATTERN, RelayError, splitList } from 'relay-common'
+import { KEY_ENVIRONMENT_PATTERN, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { asymmetricAlgorithms, type AccessTokenSettings } from './access-token.ts'
@@ -49,9 +49,6 @@ export const accessSettings = {
 }
 
 export type AccessConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof accessSettings>>>>
-
-/** The token that the local stack and compose are set up with: in the documentation, so no secret. */
-export const WELL_KNOWN_TOKEN = 'supermetrics-api-token-2024'
 
 /** @throws RelayError RELAY_CONFIG_INVALID for tokens that can't be sent, or that everybody knows */
 export function tokensOf (config: AccessConfig, environment: NodeJS.ProcessEnv = process.env): string[] {

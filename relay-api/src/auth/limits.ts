@@ -3,7 +3,7 @@
  * whose tokens are not accepted. Addresses of IPv6 count by their /64, which one household has.
  */
 import rateLimit, { normalizeIP } from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RelayError, type Database } from 'relay-common'
 
 import type { FailedLogins } from './authenticate.ts'
@@ -20,7 +20,7 @@ export interface LimitSettings {
 
 export interface Limits {
   /** refuses an address that asks too often; to be added before anybody is known */
-  readonly byAddress: (request: FastifyRequest) => Promise<void>
+  readonly byAddress: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
   readonly failedLogins: FailedLogins
   /** refuses a principal that asks too often, and says in each answer how much is left */
   readonly byPrincipal: (app: FastifyInstance) => void
@@ -43,14 +43,16 @@ export async function openLimits (app: FastifyInstance, settings: LimitSettings)
   const addresses = app.createRateLimit({ max: settings.perAddressMax, keyGenerator: it => `address:${addressOf(it)}` })
   const failures = app.createRateLimit({ max: settings.failedLoginsMax, keyGenerator: it => `failed:${addressOf(it)}` })
   return {
-    byAddress: async request => {
+    byAddress: async (request, reply) => {
       const counted = await addresses(request)
-      if (!counted.isAllowed && counted.isExceeded) throw tooOften('more requests from this address than are allowed')
+      if (counted.isAllowed || !counted.isExceeded) return
+      reply.header('retry-after', counted.ttlInSeconds)
+      throw tooOften('more requests from this address than are allowed')
     },
     failedLogins: {
-      isBlocked: async request => {
+      blockedForS: async request => {
         const counted = await failures(request, { increment: false })
-        return !counted.isAllowed && counted.remaining === 0
+        return counted.isAllowed || counted.remaining > 0 ? 0 : counted.ttlInSeconds
       },
       add: async request => { await failures(request) }
     },

@@ -25,6 +25,7 @@ export function refuseOtherMethods (app: FastifyInstance, addRoutes: () => void)
       url: path,
       method: app.supportedMethods.filter(it => !methods.has(it)),
       schema: { hide: true },
+      config: { scope: 'events:read' },
       onRequest: async (request, reply) => {
         reply.header('allow', allowed.join(', '))
         throw new RelayError('RELAY_METHOD_NOT_ALLOWED',

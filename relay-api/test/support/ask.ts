@@ -8,7 +8,7 @@ import { openLocalPostgres } from '../../../relay-common/test/support/local-post
 import { createApp } from '../../src/app.ts'
 import { readApiConfig } from '../../src/config.ts'
 
-export const TOKEN = 'a token of the tests'
+export const TOKEN = 'token-of-the-tests'
 
 export interface Asked {
   readonly status: number
