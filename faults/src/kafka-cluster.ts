@@ -21,6 +21,8 @@ export interface KafkaCluster {
   readonly brokers: readonly Broker[]
   /** Waits until every replica of every partition is in step: then any one broker may be missed. */
   inSync (): Promise<void>
+  /** Raises the number of a topic's partitions. */
+  addPartitions (topic: string, count: number): Promise<void>
   close (): Promise<void>
 }
 
@@ -29,7 +31,7 @@ export interface Broker {
   readonly proxy: TcpProxy
   /** kill -9 */
   kill (): Promise<void>
-  /** SIGTERM: it hands its partitions over, and ends */
+  /** SIGTERM: it hands its partitions over, and ends. Its controller may hang then, and is not waited for for long. */
   stop (): Promise<void>
   /** Starts it again on its data, and waits until it answers. */
   start (): Promise<void>
@@ -48,6 +50,8 @@ export interface KafkaClusterSettings {
 const HOST = '127.0.0.1'
 const REPLICAS = 3
 const HEAP_MB = 256
+const ANSWER_TIMEOUT_MS = 30_000
+const STOP_TIMEOUT_MS = 6_000
 
 interface Ports { readonly client: number, readonly replication: number, readonly controller: number }
 
@@ -83,6 +87,10 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
     bootstrapServers: bootstrapServers.join(','),
     brokers,
     inSync: () => until('all replicas to be in step', () => areInSync(client)),
+    addPartitions: (name, count) => client.retry(ANSWER_TIMEOUT_MS, async () => {
+      await client.call('CreatePartitions', await client.anyBroker(),
+        [{ name, count, assignments: null }], ANSWER_TIMEOUT_MS, false)
+    }),
     close: () => running.disposeAsync()
   }
 }
@@ -112,7 +120,12 @@ class ClusterBroker implements Broker {
   }
 
   async stop (): Promise<void> {
-    await this.#take()?.close()
+    const kafka = this.#take()
+    if (!kafka) return
+    process.kill(kafka.pid, 'SIGTERM')
+    const timer = setTimeout(() => { process.kill(kafka.pid, 'SIGKILL') }, STOP_TIMEOUT_MS)
+    await kafka.exited
+    clearTimeout(timer)
   }
 
   #take (): LocalKafka | undefined {

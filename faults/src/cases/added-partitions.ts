@@ -1,7 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Admin } from '@platformatic/kafka'
-
 import { until } from '../../../test-support/until.ts'
 import type { Fault } from '../fault.ts'
 import { readEnds, readProgress } from '../site.ts'
@@ -15,12 +13,11 @@ export const addedPartitions: Fault = {
   title: 'partitions added under load',
   async happen (site, chance, span) {
     const { kafka, topic, load } = site
-    await using admin = new ClosingAdmin(kafka.bootstrapServers)
     let times = 0
     let count = (await readEnds(site)).size
     do {
       count += ADDED
-      await admin.createPartitions({ topics: [{ name: topic, count, assignments: [] }] })
+      await kafka.addPartitions(topic, count)
       times++
       await until('the new partitions to have leaders', async () => (await readEnds(site)).size === count)
       await load.renewProducer()
@@ -28,15 +25,5 @@ export const addedPartitions: Fault = {
       await delay(chance.between(500, 2_000))
     } while (!span.isOver && times < TIMES_MAX)
     return { times, note: `${count} partitions now` }
-  }
-}
-
-class ClosingAdmin extends Admin {
-  constructor (bootstrapServers: string) {
-    super({ clientId: 'faults', bootstrapBrokers: bootstrapServers.split(',') })
-  }
-
-  async [Symbol.asyncDispose] (): Promise<void> {
-    await this.close()
   }
 }

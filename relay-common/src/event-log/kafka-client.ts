@@ -42,6 +42,9 @@ export const kafkaErrors = {
   OFFSET_OUT_OF_RANGE: 1,
   UNKNOWN_TOPIC_OR_PARTITION: 3,
   MESSAGE_TOO_LARGE: 10,
+  COORDINATOR_LOAD_IN_PROGRESS: 14,
+  COORDINATOR_NOT_AVAILABLE: 15,
+  NOT_COORDINATOR: 16,
   UNKNOWN_MEMBER_ID: 25,
   TOPIC_AUTHORIZATION_FAILED: 29,
   TOPIC_ALREADY_EXISTS: 36,
@@ -61,6 +64,15 @@ export function isRetriable (error: unknown): boolean {
 /** Whether the broker answered with a code. */
 export function hasCode (error: unknown, code: number): boolean {
   return findErrorBy(error as Error, 'apiCode' as 'message', code as unknown as string) !== null
+}
+
+/**
+ * Whether a coordinator is not there yet, as on a cluster that has just started, or on its way to another broker: it
+ * takes a moment, and is no news to anyone.
+ */
+export function isLoading (error: unknown): boolean {
+  return [kafkaErrors.COORDINATOR_LOAD_IN_PROGRESS, kafkaErrors.COORDINATOR_NOT_AVAILABLE, kafkaErrors.NOT_COORDINATOR]
+    .some(code => hasCode(error, code))
 }
 
 /** What went wrong, in the words of the innermost error: the outer ones only say which request it was. */

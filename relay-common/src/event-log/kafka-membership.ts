@@ -27,7 +27,7 @@ import {
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { describeError, hasCode, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
+import { describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
 import type { ConsumerSettings } from './port.ts'
 
 type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
@@ -223,7 +223,8 @@ export class KafkaMembership {
     }
     this.#coordinator = undefined // it may have moved
     if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return false
-    this.#log.warn({ reason: describeError(error) }, 'no heartbeat to the group; trying again')
+    this.#log[isLoading(error) ? 'debug' : 'warn'](
+      { reason: describeError(error) }, 'no heartbeat to the group; trying again')
     return true
   }
 

@@ -13,13 +13,15 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { createAPI, produceV11, Writer, type initProducerIdV5 } from '@platformatic/kafka'
+import {
+  ConfigResourceTypes, createAPI, produceV11, Writer, type describeConfigsV4, type initProducerIdV5
+} from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { encodeBatches, sealBatch, type Batch } from './kafka-batch.ts'
 import {
-  describeError, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings, type TopicLayout
+  describeError, isLoading, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings, type TopicLayout
 } from './kafka-client.ts'
 import type { EventProducer, ProducedRecord } from './port.ts'
 
@@ -32,6 +34,7 @@ const LAYOUT_MAX_AGE_MS = 60_000
 const REQUEST_MAX_BYTES = 8 * 1024 * 1024
 const RETRY_DELAY_MS = 100
 const ACKS_ALL = -1
+const LIMIT_SETTING = 'max.message.bytes'
 const PRODUCE = 0
 const PRODUCE_VERSION = 11
 
@@ -162,7 +165,9 @@ class KafkaProducer implements EventProducer {
       await this.#number(deliveries)
       const answer = await produceRaw.async(connection, topic, deliveries)
       for (const { index, errorCode, errorMessage } of answer) {
-        this.#settle(deliveries.find(it => it.partition.index === index)!, errorCode, errorMessage)
+        const delivery = deliveries.find(it => it.partition.index === index)!
+        if (errorCode === kafkaErrors.MESSAGE_TOO_LARGE) this.#fail(delivery, await this.#tooLarge(delivery))
+        else this.#settle(delivery, errorCode, errorMessage)
       }
       if (answer.some(it => it.errorCode !== kafkaErrors.NONE)) await this.#lookAgain(topic)
     } catch (error) {
@@ -170,7 +175,8 @@ class KafkaProducer implements EventProducer {
         for (const it of deliveries) this.#fail(it, this.#client.explain(error))
         return
       }
-      this.#log.warn({ topic, reason: describeError(error) }, 'records were not taken; trying again')
+      this.#log[isLoading(error) ? 'debug' : 'warn'](
+        { topic, reason: describeError(error) }, 'records were not taken; trying again')
       this.#expire(deliveries, error)
       await this.#lookAgain(topic)
     }
@@ -204,7 +210,6 @@ class KafkaProducer implements EventProducer {
         partition.queue.shift()
         delivery.done()
         return
-      case kafkaErrors.MESSAGE_TOO_LARGE:
       case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
       case kafkaErrors.OUT_OF_ORDER_SEQUENCE_NUMBER:
       case kafkaErrors.UNKNOWN_PRODUCER_ID:
@@ -218,6 +223,22 @@ class KafkaProducer implements EventProducer {
           'records were not taken; trying again')
         this.#expire([delivery], new Error(`error ${errorCode}`))
     }
+  }
+
+  /** What no other try will change: says how large it is, and how large it may be. */
+  async #tooLarge ({ partition: { topic }, batch: { recordCount, bytes } }: Delivery): Promise<RelayError> {
+    const limit = await this.#readLimit(topic).catch(() => undefined) // not everybody may read it
+    return new RelayError('RELAY_RECORD_TOO_LARGE',
+      `${recordCount === 1 ? 'a record' : `a batch of ${recordCount} records`} of ${bytes.length} bytes is more than ` +
+      `topic ${topic} on Kafka at ${this.#client.servers} takes ` +
+      `(${limit === undefined ? LIMIT_SETTING : `${LIMIT_SETTING} is ${limit}`})`)
+  }
+
+  async #readLimit (topic: string): Promise<string | null | undefined> {
+    const { results: [{ configs: [setting] }] } = await this.#client.call<describeConfigsV4.DescribeConfigsResponse>(
+      'DescribeConfigs', await this.#client.anyBroker(),
+      [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: [LIMIT_SETTING] }], false, false)
+    return setting?.value
   }
 
   #fail (delivery: Delivery, error: unknown): void {

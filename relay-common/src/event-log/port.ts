@@ -60,7 +60,7 @@ export interface EventProducer {
   /**
    * Appends records to a topic. Resolves when all of them are durable (Kafka: `acks=all`, idempotent); rejects when it
    * is not known that they are, and then some may have been written.
-   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_TOPIC_MISSING
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_TOPIC_MISSING; RELAY_RECORD_TOO_LARGE: never to be sent again
    */
   send (topic: string, records: readonly ProducedRecord[]): Promise<void>
   close (): Promise<void>
