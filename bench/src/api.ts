@@ -1,0 +1,222 @@
+/**
+ * The API beside a bare Fastify that asks the same PostgreSQL for `select 1`: 1,000 devices, 400 days of history. Every
+ * kind of question is checked before it is timed, and the peer is measured again between them.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import getPort from 'get-port'
+
+import { putLoad, type LoadResult } from './api-load.ts'
+import { createScenarios, type Scenario } from './api-questions.ts'
+import { openHistory } from './history-database.ts'
+import type { History } from './history.ts'
+import { readResident, readUsage } from './process-usage.ts'
+
+export interface ApiBenchOptions {
+  readonly devices: number
+  readonly days: number
+  readonly seconds: number
+  readonly repeats: number
+  readonly memorySeconds: number
+  readonly connections: number
+  readonly only?: string
+}
+
+interface Measured {
+  readonly scenario: string
+  /** with as many connections as were asked for; beside the peer, measured right before */
+  readonly requestsPerSecond: number
+  readonly bareRequestsPerSecond: number
+  readonly ratio: number
+  /** of the API's process, its garbage collector included */
+  readonly cpuUsPerRequest: number
+  /** one request after the other */
+  readonly aloneP50Ms: number
+  /** at 70 % of the requests a second from above */
+  readonly steadyP50Ms: number
+  readonly steadyP99Ms: number
+  /** of the first round of questions, when nothing of their answers was in memory */
+  readonly firstP50Ms: number
+  readonly errors: number
+}
+
+const apiMain = fileURLToPath(new URL('../../relay-api/src/main.ts', import.meta.url))
+const bareMain = fileURLToPath(new URL('./bare-api.ts', import.meta.url))
+const resultsFile = fileURLToPath(new URL('../results/api.json', import.meta.url))
+const TOKEN = 'bench'
+const STEADY_SHARE = 0.7
+
+/** One client with one token is the whole crowd here. */
+const UNLIMITED = String(2 ** 31 - 1)
+
+/** Where the history ends: in the past, so that its days are over. */
+const END_MS = Date.UTC(2026, 0, 1)
+const MINUTE_DAYS = 2
+const PARTITIONS = 8
+const ZONES = 10
+
+/** Runs the benchmark, prints a table and keeps it in `bench/results/api.json`. */
+export async function benchApi (options: ApiBenchOptions): Promise<void> {
+  const { devices, days } = options
+  const history: History = { devices, days, zones: ZONES, partitions: PARTITIONS, endMs: END_MS, minuteDays: MINUTE_DAYS }
+  await using opened = new AsyncDisposableStack()
+  console.log(`opening ${days} days of ${devices.toLocaleString('en')} devices; the first time it is written, for minutes …`)
+  const postgres = opened.adopt(await openHistory('api', history), it => it.close())
+  const environment = {
+    DATABASE_URL: postgres.database,
+    DATABASE_POOL_MAX: '10',
+    API_TOKENS: TOKEN,
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT_ADDRESS_MAX: UNLIMITED,
+    RATE_LIMIT_PRINCIPAL_MAX: UNLIMITED
+  }
+  const api = opened.use(await startServer(apiMain, environment))
+  const bare = opened.use(await startServer(bareMain, environment))
+
+  const scenarios = createScenarios(history).filter(it => !options.only || it.name.includes(options.only))
+  const measured: Measured[] = []
+  for (const scenario of scenarios) {
+    const result = await measure(scenario, api, bare, options)
+    measured.push(result)
+    console.log(`  ${result.scenario.padEnd(28)} ${result.ratio.toFixed(2)}x of bare, alone ${result.aloneP50Ms.toFixed(2)} ms`)
+  }
+  const memory = await watchMemory(api, scenarios, measured, options)
+  await report({ history, options, measured, memory })
+}
+
+interface Server extends Disposable {
+  readonly url: string
+  readonly pid: number
+}
+
+async function startServer (main: string, settings: Record<string, string>): Promise<Server> {
+  const port = await getPort({ host: '127.0.0.1' })
+  const child: ChildProcess = fork(main, { env: { ...process.env, ...settings, HOST: '127.0.0.1', API_PORT: String(port) } })
+  const ended = once(child, 'exit').then(([code]) => { throw new Error(`${main} ended with ${code}`) })
+  await Promise.race([once(child, 'message'), ended])
+  ended.catch(() => {})
+  return { url: `http://127.0.0.1:${port}`, pid: child.pid!, [Symbol.dispose]: () => { child.kill('SIGKILL') } }
+}
+
+const headers = { authorization: `Bearer ${TOKEN}` }
+
+async function measure (
+  { name, questions }: Scenario, api: Server, bare: Server, { seconds, repeats, connections }: ApiBenchOptions
+): Promise<Measured> {
+  const firstTimesMs = await askAll(api, questions)
+  const paths = questions.map(it => it.path)
+  const full = (server: Server, paths: readonly string[]) =>
+    putLoad({ url: server.url, headers, paths, connections, seconds })
+  await full(api, paths) // V8 has compiled what it will
+  await full(bare, ['/'])
+
+  const apiRuns: LoadResult[] = []
+  const bareRuns: LoadResult[] = []
+  const cpuUs: number[] = []
+  for (let n = 0; n < repeats; n++) {
+    bareRuns.push(await full(bare, ['/']))
+    const before = await readUsage(api.pid)
+    const run = await full(api, paths)
+    const after = await readUsage(api.pid)
+    cpuUs.push((after.cpuSeconds - before.cpuSeconds) / (run.requestsPerSecond * seconds) * 1e6)
+    apiRuns.push(run)
+  }
+  const requestsPerSecond = median(apiRuns.map(it => it.requestsPerSecond))
+  const bareRequestsPerSecond = median(bareRuns.map(it => it.requestsPerSecond))
+  const alone = await putLoad({ url: api.url, headers, paths, connections: 1, seconds })
+  const steady = await putLoad(
+    { url: api.url, headers, paths, connections, seconds, rate: Math.max(Math.floor(requestsPerSecond * STEADY_SHARE), 1) })
+  return {
+    scenario: name,
+    requestsPerSecond,
+    bareRequestsPerSecond,
+    ratio: requestsPerSecond / bareRequestsPerSecond,
+    cpuUsPerRequest: median(cpuUs),
+    aloneP50Ms: alone.p50Ms,
+    steadyP50Ms: steady.p50Ms,
+    steadyP99Ms: steady.p99Ms,
+    firstP50Ms: median(firstTimesMs),
+    errors: [...apiRuns, alone, steady].reduce((sum, it) => sum + it.errors, 0)
+  }
+}
+
+/** A fast wrong answer is no answer. @returns how long each of them took, in ms */
+async function askAll (api: Server, questions: Scenario['questions']): Promise<number[]> {
+  const timesMs: number[] = []
+  for (const { path, count } of questions) {
+    const startedMs = performance.now()
+    const response = await fetch(api.url + path, { headers })
+    const answer = await response.json() as { count?: number, detail?: string }
+    timesMs.push(performance.now() - startedMs)
+    if (answer.count !== count) throw new Error(`${path} has ${count} readings; the answer: ${JSON.stringify(answer)}`)
+  }
+  return timesMs
+}
+
+interface MemorySample {
+  readonly second: number
+  readonly residentMb: number
+}
+
+const MEMORY_SAMPLES = 20
+
+/** All kinds of questions, mixed, at 70 % of what can be answered: does the memory of the API level off? */
+async function watchMemory (
+  api: Server, scenarios: readonly Scenario[], measured: readonly Measured[], { memorySeconds, connections }: ApiBenchOptions
+): Promise<MemorySample[]> {
+  const paths = scenarios.flatMap(it => it.questions.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
+  // of a mix of equal shares, the times add up
+  const rate = STEADY_SHARE * measured.length / measured.reduce((sum, it) => sum + 1 / it.requestsPerSecond, 0)
+  const samples: MemorySample[] = []
+  if (memorySeconds === 0) return samples
+  const seconds = Math.max(Math.round(memorySeconds / MEMORY_SAMPLES), 1)
+  for (let n = 1; n <= MEMORY_SAMPLES; n++) {
+    const { errors } = await putLoad({ url: api.url, headers, paths, connections, seconds, rate: Math.floor(rate) })
+    if (errors > 0) throw new Error(`${errors} questions had no answer`)
+    samples.push({ second: n * seconds, residentMb: await readResident(api.pid) / 2 ** 20 })
+  }
+  return samples
+}
+
+/** Any order that mixes well and is the same every time. */
+function hash (text: string): number {
+  let hash = 0
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash, 31) + text.charCodeAt(at) | 0
+  return hash
+}
+
+function median (values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
+}
+
+interface ApiResults {
+  readonly history: History
+  readonly options: ApiBenchOptions
+  readonly measured: readonly Measured[]
+  readonly memory: readonly MemorySample[]
+}
+
+async function report (results: ApiResults): Promise<void> {
+  console.table(results.measured.map(it => ({
+    question: it.scenario,
+    'requests/s': Math.round(it.requestsPerSecond),
+    bare: Math.round(it.bareRequestsPerSecond),
+    ratio: it.ratio.toFixed(2),
+    'CPU us': Math.round(it.cpuUsPerRequest),
+    'alone p50 ms': it.aloneP50Ms.toFixed(2),
+    'first p50 ms': it.firstP50Ms.toFixed(2),
+    '70 %: p50 ms': it.steadyP50Ms.toFixed(2),
+    'p99 ms': it.steadyP99Ms.toFixed(2),
+    errors: it.errors
+  })))
+  if (results.memory.length > 0) {
+    console.log(`memory: ${results.memory.map(it => `${Math.round(it.residentMb)} MB at ${it.second} s`).join(', ')}`)
+  }
+  await mkdir(dirname(resultsFile), { recursive: true })
+  const machine = `${cpus().length} x ${cpus()[0].model}`
+  await writeFile(resultsFile, JSON.stringify({ date: new Date().toISOString(), machine, ...results }, null, 2) + '\n')
+}
