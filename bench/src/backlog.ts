@@ -1,3 +1,5 @@
+/** A backlog of events for the processor to work off: the same bytes every time, whoever reads them. */
+import type { Admin } from '@platformatic/kafka'
 import type { EventLog, ProducedRecord } from 'relay-common'
 
 export interface Backlog {
@@ -5,34 +7,89 @@ export interface Backlog {
   readonly events: number
   readonly devices: number
   readonly partitions: number
+  /** event time between two readings of a device, in ms; default: a second */
+  readonly intervalMs?: number
+  /** share of the readings that come late, by anything up to `LATE_MAX_MS`; default: none */
+  readonly lateShare?: number
 }
 
-/** Oldest event time of a backlog: fixed, so that every run has the same bytes. */
+/** what a topic's batches are compressed with */
+export const compressions = ['none', 'lz4', 'zstd', 'snappy', 'gzip'] as const
+export type Compression = typeof compressions[number]
+
+/** Event time that a backlog begins with: fixed, so that every run has the same bytes. */
 const START_MS = Date.parse('2026-01-05T00:00:00Z')
+const LATE_MAX_MS = 30 * 86_400_000
+const RETENTION_MS = 30 * 86_400_000
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
+/** records that are sent together; a partition's share of them is a batch */
 const BATCH = 20_000
 
-/** Fills a topic with what devices send that report once a second, in the order of time. */
+/**
+ * Makes a topic whose batches lie compressed at the broker: it takes them as they come and compresses them itself, so
+ * that the events, and the batches that they share, are the same for every codec.
+ */
+export async function createTopic (admin: Admin, { topic, partitions }: Backlog, compression: Compression): Promise<void> {
+  await admin.createTopics({
+    topics: [topic],
+    partitions,
+    replicas: 1,
+    configs: [
+      { name: 'compression.type', value: compression === 'none' ? 'uncompressed' : compression },
+      { name: 'retention.ms', value: String(RETENTION_MS) }
+    ]
+  })
+}
+
+/** Fills a topic with what a fleet sends whose devices all report at the same pace, in the order of sending. */
 export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promise<void> {
   const { topic, events, devices, partitions } = backlog
-  await eventLog.ensureTopic({ name: topic, partitions, retentionMs: 30 * 86_400_000, replicationFactor: -1 })
+  await eventLog.ensureTopic({ name: topic, partitions, retentionMs: RETENTION_MS, replicationFactor: -1 })
   const producer = await eventLog.openProducer()
   try {
-    const fleet = Array.from({ length: devices }, (_, n) => ({
-      id: `device-${String(n).padStart(6, '0')}`, type: TYPES[n % TYPES.length], zone: `Zone ${String.fromCharCode(65 + n % 10)}`
-    }))
-    for (let sent = 0; sent < events; sent += BATCH) {
-      const records: ProducedRecord[] = []
-      for (let n = sent; n < Math.min(sent + BATCH, events); n++) {
-        const { id, type, zone } = fleet[n % devices]
-        const second = Math.floor(n / devices)
-        const value = Math.round(200 + 50 * Math.sin(second / 300 + n % devices) + n % 7) / 10
-        const timestamp = new Date(START_MS + second * 1000).toISOString()
-        records.push({ key: id, value: `{"deviceId":"${id}","deviceType":"${type}","zone":"${zone}","value":${value},"timestamp":"${timestamp}"}` })
-      }
-      await producer.send(topic, records)
+    let sending = Promise.resolve() // the next batch is made while one is on its way
+    for (const records of makeBatches({ ...backlog, events, devices })) {
+      await sending
+      sending = producer.send(topic, records)
+      sending.catch(() => {}) // awaited above, or below
     }
+    await sending
   } finally {
     await producer.close()
   }
+}
+
+function * makeBatches ({ events, devices, intervalMs = 1000, lateShare = 0 }: Backlog): Generator<ProducedRecord[]> {
+  const fleet = Array.from({ length: devices }, (_, n) => {
+    const id = `device-${String(n).padStart(6, '0')}`
+    const zone = `Zone ${String.fromCharCode(65 + n % 10)}`
+    return { id, eventStart: `{"deviceId":"${id}","deviceType":"${TYPES[n % TYPES.length]}","zone":"${zone}","value":` }
+  })
+  let records: ProducedRecord[] = []
+  for (let round = 0, sent = 0; sent < events; round++) {
+    const roundMs = START_MS + Math.floor(round * intervalMs)
+    const timestamp = new Date(roundMs).toISOString()
+    for (let n = 0; n < devices && sent < events; n++, sent++) {
+      const { id, eventStart } = fleet[n]
+      // two readings of one device in one millisecond differ: the same value would be a resend
+      const value = Math.round(200 + 50 * Math.sin(roundMs / 300_000 + n) + (round + n) % 7) / 10
+      const time = isLate(sent, lateShare) ? new Date(roundMs - latenessMs(sent)).toISOString() : timestamp
+      records.push({ key: id, value: `${eventStart}${value},"timestamp":"${time}"}` })
+      if (records.length === BATCH) {
+        yield records
+        records = []
+      }
+    }
+  }
+  if (records.length > 0) yield records
+}
+
+/** Spread evenly, by the fractions of multiples of the golden ratio: without a pattern, and the same every time. */
+const spread = (n: number, ratio: number) => (n * ratio) % 1
+const isLate = (n: number, share: number) => share > 0 && spread(n, 0.6180339887498949) < share
+const latenessMs = (n: number) => Math.ceil(spread(n, 0.7548776662466927) * LATE_MAX_MS)
+
+/** Where each partition of a topic ends. */
+export async function readEnds (eventLog: EventLog, topic: string): Promise<ReadonlyMap<number, bigint>> {
+  return new Map((await eventLog.readOffsets(topic)).map(it => [it.partition, it.endOffset]))
 }

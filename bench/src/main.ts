@@ -3,17 +3,32 @@
  */
 import { Command } from 'commander'
 
-import { benchProcessor } from './processor.ts'
+import { benchApi } from './api.ts'
+import { benchProcessor, readCompressions } from './processor.ts'
 
 const program = new Command('bench').description('Benchmarks of Relay beside their peers')
 
 program.command('processor')
-  .description('a backlog of events to the last commit, beside the consumer benchmark of the Kafka distribution')
+  .description('a backlog of events to the last commit, beside the consumer benchmark of the Kafka distribution and Kafka Streams')
   .option('--events <n>', 'events in the backlog', Number, 5_000_000)
   .option('--devices <n>', 'devices, one event a second each', Number, 1_000)
   .option('--partitions <n>', 'partitions of the topic', Number, 8)
   .option('--repeats <n>', 'repeats, interleaved', Number, 3)
+  .option('--compression <codecs>', 'none, lz4, zstd, snappy, gzip; commas between them', readCompressions, ['none'])
+  .option('--no-streams', 'without Kafka Streams')
+  .option('--quick', 'results go to .relay/bench: they are no more than a hint')
   .option('--cpu-prof <folder>', 'write CPU profiles of the processor there')
   .action(benchProcessor)
+
+program.command('api')
+  .description('questions about 400 days of 1,000 devices, beside a bare Fastify with `select 1`')
+  .option('--devices <n>', 'devices, one reading a minute each', Number, 1_000)
+  .option('--days <n>', 'days of history', Number, 400)
+  .option('--connections <n>', 'clients at a time', Number, 10)
+  .option('--seconds <n>', 'how long each load lasts', Number, 5)
+  .option('--repeats <n>', 'loads of the API and of the bare server in turn', Number, 3)
+  .option('--memory-seconds <n>', 'how long memory is watched at the end', Number, 600)
+  .option('--only <text>', 'only questions whose name has this in it')
+  .action(benchApi)
 
 await program.parseAsync()

@@ -1,233 +1,161 @@
 /**
- * The processor on a backlog: from the start of its process to the last commit in PostgreSQL, beside the Kafka
- * distribution's own consumer benchmark, which reads the same records and drops them.
+ * The processor on a backlog, beside its peers: the distribution's own consumer benchmark, which reads the same records
+ * and drops them, and a Kafka Streams topology with the same windows. One run, one broker, one topic for each codec;
+ * repeats interleaved, and the order turned by one each time, so that nobody always comes first.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import getPort from 'get-port'
 
-import { createLogger, openDatabase, openKafkaEventLog, type Database } from 'relay-common'
-import { kafkaTool, startKafka } from '../../relay-stack/src/kafka.ts'
-import { startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
-import { readProcessorConfig } from '../../relay-processor/src/config.ts'
-import { fillBacklog, type Backlog } from './backlog.ts'
-import { readTreeUsage, readUsage } from './process-usage.ts'
+import { compressions, createTopic, fillBacklog, type Backlog, type Compression } from './backlog.ts'
+import { drawBars } from './chart.ts'
+import { CONSUMER_BENCHMARK, runConsumerBenchmark } from './consumer-benchmark.ts'
+import { buildKafkaStreams, KAFKA_STREAMS, runKafkaStreams } from './kafka-streams.ts'
+import { RELAY_PROCESSOR, runProcessor } from './relay-processor.ts'
+import { readCircumstances, writeResults } from './results.ts'
+import { summarise, type Run, type RunSummary } from './run.ts'
+import { openServers, type BenchServers } from './servers.ts'
 
 export interface ProcessorBenchOptions {
   readonly events: number
   readonly devices: number
   readonly partitions: number
   readonly repeats: number
+  readonly compression: readonly Compression[]
+  /** short: figures are a hint, and go elsewhere */
+  readonly quick?: boolean
+  /** without Kafka Streams, which takes most of the time */
+  readonly streams: boolean
   readonly cpuProf?: string
 }
 
-interface Run {
-  readonly who: 'consumer benchmark' | 'relay-processor'
-  /** from the start of the process to its last record (the benchmark) or its last commit (Relay) */
-  readonly eventsPerSecond: number
-  /** the same from when it was given its partitions on: without starting up and joining the group */
-  readonly readingEventsPerSecond: number
-  /** of the reading process */
-  readonly cpuUsPerEvent: number
-  readonly postgresCpuUsPerEvent: number
-  readonly memoryMaxMb: number
+/** All runs over one topic. */
+export interface CompressionResult {
+  readonly compression: Compression
+  /** on disk, keys and framing included */
+  readonly bytesPerEvent: number
+  readonly summary: readonly RunSummary[]
+  /** Relay's events/s over a peer's, medians while reading, and from the start of the process */
+  readonly ratios: { readonly [peer: string]: { readonly reading: number, readonly fromStart: number } }
+  readonly runs: readonly Run[]
 }
 
-const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
-const resultsFile = fileURLToPath(new URL('../results/processor.json', import.meta.url))
-const processorMain = fileURLToPath(new URL('../../relay-processor/src/main.ts', import.meta.url))
-const RUN_LIMIT_MS = 600_000
+export interface ProcessorResult {
+  readonly backlog: Omit<Backlog, 'topic'>
+  readonly compressions: readonly CompressionResult[]
+}
 
-/** Runs the benchmark, prints a table and keeps it in `bench/results/processor.json`. */
+type Peer = (n: string) => Promise<Run>
+
+/** Runs the benchmark, prints its tables, and keeps them with a chart as `processor`. */
 export async function benchProcessor (options: ProcessorBenchOptions): Promise<void> {
-  const log = createLogger('bench', 'warn')
-  await using opened = new AsyncDisposableStack()
-  const interrupted = () => { opened.disposeAsync().finally(() => process.exit(130)) }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, interrupted)
-    opened.defer(() => { process.off(signal, interrupted) })
+  const circumstances = await readCircumstances(options.quick ?? false)
+  const jars = options.streams ? await buildKafkaStreams() : undefined
+  await using servers = await openServers()
+  const { events, devices, partitions } = options
+  const results: CompressionResult[] = []
+  for (const compression of options.compression) {
+    const backlog = { topic: compression === 'none' ? 'iot-events' : `iot-events-${compression}`, events, devices, partitions }
+    results.push(await runAll(servers, backlog, compression, options, jars))
+    await servers.admin.deleteTopics({ topics: [backlog.topic] })
   }
+  const result: ProcessorResult = { backlog: { events, devices, partitions }, compressions: results }
+  await writeResults('processor', circumstances, result, await drawCharts(result))
+}
 
-  const folder = await mkdtemp(join(tmpdir(), 'relay-bench-'))
-  opened.defer(() => rm(folder, { recursive: true, force: true }))
-  await chmod(folder, 0o755) // root runs PostgreSQL as another user
-  const kafka = opened.adopt(await startKafka({
-    cacheDir, dataDir: join(folder, 'kafka'), port: await getPort({ host: '127.0.0.1' }), log
-  }), it => it.close())
-  const postgres = opened.adopt(await startPostgres({
-    dataDir: join(folder, 'postgres'), logFile: join(folder, 'postgres.log'), port: await getPort({ host: '127.0.0.1' })
-  }), it => it.close())
-  const eventLog = opened.adopt(await openKafkaEventLog(
-    { bootstrapServers: [kafka.bootstrapServers], clientId: 'bench' }, log), it => it.close())
+async function runAll (
+  servers: BenchServers, backlog: Backlog, compression: Compression, options: ProcessorBenchOptions, jars?: string
+): Promise<CompressionResult> {
+  const { cpuProf } = options
+  console.log(`\nfilling ${backlog.topic} with ${backlog.events.toLocaleString('en')} events of ${backlog.devices} devices, compression ${compression} …`)
+  await createTopic(servers.admin, backlog, compression)
+  await fillBacklog(servers.eventLog, backlog)
+  const bytes = await readTopicBytes(join(servers.folder, 'kafka', 'log'), backlog.topic)
 
-  const backlog = { topic: 'iot-events', ...options }
-  console.log(`filling ${backlog.topic} with ${options.events.toLocaleString('en')} events of ${options.devices} devices …`)
-  await fillBacklog(eventLog, backlog)
+  const peers: Peer[] = [
+    n => runConsumerBenchmark(servers, backlog, `consumer-${compression}-${n}`),
+    n => runProcessor(servers, backlog, { name: `relay_${compression}_${n}`, cpuProf })
+  ]
+  if (jars) peers.push(n => runKafkaStreams(servers, backlog, `streams-${compression}-${n}`, jars))
+  await peers[0]('warm') // the files are in memory then, and the broker's code is compiled
 
   const runs: Run[] = []
   for (let n = 0; n < options.repeats; n++) {
-    for (const run of [runConsumerBenchmark, runProcessor]) {
-      const result = await run(n, backlog, kafka.bootstrapServers, postgres, options)
-      console.log(`  ${result.who.padEnd(20)} ${describe(result)}`)
-      runs.push(result)
+    for (let turn = 0; turn < peers.length; turn++) {
+      const run = await peers[(n + turn) % peers.length](String(n))
+      console.log(describe(run))
+      runs.push(run)
     }
   }
-  await report(runs, backlog)
+  const summary = [CONSUMER_BENCHMARK, RELAY_PROCESSOR, KAFKA_STREAMS]
+    .map(who => runs.filter(it => it.who === who)).filter(it => it.length > 0).map(summarise)
+  const relay = summary.find(it => it.who === RELAY_PROCESSOR)!
+  const ratios = Object.fromEntries(summary.filter(it => it !== relay).map(it => [it.who, {
+    reading: relay.readingEventsPerSecond.median / it.readingEventsPerSecond.median,
+    fromStart: relay.eventsPerSecond.median / it.eventsPerSecond.median
+  }]))
+  printSummary(summary, ratios)
+  return { compression, bytesPerEvent: bytes / backlog.events, summary, ratios, runs }
 }
 
+/** What the segments of a topic take on disk: the broker's log folder has one folder for each partition. */
+async function readTopicBytes (logFolder: string, topic: string): Promise<number> {
+  let bytes = 0
+  for (const partition of (await readdir(logFolder)).filter(it => new RegExp(`^${topic}-\\d+$`).test(it))) {
+    for (const file of (await readdir(join(logFolder, partition))).filter(it => it.endsWith('.log'))) {
+      bytes += (await stat(join(logFolder, partition, file))).size
+    }
+  }
+  return bytes
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString('en')
+
 function describe (run: Run): string {
-  return `${Math.round(run.readingEventsPerSecond).toLocaleString('en').padStart(10)} events/s reading, ` +
-    `${Math.round(run.eventsPerSecond).toLocaleString('en').padStart(10)} from its start  ` +
-    `${run.cpuUsPerEvent.toFixed(2)} us/event  PostgreSQL ${run.postgresCpuUsPerEvent.toFixed(2)} us/event  ` +
+  return `  ${run.who.padEnd(20)} ${whole(run.readingEventsPerSecond).padStart(10)} events/s reading, ` +
+    `${whole(run.eventsPerSecond).padStart(10)} from its start; CPU us/event ${run.cpuUsPerEvent.toFixed(2)}, ` +
+    `PostgreSQL ${run.postgresCpuUsPerEvent.toFixed(2)}, broker ${run.brokerCpuUsPerEvent.toFixed(2)}; ` +
     `${Math.round(run.memoryMaxMb)} MB`
 }
 
-async function runConsumerBenchmark (n: number, { topic, events }: Backlog, bootstrapServers: string): Promise<Run> {
-  const { command, args } = kafkaTool(cacheDir, 'org.apache.kafka.tools.ConsumerPerformance', [
-    '--bootstrap-server', bootstrapServers, '--topic', topic, '--num-records', String(events),
-    '--group', `bench-${n}`, '--timeout', '60000'
-  ])
-  const startedMs = performance.now()
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  using running = new DisposableStack()
-  running.use(endWith(child))
-  let usage = await readUsage(child.pid!)
-  // a process that has ended still tells its time, and no memory any more
-  const watching = setInterval(() => { readUsage(child.pid!).then(it => { if (it.memoryMaxBytes > 0) usage = it }, () => {}) }, 50)
-  let said = ''
-  child.stdout.on('data', chunk => { said += chunk })
-  const [code] = await once(child, 'exit')
-  clearInterval(watching)
-  const seconds = (performance.now() - startedMs) / 1000
-  const [header, values] = said.trim().split('\n').slice(-2).map(line => line.split(',').map(it => it.trim()))
-  const fetchRate = Number(values?.[header.indexOf('fetch.nMsg.sec')])
-  if (code !== 0 || !(fetchRate > 0)) throw new Error(`the consumer benchmark failed: ${said}`)
-  return {
-    who: 'consumer benchmark',
-    eventsPerSecond: events / seconds,
-    readingEventsPerSecond: fetchRate,
-    cpuUsPerEvent: usage.cpuSeconds / events * 1e6,
-    postgresCpuUsPerEvent: 0,
-    memoryMaxMb: usage.memoryMaxBytes / 2 ** 20
-  }
-}
-
-/** A child that is still at work when its run ends, however it ends, ends with it. */
-function endWith (child: ChildProcess): Disposable {
-  const end = () => { child.kill('SIGKILL') }
-  process.once('exit', end)
-  return {
-    [Symbol.dispose] () {
-      process.off('exit', end)
-      if (child.exitCode === null && child.signalCode === null) end()
-    }
-  }
-}
-
-async function runProcessor (
-  n: number, backlog: Backlog, bootstrapServers: string, postgres: LocalPostgres, { cpuProf }: ProcessorBenchOptions
-): Promise<Run> {
-  const { topic, events } = backlog
-  const log = createLogger('bench', 'warn')
-  const name = `bench_${n}`
-  const environment = {
-    DATABASE_URL: postgres.url(name),
-    KAFKA_BOOTSTRAP_SERVERS: bootstrapServers,
-    EVENTS_TOPIC: topic,
-    CONSUMER_GROUP: name,
-    HEALTH_PORT: '0',
-    LOG_LEVEL: 'warn'
-  }
-  const admin = await openDatabase(readProcessorConfig({ DATABASE_URL: postgres.url('postgres') }), 'bench', log)
-  await admin.query(`create database ${name}`)
-  await admin.close()
-  const database = await openDatabase(readProcessorConfig(environment), 'bench', log)
-  try {
-    const postgresBefore = await readTreeUsage(postgres.pid)
-    const startedMs = performance.now()
-    const child = spawn(process.execPath, [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
-      { env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    using running = new DisposableStack()
-    running.use(endWith(child))
-    const died = once(child, 'exit').then(([code]) => { throw new Error(`the processor ended with ${code}`) })
-    died.catch(() => {})
-    const claimedMs = await Promise.race([died, reached(database, topic, 0)])
-    const endedMs = await Promise.race([died, reached(database, topic, events)])
-    const usage = await readUsage(child.pid!)
-    const postgresAfter = await readTreeUsage(postgres.pid)
-    child.kill('SIGTERM')
-    await once(child, 'exit').catch(() => {})
-    await checkCounts(database, events)
-    return {
-      who: 'relay-processor',
-      eventsPerSecond: events / (endedMs - startedMs) * 1000,
-      readingEventsPerSecond: events / (endedMs - claimedMs) * 1000,
-      cpuUsPerEvent: usage.cpuSeconds / events * 1e6,
-      postgresCpuUsPerEvent: (postgresAfter.cpuSeconds - postgresBefore.cpuSeconds) / events * 1e6,
-      memoryMaxMb: usage.memoryMaxBytes / 2 ** 20
-    }
-  } finally {
-    await database.close()
-  }
-}
-
-/** Resolves when so many events are committed (none: when partitions are claimed), with the time on the monotonic clock. */
-async function reached (database: Database, topic: string, events: number): Promise<number> {
-  for (const deadline = Date.now() + RUN_LIMIT_MS; Date.now() < deadline;) {
-    const rows = await database.query<{ done: bigint | null }>(
-      'select sum(next_offset)::bigint as done from progress where topic = $1', [topic]).catch(() => [])
-    if (Number(rows[0]?.done ?? -1) >= events) return performance.now()
-    await delay(20)
-  }
-  throw new Error(`the processor did not come to the end within ${RUN_LIMIT_MS} ms`)
-}
-
-/** A fast wrong answer is no answer: every event is counted once, for its device and for its group. */
-async function checkCounts (database: Database, events: number): Promise<void> {
-  const [{ devices, groups }] = await database.query<{ devices: bigint, groups: bigint }>(`
-    select sum(count) filter (where device_id is not null)::bigint as devices,
-      sum(count) filter (where device_id is null)::bigint as groups
-    from rollups_day join series using (series_id)`)
-  if (Number(devices) !== events || Number(groups) !== events) {
-    throw new Error(`${events} events were sent; devices count ${devices}, groups ${groups}`)
-  }
-}
-
-async function report (runs: readonly Run[], backlog: Backlog): Promise<void> {
-  const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]
-  const summary = (['consumer benchmark', 'relay-processor'] as const).map(who => {
-    const own = runs.filter(it => it.who === who)
-    const rates = own.map(it => it.readingEventsPerSecond)
-    return {
-      who,
-      eventsPerSecond: median(own.map(it => it.eventsPerSecond)),
-      readingEventsPerSecond: median(rates),
-      slowest: Math.min(...rates),
-      fastest: Math.max(...rates),
-      cpuUsPerEvent: median(own.map(it => it.cpuUsPerEvent)),
-      postgresCpuUsPerEvent: median(own.map(it => it.postgresCpuUsPerEvent)),
-      memoryMaxMb: Math.max(...own.map(it => it.memoryMaxMb))
-    }
-  })
-  const ratio = summary[1].readingEventsPerSecond / summary[0].readingEventsPerSecond
-  console.log('\nmedian of', runs.length / 2)
+function printSummary (summary: readonly RunSummary[], ratios: CompressionResult['ratios']): void {
+  console.log(`\nmedian of ${summary[0].runs}`)
   console.table(summary.map(it => ({
     who: it.who,
-    'events/s reading': Math.round(it.readingEventsPerSecond),
-    slowest: Math.round(it.slowest),
-    fastest: Math.round(it.fastest),
-    'from its start': Math.round(it.eventsPerSecond),
-    'CPU us/event': it.cpuUsPerEvent.toFixed(2),
-    'PostgreSQL us/event': it.postgresCpuUsPerEvent.toFixed(2),
-    'peak MB': Math.round(it.memoryMaxMb)
+    'events/s reading': whole(it.readingEventsPerSecond.median),
+    spread: `${whole(it.readingEventsPerSecond.min)}-${whole(it.readingEventsPerSecond.max)}`,
+    'from its start': whole(it.eventsPerSecond.median),
+    'CPU us/event': it.cpuUsPerEvent.median.toFixed(2),
+    PostgreSQL: it.postgresCpuUsPerEvent.median.toFixed(2),
+    broker: it.brokerCpuUsPerEvent.median.toFixed(2),
+    'peak MB': Math.round(it.memoryMaxMb.max)
   })))
-  console.log(`ratio to the consumer benchmark, reading: ${ratio.toFixed(2)}`)
-  await mkdir(join(resultsFile, '..'), { recursive: true })
-  const machine = `${cpus().length} x ${cpus()[0].model}`
-  await writeFile(resultsFile, JSON.stringify({ date: new Date().toISOString(), machine, backlog, ratio, summary, runs }, null, 2) + '\n')
+  for (const [peer, { reading, fromStart }] of Object.entries(ratios)) {
+    console.log(`ratio to ${peer}: ${reading.toFixed(2)} reading, ${fromStart.toFixed(2)} from its start`)
+  }
+}
+
+async function drawCharts ({ backlog, compressions }: ProcessorResult): Promise<Record<string, string>> {
+  const subtitle = `${whole(backlog.events)} events of ${whole(backlog.devices)} devices; median, and spread of single runs`
+  const isOne = compressions.length === 1
+  const bars = (of: 'readingEventsPerSecond' | 'cpuUsPerEvent') => compressions.flatMap(({ compression, summary }) =>
+    summary.map(it => ({
+      label: isOne ? it.who : compression,
+      group: isOne ? undefined : it.who,
+      value: it[of].median,
+      min: it[of].min,
+      max: it[of].max
+    })))
+  return {
+    'processor-rate': await drawBars('A backlog, read to its end', subtitle, 'events/s while reading', bars('readingEventsPerSecond'), '.3~s'),
+    'processor-cpu': await drawBars('CPU of the reading process', subtitle, 'us/event, start-up included', bars('cpuUsPerEvent'), '.2f')
+  }
+}
+
+/** `none,lz4` as the command line has it. @throws where one is not known */
+export function readCompressions (text: string): Compression[] {
+  return text.split(',').map(it => {
+    const known = compressions.find(name => name === it)
+    if (!known) throw new Error(`compression is one of ${compressions.join(', ')}, not ${it}`)
+    return known
+  })
 }

@@ -1,0 +1,90 @@
+/**
+ * The same minute windows by Kafka Streams (`../kafka-streams`), tuned, into memory alone. Built by Maven when it is
+ * used for the first time, into a folder beside Kafka's jars that is named after its sources.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { createHash, type Hash } from 'node:crypto'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
+import type { Backlog } from './backlog.ts'
+import { readUsage, type Usage } from './process-usage.ts'
+import { describeRun, endWith, type Run } from './run.ts'
+import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
+
+export const KAFKA_STREAMS = 'Kafka Streams'
+
+const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))
+const STAMP = 'complete'
+
+/** A large heap, and the collector with the most throughput: on two cores the default one took twice as long. */
+const JVM_ARGS = ['-Xmx2g', '-XX:+UseParallelGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error']
+
+/** @returns the folder with the jars to run it with */
+export async function buildKafkaStreams (): Promise<string> {
+  const hash = createHash('sha256')
+  await hashFiles(hash, project)
+  const target = join(kafkaCacheDir, `streams-${hash.digest('hex').slice(0, 16)}`)
+  if (existsSync(join(target, STAMP))) return target
+
+  console.log('building the Kafka Streams topology with Maven, once …')
+  await mkdir(kafkaCacheDir, { recursive: true })
+  const scratch = await mkdtemp(join(kafkaCacheDir, 'building-'))
+  try {
+    await promisify(execFile)('mvn', ['--batch-mode', '--quiet', '--file', join(project, 'pom.xml'), `-Dbuilt=${scratch}`, 'package'])
+    await writeFile(join(scratch, STAMP), '')
+    await rename(scratch, target)
+  } catch (error) {
+    await rm(scratch, { recursive: true, force: true })
+    throw error
+  }
+  return target
+}
+
+async function hashFiles (hash: Hash, folder: string): Promise<void> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter(it => it.isFile())
+  for (const path of files.map(it => join(it.parentPath, it.name)).sort()) hash.update(await readFile(path))
+}
+
+/** @param jars folder of the built topology; @param group an application id that was not used before */
+export async function runKafkaStreams (
+  servers: BenchServers, { topic, events }: Backlog, group: string, jars: string
+): Promise<Run> {
+  const serversBefore = await readServersCpu(servers)
+  const startedMs = Date.now()
+  const child = spawn(javaCommand(), [
+    ...JVM_ARGS, `-Djava.io.tmpdir=${servers.folder}`, '-cp', join(jars, '*'), 'relay.bench.MinuteWindows',
+    servers.kafka.bootstrapServers, topic, group, String(events)
+  ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  using running = new DisposableStack()
+  running.use(endWith(child))
+  const exited = once(child, 'exit')
+
+  const said = new Map<string, number>()
+  let usage: Usage | undefined
+  let serversAfter: Awaited<ReturnType<typeof readServersCpu>> | undefined
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [name, value] = line.split(' ')
+    said.set(name, Number(value))
+    if (name === 'done') [usage, serversAfter] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
+  }
+  const [code] = await exited
+  if (code !== 0 || said.get('counted') !== events || !usage || !serversAfter) {
+    throw new Error(`Kafka Streams ended with ${code}: it counted ${said.get('counted')} of ${events} events`)
+  }
+  return describeRun(KAFKA_STREAMS, {
+    events,
+    startedMs,
+    assignedMs: said.get('assigned')!,
+    endedMs: said.get('done')!,
+    ...usage,
+    serversBefore,
+    serversAfter
+  })
+}

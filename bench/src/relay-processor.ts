@@ -1,0 +1,115 @@
+/** Relay's processor on a backlog: its own program, started with default settings, to its last commit in PostgreSQL. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+import type { Database } from 'relay-common'
+
+import { readEnds, type Backlog } from './backlog.ts'
+import { readUsage } from './process-usage.ts'
+import { watchProgress } from './progress-watch.ts'
+import { describeRun, endWith, type Run } from './run.ts'
+import { readServersCpu, type BenchServers } from './servers.ts'
+
+export const RELAY_PROCESSOR = 'relay-processor'
+
+export interface ProcessorRun extends Run {
+  /** of the process from its first claim on: without what starting costs, however few events there are */
+  readonly readingCpuUsPerEvent: number
+  /** processors that were busy at a time while it read; a program of one thread has one at most */
+  readonly coresBusy: { readonly processor: number, readonly postgres: number, readonly broker: number }
+  /** rollup rows that are in the database at the end */
+  readonly rows: number
+}
+
+export interface ProcessorRunSettings {
+  /** a name that was not used before: of the consumer group, and of the database */
+  readonly name: string
+  /** settings of the processor that are not its defaults */
+  readonly environment?: NodeJS.ProcessEnv
+  /** folder for a CPU profile */
+  readonly cpuProf?: string
+}
+
+const processorMain = fileURLToPath(new URL('../../relay-processor/src/main.ts', import.meta.url))
+const RUN_LIMIT_MS = 600_000
+
+export async function runProcessor (
+  servers: BenchServers, { topic, events }: Backlog, { name, environment = {}, cpuProf }: ProcessorRunSettings
+): Promise<ProcessorRun> {
+  const database = await servers.openDatabase(name)
+  try {
+    using watch = await watchProgress(database, await readEnds(servers.eventLog, topic))
+    const serversBefore = await readServersCpu(servers)
+    const startedMs = performance.now()
+    const child = spawn(process.execPath,
+      [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
+      { env: { ...process.env, ...processorEnvironment(servers, name, topic), ...environment }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    using running = new DisposableStack()
+    running.use(endWith(child))
+    const failed = Promise.withResolvers<never>()
+    child.once('exit', code => failed.reject(new Error(`the processor ended with ${code}`)))
+    const limit = setTimeout(() => failed.reject(
+      new Error(`the processor did not come to the end within ${RUN_LIMIT_MS} ms`)), RUN_LIMIT_MS)
+    running.defer(() => clearTimeout(limit))
+    failed.promise.catch(() => {})
+
+    const assignedMs = await Promise.race([failed.promise, watch.claimed])
+    const [atClaim, serversAtClaim] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
+    const endedMs = await Promise.race([failed.promise, watch.ended])
+    const [atEnd, serversAfter] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
+    const exited = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exited
+
+    const readingCpuSeconds = atEnd.cpuSeconds - atClaim.cpuSeconds
+    const cores = (cpuSeconds: number) => cpuSeconds / (endedMs - assignedMs) * 1000
+    return {
+      ...describeRun(RELAY_PROCESSOR, {
+        events, startedMs, assignedMs, endedMs, ...atEnd, serversBefore, serversAfter
+      }),
+      readingCpuUsPerEvent: readingCpuSeconds / events * 1e6,
+      coresBusy: {
+        processor: cores(readingCpuSeconds),
+        postgres: cores(serversAfter.postgres - serversAtClaim.postgres),
+        broker: cores(serversAfter.broker - serversAtClaim.broker)
+      },
+      rows: await checkRows(database, events)
+    }
+  } finally {
+    await database.close()
+  }
+}
+
+/** The settings by which a program of Relay finds the servers of a benchmark. */
+export function processorEnvironment (
+  { kafka, postgres }: Pick<BenchServers, 'kafka' | 'postgres'>, name: string, topic: string
+): NodeJS.ProcessEnv {
+  return {
+    DATABASE_URL: postgres.url(name),
+    KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers,
+    EVENTS_TOPIC: topic,
+    CONSUMER_GROUP: name,
+    HEALTH_PORT: '0',
+    LOG_LEVEL: 'warn'
+  }
+}
+
+/**
+ * A fast wrong answer is no answer: at every level each event is counted once for its device and once for its group.
+ * @returns how many rows hold them
+ */
+async function checkRows (database: Database, events: number): Promise<number> {
+  let all = 0
+  for (const level of ['minute', 'hour', 'day']) {
+    const [{ devices, groups, rows }] = await database.query<{ devices: bigint, groups: bigint, rows: bigint }>(`
+      select sum(count) filter (where device_id is not null)::bigint as devices,
+        sum(count) filter (where device_id is null)::bigint as groups, count(*) as rows
+      from rollups_${level} join series using (series_id)`)
+    if (Number(devices) !== events || Number(groups) !== events) {
+      throw new Error(`${events} events were sent; by the ${level} devices count ${devices}, groups ${groups}`)
+    }
+    all += Number(rows)
+  }
+  return all
+}

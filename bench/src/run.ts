@@ -1,0 +1,77 @@
+/** One reading of a backlog by one program, measured; and several of them in short. */
+import type { ChildProcess } from 'node:child_process'
+
+import type { ServersCpu } from './servers.ts'
+
+export interface Run {
+  readonly who: string
+  /** from the start of the process to the last event */
+  readonly eventsPerSecond: number
+  /** from when it had its partitions to the last event */
+  readonly readingEventsPerSecond: number
+  /** of the process's whole life, start-up included */
+  readonly cpuUsPerEvent: number
+  readonly postgresCpuUsPerEvent: number
+  readonly brokerCpuUsPerEvent: number
+  readonly memoryMaxMb: number
+}
+
+/** What was seen of a run. Times are on the monotonic clock, in ms. */
+export interface Seen {
+  readonly events: number
+  readonly startedMs: number
+  readonly assignedMs: number
+  readonly endedMs: number
+  readonly cpuSeconds: number
+  readonly memoryMaxBytes: number
+  readonly serversBefore: ServersCpu
+  readonly serversAfter: ServersCpu
+}
+
+export function describeRun (who: string, seen: Seen): Run {
+  const { events, serversBefore, serversAfter } = seen
+  const perEvent = (seconds: number) => seconds / events * 1e6
+  return {
+    who,
+    eventsPerSecond: events / (seen.endedMs - seen.startedMs) * 1000,
+    readingEventsPerSecond: events / (seen.endedMs - seen.assignedMs) * 1000,
+    cpuUsPerEvent: perEvent(seen.cpuSeconds),
+    postgresCpuUsPerEvent: perEvent(serversAfter.postgres - serversBefore.postgres),
+    brokerCpuUsPerEvent: perEvent(serversAfter.broker - serversBefore.broker),
+    memoryMaxMb: seen.memoryMaxBytes / 2 ** 20
+  }
+}
+
+export interface Spread {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+export type RunSummary = { readonly who: string, readonly runs: number } & Readonly<Record<Exclude<keyof Run, 'who'>, Spread>>
+
+/** Median and spread of each figure of a program's runs. */
+export function summarise (runs: readonly Run[]): RunSummary {
+  const { who, ...figures } = runs[0]
+  const spreads = Object.keys(figures).map(name => [name, spreadOf(runs.map(it => it[name as keyof typeof figures]))])
+  return { who, runs: runs.length, ...Object.fromEntries(spreads) }
+}
+
+export function spreadOf (values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = (sorted.length - 1) / 2
+  const median = (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2
+  return { median, min: sorted[0], max: sorted.at(-1)! }
+}
+
+/** A child that is still at work when its run ends, however it ends, ends with it. */
+export function endWith (child: ChildProcess): Disposable {
+  const end = () => { child.kill('SIGKILL') }
+  process.once('exit', end)
+  return {
+    [Symbol.dispose] () {
+      process.off('exit', end)
+      if (child.exitCode === null && child.signalCode === null) end()
+    }
+  }
+}
