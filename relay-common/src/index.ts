@@ -26,8 +26,8 @@ export type { KafkaSettings } from './event-log/kafka.ts'
 export { eventLogKind, openEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'
 export type {
-  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, PartitionOffsets, ProducedRecord, RecordSet,
-  RecordVisitor, Topic, TopicSettings
+  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, LoggedRecord, PartitionOffsets, ProducedRecord,
+  RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
 export { roundSum } from './exact-sum.ts'
 export type { ExactSum } from './exact-sum.ts'

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { until } from '../../test-support/until.ts'
 import type { ConsumerSettings, EventConsumer, EventLog, ProducedRecord, TopicSettings } from '../src/event-log/port.ts'
 import {
   Group, nextNews, readRecords, SESSION_TIMEOUT_MS, takeRecords, waitAssigned, type Read
@@ -99,6 +100,40 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       const reads = await takeRecords(consumer, values.length)
       assert.deepEqual(reads.map(it => String(it.value)), values.map(it => it.value))
       assert.deepEqual(reads.map(it => it.offset), values.map((_, index) => BigInt(index)))
+    })
+
+    promise('a tool reads the records of a stretch with keys, headers and times', async (_opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const beforeMs = Date.now()
+      const sent: ProducedRecord[] = [
+        { key: 'a', value: 'first', headers: { one: '1', 'zwei-ü': 'ö' } },
+        { key: null, value: null },
+        { key: 'c', value: Buffer.from([0xff, 0]), headers: {} }
+      ]
+      await send(eventLog, topic.name, [...sent, ...numbered(4_997)])
+      await send(eventLog, topic.name, numbered(5_000))
+      const read = async (from: bigint, to: bigint) => await Array.fromAsync(eventLog.readRecords(topic.name, 0, from, to))
+
+      const [first, second, third, ...rest] = await read(0n, 10_000n)
+      assert.deepEqual([first.key, first.value, first.headers], [Buffer.from('a'), Buffer.from('first'), sent[0].headers])
+      assert.deepEqual([second.key, second.value, second.headers], [null, null, {}])
+      assert.deepEqual([third.key, third.value], [Buffer.from('c'), sent[2].value])
+      assert.ok(first.appendedMs >= beforeMs - 1_000 && first.appendedMs <= Date.now() + 1_000)
+      assert.equal(rest.length, 9_997)
+      assert.deepEqual((await read(4_998n, 5_003n)).map(it => it.offset), [4_998n, 4_999n, 5_000n, 5_001n, 5_002n])
+      assert.deepEqual(await read(10_000n, 10_000n), [])
+    })
+
+    promise('offsets are found by the time of their records', async (_opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      await send(eventLog, topic.name, numbered(10))
+      const [last] = await Array.fromAsync(eventLog.readRecords(topic.name, 0, 9n, 10n))
+      await until('the clock to move on', () => Date.now() > last.appendedMs + 1)
+      await send(eventLog, topic.name, numbered(10))
+      assert.deepEqual(await eventLog.findOffsets(topic.name, 0), [0n])
+      assert.deepEqual(await eventLog.findOffsets(topic.name, last.appendedMs + 1), [10n])
+      assert.deepEqual(await eventLog.findOffsets(topic.name, Date.now() + 60_000), [20n])
+      await assert.rejects(eventLog.findOffsets(topicOf(1).name, 0), { code: 'RELAY_TOPIC_MISSING' })
     })
 
     promise('one send may hold many thousands of records', async (opened, { eventLog }) => {

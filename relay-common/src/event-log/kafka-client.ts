@@ -147,20 +147,33 @@ export class KafkaClient extends Base {
    * @throws RelayError RELAY_TOPIC_MISSING
    */
   async listOffsets (name: string): Promise<PartitionOffsets[]> {
+    const [starts, ends] = await this.#listOffsets(name, [ListOffsetTimestamps.EARLIEST, ListOffsetTimestamps.LATEST])
+    return starts.map((startOffset, partition) => ({ partition, startOffset, endOffset: ends[partition] }))
+  }
+
+  /**
+   * First offset of every partition with a record of that time or later; the next offset where there is none.
+   * @throws RelayError RELAY_TOPIC_MISSING
+   */
+  async listOffsetsAt (name: string, timeMs: number): Promise<bigint[]> {
+    const [offsets, ends] = await this.#listOffsets(name, [BigInt(timeMs), ListOffsetTimestamps.LATEST])
+    return offsets.map((offset, partition) => offset < 0n ? ends[partition] : offset)
+  }
+
+  /** @returns for each timestamp the offsets by partition */
+  async #listOffsets (name: string, timestamps: readonly bigint[]): Promise<bigint[][]> {
     const layout = await this.describe(name)
     if (!layout) throw topicMissing(name, this.servers)
-    const offsets = layout.leaders.map((_, partition) => ({ partition, startOffset: -1n, endOffset: -1n }))
+    const offsets = timestamps.map(() => layout.leaders.map(() => -1n))
     const byLeader = Map.groupBy(layout.leaders.keys(), partition => layout.leaders[partition])
     await Promise.all([...byLeader].map(async ([leader, partitions]) => {
       const connection = await this.broker(layout.brokers.get(leader)!)
-      const ask = async (timestamp: bigint, put: (partition: number, offset: bigint) => void) => {
+      for (const [index, timestamp] of timestamps.entries()) { // a request may ask about a partition once
         const asked = partitions.map(partitionIndex => ({ partitionIndex, currentLeaderEpoch: -1, timestamp }))
         const answer = await this.call<listOffsetsV9.ListOffsetsResponse>(
           'ListOffsets', connection, -1, 0, [{ name, partitions: asked }])
-        for (const { partitionIndex, offset } of answer.topics[0].partitions) put(partitionIndex, offset)
+        for (const { partitionIndex, offset } of answer.topics[0].partitions) offsets[index][partitionIndex] = offset
       }
-      await ask(ListOffsetTimestamps.EARLIEST, (partition, offset) => { offsets[partition].startOffset = offset })
-      await ask(ListOffsetTimestamps.LATEST, (partition, offset) => { offsets[partition].endOffset = offset })
     }))
     return offsets
   }

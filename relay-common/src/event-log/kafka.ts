@@ -4,6 +4,7 @@
  *     kafka.ts              topics, and who opens what
  *     kafka-client.ts       requests, retries, what an error means
  *     kafka-producer.ts     sends; kafka-batch.ts encodes
+ *     kafka-reader.ts       reads record by record, for tools
  *     kafka-consumer.ts     one sequence of news; kafka-membership.ts knows which partitions are ours,
  *                           kafka-fetcher.ts reads them ahead, kafka-fetch.ts is the request, kafka-records.ts the walk
  */
@@ -11,6 +12,7 @@ import type { Logger } from '../log.ts'
 import { hasCode, KafkaClient, kafkaErrors, NotYet, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { openKafkaConsumer } from './kafka-consumer.ts'
 import { openKafkaProducer } from './kafka-producer.ts'
+import { readRecords } from './kafka-reader.ts'
 import type { EventLog, Topic, TopicSettings } from './port.ts'
 
 export type { KafkaSettings } from './kafka-client.ts'
@@ -37,6 +39,8 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
     ensureTopic: topic => ensureTopic(client, topic),
     describeTopic: async name => withoutLayout(await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))),
     readOffsets: name => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsets(name)),
+    findOffsets: (name, timeMs) => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsetsAt(name, timeMs)),
+    readRecords: (name, partition, fromOffset, toOffset) => readRecords(client, name, partition, fromOffset, toOffset),
     openProducer: async () => openKafkaProducer(settings, log),
     openConsumer: consumer => openKafkaConsumer(settings, consumer, log),
     close: () => client.close()

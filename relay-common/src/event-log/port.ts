@@ -21,6 +21,16 @@ export interface EventLog {
   describeTopic (name: string): Promise<Topic | undefined>
   /** First and next offset of every partition, by partition. */
   readOffsets (name: string): Promise<PartitionOffsets[]>
+  /**
+   * Where the records begin that were appended at a time or later, by partition: the next offset where there are none.
+   * Kafka goes by the time of the record, which may be its producer's.
+   */
+  findOffsets (name: string, timeMs: number): Promise<bigint[]>
+  /**
+   * Reads records of a partition, from one offset to before another, with all that is about them: for tools, on topics
+   * that Relay writes (transactions are not looked at). Records that are gone by then are left out.
+   */
+  readRecords (name: string, partition: number, fromOffset: bigint, toOffset: bigint): AsyncIterable<LoggedRecord>
   openProducer (): Promise<EventProducer>
   openConsumer (settings: ConsumerSettings): Promise<EventConsumer>
   close (): Promise<void>
@@ -54,6 +64,16 @@ export interface ProducedRecord {
   readonly key: string | Buffer | null
   readonly value: string | Buffer | null
   readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface LoggedRecord {
+  readonly partition: number
+  readonly offset: bigint
+  /** ms since the epoch */
+  readonly appendedMs: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
 }
 
 export interface EventProducer {

@@ -32,6 +32,21 @@ export async function readOffsets (database: Database, name: string): Promise<Pa
   return offsets.length > 0 ? offsets : undefined // a topic has at least one
 }
 
+/** By partition, where the records begin that were appended at a time or later. Undefined where there is no such topic. */
+export async function findOffsets (database: Database, name: string, timeMs: number): Promise<bigint[] | undefined> {
+  const rows = await database.query<{ first: bigint }>(`
+    select coalesce(
+      (
+        select min(b.first_offset) from event_log_batches b
+        where b.topic_id = p.topic_id and b.partition = p.partition and b.appended_at >= $2
+          and b.last_offset >= p.start_offset
+      ), p.next_offset) as first
+    from event_log_partitions p join event_log_topics using (topic_id)
+    where topic = $1
+    order by p.partition`, [name, new Date(timeMs).toISOString()])
+  return rows.length > 0 ? rows.map(it => it.first) : undefined
+}
+
 /** Opens and drops segments of all topics, where it is time for that. */
 export async function maintainTopics (database: Database, log: Logger): Promise<void> {
   const topics = await database.query<{ topicId: string, name: string }>(

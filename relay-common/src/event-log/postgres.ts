@@ -5,6 +5,7 @@
  *     postgres-connection.ts   what an error means, how to listen
  *     postgres-topics.ts       topics, offsets, retention
  *     postgres-producer.ts     sends; postgres-batch.ts encodes
+ *     postgres-reader.ts       reads record by record, for tools
  *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows which partitions are ours
  *                              (postgres-leases.ts keeps the group's book, balance.ts shares out),
  *                              postgres-fetcher.ts reads them ahead, postgres-records.ts is the walk
@@ -17,7 +18,8 @@ import type { EventLog } from './port.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
 import { openPostgresConsumer } from './postgres-consumer.ts'
 import { openPostgresProducer } from './postgres-producer.ts'
-import { describeTopic, ensureTopic, readOffsets, startMaintenance } from './postgres-topics.ts'
+import { readRecords } from './postgres-reader.ts'
+import { describeTopic, ensureTopic, findOffsets, readOffsets, startMaintenance } from './postgres-topics.ts'
 
 export interface PostgresLogOptions {
   /** how often segments are opened and dropped; a segment lasts a minute at least */
@@ -49,6 +51,12 @@ export async function openPostgresEventLog (
       if (!offsets) throw topicMissing(name, description)
       return offsets
     },
+    findOffsets: async (name, timeMs) => {
+      const offsets = await findOffsets(database, name, timeMs).catch(orExplain)
+      if (!offsets) throw topicMissing(name, description)
+      return offsets
+    },
+    readRecords: (name, partition, fromOffset, toOffset) => readRecords(database, name, partition, fromOffset, toOffset),
     openProducer: async () => openPostgresProducer(database, description),
     openConsumer: consumer => openPostgresConsumer(database, description, consumer, log),
     close: () => maintenance.close()

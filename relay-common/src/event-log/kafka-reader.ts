@@ -1,0 +1,52 @@
+/**
+ * Reads records with all that is about them, for tools: one object each, by the library's own decoder, and without a
+ * group. Where speed counts there is the consumer.
+ */
+import { FetchIsolationLevels, type fetchV17 } from '@platformatic/kafka'
+
+import { topicMissing, type KafkaClient } from './kafka-client.ts'
+import type { LoggedRecord } from './port.ts'
+
+const ANSWER_TIMEOUT_MS = 10_000
+/** the reader is told where to stop, so there is something to read; a broker that has lost it should say so soon */
+const WAIT_MAX_MS = 500
+const RESPONSE_MAX_BYTES = 2 * 1024 * 1024
+const IS_CONTROL = 1 << 5
+
+/** As `EventLog.readRecords`. */
+export async function * readRecords (
+  client: KafkaClient, topic: string, partition: number, fromOffset: bigint, toOffset: bigint
+): AsyncGenerator<LoggedRecord> {
+  for (let offset = fromOffset; offset < toOffset;) {
+    const batches = await client.retry(ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset))
+    if (batches.length === 0) return // records before `toOffset` that are gone, or were never committed
+    for (const batch of batches) {
+      const isControl = (batch.attributes & IS_CONTROL) !== 0
+      for (const record of isControl ? [] : batch.records) {
+        const recordOffset = batch.firstOffset + BigInt(record.offsetDelta)
+        if (recordOffset < offset) continue // its batch begins before what was asked for
+        if (recordOffset >= toOffset) return
+        yield {
+          partition,
+          offset: recordOffset,
+          appendedMs: Number(batch.firstTimestamp + record.timestampDelta),
+          key: record.key,
+          value: record.value,
+          headers: Object.fromEntries(record.headers.map(([name, value]) => [String(name), String(value ?? '')]))
+        }
+      }
+      offset = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
+    }
+  }
+}
+
+async function fetchBatches (client: KafkaClient, topic: string, partition: number, fetchOffset: bigint) {
+  const layout = await client.describe(topic)
+  const leader = layout?.brokers.get(layout.leaders[partition])
+  if (!layout || !leader) throw topicMissing(topic, client.servers)
+  const asked = { partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: RESPONSE_MAX_BYTES }
+  const answer = await client.call<fetchV17.FetchResponse>('Fetch', await client.broker(leader),
+    WAIT_MAX_MS, 1, RESPONSE_MAX_BYTES, FetchIsolationLevels.READ_COMMITTED, 0, -1,
+    [{ topicId: layout.topicId, partitions: [asked] }], [], '')
+  return answer.responses[0]?.partitions[0]?.records ?? []
+}
