@@ -28,6 +28,7 @@ export async function openApiRoutes (app: FastifyInstance): Promise<void> {
         { name: 'aggregates', description: 'numbers over ranges of time' },
         { name: 'devices', description: 'what there is, and its newest readings' },
         { name: 'ingest', description: 'sending events, and hearing of changes' },
+        { name: 'keys', description: 'who may ask and send' },
         { name: 'events', description: 'the first endpoints: one rollup of one range' }
       ]
     },

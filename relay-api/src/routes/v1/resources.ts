@@ -3,15 +3,20 @@ import type { FastifyInstance } from 'fastify'
 import type { Database, Logger } from 'relay-common'
 
 import type { ApiConfig } from '../../config.ts'
+import type { Ingest } from '../../ingest/ingest.ts'
 import { refuseUnknownParameters } from '../../parameters/unknown.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
 import { aggregatesRoutes } from './aggregates.ts'
+import { ingestRoutes } from './events.ts'
+import { keysRoutes } from './keys.ts'
 
 /** What routes of `/api/v1` work with. */
 export interface V1Parts {
   readonly config: ApiConfig
   readonly database: Database
   readonly deviceTypes: ReadonlySet<string>
+  /** undefined: this API takes no events */
+  readonly ingest: Ingest | undefined
   readonly log: Logger
 }
 
@@ -19,5 +24,7 @@ export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
   refuseUnknownParameters(app)
   refuseOtherMethods(app, () => {
     aggregatesRoutes(app, parts)
+    keysRoutes(app, parts)
   })
+  app.register(async it => ingestRoutes(it, parts))
 }

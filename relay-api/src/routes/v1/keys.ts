@@ -1,0 +1,166 @@
+/** `/api/v1/keys`: API keys, for administrators. A key is told once, when it is made or rotated. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import {
+  createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp, RelayError, revokeApiKey, rotateApiKey,
+  scopes, type Actor, type Grants, type Scope, type StoredApiKey
+} from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+import { Name } from '../../parameters/selection.ts'
+import { problemResponses } from '../../problem.ts'
+import type { V1Parts } from './resources.ts'
+
+const NAME_CHARACTERS_MAX = 100
+const GRANTS_MAX = 1_000
+const OVERLAP_DEFAULT_S = 60 * 60
+const OVERLAP_MAX_S = 30 * 24 * 60 * 60
+
+const ScopeName = Type.Enum([...scopes])
+const NullableTime = (description: string) =>
+  Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
+const NullableNames = (description: string) =>
+  Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' }, description })
+
+const newKeySchema = Type.Object({
+  name: Type.String({ minLength: 1, maxLength: NAME_CHARACTERS_MAX, pattern: '^\\P{Cc}*$', description: 'what it is for, for people' }),
+  scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'what it may do' }),
+  zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that it is about; left out: all' })),
+  devicePrefixes: Type.Optional(Type.Array(
+    Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' }),
+    { maxItems: GRANTS_MAX, description: 'beginnings of ids of devices that it is about; left out: all' })),
+  expiresAt: Type.Optional(Type.String({ description: 'ISO-8601 with an offset; left out: never' }))
+}, { additionalProperties: false })
+
+const keySchema = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  scopes: Type.Array(ScopeName),
+  zones: NullableNames('null: all'),
+  devicePrefixes: NullableNames('null: all'),
+  createdBy: Type.String(),
+  createdAt: Type.String({ format: 'date-time' }),
+  expiresAt: NullableTime('null: never'),
+  revokedAt: NullableTime('null: it works'),
+  lastUsedAt: NullableTime('to the minute; null: never'),
+  formerSecretUntil: NullableTime('until when the secret before the last rotation works; null: it does not')
+})
+
+const issuedKeySchema = Type.Object({
+  ...keySchema.properties,
+  key: Type.String({ description: 'the key; it is told this once' })
+})
+
+const rotationSchema = Type.Object({
+  overlapSeconds: Type.Integer({
+    default: OVERLAP_DEFAULT_S, minimum: 0, maximum: OVERLAP_MAX_S, description: 'for how long the former secret works as well'
+  })
+}, { additionalProperties: false })
+
+const params = Type.Object({ id: Type.String({ pattern: '^[0-9A-Za-z]{1,32}$', description: 'id of the key' }) })
+const tags = ['keys']
+const config = { scope: 'admin' as const }
+
+export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts): void {
+  const typed = app.withTypeProvider<TypeBoxTypeProvider>()
+
+  typed.post('/keys', {
+    config,
+    schema: { summary: 'Makes a key', tags, body: newKeySchema, response: { 201: issuedKeySchema, ...problemResponses() } }
+  }, async (request, reply) => {
+    const wanted = readNewKey(request.body, Date.now())
+    assertMayGive(request, wanted)
+    const { stored, key } = await createApiKey(database, { environment, ...wanted }, actorOf(request))
+    return reply.code(201).header('cache-control', 'no-store').send({ ...render(stored, Date.now()), key })
+  })
+
+  typed.get('/keys', {
+    config,
+    schema: { summary: 'All keys, without their secrets', tags, response: { 200: Type.Object({ keys: Type.Array(keySchema) }), ...problemResponses() } }
+  }, async request => {
+    const keys = await listApiKeys(database)
+    return { keys: keys.filter(it => isWithin(it.grants, request.principal.grants)).map(it => render(it, Date.now())) }
+  })
+
+  typed.delete('/keys/:id', {
+    config,
+    schema: { summary: 'Ends a key, within seconds, everywhere', tags, params, response: { 204: Type.Null(), ...problemResponses(404) } }
+  }, async (request, reply) => {
+    await assertMayChange(request, request.params.id)
+    await revokeApiKey(database, request.params.id, actorOf(request))
+    return reply.code(204).send(null)
+  })
+
+  typed.post('/keys/:id/rotate', {
+    config,
+    schema: {
+      summary: 'Gives a key a new secret',
+      tags,
+      params,
+      body: Type.Optional(rotationSchema),
+      response: { 200: issuedKeySchema, ...problemResponses(404) }
+    }
+  }, async (request, reply) => {
+    await assertMayChange(request, request.params.id)
+    const overlapMs = (request.body?.overlapSeconds ?? OVERLAP_DEFAULT_S) * 1000
+    const { stored, key } = await rotateApiKey(database, environment, request.params.id, overlapMs, actorOf(request))
+    return reply.header('cache-control', 'no-store').send({ ...render(stored, Date.now()), key })
+  })
+
+  async function assertMayChange (request: FastifyRequest, id: string): Promise<void> {
+    const stored = await findApiKey(database, id)
+    if (stored === undefined) throw new RelayError('RELAY_API_KEY_UNKNOWN', `there is no API key ${id}`)
+    assertMayGive(request, stored)
+  }
+}
+
+interface NewKey {
+  readonly name: string
+  readonly scopes: readonly Scope[]
+  readonly grants: Grants
+  readonly expiresAtMs: number | undefined
+}
+
+function readNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
+  const { name, zones, devicePrefixes, expiresAt } = body
+  const expiresAtMs = expiresAt === undefined ? undefined : parseTimestamp(expiresAt)
+  if (expiresAt !== undefined && !(expiresAtMs! > nowMs && expiresAtMs! < nowMs + EXPIRY_MAX_MS)) {
+    throw new RelayError('RELAY_PARAMETER_INVALID',
+      'expiresAt is no time of the next ten years, such as 2030-01-01T00:00:00Z', { parameter: 'expiresAt' })
+  }
+  const grants = { ...(zones === undefined ? {} : { zones }), ...(devicePrefixes === undefined ? {} : { devicePrefixes }) }
+  return { name, scopes: [...new Set(body.scopes)], grants, expiresAtMs }
+}
+
+const EXPIRY_MAX_MS = 3_653 * DAY_MS
+
+/** Nobody hands out, or takes away, more than he has. */
+function assertMayGive ({ principal }: FastifyRequest, { scopes, grants }: Pick<StoredApiKey, 'grants'> & { readonly scopes: readonly Scope[] }): void {
+  const missing = scopes.filter(it => !principal.scopes.has(it))
+  if (missing.length > 0) throw new RelayError('RELAY_FORBIDDEN', `the key has scopes that you do not: ${missing.join(', ')}`)
+  if (!isWithin(grants, principal.grants)) {
+    throw new RelayError('RELAY_FORBIDDEN', 'the key is about zones or devices that you may not see')
+  }
+}
+
+function actorOf (request: FastifyRequest): Actor {
+  return { principal: request.principal.id, address: request.ip, requestId: request.id }
+}
+
+function render (stored: StoredApiKey, nowMs: number): Static<typeof keySchema> {
+  const time = (timeMs: number | undefined) => timeMs === undefined ? null : new Date(timeMs).toISOString()
+  const { formerSecretUntilMs } = stored
+  return {
+    id: stored.keyId,
+    name: stored.name,
+    scopes: stored.scopes,
+    zones: stored.grants.zones === undefined ? null : [...stored.grants.zones],
+    devicePrefixes: stored.grants.devicePrefixes === undefined ? null : [...stored.grants.devicePrefixes],
+    createdBy: stored.createdBy,
+    createdAt: new Date(stored.createdAtMs).toISOString(),
+    expiresAt: time(stored.expiresAtMs),
+    revokedAt: time(stored.revokedAtMs),
+    lastUsedAt: time(stored.lastUsedAtMs),
+    formerSecretUntil: formerSecretUntilMs !== undefined && formerSecretUntilMs > nowMs ? time(formerSecretUntilMs) : null
+  }
+}

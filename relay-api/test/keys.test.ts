@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+
+import type { FastifyInstance, InjectOptions } from 'fastify'
+import { createLogger } from 'relay-common'
+
+import { until } from '../../test-support/until.ts'
+import { createApp } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
+import { openTestApi, TOKEN } from './support/ask.ts'
+
+interface Answer {
+  readonly status: number
+  readonly body: any
+}
+
+const question = '/api/v1/aggregates?start=-1h'
+
+function asker (app: FastifyInstance) {
+  return async (method: InjectOptions['method'], url: string, token: string, payload?: object): Promise<Answer> => {
+    const response = await app.inject({
+      method, url, headers: { authorization: `Bearer ${token}` }, ...(payload ? { payload } : {})
+    })
+    return { status: response.statusCode, body: response.body === '' ? undefined : response.json() }
+  }
+}
+
+async function openApi (t: TestContext, environment: Record<string, string> = {}) {
+  const { app, database } = await openTestApi(t, environment)
+  return { app, database, ask: asker(app) }
+}
+
+test('a key does what its scopes say, and nothing else', async t => {
+  const { ask } = await openApi(t)
+  const made = await ask('POST', '/api/v1/keys', TOKEN, { name: 'a dashboard', scopes: ['events:read'] })
+  assert.equal(made.status, 201)
+  assert.match(made.body.key, /^relay_local_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/)
+  const { key } = made.body
+
+  assert.equal((await ask('GET', question, key)).status, 200)
+  for (const [method, url, payload] of [
+    ['POST', '/api/v1/keys', { name: 'more', scopes: ['admin'] }], ['GET', '/api/v1/keys', undefined],
+    ['DELETE', `/api/v1/keys/${made.body.id}`, undefined], ['POST', `/api/v1/keys/${made.body.id}/rotate`, {}]
+  ] as const) {
+    const { status, body } = await ask(method, url, key, payload)
+    assert.deepEqual([status, body.code], [403, 'RELAY_FORBIDDEN'], `${method} ${url}`)
+  }
+})
+
+test('a key can be rotated: both secrets work for a while, and then the new one alone', async t => {
+  const { ask, database } = await openApi(t)
+  const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  const rotated = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, { overlapSeconds: 60 })
+  assert.equal(rotated.status, 200)
+  assert.notEqual(rotated.body.key, key)
+  await until('the new secret to work', async () => (await ask('GET', question, rotated.body.key)).status === 200, 5_000)
+  assert.equal((await ask('GET', question, key)).status, 200)
+
+  await database.query("update api_keys set former_secret_until = now() - interval '1 s'")
+  await until('the former secret to be dead', async () => (await ask('GET', question, key)).status === 401, 5_000)
+  assert.equal((await ask('GET', question, rotated.body.key)).status, 200)
+
+  const without = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, { overlapSeconds: 0 })
+  await until('the former secret to be dead', async () => (await ask('GET', question, rotated.body.key)).status === 401, 5_000)
+  assert.equal((await ask('GET', question, without.body.key)).status, 200)
+})
+
+test('a revoked key is dead in every process within five seconds', async t => {
+  const { ask, database } = await openApi(t)
+  const elsewhere = await createApp(
+    readApiConfig({ DATABASE_URL: 'postgres://not-used', API_TOKENS: TOKEN }), database, createLogger('test', 'silent'))
+  t.after(() => elsewhere.close())
+  const askElsewhere = asker(elsewhere)
+  const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  assert.equal((await ask('GET', question, key)).status, 200)
+  assert.equal((await askElsewhere('GET', question, key)).status, 200)
+
+  assert.equal((await ask('DELETE', `/api/v1/keys/${id}`, TOKEN)).status, 204)
+  await until('the key to be dead elsewhere', async () => (await askElsewhere('GET', question, key)).status === 401, 5_000)
+  await until('the key to be dead here', async () => (await ask('GET', question, key)).status === 401, 5_000)
+  assert.equal((await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})).body.code, 'RELAY_API_KEY_UNKNOWN')
+})
+
+test('a key ends when it expires, and can be made for a time that is still to come only', async t => {
+  const { ask, database } = await openApi(t)
+  for (const expiresAt of ['2020-01-01T00:00:00Z', 'tomorrow', '9999-01-01T00:00:00Z']) {
+    const { status, body } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'], expiresAt })
+    assert.deepEqual([status, body.parameter], [400, 'expiresAt'])
+  }
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
+  const { body } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'], expiresAt })
+  assert.equal(body.expiresAt, expiresAt)
+  assert.equal((await ask('GET', question, body.key)).status, 200)
+  await database.query("update api_keys set expires_at = now() - interval '1 s'")
+  await until('the key to be over', async () => (await ask('GET', question, body.key)).status === 401, 5_000)
+})
+
+test('nobody hands out more than he has', async t => {
+  const { ask } = await openApi(t)
+  const grants = { zones: ['Zone A', 'Zone B'], devicePrefixes: ['thermostat-'] }
+  const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN,
+    { name: 'an administrator of two zones', scopes: ['events:read', 'admin'], ...grants })
+  const wanted = { name: 'k', scopes: ['events:read'], ...grants }
+  const cases: Array<[object, number]> = [
+    [wanted, 201],
+    [{ ...wanted, zones: ['Zone A'], devicePrefixes: ['thermostat-0'] }, 201],
+    [{ ...wanted, zones: ['Zone C'] }, 403],
+    [{ ...wanted, zones: undefined }, 403],
+    [{ ...wanted, devicePrefixes: ['thermo'] }, 403],
+    [{ ...wanted, devicePrefixes: undefined }, 403],
+    [{ ...wanted, scopes: ['events:write'] }, 403]
+  ]
+  for (const [payload, status] of cases) assert.equal((await ask('POST', '/api/v1/keys', key, payload)).status, status, JSON.stringify(payload))
+
+  const { body: other } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'of all zones', scopes: ['events:read'] })
+  assert.equal((await ask('DELETE', `/api/v1/keys/${other.id}`, key)).status, 403)
+  assert.equal((await ask('POST', `/api/v1/keys/${other.id}/rotate`, key, {})).status, 403)
+  const { body: { keys } } = await ask('GET', '/api/v1/keys', key)
+  assert.ok(!keys.some((it: { id: string }) => it.id === other.id))
+})
+
+test('what is asked for is checked, and the answer names it', async t => {
+  const { ask } = await openApi(t)
+  const good = { name: 'k', scopes: ['events:read'] }
+  const cases: Array<[payload: object, parameter: string]> = [
+    [{ scopes: ['events:read'] }, 'name'], [{ name: 'k' }, 'scopes'], [{ ...good, name: '' }, 'name'],
+    [{ ...good, name: 'x'.repeat(101) }, 'name'], [{ ...good, scopes: [] }, 'scopes'], [{ ...good, scopes: ['all'] }, 'scopes'],
+    [{ ...good, zones: [''] }, 'zones'], [{ ...good, devicePrefixes: ['a\u0000'] }, 'devicePrefixes']
+  ]
+  for (const [payload, parameter] of cases) {
+    const { status, body } = await ask('POST', '/api/v1/keys', TOKEN, payload)
+    assert.deepEqual([status, body.parameter], [400, parameter], JSON.stringify(payload).slice(0, 80))
+  }
+  for (const id of ['nothing', 'a'.repeat(12)]) {
+    assert.equal((await ask('DELETE', `/api/v1/keys/${id}`, TOKEN)).body.code, 'RELAY_API_KEY_UNKNOWN')
+    assert.equal((await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})).body.code, 'RELAY_API_KEY_UNKNOWN')
+  }
+  assert.equal((await ask('DELETE', '/api/v1/keys/a%20b', TOKEN)).status, 400)
+})
+
+test('only a hash is kept, a list tells no secret, and every act is in the audit log', async t => {
+  const { ask, database } = await openApi(t)
+  const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  const { body: rotated } = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})
+  await ask('DELETE', `/api/v1/keys/${id}`, TOKEN)
+
+  const secrets = [key, rotated.key].map(it => it.split('_')[3].slice(0, 43))
+  const tables = await database.query('select k::text, a::text from api_keys k, audit_log a')
+  const list = await ask('GET', '/api/v1/keys', TOKEN)
+  for (const secret of secrets) {
+    assert.ok(!JSON.stringify(tables).includes(secret))
+    assert.ok(!JSON.stringify(list.body).includes(secret))
+  }
+  const acts = await database.query<{ act: string, target: string, principal: string, address: string, request_id: string }>(
+    'select * from audit_log order by audit_id')
+  assert.deepEqual(acts.map(it => [it.act, it.target]),
+    [['api-key.create', id], ['api-key.rotate', id], ['api-key.revoke', id]])
+  for (const act of acts) {
+    assert.match(act.principal, /^token:[0-9a-f]{8}$/)
+    assert.equal(act.address, '127.0.0.1')
+    assert.match(act.request_id, /^[0-9a-f-]{36}$/)
+  }
+})
+
+test('the time of last use is noted', async t => {
+  const { app, ask, database } = await openApi(t)
+  const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  await ask('GET', question, key)
+  await app.close() // what was not noted yet is noted now
+  const [{ last_used_at: lastUsedAt }] = await database.query<{ last_used_at: number }>('select last_used_at from api_keys')
+  assert.ok(Math.abs(lastUsedAt - Date.now()) < 120_000)
+})
+
+test('a key with any wrong character is refused without a look into the database', async t => {
+  const { ask, database } = await openApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '100000' })
+  const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  await database.query('alter table api_keys rename to gone') // whoever looks fails with 500
+  let refused = 0
+  for (let at = 'relay_'.length; at < key.length; at++) {
+    for (const character of ['0', 'Z', 'a', '_']) {
+      if (key[at] === character) continue
+      const { status, body } = await ask('GET', question, key.slice(0, at) + character + key.slice(at + 1))
+      assert.deepEqual([status, body.code], [401, 'RELAY_UNAUTHORIZED'])
+      refused++
+    }
+  }
+  assert.ok(refused > 200)
+})
