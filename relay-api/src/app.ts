@@ -9,6 +9,7 @@ import {
 
 import { guard } from './auth/access.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
+import { isIngestOn, openIngest } from './ingest/ingest.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
 import { eventsRoutes } from './routes/events.ts'
@@ -71,6 +72,9 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   measureRequests(app, metrics)
   partWithClientsOnClose(app)
 
+  const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
+  app.addHook('onClose', () => ingest?.close())
+
   await transport(app, config)
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
@@ -79,7 +83,8 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { database, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
-    await api.register(async v1 => v1Routes(v1, { config, database, deviceTypes, log }), { prefix: '/v1' })
+    const parts = { config, database, deviceTypes, ingest, log }
+    await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
   return app
 }

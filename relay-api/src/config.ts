@@ -1,12 +1,15 @@
-import { databaseSettings, eventSettings, programSettings, readConfig, splitList } from 'relay-common'
+import { databaseSettings, programSettings, readConfig, splitList } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { accessSettings } from './auth/config.ts'
+import { ingestSettings } from './ingest/config.ts'
+import { streamSettings } from './stream/config.ts'
 
 export const apiSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
-  DEVICE_TYPES: eventSettings.DEVICE_TYPES,
+  ...ingestSettings,
+  ...streamSettings,
   API_PORT: Type.Integer({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
   }),
@@ -16,6 +19,9 @@ export const apiSettings = Type.Object({
   }),
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
     default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
+  }),
+  POINTS_MAX: Type.Integer({
+    default: 1_000_000, minimum: 1, description: 'most rows of a group in one answer, and most rows of a CSV'
   }),
   CORS_ORIGINS: Type.String({
     default: '', description: 'origins whose pages may ask, commas between them; `*`: all; none: those of its own'

@@ -75,6 +75,15 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_ROUTE_UNKNOWN: 'No such route',
   RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
   RELAY_REQUEST_INVALID: 'The request is not usable',
+  RELAY_BODY_TOO_LARGE: 'The body is too large',
+  RELAY_MEDIA_TYPE_UNKNOWN: 'The body is of an unknown type',
+  RELAY_EVENTS_REFUSED: 'No event can be taken',
+  RELAY_IDEMPOTENCY_KEY_REUSED: 'The key was used for another body',
+  RELAY_IDEMPOTENCY_KEY_IN_USE: 'The first request under this key is under way',
+  RELAY_INGEST_BUSY: 'Too many events wait already',
+  RELAY_INGEST_OFF: 'No events are taken here',
+  RELAY_EVENT_LOG_UNREACHABLE: 'The event log is away',
+  RELAY_STREAM_FULL: 'Too many streams are open',
   RELAY_DATABASE_UNREACHABLE: 'The database is away',
   RELAY_ANSWER_TOO_SLOW: 'The answer takes too long'
 }
@@ -84,6 +93,10 @@ const TITLE_DEFAULT = 'Relay failed'
 const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_DATABASE_UNREACHABLE: 'the database can\'t be reached or is too busy; try again in a moment',
   RELAY_ISSUER_UNREACHABLE: 'the keys that access tokens are checked with can\'t be read; try again in a moment',
+  RELAY_EVENT_LOG_UNREACHABLE: 'the event log does not take events now; send them again, those that arrived count once',
+  RELAY_INGEST_BUSY: 'more events than may wait for the event log are waiting already; try again in a moment',
+  RELAY_INGEST_OFF: 'this API takes no events; its operator can set EVENT_LOG',
+  RELAY_STREAM_FULL: 'as many streams as may be are open here; try again in a moment',
   RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range, or try again later'
 }
 const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'

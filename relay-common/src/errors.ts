@@ -9,7 +9,6 @@ export const errorCodes = {
   RELAY_EVENT_LOG_UNREACHABLE: { status: 503, retry: true },
   RELAY_RECORD_TOO_LARGE: { status: 413, retry: false },
   RELAY_TOPIC_MISSING: { status: 500, retry: false },
-  RELAY_TOPIC_MISMATCH: { status: 500, retry: false },
   RELAY_OFFSET_GAP: { status: 500, retry: false },
   RELAY_PARTITION_FENCED: { status: 500, retry: false },
   RELAY_ROLLUP_CORRUPT: { status: 500, retry: false },
@@ -35,6 +34,14 @@ export const errorCodes = {
   RELAY_ROUTE_UNKNOWN: { status: 404, retry: false },
   RELAY_METHOD_NOT_ALLOWED: { status: 405, retry: false },
   RELAY_REQUEST_INVALID: { status: 400, retry: false },
+  RELAY_BODY_TOO_LARGE: { status: 413, retry: false },
+  RELAY_MEDIA_TYPE_UNKNOWN: { status: 415, retry: false },
+  RELAY_EVENTS_REFUSED: { status: 422, retry: false },
+  RELAY_IDEMPOTENCY_KEY_REUSED: { status: 422, retry: false },
+  RELAY_IDEMPOTENCY_KEY_IN_USE: { status: 409, retry: true },
+  RELAY_INGEST_BUSY: { status: 503, retry: true },
+  RELAY_INGEST_OFF: { status: 503, retry: false },
+  RELAY_STREAM_FULL: { status: 503, retry: true },
   RELAY_ANSWER_TOO_SLOW: { status: 503, retry: true },
   RELAY_INTERNAL: { status: 500, retry: false }
 } as const

@@ -1,0 +1,125 @@
+/**
+ * Answers that may be asked for again (`Idempotency-Key`): a request that is sent twice under one key has one effect and
+ * one answer. After draft-ietf-httpapi-idempotency-key-header.
+ *
+ *     (no row) ──claim──▶ under way ──keep──▶ answered ──expires_at──▶ (no row)
+ *                          │   │ the request failed: release
+ *                          │   └──────────────▶ (no row)
+ *                          └─ its process died: claimed_until passes, and the next request claims it
+ *
+ * In the last case events may be in the log twice; as resent readings they count once.
+ */
+import { randomUUID } from 'node:crypto'
+
+import { RelayError, type Database, type Logger } from 'relay-common'
+
+/** What was answered, so that it can be answered again. */
+export interface KeptAnswer {
+  readonly status: number
+  /** JSON */
+  readonly text: string
+}
+
+export interface KeyedRequest {
+  /** SHA-256 of who asks: keys of one caller are none of another's */
+  readonly caller: Buffer
+  readonly key: string
+  /** SHA-256 of what was sent */
+  readonly bodyHash: Buffer
+}
+
+export interface Answers {
+  /**
+   * Does the work of a request unless that was done before.
+   * @returns the answer of `work`, or the kept one
+   * @throws RelayError RELAY_IDEMPOTENCY_KEY_IN_USE while the first such request is under way,
+   *   RELAY_IDEMPOTENCY_KEY_REUSED where that was for another body; what `work` throws, and then nothing is kept
+   */
+  once (request: KeyedRequest, work: () => Promise<KeptAnswer>): Promise<KeptAnswer & { readonly isReplayed: boolean }>
+  close (): Promise<void>
+}
+
+/** Longer than any send may take; a claim that is older is one of a process that died. */
+const CLAIM_S = 120
+const SWEEP_INTERVAL_MS = 60_000
+
+interface Row {
+  readonly body_hash: Buffer
+  readonly status: number | null
+  readonly answer: string | null
+}
+
+export function openAnswers (database: Database, keepHours: number, log: Logger): Answers {
+  const sweep = async () => {
+    await database.query('delete from ingest_answers where expires_at < now()').catch(error => {
+      log.warn({ err: error }, 'answers past their time were not dropped; trying again in a minute')
+    })
+  }
+  let sweeping = Promise.resolve()
+  const timer = setInterval(() => { sweeping = sweep() }, SWEEP_INTERVAL_MS).unref()
+
+  return {
+    async once (request, work) {
+      const claim = randomUUID()
+      const kept = await claimKey(database, request, claim, keepHours)
+      if (kept) return { ...kept, isReplayed: true }
+      let answer
+      try {
+        answer = await work()
+      } catch (error) {
+        await release(database, request, claim).catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
+        throw error
+      }
+      // the events are in the log: that this can't be written down must not turn the answer into a failure
+      await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'an answer was not kept'))
+      return { ...answer, isReplayed: false }
+    },
+    async close () {
+      clearInterval(timer)
+      await sweeping
+    }
+  }
+}
+
+/** @returns the answer that is there already; undefined: the key is ours */
+async function claimKey (
+  database: Database, { caller, key, bodyHash }: KeyedRequest, claim: string, keepHours: number
+): Promise<KeptAnswer | undefined> {
+  for (;;) { // a row that was in the way may be gone when we look at it
+    const claimed = await database.queryPrepared('claim idempotency key', `
+      insert into ingest_answers as a (caller, idempotency_key, body_hash, claim, claimed_until, expires_at)
+      values ($1, $2, $3, $4, now() + $5 * interval '1 s', now() + $6 * interval '1 h')
+      on conflict (caller, idempotency_key) do update
+        set body_hash = excluded.body_hash, claim = excluded.claim, claimed_until = excluded.claimed_until,
+          expires_at = excluded.expires_at, status = null, answer = null
+        where a.expires_at < now() or a.status is null and a.claimed_until < now()
+      returning claim`, [caller, key, bodyHash, claim, CLAIM_S, keepHours])
+    if (claimed.length > 0) return undefined
+
+    const [row] = await database.queryPrepared<Row>('read kept answer', `
+      select body_hash, status, answer from ingest_answers where caller = $1 and idempotency_key = $2`, [caller, key])
+    if (!row) continue
+    if (!row.body_hash.equals(bodyHash)) {
+      throw new RelayError('RELAY_IDEMPOTENCY_KEY_REUSED',
+        'another body was sent under this Idempotency-Key; give each request a key of its own', { parameter: 'Idempotency-Key' })
+    }
+    if (row.status === null || row.answer === null) {
+      throw new RelayError('RELAY_IDEMPOTENCY_KEY_IN_USE',
+        'the first request under this Idempotency-Key is still under way', { parameter: 'Idempotency-Key' })
+    }
+    return { status: row.status, text: row.answer }
+  }
+}
+
+async function keep (
+  database: Database, { caller, key }: KeyedRequest, claim: string, { status, text }: KeptAnswer
+): Promise<void> {
+  await database.queryPrepared('keep answer', `
+    update ingest_answers set status = $4, answer = $5 where caller = $1 and idempotency_key = $2 and claim = $3`,
+  [caller, key, claim, status, text])
+}
+
+async function release (database: Database, { caller, key }: KeyedRequest, claim: string): Promise<void> {
+  await database.queryPrepared('release idempotency key',
+    'delete from ingest_answers where caller = $1 and idempotency_key = $2 and claim = $3', [caller, key, claim])
+}

@@ -1,0 +1,24 @@
+import { eventLogSettings, eventSettings } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+const MIB = 1024 * 1024
+
+/** How the API takes events. It does where EVENT_LOG or KAFKA_BOOTSTRAP_SERVERS is set. */
+export const ingestSettings = {
+  EVENT_LOG: eventLogSettings.EVENT_LOG,
+  KAFKA_BOOTSTRAP_SERVERS: eventLogSettings.KAFKA_BOOTSTRAP_SERVERS,
+  EVENTS_TOPIC: eventLogSettings.EVENTS_TOPIC,
+  ...eventSettings,
+  INGEST_BODY_MAX_BYTES: Type.Integer({
+    default: 8 * MIB, minimum: 1_024, description: 'largest body of events, also when it is inflated'
+  }),
+  INGEST_EVENTS_MAX: Type.Integer({ default: 10_000, minimum: 1, description: 'most events in one body' }),
+  INGEST_IN_FLIGHT_MAX_BYTES: Type.Integer({
+    default: 64 * MIB, minimum: 1_024, description: 'bytes of events that may wait for the event log; past them clients are told to come back'
+  }),
+  INGEST_KEYS_KEPT_HOURS: Type.Integer({
+    default: 24, minimum: 1, description: 'how long an Idempotency-Key is remembered'
+  })
+}
+
+export type IngestConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof ingestSettings>>>>

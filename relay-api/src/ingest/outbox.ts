@@ -1,0 +1,125 @@
+/**
+ * The way of accepted events to the event log: opened in the background, so that the API answers questions while the
+ * log is away.
+ *
+ *     send() ──while few sends are under way──▶ producer
+ *        └──else waits──▶ all that waits goes together in the next one
+ *
+ * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import {
+  eventLogKind, openEventLog, RelayError, type Database, type EventLogConfig, type EventProducer, type Logger,
+  type ProducedRecord
+} from 'relay-common'
+
+export interface Outbox {
+  /** what keeps events from being taken; undefined: nothing that is known */
+  readonly fault: string | undefined
+  /**
+   * Resolves when all records are durable. Records of one key go out in the order of the calls.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE; then some of them may be there all the same
+   */
+  send (records: readonly ProducedRecord[]): Promise<void>
+  close (): Promise<void>
+}
+
+/** so many sends at once; those to different partitions don't hold one another up */
+const UNDER_WAY_MAX = 8
+/** what waits goes together up to here */
+const TOGETHER_MAX_RECORDS = 10_000
+const REOPEN_DELAY_MS = 2_000
+
+interface Waiting {
+  readonly records: readonly ProducedRecord[]
+  readonly done: () => void
+  readonly failed: (error: unknown) => void
+}
+
+/** @throws RelayError RELAY_CONFIG_INVALID */
+export function openOutbox (
+  config: EventLogConfig & { readonly EVENTS_TOPIC: string }, database: Database, log: Logger
+): Outbox {
+  if (eventLogKind(config) === 'kafka' && !config.KAFKA_BOOTSTRAP_SERVERS) {
+    throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where it is')
+  }
+  const topic = config.EVENTS_TOPIC
+  const closing = new AbortController()
+  const opened = new AsyncDisposableStack()
+  const waiting: Waiting[] = []
+  const underWay = new Set<Promise<void>>()
+  let producer: EventProducer | undefined
+
+  const open = async () => {
+    while (!closing.signal.aborted) {
+      await using opening = new AsyncDisposableStack()
+      try {
+        const eventLog = opening.adopt(await openEventLog(config, database, log), it => it.close())
+        producer = opening.adopt(await eventLog.openProducer(), it => it.close())
+        opened.use(opening.move())
+        log.info({ eventLog: eventLog.description, topic }, 'events are taken')
+        return
+      } catch (error) {
+        log.warn({ err: error }, 'no events can be taken: the event log could not be opened; trying again')
+        await delay(REOPEN_DELAY_MS, undefined, { signal: closing.signal }).catch(() => {})
+      }
+    }
+  }
+  const opening = open()
+
+  const deliver = async (together: readonly Waiting[]) => {
+    try {
+      await producer!.send(topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records))
+      for (const it of together) it.done()
+    } catch (error) {
+      for (const it of together) it.failed(unreachable(error))
+    }
+  }
+
+  const pump = () => {
+    while (waiting.length > 0 && underWay.size < UNDER_WAY_MAX) {
+      const delivery = deliver(takeTogether(waiting))
+      underWay.add(delivery)
+      delivery.finally(() => {
+        underWay.delete(delivery)
+        pump()
+      })
+    }
+  }
+
+  return {
+    get fault () { return producer ? undefined : 'the event log is not open yet' },
+    async send (records) {
+      if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
+      if (records.length === 0) return
+      await new Promise<void>((resolve, reject) => {
+        waiting.push({ records, done: resolve, failed: reject })
+        pump()
+      })
+    },
+    async close () {
+      closing.abort()
+      await opening
+      while (underWay.size > 0) await Promise.all(underWay)
+      await opened.disposeAsync()
+    }
+  }
+}
+
+function takeTogether (waiting: Waiting[]): Waiting[] {
+  let records = 0
+  let count = 0
+  for (const it of waiting) {
+    records += it.records.length
+    if (count > 0 && records > TOGETHER_MAX_RECORDS) break
+    count++
+  }
+  return waiting.splice(0, count)
+}
+
+/** A topic that is not there yet is one that a processor is about to make: time heals that as well. */
+function unreachable (cause: unknown): RelayError {
+  const { message } = cause as Error
+  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the event log does not take events: ${message}`, { cause })
+}

@@ -1,0 +1,127 @@
+/** `POST /api/v1/events`: events that a client sends, answered when they are durable in the event log. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ID_UNITS_MAX, RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import { refusedReasons } from '../../ingest/accept.ts'
+import { framingOf, mediaTypes, readBody } from '../../ingest/body.ts'
+import { sha256, type Ingest, type IngestAnswer } from '../../ingest/ingest.ts'
+import type { Framing } from '../../ingest/items.ts'
+import { problemOf, problemResponses, problemSchema } from '../../problem.ts'
+import { refuseOtherMethods } from '../other-methods.ts'
+import type { V1Parts } from './resources.ts'
+
+const Id = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX })
+
+/** For the document alone: what an event is, the decoder says, as it does to the processor. */
+const eventSchema = Type.Object({
+  deviceId: Id,
+  deviceType: Type.String({ description: 'one of the types that the site has configured' }),
+  zone: Id,
+  value: Type.Number(),
+  timestamp: Type.Union([
+    Type.String({ description: 'ISO-8601 with an offset' }),
+    Type.Number({ description: 'seconds since the epoch, with decimals' })
+  ])
+}, { title: 'Event', description: 'other fields are ignored' })
+
+const ingestAnswerSchema = Type.Object({
+  accepted: Type.Integer({ description: 'events that are durable in the event log now' }),
+  refused: Type.Array(Type.Object({
+    index: Type.Integer({ description: 'which event of the body, from 0; blank lines do not count' }),
+    reason: Type.String({ enum: Object.keys(refusedReasons) }),
+    field: Type.Optional(Type.String({ description: 'the field at fault, where it is one' })),
+    detail: Type.String()
+  }))
+}, { title: 'IngestAnswer' })
+
+const noneAccepted = Type.Object({ ...problemSchema.properties, ...ingestAnswerSchema.properties })
+
+const KEY_CHARACTERS_MAX = 255
+
+const schema = {
+  summary: 'Send events',
+  description: 'One event, a JSON array of events, or one a line; also gzipped. An answer with `accepted` comes when ' +
+    'those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, ' +
+    'and is not sent to the event log again.',
+  tags: ['ingest'],
+  headers: Type.Object({
+    'idempotency-key': Type.Optional(Type.String({
+      minLength: 1, maxLength: KEY_CHARACTERS_MAX, description: 'any text that no other body of this caller has'
+    }))
+  }),
+  body: {
+    content: {
+      [mediaTypes.json[0]]: { schema: Type.Union([eventSchema, Type.Array(eventSchema)]) },
+      [mediaTypes.ndjson[0]]: { schema: Type.String({ description: 'an event a line' }) }
+    }
+  },
+  response: {
+    202: { ...ingestAnswerSchema, description: 'All events were accepted' },
+    207: { ...ingestAnswerSchema, description: 'Some events were accepted, and `refused` says which were not' },
+    ...problemResponses(409, 413, 415),
+    422: {
+      description: 'No event was accepted, or the Idempotency-Key belongs to another body',
+      content: { 'application/problem+json': { schema: Type.Union([noneAccepted, problemSchema]) } }
+    }
+  }
+}
+
+/** A plugin of its own: bodies come here as they are, whatever their type. */
+export async function ingestRoutes (app: FastifyInstance, { ingest }: V1Parts): Promise<void> {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  refuseOtherMethods(app, () => {
+    app.withTypeProvider<TypeBoxTypeProvider>().post('/events', {
+      schema,
+      config: { scope: 'events:write' },
+      validatorCompiler: ({ httpPart, schema }) => httpPart === 'body'
+        ? () => true // it is still to be read
+        : app.validatorCompiler!({ httpPart, schema } as never)
+    }, (request, reply) => takeEvents(ingest, request, reply))
+  })
+}
+
+async function takeEvents (ingest: Ingest | undefined, request: FastifyRequest, reply: FastifyReply) {
+  if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
+  using lease = ingest.inFlight.open()
+  try {
+    const framing = framingOf(request.headers['content-type'])
+    const body = await readBody(request.raw, ingest.bodyMaxBytes, lease)
+    const { status, text, isReplayed } = await answerOnce(ingest, request, framing, body)
+    if (isReplayed) reply.header('idempotency-replayed', 'true')
+    return send(request, reply, status, JSON.parse(text) as IngestAnswer)
+  } catch (error) {
+    if (!request.raw.complete) reply.header('connection', 'close') // the rest of the body is not read
+    throw error
+  }
+}
+
+async function answerOnce (ingest: Ingest, request: FastifyRequest, framing: Framing, body: Buffer) {
+  const work = async () => {
+    const answer = await ingest.accept(body, framing, request.principal)
+    return { status: statusOf(answer), text: JSON.stringify(answer) }
+  }
+  const key = request.headers['idempotency-key']
+  if (typeof key !== 'string') return { ...await work(), isReplayed: false }
+  const caller = sha256(request.principal.id)
+  return await ingest.answers.once({ caller, key, bodyHash: sha256(framing, '\n', body) }, work)
+}
+
+/** An empty batch is no fault: there was nothing to send. */
+function statusOf ({ accepted, refused }: IngestAnswer): number {
+  if (refused.length === 0) return 202
+  return accepted > 0 ? 207 : 422
+}
+
+function send (request: FastifyRequest, reply: FastifyReply, status: number, answer: IngestAnswer): FastifyReply {
+  reply.code(status)
+  if (status !== 422) return reply.send(answer)
+  const { length } = answer.refused
+  const refusal = new RelayError('RELAY_EVENTS_REFUSED',
+    `${length === 1 ? 'the event' : `none of the ${length} events`} can't be taken: refused says why`)
+  return reply.type('application/problem+json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send({ ...problemOf(refusal, status, request.id), ...answer })
+}

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+
+import { countRecords, readEvents, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
+import { openTestApi } from './support/ask.ts'
+import { authorization, eventOf, kinds, openIngestSite, type Answered } from './support/ingest-site.ts'
+
+const limit = { timeout: 120_000 }
+
+for (const kind of kinds) {
+  suite(`sending events, on the ${kind} log`, limit, () => {
+    test('one event, an array, lines, and all of them gzipped are in the log when they are answered', async t => {
+      const site = await openIngestSite(t, kind)
+      if (!site) return
+      const events = Array.from({ length: 60 }, (_, n) => eventOf(n))
+      const lines = { 'content-type': 'application/x-ndjson' }
+      const gzipped = { 'content-encoding': 'gzip' }
+      const array = (from: number, to: number) => JSON.stringify(events.slice(from, to), undefined, 2)
+      const ndjson = (from: number, to: number) => events.slice(from, to).map(it => JSON.stringify(it)).join('\r\n\n')
+      const bodies = [
+        [JSON.stringify(events[0])],
+        [array(1, 20)],
+        [` ${ndjson(20, 30)}\n\n`, lines],
+        [gzipSync(array(30, 50)), gzipped],
+        [gzipSync(ndjson(50, 60)), { ...lines, ...gzipped }]
+      ] as const
+      for (const [body, headers] of bodies) {
+        const { status, body: answer } = await site.post(body, headers)
+        assert.equal(status, 202, JSON.stringify(answer))
+        assert.deepEqual(answer.refused, [])
+      }
+      const stored = [...(await readEvents(site.log)).values()].flat()
+      const expected = events.map(({ timestamp, ...rest }) => ({ ...rest, timestampMs: Date.parse(timestamp) }))
+      const byTime = (a: { timestampMs: number }, b: { timestampMs: number }) => a.timestampMs - b.timestampMs
+      assert.deepEqual(stored.sort(byTime), expected)
+    })
+
+    test('what can\'t be taken is named by its place and reason, and all else is taken', async t => {
+      const site = await openIngestSite(t, kind)
+      if (!site) return
+      const items = [
+        JSON.stringify(eventOf(0)), '{"deviceId":', JSON.stringify({ ...eventOf(1), zone: 7 }), 'null',
+        JSON.stringify(eventOf(2, { timestamp: '2024-02-30T00:00:00Z' })), JSON.stringify(eventOf(3)),
+        JSON.stringify(eventOf(4, { deviceType: 'TOASTER' }))
+      ]
+      const { status, body } = await site.post(items.join('\n'), { 'content-type': 'application/x-ndjson' })
+      assert.equal(status, 207)
+      assert.equal(body.accepted, 2)
+      assert.deepEqual(body.refused.map((it: Record<string, unknown>) => [it.index, it.reason, it.field]), [
+        [1, 'not-json', undefined], [2, 'field-type', 'zone'], [3, 'not-object', undefined],
+        [4, 'timestamp-invalid', 'timestamp'], [6, 'device-type-unknown', 'deviceType']
+      ])
+      const values = (await readTopic(site.log)).map(it => String(it.value)).sort()
+      assert.deepEqual(values, [items[0], items[5]].sort()) // as they were sent, to the byte
+    })
+
+    test('a request that is sent again under its key is answered as before, and sends nothing', async t => {
+      const site = await openIngestSite(t, kind)
+      if (!site) return
+      const body = JSON.stringify([eventOf(1), { deviceId: 'broken' }, eventOf(2)])
+      const key = { 'idempotency-key': 'batch 17' }
+      const first = await site.post(body, key)
+      const again = await site.post(body, key)
+      assert.deepEqual([first.status, again.status], [207, 207])
+      assert.deepEqual(again.body, first.body)
+      assert.deepEqual(
+        [first, again].map(it => it.headers.get('idempotency-replayed')), [null, 'true'])
+      assert.equal(await countRecords(site.log), 2)
+
+      const other = await site.post(JSON.stringify([eventOf(3)]), key)
+      assert.deepEqual([other.status, other.body.code], [422, 'RELAY_IDEMPOTENCY_KEY_REUSED'])
+      assert.equal(await countRecords(site.log), 2)
+    })
+
+    test('of many requests under one key at once, one sends; the others hear the same, or are told to wait', async t => {
+      const site = await openIngestSite(t, kind)
+      if (!site) return
+      const body = JSON.stringify(Array.from({ length: 50 }, (_, n) => eventOf(n)))
+      const send = () => site.post(body, { 'idempotency-key': 'k' })
+      const answers = await Promise.all(Array.from({ length: 12 }, send))
+      for (const { status, body, headers } of answers) {
+        if (status === 202) continue
+        assert.deepEqual([status, body.code], [409, 'RELAY_IDEMPOTENCY_KEY_IN_USE'])
+        assert.ok(Number(headers.get('retry-after')) > 0)
+      }
+      assert.ok(answers.some(it => it.status === 202))
+      assert.equal(await countRecords(site.log), 50)
+    })
+
+    test('many small requests at once are all in the log, in order for each device', async t => {
+      const site = await openIngestSite(t, kind)
+      if (!site) return
+      const device = async (id: number) => {
+        for (let n = 0; n < 15; n++) {
+          const answered: Answered = await site.post(JSON.stringify(eventOf(n, { deviceId: `d${id}`, value: n })))
+          assert.equal(answered.status, 202)
+        }
+      }
+      await Promise.all(Array.from({ length: 20 }, (_, id) => device(id)))
+      const stored = await readEvents(site.log)
+      assert.equal(stored.size, 20)
+      for (const events of stored.values()) assert.deepEqual(events.map(it => it.value), [...Array(15).keys()])
+    })
+  })
+}
+
+test('a body is refused as a whole where it is not clear what its events are', limit, async t => {
+  const site = await openIngestSite(t, 'postgres', { INGEST_EVENTS_MAX: '3', INGEST_BODY_MAX_BYTES: '2000' })
+  if (!site) return
+  const event = JSON.stringify(eventOf(0))
+  const json = { 'content-type': 'application/json' }
+  const cases: Array<[string | Uint8Array, Record<string, string>, number, string]> = [
+    [`[${event}`, json, 400, 'RELAY_REQUEST_INVALID'],
+    [`[${event},]`, json, 400, 'RELAY_REQUEST_INVALID'],
+    [`[${event}}]`, json, 400, 'RELAY_REQUEST_INVALID'],
+    [`[${event}] ${event}`, json, 400, 'RELAY_REQUEST_INVALID'],
+    [`[${event.slice(0, -20)}]`, json, 400, 'RELAY_REQUEST_INVALID'], // a quote that nothing closes
+    [`[${Array(4).fill(event)}]`, json, 413, 'RELAY_BODY_TOO_LARGE'],
+    [Array(4).fill(event).join('\n'), { 'content-type': 'application/x-ndjson' }, 413, 'RELAY_BODY_TOO_LARGE'],
+    [event.padEnd(2001), json, 413, 'RELAY_BODY_TOO_LARGE'],
+    [event, { 'content-type': 'text/plain' }, 415, 'RELAY_MEDIA_TYPE_UNKNOWN'],
+    [event, { 'content-type': 'application/json; charset=latin1' }, 415, 'RELAY_MEDIA_TYPE_UNKNOWN'],
+    [event, { ...json, 'content-encoding': 'br' }, 415, 'RELAY_MEDIA_TYPE_UNKNOWN'],
+    [event, { ...json, 'content-encoding': 'gzip' }, 400, 'RELAY_REQUEST_INVALID'],
+    [gzipSync(event).subarray(0, 60), { ...json, 'content-encoding': 'gzip' }, 400, 'RELAY_REQUEST_INVALID'],
+    [event, { ...json, 'idempotency-key': 'k'.repeat(256) }, 400, 'RELAY_PARAMETER_INVALID'],
+    ['{}', json, 422, 'RELAY_EVENTS_REFUSED']
+  ]
+  for (const [body, headers, status, code] of cases) {
+    const answered = await site.post(body, headers)
+    assert.deepEqual([answered.status, answered.body.code], [status, code], `${String(body).slice(0, 60)} ${answered.body.detail}`)
+  }
+  const none = await site.post(JSON.stringify([{}, 1]))
+  assert.deepEqual([none.body.accepted, none.body.refused.length, none.body.status], [0, 2, 422])
+  assert.match(none.headers.get('content-type')!, /^application\/problem\+json/)
+  assert.equal(await countRecords(site.log), 0)
+  assert.equal((await site.post(`[${Array(3).fill(event)}]`)).status, 202)
+})
+
+test('a gzip bomb is refused at the limit, and takes no memory', limit, async t => {
+  const site = await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '1000000' })
+  if (!site) return
+  const bomb = gzipSync(Buffer.alloc(200_000_000, ' '), { level: 9 })
+  const before = process.memoryUsage().arrayBuffers
+  const { status, body } = await site.post(bomb, { 'content-encoding': 'gzip' })
+  assert.deepEqual([status, body.code], [413, 'RELAY_BODY_TOO_LARGE'])
+  assert.ok(process.memoryUsage().arrayBuffers - before < 50_000_000)
+})
+
+test('who is not known may not send, an API without an event log takes nothing, and there is nothing to get', limit, async t => {
+  const { app, ask } = await openTestApi(t)
+  const send = async (headers: Record<string, string>) => {
+    const { statusCode, body } = await app.inject(
+      { url: '/api/v1/events', method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '[]' })
+    return [statusCode, JSON.parse(body).code]
+  }
+  assert.deepEqual(await send({}), [401, 'RELAY_UNAUTHORIZED'])
+  assert.deepEqual(await send({ authorization }), [503, 'RELAY_INGEST_OFF'])
+  const got = await ask('/api/v1/events')
+  assert.deepEqual([got.status, got.headers.allow], [405, 'POST'])
+})

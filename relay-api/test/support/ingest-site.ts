@@ -1,0 +1,93 @@
+/** A whole API that takes events, on a real event log of either kind, asked over the network. */
+import type { TestContext } from 'node:test'
+
+import { createLogger, type Database, type Logger } from 'relay-common'
+
+import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { openTestLog, type TestLog, kinds } from '../../../relay-simulator/test/support/event-logs.ts'
+import { startApi } from '../../src/app.ts'
+import { readApiConfig } from '../../src/config.ts'
+import { until } from '../../../test-support/until.ts'
+import { TOKEN } from './ask.ts'
+
+export interface Answered {
+  readonly status: number
+  readonly body: Record<string, any>
+  readonly headers: Headers
+}
+
+export interface IngestSite {
+  readonly url: string
+  /** where the events are */
+  readonly log: TestLog
+  readonly database: Database
+  readonly environment: Record<string, string>
+  /** Sends a body with a token that is known; JSON unless headers say otherwise. */
+  post (body: string | Uint8Array | ReadableStream, headers?: Record<string, string>): Promise<Answered>
+}
+
+export { kinds }
+
+export const authorization = `Bearer ${TOKEN}`
+
+/** @returns undefined where the machine can't run such a log: then the test is skipped */
+export async function openIngestSite (
+  t: TestContext, kind: typeof kinds[number], settings: Record<string, string> = {},
+  log: Logger = createLogger('test', 'silent')
+): Promise<IngestSite | undefined> {
+  const testLog = await openTestLog(t, kind)
+  if (!testLog) return undefined
+  const topic = { name: testLog.topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 }
+  await testLog.eventLog.ensureTopic(topic)
+  const own = testLog.database ? undefined : await openLocalPostgres(t)
+  const environment = {
+    ...testLog.environment as Record<string, string>,
+    ...own ? { DATABASE_URL: own.url } : {},
+    API_TOKENS: TOKEN,
+    API_PORT: '0',
+    ...settings
+  }
+  const url = await openApi(t, environment, log)
+  return { url, log: testLog, database: testLog.database ?? own!.database, environment, post: poster(url) }
+}
+
+/** Starts an API, and waits until it takes events. @returns its address */
+export async function openApi (t: TestContext, environment: Record<string, string>, log: Logger): Promise<string> {
+  const api = await startApi(readApiConfig(environment), log)
+  t.after(() => api.close())
+  const url = `http://127.0.0.1:${api.port}`
+  await until('events to be taken', async () => (await poster(url)('[]')).status === 202)
+  return url
+}
+
+export function poster (url: string): IngestSite['post'] {
+  return async (body, headers = {}) => {
+    const response = await fetch(`${url}/api/v1/events`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json', ...headers },
+      body: body as string,
+      ...body instanceof ReadableStream ? { duplex: 'half' } : {}
+    } as RequestInit)
+    return { status: response.status, body: await response.json() as Record<string, any>, headers: response.headers }
+  }
+}
+
+export interface SentEvent {
+  readonly deviceId: string
+  readonly deviceType: string
+  readonly zone: string
+  readonly value: number
+  readonly timestamp: string
+}
+
+/** The n-th of any number of events that differ. */
+export function eventOf (n: number, fields: Partial<SentEvent> = {}): SentEvent {
+  return {
+    deviceId: `device-${n % 7}`,
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value: n / 4,
+    timestamp: new Date(Date.UTC(2024, 0, 1) + n * 1000).toISOString(),
+    ...fields
+  }
+}
