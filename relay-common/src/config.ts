@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+
 import { envSchema } from 'env-schema'
 import { Type, type Static, type TObject, type TProperties } from 'typebox'
 
@@ -7,6 +9,9 @@ import { RelayError } from './errors.ts'
  * Reads and checks a program's settings. A setting is declared once, in a TypeBox schema: its type, its default, its
  * check at start and its line in `docs/configuration.md` all come from there.
  *
+ * A setting may also be in a file, whose path is in the variable of that name with `_FILE` behind it: that is how
+ * secrets reach a container without being in its environment.
+ *
  * @param schema an object schema whose keys are environment variables
  * @param environment where values come from; an empty string counts as not set
  * @returns the checked values, frozen
@@ -15,13 +20,39 @@ import { RelayError } from './errors.ts'
 export function readConfig<T extends TProperties> (
   schema: TObject<T>, environment: NodeJS.ProcessEnv = process.env
 ): Readonly<Static<TObject<T>>> {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const given = { ...set, ...readFiles(Object.keys(schema.properties), set) }
   try {
     return Object.freeze(envSchema<Static<TObject<T>>>({ schema, data: given, dotenv: false, env: false }))
   } catch (cause) {
     const faults = (cause as { errors?: { instancePath: string, message: string }[] }).errors ?? []
     const said = faults.map(it => `${it.instancePath.slice(1) || 'environment'} ${it.message}`).join('; ')
     throw new RelayError('RELAY_CONFIG_INVALID', `settings are not usable: ${said || String(cause)}`, { cause })
+  }
+}
+
+function readFiles (names: readonly string[], set: NodeJS.ProcessEnv): Record<string, string> {
+  const fromFiles: Record<string, string> = {}
+  for (const name of names) {
+    const path = set[`${name}_FILE`]
+    if (path === undefined || names.includes(`${name}_FILE`)) continue
+    if (set[name] !== undefined) {
+      throw new RelayError('RELAY_CONFIG_INVALID', `${name} and ${name}_FILE are both set; which one is meant?`)
+    }
+    fromFiles[name] = readSettingFile(`${name}_FILE`, path).replace(/\r?\n$/, '')
+  }
+  return fromFiles
+}
+
+/**
+ * What is in a file that a setting names.
+ * @throws RelayError RELAY_CONFIG_INVALID
+ */
+export function readSettingFile (name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new RelayError('RELAY_CONFIG_INVALID', `${name} names ${path}, which can't be read: ${(cause as Error).message}`, { cause })
   }
 }
 
@@ -48,6 +79,10 @@ export const databaseSettings = {
   POSTGRES_DB: Type.String({ default: 'relay', description: 'database name' }),
   POSTGRES_USER: Type.String({ default: 'relay', description: 'database user' }),
   POSTGRES_PASSWORD: Type.String({ default: '', description: 'password of the database user' }),
+  DATABASE_TLS: Type.Boolean({ default: false, description: 'encrypt connections to PostgreSQL, and check who it is; `sslmode` in DATABASE_URL does so too' }),
+  DATABASE_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the authority that signed its certificate; without it those that Node knows' })),
+  DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of a certificate that PostgreSQL knows us by' })),
+  DATABASE_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
   DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' })
 }
@@ -56,6 +91,13 @@ export const databaseSettings = {
 export const eventLogSettings = {
   EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
   KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of Kafka brokers, commas between them' })),
+  KAFKA_TLS: Type.Boolean({ default: false, description: 'encrypt connections to Kafka, and check who it is' }),
+  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the authority that signed the brokers\' certificates; without it those that Node knows' })),
+  KAFKA_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of a certificate that Kafka knows us by' })),
+  KAFKA_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
+  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to log in to Kafka; none: not at all' })),
+  KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'user that logs in to Kafka' }),
+  KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'its password' }),
   EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
   EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
   EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),

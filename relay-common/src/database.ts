@@ -1,6 +1,7 @@
 import { Pool, Query, types, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
 import { RelayError } from './errors.ts'
+import { readTls, type TlsFiles } from './tls.ts'
 import type { Logger } from './log.ts'
 
 export type { PoolClient } from 'pg'
@@ -12,6 +13,10 @@ export interface DatabaseSettings {
   readonly POSTGRES_DB: string
   readonly POSTGRES_USER: string
   readonly POSTGRES_PASSWORD: string
+  readonly DATABASE_TLS?: boolean
+  readonly DATABASE_TLS_CA_FILE?: string
+  readonly DATABASE_TLS_CERT_FILE?: string
+  readonly DATABASE_TLS_KEY_FILE?: string
   readonly DATABASE_POOL_MAX: number
   readonly DATABASE_CONNECT_TIMEOUT_MS: number
   /** longest time that a statement may take; without it there is no limit */
@@ -51,17 +56,26 @@ const relayTypes = {
   }
 }
 
-/** The connection string and parts that `pg` takes, for those who need a client of their own. */
+/**
+ * The connection string and parts that `pg` takes, for those who need a client of their own.
+ * @throws RelayError RELAY_CONFIG_INVALID where a file of TLS can't be read
+ */
 export function connectionOptions (settings: DatabaseSettings) {
+  const ssl = settings.DATABASE_TLS ? { ssl: readTls('DATABASE_TLS', tlsFiles(settings)) } : {}
   return settings.DATABASE_URL
-    ? { connectionString: settings.DATABASE_URL }
+    ? { connectionString: settings.DATABASE_URL, ...ssl }
     : {
         host: settings.POSTGRES_HOST,
         port: settings.POSTGRES_PORT,
         database: settings.POSTGRES_DB,
         user: settings.POSTGRES_USER,
-        password: settings.POSTGRES_PASSWORD
+        password: settings.POSTGRES_PASSWORD,
+        ...ssl
       }
+}
+
+function tlsFiles ({ DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DATABASE_TLS_KEY_FILE: key }: DatabaseSettings): TlsFiles {
+  return { ca, cert, key }
 }
 
 function sessionOptions ({ DATABASE_STATEMENT_TIMEOUT_MS: limitMs }: DatabaseSettings): string {

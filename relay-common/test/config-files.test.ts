@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { databaseSettings, readConfig } from 'relay-common'
+import { Type } from 'typebox'
+
+const schema = Type.Object(databaseSettings)
+
+test('a setting can be in a file, and its last end of line is not part of it', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'password')
+  for (const [text, password] of [['secret', 'secret'], ['secret\n', 'secret'], ['secret\r\n', 'secret'], [' a b \n\n', ' a b \n']]) {
+    await writeFile(path, text)
+    assert.equal(readConfig(schema, { POSTGRES_PASSWORD_FILE: path }).POSTGRES_PASSWORD, password)
+  }
+  await writeFile(path, '5433')
+  assert.equal(readConfig(schema, { POSTGRES_PORT_FILE: path }).POSTGRES_PORT, 5433)
+})
+
+test('a file that is not there, or a setting that is given twice, is said without what is in it', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'password')
+  const missing = { code: 'RELAY_CONFIG_INVALID', message: /POSTGRES_PASSWORD_FILE names .*password, which can't be read: ENOENT/ }
+  assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path }), missing)
+  await writeFile(path, 'a secret of the file')
+  assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path, POSTGRES_PASSWORD: 'another secret' }), (error: Error) => {
+    assert.match(error.message, /POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set/)
+    return !error.message.includes('secret')
+  })
+})
+
+test('a path in a setting that is about a file is not read as the value of another', () => {
+  assert.equal(readConfig(schema, { DATABASE_TLS_CA_FILE: '/nowhere' }).DATABASE_TLS_CA_FILE, '/nowhere')
+})
+
+test('a wrong value is named, and not told: it may be a secret in the wrong place', () => {
+  assert.throws(() => readConfig(schema, { POSTGRES_PORT: 'hunter2' }), (error: Error) => {
+    assert.match(error.message, /POSTGRES_PORT must be integer/)
+    return !error.message.includes('hunter2')
+  })
+})
