@@ -60,10 +60,12 @@ export class SupervisedProcessor {
   /**
    * Starts it, as often as it takes until it is ready.
    * @param isNamed true: under a CONSUMER_INSTANCE_ID, so that a quick restart has its partitions back
+   * @param own settings of this start, beside those of all
    */
-  async start (isNamed = false): Promise<void> {
+  async start (isNamed = false, own: NodeJS.ProcessEnv = {}): Promise<void> {
     const stop = new AbortController()
-    const done = this.#startUntilReady(isNamed, stop.signal)
+    const environment = { ...this.#settings.environment, CONSUMER_INSTANCE_ID: isNamed ? this.name : '', ...own }
+    const done = this.#startUntilReady(environment, stop.signal)
     this.#starting = { stop, done }
     await done
   }
@@ -71,7 +73,7 @@ export class SupervisedProcessor {
   /** kill -9 */
   async kill (): Promise<void> {
     await this.#end(running => {
-      process.kill(running.pid, 'SIGKILL')
+      send(running, 'SIGKILL')
       return running.exited
     })
   }
@@ -98,24 +100,18 @@ export class SupervisedProcessor {
     const running = this.#running
     this.#running = undefined // its end is wanted
     if (!running) return
-    process.kill(running.pid, 'SIGCONT') // one that is paused hears nothing else
+    send(running, 'SIGCONT') // one that is paused hears nothing else
     await end(running)
   }
 
-  async #startUntilReady (isNamed: boolean, signal: AbortSignal): Promise<void> {
-    const { folder, environment } = this.#settings
-    const own = join(folder, this.name)
-    await mkdir(own, { recursive: true })
+  async #startUntilReady (environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
+    const folder = join(this.#settings.folder, this.name)
+    await mkdir(folder, { recursive: true })
     while (!signal.aborted) {
       try {
-        this.#running = await startProgram({
-          name: 'processor',
-          environment: { ...environment, CONSUMER_INSTANCE_ID: isNamed ? this.name : '' },
-          logFile: join(own, 'processor.log'),
-          pids: own,
-          signal
-        })
-        this.#watch(this.#running, isNamed)
+        const logFile = join(folder, 'processor.log')
+        this.#running = await startProgram({ name: 'processor', environment, logFile, pids: folder, signal })
+        this.#watch(this.#running, environment)
         return
       } catch (error) {
         if (signal.aborted) return
@@ -125,17 +121,25 @@ export class SupervisedProcessor {
     }
   }
 
-  #watch (running: RunningProgram, isNamed: boolean): void {
+  #watch (running: RunningProgram, environment: NodeJS.ProcessEnv): void {
     running.exited.then(how => {
       if (this.#running !== running) return
       this.#running = undefined
       this.#settings.ended(this.name, how)
-      this.start(isNamed)
+      const stop = new AbortController()
+      this.#starting = { stop, done: this.#startUntilReady(environment, stop.signal) }
     })
   }
 
   signal (name: NodeJS.Signals): void {
-    const running = this.#running
-    if (running && running.exitCode === null) process.kill(running.pid, name)
+    if (this.#running) send(this.#running, name)
+  }
+}
+
+function send ({ pid }: RunningProgram, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // it has just had an end of its own
   }
 }

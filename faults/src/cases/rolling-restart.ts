@@ -7,6 +7,8 @@ import { readProgress, type Progress, type Site } from '../site.ts'
 
 /** SIGTERM writes what is in memory, and ends the process, within so long. */
 const EXIT_MAX_MS = 5_000
+/** A restart has to be over before its session is: on a machine that is busy with all of this it may take long. */
+const PATIENT = { SESSION_TIMEOUT_MS: '60000' }
 
 /**
  * Processors with stable names are restarted one after the other under load. Each takes up its own partitions again,
@@ -29,7 +31,7 @@ export const rollingRestart: Fault = {
         slowestMs = Math.max(slowestMs, tookMs)
         if (exitCode !== 0) broken.push(`${processor.name} ended with exit code ${exitCode} after SIGTERM`)
         if (tookMs > EXIT_MAX_MS) broken.push(`${processor.name} took ${Math.round(tookMs)} ms to end after SIGTERM`)
-        await processor.start(true)
+        await processor.start(true, PATIENT)
         times++
         let after = before
         await until(`${processor.name} to own its partitions ${owned.join(', ')} again`, async () => {
@@ -52,7 +54,7 @@ async function nameAll (site: Site): Promise<void> {
   const { processors } = site
   for (const it of processors.all) {
     await it.stop()
-    await it.start(true)
+    await it.start(true, PATIENT)
   }
   await until('every processor to have its share of the partitions', async () => {
     const progress = await readProgress(site)
