@@ -51,7 +51,7 @@ export class Flusher {
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
   readonly #retry: Retry
-  readonly #encoder = new RowEncoder()
+  readonly #encoder = new RowEncoder(64 * 1024)
   #flushNumber = 0
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false

@@ -54,6 +54,8 @@ export interface Line {
 const BACKLOG_RECORDS = 20_000
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 const WAIT_MAX_MS = 500
+/** while a flush is due, and the one before still on its way: how soon we look again */
+const WAIT_MIN_MS = 2
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
 
@@ -166,9 +168,9 @@ class Loop {
     const { store, consumer, log } = this.#parts
     const former = await store.findFormerTopic(topic, number)
     if (former !== undefined && former > 0n) {
-      await this.#meetGap(topic, {
-        kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset
-      })
+      const gap = { kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset } as const
+      await store.recordGap(topic, gap, undefined)
+      this.#meetGap(topic, gap)
     }
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
     this.#partitions.set(number, createPartition(topic, number, claim))
@@ -207,19 +209,22 @@ class Loop {
   async #onGap (news: Extract<ConsumerNews, { kind: 'gap' }>): Promise<void> {
     const partition = this.#partitions.get(news.partition)
     if (!partition) return
+    const { topic, epoch } = partition
     await this.#flushAndWait()
     // behind the end: the log has lost records that were read; what comes next comes at its end
     const availableOffset = news.expectedOffset < news.startOffset ? news.startOffset : news.endOffset
-    await this.#meetGap(partition.topic, {
-      kind: 'offset-out-of-range', partition: news.partition, expectedOffset: news.expectedOffset, availableOffset
-    })
-    await this.#parts.store.skipGap(partition.topic, partition.partition, partition.epoch, availableOffset)
+    const { expectedOffset } = news
+    const gap = { kind: 'offset-out-of-range', partition: news.partition, expectedOffset, availableOffset } as const
+    const { store, consumer } = this.#parts
+    if (!await store.recordGap(topic, gap, epoch)) return this.#onFenced(partition)
+    this.#meetGap(topic, gap)
+    if (!await store.skipGap(topic, gap, epoch)) return this.#onFenced(partition)
     partition.nextOffset = partition.writtenOffset = availableOffset
-    this.#parts.consumer.start(partition.partition, availableOffset)
+    consumer.start(partition.partition, availableOffset)
   }
 
-  async #meetGap (topic: Topic, gap: Gap): Promise<void> {
-    await this.#parts.store.recordGap(topic, gap)
+  /** Tells of a gap that is written down. @throws RelayError RELAY_OFFSET_GAP, where policy says to stop */
+  #meetGap (topic: Topic, gap: Gap): void {
     this.#parts.metrics.gaps.inc({ kind: gap.kind })
     const what = gap.kind === 'topic-recreated'
       ? `topic ${topic.name} was deleted and made anew: ` +
@@ -234,8 +239,10 @@ class Loop {
   }
 
   #waitMs (): number {
-    if (this.#partitions.size === 0) return WAIT_MAX_MS
-    return Math.min(WAIT_MAX_MS, Math.max(1, this.#flushedAtMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()))
+    const isAhead = this.#partitions.values().some(it => it.nextOffset > it.writtenOffset)
+    if (!isAhead) return WAIT_MAX_MS // a flush has nothing to do
+    const untilFlushMs = this.#flushedAtMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
+    return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
 
   #isFlushDue (): boolean {

@@ -20,8 +20,8 @@ export async function openPostgresStore (database: Database, kind: EventLog['kin
       return await writer.write(topicId, writes)
     },
     readOutcome: (topicId, move) => readOutcome(database, topicId, move),
-    recordGap: (topic, gap) => recordGap(database, topic, gap),
-    skipGap: (topic, partition, epoch, toOffset) => skipGap(database, topic, partition, epoch, toOffset),
+    recordGap: (topic, gap, epoch) => recordGap(database, topic, gap, epoch),
+    skipGap: (topic, gap, epoch) => skipGap(database, topic, gap, epoch),
     close: async () => writer.close()
   }
 }

@@ -3,18 +3,18 @@ import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
 import type { Claim, Gap, MoveOutcome, ProgressMove } from './store.ts'
 
-/**
- * Takes a partition over: fences whoever had it, and says where to go on.
- * @param startOffset where a partition begins that was never read before
- */
+/** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
 export async function claimPartition (
   database: Database, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Claim> {
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
-    insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset)
-    values ($1, $2, $3, $4, 1, $5, $6)
+    with others as (
+      update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
+    insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, event_time_max)
+    select $1::uuid, $2::integer, $3, $4, 1, $5, $6::bigint, max(event_time_max) from others
     on conflict (topic_id, source_partition) do update
-      set epoch = progress.epoch + 1, owner = excluded.owner, updated_at = now()
+      set epoch = progress.epoch + 1, owner = excluded.owner, updated_at = now(),
+        event_time_max = greatest(progress.event_time_max, excluded.event_time_max)
     returning epoch, next_offset, event_time_max`,
   [topic.topicId, partition, kind, topic.name, owner, startOffset])
   return { epoch: row.epoch, nextOffset: row.next_offset, eventTimeMaxMs: row.event_time_max ?? -Infinity }
@@ -48,12 +48,22 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
   return row.next_offset === move.fromOffset ? 'not-moved' : 'fenced'
 }
 
-/** Writes a gap down, once, however often it is met. */
-export async function recordGap (database: Database, topic: Topic, gap: Gap): Promise<void> {
-  await database.query(`
-    insert into gaps (topic_id, topic, source_partition, kind, expected_offset, available_offset)
-    values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
-  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset])
+/**
+ * Writes a gap down (store.ts).
+ * @param epoch the partition must have; undefined: nobody has it yet
+ */
+export async function recordGap (database: Database, topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean> {
+  const rows = await database.query(`
+    with owned as (
+      select where $7::bigint is null or exists (
+        select from progress
+        where topic_id = $1 and source_partition = $3 and epoch = $7 and next_offset in ($5, $6))),
+    recorded as (
+      insert into gaps (topic_id, topic, source_partition, kind, expected_offset, available_offset)
+      select $1, $2, $3, $4, $5, $6 from owned on conflict do nothing)
+    select from owned`,
+  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset, epoch])
+  return rows.length > 0
 }
 
 /**
@@ -73,13 +83,14 @@ export async function findFormerTopic (
   return row?.next_offset
 }
 
-/** Moves a partition's progress over a gap, when policy says to go on. */
-export async function skipGap (
-  database: Database, topic: Topic, partition: number, epoch: bigint, toOffset: bigint
-): Promise<void> {
-  await database.query(
-    'update progress set next_offset = $4, updated_at = now() where topic_id = $1 and source_partition = $2 and epoch = $3',
-    [topic.topicId, partition, epoch, toOffset])
+/** Moves progress over a gap (store.ts). */
+export async function skipGap (database: Database, topic: Topic, gap: Gap, epoch: bigint): Promise<boolean> {
+  const rows = await database.query(`
+    update progress set next_offset = $5, updated_at = now()
+    where topic_id = $1 and source_partition = $2 and epoch = $3 and next_offset in ($4, $5)
+    returning source_partition`,
+  [topic.topicId, gap.partition, epoch, gap.expectedOffset, gap.availableOffset])
+  return rows.length > 0
 }
 
 function toTimestamp (timeMs: number): string | null {

@@ -48,9 +48,10 @@ export function createRetry ({ fault, clock, metrics, log, signal }: RetrySinks)
 /**
  * Classes of SQLSTATE that time or somebody's hand may heal while we wait: connections (08), deadlocks and
  * serialization (40), resources such as a full disk (53), limits and locks (55), operator intervention (57), I/O errors
- * (58), and a server that became read-only (25006).
+ * (58), a server that became read-only (25006), and a transaction that took too long, as we were stopped within it
+ * (25P03, 25P04).
  */
-const transientStates = /^(08|40|53|55|57|58)|^25006$/
+const transientStates = /^(08|40|53|55|57|58)|^25(006|P03|P04)$/
 
 function isTransient (error: unknown): boolean {
   if (error instanceof RelayError) return error.retry

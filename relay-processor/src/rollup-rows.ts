@@ -51,11 +51,16 @@ function decodeRow (row: StoredRow): DecodedRow {
 /**
  * Makes a connection ready to take rows. The table is the connection's own, and empty outside of a transaction.
  *
+ * A processor that is stopped in the middle of a transaction holds the progress of its partitions, and whoever takes
+ * them over waits for it: the server ends such transactions (since PostgreSQL 17 also one that stops within a COPY).
+ *
  * TimescaleDB refuses an upsert that unpacks more than 100,000 compressed rows: a thousand for each series that a late
  * reading reaches, so a hundred late devices would stop the flush for good. Elsewhere the setting is a mere name.
  */
 export async function prepareIncoming (client: PoolClient): Promise<void> {
   await client.query(`
+    set idle_in_transaction_session_timeout = '20s';
+    select set_config('transaction_timeout', '5min', false) from pg_settings where name = 'transaction_timeout';
     set timescaledb.max_tuples_decompressed_per_dml_transaction = 0;
     create temporary table if not exists incoming_rollups (
       level smallint, series_id integer, bucket_start timestamptz, source_partition integer,

@@ -1,7 +1,8 @@
 /**
  * The store: what the line asks of the database, and what it may rely on. `postgres-store.ts` keeps these promises.
  *
- * Progress and rollups of a partition move together, or not at all, and for one owner alone:
+ * Progress and rollups of a partition move together, or not at all, and for one owner alone. Rollups know the number of
+ * their source partition and not its topic: a topic that was made anew, or another one, goes on in the same rows.
  *
  *     claim ──▶ epoch e, offset a          every earlier owner is refused from here on
  *     write ──▶ rows, and offset a to b    if the epoch is still e and the offset still a
@@ -16,7 +17,7 @@ import type { DecodedRow, Level, Topic } from 'relay-common'
 
 export interface Store {
   /**
-   * Takes a partition over: fences whoever had it, and says where to go on.
+   * Takes a partition over: fences whoever had it, in whatever topic, and says where to go on.
    * @param startOffset where a partition begins that was never read before
    */
   claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim>
@@ -47,11 +48,18 @@ export interface Store {
   /** What became of a move whose write was not answered: read, never guessed. */
   readOutcome (topicId: string, move: ProgressMove): Promise<MoveOutcome>
 
-  /** Writes a gap down, once, however often it is met. */
-  recordGap (topic: Topic, gap: Gap): Promise<void>
+  /**
+   * Writes a gap down, once, however often it is met.
+   * @param epoch in which it was met; undefined: nobody has claimed the partition yet
+   * @returns false: there is no such gap, as another owner has the partition, or its progress is elsewhere
+   */
+  recordGap (topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean>
 
-  /** Moves a partition's progress over a gap, when policy says to go on. */
-  skipGap (topic: Topic, partition: number, epoch: bigint, toOffset: bigint): Promise<void>
+  /**
+   * Moves a partition's progress over a gap, when policy says to go on.
+   * @returns false: not moved, for the same reasons
+   */
+  skipGap (topic: Topic, gap: Gap, epoch: bigint): Promise<boolean>
 
   close (): Promise<void>
 }
@@ -59,7 +67,7 @@ export interface Store {
 export interface Claim {
   readonly epoch: bigint
   readonly nextOffset: bigint
-  /** newest event time settled so far, ms; -Infinity: none */
+  /** newest event time that rows of this source partition may have, of whatever topic, ms; -Infinity: there are none */
   readonly eventTimeMaxMs: number
 }
 

@@ -76,6 +76,24 @@ test('an owner whose database lost a commit is told, instead of adding to what i
   assert.deepEqual(fenced.map(it => it.partition), [0])
 })
 
+test('whoever reads a topic that was made anew fences who still reads the one before', async t => {
+  const { database } = await openLocalPostgres(t)
+  await using opened = new AsyncDisposableStack()
+  const { store, flusher, fenced, claim } = await openOwner(database, opened)
+  const old = await claim(0)
+  folder.fold(old, recordsOf(0, 0n, makeEvents(20).map(encode)), nowMs)
+  await flusher.flush([old], nowMs)
+  await flusher.written()
+
+  const successor = await store.claim({ ...topic, topicId: randomUUID() }, 0, 'successor', 0n)
+  assert.equal(successor.nextOffset, 0n)
+  assert.equal(successor.eventTimeMaxMs, old.eventTimeMaxMs) // older windows are read back, not written over
+  folder.fold(old, recordsOf(0, 20n, makeEvents(20, 2).map(encode)), nowMs)
+  await flusher.flush([old], nowMs)
+  await flusher.written()
+  assert.deepEqual(fenced, [old])
+})
+
 test('what became of a commit without an answer is read from progress', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()

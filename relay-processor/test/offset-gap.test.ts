@@ -4,7 +4,8 @@ import { test } from 'node:test'
 
 import { createLogger, RelayError } from 'relay-common'
 import { startProcessor } from '../src/processor.ts'
-import { encode, makeEvents, openSite, settled, type Site } from './support/open-processor.ts'
+import { encode, makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
+import { readWindows, recompute } from './support/recompute.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -47,6 +48,24 @@ test('told to continue, it goes on behind the gap, which stays written down', as
   await settled(site)
   await processor.close()
   assert.equal((await site.database.query('select * from gaps where source_partition = $1', [partition])).length, 1)
+})
+
+test('a topic that was made anew goes on in the rows of the one before, when told to', async t => {
+  const site = (await openSite(t, 'postgres', { GAP_POLICY: 'continue' }))!
+  const [before, after] = [makeEvents(300, 1), makeEvents(300, 2)] // of the same devices and days
+  const first = await startProcessor(site.config, log)
+  await send(site, before)
+  await settled(site)
+  await first.close()
+  await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])
+  const second = await startProcessor(site.config, log)
+  await send(site, after)
+  await settled(site)
+  await second.close()
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...before, ...after])))
+  const gaps = await site.database.query<{ kind: string }>('select distinct kind from gaps')
+  assert.deepEqual(gaps, [{ kind: 'topic-recreated' }])
 })
 
 test('a topic that was deleted and made anew is a gap too', async t => {
