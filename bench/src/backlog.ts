@@ -9,6 +9,10 @@ export interface Backlog {
   readonly partitions: number
   /** event time between two readings of a device, in ms; default: a second */
   readonly intervalMs?: number
+  /** event time of the first readings; default: the same for every backlog, so that every run has the same bytes */
+  readonly startMs?: number
+  /** number of the first device; default: 0 */
+  readonly firstDevice?: number
   /** share of the readings that come late, by anything up to `LATE_MAX_MS`; default: none */
   readonly lateShare?: number
 }
@@ -17,8 +21,7 @@ export interface Backlog {
 export const compressions = ['none', 'lz4', 'zstd', 'snappy', 'gzip'] as const
 export type Compression = typeof compressions[number]
 
-/** Event time that a backlog begins with: fixed, so that every run has the same bytes. */
-const START_MS = Date.parse('2026-01-05T00:00:00Z')
+export const START_MS = Date.parse('2026-01-05T00:00:00Z')
 const LATE_MAX_MS = 30 * 86_400_000
 const RETENTION_MS = 30 * 86_400_000
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
@@ -43,12 +46,12 @@ export async function createTopic (admin: Admin, { topic, partitions }: Backlog,
 
 /** Fills a topic with what a fleet sends whose devices all report at the same pace, in the order of sending. */
 export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promise<void> {
-  const { topic, events, devices, partitions } = backlog
+  const { topic, partitions } = backlog
   await eventLog.ensureTopic({ name: topic, partitions, retentionMs: RETENTION_MS, replicationFactor: -1 })
   const producer = await eventLog.openProducer()
   try {
     let sending = Promise.resolve() // the next batch is made while one is on its way
-    for (const records of makeBatches({ ...backlog, events, devices })) {
+    for (const records of makeBatches(backlog)) {
       await sending
       sending = producer.send(topic, records)
       sending.catch(() => {}) // awaited above, or below
@@ -59,15 +62,17 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
   }
 }
 
-function * makeBatches ({ events, devices, intervalMs = 1000, lateShare = 0 }: Backlog): Generator<ProducedRecord[]> {
-  const fleet = Array.from({ length: devices }, (_, n) => {
+function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
+  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, lateShare = 0 } = backlog
+  const fleet = Array.from({ length: devices }, (_, index) => {
+    const n = firstDevice + index
     const id = `device-${String(n).padStart(6, '0')}`
     const zone = `Zone ${String.fromCharCode(65 + n % 10)}`
     return { id, eventStart: `{"deviceId":"${id}","deviceType":"${TYPES[n % TYPES.length]}","zone":"${zone}","value":` }
   })
   let records: ProducedRecord[] = []
   for (let round = 0, sent = 0; sent < events; round++) {
-    const roundMs = START_MS + Math.floor(round * intervalMs)
+    const roundMs = startMs + Math.floor(round * intervalMs)
     const timestamp = new Date(roundMs).toISOString()
     for (let n = 0; n < devices && sent < events; n++, sent++) {
       const { id, eventStart } = fleet[n]

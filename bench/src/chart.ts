@@ -48,7 +48,8 @@ export function drawBars (
   const isGrouped = bars.some(it => it.group !== undefined)
   const labels = [...new Set(bars.map(it => it.label))]
   const y = { field: 'label', type: 'nominal', sort: labels, title: null } as const
-  const yOffset = isGrouped ? { yOffset: { field: 'group', sort: [...new Set(bars.map(it => it.group))] } } : {}
+  const groups = [...new Set(bars.map(it => it.group))]
+  const yOffset = isGrouped ? { yOffset: { field: 'group', sort: groups } } : {}
   const spread = { data: { values: bars.filter(it => it.min !== undefined) } }
   return drawChart({
     title: { text: title, subtitle },
@@ -62,7 +63,7 @@ export function drawBars (
         encoding: {
           x: { field: 'value', type: 'quantitative', title: axisTitle, axis: { format: '~s', tickCount: 6 } },
           color: isGrouped
-            ? { field: 'group', sort: [...new Set(bars.map(it => it.group))], legend: { title: null, orient: 'bottom' } }
+            ? { field: 'group', type: 'nominal', scale: { domain: groups }, legend: { title: null, orient: 'bottom', labelLimit: 240 } }
             : { value: colours[0] }
         }
       },

@@ -4,7 +4,9 @@
 import { Command } from 'commander'
 
 import { benchApi } from './api.ts'
+import { benchFreshness } from './freshness.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
+import { benchScaling } from './scaling.ts'
 
 const program = new Command('bench').description('Benchmarks of Relay beside their peers')
 
@@ -19,6 +21,21 @@ program.command('processor')
   .option('--quick', 'results go to .relay/bench: they are no more than a hint')
   .option('--cpu-prof <folder>', 'write CPU profiles of the processor there')
   .action(benchProcessor)
+
+program.command('scaling')
+  .description('what an event costs with more devices, larger windows, older and later events, a row for each event')
+  .option('--repeats <n>', 'repeats of each case', Number, 2)
+  .option('--only <text>', 'only cases whose name has this in it')
+  .option('--quick', 'a tenth of the events; results go to .relay/bench')
+  .action(benchScaling)
+
+program.command('freshness')
+  .description('from produce to visible in the API, at a steady rate')
+  .option('--rate <n>', 'events/s', Number, 10_000)
+  .option('--devices <n>', 'devices that send them', Number, 10_000)
+  .option('--seconds <n>', 'how long it is measured', Number, 60)
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchFreshness)
 
 program.command('api')
   .description('questions about 400 days of 1,000 devices, beside a bare Fastify with `select 1`')

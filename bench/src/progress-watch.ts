@@ -7,14 +7,16 @@ import type { Database } from 'relay-common'
 export interface ProgressWatch extends Disposable {
   /** time of the first claim of any partition, on the monotonic clock: from here on the processor reads */
   readonly claimed: Promise<number>
-  /** time at which every partition had come to its end */
-  readonly ended: Promise<number>
+  /**
+   * Resolves with the time at which every partition had come to its end. One wait at a time.
+   * @param ends by partition, as `readEnds` has them; one that is empty is not waited for
+   */
+  reached (ends: ReadonlyMap<number, bigint>): Promise<number>
 }
 
 const CHANNEL = 'bench_progress'
 
-/** @param ends where each partition of the topic ends; one that is empty is not waited for */
-export async function watchProgress (database: Database, ends: ReadonlyMap<number, bigint>): Promise<ProgressWatch> {
+export async function watchProgress (database: Database): Promise<ProgressWatch> {
   await database.query(`
     create function tell_progress () returns trigger language plpgsql as $$
     begin
@@ -25,18 +27,23 @@ export async function watchProgress (database: Database, ends: ReadonlyMap<numbe
     create trigger tell_progress after insert or update on progress for each row execute function tell_progress()`)
   const client = await database.connect()
   const claimed = Promise.withResolvers<number>()
-  const ended = Promise.withResolvers<number>()
-  const open = new Set([...ends].filter(([, end]) => end > 0n).map(([partition]) => partition))
+  const offsets = new Map<number, bigint>()
+  let look = () => {}
   client.on('notification', ({ payload = '' }) => {
     const [partition, offset] = payload.split(' ')
+    offsets.set(Number(partition), BigInt(offset))
     claimed.resolve(performance.now())
-    if (BigInt(offset) >= ends.get(Number(partition))!) open.delete(Number(partition))
-    if (open.size === 0) ended.resolve(performance.now())
+    look()
   })
   await client.query(`listen ${CHANNEL}`)
   return {
     claimed: claimed.promise,
-    ended: ended.promise,
+    reached: ends => new Promise(resolve => {
+      look = () => {
+        if ([...ends].every(([partition, end]) => (offsets.get(partition) ?? 0n) >= end)) resolve(performance.now())
+      }
+      look()
+    }),
     [Symbol.dispose]: () => client.release(true)
   }
 }

@@ -39,7 +39,8 @@ export async function runProcessor (
 ): Promise<ProcessorRun> {
   const database = await servers.openDatabase(name)
   try {
-    using watch = await watchProgress(database, await readEnds(servers.eventLog, topic))
+    using watch = await watchProgress(database)
+    const ended = watch.reached(await readEnds(servers.eventLog, topic))
     const serversBefore = await readServersCpu(servers)
     const startedMs = performance.now()
     const child = spawn(process.execPath,
@@ -56,7 +57,7 @@ export async function runProcessor (
 
     const assignedMs = await Promise.race([failed.promise, watch.claimed])
     const [atClaim, serversAtClaim] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
-    const endedMs = await Promise.race([failed.promise, watch.ended])
+    const endedMs = await Promise.race([failed.promise, ended])
     const [atEnd, serversAfter] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
     const exited = once(child, 'exit')
     child.kill('SIGTERM')

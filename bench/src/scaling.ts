@@ -1,0 +1,153 @@
+/**
+ * What an event costs as the work grows: with the number of devices, the values of a window, the age of the backlog, and
+ * where each event opens a row of its own or comes late. Same processor, default settings, a topic and a database for
+ * each case.
+ */
+import { availableParallelism } from 'node:os'
+
+import { createTopic, fillBacklog, type Backlog } from './backlog.ts'
+import { drawBars } from './chart.ts'
+import { runProcessor, type ProcessorRun } from './relay-processor.ts'
+import { readCircumstances, writeResults } from './results.ts'
+import { spreadOf, type Spread } from './run.ts'
+import { openServers } from './servers.ts'
+
+export interface ScalingOptions {
+  readonly repeats: number
+  /** a tenth of the events, one repeat; and figures go elsewhere */
+  readonly quick?: boolean
+  /** only cases whose name has this in it */
+  readonly only?: string
+}
+
+interface Case {
+  /** cases of one kind are compared with its first */
+  readonly kind: 'devices' | 'values in a window' | 'event time' | 'readings a minute' | 'late readings'
+  readonly name: string
+  readonly events: number
+  readonly devices: number
+  readonly intervalMs: number
+  readonly lateShare?: number
+}
+
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
+
+const cases: readonly Case[] = [
+  { kind: 'devices', name: '1,000 devices', events: 6_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'devices', name: '10,000 devices', events: 6_000_000, devices: 10_000, intervalMs: SECOND_MS },
+  { kind: 'devices', name: '100,000 devices', events: 6_000_000, devices: 100_000, intervalMs: SECOND_MS },
+  // 16 devices each time: the only thing that changes is how many of their values share a minute
+  { kind: 'values in a window', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
+  { kind: 'values in a window', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
+  { kind: 'values in a window', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
+  // as many minutes of devices each time, 43,200
+  { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, intervalMs: SECOND_MS },
+  { kind: 'event time', name: '30 days of event time', events: 2_592_000, devices: 1, intervalMs: SECOND_MS },
+  { kind: 'readings a minute', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'readings a minute', name: '1 reading a minute: each opens a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },
+  { kind: 'late readings', name: 'none late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'late readings', name: '20 % late, over 30 days', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS, lateShare: 0.2 }
+]
+const PARTITIONS = 8
+const QUICK_SHARE = 0.1
+
+export interface ScalingResult {
+  readonly kind: Case['kind']
+  readonly name: string
+  readonly events: number
+  readonly eventsPerSecond: Spread
+  /** of the processor while it reads */
+  readonly cpuUsPerEvent: Spread
+  readonly postgresCpuUsPerEvent: Spread
+  readonly rowsPerEvent: number
+  readonly memoryMaxMb: number
+  readonly coresBusy: ProcessorRun['coresBusy']
+  readonly binds: string
+  /** of the first case of its kind: what an event costs, and how many there are in a second */
+  readonly relative: { readonly cpu: number, readonly rate: number }
+}
+
+/** Runs all cases, prints a table, and keeps it with a chart as `scaling`. */
+export async function benchScaling (options: ScalingOptions): Promise<void> {
+  const { quick = false, only = '' } = options
+  const circumstances = await readCircumstances(quick)
+  await using servers = await openServers()
+  const results: ScalingResult[] = []
+  for (const [n, it] of cases.entries()) {
+    if (!`${it.kind} ${it.name}`.includes(only)) continue
+    const events = quick ? Math.max(it.devices, it.events * QUICK_SHARE) : it.events
+    const backlog: Backlog = { ...it, topic: `events-${n}`, events, partitions: PARTITIONS }
+    await createTopic(servers.admin, backlog, 'none')
+    await fillBacklog(servers.eventLog, backlog)
+    const runs: ProcessorRun[] = []
+    for (let repeat = 0; repeat < (quick ? 1 : options.repeats); repeat++) {
+      runs.push(await runProcessor(servers, backlog, { name: `scaling_${n}_${repeat}` }))
+    }
+    await servers.admin.deleteTopics({ topics: [backlog.topic] })
+    const first = results.find(other => other.kind === it.kind)
+    const result = describe(it, events, runs, first)
+    results.push(result)
+    console.log(`  ${it.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
+  }
+  printResults(results)
+  await writeResults('scaling', circumstances, { cases: results }, { 'scaling-cpu': await draw(results) })
+}
+
+function describe (it: Case, events: number, runs: readonly ProcessorRun[], first?: ScalingResult): ScalingResult {
+  const eventsPerSecond = spreadOf(runs.map(run => run.readingEventsPerSecond))
+  const cpuUsPerEvent = spreadOf(runs.map(run => run.readingCpuUsPerEvent))
+  const [{ coresBusy, rows }] = runs
+  return {
+    kind: it.kind,
+    name: it.name,
+    events,
+    eventsPerSecond,
+    cpuUsPerEvent,
+    postgresCpuUsPerEvent: spreadOf(runs.map(run => run.postgresCpuUsPerEvent)),
+    rowsPerEvent: rows / events,
+    memoryMaxMb: Math.max(...runs.map(run => run.memoryMaxMb)),
+    coresBusy,
+    binds: whatBinds(coresBusy),
+    relative: {
+      cpu: cpuUsPerEvent.median / (first ?? { cpuUsPerEvent }).cpuUsPerEvent.median,
+      rate: eventsPerSecond.median / (first ?? { eventsPerSecond }).eventsPerSecond.median
+    }
+  }
+}
+
+/** From here on a thread, or the machine, has next to nothing left. */
+const BUSY_SHARE = 0.85
+
+/** Names what a run had none left of. */
+function whatBinds (cores: ProcessorRun['coresBusy']): string {
+  const all = cores.processor + cores.postgres + cores.broker
+  const said = (share: number) => `${share.toFixed(2)} cores`
+  const [name, most] = Object.entries(cores).sort(([, a], [, b]) => b - a)[0]
+  if (all >= BUSY_SHARE * availableParallelism()) {
+    return `the machine (${said(all)}), most of it ${name} (${said(most)})`
+  }
+  return most >= BUSY_SHARE ? `${name} (${said(most)})` : `nobody is busy all the time: ${name} most (${said(most)})`
+}
+
+function printResults (results: readonly ScalingResult[]): void {
+  console.table(results.map(it => ({
+    case: it.name,
+    'events/s': Math.round(it.eventsPerSecond.median).toLocaleString('en'),
+    relative: it.relative.rate.toFixed(2),
+    'CPU us/event': it.cpuUsPerEvent.median.toFixed(2),
+    'relative ': it.relative.cpu.toFixed(2),
+    PostgreSQL: it.postgresCpuUsPerEvent.median.toFixed(2),
+    'rows/event': it.rowsPerEvent.toFixed(3),
+    'peak MB': Math.round(it.memoryMaxMb),
+    binds: it.binds
+  })))
+}
+
+async function draw (results: readonly ScalingResult[]): Promise<string> {
+  return await drawBars('CPU an event as the work grows', 'while reading; the processor, and PostgreSQL for its rows',
+    'us/event', results.flatMap(it => [
+      { label: it.name, group: 'relay-processor', value: it.cpuUsPerEvent.median },
+      { label: it.name, group: 'PostgreSQL', value: it.postgresCpuUsPerEvent.median }
+    ]), '.2f')
+}
