@@ -1,0 +1,10 @@
+/** Bugs that a store, or whoever uses it, might have. The simulation must catch each of them. */
+export const bugs = {
+  'no-fence': 'progress moves whoever asks, from wherever it is',
+  'offset-first': 'progress moves before the rows, in a transaction of its own',
+  'no-read-back': 'rows are written over as if nothing had been there',
+  'kept-after-fencing': 'an owner that was fenced takes the partition back and goes on with what it has in memory',
+  'commit-guessed': 'a commit without an answer counts as done'
+} as const
+
+export type Bug = keyof typeof bugs

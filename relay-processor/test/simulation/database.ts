@@ -1,0 +1,276 @@
+/**
+ * The simulated database server: tables, and transactions with locks on the rows of `progress`, as PostgreSQL has them
+ * under READ COMMITTED.
+ *
+ * - A transaction's changes are seen when it commits, all at once.
+ * - Whoever wants a row that a transaction holds waits for its end, and sees what it has made of the row. Who waits in a
+ *   circle gets a deadlock.
+ * - A session that is cut is noticed after a while; its transaction is rolled back then. One that stays idle within a
+ *   transaction is ended.
+ * - A crash ends every transaction that has not committed.
+ */
+import assert from 'node:assert/strict'
+
+import { bucketStartMs, DAY_MS, levels, type Topic } from 'relay-common'
+
+import type { Claim, Gap, MoveOutcome, PartitionRows, ProgressMove } from '../../src/store.ts'
+import type { Bug } from './bugs.ts'
+import { decodeRows, type CopiedRow } from './copied-rows.ts'
+import type { World } from './world.ts'
+
+export interface ProgressRow {
+  readonly topicId: string
+  readonly topic: string
+  readonly partition: number
+  /** where it was read from at first */
+  readonly firstOffset: bigint
+  epoch: bigint
+  nextOffset: bigint
+  eventTimeMaxMs: number
+  updatedMs: number
+}
+
+export interface StoredGap extends Gap {
+  readonly topicId: string
+}
+
+/** As node-postgres has them: a message and the SQLSTATE. */
+export function databaseError (code: string, message: string): Error {
+  return Object.assign(new Error(message), { code })
+}
+
+/** shorter than the longest pause */
+const IDLE_IN_TRANSACTION_MAX_MS = 4_000
+
+export class Transaction {
+  isOver = false
+  /** how its session ended it, where it did */
+  end: Error | undefined
+  readonly holds = new Set<string>()
+  waitsFor: Transaction | undefined
+  /** tells when the transaction is over */
+  readonly over: Array<() => void> = []
+  moves: readonly ProgressMove[] = []
+  writes: readonly PartitionRows[] = []
+  statements = 0
+}
+
+export class Database {
+  readonly progress = new Map<string, ProgressRow>()
+  readonly rows = new Map<string, CopiedRow>()
+  readonly seriesIds = new Map<string, number>()
+  readonly gaps = new Map<string, StoredGap>()
+  isAway = false
+  isReadOnly = false
+  readonly #world: World
+  readonly #bug: Bug | undefined
+  readonly #holders = new Map<string, Transaction>()
+  readonly #open = new Set<Transaction>()
+
+  constructor (world: World, bug: Bug | undefined) {
+    this.#world = world
+    this.#bug = bug
+  }
+
+  begin (): Transaction {
+    const transaction = new Transaction()
+    this.#open.add(transaction)
+    return transaction
+  }
+
+  /** Ends every transaction; what was committed stays. */
+  crash (): void {
+    for (const transaction of this.#open) this.rollback(transaction, databaseError('57P01', 'the server crashed'))
+  }
+
+  rollback (transaction: Transaction, why?: Error): void {
+    transaction.end ??= why
+    this.#finish(transaction)
+  }
+
+  async claim (topic: Topic, partition: number, startOffset: bigint): Promise<Claim> {
+    this.#check(true)
+    const transaction = this.begin()
+    // nobody who reads the same partition of another topic may write any more: its rows are ours now
+    const others = [...this.progress.values()].filter(it => it.partition === partition && it.topicId !== topic.topicId)
+    const key = progressKey(topic.topicId, partition)
+    for (const it of [...others.map(it => progressKey(it.topicId, partition)), key]) await this.#lock(transaction, it)
+    for (const it of others) it.epoch++
+    let row = this.progress.get(key)
+    if (!row) {
+      row = {
+        topicId: topic.topicId,
+        topic: topic.name,
+        partition,
+        firstOffset: startOffset,
+        epoch: 0n,
+        nextOffset: startOffset,
+        eventTimeMaxMs: -Infinity,
+        updatedMs: 0
+      }
+      this.progress.set(key, row)
+    }
+    row.epoch++
+    row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, ...others.map(it => it.eventTimeMaxMs))
+    row.updatedMs = this.#world.nowMs
+    this.#finish(transaction)
+    return { epoch: row.epoch, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs }
+  }
+
+  findFormer (topic: Topic, partition: number): bigint | undefined {
+    this.#check(false)
+    if (this.progress.has(progressKey(topic.topicId, partition))) return undefined
+    return [...this.progress.values()]
+      .filter(it => it.topic === topic.name && it.partition === partition)
+      .sort((a, b) => b.updatedMs - a.updatedMs)[0]?.nextOffset
+  }
+
+  nameSeries (names: readonly string[]): number[] {
+    this.#check(true)
+    return names.map(name => {
+      let id = this.seriesIds.get(name)
+      if (!id) this.seriesIds.set(name, id = this.seriesIds.size + 1)
+      return id
+    })
+  }
+
+  readRows (keys: readonly string[]): Array<CopiedRow | undefined> {
+    this.#check(false)
+    return keys.map(it => this.rows.get(it))
+  }
+
+  /** First statement of a write. @returns partitions that did not move */
+  async move (transaction: Transaction, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
+    this.#checkWithin(transaction)
+    const inSomeOrder = [...moves].sort(() => this.#world.chance.next() - 0.5)
+    if (this.#bug !== 'no-fence') for (const { partition } of inSomeOrder) await this.#lock(transaction, progressKey(topicId, partition))
+    transaction.moves = moves
+    if (this.#bug === 'offset-first') for (const move of moves) this.#apply(topicId, move)
+    this.#watchIdle(transaction)
+    const refused = moves.filter(move => {
+      const row = this.progress.get(progressKey(topicId, move.partition))!
+      if (this.#bug === 'no-fence') return false
+      if (this.#bug === 'offset-first') return row.epoch !== move.epoch
+      return row.epoch !== move.epoch || row.nextOffset !== move.fromOffset
+    })
+    if (refused.length > 0) this.#world.count('write refused')
+    return refused.map(it => it.partition)
+  }
+
+  /** Second statement of a write. */
+  put (transaction: Transaction, writes: readonly PartitionRows[]): void {
+    this.#checkWithin(transaction)
+    transaction.writes = writes
+    this.#watchIdle(transaction)
+  }
+
+  commit (transaction: Transaction, topicId: string): void {
+    this.#checkWithin(transaction)
+    for (const move of transaction.moves) this.#apply(topicId, move)
+    for (const { rows, daysMs } of transaction.writes) {
+      for (const row of decodeRows(rows)) {
+        assert.ok(daysMs[row.levelIndex].has(bucketStartMs(DAY_MS, row.bucketMs)), 'the day of every row is told')
+        this.rows.set(rowKey(row.levelIndex, row.seriesId, row.bucketMs, row.sourcePartition), row)
+      }
+    }
+    this.#finish(transaction)
+  }
+
+  readOutcome (topicId: string, move: ProgressMove): MoveOutcome {
+    this.#check(false)
+    const row = this.progress.get(progressKey(topicId, move.partition))
+    const outcome = !row || row.epoch !== move.epoch
+      ? 'fenced'
+      : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
+    this.#world.count(`commit without an answer: ${outcome}`)
+    return outcome
+  }
+
+  recordGap (topicId: string, gap: Gap, epoch: bigint | undefined): boolean {
+    this.#check(true)
+    if (epoch !== undefined && !this.#isAtGap(topicId, gap, epoch)) return false
+    const key = [topicId, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset].join(' ')
+    if (!this.gaps.has(key)) this.#world.count(`gap: ${gap.kind}`)
+    if (!this.gaps.has(key)) this.gaps.set(key, { ...gap, topicId })
+    return true
+  }
+
+  async skipGap (topicId: string, gap: Gap, epoch: bigint): Promise<boolean> {
+    this.#check(true)
+    const transaction = this.begin()
+    const key = progressKey(topicId, gap.partition)
+    await this.#lock(transaction, key)
+    const isOurs = this.#isAtGap(topicId, gap, epoch)
+    if (isOurs) this.progress.get(key)!.nextOffset = gap.availableOffset
+    this.#finish(transaction)
+    return isOurs
+  }
+
+  #isAtGap (topicId: string, { partition, expectedOffset, availableOffset }: Gap, epoch: bigint): boolean {
+    const row = this.progress.get(progressKey(topicId, partition))
+    return row?.epoch === epoch && (row.nextOffset === expectedOffset || row.nextOffset === availableOffset)
+  }
+
+  #apply (topicId: string, { partition, toOffset, eventTimeMaxMs }: ProgressMove): void {
+    const row = this.progress.get(progressKey(topicId, partition))!
+    if (toOffset < row.nextOffset) this.#world.fail(`progress of partition ${partition} goes back from ${row.nextOffset} to ${toOffset}`)
+    row.nextOffset = toOffset
+    row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, eventTimeMaxMs)
+    row.updatedMs = this.#world.nowMs
+  }
+
+  #check (isWriting: boolean): void {
+    if (this.isAway) throw databaseError('ECONNREFUSED', 'connect ECONNREFUSED')
+    if (isWriting && this.isReadOnly) throw databaseError('25006', 'cannot execute in a read-only transaction')
+  }
+
+  #checkWithin (transaction: Transaction): void {
+    transaction.statements++
+    if (transaction.isOver) throw transaction.end ?? databaseError('ECONNRESET', 'read ECONNRESET')
+    this.#check(true)
+  }
+
+  #watchIdle (transaction: Transaction): void {
+    const { statements } = transaction
+    this.#world.schedule(IDLE_IN_TRANSACTION_MAX_MS, '', () => {
+      if (transaction.isOver || transaction.statements !== statements) return
+      this.#world.count('transaction ended by the server')
+      this.rollback(transaction, databaseError('25P03', 'terminating connection due to idle-in-transaction timeout'))
+    })
+  }
+
+  async #lock (transaction: Transaction, key: string): Promise<void> {
+    for (;;) {
+      if (transaction.isOver) throw transaction.end ?? databaseError('ECONNRESET', 'read ECONNRESET')
+      const holder = this.#holders.get(key)
+      if (!holder || holder === transaction) break
+      transaction.waitsFor = holder
+      for (let it: Transaction | undefined = holder; it; it = it.waitsFor) {
+        if (it !== transaction) continue
+        this.#world.count('deadlock')
+        this.#finish(transaction)
+        throw databaseError('40P01', 'deadlock detected')
+      }
+      await new Promise<void>(resolve => { holder.over.push(resolve); transaction.over.push(resolve) })
+      transaction.waitsFor = undefined
+    }
+    this.#holders.set(key, transaction)
+    transaction.holds.add(key)
+  }
+
+  #finish (transaction: Transaction): void {
+    if (transaction.isOver) return
+    transaction.isOver = true
+    this.#open.delete(transaction)
+    for (const key of transaction.holds) this.#holders.delete(key)
+    for (const tell of transaction.over.splice(0)) tell()
+  }
+}
+
+export function progressKey (topicId: string, partition: number): string {
+  return `${topicId} ${partition}`
+}
+
+export function rowKey (levelIndex: number, seriesId: number, bucketMs: number, sourcePartition: number): string {
+  return `${levels[levelIndex].name} ${seriesId} ${bucketMs} ${sourcePartition}`
+}

@@ -1,0 +1,154 @@
+/**
+ * The simulated event log at its brokers: topics that grow, lose their oldest records, and are deleted and made anew;
+ * and a group that shares the partitions among its members by KIP-848: a partition goes to another member only when the
+ * one before has released it, or was not heard of for a session.
+ */
+import { RelayError, type PartitionOffsets, type Topic } from 'relay-common'
+
+import type { World } from './world.ts'
+
+export interface LogTopic {
+  readonly topicId: string
+  readonly name: string
+  readonly partitions: LogPartition[]
+}
+
+export interface LogPartition {
+  /** by offset; those before `startOffset` are kept for the checks, and nobody else sees them */
+  readonly records: Array<Buffer | null>
+  startOffset: number
+}
+
+interface Member {
+  lastHeardMs: number
+}
+
+interface Share {
+  /** who may read it; free while undefined */
+  owner: string | undefined
+  /** who should read it */
+  target: string | undefined
+}
+
+export type HeartbeatAnswer =
+  | { readonly kind: 'unknown-member' }
+  | { readonly kind: 'assignment', readonly topic: Topic, readonly partitions: readonly number[] }
+
+export const SESSION_TIMEOUT_MS = 3_000
+
+export class Log {
+  /** the newest is the one that is read and written; a topic made anew is appended */
+  readonly topics: LogTopic[] = []
+  /** by their value; each is another one here */
+  readonly deadLetters = new Set<string>()
+  isAway = false
+  readonly #world: World
+  readonly #members = new Map<string, Member>()
+  readonly #shares = new Map<string, Share>()
+  readonly #listeners = new Set<() => void>()
+  #memberNumber = 0
+
+  constructor (world: World, partitions: number) {
+    this.#world = world
+    this.createTopic(partitions)
+  }
+
+  get topic (): LogTopic { return this.topics.at(-1)! }
+
+  describe (): Topic {
+    const { topicId, name, partitions } = this.topic
+    return { topicId, name, partitions: partitions.length }
+  }
+
+  /** Makes the topic, or deletes it and makes it anew. */
+  createTopic (partitions: number): void {
+    this.topics.push({ topicId: `topic-${this.topics.length + 1}`, name: 'iot-events', partitions: [] })
+    this.addPartitions(partitions)
+  }
+
+  addPartitions (count: number): void {
+    for (let n = 0; n < count; n++) this.topic.partitions.push({ records: [], startOffset: 0 })
+    this.rebalance()
+  }
+
+  append (partition: number, records: ReadonlyArray<Buffer | null>): void {
+    this.topic.partitions[partition].records.push(...records)
+    for (const tell of this.#listeners) tell()
+  }
+
+  /** Has a consumer told of new records. */
+  listen (tell: () => void): void {
+    this.#listeners.add(tell)
+  }
+
+  unlisten (tell: () => void): void {
+    this.#listeners.delete(tell)
+  }
+
+  checkReachable (): void {
+    if (this.isAway) throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', 'the brokers are away')
+  }
+
+  readOffsets (): PartitionOffsets[] {
+    this.checkReachable()
+    return this.topic.partitions.map(({ startOffset, records }, partition) =>
+      ({ partition, startOffset: BigInt(startOffset), endOffset: BigInt(records.length) }))
+  }
+
+  join (): string {
+    this.checkReachable()
+    const memberId = `member-${++this.#memberNumber}`
+    this.#members.set(memberId, { lastHeardMs: this.#world.nowMs })
+    this.rebalance()
+    return memberId
+  }
+
+  leave (memberId: string): void {
+    if (!this.#members.delete(memberId)) return
+    for (const share of this.#shares.values()) if (share.owner === memberId) share.owner = undefined
+    this.rebalance()
+  }
+
+  /** Shares the partitions out, in some order: two times the same members need not have the same ones. */
+  rebalance (): void {
+    const { topicId, partitions } = this.topic
+    for (const [key, share] of this.#shares) if (!key.startsWith(`${topicId} `)) share.target = undefined
+    const members = [...this.#members.keys()]
+    const first = this.#world.chance.below(Math.max(1, members.length))
+    for (const partition of partitions.keys()) {
+      const key = `${topicId} ${partition}`
+      const share = this.#shares.get(key) ?? { owner: undefined, target: undefined }
+      share.target = members[(first + partition) % members.length]
+      this.#shares.set(key, share)
+    }
+  }
+
+  /** @param owned what the member still holds, of one topic */
+  heartbeat (memberId: string, ownedTopicId: string, owned: readonly number[]): HeartbeatAnswer {
+    this.checkReachable()
+    this.#expire()
+    const member = this.#members.get(memberId)
+    if (!member) return { kind: 'unknown-member' }
+    member.lastHeardMs = this.#world.nowMs
+
+    const holds = new Set(owned.map(it => `${ownedTopicId} ${it}`))
+    const { topicId, partitions } = this.topic
+    for (const [key, share] of this.#shares) {
+      if (share.owner === memberId && !holds.has(key) && share.target !== memberId) share.owner = undefined // released
+      if (share.target === memberId) share.owner ??= memberId
+    }
+    const mine = [...partitions.keys()].filter(it => {
+      const share = this.#shares.get(`${topicId} ${it}`)
+      return share?.owner === memberId && share.target === memberId
+    })
+    return { kind: 'assignment', topic: this.describe(), partitions: mine }
+  }
+
+  #expire (): void {
+    for (const [memberId, { lastHeardMs }] of this.#members) {
+      if (this.#world.nowMs - lastHeardMs <= SESSION_TIMEOUT_MS) continue
+      this.#world.note(`${memberId} was not heard of: its session is over`)
+      this.leave(memberId)
+    }
+  }
+}

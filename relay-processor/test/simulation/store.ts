@@ -1,0 +1,121 @@
+/** The store as a process sees it, over connections that break. */
+import { decodeBody, type DecodedRow, type Level, levels, type Topic } from 'relay-common'
+
+import type {
+  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, SeriesName, Store, WriteOutcome
+} from '../../src/store.ts'
+import type { Bug } from './bugs.ts'
+import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
+import type { Process, RemoteFault } from './process.ts'
+
+export interface StoreFaults {
+  /** how often a connection is cut, of all calls */
+  cut: number
+  /** how often a statement fails with an error that is gone the next time */
+  refused: number
+}
+
+const passingErrors = [['40001', 'could not serialize access'], ['53100', 'No space left on device'], ['55P03', 'lock not available']]
+
+export class SimulatedStore implements Store {
+  readonly #process: Process
+  readonly #database: Database
+  readonly #faults: StoreFaults
+  readonly #bug: Bug | undefined
+
+  constructor (process: Process, database: Database, faults: StoreFaults, bug: Bug | undefined) {
+    this.#process = process
+    this.#database = database
+    this.#faults = faults
+    this.#bug = bug
+  }
+
+  claim (topic: Topic, partition: number, _owner: string, startOffset: bigint): Promise<Claim> {
+    return this.#call(`claim ${partition}`, () => this.#database.claim(topic, partition, startOffset))
+  }
+
+  findFormerTopic (topic: Topic, partition: number): Promise<bigint | undefined> {
+    return this.#call(`former topic of ${partition}`, () => this.#database.findFormer(topic, partition))
+  }
+
+  nameSeries (names: readonly SeriesName[]): Promise<number[]> {
+    return this.#call('name series', () => this.#database.nameSeries(names.map(seriesName)))
+  }
+
+  async readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<DecodedRow | undefined>> {
+    const levelIndex = levels.indexOf(level)
+    const rows = await this.#call(`read ${keys.length} rows of ${level.name}`, () =>
+      this.#database.readRows(keys.map(it => rowKey(levelIndex, it.seriesId, it.bucketMs, sourcePartition))))
+    if (this.#bug === 'no-read-back') return rows.map(() => undefined)
+    return rows.map(row => row && decodeBody({ ...row, bucketStartMs: row.bucketMs }))
+  }
+
+  async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
+    const moves = this.#bug === 'kept-after-fencing' ? this.#takeBack(topicId, writes) : writes.map(it => it.move)
+    const database = this.#database
+    const transaction = database.begin()
+    this.#process.whenDead(() => this.#hangUp(transaction))
+    try {
+      const what = moves.map(it => `${it.partition}: ${it.fromOffset} to ${it.toOffset} in epoch ${it.epoch}`).join(', ')
+      const refused = await this.#call(`move ${what}`, () => database.move(transaction, topicId, moves))
+      if (refused.length > 0) {
+        await this.#call('rollback', () => database.rollback(transaction))
+        return { kind: 'refused', partitions: refused }
+      }
+      await this.#call('put rows', () => database.put(transaction, writes))
+    } catch (error) {
+      this.#hangUp(transaction)
+      throw error
+    }
+    try {
+      await this.#call('commit', () => database.commit(transaction, topicId))
+      return { kind: 'committed' }
+    } catch (error) {
+      this.#hangUp(transaction)
+      return this.#bug === 'commit-guessed' ? { kind: 'committed' } : { kind: 'unknown', error }
+    }
+  }
+
+  readOutcome (topicId: string, move: ProgressMove): Promise<MoveOutcome> {
+    return this.#call(`outcome of ${move.partition}`, () => this.#database.readOutcome(topicId, move))
+  }
+
+  recordGap (topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean> {
+    return this.#call(`${gap.kind} in ${gap.partition}`, () => this.#database.recordGap(topic.topicId, gap, epoch))
+  }
+
+  skipGap (topic: Topic, gap: Gap, epoch: bigint): Promise<boolean> {
+    return this.#call(`skip from ${gap.expectedOffset} to ${gap.availableOffset} in ${gap.partition}`, () =>
+      this.#database.skipGap(topic.topicId, gap, epoch))
+  }
+
+  async close (): Promise<void> {}
+
+  #call<T> (what: string, serve: () => Promise<T> | T): Promise<T> {
+    const { chance } = this.#process.world
+    if (chance.happens(this.#faults.refused)) {
+      const [code, message] = chance.pick(passingErrors)
+      serve = () => { throw databaseError(code, message) }
+    }
+    const fault: RemoteFault = chance.happens(this.#faults.cut) ? chance.pick(['request-lost', 'answer-lost'] as const) : 'none'
+    return this.#process.ask(what, fault, () => new Error('Connection terminated unexpectedly'), serve)
+  }
+
+  /** The server hears of it some time later; a request that is on its way may come before. */
+  #hangUp (transaction: Transaction): void {
+    const { world } = this.#process
+    world.schedule(world.chance.between(10, 500), '', () => this.#database.rollback(transaction))
+  }
+
+  #takeBack (topicId: string, writes: readonly PartitionRows[]): ProgressMove[] {
+    return writes.map(({ move }) => {
+      const row = this.#database.progress.get(progressKey(topicId, move.partition))!
+      return { ...move, epoch: row.epoch, fromOffset: row.nextOffset }
+    })
+  }
+}
+
+/** What a series is called here, and in the checks. */
+export function seriesName ({ deviceId, deviceType, zone }: SeriesName): string {
+  return `${deviceId ?? '*'}/${deviceType}/${zone}`
+}
