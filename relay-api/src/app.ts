@@ -10,10 +10,12 @@ import {
 import { guard } from './auth/access.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest } from './ingest/ingest.ts'
+import { harden, serverLimits } from './hardening.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
+import { Hub } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
 import { transport } from './transport.ts'
 
@@ -48,9 +50,6 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   }
 }
 
-/** A header that takes longer than this is none that a client of ours sends. */
-const REQUEST_TIMEOUT_MS = 30_000
-
 /** Composes the app; it does not listen yet. */
 export async function createApp (config: ApiConfig, database: Database, log: Logger): Promise<FastifyInstance> {
   const metrics = createMetrics('relay-api')
@@ -60,7 +59,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     genReqId: () => randomUUID(),
     childLoggerFactory: (logger, bindings, options, request) =>
       logger.child({ ...bindings, ...traceIdOf(request) }, options),
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    ...serverLimits,
     trustProxy: splitList(config.TRUST_PROXY),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: sendProblem,
@@ -74,7 +73,10 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
 
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
+  const hub = new Hub(database, config, metrics, log)
+  app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
+  await harden(app)
   await transport(app, config)
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
@@ -83,7 +85,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { database, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
-    const parts = { config, database, deviceTypes, ingest, log }
+    const parts = { config, database, deviceTypes, ingest, hub, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
   return app

@@ -14,6 +14,8 @@ export interface LimitSettings {
   readonly perPrincipalMax: number
   readonly failedLoginsMax: number
   readonly windowMs: number
+  /** callers whose counts one process keeps; past these it forgets whoever was quiet for longest */
+  readonly callersKeptMax?: number
   /** where API processes count together; undefined: each for itself */
   readonly database?: Database
 }
@@ -26,22 +28,24 @@ export interface Limits {
   readonly byPrincipal: (app: FastifyInstance) => void
 }
 
-/** Callers whose counts one process keeps; past these it forgets whoever was quiet for longest. */
-const CALLERS_KEPT_MAX = 20_000
+const CALLERS_KEPT_MAX_DEFAULT = 20_000
 
 export async function openLimits (app: FastifyInstance, settings: LimitSettings): Promise<Limits> {
   const { windowMs, database } = settings
+  const cache = settings.callersKeptMax ?? CALLERS_KEPT_MAX_DEFAULT
   await app.register(rateLimit, {
     global: false,
     enableDraftSpec: true,
     timeWindow: windowMs,
-    cache: CALLERS_KEPT_MAX,
     ...(database ? { store: createPostgresStore(database) } : {}),
     errorResponseBuilder: (_request, { after }) => tooOften(`more requests than are allowed; try again in ${after}`)
   })
 
-  const addresses = app.createRateLimit({ max: settings.perAddressMax, keyGenerator: it => `address:${addressOf(it)}` })
-  const failures = app.createRateLimit({ max: settings.failedLoginsMax, keyGenerator: it => `failed:${addressOf(it)}` })
+  // each has a store of its own, and so the size of it (an option that the types of these two leave out)
+  const limiter = (max: number, keyGenerator: (request: FastifyRequest) => string) =>
+    app.createRateLimit({ max, keyGenerator, cache } as Parameters<typeof app.createRateLimit>[0])
+  const addresses = limiter(settings.perAddressMax, it => `address:${addressOf(it)}`)
+  const failures = limiter(settings.failedLoginsMax, it => `failed:${addressOf(it)}`)
   return {
     byAddress: async (request, reply) => {
       const counted = await addresses(request)
@@ -57,7 +61,7 @@ export async function openLimits (app: FastifyInstance, settings: LimitSettings)
       add: async request => { await failures(request) }
     },
     byPrincipal: behind => {
-      const handler = app.rateLimit({ max: settings.perPrincipalMax, keyGenerator: it => `principal:${it.principal.id}` })
+      const handler = app.rateLimit({ cache, max: settings.perPrincipalMax, keyGenerator: it => `principal:${it.principal.id}` })
       behind.addHook('onRequest', function (request, reply) { return handler.call(this, request, reply) as Promise<void> })
     }
   }
