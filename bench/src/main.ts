@@ -5,6 +5,7 @@ import { Command } from 'commander'
 
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
+import { benchMemory } from './memory.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
@@ -28,6 +29,12 @@ program.command('scaling')
   .option('--only <text>', 'only cases whose name has this in it')
   .option('--quick', 'a tenth of the events; results go to .relay/bench')
   .action(benchScaling)
+
+program.command('memory')
+  .description('what a series takes in the memory of a processor, hot and idle')
+  .option('--series <n>', 'series of the smaller of two processors', Number, 20_000)
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchMemory)
 
 program.command('freshness')
   .description('from produce to visible in the API, at a steady rate')
