@@ -67,6 +67,8 @@ class KafkaProducer implements EventProducer {
   readonly #log: Logger
   readonly #partitions = new Map<string, Partition>()
   readonly #busyBrokers = new Set<number>()
+  /** by topic, the question about its layout that is under way */
+  readonly #asking = new Map<string, Promise<TopicLayout>>()
   readonly #closing = new AbortController()
   /** counts keyless batches: they go round the partitions */
   #round = 0
@@ -79,9 +81,7 @@ class KafkaProducer implements EventProducer {
 
   async send (topic: string, records: readonly ProducedRecord[]): Promise<void> {
     if (records.length === 0) return
-    const known = this.#client.known(topic)
-    const isFresh = known && performance.now() - known.seenMs < LAYOUT_MAX_AGE_MS
-    const layout = isFresh ? known : await this.#describe(topic)
+    const layout = await this.#layout(topic)
     const { batches, round } = encodeBatches(records, layout.partitions, this.#round, Date.now())
     this.#round = round
     const deliveries = batches.map(batch => new Promise<void>((resolve, reject) => {
@@ -103,6 +103,23 @@ class KafkaProducer implements EventProducer {
     for (const { queue } of this.#partitions.values()) {
       for (const { failed } of queue) failed(this.#client.unreachable(new Error('the producer was closed')))
     }
+  }
+
+  /**
+   * The topic as it is, or was a moment ago. Sends go on from here in the order they came in: while the cluster is
+   * asked, all wait for the same answer, and none that comes later overtakes them.
+   */
+  #layout (topic: string): TopicLayout | Promise<TopicLayout> {
+    const asking = this.#asking.get(topic)
+    if (asking) return asking
+    const known = this.#client.known(topic)
+    if (known && performance.now() - known.seenMs < LAYOUT_MAX_AGE_MS) return known
+
+    const asked = this.#describe(topic)
+    this.#asking.set(topic, asked)
+    const over = () => { this.#asking.delete(topic) } // the first to hear: sends that wait go on in the same turn
+    asked.then(over, over)
+    return asked
   }
 
   async #describe (topic: string): Promise<TopicLayout> {
