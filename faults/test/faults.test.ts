@@ -1,0 +1,79 @@
+/** The short form of `npm run test:faults`: one broker, two processors, the faults that happen most. */
+import assert from 'node:assert/strict'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { decodeBody, encodeReadingsBody } from 'relay-common'
+
+import { findJava } from '../../relay-stack/src/kafka.ts'
+import { crashedDatabase } from '../src/cases/crashed-database.ts'
+import { cutDatabaseConnections } from '../src/cases/cut-database-connections.ts'
+import { killedProcessors } from '../src/cases/killed-processors.ts'
+import { pausedProcessors } from '../src/cases/paused-processors.ts'
+import { Checker } from '../src/check.ts'
+import { openSite, type Site } from '../src/site.ts'
+import { runFaults, type FaultReport } from '../src/suite.ts'
+
+const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
+const SEED = 4
+const SPAN_MS = 3_000
+
+suite('faults on real servers', () => {
+  test('lose nothing and count nothing twice; and if they did, it would be seen', async t => {
+    await using site = await openTestSite(t)
+    if (!site) return
+    const reports: FaultReport[] = []
+    const faults = [killedProcessors, crashedDatabase, pausedProcessors, cutDatabaseConnections]
+    await runFaults(site, faults, SEED, SPAN_MS, it => { reports.push(it) })
+
+    for (const { fault, times, lost, doubled, wrong, acknowledged, rows } of reports) {
+      assert.deepEqual({ fault, lost, doubled, wrong }, { fault, lost: 0, doubled: 0, wrong: [] })
+      assert.ok(times >= 1 && acknowledged > 100 && rows > 100, `${fault} happened to too little`)
+    }
+    assert.deepEqual(reports.map(it => it.fault), faults.map(it => it.name))
+    await seesWhatIsWrong(site)
+  })
+})
+
+/** Takes a reading out of one row, puts one into another twice, and drops a third: each is seen for what it is. */
+async function seesWhatIsWrong (site: Site): Promise<void> {
+  const { database } = site
+  const rows = await database.query<{ key: string, bucket_start: number, count: bigint, min: number, max: number, body: Buffer }>(`
+    select m.ctid::text as key, bucket_start, count, min, max, body
+    from rollups_minute m join series using (series_id) where device_id is not null and count > 2 limit 2`)
+  const edit = async (row: typeof rows[number], change: (timesMs: number[], values: number[]) => void) => {
+    const { readings } = decodeBody({ ...row, bucketStartMs: row.bucket_start, count: Number(row.count) })
+    change(readings!.timesMs, readings!.values)
+    const { timesMs, values } = readings!
+    await database.query(`
+      update rollups_minute set count = $1, min = $2, max = $3, body = $4 where ctid = $5::tid`,
+    [values.length, Math.min(...values), Math.max(...values), encodeReadingsBody(readings!, row.bucket_start), row.key])
+    assert.equal(timesMs.length, values.length)
+  }
+  await edit(rows[0], (timesMs, values) => { timesMs.pop(); values.pop() })
+  await edit(rows[1], (timesMs, values) => { timesMs.unshift(timesMs[0]); values.unshift(values[0]) })
+  await database.query('delete from rollups_hour where ctid = (select ctid from rollups_hour limit 1)')
+  const { lost, doubled, wrong } = await new Checker(site).check()
+  assert.deepEqual({ lost, doubled, rows: wrong.map(it => parseInt(it)) }, { lost: 1, doubled: 1, rows: [3] })
+}
+
+/** @returns undefined where this machine can't run Kafka: the test is skipped, and says so */
+async function openTestSite (t: TestContext): Promise<(Site & AsyncDisposable) | undefined> {
+  const java = await findJava(cacheDir)
+  if (java.kind === 'missing') {
+    assert.ok(!process.env.CI, `this test needs ${java.what}`)
+    t.skip(`a local Kafka needs ${java.what}`)
+    return undefined
+  }
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'relay-faults-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755) // root runs PostgreSQL as another user
+  const settings = { folder, cacheDir, seed: SEED, brokers: 1, processors: 2, eventsPerSecond: 500 }
+  const site = opened.adopt(await openSite(settings), it => it.close())
+  const parts = opened.move()
+  return { ...site, [Symbol.asyncDispose]: () => parts.disposeAsync() }
+}
