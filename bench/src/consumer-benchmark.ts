@@ -8,10 +8,8 @@ import { once } from 'node:events'
 import { kafkaTool } from '../../relay-stack/src/kafka.ts'
 import type { Backlog } from './backlog.ts'
 import { readEndedChildrenCpu, readUsage } from './process-usage.ts'
-import { describeRun, endWith, type Run } from './run.ts'
+import { CONSUMER_BENCHMARK, describeRun, endWith, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
-
-export const CONSUMER_BENCHMARK = 'consumer benchmark'
 
 /** What the distribution's script, `kafka-consumer-perf-test.sh`, starts Java with. */
 const JVM_ARGS = [

@@ -15,10 +15,8 @@ import { promisify } from 'node:util'
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
 import type { Backlog } from './backlog.ts'
 import { readUsage, type Usage } from './process-usage.ts'
-import { describeRun, endWith, type Run } from './run.ts'
+import { describeRun, endWith, KAFKA_STREAMS, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
-
-export const KAFKA_STREAMS = 'Kafka Streams'
 
 const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))
 const STAMP = 'complete'

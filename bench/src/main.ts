@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander'
 
+import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchMemory } from './memory.ts'
@@ -10,6 +11,11 @@ import { benchProcessor, readCompressions } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
 const program = new Command('bench').description('Benchmarks of Relay beside their peers')
+
+program.command('all')
+  .description('processor, all codecs, scaling, memory and freshness: what docs/performance.md shows')
+  .option('--quick', 'few events, to see that all works; results go to .relay/bench')
+  .action(benchAll)
 
 program.command('processor')
   .description('a backlog of events to the last commit, beside the consumer benchmark of the Kafka distribution and Kafka Streams')

@@ -8,11 +8,11 @@ import { join } from 'node:path'
 
 import { compressions, createTopic, fillBacklog, type Backlog, type Compression } from './backlog.ts'
 import { drawBars } from './chart.ts'
-import { CONSUMER_BENCHMARK, runConsumerBenchmark } from './consumer-benchmark.ts'
-import { buildKafkaStreams, KAFKA_STREAMS, runKafkaStreams } from './kafka-streams.ts'
-import { RELAY_PROCESSOR, runProcessor } from './relay-processor.ts'
+import { runConsumerBenchmark } from './consumer-benchmark.ts'
+import { buildKafkaStreams, runKafkaStreams } from './kafka-streams.ts'
+import { runProcessor } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
-import { summarise, type Run, type RunSummary } from './run.ts'
+import { CONSUMER_BENCHMARK, KAFKA_STREAMS, RELAY_PROCESSOR, summarise, type Run, type RunSummary } from './run.ts'
 import { openServers, type BenchServers } from './servers.ts'
 
 export interface ProcessorBenchOptions {
@@ -46,7 +46,7 @@ export interface ProcessorResult {
 
 type Peer = (n: string) => Promise<Run>
 
-/** Runs the benchmark, prints its tables, and keeps them with a chart as `processor`. */
+/** Runs the benchmark, prints its tables, and keeps them with charts: as `processor`, of several codecs as `compression`. */
 export async function benchProcessor (options: ProcessorBenchOptions): Promise<void> {
   const circumstances = await readCircumstances(options.quick ?? false)
   const jars = options.streams ? await buildKafkaStreams() : undefined
@@ -59,7 +59,8 @@ export async function benchProcessor (options: ProcessorBenchOptions): Promise<v
     await servers.admin.deleteTopics({ topics: [backlog.topic] })
   }
   const result: ProcessorResult = { backlog: { events, devices, partitions }, compressions: results }
-  await writeResults('processor', circumstances, result, await drawCharts(result))
+  const name = results.length === 1 ? 'processor' : 'compression'
+  await writeResults(name, circumstances, result, await drawCharts(name, result))
 }
 
 async function runAll (
@@ -134,7 +135,7 @@ function printSummary (summary: readonly RunSummary[], ratios: CompressionResult
   }
 }
 
-async function drawCharts ({ backlog, compressions }: ProcessorResult): Promise<Record<string, string>> {
+async function drawCharts (name: string, { backlog, compressions }: ProcessorResult): Promise<Record<string, string>> {
   const subtitle = `${whole(backlog.events)} events of ${whole(backlog.devices)} devices; median, and spread of single runs`
   const isOne = compressions.length === 1
   const bars = (of: 'readingEventsPerSecond' | 'cpuUsPerEvent') => compressions.flatMap(({ compression, summary }) =>
@@ -146,8 +147,8 @@ async function drawCharts ({ backlog, compressions }: ProcessorResult): Promise<
       max: it[of].max
     })))
   return {
-    'processor-rate': await drawBars('A backlog, read to its end', subtitle, 'events/s while reading', bars('readingEventsPerSecond'), '.3~s'),
-    'processor-cpu': await drawBars('CPU of the reading process', subtitle, 'us/event, start-up included', bars('cpuUsPerEvent'), '.2f')
+    [`${name}-rate`]: await drawBars('A backlog, read to its end', subtitle, 'events/s while reading', bars('readingEventsPerSecond'), '.3~s'),
+    [`${name}-cpu`]: await drawBars('CPU of the reading process', subtitle, 'us/event, start-up included', bars('cpuUsPerEvent'), '.2f')
   }
 }
 

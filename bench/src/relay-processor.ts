@@ -8,10 +8,8 @@ import type { Database } from 'relay-common'
 import { readEnds, type Backlog } from './backlog.ts'
 import { readUsage } from './process-usage.ts'
 import { watchProgress } from './progress-watch.ts'
-import { describeRun, endWith, type Run } from './run.ts'
+import { describeRun, endWith, RELAY_PROCESSOR, type Run } from './run.ts'
 import { readServersCpu, type BenchServers } from './servers.ts'
-
-export const RELAY_PROCESSOR = 'relay-processor'
 
 export interface ProcessorRun extends Run {
   /** of the process from its first claim on: without what starting costs, however few events there are */

@@ -3,6 +3,10 @@ import type { ChildProcess } from 'node:child_process'
 
 import type { ServersCpu } from './servers.ts'
 
+export const CONSUMER_BENCHMARK = 'consumer benchmark'
+export const RELAY_PROCESSOR = 'relay-processor'
+export const KAFKA_STREAMS = 'Kafka Streams'
+
 export interface Run {
   readonly who: string
   /** from the start of the process to the last event */

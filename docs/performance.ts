@@ -1,0 +1,156 @@
+/**
+ * Writes the figures in `docs/performance.md` from `bench/results/*.json`, so that none is copied by hand:
+ *
+ *     npm exec -- node docs/performance.ts
+ *
+ * A section of the page between `<!-- figures: name -->` and `<!-- end -->` is what `sections[name]` renders.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+
+import type { FreshnessResult } from '../bench/src/freshness.ts'
+import type { MemoryResult } from '../bench/src/memory.ts'
+import type { CompressionResult, ProcessorResult } from '../bench/src/processor.ts'
+import type { Circumstances } from '../bench/src/results.ts'
+import { CONSUMER_BENCHMARK, KAFKA_STREAMS, RELAY_PROCESSOR, type RunSummary, type Spread } from '../bench/src/run.ts'
+import type { ScalingResult } from '../bench/src/scaling.ts'
+
+export const WRITE_COMMAND = 'npm exec -- node docs/performance.ts'
+
+const page = new URL('performance.md', import.meta.url)
+const results = new URL('../bench/results/', import.meta.url)
+
+interface Results {
+  processor: ProcessorResult
+  compression: ProcessorResult
+  scaling: { readonly cases: readonly ScalingResult[] }
+  memory: MemoryResult
+  freshness: FreshnessResult
+}
+
+function read<N extends keyof Results> (name: N): Results[N] & Circumstances | undefined {
+  const file = new URL(`${name}.json`, results)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+}
+
+const sections: Readonly<Record<string, () => string>> = {
+  targets: renderTargets,
+  processor: () => render('processor', it => [
+    table(runHead, it.compressions[0].summary.map(runRow)),
+    ratioLine(it.compressions[0]),
+    chart('processor-rate', 'events per second of each, while reading'),
+    chart('processor-cpu', 'CPU of each, per event')
+  ]),
+  compression: () => render('compression', it => [
+    table(['compression', 'bytes/event', ...runHead], it.compressions.flatMap(({ compression, bytesPerEvent, summary }) =>
+      summary.map((run, n) => [...(n === 0 ? [compression, whole(bytesPerEvent)] : ['', '']), ...runRow(run)]))),
+    table(['compression', `Relay / ${CONSUMER_BENCHMARK}, reading`, 'from its start', `Relay / ${KAFKA_STREAMS}, reading`],
+      it.compressions.map(({ compression, ratios }) => [
+        compression, ratio(ratios[CONSUMER_BENCHMARK]?.reading), ratio(ratios[CONSUMER_BENCHMARK]?.fromStart),
+        ratio(ratios[KAFKA_STREAMS]?.reading)
+      ])),
+    chart('compression-rate', 'events per second of each, while reading, by codec')
+  ]),
+  scaling: () => render('scaling', it => [
+    table(['case', 'events', 'events/s', 'relative', 'CPU us/event', 'relative', 'PostgreSQL us/event', 'rows/event', 'peak MB', 'what binds'],
+      it.cases.map(row => [
+        row.name, whole(row.events), whole(row.eventsPerSecond.median), ratio(row.relative.rate),
+        row.cpuUsPerEvent.median.toFixed(2), ratio(row.relative.cpu), row.postgresCpuUsPerEvent.median.toFixed(2),
+        row.rowsPerEvent.toFixed(3), whole(row.memoryMaxMb), row.binds
+      ])),
+    chart('scaling-cpu', 'CPU of the processor and of PostgreSQL, per event, by case')
+  ]),
+  memory: () => render('memory', it => [
+    table(['series', 'hot, heap MB', 'resident MB', 'idle, heap MB', 'resident MB'], it.loaded.map(({ series, hot, idle }) =>
+      [whole(series), ...[hot, idle].flatMap(state => [megabytes(state.heapBytes), megabytes(state.residentBytes)])])),
+    `A series takes **${whole(it.hotBytesPerSeries)} bytes** hot and **${whole(it.idleBytesPerSeries)}** idle, over a base of ` +
+    `${megabytes(it.baseBytes)} MB. With ${whole(it.bounded.series)} series and SERIES_IN_MEMORY_MAX=${it.bounded.seriesInMemoryMax}: ` +
+    `${megabytes(it.bounded.state.heapBytes)} MB of heap.`
+  ]),
+  freshness: () => render('freshness', it => [
+    table(['events/s', 'readings followed', 'p50', 'p90', 'p99', 'slowest'],
+      [[whole(it.sentPerSecond), whole(it.probes), ...[it.p50Ms, it.p90Ms, it.p99Ms, it.maxMs].map(ms => `${whole(ms)} ms`)]]),
+    chart('freshness', 'share of the readings that are visible after so many milliseconds')
+  ])
+}
+
+function render<N extends keyof Results> (name: N, parts: (it: Results[N] & Circumstances) => string[]): string {
+  const it = read(name)
+  return it ? [circumstances(it), ...parts(it)].join('\n\n') : 'Not measured yet.'
+}
+
+function circumstances ({ date, commit, machine, versions, isQuick }: Circumstances): string {
+  return `${date.slice(0, 10)}, commit ${commit}, ${machine.processors}, ${machine.memoryGb} GB, ${machine.system}, load before the ` +
+    `start ${machine.loadBefore}; Node.js ${versions.node}, Java ${versions.java}, Kafka ${versions.kafka}, PostgreSQL ${versions.postgres}` +
+    (isQuick ? '. **A quick run: no more than a hint.**' : '.')
+}
+
+const runHead = ['who', 'events/s reading', 'spread', 'events/s from its start', 'CPU us/event', 'PostgreSQL us/event', 'broker us/event', 'peak MB']
+
+function runRow (it: RunSummary): string[] {
+  return [
+    it.who, whole(it.readingEventsPerSecond.median), spread(it.readingEventsPerSecond), whole(it.eventsPerSecond.median),
+    it.cpuUsPerEvent.median.toFixed(2), it.who === RELAY_PROCESSOR ? it.postgresCpuUsPerEvent.median.toFixed(2) : '-',
+    it.brokerCpuUsPerEvent.median.toFixed(2), whole(it.memoryMaxMb.max)
+  ]
+}
+
+function ratioLine ({ ratios }: CompressionResult): string {
+  return 'Relay is at ' + Object.entries(ratios).map(([peer, { reading, fromStart }]) =>
+    `**${reading.toFixed(2)}** of ${peer} reading, ${fromStart.toFixed(2)} from its start`).join('; ') + '.'
+}
+
+/** What was aimed at, and what came of it. */
+function renderTargets (): string {
+  const plain = read('processor')?.compressions[0]
+  const relay = plain?.summary.find(it => it.who === RELAY_PROCESSOR)
+  const cases = read('scaling')?.cases
+  const caseNamed = (start: string) => cases?.find(it => it.name.startsWith(start))
+  const memory = read('memory')
+  const freshness = read('freshness')
+  const rows = [
+    target('events/s beside the consumer benchmark, from the start of the process', '>=', 0.9, plain?.ratios[CONSUMER_BENCHMARK]?.fromStart, ratio),
+    target('the same while reading', '>=', 0.9, plain?.ratios[CONSUMER_BENCHMARK]?.reading, ratio),
+    target('events/s beside Kafka Streams, while reading', '>=', 10, plain?.ratios[KAFKA_STREAMS]?.reading, ratio),
+    target('CPU of the processor, us/event', '<=', 1.5, relay?.cpuUsPerEvent.median, ratio),
+    target('CPU/event of 100,000 devices over 1,000', '<=', 2, caseNamed('100,000 devices')?.relative.cpu, ratio),
+    target('CPU/event of windows of 100,000 values over 60', '<=', 1.1, caseNamed('100,000 values')?.relative.cpu, ratio),
+    target('CPU/event of 30 days of event time over an hour', '<=', 1.1, caseNamed('30 days')?.relative.cpu, ratio),
+    target('events/s where each opens a row', '>=', 40_000, caseNamed('1 reading a minute')?.eventsPerSecond.median, whole),
+    target('events/s with 20 % late over a month, beside none late', '>=', 0.5, caseNamed('20 % late')?.relative.rate, ratio),
+    target('bytes of a series, idle', '<=', 1024, memory?.idleBytesPerSeries, whole),
+    target('bytes of a series, hot', '<=', 2048, memory?.hotBytesPerSeries, whole),
+    target('memory without series, MB', '<=', 200, memory && memory.baseBytes / 2 ** 20, whole),
+    target('from produce to visible at 10,000 events/s, p50, ms', '<=', 300, freshness?.p50Ms, whole),
+    target('the same, p99, ms', '<=', 1000, freshness?.p99Ms, whole)
+  ]
+  return table(['what', 'aim', 'measured', 'reached'], rows)
+}
+
+function target (
+  what: string, sign: '>=' | '<=', aim: number, measured: number | undefined, shown: (value: number) => string
+): string[] {
+  const isReached = measured !== undefined && (sign === '>=' ? measured >= aim : measured <= aim)
+  return [what, `${sign} ${aim.toLocaleString('en')}`, measured === undefined ? '' : shown(measured), measured === undefined ? '' : isReached ? 'yes' : '**no**']
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString('en')
+const ratio = (value?: number) => value === undefined ? '' : value.toFixed(2)
+const megabytes = (bytes: number) => whole(bytes / 2 ** 20)
+const spread = ({ min, max }: Spread) => `${whole(min)}-${whole(max)}`
+
+function chart (name: string, what: string): string {
+  return `![${what}](../bench/results/${name}.svg)`
+}
+
+function table (head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** The whole page, its figures as they are in the results. */
+export function renderPerformance (): string {
+  return readFileSync(page, 'utf8').replace(/(<!-- figures: (\w+) -->\n)[^]*?(<!-- end -->)/g,
+    (_, begin: string, name: string, end: string) => `${begin}\n${sections[name]()}\n\n${end}`)
+}
+
+if (import.meta.main) writeFileSync(page, renderPerformance())
