@@ -1,4 +1,6 @@
+import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+
 import { runner } from 'node-pg-migrate'
 
 import type { Database } from './database.ts'
@@ -7,13 +9,23 @@ import type { Logger } from './log.ts'
 
 const migrationsDir = fileURLToPath(new URL('../migrations', import.meta.url))
 
+/** The steps that a database has not taken, by name, in their order. */
+export async function pendingMigrations (database: Database): Promise<string[]> {
+  const names = (await readdir(migrationsDir)).filter(it => it.endsWith('.sql')).map(it => it.slice(0, -'.sql'.length)).sort()
+  const [{ present }] = await database.query<{ present: boolean }>("select to_regclass('migrations') is not null as present")
+  if (!present) return names
+  const taken = new Set((await database.query<{ name: string }>('select name from migrations')).map(it => it.name))
+  return names.filter(it => !taken.has(it))
+}
+
 /**
- * Brings the schema up to date. Safe when several programs start at once: the first one works, the others wait for its
+ * Brings the schema up to date; where it is, only that is looked at, for which a program's role is enough. Safe when several programs start at once: the first one works, the others wait for its
  * lock and then find nothing to do. All steps are one transaction: a step that fails leaves the schema as it was.
  * @returns the names of the steps that were taken, e.g. `0001-series`
  * @throws RelayError RELAY_MIGRATION_FAILED
  */
 export async function migrate (database: Database, log: Logger): Promise<string[]> {
+  if ((await pendingMigrations(database)).length === 0) return []
   const client = await database.connect()
   let broken = false
   try {
@@ -35,7 +47,12 @@ export async function migrate (database: Database, log: Logger): Promise<string[
     return taken.map(it => it.name)
   } catch (cause) {
     broken = true // also drops the session's lock
-    throw new RelayError('RELAY_MIGRATION_FAILED', `the database could not be brought up to date: ${(cause as Error).message}`, { cause })
+    const [said] = (cause as Error).message.split('\n', 1) // the runner adds a stack
+    const help = /must be owner|permission denied/.test(said) // nor does it pass the code on
+      ? '; this role may not: run `relay migrate` as the owner of the database first'
+      : ''
+    throw new RelayError('RELAY_MIGRATION_FAILED',
+      `the database could not be brought up to date: ${said}${help}`, { cause })
   } finally {
     client.release(broken)
   }
