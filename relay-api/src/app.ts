@@ -13,6 +13,7 @@ import { isIngestOn, openIngest } from './ingest/ingest.ts'
 import { harden, serverLimits } from './hardening.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
+import { createTotalReader } from './query/read-total.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
@@ -84,7 +85,8 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     await guard(api, config, database, log)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
-    eventsRoutes(api, { database, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
+    const totals = createTotalReader(database, config.ROLLUP_CACHE_MB * 2 ** 20)
+    eventsRoutes(api, { totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
     const parts = { config, database, deviceTypes, ingest, hub, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
@@ -119,6 +121,7 @@ function measureRequests (app: FastifyInstance, metrics: Registry): void {
     registers: [metrics]
   })
   app.addHook('onResponse', async (request, reply) => {
+    if (request.routeOptions.config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
     const route = request.routeOptions.url ?? 'unknown' // not the address: a label for each would fill the memory
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)

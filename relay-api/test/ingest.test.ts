@@ -11,7 +11,7 @@ const limit = { timeout: 120_000 }
 for (const kind of kinds) {
   suite(`sending events, on the ${kind} log`, limit, () => {
     test('one event, an array, lines, and all of them gzipped are in the log when they are answered', async t => {
-      const site = await openIngestSite(t, kind)
+      await using site = await openIngestSite(t, kind)
       if (!site) return
       const events = Array.from({ length: 60 }, (_, n) => eventOf(n))
       const lines = { 'content-type': 'application/x-ndjson' }
@@ -37,7 +37,7 @@ for (const kind of kinds) {
     })
 
     test('what can\'t be taken is named by its place and reason, and all else is taken', async t => {
-      const site = await openIngestSite(t, kind)
+      await using site = await openIngestSite(t, kind)
       if (!site) return
       const items = [
         JSON.stringify(eventOf(0)), '{"deviceId":', JSON.stringify({ ...eventOf(1), zone: 7 }), 'null',
@@ -56,7 +56,7 @@ for (const kind of kinds) {
     })
 
     test('a request that is sent again under its key is answered as before, and sends nothing', async t => {
-      const site = await openIngestSite(t, kind)
+      await using site = await openIngestSite(t, kind)
       if (!site) return
       const body = JSON.stringify([eventOf(1), { deviceId: 'broken' }, eventOf(2)])
       const key = { 'idempotency-key': 'batch 17' }
@@ -74,7 +74,7 @@ for (const kind of kinds) {
     })
 
     test('of many requests under one key at once, one sends; the others hear the same, or are told to wait', async t => {
-      const site = await openIngestSite(t, kind)
+      await using site = await openIngestSite(t, kind)
       if (!site) return
       const body = JSON.stringify(Array.from({ length: 50 }, (_, n) => eventOf(n)))
       const send = () => site.post(body, { 'idempotency-key': 'k' })
@@ -89,7 +89,7 @@ for (const kind of kinds) {
     })
 
     test('many small requests at once are all in the log, in order for each device', async t => {
-      const site = await openIngestSite(t, kind)
+      await using site = await openIngestSite(t, kind)
       if (!site) return
       const device = async (id: number) => {
         for (let n = 0; n < 15; n++) {
@@ -106,7 +106,7 @@ for (const kind of kinds) {
 }
 
 test('a body is refused as a whole where it is not clear what its events are', limit, async t => {
-  const site = await openIngestSite(t, 'postgres', { INGEST_EVENTS_MAX: '3', INGEST_BODY_MAX_BYTES: '2000' })
+  await using site = await openIngestSite(t, 'postgres', { INGEST_EVENTS_MAX: '3', INGEST_BODY_MAX_BYTES: '2000' })
   if (!site) return
   const event = JSON.stringify(eventOf(0))
   const json = { 'content-type': 'application/json' }
@@ -139,7 +139,7 @@ test('a body is refused as a whole where it is not clear what its events are', l
 })
 
 test('a gzip bomb is refused at the limit, and takes no memory', limit, async t => {
-  const site = await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '1000000' })
+  await using site = await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '1000000' })
   if (!site) return
   const bomb = gzipSync(Buffer.alloc(200_000_000, ' '), { level: 9 })
   const before = process.memoryUsage().arrayBuffers

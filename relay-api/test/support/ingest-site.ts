@@ -16,7 +16,8 @@ export interface Answered {
   readonly headers: Headers
 }
 
-export interface IngestSite {
+/** To be disposed of (`await using`) before the test ends: its database goes with the test. */
+export interface IngestSite extends AsyncDisposable {
   readonly url: string
   /** where the events are */
   readonly log: TestLog
@@ -47,20 +48,16 @@ export async function openIngestSite (
     API_PORT: '0',
     ...settings
   }
-  const url = await openApi(t, environment, log)
-  return { url, log: testLog, database: testLog.database ?? own!.database, environment, post: poster(url) }
-}
-
-/** Starts an API, and waits until it takes events. @returns its address */
-export async function openApi (t: TestContext, environment: Record<string, string>, log: Logger): Promise<string> {
   const api = await startApi(readApiConfig(environment), log)
-  t.after(() => api.close())
   const url = `http://127.0.0.1:${api.port}`
-  await until('events to be taken', async () => (await poster(url)('[]')).status === 202)
-  return url
+  const post = poster(url)
+  const database = testLog.database ?? own!.database
+  const site = { url, log: testLog, database, environment, post, [Symbol.asyncDispose]: () => api.close() }
+  await until('events to be taken', async () => (await post('[]')).status === 202)
+  return site
 }
 
-export function poster (url: string): IngestSite['post'] {
+function poster (url: string): IngestSite['post'] {
   return async (body, headers = {}) => {
     const response = await fetch(`${url}/api/v1/events`, {
       method: 'POST',

@@ -1,0 +1,73 @@
+/** `GET /api/v1/stream`: rollups of a selection as they are committed, as server-sent events. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+
+import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { problemResponses } from '../../problem.ts'
+import { rollupMessageSchema } from '../../stream/message.ts'
+import { groupings, type Grouping } from '../../stream/view.ts'
+import type { V1Parts } from './resources.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** its answers end when clients go */
+    isEndless?: boolean
+  }
+}
+
+/** by index of the level */
+const intervals = ['1m', '1h', '1d']
+
+const schema = {
+  summary: 'Rollups of a selection as they change',
+  description: 'Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed than ' +
+    'is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all changes ' +
+    'from now on will be told, `heartbeat` that there are none, `end` why the stream ends. A client that comes back with ' +
+    'the id of the last event that it has (Last-Event-ID) misses nothing; it may be told something twice.',
+  tags: ['ingest'],
+  querystring: Type.Object({
+    ...selectionParameters,
+    interval: Type.String({ enum: intervals, default: intervals[0], description: 'how long buckets are; days are those of UTC' }),
+    groupBy: Type.Optional(Type.String({ enum: [...groupings], description: 'a rollup for each; without it one for all' }))
+  }),
+  headers: Type.Object({
+    'last-event-id': Type.Optional(Type.String({ maxLength: 64, description: 'as it came; browsers send it by themselves' }))
+  }),
+  response: {
+    200: {
+      description: 'The data of `rollup`; other events have little or none',
+      content: { 'text/event-stream': { schema: rollupMessageSchema } }
+    },
+    ...problemResponses()
+  }
+}
+
+export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Parts): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/stream', { schema, config: { isEndless: true } }, async (request, reply) => {
+    if (request.method === 'HEAD') return reply.headers(headers).send('' as never) // a schema of text is one of objects here
+    const { interval, groupBy } = request.query
+    const question = {
+      selection: readSelection(request.query, deviceTypes),
+      levelIndex: intervals.indexOf(interval),
+      groupBy: groupBy as Grouping | undefined,
+      grants: request.principal.grants
+    }
+    await hub.open(question, request.headers['last-event-id'], () => begin(request, reply), request.reauthenticate)
+    return reply
+  })
+}
+
+const headers = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no' // a proxy that gathers answers would hold events back
+}
+
+/** From here on the answer is the hub's. */
+function begin (request: FastifyRequest, reply: FastifyReply) {
+  reply.hijack()
+  request.raw.socket.setNoDelay(true)
+  reply.raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, ...headers })
+  return reply.raw
+}

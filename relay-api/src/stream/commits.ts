@@ -1,0 +1,85 @@
+/** The commits of rollups, as processors announce them (`rollup_commits`): what has changed since a position. */
+import type { Database } from 'relay-common'
+
+import type { Position } from './position.ts'
+
+/** Buckets of one level that a transaction, or several, have changed. Times in ms since the epoch. */
+export interface Change {
+  readonly levelIndex: number
+  readonly firstBucketMs: number
+  /** the bucket itself, not its end */
+  readonly lastBucketMs: number
+  /** undefined: any may have changed */
+  readonly seriesIds: readonly number[] | undefined
+}
+
+export interface Commit extends Change {
+  readonly xactId: bigint
+}
+
+/** Where the database is; `nextXactId` has not begun. */
+export type Now = Position & { readonly nextXactId: bigint }
+
+interface NowRow {
+  readonly xmin: string
+  readonly xmax: string
+  readonly time_ms: number
+}
+
+const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin, pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
+  date_part('epoch', clock_timestamp()) * 1000 as time_ms`
+
+function nowOf ({ xmin, xmax, time_ms: timeMs }: NowRow): Now {
+  return { xactId: BigInt(xmin), nextXactId: BigInt(xmax), timeMs: Math.floor(timeMs) }
+}
+
+export async function readNow (database: Database): Promise<Now> {
+  const [row] = await database.queryPrepared<NowRow>('read position', `select ${NOW}`)
+  return nowOf(row)
+}
+
+interface CommitRow extends NowRow {
+  /** null: there are no commits */
+  readonly xact_id: string | null
+  readonly level: number
+  readonly first_s: number
+  readonly last_s: number
+  readonly series_ids: number[] | null
+}
+
+/**
+ * Reads all commits at a position or behind it, and where that brings us, in one snapshot.
+ * @param levelIndexes commits of others are left out
+ */
+export async function readCommits (
+  database: Database, since: Position, levelIndexes: readonly number[]
+): Promise<{ now: Now, commits: Commit[] }> {
+  const rows = await database.queryPrepared<CommitRow>('read commits', `
+    select now.*, c.xact_id::text, c.level, date_part('epoch', c.first_bucket) as first_s,
+      date_part('epoch', c.last_bucket) as last_s, c.series_ids
+    from (select ${NOW}) now
+    left join rollup_commits c on c.xact_id >= $1::xid8 and c.level = any($2::smallint[])`,
+  [String(since.xactId), levelIndexes])
+  const commits = rows.filter(it => it.xact_id !== null)
+    .map(row => ({ xactId: BigInt(row.xact_id!), levelIndex: row.level, ...changeOf(row) }))
+  return { now: nowOf(rows[0]), commits }
+}
+
+/** What has changed of some series since a position, put together by bucket. */
+export async function readChanges (
+  database: Database, since: Position, levelIndex: number, seriesIds: readonly number[]
+): Promise<Change[]> {
+  const rows = await database.queryPrepared<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>('read changes', `
+    select date_part('epoch', c.first_bucket) as first_s, date_part('epoch', c.last_bucket) as last_s,
+      case when not bool_or(c.series_ids is null) then array_agg(distinct selected.id) end as series_ids
+    from rollup_commits c
+    left join lateral (select id from unnest(c.series_ids) id where id = any($3::integer[])) selected on true
+    where c.xact_id >= $1::xid8 and c.level = $2 and (c.series_ids is null or c.series_ids && $3::integer[])
+    group by c.first_bucket, c.last_bucket`,
+  [String(since.xactId), levelIndex, seriesIds])
+  return rows.map(row => ({ levelIndex, ...changeOf(row) }))
+}
+
+function changeOf ({ first_s: firstS, last_s: lastS, series_ids: seriesIds }: Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>) {
+  return { firstBucketMs: firstS * 1000, lastBucketMs: lastS * 1000, seriesIds: seriesIds ?? undefined }
+}

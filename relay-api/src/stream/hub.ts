@@ -1,0 +1,293 @@
+/**
+ * The hub: what changes in the rollups, once for all who watch.
+ *
+ *     notification ──▶ round: commits since the position ──▶ changes by view ──▶ rows, one statement a level
+ *                             ──▶ rendered once a view ──▶ its clients, and the position moves
+ *
+ * A round that fails moves nothing, and is made again. Clients come and go between rounds, so that whoever is told the
+ * position is told all that comes behind it.
+ */
+import type { ServerResponse } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import pLimit from 'p-limit'
+import { Counter, Gauge, Histogram, RelayError, type Database, type Logger, type Registry } from 'relay-common'
+
+import { Client, type EndReason } from './client.ts'
+import { readChanges, readCommits, readNow, type Commit, type Now } from './commits.ts'
+import type { StreamConfig } from './config.ts'
+import { startListener, type Listener } from './listener.ts'
+import { renderHeartbeat, renderOpen, renderReset, renderTold, withId } from './message.ts'
+import { isResumable, parsePosition, type Position } from './position.ts'
+import type { Question, View } from './view.ts'
+import { Views } from './views.ts'
+import { gather, readWindows } from './windows.ts'
+
+/** a round begins so long after the one before at the earliest: commits of several processors go together */
+const ROUND_INTERVAL_MS = 100
+/** and so long after it at the latest, should a notification be lost */
+const LOOK_INTERVAL_MS = 5_000
+const RETRY_DELAY_MS = 1_000
+/** so many clients that come back are read for at once; the others wait, and live changes don't */
+const RESUMES_MAX = 4
+/** a view of more groups would fill any buffer */
+export const GROUPS_MAX = 1_000
+/** how often it is asked whether a client may still listen */
+const PERMISSION_INTERVAL_MS = 60_000
+
+interface Listening {
+  readonly view: View
+  readonly mayStay: () => Promise<void>
+  checkedMs: number
+}
+
+export class Hub {
+  readonly #database: Database
+  readonly #config: StreamConfig
+  readonly #log: Logger
+  readonly #metrics: ReturnType<typeof createMetrics>
+  readonly #views: Views
+  readonly #clients = new Map<Client, Listening>()
+  readonly #resumes = pLimit(RESUMES_MAX)
+  readonly #closing = new AbortController()
+  /** transactions at or behind the position that have been told already */
+  #told = new Set<bigint>()
+  #position: Now | undefined
+  #started: Promise<void> | undefined
+  #listener: Listener | undefined
+  #running: Promise<void> | undefined
+  #round: Promise<void> | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #opening = 0
+  #isDue = false
+  #stopWaiting: (() => void) | undefined
+
+  constructor (database: Database, config: StreamConfig, metrics: Registry, log: Logger) {
+    this.#database = database
+    this.#config = config
+    this.#log = log
+    this.#views = new Views(database)
+    this.#metrics = createMetrics(metrics, () => this.#clients.size)
+  }
+
+  /**
+   * Opens a stream.
+   * @param lastId where the client was when it left; undefined: it is new
+   * @param respond begins the answer; called when nothing can refuse it any more
+   * @param mayStay asked from time to time; throws when the client may not listen any more
+   * @throws RelayError RELAY_STREAM_FULL, RELAY_TOO_MANY_POINTS for too many groups, RELAY_DATABASE_UNREACHABLE
+   */
+  async open (
+    question: Question, lastId: string | undefined, respond: () => ServerResponse, mayStay: () => Promise<void>
+  ): Promise<void> {
+    if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX || this.#closing.signal.aborted) {
+      throw new RelayError('RELAY_STREAM_FULL', `${this.#clients.size} streams are open`)
+    }
+    this.#opening++
+    try {
+      await (this.#started ??= this.#start())
+      const view = await this.#viewBetweenRounds(question)
+      this.#add(view, lastId, respond(), mayStay)
+    } finally {
+      this.#opening--
+    }
+  }
+
+  async close (): Promise<void> {
+    for (const client of [...this.#clients.keys()]) client.end('closing')
+    this.#closing.abort()
+    this.#resumes.clearQueue()
+    this.#wake()
+    clearInterval(this.#heartbeat)
+    await this.#started?.catch(() => {})
+    await this.#listener?.close()
+    await this.#running
+  }
+
+  async #start (): Promise<void> {
+    try {
+      this.#position = await readNow(this.#database)
+    } catch (error) {
+      this.#started = undefined
+      throw error
+    }
+    this.#listener = startListener(this.#database, () => this.#wake(), this.#log)
+    this.#heartbeat = setInterval(() => this.#beat(), this.#config.STREAM_HEARTBEAT_MS)
+    this.#running = this.#run()
+  }
+
+  /** The view of a question. When this returns no round is under way, and the view is among those of the next one. */
+  async #viewBetweenRounds (question: Question): Promise<View> {
+    for (;;) {
+      const view = await this.#views.open(question)
+      if (view.groups.size > GROUPS_MAX) {
+        this.#dropIdle(view)
+        throw new RelayError('RELAY_TOO_MANY_POINTS',
+          `there are ${view.groups.size} groups, and a stream may have ${GROUPS_MAX}; select fewer, or group by zone or type`)
+      }
+      while (this.#round) await this.#round.catch(() => {})
+      if (this.#views.has(view)) return view // the last of its clients may have gone meanwhile
+    }
+  }
+
+  #add (view: View, lastId: string | undefined, response: ServerResponse, mayStay: () => Promise<void>): void {
+    const client = new Client(response, {
+      bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
+    })
+    view.clients.add(client)
+    this.#clients.set(client, { view, mayStay, checkedMs: Date.now() })
+    if (lastId === undefined) {
+      client.send(renderOpen(this.#position!))
+      return
+    }
+    client.hold()
+    this.#resumes(() => this.#resume(client, view, lastId)).catch(error => {
+      this.#log.warn({ err: error }, 'what a client had missed could not be read')
+      client.end('failed') // it comes back with the id that it has
+    })
+  }
+
+  async #run (): Promise<void> {
+    const { signal } = this.#closing
+    let isFailing = false
+    while (!signal.aborted) {
+      this.#isDue = false
+      try {
+        await (this.#round = this.#tell())
+        isFailing = false
+      } catch (error) {
+        if (!isFailing) this.#log.warn({ err: error }, 'changes can\'t be told; trying again')
+        isFailing = true
+      } finally {
+        this.#round = undefined
+      }
+      await delay(isFailing ? RETRY_DELAY_MS : ROUND_INTERVAL_MS, undefined, { signal }).catch(() => {})
+      if (!isFailing && !signal.aborted) await this.#due()
+    }
+  }
+
+  #wake (): void {
+    this.#isDue = true
+    this.#stopWaiting?.()
+  }
+
+  /** Waits for a notification, or until it is time to look without one. */
+  async #due (): Promise<void> {
+    if (this.#isDue) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, LOOK_INTERVAL_MS)
+      this.#stopWaiting = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#stopWaiting = undefined
+  }
+
+  /** One round. Up to the last step nothing is changed but what views know of their series. */
+  async #tell (): Promise<void> {
+    const before = this.#position!
+    const levelIndexes = [...new Set([...this.#views].map(it => it.question.levelIndex))]
+    const { now, commits } = await readCommits(this.#database, before, levelIndexes)
+    const fresh = commits.filter(it => !this.#told.has(it.xactId))
+    if (!isResumable(before, now)) {
+      this.#move(now, commits)
+      this.#tellAll(renderReset('the database was away for too long', now))
+      return
+    }
+    if (fresh.length === 0) {
+      this.#move(now, commits)
+      return
+    }
+    const endTimer = this.#metrics.delay.startTimer()
+    await this.#views.learn(new Set(fresh.flatMap(it => it.seriesIds ?? [])))
+    const told = gather(fresh, this.#views, it => this.#views.of(it))
+    const contents = await readWindows(this.#database, told)
+
+    this.#move(now, commits)
+    for (const [view, it] of told) {
+      const text = renderTold(view, it, contents, (window, data) => view.note(window, data))
+      if (text === '') continue
+      const events = Buffer.from(withId(text, now)) // once for all
+      for (const client of [...view.clients]) client.send(events)
+    }
+    endTimer()
+  }
+
+  #move (now: Now, commits: readonly Commit[]): void {
+    this.#position = now
+    this.#told = new Set(commits.map(it => it.xactId).filter(it => it >= now.xactId))
+  }
+
+  /** Tells a client that has come back what it has missed; what changes meanwhile comes behind that. */
+  async #resume (client: Client, view: View, lastId: string): Promise<void> {
+    if (client.hasEnded) return
+    const now = await readNow(this.#database) // before the changes: they are these at least
+    const since = parsePosition(lastId)
+    if (!since || !isResumable(since, now)) {
+      client.release(renderReset(since ? 'the id is too old' : 'the id is none of ours', now))
+      return
+    }
+    const told = await this.#missed(view, since)
+    const contents = await readWindows(this.#database, told)
+    const text = [...told].map(([view, it]) => renderTold(view, it, contents)).join('')
+    client.release(text === '' ? renderOpen(now) : withId(text, now))
+  }
+
+  async #missed (view: View, since: Position) {
+    const ids = new Set(view.seriesIds)
+    const changes = await readChanges(this.#database, since, view.question.levelIndex, [...ids])
+    return gather(changes, [view], it => ids.has(it) ? [view] : [])
+  }
+
+  #beat (): void {
+    const text = renderHeartbeat(this.#position!)
+    const nowMs = Date.now()
+    for (const [client, listening] of [...this.#clients]) {
+      if (client.isHolding) continue
+      client.send(text)
+      if (nowMs - listening.checkedMs < PERMISSION_INTERVAL_MS) continue
+      listening.checkedMs = nowMs
+      listening.mayStay().catch(() => client.end('unauthorized'))
+    }
+  }
+
+  #tellAll (text: string): void {
+    for (const client of [...this.#clients.keys()]) client.send(text)
+  }
+
+  #remove (client: Client, reason: EndReason | undefined): void {
+    const listening = this.#clients.get(client)
+    if (!listening) return
+    this.#clients.delete(client)
+    listening.view.clients.delete(client)
+    this.#dropIdle(listening.view)
+    if (reason !== undefined) this.#metrics.dropped.inc({ reason })
+    if (reason === 'slow') this.#log.info('a client of a stream was too slow, and was dropped')
+  }
+
+  #dropIdle (view: View): void {
+    if (view.clients.size === 0) this.#views.drop(view)
+  }
+}
+
+function createMetrics (metrics: Registry, countClients: () => number) {
+  const registers = [metrics]
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_api_stream_clients', help: 'Streams that are open', registers, collect () { this.set(countClients()) }
+  })
+  return {
+    dropped: new Counter({
+      name: 'relay_api_stream_dropped_total',
+      help: 'Streams that were ended by us, by reason',
+      labelNames: ['reason'],
+      registers
+    }),
+    delay: new Histogram({
+      name: 'relay_api_stream_round_seconds',
+      help: 'Time from the reading of commits to the last client that was told',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+      registers
+    })
+  }
+}

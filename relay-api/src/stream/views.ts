@@ -1,0 +1,93 @@
+/** All views that are open, and which of them a series belongs to. */
+import type { Database } from 'relay-common'
+
+import { seriesCondition } from '../parameters/selection.ts'
+import { nameOf, needsDevices, View, type Question, type Series } from './view.ts'
+
+export class Views {
+  readonly #database: Database
+  readonly #views = new Map<string, { readonly view: View, readonly filled: Promise<void> }>()
+  readonly #bySeries = new Map<number, Set<View>>()
+  /** series that every open view was offered */
+  readonly #known = new Set<number>()
+
+  constructor (database: Database) {
+    this.#database = database
+  }
+
+  [Symbol.iterator] (): Iterator<View> {
+    return [...this.#views.values()].map(it => it.view)[Symbol.iterator]()
+  }
+
+  of (seriesId: number): Iterable<View> {
+    return this.#bySeries.get(seriesId) ?? []
+  }
+
+  /** The view of a question, with all series that there are. It stays until `drop`. */
+  async open (question: Question): Promise<View> {
+    const name = nameOf(question)
+    let entry = this.#views.get(name)
+    if (!entry) {
+      // it is among the views before its series are read: one that is added meanwhile comes by a commit
+      const view = new View(question)
+      entry = { view, filled: this.#fill(view) }
+      this.#views.set(name, entry)
+    }
+    try {
+      await entry.filled
+    } catch (error) {
+      this.drop(entry.view)
+      throw error
+    }
+    return entry.view
+  }
+
+  has (view: View): boolean {
+    return this.#views.get(nameOf(view.question))?.view === view
+  }
+
+  drop (view: View): void {
+    if (!this.has(view)) return
+    this.#views.delete(nameOf(view.question))
+    for (const id of view.seriesIds) {
+      const views = this.#bySeries.get(id)
+      views?.delete(view)
+      if (views?.size === 0) this.#bySeries.delete(id)
+    }
+  }
+
+  /** Looks series up that were not seen before, so that views which select them take them in. */
+  async learn (seriesIds: ReadonlySet<number>): Promise<void> {
+    const unknown = [...seriesIds].filter(it => !this.#known.has(it))
+    if (unknown.length === 0) return
+    const found = await this.#read('series_id = any($1)', [unknown])
+    const views = [...this]
+    for (const series of found) {
+      for (const view of views) this.#offer(view, series)
+    }
+    if (this.#known.size > KNOWN_MAX) this.#known.clear() // they are looked up once more
+    for (const id of unknown) this.#known.add(id)
+  }
+
+  async #fill (view: View): Promise<void> {
+    const values: unknown[] = []
+    const kind = `s.device_id is ${needsDevices(view.question) ? 'not ' : ''}null`
+    const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
+    for (const series of await this.#read(condition, values)) this.#offer(view, series)
+  }
+
+  #offer (view: View, series: Series): void {
+    if (!view.take(series)) return
+    const views = this.#bySeries.get(series.seriesId) ?? new Set()
+    this.#bySeries.set(series.seriesId, views.add(view))
+  }
+
+  async #read (condition: string, values: unknown[]): Promise<Series[]> {
+    return await this.#database.query<Series & { seriesId: number }>(`
+      select series_id as "seriesId", device_id as "deviceId", zone, device_type as "deviceType"
+      from series s where ${condition}`, values)
+  }
+}
+
+/** some 40 MB */
+const KNOWN_MAX = 1_000_000
