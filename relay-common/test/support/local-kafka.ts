@@ -32,17 +32,33 @@ after(async () => { await (await ofThisFile)?.close() })
 export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
   const shared = process.env.RELAY_TEST_KAFKA
   if (shared) return { bootstrapServers: shared, cacheDir }
+  return await isJavaHere(t) ? await (ofThisFile ??= startTestKafka()) : undefined
+}
+
+/** A broker of the test's own, whose files it may touch; it ends with the test. Undefined: as above */
+export async function openOwnKafka (t: TestContext): Promise<OwnKafka | undefined> {
+  if (!await isJavaHere(t)) return undefined
+  const kafka = await startTestKafka()
+  t.after(() => kafka.close())
+  return kafka
+}
+
+async function isJavaHere (t: TestContext): Promise<boolean> {
   const java = await findJava(cacheDir)
-  if (java.kind === 'missing') {
-    if (process.env.CI) throw new Error(`these tests need ${java.what}`)
-    t.skip(`a local Kafka needs ${java.what}`)
-    return undefined
-  }
-  return await (ofThisFile ??= startTestKafka())
+  if (java.kind !== 'missing') return true
+  if (process.env.CI) throw new Error(`these tests need ${java.what}`)
+  t.skip(`a local Kafka needs ${java.what}`)
+  return false
+}
+
+export interface OwnKafka extends LocalKafkaForTests {
+  readonly dataDir: string
+  readonly pid: number
+  close (): Promise<void>
 }
 
 /** Starts a broker in a folder of its own, which goes with it. */
-export async function startTestKafka (): Promise<LocalKafkaForTests & { pid: number, close: () => Promise<void> }> {
+export async function startTestKafka (): Promise<OwnKafka> {
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
   const port = await getPort({ host: '127.0.0.1' })
   const kafka = await startKafka({ cacheDir, dataDir, port, log: createLogger('test', 'warn') })
@@ -50,5 +66,5 @@ export async function startTestKafka (): Promise<LocalKafkaForTests & { pid: num
     await kafka.close()
     await rm(dataDir, { recursive: true, force: true })
   }
-  return { bootstrapServers: kafka.bootstrapServers, cacheDir, pid: kafka.pid, close }
+  return { bootstrapServers: kafka.bootstrapServers, cacheDir, dataDir, pid: kafka.pid, close }
 }

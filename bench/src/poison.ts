@@ -1,0 +1,96 @@
+/**
+ * A flood of poison: a topic in which nothing is an event, from the first claim of a processor to its last commit. Each
+ * record is a dead letter, durable in Kafka before the progress moves.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+import type { EventLog, ProducedRecord } from 'relay-common'
+
+import { Fleet } from '../../relay-simulator/src/fleet.ts'
+import { poisonAt, poisonKinds } from '../../relay-simulator/src/poison.ts'
+import { readEnds } from './backlog.ts'
+import { readUsage } from './process-usage.ts'
+import { watchProgress } from './progress-watch.ts'
+import { processorEnvironment } from './relay-processor.ts'
+import { readCircumstances, writeResults } from './results.ts'
+import { endWith } from './run.ts'
+import { openServers } from './servers.ts'
+
+export interface PoisonBenchOptions {
+  readonly records: number
+  readonly quick?: boolean
+  readonly cpuProf?: string
+}
+
+const TOPIC = 'iot-events'
+const DEAD_LETTERS_TOPIC = 'iot-events.dead-letters'
+const BATCH = 20_000
+/** kinds with more are few and would measure how many bytes a disk takes, not how many records a processor */
+const VALUE_BYTES_MAX = 4 * 1024
+const processorMain = fileURLToPath(new URL('../../relay-processor/src/main.ts', import.meta.url))
+
+/** Runs the benchmark, prints its figures and keeps them as `poison`. */
+export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptions): Promise<void> {
+  const circumstances = await readCircumstances(quick ?? false)
+  await using servers = await openServers()
+  const kinds = await fillWithPoison(servers.eventLog, records)
+
+  const database = await servers.openDatabase('poison')
+  await using opened = new AsyncDisposableStack()
+  opened.defer(() => database.close())
+  const watch = opened.use(await watchProgress(database))
+  const ended = watch.reached(await readEnds(servers.eventLog, TOPIC))
+  const child = spawn(process.execPath,
+    [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
+    { env: { ...process.env, ...processorEnvironment(servers, 'poison', TOPIC) }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  opened.use(endWith(child))
+  const exited = once(child, 'exit')
+  const died = exited.then(([code]) => { throw new Error(`the processor ended with ${code}`) })
+  died.catch(() => {})
+
+  const claimedMs = await Promise.race([died, watch.claimed])
+  const atClaim = await readUsage(child.pid!)
+  const endedMs = await Promise.race([died, ended])
+  const atEnd = await readUsage(child.pid!)
+  child.kill('SIGTERM')
+  await exited
+
+  const [{ startOffset, endOffset }] = await servers.eventLog.readOffsets(DEAD_LETTERS_TOPIC)
+  const letters = Number(endOffset - startOffset)
+  if (letters !== records) throw new Error(`${records} records of poison became ${letters} dead letters`)
+  const result = {
+    records,
+    kinds,
+    recordsPerSecond: records / (endedMs - claimedMs) * 1000,
+    cpuUsPerRecord: (atEnd.cpuSeconds - atClaim.cpuSeconds) / records * 1e6,
+    memoryMaxMb: atEnd.memoryMaxBytes / 2 ** 20
+  }
+  console.log(`${records.toLocaleString('en')} records of ${kinds} kinds of poison: ` +
+    `${Math.round(result.recordsPerSecond).toLocaleString('en')} records/s, ` +
+    `${result.cpuUsPerRecord.toFixed(2)} us of CPU a record, ${Math.round(result.memoryMaxMb)} MB`)
+  await writeResults('poison', circumstances, result, {})
+}
+
+/** Fills a topic with poison of all kinds in turn. @returns how many kinds there are */
+async function fillWithPoison (eventLog: EventLog, records: number): Promise<number> {
+  await eventLog.ensureTopic({ name: TOPIC, partitions: 8, retentionMs: 86_400_000, replicationFactor: -1 })
+  const { devices } = new Fleet({ devices: 100, zones: 10, rate: 1, seed: 1 })
+  const nowMs = Date.now()
+  const poison: ProducedRecord[][] = devices.map(device => poisonKinds
+    .map((_, index) => poisonAt(device, nowMs, (index + 0.5) / poisonKinds.length))
+    .filter(it => (it.value?.length ?? 0) <= VALUE_BYTES_MAX))
+  const kinds = poison[0].length
+  const producer = await eventLog.openProducer()
+  try {
+    for (let sent = 0; sent < records; sent += BATCH) {
+      const length = Math.min(BATCH, records - sent)
+      await producer.send(TOPIC, Array.from({ length }, (_, n) =>
+        poison[(sent + n) % poison.length][Math.floor((sent + n) / poison.length) % kinds]))
+    }
+  } finally {
+    await producer.close()
+  }
+  return kinds
+}

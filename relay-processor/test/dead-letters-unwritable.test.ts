@@ -1,0 +1,93 @@
+/** Dead letters that can't be written hold the progress back: what is no event waits as long as what is one. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+
+import { Admin, ConfigResourceTypes, IncrementalAlterConfigOperationTypes } from '@platformatic/kafka'
+import getPort from 'get-port'
+
+import { until } from '../../test-support/until.ts'
+import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
+import { readDeadLetters } from './support/read-dead-letters.ts'
+import { readWindows, recompute } from './support/recompute.ts'
+
+const events = makeEvents(40)
+const poison = Array.from({ length: 20 }, (_, n) => ({ key: `poison-${n}`, value: '{' }))
+
+async function sendAll (site: Site): Promise<void> {
+  await send(site, events.slice(0, 20))
+  await site.producer.send(site.config.EVENTS_TOPIC, poison)
+  await send(site, events.slice(20))
+}
+
+/** Sum of the offsets that the rollups have come to. */
+async function progressOf (site: Site): Promise<bigint> {
+  const [{ sum }] = await site.database.query<{ sum: bigint | null }>(
+    'select sum(next_offset)::bigint as sum from progress where topic = $1', [site.config.EVENTS_TOPIC])
+  return sum ?? 0n
+}
+
+async function assertAllThere (site: Site): Promise<void> {
+  const letters = await readDeadLetters(site)
+  assert.deepEqual(letters.map(it => it.key!.toString()).sort(), poison.map(it => it.key).sort())
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+}
+
+test('while letters can\'t be written the line waits and /readyz says so; killed then, it leaves no progress without them', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
+  await site.database.query(`alter database ${name} set lock_timeout = '200ms'`)
+  const port = await getPort({ host: '127.0.0.1' })
+  const first = await spawnProcessor(t, site, { HEALTH_PORT: String(port) })
+  const readyz = async () => await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()
+
+  const locker = await site.database.connect()
+  try {
+    await locker.query('begin')
+    await locker.query(`
+      select from event_log_partitions join event_log_topics using (topic_id) where topic = $1 for update`,
+    [site.config.DEAD_LETTERS_TOPIC])
+    await sendAll(site)
+    await until('the processor to say what fails', async () => /writing dead letters fails/.test(await readyz()))
+    assert.equal(await progressOf(site), 0n)
+    first.kill('SIGKILL')
+    await once(first, 'exit')
+    await locker.query('commit')
+  } finally {
+    locker.release(true)
+  }
+  assert.equal(await progressOf(site), 0n)
+  const second = await spawnProcessor(t, site)
+  await settled(site)
+  second.kill('SIGTERM')
+  await once(second, 'exit')
+  await assertAllThere(site)
+})
+
+test('a topic that refuses letters for good ends the processor, and nothing moves until it is put right', async t => {
+  const site = await openSite(t, 'kafka')
+  if (!site) return
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [site.config.KAFKA_BOOTSTRAP_SERVERS!] })
+  t.after(() => admin.close())
+  const setLargest = (value: string) => admin.incrementalAlterConfigs({
+    resources: [{
+      resourceType: ConfigResourceTypes.TOPIC,
+      resourceName: site.config.DEAD_LETTERS_TOPIC,
+      configs: [{ name: 'max.message.bytes', configOperation: IncrementalAlterConfigOperationTypes.SET, value }]
+    }]
+  })
+
+  const first = await spawnProcessor(t, site)
+  const exited = once(first, 'exit')
+  await setLargest('100') // less than any letter has
+  await sendAll(site)
+  assert.deepEqual(await exited, [1, null])
+  assert.equal(await progressOf(site), 0n)
+
+  await setLargest('1048588')
+  const second = await spawnProcessor(t, site)
+  await settled(site)
+  second.kill('SIGTERM')
+  await once(second, 'exit')
+  await assertAllThere(site)
+})

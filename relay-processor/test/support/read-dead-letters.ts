@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict'
+
+import { readDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
+
+import type { Site } from './open-processor.ts'
+
+export type Letter = DeadLetterInfo & Pick<LoggedRecord, 'key' | 'value'>
+
+/** All dead letters of a site, in the order in which they were written. */
+export async function readDeadLetters ({ eventLog, config }: Pick<Site, 'eventLog' | 'config'>): Promise<Letter[]> {
+  const letters: Letter[] = []
+  for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(config.DEAD_LETTERS_TOPIC)) {
+    for await (const { key, value, headers } of eventLog.readRecords(config.DEAD_LETTERS_TOPIC, partition, startOffset, endOffset)) {
+      const letter = readDeadLetter(headers)
+      assert.ok(letter, 'a record of the topic is no dead letter')
+      letters.push({ ...letter, key, value })
+    }
+  }
+  return letters
+}
