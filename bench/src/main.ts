@@ -7,6 +7,7 @@ import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchMemory } from './memory.ts'
+import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
@@ -60,5 +61,12 @@ program.command('api')
   .option('--memory-seconds <n>', 'how long memory is watched at the end', Number, 600)
   .option('--only <text>', 'only questions whose name has this in it')
   .action(benchApi)
+
+program.command('poison')
+  .description('a flood in which nothing is an event: dead letters from the first claim to the last commit')
+  .option('--records <n>', 'records of poison', Number, 1_000_000)
+  .option('--quick', 'results go to .relay/bench')
+  .option('--cpu-prof <folder>', 'write a CPU profile of the processor there')
+  .action(benchPoison)
 
 await program.parseAsync()
