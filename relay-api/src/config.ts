@@ -17,6 +17,9 @@ export const apiSettings = Type.Object({
   RANGE_MAX_DAYS: Type.Integer({
     default: 3_660, minimum: 1, description: 'longest range that one question may be about'
   }),
+  ROLLUP_CACHE_MB: Type.Integer({
+    default: 64, minimum: 0, description: 'memory for rollups of the past that were merged before; 0: none are kept'
+  }),
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
     default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
   }),

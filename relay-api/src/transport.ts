@@ -1,6 +1,7 @@
 /** How answers travel: compressed where that pays, and to pages of other origins where config lets them. */
 import { constants } from 'node:zlib'
 
+import { fastifyAccepts } from '@fastify/accepts'
 import { fastifyCompress } from '@fastify/compress'
 import { fastifyCors } from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
@@ -15,7 +16,7 @@ const COMPRESSED_MIN_BYTES = 1_400
 const BROTLI_QUALITY = 4
 
 /** JSON, NDJSON, CSV, documents and pages; never server-sent events, which must not wait in a buffer. */
-const compressed = 
+const compressed =
   /^(?:application\/(?:[\w.+-]+\+)?(?:json|x-ndjson|javascript)|text\/(?:csv|html|css|plain|javascript))\b/
 
 /** Must come before the routes, and before whatever asks for a token: a browser's preflight has none. */
@@ -29,6 +30,7 @@ export async function transport (app: FastifyInstance, config: ApiConfig): Promi
       maxAge: 600
     })
   }
+  await app.register(fastifyAccepts) // request.accepts()
   await app.register(fastifyCompress, {
     threshold: COMPRESSED_MIN_BYTES,
     customTypes: compressed,

@@ -80,9 +80,9 @@ test('the OpenAPI document has all routes, old ones too, with a bearer token, an
     assert.match(path, /^\/api\//)
     for (const operation of Object.values(methods)) {
       assert.ok(operation.summary, path)
-      for (const status of ['200', '400', '401', '503']) {
-        if (status !== '200' || !operation.responses[202]) assert.ok(operation.responses[status], `${path} ${status}`)
-      }
+      const statuses = Object.keys(operation.responses)
+      assert.ok(statuses.some(it => it.startsWith('2')), path)
+      for (const status of ['400', '401', '503']) assert.ok(statuses.includes(status), `${path} ${status}`)
     }
   }
   const page = await app.inject('/docs')

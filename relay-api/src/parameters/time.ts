@@ -59,6 +59,18 @@ const unitsMs: Readonly<Record<string, number>> = {
   s: 1_000, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS, w: 7 * DAY_MS
 }
 
+/**
+ * Reads a length of time, such as `30s`, `15m` or `1h`.
+ * @throws RelayError RELAY_PARAMETER_INVALID
+ */
+export function readDuration (parameter: string, text: string, maxMs: number): number {
+  const parts = /^(\d{1,9})([smhdw])$/.exec(text)
+  const durationMs = parts === null ? 0 : Number(parts[1]) * unitsMs[parts[2]]
+  if (durationMs > 0 && durationMs <= maxMs) return durationMs
+  throw new RelayError('RELAY_PARAMETER_INVALID',
+    `${parameter} is not a length of time, such as 30s, 15m or 1h, of at most ${maxMs / HOUR_MS} h`, { parameter })
+}
+
 /** @returns ms since the epoch; undefined: not such a time, or none that ISO-8601 has four digits of a year for */
 export function parseTime (text: string, nowMs: number): number | undefined {
   const absoluteMs = parseTimestamp(withPlus(text))

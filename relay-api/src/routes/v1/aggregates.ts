@@ -1,37 +1,204 @@
-/** `GET /api/v1/aggregates`: numbers of a selection over a range. */
+/** `GET /api/v1/aggregates`: numbers of a selection over a range, in rows of an interval. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
-import { Type } from 'typebox'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { RelayError } from 'relay-common'
+import { Type, type Static } from 'typebox'
 
-import { readSelection, selectionParameters, seriesCondition } from '../../parameters/selection.ts'
-import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { allowCaching } from '../../caching.ts'
+import { createRowsWriter, type Row } from '../../formats/rows.ts'
+import { sendPieces } from '../../formats/send.ts'
+import { Cursor, readCursor, writeCursor } from '../../parameters/cursor.ts'
+import { Format, mediaTypes, readFormat, type FormatName } from '../../parameters/format.ts'
+import { intervalParameters, readRows, readZoneClock } from '../../parameters/interval.ts'
+import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { readStatistics, Statistics } from '../../parameters/statistics.ts'
+import { rangeParameters, readDuration, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
+import { aggregate } from '../../query/aggregate.ts'
+import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
+import { countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
+import { planRange } from '../../query/plan.ts'
+import { columnsOf, type Question } from '../../query/question.ts'
+import { readKeptSince } from '../../query/read.ts'
+import { timeColumns } from '../../query/statistics.ts'
+import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './resources.ts'
+
+const LIMIT_MAX = 1_000_000
+const LIMIT_DEFAULT = 10_000
+
+const Query = Type.Object({
+  ...selectionParameters,
+  ...rangeParameters,
+  ...intervalParameters,
+  groupBy: Type.Optional(Type.String({
+    enum: [...groupBys], description: 'rows of each device, zone or type by itself; else of all that is selected'
+  })),
+  stats: Statistics,
+  maxGap: Type.String({
+    default: '1h',
+    maxLength: 16,
+    description: 'readings further apart have no step between them: `30s`, `15m`, `1h`, `1d` at most'
+  }),
+  fill: Type.String({
+    enum: [...fills],
+    default: 'none',
+    description: 'rows without readings are left out (`none`), are null, or are filled in: from the row before them ' +
+      'in time (`previous`), or on a straight line between two (`linear`). They say so in `filled`'
+  }),
+  order: Type.String({ enum: ['asc', 'desc'], default: 'asc', description: 'by time, within a group' }),
+  limit: Type.Integer({
+    default: LIMIT_DEFAULT,
+    minimum: 1,
+    maximum: LIMIT_MAX,
+    description: 'most rows; where there are more, `next` is their cursor'
+  }),
+  cursor: Cursor,
+  format: Format
+})
+
+const NullableNumber = Type.Unsafe<number | null>({ type: ['number', 'null'] })
+const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+
+const rowSchema = Type.Object({
+  bucketStart: Type.String({ description: 'on the clock of `tz`; readings from this time on' }),
+  bucketEnd: Type.String({ description: 'and before this one' }),
+  device: Type.Optional(Type.String()),
+  zone: Type.Optional(Type.String()),
+  type: Type.Optional(Type.String()),
+  status: Type.String({ enum: ['final', 'provisional'], description: 'final: everything up to its end has been read' }),
+  filled: Type.Optional(Type.Boolean({ description: 'there were no readings' })),
+  unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'by statistic: why it is null' }))
+}, {
+  additionalProperties: Type.Union([NullableNumber, NullableString]), description: 'and a member for each of `stats`'
+})
+
+const answerSchema = Type.Object({
+  start: Type.String({ description: 'of all rows, in `tz`: the one asked for, unless what is kept is coarser' }),
+  end: Type.String(),
+  interval: Type.String({ description: 'the one that was taken, for `auto`' }),
+  tz: Type.String(),
+  completeThrough: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    description: 'every partition has been read up to this event time, or to the end of the range; null: not known'
+  }),
+  rows: Type.Array(rowSchema, { description: 'by group, and in it by time' }),
+  next: Type.Unsafe<string | null>({
+    type: ['string', 'null'], description: 'where there are more rows: `cursor` of the next answer'
+  })
+}, { title: 'Aggregates' })
 
 const schema = {
   summary: 'Numbers of a selection over a range',
+  description: 'An answer without `next` has all rows. CSV has no place for that: there an answer is whole, or refused.',
   tags: ['aggregates'],
-  querystring: Type.Object({ ...selectionParameters, ...rangeParameters }),
+  querystring: Query,
   response: {
-    200: Type.Object({
-      start: Type.String(),
-      end: Type.String(),
-      count: Type.Integer({ description: 'readings' })
-    }),
-    ...problemResponses()
+    200: {
+      description: 'rows',
+      content: {
+        [mediaTypes.json]: { schema: answerSchema },
+        [mediaTypes.ndjson]: { schema: Type.String({ description: 'a row a line, then {"end":{…}}' }) },
+        [mediaTypes.csv]: { schema: Type.String({ description: 'RFC 4180' }) }
+      }
+    },
+    304: Type.Null({ description: 'the answer is the one of If-None-Match' }),
+    ...problemResponses(406)
   }
 }
 
-export function aggregatesRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
-  app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async request => {
-    const { startMs, endMs } = readRange(request.query, Date.now(), config.RANGE_MAX_DAYS)
-    const values: unknown[] = [startMs / 1000, endMs / 1000]
-    const condition = seriesCondition(readSelection(request.query, deviceTypes), values)
-    const [{ count }] = await database.query<{ count: number }>(`
-      select coalesce(sum(r.count), 0)::double precision as count
-      from series s join rollups_minute r on r.series_id = s.series_id
-        and r.bucket_start >= to_timestamp($1) and r.bucket_start < to_timestamp($2)
-      where s.device_id is not null and ${condition}`, values)
-    return { start: new Date(startMs).toISOString(), end: new Date(endMs).toISOString(), count }
-  })
+const GAP_MAX_MS = 24 * 60 * 60 * 1000
+
+export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async (request, reply) =>
+    findAggregates(request.query, readFormat(request.query.format, request), parts, reply))
+}
+
+async function findAggregates (
+  query: Static<typeof Query>, format: FormatName, { config, database, deviceTypes }: V1Parts, reply: FastifyReply
+): Promise<FastifyReply> {
+  const { limit, cursor, format: _, ...asked } = query
+  const nowMs = Date.now()
+  const selection = readSelection(query, deviceTypes)
+  const statistics = readStatistics(query.stats)
+  const clock = readZoneClock(query.tz)
+  const groupBy = query.groupBy as GroupBy | undefined
+  const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
+  const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
+  const keptSince = await readKeptSince(database)
+  const { coverage } = planRange(range, keptSince)
+  const isEmpty = coverage.startMs >= coverage.endMs
+  const { interval, boundaries } = readRows(query, isEmpty ? range : coverage, clock, keptSince, config.POINTS_MAX)
+
+  const question: Question = {
+    selection,
+    groupBy,
+    statistics,
+    boundaries: isEmpty ? [] : boundaries,
+    isDescending: query.order === 'desc',
+    fill: query.fill as Fill,
+    limit: format === 'csv' ? LIMIT_MAX : limit,
+    after: resumed?.after,
+    maxGapMs: readDuration('maxGap', query.maxGap, GAP_MAX_MS),
+    nowMs,
+    minutesKeptSinceMs: keptSince.minute
+  }
+  if (format === 'csv') {
+    const groups = await countGroups(database, selection, groupBy)
+    refuseCut(groups * (boundaries.length - 1), Math.min(config.POINTS_MAX, LIMIT_MAX), cursor)
+  }
+
+  const completeThroughMs = undefined
+  const write = (timeMs: number) => clock.write(timeMs)
+  const head = {
+    start: write(isEmpty ? range.startMs : coverage.startMs),
+    end: write(isEmpty ? range.endMs : coverage.endMs),
+    interval: interval.name,
+    tz: clock.name,
+    completeThrough: null
+  }
+  const columns = ['bucketStart', 'bucketEnd', ...groupBy ? [groupBy] : [], ...columnsOf(statistics), ...metaColumns]
+  const writer = createRowsWriter(format, columns, new Set(metaColumns.slice(1)), head)
+  const cells = cellsOf(question, clock, completeThroughMs)
+
+  const pieces = async function * () {
+    yield writer.begin()
+    const chunks = aggregate(database, question)
+    let chunk = await chunks.next()
+    for (; !chunk.done; chunk = await chunks.next()) yield writer.rows(chunk.value.map(cells))
+    const next = chunk.value && writeCursor(asked, range, chunk.value)
+    yield writer.end({ next: next ?? null })
+  }
+  allowCaching(reply, range, completeThroughMs, config.CACHE_PAST_S)
+  return await sendPieces(reply, mediaTypes[format], pieces())
+}
+
+/** Behind the numbers; all but the first only where there is something to say. */
+const metaColumns = ['status', 'filled', 'unavailable']
+
+function cellsOf (
+  { groupBy, statistics }: Question, clock: ZoneClock, completeThroughMs: number | undefined
+): (row: AnswerRow) => Row {
+  const isTime = columnsOf(statistics).map(it => timeColumns.has(it))
+  return ({ key, startMs, endMs, numbers, unavailable, isFilled }) => [
+    clock.write(startMs),
+    clock.write(endMs),
+    ...groupBy ? [key] : [],
+    ...numbers.map((it, n) => it !== null && isTime[n] ? clock.write(it) : it),
+    completeThroughMs !== undefined && endMs <= completeThroughMs ? 'final' : 'provisional',
+    isFilled || null,
+    unavailable ?? null
+  ]
+}
+
+/** CSV has no place for a cursor, so what might be cut is refused. */
+function refuseCut (rows: number, rowsMax: number, cursor: string | undefined): void {
+  if (cursor !== undefined) {
+    throw new RelayError('RELAY_PARAMETER_INVALID', 'cursor is not possible with csv: its answers are whole',
+      { parameter: 'cursor' })
+  }
+  if (rows <= rowsMax) return
+  throw new RelayError('RELAY_TOO_MANY_POINTS',
+    `there may be ${rows} rows, and ${rowsMax} are the most of a csv, which has no cursor; take a longer interval, ` +
+    'fewer groups, or ndjson', { parameter: 'interval' })
 }

@@ -1,0 +1,30 @@
+/**
+ * Sends an answer that is made piece by piece. One that is short goes whole, with its length and ETag, and an error on
+ * the way is a problem; a long one is streamed as fast as its client reads, and an error on the way cuts the
+ * connection, so that nobody takes a part for the whole.
+ */
+import { Readable } from 'node:stream'
+
+import type { FastifyReply } from 'fastify'
+
+import { sendTagged } from '../caching.ts'
+
+/** Longer answers are streamed. */
+const WHOLE_MAX_CHARACTERS = 64 * 1024
+
+export async function sendPieces (
+  reply: FastifyReply, mediaType: string, pieces: AsyncGenerator<string>
+): Promise<FastifyReply> {
+  let whole = ''
+  while (whole.length <= WHOLE_MAX_CHARACTERS) {
+    const { done, value } = await pieces.next()
+    if (done) return sendTagged(reply.type(`${mediaType}; charset=utf-8`), whole)
+    whole += value
+  }
+  const rest = async function * () {
+    yield whole
+    yield * pieces
+  }
+  return reply.type(`${mediaType}; charset=utf-8`)
+    .send(Readable.from(rest(), { objectMode: false, highWaterMark: WHOLE_MAX_CHARACTERS }))
+}

@@ -1,0 +1,79 @@
+/**
+ * `cursor`: where the next answer to the same question begins. Opaque to clients; it holds the range as it was resolved
+ * for the first answer, so that `now` does not move between two, and a hash of the question, so that it is not taken
+ * for another's. It grants nothing: whoever sends it is asked what they may see like anybody else.
+ */
+import { createHash } from 'node:crypto'
+
+import { RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import type { Position } from '../query/question.ts'
+import type { AskedRange } from './time.ts'
+
+export const Cursor = Type.Optional(Type.String({
+  minLength: 1, maxLength: 8_192, description: '`next` of the answer before; all other parameters stay as they were'
+}))
+
+export interface Resumed {
+  readonly range: AskedRange
+  readonly after: Position
+}
+
+type Wire = [
+  question: string, startMs: number, endMs: number, isRelative: boolean, key: string, rowStartMs: number,
+  anchorMs: number | null, numbers: ReadonlyArray<number | null>
+]
+
+/** @param question whatever tells questions apart */
+export function writeCursor (question: unknown, { startMs, endMs, isRelative }: AskedRange, after: Position): string {
+  const { key, startMs: rowStartMs, anchor } = after
+  const wire: Wire = [hashOf(question), startMs, endMs, isRelative, key, rowStartMs,
+    anchor?.startMs ?? null, anchor?.numbers ?? []]
+  return Buffer.from(JSON.stringify(wire)).toString('base64url')
+}
+
+/** @throws RelayError RELAY_CURSOR_INVALID */
+export function readCursor (question: unknown, cursor: string): Resumed {
+  const wire = parse(cursor)
+  if (!wire) throw invalid('cursor is none that was given out here')
+  const [hash, startMs, endMs, isRelative, key, rowStartMs, anchorMs, numbers] = wire
+  if (hash !== hashOf(question)) throw invalid('cursor is of another question: only limit and format may change')
+  return {
+    range: { startMs, endMs, isRelative },
+    after: { key, startMs: rowStartMs, anchor: anchorMs === null ? undefined : { startMs: anchorMs, numbers } }
+  }
+}
+
+function parse (cursor: string): Wire | undefined {
+  let wire: unknown
+  try {
+    wire = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+  if (!Array.isArray(wire) || wire.length !== 8) return undefined
+  const [hash, startMs, endMs, isRelative, key, rowStartMs, anchorMs, numbers] = wire
+  const isOne = typeof hash === 'string' && isTime(startMs) && isTime(endMs) && startMs < endMs &&
+    typeof isRelative === 'boolean' && typeof key === 'string' && !key.includes('\0') && isTime(rowStartMs) &&
+    (anchorMs === null || isTime(anchorMs)) && Array.isArray(numbers) &&
+    numbers.every(it => it === null || typeof it === 'number')
+  return isOne ? wire as Wire : undefined
+}
+
+/** The years 0 to 9999, which a Date holds and PostgreSQL does. */
+const TIME_MIN_MS = Date.parse('0000-01-01T00:00:00Z')
+const TIME_END_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
+
+function isTime (value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= TIME_MIN_MS && (value as number) < TIME_END_MS
+}
+
+function hashOf (question: unknown): string {
+  return createHash('sha256').update(JSON.stringify(question)).digest('base64url').slice(0, 16)
+}
+
+function invalid (message: string): RelayError {
+  return new RelayError('RELAY_CURSOR_INVALID', message, { parameter: 'cursor' })
+}

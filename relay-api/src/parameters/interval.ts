@@ -1,0 +1,82 @@
+/** Parameters that cut a range into rows: `interval`, `tz` and `maxPoints`. */
+import { bucketStartMs, DAY_MS, HOUR_MS, RelayError } from 'relay-common'
+import { Type, type Static, type TObject } from 'typebox'
+
+import { cutRange, parseInterval, shortestInterval, type Interval } from '../query/interval.ts'
+import type { KeptSince, TimeRange } from '../query/plan.ts'
+import { openZoneClock, type ZoneClock } from '../query/zone-clock.ts'
+
+/** To be spread into the query schema of a route whose rows are of intervals. */
+export const intervalParameters = {
+  interval: Type.String({
+    default: 'auto',
+    maxLength: 16,
+    description: 'how long rows are, on the clock of `tz`: minutes and hours that days are a multiple of (`5m`, ' +
+      '`1h`, `6h`), days (`1d`), weeks from Monday (`1w`), months that years are a multiple of (`1mo`, `3mo`), ' +
+      'years (`1y`), `range` (one row), or `auto`: the shortest with at most `maxPoints` rows'
+  }),
+  maxPoints: Type.Integer({
+    default: 300, minimum: 1, maximum: 100_000, description: 'most rows of a group, for `auto`'
+  }),
+  tz: Type.String({
+    default: 'UTC', maxLength: 64, description: 'IANA time zone that days and hours are of, such as `Europe/Berlin`'
+  })
+}
+
+export type IntervalQuery = Static<TObject<typeof intervalParameters>>
+
+/** @throws RelayError RELAY_PARAMETER_INVALID */
+export function readZoneClock (tz: string): ZoneClock {
+  const clock = openZoneClock(tz)
+  if (clock) return clock
+  throw new RelayError('RELAY_PARAMETER_INVALID',
+    'tz is not an IANA time zone, such as Europe/Berlin', { parameter: 'tz' })
+}
+
+export interface CutRange {
+  readonly interval: Interval
+  /** row n is [boundaries[n], boundaries[n + 1]) */
+  readonly boundaries: readonly number[]
+}
+
+/**
+ * Cuts a range into rows.
+ * @param pointsMax most rows that a group may have
+ * @throws RelayError RELAY_PARAMETER_INVALID; RELAY_TOO_MANY_POINTS, RELAY_INTERVAL_TOO_FINE with the shortest interval
+ *   that fits
+ */
+export function readRows (
+  { interval: name, maxPoints }: IntervalQuery, range: TimeRange, clock: ZoneClock, keptSince: KeptSince,
+  pointsMax: number
+): CutRange {
+  const areKept = (boundaries: readonly number[]) => boundaries.slice(1, -1).every(it => isKept(it, keptSince))
+  if (name === 'auto') return shortestInterval(range, clock, Math.min(maxPoints, pointsMax), areKept)
+
+  const interval = parseInterval(name)
+  if (!interval) {
+    throw new RelayError('RELAY_PARAMETER_INVALID',
+      'interval is not one: minutes and hours must divide a day (1m, 5m, 15m, 1h, 6h), months a year (1mo, 3mo); ' +
+      'days, weeks and years (1d, 1w, 1y), range and auto are there too', { parameter: 'interval' })
+  }
+  const boundaries = cutRange(range, interval, clock, pointsMax)
+  const shortest = () => shortestInterval(range, clock, pointsMax, areKept).interval.name
+  if (!boundaries) {
+    throw new RelayError('RELAY_TOO_MANY_POINTS',
+      `with interval ${name} there would be more than ${pointsMax} rows; the shortest that fits is ${shortest()}`,
+      { parameter: 'interval' })
+  }
+  if (!areKept(boundaries)) {
+    throw new RelayError('RELAY_INTERVAL_TOO_FINE',
+      `of a part of this range nothing so fine as ${name} is kept; the shortest that fits is ${shortest()}`,
+      { parameter: 'interval' })
+  }
+  return { interval, boundaries }
+}
+
+/** Whether what lies around a boundary is still there in buckets fine enough to be cut at it. */
+function isKept (timeMs: number, keptSince: KeptSince): boolean {
+  const dayMs = bucketStartMs(DAY_MS, timeMs)
+  if (timeMs === dayMs) return true
+  const hourMs = bucketStartMs(HOUR_MS, timeMs)
+  return dayMs >= keptSince.hour && (timeMs === hourMs || hourMs >= keptSince.minute)
+}

@@ -1,0 +1,94 @@
+/**
+ * Aggregates: the rows of an answer, in order, as they are read. Groups come by name, and in each group its rows by
+ * time; so an answer of any length is made of small statements, one after the other, and holds neither a connection nor
+ * much memory while its client reads.
+ *
+ *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
+ */
+import type { Database } from 'relay-common'
+
+import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
+import { usesDevices } from './groups.ts'
+import type { Merged } from './merge.ts'
+import { rowOf, type Position, type Question } from './question.ts'
+import { planRows, readBuckets, type BucketQuery } from './read-buckets.ts'
+import { readSteps } from './read-steps.ts'
+import { slices, type Slice } from './slices.ts'
+import type { Reason } from './statistics.ts'
+import type { StepSums } from './steps.ts'
+
+/** Rows that are handed on at once. */
+const CHUNK_ROWS = 1_000
+
+/**
+ * Reads an answer.
+ * @returns chunks of rows, maybe empty; in the end, where the next answer goes on, or undefined where nothing is left
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+ */
+export async function * aggregate (
+  database: Database, question: Question
+): AsyncGenerator<AnswerRow[], Position | undefined> {
+  if (question.boundaries.length < 2) return undefined
+  const filler = createFiller(question)
+  let left = question.limit
+  let position = question.after
+  let chunk: AnswerRow[] = []
+
+  for await (const slice of slices(database, question)) {
+    for (const found of await readSlice(database, question, slice)) {
+      for (const { row, ...rest } of filler.rowsOf(found)) {
+        if (left === 0) {
+          yield chunk
+          return position
+        }
+        left--
+        chunk.push(rest)
+        position = { key: rest.key, startMs: question.boundaries[row], anchor: filler.anchor() }
+        if (chunk.length < CHUNK_ROWS) continue
+        yield chunk
+        chunk = []
+      }
+    }
+  }
+  yield chunk
+  return undefined
+}
+
+async function readSlice (database: Database, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
+  const { selection, groupBy, boundaries, isDescending } = question
+  const rowCount = boundaries.length - 1
+  const [low, high] = isDescending ? [rowCount - end, rowCount - first] : [first, end]
+  const keys = groups.map(it => it.key)
+  const query: BucketQuery = { selection, groupBy, kind: usesDevices(selection, groupBy) ? 'devices' : 'groups' }
+  const merged = await readBuckets(database, query, keys, planRows(boundaries, low, high))
+  const steps = question.statistics.some(it => it.needsSteps)
+    ? await readSteps(database, question, keys, boundaries.slice(low, high + 1))
+    : undefined
+
+  const found: Found[] = []
+  for (const key of keys) {
+    const rows = [...merged.get(key)!].sort(([a], [b]) => isDescending ? b - a : a - b)
+    for (const [n, it] of rows) {
+      const facts = numbersOf(question, it, steps?.get(key)![n])
+      found.push({ kind: 'row', key, ordinal: rowOf(question, low + n), facts })
+    }
+    if (end === rowCount) found.push({ kind: 'group-end', key })
+  }
+  return found
+}
+
+function numbersOf (
+  { statistics, minutesKeptSinceMs }: Question, { rollup, coverage }: Merged, steps: StepSums | undefined
+): RowNumbers {
+  const { startMs, endMs } = coverage
+  const known = startMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps
+  const numbers: Array<number | null> = []
+  let unavailable: Record<string, Reason> | undefined
+  for (const statistic of statistics) {
+    for (const [n, found] of statistic.read({ rollup, steps: known, lengthMs: endMs - startMs }).entries()) {
+      numbers.push(typeof found === 'number' ? found : null)
+      if (typeof found !== 'number') (unavailable ??= {})[statistic.columns[n]] = found
+    }
+  }
+  return { startMs, endMs, numbers, unavailable }
+}

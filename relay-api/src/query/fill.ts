@@ -1,0 +1,156 @@
+/**
+ * Filling: what an answer says of rows in which there was no reading.
+ *
+ *     none       nothing: they are left out
+ *     null       their numbers are null, their count is 0
+ *     previous   the numbers of the last row before them, in time, that has readings
+ *     linear     on a straight line from that one to the next that has readings; null at the ends
+ *
+ * Rows come in the order of the answer, and wait, as a mere range, until the next one with readings is there. A group
+ * that has no reading in the whole range has no rows.
+ */
+import { columnsOf, ordinalOf, rowOf, type Position, type Question } from './question.ts'
+import { lastAtOrBefore } from './read-buckets.ts'
+import { isFillable, type Reason } from './statistics.ts'
+
+export type Fill = 'none' | 'null' | 'previous' | 'linear'
+
+export const fills: readonly Fill[] = ['none', 'null', 'previous', 'linear']
+
+/** Numbers of a row, in the order of its columns. */
+export type Numbers = ReadonlyArray<number | null>
+
+export interface FilledRow {
+  /** index of its boundaries */
+  readonly row: number
+  readonly numbers: Numbers
+}
+
+export interface Anchor {
+  readonly row: number
+  readonly numbers: Numbers
+}
+
+export interface FillSettings {
+  readonly fill: Fill
+  /** whether rows come with time going backwards */
+  readonly isDescending: boolean
+  /** by row: the middle of it, on which a straight line is measured */
+  readonly middleMs: (row: number) => number
+  /** by column: whether it can be filled; all others are null */
+  readonly fillable: readonly boolean[]
+}
+
+/**
+ * The rows without readings between two that have some.
+ * @param before the last one with readings that the answer had of this group; undefined: none yet
+ * @param after the next one; undefined: the group ends here
+ * @param rows those between them, in the order of the answer
+ */
+export function * fillBetween (
+  before: Anchor | undefined, after: Anchor | undefined, rows: Iterable<number>,
+  { fill, isDescending, middleMs, fillable }: FillSettings
+): Generator<FilledRow> {
+  if (fill === 'none' || (before === undefined && after === undefined)) return
+  const [earlier, later] = isDescending ? [after, before] : [before, after]
+  const nulls = fillable.map(() => null)
+  for (const row of rows) {
+    if (fill === 'previous' && earlier) {
+      yield { row, numbers: earlier.numbers.map((it, n) => fillable[n] ? it : null) }
+    } else if (fill === 'linear' && earlier && later) {
+      const startMs = middleMs(earlier.row)
+      const weight = (middleMs(row) - startMs) / (middleMs(later.row) - startMs)
+      const numbers = earlier.numbers.map((a, n) => {
+        const b = later.numbers[n]
+        return fillable[n] && a !== null && b !== null ? a * (1 - weight) + b * weight : null
+      })
+      yield { row, numbers }
+    } else {
+      yield { row, numbers: nulls }
+    }
+  }
+}
+
+export interface AnswerRow {
+  readonly key: string
+  readonly startMs: number
+  readonly endMs: number
+  readonly numbers: Numbers
+  /** by statistic: why there is no number */
+  readonly unavailable: Readonly<Record<string, Reason>> | undefined
+  readonly isFilled: boolean
+}
+
+/** A row with readings, or the end of a group's rows. */
+export type Found =
+  | { readonly kind: 'row', readonly key: string, readonly ordinal: number, readonly facts: RowNumbers }
+  | { readonly kind: 'group-end', readonly key: string }
+
+export interface RowNumbers {
+  readonly startMs: number
+  readonly endMs: number
+  readonly numbers: Numbers
+  readonly unavailable: Readonly<Record<string, Reason>> | undefined
+}
+
+/** Puts the rows in that are without readings. */
+export interface Filler {
+  /** What was found next, behind the rows that are filled in before it. @returns with the index of each row */
+  rowsOf (found: Found): Generator<AnswerRow & { readonly row: number }>
+  /** the last row with readings of the group that it is at, for a `Position` */
+  anchor (): Position['anchor']
+}
+
+export function createFiller (question: Question): Filler {
+  const { boundaries, after, statistics, fill, isDescending } = question
+  const columns = columnsOf(statistics)
+  const settings: FillSettings = {
+    fill,
+    isDescending,
+    middleMs: row => (boundaries[row] + boundaries[row + 1]) / 2,
+    fillable: columns.map(isFillable)
+  }
+  const counts = columns.map(it => it === 'count')
+  let key = after?.key
+  let next = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1 // ordinal, in the group of `key`
+  let anchor: Anchor | undefined = after?.anchor &&
+    { row: lastAtOrBefore(boundaries, after.anchor.startMs), numbers: after.anchor.numbers }
+
+  const rowsUpTo = function * (end: number) {
+    for (let ordinal = next; ordinal < end; ordinal++) yield rowOf(question, ordinal)
+  }
+  const filledUpTo = function * (end: number, upcoming: Anchor | undefined) {
+    for (const { row, numbers } of fillBetween(anchor, upcoming, rowsUpTo(end), settings)) {
+      yield {
+        row,
+        key: key!,
+        startMs: boundaries[row],
+        endMs: boundaries[row + 1],
+        numbers: numbers.map((it, n) => counts[n] ? 0 : it),
+        unavailable: undefined,
+        isFilled: true
+      }
+    }
+  }
+
+  return {
+    * rowsOf (found) {
+      if (found.key !== key) {
+        key = found.key
+        next = 0
+        anchor = undefined
+      }
+      if (found.kind === 'group-end') {
+        yield * filledUpTo(boundaries.length - 1, undefined)
+        return
+      }
+      const row = rowOf(question, found.ordinal)
+      const upcoming = { row, numbers: found.facts.numbers }
+      yield * filledUpTo(found.ordinal, upcoming)
+      anchor = upcoming
+      next = found.ordinal + 1
+      yield { row, key, ...found.facts, isFilled: false }
+    },
+    anchor: () => fill === 'none' || !anchor ? undefined : { startMs: boundaries[anchor.row], numbers: anchor.numbers }
+  }
+}

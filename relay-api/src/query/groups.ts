@@ -1,0 +1,68 @@
+/**
+ * Groups: what the rows of an answer are of. Without `groupBy` all selected series are one group; else each device,
+ * zone or type is one, in the order of their names' bytes.
+ *
+ * Where no device is named, whole buckets of zones and types come from group series: one for all devices of a zone and
+ * type.
+ */
+import type { Database } from 'relay-common'
+
+import { seriesCondition, type Selection } from '../parameters/selection.ts'
+
+export type GroupBy = 'device' | 'zone' | 'type'
+
+export const groupBys: readonly GroupBy[] = ['device', 'zone', 'type']
+
+const columnOf: Readonly<Record<GroupBy, string>> = { device: 's.device_id', zone: 's.zone', type: 's.device_type' }
+
+export interface Group {
+  /** name of the device, zone or type; empty: the one group of all */
+  readonly key: string
+  /** how many series it has rows of */
+  readonly seriesCount: number
+}
+
+/** The SQL of a group's name. */
+export function groupColumn (groupBy: GroupBy | undefined): string {
+  return groupBy === undefined ? "''::text" : columnOf[groupBy]
+}
+
+/** Whether whole buckets come from the series of devices; else from group series. */
+export function usesDevices (selection: Selection, groupBy: GroupBy | undefined): boolean {
+  return selection.devices.length > 0 || groupBy === 'device'
+}
+
+export type SeriesKind = 'devices' | 'groups'
+
+/**
+ * Reads the next groups that have series at all.
+ * @param after name of the last group that was read, with `isIncluded` once more; undefined: from the first
+ */
+export async function readGroups (
+  database: Database, selection: Selection, groupBy: GroupBy | undefined, kind: SeriesKind,
+  after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
+): Promise<Group[]> {
+  const values: unknown[] = []
+  const condition = seriesCondition(selection, values)
+  const column = groupColumn(groupBy)
+  const from = after && groupBy ? `and ${column} ${after.isIncluded ? '>=' : '>'} $${values.push(after.key)}` : ''
+  const rows = await database.query<{ key: string, series_count: number }>(`
+    select ${column} as key, count(*)::integer as series_count
+    from series s
+    where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} ${from}
+    group by 1 order by 1 limit ${limit}`, values)
+  return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
+}
+
+/** How many groups there may be rows of. */
+export async function countGroups (
+  database: Database, selection: Selection, groupBy: GroupBy | undefined
+): Promise<number> {
+  if (groupBy === undefined) return 1
+  const values: unknown[] = []
+  const condition = seriesCondition(selection, values)
+  const [{ count }] = await database.query<{ count: number }>(`
+    select count(distinct ${columnOf[groupBy]})::integer as count from series s
+    where s.device_id is ${usesDevices(selection, groupBy) ? 'not ' : ''}null and ${condition}`, values)
+  return count
+}

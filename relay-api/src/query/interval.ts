@@ -1,0 +1,139 @@
+/**
+ * Intervals: how long the rows of an answer are, on the clock of a zone.
+ *
+ *     5m   15m   1h   6h      parts of a day: a row begins when the clock shows a multiple of it, or is set across one
+ *     1d   7d                 local days; of several, counted from 1970-01-01
+ *     1w                      weeks from Monday to Sunday; of several, counted from the first Monday before 1970
+ *     1mo  3mo  1y            calendar months; of several, those of a year
+ *     range                   one row
+ */
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+
+import type { TimeRange } from './plan.ts'
+import type { ZoneClock } from './zone-clock.ts'
+
+export type Interval =
+  | { readonly name: string, readonly kind: 'clock', readonly sizeMs: number }
+  | { readonly name: string, readonly kind: 'days', readonly days: number, readonly firstDay: number }
+  | { readonly name: string, readonly kind: 'months', readonly months: number }
+  | { readonly name: string, readonly kind: 'range' }
+
+const MONDAY = -3 // 1969-12-29, in days since 1970-01-01
+const COUNT_MAX = 1_440
+
+/** What `auto` chooses from, and what is named where another is too fine. */
+const ladder = [
+  '1m', '2m', '5m', '10m', '15m', '30m', '1h', '2h', '3h', '6h', '12h', '1d', '1w', '1mo', '3mo', '1y', 'range'
+].map(it => parseInterval(it)!)
+
+/** @returns undefined: not an interval, or one that days (or years) are no multiple of */
+export function parseInterval (name: string): Interval | undefined {
+  if (name === 'range') return { name, kind: 'range' }
+  const parts = /^([1-9]\d{0,3})(mo|[mhdwy])$/.exec(name)
+  const count = Number(parts?.[1])
+  if (parts === null || count > COUNT_MAX) return undefined
+  switch (parts[2]) {
+    case 'm': return clockInterval(name, count * MINUTE_MS)
+    case 'h': return clockInterval(name, count * HOUR_MS)
+    case 'd': return { name, kind: 'days', days: count, firstDay: 0 }
+    case 'w': return { name, kind: 'days', days: 7 * count, firstDay: MONDAY }
+    case 'mo': return 12 % count === 0 ? { name, kind: 'months', months: count } : undefined
+    default: return { name, kind: 'months', months: 12 * count }
+  }
+}
+
+function clockInterval (name: string, sizeMs: number): Interval | undefined {
+  if (sizeMs === DAY_MS) return { name, kind: 'days', days: 1, firstDay: 0 }
+  return DAY_MS % sizeMs === 0 ? { name, kind: 'clock', sizeMs } : undefined
+}
+
+/**
+ * The boundaries of a range's rows: its start, every time in it at which a row begins, and its end.
+ * @param max most rows there may be
+ * @returns undefined: there are more
+ */
+export function cutRange (
+  { startMs, endMs }: TimeRange, interval: Interval, clock: ZoneClock, max: number
+): number[] | undefined {
+  if ((endMs - startMs) / longestMs(interval) > max) return undefined // known without looking
+  const boundaries = [startMs]
+  for (let atMs = startMs; atMs < endMs;) {
+    if (boundaries.length > max) return undefined
+    atMs = Math.min(nextBoundaryMs(atMs, interval, clock), endMs)
+    boundaries.push(atMs)
+  }
+  return boundaries
+}
+
+/** No row is longer. */
+function longestMs (interval: Interval): number {
+  switch (interval.kind) {
+    case 'clock': return 2 * interval.sizeMs // the clock is set back by less, or across a boundary
+    case 'days': return (interval.days + 1) * DAY_MS
+    case 'months': return (interval.months * 31 + 1) * DAY_MS
+    case 'range': return Infinity
+  }
+}
+
+/** The first time after another at which a row begins. */
+function nextBoundaryMs (timeMs: number, interval: Interval, clock: ZoneClock): number {
+  switch (interval.kind) {
+    case 'clock': return nextOnClockMs(timeMs, interval.sizeMs, clock)
+    case 'days': {
+      const { days, firstDay } = interval
+      const day = clock.dayNumberAt(timeMs)
+      return firstAfter(timeMs, n => clock.dayStartMs((Math.floor((day - firstDay) / days) + n) * days + firstDay))
+    }
+    case 'months': {
+      const today = new Date(clock.dayNumberAt(timeMs) * DAY_MS)
+      const month = today.getUTCFullYear() * 12 + today.getUTCMonth()
+      return firstAfter(timeMs, n => {
+        const next = (Math.floor(month / interval.months) + n) * interval.months
+        return clock.dayStartMs(firstOfMonth(next))
+      })
+    }
+    case 'range': return Infinity
+  }
+}
+
+/** A zone that skips a day has two that begin at once. */
+function firstAfter (timeMs: number, boundaryMs: (n: number) => number): number {
+  for (let n = 1; ; n++) {
+    const atMs = boundaryMs(n)
+    if (atMs > timeMs) return atMs
+  }
+}
+
+/** @param month months since the year 0 @returns days since 1970-01-01 */
+function firstOfMonth (month: number): number {
+  const date = new Date(0)
+  date.setUTCFullYear(Math.floor(month / 12), month % 12, 1) // Date.UTC would read the years 0 to 99 as 1900 to 1999
+  return date.getTime() / DAY_MS
+}
+
+/** Most zones never have more than one change between two boundaries; each is looked at. */
+function nextOnClockMs (timeMs: number, sizeMs: number, clock: ZoneClock): number {
+  let stretch = clock.stretchAt(timeMs)
+  const shown = timeMs + stretch.offsetMs
+  let nextMs = (Math.floor(shown / sizeMs) + 1) * sizeMs - stretch.offsetMs
+  while (nextMs >= stretch.endMs) { // the clock is set before it gets there
+    const changeMs = stretch.endMs
+    const before = changeMs - 1 + stretch.offsetMs
+    stretch = clock.stretchAt(changeMs)
+    const after = changeMs + stretch.offsetMs
+    if (after % sizeMs === 0 || Math.floor(before / sizeMs) !== Math.floor(after / sizeMs)) return changeMs
+    nextMs = (Math.floor(after / sizeMs) + 1) * sizeMs - stretch.offsetMs
+  }
+  return nextMs
+}
+
+/** The shortest interval with so few rows that passes another test as well, and the rows' boundaries. */
+export function shortestInterval (
+  range: TimeRange, clock: ZoneClock, rowsMax: number, fits: (boundaries: readonly number[]) => boolean = () => true
+): { readonly interval: Interval, readonly boundaries: number[] } {
+  for (const interval of ladder) {
+    const boundaries = cutRange(range, interval, clock, rowsMax)
+    if (boundaries !== undefined && fits(boundaries)) return { interval, boundaries }
+  }
+  throw new RangeError('one row for the whole range always fits')
+}

@@ -1,0 +1,48 @@
+/** A question for rows, all of it resolved, and how places in its answer are counted. */
+import type { Selection } from '../parameters/selection.ts'
+import type { Fill, Numbers } from './fill.ts'
+import type { GroupBy } from './groups.ts'
+import { lastAtOrBefore } from './read-buckets.ts'
+import type { Statistic } from './statistics.ts'
+
+export interface Question {
+  readonly selection: Selection
+  readonly groupBy: GroupBy | undefined
+  readonly statistics: readonly Statistic[]
+  /** of the rows, ascending: row n is [boundaries[n], boundaries[n + 1]) */
+  readonly boundaries: readonly number[]
+  readonly isDescending: boolean
+  readonly fill: Fill
+  /** most rows of the answer */
+  readonly limit: number
+  /** behind which row it begins; undefined: at the first */
+  readonly after: Position | undefined
+  readonly maxGapMs: number
+  readonly nowMs: number
+  /** steps of earlier minutes can't be had */
+  readonly minutesKeptSinceMs: number
+}
+
+/** A place in an answer: behind a row. */
+export interface Position {
+  readonly key: string
+  /** where the row begins */
+  readonly startMs: number
+  /** the last row of this group with readings, up to there: where it begins, and its numbers */
+  readonly anchor: { readonly startMs: number, readonly numbers: Numbers } | undefined
+}
+
+/** The names of all columns of an answer, in order. */
+export function columnsOf (statistics: readonly Statistic[]): string[] {
+  return statistics.flatMap(it => it.columns)
+}
+
+/** Index of a row, from the place it has in its group's part of the answer. */
+export function rowOf ({ boundaries, isDescending }: Question, ordinal: number): number {
+  return isDescending ? boundaries.length - 2 - ordinal : ordinal
+}
+
+/** The place of the row that holds a time. */
+export function ordinalOf (question: Question, startMs: number): number {
+  return rowOf(question, lastAtOrBefore(question.boundaries, startMs)) // it is its own inverse
+}

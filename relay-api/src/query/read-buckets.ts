@@ -1,0 +1,154 @@
+/**
+ * Reads the rollups of consecutive rows of an answer, for some groups at once, in one statement: so all numbers of
+ * these rows are of one moment.
+ *
+ * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
+ * are read as one stretch. Every arm walks the primary key, once a series and stretch.
+ */
+import { levels, minuteLevel, type Database, type Level } from 'relay-common'
+
+import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
+import { createMerge, type Merge, type Merged } from './merge.ts'
+import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
+
+export interface BucketQuery {
+  readonly selection: Selection
+  readonly groupBy: GroupBy | undefined
+  /** of which series whole buckets are read; edges are always cut out of the minutes of devices */
+  readonly kind: SeriesKind
+}
+
+export function planRows (boundaries: readonly number[], first: number, end: number): Plan[] {
+  const plans: Plan[] = []
+  for (let row = first; row < end; row++) {
+    plans.push(planRange({ startMs: boundaries[row], endMs: boundaries[row + 1] }))
+  }
+  return plans
+}
+
+/** How many rows of the tables a plan reads of one series and source partition. */
+export function planSize ({ buckets, edges }: Plan): number {
+  return buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, edges.length)
+}
+
+/**
+ * Reads what a plan a row asks for.
+ * @param keys of the groups
+ * @returns by group, and by row in it: what has readings
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+ */
+export async function readBuckets (
+  database: Database, query: BucketQuery, keys: readonly string[], plans: readonly Plan[]
+): Promise<Map<string, Map<number, Merged>>> {
+  const merges = new Map(keys.map(key => [key, new Map<number, Merge>()]))
+  const mergeOf = (key: string, row: number) => {
+    const rows = merges.get(key)!
+    let merge = rows.get(row)
+    if (merge === undefined) rows.set(row, merge = createMerge(plans[row]))
+    return merge
+  }
+
+  const starts = plans.map(it => it.coverage.startMs)
+  const edges = edgesByMinute(plans)
+  const { name, sql, values } = statementFor(query, keys, plans, [...edges.keys()])
+  await database.streamPrepared(name, sql, values, columns => {
+    const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
+    const bucketStartMs = bucketStartS * 1000
+    const found = { zone, deviceType, bucketStartMs, count, min, max, body }
+    if (!isEdge) {
+      mergeOf(key, lastAtOrBefore(starts, bucketStartMs)).add({ ...found, edge: undefined })
+      return
+    }
+    for (const { row, edge } of edges.get(bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
+  })
+
+  const finished = new Map<string, Map<number, Merged>>()
+  for (const [key, rows] of merges) {
+    const merged = new Map<number, Merged>()
+    for (const [row, merge] of rows) {
+      const it = merge.finish()
+      if (it.rollup.count > 0) merged.set(row, it)
+    }
+    finished.set(key, merged)
+  }
+  return finished
+}
+
+type Columns = [
+  key: string, isEdge: boolean, zone: string, deviceType: string, bucketStartS: number, count: number, min: number,
+  max: number, body: Buffer
+]
+
+/** By the minute that they are parts of: of which row, and which of the row's edges. */
+function edgesByMinute (plans: readonly Plan[]): Map<number, Array<{ readonly row: number, readonly edge: number }>> {
+  const byMinute = new Map<number, Array<{ row: number, edge: number }>>()
+  for (const [row, plan] of plans.entries()) {
+    for (const [edge, { bucketMs }] of plan.edges.entries() as Iterable<[number, Edge]>) {
+      byMinute.set(bucketMs, [...byMinute.get(bucketMs) ?? [], { row, edge }])
+    }
+  }
+  return byMinute
+}
+
+/** Stretches of each level that is used, neighbours joined. */
+function stretchesByLevel (plans: readonly Plan[]): Map<Level, TimeRange[]> {
+  const byLevel = new Map<Level, TimeRange[]>()
+  for (const { level, startMs, endMs } of plans.flatMap(it => it.buckets)) {
+    const stretches = byLevel.get(level) ?? []
+    byLevel.set(level, stretches)
+    const last = stretches.at(-1)
+    if (last?.endMs === startMs) stretches[stretches.length - 1] = { startMs: last.startMs, endMs }
+    else stretches.push({ startMs, endMs })
+  }
+  return byLevel
+}
+
+function statementFor (
+  { selection, groupBy, kind }: BucketQuery, keys: readonly string[], plans: readonly Plan[],
+  edgeMinutes: readonly number[]
+) {
+  const values: unknown[] = []
+  const condition = seriesCondition(selection, values)
+  const column = groupColumn(groupBy)
+  const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
+  const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
+
+  // `offset 0` keeps the planner from joining in any other way than by the primary key
+  const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string) => `
+    select ${column}, ${isEdge}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8,
+      r.min, r.max, r.body
+    from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (
+      select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
+    where s.device_id is ${devices ? 'not ' : ''}null and ${condition} and ${ofGroups}`
+
+  const stretches = stretchesByLevel(plans)
+  const used = levels.filter(it => stretches.has(it))
+  const arms = used.map(level => {
+    const ranges = stretches.get(level)!
+    const windows = `${seconds(ranges.map(it => it.startMs))}, ${seconds(ranges.map(it => it.endMs))}`
+    return arm(level.table, false, kind === 'devices', windows,
+      'r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)')
+  })
+  if (edgeMinutes.length > 0) {
+    const minutes = seconds(edgeMinutes)
+    arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`, 'r.bucket_start = to_timestamp(w.start_s)'))
+  }
+  // a name has 63 bytes at most
+  const fields = Object.entries(selection).map(([field, names]) => names.length > 0 ? field[0] : '').join('')
+  const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '')
+  const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${fields} from ${tables}`
+  return { name, sql: arms.join('\n    union all'), values }
+}
+
+/** Index of the last of ascending numbers that is not above another. */
+export function lastAtOrBefore (ascending: readonly number[], wanted: number): number {
+  let low = 0
+  let high = ascending.length
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1
+    if (ascending[middle] <= wanted) low = middle
+    else high = middle
+  }
+  return low
+}

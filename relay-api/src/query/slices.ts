@@ -1,0 +1,77 @@
+/**
+ * Slices: an answer cut into statements that are small, whatever the range and the number of groups.
+ *
+ *     small groups: several of them, each with all of its rows        a large group: a part of its rows, then the next
+ */
+import type { Database } from 'relay-common'
+
+import { readGroups, usesDevices, type Group } from './groups.ts'
+import { ordinalOf, type Question } from './question.ts'
+import { planRows, planSize } from './read-buckets.ts'
+
+/** Some rows of some groups: one statement. Ordinals count rows in the order of the answer. */
+export interface Slice {
+  readonly groups: readonly Group[]
+  readonly first: number
+  readonly end: number
+}
+
+/** Most rows of the tables that one statement reads, roughly. */
+const STATEMENT_ROWS = 10_000
+/** Most rows of an answer that one statement makes: each may hold a distribution of up to 2,048 bins. */
+const SLICE_ROWS_MAX = 1_000
+/** A zone's group is written by about as many source partitions as the topic has by default. */
+const PARTITIONS_GUESS = 8
+const GROUPS_PAGE = 500
+
+/** Cuts an answer, from where it begins. */
+export async function * slices (database: Database, question: Question): AsyncGenerator<Slice> {
+  const { selection, groupBy, boundaries, after } = question
+  const rowCount = boundaries.length - 1
+  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const middle = Math.floor(rowCount / 2)
+  const rowSize = planSize(planRows(boundaries, middle, middle + 1)[0]) * (kind === 'groups' ? PARTITIONS_GUESS : 1)
+
+  let first = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1
+  let from = after && { key: after.key, isIncluded: first < rowCount }
+  if (first >= rowCount) {
+    if (groupBy === undefined) return
+    first = 0
+  }
+  // what one statement may make grows while there is little in it: an answer of ten rows reads no thousand of them
+  let sliceRows = Math.min(question.limit + 1, SLICE_ROWS_MAX)
+  const grow = () => { sliceRows = Math.min(sliceRows * 2, SLICE_ROWS_MAX) }
+
+  while (true) {
+    const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
+    for (let n = 0; n < groups.length;) {
+      const rowsThatFit = Math.floor(STATEMENT_ROWS / (groups[n].seriesCount * rowSize))
+      const rowsAtOnce = Math.max(Math.min(rowsThatFit, sliceRows), 1)
+      if (rowsAtOnce < rowCount - first) {
+        const end = first + rowsAtOnce
+        yield { groups: [groups[n]], first, end }
+        first = end
+      } else {
+        const end = first > 0 ? n + 1 : endOfBatch(groups, n, rowCount, rowSize, sliceRows)
+        yield { groups: groups.slice(n, end), first, end: rowCount }
+        n = end
+        first = 0
+      }
+      grow()
+    }
+    if (groups.length < GROUPS_PAGE || groupBy === undefined) return
+    from = { key: groups[groups.length - 1].key, isIncluded: false }
+  }
+}
+
+/** How many groups from the n-th on fit into one statement with all of their rows. */
+function endOfBatch (
+  groups: readonly Group[], n: number, rowCount: number, rowSize: number, sliceRows: number
+): number {
+  let end = n
+  for (let size = 0; end < groups.length; end++) {
+    size += groups[end].seriesCount * rowSize * rowCount
+    if (end > n && (size > STATEMENT_ROWS || (end + 1 - n) * rowCount > sliceRows)) break
+  }
+  return end
+}

@@ -1,0 +1,115 @@
+/** Statistics: what a client may ask of a rollup and its steps, and the columns in which it gets them. */
+import { average, quantile, standardDeviation, total, type Rollup } from 'relay-common'
+
+import type { StepSums } from './steps.ts'
+
+/** Why a number can't be had. */
+export type Reason =
+  /** nothing to compute it from, such as a single reading of a counter */
+  | 'too-few-readings'
+  /** a minute had more readings than are kept (READINGS_PER_ROW_MAX) */
+  | 'readings-not-kept'
+  /** minutes have been dropped by retention */
+  | 'minutes-not-kept'
+  /** it is beyond the range of doubles */
+  | 'out-of-range'
+
+/** All that is known of one row of an answer. */
+export interface RowFacts {
+  readonly rollup: Rollup
+  /** undefined: they were not read; a reason: they can't be */
+  readonly steps: StepSums | Reason | undefined
+  readonly lengthMs: number
+}
+
+/** A number, or why there is none. */
+type Found = number | Reason
+
+export interface Statistic {
+  readonly name: string
+  /** names of its columns: the first is that of the statistic */
+  readonly columns: readonly string[]
+  /** it is made of steps, and so of the readings that minutes keep */
+  readonly needsSteps: boolean
+  /** one for each column; times in ms since the epoch. @param facts of a row with at least one reading */
+  read (facts: RowFacts): Found[]
+}
+
+/** Columns that are a time. */
+export const timeColumns: ReadonlySet<string> = new Set(['firstTime', 'lastTime'])
+
+/** Columns in which a filled row has no number of its own to show: how many, when, and how far off. */
+export function isFillable (column: string): boolean {
+  return column !== 'count' && !timeColumns.has(column) && !column.endsWith('Error')
+}
+
+function ofRollup (name: string, read: (rollup: Rollup) => number | null): Statistic {
+  return {
+    name,
+    columns: [name],
+    needsSteps: false,
+    read: ({ rollup }) => {
+      const value = read(rollup)
+      return [value !== null && Number.isFinite(value) ? value : 'out-of-range']
+    }
+  }
+}
+
+function ofSteps (name: string, read: (steps: StepSums, lengthMs: number) => number | undefined): Statistic {
+  return {
+    name,
+    columns: [name],
+    needsSteps: true,
+    read: ({ steps, lengthMs }) => {
+      if (typeof steps === 'string') return [steps]
+      if (steps === undefined) throw new Error(`${name} needs steps`)
+      if (steps.isLost) return ['readings-not-kept']
+      const value = read(steps, lengthMs)
+      if (value === undefined) return ['too-few-readings']
+      return [Number.isFinite(value) ? value : 'out-of-range']
+    }
+  }
+}
+
+function percentile (name: string, q: number): Statistic {
+  return {
+    name,
+    columns: [name, `${name}Error`],
+    needsSteps: false,
+    read: ({ rollup }) => {
+      const { value, error } = quantile(rollup, q)
+      return [value, Number.isFinite(error) ? error : 'out-of-range']
+    }
+  }
+}
+
+function timed (name: string, read: (rollup: Rollup) => [value: number, timeMs: number]): Statistic {
+  return { name, columns: [name, `${name}Time`], needsSteps: false, read: ({ rollup }) => read(rollup) }
+}
+
+const named: readonly Statistic[] = [
+  ofRollup('count', it => it.count),
+  ofRollup('sum', total),
+  ofRollup('avg', average),
+  ofRollup('min', it => it.min),
+  ofRollup('max', it => it.max),
+  percentile('median', 0.5),
+  ofRollup('stddev', standardDeviation),
+  timed('first', it => [it.firstValue, it.firstMs]),
+  timed('last', it => [it.lastValue, it.lastMs]),
+  ofSteps('increase', ({ increase, steps }) => steps === 0 ? undefined : increase),
+  ofSteps('rate', ({ increase, steps }, lengthMs) => steps === 0 ? undefined : increase / (lengthMs / 1000)),
+  ofSteps('timeWeightedAvg', ({ weighted, heldMs }) => heldMs === 0 ? undefined : weighted / heldMs)
+]
+
+/** Names of the statistics, for messages. */
+export const statisticNames: readonly string[] = [...named.map(it => it.name), 'p0 … p100']
+
+/** @returns undefined: there is no such statistic */
+export function findStatistic (name: string): Statistic | undefined {
+  const found = named.find(it => it.name === name)
+  if (found) return found
+  const parts = /^p(\d{1,3}(?:\.\d{1,9})?)$/.exec(name)
+  if (parts === null || Number(parts[1]) > 100) return undefined
+  return percentile(`p${Number(parts[1])}`, Number(parts[1]) / 100)
+}

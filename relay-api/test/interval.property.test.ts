@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
+
+import { cutRange, parseInterval, shortestInterval } from '../src/query/interval.ts'
+import { openZoneClock } from '../src/query/zone-clock.ts'
+import { boundariesByLooking, clockAt } from './support/intl-clock.ts'
+
+/** Zones, each with moments at which something happens to its clock. */
+const moments: Readonly<Record<string, readonly string[]>> = {
+  UTC: ['2024-02-28T23:00:00Z', '2024-12-31T22:00:00Z'],
+  'Europe/Berlin': ['2024-03-31T01:00:00Z', '2024-10-27T01:00:00Z'],
+  'America/New_York': ['2024-03-10T07:00:00Z', '2024-11-03T06:00:00Z'],
+  'Asia/Kolkata': ['2024-03-31T01:00:00Z'], // +05:30
+  'Asia/Kathmandu': ['2024-01-01T00:00:00Z'], // +05:45
+  'Australia/Lord_Howe': ['2024-04-06T15:00:00Z', '2024-10-05T15:30:00Z'], // by half an hour
+  'America/St_Johns': ['2006-10-29T02:31:00Z', '2024-11-03T04:30:00Z'], // once at a minute past midnight
+  'Africa/Cairo': ['2024-04-25T22:00:00Z'], // midnight is skipped
+  'America/Santiago': ['2024-04-07T03:00:00Z', '2024-09-08T04:00:00Z'], // midnight comes twice, and is skipped
+  'Pacific/Apia': ['2011-12-30T10:00:00Z'], // a day is skipped
+  'America/Sao_Paulo': ['2018-11-04T03:00:00Z']
+}
+
+const place = fc.constantFrom(...Object.entries(moments).flatMap(([zone, times]) =>
+  times.map(it => ({ zone, nearMs: Date.parse(it) }))))
+const besideMs = fc.oneof(
+  fc.integer({ min: -3 * 1440, max: 3 * 1440 }).map(it => it * MINUTE_MS),
+  fc.integer({ min: -2 * DAY_MS, max: 2 * DAY_MS }),
+  fc.constantFrom(-DAY_MS, -HOUR_MS, -1, 0, 1, HOUR_MS, DAY_MS)
+)
+const interval = fc.constantFrom(
+  '1m', '5m', '15m', '30m', '45m', '60m', '90m', '1h', '2h', '3h', '6h', '8h', '12h', '24h', '1d', '2d', '7d', '1w',
+  '2w', '1mo', '3mo', '1y', 'range')
+
+test('rows begin where whoever looks at the clock every minute would begin them', { timeout: 120_000 }, () => {
+  fc.assert(fc.property(place, besideMs, besideMs, interval, ({ zone, nearMs }, a, b, name) => {
+    fc.pre(a !== b)
+    const range = { startMs: nearMs + Math.min(a, b), endMs: nearMs + Math.max(a, b) }
+    const boundaries = cutRange(range, parseInterval(name)!, openZoneClock(zone)!, 1e6)
+    const written = (times: number[] | undefined) => times?.map(it => new Date(it).toISOString())
+    assert.deepEqual(written(boundaries), written(boundariesByLooking(range.startMs, range.endMs, name, zone)))
+  }), { numRuns: 150 })
+})
+
+test('a time is written as the clock shows it, and is the same time', () => {
+  fc.assert(fc.property(place, besideMs, ({ zone, nearMs }, besideMs) => {
+    const timeMs = nearMs + besideMs
+    const text = openZoneClock(zone)!.write(timeMs)
+    assert.equal(parseTimestamp(text), timeMs)
+    const minuteMs = Math.floor(timeMs / MINUTE_MS) * MINUTE_MS
+    assert.equal(text.slice(0, 16), new Date(clockAt(zone, minuteMs)).toISOString().slice(0, 16))
+    assert.doesNotMatch(text, /\.000/)
+  }))
+})
+
+test('days of 23, 24 and 25 hours, and one that there never was', () => {
+  const hours = (zone: string, start: string, end: string) => {
+    const boundaries = cutRange({ startMs: Date.parse(start), endMs: Date.parse(end) }, parseInterval('1d')!,
+      openZoneClock(zone)!, 100)!
+    return boundaries.slice(1).map((it, n) => (it - boundaries[n]) / HOUR_MS)
+  }
+  assert.deepEqual(hours('Europe/Berlin', '2024-03-30T00:00:00+01:00', '2024-04-02T00:00:00+02:00'), [24, 23, 24])
+  assert.deepEqual(hours('Europe/Berlin', '2024-10-26T00:00:00+02:00', '2024-10-29T00:00:00+01:00'), [24, 25, 24])
+  assert.deepEqual(hours('Pacific/Apia', '2011-12-29T00:00:00-10:00', '2012-01-01T00:00:00+14:00'), [24, 24])
+  assert.deepEqual(hours('Asia/Kolkata', '2024-01-01T00:00:00+05:30', '2024-01-03T00:00:00+05:30'), [24, 24])
+})
+
+test('offsets with seconds, as Liberia had until 1972, are cut where the clock shows midnight', () => {
+  const clock = openZoneClock('Africa/Monrovia')!
+  const range = { startMs: Date.parse('1971-06-01T12:00:00Z'), endMs: Date.parse('1971-06-02T12:00:00Z') }
+  const boundaries = cutRange(range, parseInterval('1d')!, clock, 10)!
+  assert.deepEqual(boundaries.map(it => clock.write(it)),
+    ['1971-06-01T12:00:00Z', '1971-06-02T00:44:30Z', '1971-06-02T12:00:00Z'])
+})
+
+test('what days are no multiple of is no interval; nor is anything else', () => {
+  for (const name of ['7m', '0m', '25h', '5h', '5mo', '1s', '1', 'm', '-1h', '1.5h', '1H', '', ' 1h', '1441d']) {
+    assert.equal(parseInterval(name), undefined, name)
+  }
+  for (const name of ['24h', '1440m', '720m', '1000d', '6mo', '100y']) assert.ok(parseInterval(name), name)
+})
+
+test('more rows than there may be are told, and the shortest interval that fits is one that does', () => {
+  fc.assert(fc.property(place, fc.integer({ min: 1, max: 20_000 }), fc.integer({ min: 1, max: 500 }),
+    ({ zone, nearMs }, hours, max) => {
+      const clock = openZoneClock(zone)!
+      const range = { startMs: nearMs - 1, endMs: nearMs + hours * HOUR_MS }
+      const { interval, boundaries } = shortestInterval(range, clock, max)
+      assert.ok(boundaries.length - 1 <= max)
+      assert.deepEqual(cutRange(range, interval, clock, max), boundaries)
+      const minutes = cutRange(range, parseInterval('1m')!, clock, max)
+      assert.equal(minutes === undefined, hours * 60 + 1 > max)
+    }), { numRuns: 50 })
+})
+
+test('names of zones are those of IANA, in any case', () => {
+  assert.equal(openZoneClock('europe/berlin')!.name, 'Europe/Berlin')
+  for (const name of ['Berlin', '', '+01:00', 'Europe/', '../etc/passwd', 'Europe/Berlin\0', 'x'.repeat(64)]) {
+    assert.equal(openZoneClock(name), undefined, name)
+  }
+})

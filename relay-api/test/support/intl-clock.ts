@@ -1,0 +1,73 @@
+/**
+ * The clock of a zone by other means than Relay's: what Intl shows, minute by minute. Slow, and plain.
+ */
+import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+const shown = new Map<string, number>()
+
+/** What the clock shows at a whole minute, as ms since 1970-01-01T00:00 on that clock. */
+export function clockAt (zone: string, minuteMs: number): number {
+  const key = `${zone} ${minuteMs}`
+  let found = shown.get(key)
+  if (found === undefined) {
+    let format = formats.get(zone)
+    if (!format) {
+      format = new Intl.DateTimeFormat('en', {
+        timeZone: zone,
+        calendar: 'gregory',
+        hourCycle: 'h23',
+        year: 'numeric',
+        month: 'numeric',
+        day: 'numeric',
+        hour: 'numeric',
+        minute: 'numeric'
+      })
+      formats.set(zone, format)
+    }
+    const part = Object.fromEntries(format.formatToParts(minuteMs).map(it => [it.type, Number(it.value)]))
+    shown.set(key, found = Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute))
+  }
+  return found
+}
+
+const sizesMs: Readonly<Record<string, number>> = { m: MINUTE_MS, h: HOUR_MS }
+
+/** Which day, week or month since some beginning a local day is in. */
+function periodOf (interval: string, localMs: number): number {
+  const [, count, unit] = /^(\d+)(\w+)$/.exec(interval)!
+  const date = new Date(localMs)
+  const day = Math.floor(localMs / DAY_MS)
+  const month = date.getUTCFullYear() * 12 + date.getUTCMonth()
+  switch (unit) {
+    case 'd': return Math.floor(day / Number(count))
+    case 'w': return Math.floor((day + 3) / 7 / Number(count))
+    case 'mo': return Math.floor(month / Number(count))
+    default: return Math.floor(month / 12 / Number(count))
+  }
+}
+
+/** Where rows begin and end, by looking at the clock every minute. */
+export function boundariesByLooking (startMs: number, endMs: number, interval: string, zone: string): number[] {
+  const boundaries = [startMs]
+  if (interval !== 'range') {
+    const [, count, unit] = /^(\d+)(\w+)$/.exec(interval)!
+    const sizeMs = unit in sizesMs ? Number(count) * sizesMs[unit] : undefined
+    const fromMs = bucketStartMs(MINUTE_MS, startMs) - 2 * DAY_MS // a day that is shown again has begun before
+    let newest = -Infinity
+    for (let atMs = fromMs; atMs < endMs; atMs += MINUTE_MS) {
+      const local = clockAt(zone, atMs)
+      let begins: boolean
+      if (sizeMs !== undefined && sizeMs < DAY_MS) {
+        const before = clockAt(zone, atMs - MINUTE_MS)
+        begins = local % sizeMs === 0 || Math.floor(local / sizeMs) !== Math.floor(before / sizeMs)
+      } else {
+        const period = periodOf(interval.replace(/^24h$/, '1d'), local)
+        begins = period > newest
+        newest = Math.max(newest, period)
+      }
+      if (begins && atMs > startMs) boundaries.push(atMs)
+    }
+  }
+  return [...boundaries, endMs]
+}
