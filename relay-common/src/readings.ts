@@ -18,7 +18,7 @@ export interface Readings {
 export interface MergedReadings {
   /** `base`, which now holds all of them */
   readonly merged: Readings
-  /** those that `base` did not have, sorted, each once; `arrived` itself where it was just that */
+  /** those that `base` did not have, sorted, each once; `arrived` itself where it was just that. Until the next merge */
   readonly fresh: Readings
   /** how many of those that arrived were there already, or came twice */
   readonly duplicates: number
@@ -37,9 +37,14 @@ export function emptyReadings (): Readings {
  */
 export function mergeReadings (base: Readings, arrived: Readings, keepDuplicates: boolean): MergedReadings {
   if (!isBehind(base, arrived, keepDuplicates)) return mergeUnsorted(base, arrived, keepDuplicates)
+  const isFirst = base.timesMs.length === 0
   for (let n = 0; n < arrived.timesMs.length; n++) {
     arrived.values[n] += 0 // -0 + 0 is 0
-    push(base, arrived.timesMs[n], arrived.values[n])
+    if (!isFirst) push(base, arrived.timesMs[n], arrived.values[n])
+  }
+  if (isFirst) {
+    base.timesMs = arrived.timesMs
+    base.values = arrived.values
   }
   return { merged: base, fresh: arrived, duplicates: 0 }
 }

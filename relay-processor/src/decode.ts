@@ -27,6 +27,10 @@ export interface ScannedEvent {
   deviceTypeEnd: number
   zoneStart: number
   zoneEnd: number
+  valueStart: number
+  valueEnd: number
+  timestampStart: number
+  timestampEnd: number
   /** as DeviceEvent has it */
   value: number
   /** as DeviceEvent has it */
@@ -43,6 +47,10 @@ export function createScannedEvent (): ScannedEvent {
     deviceTypeEnd: 0,
     zoneStart: 0,
     zoneEnd: 0,
+    valueStart: 0,
+    valueEnd: 0,
+    timestampStart: 0,
+    timestampEnd: 0,
     value: NaN, // not 0: these two are doubles from the start, so that writing them allocates nothing
     timestampMs: NaN
   }
@@ -80,10 +88,7 @@ export function scanEvent (buffer: Buffer, start: number, end: number, out: Scan
   // The last byte is a brace. So runs of spaces and digits end before `end` by themselves, and need not look for it.
   while (end > start && isSpace(buffer[end - 1])) end--
   if (end <= start || buffer[end - 1] !== CLOSE_BRACE) return false
-  if (buffer !== out.buffer) {
-    out.buffer = buffer
-    out.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-  }
+  setBuffer(out, buffer)
   const view = out.view
 
   let at = spaceEnd(buffer, start)
@@ -118,10 +123,14 @@ export function scanEvent (buffer: Buffer, start: number, end: number, out: Scan
         out.zoneEnd = at - 1
         break
       case VALUE:
+        out.valueStart = at
         at = scanValue(buffer, at, out)
+        out.valueEnd = at
         break
       case TIMESTAMP:
+        out.timestampStart = at
         at = buffer[at] === QUOTE ? scanIsoTime(buffer, at + 1, end, out) : scanSeconds(buffer, at, out)
+        out.timestampEnd = at
         break
       default:
         at = plainValueEnd(buffer, at, end)
@@ -131,6 +140,13 @@ export function scanEvent (buffer: Buffer, start: number, end: number, out: Scan
   } while (buffer[at] === COMMA)
 
   return at === end - 1 && seen === ALL_FIELDS // the brace there is the one that was found at first
+}
+
+/** Makes a buffer the one that is scanned. */
+export function setBuffer (out: ScannedEvent, buffer: Buffer): void {
+  if (buffer === out.buffer) return
+  out.buffer = buffer
+  out.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
 }
 
 /** From the opening quote of a field's name to behind its closing quote, by the field's bit. */

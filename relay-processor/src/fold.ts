@@ -1,22 +1,25 @@
 /**
- * Folds records into the open minutes of their devices. Hot path: all that happens to an ordinary event is a scan of
- * its bytes, one look-up of its series and two numbers appended; what they mean for hours, days and groups is worked
- * out once a flush (settle.ts).
+ * Takes records in. Hot path: all that happens to an ordinary event is a comparison with an earlier one of its device,
+ * and three numbers written behind those of the event before; what they mean for minutes, hours, days and groups is
+ * worked out once a flush (settle.ts).
  *
- * `Folder.record` is the short cut; `#recordPlainly` is what it must agree with.
+ *     known head ──no──▶ scanner, known series ──no──▶ decodeEvent ──no──▶ dead letter
+ *         └───────────────────────┴──── arrivals ───────────┘
+ *
+ * `Folder.record` holds the short cuts; `#recordPlainly` is what they must agree with.
  */
 import {
-  bucketStartMs, decodeEvent, MINUTE_MS, oldestTakenMs, type DeadLetterReason, type EventRules, type RecordSet,
-  type RecordVisitor
+  decodeEvent, oldestTakenMs, type DeadLetterReason, type EventRules, type RecordSet, type RecordVisitor
 } from 'relay-common'
 
 import { createScannedEvent, scanEvent, type ScannedEvent } from './decode.ts'
 import type { Partition } from './partition.ts'
-import type { Series } from './series-table.ts'
-import { createMinute } from './windows.ts'
 
 /** what a dead letter takes in memory besides its bytes, roughly: a flood of empty records is bounded too */
 const LETTER_BYTES = 500
+
+/** a device that writes its records in ever new ways is left to the scanner */
+const HEADS_MAX = 4
 
 export interface FoldRules extends EventRules {
   /** true: a record whose key is not its device id is a dead letter */
@@ -30,6 +33,7 @@ export class Folder implements RecordVisitor {
   #partition!: Partition
   #baseOffset = 0n
   #nowMs = 0
+  #timeMaxMs = 0
   #newestMs = 0
   #oldestTakenMs = -Infinity
 
@@ -46,6 +50,7 @@ export class Folder implements RecordVisitor {
     this.#partition = partition
     this.#baseOffset = records.baseOffset
     this.#nowMs = nowMs
+    this.#timeMaxMs = nowMs + this.#rules.futureMaxMs
     this.#newestMs = partition.eventTimeMaxMs
     this.#oldestTakenMs = oldestTakenMs(this.#rules, nowMs)
     records.forEach(this)
@@ -58,18 +63,34 @@ export class Folder implements RecordVisitor {
     buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number
   ): void {
     const scanned = this.#scanned
-    if (valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned)) {
-      // a series that is in the table has been checked: its ids are well formed and its type is known
-      const series = this.#partition.series.find(scanned)
-      if (
-        series !== undefined && scanned.timestampMs <= this.#nowMs + this.#rules.futureMaxMs &&
-        scanned.timestampMs >= this.#oldestTakenMs && (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
-      ) {
+    const { heads } = this.#partition.series
+    if (keyStart >= 0 && valueStart >= 0) {
+      const series = heads.scan(buffer, keyStart, keyEnd, valueStart, valueEnd, scanned)
+      if (series >= 0 && this.#isTaken(scanned.timestampMs)) {
         this.#add(series, scanned.timestampMs, scanned.value)
         return
       }
     }
+    if (valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned)) {
+      // a series that is in the table has been checked: its ids are well formed and its type is known
+      const series = this.#partition.series.find(scanned)
+      if (
+        series !== undefined && this.#isTaken(scanned.timestampMs) &&
+        (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
+      ) {
+        if (keyStart >= 0 && series.headCount < HEADS_MAX) {
+          series.headCount++
+          heads.learn(scanned, keyStart, keyEnd, valueStart, valueEnd, series.index)
+        }
+        this.#add(series.index, scanned.timestampMs, scanned.value)
+        return
+      }
+    }
     this.#recordPlainly(buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta)
+  }
+
+  #isTaken (timestampMs: number): boolean {
+    return timestampMs <= this.#timeMaxMs && timestampMs >= this.#oldestTakenMs
   }
 
   #recordPlainly (
@@ -88,28 +109,15 @@ export class Folder implements RecordVisitor {
       this.#reject(key, value, 'key-mismatch', 'deviceId', found, offsetDelta)
       return
     }
-    this.#add(this.#partition.series.findOrAdd(deviceId, deviceType, zone), timestampMs, reading)
+    this.#add(this.#partition.series.findOrAdd(deviceId, deviceType, zone).index, timestampMs, reading)
   }
 
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void {
     this.#reject(null, bytes, 'batch-corrupt', undefined, `${detail} (${recordCount} records)`, offsetDelta)
   }
 
-  #add (series: Series, timestampMs: number, value: number): void {
-    const partition = this.#partition
-    const bucketMs = bucketStartMs(MINUTE_MS, timestampMs)
-    let minute = series.minutes.newest
-    if (minute === undefined || minute.bucketMs !== bucketMs) {
-      minute = series.minutes.find(bucketMs)
-      if (minute === undefined) series.minutes.add(minute = createMinute(series, bucketMs))
-    }
-    if (!minute.isDirty) {
-      minute.isDirty = true
-      partition.dirtyMinutes.push(minute)
-    }
-    minute.arrived.timesMs.push(timestampMs)
-    minute.arrived.values.push(value)
-    partition.arrivedReadings++
+  #add (series: number, timestampMs: number, value: number): void {
+    this.#partition.arrivals.add(series, timestampMs, value)
     if (timestampMs > this.#newestMs) this.#newestMs = timestampMs
   }
 

@@ -1,9 +1,10 @@
 import type { Topic } from 'relay-common'
 
+import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { SeriesTable } from './series-table.ts'
+import type { DirtyMinute } from './settle.ts'
 import type { Claim } from './store.ts'
-import type { MinuteWindow } from './windows.ts'
 
 /** All that the processor holds of one source partition that it owns. Dropped whole when the partition is lost. */
 export interface Partition {
@@ -20,10 +21,12 @@ export interface Partition {
   endOffset: bigint
   /** newest event time that was folded, in ms; -Infinity: none */
   eventTimeMaxMs: number
-  /** minutes in which readings have arrived since the last settling */
-  dirtyMinutes: MinuteWindow[]
-  /** readings that have arrived since then */
-  arrivedReadings: number
+  /** readings since the last settling */
+  readonly arrivals: Arrivals
+  /** how many of them there are */
+  readonly arrivedReadings: number
+  /** the minutes that they are in, once a flush has begun */
+  dirtyMinutes: DirtyMinute[]
   /** records that could not be taken since the last flush */
   deadLetters: DeadLetter[]
   deadLetterBytes: number
@@ -31,6 +34,7 @@ export interface Partition {
 
 /** The state of a partition that was just claimed. */
 export function createPartition (topic: Topic, partition: number, claim: Claim): Partition {
+  const arrivals = new Arrivals()
   return {
     topic,
     partition,
@@ -40,8 +44,9 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     writtenOffset: claim.nextOffset,
     endOffset: claim.nextOffset,
     eventTimeMaxMs: claim.eventTimeMaxMs,
+    arrivals,
+    get arrivedReadings () { return arrivals.length },
     dirtyMinutes: [],
-    arrivedReadings: 0,
     deadLetters: [],
     deadLetterBytes: 0
   }

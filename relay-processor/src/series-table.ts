@@ -5,10 +5,15 @@
  */
 import { levels } from 'relay-common'
 
+import { KnownHeads } from './known-heads.ts'
 import { OpenWindows, type MinuteWindow, type RollupWindow } from './windows.ts'
 
 /** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
 export interface Series {
+  /** of a device, its place in the table (`at`); of a group, -1 */
+  index: number
+  /** how many heads of its records are known */
+  headCount: number
   /** id in the database; 0 until a flush has given it one */
   seriesId: number
   readonly deviceId: string | null
@@ -56,7 +61,9 @@ const encoder = new TextEncoder()
 
 export class SeriesTable {
   #slots: Array<Slot | undefined> = new Array(SLOTS_MIN)
-  #devices = 0
+  #devices: Series[] = []
+  /** of records of the devices that are in the table */
+  heads = new KnownHeads()
   readonly #groups = new Map<string, Series>()
   /** newest event time that may be in the database of series that are not in memory */
   #forgottenMaxMs: number
@@ -66,7 +73,10 @@ export class SeriesTable {
     this.#forgottenMaxMs = settledMaxMs
   }
 
-  get size (): number { return this.#devices }
+  get size (): number { return this.#devices.length }
+
+  /** A device series by its index. */
+  at (index: number): Series { return this.#devices[index] }
 
   /** Hot: the device series with these bytes; undefined: not in memory. */
   find (key: SeriesKey): Series | undefined {
@@ -99,7 +109,9 @@ export class SeriesTable {
     let group = this.#groups.get(groupKey)
     if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
     const series = this.#create(deviceId, deviceType, zone, group)
-    if (++this.#devices > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
+    series.index = this.#devices.length
+    this.#devices.push(series)
+    if (this.#devices.length > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
     const hash = hashBytes(buffer, 0, device.length)
     this.#place({ hash, key: buffer, deviceLength: device.length, typeLength: type.length, series })
     return series
@@ -107,6 +119,8 @@ export class SeriesTable {
 
   #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined): Series {
     return {
+      index: -1,
+      headCount: 0,
       seriesId: 0,
       deviceId,
       deviceType,
@@ -121,18 +135,23 @@ export class SeriesTable {
 
   /**
    * Lets the device series go that no flush since `lastFlush` has touched; nothing of them may be dirty. They come back
-   * with the next reading, and their windows are then read from the database.
+   * with the next reading, and their windows are then read from the database. Indexes change.
    * @returns how many went
    */
   forget (lastFlush: number): number {
     const kept = this.#slots.filter(slot => slot !== undefined && slot.series.lastFlush > lastFlush) as Slot[]
-    const forgotten = this.#devices - kept.length
+    const forgotten = this.#devices.length - kept.length
     if (forgotten === 0) return 0
     for (const slot of this.#slots) {
       if (!slot || slot.series.lastFlush > lastFlush) continue
       this.#forgottenMaxMs = Math.max(this.#forgottenMaxMs, slot.series.settledMaxMs)
     }
-    this.#devices = kept.length
+    this.#devices = kept.map(it => it.series)
+    for (const [index, series] of this.#devices.entries()) {
+      series.index = index
+      series.headCount = 0
+    }
+    this.heads = new KnownHeads()
     this.#slots = new Array(this.#slots.length)
     for (const slot of kept) this.#place(slot)
     return forgotten

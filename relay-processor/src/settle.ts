@@ -8,13 +8,14 @@
  * plain computation.
  */
 import {
-  bucketStartMs, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, type Level,
+  bucketStartMs, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, type Level,
   type Rollup
 } from 'relay-common'
 
+import type { Arrivals } from './arrivals.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
-import { createRollupWindow, type KeptMinute, type MinuteWindow, type RollupWindow } from './windows.ts'
+import { createMinute, createRollupWindow, type KeptMinute, type MinuteWindow, type RollupWindow } from './windows.ts'
 
 export interface SettleRules {
   /** a minute with more readings than this gives them up */
@@ -32,6 +33,13 @@ export interface Settled {
   readonly duplicates: number
 }
 
+/** A minute in which readings have arrived, and where they are in the sorted arrivals of its partition. */
+export interface DirtyMinute {
+  readonly window: MinuteWindow
+  readonly start: number
+  readonly end: number
+}
+
 const [, ...coarserLevels] = levels
 
 /** The windows that settling a partition will change and that must be read back first. */
@@ -40,14 +48,32 @@ export interface Unknown {
   readonly rollups: RollupWindow[]
 }
 
-/** Opens every window that the dirty minutes of a partition count in, and says which are not known yet. */
+/** Opens every window that what has arrived in a partition counts in, and says which are not known yet. */
 export function openTargets (partition: Partition): Unknown {
-  const minutes = partition.dirtyMinutes.filter(it => it.kept === undefined)
+  partition.arrivals.sort(partition.series.size)
+  partition.dirtyMinutes = dirtyMinutesOf(partition)
+  const minutes = partition.dirtyMinutes.map(it => it.window).filter(it => it.kept === undefined)
   const rollups = new Set<RollupWindow>()
-  for (const { series, bucketMs } of partition.dirtyMinutes) {
+  for (const { window: { series, bucketMs } } of partition.dirtyMinutes) {
     for (const window of targetsOf(series, bucketMs)) if (window.rollup === undefined) rollups.add(window)
   }
   return { minutes, rollups: [...rollups] }
+}
+
+/** @param partition its arrivals are sorted */
+function dirtyMinutesOf ({ arrivals, series: table }: Partition): DirtyMinute[] {
+  const { series, timesMs, length } = arrivals
+  const dirty: DirtyMinute[] = []
+  for (let start = 0, end; start < length; start = end) {
+    const bucketMs = bucketStartMs(MINUTE_MS, timesMs[start])
+    for (end = start + 1; end < length && series[end] === series[start] && timesMs[end] < bucketMs + MINUTE_MS;) end++
+    const ofSeries = table.at(series[start])
+    let window = ofSeries.minutes.find(bucketMs)
+    if (window === undefined) ofSeries.minutes.add(window = createMinute(ofSeries, bucketMs))
+    window.isDirty = true
+    dirty.push({ window, start, end })
+  }
+  return dirty
 }
 
 function * targetsOf (series: Series, bucketMs: number): Generator<RollupWindow> {
@@ -72,11 +98,12 @@ export function settle (partition: Partition, rules: SettleRules, flushNumber: n
   const groupDeltas = new Map<Series, Map<number, Rollup>>()
   const newestMs = new Map<Series, number>()
 
-  for (const window of partition.dirtyMinutes) {
+  for (const dirty of partition.dirtyMinutes) {
+    const { window } = dirty
     const { series, bucketMs } = window
     window.isDirty = false
     series.lastFlush = flushNumber
-    const { delta, total, duplicates } = settleMinute(window, rules)
+    const { delta, total, duplicates } = settleMinute(dirty, partition.arrivals, rules)
     settled.duplicates += duplicates
     settled.readings += delta.count
     if (delta.count === 0) continue
@@ -97,9 +124,9 @@ export function settle (partition: Partition, rules: SettleRules, flushNumber: n
   // only now: a window that was opened above is new if nothing as late was settled *before*
   for (const [series, timeMs] of newestMs) series.settledMaxMs = Math.max(series.settledMaxMs, timeMs)
   for (const window of settled.rollups) window.isDirty = false
-  for (const { series } of partition.dirtyMinutes) forgetOlder(series)
+  for (const { window } of partition.dirtyMinutes) forgetOlder(window.series)
   partition.dirtyMinutes = []
-  partition.arrivedReadings = 0
+  partition.arrivals.clear()
   return settled
 }
 
@@ -118,9 +145,12 @@ interface SettledMinute {
   readonly duplicates: number
 }
 
-function settleMinute (window: MinuteWindow, rules: SettleRules): SettledMinute {
-  const arrived = window.arrived
-  window.arrived = emptyReadings()
+function settleMinute ({ window, start, end }: DirtyMinute, { timesMs, values }: Arrivals, rules: SettleRules): SettledMinute {
+  const arrived = emptyReadings()
+  for (let n = start; n < end; n++) {
+    arrived.timesMs.push(timesMs[n])
+    arrived.values.push(values[n])
+  }
   const kept = window.kept as KeptMinute
   const before = kept.kind === 'readings' ? kept.readings : emptyReadings()
   const wasEmpty = before.timesMs.length === 0

@@ -14,8 +14,6 @@ import type { Series } from './series-table.ts'
 export interface MinuteWindow {
   readonly series: Series
   readonly bucketMs: number
-  /** readings since the last settling, as they came */
-  arrived: Readings
   /** what the database has, or is about to get; undefined: must be read back */
   kept: KeptMinute | undefined
   isDirty: boolean
@@ -42,7 +40,6 @@ export function createMinute (series: Series, bucketMs: number): MinuteWindow {
   return {
     series,
     bucketMs,
-    arrived: emptyReadings(),
     kept: isNew ? { kind: 'readings', readings: emptyReadings() } : undefined,
     isDirty: false
   }

@@ -1,0 +1,110 @@
+/**
+ * Readings that have arrived in a partition since the last flush: a column of series, of times and of values, in the
+ * order they came. Hot path: an event costs three writes behind those of the one before, whatever the number of series;
+ * a flush puts them in order, once, and from then on works on neighbours.
+ */
+export class Arrivals {
+  /** index of the series (series-table.ts) */
+  series = new Int32Array(CAPACITY_MIN)
+  timesMs = new Float64Array(CAPACITY_MIN)
+  values = new Float64Array(CAPACITY_MIN)
+  length = 0
+
+  add (series: number, timeMs: number, value: number): void {
+    if (this.length === this.series.length) this.#grow()
+    const at = this.length++
+    this.series[at] = series
+    this.timesMs[at] = timeMs
+    this.values[at] = value
+  }
+
+  /**
+   * Puts them in the order of series, and those of a series in the order of time and value.
+   * @param seriesCount more than any index of a series
+   */
+  sort (seriesCount: number): void {
+    this.#groupBySeries(seriesCount)
+    const { series, length } = this
+    for (let start = 0, end; start < length; start = end) {
+      for (end = start + 1; end < length && series[end] === series[start];) end++
+      this.#sortByTime(start, end)
+    }
+  }
+
+  clear (): void {
+    // what a backlog needed is not kept for the trickle after it
+    if (this.length < this.series.length / 8) this.#allocate(Math.max(CAPACITY_MIN, this.series.length / 2))
+    this.length = 0
+  }
+
+  /** A counting sort: stable, so that a series whose readings came in the order of time is in order after it. */
+  #groupBySeries (seriesCount: number): void {
+    const { series, timesMs, values, length } = this
+    const places = new Int32Array(seriesCount + 1)
+    for (let n = 0; n < length; n++) places[series[n] + 1]++
+    for (let n = 0; n < seriesCount; n++) places[n + 1] += places[n]
+    this.#allocate(series.length)
+    for (let n = 0; n < length; n++) {
+      const place = places[series[n]]++
+      this.series[place] = series[n]
+      this.timesMs[place] = timesMs[n]
+      this.values[place] = values[n]
+    }
+  }
+
+  #sortByTime (start: number, end: number): void {
+    const { timesMs, values } = this
+    let at = start + 1
+    while (at < end && !isBefore(timesMs[at], values[at], timesMs[at - 1], values[at - 1])) at++
+    if (at === end) return
+    if (end - start > INSERTION_SORT_MAX) {
+      this.#sortMany(start, end)
+      return
+    }
+    for (; at < end; at++) {
+      const timeMs = timesMs[at]
+      const value = values[at]
+      let place = at
+      for (; place > start && isBefore(timeMs, value, timesMs[place - 1], values[place - 1]); place--) {
+        timesMs[place] = timesMs[place - 1]
+        values[place] = values[place - 1]
+      }
+      timesMs[place] = timeMs
+      values[place] = value
+    }
+  }
+
+  #sortMany (start: number, end: number): void {
+    const timesMs = this.timesMs.slice(start, end)
+    const values = this.values.slice(start, end)
+    const order = Uint32Array.from(timesMs, (_, n) => n)
+    order.sort((a, b) => timesMs[a] - timesMs[b] || values[a] - values[b])
+    for (let n = 0; n < order.length; n++) {
+      this.timesMs[start + n] = timesMs[order[n]]
+      this.values[start + n] = values[order[n]]
+    }
+  }
+
+  #grow (): void {
+    const { series, timesMs, values } = this
+    this.#allocate(series.length * 2)
+    this.series.set(series)
+    this.timesMs.set(timesMs)
+    this.values.set(values)
+  }
+
+  #allocate (capacity: number): void {
+    this.series = new Int32Array(capacity)
+    this.timesMs = new Float64Array(capacity)
+    this.values = new Float64Array(capacity)
+  }
+}
+
+const CAPACITY_MIN = 1024
+
+/** More readings of one series than these, out of order, are left to a sort that is slower for few. */
+const INSERTION_SORT_MAX = 256
+
+function isBefore (timeMs: number, value: number, otherTimeMs: number, otherValue: number): boolean {
+  return timeMs < otherTimeMs || (timeMs === otherTimeMs && value < otherValue)
+}

