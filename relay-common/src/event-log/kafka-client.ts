@@ -5,10 +5,11 @@
  * RELAY_EVENT_LOG_UNREACHABLE with the servers' names, and never anything in between.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
 
 import {
   Base, findErrorBy, GenericError, kGetApi, kGetBootstrapConnection, kGetConnection, ListOffsetTimestamps,
-  type API, type Connection, type listOffsetsV9, type metadataV12
+  type API, type Callback, type Connection, type listOffsetsV9, type metadataV12
 } from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
@@ -18,6 +19,16 @@ export interface KafkaSettings {
   /** `host:port` of some of the brokers; they name the others */
   readonly bootstrapServers: readonly string[]
   readonly clientId: string
+  /** undefined: no TLS */
+  readonly tls?: TlsOptions
+  /** undefined: nobody logs in */
+  readonly sasl?: KafkaLogin
+}
+
+export interface KafkaLogin {
+  readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+  readonly username: string
+  readonly password: string
 }
 
 /** A topic, and which broker leads each of its partitions (-1: none at the moment). */
@@ -84,20 +95,30 @@ export function describeError (error: unknown): string {
 
 export class KafkaClient extends Base {
   readonly servers: string
+  /** by TLS, or by a login */
+  readonly isSecured: boolean
   #topics = new Map<string, TopicLayout>()
+  /** at which of the servers to begin: behind one that takes connections and does not answer */
+  #first = 0
 
-  constructor ({ bootstrapServers, clientId }: KafkaSettings) {
+  constructor ({ bootstrapServers, clientId, tls, sasl }: KafkaSettings) {
     super({
       bootstrapBrokers: [...bootstrapServers],
       clientId,
       connectTimeout: CONNECT_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
-      retries: 0
+      retries: 0,
+      ...(tls ? { tls } : {}),
+      ...(sasl ? { sasl: { ...sasl } } : {})
     })
     this.servers = bootstrapServers.join(',')
+    this.isSecured = tls !== undefined || sasl !== undefined
   }
 
-  /** A connection to any broker. */
+  /**
+   * A connection to any broker that takes one. Which is tried first moves on with every request that fails: a broker that
+   * hangs, or whose address is that of a proxy, takes connections all the same.
+   */
   anyBroker (): Promise<Connection> {
     return promised(done => this[kGetBootstrapConnection](done))
   }
@@ -106,10 +127,30 @@ export class KafkaClient extends Base {
     return promised(done => this[kGetConnection](address, done))
   }
 
+  override [kGetBootstrapConnection] (done: Callback<Connection>, attempt = 0): void {
+    super[kGetBootstrapConnection](done, attempt + this.#first)
+  }
+
+  /** Makes sure that a broker answers. */
+  async greet (): Promise<void> {
+    await this.#elsewhereAfterFailure(() => this.listApis())
+  }
+
   /** Sends one request, in the newest version that both sides know. */
   async call<Response> (name: string, connection: Connection, ...args: unknown[]): Promise<Response> {
-    const api = await promised<API<unknown[], Response>>(done => this[kGetApi]<unknown[], Response>(name, done))
-    return api.async(connection, ...args)
+    return await this.#elsewhereAfterFailure(async () => {
+      const api = await promised<API<unknown[], Response>>(done => this[kGetApi]<unknown[], Response>(name, done))
+      return await api.async(connection, ...args)
+    })
+  }
+
+  async #elsewhereAfterFailure<T> (request: () => Promise<T>): Promise<T> {
+    try {
+      return await request()
+    } catch (error) {
+      if (isRetriable(error)) this.#first++
+      throw error
+    }
   }
 
   /** The topic as the cluster knows it now; undefined where there is none. */

@@ -28,7 +28,7 @@ const CREATE_TIMEOUT_MS = 30_000
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
   const client = new KafkaClient(settings)
   try {
-    await client.retry(ANSWER_TIMEOUT_MS, () => client.listApis())
+    await client.retry(ANSWER_TIMEOUT_MS, () => client.greet())
   } catch (error) {
     await client.close()
     throw error
