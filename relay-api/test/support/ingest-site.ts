@@ -31,9 +31,14 @@ export { kinds }
 
 export const authorization = `Bearer ${TOKEN}`
 
-/** @returns undefined where the machine can't run such a log: then the test is skipped */
+export type SettingsOf = (databaseUrl: string) => Promise<Record<string, string>>
+
+/**
+ * @param settings beyond those that it needs
+ * @returns undefined where the machine can't run such a log: then the test is skipped
+ */
 export async function openIngestSite (
-  t: TestContext, kind: typeof kinds[number], settings: Record<string, string> = {},
+  t: TestContext, kind: typeof kinds[number], settings: Record<string, string> | SettingsOf = {},
   log: Logger = createLogger('test', 'silent')
 ): Promise<IngestSite | undefined> {
   const testLog = await openTestLog(t, kind)
@@ -41,12 +46,13 @@ export async function openIngestSite (
   const topic = { name: testLog.topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 }
   await testLog.eventLog.ensureTopic(topic)
   const own = testLog.database ? undefined : await openLocalPostgres(t)
+  const databaseUrl = own?.url ?? testLog.environment.DATABASE_URL!
   const environment = {
     ...testLog.environment as Record<string, string>,
-    ...own ? { DATABASE_URL: own.url } : {},
+    DATABASE_URL: databaseUrl,
     API_TOKENS: TOKEN,
     API_PORT: '0',
-    ...settings
+    ...typeof settings === 'function' ? await settings(databaseUrl) : settings
   }
   const api = await startApi(readApiConfig(environment), log)
   const url = `http://127.0.0.1:${api.port}`
@@ -57,7 +63,7 @@ export async function openIngestSite (
   return site
 }
 
-function poster (url: string): IngestSite['post'] {
+export function poster (url: string): IngestSite['post'] {
   return async (body, headers = {}) => {
     const response = await fetch(`${url}/api/v1/events`, {
       method: 'POST',
