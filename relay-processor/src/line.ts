@@ -46,7 +46,11 @@ export interface Line {
   /** settles when the loop ends, with the error that ended it */
   readonly done: Promise<void>
   readiness (): Readiness
-  /** writes what is in memory, then ends */
+  /**
+   * Writes what is in memory, then ends.
+   * @throws RelayError RELAY_FLUSH_UNFINISHED where that could not be done in time, as the database is away. Nothing is
+   *   lost then: it will be read from the log again
+   */
   close (): Promise<void>
 }
 
@@ -58,18 +62,28 @@ const WAIT_MAX_MS = 500
 const WAIT_MIN_MS = 2
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
+/** how long a line that is closed may still write: with it a processor is gone 5 s after a SIGTERM */
+const CLOSE_MAX_MS = 3_500
 
 /** Starts the line on a store, consumer and producer that are open; whoever opened them closes them, after the line. */
 export function startLine (settings: LineSettings, parts: LineParts): Line {
   const giveUp = new AbortController()
   const loop = new Loop(settings, parts, giveUp.signal)
-  const done = loop.run().finally(() => giveUp.abort())
+  const overdue = Promise.withResolvers<never>()
+  const done = Promise.race([loop.run().finally(() => giveUp.abort()), overdue.promise])
   done.catch(() => {}) // whoever waits for it hears of it
   return {
     done,
     readiness: () => loop.readiness(),
     close: async () => {
       loop.stop()
+      parts.clock.delay(CLOSE_MAX_MS, giveUp.signal).then(() => {
+        if (giveUp.signal.aborted) return // it has ended
+        const { rollups: fault = 'it took too long' } = loop.readiness()
+        overdue.reject(new RelayError('RELAY_FLUSH_UNFINISHED',
+          `stopped without writing what was in memory; it will be read from the log again. ${fault}`))
+        giveUp.abort()
+      })
       await done
     }
   }
@@ -87,14 +101,14 @@ class Loop {
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
   #flushedAtMs = 0
-  #fault: string | undefined
+  readonly #faults = new Map<string, string>()
 
   constructor (settings: LineSettings, parts: LineParts, signal: AbortSignal) {
     this.#settings = settings
     this.#parts = parts
     this.#folder = new Folder(settings.rules)
     this.#retry = createRetry({
-      fault: message => { this.#fault = message }, clock: parts.clock, metrics: parts.metrics, log: parts.log, signal
+      faults: this.#faults, clock: parts.clock, metrics: parts.metrics, log: parts.log, signal
     })
     this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: async (partition, letters) => {
@@ -114,7 +128,7 @@ class Loop {
   }
 
   readiness (): Readiness {
-    return { rollups: this.#fault }
+    return { rollups: this.#faults.size > 0 ? [...this.#faults.values()].join('; ') : undefined }
   }
 
   async run (): Promise<void> {

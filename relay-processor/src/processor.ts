@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import {
   createMetrics, DAY_MS, levels, migrate, openDatabase, openEventLog, splitList, startHealthServer, type Database,
@@ -17,6 +18,9 @@ export interface Processor extends Running {
   /** where /livez, /readyz and /metrics are */
   readonly healthPort: number
 }
+
+/** once the line has failed, how long the rest may take to close: whatever it waits for may be away */
+const CLOSE_AFTER_FAILURE_MAX_MS = 1_000
 
 /**
  * Starts a processor: brings the database up to date, joins the group, and folds until it is closed.
@@ -58,11 +62,15 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
 
   log.info({ eventLog: eventLog.description, topic: config.EVENTS_TOPIC, healthPort: health.port }, 'processor started')
   const running = started.move()
+  const failed = new Promise<never>((_resolve, reject) => {
+    line.done.catch(error => delay(CLOSE_AFTER_FAILURE_MAX_MS, undefined, { ref: false }).then(() => reject(error)))
+  })
+  failed.catch(() => {})
   let closed: Promise<void> | undefined // a second close waits for the first
   return {
     done: line.done,
     healthPort: health.port,
-    close: () => (closed ??= running.disposeAsync())
+    close: () => (closed ??= Promise.race([running.disposeAsync(), failed]))
   }
 }
 

@@ -7,8 +7,8 @@ import type { ProcessorMetrics } from './metrics.ts'
 export type Retry = <T>(what: string, work: () => Promise<T>) => Promise<T>
 
 export interface RetrySinks {
-  /** what fails at the moment; undefined: nothing any more */
-  readonly fault: (message: string | undefined) => void
+  /** what fails at the moment, by what it is that fails; several things may be tried at once */
+  readonly faults: Map<string, string>
   readonly clock: Clock
   readonly metrics: ProcessorMetrics
   readonly log: Logger
@@ -23,19 +23,19 @@ const DELAY_MAX_MS = 5_000
  * Retries what time may heal, for as long as it takes: what the processor holds can't be given up, so it reads no
  * further meanwhile, and /readyz says why. Anything else is thrown at once.
  */
-export function createRetry ({ fault, clock, metrics, log, signal }: RetrySinks): Retry {
+export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks): Retry {
   return async (what, work) => {
     for (let attempt = 1, delayMs = DELAY_MIN_MS; ; attempt++, delayMs = Math.min(2 * delayMs, DELAY_MAX_MS)) {
       try {
         const result = await work()
         if (attempt > 1) {
-          fault(undefined)
+          faults.delete(what)
           log.info(`${what} works again`)
         }
         return result
       } catch (error) {
         if (!isTransient(error)) throw error
-        fault(`${what} fails: ${(error as Error).message}`)
+        faults.set(what, `${what} fails: ${(error as Error).message}`)
         metrics.retries.inc()
         log.warn({ err: error, attempt }, `${what} failed`)
         await clock.delay(delayMs * (0.5 + clock.random() / 2), signal)

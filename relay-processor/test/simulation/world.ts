@@ -46,7 +46,7 @@ export class World {
   }
 
   note (what: string): void {
-    this.trace?.push(`${String(this.#nowMs - START_MS).padStart(7)} ms  ${what}`)
+    this.trace?.push(`${(this.#nowMs - START_MS).toFixed().padStart(7)} ms  ${what}`)
   }
 
   count (what: string): void {

@@ -85,8 +85,9 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 /** Starts a processor as a process of its own; it ends with the test. */
 export async function spawnProcessor (t: TestContext, site: Site, settings: Record<string, string> = {}): Promise<ChildProcess> {
   const child = spawn(process.execPath, [main], {
-    env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+    env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
+  child.stdout!.resume() // its log, for who wants to read it
   t.after(() => { child.kill('SIGKILL') })
   await Promise.race([once(child, 'message'), once(child, 'exit').then(() => { throw new Error('the processor ended at its start') })])
   return child

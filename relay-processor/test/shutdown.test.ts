@@ -1,0 +1,77 @@
+/** SIGTERM ends a processor within 5 s, whatever it is at; it says so when something could not be written. */
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'node:test'
+
+import { createLogger } from 'relay-common'
+import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
+import { until } from '../../test-support/until.ts'
+import { startProcessor } from '../src/processor.ts'
+import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
+import { readWindows, recompute } from './support/recompute.ts'
+
+const LEAVES_WITHIN_MS = 5_000
+
+/** @returns its exit code */
+async function terminate (processor: ChildProcess): Promise<number | null> {
+  const signalledMs = performance.now()
+  const exit = once(processor, 'exit')
+  processor.kill('SIGTERM')
+  const [code] = await exit
+  const tookMs = performance.now() - signalledMs
+  assert.ok(tookMs < LEAVES_WITHIN_MS, `it left after ${Math.round(tookMs)} ms`)
+  return code
+}
+
+test('in the middle of a backlog it writes what it holds, and the next one goes on from there', async t => {
+  const site = await openSite(t, 'kafka')
+  if (!site) return
+  const events = makeEvents(60_000)
+  for (let at = 0; at < events.length; at += 5_000) await send(site, events.slice(at, at + 5_000))
+  // a flush each 20,000 readings: there is always more in memory
+  const settings = { FLUSH_INTERVAL_MS: '60000', FLUSH_INTERVAL_MAX_MS: '60000', FLUSH_READINGS_MAX: '20000' }
+  const processor = await spawnProcessor(t, site, settings)
+  await until('a first flush', async () =>
+    (await site.database.query('select 1 from progress where next_offset > 0')).length > 0)
+  assert.equal(await terminate(processor), 0)
+
+  const again = await startProcessor(site.config, createLogger('test', 'silent'))
+  await settled(site)
+  await again.close()
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+})
+
+for (const away of ['refuses connections', 'says nothing any more'] as const) {
+  test(`while the database ${away} it leaves all the same, says what it left undone, and nothing is lost`, async t => {
+    const site = await openSite(t, 'kafka')
+    if (!site) return
+    const url = new URL(site.config.DATABASE_URL!)
+    const proxy = await openTcpProxy(Number(url.port))
+    t.after(() => proxy.close())
+    url.hostname = '127.0.0.1'
+    url.port = String(proxy.port)
+    const processor = await spawnProcessor(t, site, { DATABASE_URL: url.href, LOG_LEVEL: 'info' })
+    const output: string[] = []
+    processor.stdout!.on('data', chunk => output.push(String(chunk)))
+    const events = makeEvents(2_000)
+    await send(site, events.slice(0, 1_000))
+    await settled(site)
+
+    if (away === 'refuses connections') {
+      proxy.isRefusing = true
+      proxy.cut()
+    } else {
+      proxy.delayMs = 3_600_000
+    }
+    await send(site, events.slice(1_000))
+    if (away === 'refuses connections') await until('it to notice', () => output.join('').includes(' failed'))
+    assert.equal(await terminate(processor), 1)
+    assert.match(output.join(''), /RELAY_FLUSH_UNFINISHED/)
+
+    const again = await startProcessor(site.config, createLogger('test', 'silent'))
+    await settled(site)
+    await again.close()
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+  })
+}
