@@ -5,12 +5,13 @@ import { cutDatabaseConnections } from './cases/cut-database-connections.ts'
 import { cutKafkaConnections } from './cases/cut-kafka-connections.ts'
 import { killedBrokers } from './cases/killed-brokers.ts'
 import { killedProcessors } from './cases/killed-processors.ts'
+import { pausedBrokers } from './cases/paused-brokers.ts'
 import { pausedProcessors } from './cases/paused-processors.ts'
 import { restartedBrokers } from './cases/restarted-brokers.ts'
 import { rollingRestart } from './cases/rolling-restart.ts'
 import type { Fault } from './fault.ts'
 
 export const faults: readonly Fault[] = [
-  killedProcessors, crashedDatabase, killedBrokers, pausedProcessors, cutDatabaseConnections, cutKafkaConnections,
-  restartedBrokers, addedPartitions, rollingRestart
+  killedProcessors, crashedDatabase, killedBrokers, pausedProcessors, pausedBrokers, cutDatabaseConnections,
+  cutKafkaConnections, restartedBrokers, addedPartitions, rollingRestart
 ]

@@ -31,6 +31,10 @@ export interface Broker {
   readonly proxy: TcpProxy
   /** kill -9 */
   kill (): Promise<void>
+  /** SIGSTOP: it takes connections, and does not answer; the others do without it, and it does not know. */
+  pause (): void
+  /** SIGCONT */
+  resume (): void
   /** SIGTERM: it hands its partitions over, and ends. Its controller may hang then, and is not waited for for long. */
   stop (): Promise<void>
   /** Starts it again on its data, and waits until it answers. */
@@ -118,6 +122,9 @@ class ClusterBroker implements Broker {
     process.kill(kafka.pid, 'SIGKILL')
     await kafka.exited
   }
+
+  pause (): void { process.kill(this.#kafka!.pid, 'SIGSTOP') }
+  resume (): void { process.kill(this.#kafka!.pid, 'SIGCONT') }
 
   async stop (): Promise<void> {
     const kafka = this.#take()

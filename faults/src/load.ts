@@ -43,6 +43,9 @@ export class Load {
   /** records that are certainly in the topic */
   get acknowledged (): number { return this.#acknowledged }
 
+  /** records that were sent more than once */
+  get resent (): number { return this.#resent.size }
+
   /** Whether a record was sent more than once, for the answer to its first sending was an error. */
   wasResent (number: number): boolean { return this.#resent.has(number) }
 

@@ -75,9 +75,9 @@ async function run (options: Options): Promise<void> {
 }
 
 function say (report: FaultReport): void {
-  const { title, times, events, rows, lost, doubled, recoverySeconds, note } = report
+  const { title, times, events, rows, lost, doubled, resent, recoverySeconds, note } = report
   console.log(`${hasFailed(report) ? 'FAILED' : 'ok'}  ${title}: ${times} times; ${events.toLocaleString('en')} events, ` +
-    `${rows.toLocaleString('en')} rows; lost ${lost}, doubled ${doubled}; caught up after ${recoverySeconds.toFixed(1)} s` +
+    `${rows.toLocaleString('en')} rows; lost ${lost}, doubled ${doubled}; ${resent} sent again; caught up after ${recoverySeconds.toFixed(1)} s` +
     (note ? `; ${note}` : ''))
   for (const it of [...report.wrong, ...report.ownEnds.map(it => `started again: ${it}`)]) console.log(`    ${it}`)
 }

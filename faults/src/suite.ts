@@ -19,6 +19,8 @@ export interface FaultReport extends CheckResult {
   readonly recoverySeconds: number
   /** events that were sent to the topic and acknowledged while this fault happened */
   readonly acknowledged: number
+  /** events whose sending failed, and that were sent again */
+  readonly resent: number
   /** processors that ended without being asked to; they were started again */
   readonly ownEnds: readonly string[]
 }
@@ -40,6 +42,7 @@ export async function runFaults (
   for (const [n, fault] of faults.entries()) {
     const { load } = site
     const acknowledgedBefore = load.acknowledged
+    const resentBefore = load.resent
     const endsBefore = site.ownEnds.length
     load.resume()
     await underWay(site)
@@ -61,6 +64,7 @@ export async function runFaults (
       note: outcome.note ?? '',
       recoverySeconds,
       acknowledged: load.acknowledged - acknowledgedBefore,
+      resent: load.resent - resentBefore,
       ownEnds: site.ownEnds.slice(endsBefore)
     } satisfies FaultReport & Partial<Outcome>)
   }

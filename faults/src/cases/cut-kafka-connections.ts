@@ -2,6 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
+/** what requests of the producer have in them, and no other request */
+const EVENT = Buffer.from('"deviceId"')
+const SEND_WAIT_MS = 1_000
+
 /**
  * Connections to Kafka are cut at any moment, of the producer as well as of processors: one broker's, or all;
  * refused for a while; cut behind a request, so that its answer never comes; and slow.
@@ -9,7 +13,7 @@ import type { Fault } from '../fault.ts'
 export const cutKafkaConnections: Fault = {
   name: 'cut-kafka-connections',
   title: 'connections to Kafka cut and delayed',
-  async happen ({ kafka, topic }, chance, span) {
+  async happen ({ kafka }, chance, span) {
     let times = 0
     let lostAnswers = 0
     const proxies = kafka.brokers.map(it => it.proxy)
@@ -19,8 +23,8 @@ export const cutKafkaConnections: Fault = {
         case 0:
           for (const it of proxies) it.cut()
           break
-        case 1: // a request of the producer (a fetch names topics by their id): the broker has what it sent, and it does not know
-          if (await proxy.cutBehind(Buffer.from(topic), AbortSignal.timeout(1_000))) lostAnswers++
+        case 1: // the broker has what the producer sent, and the producer does not know
+          if (await proxy.cutBehind(EVENT, AbortSignal.timeout(SEND_WAIT_MS))) lostAnswers++
           break
         case 2:
           proxy.cut()
