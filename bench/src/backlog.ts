@@ -62,7 +62,8 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
   }
 }
 
-function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
+/** The records of a backlog, in the order of sending, as many together as are sent together. */
+export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
   const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, lateShare = 0 } = backlog
   const fleet = Array.from({ length: devices }, (_, index) => {
     const n = firstDevice + index

@@ -7,8 +7,9 @@ import { once } from 'node:events'
 
 import { kafkaTool } from '../../relay-stack/src/kafka.ts'
 import type { Backlog } from './backlog.ts'
+import { endWith } from './children.ts'
 import { readEndedChildrenCpu, readUsage } from './process-usage.ts'
-import { CONSUMER_BENCHMARK, describeRun, endWith, type Run } from './run.ts'
+import { CONSUMER_BENCHMARK, describeRun, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
 
 /** What the distribution's script, `kafka-consumer-perf-test.sh`, starts Java with. */

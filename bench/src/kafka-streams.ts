@@ -14,8 +14,9 @@ import { promisify } from 'node:util'
 
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
 import type { Backlog } from './backlog.ts'
+import { endWith } from './children.ts'
 import { readUsage, type Usage } from './process-usage.ts'
-import { describeRun, endWith, KAFKA_STREAMS, type Run } from './run.ts'
+import { describeRun, KAFKA_STREAMS, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
 
 const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))

@@ -11,11 +11,11 @@ import type { EventLog, ProducedRecord } from 'relay-common'
 import { Fleet } from '../../relay-simulator/src/fleet.ts'
 import { poisonAt, poisonKinds } from '../../relay-simulator/src/poison.ts'
 import { readEnds } from './backlog.ts'
+import { endWith } from './children.ts'
 import { readUsage } from './process-usage.ts'
 import { watchProgress } from './progress-watch.ts'
 import { processorEnvironment } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
-import { endWith } from './run.ts'
 import { openServers } from './servers.ts'
 
 export interface PoisonBenchOptions {

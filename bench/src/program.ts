@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-import { endWith } from './run.ts'
+import { endWith } from './children.ts'
 
 export interface BenchProgram extends AsyncDisposable {
   readonly pid: number

@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import type { Database } from 'relay-common'
 
 import { readEnds, type Backlog } from './backlog.ts'
+import { endWith } from './children.ts'
 import { readUsage } from './process-usage.ts'
 import { watchProgress } from './progress-watch.ts'
-import { describeRun, endWith, RELAY_PROCESSOR, type Run } from './run.ts'
+import { describeRun, RELAY_PROCESSOR, type Run } from './run.ts'
 import { readServersCpu, type BenchServers } from './servers.ts'
 
 export interface ProcessorRun extends Run {

@@ -1,6 +1,4 @@
 /** One reading of a backlog by one program, measured; and several of them in short. */
-import type { ChildProcess } from 'node:child_process'
-
 import type { ServersCpu } from './servers.ts'
 
 export const CONSUMER_BENCHMARK = 'consumer benchmark'
@@ -66,16 +64,4 @@ export function spreadOf (values: readonly number[]): Spread {
   const middle = (sorted.length - 1) / 2
   const median = (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2
   return { median, min: sorted[0], max: sorted.at(-1)! }
-}
-
-/** A child that is still at work when its run ends, however it ends, ends with it. */
-export function endWith (child: ChildProcess): Disposable {
-  const end = () => { child.kill('SIGKILL') }
-  process.once('exit', end)
-  return {
-    [Symbol.dispose] () {
-      process.off('exit', end)
-      if (child.exitCode === null && child.signalCode === null) end()
-    }
-  }
 }

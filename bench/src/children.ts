@@ -1,0 +1,22 @@
+/** No process of a benchmark outlives it, however it ends. */
+import type { ChildProcess } from 'node:child_process'
+
+const running = new Set<ChildProcess>()
+
+process.once('exit', endChildren)
+
+/** A child that is still at work when its run ends, ends with it. */
+export function endWith (child: ChildProcess): Disposable {
+  running.add(child)
+  return {
+    [Symbol.dispose] () {
+      running.delete(child)
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    }
+  }
+}
+
+/** Ends all at once: before their servers go, which they would complain about. */
+export function endChildren (): void {
+  for (const child of running) child.kill('SIGKILL')
+}
