@@ -11,9 +11,11 @@ import { guard } from './auth/access.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest } from './ingest/ingest.ts'
 import { harden, serverLimits } from './hardening.ts'
+import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
 import { createTotalReader } from './query/read-total.ts'
+import { openReads } from './reads.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
@@ -74,6 +76,10 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
 
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
+  const reads = openReads(config, database, metrics, log)
+  app.addHook('onClose', () => reads.close())
+  const completeness = openCompleteness(config, database, log)
+  app.addHook('onClose', () => completeness.close())
   const hub = new Hub(database, config, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
@@ -87,7 +93,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     const deviceTypes = deviceTypesOf(config)
     const totals = createTotalReader(database, config.ROLLUP_CACHE_MB * 2 ** 20)
     eventsRoutes(api, { totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
-    const parts = { config, database, deviceTypes, ingest, hub, log }
+    const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
   return app

@@ -23,6 +23,15 @@ export const apiSettings = Type.Object({
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
     default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
   }),
+  DATABASE_REPLICA_URL: Type.Optional(Type.String({
+    description: 'connection string of a streaming replica that answers of /api/v1 are read from'
+  })),
+  DATABASE_REPLICA_LAG_MAX_MS: Type.Integer({
+    default: 10_000,
+    minimum: 2_000,
+    maximum: 50_000,
+    description: 'a replica that is further behind is not asked; its lag is measured once a second'
+  }),
   POINTS_MAX: Type.Integer({
     default: 1_000_000, minimum: 1, description: 'most rows of a group in one answer, and most rows of a CSV'
   }),

@@ -115,7 +115,7 @@ export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
 }
 
 async function findAggregates (
-  query: Static<typeof Query>, format: FormatName, { config, database, deviceTypes }: V1Parts, reply: FastifyReply
+  query: Static<typeof Query>, format: FormatName, { config, reads, completeness, deviceTypes }: V1Parts, reply: FastifyReply
 ): Promise<FastifyReply> {
   const { limit, cursor, format: _, ...asked } = query
   const nowMs = Date.now()
@@ -125,6 +125,8 @@ async function findAggregates (
   const groupBy = query.groupBy as GroupBy | undefined
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
   const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
+  const source = reads.choose()
+  const { database } = source
   const keptSince = await readKeptSince(database)
   const { coverage } = planRange(range, keptSince)
   const isEmpty = coverage.startMs >= coverage.endMs
@@ -148,14 +150,14 @@ async function findAggregates (
     refuseCut(groups * (boundaries.length - 1), Math.min(config.POINTS_MAX, LIMIT_MAX), cursor)
   }
 
-  const completeThroughMs = undefined
+  const completeThroughMs = await completeness.read(source)
   const write = (timeMs: number) => clock.write(timeMs)
   const head = {
     start: write(isEmpty ? range.startMs : coverage.startMs),
     end: write(isEmpty ? range.endMs : coverage.endMs),
     interval: interval.name,
     tz: clock.name,
-    completeThrough: null
+    completeThrough: completeThroughMs === undefined ? null : write(Math.min(completeThroughMs, range.endMs))
   }
   const columns = ['bucketStart', 'bucketEnd', ...groupBy ? [groupBy] : [], ...columnsOf(statistics), ...metaColumns]
   const writer = createRowsWriter(format, columns, new Set(metaColumns.slice(1)), head)

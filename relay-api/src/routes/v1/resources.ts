@@ -2,9 +2,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Database, Logger } from 'relay-common'
 
+import type { Completeness } from '../../completeness.ts'
 import type { ApiConfig } from '../../config.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import { refuseUnknownParameters } from '../../parameters/unknown.ts'
+import type { Reads } from '../../reads.ts'
 import type { Hub } from '../../stream/hub.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
 import { aggregatesRoutes } from './aggregates.ts'
@@ -15,7 +17,11 @@ import { streamRoutes } from './stream.ts'
 /** What routes of `/api/v1` work with. */
 export interface V1Parts {
   readonly config: ApiConfig
+  /** the primary: for what is written, and for what must be the newest */
   readonly database: Database
+  /** where answers are read: one source for all of an answer */
+  readonly reads: Reads
+  readonly completeness: Completeness
   readonly deviceTypes: ReadonlySet<string>
   /** undefined: this API takes no events */
   readonly ingest: Ingest | undefined

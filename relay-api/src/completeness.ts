@@ -1,0 +1,109 @@
+/**
+ * How complete answers are: the event time up to which every partition of the log has been read into the rollups.
+ *
+ *     a partition that was read to its end at a moment      has been read up to that moment: nothing waits in it
+ *     one that is behind                                    up to the newest event time that was read of it
+ *
+ * So a partition to which nobody sends does not hold the others back. The ends of the log are asked first and the
+ * progress afterwards, and the ends once a second at most, whatever is asked of us. Where the log can't be asked - this
+ * API knows none, or it is away - completeness is not known, and answers say so.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { openEventLog, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
+
+import type { ApiConfig } from './config.ts'
+import type { ReadSource } from './reads.ts'
+
+export interface Completeness {
+  /**
+   * To be asked before what it is about is read, of the same source.
+   * @returns ms since the epoch; undefined: not known
+   */
+  read (source: ReadSource): Promise<number | undefined>
+  close (): Promise<void>
+}
+
+/** Ends that are older are asked for anew. */
+const ENDS_KEPT_MS = 1_000
+/** An answer does not wait longer for the log. */
+const WAIT_MAX_MS = 1_000
+/** A log that could not be asked is left alone for so long. */
+const AWAY_MS = 5_000
+
+/** The ends of all partitions, not older than a time. */
+interface LogEnds {
+  readonly atMs: number
+  readonly topicId: string
+  readonly offsets: readonly PartitionOffsets[]
+}
+
+export function openCompleteness (config: ApiConfig, database: Database, log: Logger): Completeness {
+  let eventLog: EventLog | undefined
+  let ends: LogEnds | undefined
+  let asking: Promise<void> | undefined
+  let awayUntilMs = 0
+  const closing = new AbortController()
+
+  const ask = async () => {
+    try {
+      eventLog ??= await openEventLog(config, database, log)
+      const atMs = Date.now()
+      const topic = await eventLog.describeTopic(config.EVENTS_TOPIC)
+      ends = topic && { atMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
+      if (ends === undefined) awayUntilMs = atMs + AWAY_MS
+    } catch (error) {
+      ends = undefined
+      awayUntilMs = Date.now() + AWAY_MS
+      log.debug({ err: error }, 'the ends of the event log could not be read')
+    }
+  }
+
+  const readEnds = async () => {
+    const nowMs = Date.now()
+    if (ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS) return ends
+    if (nowMs < awayUntilMs) return undefined
+    asking ??= ask().finally(() => { asking = undefined })
+    const waiting = AbortSignal.any([closing.signal, AbortSignal.timeout(WAIT_MAX_MS)])
+    await Promise.race([asking, delay(WAIT_MAX_MS, undefined, { signal: waiting, ref: false }).catch(() => {})])
+    return ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS ? ends : undefined
+  }
+
+  return {
+    async read ({ database, lagMs }) {
+      const known = await readEnds()
+      return known && completeThroughMs(known, await readProgress(database, known.topicId), lagMs)
+    },
+    async close () {
+      closing.abort()
+      await asking
+      await eventLog?.close()
+    }
+  }
+}
+
+interface PartitionProgress {
+  readonly source_partition: number
+  readonly next_offset: bigint
+  readonly event_time_max: number | null
+}
+
+async function readProgress (database: Database, topicId: string): Promise<PartitionProgress[]> {
+  return await database.queryPrepared<PartitionProgress & Record<string, unknown>>('progress', `
+    select source_partition, next_offset, event_time_max from progress where topic_id = $1`, [topicId])
+}
+
+/** @returns undefined: there is a partition of which nothing has been read yet */
+export function completeThroughMs (
+  { atMs, offsets }: Pick<LogEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
+): number | undefined {
+  let throughMs = atMs - lagMs
+  for (const { partition, startOffset, endOffset } of offsets) {
+    const read = progress.find(it => it.source_partition === partition)
+    const isAtEnd = read === undefined ? endOffset === startOffset : read.next_offset >= endOffset
+    if (isAtEnd) continue
+    if (read?.event_time_max == null) return undefined
+    throughMs = Math.min(throughMs, read.event_time_max)
+  }
+  return Number.isFinite(throughMs) ? throughMs : undefined
+}

@@ -1,0 +1,140 @@
+/**
+ * Where answers are read: on the replica of DATABASE_REPLICA_URL, while it is up and not too far behind; else on the
+ * primary.
+ *
+ * How far behind is measured by what it has, not by what it says: once a second we note where the primary's log of
+ * changes is; a replica that has replayed up to such a note is no older than the note. So a replica that has lost its
+ * primary, which believes that it has everything, is found out too. While the primary can't be asked, a replica that
+ * has all that we know of goes on answering.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry } from 'relay-common'
+
+import type { ApiConfig } from './config.ts'
+
+export interface ReadSource {
+  readonly database: Database
+  /** what was committed on the primary so long ago is there */
+  readonly lagMs: number
+}
+
+export interface Reads {
+  /** Where all of one answer is to be read. A replica that goes meanwhile is replaced by the primary. */
+  choose (): ReadSource
+  close (): Promise<void>
+}
+
+const WATCH_INTERVAL_MS = 1_000
+/** Notes of the primary's log: as many as the longest lag that may be allowed needs, a minute. */
+const NOTES_MAX = 60
+
+export function openReads (config: ApiConfig, primary: Database, metrics: Registry, log: Logger): Reads {
+  const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
+  if (replicaUrl === undefined) return { choose: () => ({ database: primary, lagMs: 0 }), close: async () => {} }
+
+  const closing = new AbortController()
+  const replicaConfig = { ...config, DATABASE_URL: replicaUrl }
+  let replica: Database | undefined
+  let facade: Database | undefined
+  let notes: Note[] = []
+  let current: { readonly asOfMs: number, readonly hasAll: boolean } | undefined
+  let isPrimaryUp = true
+
+  const lagMs = () => current === undefined ? Infinity : Date.now() - current.asOfMs
+  const isUsable = () => lagMs() <= lagMaxMs || (!isPrimaryUp && current?.hasAll === true)
+  const giveUp = () => { current = undefined }
+
+  const watchOnce = async () => {
+    const atMs = Date.now()
+    try {
+      const [{ at }] = await primary.query<{ at: string }>("select (pg_current_wal_lsn() - '0/0')::text as at")
+      notes = [...notes.slice(1 - NOTES_MAX), { atMs, position: BigInt(at) }]
+      isPrimaryUp = true
+    } catch (error) {
+      if (!isAway(error)) throw error
+      isPrimaryUp = false
+    }
+    if (replica === undefined) {
+      replica = await openDatabase(replicaConfig, 'relay-api', log)
+      facade = withFallback(replica, primary, giveUp)
+    }
+    const [{ at }] = await replica.query<{ at: string }>(`
+      select ((case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)
+        - '0/0')::text as at`)
+    const reached = notes.findLast(it => it.position <= BigInt(at))
+    current = reached && { asOfMs: reached.atMs, hasAll: reached === notes.at(-1) }
+  }
+
+  const watch = async () => {
+    let wasUsable: boolean | undefined
+    while (!closing.signal.aborted) {
+      try {
+        await watchOnce()
+      } catch (error) {
+        giveUp()
+        log.debug({ err: error }, 'the replica could not be asked')
+      }
+      if (isUsable() !== wasUsable) {
+        wasUsable = isUsable()
+        if (wasUsable) log.info({ lagMs: lagMs() }, 'answers are read from the replica')
+        else log.warn({ lagMaxMs }, 'the replica is away or too far behind: answers are read from the primary')
+      }
+      await delay(WATCH_INTERVAL_MS, undefined, { signal: closing.signal }).catch(() => {})
+    }
+  }
+  const watching = watch()
+
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_api_replica_lag_seconds',
+    help: 'What was committed so long ago can be read from the replica; infinite: it is away',
+    registers: [metrics],
+    collect () { this.set(lagMs() / 1000) }
+  })
+  return {
+    choose: () => facade && isUsable() ? { database: facade, lagMs: lagMs() } : { database: primary, lagMs: 0 },
+    async close () {
+      closing.abort()
+      await watching
+      await replica?.close()
+    }
+  }
+}
+
+/** Where the primary's log of changes was, at a time. */
+interface Note {
+  readonly atMs: number
+  readonly position: bigint
+}
+
+function isAway (error: unknown): boolean {
+  return isConnectionError(error) || (error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE')
+}
+
+/** A database that reads on the replica, and on the primary what the replica can't be asked any more. */
+function withFallback (replica: Database, primary: Database, onAway: () => void): Database {
+  const either = async <T>(read: (database: Database) => Promise<T>, mayAgain: () => boolean = () => true) => {
+    try {
+      return await read(replica)
+    } catch (error) {
+      // 40001: a row that we read was removed by the primary, and the replica would not wait for us any longer
+      const isConflict = (error as { code?: string }).code === '40001'
+      if (!isAway(error) && !isConflict) throw error
+      if (!isConflict) onAway()
+      if (!mayAgain()) throw error
+      return await read(primary)
+    }
+  }
+  return {
+    ...primary,
+    query: (sql, values) => either(it => it.query(sql, values)),
+    queryPrepared: (name, sql, values) => either(it => it.queryPrepared(name, sql, values)),
+    streamPrepared (name, sql, values, visit) {
+      let visited = 0
+      return either(it => it.streamPrepared(name, sql, values, row => {
+        visited++
+        visit(row)
+      }), () => visited === 0) // what was shown once can't be taken back
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { createLogger, HOUR_MS, MINUTE_MS } from 'relay-common'
+
+import { until } from '../../test-support/until.ts'
+import { openSite, send, settled } from '../../relay-processor/test/support/open-processor.ts'
+import { startProcessor } from '../../relay-processor/src/processor.ts'
+import { createApp } from '../src/app.ts'
+import { completeThroughMs } from '../src/completeness.ts'
+import { readApiConfig } from '../src/config.ts'
+import { TOKEN } from './support/ask.ts'
+
+const log = createLogger('test', 'silent')
+const limit = { timeout: 180_000 }
+
+test('completeness is that of the partition that is behind; one that was read to its end holds nothing back', () => {
+  const partition = fc.record({
+    startOffset: fc.bigInt({ min: 0n, max: 5n }),
+    length: fc.bigInt({ min: 0n, max: 5n }),
+    read: fc.option(fc.bigInt({ min: 0n, max: 5n })),
+    eventTimeMax: fc.option(fc.integer({ min: 0, max: 2_000 }))
+  })
+  fc.assert(fc.property(fc.array(partition, { minLength: 1, maxLength: 6 }), fc.nat(500), (partitions, lagMs) => {
+    const offsets = partitions.map(({ startOffset, length }, n) =>
+      ({ partition: n, startOffset, endOffset: startOffset + length }))
+    const progress = partitions.flatMap(({ read, eventTimeMax, startOffset, length }, n) => read === null
+      ? []
+      : [{
+          source_partition: n,
+          next_offset: startOffset + (read < length ? read : length),
+          event_time_max: eventTimeMax
+        }])
+    const behind = partitions.filter(it => it.length > 0n && (it.read === null || it.read < it.length))
+    const isUnknown = behind.some(it => it.read === null || it.eventTimeMax === null)
+    const expected = isUnknown ? undefined : Math.min(1_000 - lagMs, ...behind.map(it => it.eventTimeMax!))
+    assert.equal(completeThroughMs({ atMs: 1_000, offsets }, progress, lagMs), expected)
+  }))
+})
+
+for (const kind of ['postgres', 'kafka'] as const) {
+  test(`answers know how complete they are: ${kind}`, limit, async t => {
+    const site = await openSite(t, kind)
+    if (!site) return
+    await using started = new AsyncDisposableStack()
+    const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
+    const app = started.adopt(await createApp(config, site.database, log), it => it.close())
+    const ask = async (query: string) => {
+      const url = `/api/v1/aggregates?interval=1h&${query}`
+      const response = await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })
+      assert.equal(response.statusCode, 200, response.body)
+      return response.json() as { completeThrough: string | null, rows: Array<{ status: string, count: number }> }
+    }
+    const nowMs = Date.now()
+    const event = (deviceId: string, agoMs: number) =>
+      ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: nowMs - agoMs })
+
+    // nobody has read anything: not known
+    await send(site, [event('d-1', 5 * HOUR_MS)])
+    await until('the log to be there', async () => (await ask('start=-1d')).completeThrough === null)
+
+    // one device, so one partition of four: the others are empty, and hold nothing back
+    const processor = await startProcessor(site.config, log)
+    await settled(site)
+    await until('all to be read', async () => (await ask('start=-1d')).completeThrough !== null)
+    const past = await ask('start=-6h&end=-1h')
+    assert.deepEqual(past.rows.map(it => [it.status, it.count]), [['final', 1]])
+    const present = await ask('start=-6h&end=now%2B1h&fill=null')
+    assert.deepEqual(present.rows.at(-1)!.status, 'provisional')
+    assert.ok(Date.parse(present.completeThrough!) > nowMs - MINUTE_MS)
+
+    // behind: complete up to what was read of the partition that waits, however old the questions
+    await processor.close()
+    await send(site, [event('d-1', 2 * HOUR_MS)])
+    await until('the new event to be known of', async () =>
+      Date.parse((await ask('start=-6h')).completeThrough!) === nowMs - 5 * HOUR_MS)
+    const behind = await ask('start=-6h&end=-1h')
+    assert.deepEqual(behind.rows.map(it => [it.status, it.count]), [['provisional', 1]])
+  })
+}
+
+test('without a log that could be asked completeness is not known, and answers are there all the same', limit, async t => {
+  const site = await openSite(t, 'postgres')
+  await using started = new AsyncDisposableStack()
+  const config = readApiConfig({
+    DATABASE_URL: site!.environment.DATABASE_URL, KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:1', API_TOKENS: TOKEN
+  })
+  const app = started.adopt(await createApp(config, site!.database, log), it => it.close())
+  const url = '/api/v1/aggregates?start=-1d'
+  const response = await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })
+  assert.deepEqual([response.statusCode, response.json().completeThrough], [200, null])
+})
