@@ -19,6 +19,7 @@ COPY relay-processor/package.json relay-processor/
 COPY relay-api/package.json relay-api/
 COPY relay-stack/package.json relay-stack/
 COPY bench/package.json bench/
+COPY faults/package.json faults/
 
 # No scripts and no development dependencies: `node` among those would bring a second Node of 100 MB.
 FROM manifests AS simulator-dependencies
