@@ -52,14 +52,30 @@ function bracketOf (digest: Digest, rank: number, count: number, min: number, ma
   if (rank >= count - 1) return { lower: max, middle: max, upper: max }
   let n = 0
   for (let before = digest.counts[0]; before <= rank; before += digest.counts[n]) n++
-  const key = digest.keys[n]
-  if (digest.level === EXACT || key === 0) return { lower: key, middle: key, upper: key }
+  return bracketOfKey(digest.keys[n], digest.level, min, max)
+}
 
-  const { lower, middle, upper } = binBracket(Math.abs(key) - BIN_OFFSET, digest.level)
+function bracketOfKey (key: number, level: number, min: number, max: number): Bracket {
+  if (level === EXACT || key === 0) return { lower: key, middle: key, upper: key }
+  const { lower, middle, upper } = binBracket(Math.abs(key) - BIN_OFFSET, level)
   const clamp = (value: number) => Math.min(Math.max(value, min), max)
   return key > 0
     ? { lower: clamp(lower), middle: clamp(middle), upper: clamp(upper) }
     : { lower: clamp(-upper), middle: clamp(-middle), upper: clamp(-lower) }
+}
+
+/** Some of the values: how many, and between which two they all lie. Of an exact digest the two are one. */
+export interface CountedBracket extends Bracket {
+  readonly count: number
+}
+
+/**
+ * All values of a digest, ascending, as far apart as it can tell them.
+ * @param min the smallest of the values
+ * @param max the largest
+ */
+export function bracketsOf (digest: Digest, min: number, max: number): CountedBracket[] {
+  return digest.keys.map((key, n) => ({ ...bracketOfKey(key, digest.level, min, max), count: digest.counts[n] }))
 }
 
 /**

@@ -30,9 +30,14 @@ export interface Merged {
   readonly coverage: TimeRange
 }
 
+/** Readings of a selection, from wherever. */
+export type Tally = Pick<Merged, 'rollup' | 'zones' | 'deviceTypes'>
+
 export interface Merge {
   /** @throws RelayError RELAY_ROLLUP_CORRUPT */
   add (row: ReadRow): void
+  /** Adds what was merged before. */
+  addTally (tally: Tally): void
   /** What all rows that were added make together. To be called once, after the last of them. */
   finish (): Merged
 }
@@ -60,13 +65,12 @@ export function createMerge (plan: Plan): Merge {
       if (row.edge === undefined) mergeInto(total, decoded.rollup, row)
       else addToEdge(row.edge, row, decoded)
     },
+    addTally: tally => joinTally(total, tally),
     finish () {
       let { startMs, endMs } = plan.coverage
       for (const { edge, cut, whole, hasLostReadings } of edges) {
         const part = hasLostReadings ? whole : cut
-        mergeRollup(total.rollup, part.rollup)
-        for (const zone of part.zones) total.zones.add(zone)
-        for (const deviceType of part.deviceTypes) total.deviceTypes.add(deviceType)
+        joinTally(total, part)
         if (!hasLostReadings) continue
         startMs = Math.min(startMs, edge.bucketMs)
         endMs = Math.max(endMs, edge.bucketMs + MINUTE_MS)
@@ -76,22 +80,33 @@ export function createMerge (plan: Plan): Merge {
   }
 }
 
-interface Tally {
-  readonly rollup: Rollup
+interface OpenTally extends Tally {
   readonly zones: Set<string>
   readonly deviceTypes: Set<string>
 }
 
-function emptyTally (): Tally {
+export function emptyTally (): OpenTally {
   return { rollup: emptyRollup(), zones: new Set(), deviceTypes: new Set() }
 }
 
-function mergeInto (tally: Tally, rollup: Rollup, source: ReadRow): void {
+/** Adds a row whose bucket counts as a whole. @throws RelayError RELAY_ROLLUP_CORRUPT */
+export function addRow (tally: OpenTally, row: ReadRow): void {
+  mergeInto(tally, decodeBody(row).rollup, row)
+}
+
+/** @param into changed in place */
+export function joinTally (into: OpenTally, { rollup, zones, deviceTypes }: Tally): void {
+  mergeRollup(into.rollup, rollup)
+  for (const zone of zones) into.zones.add(zone)
+  for (const deviceType of deviceTypes) into.deviceTypes.add(deviceType)
+}
+
+function mergeInto (tally: OpenTally, rollup: Rollup, source: ReadRow): void {
   mergeRollup(tally.rollup, rollup)
   remember(tally, source)
 }
 
-function remember (tally: Tally, { zone, deviceType }: ReadRow): void {
+function remember (tally: OpenTally, { zone, deviceType }: ReadRow): void {
   tally.zones.add(zone)
   tally.deviceTypes.add(deviceType)
 }

@@ -1,14 +1,15 @@
 /**
- * Read: the rows of a plan, in one statement, so that all of them are of one moment: a processor writes every level of
- * an event in one transaction.
+ * Read: rows of rollups, in one statement, so that all of them are of one moment: a processor writes every level of an
+ * event in one transaction. The same statement says what else is to be known of that moment: how long rollups are kept,
+ * and what has changed of the blocks that are in memory (`rollup-cache.ts`).
  *
- * The statement has one arm for each stretch of the plan. A device's buckets are rows of its own series; those of zones
- * and types are rows of group series, but for edges, which need the readings of each device. Every arm walks the
- * primary key of one level, (series, bucket, source partition), once a series.
+ * The statement has one arm for each level. A device's buckets are rows of its own series; those of zones and types are
+ * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
+ * level, (series, bucket, source partition), once a series and stretch.
  */
-import { minuteLevel, type Database, type LevelName } from 'relay-common'
+import { levels, minuteLevel, type Database, type Level, type LevelName } from 'relay-common'
 
-import { keptForEver, type BucketRange, type Edge, type KeptSince, type Plan } from './plan.ts'
+import { keptForEver, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import type { ReadRow } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. At least one field is there. */
@@ -18,25 +19,67 @@ export interface Selection {
   readonly deviceType?: string
 }
 
+/** What is to be read. */
+export interface Wanted {
+  readonly buckets: readonly BucketRange[]
+  readonly edges: readonly Edge[]
+  /** what is in memory, and is used if it has not changed */
+  readonly kept: readonly BucketRange[]
+  /** the least position of these */
+  readonly keptPosition: bigint
+}
+
+/** What a statement found out of its moment. */
+export interface Moment {
+  /** oldest transaction that was under way: all before it are in what was read */
+  readonly position: bigint
+  readonly retention: Retention
+  /** of what is kept: buckets that were changed since its position, or maybe */
+  readonly changed: readonly BucketRange[]
+}
+
+/** How long each level is kept, in s; none: for ever. */
+export type Retention = Readonly<Partial<Record<LevelName, number>>>
+
 /**
- * Reads the rows of a plan.
+ * Reads rows.
  * @param visit gets each row while the next ones are on their way: a zone's decade is not held in memory
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, and what `visit` throws
  */
 export async function readRows (
-  database: Database, selection: Selection, plan: Plan, visit: (row: ReadRow) => void
-): Promise<void> {
-  const { name, sql, values } = statementFor(selection, plan)
+  database: Database, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void
+): Promise<Moment> {
+  const { name, sql, values } = statementFor(selection, wanted)
+  let position: bigint | undefined
+  let retention: Retention = {}
+  const changed: BucketRange[] = []
   await database.streamPrepared(name, sql, values, columns => {
-    const [edge, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
-    visit({ edge: edge ?? undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
+    if (part === MOMENT) {
+      position = BigInt(zone)
+      retention = { minute: count ?? undefined, hour: min ?? undefined, day: max ?? undefined }
+    } else if (part === CHANGED) {
+      const level = levels[count]
+      changed.push({ level, startMs: bucketStartS * 1000, endMs: min * 1000 + level.sizeMs })
+    } else {
+      const edge = part === BUCKET ? undefined : part
+      visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    }
   })
+  return { position: position!, retention, changed }
 }
 
 type Columns = [
-  edge: number | null, zone: string, deviceType: string, bucketStartS: number, count: number, min: number, max: number,
+  part: number, zone: string, deviceType: string, bucketStartS: number, count: number, min: number, max: number,
   body: Buffer
 ]
+
+/** What a row is, where it is not that of an edge, by its index. */
+const BUCKET = -1
+/** of the moment: its position, in the column of the zone, and retentions, in those of numbers */
+const MOMENT = -2
+/** of a commit: its first bucket, its level and its last bucket, in the columns of numbers */
+const CHANGED = -3
 
 const columnOf: Readonly<Record<keyof Selection, string>> = {
   deviceId: 'device_id',
@@ -50,38 +93,81 @@ interface Statement {
   readonly values: unknown[]
 }
 
-/** Plans of one shape have one statement, so it is parsed once a connection; the shapes are few. */
-function statementFor (selection: Selection, { buckets, edges }: Plan): Statement {
+const retentionOf = (level: Level) =>
+  `max(date_part('epoch', retention)) filter (where name = '${level.name}')`
+
+const momentArm = `
+    select ${MOMENT}, pg_snapshot_xmin(pg_current_snapshot())::text, null::text, null::float8,
+      ${levels.map(retentionOf).join(', ')}, null::bytea
+    from rollup_levels`
+
+const ARMS_MAX = 2
+
+/** Statements of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
+function statementFor (selection: Selection, { buckets, edges, kept, keptPosition }: Wanted): Statement {
   const fields = (Object.keys(columnOf) as Array<keyof Selection>).filter(it => selection[it] !== undefined)
   const values: unknown[] = fields.map(it => selection[it])
   const selected = fields.map((it, n) => `s.${columnOf[it]} = $${n + 1}`).join(' and ')
-  const parameter = (value: number) => `$${values.push(value)}`
+  const series = `s.device_id is ${selection.deviceId === undefined ? '' : 'not '}null and ${selected}`
+  const parameter = (value: unknown, type: string) => `$${values.push(value)}::${type}`
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
-  const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000)}::double precision)`
+  const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
+  const times = (timesMs: readonly number[]) => parameter(timesMs.map(it => it / 1000), 'float8[]')
 
   // `offset 0` keeps the planner from joining in any other way than by the primary key: where it misjudges a site it
   // reads a whole week of minutes instead
-  const arm = (table: string, edge: string, series: string, when: string) => `
-    select ${edge} as edge, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::double precision,
-      r.min, r.max, r.body
-    from series s cross join lateral (
+  const arm = (table: string, part: number, where: string, from: string, when: string) => `
+    select ${part}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
+    from series s ${from} cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
-    where ${selected} and ${series}`
-  const bucketArm = ({ level, startMs, endMs }: BucketRange) => arm(level.table, 'null::integer',
-    `s.device_id is ${selection.deviceId === undefined ? '' : 'not '}null`,
-    `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}`)
-  const edgeArm = ({ bucketMs }: Edge, n: number) => arm(minuteLevel.table, String(n),
-    's.device_id is not null', `r.bucket_start = ${time(bucketMs)}`)
-
-  return {
-    name: ['events', ...fields, ...buckets.map(it => it.level.name), edges.length].join(' '),
-    sql: [...buckets.map(bucketArm), ...edges.map(edgeArm)].join('\n    union all'),
-    values
+    where ${where}`
+  const arms = [momentArm]
+  const shape: unknown[] = [...fields]
+  for (const level of levels) {
+    const ranges = buckets.filter(it => it.level === level)
+    if (ranges.length === 0) continue
+    // by far the most often it is one or two; their number is then part of the shape, for PostgreSQL expects of an array
+    // in a plan for all arrays that it is long, and so makes another plan each time, which takes longer than the reading
+    if (ranges.length <= ARMS_MAX) {
+      for (const { startMs, endMs } of ranges) {
+        arms.push(arm(level.table, BUCKET, series, '', `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}`))
+      }
+    } else {
+      const [starts, ends] = [times(ranges.map(it => it.startMs)), times(ranges.map(it => it.endMs))]
+      arms.push(arm(level.table, BUCKET, series, `cross join unnest(${starts}, ${ends}) w (start_s, end_s)`,
+        'r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)'))
+    }
+    shape.push(level.name, Math.min(ranges.length, ARMS_MAX + 1))
   }
+  for (const [n, { bucketMs }] of edges.entries()) {
+    arms.push(arm(minuteLevel.table, n, `s.device_id is not null and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}`))
+  }
+  for (const level of levels) {
+    const ranges = kept.filter(it => it.level === level)
+    if (ranges.length === 0) continue
+    const start = time(Math.min(...ranges.map(it => it.startMs)))
+    const end = time(Math.max(...ranges.map(it => it.endMs)))
+    const index = levels.indexOf(level)
+    arms.push(`
+    select ${CHANGED}, null, null, date_part('epoch', c.first_bucket), ${index}, date_part('epoch', c.last_bucket), null, null
+    from rollup_commits c
+    where c.xact_id >= ${parameter(String(keptPosition), 'xid8')} and c.level = ${index}
+      and c.last_bucket >= ${start} and c.first_bucket < ${end}
+      and (c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`)
+    shape.push('kept', level.name)
+  }
+  return { name: `total ${shape.join()} ${edges.length}`, sql: arms.join('\n    union all'), values }
 }
 
 /** The clocks of the programs that drop rollups and of the database may differ by this much. */
 const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000
+
+/** From when on the buckets of each level are there for sure. */
+export function keptSinceOf (retention: Retention, nowMs: number): KeptSince {
+  const given = Object.entries(retention).filter(([, s]) => s !== undefined)
+    .map(([name, s]) => [name, nowMs - s * 1000 + CLOCK_DIFFERENCE_MAX_MS])
+  return { ...keptForEver, ...Object.fromEntries(given) as Partial<KeptSince> }
+}
 
 /** From when on the buckets of each level are there for sure, by the retention that is set now. */
 export async function readKeptSince (database: Database): Promise<KeptSince> {

@@ -1,19 +1,19 @@
 /** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError, type Database } from 'relay-common'
+import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
-import { createMerge } from '../query/merge.ts'
-import { planRange, type TimeRange } from '../query/plan.ts'
-import { readKeptSince, readRows, type Selection } from '../query/read.ts'
+import type { TimeRange } from '../query/plan.ts'
+import type { TotalReader } from '../query/read-total.ts'
+import type { Selection } from '../query/read.ts'
 import { problemResponses } from '../problem.ts'
 import { refuseOtherMethods } from './other-methods.ts'
 
 export interface EventsSettings {
-  readonly database: Database
+  readonly totals: TotalReader
   readonly deviceTypes: ReadonlySet<string>
   readonly rangeMaxDays: number
 }
@@ -51,7 +51,7 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
 
 async function findEvents (
   selection: Selection, { startTime, endTime }: Static<typeof Range>,
-  { database, deviceTypes, rangeMaxDays }: EventsSettings
+  { totals, deviceTypes, rangeMaxDays }: EventsSettings
 ): Promise<EventsAnswer> {
   const range = readRange(startTime, endTime, rangeMaxDays)
   const { deviceType } = selection
@@ -60,10 +60,7 @@ async function findEvents (
       `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
   }
 
-  const plan = planRange(range, await readKeptSince(database))
-  const merge = createMerge(plan)
-  if (plan.coverage.startMs < plan.coverage.endMs) await readRows(database, selection, plan, merge.add)
-  const merged = merge.finish()
+  const merged = await totals.readTotal(selection, range, Date.now())
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
   }

@@ -1,0 +1,51 @@
+/**
+ * Blocks: 2^n buckets of a level that begin at a multiple of 2^n buckets. Any range of buckets is a few of them, twice
+ * its logarithm at most, and every block is two halves: so what was merged once serves many ranges.
+ */
+import { bucketStartMs, type Level } from 'relay-common'
+
+import type { BucketRange } from './plan.ts'
+
+export interface Block extends BucketRange {
+  /** it is 2^power buckets long */
+  readonly power: number
+}
+
+/** 128 days, 128 hours, 128 minutes: longer ones would save little, and be made anew for each late reading. */
+const POWER_MAX = 7
+
+/** The fewest blocks that make a range of buckets, in the order of time. */
+export function blocksOf ({ level, startMs, endMs }: BucketRange): Block[] {
+  const blocks: Block[] = []
+  for (let atMs = startMs; atMs < endMs;) {
+    let power = 0
+    while (power < POWER_MAX && isBlock(level, atMs, power + 1) && atMs + lengthMs(level, power + 1) <= endMs) power++
+    blocks.push(blockAt(level, atMs, power))
+    atMs += lengthMs(level, power)
+  }
+  return blocks
+}
+
+/** @param block longer than one bucket */
+export function halvesOf ({ level, startMs, power }: Block): [Block, Block] {
+  const half = power - 1
+  return [blockAt(level, startMs, half), blockAt(level, startMs + lengthMs(level, half), half)]
+}
+
+/** All blocks that hold a bucket. */
+export function blocksAround (level: Level, bucketMs: number): Block[] {
+  return Array.from({ length: POWER_MAX + 1 }, (_, power) =>
+    blockAt(level, bucketStartMs(lengthMs(level, power), bucketMs), power))
+}
+
+function blockAt (level: Level, startMs: number, power: number): Block {
+  return { level, power, startMs, endMs: startMs + lengthMs(level, power) }
+}
+
+function isBlock (level: Level, startMs: number, power: number): boolean {
+  return startMs % lengthMs(level, power) === 0
+}
+
+function lengthMs ({ sizeMs }: Level, power: number): number {
+  return sizeMs * 2 ** power
+}

@@ -1,0 +1,157 @@
+/**
+ * Read total: all readings of a selection in a range, merged; from memory as far as that is right, and else from rows.
+ *
+ *     range ──plan──▶ buckets ──split──▶ blocks in memory ─────────────────────┐
+ *                                        rows ──read──▶ blocks ──keep──▶ memory ├──▶ total
+ *                                        edges ────────────────────────────────┘
+ *
+ * One statement reads the rows and tells what has changed of what is in memory, so the total is of one moment. Where
+ * something has, or where rollups are kept for another time than was known, it is done again.
+ */
+import type { Database, LevelName } from 'relay-common'
+
+import { blocksOf, halvesOf, type Block } from './blocks.ts'
+import { addRow, createMerge, emptyTally, joinTally, type Merged, type Tally } from './merge.ts'
+import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
+import { keptSinceOf, readRows, type Moment, type Retention, type Selection } from './read.ts'
+import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
+
+export interface TotalReader {
+  /** @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT */
+  readTotal (selection: Selection, range: TimeRange, nowMs: number): Promise<Merged>
+}
+
+/** What changes between two attempts is rare; a third one does without memory. */
+const ATTEMPTS_WITH_MEMORY = 2
+const ATTEMPTS_MAX = 5
+
+/** @param cacheMaxBytes of memory for what was merged; 0: none */
+export function createTotalReader (database: Database, cacheMaxBytes: number): TotalReader {
+  const cache = createRollupCache(cacheMaxBytes)
+  const noCache = createRollupCache(0)
+  let retention: Retention = {}
+
+  return {
+    async readTotal (selection, range, nowMs) {
+      for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+        const plan = planRange(range, keptSinceOf(retention, nowMs))
+        const used = attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
+        const { merged, moment } = await attemptTotal(database, selection, plan, used, nowMs)
+        const isSame = isSameRetention(retention, moment.retention)
+        retention = moment.retention
+        if (merged && isSame) return merged
+      }
+      throw new Error('how long rollups are kept changes all the time')
+    }
+  }
+}
+
+function isSameRetention (a: Retention, b: Retention): boolean {
+  return (['minute', 'hour', 'day'] as LevelName[]).every(it => a[it] === b[it])
+}
+
+/** @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then */
+async function attemptTotal (
+  database: Database, selection: Selection, plan: Plan, cache: RollupCache, nowMs: number
+): Promise<{ readonly merged?: Merged, readonly moment: Moment }> {
+  const key = JSON.stringify(selection)
+  const split = splitPlan(plan, selection, block => cache.find(key, block, nowMs))
+  const merge = createMerge(plan)
+  const moment = await readRows(database, selection, {
+    buckets: split.unknown,
+    edges: plan.edges,
+    kept: split.kept.map(it => it.block),
+    keptPosition: split.kept.reduce((least, it) => it.position < least ? it.position : least, POSITION_MAX)
+  }, row => {
+    const leaf = row.edge === undefined ? split.leaves.get(row.bucketStartMs) : undefined
+    if (leaf) addRow(leaf, row)
+    else merge.add(row)
+  })
+
+  let isRight = true
+  for (const kept of split.kept) {
+    const changed = moment.changed.filter(it => overlap(it, kept.block))
+    // a moment before its own: this snapshot is that of a replica that is behind
+    const isAhead = kept.position > moment.position
+    if (changed.length > 0) cache.drop(key, kept, changed, nowMs)
+    else if (!isAhead) cache.confirm(kept, moment.position, nowMs)
+    if (changed.length > 0 || isAhead) isRight = false
+  }
+  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, moment.position, nowMs)
+  // what was read is worth keeping all the same, but blocks that are part of it may not be
+  if (!isRight) {
+    for (const node of split.nodes) if (node.kind === 'leaf') keep(node.block, node.tally)
+    return { moment }
+  }
+  for (const node of split.nodes) merge.addTally(tallyOf(node, keep))
+  return { merged: merge.finish(), moment }
+}
+
+const POSITION_MAX = 2n ** 64n - 1n
+
+function overlap (a: BucketRange, b: BucketRange): boolean {
+  return a.level === b.level && a.startMs < b.endMs && a.endMs > b.startMs
+}
+
+/** A block of the plan: in memory, to be read, or made of two others. */
+type Node =
+  | { readonly kind: 'kept', readonly kept: KeptBlock }
+  | { readonly kind: 'leaf', readonly block: Block, readonly tally: ReturnType<typeof emptyTally> }
+  | { readonly kind: 'halves', readonly block: Block, readonly halves: readonly [Node, Node] }
+
+interface Split {
+  readonly nodes: readonly Node[]
+  readonly kept: KeptBlock[]
+  /** by their start, which tells levels apart as well: those of a plan do not overlap */
+  readonly leaves: Map<number, ReturnType<typeof emptyTally>>
+  /** stretches to be read, neighbours joined */
+  readonly unknown: BucketRange[]
+}
+
+/** A device's rows are read as fast as changes are looked up, unless they are many. */
+const DEVICE_BUCKETS_MIN = 64
+
+function splitPlan (plan: Plan, selection: Selection, find: (block: Block) => KeptBlock | undefined): Split {
+  const split = { nodes: [] as Node[], kept: [] as KeptBlock[], leaves: new Map<number, ReturnType<typeof emptyTally>>(), unknown: [] as BucketRange[] }
+  const nodeOf = (block: Block): Node => {
+    const kept = find(block)
+    if (kept) {
+      split.kept.push(kept)
+      return { kind: 'kept', kept }
+    }
+    if (block.power > 0) {
+      const [first, second] = halvesOf(block)
+      return { kind: 'halves', block, halves: [nodeOf(first), nodeOf(second)] }
+    }
+    const tally = emptyTally()
+    split.leaves.set(block.startMs, tally)
+    append(split.unknown, block)
+    return { kind: 'leaf', block, tally }
+  }
+
+  for (const range of plan.buckets) {
+    const buckets = (range.endMs - range.startMs) / range.level.sizeMs
+    if (selection.deviceId !== undefined && buckets < DEVICE_BUCKETS_MIN) split.unknown.push(range)
+    else for (const block of blocksOf(range)) split.nodes.push(nodeOf(block))
+  }
+  return split
+}
+
+function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange): void {
+  const last = ranges.at(-1)
+  if (last?.level === level && last.endMs === startMs) ranges[ranges.length - 1] = { level, startMs: last.startMs, endMs }
+  else ranges.push({ level, startMs, endMs })
+}
+
+/** What a node holds; what had to be made for that is kept. */
+function tallyOf (node: Node, keep: (block: Block, tally: Tally) => void): Tally {
+  if (node.kind === 'kept') return node.kept
+  if (node.kind === 'halves') {
+    const tally = emptyTally()
+    for (const half of node.halves) joinTally(tally, tallyOf(half, keep))
+    keep(node.block, tally)
+    return tally
+  }
+  keep(node.block, node.tally)
+  return node.tally
+}
