@@ -5,13 +5,18 @@ import type { Database, Logger } from 'relay-common'
 import type { Completeness } from '../../completeness.ts'
 import type { ApiConfig } from '../../config.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
-import { refuseUnknownParameters } from '../../parameters/unknown.ts'
 import type { Reads } from '../../reads.ts'
+import { refuseUnknownParameters } from '../../parameters/unknown.ts'
 import type { Hub } from '../../stream/hub.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
 import { aggregatesRoutes } from './aggregates.ts'
+import { compareRoutes } from './compare.ts'
+import { devicesRoutes } from './devices.ts'
+import { distributionRoutes } from './distribution.ts'
 import { ingestRoutes } from './events.ts'
 import { keysRoutes } from './keys.ts'
+import { topRoutes } from './top.ts'
+import { zonesRoutes } from './zones.ts'
 import { streamRoutes } from './stream.ts'
 
 /** What routes of `/api/v1` work with. */
@@ -33,8 +38,13 @@ export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
   refuseUnknownParameters(app)
   refuseOtherMethods(app, () => {
     aggregatesRoutes(app, parts)
+    compareRoutes(app, parts)
+    devicesRoutes(app, parts)
+    distributionRoutes(app, parts)
     keysRoutes(app, parts)
     streamRoutes(app, parts)
+    topRoutes(app, parts)
+    zonesRoutes(app, parts)
   })
   app.register(async it => ingestRoutes(it, parts))
 }

@@ -1,0 +1,45 @@
+/** A range as one row a group: what routes ask that rank or compare, and show no course of time. */
+import { HOUR_MS, type Database } from 'relay-common'
+
+import type { Selection } from '../parameters/selection.ts'
+import { aggregate } from './aggregate.ts'
+import type { AnswerRow } from './fill.ts'
+import type { GroupBy } from './groups.ts'
+import { planRange, type KeptSince, type TimeRange } from './plan.ts'
+import type { Statistic } from './statistics.ts'
+
+export interface WholeRangeQuestion {
+  readonly selection: Selection
+  readonly groupBy: GroupBy | undefined
+  readonly statistics: readonly Statistic[]
+  readonly range: TimeRange
+  readonly keptSince: KeptSince
+  readonly nowMs: number
+}
+
+/** As in the answers of `/aggregates` by default. */
+const MAX_GAP_MS = HOUR_MS
+
+/**
+ * Reads one row of each group that has readings in the range, by and by: there may be as many groups as devices.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+ */
+export async function * readWholeRange (
+  database: Database, { selection, groupBy, statistics, range, keptSince, nowMs }: WholeRangeQuestion
+): AsyncGenerator<AnswerRow> {
+  const { coverage } = planRange(range, keptSince)
+  if (coverage.startMs >= coverage.endMs) return
+  for await (const rows of aggregate(database, {
+    selection,
+    groupBy,
+    statistics,
+    boundaries: [coverage.startMs, coverage.endMs],
+    isDescending: false,
+    fill: 'none',
+    limit: Infinity,
+    after: undefined,
+    maxGapMs: MAX_GAP_MS,
+    nowMs,
+    minutesKeptSinceMs: keptSince.minute
+  })) yield * rows
+}

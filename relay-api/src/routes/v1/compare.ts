@@ -1,0 +1,119 @@
+/** `GET /api/v1/compare`: a range beside an earlier one of the same length. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { DAY_MS, RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { readStatistics, Statistics } from '../../parameters/statistics.ts'
+import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { problemResponses } from '../../problem.ts'
+import type { TimeRange } from '../../query/plan.ts'
+import { readKeptSince } from '../../query/read.ts'
+import type { Statistic } from '../../query/statistics.ts'
+import { readWholeRange } from '../../query/whole-range.ts'
+import type { V1Parts } from './resources.ts'
+
+const WEEK_MS = 7 * DAY_MS
+
+type Against = 'previous' | 'weekday'
+
+const NullableNumber = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
+const Range = Type.Object({
+  start: Type.String({ format: 'date-time' }), end: Type.String({ format: 'date-time' })
+})
+
+const schema = {
+  summary: 'A range beside an earlier one of the same length',
+  tags: ['aggregates'],
+  querystring: Type.Object({
+    ...selectionParameters,
+    ...rangeParameters,
+    against: Type.Unsafe<Against>({
+      type: 'string',
+      enum: ['previous', 'weekday'],
+      default: 'previous',
+      description: 'previous: the range that ends where this one begins; weekday: as many weeks of 7 x 24 h earlier as it ' +
+        'takes not to overlap, mostly one'
+    }),
+    stats: Statistics
+  }),
+  response: {
+    200: Type.Object({
+      range: Range,
+      against: Range,
+      stats: Type.Array(Type.Object({
+        stat: Type.String(),
+        value: NullableNumber('of the range; null: there is none'),
+        againstValue: NullableNumber('of the earlier one'),
+        change: NullableNumber('value - againstValue'),
+        relativeChange: NullableNumber('change / |againstValue|: 0.1 is a tenth more; null where that is 0'),
+        error: Type.Optional(NullableNumber('of a percentile: the true one is within value ± error; null: not bounded')),
+        againstError: Type.Optional(NullableNumber('the same of the earlier range'))
+      }), { description: 'in the order of `stats`' })
+    }),
+    ...problemResponses(404)
+  }
+}
+
+export function compareRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/compare', { schema }, async (request, reply) => {
+    const nowMs = Date.now()
+    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
+    const earlier = earlierRange(range, request.query.against)
+    const statistics = readStatistics(request.query.stats)
+    const selection = readSelection(request.query, deviceTypes)
+    const keptSince = await readKeptSince(database)
+
+    const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {
+      const rows = readWholeRange(database, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })
+      const { done, value } = await rows.next() // there is one at most
+      return done ? undefined : value.numbers
+    }
+    const [now, before] = await Promise.all([numbersOf(range), numbersOf(earlier)])
+    if (now === undefined && before === undefined) {
+      throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in either range')
+    }
+    reply.header('cache-control', 'private, no-cache')
+    return { range: render(range), against: render(earlier), stats: compare(statistics, now, before) }
+  })
+}
+
+/** @throws RelayError RELAY_RANGE_INVALID where it would begin before the year 0 */
+function earlierRange ({ startMs, endMs }: TimeRange, against: Against): TimeRange {
+  const lengthMs = endMs - startMs
+  const shiftMs = against === 'previous' ? lengthMs : Math.ceil(lengthMs / WEEK_MS) * WEEK_MS
+  if (startMs - shiftMs < YEAR_0_MS) {
+    throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with begins before the year 0', { parameter: 'start' })
+  }
+  return { startMs: startMs - shiftMs, endMs: endMs - shiftMs }
+}
+
+const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
+
+type Numbers = ReadonlyArray<number | null> | undefined
+
+/** @param now by column of the statistics; undefined: there are no readings */
+function compare (statistics: readonly Statistic[], now: Numbers, before: Numbers) {
+  let column = 0
+  return statistics.map(({ name, columns }) => {
+    const none = name === 'count' ? 0 : null
+    const value = now?.[column] ?? none
+    const againstValue = before?.[column] ?? none
+    const errors = columns[1]?.endsWith('Error')
+      ? { error: now?.[column + 1] ?? null, againstError: before?.[column + 1] ?? null }
+      : {}
+    column += columns.length
+    const change = finite(value === null || againstValue === null ? NaN : value - againstValue)
+    const relativeChange = finite(change === null ? NaN : change / Math.abs(againstValue!))
+    return { stat: name, value, againstValue, change, relativeChange, ...errors }
+  })
+}
+
+function finite (value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}
+
+function render ({ startMs, endMs }: TimeRange) {
+  return { start: new Date(startMs).toISOString(), end: new Date(endMs).toISOString() }
+}

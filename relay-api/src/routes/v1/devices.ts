@@ -1,0 +1,123 @@
+/** `GET /api/v1/devices`, `/devices/{device}`, `/devices/{device}/latest`: which devices there are, and their newest. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { ID_UNITS_MAX, RelayError, type Database } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
+import { Name, readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
+import { problemResponses } from '../../problem.ts'
+import { readDevices, type DevicePresence, type Presence } from '../../query/presence.ts'
+import type { V1Parts } from './resources.ts'
+
+const Time = (description: string) => Type.String({ format: 'date-time', description })
+
+const presence = {
+  zone: Type.String(),
+  type: Type.String(),
+  firstSeen: Time('of the first reading that is kept'),
+  lastSeen: Time('of the newest reading'),
+  lastValue: Type.Number({ description: 'of the newest reading; of several at that time, the greatest' })
+}
+
+const Device = Type.Object({ device: Type.String(), ...presence }, {
+  description: 'zone, type and lastValue are those of the newest reading'
+})
+
+const listSchema = {
+  summary: 'Devices that have ever sent something, by id',
+  tags: ['devices'],
+  querystring: Type.Object({
+    ...selectionParameters,
+    prefix: Type.String({
+      maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$', default: '', description: 'only devices whose id begins so'
+    }),
+    ...pageParameters({ preset: 100, max: 1_000 })
+  }),
+  response: {
+    200: Type.Object({
+      devices: Type.Array(Device, { description: 'in the order of the bytes of their ids' }),
+      next: Type.Unsafe<string | null>({
+        type: ['string', 'null'], description: 'where there are more devices: `cursor` of the next answer'
+      })
+    }),
+    ...problemResponses()
+  }
+}
+
+const deviceSchema = {
+  summary: 'One device, and every zone and type that it has sent from',
+  tags: ['devices'],
+  params: Type.Object({ device: Name }),
+  response: {
+    200: Type.Object({
+      device: Type.String(),
+      ...presence,
+      series: Type.Array(Type.Object(presence), { description: 'the one with the newest reading first' })
+    }),
+    ...problemResponses(404)
+  }
+}
+
+const latestSchema = {
+  summary: 'The newest reading of a device',
+  tags: ['devices'],
+  params: Type.Object({ device: Name }),
+  response: {
+    200: Type.Object({
+      device: Type.String(), zone: Type.String(), type: Type.String(), value: Type.Number(), timestamp: Time('of the reading')
+    }),
+    ...problemResponses(404)
+  }
+}
+
+export function devicesRoutes (app: FastifyInstance, { database, deviceTypes }: V1Parts): void {
+  const routes = app.withTypeProvider<TypeBoxTypeProvider>()
+
+  routes.get('/devices', { schema: listSchema }, async (request, reply) => {
+    const { prefix, limit, cursor } = request.query
+    const selection = readSelection(request.query, deviceTypes)
+    const found = await readDevices(database, selection, prefix, readNameCursor(cursor), limit + 1)
+    const devices = found.slice(0, limit).map(it => ({ device: it.device, ...renderDevice(it) }))
+    askAgain(reply)
+    return { devices, next: found.length > limit ? writeNameCursor(devices[limit - 1].device) : null }
+  })
+
+  routes.get('/devices/:device', { schema: deviceSchema }, async (request, reply) => {
+    const found = await findDevice(database, request.params.device)
+    askAgain(reply)
+    return { device: found.device, ...renderDevice(found), series: found.series.map(render) }
+  })
+
+  routes.get('/devices/:device/latest', { schema: latestSchema }, async (request, reply) => {
+    const { device, series: [{ zone, type, lastValue, lastMs }] } = await findDevice(database, request.params.device)
+    askAgain(reply)
+    return { device, zone, type, value: lastValue, timestamp: toIso(lastMs) }
+  })
+}
+
+/** @throws RelayError RELAY_NO_DATA */
+async function findDevice (database: Database, device: string): Promise<DevicePresence> {
+  const selection: Selection = { devices: [device], zones: [], types: [] }
+  const [found] = await readDevices(database, selection, '', undefined, 1)
+  if (found === undefined) throw new RelayError('RELAY_NO_DATA', 'there are no readings of this device')
+  return found
+}
+
+/** It is about now. */
+function askAgain (reply: FastifyReply): void {
+  reply.header('cache-control', 'private, no-cache')
+}
+
+/** As its newest series, but known for as long as any of them. */
+function renderDevice ({ series }: DevicePresence): Omit<Static<typeof Device>, 'device'> {
+  return render({ ...series[0], firstMs: Math.min(...series.map(it => it.firstMs)) })
+}
+
+function render ({ zone, type, firstMs, lastMs, lastValue }: Presence): Omit<Static<typeof Device>, 'device'> {
+  return { zone, type, firstSeen: toIso(firstMs), lastSeen: toIso(lastMs), lastValue }
+}
+
+function toIso (timeMs: number): string {
+  return new Date(timeMs).toISOString()
+}

@@ -1,0 +1,78 @@
+/** `GET /api/v1/distribution`: how the values of a selection are spread, as a histogram. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { problemResponses } from '../../problem.ts'
+import { usesDevices } from '../../query/groups.ts'
+import { histogramOf } from '../../query/histogram.ts'
+import { planRange } from '../../query/plan.ts'
+import { readBuckets } from '../../query/read-buckets.ts'
+import { readKeptSince } from '../../query/read.ts'
+import type { V1Parts } from './resources.ts'
+
+const BINS_MAX = 1_000
+
+const schema = {
+  summary: 'A histogram of the values of a selection over a range',
+  tags: ['aggregates'],
+  querystring: Type.Object({
+    ...selectionParameters,
+    ...rangeParameters,
+    bins: Type.Integer({
+      minimum: 1, maximum: BINS_MAX, default: 20, description: 'how many; fewer come back where the values are too close'
+    }),
+    scale: Type.Unsafe<'linear' | 'log'>({
+      type: 'string',
+      enum: ['linear', 'log'],
+      default: 'linear',
+      description: 'linear: bins of equal width; log: of equal ratio, and one more for values that are not positive'
+    })
+  }),
+  response: {
+    200: Type.Object({
+      start: Type.String({ format: 'date-time', description: 'readings from this time on' }),
+      end: Type.String({ format: 'date-time', description: 'and before this one' }),
+      count: Type.Integer(),
+      min: Type.Number(),
+      max: Type.Number(),
+      isExact: Type.Boolean({ description: 'every count is: the digest has few values, or no bin ends between close ones' }),
+      bins: Type.Array(Type.Object({
+        from: Type.Number({ description: 'values from here on' }),
+        to: Type.Number({ description: 'and below this one; in the last bin, up to and including it' }),
+        count: Type.Integer(),
+        countError: Type.Integer({ description: 'the true count is within count ± countError' })
+      }), { description: 'ascending, without gaps; the counts add up to `count`' })
+    }),
+    ...problemResponses(404)
+  }
+}
+
+export function distributionRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/distribution', { schema }, async (request, reply) => {
+    const range = readRange(request.query, Date.now(), config.RANGE_MAX_DAYS)
+    const selection = readSelection(request.query, deviceTypes)
+    const plan = planRange(range, await readKeptSince(database))
+    const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
+    const merged = (await readBuckets(database, { selection, groupBy: undefined, kind }, [''], [plan])).get('')?.get(0)
+    if (merged === undefined) {
+      throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
+    }
+
+    const { rollup, coverage } = merged
+    const bins = histogramOf(rollup, request.query.bins, request.query.scale)
+    reply.header('cache-control', 'private, no-cache')
+    return {
+      start: new Date(coverage.startMs).toISOString(),
+      end: new Date(coverage.endMs).toISOString(),
+      count: rollup.count,
+      min: rollup.min,
+      max: rollup.max,
+      isExact: bins.every(it => it.countError === 0),
+      bins
+    }
+  })
+}

@@ -1,0 +1,91 @@
+/** `GET /api/v1/top`: the devices, zones or types with the highest or lowest of a number over a range. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { RelayError } from 'relay-common'
+import { Type } from 'typebox'
+
+import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { problemResponses } from '../../problem.ts'
+import { groupBys, type GroupBy } from '../../query/groups.ts'
+import { createRanking, type Ranked } from '../../query/ranking.ts'
+import { readKeptSince } from '../../query/read.ts'
+import { findStatistic, statisticNames } from '../../query/statistics.ts'
+import { readWholeRange } from '../../query/whole-range.ts'
+import type { V1Parts } from './resources.ts'
+
+const LIMIT_MAX = 1_000
+
+const schema = {
+  summary: 'The highest or lowest of a number over a range',
+  tags: ['aggregates'],
+  querystring: Type.Object({
+    ...selectionParameters,
+    ...rangeParameters,
+    groupBy: Type.Unsafe<GroupBy>({ type: 'string', enum: [...groupBys], default: 'device', description: 'what is ranked' }),
+    stat: Type.String({
+      default: 'avg', maxLength: 64, description: `by which number, one of ${statisticNames.join(', ')}`
+    }),
+    order: Type.Unsafe<'asc' | 'desc'>({
+      type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'desc: the highest first; asc: the lowest'
+    }),
+    limit: Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: 10, description: 'how many' })
+  }),
+  response: {
+    200: Type.Object({
+      start: Type.String({ format: 'date-time' }),
+      end: Type.String({ format: 'date-time' }),
+      stat: Type.String(),
+      rows: Type.Array(Type.Object({
+        device: Type.Optional(Type.String()),
+        zone: Type.Optional(Type.String()),
+        type: Type.Optional(Type.String()),
+        value: Type.Number(),
+        error: Type.Optional(Type.Unsafe<number | null>({
+          type: ['number', 'null'],
+          description: 'of a percentile: the true one is within value ± error; null: values so far apart that no number bounds it'
+        })),
+        count: Type.Integer({ description: 'readings' })
+      }), { description: 'the best first; equal ones by the bytes of their names' }),
+      unranked: Type.Integer({ description: 'how many have readings in the range, but no such number' })
+    }),
+    ...problemResponses()
+  }
+}
+
+export function topRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/top', { schema }, async (request, reply) => {
+    const { groupBy, stat, order, limit } = request.query
+    const nowMs = Date.now()
+    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
+    const statistic = readStatistic(stat)
+    const statistics = [findStatistic('count')!, statistic]
+    const selection = readSelection(request.query, deviceTypes)
+    const keptSince = await readKeptSince(database)
+
+    const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')
+    let unranked = 0
+    for await (const row of readWholeRange(database, { selection, groupBy, statistics, range, keptSince, nowMs })) {
+      const [count, value, error = null] = row.numbers
+      if (value === null) unranked++
+      else ranking.add({ key: row.key, value, count: count!, error })
+    }
+    const hasError = statistic.columns[1]?.endsWith('Error')
+    reply.header('cache-control', 'private, no-cache')
+    return {
+      start: new Date(range.startMs).toISOString(),
+      end: new Date(range.endMs).toISOString(),
+      stat,
+      rows: ranking.best().map(({ key, value, error, count }) =>
+        ({ [groupBy]: key, value, ...(hasError ? { error } : {}), count })),
+      unranked
+    }
+  })
+}
+
+/** @throws RelayError RELAY_PARAMETER_INVALID */
+function readStatistic (stat: string) {
+  const found = findStatistic(stat)
+  if (found) return found
+  throw new RelayError('RELAY_PARAMETER_INVALID', `stat is not one of ${statisticNames.join(', ')}`, { parameter: 'stat' })
+}

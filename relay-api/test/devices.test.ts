@@ -1,0 +1,132 @@
+/** Which devices, zones and types there are. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { DAY_MS } from 'relay-common'
+
+import { openTestApi, type TestApi } from './support/ask.ts'
+import { writeEvents, type PlacedEvent } from './support/write-events.ts'
+
+const baseMs = Date.UTC(2024, 1, 27)
+const iso = (timeMs: number) => new Date(timeMs).toISOString()
+
+function event (deviceId: string, zone: string, deviceType: string, timestampMs: number, value: number, sourcePartition = 0): PlacedEvent {
+  return { deviceId, zone, deviceType, timestampMs, value, sourcePartition }
+}
+
+/** Devices of two zones; one has moved, and one is read from two partitions in one minute. */
+const events = [
+  event('car-1', 'Garage', 'CAR_FUEL', baseMs + 5, 40),
+  event('thermo-1', 'Zone A', 'THERMOSTAT', baseMs + 1_000, 20.5),
+  event('thermo-1', 'Zone A', 'THERMOSTAT', baseMs + 2_000, 20.7),
+  event('thermo-1', 'Zone B', 'THERMOSTAT', baseMs + 3 * DAY_MS, 19),
+  event('thermo-2', 'Zone A', 'THERMOSTAT', baseMs + 400 * DAY_MS + 7, -3, 0),
+  event('thermo-2', 'Zone A', 'THERMOSTAT', baseMs + 400 * DAY_MS + 7, -2, 1),
+  event('thermo-2', 'Zone A', 'THERMOSTAT', baseMs + 9, 1, 1)
+]
+
+const thermo1 = {
+  device: 'thermo-1', zone: 'Zone B', type: 'THERMOSTAT', firstSeen: iso(baseMs + 3 * DAY_MS), lastSeen: iso(baseMs + 3 * DAY_MS), lastValue: 19
+}
+const thermo2 = {
+  device: 'thermo-2', zone: 'Zone A', type: 'THERMOSTAT', firstSeen: iso(baseMs + 9), lastSeen: iso(baseMs + 400 * DAY_MS + 7), lastValue: -2
+}
+
+async function openSite (t: Parameters<typeof openTestApi>[0]): Promise<TestApi> {
+  const api = await openTestApi(t)
+  await writeEvents(api.database, events)
+  return api
+}
+
+test('devices come with where they are, since when, and what they sent last', async t => {
+  const { ask } = await openSite(t)
+  const { status, body } = await ask('/api/v1/devices')
+  assert.equal(status, 200)
+  assert.deepEqual(body, {
+    devices: [
+      { device: 'car-1', zone: 'Garage', type: 'CAR_FUEL', firstSeen: iso(baseMs + 5), lastSeen: iso(baseMs + 5), lastValue: 40 },
+      { ...thermo1, firstSeen: iso(baseMs + 1_000) },
+      thermo2
+    ],
+    next: null
+  })
+})
+
+test('filters say which devices, and of which of their zones; a prefix finds ids that begin so', async t => {
+  const { ask } = await openSite(t)
+  const found = async (query: string) =>
+    (await ask(`/api/v1/devices?${query}`)).body.devices.map((it: { device: string, lastValue: number }) => [it.device, it.lastValue])
+  assert.deepEqual(await found('zone=Zone%20A'), [['thermo-1', 20.7], ['thermo-2', -2]])
+  assert.deepEqual(await found('zone=Zone%20A&zone=Garage&type=CAR_FUEL'), [['car-1', 40]])
+  assert.deepEqual(await found('prefix=thermo'), [['thermo-1', 19], ['thermo-2', -2]])
+  assert.deepEqual(await found('device=thermo-2&device=car-1'), [['car-1', 40], ['thermo-2', -2]])
+  for (const prefix of ['THERMO', '%', '_', 'thermo-22', '\\']) assert.deepEqual(await found(`prefix=${encodeURIComponent(prefix)}`), [])
+})
+
+test('one device: every zone that it has sent from, the newest first; and its newest reading', async t => {
+  const { ask } = await openSite(t)
+  const { body } = await ask('/api/v1/devices/thermo-1')
+  const { device, ...newest } = thermo1
+  assert.deepEqual(body, {
+    device,
+    ...newest,
+    firstSeen: iso(baseMs + 1_000),
+    series: [newest, {
+      zone: 'Zone A', type: 'THERMOSTAT', firstSeen: iso(baseMs + 1_000), lastSeen: iso(baseMs + 2_000), lastValue: 20.7
+    }]
+  })
+  assert.deepEqual((await ask('/api/v1/devices/thermo-2/latest')).body,
+    { device: 'thermo-2', zone: 'Zone A', type: 'THERMOSTAT', value: -2, timestamp: iso(baseMs + 400 * DAY_MS + 7) })
+  for (const path of ['/api/v1/devices/nobody', '/api/v1/devices/nobody/latest']) {
+    const { status, body } = await ask(path)
+    assert.deepEqual([status, body.code], [404, 'RELAY_NO_DATA'])
+  }
+})
+
+test('zones and types count their devices; one that has moved counts in both', async t => {
+  const { ask } = await openSite(t)
+  assert.deepEqual((await ask('/api/v1/zones')).body.zones, [
+    { zone: 'Garage', types: ['CAR_FUEL'], devices: 1, lastSeen: iso(baseMs + 5) },
+    { zone: 'Zone A', types: ['THERMOSTAT'], devices: 2, lastSeen: iso(baseMs + 400 * DAY_MS + 7) },
+    { zone: 'Zone B', types: ['THERMOSTAT'], devices: 1, lastSeen: iso(baseMs + 3 * DAY_MS) }
+  ])
+  assert.deepEqual((await ask('/api/v1/types')).body.types, [
+    { type: 'CAR_FUEL', zones: ['Garage'], devices: 1, lastSeen: iso(baseMs + 5) },
+    { type: 'THERMOSTAT', zones: ['Zone A', 'Zone B'], devices: 2, lastSeen: iso(baseMs + 400 * DAY_MS + 7) }
+  ])
+  assert.deepEqual((await ask('/api/v1/zones?type=CAR_FUEL')).body.zones.map((it: { zone: string }) => it.zone), ['Garage'])
+  assert.deepEqual((await ask('/api/v1/types?zone=Zone%20B')).body.types.map((it: { devices: number }) => it.devices), [1])
+})
+
+test('a cursor that is not ours, or of another kind, is refused', async t => {
+  const { ask } = await openTestApi(t)
+  for (const cursor of ['x', '%00', Buffer.from('1a\0').toString('base64url'), Buffer.from('2a').toString('base64url'), 'MWE=']) {
+    const { status, body } = await ask(`/api/v1/devices?cursor=${cursor}`)
+    assert.deepEqual([status, body.code, body.parameter], [400, 'RELAY_CURSOR_INVALID', 'cursor'], cursor)
+  }
+})
+
+test('pages of any size hold every device once and in order, while others come', async t => {
+  const { ask, database } = await openTestApi(t)
+  const id = fc.stringMatching(/^[a-cÄ北😀 /%_-]{1,4}$/u)
+  await fc.assert(fc.asyncProperty(fc.uniqueArray(id, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 5 }),
+    async (ids, limit) => {
+      await database.query('truncate series, rollups_minute, rollups_hour, rollups_day restart identity')
+      await writeEvents(database, ids.map(it => event(it, 'Zone A', 'THERMOSTAT', baseMs, 1)))
+      const seen: string[] = []
+      let cursor: string | null = null
+      do {
+        const query: Record<string, string> = { limit: String(limit), ...(cursor === null ? {} : { cursor }) }
+        const { status, body } = await ask('/api/v1/devices', query)
+        assert.equal(status, 200)
+        assert.ok(body.devices.length <= limit)
+        seen.push(...body.devices.map((it: { device: string }) => it.device))
+        cursor = body.next
+        // sorts before all others, and so behind the reader's back
+        await writeEvents(database, [event(`!${seen.length}`, `Zone ${seen.length}`, 'THERMOSTAT', baseMs, 1)])
+      } while (cursor !== null)
+      const expected = ids.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      assert.deepEqual(seen.filter(it => !it.startsWith('!')), expected)
+    }), { numRuns: 20, endOnFailure: true })
+})

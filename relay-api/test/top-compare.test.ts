@@ -1,0 +1,119 @@
+/** Routes that rank and compare whole ranges, and show how values are spread. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
+
+import { openTestApi } from './support/ask.ts'
+import { writeEvents, type PlacedEvent } from './support/write-events.ts'
+
+const monday = Date.UTC(2024, 2, 4)
+const iso = (timeMs: number) => new Date(timeMs).toISOString()
+const range = (startMs: number, endMs: number) => ({ start: iso(startMs), end: iso(endMs) })
+
+const thermostat = (device: string, zone: string, timestampMs: number, value: number): PlacedEvent =>
+  ({ deviceId: device, zone, deviceType: 'THERMOSTAT', timestampMs, value, sourcePartition: device.length % 3 })
+
+/** Five devices; the n-th sends n, n + 1 and n + 2 in the first hour of a Monday, and 10 times that a week before. */
+const events = Array.from({ length: 5 }, (_, n) => n + 1).flatMap(n => [0, 1, 2].flatMap(step => [
+  thermostat(`d-${n}`, n < 4 ? 'Zone A' : 'Zone B', monday + step * 20 * MINUTE_MS + 5, n + step),
+  thermostat(`d-${n}`, n < 4 ? 'Zone A' : 'Zone B', monday - 7 * DAY_MS + step * 20 * MINUTE_MS, 10 * (n + step))
+]))
+
+async function openSite (t: TestContext) {
+  const api = await openTestApi(t)
+  await writeEvents(api.database, events)
+  return api
+}
+
+test('the highest devices and the lowest, by any number, of a range to the millisecond', async t => {
+  const { ask } = await openSite(t)
+  const top = async (query: Record<string, string>) => {
+    const { status, body } = await ask('/api/v1/top', { ...range(monday, monday + HOUR_MS), ...query })
+    assert.equal(status, 200)
+    return body.rows.map((it: Record<string, unknown>) => [it.device ?? it.zone ?? it.type, it.value])
+  }
+  assert.deepEqual(await top({ limit: '2' }), [['d-5', 6], ['d-4', 5]])
+  assert.deepEqual(await top({ limit: '2', order: 'asc' }), [['d-1', 2], ['d-2', 3]])
+  assert.deepEqual(await top({ stat: 'count', limit: '3' }), [['d-1', 3], ['d-2', 3], ['d-3', 3]])
+  assert.deepEqual(await top({ stat: 'max', zone: 'Zone A', limit: '1' }), [['d-3', 5]])
+  assert.deepEqual(await top({ stat: 'sum', groupBy: 'zone' }), [['Zone B', 33], ['Zone A', 27]])
+  assert.deepEqual(await top({ stat: 'sum', groupBy: 'type' }), [['THERMOSTAT', 60]])
+  assert.deepEqual(await top({ stat: 'max', limit: '1', end: iso(monday + 40 * MINUTE_MS + 5) }), [['d-5', 6]])
+  assert.deepEqual(await top({ start: iso(monday + DAY_MS), end: iso(monday + 2 * DAY_MS) }), [])
+})
+
+test('a percentile that is ranked says how exact it is; a number that can\'t be had is not ranked', async t => {
+  const { ask } = await openSite(t)
+  const { body } = await ask('/api/v1/top', { ...range(monday, monday + HOUR_MS), stat: 'p50', limit: '1' })
+  assert.deepEqual(body.rows, [{ device: 'd-5', value: 6, error: 0, count: 3 }])
+  const single = await ask('/api/v1/top', { ...range(monday, monday + MINUTE_MS), stat: 'rate' })
+  assert.deepEqual([single.body.rows, single.body.unranked], [[], 5])
+})
+
+test('a range beside the one before it, and beside the same weekday', async t => {
+  const { ask } = await openSite(t)
+  const hour = range(monday, monday + HOUR_MS)
+  const weekday = (await ask('/api/v1/compare', { ...hour, against: 'weekday', stats: 'avg,count,p50' })).body
+  assert.deepEqual(weekday, {
+    range: hour,
+    against: range(monday - 7 * DAY_MS, monday - 7 * DAY_MS + HOUR_MS),
+    stats: [
+      { stat: 'avg', value: 4, againstValue: 40, change: -36, relativeChange: -0.9 },
+      { stat: 'count', value: 15, againstValue: 15, change: 0, relativeChange: 0 },
+      { stat: 'p50', value: 4, againstValue: 40, change: -36, relativeChange: -0.9, error: 0, againstError: 0 }
+    ]
+  })
+  const before = (await ask('/api/v1/compare', { ...hour, stats: 'max,count' })).body
+  assert.deepEqual(before.against, range(monday - HOUR_MS, monday))
+  assert.deepEqual(before.stats, [
+    { stat: 'max', value: 7, againstValue: null, change: null, relativeChange: null },
+    { stat: 'count', value: 15, againstValue: 0, change: 15, relativeChange: null }
+  ])
+  const long = (await ask('/api/v1/compare', { ...range(monday, monday + 8 * DAY_MS), against: 'weekday' })).body
+  assert.equal(long.against.start, iso(monday - 14 * DAY_MS))
+  const empty = await ask('/api/v1/compare', range(monday + 99 * DAY_MS, monday + 100 * DAY_MS))
+  assert.deepEqual([empty.status, empty.body.code], [404, 'RELAY_NO_DATA'])
+})
+
+test('a distribution counts every reading once', async t => {
+  const { ask } = await openSite(t)
+  const hour = range(monday, monday + HOUR_MS)
+  const { body } = await ask('/api/v1/distribution', { ...hour, bins: '3' })
+  assert.deepEqual(body, {
+    ...hour,
+    count: 15,
+    min: 1,
+    max: 7,
+    isExact: true,
+    bins: [
+      { from: 1, to: 3, count: 3, countError: 0 }, { from: 3, to: 5, count: 6, countError: 0 },
+      { from: 5, to: 7, count: 6, countError: 0 }
+    ]
+  })
+  const zone = (await ask('/api/v1/distribution', { ...hour, zone: 'Zone B', scale: 'log', bins: '2' })).body
+  assert.equal(zone.bins.reduce((sum: number, it: { count: number }) => sum + it.count, 0), 6)
+  const none = await ask('/api/v1/distribution', { ...hour, device: 'nobody' })
+  assert.deepEqual([none.status, none.body.code], [404, 'RELAY_NO_DATA'])
+})
+
+test('what is wrong with a parameter is said of it', async t => {
+  const { ask } = await openTestApi(t)
+  const cases: Array<[path: string, code: string, parameter: string]> = [
+    ['top?stat=average', 'RELAY_PARAMETER_INVALID', 'stat'], ['top?groupBy=room', 'RELAY_PARAMETER_INVALID', 'groupBy'],
+    ['top?order=up', 'RELAY_PARAMETER_INVALID', 'order'], ['top?limit=0', 'RELAY_PARAMETER_INVALID', 'limit'],
+    ['top?limit=1001', 'RELAY_PARAMETER_INVALID', 'limit'], ['top?limit=many', 'RELAY_PARAMETER_INVALID', 'limit'],
+    ['top?stats=avg', 'RELAY_PARAMETER_UNKNOWN', 'stats'],
+    ['distribution?bins=0', 'RELAY_PARAMETER_INVALID', 'bins'], ['distribution?bins=1.5', 'RELAY_PARAMETER_INVALID', 'bins'],
+    ['distribution?scale=cubic', 'RELAY_PARAMETER_INVALID', 'scale'],
+    ['compare?against=yesterday', 'RELAY_PARAMETER_INVALID', 'against'], ['compare?stats=', 'RELAY_PARAMETER_INVALID', 'stats'],
+    ['compare?start=0000-01-01T00:00:00Z&end=0000-01-02T00:00:00Z', 'RELAY_RANGE_INVALID', 'start'],
+    ['devices?limit=1001', 'RELAY_PARAMETER_INVALID', 'limit'], ['devices?prefix=a%00', 'RELAY_PARAMETER_INVALID', 'prefix'],
+    ['devices/a?zone=b', 'RELAY_PARAMETER_UNKNOWN', 'zone'], ['zones?device=b', 'RELAY_PARAMETER_UNKNOWN', 'device'],
+    ['types?type=CAR_FUEL', 'RELAY_PARAMETER_UNKNOWN', 'type'], ['devices?type=CAR', 'RELAY_DEVICE_TYPE_UNKNOWN', 'type']
+  ]
+  for (const [path, code, parameter] of cases) {
+    const { status, body } = await ask(`/api/v1/${path}`)
+    assert.deepEqual([status, body.code, body.parameter], [400, code, parameter], path)
+  }
+})
