@@ -20,7 +20,7 @@ import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
 import type { Series } from './series-table.ts'
 import { openTargets, settle, type Settled, type SettleRules } from './settle.ts'
-import type { PartitionRows, Store } from './store.ts'
+import type { PartitionRows, RollupStore } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
   readonly seriesInMemoryMax: number
@@ -46,7 +46,7 @@ interface PartitionWrite extends PartitionRows {
 }
 
 export class Flusher {
-  readonly #store: Store
+  readonly #store: RollupStore
   readonly #settings: FlushSettings
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
@@ -56,7 +56,7 @@ export class Flusher {
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
 
-  constructor (store: Store, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry) {
+  constructor (store: RollupStore, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry) {
     this.#store = store
     this.#settings = settings
     this.#sinks = sinks

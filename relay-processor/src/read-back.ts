@@ -4,11 +4,11 @@ import { emptyReadings, emptyRollup, levels, type DecodedRow } from 'relay-commo
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 import type { Unknown } from './settle.ts'
-import type { BucketKey, Store } from './store.ts'
+import type { BucketKey, RollupStore } from './store.ts'
 import type { KeptMinute, MinuteWindow, RollupWindow } from './windows.ts'
 
 /** Gives their ids to series that have none. */
-export async function nameSeries (store: Store, series: Iterable<Series>): Promise<void> {
+export async function nameSeries (store: RollupStore, series: Iterable<Series>): Promise<void> {
   // one group is a series of its own in each partition, and has one id in all of them
   const byName = Map.groupBy([...series].filter(it => it.seriesId === 0), nameOf)
   if (byName.size === 0) return
@@ -24,7 +24,7 @@ function nameOf ({ deviceId, deviceType, zone }: Series): string {
 }
 
 /** Reads windows of a partition back; one that the store does not have becomes known and empty. */
-export async function readBack (store: Store, { partition }: Partition, { minutes, rollups }: Unknown): Promise<void> {
+export async function readBack (store: RollupStore, { partition }: Partition, { minutes, rollups }: Unknown): Promise<void> {
   // a series without an id in memory may have one in the store all the same
   await nameSeries(store, new Set([...minutes, ...rollups].map(it => it.series)))
   for (const level of levels) {

@@ -21,7 +21,7 @@ interface StoredRow {
  * @returns in the order of the keys; undefined: there is no such row
  */
 export async function readRows (
-  database: Database, level: Level, sourcePartition: number, keys: readonly BucketKey[]
+  database: Pick<Database, 'queryPrepared'>, level: Level, sourcePartition: number, keys: readonly BucketKey[]
 ): Promise<Array<DecodedRow | undefined>> {
   // `limit 1` keeps this a look-up by key for each row: joined as a whole, all of a level's partitions would be read
   const rows = await database.queryPrepared<StoredRow>(`read-back-${level.name}`, `

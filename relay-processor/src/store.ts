@@ -64,6 +64,9 @@ export interface Store {
   close (): Promise<void>
 }
 
+/** What a flush asks of a store. */
+export type RollupStore = Pick<Store, 'nameSeries' | 'readRows' | 'write' | 'readOutcome'>
+
 export interface Claim {
   readonly epoch: bigint
   readonly nextOffset: bigint

@@ -1,0 +1,191 @@
+/**
+ * Rollups that are rebuilt beside the live ones, in one session of PostgreSQL: temporary tables with the names of the
+ * rollup tables, which hide those from this session. So the statements of `rollup-rows.ts` serve both, and whatever
+ * ends the session leaves nothing behind.
+ *
+ *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
+ *                                                       └── whoever owns the partitions waits, and is refused then
+ */
+import { levels, type Database, type PoolClient } from 'relay-common'
+
+import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { nameSeries } from './series-ids.ts'
+import type { RollupStore } from './store.ts'
+
+/** What is to be replaced of one source partition. */
+export interface PartitionRange {
+  readonly partition: number
+  /** by index of the level, ms since the epoch: buckets from here on; -Infinity: all */
+  readonly startMs: readonly number[]
+  /** up to here, exclusive; Infinity: all */
+  readonly endMs: number
+}
+
+/** Rows of one level that a swap has changed. */
+export interface LevelChanges {
+  readonly added: number
+  readonly changed: number
+  readonly removed: number
+}
+
+export interface RebuildStore extends RollupStore {
+  /** Holds the progress of partitions until `swap` or `close`. @returns by partition, the offset that the live rows have come to */
+  lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
+  /** Rows that have more readings live than rebuilt: what a swap would lose. */
+  countFewer (ranges: readonly PartitionRange[]): Promise<number>
+  /** Puts the rebuilt rows in place of the live ones, and fences whoever holds these in memory; one transaction with the lock. */
+  swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]>
+  close (): Promise<void>
+}
+
+export async function openRebuildStore (database: Database): Promise<RebuildStore> {
+  const client = await database.connect()
+  try {
+    await prepareIncoming(client)
+    await client.query('set idle_in_transaction_session_timeout = 0') // between lock and swap the rest of the log is read
+    await client.query("select set_config('transaction_timeout', '0', false) from pg_settings where name = 'transaction_timeout'")
+    const { rows: [{ schema }] } = await client.query<{ schema: string }>('select quote_ident(current_schema()) as schema')
+    for (const { table } of levels) {
+      await client.query(`create temporary table ${table} (like ${schema}.${table} including defaults, primary key (series_id, bucket_start, source_partition))`)
+    }
+    return new TemporaryTables(database, client, schema, await RollupPartitions.open(database))
+  } catch (error) {
+    client.release(true)
+    throw error
+  }
+}
+
+class TemporaryTables implements RebuildStore {
+  readonly #database: Database
+  readonly #client: PoolClient
+  readonly #schema: string
+  readonly #livePartitions: RollupPartitions
+  #isLocked = false
+
+  constructor (database: Database, client: PoolClient, schema: string, livePartitions: RollupPartitions) {
+    this.#database = database
+    this.#client = client
+    this.#schema = schema
+    this.#livePartitions = livePartitions
+  }
+
+  nameSeries: RollupStore['nameSeries'] = names => nameSeries(this.#database, names)
+
+  readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
+    const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (await this.#client.query({ name, text, values })).rows }
+    return readRows(session as Pick<Database, 'queryPrepared'>, level, sourcePartition, keys)
+  }
+
+  write: RollupStore['write'] = async (_, writes) => {
+    await this.#livePartitions.ensure(writes.map(it => it.daysMs)) // of the live tables, before anything is locked
+    if (!this.#isLocked) await this.#client.query('begin')
+    await writeRows(this.#client, writes)
+    if (this.#isLocked) await this.#client.query('truncate incoming_rollups')
+    else await this.#client.query('commit')
+    return { kind: 'committed' }
+  }
+
+  /** A write is never uncertain: one that was not answered has lost the session, and all that was rebuilt with it. */
+  readOutcome: RollupStore['readOutcome'] = async () => 'not-moved'
+
+  async lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
+    await this.#client.query('begin')
+    this.#isLocked = true
+    // in the order in which they are moved by others too: nobody waits for one who waits for him
+    const { rows } = await this.#client.query<{ topic_id: string, source_partition: number, next_offset: bigint }>(`
+      select topic_id, source_partition, next_offset from progress
+      where source_partition = any ($1) order by source_partition, topic_id for update`, [partitions])
+    return new Map(rows.filter(it => it.topic_id === topicId).map(it => [it.source_partition, it.next_offset]))
+  }
+
+  async countFewer (ranges: readonly PartitionRange[]): Promise<number> {
+    let fewer = 0
+    for (const [index, { table }] of levels.entries()) {
+      await this.#client.query(`analyze ${table}`)
+      const { rows: [{ count }] } = await this.#client.query<{ count: bigint }>(`
+        with ${RANGES}
+        select count(*) as count from ${this.#schema}.${table} live
+        join ranges r on ${isInRange('live')}
+        left join ${table} rebuilt using (series_id, bucket_start, source_partition)
+        where live.count > coalesce(rebuilt.count, 0)`, parameters(ranges, index))
+      fewer += Number(count)
+    }
+    return fewer
+  }
+
+  async swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]> {
+    const changes: LevelChanges[] = []
+    for (const [index, { table }] of levels.entries()) {
+      const live = `${this.#schema}.${table}`
+      const { rowCount: removed } = await this.#client.query(`
+        with ${RANGES}
+        delete from ${live} live using ranges r
+        where ${isInRange('live')} and not exists (
+          select from ${table} rebuilt
+          where rebuilt.series_id = live.series_id and rebuilt.bucket_start = live.bucket_start
+            and rebuilt.source_partition = live.source_partition)`, parameters(ranges, index))
+      // rows that are as they were stay untouched: a rebuild that finds nothing wrong costs next to nothing
+      const { rows: [{ added, changed }] } = await this.#client.query<{ added: bigint, changed: bigint }>(`
+        with ${RANGES},
+        put as (
+          insert into ${live} as live (series_id, bucket_start, source_partition, count, sum, min, max, body)
+          select rebuilt.series_id, rebuilt.bucket_start, rebuilt.source_partition, rebuilt.count, rebuilt.sum, rebuilt.min,
+            rebuilt.max, rebuilt.body
+          from ${table} rebuilt join ranges r on ${isInRange('rebuilt')}
+          on conflict (series_id, bucket_start, source_partition) do update
+            set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, body = excluded.body
+            where (live.count, live.sum, live.min, live.max, live.body)
+              is distinct from (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.body)
+          returning live.series_id, live.bucket_start, live.source_partition),
+        before as (
+          select count(*) as n from put join ${live} using (series_id, bucket_start, source_partition))
+        select (select count(*) from put) - (select n from before) as added, (select n from before) as changed`,
+      parameters(ranges, index)) // a statement sees the table as it was before it: what joins was there
+      changes.push({ added: Number(added), changed: Number(changed), removed: removed ?? 0 })
+    }
+    // where nothing has changed, what processors hold in memory is still right
+    if (changes.some(it => it.added + it.changed + it.removed > 0)) await this.#fence(topicId, ranges)
+    await this.#client.query('commit')
+    this.#isLocked = false
+    return changes
+  }
+
+  /** Refuses whoever holds the rows of before, and tells who shows them that any may have changed. */
+  async #fence (topicId: string, ranges: readonly PartitionRange[]): Promise<void> {
+    await this.#client.query(`
+      update progress set epoch = epoch + 1, owner = 'relay replay', updated_at = now()
+      where topic_id = $1 and source_partition = any ($2)`, [topicId, ranges.map(it => it.partition)])
+    for (const index of levels.keys()) {
+      await this.#client.query(`
+        insert into rollup_commits (level, first_bucket, last_bucket)
+        select $1, greatest(min(starts), '1970-01-01Z'), now() + interval '1 day'
+        from unnest($2::timestamptz[]) as r (starts)`, [index, startsOf(ranges, index)])
+    }
+    await this.#client.query("select pg_notify('rollup_commits', '')")
+  }
+
+  /** Ends the session: what was not swapped is gone. */
+  async close (): Promise<void> {
+    this.#client.release(true)
+  }
+}
+
+const RANGES = `ranges as (
+  select * from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as r (partition, starts, ends))`
+
+function isInRange (rows: 'live' | 'rebuilt'): string {
+  return `${rows}.source_partition = r.partition and ${rows}.bucket_start >= r.starts and ${rows}.bucket_start < r.ends`
+}
+
+function parameters (ranges: readonly PartitionRange[], levelIndex: number): unknown[] {
+  return [ranges.map(it => it.partition), startsOf(ranges, levelIndex), ranges.map(it => toTimestamp(it.endMs))]
+}
+
+function startsOf (ranges: readonly PartitionRange[], levelIndex: number): string[] {
+  return ranges.map(it => toTimestamp(it.startMs[levelIndex]))
+}
+
+function toTimestamp (timeMs: number): string {
+  if (timeMs === Infinity) return 'infinity'
+  return timeMs === -Infinity ? '-infinity' : new Date(timeMs).toISOString()
+}

@@ -1,0 +1,243 @@
+/**
+ * Rebuilds rollups from the event log, beside the live ones, with the same fold, settling and encoding that made them.
+ *
+ *     1  look       what the log holds, and so which days can be rebuilt       nothing
+ *     2  read       up to where the live rollups are, and again until near     temporary tables: they go with the session
+ *     3  lock       progress stands still; read the rest                       as 2; processors wait
+ *     4  swap       rows and a new epoch, in the transaction of the lock       all or nothing
+ *
+ * Behind each step: what a crash right after it leaves. After the swap processors find themselves fenced, drop what they
+ * hold in memory, and claim their partitions again where progress is.
+ *
+ * Only days that the log covers whole are replaced. An event is not appended earlier than `futureMaxMs` before its time,
+ * so where the log begins with a record of time t, nothing is missing of what happened later than t + futureMaxMs. That
+ * goes by the times of records, which may be their producers': what would lose readings is refused, unless it is allowed.
+ */
+import { randomUUID } from 'node:crypto'
+
+import {
+  bucketStartMs, createMetrics, DAY_MS, levels, RelayError, type ConsumerNews, type Database, type EventConsumer,
+  type EventLog, type EventRules, type RecordSet, type Topic
+} from 'relay-common'
+
+import { Flusher } from './flush.ts'
+import { Folder } from './fold.ts'
+import { createProcessorMetrics } from './metrics.ts'
+import { createPartition, type Partition } from './partition.ts'
+import { openRebuildStore, type LevelChanges, type PartitionRange } from './rebuild-store.ts'
+import { without, type OffsetSets } from './refused-records.ts'
+import type { SettleRules } from './settle.ts'
+
+export interface RebuildSettings extends SettleRules {
+  readonly topic: string
+  readonly rules: Omit<EventRules, 'keepMs'> & { readonly isKeyChecked?: boolean }
+  readonly seriesInMemoryMax: number
+  /** rebuild what happened from here on, ms since the epoch; left out: all that the log covers */
+  readonly fromMs?: number
+  /** read from this offset of each partition on; left out: from the time, or from the start of the log */
+  readonly fromOffset?: bigint
+  /** rebuild what happened before this time; left out: everything */
+  readonly toMs?: number
+  /** by index of the level, in ms; Infinity: for ever */
+  readonly keepMs: readonly number[]
+  /** records that were refused when their time came and would be taken today: they stay refused */
+  readonly refused: OffsetSets
+  /** true: swaps also where rows would have fewer readings than the live ones */
+  readonly isLossAllowed: boolean
+  /** true: rebuilds and compares, and swaps nothing */
+  readonly isDryRun: boolean
+}
+
+export interface RebuildResult {
+  readonly ranges: readonly PartitionRange[]
+  readonly records: bigint
+  /** rows that would have fewer readings than the live ones */
+  readonly fewer: number
+  /** by index of the level; undefined: nothing was swapped */
+  readonly changes: readonly LevelChanges[] | undefined
+}
+
+/** @param done records that were read; `total` may grow while processors go on */
+export type RebuildProgress = (done: bigint, total: bigint) => void
+
+const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
+const SESSION_TIMEOUT_MS = 45_000
+const WAIT_MAX_MS = 500
+const FLUSH_READINGS_MAX = 1_000_000
+const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
+/** so near to the live rollups, the rest is read under the lock: less than a second's work */
+const NEAR_RECORDS = 100_000n
+const CATCH_UPS_MAX = 20
+
+/**
+ * @throws RelayError RELAY_TOPIC_MISSING, RELAY_OFFSET_GAP (retention overtook the reading), RELAY_REPLAY_REFUSED
+ */
+export async function rebuildRollups (
+  database: Database, eventLog: EventLog, settings: RebuildSettings, onProgress: RebuildProgress, signal: AbortSignal
+): Promise<RebuildResult> {
+  const topic = await eventLog.describeTopic(settings.topic)
+  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${settings.topic}`)
+  await using opened = new AsyncDisposableStack()
+  const starts = await findStarts(database, eventLog, topic, settings)
+  const ranges = starts.map(it => it.range)
+  const store = opened.adopt(await openRebuildStore(database), it => it.close())
+  const consumer = opened.adopt(await eventLog.openConsumer({
+    topic: topic.name,
+    group: `relay-rebuild-${randomUUID()}`,
+    sessionTimeoutMs: SESSION_TIMEOUT_MS,
+    fetchBufferMaxBytes: FETCH_BUFFER_MAX_BYTES
+  }), it => it.close())
+  await assigned(consumer, topic, signal)
+
+  const partitions = new Map(starts.map(({ range, offset }) =>
+    [range.partition, createPartition(topic, range.partition, { epoch: 0n, nextOffset: offset, eventTimeMaxMs: -Infinity })]))
+  const flusher = new Flusher(store, {
+    ...settings,
+    // of the earliest partition: rows before the range of another one are not swapped
+    keptFromMs: () => levels.map((_, index) => Math.min(...ranges.map(it => it.startMs[index])))
+  }, {
+    sendDeadLetters: async () => {}, // they were sent when the live rollups were made
+    written: () => {},
+    fenced: () => {}
+  }, createProcessorMetrics(createMetrics('relay-rebuild')), (_, work) => work())
+  opened.defer(() => flusher.close())
+  const folder = new Folder({ ...settings.rules, futureMaxMs: Infinity }) // its time has come, or it is among the refused
+
+  const startOffsets = new Map(starts.map(it => [it.range.partition, it.offset]))
+  const readTo = async (targets: ReadonlyMap<number, bigint>) => {
+    const total = sumOf(targets) - sumOf(startOffsets)
+    const report = () => onProgress(sumOf(new Map([...partitions].map(([n, it]) => [n, it.nextOffset]))) - sumOf(startOffsets), total)
+    await read(consumer, partitions, targets, (partition, records) => {
+      folder.fold(partition, without(records, settings.refused.get(partition.partition), targets.get(partition.partition)!), Date.now())
+      report()
+    }, flusher, signal)
+    report()
+  }
+
+  let targets: ReadonlyMap<number, bigint> = await readProgress(database, topic, ranges)
+  for (let round = 0; round < CATCH_UPS_MAX; round++) {
+    await readTo(targets)
+    const moved = await readProgress(database, topic, ranges)
+    const behind = sumOf(moved) - sumOf(targets)
+    targets = moved
+    if (behind < NEAR_RECORDS) break
+  }
+
+  targets = await store.lock(topic.topicId, ranges.map(it => it.partition))
+  await readTo(targets)
+  const fewer = await store.countFewer(ranges)
+  const records = sumOf(targets) - sumOf(startOffsets)
+  if (settings.isDryRun) return { ranges, records, fewer, changes: undefined }
+  if (fewer > 0 && !settings.isLossAllowed) {
+    throw new RelayError('RELAY_REPLAY_REFUSED',
+      `${fewer} rows would have fewer readings than they have now: the log does not hold all that they were made of. ` +
+      'Nothing was changed; --allow-fewer replaces them all the same')
+  }
+  signal.throwIfAborted()
+  return { ranges, records, fewer, changes: await store.swap(topic.topicId, ranges) }
+}
+
+interface Start {
+  readonly range: PartitionRange
+  readonly offset: bigint
+}
+
+/** Where to begin in each partition that was ever processed, and what can be rebuilt from there. */
+async function findStarts (
+  database: Database, eventLog: EventLog, topic: Topic, { fromMs, fromOffset, toMs, keepMs, rules }: RebuildSettings
+): Promise<Start[]> {
+  const endMs = toMs === undefined ? Infinity : bucketStartMs(DAY_MS, toMs)
+  const progress = await database.query<{ source_partition: number, topic_id: string, next_offset: bigint }>(
+    'select source_partition, topic_id, next_offset from progress order by source_partition')
+  const offsets = await eventLog.readOffsets(topic.name)
+  const found = fromMs === undefined || fromOffset !== undefined
+    ? undefined
+    : await eventLog.findOffsets(topic.name, Math.max(0, fromMs - rules.futureMaxMs))
+
+  const starts: Start[] = []
+  for (const { partition, startOffset } of offsets) {
+    const own = progress.find(it => it.source_partition === partition && it.topic_id === topic.topicId)
+    if (!own) continue // nobody has read it yet: it has no rows
+    const wanted = fromOffset ?? found?.[partition] ?? startOffset
+    const offset = least(own.next_offset, wanted > startOffset ? wanted : startOffset)
+    const isWhole = offset === 0n && progress.filter(it => it.source_partition === partition).length === 1
+    // all that is before a place found by time has happened before that time
+    const isByTime = found !== undefined && offset > startOffset
+    let coveredMs = -Infinity
+    if (!isWhole && !isByTime) {
+      const [first] = await Array.fromAsync(eventLog.readRecords(topic.name, partition, offset, offset + 1n))
+      coveredMs = (first?.appendedMs ?? Date.now()) + rules.futureMaxMs
+    }
+    const startMs = dayFrom(Math.max(coveredMs, fromMs ?? -Infinity))
+    const nowMs = Date.now()
+    starts.push({ offset, range: { partition, startMs: keepMs.map(it => Math.max(startMs, dayFrom(nowMs - it))), endMs } })
+  }
+  if (starts.length === 0) {
+    throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: there is nothing to rebuild`)
+  }
+  return starts
+}
+
+/** Start of the first UTC day that does not begin before a time. */
+function dayFrom (timeMs: number): number {
+  return Number.isFinite(timeMs) ? bucketStartMs(DAY_MS, timeMs + DAY_MS - 1) : timeMs
+}
+
+function least (a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+async function readProgress (database: Database, topic: Topic, ranges: readonly PartitionRange[]): Promise<Map<number, bigint>> {
+  const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
+    'select source_partition, next_offset from progress where topic_id = $1 and source_partition = any ($2)',
+    [topic.topicId, ranges.map(it => it.partition)])
+  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
+}
+
+/** Waits until the consumer, alone in its group, has all partitions. */
+async function assigned (consumer: EventConsumer, topic: Topic, signal: AbortSignal): Promise<void> {
+  for (let partitions = 0; partitions < topic.partitions;) {
+    const news = await consumer.next(WAIT_MAX_MS, signal)
+    signal.throwIfAborted()
+    if (news.kind === 'assigned') partitions += news.partitions.length
+    else if (news.kind !== 'idle') throw unexpected(news)
+  }
+}
+
+/** Reads partitions, each to its target, flushing on the way and at the end. */
+async function read (
+  consumer: EventConsumer, partitions: ReadonlyMap<number, Partition>, targets: ReadonlyMap<number, bigint>,
+  take: (partition: Partition, records: RecordSet) => void, flusher: Flusher, signal: AbortSignal
+): Promise<void> {
+  const all = [...partitions.values()]
+  const isBehind = (it: Partition) => it.nextOffset < (targets.get(it.partition) ?? 0n)
+  for (const it of all) if (isBehind(it)) consumer.start(it.partition, it.nextOffset)
+
+  while (all.some(isBehind)) {
+    const news = await consumer.next(WAIT_MAX_MS, signal)
+    signal.throwIfAborted()
+    if (news.kind === 'records') {
+      const partition = partitions.get(news.records.partition)!
+      if (isBehind(partition)) take(partition, news.records)
+    } else if (news.kind === 'gap') {
+      throw new RelayError('RELAY_OFFSET_GAP', `the log has lost offset ${news.expectedOffset} of partition ${news.partition} ` +
+        'while it was read; nothing was changed. Try again')
+    } else if (news.kind !== 'idle') {
+      throw unexpected(news)
+    }
+    const readings = all.reduce((sum, it) => sum + it.arrivedReadings, 0)
+    const letterBytes = all.reduce((sum, it) => sum + it.deadLetterBytes, 0)
+    if (readings >= FLUSH_READINGS_MAX || letterBytes >= DEAD_LETTER_BYTES_MAX) await flusher.flush(all, Date.now())
+  }
+  await flusher.flush(all, Date.now())
+  await flusher.written()
+}
+
+function unexpected (news: ConsumerNews): RelayError {
+  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+    `the log took partitions away while they were read (${news.kind}); nothing was changed. Try again`)
+}
+
+function sumOf (offsets: ReadonlyMap<number, bigint>): bigint {
+  return [...offsets.values()].reduce((sum, it) => sum + it, 0n)
+}

@@ -1,0 +1,56 @@
+/**
+ * Records that depend on when they are read: an event from the future was refused then, and would be taken now. Whoever
+ * reads them again goes by the dead letters.
+ */
+import { readDeadLetter, type EventLog, type RecordSet } from 'relay-common'
+
+/** Offsets by partition. */
+export type OffsetSets = ReadonlyMap<number, ReadonlySet<bigint>>
+
+const dependsOnTime: ReadonlySet<string> = new Set(['timestamp-future', 'too-old'])
+
+/** The records of a topic that were refused for their time. */
+export async function readRefused (eventLog: EventLog, deadLettersTopic: string, topic: string): Promise<OffsetSets> {
+  const refused = new Map<number, Set<bigint>>()
+  if (!await eventLog.describeTopic(deadLettersTopic)) return refused
+  for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(deadLettersTopic)) {
+    for await (const { headers } of eventLog.readRecords(deadLettersTopic, partition, startOffset, endOffset)) {
+      const letter = readDeadLetter(headers)
+      if (!letter || letter.sourceTopic !== topic || !dependsOnTime.has(letter.reason)) continue
+      let offsets = refused.get(letter.sourcePartition)
+      if (!offsets) refused.set(letter.sourcePartition, offsets = new Set())
+      offsets.add(letter.sourceOffset)
+    }
+  }
+  return refused
+}
+
+/** A set of records as if it ended before an offset, and without those that were refused. */
+export function without (records: RecordSet, refused: ReadonlySet<bigint> | undefined, endOffset: bigint): RecordSet {
+  const { baseOffset } = records
+  const isLeftOut = (offsetDelta: number) => {
+    const offset = baseOffset + BigInt(offsetDelta)
+    return offset >= endOffset || refused!.has(offset)
+  }
+  const isWhole = records.nextOffset <= endOffset && (refused === undefined || refused.size === 0)
+  return isWhole
+    ? records
+    : {
+        partition: records.partition,
+        baseOffset,
+        nextOffset: records.nextOffset < endOffset ? records.nextOffset : endOffset,
+        endOffset: records.endOffset,
+        sizeBytes: records.sizeBytes,
+        forEach (visitor) {
+          refused ??= new Set()
+          records.forEach({
+            record (buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta) {
+              if (!isLeftOut(offsetDelta)) visitor.record(buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta)
+            },
+            corrupt (bytes, offsetDelta, recordCount, detail) {
+              if (!isLeftOut(offsetDelta)) visitor.corrupt(bytes, offsetDelta, recordCount, detail)
+            }
+          })
+        }
+      }
+}
