@@ -13,6 +13,9 @@ export interface StackOptions {
   /** absolute; where Kafka's jars are kept */
   readonly kafkaCache: string
   readonly eventLog?: 'kafka' | 'postgres'
+  /** whether a development issuer runs too, so that OAuth can be tried */
+  readonly issuer: boolean
+  readonly issuerPort: number
   readonly fresh: boolean
   readonly logs: boolean
   /** what the simulator is told, by the names of its own settings; it checks them */
@@ -47,6 +50,8 @@ export function createCommand (): Command {
     .addOption(port('--api-port <port>', 'API_PORT', 8080, 'port of the API'))
     .addOption(port('--kafka-port <port>', 'KAFKA_PORT', 9092, 'port of the local Kafka'))
     .addOption(port('--postgres-port <port>', 'POSTGRES_PORT', 5432, 'port of the local PostgreSQL'))
+    .addOption(new Option('--issuer', 'run a development issuer of access tokens too (env: RELAY_ISSUER=1)'))
+    .addOption(port('--issuer-port <port>', 'ISSUER_PORT', 8083, 'port of the development issuer'))
     .addOption(new Option('--data-dir <folder>', 'where data and logs are kept')
       .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json'))
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
@@ -92,6 +97,8 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
     dataDir: folder('dataDir'),
     kafkaCache: folder('kafkaCache'),
     eventLog: options.eventLog,
+    issuer: options.issuer ?? isSet('RELAY_ISSUER'),
+    issuerPort: options.issuerPort,
     fresh: options.fresh ?? isSet('RELAY_FRESH'),
     logs: options.logs ?? isSet('RELAY_LOGS'),
     simulator

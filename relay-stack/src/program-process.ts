@@ -14,7 +14,7 @@ import type { Trace } from './process-table.ts'
 import type { RunningPart } from './supervise.ts'
 
 /** `backfill` is a second simulator, which sends history alone and then ends. */
-export const programNames = ['simulator', 'processor', 'api', 'backfill'] as const
+export const programNames = ['simulator', 'processor', 'api', 'issuer', 'backfill'] as const
 export type ProgramName = typeof programNames[number]
 
 const START_TIMEOUT_MS = 60_000

@@ -1,4 +1,6 @@
-/** The three programs, what each is told, and the history of the simulated fleet. */
+/** The programs, what each is told, and the history of the simulated fleet. */
+import { join } from 'node:path'
+
 import { WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { chooseHistoryMs, startBackfill } from './backfill.ts'
@@ -28,11 +30,11 @@ export function environmentOf (
   }
 }
 
-/** Starts the three and waits until they are ready. */
+/** Starts them and waits until they are ready. */
 export async function startPrograms (
   context: StackContext, environment: NodeJS.ProcessEnv, started: AsyncDisposableStack
 ): Promise<Supervised[]> {
-  const { options, ports, report } = context
+  const { options, ports, dataDir, report } = context
   let simulatorEndedMs: number | undefined
   const simulator = async () => {
     const missedMs = simulatorEndedMs === undefined ? 0 : Date.now() - simulatorEndedMs + UNDER_WAY_MS
@@ -46,13 +48,22 @@ export async function startPrograms (
     HEALTH_PORT: String(ports.processor),
     CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
   })
-  const api = () => start(context, 'api', { API_TOKENS: WELL_KNOWN_TOKEN, ...environment, API_PORT: String(ports.api) })
+  const api = () => start(context, 'api', {
+    API_TOKENS: WELL_KNOWN_TOKEN,
+    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.issuer}` } : {},
+    ...environment,
+    API_PORT: String(ports.api)
+  })
+  const issuer = () => start(context, 'issuer', {
+    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...environment, ISSUER_PORT: String(ports.issuer)
+  })
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
   return await startTogether([
     () => supervise({ name: 'api', start: api }, report),
     () => supervise({ name: 'processor', start: processor }, report),
-    () => supervise({ name: 'simulator', start: simulator }, report)
+    () => supervise({ name: 'simulator', start: simulator }, report),
+    ...options.issuer ? [() => supervise({ name: 'issuer', start: issuer }, report)] : []
   ], started)
 }
 

@@ -69,18 +69,20 @@ async function choosePorts (options: StackOptions, choice: EventLogChoice, hasPo
   const [api, ...servers] = await reservePorts([
     { what: 'the API', port: options.apiPort, option: '--api-port' },
     ...isKafkaOurs(choice) ? [{ what: 'Kafka', port: options.kafkaPort, option: '--kafka-port' }] : [],
-    ...hasPostgres ? [{ what: 'PostgreSQL', port: options.postgresPort, option: '--postgres-port' }] : []
+    ...hasPostgres ? [{ what: 'PostgreSQL', port: options.postgresPort, option: '--postgres-port' }] : [],
+    ...options.issuer ? [{ what: 'the issuer', port: options.issuerPort, option: '--issuer-port' }] : []
   ])
   const kafka = isKafkaOurs(choice) ? servers.shift()! : 0
   const postgres = hasPostgres ? servers.shift()! : 0
+  const issuer = options.issuer ? servers.shift()! : 0
   // their well-known ports where those are free: nobody but us has to know them. Who asks for any port of the API may
   // start several stacks at once, and these would find the same ones free
   const isAny = options.apiPort === 0
   const choose = (port: number, taken: number[]) => // 0 among what is excluded would exclude any free one
     getPort({ host: LOCAL_HOST, exclude: taken.filter(it => it !== 0), ...isAny ? {} : { port } })
-  const simulator = await choose(8081, [api, kafka, postgres])
-  const processor = await choose(8082, [api, kafka, postgres, simulator])
-  return { api, kafka, postgres, simulator, processor }
+  const simulator = await choose(8081, [api, kafka, postgres, issuer])
+  const processor = await choose(8082, [api, kafka, postgres, issuer, simulator])
+  return { api, kafka, postgres, simulator, processor, issuer }
 }
 
 /** Shows all logs where they are wanted, else how a long backfill gets on. */
@@ -110,7 +112,8 @@ async function reportFirstAnswer (
     kafka: `${LOCAL_HOST}:${ports.kafka}`,
     simulator: `http://${LOCAL_HOST}:${ports.simulator}/readyz`,
     processor: `http://${LOCAL_HOST}:${ports.processor}/readyz`,
-    api: `http://${LOCAL_HOST}:${ports.api}/readyz`
+    api: `http://${LOCAL_HOST}:${ports.api}/readyz`,
+    issuer: `http://${LOCAL_HOST}:${ports.issuer}/.well-known/openid-configuration`
   }
   const rows: PartRow[] = parts.map(({ name, current: { pid } }) =>
     ({ part: name, where: where[name], pid, logFile: logs.pathOf(name) }))

@@ -34,6 +34,8 @@ suite('options of npm start', () => {
       dataDir: root + '.relay',
       kafkaCache: root + '.relay/kafka',
       eventLog: undefined,
+      issuer: false,
+      issuerPort: 8083,
       fresh: false,
       logs: false,
       simulator: {}
@@ -57,6 +59,8 @@ suite('options of npm start', () => {
       postgresPort: 3,
       dataDir: '/somewhere/data',
       eventLog: 'postgres',
+      issuer: false,
+      issuerPort: 8083,
       fresh: true,
       logs: false,
       simulator: { DEVICES: '9' }

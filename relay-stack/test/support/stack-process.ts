@@ -70,7 +70,7 @@ function environmentFor (dataDir: string): NodeJS.ProcessEnv {
   return { ...process.env, ...none, RELAY_TEST_DATA_DIR: dataDir }
 }
 
-export const onFreePorts = ['--api-port', '0', '--kafka-port', '0', '--postgres-port', '0']
+export const onFreePorts = ['--api-port', '0', '--kafka-port', '0', '--postgres-port', '0', '--issuer-port', '0']
 
 function watch (child: ChildProcess): StackProcess {
   let text = ''
