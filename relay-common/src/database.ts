@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 import { Pool, Query, types, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
 import { RelayError } from './errors.ts'
@@ -145,9 +147,10 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
 
   const database: Database = {
     query: (sql, values) => withClient(async client => (await client.query(sql, values)).rows),
-    queryPrepared: (name, text, values) => withClient(async client => (await client.query({ name, text, values })).rows),
+    queryPrepared: (name, text, values) =>
+      withClient(async client => (await client.query({ name: statementName(name), text, values })).rows),
     streamPrepared: (name, text, values, visit) => withClient(client => {
-      const query = new Query({ name, text, values, rowMode: 'array' } as QueryConfig)
+      const query = new Query({ name: statementName(name), text, values, rowMode: 'array' } as QueryConfig)
       return stream(client, query, visit, settings.DATABASE_STATEMENT_TIMEOUT_MS)
     }),
     transaction: work => withClient(async client => {
@@ -173,6 +176,13 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
     throw error
   }
   return database
+}
+
+const NAME_BYTES_MAX = 63
+
+/** PostgreSQL takes the first 63 bytes of a name for the whole of it: longer ones could be those of two statements. */
+function statementName (name: string): string {
+  return Buffer.byteLength(name) <= NAME_BYTES_MAX ? name : createHash('sha256').update(name).digest('base64url')
 }
 
 /** How long after its own limit a server may still answer that a statement took too long. */

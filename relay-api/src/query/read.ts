@@ -122,7 +122,7 @@ function statementFor (selection: Selection, { buckets, edges, kept, keptPositio
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where ${where}`
   const arms = [momentArm]
-  const shape: unknown[] = [...fields]
+  const shape: string[] = [...fields]
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue
@@ -137,7 +137,7 @@ function statementFor (selection: Selection, { buckets, edges, kept, keptPositio
       arms.push(arm(level.table, BUCKET, series, `cross join unnest(${starts}, ${ends}) w (start_s, end_s)`,
         'r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)'))
     }
-    shape.push(level.name, Math.min(ranges.length, ARMS_MAX + 1))
+    shape.push(`${level.name}${Math.min(ranges.length, ARMS_MAX + 1)}`)
   }
   for (const [n, { bucketMs }] of edges.entries()) {
     arms.push(arm(minuteLevel.table, n, `s.device_id is not null and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}`))
@@ -154,9 +154,10 @@ function statementFor (selection: Selection, { buckets, edges, kept, keptPositio
     where c.xact_id >= ${parameter(String(keptPosition), 'xid8')} and c.level = ${index}
       and c.last_bucket >= ${start} and c.first_bucket < ${end}
       and (c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`)
-    shape.push('kept', level.name)
+    shape.push(`kept ${level.name}`)
   }
-  return { name: `total ${shape.join()} ${edges.length}`, sql: arms.join('\n    union all'), values }
+  shape.push(`edges${edges.length}`)
+  return { name: `total ${shape.join()}`, sql: arms.join('\n    union all'), values }
 }
 
 /** The clocks of the programs that drop rollups and of the database may differ by this much. */
