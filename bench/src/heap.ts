@@ -1,6 +1,8 @@
 /**
- * The heap of a running Node.js program, looked at from outside through its inspector: what is alive after a full
- * garbage collection, to the byte, where the resident size tells what the collector has not got round to.
+ * The heap of a running Node.js program and its worker threads, looked at from outside through its inspector: what is
+ * alive after a full garbage collection, to the byte, where the resident size tells what no collector has got round to.
+ *
+ *     we ──WebSocket──▶ main thread ──NodeWorker.sendMessageToWorker──▶ each worker
  */
 export interface Heap extends Disposable {
   /** Collects garbage, then counts bytes alive: objects, and the memory of buffers outside of the heap. */
@@ -12,6 +14,14 @@ export const inspectorArgs = ['--inspect=127.0.0.1:0', '--inspect-publish-uid=st
 
 export function findInspector (stderr: string): string | undefined {
   return /Debugger listening on (ws:\S+)/.exec(stderr)?.[1]
+}
+
+/** A message of the inspector: the answer to a call, or news of a worker. */
+interface Message {
+  readonly id?: number
+  readonly result?: unknown
+  readonly method?: string
+  readonly params?: { readonly sessionId: string, readonly message: string }
 }
 
 interface HeapUsage {
@@ -27,22 +37,36 @@ export async function openHeap (url: string): Promise<Heap> {
     socket.addEventListener('error', () => reject(new Error(`no inspector at ${url}`)), { once: true })
   })
   const waiting = new Map<number, (result: unknown) => void>()
-  socket.addEventListener('message', ({ data }) => {
-    const { id, result } = JSON.parse(String(data)) as { id?: number, result?: unknown }
+  const workers = new Set<string>()
+  const hear = ({ id, result, method, params }: Message) => {
     if (id !== undefined) waiting.get(id)?.(result)
-  })
+    else if (method === 'NodeWorker.attachedToWorker') workers.add(params!.sessionId)
+    else if (method === 'NodeWorker.detachedFromWorker') workers.delete(params!.sessionId)
+    else if (method === 'NodeWorker.receivedMessageFromWorker') hear(JSON.parse(params!.message))
+  }
+  socket.addEventListener('message', ({ data }) => hear(JSON.parse(String(data))))
+
   let calls = 0
-  const call = (method: string) => new Promise<unknown>(resolve => {
-    waiting.set(++calls, resolve)
-    socket.send(JSON.stringify({ id: calls, method }))
+  const call = (sessionId: string | undefined, method: string, params = {}) => new Promise<unknown>(resolve => {
+    const message = JSON.stringify({ id: ++calls, method, params })
+    waiting.set(calls, resolve)
+    if (sessionId === undefined) socket.send(message)
+    else socket.send(JSON.stringify({ id: ++calls, method: 'NodeWorker.sendMessageToWorker', params: { sessionId, message } }))
   })
+  await call(undefined, 'NodeWorker.enable', { waitForDebuggerOnStart: false })
+
+  const readThread = async (sessionId: string | undefined) => {
+    await call(sessionId, 'HeapProfiler.enable')
+    await call(sessionId, 'HeapProfiler.collectGarbage')
+    await call(sessionId, 'HeapProfiler.collectGarbage') // what the first one finalised is free after the second
+    const { usedSize, backingStorageSize = 0 } = await call(sessionId, 'Runtime.getHeapUsage') as HeapUsage
+    return usedSize + backingStorageSize
+  }
   return {
     async readAlive () {
-      await call('HeapProfiler.enable')
-      await call('HeapProfiler.collectGarbage')
-      await call('HeapProfiler.collectGarbage') // what the first one finalised is free after the second
-      const { usedSize, backingStorageSize = 0 } = await call('Runtime.getHeapUsage') as HeapUsage
-      return usedSize + backingStorageSize
+      let alive = 0
+      for (const thread of [undefined, ...workers]) alive += await readThread(thread)
+      return alive
     },
     [Symbol.dispose]: () => socket.close()
   }
