@@ -40,7 +40,9 @@ suite('a broker of its own, behind a proxy', () => {
     const producer = closing.adopt(await eventLog.openProducer(), it => it.close())
     const value = Buffer.alloc(VALUE_BYTES, 'x')
     const records = Array.from({ length: TOPIC_BYTES / 8 / VALUE_BYTES }, (_, n) => ({ key: String(n), value }))
-    for (let n = 0; n < 8; n++) await producer.send(topic, records)
+    await producer.send(topic, records)
+    assert.deepEqual(warnings, [])
+    for (let n = 1; n < 8; n++) await producer.send(topic, records)
 
     const open = async (fetchBufferMaxBytes: number) => {
       const consumer = closing.adopt(await eventLog.openConsumer(
@@ -73,7 +75,6 @@ suite('a broker of its own, behind a proxy', () => {
       taken += sizeBytes
     }
     assert.equal(taken, others)
-    assert.deepEqual(warnings, [])
   })
 })
 
