@@ -9,6 +9,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 import type { FreshnessResult } from '../bench/src/freshness.ts'
 import type { MemoryResult } from '../bench/src/memory.ts'
+import type { PoisonResult } from '../bench/src/poison.ts'
 import type { CompressionResult, ProcessorResult } from '../bench/src/processor.ts'
 import type { Circumstances } from '../bench/src/results.ts'
 import { CONSUMER_BENCHMARK, KAFKA_STREAMS, RELAY_PROCESSOR, type RunSummary, type Spread } from '../bench/src/run.ts'
@@ -25,6 +26,7 @@ interface Results {
   scaling: { readonly cases: readonly ScalingResult[] }
   memory: MemoryResult
   freshness: FreshnessResult
+  poison: PoisonResult
 }
 
 function read<N extends keyof Results> (name: N): Results[N] & Circumstances | undefined {
@@ -70,6 +72,10 @@ const sections: Readonly<Record<string, () => string>> = {
     table(['events/s', 'readings followed', 'p50', 'p90', 'p99', 'slowest'],
       [[whole(it.sentPerSecond), whole(it.probes), ...[it.p50Ms, it.p90Ms, it.p99Ms, it.maxMs].map(ms => `${whole(ms)} ms`)]]),
     chart('freshness', 'share of the readings that are visible after so many milliseconds')
+  ]),
+  poison: () => render('poison', it => [
+    table(['records', 'kinds', 'records/s', 'CPU us/record', 'peak MB'],
+      [[whole(it.records), whole(it.kinds), whole(it.recordsPerSecond), it.cpuUsPerRecord.toFixed(2), whole(it.memoryMaxMb)]])
   ])
 }
 
@@ -121,7 +127,8 @@ function renderTargets (): string {
     target('bytes of a series, hot', '<=', 2048, memory?.hotBytesPerSeries, whole),
     target('memory without series, MB', '<=', 200, memory && memory.baseBytes / 2 ** 20, whole),
     target('from produce to visible at 10,000 events/s, p50, ms', '<=', 300, freshness?.p50Ms, whole),
-    target('the same, p99, ms', '<=', 1000, freshness?.p99Ms, whole)
+    target('the same, p99, ms', '<=', 1000, freshness?.p99Ms, whole),
+    target('records/s where all are poison', '>=', 50_000, read('poison')?.recordsPerSecond, whole)
   ]
   return table(['what', 'aim', 'measured', 'reached'], rows)
 }

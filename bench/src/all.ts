@@ -2,6 +2,7 @@
 import { compressions } from './backlog.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchMemory } from './memory.ts'
+import { benchPoison } from './poison.ts'
 import { benchProcessor } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
@@ -16,5 +17,6 @@ export async function benchAll ({ quick = false }: { quick?: boolean }): Promise
   await benchScaling({ quick, repeats: 1 })
   await benchMemory({ quick, series: quick ? 5_000 : 20_000 })
   await benchFreshness({ quick, rate: 10_000, devices: 10_000, seconds: quick ? 10 : 60 })
+  await benchPoison({ quick, records: quick ? 100_000 : 1_000_000 })
   console.log(`all of it took ${Math.round((performance.now() - startedMs) / 1000)} s`)
 }

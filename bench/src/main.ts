@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- processor`: figures with their peers, measured in one run on one machine.
+ * `npm run bench -- all`: figures with their peers, measured in one run on one machine.
  */
 import { Command } from 'commander'
 
@@ -14,7 +14,7 @@ import { benchScaling } from './scaling.ts'
 const program = new Command('bench').description('Benchmarks of Relay beside their peers')
 
 program.command('all')
-  .description('processor, all codecs, scaling, memory and freshness: what docs/performance.md shows')
+  .description('processor, all codecs, scaling, memory, freshness, poison: what docs/performance.md shows')
   .option('--quick', 'few events, to see that all works; results go to .relay/bench')
   .action(benchAll)
 

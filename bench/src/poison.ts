@@ -24,6 +24,15 @@ export interface PoisonBenchOptions {
   readonly cpuProf?: string
 }
 
+export interface PoisonResult {
+  readonly records: number
+  readonly kinds: number
+  readonly recordsPerSecond: number
+  /** of the processor while it reads */
+  readonly cpuUsPerRecord: number
+  readonly memoryMaxMb: number
+}
+
 const TOPIC = 'iot-events'
 const DEAD_LETTERS_TOPIC = 'iot-events.dead-letters'
 const BATCH = 20_000
@@ -60,7 +69,7 @@ export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptio
   const [{ startOffset, endOffset }] = await servers.eventLog.readOffsets(DEAD_LETTERS_TOPIC)
   const letters = Number(endOffset - startOffset)
   if (letters !== records) throw new Error(`${records} records of poison became ${letters} dead letters`)
-  const result = {
+  const result: PoisonResult = {
     records,
     kinds,
     recordsPerSecond: records / (endedMs - claimedMs) * 1000,
