@@ -8,8 +8,10 @@ import {
 } from 'relay-common'
 
 import { guard } from './auth/access.ts'
+import type { LogIn } from './auth/authenticate.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
-import { isIngestOn, openIngest } from './ingest/ingest.ts'
+import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
+import { createMqttServer } from './ingest/mqtt.ts'
 import { harden, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
@@ -88,7 +90,8 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
   await app.register(async api => {
-    await guard(api, config, database, log)
+    const logIn = await guard(api, config, database, log)
+    takeMqtt(api, config, ingest, logIn, metrics, log)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     const totals = createTotalReader(database, config.ROLLUP_CACHE_MB * 2 ** 20)
@@ -97,6 +100,17 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
   return app
+}
+
+/** Listens by MQTT as well, once the app is ready, where config says so. @throws RelayError RELAY_CONFIG_INVALID */
+function takeMqtt (
+  app: FastifyInstance, config: ApiConfig, ingest: Ingest | undefined, logIn: LogIn, metrics: Registry, log: Logger
+): void {
+  if (config.MQTT_PORT === undefined) return
+  if (!ingest) throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_PORT needs an event log: EVENT_LOG must say which')
+  const mqtt = createMqttServer(config, ingest, logIn, metrics, log)
+  app.addHook('onReady', () => mqtt.listen())
+  app.addHook('preClose', () => mqtt.close())
 }
 
 /** A connection on which we answer while closing would stay open for the client's next question, and we would wait. */

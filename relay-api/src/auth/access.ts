@@ -4,16 +4,17 @@ import type { Database, Logger } from 'relay-common'
 
 import { identifyAccessToken } from './access-token.ts'
 import { openApiKeys } from './api-key.ts'
-import { authenticate } from './authenticate.ts'
+import { authenticate, createLogIn, type LogIn } from './authenticate.ts'
 import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
 import { identifyConfiguredToken } from './configured-token.ts'
 import { openLimits } from './limits.ts'
 
 /**
  * Guards an app, and all that is added to it later.
+ * @returns the same for those who don't come by HTTP
  * @throws RelayError RELAY_CONFIG_INVALID
  */
-export async function guard (app: FastifyInstance, config: AccessConfig, database: Database, log: Logger): Promise<void> {
+export async function guard (app: FastifyInstance, config: AccessConfig, database: Database, log: Logger): Promise<LogIn> {
   const tokens = tokensOf(config)
   const accessTokens = accessTokenSettings(config)
   if (tokens.length === 0 && !accessTokens) log.warn('API_TOKENS is empty and there is no OIDC_ISSUER: API keys alone get in')
@@ -28,10 +29,13 @@ export async function guard (app: FastifyInstance, config: AccessConfig, databas
     ...(config.RATE_LIMIT_STORE === 'postgres' ? { database } : {})
   })
   app.addHook('onRequest', limits.byAddress)
-  authenticate(app, [
+  const identifiers = [
     identifyConfiguredToken(tokens),
     keys.identify,
     ...(accessTokens ? [identifyAccessToken(accessTokens)] : [])
-  ], limits.failedLogins, log.child({ audit: true }))
+  ]
+  const audit = log.child({ audit: true })
+  authenticate(app, identifiers, limits.failedLogins, audit)
   limits.byPrincipal(app)
+  return createLogIn(identifiers, limits.failedLogins, audit)
 }

@@ -66,6 +66,23 @@ export function authenticate (
   }
 }
 
+/** Lets in who does not come by HTTP. @returns undefined: nobody who is known, or an address that has to wait */
+export type LogIn = (credential: string, address: string) => Promise<Principal | undefined>
+
+export function createLogIn (identifiers: readonly Identify[], failedLogins: FailedLogins, audit: Logger): LogIn {
+  return async (credential, address) => {
+    const from = { ip: address, routeOptions: {} } as FastifyRequest // all of it that limits look at
+    const waitS = await failedLogins.blockedForS(from)
+    const identified: Identified = waitS > 0
+      ? { kind: 'refused', reason: 'too many tokens from this address were not accepted' }
+      : await identify(credential, identifiers)
+    if (identified.kind === 'known') return identified.principal
+    if (waitS === 0) await failedLogins.add(from)
+    audit.warn({ act: waitS > 0 ? 'blocked' : 'unauthorized', reason: identified.reason, address }, 'refused')
+    return undefined
+  }
+}
+
 /** `bearer` in any case, and one space or more, as HTTP has it. */
 function bearerOf ({ headers: { authorization } }: FastifyRequest): string | undefined {
   return /^bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]

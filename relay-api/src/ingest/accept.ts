@@ -7,7 +7,7 @@ import {
 /** Why an item is refused. */
 export const refusedReasons = {
   ...rejectedReasons,
-  'not-granted': 'The caller may not send for this device or zone.'
+  'not-granted': 'The caller may not send for this device or zone, or not by this topic.'
 } as const
 
 export type RefusedReason = RejectedReason | 'not-granted'
@@ -27,8 +27,16 @@ export interface Sorted {
   readonly refused: readonly Refused[]
 }
 
+/** What may be sent. */
+export interface Allowed {
+  readonly rules: EventRules
+  readonly grants: Grants
+  /** the one device that events may be of; undefined: any that is granted */
+  readonly deviceId?: string
+}
+
 /** @param nowMs the clock, for events from the future */
-export function sortItems (items: readonly Uint8Array[], rules: EventRules, grants: Grants, nowMs: number): Sorted {
+export function sortItems (items: readonly Uint8Array[], { rules, grants, deviceId: only }: Allowed, nowMs: number): Sorted {
   const records: ProducedRecord[] = []
   const refused: Refused[] = []
   for (const [index, item] of items.entries()) {
@@ -39,7 +47,8 @@ export function sortItems (items: readonly Uint8Array[], rules: EventRules, gran
       continue
     }
     const { deviceId, zone } = decoded.event
-    const field = !mayDevice(grants, deviceId) ? 'deviceId' : !mayZone(grants, zone) ? 'zone' : undefined
+    const isDeviceAllowed = mayDevice(grants, deviceId) && (only === undefined || only === deviceId)
+    const field = !isDeviceAllowed ? 'deviceId' : !mayZone(grants, zone) ? 'zone' : undefined
     if (field) {
       refused.push({ index, reason: 'not-granted', field, detail: `this caller may not send for this ${field}` })
       continue

@@ -18,7 +18,11 @@ export const ingestSettings = {
   }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({
     default: 24, minimum: 1, description: 'how long an Idempotency-Key is remembered'
-  })
+  }),
+  MQTT_PORT: Type.Optional(Type.Integer({
+    minimum: 1, maximum: 65535, description: 'port on which events are taken by MQTT; none: they are not'
+  })),
+  MQTT_CONNECTIONS_MAX: Type.Integer({ default: 10_000, minimum: 1, description: 'most connections by MQTT at once' })
 }
 
 export type IngestConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof ingestSettings>>>>

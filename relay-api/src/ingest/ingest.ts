@@ -33,6 +33,18 @@ export interface Ingest {
    * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events, RELAY_EVENT_LOG_UNREACHABLE
    */
   accept (body: Uint8Array, framing: Framing, principal: Principal): Promise<IngestAnswer>
+  /**
+   * Takes one event.
+   * @param deviceId the device that it must be of; undefined: any
+   * @returns why it is refused; undefined: it is durable
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
+   */
+  acceptOne (event: Uint8Array, principal: Principal, deviceId?: string): Promise<Refused | undefined>
+  /**
+   * Puts what is no event into the log as it came, where its sender can't be told: it becomes a dead letter.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
+   */
+  passOn (bytes: Buffer): Promise<void>
   close (): Promise<void>
 }
 
@@ -48,25 +60,30 @@ export function openIngest (config: IngestConfig, database: Database, metrics: R
   const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
+  const take = async (items: readonly Uint8Array[], { grants }: Principal, deviceId?: string): Promise<IngestAnswer> => {
+    const { records, refused } = sortItems(items, { rules, grants, deviceId }, Date.now())
+    await outbox.send(records)
+    counts.accepted.inc(records.length)
+    for (const { reason } of refused) counts.refused.inc({ reason })
+    return { accepted: records.length, refused }
+  }
   return {
     inFlight,
     outbox,
     answers,
     rules,
     bodyMaxBytes: config.INGEST_BODY_MAX_BYTES,
-    async accept (body, framing, { grants }) {
+    async accept (body, framing, principal) {
       const cut = cutItems(body, framing, config.INGEST_EVENTS_MAX)
       if (cut.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `the body can't be read: ${cut.detail}`)
       if (cut.kind === 'too-many') {
         throw new RelayError('RELAY_BODY_TOO_LARGE',
           `there are more than ${config.INGEST_EVENTS_MAX} events in the body; send them in several`)
       }
-      const { records, refused } = sortItems(cut.items, rules, grants, Date.now())
-      await outbox.send(records)
-      counts.accepted.inc(records.length)
-      for (const { reason } of refused) counts.refused.inc({ reason })
-      return { accepted: records.length, refused }
+      return await take(cut.items, principal)
     },
+    acceptOne: async (event, principal, deviceId) => (await take([event], principal, deviceId)).refused[0],
+    passOn: bytes => outbox.send([{ key: null, value: bytes }]),
     async close () {
       await answers.close()
       await outbox.close()

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as connectSocket } from 'node:net'
+import { suite, test, type TestContext } from 'node:test'
+
+import getPort from 'get-port'
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
+
+import { countRecords, readEvents, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
+import { until } from '../../test-support/until.ts'
+import { TOKEN } from './support/ask.ts'
+import { authorization, eventOf, kinds, openIngestSite, type IngestSite } from './support/ingest-site.ts'
+
+const limit = { timeout: 120_000 }
+
+interface MqttSite extends IngestSite {
+  readonly port: number
+  readonly topic: string
+  connect (options?: IClientOptions): Promise<MqttClient>
+}
+
+async function openMqttSite (
+  t: TestContext, kind: typeof kinds[number], settings: Record<string, string> = {}
+): Promise<MqttSite | undefined> {
+  const port = await getPort({ host: '127.0.0.1' })
+  await using opened = new AsyncDisposableStack()
+  const site = opened.use(await openIngestSite(t, kind, { MQTT_PORT: String(port), ...settings }))
+  if (!site) return undefined
+  const running = opened.move()
+  return {
+    ...site,
+    port,
+    topic: site.log.topic,
+    async connect (options) {
+      const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 100, ...options })
+      client.on('error', () => {})
+      running.defer(async () => client.endAsync(true))
+      return client
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync()
+  }
+}
+
+for (const kind of kinds) {
+  for (const protocolVersion of [4, 5] as const) {
+    suite(`MQTT ${protocolVersion === 4 ? '3.1.1' : '5'} on the ${kind} log`, limit, () => {
+      test('an event is in the log when it is acknowledged, in the order of its device', async t => {
+        await using site = await openMqttSite(t, kind)
+        if (!site) return
+        const client = await site.connect({ protocolVersion })
+        await client.publishAsync(site.topic, JSON.stringify(eventOf(0, { deviceId: 'd' })), { qos: 1 })
+        assert.equal(await countRecords(site.log), 1)
+        const publish = (n: number) =>
+          client.publishAsync('devices/d/events', JSON.stringify(eventOf(n, { deviceId: 'd' })), { qos: 1 })
+        await Promise.all(Array.from({ length: 500 }, (_, n) => publish(n + 1)))
+        const events = (await readEvents(site.log)).get('d')!
+        assert.deepEqual(events.map(it => it.value), Array.from({ length: 501 }, (_, n) => n / 4))
+      })
+    })
+  }
+}
+
+test('MQTT 5 says why an event is refused; without words for it the event becomes a dead letter', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const five = await site.connect({ protocolVersion: 5 })
+  let reason = ''
+  five.on('packetreceive', packet => {
+    if (packet.cmd === 'puback') reason = packet.properties?.reasonString?.split(':')[0] ?? ''
+  })
+  const refusal = (topic: string, payload: string) =>
+    five.publishAsync(topic, payload, { qos: 1 }).then(() => undefined, error => [error.code, reason])
+  const event = JSON.stringify(eventOf(0, { deviceId: 'd' }))
+  assert.deepEqual(await refusal(site.topic, '{"deviceId":'), [0x99, 'not-json'])
+  assert.deepEqual(await refusal('devices/other/events', event), [0x87, 'not-granted'])
+  assert.deepEqual(await refusal('elsewhere', event), [0x90, ''])
+  assert.equal(await countRecords(site.log), 0)
+
+  await five.publishAsync(site.topic, 'of QoS 0', { qos: 0 })
+  const four = await site.connect({ protocolVersion: 4 })
+  await four.publishAsync(site.topic, 'of 3.1.1', { qos: 1 })
+  await four.publishAsync(site.topic, event, { qos: 1 })
+  await until('all to be in the log', async () => await countRecords(site.log) === 3)
+  assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)).sort(), ['of 3.1.1', 'of QoS 0', event])
+})
+
+test('who has no token, or one that may not send, is refused; so are subscriptions', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const made = await fetch(`${site.url}/api/v1/keys`, {
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'reader', scopes: ['events:read'] })
+  })
+  const { key } = await made.json() as { key: string }
+  assert.ok(key)
+  for (const password of ['wrong', '', key]) {
+    for (const [protocolVersion, code] of [[4, 5], [5, 0x87]] as const) {
+      await assert.rejects(site.connect({ protocolVersion, password, reconnectPeriod: 0 }), { code })
+    }
+  }
+  const client = await site.connect({ protocolVersion: 4 })
+  await assert.rejects(client.subscribeAsync(site.topic))
+  await client.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 }) // it is still connected
+})
+
+test('a device with a key of its zone sends for that zone alone', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const made = await fetch(`${site.url}/api/v1/keys`, {
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'sender', scopes: ['events:write'], zones: ['Zone A'], devicePrefixes: ['a-'] })
+  })
+  const { key } = await made.json() as { key: string }
+  const client = await site.connect({ protocolVersion: 5, password: key })
+  const send = (deviceId: string, zone: string) =>
+    client.publishAsync(site.topic, JSON.stringify(eventOf(0, { deviceId, zone })), { qos: 1 })
+  await send('a-1', 'Zone A')
+  await assert.rejects(send('a-1', 'Zone B'), { code: 0x87 })
+  await assert.rejects(send('b-1', 'Zone A'), { code: 0x87 })
+  const posted = await site.post(JSON.stringify([eventOf(1, { deviceId: 'a-1' }), eventOf(2, { deviceId: 'b-1' })]),
+    { authorization: `Bearer ${key}` })
+  assert.deepEqual([posted.status, posted.body.refused[0].reason], [207, 'not-granted'])
+  assert.equal(await countRecords(site.log), 2)
+})
+
+test('what was not acknowledged when the log went away is sent again, and then nothing is missing', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres', { DATABASE_STATEMENT_TIMEOUT_MS: '300' }))!
+  const client = await site.connect({ protocolVersion: 4, clean: false, clientId: 'c' })
+  const blocker = await site.database.connect()
+  let isAcknowledged = false
+  let sent: Promise<unknown>
+  let reconnects = 0
+  client.on('packetreceive', ({ cmd }) => { if (cmd === 'connack') reconnects++ })
+  try {
+    await blocker.query('begin; lock table event_log_batches in access exclusive mode')
+    sent = Promise.all(Array.from({ length: 20 }, (_, n) => client.publishAsync(site.topic, JSON.stringify(eventOf(n)), { qos: 1 })))
+      .then(() => { isAcknowledged = true })
+    await until('the client to come back', () => reconnects > 0)
+    assert.equal(isAcknowledged, false)
+    await blocker.query('rollback')
+  } finally {
+    blocker.release(true)
+  }
+  await sent!
+  const stored = new Set((await readTopic(site.log)).map(it => String(it.value)))
+  assert.deepEqual([...stored].sort(), Array.from({ length: 20 }, (_, n) => JSON.stringify(eventOf(n))).sort())
+})
+
+test('a second connection of a client takes the place of the first, and what is no MQTT is cut off', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const first = await site.connect({ protocolVersion: 5, clientId: 'c', reconnectPeriod: 0 })
+  const closed = new Promise<void>(resolve => first.once('close', () => resolve()))
+  const second = await site.connect({ protocolVersion: 5, clientId: 'c', reconnectPeriod: 0 })
+  await closed
+  await second.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 })
+
+  const connectPacket = Buffer.from('101000044d5154540402003c0004636c6e74', 'hex') // without a password
+  const tooLarge = Buffer.concat([Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f]), Buffer.alloc(100_000)])
+  for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n\r\n'), tooLarge, connectPacket, Buffer.from([0xc0, 0])]) {
+    const socket = connectSocket(site.port, '127.0.0.1')
+    socket.on('error', () => {}).resume()
+    socket.write(bytes)
+    await once(socket, 'close')
+  }
+})
