@@ -21,9 +21,8 @@ export { deadLetterHeaders, deadLetterReasons, readDeadLetter } from './dead-let
 export type { DeadLetterInfo, DeadLetterReason } from './dead-letter.ts'
 export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, oldestTakenMs, rejectedReasons } from './event.ts'
 export type { Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
-export { openKafkaEventLog } from './event-log/kafka.ts'
-export type { KafkaSettings } from './event-log/kafka.ts'
-export { eventLogKind, openEventLog } from './event-log/open.ts'
+export type { KafkaSettings } from './event-log/kafka-client.ts'
+export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'
 export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, LoggedRecord, PartitionOffsets, ProducedRecord,

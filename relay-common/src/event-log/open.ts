@@ -2,7 +2,7 @@ import { splitList } from '../config.ts'
 import type { Database, DatabaseSettings } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { openKafkaEventLog } from './kafka.ts'
+import type { KafkaSettings } from './kafka-client.ts'
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
 
@@ -16,6 +16,16 @@ export interface EventLogConfig extends Partial<DatabaseSettings> {
 export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
   if (config.EVENT_LOG === 'kafka' || config.EVENT_LOG === 'postgres') return config.EVENT_LOG
   return config.KAFKA_BOOTSTRAP_SERVERS ? 'kafka' : 'postgres'
+}
+
+/**
+ * Opens an event log on Kafka. The client is loaded here: it takes a third of a second of CPU, which programs without
+ * Kafka need not spend.
+ * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
+ */
+export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
+  const kafka = await import('./kafka.ts')
+  return kafka.openKafkaEventLog(settings, log)
 }
 
 /**
