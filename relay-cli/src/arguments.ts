@@ -1,0 +1,35 @@
+/** What is written on a command line, as values. */
+import { InvalidArgumentError } from 'commander'
+import { parseTimestamp } from 'relay-common'
+
+const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * A time: ISO-8601 with an offset, a day (`2024-01-31`, which begins at 00:00 UTC), or how long ago (`90m`, `24h`, `7d`).
+ * @returns ms since the epoch
+ */
+export function parseTime (text: string): number {
+  const ago = /^-?(\d+)([smhd])$/.exec(text)
+  if (ago) return Date.now() - Number(ago[1]) * unitsMs[ago[2] as keyof typeof unitsMs]
+  const timeMs = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text)
+  if (timeMs === undefined) throw new InvalidArgumentError('Not a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
+  return timeMs
+}
+
+/** A time, or a bare number: an offset. */
+export function parseTimeOrOffset (text: string): { readonly timeMs: number } | { readonly offset: bigint } {
+  return /^\d+$/.test(text) ? { offset: BigInt(text) } : { timeMs: parseTime(text) }
+}
+
+export function parseCount (text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('Not a whole number.')
+  return count
+}
+
+/** A place in a log: `<partition>:<offset>`. */
+export function parsePlace (text: string): { readonly partition: number, readonly offset: bigint } {
+  const place = /^(\d+):(\d+)$/.exec(text)
+  if (!place) throw new InvalidArgumentError('Not a place such as 0:1234 (partition and offset).')
+  return { partition: Number(place[1]), offset: BigInt(place[2]) }
+}

@@ -1,0 +1,175 @@
+/** `relay dead-letters list | show | replay` */
+import { Command, InvalidArgumentError } from 'commander'
+import { RelayError, type ProducedRecord } from 'relay-common'
+
+import { parseCount, parsePlace, parseTime } from './arguments.ts'
+import {
+  deviceOf, findLetters, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
+  type LetterFilter
+} from './dead-letters.ts'
+import { formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { openSite, topicOf, type Site } from './site.ts'
+
+type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
+
+const EXCERPT_CHARACTERS = 60
+const SEND_AT_A_TIME = 1_000
+
+export function addDeadLetters (program: Command): void {
+  const group = program.command('dead-letters').description('records that could not be taken, and why')
+  withFilters(group.command('list'))
+    .description('letters in the order in which they were written')
+    .option('--limit <count>', 'most letters that are shown', parseCount, 100)
+    .addHelpText('after', '\nExamples:\n  relay dead-letters list --since 1h\n' +
+      '  relay dead-letters list --reason field-type --device thermostat-001 --json')
+    .action(list)
+  group.command('show')
+    .description('one letter with all that is known about it')
+    .argument('<partition:offset>', 'where the letter is, as list shows it', parsePlace)
+    .option('--raw', 'the bytes of the value, and nothing else')
+    .option('--json', 'for scripts; the value is base64')
+    .addHelpText('after', '\nExamples:\n  relay dead-letters show 0:1234\n  relay dead-letters show 0:1234 --raw > event.json')
+    .action(show)
+  withFilters(group.command('replay'))
+    .description('sends letters to the events topic again, key and value as they came. Without --yes it says what it would send')
+    .option('--yes', 'really send them')
+    .option('--again', 'those that were replayed before, too')
+    .option('--limit <count>', 'most letters that are sent', parseCount, Infinity)
+    .addHelpText('after', '\nExamples:\n  relay dead-letters replay --reason device-type-unknown\n' +
+      '  relay dead-letters replay --reason device-type-unknown --since 2d --yes')
+    .action(replay)
+}
+
+function withFilters (command: Command): Command {
+  return command
+    .option('--reason <reason...>', `any of these: ${reasons.join(', ')}`, parseReason)
+    .option('--since <time>', 'written at that time or later: 2024-01-31T12:00:00Z, or 24h (ago)', parseTime)
+    .option('--until <time>', 'written before', parseTime)
+    .option('--device <id>', 'device id in the value, else the key', String)
+    .option('--source-partition <number>', 'partition that the record was in', parseCount)
+    .option('--json', 'for scripts: a letter a line')
+}
+
+function parseReason (text: string, before: readonly string[] = []): string[] {
+  if (!reasons.includes(text)) throw new InvalidArgumentError(`Reasons are ${reasons.join(', ')}.`)
+  return [...before, text]
+}
+
+async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
+  await using site = await openSite()
+  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
+  const letters: Letter[] = []
+  let isMore = false
+  for await (const letter of findLetters(site, filter)) {
+    if (letters.length === limit) {
+      isMore = true
+      break
+    }
+    letters.push(letter)
+    if (json) printJson(describe(letter))
+  }
+  if (json) return
+  if (letters.length === 0) {
+    console.log('no dead letters')
+    return
+  }
+  printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'detail', ''], letters.map(it => [
+    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', printable(deviceOf(it) ?? ''), `${it.sourcePartition}:${it.sourceOffset}`,
+    printable(it.detail), it.replayedAt === undefined ? '' : 'replayed'
+  ]))
+  if (isMore) console.log(`\nthere are more: --limit, or --since ${formatTime(letters.at(-1)!.timeMs)}`)
+}
+
+async function show (
+  { partition, offset }: { partition: number, offset: bigint }, { raw, json }: OutputOptions & { readonly raw?: boolean }
+): Promise<void> {
+  await using site = await openSite()
+  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
+  const letter = await readLetter(site, partition, offset)
+  if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter at ${partition}:${offset}`)
+  if (raw) {
+    process.stdout.write(letter.value ?? '')
+  } else if (json) {
+    printJson({ ...describe(letter), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
+  } else {
+    const { sourceTopic, sourcePartition, sourceOffset, valueBytes } = letter
+    for (const [name, text] of [
+      ['letter', letter.place], ['time', formatTime(letter.timeMs)], ['reason', letter.reason], ['field', letter.field ?? '-'],
+      ['detail', letter.detail], ['source', `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}`],
+      ['key', letter.key?.toString() ?? 'none'], ['replayed', letter.replayedAt ?? 'never'],
+      ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', cut off' : ''}`]
+    ]) console.log(`${name.padEnd(9)} ${printable(text, Infinity)}`)
+    if (letter.value) console.log(`\n${printable(letter.value.toString(), Infinity)}`)
+  }
+}
+
+async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { readonly yes?: boolean, readonly again?: boolean }): Promise<void> {
+  await using site = await openSite()
+  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
+  await topicOf(site, site.config.EVENTS_TOPIC)
+  const counts = { sent: 0, before: 0, cutOff: 0, corrupt: 0 }
+  const waiting: Letter[] = []
+  const producer = await site.eventLog.openProducer()
+  try {
+    for await (const letter of findLetters(site, filter)) {
+      if (counts.sent === limit) break
+      if (letter.replayedAt !== undefined && !again) counts.before++
+      else if (letter.reason === 'batch-corrupt') counts.corrupt++ // its bytes are no record
+      else if (letter.valueBytes !== undefined) counts.cutOff++
+      else {
+        counts.sent++
+        if (json && !yes) printJson(describe(letter))
+        if (yes) waiting.push(letter)
+        if (waiting.length >= SEND_AT_A_TIME) await send(site, producer, waiting.splice(0))
+      }
+    }
+    await send(site, producer, waiting)
+  } finally {
+    await producer.close()
+  }
+  if (json) {
+    if (yes) printJson(counts)
+    return
+  }
+  console.log(`${counts.sent} letters ${yes ? 'were' : 'would be'} sent to ${site.config.EVENTS_TOPIC} again`)
+  if (counts.before > 0) console.log(`${counts.before} were replayed before (--again sends them once more)`)
+  if (counts.cutOff > 0) console.log(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
+  if (counts.corrupt > 0) console.log(`${counts.corrupt} are corrupt batches and are left out`)
+  if (!yes && counts.sent > 0) console.log('nothing was sent; --yes sends them')
+}
+
+/**
+ * Sends letters, then marks them: killed in between, they are sent once more, which counts once if they are events, and
+ * is another letter if not.
+ */
+async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventLog']['openProducer']>>, letters: readonly Letter[]): Promise<void> {
+  const at = new Date().toISOString()
+  await producer.send(config.EVENTS_TOPIC, letters.map(({ key, value, place }): ProducedRecord =>
+    ({ key, value, headers: { [REPLAY_OF_HEADER]: place } })))
+  await producer.send(config.DEAD_LETTERS_TOPIC, letters.map(({ place }): ProducedRecord =>
+    ({ key: null, value: null, headers: { [REPLAYED_HEADER]: place, [REPLAYED_AT_HEADER]: at } })))
+}
+
+function describe (letter: Letter) {
+  const { place, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt } = letter
+  return {
+    letter: place,
+    time: formatTime(timeMs),
+    reason,
+    field: field ?? null,
+    detail,
+    device: deviceOf(letter) ?? null,
+    sourceTopic,
+    sourcePartition,
+    sourceOffset,
+    valueBytes: letter.valueBytes ?? letter.value?.length ?? null,
+    isCutOff: letter.valueBytes !== undefined,
+    replayedAt: replayedAt ?? null
+  }
+}
+
+/** What came from outside may hold anything, terminal commands among it. */
+function printable (text: string, charactersMax = EXCERPT_CHARACTERS): string {
+  const safe = text.replace(/[\p{Cc}\p{Cf}]/gu, it => it === '\n' && charactersMax === Infinity ? it : '\ufffd')
+  return safe.length <= charactersMax ? safe : `${safe.slice(0, charactersMax - 1)}…`
+}

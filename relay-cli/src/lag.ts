@@ -1,0 +1,64 @@
+/** `relay lag`: how far the rollups are behind the log. */
+import type { Command } from 'commander'
+
+import { formatAge, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { openSite, topicOf } from './site.ts'
+
+interface PartitionLag {
+  readonly partition: number
+  /** null: no processor has ever had it */
+  readonly processedOffset: bigint | null
+  readonly endOffset: bigint
+  readonly lag: bigint
+  readonly eventTimeMax: string | null
+  readonly owner: string | null
+  readonly epoch: bigint | null
+  /** since its rows were last written; null: never */
+  readonly flushAgeMs: number | null
+}
+
+export function addLag (program: Command): void {
+  program.command('lag')
+    .description('how far the rollups are behind the event log, by partition')
+    .option('--max <records>', 'exit with 1 where any partition is further behind', Number)
+    .option('--json', 'for scripts')
+    .addHelpText('after', '\nExamples:\n  relay lag\n  relay lag --json --max 100000 || page-somebody')
+    .action(showLag)
+}
+
+async function showLag ({ json, max }: OutputOptions & { readonly max?: number }): Promise<void> {
+  await using site = await openSite()
+  const topic = await topicOf(site, site.config.EVENTS_TOPIC)
+  const progress = await site.database.query<{
+    source_partition: number, epoch: bigint, owner: string, next_offset: bigint, event_time_max: number | null, age_ms: number
+  }>(`
+    select source_partition, epoch, owner, next_offset, event_time_max,
+      (extract(epoch from now() - updated_at) * 1000)::double precision as age_ms
+    from progress where topic_id = $1`, [topic.topicId])
+  const offsets = await site.eventLog.readOffsets(topic.name)
+
+  const lags = offsets.map(({ partition, startOffset, endOffset }): PartitionLag => {
+    const own = progress.find(it => it.source_partition === partition)
+    return {
+      partition,
+      processedOffset: own?.next_offset ?? null,
+      endOffset,
+      lag: endOffset - (own?.next_offset ?? startOffset),
+      eventTimeMax: own?.event_time_max == null ? null : formatTime(own.event_time_max),
+      owner: own?.owner ?? null,
+      epoch: own?.epoch ?? null,
+      flushAgeMs: own ? Math.round(own.age_ms) : null
+    }
+  })
+  const total = lags.reduce((sum, it) => sum + it.lag, 0n)
+  if (json) {
+    printJson({ topic: topic.name, eventLog: site.eventLog.description, lag: total, partitions: lags })
+  } else {
+    printTable(['partition', 'processed', 'log end', 'lag', 'event time', 'owner', 'last flush'], lags.map(it => [
+      it.partition, it.processedOffset ?? '-', it.endOffset, it.lag, it.eventTimeMax ?? '-', it.owner ?? 'nobody',
+      it.flushAgeMs === null ? '-' : `${formatAge(it.flushAgeMs)} ago`
+    ]))
+    console.log(`\n${total} records of ${topic.name} (${site.eventLog.description}) are not in the rollups yet`)
+  }
+  if (max !== undefined && lags.some(it => it.lag > max)) process.exitCode = 1
+}

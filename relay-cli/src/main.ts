@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/**
+ * `relay`: what the person on call asks and does.
+ *
+ * Exit codes: 0 done; 1 it was done, and what was asked about is not as it should be (`verify`: differences, `lag --max`:
+ * too far behind); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
+ */
+import { Command, CommanderError } from 'commander'
+import { RelayError } from 'relay-common'
+
+import { addDeadLetters } from './dead-letters-commands.ts'
+import { addLag } from './lag.ts'
+import { addReplay } from './replay.ts'
+import { addVerify } from './verify.ts'
+
+const EXIT_FAILED = 2
+const EXIT_USAGE = 64 // as sysexits.h has it
+
+const program = new Command('relay')
+  .description('Looks after Relay: lag, dead letters, checks and rebuilds of rollups.\n' +
+    'DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS say where, as for every program of Relay (docs/configuration.md).')
+  .showHelpAfterError('(--help tells more)')
+  .exitOverride()
+for (const add of [addLag, addDeadLetters, addVerify, addReplay]) add(program)
+for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
+  } else {
+    const { message } = error as Error
+    console.error(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`)
+    process.exitCode = EXIT_FAILED
+  }
+}

@@ -1,0 +1,55 @@
+/** What a command shows: tables for people, JSON for scripts; how far it is goes to stderr, where people look on. */
+import { SingleBar } from 'cli-progress'
+
+export interface OutputOptions {
+  readonly json?: boolean
+}
+
+/** One JSON document on one line; offsets are strings, as they may be beyond what JSON readers take. */
+export function printJson (value: unknown): void {
+  console.log(JSON.stringify(value, (_, it) => typeof it === 'bigint' ? String(it) : it))
+}
+
+export function printTable (head: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number | bigint>>): void {
+  const lines = [head, ...rows].map(row => row.map(String))
+  const widths = head.map((_, column) => Math.max(...lines.map(it => it[column].length)))
+  for (const line of lines) console.log(line.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd())
+}
+
+export function formatTime (timeMs: number | null): string {
+  return timeMs === null ? '-' : new Date(timeMs).toISOString()
+}
+
+/** How long ago, in the largest unit that fits. */
+export function formatAge (ageMs: number): string {
+  const seconds = Math.max(0, Math.round(ageMs / 1000))
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
+}
+
+export interface Progress extends Disposable {
+  update (done: bigint, total: bigint): void
+}
+
+/** A bar on stderr while it is a terminal; nothing else otherwise. */
+export function startProgress (what: string): Progress {
+  const bar = new SingleBar({
+    format: `${what} {bar} {percentage}% | {value}/{total} records | {eta_formatted} left`,
+    stream: process.stderr,
+    clearOnComplete: true,
+    hideCursor: true
+  })
+  let isStarted = false
+  return {
+    update (done, total) {
+      if (!isStarted) bar.start(Number(total), Number(done))
+      isStarted = true
+      bar.setTotal(Number(total))
+      bar.update(Number(done))
+    },
+    [Symbol.dispose] () {
+      bar.stop()
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/** `relay replay`: rebuilds rollups from the event log and puts them in place of the live ones. */
+import type { Command } from 'commander'
+import { levels } from 'relay-common'
+import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
+import { readRefused } from 'relay-processor/refused-records'
+
+import { parseTime, parseTimeOrOffset } from './arguments.ts'
+import { formatTime, printJson, printTable, startProgress, type OutputOptions } from './output.ts'
+import { openSite, readKeepMs, rulesOf } from './site.ts'
+
+interface ReplayOptions extends OutputOptions {
+  readonly from?: ReturnType<typeof parseTimeOrOffset>
+  readonly to?: number
+  readonly dryRun?: boolean
+  readonly allowFewer?: boolean
+}
+
+export function addReplay (program: Command): void {
+  program.command('replay')
+    .description('rebuilds rollups from the event log beside the live ones, and swaps them in one transaction')
+    .option('--from <time|offset>', 'whole UTC days from this time on, or what is behind this offset of each partition ' +
+      '(default: all that the log holds)', parseTimeOrOffset)
+    .option('--to <time>', 'whole UTC days before this time (default: up to now)', parseTime)
+    .option('--dry-run', 'rebuild and compare, and change nothing')
+    .option('--allow-fewer', 'replace rows also where the log holds fewer readings than they have')
+    .option('--json', 'for scripts')
+    .addHelpText('after', `
+Processors go on meanwhile. Only days that the log covers whole are replaced; what is older stays as it is. For the swap
+they are held up for a moment, find that they were fenced, and claim their partitions again after some seconds.
+Stopped or killed before the swap it has changed nothing.
+
+Examples:
+  relay replay --dry-run
+  relay replay --from 2024-01-01 --to 2024-02-01`)
+    .action(replay)
+}
+
+async function replay ({ from, to, dryRun, allowFewer, json }: ReplayOptions): Promise<void> {
+  await using site = await openSite()
+  const { config, database, eventLog } = site
+  const stop = new AbortController()
+  const onSignal = () => stop.abort(new Error('stopped; nothing was changed'))
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+
+  const progress = startProgress('rebuilding')
+  const refused = await readRefused(eventLog, config.DEAD_LETTERS_TOPIC, config.EVENTS_TOPIC)
+  const result = await rebuildRollups(database, eventLog, {
+    topic: config.EVENTS_TOPIC,
+    rules: rulesOf(config),
+    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
+    keepDuplicates: config.KEEP_DUPLICATES,
+    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
+    keepMs: await readKeepMs(database),
+    fromMs: from && 'timeMs' in from ? from.timeMs : undefined,
+    fromOffset: from && 'offset' in from ? from.offset : undefined,
+    toMs: to,
+    refused,
+    isLossAllowed: allowFewer ?? false,
+    isDryRun: dryRun ?? false
+  }, progress.update, stop.signal).finally(() => progress[Symbol.dispose]())
+  if (json) printJson(describe(result))
+  else show(result)
+}
+
+function describe ({ ranges, records, fewer, changes }: RebuildResult) {
+  const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : null
+  return {
+    records,
+    ranges: ranges.map(({ partition, startMs, endMs }) => ({
+      partition,
+      end: time(endMs),
+      start: Object.fromEntries(levels.map(({ name }, index) => [name, time(startMs[index])]))
+    })),
+    rowsWithFewerReadings: fewer,
+    changes: changes ? Object.fromEntries(levels.map(({ name }, index) => [name, changes[index]])) : null
+  }
+}
+
+function show ({ ranges, records, fewer, changes }: RebuildResult): void {
+  const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : timeMs < 0 ? 'the beginning' : 'now'
+  console.log(`${records} records were read. Days that ${changes ? 'were' : 'would be'} replaced, by partition:`)
+  printTable(['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)]))
+  if (fewer > 0) console.log(`\n${fewer} rows have fewer readings in the log than they had`)
+  if (!changes) {
+    console.log('\nnothing was changed: it was a dry run')
+    return
+  }
+  console.log()
+  printTable(['rows', 'added', 'changed', 'removed'],
+    levels.map(({ name }, index) => [name, changes[index].added, changes[index].changed, changes[index].removed]))
+}

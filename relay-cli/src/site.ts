@@ -1,0 +1,62 @@
+/** What a command works on: the database and the event log that the environment names. */
+import {
+  createLogger, levels, openDatabase, openEventLog, RelayError, splitList, type Database, type EventLog, type EventRules,
+  type Topic
+} from 'relay-common'
+
+import { readCliConfig, type CliConfig } from './config.ts'
+
+export interface Site extends AsyncDisposable {
+  readonly config: CliConfig
+  readonly database: Database
+  readonly eventLog: EventLog
+}
+
+/**
+ * Opens both, as they are: commands migrate nothing and create nothing.
+ * @throws RelayError where one of them can't be had, or the log is not the one that the database was filled from
+ */
+export async function openSite (): Promise<Site> {
+  const config = readCliConfig()
+  const log = createLogger('relay-cli', 'silent') // what goes wrong is told in one line, at the end
+  await using opened = new AsyncDisposableStack()
+  const database = opened.adopt(await openDatabase(config, 'relay-cli', log), it => it.close())
+  const [{ migrated }] = await database.query<{ migrated: boolean }>("select to_regclass('progress') is not null as migrated")
+  if (!migrated) {
+    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'the database has no tables of Relay; has a processor been started on it?')
+  }
+  const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
+  await checkKind(database, eventLog, config.EVENTS_TOPIC)
+  const all = opened.move()
+  return { config, database, eventLog, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+async function checkKind (database: Database, { kind }: EventLog, topic: string): Promise<void> {
+  const kinds = await database.query<{ event_log: string }>('select distinct event_log from progress where topic = $1', [topic])
+  if (kinds.length === 0 || kinds.some(it => it.event_log === kind)) return
+  throw new RelayError('RELAY_CONFIG_INVALID', kind === 'postgres'
+    ? `${topic} was read from Kafka: set KAFKA_BOOTSTRAP_SERVERS (the local stack's is 127.0.0.1:9092)`
+    : `${topic} was read from PostgreSQL: leave KAFKA_BOOTSTRAP_SERVERS out, or set EVENT_LOG=postgres`)
+}
+
+/** @throws RelayError RELAY_TOPIC_MISSING */
+export async function topicOf ({ eventLog }: Site, name: string): Promise<Topic> {
+  const topic = await eventLog.describeTopic(name)
+  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${name} (${eventLog.description}); is EVENTS_TOPIC right?`)
+  return topic
+}
+
+export function rulesOf (config: CliConfig): EventRules & { readonly isKeyChecked: boolean } {
+  return {
+    deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
+    futureMaxMs: config.FUTURE_MAX_MS,
+    isKeyChecked: config.KEY_POLICY === 'reject'
+  }
+}
+
+/** By index of the level, how long its rollups are kept, in ms; Infinity: for ever. */
+export async function readKeepMs (database: Database): Promise<number[]> {
+  const rows = await database.query<{ name: string, keep_ms: number | null }>(
+    'select name, (extract(epoch from retention) * 1000)::double precision as keep_ms from rollup_levels')
+  return levels.map(level => rows.find(it => it.name === level.name)?.keep_ms ?? Infinity)
+}

@@ -1,0 +1,261 @@
+/**
+ * `relay verify`: recomputes a range from the event log, and compares it with the rollup rows that lie wholly in it.
+ *
+ * Rows and progress are read in one snapshot, and the log exactly as far as that progress: processors may go on.
+ */
+import { randomUUID } from 'node:crypto'
+
+import { Option, type Command } from 'commander'
+import {
+  DAY_MS, decodeEvent, levels, RelayError, type EventConsumer, type EventRules, type PoolClient, type RecordVisitor
+} from 'relay-common'
+import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
+
+import { parseTime } from './arguments.ts'
+import { openDayFiles, type DayFiles } from './day-files.ts'
+import { formatTime, printJson, startProgress, type OutputOptions, type Progress } from './output.ts'
+import { recomputeDay, rowKey, type ExpectedRow, type RowName } from './recompute.ts'
+import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
+
+interface Range {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+interface Difference extends RowName {
+  readonly partition: number
+  readonly kind: 'missing' | 'unexpected' | 'different'
+  readonly expectedCount: number
+  readonly foundCount: number
+}
+
+const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
+const SESSION_TIMEOUT_MS = 45_000
+const WAIT_MAX_MS = 500
+
+export function addVerify (program: Command): void {
+  program.command('verify')
+    .description('recomputes a range of event time from the log and reports every difference to the rollups; 1: there are some')
+    .addOption(new Option('--from <time>', 'start of the range').argParser(parseTime).makeOptionMandatory())
+    .addOption(new Option('--to <time>', 'end of the range, exclusive').argParser(parseTime).makeOptionMandatory())
+    .option('--json', 'for scripts: a difference a line, and a summary at the end')
+    .addHelpText('after', `
+It needs memory for what one partition holds of a day, and room in the temporary folder for the events of the range.
+
+Examples:
+  relay verify --from 2024-01-01 --to 2024-01-08
+  relay verify --from 24h --to 0s --json`)
+    .action(verify)
+}
+
+async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { readonly from: number, readonly to: number }): Promise<void> {
+  const range = { fromMs, toMs }
+  if (fromMs >= toMs) throw new RelayError('RELAY_RANGE_INVALID', '--from must be before --to')
+  await using site = await openSite()
+  await using files = await openDayFiles()
+  using snapshot = await openSnapshot(site)
+  const topic = await topicOf(site, site.config.EVENTS_TOPIC)
+  const targets = await readProgress(snapshot.client, topic.topicId)
+  const starts = await findStarts(site, range, targets)
+  const refused = await readRefused(site.eventLog, site.config.DEAD_LETTERS_TOPIC, topic.name)
+
+  {
+    using progress = startProgress('reading')
+    await readEvents(site, topic.partitions, starts, targets, refused, range, files, progress)
+  }
+
+  const counts = { rows: 0, uncertain: 0, differences: 0 }
+  const keptFromMs = (await readKeepMs(site.database)).map(it => Date.now() - it)
+  for await (const difference of compare(site, snapshot.client, files, targets, range, keptFromMs, counts)) {
+    counts.differences++
+    if (json) printJson({ ...difference, bucket: formatTime(difference.bucketMs), bucketMs: undefined })
+    else console.log(describe(difference))
+  }
+  if (json) printJson(counts)
+  else {
+    console.log(`${counts.rows} rows compared, ${counts.differences} differences`)
+    if (counts.uncertain > 0) {
+      console.log(`${counts.uncertain} of the rows that differ may be right: resends in minutes that gave their readings up`)
+    }
+  }
+  if (counts.differences > 0) process.exitCode = 1
+}
+
+/** A connection on which the database stands still. */
+async function openSnapshot ({ database }: Site): Promise<{ readonly client: PoolClient } & Disposable> {
+  const client = await database.connect()
+  await client.query('set idle_in_transaction_session_timeout = 0')
+  await client.query('begin isolation level repeatable read, read only')
+  return { client, [Symbol.dispose]: () => client.release(true) }
+}
+
+async function readProgress (client: PoolClient, topicId: string): Promise<Map<number, bigint>> {
+  const { rows } = await client.query<{ source_partition: number, next_offset: bigint }>(
+    'select source_partition, next_offset from progress where topic_id = $1', [topicId])
+  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
+}
+
+/**
+ * Where to begin in each partition: an event is not appended earlier than `FUTURE_MAX_MS` before its time.
+ * @throws RelayError RELAY_RANGE_INVALID where the log does not hold all of the range
+ */
+async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, targets: ReadonlyMap<number, bigint>): Promise<Map<number, bigint>> {
+  const found = await eventLog.findOffsets(config.EVENTS_TOPIC, Math.max(0, fromMs - config.FUTURE_MAX_MS))
+  const starts = new Map<number, bigint>()
+  for (const { partition, startOffset } of await eventLog.readOffsets(config.EVENTS_TOPIC)) {
+    if (!targets.has(partition)) continue
+    const offset = found[partition] > startOffset ? found[partition] : startOffset
+    if (offset === startOffset && startOffset > 0n) {
+      const [first] = await Array.fromAsync(eventLog.readRecords(config.EVENTS_TOPIC, partition, offset, offset + 1n))
+      const coveredMs = (first?.appendedMs ?? Date.now()) + config.FUTURE_MAX_MS
+      if (coveredMs > fromMs) {
+        throw new RelayError('RELAY_RANGE_INVALID', `partition ${partition} of the log holds whole only what happened from ` +
+          `${formatTime(coveredMs)} on; ask from there on`)
+      }
+    }
+    starts.set(partition, offset)
+  }
+  return starts
+}
+
+async function readEvents (
+  { eventLog, config }: Site, partitions: number, starts: ReadonlyMap<number, bigint>, targets: ReadonlyMap<number, bigint>,
+  refused: OffsetSets, range: Range, files: DayFiles, progress: Progress
+): Promise<void> {
+  const consumer = await eventLog.openConsumer({
+    topic: config.EVENTS_TOPIC,
+    group: `relay-verify-${randomUUID()}`,
+    sessionTimeoutMs: SESSION_TIMEOUT_MS,
+    fetchBufferMaxBytes: FETCH_BUFFER_MAX_BYTES
+  })
+  try {
+    const next = new Map(starts)
+    const sum = (offsets: Iterable<bigint>) => [...offsets].reduce((all, it) => all + it, 0n)
+    const total = [...starts].reduce((all, [partition, offset]) => all + (targets.get(partition)! > offset ? targets.get(partition)! - offset : 0n), 0n)
+    const isBehind = (partition: number) => next.get(partition)! < targets.get(partition)!
+    const taker = createTaker(rulesOf(config), range, files)
+    await assigned(consumer, partitions)
+    for (const [partition, offset] of starts) if (isBehind(partition)) consumer.start(partition, offset)
+    while ([...next.keys()].some(isBehind)) {
+      const news = await consumer.next(WAIT_MAX_MS)
+      if (news.kind === 'records') {
+        const { partition } = news.records
+        if (!isBehind(partition)) continue
+        const records = without(news.records, refused.get(partition), targets.get(partition)!)
+        taker.partition = partition
+        records.forEach(taker)
+        next.set(partition, records.nextOffset)
+        await files.relieve()
+        progress.update(sum(next.values()) - sum(starts.values()), total)
+      } else if (news.kind !== 'idle') {
+        throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the log could not be read to the end (${news.kind}); try again`)
+      }
+    }
+  } finally {
+    await consumer.close()
+  }
+}
+
+async function assigned (consumer: EventConsumer, partitions: number): Promise<void> {
+  for (let count = 0; count < partitions;) {
+    const news = await consumer.next(WAIT_MAX_MS)
+    if (news.kind === 'assigned') count += news.partitions.length
+  }
+}
+
+/** Decodes records one by one, and keeps the events of the range. */
+function createTaker (rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: Range, files: DayFiles) {
+  const everRules = { ...rules, futureMaxMs: Infinity } // whatever was refused for its time is left out before
+  const nowMs = Date.now()
+  const visitor: RecordVisitor & { partition: number } = {
+    partition: 0,
+    record (buffer, keyStart, keyEnd, valueStart, valueEnd) {
+      const decoded = decodeEvent(valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd), everRules, nowMs)
+      if (decoded.kind === 'rejected') return
+      const { event } = decoded
+      if (event.timestampMs < fromMs || event.timestampMs >= toMs) return
+      if (rules.isKeyChecked && (keyStart < 0 || buffer.toString('utf8', keyStart, keyEnd) !== event.deviceId)) return
+      files.add(this.partition, event)
+    },
+    corrupt () {} // a dead letter then, nothing now
+  }
+  return visitor
+}
+
+interface StoredRow {
+  readonly device_id: string | null
+  readonly device_type: string
+  readonly zone: string
+  readonly bucket_start: number
+  readonly count: bigint
+  readonly min: number
+  readonly max: number
+  readonly body: Buffer
+}
+
+async function * compare (
+  { config }: Site, client: PoolClient, files: DayFiles, targets: ReadonlyMap<number, bigint>, { fromMs, toMs }: Range,
+  keptFromMs: readonly number[], counts: { rows: number, uncertain: number }
+): AsyncGenerator<Difference> {
+  const rules = { readingsPerRowMax: config.READINGS_PER_ROW_MAX, keepDuplicates: config.KEEP_DUPLICATES }
+  for (const dayMs of await readDays(client, files, { fromMs, toMs })) {
+    for (const partition of targets.keys()) {
+      const expected = recomputeDay(await files.read(partition, dayMs), rules)
+      for (const [index, { name: level, sizeMs, table }] of levels.entries()) {
+        const firstMs = Math.max(dayMs, Math.ceil(fromMs / sizeMs) * sizeMs)
+        const endMs = Math.min(dayMs + DAY_MS, Math.floor(toMs / sizeMs) * sizeMs)
+        if (firstMs >= endMs) continue
+        const { rows } = await client.query<StoredRow>(`
+          select device_id, device_type, zone, bucket_start, count, min, max, body
+          from ${table} join series using (series_id)
+          where source_partition = $1 and bucket_start >= $2 and bucket_start < $3`,
+        [partition, new Date(firstMs).toISOString(), new Date(endMs).toISOString()])
+
+        for (const row of rows) {
+          const name: RowName = {
+            level, bucketMs: row.bucket_start, deviceId: row.device_id, deviceType: row.device_type, zone: row.zone
+          }
+          const wanted = expected.get(rowKey(name))
+          expected.delete(rowKey(name))
+          counts.rows++
+          const found = { ...name, partition, expectedCount: wanted?.count ?? 0, foundCount: Number(row.count) }
+          if (!wanted) yield { ...found, kind: 'unexpected' }
+          else if (!isSame(wanted, row)) {
+            if (wanted.isUncertain) counts.uncertain++
+            else yield { ...found, kind: 'different' }
+          }
+        }
+        for (const { body, min, max, isUncertain, ...name } of expected.values()) {
+          const isWithin = name.level === level && name.bucketMs >= firstMs && name.bucketMs < endMs
+          if (!isWithin || name.bucketMs < keptFromMs[index]) continue // retention may have taken it
+          counts.rows++
+          yield { ...name, partition, kind: 'missing', expectedCount: name.count, foundCount: 0 }
+        }
+      }
+    }
+  }
+}
+
+/** Days of the range that have events in the log, or rows. */
+async function readDays (client: PoolClient, files: DayFiles, { fromMs, toMs }: Range): Promise<number[]> {
+  const days = new Set(files.daysMs())
+  for (const { table } of levels) {
+    const { rows } = await client.query<{ day: number }>(`
+      select distinct date_trunc('day', bucket_start) as day from ${table} where bucket_start >= $1 and bucket_start < $2`,
+    [new Date(fromMs).toISOString(), new Date(toMs).toISOString()])
+    for (const { day } of rows) days.add(day)
+  }
+  return [...days].sort((a, b) => a - b)
+}
+
+function isSame (wanted: ExpectedRow, row: StoredRow): boolean {
+  return wanted.count === Number(row.count) && wanted.min === row.min && wanted.max === row.max && wanted.body.equals(row.body)
+}
+
+function describe ({ kind, level, bucketMs, deviceId, deviceType, zone, partition, expectedCount, foundCount }: Difference): string {
+  const counts = kind === 'different' && expectedCount === foundCount
+    ? `${foundCount} readings, other values`
+    : `${foundCount} readings, ${expectedCount} in the log`
+  return `${kind.padEnd(10)} ${level.padEnd(6)} ${formatTime(bucketMs)} ${deviceId ?? 'all devices'}, ${deviceType}, ${zone}, ` +
+    `partition ${partition}: ${counts}`
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createLogger } from 'relay-common'
+import { startProcessor } from '../../relay-processor/src/processor.ts'
+import { makeEvents, openSite, send, settled } from '../../relay-processor/test/support/open-processor.ts'
+import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
+import { documents, runCli } from './support/run-cli.ts'
+
+const log = createLogger('test', 'silent')
+
+for (const kind of ['kafka', 'postgres'] as const) {
+  test(`dead letters on the ${kind} log are listed, shown, and sent again once they would be taken`, async t => {
+    const site = await openSite(t, kind)
+    if (!site) return
+    const events = makeEvents(20)
+    const toasters = makeEvents(5, 9).map(it => ({ ...it, deviceType: 'TOASTER' }))
+    const first = await startProcessor(site.config, log)
+    await send(site, events)
+    await send(site, toasters)
+    await site.producer.send(site.config.EVENTS_TOPIC, [{ key: 'broken', value: '{"deviceId":\u001b[31m' }, { key: 'gone', value: null }])
+    await settled(site)
+    await first.close()
+
+    const all = documents(await runCli(site, ['dead-letters', 'list', '--json']))
+    assert.equal(all.length, 7)
+    const list = async (...args: string[]) => documents(await runCli(site, ['dead-letters', 'list', '--json', ...args]))
+    assert.deepEqual((await list('--reason', 'not-json', '--reason', 'record-empty')).map(it => it.device).sort(), ['broken', 'gone'])
+    assert.equal((await list('--device', 'broken')).length, 1)
+    assert.equal((await list('--limit', '3')).length, 3)
+    assert.equal((await list('--until', '2024-01-01')).length, 0)
+    assert.equal((await list('--since', '1h')).length, 7)
+    const [{ sourcePartition }] = all
+    assert.deepEqual(await list('--source-partition', String(sourcePartition)), all.filter(it => it.sourcePartition === sourcePartition))
+    const table = await runCli(site, ['dead-letters', 'list', '--limit', '3'])
+    assert.match(table.stdout, /there are more/)
+
+    const broken = all.find(it => it.device === 'broken')!
+    const shown = await runCli(site, ['dead-letters', 'show', broken.letter])
+    assert.match(shown.stdout, /reason +not-json/)
+    assert.ok(!shown.stdout.includes('\u001b'), 'a terminal is not told what a device likes')
+    assert.equal((await runCli(site, ['dead-letters', 'show', broken.letter, '--raw'])).stdout, '{"deviceId":\u001b[31m')
+    assert.equal((await runCli(site, ['dead-letters', 'show', '0:999'])).code, 2)
+
+    const endOf = async () => (await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)).reduce((sum, it) => sum + it.endOffset, 0n)
+    const before = await endOf()
+    const dry = await runCli(site, ['dead-letters', 'replay', '--reason', 'device-type-unknown'])
+    assert.match(dry.stdout, /^5 letters would be sent/)
+    assert.equal(await endOf(), before, 'a dry run sends nothing')
+
+    const sent = await runCli(site, ['dead-letters', 'replay', '--reason', 'device-type-unknown', '--yes'])
+    assert.match(sent.stdout, /^5 letters were sent/)
+    assert.equal(await endOf(), before + 5n)
+    assert.ok((await list('--reason', 'device-type-unknown')).every(it => it.replayedAt !== null))
+    assert.ok((await list('--reason', 'not-json')).every(it => it.replayedAt === null))
+    const again = await runCli(site, ['dead-letters', 'replay', '--reason', 'device-type-unknown', '--yes'])
+    assert.match(again.stdout, /^0 letters were sent[^]*5 were replayed before/)
+    assert.equal(await endOf(), before + 5n)
+
+    const second = await startProcessor({ ...site.config, DEVICE_TYPES: `${site.config.DEVICE_TYPES},TOASTER` }, log)
+    await settled(site)
+    await second.close()
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...toasters])))
+  })
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+
+import { createLogger } from 'relay-common'
+import { startProcessor } from '../../relay-processor/src/processor.ts'
+import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from '../../relay-processor/test/support/open-processor.ts'
+import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
+import { until } from '../../test-support/until.ts'
+import { documents, runCli, spawnCli } from './support/run-cli.ts'
+
+const log = createLogger('test', 'silent')
+
+/** Rows that are gone, and rows that say something else: of old windows, which a processor does not hold in memory. */
+async function damage ({ database }: Site): Promise<void> {
+  await database.query("delete from rollups_hour where bucket_start < '2024-02-25'")
+  await database.query(`
+    update rollups_day d set count = o.count, sum = o.sum, min = o.min, max = o.max, body = o.body
+    from (select * from rollups_day where bucket_start < '2024-02-25' order by count limit 1) o
+    where d.bucket_start = o.bucket_start`)
+}
+
+for (const kind of ['kafka', 'postgres'] as const) {
+  test(`replay on the ${kind} log puts damaged rows right while a processor is at work, and that goes on`, async t => {
+    const site = await openSite(t, kind)
+    if (!site) return
+    const events = makeEvents(3_000)
+    const processor = await spawnProcessor(t, site)
+    await send(site, events.slice(0, 2_000))
+    await settled(site)
+    const right = await readWindows(site.database)
+    await damage(site)
+    const damaged = await readWindows(site.database)
+    assert.notDeepEqual(Object.fromEntries(damaged), Object.fromEntries(right))
+
+    const dry = await runCli(site, ['replay', '--dry-run', '--json'])
+    assert.equal(dry.code, 0, dry.stderr)
+    assert.equal(documents(dry)[0].changes, null)
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(damaged))
+
+    const replaying = runCli(site, ['replay', '--json'])
+    await send(site, events.slice(2_000, 2_500)) // as it comes: before, during or after the swap
+    const run = await replaying
+    assert.equal(run.code, 0, run.stderr)
+    const [{ changes }] = documents(run)
+    assert.ok(changes.hour.added > 0 && changes.day.changed > 0, run.stdout)
+
+    await send(site, events.slice(2_500))
+    await settled(site)
+    processor.kill('SIGTERM')
+    await once(processor, 'exit')
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+
+    const nothing = documents(await runCli(site, ['replay', '--json']))
+    const none = { added: 0, changed: 0, removed: 0 }
+    assert.deepEqual(nothing[0].changes, { minute: none, hour: none, day: none })
+  })
+
+  test(`killed in its swap, replay on the ${kind} log leaves all as it was, and the processor goes on`, async t => {
+    const site = await openSite(t, kind)
+    if (!site) return
+    const events = makeEvents(2_000)
+    const first = await startProcessor(site.config, log)
+    await send(site, events.slice(0, 1_000))
+    await settled(site)
+    await first.close()
+    await damage(site)
+    const before = await readWindows(site.database)
+    const progress = () => site.database.query('select source_partition, epoch, next_offset from progress order by 1')
+    const progressBefore = await progress()
+
+    const locker = await site.database.connect()
+    try {
+      await locker.query('begin; lock table rollups_day in share mode')
+      const replaying = spawnCli(site, ['replay'])
+      await until('the swap to be half done', async () => (await site.database.query(`
+        select from pg_stat_activity
+        where datname = current_database() and application_name = 'relay-cli' and wait_event_type = 'Lock'`)).length > 0)
+      replaying.kill('SIGKILL')
+      await once(replaying, 'exit')
+      await locker.query('commit')
+    } finally {
+      locker.release()
+    }
+    await until('the server to drop the session', async () => (await site.database.query(
+      "select from pg_stat_activity where datname = current_database() and application_name = 'relay-cli'")).length === 0)
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(before))
+    assert.deepEqual(await progress(), progressBefore)
+
+    assert.equal((await runCli(site, ['replay'])).code, 0)
+    const second = await startProcessor(site.config, log)
+    await send(site, events.slice(1_000))
+    await settled(site)
+    await second.close()
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+  })
+}
+
+test('days that the log no longer holds whole stay as they are', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const events = makeEvents(500)
+  const processor = await startProcessor(site.config, log)
+  await send(site, events)
+  await settled(site)
+  await processor.close()
+  const all = await readWindows(site.database)
+  await site.database.query(`
+    update event_log_partitions set start_offset = next_offset / 2
+    where next_offset > 0 and topic_id = (select topic_id from event_log_topics where topic = $1)`, [site.config.EVENTS_TOPIC])
+
+  const run = await runCli(site, ['replay', '--json'])
+  assert.equal(run.code, 0, run.stderr)
+  for (const { start } of documents(run)[0].ranges.filter((it: any) => it.start.day !== null)) {
+    assert.ok(Date.parse(start.day) > Date.now(), 'what is held was sent today: no day is whole')
+  }
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(all))
+})
+
+test('readings that the log has lost without a trace are not dropped by a replay, unless that is asked for', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const events = makeEvents(300)
+  const processor = await startProcessor(site.config, log)
+  await send(site, events)
+  await settled(site)
+  await processor.close()
+  const all = await readWindows(site.database)
+  const [{ batches }] = await site.database.query<{ batches: bigint }>(`
+    with gone as (
+      delete from event_log_batches b using event_log_topics t
+      where t.topic_id = b.topic_id and t.topic = $1 and b.partition = (
+        select min(partition) from event_log_batches where topic_id = b.topic_id)
+      returning b.partition)
+    select count(*) as batches from gone`, [site.config.EVENTS_TOPIC])
+  assert.ok(batches > 0n)
+  // a partition whose records are gone can't be read to its end: here they are as if they had never been there
+  await site.database.query(`
+    update progress set next_offset = 0 where source_partition = (
+      select min(p.partition) from event_log_partitions p join event_log_topics t using (topic_id)
+      where t.topic = $1 and p.next_offset > 0)`, [site.config.EVENTS_TOPIC])
+
+  const refused = await runCli(site, ['replay'])
+  assert.equal(refused.code, 2)
+  assert.match(refused.stderr, /rows would have fewer readings.*RELAY_REPLAY_REFUSED/)
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(all))
+  assert.equal((await runCli(site, ['replay', '--allow-fewer'])).code, 0)
+  assert.ok((await readWindows(site.database)).size < all.size)
+})
