@@ -32,7 +32,9 @@ const BATCH = 20_000
  * Makes a topic whose batches lie compressed at the broker: it takes them as they come and compresses them itself, so
  * that the events, and the batches that they share, are the same for every codec.
  */
-export async function createTopic (admin: Admin, { topic, partitions }: Backlog, compression: Compression): Promise<void> {
+export async function createTopic (
+  admin: Admin, { topic, partitions }: Backlog, compression: Compression
+): Promise<void> {
   await admin.createTopics({
     topics: [topic],
     partitions,

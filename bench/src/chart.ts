@@ -18,8 +18,18 @@ const config: TopLevelSpec['config'] = {
   view: { stroke: null },
   range: { category: colours },
   title: { color: TEXT, fontSize: 15, subtitleColor: TEXT, subtitleFontSize: 12, anchor: 'start', offset: 12 },
-  axis: { labelColor: TEXT, titleColor: TEXT, tickColor: FAINT, domainColor: FAINT, gridColor: FAINT, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal', labelLimit: 240 },
-  legend: { labelColor: TEXT, titleColor: TEXT, labelFontSize: 12 },
+  axis: {
+    labelColor: TEXT,
+    titleColor: TEXT,
+    tickColor: FAINT,
+    domainColor: FAINT,
+    gridColor: FAINT,
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: 'normal',
+    labelLimit: 0 // without a canvas widths are guessed, and far too wide
+  },
+  legend: { labelLimit: 0, labelColor: TEXT, titleColor: TEXT, labelFontSize: 12 },
   header: { labelColor: TEXT, titleColor: TEXT, labelFontSize: 13 },
   text: { color: TEXT, fontSize: 12 },
   rule: { color: TEXT }
@@ -63,7 +73,7 @@ export function drawBars (
         encoding: {
           x: { field: 'value', type: 'quantitative', title: axisTitle, axis: { format: '~s', tickCount: 6 } },
           color: isGrouped
-            ? { field: 'group', type: 'nominal', scale: { domain: groups }, legend: { title: null, orient: 'bottom', labelLimit: 240 } }
+            ? { field: 'group', type: 'nominal', scale: { domain: groups }, legend: { title: null, orient: 'bottom' } }
             : { value: colours[0] }
         }
       },

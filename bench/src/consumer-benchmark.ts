@@ -20,7 +20,9 @@ const JVM_ARGS = [
 const MEMORY_INTERVAL_MS = 50
 
 /** @param group a consumer group that has read nothing yet */
-export async function runConsumerBenchmark (servers: BenchServers, { topic, events }: Backlog, group: string): Promise<Run> {
+export async function runConsumerBenchmark (
+  servers: BenchServers, { topic, events }: Backlog, group: string
+): Promise<Run> {
   const { command, args } = kafkaTool(kafkaCacheDir, 'org.apache.kafka.tools.ConsumerPerformance', [
     '--bootstrap-server', servers.kafka.bootstrapServers, '--topic', topic, '--num-records', String(events),
     '--group', group, '--timeout', '60000'

@@ -99,10 +99,14 @@ interface Probe {
 }
 
 async function measure (producer: EventProducer, api: string, rate: number, devices: number, measureMs: number) {
-  const probes: Probe[] = Array.from({ length: PROBES }, (_, n) => ({ id: `probe-${n}`, sentMs: [], seen: 0, latenciesMs: [] }))
+  const probes = Array.from({ length: PROBES }, (_, n): Probe =>
+    ({ id: `probe-${n}`, sentMs: [], seen: 0, latenciesMs: [] }))
   const startedMs = performance.now()
   const untilMs = startedMs + WARM_UP_MS + measureMs
-  const range = { startTime: new Date(Date.now() - 60_000), endTime: new Date(Date.now() + WARM_UP_MS + measureMs + ARRIVAL_LIMIT_MS) }
+  const range = {
+    startTime: new Date(Date.now() - 60_000).toISOString(),
+    endTime: new Date(Date.now() + WARM_UP_MS + measureMs + ARRIVAL_LIMIT_MS).toISOString()
+  }
   const load = sendLoad(producer, rate, devices, untilMs)
   await Promise.all([load, ...probes.flatMap((probe, n) => {
     const offsetMs = n / PROBES * PROBE_INTERVAL_MS // one after the other, not all at once
@@ -126,7 +130,8 @@ async function sendLoad (producer: EventProducer, rate: number, devices: number,
     const records = []
     for (; sent < due; sent++) {
       const n = sent % devices
-      records.push(reading(`device-${String(n).padStart(6, '0')}`, n, Math.round(200 + 50 * Math.sin(sent / 1e6 + n)) / 10, timestamp))
+      const value = Math.round(200 + 50 * Math.sin(sent / 1e6 + n)) / 10
+      records.push(reading(`device-${String(n).padStart(6, '0')}`, n, value, timestamp))
     }
     const batch = producer.send(TOPIC, records).finally(() => sending.delete(batch))
     sending.add(batch)
@@ -155,13 +160,15 @@ async function sendProbes (producer: EventProducer, probe: Probe, startMs: numbe
   await Promise.all(sending)
 }
 
-/** Asks until all readings of a probe have been seen. Values count from 0, so the highest one tells how many there are. */
-async function poll (api: string, probe: Probe, range: { startTime: Date, endTime: Date }, untilMs: number): Promise<void> {
-  const query = new URLSearchParams({ startTime: range.startTime.toISOString(), endTime: range.endTime.toISOString() })
-  const url = `${api}/api/events/device/${probe.id}?${query}`
+/** Asks until all readings of a probe have been seen. Values count from 0: the highest one tells how many there are. */
+async function poll (
+  api: string, probe: Probe, range: Readonly<Record<'startTime' | 'endTime', string>>, untilMs: number
+): Promise<void> {
+  const url = `${api}/api/events/device/${probe.id}?${new URLSearchParams(range)}`
   while (performance.now() < untilMs || probe.seen < probe.sentMs.length) {
     if (performance.now() > untilMs + ARRIVAL_LIMIT_MS) {
-      throw new Error(`${probe.sentMs.length - probe.seen} readings of ${probe.id} did not arrive within ${ARRIVAL_LIMIT_MS} ms`)
+      const missing = probe.sentMs.length - probe.seen
+      throw new Error(`${missing} readings of ${probe.id} did not arrive within ${ARRIVAL_LIMIT_MS} ms`)
     }
     const askedMs = performance.now()
     const answer = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
@@ -177,9 +184,12 @@ async function poll (api: string, probe: Probe, range: { startTime: Date, endTim
 }
 
 function draw ({ percentiles, p50Ms, p99Ms, rate, probes }: FreshnessResult): Promise<string> {
-  const marks = [{ ms: p50Ms, share: 0.5, name: `p50 ${Math.round(p50Ms)} ms` }, { ms: p99Ms, share: 0.99, name: `p99 ${Math.round(p99Ms)} ms` }]
+  const marks = [{ ms: p50Ms, share: 0.5, name: 'p50' }, { ms: p99Ms, share: 0.99, name: 'p99' }]
+    .map(it => ({ ...it, name: `${it.name} ${Math.round(it.ms)} ms` }))
+  const atMark = { x: { field: 'ms', type: 'quantitative' }, y: { field: 'share', type: 'quantitative' } } as const
+  const subtitle = `${rate.toLocaleString('en')} events/s; ${probes.toLocaleString('en')} readings of probe devices`
   return drawChart({
-    title: { text: 'From produce to visible in the API', subtitle: `${rate.toLocaleString('en')} events/s; ${probes.toLocaleString('en')} readings of probe devices` },
+    title: { text: 'From produce to visible in the API', subtitle },
     width: 520,
     height: 220,
     layer: [
@@ -194,12 +204,12 @@ function draw ({ percentiles, p50Ms, p99Ms, rate, probes }: FreshnessResult): Pr
       {
         data: { values: marks },
         mark: { type: 'point', color: colours[1], filled: true, size: 70 },
-        encoding: { x: { field: 'ms', type: 'quantitative' }, y: { field: 'share', type: 'quantitative' } }
+        encoding: atMark
       },
       {
         data: { values: marks },
         mark: { type: 'text', align: 'right', dx: -8, dy: -8 },
-        encoding: { x: { field: 'ms', type: 'quantitative' }, y: { field: 'share', type: 'quantitative' }, text: { field: 'name' } }
+        encoding: { ...atMark, text: { field: 'name' } }
       }
     ]
   })

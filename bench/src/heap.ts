@@ -50,8 +50,9 @@ export async function openHeap (url: string): Promise<Heap> {
   const call = (sessionId: string | undefined, method: string, params = {}) => new Promise<unknown>(resolve => {
     const message = JSON.stringify({ id: ++calls, method, params })
     waiting.set(calls, resolve)
-    if (sessionId === undefined) socket.send(message)
-    else socket.send(JSON.stringify({ id: ++calls, method: 'NodeWorker.sendMessageToWorker', params: { sessionId, message } }))
+    socket.send(sessionId === undefined
+      ? message
+      : JSON.stringify({ id: ++calls, method: 'NodeWorker.sendMessageToWorker', params: { sessionId, message } }))
   })
   await call(undefined, 'NodeWorker.enable', { waitForDebuggerOnStart: false })
 

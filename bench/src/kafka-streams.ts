@@ -36,7 +36,8 @@ export async function buildKafkaStreams (): Promise<string> {
   await mkdir(kafkaCacheDir, { recursive: true })
   const scratch = await mkdtemp(join(kafkaCacheDir, 'building-'))
   try {
-    await promisify(execFile)('mvn', ['--batch-mode', '--quiet', '--file', join(project, 'pom.xml'), `-Dbuilt=${scratch}`, 'package'])
+    await promisify(execFile)('mvn',
+      ['--batch-mode', '--quiet', '--file', join(project, 'pom.xml'), `-Dbuilt=${scratch}`, 'package'])
     await writeFile(join(scratch, STAMP), '')
     await rename(scratch, target)
   } catch (error) {

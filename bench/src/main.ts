@@ -19,7 +19,7 @@ program.command('all')
   .action(benchAll)
 
 program.command('processor')
-  .description('a backlog of events to the last commit, beside the consumer benchmark of the Kafka distribution and Kafka Streams')
+  .description('a backlog to the last commit, beside the consumer benchmark of Kafka and Kafka Streams')
   .option('--events <n>', 'events in the backlog', Number, 5_000_000)
   .option('--devices <n>', 'devices, one event a second each', Number, 1_000)
   .option('--partitions <n>', 'partitions of the topic', Number, 8)

@@ -75,16 +75,20 @@ export async function benchMemory ({ series, quick = false }: MemoryOptions): Pr
     'idle: heap MB': mb(it.idle.heapBytes),
     'resident MB ': mb(it.idle.residentBytes)
   })))
-  console.log(`a series takes ${Math.round(result.hotBytesPerSeries)} bytes hot, ${Math.round(result.idleBytesPerSeries)} idle; base ${mb(result.baseBytes)} MB`)
+  console.log(`a series takes ${Math.round(result.hotBytesPerSeries)} bytes hot, ` +
+    `${Math.round(result.idleBytesPerSeries)} idle; base ${mb(result.baseBytes)} MB`)
+  const subtitle = `difference between ${2 * series} and ${series} series, after a garbage collection`
   await writeResults('memory', circumstances, result, {
-    memory: await drawBars('Memory of a series', `difference between ${2 * series} and ${series} series, after a garbage collection`, 'bytes', [
+    memory: await drawBars('Memory of a series', subtitle, 'bytes', [
       { label: 'hot: 60 readings this minute', value: result.hotBytesPerSeries },
       { label: 'idle: none for days', value: result.idleBytesPerSeries }
     ], ',.0f')
   })
 }
 
-async function load (servers: BenchServers, name: string, series: number, environment: NodeJS.ProcessEnv): Promise<Loaded> {
+async function load (
+  servers: BenchServers, name: string, series: number, environment: NodeJS.ProcessEnv
+): Promise<Loaded> {
   console.log(`${name}: ${series.toLocaleString('en')} series …`)
   const backlog: Backlog = { topic: name, events: READINGS * series, devices: series, partitions: PARTITIONS }
   await createTopic(servers.admin, backlog, 'none')

@@ -42,7 +42,7 @@ export async function readResident (pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * PAGE
 }
 
-/** CPU, in seconds, of all children of this process that have ended: exact, where a last look at one comes too early. */
+/** CPU, in seconds, of all children of this process that have ended: exact, where a last look comes too early. */
 export async function readEndedChildrenCpu (): Promise<number> {
   const stat = await readFile('/proc/self/stat', 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

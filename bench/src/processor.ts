@@ -46,7 +46,7 @@ export interface ProcessorResult {
 
 type Peer = (n: string) => Promise<Run>
 
-/** Runs the benchmark, prints its tables, and keeps them with charts: as `processor`, of several codecs as `compression`. */
+/** Runs the benchmark, prints its tables, and keeps them with charts: `processor`, or `compression` for many codecs. */
 export async function benchProcessor (options: ProcessorBenchOptions): Promise<void> {
   const circumstances = await readCircumstances(options.quick ?? false)
   const jars = options.streams ? await buildKafkaStreams() : undefined
@@ -54,7 +54,7 @@ export async function benchProcessor (options: ProcessorBenchOptions): Promise<v
   const { events, devices, partitions } = options
   const results: CompressionResult[] = []
   for (const compression of options.compression) {
-    const backlog = { topic: compression === 'none' ? 'iot-events' : `iot-events-${compression}`, events, devices, partitions }
+    const backlog = { topic: `iot-events-${compression}`, events, devices, partitions }
     results.push(await runAll(servers, backlog, compression, options, jars))
     await servers.admin.deleteTopics({ topics: [backlog.topic] })
   }
@@ -67,7 +67,7 @@ async function runAll (
   servers: BenchServers, backlog: Backlog, compression: Compression, options: ProcessorBenchOptions, jars?: string
 ): Promise<CompressionResult> {
   const { cpuProf } = options
-  console.log(`\nfilling ${backlog.topic} with ${backlog.events.toLocaleString('en')} events of ${backlog.devices} devices, compression ${compression} …`)
+  console.log(`\nfilling ${backlog.topic} with ${whole(backlog.events)} events of ${whole(backlog.devices)} devices …`)
   await createTopic(servers.admin, backlog, compression)
   await fillBacklog(servers.eventLog, backlog)
   const bytes = await readTopicBytes(join(servers.folder, 'kafka', 'log'), backlog.topic)
@@ -136,7 +136,8 @@ function printSummary (summary: readonly RunSummary[], ratios: CompressionResult
 }
 
 async function drawCharts (name: string, { backlog, compressions }: ProcessorResult): Promise<Record<string, string>> {
-  const subtitle = `${whole(backlog.events)} events of ${whole(backlog.devices)} devices; median, and spread of single runs`
+  const subtitle =
+    `${whole(backlog.events)} events of ${whole(backlog.devices)} devices; median, and spread of single runs`
   const isOne = compressions.length === 1
   const bars = (of: 'readingEventsPerSecond' | 'cpuUsPerEvent') => compressions.flatMap(({ compression, summary }) =>
     summary.map(it => ({
@@ -147,8 +148,10 @@ async function drawCharts (name: string, { backlog, compressions }: ProcessorRes
       max: it[of].max
     })))
   return {
-    [`${name}-rate`]: await drawBars('A backlog, read to its end', subtitle, 'events/s while reading', bars('readingEventsPerSecond'), '.3~s'),
-    [`${name}-cpu`]: await drawBars('CPU of the reading process', subtitle, 'us/event, start-up included', bars('cpuUsPerEvent'), '.2f')
+    [`${name}-rate`]: await drawBars(
+      'A backlog, read to its end', subtitle, 'events/s while reading', bars('readingEventsPerSecond'), '.3~s'),
+    [`${name}-cpu`]: await drawBars(
+      'CPU of the reading process', subtitle, 'us/event, start-up included', bars('cpuUsPerEvent'), '.2f')
   }
 }
 

@@ -44,7 +44,10 @@ export async function runProcessor (
     const startedMs = performance.now()
     const child = spawn(process.execPath,
       [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
-      { env: { ...process.env, ...processorEnvironment(servers, name, topic), ...environment }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+      {
+        env: { ...process.env, ...processorEnvironment(servers, name, topic), ...environment },
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc']
+      })
     using running = new DisposableStack()
     running.use(endWith(child))
     const failed = Promise.withResolvers<never>()

@@ -32,7 +32,8 @@ export const quickResultsFolder = join(root, '.relay', 'bench')
 
 /** To be called before the work begins, which is a load itself. */
 export async function readCircumstances (isQuick: boolean): Promise<Circumstances> {
-  const said = (command: string, args: string[]) => run(command, args, { cwd: root }).then(it => (it.stdout + it.stderr).trim(), () => '')
+  const said = (command: string, args: string[]) =>
+    run(command, args, { cwd: root }).then(it => (it.stdout + it.stderr).trim(), () => '')
   const [hash, changes, system, java] = await Promise.all([
     said('git', ['rev-parse', '--short', 'HEAD']),
     said('git', ['status', '--porcelain', '--', 'relay-common/src', 'relay-processor/src', 'relay-api/src', 'bench']),
@@ -68,7 +69,8 @@ export async function writeResults (
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, `${name}.json`), JSON.stringify({ ...circumstances, ...results }, rounded, 2) + '\n')
   for (const [chart, svg] of Object.entries(charts)) await writeFile(join(folder, `${chart}.svg`), svg)
-  console.log(`written to ${relative(process.cwd(), folder) || '.'}/: ${[`${name}.json`, ...Object.keys(charts).map(it => `${it}.svg`)].join(', ')}`)
+  const files = [`${name}.json`, ...Object.keys(charts).map(it => `${it}.svg`)]
+  console.log(`written to ${relative(process.cwd(), folder)}: ${files.join(', ')}`)
 }
 
 /** Four digits tell all that a measurement can. */

@@ -50,7 +50,8 @@ export interface Spread {
   readonly max: number
 }
 
-export type RunSummary = { readonly who: string, readonly runs: number } & Readonly<Record<Exclude<keyof Run, 'who'>, Spread>>
+export type RunSummary =
+  { readonly who: string, readonly runs: number } & Readonly<Record<Exclude<keyof Run, 'who'>, Spread>>
 
 /** Median and spread of each figure of a program's runs. */
 export function summarise (runs: readonly Run[]): RunSummary {

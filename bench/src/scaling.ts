@@ -1,7 +1,7 @@
 /**
- * What an event costs as the work grows: with the number of devices, the values of a window, the age of the backlog, and
- * where each event opens a row of its own or comes late. Same processor, default settings, a topic and a database for
- * each case.
+ * What an event costs as the work grows: with the number of devices, the values of a window, the age of the backlog,
+ * and where each event opens a row of its own or comes late. Same processor, default settings, a topic and a database
+ * for each case.
  */
 import { availableParallelism } from 'node:os'
 
@@ -22,7 +22,7 @@ export interface ScalingOptions {
 
 interface Case {
   /** cases of one kind are compared with its first */
-  readonly kind: 'devices' | 'values in a window' | 'event time' | 'readings a minute' | 'late readings'
+  readonly kind: 'devices' | 'values' | 'event time' | 'rows' | 'late'
   readonly name: string
   readonly events: number
   readonly devices: number
@@ -38,16 +38,16 @@ const cases: readonly Case[] = [
   { kind: 'devices', name: '10,000 devices', events: 6_000_000, devices: 10_000, intervalMs: SECOND_MS },
   { kind: 'devices', name: '100,000 devices', events: 6_000_000, devices: 100_000, intervalMs: SECOND_MS },
   // 16 devices each time: the only thing that changes is how many of their values share a minute
-  { kind: 'values in a window', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
-  { kind: 'values in a window', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
-  { kind: 'values in a window', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
+  { kind: 'values', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
+  { kind: 'values', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
+  { kind: 'values', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
   // as many minutes of devices each time, 43,200
   { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, intervalMs: SECOND_MS },
   { kind: 'event time', name: '30 days of event time', events: 2_592_000, devices: 1, intervalMs: SECOND_MS },
-  { kind: 'readings a minute', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
-  { kind: 'readings a minute', name: '1 reading a minute: each opens a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },
-  { kind: 'late readings', name: 'none late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS },
-  { kind: 'late readings', name: '20 % late, over 30 days', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS, lateShare: 0.2 }
+  { kind: 'rows', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'rows', name: '1 reading a minute: each a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },
+  { kind: 'late', name: 'none late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'late', name: '20 % late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS, lateShare: 0.2 }
 ]
 const PARTITIONS = 8
 const QUICK_SHARE = 0.1
@@ -88,7 +88,8 @@ export async function benchScaling (options: ScalingOptions): Promise<void> {
     const first = results.find(other => other.kind === it.kind)
     const result = describe(it, events, runs, first)
     results.push(result)
-    console.log(`  ${it.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
+    console.log(`  ${it.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ` +
+      `${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
   }
   printResults(results)
   await writeResults('scaling', circumstances, { cases: results }, { 'scaling-cpu': await draw(results) })

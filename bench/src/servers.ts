@@ -43,7 +43,8 @@ export async function openServers (): Promise<BenchServers> {
   }), it => it.close())
   const eventLog = opened.adopt(await openKafkaEventLog(
     { bootstrapServers: [kafka.bootstrapServers], clientId: 'bench' }, log), it => it.close())
-  const admin = opened.adopt(new Admin({ clientId: 'bench', bootstrapBrokers: [kafka.bootstrapServers] }), it => it.close())
+  const admin = opened.adopt(
+    new Admin({ clientId: 'bench', bootstrapBrokers: [kafka.bootstrapServers] }), it => it.close())
 
   const all = opened.move()
   let closed: Promise<void> | undefined

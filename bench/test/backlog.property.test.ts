@@ -36,7 +36,8 @@ test('a backlog is so many events of so many devices, none of them a resend', ()
 test('a fifth of the readings comes late, spread over a month, and the rest in order', () => {
   const backlog = { topic: 'events', partitions: 8, events: 20_000, devices: 100, lateShare: 0.2 }
   const onTimeMs = readEvents({ ...backlog, lateShare: 0 }).map(it => it.timestampMs)
-  const latenessDays = readEvents(backlog).map((it, n) => (onTimeMs[n] - it.timestampMs) / 86_400_000).filter(it => it > 0)
+  const latenessDays = readEvents(backlog)
+    .map((it, n) => (onTimeMs[n] - it.timestampMs) / 86_400_000).filter(it => it > 0)
   assert.ok(Math.abs(latenessDays.length / backlog.events - 0.2) < 0.01, `${latenessDays.length} are late`)
   for (let week = 0; week < 4; week++) {
     const inWeek = latenessDays.filter(it => it > 7 * week && it <= 7 * (week + 1)).length / latenessDays.length

@@ -5,14 +5,17 @@ import { test } from 'node:test'
 
 import { findInspector, inspectorArgs, openHeap } from '../src/heap.ts'
 
-/** Holds so many bytes in a buffer and twice as many in one of a worker thread, and makes as much garbage; then says so. */
+/** Holds so many bytes in a buffer and twice as many in one of a worker thread, and makes garbage; then says so. */
 const program = `
   const { Worker } = require('node:worker_threads')
   const bytes = Number(process.env.BYTES)
   globalThis.kept = Buffer.alloc(bytes)
   for (let n = 0; n < 10; n++) Buffer.alloc(bytes)
-  const work = "globalThis.kept = Buffer.alloc(2 * process.env.BYTES); require('worker_threads').parentPort.on('message', () => {}).postMessage('holds')"
-  new Worker(work, { eval: true }).once('message', () => console.log('holds'))
+  const work = () => {
+    globalThis.kept = Buffer.alloc(2 * process.env.BYTES)
+    require('node:worker_threads').parentPort.on('message', () => {}).postMessage('holds')
+  }
+  new Worker('(' + work + ')()', { eval: true }).once('message', () => console.log('holds'))
   setInterval(() => {}, 1e6)`
 
 test('the heap of a program is what it holds on all its threads, and no garbage', async () => {

@@ -6,7 +6,8 @@ import fc from 'fast-check'
 import { spreadOf } from '../src/run.ts'
 
 test('half of the figures are at or below the median, half at or above, whatever their order', () => {
-  fc.assert(fc.property(fc.array(fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e9, max: 1e9 }), { minLength: 1 }), values => {
+  const figures = fc.array(fc.double({ noNaN: true, min: -1e9, max: 1e9 }), { minLength: 1 })
+  fc.assert(fc.property(figures, values => {
     const { median, min, max } = spreadOf(values)
     assert.ok(values.filter(it => it <= median).length * 2 >= values.length)
     assert.ok(values.filter(it => it >= median).length * 2 >= values.length)

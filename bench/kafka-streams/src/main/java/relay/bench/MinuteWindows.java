@@ -21,8 +21,8 @@ import org.apache.kafka.streams.state.ReadOnlyWindowStore;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * The windows of Relay's processor (a minute of a device, a zone and a type: count, sum, min, max), by Kafka Streams and
- * into memory alone: no database, no changelog, no repartitioning.
+ * The windows of Relay's processor (a minute of a device, a zone and a type: count, sum, min, max), by Kafka Streams
+ * and into memory alone: no database, no changelog, no repartitioning.
  *
  * <p>Arguments: bootstrap servers, topic, application id, events to wait for. Writes lines {@code name milliseconds}
  * (since the epoch): {@code assigned} when all threads run, or the first event is folded if that is earlier; {@code
@@ -93,7 +93,7 @@ public final class MinuteWindows {
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 10_000);
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG), 4 * 1024 * 1024);
-    it.put(StreamsConfig.consumerPrefix(ConsumerConfig.RECEIVE_BUFFER_CONFIG), -1); // as large as the system finds right
+    it.put(StreamsConfig.consumerPrefix(ConsumerConfig.RECEIVE_BUFFER_CONFIG), -1); // the system's choice
     return it;
   }
 
