@@ -30,7 +30,7 @@ const SERIES = 5
 const ENTRY_SIZE = 6
 
 const SLOTS_MIN = 1024 // a power of two: the mask of the hash
-/** Keys may be such that many heads have the same one: the look for them ends here, and the scanner takes over. */
+/** Many devices may send under one key: the look for its heads ends here, and those beyond are left to the scanner. */
 const PROBES_MAX = 8
 const WORD = 4
 
@@ -95,9 +95,10 @@ export class KnownHeads {
     if (idsEnd > valueStart || timestampStart < valueEnd || timestampEnd !== end - 1) return
     const keyLength = keyEnd - keyStart
     this.#makeRoom(keyLength + headLength + middleLength)
-
-    const entry = this.#count * ENTRY_SIZE
     const hash = hashKey(scanned.view, keyStart, keyEnd)
+    if (!this.#place(hash, this.#count + 1)) return
+
+    const entry = this.#count++ * ENTRY_SIZE
     this.#entries[entry + HASH] = hash
     this.#entries[entry + START] = this.#bytesUsed
     this.#entries[entry + KEY_LENGTH] = keyLength
@@ -107,7 +108,6 @@ export class KnownHeads {
     this.#append(scanned.buffer, keyStart, keyEnd)
     this.#append(scanned.buffer, start, valueStart)
     this.#append(scanned.buffer, valueEnd, timestampStart)
-    this.#place(hash, ++this.#count)
   }
 
   #append (buffer: Buffer, start: number, end: number): void {
@@ -115,11 +115,15 @@ export class KnownHeads {
     this.#bytesUsed += end - start
   }
 
-  #place (hash: number, entryNumber: number): void {
+  /** @returns false: there is no room where a look for it would come by */
+  #place (hash: number, entryNumber: number): boolean {
     const mask = this.#slots.length - 1
-    let slot = hash & mask
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
-    this.#slots[slot] = entryNumber
+    for (let slot = hash & mask, probes = 0; probes < PROBES_MAX; slot = (slot + 1) & mask, probes++) {
+      if (this.#slots[slot] !== 0) continue
+      this.#slots[slot] = entryNumber
+      return true
+    }
+    return false
   }
 
   #makeRoom (sizeBytes: number): void {
