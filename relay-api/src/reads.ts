@@ -9,7 +9,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry } from 'relay-common'
+import {
+  Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry
+} from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
 

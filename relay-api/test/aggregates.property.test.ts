@@ -196,3 +196,30 @@ test('whatever was sent, every number of every row of every page is right', { ti
   ), { numRuns: 8, endOnFailure: true }) // each step of a shrink would write a database anew: the seed must do
   assert.ok(rowCount > 100)
 })
+
+test('a range is what all parts of it make together, however it is cut', { timeout: 300_000 }, async t => {
+  const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
+  await fc.assert(fc.asyncProperty(site, fc.array(offsetMs.chain(a => placeMs.map(b => a + b)), {
+    minLength: 2, maxLength: 6
+  }), async ({ baseMs, events }, cuts) => {
+    await api.database.query('truncate series, rollups_minute, rollups_hour, rollups_day restart identity')
+    await writeEvents(api.database, events)
+    const times = [...new Set(cuts)].sort((a, b) => a - b).map(it => new Date(baseMs + it).toISOString())
+    const ask = async (start: string, end: string) => {
+      const { body } = await api.ask('/api/v1/aggregates',
+        { start, end, interval: 'range', stats: 'count,sum,min,max,increase', maxGap: '1d' })
+      return body.rows as Array<Record<string, any>>
+    }
+    fc.pre(times.length > 1)
+    const [whole] = await ask(times[0], times.at(-1)!)
+    const parts: Array<Record<string, any>> = []
+    for (const [n, end] of times.slice(1).entries()) parts.push(...await ask(times[n], end))
+    const add = (name: string) => parts.reduce((sum, it) => sum + it[name], 0)
+    assert.equal(whole?.count ?? 0, add('count'))
+    if (!whole) return
+    near(whole.sum, add('sum'), 1_000 * whole.count, 'sum')
+    near(whole.increase ?? 0, add('increase'), 2_000 * whole.count, 'increase')
+    assert.equal(whole.min, Math.min(...parts.map(it => it.min)))
+    assert.equal(whole.max, Math.max(...parts.map(it => it.max)))
+  }), { numRuns: 25, endOnFailure: true })
+})

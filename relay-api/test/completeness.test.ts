@@ -80,7 +80,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
   })
 }
 
-test('without a log that could be asked completeness is not known, and answers are there all the same', limit, async t => {
+test('without a log that can be asked completeness is not known, and answers are there all the same', limit, async t => {
   const site = await openSite(t, 'postgres')
   await using started = new AsyncDisposableStack()
   const config = readApiConfig({

@@ -41,11 +41,15 @@ export function readRange ({ start, end }: RangeQuery, nowMs: number, rangeMaxDa
   if (endMs <= startMs) {
     throw new RelayError('RELAY_RANGE_INVALID', 'end is not after start', { parameter: 'end' })
   }
-  if (endMs - startMs > rangeMaxDays * DAY_MS) {
-    throw new RelayError('RELAY_RANGE_TOO_LONG',
-      `from start to end are more than ${rangeMaxDays} days`, { parameter: 'start' })
-  }
+  checkLength({ startMs, endMs }, rangeMaxDays)
   return { startMs, endMs, isRelative: [start, end].some(it => parseTimestamp(withPlus(it)) === undefined) }
+}
+
+/** @throws RelayError RELAY_RANGE_TOO_LONG */
+export function checkLength ({ startMs, endMs }: TimeRange, rangeMaxDays: number): void {
+  if (endMs - startMs <= rangeMaxDays * DAY_MS) return
+  throw new RelayError('RELAY_RANGE_TOO_LONG',
+    `from start to end are more than ${rangeMaxDays} days`, { parameter: 'start' })
 }
 
 function readTime (parameter: string, text: string, nowMs: number): number {

@@ -12,7 +12,7 @@ import { Format, mediaTypes, readFormat, type FormatName } from '../../parameter
 import { intervalParameters, readRows, readZoneClock } from '../../parameters/interval.ts'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { readStatistics, Statistics } from '../../parameters/statistics.ts'
-import { rangeParameters, readDuration, readRange } from '../../parameters/time.ts'
+import { checkLength, rangeParameters, readDuration, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
@@ -125,6 +125,7 @@ async function findAggregates (
   const groupBy = query.groupBy as GroupBy | undefined
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
   const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
+  checkLength(range, config.RANGE_MAX_DAYS) // whoever makes a cursor up
   const source = reads.choose()
   const { database } = source
   const keptSince = await readKeptSince(database)

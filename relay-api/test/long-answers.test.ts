@@ -1,0 +1,123 @@
+/** Answers of a million rows: made as fast as they are read, in memory that does not grow. */
+import assert from 'node:assert/strict'
+import { get, type IncomingMessage } from 'node:http'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+import { listen, type Database } from 'relay-common'
+
+import { until } from '../../test-support/until.ts'
+import { openTestApi, TOKEN } from './support/ask.ts'
+import { writeEvents } from './support/write-events.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+const ROWS = 1_000_000
+/** Enough to be streamed, and for what takes no million. */
+const FEWER_ROWS = 100_000
+const startMs = Date.UTC(2022, 0, 1)
+const limit = { timeout: 600_000 }
+
+/** A reading a minute, for nearly two years, of one device. All minutes have the same bytes: they are relative. */
+async function writeMinutes (database: Database): Promise<void> {
+  const event = { deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 21.5, sourcePartition: 0 }
+  await writeEvents(database, [{ ...event, timestampMs: startMs }])
+  await database.query("select ensure_rollup_partitions('minute', to_timestamp($1), to_timestamp($2))",
+    [startMs / 1000, startMs / 1000 + ROWS * 60])
+  await database.query(`
+    insert into rollups_minute (series_id, bucket_start, source_partition, count, sum, min, max, body)
+    select series_id, bucket_start + n * interval '1 minute', source_partition, count, sum, min, max, body
+    from rollups_minute, generate_series(1, $1 - 1) n
+    where series_id = (select series_id from series where device_id is not null)`, [ROWS])
+  await database.query('analyze rollups_minute')
+}
+
+async function open (port: number, rows: number, query: string): Promise<IncomingMessage> {
+  const range = `start=${new Date(startMs).toISOString()}&end=${new Date(startMs + rows * 60_000).toISOString()}`
+  const request = get({
+    port,
+    host: '127.0.0.1',
+    path: `/api/v1/aggregates?device=d-1&${range}&interval=1m&limit=${rows}&${query}`,
+    headers: { authorization: `Bearer ${TOKEN}` }
+  })
+  const [response] = await once(request, 'response') as [IncomingMessage]
+  assert.equal(response.statusCode, 200)
+  return response
+}
+
+function heapBytes (): number {
+  collectGarbage()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+const MEMORY_GROWTH_MAX_BYTES = 16 * 1024 * 1024
+
+async function countLines (
+  response: IncomingMessage, rows: number
+): Promise<{ lines: number, growth: number, last: string }> {
+  let lines = 0
+  let last = ''
+  const samples: number[] = []
+  for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    const before = lines
+    for (let at = chunk.indexOf('\n'); at >= 0; at = chunk.indexOf('\n', at + 1)) lines++
+    last = (last + chunk).slice(-1_000)
+    const tenth = (line: number) => Math.floor(line / rows * 10)
+    if (tenth(lines) > tenth(before)) samples.push(heapBytes())
+  }
+  return { lines, growth: Math.max(...samples.slice(1)) - samples[0], last } // the first tenth warms up
+}
+
+test('a million rows are streamed in memory that does not grow, in every format', limit, async t => {
+  const api = await openTestApi(t)
+  await writeMinutes(api.database)
+  const { port } = await listen(api.app, '127.0.0.1', 0, 'API_PORT')
+
+  for (const [format, rows, end] of [
+    ['ndjson', ROWS, /"next":null}}\n$/], ['csv', FEWER_ROWS, /2022-03-11T10:40:00Z,1,21.5,.*\r\n$/],
+    ['json', FEWER_ROWS, /}\],"next":null}$/]
+  ] as const) {
+    const startedMs = performance.now()
+    const { lines, growth, last } = await countLines(await open(port, rows, `stats=count,avg&format=${format}`), rows)
+    t.diagnostic(`${format}: ${Math.round(rows / (performance.now() - startedMs) * 1000)} rows/s, ` +
+      `memory grew by ${(growth / 1024 / 1024).toFixed(1)} MB`)
+    assert.equal(lines, { ndjson: rows + 1, csv: rows + 1, json: rows - 1 }[format])
+    assert.match(last, end)
+    assert.ok(growth < MEMORY_GROWTH_MAX_BYTES, `${growth} bytes more`)
+  }
+
+  await t.test('a client that does not read holds no connection, and one that leaves ends the reading', async () => {
+    const response = await open(port, ROWS, 'stats=count&format=ndjson')
+    const calls = async () => {
+      const [{ active, read }] = await api.database.query<{ active: number, read: bigint }>(`
+        select count(*) filter (where state <> 'idle' and pid <> pg_backend_pid())::integer as active,
+          (select coalesce(sum(idx_scan), 0)::bigint
+            from pg_stat_user_indexes where relname like 'rollups_minute%') as read
+        from pg_stat_activity where datname = current_database()`)
+      return { active, read }
+    }
+    // what buffers hold is read, and then nothing more
+    let before = await calls()
+    await until('the reading to pause', async () => {
+      const now = await calls()
+      const isPaused = now.active === 0 && now.read === before.read && now.read > 0n
+      before = now
+      return isPaused
+    })
+    response.destroy()
+    const { lines } = await countLines(await open(port, FEWER_ROWS, 'stats=count&format=csv'), FEWER_ROWS)
+    assert.equal(lines, FEWER_ROWS + 1)
+  })
+
+  await t.test('an error on the way cuts the answer, so that nobody takes a part for the whole', async () => {
+    await api.database.query(`
+      update rollups_minute set body = '\\x1100' where bucket_start = to_timestamp($1)`,
+    [startMs / 1000 + (FEWER_ROWS - 1) * 60])
+    const answer = await open(port, FEWER_ROWS, 'stats=count&format=csv')
+    await assert.rejects(countLines(answer, FEWER_ROWS), { code: 'ECONNRESET' })
+  })
+})

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { chmod, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+
+import getPort from 'get-port'
+import { createLogger, openDatabase } from 'relay-common'
+
+import { until } from '../../test-support/until.ts'
+import { startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
+import { startApi } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
+import { writeEvents } from './support/write-events.ts'
+
+const log = createLogger('test', 'silent')
+const dayMs = Date.UTC(2024, 0, 1)
+
+/** A primary, and a standby that streams from it: its data are a copy of the primary's, made while that was down. */
+async function startPair (t: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-api-replica-'))
+  await chmod(folder, 0o755) // root runs the servers as another user
+  const servers: LocalPostgres[] = []
+  t.after(async () => {
+    for (const server of servers.toReversed()) await server.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const parameters = ['fsync=off']
+  const start = async (name: string, port: number, more: readonly string[] = []) => {
+    const server = await startPostgres({
+      dataDir: join(folder, name), logFile: join(folder, `${name}.log`), port, parameters: [...parameters, ...more]
+    })
+    servers.push(server)
+    return server
+  }
+  const primaryPort = await getPort({ host: '127.0.0.1' })
+  await (await start('primary', primaryPort)).close()
+  await cp(join(folder, 'primary'), join(folder, 'standby'), { recursive: true, preserveTimestamps: true })
+  if (process.getuid?.() === 0) execFileSync('chown', ['-R', 'postgres:postgres', join(folder, 'standby')])
+  await chmod(join(folder, 'standby'), 0o700)
+  await writeFile(join(folder, 'standby', 'standby.signal'), '')
+
+  const primary = await start('primary', primaryPort)
+  const standbyPort = await getPort({ host: '127.0.0.1' })
+  const { host, port, user, password } = primary
+  const startStandby = () => start('standby', standbyPort,
+    [`primary_conninfo=host=${host} port=${port} user=${user} password=${password}`])
+  return { primary, standby: await startStandby(), startStandby }
+}
+
+test('answers come from the replica while it keeps up, and from the primary when not', { timeout: 300_000 }, async t => {
+  const { primary, standby, startStandby } = await startPair(t)
+  await using opened = new AsyncDisposableStack()
+  const config = readApiConfig({
+    DATABASE_URL: primary.url('postgres'),
+    DATABASE_REPLICA_URL: standby.url('postgres'),
+    DATABASE_REPLICA_LAG_MAX_MS: '10000',
+    API_TOKENS: 'token-of-the-tests',
+    API_PORT: '0'
+  })
+  const open = async (url: string) => opened.adopt(
+    await openDatabase({ ...config, DATABASE_URL: url }, 'test', log), it => it.close())
+  const api = opened.adopt(await startApi(config, log), it => it.close())
+  const database = await open(primary.url('postgres'))
+  const get = async (path: string) => await fetch(`http://127.0.0.1:${api.port}${path}`,
+    { headers: { authorization: 'Bearer token-of-the-tests' }, signal: AbortSignal.timeout(60_000) })
+  const count = async () => {
+    const response = await get('/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range')
+    assert.equal(response.status, 200)
+    return (await response.json() as { rows: Array<{ count: number }> }).rows[0]?.count ?? 0
+  }
+  let written = 0
+  const write = () => writeEvents(database, [{
+    deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: dayMs, sourcePartition: written++
+  }])
+  const lagS = async () => {
+    const metrics = await (await get('/metrics')).text()
+    return Number(/^relay_api_replica_lag_seconds\{.*\} (\S+)$/m.exec(metrics)![1].replace('+Inf', 'Infinity'))
+  }
+
+  await write()
+  await until('the replica to be in use', async () => await lagS() < 10)
+  await until('the replica to have what was written', async () => await count() === 1)
+
+  // it stands: what it has is answered for as long as that may be old, then the primary is asked
+  const onStandby = await open(standby.url('postgres'))
+  await onStandby.query('select pg_wal_replay_pause()')
+  await until('it to stand', async () =>
+    (await onStandby.query<{ at: string }>('select pg_get_wal_replay_pause_state() as at'))[0].at === 'paused')
+  await write()
+  assert.equal(await count(), 1) // so it was the replica that answered
+  await until('the primary to be asked', async () => await count() === 2)
+  assert.ok(await lagS() > 10)
+  await onStandby.query('select pg_wal_replay_resume()')
+  await until('the replica to catch up', async () => await lagS() < 10)
+  assert.equal(await count(), 2)
+
+  // it is gone: nobody is told, the answer comes from the primary
+  process.kill(standby.pid, 'SIGKILL')
+  await standby.exited
+  await write()
+  for (let n = 0; n < 5; n++) assert.equal(await count(), 3)
+
+  await startStandby()
+  await until('the replica to be in use again', async () => await lagS() < 10)
+
+  // the primary is gone: what the replica has can still be asked for
+  process.kill(primary.pid, 'SIGKILL')
+  await primary.exited
+  for (let n = 0; n < 3; n++) assert.equal(await count(), 3)
+})
