@@ -30,20 +30,20 @@ begin
     return;
   end if;
 
-  with changed as materialized (
-    select level, bucket_start,
-      case when row_count <= rows_max then array_agg(distinct series_id) end as series_ids,
-      row_number() over (partition by level order by bucket_start desc) as age,
-      count(*) over () as buckets
-    from incoming_rollups
-    group by level, bucket_start)
-  insert into rollup_commits (level, first_bucket, last_bucket, series_ids)
-  select level, bucket_start, bucket_start, series_ids from changed
-  where buckets <= buckets_max or age <= newest_buckets
-  union all
-  select level, min(bucket_start), max(bucket_start), null from changed
-  where buckets > buckets_max and age > newest_buckets
-  group by level;
+  -- the text of it differs, for an aggregate is computed, and its rows are sorted, also where no one looks at it
+  execute format($sql$
+    with changed as materialized (
+      select level, bucket_start, %s as series_ids,
+        row_number() over (partition by level order by bucket_start desc) as age,
+        count(*) over () as buckets
+      from incoming_rollups
+      group by level, bucket_start)
+    insert into rollup_commits (level, first_bucket, last_bucket, series_ids)
+    select level, bucket_start, bucket_start, series_ids from changed where buckets <= $1 or age <= $2
+    union all
+    select level, min(bucket_start), max(bucket_start), null from changed where buckets > $1 and age > $2 group by level
+  $sql$, case when row_count <= rows_max then 'array_agg(distinct series_id)' else 'null::integer[]' end)
+  using buckets_max, newest_buckets;
 
   -- those that another processor is dropping just now are its own
   delete from rollup_commits where ctid = any (array(
