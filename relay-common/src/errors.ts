@@ -8,6 +8,7 @@ export const errorCodes = {
   RELAY_MIGRATION_FAILED: { status: 500, retry: false },
   RELAY_EVENT_LOG_UNREACHABLE: { status: 503, retry: true },
   RELAY_RECORD_TOO_LARGE: { status: 413, retry: false },
+  RELAY_EVENT_LOG_UNSUPPORTED: { status: 500, retry: false },
   RELAY_TOPIC_MISSING: { status: 500, retry: false },
   RELAY_OFFSET_GAP: { status: 500, retry: false },
   RELAY_FLUSH_UNFINISHED: { status: 500, retry: false },

@@ -58,6 +58,7 @@ export const kafkaErrors = {
   NOT_COORDINATOR: 16,
   UNKNOWN_MEMBER_ID: 25,
   TOPIC_AUTHORIZATION_FAILED: 29,
+  UNSUPPORTED_VERSION: 35,
   TOPIC_ALREADY_EXISTS: 36,
   OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
   DUPLICATE_SEQUENCE_NUMBER: 46,
@@ -116,8 +117,8 @@ export class KafkaClient extends Base {
   }
 
   /**
-   * A connection to any broker that takes one. Which is tried first moves on with every request that fails: a broker that
-   * hangs, or whose address is that of a proxy, takes connections all the same.
+   * A connection to any broker that takes one. Which is tried first moves on with every request that fails: a broker
+   * that hangs, or whose address is that of a proxy, takes connections all the same.
    */
   anyBroker (): Promise<Connection> {
     return promised(done => this[kGetBootstrapConnection](done))

@@ -15,13 +15,14 @@
  *
  * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and
  * a member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. The
- * classic protocol lets the members decide, stops all of them for it, and Kafka 4 keeps it for old clients.
+ * classic protocol lets the members decide, stops all of them for it, and Kafka 4 keeps it for old clients. A broker that
+ * speaks nothing else is refused, with a word on what it needs: RELAY_EVENT_LOG_UNSUPPORTED.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  ConfigResourceTypes, FindCoordinatorKeyTypes, IncrementalAlterConfigOperationTypes,
+  ConfigResourceTypes, findErrorBy, FindCoordinatorKeyTypes, IncrementalAlterConfigOperationTypes, UnsupportedApiError,
   type Connection, type consumerGroupHeartbeatV1, type findCoordinatorV6
 } from '@platformatic/kafka'
 
@@ -50,6 +51,12 @@ const LEAVE_TIMEOUT_MS = 2_000
 const MISSING_MAX_MS = 5_000
 /** heartbeats in a session: the proportion of Kafka's own defaults, 5 s and 45 s */
 const HEARTBEATS_PER_SESSION = 9
+
+/** Whether a broker is too old for the protocol, or has been told not to speak it. */
+function isUnsupported (error: unknown): boolean {
+  return hasCode(error, kafkaErrors.UNSUPPORTED_VERSION) ||
+    findErrorBy(error as Error, 'code', UnsupportedApiError.code as 'PLT_KFK_UNSUPPORTED_API') !== null
+}
 
 export class KafkaMembership {
   readonly #client: KafkaClient
@@ -128,7 +135,7 @@ export class KafkaMembership {
         if (!hasChanged) await this.#sleep(Math.min(answer.heartbeatIntervalMs, this.#heartbeatIntervalMs))
       } catch (error) {
         if (this.#closing.signal.aborted) return
-        if (!this.#survive(error)) return this.#events.failed(this.#client.explain(error))
+        if (!this.#survive(error)) return this.#events.failed(this.#explain(error))
         await this.#sleep(delayMs)
         delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
       }
@@ -221,11 +228,19 @@ export class KafkaMembership {
       if (lost.length > 0) this.#events.lost(lost)
       return true
     }
+    if (isUnsupported(error)) return false
     this.#coordinator = undefined // it may have moved
     if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return false
     this.#log[isLoading(error) ? 'debug' : 'warn'](
       { reason: describeError(error) }, 'no heartbeat to the group; trying again')
     return true
+  }
+
+  #explain (error: unknown): unknown {
+    if (!isUnsupported(error)) return this.#client.explain(error)
+    return new RelayError('RELAY_EVENT_LOG_UNSUPPORTED',
+      `Kafka at ${this.#client.servers} does not offer the consumer group protocol of KIP-848. Relay needs Kafka 4.0 or ` +
+      'newer; its setting group.coordinator.rebalance.protocols, where it is set, must name consumer', { cause: error })
   }
 
   /** Until the time is over or there is news for the broker. */

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
 
-import { findJava, startKafka } from '../../../relay-stack/src/kafka.ts'
+import { findJava, startKafka, type LocalKafkaSettings } from '../../../relay-stack/src/kafka.ts'
 import { createLogger } from '../../src/log.ts'
 
 export interface LocalKafkaForTests {
@@ -36,9 +36,11 @@ export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTest
 }
 
 /** A broker of the test's own, whose files it may touch; it ends with the test. Undefined: as above */
-export async function openOwnKafka (t: TestContext): Promise<OwnKafka | undefined> {
+export async function openOwnKafka (
+  t: TestContext, settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
+): Promise<OwnKafka | undefined> {
   if (!await isJavaHere(t)) return undefined
-  const kafka = await startTestKafka()
+  const kafka = await startTestKafka(settings)
   t.after(() => kafka.close())
   return kafka
 }
@@ -58,10 +60,12 @@ export interface OwnKafka extends LocalKafkaForTests {
 }
 
 /** Starts a broker in a folder of its own, which goes with it. */
-export async function startTestKafka (): Promise<OwnKafka> {
+export async function startTestKafka (
+  settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
+): Promise<OwnKafka> {
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
-  const port = await getPort({ host: '127.0.0.1' })
-  const kafka = await startKafka({ cacheDir, dataDir, port, log: createLogger('test', 'warn') })
+  const port = settings.port ?? await getPort({ host: '127.0.0.1' })
+  const kafka = await startKafka({ ...settings, cacheDir, dataDir, port, log: createLogger('test', 'warn') })
   const close = async () => {
     await kafka.close()
     await rm(dataDir, { recursive: true, force: true })
