@@ -7,6 +7,7 @@ import getPort from 'get-port'
 
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
+import { sendSignal } from './signals.ts'
 
 export interface DatabaseServer {
   readonly proxy: TcpProxy
@@ -33,7 +34,7 @@ export async function startDatabaseServer (folder: string): Promise<DatabaseServ
     dataDir: join(folder, 'postgres'), logFile: join(folder, 'logs', 'postgres.log'), port
   })
   let postgres: LocalPostgres | undefined
-  const endWithUs = () => { if (postgres) process.kill(postgres.pid, 'SIGQUIT') }
+  const endWithUs = () => { if (postgres) sendSignal(postgres.pid, 'SIGQUIT') }
   process.on('exit', endWithUs)
   started.defer(async () => {
     process.off('exit', endWithUs)
@@ -66,11 +67,5 @@ async function killTree (pid: number): Promise<void> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
   const processes = stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number))
   const children = processes.filter(([, parent]) => parent === pid).map(([child]) => child)
-  for (const it of [pid, ...children]) {
-    try {
-      process.kill(it, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // a child that had its own end meanwhile
-    }
-  }
+  for (const it of [pid, ...children]) sendSignal(it, 'SIGKILL')
 }

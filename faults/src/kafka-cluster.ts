@@ -14,6 +14,7 @@ import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
 import { createClusterId, startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
 import { until } from '../../test-support/until.ts'
+import { sendSignal } from './signals.ts'
 
 export interface KafkaCluster {
   /** addresses of the proxies */
@@ -76,10 +77,8 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
     properties: propertiesOf(broker.nodeId, ports, proxies),
     log: settings.log
   })))
-  const closeAll = async () => {
-    await Promise.all(brokers.map(it => it.kill())) // what they hold is not needed any more
-  }
-  started.defer(closeAll)
+  // what they hold is not needed any more
+  started.defer(async () => { await Promise.all(brokers.map(it => it.kill())) })
   const outcomes = await Promise.allSettled(brokers.map(it => it.start()))
   const failed = outcomes.find(it => it.status === 'rejected')
   if (failed) throw failed.reason
@@ -119,18 +118,18 @@ class ClusterBroker implements Broker {
   async kill (): Promise<void> {
     const kafka = this.#take()
     if (!kafka) return
-    process.kill(kafka.pid, 'SIGKILL')
+    sendSignal(kafka.pid, 'SIGKILL')
     await kafka.exited
   }
 
-  pause (): void { process.kill(this.#kafka!.pid, 'SIGSTOP') }
-  resume (): void { process.kill(this.#kafka!.pid, 'SIGCONT') }
+  pause (): void { sendSignal(this.#kafka!.pid, 'SIGSTOP') }
+  resume (): void { sendSignal(this.#kafka!.pid, 'SIGCONT') }
 
   async stop (): Promise<void> {
     const kafka = this.#take()
     if (!kafka) return
-    process.kill(kafka.pid, 'SIGTERM')
-    const timer = setTimeout(() => { process.kill(kafka.pid, 'SIGKILL') }, STOP_TIMEOUT_MS)
+    sendSignal(kafka.pid, 'SIGTERM')
+    const timer = setTimeout(() => { sendSignal(kafka.pid, 'SIGKILL') }, STOP_TIMEOUT_MS)
     await kafka.exited
     clearTimeout(timer)
   }
@@ -143,7 +142,7 @@ class ClusterBroker implements Broker {
   }
 
   /** It is in a process group of its own: a run that breaks off must not leave it behind. */
-  readonly #endWithUs = () => { process.kill(this.#kafka!.pid, 'SIGKILL') }
+  readonly #endWithUs = () => { sendSignal(this.#kafka!.pid, 'SIGKILL') }
 }
 
 async function areInSync (client: KafkaClient): Promise<boolean> {

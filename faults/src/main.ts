@@ -1,6 +1,6 @@
 /**
- * `npm run test:faults`: real Kafka brokers, a real PostgreSQL and several processors under load, and what may happen to
- * them. Nothing may be lost, nothing counted twice; the exit code says whether it was so.
+ * `npm run test:faults`: real Kafka brokers, a real PostgreSQL and several processors under load, and what may
+ * happen to them. Nothing may be lost, nothing counted twice; the exit code says whether it was so.
  */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
@@ -60,13 +60,13 @@ async function run (options: Options): Promise<void> {
   if (options.keep) console.log(`data and logs: ${folder}`)
   else opened.defer(() => rm(folder, { recursive: true, force: true }))
 
-  console.log(`seed ${options.seed}; ${options.brokers} brokers, ${options.processors} processors, ${options.rate} events/s`)
-  const site = opened.adopt(await openSite({
-    ...options, folder, cacheDir, eventsPerSecond: options.rate
-  }), it => it.close())
+  const { seed, brokers, processors, rate } = options
+  console.log(`seed ${seed}; ${brokers} brokers, ${processors} processors, ${rate} events/s`)
+  const settings = { folder, cacheDir, seed, brokers, processors, eventsPerSecond: rate }
+  const site = opened.adopt(await openSite(settings), it => it.close())
   const reports: FaultReport[] = []
   const spanMs = options.minutes * 60_000 / chosen.length * SPAN_SHARE
-  await runFaults(site, chosen, options.seed, spanMs, report => {
+  await runFaults(site, chosen, seed, spanMs, report => {
     reports.push(report)
     say(report)
   })
@@ -76,9 +76,10 @@ async function run (options: Options): Promise<void> {
 
 function say (report: FaultReport): void {
   const { title, times, events, rows, lost, doubled, resent, recoverySeconds, note } = report
-  console.log(`${hasFailed(report) ? 'FAILED' : 'ok'}  ${title}: ${times} times; ${events.toLocaleString('en')} events, ` +
-    `${rows.toLocaleString('en')} rows; lost ${lost}, doubled ${doubled}; ${resent} sent again; caught up after ${recoverySeconds.toFixed(1)} s` +
-    (note ? `; ${note}` : ''))
+  const outcome = hasFailed(report) ? 'FAILED' : 'ok'
+  const checked = `${events.toLocaleString('en')} events, ${rows.toLocaleString('en')} rows`
+  console.log(`${outcome}  ${title}: ${times} times; ${checked}; lost ${lost}, doubled ${doubled}; ` +
+    `${resent} sent again; caught up after ${recoverySeconds.toFixed(1)} s${note ? `; ${note}` : ''}`)
   for (const it of [...report.wrong, ...report.ownEnds.map(it => `started again: ${it}`)]) console.log(`    ${it}`)
 }
 

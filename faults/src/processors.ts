@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { startProgram, type RunningProgram } from '../../relay-stack/src/program-process.ts'
+import { sendSignal } from './signals.ts'
 
 export interface ProcessorsSettings {
   /** their logs go there */
@@ -73,7 +74,7 @@ export class SupervisedProcessor {
   /** kill -9 */
   async kill (): Promise<void> {
     await this.#end(running => {
-      send(running, 'SIGKILL')
+      sendSignal(running.pid, 'SIGKILL')
       return running.exited
     })
   }
@@ -100,7 +101,7 @@ export class SupervisedProcessor {
     const running = this.#running
     this.#running = undefined // its end is wanted
     if (!running) return
-    send(running, 'SIGCONT') // one that is paused hears nothing else
+    sendSignal(running.pid, 'SIGCONT') // one that is paused hears nothing else
     await end(running)
   }
 
@@ -132,14 +133,6 @@ export class SupervisedProcessor {
   }
 
   signal (name: NodeJS.Signals): void {
-    if (this.#running) send(this.#running, name)
-  }
-}
-
-function send ({ pid }: RunningProgram, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // it has just had an end of its own
+    if (this.#running) sendSignal(this.#running.pid, name)
   }
 }

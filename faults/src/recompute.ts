@@ -27,9 +27,15 @@ export interface ExpectedRow {
   readonly body: Buffer
 }
 
-/** What a row is called: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A of partition 3`; a group is `*`. */
+/** What a row is called: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A of partition 3`; `*`: a group. */
 export function rowName ({ level, partition, bucketMs, deviceId, zone, deviceType }: RowKey): string {
-  return `${level} ${new Date(bucketMs).toISOString()} ${deviceId ?? '*'}/${deviceType}/${zone} of partition ${partition}`
+  const series = `${deviceId ?? '*'}/${deviceType}/${zone}`
+  return `${level} ${new Date(bucketMs).toISOString()} ${series} of partition ${partition}`
+}
+
+/** Whether a row of that name keeps its readings. */
+export function isDeviceMinute (name: string): boolean {
+  return /^minute \S+ (?!\*\/)/.test(name)
 }
 
 export class Recomputation {
@@ -122,7 +128,7 @@ class PlainRow {
 
   #encode (): Buffer {
     if (!this.#readings) return encodeRollupBody(this.#rollup, this.#bucketMs)
-    const sorted = [...this.#readings.values()].sort(([time, value], [otherTime, other]) => time - otherTime || value - other)
+    const sorted = [...this.#readings.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1])
     return encodeReadingsBody({ timesMs: sorted.map(it => it[0]), values: sorted.map(it => it[1]) }, this.#bucketMs)
   }
 }

@@ -7,13 +7,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import {
-  createLogger, databaseSettings, isConnectionError, openDatabase, openKafkaEventLog, readConfig, splitList,
-  type Database, type EventLog, type EventRules, type Logger
+  createLogger, isConnectionError, openDatabase, openKafkaEventLog, splitList, type Database, type EventLog,
+  type EventRules, type Logger
 } from 'relay-common'
 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { until } from '../../test-support/until.ts'
-import { Type } from 'typebox'
 import { Chance } from './chance.ts'
 import { startDatabaseServer, type DatabaseServer } from './database-server.ts'
 import { EventSource } from './events.ts'
@@ -98,8 +97,9 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
   }), it => it.close())
   await processors.start()
 
-  const connection = readConfig(Type.Object(databaseSettings), { DATABASE_URL: postgres.directUrl })
-  const database = started.adopt(await openDatabase(connection, 'faults', createLogger('faults', 'silent')), it => it.close())
+  const direct = readProcessorConfig({ DATABASE_URL: postgres.directUrl })
+  const silent = createLogger('faults', 'silent') // a server that crashes is no news here
+  const database = started.adopt(await openDatabase(direct, 'faults', silent), it => it.close())
   const load = started.adopt(await Load.open({
     eventLog, topic: TOPIC, source: new EventSource(new Chance(seed)), eventsPerSecond: settings.eventsPerSecond, log
   }), it => it.close())

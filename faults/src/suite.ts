@@ -7,7 +7,7 @@
 import { until } from '../../test-support/until.ts'
 import { Chance } from './chance.ts'
 import { Checker, type CheckResult } from './check.ts'
-import type { Fault, Outcome } from './fault.ts'
+import type { Fault } from './fault.ts'
 import { readEnds, readProgress, waitForProgress, type Site } from './site.ts'
 
 export interface FaultReport extends CheckResult {
@@ -66,7 +66,7 @@ export async function runFaults (
       acknowledged: load.acknowledged - acknowledgedBefore,
       resent: load.resent - resentBefore,
       ownEnds: site.ownEnds.slice(endsBefore)
-    } satisfies FaultReport & Partial<Outcome>)
+    })
   }
 }
 

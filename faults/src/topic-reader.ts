@@ -41,7 +41,9 @@ export async function readTopic (
     try {
       for await (const { partition, offset, value, headers } of stream) {
         const expected = nextOffsets.get(partition)!
-        if (offset !== expected) throw new Error(`offset ${offset} of ${topic}/${partition} came where ${expected} should`)
+        if (offset !== expected) {
+          throw new Error(`offset ${offset} of ${topic}/${partition} came where ${expected} should`)
+        }
         nextOffsets.set(partition, offset + 1n)
         const end = missing.get(partition)
         if (end === undefined) continue

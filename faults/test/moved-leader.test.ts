@@ -31,8 +31,8 @@ suite('a cluster of three brokers', () => {
     const topic = randomUUID()
     await eventLog.ensureTopic({ name: topic, partitions: PARTITIONS, retentionMs: 3_600_000, replicationFactor: -1 })
     const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
-    const consumer = opened.adopt(await eventLog.openConsumer(
-      { topic, group: randomUUID(), sessionTimeoutMs: 60_000, fetchBufferMaxBytes: 16 * 1024 * 1024 }), it => it.close())
+    const member = { topic, group: randomUUID(), sessionTimeoutMs: 60_000, fetchBufferMaxBytes: 16 * 1024 * 1024 }
+    const consumer = opened.adopt(await eventLog.openConsumer(member), it => it.close())
     await waitAssigned(consumer, PARTITIONS)
     for (let partition = 0; partition < PARTITIONS; partition++) consumer.start(partition, 0n)
 

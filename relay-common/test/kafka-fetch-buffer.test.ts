@@ -1,4 +1,4 @@
-/** What a consumer fetches ahead, seen from the wire: bytes that came from the broker, against bytes that were taken. */
+/** What a consumer fetches ahead, seen from the wire: the bytes that came from the broker, against those taken. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'

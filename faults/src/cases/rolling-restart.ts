@@ -38,7 +38,8 @@ export const rollingRestart: Fault = {
           after = await readProgress(site)
           return ownedBy(processor, after).length >= owned.length
         })
-        const moved = [...before.keys()].filter(it => !owned.includes(it) && before.get(it)!.epoch !== after.get(it)!.epoch)
+        const moved = [...before].filter(([partition, { epoch }]) =>
+          !owned.includes(partition) && after.get(partition)!.epoch !== epoch).map(([partition]) => partition)
         if (moved.length > 0) {
           broken.push(`the restart of ${processor.name} moved partitions ${moved.join(', ')} of others`)
         }

@@ -1,0 +1,8 @@
+/** Sends a signal to a process, unless it has just had an end of its own. */
+export function sendSignal (pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
