@@ -17,6 +17,9 @@ COPY relay-common/package.json relay-common/
 COPY relay-simulator/package.json relay-simulator/
 COPY relay-processor/package.json relay-processor/
 COPY relay-api/package.json relay-api/
+COPY relay-issuer/package.json relay-issuer/
+COPY relay-cli/package.json relay-cli/
+COPY relay-client/package.json relay-client/
 COPY relay-stack/package.json relay-stack/
 COPY bench/package.json bench/
 COPY faults/package.json faults/

@@ -70,6 +70,9 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`POSTGRES_PASSWORD\` | \`relay\` | password of the database user; it is set when the volume is new, and not changed later |
 | \`API_TOKENS\` | \`supermetrics-api-token-2024\` | as above |
 | \`BACKFILL\` | \`24h\` | as above |
+| \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |
+| \`OIDC_ALLOW_HTTP\` | \`false\` | as above |
+| \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 
 \`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
 \`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are handed on to the programs as they are. Any other setting goes under

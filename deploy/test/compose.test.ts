@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { scopes, WELL_KNOWN_TOKEN } from 'relay-common'
 
+import { readApiConfig } from '../../relay-api/src/config.ts'
+import { accounts } from '../../relay-issuer/src/accounts.ts'
 import { createCommand } from '../../relay-stack/src/options.ts'
 import { composeText, environmentOf, readCompose, variables } from './support/compose.ts'
 import { environmentOf as environmentOfImage, lastOf, ROOT, targets } from './support/dockerfile.ts'
@@ -14,7 +16,8 @@ import { programs, rootManifest } from './support/programs.ts'
 const { services, volumes } = readCompose()
 
 test('the services are those that users know', () => {
-  assert.deepEqual(Object.keys(services).sort(), ['api', 'kafka', 'postgres', 'processor', 'simulator'])
+  const always = Object.entries(services).filter(([, it]) => it.profiles === undefined).map(([name]) => name)
+  assert.deepEqual(always.sort(), ['api', 'kafka', 'postgres', 'processor', 'simulator'])
 })
 
 test('every image has a fixed tag; those of the programs are built from their targets', () => {
@@ -81,7 +84,7 @@ for (const [name, program] of Object.entries(programs)) {
 
   test(`${name}: a variable that the user sets reaches the setting of that name`, () => {
     const texts: Record<string, string> = {
-      GAP_POLICY: 'continue', LATE: '2%', DUPLICATES: '2%', POISON: '2%', BACKFILL: '7h'
+      GAP_POLICY: 'continue', LATE: '2%', DUPLICATES: '2%', POISON: '2%', BACKFILL: '7h', OIDC_ALLOW_HTTP: 'true'
     }
     const settable = Object.keys(environment).filter(it => variables().has(it) && it !== 'POSTGRES_PORT')
     const given = Object.fromEntries(settable.map(it => [it, texts[it] ?? '7']))
@@ -150,6 +153,7 @@ test('the first start has a day of history', () => {
 
 test('what must survive is in named volumes', () => {
   const mounts = Object.values(services).flatMap(it => it.volumes ?? []).map(it => it.split(':'))
+    .filter(it => !it.includes('ro'))
   assert.deepEqual(mounts.map(it => it[0]).sort(), Object.keys(volumes).sort())
   const pathOf = (volume: string) => mounts.find(it => it[0] === volume)![1]
   assert.ok(String(services.kafka.environment.KAFKA_LOG_DIRS).startsWith(pathOf('kafka-data')))
@@ -167,4 +171,20 @@ test('docker compose takes the file', {
 }, () => {
   const args = ['compose', '--project-directory', ROOT, '--file', '-', 'config', '--quiet']
   execFileSync('docker', args, { input: composeText })
+})
+
+test('an OpenID provider comes only when it is asked for, and gives the scopes and zones that the API knows', () => {
+  assert.deepEqual(services.keycloak.profiles, ['keycloak'])
+  const realm = JSON.parse(readFileSync(join(ROOT, 'deploy/keycloak/realm.json'), 'utf8'))
+  const named = (list: Array<{ name: string }>) => list.map(it => it.name)
+  assert.deepEqual(named(realm.clientScopes).filter(it => it !== 'relay-grants'), [...scopes])
+  const claims = realm.clientScopes.at(-1).protocolMappers.map((it: { config: Record<string, string> }) =>
+    it.config['claim.name'] ?? it.config['included.custom.audience'])
+  assert.deepEqual(claims.slice(0, 2), [readApiConfig({}).OIDC_AUDIENCE, 'relay_zones'])
+  for (const client of realm.clients) {
+    assert.equal(client.fullScopeAllowed, false)
+    assert.equal(client.attributes['access.token.header.type.rfc9068'], 'true')
+    if (client.publicClient) assert.equal(client.attributes['pkce.code.challenge.method'], 'S256')
+  }
+  assert.deepEqual(realm.users.map((it: { username: string }) => it.username).slice(0, 4), Object.keys(accounts))
 })

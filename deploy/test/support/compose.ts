@@ -17,6 +17,7 @@ export interface Service {
   readonly healthcheck?: { readonly test: readonly string[], readonly start_period: string }
   readonly restart: string
   readonly read_only?: boolean
+  readonly profiles?: readonly string[]
   readonly tmpfs?: readonly string[]
   readonly init?: boolean
   readonly cap_drop: readonly string[]

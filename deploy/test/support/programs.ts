@@ -33,5 +33,6 @@ export function programsInWorkspaces (): string[] {
   return rootManifest.workspaces
     .filter(it => existsSync(join(ROOT, it, 'src/main.ts')))
     .filter(it => readFileSync(join(ROOT, it, 'src/main.ts'), 'utf8').includes('await runProgram('))
+    .filter(it => it !== 'relay-issuer') // for one machine, and no image: sites have a provider
     .map(it => it.replace(/^relay-/, ''))
 }
