@@ -180,9 +180,8 @@ class Loop {
   /** @param startOffset where the partition begins in the log */
   async #claimOne (topic: Topic, number: number, startOffset: bigint): Promise<void> {
     const { store, consumer, log } = this.#parts
-    const former = await store.findFormerTopic(topic, number)
-    if (former !== undefined && former > 0n) {
-      const gap = { kind: 'topic-recreated', partition: number, expectedOffset: former, availableOffset: startOffset } as const
+    const gap = await store.findGap(topic, number, startOffset)
+    if (gap) {
       await store.recordGap(topic, gap, undefined)
       this.#meetGap(topic, gap)
     }

@@ -1,7 +1,7 @@
 /** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts and rollup-rows.ts. */
 import type { Database, EventLog, PoolClient } from 'relay-common'
 
-import { claimPartition, findFormerTopic, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
+import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
 import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
@@ -12,7 +12,7 @@ export async function openPostgresStore (database: Database, kind: EventLog['kin
   const writer = new Writer(database)
   return {
     claim: (topic, partition, owner, startOffset) => claimPartition(database, kind, topic, partition, owner, startOffset),
-    findFormerTopic: (topic, partition) => findFormerTopic(database, kind, topic, partition),
+    findGap: (topic, partition, startOffset) => findGap(database, kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
     write: async (topicId, writes) => {

@@ -10,13 +10,14 @@ export async function claimPartition (
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
     with others as (
       update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
-    insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, event_time_max)
-    select $1::uuid, $2::integer, $3, $4, 1, $5, $6::bigint, max(event_time_max) from others
+    insert into progress
+      (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, topic_partitions, event_time_max)
+    select $1::uuid, $2::integer, $3, $4, 1, $5, $6::bigint, $7::integer, max(event_time_max) from others
     on conflict (topic_id, source_partition) do update
       set epoch = progress.epoch + 1, owner = excluded.owner, updated_at = now(),
         event_time_max = greatest(progress.event_time_max, excluded.event_time_max)
     returning epoch, next_offset, event_time_max`,
-  [topic.topicId, partition, kind, topic.name, owner, startOffset])
+  [topic.topicId, partition, kind, topic.name, owner, startOffset, topic.partitions])
   return { epoch: row.epoch, nextOffset: row.next_offset, eventTimeMaxMs: row.event_time_max ?? -Infinity }
 }
 
@@ -66,21 +67,23 @@ export async function recordGap (database: Database, topic: Topic, gap: Gap, epo
   return rows.length > 0
 }
 
-/**
- * Whether a topic of this name was read before under another id: deleted and made anew, so that what was not read of
- * the old one is gone.
- * @returns the offset that the old one had been read to
- */
-export async function findFormerTopic (
-  database: Database, kind: EventLog['kind'], topic: Topic, partition: number
-): Promise<bigint | undefined> {
-  const [row] = await database.query<{ next_offset: bigint }>(`
-    select next_offset from progress
-    where event_log = $1 and topic = $2 and source_partition = $3 and topic_id <> $4
-      and not exists (select from progress where topic_id = $4 and source_partition = $3)
-    order by updated_at desc limit 1`,
+/** What is missing in front of a partition that was never claimed (store.ts). */
+export async function findGap (
+  database: Database, kind: EventLog['kind'], topic: Topic, partition: number, startOffset: bigint
+): Promise<Gap | undefined> {
+  const [row] = await database.query<{ former: bigint | null, is_added: boolean }>(`
+    select
+      (select next_offset from progress
+        where event_log = $1 and topic = $2 and source_partition = $3 and topic_id <> $4
+        order by updated_at desc limit 1) as former,
+      exists (select from progress where topic_id = $4 and topic_partitions <= $3) as is_added
+    where not exists (select from progress where topic_id = $4 and source_partition = $3)`,
   [kind, topic.name, partition, topic.topicId])
-  return row?.next_offset
+  if (row?.former) {
+    return { kind: 'topic-recreated', partition, expectedOffset: row.former, availableOffset: startOffset }
+  }
+  if (!row?.is_added || startOffset === 0n) return undefined
+  return { kind: 'offset-out-of-range', partition, expectedOffset: 0n, availableOffset: startOffset }
 }
 
 /** Moves progress over a gap (store.ts). */

@@ -23,11 +23,11 @@ export interface Store {
   claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim>
 
   /**
-   * Whether a topic of this name was read before under another id: deleted and made anew, so that what was not read of
-   * the old one is gone.
-   * @returns the offset that the old one had been read to
+   * What is missing in front of a partition that was never claimed: the rest of a topic of that name that was read
+   * before and then made anew, or the beginning of a partition that was added to a topic which was read already.
+   * @param startOffset where the partition begins in the log
    */
-  findFormerTopic (topic: Topic, partition: number): Promise<bigint | undefined>
+  findGap (topic: Topic, partition: number, startOffset: bigint): Promise<Gap | undefined>
 
   /**
    * Gives a series its id, the same one to whoever asks, for ever.

@@ -1,8 +1,11 @@
 /** Events that are gone from the log before they were read: named, never passed over in silence. */
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import { createLogger, RelayError } from 'relay-common'
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { openPostgresStore } from '../src/postgres-store.ts'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
@@ -48,6 +51,24 @@ test('told to continue, it goes on behind the gap, which stays written down', as
   await settled(site)
   await processor.close()
   assert.equal((await site.database.query('select * from gaps where source_partition = $1', [partition])).length, 1)
+})
+
+test('a partition that was added, and has lost its beginning before it was read, is a gap', async t => {
+  const { database } = await openLocalPostgres(t)
+  const store = await openPostgresStore(database, 'kafka')
+  t.after(() => store.close())
+  const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
+  // a topic that is read for the first time begins where it begins, whoever of several processors comes first
+  for (const partition of [0, 1]) {
+    assert.equal(await store.findGap(topic, partition, 40n), undefined)
+    await store.claim(topic, partition, 'first', 40n)
+  }
+  const grown = { ...topic, partitions: 4 }
+  assert.equal(await store.findGap(grown, 2, 0n), undefined)
+  await store.claim(grown, 0, 'first', 40n) // the first processor was started again
+  assert.deepEqual(await store.findGap(grown, 3, 7n),
+    { kind: 'offset-out-of-range', partition: 3, expectedOffset: 0n, availableOffset: 7n })
+  assert.equal(await store.findGap(grown, 1, 40n), undefined)
 })
 
 test('a topic that was made anew goes on in the rows of the one before, when told to', async t => {

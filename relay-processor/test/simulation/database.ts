@@ -24,6 +24,8 @@ export interface ProgressRow {
   readonly partition: number
   /** where it was read from at first */
   readonly firstOffset: bigint
+  /** of its topic, at that time */
+  readonly topicPartitions: number
   epoch: bigint
   nextOffset: bigint
   eventTimeMaxMs: number
@@ -103,6 +105,7 @@ export class Database {
         topic: topic.name,
         partition,
         firstOffset: startOffset,
+        topicPartitions: topic.partitions,
         epoch: 0n,
         nextOffset: startOffset,
         eventTimeMaxMs: -Infinity,
@@ -117,12 +120,15 @@ export class Database {
     return { epoch: row.epoch, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs }
   }
 
-  findFormer (topic: Topic, partition: number): bigint | undefined {
+  findGap (topic: Topic, partition: number, startOffset: bigint): Gap | undefined {
     this.#check(false)
     if (this.progress.has(progressKey(topic.topicId, partition))) return undefined
-    return [...this.progress.values()]
-      .filter(it => it.topic === topic.name && it.partition === partition)
-      .sort((a, b) => b.updatedMs - a.updatedMs)[0]?.nextOffset
+    const rows = [...this.progress.values()].sort((a, b) => b.updatedMs - a.updatedMs)
+    const former = rows.find(it => it.partition === partition)?.nextOffset // there is one name of topics here
+    if (former) return { kind: 'topic-recreated', partition, expectedOffset: former, availableOffset: startOffset }
+    const isAdded = rows.some(it => it.topicId === topic.topicId && it.topicPartitions <= partition)
+    if (!isAdded || startOffset === 0n) return undefined
+    return { kind: 'offset-out-of-range', partition, expectedOffset: 0n, availableOffset: startOffset }
   }
 
   nameSeries (names: readonly string[]): number[] {

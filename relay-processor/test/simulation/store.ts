@@ -34,8 +34,8 @@ export class SimulatedStore implements Store {
     return this.#call(`claim ${partition}`, () => this.#database.claim(topic, partition, startOffset))
   }
 
-  findFormerTopic (topic: Topic, partition: number): Promise<bigint | undefined> {
-    return this.#call(`former topic of ${partition}`, () => this.#database.findFormer(topic, partition))
+  findGap (topic: Topic, partition: number, startOffset: bigint): Promise<Gap | undefined> {
+    return this.#call(`gap before ${partition}`, () => this.#database.findGap(topic, partition, startOffset))
   }
 
   nameSeries (names: readonly SeriesName[]): Promise<number[]> {
