@@ -25,7 +25,8 @@ export function allowCaching (
   const isPast = completeThroughMs !== undefined && range.endMs + SETTLED_AFTER_MS <= completeThroughMs
   const mayKeep = isPast && !range.isRelative && pastS > 0
   reply.header('cache-control', mayKeep ? `private, max-age=${pastS}` : 'private, no-cache')
-  reply.header('vary', 'accept, authorization')
+  const others = reply.getHeader('vary') // of who answers pages of other origins
+  reply.header('vary', [...others === undefined ? [] : [others].flat(), 'accept', 'authorization'].join(', '))
 }
 
 /**

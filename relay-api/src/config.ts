@@ -23,6 +23,11 @@ export const apiSettings = Type.Object({
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
     default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
   }),
+  STEP_MINUTES_MAX: Type.Integer({
+    default: 20_000_000,
+    minimum: 1,
+    description: 'most minutes of devices that one answer may read for increase, rate and timeWeightedAvg'
+  }),
   DATABASE_REPLICA_URL: Type.Optional(Type.String({
     description: 'connection string of a streaming replica that answers of /api/v1 are read from'
   })),

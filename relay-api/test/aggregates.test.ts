@@ -112,6 +112,17 @@ test('every parameter that can\'t be used is named', async t => {
   ]) assert.equal((await api.ask(`/api/v1/aggregates?${query}`)).status, 200, query)
 })
 
+test('increases of more minutes than may be read are refused', async t => {
+  const api = await openTestApi(t, { STEP_MINUTES_MAX: '2880' })
+  await writeEvents(api.database, ['d-1', 'd-2', 'd-3'].map(deviceId => event(0, 1, { deviceId })))
+  const ask = (query: string) => api.ask(`/api/v1/aggregates?${day}&${query}`)
+  assert.equal((await ask('stats=rate&device=d-1&device=d-2')).status, 200)
+  assert.equal((await ask('stats=avg')).status, 200)
+  const { status, body } = await ask('stats=rate')
+  assert.deepEqual([status, body.code, body.parameter], [400, 'RELAY_RANGE_TOO_LONG', 'stats'])
+  assert.match(body.detail, /4320 of them here, and 2880 at most/)
+})
+
 test('auto takes the shortest interval with few enough rows, and says which', async t => {
   const api = await openTestApi(t)
   for (const [query, interval] of [

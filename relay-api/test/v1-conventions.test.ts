@@ -116,6 +116,9 @@ test('pages of other origins may ask where config names them, preflight and all'
   const stranger = await open.app.inject({ ...preflight, headers: { ...preflight.headers, origin: evil } })
   assert.notEqual(stranger.headers['access-control-allow-origin'], evil)
 
+  const answered = await open.app.inject({ url: '/api/v1/aggregates', headers: { origin, authorization } })
+  assert.match(String(answered.headers.vary), /origin/i)
+
   const closed = await openTestApi(t)
   assert.equal((await closed.app.inject(preflight)).headers['access-control-allow-origin'], undefined)
 })

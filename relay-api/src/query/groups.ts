@@ -54,6 +54,15 @@ export async function readGroups (
   return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
 }
 
+/** How many series of devices are selected. */
+export async function countDeviceSeries (database: Database, selection: Selection): Promise<number> {
+  const values: unknown[] = []
+  const condition = seriesCondition(selection, values)
+  const [{ count }] = await database.query<{ count: number }>(
+    `select count(*)::integer as count from series s where s.device_id is not null and ${condition}`, values)
+  return count
+}
+
 /** How many groups there may be rows of. */
 export async function countGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined

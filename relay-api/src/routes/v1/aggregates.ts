@@ -1,7 +1,7 @@
 /** `GET /api/v1/aggregates`: numbers of a selection over a range, in rows of an interval. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { RelayError } from 'relay-common'
+import { MINUTE_MS, RelayError } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { allowCaching } from '../../caching.ts'
@@ -16,7 +16,7 @@ import { checkLength, rangeParameters, readDuration, readRange } from '../../par
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
-import { countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
+import { countDeviceSeries, countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
 import { planRange } from '../../query/plan.ts'
 import { columnsOf, type Question } from '../../query/question.ts'
 import { readKeptSince } from '../../query/read.ts'
@@ -151,6 +151,11 @@ async function findAggregates (
     refuseCut(groups * (boundaries.length - 1), Math.min(config.POINTS_MAX, LIMIT_MAX), cursor)
   }
 
+  if (statistics.some(it => it.needsSteps)) {
+    const minutes = (boundaries[boundaries.length - 1] - boundaries[0]) / MINUTE_MS
+    refuseSteps(minutes * await countDeviceSeries(database, selection), config.STEP_MINUTES_MAX)
+  }
+
   const completeThroughMs = await completeness.read(source)
   const write = (timeMs: number) => clock.write(timeMs)
   const head = {
@@ -192,6 +197,14 @@ function cellsOf (
     isFilled || null,
     unavailable ?? null
   ]
+}
+
+/** Steps are read from every minute of every device, whatever the interval. */
+function refuseSteps (deviceMinutes: number, deviceMinutesMax: number): void {
+  if (deviceMinutes <= deviceMinutesMax) return
+  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg are made of every minute of every ' +
+    `device: ${Math.ceil(deviceMinutes)} of them here, and ${deviceMinutesMax} at most; take a shorter range, or fewer ` +
+    'devices', { parameter: 'stats' })
 }
 
 /** CSV has no place for a cursor, so what might be cut is refused. */
