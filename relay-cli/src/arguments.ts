@@ -9,8 +9,8 @@ const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
  * @returns ms since the epoch
  */
 export function parseTime (text: string): number {
-  const ago = /^-?(\d+)([smhd])$/.exec(text)
-  if (ago) return Date.now() - Number(ago[1]) * unitsMs[ago[2] as keyof typeof unitsMs]
+  const agoMs = durationMs(text.replace(/^-/, ''))
+  if (agoMs !== undefined) return Date.now() - agoMs
   const timeMs = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text)
   if (timeMs === undefined) throw new InvalidArgumentError('Not a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
   return timeMs
@@ -32,4 +32,16 @@ export function parsePlace (text: string): { readonly partition: number, readonl
   const place = /^(\d+):(\d+)$/.exec(text)
   if (!place) throw new InvalidArgumentError('Not a place such as 0:1234 (partition and offset).')
   return { partition: Number(place[1]), offset: BigInt(place[2]) }
+}
+
+/** How long: `30s`, `90m`, `24h`, `7d`. @returns ms */
+export function parseDuration (text: string): number {
+  const ms = durationMs(text)
+  if (ms === undefined) throw new InvalidArgumentError('Not a duration such as 30s, 90m, 24h or 7d.')
+  return ms
+}
+
+function durationMs (text: string): number | undefined {
+  const duration = /^(\d+)([smhd])$/.exec(text)
+  return duration ? Number(duration[1]) * unitsMs[duration[2] as keyof typeof unitsMs] : undefined
 }

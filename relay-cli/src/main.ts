@@ -9,6 +9,7 @@ import { Command, CommanderError } from 'commander'
 import { RelayError } from 'relay-common'
 
 import { addDeadLetters } from './dead-letters-commands.ts'
+import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
 import { addReplay } from './replay.ts'
 import { addVerify } from './verify.ts'
@@ -17,11 +18,11 @@ const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as sysexits.h has it
 
 const program = new Command('relay')
-  .description('Looks after Relay: lag, dead letters, checks and rebuilds of rollups.\n' +
+  .description('Looks after Relay: lag, dead letters, checks and rebuilds of rollups, API keys.\n' +
     'DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS say where, as for every program of Relay (docs/configuration.md).')
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
-for (const add of [addLag, addDeadLetters, addVerify, addReplay]) add(program)
+for (const add of [addLag, addDeadLetters, addVerify, addReplay, addKeys]) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
 
 try {

@@ -6,25 +6,40 @@ import {
 
 import { readCliConfig, type CliConfig } from './config.ts'
 
-export interface Site extends AsyncDisposable {
+export interface SiteDatabase extends AsyncDisposable {
   readonly config: CliConfig
   readonly database: Database
+}
+
+export interface Site extends SiteDatabase {
   readonly eventLog: EventLog
 }
 
+const log = createLogger('relay-cli', 'silent') // what goes wrong is told in one line, at the end
+
 /**
- * Opens both, as they are: commands migrate nothing and create nothing.
- * @throws RelayError where one of them can't be had, or the log is not the one that the database was filled from
+ * Opens the database as it is: commands migrate nothing and create nothing.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
-export async function openSite (): Promise<Site> {
+export async function openSiteDatabase (): Promise<SiteDatabase> {
   const config = readCliConfig()
-  const log = createLogger('relay-cli', 'silent') // what goes wrong is told in one line, at the end
   await using opened = new AsyncDisposableStack()
   const database = opened.adopt(await openDatabase(config, 'relay-cli', log), it => it.close())
   const [{ migrated }] = await database.query<{ migrated: boolean }>("select to_regclass('progress') is not null as migrated")
   if (!migrated) {
     throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'the database has no tables of Relay; has a processor been started on it?')
   }
+  const all = opened.move()
+  return { config, database, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+/**
+ * Opens the database and the event log, as they are.
+ * @throws RelayError where one of them can't be had, or the log is not the one that the database was filled from
+ */
+export async function openSite (): Promise<Site> {
+  await using opened = new AsyncDisposableStack()
+  const { config, database } = opened.use(await openSiteDatabase())
   const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
   await checkKind(database, eventLog, config.EVENTS_TOPIC)
   const all = opened.move()

@@ -150,8 +150,9 @@ export class Flusher {
     return { partition, move, rows: encoder.take(), rowCount, daysMs, deadLetters }
   }
 
-  /** Bounds memory: when there are too many series, those go that the last flushes did not touch. */
+  /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
   #forgetCold (partitions: readonly Partition[], flushNumber: number): void {
+    for (const { series, eventTimeMaxMs } of partitions) series.forgetIdleWindows(eventTimeMaxMs)
     const count = () => partitions.reduce((sum, it) => sum + it.series.size, 0)
     if (count() > this.#settings.seriesInMemoryMax) {
       // first what is coldest: half of the way each time, until it fits
@@ -164,9 +165,10 @@ export class Flusher {
 
   async #write (writes: PartitionWrite[], topicId: string): Promise<void> {
     const endTimer = this.#metrics.writeSeconds.startTimer()
+    const unsent = writes.filter(it => it.deadLetters.length > 0)
     await this.#retry('writing dead letters', async () => {
-      for (const { partition, deadLetters } of writes) {
-        if (deadLetters.length > 0) await this.#sinks.sendDeadLetters(partition, deadLetters)
+      for (; unsent.length > 0; unsent.shift()) { // what was sent is not sent again with the next try
+        await this.#sinks.sendDeadLetters(unsent[0].partition, unsent[0].deadLetters)
       }
     })
 

@@ -1,0 +1,129 @@
+/** `relay keys list | create | rotate | revoke`: API keys, where there is no API yet to make the first one by. */
+import { userInfo } from 'node:os'
+
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import {
+  createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes, type Actor, type Scope,
+  type StoredApiKey
+} from 'relay-common'
+
+import { parseDuration } from './arguments.ts'
+import { formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { openSiteDatabase } from './site.ts'
+
+interface CreateOptions extends OutputOptions {
+  readonly name: string
+  readonly scope: readonly Scope[]
+  readonly zone?: readonly string[]
+  readonly devicePrefix?: readonly string[]
+  readonly expires?: number
+  readonly environment: string
+}
+
+const OVERLAP_MS = 24 * 3_600_000
+
+export function addKeys (program: Command): void {
+  const group = program.command('keys').description('API keys: whoever has one may ask, or send, by its scopes')
+  group.command('list').description('all keys, revoked ones too; never the secret').option('--json', 'for scripts').action(list)
+  group.command('create')
+    .description('makes a key and shows it, this once')
+    .addOption(new Option('--name <name>', 'what it is for').makeOptionMandatory())
+    .addOption(new Option('--scope <scope...>', scopes.join(', ')).argParser(parseScope).makeOptionMandatory())
+    .option('--zone <zone...>', 'these zones alone (default: all)')
+    .option('--device-prefix <prefix...>', 'devices whose ids begin so alone (default: all)')
+    .option('--expires <duration>', 'how long it is good for, e.g. 90d (default: for ever)', parseDuration)
+    .addOption(environment())
+    .option('--json', 'for scripts')
+    .addHelpText('after', '\nExamples:\n  relay keys create --name dashboard --scope events:read --zone "Zone A" --expires 90d')
+    .action(create)
+  group.command('rotate')
+    .description('gives a key a new secret and shows it, this once; the old one works on for a while')
+    .argument('<key-id>')
+    .option('--overlap <duration>', 'how long the old secret works on', parseDuration, OVERLAP_MS)
+    .addOption(environment())
+    .option('--json', 'for scripts')
+    .action(rotate)
+  group.command('revoke').description('ends a key, everywhere within seconds').argument('<key-id>').option('--json', 'for scripts').action(revoke)
+}
+
+function environment (): Option {
+  return new Option('--environment <name>', 'the part of a key that names its site, as the API has it')
+    .env('API_KEY_ENVIRONMENT').default('local').argParser(text => {
+      if (!new RegExp(KEY_ENVIRONMENT_PATTERN).test(text)) throw new InvalidArgumentError('Not a word of small letters and digits.')
+      return text
+    })
+}
+
+function parseScope (text: string, before: readonly Scope[] = []): Scope[] {
+  if (!isScope(text)) throw new InvalidArgumentError(`Scopes are ${scopes.join(', ')}.`)
+  return [...before, text]
+}
+
+/** Who acts, for the audit log: whoever may write to the database may say what he likes, and mostly does not. */
+function actor (): Actor {
+  return { principal: `relay-cli:${userInfo().username}` }
+}
+
+async function list ({ json }: OutputOptions): Promise<void> {
+  await using site = await openSiteDatabase()
+  const keys = await listApiKeys(site.database)
+  if (json) printJson(keys.map(describe))
+  else if (keys.length === 0) console.log('no keys')
+  else {
+    printTable(['key', 'name', 'scopes', 'zones', 'devices', 'state', 'last used'], keys.map(it => [
+      it.keyId, it.name, it.scopes.join(' '), it.grants.zones?.join(', ') ?? 'all',
+      it.grants.devicePrefixes?.map(prefix => `${prefix}…`).join(', ') ?? 'all', stateOf(it), formatTime(it.lastUsedAtMs ?? null)
+    ]))
+  }
+}
+
+async function create ({ name, scope, zone, devicePrefix, expires, environment, json }: CreateOptions): Promise<void> {
+  await using site = await openSiteDatabase()
+  const issued = await createApiKey(site.database, {
+    environment,
+    name,
+    scopes: scope,
+    grants: { zones: zone, devicePrefixes: devicePrefix },
+    expiresAtMs: expires === undefined ? undefined : Date.now() + expires
+  }, actor())
+  if (json) printJson({ key: issued.key, ...describe(issued.stored) })
+  else console.log(issued.key)
+}
+
+async function rotate (
+  keyId: string, { overlap, environment, json }: OutputOptions & { readonly overlap: number, readonly environment: string }
+): Promise<void> {
+  await using site = await openSiteDatabase()
+  const issued = await rotateApiKey(site.database, environment, keyId, overlap, actor())
+  if (json) printJson({ key: issued.key, ...describe(issued.stored) })
+  else console.log(issued.key)
+}
+
+async function revoke (keyId: string, { json }: OutputOptions): Promise<void> {
+  await using site = await openSiteDatabase()
+  const stored = await revokeApiKey(site.database, keyId, actor())
+  if (json) printJson(describe(stored))
+  else console.log(`${keyId} is revoked`)
+}
+
+function stateOf ({ revokedAtMs, expiresAtMs }: StoredApiKey): string {
+  if (revokedAtMs !== undefined) return `revoked ${formatTime(revokedAtMs)}`
+  if (expiresAtMs === undefined) return 'good'
+  return `${expiresAtMs <= Date.now() ? 'expired' : 'good until'} ${formatTime(expiresAtMs)}`
+}
+
+function describe ({ keyId, name, scopes, grants, createdBy, createdAtMs, expiresAtMs, revokedAtMs, lastUsedAtMs }: StoredApiKey) {
+  const time = (timeMs: number | undefined) => timeMs === undefined ? null : formatTime(timeMs)
+  return {
+    keyId,
+    name,
+    scopes,
+    zones: grants.zones ?? null,
+    devicePrefixes: grants.devicePrefixes ?? null,
+    createdBy,
+    createdAt: time(createdAtMs),
+    expiresAt: time(expiresAtMs),
+    revokedAt: time(revokedAtMs),
+    lastUsedAt: time(lastUsedAtMs)
+  }
+}
