@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { until } from '../../test-support/until.ts'
 import { openTestApi } from './support/ask.ts'
 import { authorization, eventOf } from './support/ingest-site.ts'
-import { openStreamSite } from './support/stream-site.ts'
+import { listen, openStreamSite, type Listening } from './support/stream-site.ts'
 
 const limit = { timeout: 120_000 }
 const at = (seconds: number) => new Date(Date.UTC(2024, 0, 1) + seconds * 1000).toISOString()
@@ -58,6 +58,32 @@ test('a client hears of what it selected, in the groups and intervals that it as
   await until(() => JSON.stringify(names.map(seen)),
     () => names.every(it => JSON.stringify(seen(it)) === JSON.stringify(expected[it])))
   assert.equal((await site.listen('?device=d9')).of('rollup').length, 0)
+})
+
+test('a caller hears of the zones and devices that it may see, and of no other, whatever it asks for', limit, async t => {
+  await using site = await openStreamSite(t)
+  const keyFor = async (grants: object) => {
+    const made = await fetch(`${site.url}/api/v1/keys`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'listener', scopes: ['events:read'], ...grants })
+    })
+    return `Bearer ${(await made.json() as { key: string }).key}`
+  }
+  await using closing = new AsyncDisposableStack()
+  const listenAs = async (grants: object, query: string) =>
+    closing.adopt(await listen(site.url, query, undefined, await keyFor(grants)), async it => it.close())
+  const ofZone = await listenAs({ zones: ['Zone A'] }, '?groupBy=zone')
+  const ofDevices = await listenAs({ devicePrefixes: ['a-'] }, '?zone=Zone%20A&zone=Zone%20B')
+  const ofAll = await site.listen('?groupBy=zone')
+  await site.send(eventOf(0, { deviceId: 'a-1', zone: 'Zone A' }), eventOf(1, { deviceId: 'b-1', zone: 'Zone A' }),
+    eventOf(2, { deviceId: 'b-2', zone: 'Zone B' }), eventOf(3, { deviceId: 'a-2', zone: 'Zone B' }))
+  const counts = (it: Listening) => [...it.buckets].map(([name, { count }]) => [name, count]).sort()
+  const expected = [
+    [[`${at(0)} Zone A`, 2]], [[at(0), 2]], [[`${at(0)} Zone A`, 2], [`${at(0)} Zone B`, 2]]
+  ]
+  await until('each to hear its own', () =>
+    JSON.stringify([ofZone, ofDevices, ofAll].map(counts)) === JSON.stringify(expected))
 })
 
 test('late readings change old buckets, and very many of them are told as one stretch', limit, async t => {

@@ -91,11 +91,13 @@ export class Listening {
 }
 
 /** Begins to listen, and waits until it is promised that nothing will be missed. */
-export async function listen (url: string, query = '', lastEventId?: string): Promise<Listening> {
+export async function listen (
+  url: string, query = '', lastEventId?: string, authorized = authorization
+): Promise<Listening> {
   const closing = new AbortController()
   const response = await fetch(`${url}/api/v1/stream${query}`, {
     signal: closing.signal,
-    headers: { authorization, ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) }
+    headers: { authorization: authorized, ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }) }
   })
   if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
   const listening = new Listening(response, () => closing.abort())
