@@ -1,6 +1,7 @@
 /** `relay lag`: how far the rollups are behind the log. */
 import type { Command } from 'commander'
 
+import { parseCount } from './arguments.ts'
 import { formatAge, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf } from './site.ts'
 
@@ -20,7 +21,7 @@ interface PartitionLag {
 export function addLag (program: Command): void {
   program.command('lag')
     .description('how far the rollups are behind the event log, by partition')
-    .option('--max <records>', 'exit with 1 where any partition is further behind', Number)
+    .option('--max <records>', 'exit with 1 where any partition is further behind', parseCount)
     .option('--json', 'for scripts')
     .addHelpText('after', '\nExamples:\n  relay lag\n  relay lag --json --max 100000 || page-somebody')
     .action(showLag)
