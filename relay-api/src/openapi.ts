@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs'
 
 import { fastifySwagger } from '@fastify/swagger'
 import { fastifySwaggerUi } from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
+import type { TObject } from 'typebox'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -32,9 +33,17 @@ export async function openApiRoutes (app: FastifyInstance): Promise<void> {
         { name: 'events', description: 'the first endpoints: one rollup of one range' }
       ]
     },
-    transform: ({ schema, url }) => ({ schema: schema ?? { hide: true }, url }),
+    transform: ({ schema, url }) => ({ schema: schema ? withOptionalDefaults(schema) : { hide: true }, url }),
     exposeHeadRoutes: false
   })
   await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}
+
+/** What has a default need not be given: after the check it is there, and so its schema requires it. */
+function withOptionalDefaults (schema: FastifySchema): FastifySchema {
+  const querystring = schema.querystring as TObject | undefined
+  if (!querystring?.required) return schema
+  const required = querystring.required.filter(name => !('default' in querystring.properties[name]))
+  return { ...schema, querystring: { ...querystring, required } }
 }

@@ -2,11 +2,12 @@
  * Parameters that say whose: `device`, `zone` and `type`, each any number of times. A series is selected when it is of
  * one of the devices, in one of the zones and of one of the types that were given; what is not given selects all.
  *
- * Every route of `/api/v1` reads its selection here, and every statement takes its conditions from `seriesCondition`:
- * the place where what a caller may see is to be applied.
+ * Every route of `/api/v1` reads its selection here, and every statement takes its conditions from `seriesCondition`.
+ * What a caller may see is part of the selection: a name that is outside of it is refused here, and whatever else is
+ * not allowed is left out by the statements.
  */
 import { closest } from 'fastest-levenshtein'
-import { ID_UNITS_MAX, RelayError } from 'relay-common'
+import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
 /** A name as events have it. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
@@ -33,10 +34,14 @@ export interface Selection {
   readonly devices: readonly string[]
   readonly zones: readonly string[]
   readonly types: readonly string[]
+  /** of the caller */
+  readonly grants: Grants
 }
 
-/** @throws RelayError RELAY_DEVICE_TYPE_UNKNOWN */
-export function readSelection (query: Partial<SelectionQuery>, deviceTypes: ReadonlySet<string>): Selection {
+/** @throws RelayError RELAY_DEVICE_TYPE_UNKNOWN, RELAY_FORBIDDEN */
+export function readSelection (
+  query: Partial<SelectionQuery>, deviceTypes: ReadonlySet<string>, grants: Grants
+): Selection {
   const names = (given: readonly string[] = []) => [...new Set(given)].sort()
   const types = names(query.type)
   for (const type of types) {
@@ -45,18 +50,46 @@ export function readSelection (query: Partial<SelectionQuery>, deviceTypes: Read
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
       `type is not one of ${[...deviceTypes].join(', ')}; is ${nearest} meant?`, { parameter: 'type' })
   }
-  return { devices: names(query.device), zones: names(query.zone), types }
+  const selection = { devices: names(query.device), zones: names(query.zone), types, grants }
+  refuseForbidden(selection)
+  return selection
+}
+
+/** @throws RelayError RELAY_FORBIDDEN for a device or zone that the caller may not ask about by its name */
+export function refuseForbidden (
+  { devices, zones, grants }: Pick<Selection, 'devices' | 'zones' | 'grants'>
+): void {
+  if (!devices.every(it => mayDevice(grants, it))) {
+    throw new RelayError('RELAY_FORBIDDEN', 'you may not see this device', { parameter: 'device' })
+  }
+  if (!zones.every(it => mayZone(grants, it))) {
+    throw new RelayError('RELAY_FORBIDDEN', 'you may not see this zone', { parameter: 'zone' })
+  }
+}
+
+/** Whether what is selected can be told from the series of devices alone; else group series have it, and fewer rows. */
+export function selectsDevices ({ devices, grants }: Pick<Selection, 'devices' | 'grants'>): boolean {
+  return devices.length > 0 || grants.devicePrefixes !== undefined
+}
+
+/** The condition under which a row `s` of the table series is one that a caller may see. @param values as below */
+export function grantsCondition ({ zones, devicePrefixes }: Grants, values: unknown[]): string[] {
+  return [
+    ...zones === undefined ? [] : [`s.zone = any($${values.push(zones)}::text[])`],
+    ...devicePrefixes === undefined ? [] : [`s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`]
+  ]
 }
 
 /**
  * The condition of a statement under which a row `s` of the table series is selected.
  * @param values of the statement's parameters; those of the condition are added
  */
-export function seriesCondition ({ devices, zones, types }: Selection, values: unknown[]): string {
+export function seriesCondition ({ devices, zones, types, grants }: Selection, values: unknown[]): string {
   const oneOf = (column: string, names: readonly string[]) =>
     names.length === 0 ? [] : [`s.${column} = any($${values.push(names)}::text[])`]
   const conditions = [
-    ...oneOf('device_id', devices), ...oneOf('zone', zones), ...oneOf('device_type', types)
+    ...oneOf('device_id', devices), ...oneOf('zone', zones), ...oneOf('device_type', types),
+    ...grantsCondition(grants, values)
   ]
   return conditions.length === 0 ? 'true' : conditions.join(' and ')
 }

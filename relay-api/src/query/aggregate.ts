@@ -78,10 +78,10 @@ async function readSlice (database: Database, question: Question, { groups, firs
 }
 
 function numbersOf (
-  { statistics, minutesKeptSinceMs }: Question, { rollup, coverage }: Merged, steps: StepSums | undefined
+  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage }: Merged, steps: StepSums | undefined
 ): RowNumbers {
   const { startMs, endMs } = coverage
-  const known = startMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps
+  const known = startMs - maxGapMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps // the first step begins before it
   const numbers: Array<number | null> = []
   let unavailable: Record<string, Reason> | undefined
   for (const statistic of statistics) {

@@ -7,7 +7,7 @@
  */
 import type { Database } from 'relay-common'
 
-import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
 
@@ -29,7 +29,7 @@ export function groupColumn (groupBy: GroupBy | undefined): string {
 
 /** Whether whole buckets come from the series of devices; else from group series. */
 export function usesDevices (selection: Selection, groupBy: GroupBy | undefined): boolean {
-  return selection.devices.length > 0 || groupBy === 'device'
+  return selectsDevices(selection) || groupBy === 'device'
 }
 
 export type SeriesKind = 'devices' | 'groups'

@@ -7,7 +7,7 @@
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
-import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
 
 export interface Presence {
   readonly zone: string
@@ -73,12 +73,13 @@ export async function readDevices (
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
 }
 
-/** The group of each zone and type that is selected: of all of its devices together. */
+/** What is selected of each zone and type: the groups of all of their devices or, where not all may be seen, the devices. */
 export async function readGroupPresences (database: Database, selection: Selection): Promise<Presence[]> {
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   return readPresences(database, firstAndLastOf(`
-    select s.device_id, s.zone, s.device_type, s.series_id from series s where s.device_id is null and ${condition}`), values)
+    select s.device_id, s.zone, s.device_type, s.series_id from series s
+    where s.device_id is ${selectsDevices(selection) ? 'not ' : ''}null and ${condition}`), values)
 }
 
 async function readPresences (

@@ -135,7 +135,9 @@ function statementFor (
     arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`, 'r.bucket_start = to_timestamp(w.start_s)'))
   }
   // a name has 63 bytes at most
-  const fields = Object.entries(selection).map(([field, names]) => names.length > 0 ? field[0] : '').join('')
+  const { devices, zones, types, grants } = selection
+  const given = { d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes }
+  const fields = Object.entries(given).map(([field, it]) => it ? field : '').join('')
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${fields} from ${tables}`
   return { name, sql: arms.join('\n    union all'), values }

@@ -7,9 +7,10 @@
  * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
  * level, (series, bucket, source partition), once a series and stretch.
  */
-import { levels, minuteLevel, type Database, type Level, type LevelName } from 'relay-common'
+import { levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
 import { keptForEver, type BucketRange, type Edge, type KeptSince } from './plan.ts'
+import { grantsCondition } from '../parameters/selection.ts'
 import type { ReadRow } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. At least one field is there. */
@@ -17,6 +18,8 @@ export interface Selection {
   readonly deviceId?: string
   readonly zone?: string
   readonly deviceType?: string
+  /** what the caller may see of them; none: all */
+  readonly grants?: Grants
 }
 
 /** What is to be read. */
@@ -81,7 +84,7 @@ const MOMENT = -2
 /** of a commit: its first bucket, its level and its last bucket, in the columns of numbers */
 const CHANGED = -3
 
-const columnOf: Readonly<Record<keyof Selection, string>> = {
+const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, string>> = {
   deviceId: 'device_id',
   zone: 'zone',
   deviceType: 'device_type'
@@ -105,10 +108,13 @@ const ARMS_MAX = 2
 
 /** Statements of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
 function statementFor (selection: Selection, { buckets, edges, kept, keptPosition }: Wanted): Statement {
-  const fields = (Object.keys(columnOf) as Array<keyof Selection>).filter(it => selection[it] !== undefined)
+  const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
   const values: unknown[] = fields.map(it => selection[it])
-  const selected = fields.map((it, n) => `s.${columnOf[it]} = $${n + 1}`).join(' and ')
-  const series = `s.device_id is ${selection.deviceId === undefined ? '' : 'not '}null and ${selected}`
+  const { grants = {} } = selection
+  const selected = [...fields.map((it, n) => `s.${columnOf[it]} = $${n + 1}`), ...grantsCondition(grants, values)].join(' and ')
+  // group series are of all devices, also of those that the caller may not see
+  const usesDevices = selection.deviceId !== undefined || grants.devicePrefixes !== undefined
+  const series = `s.device_id is ${usesDevices ? 'not ' : ''}null and ${selected}`
   const parameter = (value: unknown, type: string) => `$${values.push(value)}::${type}`
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
@@ -122,7 +128,7 @@ function statementFor (selection: Selection, { buckets, edges, kept, keptPositio
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where ${where}`
   const arms = [momentArm]
-  const shape: string[] = [...fields]
+  const shape: string[] = [...fields, ...Object.keys(grants)]
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue

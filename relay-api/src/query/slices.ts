@@ -44,6 +44,7 @@ export async function * slices (database: Database, question: Question): AsyncGe
 
   while (true) {
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
+    if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group that it ended in is there no more
     for (let n = 0; n < groups.length;) {
       const rowsThatFit = Math.floor(STATEMENT_ROWS / (groups[n].seriesCount * rowSize))
       const rowsAtOnce = Math.max(Math.min(rowsThatFit, sliceRows), 1)

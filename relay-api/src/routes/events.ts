@@ -1,9 +1,10 @@
 /** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, ID_UNITS_MAX, parseTimestamp, RelayError } from 'relay-common'
+import { DAY_MS, everything, ID_UNITS_MAX, parseTimestamp, RelayError } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
+import { refuseForbidden } from '../parameters/selection.ts'
 import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import type { TimeRange } from '../query/plan.ts'
@@ -44,7 +45,7 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
         response: { 200: eventsAnswerSchema, ...problemResponses(404) }
       }
       app.withTypeProvider<TypeBoxTypeProvider>().get(path, { schema },
-        request => findEvents(request.params, request.query, settings))
+        request => findEvents({ ...request.params, grants: request.principal.grants }, request.query, settings))
     }
   })
 }
@@ -54,7 +55,8 @@ async function findEvents (
   { totals, deviceTypes, rangeMaxDays }: EventsSettings
 ): Promise<EventsAnswer> {
   const range = readRange(startTime, endTime, rangeMaxDays)
-  const { deviceType } = selection
+  const { deviceId, zone, deviceType, grants = everything } = selection
+  refuseForbidden({ devices: given(deviceId), zones: given(zone), grants })
   if (deviceType !== undefined && !deviceTypes.has(deviceType)) {
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
       `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
@@ -66,6 +68,8 @@ async function findEvents (
   }
   return answerOf(selection, withPlus(startTime), withPlus(endTime), merged)
 }
+
+const given = (name: string | undefined) => name === undefined ? [] : [name]
 
 /** @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG */
 function readRange (startTime: string, endTime: string, rangeMaxDays: number): TimeRange {

@@ -11,13 +11,14 @@ import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import pLimit from 'p-limit'
-import { Counter, Gauge, Histogram, RelayError, type Database, type Logger, type Registry } from 'relay-common'
+import { RelayError, type Database, type Logger, type Registry } from 'relay-common'
 
 import { Client, type EndReason } from './client.ts'
 import { readChanges, readCommits, readNow, type Commit, type Now } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
 import { renderHeartbeat, renderOpen, renderReset, renderTold, withId } from './message.ts'
+import { createStreamMetrics } from './metrics.ts'
 import { isResumable, parsePosition, type Position } from './position.ts'
 import type { Question, View } from './view.ts'
 import { Views } from './views.ts'
@@ -45,7 +46,7 @@ export class Hub {
   readonly #database: Database
   readonly #config: StreamConfig
   readonly #log: Logger
-  readonly #metrics: ReturnType<typeof createMetrics>
+  readonly #metrics: ReturnType<typeof createStreamMetrics>
   readonly #views: Views
   readonly #clients = new Map<Client, Listening>()
   readonly #resumes = pLimit(RESUMES_MAX)
@@ -67,7 +68,7 @@ export class Hub {
     this.#config = config
     this.#log = log
     this.#views = new Views(database)
-    this.#metrics = createMetrics(metrics, () => this.#clients.size)
+    this.#metrics = createStreamMetrics(metrics, () => this.#clients.size)
   }
 
   /**
@@ -136,6 +137,7 @@ export class Hub {
     })
     view.clients.add(client)
     this.#clients.set(client, { view, mayStay, checkedMs: Date.now() })
+    if (response.destroyed) return this.#remove(client, undefined) // it went while we made ready
     if (lastId === undefined) {
       client.send(renderOpen(this.#position!))
       return
@@ -199,7 +201,7 @@ export class Hub {
       this.#move(now, commits)
       return
     }
-    const endTimer = this.#metrics.delay.startTimer()
+    const endTimer = this.#metrics.round.startTimer()
     await this.#views.learn(new Set(fresh.flatMap(it => it.seriesIds ?? [])))
     const told = gather(fresh, this.#views, it => this.#views.of(it))
     const contents = await readWindows(this.#database, told)
@@ -268,26 +270,5 @@ export class Hub {
 
   #dropIdle (view: View): void {
     if (view.clients.size === 0) this.#views.drop(view)
-  }
-}
-
-function createMetrics (metrics: Registry, countClients: () => number) {
-  const registers = [metrics]
-  new Gauge({ // eslint-disable-line no-new
-    name: 'relay_api_stream_clients', help: 'Streams that are open', registers, collect () { this.set(countClients()) }
-  })
-  return {
-    dropped: new Counter({
-      name: 'relay_api_stream_dropped_total',
-      help: 'Streams that were ended by us, by reason',
-      labelNames: ['reason'],
-      registers
-    }),
-    delay: new Histogram({
-      name: 'relay_api_stream_round_seconds',
-      help: 'Time from the reading of commits to the last client that was told',
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-      registers
-    })
   }
 }

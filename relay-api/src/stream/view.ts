@@ -4,9 +4,9 @@
  * It knows the series that it shows by group. Series are found in the table when the view is opened, and by the commits
  * that name them afterwards.
  */
-import { levels, mayDevice, mayZone, type Grants, type Level } from 'relay-common'
+import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 
-import type { Selection } from '../parameters/selection.ts'
+import { selectsDevices, type Selection } from '../parameters/selection.ts'
 import type { Client } from './client.ts'
 
 export const groupings = ['device', 'zone', 'type'] as const
@@ -17,7 +17,6 @@ export interface Question {
   readonly levelIndex: number
   /** undefined: all that is selected is one */
   readonly groupBy: Grouping | undefined
-  readonly grants: Grants
 }
 
 export interface Series {
@@ -73,12 +72,12 @@ export function nameOf (question: Question): string {
 }
 
 /** Whether a question is about devices one by one, or about what zones and types have in common. */
-export function needsDevices ({ selection, groupBy, grants }: Question): boolean {
-  return selection.devices.length > 0 || groupBy === 'device' || grants.devicePrefixes !== undefined
+export function needsDevices ({ selection, groupBy }: Question): boolean {
+  return selectsDevices(selection) || groupBy === 'device'
 }
 
 function isSelected (question: Question, { deviceId, zone, deviceType }: Series): boolean {
-  const { selection: { devices, zones, types }, grants } = question
+  const { devices, zones, types, grants } = question.selection
   if ((deviceId !== null) !== needsDevices(question)) return false
   const isOneOf = (names: readonly string[], name: string) => names.length === 0 || names.includes(name)
   return isOneOf(zones, zone) && isOneOf(types, deviceType) && mayZone(grants, zone) &&

@@ -1,13 +1,13 @@
 /** `GET /api/v1/aggregates`: numbers of a selection over a range, in rows of an interval. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { MINUTE_MS, RelayError } from 'relay-common'
+import { DAY_MS, MINUTE_MS, RelayError, type Database, type Grants } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { allowCaching } from '../../caching.ts'
 import { createRowsWriter, type Row } from '../../formats/rows.ts'
 import { sendPieces } from '../../formats/send.ts'
-import { Cursor, readCursor, writeCursor } from '../../parameters/cursor.ts'
+import { Cursor, readCursor, writeCursor, type Resumed } from '../../parameters/cursor.ts'
 import { Format, mediaTypes, readFormat, type FormatName } from '../../parameters/format.ts'
 import { intervalParameters, readRows, readZoneClock } from '../../parameters/interval.ts'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
@@ -56,6 +56,8 @@ const Query = Type.Object({
   cursor: Cursor,
   format: Format
 })
+
+type AggregatesQuery = Static<typeof Query>
 
 const NullableNumber = Type.Unsafe<number | null>({ type: ['number', 'null'] })
 const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
@@ -107,63 +109,33 @@ const schema = {
   }
 }
 
-const GAP_MAX_MS = 24 * 60 * 60 * 1000
+const GAP_MAX_MS = DAY_MS
 
 export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async (request, reply) =>
-    findAggregates(request.query, readFormat(request.query.format, request), parts, reply))
+    findAggregates(request.query, request.principal.grants, readFormat(request.query.format, request), parts, reply))
 }
 
 async function findAggregates (
-  query: Static<typeof Query>, format: FormatName, { config, reads, completeness, deviceTypes }: V1Parts, reply: FastifyReply
+  query: AggregatesQuery, grants: Grants, format: FormatName, parts: V1Parts, reply: FastifyReply
 ): Promise<FastifyReply> {
-  const { limit, cursor, format: _, ...asked } = query
-  const nowMs = Date.now()
-  const selection = readSelection(query, deviceTypes)
-  const statistics = readStatistics(query.stats)
-  const clock = readZoneClock(query.tz)
-  const groupBy = query.groupBy as GroupBy | undefined
+  const { limit, cursor, format: _, ...asked } = query // what is left tells questions apart
+  const source = parts.reads.choose()
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
-  const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
-  checkLength(range, config.RANGE_MAX_DAYS) // whoever makes a cursor up
-  const source = reads.choose()
-  const { database } = source
-  const keptSince = await readKeptSince(database)
-  const { coverage } = planRange(range, keptSince)
-  const isEmpty = coverage.startMs >= coverage.endMs
-  const { interval, boundaries } = readRows(query, isEmpty ? range : coverage, clock, keptSince, config.POINTS_MAX)
-
-  const question: Question = {
-    selection,
-    groupBy,
-    statistics,
-    boundaries: isEmpty ? [] : boundaries,
-    isDescending: query.order === 'desc',
-    fill: query.fill as Fill,
-    limit: format === 'csv' ? LIMIT_MAX : limit,
-    after: resumed?.after,
-    maxGapMs: readDuration('maxGap', query.maxGap, GAP_MAX_MS),
-    nowMs,
-    minutesKeptSinceMs: keptSince.minute
-  }
-  if (format === 'csv') {
-    const groups = await countGroups(database, selection, groupBy)
-    refuseCut(groups * (boundaries.length - 1), Math.min(config.POINTS_MAX, LIMIT_MAX), cursor)
+  const { question, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts)
+  if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX)
+  if (question.statistics.some(it => it.needsSteps)) {
+    await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX)
   }
 
-  if (statistics.some(it => it.needsSteps)) {
-    const minutes = (boundaries[boundaries.length - 1] - boundaries[0]) / MINUTE_MS
-    refuseSteps(minutes * await countDeviceSeries(database, selection), config.STEP_MINUTES_MAX)
-  }
-
-  const completeThroughMs = await completeness.read(source)
-  const write = (timeMs: number) => clock.write(timeMs)
+  const completeThroughMs = await parts.completeness.read(source)
+  const { groupBy, statistics, boundaries } = question
   const head = {
-    start: write(isEmpty ? range.startMs : coverage.startMs),
-    end: write(isEmpty ? range.endMs : coverage.endMs),
+    start: clock.write(boundaries.at(0) ?? range.startMs),
+    end: clock.write(boundaries.at(-1) ?? range.endMs),
     interval: interval.name,
     tz: clock.name,
-    completeThrough: completeThroughMs === undefined ? null : write(Math.min(completeThroughMs, range.endMs))
+    completeThrough: completeThroughMs === undefined ? null : clock.write(Math.min(completeThroughMs, range.endMs))
   }
   const columns = ['bucketStart', 'bucketEnd', ...groupBy ? [groupBy] : [], ...columnsOf(statistics), ...metaColumns]
   const writer = createRowsWriter(format, columns, new Set(metaColumns.slice(1)), head)
@@ -171,14 +143,46 @@ async function findAggregates (
 
   const pieces = async function * () {
     yield writer.begin()
-    const chunks = aggregate(database, question)
+    const chunks = aggregate(source.database, format === 'csv' ? { ...question, limit: Infinity } : question)
     let chunk = await chunks.next()
     for (; !chunk.done; chunk = await chunks.next()) yield writer.rows(chunk.value.map(cells))
-    const next = chunk.value && writeCursor(asked, range, chunk.value)
-    yield writer.end({ next: next ?? null })
+    yield writer.end({ next: chunk.value ? writeCursor(asked, range, chunk.value) : null })
   }
-  allowCaching(reply, range, completeThroughMs, config.CACHE_PAST_S)
+  allowCaching(reply, range, completeThroughMs, parts.config.CACHE_PAST_S)
   return await sendPieces(reply, mediaTypes[format], pieces())
+}
+
+/** What is asked, with all names, times and boundaries in it resolved. */
+async function resolve (
+  query: AggregatesQuery, grants: Grants, resumed: Resumed | undefined, database: Database,
+  { config, deviceTypes }: V1Parts
+) {
+  const nowMs = Date.now()
+  const selection = readSelection(query, deviceTypes, grants)
+  const statistics = readStatistics(query.stats)
+  const clock = readZoneClock(query.tz)
+  const maxGapMs = readDuration('maxGap', query.maxGap, GAP_MAX_MS)
+  const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
+  checkLength(range, config.RANGE_MAX_DAYS) // whoever makes a cursor up
+
+  const keptSince = await readKeptSince(database)
+  const { coverage } = planRange(range, keptSince)
+  const isGone = coverage.startMs >= coverage.endMs // by retention
+  const { interval, boundaries } = readRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)
+  const question: Question = {
+    selection,
+    groupBy: query.groupBy as GroupBy | undefined,
+    statistics,
+    boundaries: isGone ? [] : boundaries,
+    isDescending: query.order === 'desc',
+    fill: query.fill as Fill,
+    limit: query.limit,
+    after: resumed?.after,
+    maxGapMs,
+    nowMs,
+    minutesKeptSinceMs: keptSince.minute
+  }
+  return { question, range, interval, clock }
 }
 
 /** Behind the numbers; all but the first only where there is something to say. */
@@ -200,19 +204,24 @@ function cellsOf (
 }
 
 /** Steps are read from every minute of every device, whatever the interval. */
-function refuseSteps (deviceMinutes: number, deviceMinutesMax: number): void {
-  if (deviceMinutes <= deviceMinutesMax) return
+async function refuseSteps ({ selection, boundaries }: Question, database: Database, minutesMax: number): Promise<void> {
+  const minutes = ((boundaries.at(-1) ?? 0) - (boundaries.at(0) ?? 0)) / MINUTE_MS
+  const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
+  if (deviceMinutes <= minutesMax) return
   throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg are made of every minute of every ' +
-    `device: ${Math.ceil(deviceMinutes)} of them here, and ${deviceMinutesMax} at most; take a shorter range, or fewer ` +
-    'devices', { parameter: 'stats' })
+    `device: ${deviceMinutes} of them here, and ${minutesMax} at most; take a shorter range, or fewer devices`,
+  { parameter: 'stats' })
 }
 
 /** CSV has no place for a cursor, so what might be cut is refused. */
-function refuseCut (rows: number, rowsMax: number, cursor: string | undefined): void {
+async function refuseCut (
+  { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number
+): Promise<void> {
   if (cursor !== undefined) {
     throw new RelayError('RELAY_PARAMETER_INVALID', 'cursor is not possible with csv: its answers are whole',
       { parameter: 'cursor' })
   }
+  const rows = (boundaries.length - 1) * await countGroups(database, selection, groupBy)
   if (rows <= rowsMax) return
   throw new RelayError('RELAY_TOO_MANY_POINTS',
     `there may be ${rows} rows, and ${rowsMax} are the most of a csv, which has no cursor; take a longer interval, ` +

@@ -62,7 +62,7 @@ export function compareRoutes (app: FastifyInstance, { config, database, deviceT
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const earlier = earlierRange(range, request.query.against)
     const statistics = readStatistics(request.query.stats)
-    const selection = readSelection(request.query, deviceTypes)
+    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
     const keptSince = await readKeptSince(database)
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {

@@ -1,11 +1,11 @@
 /** `GET /api/v1/devices`, `/devices/{device}`, `/devices/{device}/latest`: which devices there are, and their newest. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { ID_UNITS_MAX, RelayError, type Database } from 'relay-common'
+import { ID_UNITS_MAX, RelayError, type Database, type Grants } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
-import { Name, readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
+import { Name, readSelection, refuseForbidden, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { readDevices, type DevicePresence, type Presence } from '../../query/presence.ts'
 import type { V1Parts } from './resources.ts'
@@ -76,7 +76,7 @@ export function devicesRoutes (app: FastifyInstance, { database, deviceTypes }: 
 
   routes.get('/devices', { schema: listSchema }, async (request, reply) => {
     const { prefix, limit, cursor } = request.query
-    const selection = readSelection(request.query, deviceTypes)
+    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
     const found = await readDevices(database, selection, prefix, readNameCursor(cursor), limit + 1)
     const devices = found.slice(0, limit).map(it => ({ device: it.device, ...renderDevice(it) }))
     askAgain(reply)
@@ -84,21 +84,22 @@ export function devicesRoutes (app: FastifyInstance, { database, deviceTypes }: 
   })
 
   routes.get('/devices/:device', { schema: deviceSchema }, async (request, reply) => {
-    const found = await findDevice(database, request.params.device)
+    const found = await findDevice(database, request.params.device, request.principal.grants)
     askAgain(reply)
     return { device: found.device, ...renderDevice(found), series: found.series.map(render) }
   })
 
   routes.get('/devices/:device/latest', { schema: latestSchema }, async (request, reply) => {
-    const { device, series: [{ zone, type, lastValue, lastMs }] } = await findDevice(database, request.params.device)
+    const { device, series: [{ zone, type, lastValue, lastMs }] } = await findDevice(database, request.params.device, request.principal.grants)
     askAgain(reply)
     return { device, zone, type, value: lastValue, timestamp: toIso(lastMs) }
   })
 }
 
-/** @throws RelayError RELAY_NO_DATA */
-async function findDevice (database: Database, device: string): Promise<DevicePresence> {
-  const selection: Selection = { devices: [device], zones: [], types: [] }
+/** @throws RelayError RELAY_NO_DATA, RELAY_FORBIDDEN */
+async function findDevice (database: Database, device: string, grants: Grants): Promise<DevicePresence> {
+  const selection: Selection = { devices: [device], zones: [], types: [], grants }
+  refuseForbidden(selection)
   const [found] = await readDevices(database, selection, '', undefined, 1)
   if (found === undefined) throw new RelayError('RELAY_NO_DATA', 'there are no readings of this device')
   return found

@@ -48,10 +48,9 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
     if (request.method === 'HEAD') return reply.headers(headers).send('' as never) // a schema of text is one of objects here
     const { interval, groupBy } = request.query
     const question = {
-      selection: readSelection(request.query, deviceTypes),
+      selection: readSelection(request.query, deviceTypes, request.principal.grants),
       levelIndex: intervals.indexOf(interval),
-      groupBy: groupBy as Grouping | undefined,
-      grants: request.principal.grants
+      groupBy: groupBy as Grouping | undefined
     }
     await hub.open(question, request.headers['last-event-id'], () => begin(request, reply), request.reauthenticate)
     return reply

@@ -60,7 +60,7 @@ export function topRoutes (app: FastifyInstance, { config, database, deviceTypes
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const statistic = readStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
-    const selection = readSelection(request.query, deviceTypes)
+    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
     const keptSince = await readKeptSince(database)
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')

@@ -48,7 +48,7 @@ export function zonesRoutes (app: FastifyInstance, { database, deviceTypes }: V1
     return [...Map.groupBy(presences, it => it[by])]
       .map(([name, groups]) => ({
         name,
-        others: groups.map(it => it[other]).sort(),
+        others: [...new Set(groups.map(it => it[other]))].sort(),
         devices: counts.get(name) ?? 0,
         lastSeen: new Date(Math.max(...groups.map(it => it.lastMs))).toISOString()
       }))
@@ -56,13 +56,13 @@ export function zonesRoutes (app: FastifyInstance, { database, deviceTypes }: V1
   }
 
   routes.get('/zones', { schema: zonesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes), 'zone', 'type')
+    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'zone', 'type')
     reply.header('cache-control', 'private, no-cache')
     return { zones: found.map(({ name, others, ...rest }) => ({ zone: name, types: others, ...rest })) }
   })
 
   routes.get('/types', { schema: typesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes), 'type', 'zone')
+    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'type', 'zone')
     reply.header('cache-control', 'private, no-cache')
     return { types: found.map(({ name, others, ...rest }) => ({ type: name, zones: others, ...rest })) }
   })
