@@ -11,7 +11,7 @@ export const processorSettings = Type.Object({
   CONSUMER_GROUP: Type.String({ default: 'relay-processor', description: 'processors of one group share the partitions' }),
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({ description: 'stable name of this processor; a quick restart under it moves no partition' })),
   SESSION_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 1_000, description: 'a processor that was not heard of for so long loses its partitions' }),
-  FETCH_BUFFER_MAX_BYTES: Type.Integer({ default: 64 * 1024 * 1024, minimum: 1024 * 1024, description: 'most bytes fetched ahead' }),
+  FETCH_BUFFER_MAX_BYTES: Type.Integer({ default: 16 * 1024 * 1024, minimum: 1024 * 1024, description: 'most bytes fetched ahead' }),
   FLUSH_INTERVAL_MS: Type.Integer({ default: 200, minimum: 10, description: 'wait between two flushes while the processor keeps up' }),
   FLUSH_INTERVAL_MAX_MS: Type.Integer({ default: 5_000, minimum: 10, description: 'wait between two flushes while it catches up with a backlog' }),
   FLUSH_READINGS_MAX: Type.Integer({ default: 1_000_000, minimum: 1, description: 'readings in memory after which it flushes, whatever the interval' }),

@@ -3,7 +3,7 @@
  * path makes no strings. Open addressing with linear probing; the hash is FNV-1a of the device's bytes alone, since two
  * series of one device are rare.
  */
-import { levels } from 'relay-common'
+import { HOUR_MS, levels, MINUTE_MS } from 'relay-common'
 
 import { KnownHeads } from './known-heads.ts'
 import { OpenWindows, type MinuteWindow, type RollupWindow } from './windows.ts'
@@ -57,6 +57,10 @@ interface Slot {
 const SLOTS_MIN = 1024 // a power of two: the mask of the hash
 const LOAD_MAX = 0.5
 
+/** A device that was silent for so long, in event time, is idle; looked for once every so often, in event time too. */
+const IDLE_MS = HOUR_MS
+const IDLE_CHECK_MS = 10 * MINUTE_MS
+
 const encoder = new TextEncoder()
 
 export class SeriesTable {
@@ -67,6 +71,7 @@ export class SeriesTable {
   readonly #groups = new Map<string, Series>()
   /** newest event time that may be in the database of series that are not in memory */
   #forgottenMaxMs: number
+  #idleCheckedMs = -Infinity
 
   /** @param settledMaxMs newest event time that the partition had settled before; -Infinity: it had none */
   constructor (settledMaxMs: number) {
@@ -108,7 +113,7 @@ export class SeriesTable {
     const groupKey = `${deviceType}\n${zone}` // ids hold no control characters
     let group = this.#groups.get(groupKey)
     if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
-    const series = this.#create(deviceId, deviceType, zone, group)
+    const series = this.#create(deviceId, group.deviceType, group.zone, group) // one string for all of a group
     series.index = this.#devices.length
     this.#devices.push(series)
     if (this.#devices.length > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
@@ -155,6 +160,21 @@ export class SeriesTable {
     this.#slots = new Array(this.#slots.length)
     for (const slot of kept) this.#place(slot)
     return forgotten
+  }
+
+  /**
+   * Lets the windows of idle devices go, which are most of what they take; nothing of the table may be dirty. When one of
+   * them reports again its minute and hour are new, and its day is read back.
+   * @param eventTimeMaxMs newest event time of the partition
+   */
+  forgetIdleWindows (eventTimeMaxMs: number): void {
+    if (eventTimeMaxMs < this.#idleCheckedMs + IDLE_CHECK_MS) return
+    this.#idleCheckedMs = eventTimeMaxMs
+    for (const series of this.#devices) {
+      if (series.settledMaxMs >= eventTimeMaxMs - IDLE_MS) continue
+      series.minutes.forgetAll()
+      for (const windows of series.rollups) windows.forgetAll()
+    }
   }
 
   #resize (length: number): void {

@@ -70,6 +70,12 @@ export class OpenWindows<W extends { readonly bucketMs: number, isDirty: boolean
     }
   }
 
+  /** Lets all go; none may be dirty. */
+  forgetAll (): void {
+    this.newest = undefined
+    this.#others = undefined
+  }
+
   /** Lets all go but the newest and what is dirty. */
   forgetOlder (): void {
     if (this.#others === undefined) return
