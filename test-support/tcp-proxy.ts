@@ -107,8 +107,8 @@ class Pair {
     client.setNoDelay(true)
     forward(client, server, delayMs, () => true)
     forward(server, client, delayMs, () => this.isAnswering)
-    this.closed = Promise.all([client, server].map(it => new Promise<void>(resolve => it.once('close', () => resolve()))))
-      .then(() => {})
+    const closed = [client, server].map(it => new Promise<void>(resolve => it.once('close', () => resolve())))
+    this.closed = Promise.all(closed).then(() => {})
   }
 
   reset (): void {
