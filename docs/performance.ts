@@ -73,10 +73,10 @@ const sections: Readonly<Record<string, () => string>> = {
     `${it.bounded.seriesInMemoryMax}: ${megabytes(it.bounded.state.heapBytes)} MB of heap.`
   ]),
   freshness: () => render('freshness', it => [
-    table(['events/s', 'readings followed', 'p50', 'p90', 'p99', 'slowest'],
+    table(['events/s', 'readings followed', 'p50', 'p90', 'p99', 'slowest', 'answers 503'],
       [[
         whole(it.sentPerSecond), whole(it.probes),
-        ...[it.p50Ms, it.p90Ms, it.p99Ms, it.maxMs].map(ms => `${whole(ms)} ms`)
+        ...[it.p50Ms, it.p90Ms, it.p99Ms, it.maxMs].map(ms => `${whole(ms)} ms`), whole(it.unavailable)
       ]]),
     chart('freshness', 'share of the readings that are visible after so many milliseconds')
   ]),

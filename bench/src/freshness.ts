@@ -34,10 +34,14 @@ export interface FreshnessResult {
   readonly p90Ms: number
   readonly p99Ms: number
   readonly maxMs: number
+  /** answers of the API that were none: 503, when it is too busy */
+  readonly unavailable: number
   /** latency of each percent of the probes, in ms */
   readonly percentiles: readonly number[]
 }
 
+/** one client asks as often as hundreds would */
+const UNLIMITED = { RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }
 const TOPIC = 'iot-events'
 const DATABASE = 'freshness'
 const TOKEN = 'bench'
@@ -61,12 +65,14 @@ export async function benchFreshness ({ rate, devices, seconds, quick = false }:
   const environment = processorEnvironment(servers, DATABASE, TOPIC)
   const port = await getPort({ host: '127.0.0.1' })
   await using processor = await startBenchProgram('processor', environment)
-  await using api = await startBenchProgram('api', { ...environment, API_PORT: String(port), API_TOKENS: TOKEN })
+  await using api = await startBenchProgram('api', {
+    ...environment, ...UNLIMITED, API_PORT: String(port), API_TOKENS: TOKEN
+  })
   const producer = await servers.eventLog.openProducer()
   try {
     console.log(`${rate.toLocaleString('en')} events/s of ${devices.toLocaleString('en')} devices for ${seconds} s …`)
     const measuring = measure(producer, `http://127.0.0.1:${port}`, rate, devices, seconds * 1000)
-    const { latenciesMs, sentPerSecond } = await Promise.race([measuring, processor.failed, api.failed])
+    const { latenciesMs, sentPerSecond, unavailable } = await Promise.race([measuring, processor.failed, api.failed])
     const sorted = latenciesMs.toSorted((a, b) => a - b)
     const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
     const result: FreshnessResult = {
@@ -79,6 +85,7 @@ export async function benchFreshness ({ rate, devices, seconds, quick = false }:
       p90Ms: at(0.9),
       p99Ms: at(0.99),
       maxMs: sorted.at(-1)!,
+      unavailable,
       percentiles: Array.from({ length: 101 }, (_, n) => at(n / 100))
     }
     const { percentiles, ...figures } = result
@@ -96,11 +103,12 @@ interface Probe {
   /** readings that were seen in an answer */
   seen: number
   readonly latenciesMs: number[]
+  unavailable: number
 }
 
 async function measure (producer: EventProducer, api: string, rate: number, devices: number, measureMs: number) {
   const probes = Array.from({ length: PROBES }, (_, n): Probe =>
-    ({ id: `probe-${n}`, sentMs: [], seen: 0, latenciesMs: [] }))
+    ({ id: `probe-${n}`, sentMs: [], seen: 0, latenciesMs: [], unavailable: 0 }))
   const startedMs = performance.now()
   const untilMs = startedMs + WARM_UP_MS + measureMs
   const range = {
@@ -115,6 +123,7 @@ async function measure (producer: EventProducer, api: string, rate: number, devi
   const warm = (probe: Probe, n: number) => probe.sentMs[n] >= startedMs + WARM_UP_MS
   return {
     latenciesMs: probes.flatMap(probe => probe.latenciesMs.filter((_, n) => warm(probe, n))),
+    unavailable: probes.reduce((sum, it) => sum + it.unavailable, 0),
     sentPerSecond: await load / (WARM_UP_MS + measureMs) * 1000
   }
 }
@@ -176,6 +185,8 @@ async function poll (
     const nowMs = performance.now()
     if (answer.ok) {
       for (; probe.seen <= body.maxValue; probe.seen++) probe.latenciesMs.push(nowMs - probe.sentMs[probe.seen])
+    } else if (answer.status === 503) { // nothing is visible then either: the clock runs on
+      probe.unavailable++
     } else if (answer.status !== 404) { // not found is what there is at first
       throw new Error(`the API answered ${answer.status}: ${JSON.stringify(body)}`)
     }
