@@ -51,9 +51,13 @@ export function authenticate (
 
     const scope = neededScope(request)
     if (scope !== undefined && !identified.principal.scopes.has(scope)) {
-      refuse(request, audit, 'forbidden', `the scope ${scope} is missing`)
       throw new RelayError('RELAY_FORBIDDEN', `this needs the scope ${scope}`)
     }
+  })
+
+  // the hook above refuses by scope, and routes by what is asked for
+  app.addHook('onError', async (request, _reply, error) => {
+    if (error.code === 'RELAY_FORBIDDEN') refuse(request, audit, 'forbidden', error.message)
   })
 
   async function refuseBlocked (request: FastifyRequest, reply: FastifyReply): Promise<void> {

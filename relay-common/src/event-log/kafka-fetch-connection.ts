@@ -33,7 +33,18 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
-export class FetchConnection {
+/** What fetches from one broker. */
+export interface FetchConnection {
+  readonly isClosed: boolean
+  /**
+   * Sends a request of flexible version and waits for its answer. One at a time.
+   * @throws Error
+   */
+  request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer>
+  close (): void
+}
+
+export class PlainFetchConnection implements FetchConnection {
   readonly #clientId: string
   readonly #buffers: ReceiveBuffers
   readonly #socket: Socket
@@ -69,10 +80,7 @@ export class FetchConnection {
 
   get isClosed (): boolean { return this.#closedBy !== undefined }
 
-  /**
-   * Sends a request of flexible version and waits for its answer. One at a time.
-   * @throws Error the connection is closed then
-   */
+  /** @throws Error the connection is closed then */
   async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
     if (this.#closedBy) throw this.#closedBy
     if (this.#pending) throw new Error('another request is under way')

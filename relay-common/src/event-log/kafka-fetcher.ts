@@ -15,8 +15,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
 import { describeError, kafkaErrors, type KafkaClient, type TopicLayout } from './kafka-client.ts'
 import { fetchRaw, type FetchedPartition } from './kafka-fetch.ts'
-import { FetchConnection } from './kafka-fetch-connection.ts'
+import { PlainFetchConnection, type FetchConnection } from './kafka-fetch-connection.ts'
 import { KafkaRecordSet } from './kafka-records.ts'
+import { SecuredFetchConnection } from './kafka-secured-fetch.ts'
 import type { ConsumerNews, Topic } from './port.ts'
 import { ReceiveBuffers, type Received } from './receive-buffers.ts'
 
@@ -192,7 +193,9 @@ export class KafkaFetcher {
     const key = `${host}:${port}`
     let connection = this.#connections.get(key)
     if (!connection || connection.isClosed) {
-      connection = new FetchConnection({ host, port }, this.#client.clientId!, this.#receiveBuffers)
+      connection = this.#client.isSecured
+        ? new SecuredFetchConnection(this.#client, { host, port }, this.#receiveBuffers)
+        : new PlainFetchConnection({ host, port }, this.#client.clientId!, this.#receiveBuffers)
       this.#connections.set(key, connection)
     }
     return connection

@@ -2,7 +2,8 @@ import { splitList } from '../config.ts'
 import type { Database, DatabaseSettings } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { KafkaSettings } from './kafka-client.ts'
+import { readTls } from '../tls.ts'
+import type { KafkaLogin, KafkaSettings } from './kafka-client.ts'
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
 
@@ -10,6 +11,13 @@ import { openPostgresEventLog } from './postgres.ts'
 export interface EventLogConfig extends Partial<DatabaseSettings> {
   readonly EVENT_LOG?: string
   readonly KAFKA_BOOTSTRAP_SERVERS?: string
+  readonly KAFKA_TLS?: boolean
+  readonly KAFKA_TLS_CA_FILE?: string
+  readonly KAFKA_TLS_CERT_FILE?: string
+  readonly KAFKA_TLS_KEY_FILE?: string
+  readonly KAFKA_SASL_MECHANISM?: string
+  readonly KAFKA_SASL_USERNAME?: string
+  readonly KAFKA_SASL_PASSWORD?: string
 }
 
 /** Which event log a program uses: the one that is named, else Kafka where its servers are. */
@@ -19,13 +27,13 @@ export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
 }
 
 /**
- * Opens an event log on Kafka. The client is loaded here: it takes a third of a second of CPU, which programs without
+ * Opens an event log on Kafka. Its client is loaded here: that takes a third of a second of CPU, which programs without
  * Kafka need not spend.
  * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
   const kafka = await import('./kafka.ts')
-  return kafka.openKafkaEventLog(settings, log)
+  return await kafka.openKafkaEventLog(settings, log)
 }
 
 /**
@@ -43,10 +51,19 @@ export async function openEventLog (
       throw new RelayError('RELAY_CONFIG_INVALID',
         'the event log is to be Kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
     }
-    return openKafkaEventLog({ bootstrapServers, clientId: log.bindings().name ?? 'relay' }, log)
+    return openKafkaEventLog({ bootstrapServers, clientId: log.bindings().name ?? 'relay', ...securityOf(config) }, log)
   }
   if (!database) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')
   }
   return openPostgresEventLog(database, config as DatabaseSettings, log)
+}
+
+function securityOf (config: EventLogConfig): Pick<KafkaSettings, 'tls' | 'sasl'> {
+  const { KAFKA_TLS_CA_FILE: ca, KAFKA_TLS_CERT_FILE: cert, KAFKA_TLS_KEY_FILE: key } = config
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = config
+  return {
+    ...(config.KAFKA_TLS ? { tls: readTls('KAFKA_TLS', { ca, cert, key }) } : {}),
+    ...(mechanism ? { sasl: { mechanism: mechanism as KafkaLogin['mechanism'], username, password } } : {})
+  }
 }

@@ -1,0 +1,48 @@
+/** PostgreSQL behind TLS: a server of the test's own, with certificates made here. */
+import assert from 'node:assert/strict'
+import { chmod, chown, copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import getPort from 'get-port'
+import { createLogger, databaseSettings, openDatabase, readConfig } from 'relay-common'
+import { Type } from 'typebox'
+
+import { startPostgres } from '../../relay-stack/src/postgres.ts'
+import { makeCertificates } from '../../test-support/certificates.ts'
+
+const log = createLogger('test', 'silent')
+
+test('connections are encrypted, and only to the server that its authority has signed', { timeout: 120_000 }, async () => {
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-tls-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755)
+  const own = await makeCertificates(folder, 'own')
+  const foreign = await makeCertificates(folder, 'foreign')
+  const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' }) }
+
+  const plain = await startPostgres(settings) // makes the folder, whose owner the key must have too
+  const owner = await stat(settings.dataDir)
+  await plain.close()
+  for (const [from, to] of [[own.certFile, 'server.crt'], [own.keyFile, 'server.key']]) {
+    const path = join(settings.dataDir, to)
+    await copyFile(from, path)
+    await chmod(path, 0o600)
+    await chown(path, owner.uid, owner.gid)
+  }
+  const server = opened.adopt(await startPostgres({ ...settings, parameters: ['ssl=on'] }), it => it.close())
+
+  const url = server.url('postgres')
+  const open = (environment: Record<string, string>) =>
+    openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, ...environment }), 'test', log)
+
+  const encrypted = opened.adopt(await open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: own.caFile }), it => it.close())
+  const [{ ssl }] = await encrypted.query<{ ssl: boolean }>('select ssl from pg_stat_ssl where pid = pg_backend_pid()')
+  assert.equal(ssl, true)
+
+  await assert.rejects(open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: foreign.caFile }), /certificate|self.signed/i)
+  await assert.rejects(open({ DATABASE_TLS: 'true' }), /certificate|self.signed/i, 'an authority that nobody knows')
+  await assert.rejects(open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: join(folder, 'nothing') }), { code: 'RELAY_CONFIG_INVALID' })
+})
