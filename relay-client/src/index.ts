@@ -1,0 +1,8 @@
+export { createRelayClient } from './client.ts'
+export type { RelayClient, RelayClientSettings } from './client.ts'
+export { RelayProblem } from './problem.ts'
+export type { Problem } from './problem.ts'
+export type { RetrySettings } from './retry.ts'
+export type { AggregateRow, AggregatesQuery } from './rows.ts'
+export type { components, operations, paths } from './schema.ts'
+export type { RollupMessage, StreamMessage, StreamQuery } from './stream.ts'

@@ -1,0 +1,39 @@
+/** Rows of aggregates as a stream: NDJSON, whose last line says that it is the last one, and where to go on. */
+import type { Client } from 'openapi-fetch'
+
+import { linesOf } from './lines.ts'
+import { errorOf } from './problem.ts'
+import type { paths } from './schema.ts'
+
+type Operation = paths['/api/v1/aggregates']['get']
+
+/** As the API takes it, but for what this client sees to by itself. */
+export type AggregatesQuery = Omit<NonNullable<Operation['parameters']['query']>, 'format' | 'cursor'>
+
+export type AggregateRow = Operation['responses'][200]['content']['application/json']['rows'][number]
+
+type Line = AggregateRow | { readonly end: { readonly next: string | null } }
+
+export async function * readRows (
+  client: Client<paths>, query: AggregatesQuery, signal: AbortSignal | undefined
+): AsyncGenerator<AggregateRow, void> {
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const { response, error } = await client.GET('/api/v1/aggregates', {
+      params: { query: { ...query, format: 'ndjson', ...(cursor === undefined ? {} : { cursor }) } },
+      parseAs: 'stream',
+      signal
+    })
+    if (!response.ok) throw errorOf(error, response)
+    cursor = yield * rowsOf(response)
+  }
+}
+
+/** @returns the cursor of the next answer; null: there is none */
+async function * rowsOf (response: Response): AsyncGenerator<AggregateRow, string | null> {
+  for await (const text of linesOf(response.body!)) {
+    const line = JSON.parse(text) as Line
+    if ('end' in line) return (line as { end: { next: string | null } }).end.next
+    yield line as AggregateRow
+  }
+  throw new Error('the answer ended before its last row')
+}
