@@ -2,19 +2,13 @@
  * The API beside a bare Fastify that asks the same PostgreSQL for `select 1`: 1,000 devices, 400 days of history. Every
  * kind of question is checked before it is timed, and the peer is measured again between them.
  */
-import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import getPort from 'get-port'
-
+import { headers, startApi, startBareApi, type ApiServer } from './api-server.ts'
 import { putLoad, type LoadResult } from './api-load.ts'
 import { createScenarios, type Scenario } from './api-questions.ts'
 import { openHistory } from './history-database.ts'
 import type { History } from './history.ts'
 import { readResident, readUsage } from './process-usage.ts'
+import { readCircumstances, writeResults } from './results.ts'
 
 export interface ApiBenchOptions {
   readonly devices: number
@@ -24,6 +18,7 @@ export interface ApiBenchOptions {
   readonly memorySeconds: number
   readonly connections: number
   readonly only?: string
+  readonly quick?: boolean
 }
 
 interface Measured {
@@ -44,14 +39,7 @@ interface Measured {
   readonly errors: number
 }
 
-const apiMain = fileURLToPath(new URL('../../relay-api/src/main.ts', import.meta.url))
-const bareMain = fileURLToPath(new URL('./bare-api.ts', import.meta.url))
-const resultsFile = fileURLToPath(new URL('../results/api.json', import.meta.url))
-const TOKEN = 'bench'
 const STEADY_SHARE = 0.7
-
-/** One client with one token is the whole crowd here. */
-const UNLIMITED = String(2 ** 31 - 1)
 
 /** Where the history ends: in the past, so that its days are over. */
 const END_MS = Date.UTC(2026, 0, 1)
@@ -62,20 +50,13 @@ const ZONES = 10
 /** Runs the benchmark, prints a table and keeps it in `bench/results/api.json`. */
 export async function benchApi (options: ApiBenchOptions): Promise<void> {
   const { devices, days } = options
+  const circumstances = await readCircumstances(options.quick ?? false)
   const history: History = { devices, days, zones: ZONES, partitions: PARTITIONS, endMs: END_MS, minuteDays: MINUTE_DAYS }
   await using opened = new AsyncDisposableStack()
   console.log(`opening ${days} days of ${devices.toLocaleString('en')} devices; the first time it is written, for minutes …`)
   const postgres = opened.adopt(await openHistory('api', history), it => it.close())
-  const environment = {
-    DATABASE_URL: postgres.database,
-    DATABASE_POOL_MAX: '10',
-    API_TOKENS: TOKEN,
-    LOG_LEVEL: 'warn',
-    RATE_LIMIT_ADDRESS_MAX: UNLIMITED,
-    RATE_LIMIT_PRINCIPAL_MAX: UNLIMITED
-  }
-  const api = opened.use(await startServer(apiMain, environment))
-  const bare = opened.use(await startServer(bareMain, environment))
+  const api = opened.use(await startApi(postgres.database))
+  const bare = opened.use(await startBareApi(postgres.database))
 
   const scenarios = createScenarios(history).filter(it => !options.only || it.name.includes(options.only))
   const measured: Measured[] = []
@@ -85,31 +66,16 @@ export async function benchApi (options: ApiBenchOptions): Promise<void> {
     console.log(`  ${result.scenario.padEnd(28)} ${result.ratio.toFixed(2)}x of bare, alone ${result.aloneP50Ms.toFixed(2)} ms`)
   }
   const memory = await watchMemory(api, scenarios, measured, options)
-  await report({ history, options, measured, memory })
+  report(measured, memory)
+  await writeResults('api', circumstances, { history, options, measured, memory }, {})
 }
-
-interface Server extends Disposable {
-  readonly url: string
-  readonly pid: number
-}
-
-async function startServer (main: string, settings: Record<string, string>): Promise<Server> {
-  const port = await getPort({ host: '127.0.0.1' })
-  const child: ChildProcess = fork(main, { env: { ...process.env, ...settings, HOST: '127.0.0.1', API_PORT: String(port) } })
-  const ended = once(child, 'exit').then(([code]) => { throw new Error(`${main} ended with ${code}`) })
-  await Promise.race([once(child, 'message'), ended])
-  ended.catch(() => {})
-  return { url: `http://127.0.0.1:${port}`, pid: child.pid!, [Symbol.dispose]: () => { child.kill('SIGKILL') } }
-}
-
-const headers = { authorization: `Bearer ${TOKEN}` }
 
 async function measure (
-  { name, questions }: Scenario, api: Server, bare: Server, { seconds, repeats, connections }: ApiBenchOptions
+  { name, questions }: Scenario, api: ApiServer, bare: ApiServer, { seconds, repeats, connections }: ApiBenchOptions
 ): Promise<Measured> {
   const firstTimesMs = await askAll(api, questions)
   const paths = questions.map(it => it.path)
-  const full = (server: Server, paths: readonly string[]) =>
+  const full = (server: ApiServer, paths: readonly string[]) =>
     putLoad({ url: server.url, headers, paths, connections, seconds })
   await full(api, paths) // V8 has compiled what it will
   await full(bare, ['/'])
@@ -145,7 +111,7 @@ async function measure (
 }
 
 /** A fast wrong answer is no answer. @returns how long each of them took, in ms */
-async function askAll (api: Server, questions: Scenario['questions']): Promise<number[]> {
+async function askAll (api: ApiServer, questions: Scenario['questions']): Promise<number[]> {
   const timesMs: number[] = []
   for (const { path, count } of questions) {
     const startedMs = performance.now()
@@ -166,7 +132,7 @@ const MEMORY_SAMPLES = 20
 
 /** All kinds of questions, mixed, at 70 % of what can be answered: does the memory of the API level off? */
 async function watchMemory (
-  api: Server, scenarios: readonly Scenario[], measured: readonly Measured[], { memorySeconds, connections }: ApiBenchOptions
+  api: ApiServer, scenarios: readonly Scenario[], measured: readonly Measured[], { memorySeconds, connections }: ApiBenchOptions
 ): Promise<MemorySample[]> {
   const paths = scenarios.flatMap(it => it.questions.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
   // of a mix of equal shares, the times add up
@@ -193,15 +159,8 @@ function median (values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
-interface ApiResults {
-  readonly history: History
-  readonly options: ApiBenchOptions
-  readonly measured: readonly Measured[]
-  readonly memory: readonly MemorySample[]
-}
-
-async function report (results: ApiResults): Promise<void> {
-  console.table(results.measured.map(it => ({
+function report (measured: readonly Measured[], memory: readonly MemorySample[]): void {
+  console.table(measured.map(it => ({
     question: it.scenario,
     'requests/s': Math.round(it.requestsPerSecond),
     bare: Math.round(it.bareRequestsPerSecond),
@@ -213,10 +172,5 @@ async function report (results: ApiResults): Promise<void> {
     'p99 ms': it.steadyP99Ms.toFixed(2),
     errors: it.errors
   })))
-  if (results.memory.length > 0) {
-    console.log(`memory: ${results.memory.map(it => `${Math.round(it.residentMb)} MB at ${it.second} s`).join(', ')}`)
-  }
-  await mkdir(dirname(resultsFile), { recursive: true })
-  const machine = `${cpus().length} x ${cpus()[0].model}`
-  await writeFile(resultsFile, JSON.stringify({ date: new Date().toISOString(), machine, ...results }, null, 2) + '\n')
+  if (memory.length > 0) console.log(`memory: ${memory.map(it => `${Math.round(it.residentMb)} MB at ${it.second} s`).join(', ')}`)
 }

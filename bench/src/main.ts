@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander'
 
+import { benchAccuracy } from './accuracy.ts'
 import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
@@ -60,7 +61,13 @@ program.command('api')
   .option('--repeats <n>', 'loads of the API and of the bare server in turn', Number, 3)
   .option('--memory-seconds <n>', 'how long memory is watched at the end', Number, 600)
   .option('--only <text>', 'only questions whose name has this in it')
+  .option('--quick', 'results go to .relay/bench')
   .action(benchApi)
+
+program.command('accuracy')
+  .description('percentiles of a year of ten million readings, beside those of the sorted readings')
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchAccuracy)
 
 program.command('poison')
   .description('a flood in which nothing is an event: dead letters from the first claim to the last commit')
