@@ -136,7 +136,9 @@ function statementFor (
   }
   // a name has 63 bytes at most
   const { devices, zones, types, grants } = selection
-  const given = { d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes }
+  const given = {
+    d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes
+  }
   const fields = Object.entries(given).map(([field, it]) => it ? field : '').join('')
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${fields} from ${tables}`

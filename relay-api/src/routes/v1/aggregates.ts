@@ -92,7 +92,7 @@ const answerSchema = Type.Object({
 
 const schema = {
   summary: 'Numbers of a selection over a range',
-  description: 'An answer without `next` has all rows. CSV has no place for that: there an answer is whole, or refused.',
+  description: 'An answer without `next` has all rows. CSV has no place for that: there answers are whole, or refused.',
   tags: ['aggregates'],
   querystring: Query,
   response: {
@@ -204,7 +204,9 @@ function cellsOf (
 }
 
 /** Steps are read from every minute of every device, whatever the interval. */
-async function refuseSteps ({ selection, boundaries }: Question, database: Database, minutesMax: number): Promise<void> {
+async function refuseSteps (
+  { selection, boundaries }: Question, database: Database, minutesMax: number
+): Promise<void> {
   const minutes = ((boundaries.at(-1) ?? 0) - (boundaries.at(0) ?? 0)) / MINUTE_MS
   const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
   if (deviceMinutes <= minutesMax) return
