@@ -78,12 +78,14 @@ async function attemptTotal (
     if (changed.length > 0 || isAhead) isRight = false
   }
   const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, moment.position, nowMs)
-  // what was read is worth keeping all the same, but blocks that are part of it may not be
-  if (!isRight) {
-    for (const node of split.nodes) if (node.kind === 'leaf') keep(node.block, node.tally)
-    return { moment }
+  if (!isRight) return { moment }
+  // there are too many devices to keep every day of each; what is read again of one after a change is little
+  const keepPart = selection.deviceId === undefined ? keep : () => {}
+  for (const node of split.nodes) {
+    const tally = tallyOf(node, keepPart)
+    if (node.kind !== 'kept') keep(node.block, tally)
+    merge.addTally(tally)
   }
-  for (const node of split.nodes) merge.addTally(tallyOf(node, keep))
   return { merged: merge.finish(), moment }
 }
 
@@ -143,15 +145,15 @@ function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange):
   else ranges.push({ level, startMs, endMs })
 }
 
-/** What a node holds; what had to be made for that is kept. */
-function tallyOf (node: Node, keep: (block: Block, tally: Tally) => void): Tally {
+/** What a node holds. @param keepPart gets what parts of it hold, where that had to be made */
+function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => void): Tally {
   if (node.kind === 'kept') return node.kept
-  if (node.kind === 'halves') {
-    const tally = emptyTally()
-    for (const half of node.halves) joinTally(tally, tallyOf(half, keep))
-    keep(node.block, tally)
-    return tally
+  if (node.kind === 'leaf') return node.tally
+  const tally = emptyTally()
+  for (const half of node.halves) {
+    const part = tallyOf(half, keepPart)
+    if (half.kind !== 'kept') keepPart(half.block, part)
+    joinTally(tally, part)
   }
-  keep(node.block, node.tally)
-  return node.tally
+  return tally
 }
