@@ -1,5 +1,6 @@
 /** Very many clients of a stream, and clients that don't read. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 
@@ -8,6 +9,7 @@ import { createLogger, openDatabase, type Database } from 'relay-common'
 import { until } from '../../test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
+import { openTestApi } from './support/ask.ts'
 import { authorization, eventOf } from './support/ingest-site.ts'
 import { Listening, openStreamSite } from './support/stream-site.ts'
 
@@ -75,6 +77,44 @@ test('who does not read is told why and dropped; it comes back and has missed no
     return [...reader.buckets].every(([name, it]) => buckets.get(name)?.count === it.count)
   })
   assert.deepEqual(again.of('reset'), [])
+})
+
+test('clients that go, before their stream is open or after, leave nothing behind', limit, async t => {
+  const { app } = await openTestApi(t)
+  await using closing = new AsyncDisposableStack() // before its database is closed
+  closing.defer(() => app.close())
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as { port: number }
+  const url = `http://127.0.0.1:${port}/api/v1/stream`
+  await Promise.all(Array.from({ length: 60 }, async (_, n) => {
+    const request = get(`${url}?device=d${n}`, { agent: new Agent(), headers: { authorization } })
+    const closed = new Promise(resolve => request.on('error', () => {}).once('close', resolve))
+    await once(request, n % 3 === 0 ? 'response' : 'finish') // it is open, or wherever it is by then
+    request.destroy()
+    await closed
+  }))
+  const last = await openStream(url, new Agent()) // all that were opening have opened before it
+  const clients = async () =>
+    /^relay_api_stream_clients{[^}]*} (\d+)$/m.exec((await app.inject('/metrics')).body)![1]
+  await until('the last one alone to be there', async () => await clients() === '1')
+  last.destroy()
+  await until('nobody to be there', async () => await clients() === '0')
+})
+
+test('closing ends also those streams that are about to open', limit, async t => {
+  for (let n = 0; n < 6; n++) {
+    const { app } = await openTestApi(t, { DATABASE_POOL_MAX: '2' })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const { port } = app.server.address() as { port: number }
+    const ended = Array.from({ length: 20 }, (_, client) => new Promise(resolve => {
+      get(`http://127.0.0.1:${port}/api/v1/stream?device=${client}`, { agent: new Agent(), headers: { authorization } },
+        response => response.resume().once('close', resolve)).once('error', resolve)
+    }))
+    // sooner or later in their opening
+    for (let turn = 0; turn < n * 20; turn++) await new Promise(resolve => setImmediate(resolve))
+    await app.close()
+    await Promise.all(ended)
+  }
 })
 
 function openStream (url: string, agent: Agent): Promise<IncomingMessage> {

@@ -1,4 +1,4 @@
-/** Which events of a request can be taken: those that the processor can decode, of devices that the caller may send for. */
+/** Which events of a request can be taken: those that the processor can decode, and that the caller may send. */
 import {
   decodeEvent, mayDevice, mayZone, rejectedReasons, type EventRules, type FieldName, type Grants, type ProducedRecord,
   type RejectedReason
@@ -36,7 +36,9 @@ export interface Allowed {
 }
 
 /** @param nowMs the clock, for events from the future */
-export function sortItems (items: readonly Uint8Array[], { rules, grants, deviceId: only }: Allowed, nowMs: number): Sorted {
+export function sortItems (
+  items: readonly Uint8Array[], { rules, grants, deviceId: only }: Allowed, nowMs: number
+): Sorted {
   const records: ProducedRecord[] = []
   const refused: Refused[] = []
   for (const [index, item] of items.entries()) {

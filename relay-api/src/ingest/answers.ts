@@ -1,6 +1,6 @@
 /**
- * Answers that may be asked for again (`Idempotency-Key`): a request that is sent twice under one key has one effect and
- * one answer. After draft-ietf-httpapi-idempotency-key-header.
+ * Answers that may be asked for again (`Idempotency-Key`): a request that is sent twice under one key has one effect
+ * and one answer. After draft-ietf-httpapi-idempotency-key-header.
  *
  *     (no row) ──claim──▶ under way ──keep──▶ answered ──expires_at──▶ (no row)
  *                          │   │ the request failed: release
@@ -67,7 +67,8 @@ export function openAnswers (database: Database, keepHours: number, log: Logger)
       try {
         answer = await work()
       } catch (error) {
-        await release(database, request, claim).catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
+        await release(database, request, claim)
+          .catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
         throw error
       }
       // the events are in the log: that this can't be written down must not turn the answer into a failure
@@ -101,7 +102,8 @@ async function claimKey (
     if (!row) continue
     if (!row.body_hash.equals(bodyHash)) {
       throw new RelayError('RELAY_IDEMPOTENCY_KEY_REUSED',
-        'another body was sent under this Idempotency-Key; give each request a key of its own', { parameter: 'Idempotency-Key' })
+        'another body was sent under this Idempotency-Key; give each request a key of its own',
+        { parameter: 'Idempotency-Key' })
     }
     if (row.status === null || row.answer === null) {
       throw new RelayError('RELAY_IDEMPOTENCY_KEY_IN_USE',

@@ -14,7 +14,9 @@ export const ingestSettings = {
   }),
   INGEST_EVENTS_MAX: Type.Integer({ default: 10_000, minimum: 1, description: 'most events in one body' }),
   INGEST_IN_FLIGHT_MAX_BYTES: Type.Integer({
-    default: 64 * MIB, minimum: 1_024, description: 'bytes of events that may wait for the event log; past them clients are told to come back'
+    default: 64 * MIB,
+    minimum: 1_024,
+    description: 'bytes of events that may wait for the event log; past them clients are told to come back'
   }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({
     default: 24, minimum: 1, description: 'how long an Idempotency-Key is remembered'

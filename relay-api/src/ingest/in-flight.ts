@@ -1,6 +1,6 @@
 /**
- * How many bytes of requests are in memory at once: from the arrival of a body until its answer. There is no waiting for
- * room: whoever finds none is told to come back, so that what a slow log holds up is bounded by this, and by nothing
+ * How many bytes of requests are in memory at once: from the arrival of a body until its answer. There is no waiting
+ * for room: whoever finds none is told to come back, so that what a slow log holds up is bounded by this, and by nothing
  * that clients do.
  */
 import { RelayError } from 'relay-common'

@@ -6,7 +6,9 @@
  */
 import { createHash } from 'node:crypto'
 
-import { Counter, Gauge, RelayError, splitList, type Database, type EventRules, type Logger, type Registry } from 'relay-common'
+import {
+  Counter, Gauge, RelayError, splitList, type Database, type EventRules, type Logger, type Registry
+} from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
 import { sortItems, type Refused } from './accept.ts'
@@ -60,7 +62,9 @@ export function openIngest (config: IngestConfig, database: Database, metrics: R
   const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
-  const take = async (items: readonly Uint8Array[], { grants }: Principal, deviceId?: string): Promise<IngestAnswer> => {
+  const take = async (
+    items: readonly Uint8Array[], { grants }: Principal, deviceId?: string
+  ): Promise<IngestAnswer> => {
     const { records, refused } = sortItems(items, { rules, grants, deviceId }, Date.now())
     await outbox.send(records)
     counts.accepted.inc(records.length)

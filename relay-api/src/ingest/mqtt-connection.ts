@@ -8,8 +8,8 @@
  *
  * Acknowledgements go out in the order of the messages. A message is acknowledged when its event is durable, and never
  * otherwise: where the log is away the connection is closed, and the client sends again what was not acknowledged.
- * An event that can't be taken is refused with its reason where MQTT 5 has a word for that; else it goes into the log as
- * it came, and becomes a dead letter. While RECEIVE_MAX messages wait nothing more is read.
+ * An event that can't be taken is refused with its reason where MQTT 5 has a word for that; else it goes into the log
+ * as it came, and becomes a dead letter. While RECEIVE_MAX messages wait nothing more is read.
  */
 import type { Socket } from 'node:net'
 
@@ -160,7 +160,8 @@ export class MqttConnection {
         if (qos === 1 && this.isOpen) this.#socket.write(acknowledge(this.#version, messageId!, reason, detail))
       } catch (error) {
         const isBusy = (error as RelayError).code === 'RELAY_INGEST_BUSY'
-        this.close(isBusy ? 'quotaExceeded' : 'unspecified', isBusy ? undefined : 'the event log does not take events now')
+        if (isBusy) this.close('quotaExceeded')
+        else this.close('unspecified', 'the event log does not take events now')
       }
       if (--this.#waiting < limits.receiveMax && this.isOpen) this.#socket.resume()
     })
@@ -178,7 +179,8 @@ export class MqttConnection {
     if (!refused) return {}
     const isForbidden = refused.reason === 'not-granted'
     if (this.#version === 5 && qos === 1) {
-      return { reason: isForbidden ? 'notAuthorized' : 'payloadInvalid', detail: `${refused.reason}: ${refused.detail}` }
+      const reason = isForbidden ? 'notAuthorized' : 'payloadInvalid'
+      return { reason, detail: `${refused.reason}: ${refused.detail}` }
     }
     if (isForbidden) this.close('notAuthorized')
     else await ingest.passOn(bytes)

@@ -40,7 +40,9 @@ export interface Limits {
 }
 
 /** @param assignedId of a client that came without one */
-export function welcome (version: Version, { receiveMax, packetMaxBytes }: Limits, assignedId: string | undefined): Buffer {
+export function welcome (
+  version: Version, { receiveMax, packetMaxBytes }: Limits, assignedId: string | undefined
+): Buffer {
   return generate({
     cmd: 'connack',
     returnCode: 0,
@@ -69,7 +71,10 @@ export function welcome (version: Version, { receiveMax, packetMaxBytes }: Limit
 export function refuseConnect (version: IConnectPacket['protocolVersion']): Buffer {
   const isKnown = version === 4 || version === 5
   return generate({
-    cmd: 'connack', returnCode: isKnown ? NOT_AUTHORIZED : VERSION_UNACCEPTABLE, reasonCode: reasons.notAuthorized, sessionPresent: false
+    cmd: 'connack',
+    returnCode: isKnown ? NOT_AUTHORIZED : VERSION_UNACCEPTABLE,
+    reasonCode: reasons.notAuthorized,
+    sessionPresent: false
   }, { protocolVersion: version === 5 ? 5 : 4 })
 }
 
@@ -101,6 +106,8 @@ export function answerPing (): Buffer {
 export function partWith (version: Version, reason: Reason, detail?: string): Buffer {
   if (version !== 5) return Buffer.alloc(0)
   return generate({
-    cmd: 'disconnect', reasonCode: reasons[reason], ...detail === undefined ? {} : { properties: { reasonString: detail } }
+    cmd: 'disconnect',
+    reasonCode: reasons[reason],
+    ...detail === undefined ? {} : { properties: { reasonString: detail } }
   }, { protocolVersion: 5 })
 }

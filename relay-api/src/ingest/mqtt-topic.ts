@@ -1,4 +1,4 @@
-/** Topics of MQTT that events may be published to: `iot-events`, and `devices/<id>/events` for the events of one device. */
+/** Topics of MQTT that events may be published to: `iot-events`, and `devices/<id>/events` for those of one device. */
 
 const ofDevice = /^devices\/([^/+#]+)\/events$/
 

@@ -50,7 +50,8 @@ export function createMqttServer (
         await once(server, 'listening')
       } catch (cause) {
         if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause
-        throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; choose another with MQTT_PORT`, { cause })
+        throw new RelayError('RELAY_PORT_IN_USE',
+          `port ${port} on ${host} is in use; choose another with MQTT_PORT`, { cause })
       }
       log.info({ port }, 'events are taken by MQTT')
     },

@@ -26,7 +26,8 @@ interface NowRow {
   readonly time_ms: number
 }
 
-const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin, pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
+const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+  pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
   date_part('epoch', clock_timestamp()) * 1000 as time_ms`
 
 function nowOf ({ xmin, xmax, time_ms: timeMs }: NowRow): Now {
@@ -80,6 +81,8 @@ export async function readChanges (
   return rows.map(row => ({ levelIndex, ...changeOf(row) }))
 }
 
-function changeOf ({ first_s: firstS, last_s: lastS, series_ids: seriesIds }: Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>) {
-  return { firstBucketMs: firstS * 1000, lastBucketMs: lastS * 1000, seriesIds: seriesIds ?? undefined }
+function changeOf (row: Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>) {
+  return {
+    firstBucketMs: row.first_s * 1000, lastBucketMs: row.last_s * 1000, seriesIds: row.series_ids ?? undefined
+  }
 }

@@ -81,13 +81,15 @@ export class Hub {
   async open (
     question: Question, lastId: string | undefined, respond: () => ServerResponse, mayStay: () => Promise<void>
   ): Promise<void> {
-    if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX || this.#closing.signal.aborted) {
+    if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX) {
       throw new RelayError('RELAY_STREAM_FULL', `${this.#clients.size} streams are open`)
     }
+    this.#refuseWhileClosing()
     this.#opening++
     try {
       await (this.#started ??= this.#start())
       const view = await this.#viewBetweenRounds(question)
+      this.#refuseWhileClosing() // nobody would end a stream that begins now
       this.#add(view, lastId, respond(), mayStay)
     } finally {
       this.#opening--
@@ -99,10 +101,14 @@ export class Hub {
     this.#closing.abort()
     this.#resumes.clearQueue()
     this.#wake()
+    await this.#started?.catch(() => {}) // it may be starting just now
     clearInterval(this.#heartbeat)
-    await this.#started?.catch(() => {})
     await this.#listener?.close()
     await this.#running
+  }
+
+  #refuseWhileClosing (): void {
+    if (this.#closing.signal.aborted) throw new RelayError('RELAY_STREAM_FULL', 'this API is closing')
   }
 
   async #start (): Promise<void> {
@@ -124,7 +130,7 @@ export class Hub {
       if (view.groups.size > GROUPS_MAX) {
         this.#dropIdle(view)
         throw new RelayError('RELAY_TOO_MANY_POINTS',
-          `there are ${view.groups.size} groups, and a stream may have ${GROUPS_MAX}; select fewer, or group by zone or type`)
+          `there are ${view.groups.size} groups, and a stream may have ${GROUPS_MAX}; select fewer, or group otherwise`)
       }
       while (this.#round) await this.#round.catch(() => {})
       if (this.#views.has(view)) return view // the last of its clients may have gone meanwhile

@@ -20,6 +20,7 @@ export function startListener (database: Database, heard: () => void, log: Logge
   const listen = async () => {
     const client = await database.connect()
     try {
+      if (signal.aborted) return
       const lost = lossOf(client, signal)
       client.on('notification', heard)
       await client.query('listen rollup_commits')

@@ -58,7 +58,9 @@ export function renderTold (
   return text
 }
 
-function messageOf ({ question: { groupBy }, level }: View, { group, bucketMs }: Window, rollup: Rollup): RollupMessage {
+function messageOf (
+  { question: { groupBy }, level }: View, { group, bucketMs }: Window, rollup: Rollup
+): RollupMessage {
   const { value, error } = median(rollup)
   return {
     bucketStart: iso(bucketMs),

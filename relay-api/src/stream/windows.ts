@@ -72,7 +72,9 @@ function around (range: TimeRange | undefined, startMs: number, endMs: number): 
 }
 
 /** Sorts changes by view. */
-export function gather (changes: readonly Change[], views: Iterable<View>, of: (seriesId: number) => Iterable<View>): Map<View, Told> {
+export function gather (
+  changes: readonly Change[], views: Iterable<View>, of: (seriesId: number) => Iterable<View>
+): Map<View, Told> {
   const gathered = new Map<View, Gathered>()
   const gatheredOf = (view: View) => {
     let found = gathered.get(view)
@@ -115,7 +117,9 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, T
       }
     }
     const all = [...keys.values()]
-    for (let n = 0; n < all.length; n += KEYS_MAX) await readRows(database, levelIndex, all.slice(n, n + KEYS_MAX), ofLevel)
+    for (let n = 0; n < all.length; n += KEYS_MAX) {
+      await readRows(database, levelIndex, all.slice(n, n + KEYS_MAX), ofLevel)
+    }
   }
   return (view, { group, bucketMs }) => {
     const rollup = emptyRollup()
@@ -141,7 +145,8 @@ async function readRows (
     select r.series_id, date_part('epoch', r.bucket_start), r.count::double precision, r.min, r.max, r.body
     from unnest($1::integer[], $2::double precision[]) as k (series_id, bucket_s)
     cross join lateral (
-      select * from ${table} r where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s) offset 0) r`,
+      select * from ${table} r
+      where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s) offset 0) r`,
   [keys.map(([id]) => id), keys.map(([, bucketMs]) => bucketMs / 1000)], columns => {
     const [seriesId, bucketS, count, min, max, body] = columns as Columns
     const bucketMs = bucketS * 1000

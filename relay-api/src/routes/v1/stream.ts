@@ -21,18 +21,24 @@ const intervals = ['1m', '1h', '1d']
 
 const schema = {
   summary: 'Rollups of a selection as they change',
-  description: 'Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed than ' +
-    'is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all changes ' +
-    'from now on will be told, `heartbeat` that there are none, `end` why the stream ends. A client that comes back with ' +
-    'the id of the last event that it has (Last-Event-ID) misses nothing; it may be told something twice.',
+  description: 'Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed ' +
+    'than is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all ' +
+    'changes from now on will be told, `heartbeat` that there are none, `end` why the stream ends. A client that comes ' +
+    'back with the id of the last event that it has (Last-Event-ID) misses nothing; it may be told something twice.',
   tags: ['ingest'],
   querystring: Type.Object({
     ...selectionParameters,
-    interval: Type.String({ enum: intervals, default: intervals[0], description: 'how long buckets are; days are those of UTC' }),
-    groupBy: Type.Optional(Type.String({ enum: [...groupings], description: 'a rollup for each; without it one for all' }))
+    interval: Type.String({
+      enum: intervals, default: intervals[0], description: 'how long buckets are; days are those of UTC'
+    }),
+    groupBy: Type.Optional(Type.String({
+      enum: [...groupings], description: 'a rollup for each; without it one for all'
+    }))
   }),
   headers: Type.Object({
-    'last-event-id': Type.Optional(Type.String({ maxLength: 64, description: 'as it came; browsers send it by themselves' }))
+    'last-event-id': Type.Optional(Type.String({
+      maxLength: 64, description: 'as it came; browsers send it by themselves'
+    }))
   }),
   response: {
     200: {
@@ -44,8 +50,10 @@ const schema = {
 }
 
 export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Parts): void {
-  app.withTypeProvider<TypeBoxTypeProvider>().get('/stream', { schema, config: { isEndless: true } }, async (request, reply) => {
-    if (request.method === 'HEAD') return reply.headers(headers).send('' as never) // a schema of text is one of objects here
+  const options = { schema, config: { isEndless: true } }
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/stream', options, async (request, reply) => {
+    // the schema is of an event's data, and its type of the whole answer
+    if (request.method === 'HEAD') return reply.headers(headers).send('' as never)
     const { interval, groupBy } = request.query
     const question = {
       selection: readSelection(request.query, deviceTypes, request.principal.grants),

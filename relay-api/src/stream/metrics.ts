@@ -1,0 +1,23 @@
+import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+
+/** @param countClients asked whenever metrics are read */
+export function createStreamMetrics (metrics: Registry, countClients: () => number) {
+  const registers = [metrics]
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_api_stream_clients', help: 'Streams that are open', registers, collect () { this.set(countClients()) }
+  })
+  return {
+    dropped: new Counter({
+      name: 'relay_api_stream_dropped_total',
+      help: 'Streams that were ended by us, by reason',
+      labelNames: ['reason'],
+      registers
+    }),
+    round: new Histogram({
+      name: 'relay_api_stream_round_seconds',
+      help: 'Time from the reading of commits to the last client that was told',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+      registers
+    })
+  }
+}
