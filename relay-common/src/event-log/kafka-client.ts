@@ -135,6 +135,8 @@ export class KafkaClient extends Base {
   /** Makes sure that a broker answers. */
   async greet (): Promise<void> {
     await this.#elsewhereAfterFailure(() => this.listApis())
+    // the first is told to everybody, also by a broker that wants a login; this is not
+    await this.call('Metadata', await this.anyBroker(), [], false, false)
   }
 
   /** Sends one request, in the newest version that both sides know. */
