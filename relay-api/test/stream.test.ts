@@ -86,6 +86,20 @@ test('a caller hears of the zones and devices that it may see, and of no other, 
     JSON.stringify([ofZone, ofDevices, ofAll].map(counts)) === JSON.stringify(expected))
 })
 
+test('a key that is revoked hears no more after five seconds, and why', limit, async t => {
+  await using site = await openStreamSite(t)
+  const headers = { authorization, 'content-type': 'application/json' }
+  const made = await fetch(`${site.url}/api/v1/keys`, {
+    method: 'POST', headers, body: JSON.stringify({ name: 'listener', scopes: ['events:read'] })
+  })
+  const { id, key } = await made.json() as { id: string, key: string }
+  await using closing = new AsyncDisposableStack()
+  const client = closing.adopt(await listen(site.url, '', undefined, `Bearer ${key}`), async it => it.close())
+  assert.equal((await fetch(`${site.url}/api/v1/keys/${id}`, { method: 'DELETE', headers: { authorization } })).status, 204)
+  await until('the stream to end', () => client.of('end').length === 1, 6_000)
+  assert.equal(client.of('end')[0].reason, 'unauthorized')
+})
+
 test('late readings change old buckets, and very many of them are told as one stretch', limit, async t => {
   await using site = await openStreamSite(t)
   const client = await site.listen('?device=d1')

@@ -33,13 +33,12 @@ const RETRY_DELAY_MS = 1_000
 const RESUMES_MAX = 4
 /** a view of more groups would fill any buffer */
 export const GROUPS_MAX = 1_000
-/** how often it is asked whether a client may still listen */
-const PERMISSION_INTERVAL_MS = 60_000
+/** how often it is asked whether a client may still listen; with the 3 s for which a key is kept, a revoked one ends in 5 */
+const PERMISSION_INTERVAL_MS = 2_000
 
 interface Listening {
   readonly view: View
   readonly mayStay: () => Promise<void>
-  checkedMs: number
 }
 
 export class Hub {
@@ -59,6 +58,7 @@ export class Hub {
   #running: Promise<void> | undefined
   #round: Promise<void> | undefined
   #heartbeat: NodeJS.Timeout | undefined
+  #permissions: NodeJS.Timeout | undefined
   #opening = 0
   #isDue = false
   #stopWaiting: (() => void) | undefined
@@ -103,6 +103,7 @@ export class Hub {
     this.#wake()
     await this.#started?.catch(() => {}) // it may be starting just now
     clearInterval(this.#heartbeat)
+    clearInterval(this.#permissions)
     await this.#listener?.close()
     await this.#running
   }
@@ -120,6 +121,7 @@ export class Hub {
     }
     this.#listener = startListener(this.#database, () => this.#wake(), this.#log)
     this.#heartbeat = setInterval(() => this.#beat(), this.#config.STREAM_HEARTBEAT_MS)
+    this.#permissions = setInterval(() => this.#askPermissions(), PERMISSION_INTERVAL_MS)
     this.#running = this.#run()
   }
 
@@ -142,7 +144,7 @@ export class Hub {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
     })
     view.clients.add(client)
-    this.#clients.set(client, { view, mayStay, checkedMs: Date.now() })
+    this.#clients.set(client, { view, mayStay })
     if (response.destroyed) return this.#remove(client, undefined) // it went while we made ready
     if (lastId === undefined) {
       client.send(renderOpen(this.#position!))
@@ -250,13 +252,17 @@ export class Hub {
 
   #beat (): void {
     const text = renderHeartbeat(this.#position!)
-    const nowMs = Date.now()
-    for (const [client, listening] of [...this.#clients]) {
+    for (const client of [...this.#clients.keys()]) {
       if (client.isHolding) continue
       client.send(text)
-      if (nowMs - listening.checkedMs < PERMISSION_INTERVAL_MS) continue
-      listening.checkedMs = nowMs
-      listening.mayStay().catch(() => client.end('unauthorized'))
+    }
+  }
+
+  #askPermissions (): void {
+    for (const [client, { mayStay }] of this.#clients) {
+      mayStay().catch((error: { readonly code?: string }) => {
+        if (error.code === 'RELAY_UNAUTHORIZED') client.end('unauthorized') // not where nobody can tell just now
+      })
     }
   }
 
