@@ -93,6 +93,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
     API_TOKENS: 'token',
     API_PORT: '0',
     DATABASE_POOL_MAX: '1',
+    ROLLUP_CACHE_MB: '0', // what is in memory would not wait for the table
     DATABASE_CONNECT_TIMEOUT_MS: '400',
     DATABASE_STATEMENT_TIMEOUT_MS: '1000'
   }), log)
@@ -116,7 +117,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
 
 test('closing answers what was asked, then takes no more', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
-  const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0' }), log)
+  const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0', ROLLUP_CACHE_MB: '0' }), log)
   t.after(() => api.close())
   await using lock = await lockDays(database)
   const ask = () => fetch(`http://127.0.0.1:${api.port}${question}`, { headers: { authorization: 'Bearer token' } })

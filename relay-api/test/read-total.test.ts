@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, median, total, type Database } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { until } from '../../test-support/until.ts'
 import { blocksOf, halvesOf, type Block } from '../src/query/blocks.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
 
@@ -75,9 +76,15 @@ test('what was merged before is not read again, until it changes: then what has 
     const { rollup } = await reader.readTotal({ zone }, range, nowMs)
     return { count: rollup.count, rows: counted.rows }
   }
+  // a transaction of another test, that began before a flush, makes it look new for as long as it lasts
+  const untilFromMemory = (count: number, range = allDays) => until('an answer from memory', async () => {
+    const answer = await ask(range)
+    assert.equal(answer.count, count)
+    return answer.rows === 1
+  })
   assert.deepEqual(await ask(), { count: 2 * DAYS * READINGS, rows: 2 * DAYS + 1 }) // and the row of the moment
-  assert.deepEqual(await ask(), { count: 2 * DAYS * READINGS, rows: 1 })
-  assert.deepEqual(await ask({ startMs: firstDayMs + 3 * DAY_MS, endMs: firstDayMs + 5 * DAY_MS }), { count: 4 * READINGS, rows: 1 })
+  await untilFromMemory(2 * DAYS * READINGS)
+  await untilFromMemory(4 * READINGS, { startMs: firstDayMs + 3 * DAY_MS, endMs: firstDayMs + 5 * DAY_MS })
 
   cells[7].readings++
   await flush([cells[7]])
@@ -85,8 +92,7 @@ test('what was merged before is not read again, until it changes: then what has 
   assert.equal(changed.count, 2 * DAYS * READINGS + 1)
   assert.ok(changed.rows < 10, `${changed.rows} rows`)
   nowMs += 61_000
-  assert.equal((await ask()).count, 2 * DAYS * READINGS + 1)
-  assert.equal((await ask()).rows, 1)
+  await untilFromMemory(2 * DAYS * READINGS + 1)
 
   nowMs += 11 * 60_000 // commits of that time may be gone by now
   assert.equal((await ask()).rows, 2 * DAYS + 1)
