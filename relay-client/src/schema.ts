@@ -948,7 +948,7 @@ export interface paths {
         };
         /**
          * Numbers of a selection over a range
-         * @description An answer without `next` has all rows. CSV has no place for that: there an answer is whole, or refused.
+         * @description An answer without `next` has all rows. CSV has no place for that: there answers are whole, or refused.
          */
         get: {
             parameters: {
