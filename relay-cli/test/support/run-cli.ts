@@ -14,11 +14,11 @@ export interface CliRun {
 }
 
 /** Starts `relay` as a process of its own, on a site. */
-export function spawnCli (site: Site, args: readonly string[]): ChildProcess {
+export function spawnCli (site: Pick<Site, 'environment'>, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...site.environment }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-export async function runCli (site: Site, args: readonly string[]): Promise<CliRun> {
+export async function runCli (site: Pick<Site, 'environment'>, args: readonly string[]): Promise<CliRun> {
   const child = spawnCli(site, args)
   const [[code], stdout, stderr] = await Promise.all([once(child, 'exit'), text(child.stdout!), text(child.stderr!)])
   return { code, stdout, stderr }
