@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
 import closeWithGrace from 'close-with-grace'
 
 import { RelayError } from './errors.ts'
@@ -24,6 +26,7 @@ export async function runProgram<C extends ProgramConfig> (
 ): Promise<void> {
   let log = createLogger(name, 'info')
   let running: Running | undefined
+  let closeMaxMs = 0
   let isClosing = false
 
   const fail = (error: unknown): never => {
@@ -35,6 +38,7 @@ export async function runProgram<C extends ProgramConfig> (
   try {
     const config = readSettings()
     log = createLogger(name, config.LOG_LEVEL)
+    closeMaxMs = config.SHUTDOWN_TIMEOUT_MS
     const grace = closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS, logger: log }, async ({ signal, err }) => {
       isClosing = true
       if (err) log.fatal({ err }, 'stopped by an unexpected error')
@@ -49,7 +53,8 @@ export async function runProgram<C extends ProgramConfig> (
     await running.done
     if (!isClosing) grace.close() // its work is done: an exit 0 like that after a SIGTERM
   } catch (error) {
-    await running?.close().catch(closeError => log.error({ err: closeError }, 'could not close'))
+    const closed = running?.close().catch(closeError => log.error({ err: closeError }, 'could not close'))
+    await Promise.race([closed, delay(closeMaxMs)]) // what has failed may not be able to close
     fail(error)
   }
 }
