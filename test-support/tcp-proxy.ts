@@ -11,6 +11,8 @@ export interface TcpProxy {
   readonly port: number
   /** bytes that came from the server so far */
   readonly receivedBytes: number
+  /** bytes that clients have sent so far, whether they have got to the server or not */
+  readonly requestedBytes: number
   /** how long a chunk waits on its way, in each direction; may be changed at any time */
   delayMs: number
   /** true: who connects is cut off at once */
@@ -32,7 +34,7 @@ const HOST = '127.0.0.1'
 /** Opens a proxy on a free port. @param serverPort where the server listens, or will */
 export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
-  const state = { delayMs: 0, isRefusing: false, receivedBytes: 0 }
+  const state = { delayMs: 0, isRefusing: false, receivedBytes: 0, requestedBytes: 0 }
   const server = createServer(client => {
     if (state.isRefusing) {
       client.on('error', () => {}).resetAndDestroy()
@@ -40,6 +42,7 @@ export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
     }
     const pair = new Pair(client, connect({ host: HOST, port: serverPort, noDelay: true }), () => state.delayMs)
     pair.server.on('data', chunk => { state.receivedBytes += chunk.length })
+    client.on('data', chunk => { state.requestedBytes += chunk.length })
     pairs.add(pair)
     pair.closed.then(() => pairs.delete(pair))
   })
@@ -54,6 +57,7 @@ export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
   return {
     port: (server.address() as AddressInfo).port,
     get receivedBytes () { return state.receivedBytes },
+    get requestedBytes () { return state.requestedBytes },
     get delayMs () { return state.delayMs },
     set delayMs (ms) { state.delayMs = ms },
     get isRefusing () { return state.isRefusing },

@@ -64,7 +64,9 @@ for (const away of ['refuses connections', 'says nothing any more'] as const) {
     } else {
       proxy.delayMs = 3_600_000
     }
+    const before = proxy.requestedBytes
     await send(site, events.slice(1_000))
+    await until('it to write the rest', () => proxy.requestedBytes > before || away === 'refuses connections')
     if (away === 'refuses connections') await until('it to notice', () => output.join('').includes(' failed'))
     assert.equal(await terminate(processor), 1)
     assert.match(output.join(''), /RELAY_FLUSH_UNFINISHED/)
