@@ -6,7 +6,7 @@ import { DAY_MS, HOUR_MS, type ProducedRecord } from 'relay-common'
 
 import { poisonKinds } from '../../relay-simulator/src/poison.ts'
 import type { Device } from '../../relay-simulator/src/fleet.ts'
-import type { Chance } from './chance.ts'
+import type { Chance } from '../../test-support/chance.ts'
 
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 const ZONES = ['Zone A', 'Zone B', 'Zone C', 'Zone D']

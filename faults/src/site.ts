@@ -13,7 +13,7 @@ import {
 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { until } from '../../test-support/until.ts'
-import { Chance } from './chance.ts'
+import { Chance } from '../../test-support/chance.ts'
 import { startDatabaseServer, type DatabaseServer } from './database-server.ts'
 import { EventSource } from './events.ts'
 import { startKafkaCluster, type KafkaCluster } from './kafka-cluster.ts'

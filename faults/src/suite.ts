@@ -5,7 +5,7 @@
  *                                                         └── recovery ──┘
  */
 import { until } from '../../test-support/until.ts'
-import { Chance } from './chance.ts'
+import { Chance } from '../../test-support/chance.ts'
 import { Checker, type CheckResult } from './check.ts'
 import type { Fault } from './fault.ts'
 import { readEnds, readProgress, waitForProgress, type Site } from './site.ts'

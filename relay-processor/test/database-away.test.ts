@@ -4,7 +4,8 @@ import { test } from 'node:test'
 
 import { createLogger } from 'relay-common'
 import { startProcessor } from '../src/processor.ts'
-import { makeEvents, openSite, send, settled, until } from './support/open-processor.ts'
+import { until } from '../../test-support/until.ts'
+import { makeEvents, openSite, send, settled } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
 test('connections that are cut again and again cost nothing but time', async t => {

@@ -16,7 +16,7 @@ export const pausedProcessors: Fault = {
       const zombie = chance.pick(processors.all)
       zombie.pause()
       times++
-      await delay(SESSION_TIMEOUT_MS * chance.between(1.2, 1.6))
+      await delay(chance.between(SESSION_TIMEOUT_MS * 1.2, SESSION_TIMEOUT_MS * 1.6))
       zombie.resume()
       await delay(chance.between(500, 2_000))
     } while (!span.isOver)

@@ -2,12 +2,12 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { createLogger, openEventLog, type Database, type DeviceEvent, type EventLog, type EventProducer } from 'relay-common'
 import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
 import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
+import { until } from '../../../test-support/until.ts'
 import { readProcessorConfig, type ProcessorConfig } from '../../src/config.ts'
 
 /** Where a processor works: a database and a topic of the test's own, on a real log of either kind. */
@@ -59,14 +59,6 @@ export function encode (event: DeviceEvent): string {
 
 export async function send (site: Site, events: readonly DeviceEvent[]): Promise<void> {
   await site.producer.send(site.config.EVENTS_TOPIC, events.map(it => ({ key: it.deviceId, value: encode(it) })))
-}
-
-/** Waits for a condition. @throws after the limit, with what was waited for */
-export async function until (what: string, condition: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
-  for (const deadline = Date.now() + limitMs; !await condition();) {
-    if (Date.now() > deadline) throw new Error(`waited ${limitMs} ms for ${what}`)
-    await delay(20)
-  }
 }
 
 /** Waits until all that is in the topic now is in the rollups. */
