@@ -39,6 +39,8 @@ test('an answer says its range, its interval and its rows on the clock of the zo
     interval: '1d',
     tz: 'Asia/Kolkata',
     completeThrough: null,
+    lateReadings: 0,
+    duplicateReadings: 0,
     rows: [{
       bucketStart: '2024-01-01T05:30:00+05:30',
       bucketEnd: '2024-01-02T00:00:00+05:30',

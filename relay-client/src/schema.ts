@@ -1001,9 +1001,13 @@ export interface paths {
                         "application/json": {
                             /** @description every partition has been read up to this event time, or to the end of the range; null: not known */
                             completeThrough: string | null;
+                            /** @description and resends, which are not counted again */
+                            duplicateReadings: number;
                             end: string;
                             /** @description the one that was taken, for `auto` */
                             interval: string;
+                            /** @description of the selection, in the hours of the range: readings whose minute had been read to its end when they came */
+                            lateReadings: number;
                             /** @description where there are more rows: `cursor` of the next answer */
                             next: string | null;
                             /** @description by group, and in it by time */
@@ -1016,10 +1020,10 @@ export interface paths {
                                 /** @description there were no readings */
                                 filled?: boolean;
                                 /**
-                                 * @description final: everything up to its end has been read
+                                 * @description final: everything up to its end has been read; revised: and readings that came after that have changed it
                                  * @enum {string}
                                  */
-                                status: "final" | "provisional";
+                                status: "final" | "provisional" | "revised";
                                 type?: string;
                                 /** @description by statistic: why it is null */
                                 unavailable?: {

@@ -114,7 +114,7 @@ export class Flusher {
     const keptFromMs = this.#settings.keptFromMs(nowMs)
     const encoder = this.#encoder
     const sourcePartition = partition.partition
-    const daysMs = levels.map(() => new Set<number>())
+    const daysMs = [...levels, 'arrivals'].map(() => new Set<number>())
     const use = (levelIndex: number, bucketMs: number) => {
       if (bucketMs < keptFromMs[levelIndex]) return false
       daysMs[levelIndex].add(bucketStartMs(DAY_MS, bucketMs))
@@ -132,6 +132,10 @@ export class Flusher {
       if (!use(levelIndex, bucketMs)) continue
       encoder.appendRollup({ levelIndex, seriesId: series.seriesId, bucketMs, sourcePartition }, rollup!)
     }
+    const arrivals = settled.arrivals.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
+      .map(({ series, ...count }) => ({ ...count, seriesId: series.seriesId }))
+    for (const { hourMs } of arrivals) daysMs[levels.length].add(bucketStartMs(DAY_MS, hourMs))
+    this.#metrics.late.inc(settled.arrivals.reduce((sum, it) => sum + (it.series.group ? it.late : 0), 0))
     this.#metrics.duplicates.inc(settled.duplicates)
     this.#metrics.readings.inc(settled.readings)
 
@@ -147,7 +151,7 @@ export class Flusher {
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, rows: encoder.take(), rowCount, daysMs, deadLetters }
+    return { partition, move, rows: encoder.take(), rowCount, arrivals, daysMs, deadLetters }
   }
 
   /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
@@ -215,9 +219,9 @@ export class Flusher {
 
 function unnamedSeries (settled: readonly Settled[]): Series[] {
   const unnamed = new Set<Series>()
-  for (const { minutes, rollups } of settled) {
+  for (const { minutes, rollups, arrivals } of settled) {
     for (const { window } of minutes) if (window.series.seriesId === 0) unnamed.add(window.series)
-    for (const { series } of rollups) if (series.seriesId === 0) unnamed.add(series)
+    for (const { series } of [...rollups, ...arrivals]) if (series.seriesId === 0) unnamed.add(series)
   }
   return [...unnamed]
 }

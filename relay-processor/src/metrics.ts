@@ -8,6 +8,7 @@ export function createProcessorMetrics (registry: Registry) {
   const seconds = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
   return {
     readings: new Counter({ name: 'relay_readings_total', help: 'readings that were counted', registers }),
+    late: new Counter({ name: 'relay_late_readings_total', help: 'readings whose minute was over when they came', registers }),
     duplicates: new Counter({ name: 'relay_duplicates_total', help: 'resent readings that were not counted again', registers }),
     deadLetters: new Counter({ name: 'relay_dead_letters_total', help: 'records that could not be taken', labelNames: ['reason'], registers }),
     readBackWindows: new Counter({ name: 'relay_read_back_windows_total', help: 'windows that were read back from the database, for late readings or after a start', registers }),

@@ -21,6 +21,8 @@ export interface Partition {
   endOffset: bigint
   /** newest event time that was folded, in ms; -Infinity: none */
   eventTimeMaxMs: number
+  /** what it was when the last flush was settled: so far the database is, or will be with the write on its way */
+  settledTimeMaxMs: number
   /** readings since the last settling */
   readonly arrivals: Arrivals
   /** how many of them there are */
@@ -44,6 +46,7 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     writtenOffset: claim.nextOffset,
     endOffset: claim.nextOffset,
     eventTimeMaxMs: claim.eventTimeMaxMs,
+    settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
     dirtyMinutes: [],

@@ -1,6 +1,8 @@
-/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts and rollup-rows.ts. */
+/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts and
+ * arrival-rows.ts. */
 import type { Database, EventLog, PoolClient } from 'relay-common'
 
+import { writeArrivals } from './arrival-rows.ts'
 import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
 import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
@@ -46,6 +48,7 @@ class Writer {
         return { kind: 'refused', partitions: refused }
       }
       await writeRows(client, writes)
+      await writeArrivals(client, writes)
       await client.query('select announce_rollups()') // to whoever shows them live
       isCommitting = true
       await client.query('commit')

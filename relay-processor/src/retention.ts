@@ -10,8 +10,9 @@ export interface Retention { close (): Promise<void> }
  */
 export async function startRetention (database: Database, config: ProcessorConfig, log: Logger): Promise<Retention> {
   const days = [config.RETENTION_MINUTE_DAYS, config.RETENTION_HOUR_DAYS, config.RETENTION_DAY_DAYS]
-  for (const [index, level] of levels.entries()) {
-    await database.query('select set_rollup_retention($1, make_interval(days => nullif($2::integer, 0)))', [level.name, days[index]])
+  const names = [...levels.map(it => it.name), 'arrivals']
+  for (const [index, keepDays] of [...days, days.includes(0) ? 0 : Math.max(...days)].entries()) {
+    await database.query('select set_rollup_retention($1, make_interval(days => nullif($2::integer, 0)))', [names[index], keepDays])
   }
 
   const drop = async () => {

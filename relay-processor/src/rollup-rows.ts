@@ -87,12 +87,15 @@ export async function writeRows (client: PoolClient, writes: readonly PartitionR
   }
 }
 
+/** In `rollup_levels`: the levels, and what came late or again. */
+const partitionedNames = [...levels.map(it => it.name), 'arrivals']
+
 /** Knows which partitions of the rollup tables are there, and makes missing ones before rows for them come. */
 export class RollupPartitions {
   readonly #database: Database
   readonly #chunkMs: readonly number[]
-  /** by index of the level: numbers of the chunks that are there */
-  readonly #known: ReadonlyArray<Set<number>> = levels.map(() => new Set())
+  /** by index of the name: numbers of the chunks that are there */
+  readonly #known: ReadonlyArray<Set<number>> = partitionedNames.map(() => new Set())
 
   private constructor (database: Database, chunkMs: readonly number[]) {
     this.#database = database
@@ -102,18 +105,18 @@ export class RollupPartitions {
   static async open (database: Database): Promise<RollupPartitions> {
     const rows = await database.query<{ name: string, chunk_ms: number }>(
       'select name, (extract(epoch from chunk) * 1000)::double precision as chunk_ms from rollup_levels')
-    return new RollupPartitions(database, levels.map(level => rows.find(it => it.name === level.name)!.chunk_ms))
+    return new RollupPartitions(database, partitionedNames.map(name => rows.find(it => it.name === name)!.chunk_ms))
   }
 
-  /** @param days by index of the level, of several writes: days on which buckets begin; a chunk is of whole days */
+  /** @param days by index of the name, of several writes: days on which buckets begin; a chunk is of whole days */
   async ensure (days: ReadonlyArray<ReadonlyArray<ReadonlySet<number>>>): Promise<void> {
-    for (const [index, level] of levels.entries()) {
+    for (const [index, name] of partitionedNames.entries()) {
       const known = this.#known[index]
       for (const dayMs of days.flatMap(it => [...it[index]])) {
         const chunk = Math.floor(dayMs / this.#chunkMs[index])
         if (known.has(chunk)) continue
         const start = new Date(chunk * this.#chunkMs[index]).toISOString()
-        await this.#database.query('select ensure_rollup_partitions($1, $2, $2)', [level.name, start])
+        await this.#database.query('select ensure_rollup_partitions($1, $2, $2)', [name, start])
         known.add(chunk)
       }
     }

@@ -12,6 +12,7 @@ import {
   type Rollup
 } from 'relay-common'
 
+import { ArrivalCounts, type ArrivalCount } from './arrival-counts.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
@@ -31,6 +32,8 @@ export interface Settled {
   /** readings that counted, and resends that did not */
   readonly readings: number
   readonly duplicates: number
+  /** what came late or again */
+  readonly arrivals: readonly ArrivalCount[]
 }
 
 /** A minute in which readings have arrived, and where they are in the sorted arrivals of its partition. */
@@ -95,6 +98,7 @@ function openRollup (series: Series, level: Level, timeMs: number): RollupWindow
  */
 export function settle (partition: Partition, rules: SettleRules, flushNumber: number): Settled {
   const settled = { minutes: [] as Settled['minutes'], rollups: [] as RollupWindow[], readings: 0, duplicates: 0 }
+  const arrivals = new ArrivalCounts()
   const groupDeltas = new Map<Series, Map<number, Rollup>>()
   const newestMs = new Map<Series, number>()
 
@@ -106,6 +110,7 @@ export function settle (partition: Partition, rules: SettleRules, flushNumber: n
     const { delta, total, duplicates } = settleMinute(dirty, partition.arrivals, rules)
     settled.duplicates += duplicates
     settled.readings += delta.count
+    arrivals.add(series, bucketMs, delta.count, duplicates, partition.settledTimeMaxMs)
     if (delta.count === 0) continue
 
     settled.minutes.push({ window, total })
@@ -127,7 +132,8 @@ export function settle (partition: Partition, rules: SettleRules, flushNumber: n
   for (const { window } of partition.dirtyMinutes) forgetOlder(window.series)
   partition.dirtyMinutes = []
   partition.arrivals.clear()
-  return settled
+  partition.settledTimeMaxMs = partition.eventTimeMaxMs
+  return { ...settled, arrivals: arrivals.all() }
 }
 
 /** Keeps the newest windows of a series and its group; a reading that comes later than these has them read back. */

@@ -94,12 +94,23 @@ export interface ProgressMove {
   readonly eventTimeMaxMs: number
 }
 
+/** What came late or again in an hour of a series (arrival-counts.ts): added to what the store has. */
+export interface ArrivalRow {
+  readonly seriesId: number
+  readonly hourMs: number
+  readonly late: number
+  readonly duplicates: number
+  readonly lateMinutes: bigint
+  readonly lateThroughMs: number
+}
+
 /** What one partition writes. */
 export interface PartitionRows {
   readonly move: ProgressMove
   /** from a RowEncoder (copy-rows.ts) */
   readonly rows: Buffer
-  /** by index of the level: the days, by their start, on which buckets of these rows begin */
+  readonly arrivals: readonly ArrivalRow[]
+  /** by index of the level, and behind them for `arrivals`: the days, by their start, on which buckets of these rows begin */
   readonly daysMs: ReadonlyArray<ReadonlySet<number>>
 }
 

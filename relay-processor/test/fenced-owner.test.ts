@@ -100,7 +100,7 @@ test('what became of a commit without an answer is read from progress', async t 
   const { store } = await openOwner(database, opened)
   const { epoch } = await store.claim(topic, 0, 'owner', 0n)
   const move = { partition: 0, epoch, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity }
-  const noRows = { rows: Buffer.alloc(0), daysMs: [new Set<number>(), new Set<number>(), new Set<number>()] }
+  const noRows = { rows: Buffer.alloc(0), arrivals: [], daysMs: Array.from({ length: 4 }, () => new Set<number>()) }
   assert.equal(await store.readOutcome(topic.topicId, move), 'not-moved')
   assert.deepEqual(await store.write(topic.topicId, [{ move, ...noRows }]), { kind: 'committed' })
   assert.equal(await store.readOutcome(topic.topicId, move), 'moved')

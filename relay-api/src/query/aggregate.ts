@@ -9,9 +9,8 @@ import type { Database } from 'relay-common'
 
 import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
 import { usesDevices } from './groups.ts'
-import type { Merged } from './merge.ts'
 import { rowOf, type Position, type Question } from './question.ts'
-import { planRows, readBuckets, type BucketQuery } from './read-buckets.ts'
+import { planRows, readBuckets, type BucketQuery, type MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { slices, type Slice } from './slices.ts'
 import type { Reason } from './statistics.ts'
@@ -55,11 +54,12 @@ export async function * aggregate (
 }
 
 async function readSlice (database: Database, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
-  const { selection, groupBy, boundaries, isDescending } = question
+  const { selection, groupBy, boundaries, isDescending, marksRevised } = question
   const rowCount = boundaries.length - 1
   const [low, high] = isDescending ? [rowCount - end, rowCount - first] : [first, end]
   const keys = groups.map(it => it.key)
-  const query: BucketQuery = { selection, groupBy, kind: usesDevices(selection, groupBy) ? 'devices' : 'groups' }
+  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const query: BucketQuery = { selection, groupBy, kind, marksRevised }
   const merged = await readBuckets(database, query, keys, planRows(boundaries, low, high))
   const steps = question.statistics.some(it => it.needsSteps)
     ? await readSteps(database, question, keys, boundaries.slice(low, high + 1))
@@ -78,7 +78,7 @@ async function readSlice (database: Database, question: Question, { groups, firs
 }
 
 function numbersOf (
-  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage }: Merged, steps: StepSums | undefined
+  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
 ): RowNumbers {
   const { startMs, endMs } = coverage
   const known = startMs - maxGapMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps // the first step begins before it
@@ -90,5 +90,5 @@ function numbersOf (
       if (typeof found !== 'number') (unavailable ??= {})[statistic.columns[n]] = found
     }
   }
-  return { startMs, endMs, numbers, unavailable }
+  return { startMs, endMs, numbers, unavailable, isRevised }
 }

@@ -79,6 +79,8 @@ export interface AnswerRow {
   /** by statistic: why there is no number */
   readonly unavailable: Readonly<Record<string, Reason>> | undefined
   readonly isFilled: boolean
+  /** it was changed after it may have been final */
+  readonly isRevised: boolean
 }
 
 /** A row with readings, or the end of a group's rows. */
@@ -91,6 +93,7 @@ export interface RowNumbers {
   readonly endMs: number
   readonly numbers: Numbers
   readonly unavailable: Readonly<Record<string, Reason>> | undefined
+  readonly isRevised: boolean
 }
 
 /** Puts the rows in that are without readings. */
@@ -128,7 +131,8 @@ export function createFiller (question: Question): Filler {
         endMs: boundaries[row + 1],
         numbers: numbers.map((it, n) => counts[n] ? 0 : it),
         unavailable: undefined,
-        isFilled: true
+        isFilled: true,
+        isRevised: false
       }
     }
   }

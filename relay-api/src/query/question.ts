@@ -21,6 +21,8 @@ export interface Question {
   readonly nowMs: number
   /** steps of earlier minutes can't be had */
   readonly minutesKeptSinceMs: number
+  /** whether rows say that they were revised */
+  readonly marksRevised: boolean
 }
 
 /** A place in an answer: behind a row. */

@@ -5,9 +5,10 @@
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
-import { levels, minuteLevel, type Database, type Level } from 'relay-common'
+import { HOUR_MS, levels, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { rowsRevisedBy } from './arrivals.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
 import { createMerge, type Merge, type Merged } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
@@ -17,6 +18,13 @@ export interface BucketQuery {
   readonly groupBy: GroupBy | undefined
   /** of which series whole buckets are read; edges are always cut out of the minutes of devices */
   readonly kind: SeriesKind
+  /** whether to say which rows were revised; else none is said to be */
+  readonly marksRevised?: boolean
+}
+
+export interface MergedRow extends Merged {
+  /** readings came late: it was changed after it may have been final */
+  readonly isRevised: boolean
 }
 
 export function planRows (boundaries: readonly number[], first: number, end: number): Plan[] {
@@ -40,7 +48,7 @@ export function planSize ({ buckets, edges }: Plan): number {
  */
 export async function readBuckets (
   database: Database, query: BucketQuery, keys: readonly string[], plans: readonly Plan[]
-): Promise<Map<string, Map<number, Merged>>> {
+): Promise<Map<string, Map<number, MergedRow>>> {
   const merges = new Map(keys.map(key => [key, new Map<number, Merge>()]))
   const mergeOf = (key: string, row: number) => {
     const rows = merges.get(key)!
@@ -49,12 +57,19 @@ export async function readBuckets (
     return merge
   }
 
-  const starts = plans.map(it => it.coverage.startMs)
+  const revised = new Map(keys.map(key => [key, new Set<number>()]))
+  const ranges = plans.map(it => it.coverage)
+  const starts = ranges.map(it => it.startMs)
   const edges = edgesByMinute(plans)
   const { name, sql, values } = statementFor(query, keys, plans, [...edges.keys()])
   await database.streamPrepared(name, sql, values, columns => {
-    const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
+    const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS] = columns as Columns
     const bucketStartMs = bucketStartS * 1000
+    if (lateMinutes !== null) {
+      const late = { hourMs: bucketStartMs, minutes: lateMinutes, throughMs: throughS * 1000 }
+      for (const row of rowsRevisedBy(late, ranges, lastAtOrBefore(starts, bucketStartMs))) revised.get(key)!.add(row)
+      return
+    }
     const found = { zone, deviceType, bucketStartMs, count, min, max, body }
     if (!isEdge) {
       mergeOf(key, lastAtOrBefore(starts, bucketStartMs)).add({ ...found, edge: undefined })
@@ -63,12 +78,12 @@ export async function readBuckets (
     for (const { row, edge } of edges.get(bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
   })
 
-  const finished = new Map<string, Map<number, Merged>>()
+  const finished = new Map<string, Map<number, MergedRow>>()
   for (const [key, rows] of merges) {
-    const merged = new Map<number, Merged>()
+    const merged = new Map<number, MergedRow>()
     for (const [row, merge] of rows) {
       const it = merge.finish()
-      if (it.rollup.count > 0) merged.set(row, it)
+      if (it.rollup.count > 0) merged.set(row, { ...it, isRevised: revised.get(key)!.has(row) })
     }
     finished.set(key, merged)
   }
@@ -77,7 +92,9 @@ export async function readBuckets (
 
 type Columns = [
   key: string, isEdge: boolean, zone: string, deviceType: string, bucketStartS: number, count: number, min: number,
-  max: number, body: Buffer
+  max: number, body: Buffer,
+  // of late readings alone, and then all between the hour and these is null
+  lateMinutes: bigint | null, throughS: number
 ]
 
 /** By the minute that they are parts of: of which row, and which of the row's edges. */
@@ -105,7 +122,7 @@ function stretchesByLevel (plans: readonly Plan[]): Map<Level, TimeRange[]> {
 }
 
 function statementFor (
-  { selection, groupBy, kind }: BucketQuery, keys: readonly string[], plans: readonly Plan[],
+  { selection, groupBy, kind, marksRevised }: BucketQuery, keys: readonly string[], plans: readonly Plan[],
   edgeMinutes: readonly number[]
 ) {
   const values: unknown[] = []
@@ -117,7 +134,7 @@ function statementFor (
   // `offset 0` keeps the planner from joining in any other way than by the primary key
   const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string) => `
     select ${column}, ${isEdge}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8,
-      r.min, r.max, r.body
+      r.min, r.max, r.body, null::bigint, null::float8
     from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where s.device_id is ${devices ? 'not ' : ''}null and ${condition} and ${ofGroups}`
@@ -134,13 +151,24 @@ function statementFor (
     const minutes = seconds(edgeMinutes)
     arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`, 'r.bucket_start = to_timestamp(w.start_s)'))
   }
+  if (marksRevised && plans.length > 0) {
+    const from = values.push((plans[0].coverage.startMs - HOUR_MS) / 1000)
+    const to = values.push(plans.at(-1)!.coverage.endMs / 1000)
+    arms.push(`
+    select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
+      date_part('epoch', a.late_through)
+    from series s cross join lateral (
+      select * from arrival_counts a where a.series_id = s.series_id and a.late > 0
+        and a.bucket_start > to_timestamp($${from}) and a.bucket_start < to_timestamp($${to}) offset 0) a
+    where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`)
+  }
   // a name has 63 bytes at most
   const { devices, zones, types, grants } = selection
   const given = {
     d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes
   }
   const fields = Object.entries(given).map(([field, it]) => it ? field : '').join('')
-  const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '')
+  const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${fields} from ${tables}`
   return { name, sql: arms.join('\n    union all'), values }
 }

@@ -40,6 +40,7 @@ export async function * readWholeRange (
     after: undefined,
     maxGapMs: MAX_GAP_MS,
     nowMs,
-    minutesKeptSinceMs: keptSince.minute
+    minutesKeptSinceMs: keptSince.minute,
+    marksRevised: false
   })) yield * rows
 }

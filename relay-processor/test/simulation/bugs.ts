@@ -4,6 +4,7 @@ export const bugs = {
   'offset-first': 'progress moves before the rows, in a transaction of its own',
   'no-read-back': 'rows are written over as if nothing had been there',
   'kept-after-fencing': 'an owner that was fenced takes the partition back and goes on with what it has in memory',
+  'counted-apart': 'what came late or again is counted before the transaction commits, and stays if it does not',
   'commit-guessed': 'a commit without an answer counts as done'
 } as const
 

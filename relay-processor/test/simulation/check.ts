@@ -1,14 +1,15 @@
 /**
  * What must be true when a run is over: the rows of the database are, byte for byte, those of a plain computation from
- * the log. What the log had lost before it was read is named in `gaps`; what is no event is in the dead letters.
+ * the log, and so are the counts of what came late or again. What the log had lost before it was read is named in `gaps`; what is no event is in the dead letters.
  */
 import {
-  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels, roundSum, type DeviceEvent,
-  type Readings, type Rollup
+  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, roundSum,
+  type DeviceEvent, type Readings, type Rollup
 } from 'relay-common'
 
+import type { ArrivalRow } from '../../src/store.ts'
 import type { CopiedRow } from './copied-rows.ts'
-import { progressKey, type Database } from './database.ts'
+import { arrivalKey, progressKey, type Database } from './database.ts'
 import { readRecord } from './load.ts'
 import type { Log } from './log.ts'
 import { seriesName } from './store.ts'
@@ -53,7 +54,58 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
     else if (found.get(name) !== text) faults.push(`wrong: ${readable(name)} is ${found.get(name)}, not ${text}`)
   }
   for (const name of found.keys()) if (!expected.has(name)) faults.push(`made up: ${readable(name)}`)
+  const counts = expectedArrivals(log, database, rules)
+  for (const name of new Set([...counts.keys(), ...database.arrivals.keys()])) {
+    const row = database.arrivals.get(name)
+    const stored = row && countOf(row)
+    if (stored !== counts.get(name)) faults.push(`late or again, ${name}: ${stored}, not ${counts.get(name)}`)
+  }
   return faults
+}
+
+/**
+ * What came late or again, by series, hour and partition: event by event, as the commits brought them. Late is what is of
+ * a minute that the commits before its own had left behind.
+ */
+function expectedArrivals (log: Log, database: Database, { keepDuplicates }: CountingRules): Map<string, string> {
+  const records = new Map(log.topics.flatMap(({ topicId, partitions }) =>
+    partitions.map((it, partition) => [progressKey(topicId, partition), it.records])))
+  const throughMs = new Map<number, number>()
+  const seen = new Set<string>()
+  const rows = new Map<string, Omit<ArrivalRow, 'seriesId' | 'hourMs'>>()
+  for (const { topicId, partition, fromOffset, toOffset } of database.moves) {
+    const beforeMs = throughMs.get(partition) ?? -Infinity
+    for (let offset = Number(fromOffset); offset < Number(toOffset); offset++) {
+      const event = readRecord(records.get(progressKey(topicId, partition))![offset]!)
+      if (!event) continue
+      const { timestampMs } = event
+      throughMs.set(partition, Math.max(throughMs.get(partition) ?? -Infinity, timestampMs))
+      const reading = `${partition} ${JSON.stringify(event)}`
+      const isDuplicate = seen.has(reading) && !keepDuplicates
+      const isLate = !isDuplicate && bucketStartMs(MINUTE_MS, timestampMs) + MINUTE_MS <= beforeMs
+      seen.add(reading)
+      if (!isDuplicate && !isLate) continue
+      for (const deviceId of [event.deviceId, null]) {
+        const seriesId = database.seriesIds.get(seriesName({ ...event, deviceId }))!
+        const hourMs = bucketStartMs(HOUR_MS, timestampMs)
+        const key = arrivalKey(seriesId, hourMs, partition)
+        const row = rows.get(key) ?? { late: 0, duplicates: 0, lateMinutes: 0n, lateThroughMs: -Infinity }
+        rows.set(key, isDuplicate
+          ? { ...row, duplicates: row.duplicates + 1 }
+          : {
+              ...row,
+              late: row.late + 1,
+              lateMinutes: row.lateMinutes | 1n << BigInt(Math.floor((timestampMs - hourMs) / MINUTE_MS)),
+              lateThroughMs: Math.max(row.lateThroughMs, beforeMs)
+            })
+      }
+    }
+  }
+  return new Map([...rows].map(([key, row]) => [key, countOf(row)]))
+}
+
+function countOf ({ late, duplicates, lateMinutes, lateThroughMs }: Omit<ArrivalRow, 'seriesId' | 'hourMs'>): string {
+  return `${late} late in ${lateMinutes.toString(2)} up to ${lateThroughMs}, ${duplicates} again`
 }
 
 function missedOffsets (database: Database, topicId: string, partition: number): Set<number> {

@@ -13,7 +13,7 @@ import assert from 'node:assert/strict'
 
 import { bucketStartMs, DAY_MS, levels, type Topic } from 'relay-common'
 
-import type { Claim, Gap, MoveOutcome, PartitionRows, ProgressMove } from '../../src/store.ts'
+import type { ArrivalRow, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeRows, type CopiedRow } from './copied-rows.ts'
 import type { World } from './world.ts'
@@ -33,6 +33,11 @@ export interface ProgressRow {
 }
 
 export interface StoredGap extends Gap {
+  readonly topicId: string
+}
+
+/** A move that was committed. */
+export interface CommittedMove extends ProgressMove {
   readonly topicId: string
 }
 
@@ -60,6 +65,10 @@ export class Transaction {
 export class Database {
   readonly progress = new Map<string, ProgressRow>()
   readonly rows = new Map<string, CopiedRow>()
+  /** what came late or again, by `arrivalKey` */
+  readonly arrivals = new Map<string, ArrivalRow>()
+  /** in the order of their commits */
+  readonly moves: CommittedMove[] = []
   readonly seriesIds = new Map<string, number>()
   readonly gaps = new Map<string, StoredGap>()
   isAway = false
@@ -167,12 +176,14 @@ export class Database {
   put (transaction: Transaction, writes: readonly PartitionRows[]): void {
     this.#checkWithin(transaction)
     transaction.writes = writes
+    if (this.#bug === 'counted-apart') this.#count(writes)
     this.#watchIdle(transaction)
   }
 
   commit (transaction: Transaction, topicId: string): void {
     this.#checkWithin(transaction)
     for (const move of transaction.moves) this.#apply(topicId, move)
+    if (this.#bug !== 'counted-apart') this.#count(transaction.writes)
     for (const { rows, daysMs } of transaction.writes) {
       for (const row of decodeRows(rows)) {
         assert.ok(daysMs[row.levelIndex].has(bucketStartMs(DAY_MS, row.bucketMs)), 'the day of every row is told')
@@ -217,7 +228,27 @@ export class Database {
     return row?.epoch === epoch && (row.nextOffset === expectedOffset || row.nextOffset === availableOffset)
   }
 
-  #apply (topicId: string, { partition, toOffset, eventTimeMaxMs }: ProgressMove): void {
+  #count (writes: readonly PartitionRows[]): void {
+    for (const { move, arrivals, daysMs } of writes) {
+      for (const row of arrivals) {
+        assert.ok(daysMs[levels.length].has(bucketStartMs(DAY_MS, row.hourMs)), 'the day of every row is told')
+        const key = arrivalKey(row.seriesId, row.hourMs, move.partition)
+        const { late, duplicates, lateMinutes, lateThroughMs } = this.arrivals.get(key) ??
+          { late: 0, duplicates: 0, lateMinutes: 0n, lateThroughMs: -Infinity }
+        this.arrivals.set(key, {
+          ...row,
+          late: late + row.late,
+          duplicates: duplicates + row.duplicates,
+          lateMinutes: lateMinutes | row.lateMinutes,
+          lateThroughMs: Math.max(lateThroughMs, row.lateThroughMs)
+        })
+      }
+    }
+  }
+
+  #apply (topicId: string, move: ProgressMove): void {
+    const { partition, toOffset, eventTimeMaxMs } = move
+    this.moves.push({ topicId, ...move })
     const row = this.progress.get(progressKey(topicId, partition))!
     if (toOffset < row.nextOffset) this.#world.fail(`progress of partition ${partition} goes back from ${row.nextOffset} to ${toOffset}`)
     row.nextOffset = toOffset
@@ -275,6 +306,10 @@ export class Database {
 
 export function progressKey (topicId: string, partition: number): string {
   return `${topicId} ${partition}`
+}
+
+export function arrivalKey (seriesId: number, hourMs: number, sourcePartition: number): string {
+  return `${seriesId} ${hourMs} ${sourcePartition}`
 }
 
 export function rowKey (levelIndex: number, seriesId: number, bucketMs: number, sourcePartition: number): string {

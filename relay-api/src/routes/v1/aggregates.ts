@@ -15,6 +15,7 @@ import { readStatistics, Statistics } from '../../parameters/statistics.ts'
 import { checkLength, rangeParameters, readDuration, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
+import { readArrivalTotals } from '../../query/arrivals.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
 import { countDeviceSeries, countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
 import { planRange } from '../../query/plan.ts'
@@ -68,7 +69,10 @@ const rowSchema = Type.Object({
   device: Type.Optional(Type.String()),
   zone: Type.Optional(Type.String()),
   type: Type.Optional(Type.String()),
-  status: Type.String({ enum: ['final', 'provisional'], description: 'final: everything up to its end has been read' }),
+  status: Type.String({
+    enum: ['final', 'provisional', 'revised'],
+    description: 'final: everything up to its end has been read; revised: and readings that came after that have changed it'
+  }),
   filled: Type.Optional(Type.Boolean({ description: 'there were no readings' })),
   unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'by statistic: why it is null' }))
 }, {
@@ -84,6 +88,10 @@ const answerSchema = Type.Object({
     type: ['string', 'null'],
     description: 'every partition has been read up to this event time, or to the end of the range; null: not known'
   }),
+  lateReadings: Type.Integer({
+    description: 'of the selection, in the hours of the range: readings whose minute had been read to its end when they came'
+  }),
+  duplicateReadings: Type.Integer({ description: 'and resends, which are not counted again' }),
   rows: Type.Array(rowSchema, { description: 'by group, and in it by time' }),
   next: Type.Unsafe<string | null>({
     type: ['string', 'null'], description: 'where there are more rows: `cursor` of the next answer'
@@ -128,14 +136,18 @@ async function findAggregates (
     await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX)
   }
 
+  const { groupBy, statistics, boundaries, selection } = question
   const completeThroughMs = await parts.completeness.read(source)
-  const { groupBy, statistics, boundaries } = question
+  const rowsRange = { startMs: boundaries.at(0) ?? range.startMs, endMs: boundaries.at(-1) ?? range.endMs }
+  const { late, duplicates } = await readArrivalTotals(source.database, selection, rowsRange)
   const head = {
-    start: clock.write(boundaries.at(0) ?? range.startMs),
-    end: clock.write(boundaries.at(-1) ?? range.endMs),
+    start: clock.write(rowsRange.startMs),
+    end: clock.write(rowsRange.endMs),
     interval: interval.name,
     tz: clock.name,
-    completeThrough: completeThroughMs === undefined ? null : clock.write(Math.min(completeThroughMs, range.endMs))
+    completeThrough: completeThroughMs === undefined ? null : clock.write(Math.min(completeThroughMs, range.endMs)),
+    lateReadings: late,
+    duplicateReadings: duplicates
   }
   const columns = ['bucketStart', 'bucketEnd', ...groupBy ? [groupBy] : [], ...columnsOf(statistics), ...metaColumns]
   const writer = createRowsWriter(format, columns, new Set(metaColumns.slice(1)), head)
@@ -180,7 +192,8 @@ async function resolve (
     after: resumed?.after,
     maxGapMs,
     nowMs,
-    minutesKeptSinceMs: keptSince.minute
+    minutesKeptSinceMs: keptSince.minute,
+    marksRevised: true
   }
   return { question, range, interval, clock }
 }
@@ -192,14 +205,18 @@ function cellsOf (
   { groupBy, statistics }: Question, clock: ZoneClock, completeThroughMs: number | undefined
 ): (row: AnswerRow) => Row {
   const isTime = columnsOf(statistics).map(it => timeColumns.has(it))
-  return ({ key, startMs, endMs, numbers, unavailable, isFilled }) => [
-    clock.write(startMs),
-    clock.write(endMs),
-    ...groupBy ? [key] : [],
-    ...numbers.map((it, n) => it !== null && isTime[n] ? clock.write(it) : it),
-    completeThroughMs !== undefined && endMs <= completeThroughMs ? 'final' : 'provisional',
-    isFilled || null,
-    unavailable ?? null
+  const statusOf = ({ endMs, isRevised }: AnswerRow) => {
+    if (completeThroughMs === undefined || endMs > completeThroughMs) return 'provisional'
+    return isRevised ? 'revised' : 'final'
+  }
+  return row => [
+    clock.write(row.startMs),
+    clock.write(row.endMs),
+    ...groupBy ? [row.key] : [],
+    ...row.numbers.map((it, n) => it !== null && isTime[n] ? clock.write(it) : it),
+    statusOf(row),
+    row.isFilled || null,
+    row.unavailable ?? null
   ]
 }
 

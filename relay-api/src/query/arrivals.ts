@@ -1,0 +1,65 @@
+/**
+ * What came late or again (`arrival_counts`, by series and hour), as answers tell it: how many readings, and which rows
+ * were changed after they were final.
+ *
+ *     a row that ends at e is revised    ◀──  a late reading in one of its minutes, that came when its source partition had
+ *                                             been read to e or beyond
+ *
+ * Exact for rows of a minute and of whole hours. Rows in between that share an hour share the newest of its times too: one
+ * may be called revised for a reading that came late for its neighbour.
+ */
+import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
+
+import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
+import type { TimeRange } from './plan.ts'
+
+export interface ArrivalTotals {
+  readonly late: number
+  readonly duplicates: number
+}
+
+/** Late readings of a series in an hour. */
+export interface LateReadings {
+  readonly hourMs: number
+  /** bit n: there are some in its n-th minute */
+  readonly minutes: bigint
+  /** latest event time that the source partition had been read to when one of them came */
+  readonly throughMs: number
+}
+
+/** How many readings of a selection came late or again, in all hours that a range touches. */
+export async function readArrivalTotals (
+  database: Database, selection: Selection, { startMs, endMs }: TimeRange
+): Promise<ArrivalTotals> {
+  const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]
+  const condition = seriesCondition(selection, values)
+  // as in read-buckets.ts: by the primary key, a series at a time
+  const [{ late, duplicates }] = await database.query<{ late: number, duplicates: number }>(`
+    select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates
+    from series s cross join lateral (
+      select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
+      where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a
+    where s.device_id is ${selectsDevices(selection) ? 'not ' : ''}null and ${condition}`, values)
+  return { late, duplicates }
+}
+
+/**
+ * The rows of an answer that late readings have revised.
+ * @param ranges of the rows, ascending, none overlapping
+ * @param first index of a range that is not behind the hour; those before it end before the hour
+ */
+export function * rowsRevisedBy (
+  { hourMs, minutes, throughMs }: LateReadings, ranges: readonly TimeRange[], first: number
+): Generator<number> {
+  for (let row = first; row < ranges.length && ranges[row].startMs < hourMs + HOUR_MS; row++) {
+    const { startMs, endMs } = ranges[row]
+    if (endMs <= throughMs && (minutes & minutesOf(hourMs, startMs, endMs)) !== 0n) yield row
+  }
+}
+
+/** The minutes of an hour that a range touches, a bit each. */
+function minutesOf (hourMs: number, startMs: number, endMs: number): bigint {
+  const first = Math.floor(Math.max(startMs - hourMs, 0) / MINUTE_MS)
+  const end = Math.ceil(Math.min(endMs - hourMs, HOUR_MS) / MINUTE_MS)
+  return end <= first ? 0n : ((1n << BigInt(end - first)) - 1n) << BigInt(first)
+}

@@ -1,0 +1,25 @@
+/** Counts of late and resent readings in the database: added to what is there, in the transaction of the progress. */
+import type { PoolClient } from 'relay-common'
+
+import type { PartitionRows } from './store.ts'
+
+/** Adds the counts of a flush, inside the caller's transaction; most flushes have none. */
+export async function writeArrivals (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
+  const rows = writes.flatMap(({ move, arrivals }) => arrivals.map(it => ({ ...it, partition: move.partition })))
+  if (rows.length === 0) return
+  await client.query(`
+    insert into arrival_counts as a
+      (series_id, bucket_start, source_partition, late, duplicates, late_minutes, late_through, revised_at)
+    select series_id, to_timestamp(hour_s), source_partition, late, duplicates, late_minutes, to_timestamp(through_s),
+      case when late > 0 then now() end
+    from unnest($1::integer[], $2::float8[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::float8[])
+      as r (series_id, hour_s, source_partition, late, duplicates, late_minutes, through_s)
+    on conflict (series_id, bucket_start, source_partition) do update
+      set late = a.late + excluded.late, duplicates = a.duplicates + excluded.duplicates,
+        late_minutes = a.late_minutes | excluded.late_minutes,
+        late_through = greatest(a.late_through, excluded.late_through),
+        revised_at = coalesce(excluded.revised_at, a.revised_at)`,
+  [rows.map(it => it.seriesId), rows.map(it => it.hourMs / 1000), rows.map(it => it.partition), rows.map(it => it.late),
+    rows.map(it => it.duplicates), rows.map(it => it.lateMinutes),
+    rows.map(it => it.late > 0 ? it.lateThroughMs / 1000 : null)])
+}
