@@ -1,29 +1,58 @@
-/** `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. */
-import type { Command } from 'commander'
-import { createLogger, migrate, openDatabase, pendingMigrations } from 'relay-common'
+/**
+ * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. And lets
+ * them log in, each as a user of its own.
+ */
+import { InvalidArgumentError, type Command } from 'commander'
+import {
+  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, type Database, type DatabaseLogin
+} from 'relay-common'
 
 import { readCliConfig } from './config.ts'
 import { printJson, type OutputOptions } from './output.ts'
 
 interface MigrateOptions extends OutputOptions {
   readonly dryRun?: true
+  readonly login: readonly Login[]
+}
+
+interface Login {
+  readonly program: DatabaseLogin
+  readonly passwordFile: string
 }
 
 export function addMigrate (program: Command): void {
   program.command('migrate')
     .description('brings the database up to date; several at once do no harm')
     .option('--dry-run', 'only say what there is to do')
+    .option('--login <program=file>',
+      'let a program log in as relay_<program>_login with the password in a file, which is made where it is not there', addLogin, [])
     .option('--json', 'for scripts')
+    .addHelpText('after', '\nExample:\n  relay migrate --login processor=/run/relay/processor --login api=/run/relay/api')
     .action(run)
 }
 
-async function run ({ dryRun, json }: MigrateOptions): Promise<void> {
+function addLogin (text: string, others: readonly Login[]): Login[] {
+  const [, name, passwordFile] = /^(\w+)=(.+)$/.exec(text) ?? []
+  const program = databaseLogins.find(it => it === name)
+  if (!program) throw new InvalidArgumentError(`Not one of ${databaseLogins.map(it => `${it}=<file>`).join(', ')}.`)
+  return [...others, { program, passwordFile }]
+}
+
+async function allow (database: Database, logins: readonly Login[]): Promise<string[]> {
+  const users: string[] = []
+  for (const { program, passwordFile } of logins) users.push(await allowLogin(database, program, await keepPassword(passwordFile)))
+  return users
+}
+
+async function run ({ dryRun, login, json }: MigrateOptions): Promise<void> {
   const log = createLogger('relay-cli', 'silent')
   const database = await openDatabase(readCliConfig(), 'relay-cli', log)
   try {
     const steps = dryRun ? await pendingMigrations(database) : await migrate(database, log)
-    if (json) printJson(steps)
-    else console.log(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))
+    const users = dryRun ? [] : await allow(database, login)
+    if (json) return printJson(steps)
+    console.log(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))
+    for (const user of users) console.log(`${user} can log in`)
   } finally {
     await database.close()
   }

@@ -6,6 +6,8 @@ export {
   createApiKey, findApiKey, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
 } from './access/api-key-store.ts'
 export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
+export { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'
+export type { DatabaseLogin } from './access/database-login.ts'
 export { everything, isScope, isWithin, mayDevice, mayZone, scopes } from './access/grants.ts'
 export type { Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'

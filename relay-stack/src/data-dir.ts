@@ -3,6 +3,7 @@
  *
  *     lock            the process that uses it
  *     sent-until      up to when the simulated fleet has certainly sent its events
+ *     passwords/      of the users of PostgreSQL, a file each
  *     postgres/       the data of PostgreSQL
  *     kafka-data/     the data of Kafka
  *     logs/  pids/    of every part
@@ -22,6 +23,7 @@ import { programNames, programTrace } from './program-process.ts'
 
 export interface DataDir {
   readonly path: string
+  readonly passwords: string
   readonly postgres: string
   readonly kafka: string
   readonly logs: string
@@ -56,7 +58,7 @@ export async function openDataDir (folder: string, fresh: boolean): Promise<Data
   try {
     await stopLeftOvers(dataDir)
     if (fresh) {
-      for (const it of [sentUntil, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]) {
+      for (const it of [sentUntil, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]) {
         await rm(it, { recursive: true, force: true })
       }
     }
@@ -120,10 +122,11 @@ function inUse (path: string, pid: number): RelayError {
     `another stack (process ${pid}) runs on ${path}; stop it, or choose another folder with --data-dir`)
 }
 
-type Folders = Pick<DataDir, 'path' | 'postgres' | 'kafka' | 'logs' | 'pids'>
+type Folders = Pick<DataDir, 'path' | 'passwords' | 'postgres' | 'kafka' | 'logs' | 'pids'>
 
 const foldersOf = (path: string): Folders => ({
   path,
+  passwords: join(path, 'passwords'),
   postgres: join(path, 'postgres'),
   kafka: join(path, 'kafka-data'),
   logs: join(path, 'logs'),

@@ -35,6 +35,8 @@ export interface LocalPostgresSettings {
   /** made and filled when it is not there; used as it is when it is */
   readonly dataDir: string
   readonly port: number
+  /** of the owner, when the data are made; what they were made with, later on. Default: `relay` */
+  readonly password?: string
   /** where the server's log goes */
   readonly logFile: string
   /** `name=value` settings of the server */
@@ -43,7 +45,8 @@ export interface LocalPostgresSettings {
 
 const HOST = '127.0.0.1'
 const USER = 'relay'
-const PASSWORD = 'relay'
+/** Of servers that nobody else reaches, and of data folders from before each had a password of its own. */
+export const FIRST_PASSWORD = 'relay'
 const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the log back first
 const STOP_TIMEOUT_MS = 15_000
 
@@ -90,11 +93,11 @@ async function checkReachable (path: string, owner: Owner): Promise<void> {
   }
 }
 
-async function initialise (binaries: Binaries, dataDir: string, owner: Owner): Promise<void> {
+async function initialise (binaries: Binaries, dataDir: string, owner: Owner, password: string): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'relay-initdb-'))
   const passwordFile = join(scratch, 'password')
   try {
-    await writeFile(passwordFile, PASSWORD + '\n')
+    await writeFile(passwordFile, password + '\n', { mode: 0o600 })
     if (owner.uid !== undefined) {
       await Promise.all([scratch, passwordFile].map(path => chown(path, owner.uid!, owner.gid!)))
     }
@@ -136,7 +139,7 @@ async function clearLeftOver (dataDir: string): Promise<void> {
  *   it ends or stays silent, with its last lines
  */
 export async function startPostgres (settings: LocalPostgresSettings): Promise<LocalPostgres> {
-  const { dataDir, port } = settings
+  const { dataDir, port, password = FIRST_PASSWORD } = settings
   const binaries = await findBinaries()
   const owner = await findOwner()
   await mkdir(dirname(settings.logFile), { recursive: true })
@@ -146,7 +149,7 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
   await checkReachable(dataDir, owner)
 
   const isNew = !await stat(join(dataDir, 'PG_VERSION')).catch(() => undefined)
-  if (isNew) await initialise(binaries, dataDir, owner)
+  if (isNew) await initialise(binaries, dataDir, owner, password)
   else await clearLeftOver(dataDir)
 
   const parameters = [
@@ -171,9 +174,9 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
     host: HOST,
     port,
     user: USER,
-    password: PASSWORD,
+    password,
     pid: server.pid!,
-    url: database => `postgresql://${USER}:${PASSWORD}@${HOST}:${port}/${database}`,
+    url: database => `postgresql://${USER}:${password}@${HOST}:${port}/${database}`,
     exited,
     close: () => (closed ??= stop(server, exited))
   }

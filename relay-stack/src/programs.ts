@@ -1,7 +1,7 @@
 /** The programs, what each is told, and the history of the simulated fleet. */
 import { join } from 'node:path'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-common'
 
 import { chooseHistoryMs, startBackfill } from './backfill.ts'
 import type { StackContext } from './context.ts'
@@ -9,53 +9,54 @@ import { isKafkaOurs } from './event-log.ts'
 import type { StackOptions } from './options.ts'
 import { LOCAL_HOST } from './ports.ts'
 import { startProgram, type ProgramName } from './program-process.ts'
+import type { Servers } from './servers.ts'
 import { startTogether, supervise, type Supervised } from './supervise.ts'
 
 /** What was under way when a simulator died: its next one sends it again. */
 const UNDER_WAY_MS = 30_000
 
-/**
- * Settings that all programs get.
- * @param databaseUrl the PostgreSQL of the stack; undefined: the environment names another
- */
+/** Settings of a program that uses the event log and, as itself, the database. */
+export type EnvironmentFor = (login: DatabaseLogin) => NodeJS.ProcessEnv
+
+/** @param databaseOf how each logs in to the PostgreSQL of the stack; undefined: the environment names another */
 export function environmentOf (
-  { environment, choice, ports }: StackContext, databaseUrl: string | undefined
-): NodeJS.ProcessEnv {
+  { environment, choice, ports }: StackContext, databaseOf: Servers['databaseOf']
+): EnvironmentFor {
   const kafka = isKafkaOurs(choice) ? `${LOCAL_HOST}:${ports.kafka}` : environment.KAFKA_BOOTSTRAP_SERVERS
-  return {
+  return login => ({
     ...environment,
     EVENT_LOG: choice.kind,
     KAFKA_BOOTSTRAP_SERVERS: choice.kind === 'kafka' ? kafka : '',
-    ...databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }
-  }
+    ...databaseOf?.(login)
+  })
 }
 
 /** Starts them and waits until they are ready. */
 export async function startPrograms (
-  context: StackContext, environment: NodeJS.ProcessEnv, started: AsyncDisposableStack
+  context: StackContext, environmentFor: EnvironmentFor, started: AsyncDisposableStack
 ): Promise<Supervised[]> {
   const { options, ports, dataDir, report } = context
   let simulatorEndedMs: number | undefined
   const simulator = async () => {
     const missedMs = simulatorEndedMs === undefined ? 0 : Date.now() - simulatorEndedMs + UNDER_WAY_MS
     const own = { HEALTH_PORT: String(ports.simulator), EXIT_AFTER_BACKFILL: '', BACKFILL: secondsOf(missedMs) }
-    const running = await start(context, 'simulator', { ...environment, ...options.simulator, ...own })
+    const running = await start(context, 'simulator', { ...environmentFor('simulator'), ...options.simulator, ...own })
     running.exited.then(() => { simulatorEndedMs = Date.now() })
     return running
   }
   const processor = () => start(context, 'processor', {
-    ...environment,
+    ...environmentFor('processor'),
     HEALTH_PORT: String(ports.processor),
     CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
   })
   const api = () => start(context, 'api', {
     API_TOKENS: WELL_KNOWN_TOKEN,
     ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.issuer}` } : {},
-    ...environment,
+    ...environmentFor('api'),
     API_PORT: String(ports.api)
   })
   const issuer = () => start(context, 'issuer', {
-    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...environment, ISSUER_PORT: String(ports.issuer)
+    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...context.environment, ISSUER_PORT: String(ports.issuer)
   })
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask

@@ -1,33 +1,39 @@
 /** What the programs stand on: PostgreSQL and the event log, where no others are named. */
-import { createLogger } from 'relay-common'
+import { createLogger, type DatabaseLogin } from 'relay-common'
 
 import type { StackContext } from './context.ts'
+import { keepPasswords, loginSettings, prepareDatabase } from './database.ts'
 import { isKafkaOurs } from './event-log.ts'
 import { startKafka } from './kafka.ts'
-import { ensureDatabase, startPostgres } from './postgres.ts'
+import { startPostgres } from './postgres.ts'
 import { startTogether, supervise, type Supervised } from './supervise.ts'
-
-export const DATABASE = 'relay'
 
 /** Whether the environment names a PostgreSQL: then none is started. */
 export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
   Boolean(environment.DATABASE_URL || environment.POSTGRES_HOST)
 
+export interface Servers {
+  readonly parts: Supervised[]
+  /** settings with which a program reaches the PostgreSQL of the stack; undefined: the environment names another */
+  readonly databaseOf?: (login: DatabaseLogin) => NodeJS.ProcessEnv
+}
+
 /** PostgreSQL and the event log, at the same time. The log is stopped first: it may be the one in PostgreSQL. */
 export async function startServers (
   { options, environment, choice, dataDir, ports, logs, report, signal }: StackContext, started: AsyncDisposableStack
-): Promise<{ parts: Supervised[], databaseUrl?: string }> {
-  let databaseUrl: string | undefined
+): Promise<Servers> {
+  let databaseOf: Servers['databaseOf']
+  const passwords = await keepPasswords(dataDir.passwords)
   const postgres = () => supervise({
     name: 'postgres',
     start: async () => {
       const logFile = logs.pathOf('postgres')
-      const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, logFile })
-      await ensureDatabase(server, DATABASE).catch(async error => {
+      const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, password: passwords.owner, logFile })
+      await prepareDatabase(server, passwords).catch(async error => {
         await server.close()
         throw error
       })
-      databaseUrl = server.url(DATABASE)
+      databaseOf = login => loginSettings(server, passwords, login)
       return server
     }
   }, report)
@@ -46,5 +52,5 @@ export async function startServers (
     ...isDatabaseOutside(environment) ? [] : [postgres],
     ...isKafkaOurs(choice) ? [kafka] : []
   ], started)
-  return { parts, databaseUrl }
+  return { parts, databaseOf }
 }

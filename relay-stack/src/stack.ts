@@ -7,6 +7,7 @@ import getPort from 'get-port'
 import { splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import type { StackContext, StackPorts } from './context.ts'
+import { DATABASE } from './database.ts'
 import { openDataDir } from './data-dir.ts'
 import { chooseEventLogHere, describeChoice, isKafkaOurs, type EventLogChoice } from './event-log.ts'
 import { askAboutLastHour, curlOf, waitForAnswer } from './first-answer.ts'
@@ -16,7 +17,7 @@ import { LOCAL_HOST, reservePorts } from './ports.ts'
 import { programNames } from './program-process.ts'
 import { environmentOf, sendHistory, startPrograms } from './programs.ts'
 import { createReport, type PartRow } from './report.ts'
-import { DATABASE, isDatabaseOutside, startServers } from './servers.ts'
+import { isDatabaseOutside, startServers } from './servers.ts'
 import type { Supervised } from './supervise.ts'
 
 export interface Stack {
@@ -47,11 +48,11 @@ export async function startStack (
 
   const servers = await startServers(context, started)
   signal.throwIfAborted()
-  const programEnvironment = environmentOf(context, servers.databaseUrl)
+  const environmentFor = environmentOf(context, servers.databaseOf)
   const liveFromMs = Date.now()
-  const programs = await startPrograms(context, programEnvironment, started)
+  const programs = await startPrograms(context, environmentFor, started)
   signal.throwIfAborted()
-  const historyMs = await sendHistory(context, programEnvironment, liveFromMs, started)
+  const historyMs = await sendHistory(context, environmentFor('simulator'), liveFromMs, started)
   const parts = [...servers.parts, ...programs]
   const gaveUp = Promise.race(parts.map(async it => { await it.gaveUp; return it.name }))
   await Promise.race([gaveUp, reportFirstAnswer(context, parts, historyMs)])

@@ -3,6 +3,7 @@
  * number of the API has to be what a plain computation over the same events says.
  */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -58,7 +59,7 @@ async function checkWholeLine (t: TestContext, kind: EventLog['kind'], args: rea
   const { pids, url, token } = await stack.up()
   const known = createKnownEvents(READINGS, SEED)
   {
-    await using site = await openSite(stack, kind)
+    await using site = await openSite(stack, dataDir, kind)
     await sendWhileKilling(site, known, pids.processor)
     await waitForProgress(site, await endsOf(site, TOPIC))
     await checkAnswers(known, url, token)
@@ -70,12 +71,15 @@ async function checkWholeLine (t: TestContext, kind: EventLog['kind'], args: rea
 }
 
 /** What the stack runs on, by the addresses in its table. */
-async function openSite (stack: StackProcess, kind: EventLog['kind']): Promise<Site & AsyncDisposable> {
+async function openSite (
+  stack: StackProcess, dataDir: string, kind: EventLog['kind']
+): Promise<Site & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   const log = createLogger('test', 'silent')
   const where = (part: string) => new RegExp(`^ {2}${part} +(\\S+) `, 'm').exec(stack.text)?.[1]
   const kafka = where('kafka')
-  const environment = { DATABASE_URL: `postgresql://relay:relay@${where('postgres')}` }
+  const [host, port] = where('postgres')!.split(/[:/]/)
+  const environment = { POSTGRES_HOST: host, POSTGRES_PORT: port, POSTGRES_PASSWORD_FILE: join(dataDir, 'passwords/owner') }
   const settings = readConfig(Type.Object(databaseSettings), environment)
   const database = opened.adopt(await openDatabase(settings, 'test', log), it => it.close())
   const config = { ...settings, EVENT_LOG: kind, KAFKA_BOOTSTRAP_SERVERS: kafka }

@@ -1,0 +1,85 @@
+/**
+ * The database of the local stack: made where there is none, up to date, and open to each program as a user of its own.
+ * The owner, who may do everything, is for this and for people; its password, like all of them, is in the data folder.
+ */
+import { join } from 'node:path'
+
+import {
+  allowLogin, createLogger, databaseLogins, databaseSettings, databaseUserOf, keepPassword, migrate, openDatabase, readConfig,
+  RelayError, scramSecret, type Database, type DatabaseLogin
+} from 'relay-common'
+import { Type } from 'typebox'
+
+import { ensureDatabase, FIRST_PASSWORD, type LocalPostgres } from './postgres.ts'
+
+export const DATABASE = 'relay'
+const WRONG_PASSWORD = '28P01'
+
+export interface Passwords {
+  readonly folder: string
+  readonly owner: string
+  readonly logins: ReadonlyMap<DatabaseLogin, string>
+}
+
+/** Reads the passwords of a data folder; those that are not there are made up. @throws RelayError RELAY_CONFIG_INVALID */
+export async function keepPasswords (folder: string): Promise<Passwords> {
+  const keep = (name: string) => keepPassword(join(folder, name))
+  const logins = databaseLogins.map(async it => [it, await keep(it)] as const)
+  return { folder, owner: await keep('owner'), logins: new Map(await Promise.all(logins)) }
+}
+
+/**
+ * Makes a running server ready for the programs. What is done already stays as it is.
+ * @throws RelayError where it can't be had, or not be brought up to date
+ */
+export async function prepareDatabase (server: LocalPostgres, passwords: Passwords): Promise<void> {
+  await ensureOwnPassword(server, passwords)
+  await ensureDatabase(server, DATABASE)
+  await using owner = await openAs(server.url(DATABASE))
+  await migrate(owner.database, createLogger('relay-stack', 'silent'))
+  for (const [login, password] of passwords.logins) await allowLogin(owner.database, login, password)
+}
+
+/** What tells a program how to log in to a database that was prepared. */
+export function loginSettings ({ host, port }: LocalPostgres, { folder }: Passwords, login: DatabaseLogin): NodeJS.ProcessEnv {
+  return {
+    DATABASE_URL: '', // would win, wherever it comes from
+    DATABASE_URL_FILE: '',
+    POSTGRES_HOST: host,
+    POSTGRES_PORT: String(port),
+    POSTGRES_DB: DATABASE,
+    POSTGRES_USER: databaseUserOf(login),
+    POSTGRES_PASSWORD: '',
+    POSTGRES_PASSWORD_FILE: join(folder, login)
+  }
+}
+
+/** Data from before each folder had a password of its own were made with one that everybody knows. */
+async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords): Promise<void> {
+  const url = new URL(server.url('postgres'))
+  if (await isTaken(url.href)) return
+  url.password = FIRST_PASSWORD
+  if (!await isTaken(url.href)) {
+    throw new RelayError('RELAY_CONFIG_INVALID',
+      `the data of PostgreSQL were made with another password than that in ${join(folder, 'owner')}; bring it back, or start with --fresh`)
+  }
+  await using owner = await openAs(url.href)
+  await owner.database.query(`alter role ${server.user} password '${scramSecret(server.password)}'`)
+}
+
+/** Whether the server takes the password of an address. */
+async function isTaken (url: string): Promise<boolean> {
+  try {
+    await (await openAs(url))[Symbol.asyncDispose]()
+    return true
+  } catch (error) {
+    if ((error as { code?: string }).code !== WRONG_PASSWORD) throw error
+    return false
+  }
+}
+
+async function openAs (url: string): Promise<AsyncDisposable & { readonly database: Database }> {
+  const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: url })
+  const database = await openDatabase(settings, 'relay-stack', createLogger('relay-stack', 'silent'))
+  return { database, [Symbol.asyncDispose]: () => database.close() }
+}
