@@ -16,15 +16,18 @@ export interface Certificates {
  * Makes a certificate authority and a certificate for this machine that it has signed, with `openssl`.
  * @param folder where the files go
  * @param name begins their names
+ * @param hosts what the certificate is for, as OpenSSL writes it
  */
-export async function makeCertificates (folder: string, name: string): Promise<Certificates> {
+export async function makeCertificates (
+  folder: string, name: string, hosts = 'IP:127.0.0.1,DNS:localhost'
+): Promise<Certificates> {
   const file = (what: string) => join(folder, `${name}-${what}`)
   const [caFile, caKeyFile, certFile, keyFile, requestFile, extensionsFile] =
     ['ca.pem', 'ca.key', 'cert.pem', 'cert.key', 'request.pem', 'extensions'].map(file)
   const subject = (of: string) => ['-subj', `/O=${name}/CN=${of}`]
   await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject('authority'), '-keyout', caKeyFile, '-out', caFile])
   await run('openssl', ['req', '-newkey', 'rsa:2048', '-nodes', ...subject('server'), '-keyout', keyFile, '-out', requestFile])
-  await writeFile(extensionsFile, 'subjectAltName=IP:127.0.0.1,DNS:localhost')
+  await writeFile(extensionsFile, `subjectAltName=${hosts}`)
   await run('openssl', ['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial', '-days', '2',
     '-extfile', extensionsFile, '-out', certFile])
   return { caFile, certFile, keyFile }

@@ -7,6 +7,7 @@ export const errorCodes = {
   RELAY_DATABASE_UNREACHABLE: { status: 503, retry: true },
   RELAY_MIGRATION_FAILED: { status: 500, retry: false },
   RELAY_EVENT_LOG_UNREACHABLE: { status: 503, retry: true },
+  RELAY_EVENT_LOG_REFUSED: { status: 500, retry: false },
   RELAY_RECORD_TOO_LARGE: { status: 413, retry: false },
   RELAY_EVENT_LOG_UNSUPPORTED: { status: 500, retry: false },
   RELAY_TOPIC_MISSING: { status: 500, retry: false },

@@ -19,7 +19,7 @@ test('connections are encrypted, and only to the server that its authority has s
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-tls-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   await chmod(folder, 0o755)
-  const own = await makeCertificates(folder, 'own')
+  const own = await makeCertificates(folder, 'own', 'DNS:localhost')
   const foreign = await makeCertificates(folder, 'foreign')
   const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' }) }
 
@@ -34,7 +34,8 @@ test('connections are encrypted, and only to the server that its authority has s
   }
   const server = opened.adopt(await startPostgres({ ...settings, parameters: ['ssl=on'] }), it => it.close())
 
-  const url = server.url('postgres')
+  const byAddress = server.url('postgres')
+  const url = byAddress.replace('127.0.0.1', 'localhost')
   const open = (environment: Record<string, string>) =>
     openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, ...environment }), 'test', log)
 
@@ -43,6 +44,8 @@ test('connections are encrypted, and only to the server that its authority has s
   assert.equal(ssl, true)
 
   await assert.rejects(open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: foreign.caFile }), /certificate|self.signed/i)
+  await assert.rejects(open({ DATABASE_URL: byAddress, DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: own.caFile }),
+    /altnames|127\.0\.0\.1/, 'a certificate that is for another name')
   await assert.rejects(open({ DATABASE_TLS: 'true' }), /certificate|self.signed/i, 'an authority that nobody knows')
   await assert.rejects(open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: join(folder, 'nothing') }), { code: 'RELAY_CONFIG_INVALID' })
 })

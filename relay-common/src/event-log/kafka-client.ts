@@ -13,6 +13,7 @@ import {
 } from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
+import { refusalOf } from './kafka-refusal.ts'
 import type { PartitionOffsets, Topic } from './port.ts'
 
 export interface KafkaSettings {
@@ -44,6 +45,8 @@ export class NotYet extends Error {}
 
 const CONNECT_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 15_000
+/** what the library says of a connection that was taken and then closed */
+const HUNG_UP = /Connection closed|socket disconnected/
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 1_000
 
@@ -132,11 +135,23 @@ export class KafkaClient extends Base {
     super[kGetBootstrapConnection](done, attempt + this.#first)
   }
 
-  /** Makes sure that a broker answers. */
+  /**
+   * Makes sure that a broker answers, and lets us in.
+   * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not the one that we trust
+   */
   async greet (): Promise<void> {
-    await this.#elsewhereAfterFailure(() => this.listApis())
-    // the first is told to everybody, also by a broker that wants a login; this is not
-    await this.call('Metadata', await this.anyBroker(), [], false, false)
+    let broken: unknown // why a connection ends is not told to the request that was under way
+    try {
+      const connection = await this.anyBroker()
+      connection.once('error', error => { broken = error })
+      await this.#elsewhereAfterFailure(() => this.listApis())
+      // the first is told to everybody, also by a broker that wants a login; this is not
+      await this.call('Metadata', connection, [], false, false)
+    } catch (error) {
+      const refusal = refusalOf(error) ?? refusalOf(broken)
+      if (refusal === undefined) throw error
+      throw new RelayError('RELAY_EVENT_LOG_REFUSED', `no connection to Kafka at ${this.servers}: ${refusal}`, { cause: error })
+    }
   }
 
   /** Sends one request, in the newest version that both sides know. */
@@ -241,9 +256,11 @@ export class KafkaClient extends Base {
 
   /** The error that a cluster which does not answer is to Relay. */
   unreachable (cause: unknown): RelayError {
+    const reason = describeError(cause)
+    // a broker does not say that it wants a login, nor one without TLS that it has none
+    const hint = HUNG_UP.test(reason) ? '; does it want TLS or not (KAFKA_TLS), and a login (KAFKA_SASL_MECHANISM)?' : ''
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-      `Kafka at ${this.servers} does not answer (${describeError(cause)}); ` +
-      'is it up, and is KAFKA_BOOTSTRAP_SERVERS right?', { cause })
+      `Kafka at ${this.servers} does not answer (${reason}); is it up, and is KAFKA_BOOTSTRAP_SERVERS right?${hint}`, { cause })
   }
 
   /** An error as Relay's own, where Relay has one for it. */

@@ -23,7 +23,7 @@ const CREATE_TIMEOUT_MS = 30_000
 
 /**
  * Opens the event log on a Kafka cluster, and makes sure that the cluster answers.
- * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, after ten seconds
+ * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, after ten seconds; RELAY_EVENT_LOG_REFUSED, at once
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
   const client = new KafkaClient(settings)

@@ -1,0 +1,59 @@
+/**
+ * Why a broker does not let us in, or we do not trust it: what another try would not change. Known from the first answers
+ * alone: later on a password that is being changed, or a certificate that is, must not end a program that works.
+ */
+/** codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes) */
+const UNSUPPORTED_SASL_MECHANISM = 33
+const ILLEGAL_SASL_STATE = 34 // nobody logs in here
+const SASL_AUTHENTICATION_FAILED = 58
+
+interface Link {
+  readonly code?: unknown
+  /** code of the protocol */
+  readonly apiCode?: number
+  readonly message?: string
+  readonly cause?: unknown
+  readonly errors?: unknown[]
+}
+
+/** what OpenSSL finds wrong about a certificate (https://nodejs.org/api/tls.html#x509-certificate-error-codes) */
+const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT_|CRL_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH_)/
+/** alerts by which the other side ends a handshake */
+const ALERT = /^ERR_SSL_.*_ALERT_/
+
+/**
+ * @returns what is wrong, and which setting would help; undefined where nothing says that a broker refuses.
+ *   Nothing in it comes from our settings: no password can
+ */
+export function refusalOf (error: unknown): string | undefined {
+  for (const { code, apiCode, message } of links(error)) {
+    const name = String(code)
+    if (name === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+      return `its certificate is not for the name it is called by (${message}); use a name that it is for in ` +
+        'KAFKA_BOOTSTRAP_SERVERS, and in advertised.listeners of the brokers'
+    }
+    if (message === 'Broker requires TLS.') return 'it wants TLS, which KAFKA_TLS switches on'
+    if (UNTRUSTED.test(name)) {
+      return `its certificate is not trusted (${message}); does KAFKA_TLS_CA_FILE hold the authority that signed it?`
+    }
+    if (ALERT.test(name)) {
+      return `it ends the TLS handshake (${message}); does it know the certificate of KAFKA_TLS_CERT_FILE, or want one?`
+    }
+    if (apiCode === UNSUPPORTED_SASL_MECHANISM || apiCode === ILLEGAL_SASL_STATE) {
+      return 'it does not offer the mechanism of KAFKA_SASL_MECHANISM'
+    }
+    if (apiCode === SASL_AUTHENTICATION_FAILED) {
+      return 'it refuses the login; are KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM right?'
+    }
+  }
+  return undefined
+}
+
+/** An error with all that it was caused by. */
+function * links (error: unknown): Generator<Link> {
+  if (typeof error !== 'object' || error === null) return
+  const link: Link = error
+  yield link
+  yield * links(link.cause)
+  for (const one of link.errors ?? []) yield * links(one)
+}
