@@ -1,12 +1,10 @@
-# syntax=docker/dockerfile:1
-
 # The three programs, one target each: simulator, processor, api.
 #
 # Node runs the TypeScript as it is, so nothing is compiled: an image is Node, what npm installs for its program, and
 # the sources of that program and of relay-common. npm leaves the workspaces as links to /relay/relay-*: that matters,
 # for Node strips types from no file whose real path is in a node_modules folder.
 
-FROM node:24.21.0-bookworm-slim AS node
+FROM node:24.21.0-bookworm-slim@sha256:d6aa754f16b3197301076f047b5def2f02ea1dbbc2ca920407d46d7ec7f87b20 AS node
 WORKDIR /relay
 
 # All manifests, whatever the program: npm compares the lock file with every workspace. Sources come later, so that a
@@ -31,7 +29,7 @@ RUN --mount=type=cache,target=/root/.npm \
 
 FROM manifests AS processor-dependencies
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor -w relay-cli
 
 FROM manifests AS api-dependencies
 RUN --mount=type=cache,target=/root/.npm \
@@ -48,6 +46,8 @@ COPY LICENSE ./
 COPY deploy/healthcheck.ts deploy/
 COPY relay-common/migrations relay-common/migrations
 COPY relay-common/src relay-common/src
+# a volume that is mounted on one of them begins as it is here, so that `relay migrate` can leave a password there
+RUN install -d -o node -g node -m 700 /passwords/processor /passwords/api
 USER node
 STOPSIGNAL SIGTERM
 # a program that starts has the database to wait for, and the first one has it to migrate
@@ -68,6 +68,8 @@ LABEL org.opencontainers.image.title="relay-processor" \
       org.opencontainers.image.description="Folds device events into time-window rollups in PostgreSQL"
 COPY --from=processor-dependencies /relay ./
 COPY relay-processor/src relay-processor/src
+# `relay`, for who looks after it: it recomputes rollups by the processor's own code, so it lives in its image
+COPY relay-cli/src relay-cli/src
 ENV HEALTH_PORT=8082
 EXPOSE 8082
 ENTRYPOINT ["node", "relay-processor/src/main.ts"]

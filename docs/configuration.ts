@@ -67,7 +67,7 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`KAFKA_PORT\` | \`9092\` | port of Kafka on this machine |
 | \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | name under which clients outside of the containers reach this machine |
 | \`POSTGRES_PORT\` | \`5432\` | port of PostgreSQL on this machine |
-| \`POSTGRES_PASSWORD\` | \`relay\` | password of the database user; it is set when the volume is new, and not changed later |
+| \`POSTGRES_PASSWORD\` | \`relay\` | password of the owner of the database, who migrates; it is set when the volume is new, and not changed later |
 | \`API_TOKENS\` | \`supermetrics-api-token-2024\` | as above |
 | \`BACKFILL\` | \`24h\` | as above |
 | \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |

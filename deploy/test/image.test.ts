@@ -3,13 +3,18 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
+import { pendingMigrations } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { until } from '../../test-support/until.ts'
+import { environmentOf as composeEnvironmentOf, readCompose } from './support/compose.ts'
 import { environmentOf, lastOf, ROOT, targets } from './support/dockerfile.ts'
 import { layOutImage } from './support/image-layout.ts'
 
@@ -44,6 +49,38 @@ for (const target of targets()) {
       await program.exited
       assert.equal(program.process.exitCode, 1, program.output())
       assert.match(program.output(), /RELAY_DATABASE_UNREACHABLE/)
+    })
+
+    if (target === 'processor') await t.test('its image migrates an empty database as the owner, and then runs as its own user', async t => {
+      const { database, url } = await openLocalPostgres(t, { migrated: false })
+      const { entrypoint = [], command = [] } = readCompose().services.migrate
+      const passwords = await mkdtemp(join(tmpdir(), 'relay-passwords-'))
+      t.after(() => rm(passwords, { recursive: true }))
+      const args = [...entrypoint, ...command].map(it => it.replace('=/passwords/', `=${passwords}/`))
+      for (const start of ['the first', 'the second']) {
+        const migrate = runInLayout(t, folder, args, { ...environmentOf(target), DATABASE_URL: url })
+        await migrate.exited
+        assert.equal(migrate.process.exitCode, 0, `${start}: ${migrate.output()}`)
+      }
+      assert.deepEqual(await pendingMigrations(database), [])
+
+      const { hostname, port, pathname } = new URL(url)
+      const { POSTGRES_USER, POSTGRES_PASSWORD_FILE } = composeEnvironmentOf(readCompose().services.processor)
+      const program = runInLayout(t, folder, lastOf(target, 'ENTRYPOINT')!, {
+        ...environmentOf(target),
+        EVENT_LOG: 'postgres',
+        HEALTH_PORT: '0',
+        POSTGRES_HOST: hostname,
+        POSTGRES_PORT: port,
+        POSTGRES_DB: pathname.slice(1),
+        POSTGRES_USER,
+        POSTGRES_PASSWORD_FILE: POSTGRES_PASSWORD_FILE.replace('/passwords/', `${passwords}/`)
+      })
+      await until(() => `the processor: ${program.output()}`, async () => program.process.exitCode !== null ||
+        (await database.query('select from progress')).length > 0)
+      program.process.kill('SIGTERM')
+      await program.exited
+      assert.equal(program.process.exitCode, 0, program.output())
     })
 
     await t.test('with a database it gets ready, and stops in peace', async t => {

@@ -11,10 +11,12 @@ export interface Service {
   readonly build?: { readonly context: string, readonly target: string }
   readonly user?: string
   readonly ports?: readonly string[]
+  readonly entrypoint?: readonly string[]
+  readonly command?: readonly string[]
   readonly environment: Readonly<Record<string, string | number>>
   readonly volumes?: readonly string[]
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
-  readonly healthcheck?: { readonly test: readonly string[], readonly start_period: string }
+  readonly healthcheck?: { readonly test?: readonly string[], readonly start_period?: string, readonly disable?: boolean }
   readonly restart: string
   readonly read_only?: boolean
   readonly profiles?: readonly string[]

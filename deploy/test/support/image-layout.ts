@@ -54,6 +54,7 @@ async function copy ({ args }: Step, from: string, folder: string): Promise<void
 
 async function runNpm ({ args }: Step, folder: string): Promise<void> {
   const [command, ...rest] = args
+  if (command === 'install') return // makes folders outside of the working directory
   if (command !== 'npm') throw new Error(`this layout runs npm alone, not ${command}`)
   await run('npm', [...rest, '--prefer-offline'], { cwd: folder, timeout: NPM_TIMEOUT_MS })
 }
