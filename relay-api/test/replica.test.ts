@@ -15,6 +15,8 @@ import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'
 
 const log = createLogger('test', 'silent')
+/** long enough for what is asked of a replica that stands, on a slow machine too */
+const lagMaxS = 15
 const dayMs = Date.UTC(2024, 0, 1)
 
 /** A primary, and a standby that streams from it: its data are a copy of the primary's, made while that was down. */
@@ -55,7 +57,7 @@ test('answers come from the replica while it keeps up, and from the primary when
   const config = readApiConfig({
     DATABASE_URL: primary.url('postgres'),
     DATABASE_REPLICA_URL: standby.url('postgres'),
-    DATABASE_REPLICA_LAG_MAX_MS: '10000',
+    DATABASE_REPLICA_LAG_MAX_MS: String(lagMaxS * 1000),
     API_TOKENS: 'token-of-the-tests',
     API_PORT: '0'
   })
@@ -72,15 +74,26 @@ test('answers come from the replica while it keeps up, and from the primary when
   }
   let written = 0
   const write = () => writeEvents(database, [{
-    deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: dayMs, sourcePartition: written++
+    deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: written, timestampMs: dayMs + written * 60_000, sourcePartition: written++
   }])
+  /** of every other route that reads rollups: all of them change with the newest reading */
+  const others = async () => {
+    const day = 'start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
+    const paths = ['devices', 'devices/d-1', 'devices/d-1/latest', 'zones', 'types', `top?groupBy=device&stat=max&${day}`,
+      `distribution?${day}`, `compare?${day}`]
+    return await Promise.all(paths.map(async path => {
+      const response = await get(`/api/v1/${path}`)
+      assert.equal(response.status, 200, path)
+      return { path, answer: await response.text() }
+    }))
+  }
   const lagS = async () => {
     const metrics = await (await get('/metrics')).text()
     return Number(/^relay_api_replica_lag_seconds\{.*\} (\S+)$/m.exec(metrics)![1].replace('+Inf', 'Infinity'))
   }
 
   await write()
-  await until('the replica to be in use', async () => await lagS() < 10)
+  await until('the replica to be in use', async () => await lagS() < lagMaxS)
   await until('the replica to have what was written', async () => await count() === 1)
 
   // it stands: what it has is answered for as long as that may be old, then the primary is asked
@@ -88,12 +101,15 @@ test('answers come from the replica while it keeps up, and from the primary when
   await onStandby.query('select pg_wal_replay_pause()')
   await until('it to stand', async () =>
     (await onStandby.query<{ at: string }>('select pg_get_wal_replay_pause_state() as at'))[0].at === 'paused')
+  const before = await others()
   await write()
   assert.equal(await count(), 1) // so it was the replica that answered
+  assert.deepEqual(await others(), before)
   await until('the primary to be asked', async () => await count() === 2)
-  assert.ok(await lagS() > 10)
+  for (const [n, { path, answer }] of (await others()).entries()) assert.notEqual(answer, before[n].answer, path)
+  assert.ok(await lagS() > lagMaxS)
   await onStandby.query('select pg_wal_replay_resume()')
-  await until('the replica to catch up', async () => await lagS() < 10)
+  await until('the replica to catch up', async () => await lagS() < lagMaxS)
   assert.equal(await count(), 2)
 
   // it is gone: nobody is told, the answer comes from the primary
@@ -103,7 +119,7 @@ test('answers come from the replica while it keeps up, and from the primary when
   for (let n = 0; n < 5; n++) assert.equal(await count(), 3)
 
   await startStandby()
-  await until('the replica to be in use again', async () => await lagS() < 10)
+  await until('the replica to be in use again', async () => await lagS() < lagMaxS)
 
   // the primary is gone: what the replica has can still be asked for
   process.kill(primary.pid, 'SIGKILL')

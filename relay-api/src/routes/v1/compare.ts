@@ -56,13 +56,14 @@ const schema = {
   }
 }
 
-export function compareRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+export function compareRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/compare', { schema }, async (request, reply) => {
     const nowMs = Date.now()
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const earlier = earlierRange(range, request.query.against)
     const statistics = readStatistics(request.query.stats)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const { database } = reads.choose()
     const keptSince = await readKeptSince(database)
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {

@@ -51,10 +51,11 @@ const schema = {
   }
 }
 
-export function distributionRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+export function distributionRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/distribution', { schema }, async (request, reply) => {
     const range = readRange(request.query, Date.now(), config.RANGE_MAX_DAYS)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const { database } = reads.choose()
     const plan = planRange(range, await readKeptSince(database))
     const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
     const merged = (await readBuckets(database, { selection, groupBy: undefined, kind }, [''], [plan])).get('')?.get(0)

@@ -53,7 +53,7 @@ const schema = {
   }
 }
 
-export function topRoutes (app: FastifyInstance, { config, database, deviceTypes }: V1Parts): void {
+export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/top', { schema }, async (request, reply) => {
     const { groupBy, stat, order, limit } = request.query
     const nowMs = Date.now()
@@ -61,6 +61,7 @@ export function topRoutes (app: FastifyInstance, { config, database, deviceTypes
     const statistic = readStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const { database } = reads.choose()
     const keptSince = await readKeptSince(database)
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')

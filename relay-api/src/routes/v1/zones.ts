@@ -38,10 +38,11 @@ const typesSchema = {
   }
 }
 
-export function zonesRoutes (app: FastifyInstance, { database, deviceTypes }: V1Parts): void {
+export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Parts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
 
   const inventory = async (selection: Selection, by: 'zone' | 'type', other: 'zone' | 'type') => {
+    const { database } = reads.choose()
     const [presences, counts] = await Promise.all([
       readGroupPresences(database, selection), countDevices(database, selection, by === 'zone' ? 'zone' : 'device_type')
     ])
