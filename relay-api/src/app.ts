@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import {
-  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, RelayError, splitList, type Database, type Logger,
-  type Readiness, type Registry, type Running
+  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, type Database,
+  type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
 import { guard } from './auth/access.ts'
@@ -74,7 +74,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
   app.setNotFoundHandler(refuseRoute)
   app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
   measureRequests(app, metrics)
-  partWithClientsOnClose(app)
+  partWithClients(app)
 
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
@@ -111,15 +111,6 @@ function takeMqtt (
   const mqtt = createMqttServer(config, ingest, logIn, metrics, log)
   app.addHook('onReady', () => mqtt.listen())
   app.addHook('preClose', () => mqtt.close())
-}
-
-/** A connection on which we answer while closing would stay open for the client's next question, and we would wait. */
-function partWithClientsOnClose (app: FastifyInstance): void {
-  let isClosing = false
-  app.addHook('preClose', async () => { isClosing = true })
-  app.addHook('onSend', async (_request, reply) => {
-    if (isClosing) reply.header('connection', 'close')
-  })
 }
 
 /** More than any header that Node takes: that a name is too long is for the routes to say, which tell which one. */

@@ -4,6 +4,7 @@ import { fastify, type FastifyInstance, type FastifyPluginCallback } from 'fasti
 import type { Registry } from 'prom-client'
 
 import { RelayError } from './errors.ts'
+import { partWithClients } from './part-with-clients.ts'
 
 /** What keeps a program from working, by part: `undefined` means that the part is well. */
 export type Readiness = Readonly<Record<string, string | undefined>>
@@ -46,6 +47,7 @@ export async function startHealthServer (
   { HOST, HEALTH_PORT }: { readonly HOST: string, readonly HEALTH_PORT: number }, settings: HealthSettings
 ): Promise<Listening> {
   const app = fastify()
+  partWithClients(app)
   await app.register(healthRoutes, settings)
   return await listen(app, HOST, HEALTH_PORT, 'HEALTH_PORT')
 }

@@ -1,7 +1,8 @@
 /**
  * Sends an answer that is made piece by piece. One that is short goes whole, with its length and ETag, and an error on
  * the way is a problem; a long one is streamed as fast as its client reads, and an error on the way cuts the
- * connection, so that nobody takes a part for the whole.
+ * connection, so that nobody takes a part for the whole. Who asks for the head of a long one gets what a GET begins
+ * with, and nothing more of it is made.
  */
 import { Readable } from 'node:stream'
 
@@ -20,6 +21,10 @@ export async function sendPieces (
     const { done, value } = await pieces.next()
     if (done) return sendTagged(reply.type(`${mediaType}; charset=utf-8`), whole)
     whole += value
+  }
+  if (reply.request.method === 'HEAD') {
+    await pieces.return(undefined)
+    return reply.type(`${mediaType}; charset=utf-8`).send(Readable.from([]))
   }
   const rest = async function * () {
     yield whole
