@@ -51,37 +51,39 @@ for (const target of targets()) {
       assert.match(program.output(), /RELAY_DATABASE_UNREACHABLE/)
     })
 
-    if (target === 'processor') await t.test('its image migrates an empty database as the owner, and then runs as its own user', async t => {
-      const { database, url } = await openLocalPostgres(t, { migrated: false })
-      const { entrypoint = [], command = [] } = readCompose().services.migrate
-      const passwords = await mkdtemp(join(tmpdir(), 'relay-passwords-'))
-      t.after(() => rm(passwords, { recursive: true }))
-      const args = [...entrypoint, ...command].map(it => it.replace('=/passwords/', `=${passwords}/`))
-      for (const start of ['the first', 'the second']) {
-        const migrate = runInLayout(t, folder, args, { ...environmentOf(target), DATABASE_URL: url })
-        await migrate.exited
-        assert.equal(migrate.process.exitCode, 0, `${start}: ${migrate.output()}`)
-      }
-      assert.deepEqual(await pendingMigrations(database), [])
+    if (target === 'processor') {
+      await t.test('its image migrates an empty database as the owner, and then runs as its own user', async t => {
+        const { database, url } = await openLocalPostgres(t, { migrated: false })
+        const { entrypoint = [], command = [] } = readCompose().services.migrate
+        const passwords = await mkdtemp(join(tmpdir(), 'relay-passwords-'))
+        t.after(() => rm(passwords, { recursive: true }))
+        const args = [...entrypoint, ...command].map(it => it.replace('=/passwords/', `=${passwords}/`))
+        for (const start of ['the first', 'the second']) {
+          const migrate = runInLayout(t, folder, args, { ...environmentOf(target), DATABASE_URL: url })
+          await migrate.exited
+          assert.equal(migrate.process.exitCode, 0, `${start}: ${migrate.output()}`)
+        }
+        assert.deepEqual(await pendingMigrations(database), [])
 
-      const { hostname, port, pathname } = new URL(url)
-      const { POSTGRES_USER, POSTGRES_PASSWORD_FILE } = composeEnvironmentOf(readCompose().services.processor)
-      const program = runInLayout(t, folder, lastOf(target, 'ENTRYPOINT')!, {
-        ...environmentOf(target),
-        EVENT_LOG: 'postgres',
-        HEALTH_PORT: '0',
-        POSTGRES_HOST: hostname,
-        POSTGRES_PORT: port,
-        POSTGRES_DB: pathname.slice(1),
-        POSTGRES_USER,
-        POSTGRES_PASSWORD_FILE: POSTGRES_PASSWORD_FILE.replace('/passwords/', `${passwords}/`)
-      })
-      await until(() => `the processor: ${program.output()}`, async () => program.process.exitCode !== null ||
+        const { hostname, port, pathname } = new URL(url)
+        const { POSTGRES_USER, POSTGRES_PASSWORD_FILE } = composeEnvironmentOf(readCompose().services.processor)
+        const program = runInLayout(t, folder, lastOf(target, 'ENTRYPOINT')!, {
+          ...environmentOf(target),
+          EVENT_LOG: 'postgres',
+          HEALTH_PORT: '0',
+          POSTGRES_HOST: hostname,
+          POSTGRES_PORT: port,
+          POSTGRES_DB: pathname.slice(1),
+          POSTGRES_USER,
+          POSTGRES_PASSWORD_FILE: POSTGRES_PASSWORD_FILE.replace('/passwords/', `${passwords}/`)
+        })
+        await until(() => `the processor: ${program.output()}`, async () => program.process.exitCode !== null ||
         (await database.query('select from progress')).length > 0)
-      program.process.kill('SIGTERM')
-      await program.exited
-      assert.equal(program.process.exitCode, 0, program.output())
-    })
+        program.process.kill('SIGTERM')
+        await program.exited
+        assert.equal(program.process.exitCode, 0, program.output())
+      })
+    }
 
     await t.test('with a database it gets ready, and stops in peace', async t => {
       const { url } = await openLocalPostgres(t)

@@ -1,0 +1,43 @@
+/** What is known against the dependencies that run in production, by `npm audit`. */
+import { spawnSync } from 'node:child_process'
+
+export type Audit =
+  | { readonly kind: 'done', readonly refused: readonly string[], readonly tolerated: number }
+  /** nobody was asked, or nobody answered: that nothing is known then says nothing */
+  | { readonly kind: 'not-done', readonly why: string }
+
+interface NpmAudit {
+  readonly auditReportVersion?: number
+  readonly vulnerabilities?: Readonly<Record<string, { readonly name: string, readonly severity: string, readonly range: string }>>
+  readonly message?: string
+  readonly error?: { readonly summary?: string, readonly detail?: string }
+}
+
+const refusedSeverities: ReadonlySet<string> = new Set(['high', 'critical'])
+
+/** @param registry where to ask; undefined: where npm is set up to */
+export function auditDependencies (root: string, registry?: string): Audit {
+  const args = ['audit', '--omit=dev', '--json', '--fetch-retries=1', ...registry === undefined ? [] : [`--registry=${registry}`]]
+  const { stdout, error } = spawnSync('npm', args, { cwd: root, encoding: 'utf8', timeout: 120_000 })
+  return error ? { kind: 'not-done', why: error.message } : judgeAudit(stdout)
+}
+
+/** @param json what `npm audit --json` wrote */
+export function judgeAudit (json: string): Audit {
+  let said: NpmAudit | null
+  try {
+    said = JSON.parse(json)
+  } catch {
+    return { kind: 'not-done', why: 'npm audit wrote no report' }
+  }
+  if (said?.auditReportVersion !== 2 || said.vulnerabilities === undefined) {
+    return { kind: 'not-done', why: said?.message || said?.error?.summary || 'npm audit wrote another report than we know' }
+  }
+  const found = Object.values(said.vulnerabilities)
+  const refused = found.filter(it => refusedSeverities.has(it.severity))
+  return {
+    kind: 'done',
+    refused: refused.map(({ name, range, severity }) => `${name} ${range}: ${severity}`),
+    tolerated: found.length - refused.length
+  }
+}

@@ -1,0 +1,24 @@
+/** Whether all that Relay is built from may be used, changed and passed on by everybody, without conditions on their own code. */
+import type { LockedPackage } from './lockfile.ts'
+
+/** SPDX identifiers of permissive licences. */
+const permissive: ReadonlySet<string> = new Set([
+  '0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC0-1.0', 'ISC', 'MIT', 'Python-2.0', 'Unlicense', 'Zlib'
+])
+
+/**
+ * Whether an SPDX expression leaves us a choice that is permissive. Expressions within expressions, and `WITH`, are for
+ * a human to look at: they are refused.
+ */
+export function isPermissive (expression: string | undefined): boolean {
+  const choices = (expression ?? '').replace(/^\((.*)\)$/, '$1').split(' OR ')
+  if (choices.length > 1 && choices.some(it => it.includes(' AND '))) return false
+  const isAllowed = (choice: string) => choice.split(' AND ').every(it => permissive.has(it))
+  return choices.some(isAllowed)
+}
+
+/** What is under another licence, or under none that it says: a line each. */
+export function refusedLicences (packages: readonly LockedPackage[]): string[] {
+  return packages.filter(it => !isPermissive(it.license))
+    .map(({ name, version, license }) => `${name}@${version} is under ${license ?? 'no licence that it says'}`)
+}
