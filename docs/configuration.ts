@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs'
 
-import { databaseSettings, eventLogSettings, eventSettings, programSettings } from 'relay-common'
+import { databaseSettings, eventLogSettings, eventSettings, programSettings, retentionSettings } from 'relay-common'
 import type { TObject, TSchema } from 'typebox'
 
 import { apiSettings } from '../relay-api/src/config.ts'
@@ -23,7 +23,8 @@ const shared = [
   { title: 'Every program', settings: programSettings },
   { title: 'PostgreSQL', settings: databaseSettings },
   { title: 'The event log', settings: eventLogSettings },
-  { title: 'Events', settings: eventSettings }
+  { title: 'Events', settings: eventSettings },
+  { title: 'Retention', settings: retentionSettings }
 ]
 
 /** The whole page, as Markdown. */

@@ -55,6 +55,16 @@ for (const kind of kinds) {
       assert.deepEqual(values, [items[0], items[5]].sort()) // as they were sent, to the byte
     })
 
+    test('what no level keeps any more is refused, with the reason that a processor would give', async t => {
+      const tenYears = { RETENTION_MINUTE_DAYS: '30', RETENTION_HOUR_DAYS: '365', RETENTION_DAY_DAYS: '3653' }
+      await using site = await openIngestSite(t, kind, tenYears)
+      if (!site) return
+      const { status, body } = await site.post(JSON.stringify([eventOf(0), eventOf(1, { timestamp: '1999-12-31T00:00:00Z' })]))
+      assert.deepEqual([status, body.accepted, body.refused.length], [207, 1, 1])
+      assert.deepEqual([body.refused[0].index, body.refused[0].reason, body.refused[0].field], [1, 'too-old', 'timestamp'])
+      assert.equal(await countRecords(site.log), 1)
+    })
+
     test('a request that is sent again under its key is answered as before, and sends nothing', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return

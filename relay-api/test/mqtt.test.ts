@@ -61,7 +61,9 @@ for (const kind of kinds) {
 }
 
 test('MQTT 5 says why an event is refused; without words for it the event becomes a dead letter', limit, async t => {
-  await using site = (await openMqttSite(t, 'postgres'))!
+  await using site = (await openMqttSite(t, 'postgres', {
+    RETENTION_MINUTE_DAYS: '3653', RETENTION_HOUR_DAYS: '3653', RETENTION_DAY_DAYS: '3653'
+  }))!
   const five = await site.connect({ protocolVersion: 5 })
   let reason = ''
   five.on('packetreceive', packet => {
@@ -71,6 +73,8 @@ test('MQTT 5 says why an event is refused; without words for it the event become
     five.publishAsync(topic, payload, { qos: 1 }).then(() => undefined, error => [error.code, reason])
   const event = JSON.stringify(eventOf(0, { deviceId: 'd' }))
   assert.deepEqual(await refusal(site.topic, '{"deviceId":'), [0x99, 'not-json'])
+  const old = JSON.stringify(eventOf(0, { timestamp: '1999-12-31T00:00:00Z' }))
+  assert.deepEqual(await refusal(site.topic, old), [0x99, 'too-old'])
   assert.deepEqual(await refusal('devices/other/events', event), [0x87, 'not-granted'])
   assert.deepEqual(await refusal('elsewhere', event), [0x90, ''])
   assert.equal(await countRecords(site.log), 0)

@@ -4,6 +4,7 @@ import { envSchema } from 'env-schema'
 import { Type, type Static, type TObject, type TProperties } from 'typebox'
 
 import { RelayError } from './errors.ts'
+import { DAY_MS } from './window.ts'
 
 /**
  * Reads and checks a program's settings. A setting is declared once, in a TypeBox schema: its type, its default, its
@@ -109,6 +110,19 @@ export const eventLogSettings = {
 export const eventSettings = {
   DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'device types that are taken, commas between them' }),
   FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far ahead of the clock an event may be' })
+}
+
+/** How long rollups are kept: for the processor, which drops them, and for whoever takes events, which would be too old. */
+export const retentionSettings = {
+  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that minute rollups are kept; 0: for ever' }),
+  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that hour rollups are kept; 0: for ever' }),
+  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that day rollups are kept; 0: for ever' })
+}
+
+/** By index of the level, how long its rollups are kept, in ms; Infinity: for ever. */
+export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): number[] {
+  return [config.RETENTION_MINUTE_DAYS, config.RETENTION_HOUR_DAYS, config.RETENTION_DAY_DAYS]
+    .map(days => days === 0 ? Infinity : days * DAY_MS)
 }
 
 /** Where probes and metrics of a program without an API of its own listen. */

@@ -12,7 +12,10 @@ export { everything, isScope, isWithin, mayDevice, mayZone, scopes } from './acc
 export type { Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
-export { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, splitList } from './config.ts'
+export {
+  databaseSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings, readConfig, retentionSettings,
+  splitList
+} from './config.ts'
 export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'
 export type { Database, DatabaseSettings, PoolClient } from './database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'

@@ -1,4 +1,4 @@
-import { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig } from 'relay-common'
+import { databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, retentionSettings } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 export const processorSettings = Type.Object({
@@ -7,6 +7,7 @@ export const processorSettings = Type.Object({
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 4, description: 'most connections to PostgreSQL; writing and an event log in PostgreSQL hold some for good' }),
   ...eventLogSettings,
   ...eventSettings,
+  ...retentionSettings,
   ...healthPort(8082),
   CONSUMER_GROUP: Type.String({ default: 'relay-processor', description: 'processors of one group share the partitions' }),
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({ description: 'stable name of this processor; a quick restart under it moves no partition' })),
@@ -19,10 +20,7 @@ export const processorSettings = Type.Object({
   KEY_POLICY: Type.String({ default: 'accept', enum: ['accept', 'reject'], description: 'what to do with a record whose key is not its device id: producers may use what they like, or it is a dead letter' }),
   KEEP_DUPLICATES: Type.Boolean({ default: false, description: 'count a resent reading (same device, time and value) again' }),
   SERIES_IN_MEMORY_MAX: Type.Integer({ default: 200_000, minimum: 1, description: 'series held in memory; the coldest leave first and are read back when needed' }),
-  GAP_POLICY: Type.String({ default: 'stop', enum: ['stop', 'continue'], description: 'what to do when events are gone from the log before they were read' }),
-  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that minute rollups are kept; 0: for ever' }),
-  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that hour rollups are kept; 0: for ever' }),
-  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that day rollups are kept; 0: for ever' })
+  GAP_POLICY: Type.String({ default: 'stop', enum: ['stop', 'continue'], description: 'what to do when events are gone from the log before they were read' })
 })
 
 export type ProcessorConfig = Readonly<Static<typeof processorSettings>>

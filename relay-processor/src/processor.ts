@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createMetrics, DAY_MS, levels, migrate, openDatabase, openEventLog, splitList, startHealthServer, type Database,
+  createMetrics, keepMsOf, levels, migrate, openDatabase, openEventLog, splitList, startHealthServer, type Database,
   type Logger, type Running
 } from 'relay-common'
 
@@ -75,8 +75,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
 }
 
 function lineSettings (config: ProcessorConfig) {
-  const keepMs = [config.RETENTION_MINUTE_DAYS, config.RETENTION_HOUR_DAYS, config.RETENTION_DAY_DAYS]
-    .map(days => days === 0 ? Infinity : days * DAY_MS)
+  const keepMs = keepMsOf(config)
   return {
     topic: config.EVENTS_TOPIC,
     deadLettersTopic: config.DEAD_LETTERS_TOPIC,

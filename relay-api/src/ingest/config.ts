@@ -1,4 +1,4 @@
-import { eventLogSettings, eventSettings } from 'relay-common'
+import { eventLogSettings, eventSettings, retentionSettings } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 const MIB = 1024 * 1024
@@ -9,6 +9,7 @@ export const ingestSettings = {
   KAFKA_BOOTSTRAP_SERVERS: eventLogSettings.KAFKA_BOOTSTRAP_SERVERS,
   EVENTS_TOPIC: eventLogSettings.EVENTS_TOPIC,
   ...eventSettings,
+  ...retentionSettings,
   INGEST_BODY_MAX_BYTES: Type.Integer({
     default: 8 * MIB, minimum: 1_024, description: 'largest body of events, also when it is inflated'
   }),

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 
 import {
-  Counter, Gauge, RelayError, splitList, type Database, type EventRules, type Logger, type Registry
+  Counter, Gauge, keepMsOf, RelayError, splitList, type Database, type EventRules, type Logger, type Registry
 } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
@@ -96,7 +96,7 @@ export function openIngest (config: IngestConfig, database: Database, metrics: R
 }
 
 function rulesOf (config: IngestConfig): EventRules {
-  return { deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS }
+  return { deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS, keepMs: keepMsOf(config) }
 }
 
 function createCounts (metrics: Registry, inFlight: InFlight) {
