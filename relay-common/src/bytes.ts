@@ -58,6 +58,12 @@ export class ByteWriter {
     this.length += 8
   }
 
+  append (bytes: Uint8Array): void {
+    this.reserve(bytes.length)
+    this.bytes.set(bytes, this.length)
+    this.length += bytes.length
+  }
+
   /** A copy of what was written since `start`. */
   copy (start = 0): Buffer {
     return Buffer.copyBytesFrom(this.bytes, start, this.length - start)

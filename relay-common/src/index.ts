@@ -49,13 +49,15 @@ export type { CountedBracket, Estimate } from './quantile.ts'
 export { emptyReadings, mergeReadings, READINGS_ENCODED_MAX } from './readings.ts'
 export type { MergedReadings, Readings } from './readings.ts'
 export {
-  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, total
+  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, sumReadings,
+  total
 } from './rollup.ts'
 export type { Rollup } from './rollup.ts'
 export {
-  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, READINGS_PER_ROW_MAX_DEFAULT
+  appendReadingsBody, appendRollupBody, decodeBody, decodeContent, encodeReadingsBody, encodeRollupBody,
+  READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
-export type { DecodedRow, RollupRow } from './rollup-row.ts'
+export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
 export { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName } from './window.ts'

@@ -87,10 +87,15 @@ export interface DecodedRow {
 export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>): DecodedRow {
   try {
     const reader = new ByteReader(row.body)
-    const decoded = decodeKind(reader, row)
+    const content = decodeContent(reader, row.bucketStartMs)
     if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes follow its end`)
-    checkColumns(decoded.rollup, row)
-    return decoded
+    const { rollup, readings } = content.kind === 'rollup'
+      ? { rollup: content.rollup, readings: undefined }
+      : { rollup: emptyRollup(), readings: content.readings }
+    if (readings) foldReadings(rollup, readings)
+    else Object.assign(rollup, { count: row.count, min: row.min, max: row.max })
+    checkColumns(rollup, row)
+    return { rollup, readings }
   } catch (error) {
     if (!(error instanceof RelayError)) throw error
     const start = new Date(row.bucketStartMs)
@@ -100,21 +105,22 @@ export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'mi
   }
 }
 
-function decodeKind (
-  reader: ByteReader, { bucketStartMs, count, min, max }: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max'>
-): DecodedRow {
+/** What a body holds: readings, or a rollup, whose count, min and max are in the row's columns. */
+export type RowContent =
+  | { readonly kind: 'readings', readonly readings: Readings }
+  | { readonly kind: 'rollup', readonly rollup: Rollup }
+
+/**
+ * Reads a body alone.
+ * @returns a rollup that lacks count, min and max
+ * @throws RelayError RELAY_ROLLUP_CORRUPT
+ */
+export function decodeContent (reader: ByteReader, bucketStartMs: number): RowContent {
   const kind = reader.byte()
-  const rollup = emptyRollup()
-  if (kind === READINGS_BODY) {
-    const readings = decodeReadings(reader, bucketStartMs)
-    foldReadings(rollup, readings)
-    return { rollup, readings }
-  }
+  if (kind === READINGS_BODY) return { kind: 'readings', readings: decodeReadings(reader, bucketStartMs) }
   if (kind !== ROLLUP_BODY) throw corrupt(`it is of kind ${kind}, which this version of Relay does not know`)
 
-  rollup.count = count
-  rollup.min = min
-  rollup.max = max
+  const rollup = emptyRollup()
   rollup.sum = decodeSum(reader)
   rollup.sumSquares = decodeSum(reader)
   rollup.firstMs = bucketStartMs + reader.varint()
@@ -122,7 +128,7 @@ function decodeKind (
   rollup.firstValue = reader.finite()
   rollup.lastValue = reader.finite()
   rollup.digest = decodeDigest(reader)
-  return { rollup, readings: undefined }
+  return { kind: 'rollup', rollup }
 }
 
 /** What is in the columns and in the body must say the same. */

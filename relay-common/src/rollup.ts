@@ -89,6 +89,20 @@ export function foldReadings (rollup: Rollup, readings: Readings): void {
   foldRuns(rollup.digest, runValues, runCounts, runs)
 }
 
+/** What the columns of a row say of readings, without all else that a rollup holds. */
+export function sumReadings ({ values }: Readings): Pick<Rollup, 'count' | 'min' | 'max' | 'sum'> {
+  const sum = emptySum()
+  let min = Infinity
+  let max = -Infinity
+  for (let n = 0; n < values.length; n++) {
+    const value = values[n] + 0
+    addValue(sum, value)
+    if (value < min) min = value
+    if (value > max) max = value
+  }
+  return { count: values.length, min, max, sum }
+}
+
 /** More values than these are left to the sort of V8, a call of which takes as long as sorting some 20 here. */
 const INSERTION_SORT_MAX = 32
 

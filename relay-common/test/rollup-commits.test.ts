@@ -11,16 +11,18 @@ interface Commit {
   readonly series_ids: number[] | null
 }
 
+type Change = readonly [level: number, bucketMs: number, seriesIds: readonly number[] | null]
+
 /** A flush's transaction, with nothing in it but its announcement. */
 async function announce (
-  client: PoolClient, rows: string, beforeCommit: () => Promise<void> = async () => {}
+  client: PoolClient, changes: readonly Change[], beforeCommit: () => Promise<void> = async () => {}
 ): Promise<void> {
   await client.query('begin')
-  await client.query(`
-    create temporary table if not exists incoming_rollups (
-      level smallint, series_id integer, bucket_start timestamptz, source_partition integer) on commit delete rows`)
-  await client.query(`insert into incoming_rollups ${rows}`)
-  await client.query('select announce_rollups()')
+  await client.query('select announce_rollups($1, $2, $3)', [
+    changes.map(([level]) => level),
+    changes.map(([, bucketMs]) => new Date(bucketMs).toISOString()),
+    changes.map(([, , seriesIds]) => seriesIds && `{${seriesIds.join(',')}}`)
+  ])
   await beforeCommit()
   await client.query('commit')
 }
@@ -35,12 +37,10 @@ const readCommits = (database: Database) => database.query<Commit>(
 
 const minute = (n: number) => Date.UTC(2024, 0, 1, 0, n)
 
-test('a commit names the buckets that it changed, and of each the series, once', async t => {
+test('a commit names the buckets that it changed, and of each the series', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
-  await announce(client, `values
-    (0, 7, '2024-01-01T00:01Z'::timestamptz, 0), (0, 7, '2024-01-01T00:01Z', 1), (0, 5, '2024-01-01T00:01Z', 0),
-    (0, 5, '2024-01-01T00:02Z', 0), (2, 5, '2024-01-01T00:00Z', 0)`)
+  await announce(client, [[0, minute(1), [5, 7]], [0, minute(2), [5]], [2, minute(0), [5]]])
   assert.deepEqual(await readCommits(database), [
     { level: 0, first_bucket: minute(1), last_bucket: minute(1), series_ids: [5, 7] },
     { level: 0, first_bucket: minute(2), last_bucket: minute(2), series_ids: [5] },
@@ -48,19 +48,19 @@ test('a commit names the buckets that it changed, and of each the series, once',
   ])
 })
 
-test('a commit without rows leaves no trace, and one with very many a short one', async t => {
+test('a commit without rows leaves no trace, and one of very many a short one', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
-  await announce(client, "select 0, 1, '2024-01-01Z'::timestamptz, 0 where false")
+  await announce(client, [])
   assert.deepEqual(await readCommits(database), [])
 
-  await announce(client, "select 0, n, '2024-01-01T00:09Z'::timestamptz, 0 from generate_series(1, 10001) n")
+  await announce(client, [[0, minute(9), null]])
   assert.deepEqual(await readCommits(database), [
     { level: 0, first_bucket: minute(9), last_bucket: minute(9), series_ids: null }
   ])
 
   await database.query('delete from rollup_commits')
-  await announce(client, "select 0, 1, '2024-01-01Z'::timestamptz + n * interval '1 minute', 0 from generate_series(0, 300) n")
+  await announce(client, Array.from({ length: 301 }, (_, n) => [0, minute(n), [1]] as const))
   assert.deepEqual(await readCommits(database), [
     { level: 0, first_bucket: minute(0), last_bucket: minute(297), series_ids: null },
     ...[298, 299, 300].map(n => ({ level: 0, first_bucket: minute(n), last_bucket: minute(n), series_ids: [1] }))
@@ -76,7 +76,7 @@ test('who listens hears of a commit when it is there to be read, and not before'
   heard.then(() => { hasHeard = true })
 
   await using client = await openConnection(database)
-  await announce(client, "values (0, 7, '2024-01-01T00:01Z'::timestamptz, 0)", async () => {
+  await announce(client, [[0, minute(1), [7]]], async () => {
     await listener.query('select 1') // a notification would come with the answer
     assert.equal(hasHeard, false)
   })
@@ -87,9 +87,8 @@ test('who listens hears of a commit when it is there to be read, and not before'
 test('commits are dropped after some minutes, by those that follow', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
-  const rows = "values (0, 7, '2024-01-01T00:01Z'::timestamptz, 0)"
-  await announce(client, rows)
+  await announce(client, [[0, minute(1), [7]]])
   await database.query("update rollup_commits set recorded_at = recorded_at - interval '21 minutes'")
-  await announce(client, rows)
+  await announce(client, [[0, minute(1), [7]]])
   assert.equal((await readCommits(database)).length, 1)
 })

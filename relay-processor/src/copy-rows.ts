@@ -1,108 +1,97 @@
 /**
  * Rollup rows in PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, per row the number
- * of columns and then each column's length and bytes, all big-endian, and a trailer. Hot path: a row costs ~1 us here,
- * where text or parameters cost 6.
+ * of columns and then each column's length and bytes, all big-endian, and a trailer. Hot path: a row costs half a
+ * microsecond here, where text or parameters cost 6.
+ *
+ * Rows are written into chunks that go out as they are: they are many where each event has one, and to copy them into
+ * one buffer that grows would take three times the memory.
  */
 import assert from 'node:assert/strict'
 
-import { appendReadingsBody, appendRollupBody, ByteWriter, roundSum, type Readings, type Rollup } from 'relay-common'
+import { roundSum, type ByteWriter, type Rollup } from 'relay-common'
 
-/** What a row is filed under; the columns of `incoming_rollups`, in order, are these, the numbers, and the body. */
-export interface RowKey {
-  /** 0 minute, 1 hour, 2 day */
-  readonly levelIndex: number
-  readonly seriesId: number
-  readonly bucketMs: number
-  readonly sourcePartition: number
-}
-
-const COLUMNS = 9
-const FIXED_BYTES = 2 + COLUMNS * 4 + 2 + 4 + 8 + 4 + 8 + 3 * 8
+/** The columns of a rollup table, in the order of COPY. */
+export const COPY_COLUMNS = 'series_id, bucket_start, source_partition, count, sum, min, max, body'
+const COLUMN_COUNT = 8
+const FIXED_BYTES = 2 + COLUMN_COUNT * 4 + 4 + 8 + 4 + 8 + 3 * 8
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
 const TRAILER = Buffer.from([0xff, 0xff])
+const CHUNK_BYTES = 256 * 1024
 
 /** timestamptz counts microseconds from 2000-01-01 */
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
 const TWO_POW_32 = 2 ** 32
+
+/** What a row is filed under, in the table of its level. */
+export interface RowKey {
+  readonly seriesId: number
+  readonly bucketMs: number
+  readonly sourcePartition: number
+}
 
 /** The bytes of a COPY around rows that were encoded apart. */
 export function copyStream (rows: readonly Buffer[]): Buffer[] {
   return [SIGNATURE, ...rows, TRAILER]
 }
 
-/** Encodes rows one behind the other into one buffer that grows. */
+/** Encodes rows of one table. */
 export class RowEncoder {
-  #buffer: Buffer
+  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  #view = new DataView(this.#chunk.buffer)
   #length = 0
-  #rows = 0
-  readonly #body = new ByteWriter(16 * 1024)
+  #full: Buffer[] = []
 
-  constructor (capacityBytes = 1024 * 1024) {
-    this.#buffer = Buffer.allocUnsafeSlow(capacityBytes)
+  /**
+   * Encodes a row.
+   * @param rollup of all that is in it
+   * @param body what `appendRollupBody` or `appendReadingsBody` wrote
+   */
+  append (key: RowKey, rollup: Pick<Rollup, 'count' | 'sum' | 'min' | 'max'>, body: ByteWriter): void {
+    assert.ok(key.seriesId > 0, 'a row is of a series that has its id')
+    this.#reserve(FIXED_BYTES + body.length)
+    const view = this.#view
+    const at = this.#length
+    view.setInt16(at, COLUMN_COUNT)
+    view.setInt32(at + 2, 4)
+    view.setInt32(at + 6, key.seriesId)
+    view.setInt32(at + 10, 8)
+    setInt64(view, at + 14, (key.bucketMs - POSTGRES_EPOCH_MS) * 1000)
+    view.setInt32(at + 22, 4)
+    view.setInt32(at + 26, key.sourcePartition)
+    view.setInt32(at + 30, 8)
+    setInt64(view, at + 34, rollup.count)
+    view.setInt32(at + 42, 8)
+    view.setFloat64(at + 46, roundSum(rollup.sum))
+    view.setInt32(at + 54, 8)
+    view.setFloat64(at + 58, rollup.min)
+    view.setInt32(at + 66, 8)
+    view.setFloat64(at + 70, rollup.max)
+    view.setInt32(at + 78, body.length)
+    body.bytes.copy(this.#chunk, at + FIXED_BYTES, 0, body.length)
+    this.#length += FIXED_BYTES + body.length
   }
 
-  get rows (): number { return this.#rows }
-
-  /** Rows encoded since the last call: a copy, so that encoding may go on while they are on their way. */
-  take (): Buffer {
-    const taken = Buffer.copyBytesFrom(this.#buffer, 0, this.#length)
+  /** Rows encoded since the last call. They are the caller's; encoding may go on while they are on their way. */
+  take (): Buffer[] {
+    const taken = this.#full
+    if (this.#length > 0) taken.push(Buffer.copyBytesFrom(this.#chunk, 0, this.#length))
+    this.#full = []
     this.#length = 0
-    this.#rows = 0
     return taken
   }
 
-  appendRollup (key: RowKey, rollup: Rollup): void {
-    this.#body.length = 0
-    appendRollupBody(this.#body, rollup, key.bucketMs)
-    this.#append(key, rollup)
-  }
-
-  appendReadings (key: RowKey, rollup: Rollup, readings: Readings): void {
-    this.#body.length = 0
-    appendReadingsBody(this.#body, readings, key.bucketMs)
-    this.#append(key, rollup)
-  }
-
-  #append (key: RowKey, rollup: Rollup): void {
-    const { bytes, length } = this.#body
-    assert.ok(key.seriesId > 0, 'a row is of a series that has its id')
-    this.#reserve(FIXED_BYTES + length)
-    this.#rows++
-    const buffer = this.#buffer
-    let at = this.#length
-    at = buffer.writeInt16BE(COLUMNS, at)
-    at = buffer.writeInt32BE(2, at)
-    at = buffer.writeInt16BE(key.levelIndex, at)
-    at = buffer.writeInt32BE(4, at)
-    at = buffer.writeInt32BE(key.seriesId, at)
-    at = buffer.writeInt32BE(8, at)
-    at = writeInt64(buffer, (key.bucketMs - POSTGRES_EPOCH_MS) * 1000, at)
-    at = buffer.writeInt32BE(4, at)
-    at = buffer.writeInt32BE(key.sourcePartition, at)
-    at = buffer.writeInt32BE(8, at)
-    at = writeInt64(buffer, rollup.count, at)
-    at = writeFloat8(buffer, roundSum(rollup.sum), at)
-    at = writeFloat8(buffer, rollup.min, at)
-    at = writeFloat8(buffer, rollup.max, at)
-    at = buffer.writeInt32BE(length, at)
-    bytes.copy(buffer, at, 0, length)
-    this.#length = at + length
-  }
-
   #reserve (sizeBytes: number): void {
-    if (this.#length + sizeBytes <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#length + sizeBytes))
-    this.#buffer.copy(grown, 0, 0, this.#length)
-    this.#buffer = grown
+    if (this.#length + sizeBytes <= this.#chunk.length) return
+    if (this.#length > 0) this.#full.push(this.#chunk.subarray(0, this.#length))
+    this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, sizeBytes))
+    this.#view = new DataView(this.#chunk.buffer)
+    this.#length = 0
   }
-}
-
-function writeFloat8 (buffer: Buffer, value: number, at: number): number {
-  return buffer.writeDoubleBE(value, buffer.writeInt32BE(8, at))
 }
 
 /** @param value a whole number within ±2^53 */
-function writeInt64 (buffer: Buffer, value: number, at: number): number {
+function setInt64 (view: DataView, at: number, value: number): void {
   const high = Math.floor(value / TWO_POW_32)
-  return buffer.writeUInt32BE(value - high * TWO_POW_32, buffer.writeInt32BE(high, at))
+  view.setInt32(at, high)
+  view.setUint32(at + 4, value - high * TWO_POW_32)
 }

@@ -2,7 +2,7 @@
  * A flush: what has arrived becomes rows, and rows and progress become one transaction.
  *
  *     1  wait for the write before            nothing: what it wrote is complete or will be read again
- *     2  open and read back windows           nothing
+ *     2  name series, read back windows       nothing
  *     3  settle, encode (no await in here)    nothing: memory goes with the process, the log is read again
  *     4  dead letters to the log              they may be there twice
  *     5  transaction: progress, rows          all or nothing
@@ -10,16 +10,15 @@
  *
  * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded.
  */
-import { bucketStartMs, DAY_MS, levels } from 'relay-common'
+import { bucketStartMs, DAY_MS } from 'relay-common'
 
-import { RowEncoder } from './copy-rows.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { FlushRows } from './flush-rows.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
 import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
-import type { Series } from './series-table.ts'
-import { openTargets, settle, type Settled, type SettleRules } from './settle.ts'
+import { findTargets, settle, type SettleRules } from './settle.ts'
 import type { PartitionRows, RollupStore } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
@@ -41,7 +40,6 @@ export interface FlushSinks {
 /** What one partition writes, on its way. */
 interface PartitionWrite extends PartitionRows {
   readonly partition: Partition
-  readonly rowCount: number
   readonly deadLetters: readonly DeadLetter[]
 }
 
@@ -51,7 +49,7 @@ export class Flusher {
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
   readonly #retry: Retry
-  readonly #encoder = new RowEncoder(64 * 1024)
+  readonly #rows = new FlushRows()
   #flushNumber = 0
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
@@ -79,11 +77,8 @@ export class Flusher {
     await this.#retry('reading rollups back', () => this.#readBack(ahead))
     const flushNumber = ++this.#flushNumber
     const endTimer = this.#metrics.settleSeconds.startTimer()
-    const settled = ahead.map(partition => ({ partition, settled: settle(partition, this.#settings, flushNumber) }))
+    const writes = ahead.map(it => this.#settle(it, flushNumber, nowMs))
     endTimer()
-    const unnamed = unnamedSeries(settled.map(it => it.settled))
-    await this.#retry('naming series', () => nameSeries(this.#store, unnamed))
-    const writes = settled.map(it => this.#encode(it.partition, it.settled, nowMs))
     this.#forgetCold(partitions, flushNumber)
 
     this.#isWriting = true
@@ -102,46 +97,28 @@ export class Flusher {
   }
 
   async #readBack (partitions: readonly Partition[]): Promise<void> {
-    for (const partition of partitions) {
-      const unknown = openTargets(partition)
-      if (unknown.minutes.length + unknown.rollups.length === 0) continue
+    const targets = partitions.map(partition => ({ partition, ...findTargets(partition) }))
+    await nameSeries(this.#store, targets.flatMap(it => [...it.unnamed]))
+    for (const { partition, unknown } of targets) {
+      if (unknown.size === 0) continue
       await readBack(this.#store, partition, unknown)
-      this.#metrics.readBackWindows.inc(unknown.minutes.length + unknown.rollups.length)
+      this.#metrics.readBackWindows.inc(unknown.size)
     }
   }
 
-  #encode (partition: Partition, settled: Settled, nowMs: number): PartitionWrite {
+  #settle (partition: Partition, flushNumber: number, nowMs: number): PartitionWrite {
     const keptFromMs = this.#settings.keptFromMs(nowMs)
-    const encoder = this.#encoder
-    const sourcePartition = partition.partition
-    const daysMs = [...levels, 'arrivals'].map(() => new Set<number>())
-    const use = (levelIndex: number, bucketMs: number) => {
-      if (bucketMs < keptFromMs[levelIndex]) return false
-      daysMs[levelIndex].add(bucketStartMs(DAY_MS, bucketMs))
-      return true
-    }
-
-    for (const { window, total } of settled.minutes) {
-      if (!use(0, window.bucketMs)) continue
-      const key = { levelIndex: 0, seriesId: window.series.seriesId, bucketMs: window.bucketMs, sourcePartition }
-      if (window.kept!.kind === 'readings') encoder.appendReadings(key, total, window.kept!.readings)
-      else encoder.appendRollup(key, total)
-    }
-    for (const { series, level, bucketMs, rollup } of settled.rollups) {
-      const levelIndex = levels.indexOf(level)
-      if (!use(levelIndex, bucketMs)) continue
-      encoder.appendRollup({ levelIndex, seriesId: series.seriesId, bucketMs, sourcePartition }, rollup!)
-    }
-    const arrivals = settled.arrivals.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
+    this.#rows.begin(partition.partition, keptFromMs)
+    const { readings, duplicates, arrivals: counts } = settle(partition, this.#settings, this.#rows, flushNumber)
+    const { daysMs, ...rows } = this.#rows.take()
+    const arrivals = counts.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
       .map(({ series, ...count }) => ({ ...count, seriesId: series.seriesId }))
-    for (const { hourMs } of arrivals) daysMs[levels.length].add(bucketStartMs(DAY_MS, hourMs))
-    this.#metrics.late.inc(settled.arrivals.reduce((sum, it) => sum + (it.series.group ? it.late : 0), 0))
-    this.#metrics.duplicates.inc(settled.duplicates)
-    this.#metrics.readings.inc(settled.readings)
-
-    const rowCount = encoder.rows
+    daysMs.push(new Set(arrivals.map(it => bucketStartMs(DAY_MS, it.hourMs))))
+    this.#metrics.late.inc(counts.reduce((sum, it) => sum + (it.series.group ? it.late : 0), 0))
+    this.#metrics.duplicates.inc(duplicates)
+    this.#metrics.readings.inc(readings)
     const move = {
-      partition: sourcePartition,
+      partition: partition.partition,
       epoch: partition.epoch,
       fromOffset: partition.writtenOffset,
       toOffset: partition.nextOffset,
@@ -151,7 +128,7 @@ export class Flusher {
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, rows: encoder.take(), rowCount, arrivals, daysMs, deadLetters }
+    return { partition, move, ...rows, daysMs, arrivals, deadLetters }
   }
 
   /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
@@ -215,13 +192,4 @@ export class Flusher {
     if (done.size > 0) this.#sinks.written(done)
     return left
   }
-}
-
-function unnamedSeries (settled: readonly Settled[]): Series[] {
-  const unnamed = new Set<Series>()
-  for (const { minutes, rollups, arrivals } of settled) {
-    for (const { window } of minutes) if (window.series.seriesId === 0) unnamed.add(window.series)
-    for (const { series } of [...rollups, ...arrivals]) if (series.seriesId === 0) unnamed.add(series)
-  }
-  return [...unnamed]
 }

@@ -3,7 +3,6 @@ import type { Topic } from 'relay-common'
 import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { SeriesTable } from './series-table.ts'
-import type { DirtyMinute } from './settle.ts'
 import type { Claim } from './store.ts'
 
 /** All that the processor holds of one source partition that it owns. Dropped whole when the partition is lost. */
@@ -27,8 +26,6 @@ export interface Partition {
   readonly arrivals: Arrivals
   /** how many of them there are */
   readonly arrivedReadings: number
-  /** the minutes that they are in, once a flush has begun */
-  dirtyMinutes: DirtyMinute[]
   /** records that could not be taken since the last flush */
   deadLetters: DeadLetter[]
   deadLetterBytes: number
@@ -49,7 +46,6 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
-    dirtyMinutes: [],
     deadLetters: [],
     deadLetterBytes: 0
   }

@@ -2,9 +2,10 @@
  * arrival-rows.ts. */
 import type { Database, EventLog, PoolClient } from 'relay-common'
 
+import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
 import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
-import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { isUniqueViolation, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
 
@@ -38,6 +39,15 @@ class Writer {
   }
 
   async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
+    try {
+      return await this.#write(topicId, writes, true)
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error
+      return await this.#write(topicId, writes, false)
+    }
+  }
+
+  async #write (topicId: string, writes: readonly PartitionRows[], isNewTrusted: boolean): Promise<WriteOutcome> {
     const client = await this.#connected()
     let isCommitting = false
     try {
@@ -47,9 +57,9 @@ class Writer {
         await client.query('rollback')
         return { kind: 'refused', partitions: refused }
       }
-      await writeRows(client, writes)
+      await writeRows(client, writes, isNewTrusted)
       await writeArrivals(client, writes)
-      await client.query('select announce_rollups()') // to whoever shows them live
+      await announceRollups(client, writes)
       isCommitting = true
       await client.query('commit')
       return { kind: 'committed' }

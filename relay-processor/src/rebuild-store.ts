@@ -8,7 +8,7 @@
  */
 import { levels, type Database, type PoolClient } from 'relay-common'
 
-import { prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { RollupStore } from './store.ts'
 
@@ -79,8 +79,8 @@ class TemporaryTables implements RebuildStore {
   write: RollupStore['write'] = async (_, writes) => {
     await this.#livePartitions.ensure(writes.map(it => it.daysMs)) // of the live tables, before anything is locked
     if (!this.#isLocked) await this.#client.query('begin')
-    await writeRows(this.#client, writes)
-    if (this.#isLocked) await this.#client.query('truncate incoming_rollups')
+    await writeRows(this.#client, writes, true)
+    if (this.#isLocked) await clearIncoming(this.#client)
     else await this.#client.query('commit')
     return { kind: 'committed' }
   }

@@ -1,13 +1,13 @@
 /** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
 import { once } from 'node:events'
 
-import { decodeBody, levels, type Database, type DecodedRow, type Level, type PoolClient } from 'relay-common'
+import { levels, type Database, type Level, type PoolClient } from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
-import { copyStream } from './copy-rows.ts'
-import type { BucketKey, PartitionRows } from './store.ts'
+import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
+import type { BucketKey, PartitionRows, StoredRow } from './store.ts'
 
-interface StoredRow {
+interface FoundRow {
   series_id: number
   bucket_start: number
   count: bigint
@@ -22,9 +22,9 @@ interface StoredRow {
  */
 export async function readRows (
   database: Pick<Database, 'queryPrepared'>, level: Level, sourcePartition: number, keys: readonly BucketKey[]
-): Promise<Array<DecodedRow | undefined>> {
+): Promise<Array<StoredRow | undefined>> {
   // `limit 1` keeps this a look-up by key for each row: joined as a whole, all of a level's partitions would be read
-  const rows = await database.queryPrepared<StoredRow>(`read-back-${level.name}`, `
+  const rows = await database.queryPrepared<FoundRow>(`read-back-${level.name}`, `
     select r.*
     from unnest($1::integer[], $2::timestamptz[]) as k (series_id, bucket_start)
     cross join lateral (
@@ -36,7 +36,7 @@ export async function readRows (
   const byKey = new Map(rows.map(row => [rowKey(row.series_id, row.bucket_start), row]))
   return keys.map(({ seriesId, bucketMs }) => {
     const row = byKey.get(rowKey(seriesId, bucketMs))
-    return row && decodeRow(row)
+    return row && { ...row, count: Number(row.count) }
   })
 }
 
@@ -44,12 +44,8 @@ function rowKey (seriesId: number, bucketMs: number): string {
   return `${seriesId}:${bucketMs}`
 }
 
-function decodeRow (row: StoredRow): DecodedRow {
-  return decodeBody({ bucketStartMs: row.bucket_start, count: Number(row.count), min: row.min, max: row.max, body: row.body })
-}
-
 /**
- * Makes a connection ready to take rows. The table is the connection's own, and empty outside of a transaction.
+ * Makes a connection ready to take rows. Its tables for those are its own, and empty outside of a transaction.
  *
  * A processor that is stopped in the middle of a transaction holds the progress of its partitions, and whoever takes
  * them over waits for it: the server ends such transactions (since PostgreSQL 17 also one that stops within a COPY).
@@ -62,29 +58,58 @@ export async function prepareIncoming (client: PoolClient): Promise<void> {
     set idle_in_transaction_session_timeout = '20s';
     select set_config('transaction_timeout', '5min', false) from pg_settings where name = 'transaction_timeout';
     set timescaledb.max_tuples_decompressed_per_dml_transaction = 0;
-    create temporary table if not exists incoming_rollups (
-      level smallint, series_id integer, bucket_start timestamptz, source_partition integer,
-      count bigint, sum double precision, min double precision, max double precision, body bytea
-    ) on commit delete rows`)
+    ${levels.map(level => `
+      create temporary table if not exists ${incomingTable(level)} (
+        series_id integer, bucket_start timestamptz, source_partition integer,
+        count bigint, sum double precision, min double precision, max double precision, body bytea
+      ) on commit delete rows`).join(';')}`)
 }
 
-/** Writes rows as absolute values, inside the caller's transaction. */
-export async function writeRows (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
-  const copy = client.query(copyFrom('copy incoming_rollups from stdin (format binary)'))
-  for (const chunk of copyStream(writes.map(it => it.rows))) {
-    if (!copy.write(chunk)) await once(copy, 'drain')
-  }
-  copy.end()
-  await once(copy, 'finish')
-
+/**
+ * Writes rows as absolute values, inside the caller's transaction: new ones straight into their table, which takes half
+ * the time, others by way of the connection's own.
+ * @param isNewTrusted false: rows that are said to be new may be there, and are replaced
+ * @throws where it is true and one is there (`isUniqueViolation`): the transaction can only be rolled back then
+ */
+export async function writeRows (client: PoolClient, writes: readonly PartitionRows[], isNewTrusted: boolean): Promise<void> {
   for (const [index, level] of levels.entries()) {
-    if (writes.every(it => it.daysMs[index].size === 0)) continue
+    const fresh = writes.flatMap(it => it.rows[index].fresh)
+    const changed = writes.flatMap(it => it.rows[index].changed)
+    if (isNewTrusted) await copyInto(client, level.table, fresh)
+    else changed.push(...fresh)
+    if (changed.length === 0) continue
+    await copyInto(client, incomingTable(level), changed)
     await client.query(`
-      insert into ${level.table} as r (series_id, bucket_start, source_partition, count, sum, min, max, body)
-      select series_id, bucket_start, source_partition, count, sum, min, max, body from incoming_rollups where level = ${index}
+      insert into ${level.table} (${COPY_COLUMNS})
+      select ${COPY_COLUMNS} from ${incomingTable(level)}
       on conflict (series_id, bucket_start, source_partition) do update
         set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, body = excluded.body`)
   }
+}
+
+/** Whether a write failed because there is a row where none was known of. */
+export function isUniqueViolation (error: unknown): boolean {
+  return (error as { code?: string }).code === '23505'
+}
+
+/** Empties what `writeRows` leaves in the connection's tables until the transaction ends. */
+export async function clearIncoming (client: PoolClient): Promise<void> {
+  await client.query(`truncate ${levels.map(incomingTable).join(', ')}`)
+}
+
+function incomingTable ({ name }: Level): string {
+  return `incoming_${name}`
+}
+
+async function copyInto (client: PoolClient, table: string, rows: readonly Buffer[]): Promise<void> {
+  if (rows.length === 0) return
+  const copy = client.query(copyFrom(`copy ${table} (${COPY_COLUMNS}) from stdin (format binary)`))
+  const done = once(copy, 'finish') // an error may come at any time
+  for (const chunk of copyStream(rows)) {
+    if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), done])
+  }
+  copy.end()
+  await done
 }
 
 /** In `rollup_levels`: the levels, and what came late or again. */

@@ -3,10 +3,10 @@
  * path makes no strings. Open addressing with linear probing; the hash is FNV-1a of the device's bytes alone, since two
  * series of one device are rare.
  */
-import { HOUR_MS, levels, MINUTE_MS } from 'relay-common'
+import { HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import { KnownHeads } from './known-heads.ts'
-import { OpenWindows, type MinuteWindow, type RollupWindow } from './windows.ts'
+import { createWindows, type Windows } from './windows.ts'
 
 /** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
 export interface Series {
@@ -26,10 +26,7 @@ export interface Series {
    * other that is not in memory has to be read back.
    */
   settledMaxMs: number
-  /** a device's minutes; a group has none, its minutes are rollups */
-  readonly minutes: OpenWindows<MinuteWindow>
-  /** by index of the level; of a device, the minute's stays empty */
-  readonly rollups: ReadonlyArray<OpenWindows<RollupWindow>>
+  readonly windows: Windows
   /** the last flush that had something of it */
   lastFlush: number
 }
@@ -132,15 +129,14 @@ export class SeriesTable {
       zone,
       group,
       settledMaxMs: this.#forgottenMaxMs,
-      minutes: new OpenWindows<MinuteWindow>(),
-      rollups: levels.map(() => new OpenWindows<RollupWindow>()),
+      windows: createWindows(),
       lastFlush: 0
     }
   }
 
   /**
-   * Lets the device series go that no flush since `lastFlush` has touched; nothing of them may be dirty. They come back
-   * with the next reading, and their windows are then read from the database. Indexes change.
+   * Lets the device series go that no flush since `lastFlush` has touched. They come back with the next reading, and their
+   * windows are then read from the database. Indexes change.
    * @returns how many went
    */
   forget (lastFlush: number): number {
@@ -163,8 +159,8 @@ export class SeriesTable {
   }
 
   /**
-   * Lets the windows of idle devices go, which are most of what they take; nothing of the table may be dirty. When one of
-   * them reports again its minute and hour are new, and its day is read back.
+   * Lets the windows of idle devices go, which are most of what they take. When one of them reports again its minute and
+   * hour are new, and its day is read back.
    * @param eventTimeMaxMs newest event time of the partition
    */
   forgetIdleWindows (eventTimeMaxMs: number): void {
@@ -172,8 +168,7 @@ export class SeriesTable {
     this.#idleCheckedMs = eventTimeMaxMs
     for (const series of this.#devices) {
       if (series.settledMaxMs >= eventTimeMaxMs - IDLE_MS) continue
-      series.minutes.forgetAll()
-      for (const windows of series.rollups) windows.forgetAll()
+      series.windows.newest.fill(undefined)
     }
   }
 

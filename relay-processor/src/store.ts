@@ -13,7 +13,7 @@
  * A call that throws has done nothing that its caller would have to undo, and may be made again. Whether that is worth
  * the while, the error tells (retry.ts).
  */
-import type { DecodedRow, Level, Topic } from 'relay-common'
+import type { Level, RollupRow, Topic } from 'relay-common'
 
 export interface Store {
   /**
@@ -40,7 +40,7 @@ export interface Store {
    * Reads rollups of one level and source partition.
    * @returns in the order of the keys; undefined: there is no such row
    */
-  readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<DecodedRow | undefined>>
+  readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>>
 
   /** Writes rows as absolute values and moves progress, of one topic: all of it in one transaction, or nothing. */
   write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome>
@@ -86,6 +86,9 @@ export interface BucketKey {
   readonly bucketMs: number
 }
 
+/** What a row has besides its key. */
+export type StoredRow = Pick<RollupRow, 'count' | 'min' | 'max' | 'body'>
+
 export interface ProgressMove {
   readonly partition: number
   readonly epoch: bigint
@@ -107,11 +110,22 @@ export interface ArrivalRow {
 /** What one partition writes. */
 export interface PartitionRows {
   readonly move: ProgressMove
-  /** from a RowEncoder (copy-rows.ts) */
-  readonly rows: Buffer
+  /** by index of the level */
+  readonly rows: readonly LevelRows[]
+  readonly rowCount: number
   readonly arrivals: readonly ArrivalRow[]
   /** by index of the level, and behind them for `arrivals`: the days, by their start, on which buckets of these rows begin */
   readonly daysMs: ReadonlyArray<ReadonlySet<number>>
+}
+
+/** Rows of one level, each series and bucket once; whole rows as a RowEncoder makes them (copy-rows.ts). */
+export interface LevelRows {
+  /** the store has no row of these keys, as far as the writer knows. Where it has one all the same, that is replaced */
+  readonly fresh: readonly Buffer[]
+  /** in place of what the store has */
+  readonly changed: readonly Buffer[]
+  /** by start of the bucket, the series of these rows; some are left out where a partition has more rows than SERIES_NAMED_MAX */
+  readonly seriesOfBuckets: ReadonlyMap<number, readonly number[]>
 }
 
 export type WriteOutcome =

@@ -1,87 +1,80 @@
 /**
- * Windows in memory: what has arrived for a bucket and what the database has of it.
+ * Windows in memory: what the database has of a bucket of a series, or is about to get.
  *
- *     unknown ──read back──▶ known ──readings arrive──▶ dirty ──settled, written──▶ known ──cold──▶ (gone from memory)
- *        (new buckets start known and empty)
+ *     unknown ──read back──▶ known ──readings settle──▶ known, and on its way to the database ──cold──▶ (gone from memory)
+ *        (buckets that no reading can have been in start known and empty)
+ *
+ * A series keeps its newest window of each level. Older ones are there for as long as a flush needs them.
  */
-import {
-  bucketStartMs, emptyReadings, emptyRollup, MINUTE_MS, type Level, type Readings, type Rollup
-} from 'relay-common'
+import assert from 'node:assert/strict'
 
+import { bucketStartMs, levels } from 'relay-common'
+
+import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
 import type { Series } from './series-table.ts'
 
-/** A minute of one device: it keeps its readings, up to a cap. */
-export interface MinuteWindow {
+export interface Window {
   readonly series: Series
-  readonly bucketMs: number
-  /** what the database has, or is about to get; undefined: must be read back */
-  kept: KeptMinute | undefined
-  isDirty: boolean
-}
-
-/** Either all readings of a minute, or, past the cap, what is left of them. */
-export type KeptMinute =
-  | { readonly kind: 'readings', readonly readings: Readings }
-  | { readonly kind: 'rollup', readonly rollup: Rollup }
-
-/** An hour or a day of a device, or any level of a group. */
-export interface RollupWindow {
-  readonly series: Series
-  readonly level: Level
+  /** in `levels` */
+  readonly levelIndex: number
   readonly bucketMs: number
   /** undefined: must be read back */
-  rollup: Rollup | undefined
-  isDirty: boolean
+  packed: PackedRow | undefined
+  /** whether the database has a row of it, or is about to get one; as far as we know */
+  isStored: boolean
 }
 
-/** A minute that is not in memory yet. Whether it can be in the database is known from how far the series has come. */
-export function createMinute (series: Series, bucketMs: number): MinuteWindow {
-  const isNew = bucketMs > bucketStartMs(MINUTE_MS, series.settledMaxMs)
-  return {
-    series,
-    bucketMs,
-    kept: isNew ? { kind: 'readings', readings: emptyReadings() } : undefined,
-    isDirty: false
-  }
+/** The windows of one series. */
+export interface Windows {
+  /** by index of the level, the window that begins latest */
+  readonly newest: Array<Window | undefined>
+  /** older ones that a flush needs; undefined between flushes */
+  late: Map<number, Window> | undefined
 }
 
-/** The same for a window of any level that keeps a rollup. */
-export function createRollupWindow (series: Series, level: Level, bucketMs: number): RollupWindow {
-  const isNew = bucketMs > bucketStartMs(level.sizeMs, series.settledMaxMs)
-  return { series, level, bucketMs, rollup: isNew ? emptyRollup() : undefined, isDirty: false }
+export function createWindows (): Windows {
+  return { newest: levels.map(() => undefined), late: undefined }
 }
 
-/** The windows of one series and level: nearly always one, the newest; more while readings come late or by the hour. */
-export class OpenWindows<W extends { readonly bucketMs: number, isDirty: boolean }> {
-  newest: W | undefined
-  #others: Map<number, W> | undefined
+/**
+ * Looks for a window that readings will count in.
+ * @returns one that must be read back first; undefined: it is known, or known to be new
+ */
+export function findUnknown (series: Series, levelIndex: number, timeMs: number): Window | undefined {
+  const { windows } = series
+  const { sizeMs } = levels[levelIndex]
+  const bucketMs = bucketStartMs(sizeMs, timeMs)
+  if (windows.newest[levelIndex]?.bucketMs === bucketMs) return undefined
+  if (bucketMs > series.settledMaxMs) return undefined
+  windows.late ??= new Map()
+  const key = lateKey(levelIndex, bucketMs)
+  let window = windows.late.get(key)
+  if (window === undefined) windows.late.set(key, window = { series, levelIndex, bucketMs, packed: undefined, isStored: false })
+  return window.packed === undefined ? window : undefined
+}
 
-  find (bucketMs: number): W | undefined {
-    return this.newest?.bucketMs === bucketMs ? this.newest : this.#others?.get(bucketMs)
-  }
+/** Opens a window, which is known. One after the other in the order of time: what is new becomes the newest. */
+export function openWindow (series: Series, levelIndex: number, timeMs: number): Window {
+  const { newest, late } = series.windows
+  const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
+  if (newest[levelIndex]?.bucketMs === bucketMs) return newest[levelIndex]
+  const found = late?.get(lateKey(levelIndex, bucketMs))
+  if (found !== undefined) return found
+  assert.ok(bucketMs > series.settledMaxMs, 'a window is new, or was read back')
+  return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false })
+}
 
-  add (window: W): void {
-    const previous = this.newest
-    if (previous === undefined || window.bucketMs > previous.bucketMs) {
-      this.newest = window
-      if (previous !== undefined) (this.#others ??= new Map()).set(previous.bucketMs, previous)
-    } else {
-      (this.#others ??= new Map()).set(window.bucketMs, window)
-    }
+/** Keeps the newest window of each level and lets the others go; a reading that comes later has them read back. */
+export function forgetLate ({ windows }: Series): void {
+  if (windows.late === undefined) return
+  for (const window of windows.late.values()) {
+    const newest = windows.newest[window.levelIndex]
+    if (newest === undefined || newest.bucketMs < window.bucketMs) windows.newest[window.levelIndex] = window
   }
+  windows.late = undefined
+}
 
-  /** Lets all go; none may be dirty. */
-  forgetAll (): void {
-    this.newest = undefined
-    this.#others = undefined
-  }
-
-  /** Lets all go but the newest and what is dirty. */
-  forgetOlder (): void {
-    if (this.#others === undefined) return
-    for (const [bucketMs, window] of this.#others) {
-      if (!window.isDirty) this.#others.delete(bucketMs)
-    }
-    if (this.#others.size === 0) this.#others = undefined
-  }
+/** Buckets begin on whole minutes, so milliseconds are free to tell levels apart. */
+function lateKey (levelIndex: number, bucketMs: number): number {
+  return bucketMs + levelIndex
 }

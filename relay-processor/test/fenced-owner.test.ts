@@ -3,14 +3,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { createMetrics, type Database } from 'relay-common'
+import { levels } from 'relay-common'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { Flusher } from '../src/flush.ts'
 import { Folder } from '../src/fold.ts'
-import { createProcessorMetrics } from '../src/metrics.ts'
-import { createPartition, type Partition } from '../src/partition.ts'
-import { openPostgresStore } from '../src/postgres-store.ts'
 import { encode, makeEvents } from './support/open-processor.ts'
+import { openOwner } from './support/open-owner.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 import { recordsOf } from './support/records.ts'
 
@@ -18,29 +15,15 @@ const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
 const nowMs = Date.parse('2024-06-01T00:00:00Z')
 const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 0 })
 
-/** @param opened closes it, whatever happens: the database waits for its connection */
-async function openOwner (database: Database, opened: AsyncDisposableStack) {
-  const fenced: Partition[] = []
-  const settings = {
-    readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
-  }
-  const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
-  const metrics = createProcessorMetrics(createMetrics('test'))
-  const store = opened.adopt(await openPostgresStore(database, 'kafka'), it => it.close())
-  const flusher = opened.adopt(new Flusher(store, settings, sinks, metrics, (_what, work) => work()), it => it.close())
-  const claim = async (number: number) => createPartition(topic, number, await store.claim(topic, number, 'owner', 0n))
-  return { store, flusher, fenced, claim }
-}
-
 test('a zombie writes nothing of the partition that it lost, and all of the one that it kept', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   // a device is in one partition
   const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => Number(it.deviceId.slice(7)) % 2 === half).map(encode))
-  const zombie = await openOwner(database, opened)
+  const zombie = await openOwner(database, topic, opened)
   const lost = await zombie.claim(0)
   const kept = await zombie.claim(1)
-  const successor = await openOwner(database, opened)
+  const successor = await openOwner(database, topic, opened)
   const takenOver = await successor.claim(0)
 
   folder.fold(lost, recordsOf(0, 0n, ofLost), nowMs)
@@ -61,7 +44,7 @@ test('a zombie writes nothing of the partition that it lost, and all of the one 
 test('an owner whose database lost a commit is told, instead of adding to what is not there', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  const { flusher, fenced, claim } = await openOwner(database, opened)
+  const { flusher, fenced, claim } = await openOwner(database, topic, opened)
   const partition = await claim(0)
   const events = makeEvents(40).map(encode)
   folder.fold(partition, recordsOf(0, 0n, events.slice(0, 20)), nowMs)
@@ -79,7 +62,7 @@ test('an owner whose database lost a commit is told, instead of adding to what i
 test('whoever reads a topic that was made anew fences who still reads the one before', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  const { store, flusher, fenced, claim } = await openOwner(database, opened)
+  const { store, flusher, fenced, claim } = await openOwner(database, topic, opened)
   const old = await claim(0)
   folder.fold(old, recordsOf(0, 0n, makeEvents(20).map(encode)), nowMs)
   await flusher.flush([old], nowMs)
@@ -97,10 +80,15 @@ test('whoever reads a topic that was made anew fences who still reads the one be
 test('what became of a commit without an answer is read from progress', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  const { store } = await openOwner(database, opened)
+  const { store } = await openOwner(database, topic, opened)
   const { epoch } = await store.claim(topic, 0, 'owner', 0n)
   const move = { partition: 0, epoch, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity }
-  const noRows = { rows: Buffer.alloc(0), arrivals: [], daysMs: Array.from({ length: 4 }, () => new Set<number>()) }
+  const noRows = {
+    rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
+    rowCount: 0,
+    arrivals: [],
+    daysMs: [...levels, 'arrivals'].map(() => new Set<number>())
+  }
   assert.equal(await store.readOutcome(topic.topicId, move), 'not-moved')
   assert.deepEqual(await store.write(topic.topicId, [{ move, ...noRows }]), { kind: 'committed' })
   assert.equal(await store.readOutcome(topic.topicId, move), 'moved')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { SeriesTable } from '../src/series-table.ts'
-import { createMinute } from '../src/windows.ts'
+import { openWindow } from '../src/windows.ts'
 
 const minuteMs = 60_000
 const nowMs = Date.parse('2024-01-01T12:00:00Z')
@@ -11,7 +11,7 @@ test('a device that was silent for an hour keeps its place in memory, not its wi
   const table = new SeriesTable(-Infinity)
   const at = (deviceId: string, settledMaxMs: number) => {
     const series = table.findOrAdd(deviceId, 'THERMOSTAT', 'Zone A')
-    series.minutes.add(createMinute(series, settledMaxMs - settledMaxMs % minuteMs))
+    openWindow(series, 0, settledMaxMs)
     series.settledMaxMs = settledMaxMs
     return series
   }
@@ -19,11 +19,11 @@ test('a device that was silent for an hour keeps its place in memory, not its wi
   const hot = at('hot', nowMs - 59 * minuteMs)
   table.forgetIdleWindows(nowMs)
   assert.equal(table.findOrAdd('idle', 'THERMOSTAT', 'Zone A'), idle)
-  assert.equal(idle.minutes.newest, undefined)
-  assert.notEqual(hot.minutes.newest, undefined)
+  assert.equal(idle.windows.newest[0], undefined)
+  assert.notEqual(hot.windows.newest[0], undefined)
 
   table.forgetIdleWindows(nowMs + 5 * minuteMs)
-  assert.notEqual(hot.minutes.newest, undefined, 'not looked at with every flush')
+  assert.notEqual(hot.windows.newest[0], undefined, 'not looked at with every flush')
   table.forgetIdleWindows(nowMs + 10 * minuteMs)
-  assert.equal(hot.minutes.newest, undefined)
+  assert.equal(hot.windows.newest[0], undefined)
 })

@@ -15,8 +15,8 @@ export interface CopiedRow {
 
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
 
-/** @param rows without the header and the trailer */
-export function decodeRows (rows: Buffer): CopiedRow[] {
+/** @param rows of one level, without the header and the trailer */
+export function decodeRows (levelIndex: number, rows: Buffer): CopiedRow[] {
   const decoded: CopiedRow[] = []
   let at = 0
   const column = (sizeBytes?: number) => {
@@ -26,10 +26,10 @@ export function decodeRows (rows: Buffer): CopiedRow[] {
     return rows.subarray(at - length, at)
   }
   while (at < rows.length) {
-    assert.equal(rows.readInt16BE(at), 9)
+    assert.equal(rows.readInt16BE(at), 8)
     at += 2
     decoded.push({
-      levelIndex: column(2).readInt16BE(),
+      levelIndex,
       seriesId: column(4).readInt32BE(),
       bucketMs: POSTGRES_EPOCH_MS + Number(column(8).readBigInt64BE() / 1000n),
       sourcePartition: column(4).readInt32BE(),

@@ -185,12 +185,23 @@ export class Database {
     for (const move of transaction.moves) this.#apply(topicId, move)
     if (this.#bug !== 'counted-apart') this.#count(transaction.writes)
     for (const { rows, daysMs } of transaction.writes) {
-      for (const row of decodeRows(rows)) {
-        assert.ok(daysMs[row.levelIndex].has(bucketStartMs(DAY_MS, row.bucketMs)), 'the day of every row is told')
-        this.rows.set(rowKey(row.levelIndex, row.seriesId, row.bucketMs, row.sourcePartition), row)
+      for (const [index, { fresh, changed, seriesOfBuckets }] of rows.entries()) {
+        const freshRows = fresh.flatMap(it => decodeRows(index, it))
+        for (const row of freshRows) this.#checkFresh(row)
+        for (const row of [...freshRows, ...changed.flatMap(it => decodeRows(index, it))]) {
+          assert.ok(daysMs[index].has(bucketStartMs(DAY_MS, row.bucketMs)), 'the day of every row is told')
+          assert.ok(seriesOfBuckets.get(row.bucketMs)!.includes(row.seriesId), 'every row is announced')
+          this.rows.set(rowKey(row.levelIndex, row.seriesId, row.bucketMs, row.sourcePartition), row)
+        }
       }
     }
     this.#finish(transaction)
+  }
+
+  /** A row that is said to be new and is there is replaced, as the port says; but what owners know is never wrong here. */
+  #checkFresh ({ levelIndex, seriesId, bucketMs, sourcePartition }: CopiedRow): void {
+    const key = rowKey(levelIndex, seriesId, bucketMs, sourcePartition)
+    if (this.#bug === undefined && this.rows.has(key)) this.#world.fail(`${key} is said to be new, and is there`)
   }
 
   readOutcome (topicId: string, move: ProgressMove): MoveOutcome {

@@ -1,8 +1,8 @@
 /** The store as a process sees it, over connections that break. */
-import { decodeBody, type DecodedRow, type Level, levels, type Topic } from 'relay-common'
+import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
-  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, SeriesName, Store, WriteOutcome
+  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, SeriesName, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -42,12 +42,11 @@ export class SimulatedStore implements Store {
     return this.#call('name series', () => this.#database.nameSeries(names.map(seriesName)))
   }
 
-  async readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<DecodedRow | undefined>> {
+  async readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>> {
     const levelIndex = levels.indexOf(level)
     const rows = await this.#call(`read ${keys.length} rows of ${level.name}`, () =>
       this.#database.readRows(keys.map(it => rowKey(levelIndex, it.seriesId, it.bucketMs, sourcePartition))))
-    if (this.#bug === 'no-read-back') return rows.map(() => undefined)
-    return rows.map(row => row && decodeBody({ ...row, bucketStartMs: row.bucketMs }))
+    return this.#bug === 'no-read-back' ? rows.map(() => undefined) : rows
   }
 
   async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {

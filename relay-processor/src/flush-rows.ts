@@ -1,0 +1,74 @@
+/**
+ * What a flush writes of one partition, row by row as it is settled: each row is encoded once, for the database and for
+ * memory. Rows that the database has none of yet are told from those that it has: they cost it half as much.
+ */
+import {
+  appendReadingsBody, appendRollupBody, bucketStartMs, ByteWriter, DAY_MS, levels, type Readings, type Rollup
+} from 'relay-common'
+
+import { RowEncoder } from './copy-rows.ts'
+import { packReadings, packRollup } from './packed-row.ts'
+import type { LevelRows } from './store.ts'
+import type { Window } from './windows.ts'
+
+/** Beyond so many rows whoever shows them live is told of buckets, and not of series. */
+export const SERIES_NAMED_MAX = 10_000
+
+export class FlushRows {
+  readonly #levels = levels.map(() => ({ fresh: new RowEncoder(), changed: new RowEncoder() }))
+  readonly #body = new ByteWriter(16 * 1024)
+  #sourcePartition = 0
+  #keptFromMs: readonly number[] = []
+  #rowCount = 0
+  #buckets: Array<Map<number, number[]>> = []
+
+  /** @param keptFromMs by index of the level: rows that begin earlier are past their retention and not written */
+  begin (sourcePartition: number, keptFromMs: readonly number[]): void {
+    this.#sourcePartition = sourcePartition
+    this.#keptFromMs = keptFromMs
+    this.#rowCount = 0
+    this.#buckets = levels.map(() => new Map())
+  }
+
+  /** @param totals of all readings */
+  addReadings (window: Window, readings: Readings, totals: Pick<Rollup, 'count' | 'sum' | 'min' | 'max'>): void {
+    const body = this.#body
+    body.length = 0
+    appendReadingsBody(body, readings, window.bucketMs)
+    this.#add(window, totals)
+    window.packed = packReadings(body)
+  }
+
+  addRollup (window: Window, rollup: Rollup): void {
+    const body = this.#body
+    body.length = 0
+    appendRollupBody(body, rollup, window.bucketMs)
+    this.#add(window, rollup)
+    window.packed = packRollup(body, rollup)
+  }
+
+  #add (window: Window, totals: Pick<Rollup, 'count' | 'sum' | 'min' | 'max'>): void {
+    const { levelIndex, bucketMs, series: { seriesId }, isStored } = window
+    if (bucketMs < this.#keptFromMs[levelIndex]) return
+    const { fresh, changed } = this.#levels[levelIndex]
+    const encoder = isStored ? changed : fresh
+    encoder.append({ seriesId, bucketMs, sourcePartition: this.#sourcePartition }, totals, this.#body)
+    window.isStored = true
+    this.#rowCount++
+
+    const buckets = this.#buckets[levelIndex]
+    let named = buckets.get(bucketMs)
+    if (named === undefined) buckets.set(bucketMs, named = [])
+    if (this.#rowCount <= SERIES_NAMED_MAX) named.push(seriesId)
+  }
+
+  /** All rows since `begin`. */
+  take (): { rows: LevelRows[], rowCount: number, daysMs: Array<Set<number>> } {
+    return {
+      rows: this.#levels.map(({ fresh, changed }, index) =>
+        ({ fresh: fresh.take(), changed: changed.take(), seriesOfBuckets: this.#buckets[index] })),
+      rowCount: this.#rowCount,
+      daysMs: this.#buckets.map(buckets => new Set(buckets.keys().map(it => bucketStartMs(DAY_MS, it))))
+    }
+  }
+}

@@ -1,0 +1,21 @@
+/** An owner of partitions without a log: what it folds comes from the test, and goes to a real database. */
+import { createMetrics, type Database, type Topic } from 'relay-common'
+
+import { Flusher } from '../../src/flush.ts'
+import { createProcessorMetrics } from '../../src/metrics.ts'
+import { createPartition, type Partition } from '../../src/partition.ts'
+import { openPostgresStore } from '../../src/postgres-store.ts'
+
+/** @param opened closes it, whatever happens: the database waits for its connection */
+export async function openOwner (database: Database, topic: Topic, opened: AsyncDisposableStack) {
+  const fenced: Partition[] = []
+  const settings = {
+    readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
+  }
+  const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
+  const metrics = createProcessorMetrics(createMetrics('test'))
+  const store = opened.adopt(await openPostgresStore(database, 'kafka'), it => it.close())
+  const flusher = opened.adopt(new Flusher(store, settings, sinks, metrics, (_what, work) => work()), it => it.close())
+  const claim = async (number: number) => createPartition(topic, number, await store.claim(topic, number, 'owner', 0n))
+  return { store, flusher, fenced, claim }
+}
