@@ -7,6 +7,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
+import type { AccessCase, AccessResult } from '../bench/src/access.ts'
 import type { FreshnessResult } from '../bench/src/freshness.ts'
 import type { MemoryResult } from '../bench/src/memory.ts'
 import type { PoisonResult } from '../bench/src/poison.ts'
@@ -27,6 +28,7 @@ interface Results {
   memory: MemoryResult
   freshness: FreshnessResult
   poison: PoisonResult
+  access: AccessResult
 }
 
 function read<N extends keyof Results> (name: N): Results[N] & Circumstances | undefined {
@@ -85,6 +87,11 @@ const sections: Readonly<Record<string, () => string>> = {
       whole(it.records), whole(it.kinds), whole(it.recordsPerSecond), it.cpuUsPerRecord.toFixed(2),
       whole(it.memoryMaxMb)
     ]])
+  ]),
+  access: () => render('access', it => [
+    table(['credential', 'CPU us', 'spread'], it.cases.map(({ name, cpuUs }) =>
+      [name, cpuUs.median.toFixed(1), `${cpuUs.min.toFixed(1)}-${cpuUs.max.toFixed(1)}`])),
+    chart('access', 'CPU of the API to know who asks, by credential')
   ])
 }
 
@@ -135,6 +142,7 @@ function renderTargets (): string {
   const memory = read('memory')
   const freshness = read('freshness')
   const poison = read('poison')
+  const access = (name: AccessCase) => read('access')?.cases.find(it => it.name === name)?.cpuUs.median
   const rows = [
     target('events/s over the consumer benchmark, from the start', '>=', 0.9, ratios(CONSUMER_BENCHMARK)?.fromStart),
     target('the same while reading', '>=', 0.9, ratios(CONSUMER_BENCHMARK)?.reading),
@@ -150,7 +158,9 @@ function renderTargets (): string {
     target('memory without series, MB', '<=', 200, memory && memory.baseBytes / 2 ** 20),
     target('from produce to visible at 10,000 events/s, p50, ms', '<=', 300, freshness?.p50Ms),
     target('the same, p99, ms', '<=', 1000, freshness?.p99Ms),
-    target('records/s where all are poison', '>=', 50_000, poison?.recordsPerSecond)
+    target('records/s where all are poison', '>=', 50_000, poison?.recordsPerSecond),
+    target('CPU to know an access token that was seen before, us', '<=', 60, access('access token, seen before')),
+    target('CPU to know an API key, us', '<=', 60, access('API key, in memory'))
   ]
   return table(['what', 'aim', 'measured', 'reached'], rows)
 }

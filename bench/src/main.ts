@@ -3,6 +3,7 @@
  */
 import { Command } from 'commander'
 
+import { benchAccess } from './access.ts'
 import { benchAccuracy } from './accuracy.ts'
 import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
@@ -68,6 +69,13 @@ program.command('accuracy')
   .description('percentiles of a year of ten million readings, beside those of the sorted readings')
   .option('--quick', 'results go to .relay/bench')
   .action(benchAccuracy)
+
+program.command('access')
+  .description('what it costs to know who asks: access tokens and API keys, seen before or not')
+  .option('--credentials <n>', 'of each kind', Number, 2_000)
+  .option('--repeats <n>', 'repeats, each on an API that knows nobody yet', Number, 5)
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchAccess)
 
 program.command('poison')
   .description('a flood in which nothing is an event: dead letters from the first claim to the last commit')

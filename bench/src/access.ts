@@ -1,0 +1,157 @@
+/**
+ * What it costs the API to know who asks: CPU of verifying one credential, by what it is and whether it was seen before.
+ * Measured is what every request goes through (`guard`: is the address blocked, and whose is the credential), with a real
+ * issuer's keys and API keys in a real PostgreSQL, without the HTTP around it.
+ */
+import { createPrivateKey, randomUUID, sign, type KeyObject } from 'node:crypto'
+import { spawn } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { fastify } from 'fastify'
+import getPort from 'get-port'
+import { createApiKey, createLogger, migrate, openDatabase, type Database } from 'relay-common'
+
+import { guard } from '../../relay-api/src/auth/access.ts'
+import { readApiConfig, type ApiConfig } from '../../relay-api/src/config.ts'
+import { ensureDatabase, startPostgres } from '../../relay-stack/src/postgres.ts'
+import { drawBars } from './chart.ts'
+import { endWith } from './children.ts'
+import { readCircumstances, writeResults } from './results.ts'
+import { spreadOf, type Spread } from './run.ts'
+
+const HOST = '127.0.0.1'
+const issuerMain = fileURLToPath(new URL('../../relay-issuer/src/main.ts', import.meta.url))
+const UNLIMITED = String(2 ** 31 - 1)
+/** How often each is shown again: what one costs that was seen is little. */
+const AGAIN = 20
+const log = createLogger('bench', 'silent')
+
+export interface AccessOptions {
+  readonly quick?: boolean
+  /** of each kind */
+  readonly credentials: number
+  readonly repeats: number
+}
+
+export type AccessCase =
+  'access token, never seen' | 'access token, seen before' | 'API key, read from PostgreSQL' | 'API key, in memory'
+
+export interface AccessResult {
+  readonly credentials: number
+  readonly cases: ReadonlyArray<{ readonly name: AccessCase, readonly cpuUs: Spread }>
+}
+
+/** Runs it, prints a table and keeps it in `bench/results/access.json`. */
+export async function benchAccess ({ quick = false, credentials, repeats }: AccessOptions): Promise<void> {
+  const circumstances = await readCircumstances(quick)
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'relay-bench-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755) // root runs PostgreSQL as another user
+  const { database, url } = await openBenchDatabase(folder, opened)
+  const issuer = await startIssuer(join(folder, 'keys.json'), opened)
+  const config = readApiConfig({
+    DATABASE_URL: url, OIDC_ISSUER: issuer.url, RATE_LIMIT_ADDRESS_MAX: UNLIMITED, RATE_LIMIT_FAILED_LOGINS_MAX: UNLIMITED
+  })
+  const keys = await makeKeys(database, credentials)
+
+  const found = new Map<AccessCase, number[]>()
+  for (let n = -1; n < repeats; n++) { // the first warms up
+    const tokens = Array.from({ length: credentials }, () => issuer.makeToken())
+    for (const [name, cpuUs] of await measure(config, database, tokens, keys)) {
+      if (n >= 0) found.set(name, [...found.get(name) ?? [], cpuUs])
+    }
+  }
+  const cases = [...found].map(([name, cpuUs]) => ({ name, cpuUs: spreadOf(cpuUs) }))
+  console.table(cases.map(({ name, cpuUs }) => ({ credential: name, 'CPU us': cpuUs.median.toFixed(1), from: cpuUs.min.toFixed(1), to: cpuUs.max.toFixed(1) })))
+  const chart = await drawBars('Knowing who asks', 'CPU of the API for one request', 'us', cases.map(({ name, cpuUs }) =>
+    ({ label: name, value: cpuUs.median, min: cpuUs.min, max: cpuUs.max })), '.1f')
+  await writeResults('access', circumstances, { credentials, cases } satisfies AccessResult, { access: chart })
+}
+
+/** On a guard of its own, which knows nobody to begin with. */
+async function measure (
+  config: ApiConfig, database: Database, tokens: readonly string[], keys: readonly string[]
+): Promise<Map<AccessCase, number>> {
+  const app = fastify()
+  try {
+    const logIn = await guard(app, config, database, log)
+    const [first, ...others] = tokens
+    const cpuUsOf = async (shown: readonly string[], times = 1) => {
+      const before = process.cpuUsage()
+      for (let n = 0; n < times; n++) {
+        for (const credential of shown) {
+          if (!await logIn(credential, HOST)) throw new Error('a credential that is good was refused')
+        }
+      }
+      const { user, system } = process.cpuUsage(before)
+      return (user + system) / shown.length / times
+    }
+    await cpuUsOf([first]) // fetches the keys of the issuer
+    return new Map<AccessCase, number>([
+      ['access token, never seen', await cpuUsOf(others)],
+      ['access token, seen before', await cpuUsOf(others, AGAIN)],
+      ['API key, read from PostgreSQL', await cpuUsOf(keys)],
+      ['API key, in memory', await cpuUsOf(keys, AGAIN)]
+    ])
+  } finally {
+    await app.close()
+  }
+}
+
+async function openBenchDatabase (folder: string, opened: AsyncDisposableStack): Promise<{ database: Database, url: string }> {
+  const postgres = opened.adopt(await startPostgres({
+    dataDir: join(folder, 'postgres'), logFile: join(folder, 'postgres.log'), port: await getPort({ host: HOST })
+  }), it => it.close())
+  await ensureDatabase(postgres, 'relay')
+  const url = postgres.url('relay')
+  const database = opened.adopt(await openDatabase(readApiConfig({ DATABASE_URL: url }), 'bench', log), it => it.close())
+  await migrate(database, log)
+  return { database, url }
+}
+
+async function makeKeys (database: Database, count: number): Promise<string[]> {
+  const keys: string[] = []
+  for (let n = 0; n < count; n++) {
+    const made = await createApiKey(database,
+      { environment: 'local', name: `key ${n}`, scopes: ['events:read'], grants: { zones: ['Zone A'] }, expiresAtMs: undefined }, { principal: 'bench' })
+    keys.push(made.key)
+  }
+  return keys
+}
+
+interface BenchIssuer {
+  readonly url: string
+  /** An access token as the issuer makes them, which nobody has seen before. */
+  readonly makeToken: () => string
+}
+
+/** The development issuer as a process; tokens are signed with its key, for it would take long to hand so many out. */
+async function startIssuer (keysFile: string, opened: AsyncDisposableStack): Promise<BenchIssuer> {
+  const port = await getPort({ host: HOST })
+  const child = spawn(process.execPath, [issuerMain], {
+    env: { ...process.env, ISSUER_PORT: String(port), ISSUER_KEYS_FILE: keysFile, LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc']
+  })
+  opened.use(endWith(child))
+  await new Promise<void>((resolve, reject) => {
+    child.once('message', () => resolve())
+    child.once('exit', code => reject(new Error(`the issuer ended with ${code}`)))
+  })
+  const [jwk] = JSON.parse(await readFile(keysFile, 'utf8')).signing
+  const key = createPrivateKey({ key: jwk, format: 'jwk' })
+  const url = `http://${HOST}:${port}`
+  return { url, makeToken: () => makeToken(key, jwk.kid, url) }
+}
+
+function makeToken (key: KeyObject, kid: string, iss: string): string {
+  const nowS = Math.floor(Date.now() / 1000)
+  const encode = (it: object) => Buffer.from(JSON.stringify(it)).toString('base64url')
+  const said = `${encode({ alg: 'RS256', typ: 'at+jwt', kid })}.${encode({
+    iss, aud: 'relay', sub: 'bench', client_id: 'relay-web', jti: randomUUID(), iat: nowS, exp: nowS + 300, scope: 'events:read', relay_zones: ['Zone A']
+  })}`
+  return `${said}.${sign('sha256', Buffer.from(said), key).toString('base64url')}`
+}
