@@ -99,6 +99,7 @@ export const eventLogSettings = {
   KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to log in to Kafka; none: not at all' })),
   KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'user that logs in to Kafka' }),
   KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'its password' }),
+  KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'how consumers share partitions: consumer (KIP-848), classic, or the newer one that the brokers offer' }),
   EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
   EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
   EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),

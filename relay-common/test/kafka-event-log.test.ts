@@ -1,40 +1,8 @@
-import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
-
-import { Admin } from '@platformatic/kafka'
-
-import { openKafkaEventLog } from '../src/event-log/kafka.ts'
-import { createLogger } from '../src/log.ts'
 import { eventLogContract } from './event-log.contract.ts'
+import { openKafkaUnderTest } from './support/kafka-under-test.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
-
-const log = createLogger('test', 'error')
 
 eventLogContract('kafka', async t => {
   const kafka = await openLocalKafka(t)
-  if (!kafka) return undefined
-  const settings = { bootstrapServers: [kafka.bootstrapServers], clientId: 'relay-test' }
-  const eventLog = await openKafkaEventLog(settings, log)
-  const admin = new Admin({ bootstrapBrokers: settings.bootstrapServers, clientId: 'relay-test-admin' })
-  t.after(async () => {
-    await eventLog.close()
-    await admin.close()
-  })
-  return {
-    eventLog,
-    elsewhere: {
-      module: new URL('../src/event-log/kafka.ts', import.meta.url).href, name: 'openKafkaEventLog', settings
-    },
-    async deleteTopic (topic) {
-      await admin.deleteTopics({ topics: [topic] })
-      // the broker answers when the controller has decided; it forgets the topic a moment later
-      for (const deadline = Date.now() + 10_000; await eventLog.describeTopic(topic);) {
-        assert.ok(Date.now() < deadline, `topic ${topic} is still there`)
-        await delay(20)
-      }
-    },
-    async deleteRecords (topic, partition, beforeOffset) {
-      await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: beforeOffset }] }] })
-    }
-  }
+  return kafka && await openKafkaUnderTest(t, kafka.bootstrapServers)
 })

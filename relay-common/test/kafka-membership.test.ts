@@ -7,15 +7,22 @@ import { fileURLToPath } from 'node:url'
 
 import { Admin } from '@platformatic/kafka'
 
+import { until } from '../../test-support/until.ts'
 import { openKafkaEventLog, type KafkaSettings } from '../src/event-log/kafka.ts'
 import type { ConsumerSettings } from '../src/event-log/port.ts'
 import { createLogger } from '../src/log.ts'
-import { openLocalKafka } from './support/local-kafka.ts'
+import { openClassicKafka, openLocalKafka, type LocalKafkaForTests } from './support/local-kafka.ts'
 import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
 
-suite('membership of a group on kafka', () => {
+type Broker = (t: TestContext) => Promise<LocalKafkaForTests | undefined>
+
+for (const [protocol, broker] of [['KIP-848', openLocalKafka], ['the classic protocol', openClassicKafka]] as const) {
+  suite(`membership of a group on kafka by ${protocol}`, () => { membership(broker) })
+}
+
+function membership (broker: Broker): void {
   test('a named consumer that closes and comes back in time moves no partition', async t => {
-    const opened = await openTopic(t, 4)
+    const opened = await openTopic(t, broker, 4)
     if (!opened) return
     const { eventLog, topic } = opened
     await using closing = new AsyncDisposableStack()
@@ -34,7 +41,7 @@ suite('membership of a group on kafka', () => {
   })
 
   test('a named consumer that is killed and comes back has its partitions at once', async t => {
-    const opened = await openTopic(t, 4)
+    const opened = await openTopic(t, broker, 4)
     if (!opened) return
     const { eventLog, topic } = opened
     const named = { group: randomUUID(), instanceId: 'processor-0' }
@@ -49,8 +56,38 @@ suite('membership of a group on kafka', () => {
     assert.deepEqual(news.partitions, [0, 1, 2, 3])
   })
 
+  test('one who joins takes half, and the other reads on what it keeps while it writes what it gives up', async t => {
+    const opened = await openTopic(t, broker, 4)
+    if (!opened) return
+    const { eventLog, topic } = opened
+    await using closing = new AsyncDisposableStack()
+    const group = randomUUID()
+    const first = closing.adopt(await eventLog.openConsumer(
+      { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024 }), it => it.close())
+    await waitAssigned(first, 4)
+    for (const partition of [0, 1, 2, 3]) first.start(partition, 0n)
+
+    const others = new Group(closing, eventLog, topic, group)
+    const second = await others.join('second')
+    const revoked = await nextNews(first)
+    assert.ok(revoked.kind === 'revoked')
+    assert.equal(revoked.partitions.length, 2)
+    const producer = closing.adopt(await eventLog.openProducer(), it => it.close())
+    await producer.send(topic, Array.from({ length: 100 }, (_, n) => ({ key: `device-${n}`, value: String(n) })))
+    const offsets = await eventLog.readOffsets(topic)
+    const kept = offsets.filter(it => !revoked.partitions.includes(it.partition))
+    const reads = await takeRecords(first, kept.reduce((sum, it) => sum + Number(it.endOffset), 0))
+    assert.ok(reads.length > 0 && reads.every(it => !revoked.partitions.includes(it.partition)))
+    assert.equal(second.owned.size, 0)
+
+    await first.release(revoked.partitions)
+    await others.until('the second one has what was released', () => second.owned.size === 2)
+    assert.deepEqual([...second.owned].sort(), revoked.partitions.toSorted())
+    await others.until('it has read that', () => others.reads.length === 100 - reads.length)
+  })
+
   test('a consumer that was silent for too long is told that it lost its partitions, and joins again', async t => {
-    const opened = await openTopic(t, 2)
+    const opened = await openTopic(t, broker, 2)
     if (!opened) return
     const { topic } = opened
     const consumer: ConsumerSettings =
@@ -70,7 +107,7 @@ suite('membership of a group on kafka', () => {
   })
 
   test('partitions that are added to the topic are assigned', async t => {
-    const opened = await openTopic(t, 1)
+    const opened = await openTopic(t, broker, 1)
     if (!opened) return
     const { eventLog, topic, admin } = opened
     const consumer = await eventLog.openConsumer(
@@ -87,7 +124,7 @@ suite('membership of a group on kafka', () => {
   })
 
   test('a topic that is made anew is revoked under its old id and assigned under its new one', async t => {
-    const opened = await openTopic(t, 2)
+    const opened = await openTopic(t, broker, 2)
     if (!opened) return
     const { eventLog, topic, admin } = opened
     const consumer = await eventLog.openConsumer(
@@ -97,6 +134,7 @@ suite('membership of a group on kafka', () => {
     for (const partition of [0, 1]) consumer.start(partition, 0n)
 
     await admin.deleteTopics({ topics: [topic] })
+    await until('the broker to have forgotten the topic', async () => await eventLog.describeTopic(topic) === undefined)
     const anew = await eventLog.ensureTopic(
       { name: topic, partitions: 2, retentionMs: 3_600_000, replicationFactor: -1 })
     const revoked = await nextNews(consumer)
@@ -113,7 +151,7 @@ suite('membership of a group on kafka', () => {
   })
 
   test('a topic that is deleted and stays away is an error, not an endless idle', async t => {
-    const opened = await openTopic(t, 1)
+    const opened = await openTopic(t, broker, 1)
     if (!opened) return
     const { eventLog, topic, admin } = opened
     const consumer = await eventLog.openConsumer(
@@ -129,7 +167,7 @@ suite('membership of a group on kafka', () => {
       }
     }, { code: 'RELAY_TOPIC_MISSING' })
   })
-})
+}
 
 /** Starts a member in a process of its own. */
 function startMember (t: TestContext, settings: KafkaSettings, consumer: ConsumerSettings) {
@@ -151,8 +189,8 @@ function startMember (t: TestContext, settings: KafkaSettings, consumer: Consume
   return { next, signal: (signal: NodeJS.Signals) => child.kill(signal) }
 }
 
-async function openTopic (t: TestContext, partitions: number) {
-  const kafka = await openLocalKafka(t)
+async function openTopic (t: TestContext, broker: Broker, partitions: number) {
+  const kafka = await broker(t)
   if (!kafka) return undefined
   const settings = { bootstrapServers: [kafka.bootstrapServers], clientId: 'relay-test' }
   const eventLog = await openKafkaEventLog(settings, createLogger('test', 'error'))

@@ -24,7 +24,12 @@ export interface KafkaSettings {
   readonly tls?: TlsOptions
   /** undefined: nobody logs in */
   readonly sasl?: KafkaLogin
+  /** how consumers share partitions; `auto`, the default: by the newest that the brokers offer */
+  readonly groupProtocol?: GroupProtocol
 }
+
+/** `consumer`: KIP-848, the broker shares partitions out; `classic`: the members do */
+export type GroupProtocol = 'auto' | 'consumer' | 'classic'
 
 export interface KafkaLogin {
   readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
@@ -59,7 +64,11 @@ export const kafkaErrors = {
   COORDINATOR_LOAD_IN_PROGRESS: 14,
   COORDINATOR_NOT_AVAILABLE: 15,
   NOT_COORDINATOR: 16,
+  ILLEGAL_GENERATION: 22,
+  INCONSISTENT_GROUP_PROTOCOL: 23,
   UNKNOWN_MEMBER_ID: 25,
+  INVALID_SESSION_TIMEOUT: 26,
+  REBALANCE_IN_PROGRESS: 27,
   TOPIC_AUTHORIZATION_FAILED: 29,
   UNSUPPORTED_VERSION: 35,
   TOPIC_ALREADY_EXISTS: 36,
@@ -67,6 +76,9 @@ export const kafkaErrors = {
   DUPLICATE_SEQUENCE_NUMBER: 46,
   INVALID_PRODUCER_EPOCH: 47,
   UNKNOWN_PRODUCER_ID: 59,
+  GROUP_ID_NOT_FOUND: 69,
+  MEMBER_ID_REQUIRED: 79,
+  FENCED_INSTANCE_ID: 82,
   FENCED_MEMBER_EPOCH: 110
 } as const
 
@@ -105,12 +117,13 @@ export class KafkaClient extends Base {
   /** at which of the servers to begin: behind one that takes connections and does not answer */
   #first = 0
 
-  constructor ({ bootstrapServers, clientId, tls, sasl }: KafkaSettings) {
+  /** @param requestTimeoutMs longest that a broker may take to answer */
+  constructor ({ bootstrapServers, clientId, tls, sasl }: KafkaSettings, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
     super({
       bootstrapBrokers: [...bootstrapServers],
       clientId,
       connectTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: requestTimeoutMs,
       retries: 0,
       ...(tls ? { tls } : {}),
       ...(sasl ? { sasl: { ...sasl } } : {})

@@ -3,13 +3,17 @@
  * become one sequence of news for the owner.
  */
 import type { Logger } from '../log.ts'
-import { describeError, KafkaClient, topicMissing, type KafkaSettings } from './kafka-client.ts'
+import { KafkaClassicMembership } from './kafka-classic-membership.ts'
+import { describeError, KafkaClient, topicMissing, type GroupProtocol, type KafkaSettings } from './kafka-client.ts'
+import type { Membership, MembershipEvents } from './kafka-coordinator.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
+import { chooseProtocol } from './kafka-group-protocol.ts'
 import { KafkaMembership } from './kafka-membership.ts'
 import { NewsQueue } from './news-queue.ts'
 import type { ConsumerNews, ConsumerSettings, EventConsumer } from './port.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
+
 /**
  * Joins the group.
  * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
@@ -21,23 +25,28 @@ export async function openKafkaConsumer (
   try {
     const topic = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(settings.topic))
     if (!topic) throw topicMissing(settings.topic, client.servers)
+    const { groupProtocol = 'auto' } = cluster
+    const protocol = await client.retry(OPEN_TIMEOUT_MS, () => chooseProtocol(client, groupProtocol, settings.group))
+    log.debug({ group: settings.group, protocol }, 'joining the group')
+    return new KafkaConsumer(cluster, client, settings, protocol, log)
   } catch (error) {
     await client.close()
     throw error
   }
-  return new KafkaConsumer(cluster, client, settings, log)
 }
 
 class KafkaConsumer implements EventConsumer {
   readonly #client: KafkaClient
   readonly #topicName: string
   readonly #fetcher: KafkaFetcher
-  readonly #membership: KafkaMembership
+  readonly #membership: Membership
   readonly #log: Logger
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
-  constructor (cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger) {
+  constructor (
+    cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, protocol: Exclude<GroupProtocol, 'auto'>, log: Logger
+  ) {
     this.#client = client
     this.#topicName = settings.topic
     this.#log = log
@@ -46,12 +55,15 @@ class KafkaConsumer implements EventConsumer {
       ready: () => this.#news.wake(),
       failed
     })
-    this.#membership = new KafkaMembership(client, settings, log, {
+    const events: MembershipEvents = {
       assigned: async (topicId, partitions) => this.#news.tell(await this.#takeOver(topicId, partitions)),
       revoked: partitions => this.#news.tell({ kind: 'revoked', partitions }),
       lost: partitions => this.#news.tell({ kind: 'lost', partitions }),
       failed
-    })
+    }
+    this.#membership = protocol === 'consumer'
+      ? new KafkaMembership(client, settings, log, events)
+      : new KafkaClassicMembership(cluster, client, settings, log, events)
   }
 
   next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews> {

@@ -1,5 +1,5 @@
 /**
- * Membership of a consumer group by Kafka's new protocol (KIP-848): the broker decides who reads what, and a member
+ * Membership of a consumer group by Kafka's newer protocol (KIP-848): the broker decides who reads what, and a member
  * learns it from the answers to its heartbeats.
  *
  *     joining ──assignment──▶ member ──partition no longer in the assignment──▶ revoking ──release()──▶ member
@@ -14,32 +14,26 @@
  * (group.instance.id) does the first alone: after a kill it refuses the name until the old session has run out.
  *
  * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and
- * a member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. The
- * classic protocol lets the members decide, stops all of them for it, and Kafka 4 keeps it for old clients. A broker that
- * speaks nothing else is refused, with a word on what it needs: RELAY_EVENT_LOG_UNSUPPORTED.
+ * a member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. Brokers
+ * that do not speak it: `kafka-classic-membership.ts`.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  ConfigResourceTypes, findErrorBy, FindCoordinatorKeyTypes, IncrementalAlterConfigOperationTypes, UnsupportedApiError,
-  type Connection, type consumerGroupHeartbeatV1, type findCoordinatorV6
+  ConfigResourceTypes, IncrementalAlterConfigOperationTypes, type consumerGroupHeartbeatV1
 } from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
+import {
+  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
+} from './kafka-coordinator.ts'
+import { groupForeign, isUnsupported } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
 
 type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
-
-export interface MembershipEvents {
-  /** partitions of a topic are ours; partitions of another topic of that name were revoked before */
-  assigned (topicId: string, partitions: number[]): Promise<void>
-  revoked (partitions: number[]): void
-  lost (partitions: number[]): void
-  failed (error: unknown): void
-}
 
 const EPOCH_JOINING = 0
 const EPOCH_LEAVING = -1
@@ -47,23 +41,14 @@ const EPOCH_LEAVING = -1
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 2_000
 const LEAVE_TIMEOUT_MS = 2_000
-/** how long a topic may be missing before it is gone: whoever makes it anew deletes it first */
-const MISSING_MAX_MS = 5_000
-/** heartbeats in a session: the proportion of Kafka's own defaults, 5 s and 45 s */
-const HEARTBEATS_PER_SESSION = 9
-
-/** Whether a broker is too old for the protocol, or has been told not to speak it. */
-function isUnsupported (error: unknown): boolean {
-  return hasCode(error, kafkaErrors.UNSUPPORTED_VERSION) ||
-    findErrorBy(error as Error, 'code', UnsupportedApiError.code as 'PLT_KFK_UNSUPPORTED_API') !== null
-}
-
-export class KafkaMembership {
+export class KafkaMembership implements Membership {
   readonly #client: KafkaClient
   readonly #settings: ConsumerSettings
   readonly #events: MembershipEvents
   readonly #log: Logger
   readonly #memberId: string
+  readonly #coordinator: GroupCoordinator
+  readonly #missing = new MissingTopic()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
   /** what the broker believes that we hold, with those that wait to be released */
@@ -71,12 +56,11 @@ export class KafkaMembership {
   readonly #revoking = new Set<number>()
   #ownedTopicId = ''
   #epoch = EPOCH_JOINING
-  #coordinator: { readonly host: string, readonly port: number } | undefined
   #wake = new AbortController()
-  #missingSinceMs: number | undefined
 
   constructor (client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
     this.#client = client
+    this.#coordinator = new GroupCoordinator(client, settings.group)
     this.#settings = settings
     this.#memberId = settings.instanceId ?? randomUUID()
     this.#events = events
@@ -97,10 +81,9 @@ export class KafkaMembership {
 
   /** Tells the group how far it has come; a partition that is not ours (any more) makes the broker refuse. */
   async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
-    const partitions = [...nextOffsets].map(([partitionIndex, committedOffset]) =>
-      ({ partitionIndex, committedOffset, committedLeaderEpoch: -1, committedMetadata: null }))
-    await this.#client.call('OffsetCommit', await this.#toCoordinator(), this.#settings.group, this.#epoch,
-      this.#memberId, null, [{ name: this.#settings.topic, partitions }])
+    const { group, topic } = this.#settings
+    await this.#client.call('OffsetCommit', await this.#coordinator.connection(), group, this.#epoch, this.#memberId, null,
+      committedOffsets(topic, nextOffsets))
   }
 
   async close (): Promise<void> {
@@ -110,10 +93,6 @@ export class KafkaMembership {
     const leaving = this.#heartbeat(EPOCH_LEAVING, []).catch(error =>
       this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
     await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
-  }
-
-  get #heartbeatIntervalMs (): number {
-    return Math.ceil(this.#settings.sessionTimeoutMs / HEARTBEATS_PER_SESSION)
   }
 
   async #run (): Promise<void> {
@@ -128,11 +107,12 @@ export class KafkaMembership {
         if (this.#closing.signal.aborted) return
         delayMs = RETRY_DELAY_MIN_MS
         const hasChanged = await this.#follow(answer)
-        if (this.#owned.size === 0 && await this.#isTopicGone()) {
+        // to the group a topic that is gone is one without partitions: nothing to do, for ever
+        if (this.#owned.size === 0 && this.#missing.isGone(await this.#client.describe(this.#settings.topic) !== undefined)) {
           return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
         }
         // right after the group was configured the coordinator may not have heard of it, and say five seconds
-        if (!hasChanged) await this.#sleep(Math.min(answer.heartbeatIntervalMs, this.#heartbeatIntervalMs))
+        if (!hasChanged) await this.#sleep(Math.min(answer.heartbeatIntervalMs, heartbeatIntervalMs(this.#settings.sessionTimeoutMs)))
       } catch (error) {
         if (this.#closing.signal.aborted) return
         if (!this.#survive(error)) return this.#events.failed(this.#explain(error))
@@ -156,7 +136,7 @@ export class KafkaMembership {
         resourceName: group,
         configs: [
           set('consumer.session.timeout.ms', sessionTimeoutMs),
-          set('consumer.heartbeat.interval.ms', this.#heartbeatIntervalMs)
+          set('consumer.heartbeat.interval.ms', heartbeatIntervalMs(sessionTimeoutMs))
         ]
       }], false)
     } catch (error) {
@@ -169,19 +149,8 @@ export class KafkaMembership {
   async #heartbeat (epoch: number, owned: number[]): Promise<Heartbeat> {
     const { group, topic, sessionTimeoutMs } = this.#settings
     const holds = owned.length > 0 ? [{ topicId: this.#ownedTopicId, partitions: owned }] : []
-    return await this.#client.call<Heartbeat>('ConsumerGroupHeartbeat', await this.#toCoordinator(),
+    return await this.#client.call<Heartbeat>('ConsumerGroupHeartbeat', await this.#coordinator.connection(),
       group, this.#memberId, epoch, null, null, sessionTimeoutMs, [topic], null, null, holds)
-  }
-
-  async #toCoordinator (): Promise<Connection> {
-    this.#coordinator ??= await this.#findCoordinator()
-    return await this.#client.broker(this.#coordinator)
-  }
-
-  async #findCoordinator () {
-    const { coordinators: [{ host, port }] } = await this.#client.call<findCoordinatorV6.FindCoordinatorResponse>(
-      'FindCoordinator', await this.#client.anyBroker(), FindCoordinatorKeyTypes.GROUP, [this.#settings.group])
-    return { host, port }
   }
 
   /** @returns whether the broker should hear at once what has become of its assignment */
@@ -207,16 +176,6 @@ export class KafkaMembership {
     return false
   }
 
-  /** To the group a topic that is gone is one without partitions: nothing to do, for ever. Asked while we have none. */
-  async #isTopicGone (): Promise<boolean> {
-    if (await this.#client.describe(this.#settings.topic)) {
-      this.#missingSinceMs = undefined
-      return false
-    }
-    this.#missingSinceMs ??= performance.now()
-    return performance.now() - this.#missingSinceMs > MISSING_MAX_MS
-  }
-
   /** @returns whether there is hope; then the next heartbeat goes on from here, or joins anew */
   #survive (error: unknown): boolean {
     if (hasCode(error, kafkaErrors.FENCED_MEMBER_EPOCH) || hasCode(error, kafkaErrors.UNKNOWN_MEMBER_ID)) {
@@ -229,7 +188,7 @@ export class KafkaMembership {
       return true
     }
     if (isUnsupported(error)) return false
-    this.#coordinator = undefined // it may have moved
+    this.#coordinator.forget()
     if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return false
     this.#log[isLoading(error) ? 'debug' : 'warn'](
       { reason: describeError(error) }, 'no heartbeat to the group; trying again')
@@ -237,10 +196,13 @@ export class KafkaMembership {
   }
 
   #explain (error: unknown): unknown {
+    // a group of the other protocol, where the broker may not convert it, is to this one no group
+    if (hasCode(error, kafkaErrors.GROUP_ID_NOT_FOUND)) return groupForeign(this.#settings.group, this.#client.servers, error)
     if (!isUnsupported(error)) return this.#client.explain(error)
     return new RelayError('RELAY_EVENT_LOG_UNSUPPORTED',
-      `Kafka at ${this.#client.servers} does not offer the consumer group protocol of KIP-848. Relay needs Kafka 4.0 or ` +
-      'newer; its setting group.coordinator.rebalance.protocols, where it is set, must name consumer', { cause: error })
+      `Kafka at ${this.#client.servers} does not offer the consumer group protocol of KIP-848, which KAFKA_GROUP_PROTOCOL ` +
+      'asks for. That takes Kafka 4.0 or newer; its setting group.coordinator.rebalance.protocols, where it is set, must ' +
+      'name consumer. With KAFKA_GROUP_PROTOCOL=auto Relay uses the protocol before', { cause: error })
   }
 
   /** Until the time is over or there is news for the broker. */

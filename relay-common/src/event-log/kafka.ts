@@ -1,11 +1,12 @@
 /**
- * The event log on Apache Kafka (4.0 or newer: the group protocol of KIP-848 and the requests below are there).
+ * The event log on Apache Kafka.
  *
  *     kafka.ts              topics, and who opens what
  *     kafka-client.ts       requests, retries, what an error means
  *     kafka-producer.ts     sends; kafka-batch.ts encodes
  *     kafka-reader.ts       reads record by record, for tools
- *     kafka-consumer.ts     one sequence of news; kafka-membership.ts knows which partitions are ours,
+ *     kafka-consumer.ts     one sequence of news; kafka-membership.ts (KIP-848) or kafka-classic-membership.ts knows
+ *                           which partitions are ours, kafka-group-protocol.ts which of the two,
  *                           kafka-fetcher.ts reads them ahead, kafka-fetch.ts is the request, kafka-records.ts the walk
  */
 import type { Logger } from '../log.ts'
@@ -48,30 +49,31 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
 }
 
 async function ensureTopic (client: KafkaClient, settings: TopicSettings): Promise<Topic> {
-  const { name, partitions, retentionMs, replicationFactor } = settings
-  const present = await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))
-  if (!present) {
-    const wanted = {
-      name,
-      numPartitions: partitions,
-      replicationFactor,
-      assignments: [],
-      configs: [{ name: 'retention.ms', value: String(retentionMs) }]
-    }
-    await client.retry(CREATE_TIMEOUT_MS, async () => {
-      try {
-        await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)
-      } catch (error) {
-        if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody was faster: all the better
-      }
-    })
-  }
-  // a topic is known to some brokers before it is to others, and before its partitions have leaders
+  // a topic is known to some brokers before it is to others, and before its partitions have leaders; one that was just
+  // deleted still is, for a moment
   return await client.retry(CREATE_TIMEOUT_MS, async () => {
-    const layout = await client.describe(name)
-    if (!layout || layout.leaders.includes(-1)) throw new NotYet(`topic ${name} has partitions without a leader`)
+    const layout = await client.describe(settings.name)
+    if (!layout) await createTopic(client, settings)
+    if (!layout || layout.leaders.includes(-1)) throw new NotYet(`topic ${settings.name} has partitions without a leader`)
     return withoutLayout(layout)
   })
+}
+
+async function createTopic (
+  client: KafkaClient, { name, partitions, retentionMs, replicationFactor }: TopicSettings
+): Promise<void> {
+  const wanted = {
+    name,
+    numPartitions: partitions,
+    replicationFactor,
+    assignments: [],
+    configs: [{ name: 'retention.ms', value: String(retentionMs) }]
+  }
+  try {
+    await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)
+  } catch (error) {
+    if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody was faster: all the better
+  }
 }
 
 function withoutLayout (layout: TopicLayout): Topic

@@ -3,7 +3,7 @@ import type { Database, DatabaseSettings } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { readTls } from '../tls.ts'
-import type { KafkaLogin, KafkaSettings } from './kafka-client.ts'
+import type { GroupProtocol, KafkaLogin, KafkaSettings } from './kafka-client.ts'
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
 
@@ -18,6 +18,7 @@ export interface EventLogConfig extends Partial<DatabaseSettings> {
   readonly KAFKA_SASL_MECHANISM?: string
   readonly KAFKA_SASL_USERNAME?: string
   readonly KAFKA_SASL_PASSWORD?: string
+  readonly KAFKA_GROUP_PROTOCOL?: string
 }
 
 /** Which event log a program uses: the one that is named, else Kafka where its servers are. */
@@ -51,7 +52,9 @@ export async function openEventLog (
       throw new RelayError('RELAY_CONFIG_INVALID',
         'the event log is to be Kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
     }
-    return openKafkaEventLog({ bootstrapServers, clientId: log.bindings().name ?? 'relay', ...securityOf(config) }, log)
+    const groupProtocol = config.KAFKA_GROUP_PROTOCOL as GroupProtocol | undefined
+    const clientId = log.bindings().name ?? 'relay'
+    return openKafkaEventLog({ bootstrapServers, clientId, ...securityOf(config), groupProtocol }, log)
   }
   if (!database) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')

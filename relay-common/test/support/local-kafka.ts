@@ -21,9 +21,13 @@ export interface LocalKafkaForTests {
 /** Kept between runs, outside of version control. */
 const cacheDir = fileURLToPath(new URL('../../../.relay/kafka', import.meta.url))
 
-let ofThisFile: Promise<LocalKafkaForTests & { close: () => Promise<void> }> | undefined
+let ofThisFile: Promise<OwnKafka> | undefined
+let classicOfThisFile: Promise<OwnKafka> | undefined
 
-after(async () => { await (await ofThisFile)?.close() })
+after(async () => {
+  await (await ofThisFile)?.close()
+  await (await classicOfThisFile)?.close()
+})
 
 /**
  * A broker that tests share: topics have names of their own. One that this file starts ends with the file.
@@ -33,6 +37,18 @@ export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTest
   const shared = process.env.RELAY_TEST_KAFKA
   if (shared) return { bootstrapServers: shared, cacheDir }
   return await isJavaHere(t) ? await (ofThisFile ??= startTestKafka()) : undefined
+}
+
+/**
+ * A broker that knows the classic groups alone, as Kafka did before 4.0 and does when it is told to. Tests of a file
+ * share it. Undefined: as above
+ */
+export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
+  return await isJavaHere(t)
+    ? await (classicOfThisFile ??= startTestKafka({
+      properties: ['group.coordinator.rebalance.protocols=classic', 'group.min.session.timeout.ms=1000']
+    }))
+    : undefined
 }
 
 /** A broker of the test's own, whose files it may touch; it ends with the test. Undefined: as above */

@@ -1,0 +1,302 @@
+/**
+ * Membership of a consumer group by Kafka's classic protocol, for brokers without KIP-848: the members share the
+ * partitions out themselves, cooperatively (KIP-429), and one of them, the leader, says how.
+ *
+ *     joining ──JoinGroup, SyncGroup──▶ member ──Heartbeat: "rebalance in progress"──▶ joining (keeps what it holds)
+ *        ▲                                │ ▲
+ *        │                        revoked │ │ release(): joins again, without what it has given up
+ *        │                                ▼ │
+ *        └── unknown member, or generation: `lost`, somebody else may own everything by now
+ *
+ * A join is answered when all members have joined, or those that have not are given up: meanwhile each reads on. A
+ * revoked partition stays among those that we claim until the owner has released it, and is in nobody's assignment
+ * before (`kafka-classic-assignment.ts`); no member ever waits for another one's writing.
+ *
+ * A named member (`instanceId`) is static (KIP-345): it does not leave when it closes, and whoever joins under its name,
+ * after a restart or a kill -9, has its partitions at once, without a rebalance.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { joinGroupV9, syncGroupV5 } from '@platformatic/kafka'
+
+import { RelayError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import {
+  decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription, shareOut, type Subscriber
+} from './kafka-classic-assignment.ts'
+import {
+  describeError, hasCode, isLoading, isRetriable, KafkaClient, kafkaErrors, topicMissing, type KafkaSettings
+} from './kafka-client.ts'
+import {
+  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
+} from './kafka-coordinator.ts'
+import { groupForeign } from './kafka-group-protocol.ts'
+import type { ConsumerSettings } from './port.ts'
+
+type Joined = joinGroupV9.JoinGroupResponse
+type Synced = syncGroupV5.SyncGroupResponse
+
+/** The kind of group that Kafka's tools know how to show. */
+const PROTOCOL_TYPE = 'consumer'
+/** Our own way of sharing out: a member that is not Relay's has no such thing, and the broker lets it in to no such group. */
+const PROTOCOL = 'relay-cooperative-sticky'
+const NO_GENERATION = -1
+
+const RETRY_DELAY_MIN_MS = 100
+const RETRY_DELAY_MAX_MS = 2_000
+const LEAVE_TIMEOUT_MS = 2_000
+/** Members answer a rebalance within a heartbeat, whatever they write: this is for those that are gone. */
+const REBALANCE_TIMEOUT_MIN_MS = 10_000
+/** how much later than that a join may be answered */
+const JOIN_MARGIN_MS = 10_000
+/** Session timeouts to ask for where the broker does not take ours: the least and the usual one of brokers' defaults. */
+const SESSION_TIMEOUTS_MS = [6_000, 45_000]
+
+export class KafkaClassicMembership implements Membership {
+  readonly #client: KafkaClient
+  /** for joins alone: a broker answers the requests of a connection one after the other, and a join waits for others */
+  readonly #joinClient: KafkaClient
+  readonly #settings: ConsumerSettings
+  readonly #events: MembershipEvents
+  readonly #log: Logger
+  readonly #coordinator: GroupCoordinator
+  readonly #missing = new MissingTopic()
+  readonly #closing = new AbortController()
+  readonly #done: Promise<void>
+  readonly #owned = new Set<number>()
+  readonly #revoking = new Set<number>()
+  #ownedTopicId = ''
+  #topic = { topicId: '', partitions: 0 }
+  #memberId = ''
+  #generation = NO_GENERATION
+  #sessionTimeoutMs: number
+  #mustJoin = true
+  #wake = new AbortController()
+
+  constructor (cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
+    this.#client = client
+    this.#joinClient = new KafkaClient(cluster, rebalanceTimeoutMs(settings.sessionTimeoutMs) + JOIN_MARGIN_MS)
+    this.#settings = settings
+    this.#sessionTimeoutMs = settings.sessionTimeoutMs
+    this.#events = events
+    this.#log = log
+    this.#coordinator = new GroupCoordinator(client, settings.group)
+    this.#done = this.#run()
+  }
+
+  release (partitions: readonly number[]): void {
+    for (const partition of partitions) {
+      if (!this.#revoking.delete(partition)) continue
+      this.#owned.delete(partition)
+      this.#mustJoin = true
+    }
+    if (this.#mustJoin) this.#wake.abort()
+  }
+
+  async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
+    const { group, topic, instanceId = null } = this.#settings
+    await this.#client.call('OffsetCommit', await this.#coordinator.connection(), group, this.#generation, this.#memberId,
+      instanceId, committedOffsets(topic, nextOffsets))
+  }
+
+  async close (): Promise<void> {
+    this.#closing.abort()
+    await Promise.race([this.#done, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
+    await this.#joinClient.close()
+    if (this.#memberId === '' || this.#settings.instanceId !== undefined) return
+    const leaving = this.#leave().catch(error =>
+      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
+    await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
+  }
+
+  async #run (): Promise<void> {
+    let delayMs = RETRY_DELAY_MIN_MS
+    while (!this.#closing.signal.aborted) {
+      try {
+        if (await this.#isTopicGone()) return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
+        if (this.#mustJoin) await this.#join()
+        else await this.#heartbeat()
+        delayMs = RETRY_DELAY_MIN_MS
+        if (!this.#mustJoin) await this.#sleep(heartbeatIntervalMs(this.#sessionTimeoutMs))
+      } catch (error) {
+        if (this.#closing.signal.aborted) return
+        const then = this.#survive(error)
+        if (then === 'fail') return this.#events.failed(this.#explain(error))
+        if (then === 'join') continue
+        await this.#sleep(delayMs)
+        delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
+      }
+    }
+  }
+
+  /**
+   * Looks how the topic is now. Partitions that were added are shared out in a rebalance; those of a topic that is gone,
+   * or was made anew, are revoked.
+   */
+  async #isTopicGone (): Promise<boolean> {
+    const layout = await this.#client.describe(this.#settings.topic)
+    const { topicId, partitions } = layout ?? { topicId: '', partitions: 0 }
+    if (topicId !== this.#ownedTopicId) this.#revoke([...this.#owned])
+    if (layout && (topicId !== this.#topic.topicId || partitions !== this.#topic.partitions)) {
+      this.#topic = { topicId, partitions }
+      this.#mustJoin = true
+    }
+    const isGone = this.#missing.isGone(layout !== undefined)
+    return isGone && this.#owned.size === 0
+  }
+
+  async #heartbeat (): Promise<void> {
+    const { group, instanceId = null } = this.#settings
+    await this.#client.call('Heartbeat', await this.#coordinator.connection(), group, this.#generation, this.#memberId, instanceId)
+  }
+
+  /** Says what we hold, waits until all have, and follows what the leader has made of it. */
+  async #join (): Promise<void> {
+    const { group, instanceId = null, topic } = this.#settings
+    this.#mustJoin = false // what is released from here on is not in what we say now
+    const metadata = encodeSubscription({
+      topic, ...this.#topic, owned: [...this.#owned], revoking: [...this.#revoking], generation: this.#generation
+    })
+    try {
+      const connection = await this.#joinClient.broker(await this.#coordinator.address())
+      const joined = await this.#unlessClosing(this.#joinClient.call<Joined>('JoinGroup', connection, group,
+        this.#sessionTimeoutMs, rebalanceTimeoutMs(this.#sessionTimeoutMs), this.#memberId, instanceId, PROTOCOL_TYPE,
+        [{ name: PROTOCOL, metadata }], null))
+      this.#memberId = joined.memberId
+      this.#generation = joined.generationId
+      const isLeading = joined.leader === joined.memberId && !joined.skipAssignment
+      const assignments = isLeading ? await this.#assign(joined) : []
+      const { assignment } = await this.#unlessClosing(this.#joinClient.call<Synced>('SyncGroup', connection, group,
+        this.#generation, this.#memberId, instanceId, PROTOCOL_TYPE, PROTOCOL, assignments))
+      await this.#follow(new Set(decodeAssignment(topic, assignment)))
+    } catch (error) {
+      this.#mustJoin = true
+      throw error
+    }
+  }
+
+  /** The leader's part: each topic among those who read it. */
+  async #assign ({ members }: Joined) {
+    const subscribers = members.map(it => this.#subscriberOf(it))
+    const assignments: { memberId: string, assignment: Buffer }[] = []
+    for (const [topic, readers] of Map.groupBy(subscribers, it => it.topic)) {
+      const layout = await this.#client.describe(topic)
+      for (const [memberId, partitions] of shareOut(layout?.topicId ?? '', layout?.partitions ?? 0, readers)) {
+        assignments.push({ memberId, assignment: encodeAssignment(topic, partitions) })
+      }
+    }
+    return assignments
+  }
+
+  #subscriberOf ({ memberId, groupInstanceId, metadata }: Joined['members'][number]): Subscriber {
+    try {
+      return { memberId, instanceId: groupInstanceId ?? null, ...decodeSubscription(metadata!) }
+    } catch (error) {
+      throw groupForeign(this.#settings.group, this.#client.servers, error)
+    }
+  }
+
+  async #follow (assigned: ReadonlySet<number>): Promise<void> {
+    this.#revoke([...this.#owned].filter(it => !assigned.has(it)))
+    const { topicId } = this.#topic
+    // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
+    if (this.#owned.size > 0 && topicId !== this.#ownedTopicId) return
+    const added = [...assigned].filter(it => !this.#owned.has(it))
+    if (added.length === 0) return
+    await this.#events.assigned(topicId, added)
+    this.#ownedTopicId = topicId
+    for (const partition of added) this.#owned.add(partition)
+  }
+
+  /** Asks the owner for partitions, once. */
+  #revoke (partitions: readonly number[]): void {
+    const revoked = partitions.filter(it => !this.#revoking.has(it))
+    for (const partition of revoked) this.#revoking.add(partition)
+    if (revoked.length > 0) this.#events.revoked(revoked)
+  }
+
+  #survive (error: unknown): 'join' | 'wait' | 'fail' {
+    const has = (code: number) => hasCode(error, code)
+    if (has(kafkaErrors.REBALANCE_IN_PROGRESS)) {
+      this.#mustJoin = true
+      return 'join'
+    }
+    if (has(kafkaErrors.MEMBER_ID_REQUIRED)) {
+      this.#memberId = (error as { response: Joined }).response.memberId
+      return 'join'
+    }
+    if (has(kafkaErrors.UNKNOWN_MEMBER_ID) || has(kafkaErrors.ILLEGAL_GENERATION)) {
+      if (has(kafkaErrors.UNKNOWN_MEMBER_ID)) this.#memberId = ''
+      this.#lose(error)
+      return 'join'
+    }
+    if (has(kafkaErrors.INVALID_SESSION_TIMEOUT)) return this.#askForLongerSession(error) ? 'join' : 'fail'
+    if (has(kafkaErrors.FENCED_INSTANCE_ID)) {
+      this.#lose(error)
+      return 'fail'
+    }
+    this.#coordinator.forget()
+    if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return 'fail'
+    this.#log[isLoading(error) ? 'debug' : 'warn'](
+      { reason: describeError(error) }, 'no answer of the group; trying again')
+    return 'wait'
+  }
+
+  #lose (error: unknown): void {
+    this.#generation = NO_GENERATION
+    this.#mustJoin = true
+    const lost = [...this.#owned]
+    this.#owned.clear()
+    this.#revoking.clear()
+    this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer')
+    if (lost.length > 0) this.#events.lost(lost)
+  }
+
+  #askForLongerSession (error: unknown): boolean {
+    const longer = SESSION_TIMEOUTS_MS.find(it => it > this.#sessionTimeoutMs)
+    if (longer === undefined) return false
+    this.#log.warn({ group: this.#settings.group, sessionTimeoutMs: this.#sessionTimeoutMs, reason: describeError(error) },
+      `the broker does not take this session timeout; asking for ${longer} ms`)
+    this.#sessionTimeoutMs = longer
+    return true
+  }
+
+  #explain (error: unknown): unknown {
+    const { group, instanceId } = this.#settings
+    if (hasCode(error, kafkaErrors.INCONSISTENT_GROUP_PROTOCOL)) return groupForeign(group, this.#client.servers, error)
+    if (hasCode(error, kafkaErrors.FENCED_INSTANCE_ID)) {
+      return new RelayError('RELAY_PARTITION_FENCED',
+        `another consumer has joined the group ${group} as ${instanceId}; is CONSUMER_INSTANCE_ID given twice?`, { cause: error })
+    }
+    return this.#client.explain(error)
+  }
+
+  async #leave (): Promise<void> {
+    const member = { memberId: this.#memberId, groupInstanceId: null, reason: null }
+    await this.#client.call('LeaveGroup', await this.#coordinator.connection(), this.#settings.group, [member])
+  }
+
+  /** A broker may keep a join for as long as a rebalance takes: who closes does not wait for it. */
+  async #unlessClosing<T> (answer: Promise<T>): Promise<T> {
+    const { promise: closing, reject } = Promise.withResolvers<never>()
+    const end = () => reject(new Error('the membership was closed'))
+    this.#closing.signal.addEventListener('abort', end)
+    if (this.#closing.signal.aborted) end()
+    try {
+      return await Promise.race([answer, closing])
+    } finally {
+      this.#closing.signal.removeEventListener('abort', end)
+    }
+  }
+
+  /** Until the time is over or there is news for the group. */
+  async #sleep (ms: number): Promise<void> {
+    const signal = AbortSignal.any([this.#closing.signal, this.#wake.signal])
+    await delay(ms, undefined, { signal }).catch(() => {})
+    if (this.#wake.signal.aborted) this.#wake = new AbortController()
+  }
+}
+
+function rebalanceTimeoutMs (sessionTimeoutMs: number): number {
+  return Math.max(sessionTimeoutMs, REBALANCE_TIMEOUT_MIN_MS)
+}

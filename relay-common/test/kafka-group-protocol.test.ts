@@ -1,0 +1,172 @@
+/** Which protocol a group goes by, and groups that others use. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test, type TestContext } from 'node:test'
+
+import { encodeConsumerProtocolSubscription, FindCoordinatorKeyTypes, type findCoordinatorV6, type joinGroupV9 } from '@platformatic/kafka'
+
+import { KafkaClient, kafkaErrors, type GroupProtocol } from '../src/event-log/kafka-client.ts'
+import { openKafkaEventLog } from '../src/event-log/kafka.ts'
+import type { ConsumerSettings, EventConsumer, EventLog } from '../src/event-log/port.ts'
+import { RelayError, type ErrorCode } from '../src/errors.ts'
+import { createLogger } from '../src/log.ts'
+import { openClassicKafka, openLocalKafka, openOwnKafka } from './support/local-kafka.ts'
+import { Group, nextNews, SESSION_TIMEOUT_MS, waitAssigned } from './support/members.ts'
+
+const log = createLogger('test', 'silent')
+
+/** A topic of the test's own on a broker, and consumers of it that close before the broker does. */
+class Site {
+  readonly topic = `protocol-${randomUUID()}`
+  readonly group = randomUUID()
+  readonly server: string
+  readonly #opened: AsyncDisposableStack
+  readonly #eventLogs = new Map<GroupProtocol, EventLog>()
+
+  constructor (opened: AsyncDisposableStack, server: string) {
+    this.#opened = opened
+    this.server = server
+  }
+
+  async log (groupProtocol: GroupProtocol): Promise<EventLog> {
+    const present = this.#eventLogs.get(groupProtocol)
+    if (present) return present
+    const eventLog = this.#opened.adopt(
+      await openKafkaEventLog({ bootstrapServers: [this.server], clientId: 'test', groupProtocol }, log), it => it.close())
+    this.#eventLogs.set(groupProtocol, eventLog)
+    await eventLog.ensureTopic({ name: this.topic, partitions: 2, retentionMs: 3_600_000, replicationFactor: -1 })
+    return eventLog
+  }
+
+  async join (groupProtocol: GroupProtocol, settings: Partial<ConsumerSettings> = {}): Promise<EventConsumer> {
+    const { topic, group } = this
+    const eventLog = await this.log(groupProtocol)
+    return this.#opened.adopt(await eventLog.openConsumer(
+      { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024, ...settings }), it => it.close())
+  }
+}
+
+async function isRefused (consumer: EventConsumer, code: ErrorCode, words: RegExp): Promise<void> {
+  await assert.rejects(nextNews(consumer), (error: unknown) => {
+    assert.ok(error instanceof RelayError)
+    assert.equal(error.code, code)
+    assert.match(error.message, words)
+    return true
+  })
+}
+
+/** How many members a group has by each protocol, as the broker says. */
+async function protocolOf (server: string, group: string): Promise<string | undefined> {
+  const client = new KafkaClient({ bootstrapServers: [server], clientId: 'test' })
+  try {
+    const { groups } = await client.call<{ groups: { groupId: string, groupType: string }[] }>(
+      'ListGroups', await client.anyBroker(), [], [])
+    return groups.find(it => it.groupId === group)?.groupType
+  } finally {
+    await client.close()
+  }
+}
+
+/** Joins a group as a member that is not Relay's would, which sends no heartbeat afterwards. */
+async function joinAsForeigner (t: TestContext, site: Site): Promise<void> {
+  const client = new KafkaClient({ bootstrapServers: [site.server], clientId: 'foreigner' })
+  t.after(() => client.close())
+  const metadata = encodeConsumerProtocolSubscription({ version: 0, topics: [site.topic], userData: '' })
+  await client.retry(30_000, async () => {
+    const { coordinators: [address] } = await client.call<findCoordinatorV6.FindCoordinatorResponse>(
+      'FindCoordinator', await client.anyBroker(), FindCoordinatorKeyTypes.GROUP, [site.group])
+    const connection = await client.broker(address)
+    const join = (memberId: string) => client.call<joinGroupV9.JoinGroupResponse>('JoinGroup', connection,
+      site.group, 300_000, 300_000, memberId, null, 'consumer', [{ name: 'range', metadata }], null)
+    try {
+      await join('')
+    } catch (error) { // the broker gives a name first
+      const { response } = error as { response?: joinGroupV9.JoinGroupResponse }
+      if (response?.errorCode !== kafkaErrors.MEMBER_ID_REQUIRED) throw error
+      await join(response.memberId)
+    }
+  })
+}
+
+test('the newer protocol is used where the broker offers it, and the classic one elsewhere', async t => {
+  for (const [open, expected] of [[openLocalKafka, 'consumer'], [openClassicKafka, 'classic']] as const) {
+    const kafka = await open(t)
+    if (!kafka) return
+    await using opened = new AsyncDisposableStack()
+    const site = new Site(opened, kafka.bootstrapServers)
+    await waitAssigned(await site.join('auto'), 2)
+    assert.equal(await protocolOf(site.server, site.group), expected)
+  }
+})
+
+test('the classic protocol can be asked for on a broker that offers both', async t => {
+  const kafka = await openLocalKafka(t)
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  const site = new Site(opened, kafka.bootstrapServers)
+  // the broker's least is 6 s: a shorter session than it takes is not refused, it becomes longer
+  await waitAssigned(await site.join('classic', { sessionTimeoutMs: 1_000 }), 2)
+  assert.equal(await protocolOf(site.server, site.group), 'classic')
+})
+
+test('a consumer that is to use the newer protocol says at once what its brokers lack', async t => {
+  const kafka = await openClassicKafka(t)
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  const site = new Site(opened, kafka.bootstrapServers)
+  await isRefused(await site.join('consumer'), 'RELAY_EVENT_LOG_UNSUPPORTED',
+    /Kafka 4\.0.*group\.coordinator\.rebalance\.protocols.*KAFKA_GROUP_PROTOCOL=auto/)
+})
+
+test('a group of other programs is named, and left alone', async t => {
+  const kafka = await openClassicKafka(t)
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  const site = new Site(opened, kafka.bootstrapServers)
+  await site.log('auto')
+  await joinAsForeigner(t, site)
+  await isRefused(await site.join('auto'), 'RELAY_GROUP_FOREIGN', new RegExp(`${site.group}.*CONSUMER_GROUP`))
+})
+
+test('a consumer whose name another one takes is told who it is, and does not fight', async t => {
+  const kafka = await openClassicKafka(t)
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  const site = new Site(opened, kafka.bootstrapServers)
+  const before = await site.join('auto', { instanceId: 'processor-0' })
+  await waitAssigned(before, 2)
+  const after = await site.join('auto', { instanceId: 'processor-0' })
+  await waitAssigned(after, 2)
+  assert.deepEqual(await nextNews(before), { kind: 'lost', partitions: [0, 1] })
+  await isRefused(before, 'RELAY_PARTITION_FENCED', /processor-0.*CONSUMER_INSTANCE_ID/)
+  assert.deepEqual(await after.next(1_500), { kind: 'idle' })
+})
+
+test('members of both protocols share one group where the broker converts it, as while brokers are updated', async t => {
+  const kafka = await openLocalKafka(t)
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  const site = new Site(opened, kafka.bootstrapServers)
+  const { topic } = site
+  const classic = new Group(opened, await site.log('classic'), topic, site.group)
+  const old = await classic.join('old', { sessionTimeoutMs: 6_000 })
+  await classic.until('the one of the classic protocol has all', () => old.owned.size === 2)
+  const newer = new Group(opened, await site.log('consumer'), topic, site.group)
+  const updated = await newer.join('updated', { sessionTimeoutMs: 6_000 })
+  await newer.until('the newer one has half', () => updated.owned.size === 1)
+  assert.deepEqual([...old.owned, ...updated.owned].sort(), [0, 1])
+  await old.close()
+  await newer.until('the newer one has all', () => updated.owned.size === 2)
+})
+
+test('where the broker may not convert groups, one of the other protocol is named', async t => {
+  const kafka = await openOwnKafka(t, { properties: ['group.consumer.migration.policy=disabled'] })
+  if (!kafka) return
+  await using opened = new AsyncDisposableStack()
+  for (const [first, other] of [['classic', 'consumer'], ['consumer', 'classic']] as const) {
+    const site = new Site(opened, kafka.bootstrapServers)
+    await waitAssigned(await site.join(first, { sessionTimeoutMs: 6_000 }), 2)
+    await isRefused(await site.join(other, { sessionTimeoutMs: 6_000 }), 'RELAY_GROUP_FOREIGN',
+      new RegExp(`${site.group}.*KAFKA_GROUP_PROTOCOL`))
+  }
+})
