@@ -5,10 +5,11 @@
  *     2  name series, read back windows       nothing
  *     3  settle, encode (no await in here)    nothing: memory goes with the process, the log is read again
  *     4  dead letters to the log              they may be there twice
- *     5  transaction: progress, rows          all or nothing
+ *     5  transaction: progress, rows          all or nothing, of these partitions
  *     6  commit offsets to the log            lag tools show too much lag for a moment
  *
- * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded.
+ * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded. A flush of
+ * very many rows goes through 2 to 6 in parts, some partitions at a time.
  */
 import { bucketStartMs, DAY_MS } from 'relay-common'
 
@@ -18,14 +19,22 @@ import type { ProcessorMetrics } from './metrics.ts'
 import type { Partition } from './partition.ts'
 import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
-import { findTargets, settle, type SettleRules } from './settle.ts'
+import { findTargets, settle, type SettleRules, type Targets } from './settle.ts'
 import type { PartitionRows, RollupStore } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
   readonly seriesInMemoryMax: number
+  /** a flush of more minutes of devices is written in parts of at least so many; left out: MINUTES_PER_PART */
+  readonly minutesPerPart?: number
   /** by index of the level: rows that begin earlier are past their retention and not written; -Infinity: all are */
   readonly keptFromMs: (nowMs: number) => readonly number[]
 }
+
+/**
+ * A flush of very many rows is written in parts of some partitions each: the database is at one while we settle the next,
+ * and the rows of one are in memory at a time. So many minutes of devices are worth a transaction of their own.
+ */
+const MINUTES_PER_PART = 50_000
 
 /** Where a flush hands over what is not its own. */
 export interface FlushSinks {
@@ -35,6 +44,11 @@ export interface FlushSinks {
   written (nextOffsets: ReadonlyMap<number, bigint>): void
   /** called for a partition that another owner has taken over, or whose state is not the database's: drop it */
   fenced (partition: Partition): void
+}
+
+/** A partition whose arrivals are sorted, and what they count in. */
+interface Target extends Targets {
+  readonly partition: Partition
 }
 
 /** What one partition writes, on its way. */
@@ -74,16 +88,20 @@ export class Flusher {
     const ahead = partitions.filter(it => it.nextOffset > it.writtenOffset)
     if (ahead.length === 0) return
 
-    await this.#retry('reading rollups back', () => this.#readBack(ahead))
     const flushNumber = ++this.#flushNumber
-    const endTimer = this.#metrics.settleSeconds.startTimer()
-    const writes = ahead.map(it => this.#settle(it, flushNumber, nowMs))
-    endTimer()
+    const { minutesPerPart = MINUTES_PER_PART } = this.#settings
+    let part: Target[] = []
+    let minutes = 0
+    for (const partition of ahead) {
+      const target = { partition, ...findTargets(partition) }
+      part.push(target)
+      minutes += target.minutes
+      if (minutes < minutesPerPart && partition !== ahead.at(-1)) continue
+      await this.#flushPart(part, flushNumber, nowMs)
+      part = []
+      minutes = 0
+    }
     this.#forgetCold(partitions, flushNumber)
-
-    this.#isWriting = true
-    this.#writing = this.#write(writes, ahead[0].topic.topicId).finally(() => { this.#isWriting = false })
-    this.#writing.catch(() => {}) // whoever waits for it hears of it
   }
 
   /** Waits until all that was flushed is in the store. */
@@ -96,8 +114,18 @@ export class Flusher {
     await this.#writing.catch(() => {})
   }
 
-  async #readBack (partitions: readonly Partition[]): Promise<void> {
-    const targets = partitions.map(partition => ({ partition, ...findTargets(partition) }))
+  async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<void> {
+    await this.#retry('reading rollups back', () => this.#readBack(part))
+    const endTimer = this.#metrics.settleSeconds.startTimer()
+    const writes = part.map(it => this.#settle(it.partition, flushNumber, nowMs))
+    endTimer()
+    await this.#writing // of the part before, which the database has been at meanwhile
+    this.#isWriting = true
+    this.#writing = this.#write(writes, part[0].partition.topic.topicId).finally(() => { this.#isWriting = false })
+    this.#writing.catch(() => {}) // whoever waits for it hears of it
+  }
+
+  async #readBack (targets: readonly Target[]): Promise<void> {
     await nameSeries(this.#store, targets.flatMap(it => [...it.unnamed]))
     for (const { partition, unknown } of targets) {
       if (unknown.size === 0) continue

@@ -93,6 +93,7 @@ export async function rebuildRollups (
     [range.partition, createPartition(topic, range.partition, { epoch: 0n, nextOffset: offset, eventTimeMaxMs: -Infinity })]))
   const flusher = new Flusher(store, {
     ...settings,
+    minutesPerPart: Infinity, // what is read back comes over the connection that writes
     // of the earliest partition: rows before the range of another one are not swapped
     keptFromMs: () => levels.map((_, index) => Math.min(...ranges.map(it => it.startMs[index])))
   }, {

@@ -40,8 +40,10 @@ export interface Settled {
   readonly arrivals: readonly ArrivalCount[]
 }
 
-/** What settling a partition needs from the store first. */
+/** What arrivals of a partition count in, and what settling them needs from the store first. */
 export interface Targets {
+  /** of devices: each is a row, and opens or changes a few others */
+  readonly minutes: number
   /** series that have no id */
   readonly unnamed: ReadonlySet<Series>
   /** windows that must be read back */
@@ -63,13 +65,15 @@ export function findTargets ({ arrivals, series: table }: Partition): Targets {
       if (window !== undefined) unknown.add(window)
     }
   }
+  let minutes = 0
   for (let start = 0, end; start < arrivals.length; start = end) {
     end = endOfMinute(arrivals, start)
+    minutes++
     const series = table.at(arrivals.series[start])
     need(series, arrivals.timesMs[start])
     need(series.group!, arrivals.timesMs[start])
   }
-  return { unnamed, unknown }
+  return { minutes, unnamed, unknown }
 }
 
 /** Where the minute of a reading ends, in sorted arrivals. */

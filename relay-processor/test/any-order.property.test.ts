@@ -19,7 +19,11 @@ import { recordsOf } from './support/records.ts'
 
 const rules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL']), futureMaxMs: 300_000 }
 const settings: FlushSettings = {
-  readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
+  readingsPerRowMax: 600,
+  keepDuplicates: false,
+  seriesInMemoryMax: 1_000,
+  minutesPerPart: 10,
+  keptFromMs: () => [-Infinity, -Infinity, -Infinity]
 }
 const nowMs = Date.parse('2024-02-01T00:00:00Z')
 

@@ -101,6 +101,7 @@ class Simulation {
       flushReadingsMax: chance.pick([5, 20, 1_000]),
       readingsPerRowMax: keepDuplicates ? chance.pick([2, 5, 600]) : 600,
       keepDuplicates,
+      minutesPerPart: chance.pick([1, 3, 1_000]),
       seriesInMemoryMax: chance.pick([1, 3, 1_000]),
       keptFromMs: () => [-Infinity, -Infinity, -Infinity],
       rules: { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL']), futureMaxMs: 60_000 }

@@ -10,7 +10,11 @@ import { openPostgresStore } from '../../src/postgres-store.ts'
 export async function openOwner (database: Database, topic: Topic, opened: AsyncDisposableStack) {
   const fenced: Partition[] = []
   const settings = {
-    readingsPerRowMax: 600, keepDuplicates: false, seriesInMemoryMax: 1_000, keptFromMs: () => [-Infinity, -Infinity, -Infinity]
+    readingsPerRowMax: 600,
+    keepDuplicates: false,
+    seriesInMemoryMax: 1_000,
+    minutesPerPart: 100,
+    keptFromMs: () => [-Infinity, -Infinity, -Infinity]
   }
   const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
   const metrics = createProcessorMetrics(createMetrics('test'))
