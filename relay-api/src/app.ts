@@ -55,7 +55,10 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   }
 }
 
-/** Composes the app; it does not listen yet. */
+/**
+ * Composes the app; it does not listen yet.
+ * @throws RelayError RELAY_CONFIG_INVALID
+ */
 export async function createApp (config: ApiConfig, database: Database, log: Logger): Promise<FastifyInstance> {
   const metrics = createMetrics('relay-api')
   const app = fastify({
@@ -70,6 +73,18 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     frameworkErrors: sendProblem,
     clientErrorHandler: sendClientProblem
   })
+  try {
+    await compose(app, config, database, metrics, log)
+    return app
+  } catch (error) {
+    await app.close() // what it has opened so far
+    throw error
+  }
+}
+
+async function compose (
+  app: FastifyInstance, config: ApiConfig, database: Database, metrics: Registry, log: Logger
+): Promise<void> {
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
   app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
@@ -99,7 +114,6 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
-  return app
 }
 
 /** Listens by MQTT as well, once the app is ready, where config says so. @throws RelayError RELAY_CONFIG_INVALID */

@@ -166,3 +166,36 @@ test('a second connection of a client takes the place of the first, and what is 
     await once(socket, 'close')
   }
 })
+
+test('who is connected when its key is revoked, or expires, hears so and is gone soon', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const makeKey = async (settings: Record<string, unknown> = {}) => {
+    const response = await fetch(`${site.url}/api/v1/keys`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'sender', scopes: ['events:write'], ...settings })
+    })
+    assert.equal(response.status, 201)
+    return await response.json() as { id: string, key: string }
+  }
+  const open = async (password: string, protocolVersion: 4 | 5 = 5) => {
+    const client = await site.connect({ protocolVersion, password, reconnectPeriod: 0 })
+    let reason: number | undefined
+    client.on('disconnect', packet => { reason = packet.reasonCode })
+    const closed = new Promise<void>(resolve => client.once('close', () => resolve()))
+    return { client, closed, reason: () => reason }
+  }
+  const [revoked, staying] = [await makeKey(), await makeKey()]
+  const [five, four, other] = [await open(revoked.key), await open(revoked.key, 4), await open(staying.key)]
+  const gone = await fetch(`${site.url}/api/v1/keys/${revoked.id}`, { method: 'DELETE', headers: { authorization } })
+  assert.ok(gone.ok)
+  await Promise.all([five.closed, four.closed])
+  assert.equal(five.reason(), 0x87)
+
+  const expiring = await makeKey()
+  const last = await open(expiring.key)
+  await site.database.query("update api_keys set expires_at = now() + interval '1 second' where key_id = $1", [expiring.id])
+  await last.closed
+  assert.equal(last.reason(), 0x87)
+  await other.client.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 }) // it is still connected
+})

@@ -58,6 +58,7 @@ export {
   READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
+export { readTls } from './tls.ts'
 export { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName } from './window.ts'

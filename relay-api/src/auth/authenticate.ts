@@ -44,10 +44,7 @@ export function authenticate (
       throw unauthorized('this one is not accepted')
     }
     request.principal = identified.principal
-    request.reauthenticate = async () => {
-      const now = await identify(credential, identifiers)
-      if (now.kind === 'refused') throw unauthorized('this one is not accepted any more')
-    }
+    request.reauthenticate = () => identifyAgain(credential, identifiers)
 
     const scope = neededScope(request)
     if (scope !== undefined && !identified.principal.scopes.has(scope)) {
@@ -70,8 +67,14 @@ export function authenticate (
   }
 }
 
+export interface LoggedIn {
+  readonly principal: Principal
+  /** Asks again, for a connection that stays. @throws RelayError RELAY_UNAUTHORIZED, or as the first time */
+  readonly reauthenticate: () => Promise<void>
+}
+
 /** Lets in who does not come by HTTP. @returns undefined: nobody who is known, or an address that has to wait */
-export type LogIn = (credential: string, address: string) => Promise<Principal | undefined>
+export type LogIn = (credential: string, address: string) => Promise<LoggedIn | undefined>
 
 export function createLogIn (identifiers: readonly Identify[], failedLogins: FailedLogins, audit: Logger): LogIn {
   return async (credential, address) => {
@@ -80,7 +83,9 @@ export function createLogIn (identifiers: readonly Identify[], failedLogins: Fai
     const identified: Identified = waitS > 0
       ? { kind: 'refused', reason: 'too many tokens from this address were not accepted' }
       : await identify(credential, identifiers)
-    if (identified.kind === 'known') return identified.principal
+    if (identified.kind === 'known') {
+      return { principal: identified.principal, reauthenticate: () => identifyAgain(credential, identifiers) }
+    }
     if (waitS === 0) await failedLogins.add(from)
     audit.warn({ act: waitS > 0 ? 'blocked' : 'unauthorized', reason: identified.reason, address }, 'refused')
     return undefined
@@ -98,6 +103,11 @@ async function identify (credential: string, identifiers: readonly Identify[]): 
     if (identified) return identified
   }
   return { kind: 'refused', reason: 'a bearer token that nobody knows' }
+}
+
+async function identifyAgain (credential: string, identifiers: readonly Identify[]): Promise<void> {
+  const now = await identify(credential, identifiers)
+  if (now.kind === 'refused') throw unauthorized('this one is not accepted any more')
 }
 
 /** @returns undefined at an address that is none: whoever is known may hear that */

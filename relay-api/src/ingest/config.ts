@@ -25,6 +25,13 @@ export const ingestSettings = {
   MQTT_PORT: Type.Optional(Type.Integer({
     minimum: 1, maximum: 65535, description: 'port on which events are taken by MQTT; none: they are not'
   })),
+  MQTT_TLS_CERT_FILE: Type.Optional(Type.String({
+    description: 'PEM file of the certificate that MQTT clients know us by; with it TLS alone is spoken'
+  })),
+  MQTT_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
+  MQTT_TLS_CA_FILE: Type.Optional(Type.String({
+    description: 'PEM file of the authority that MQTT clients must have a certificate of, besides their token; none: they need none'
+  })),
   MQTT_CONNECTIONS_MAX: Type.Integer({ default: 10_000, minimum: 1, description: 'most connections by MQTT at once' })
 }
 

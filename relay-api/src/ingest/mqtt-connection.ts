@@ -1,10 +1,10 @@
 /**
  * A connection by MQTT 3.1.1 or 5, on which a client publishes events:
  *
- *     (TCP) ──CONNECT, password = token──▶ open ──PUBLISH──▶ event log ──durable──▶ PUBACK
- *       │ unknown: CONNACK says so            │ DISCONNECT, silence, a fault, the log is away
- *       ▼                                     ▼
- *     closed ◀──────────────────────────── closed
+ *     (TCP, TLS) ──CONNECT, password = token──▶ open ──PUBLISH──▶ event log ──durable──▶ PUBACK
+ *       │ unknown: CONNACK says so                 │ DISCONNECT, silence, a fault, the log is away,
+ *       ▼                                          ▼ the token is not accepted any more
+ *     closed ◀───────────────────────────────── closed
  *
  * Acknowledgements go out in the order of the messages. A message is acknowledged when its event is durable, and never
  * otherwise: where the log is away the connection is closed, and the client sends again what was not acknowledged.
@@ -50,6 +50,7 @@ export class MqttConnection {
   #state: 'connecting' | 'identifying' | 'open' | 'closed' = 'connecting'
   #version: Version = 4
   #principal: Principal | undefined
+  #reauthenticate: (() => Promise<void>) | undefined
   #clientId = ''
   /** what came with CONNECT; nothing more is read until that is answered */
   #early: Packet[] = []
@@ -84,6 +85,16 @@ export class MqttConnection {
     this.#state = 'closed'
     if (isOpen && reason !== undefined) this.#socket.write(partWith(this.#version, reason, detail))
     this.#socket.destroySoon()
+  }
+
+  /** Closes it where its token was revoked or has expired; not where nobody can tell just now. */
+  async askPermission (): Promise<void> {
+    try {
+      await this.#reauthenticate?.()
+    } catch (error) {
+      if ((error as RelayError).code !== 'RELAY_UNAUTHORIZED') return
+      this.close('notAuthorized', 'the token is not accepted any more')
+    }
   }
 
   #take (packet: Packet): void {
@@ -125,10 +136,11 @@ export class MqttConnection {
     this.#settings.protocolVersion = this.#version = protocolVersion
     this.#socket.pause()
     const token = password?.toString() ?? ''
-    const principal = await this.#parts.logIn(token, this.#socket.remoteAddress ?? '').catch(() => undefined)
+    const loggedIn = await this.#parts.logIn(token, this.#socket.remoteAddress ?? '').catch(() => undefined)
     if (this.#hasClosed()) return
-    if (!principal?.scopes.has('events:write')) return this.#refuse(protocolVersion)
-    this.#principal = principal
+    if (!loggedIn?.principal.scopes.has('events:write')) return this.#refuse(protocolVersion)
+    this.#principal = loggedIn.principal
+    this.#reauthenticate = loggedIn.reauthenticate
     this.#clientId = clientId || crypto.randomUUID()
     this.#state = 'open'
     this.#parts.opened(this)

@@ -1,0 +1,121 @@
+/** MQTT over TLS, with certificates made here. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect as connectSocket, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+
+import getPort from 'get-port'
+import { connectAsync, type IClientOptions } from 'mqtt'
+import { createLogger, RelayError } from 'relay-common'
+
+import { countRecords } from '../../relay-simulator/test/support/event-logs.ts'
+import { makeCertificates } from '../../test-support/certificates.ts'
+import { startApi } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
+import { TOKEN } from './support/ask.ts'
+import { eventOf, openIngestSite } from './support/ingest-site.ts'
+
+const limit = { timeout: 120_000 }
+
+/** MQTT 3.1.1, without a password; and what who is heard is told */
+const CONNECT = Buffer.from('101000044d5154540402003c0004636c6e74', 'hex')
+const CONNACK_REFUSED = Buffer.from('20020005', 'hex')
+
+/** Asks to be let in. @returns the first thing that is said to that @throws where the connection ends without a word */
+async function firstBytes (socket: Socket): Promise<Buffer> {
+  socket.write(CONNECT)
+  return await new Promise((resolve, reject) => {
+    socket.once('data', bytes => {
+      socket.destroy()
+      resolve(bytes)
+    })
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('it was closed')))
+  })
+}
+
+async function openFolder (opened: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-mqtt-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+test('with a certificate MQTT is spoken over TLS alone, to who trusts it and has one where that is asked for', limit, async t => {
+  await using opened = new AsyncDisposableStack()
+  const folder = await openFolder(opened)
+  const [own, devices, foreign] = await Promise.all(['own', 'devices', 'foreign'].map(name => makeCertificates(folder, name)))
+  const ports = { open: await getPort({ host: '127.0.0.1' }), mutual: await getPort({ host: '127.0.0.1' }) }
+  const tls = { MQTT_TLS_CERT_FILE: own.certFile, MQTT_TLS_KEY_FILE: own.keyFile }
+  const site = opened.use((await openIngestSite(t, 'postgres', { ...tls, MQTT_PORT: String(ports.open) }))!)
+  const second = await startApi(readApiConfig({
+    ...site.environment, MQTT_PORT: String(ports.mutual), MQTT_TLS_CA_FILE: devices.caFile
+  }), createLogger('test', 'silent'))
+  opened.defer(() => second.close())
+
+  const send = async (port: number, options: IClientOptions = {}) => {
+    const client = await connectAsync(`mqtts://localhost:${port}`, {
+      username: 'device', password: TOKEN, reconnectPeriod: 0, ca: await readFile(own.caFile), ...options
+    })
+    try {
+      await client.publishAsync(site.log.topic, JSON.stringify(eventOf(0)), { qos: 1 })
+    } finally {
+      await client.endAsync(true)
+    }
+  }
+  const certificateOf = async ({ certFile, keyFile }: typeof own) => ({ cert: await readFile(certFile), key: await readFile(keyFile) })
+
+  await send(ports.open)
+  await send(ports.mutual, await certificateOf(devices))
+  assert.equal(await countRecords(site.log), 2)
+
+  await assert.rejects(send(ports.open, { password: 'wrong' }), { code: 5 })
+  const ca = await readFile(own.caFile)
+  const answerOf = async (port: number, options: ConnectionOptions = {}) =>
+    await firstBytes(connectTls({ host: '127.0.0.1', port, ca, ...options }))
+  assert.deepEqual(await answerOf(ports.open), CONNACK_REFUSED)
+  assert.deepEqual(await answerOf(ports.mutual, await certificateOf(devices)), CONNACK_REFUSED)
+  await assert.rejects(answerOf(ports.open, { ca: await readFile(foreign.caFile) }), /certificate/)
+  await assert.rejects(answerOf(ports.mutual), /certificate required/)
+  await assert.rejects(answerOf(ports.mutual, await certificateOf(foreign)), /alert|ECONNRESET|closed/)
+  const inTheClear = await firstBytes(connectSocket(ports.open, '127.0.0.1')).catch(() => Buffer.alloc(0))
+  assert.notDeepEqual(inTheClear, CONNACK_REFUSED)
+  assert.equal(await countRecords(site.log), 2)
+
+  // who never gets as far as a key does not keep it from closing
+  const stranger = connectSocket(ports.mutual, '127.0.0.1')
+  stranger.on('error', () => {}).resume()
+  await once(stranger, 'connect')
+  await send(ports.mutual, await certificateOf(devices)) // by now it is known of
+  const parted = once(stranger, 'close')
+  await second.close()
+  await parted
+})
+
+test('a certificate that can\'t be used is said at the start, by the name of its setting', limit, async t => {
+  await using opened = new AsyncDisposableStack()
+  const folder = await openFolder(opened)
+  const [one, other] = [await makeCertificates(folder, 'one'), await makeCertificates(folder, 'other')]
+  const site = opened.use((await openIngestSite(t, 'postgres'))!)
+  const port = await getPort({ host: '127.0.0.1' })
+  const broken = join(folder, 'broken.pem')
+  await writeFile(broken, 'no PEM')
+  const faults: Array<[Record<string, string>, RegExp]> = [
+    [{ MQTT_TLS_CERT_FILE: one.certFile }, /MQTT_TLS_KEY_FILE go together/],
+    [{ MQTT_TLS_CA_FILE: one.caFile }, /go together/],
+    [{ MQTT_TLS_CERT_FILE: one.certFile, MQTT_TLS_KEY_FILE: join(folder, 'none') }, /MQTT_TLS_KEY_FILE names .*none/],
+    [{ MQTT_TLS_CERT_FILE: one.certFile, MQTT_TLS_KEY_FILE: other.keyFile }, /can't be used.*mismatch/],
+    [{ MQTT_TLS_CERT_FILE: broken, MQTT_TLS_KEY_FILE: one.keyFile }, /can't be used/]
+  ]
+  for (const [settings, message] of faults) {
+    const config = readApiConfig({ ...site.environment, MQTT_PORT: String(port), ...settings })
+    await assert.rejects(startApi(config, createLogger('test', 'silent')), (error: RelayError) => {
+      assert.equal(error.code, 'RELAY_CONFIG_INVALID')
+      assert.match(error.message, message)
+      return true
+    })
+  }
+})
