@@ -48,6 +48,9 @@ export interface TopicLayout extends Topic {
 /** What we wait for has not happened yet. */
 export class NotYet extends Error {}
 
+/** of the requests that we encode ourselves the one that came last to brokers: with Kafka 3.5, in 2023 */
+export const FETCH_VERSION = 15
+
 const CONNECT_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 15_000
 /** what the library says of a connection that was taken and then closed */
@@ -150,14 +153,17 @@ export class KafkaClient extends Base {
 
   /**
    * Makes sure that a broker answers, and lets us in.
-   * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not the one that we trust
+   * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not the one that we trust; RELAY_EVENT_LOG_UNSUPPORTED
    */
   async greet (): Promise<void> {
     let broken: unknown // why a connection ends is not told to the request that was under way
     try {
       const connection = await this.anyBroker()
       connection.once('error', error => { broken = error })
-      await this.#elsewhereAfterFailure(() => this.listApis())
+      const apis = await this.#elsewhereAfterFailure(() => this.listApis())
+      if (!apis.some(it => it.name === 'Fetch' && it.maxVersion >= FETCH_VERSION)) {
+        throw new RelayError('RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs 3.5 or newer`)
+      }
       // the first is told to everybody, also by a broker that wants a login; this is not
       await this.call('Metadata', connection, [], false, false)
     } catch (error) {
@@ -271,7 +277,7 @@ export class KafkaClient extends Base {
   unreachable (cause: unknown): RelayError {
     const reason = describeError(cause)
     // a broker does not say that it wants a login, nor one without TLS that it has none
-    const hint = HUNG_UP.test(reason) ? '; does it want TLS or not (KAFKA_TLS), and a login (KAFKA_SASL_MECHANISM)?' : ''
+    const hint = HUNG_UP.test(reason) ? ' Does it want TLS or not (KAFKA_TLS), and a login (KAFKA_SASL_MECHANISM)?' : ''
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
       `Kafka at ${this.servers} does not answer (${reason}); is it up, and is KAFKA_BOOTSTRAP_SERVERS right?${hint}`, { cause })
   }

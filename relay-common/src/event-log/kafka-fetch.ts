@@ -5,8 +5,9 @@
  * Hot path: the library's own parser makes an object of every record (0.23 M records/s); batches that stay bytes until
  * `kafka-records.ts` walks them pass at 7 M/s (180 bytes each, 2 cores, the broker on the same machine).
  */
-import { FetchIsolationLevels, fetchV17, ResponseError, type Reader } from '@platformatic/kafka'
+import { FetchIsolationLevels, fetchV15, ResponseError, type Reader } from '@platformatic/kafka'
 
+import { FETCH_VERSION } from './kafka-client.ts'
 import type { FetchConnection } from './kafka-fetch-connection.ts'
 import type { AbortedTransaction } from './kafka-records.ts'
 import type { Received } from './receive-buffers.ts'
@@ -38,7 +39,6 @@ export interface Fetched {
 }
 
 const FETCH = 1
-const VERSION = 17
 
 /**
  * Fetches from one broker. An error of a partition is in its answer.
@@ -48,13 +48,13 @@ export async function fetchRaw (connection: FetchConnection, request: FetchReque
   const partitions = request.partitions.map(({ partition, offset: fetchOffset }) => ({
     partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: request.partitionMaxBytes
   }))
-  const { reader, received } = await connection.request(FETCH, VERSION, fetchV17.createRequest(request.waitMaxMs, 1,
+  const { reader, received } = await connection.request(FETCH, FETCH_VERSION, fetchV15.createRequest(request.waitMaxMs, 1,
     request.maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1, [{ topicId: request.topicId, partitions }], [], ''))
   return { partitions: parseAnswer(reader), received }
 }
 
 /*
-  Fetch Response (Version: 17) => throttle_time_ms error_code session_id [responses] TAG_BUFFER
+  Fetch Response (Version: 15) => throttle_time_ms error_code session_id [responses] TAG_BUFFER
     responses => topic_id [partitions] TAG_BUFFER
       partitions => partition_index error_code high_watermark last_stable_offset log_start_offset
                     [aborted_transactions] preferred_read_replica records TAG_BUFFER
@@ -70,7 +70,7 @@ function parseAnswer (reader: Reader): FetchedPartition[] {
     r.readArray(r => { partitions.push(parsePartition(r)) })
   })
   reader.readTaggedFields()
-  if (errorCode !== 0) throw new ResponseError(FETCH, VERSION, { '': [errorCode, null] }, partitions)
+  if (errorCode !== 0) throw new ResponseError(FETCH, FETCH_VERSION, { '': [errorCode, null] }, partitions)
   return partitions
 }
 

@@ -14,7 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  ConfigResourceTypes, createAPI, produceV11, Writer, type describeConfigsV4, type initProducerIdV5
+  ConfigResourceTypes, createAPI, produceV9, Writer, type describeConfigsV4, type initProducerIdV5
 } from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
@@ -36,7 +36,7 @@ const RETRY_DELAY_MS = 100
 const ACKS_ALL = -1
 const LIMIT_SETTING = 'max.message.bytes'
 const PRODUCE = 0
-const PRODUCE_VERSION = 11
+const PRODUCE_VERSION = 9 // what later ones add is for transactions, and for clients that are told of new leaders
 
 /** A batch on its way. */
 interface Delivery {
@@ -289,7 +289,7 @@ class KafkaProducer implements EventProducer {
 }
 
 /*
-  Produce Request (Version: 11) => transactional_id acks timeout_ms [topic_data] TAG_BUFFER
+  Produce Request (Version: 9) => transactional_id acks timeout_ms [topic_data] TAG_BUFFER
     topic_data => name [partition_data] TAG_BUFFER
       partition_data => index records TAG_BUFFER
 */
@@ -306,15 +306,15 @@ function createRequest (topic: string, deliveries: readonly Delivery[]): Writer 
     .appendTaggedFields()
 }
 
-type PartitionResponse = produceV11.ProduceResponse['responses'][number]['partitionResponses'][number]
+type PartitionResponse = produceV9.ProduceResponse['responses'][number]['partitionResponses'][number]
 
 /** Errors of a partition are in its answer: the library throws them, all in one, with the answer inside. */
-function parseResponse (...args: Parameters<typeof produceV11.parseResponse>): PartitionResponse[] {
+function parseResponse (...args: Parameters<typeof produceV9.parseResponse>): PartitionResponse[] {
   let answer
   try {
-    answer = produceV11.parseResponse(...args)
+    answer = produceV9.parseResponse(...args)
   } catch (error) {
-    answer = (error as { response?: produceV11.ProduceResponse }).response
+    answer = (error as { response?: produceV9.ProduceResponse }).response
     if (!answer) throw error
   }
   return answer.responses.flatMap(it => it.partitionResponses)
