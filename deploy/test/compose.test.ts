@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-common'
+import { parse } from 'yaml'
 
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { accounts } from '../../relay-issuer/src/accounts.ts'
@@ -177,6 +178,20 @@ for (const name of ['processor', 'api'] as const) {
     assert.ok(made.includes(folder) && made.join(' ').includes('-o node') && made.join(' ').includes('-m 700'))
   })
 }
+
+test('what is secret is in a file or the user\'s to set, and no program is told on its command line', () => {
+  const secrets = Object.entries(parse(composeText, { merge: true }).services).flatMap(([name, it]) =>
+    Object.entries((it as { environment?: Record<string, string> }).environment ?? {}).map(([setting, value]) => ({ name, setting, value: String(value) })))
+    .filter(it => /PASSWORD|SECRET|_TOKENS|_KEY/.test(it.setting))
+  assert.ok(secrets.length >= 5)
+  for (const { name, setting, value } of secrets) {
+    if (setting.endsWith('_FILE')) assert.match(value, /^\/passwords\/\w+\/password$/, `${name} ${setting}`)
+    else assert.match(value, /^\$\{\w+:-[^}]*\}$/, `${name} ${setting}`)
+  }
+  for (const [name, { command = [], entrypoint = [] }] of Object.entries(services)) {
+    assert.doesNotMatch([...entrypoint, ...command].join(' ').replaceAll(/\/passwords\/\w+\/password/g, ''), /secret|token|password=/i, name)
+  }
+})
 
 test('the token of the local stack works, until the user gives another', () => {
   assert.equal(services.api.environment.API_TOKENS, WELL_KNOWN_TOKEN)

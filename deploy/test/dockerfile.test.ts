@@ -57,6 +57,12 @@ test('npm finds the manifest of every workspace', () => {
   }
 })
 
+test('no variable of an image is a secret, and none that builds it', () => {
+  const named = [...stages.values()].flatMap(it => it.steps).filter(it => it.keyword === 'ENV' || it.keyword === 'ARG').flatMap(it => it.args)
+  assert.ok(named.length > 0)
+  for (const pair of named) assert.doesNotMatch(pair, /PASSWORD|SECRET|TOKEN|KEY|DATABASE_URL/i)
+})
+
 for (const target of targets()) {
   test(`${target}: runs as a user without rights, is asked for its health, stops when it is told`, () => {
     assert.deepEqual(lastOf(target, 'USER'), ['node'])

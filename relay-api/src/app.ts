@@ -150,8 +150,13 @@ function measureRequests (app: FastifyInstance, metrics: Registry): void {
     const route = request.routeOptions.url ?? 'unknown' // not the address: a label for each would fill the memory
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
-    request.log.debug({ ...labels, url: request.url, durationMs: reply.elapsedTime }, 'answered')
+    request.log.debug({ ...labels, url: withoutCredentials(request.url), durationMs: reply.elapsedTime }, 'answered')
   })
+}
+
+/** Tokens don't belong into an address; one that a client puts there all the same must not stay in a log. */
+function withoutCredentials (url: string): string {
+  return url.replace(/([?&][^=&]*(?:token|key|secret|password)[^=&]*=)[^&]*/gi, '$1…')
 }
 
 /** A probe waits no longer than this: kubelet gives up after 1 s by default, and silence would tell it less. */

@@ -88,8 +88,8 @@ export const databaseSettings = {
   DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' })
 }
 
-/** Settings of the programs that read or write the event log. */
-export const eventLogSettings = {
+/** How the event log is reached, and the topic of the events. */
+export const eventLogConnectionSettings = {
   EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
   KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of Kafka brokers, commas between them' })),
   KAFKA_TLS: Type.Boolean({ default: false, description: 'encrypt connections to Kafka, and check who it is' }),
@@ -99,8 +99,13 @@ export const eventLogSettings = {
   KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to log in to Kafka; none: not at all' })),
   KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'user that logs in to Kafka' }),
   KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'its password' }),
+  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' })
+}
+
+/** Settings of the programs that read the event log in groups, make its topics, or have dead letters. */
+export const eventLogSettings = {
+  ...eventLogConnectionSettings,
   KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'how consumers share partitions: consumer (KIP-848), classic, or the newer one that the brokers offer' }),
-  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
   EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
   EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),
   EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replicas of the topic when Relay creates it; -1: the broker\'s default' }),

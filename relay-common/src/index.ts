@@ -13,8 +13,8 @@ export type { Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
 export {
-  databaseSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings, readConfig, retentionSettings,
-  splitList
+  databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
+  readConfig, retentionSettings, splitList
 } from './config.ts'
 export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'
 export type { Database, DatabaseSettings, PoolClient } from './database.ts'

@@ -1,13 +1,11 @@
-import { eventLogSettings, eventSettings, retentionSettings } from 'relay-common'
+import { eventLogConnectionSettings, eventSettings, retentionSettings } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 const MIB = 1024 * 1024
 
 /** How the API takes events. It does where EVENT_LOG or KAFKA_BOOTSTRAP_SERVERS is set. */
 export const ingestSettings = {
-  EVENT_LOG: eventLogSettings.EVENT_LOG,
-  KAFKA_BOOTSTRAP_SERVERS: eventLogSettings.KAFKA_BOOTSTRAP_SERVERS,
-  EVENTS_TOPIC: eventLogSettings.EVENTS_TOPIC,
+  ...eventLogConnectionSettings,
   ...eventSettings,
   ...retentionSettings,
   INGEST_BODY_MAX_BYTES: Type.Integer({
