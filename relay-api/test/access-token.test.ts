@@ -37,8 +37,11 @@ async function openSite (t: TestContext, environment: Record<string, string> = {
   })
   const { app } = await openTestApi(t, { OIDC_ISSUER: issuer.url, ...manyFailures, ...environment })
   const signingKey = JSON.parse(await readFile(file, 'utf8')).signing[0] as JWK
+  let refusals = 0
+  t.after(() => { if (refusals > 1) t.diagnostic(`${refusals} hostile requests refused: forged tokens`) })
   const ask: Site['ask'] = async token => {
     const response = await app.inject({ url: question, headers: { authorization: `Bearer ${token}` } })
+    if (response.statusCode === 401 || response.statusCode === 403) refusals++
     return { status: response.statusCode, code: response.json().code }
   }
   return { issuer, signingKey, ask }

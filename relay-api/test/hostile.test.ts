@@ -92,7 +92,7 @@ test('no route is answered to anybody who may not have it', async t => {
     }
   }
   assert.equal((await ask({ method: 'GET', path: '/api/v1/stream' }, await keyOf(['events:write']))).status, 403)
-  t.diagnostic(`${refused} requests refused`)
+  t.diagnostic(`${refused} hostile requests refused: routes x callers x zones`)
   assert.ok(refused > 1_200)
 })
 
@@ -109,7 +109,26 @@ test('a zone that a caller has no grant for is refused by name on every route th
       refused++
     }
   }
+  t.diagnostic(`${refused} hostile requests refused: zones without a grant`)
   assert.ok(refused >= 40, `${refused}`)
+})
+
+test('an API key with any bit flipped, of its checksum or before, is refused', async t => {
+  const { ask, keyOf } = await openSite(t)
+  const key = await keyOf(['events:read', 'events:write', 'admin'])
+  const question = { method: 'GET', path: '/api/v1/zones' } as const
+  assert.equal((await ask(question, key)).status, 200) // and so it is in memory
+  let refused = 0
+  for (let at = 0; at < key.length; at++) {
+    for (let bit = 0; bit < 8; bit++) {
+      const flipped = String.fromCharCode(key.charCodeAt(at) ^ (1 << bit))
+      const { status } = await ask(question, key.slice(0, at) + flipped + key.slice(at + 1))
+      assert.equal(status, 401, `bit ${bit} of character ${at}`)
+      refused++
+    }
+  }
+  t.diagnostic(`${refused} hostile requests refused: bits of an API key`)
+  assert.ok(refused > 500)
 })
 
 /** Written for this; each would do something where text is pasted into a statement, a path, a template or a shell. */
@@ -143,7 +162,7 @@ test('payloads in any parameter change nothing, reach nothing, and fail nothing'
   }
   assert.deepEqual(await database.query('select count(*) as n from pg_tables'), tables)
   assert.deepEqual(await database.query('select count(*) as n from series'), rows)
-  t.diagnostic(`${tried} requests tried`)
+  t.diagnostic(`${tried} hostile requests without effect: payloads x parameters`)
   assert.ok(tried > 3_000)
 })
 
