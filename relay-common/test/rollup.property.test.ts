@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
+import { roundSum } from '../src/exact-sum.ts'
 import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
 import { encodeRollupBody } from '../src/rollup-row.ts'
 import {
-  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, total, type Rollup
+  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, sumReadings, total, type Rollup
 } from '../src/rollup.ts'
 import { sortedQuantile, squareRoot, sumSquareUnits, sumUnits, toDouble, UNIT_EXPONENT } from './support/exact.ts'
 import { anyCuts, anyMergeTree, anyOrder, anyValues, squarableValue } from './support/values.ts'
@@ -44,6 +45,14 @@ test('readings folded at once are the same bytes as folded one by one', () => {
   fc.assert(fc.property(anyReadings, pairs => {
     assert.deepStrictEqual(bytesOf(foldAtOnce(pairs)), bytesOf(foldOneByOne(pairs)))
   }), { numRuns: 1000 })
+})
+
+test('the sums of readings are those of their rollup', () => {
+  fc.assert(fc.property(anyReadings, pairs => {
+    const { count, min, max, sum } = sumReadings(sorted(pairs))
+    const rollup = foldOneByOne(pairs)
+    assert.deepStrictEqual([count, min, max, roundSum(sum)], [rollup.count, rollup.min, rollup.max, total(rollup)])
+  }))
 })
 
 test('readings folded in parts into one rollup are the same bytes as folded at once', () => {

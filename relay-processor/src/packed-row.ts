@@ -2,8 +2,9 @@
  * Rollups and readings in memory between two flushes: the bytes of a row's body (relay-common, `rollup-row.ts`), and of
  * a rollup its count, min and max behind them, as a string with a character for each byte.
  *
- * A string, since V8 keeps it in one piece: 16 bytes and what is in it. A typed array takes 200 more, the objects of a
- * rollup 600 and 16 for each of its distinct values. The bytes cost nothing: the flush that packs a row writes them.
+ * A string, since V8 keeps it in one piece: 16 bytes and what is in it, where a typed array is an object, a buffer and
+ * memory of its own. A series that reports takes 1.2 KB so, and took 5.7 with its readings and digests as objects. The
+ * bytes cost nothing: the flush that packs a row writes them.
  */
 import {
   ByteReader, ByteWriter, decodeBody, decodeContent, emptyReadings, emptyRollup, type Rollup, type RowContent
