@@ -94,6 +94,11 @@ export class ByteReader {
 
   varint (): number {
     const bytes = this.bytes
+    const first = bytes[this.offset]
+    if (first < 128) { // nearly all of them
+      this.offset++
+      return first
+    }
     let value = 0
     let unit = 1
     for (let read = 0; read < VARINT_BYTES_MAX; read++) {

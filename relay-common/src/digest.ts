@@ -1,5 +1,5 @@
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
-import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+import { decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
 
 /**
  * The distribution of values inside a rollup, as counted keys in ascending order:
@@ -49,14 +49,7 @@ export const BINS_PER_E = 100
 export const BIN_OFFSET = 2 ** 17
 
 export function emptyDigest (): Digest {
-  return { level: EXACT, keys: emptyKeys(), counts: [], bins: undefined }
-}
-
-/** An array that V8 keeps as doubles whatever is pushed, so that the loops below see arrays of one kind. */
-function emptyKeys (): number[] {
-  const keys = [0.5]
-  keys.length = 0
-  return keys
+  return { level: EXACT, keys: emptyDoubles(), counts: [], bins: undefined }
 }
 
 /**
@@ -145,7 +138,7 @@ function raiseLevel (digest: Digest, level: number): void {
 }
 
 /** Keys and counts on their way from one digest to another. */
-const runKeys = emptyKeys()
+const runKeys = emptyDoubles()
 const runCounts: number[] = []
 
 /** Puts what a digest would hold at a level above its own into `runKeys` and `runCounts`; says how many keys. */
@@ -173,7 +166,7 @@ function appendRun (length: number, key: number, count: number): number {
 
 /** Keys that the digest has not got yet: their places in it, and themselves. */
 const newPlaces: number[] = []
-const newKeys = emptyKeys()
+const newKeys = emptyDoubles()
 const newCounts: number[] = []
 
 /** Adds counted keys, ascending, of the digest's own level. What is there is counted; what is new moves in. */
@@ -270,23 +263,24 @@ export function decodeDigest (reader: ByteReader): Digest {
     throw corrupt(`its distribution claims to have ${length} keys`)
   }
 
-  const digest: Digest = { level, keys: emptyKeys(), counts: [], bins: undefined }
-  if (level === EXACT) {
-    for (const value of decodeValues(reader, length)) pushKey(digest.keys, value)
-  } else {
-    const differences = decodeIntegers(reader, length)
-    for (let n = 0, key = 0; n < length; n++) pushKey(digest.keys, key += differences[n])
-    if (Math.max(digest.keys[length - 1], -digest.keys[0]) > 2 * BIN_OFFSET) throw corrupt('a bin is out of range')
+  const keys = level === EXACT ? decodeValues(reader, length) : decodeBins(reader, length)
+  for (let n = 1; n < length; n++) {
+    if (!(keys[n - 1] < keys[n])) throw corrupt('the keys of its distribution are not in order')
   }
+  if (level !== EXACT && Math.max(keys[length - 1], -keys[0]) > 2 * BIN_OFFSET) throw corrupt('a bin is out of range')
+
   const more = decodeIntegers(reader, length)
+  const counts: number[] = []
   for (let n = 0; n < length; n++) {
     if (more[n] < 0) throw corrupt('a count in it is negative')
-    digest.counts.push(more[n] + 1)
+    counts.push(more[n] + 1)
   }
-  return digest
+  return { level, keys, counts, bins: undefined }
 }
 
-function pushKey (keys: number[], key: number): void {
-  if (keys.length > 0 && !(keys[keys.length - 1] < key)) throw corrupt('the keys of its distribution are not in order')
-  keys.push(key)
+function decodeBins (reader: ByteReader, length: number): number[] {
+  const differences = decodeIntegers(reader, length)
+  const bins = emptyDoubles()
+  for (let n = 0, bin = 0; n < length; n++) bins.push(bin += differences[n])
+  return bins
 }

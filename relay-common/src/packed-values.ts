@@ -119,6 +119,13 @@ function scaleValues (values: readonly number[]): number | undefined {
   return digits
 }
 
+/** An array that V8 keeps as doubles whatever is pushed, so that hot loops see arrays of one kind. */
+export function emptyDoubles (): number[] {
+  const values = [0.5]
+  values.length = 0
+  return values
+}
+
 /** @throws RelayError RELAY_ROLLUP_CORRUPT */
 export function decodeValues (reader: ByteReader, length: number): number[] {
   const lead = reader.byte()
@@ -127,7 +134,7 @@ export function decodeValues (reader: ByteReader, length: number): number[] {
   if (power === undefined) throw corrupt('its values have more digits than are ever written')
 
   const integers = decodeIntegers(reader, length)
-  const values: number[] = []
+  const values = emptyDoubles()
   let scaled = 0
   for (let n = 0; n < length; n++) {
     scaled += integers[n]
@@ -167,7 +174,7 @@ function zerosBehind (word: number): number {
 }
 
 function decodeXored (reader: ByteReader, length: number): number[] {
-  const values: number[] = []
+  const values = emptyDoubles()
   let high = 0
   let low = 0
   for (let n = 0; n < length; n++) {
