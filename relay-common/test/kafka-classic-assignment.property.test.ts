@@ -36,11 +36,15 @@ class Group {
 
   rebalance (): void {
     this.generation++
-    const assignments = shareOut(this.topicId, this.partitions, this.subscribers())
+    const assignments = shareOut(this.partitions, this.subscribers())
     // in the order of their answers: nobody may get what another one has not let go of
     for (const [name, member] of this.members) {
       const assigned = assignments.get(name)!
       member.generation = this.generation
+      for (const partition of assigned) {
+        assert.ok(partition < this.partitions, `${name} gets partition ${partition} of ${this.partitions}`)
+        assert.ok(!member.revoking.has(partition), `${name} is asked for partition ${partition} and given it at once`)
+      }
       for (const partition of member.owned) {
         if (!assigned.includes(partition) || member.topicId !== this.topicId) member.revoking.add(partition)
       }
@@ -80,7 +84,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('leave' as const), name: fc.constantFrom(...names) }),
   fc.record({ kind: fc.constant('release' as const), name: fc.constantFrom(...names) }),
   fc.record({ kind: fc.constant('grow' as const), by: fc.integer({ min: 1, max: 4 }) }),
-  fc.record({ kind: fc.constant('made anew' as const) }),
+  fc.record({ kind: fc.constant('made anew' as const), partitions: fc.integer({ min: 1, max: 16 }) }),
   fc.record({ kind: fc.constant('rebalance' as const) })
 )
 
@@ -106,6 +110,7 @@ function play (group: Group, steps: ReadonlyArray<typeof step extends fc.Arbitra
         break
       case 'made anew':
         group.topicId += '.'
+        group.partitions = it.partitions
         group.rebalance()
         break
       case 'rebalance':
@@ -160,7 +165,7 @@ suite('sharing partitions out among members', () => {
     const claim = (memberId: string, generation: number): Subscriber =>
       ({ memberId, instanceId: null, topic: TOPIC, topicId: 't', partitions: 2, owned: [0], revoking: [], generation })
     for (const subscribers of [[claim('a', 7), claim('b', 4)], [claim('b', 4), claim('a', 7)]]) {
-      assert.deepEqual(shareOut('t', 2, subscribers), new Map([['a', [0]], ['b', [1]]]))
+      assert.deepEqual(shareOut(2, subscribers), new Map([['a', [0]], ['b', [1]]]))
     }
   })
 
@@ -168,7 +173,7 @@ suite('sharing partitions out among members', () => {
     fc.assert(fc.property(...lives, (partitions, steps) => {
       const group = new Group(partitions)
       play(group, steps)
-      const shares = (of: Subscriber[]) => [...shareOut(group.topicId, group.partitions, of)].sort()
+      const shares = (of: Subscriber[]) => [...shareOut(group.partitions, of)].sort()
       assert.deepEqual(shares(group.subscribers().reverse()), shares(group.subscribers()))
     }))
   })

@@ -71,16 +71,16 @@ export function decodeAssignment (topic: string, bytes: Buffer): number[] {
 
 /**
  * Shares the partitions of one topic out among those who read it.
- * @param topicId of the topic as it is now: what is held of one before it is to be given up
+ * @param partitions how many the topic has now: it may have been made anew with fewer than somebody holds
  * @returns for each member what it keeps and gets; nothing in it is held by another one
  */
-export function shareOut (topicId: string, partitions: number, subscribers: readonly Subscriber[]): Map<string, number[]> {
+export function shareOut (partitions: number, subscribers: readonly Subscriber[]): Map<string, number[]> {
   const byName = new Map(subscribers.map(it => [it.instanceId ?? it.memberId, it]))
   const leases = new Map<number, Lease>()
   const oldestFirst = [...byName].sort(([one, a], [other, b]) => a.generation - b.generation || (one < other ? -1 : 1))
-  for (const [member, { owned, revoking, topicId: ofTopic }] of oldestFirst) {
+  for (const [member, { owned, revoking }] of oldestFirst) {
     for (const partition of owned) {
-      leases.set(partition, { partition, member, isRevoked: ofTopic !== topicId || revoking.includes(partition) })
+      leases.set(partition, { partition, member, isRevoked: revoking.includes(partition) })
     }
   }
   const held = [...leases.values()].filter(it => it.partition < partitions)

@@ -181,7 +181,7 @@ export class KafkaClassicMembership implements Membership {
     const assignments: { memberId: string, assignment: Buffer }[] = []
     for (const [topic, readers] of Map.groupBy(subscribers, it => it.topic)) {
       const layout = await this.#client.describe(topic)
-      for (const [memberId, partitions] of shareOut(layout?.topicId ?? '', layout?.partitions ?? 0, readers)) {
+      for (const [memberId, partitions] of shareOut(layout?.partitions ?? 0, readers)) {
         assignments.push({ memberId, assignment: encodeAssignment(topic, partitions) })
       }
     }
