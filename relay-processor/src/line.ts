@@ -95,6 +95,8 @@ class Loop {
   readonly #folder: Folder
   readonly #flusher: Flusher
   readonly #retry: Retry
+  /** for what a line that is stopped need not finish: nothing is in memory yet that depends on it */
+  readonly #retryUntilStopped: Retry
   readonly #partitions = new Map<number, Partition>()
   /** partitions that are ours by the log and were claimed by another; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
@@ -107,9 +109,9 @@ class Loop {
     this.#settings = settings
     this.#parts = parts
     this.#folder = new Folder(settings.rules)
-    this.#retry = createRetry({
-      faults: this.#faults, clock: parts.clock, metrics: parts.metrics, log: parts.log, signal
-    })
+    const sinks = { faults: this.#faults, clock: parts.clock, metrics: parts.metrics, log: parts.log }
+    this.#retry = createRetry({ ...sinks, signal })
+    this.#retryUntilStopped = createRetry({ ...sinks, signal: AbortSignal.any([signal, this.#stopping.signal]) })
     this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: async (partition, letters) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
@@ -170,10 +172,17 @@ class Loop {
   }
 
   async #claim (topic: Topic, numbers: readonly number[]): Promise<void> {
-    const offsets = await this.#retry('reading offsets', () => this.#parts.eventLog.readOffsets(topic.name))
-    const startOffsets = new Map(offsets.map(it => [it.partition, it.startOffset]))
-    for (const number of numbers) {
-      await this.#retry('claiming a partition', () => this.#claimOne(topic, number, startOffsets.get(number) ?? 0n))
+    const { eventLog, log } = this.#parts
+    try {
+      const offsets = await this.#retryUntilStopped('reading offsets', () => eventLog.readOffsets(topic.name))
+      const startOffsets = new Map(offsets.map(it => [it.partition, it.startOffset]))
+      for (const number of numbers) {
+        await this.#retryUntilStopped('claiming a partition', () =>
+          this.#claimOne(topic, number, startOffsets.get(number) ?? 0n))
+      }
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) throw error
+      log.warn({ err: error, partitions: numbers }, 'stopped before all of these partitions were claimed')
     }
   }
 

@@ -77,3 +77,27 @@ for (const away of ['refuses connections', 'says nothing any more'] as const) {
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
   })
 }
+
+test('while the database lets it claim nothing it leaves at once, for it holds nothing', async t => {
+  const site = await openSite(t, 'kafka')
+  if (!site) return
+  const url = new URL(site.config.DATABASE_URL!)
+  const proxy = await openTcpProxy(Number(url.port))
+  t.after(() => proxy.close())
+  url.hostname = '127.0.0.1'
+  url.port = String(proxy.port)
+  const other = await spawnProcessor(t, site)
+  const processor = await spawnProcessor(t, site, { DATABASE_URL: url.href, LOG_LEVEL: 'info' })
+  const output: string[] = []
+  processor.stdout!.on('data', chunk => output.push(String(chunk)))
+  const events = makeEvents(1_000)
+  await send(site, events)
+  await settled(site)
+
+  proxy.isRefusing = true
+  proxy.cut()
+  assert.equal(await terminate(other), 0) // its partitions go to the one that can't claim them
+  await until('it to try', () => output.join('').includes('claiming a partition failed'))
+  assert.equal(await terminate(processor), 0)
+  assert.doesNotMatch(output.join(''), /RELAY_FLUSH_UNFINISHED/)
+})
