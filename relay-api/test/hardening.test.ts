@@ -5,6 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 
+import { WELL_KNOWN_TOKEN } from 'relay-common'
+
+import { tokensOf } from '../src/auth/config.ts'
+import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 
 const authorization = `Bearer ${TOKEN}`
@@ -98,4 +102,56 @@ test('what a client sends can\'t forge a line of the log', async t => {
     assert.equal(line.trim().split('\n').length, 1)
     assert.notEqual(JSON.parse(line).principal, 'admin')
   }
+})
+
+test('a request that two servers could read in two ways is refused, and nothing of it is taken for another one', async t => {
+  const { app } = await openTestApi(t)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const start = `POST /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\n`
+  const hidden = `GET /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\n\r\n`
+  for (const [what, headers] of Object.entries({
+    'two ways to say how long it is': 'content-length: 4\r\ntransfer-encoding: chunked\r\n',
+    'two lengths': 'content-length: 0\r\ncontent-length: 4\r\n',
+    'a length that is none': 'content-length: 0x4\r\n',
+    'a length with a sign': 'content-length: +4\r\n',
+    'an encoding that hides another': 'transfer-encoding: chunked, identity\r\n',
+    'a blank before the colon': 'content-length : 4\r\n',
+    'a header on two lines': 'x: a\r\n b\r\ncontent-length : 4\r\n',
+    'a line that ends in half': 'x: a\rcontent-length: 4\r\n',
+    'a zero byte': 'x: a\0b\r\n'
+  })) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {}) // it may be cut off while we write
+    socket.write(`${start}${headers}\r\n0\r\n\r\n${hidden}`)
+    let answer = ''
+    socket.on('data', chunk => { answer += chunk })
+    await once(socket, 'close', { signal: AbortSignal.timeout(20_000) })
+    assert.match(answer, /^HTTP\/1\.1 400 /, what)
+    assert.equal(answer.match(/HTTP\/1\.1 /g)!.length, 1, `${what}: ${answer}`)
+  }
+})
+
+test('in production the token that everybody knows keeps the API from starting, unless it is told otherwise', () => {
+  const refuses = (environment: Record<string, string>, nodeEnvironment?: string) =>
+    assert.throws(() => tokensOf(readApiConfig(environment), { NODE_ENV: nodeEnvironment }), {
+      code: 'RELAY_CONFIG_INVALID', message: /everybody could do everything here.*ALLOW_WELL_KNOWN_TOKEN/
+    })
+  refuses({ API_TOKENS: WELL_KNOWN_TOKEN }, 'production')
+  refuses({ API_TOKENS: `mine, ${WELL_KNOWN_TOKEN}` }, 'production')
+  const allowed = readApiConfig({ API_TOKENS: WELL_KNOWN_TOKEN, ALLOW_WELL_KNOWN_TOKEN: 'true' })
+  assert.deepEqual(tokensOf(allowed, { NODE_ENV: 'production' }), [WELL_KNOWN_TOKEN])
+  assert.deepEqual(tokensOf(readApiConfig({ API_TOKENS: WELL_KNOWN_TOKEN }), {}), [WELL_KNOWN_TOKEN])
+})
+
+test('an answer that holds a key is kept by nobody, and one with data by nobody but who asked', async t => {
+  const { app } = await openTestApi(t)
+  const headers = { authorization }
+  const made = await app.inject({ method: 'POST', url: '/api/v1/keys', headers, payload: { name: 'k', scopes: ['events:read'] } })
+  const rotated = await app.inject({ method: 'POST', url: `/api/v1/keys/${made.json().id}/rotate`, headers, payload: {} })
+  for (const answer of [made, rotated]) {
+    assert.ok(answer.json().key)
+    assert.equal(answer.headers['cache-control'], 'no-store')
+  }
+  assert.match(String((await app.inject({ url: '/api/v1/aggregates?start=-1h', headers })).headers['cache-control']), /^private/)
 })

@@ -45,6 +45,18 @@ test('nobody else logs in', async t => {
   await assert.rejects(authorize(url, 'mallory', 'openid events:read', 'v'.repeat(43)))
 })
 
+test('a code goes to no other address than those of its client', async t => {
+  const url = await openIssuer(t)
+  for (const callback of ['https://evil.example.com/callback', 'http://127.0.0.1:8765/other', 'http://127.0.0.1.evil.example.com/callback']) {
+    const query = new URLSearchParams({
+      client_id: 'relay-web', response_type: 'code', redirect_uri: callback, scope: 'openid', code_challenge: 'c'.repeat(43), code_challenge_method: 'S256'
+    })
+    const response = await fetch(`${url}/auth?${query}`, { redirect: 'manual' })
+    assert.equal(response.status, 400, callback)
+    assert.equal(response.headers.get('location'), null)
+  }
+})
+
 test('a code without its verifier is worth nothing', async t => {
   const url = await openIssuer(t)
   const code = await authorize(url, 'viewer', 'openid events:read', 'v'.repeat(43))
