@@ -30,8 +30,9 @@ export class SimulatedStore implements Store {
     this.#bug = bug
   }
 
-  claim (topic: Topic, partition: number, _owner: string, startOffset: bigint): Promise<Claim> {
-    return this.#call(`claim ${partition}`, () => this.#database.claim(topic, partition, startOffset))
+  async claim (topic: Topic, partition: number, _owner: string, startOffset: bigint): Promise<Claim> {
+    const claim = await this.#call(`claim ${partition}`, () => this.#database.claim(topic, partition, startOffset))
+    return this.#bug === 'new-by-mistake' ? { ...claim, eventTimeMaxMs: -Infinity } : claim
   }
 
   findGap (topic: Topic, partition: number, startOffset: bigint): Promise<Gap | undefined> {
