@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import {
-  createMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, type Database,
+  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, type Database,
   type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
@@ -60,7 +60,7 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function createApp (config: ApiConfig, database: Database, log: Logger): Promise<FastifyInstance> {
-  const metrics = createMetrics('relay-api')
+  const metrics = createProcessMetrics('relay-api')
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less

@@ -12,7 +12,7 @@ export type Readiness = Readonly<Record<string, string | undefined>>
 export interface HealthSettings {
   /** asked at every /readyz; must answer soon, and never throw */
   readonly readiness: () => Readiness | Promise<Readiness>
-  readonly metrics: Registry
+  readonly metrics: Pick<Registry, 'contentType' | 'metrics'>
 }
 
 /**

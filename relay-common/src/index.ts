@@ -27,10 +27,11 @@ export type { DeadLetterInfo, DeadLetterReason } from './dead-letter.ts'
 export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, oldestTakenMs, rejectedReasons } from './event.ts'
 export type { Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
+export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'
 export type {
-  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, LoggedRecord, PartitionOffsets, ProducedRecord,
+  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, JoinGroup, LoggedRecord, PartitionOffsets, ProducedRecord,
   RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
 export { roundSum } from './exact-sum.ts'
@@ -39,7 +40,8 @@ export { healthRoutes, listen, startHealthServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
-export { Counter, createMetrics, Gauge, Histogram, Registry } from './metrics.ts'
+export { Counter, createMetrics, createProcessMetrics, Gauge, Histogram, Registry, writeMetrics } from './metrics.ts'
+export type { MetricValues } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
 export { partWithClients } from './part-with-clients.ts'
 export { runProgram } from './program.ts'
@@ -58,6 +60,8 @@ export {
   READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
+export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'
+export type { PlainError, ThreadLink } from './thread-link.ts'
 export { readTls } from './tls.ts'
 export { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'

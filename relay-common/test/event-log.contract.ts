@@ -336,6 +336,25 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       assert.deepEqual([...group.members.get('staying')!.owned].sort(), [0, 1, 2, 3])
     })
 
+    promise('consumers that share a membership split its partitions, hand over and leave as one', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(6))
+      const group = new Group(opened, eventLog, topic.name, randomUUID())
+      await group.joinAsOne(['one', 'other'])
+      await group.until('all are owned', () => group.owned.length === 6)
+      assert.deepEqual([...group.members.get('one')!.owned].sort(), [0, 2, 4])
+      assert.deepEqual([...group.members.get('other')!.owned].sort(), [1, 3, 5])
+      await send(eventLog, topic.name, numbered(600))
+      await group.until('these are read', () => group.reads.length >= 600)
+      const newcomer = await group.join('newcomer')
+      await group.until('half of the partitions have moved', () => newcomer.owned.size === 3 && group.owned.length === 6)
+      await send(eventLog, topic.name, numbered(600, 600))
+      await group.until('all are read', () => group.reads.length >= 1_200)
+      await Promise.all([group.members.get('one')!.close(), group.members.get('other')!.close()])
+      await send(eventLog, topic.name, numbered(100, 1_200))
+      await group.until('the newcomer has read the rest', () => group.reads.length >= 1_300)
+      assertOnceInOrder(group.reads)
+    })
+
     promise('when a consumer is killed the others take over after its session', async (opened, log) => {
       const { eventLog } = log
       const topic = await eventLog.ensureTopic(topicOf(4))

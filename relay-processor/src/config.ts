@@ -9,6 +9,7 @@ export const processorSettings = Type.Object({
   ...eventSettings,
   ...retentionSettings,
   ...healthPort(8082),
+  PROCESSOR_THREADS: Type.Integer({ default: 1, minimum: 1, maximum: 64, description: 'threads that share the partitions of this processor; one core each is what they can use' }),
   CONSUMER_GROUP: Type.String({ default: 'relay-processor', description: 'processors of one group share the partitions' }),
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({ description: 'stable name of this processor; a quick restart under it moves no partition' })),
   SESSION_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 1_000, description: 'a processor that was not heard of for so long loses its partitions' }),

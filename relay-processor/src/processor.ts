@@ -1,17 +1,14 @@
-import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createMetrics, keepMsOf, levels, migrate, openDatabase, openEventLog, splitList, startHealthServer, type Database,
-  type Logger, type Running
+  createProcessMetrics, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, writeMetrics, type Database,
+  type Logger, type Readiness, type Running
 } from 'relay-common'
 
-import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
-import { startLine } from './line.ts'
-import { createProcessorMetrics } from './metrics.ts'
-import { openPostgresStore } from './postgres-store.ts'
 import { startRetention } from './retention.ts'
+import { consumerSettings, openShare, type Share } from './share.ts'
+import { startThread } from './thread.ts'
 
 export interface Processor extends Running {
   readonly done: Promise<void>
@@ -19,7 +16,7 @@ export interface Processor extends Running {
   readonly healthPort: number
 }
 
-/** once the line has failed, how long the rest may take to close: whatever it waits for may be away */
+/** once a line has failed, how long the rest may take to close: whatever it waits for may be away */
 const CLOSE_AFTER_FAILURE_MAX_MS = 1_000
 
 /**
@@ -28,8 +25,8 @@ const CLOSE_AFTER_FAILURE_MAX_MS = 1_000
  */
 export async function startProcessor (config: ProcessorConfig, log: Logger): Promise<Processor> {
   await using started = new AsyncDisposableStack() // a step that throws closes the ones before it
-  const registry = createMetrics('relay-processor')
-  const metrics = createProcessorMetrics(registry)
+  const threads = Array.from({ length: config.PROCESSOR_THREADS - 1 }, (_, index) =>
+    started.adopt(startThread(config, index + 1), it => it.close()))
 
   const database = started.adopt(await openDatabase(config, 'relay-processor', log), it => it.close())
   await migrate(database, log)
@@ -41,60 +38,52 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   await eventLog.ensureTopic({ name: config.EVENTS_TOPIC, partitions: config.EVENTS_PARTITIONS, retentionMs, replicationFactor })
   await eventLog.ensureTopic({ name: config.DEAD_LETTERS_TOPIC, partitions: 1, retentionMs, replicationFactor })
 
-  const producer = started.adopt(await eventLog.openProducer(), it => it.close())
-  const consumer = started.adopt(await eventLog.openConsumer({
-    topic: config.EVENTS_TOPIC,
-    group: config.CONSUMER_GROUP,
-    instanceId: config.CONSUMER_INSTANCE_ID,
-    sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
-    fetchBufferMaxBytes: config.FETCH_BUFFER_MAX_BYTES
-  }), it => it.close())
+  const [join, ...joins] = splitGroup(await eventLog.openGroup(consumerSettings(config)), config.PROCESSOR_THREADS)
+  const opening = [
+    openShare(config, { database, eventLog, join, log }),
+    ...threads.map((thread, index) => thread.open(joins[index]))
+  ]
+  started.defer(() => closeAll(opening))
+  const shares = await Promise.all(opening)
 
-  const store = started.adopt(await openPostgresStore(database, eventLog.kind), it => it.close())
-  const line = started.adopt(startLine(lineSettings(config), {
-    store, eventLog, consumer, producer, clock: systemClock, metrics, log
-  }), it => it.close())
-
+  const metrics = createProcessMetrics('relay-processor')
   const health = started.adopt(await startHealthServer(config, {
-    readiness: async () => ({ ...line.readiness(), database: await databaseFault(database) }),
-    metrics: registry
+    readiness: async () => {
+      const parts = await Promise.all(shares.map(it => it.readiness()))
+      return { ...mergeReadiness(parts), database: await databaseFault(database) }
+    },
+    metrics: {
+      contentType: metrics.contentType,
+      metrics: async () => await writeMetrics(metrics, await Promise.all(shares.map(it => it.metrics())))
+    }
   }), it => it.close())
 
   log.info({ eventLog: eventLog.description, topic: config.EVENTS_TOPIC, healthPort: health.port }, 'processor started')
   const running = started.move()
+  const done = Promise.all(shares.map(it => it.done)).then(() => {})
   const failed = new Promise<never>((_resolve, reject) => {
-    line.done.catch(error => delay(CLOSE_AFTER_FAILURE_MAX_MS, undefined, { ref: false }).then(() => reject(error)))
+    done.catch(error => delay(CLOSE_AFTER_FAILURE_MAX_MS, undefined, { ref: false }).then(() => reject(error)))
   })
   failed.catch(() => {})
   let closed: Promise<void> | undefined // a second close waits for the first
   return {
-    done: line.done,
+    done,
     healthPort: health.port,
     close: () => (closed ??= Promise.race([running.disposeAsync(), failed]))
   }
 }
 
-function lineSettings (config: ProcessorConfig) {
-  const keepMs = keepMsOf(config)
-  return {
-    topic: config.EVENTS_TOPIC,
-    deadLettersTopic: config.DEAD_LETTERS_TOPIC,
-    owner: `${config.CONSUMER_INSTANCE_ID ?? hostname()}:${process.pid}`,
-    flushIntervalMs: config.FLUSH_INTERVAL_MS,
-    flushIntervalMaxMs: Math.max(config.FLUSH_INTERVAL_MAX_MS, config.FLUSH_INTERVAL_MS),
-    flushReadingsMax: config.FLUSH_READINGS_MAX,
-    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
-    keepDuplicates: config.KEEP_DUPLICATES,
-    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
-    gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
-    keptFromMs: (nowMs: number) => levels.map((_, index) => nowMs - keepMs[index]),
-    rules: {
-      deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
-      futureMaxMs: config.FUTURE_MAX_MS,
-      keepMs,
-      isKeyChecked: config.KEY_POLICY === 'reject'
-    }
-  }
+/** All at once: each has the same few seconds to write what it holds. */
+async function closeAll (opening: readonly Promise<Share>[]): Promise<void> {
+  const closing = await Promise.allSettled(opening.map(async it => await (await it.catch(() => undefined))?.close()))
+  const failed = closing.find(it => it.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+/** What keeps any of the threads from working. */
+function mergeReadiness (parts: readonly Readiness[]): Readiness {
+  const faults = Map.groupBy(parts.flatMap(it => Object.entries(it)).filter(([, fault]) => fault !== undefined), it => it[0])
+  return Object.fromEntries([...faults].map(([part, of]) => [part, [...new Set(of.map(it => it[1]))].join('; ')]))
 }
 
 async function databaseFault (database: Database): Promise<string | undefined> {

@@ -8,10 +8,16 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const log = createLogger('test', 'silent')
 
-for (const kind of ['kafka', 'postgres'] as const) {
-  describe(`the processor on the ${kind} log`, () => {
+const variants = [
+  { kind: 'kafka', threads: '1' }, { kind: 'kafka', threads: '3' },
+  { kind: 'postgres', threads: '1' }, { kind: 'postgres', threads: '2' }
+] as const
+
+for (const { kind, threads } of variants) {
+  const settings = { PROCESSOR_THREADS: threads }
+  describe(`the processor on the ${kind} log, threads: ${threads}`, () => {
     test('every window equals a straightforward computation, over several processors and a restart', async t => {
-      const site = await openSite(t, kind)
+      const site = await openSite(t, kind, settings)
       if (!site) return
       const events = makeEvents(4_000)
       const first = await startProcessor(site.config, log)
@@ -27,7 +33,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     })
 
     test('a killed processor loses nothing and counts nothing twice', async t => {
-      const site = await openSite(t, kind)
+      const site = await openSite(t, kind, settings)
       if (!site) return
       const events = makeEvents(20_000, 7)
       const batches = Array.from({ length: 20 }, (_, n) => events.slice(n * 1_000, (n + 1) * 1_000))
@@ -44,7 +50,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     })
 
     test('SIGTERM ends a processor at work with exit 0, and what it had is there or read again', async t => {
-      const site = await openSite(t, kind)
+      const site = await openSite(t, kind, settings)
       if (!site) return
       const processor = await spawnProcessor(t, site, { FLUSH_INTERVAL_MS: '3000', FLUSH_INTERVAL_MAX_MS: '3000' })
       const events = makeEvents(3_000)

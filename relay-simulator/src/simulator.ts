@@ -1,6 +1,6 @@
 /** Composes the simulator: what it opens, in which order, and closes in reverse. */
 import {
-  createMetrics, eventLogKind, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog,
+  createProcessMetrics, eventLogKind, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog,
   type Logger, type Running
 } from 'relay-common'
 
@@ -42,7 +42,7 @@ export async function startSimulator (config: SimulatorConfig, log: Logger, nowM
     : new Timeline({ fleet, faultShares, kind: 'backfill', startMs: Math.max(0, startMs - backfillMs), endMs: startMs })
 
   const outage = new Outage(log)
-  const registry = createMetrics('relay-simulator')
+  const registry = createProcessMetrics('relay-simulator')
   const metrics = createSimulatorMetrics(registry, () => Math.max(0, live ? nowMs() - live.nextTickMs : 0))
   const health = started.adopt(await startHealthServer(config, {
     readiness: () => ({ 'event log': outage.reason }),

@@ -1,69 +1,36 @@
 /**
- * A consumer of a Kafka topic: its membership says which partitions are ours, its fetcher reads them, and here both
- * become one sequence of news for the owner.
+ * A consumer of a Kafka topic: its group says which partitions are ours, its fetcher reads them, and here both become
+ * one sequence of news for the owner.
  */
 import type { Logger } from '../log.ts'
-import { KafkaClassicMembership } from './kafka-classic-membership.ts'
-import { describeError, KafkaClient, topicMissing, type GroupProtocol, type KafkaSettings } from './kafka-client.ts'
-import type { Membership, MembershipEvents } from './kafka-coordinator.ts'
+import { KafkaClient, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
-import { chooseProtocol } from './kafka-group-protocol.ts'
-import { KafkaMembership } from './kafka-membership.ts'
 import { NewsQueue } from './news-queue.ts'
-import type { ConsumerNews, ConsumerSettings, EventConsumer } from './port.ts'
+import type { ConsumerNews, EventConsumer, Group, JoinGroup } from './port.ts'
 
-const OPEN_TIMEOUT_MS = 10_000
-
-/**
- * Joins the group.
- * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
- */
-export async function openKafkaConsumer (
-  cluster: KafkaSettings, settings: ConsumerSettings, log: Logger
-): Promise<EventConsumer> {
-  const client = new KafkaClient(cluster)
-  try {
-    const topic = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(settings.topic))
-    if (!topic) throw topicMissing(settings.topic, client.servers)
-    const { groupProtocol = 'auto' } = cluster
-    const protocol = await client.retry(OPEN_TIMEOUT_MS, () => chooseProtocol(client, groupProtocol, settings.group))
-    log.debug({ group: settings.group, protocol }, 'joining the group')
-    return new KafkaConsumer(cluster, client, settings, protocol, log)
-  } catch (error) {
-    await client.close()
-    throw error
-  }
-}
-
-class KafkaConsumer implements EventConsumer {
-  readonly #client: KafkaClient
-  readonly #topicName: string
+export class KafkaConsumer implements EventConsumer {
   readonly #fetcher: KafkaFetcher
-  readonly #membership: Membership
-  readonly #log: Logger
+  readonly #group: Group
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
-  constructor (
-    cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, protocol: Exclude<GroupProtocol, 'auto'>, log: Logger
-  ) {
-    this.#client = client
-    this.#topicName = settings.topic
-    this.#log = log
+  constructor (cluster: KafkaSettings, fetchBufferMaxBytes: number, join: JoinGroup, log: Logger) {
     const failed = (error: unknown) => this.#news.fail(error)
-    this.#fetcher = new KafkaFetcher(new KafkaClient(cluster), settings.fetchBufferMaxBytes, log, {
+    this.#fetcher = new KafkaFetcher(new KafkaClient(cluster), fetchBufferMaxBytes, log, {
       ready: () => this.#news.wake(),
       failed
     })
-    const events: MembershipEvents = {
-      assigned: async (topicId, partitions) => this.#news.tell(await this.#takeOver(topicId, partitions)),
+    this.#group = join({
+      assigned: (layout, partitions) => {
+        const { name, topicId, partitions: count } = layout
+        this.#fetcher.setTopic(layout as TopicLayout)
+        this.#news.tell({ kind: 'assigned', topic: { name, topicId, partitions: count }, partitions })
+      },
       revoked: partitions => this.#news.tell({ kind: 'revoked', partitions }),
       lost: partitions => this.#news.tell({ kind: 'lost', partitions }),
+      appended: () => {},
       failed
-    }
-    this.#membership = protocol === 'consumer'
-      ? new KafkaMembership(client, settings, log, events)
-      : new KafkaClassicMembership(cluster, client, settings, log, events)
+    })
   }
 
   next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews> {
@@ -75,16 +42,11 @@ class KafkaConsumer implements EventConsumer {
   }
 
   async release (partitions: readonly number[]): Promise<void> {
-    this.#membership.release(partitions)
+    this.#group.release(partitions)
   }
 
-  async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
-    if (nextOffsets.size === 0) return
-    try {
-      await this.#membership.commit(nextOffsets)
-    } catch (error) {
-      this.#log.warn({ reason: describeError(error) }, 'the offsets for lag tools were not committed')
-    }
+  commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
+    return this.#group.commit(nextOffsets)
   }
 
   close (): Promise<void> {
@@ -92,20 +54,8 @@ class KafkaConsumer implements EventConsumer {
   }
 
   async #leave (): Promise<void> {
-    await this.#membership.close()
+    await this.#group.close()
     await this.#fetcher.close()
-    await this.#client.close()
     this.#news.end()
-  }
-
-  /** The assignment names a topic by its id; what we know of that name may still be the topic before. */
-  async #takeOver (topicId: string, partitions: number[]): Promise<ConsumerNews> {
-    const layout = await this.#client.retry(OPEN_TIMEOUT_MS, () => this.#client.describe(this.#topicName))
-    if (!layout || layout.topicId !== topicId) {
-      throw this.#client.unreachable(new Error(`topic ${this.#topicName} is not the one of the assignment`))
-    }
-    this.#fetcher.setTopic(layout)
-    const { name, partitions: count } = layout
-    return { kind: 'assigned', topic: { name, topicId, partitions: count }, partitions }
   }
 }

@@ -5,13 +5,15 @@
  *     kafka-client.ts       requests, retries, what an error means
  *     kafka-producer.ts     sends; kafka-batch.ts encodes
  *     kafka-reader.ts       reads record by record, for tools
- *     kafka-consumer.ts     one sequence of news; kafka-membership.ts (KIP-848) or kafka-classic-membership.ts knows
- *                           which partitions are ours, kafka-group-protocol.ts which of the two,
- *                           kafka-fetcher.ts reads them ahead, kafka-fetch.ts is the request, kafka-records.ts the walk
+ *     kafka-consumer.ts     one sequence of news
+ *     kafka-group.ts        which partitions are ours: by kafka-membership.ts (KIP-848) or kafka-classic-membership.ts,
+ *                           kafka-group-protocol.ts says which; group.ts shares a membership among threads
+ *     kafka-fetcher.ts      reads them ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
  */
 import type { Logger } from '../log.ts'
 import { hasCode, KafkaClient, kafkaErrors, NotYet, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
-import { openKafkaConsumer } from './kafka-consumer.ts'
+import { KafkaConsumer } from './kafka-consumer.ts'
+import { openKafkaGroup } from './kafka-group.ts'
 import { openKafkaProducer } from './kafka-producer.ts'
 import { readRecords } from './kafka-reader.ts'
 import type { EventLog, Topic, TopicSettings } from './port.ts'
@@ -43,7 +45,9 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
     findOffsets: (name, timeMs) => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsetsAt(name, timeMs)),
     readRecords: (name, partition, fromOffset, toOffset) => readRecords(client, name, partition, fromOffset, toOffset),
     openProducer: async () => openKafkaProducer(settings, log),
-    openConsumer: consumer => openKafkaConsumer(settings, consumer, log),
+    openGroup: consumer => openKafkaGroup(settings, consumer, log),
+    openConsumer: async (consumer, join) => new KafkaConsumer(settings, consumer.fetchBufferMaxBytes,
+      join ?? await openKafkaGroup(settings, consumer, log), log),
     close: () => client.close()
   }
 }

@@ -32,7 +32,14 @@ export interface EventLog {
    */
   readRecords (name: string, partition: number, fromOffset: bigint, toOffset: bigint): AsyncIterable<LoggedRecord>
   openProducer (): Promise<EventProducer>
-  openConsumer (settings: ConsumerSettings): Promise<EventConsumer>
+  /**
+   * Opens a consumer, which joins the group.
+   * @param join what it joins by, where not by a membership of its own: see `group.ts`
+   * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
+   */
+  openConsumer (settings: ConsumerSettings, join?: JoinGroup): Promise<EventConsumer>
+  /** Makes ready to join a group, for consumers that share one membership. Throws as `openConsumer` does. */
+  openGroup (settings: ConsumerSettings): Promise<JoinGroup>
   close (): Promise<void>
 }
 
@@ -139,6 +146,29 @@ export interface EventConsumer {
    */
   close (): Promise<void>
 }
+
+/** What a group tells its member; `assigned` comes with all that the log knows of the topic. */
+export interface GroupEvents {
+  /** partitions of a topic are ours; partitions of another topic of that name were revoked before */
+  assigned (topic: Topic, partitions: number[]): void
+  /** somebody else is to have them, once they were released */
+  revoked (partitions: number[]): void
+  /** somebody else may have them already */
+  lost (partitions: number[]): void
+  /** records were appended, or may have been while nobody listened; only some logs say so */
+  appended (): void
+  failed (error: unknown): void
+}
+
+/** What a member tells its group: see `EventConsumer` for what each means. */
+export interface Group {
+  release (partitions: readonly number[]): void
+  commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
+  close (): Promise<void>
+}
+
+/** Joins a group. Events come later, never within the call. */
+export type JoinGroup = (events: GroupEvents) => Group
 
 /** Records of one partition, as they lie in memory: walked, never turned into an object each. */
 export interface RecordSet {

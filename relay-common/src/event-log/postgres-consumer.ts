@@ -5,37 +5,46 @@
 import type { Database } from '../database.ts'
 import type { Logger } from '../log.ts'
 import { NewsQueue } from './news-queue.ts'
-import type { ConsumerNews, ConsumerSettings, EventConsumer, Topic } from './port.ts'
+import type { ConsumerNews, ConsumerSettings, EventConsumer, Group, JoinGroup } from './port.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
 import { PostgresFetcher } from './postgres-fetcher.ts'
 import { PostgresMembership } from './postgres-membership.ts'
 import { describeTopic } from './postgres-topics.ts'
 
 /**
- * Joins the group. Needs one connection of the pool for as long as it is open, and another one while it reads.
+ * Makes sure that the topic is there; what is returned joins the group, which takes one connection of the pool for as
+ * long as it is open.
  * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
  */
-export async function openPostgresConsumer (
+export async function openPostgresGroup (
   database: Database, description: string, settings: ConsumerSettings, log: Logger
-): Promise<EventConsumer> {
+): Promise<JoinGroup> {
   const topic = await describeTopic(database, settings.topic).catch(error => { throw explain(error, description) })
   if (!topic) throw topicMissing(settings.topic, description)
-  return new PostgresConsumer(database, description, topic, settings, log)
+  return events => {
+    const membership = new PostgresMembership(database, description, topic, settings, log, events)
+    return {
+      release: partitions => membership.release(partitions),
+      commit: async () => {}, // there is no place for it: the positions are in this database already, in `progress`
+      close: () => membership.close()
+    }
+  }
 }
 
-class PostgresConsumer implements EventConsumer {
+/** Takes one connection of the pool while it reads. */
+export class PostgresConsumer implements EventConsumer {
   readonly #fetcher: PostgresFetcher
-  readonly #membership: PostgresMembership
+  readonly #group: Group
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
-  constructor (database: Database, description: string, topic: Topic, settings: ConsumerSettings, log: Logger) {
+  constructor (database: Database, fetchBufferMaxBytes: number, join: JoinGroup, log: Logger) {
     const failed = (error: unknown) => this.#news.fail(error)
-    this.#fetcher = new PostgresFetcher(database, settings.fetchBufferMaxBytes, log, {
+    this.#fetcher = new PostgresFetcher(database, fetchBufferMaxBytes, log, {
       ready: () => this.#news.wake(),
       failed
     })
-    this.#membership = new PostgresMembership(database, description, topic, settings, log, {
+    this.#group = join({
       assigned: (topic, partitions) => {
         this.#fetcher.setTopic(topic)
         this.#news.tell({ kind: 'assigned', topic, partitions })
@@ -56,18 +65,19 @@ class PostgresConsumer implements EventConsumer {
   }
 
   async release (partitions: readonly number[]): Promise<void> {
-    this.#membership.release(partitions)
+    this.#group.release(partitions)
   }
 
-  /** There is no place for it: the positions are in this database already, in `progress`. */
-  async commit (): Promise<void> {}
+  commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
+    return this.#group.commit(nextOffsets)
+  }
 
   close (): Promise<void> {
     return (this.#closed ??= this.#leave())
   }
 
   async #leave (): Promise<void> {
-    await this.#membership.close()
+    await this.#group.close()
     await this.#fetcher.close()
     this.#news.end()
   }

@@ -10,20 +10,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Database, PoolClient } from '../database.ts'
 import type { Logger } from '../log.ts'
-import type { ConsumerSettings, Topic } from './port.ts'
+import type { ConsumerSettings, GroupEvents, Topic } from './port.ts'
 import { describeError, isPassing, listen, topicMissing, within } from './postgres-connection.ts'
 import { heartbeat, leave, replacedError, type HeldLease, type Member } from './postgres-leases.ts'
 import { describeTopic } from './postgres-topics.ts'
 import { Wakeup } from './wakeup.ts'
-
-export interface MembershipEvents {
-  assigned (topic: Topic, partitions: number[]): void
-  revoked (partitions: number[]): void
-  lost (partitions: number[]): void
-  /** records were appended, or may have been while nobody listened */
-  appended (): void
-  failed (error: unknown): void
-}
 
 const HEARTBEATS_PER_SESSION = 4
 const LEAVE_TIMEOUT_MS = 2_000
@@ -35,7 +26,7 @@ export class PostgresMembership {
   readonly #description: string
   readonly #settings: ConsumerSettings
   readonly #member: Member
-  readonly #events: MembershipEvents
+  readonly #events: GroupEvents
   readonly #log: Logger
   readonly #owned = new Map<number, HeldLease>()
   /** given up by the owner, and not yet written down */
@@ -49,7 +40,7 @@ export class PostgresMembership {
 
   constructor (
     database: Database, description: string, topic: Topic, settings: ConsumerSettings, log: Logger,
-    events: MembershipEvents
+    events: GroupEvents
   ) {
     this.#database = database
     this.#description = description

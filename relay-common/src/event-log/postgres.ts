@@ -16,7 +16,7 @@ import { describeDatabase, type Database, type DatabaseSettings } from '../datab
 import type { Logger } from '../log.ts'
 import type { EventLog } from './port.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
-import { openPostgresConsumer } from './postgres-consumer.ts'
+import { openPostgresGroup, PostgresConsumer } from './postgres-consumer.ts'
 import { openPostgresProducer } from './postgres-producer.ts'
 import { readRecords } from './postgres-reader.ts'
 import { describeTopic, ensureTopic, findOffsets, readOffsets, startMaintenance } from './postgres-topics.ts'
@@ -58,7 +58,9 @@ export async function openPostgresEventLog (
     },
     readRecords: (name, partition, fromOffset, toOffset) => readRecords(database, name, partition, fromOffset, toOffset),
     openProducer: async () => openPostgresProducer(database, description),
-    openConsumer: consumer => openPostgresConsumer(database, description, consumer, log),
+    openGroup: consumer => openPostgresGroup(database, description, consumer, log),
+    openConsumer: async (consumer, join) => new PostgresConsumer(database, consumer.fetchBufferMaxBytes,
+      join ?? await openPostgresGroup(database, description, consumer, log), log),
     close: () => maintenance.close()
   }
 }

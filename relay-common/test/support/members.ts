@@ -4,8 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { MessageChannel } from 'node:worker_threads'
 
-import type { ConsumerNews, ConsumerSettings, EventConsumer, EventLog, RecordSet } from '../../src/event-log/port.ts'
+import { groupOver, serveGroup, splitGroup } from '../../src/event-log/group.ts'
+import type { ConsumerNews, ConsumerSettings, EventConsumer, EventLog, JoinGroup, RecordSet } from '../../src/event-log/port.ts'
 
 /** Longest wait for anything that a test expects to happen: a hand-over after a death takes a session timeout. */
 const LIMIT_MS = 30_000
@@ -90,8 +92,9 @@ export class Group {
     this.#settings = { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 16 * 1024 * 1024 }
   }
 
-  async join (name: string, settings: Partial<ConsumerSettings> = {}): Promise<Member> {
-    const consumer = await this.#log.openConsumer({ ...this.#settings, ...settings })
+  /** @param shared the membership that it joins by, where not by its own */
+  async join (name: string, settings: Partial<ConsumerSettings> = {}, shared?: JoinGroup): Promise<Member> {
+    const consumer = await this.#log.openConsumer({ ...this.#settings, ...settings }, shared)
     const member = new Member(name, consumer, this, () => this.#changes.dispatchEvent(new Event('change')))
     this.members.set(name, member)
     member.done.catch(error => {
@@ -100,6 +103,17 @@ export class Group {
     })
     this.#opened.defer(() => member.close())
     return member
+  }
+
+  /** Members that are one to the log, each in what would be a thread of its own. */
+  async joinAsOne (names: readonly string[]): Promise<void> {
+    const shares = splitGroup(await this.#log.openGroup(this.#settings), names.length)
+    for (const [index, name] of names.entries()) {
+      const { port1, port2 } = new MessageChannel()
+      this.#opened.defer(() => port1.close())
+      serveGroup(port1, shares[index])
+      await this.join(name, {}, groupOver(port2))
+    }
   }
 
   /** Waits, with a limit, until something about the group holds; a member's error ends the wait. */

@@ -1,0 +1,67 @@
+/** A consumer group in Kafka, as whoever reads for it sees it: the membership, and what topic its partitions are of. */
+import type { Logger } from '../log.ts'
+import { KafkaClassicMembership } from './kafka-classic-membership.ts'
+import { describeError, KafkaClient, topicMissing, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
+import type { Membership, MembershipEvents } from './kafka-coordinator.ts'
+import { chooseProtocol } from './kafka-group-protocol.ts'
+import { KafkaMembership } from './kafka-membership.ts'
+import type { ConsumerSettings, Group, GroupEvents, JoinGroup } from './port.ts'
+
+const OPEN_TIMEOUT_MS = 10_000
+
+/**
+ * Makes sure that the topic is there; what is returned joins the group. `assigned` names the topic by its layout.
+ * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
+ */
+export async function openKafkaGroup (
+  cluster: KafkaSettings, settings: ConsumerSettings, log: Logger
+): Promise<JoinGroup> {
+  const client = new KafkaClient(cluster)
+  try {
+    const topic = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(settings.topic))
+    if (!topic) throw topicMissing(settings.topic, client.servers)
+    const { groupProtocol = 'auto' } = cluster
+    const protocol = await client.retry(OPEN_TIMEOUT_MS, () => chooseProtocol(client, groupProtocol, settings.group))
+    log.debug({ group: settings.group, protocol }, 'joining the group')
+    return events => joinGroup(cluster, settings, protocol, log, events)
+  } finally {
+    await client.close()
+  }
+}
+
+function joinGroup (
+  cluster: KafkaSettings, settings: ConsumerSettings, protocol: 'consumer' | 'classic', log: Logger, events: GroupEvents
+): Group {
+  const client = new KafkaClient(cluster)
+  const membershipEvents: MembershipEvents = {
+    assigned: async (topicId, partitions) => events.assigned(await findTopic(client, settings.topic, topicId), partitions),
+    revoked: partitions => events.revoked(partitions),
+    lost: partitions => events.lost(partitions),
+    failed: error => events.failed(error)
+  }
+  const membership: Membership = protocol === 'consumer'
+    ? new KafkaMembership(client, settings, log, membershipEvents)
+    : new KafkaClassicMembership(cluster, client, settings, log, membershipEvents)
+  return {
+    release: partitions => membership.release(partitions),
+    commit: async nextOffsets => {
+      if (nextOffsets.size === 0) return
+      try {
+        await membership.commit(nextOffsets)
+      } catch (error) {
+        log.warn({ reason: describeError(error) }, 'the offsets for lag tools were not committed')
+      }
+    },
+    close: async () => {
+      await membership.close()
+      await client.close()
+    }
+  }
+}
+
+/** The assignment names a topic by its id; what we know of that name may still be the topic before. */
+async function findTopic (client: KafkaClient, name: string, topicId: string): Promise<TopicLayout> {
+  const layout = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(name))
+  if (layout?.topicId === topicId) return layout
+  throw client.unreachable(new Error(`topic ${name} is not the one of the assignment`))
+}

@@ -1,0 +1,87 @@
+/** What one thread of a processor does: a line over its share of the partitions, and what that line needs for itself. */
+import { hostname } from 'node:os'
+
+import {
+  createMetrics, keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup,
+  type Logger, type MetricValues, type Readiness
+} from 'relay-common'
+
+import { systemClock } from './clock.ts'
+import type { ProcessorConfig } from './config.ts'
+import { startLine } from './line.ts'
+import { createProcessorMetrics } from './metrics.ts'
+import { openPostgresStore } from './postgres-store.ts'
+
+export interface Share {
+  /** settles when its line ends, with the error that ended it */
+  readonly done: Promise<void>
+  readiness (): Promise<Readiness>
+  metrics (): Promise<MetricValues>
+  /** Writes what is in memory, and leaves the group. @throws RelayError RELAY_FLUSH_UNFINISHED */
+  close (): Promise<void>
+}
+
+/** What a share uses and does not close. */
+export interface ShareParts {
+  readonly database: Database
+  readonly eventLog: EventLog
+  readonly join: JoinGroup
+  readonly log: Logger
+}
+
+/** Opens a share of a processor on a database and a log that are up to date and have its topics. */
+export async function openShare (config: ProcessorConfig, { database, eventLog, join, log }: ShareParts): Promise<Share> {
+  await using opened = new AsyncDisposableStack()
+  const registry = createMetrics('relay-processor')
+  const metrics = createProcessorMetrics(registry)
+  const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+  const store = opened.adopt(await openPostgresStore(database, eventLog.kind), it => it.close())
+  const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
+  const line = opened.adopt(startLine(lineSettings(config), {
+    store, eventLog, consumer, producer, clock: systemClock, metrics, log
+  }), it => it.close())
+
+  const open = opened.move()
+  return {
+    done: line.done,
+    readiness: async () => line.readiness(),
+    metrics: () => registry.getMetricsAsJSON(),
+    close: () => open.disposeAsync()
+  }
+}
+
+/** Limits are those of the process; each of its threads has an equal part. */
+const ofThread = (config: ProcessorConfig, limit: number) => Math.ceil(limit / config.PROCESSOR_THREADS)
+
+export function consumerSettings (config: ProcessorConfig): ConsumerSettings {
+  return {
+    topic: config.EVENTS_TOPIC,
+    group: config.CONSUMER_GROUP,
+    instanceId: config.CONSUMER_INSTANCE_ID,
+    sessionTimeoutMs: config.SESSION_TIMEOUT_MS,
+    fetchBufferMaxBytes: ofThread(config, config.FETCH_BUFFER_MAX_BYTES)
+  }
+}
+
+function lineSettings (config: ProcessorConfig) {
+  const keepMs = keepMsOf(config)
+  return {
+    topic: config.EVENTS_TOPIC,
+    deadLettersTopic: config.DEAD_LETTERS_TOPIC,
+    owner: `${config.CONSUMER_INSTANCE_ID ?? hostname()}:${process.pid}`,
+    flushIntervalMs: config.FLUSH_INTERVAL_MS,
+    flushIntervalMaxMs: Math.max(config.FLUSH_INTERVAL_MAX_MS, config.FLUSH_INTERVAL_MS),
+    flushReadingsMax: ofThread(config, config.FLUSH_READINGS_MAX),
+    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
+    keepDuplicates: config.KEEP_DUPLICATES,
+    seriesInMemoryMax: ofThread(config, config.SERIES_IN_MEMORY_MAX),
+    gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
+    keptFromMs: (nowMs: number) => levels.map((_, index) => nowMs - keepMs[index]),
+    rules: {
+      deviceTypes: new Set(splitList(config.DEVICE_TYPES)),
+      futureMaxMs: config.FUTURE_MAX_MS,
+      keepMs,
+      isKeyChecked: config.KEY_POLICY === 'reject'
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** A thread of a processor, from its inside: a share of the work on connections of its own. */
+import { workerData, type MessagePort } from 'node:worker_threads'
+
+import {
+  createLogger, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues, type PlainError,
+  type Readiness
+} from 'relay-common'
+
+import type { ProcessorConfig } from './config.ts'
+import { openShare, type Share } from './share.ts'
+
+export interface ThreadData {
+  readonly config: ProcessorConfig
+  readonly number: number
+  readonly port: MessagePort
+}
+
+export type ThreadServes = {
+  open (groupPort: MessagePort): Promise<void>
+  readiness (): Promise<Readiness>
+  metrics (): Promise<MetricValues>
+  close (): Promise<void>
+}
+
+type MainServes = { failed (error: PlainError): void }
+
+const { config, number, port } = workerData as ThreadData
+const log = createLogger('relay-processor', config.LOG_LEVEL).child({ thread: number })
+const opened = new AsyncDisposableStack()
+let share: Share
+
+const served: ThreadServes = {
+  open: async groupPort => {
+    const database = opened.adopt(await openDatabase(config, 'relay-processor', log), it => it.close())
+    const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
+    share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), log }), it => it.close())
+    share.done.catch(error => main.tell('failed', toPlainError(error)))
+  },
+  readiness: () => share.readiness(),
+  metrics: () => share.metrics(),
+  close: () => opened.disposeAsync()
+}
+const main = linkThread<MainServes>(port, served)

@@ -1,0 +1,63 @@
+/**
+ * A thread of a processor, as the main thread sees it.
+ *
+ *     startThread ──(loads its modules while the main thread prepares database and log)──▶ open ──▶ a Share ──▶ close
+ */
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { MessageChannel, Worker } from 'node:worker_threads'
+
+import { fromPlainError, linkThread, RelayError, serveGroup, type JoinGroup, type PlainError } from 'relay-common'
+
+import type { ProcessorConfig } from './config.ts'
+import type { Share } from './share.ts'
+import type { ThreadData, ThreadServes } from './thread-main.ts'
+
+export interface Thread {
+  /** Opens its share of the work; the database is migrated and has its topics by now. */
+  open (join: JoinGroup): Promise<Share>
+  /** Ends the thread, whatever it is at: its share was closed, or has failed. */
+  close (): Promise<void>
+}
+
+/** longest that a probe waits for a thread, which folds for milliseconds at a time */
+const ANSWER_MAX_MS = 2_000
+
+/** @param number of the thread, from 1; the main thread is 0 */
+export function startThread (config: ProcessorConfig, number: number): Thread {
+  const { port1: port, port2: theirPort } = new MessageChannel()
+  const data: ThreadData = { config, number, port: theirPort }
+  const worker = new Worker(new URL('./thread-main.ts', import.meta.url), { workerData: data, transferList: [theirPort] })
+  const failed = Promise.withResolvers<never>()
+  failed.promise.catch(() => {}) // whoever waits for its share hears of it
+  const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })
+  worker.once('error', error => failed.reject(error)) // an error that nobody handled, or no memory
+  const ended = once(worker, 'exit')
+  ended.then(() => failed.reject(new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor has ended`)))
+
+  const ask = async <T>(what: string, answer: Promise<T>): Promise<T> => await Promise.race([
+    answer,
+    delay(ANSWER_MAX_MS, undefined, { ref: false }).then((): never => {
+      throw new Error(`thread ${number} does not tell its ${what}`)
+    })
+  ])
+  return {
+    open: async join => {
+      const { port1: groupPort, port2: theirGroupPort } = new MessageChannel()
+      serveGroup(groupPort, join)
+      await Promise.race([link.call('open', [theirGroupPort], [theirGroupPort]), failed.promise])
+      const closed = Promise.withResolvers<void>()
+      let closing: Promise<void> | undefined
+      return {
+        done: Promise.race([failed.promise, closed.promise]),
+        readiness: () => ask('readiness', link.call('readiness', [])).catch(error => ({ thread: error.message })),
+        metrics: () => ask('metrics', link.call('metrics', [])),
+        close: () => (closing ??= Promise.race([link.call('close', []), failed.promise]).then(closed.resolve))
+      }
+    },
+    close: async () => {
+      await worker.terminate()
+      port.close()
+    }
+  }
+}
