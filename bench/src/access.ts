@@ -1,7 +1,7 @@
 /**
- * What it costs the API to know who asks: CPU of verifying one credential, by what it is and whether it was seen before.
- * Measured is what every request goes through (`guard`: is the address blocked, and whose is the credential), with a real
- * issuer's keys and API keys in a real PostgreSQL, without the HTTP around it.
+ * What it costs the API to know who asks: CPU of verifying one credential, by what it is and whether it was seen
+ * before. Measured is what every request goes through (`guard`: is the address blocked, and whose is the credential),
+ * with a real issuer's keys and API keys in a real PostgreSQL, without the HTTP around it.
  */
 import { createPrivateKey, randomUUID, sign, type KeyObject } from 'node:crypto'
 import { spawn } from 'node:child_process'
@@ -54,7 +54,10 @@ export async function benchAccess ({ quick = false, credentials, repeats }: Acce
   const { database, url } = await openBenchDatabase(folder, opened)
   const issuer = await startIssuer(join(folder, 'keys.json'), opened)
   const config = readApiConfig({
-    DATABASE_URL: url, OIDC_ISSUER: issuer.url, RATE_LIMIT_ADDRESS_MAX: UNLIMITED, RATE_LIMIT_FAILED_LOGINS_MAX: UNLIMITED
+    DATABASE_URL: url,
+    OIDC_ISSUER: issuer.url,
+    RATE_LIMIT_ADDRESS_MAX: UNLIMITED,
+    RATE_LIMIT_FAILED_LOGINS_MAX: UNLIMITED
   })
   const keys = await makeKeys(database, credentials)
 
@@ -66,9 +69,10 @@ export async function benchAccess ({ quick = false, credentials, repeats }: Acce
     }
   }
   const cases = [...found].map(([name, cpuUs]) => ({ name, cpuUs: spreadOf(cpuUs) }))
-  console.table(cases.map(({ name, cpuUs }) => ({ credential: name, 'CPU us': cpuUs.median.toFixed(1), from: cpuUs.min.toFixed(1), to: cpuUs.max.toFixed(1) })))
-  const chart = await drawBars('Knowing who asks', 'CPU of the API for one request', 'us', cases.map(({ name, cpuUs }) =>
-    ({ label: name, value: cpuUs.median, min: cpuUs.min, max: cpuUs.max })), '.1f')
+  console.table(cases.map(({ name, cpuUs: { median, min, max } }) =>
+    ({ credential: name, 'CPU us': median.toFixed(1), from: min.toFixed(1), to: max.toFixed(1) })))
+  const bars = cases.map(({ name, cpuUs: { median, min, max } }) => ({ label: name, value: median, min, max }))
+  const chart = await drawBars('Knowing who asks', 'CPU of the API for one request', 'us', bars, '.1f')
   await writeResults('access', circumstances, { credentials, cases } satisfies AccessResult, { access: chart })
 }
 
@@ -102,13 +106,16 @@ async function measure (
   }
 }
 
-async function openBenchDatabase (folder: string, opened: AsyncDisposableStack): Promise<{ database: Database, url: string }> {
+async function openBenchDatabase (
+  folder: string, opened: AsyncDisposableStack
+): Promise<{ database: Database, url: string }> {
   const postgres = opened.adopt(await startPostgres({
     dataDir: join(folder, 'postgres'), logFile: join(folder, 'postgres.log'), port: await getPort({ host: HOST })
   }), it => it.close())
   await ensureDatabase(postgres, 'relay')
   const url = postgres.url('relay')
-  const database = opened.adopt(await openDatabase(readApiConfig({ DATABASE_URL: url }), 'bench', log), it => it.close())
+  const settings = readApiConfig({ DATABASE_URL: url })
+  const database = opened.adopt(await openDatabase(settings, 'bench', log), it => it.close())
   await migrate(database, log)
   return { database, url }
 }
@@ -116,9 +123,9 @@ async function openBenchDatabase (folder: string, opened: AsyncDisposableStack):
 async function makeKeys (database: Database, count: number): Promise<string[]> {
   const keys: string[] = []
   for (let n = 0; n < count; n++) {
-    const made = await createApiKey(database,
-      { environment: 'local', name: `key ${n}`, scopes: ['events:read'], grants: { zones: ['Zone A'] }, expiresAtMs: undefined }, { principal: 'bench' })
-    keys.push(made.key)
+    const grants = { zones: ['Zone A'] }
+    const wanted = { environment: 'local', name: `key ${n}`, scopes: ['events:read' as const], grants, expiresAtMs: undefined }
+    keys.push((await createApiKey(database, wanted, { principal: 'bench' })).key)
   }
   return keys
 }
@@ -151,7 +158,15 @@ function makeToken (key: KeyObject, kid: string, iss: string): string {
   const nowS = Math.floor(Date.now() / 1000)
   const encode = (it: object) => Buffer.from(JSON.stringify(it)).toString('base64url')
   const said = `${encode({ alg: 'RS256', typ: 'at+jwt', kid })}.${encode({
-    iss, aud: 'relay', sub: 'bench', client_id: 'relay-web', jti: randomUUID(), iat: nowS, exp: nowS + 300, scope: 'events:read', relay_zones: ['Zone A']
+    iss,
+    aud: 'relay',
+    sub: 'bench',
+    client_id: 'relay-web',
+    jti: randomUUID(),
+    iat: nowS,
+    exp: nowS + 300,
+    scope: 'events:read',
+    relay_zones: ['Zone A']
   })}`
   return `${said}.${sign('sha256', Buffer.from(said), key).toString('base64url')}`
 }

@@ -6,9 +6,15 @@ export type Audit =
   /** nobody was asked, or nobody answered: that nothing is known then says nothing */
   | { readonly kind: 'not-done', readonly why: string }
 
+interface Vulnerability {
+  readonly name: string
+  readonly severity: string
+  readonly range: string
+}
+
 interface NpmAudit {
   readonly auditReportVersion?: number
-  readonly vulnerabilities?: Readonly<Record<string, { readonly name: string, readonly severity: string, readonly range: string }>>
+  readonly vulnerabilities?: Readonly<Record<string, Vulnerability>>
   readonly message?: string
   readonly error?: { readonly summary?: string, readonly detail?: string }
 }
@@ -17,7 +23,8 @@ const refusedSeverities: ReadonlySet<string> = new Set(['high', 'critical'])
 
 /** @param registry where to ask; undefined: where npm is set up to */
 export function auditDependencies (root: string, registry?: string): Audit {
-  const args = ['audit', '--omit=dev', '--json', '--fetch-retries=1', ...registry === undefined ? [] : [`--registry=${registry}`]]
+  const where = registry === undefined ? [] : [`--registry=${registry}`]
+  const args = ['audit', '--omit=dev', '--json', '--fetch-retries=1', ...where]
   const { stdout, error } = spawnSync('npm', args, { cwd: root, encoding: 'utf8', timeout: 120_000 })
   return error ? { kind: 'not-done', why: error.message } : judgeAudit(stdout)
 }
@@ -31,7 +38,8 @@ export function judgeAudit (json: string): Audit {
     return { kind: 'not-done', why: 'npm audit wrote no report' }
   }
   if (said?.auditReportVersion !== 2 || said.vulnerabilities === undefined) {
-    return { kind: 'not-done', why: said?.message || said?.error?.summary || 'npm audit wrote another report than we know' }
+    const why = said?.message || said?.error?.summary || 'npm audit wrote another report than we know'
+    return { kind: 'not-done', why }
   }
   const found = Object.values(said.vulnerabilities)
   const refused = found.filter(it => refusedSeverities.has(it.severity))

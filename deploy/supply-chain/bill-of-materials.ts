@@ -1,6 +1,6 @@
 /**
- * The list of all that Relay is made of, in CycloneDX, by `npm sbom` from the lock file. What is for building and testing
- * alone is marked in it: npm would otherwise leave out what is for both.
+ * The list of all that Relay is made of, in CycloneDX, by `npm sbom` from the lock file. What is for building and
+ * testing alone is marked in it: with --omit=dev npm would leave out what is for both.
  */
 import { execFileSync } from 'node:child_process'
 
@@ -20,7 +20,9 @@ export function faultsOf (json: string, packages: readonly LockedPackage[]): str
     readonly specVersion?: string
     readonly components?: ReadonlyArray<{ readonly purl?: string, readonly licenses?: readonly unknown[] }>
   }
-  if (bom.bomFormat !== 'CycloneDX' || !/^1\.\d+$/.test(bom.specVersion ?? '')) return ['it is no CycloneDX of a version that we know']
+  if (bom.bomFormat !== 'CycloneDX' || !/^1\.\d+$/.test(bom.specVersion ?? '')) {
+    return ['it is no CycloneDX of a version that we know']
+  }
   const listed = new Set(bom.components?.map(it => decodeURIComponent(it.purl?.split('?')[0] ?? '')))
   return packages.filter(it => !it.isDev && !listed.has(`pkg:npm/${it.name}@${it.version}`))
     .map(({ name, version }) => `${name}@${version} is not in it`)

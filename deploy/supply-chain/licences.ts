@@ -1,9 +1,10 @@
-/** Whether all that Relay is built from may be used, changed and passed on by everybody, without conditions on their own code. */
+/** Whether all that Relay is built from may be used, changed and passed on, with no condition on anybody's own code. */
 import type { LockedPackage } from './lockfile.ts'
 
 /** SPDX identifiers of permissive licences. */
 const permissive: ReadonlySet<string> = new Set([
-  '0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC0-1.0', 'ISC', 'MIT', 'Python-2.0', 'Unlicense', 'Zlib'
+  '0BSD', 'Apache-2.0', 'BlueOak-1.0.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC0-1.0', 'ISC', 'MIT', 'Python-2.0',
+  'Unlicense', 'Zlib'
 ])
 
 /**

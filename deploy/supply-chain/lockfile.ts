@@ -23,11 +23,17 @@ interface LockEntry {
 
 const FOLDER = 'node_modules/'
 
-export function readLockfile (path: URL | string = new URL('../../package-lock.json', import.meta.url)): LockedPackage[] {
-  const { packages } = JSON.parse(readFileSync(path, 'utf8')) as { packages: Record<string, LockEntry> }
+const lockfile = new URL('../../package-lock.json', import.meta.url)
+
+export function readLockfile (): LockedPackage[] {
+  const { packages } = JSON.parse(readFileSync(lockfile, 'utf8')) as { packages: Record<string, LockEntry> }
   return Object.entries(packages)
     .filter(([place, { link }]) => place.includes(FOLDER) && !link) // else a workspace of ours
     .map(([place, { name, version, license, dev = false, hasInstallScript = false }]) => ({
-      name: name ?? place.slice(place.lastIndexOf(FOLDER) + FOLDER.length), version, license, isDev: dev, hasInstallScript
+      name: name ?? place.slice(place.lastIndexOf(FOLDER) + FOLDER.length),
+      version,
+      license,
+      isDev: dev,
+      hasInstallScript
     }))
 }

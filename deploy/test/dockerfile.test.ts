@@ -38,7 +38,10 @@ test('what is copied is there, and .dockerignore lets it through', () => {
     assert.ok(existsSync(join(ROOT, source)), `${source} is not there`)
     assert.ok(isInContext(source), `${source} is ignored`)
   }
-  const kept = ['deploy/server.key', 'relay-api/tls.pem', 'relay-api/.env', 'passwords/api', '.relay/passwords/owner', '.git', '.relay', 'node_modules', 'relay-api/test', 'relay-api/node_modules', 'README.md', '.env']
+  const kept = [
+    '.git', '.relay', 'node_modules', 'relay-api/test', 'relay-api/node_modules', 'README.md', '.env', 'relay-api/.env',
+    'deploy/server.key', 'relay-api/tls.pem', 'passwords/api', '.relay/passwords/owner'
+  ]
   for (const source of kept) {
     assert.ok(!isInContext(source), `${source} reaches the engine`)
   }
@@ -58,7 +61,8 @@ test('npm finds the manifest of every workspace', () => {
 })
 
 test('no variable of an image is a secret, and none that builds it', () => {
-  const named = [...stages.values()].flatMap(it => it.steps).filter(it => it.keyword === 'ENV' || it.keyword === 'ARG').flatMap(it => it.args)
+  const named = [...stages.values()].flatMap(it => it.steps)
+    .filter(it => it.keyword === 'ENV' || it.keyword === 'ARG').flatMap(it => it.args)
   assert.ok(named.length > 0)
   for (const pair of named) assert.doesNotMatch(pair, /PASSWORD|SECRET|TOKEN|KEY|DATABASE_URL/i)
 })

@@ -1,10 +1,11 @@
 /**
- * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. And lets
- * them log in, each as a user of its own.
+ * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. And
+ * lets them log in, each as a user of its own.
  */
 import { InvalidArgumentError, type Command } from 'commander'
 import {
-  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, type Database, type DatabaseLogin
+  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, type Database,
+  type DatabaseLogin
 } from 'relay-common'
 
 import { readCliConfig } from './config.ts'
@@ -25,9 +26,11 @@ export function addMigrate (program: Command): void {
     .description('brings the database up to date; several at once do no harm')
     .option('--dry-run', 'only say what there is to do')
     .option('--login <program=file>',
-      'let a program log in as relay_<program>_login with the password in a file, which is made where it is not there', addLogin, [])
+      'let a program log in as relay_<program>_login with the password in a file, which is made where it is not there',
+      addLogin, [])
     .option('--json', 'for scripts')
-    .addHelpText('after', '\nExample:\n  relay migrate --login processor=/run/relay/processor --login api=/run/relay/api')
+    .addHelpText('after',
+      '\nExample:\n  relay migrate --login processor=/run/relay/processor --login api=/run/relay/api')
     .action(run)
 }
 
@@ -40,7 +43,9 @@ function addLogin (text: string, others: readonly Login[]): Login[] {
 
 async function allow (database: Database, logins: readonly Login[]): Promise<string[]> {
   const users: string[] = []
-  for (const { program, passwordFile } of logins) users.push(await allowLogin(database, program, await keepPassword(passwordFile)))
+  for (const { program, passwordFile } of logins) {
+    users.push(await allowLogin(database, program, await keepPassword(passwordFile)))
+  }
   return users
 }
 

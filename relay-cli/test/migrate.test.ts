@@ -42,11 +42,18 @@ test('programs are let in as members of their roles, with the passwords of their
 
   const { hostname, port, pathname } = new URL(url)
   const logIn = async (user: string, password: string) => {
-    const environment = { POSTGRES_HOST: hostname, POSTGRES_PORT: port, POSTGRES_DB: pathname.slice(1), POSTGRES_USER: user, POSTGRES_PASSWORD: password }
-    const opened = await openDatabase(readConfig(Type.Object(databaseSettings), environment), 'test', createLogger('test', 'silent'))
+    const settings = readConfig(Type.Object(databaseSettings), {
+      POSTGRES_HOST: hostname,
+      POSTGRES_PORT: port,
+      POSTGRES_DB: pathname.slice(1),
+      POSTGRES_USER: user,
+      POSTGRES_PASSWORD: password
+    })
+    const opened = await openDatabase(settings, 'test', createLogger('test', 'silent'))
     try {
       const roles = await opened.query<{ role: string }>(`
-        select rolname as role from pg_roles where pg_has_role(current_user, oid, 'member') and rolname <> current_user`)
+        select rolname as role from pg_roles
+        where pg_has_role(current_user, oid, 'member') and rolname <> current_user`)
       return roles.map(it => it.role)
     } finally {
       await opened.close()
@@ -55,7 +62,8 @@ test('programs are let in as members of their roles, with the passwords of their
   assert.deepEqual(await logIn('relay_api_login', 'it\'s "mine"; --'), ['relay_api'])
   assert.deepEqual(await logIn('relay_processor_login', made.trim()), ['relay_processor'])
   await assert.rejects(logIn('relay_api_login', made.trim()), { code: '28P01' })
-  const [{ secret }] = await database.query<{ secret: string }>("select rolpassword as secret from pg_authid where rolname = 'relay_api_login'")
+  const [{ secret }] = await database.query<{ secret: string }>(
+    "select rolpassword as secret from pg_authid where rolname = 'relay_api_login'")
   assert.match(secret, /^SCRAM-SHA-256\$4096:/)
 
   const wrong = await runCli(site, ['migrate', '--login', `root=${folder}/given`])

@@ -5,8 +5,8 @@
 import { join } from 'node:path'
 
 import {
-  allowLogin, createLogger, databaseLogins, databaseSettings, databaseUserOf, keepPassword, migrate, openDatabase, readConfig,
-  RelayError, scramSecret, type Database, type DatabaseLogin
+  allowLogin, createLogger, databaseLogins, databaseSettings, databaseUserOf, keepPassword, migrate, openDatabase,
+  readConfig, RelayError, scramSecret, type Database, type DatabaseLogin
 } from 'relay-common'
 import { Type } from 'typebox'
 
@@ -21,7 +21,10 @@ export interface Passwords {
   readonly logins: ReadonlyMap<DatabaseLogin, string>
 }
 
-/** Reads the passwords of a data folder; those that are not there are made up. @throws RelayError RELAY_CONFIG_INVALID */
+/**
+ * Reads the passwords of a data folder; those that are not there are made up.
+ * @throws RelayError RELAY_CONFIG_INVALID
+ */
 export async function keepPasswords (folder: string): Promise<Passwords> {
   const keep = (name: string) => keepPassword(join(folder, name))
   const logins = databaseLogins.map(async it => [it, await keep(it)] as const)
@@ -41,7 +44,9 @@ export async function prepareDatabase (server: LocalPostgres, passwords: Passwor
 }
 
 /** What tells a program how to log in to a database that was prepared. */
-export function loginSettings ({ host, port }: LocalPostgres, { folder }: Passwords, login: DatabaseLogin): NodeJS.ProcessEnv {
+export function loginSettings (
+  { host, port }: LocalPostgres, { folder }: Passwords, login: DatabaseLogin
+): NodeJS.ProcessEnv {
   return {
     DATABASE_URL: '', // would win, wherever it comes from
     DATABASE_URL_FILE: '',
@@ -61,7 +66,8 @@ async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords):
   url.password = FIRST_PASSWORD
   if (!await isTaken(url.href)) {
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `the data of PostgreSQL were made with another password than that in ${join(folder, 'owner')}; bring it back, or start with --fresh`)
+      `the data of PostgreSQL were made with another password than that in ${join(folder, 'owner')}; bring it back, ` +
+      'or start with --fresh')
   }
   await using owner = await openAs(url.href)
   await owner.database.query(`alter role ${server.user} password '${scramSecret(server.password)}'`)

@@ -28,7 +28,8 @@ export async function startServers (
     name: 'postgres',
     start: async () => {
       const logFile = logs.pathOf('postgres')
-      const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, password: passwords.owner, logFile })
+      const password = passwords.owner
+      const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, password, logFile })
       await prepareDatabase(server, passwords).catch(async error => {
         await server.close()
         throw error

@@ -41,7 +41,8 @@ export async function keepPassword (path: string): Promise<string> {
     if (password === '') throw new Error('it is empty')
     return password
   } catch (cause) {
-    throw new RelayError('RELAY_CONFIG_INVALID', `there is no password to be had from ${path}: ${(cause as Error).message}`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID',
+      `there is no password to be had from ${path}: ${(cause as Error).message}`, { cause })
   }
 }
 
@@ -62,7 +63,10 @@ export async function allowLogin (database: Database, login: DatabaseLogin, pass
   return user
 }
 
-/** What PostgreSQL keeps of a password, and takes in its place: `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (RFC 5802). */
+/**
+ * What PostgreSQL keeps of a password, and takes in its place:
+ * `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (RFC 5802).
+ */
 export function scramSecret (password: string): string {
   const salt = randomBytes(SCRAM_SALT_BYTES)
   const salted = pbkdf2Sync(password, salt, SCRAM_ITERATIONS, 32, 'sha256')

@@ -20,7 +20,8 @@ const coreOf = (secret: string) => /[0-9A-Za-z_-]{20,}/.exec(secret)?.[0] ?? sec
 function formsOf (secret: string): string[] {
   const core = Buffer.from(coreOf(secret))
   const whole = [0, 1, 2].map(skip => core.subarray(skip, skip + Math.floor((core.length - skip) / 3) * 3))
-  return [core.toString(), core.toString('hex'), ...whole.flatMap(it => [it.toString('base64'), it.toString('base64url')])]
+  const inBase64 = whole.flatMap(it => [it.toString('base64'), it.toString('base64url')])
+  return [core.toString(), core.toString('hex'), ...inBase64]
 }
 
 /** @param secrets by what they are for */
@@ -28,7 +29,8 @@ export function assertNoSecret (text: string, secrets: Readonly<Record<string, s
   for (const [what, secret] of Object.entries(secrets)) {
     for (const form of formsOf(secret)) {
       const at = text.indexOf(form)
-      assert.equal(at, -1, `the ${what} is in ${where}: …${text.slice(Math.max(0, at - 300), at + form.length + 20)}…`)
+      const around = text.slice(Math.max(0, at - 300), at + form.length + 20)
+      assert.equal(at, -1, `the ${what} is in ${where}: …${around}…`)
     }
   }
 }
@@ -46,10 +48,14 @@ export function startWatched (
 ): WatchedProgram {
   const main = fileURLToPath(new URL(`../../../relay-${name}/src/main.ts`, import.meta.url))
   const { PATH } = process.env
-  const child = spawn(process.execPath, [main, ...args], { env: { PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe', 'ipc']
+  })
   t.after(() => { child.kill('SIGKILL') })
   let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', chunk => { output += chunk })
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', chunk => { output += chunk })
+  }
   return { process: child, output: () => output, exited: once(child, 'close') }
 }
 

@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { ROOT } from './support/dockerfile.ts'
+
+test('each line of the tables of docs/security.md names a test that is there', () => {
+  const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8').split('## OWASP API Security')[1]
+  const rows = page.split('\n').filter(it => /^\| (API)?\d/.test(it))
+  assert.ok(rows.length > 40)
+  for (const row of rows) {
+    const tests = row.split('|').at(-2)!.match(/[\w./-]+\.test\.ts/g) ?? []
+    assert.ok(tests.length > 0, row)
+    for (const it of tests) assert.ok(existsSync(join(ROOT, it)), `${it} is not there`)
+  }
+})
