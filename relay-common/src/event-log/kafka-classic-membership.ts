@@ -67,6 +67,8 @@ export class KafkaClassicMembership implements Membership {
   readonly #revoking = new Set<number>()
   #ownedTopicId = ''
   #topic = { topicId: '', partitions: 0 }
+  #isTopicGone = false
+  #isLooking = false
   #memberId = ''
   #generation = NO_GENERATION
   #sessionTimeoutMs: number
@@ -113,7 +115,9 @@ export class KafkaClassicMembership implements Membership {
     let delayMs = RETRY_DELAY_MIN_MS
     while (!this.#closing.signal.aborted) {
       try {
-        if (await this.#isTopicGone()) return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
+        if (this.#topic.topicId === '') await this.#look()
+        else this.#lookMeanwhile()
+        if (this.#isTopicGone) return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
         if (this.#mustJoin) await this.#join()
         else await this.#heartbeat()
         delayMs = RETRY_DELAY_MIN_MS
@@ -133,16 +137,25 @@ export class KafkaClassicMembership implements Membership {
    * Looks how the topic is now. Partitions that were added are shared out in a rebalance; those of a topic that is gone,
    * or was made anew, are revoked.
    */
-  async #isTopicGone (): Promise<boolean> {
+  async #look (): Promise<void> {
     const layout = await this.#client.describe(this.#settings.topic)
     const { topicId, partitions } = layout ?? { topicId: '', partitions: 0 }
     if (topicId !== this.#ownedTopicId) this.#revoke([...this.#owned])
     if (layout && (topicId !== this.#topic.topicId || partitions !== this.#topic.partitions)) {
       this.#topic = { topicId, partitions }
       this.#mustJoin = true
+      this.#wake.abort()
     }
-    const isGone = this.#missing.isGone(layout !== undefined)
-    return isGone && this.#owned.size === 0
+    this.#isTopicGone = this.#missing.isGone(layout !== undefined) && this.#owned.size === 0
+  }
+
+  /** No heartbeat waits for it: whoever is asked about the topic may be a broker that hangs. */
+  #lookMeanwhile (): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    this.#look()
+      .catch(error => this.#log.debug({ reason: describeError(error) }, 'no answer about the topic; asking again'))
+      .finally(() => { this.#isLooking = false })
   }
 
   async #heartbeat (): Promise<void> {
