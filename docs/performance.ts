@@ -8,6 +8,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 import type { AccessCase, AccessResult } from '../bench/src/access.ts'
+import type { AccuracyResult } from '../bench/src/accuracy.ts'
+import type { ApiResult, Measured } from '../bench/src/api.ts'
 import type { FreshnessResult } from '../bench/src/freshness.ts'
 import type { MemoryResult } from '../bench/src/memory.ts'
 import type { PoisonResult } from '../bench/src/poison.ts'
@@ -28,6 +30,8 @@ interface Results {
   memory: MemoryResult
   freshness: FreshnessResult
   poison: PoisonResult
+  api: ApiResult
+  accuracy: AccuracyResult
   access: AccessResult
 }
 
@@ -88,6 +92,24 @@ const sections: Readonly<Record<string, () => string>> = {
       whole(it.memoryMaxMb)
     ]])
   ]),
+  api: () => render('api', it => [
+    table([
+      'question', 'requests/s', 'bare', 'ratio', 'CPU us', 'alone, p50', 'first, p50', 'at 70 %, p50', 'p99', 'errors'
+    ], it.measured.map(row => [
+      row.scenario, whole(row.requestsPerSecond), whole(row.bareRequestsPerSecond), ratio(row.ratio),
+      whole(row.cpuUsPerRequest),
+      ...[row.aloneP50Ms, row.firstP50Ms, row.steadyP50Ms, row.steadyP99Ms].map(ms => `${ms.toFixed(2)} ms`),
+      whole(row.errors)
+    ])),
+    chart('api', 'requests per second of each question over those of a bare server'),
+    'Memory of the API under a mix of all, at 70 %: ' +
+    it.memory.map(({ second, residentMb }) => `${whole(residentMb)} MB after ${second} s`).join(', ') + '.'
+  ]),
+  accuracy: () => render('accuracy', it => [
+    `${whole(it.readings)} readings of a zone, of a year:`,
+    table(['statistic', 'answer', 'stated bound', 'of the sorted readings', 'off by'], it.found.map(row =>
+      [row.name, ...[row.value, row.bound, row.exact, row.offBy].map(it => String(Number(it.toPrecision(4))))]))
+  ]),
   access: () => render('access', it => [
     table(['credential', 'CPU us', 'spread'], it.cases.map(({ name, cpuUs }) =>
       [name, cpuUs.median.toFixed(1), `${cpuUs.min.toFixed(1)}-${cpuUs.max.toFixed(1)}`])),
@@ -142,6 +164,9 @@ function renderTargets (): string {
   const memory = read('memory')
   const freshness = read('freshness')
   const poison = read('poison')
+  const asked = read('api')?.measured
+  const question = (name: string) => asked?.find(it => it.scenario === name)
+  const worst = (of: (it: Measured) => number | undefined) => asked && Math.max(...asked.map(it => of(it) ?? 0))
   const access = (name: AccessCase) => read('access')?.cases.find(it => it.name === name)?.cpuUs.median
   const rows = [
     target('events/s over the consumer benchmark, from the start', '>=', 0.9, ratios(CONSUMER_BENCHMARK)?.fromStart),
@@ -159,6 +184,15 @@ function renderTargets (): string {
     target('from produce to visible at 10,000 events/s, p50, ms', '<=', 300, freshness?.p50Ms),
     target('the same, p99, ms', '<=', 1000, freshness?.p99Ms),
     target('records/s where all are poison', '>=', 50_000, poison?.recordsPerSecond),
+    target('questions of a device and a day over a bare server', '>=', 0.5, question('a device, a day')?.ratio),
+    ...['a zone', 'a type', 'a zone and type'].map(it =>
+      target(`the same of ${it} and 30 days`, '>=', 0.3, question(`${it}, 30 days`)?.ratio)),
+    target('time for 365 days over a day, slowest of its kinds', '<=', 3, worst(it => {
+      const day = question(it.scenario.replace(', 365 days', ', a day'))
+      return it.scenario.endsWith(', 365 days') && day ? it.aloneP50Ms / day.aloneP50Ms : undefined
+    })),
+    target('p99 over p50 at 70 % of the peak, worst of all', '<=', 5, worst(it => it.steadyP99Ms / it.steadyP50Ms)),
+    target('questions without an answer', '<=', 0, asked?.reduce((sum, it) => sum + it.errors, 0)),
     target('CPU to know an access token that was seen before, us', '<=', 60, access('access token, seen before')),
     target('CPU to know an API key, us', '<=', 60, access('API key, in memory'))
   ]

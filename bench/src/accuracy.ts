@@ -14,6 +14,11 @@ import { readCircumstances, writeResults } from './results.ts'
 const history: History = { devices: 20, zones: 1, partitions: 8, endMs: Date.UTC(2026, 0, 1), days: 365, minuteDays: 1 }
 const PERCENTILES = [1, 5, 25, 50, 75, 95, 99, 99.9]
 
+export interface AccuracyResult {
+  readonly readings: number
+  readonly found: ReadonlyArray<ReturnType<typeof compare>>
+}
+
 /** Runs the check, prints a table and keeps it in `bench/results/accuracy.json`; fails where a bound does not hold. */
 export async function benchAccuracy ({ quick = false }: { quick?: boolean }): Promise<void> {
   const circumstances = await readCircumstances(quick)
@@ -33,7 +38,8 @@ export async function benchAccuracy ({ quick = false }: { quick?: boolean }): Pr
     found.push(compare(`p${percentile}`, value, error, quantileOf(readings, percentile / 100)))
   }
   console.table(found)
-  await writeResults('accuracy', circumstances, { readings: readings.length, found }, {})
+  const result: AccuracyResult = { readings: readings.length, found }
+  await writeResults('accuracy', circumstances, result, {})
   const wrong = found.filter(it => !it.isWithin)
   if (wrong.length > 0) throw new Error(`${wrong.map(it => it.name).join(', ')}: not within the bound`)
 }

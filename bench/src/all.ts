@@ -1,4 +1,7 @@
 /** Everything that `docs/performance.md` shows, one after the other. */
+import { benchAccess } from './access.ts'
+import { benchAccuracy } from './accuracy.ts'
+import { benchApi } from './api.ts'
 import { compressions } from './backlog.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchMemory } from './memory.ts'
@@ -8,7 +11,7 @@ import { benchScaling } from './scaling.ts'
 
 const backlog = { devices: 1_000, partitions: 8, streams: true }
 
-/** As long as it takes for figures that hold, and no longer: a quarter of an hour on two cores. */
+/** As long as it takes for figures that hold, and no longer: three quarters of an hour on two cores. */
 export async function benchAll ({ quick = false }: { quick?: boolean }): Promise<void> {
   const startedMs = performance.now()
   const repeats = quick ? 1 : 3
@@ -18,5 +21,11 @@ export async function benchAll ({ quick = false }: { quick?: boolean }): Promise
   await benchMemory({ quick, series: quick ? 5_000 : 20_000 })
   await benchFreshness({ quick, rate: 10_000, devices: 10_000, seconds: quick ? 10 : 60 })
   await benchPoison({ quick, records: quick ? 100_000 : 1_000_000 })
+  const api = quick
+    ? { devices: 20, seconds: 1, memorySeconds: 0 }
+    : { devices: 1_000, seconds: 5, memorySeconds: 600 }
+  await benchApi({ ...api, quick, repeats, days: 400, connections: 10 })
+  await benchAccuracy({ quick })
+  await benchAccess({ quick, credentials: quick ? 200 : 2_000, repeats: quick ? 1 : 5 })
   console.log(`all of it took ${Math.round((performance.now() - startedMs) / 1000)} s`)
 }

@@ -5,6 +5,7 @@
 import { headers, startApi, startBareApi, type ApiServer } from './api-server.ts'
 import { putLoad, type LoadResult } from './api-load.ts'
 import { createScenarios, type Scenario } from './api-questions.ts'
+import { drawBars } from './chart.ts'
 import { openHistory } from './history-database.ts'
 import type { History } from './history.ts'
 import { readResident, readUsage } from './process-usage.ts'
@@ -21,7 +22,13 @@ export interface ApiBenchOptions {
   readonly quick?: boolean
 }
 
-interface Measured {
+export interface ApiResult {
+  readonly history: History
+  readonly measured: readonly Measured[]
+  readonly memory: readonly MemorySample[]
+}
+
+export interface Measured {
   readonly scenario: string
   /** with as many connections as were asked for; beside the peer, measured right before */
   readonly requestsPerSecond: number
@@ -67,7 +74,13 @@ export async function benchApi (options: ApiBenchOptions): Promise<void> {
   }
   const memory = await watchMemory(api, scenarios, measured, options)
   report(measured, memory)
-  await writeResults('api', circumstances, { history, options, measured, memory }, {})
+  const result: ApiResult = { history, measured, memory }
+  await writeResults('api', circumstances, { ...result, options }, { api: await drawRatios(measured, options) })
+}
+
+function drawRatios (measured: readonly Measured[], { connections }: ApiBenchOptions): Promise<string> {
+  return drawBars('Requests a second, over those of a bare server', `Fastify and \`select 1\` is 1; ${connections} clients at a time`,
+    'ratio', measured.map(it => ({ label: it.scenario, value: it.ratio })), '.2f')
 }
 
 async function measure (
@@ -123,7 +136,7 @@ async function askAll (api: ApiServer, questions: Scenario['questions']): Promis
   return timesMs
 }
 
-interface MemorySample {
+export interface MemorySample {
   readonly second: number
   readonly residentMb: number
 }

@@ -20,3 +20,18 @@ export function endWith (child: ChildProcess): Disposable {
 export function endChildren (): void {
   for (const child of running) child.kill('SIGKILL')
 }
+
+/**
+ * A signal that ends the benchmark ends its children, then its servers.
+ * @param close ends the servers; may be called again
+ */
+export function endOnSignal (close: () => Promise<void>): Disposable {
+  const interrupted = () => {
+    endChildren()
+    close().finally(() => process.exit(130))
+  }
+  for (const signal of signals) process.once(signal, interrupted)
+  return { [Symbol.dispose]: () => { for (const signal of signals) process.off(signal, interrupted) } }
+}
+
+const signals = ['SIGINT', 'SIGTERM'] as const

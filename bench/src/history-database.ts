@@ -9,6 +9,7 @@ import { createLogger, databaseSettings, migrate, openDatabase, readConfig } fro
 import { Type } from 'typebox'
 
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
+import { endOnSignal } from './children.ts'
 import { writeHistory, type History } from './history.ts'
 
 const cacheDir = fileURLToPath(new URL('../../.relay/bench', import.meta.url))
@@ -17,7 +18,7 @@ const cacheDir = fileURLToPath(new URL('../../.relay/bench', import.meta.url))
 const FORMAT = 1
 
 /**
- * Starts a server on the history, which is written first where it is not there yet: some minutes, and some GB.
+ * Starts a server on the history, which ends with the benchmark, which is written first where it is not there yet: some minutes, and some GB.
  * @returns the server, and the connection string of the database
  */
 export async function openHistory (name: string, history: History): Promise<LocalPostgres & { readonly database: string }> {
@@ -30,7 +31,17 @@ export async function openHistory (name: string, history: History): Promise<Loca
   const server = await startPostgres({ dataDir, ...await serverSettings(dataDir) })
   // what an upgrade of Relay changes in the schema comes to old histories as well
   await withDatabase(server.url('relay'), migrate)
-  return { ...server, database: server.url('relay') }
+  let closed: Promise<void> | undefined
+  const close = () => (closed ??= server.close())
+  const ending = endOnSignal(close)
+  return {
+    ...server,
+    database: server.url('relay'),
+    close: () => {
+      ending[Symbol.dispose]()
+      return close()
+    }
+  }
 }
 
 async function serverSettings (dataDir: string): Promise<{ port: number, logFile: string }> {

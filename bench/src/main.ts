@@ -16,7 +16,7 @@ import { benchScaling } from './scaling.ts'
 const program = new Command('bench').description('Benchmarks of Relay beside their peers')
 
 program.command('all')
-  .description('processor, all codecs, scaling, memory, freshness, poison: what docs/performance.md shows')
+  .description('all of the following, and all codecs: what docs/performance.md shows')
   .option('--quick', 'few events, to see that all works; results go to .relay/bench')
   .action(benchAll)
 

@@ -11,7 +11,7 @@ import { createLogger, migrate, openDatabase, openKafkaEventLog, type Database, 
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
-import { endChildren } from './children.ts'
+import { endOnSignal } from './children.ts'
 import { readTreeUsage, readUsage } from './process-usage.ts'
 
 export interface BenchServers extends AsyncDisposable {
@@ -49,14 +49,7 @@ export async function openServers (): Promise<BenchServers> {
   const all = opened.move()
   let closed: Promise<void> | undefined
   const close = () => (closed ??= all.disposeAsync())
-  const interrupted = () => {
-    endChildren()
-    close().finally(() => process.exit(130))
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, interrupted)
-    all.defer(() => { process.off(signal, interrupted) })
-  }
+  all.use(endOnSignal(close))
   return {
     kafka,
     postgres,
