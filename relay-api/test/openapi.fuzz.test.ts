@@ -99,10 +99,11 @@ interface Answer {
 /** Few, so that some come again. */
 const headerValue = fc.constantFrom('', '1', '12-1795524103218', 'a key', 'x'.repeat(300), '"', '\t', 'caf\u00e9')
 
-/** Some of the n-th events of a fleet, and what is none. */
-const events = fc.array(fc.oneof(
-  fc.nat(20).map(n => eventOf(n)), fc.nat(20).map(n => eventOf(n, { deviceType: 'TOASTER' })), fc.jsonValue()
-), { maxLength: 5 }).map(it => JSON.stringify(it))
+/** Some events of a fleet, and the same among what is none. */
+const events = fc.array(fc.nat(20).map(n => eventOf(n)), { minLength: 1, maxLength: 5 })
+const bodiesOfEvents = [
+  events, fc.tuple(events, fc.constant(eventOf(0, { deviceType: 'TOASTER' })), fc.jsonValue()).map(it => it.flat())
+].map(arbitrary => ({ weight: 4, arbitrary: arbitrary.map(it => JSON.stringify(it)) }))
 
 function requestOf (method: string, path: string, { parameters = [], requestBody }: Operation): fc.Arbitrary<Request> {
   const inPath = parameters.filter(it => it.in === 'path')
@@ -118,7 +119,7 @@ function requestOf (method: string, path: string, { parameters = [], requestBody
   const more = fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: anyText.map(it => `&${encode(it)}=1`) })
   const body = requestBody === undefined
     ? fc.constant(undefined)
-    : fc.oneof(fc.json(), fc.jsonValue().map(it => JSON.stringify(it)), anyText, ...path === '/api/v1/events' ? [events] : [])
+    : fc.oneof(fc.json(), fc.jsonValue().map(it => JSON.stringify(it)), anyText, ...path === '/api/v1/events' ? bodiesOfEvents : [])
   const headers = fc.tuple(...inHeaders.map(it => fc.option(headerValue.map(value => [it.name, value] as const))))
   return fc.record({ pathValues, query, more, body, headers }).map(({ pathValues, query, more, body, headers }) => {
     const filled = inPath.reduce((url, it, n) => url.replace(`{${it.name}}`, encode(pathValues[n] as string)), path)
