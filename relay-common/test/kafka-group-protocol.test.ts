@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 
-import { encodeConsumerProtocolSubscription, FindCoordinatorKeyTypes, type findCoordinatorV6, type joinGroupV9 } from '@platformatic/kafka'
+import {
+  encodeConsumerProtocolSubscription, FindCoordinatorKeyTypes, type findCoordinatorV6, type joinGroupV9
+} from '@platformatic/kafka'
 
 import { KafkaClient, kafkaErrors, type GroupProtocol } from '../src/event-log/kafka-client.ts'
 import { openKafkaEventLog } from '../src/event-log/kafka.ts'

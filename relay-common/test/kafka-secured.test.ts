@@ -76,14 +76,19 @@ test('a broker behind TLS, logins and certificates', { timeout: 180_000 }, async
 
   for (const [what, [environment, words]] of Object.entries<[Environment, RegExp]>({
     'no TLS, where it wants that': [{ KAFKA_BOOTSTRAP_SERVERS: kafka.tls }, /KAFKA_TLS/],
-    'an authority that did not sign the broker\'s certificate': [at(kafka.tls, foreign.caFile), /not trusted.*KAFKA_TLS_CA_FILE/],
+    'an authority that did not sign the broker\'s certificate':
+      [at(kafka.tls, foreign.caFile), /not trusted.*KAFKA_TLS_CA_FILE/],
     'no authority at all': [{ KAFKA_BOOTSTRAP_SERVERS: kafka.tls, KAFKA_TLS: 'true' }, /not trusted.*KAFKA_TLS_CA_FILE/],
-    'a broker whose certificate is for another host': [at(kafka.misnamed, elsewhere.caFile), /not for the name.*127\.0\.0\.1/],
+    'a broker whose certificate is for another host':
+      [at(kafka.misnamed, elsewhere.caFile), /not for the name.*127\.0\.0\.1/],
     'no certificate, where it wants one': [at(kafka.mutual), /KAFKA_TLS_CERT_FILE/],
-    'a certificate of an authority that it does not know': [{ ...at(kafka.mutual), ...certificate(foreign) }, /KAFKA_TLS_CERT_FILE/],
+    'a certificate of an authority that it does not know':
+      [{ ...at(kafka.mutual), ...certificate(foreign) }, /KAFKA_TLS_CERT_FILE/],
     'a wrong password': [{ ...at(kafka.plain), ...login('PLAIN', 'a wrong one') }, /login.*KAFKA_SASL_PASSWORD/],
-    'a wrong password, of which it has a hash': [{ ...at(kafka.scram), ...login('SCRAM-SHA-512', 'a wrong one') }, /login.*KAFKA_SASL_PASSWORD/],
-    'a user that it does not know': [{ ...at(kafka.scram), ...login('SCRAM-SHA-256'), KAFKA_SASL_USERNAME: 'nobody' }, /login.*KAFKA_SASL_USERNAME/],
+    'a wrong password, of which it has a hash':
+      [{ ...at(kafka.scram), ...login('SCRAM-SHA-512', 'a wrong one') }, /login.*KAFKA_SASL_PASSWORD/],
+    'a user that it does not know':
+      [{ ...at(kafka.scram), ...login('SCRAM-SHA-256'), KAFKA_SASL_USERNAME: 'nobody' }, /login.*KAFKA_SASL_USERNAME/],
     'a mechanism that it does not offer': [{ ...at(kafka.scram), ...login('PLAIN') }, /KAFKA_SASL_MECHANISM/],
     'a login, where there is none': [{ ...at(kafka.tls), ...login('PLAIN') }, /KAFKA_SASL_MECHANISM/]
   })) {

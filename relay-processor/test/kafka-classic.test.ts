@@ -8,7 +8,9 @@ import { until } from '../../test-support/until.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
-test('a hand-over, a kill -9 and a restart under the same name lose nothing and count nothing twice', { timeout: 180_000 }, async t => {
+const limit = { timeout: 180_000 }
+
+test('a hand-over, a kill -9 and a restart under the same name lose nothing and count nothing twice', limit, async t => {
   const kafka = await openClassicKafka(t)
   if (!kafka) return
   const site = await openSite(t, 'kafka', { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers })

@@ -75,7 +75,9 @@ export class KafkaClassicMembership implements Membership {
   #mustJoin = true
   #wake = new AbortController()
 
-  constructor (cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
+  constructor (
+    cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents
+  ) {
     this.#client = client
     this.#joinClient = new KafkaClient(cluster, rebalanceTimeoutMs(settings.sessionTimeoutMs) + JOIN_MARGIN_MS)
     this.#settings = settings

@@ -9,6 +9,9 @@ import { findErrorBy, UnsupportedApiError } from '@platformatic/kafka'
 import { RelayError } from '../errors.ts'
 import { hasCode, isRetriable, kafkaErrors, type GroupProtocol, type KafkaClient } from './kafka-client.ts'
 
+/** epoch of a member that leaves */
+const LEAVING = -1
+
 /** Whether a broker is too old for the protocol, or has been told not to speak it. */
 export function isUnsupported (error: unknown): boolean {
   return hasCode(error, kafkaErrors.UNSUPPORTED_VERSION) ||
@@ -25,7 +28,8 @@ export async function chooseProtocol (
 ): Promise<Exclude<GroupProtocol, 'auto'>> {
   if (wanted !== 'auto') return wanted
   try {
-    await client.call('ConsumerGroupHeartbeat', await client.anyBroker(), group, randomUUID(), -1, null, null, -1, null, null, null, [])
+    await client.call('ConsumerGroupHeartbeat', await client.anyBroker(),
+      group, randomUUID(), LEAVING, null, null, -1, null, null, null, [])
   } catch (error) {
     if (isUnsupported(error)) return 'classic'
     // any answer of the protocol, also "not to me" and "not you", is one in that language
@@ -42,5 +46,6 @@ function isAnswer (error: unknown): boolean {
 export function groupForeign (group: string, servers: string, cause: unknown): RelayError {
   return new RelayError('RELAY_GROUP_FOREIGN',
     `the consumer group ${group} on Kafka at ${servers} is in use by members that do not speak as this one does: another ` +
-    'program, or one of Relay\'s with another KAFKA_GROUP_PROTOCOL. Give each its own CONSUMER_GROUP, or stop the others', { cause })
+    'program, or one of Relay\'s with another KAFKA_GROUP_PROTOCOL. Give each its own CONSUMER_GROUP, or stop the others',
+    { cause })
 }
