@@ -88,7 +88,7 @@ async function compose (
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
   app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
-  measureRequests(app, metrics)
+  measureRequests(app, metrics, log)
   partWithClients(app)
 
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
@@ -137,7 +137,7 @@ function refuseRoute (): never {
 /** From a row that is in memory to the decade of a large site, in s. */
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-function measureRequests (app: FastifyInstance, metrics: Registry): void {
+function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger): void {
   const durations = new Histogram({
     name: 'relay_api_request_duration_seconds',
     help: 'Time from a request to the end of its answer',
@@ -150,6 +150,7 @@ function measureRequests (app: FastifyInstance, metrics: Registry): void {
     const route = request.routeOptions.url ?? 'unknown' // not the address: a label for each would fill the memory
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
+    if (!log.isLevelEnabled('debug')) return // what it says is not for nothing
     request.log.debug({ ...labels, url: withoutCredentials(request.url), durationMs: reply.elapsedTime }, 'answered')
   })
 }
