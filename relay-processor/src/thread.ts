@@ -47,9 +47,11 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
       serveGroup(groupPort, join)
       await Promise.race([link.call('open', [theirGroupPort], [theirGroupPort]), failed.promise])
       const closed = Promise.withResolvers<void>()
+      const done = Promise.race([failed.promise, closed.promise])
+      done.catch(() => {}) // whoever waits for it hears of it
       let closing: Promise<void> | undefined
       return {
-        done: Promise.race([failed.promise, closed.promise]),
+        done,
         readiness: () => ask('readiness', link.call('readiness', [])).catch(error => ({ thread: error.message })),
         metrics: () => ask('metrics', link.call('metrics', [])),
         close: () => (closing ??= Promise.race([link.call('close', []), failed.promise]).then(closed.resolve))
