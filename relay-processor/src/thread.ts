@@ -3,7 +3,6 @@
  *
  *     startThread ──(loads its modules while the main thread prepares database and log)──▶ open ──▶ a Share ──▶ close
  */
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MessageChannel, Worker } from 'node:worker_threads'
 
@@ -32,8 +31,8 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
   failed.promise.catch(() => {}) // whoever waits for its share hears of it
   const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })
   worker.once('error', error => failed.reject(error)) // an error that nobody handled, or no memory
-  const ended = once(worker, 'exit')
-  ended.then(() => failed.reject(new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor has ended`)))
+  worker.once('exit', () => failed.reject(
+    new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor has ended`)))
 
   const ask = async <T>(what: string, answer: Promise<T>): Promise<T> => await Promise.race([
     answer,
