@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 
 import { createLogger } from 'relay-common'
 import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
 import { until } from '../../test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
-import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
+import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
 const LEAVES_WITHIN_MS = 5_000
@@ -42,18 +42,30 @@ test('in the middle of a backlog it writes what it holds, and the next one goes 
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
+/** A way to the database that can be cut. */
+async function openDatabaseProxy (t: TestContext, site: Site) {
+  const url = new URL(site.config.DATABASE_URL!)
+  const proxy = await openTcpProxy(Number(url.port))
+  t.after(() => proxy.close())
+  url.hostname = '127.0.0.1'
+  url.port = String(proxy.port)
+  return { proxy, url: url.href }
+}
+
+/** A processor whose log is read. */
+async function spawnHeard (t: TestContext, site: Site, databaseUrl: string) {
+  const processor = await spawnProcessor(t, site, { DATABASE_URL: databaseUrl, LOG_LEVEL: 'info' })
+  const output: string[] = []
+  processor.stdout!.on('data', chunk => output.push(String(chunk)))
+  return { processor, output }
+}
+
 for (const away of ['refuses connections', 'says nothing any more'] as const) {
   test(`while the database ${away} it leaves all the same, says what it left undone, and nothing is lost`, async t => {
     const site = await openSite(t, 'kafka')
     if (!site) return
-    const url = new URL(site.config.DATABASE_URL!)
-    const proxy = await openTcpProxy(Number(url.port))
-    t.after(() => proxy.close())
-    url.hostname = '127.0.0.1'
-    url.port = String(proxy.port)
-    const processor = await spawnProcessor(t, site, { DATABASE_URL: url.href, LOG_LEVEL: 'info' })
-    const output: string[] = []
-    processor.stdout!.on('data', chunk => output.push(String(chunk)))
+    const { proxy, url } = await openDatabaseProxy(t, site)
+    const { processor, output } = await spawnHeard(t, site, url)
     const events = makeEvents(2_000)
     await send(site, events.slice(0, 1_000))
     await settled(site)
@@ -81,15 +93,9 @@ for (const away of ['refuses connections', 'says nothing any more'] as const) {
 test('while the database lets it claim nothing it leaves at once, for it holds nothing', async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
-  const url = new URL(site.config.DATABASE_URL!)
-  const proxy = await openTcpProxy(Number(url.port))
-  t.after(() => proxy.close())
-  url.hostname = '127.0.0.1'
-  url.port = String(proxy.port)
+  const { proxy, url } = await openDatabaseProxy(t, site)
   const other = await spawnProcessor(t, site)
-  const processor = await spawnProcessor(t, site, { DATABASE_URL: url.href, LOG_LEVEL: 'info' })
-  const output: string[] = []
-  processor.stdout!.on('data', chunk => output.push(String(chunk)))
+  const { processor, output } = await spawnHeard(t, site, url)
   const events = makeEvents(1_000)
   await send(site, events)
   await settled(site)

@@ -21,6 +21,7 @@ import type { joinGroupV9, syncGroupV5 } from '@platformatic/kafka'
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { HeldPartitions } from './held-partitions.ts'
 import {
   decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription, shareOut, type Subscriber
 } from './kafka-classic-assignment.ts'
@@ -32,6 +33,7 @@ import {
 } from './kafka-coordinator.ts'
 import { groupForeign } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
+import { Wakeup } from './wakeup.ts'
 
 type Joined = joinGroupV9.JoinGroupResponse
 type Synced = syncGroupV5.SyncGroupResponse
@@ -63,8 +65,9 @@ export class KafkaClassicMembership implements Membership {
   readonly #missing = new MissingTopic()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
-  readonly #owned = new Set<number>()
-  readonly #revoking = new Set<number>()
+  readonly #held = new HeldPartitions()
+  /** when there is news for the group */
+  readonly #wakeup = new Wakeup()
   #ownedTopicId = ''
   #topic = { topicId: '', partitions: 0 }
   #isTopicGone = false
@@ -73,7 +76,6 @@ export class KafkaClassicMembership implements Membership {
   #generation = NO_GENERATION
   #sessionTimeoutMs: number
   #mustJoin = true
-  #wake = new AbortController()
 
   constructor (
     cluster: KafkaSettings, client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents
@@ -89,12 +91,8 @@ export class KafkaClassicMembership implements Membership {
   }
 
   release (partitions: readonly number[]): void {
-    for (const partition of partitions) {
-      if (!this.#revoking.delete(partition)) continue
-      this.#owned.delete(partition)
-      this.#mustJoin = true
-    }
-    if (this.#mustJoin) this.#wake.abort()
+    if (this.#held.release(partitions)) this.#mustJoin = true
+    if (this.#mustJoin) this.#wakeup.wake()
   }
 
   async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
@@ -123,13 +121,13 @@ export class KafkaClassicMembership implements Membership {
         if (this.#mustJoin) await this.#join()
         else await this.#heartbeat()
         delayMs = RETRY_DELAY_MIN_MS
-        if (!this.#mustJoin) await this.#sleep(heartbeatIntervalMs(this.#sessionTimeoutMs))
+        if (!this.#mustJoin) await this.#wakeup.wait(heartbeatIntervalMs(this.#sessionTimeoutMs), this.#closing.signal)
       } catch (error) {
         if (this.#closing.signal.aborted) return
         const then = this.#survive(error)
         if (then === 'fail') return this.#events.failed(this.#explain(error))
         if (then === 'join') continue
-        await this.#sleep(delayMs)
+        await this.#wakeup.wait(delayMs, this.#closing.signal)
         delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
       }
     }
@@ -142,13 +140,13 @@ export class KafkaClassicMembership implements Membership {
   async #look (): Promise<void> {
     const layout = await this.#client.describe(this.#settings.topic)
     const { topicId, partitions } = layout ?? { topicId: '', partitions: 0 }
-    if (topicId !== this.#ownedTopicId) this.#revoke([...this.#owned])
+    if (topicId !== this.#ownedTopicId) this.#revoke([...this.#held.owned])
     if (layout && (topicId !== this.#topic.topicId || partitions !== this.#topic.partitions)) {
       this.#topic = { topicId, partitions }
       this.#mustJoin = true
-      this.#wake.abort()
+      this.#wakeup.wake()
     }
-    this.#isTopicGone = this.#missing.isGone(layout !== undefined) && this.#owned.size === 0
+    this.#isTopicGone = this.#missing.isGone(layout !== undefined) && this.#held.owned.size === 0
   }
 
   /** No heartbeat waits for it: whoever is asked about the topic may be a broker that hangs. */
@@ -170,7 +168,7 @@ export class KafkaClassicMembership implements Membership {
     const { group, instanceId = null, topic } = this.#settings
     this.#mustJoin = false // what is released from here on is not in what we say now
     const metadata = encodeSubscription({
-      topic, ...this.#topic, owned: [...this.#owned], revoking: [...this.#revoking], generation: this.#generation
+      topic, ...this.#topic, owned: [...this.#held.owned], revoking: [...this.#held.revoking], generation: this.#generation
     })
     try {
       const connection = await this.#joinClient.broker(await this.#coordinator.address())
@@ -212,21 +210,20 @@ export class KafkaClassicMembership implements Membership {
   }
 
   async #follow (assigned: ReadonlySet<number>): Promise<void> {
-    this.#revoke([...this.#owned].filter(it => !assigned.has(it)))
+    this.#revoke([...this.#held.owned].filter(it => !assigned.has(it)))
     const { topicId } = this.#topic
     // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
-    if (this.#owned.size > 0 && topicId !== this.#ownedTopicId) return
-    const added = [...assigned].filter(it => !this.#owned.has(it))
+    if (this.#held.owned.size > 0 && topicId !== this.#ownedTopicId) return
+    const added = [...assigned].filter(it => !this.#held.owned.has(it))
     if (added.length === 0) return
     await this.#events.assigned(topicId, added)
     this.#ownedTopicId = topicId
-    for (const partition of added) this.#owned.add(partition)
+    this.#held.add(added)
   }
 
   /** Asks the owner for partitions, once. */
   #revoke (partitions: readonly number[]): void {
-    const revoked = partitions.filter(it => !this.#revoking.has(it))
-    for (const partition of revoked) this.#revoking.add(partition)
+    const revoked = this.#held.revoke(partitions)
     if (revoked.length > 0) this.#events.revoked(revoked)
   }
 
@@ -260,9 +257,7 @@ export class KafkaClassicMembership implements Membership {
   #lose (error: unknown): void {
     this.#generation = NO_GENERATION
     this.#mustJoin = true
-    const lost = [...this.#owned]
-    this.#owned.clear()
-    this.#revoking.clear()
+    const lost = this.#held.drop()
     this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer')
     if (lost.length > 0) this.#events.lost(lost)
   }
@@ -302,13 +297,6 @@ export class KafkaClassicMembership implements Membership {
     } finally {
       this.#closing.signal.removeEventListener('abort', end)
     }
-  }
-
-  /** Until the time is over or there is news for the group. */
-  async #sleep (ms: number): Promise<void> {
-    const signal = AbortSignal.any([this.#closing.signal, this.#wake.signal])
-    await delay(ms, undefined, { signal }).catch(() => {})
-    if (this.#wake.signal.aborted) this.#wake = new AbortController()
   }
 }
 

@@ -26,12 +26,14 @@ import {
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { HeldPartitions } from './held-partitions.ts'
 import { describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
 import {
   committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
 } from './kafka-coordinator.ts'
 import { groupForeign, isUnsupported } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
+import { Wakeup } from './wakeup.ts'
 
 type Heartbeat = consumerGroupHeartbeatV1.ConsumerGroupHeartbeatResponse
 
@@ -41,6 +43,7 @@ const EPOCH_LEAVING = -1
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 2_000
 const LEAVE_TIMEOUT_MS = 2_000
+
 export class KafkaMembership implements Membership {
   readonly #client: KafkaClient
   readonly #settings: ConsumerSettings
@@ -51,12 +54,12 @@ export class KafkaMembership implements Membership {
   readonly #missing = new MissingTopic()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
-  /** what the broker believes that we hold, with those that wait to be released */
-  readonly #owned = new Set<number>()
-  readonly #revoking = new Set<number>()
+  /** what the broker believes that we hold */
+  readonly #held = new HeldPartitions()
+  /** when there is news for the broker */
+  readonly #wakeup = new Wakeup()
   #ownedTopicId = ''
   #epoch = EPOCH_JOINING
-  #wake = new AbortController()
 
   constructor (client: KafkaClient, settings: ConsumerSettings, log: Logger, events: MembershipEvents) {
     this.#client = client
@@ -70,13 +73,7 @@ export class KafkaMembership implements Membership {
 
   /** Lets revoked partitions go: the next heartbeat, at once, no longer claims them. */
   release (partitions: readonly number[]): void {
-    let changed = false
-    for (const partition of partitions) {
-      if (!this.#revoking.delete(partition)) continue
-      this.#owned.delete(partition)
-      changed = true
-    }
-    if (changed) this.#wake.abort()
+    if (this.#held.release(partitions)) this.#wakeup.wake()
   }
 
   /** Tells the group how far it has come; a partition that is not ours (any more) makes the broker refuse. */
@@ -96,27 +93,28 @@ export class KafkaMembership implements Membership {
   }
 
   async #run (): Promise<void> {
+    const intervalMs = heartbeatIntervalMs(this.#settings.sessionTimeoutMs)
     let delayMs = RETRY_DELAY_MIN_MS
     let isConfigured = false
     while (!this.#closing.signal.aborted) {
       try {
         if (!isConfigured) await this.#configureGroup()
         isConfigured = true
-        const answer = await this.#heartbeat(this.#epoch, [...this.#owned])
+        const answer = await this.#heartbeat(this.#epoch, [...this.#held.owned])
         this.#epoch = answer.memberEpoch
         if (this.#closing.signal.aborted) return
         delayMs = RETRY_DELAY_MIN_MS
         const hasChanged = await this.#follow(answer)
         // to the group a topic that is gone is one without partitions: nothing to do, for ever
-        if (this.#owned.size === 0 && this.#missing.isGone(await this.#client.describe(this.#settings.topic) !== undefined)) {
+        if (this.#held.owned.size === 0 && this.#missing.isGone(await this.#client.describe(this.#settings.topic) !== undefined)) {
           return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
         }
         // right after the group was configured the coordinator may not have heard of it, and say five seconds
-        if (!hasChanged) await this.#sleep(Math.min(answer.heartbeatIntervalMs, heartbeatIntervalMs(this.#settings.sessionTimeoutMs)))
+        if (!hasChanged) await this.#wakeup.wait(Math.min(answer.heartbeatIntervalMs, intervalMs), this.#closing.signal)
       } catch (error) {
         if (this.#closing.signal.aborted) return
         if (!this.#survive(error)) return this.#events.failed(this.#explain(error))
-        await this.#sleep(delayMs)
+        await this.#wakeup.wait(delayMs, this.#closing.signal)
         delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
       }
     }
@@ -159,18 +157,17 @@ export class KafkaMembership implements Membership {
     const wanted = new Map(assignment.topicPartitions.map(it => [it.topicId, new Set(it.partitions)]))
 
     const keeps = wanted.get(this.#ownedTopicId)
-    const revoked = [...this.#owned].filter(it => !keeps?.has(it) && !this.#revoking.has(it))
-    for (const partition of revoked) this.#revoking.add(partition)
+    const revoked = this.#held.revoke([...this.#held.owned].filter(it => !keeps?.has(it)))
     if (revoked.length > 0) this.#events.revoked(revoked)
     // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
-    if (this.#revoking.size > 0) return false
+    if (this.#held.revoking.size > 0) return false
 
     for (const [topicId, partitions] of wanted) {
-      const assigned = [...partitions].filter(it => topicId !== this.#ownedTopicId || !this.#owned.has(it))
+      const assigned = [...partitions].filter(it => topicId !== this.#ownedTopicId || !this.#held.owned.has(it))
       if (assigned.length === 0) continue
       await this.#events.assigned(topicId, assigned)
       this.#ownedTopicId = topicId
-      for (const partition of assigned) this.#owned.add(partition)
+      this.#held.add(assigned)
       return true
     }
     return false
@@ -180,9 +177,7 @@ export class KafkaMembership implements Membership {
   #survive (error: unknown): boolean {
     if (hasCode(error, kafkaErrors.FENCED_MEMBER_EPOCH) || hasCode(error, kafkaErrors.UNKNOWN_MEMBER_ID)) {
       this.#epoch = EPOCH_JOINING
-      const lost = [...this.#owned]
-      this.#owned.clear()
-      this.#revoking.clear()
+      const lost = this.#held.drop()
       this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer; it joins again')
       if (lost.length > 0) this.#events.lost(lost)
       return true
@@ -203,12 +198,5 @@ export class KafkaMembership implements Membership {
       `Kafka at ${this.#client.servers} does not offer the consumer group protocol of KIP-848, which KAFKA_GROUP_PROTOCOL ` +
       'asks for. That takes Kafka 4.0 or newer; its setting group.coordinator.rebalance.protocols, where it is set, must ' +
       'name consumer. With KAFKA_GROUP_PROTOCOL=auto Relay uses the protocol before', { cause: error })
-  }
-
-  /** Until the time is over or there is news for the broker. */
-  async #sleep (ms: number): Promise<void> {
-    const signal = AbortSignal.any([this.#closing.signal, this.#wake.signal])
-    await delay(ms, undefined, { signal }).catch(() => {})
-    if (this.#wake.signal.aborted) this.#wake = new AbortController()
   }
 }
