@@ -3,10 +3,9 @@
  *
  *     startThread ──(loads its modules while the main thread prepares database and log)──▶ open ──▶ a Share ──▶ close
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import { MessageChannel, Worker } from 'node:worker_threads'
 
-import { fromPlainError, linkThread, RelayError, serveGroup, type JoinGroup, type PlainError } from 'relay-common'
+import { fromPlainError, linkThread, RelayError, serveGroup, within, type JoinGroup, type PlainError } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
 import type { Share } from './share.ts'
@@ -34,12 +33,6 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
   worker.once('exit', () => failed.reject(
     new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor has ended`)))
 
-  const ask = async <T>(what: string, answer: Promise<T>): Promise<T> => await Promise.race([
-    answer,
-    delay(ANSWER_MAX_MS, undefined, { ref: false }).then((): never => {
-      throw new Error(`thread ${number} does not tell its ${what}`)
-    })
-  ])
   return {
     open: async join => {
       const { port1: groupPort, port2: theirGroupPort } = new MessageChannel()
@@ -51,8 +44,9 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
       let closing: Promise<void> | undefined
       return {
         done,
-        readiness: () => ask('readiness', link.call('readiness', [])).catch(error => ({ thread: error.message })),
-        metrics: () => ask('metrics', link.call('metrics', [])),
+        readiness: () => within(ANSWER_MAX_MS, link.call('readiness', []))
+          .catch(error => ({ thread: `thread ${number}: ${error.message}` })),
+        metrics: () => within(ANSWER_MAX_MS, link.call('metrics', [])),
         close: () => (closing ??= Promise.race([link.call('close', []), failed.promise]).then(closed.resolve))
       }
     },

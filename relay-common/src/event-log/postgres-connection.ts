@@ -1,6 +1,7 @@
 /** What the parts of the PostgreSQL log know about its connections: which errors time may heal, and how to listen. */
 import { isConnectionError, type Database, type PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
+import { within } from '../within.ts'
 
 /**
  * Classes and codes of SQLSTATE after which the same work may succeed: connection, transaction ended by a timeout,
@@ -58,19 +59,5 @@ export async function listen (
   } catch (error) {
     client.release(true)
     throw error
-  }
-}
-
-/** Rejects with a TimeoutError when work takes longer; the work is not stopped, its connection has to be given up. */
-export async function within<T> (limitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new DOMException(`no answer within ${limitMs} ms`, 'TimeoutError')), limitMs)
-  })
-  work.catch(() => {}) // heard below, unless the limit was first
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

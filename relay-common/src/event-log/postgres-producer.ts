@@ -9,9 +9,10 @@
  */
 import type { Database, PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
+import { within } from '../within.ts'
 import type { EventProducer, ProducedRecord, Topic } from './port.ts'
 import { encodeAppends, type Append } from './postgres-batch.ts'
-import { explain, topicMissing, within } from './postgres-connection.ts'
+import { explain, topicMissing } from './postgres-connection.ts'
 import { describeTopic } from './postgres-topics.ts'
 
 /** A call of send() whose records are not under way yet. */
