@@ -53,7 +53,9 @@ export async function runProgram<C extends ProgramConfig> (
     await running.done
     if (!isClosing) grace.close() // its work is done: an exit 0 like that after a SIGTERM
   } catch (error) {
-    const closed = running?.close().catch(closeError => log.error({ err: closeError }, 'could not close'))
+    const closed = running?.close().catch(closeError => {
+      if (closeError !== error) log.error({ err: closeError }, 'could not close')
+    })
     await Promise.race([closed, delay(closeMaxMs)]) // what has failed may not be able to close
     fail(error)
   }

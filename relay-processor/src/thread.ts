@@ -29,9 +29,10 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => {}) // whoever waits for its share hears of it
   const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })
-  worker.once('error', error => failed.reject(error)) // an error that nobody handled, or no memory
-  worker.once('exit', () => failed.reject(
-    new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor has ended`)))
+  const fail = (what: string, cause?: Error) => failed.reject(
+    new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor ${what}`, { cause }))
+  worker.once('error', error => fail(`has failed: ${error.message}`, error)) // one that nobody handled, or no memory
+  worker.once('exit', () => fail('has ended'))
 
   return {
     open: async join => {
