@@ -87,7 +87,10 @@ async function compose (
 ): Promise<void> {
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
-  app.addHook('onRequest', async (request, reply) => { reply.header('x-request-id', request.id) })
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    done()
+  })
   measureRequests(app, metrics, log)
   partWithClients(app)
 
@@ -100,7 +103,7 @@ async function compose (
   const hub = new Hub(database, config, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
-  await harden(app)
+  harden(app)
   await transport(app, config)
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 
 import { everything, scopes } from 'relay-common'
 
@@ -9,7 +9,7 @@ import type { Identify } from './principal.ts'
  * hashes, all of them each time, so that the time of an answer tells nothing about them.
  */
 export function identifyConfiguredToken (tokens: readonly string[]): Identify {
-  const known = tokens.map(hash)
+  const known = tokens.map(digest)
   const principals = known.map(it => ({
     kind: 'configured-token' as const,
     id: `token:${it.toString('hex').slice(0, 8)}`,
@@ -17,13 +17,13 @@ export function identifyConfiguredToken (tokens: readonly string[]): Identify {
     grants: everything
   }))
   return credential => {
-    const given = hash(credential)
+    const given = digest(credential)
     let found = -1
     for (let n = 0; n < known.length; n++) if (timingSafeEqual(known[n], given)) found = n
     return found === -1 ? undefined : { kind: 'known', principal: principals[found] }
   }
 }
 
-function hash (text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+function digest (text: string): Buffer {
+  return hash('sha256', text, 'buffer')
 }

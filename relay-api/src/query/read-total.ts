@@ -10,6 +10,7 @@
  */
 import type { Database, LevelName } from 'relay-common'
 
+import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { addRow, createMerge, emptyTally, joinTally, type Merged, type Tally } from './merge.ts'
 import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
@@ -27,6 +28,7 @@ const ATTEMPTS_MAX = 5
 
 /** @param cacheMaxBytes of memory for what was merged; 0: none */
 export function createTotalReader (database: Database, cacheMaxBytes: number): TotalReader {
+  const batches = createBatches(database)
   const cache = createRollupCache(cacheMaxBytes)
   const noCache = createRollupCache(0)
   let retention: Retention = {}
@@ -36,7 +38,7 @@ export function createTotalReader (database: Database, cacheMaxBytes: number): T
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planRange(range, keptSinceOf(retention, nowMs))
         const used = attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
-        const { merged, moment } = await attemptTotal(database, selection, plan, used, nowMs)
+        const { merged, moment } = await attemptTotal(batches, selection, plan, used, nowMs)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
         if (merged && isSame) return merged
@@ -52,12 +54,12 @@ function isSameRetention (a: Retention, b: Retention): boolean {
 
 /** @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then */
 async function attemptTotal (
-  database: Database, selection: Selection, plan: Plan, cache: RollupCache, nowMs: number
+  batches: Batches, selection: Selection, plan: Plan, cache: RollupCache, nowMs: number
 ): Promise<{ readonly merged?: Merged, readonly moment: Moment }> {
   const key = JSON.stringify(selection)
   const split = splitPlan(plan, selection, block => cache.find(key, block, nowMs))
   const merge = createMerge(plan)
-  const moment = await readRows(database, selection, {
+  const moment = await readRows(batches, selection, {
     buckets: split.unknown,
     edges: plan.edges,
     kept: split.kept.map(it => it.block),

@@ -9,6 +9,7 @@
  */
 import { levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
+import type { Batches, OwnValue, Question } from './batch.ts'
 import { keptForEver, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import { grantsCondition } from '../parameters/selection.ts'
 import type { ReadRow } from './merge.ts'
@@ -50,13 +51,12 @@ export type Retention = Readonly<Partial<Record<LevelName, number>>>
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, and what `visit` throws
  */
 export async function readRows (
-  database: Database, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void
+  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void
 ): Promise<Moment> {
-  const { name, sql, values } = statementFor(selection, wanted)
   let position: bigint | undefined
   let retention: Retention = {}
   const changed: BucketRange[] = []
-  await database.streamPrepared(name, sql, values, columns => {
+  await batches.ask(questionFor(selection, wanted), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
       position = BigInt(zone)
@@ -90,12 +90,6 @@ const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, string>> = {
   deviceType: 'device_type'
 }
 
-interface Statement {
-  readonly name: string
-  readonly sql: string
-  readonly values: unknown[]
-}
-
 const retentionOf = (level: Level) =>
   `max(date_part('epoch', retention)) filter (where name = '${level.name}')`
 
@@ -106,19 +100,25 @@ const momentArm = `
 
 const ARMS_MAX = 2
 
-/** Statements of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
-function statementFor (selection: Selection, { buckets, edges, kept, keptPosition }: Wanted): Statement {
+/** Rows of a series that take less time than the way there and back. */
+const SHORT_BUCKETS_MAX = 100
+
+/** Questions of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
+function questionFor (selection: Selection, { buckets, edges, kept, keptPosition }: Wanted): Question {
+  const own: OwnValue[] = []
+  const shared: unknown[] = []
+  const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
   const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
-  const values: unknown[] = fields.map(it => selection[it])
   const { grants = {} } = selection
-  const selected = [...fields.map((it, n) => `s.${columnOf[it]} = $${n + 1}`), ...grantsCondition(grants, values)].join(' and ')
+  const selected = [
+    ...fields.map(it => `s.${columnOf[it]} = ${parameter(selection[it], 'text')}`), ...grantsCondition(grants, shared)
+  ].join(' and ')
   // group series are of all devices, also of those that the caller may not see
   const usesDevices = selection.deviceId !== undefined || grants.devicePrefixes !== undefined
   const series = `s.device_id is ${usesDevices ? 'not ' : ''}null and ${selected}`
-  const parameter = (value: unknown, type: string) => `$${values.push(value)}::${type}`
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
-  const times = (timesMs: readonly number[]) => parameter(timesMs.map(it => it / 1000), 'float8[]')
+  const times = (timesMs: readonly number[]) => `$${shared.push(timesMs.map(it => it / 1000))}::float8[]`
 
   // `offset 0` keeps the planner from joining in any other way than by the primary key: where it misjudges a site it
   // reads a whole week of minutes instead
@@ -163,7 +163,14 @@ function statementFor (selection: Selection, { buckets, edges, kept, keptPositio
     shape.push(`kept ${level.name}`)
   }
   shape.push(`edges${edges.length}`)
-  return { name: `total ${shape.join()}`, sql: arms.join('\n    union all'), values }
+  const size = buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, 0)
+  return {
+    name: `total ${shape.join()}`,
+    sql: arms.join('\n    union all'),
+    own,
+    shared,
+    isShort: edges.length === 0 && size <= SHORT_BUCKETS_MAX
+  }
 }
 
 /** The clocks of the programs that drop rollups and of the database may differ by this much. */
@@ -177,7 +184,7 @@ export function keptSinceOf (retention: Retention, nowMs: number): KeptSince {
 }
 
 /** From when on the buckets of each level are there for sure, by the retention that is set now. */
-export async function readKeptSince (database: Database): Promise<KeptSince> {
+export async function readKeptSince (database: Pick<Database, 'queryPrepared'>): Promise<KeptSince> {
   const rows = await database.queryPrepared<{ name: LevelName, kept_since_s: number }>('kept since', `
     select name, date_part('epoch', now() - retention) as kept_since_s from rollup_levels where retention is not null`)
   const given = rows.map(it => [it.name, it.kept_since_s * 1000 + CLOCK_DIFFERENCE_MAX_MS])

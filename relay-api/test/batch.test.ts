@@ -1,0 +1,113 @@
+/** Questions that are asked at once: each is answered as if it were alone. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { DAY_MS, HOUR_MS, median, MINUTE_MS, total, type Database } from 'relay-common'
+
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import type { Merged } from '../src/query/merge.ts'
+import type { Selection } from '../src/query/read.ts'
+import { createTotalReader } from '../src/query/read-total.ts'
+import { writeEvents, type PlacedEvent } from './support/write-events.ts'
+
+const startMs = Date.UTC(2024, 2, 1)
+const DAYS = 3
+const CACHE_BYTES = 2 ** 20
+const nowMs = startMs + 30 * DAY_MS
+const zones = ['Zone A', 'Zone B']
+const types = ['THERMOSTAT', 'CAR_FUEL']
+const devices = ['a-1', 'a-2', 'b-1', 'b-2']
+
+/** Every device in a zone of its own letter, a reading each 17 minutes. */
+const events: PlacedEvent[] = devices.flatMap((deviceId, n) =>
+  Array.from({ length: DAYS * DAY_MS / (17 * MINUTE_MS) | 0 }, (_, k) => ({
+    deviceId,
+    zone: zones[n >> 1],
+    deviceType: types[n & 1],
+    value: (k * 7 + n * 31) % 100 / 4 - n,
+    timestampMs: startMs + k * 17 * MINUTE_MS + n * 1_111,
+    sourcePartition: n % 3
+  })))
+
+const grants = fc.constantFrom(undefined, {}, { zones: ['Zone A'] }, { zones: ['Zone B'] }, { devicePrefixes: ['a-', 'b-2'] })
+const selection: fc.Arbitrary<Selection> = fc.tuple(
+  fc.constantFrom<Selection>(
+    ...devices.map(deviceId => ({ deviceId })), ...zones.map(zone => ({ zone })), ...types.map(deviceType => ({ deviceType })),
+    { zone: 'Zone A', deviceType: 'CAR_FUEL' }, { deviceId: 'nobody' }),
+  grants
+).map(([selection, grants]) => ({ ...selection, ...grants ? { grants } : {} }))
+const range = fc.tuple(
+  fc.constantFrom(DAY_MS, HOUR_MS, 90 * MINUTE_MS, 1_001), fc.nat(2 * DAYS), fc.integer({ min: 1, max: 30 })
+).map(([unitMs, first, length]) => ({ startMs: startMs + first * unitMs, endMs: startMs + (first + length) * unitMs }))
+
+function numbersOf ({ rollup, ...rest }: Merged) {
+  return [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
+}
+
+/** Counts the statements. */
+function counting (database: Database): Database & { statements: number } {
+  const counted: Database & { statements: number } = {
+    ...database,
+    statements: 0,
+    streamPrepared: (name, sql, values, visit) => {
+      counted.statements++
+      return database.streamPrepared(name, sql, values, visit)
+    }
+  }
+  return counted
+}
+
+test('questions of any callers that come at once are each answered as if alone', async t => {
+  const { database } = await openLocalPostgres(t)
+  await writeEvents(database, events)
+  const alone = createTotalReader(database, 0)
+  for (const cacheBytes of [0, CACHE_BYTES]) {
+    const counted = counting(database)
+    const reader = createTotalReader(counted, cacheBytes)
+    let asked = 0
+    await fc.assert(fc.asyncProperty(fc.array(fc.tuple(selection, range), { minLength: 1, maxLength: 80 }), async questions => {
+      const answers = await Promise.all(questions.map(([selection, range]) => reader.readTotal(selection, range, nowMs)))
+      asked += questions.length
+      for (const [n, [selection, range]] of questions.entries()) {
+        assert.deepEqual(numbersOf(answers[n]), numbersOf(await alone.readTotal(selection, range, nowMs)))
+      }
+    }), { numRuns: 20, endOnFailure: true })
+    assert.ok(counted.statements < asked, `${asked} questions in ${counted.statements} statements`)
+  }
+})
+
+test('of questions that come at once, one that meets a broken row is the only one that fails', async t => {
+  const { database } = await openLocalPostgres(t)
+  await writeEvents(database, events)
+  await database.query(`
+    update rollups_day r set body = '\\xff' from series s where s.series_id = r.series_id and s.device_id = 'a-2'`)
+  const counted = counting(database)
+  const reader = createTotalReader(counted, 0)
+  const day = { startMs, endMs: startMs + DAY_MS }
+  const answers = await Promise.allSettled(devices.map(deviceId => reader.readTotal({ deviceId }, day, nowMs)))
+  assert.equal(counted.statements, 1)
+  for (const [n, answer] of answers.entries()) {
+    if (devices[n] === 'a-2') assert.equal((answer as PromiseRejectedResult).reason.code, 'RELAY_ROLLUP_CORRUPT')
+    else {
+      assert.equal((answer as PromiseFulfilledResult<Merged>).value.rollup.count, events.filter(it =>
+        it.deviceId === devices[n] && it.timestampMs < day.endMs).length)
+    }
+  }
+})
+
+test('questions that come at once fail together where the database can\'t be asked, and the next ones don\'t', async t => {
+  const { database } = await openLocalPostgres(t)
+  await writeEvents(database, events)
+  let isAway = true
+  const reader = createTotalReader({
+    ...database,
+    streamPrepared: (name, sql, values, visit) =>
+      database.streamPrepared(name, isAway ? `${sql} where pg_terminate_backend(pg_backend_pid())` : sql, values, visit)
+  }, 0)
+  const day = { startMs, endMs: startMs + DAY_MS }
+  const ask = () => Promise.allSettled(devices.map(deviceId => reader.readTotal({ deviceId }, day, nowMs)))
+  assert.deepEqual((await ask()).map(it => it.status), devices.map(() => 'rejected'))
+  isAway = false
+  assert.deepEqual((await ask()).map(it => it.status), devices.map(() => 'fulfilled'))
+})
