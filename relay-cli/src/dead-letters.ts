@@ -28,46 +28,87 @@ export const REPLAY_OF_HEADER = 'relay-replay-of'
 
 export const reasons = Object.keys(deadLetterReasons)
 
-/** The letters that a filter lets through. Markers of replays are behind their letters: so first all that is asked for is read. */
+/** what is kept of a first reading, bytes of keys and values and so many for all else of a record */
+const KEPT_MAX_BYTES = 16 * 1024 * 1024
+const RECORD_BYTES = 500
+
+/**
+ * The letters that a filter lets through. Whether one was replayed is written behind it, so the topic is read to its end
+ * before the first is told. What was found until then is not read once more, unless it is more than can be kept.
+ */
 export async function * findLetters ({ eventLog, config }: Site, filter: LetterFilter): AsyncGenerator<Letter> {
   const topic = config.DEAD_LETTERS_TOPIC
-  const replayed = await readReplayed({ eventLog, config })
   const from = filter.since === undefined ? undefined : await eventLog.findOffsets(topic, filter.since)
-  for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(topic)) {
-    const first = from?.[partition] ?? startOffset
-    for await (const record of eventLog.readRecords(topic, partition, first > startOffset ? first : startOffset, endOffset)) {
+  const parts = (await eventLog.readOffsets(topic)).map(({ partition, startOffset, endOffset }) =>
+    ({ partition, first: greatest(from?.[partition] ?? 0n, startOffset), end: endOffset }))
+
+  const replayed: Replays = new Map()
+  const kept: LoggedRecord[] = []
+  let keptBytes = 0
+  let more: LoggedRecord | undefined
+  for (const { partition, first, end } of parts) {
+    for await (const record of eventLog.readRecords(topic, partition, first, end)) {
+      noteReplay(record, replayed)
+      if (more || !isAsked(toLetter(record, replayed), filter)) continue
+      keptBytes += RECORD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
+      if (keptBytes > KEPT_MAX_BYTES) more = record
+      else kept.push({ ...record, key: copyOf(record.key), value: copyOf(record.value) })
+    }
+  }
+  for (const record of kept) yield toLetter(record, replayed)!
+  if (!more) return
+  for (const { partition, first, end } of parts) {
+    if (partition < more.partition) continue
+    const start = partition === more.partition ? more.offset : first
+    for await (const record of eventLog.readRecords(topic, partition, start, end)) {
       const letter = toLetter(record, replayed)
-      if (letter && isAsked(letter, filter)) yield letter
+      if (isAsked(letter, filter)) yield letter
     }
   }
 }
 
 /** One letter; undefined where there is none at that place. */
-export async function readLetter (site: Site, partition: number, offset: bigint): Promise<Letter | undefined> {
-  const records: LoggedRecord[] = await Array.fromAsync(
-    site.eventLog.readRecords(site.config.DEAD_LETTERS_TOPIC, partition, offset, offset + 1n))
-  return records.length === 0 ? undefined : toLetter(records[0], await readReplayed(site))
-}
-
-/** Places of the letters that were replayed, and when. */
-async function readReplayed ({ eventLog, config }: Pick<Site, 'eventLog' | 'config'>): Promise<ReadonlyMap<string, string>> {
-  const replayed = new Map<string, string>()
-  for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(config.DEAD_LETTERS_TOPIC)) {
-    for await (const { headers } of eventLog.readRecords(config.DEAD_LETTERS_TOPIC, partition, startOffset, endOffset)) {
-      if (headers[REPLAYED_HEADER]) replayed.set(headers[REPLAYED_HEADER], headers[REPLAYED_AT_HEADER] ?? '')
+export async function readLetter ({ eventLog, config }: Site, partition: number, offset: bigint): Promise<Letter | undefined> {
+  const topic = config.DEAD_LETTERS_TOPIC
+  const replayed: Replays = new Map()
+  let found: LoggedRecord | undefined
+  for (const { partition: number, startOffset, endOffset } of await eventLog.readOffsets(topic)) {
+    const first = number === partition ? greatest(offset, startOffset) : startOffset
+    for await (const record of eventLog.readRecords(topic, number, first, endOffset)) {
+      noteReplay(record, replayed)
+      if (number === partition && record.offset === offset) found = record
     }
   }
-  return replayed
+  return found && toLetter(found, replayed)
 }
 
-function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, replayed: ReadonlyMap<string, string>): Letter | undefined {
+/** By the places of the letters that were replayed: when. */
+type Replays = Map<string, string>
+
+function noteReplay ({ headers }: LoggedRecord, replayed: Replays): void {
+  if (headers[REPLAYED_HEADER]) replayed.set(headers[REPLAYED_HEADER], headers[REPLAYED_AT_HEADER] ?? '')
+}
+
+function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, replayed: Replays): Letter | undefined {
   const info = readDeadLetter(headers)
   const place = `${partition}:${offset}`
   return info && { ...info, place, key, value, replayedAt: replayed.get(place) }
 }
 
-function isAsked (letter: Letter, { reason, since, until, device, sourcePartition }: LetterFilter): boolean {
-  return (reason === undefined || reason.includes(letter.reason)) &&
+/** What was read is a part of all that came with it, which would stay in memory too. */
+function copyOf (bytes: Buffer | null): Buffer | null {
+  return bytes && Buffer.from(bytes)
+}
+
+function greatest (a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+function isAsked (
+  letter: Letter | undefined, { reason, since, until, device, sourcePartition }: LetterFilter
+): letter is Letter {
+  return letter !== undefined &&
+    (reason === undefined || reason.includes(letter.reason)) &&
     (since === undefined || letter.timeMs >= since) &&
     (until === undefined || letter.timeMs < until) &&
     (device === undefined || deviceOf(letter) === device) &&

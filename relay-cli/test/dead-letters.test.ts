@@ -63,3 +63,18 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...toasters])))
   })
 }
+
+test('more letters than can be kept in memory are listed all the same: each once, in their order, with what became of them', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const processor = await startProcessor(site.config, log)
+  for (let n = 0; n < 30; n++) { // 21 MB
+    await site.producer.send(site.config.EVENTS_TOPIC, [{ key: 'one-device', value: `{"n":${n},"no end":"${'x'.repeat(700_000)}` }])
+  }
+  await settled(site)
+  await processor.close()
+  const list = async () => documents(await runCli(site, ['dead-letters', 'list', '--json'])).map(it => [Number(it.sourceOffset), it.replayedAt !== null])
+  const all = Array.from({ length: 30 }, (_, n) => n)
+  assert.deepEqual(await list(), all.map(n => [n, false]))
+  assert.equal((await runCli(site, ['dead-letters', 'replay', '--limit', '29', '--yes'])).code, 0)
+  assert.deepEqual(await list(), all.map(n => [n, n < 29]))
+})
