@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createLogger } from 'relay-common'
+import { bucketStartMs, createLogger, DAY_MS, HOUR_MS, MINUTE_MS, type DeviceEvent } from 'relay-common'
 
 import { runCli } from '../../relay-cli/test/support/run-cli.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
@@ -43,4 +43,49 @@ test('what an API has in memory is not what answers are made of once a replay ha
   const replayed = await runCli(site, ['replay'])
   assert.equal(replayed.code, 0, replayed.stderr)
   assert.deepEqual(await ask(), right)
+})
+
+test('rows that a replay has changed after they were final say so, and no others', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { KEEP_DUPLICATES: 'true' }))! // which was not what was wanted
+  await using opened = new AsyncDisposableStack()
+  const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
+  const app = opened.adopt(await createApp(config, site.database, log), it => it.close())
+  const noonMs = bucketStartMs(DAY_MS, Date.now()) - 12 * HOUR_MS
+  const range = `start=${new Date(noonMs - HOUR_MS).toISOString()}&end=${new Date(noonMs + 2 * HOUR_MS).toISOString()}`
+  const ask = async (query: string) => {
+    const url = `/api/v1/aggregates?${range}&stats=count&${query}`
+    const { statusCode, body } = await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })
+    assert.equal(statusCode, 200, body)
+    return JSON.parse(body)
+  }
+  const rows = async (query: string) => (await ask(query)).rows.map((it: { count: number, status: string }) => [it.count, it.status])
+  const at = (deviceId: string, minutes: number): DeviceEvent =>
+    ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: noonMs + minutes * MINUTE_MS })
+
+  const processor = await startProcessor(site.config, log)
+  await send(site, [at('x', 10), at('x', 10), at('x', 50), at('x', 70), at('y', 10)])
+  await settled(site)
+  await processor.close()
+  assert.deepEqual(await rows('interval=1m&device=x'), [[2, 'final'], [1, 'final'], [1, 'final']])
+  assert.deepEqual(await rows('interval=1h'), [[4, 'final'], [1, 'final']])
+
+  const replay = async (...options: string[]) => {
+    const run = await runCli({ environment: { ...site.environment, KEEP_DUPLICATES: 'false' } }, ['replay', ...options])
+    assert.equal(run.code, 0, run.stderr)
+  }
+  await replay('--allow-fewer')
+  assert.deepEqual(await rows('interval=1m&device=x'), [[1, 'revised'], [1, 'final'], [1, 'final']])
+  assert.deepEqual(await rows('interval=1h&device=x'), [[2, 'revised'], [1, 'final']])
+  assert.deepEqual(await rows('interval=1h&device=y'), [[1, 'final']])
+  assert.deepEqual(await rows('interval=1h&zone=Zone%20A'), [[3, 'revised'], [1, 'final']])
+  assert.deepEqual(await rows('interval=range&device=x'), [[3, 'revised']])
+  const { lateReadings, duplicateReadings } = await ask('interval=1h')
+  assert.deepEqual([lateReadings, duplicateReadings], [0, 0], 'in a replay nothing arrives')
+
+  // of an hour that was wrong alone the minutes were right
+  await site.database.query(`
+    update rollups_hour h set count = 7 from series s where s.series_id = h.series_id and s.device_id = 'y'`)
+  await replay('--allow-fewer')
+  assert.deepEqual(await rows('interval=1h&device=y'), [[1, 'revised']])
+  assert.deepEqual(await rows('interval=1m&device=y'), [[1, 'final']])
 })

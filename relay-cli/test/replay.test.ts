@@ -68,7 +68,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
     const before = await readWindows(site.database)
     const progress = () => site.database.query('select source_partition, epoch, next_offset from progress order by 1')
     const progressBefore = await progress()
-    const arrivals = () => site.database.query('select * from arrival_counts order by 1, 2, 3')
+    const arrivals = () => site.database.query(`
+      select series_id, bucket_start, source_partition, late, duplicates from arrival_counts
+      where late > 0 or duplicates > 0 order by 1, 2, 3`)
     const arrivalsBefore = await arrivals()
     assert.ok(arrivalsBefore.length > 0, 'some events came again')
 
@@ -91,7 +93,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.deepEqual(await progress(), progressBefore)
 
     assert.equal((await runCli(site, ['replay'])).code, 0)
-    assert.deepEqual(await arrivals(), arrivalsBefore, 'in a replay nothing arrives')
+    assert.deepEqual(await arrivals(), arrivalsBefore, 'in a replay nothing arrives late, or again')
     const second = await startProcessor(site.config, log)
     await send(site, events.slice(1_000))
     await settled(site)

@@ -6,7 +6,7 @@
  *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
-import { levels, type Database, type PoolClient } from 'relay-common'
+import { levels, MINUTE_MS, type Database, type PoolClient } from 'relay-common'
 
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
@@ -33,7 +33,10 @@ export interface RebuildStore extends RollupStore {
   lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
   /** Rows that have more readings live than rebuilt: what a swap would lose. */
   countFewer (ranges: readonly PartitionRange[]): Promise<number>
-  /** Puts the rebuilt rows in place of the live ones, and fences whoever holds these in memory; one transaction with the lock. */
+  /**
+   * Puts the rebuilt rows in place of the live ones, marks what that has changed as revised, and fences whoever holds the
+   * live ones in memory; one transaction with the lock.
+   */
   swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]>
   close (): Promise<void>
 }
@@ -48,6 +51,8 @@ export async function openRebuildStore (database: Database): Promise<RebuildStor
     for (const { table } of levels) {
       await client.query(`create temporary table ${table} (like ${schema}.${table} including defaults, primary key (series_id, bucket_start, source_partition))`)
     }
+    await client.query(
+      'create temporary table revised_minutes (series_id integer, source_partition integer, minute timestamptz)')
     return new TemporaryTables(database, client, schema, await RollupPartitions.open(database))
   } catch (error) {
     client.release(true)
@@ -115,19 +120,24 @@ class TemporaryTables implements RebuildStore {
 
   async swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]> {
     const changes: LevelChanges[] = []
-    for (const [index, { table }] of levels.entries()) {
+    for (const [index, { table, sizeMs }] of levels.entries()) {
       const live = `${this.#schema}.${table}`
-      const { rowCount: removed } = await this.#client.query(`
-        with ${RANGES}
-        delete from ${live} live using ranges r
-        where ${isInRange('live')} and not exists (
-          select from ${table} rebuilt
-          where rebuilt.series_id = live.series_id and rebuilt.bucket_start = live.bucket_start
-            and rebuilt.source_partition = live.source_partition)`, parameters(ranges, index))
+      const noted = `insert into revised_minutes ${lastMinutes(sizeMs)}`
+      const { rows: [{ removed }] } = await this.#client.query<{ removed: bigint }>(`
+        with ${RANGES},
+        revised as (
+          delete from ${live} live using ranges r
+          where ${isInRange('live')} and not exists (
+            select from ${table} rebuilt
+            where rebuilt.series_id = live.series_id and rebuilt.bucket_start = live.bucket_start
+              and rebuilt.source_partition = live.source_partition)
+          returning live.series_id, live.bucket_start, live.source_partition),
+        noted as (${noted})
+        select count(*) as removed from revised`, parameters(ranges, index))
       // rows that are as they were stay untouched: a rebuild that finds nothing wrong costs next to nothing
       const { rows: [{ added, changed }] } = await this.#client.query<{ added: bigint, changed: bigint }>(`
         with ${RANGES},
-        put as (
+        revised as (
           insert into ${live} as live (series_id, bucket_start, source_partition, count, sum, min, max, body)
           select rebuilt.series_id, rebuilt.bucket_start, rebuilt.source_partition, rebuilt.count, rebuilt.sum, rebuilt.min,
             rebuilt.max, rebuilt.body
@@ -137,17 +147,38 @@ class TemporaryTables implements RebuildStore {
             where (live.count, live.sum, live.min, live.max, live.body)
               is distinct from (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.body)
           returning live.series_id, live.bucket_start, live.source_partition),
+        noted as (${noted}),
         before as (
-          select count(*) as n from put join ${live} using (series_id, bucket_start, source_partition))
-        select (select count(*) from put) - (select n from before) as added, (select n from before) as changed`,
+          select count(*) as n from revised join ${live} using (series_id, bucket_start, source_partition))
+        select (select count(*) from revised) - (select n from before) as added, (select n from before) as changed`,
       parameters(ranges, index)) // a statement sees the table as it was before it: what joins was there
-      changes.push({ added: Number(added), changed: Number(changed), removed: removed ?? 0 })
+      changes.push({ added: Number(added), changed: Number(changed), removed: Number(removed) })
     }
     // where nothing has changed, what processors hold in memory is still right
-    if (changes.some(it => it.added + it.changed + it.removed > 0)) await this.#fence(topicId, ranges)
+    if (changes.some(it => it.added + it.changed + it.removed > 0)) {
+      await this.#markRevised()
+      await this.#fence(topicId, ranges)
+    }
     await this.#client.query('commit')
     this.#isLocked = false
     return changes
+  }
+
+  /** Says which minutes were changed that answers may have called final: all that are over (arrival_counts). */
+  async #markRevised (): Promise<void> {
+    const { rows } = await this.#client.query<{ day_s: number }>(
+      "select distinct date_part('epoch', date_trunc('day', minute, 'UTC')) as day_s from revised_minutes")
+    await this.#livePartitions.ensure([[...levels.map(() => new Set<number>()), new Set(rows.map(it => it.day_s * 1000))]])
+    await this.#client.query(`
+      insert into ${this.#schema}.arrival_counts as a
+        (series_id, bucket_start, source_partition, late, duplicates, late_minutes, late_through, revised_at)
+      select series_id, date_trunc('hour', minute, 'UTC'), source_partition, 0, 0,
+        bit_or(1::bigint << extract(minute from minute at time zone 'UTC')::integer), now(), now()
+      from revised_minutes where minute <= now() - interval '1 minute'
+      group by series_id, date_trunc('hour', minute, 'UTC'), source_partition
+      on conflict (series_id, bucket_start, source_partition) do update
+        set late_minutes = a.late_minutes | excluded.late_minutes,
+          late_through = greatest(a.late_through, excluded.late_through), revised_at = excluded.revised_at`)
   }
 
   /** Refuses whoever holds the rows of before, and tells who shows them that any may have changed. */
@@ -172,6 +203,20 @@ class TemporaryTables implements RebuildStore {
 
 const RANGES = `ranges as (
   select * from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as r (partition, starts, ends))`
+
+/**
+ * By rows that were `revised`, finest level first, the minutes that say so. A row that was wrong by itself, with all that it
+ * is made of being right, has its last minute: that is in it and in longer ones, and in the fewest that are shorter.
+ */
+function lastMinutes (sizeMs: number): string {
+  const size = `interval '${sizeMs / MINUTE_MS} minutes'`
+  return `
+    select series_id, source_partition, bucket_start + ${size} - interval '1 minute' from revised
+    where not exists (
+      select from revised_minutes r
+      where r.series_id = revised.series_id and r.source_partition = revised.source_partition
+        and date_bin(${size}, r.minute, '1970-01-01Z') = revised.bucket_start)`
+}
 
 function isInRange (rows: 'live' | 'rebuilt'): string {
   return `${rows}.source_partition = r.partition and ${rows}.bucket_start >= r.starts and ${rows}.bucket_start < r.ends`

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 
 import { createLogger, RelayError } from 'relay-common'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { until } from '../../test-support/until.ts'
 import { openPostgresStore } from '../src/postgres-store.ts'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
@@ -87,6 +88,21 @@ test('a topic that was made anew goes on in the rows of the one before, when tol
     Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...before, ...after])))
   const gaps = await site.database.query<{ kind: string }>('select distinct kind from gaps')
   assert.deepEqual(gaps, [{ kind: 'topic-recreated' }])
+})
+
+test('a topic that was made anew before anything was read of it is no gap: it is read for the first time', async t => {
+  const site = (await openSite(t, 'postgres'))!
+  const first = await startProcessor(site.config, log)
+  await until('it to have claimed the partitions', async () => (await site.database.query('select from progress')).length === 4)
+  await first.close()
+  await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])
+  const second = await startProcessor(site.config, log)
+  const events = makeEvents(100)
+  await send(site, events)
+  await settled(site)
+  await second.close()
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+  assert.deepEqual(await site.database.query('select * from gaps'), [])
 })
 
 test('a topic that was deleted and made anew is a gap too', async t => {

@@ -3,7 +3,7 @@
  * were changed after they were final.
  *
  *     a row that ends at e is revised    ◀──  a late reading in one of its minutes, that came when its source partition had
- *                                             been read to e or beyond
+ *                                             been read to e or beyond; or a replay that changed one of them after e
  *
  * Exact for rows of a minute and of whole hours. Rows in between that share an hour share the newest of its times too: one
  * may be called revised for a reading that came late for its neighbour.

@@ -23,7 +23,7 @@ export interface BucketQuery {
 }
 
 export interface MergedRow extends Merged {
-  /** readings came late: it was changed after it may have been final */
+  /** readings came late, or a replay put it right: it was changed after it may have been final */
   readonly isRevised: boolean
 }
 
@@ -158,7 +158,7 @@ function statementFor (
     select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
       date_part('epoch', a.late_through)
     from series s cross join lateral (
-      select * from arrival_counts a where a.series_id = s.series_id and a.late > 0
+      select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
         and a.bucket_start > to_timestamp($${from}) and a.bucket_start < to_timestamp($${to}) offset 0) a
     where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`)
   }
