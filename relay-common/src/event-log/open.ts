@@ -3,6 +3,7 @@ import type { Database, DatabaseSettings } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { readTls } from '../tls.ts'
+import { loadKafkaLibrary } from './kafka-library.ts'
 import type { GroupProtocol, KafkaLogin, KafkaSettings } from './kafka-client.ts'
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
@@ -33,6 +34,7 @@ export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
  * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
+  loadKafkaLibrary()
   const kafka = await import('./kafka.ts')
   return await kafka.openKafkaEventLog(settings, log)
 }
