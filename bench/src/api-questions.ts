@@ -33,6 +33,15 @@ export function createScenarios (history: History): Scenario[] {
     path: `/api/events/${selection}?startTime=${toIso(startMs)}&endTime=${toIso(startMs + days * DAY_MS)}`,
     count: devices * days * readingsPerDay
   })
+  /** the same of `/api/v1`, in rows of a day */
+  const askRows = ({ path, count }: Question): Question => {
+    const { pathname, searchParams } = new URL(path, 'http://localhost')
+    const [, , , kind, name] = pathname.split('/')
+    const query = new URLSearchParams({ [kind]: decodeURIComponent(name), interval: '1d', stats: 'count,avg,min,max,median' })
+    query.set('start', searchParams.get('startTime')!)
+    query.set('end', searchParams.get('endTime')!)
+    return { path: `/api/v1/aggregates?${query}`, count }
+  }
   const device = () => ({ selection: `device/${pick(fleet).id}`, devices: 1 })
   const zone = () => {
     const zone = pick(zones)
@@ -60,6 +69,7 @@ export function createScenarios (history: History): Scenario[] {
       return ask(path, devices, start(days), days)
     })
   })
+  const rows = (name: string, { questions }: Scenario): Scenario => ({ name, questions: questions.map(askRows) })
   return [
     scenario('a device, a day', device, 1, anyDays),
     scenario('a device, 24 h to the ms', device, 1, anyMs),
@@ -73,7 +83,10 @@ export function createScenarios (history: History): Scenario[] {
     scenario('a type, 365 days', type, 365, anyDays),
     scenario('a zone and type, a day', zoneAndType, 1, anyDays),
     scenario('a zone and type, 30 days', zoneAndType, 30, anyDays),
-    scenario('a zone and type, 365 days', zoneAndType, 365, anyDays)
+    scenario('a zone and type, 365 days', zoneAndType, 365, anyDays),
+    rows('v1: a device, 7 rows of a day', scenario('', device, 7, anyDays)),
+    rows('v1: a zone, 30 rows of a day', scenario('', zone, 30, anyDays)),
+    rows('v1: a type, 30 rows of a day', scenario('', type, 30, anyDays))
   ]
 }
 

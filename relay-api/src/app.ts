@@ -16,7 +16,6 @@ import { harden, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
-import { createTotalReader } from './query/read-total.ts'
 import { openReads } from './reads.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
@@ -112,8 +111,7 @@ async function compose (
     takeMqtt(api, config, ingest, logIn, metrics, log)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
-    const totals = createTotalReader(database, config.ROLLUP_CACHE_MB * 2 ** 20)
-    eventsRoutes(api, { totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
+    eventsRoutes(api, { totals: reads.primary.totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
     const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })

@@ -14,14 +14,19 @@ import {
 } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
+import { onceATurn } from './query/once-a-turn.ts'
+import { createTotalReader, type TotalReader } from './query/read-total.ts'
 
 export interface ReadSource {
   readonly database: Database
+  /** what is known of its rollups */
+  readonly totals: TotalReader
   /** what was committed on the primary so long ago is there */
   readonly lagMs: number
 }
 
 export interface Reads {
+  readonly primary: ReadSource
   /** Where all of one answer is to be read. A replica that goes meanwhile is replaced by the primary. */
   choose (): ReadSource
   close (): Promise<void>
@@ -33,12 +38,15 @@ const NOTES_MAX = 60
 
 export function openReads (config: ApiConfig, primary: Database, metrics: Registry, log: Logger): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
-  if (replicaUrl === undefined) return { choose: () => ({ database: primary, lagMs: 0 }), close: async () => {} }
+  const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
+  const sourceOf = (database: Database) => ({ database: onceATurn(database), totals: createTotalReader(database, cacheBytes) })
+  const onPrimary: ReadSource = { ...sourceOf(primary), lagMs: 0 }
+  if (replicaUrl === undefined) return { primary: onPrimary, choose: () => onPrimary, close: async () => {} }
 
   const closing = new AbortController()
   const replicaConfig = { ...config, DATABASE_URL: replicaUrl }
   let replica: Database | undefined
-  let facade: Database | undefined
+  let facade: Omit<ReadSource, 'lagMs'> | undefined
   let notes: Note[] = []
   let current: { readonly asOfMs: number, readonly hasAll: boolean } | undefined
   let isPrimaryUp = true
@@ -59,7 +67,7 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
     }
     if (replica === undefined) {
       replica = await openDatabase(replicaConfig, 'relay-api', log)
-      facade = withFallback(replica, primary, giveUp)
+      facade = sourceOf(withFallback(replica, primary, giveUp))
     }
     const [{ at }] = await replica.query<{ at: string }>(`
       select ((case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)
@@ -94,7 +102,8 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
     collect () { this.set(lagMs() / 1000) }
   })
   return {
-    choose: () => facade && isUsable() ? { database: facade, lagMs: lagMs() } : { database: primary, lagMs: 0 },
+    primary: onPrimary,
+    choose: () => facade && isUsable() ? { ...facade, lagMs: lagMs() } : onPrimary,
     async close () {
       closing.abort()
       await watching

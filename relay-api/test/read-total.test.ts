@@ -8,6 +8,8 @@ import { DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, median, t
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { until } from '../../test-support/until.ts'
 import { blocksOf, halvesOf, type Block } from '../src/query/blocks.ts'
+import type { Merged } from '../src/query/merge.ts'
+import { planRange } from '../src/query/plan.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
 
 const firstDayMs = Date.UTC(2024, 0, 10)
@@ -124,7 +126,11 @@ test('while readings move from day to day, the total of all days never changes',
   assert.ok(counted.rows < asked * 2 * DAYS, 'much of it came from memory')
 })
 
-test('any range is what a reader without memory reads, whatever was asked and changed before', async t => {
+function numbersOf ({ rollup, ...rest }: Merged) {
+  return [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
+}
+
+test('any range, and any row of it, is what a reader without memory reads, whatever was asked and changed before', async t => {
   const { database, cells, flush } = await openSite(t)
   const reader = createTotalReader(database, CACHE_BYTES)
   const plain = createTotalReader(database, 0)
@@ -144,9 +150,14 @@ test('any range is what a reader without memory reads, whatever was asked and ch
         nowMs += waitMs
         const found = await reader.readTotal(selection, range, nowMs)
         const expected = await plain.readTotal(selection, range, nowMs)
-        const numbersOf = ({ rollup, ...rest }: typeof found) =>
-          [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
         assert.deepEqual(numbersOf(found), numbersOf(expected))
+
+        const days = Array.from({ length: (range.endMs - range.startMs) / DAY_MS }, (_, day) =>
+          ({ startMs: range.startMs + day * DAY_MS, endMs: range.startMs + (day + 1) * DAY_MS }))
+        const { merged } = await reader.readTotals(selection, days.map(it => planRange(it)), nowMs, true)
+        for (const [n, day] of days.entries()) {
+          assert.deepEqual(numbersOf(merged[n]), numbersOf(await plain.readTotal(selection, day, nowMs)))
+        }
       }
     }
   }), { numRuns: 25, endOnFailure: true })

@@ -80,6 +80,14 @@ export function grantsCondition ({ zones, devicePrefixes }: Grants, values: unkn
   ]
 }
 
+/** What tells the texts of two conditions apart: a part of the name of a prepared statement. */
+export function shapeOf ({ devices, zones, types, grants }: Selection): string {
+  const given = {
+    d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes
+  }
+  return Object.entries(given).map(([field, it]) => it ? field : '').join('')
+}
+
 /**
  * The condition of a statement under which a row `s` of the table series is selected.
  * @param values of the statement's parameters; those of the condition are added

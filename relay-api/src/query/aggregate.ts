@@ -5,12 +5,11 @@
  *
  *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
  */
-import type { Database } from 'relay-common'
-
 import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
+import { readGroupRows, type RowSource } from './group-rows.ts'
 import { usesDevices } from './groups.ts'
 import { rowOf, type Position, type Question } from './question.ts'
-import { planRows, readBuckets, type BucketQuery, type MergedRow } from './read-buckets.ts'
+import { planRows, type BucketQuery, type MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { slices, type Slice } from './slices.ts'
 import type { Reason } from './statistics.ts'
@@ -25,7 +24,7 @@ const CHUNK_ROWS = 1_000
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function * aggregate (
-  database: Database, question: Question
+  source: RowSource, question: Question
 ): AsyncGenerator<AnswerRow[], Position | undefined> {
   if (question.boundaries.length < 2) return undefined
   const filler = createFiller(question)
@@ -33,8 +32,8 @@ export async function * aggregate (
   let position = question.after
   let chunk: AnswerRow[] = []
 
-  for await (const slice of slices(database, question)) {
-    for (const found of await readSlice(database, question, slice)) {
+  for await (const slice of slices(source.database, question)) {
+    for (const found of await readSlice(source, question, slice)) {
       for (const { row, ...rest } of filler.rowsOf(found)) {
         if (left === 0) {
           yield chunk
@@ -53,16 +52,16 @@ export async function * aggregate (
   return undefined
 }
 
-async function readSlice (database: Database, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
+async function readSlice (source: RowSource, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
   const { selection, groupBy, boundaries, isDescending, marksRevised } = question
   const rowCount = boundaries.length - 1
   const [low, high] = isDescending ? [rowCount - end, rowCount - first] : [first, end]
   const keys = groups.map(it => it.key)
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
   const query: BucketQuery = { selection, groupBy, kind, marksRevised }
-  const merged = await readBuckets(database, query, keys, planRows(boundaries, low, high))
+  const merged = await readGroupRows(source, query, keys, planRows(boundaries, low, high), question.nowMs)
   const steps = question.statistics.some(it => it.needsSteps)
-    ? await readSteps(database, question, keys, boundaries.slice(low, high + 1))
+    ? await readSteps(source.database, question, keys, boundaries.slice(low, high + 1))
     : undefined
 
   const found: Found[] = []

@@ -10,7 +10,7 @@
  */
 import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
 
-import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import type { TimeRange } from './plan.ts'
 
 export interface ArrivalTotals {
@@ -34,7 +34,7 @@ export async function readArrivalTotals (
   const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]
   const condition = seriesCondition(selection, values)
   // as in read-buckets.ts: by the primary key, a series at a time
-  const [{ late, duplicates }] = await database.query<{ late: number, duplicates: number }>(`
+  const [{ late, duplicates }] = await database.queryPrepared<{ late: number, duplicates: number }>(`arrivals ${shapeOf(selection)}`, `
     select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates
     from series s cross join lateral (
       select sum(late) as late, sum(duplicates) as duplicates from arrival_counts

@@ -10,7 +10,7 @@
  * that has no reading in the whole range has no rows.
  */
 import { columnsOf, ordinalOf, rowOf, type Position, type Question } from './question.ts'
-import { lastAtOrBefore } from './read-buckets.ts'
+import { lastAtOrBefore } from './ascending.ts'
 import { isFillable, type Reason } from './statistics.ts'
 
 export type Fill = 'none' | 'null' | 'previous' | 'linear'

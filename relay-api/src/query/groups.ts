@@ -7,7 +7,7 @@
  */
 import type { Database } from 'relay-common'
 
-import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
 
@@ -46,7 +46,8 @@ export async function readGroups (
   const condition = seriesCondition(selection, values)
   const column = groupColumn(groupBy)
   const from = after && groupBy ? `and ${column} ${after.isIncluded ? '>=' : '>'} $${values.push(after.key)}` : ''
-  const rows = await database.query<{ key: string, series_count: number }>(`
+  const name = `groups by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${after?.isIncluded} ${limit}`
+  const rows = await database.queryPrepared<{ key: string, series_count: number }>(name, `
     select ${column} as key, count(*)::integer as series_count
     from series s
     where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} ${from}

@@ -2,7 +2,7 @@
 import type { Selection } from '../parameters/selection.ts'
 import type { Fill, Numbers } from './fill.ts'
 import type { GroupBy } from './groups.ts'
-import { lastAtOrBefore } from './read-buckets.ts'
+import { lastAtOrBefore } from './ascending.ts'
 import type { Statistic } from './statistics.ts'
 
 export interface Question {

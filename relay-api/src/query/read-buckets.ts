@@ -7,8 +7,9 @@
  */
 import { HOUR_MS, levels, minuteLevel, type Database, type Level } from 'relay-common'
 
-import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { rowsRevisedBy } from './arrivals.ts'
+import { lastAtOrBefore } from './ascending.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
 import { createMerge, type Merge, type Merged } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
@@ -40,15 +41,17 @@ export function planSize ({ buckets, edges }: Plan): number {
   return buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, edges.length)
 }
 
+/** By group, and by row in it: what has readings. */
+export type MergedRows = Map<string, Map<number, MergedRow>>
+
 /**
  * Reads what a plan a row asks for.
  * @param keys of the groups
- * @returns by group, and by row in it: what has readings
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readBuckets (
   database: Database, query: BucketQuery, keys: readonly string[], plans: readonly Plan[]
-): Promise<Map<string, Map<number, MergedRow>>> {
+): Promise<MergedRows> {
   const merges = new Map(keys.map(key => [key, new Map<number, Merge>()]))
   const mergeOf = (key: string, row: number) => {
     const rows = merges.get(key)!
@@ -78,7 +81,7 @@ export async function readBuckets (
     for (const { row, edge } of edges.get(bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
   })
 
-  const finished = new Map<string, Map<number, MergedRow>>()
+  const finished: MergedRows = new Map()
   for (const [key, rows] of merges) {
     const merged = new Map<number, MergedRow>()
     for (const [row, merge] of rows) {
@@ -162,25 +165,7 @@ function statementFor (
         and a.bucket_start > to_timestamp($${from}) and a.bucket_start < to_timestamp($${to}) offset 0) a
     where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`)
   }
-  // a name has 63 bytes at most
-  const { devices, zones, types, grants } = selection
-  const given = {
-    d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes
-  }
-  const fields = Object.entries(given).map(([field, it]) => it ? field : '').join('')
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
-  const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${fields} from ${tables}`
+  const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}`
   return { name, sql: arms.join('\n    union all'), values }
-}
-
-/** Index of the last of ascending numbers that is not above another. */
-export function lastAtOrBefore (ascending: readonly number[], wanted: number): number {
-  let low = 0
-  let high = ascending.length
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1
-    if (ascending[middle] <= wanted) low = middle
-    else high = middle
-  }
-  return low
 }

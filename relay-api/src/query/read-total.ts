@@ -1,5 +1,6 @@
 /**
- * Read total: all readings of a selection in a range, merged; from memory as far as that is right, and else from rows.
+ * Read total: all readings of a selection in a range, or in each of several, merged; from memory as far as that is right,
+ * and else from rows.
  *
  *     range ──plan──▶ buckets ──split──▶ blocks in memory ─────────────────────┐
  *                                        rows ──read──▶ blocks ──keep──▶ memory ├──▶ total
@@ -10,6 +11,8 @@
  */
 import type { Database, LevelName } from 'relay-common'
 
+import type { LateReadings } from './arrivals.ts'
+import { lastAtOrBefore } from './ascending.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { addRow, createMerge, emptyTally, joinTally, type Merged, type Tally } from './merge.ts'
@@ -20,6 +23,19 @@ import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-ca
 export interface TotalReader {
   /** @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT */
   readTotal (selection: Selection, range: TimeRange, nowMs: number): Promise<Merged>
+  /**
+   * The totals of several ranges, all of one moment.
+   * @param plans of the ranges, ascending, none overlapping
+   * @param marksLate whether to tell what came late in the time from the first range to the last
+   * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+   */
+  readTotals (selection: Selection, plans: readonly Plan[], nowMs: number, marksLate: boolean): Promise<Totals>
+}
+
+export interface Totals {
+  /** by range */
+  readonly merged: readonly Merged[]
+  readonly late: readonly LateReadings[]
 }
 
 /** What changes between two attempts is rare; a third one does without memory. */
@@ -31,19 +47,25 @@ export function createTotalReader (database: Database, cacheMaxBytes: number): T
   const batches = createBatches(database)
   const cache = createRollupCache(cacheMaxBytes)
   const noCache = createRollupCache(0)
+  const cacheOf = (attempt: number) => attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
   let retention: Retention = {}
 
   return {
     async readTotal (selection, range, nowMs) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planRange(range, keptSinceOf(retention, nowMs))
-        const used = attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
-        const { merged, moment } = await attemptTotal(batches, selection, plan, used, nowMs)
+        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
-        if (merged && isSame) return merged
+        if (merged && isSame) return merged[0]
       }
       throw new Error('how long rollups are kept changes all the time')
+    },
+    async readTotals (selection, plans, nowMs, marksLate) {
+      for (let attempt = 1; ; attempt++) {
+        const { merged, moment } = await attemptTotals(batches, selection, plans, cacheOf(attempt), nowMs, marksLate)
+        if (merged) return { merged, late: moment.late }
+      }
     }
   }
 }
@@ -53,21 +75,26 @@ function isSameRetention (a: Retention, b: Retention): boolean {
 }
 
 /** @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then */
-async function attemptTotal (
-  batches: Batches, selection: Selection, plan: Plan, cache: RollupCache, nowMs: number
-): Promise<{ readonly merged?: Merged, readonly moment: Moment }> {
+async function attemptTotals (
+  batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, marksLate = false
+): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify(selection)
-  const split = splitPlan(plan, selection, block => cache.find(key, block, nowMs))
-  const merge = createMerge(plan)
+  const split: Split = { kept: [], leaves: new Map(), unknown: [] }
+  const nodes = plans.map(it => splitPlan(it, selection, split, block => cache.find(key, block, nowMs)))
+  const merges = plans.map(createMerge)
+  const starts = plans.map(it => it.coverage.startMs)
+  const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, merge: merges[n] })))
   const moment = await readRows(batches, selection, {
     buckets: split.unknown,
-    edges: plan.edges,
+    edges: edges.map(it => it.edge),
     kept: split.kept.map(it => it.block),
-    keptPosition: split.kept.reduce((least, it) => it.position < least ? it.position : least, POSITION_MAX)
+    keptPosition: split.kept.reduce((least, it) => it.position < least ? it.position : least, POSITION_MAX),
+    ...marksLate ? { lateOf: { startMs: starts[0], endMs: plans.at(-1)!.coverage.endMs } } : {}
   }, row => {
     const leaf = row.edge === undefined ? split.leaves.get(row.bucketStartMs) : undefined
     if (leaf) addRow(leaf, row)
-    else merge.add(row)
+    else if (row.edge === undefined) merges[lastAtOrBefore(starts, row.bucketStartMs)].add(row)
+    else edges[row.edge].merge.add({ ...row, edge: edges[row.edge].at })
   })
 
   let isRight = true
@@ -83,12 +110,14 @@ async function attemptTotal (
   if (!isRight) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}
-  for (const node of split.nodes) {
-    const tally = tallyOf(node, keepPart)
-    if (node.kind !== 'kept') keep(node.block, tally)
-    merge.addTally(tally)
+  for (const [n, merge] of merges.entries()) {
+    for (const node of nodes[n]) {
+      const tally = tallyOf(node, keepPart)
+      if (node.kind !== 'kept') keep(node.block, tally)
+      merge.addTally(tally)
+    }
   }
-  return { merged: merge.finish(), moment }
+  return { merged: merges.map(it => it.finish()), moment }
 }
 
 const POSITION_MAX = 2n ** 64n - 1n
@@ -103,10 +132,10 @@ type Node =
   | { readonly kind: 'leaf', readonly block: Block, readonly tally: ReturnType<typeof emptyTally> }
   | { readonly kind: 'halves', readonly block: Block, readonly halves: readonly [Node, Node] }
 
+/** What is to be read for some plans, and what is not. */
 interface Split {
-  readonly nodes: readonly Node[]
   readonly kept: KeptBlock[]
-  /** by their start, which tells levels apart as well: those of a plan do not overlap */
+  /** by their start, which tells levels apart as well: those of plans do not overlap */
   readonly leaves: Map<number, ReturnType<typeof emptyTally>>
   /** stretches to be read, neighbours joined */
   readonly unknown: BucketRange[]
@@ -115,8 +144,10 @@ interface Split {
 /** A device's rows are read as fast as changes are looked up, unless they are many. */
 const DEVICE_BUCKETS_MIN = 64
 
-function splitPlan (plan: Plan, selection: Selection, find: (block: Block) => KeptBlock | undefined): Split {
-  const split = { nodes: [] as Node[], kept: [] as KeptBlock[], leaves: new Map<number, ReturnType<typeof emptyTally>>(), unknown: [] as BucketRange[] }
+/** @param split gets what is found; changed in place */
+function splitPlan (
+  plan: Plan, selection: Selection, split: Split, find: (block: Block) => KeptBlock | undefined
+): Node[] {
   const nodeOf = (block: Block): Node => {
     const kept = find(block)
     if (kept) {
@@ -133,12 +164,13 @@ function splitPlan (plan: Plan, selection: Selection, find: (block: Block) => Ke
     return { kind: 'leaf', block, tally }
   }
 
+  const nodes: Node[] = []
   for (const range of plan.buckets) {
     const buckets = (range.endMs - range.startMs) / range.level.sizeMs
-    if (selection.deviceId !== undefined && buckets < DEVICE_BUCKETS_MIN) split.unknown.push(range)
-    else for (const block of blocksOf(range)) split.nodes.push(nodeOf(block))
+    if (selection.deviceId !== undefined && buckets < DEVICE_BUCKETS_MIN) append(split.unknown, range)
+    else for (const block of blocksOf(range)) nodes.push(nodeOf(block))
   }
-  return split
+  return nodes
 }
 
 function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange): void {

@@ -7,14 +7,15 @@
  * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
  * level, (series, bucket, source partition), once a series and stretch.
  */
-import { levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
+import { HOUR_MS, levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
 import type { Batches, OwnValue, Question } from './batch.ts'
-import { keptForEver, type BucketRange, type Edge, type KeptSince } from './plan.ts'
+import type { LateReadings } from './arrivals.ts'
+import { keptForEver, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
 import { grantsCondition } from '../parameters/selection.ts'
 import type { ReadRow } from './merge.ts'
 
-/** Which devices are asked for: all to which each field that is there applies. At least one field is there. */
+/** Which devices are asked for: all to which each field that is there applies. */
 export interface Selection {
   readonly deviceId?: string
   readonly zone?: string
@@ -31,6 +32,8 @@ export interface Wanted {
   readonly kept: readonly BucketRange[]
   /** the least position of these */
   readonly keptPosition: bigint
+  /** of which time late readings are wanted as well; none: of none */
+  readonly lateOf?: TimeRange
 }
 
 /** What a statement found out of its moment. */
@@ -40,6 +43,8 @@ export interface Moment {
   readonly retention: Retention
   /** of what is kept: buckets that were changed since its position, or maybe */
   readonly changed: readonly BucketRange[]
+  /** what came late */
+  readonly late: readonly LateReadings[]
 }
 
 /** How long each level is kept, in s; none: for ever. */
@@ -56,6 +61,7 @@ export async function readRows (
   let position: bigint | undefined
   let retention: Retention = {}
   const changed: BucketRange[] = []
+  const late: LateReadings[] = []
   await batches.ask(questionFor(selection, wanted), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
@@ -64,12 +70,14 @@ export async function readRows (
     } else if (part === CHANGED) {
       const level = levels[count]
       changed.push({ level, startMs: bucketStartS * 1000, endMs: min * 1000 + level.sizeMs })
+    } else if (part === LATE) {
+      late.push({ hourMs: bucketStartS * 1000, minutes: BigInt(zone), throughMs: count * 1000 })
     } else {
       const edge = part === BUCKET ? undefined : part
       visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
     }
   })
-  return { position: position!, retention, changed }
+  return { position: position!, retention, changed, late }
 }
 
 type Columns = [
@@ -83,6 +91,8 @@ const BUCKET = -1
 const MOMENT = -2
 /** of a commit: its first bucket, its level and its last bucket, in the columns of numbers */
 const CHANGED = -3
+/** of an hour's late readings: their minutes, in the column of the zone, and how far had been read, in that of the count */
+const LATE = -4
 
 const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, string>> = {
   deviceId: 'device_id',
@@ -104,15 +114,16 @@ const ARMS_MAX = 2
 const SHORT_BUCKETS_MAX = 100
 
 /** Questions of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
-function questionFor (selection: Selection, { buckets, edges, kept, keptPosition }: Wanted): Question {
+function questionFor (selection: Selection, { buckets, edges, kept, keptPosition, lateOf }: Wanted): Question {
   const own: OwnValue[] = []
   const shared: unknown[] = []
   const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
   const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
   const { grants = {} } = selection
-  const selected = [
+  const conditions = [
     ...fields.map(it => `s.${columnOf[it]} = ${parameter(selection[it], 'text')}`), ...grantsCondition(grants, shared)
-  ].join(' and ')
+  ]
+  const selected = conditions.length === 0 ? 'true' : conditions.join(' and ')
   // group series are of all devices, also of those that the caller may not see
   const usesDevices = selection.deviceId !== undefined || grants.devicePrefixes !== undefined
   const series = `s.device_id is ${usesDevices ? 'not ' : ''}null and ${selected}`
@@ -161,6 +172,15 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
       and c.last_bucket >= ${start} and c.first_bucket < ${end}
       and (c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`)
     shape.push(`kept ${level.name}`)
+  }
+  if (lateOf) {
+    arms.push(`
+    select ${LATE}, a.late_minutes::text, null, date_part('epoch', a.bucket_start), date_part('epoch', a.late_through), null, null, null
+    from series s cross join lateral (
+      select * from arrival_counts a where a.series_id = s.series_id and a.late > 0
+        and a.bucket_start > ${time(lateOf.startMs - HOUR_MS)} and a.bucket_start < ${time(lateOf.endMs)} offset 0) a
+    where ${series}`)
+    shape.push('late')
   }
   shape.push(`edges${edges.length}`)
   const size = buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, 0)

@@ -1,9 +1,10 @@
 /** A range as one row a group: what routes ask that rank or compare, and show no course of time. */
-import { HOUR_MS, type Database } from 'relay-common'
+import { HOUR_MS } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
 import { aggregate } from './aggregate.ts'
 import type { AnswerRow } from './fill.ts'
+import type { RowSource } from './group-rows.ts'
 import type { GroupBy } from './groups.ts'
 import { planRange, type KeptSince, type TimeRange } from './plan.ts'
 import type { Statistic } from './statistics.ts'
@@ -25,11 +26,11 @@ const MAX_GAP_MS = HOUR_MS
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function * readWholeRange (
-  database: Database, { selection, groupBy, statistics, range, keptSince, nowMs }: WholeRangeQuestion
+  source: RowSource, { selection, groupBy, statistics, range, keptSince, nowMs }: WholeRangeQuestion
 ): AsyncGenerator<AnswerRow> {
   const { coverage } = planRange(range, keptSince)
   if (coverage.startMs >= coverage.endMs) return
-  for await (const rows of aggregate(database, {
+  for await (const rows of aggregate(source, {
     selection,
     groupBy,
     statistics,

@@ -155,7 +155,7 @@ async function findAggregates (
 
   const pieces = async function * () {
     yield writer.begin()
-    const chunks = aggregate(source.database, format === 'csv' ? { ...question, limit: Infinity } : question)
+    const chunks = aggregate(source, format === 'csv' ? { ...question, limit: Infinity } : question)
     let chunk = await chunks.next()
     for (; !chunk.done; chunk = await chunks.next()) yield writer.rows(chunk.value.map(cells))
     yield writer.end({ next: chunk.value ? writeCursor(asked, range, chunk.value) : null })

@@ -63,11 +63,11 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const earlier = earlierRange(range, request.query.against)
     const statistics = readStatistics(request.query.stats)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const { database } = reads.choose()
-    const keptSince = await readKeptSince(database)
+    const source = reads.choose()
+    const keptSince = await readKeptSince(source.database)
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {
-      const rows = readWholeRange(database, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })
+      const rows = readWholeRange(source, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })
       const { done, value } = await rows.next() // there is one at most
       return done ? undefined : value.numbers
     }

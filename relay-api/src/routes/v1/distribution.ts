@@ -7,10 +7,10 @@ import { Type } from 'typebox'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
+import { readGroupRows } from '../../query/group-rows.ts'
 import { usesDevices } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
 import { planRange } from '../../query/plan.ts'
-import { readBuckets } from '../../query/read-buckets.ts'
 import { readKeptSince } from '../../query/read.ts'
 import type { V1Parts } from './resources.ts'
 
@@ -53,12 +53,14 @@ const schema = {
 
 export function distributionRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/distribution', { schema }, async (request, reply) => {
-    const range = readRange(request.query, Date.now(), config.RANGE_MAX_DAYS)
+    const nowMs = Date.now()
+    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const { database } = reads.choose()
-    const plan = planRange(range, await readKeptSince(database))
+    const source = reads.choose()
+    const plan = planRange(range, await readKeptSince(source.database))
     const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
-    const merged = (await readBuckets(database, { selection, groupBy: undefined, kind }, [''], [plan])).get('')?.get(0)
+    const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)
+    const merged = rows.get('')?.get(0)
     if (merged === undefined) {
       throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
     }

@@ -61,12 +61,12 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const statistic = readStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const { database } = reads.choose()
-    const keptSince = await readKeptSince(database)
+    const source = reads.choose()
+    const keptSince = await readKeptSince(source.database)
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')
     let unranked = 0
-    for await (const row of readWholeRange(database, { selection, groupBy, statistics, range, keptSince, nowMs })) {
+    for await (const row of readWholeRange(source, { selection, groupBy, statistics, range, keptSince, nowMs })) {
       const [count, value, error = null] = row.numbers
       if (value === null) unranked++
       else ranking.add({ key: row.key, value, count: count!, error })

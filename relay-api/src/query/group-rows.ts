@@ -1,0 +1,70 @@
+/**
+ * Reads consecutive rows of an answer, for some groups: from memory where that may be.
+ *
+ *     each group is one zone, one type, both, one device or all      what is in memory, and else rows (`read-total.ts`)
+ *     else: devices by name, several zones …                         all groups by one statement (`read-buckets.ts`)
+ */
+import type { Database } from 'relay-common'
+
+import { rowsRevisedBy } from './arrivals.ts'
+import { lastAtOrBefore } from './ascending.ts'
+import type { Plan } from './plan.ts'
+import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'
+import type { Selection } from './read.ts'
+import type { TotalReader, Totals } from './read-total.ts'
+
+/** Where rows are read: the database, and what is known of it. */
+export interface RowSource {
+  readonly database: Database
+  readonly totals: TotalReader
+}
+
+/** A range that a client asks for has two at most; rows on a clock that is off by seconds have two each. */
+const EDGES_MAX = 2
+/** Groups that are asked for at once: most of what a batch saves, and no more than one client's share of the connections. */
+const GROUPS_AT_ONCE = 10
+
+/**
+ * Reads what a plan a row asks for. All numbers of a group are of one moment.
+ * @param keys of the groups
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+ */
+export async function readGroupRows (
+  { database, totals }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[], nowMs: number
+): Promise<MergedRows> {
+  const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
+  const selections = keys.map(key => selectionOf(query, key))
+  if (plans.length === 0 || edges > EDGES_MAX || !selections.every(it => it !== undefined)) {
+    return await readBuckets(database, query, keys, plans)
+  }
+
+  const rows: MergedRows = new Map()
+  for (let first = 0; first < keys.length; first += GROUPS_AT_ONCE) {
+    await Promise.all(keys.slice(first, first + GROUPS_AT_ONCE).map(async (key, n) => {
+      const read = await totals.readTotals(selections[first + n], plans, nowMs, query.marksRevised === true)
+      rows.set(key, rowsOf(read, plans))
+    }))
+  }
+  return rows
+}
+
+/** @returns undefined where the group has several devices, zones or types that were named */
+function selectionOf ({ selection, groupBy }: BucketQuery, key: string): Selection | undefined {
+  if (groupBy === 'device') return undefined // each is a few rows, which one statement reads for all of them
+  const { devices, grants } = selection
+  const zones = groupBy === 'zone' ? [key] : selection.zones
+  const types = groupBy === 'type' ? [key] : selection.types
+  if (Math.max(devices.length, zones.length, types.length) > 1) return undefined
+  return { deviceId: devices[0], zone: zones[0], deviceType: types[0], grants }
+}
+
+function rowsOf ({ merged, late }: Totals, plans: readonly Plan[]): Map<number, MergedRow> {
+  const ranges = plans.map(it => it.coverage)
+  const starts = ranges.map(it => it.startMs)
+  const revised = new Set(late.flatMap(it => [...rowsRevisedBy(it, ranges, lastAtOrBefore(starts, it.hourMs))]))
+  const rows = new Map<number, MergedRow>()
+  for (const [n, it] of merged.entries()) {
+    if (it.rollup.count > 0) rows.set(n, { ...it, isRevised: revised.has(n) })
+  }
+  return rows
+}
