@@ -36,7 +36,12 @@ export async function openApiRoutes (app: FastifyInstance): Promise<void> {
     transform: ({ schema, url }) => ({ schema: schema ? withOptionalDefaults(schema) : { hide: true }, url }),
     exposeHeadRoutes: false
   })
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true })
+  await app.register(fastifySwaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // by it browsers ask for scripts and styles over TLS, which a site within its own network may not have: an empty page
+    transformStaticCSP: policy => policy.replace(/ ?upgrade-insecure-requests;?/, '')
+  })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }
 

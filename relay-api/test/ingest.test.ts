@@ -121,6 +121,7 @@ test('a body is refused as a whole where it is not clear what its events are', l
   const event = JSON.stringify(eventOf(0))
   const json = { 'content-type': 'application/json' }
   const cases: Array<[string | Uint8Array, Record<string, string>, number, string]> = [
+    ['', json, 400, 'RELAY_REQUEST_INVALID'], // a body that got lost: who sends no events says []
     [`[${event}`, json, 400, 'RELAY_REQUEST_INVALID'],
     [`[${event},]`, json, 400, 'RELAY_REQUEST_INVALID'],
     [`[${event}}]`, json, 400, 'RELAY_REQUEST_INVALID'],

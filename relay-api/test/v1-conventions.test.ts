@@ -13,6 +13,7 @@ test('a parameter that is not there is refused, and the nearest one named', asyn
   const { ask } = await openTestApi(t)
   const cases: Array<[name: string, said: RegExp]> = [
     ['zones', /is zone meant\?/], ['Start', /is start meant\?/], ['divice', /is device meant\?/],
+    ['n', /here; there are device/], ['foo', /here; there are device/],
     ['starttime', /there are device, zone, type/],
     ['__proto__', /there are/], ['x'.repeat(1000), /x{64} here; there are/]
   ]
@@ -88,6 +89,9 @@ test('the OpenAPI document has all routes, old ones too, with a bearer token, an
   const page = await app.inject('/docs')
   assert.equal(page.statusCode, 200)
   assert.match(page.body, /swagger-ui/)
+  const policy = String(page.headers['content-security-policy'])
+  assert.match(policy, /script-src 'self'/)
+  assert.doesNotMatch(policy, /upgrade-insecure-requests/, 'it is a page without TLS too')
 })
 
 test('large answers are compressed for those who ask for it', async t => {

@@ -7,7 +7,7 @@ import {
   deviceOf, findLetters, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
   type LetterFilter
 } from './dead-letters.ts'
-import { formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
 
 type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
@@ -131,7 +131,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
     if (yes) printJson(counts)
     return
   }
-  console.log(`${counts.sent} letters ${yes ? 'were' : 'would be'} sent to ${site.config.EVENTS_TOPIC} again`)
+  console.log(`${yes ? 'sent' : 'to be sent'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
   if (counts.before > 0) console.log(`${counts.before} were replayed before (--again sends them once more)`)
   if (counts.cutOff > 0) console.log(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
   if (counts.corrupt > 0) console.log(`${counts.corrupt} are corrupt batches and are left out`)

@@ -1,6 +1,7 @@
 /** Dead letters as the commands know them: found by filters, in the order in which they were written. */
 import { deadLetterReasons, readDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
 
+import { startProgress } from './output.ts'
 import type { Site } from './site.ts'
 
 export interface Letter extends DeadLetterInfo {
@@ -46,14 +47,22 @@ export async function * findLetters ({ eventLog, config }: Site, filter: LetterF
   const kept: LoggedRecord[] = []
   let keptBytes = 0
   let more: LoggedRecord | undefined
-  for (const { partition, first, end } of parts) {
-    for await (const record of eventLog.readRecords(topic, partition, first, end)) {
-      noteReplay(record, replayed)
-      if (more || !isAsked(toLetter(record, replayed), filter)) continue
-      keptBytes += RECORD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
-      if (keptBytes > KEPT_MAX_BYTES) more = record
-      else kept.push({ ...record, key: copyOf(record.key), value: copyOf(record.value) })
+  let read = 0n
+  const total = parts.reduce((sum, { first, end }) => sum + end - first, 0n)
+  const progress = startProgress('reading')
+  try {
+    for (const { partition, first, end } of parts) {
+      for await (const record of eventLog.readRecords(topic, partition, first, end)) {
+        progress.update(++read, total)
+        noteReplay(record, replayed)
+        if (more || !isAsked(toLetter(record, replayed), filter)) continue
+        keptBytes += RECORD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
+        if (keptBytes > KEPT_MAX_BYTES) more = record
+        else kept.push({ ...record, key: copyOf(record.key), value: copyOf(record.value) })
+      }
     }
+  } finally {
+    progress[Symbol.dispose]() // before anything is told
   }
   for (const record of kept) yield toLetter(record, replayed)!
   if (!more) return

@@ -20,6 +20,11 @@ export function formatTime (timeMs: number | null): string {
   return timeMs === null ? '-' : new Date(timeMs).toISOString()
 }
 
+/** `1 record`, `2 records`. */
+export function countOf (count: number | bigint, what: string): string {
+  return `${count} ${what}${Number(count) === 1 ? '' : 's'}`
+}
+
 /** How long ago, in the largest unit that fits. */
 export function formatAge (ageMs: number): string {
   const seconds = Math.max(0, Math.round(ageMs / 1000))

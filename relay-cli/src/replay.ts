@@ -5,7 +5,7 @@ import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
 import { readRefused } from 'relay-processor/refused-records'
 
 import { parseTime, parseTimeOrOffset } from './arguments.ts'
-import { formatTime, printJson, printTable, startProgress, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printTable, startProgress, type OutputOptions } from './output.ts'
 import { openSite, readKeepMs, rulesOf } from './site.ts'
 
 interface ReplayOptions extends OutputOptions {
@@ -78,7 +78,7 @@ function describe ({ ranges, records, fewer, changes }: RebuildResult) {
 
 function show ({ ranges, records, fewer, changes }: RebuildResult): void {
   const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : timeMs < 0 ? 'the beginning' : 'now'
-  console.log(`${records} records were read. Days that ${changes ? 'were' : 'would be'} replaced, by partition:`)
+  console.log(`${countOf(records, 'record')} read. Days that ${changes ? 'were' : 'would be'} replaced, by partition:`)
   printTable(['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)]))
   if (fewer > 0) console.log(`\n${fewer} rows have fewer readings in the log than they had`)
   if (!changes) {

@@ -13,7 +13,7 @@ import { readRefused, without, type OffsetSets } from 'relay-processor/refused-r
 
 import { parseTime } from './arguments.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
-import { formatTime, printJson, startProgress, type OutputOptions, type Progress } from './output.ts'
+import { countOf, formatTime, printJson, startProgress, type OutputOptions, type Progress } from './output.ts'
 import { recomputeDay, rowKey, type ExpectedRow, type RowName } from './recompute.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 
@@ -73,7 +73,7 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   }
   if (json) printJson(counts)
   else {
-    console.log(`${counts.rows} rows compared, ${counts.differences} differences`)
+    console.log(`${countOf(counts.rows, 'row')} compared, ${countOf(counts.differences, 'difference')}`)
     if (counts.uncertain > 0) {
       console.log(`${counts.uncertain} of the rows that differ may be right: resends in minutes that gave their readings up`)
     }

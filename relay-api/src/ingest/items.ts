@@ -24,7 +24,7 @@ export function cutItems (body: Uint8Array, framing: Framing, itemsMax: number):
   const start = skipSpace(body, 0)
   if (body[start] === OPEN_BRACKET) return cutArray(body, start + 1, itemsMax)
   const item = trim(body, start, body.length)
-  return { kind: 'items', items: item.length === 0 ? [] : [item] }
+  return item.length === 0 ? broken('it is empty') : { kind: 'items', items: [item] } // no events are []
 }
 
 const TAB = 0x09

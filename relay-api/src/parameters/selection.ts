@@ -6,9 +6,10 @@
  * What a caller may see is part of the selection: a name that is outside of it is refused here, and whatever else is
  * not allowed is left out by the statements.
  */
-import { closest } from 'fastest-levenshtein'
 import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
+
+import { askIfMeant } from './nearest.ts'
 
 /** A name as events have it. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
 export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' })
@@ -46,9 +47,8 @@ export function readSelection (
   const types = names(query.type)
   for (const type of types) {
     if (deviceTypes.has(type)) continue
-    const nearest = closest(type, [...deviceTypes])
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
-      `type is not one of ${[...deviceTypes].join(', ')}; is ${nearest} meant?`, { parameter: 'type' })
+      `type is not one of ${[...deviceTypes].join(', ')}${askIfMeant(type, deviceTypes)}`, { parameter: 'type' })
   }
   const selection = { devices: names(query.device), zones: names(query.zone), types, grants }
   refuseForbidden(selection)

@@ -1,9 +1,9 @@
 /** Parameters that say what: `stats`, a list with commas. */
-import { closest } from 'fastest-levenshtein'
 import { RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
 import { findStatistic, statisticNames, type Statistic } from '../query/statistics.ts'
+import { askIfMeant } from './nearest.ts'
 
 const STATISTICS_MAX = 50
 
@@ -23,9 +23,8 @@ export function readStatistics (stats: string): Statistic[] {
   return names.map(name => {
     const found = findStatistic(name)
     if (found) return found
-    const nearest = closest(name, [...statisticNames])
     throw invalid(`stats has ${name === '' ? 'an empty name' : name.slice(0, 64)} in it, which is not one of ` +
-      `${statisticNames.join(', ')}; is ${nearest} meant?`)
+      `${statisticNames.join(', ')}${askIfMeant(name, statisticNames)}`)
   })
 }
 

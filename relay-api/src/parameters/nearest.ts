@@ -1,0 +1,21 @@
+/** Which name a misspelled one is meant to be. */
+import { distance } from 'fastest-levenshtein'
+
+/** Beyond so many letters that differ, or half of them, it is another word and not a misspelled one. */
+const MISSPELLED_LETTERS_MAX = 3
+
+/**
+ * Names the known name that a given one is nearest to, in any case of letters.
+ * @returns for the end of a message; empty where none is near
+ */
+export function askIfMeant (given: string, known: Iterable<string>): string {
+  let nearest: string | undefined
+  let lettersMax = Math.min(MISSPELLED_LETTERS_MAX, Math.floor(given.length / 2))
+  for (const name of known) {
+    const letters = distance(given.toLowerCase(), name.toLowerCase())
+    if (letters > lettersMax) continue
+    nearest = name
+    lettersMax = letters - 1 // of several that are as near, the first
+  }
+  return nearest === undefined ? '' : `; is ${nearest} meant?`
+}
