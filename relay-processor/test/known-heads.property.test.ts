@@ -13,7 +13,7 @@ const mostly = <T>(usual: T, ...others: T[]) =>
 
 /** Records of a few devices as their serializers write them, and as they should not. */
 const sent: fc.Arbitrary<Sent> = fc.record({
-  key: mostly('device-17', 'a', 'device-18', 'ünï', ''),
+  key: mostly('device-17', 'a', 'device-18', 'ünï', '', '\0'.repeat(8)),
   style: mostly([',', ':'], [', ', ': '], [' ,\n', ' :\t']),
   extra: mostly('', '"unit":"C"', '"deviceId":"b"', '"timestamp":0', '"value":1'),
   place: fc.nat(5),
@@ -102,4 +102,21 @@ test('heads of many devices are all found again, and those of one key beyond a f
   for (let n = 0; n < devices; n++) learn(record(devices + n, 1), 'one key', devices + n)
   assert.equal(scan(record(devices, 2), 'one key'), devices)
   assert.equal(scan(record(2 * devices - 1, 2), 'one key'), -1)
+})
+
+test('a zero byte in a key or a head is left to the scanner', () => {
+  const event = (device: string) =>
+    `{"deviceId":"${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":"2024-01-01T00:00:00Z"}`
+  for (const [key, text, isKnown] of [
+    ['device-1', event('device-1'), true],
+    ['\0'.repeat(8), event('device-1'), false],
+    ['device-1', event('\0'.repeat(8)), false]
+  ] as const) {
+    const heads = new KnownHeads()
+    const scanned = createScannedEvent()
+    const buffer = Buffer.from(key + text)
+    assert.ok(scanEvent(buffer, key.length, buffer.length, scanned))
+    heads.learn(scanned, 0, key.length, key.length, buffer.length, 7)
+    assert.equal(heads.scan(buffer, 0, key.length, key.length, buffer.length, scanned), isKnown ? 7 : -1)
+  }
 })
