@@ -13,8 +13,18 @@ export interface Backlog {
   readonly startMs?: number
   /** number of the first device; default: 0 */
   readonly firstDevice?: number
-  /** share of the readings that come late, by anything up to `LATE_MAX_MS`; default: none */
-  readonly lateShare?: number
+  /** readings that come late, by anything up to `LATE_MAX_MS`; default: none */
+  readonly late?: Late
+}
+
+export interface Late {
+  /** of all readings */
+  readonly share: number
+  /**
+   * `outages`: devices that were away deliver their readings of that time in order, among those of all others; `strays`:
+   * any reading of any device, each of another time
+   */
+  readonly as: 'outages' | 'strays'
 }
 
 /** what a topic's batches are compressed with */
@@ -66,36 +76,88 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
 
 /** The records of a backlog, in the order of sending, as many together as are sent together. */
 export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
-  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, lateShare = 0 } = backlog
+  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, late } = backlog
   const fleet = Array.from({ length: devices }, (_, index) => {
     const n = firstDevice + index
     const id = `device-${String(n).padStart(6, '0')}`
     const zone = `Zone ${String.fromCharCode(65 + n % 10)}`
     return { id, eventStart: `{"deviceId":"${id}","deviceType":"${TYPES[n % TYPES.length]}","zone":"${zone}","value":` }
   })
+  const write = (device: number, valueMs: number, round: number, timestamp: string): ProducedRecord => {
+    const { id, eventStart } = fleet[device]
+    // two readings of one device in one millisecond differ: the same value would be a resend
+    const value = Math.round(200 + 50 * Math.sin(valueMs / 300_000 + device) + (round + device) % 7) / 10
+    return { key: id, value: `${eventStart}${value},"timestamp":"${timestamp}"}` }
+  }
+  const outages = late?.as === 'outages' ? readOutages(devices, intervalMs, startMs) : undefined
   let records: ProducedRecord[] = []
   for (let round = 0, sent = 0; sent < events; round++) {
     const roundMs = startMs + Math.floor(round * intervalMs)
     const timestamp = new Date(roundMs).toISOString()
-    for (let n = 0; n < devices && sent < events; n++, sent++) {
-      const { id, eventStart } = fleet[n]
-      // two readings of one device in one millisecond differ: the same value would be a resend
-      const value = Math.round(200 + 50 * Math.sin(roundMs / 300_000 + n) + (round + n) % 7) / 10
-      const time = isLate(sent, lateShare) ? new Date(roundMs - latenessMs(sent)).toISOString() : timestamp
-      records.push({ key: id, value: `${eventStart}${value},"timestamp":"${time}"}` })
-      if (records.length === BATCH) {
-        yield records
-        records = []
+    for (let device = 0; device < devices && sent < events; sent++) {
+      if (!isLate(sent, late?.share ?? 0)) {
+        records.push(write(device++, roundMs, round, timestamp))
+      } else if (outages === undefined) {
+        records.push(write(device++, roundMs, round, new Date(roundMs - latenessMs(sent)).toISOString()))
+      } else { // beside what the others report just then
+        const { device: back, timeMs, number } = outages.next().value
+        records.push(write(back, timeMs, number, new Date(timeMs).toISOString()))
       }
+      if (records.length < BATCH) continue
+      yield records
+      records = []
     }
   }
   if (records.length > 0) yield records
 }
 
-/** Spread evenly, by the fractions of multiples of the golden ratio: without a pattern, and the same every time. */
+/** Spread evenly, by the fractions of multiples of the golden ratio and its like: without a pattern, and the same every time. */
 const spread = (n: number, ratio: number) => (n * ratio) % 1
-const isLate = (n: number, share: number) => share > 0 && spread(n, 0.6180339887498949) < share
-const latenessMs = (n: number) => Math.ceil(spread(n, 0.7548776662466927) * LATE_MAX_MS)
+const GOLDEN = 0.6180339887498949
+const PLASTIC = 0.7548776662466927
+const PLASTIC_SQUARE = 0.5698402909980532
+const isLate = (n: number, share: number) => share > 0 && spread(n, GOLDEN) < share
+const latenessMs = (n: number) => Math.ceil(spread(n, PLASTIC) * LATE_MAX_MS)
+
+/** So many devices are back at a time: one in a hundred. */
+const backAtOnce = (devices: number) => Math.ceil(devices / 100)
+const OUTAGE_MIN_MS = 10 * 60_000
+const OUTAGE_MAX_MS = 60 * 60_000
+/** Each outage of a device has two hours to itself, so that none of its readings is there twice. */
+const SLOT_MS = 2 * OUTAGE_MAX_MS
+const SLOTS = LATE_MAX_MS / SLOT_MS - 1
+/** from one outage of a device to its next, in slots; shares no factor with SLOTS, which is 359 */
+const SLOT_STEP = 197
+
+interface LateReading {
+  readonly device: number
+  readonly timeMs: number
+  /** of those of its outage */
+  readonly number: number
+}
+
+/** What devices deliver that were away: each its readings of 10 to 60 minutes in order, some devices in turns. */
+function * readOutages (devices: number, intervalMs: number, startMs: number): Generator<LateReading, never> {
+  let outages = 0
+  const next = () => readOutage(outages++, devices, intervalMs, startMs)
+  const back = Array.from({ length: backAtOnce(devices) }, next)
+  for (let turn = 0; ; turn = (turn + 1) % back.length) {
+    let reading = back[turn].next()
+    if (reading.done) reading = (back[turn] = next()).next()
+    yield reading.value!
+  }
+}
+
+function * readOutage (n: number, devices: number, intervalMs: number, startMs: number): Generator<LateReading, undefined> {
+  const device = n % devices
+  const slot = (Math.floor(spread(device, PLASTIC) * SLOTS) + Math.floor(n / devices) * SLOT_STEP) % SLOTS
+  const sizeMs = OUTAGE_MIN_MS + spread(n, GOLDEN) * (OUTAGE_MAX_MS - OUTAGE_MIN_MS)
+  // it ends at any time of the second of its hours, so that outages begin and end within minutes and hours
+  const firstMs = startMs - Math.ceil(slot * SLOT_MS + spread(n, PLASTIC_SQUARE) * OUTAGE_MAX_MS + sizeMs)
+  for (let number = 0; number * intervalMs < sizeMs; number++) {
+    yield { device, timeMs: firstMs + Math.floor(number * intervalMs), number }
+  }
+}
 
 /** Where each partition of a topic ends. */
 export async function readEnds (eventLog: EventLog, topic: string): Promise<ReadonlyMap<number, bigint>> {

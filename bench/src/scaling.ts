@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 
-import { createTopic, fillBacklog, type Backlog } from './backlog.ts'
+import { createTopic, fillBacklog, type Backlog, type Late } from './backlog.ts'
 import { drawBars } from './chart.ts'
 import { runProcessor, type ProcessorRun } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
@@ -16,8 +16,10 @@ export interface ScalingOptions {
   readonly repeats: number
   /** a tenth of the events, one repeat; and figures go elsewhere */
   readonly quick?: boolean
-  /** only cases whose name has this in it */
+  /** only cases whose name has this in it; figures go elsewhere */
   readonly only?: string
+  /** folder for CPU profiles of the processor */
+  readonly cpuProf?: string
 }
 
 interface Case {
@@ -27,7 +29,7 @@ interface Case {
   readonly events: number
   readonly devices: number
   readonly intervalMs: number
-  readonly lateShare?: number
+  readonly late?: Late
 }
 
 const SECOND_MS = 1000
@@ -47,7 +49,22 @@ const cases: readonly Case[] = [
   { kind: 'rows', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
   { kind: 'rows', name: '1 reading a minute: each a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },
   { kind: 'late', name: 'none late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS },
-  { kind: 'late', name: '20 % late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS, lateShare: 0.2 }
+  {
+    kind: 'late',
+    name: '20 % late, as after outages',
+    events: 2_000_000,
+    devices: 1_000,
+    intervalMs: SECOND_MS,
+    late: { share: 0.2, as: 'outages' }
+  },
+  {
+    kind: 'late',
+    name: '20 % late, each alone in its minute',
+    events: 2_000_000,
+    devices: 1_000,
+    intervalMs: SECOND_MS,
+    late: { share: 0.2, as: 'strays' }
+  }
 ]
 const PARTITIONS = 8
 const QUICK_SHARE = 0.1
@@ -71,7 +88,7 @@ export interface ScalingResult {
 /** Runs all cases, prints a table, and keeps it with a chart as `scaling`. */
 export async function benchScaling (options: ScalingOptions): Promise<void> {
   const { quick = false, only = '' } = options
-  const circumstances = await readCircumstances(quick)
+  const circumstances = await readCircumstances(quick || only !== '')
   await using servers = await openServers()
   const results: ScalingResult[] = []
   for (const [n, it] of cases.entries()) {
@@ -82,7 +99,7 @@ export async function benchScaling (options: ScalingOptions): Promise<void> {
     await fillBacklog(servers.eventLog, backlog)
     const runs: ProcessorRun[] = []
     for (let repeat = 0; repeat < (quick ? 1 : options.repeats); repeat++) {
-      runs.push(await runProcessor(servers, backlog, { name: `scaling_${n}_${repeat}` }))
+      runs.push(await runProcessor(servers, backlog, { name: `scaling_${n}_${repeat}`, cpuProf: options.cpuProf }))
     }
     await servers.admin.deleteTopics({ topics: [backlog.topic] })
     const first = results.find(other => other.kind === it.kind)
