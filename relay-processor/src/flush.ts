@@ -82,26 +82,29 @@ export class Flusher {
   /**
    * Starts a flush of all that these partitions hold. Returns when the rows are encoded and folding may go on; `written`
    * waits for the rest.
+   * @returns how many rows they are
    */
-  async flush (partitions: readonly Partition[], nowMs: number): Promise<void> {
+  async flush (partitions: readonly Partition[], nowMs: number): Promise<number> {
     await this.#writing
     const ahead = partitions.filter(it => it.nextOffset > it.writtenOffset)
-    if (ahead.length === 0) return
+    if (ahead.length === 0) return 0
 
     const flushNumber = ++this.#flushNumber
     const { minutesPerPart = MINUTES_PER_PART } = this.#settings
     let part: Target[] = []
     let minutes = 0
+    let rows = 0
     for (const partition of ahead) {
       const target = { partition, ...findTargets(partition) }
       part.push(target)
       minutes += target.minutes
       if (minutes < minutesPerPart && partition !== ahead.at(-1)) continue
-      await this.#flushPart(part, flushNumber, nowMs)
+      rows += await this.#flushPart(part, flushNumber, nowMs)
       part = []
       minutes = 0
     }
     this.#forgetCold(partitions, flushNumber)
+    return rows
   }
 
   /** Waits until all that was flushed is in the store. */
@@ -114,7 +117,7 @@ export class Flusher {
     await this.#writing.catch(() => {})
   }
 
-  async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<void> {
+  async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<number> {
     await this.#retry('reading rollups back', () => this.#readBack(part))
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const writes = part.map(it => this.#settle(it.partition, flushNumber, nowMs))
@@ -123,6 +126,7 @@ export class Flusher {
     this.#isWriting = true
     this.#writing = this.#write(writes, part[0].partition.topic.topicId).finally(() => { this.#isWriting = false })
     this.#writing.catch(() => {}) // whoever waits for it hears of it
+    return writes.reduce((sum, it) => sum + it.rowCount, 0)
   }
 
   async #readBack (targets: readonly Target[]): Promise<void> {

@@ -14,20 +14,18 @@ import {
 import type { Clock } from './clock.ts'
 import { toRecord } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
+import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
 import type { Gap, Store } from './store.ts'
 
-export interface LineSettings extends FlushSettings {
+export interface LineSettings extends FlushSettings, PaceSettings {
   readonly topic: string
   readonly deadLettersTopic: string
   /** names this process in `progress` */
   readonly owner: string
-  readonly flushIntervalMs: number
-  readonly flushIntervalMaxMs: number
-  readonly flushReadingsMax: number
   readonly gapPolicy: 'stop' | 'continue'
   readonly rules: FoldRules
 }
@@ -54,9 +52,6 @@ export interface Line {
   close (): Promise<void>
 }
 
-/** so far behind, it is a backlog: rows are worth more than freshness then */
-const BACKLOG_RECORDS = 20_000
-const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 const WAIT_MAX_MS = 500
 /** while a flush is due, and the one before still on its way: how soon we look again */
 const WAIT_MIN_MS = 2
@@ -102,7 +97,7 @@ class Loop {
   readonly #reclaimAtMs = new Map<number, number>()
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
-  #flushedAtMs = 0
+  #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, rows: 0, tookMs: 0 }
   readonly #faults = new Map<string, string>()
 
   constructor (settings: LineSettings, parts: LineParts, signal: AbortSignal) {
@@ -263,31 +258,30 @@ class Loop {
   #waitMs (): number {
     const isAhead = this.#partitions.values().some(it => it.nextOffset > it.writtenOffset)
     if (!isAhead) return WAIT_MAX_MS // a flush has nothing to do
-    const untilFlushMs = this.#flushedAtMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
+    const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
     return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
 
   #isFlushDue (): boolean {
-    let arrived = 0
-    let deadLetterBytes = 0
-    let lag = 0
+    const waiting = { readings: 0, deadLetterBytes: 0, lag: 0, series: 0 }
     let isAhead = false
     for (const partition of this.#partitions.values()) {
-      arrived += partition.arrivedReadings
-      deadLetterBytes += partition.deadLetterBytes
-      lag += Number(partition.endOffset - partition.nextOffset)
+      waiting.readings += partition.arrivedReadings
+      waiting.deadLetterBytes += partition.deadLetterBytes
+      waiting.lag += Number(partition.endOffset - partition.nextOffset)
+      waiting.series += partition.series.size
       isAhead ||= partition.nextOffset > partition.writtenOffset
     }
-    if (!isAhead) return false
-    if (arrived >= this.#settings.flushReadingsMax || deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
-    if (this.#flusher.isWriting) return false
-    const intervalMs = lag > BACKLOG_RECORDS ? this.#settings.flushIntervalMaxMs : this.#settings.flushIntervalMs
-    return this.#parts.clock.nowMs() >= this.#flushedAtMs + intervalMs
+    const last = { ...this.#lastFlush, isWriting: this.#flusher.isWriting }
+    return isAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.nowMs())
   }
 
   async #flush (): Promise<void> {
-    this.#flushedAtMs = this.#parts.clock.nowMs()
-    await this.#flusher.flush([...this.#partitions.values()], this.#flushedAtMs)
+    const { clock } = this.#parts
+    const startedMs = clock.nowMs()
+    const rows = await this.#flusher.flush([...this.#partitions.values()], startedMs)
+    const flush = this.#lastFlush = { startedMs, rows, tookMs: 0 }
+    this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {}) // its errors are others' to hear
     for (const { partition, endOffset, nextOffset, eventTimeMaxMs } of this.#partitions.values()) {
       this.#parts.metrics.lag.set({ partition }, Number(endOffset - nextOffset))
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)

@@ -1,0 +1,59 @@
+/**
+ * When a flush is due: soon while the processor keeps up, for fresh answers; in a backlog when it is worth it.
+ *
+ * A row costs what a dozen readings cost, here and once more in PostgreSQL, and a flush writes the minute, hour and day of
+ * every series that it touches. So a flush of a backlog waits for READINGS_PER_ROW, as far as memory allows, and is as
+ * much rarer as the one before took longer.
+ */
+import { levels } from 'relay-common'
+
+export interface PaceSettings {
+  readonly flushIntervalMs: number
+  /** in a backlog */
+  readonly flushIntervalMaxMs: number
+  readonly flushReadingsMax: number
+}
+
+/** What waits for a flush. */
+export interface Waiting {
+  readonly readings: number
+  readonly deadLetterBytes: number
+  /** records that the log has and we have not read */
+  readonly lag: number
+  /** series in memory */
+  readonly series: number
+}
+
+/** The flush before. */
+export interface LastFlush {
+  readonly startedMs: number
+  readonly rows: number
+  /** until all of it was in the database */
+  readonly tookMs: number
+  /** whether it is still on its way there */
+  readonly isWriting: boolean
+}
+
+/** so far behind, it is a backlog: rows are worth more than freshness then */
+const BACKLOG_RECORDS = 20_000
+const READINGS_PER_ROW = 40
+/** a flush of a backlog is never smaller for want of rows: enough where a thousand devices report, and 20 MB */
+const BACKLOG_READINGS_MIN = 1_000_000
+/** of what a flush took, until the next one in a backlog; no longer than that, since one may have been retried for an hour */
+const INTERVAL_PER_TIME = 3
+const INTERVAL_LONGEST_MS = 30_000
+const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
+
+/** Whether what waits, and there is something, should be flushed now. */
+export function isFlushDue (settings: PaceSettings, waiting: Waiting, last: LastFlush, nowMs: number): boolean {
+  const rows = Math.max(last.rows, waiting.series * levels.length)
+  const enough = Math.min(Math.max(BACKLOG_READINGS_MIN, rows * READINGS_PER_ROW), settings.flushReadingsMax)
+  if (waiting.readings >= enough || waiting.deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
+  if (last.isWriting) return false // it would have to wait for that
+  return nowMs >= last.startedMs + intervalMs(settings, waiting, last)
+}
+
+function intervalMs ({ flushIntervalMs, flushIntervalMaxMs }: PaceSettings, { lag }: Waiting, { tookMs }: LastFlush): number {
+  if (lag <= BACKLOG_RECORDS) return flushIntervalMs
+  return Math.max(flushIntervalMaxMs, Math.min(tookMs * INTERVAL_PER_TIME, INTERVAL_LONGEST_MS))
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { isFlushDue } from '../src/flush-pace.ts'
+
+const settings = { flushIntervalMs: 200, flushIntervalMaxMs: 5_000, flushReadingsMax: 4_000_000 }
+const keepingUp = { readings: 100, deadLetterBytes: 0, lag: 0, series: 1_000 }
+const backlog = { ...keepingUp, readings: 500_000, lag: 3_000_000 }
+const last = { startedMs: 0, rows: 3_000, tookMs: 100, isWriting: false }
+
+const cases = [
+  ['who keeps up flushes at the short interval', keepingUp, last, { before: 199, at: 200 }],
+  ['a backlog at the long one', backlog, last, { before: 4_999, at: 5_000 }],
+  ['and where the flush before took long, at three times that', backlog, { ...last, tookMs: 4_000 }, { before: 11_999, at: 12_000 }],
+  ['but not for ever, where it had to be retried', backlog, { ...last, tookMs: 3_600_000 }, { before: 29_999, at: 30_000 }],
+  ['who keeps up is not slowed by it', keepingUp, { ...last, tookMs: 3_600_000 }, { before: 199, at: 200 }]
+] as const
+
+for (const [name, waiting, before, due] of cases) {
+  test(name, () => {
+    assert.equal(isFlushDue(settings, waiting, before, due.before), false)
+    assert.equal(isFlushDue(settings, waiting, before, due.at), true)
+    assert.equal(isFlushDue(settings, waiting, { ...before, isWriting: true }, due.at), false, 'while one is on its way')
+  })
+}
+
+const readingsUntilDue = [
+  ['many readings that share few rows', backlog, last, 1_000_000],
+  ['few a row, by the flush before', backlog, { ...last, rows: 60_000 }, 2_400_000],
+  ['few a row, by the series that report for the first time', { ...backlog, series: 20_000 }, last, 2_400_000],
+  ['hardly any a row: as many as memory may hold', { ...backlog, series: 100_000 }, last, 4_000_000]
+] as const
+
+for (const [name, waiting, before, readings] of readingsUntilDue) {
+  test(`so many readings are flushed before their time, and while another flush is on its way: ${name}`, () => {
+    const writing = { ...before, isWriting: true }
+    assert.equal(isFlushDue(settings, { ...waiting, readings: readings - 1 }, writing, 1), false)
+    assert.equal(isFlushDue(settings, { ...waiting, readings }, writing, 1), true)
+  })
+}
+
+test('the limit of readings holds where it is small', () => {
+  const small = { ...settings, flushReadingsMax: 20_000 }
+  assert.equal(isFlushDue(small, { ...backlog, readings: 19_999 }, last, 1), false)
+  assert.equal(isFlushDue(small, { ...backlog, readings: 20_000 }, last, 1), true)
+})
+
+test('dead letters are flushed before they fill memory', () => {
+  const letters = { ...keepingUp, readings: 0, deadLetterBytes: 16 * 1024 * 1024 }
+  assert.equal(isFlushDue(settings, letters, last, 1), true)
+  assert.equal(isFlushDue(settings, { ...letters, deadLetterBytes: 1024 }, last, 1), false)
+})
