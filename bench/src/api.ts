@@ -66,6 +66,8 @@ export async function benchApi (options: ApiBenchOptions): Promise<void> {
   const bare = opened.use(await startBareApi(postgres.database))
 
   const scenarios = createScenarios(history).filter(it => !options.only || it.name.includes(options.only))
+  const { connections, seconds } = options
+  await untilNoFaster(() => putLoad({ url: bare.url, headers, paths: ['/'], connections, seconds }))
   const measured: Measured[] = []
   for (const scenario of scenarios) {
     const result = await measure(scenario, api, bare, options)
@@ -90,7 +92,7 @@ async function measure (
   const paths = questions.map(it => it.path)
   const full = (server: ApiServer, paths: readonly string[]) =>
     putLoad({ url: server.url, headers, paths, connections, seconds })
-  for (const warmUp of [() => full(api, paths), () => full(bare, ['/'])]) await untilNoFaster(warmUp)
+  await untilNoFaster(() => full(api, paths))
 
   const apiRuns: LoadResult[] = []
   const bareRuns: LoadResult[] = []
