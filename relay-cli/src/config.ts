@@ -1,4 +1,4 @@
-import { databaseSettings, eventLogSettings, eventSettings, readConfig } from 'relay-common'
+import { databaseSettings, eventLogSettings, eventSettings, readConfig, withLocalStack } from 'relay-common'
 import { processorSettings } from 'relay-processor/config'
 import { Type, type Static } from 'typebox'
 
@@ -17,7 +17,7 @@ export const cliSettings = Type.Object({
 
 export type CliConfig = Readonly<Static<typeof cliSettings>>
 
-/** @throws RelayError RELAY_CONFIG_INVALID */
+/** Without any setting that says where, it is the local stack. @throws RelayError RELAY_CONFIG_INVALID */
 export function readCliConfig (environment: NodeJS.ProcessEnv = process.env): CliConfig {
-  return readConfig(cliSettings, environment)
+  return readConfig(cliSettings, withLocalStack(environment))
 }

@@ -34,6 +34,6 @@ try {
   } else {
     const { message } = error as Error
     console.error(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`)
-    process.exitCode = EXIT_FAILED
+    process.exit(EXIT_FAILED) // what has failed may leave a connection behind that nobody closes
   }
 }

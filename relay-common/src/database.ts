@@ -106,7 +106,7 @@ export function isConnectionError (error: unknown): boolean {
 
 /**
  * Opens a pool of connections and makes sure that one of them works.
- * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none
  */
 export async function openDatabase (settings: DatabaseSettings, program: string, log: Logger): Promise<Database> {
   const pool = new Pool({
@@ -126,6 +126,11 @@ export async function openDatabase (settings: DatabaseSettings, program: string,
     try {
       return await pool.connect()
     } catch (cause) {
+      if (/client password must be a string/.test((cause as Error).message)) { // pg's words for none
+        throw new RelayError('RELAY_CONFIG_INVALID',
+          `PostgreSQL at ${describeDatabase(settings)} asks for a password, and there is none: DATABASE_URL can have one, ` +
+          'or set POSTGRES_PASSWORD_FILE')
+      }
       if (!isConnectionError(cause)) throw cause
       throw new RelayError('RELAY_DATABASE_UNREACHABLE',
         `no connection to PostgreSQL at ${describeDatabase(settings)}; is it up, and are DATABASE_URL or POSTGRES_HOST and POSTGRES_PORT right?`, { cause })

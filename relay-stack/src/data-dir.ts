@@ -2,6 +2,7 @@
  * The folder that a stack lives in:
  *
  *     lock            the process that uses it
+ *     site.json       where its servers are, for the command line, while it runs
  *     sent-until      up to when the simulated fleet has certainly sent its events
  *     passwords/      of the users of PostgreSQL, a file each
  *     postgres/       the data of PostgreSQL

@@ -59,6 +59,17 @@ export function loginSettings (
   }
 }
 
+/** The same for people, who may do everything. */
+export function ownerSettings ({ host, port, user }: LocalPostgres, { folder }: Passwords): Record<string, string> {
+  return {
+    POSTGRES_HOST: host,
+    POSTGRES_PORT: String(port),
+    POSTGRES_DB: DATABASE,
+    POSTGRES_USER: user,
+    POSTGRES_PASSWORD_FILE: join(folder, 'owner')
+  }
+}
+
 /** Data from before each folder had a password of its own were made with one that everybody knows. */
 async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords): Promise<void> {
   const url = new URL(server.url('postgres'))

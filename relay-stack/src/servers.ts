@@ -2,7 +2,7 @@
 import { createLogger, type DatabaseLogin } from 'relay-common'
 
 import type { StackContext } from './context.ts'
-import { keepPasswords, loginSettings, prepareDatabase } from './database.ts'
+import { keepPasswords, loginSettings, ownerSettings, prepareDatabase } from './database.ts'
 import { isKafkaOurs } from './event-log.ts'
 import { startKafka } from './kafka.ts'
 import { startPostgres } from './postgres.ts'
@@ -16,6 +16,8 @@ export interface Servers {
   readonly parts: Supervised[]
   /** settings with which a program reaches the PostgreSQL of the stack; undefined: the environment names another */
   readonly databaseOf?: (login: DatabaseLogin) => NodeJS.ProcessEnv
+  /** and those for its owner */
+  readonly databaseOfOwner?: Record<string, string>
 }
 
 /** PostgreSQL and the event log, at the same time. The log is stopped first: it may be the one in PostgreSQL. */
@@ -23,6 +25,7 @@ export async function startServers (
   { options, environment, choice, dataDir, ports, logs, report, signal }: StackContext, started: AsyncDisposableStack
 ): Promise<Servers> {
   let databaseOf: Servers['databaseOf']
+  let databaseOfOwner: Servers['databaseOfOwner']
   const passwords = await keepPasswords(dataDir.passwords)
   const postgres = () => supervise({
     name: 'postgres',
@@ -35,6 +38,7 @@ export async function startServers (
         throw error
       })
       databaseOf = login => loginSettings(server, passwords, login)
+      databaseOfOwner = ownerSettings(server, passwords)
       return server
     }
   }, report)
@@ -53,5 +57,5 @@ export async function startServers (
     ...isDatabaseOutside(environment) ? [] : [postgres],
     ...isKafkaOurs(choice) ? [kafka] : []
   ], started)
-  return { parts, databaseOf }
+  return { parts, databaseOf, databaseOfOwner }
 }

@@ -4,7 +4,7 @@
  *     data folder -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
 import getPort from 'get-port'
-import { splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+import { splitList, tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import type { StackContext, StackPorts } from './context.ts'
 import { DATABASE } from './database.ts'
@@ -52,6 +52,11 @@ export async function startStack (
   const liveFromMs = Date.now()
   const programs = await startPrograms(context, environmentFor, started)
   signal.throwIfAborted()
+  if (servers.databaseOfOwner) {
+    const { EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS } = environmentFor('processor')
+    const site = { ...servers.databaseOfOwner, EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS }
+    started.adopt(await tellLocalStack(dataDir.path, site), it => it.close())
+  }
   const historyMs = await sendHistory(context, environmentFor('simulator'), liveFromMs, started)
   const parts = [...servers.parts, ...programs]
   const gaveUp = Promise.race(parts.map(async it => { await it.gaveUp; return it.name }))
