@@ -62,7 +62,7 @@ async function replay ({ from, to, dryRun, allowFewer, json }: ReplayOptions): P
   else show(result)
 }
 
-function describe ({ ranges, records, fewer, changes }: RebuildResult) {
+function describe ({ ranges, records, fewer, changes, isSwapped }: RebuildResult) {
   const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : null
   return {
     records,
@@ -72,20 +72,18 @@ function describe ({ ranges, records, fewer, changes }: RebuildResult) {
       start: Object.fromEntries(levels.map(({ name }, index) => [name, time(startMs[index])]))
     })),
     rowsWithFewerReadings: fewer,
-    changes: changes ? Object.fromEntries(levels.map(({ name }, index) => [name, changes[index]])) : null
+    changes: Object.fromEntries(levels.map(({ name }, index) => [name, changes[index]])),
+    isDryRun: !isSwapped
   }
 }
 
-function show ({ ranges, records, fewer, changes }: RebuildResult): void {
+function show ({ ranges, records, fewer, changes, isSwapped }: RebuildResult): void {
   const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : timeMs < 0 ? 'the beginning' : 'now'
-  console.log(`${countOf(records, 'record')} read. Days that ${changes ? 'were' : 'would be'} replaced, by partition:`)
+  console.log(`${countOf(records, 'record')} read. Days that ${isSwapped ? 'were' : 'would be'} replaced, by partition:`)
   printTable(['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)]))
-  if (fewer > 0) console.log(`\n${fewer} rows have fewer readings in the log than they had`)
-  if (!changes) {
-    console.log('\nnothing was changed: it was a dry run')
-    return
-  }
   console.log()
   printTable(['rows', 'added', 'changed', 'removed'],
     levels.map(({ name }, index) => [name, changes[index].added, changes[index].changed, changes[index].removed]))
+  if (fewer > 0) console.log(`\n${countOf(fewer, 'row')} with fewer readings in the log than there were`)
+  if (!isSwapped) console.log('\nnothing was changed: it was a dry run')
 }

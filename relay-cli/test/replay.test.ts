@@ -35,7 +35,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
 
     const dry = await runCli(site, ['replay', '--dry-run', '--json'])
     assert.equal(dry.code, 0, dry.stderr)
-    assert.equal(documents(dry)[0].changes, null)
+    assert.equal(documents(dry)[0].isDryRun, true)
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(damaged))
 
     const replaying = runCli(site, ['replay', '--json'])
@@ -44,6 +44,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.equal(run.code, 0, run.stderr)
     const [{ changes }] = documents(run)
     assert.ok(changes.hour.added > 0 && changes.day.changed > 0, run.stdout)
+    assert.deepEqual(documents(dry)[0].changes, changes, 'a dry run says what the replay does then')
 
     await send(site, events.slice(2_500))
     await settled(site)

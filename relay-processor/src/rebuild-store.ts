@@ -8,6 +8,7 @@
  */
 import { levels, MINUTE_MS, type Database, type PoolClient } from 'relay-common'
 
+import { COPY_COLUMNS } from './copy-rows.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { RollupStore } from './store.ts'
@@ -21,23 +22,30 @@ export interface PartitionRange {
   readonly endMs: number
 }
 
-/** Rows of one level that a swap has changed. */
+/** How the rebuilt rows of a level differ from the live ones. */
 export interface LevelChanges {
   readonly added: number
   readonly changed: number
   readonly removed: number
 }
 
+export interface Comparison {
+  /** by index of the level */
+  readonly changes: readonly LevelChanges[]
+  /** rows that have more readings live than rebuilt: what a swap would lose */
+  readonly fewer: number
+}
+
 export interface RebuildStore extends RollupStore {
   /** Holds the progress of partitions until `swap` or `close`. @returns by partition, the offset that the live rows have come to */
   lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
-  /** Rows that have more readings live than rebuilt: what a swap would lose. */
-  countFewer (ranges: readonly PartitionRange[]): Promise<number>
+  /** What a swap would change. */
+  compare (ranges: readonly PartitionRange[]): Promise<Comparison>
   /**
    * Puts the rebuilt rows in place of the live ones, marks what that has changed as revised, and fences whoever holds the
    * live ones in memory; one transaction with the lock.
    */
-  swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]>
+  swap (topicId: string, ranges: readonly PartitionRange[]): Promise<void>
   close (): Promise<void>
 }
 
@@ -103,27 +111,32 @@ class TemporaryTables implements RebuildStore {
     return new Map(rows.filter(it => it.topic_id === topicId).map(it => [it.source_partition, it.next_offset]))
   }
 
-  async countFewer (ranges: readonly PartitionRange[]): Promise<number> {
+  async compare (ranges: readonly PartitionRange[]): Promise<Comparison> {
+    const changes: LevelChanges[] = []
     let fewer = 0
     for (const [index, { table }] of levels.entries()) {
       await this.#client.query(`analyze ${table}`)
-      const { rows: [{ count }] } = await this.#client.query<{ count: bigint }>(`
-        with ${RANGES}
-        select count(*) as count from ${this.#schema}.${table} live
-        join ranges r on ${isInRange('live')}
-        left join ${table} rebuilt using (series_id, bucket_start, source_partition)
-        where live.count > coalesce(rebuilt.count, 0)`, parameters(ranges, index))
-      fewer += Number(count)
+      const { rows: [row] } = await this.#client.query<Record<'added' | 'changed' | 'removed' | 'fewer', bigint>>(`
+        with ${RANGES},
+        live as (select live.* from ${this.#schema}.${table} live join ranges r on ${isInRange('live')}),
+        rebuilt as (select rebuilt.* from ${table} rebuilt join ranges r on ${isInRange('rebuilt')})
+        select count(*) filter (where live.count is null) as added,
+          count(*) filter (where ${isDifferent('live', 'rebuilt')}) as changed,
+          count(*) filter (where rebuilt.count is null) as removed,
+          count(*) filter (where live.count > coalesce(rebuilt.count, 0)) as fewer
+        from live full join rebuilt using (series_id, bucket_start, source_partition)`, parameters(ranges, index))
+      const [added, removed] = [Number(row.added), Number(row.removed)]
+      changes.push({ added, changed: Number(row.changed) - added - removed, removed })
+      fewer += Number(row.fewer)
     }
-    return fewer
+    return { changes, fewer }
   }
 
-  async swap (topicId: string, ranges: readonly PartitionRange[]): Promise<LevelChanges[]> {
-    const changes: LevelChanges[] = []
+  async swap (topicId: string, ranges: readonly PartitionRange[]): Promise<void> {
     for (const [index, { table, sizeMs }] of levels.entries()) {
       const live = `${this.#schema}.${table}`
-      const noted = `insert into revised_minutes ${lastMinutes(sizeMs)}`
-      const { rows: [{ removed }] } = await this.#client.query<{ removed: bigint }>(`
+      const note = `insert into revised_minutes ${lastMinutes(sizeMs)}`
+      await this.#client.query(`
         with ${RANGES},
         revised as (
           delete from ${live} live using ranges r
@@ -131,37 +144,28 @@ class TemporaryTables implements RebuildStore {
             select from ${table} rebuilt
             where rebuilt.series_id = live.series_id and rebuilt.bucket_start = live.bucket_start
               and rebuilt.source_partition = live.source_partition)
-          returning live.series_id, live.bucket_start, live.source_partition),
-        noted as (${noted})
-        select count(*) as removed from revised`, parameters(ranges, index))
+          returning live.series_id, live.bucket_start, live.source_partition)
+        ${note}`, parameters(ranges, index))
       // rows that are as they were stay untouched: a rebuild that finds nothing wrong costs next to nothing
-      const { rows: [{ added, changed }] } = await this.#client.query<{ added: bigint, changed: bigint }>(`
+      await this.#client.query(`
         with ${RANGES},
         revised as (
-          insert into ${live} as live (series_id, bucket_start, source_partition, count, sum, min, max, body)
-          select rebuilt.series_id, rebuilt.bucket_start, rebuilt.source_partition, rebuilt.count, rebuilt.sum, rebuilt.min,
-            rebuilt.max, rebuilt.body
-          from ${table} rebuilt join ranges r on ${isInRange('rebuilt')}
+          insert into ${live} as live (${COPY_COLUMNS})
+          select ${COPY_COLUMNS} from ${table} rebuilt join ranges r on ${isInRange('rebuilt')}
           on conflict (series_id, bucket_start, source_partition) do update
             set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, body = excluded.body
-            where (live.count, live.sum, live.min, live.max, live.body)
-              is distinct from (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.body)
-          returning live.series_id, live.bucket_start, live.source_partition),
-        noted as (${noted}),
-        before as (
-          select count(*) as n from revised join ${live} using (series_id, bucket_start, source_partition))
-        select (select count(*) from revised) - (select n from before) as added, (select n from before) as changed`,
-      parameters(ranges, index)) // a statement sees the table as it was before it: what joins was there
-      changes.push({ added: Number(added), changed: Number(changed), removed: Number(removed) })
+            where ${isDifferent('live', 'excluded')}
+          returning live.series_id, live.bucket_start, live.source_partition)
+        ${note}`, parameters(ranges, index))
     }
-    // where nothing has changed, what processors hold in memory is still right
-    if (changes.some(it => it.added + it.changed + it.removed > 0)) {
+    const { rows: [{ revised }] } = await this.#client.query<{ revised: boolean }>(
+      'select exists (select from revised_minutes) as revised')
+    if (revised) { // else what processors hold in memory is still right
       await this.#markRevised()
       await this.#fence(topicId, ranges)
     }
     await this.#client.query('commit')
     this.#isLocked = false
-    return changes
   }
 
   /** Says which minutes were changed that answers may have called final: all that are over (arrival_counts). */
@@ -220,6 +224,11 @@ function lastMinutes (sizeMs: number): string {
 
 function isInRange (rows: 'live' | 'rebuilt'): string {
   return `${rows}.source_partition = r.partition and ${rows}.bucket_start >= r.starts and ${rows}.bucket_start < r.ends`
+}
+
+function isDifferent (one: string, other: string): string {
+  const content = (rows: string) => ['count', 'sum', 'min', 'max', 'body'].map(it => `${rows}.${it}`).join(', ')
+  return `(${content(one)}) is distinct from (${content(other)})`
 }
 
 function parameters (ranges: readonly PartitionRange[], levelIndex: number): unknown[] {

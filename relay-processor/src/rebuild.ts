@@ -24,7 +24,7 @@ import { Flusher } from './flush.ts'
 import { Folder } from './fold.ts'
 import { createProcessorMetrics } from './metrics.ts'
 import { createPartition, type Partition } from './partition.ts'
-import { openRebuildStore, type LevelChanges, type PartitionRange } from './rebuild-store.ts'
+import { openRebuildStore, type Comparison, type PartitionRange } from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
 
@@ -48,13 +48,11 @@ export interface RebuildSettings extends SettleRules {
   readonly isDryRun: boolean
 }
 
-export interface RebuildResult {
+export interface RebuildResult extends Comparison {
   readonly ranges: readonly PartitionRange[]
   readonly records: bigint
-  /** rows that would have fewer readings than the live ones */
-  readonly fewer: number
-  /** by index of the level; undefined: nothing was swapped */
-  readonly changes: readonly LevelChanges[] | undefined
+  /** false: nothing was changed */
+  readonly isSwapped: boolean
 }
 
 /** @param done records that were read; `total` may grow while processors go on */
@@ -126,16 +124,17 @@ export async function rebuildRollups (
 
   targets = await store.lock(topic.topicId, ranges.map(it => it.partition))
   await readTo(targets)
-  const fewer = await store.countFewer(ranges)
+  const { changes, fewer } = await store.compare(ranges)
   const records = sumOf(targets) - sumOf(startOffsets)
-  if (settings.isDryRun) return { ranges, records, fewer, changes: undefined }
+  if (settings.isDryRun) return { ranges, records, fewer, changes, isSwapped: false }
   if (fewer > 0 && !settings.isLossAllowed) {
     throw new RelayError('RELAY_REPLAY_REFUSED',
       `${fewer} rows would have fewer readings than they have now: the log does not hold all that they were made of. ` +
       'Nothing was changed; --allow-fewer replaces them all the same')
   }
   signal.throwIfAborted()
-  return { ranges, records, fewer, changes: await store.swap(topic.topicId, ranges) }
+  await store.swap(topic.topicId, ranges)
+  return { ranges, records, fewer, changes, isSwapped: true }
 }
 
 interface Start {

@@ -177,7 +177,7 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     arms.push(`
     select ${LATE}, a.late_minutes::text, null, date_part('epoch', a.bucket_start), date_part('epoch', a.late_through), null, null, null
     from series s cross join lateral (
-      select * from arrival_counts a where a.series_id = s.series_id and a.late > 0
+      select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
         and a.bucket_start > ${time(lateOf.startMs - HOUR_MS)} and a.bucket_start < ${time(lateOf.endMs)} offset 0) a
     where ${series}`)
     shape.push('late')
