@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
 
 import { cutRange, parseInterval, shortestInterval } from '../src/query/interval.ts'
 import { openZoneClock } from '../src/query/zone-clock.ts'
@@ -100,4 +100,21 @@ test('names of zones are those of IANA, in any case', () => {
   for (const name of ['Berlin', '', '+01:00', 'Europe/', '../etc/passwd', 'Europe/Berlin\0', 'x'.repeat(64)]) {
     assert.equal(openZoneClock(name), undefined, name)
   }
+})
+
+test('weeks before a time the clock showed the same; or, where that was left out, what came as much later', () => {
+  fc.assert(fc.property(place, besideMs, fc.integer({ min: 1, max: 60 }), ({ zone, nearMs }, besides, weeks) => {
+    const timeMs = bucketStartMs(MINUTE_MS, nearMs + besides)
+    const beforeMs = openZoneClock(zone)!.weeksBefore(timeMs, weeks)
+    const wanted = clockAt(zone, timeMs) - weeks * 7 * DAY_MS
+    const shown = clockAt(zone, beforeMs)
+    if (shown === wanted) {
+      const firstMs = [30, 60].map(it => beforeMs - it * MINUTE_MS).find(it => clockAt(zone, it) === wanted)
+      assert.equal(firstMs, undefined, 'it is the first time')
+    } else {
+      const leftOutMs = shown - wanted
+      assert.ok(leftOutMs > 0)
+      assert.ok(clockAt(zone, beforeMs - leftOutMs - MINUTE_MS) < wanted, 'the clock went over it')
+    }
+  }))
 })

@@ -72,6 +72,15 @@ test('a range beside the one before it, and beside the same weekday', async t =>
   ])
   const long = (await ask('/api/v1/compare', { ...range(monday, monday + 8 * DAY_MS), against: 'weekday' })).body
   assert.equal(long.against.start, iso(monday - 14 * DAY_MS))
+  // the clock of New York is set on 10 March: that day has 23 hours, and its week 167
+  for (const [start, end, against] of [
+    ['2024-03-10T00:00:00-05:00', '2024-03-11T00:00:00-04:00', ['2024-03-03T05:00:00.000Z', '2024-03-04T05:00:00.000Z']],
+    ['2024-03-04T00:00:00-05:00', '2024-03-11T00:00:00-04:00', ['2024-02-26T05:00:00.000Z', '2024-03-04T05:00:00.000Z']]
+  ] as const) {
+    const { body } = await ask('/api/v1/compare', { start, end, against: 'weekday', tz: 'America/New_York', stats: 'count' })
+    assert.deepEqual([body.against.start, body.against.end], against)
+    assert.ok(body.stats[0].againstValue >= 15)
+  }
   const empty = await ask('/api/v1/compare', range(monday + 99 * DAY_MS, monday + 100 * DAY_MS))
   assert.deepEqual([empty.status, empty.body.code], [404, 'RELAY_NO_DATA'])
 })

@@ -1233,11 +1233,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A range beside an earlier one of the same length */
+        /** A range beside the one before it, or the same weekday */
         get: {
             parameters: {
                 query?: {
-                    /** @description previous: the range that ends where this one begins; weekday: as many weeks of 7 x 24 h earlier as it takes not to overlap, mostly one */
+                    /** @description previous: the range that ends where this one begins; weekday: from and to the same times of the same weekdays on the clock of `tz`, as many weeks earlier as it takes not to overlap, mostly one */
                     against?: "previous" | "weekday";
                     /** @description only this device; may be given several times */
                     device?: string[];
@@ -1249,6 +1249,8 @@ export interface paths {
                     stats?: string;
                     /** @description only this device type; may be given several times */
                     type?: string[];
+                    /** @description IANA time zone whose weekdays are compared, such as `Europe/Berlin` */
+                    tz?: string;
                     /** @description only this zone; may be given several times */
                     zone?: string[];
                 };

@@ -6,6 +6,10 @@ import { cutRange, parseInterval, shortestInterval, type Interval } from '../que
 import type { KeptSince, TimeRange } from '../query/plan.ts'
 import { openZoneClock, type ZoneClock } from '../query/zone-clock.ts'
 
+export function TimeZone (what: string) {
+  return Type.String({ default: 'UTC', maxLength: 64, description: `IANA time zone ${what}, such as \`Europe/Berlin\`` })
+}
+
 /** To be spread into the query schema of a route whose rows are of intervals. */
 export const intervalParameters = {
   interval: Type.String({
@@ -18,9 +22,7 @@ export const intervalParameters = {
   maxPoints: Type.Integer({
     default: 300, minimum: 1, maximum: 100_000, description: 'most rows of a group, for `auto`'
   }),
-  tz: Type.String({
-    default: 'UTC', maxLength: 64, description: 'IANA time zone that days and hours are of, such as `Europe/Berlin`'
-  })
+  tz: TimeZone('that days and hours are of')
 }
 
 export type IntervalQuery = Static<TObject<typeof intervalParameters>>

@@ -27,6 +27,8 @@ export interface ZoneClock {
   dayStartMs (dayNumber: number): number
   /** The local day that holds a time, as days since 1970-01-01. */
   dayNumberAt (timeMs: number): number
+  /** When the clock showed the same so many weeks earlier: the first time, or as much later as it left out then. */
+  weeksBefore (timeMs: number, weeks: number): number
   /** ISO-8601 with the offset of that moment; in UTC where that has seconds, which the format has no place for. */
   write (timeMs: number): string
 }
@@ -65,6 +67,9 @@ export function openZoneClock (name: string): ZoneClock | undefined {
       // a clock that is set back over midnight shows the day before once more; it began before for all that
       return dayStartMs(dayNumber + 1) <= timeMs ? dayNumber + 1 : dayNumber
     },
+    weeksBefore: (timeMs, weeks) => // of a time on the clock: Temporal's would keep the offset where an hour comes twice
+      Temporal.Instant.fromEpochMilliseconds(timeMs).toZonedDateTimeISO(zone).toPlainDateTime().subtract({ weeks })
+        .toZonedDateTime(zone).epochMilliseconds,
     write (timeMs) {
       const { offsetMs } = stretchAt(timeMs)
       if (zone === 'UTC' || offsetMs % MINUTE_MS !== 0) return new Date(timeMs).toISOString().replace('.000Z', 'Z')

@@ -1,9 +1,10 @@
-/** `GET /api/v1/compare`: a range beside an earlier one of the same length. */
+/** `GET /api/v1/compare`: a range beside an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { DAY_MS, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
+import { readZoneClock, TimeZone } from '../../parameters/interval.ts'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { readStatistics, Statistics } from '../../parameters/statistics.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
@@ -12,6 +13,7 @@ import type { TimeRange } from '../../query/plan.ts'
 import { readKeptSince } from '../../query/read.ts'
 import type { Statistic } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
+import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './resources.ts'
 
 const WEEK_MS = 7 * DAY_MS
@@ -24,7 +26,7 @@ const Range = Type.Object({
 })
 
 const schema = {
-  summary: 'A range beside an earlier one of the same length',
+  summary: 'A range beside the one before it, or the same weekday',
   tags: ['aggregates'],
   querystring: Type.Object({
     ...selectionParameters,
@@ -33,9 +35,10 @@ const schema = {
       type: 'string',
       enum: ['previous', 'weekday'],
       default: 'previous',
-      description: 'previous: the range that ends where this one begins; weekday: as many weeks of 7 x 24 h earlier as it ' +
-        'takes not to overlap, mostly one'
+      description: 'previous: the range that ends where this one begins; weekday: from and to the same times of the same ' +
+        'weekdays on the clock of `tz`, as many weeks earlier as it takes not to overlap, mostly one'
     }),
+    tz: TimeZone('whose weekdays are compared'),
     stats: Statistics
   }),
   response: {
@@ -60,7 +63,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
   app.withTypeProvider<TypeBoxTypeProvider>().get('/compare', { schema }, async (request, reply) => {
     const nowMs = Date.now()
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
-    const earlier = earlierRange(range, request.query.against)
+    const earlier = earlierRange(range, request.query.against, readZoneClock(request.query.tz))
     const statistics = readStatistics(request.query.stats)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose()
@@ -71,23 +74,31 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
       const { done, value } = await rows.next() // there is one at most
       return done ? undefined : value.numbers
     }
-    const [now, before] = await Promise.all([numbersOf(range), numbersOf(earlier)])
-    if (now === undefined && before === undefined) {
+    const [now, earlierNumbers] = await Promise.all([numbersOf(range), numbersOf(earlier)])
+    if (now === undefined && earlierNumbers === undefined) {
       throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in either range')
     }
     reply.header('cache-control', 'private, no-cache')
-    return { range: render(range), against: render(earlier), stats: compare(statistics, now, before) }
+    return { range: render(range), against: render(earlier), stats: compare(statistics, now, earlierNumbers) }
   })
 }
 
 /** @throws RelayError RELAY_RANGE_INVALID where it would begin before the year 0 */
-function earlierRange ({ startMs, endMs }: TimeRange, against: Against): TimeRange {
-  const lengthMs = endMs - startMs
-  const shiftMs = against === 'previous' ? lengthMs : Math.ceil(lengthMs / WEEK_MS) * WEEK_MS
-  if (startMs - shiftMs < YEAR_0_MS) {
-    throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with begins before the year 0', { parameter: 'start' })
-  }
-  return { startMs: startMs - shiftMs, endMs: endMs - shiftMs }
+function earlierRange (range: TimeRange, against: Against, clock: ZoneClock): TimeRange {
+  const earlier = against === 'previous' ? before(range) : sameWeekdays(range, clock)
+  if (earlier.startMs >= YEAR_0_MS) return earlier
+  throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with begins before the year 0', { parameter: 'start' })
+}
+
+function before ({ startMs, endMs }: TimeRange): TimeRange {
+  return { startMs: startMs - (endMs - startMs), endMs: startMs }
+}
+
+/** It is an hour longer or shorter where the clock was set in one of the two. */
+function sameWeekdays ({ startMs, endMs }: TimeRange, clock: ZoneClock): TimeRange {
+  let weeks = Math.max(1, Math.floor((endMs - startMs) / WEEK_MS))
+  while (clock.weeksBefore(endMs, weeks) > startMs) weeks++
+  return { startMs: clock.weeksBefore(startMs, weeks), endMs: clock.weeksBefore(endMs, weeks) }
 }
 
 const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
