@@ -9,6 +9,7 @@ import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { until } from '../../test-support/until.ts'
+import { partitionOf } from '../src/event-log/key-partition.ts'
 import type { ConsumerSettings, EventConsumer, EventLog, ProducedRecord, TopicSettings } from '../src/event-log/port.ts'
 import {
   Group, nextNews, readRecords, SESSION_TIMEOUT_MS, takeRecords, waitAssigned, type Read
@@ -196,6 +197,22 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
         consumer.start(0, BigInt(offset))
         const reads = await takeRecords(consumer, 1_000 - offset)
         assert.deepEqual(reads.map(it => it.offset), offsets(offset, 1_000))
+      }
+    })
+
+    promise('partitions without records keep no room of a small buffer from the others', async (opened, { eventLog }) => {
+      const partitions = 3
+      const topic = await eventLog.ensureTopic(topicOf(partitions))
+      const consumer = await openConsumer(opened, eventLog, { ...consumerOf(topic.name), fetchBufferMaxBytes: 1024 * 1024 })
+      await waitAssigned(consumer, partitions)
+      for (let partition = 0; partition < partitions; partition++) consumer.start(partition, 0n)
+      for (let filled = 0; filled < partitions; filled++) { // one that is read after the other; the rest waits for records
+        const keys = Array.from({ length: 100 }, (_, n) => `key-${n}`)
+        const key = keys.find(it => partitionOf(Buffer.from(it), partitions) === filled)!
+        await send(eventLog, topic.name, numbered(500).map(it => ({ ...it, key })))
+        const reads = await takeRecords(consumer, 500)
+        assert.ok(reads.every(it => it.partition === filled))
+        assert.deepEqual(reads.map(it => it.offset), offsets(0, 500))
       }
     })
 

@@ -1,6 +1,6 @@
 /**
- * Reads ahead: keeps one fetch under way to every broker that leads some of our partitions, as long as there is room in
- * the buffer, while the owner works on what came before.
+ * Reads ahead: keeps two fetches under way to every broker that leads some of our partitions, of one half of them each, as
+ * long as there is room in the buffer, while the owner works on what came before.
  *
  *     start(partition, offset) ──▶ fetching ──records──▶ buffer ──take()──▶ the owner
  *              ▲                      │ └── leader moved, broker away: layout forgotten, asked for again, with backoff
@@ -8,7 +8,8 @@
  *
  * Fetches carry no session (KIP-227): a request that lists a few dozen partitions is smaller than one batch, and
  * nothing can go stale. The connections are not those of the membership: a broker answers the requests of a connection
- * one after the other, and a heartbeat must not wait behind a fetch that waits for records.
+ * one after the other, and a heartbeat must not wait behind a fetch that waits for records. Nor does one fetch wait for
+ * the other, so that the broker has something to do while an answer is read.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -29,6 +30,8 @@ export interface FetcherEvents {
 
 /** longest that a broker waits for records to come; a partition that is started meanwhile waits as long */
 const WAIT_MAX_MS = 200
+/** fetches that are under way to a broker at a time; on a secured connection, which they would share, one */
+const LANES = 2
 const PARTITION_MAX_BYTES = 1024 * 1024
 /** with its head it fits a buffer of 4 MB */
 const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
@@ -38,7 +41,7 @@ const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
 /** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
-interface Reading { readonly partition: number, offset: bigint, isPaused: boolean }
+interface Reading { readonly partition: number, readonly lane: number, offset: bigint, isPaused: boolean }
 
 /** What waits to be taken: records, or the gap behind them. */
 interface Waiting { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
@@ -49,7 +52,11 @@ export class KafkaFetcher {
   readonly #events: FetcherEvents
   readonly #log: Logger
   readonly #readings = new Map<number, Reading>()
-  readonly #busyBrokers = new Set<number>()
+  readonly #lanes: number
+  /** brokers' lanes with a fetch under way */
+  readonly #busy = new Set<string>()
+  /** number of its last fetch, by lane */
+  readonly #fetchNumbers = new Map<string, number>()
   readonly #connections = new Map<string, FetchConnection>()
   readonly #receiveBuffers: ReceiveBuffers
   readonly #closing = new AbortController()
@@ -58,12 +65,15 @@ export class KafkaFetcher {
   #reservedBytes = 0
   #topic: Topic | undefined
   #layout: TopicLayout | undefined
+  #started = 0
+  #fetches = 0
   #isLooking = false
   #isScheduled = false
   #retryDelayMs = RETRY_DELAY_MIN_MS
 
   constructor (client: KafkaClient, bufferMaxBytes: number, log: Logger, events: FetcherEvents) {
     this.#client = client
+    this.#lanes = client.isSecured ? 1 : LANES
     this.#bufferMaxBytes = bufferMaxBytes
     this.#receiveBuffers = new ReceiveBuffers(bufferMaxBytes)
     this.#log = log
@@ -79,7 +89,7 @@ export class KafkaFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(partition, { partition, offset, isPaused: false })
+    this.#readings.set(partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false })
     this.#schedule()
   }
 
@@ -124,18 +134,24 @@ export class KafkaFetcher {
       return
     }
     const reading = [...this.#readings.values()].filter(it => !it.isPaused)
-    for (const [leader, ofBroker] of Map.groupBy(reading, it => layout.leaders[it.partition] ?? -1)) {
-      const address = layout.brokers.get(leader)
+    const laneOf = ({ partition, lane }: Reading) => `${layout.leaders[partition] ?? -1}/${lane}`
+    const lanes = [...Map.groupBy(reading, laneOf)]
+    // nobody may take all of the room, or have some again before others had any: who finds nothing asks again at once
+    const shareBytes = Math.min(RESPONSE_MAX_BYTES, Math.floor(this.#bufferMaxBytes / lanes.length))
+    lanes.sort(([a], [b]) => (this.#fetchNumbers.get(a) ?? 0) - (this.#fetchNumbers.get(b) ?? 0))
+    for (const [lane, ofLane] of lanes) {
+      const address = layout.brokers.get(Number.parseInt(lane))
       if (!address) {
         this.#layout = undefined // no leader at the moment, or a partition that was added since
         this.#look()
-      } else if (!this.#busyBrokers.has(leader)) {
+      } else if (!this.#busy.has(lane)) {
         const room = this.#bufferMaxBytes - this.#bufferedBytes - this.#reservedBytes
         if (room < RESPONSE_MIN_BYTES && this.#bufferedBytes + this.#reservedBytes > 0) return
-        const bytes = Math.max(RESPONSE_MIN_BYTES, Math.min(room, RESPONSE_MAX_BYTES))
+        const bytes = Math.max(RESPONSE_MIN_BYTES, Math.min(room, shareBytes))
         this.#reservedBytes += bytes
-        this.#busyBrokers.add(leader)
-        this.#fetch(address, ofBroker, bytes).catch(async error => {
+        this.#busy.add(lane)
+        this.#fetchNumbers.set(lane, ++this.#fetches)
+        this.#fetch(lane, address, ofLane, bytes).catch(async error => {
           if (this.#closing.signal.aborted) return
           const broker = `${address.host}:${address.port}`
           this.#log.warn({ broker, reason: describeError(error) }, 'a fetch failed; trying again')
@@ -143,16 +159,18 @@ export class KafkaFetcher {
           await this.#backOff()
         }).finally(() => {
           this.#reservedBytes -= bytes
-          this.#busyBrokers.delete(leader)
+          this.#busy.delete(lane)
           this.#schedule()
         }).catch(error => this.#events.failed(error))
       }
     }
   }
 
-  async #fetch (address: { host: string, port: number }, readings: Reading[], maxBytes: number): Promise<void> {
+  async #fetch (
+    lane: string, address: { host: string, port: number }, readings: Reading[], maxBytes: number
+  ): Promise<void> {
     const asked = new Map(readings.map(reading => [reading.partition, { reading, offset: reading.offset }]))
-    const { partitions, received } = await fetchRaw(this.#connectionTo(address), {
+    const { partitions, received } = await fetchRaw(this.#connectionTo(lane, address), {
       topicId: this.#topic!.topicId,
       partitions: readings,
       waitMaxMs: WAIT_MAX_MS,
@@ -189,8 +207,8 @@ export class KafkaFetcher {
     if (this.#buffer.length > 0) this.#events.ready()
   }
 
-  #connectionTo ({ host, port }: { host: string, port: number }): FetchConnection {
-    const key = `${host}:${port}`
+  #connectionTo (lane: string, { host, port }: { host: string, port: number }): FetchConnection {
+    const key = `${lane} ${host}:${port}`
     let connection = this.#connections.get(key)
     if (!connection || connection.isClosed) {
       connection = this.#client.isSecured
