@@ -52,16 +52,18 @@ export class Arrivals {
     }
   }
 
+  /** By what is cheapest for readings as devices send them; what that can't do falls to the next. */
   #sortByTime (start: number, end: number): void {
+    if (this.#insert(start, end)) return
+    if (this.#sortTimes(start, end) && this.#insert(start, end)) return
+    this.#sortByComparing(start, end)
+  }
+
+  /** An insertion sort: for a few, or many that are nearly in order. @returns false: too far out of order, it gave up */
+  #insert (start: number, end: number): boolean {
     const { timesMs, values } = this
-    let at = start + 1
-    while (at < end && !isBefore(timesMs[at], values[at], timesMs[at - 1], values[at - 1])) at++
-    if (at === end) return
-    if (end - start > INSERTION_SORT_MAX) {
-      this.#sortMany(start, end)
-      return
-    }
-    for (; at < end; at++) {
+    let movesLeft = (end - start) * INSERTION_MOVES_MAX
+    for (let at = start + 1; at < end; at++) {
       const timeMs = timesMs[at]
       const value = values[at]
       let place = at
@@ -69,12 +71,38 @@ export class Arrivals {
         timesMs[place] = timesMs[place - 1]
         values[place] = values[place - 1]
       }
+      if (place === at) continue
       timesMs[place] = timeMs
       values[place] = value
+      movesLeft -= at - place
+      if (movesLeft < 0) return false
     }
+    return true
   }
 
-  #sortMany (start: number, end: number): void {
+  /** Sorts by time alone, as numbers that have the place in their low digits. @returns false: they don't fit in a double */
+  #sortTimes (start: number, end: number): boolean {
+    const length = end - start
+    const timesMs = this.timesMs.slice(start, end)
+    let firstMs = Infinity
+    let lastMs = -Infinity
+    for (let n = 0; n < length; n++) {
+      if (timesMs[n] < firstMs) firstMs = timesMs[n]
+      if (timesMs[n] > lastMs) lastMs = timesMs[n]
+    }
+    if ((lastMs - firstMs + 1) * length > KEY_MAX) return false
+    for (let n = 0; n < length; n++) timesMs[n] = (timesMs[n] - firstMs) * length + n
+    timesMs.sort()
+    const values = this.values.slice(start, end)
+    for (let n = 0; n < length; n++) {
+      const time = Math.floor(timesMs[n] / length)
+      this.timesMs[start + n] = firstMs + time
+      this.values[start + n] = values[timesMs[n] - time * length]
+    }
+    return true
+  }
+
+  #sortByComparing (start: number, end: number): void {
     const timesMs = this.timesMs.slice(start, end)
     const values = this.values.slice(start, end)
     const order = Uint32Array.from(timesMs, (_, n) => n)
@@ -102,8 +130,11 @@ export class Arrivals {
 
 const CAPACITY_MIN = 1024
 
-/** More readings of one series than these, out of order, are left to a sort that is slower for few. */
-const INSERTION_SORT_MAX = 256
+/** Places that a reading may move on average: so far insertion is quicker than the sorts that are made for disorder. */
+const INSERTION_MOVES_MAX = 32
+
+/** Up to here the division that takes a key apart can't round up to the next time. */
+const KEY_MAX = 2 ** 50
 
 function isBefore (timeMs: number, value: number, otherTimeMs: number, otherValue: number): boolean {
   return timeMs < otherTimeMs || (timeMs === otherTimeMs && value < otherValue)
