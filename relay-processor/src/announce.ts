@@ -8,25 +8,26 @@ import type { PartitionRows } from './store.ts'
 export async function announceRollups (
   client: PoolClient, writes: ReadonlyArray<Pick<PartitionRows, 'rows' | 'rowCount'>>
 ): Promise<void> {
-  const rowCount = writes.reduce((sum, it) => sum + it.rowCount, 0)
+  const isNamed = writes.reduce((sum, it) => sum + it.rowCount, 0) <= SERIES_NAMED_MAX
   const levelIndexes: number[] = []
   const buckets: string[] = []
   const series: Array<string | null> = []
   for (const index of levels.keys()) {
-    const named = new Map<number, Set<number>>()
+    const named = new Map<number, Set<number> | undefined>()
     for (const { rows } of writes) {
       for (const [bucketMs, ids] of rows[index].seriesOfBuckets) {
-        let ofBucket = named.get(bucketMs)
-        if (!ofBucket) named.set(bucketMs, ofBucket = new Set())
-        if (rowCount <= SERIES_NAMED_MAX) for (const id of ids) ofBucket.add(id)
+        const ofBucket = isNamed ? named.get(bucketMs) ?? new Set<number>() : undefined
+        if (ofBucket) for (const id of ids) ofBucket.add(id)
+        named.set(bucketMs, ofBucket)
       }
     }
     for (const [bucketMs, ids] of named) {
       levelIndexes.push(index)
       buckets.push(new Date(bucketMs).toISOString())
-      series.push(rowCount <= SERIES_NAMED_MAX ? `{${[...ids].sort((a, b) => a - b).join(',')}}` : null)
+      series.push(ids ? `{${[...ids].sort((a, b) => a - b).join(',')}}` : null)
     }
   }
   if (buckets.length === 0) return
-  await client.query('select announce_rollups($1, $2, $3)', [levelIndexes, buckets, series])
+  // times written out: there may be tens of thousands, and the driver would look each one through for quotes
+  await client.query('select announce_rollups($1, $2, $3)', [levelIndexes, `{${buckets.join()}}`, series])
 }

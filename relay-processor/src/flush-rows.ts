@@ -13,6 +13,8 @@ import type { Window } from './windows.ts'
 
 /** Beyond so many rows whoever shows them live is told of buckets, and not of series. */
 export const SERIES_NAMED_MAX = 10_000
+/** of a bucket that is met behind them: nothing is added to it */
+const UNNAMED: number[] = []
 
 export class FlushRows {
   readonly #levels = levels.map(() => ({ fresh: new RowEncoder(), changed: new RowEncoder() }))
@@ -58,8 +60,9 @@ export class FlushRows {
 
     const buckets = this.#buckets[levelIndex]
     let named = buckets.get(bucketMs)
-    if (named === undefined) buckets.set(bucketMs, named = [])
-    if (this.#rowCount <= SERIES_NAMED_MAX) named.push(seriesId)
+    const isNamed = this.#rowCount <= SERIES_NAMED_MAX
+    if (named === undefined) buckets.set(bucketMs, named = isNamed ? [] : UNNAMED)
+    if (isNamed) named.push(seriesId)
   }
 
   /** All rows since `begin`. */

@@ -17,7 +17,7 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
-import { createPartition, type Partition } from './partition.ts'
+import { createPartition, expectedRows, type Partition } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
 import type { Gap, Store } from './store.ts'
 
@@ -97,7 +97,7 @@ class Loop {
   readonly #reclaimAtMs = new Map<number, number>()
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
-  #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, rows: 0, tookMs: 0 }
+  #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, readings: 0, rows: 0, tookMs: 0 }
   readonly #faults = new Map<string, string>()
 
   constructor (settings: LineSettings, parts: LineParts, signal: AbortSignal) {
@@ -263,13 +263,13 @@ class Loop {
   }
 
   #isFlushDue (): boolean {
-    const waiting = { readings: 0, deadLetterBytes: 0, lag: 0, series: 0 }
+    const waiting = { readings: 0, deadLetterBytes: 0, lag: 0, rows: 0 }
     let isAhead = false
     for (const partition of this.#partitions.values()) {
       waiting.readings += partition.arrivedReadings
       waiting.deadLetterBytes += partition.deadLetterBytes
       waiting.lag += Number(partition.endOffset - partition.nextOffset)
-      waiting.series += partition.series.size
+      waiting.rows += expectedRows(partition)
       isAhead ||= partition.nextOffset > partition.writtenOffset
     }
     const last = { ...this.#lastFlush, isWriting: this.#flusher.isWriting }
@@ -279,8 +279,9 @@ class Loop {
   async #flush (): Promise<void> {
     const { clock } = this.#parts
     const startedMs = clock.nowMs()
+    const readings = this.#partitions.values().reduce((sum, it) => sum + it.arrivedReadings, 0)
     const rows = await this.#flusher.flush([...this.#partitions.values()], startedMs)
-    const flush = this.#lastFlush = { startedMs, rows, tookMs: 0 }
+    const flush = this.#lastFlush = { startedMs, readings, rows, tookMs: 0 }
     this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {}) // its errors are others' to hear
     for (const { partition, endOffset, nextOffset, eventTimeMaxMs } of this.#partitions.values()) {
       this.#parts.metrics.lag.set({ partition }, Number(endOffset - nextOffset))

@@ -1,4 +1,4 @@
-import type { Topic } from 'relay-common'
+import { levels, MINUTE_MS, type Topic } from 'relay-common'
 
 import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
@@ -49,4 +49,11 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     deadLetters: [],
     deadLetterBytes: 0
   }
+}
+
+/** How many rows of devices what has arrived will be, roughly, where it came in the order of time. */
+export function expectedRows ({ arrivals, series, eventTimeMaxMs }: Partition): number {
+  if (arrivals.length === 0) return 0
+  const minutes = 1 + (eventTimeMaxMs - arrivals.timesMs[0]) / MINUTE_MS
+  return Math.min(arrivals.length, series.size * minutes) + series.size * (levels.length - 1)
 }

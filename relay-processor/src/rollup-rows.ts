@@ -8,8 +8,8 @@ import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
 import type { BucketKey, PartitionRows, StoredRow } from './store.ts'
 
 interface FoundRow {
-  series_id: number
-  bucket_start: number
+  /** from 1: which of the keys */
+  place: number
   count: bigint
   min: number
   max: number
@@ -25,24 +25,21 @@ export async function readRows (
 ): Promise<Array<StoredRow | undefined>> {
   // `limit 1` keeps this a look-up by key for each row: joined as a whole, all of a level's partitions would be read
   const rows = await database.queryPrepared<FoundRow>(`read-back-${level.name}`, `
-    select r.*
-    from unnest($1::integer[], $2::timestamptz[]) as k (series_id, bucket_start)
+    select k.place::integer, r.*
+    from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
     cross join lateral (
-      select series_id, bucket_start, count, min, max, body from ${level.table} r
+      select count, min, max, body from ${level.table} r
       where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition = $3
       limit 1
     ) r`,
-  [keys.map(it => it.seriesId), keys.map(it => new Date(it.bucketMs).toISOString()), sourcePartition])
-  const byKey = new Map(rows.map(row => [rowKey(row.series_id, row.bucket_start), row]))
-  return keys.map(({ seriesId, bucketMs }) => {
-    const row = byKey.get(rowKey(seriesId, bucketMs))
-    return row && { ...row, count: Number(row.count) }
-  })
+  // written out: of late readings there may be a million, and the driver would look each one through for quotes
+  [`{${keys.map(it => it.seriesId).join()}}`, `{${keys.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+  const found: Array<StoredRow | undefined> = new Array(keys.length).fill(undefined)
+  for (const { place, count, ...row } of rows) found[place - 1] = { ...row, count: Number(count) }
+  return found
 }
 
-function rowKey (seriesId: number, bucketMs: number): string {
-  return `${seriesId}:${bucketMs}`
-}
+const isoTime = (ms: number) => new Date(ms).toISOString()
 
 /**
  * Makes a connection ready to take rows. Its tables for those are its own, and empty outside of a transaction.

@@ -4,14 +4,15 @@ import { test } from 'node:test'
 import { isFlushDue } from '../src/flush-pace.ts'
 
 const settings = { flushIntervalMs: 200, flushIntervalMaxMs: 5_000, flushReadingsMax: 4_000_000 }
-const keepingUp = { readings: 100, deadLetterBytes: 0, lag: 0, series: 1_000 }
+const keepingUp = { readings: 100, deadLetterBytes: 0, lag: 0, rows: 3_000 }
 const backlog = { ...keepingUp, readings: 500_000, lag: 3_000_000 }
-const last = { startedMs: 0, rows: 3_000, tookMs: 100, isWriting: false }
+const last = { startedMs: 0, readings: 100_000, rows: 3_000, tookMs: 100, isWriting: false }
 
 const cases = [
   ['who keeps up flushes at the short interval', keepingUp, last, { before: 199, at: 200 }],
   ['a backlog at the long one', backlog, last, { before: 4_999, at: 5_000 }],
   ['and where the flush before took long, at three times that', backlog, { ...last, tookMs: 4_000 }, { before: 11_999, at: 12_000 }],
+  ['or where what waits will take long', { ...backlog, rows: 300_000 }, last, { before: 8_999, at: 9_000 }],
   ['but not for ever, where it had to be retried', backlog, { ...last, tookMs: 3_600_000 }, { before: 29_999, at: 30_000 }],
   ['who keeps up is not slowed by it', keepingUp, { ...last, tookMs: 3_600_000 }, { before: 199, at: 200 }]
 ] as const
@@ -26,9 +27,11 @@ for (const [name, waiting, before, due] of cases) {
 
 const readingsUntilDue = [
   ['many readings that share few rows', backlog, last, 1_000_000],
-  ['few a row, by the flush before', backlog, { ...last, rows: 60_000 }, 2_400_000],
-  ['few a row, by the series that report for the first time', { ...backlog, series: 20_000 }, last, 2_400_000],
-  ['hardly any a row: as many as memory may hold', { ...backlog, series: 100_000 }, last, 4_000_000]
+  ['few a row, by the flush before', backlog, { ...last, readings: 1_500_000, rows: 60_000 }, 2_400_000],
+  ['few a row, by the series that there are', { ...backlog, rows: 60_000 }, last, 2_400_000],
+  ['fewer: as many as memory may hold', { ...backlog, rows: 300_000 }, last, 4_000_000],
+  ['one a row, and no more of them by waiting', { ...backlog, rows: 1_200_000 }, last, 1_000_000],
+  ['one in two rows, by the flush before', backlog, { ...last, readings: 1_000_000, rows: 500_000 }, 1_500_000]
 ] as const
 
 for (const [name, waiting, before, readings] of readingsUntilDue) {
