@@ -9,14 +9,16 @@ import { benchPoison } from './poison.ts'
 import { benchProcessor } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
-const backlog = { devices: 1_000, partitions: 8, streams: true }
+const backlog = { devices: 1_000, partitions: 8, streams: true, exactlyOnce: true }
 
 /** As long as it takes for figures that hold, and no longer: three quarters of an hour on two cores. */
 export async function benchAll ({ quick = false }: { quick?: boolean }): Promise<void> {
   const startedMs = performance.now()
   const repeats = quick ? 1 : 3
   await benchProcessor({ ...backlog, quick, repeats, events: quick ? 500_000 : 5_000_000, compression: ['none'] })
-  await benchProcessor({ ...backlog, quick, repeats, events: quick ? 200_000 : 2_000_000, compression: compressions })
+  await benchProcessor({
+    ...backlog, exactlyOnce: false, quick, repeats, events: quick ? 200_000 : 2_000_000, compression: compressions
+  })
   await benchScaling({ quick, repeats: 1 })
   await benchMemory({ quick, series: quick ? 5_000 : 20_000 })
   await benchFreshness({ quick, rate: 10_000, devices: 10_000, seconds: quick ? 10 : 60 })

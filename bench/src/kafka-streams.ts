@@ -1,6 +1,6 @@
 /**
- * The same minute windows by Kafka Streams (`../kafka-streams`), tuned, into memory alone. Built by Maven when it is
- * used for the first time, into a folder beside Kafka's jars that is named after its sources.
+ * The same minute windows by Kafka Streams (`../kafka-streams`), tuned: into memory alone, or exactly once. Built by Maven
+ * when it is used for the first time, into a folder beside Kafka's jars that is named after its sources.
  */
 import { execFile, spawn } from 'node:child_process'
 import { createHash, type Hash } from 'node:crypto'
@@ -16,11 +16,14 @@ import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
 import type { Backlog } from './backlog.ts'
 import { endWith } from './children.ts'
 import { readUsage, type Usage } from './process-usage.ts'
-import { describeRun, KAFKA_STREAMS, type Run } from './run.ts'
+import { describeRun, KAFKA_STREAMS, KAFKA_STREAMS_EXACTLY_ONCE, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
 
 const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))
 const STAMP = 'complete'
+
+/** What becomes of the windows when the process ends (`Guarantee.java`), and the name of the runs. */
+const guarantees = { none: KAFKA_STREAMS, 'exactly-once': KAFKA_STREAMS_EXACTLY_ONCE } as const
 
 /** A large heap, and the collector with the most throughput: on two cores the default one took twice as long. */
 const JVM_ARGS = ['-Xmx2g', '-XX:+UseParallelGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error']
@@ -54,13 +57,13 @@ async function hashFiles (hash: Hash, folder: string): Promise<void> {
 
 /** @param jars folder of the built topology; @param group an application id that was not used before */
 export async function runKafkaStreams (
-  servers: BenchServers, { topic, events }: Backlog, group: string, jars: string
+  servers: BenchServers, { topic, events }: Backlog, group: string, jars: string, guarantee: keyof typeof guarantees
 ): Promise<Run> {
   const serversBefore = await readServersCpu(servers)
   const startedMs = Date.now()
   const child = spawn(javaCommand(), [
     ...JVM_ARGS, `-Djava.io.tmpdir=${servers.folder}`, '-cp', join(jars, '*'), 'relay.bench.MinuteWindows',
-    servers.kafka.bootstrapServers, topic, group, String(events)
+    servers.kafka.bootstrapServers, topic, group, String(events), guarantee
   ], { stdio: ['ignore', 'pipe', 'inherit'] })
   using running = new DisposableStack()
   running.use(endWith(child))
@@ -76,9 +79,9 @@ export async function runKafkaStreams (
   }
   const [code] = await exited
   if (code !== 0 || said.get('counted') !== events || !usage || !serversAfter) {
-    throw new Error(`Kafka Streams ended with ${code}: it counted ${said.get('counted')} of ${events} events`)
+    throw new Error(`${guarantees[guarantee]} ended with ${code}: it counted ${said.get('counted')} of ${events} events`)
   }
-  return describeRun(KAFKA_STREAMS, {
+  return describeRun(guarantees[guarantee], {
     events,
     startedMs,
     assignedMs: said.get('assigned')!,

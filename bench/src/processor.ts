@@ -1,7 +1,8 @@
 /**
  * The processor on a backlog, beside its peers: the distribution's own consumer benchmark, which reads the same records
- * and drops them, and a Kafka Streams topology with the same windows. One run, one broker, one topic for each codec;
- * repeats interleaved, and the order turned by one each time, so that nobody always comes first.
+ * and drops them, and a Kafka Streams topology with the same windows, in its lightest form and exactly once. One run, one
+ * broker, one topic for each codec; repeats interleaved, and the order turned by one each time, so that nobody always
+ * comes first.
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +13,9 @@ import { runConsumerBenchmark } from './consumer-benchmark.ts'
 import { buildKafkaStreams, runKafkaStreams } from './kafka-streams.ts'
 import { runProcessor } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
-import { CONSUMER_BENCHMARK, KAFKA_STREAMS, RELAY_PROCESSOR, summarise, type Run, type RunSummary } from './run.ts'
+import {
+  CONSUMER_BENCHMARK, KAFKA_STREAMS, KAFKA_STREAMS_EXACTLY_ONCE, RELAY_PROCESSOR, summarise, type Run, type RunSummary
+} from './run.ts'
 import { openServers, type BenchServers } from './servers.ts'
 
 export interface ProcessorBenchOptions {
@@ -23,8 +26,10 @@ export interface ProcessorBenchOptions {
   readonly compression: readonly Compression[]
   /** short: figures are a hint, and go elsewhere */
   readonly quick?: boolean
-  /** without Kafka Streams, which takes most of the time */
+  /** with Kafka Streams, which takes most of the time */
   readonly streams: boolean
+  /** with the Kafka Streams that promises what Relay does, too */
+  readonly exactlyOnce: boolean
   readonly cpuProf?: string
 }
 
@@ -76,7 +81,10 @@ async function runAll (
     n => runConsumerBenchmark(servers, backlog, `consumer-${compression}-${n}`),
     n => runProcessor(servers, backlog, { name: `relay_${compression}_${n}`, cpuProf })
   ]
-  if (jars) peers.push(n => runKafkaStreams(servers, backlog, `streams-${compression}-${n}`, jars))
+  const runStreams = (n: string, guarantee: 'none' | 'exactly-once') =>
+    runKafkaStreams(servers, backlog, `streams-${guarantee}-${compression}-${n}`, jars!, guarantee)
+  if (jars) peers.push(n => runStreams(n, 'none'))
+  if (jars && options.exactlyOnce) peers.push(n => runStreams(n, 'exactly-once'))
   await peers[0]('warm') // the files are in memory then, and the broker's code is compiled
 
   const runs: Run[] = []
@@ -87,7 +95,7 @@ async function runAll (
       runs.push(run)
     }
   }
-  const summary = [CONSUMER_BENCHMARK, RELAY_PROCESSOR, KAFKA_STREAMS]
+  const summary = [CONSUMER_BENCHMARK, RELAY_PROCESSOR, KAFKA_STREAMS, KAFKA_STREAMS_EXACTLY_ONCE]
     .map(who => runs.filter(it => it.who === who)).filter(it => it.length > 0).map(summarise)
   const relay = summary.find(it => it.who === RELAY_PROCESSOR)!
   const ratios = Object.fromEntries(summary.filter(it => it !== relay).map(it => [it.who, {
@@ -112,7 +120,7 @@ async function readTopicBytes (logFolder: string, topic: string): Promise<number
 const whole = (value: number) => Math.round(value).toLocaleString('en')
 
 function describe (run: Run): string {
-  return `  ${run.who.padEnd(20)} ${whole(run.readingEventsPerSecond).padStart(10)} events/s reading, ` +
+  return `  ${run.who.padEnd(27)} ${whole(run.readingEventsPerSecond).padStart(10)} events/s reading, ` +
     `${whole(run.eventsPerSecond).padStart(10)} from its start; CPU us/event ${run.cpuUsPerEvent.toFixed(2)}, ` +
     `PostgreSQL ${run.postgresCpuUsPerEvent.toFixed(2)}, broker ${run.brokerCpuUsPerEvent.toFixed(2)}; ` +
     `${Math.round(run.memoryMaxMb)} MB`

@@ -4,10 +4,12 @@ import type { ServersCpu } from './servers.ts'
 export const CONSUMER_BENCHMARK = 'consumer benchmark'
 export const RELAY_PROCESSOR = 'relay-processor'
 export const KAFKA_STREAMS = 'Kafka Streams'
+/** with the promise that Relay makes, where the one above makes none */
+export const KAFKA_STREAMS_EXACTLY_ONCE = 'Kafka Streams, exactly once'
 
 export interface Run {
   readonly who: string
-  /** from the start of the process to the last event */
+  /** from the start of the process to the last event; where that is committed, to the commit */
   readonly eventsPerSecond: number
   /** from when it had its partitions to the last event */
   readonly readingEventsPerSecond: number

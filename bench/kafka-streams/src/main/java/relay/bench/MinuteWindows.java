@@ -1,10 +1,15 @@
 package relay.bench;
 
 import java.time.Duration;
+import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -14,20 +19,19 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.streams.kstream.Consumed;
-import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.KStream;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.state.QueryableStoreTypes;
 import org.apache.kafka.streams.state.ReadOnlyWindowStore;
-import org.apache.kafka.streams.state.Stores;
 
 /**
- * The windows of Relay's processor (a minute of a device, a zone and a type: count, sum, min, max), by Kafka Streams
- * and into memory alone: no database, no changelog, no repartitioning.
+ * The windows of Relay's processor (a minute of a device, a zone and a type: count, sum, min, max), by Kafka Streams:
+ * no database, no repartitioning.
  *
- * <p>Arguments: bootstrap servers, topic, application id, events to wait for. Writes lines {@code name milliseconds}
- * (since the epoch): {@code assigned} when all threads run, or the first event is folded if that is earlier; {@code
- * done} when so many events are folded; then {@code counted} and the sum of all counts in the stores, by which the
- * caller sees that none is missing.
+ * <p>Arguments: bootstrap servers, topic, application id, events to wait for, guarantee ({@code none} or {@code
+ * exactly-once}). Writes lines {@code name milliseconds} (since the epoch): {@code assigned} when all threads run, or the
+ * first event is folded if that is earlier; {@code done} when so many events are folded, and committed where that is
+ * promised; then {@code counted} and the sum of all counts in the stores, by which the caller sees that none is missing.
  */
 public final class MinuteWindows {
   private static final String STORE = "minutes";
@@ -37,10 +41,13 @@ public final class MinuteWindows {
   /** Longer than the benchmark's event time: a window that has left the store could not be counted at the end. */
   private static final Duration RETENTION = Duration.ofDays(40);
 
-  public static void main(String[] args) throws InterruptedException {
+  public static void main(String[] args) throws InterruptedException, ExecutionException {
     LongAdder folded = new LongAdder();
     AtomicBoolean hasFailed = new AtomicBoolean();
-    KafkaStreams streams = new KafkaStreams(topology(args[1], folded), settings(args[0], args[2]));
+    long events = Long.parseLong(args[3]);
+    Guarantee guarantee = Guarantee.named(args[4]);
+    KafkaStreams streams =
+        new KafkaStreams(topology(args[1], guarantee, folded, events), settings(args[0], args[2], guarantee));
     streams.setUncaughtExceptionHandler(error -> {
       error.printStackTrace();
       hasFailed.set(true);
@@ -49,11 +56,13 @@ public final class MinuteWindows {
     streams.start();
 
     boolean isAssigned = false;
-    for (long events = Long.parseLong(args[3]); folded.sum() < events; Thread.sleep(2)) {
-      if (hasFailed.get()) System.exit(1);
-      if (!isAssigned && (folded.sum() > 0 || streams.state() == KafkaStreams.State.RUNNING)) {
-        isAssigned = true;
-        System.out.println("assigned " + System.currentTimeMillis());
+    try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]))) {
+      for (; !isDone(guarantee, folded.sum(), events, admin, args[2]); Thread.sleep(2)) {
+        if (hasFailed.get()) System.exit(1);
+        if (!isAssigned && (folded.sum() > 0 || streams.state() == KafkaStreams.State.RUNNING)) {
+          isAssigned = true;
+          System.out.println("assigned " + System.currentTimeMillis());
+        }
       }
     }
     System.out.println("done " + System.currentTimeMillis());
@@ -61,28 +70,39 @@ public final class MinuteWindows {
     streams.close(Duration.ofSeconds(10));
   }
 
-  private static Topology topology(String topic, LongAdder folded) {
-    Serde<Event> events = Serdes.serdeFrom((name, it) -> null, (name, bytes) -> Event.decode(bytes));
+  /** Whether all events are folded, and, where that is promised, committed. */
+  private static boolean isDone(Guarantee guarantee, long folded, long events, Admin admin, String applicationId)
+      throws InterruptedException, ExecutionException {
+    if (folded < events) return false;
+    if (guarantee == Guarantee.NONE) return true;
+    // what is read begins at offset 0 in each partition and has an offset for each event
+    return admin.listConsumerGroupOffsets(applicationId).partitionsToOffsetAndMetadata().get().values().stream()
+            .mapToLong(OffsetAndMetadata::offset).sum() == events;
+  }
+
+  private static Topology topology(String topic, Guarantee guarantee, LongAdder folded, long events) {
+    Serde<Event> values = Serdes.serdeFrom((name, it) -> null, (name, bytes) -> Event.decode(bytes));
     Serde<MinuteRollup> rollups = Serdes.serdeFrom(
         (name, it) -> MinuteRollup.encode(it), (name, bytes) -> bytes == null ? null : MinuteRollup.decode(bytes));
     StreamsBuilder builder = new StreamsBuilder();
-    builder.stream(topic, Consumed.with(Serdes.String(), events)
-            .withTimestampExtractor((record, partitionTime) -> ((Event) record.value()).timestampMs()))
+    KStream<String, Event> stream = builder.stream(topic, Consumed.with(Serdes.String(), values)
+        .withTimestampExtractor((record, partitionTime) -> ((Event) record.value()).timestampMs()));
+    if (guarantee != Guarantee.NONE) {
+      stream = stream.processValues(() -> new LastCommit<>(() -> folded.sum() >= events));
+    }
+    stream
         .groupByKey() // the device, which the topic is partitioned by
         .windowedBy(TimeWindows.ofSizeAndGrace(MINUTE, GRACE))
         .aggregate(() -> null, (device, event, rollup) -> {
           folded.increment();
           return MinuteRollup.fold(rollup, event);
-        }, Materialized.<String, MinuteRollup>as(Stores.inMemoryWindowStore(STORE, RETENTION, MINUTE, false))
+        }, guarantee.<MinuteRollup>store(STORE, RETENTION, MINUTE)
             .withKeySerde(Serdes.String())
-            .withValueSerde(rollups)
-            .withLoggingDisabled()
-            // a cache in front of a store in memory holds nothing back that anyone waits for: it cost 35 % more CPU
-            .withCachingDisabled());
+            .withValueSerde(rollups));
     return builder.build();
   }
 
-  private static Properties settings(String bootstrapServers, String applicationId) {
+  private static Properties settings(String bootstrapServers, String applicationId, Guarantee guarantee) {
     Properties it = new Properties();
     it.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrapServers);
     it.put(StreamsConfig.APPLICATION_ID_CONFIG, applicationId);
@@ -94,6 +114,7 @@ public final class MinuteWindows {
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 10_000);
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG), 4 * 1024 * 1024);
     it.put(StreamsConfig.consumerPrefix(ConsumerConfig.RECEIVE_BUFFER_CONFIG), -1); // the system's choice
+    guarantee.configure(it);
     return it;
   }
 
