@@ -32,8 +32,9 @@ export class Arrivals {
   }
 
   clear (): void {
-    // what a backlog needed is not kept for the trickle after it
-    if (this.length < this.series.length / 8) this.#allocate(Math.max(CAPACITY_MIN, this.series.length / 2))
+    // what a backlog needed is not kept for the trickle after it; to grow again costs a backlog next to nothing
+    if (this.series.length > CAPACITY_KEPT_MAX) this.#allocate(CAPACITY_KEPT_MAX)
+    else if (this.length < this.series.length / 8) this.#allocate(Math.max(CAPACITY_MIN, this.series.length / 2))
     this.length = 0
   }
 
@@ -129,6 +130,8 @@ export class Arrivals {
 }
 
 const CAPACITY_MIN = 1024
+/** 1.3 MB */
+const CAPACITY_KEPT_MAX = 65_536
 
 /** Places that a reading may move on average: so far insertion is quicker than the sorts that are made for disorder. */
 const INSERTION_MOVES_MAX = 32
