@@ -53,7 +53,8 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
 
 /** How many rows of devices what has arrived will be, roughly, where it came in the order of time. */
 export function expectedRows ({ arrivals, series, eventTimeMaxMs }: Partition): number {
-  if (arrivals.length === 0) return 0
-  const minutes = 1 + (eventTimeMaxMs - arrivals.timesMs[0]) / MINUTE_MS
-  return Math.min(arrivals.length, series.size * minutes) + series.size * (levels.length - 1)
+  const { length, timesMs } = arrivals
+  if (length === 0) return 0
+  const minutes = 1 + (eventTimeMaxMs - timesMs[0]) / MINUTE_MS
+  return Math.min(length, series.size * minutes) + Math.min(length, series.size) * (levels.length - 1)
 }
