@@ -36,9 +36,9 @@ const SECOND_MS = 1000
 const MINUTE_MS = 60 * SECOND_MS
 
 const cases: readonly Case[] = [
-  { kind: 'devices', name: '1,000 devices', events: 6_000_000, devices: 1_000, intervalMs: SECOND_MS },
-  { kind: 'devices', name: '10,000 devices', events: 6_000_000, devices: 10_000, intervalMs: SECOND_MS },
-  { kind: 'devices', name: '100,000 devices', events: 6_000_000, devices: 100_000, intervalMs: SECOND_MS },
+  { kind: 'devices', name: '1,000 devices', events: 12_000_000, devices: 1_000, intervalMs: SECOND_MS },
+  { kind: 'devices', name: '10,000 devices', events: 12_000_000, devices: 10_000, intervalMs: SECOND_MS },
+  { kind: 'devices', name: '100,000 devices', events: 12_000_000, devices: 100_000, intervalMs: SECOND_MS },
   // 16 devices each time: the only thing that changes is how many of their values share a minute
   { kind: 'values', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
   { kind: 'values', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
