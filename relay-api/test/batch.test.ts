@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { DAY_MS, HOUR_MS, median, MINUTE_MS, total, type Database } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import type { Merged } from '../src/query/merge.ts'
 import { planRange } from '../src/query/plan.ts'
 import type { Selection } from '../src/query/read.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
+import { counting, numbersOf } from './support/totals.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
 const startMs = Date.UTC(2024, 2, 1)
@@ -41,23 +42,6 @@ const selection: fc.Arbitrary<Selection> = fc.tuple(
 const range = fc.tuple(
   fc.constantFrom(DAY_MS, HOUR_MS, 90 * MINUTE_MS, 1_001), fc.nat(2 * DAYS), fc.integer({ min: 1, max: 30 })
 ).map(([unitMs, first, length]) => ({ startMs: startMs + first * unitMs, endMs: startMs + (first + length) * unitMs }))
-
-function numbersOf ({ rollup, ...rest }: Merged) {
-  return [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
-}
-
-/** Counts the statements. */
-function counting (database: Database): Database & { statements: number } {
-  const counted: Database & { statements: number } = {
-    ...database,
-    statements: 0,
-    streamPrepared: (name, sql, values, visit) => {
-      counted.statements++
-      return database.streamPrepared(name, sql, values, visit)
-    }
-  }
-  return counted
-}
 
 test('questions of any callers that come at once are each answered as if alone', async t => {
   const { database } = await openLocalPostgres(t)
@@ -97,11 +81,11 @@ test('of questions that come at once, one that meets a broken row is the only on
   await writeEvents(database, events)
   await database.query(`
     update rollups_day r set body = '\\xff' from series s where s.series_id = r.series_id and s.device_id = 'a-2'`)
-  const counted = counting(database)
+  const { counted, statements } = counting(database)
   const reader = createTotalReader(counted, 0)
   const day = { startMs, endMs: startMs + DAY_MS }
   const answers = await Promise.allSettled(devices.map(deviceId => reader.readTotal({ deviceId }, day, nowMs)))
-  assert.equal(counted.statements, 1)
+  assert.equal(statements.length, 1)
   for (const [n, answer] of answers.entries()) {
     if (devices[n] === 'a-2') assert.equal((answer as PromiseRejectedResult).reason.code, 'RELAY_ROLLUP_CORRUPT')
     else {

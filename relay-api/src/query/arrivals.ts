@@ -27,6 +27,18 @@ export interface LateReadings {
   readonly throughMs: number
 }
 
+/**
+ * SELECT of the hours in which readings of series came late, from a `series s` that is there: rows of `arrival_counts`.
+ * @param start exclusive: an hour before the time that is asked for
+ * @param end exclusive, as `start` an SQL expression of a timestamp
+ */
+export function lateReadingsOf (start: string, end: string): string {
+  // `offset 0`, as in read.ts: by the primary key, a series at a time
+  return `
+      select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
+        and a.bucket_start > ${start} and a.bucket_start < ${end} offset 0`
+}
+
 /** How many readings of a selection came late or again, in all hours that a range touches. */
 export async function readArrivalTotals (
   database: Database, selection: Selection, { startMs, endMs }: TimeRange

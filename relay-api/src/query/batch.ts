@@ -7,6 +7,8 @@
  *     question ──┼─ same shape, same turn ──▶ one statement: a table q of questions, and for each the rows of its answer
  *     question ──┘
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import type { Database } from 'relay-common'
 
 /** A SELECT, and what is its own beside others of its shape. */
@@ -56,10 +58,9 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
 
   const begin = (key: string, question: Question): Batch => {
     const asked: Asked[] = []
-    const turnIsOver = new Promise<void>(resolve => setImmediate(resolve))
     const batch = {
       asked,
-      answered: turnIsOver.then(() => {
+      answered: nextTurn().then(() => {
         if (open.get(key) === batch) open.delete(key)
         return send(database, question, asked)
       })

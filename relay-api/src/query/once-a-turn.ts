@@ -1,4 +1,6 @@
 /** What several answers want to know of one moment - retention, progress, the same panel on many screens - is asked once. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import type { Database } from 'relay-common'
 
 /**
@@ -14,7 +16,7 @@ export function onceATurn (database: Database): Database {
       const key = JSON.stringify([name, values])
       let asked = open.get(key)
       if (asked === undefined) {
-        asked = new Promise<void>(resolve => setImmediate(resolve)).then(() => {
+        asked = nextTurn().then(() => {
           open.delete(key)
           return database.queryPrepared(name, sql, values)
         })

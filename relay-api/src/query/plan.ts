@@ -33,6 +33,11 @@ export interface Plan {
   readonly edges: readonly Edge[]
 }
 
+/** How many rows of the tables a plan reads of one series and source partition. */
+export function planSize ({ buckets, edges }: Pick<Plan, 'buckets' | 'edges'>): number {
+  return buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, edges.length)
+}
+
 /** By level: buckets that begin earlier may have been dropped already. */
 export type KeptSince = Readonly<Record<LevelName, number>>
 

@@ -8,7 +8,7 @@
 import { HOUR_MS, levels, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
-import { rowsRevisedBy } from './arrivals.ts'
+import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
 import { createMerge, type Merge, type Merged } from './merge.ts'
@@ -34,11 +34,6 @@ export function planRows (boundaries: readonly number[], first: number, end: num
     plans.push(planRange({ startMs: boundaries[row], endMs: boundaries[row + 1] }))
   }
   return plans
-}
-
-/** How many rows of the tables a plan reads of one series and source partition. */
-export function planSize ({ buckets, edges }: Plan): number {
-  return buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, edges.length)
 }
 
 /** By group, and by row in it: what has readings. */
@@ -155,14 +150,12 @@ function statementFor (
     arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`, 'r.bucket_start = to_timestamp(w.start_s)'))
   }
   if (marksRevised && plans.length > 0) {
-    const from = values.push((plans[0].coverage.startMs - HOUR_MS) / 1000)
-    const to = values.push(plans.at(-1)!.coverage.endMs / 1000)
+    const time = (timeMs: number) => `to_timestamp($${values.push(timeMs / 1000)})`
+    const late = lateReadingsOf(time(plans[0].coverage.startMs - HOUR_MS), time(plans.at(-1)!.coverage.endMs))
     arms.push(`
     select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
       date_part('epoch', a.late_through)
-    from series s cross join lateral (
-      select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
-        and a.bucket_start > to_timestamp($${from}) and a.bucket_start < to_timestamp($${to}) offset 0) a
+    from series s cross join lateral (${late}) a
     where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`)
   }
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')

@@ -10,8 +10,8 @@
 import { HOUR_MS, levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
 import type { Batches, OwnValue, Question } from './batch.ts'
-import type { LateReadings } from './arrivals.ts'
-import { keptForEver, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
+import { lateReadingsOf, type LateReadings } from './arrivals.ts'
+import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
 import { grantsCondition } from '../parameters/selection.ts'
 import type { ReadRow } from './merge.ts'
 
@@ -176,20 +176,17 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
   if (lateOf) {
     arms.push(`
     select ${LATE}, a.late_minutes::text, null, date_part('epoch', a.bucket_start), date_part('epoch', a.late_through), null, null, null
-    from series s cross join lateral (
-      select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
-        and a.bucket_start > ${time(lateOf.startMs - HOUR_MS)} and a.bucket_start < ${time(lateOf.endMs)} offset 0) a
+    from series s cross join lateral (${lateReadingsOf(time(lateOf.startMs - HOUR_MS), time(lateOf.endMs))}) a
     where ${series}`)
     shape.push('late')
   }
   shape.push(`edges${edges.length}`)
-  const size = buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, 0)
   return {
     name: `total ${shape.join()}`,
     sql: arms.join('\n    union all'),
     own,
     shared,
-    isShort: edges.length === 0 && size <= SHORT_BUCKETS_MAX
+    isShort: edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
   }
 }
 

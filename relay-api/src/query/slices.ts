@@ -6,8 +6,9 @@
 import type { Database } from 'relay-common'
 
 import { readGroups, usesDevices, type Group } from './groups.ts'
+import { planSize } from './plan.ts'
 import { ordinalOf, type Question } from './question.ts'
-import { planRows, planSize } from './read-buckets.ts'
+import { planRows } from './read-buckets.ts'
 
 /** Some rows of some groups: one statement. Ordinals count rows in the order of the answer. */
 export interface Slice {

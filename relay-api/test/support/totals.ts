@@ -1,0 +1,26 @@
+/** Totals, made comparable, and what it took to read them. */
+import { median, total, type Database } from 'relay-common'
+
+import type { Merged } from '../../src/query/merge.ts'
+
+/** What is equal where totals are. */
+export function numbersOf ({ rollup, ...rest }: Merged) {
+  return [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
+}
+
+/** @returns how many rows each statement reads that is streamed, in the order of their ends, and a database that counts */
+export function counting (database: Database): { readonly counted: Database, readonly statements: number[] } {
+  const statements: number[] = []
+  const counted: Database = {
+    ...database,
+    async streamPrepared (name, sql, values, visit) {
+      let rows = 0
+      await database.streamPrepared(name, sql, values, columns => {
+        rows++
+        visit(columns)
+      })
+      statements.push(rows)
+    }
+  }
+  return { counted, statements }
+}
