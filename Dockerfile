@@ -81,4 +81,4 @@ COPY --from=api-dependencies /relay ./
 COPY relay-api/src relay-api/src
 ENV API_PORT=8080
 EXPOSE 8080
-ENTRYPOINT ["node", "relay-api/src/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "relay-api/src/main.ts"]

@@ -3,6 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import getPort from 'get-port'
+import { nodeArgs } from 'relay-common'
 
 import { endWith } from './children.ts'
 
@@ -28,16 +29,17 @@ export async function startApi (database: string): Promise<ApiServer> {
     LOG_LEVEL: 'error',
     RATE_LIMIT_ADDRESS_MAX: UNLIMITED,
     RATE_LIMIT_PRINCIPAL_MAX: UNLIMITED
-  })
+  }, nodeArgs.api)
 }
 
 export async function startBareApi (database: string): Promise<ApiServer> {
   return startServer(bareMain, { DATABASE_URL: database })
 }
 
-async function startServer (main: string, settings: Record<string, string>): Promise<ApiServer> {
+async function startServer (main: string, settings: Record<string, string>, execArgv: readonly string[] = []): Promise<ApiServer> {
   const port = await getPort({ host: '127.0.0.1' })
   const child = fork(main, {
+    execArgv: [...execArgv],
     env: { ...process.env, DATABASE_POOL_MAX: '10', ...settings, HOST: '127.0.0.1', API_PORT: String(port) }
   })
   const ending = endWith(child)
