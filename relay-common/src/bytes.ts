@@ -38,18 +38,7 @@ export class ByteWriter {
 
   varint (value: number): void {
     this.reserve(VARINT_BYTES_MAX)
-    const bytes = this.bytes
-    let at = this.length
-    while (value > 0x7fffffff) { // beyond what the bit operators of JavaScript take
-      bytes[at++] = (value % 128) | 128
-      value = Math.floor(value / 128)
-    }
-    while (value > 127) {
-      bytes[at++] = (value & 127) | 128
-      value >>>= 7
-    }
-    bytes[at++] = value
-    this.length = at
+    this.length = writeVarint(this.bytes, this.length, value)
   }
 
   double (value: number): void {
@@ -70,7 +59,24 @@ export class ByteWriter {
   }
 }
 
-const VARINT_BYTES_MAX = 8 // 56 bits hold any safe integer
+/**
+ * Writes a varint where there is room for VARINT_BYTES_MAX.
+ * @returns the place behind it
+ */
+export function writeVarint (bytes: Uint8Array, at: number, value: number): number {
+  while (value > 0x7fffffff) { // beyond what the bit operators of JavaScript take
+    bytes[at++] = (value % 128) | 128
+    value = Math.floor(value / 128)
+  }
+  while (value > 127) {
+    bytes[at++] = (value & 127) | 128
+    value >>>= 7
+  }
+  bytes[at++] = value
+  return at
+}
+
+export const VARINT_BYTES_MAX = 8 // 56 bits hold any safe integer
 
 /** Reads what a ByteWriter wrote. Never reads behind the end; what can't be is a RelayError RELAY_ROLLUP_CORRUPT. */
 export class ByteReader {

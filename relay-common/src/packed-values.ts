@@ -1,4 +1,4 @@
-import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { corrupt, VARINT_BYTES_MAX, writeVarint, type ByteReader, type ByteWriter } from './bytes.ts'
 
 /**
  * Sequences of numbers in few bytes: how readings and digests are stored.
@@ -33,22 +33,26 @@ const LONG_RUN = 15
 
 /** Writes whole numbers, each within ±2^51. How many there are is for the caller to remember. */
 export function encodeIntegers (writer: ByteWriter, integers: Float64Array, length: number): void {
+  writer.reserve(length * VARINT_BYTES_MAX)
+  const { bytes } = writer
+  let at = writer.length
   for (let n = 0; n < length;) {
     const integer = integers[n++]
     if (integer !== 0) {
-      writer.varint(LONG_RUN + (integer < 0 ? -2 * integer - 1 : 2 * integer))
+      at = writeVarint(bytes, at, LONG_RUN + (integer < 0 ? -2 * integer - 1 : 2 * integer))
       continue
     }
     const runStart = n - 1
     while (n < length && integers[n] === 0) n++
     const run = n - runStart
     if (run <= RUN_MAX) {
-      writer.varint(run - 1)
+      at = writeVarint(bytes, at, run - 1)
     } else {
-      writer.varint(LONG_RUN)
-      writer.varint(run - RUN_MAX - 1)
+      at = writeVarint(bytes, at, LONG_RUN)
+      at = writeVarint(bytes, at, run - RUN_MAX - 1)
     }
   }
+  writer.length = at
 }
 
 /**

@@ -125,7 +125,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
     coarser.write()
     close(group, inOrder.at(-1)?.[1].lastMs ?? -Infinity) // none: all of it was there before
   }
-  arrivals.clear()
+  arrivals.clear(Number(partition.endOffset - partition.nextOffset))
   partition.settledTimeMaxMs = partition.eventTimeMaxMs
   return { readings, duplicates, arrivals: counts.all() }
 }
