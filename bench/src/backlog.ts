@@ -13,6 +13,8 @@ export interface Backlog {
   readonly startMs?: number
   /** number of the first device; default: 0 */
   readonly firstDevice?: number
+  /** that the devices are in, in turn; default: 10 */
+  readonly zones?: number
   /** readings that come late, by anything up to `LATE_MAX_MS`; default: none */
   readonly late?: Late
 }
@@ -34,6 +36,7 @@ export type Compression = typeof compressions[number]
 export const START_MS = Date.parse('2026-01-05T00:00:00Z')
 const LATE_MAX_MS = 30 * 86_400_000
 const RETENTION_MS = 30 * 86_400_000
+const LETTERS = 26
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 /** records that are sent together; a partition's share of them is a batch */
 const BATCH = 20_000
@@ -76,11 +79,11 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
 
 /** The records of a backlog, in the order of sending, as many together as are sent together. */
 export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
-  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, late } = backlog
+  const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, zones = 10, late } = backlog
   const fleet = Array.from({ length: devices }, (_, index) => {
     const n = firstDevice + index
     const id = `device-${String(n).padStart(6, '0')}`
-    const zone = `Zone ${String.fromCharCode(65 + n % 10)}`
+    const zone = `Zone ${zones > LETTERS ? n % zones : String.fromCharCode(65 + n % zones)}`
     return { id, eventStart: `{"deviceId":"${id}","deviceType":"${TYPES[n % TYPES.length]}","zone":"${zone}","value":` }
   })
   const write = (device: number, valueMs: number, round: number, timestamp: string): ProducedRecord => {

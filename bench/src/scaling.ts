@@ -28,6 +28,7 @@ interface Case {
   readonly name: string
   readonly events: number
   readonly devices: number
+  readonly zones?: number
   readonly intervalMs: number
   readonly late?: Late
 }
@@ -43,8 +44,8 @@ const cases: readonly Case[] = [
   { kind: 'values', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
   { kind: 'values', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
   { kind: 'values', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
-  // as many minutes of devices each time, 43,200
-  { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, intervalMs: SECOND_MS },
+  // as many minutes of devices each time, 43,200, and as many of groups: each device is in a zone of its own
+  { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, zones: 720, intervalMs: SECOND_MS },
   { kind: 'event time', name: '30 days of event time', events: 2_592_000, devices: 1, intervalMs: SECOND_MS },
   { kind: 'rows', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
   { kind: 'rows', name: '1 reading a minute: each a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },

@@ -7,9 +7,8 @@ interface Columns {
 }
 
 /**
- * What the last sort has left, of any partition: the next one puts its readings there. New columns each time would be
- * quicker to fill, but they are so much memory that V8 looks through its whole heap for what it could free instead: with
- * 100,000 devices every third of these looks was theirs.
+ * What the last sort has left, of any partition: the next one puts its readings there. New columns each time are so much
+ * memory that V8 marks its whole heap for what it could free instead: with 100,000 devices a third of that work was theirs.
  */
 let spare: Columns | undefined
 
