@@ -19,7 +19,7 @@ export async function benchAll ({ quick = false }: { quick?: boolean }): Promise
   await benchProcessor({
     ...backlog, exactlyOnce: false, quick, repeats, events: quick ? 200_000 : 2_000_000, compression: compressions
   })
-  await benchScaling({ quick, repeats: 1 })
+  await benchScaling({ quick, repeats })
   await benchMemory({ quick, series: quick ? 5_000 : 20_000 })
   await benchFreshness({ quick, rate: 10_000, devices: 10_000, seconds: quick ? 10 : 60 })
   await benchPoison({ quick, records: quick ? 100_000 : 1_000_000 })

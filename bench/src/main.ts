@@ -35,7 +35,7 @@ program.command('processor')
 
 program.command('scaling')
   .description('what an event costs with more devices, larger windows, older and later events, a row for each event')
-  .option('--repeats <n>', 'repeats of each case', Number, 2)
+  .option('--repeats <n>', 'repeats of each case, in turn with those that it is compared with', Number, 3)
   .option('--only <text>', 'only cases whose name has this in it; results go to .relay/bench')
   .option('--quick', 'a tenth of the events; results go to .relay/bench')
   .option('--cpu-prof <folder>', 'write CPU profiles of the processor there')

@@ -5,12 +5,12 @@
  */
 import { availableParallelism } from 'node:os'
 
-import { createTopic, fillBacklog, type Backlog, type Late } from './backlog.ts'
+import { createTopic, fillBacklog, type Late } from './backlog.ts'
 import { drawBars } from './chart.ts'
 import { runProcessor, type ProcessorRun } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
 import { spreadOf, type Spread } from './run.ts'
-import { openServers } from './servers.ts'
+import { openServers, type BenchServers } from './servers.ts'
 
 export interface ScalingOptions {
   readonly repeats: number
@@ -91,26 +91,44 @@ export async function benchScaling (options: ScalingOptions): Promise<void> {
   const { quick = false, only = '' } = options
   const circumstances = await readCircumstances(quick || only !== '')
   await using servers = await openServers()
+  const chosen = cases.filter(it => `${it.kind} ${it.name}`.includes(only))
   const results: ScalingResult[] = []
-  for (const [n, it] of cases.entries()) {
-    if (!`${it.kind} ${it.name}`.includes(only)) continue
-    const events = quick ? Math.max(it.devices, it.events * QUICK_SHARE) : it.events
-    const backlog: Backlog = { ...it, topic: `events-${n}`, events, partitions: PARTITIONS }
-    await createTopic(servers.admin, backlog, 'none')
-    await fillBacklog(servers.eventLog, backlog)
-    const runs: ProcessorRun[] = []
-    for (let repeat = 0; repeat < (quick ? 1 : options.repeats); repeat++) {
-      runs.push(await runProcessor(servers, backlog, { name: `scaling_${n}_${repeat}`, cpuProf: options.cpuProf }))
-    }
-    await servers.admin.deleteTopics({ topics: [backlog.topic] })
-    const first = results.find(other => other.kind === it.kind)
-    const result = describe(it, events, runs, first)
-    results.push(result)
-    console.log(`  ${it.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ` +
-      `${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
+  for (const ofKind of Object.values(Object.groupBy(chosen, it => it.kind))) {
+    results.push(...await benchKind(ofKind, servers, options))
   }
   printResults(results)
   await writeResults('scaling', circumstances, { cases: results }, { 'scaling-cpu': await draw(results) })
+}
+
+/** Cases that are compared with each other take turns: a machine that is slower for a while is so for all of them. */
+async function benchKind (
+  cases: readonly Case[], servers: BenchServers, { quick = false, repeats, cpuProf }: ScalingOptions
+): Promise<ScalingResult[]> {
+  const taken = cases.map((it, n) => {
+    const events = quick ? Math.max(it.devices, it.events * QUICK_SHARE) : it.events
+    const topic = `events-${it.kind.replace(' ', '-')}-${n}`
+    return { backlog: { ...it, topic, events, partitions: PARTITIONS }, runs: [] as ProcessorRun[] }
+  })
+  for (const { backlog } of taken) {
+    await createTopic(servers.admin, backlog, 'none')
+    await fillBacklog(servers.eventLog, backlog)
+  }
+  for (let repeat = 0; repeat < (quick ? 1 : repeats); repeat++) {
+    for (const { backlog, runs } of taken) {
+      const name = `scaling_${backlog.topic.replaceAll('-', '_')}_${repeat}`
+      runs.push(await runProcessor(servers, backlog, { name, cpuProf }))
+    }
+  }
+  await servers.admin.deleteTopics({ topics: taken.map(it => it.backlog.topic) })
+
+  const results: ScalingResult[] = []
+  for (const { backlog, runs } of taken) {
+    const result = describe(backlog, backlog.events, runs, results[0])
+    results.push(result)
+    console.log(`  ${result.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ` +
+      `${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
+  }
+  return results
 }
 
 function describe (it: Case, events: number, runs: readonly ProcessorRun[], first?: ScalingResult): ScalingResult {
