@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import getPort from 'get-port'
-import { nodeArgs } from 'relay-common'
+import { nodeArgsOf } from 'relay-common'
 
 import { endWith } from './children.ts'
 
@@ -29,7 +29,7 @@ export async function startApi (database: string): Promise<ApiServer> {
     LOG_LEVEL: 'error',
     RATE_LIMIT_ADDRESS_MAX: UNLIMITED,
     RATE_LIMIT_PRINCIPAL_MAX: UNLIMITED
-  }, nodeArgs.api)
+  }, nodeArgsOf('api'))
 }
 
 export async function startBareApi (database: string): Promise<ApiServer> {

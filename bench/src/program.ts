@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-import { nodeArgs } from 'relay-common'
+import { nodeArgsOf } from 'relay-common'
 
 import { endWith } from './children.ts'
 
@@ -15,15 +15,15 @@ export interface BenchProgram extends AsyncDisposable {
 
 /**
  * Starts a program and waits until it is ready. Disposed, it is told to end, and waited for.
- * @param extraArgs of Node.js itself, besides its own
+ * @param nodeArgs of Node.js itself, besides its own
  * @param onStderr is shown what it writes to stderr; without it that goes to ours
  */
 export async function startBenchProgram (
-  name: 'api' | 'processor', environment: NodeJS.ProcessEnv, extraArgs: readonly string[] = [],
+  name: 'api' | 'processor', environment: NodeJS.ProcessEnv, nodeArgs: readonly string[] = [],
   onStderr?: (text: string) => void
 ): Promise<BenchProgram> {
   const main = fileURLToPath(new URL(`../../relay-${name}/src/main.ts`, import.meta.url))
-  const child: ChildProcess = spawn(process.execPath, [...nodeArgs[name] ?? [], ...extraArgs, main], {
+  const child: ChildProcess = spawn(process.execPath, [...nodeArgsOf(name), ...nodeArgs, main], {
     env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', onStderr ? 'pipe' : 'inherit', 'ipc']
   })
   const ending = endWith(child)

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 
-import { createTopic, fillBacklog, type Late } from './backlog.ts'
+import { createTopic, fillBacklog, type Backlog } from './backlog.ts'
 import { drawBars } from './chart.ts'
 import { runProcessor, type ProcessorRun } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
@@ -22,15 +22,11 @@ export interface ScalingOptions {
   readonly cpuProf?: string
 }
 
-interface Case {
+interface Case extends Omit<Backlog, 'topic' | 'partitions'> {
   /** cases of one kind are compared with its first */
   readonly kind: 'devices' | 'values' | 'event time' | 'rows' | 'late'
   readonly name: string
-  readonly events: number
-  readonly devices: number
-  readonly zones?: number
   readonly intervalMs: number
-  readonly late?: Late
   /** default: PARTITIONS */
   readonly partitions?: number
 }
@@ -126,7 +122,7 @@ async function benchKind (
 
   const results: ScalingResult[] = []
   for (const { backlog, runs } of taken) {
-    const result = describe(backlog, backlog.events, runs, results[0])
+    const result = describe(backlog, runs, results[0])
     results.push(result)
     console.log(`  ${result.name}: ${result.cpuUsPerEvent.median.toFixed(2)} us/event, ` +
       `${Math.round(result.eventsPerSecond.median).toLocaleString('en')} events/s`)
@@ -134,18 +130,18 @@ async function benchKind (
   return results
 }
 
-function describe (it: Case, events: number, runs: readonly ProcessorRun[], first?: ScalingResult): ScalingResult {
+function describe (it: Case, runs: readonly ProcessorRun[], first?: ScalingResult): ScalingResult {
   const eventsPerSecond = spreadOf(runs.map(run => run.readingEventsPerSecond))
   const cpuUsPerEvent = spreadOf(runs.map(run => run.readingCpuUsPerEvent))
   const [{ coresBusy, rows }] = runs
   return {
     kind: it.kind,
     name: it.name,
-    events,
+    events: it.events,
     eventsPerSecond,
     cpuUsPerEvent,
     postgresCpuUsPerEvent: spreadOf(runs.map(run => run.postgresCpuUsPerEvent)),
-    rowsPerEvent: rows / events,
+    rowsPerEvent: rows / it.events,
     memoryMaxMb: Math.max(...runs.map(run => run.memoryMaxMb)),
     coresBusy,
     binds: whatBinds(coresBusy),

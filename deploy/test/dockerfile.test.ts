@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { validate } from 'dockerfile-utils'
-import { nodeArgs } from 'relay-common'
+import { nodeArgsOf } from 'relay-common'
 
 import {
   dockerfileText, environmentOf, isInContext, lastOf, PINNED, ROOT, stages, stepsOf, targets
@@ -19,7 +19,7 @@ test('every program has a target, and every target is a program', () => {
   assert.deepEqual(targets().sort(), programsInWorkspaces().sort())
   assert.deepEqual(targets().sort(), Object.keys(programs).sort())
   for (const target of targets()) {
-    assert.deepEqual(lastOf(target, 'ENTRYPOINT'), ['node', ...nodeArgs[target] ?? [], `relay-${target}/src/main.ts`])
+    assert.deepEqual(lastOf(target, 'ENTRYPOINT'), ['node', ...nodeArgsOf(target), `relay-${target}/src/main.ts`])
   }
 })
 

@@ -45,7 +45,7 @@ export { Counter, createMetrics, createProcessMetrics, Gauge, Histogram, Registr
 export type { MetricValues } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
 export { partWithClients } from './part-with-clients.ts'
-export { nodeArgs, runProgram } from './program.ts'
+export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { bracketsOf } from './quantile.ts'
 export type { CountedBracket, Estimate } from './quantile.ts'

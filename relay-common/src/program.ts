@@ -6,12 +6,14 @@ import { RelayError } from './errors.ts'
 import { createLogger, type Logger } from './log.ts'
 
 /**
- * What Node.js itself is started with for a program, by its name; nothing for one that is not here. Its image does the same.
+ * What Node.js itself is started with for a program, by its name. Its image does the same.
  *
  * The API's young generation is small. What an answer is made of is garbage after a millisecond, so a large one saves few
  * collections, and each of them stops all answers for as long as it takes: half as large, half as long.
  */
-export const nodeArgs: Readonly<Record<string, readonly string[] | undefined>> = { api: ['--max-semi-space-size=8'] }
+export function nodeArgsOf (program: string): readonly string[] {
+  return program === 'api' ? ['--max-semi-space-size=8'] : []
+}
 
 /** A running program: `done` settles when it ends by itself, with the error if there was one; then it is closed. */
 export interface Running {

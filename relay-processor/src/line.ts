@@ -17,7 +17,7 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
-import { createPartition, expectedRows, type Partition } from './partition.ts'
+import { createPartition, expectedRows, lagOf, type Partition } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
 import type { Gap, Store } from './store.ts'
 
@@ -268,7 +268,7 @@ class Loop {
     for (const partition of this.#partitions.values()) {
       waiting.readings += partition.arrivedReadings
       waiting.deadLetterBytes += partition.deadLetterBytes
-      waiting.lag += Number(partition.endOffset - partition.nextOffset)
+      waiting.lag += lagOf(partition)
       waiting.rows += expectedRows(partition)
       isAhead ||= partition.nextOffset > partition.writtenOffset
     }
@@ -283,8 +283,9 @@ class Loop {
     const rows = await this.#flusher.flush([...this.#partitions.values()], startedMs)
     const flush = this.#lastFlush = { startedMs, readings, rows, tookMs: 0 }
     this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {}) // its errors are others' to hear
-    for (const { partition, endOffset, nextOffset, eventTimeMaxMs } of this.#partitions.values()) {
-      this.#parts.metrics.lag.set({ partition }, Number(endOffset - nextOffset))
+    for (const it of this.#partitions.values()) {
+      const { partition, eventTimeMaxMs } = it
+      this.#parts.metrics.lag.set({ partition }, lagOf(it))
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)
     }
   }

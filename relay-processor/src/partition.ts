@@ -51,6 +51,11 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
   }
 }
 
+/** How many records the log has, as far as we have heard, that were not folded. */
+export function lagOf ({ endOffset, nextOffset }: Pick<Partition, 'endOffset' | 'nextOffset'>): number {
+  return Number(endOffset - nextOffset)
+}
+
 /** How many rows of devices what has arrived will be, roughly, where it came in the order of time. */
 export function expectedRows ({ arrivals, series, eventTimeMaxMs }: Partition): number {
   const { length, timesMs } = arrivals

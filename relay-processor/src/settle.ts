@@ -19,7 +19,7 @@ import {
 import { ArrivalCounts, type ArrivalCount } from './arrival-counts.ts'
 import type { Arrivals } from './arrivals.ts'
 import { EMPTY_ROW, unpackMinute, unpackRollup } from './packed-row.ts'
-import type { Partition } from './partition.ts'
+import { lagOf, type Partition } from './partition.ts'
 import type { FlushRows } from './flush-rows.ts'
 import type { Series } from './series-table.ts'
 import { findUnknown, forgetLate, openWindow, type Window } from './windows.ts'
@@ -125,7 +125,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
     coarser.write()
     close(group, inOrder.at(-1)?.[1].lastMs ?? -Infinity) // none: all of it was there before
   }
-  arrivals.clear(Number(partition.endOffset - partition.nextOffset))
+  arrivals.clear(lagOf(partition))
   partition.settledTimeMaxMs = partition.eventTimeMaxMs
   return { readings, duplicates, arrivals: counts.all() }
 }

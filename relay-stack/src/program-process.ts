@@ -7,7 +7,7 @@ import { open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { nodeArgs, RelayError } from 'relay-common'
+import { nodeArgsOf, RelayError } from 'relay-common'
 
 import { readLastLines } from './log-files.ts'
 import type { Trace } from './process-table.ts'
@@ -52,7 +52,7 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   const { name, environment, logFile, pids, signal } = settings
   const { pidFile } = programTrace(pids, name)
   const output = await open(logFile, 'a')
-  const child = spawn(process.execPath, [...nodeArgs[name] ?? [], mainOf(name)], {
+  const child = spawn(process.execPath, [...nodeArgsOf(name), mainOf(name)], {
     env: environment,
     // a process group of its own: Ctrl-C in a terminal is for us, who tell the programs, once and in order
     detached: true,

@@ -28,15 +28,14 @@ export interface LateReadings {
 }
 
 /**
- * SELECT of the hours in which readings of series came late, from a `series s` that is there: rows of `arrival_counts`.
- * @param start exclusive: an hour before the time that is asked for
- * @param end exclusive, as `start` an SQL expression of a timestamp
+ * SELECT of the hours that a range touches in which readings of a series, `s`, came late: rows of `arrival_counts`.
+ * @param time makes a time, in ms, an SQL expression
  */
-export function lateReadingsOf (start: string, end: string): string {
+export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string): string {
   // `offset 0`, as in read.ts: by the primary key, a series at a time
   return `
       select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
-        and a.bucket_start > ${start} and a.bucket_start < ${end} offset 0`
+        and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)} offset 0`
 }
 
 /** How many readings of a selection came late or again, in all hours that a range touches. */

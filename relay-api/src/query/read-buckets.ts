@@ -5,7 +5,7 @@
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
-import { HOUR_MS, levels, minuteLevel, type Database, type Level } from 'relay-common'
+import { levels, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
@@ -151,7 +151,7 @@ function statementFor (
   }
   if (marksRevised && plans.length > 0) {
     const time = (timeMs: number) => `to_timestamp($${values.push(timeMs / 1000)})`
-    const late = lateReadingsOf(time(plans[0].coverage.startMs - HOUR_MS), time(plans.at(-1)!.coverage.endMs))
+    const late = lateReadingsOf({ startMs: plans[0].coverage.startMs, endMs: plans.at(-1)!.coverage.endMs }, time)
     arms.push(`
     select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
       date_part('epoch', a.late_through)

@@ -7,7 +7,7 @@
  * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
  * level, (series, bucket, source partition), once a series and stretch.
  */
-import { HOUR_MS, levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
+import { levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
@@ -176,7 +176,7 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
   if (lateOf) {
     arms.push(`
     select ${LATE}, a.late_minutes::text, null, date_part('epoch', a.bucket_start), date_part('epoch', a.late_through), null, null, null
-    from series s cross join lateral (${lateReadingsOf(time(lateOf.startMs - HOUR_MS), time(lateOf.endMs))}) a
+    from series s cross join lateral (${lateReadingsOf(lateOf, time)}) a
     where ${series}`)
     shape.push('late')
   }
