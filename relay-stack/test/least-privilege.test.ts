@@ -19,7 +19,12 @@ async function addUser (opened: AsyncDisposableStack, database: Database, url: s
   const user = `user_${randomUUID().replaceAll('-', '')}`
   const password = randomBytes(12).toString('hex')
   await database.query(`create role ${user} login password '${password}' in role ${role}`)
-  opened.defer(async () => { await database.query(`drop role ${user}`) })
+  opened.defer(async () => {
+    // a pool is closed before its sessions have ended, and a session keeps temporary tables of the user until then
+    await until(`the last session of ${user} to end`, async () =>
+      (await database.query('select from pg_stat_activity where usename = $1', [user])).length === 0)
+    await database.query(`drop role ${user}`)
+  })
   const address = new URL(url)
   address.username = user
   address.password = password
