@@ -37,7 +37,7 @@ export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
   const state = { delayMs: 0, isRefusing: false, receivedBytes: 0, requestedBytes: 0 }
   const server = createServer(client => {
     if (state.isRefusing) {
-      client.on('error', () => {}).resetAndDestroy()
+      resetSocket(client.on('error', () => {}))
       return
     }
     const pair = new Pair(client, connect({ host: HOST, port: serverPort, noDelay: true }), () => state.delayMs)
@@ -116,9 +116,18 @@ class Pair {
   }
 
   reset (): void {
-    this.client.resetAndDestroy()
-    this.server.resetAndDestroy()
+    resetSocket(this.client)
+    resetSocket(this.server)
   }
+}
+
+/**
+ * Resets a connection. Node can't in the turn in which it was ended: the socket is lost then, and when all is done the
+ * process waits for it for ever, turning.
+ */
+export function resetSocket (socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** Passes on what comes, in order, each chunk no sooner than its delay; a broken side breaks the other. */
@@ -145,10 +154,10 @@ function forward (from: Socket, to: Socket, delayMs: () => number, isPassing: ()
   from.on('data', take)
   from.on('end', () => take(undefined))
   to.on('drain', () => from.resume())
-  from.on('error', () => to.resetAndDestroy())
+  from.on('error', () => resetSocket(to))
   from.on('close', hadError => {
     clearTimeout(timer)
-    if (hadError || waiting.length > 0) to.resetAndDestroy()
+    if (hadError || waiting.length > 0) resetSocket(to)
     else to.end()
   })
 }

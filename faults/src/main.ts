@@ -103,4 +103,3 @@ async function keep (reports: readonly FaultReport[], options: Options): Promise
 }
 
 await program.action(run).parseAsync()
-process.exit() // left to itself, Node has once turned in its own clean-up for ever, after thousands of cut connections

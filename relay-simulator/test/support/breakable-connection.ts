@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 
+import { resetSocket } from '../../../test-support/tcp-proxy.ts'
+
 /** A way to a server that a test can cut: what goes through it fails as when the server or the network is gone. */
 export interface BreakableConnection {
   /** the address of the server, by this way */
@@ -36,7 +38,7 @@ export async function openBreakableConnection (t: TestContext, serverUrl: string
   const cut = async () => {
     const closed = once(server, 'close')
     server.close()
-    for (const socket of sockets) socket.resetAndDestroy()
+    for (const socket of sockets) resetSocket(socket)
     await closed
   }
 
