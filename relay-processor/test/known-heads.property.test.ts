@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
+import { Chance } from '../../test-support/chance.ts'
 import { createScannedEvent, scanEvent } from '../src/decode.ts'
 import { KnownHeads } from '../src/known-heads.ts'
 
@@ -14,6 +15,8 @@ const mostly = <T>(usual: T, ...others: T[]) =>
 /** Records of a few devices as their serializers write them, and as they should not. */
 const sent: fc.Arbitrary<Sent> = fc.record({
   key: mostly('device-17', 'a', 'device-18', 'ünï', '', '\0'.repeat(8)),
+  id: mostly('as the key', 'device-17', 'a device by another name'),
+  zone: mostly('Zone A', 'Zone B'),
   style: mostly([',', ':'], [', ', ': '], [' ,\n', ' :\t']),
   extra: mostly('', '"unit":"C"', '"deviceId":"b"', '"timestamp":0', '"value":1'),
   place: fc.nat(5),
@@ -26,11 +29,11 @@ const sent: fc.Arbitrary<Sent> = fc.record({
     { weight: 2, arbitrary: fc.nat(2_000_000_000).map(it => `${it}.123456789`) },
     { weight: 1, arbitrary: fc.constantFrom('"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z') }),
   tail: mostly('}', '} ', ',"seq":1}', '}}', '')
-}).map(({ key, style: [comma, colon], extra, place, order, value, time, tail }) => {
+}).map(({ key, id, zone, style: [comma, colon], extra, place, order, value, time, tail }) => {
   const members: Record<string, string> = {
-    i: `"deviceId"${colon}"${key}"`,
+    i: `"deviceId"${colon}"${id === 'as the key' ? key : id}"`,
     t: `"deviceType"${colon}"THERMOSTAT"`,
-    z: `"zone"${colon}"Zone A"`,
+    z: `"zone"${colon}"${zone}"`,
     v: `"value"${colon}${value}`,
     s: `"timestamp"${colon}${time}`
   }
@@ -74,34 +77,57 @@ test('a record with a known head is what the scanner says it is, whatever was le
   assert.ok(taken > 1_000, `${taken} were taken`)
 })
 
-test('heads of many devices are all found again, and those of one key beyond a few are left to the scanner', () => {
+/** Heads that learn and scan events of a device, one thermostat of Zone A, under a key. */
+function openHeads () {
   const heads = new KnownHeads()
   const scanned = createScannedEvent()
-  const record = (device: number, value: number) =>
-    Buffer.from(`{"deviceId":"device-${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":${value},"timestamp":"2024-01-01T00:00:00Z"}`)
-  const learn = (buffer: Buffer, key: string, series: number) => {
-    const both = Buffer.concat([Buffer.from(key), buffer])
-    assert.ok(scanEvent(both, key.length, both.length, scanned))
-    heads.learn(scanned, 0, key.length, key.length, both.length, series)
+  const record = (key: string, device: string, value: number) =>
+    Buffer.from(`${key}{"deviceId":"${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":${value},"timestamp":"2024-01-01T00:00:00Z"}`)
+  return {
+    scanned,
+    learn (key: string, device: string, series: number) {
+      const buffer = record(key, device, 1)
+      assert.ok(scanEvent(buffer, key.length, buffer.length, scanned))
+      heads.learn(scanned, 0, key.length, key.length, buffer.length, series)
+    },
+    scan (key: string, device: string, value: number): number {
+      const buffer = record(key, device, value)
+      return heads.scan(buffer, 0, key.length, key.length, buffer.length, scanned)
+    }
   }
-  const scan = (buffer: Buffer, key: string) => {
-    const both = Buffer.concat([Buffer.from(key), buffer])
-    return heads.scan(both, 0, key.length, key.length, both.length, scanned)
-  }
+}
+
+test('heads of many devices are all found again, and those of one key beyond a few are left to the scanner', () => {
+  const { learn, scan, scanned } = openHeads()
   const devices = 20_000
-  for (let n = 0; n < devices; n++) learn(record(n, 1), `device-${n}`, n)
+  for (let n = 0; n < devices; n++) learn(`device-${n}`, `device-${n}`, n)
   let found = 0
   for (let n = 0; n < devices; n++) {
-    const index = scan(record(n, n / 10), `device-${n}`)
+    const index = scan(`device-${n}`, `device-${n}`, n / 10)
     assert.ok(index === n || index === -1)
     if (index === n) found++
     if (index === n) assert.equal(scanned.value, n / 10)
   }
   assert.ok(found > devices * 0.99, `${found} of ${devices}`)
 
-  for (let n = 0; n < devices; n++) learn(record(devices + n, 1), 'one key', devices + n)
-  assert.equal(scan(record(devices, 2), 'one key'), devices)
-  assert.equal(scan(record(2 * devices - 1, 2), 'one key'), -1)
+  for (let n = devices; n < 2 * devices; n++) learn('one key', `device-${n}`, n)
+  assert.equal(scan('one key', `device-${devices}`, 2), devices)
+  assert.equal(scan('one key', `device-${2 * devices - 1}`, 2), -1)
+})
+
+test('a key is not taken for another one, of so many that some have one hash', () => {
+  const { learn, scan } = openHeads()
+  const chance = new Chance(1)
+  const key = () => Array.from({ length: 12 }, () => String.fromCharCode(chance.between(0x61, 0x7a))).join('')
+  const keys = 150_000 // of 2^32 hashes: with as many others, five pairs are to be expected
+  for (let n = 0; n < keys; n++) {
+    const known = key()
+    learn(known, 'one device', n)
+  }
+  for (let n = 0; n < keys; n++) {
+    const unknown = key()
+    assert.equal(scan(unknown, 'one device', 1), -1)
+  }
 })
 
 test('a zero byte in a key or a head is left to the scanner', () => {
