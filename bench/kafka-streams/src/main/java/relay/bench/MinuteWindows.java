@@ -42,6 +42,11 @@ public final class MinuteWindows {
   private static final Duration RETENTION = Duration.ofDays(40);
 
   public static void main(String[] args) throws InterruptedException, ExecutionException {
+    // the threads of Kafka Streams would keep the process from ending
+    Thread.setDefaultUncaughtExceptionHandler((thread, error) -> {
+      error.printStackTrace();
+      System.exit(1);
+    });
     LongAdder folded = new LongAdder();
     AtomicBoolean hasFailed = new AtomicBoolean();
     long events = Long.parseLong(args[3]);
@@ -57,8 +62,10 @@ public final class MinuteWindows {
 
     boolean isAssigned = false;
     try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]))) {
-      for (; !isDone(guarantee, folded.sum(), events, admin, args[2]); Thread.sleep(2)) {
+      for (boolean isDone = false; !isDone; ) {
         if (hasFailed.get()) System.exit(1);
+        Thread.sleep(2);
+        isDone = isDone(guarantee, folded.sum(), events, admin, args[2]);
         if (!isAssigned && (folded.sum() > 0 || streams.state() == KafkaStreams.State.RUNNING)) {
           isAssigned = true;
           System.out.println("assigned " + System.currentTimeMillis());
@@ -66,6 +73,10 @@ public final class MinuteWindows {
       }
     }
     System.out.println("done " + System.currentTimeMillis());
+    // stores answer when all threads run; where events are few, all may be folded before
+    for (; streams.state() != KafkaStreams.State.RUNNING; Thread.sleep(2)) {
+      if (hasFailed.get()) System.exit(1);
+    }
     System.out.println("counted " + sumOfCounts(streams));
     streams.close(Duration.ofSeconds(10));
   }
