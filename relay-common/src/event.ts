@@ -171,6 +171,11 @@ function decodeFields (
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0
 }
 
+/** Whether a text may be a device id, or a zone. */
+export function isId (text: string): boolean {
+  return idFault(text) === undefined
+}
+
 /** What is wrong with a device id or zone; undefined: nothing. */
 function idFault (id: string): string | undefined {
   if (id.length > ID_UNITS_MAX) return `is ${id.length} UTF-16 units long; ${ID_UNITS_MAX} are allowed`

@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX } from 'relay-common'
+import { EVENT_BYTES_MAX, isId, type DeviceEvent, type EventRules } from 'relay-common'
 
 import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 
@@ -7,9 +7,9 @@ import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } fr
  * 3 us, and neither an object nor a string. The scanner is only ever a short cut: it takes events as nearly all
  * producers write them, says no to everything else, and `decode.property.test.ts` holds it to decodeEvent.
  *
- *     bytes ──scanEvent──▶ taken ──known key, not in the future──▶ fold
- *                  │                   │ no                          ▲
- *                  └──not taken────────┴──────────▶ decodeEvent ──▶ event | rejected ──▶ dead letter
+ *     bytes ──scanEvent──▶ taken ──known key, or decodeNames──not in the future──▶ fold
+ *                  │                      │ neither                │ no             ▲
+ *                  └──not taken───────────┴────────────────────────┴──────▶ decodeEvent ──▶ rejected ──▶ dead letter
  *
  * Taken are one object with the five fields in any order, whitespace, and other fields that hold a plain string (ASCII
  * without escapes), a number, true, false or null; ids and types without escapes; timestamps `YYYY-MM-DDTHH:MM:SS` with
@@ -76,8 +76,9 @@ const ALL_FIELDS = 31
 /**
  * Scans one event. Where it says yes, decodeEvent says the same about the same bytes, but for what the caller owes:
  *
- * - once for every key (device, type and zone, by their bytes): that decodeEvent takes an event with it. The scanner
- *   finds where these strings end, and does not look at what is in them: UTF-8, control characters, length, the types;
+ * - once for every key (device, type and zone, by their bytes): that decodeEvent takes an event with it (`decodeNames`).
+ *   The scanner finds where these strings end, and does not look at what is in them: UTF-8, control characters, length,
+ *   the types;
  * - for every event: that `timestampMs` is not too far in the future.
  *
  * Never throws, never allocates but for a view of each new buffer, and for numbers of more than 15 digits.
@@ -141,6 +142,26 @@ export function scanEvent (buffer: Buffer, start: number, end: number, out: Scan
 
   return at === end - 1 && seen === ALL_FIELDS // the brace there is the one that was found at first
 }
+
+/** The device, type and zone of an event. */
+export type Names = Pick<DeviceEvent, 'deviceId' | 'deviceType' | 'zone'>
+
+/**
+ * Decodes the names in an event that the scanner has taken.
+ * @returns undefined: decodeEvent does not take an event with them, or must be asked
+ */
+export function decodeNames (scanned: ScannedEvent, { deviceTypes }: EventRules): Names | undefined {
+  const { buffer } = scanned
+  const deviceId = buffer.toString('utf8', scanned.deviceIdStart, scanned.deviceIdEnd)
+  const deviceType = buffer.toString('utf8', scanned.deviceTypeStart, scanned.deviceTypeEnd)
+  const zone = buffer.toString('utf8', scanned.zoneStart, scanned.zoneEnd)
+  if (!deviceTypes.has(deviceType) || !isId(deviceId) || !isId(zone)) return undefined
+  // what is not UTF-8 reads so, and so does the character itself
+  if (deviceId.includes(REPLACEMENT) || deviceType.includes(REPLACEMENT) || zone.includes(REPLACEMENT)) return undefined
+  return { deviceId, deviceType, zone }
+}
+
+const REPLACEMENT = '\ufffd'
 
 /** Makes a buffer the one that is scanned. */
 export function setBuffer (out: ScannedEvent, buffer: Buffer): void {

@@ -3,8 +3,8 @@
  * and three numbers written behind those of the event before; what they mean for minutes, hours, days and groups is
  * worked out once a flush (settle.ts).
  *
- *     known head ──no──▶ scanner, known series ──no──▶ decodeEvent ──no──▶ dead letter
- *         └───────────────────────┴──── arrivals ───────────┘
+ *     known head ──no──▶ scanner, series that is known or can be ──no──▶ decodeEvent ──no──▶ dead letter
+ *         └──────────────────────────────┴──── arrivals ──────────────────────┘
  *
  * `Folder.record` holds the short cuts; `#recordPlainly` is what they must agree with.
  */
@@ -12,8 +12,9 @@ import {
   decodeEvent, oldestTakenMs, type DeadLetterReason, type EventRules, type RecordSet, type RecordVisitor
 } from 'relay-common'
 
-import { createScannedEvent, scanEvent, type ScannedEvent } from './decode.ts'
+import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from './decode.ts'
 import type { Partition } from './partition.ts'
+import type { Series } from './series-table.ts'
 
 /** what a dead letter takes in memory besides its bytes, roughly: a flood of empty records is bounded too */
 const LETTER_BYTES = 500
@@ -71,13 +72,13 @@ export class Folder implements RecordVisitor {
         return
       }
     }
-    if (valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned)) {
+    if (
+      valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned) && this.#isTaken(scanned.timestampMs) &&
+      (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
+    ) {
       // a series that is in the table has been checked: its ids are well formed and its type is known
-      const series = this.#partition.series.find(scanned)
-      if (
-        series !== undefined && this.#isTaken(scanned.timestampMs) &&
-        (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
-      ) {
+      const series = this.#partition.series.find(scanned) ?? this.#addSeries(scanned)
+      if (series !== undefined) {
         if (keyStart >= 0 && series.headCount < HEADS_MAX) {
           series.headCount++
           heads.learn(scanned, keyStart, keyEnd, valueStart, valueEnd, series.index)
@@ -87,6 +88,11 @@ export class Folder implements RecordVisitor {
       }
     }
     this.#recordPlainly(buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta)
+  }
+
+  #addSeries (scanned: ScannedEvent): Series | undefined {
+    const names = decodeNames(scanned, this.#rules)
+    return names && this.#partition.series.add(names, scanned)
   }
 
   #isTaken (timestampMs: number): boolean {
@@ -103,13 +109,13 @@ export class Folder implements RecordVisitor {
       this.#reject(key, value, decoded.reason, decoded.field, decoded.detail, offsetDelta)
       return
     }
-    const { deviceId, deviceType, zone, timestampMs, value: reading } = decoded.event
+    const { deviceId, timestampMs, value: reading } = decoded.event
     if (this.#isKeyChecked && !key?.equals(Buffer.from(deviceId))) {
       const found = key === null ? 'the record has no key' : `the key has ${key.length} bytes that are not the device id`
       this.#reject(key, value, 'key-mismatch', 'deviceId', found, offsetDelta)
       return
     }
-    this.#add(this.#partition.series.findOrAdd(deviceId, deviceType, zone).index, timestampMs, reading)
+    this.#add(this.#partition.series.findOrAdd(decoded.event).index, timestampMs, reading)
   }
 
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void {

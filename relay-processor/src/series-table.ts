@@ -5,6 +5,7 @@
  */
 import { HOUR_MS, MINUTE_MS } from 'relay-common'
 
+import type { Names } from './decode.ts'
 import { KnownHeads } from './known-heads.ts'
 import { createWindows, type Windows } from './windows.ts'
 
@@ -93,20 +94,22 @@ export class SeriesTable {
   }
 
   /** The series of a device, made (with its group) when it is not in memory. */
-  findOrAdd (deviceId: string, deviceType: string, zone: string): Series {
-    const [device, type, place] = [deviceId, deviceType, zone].map(it => encoder.encode(it))
-    const buffer = Buffer.concat([device, type, place])
-    const found = this.find({
-      buffer,
+  findOrAdd (names: Names): Series {
+    const [device, type, place] = [names.deviceId, names.deviceType, names.zone].map(it => encoder.encode(it))
+    const key = {
+      buffer: Buffer.concat([device, type, place]),
       deviceIdStart: 0,
       deviceIdEnd: device.length,
       deviceTypeStart: device.length,
       deviceTypeEnd: device.length + type.length,
       zoneStart: device.length + type.length,
-      zoneEnd: buffer.length
-    })
-    if (found) return found
+      zoneEnd: device.length + type.length + place.length
+    }
+    return this.find(key) ?? this.add(names, key)
+  }
 
+  /** Makes the series of a device, and its group, that is not in memory. @param key the names as they stand in a record */
+  add ({ deviceId, deviceType, zone }: Names, key: SeriesKey): Series {
     const groupKey = `${deviceType}\n${zone}` // ids hold no control characters
     let group = this.#groups.get(groupKey)
     if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
@@ -114,8 +117,17 @@ export class SeriesTable {
     series.index = this.#devices.length
     this.#devices.push(series)
     if (this.#devices.length > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
-    const hash = hashBytes(buffer, 0, device.length)
-    this.#place({ hash, key: buffer, deviceLength: device.length, typeLength: type.length, series })
+
+    const { buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd } = key
+    this.#place({
+      hash: hashBytes(buffer, deviceIdStart, deviceIdEnd),
+      key: Buffer.concat([
+        buffer.subarray(deviceIdStart, deviceIdEnd), buffer.subarray(deviceTypeStart, deviceTypeEnd), buffer.subarray(zoneStart, zoneEnd)
+      ]),
+      deviceLength: deviceIdEnd - deviceIdStart,
+      typeLength: deviceTypeEnd - deviceTypeStart,
+      series
+    })
     return series
   }
 

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 
 import { decodeEvent, type EventRules } from 'relay-common'
 import { damagedEvents, writtenEvents } from '../../relay-common/test/support/written-events.ts'
-import { createScannedEvent, scanEvent, type ScannedEvent } from '../src/decode.ts'
+import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from '../src/decode.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärmezähler']), futureMaxMs: 300_000 }
 const timestampMaxMs = Date.UTC(2100, 0)
@@ -42,10 +42,20 @@ function compare (value: Uint8Array, before: string, behind: string): 'left' | '
   if (!taken) return 'left'
 
   // what the caller owes
+  const names = decodeNames(scanned, rules)
   if (!isKeyTaken(scanned)) {
     assert.equal(plain.kind, 'rejected')
+    assert.equal(names, undefined)
     return 'refused-key'
   }
+  const { deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd } = scanned
+  const written = {
+    deviceId: buffer.toString('utf8', deviceIdStart, deviceIdEnd),
+    deviceType: buffer.toString('utf8', deviceTypeStart, deviceTypeEnd),
+    zone: buffer.toString('utf8', zoneStart, zoneEnd)
+  }
+  const isLeft = Object.values(written).some(it => it.includes('\ufffd')) // it stands for itself, or for what is no UTF-8
+  assert.deepEqual(names, isLeft ? undefined : written)
   if (scanned.timestampMs > nowMs + rules.futureMaxMs) {
     assert.equal(plain.kind === 'rejected' && plain.reason, 'timestamp-future')
     return 'future'
@@ -53,13 +63,7 @@ function compare (value: Uint8Array, before: string, behind: string): 'left' | '
 
   assert.deepEqual(plain, {
     kind: 'event',
-    event: {
-      deviceId: buffer.toString('utf8', scanned.deviceIdStart, scanned.deviceIdEnd),
-      deviceType: buffer.toString('utf8', scanned.deviceTypeStart, scanned.deviceTypeEnd),
-      zone: buffer.toString('utf8', scanned.zoneStart, scanned.zoneEnd),
-      value: scanned.value, // compared by Object.is
-      timestampMs: scanned.timestampMs
-    }
+    event: { ...written, value: scanned.value, timestampMs: scanned.timestampMs } // compared by Object.is
   })
   return 'event'
 }

@@ -36,7 +36,7 @@ const anyRow: fc.Arbitrary<Row> = fc.record({
 })
 
 function createWindow ({ levelIndex, isStored }: Row, seriesId: number): Window {
-  const series = new SeriesTable(-Infinity).findOrAdd(`device-${seriesId}`, 'THERMOSTAT', 'Zone A')
+  const series = new SeriesTable(-Infinity).findOrAdd({ deviceId: `device-${seriesId}`, deviceType: 'THERMOSTAT', zone: 'Zone A' })
   series.seriesId = seriesId
   return { series, levelIndex, bucketMs: bucketStartMs(levels[levelIndex].sizeMs, START_MS), packed: EMPTY_ROW, isStored }
 }

@@ -10,7 +10,7 @@ const nowMs = Date.parse('2024-01-01T12:00:00Z')
 test('a device that was silent for an hour keeps its place in memory, not its windows', () => {
   const table = new SeriesTable(-Infinity)
   const at = (deviceId: string, settledMaxMs: number) => {
-    const series = table.findOrAdd(deviceId, 'THERMOSTAT', 'Zone A')
+    const series = table.findOrAdd({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A' })
     openWindow(series, 0, settledMaxMs)
     series.settledMaxMs = settledMaxMs
     return series
@@ -18,7 +18,7 @@ test('a device that was silent for an hour keeps its place in memory, not its wi
   const idle = at('idle', nowMs - 61 * minuteMs)
   const hot = at('hot', nowMs - 59 * minuteMs)
   table.forgetIdleWindows(nowMs)
-  assert.equal(table.findOrAdd('idle', 'THERMOSTAT', 'Zone A'), idle)
+  assert.equal(table.findOrAdd({ deviceId: 'idle', deviceType: 'THERMOSTAT', zone: 'Zone A' }), idle)
   assert.equal(idle.windows.newest[0], undefined)
   assert.notEqual(hot.windows.newest[0], undefined)
 
