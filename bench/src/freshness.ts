@@ -11,7 +11,7 @@ import type { EventProducer } from 'relay-common'
 
 import { createTopic } from './backlog.ts'
 import { colours, drawChart } from './chart.ts'
-import { startBenchProgram } from './program.ts'
+import { startProgram } from './program.ts'
 import { processorEnvironment } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
 import { openServers } from './servers.ts'
@@ -64,10 +64,11 @@ export async function benchFreshness ({ rate, devices, seconds, quick = false }:
   await database.close()
   const environment = processorEnvironment(servers, DATABASE, TOPIC)
   const port = await getPort({ host: '127.0.0.1' })
-  await using processor = await startBenchProgram('processor', environment)
-  await using api = await startBenchProgram('api', {
-    ...environment, ...UNLIMITED, API_PORT: String(port), API_TOKENS: TOKEN
+  await using processor = startProgram('processor', { environment })
+  await using api = startProgram('api', {
+    environment: { ...environment, ...UNLIMITED, API_PORT: String(port), API_TOKENS: TOKEN }
   })
+  await Promise.all([processor.ready, api.ready])
   const producer = await servers.eventLog.openProducer()
   try {
     console.log(`${rate.toLocaleString('en')} events/s of ${devices.toLocaleString('en')} devices for ${seconds} s …`)

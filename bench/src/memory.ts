@@ -8,7 +8,7 @@ import { createTopic, fillBacklog, readEnds, START_MS, type Backlog } from './ba
 import { drawBars } from './chart.ts'
 import { findInspector, inspectorArgs, openHeap } from './heap.ts'
 import { readResident } from './process-usage.ts'
-import { startBenchProgram } from './program.ts'
+import { startProgram } from './program.ts'
 import { watchProgress } from './progress-watch.ts'
 import { processorEnvironment } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
@@ -98,12 +98,16 @@ async function load (
     using watch = await watchProgress(database)
     const { promise: inspector, resolve } = Promise.withResolvers<string>()
     let said = ''
-    await using processor = await startBenchProgram('processor',
-      { ...processorEnvironment(servers, name, name), ...environment }, inspectorArgs, text => {
+    await using processor = startProgram('processor', {
+      environment: { ...processorEnvironment(servers, name, name), ...environment },
+      nodeArgs: inspectorArgs,
+      onStderr: text => {
         said += text
         const url = findInspector(said)
         if (url) resolve(url)
-      })
+      }
+    })
+    await processor.ready
     using heap = await openHeap(await inspector)
     const readState = async (): Promise<State> => {
       await Promise.race([processor.failed, watch.reached(await readEnds(servers.eventLog, name))])

@@ -2,17 +2,13 @@
  * A flood of poison: a topic in which nothing is an event, from the first claim of a processor to its last commit. Each
  * record is a dead letter, durable in Kafka before the progress moves.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-
 import type { EventLog, ProducedRecord } from 'relay-common'
 
 import { Fleet } from '../../relay-simulator/src/fleet.ts'
 import { poisonAt, poisonKinds } from '../../relay-simulator/src/poison.ts'
 import { readEnds } from './backlog.ts'
-import { endWith } from './children.ts'
 import { readUsage } from './process-usage.ts'
+import { startProgram } from './program.ts'
 import { watchProgress } from './progress-watch.ts'
 import { processorEnvironment } from './relay-processor.ts'
 import { readCircumstances, writeResults } from './results.ts'
@@ -38,7 +34,6 @@ const DEAD_LETTERS_TOPIC = 'iot-events.dead-letters'
 const BATCH = 20_000
 /** kinds with more are few and would measure how many bytes a disk takes, not how many records a processor */
 const VALUE_BYTES_MAX = 4 * 1024
-const processorMain = fileURLToPath(new URL('../../relay-processor/src/main.ts', import.meta.url))
 
 /** Runs the benchmark, prints its figures and keeps them as `poison`. */
 export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptions): Promise<void> {
@@ -51,20 +46,13 @@ export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptio
   opened.defer(() => database.close())
   const watch = opened.use(await watchProgress(database))
   const ended = watch.reached(await readEnds(servers.eventLog, TOPIC))
-  const child = spawn(process.execPath,
-    [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
-    { env: { ...process.env, ...processorEnvironment(servers, 'poison', TOPIC) }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-  opened.use(endWith(child))
-  const exited = once(child, 'exit')
-  const died = exited.then(([code]) => { throw new Error(`the processor ended with ${code}`) })
-  died.catch(() => {})
+  const processor = opened.use(startProgram('processor', { environment: processorEnvironment(servers, 'poison', TOPIC), cpuProf }))
 
-  const claimedMs = await Promise.race([died, watch.claimed])
-  const atClaim = await readUsage(child.pid!)
-  const endedMs = await Promise.race([died, ended])
-  const atEnd = await readUsage(child.pid!)
-  child.kill('SIGTERM')
-  await exited
+  const claimedMs = await Promise.race([processor.failed, watch.claimed])
+  const atClaim = await readUsage(processor.pid)
+  const endedMs = await Promise.race([processor.failed, ended])
+  const atEnd = await readUsage(processor.pid)
+  await processor.end()
 
   const [{ startOffset, endOffset }] = await servers.eventLog.readOffsets(DEAD_LETTERS_TOPIC)
   const letters = Number(endOffset - startOffset)

@@ -1,4 +1,4 @@
-/** One of Relay's programs as a process of a benchmark. */
+/** One of Relay's programs, or the API's peer, as a process of a benchmark. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -7,38 +7,51 @@ import { nodeArgsOf } from 'relay-common'
 
 import { endWith } from './children.ts'
 
-export interface BenchProgram extends AsyncDisposable {
-  readonly pid: number
-  /** rejects if it ends by itself */
-  readonly failed: Promise<never>
+const mains = {
+  api: '../../relay-api/src/main.ts',
+  'bare-api': './bare-api.ts',
+  processor: '../../relay-processor/src/main.ts'
+} as const
+
+export interface ProgramSettings {
+  /** besides ours */
+  readonly environment: NodeJS.ProcessEnv
+  /** of Node.js itself, besides the program's own */
+  readonly nodeArgs?: readonly string[]
+  /** folder for a CPU profile */
+  readonly cpuProf?: string
+  /** is shown what it writes to stderr; without it that goes to ours */
+  readonly onStderr?: (text: string) => void
 }
 
-/**
- * Starts a program and waits until it is ready. Disposed, it is told to end, and waited for.
- * @param nodeArgs of Node.js itself, besides its own
- * @param onStderr is shown what it writes to stderr; without it that goes to ours
- */
-export async function startBenchProgram (
-  name: 'api' | 'processor', environment: NodeJS.ProcessEnv, nodeArgs: readonly string[] = [],
-  onStderr?: (text: string) => void
-): Promise<BenchProgram> {
-  const main = fileURLToPath(new URL(`../../relay-${name}/src/main.ts`, import.meta.url))
-  const child: ChildProcess = spawn(process.execPath, [...nodeArgsOf(name), ...nodeArgs, main], {
+export interface BenchProgram extends AsyncDisposable {
+  readonly pid: number
+  /** resolves when it says that it is ready; rejects if it ends before */
+  readonly ready: Promise<void>
+  /** rejects when it ends */
+  readonly failed: Promise<never>
+  /** Tells it to end, and waits until it has. So does disposing of it. */
+  end (): Promise<void>
+}
+
+export function startProgram (
+  name: keyof typeof mains, { environment, nodeArgs = [], cpuProf, onStderr }: ProgramSettings
+): BenchProgram {
+  const profileArgs = cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []
+  const main = fileURLToPath(new URL(mains[name], import.meta.url))
+  const child: ChildProcess = spawn(process.execPath, [...nodeArgsOf(name), ...profileArgs, ...nodeArgs, main], {
     env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', onStderr ? 'pipe' : 'inherit', 'ipc']
   })
   const ending = endWith(child)
   if (onStderr) child.stderr!.setEncoding('utf8').on('data', onStderr)
   const exited = once(child, 'exit')
   const failed = exited.then(([code]): never => { throw new Error(`${name} ended with ${code}`) })
-  failed.catch(() => {})
-  await Promise.race([failed, once(child, 'message')])
-  return {
-    pid: child.pid!,
-    failed,
-    async [Symbol.asyncDispose] () {
-      child.kill('SIGTERM')
-      await exited
-      ending[Symbol.dispose]()
-    }
+  const ready = Promise.race([failed, once(child, 'message').then(() => {})])
+  for (const promise of [failed, ready]) promise.catch(() => {}) // not everybody waits for both
+  const end = async () => {
+    child.kill('SIGTERM')
+    await exited
+    ending[Symbol.dispose]()
   }
+  return { pid: child.pid!, ready, failed, end, [Symbol.asyncDispose]: end }
 }

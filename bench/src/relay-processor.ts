@@ -1,13 +1,9 @@
 /** Relay's processor on a backlog: its own program, started with default settings, to its last commit in PostgreSQL. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-
 import type { Database } from 'relay-common'
 
 import { readEnds, type Backlog } from './backlog.ts'
-import { endWith } from './children.ts'
 import { readUsage } from './process-usage.ts'
+import { startProgram } from './program.ts'
 import { watchProgress } from './progress-watch.ts'
 import { describeRun, RELAY_PROCESSOR, type Run } from './run.ts'
 import { readServersCpu, type BenchServers } from './servers.ts'
@@ -30,7 +26,6 @@ export interface ProcessorRunSettings {
   readonly cpuProf?: string
 }
 
-const processorMain = fileURLToPath(new URL('../../relay-processor/src/main.ts', import.meta.url))
 const RUN_LIMIT_MS = 600_000
 
 export async function runProcessor (
@@ -42,28 +37,20 @@ export async function runProcessor (
     const ended = watch.reached(await readEnds(servers.eventLog, topic))
     const serversBefore = await readServersCpu(servers)
     const startedMs = performance.now()
-    const child = spawn(process.execPath,
-      [...(cpuProf ? ['--cpu-prof', `--cpu-prof-dir=${cpuProf}`] : []), processorMain],
-      {
-        env: { ...process.env, ...processorEnvironment(servers, name, topic), ...environment },
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc']
-      })
-    using running = new DisposableStack()
-    running.use(endWith(child))
-    const failed = Promise.withResolvers<never>()
-    child.once('exit', code => failed.reject(new Error(`the processor ended with ${code}`)))
-    const limit = setTimeout(() => failed.reject(
+    await using processor = startProgram('processor', {
+      environment: { ...processorEnvironment(servers, name, topic), ...environment }, cpuProf
+    })
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const limit = setTimeout(() => reject(
       new Error(`the processor did not come to the end within ${RUN_LIMIT_MS} ms`)), RUN_LIMIT_MS)
+    using running = new DisposableStack()
     running.defer(() => clearTimeout(limit))
-    failed.promise.catch(() => {})
 
-    const assignedMs = await Promise.race([failed.promise, watch.claimed])
-    const [atClaim, serversAtClaim] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
-    const endedMs = await Promise.race([failed.promise, ended])
-    const [atEnd, serversAfter] = await Promise.all([readUsage(child.pid!), readServersCpu(servers)])
-    const exited = once(child, 'exit')
-    child.kill('SIGTERM')
-    await exited
+    const assignedMs = await Promise.race([processor.failed, late, watch.claimed])
+    const [atClaim, serversAtClaim] = await Promise.all([readUsage(processor.pid), readServersCpu(servers)])
+    const endedMs = await Promise.race([processor.failed, late, ended])
+    const [atEnd, serversAfter] = await Promise.all([readUsage(processor.pid), readServersCpu(servers)])
+    await processor.end()
 
     const readingCpuSeconds = atEnd.cpuSeconds - atClaim.cpuSeconds
     const cores = (cpuSeconds: number) => cpuSeconds / (endedMs - assignedMs) * 1000
