@@ -7,9 +7,9 @@ import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } fr
  * 3 us, and neither an object nor a string. The scanner is only ever a short cut: it takes events as nearly all
  * producers write them, says no to everything else, and `decode.property.test.ts` holds it to decodeEvent.
  *
- *     bytes ──scanEvent──▶ taken ──known key, or decodeNames──not in the future──▶ fold
- *                  │                      │ neither                │ no             ▲
- *                  └──not taken───────────┴────────────────────────┴──────▶ decodeEvent ──▶ rejected ──▶ dead letter
+ *     bytes ──scanEvent──▶ taken ──names known, or decodeNames takes them; not in the future──▶ fold
+ *                  │                             │ no                                           ▲
+ *                  └──not taken──────────────────┴───────────────────▶ decodeEvent ──▶ event | rejected ──▶ dead letter
  *
  * Taken are one object with the five fields in any order, whitespace, and other fields that hold a plain string (ASCII
  * without escapes), a number, true, false or null; ids and types without escapes; timestamps `YYYY-MM-DDTHH:MM:SS` with
@@ -148,7 +148,7 @@ export type Names = Pick<DeviceEvent, 'deviceId' | 'deviceType' | 'zone'>
 
 /**
  * Decodes the names in an event that the scanner has taken.
- * @returns undefined: decodeEvent does not take an event with them, or must be asked
+ * @returns undefined: decodeEvent takes no event with them, or has to be asked
  */
 export function decodeNames (scanned: ScannedEvent, { deviceTypes }: EventRules): Names | undefined {
   const { buffer } = scanned
