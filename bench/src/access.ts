@@ -4,11 +4,9 @@
  * with a real issuer's keys and API keys in a real PostgreSQL, without the HTTP around it.
  */
 import { createPrivateKey, randomUUID, sign, type KeyObject } from 'node:crypto'
-import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { fastify } from 'fastify'
 import getPort from 'get-port'
@@ -18,12 +16,11 @@ import { guard } from '../../relay-api/src/auth/access.ts'
 import { readApiConfig, type ApiConfig } from '../../relay-api/src/config.ts'
 import { ensureDatabase, startPostgres } from '../../relay-stack/src/postgres.ts'
 import { drawBars } from './chart.ts'
-import { endWith } from './children.ts'
+import { startProgram } from './program.ts'
 import { readCircumstances, writeResults } from './results.ts'
 import { spreadOf, type Spread } from './run.ts'
 
 const HOST = '127.0.0.1'
-const issuerMain = fileURLToPath(new URL('../../relay-issuer/src/main.ts', import.meta.url))
 const UNLIMITED = String(2 ** 31 - 1)
 /** How often each is shown again: what one costs that was seen is little. */
 const AGAIN = 20
@@ -139,15 +136,10 @@ interface BenchIssuer {
 /** The development issuer as a process; tokens are signed with its key, for it would take long to hand so many out. */
 async function startIssuer (keysFile: string, opened: AsyncDisposableStack): Promise<BenchIssuer> {
   const port = await getPort({ host: HOST })
-  const child = spawn(process.execPath, [issuerMain], {
-    env: { ...process.env, ISSUER_PORT: String(port), ISSUER_KEYS_FILE: keysFile, LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc']
-  })
-  opened.use(endWith(child))
-  await new Promise<void>((resolve, reject) => {
-    child.once('message', () => resolve())
-    child.once('exit', code => reject(new Error(`the issuer ended with ${code}`)))
-  })
+  const { ready } = opened.use(startProgram('issuer', {
+    environment: { ISSUER_PORT: String(port), ISSUER_KEYS_FILE: keysFile, LOG_LEVEL: 'error' }
+  }))
+  await ready
   const [jwk] = JSON.parse(await readFile(keysFile, 'utf8')).signing
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
   const url = `http://${HOST}:${port}`
