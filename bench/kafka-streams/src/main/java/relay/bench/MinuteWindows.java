@@ -4,7 +4,6 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -42,28 +41,18 @@ public final class MinuteWindows {
   private static final Duration RETENTION = Duration.ofDays(40);
 
   public static void main(String[] args) throws InterruptedException, ExecutionException {
-    // the threads of Kafka Streams would keep the process from ending
-    Thread.setDefaultUncaughtExceptionHandler((thread, error) -> {
-      error.printStackTrace();
-      System.exit(1);
-    });
+    Thread.setDefaultUncaughtExceptionHandler((thread, error) -> fail(error));
     LongAdder folded = new LongAdder();
-    AtomicBoolean hasFailed = new AtomicBoolean();
     long events = Long.parseLong(args[3]);
     Guarantee guarantee = Guarantee.named(args[4]);
     KafkaStreams streams =
         new KafkaStreams(topology(args[1], guarantee, folded, events), settings(args[0], args[2], guarantee));
-    streams.setUncaughtExceptionHandler(error -> {
-      error.printStackTrace();
-      hasFailed.set(true);
-      return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
-    });
+    streams.setUncaughtExceptionHandler(MinuteWindows::fail);
     streams.start();
 
     boolean isAssigned = false;
     try (Admin admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]))) {
       for (boolean isDone = false; !isDone; ) {
-        if (hasFailed.get()) System.exit(1);
         Thread.sleep(2);
         isDone = isDone(guarantee, folded.sum(), events, admin, args[2]);
         if (!isAssigned && (folded.sum() > 0 || streams.state() == KafkaStreams.State.RUNNING)) {
@@ -74,11 +63,16 @@ public final class MinuteWindows {
     }
     System.out.println("done " + System.currentTimeMillis());
     // stores answer when all threads run; where events are few, all may be folded before
-    for (; streams.state() != KafkaStreams.State.RUNNING; Thread.sleep(2)) {
-      if (hasFailed.get()) System.exit(1);
-    }
+    while (streams.state() != KafkaStreams.State.RUNNING) Thread.sleep(2);
     System.out.println("counted " + sumOfCounts(streams));
     streams.close(Duration.ofSeconds(10));
+  }
+
+  /** Ends the process, which the threads of Kafka Streams would keep alive: an error of any thread is the run's. */
+  private static StreamThreadExceptionResponse fail(Throwable error) {
+    error.printStackTrace();
+    System.exit(1);
+    return StreamThreadExceptionResponse.SHUTDOWN_CLIENT; // never reached
   }
 
   /** Whether all events are folded, and, where that is promised, committed. */
