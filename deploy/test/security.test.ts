@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
+import { withBudgets } from '../../docs/budgets.ts'
+import { budgets } from '../../relay-api/src/budgets/declared.ts'
 import { ROOT } from './support/dockerfile.ts'
 
 test('each line of the tables of docs/security.md names a test that is there', () => {
@@ -14,4 +16,10 @@ test('each line of the tables of docs/security.md names a test that is there', (
     assert.ok(tests.length > 0, row)
     for (const it of tests) assert.ok(existsSync(join(ROOT, it)), `${it} is not there`)
   }
+})
+
+test('the table of budgets is that of their declarations, and each names a test that is there', () => {
+  const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
+  assert.ok(page === withBudgets(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/budgets.ts')
+  for (const { shownBy } of Object.values(budgets)) assert.ok(existsSync(join(ROOT, shownBy)), `${shownBy} is not there`)
 })

@@ -9,6 +9,7 @@ import {
 
 import { guard } from './auth/access.ts'
 import type { LogIn } from './auth/authenticate.ts'
+import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer } from './ingest/mqtt.ts'
@@ -93,6 +94,7 @@ async function compose (
   measureRequests(app, metrics, log)
   partWithClients(app)
 
+  const budgets = createBudgets(config, metrics)
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const reads = openReads(config, database, metrics, log)
@@ -112,7 +114,7 @@ async function compose (
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { totals: reads.primary.totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
-    const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, log }
+    const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, budgets, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
 }

@@ -2,6 +2,7 @@ import { databaseSettings, programSettings, readConfig, splitList } from 'relay-
 import { Type, type Static } from 'typebox'
 
 import { accessSettings } from './auth/config.ts'
+import { budgetSettings } from './budgets/declared.ts'
 import { ingestSettings } from './ingest/config.ts'
 import { streamSettings } from './stream/config.ts'
 
@@ -14,6 +15,7 @@ export const apiSettings = Type.Object({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
   }),
   ...accessSettings,
+  ...budgetSettings,
   RANGE_MAX_DAYS: Type.Integer({
     default: 3_660, minimum: 1, description: 'longest range that one question may be about'
   }),

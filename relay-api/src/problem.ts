@@ -69,6 +69,7 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_UNAUTHORIZED: 'Not authorized',
   RELAY_FORBIDDEN: 'Not allowed',
   RELAY_RATE_LIMITED: 'Too many requests',
+  RELAY_BUDGET_EXCEEDED: 'Budget exceeded',
   RELAY_ISSUER_UNREACHABLE: 'The OpenID provider is away',
   RELAY_API_KEY_UNKNOWN: 'No such API key',
   RELAY_NO_DATA: 'No data',
@@ -114,7 +115,7 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
   if (status >= 500) request.log.error({ err: error, code: known.code }, 'a request failed')
   const challenge = challengeOf(known.code, request)
   if (challenge !== undefined) reply.header('www-authenticate', challenge)
-  if (known.retry && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S)
+  if (known.retry && !reply.hasHeader('retry-after')) reply.header('retry-after', known.retryAfterS ?? RETRY_AFTER_S)
   reply.code(status)
     .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook
     .header('content-type', 'application/problem+json; charset=utf-8')

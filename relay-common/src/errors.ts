@@ -33,6 +33,7 @@ export const errorCodes = {
   RELAY_UNAUTHORIZED: { status: 401, retry: false },
   RELAY_FORBIDDEN: { status: 403, retry: false },
   RELAY_RATE_LIMITED: { status: 429, retry: true },
+  RELAY_BUDGET_EXCEEDED: { status: 429, retry: true },
   RELAY_ISSUER_UNREACHABLE: { status: 503, retry: true },
   RELAY_API_KEY_UNKNOWN: { status: 404, retry: false },
   RELAY_NO_DATA: { status: 404, retry: false },
@@ -58,12 +59,17 @@ export class RelayError extends Error {
   readonly code: ErrorCode
   /** the parameter of a request that is at fault, where it is one */
   readonly parameter: string | undefined
+  /** seconds after which trying again may help, where that is known */
+  readonly retryAfterS: number | undefined
 
-  constructor (code: ErrorCode, message: string, options?: ErrorOptions & { readonly parameter?: string }) {
+  constructor (
+    code: ErrorCode, message: string, options?: ErrorOptions & { readonly parameter?: string, readonly retryAfterS?: number }
+  ) {
     super(message, options)
     this.name = 'RelayError'
     this.code = code
     this.parameter = options?.parameter
+    this.retryAfterS = options?.retryAfterS
   }
 
   get status (): number { return errorCodes[this.code].status }

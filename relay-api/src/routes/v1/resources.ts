@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Database, Logger } from 'relay-common'
 
+import type { Budgets } from '../../budgets/budgets.ts'
 import type { Completeness } from '../../completeness.ts'
 import type { ApiConfig } from '../../config.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
@@ -32,6 +33,7 @@ export interface V1Parts {
   /** undefined: this API takes no events */
   readonly ingest: Ingest | undefined
   readonly hub: Hub
+  readonly budgets: Budgets
   readonly log: Logger
 }
 

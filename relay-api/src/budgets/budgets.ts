@@ -1,0 +1,112 @@
+/** What each caller has taken of its budgets (declared.ts). */
+import { Counter, RelayError, type Registry } from 'relay-common'
+import { LruMap } from 'toad-cache'
+
+import { budgets, type Budget, type BudgetConfig, type BudgetName, type HeldBudget, type SpentBudget } from './declared.ts'
+
+export interface Budgets {
+  /**
+   * Takes an amount from a budget that refills; all of it or nothing.
+   * @param caller id of a principal
+   * @throws RelayError RELAY_BUDGET_EXCEEDED, with the time after which the amount is there
+   */
+  spend (name: SpentBudget, caller: string, amount?: number): void
+  /**
+   * How much of a budget that refills is left for a caller, at most `amount`, and takes that.
+   * @returns what was taken, from 0
+   */
+  spendUpTo (name: SpentBudget, caller: string, amount: number): number
+  /**
+   * Holds an amount until it is disposed of.
+   * @throws RelayError RELAY_BUDGET_EXCEEDED
+   */
+  hold (name: HeldBudget, caller: string, amount?: number): Held
+}
+
+export interface Held extends Disposable {
+  /** Holds more. @throws RelayError RELAY_BUDGET_EXCEEDED; what was held before still is */
+  add (amount: number): void
+}
+
+/** Callers that a process remembers per budget; past these it forgets whoever was quiet for longest. */
+const CALLERS_KEPT_MAX = 20_000
+/** Callers that metrics name, so that no flood of identities fills the memory; further ones count as `other`. */
+const CALLERS_NAMED_MAX = 1_000
+/** When to try again what others of the same caller have to give back first. */
+const HELD_RETRY_S = 2
+
+/** @param now monotonic, ms */
+export function createBudgets (config: BudgetConfig, metrics: Registry, now: () => number = () => performance.now()): Budgets {
+  const exceeded = new Counter({
+    name: 'relay_api_budget_exceeded_total',
+    help: 'Requests and messages that were refused since a caller had used up a budget',
+    labelNames: ['budget', 'caller'],
+    registers: [metrics]
+  })
+  const named = new Set<string>()
+  const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
+  const held = new Map<string, number>()
+
+  const refuse = (name: BudgetName, caller: string, retryAfterS: number): never => {
+    if (named.size < CALLERS_NAMED_MAX) named.add(caller)
+    exceeded.inc({ budget: name, caller: named.has(caller) ? caller : 'other' })
+    const { what, setting, refillMs }: Budget = budgets[name]
+    const per = refillMs === undefined ? 'at once' : `per ${refillMs / 1000} s`
+    throw new RelayError('RELAY_BUDGET_EXCEEDED',
+      `this caller may have ${config[setting]} ${what} ${per} (${setting}); try again in ${retryAfterS} s`, { retryAfterS })
+  }
+
+  /** @returns what is left, as of now */
+  const levelOf = (name: SpentBudget, caller: string): Level => {
+    const { setting, refillMs } = budgets[name]
+    const max = config[setting]
+    const atMs = now()
+    const before = spent.get(name)!.get(caller) ?? { left: max, atMs }
+    const level = { left: Math.min(max, before.left + (atMs - before.atMs) * max / refillMs), atMs }
+    spent.get(name)!.set(caller, level)
+    return level
+  }
+
+  return {
+    spend (name, caller, amount = 1) {
+      const level = levelOf(name, caller)
+      const { setting, refillMs } = budgets[name]
+      if (level.left < amount) {
+        refuse(name, caller, Math.max(1, Math.ceil((Math.min(amount, config[setting]) - level.left) * refillMs / config[setting] / 1000)))
+      }
+      level.left -= amount
+    },
+    spendUpTo (name, caller, amount) {
+      const level = levelOf(name, caller)
+      const taken = Math.min(amount, Math.floor(level.left))
+      level.left -= taken
+      return taken
+    },
+    hold (name, caller, amount = 1) {
+      const key = `${name} ${caller}`
+      let own = 0
+      const add = (more: number) => {
+        const all = held.get(key) ?? 0
+        if (all + more > config[budgets[name].setting]) refuse(name, caller, HELD_RETRY_S)
+        held.set(key, all + more)
+        own += more
+      }
+      add(amount)
+      return {
+        add,
+        [Symbol.dispose] () {
+          const left = (held.get(key) ?? 0) - own
+          own = 0
+          if (left > 0) held.set(key, left)
+          else held.delete(key)
+        }
+      }
+    }
+  }
+}
+
+/** What is left of a spent budget at a time. */
+interface Level {
+  left: number
+  readonly atMs: number
+}
