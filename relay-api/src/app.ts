@@ -17,6 +17,7 @@ import { harden, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
+import { checkBodies } from './parameters/body.ts'
 import { openReads } from './reads.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
@@ -105,6 +106,7 @@ async function compose (
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
   harden(app)
+  checkBodies(app)
   await transport(app, config)
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })

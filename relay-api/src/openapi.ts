@@ -47,8 +47,12 @@ export async function openApiRoutes (app: FastifyInstance): Promise<void> {
 
 /** What has a default need not be given: after the check it is there, and so its schema requires it. */
 function withOptionalDefaults (schema: FastifySchema): FastifySchema {
-  const querystring = schema.querystring as TObject | undefined
-  if (!querystring?.required) return schema
-  const required = querystring.required.filter(name => !('default' in querystring.properties[name]))
-  return { ...schema, querystring: { ...querystring, required } }
+  const relaxed = { ...schema }
+  for (const part of ['querystring', 'body'] as const) {
+    const fields = schema[part] as TObject | undefined
+    if (!fields?.required) continue
+    const required = fields.required.filter(name => !('default' in fields.properties[name]))
+    relaxed[part] = { ...fields, required }
+  }
+  return relaxed
 }

@@ -14,9 +14,11 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { errorCodes, isConnectionError, RelayError, type ErrorCode } from 'relay-common'
 import { Type } from 'typebox'
+
+import { askIfMeant } from './parameters/nearest.ts'
 
 export const problemSchema = Type.Object({
   type: Type.String({ description: 'a stable URI of the kind of problem' }),
@@ -153,10 +155,16 @@ export function problemType (code: ErrorCode): string {
 function toRelayError (error: FastifyError): RelayError {
   if (error instanceof RelayError) return error
   if (error.validation) return validationError(error)
-  if (clientStatus(error) !== undefined) return new RelayError('RELAY_REQUEST_INVALID', error.message, { cause: error })
+  if (clientStatus(error) !== undefined) return new RelayError(frameworkCodes[error.code] ?? 'RELAY_REQUEST_INVALID', error.message, { cause: error })
   if (error.code === QUERY_CANCELED) return new RelayError('RELAY_ANSWER_TOO_SLOW', error.message, { cause: error })
   if (isConnectionError(error)) return new RelayError('RELAY_DATABASE_UNREACHABLE', error.message, { cause: error })
   return new RelayError('RELAY_INTERNAL', error.message, { cause: error })
+}
+
+/** What the framework refuses by itself and there is a code for; all else is RELAY_REQUEST_INVALID. */
+const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'RELAY_MEDIA_TYPE_UNKNOWN',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'RELAY_BODY_TOO_LARGE'
 }
 
 /** The status of what the framework itself refuses, such as a URL that can't be decoded. */
@@ -169,6 +177,7 @@ function clientStatus (error: FastifyError): number | undefined {
 /** The route's schema was not met: the first fault, in words that name the parameter. */
 function validationError (error: FastifyError): RelayError {
   const { keyword, instancePath, params, message } = error.validation![0]
+  if (error.validationContext === 'body') return bodyError(error.validation![0])
   if (keyword === 'required') {
     const parameter = String(params.missingProperty)
     return new RelayError('RELAY_PARAMETER_MISSING', `${parameter} is required`, { parameter })
@@ -185,6 +194,38 @@ function validationError (error: FastifyError): RelayError {
   }
   return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${faults[keyword] ?? message}`, { parameter })
 }
+
+/** The first fault of a JSON body. It is not made to fit, so what is not named in the schema is a fault too. */
+function bodyError (fault: FastifySchemaValidationError & { readonly parentSchema?: unknown }): RelayError {
+  const { keyword, instancePath, params, message, parentSchema } = fault
+  if (keyword === 'additionalProperties') {
+    const name = String(params.additionalProperty).slice(0, NAME_SHOWN_CHARACTERS)
+    const known = Object.keys((parentSchema as { properties?: object } | undefined)?.properties ?? {})
+    const help = askIfMeant(name, known) || `; there are ${known.join(', ')}`
+    return new RelayError('RELAY_PARAMETER_UNKNOWN', `there is no member ${name} in this body${help}`, { parameter: name })
+  }
+  const [, parameter, index] = instancePath.split('/')
+  if (keyword === 'required') {
+    const missing = String(params.missingProperty)
+    return new RelayError('RELAY_PARAMETER_MISSING', `${missing} is required`, { parameter: missing })
+  }
+  if (parameter === undefined) {
+    return new RelayError('RELAY_REQUEST_INVALID', `the body must be a JSON ${String(params.type)}`)
+  }
+  const faults: Record<string, string> = {
+    type: `must be of the JSON type ${String(params.type)}`,
+    minLength: 'is empty',
+    maxLength: `is longer than ${String(params.limit)} characters`,
+    minItems: 'is empty',
+    maxItems: `holds more than ${String(params.limit)} items`,
+    enum: `is not one of ${String(params.allowedValues)}`,
+    pattern: 'holds control characters'
+  }
+  const where = index === undefined ? parameter : `item ${index} of ${parameter}`
+  return new RelayError('RELAY_PARAMETER_INVALID', `${where} ${faults[keyword] ?? message}`, { parameter })
+}
+
+const NAME_SHOWN_CHARACTERS = 64
 
 /** Answers bytes that are not even HTTP. */
 export function sendClientProblem (error: Error & { readonly code?: string }, socket: Socket): void {

@@ -117,7 +117,12 @@ test('every claim and header counts', async t => {
     'zones that are no text': { relay_zones: [1] },
     'zones that are null': { relay_zones: null },
     'an empty zone': { relay_zones: [''] },
-    'prefixes that are no list': { relay_device_prefixes: {} }
+    'prefixes that are no list': { relay_device_prefixes: {} },
+    'zones that are misspelled': { relay_zone: ['Zone A'] },
+    'zones in another case': { Relay_Zones: ['Zone A'] },
+    'zones of a namespace': { 'https://example.com/relay_zones': ['Zone A'] },
+    'prefixes that are misspelled': { relay_devices_prefix: ['a'] },
+    'grants in an object': { relay: { zones: ['Zone A'] } }
   })) assert.deepEqual(await ask(await sign(changed)), refused, what)
 
   for (const [what, changed] of Object.entries<Partial<JWTHeaderParameters>>({

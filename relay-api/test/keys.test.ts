@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 
 import type { FastifyInstance, InjectOptions } from 'fastify'
@@ -185,4 +186,66 @@ test('a key with any wrong character is refused without a look into the database
     }
   }
   assert.ok(refused > 200)
+})
+
+test('a restriction that is misspelled or of another type makes no key, and the answer names it', async t => {
+  const { ask, database } = await openApi(t)
+  const good = { name: 'k', scopes: ['events:read'] }
+  const cases: Array<[payload: object, code: string, parameter: string, said: RegExp]> = [
+    [{ ...good, zone: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'zone', /is zones meant\?/],
+    [{ ...good, Zones: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'Zones', /is zones meant\?/],
+    [{ ...good, expires_at: '2030-01-01T00:00:00Z' }, 'RELAY_PARAMETER_UNKNOWN', 'expires_at', /is expiresAt meant\?/],
+    [{ ...good, device_prefixes: ['a'] }, 'RELAY_PARAMETER_UNKNOWN', 'device_prefixes', /is devicePrefixes meant\?/],
+    [{ ...good, grants: { zones: ['Zone A'] } }, 'RELAY_PARAMETER_UNKNOWN', 'grants', /there are name, scopes, zones/],
+    [{ ...good, ['x'.repeat(10_000)]: 1 }, 'RELAY_PARAMETER_UNKNOWN', 'x'.repeat(64), /there are name/],
+    [{ ...good, zones: 'Zone A' }, 'RELAY_PARAMETER_INVALID', 'zones', /array/],
+    [{ ...good, zones: null }, 'RELAY_PARAMETER_INVALID', 'zones', /array/],
+    [{ ...good, zones: { 0: 'Zone A' } }, 'RELAY_PARAMETER_INVALID', 'zones', /array/],
+    [{ ...good, zones: [7] }, 'RELAY_PARAMETER_INVALID', 'zones', /item 0 of zones/],
+    [{ ...good, zones: [' '] }, 'RELAY_PARAMETER_INVALID', 'zones', /no name of a zone/],
+    [{ ...good, devicePrefixes: [''] }, 'RELAY_PARAMETER_INVALID', 'devicePrefixes', /is empty/],
+    [{ ...good, devicePrefixes: 'a' }, 'RELAY_PARAMETER_INVALID', 'devicePrefixes', /array/],
+    [{ ...good, name: 7 }, 'RELAY_PARAMETER_INVALID', 'name', /string/],
+    [{ ...good, name: null }, 'RELAY_PARAMETER_INVALID', 'name', /string/],
+    [{ ...good, scopes: 'events:read' }, 'RELAY_PARAMETER_INVALID', 'scopes', /array/],
+    [{ ...good, expiresAt: null }, 'RELAY_PARAMETER_INVALID', 'expiresAt', /string/],
+    [{ ...good, expiresAt: 4_102_444_800_000 }, 'RELAY_PARAMETER_INVALID', 'expiresAt', /string/]
+  ]
+  for (const [payload, code, parameter, said] of cases) {
+    const { status, body } = await ask('POST', '/api/v1/keys', TOKEN, payload)
+    assert.deepEqual([status, body.code, body.parameter], [400, code, parameter], JSON.stringify(payload).slice(0, 80))
+    assert.match(body.detail, said)
+  }
+  const { body: { id } } = await ask('POST', '/api/v1/keys', TOKEN, good)
+  for (const [payload, parameter] of [[{ overlap: 0 }, 'overlap'], [{ overlapSeconds: '0' }, 'overlapSeconds'], [{ overlapSeconds: null }, 'overlapSeconds']] as const) {
+    const { status, body } = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, payload)
+    assert.deepEqual([status, body.parameter], [400, parameter])
+  }
+  const [{ n }] = await database.query<{ n: number }>('select count(*)::int as n from api_keys')
+  assert.equal(n, 1)
+})
+
+test('a key is rotated without a body, and with an empty one of any type', async t => {
+  const { app, ask } = await openApi(t)
+  const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const send = (headers: Record<string, string>, body?: string | ReadableStream) => fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}/rotate`, {
+    method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, ...headers }, body, ...body instanceof ReadableStream ? { duplex: 'half' } : {}
+  } as RequestInit)
+  const nothing = () => new ReadableStream({ start: it => it.close() })
+  for (const [headers, body] of [
+    [{}, undefined], [{ 'content-type': 'application/json' }, undefined], [{ 'content-type': 'application/json' }, ''],
+    [{ 'content-type': 'application/x-www-form-urlencoded' }, ''], [{ 'content-type': 'application/json' }, nothing()],
+    [{}, nothing()], [{ 'content-type': 'application/json' }, '{}'], [{ 'content-type': 'application/json; charset=utf-8' }, '{"overlapSeconds":3600}']
+  ] as Array<[Record<string, string>, string | ReadableStream | undefined]>) {
+    const response = await send(headers, body)
+    const rotated = await response.json() as Record<string, string>
+    assert.equal(response.status, 200, `${JSON.stringify([headers, typeof body])}: ${JSON.stringify(rotated)}`)
+    assert.notEqual(rotated.key, key)
+    assert.ok(Date.parse(rotated.formerSecretUntil) > Date.now(), 'the former secret works for the usual time')
+  }
+  assert.equal((await send({ 'content-type': 'application/json' }, 'null')).status, 400)
+  assert.equal((await send({ 'content-type': 'application/json' }, '{')).status, 400)
+  assert.equal((await send({ 'content-type': 'text/plain' }, 'a')).status, 415)
 })

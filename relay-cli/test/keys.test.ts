@@ -25,6 +25,11 @@ test('a key is made, listed without its secret, rotated and revoked, and the aud
   assert.match((await runCli(site, ['keys', 'list'])).stdout, /revoked/)
   assert.equal((await runCli(site, ['keys', 'revoke', 'nobody'])).code, 2)
   assert.equal((await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'everything'])).code, 64)
+  for (const wrong of [['--device-prefix', ''], ['--zone', ''], ['--name', ' '], ['--name', 'a\u001b[2J'], ['--expires', '99999999999d']]) {
+    const refused = await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', ...wrong])
+    assert.deepEqual([refused.code, refused.stdout], [2, ''], `${JSON.stringify(wrong)}: ${refused.stderr}`)
+  }
+  assert.equal((await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', '--zones', 'Zone A'])).code, 64)
   const acts = await site.database.query<{ act: string, target: string }>('select act, target from audit_log order by audit_id')
   assert.deepEqual(acts.map(it => it.act), ['api-key.create', 'api-key.rotate', 'api-key.revoke'])
   assert.ok(acts.every(it => it.target === keyId))

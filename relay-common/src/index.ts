@@ -3,7 +3,7 @@ export {
 } from './access/api-key.ts'
 export type { ApiKeyParts } from './access/api-key.ts'
 export {
-  createApiKey, findApiKey, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
+  API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
 } from './access/api-key-store.ts'
 export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
 export { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'

@@ -76,6 +76,8 @@ async function check (
     const type = protectedHeader.typ?.toLowerCase().replace(/^application\//, '')
     if (type === undefined || !types.includes(type)) return { reason: `its type is ${String(type)}` }
     if (payload.iat! > Date.now() / 1000 + clockSkewS) return { reason: 'it was issued in the future' }
+    const misspelled = Object.keys(payload).find(it => isMeantForUs(it) && !grantClaims.includes(it))
+    if (misspelled !== undefined) return { reason: `its claim ${misspelled.slice(0, 64)} is not one of ${grantClaims.join(', ')}` }
     const grants = grantsOf(payload)
     if (grants === undefined) return { reason: 'its relay_ claims are no lists of text' }
     const principal = { kind: 'access-token' as const, id: `sub:${payload.sub}`, scopes: scopesOf(payload), grants }
@@ -101,6 +103,17 @@ function isTokensFault (error: unknown): boolean {
 function scopesOf ({ scope, scp }: JWTPayload): ReadonlySet<Scope> {
   const given = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scp) ? scp : []
   return new Set(given.filter(it => typeof it === 'string' && isScope(it)))
+}
+
+const grantClaims = ['relay_zones', 'relay_device_prefixes']
+
+/**
+ * Whether a claim is to limit what a token is about, however it is spelled: `relay_zone`, `Relay-Zones`, or with a namespace
+ * before it, `https://example.com/relay_zones`. Left aside it would mean no limit.
+ */
+function isMeantForUs (claim: string): boolean {
+  const name = claim.slice(Math.max(...['/', ':', '.', '#'].map(it => claim.lastIndexOf(it))) + 1)
+  return name.toLowerCase().startsWith('relay')
 }
 
 /** No claim: no limit. A claim that can't be read must not mean that. */

@@ -2,7 +2,9 @@
 import type { Database, PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import { createApiKeyParts, formatApiKey, hashSecret, withNewSecret } from './api-key.ts'
-import type { Grants, Scope } from './grants.ts'
+import { grantsFault, type Grants, type Scope } from './grants.ts'
+
+export const API_KEY_NAME_UNITS_MAX = 100
 
 /** A key as the database has it. Times in ms since the epoch. */
 export interface StoredApiKey {
@@ -58,7 +60,9 @@ interface Row {
   former_secret_until: number | null
 }
 
+/** @throws RelayError RELAY_PARAMETER_INVALID for a name, a time or grants that no key can have */
 export async function createApiKey (database: Database, wanted: NewApiKey, actor: Actor): Promise<IssuedApiKey> {
+  checkNewKey(wanted)
   const parts = createApiKeyParts(wanted.environment)
   return await database.transaction(async client => {
     const { rows: [row] } = await client.query<Row>(`
@@ -72,6 +76,21 @@ export async function createApiKey (database: Database, wanted: NewApiKey, actor
     return { stored, key: formatApiKey(parts) }
   })
 }
+
+function checkNewKey ({ name, scopes, grants, expiresAtMs }: NewApiKey): void {
+  const refuse = (parameter: string, fault: string): never => {
+    throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${fault}`, { parameter })
+  }
+  if (name.trim() === '' || name.length > API_KEY_NAME_UNITS_MAX || /\p{Cc}/u.test(name)) {
+    refuse('name', `must be 1 to ${API_KEY_NAME_UNITS_MAX} characters, and none of them a control character`)
+  }
+  if (scopes.length === 0) refuse('scopes', 'is empty: the key could do nothing')
+  const wrong = grantsFault(grants)
+  if (wrong) refuse(wrong.field, wrong.fault)
+  if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) refuse('expiresAt', 'is a time after the year 9999')
+}
+
+const TIME_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
  * Gives a key a new secret. The one before works until the overlap is over; the one before that no longer.

@@ -1,4 +1,5 @@
 /** What a caller may do (scopes), and about which devices (grants). */
+import { ID_UNITS_MAX, isId } from '../event.ts'
 
 export const scopes = ['events:read', 'events:write', 'admin'] as const
 export type Scope = typeof scopes[number]
@@ -31,4 +32,16 @@ export function isWithin (inner: Grants, outer: Grants): boolean {
   const prefixesFit = outer.devicePrefixes === undefined ||
     (inner.devicePrefixes?.every(it => outer.devicePrefixes!.some(prefix => it.startsWith(prefix))) ?? false)
   return zonesFit && prefixesFit
+}
+
+/**
+ * What is wrong with grants that are to be given: a text that no zone and no device can match is a mistake, and an empty
+ * prefix, with which every device begins, would be no limit at all.
+ * @returns the field, and the fault in words that follow its name; undefined: nothing
+ */
+export function grantsFault ({ zones = [], devicePrefixes = [] }: Grants): { readonly field: keyof Grants, readonly fault: string } | undefined {
+  if (!zones.every(isId)) return { field: 'zones', fault: 'holds a text that is no name of a zone' }
+  const isPrefix = (text: string) => text !== '' && text.length <= ID_UNITS_MAX && text.isWellFormed() && !/\p{Cc}/u.test(text)
+  if (!devicePrefixes.every(isPrefix)) return { field: 'devicePrefixes', fault: 'holds a text that is no beginning of a device id' }
+  return undefined
 }

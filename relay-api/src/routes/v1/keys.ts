@@ -2,16 +2,16 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
-  createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp, RelayError, revokeApiKey, rotateApiKey,
-  scopes, type Actor, type Grants, type Scope, type StoredApiKey
+  API_KEY_NAME_UNITS_MAX, createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp, RelayError, revokeApiKey, rotateApiKey,
+  scopes, type Actor, type Database, type Grants, type Scope, type StoredApiKey
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { Name } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
+import { refuseOtherMethods } from '../other-methods.ts'
 import type { V1Parts } from './resources.ts'
 
-const NAME_CHARACTERS_MAX = 100
 const GRANTS_MAX = 1_000
 const OVERLAP_DEFAULT_S = 60 * 60
 const OVERLAP_MAX_S = 30 * 24 * 60 * 60
@@ -23,7 +23,7 @@ const NullableNames = (description: string) =>
   Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' }, description })
 
 const newKeySchema = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: NAME_CHARACTERS_MAX, pattern: '^\\P{Cc}*$', description: 'what it is for, for people' }),
+  name: Type.String({ minLength: 1, maxLength: API_KEY_NAME_UNITS_MAX, pattern: '^\\P{Cc}*$', description: 'what it is for, for people' }),
   scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'what it may do' }),
   zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that it is about; left out: all' })),
   devicePrefixes: Type.Optional(Type.Array(
@@ -86,32 +86,52 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
     config,
     schema: { summary: 'Ends a key, within seconds, everywhere', tags, params, response: { 204: Type.Null(), ...problemResponses(404) } }
   }, async (request, reply) => {
-    await assertMayChange(request, request.params.id)
+    await assertMayChange(database, request, request.params.id)
     await revokeApiKey(database, request.params.id, actorOf(request))
     return reply.code(204).send(null)
   })
+}
 
-  typed.post('/keys/:id/rotate', {
-    config,
-    schema: {
-      summary: 'Gives a key a new secret',
-      tags,
-      params,
-      body: Type.Optional(rotationSchema),
-      response: { 200: issuedKeySchema, ...problemResponses(404) }
-    }
-  }, async (request, reply) => {
-    await assertMayChange(request, request.params.id)
-    const overlapMs = (request.body?.overlapSeconds ?? OVERLAP_DEFAULT_S) * 1000
-    const { stored, key } = await rotateApiKey(database, environment, request.params.id, overlapMs, actorOf(request))
-    return reply.header('cache-control', 'no-store').send({ ...render(stored, Date.now()), key })
+/** A plugin of its own: alone on this route a body may be left out, whatever its type would have been. */
+export async function rotationRoutes (
+  app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts
+): Promise<void> {
+  takeMissingBodies(app)
+  refuseOtherMethods(app, () => {
+    app.withTypeProvider<TypeBoxTypeProvider>().post('/keys/:id/rotate', {
+      config,
+      schema: {
+        summary: 'Gives a key a new secret',
+        tags,
+        params,
+        body: rotationSchema,
+        response: { 200: issuedKeySchema, ...problemResponses(404) }
+      }
+    }, async (request, reply) => {
+      await assertMayChange(database, request, request.params.id)
+      const overlapMs = request.body.overlapSeconds * 1000
+      const { stored, key } = await rotateApiKey(database, environment, request.params.id, overlapMs, actorOf(request))
+      return reply.header('cache-control', 'no-store').send({ ...render(stored, Date.now()), key })
+    })
   })
+}
 
-  async function assertMayChange (request: FastifyRequest, id: string): Promise<void> {
-    const stored = await findApiKey(database, id)
-    if (stored === undefined) throw new RelayError('RELAY_API_KEY_UNKNOWN', `there is no API key ${id}`)
-    assertMayGive(request, stored)
-  }
+/** A body without a byte is an empty object; `curl -d ''` says that it is a form. */
+function takeMissingBodies (app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser<string>('*', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, {})
+    else if (request.mediaType === 'application/json') parseJson(request, body, done)
+    else done(new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Type must be application/json where there is a body'))
+  })
+  app.addHook('preValidation', async request => { request.body ??= request.body === undefined ? {} : null })
+}
+
+async function assertMayChange (database: Database, request: FastifyRequest, id: string): Promise<void> {
+  const stored = await findApiKey(database, id)
+  if (stored === undefined) throw new RelayError('RELAY_API_KEY_UNKNOWN', `there is no API key ${id}`)
+  assertMayGive(request, stored)
 }
 
 interface NewKey {

@@ -16,7 +16,7 @@ import { compareRoutes } from './compare.ts'
 import { devicesRoutes } from './devices.ts'
 import { distributionRoutes } from './distribution.ts'
 import { ingestRoutes } from './events.ts'
-import { keysRoutes } from './keys.ts'
+import { keysRoutes, rotationRoutes } from './keys.ts'
 import { topRoutes } from './top.ts'
 import { zonesRoutes } from './zones.ts'
 import { streamRoutes } from './stream.ts'
@@ -51,4 +51,5 @@ export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
     zonesRoutes(app, parts)
   })
   app.register(async it => ingestRoutes(it, parts))
+  app.register(async it => rotationRoutes(it, parts))
 }
