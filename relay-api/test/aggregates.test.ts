@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { HOUR_MS, MINUTE_MS } from 'relay-common'
 
+import { exactDeviation, quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
 import { openTestApi, TOKEN, type TestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
@@ -226,14 +227,31 @@ test('a counter that begins at 0 again goes on; a gap is no step; a value holds 
 test('numbers that can\'t be had are null, and the row says why', async t => {
   const api = await openTestApi(t)
   const many = Array.from({ length: 5 }, (_, n) => event(HOUR_MS + n, n))
-  await writeEvents(api.database, [event(0, 1e200), event(1, 1e200), ...many, event(2 * HOUR_MS, 7)],
+  await writeEvents(api.database, [event(0, Number.MAX_VALUE), event(1, Number.MAX_VALUE), ...many, event(2 * HOUR_MS, 7)],
     { readingsPerRowMax: 4 })
   const { body } = await api.ask(`/api/v1/aggregates?${day}&interval=1h&stats=sum,stddev,increase,timeWeightedAvg`)
   assert.deepEqual(body.rows.map((it: any) => [it.sum, it.stddev, it.increase, it.unavailable]), [
-    [2e200, null, 0, { stddev: 'out-of-range' }], // squares beyond doubles
+    [null, 0, 0, { sum: 'out-of-range' }],
     [10, Math.sqrt(2), null, { increase: 'readings-not-kept', timeWeightedAvg: 'readings-not-kept' }],
     [7, 0, 3, undefined] // from the last reading of the minute before, which is still known
   ])
+})
+
+test('one decayed value of a filter takes nothing from its zone\'s hour; nor does one of any other size', async t => {
+  const api = await openTestApi(t)
+  const decayed = [1e-160, -Number.MIN_VALUE, 3e-310, 1e-146]
+  const hours = [...decayed.map(it => [it]), [1e150], decayed, [Number.MAX_VALUE, -Number.MAX_VALUE, ...decayed]]
+  const usual = Array.from({ length: 40 * 30 }, (_, n) => 20 + (n * 7919 % 1000) / 100) // a sketch holds so many
+  await writeEvents(api.database, hours.flatMap((odd, hour) => [...odd, ...usual].map((value, n) => event(
+    hour * HOUR_MS + n * 2_900, value, { deviceId: `d-${n % 40}`, sourcePartition: n % 3 }))))
+  const { body } = await api.ask(`/api/v1/aggregates?${day}&interval=1h&groupBy=zone&stats=count,stddev,avg,sum`)
+  assert.deepEqual(body.rows.map((it: any) => [it.count, it.stddev, it.avg, it.sum]), hours.map(odd => {
+    const values = [...odd, ...usual]
+    const sum = sumUnits(values)
+    return [values.length, exactDeviation(values), quotientToDouble(sum, BigInt(values.length), UNIT_EXPONENT),
+      quotientToDouble(sum, 1n, UNIT_EXPONENT)]
+  }))
+  assert.ok(body.rows.every((it: any) => it.unavailable === undefined))
 })
 
 test('where minutes are past their retention what needs them is refused, or says so', async t => {

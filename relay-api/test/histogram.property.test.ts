@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { emptyRollup, foldReading } from 'relay-common'
 
+import { quotientToDouble, toUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
 import { histogramOf, type HistogramBin } from '../src/query/histogram.ts'
 import { createRanking } from '../src/query/ranking.ts'
 
@@ -49,6 +50,24 @@ test('bins lie side by side from the least to the greatest, and hold what they s
     else sketches++
   }), { numRuns: 500 })
   assert.ok(sketches > 0)
+})
+
+test('edges of equal width are the doubles nearest to where they belong, and those of equal ratio within 1e-12 of it', () => {
+  fc.assert(fc.property(value, value, fc.integer({ min: 1, max: 60 }), (a, b, wanted) => {
+    const [min, max] = [Math.min(a, b), Math.max(a, b)]
+    fc.pre(min < max)
+    const exactly = Array.from({ length: wanted + 1 }, (_, n) => quotientToDouble(
+      toUnits(min) * BigInt(wanted - n) + toUnits(max) * BigInt(n), BigInt(wanted), UNIT_EXPONENT) + 0)
+    const bins = histogramOf(rollupOf([a, b]), wanted, 'linear')
+    assert.deepEqual([min, ...bins.map(it => it.to)], [...new Set(exactly)])
+    if (min <= 2 ** -1000 || max / min > 1e300) return // subnormal edges have fewer digits
+    const log = histogramOf(rollupOf([a, b]), wanted, 'log')
+    for (const [n, { from, to }] of log.entries()) {
+      if (log.length < wanted || n === 0 || n === wanted - 1) continue
+      const logRatio = Math.log(max / min) / wanted
+      assert.ok(Math.abs(Math.log(to / from) - logRatio) < 2e-12, `${from} to ${to}`)
+    }
+  }), { numRuns: 1000 })
 })
 
 test('bins of equal width are of equal width, and those of equal ratio of equal ratio', () => {

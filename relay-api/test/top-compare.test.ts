@@ -4,6 +4,11 @@ import { test, type TestContext } from 'node:test'
 
 import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
+import fc from 'fast-check'
+
+import { quotientToDouble, toUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
+import { anyValue } from '../../relay-common/test/support/values.ts'
+import { changeOf } from '../src/routes/v1/compare.ts'
 import { openTestApi } from './support/ask.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
@@ -49,6 +54,17 @@ test('a percentile that is ranked says how exact it is; a number that can\'t be 
   assert.deepEqual(body.rows, [{ device: 'd-5', value: 6, error: 0, count: 3 }])
   const single = await ask('/api/v1/top', { ...range(monday, monday + MINUTE_MS), stat: 'rate' })
   assert.deepEqual([single.body.rows, single.body.unranked], [[], 5])
+})
+
+test('a change is that of the two numbers that are shown, each part of it rounded once', () => {
+  const finite = (value: number) => Number.isFinite(value) ? value + 0 : null
+  fc.assert(fc.property(anyValue, anyValue, (value, against) => {
+    const [difference, base] = [toUnits(value) - toUnits(against), toUnits(Math.abs(against))]
+    assert.deepEqual(changeOf(value, against), {
+      change: finite(quotientToDouble(difference, 1n, UNIT_EXPONENT)),
+      relativeChange: base === 0n ? null : finite(quotientToDouble(difference, base, 0))
+    })
+  }), { numRuns: 2000 })
 })
 
 test('a range beside the one before it, and beside the same weekday', async t => {

@@ -1285,11 +1285,11 @@ export interface paths {
                                 againstError?: number | null;
                                 /** @description of the earlier one */
                                 againstValue: number | null;
-                                /** @description value - againstValue */
+                                /** @description value - againstValue, of the numbers as they are shown */
                                 change: number | null;
                                 /** @description of a percentile: the true one is within value ± error; null: not bounded */
                                 error?: number | null;
-                                /** @description change / |againstValue|: 0.1 is a tenth more; null where that is 0 */
+                                /** @description (value - againstValue) / |againstValue|: 0.1 is a tenth more; null where that is 0 */
                                 relativeChange: number | null;
                                 stat: string;
                                 /** @description of the range; null: there is none */

@@ -1,5 +1,6 @@
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
 import { greedyParts, productError, twoSum } from './expansion.ts'
+import { divideFast, divideUnits, isFast, toUnits } from './rounding.ts'
 
 /**
  * Sums of doubles in which nothing is rounded, so that any order of adding and merging ends in the same sum, and the
@@ -9,8 +10,8 @@ import { greedyParts, productError, twoSum } from './expansion.ts'
  * is passed on to the next smaller one. Readings and their squares practically always fit in the three parts that have
  * names.
  *
- * A hot path: every reading is added twice, as it is and squared; 5 and 9 ns on a 2-core cloud machine. So two-sums are
- * written out here.
+ * A hot path: every reading is added twice, as it is and squared (`square-sum.ts`); 5 and 9 ns on a 2-core cloud
+ * machine. So two-sums are written out here.
  */
 export interface ExactSum {
   high: number
@@ -18,18 +19,17 @@ export interface ExactSum {
   low: number
   /** what the three parts above can't hold */
   rest: number[] | undefined
-  /** the sum of the values from ±2^960 on, times 2^-64: so 2^53 readings near Number.MAX_VALUE don't overflow */
+  /**
+   * Of values: the sum of those from ±2^960 on, times 2^-64, so that 2^53 readings near Number.MAX_VALUE don't overflow.
+   * Of squares: see `square-sum.ts`.
+   */
   huge: ExactSum | undefined
-  /** a square in this sum had no exact double parts: the sum can't be had */
+  /** a sum of squares that an earlier version of Relay could not hold: it can't be had */
   lost: boolean
 }
 
 const HUGE_MIN = 2 ** 960
 const HUGE_SCALE = 2 ** -64
-
-/** Squares of values within these have all their bits within the range of doubles (2^-1074 to 2^960). */
-const SQUARED_MIN = 2 ** -485
-const SQUARED_MAX = 2 ** 480
 
 /** A sum that has no more parts than this is not tidied up; one that was has 41 at most, each 53 bits of 2,098. */
 const REST_MAX = 64
@@ -51,7 +51,7 @@ export function addValue (sum: ExactSum, value: number): void {
 }
 
 /** Adds a part of a sum, which may have outgrown the values: it stays with its like. */
-function addPart (sum: ExactSum, value: number): void {
+export function addPart (sum: ExactSum, value: number): void {
   const high = sum.high + value
   const part = high - sum.high
   const highError = (sum.high - (high - part)) + (value - part)
@@ -60,7 +60,7 @@ function addPart (sum: ExactSum, value: number): void {
 }
 
 /** Adds what the highest part rounded away (or any double that is small beside it) to the parts below. */
-function addError (sum: ExactSum, error: number): void {
+export function addError (sum: ExactSum, error: number): void {
   const middle = sum.middle + error
   let part = middle - sum.middle
   const middleError = (sum.middle - (middle - part)) + (error - part)
@@ -80,41 +80,40 @@ function addRest (sum: ExactSum, error: number): void {
   if (sum.rest.length > REST_MAX) tidy(sum)
 }
 
+/** Adds a product of two doubles, exactly, where neither it nor what rounding takes from it leaves their range. */
+export function addProduct (sum: ExactSum, a: number, b: number): void {
+  const product = a * b
+  addPart(sum, product)
+  addPart(sum, productError(a, b, product))
+}
+
 /**
- * Adds the square of a value, exactly. A value so large or so small that the bits of its square leave the range of
- * doubles (beyond 2^480, or below 2^-485 and not 0) makes the sum one that can't be had, for good.
+ * Adds a value times a whole number, exactly.
+ * @param value finite
+ * @param times whole, up to 2^53
  */
-export function addSquare (sum: ExactSum, value: number): void {
-  const magnitude = Math.abs(value)
-  if (!(magnitude < SQUARED_MAX && (magnitude >= SQUARED_MIN || magnitude === 0))) {
-    lose(sum)
-    return
-  }
-  if (sum.lost) return
-  const square = value * value
-  addPart(sum, square)
-  addError(sum, productError(value, value, square))
+export function addTimes (sum: ExactSum, value: number, times: number): void {
+  if (Math.abs(value) * times < HUGE_MIN) addProduct(sum, value, times)
+  else addProduct(sum.huge ??= emptySum(), value * HUGE_SCALE, times)
 }
 
 /** Adds `from` to `into`; `from` is another sum, and stays the same. */
 export function mergeSum (into: ExactSum, from: ExactSum): void {
-  if (from.lost) lose(into)
-  if (into.lost) return
+  mergeParts(into, from)
+  if (from.huge !== undefined) mergeParts(into.huge ??= emptySum(), from.huge)
+}
+
+/** Adds all of a sum but what is in `huge`. */
+export function mergeParts (into: ExactSum, from: ExactSum): void {
   addPart(into, from.high)
   if (from.middle !== 0) addPart(into, from.middle)
   if (from.low !== 0) addPart(into, from.low)
   if (from.rest !== undefined) for (const part of from.rest) addPart(into, part)
-  if (from.huge !== undefined) mergeSum(into.huge ??= emptySum(), from.huge)
-}
-
-/** Nothing of a lost sum is kept, or its bytes would tell the order. */
-function lose (sum: ExactSum): void {
-  Object.assign(sum, emptySum(), { lost: true })
 }
 
 /**
  * The sum, rounded once: the double that is nearest to it.
- * @returns ±Infinity where it is beyond the range of doubles, NaN where it can't be had
+ * @returns ±Infinity where it is beyond the range of doubles
  */
 export function roundSum (sum: ExactSum): number {
   const { value, scale } = roundScaled(sum)
@@ -122,18 +121,34 @@ export function roundSum (sum: ExactSum): number {
 }
 
 /**
- * The sum divided by a count: its nearest double, or where that is beyond the range of doubles its scaled one, and then
- * one rounded division.
+ * A sum times a whole number, divided by another: the double nearest to that.
+ * @param divisor up to 2^53
+ * @param times up to 2^53
+ * @returns ±Infinity where it is beyond the range of doubles
  */
-export function meanOfSum (sum: ExactSum, count: number): number {
-  const { value, scale } = roundScaled(sum)
-  const whole = value * scale
-  return Number.isFinite(whole) ? whole / count : value / count * scale
+export function divideSum (sum: ExactSum, divisor: number, times = 1): number {
+  if (sum.huge === undefined) {
+    const [high = 0, low = 0] = canonicalParts(sum)
+    if (high === 0) return 0
+    const product = high * times
+    if (isFast(high) && isFast(product)) {
+      const more = times === 1 ? low : productError(high, times, product) + low * times
+      const quotient = divideFast(product, more, divisor)
+      if (quotient !== undefined) return quotient
+    }
+  }
+  return divideUnits(sumUnits(sum) * BigInt(times), BigInt(divisor))
+}
+
+/** A sum divided by a positive one: the double nearest to that. */
+export function divideSums (sum: ExactSum, divisor: ExactSum): number {
+  const [first, another] = canonicalParts(divisor)
+  if (another === undefined && divisor.huge === undefined && Number.isSafeInteger(first)) return divideSum(sum, first)
+  return divideUnits(sumUnits(sum) << 1074n, sumUnits(divisor))
 }
 
 /** @returns the sum is `value * scale`, rounded as often as its size in the range of doubles allows: once */
 function roundScaled (sum: ExactSum): { value: number, scale: number } {
-  if (sum.lost) return { value: NaN, scale: 1 }
   const parts = canonicalParts(sum)
   const huge = sum.huge === undefined ? [] : canonicalParts(sum.huge)
   if (huge.length === 0) return { value: parts[0] ?? 0, scale: 1 }
@@ -146,35 +161,22 @@ function roundScaled (sum: ExactSum): { value: number, scale: number } {
   return { value: greedyParts([...huge, ...scaled])[0], scale: 1 / HUGE_SCALE }
 }
 
-/**
- * The population variance of values, from their exact sums, times the square of their count. Computed without the
- * cancellation of the textbook formula: the products are exact, and one rounding ends it.
- * @param magnitude the largest absolute value: everything is scaled by it, so that nothing overflows
- * @returns in units of `scale` squared; NaN where the sum of squares can't be had
- */
-export function scaledVariance (
-  sum: ExactSum, squares: ExactSum, count: number, magnitude: number
-): { value: number, scale: number } {
-  const scale = 2 ** Math.floor(Math.log2(magnitude))
-  if (squares.lost) return { value: NaN, scale }
-  const difference = emptySum() // count * Σ value² - (Σ value)²
-  for (const part of canonicalParts(squares)) addProduct(difference, count, part / scale / scale)
-  const parts = canonicalParts(sum).map(it => it / scale)
-  for (const a of parts) for (const b of parts) addProduct(difference, -a, b)
-  return { value: roundSum(difference), scale }
+/** The sum in units of 2^-1074, of which every finite double is a whole number. */
+export function sumUnits (sum: ExactSum): bigint {
+  const units = partUnits(sum)
+  return sum.huge === undefined ? units : units + (partUnits(sum.huge) << 64n)
 }
 
-function addProduct (sum: ExactSum, a: number, b: number): void {
-  const product = a * b
-  addPart(sum, product)
-  addPart(sum, productError(a, b, product))
+/** The same of all but what is in `huge`. */
+export function partUnits ({ high, middle, low, rest = [] }: ExactSum): bigint {
+  return [high, middle, low, ...rest].reduce((units, part) => units + toUnits(part), 0n)
 }
 
 /**
  * The one way to write a sum (but for its huge values): the double nearest to it, the double nearest to what then
  * remains, and so on; none where it is 0. Also rewrites the sum that way.
  */
-function canonicalParts (sum: ExactSum): readonly number[] {
+export function canonicalParts (sum: ExactSum): readonly number[] {
   if (sum.rest === undefined) {
     // three parts are nearly always two or three two-sums away from that, and it is cheap to see whether they got there
     const { high, middle, low } = sum

@@ -34,7 +34,7 @@ export type {
   ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, JoinGroup, LoggedRecord, PartitionOffsets, ProducedRecord,
   RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
-export { roundSum } from './exact-sum.ts'
+export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './exact-sum.ts'
 export type { ExactSum } from './exact-sum.ts'
 export { healthRoutes, listen, startHealthServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
@@ -48,7 +48,7 @@ export { partWithClients } from './part-with-clients.ts'
 export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { bracketsOf } from './quantile.ts'
-export type { CountedBracket, Estimate } from './quantile.ts'
+export type { CountedBracket, Estimate, Share } from './quantile.ts'
 export { emptyReadings, mergeReadings, READINGS_ENCODED_MAX } from './readings.ts'
 export type { MergedReadings, Readings } from './readings.ts'
 export {
@@ -56,9 +56,10 @@ export {
   total
 } from './rollup.ts'
 export type { Rollup } from './rollup.ts'
+export { interpolate } from './rounding.ts'
 export {
   appendReadingsBody, appendRollupBody, decodeBody, decodeContent, encodeReadingsBody, encodeRollupBody,
-  READINGS_PER_ROW_MAX_DEFAULT
+  isBodyOf, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
 export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'

@@ -1,4 +1,5 @@
 import { BIN_OFFSET, BINS_PER_E, EXACT, type Digest } from './digest.ts'
+import { interpolate } from './rounding.ts'
 
 /** A number, and how far from it the true one can be. */
 export interface Estimate {
@@ -13,30 +14,54 @@ export interface Estimate {
  */
 const ROUNDING = 4e-12
 
+/** A part of a whole, exactly: 99.9 % is 999 of 1,000, which no double is. Both whole, `part` up to `whole`. */
+export interface Share {
+  readonly part: number
+  readonly whole: number
+}
+
 /**
- * A quantile, interpolated between the two values around its place, (count - 1) * q, as numpy's `linear` does: the
- * median of an even number of values is the mean of the two in the middle.
- * @param q from 0 to 1
+ * A quantile, interpolated between the two values around its place, (count - 1) * share, as numpy's `linear` does: the
+ * median of an even number of values is the mean of the two in the middle. Of a digest that is exact, it is the double
+ * nearest to that.
  * @param min the smallest of the values; the answer is never outside of [min, max]
  * @param max the largest
  * @returns NaN where there are no values
  */
-export function quantile (digest: Digest, q: number, min: number, max: number): Estimate {
+export function quantile (digest: Digest, share: Share, min: number, max: number): Estimate {
   const count = digest.counts.reduce((sum, it) => sum + it, 0)
   if (count === 0) return { value: NaN, error: NaN }
-  const place = (count - 1) * q
-  const rank = Math.floor(place)
-  const weight = place - rank
+  const { whole } = share
+  const { rank, rest } = placeOf(count - 1, share)
   const a = bracketOf(digest, rank, count, min, max)
-  const b = weight === 0 ? a : bracketOf(digest, rank + 1, count, min, max)
+  const b = rest === 0 ? a : bracketOf(digest, rank + 1, count, min, max)
 
-  const value = interpolate(a.middle, b.middle, weight)
-  if (digest.level === EXACT) return { value, error: 0 }
-  const lower = interpolate(a.lower, b.lower, weight)
-  const upper = interpolate(a.upper, b.upper, weight)
-  if (lower === upper) return { value, error: 0 }
-  const error = Math.max(upper - value, value - lower)
-  return { value, error: error * (1 + ROUNDING) + Number.MIN_VALUE }
+  const value = interpolate(a.middle, b.middle, rest, whole)
+  if (a.lower === a.upper && b.lower === b.upper) return { value, error: 0 }
+  const lower = interpolate(a.lower, b.lower, rest, whole)
+  const upper = interpolate(a.upper, b.upper, rest, whole)
+  return { value, error: above(above(Math.max(upper - value, value - lower)) + ulp(lower) + ulp(upper)) }
+}
+
+/** Where a share of a number lies: `rank`, and `rest` of `whole` behind it. */
+function placeOf (last: number, { part, whole }: Share): { rank: number, rest: number } {
+  const product = last * part
+  if (Number.isSafeInteger(product)) {
+    const rest = product % whole
+    return { rank: (product - rest) / whole, rest }
+  }
+  const exactly = BigInt(last) * BigInt(part)
+  return { rank: Number(exactly / BigInt(whole)), rest: Number(exactly % BigInt(whole)) }
+}
+
+/** What two doubles of this size are apart, or less than that twice over. */
+function ulp (value: number): number {
+  return Math.abs(value) * 2 ** -52 + Number.MIN_VALUE
+}
+
+/** A double above a positive one. */
+function above (value: number): number {
+  return value + ulp(value)
 }
 
 /** Where one of the sorted values lies: between `lower` and `upper`, best taken as `middle`. */
@@ -89,13 +114,4 @@ function binBracket (bin: number, level: number): Bracket {
     middle: Math.exp(bin * width + Math.log(2 / (1 + Math.exp(width)))),
     upper: Math.exp(bin * width) * (1 + ROUNDING) + Number.MIN_VALUE
   }
-}
-
-/** From a to b; neither beyond them nor beyond the range of doubles. */
-function interpolate (a: number, b: number, weight: number): number {
-  if (weight === 0 || a === b) return a
-  if (weight === 0.5) return Number.isFinite(a + b) ? (a + b) / 2 : a / 2 + b / 2 // rounded once
-  const difference = b - a
-  const value = Number.isFinite(difference) ? a + difference * weight : a * (1 - weight) + b * weight
-  return Math.min(Math.max(value, a), b)
 }

@@ -1,9 +1,10 @@
 import { ByteReader, ByteWriter, corrupt } from './bytes.ts'
-import { binKey, decodeDigest, encodeDigest, EXACT } from './digest.ts'
-import { decodeSum, encodeSum } from './exact-sum.ts'
+import { binKey, decodeDigest, encodeDigest, EXACT, type Digest } from './digest.ts'
+import { decodeSum, emptySum, encodeSum, type ExactSum } from './exact-sum.ts'
 import { RelayError } from './errors.ts'
 import { decodeReadings, encodeReadings, type Readings } from './readings.ts'
 import { emptyRollup, foldReadings, type Rollup } from './rollup.ts'
+import { addSquares } from './square-sum.ts'
 
 /**
  * A row of the tables `rollups_minute`, `rollups_hour` and `rollups_day` (`migrations/0002-rollups.sql`): what one source
@@ -128,7 +129,41 @@ export function decodeContent (reader: ByteReader, bucketStartMs: number): RowCo
   rollup.firstValue = reader.finite()
   rollup.lastValue = reader.finite()
   rollup.digest = decodeDigest(reader)
+  if (rollup.sumSquares.lost && rollup.digest.level === EXACT) rollup.sumSquares = squaresOf(rollup.digest)
   return { kind: 'rollup', rollup }
+}
+
+/** What an earlier version of Relay gave up, where the values themselves are still there. */
+function squaresOf ({ keys, counts }: Digest): ExactSum {
+  const squares = emptySum()
+  for (let n = 0; n < keys.length; n++) addSquares(squares, keys[n], counts[n])
+  return squares
+}
+
+/**
+ * Whether a stored body says what it should. One in which an earlier version of Relay gave up the sum of squares says
+ * less, and nothing else.
+ * @param expected as this version writes it
+ */
+export function isBodyOf (stored: Buffer, expected: Buffer, bucketStartMs: number): boolean {
+  if (stored.equals(expected)) return true
+  if (stored[0] !== ROLLUP_BODY || !hasLostSquares(stored)) return false
+  const content = decodeContent(new ByteReader(expected), bucketStartMs)
+  if (content.kind !== 'rollup') return false
+  const lost = { ...content.rollup, count: 1, sumSquares: { ...emptySum(), lost: true } } // a row's count is in its column
+  return encodeRollupBody(lost, bucketStartMs).equals(stored)
+}
+
+function hasLostSquares (rollupBody: Buffer): boolean {
+  const reader = new ByteReader(rollupBody)
+  try {
+    reader.byte()
+    decodeSum(reader)
+    return decodeSum(reader).lost
+  } catch (error) {
+    if (error instanceof RelayError) return false // damaged
+    throw error
+  }
 }
 
 /** What is in the columns and in the body must say the same. */

@@ -1,9 +1,8 @@
 import { emptyDigest, foldRuns, foldValue, mergeDigest, type Digest } from './digest.ts'
-import {
-  addSquare, addValue, emptySum, meanOfSum, mergeSum, roundSum, scaledVariance, type ExactSum
-} from './exact-sum.ts'
-import { quantile as quantileOfDigest, type Estimate } from './quantile.ts'
+import { addValue, divideSum, emptySum, mergeSum, roundSum, type ExactSum } from './exact-sum.ts'
+import { quantile as quantileOfDigest, type Estimate, type Share } from './quantile.ts'
 import type { Readings } from './readings.ts'
+import { addSquare, deviation, mergeSquares } from './square-sum.ts'
 
 /**
  * What is kept of all readings of one bucket. Folding readings and merging rollups is associative and commutative: the
@@ -146,7 +145,7 @@ export function mergeRollup (into: Rollup, from: Rollup): void {
   into.min = Math.min(into.min, from.min)
   into.max = Math.max(into.max, from.max)
   mergeSum(into.sum, from.sum)
-  mergeSum(into.sumSquares, from.sumSquares)
+  mergeSquares(into.sumSquares, from.sumSquares)
   foldFirst(into, from.firstMs, from.firstValue)
   foldLast(into, from.lastMs, from.lastValue)
   mergeDigest(into.digest, from.digest)
@@ -166,38 +165,37 @@ function foldLast (rollup: Rollup, timeMs: number, value: number): void {
   }
 }
 
-/** The sum of all values, rounded once; ±Infinity where it is beyond the range of doubles. */
+/** The sum of all values: the double nearest to it; ±Infinity where it is beyond the range of doubles. */
 export function total (rollup: Rollup): number {
   return roundSum(rollup.sum)
 }
 
-/** The sum of all values, rounded once, divided by their count; never outside of [min, max]. NaN without readings. */
+/** The mean of all values: the double nearest to it, so it is never outside of [min, max]. NaN without readings. */
 export function average (rollup: Rollup): number {
-  if (rollup.count === 0) return NaN
-  return Math.min(Math.max(meanOfSum(rollup.sum, rollup.count), rollup.min), rollup.max)
+  return rollup.count === 0 ? NaN : divideSum(rollup.sum, rollup.count)
 }
+
+const HALF: Share = { part: 1, whole: 2 }
 
 /** The median, and how far off it can be. NaN without readings. */
 export function median (rollup: Rollup): Estimate {
-  return quantile(rollup, 0.5)
+  return quantile(rollup, HALF)
+}
+
+/** A quantile, interpolated as numpy's `linear` does, and how far off it can be. NaN without readings. */
+export function quantile (rollup: Rollup, share: Share): Estimate {
+  return quantileOfDigest(rollup.digest, share, rollup.min, rollup.max)
 }
 
 /**
- * A quantile, interpolated as numpy's `linear` does, and how far off it can be. NaN without readings.
- * @param q from 0 to 1
- */
-export function quantile (rollup: Rollup, q: number): Estimate {
-  return quantileOfDigest(rollup.digest, q, rollup.min, rollup.max)
-}
-
-/**
- * The population standard deviation.
- * @returns null where it can't be had: without readings, or where the square of a value leaves the range of doubles
+ * The population standard deviation: the double nearest to it.
+ * @returns null where it can't be had: without readings; where an earlier version of Relay wrote the row, and met a value
+ *   whose square left the range of doubles; where values tinier than 1e-146 would decide between two doubles, beside
+ *   others of 1e145 or more
  */
 export function standardDeviation (rollup: Rollup): number | null {
   const { count, min, max, sum, sumSquares } = rollup
-  if (count === 0 || sumSquares.lost) return null
+  if (count === 0) return null
   if (min === max) return 0
-  const { value, scale } = scaledVariance(sum, sumSquares, count, Math.max(-min, max))
-  return Math.sqrt(value) / count * scale
+  return deviation(sum, sumSquares, count, Math.max(-min, max)) ?? null
 }

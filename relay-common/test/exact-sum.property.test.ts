@@ -4,10 +4,11 @@ import fc from 'fast-check'
 
 import { ByteReader, ByteWriter } from '../src/bytes.ts'
 import {
-  addSquare, addValue, decodeSum, emptySum, encodeSum, meanOfSum, mergeSum, roundSum, type ExactSum
+  addTimes, addValue, decodeSum, divideSum, divideSums, emptySum, encodeSum, mergeSum, roundSum, type ExactSum
 } from '../src/exact-sum.ts'
-import { sumSquareUnits, sumUnits, toDouble, toUnits, UNIT_EXPONENT } from './support/exact.ts'
-import { anyCuts, anyMergeTree, anyOrder, anyValue, anyValues, squarableValue } from './support/values.ts'
+import { addSquare, addSquares, mergeSquares } from '../src/square-sum.ts'
+import { quotientToDouble, sumSquareUnits, sumUnits, toDouble, toUnits, UNIT_EXPONENT } from './support/exact.ts'
+import { anyCount, anyCuts, anyMergeTree, anyOrder, anyValue, anyValues, squarableValue } from './support/values.ts'
 
 function sumOf (values: readonly number[], add = addValue): ExactSum {
   const sum = emptySum()
@@ -42,23 +43,39 @@ test('a sum of squares is the double nearest to the exact one', () => {
   }), { numRuns: 500 })
 })
 
-test('a sum of squares can\'t be had once the bits of one leave the range of doubles, in any order', () => {
-  const lossy = fc.constantFrom(2 ** 480, -1e200, Number.MAX_VALUE, 1e-150, -Number.MIN_VALUE)
-  const lost = Buffer.from([255])
-  const withLossy = fc.tuple(fc.array(anyValue), lossy).map(([values, one]) => [...values, one])
-  fc.assert(fc.property(withLossy, anyOrder(), anyCuts(), anyMergeTree(), (values, order, cut, merge) => {
-    const parts = cut(order(values)).map(it => sumOf(it, addSquare))
-    const sum = merge(parts, mergeSum)
-    assert.deepEqual(encode(sum), lost)
-    assert.ok(Number.isNaN(roundSum(sum)))
+test('a sum of squares that an earlier version gave up stays so, whatever it is merged with, in any order', () => {
+  const lost = () => decodeSum(new ByteReader(Buffer.from([255])))
+  fc.assert(fc.property(anyValues(), anyCuts(), anyMergeTree(), (values, cut, merge) => {
+    const sum = merge([...cut(values).map(it => sumOf(it, addSquare)), lost()], mergeSquares)
+    addSquare(sum, 1)
+    addSquare(sum, 1e200)
+    assert.deepEqual(encode(sum), Buffer.from([255]))
   }))
 })
 
-for (const [what, add] of [['values', addValue], ['squares', addSquare]] as const) {
+test('a program of an earlier version, which adds up huge parts as they are, keeps what is new in squares', () => {
+  fc.assert(fc.property(anyValues(), fc.array(squarableValue), (values, more) => {
+    const sum = decodeSum(new ByteReader(encode(sumOf(values, addSquare))))
+    mergeSum(sum, sumOf(more, addSquare))
+    const read = decodeSum(new ByteReader(encode(sum)))
+    assert.deepEqual(encode(read), encode(sumOf([...values, ...more], addSquare)))
+  }))
+})
+
+test('a square added many times at once is the same as added so often', () => {
+  fc.assert(fc.property(fc.array(fc.tuple(anyValue, fc.integer({ min: 1, max: 9 }))), counted => {
+    const atOnce = emptySum()
+    for (const [value, count] of counted) addSquares(atOnce, value, count)
+    const oneByOne = counted.flatMap(([value, count]) => new Array<number>(count).fill(value))
+    assert.deepEqual(encode(atOnce), encode(sumOf(oneByOne, addSquare)))
+  }), { numRuns: 1000 })
+})
+
+for (const [what, add, mergeInto] of [['values', addValue, mergeSum], ['squares', addSquare, mergeSquares]] as const) {
   test(`the same ${what} in any order, cut and merged anyhow, are the same bytes`, () => {
     fc.assert(fc.property(anyValues(), anyOrder(), anyCuts(), anyMergeTree(), (values, order, cut, merge) => {
       const parts = cut(order(values)).map(it => sumOf(it, add))
-      assert.deepEqual(encode(merge([emptySum(), ...parts], mergeSum)), encode(sumOf(values, add)))
+      assert.deepEqual(encode(merge([emptySum(), ...parts], mergeInto)), encode(sumOf(values, add)))
     }), { numRuns: 1000 })
   })
 }
@@ -101,10 +118,32 @@ test('parts that meet exactly halfway between two doubles are rounded by what li
   for (const [values, sum] of cases) assert.equal(roundSum(sumOf(values)), sum, String(values))
 })
 
+test('a sum times one number by another is the double nearest to that', () => {
+  fc.assert(fc.property(anyValues(60), anyCount, fc.constantFrom(1, 1000), (values, divisor, times) => {
+    const found = divideSum(sumOf(values), divisor, times)
+    assert.equal(found, quotientToDouble(sumUnits(values) * BigInt(times), BigInt(divisor), UNIT_EXPONENT) + 0)
+  }), { numRuns: 3000 })
+})
+
+test('values times how long they held, by how long all held, is the double nearest to that', () => {
+  const anyHeld = fc.array(fc.tuple(anyValue, fc.integer({ min: 1, max: 400 * 86_400_000 })), { minLength: 1 })
+  fc.assert(fc.property(anyHeld, fc.constantFrom(1, 2 ** 20), (held, many) => {
+    const [weighted, heldMs] = [emptySum(), emptySum()]
+    for (const [value, ms] of held) {
+      addTimes(weighted, value, ms)
+      for (let n = 1; n < many; n *= 2) addValue(heldMs, ms * 2 ** 33) // beyond whole numbers of doubles
+      addValue(heldMs, ms)
+    }
+    const divisor = held.reduce((all, [, ms]) => all + BigInt(ms) * BigInt(many === 1 ? 1 : 20 * 2 ** 33 + 1), 0n)
+    const exactly = held.reduce((all, [value, ms]) => all + toUnits(value) * BigInt(ms), 0n)
+    assert.equal(divideSums(weighted, heldMs), quotientToDouble(exactly, divisor, UNIT_EXPONENT) + 0)
+  }), { numRuns: 1000 })
+})
+
 test('the mean of readings at the end of the range is right though their sum is beyond it', () => {
   const sum = sumOf(new Array(1000).fill(Number.MAX_VALUE))
   assert.equal(roundSum(sum), Infinity)
-  assert.equal(meanOfSum(sum, 1000), Number.MAX_VALUE)
+  assert.equal(divideSum(sum, 1000), Number.MAX_VALUE)
   for (let n = 0; n < 999; n++) addValue(sum, -Number.MAX_VALUE)
   assert.equal(roundSum(sum), Number.MAX_VALUE)
 })

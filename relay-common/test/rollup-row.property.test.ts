@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { ByteWriter } from '../src/bytes.ts'
+import { DIGEST_EXACT_VALUES_MAX } from '../src/digest.ts'
 import { RelayError } from '../src/errors.ts'
 import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
 import {
-  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, type RollupRow
+  appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, isBodyOf, type RollupRow
 } from '../src/rollup-row.ts'
-import { emptyRollup, foldReadings, mergeRollup, total, type Rollup } from '../src/rollup.ts'
+import { emptyRollup, foldReadings, mergeRollup, standardDeviation, total, type Rollup } from '../src/rollup.ts'
 import { anyDamage, anyValues } from './support/values.ts'
 
 const START_MS = Date.parse('2024-01-01T00:00:00Z')
@@ -78,6 +79,47 @@ test('a row that keeps its readings gives them back to the bit, and their rollup
     assert.deepStrictEqual(decoded.readings, readings)
     assert.deepEqual(encodeRollupBody(decoded.rollup, START_MS), rollupRow(readings).body)
   }), { numRuns: 1000 })
+})
+
+/** As an earlier version of Relay wrote it, which had no place for the squares of some values. */
+function lostSquaresRow (readings: Readings) {
+  const rollup = rollupOf(readings)
+  const sumSquares = { ...rollup.sumSquares, high: 0, middle: 0, low: 0, rest: undefined, huge: undefined, lost: true }
+  return rowOf(rollup, encodeRollupBody({ ...rollup, sumSquares }, START_MS))
+}
+
+test('a row whose squares were given up reads as one of today while its values are there, else without them', () => {
+  let sketches = 0
+  fc.assert(fc.property(anyReadings, anyReadings, (readings, more) => {
+    const { rollup } = decodeBody(lostSquaresRow(readings))
+    const [known, whole] = [rollupOf(readings), rollupOf(more)]
+    mergeRollup(whole, rollup)
+    if (rollup.digest.keys.length <= DIGEST_EXACT_VALUES_MAX && rollup.digest.level < 0) {
+      assert.deepEqual(encodeRollupBody(rollup, START_MS), rollupRow(readings).body)
+      const both = rollupOf(more)
+      mergeRollup(both, known)
+      assert.deepEqual(encodeRollupBody(whole, START_MS), encodeRollupBody(both, START_MS))
+    } else {
+      sketches++
+      assert.equal(standardDeviation(rollup), null)
+      assert.equal(standardDeviation(whole), null)
+      assert.equal(total(rollup), total(known))
+    }
+  }), { numRuns: 1000 })
+  assert.ok(sketches > 0)
+})
+
+test('a row whose squares were given up says less than it should, but nothing wrong; a changed one does', () => {
+  fc.assert(fc.property(anyReadings, anyDamage(), fc.constantFrom(lostSquaresRow, rollupRow, readingsRow),
+    (readings, damage, make) => {
+      const expected = rollupRow(readings).body
+      const { body } = make(readings)
+      assert.equal(isBodyOf(body, expected, START_MS), make !== readingsRow)
+      const damaged = damage(body)
+      if (!damaged.equals(lostSquaresRow(readings).body) && !damaged.equals(expected)) {
+        assert.equal(isBodyOf(damaged, expected, START_MS), false)
+      }
+    }), { numRuns: 1000 })
 })
 
 test('bodies that are appended to one buffer are those that are made alone', () => {

@@ -31,8 +31,8 @@ test('the median of few values is exact, and not the median of medians', () => {
   const loud = rollupOf(5, 6, 7, 8, 9, 10)
   mergeRollup(quiet, loud)
   assert.deepEqual(median(quiet), { value: 6, error: 0 })
-  assert.deepEqual(quantile(quiet, 0), { value: 1, error: 0 })
-  assert.deepEqual(quantile(quiet, 1), { value: 10, error: 0 })
+  assert.deepEqual(quantile(quiet, { part: 0, whole: 1 }), { value: 1, error: 0 })
+  assert.deepEqual(quantile(quiet, { part: 1, whole: 1 }), { value: 10, error: 0 })
 })
 
 test('the standard deviation is that of the population, also far from zero', () => {
@@ -41,10 +41,15 @@ test('the standard deviation is that of the population, also far from zero', () 
   assert.equal(standardDeviation(rollupOf(-1e140, 1e140)), 1e140)
 })
 
-test('a standard deviation that can\'t be had is null', () => {
+test('one value of any size does not take the standard deviation of the others away', () => {
+  const tenths = Array.from({ length: 200 }, (_, n) => 20 + n / 10)
+  for (const value of [1e-146, 1e-200, Number.MIN_VALUE, -Number.MIN_VALUE]) {
+    assert.equal(standardDeviation(rollupOf(...tenths, value)), standardDeviation(rollupOf(...tenths, 0)), String(value))
+  }
+  assert.equal(standardDeviation(rollupOf(1, 1e300)), 5e299)
+  assert.equal(standardDeviation(rollupOf(Number.MAX_VALUE, -Number.MAX_VALUE)), Number.MAX_VALUE)
+  assert.equal(standardDeviation(rollupOf(0, 2 * Number.MIN_VALUE)), Number.MIN_VALUE)
   assert.equal(standardDeviation(emptyRollup()), null)
-  assert.equal(standardDeviation(rollupOf(1, 1e300)), null)
-  assert.equal(standardDeviation(rollupOf(1, Number.MIN_VALUE)), null)
 })
 
 test('values at both ends of the range of doubles have an average', () => {

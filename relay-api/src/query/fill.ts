@@ -9,6 +9,8 @@
  * Rows come in the order of the answer, and wait, as a mere range, until the next one with readings is there. A group
  * that has no reading in the whole range has no rows.
  */
+import { interpolate } from 'relay-common'
+
 import { columnsOf, ordinalOf, rowOf, type Position, type Question } from './question.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { isFillable, type Reason } from './statistics.ts'
@@ -59,10 +61,10 @@ export function * fillBetween (
       yield { row, numbers: earlier.numbers.map((it, n) => fillable[n] ? it : null) }
     } else if (fill === 'linear' && earlier && later) {
       const startMs = middleMs(earlier.row)
-      const weight = (middleMs(row) - startMs) / (middleMs(later.row) - startMs)
+      const [part, whole] = [2 * (middleMs(row) - startMs), 2 * (middleMs(later.row) - startMs)] // middles are at half ms
       const numbers = earlier.numbers.map((a, n) => {
         const b = later.numbers[n]
-        return fillable[n] && a !== null && b !== null ? a * (1 - weight) + b * weight : null
+        return fillable[n] && a !== null && b !== null ? interpolate(a, b, part, whole) : null
       })
       yield { row, numbers }
     } else {

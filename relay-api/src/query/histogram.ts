@@ -1,10 +1,11 @@
 /**
- * A histogram, from the digest of a rollup: bins of equal width, or of equal ratio.
+ * A histogram, from the digest of a rollup: bins of equal width, or of equal ratio. Edges of equal width are the doubles
+ * nearest to where they belong; those of equal ratio are within 1e-12 of it. Values are counted by the edges as they are.
  *
  * A digest that is a sketch knows of its values between which two they lie (`bracketsOf`). Those that an edge of the
  * histogram falls between are counted where the middle of the two is, and say how far off the counts can be.
  */
-import { bracketsOf, type Rollup } from 'relay-common'
+import { bracketsOf, interpolate, type Rollup } from 'relay-common'
 
 export type Scale = 'linear' | 'log'
 
@@ -27,7 +28,7 @@ export function histogramOf (rollup: Rollup, bins: number, scale: Scale): Histog
   const brackets = bracketsOf(digest, min, max)
   const leastPositive = brackets.find(it => it.middle > 0)?.lower
   const edges = scale === 'linear' || leastPositive === undefined
-    ? edgesBetween(min, max, scale === 'linear' ? bins : 1, linearAt)
+    ? edgesBetween(min, max, scale === 'linear' ? bins : 1, interpolate)
     : min > 0 ? edgesBetween(min, max, bins, logAt) : logEdgesBehind(min, leastPositive, max, bins)
 
   const counts = edges.slice(1).map(() => 0)
@@ -42,9 +43,9 @@ export function histogramOf (rollup: Rollup, bins: number, scale: Scale): Histog
 }
 
 /** Ascending, each once, the ends among them; of two equal ends both. */
-function edgesBetween (min: number, max: number, bins: number, at: typeof linearAt): number[] {
+function edgesBetween (min: number, max: number, bins: number, at: typeof interpolate): number[] {
   if (min === max) return [min, max]
-  const inner = Array.from({ length: bins - 1 }, (_, n) => at(min, max, (n + 1) / bins))
+  const inner = Array.from({ length: bins - 1 }, (_, n) => at(min, max, n + 1, bins))
   const edges = [min]
   for (const edge of inner) if (edge > edges[edges.length - 1] && edge < max) edges.push(edge)
   return [...edges, max]
@@ -56,13 +57,8 @@ function logEdgesBehind (min: number, leastPositive: number, max: number, bins: 
   return start > 0 ? [min, ...edgesBetween(start, max, bins, logAt)] : [min, max]
 }
 
-function linearAt (min: number, max: number, share: number): number {
-  const difference = max - min
-  return Number.isFinite(difference) ? min + difference * share : min * (1 - share) + max * share
-}
-
-function logAt (min: number, max: number, share: number): number {
-  return Math.exp(linearAt(Math.log(min), Math.log(max), share))
+function logAt (min: number, max: number, part: number, whole: number): number {
+  return Math.exp(interpolate(Math.log(min), Math.log(max), part, whole))
 }
 
 /** The bin that holds a value: the last edge that is not above it, and of the last edge the bin below. */

@@ -1,5 +1,5 @@
 /** Statistics: what a client may ask of a rollup and its steps, and the columns in which it gets them. */
-import { average, quantile, standardDeviation, total, type Rollup } from 'relay-common'
+import { average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share } from 'relay-common'
 
 import type { StepSums } from './steps.ts'
 
@@ -71,13 +71,13 @@ function ofSteps (name: string, read: (steps: StepSums, lengthMs: number) => num
   }
 }
 
-function percentile (name: string, q: number): Statistic {
+function percentile (name: string, share: Share): Statistic {
   return {
     name,
     columns: [name, `${name}Error`],
     needsSteps: false,
     read: ({ rollup }) => {
-      const { value, error } = quantile(rollup, q)
+      const { value, error } = quantile(rollup, share)
       return [value, Number.isFinite(error) ? error : 'out-of-range']
     }
   }
@@ -93,13 +93,13 @@ const named: readonly Statistic[] = [
   ofRollup('avg', average),
   ofRollup('min', it => it.min),
   ofRollup('max', it => it.max),
-  percentile('median', 0.5),
+  percentile('median', { part: 1, whole: 2 }),
   ofRollup('stddev', standardDeviation),
   timed('first', it => [it.firstValue, it.firstMs]),
   timed('last', it => [it.lastValue, it.lastMs]),
-  ofSteps('increase', ({ increase, steps }) => steps === 0 ? undefined : increase),
-  ofSteps('rate', ({ increase, steps }, lengthMs) => steps === 0 ? undefined : increase / (lengthMs / 1000)),
-  ofSteps('timeWeightedAvg', ({ weighted, heldMs }) => heldMs === 0 ? undefined : weighted / heldMs)
+  ofSteps('increase', ({ increase, steps }) => steps === 0 ? undefined : roundSum(increase)),
+  ofSteps('rate', ({ increase, steps }, lengthMs) => steps === 0 ? undefined : divideSum(increase, lengthMs, 1000)),
+  ofSteps('timeWeightedAvg', ({ weighted, heldMs }) => heldMs.high === 0 ? undefined : divideSums(weighted, heldMs))
 ]
 
 /** Names of the statistics, for messages. */
@@ -111,5 +111,12 @@ export function findStatistic (name: string): Statistic | undefined {
   if (found) return found
   const parts = /^p(\d{1,3}(?:\.\d{1,9})?)$/.exec(name)
   if (parts === null || Number(parts[1]) > 100) return undefined
-  return percentile(`p${Number(parts[1])}`, Number(parts[1]) / 100)
+  return percentile(`p${Number(parts[1])}`, shareOf(parts[1]))
+}
+
+/** A percentage as it is written: 99.9 is 999 of 1,000, which no double is. */
+function shareOf (percent: string): Share {
+  const [whole, fraction = ''] = percent.split('.')
+  const digits = fraction.replace(/0+$/, '')
+  return { part: Number(whole + digits), whole: 100 * 10 ** digits.length }
 }

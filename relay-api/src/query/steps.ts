@@ -2,7 +2,8 @@
  * Steps: what lies between a reading of a series and the next one. Three statistics are made of them:
  *
  *     increase          the sum of the steps upwards; a value below the one before is a counter that began at 0 again,
- *                       and counts as it is. A step belongs to the row that holds its later reading
+ *                       and counts as it is, or not at all where it is negative. A step belongs to the row that holds
+ *                       its later reading
  *     rate              increase per second of the row's length
  *     timeWeightedAvg   the average in which each value counts for as long as it was the newest
  *
@@ -12,23 +13,24 @@
  * Adds up over any cut: rows of a range make the increase of the range, since the first step of a row comes from the
  * last reading before it. So reading begins `maxGapMs` before the first row.
  */
-import type { Readings } from 'relay-common'
+import { addTimes, addValue, emptySum, type ExactSum, type Readings } from 'relay-common'
 
 import type { TimeRange } from './plan.ts'
 
-/** What the steps of one row add up to. */
+/** What the steps of one row add up to, exactly: so it does not matter in which order series and minutes are read. */
 export interface StepSums {
-  increase: number
+  increase: ExactSum
   steps: number
   /** values times the ms that they held */
-  weighted: number
-  heldMs: number
+  weighted: ExactSum
+  /** never negative; of many series over many years it is more than whole numbers of doubles hold */
+  heldMs: ExactSum
   /** a minute of it has more readings than are kept, so some steps are not known */
   isLost: boolean
 }
 
 export function emptyStepSums (): StepSums {
-  return { increase: 0, steps: 0, weighted: 0, heldMs: 0, isLost: false }
+  return { increase: emptySum(), steps: 0, weighted: emptySum(), heldMs: emptySum(), isLost: false }
 }
 
 /** One series on its way through the rows of an answer. */
@@ -63,8 +65,8 @@ export function walkSteps (
     for (let n = Math.max(row, 0); n < sums.length && boundaries[n] < toMs; n++) {
       const heldMs = Math.min(toMs, boundaries[n + 1]) - Math.max(fromMs, boundaries[n])
       if (heldMs <= 0) continue
-      sums[n].weighted += value * heldMs
-      sums[n].heldMs += heldMs
+      addTimes(sums[n].weighted, value, heldMs)
+      addValue(sums[n].heldMs, heldMs)
     }
   }
 
@@ -82,7 +84,12 @@ export function walkSteps (
         const isInside = moveTo(timeMs)
         if (isInside && last !== undefined && timeMs - last.timeMs <= maxGapMs) {
           sums[row].steps++
-          sums[row].increase += value >= last.value ? value - last.value : Math.max(value, 0)
+          if (value >= last.value) {
+            addValue(sums[row].increase, value)
+            addValue(sums[row].increase, -last.value)
+          } else if (value > 0) {
+            addValue(sums[row].increase, value)
+          }
         }
         last = { timeMs, value }
       }

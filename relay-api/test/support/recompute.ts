@@ -1,4 +1,5 @@
 /** What `/api/v1/aggregates` has to answer, from the events themselves: plainly, one row after the other. */
+import { toUnits } from '../../../relay-common/test/support/exact.ts'
 import type { PlacedEvent } from './write-events.ts'
 
 export interface ExpectedRow {
@@ -6,9 +7,10 @@ export interface ExpectedRow {
   readonly startMs: number
   readonly endMs: number
   readonly events: readonly PlacedEvent[]
-  /** undefined: no step is known */
-  readonly increase: number | undefined
-  readonly timeWeightedAvg: number | undefined
+  /** in units of doubles, exactly (relay-common, `exact.ts`); undefined: no step is known */
+  readonly increase: bigint | undefined
+  /** in units of doubles times ms, and how many ms: exactly; undefined: no value held for a time */
+  readonly held: { readonly weighted: bigint, readonly ms: bigint } | undefined
 }
 
 export type Field = 'deviceId' | 'zone' | 'deviceType'
@@ -43,27 +45,24 @@ export function recompute (
 }
 
 function stepsIn (series: readonly PlacedEvent[][], startMs: number, endMs: number, maxGapMs: number) {
-  let increase = 0
+  let increase = 0n
   let steps = 0
-  let weighted = 0
-  let heldMs = 0
+  let weighted = 0n
+  let ms = 0n
   for (const events of series) {
     for (const [n, { timestampMs, value }] of events.entries()) {
       const next = events[n + 1]
       const untilMs = Math.min(next?.timestampMs ?? Infinity, timestampMs + maxGapMs, endMs)
       const fromMs = Math.max(timestampMs, startMs)
       if (untilMs > fromMs) {
-        weighted += value * (untilMs - fromMs)
-        heldMs += untilMs - fromMs
+        weighted += toUnits(value) * BigInt(untilMs - fromMs)
+        ms += BigInt(untilMs - fromMs)
       }
       if (!next || next.timestampMs < startMs || next.timestampMs >= endMs) continue
       if (next.timestampMs - timestampMs > maxGapMs) continue
       steps++
-      increase += next.value >= value ? next.value - value : Math.max(next.value, 0)
+      increase += next.value >= value ? toUnits(next.value) - toUnits(value) : toUnits(Math.max(next.value, 0))
     }
   }
-  return {
-    increase: steps === 0 ? undefined : increase,
-    timeWeightedAvg: heldMs === 0 ? undefined : weighted / heldMs
-  }
+  return { increase: steps === 0 ? undefined : increase, held: ms === 0n ? undefined : { weighted, ms } }
 }

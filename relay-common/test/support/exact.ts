@@ -29,6 +29,24 @@ export function toDouble (whole: bigint, exponent: number): number {
   return scale > 900 ? Number(kept) * 2 ** 900 * 2 ** (scale - 900) : Number(kept) * 2 ** scale
 }
 
+/** The double nearest to a quotient of whole numbers times `2^exponent`, halfway to even. @param divisor above 0 */
+export function quotientToDouble (whole: bigint, divisor: bigint, exponent: number): number {
+  if (whole < 0n) return -quotientToDouble(-whole, divisor, exponent)
+  const shifted = whole << 1300n
+  const quotient = shifted / divisor
+  return toDouble(quotient * 2n + (quotient * divisor === shifted ? 0n : 1n), exponent - 1301)
+}
+
+/** The population standard deviation of doubles: the double nearest to it. */
+export function exactDeviation (values: readonly number[]): number {
+  const count = BigInt(values.length)
+  const squared = count * sumSquareUnits(values) - sumUnits(values) ** 2n
+  const shifted = (squared << 2600n) / count ** 2n
+  const root = squareRoot(shifted)
+  const isExact = root * root * count ** 2n === squared << 2600n
+  return toDouble(root * 2n + (isExact ? 0n : 1n), UNIT_EXPONENT - 1301)
+}
+
 /** The exact sum of doubles, in units of 2^-1074. */
 export function sumUnits (values: readonly number[]): bigint {
   return values.reduce((sum, value) => sum + toUnits(value), 0n)
@@ -50,14 +68,13 @@ export function squareRoot (whole: bigint): bigint {
   }
 }
 
-/** A quantile of values by sorting them, interpolated between neighbours: numpy's `linear`. */
-export function sortedQuantile (values: readonly number[], q: number): number {
+/** A quantile of values by sorting them, interpolated between neighbours as numpy's `linear`: the double nearest to it. */
+export function sortedQuantile (values: readonly number[], part: number, whole: number): number {
   const sorted = Float64Array.from(values, value => value + 0).sort()
-  const place = (sorted.length - 1) * q
-  const below = sorted[Math.floor(place)]
-  const above = sorted[Math.ceil(place)]
-  const weight = place - Math.floor(place)
-  if (below === above) return below
-  const exactly = toUnits(below) * 2n ** 60n + (toUnits(above) - toUnits(below)) * BigInt(Math.round(weight * 2 ** 60))
-  return toDouble(exactly, UNIT_EXPONENT - 60)
+  const place = BigInt(sorted.length - 1) * BigInt(part)
+  const rank = Number(place / BigInt(whole))
+  const rest = place % BigInt(whole)
+  const below = toUnits(sorted[rank])
+  const above = toUnits(sorted[Math.min(rank + 1, sorted.length - 1)])
+  return quotientToDouble(below * (BigInt(whole) - rest) + above * rest, BigInt(whole), UNIT_EXPONENT)
 }

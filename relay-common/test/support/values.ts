@@ -29,6 +29,20 @@ export const anyValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.oneof(
   fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: lengthMax, size: 'max' })
 )
 
+/** Values of a bucket that all have about one size, whichever: from subnormal ones to the end of the range. */
+export const alikeValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.tuple(
+  fc.integer({ min: -1074, max: 1010 }), fc.array(fc.double({ min: -8192, max: 8191, noNaN: true }), {
+    minLength: 1, maxLength: lengthMax, size: 'max'
+  }), fc.boolean()
+).map(([exponent, values, isOneSided]) => values.map(value =>
+  (isOneSided ? Math.abs(value) / 2 ** 40 + 1 : value) * 2 ** Math.floor(exponent / 2) * 2 ** Math.ceil(exponent / 2)))
+
+/** How many readings there may be. */
+export const anyCount: fc.Arbitrary<number> = fc.oneof(
+  fc.integer({ min: 1, max: 100 }), fc.integer({ min: 0, max: 53 }).map(exponent => 2 ** exponent),
+  fc.integer({ min: 1, max: 2 ** 53 - 1 })
+)
+
 /** Values within the range in which squares are exact, or 0. */
 export const squarableValue: fc.Arbitrary<number> = anyValue.filter(value =>
   value === 0 || (Math.abs(value) >= 2 ** -485 && Math.abs(value) < 2 ** 480))

@@ -1,7 +1,7 @@
 /** `GET /api/v1/compare`: a range beside an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, RelayError } from 'relay-common'
+import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum } from 'relay-common'
 import { Type } from 'typebox'
 
 import { readZoneClock, TimeZone } from '../../parameters/interval.ts'
@@ -49,8 +49,8 @@ const schema = {
         stat: Type.String(),
         value: NullableNumber('of the range; null: there is none'),
         againstValue: NullableNumber('of the earlier one'),
-        change: NullableNumber('value - againstValue'),
-        relativeChange: NullableNumber('change / |againstValue|: 0.1 is a tenth more; null where that is 0'),
+        change: NullableNumber('value - againstValue, of the numbers as they are shown'),
+        relativeChange: NullableNumber('(value - againstValue) / |againstValue|: 0.1 is a tenth more; null where that is 0'),
         error: Type.Optional(NullableNumber('of a percentile: the true one is within value ± error; null: not bounded')),
         againstError: Type.Optional(NullableNumber('the same of the earlier range'))
       }), { description: 'in the order of `stats`' })
@@ -116,10 +116,19 @@ function compare (statistics: readonly Statistic[], now: Numbers, before: Number
       ? { error: now?.[column + 1] ?? null, againstError: before?.[column + 1] ?? null }
       : {}
     column += columns.length
-    const change = finite(value === null || againstValue === null ? NaN : value - againstValue)
-    const relativeChange = finite(change === null ? NaN : change / Math.abs(againstValue!))
-    return { stat: name, value, againstValue, change, relativeChange, ...errors }
+    return { stat: name, value, againstValue, ...changeOf(value, againstValue), ...errors }
   })
+}
+
+/** Of the two numbers as they are shown, each rounded once; null: beyond the range of doubles. */
+export function changeOf (value: number | null, againstValue: number | null) {
+  if (value === null || againstValue === null) return { change: null, relativeChange: null }
+  const [change, base] = [emptySum(), emptySum()]
+  addValue(change, value)
+  addValue(change, -againstValue)
+  addValue(base, Math.abs(againstValue))
+  const relativeChange = againstValue === 0 ? null : finite(divideSums(change, base))
+  return { change: finite(roundSum(change)), relativeChange }
 }
 
 function finite (value: number): number | null {
