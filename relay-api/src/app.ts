@@ -13,7 +13,7 @@ import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer } from './ingest/mqtt.ts'
-import { harden, serverLimits } from './hardening.ts'
+import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { openApiRoutes } from './openapi.ts'
@@ -96,6 +96,7 @@ async function compose (
   partWithClients(app)
 
   const budgets = createBudgets(config, metrics)
+  const know = knowClient(boundClients(app, config), budgets)
   const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const reads = openReads(config, database, metrics, log)
@@ -111,7 +112,7 @@ async function compose (
   await openApiRoutes(app)
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
   await app.register(async api => {
-    const logIn = await guard(api, config, database, log)
+    const logIn = await guard(api, config, database, log, know)
     takeMqtt(api, config, ingest, logIn, metrics, log)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)

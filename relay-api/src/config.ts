@@ -14,6 +14,14 @@ export const apiSettings = Type.Object({
   API_PORT: Type.Integer({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
   }),
+  CONNECTIONS_MAX: Type.Integer({
+    default: 10_000, minimum: 5, description: 'connections by HTTP that are open at once; a fifth of them may be of strangers'
+  }),
+  STRANGER_CONNECTIONS_PER_ADDRESS_MAX: Type.Integer({
+    default: 128,
+    minimum: 1,
+    description: 'of one address, connections on which nobody who is known has asked yet; a further one ends the oldest. Not where TRUST_PROXY is set'
+  }),
   ...accessSettings,
   ...budgetSettings,
   RANGE_MAX_DAYS: Type.Integer({

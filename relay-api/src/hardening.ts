@@ -2,28 +2,54 @@
 import { IncomingMessage, ServerResponse, type Server } from 'node:http'
 import { Socket } from 'node:net'
 
-import type { FastifyHttpOptions, FastifyInstance } from 'fastify'
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import helmet, { type HelmetOptions } from 'helmet'
+import { boundConnections, serverOptions, type BoundConnections, type RelayError } from 'relay-common'
 
-/** A client that takes longer for its headers than a slow phone does is holding a connection, not asking. */
-const HEADERS_TIMEOUT_MS = 10_000
-/** and one that takes longer for a body that is as large as it may be */
-const REQUEST_TIMEOUT_MS = 30_000
-const CHECK_INTERVAL_MS = 1_000
-/** Node's own default; tokens of identity providers fit */
-const HEADERS_MAX_BYTES = 16 * 1024
+import type { Budgets } from './budgets/budgets.ts'
+import type { ApiConfig } from './config.ts'
+
 const BODY_MAX_BYTES = 64 * 1024
+
+const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
 
 /** Limits of connections and requests. A route that takes larger bodies says so itself. */
 export const serverLimits = {
-  requestTimeout: REQUEST_TIMEOUT_MS,
-  bodyLimit: BODY_MAX_BYTES,
-  http: {
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    connectionsCheckingInterval: CHECK_INTERVAL_MS,
-    maxHeaderSize: HEADERS_MAX_BYTES
-  }
+  requestTimeout, keepAliveTimeout, bodyLimit: BODY_MAX_BYTES, http
 } as const satisfies FastifyHttpOptions<Server>
+
+/** Of all connections, those that strangers may have: the rest is for callers that are known. */
+const STRANGERS_SHARE = 0.2
+
+/** Bounds the connections of the app's server. Must come before it listens. */
+export function boundClients (app: FastifyInstance, config: ApiConfig): BoundConnections {
+  const isBehindProxy = config.TRUST_PROXY !== ''
+  return boundConnections(app.server as Server, {
+    connectionsMax: config.CONNECTIONS_MAX,
+    strangersMax: Math.ceil(config.CONNECTIONS_MAX * STRANGERS_SHARE),
+    strangersPerAddressMax: config.STRANGER_CONNECTIONS_PER_ADDRESS_MAX,
+    isShared: () => isBehindProxy
+  })
+}
+
+/**
+ * Notes on whose connection a request came. To be called when its caller is known: a caller has so many connections that
+ * stay open, and further ones are closed after each answer.
+ */
+export function knowClient (connections: BoundConnections, budgets: Budgets) {
+  return (request: FastifyRequest, reply: FastifyReply): void => {
+    const { socket } = request.raw
+    if (!connections.isStranger(socket)) return
+    try {
+      const held = budgets.hold('connections', request.principal.id)
+      socket.once('close', () => held[Symbol.dispose]())
+      connections.know(socket)
+    } catch (error) {
+      if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
+      reply.header('connection', 'close')
+    }
+  }
+}
 
 const headerOptions: HelmetOptions = {
   contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } }, // answers are data

@@ -15,7 +15,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidationError } from 'fastify'
-import { errorCodes, isConnectionError, RelayError, type ErrorCode } from 'relay-common'
+import { endHard, errorCodes, isConnectionError, mayAnswer, RelayError, type ErrorCode } from 'relay-common'
 import { Type } from 'typebox'
 
 import { askIfMeant } from './parameters/nearest.ts'
@@ -79,6 +79,8 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
   RELAY_REQUEST_INVALID: 'The request is not usable',
   RELAY_BODY_TOO_LARGE: 'The body is too large',
+  RELAY_HEADERS_TOO_LARGE: 'Headers too large',
+  RELAY_REQUEST_TOO_SLOW: 'Request too slow',
   RELAY_MEDIA_TYPE_UNKNOWN: 'The body is of an unknown type',
   RELAY_EVENTS_REFUSED: 'No event can be taken',
   RELAY_IDEMPOTENCY_KEY_REUSED: 'The key was used for another body',
@@ -227,13 +229,24 @@ function bodyError (fault: FastifySchemaValidationError & { readonly parentSchem
 
 const NAME_SHOWN_CHARACTERS = 64
 
-/** Answers bytes that are not even HTTP. */
+/** Answers bytes that are no HTTP, or come too slowly, and ends the connection. */
 export function sendClientProblem (error: Error & { readonly code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
-  const statuses: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }
-  const status = statuses[error.code ?? ''] ?? 400
-  const said = new RelayError('RELAY_REQUEST_INVALID', `the request is not readable: ${STATUS_CODES[status]}`)
-  const body = JSON.stringify(problemOf(said, status, crypto.randomUUID()))
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+  if (error.code === 'ECONNRESET' || !mayAnswer(socket)) {
+    socket.destroy()
+    return
+  }
+  const code = clientCodes[error.code ?? ''] ?? 'RELAY_REQUEST_INVALID'
+  const { status } = errorCodes[code]
+  const said = new RelayError(code, `the request is not readable: ${STATUS_CODES[status]}`)
+  const requestId = crypto.randomUUID()
+  const body = JSON.stringify(problemOf(said, status, requestId))
+  endHard(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\ncache-control: no-store\r\nx-request-id: ${requestId}\r\n` +
+    `connection: close\r\n\r\n${body}`)
+}
+
+/** https://nodejs.org/api/errors.html */
+const clientCodes: Readonly<Record<string, ErrorCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'RELAY_REQUEST_TOO_SLOW',
+  HPE_HEADER_OVERFLOW: 'RELAY_HEADERS_TOO_LARGE'
 }

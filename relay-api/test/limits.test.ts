@@ -4,10 +4,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 import { fastify } from 'fastify'
-import { createLogger } from 'relay-common'
+import { createApiKey, createApiKeyParts, createLogger, formatApiKey } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
 import { createApp } from '../src/app.ts'
+import { createAudit } from '../src/auth/audit.ts'
 import { openLimits } from '../src/auth/limits.ts'
 import { readApiConfig } from '../src/config.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
@@ -33,23 +34,87 @@ test('one caller\'s limit is not another\'s', async t => {
   assert.deepEqual([await ask('one'), await ask('one'), await ask('one'), await ask('two')], [200, 200, 429, 200])
 })
 
-test('an address that asks too often is refused before anybody looks at its token', async t => {
+test('an address that asks too often without a token that is known has to wait; whoever is known does not', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '3' })
-  const ask = async (remoteAddress: string) => (await app.inject({ url, remoteAddress })).statusCode
-  assert.deepEqual([await ask('10.0.0.1'), await ask('10.0.0.1'), await ask('10.0.0.1'), await ask('10.0.0.1')], [401, 401, 401, 429])
-  assert.equal(await ask('10.0.0.2'), 401)
-  for (let n = 0; n < 3; n++) assert.equal(await ask(`2001:db8:0:1::${n}`), 401)
-  assert.equal(await ask('2001:db8:0:1:ffff::1'), 429, 'one /64 is one address')
+  const ask = async (remoteAddress: string, headers: Record<string, string> = {}) => await app.inject({ url, remoteAddress, headers })
+  const statuses = async (count: number, address: string) => {
+    const answered: number[] = []
+    for (let n = 0; n < count; n++) answered.push((await ask(address)).statusCode)
+    return answered
+  }
+  assert.deepEqual(await statuses(4, '10.0.0.1'), [401, 401, 401, 429])
+  const over = await ask('10.0.0.1')
+  assert.ok(Number(over.headers['retry-after']) > 30, 'the rest of the window, not a guess')
+  for (let n = 0; n < 10; n++) assert.equal((await ask('10.0.0.1', { authorization })).statusCode, 200)
+  assert.equal((await ask('10.0.0.2')).statusCode, 401)
+  for (let n = 0; n < 3; n++) assert.equal((await ask(`2001:db8:0:1::${n}`)).statusCode, 401)
+  assert.equal((await ask('2001:db8:0:1:ffff::1')).statusCode, 429, 'one /64 is one address')
+  assert.equal((await ask('2001:db8:0:2::1')).statusCode, 401)
+  assert.deepEqual(await statuses(1, '::ffff:10.0.0.1'), [429], 'written in another way it is the same address')
 })
 
-test('an address whose tokens are not accepted has to wait, whatever it sends then', async t => {
-  const { app } = await openTestApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
-  const ask = (token: string, remoteAddress: string) => app.inject({ url, remoteAddress, headers: { authorization: `Bearer ${token}` } })
-  for (let n = 0; n < 3; n++) assert.equal((await ask(`wrong${n}`, '10.0.0.1')).statusCode, 401)
-  const blocked = await ask(TOKEN, '10.0.0.1')
+test('bad tokens of an address keep nobody out whose token is good, seen before or not', async t => {
+  const { app, database } = await openTestApi(t, { API_TOKENS: `${TOKEN},short`, RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
+  const ask = (token: string, remoteAddress = '10.0.0.1') => app.inject({ url, remoteAddress, headers: { authorization: `Bearer ${token}` } })
+  const keyOf = async (name: string) => (await createApiKey(database,
+    { environment: 'local', name, scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, { principal: 'test' })).key
+  const [before, later] = [await keyOf('before'), await keyOf('later')]
+  assert.equal((await ask(before)).statusCode, 200)
+  for (let n = 0; n < 3; n++) assert.equal((await ask(`wrong${n}`)).statusCode, 401)
+  const blocked = await ask('wrong')
   assert.deepEqual([blocked.statusCode, blocked.json().code], [429, 'RELAY_RATE_LIMITED'])
   assert.ok(Number(blocked.headers['retry-after']) > 30)
-  assert.equal((await ask(TOKEN, '10.0.0.2')).statusCode, 200)
+  for (const token of [before, later, TOKEN]) assert.equal((await ask(token)).statusCode, 200)
+  assert.equal((await ask('short')).statusCode, 429, 'one that could be guessed')
+  assert.equal((await ask('short', '10.0.0.2')).statusCode, 200)
+  assert.equal((await ask('short')).statusCode, 200, 'it is known now')
+})
+
+test('a flood of keys that are none makes few statements, and a good one gets in beside it', async t => {
+  const { app, database } = await openTestApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
+  const { key } = await createApiKey(database,
+    { environment: 'local', name: 'k', scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, { principal: 'test' })
+  const ask = (token: string) => app.inject({ url: '/api/v1/keys', remoteAddress: '10.0.0.1', headers: { authorization: `Bearer ${token}` } })
+  let statements = 0
+  const { queryPrepared } = database
+  database.queryPrepared = ((name: string, ...rest: [string, unknown[]]) => {
+    if (name === 'find api keys') statements++
+    return queryPrepared.call(database, name, ...rest)
+  }) as typeof queryPrepared
+  t.after(() => { database.queryPrepared = queryPrepared })
+  const flood = Array.from({ length: 2_000 }, () => formatApiKey(createApiKeyParts('local')))
+  const answers = await Promise.all([...flood.slice(0, 1_000), key, ...flood.slice(1_000)].map(ask))
+  assert.equal(answers[1_000].statusCode, 403, 'it is known, and only its scope is not enough')
+  assert.ok(answers.filter(it => it.statusCode === 401).length <= 2_000)
+  assert.ok(statements <= 200, `${statements} statements for 2,001 keys`)
+})
+
+test('a stranger makes a bounded number of statements where processes count together', async t => {
+  const { app, database } = await openTestApi(t, { RATE_LIMIT_STORE: 'postgres', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000' })
+  let statements = 0
+  const { queryPrepared } = database
+  database.queryPrepared = ((...args: Parameters<typeof queryPrepared>) => {
+    statements++
+    return queryPrepared.apply(database, args)
+  }) as typeof queryPrepared
+  t.after(() => { database.queryPrepared = queryPrepared })
+  const startedMs = performance.now()
+  await Promise.all(Array.from({ length: 2_000 }, (_, n) =>
+    app.inject({ url, remoteAddress: `10.1.${n >> 8}.${n & 255}`, headers: { authorization: 'Bearer wrong' } })))
+  const seconds = Math.ceil((performance.now() - startedMs) / 1000) + 1
+  assert.ok(statements <= seconds * 50, `${statements} statements in ${seconds} s`)
+})
+
+test('an address that nobody is known from fills no log', () => {
+  const lines: Array<Record<string, unknown>> = []
+  let nowMs = 0
+  const audit = createAudit({ warn: (line: object) => { lines.push(line as Record<string, unknown>) } } as never, () => nowMs)
+  for (let n = 0; n < 3_000; n++, nowMs += 20) audit({ act: 'blocked', reason: 'r', address: '10.0.0.1' })
+  assert.equal(lines.length, 60)
+  audit({ act: 'blocked', reason: 'r', address: '10.0.0.2' })
+  assert.equal(lines.at(-1)!.leftOut, 2_940)
+  for (let n = 0; n < 10_000; n++) audit({ act: 'blocked', reason: 'r', address: `10.1.0.${n}` })
+  assert.ok(lines.length <= 61 + 50, 'many addresses together')
 })
 
 test('processes that share a database count together', async t => {
@@ -63,7 +128,7 @@ test('processes that share a database count together', async t => {
     [200, 200, 200, 200, 429, 429])
   await database.query("update rate_limits set window_end = now() - interval '1 s'")
   assert.equal(await ask(other), 200, 'a new window')
-  assert.deepEqual([await ask(app, 'wrong'), await ask(other, 'wrong'), await ask(app, 'wrong'), await ask(other)], [401, 401, 429, 429])
+  assert.deepEqual([await ask(app, 'wrong'), await ask(other, 'wrong'), await ask(app, 'wrong'), await ask(other)], [401, 401, 429, 200])
 })
 
 test('behind a proxy that is trusted, the client\'s address counts; from others the header is not believed', async t => {
@@ -79,11 +144,13 @@ test('a flood of addresses does not grow memory without bound', async t => {
   const collect = runInNewContext('gc') as () => void
   const app = fastify()
   t.after(() => app.close())
-  const limits = await openLimits(app, {
-    perAddressMax: 2, perPrincipalMax: 2, failedLoginsMax: 2, windowMs: 60_000, callersKeptMax: 500
+  const { strangers } = await openLimits(app, {
+    strangersMax: 2, perPrincipalMax: 2, failedLoginsMax: 2, windowMs: 60_000, callersKeptMax: 500
   })
-  app.addHook('onRequest', limits.byAddress)
-  app.get('/', async request => { await limits.failedLogins.add(request) })
+  app.get('/', async request => {
+    strangers.ask(request.ip)
+    await strangers.fail(request.ip)
+  })
   const flood = async (from: number) => {
     for (let n = from; n < from + 10_000; n++) {
       const remoteAddress = `10.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`

@@ -40,6 +40,8 @@ export const errorCodes = {
   RELAY_ROUTE_UNKNOWN: { status: 404, retry: false },
   RELAY_METHOD_NOT_ALLOWED: { status: 405, retry: false },
   RELAY_REQUEST_INVALID: { status: 400, retry: false },
+  RELAY_REQUEST_TOO_SLOW: { status: 408, retry: true },
+  RELAY_HEADERS_TOO_LARGE: { status: 431, retry: false },
   RELAY_BODY_TOO_LARGE: { status: 413, retry: false },
   RELAY_MEDIA_TYPE_UNKNOWN: { status: 415, retry: false },
   RELAY_EVENTS_REFUSED: { status: 422, retry: false },

@@ -1,8 +1,11 @@
+import { lookup } from 'node:dns/promises'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { fastify, type FastifyInstance, type FastifyPluginCallback } from 'fastify'
 import type { Registry } from 'prom-client'
 
+import { boundConnections, endHard, serverOptions, sharesOfProbes } from './bound-connections.ts'
 import { RelayError } from './errors.ts'
 import { partWithClients } from './part-with-clients.ts'
 
@@ -39,6 +42,15 @@ export interface Listening {
   close (): Promise<void>
 }
 
+/** An app for probes and metrics alone, whose connections are bounded. */
+export function createProbeApp (): FastifyInstance {
+  const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
+  const app = fastify({ requestTimeout, keepAliveTimeout, http, clientErrorHandler: (_error, socket) => endHard(socket) })
+  boundConnections(app.server as Server, sharesOfProbes)
+  partWithClients(app)
+  return app
+}
+
 /**
  * Serves the health routes of a program that has no HTTP API of its own.
  * @throws RelayError RELAY_PORT_IN_USE
@@ -46,8 +58,7 @@ export interface Listening {
 export async function startHealthServer (
   { HOST, HEALTH_PORT }: { readonly HOST: string, readonly HEALTH_PORT: number }, settings: HealthSettings
 ): Promise<Listening> {
-  const app = fastify()
-  partWithClients(app)
+  const app = createProbeApp()
   await app.register(healthRoutes, settings)
   return await listen(app, HOST, HEALTH_PORT, 'HEALTH_PORT')
 }
@@ -59,7 +70,8 @@ export async function startHealthServer (
  */
 export async function listen (app: FastifyInstance, host: string, port: number, setting: string): Promise<Listening> {
   try {
-    await app.listen({ host, port })
+    // fastify makes a second server for the other address of localhost, and nothing that is bound here would hold for it
+    await app.listen({ host: host === 'localhost' ? (await lookup(host)).address : host, port })
   } catch (cause) {
     await app.close()
     if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause

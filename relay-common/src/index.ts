@@ -3,7 +3,7 @@ export {
 } from './access/api-key.ts'
 export type { ApiKeyParts } from './access/api-key.ts'
 export {
-  API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
+  API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, findApiKeys, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
 } from './access/api-key-store.ts'
 export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
 export { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'
@@ -11,6 +11,9 @@ export type { DatabaseLogin } from './access/database-login.ts'
 export { everything, isScope, isWithin, mayDevice, mayZone, scopes } from './access/grants.ts'
 export type { Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'
+export { isLoopback, normaliseAddress } from './address.ts'
+export { boundConnections, endHard, mayAnswer, serverOptions, sharesOfProbes } from './bound-connections.ts'
+export type { BoundConnections, ConnectionShares } from './bound-connections.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
 export {
   databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
@@ -36,7 +39,7 @@ export type {
 } from './event-log/port.ts'
 export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './exact-sum.ts'
 export type { ExactSum } from './exact-sum.ts'
-export { healthRoutes, listen, startHealthServer } from './health.ts'
+export { createProbeApp, healthRoutes, listen, startHealthServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { tellLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'

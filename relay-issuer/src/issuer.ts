@@ -7,11 +7,12 @@
  * It is `oidc-provider`, a certified implementation, with the pages for development that come with it: whoever names an
  * account (`accounts.ts`) is logged in. What it knows is in memory, but for its keys.
  */
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 
 import getPort from 'get-port'
 import Provider, { interactionPolicy, type Configuration, type ResourceServer } from 'oidc-provider'
-import { RelayError, scopes, type Logger, type Running } from 'relay-common'
+import { boundConnections, endHard, RelayError, scopes, serverOptions, sharesOfProbes, type Logger, type Running } from 'relay-common'
 
 import { accounts } from './accounts.ts'
 import type { IssuerConfig } from './config.ts'
@@ -35,7 +36,10 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
   provider.on('server_error', (_context, error) => log.error({ err: error }, 'the issuer failed'))
   provider.on('grant.error', (_context, error) => log.info({ reason: error.message }, 'a grant was refused'))
 
-  const server = provider.listen(port, config.HOST)
+  const server = createServer(serverOptions, provider.callback())
+  server.on('clientError', (_error, socket: Socket) => endHard(socket))
+  boundConnections(server, sharesOfProbes)
+  server.listen(port, config.HOST)
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', (cause: NodeJS.ErrnoException) => reject(cause.code === 'EADDRINUSE'

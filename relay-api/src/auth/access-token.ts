@@ -6,11 +6,12 @@
  * Keys are fetched when they are needed and kept; a token that names a key which is not among them has them fetched
  * again, so that an issuer rotates its keys without us. A token that was checked is good for half a minute more.
  */
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { isScope, RelayError, type Grants, type Scope } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
-import type { Identified, Identify, Principal } from './principal.ts'
+import type { Identified, Identifier, Principal } from './principal.ts'
+import { createWindowCounter } from './window-counter.ts'
 
 export interface AccessTokenSettings {
   /** as it stands in the tokens; where discovery begins */
@@ -40,9 +41,16 @@ interface Checked {
   readonly expiresAtMs: number
 }
 
+/** How long somebody counts as known whose token was good: his next token may come from an address that is blocked. */
+const SUBJECT_KEPT_MS = 24 * 60 * 60 * 1000
+/** Tokens in the name of somebody who is known that may be wrong, in a minute, before their signatures are not checked. */
+const FAILURES_PER_SUBJECT_MAX = 30
+
 /** @returns undefined from `identify` for what is no JWT by its form */
-export function identifyAccessToken (settings: AccessTokenSettings): Identify {
+export function identifyAccessToken (settings: AccessTokenSettings): Identifier {
   const checked = new LruMap<Checked>(CHECKED_KEPT_MAX, CHECKED_KEPT_MS)
+  const subjects = new LruMap<true>(CHECKED_KEPT_MAX, SUBJECT_KEPT_MS)
+  const failures = createWindowCounter(60_000)
   let keys: Promise<JWTVerifyGetKey> | undefined
 
   const findKeys = () => (keys ??= discoverKeys(settings.issuer).catch(error => {
@@ -50,15 +58,41 @@ export function identifyAccessToken (settings: AccessTokenSettings): Identify {
     throw error
   }))
 
-  return async credential => {
-    if (!/^[\w-]+\.[\w-]*\.[\w-]*$/.test(credential)) return undefined
+  const identify: Identifier['identify'] = async credential => {
+    if (!isJwt(credential)) return undefined
     const known = checked.get(credential)
     if (known && Date.now() < known.expiresAtMs) return { kind: 'known', principal: known.principal }
     if (credential.length > TOKEN_CHARACTERS_MAX) return refused(`a token of ${credential.length} characters`)
     const identified = await check(credential, await findKeys(), settings)
-    if ('reason' in identified) return refused(identified.reason)
+    if ('reason' in identified) {
+      failures.add(subjectOf(credential) ?? '')
+      return refused(identified.reason)
+    }
     checked.set(credential, identified)
+    subjects.set(identified.principal.id, true)
     return { kind: 'known', principal: identified.principal }
+  }
+
+  return {
+    identify,
+    // a signature can't be guessed, and what its check costs is bounded by who is known
+    isUnguessable (credential) {
+      const subject = isJwt(credential) && credential.length <= TOKEN_CHARACTERS_MAX ? subjectOf(credential) : undefined
+      return subject !== undefined && subjects.get(subject) === true && failures.read(subject).count < FAILURES_PER_SUBJECT_MAX
+    }
+  }
+}
+
+function isJwt (credential: string): boolean {
+  return /^[\w-]+\.[\w-]*\.[\w-]*$/.test(credential)
+}
+
+/** In whose name a token is; it need not be his. @returns the id of a principal; undefined: in nobody's */
+function subjectOf (token: string): string | undefined {
+  try {
+    return `sub:${decodeJwt(token).sub}`
+  } catch {
+    return undefined // what can't be read is in nobody's name
   }
 }
 

@@ -1,41 +1,54 @@
-/** Composes who gets in: limits of addresses, then the kinds of credentials, then limits of principals. */
-import type { FastifyInstance } from 'fastify'
+/** Composes who gets in: the kinds of credentials, behind limits of strangers, then limits of principals. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Database, Logger } from 'relay-common'
 
 import { identifyAccessToken } from './access-token.ts'
 import { openApiKeys } from './api-key.ts'
+import { createAudit } from './audit.ts'
 import { authenticate, createLogIn, type LogIn } from './authenticate.ts'
 import { accessTokenSettings, tokensOf, type AccessConfig } from './config.ts'
-import { identifyConfiguredToken } from './configured-token.ts'
+import { GUESSABLE_CHARACTERS, identifyConfiguredToken } from './configured-token.ts'
+import { createGate } from './gate.ts'
 import { openLimits } from './limits.ts'
 
 /**
  * Guards an app, and all that is added to it later.
+ * @param known called with each request whose caller is known
  * @returns the same for those who don't come by HTTP
  * @throws RelayError RELAY_CONFIG_INVALID
  */
-export async function guard (app: FastifyInstance, config: AccessConfig, database: Database, log: Logger): Promise<LogIn> {
+export async function guard (
+  app: FastifyInstance, config: AccessConfig, database: Database, log: Logger,
+  known: (request: FastifyRequest, reply: FastifyReply) => void = () => {}
+): Promise<LogIn> {
   const tokens = tokensOf(config)
   const accessTokens = accessTokenSettings(config)
   if (tokens.length === 0 && !accessTokens) log.warn('API_TOKENS is empty and there is no OIDC_ISSUER: API keys alone get in')
+  if (tokens.some(it => it.length < GUESSABLE_CHARACTERS)) {
+    log.warn(`API_TOKENS holds a token of fewer than ${GUESSABLE_CHARACTERS} characters, which can be guessed; make it longer`)
+  }
   const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)
   app.addHook('onClose', () => keys[Symbol.asyncDispose]())
 
   const limits = await openLimits(app, {
-    perAddressMax: config.RATE_LIMIT_ADDRESS_MAX,
+    strangersMax: config.RATE_LIMIT_ADDRESS_MAX,
     perPrincipalMax: config.RATE_LIMIT_PRINCIPAL_MAX,
     failedLoginsMax: config.RATE_LIMIT_FAILED_LOGINS_MAX,
     windowMs: config.RATE_LIMIT_WINDOW_MS,
     ...(config.RATE_LIMIT_STORE === 'postgres' ? { database } : {})
   })
-  app.addHook('onRequest', limits.byAddress)
   const identifiers = [
     identifyConfiguredToken(tokens),
-    keys.identify,
+    keys,
     ...(accessTokens ? [identifyAccessToken(accessTokens)] : [])
   ]
-  const audit = log.child({ audit: true })
-  authenticate(app, identifiers, limits.failedLogins, audit)
+  const audit = createAudit(log.child({ audit: true }))
+  const gate = createGate(identifiers, limits.strangers)
+  authenticate(app, gate, audit)
+  app.addHook('onRequest', (request, reply, done) => {
+    known(request, reply)
+    done()
+  })
   limits.byPrincipal(app)
-  return createLogIn(identifiers, limits.failedLogins, audit)
+  return createLogIn(gate, audit)
 }

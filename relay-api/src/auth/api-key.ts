@@ -1,9 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
 
-import { findApiKey, hashSecret, looksLikeApiKey, parseApiKey, touchApiKeys, type Database, type StoredApiKey } from 'relay-common'
+import {
+  findApiKeys, hashSecret, looksLikeApiKey, parseApiKey, RelayError, touchApiKeys, type Database, type StoredApiKey
+} from 'relay-common'
 import { LruMap } from 'toad-cache'
 
-import type { Identified, Identify } from './principal.ts'
+import type { Identified, Identifier } from './principal.ts'
 
 /** A revoked key is dead everywhere after this time at most: each process asks again then. */
 const KEPT_MS = 3_000
@@ -11,23 +13,26 @@ const KEPT_MS = 3_000
 const KEPT_MAX = 10_000
 const TOUCH_INTERVAL_MS = 60_000
 
-export interface ApiKeys extends AsyncDisposable {
-  readonly identify: Identify
-}
+/** Look-ups that may wait for the one that is under way. */
+const WAITING_MAX = 5_000
+
+export interface ApiKeys extends Identifier, AsyncDisposable {}
 
 /**
  * Keys from the table `api_keys`. A key is looked up once every three seconds, however often it is used; in between,
- * checking one costs a hash.
+ * checking one costs a hash. One statement looks up all keys that are asked for while the one before is under way, so a
+ * flood of invented ids makes it larger, and makes no further ones.
  * @param environment keys of any other are refused without a look
  */
 export function openApiKeys (database: Database, environment: string): ApiKeys {
   const kept = new LruMap<Promise<StoredApiKey | undefined>>(KEPT_MAX, KEPT_MS)
+  const lookUp = createLookUp(database)
   let used = new Set<string>()
 
   const find = (id: string) => {
     const known = kept.get(id)
     if (known) return known
-    const found = findApiKey(database, id)
+    const found = lookUp(id)
     kept.set(id, found)
     found.catch(() => kept.delete(id)) // whoever asks next may have more luck
     return found
@@ -53,10 +58,41 @@ export function openApiKeys (database: Database, environment: string): ApiKeys {
       const { keyId, scopes, grants } = stored!
       return { kind: 'known', principal: { kind: 'api-key', id: `key:${keyId}`, scopes: new Set(scopes), grants } }
     },
+    isUnguessable: credential => looksLikeApiKey(credential) && parseApiKey(credential)?.environment === environment,
     async [Symbol.asyncDispose] () {
       clearInterval(timer)
       await touch().catch(() => {})
     }
+  }
+}
+
+function createLookUp (database: Database): (id: string) => Promise<StoredApiKey | undefined> {
+  let waiting = new Map<string, PromiseWithResolvers<StoredApiKey | undefined>>()
+  let isUnderWay = false
+
+  const run = async () => {
+    isUnderWay = true
+    while (waiting.size > 0) {
+      const asked = waiting
+      waiting = new Map()
+      try {
+        const found = new Map((await findApiKeys(database, [...asked.keys()])).map(it => [it.keyId, it]))
+        for (const [id, it] of asked) it.resolve(found.get(id))
+      } catch (error) {
+        for (const it of asked.values()) it.reject(error)
+      }
+    }
+    isUnderWay = false
+  }
+
+  return id => {
+    const known = waiting.get(id)
+    if (known) return known.promise
+    if (waiting.size >= WAITING_MAX) return Promise.reject(new RelayError('RELAY_RATE_LIMITED', 'too many API keys are being looked up; try again in a moment'))
+    const asked = Promise.withResolvers<StoredApiKey | undefined>()
+    waiting.set(id, asked)
+    if (!isUnderWay) run()
+    return asked.promise
   }
 }
 

@@ -31,17 +31,26 @@ export const accessSettings = {
     default: false, description: 'let the provider be asked without TLS, from elsewhere than this machine'
   }),
   RATE_LIMIT_ADDRESS_MAX: Type.Integer({
-    default: 6_000, minimum: 1, description: 'requests that one address may make in a window'
+    default: 6_000,
+    minimum: 1,
+    description: 'requests without a token that is known yet that one address may make in a window; callers that are known do not count'
+  }),
+  RATE_LIMIT_OPEN_MAX: Type.Integer({
+    default: 600, minimum: 1, description: 'requests for what is open to everybody (`/docs`, `/openapi.json`) that one address may make in a window'
   }),
   RATE_LIMIT_PRINCIPAL_MAX: Type.Integer({
-    default: 6_000, minimum: 1, description: 'requests that one caller may make in a window'
+    default: 90_000,
+    minimum: 1,
+    description: 'requests that one caller may make in a window; a gateway of 1,000 devices that sends each event by itself, once a second, makes 60,000'
   }),
   RATE_LIMIT_FAILED_LOGINS_MAX: Type.Integer({
-    default: 30, minimum: 1, description: 'tokens that are not accepted after which an address has to wait for the window to end'
+    default: 30,
+    minimum: 1,
+    description: 'tokens that are not accepted after which further unknown ones of that address are not looked at for the rest of the window, if they could be guessed'
   }),
   RATE_LIMIT_WINDOW_MS: Type.Integer({ default: 60_000, minimum: 1_000, description: 'length of a window' }),
   RATE_LIMIT_STORE: Type.String({
-    default: 'memory', enum: ['memory', 'postgres'], description: 'where requests are counted; postgres: all API processes count together'
+    default: 'memory', enum: ['memory', 'postgres'], description: 'where requests of callers and failed logins are counted; postgres: all API processes count together'
   }),
   TRUST_PROXY: Type.String({
     default: '', description: 'addresses or networks of proxies whose X-Forwarded-For is believed, commas between them'

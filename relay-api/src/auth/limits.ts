@@ -1,16 +1,23 @@
 /**
- * How often may be asked: by address before anybody is known, by principal after, and far less often by an address
- * whose tokens are not accepted. Addresses of IPv6 count by their /64, which one household has.
+ * How often may be asked: by each principal that is known, and, far less often, by each address that nobody known has
+ * asked from. Addresses of IPv6 count by their /64, which one household has.
+ *
+ *     strangers         requests without a credential, or with one that is not known yet
+ *     failed logins     credentials that were not accepted; past the limit an address is blocked, which is to say that its
+ *                       further unknown credentials are checked only where that is cheap and guessing is hopeless
+ *
+ * Both are counted in memory. Where API processes count together, failed logins are counted in the database too, but never
+ * in more than STATEMENTS_PER_S statements: a stranger must not be able to keep it busy.
  */
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { RelayError, type Database } from 'relay-common'
+import { normaliseAddress, RelayError, type Database } from 'relay-common'
 
-import type { FailedLogins } from './authenticate.ts'
-import { createPostgresStore } from './rate-limit-store.ts'
+import { countFailure, createPostgresStore, readFailures } from './rate-limit-store.ts'
+import { createWindowCounter, KEYS_KEPT_MAX } from './window-counter.ts'
 
 export interface LimitSettings {
-  readonly perAddressMax: number
+  readonly strangersMax: number
   readonly perPrincipalMax: number
   readonly failedLoginsMax: number
   readonly windowMs: number
@@ -20,19 +27,27 @@ export interface LimitSettings {
   readonly database?: Database
 }
 
+/** What an address has done so far that nobody is known from. */
+export interface Strangers {
+  /** Counts a request. @returns seconds for which the address has to wait, as it asks too often; 0: none */
+  ask (address: string): number
+  /** seconds for which the address has to wait, as too many of its credentials were not accepted; 0: none */
+  blockedForS (address: string): Promise<number>
+  /** Counts a credential that was not accepted. */
+  fail (address: string): Promise<void>
+}
+
 export interface Limits {
-  /** refuses an address that asks too often; to be added before anybody is known */
-  readonly byAddress: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
-  readonly failedLogins: FailedLogins
+  readonly strangers: Strangers
   /** refuses a principal that asks too often, and says in each answer how much is left */
   readonly byPrincipal: (app: FastifyInstance) => void
 }
 
-const CALLERS_KEPT_MAX_DEFAULT = 20_000
+const STATEMENTS_PER_S = 50
 
 export async function openLimits (app: FastifyInstance, settings: LimitSettings): Promise<Limits> {
   const { windowMs, database } = settings
-  const cache = settings.callersKeptMax ?? CALLERS_KEPT_MAX_DEFAULT
+  const cache = settings.callersKeptMax ?? KEYS_KEPT_MAX
   await app.register(rateLimit, {
     global: false,
     enableDraftSpec: true,
@@ -40,26 +55,8 @@ export async function openLimits (app: FastifyInstance, settings: LimitSettings)
     ...(database ? { store: createPostgresStore(database) } : {}),
     errorResponseBuilder: (_request, { after }) => tooOften(`more requests than are allowed; try again in ${after}`)
   })
-
-  // each has a store of its own, and so the size of it (an option that the types of these two leave out)
-  const limiter = (max: number, keyGenerator: (request: FastifyRequest) => string) =>
-    app.createRateLimit({ max, keyGenerator, cache } as Parameters<typeof app.createRateLimit>[0])
-  const addresses = limiter(settings.perAddressMax, it => `address:${addressOf(it)}`)
-  const failures = limiter(settings.failedLoginsMax, it => `failed:${addressOf(it)}`)
   return {
-    byAddress: async (request, reply) => {
-      const counted = await addresses(request)
-      if (counted.isAllowed || !counted.isExceeded) return
-      reply.header('retry-after', counted.ttlInSeconds)
-      throw tooOften('more requests from this address than are allowed')
-    },
-    failedLogins: {
-      blockedForS: async request => {
-        const counted = await failures(request, { increment: false })
-        return counted.isAllowed || counted.remaining > 0 ? 0 : counted.ttlInSeconds
-      },
-      add: async request => { await failures(request) }
-    },
+    strangers: createStrangers(settings, cache),
     byPrincipal: behind => {
       const handler = app.rateLimit({ cache, max: settings.perPrincipalMax, keyGenerator: it => `principal:${it.principal.id}` })
       behind.addHook('onRequest', function (request, reply) { return handler.call(this, request, reply) as Promise<void> })
@@ -67,8 +64,44 @@ export async function openLimits (app: FastifyInstance, settings: LimitSettings)
   }
 }
 
-function addressOf ({ ip }: FastifyRequest): string {
-  return normalizeIP(ip, 64)
+function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }: LimitSettings, keptMax: number): Strangers {
+  const requests = createWindowCounter(windowMs, keptMax)
+  const failures = createWindowCounter(windowMs, keptMax)
+  const statements = createWindowCounter(1_000, 1)
+  /** whether the database may be asked for a stranger's sake; one that is away must keep nobody out */
+  const shared = async (ask: (database: Database) => Promise<{ readonly current: number, readonly ttl: number } | undefined>, key: string) => {
+    if (!database || statements.add('').count > STATEMENTS_PER_S) return
+    const counted = await ask(database).catch(() => undefined)
+    if (counted) failures.raise(key, counted.current, counted.ttl)
+  }
+  return {
+    ask (address) {
+      const { count, endsInS } = requests.add(normaliseAddress(address))
+      return count > strangersMax ? endsInS : 0
+    },
+    async blockedForS (address) {
+      const key = normaliseAddress(address)
+      if (failures.read(key).count < failedLoginsMax) await shared(it => readFailures(it, key), key)
+      const { count, endsInS } = failures.read(key)
+      return count >= failedLoginsMax ? endsInS : 0
+    },
+    async fail (address) {
+      const key = normaliseAddress(address)
+      if (failures.add(key).count > failedLoginsMax) return // it is known to be blocked, whatever others have counted
+      await shared(it => countFailure(it, key, windowMs), key)
+    }
+  }
+}
+
+/** Refuses an address that asks for what is open to everybody too often. For routes that no caller is known on. */
+export function createOpenLimit (max: number, windowMs: number) {
+  const requests = createWindowCounter(windowMs)
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    const { count, endsInS } = requests.add(normaliseAddress(request.ip))
+    if (count <= max) return done()
+    reply.header('retry-after', endsInS)
+    done(tooOften(`more requests from this address than are allowed; wait for ${endsInS} s`))
+  }
 }
 
 function tooOften (detail: string): RelayError {

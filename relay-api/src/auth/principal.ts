@@ -17,6 +17,16 @@ export type Identified =
 /** Tells whose a credential is; undefined: not of this kind. */
 export type Identify = (credential: string) => Identified | undefined | Promise<Identified | undefined>
 
+/** One kind of credential. */
+export interface Identifier {
+  readonly identify: Identify
+  /**
+   * Whether a credential is checked even while its address sends many bad ones: its check costs next to nothing, and
+   * nobody guesses one, however often he may try.
+   */
+  readonly isUnguessable: (credential: string) => boolean
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** who asks; on routes behind `authenticate` */

@@ -16,6 +16,9 @@ export const budgetSettings = {
   ANSWERS_PER_CALLER_MAX: Type.Integer({
     default: 100, minimum: 1, description: 'answers of one caller that may be under way at once'
   }),
+  CONNECTIONS_PER_CALLER_MAX: Type.Integer({
+    default: 2_000, minimum: 1, description: 'connections by HTTP of one caller that stay open; further ones are closed after each answer'
+  }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
   })
@@ -36,6 +39,9 @@ export interface Budget {
 export const budgets = {
   answers: {
     setting: 'ANSWERS_PER_CALLER_MAX', what: 'answers under way', shownBy: 'relay-api/test/budgets.test.ts'
+  },
+  connections: {
+    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'
   },
   newSeries: {
     setting: 'NEW_SERIES_PER_HOUR_MAX', what: 'new series', refillMs: HOUR_MS, shownBy: 'relay-api/test/budgets.test.ts'

@@ -131,6 +131,11 @@ export async function findApiKey (database: Database, keyId: string): Promise<St
   return row && fromRow(row)
 }
 
+/** Those of these ids that there are, in any order. */
+export async function findApiKeys (database: Database, keyIds: readonly string[]): Promise<StoredApiKey[]> {
+  return (await database.queryPrepared<Row>('find api keys', 'select * from api_keys where key_id = any($1::text[])', [keyIds])).map(fromRow)
+}
+
 /** All keys, revoked ones too, in the order in which they were made. */
 export async function listApiKeys (database: Database): Promise<StoredApiKey[]> {
   return (await database.query<Row>('select * from api_keys order by created_at, key_id')).map(fromRow)

@@ -1,0 +1,51 @@
+/**
+ * Lines about refusals: who, what, from where. Each address and each caller has so many in a minute, and all have so many in
+ * a second: a flood must not fill a disk. The first line after those that were left out says how many they were.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Logger } from 'relay-common'
+
+import { createWindowCounter } from './window-counter.ts'
+
+const LINES_PER_MINUTE_MAX = 60
+const LINES_PER_S_MAX = 50
+const PATH_CHARACTERS_MAX = 200
+
+export interface Refusal {
+  /** `unauthorized`, `blocked`, `forbidden` */
+  readonly act: string
+  readonly reason: string
+  readonly address: string
+  readonly principal?: string
+  readonly [detail: string]: unknown
+}
+
+export type Audit = (refusal: Refusal) => void
+
+export function createAudit (log: Logger, now?: () => number): Audit {
+  const byWhom = createWindowCounter(60_000, undefined, now)
+  const all = createWindowCounter(1_000, 1, now)
+  let leftOut = 0
+  return refusal => {
+    const whom = refusal.principal ?? refusal.address
+    if (byWhom.add(whom).count > LINES_PER_MINUTE_MAX || all.add('').count > LINES_PER_S_MAX) {
+      leftOut++
+      return
+    }
+    log.warn({ ...refusal, ...leftOut > 0 ? { leftOut } : {} }, 'refused')
+    leftOut = 0
+  }
+}
+
+/** A refusal of a request. */
+export function refusalOf (request: FastifyRequest, act: string, reason: string): Refusal {
+  return {
+    act,
+    reason,
+    principal: request.principal?.id,
+    address: request.ip,
+    requestId: request.id,
+    method: request.method,
+    path: request.url.split('?', 1)[0].slice(0, PATH_CHARACTERS_MAX)
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Whose a credential is, asked from an address. What fails is blocked, and never who is known:
+ *
+ *     credential ──was good before──────────────────────────▶ identified again, from memory for the most part
+ *         │ not seen before
+ *         ▼
+ *     address is blocked, or asks too often ──no────────────▶ identified; one that is not accepted counts as a failure
+ *         │ yes
+ *         ▼
+ *     can be checked cheaply, and can't be guessed ──yes────▶ identified
+ *         │ no
+ *         ▼
+ *     has to wait
+ */
+import { hash } from 'node:crypto'
+
+import { LruMap } from 'toad-cache'
+
+import type { Strangers } from './limits.ts'
+import type { Identified, Identifier } from './principal.ts'
+
+/** What a credential turned out to be; `waitS`: it was not looked at. */
+export type Passed = Identified | { readonly kind: 'blocked', readonly waitS: number }
+
+export interface Gate {
+  pass (credential: string, address: string): Promise<Passed>
+  /** Counts a request without a credential. @returns seconds for which its address has to wait; 0: none */
+  askWithout (address: string): number
+  /** Identifies once more, for an answer that goes on. */
+  passAgain (credential: string): Promise<Identified>
+}
+
+/** Only what was good gets in here, so no stranger can push out what is. */
+const GOOD_KEPT_MAX = 20_000
+const GOOD_KEPT_MS = 60 * 60 * 1000
+
+/** @param identifiers asked one after the other; the first that knows the kind of a credential decides */
+export function createGate (identifiers: readonly Identifier[], strangers: Strangers): Gate {
+  const good = new LruMap<true>(GOOD_KEPT_MAX, GOOD_KEPT_MS)
+
+  const identify = async (credential: string): Promise<Identified> => {
+    for (const it of identifiers) {
+      const identified = await it.identify(credential)
+      if (identified) return identified
+    }
+    return { kind: 'refused', reason: 'a bearer token that nobody knows' }
+  }
+
+  return {
+    askWithout: address => strangers.ask(address),
+    passAgain: identify,
+    async pass (credential, address) {
+      const name = hash('sha256', credential, 'base64url')
+      let waitS = 0
+      if (good.get(name) === undefined) {
+        waitS = strangers.ask(address) || await strangers.blockedForS(address)
+        if (waitS > 0 && !identifiers.some(it => it.isUnguessable(credential))) return { kind: 'blocked', waitS }
+      }
+      const identified = await identify(credential)
+      if (identified.kind === 'known') {
+        good.set(name, true)
+        return identified
+      }
+      good.delete(name)
+      if (waitS > 0) return { kind: 'blocked', waitS }
+      await strangers.fail(address)
+      return identified
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/** Counts per key in windows of time, in memory. */
+import { LruMap } from 'toad-cache'
+
+export interface Counted {
+  readonly count: number
+  /** until the window of this key is over, rounded up */
+  readonly endsInS: number
+}
+
+export interface WindowCounter {
+  add (key: string): Counted
+  read (key: string): Counted
+  /** Takes over a count that is known from elsewhere, where it is larger. */
+  raise (key: string, count: number, endsInMs: number): void
+}
+
+/** Keys that one process remembers; past these it forgets whoever was quiet for longest. */
+export const KEYS_KEPT_MAX = 20_000
+
+/** @param now monotonic, ms */
+export function createWindowCounter (
+  windowMs: number, keptMax = KEYS_KEPT_MAX, now: () => number = () => performance.now()
+): WindowCounter {
+  const windows = new LruMap<{ count: number, endMs: number }>(keptMax)
+  const find = (key: string) => {
+    const window = windows.get(key)
+    return window !== undefined && window.endMs > now() ? window : undefined
+  }
+  const told = (window: { readonly count: number, readonly endMs: number } | undefined): Counted =>
+    ({ count: window?.count ?? 0, endsInS: window === undefined ? 0 : Math.ceil((window.endMs - now()) / 1000) })
+  return {
+    add (key) {
+      const window = find(key) ?? { count: 0, endMs: now() + windowMs }
+      window.count++
+      windows.set(key, window)
+      return told(window)
+    },
+    read: key => told(find(key)),
+    raise (key, count, endsInMs) {
+      const window = find(key)
+      if (window !== undefined && window.count >= count) return
+      windows.set(key, { count, endMs: now() + endsInMs })
+    }
+  }
+}
