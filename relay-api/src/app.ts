@@ -8,11 +8,10 @@ import {
 } from 'relay-common'
 
 import { guard } from './auth/access.ts'
-import type { LogIn } from './auth/authenticate.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
-import { createMqttServer } from './ingest/mqtt.ts'
+import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
@@ -97,7 +96,7 @@ async function compose (
 
   const budgets = createBudgets(config, metrics)
   const know = knowClient(boundClients(app, config), budgets)
-  const ingest = isIngestOn(config) ? openIngest(config, database, metrics, log) : undefined
+  const ingest = isIngestOn(config) ? openIngest(config, database, budgets, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const reads = openReads(config, database, metrics, log)
   app.addHook('onClose', () => reads.close())
@@ -113,7 +112,7 @@ async function compose (
   await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
-    takeMqtt(api, config, ingest, logIn, metrics, log)
+    takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { totals: reads.primary.totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
@@ -124,11 +123,11 @@ async function compose (
 
 /** Listens by MQTT as well, once the app is ready, where config says so. @throws RelayError RELAY_CONFIG_INVALID */
 function takeMqtt (
-  app: FastifyInstance, config: ApiConfig, ingest: Ingest | undefined, logIn: LogIn, metrics: Registry, log: Logger
+  app: FastifyInstance, config: ApiConfig, ingest: Ingest | undefined, parts: Omit<MqttServerParts, 'ingest'>
 ): void {
   if (config.MQTT_PORT === undefined) return
   if (!ingest) throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_PORT needs an event log: EVENT_LOG must say which')
-  const mqtt = createMqttServer(config, ingest, logIn, metrics, log)
+  const mqtt = createMqttServer(config, { ingest, ...parts })
   app.addHook('onReady', () => mqtt.listen())
   app.addHook('preClose', () => mqtt.close())
 }

@@ -1,45 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
-import { suite, test, type TestContext } from 'node:test'
-
-import getPort from 'get-port'
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
+import { suite, test } from 'node:test'
 
 import { countRecords, readEvents, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
 import { until } from '../../test-support/until.ts'
-import { TOKEN } from './support/ask.ts'
-import { authorization, eventOf, kinds, openIngestSite, type IngestSite } from './support/ingest-site.ts'
+import { authorization, eventOf, kinds } from './support/ingest-site.ts'
+import { openMqttSite, readLetters } from './support/mqtt-site.ts'
 
 const limit = { timeout: 120_000 }
-
-interface MqttSite extends IngestSite {
-  readonly port: number
-  readonly topic: string
-  connect (options?: IClientOptions): Promise<MqttClient>
-}
-
-async function openMqttSite (
-  t: TestContext, kind: typeof kinds[number], settings: Record<string, string> = {}
-): Promise<MqttSite | undefined> {
-  const port = await getPort({ host: '127.0.0.1' })
-  await using opened = new AsyncDisposableStack()
-  const site = opened.use(await openIngestSite(t, kind, { MQTT_PORT: String(port), ...settings }))
-  if (!site) return undefined
-  const running = opened.move()
-  return {
-    ...site,
-    port,
-    topic: site.log.topic,
-    async connect (options) {
-      const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 100, ...options })
-      client.on('error', () => {})
-      running.defer(async () => client.endAsync(true))
-      return client
-    },
-    [Symbol.asyncDispose]: () => running.disposeAsync()
-  }
-}
 
 for (const kind of kinds) {
   for (const protocolVersion of [4, 5] as const) {
@@ -83,8 +52,10 @@ test('MQTT 5 says why an event is refused; without words for it the event become
   const four = await site.connect({ protocolVersion: 4 })
   await four.publishAsync(site.topic, 'of 3.1.1', { qos: 1 })
   await four.publishAsync(site.topic, event, { qos: 1 })
-  await until('all to be in the log', async () => await countRecords(site.log) === 3)
-  assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)).sort(), ['of 3.1.1', 'of QoS 0', event])
+  await until('both letters', async () => (await readLetters(site)).length === 2)
+  assert.deepEqual((await readLetters(site)).map(it => [it.reason, String(it.value), it.sourceTopic]).sort(),
+    [['not-json', 'of 3.1.1', `mqtt:${site.topic}`], ['not-json', 'of QoS 0', `mqtt:${site.topic}`]])
+  assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)), [event]) // and nothing else is among the events
 })
 
 test('who has no token, or one that may not send, is refused; so are subscriptions', limit, async t => {

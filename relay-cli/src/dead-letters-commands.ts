@@ -4,7 +4,7 @@ import { RelayError, type ProducedRecord } from 'relay-common'
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
 import {
-  deviceOf, findLetters, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
+  deviceOf, findLetters, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
   type LetterFilter
 } from './dead-letters.ts'
 import { countOf, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
@@ -14,6 +14,7 @@ type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
 
 const EXCERPT_CHARACTERS = 60
 const SEND_AT_A_TIME = 1_000
+const NOT_GRANTED_SHOWN_MAX = 20
 
 export function addDeadLetters (program: Command): void {
   const group = program.command('dead-letters').description('records that could not be taken, and why')
@@ -31,7 +32,7 @@ export function addDeadLetters (program: Command): void {
     .addHelpText('after', '\nExamples:\n  relay dead-letters show 0:1234\n  relay dead-letters show 0:1234 --raw > event.json')
     .action(show)
   withFilters(group.command('replay'))
-    .description('sends letters to the events topic again, key and value as they came. Without --yes it says what it would send')
+    .description('sends letters to the events topic again, key and value as they came, where their sender may send them. Without --yes it says what it would send')
     .option('--yes', 'really send them')
     .option('--again', 'those that were replayed before, too')
     .option('--limit <count>', 'most letters that are sent', parseCount, Infinity)
@@ -47,6 +48,7 @@ function withFilters (command: Command): Command {
     .option('--until <time>', 'written before', parseTime)
     .option('--device <id>', 'device id in the value, else the key', String)
     .option('--source-partition <number>', 'partition that the record was in', parseCount)
+    .option('--principal <id>', 'who sent it, of what the API refused: key:4kQ0zTfWm2Ya', String)
     .option('--json', 'for scripts: a letter a line')
 }
 
@@ -73,8 +75,9 @@ async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
     console.log('no dead letters')
     return
   }
-  printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'detail', ''], letters.map(it => [
-    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', printable(deviceOf(it) ?? ''), `${it.sourcePartition}:${it.sourceOffset}`,
+  printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'principal', 'detail', ''], letters.map(it => [
+    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', printable(deviceOf(it) ?? ''),
+    it.sourceOffset === undefined ? printable(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, printable(it.principal ?? ''),
     printable(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
   if (isMore) console.log(`\nthere are more: --limit, or --since ${formatTime(letters.at(-1)!.timeMs)}`)
@@ -92,10 +95,12 @@ async function show (
   } else if (json) {
     printJson({ ...describe(letter), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
   } else {
-    const { sourceTopic, sourcePartition, sourceOffset, valueBytes } = letter
+    const { sourceTopic, sourcePartition, sourceOffset, valueBytes, principal, grants } = letter
+    const isFromLog = sourceOffset !== undefined
     for (const [name, text] of [
       ['letter', letter.place], ['time', formatTime(letter.timeMs)], ['reason', letter.reason], ['field', letter.field ?? '-'],
-      ['detail', letter.detail], ['source', `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}`],
+      ['detail', letter.detail], ['source', isFromLog ? `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}` : sourceTopic],
+      ['principal', principal ?? 'not known'], ['grants', grants ? JSON.stringify(grants) : 'not known'],
       ['key', letter.key?.toString() ?? 'none'], ['replayed', letter.replayedAt ?? 'never'],
       ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', cut off' : ''}`]
     ]) console.log(`${name.padEnd(9)} ${printable(text, Infinity)}`)
@@ -107,7 +112,8 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
   await using site = await openSite()
   await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
   await topicOf(site, site.config.EVENTS_TOPIC)
-  const counts = { sent: 0, before: 0, cutOff: 0, corrupt: 0 }
+  const counts = { sent: 0, before: 0, cutOff: 0, corrupt: 0, notGranted: 0 }
+  const faultOf = openReplayGuard(site.database)
   const waiting: Letter[] = []
   const producer = await site.eventLog.openProducer()
   try {
@@ -117,6 +123,12 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
       else if (letter.reason === 'batch-corrupt') counts.corrupt++ // its bytes are no record
       else if (letter.valueBytes !== undefined) counts.cutOff++
       else {
+        const fault = await faultOf(letter)
+        if (fault !== undefined) {
+          counts.notGranted++
+          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(`${letter.place} is left out: ${printable(fault, Infinity)}`)
+          continue
+        }
         counts.sent++
         if (json && !yes) printJson(describe(letter))
         if (yes) waiting.push(letter)
@@ -135,6 +147,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
   if (counts.before > 0) console.log(`${counts.before} were replayed before (--again sends them once more)`)
   if (counts.cutOff > 0) console.log(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
   if (counts.corrupt > 0) console.log(`${counts.corrupt} are corrupt batches and are left out`)
+  if (counts.notGranted > 0) console.log(`${counts.notGranted} are left out: their senders may not send them`)
   if (!yes && counts.sent > 0) console.log('nothing was sent; --yes sends them')
 }
 
@@ -151,7 +164,7 @@ async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventL
 }
 
 function describe (letter: Letter) {
-  const { place, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt } = letter
+  const { place, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt, principal, grants } = letter
   return {
     letter: place,
     time: formatTime(timeMs),
@@ -160,8 +173,10 @@ function describe (letter: Letter) {
     detail,
     device: deviceOf(letter) ?? null,
     sourceTopic,
-    sourcePartition,
-    sourceOffset,
+    sourcePartition: sourcePartition ?? null,
+    sourceOffset: sourceOffset ?? null,
+    principal: principal ?? null,
+    grants: grants ?? null,
     valueBytes: letter.valueBytes ?? letter.value?.length ?? null,
     isCutOff: letter.valueBytes !== undefined,
     replayedAt: replayedAt ?? null

@@ -1,5 +1,8 @@
 /** Dead letters as the commands know them: found by filters, in the order in which they were written. */
-import { deadLetterReasons, readDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
+import {
+  claimFault, deadLetterReasons, findApiKey, intersectGrants, readDeadLetter, type Database, type DeadLetterInfo, type EventGrants,
+  type LoggedRecord
+} from 'relay-common'
 
 import { startProgress } from './output.ts'
 import type { Site } from './site.ts'
@@ -19,6 +22,7 @@ export interface LetterFilter {
   readonly until?: number
   readonly device?: string
   readonly sourcePartition?: number
+  readonly principal?: string
 }
 
 /** A letter that was replayed has a marker behind it in the dead letters: this header, with its place. */
@@ -114,14 +118,42 @@ function greatest (a: bigint, b: bigint): bigint {
 }
 
 function isAsked (
-  letter: Letter | undefined, { reason, since, until, device, sourcePartition }: LetterFilter
+  letter: Letter | undefined, { reason, since, until, device, sourcePartition, principal }: LetterFilter
 ): letter is Letter {
   return letter !== undefined &&
     (reason === undefined || reason.includes(letter.reason)) &&
     (since === undefined || letter.timeMs >= since) &&
     (until === undefined || letter.timeMs < until) &&
     (device === undefined || deviceOf(letter) === device) &&
-    (sourcePartition === undefined || letter.sourcePartition === sourcePartition)
+    (sourcePartition === undefined || letter.sourcePartition === sourcePartition) &&
+    (principal === undefined || letter.principal === principal)
+}
+
+const KEY_PRINCIPAL = 'key:'
+
+/**
+ * Says which letters may be sent to the events topic: those of an event that its sender might send when it was refused,
+ * and may send now where its key is still there. What was in that topic before may always go there again.
+ * @returns why a letter may not; undefined: it may
+ */
+export function openReplayGuard (database: Database): (letter: Letter) => Promise<string | undefined> {
+  const present = new Map<string, Promise<EventGrants | undefined>>()
+  const grantsOf = (principal: string) => {
+    if (!principal.startsWith(KEY_PRINCIPAL)) return undefined
+    const known = present.get(principal) ?? findApiKey(database, principal.slice(KEY_PRINCIPAL.length)).then(it => it?.grants)
+    present.set(principal, known)
+    return known
+  }
+  return async ({ principal, grants, value }) => {
+    if (principal === undefined) return undefined
+    if (!grants) return `what ${principal} might send is not known`
+    const now = await grantsOf(principal)
+    const fault = claimFault(now ? intersectGrants(grants, now) : grants, value)
+    if (fault === undefined) return undefined
+    return fault === 'unreadable'
+      ? `it can't be read whose it is, and ${principal} may not send for all`
+      : `${principal} may not send for its ${fault}`
+  }
 }
 
 /** The device of a letter: as its JSON says where it is one with a device id, else the key. */

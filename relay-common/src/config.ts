@@ -99,7 +99,8 @@ export const eventLogConnectionSettings = {
   KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to log in to Kafka; none: not at all' })),
   KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'user that logs in to Kafka' }),
   KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'its password' }),
-  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' })
+  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
+  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic for events that could not be taken' })
 }
 
 /** Settings of the programs that read the event log in groups, make its topics, or have dead letters. */
@@ -108,8 +109,7 @@ export const eventLogSettings = {
   KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'how consumers share partitions: consumer (KIP-848), classic, or the newer one that the brokers offer' }),
   EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
   EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),
-  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replicas of the topic when Relay creates it; -1: the broker\'s default' }),
-  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic for events that could not be taken' })
+  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replicas of the topic when Relay creates it; -1: the broker\'s default' })
 }
 
 /** What counts as an event, for every program that decodes or checks one. */

@@ -1,4 +1,6 @@
+import type { EventGrants } from './access/grants.ts'
 import { rejectedReasons } from './event.ts'
+import type { ProducedRecord } from './event-log/port.ts'
 
 /**
  * Dead letters: records that could not be taken. The record of a letter has the key and the bytes that came; all that
@@ -9,6 +11,7 @@ import { rejectedReasons } from './event.ts'
 export const deadLetterReasons = {
   ...rejectedReasons,
   'key-mismatch': 'The key of the record is not its device id, and this site has KEY_POLICY=reject.',
+  'not-granted': 'The sender may not send for this device or zone, or not by this topic.',
   'batch-corrupt': 'A batch of records whose checksum, format or compression is wrong; the letter holds its bytes.'
 } as const
 
@@ -20,13 +23,18 @@ export const deadLetterHeaders = {
   field: 'relay-field',
   /** one line for people: what was found */
   detail: 'relay-detail',
+  /** topic of the record; of what the API refused, the way and topic by which it came: `mqtt:devices/d/events` */
   sourceTopic: 'relay-source-topic',
   sourcePartition: 'relay-source-partition',
   sourceOffset: 'relay-source-offset',
-  /** when the processor met it, ISO-8601 */
+  /** when it was refused, ISO-8601 */
   time: 'relay-time',
   /** how many bytes the value had, where the letter holds only the first of them */
-  valueBytes: 'relay-value-bytes'
+  valueBytes: 'relay-value-bytes',
+  /** who sent what the API refused */
+  principal: 'relay-principal',
+  /** JSON: what it might send then (`EventGrants`) */
+  grants: 'relay-grants'
 } as const
 
 /** What the headers of a letter say. */
@@ -35,32 +43,101 @@ export interface DeadLetterInfo {
   readonly field: string | undefined
   readonly detail: string
   readonly sourceTopic: string
-  readonly sourcePartition: number
-  readonly sourceOffset: bigint
+  /** undefined: it was never in the events topic, as the API refused it */
+  readonly sourcePartition: number | undefined
+  readonly sourceOffset: bigint | undefined
   /** ms since the epoch */
   readonly timeMs: number
   /** length of the value that came; undefined: the letter holds all of it */
   readonly valueBytes: number | undefined
+  /** who sent it, where the API refused it; undefined: unknown, as it was in the events topic */
+  readonly principal: string | undefined
+  /** what the sender might send then; undefined: unknown, or not to be read, and then it is not to be replayed */
+  readonly grants: EventGrants | undefined
+}
+
+const DETAIL_CHARACTERS_MAX = 500
+/**
+ * What a letter holds of key and value. Brokers take records of up to 1 MiB unless told otherwise; a record that just
+ * fitted would not fit with its headers, and a batch that was compressed can be any size. One letter that nobody takes
+ * would stop the line.
+ */
+const VALUE_BYTES_MAX = 768 * 1024
+const KEY_BYTES_MAX = 64 * 1024
+
+export interface NewDeadLetter {
+  readonly key: Buffer | null
+  /** the bytes that came; of a corrupt batch, the bytes of the batch */
+  readonly value: Buffer | null
+  /** how many there were, where `value` is only their first part */
+  readonly valueBytes?: number
+  readonly reason: DeadLetterReason
+  /** the field at fault, where one is */
+  readonly field: string | undefined
+  readonly detail: string
+  readonly source:
+    | { readonly topic: string, readonly partition: number, readonly offset: bigint }
+    | { readonly topic: string, readonly principal: string, readonly grants: EventGrants }
+}
+
+/** The record of a dead letter; everything about it is in the headers. */
+export function toDeadLetterRecord (letter: NewDeadLetter, nowMs: number): ProducedRecord {
+  const { key, value, reason, field, detail, source } = letter
+  const names = deadLetterHeaders
+  const bytes = letter.valueBytes ?? value?.length ?? 0
+  return {
+    key: key && key.subarray(0, KEY_BYTES_MAX),
+    value: value && value.subarray(0, VALUE_BYTES_MAX),
+    headers: {
+      [names.reason]: reason,
+      [names.detail]: detail.slice(0, DETAIL_CHARACTERS_MAX),
+      [names.sourceTopic]: source.topic,
+      ...'principal' in source
+        ? { [names.principal]: source.principal, [names.grants]: JSON.stringify(source.grants) }
+        : { [names.sourcePartition]: String(source.partition), [names.sourceOffset]: String(source.offset) },
+      [names.time]: new Date(nowMs).toISOString(),
+      ...field === undefined ? {} : { [names.field]: field },
+      ...bytes > Math.min(value?.length ?? 0, VALUE_BYTES_MAX) ? { [names.valueBytes]: String(bytes) } : {}
+    }
+  }
 }
 
 /** @returns undefined for headers that are not those of a dead letter: anybody may write to a topic */
 export function readDeadLetter (headers: Readonly<Record<string, string>>): DeadLetterInfo | undefined {
   const names = deadLetterHeaders
+  const principal = headers[names.principal]
+  const isNumber = (text: string | undefined) => text !== undefined && /^\d+$/.test(text)
   const sourcePartition = headers[names.sourcePartition]
   const sourceOffset = headers[names.sourceOffset]
+  const hasSource = isNumber(sourcePartition) && isNumber(sourceOffset)
   const timeMs = Date.parse(headers[names.time])
-  if (!(names.reason in headers) || !/^\d+$/.test(sourcePartition) || !/^\d+$/.test(sourceOffset) || isNaN(timeMs)) {
-    return undefined
-  }
+  if (!(names.reason in headers) || !(hasSource || principal !== undefined) || isNaN(timeMs)) return undefined
   const valueBytes = headers[names.valueBytes]
   return {
     reason: headers[names.reason],
     field: headers[names.field],
     detail: headers[names.detail] ?? '',
     sourceTopic: headers[names.sourceTopic] ?? '',
-    sourcePartition: Number(sourcePartition),
-    sourceOffset: BigInt(sourceOffset),
+    sourcePartition: hasSource ? Number(sourcePartition) : undefined,
+    sourceOffset: hasSource ? BigInt(sourceOffset) : undefined,
     timeMs,
-    valueBytes: valueBytes === undefined ? undefined : Number(valueBytes)
+    valueBytes: valueBytes === undefined ? undefined : Number(valueBytes),
+    principal,
+    grants: readGrants(headers[names.grants])
+  }
+}
+
+/** @returns undefined for what is not exactly grants: what can't be read must not allow everything */
+function readGrants (text: string | undefined): EventGrants | undefined {
+  if (text === undefined) return undefined
+  try {
+    const read: unknown = JSON.parse(text)
+    if (typeof read !== 'object' || read === null || Array.isArray(read)) return undefined
+    const isTexts = (it: unknown) => Array.isArray(it) && it.every(text => typeof text === 'string')
+    const isGrant = ([name, value]: [string, unknown]) =>
+      name === 'deviceId' ? typeof value === 'string' : (name === 'zones' || name === 'devicePrefixes') && isTexts(value)
+    return Object.entries(read).every(isGrant) ? read as EventGrants : undefined
+  } catch {
+    return undefined
   }
 }

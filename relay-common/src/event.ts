@@ -171,6 +171,33 @@ function decodeFields (
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0
 }
 
+/** What bytes say of whom they are, whether they are an event or not. */
+export interface Claims {
+  /** all values of the member, as there may be several; anything that JSON has */
+  readonly deviceIds: readonly unknown[]
+  readonly zones: readonly unknown[]
+}
+
+/**
+ * Reads whose event bytes are meant to be, as far as that can be read: an event that can't be taken now may be one later,
+ * by a new type, a later clock or a newer decoder.
+ * @returns undefined: they are no JSON object of the size of an event
+ */
+export function readClaims (bytes: Uint8Array | null): Claims | undefined {
+  if (bytes === null || bytes.length > EVENT_BYTES_MAX) return undefined
+  try {
+    const text = utf8.decode(bytes)
+    if (jsonType(JSON.parse(text)) !== 'object') return undefined
+    const claims = { deviceId: [] as unknown[], zone: [] as unknown[] }
+    for (const [name, source] of readMembers(text)) {
+      if (name === 'deviceId' || name === 'zone') claims[name].push(JSON.parse(source))
+    }
+    return { deviceIds: claims.deviceId, zones: claims.zone }
+  } catch {
+    return undefined
+  }
+}
+
 /** Whether a text may be a device id, or a zone. */
 export function isId (text: string): boolean {
   return idFault(text) === undefined

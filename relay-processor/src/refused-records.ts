@@ -17,9 +17,11 @@ export async function readRefused (eventLog: EventLog, deadLettersTopic: string,
     for await (const { headers } of eventLog.readRecords(deadLettersTopic, partition, startOffset, endOffset)) {
       const letter = readDeadLetter(headers)
       if (!letter || letter.sourceTopic !== topic || !dependsOnTime.has(letter.reason)) continue
-      let offsets = refused.get(letter.sourcePartition)
-      if (!offsets) refused.set(letter.sourcePartition, offsets = new Set())
-      offsets.add(letter.sourceOffset)
+      const { sourcePartition, sourceOffset } = letter
+      if (sourcePartition === undefined || sourceOffset === undefined) continue // it was never in the topic
+      let offsets = refused.get(sourcePartition)
+      if (!offsets) refused.set(sourcePartition, offsets = new Set())
+      offsets.add(sourceOffset)
     }
   }
   return refused

@@ -137,7 +137,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
         assert.equal(letter.valueBytes, sent && sent.length > LONGEST_VALUE_BYTES ? sent.length : undefined)
 
         assert.equal(letter.sourceTopic, site.config.EVENTS_TOPIC)
-        const { sourceTopic: topic, sourcePartition: partition, sourceOffset: offset } = letter
+        const { sourceTopic: topic } = letter
+        const [partition, offset] = [letter.sourcePartition!, letter.sourceOffset!]
         const sources: LoggedRecord[] = await Array.fromAsync(site.eventLog.readRecords(topic, partition, offset, offset + 1n))
         assert.equal(sources[0].key?.toString(), name, 'the letter names the place of its record')
         assert.deepEqual(sources[0].value, sent)
@@ -166,7 +167,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('every reason but that of a corrupt batch has a kind above', () => {
-  const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt'])
+test('every reason but those of a corrupt batch and of the API has a kind above', () => {
+  const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted'])
   assert.deepEqual([...tested].sort(), Object.keys(deadLetterReasons).sort())
 })

@@ -9,6 +9,8 @@
  */
 import { Type, type Static } from 'typebox'
 
+const SECOND_MS = 1_000
+const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
 /** By setting: the size of each budget. */
@@ -21,6 +23,18 @@ export const budgetSettings = {
   }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
+  }),
+  MQTT_CONNECTS_PER_MINUTE_MAX: Type.Integer({
+    default: 6_000, minimum: 1, description: 'connections by MQTT that one address (IPv6: one /64) may open per minute'
+  }),
+  MQTT_CONNECTIONS_PER_CALLER_MAX: Type.Integer({
+    default: 5_000, minimum: 1, description: 'clients by MQTT of one caller that may be connected at once'
+  }),
+  MQTT_MESSAGES_PER_SECOND_MAX: Type.Integer({
+    default: 5_000, minimum: 1, description: 'packets by MQTT that one caller may send per second, over all its connections'
+  }),
+  DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
+    default: 20_000, minimum: 1, description: 'dead letters that are kept per hour of what one caller sends by MQTT'
   })
 }
 
@@ -45,6 +59,18 @@ export const budgets = {
   },
   newSeries: {
     setting: 'NEW_SERIES_PER_HOUR_MAX', what: 'new series', refillMs: HOUR_MS, shownBy: 'relay-api/test/budgets.test.ts'
+  },
+  mqttConnects: {
+    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'connects by MQTT (of an address)', refillMs: MINUTE_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+  },
+  mqttConnections: {
+    setting: 'MQTT_CONNECTIONS_PER_CALLER_MAX', what: 'clients by MQTT', shownBy: 'relay-api/test/mqtt-limits.test.ts'
+  },
+  mqttMessages: {
+    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'packets by MQTT', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+  },
+  deadLetters: {
+    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'dead letters kept', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'
   }
 } as const satisfies Readonly<Record<string, Budget>>
 

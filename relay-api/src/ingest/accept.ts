@@ -1,6 +1,9 @@
-/** Which events of a request can be taken: those that the processor can decode, and that the caller may send. */
+/**
+ * Which events of a request can be taken: those that the caller may send, and that the processor can decode. Grants come
+ * before all else: an event of somebody else's is refused as such, whatever else is wrong with it.
+ */
 import {
-  decodeEvent, mayDevice, mayZone, rejectedReasons, type EventRules, type FieldName, type Grants, type ProducedRecord,
+  claimFault, decodeEvent, foreignField, rejectedReasons, type EventGrants, type EventRules, type FieldName, type ProducedRecord,
   type RejectedReason
 } from 'relay-common'
 
@@ -30,32 +33,32 @@ export interface Sorted {
 /** What may be sent. */
 export interface Allowed {
   readonly rules: EventRules
-  readonly grants: Grants
-  /** the one device that events may be of; undefined: any that is granted */
-  readonly deviceId?: string
+  readonly grants: EventGrants
 }
 
 /** @param nowMs the clock, for events from the future */
-export function sortItems (
-  items: readonly Uint8Array[], { rules, grants, deviceId: only }: Allowed, nowMs: number
-): Sorted {
+export function sortItems (items: readonly Uint8Array[], { rules, grants }: Allowed, nowMs: number): Sorted {
   const records: ProducedRecord[] = []
   const refused: Refused[] = []
   for (const [index, item] of items.entries()) {
     const decoded = decodeEvent(item, rules, nowMs)
-    if (decoded.kind === 'rejected') {
+    const foreign = decoded.kind === 'event'
+      ? foreignField(grants, decoded.event.deviceId, decoded.event.zone)
+      : foreignClaim(grants, item)
+    if (foreign) {
+      refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
+    } else if (decoded.kind === 'rejected') {
       const { reason, field, detail } = decoded
       refused.push({ index, reason, ...(field ? { field } : {}), detail })
-      continue
+    } else {
+      records.push({ key: decoded.event.deviceId, value: Buffer.from(item.buffer, item.byteOffset, item.byteLength) })
     }
-    const { deviceId, zone } = decoded.event
-    const isDeviceAllowed = mayDevice(grants, deviceId) && (only === undefined || only === deviceId)
-    const field = !isDeviceAllowed ? 'deviceId' : !mayZone(grants, zone) ? 'zone' : undefined
-    if (field) {
-      refused.push({ index, reason: 'not-granted', field, detail: `this caller may not send for this ${field}` })
-      continue
-    }
-    records.push({ key: deviceId, value: Buffer.from(item.buffer, item.byteOffset, item.byteLength) })
   }
   return { records, refused }
+}
+
+/** Of what is no event, as far as it can be read. */
+function foreignClaim (grants: EventGrants, item: Uint8Array): 'deviceId' | 'zone' | undefined {
+  const fault = claimFault(grants, item)
+  return fault === 'unreadable' ? undefined : fault
 }

@@ -30,7 +30,21 @@ export const ingestSettings = {
   MQTT_TLS_CA_FILE: Type.Optional(Type.String({
     description: 'PEM file of the authority that MQTT clients must have a certificate of, besides their token; none: they need none'
   })),
-  MQTT_CONNECTIONS_MAX: Type.Integer({ default: 10_000, minimum: 1, description: 'most connections by MQTT at once' })
+  MQTT_CONNECTIONS_MAX: Type.Integer({
+    default: 10_000, minimum: 1, description: 'most clients by MQTT at once; connections that have not logged in do not count'
+  }),
+  MQTT_PENDING_MAX: Type.Integer({
+    default: 1_000, minimum: 1, description: 'most connections by MQTT that have not logged in; past them the oldest goes'
+  }),
+  MQTT_PENDING_PER_ADDRESS_MAX: Type.Integer({
+    default: 200, minimum: 1, description: 'most of these from one address (IPv6: one /64); past them its oldest goes'
+  }),
+  MQTT_CONNECT_TIMEOUT_MS: Type.Integer({
+    default: 10_000, minimum: 100, description: 'time for a client by MQTT to be logged in, from the accept on, TLS included'
+  }),
+  MQTT_PACKET_TIMEOUT_MS: Type.Integer({
+    default: 30_000, minimum: 100, description: 'time for a packet by MQTT to come whole, from its first byte on'
+  })
 }
 
 export type IngestConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof ingestSettings>>>>

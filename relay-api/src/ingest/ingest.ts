@@ -1,16 +1,19 @@
 /**
  * Ingest: events that clients send, into the event log.
  *
- *     body ──cut──▶ items ──decode, grants──▶ records ──outbox──▶ event log, durable ──▶ answer
+ *     body ──cut──▶ items ──grants, decode──▶ records ──outbox──▶ events topic, durable ──▶ answer
  *                                 └──▶ refused, each with its reason
+ *                                        └── whose sender can't be told: outbox ──▶ dead letters
  */
 import { createHash } from 'node:crypto'
 
 import {
-  Counter, Gauge, keepMsOf, RelayError, splitList, type Database, type EventRules, type Logger, type Registry
+  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, readClaims, RelayError, splitList, toDeadLetterRecord, type Database, type EventGrants,
+  type EventRules, type Logger, type Registry
 } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
+import type { Budgets } from '../budgets/budgets.ts'
 import { sortItems, type Refused } from './accept.ts'
 import { openAnswers, type Answers } from './answers.ts'
 import type { IngestConfig } from './config.ts'
@@ -37,17 +40,26 @@ export interface Ingest {
   accept (body: Uint8Array, framing: Framing, principal: Principal): Promise<IngestAnswer>
   /**
    * Takes one event.
-   * @param deviceId the device that it must be of; undefined: any
    * @returns why it is refused; undefined: it is durable
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
-  acceptOne (event: Uint8Array, principal: Principal, deviceId?: string): Promise<Refused | undefined>
+  acceptOne (event: Uint8Array, principal: Principal, from: EventOrigin): Promise<Refused | undefined>
   /**
-   * Puts what is no event into the log as it came, where its sender can't be told: it becomes a dead letter.
+   * Keeps what was refused as a dead letter, where its sender can't be told. It never was in the events topic. A caller
+   * that has used up its budget of letters has none kept; that is counted.
+   * @param source by which way and topic it came
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
-  passOn (bytes: Buffer): Promise<void>
+  keepRefused (bytes: Buffer, refused: Refused, principal: Principal, from: EventOrigin & { readonly source: string }): Promise<void>
   close (): Promise<void>
+}
+
+/** How one event came. */
+export interface EventOrigin {
+  /** the device that it must be of; undefined: any */
+  readonly deviceId: string | undefined
+  /** how long it was, where there is only its first part */
+  readonly sizeBytes?: number | undefined
 }
 
 /** Ingest is on where config says which event log there is: a log that nobody reads would swallow what is sent. */
@@ -56,16 +68,18 @@ export function isIngestOn ({ EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS }: IngestConfig
 }
 
 /** @throws RelayError RELAY_CONFIG_INVALID */
-export function openIngest (config: IngestConfig, database: Database, metrics: Registry, log: Logger): Ingest {
+export function openIngest (
+  config: IngestConfig, database: Database, budgets: Budgets, metrics: Registry, log: Logger
+): Ingest {
   const inFlight = createInFlight(config.INGEST_IN_FLIGHT_MAX_BYTES)
   const outbox = openOutbox(config, database, log)
   const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
   const take = async (
-    items: readonly Uint8Array[], { grants }: Principal, deviceId?: string
+    items: readonly Uint8Array[], grants: EventGrants
   ): Promise<IngestAnswer> => {
-    const { records, refused } = sortItems(items, { rules, grants, deviceId }, Date.now())
+    const { records, refused } = sortItems(items, { rules, grants }, Date.now())
     await outbox.send(records)
     counts.accepted.inc(records.length)
     for (const { reason } of refused) counts.refused.inc({ reason })
@@ -84,14 +98,46 @@ export function openIngest (config: IngestConfig, database: Database, metrics: R
         throw new RelayError('RELAY_BODY_TOO_LARGE',
           `there are more than ${config.INGEST_EVENTS_MAX} events in the body; send them in several`)
       }
-      return await take(cut.items, principal)
+      return await take(cut.items, principal.grants)
     },
-    acceptOne: async (event, principal, deviceId) => (await take([event], principal, deviceId)).refused[0],
-    passOn: bytes => outbox.send([{ key: null, value: bytes }]),
+    async acceptOne (event, principal, from) {
+      if (from.sizeBytes !== undefined) {
+        counts.refused.inc({ reason: 'oversized' })
+        return { index: 0, reason: 'oversized', detail: `${from.sizeBytes} bytes, over ${EVENT_BYTES_MAX}` }
+      }
+      return (await take([event], grantsOf(principal, from))).refused[0]
+    },
+    async keepRefused (bytes, { reason, field, detail }, principal, from) {
+      if (!mayKeepLetter(budgets, principal.id)) return
+      const source = { topic: from.source, principal: principal.id, grants: grantsOf(principal, from) }
+      const letter = { key: keyOf(bytes), value: bytes, valueBytes: from.sizeBytes, reason, field, detail, source }
+      await outbox.send([toDeadLetterRecord(letter, Date.now())], config.DEAD_LETTERS_TOPIC)
+      counts.deadLetters.inc({ reason })
+    },
     async close () {
       await answers.close()
       await outbox.close()
     }
+  }
+}
+
+function grantsOf ({ grants }: Principal, { deviceId }: EventOrigin): EventGrants {
+  return deviceId === undefined ? grants : { ...grants, deviceId }
+}
+
+/** A letter that is replayed goes where the events of its device are, as far as that can be read. */
+function keyOf (bytes: Buffer): Buffer | null {
+  const [deviceId, ...others] = readClaims(bytes)?.deviceIds ?? []
+  return typeof deviceId === 'string' && isId(deviceId) && others.length === 0 ? Buffer.from(deviceId) : null
+}
+
+function mayKeepLetter (budgets: Budgets, caller: string): boolean {
+  try {
+    budgets.spend('deadLetters', caller)
+    return true
+  } catch (error) {
+    if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
+    return false
   }
 }
 
@@ -107,7 +153,15 @@ function createCounts (metrics: Registry, inFlight: InFlight) {
     registers,
     collect () { this.set(inFlight.bytes) }
   })
+  const deadLetters = new Counter({
+    name: 'relay_api_dead_letters_total',
+    help: 'Events that were refused and became dead letters, as their sender could not be told, by reason',
+    labelNames: ['reason'],
+    registers
+  })
+  for (const reason of Object.keys(deadLetterReasons)) deadLetters.inc({ reason }, 0)
   return {
+    deadLetters,
     accepted: new Counter({
       name: 'relay_api_ingest_accepted_total', help: 'Events that were put into the event log', registers
     }),

@@ -1,90 +1,143 @@
 /**
  * A connection by MQTT 3.1.1 or 5, on which a client publishes events:
  *
- *     (TCP, TLS) ──CONNECT, password = token──▶ open ──PUBLISH──▶ event log ──durable──▶ PUBACK
- *       │ unknown: CONNACK says so                 │ DISCONNECT, silence, a fault, the log is away,
+ *     (TCP, TLS) ──CONNECT, password = token──▶ open ──PUBLISH──▶ event log ──durable──▶ PUBACK, PUBREC
+ *       │ unknown: CONNACK says so                 │ DISCONNECT, silence, a violation, the log is away,
  *       ▼                                          ▼ the token is not accepted any more
  *     closed ◀───────────────────────────────── closed
  *
- * Acknowledgements go out in the order of the messages. A message is acknowledged when its event is durable, and never
- * otherwise: where the log is away the connection is closed, and the client sends again what was not acknowledged.
- * An event that can't be taken is refused with its reason where MQTT 5 has a word for that; else it goes into the log
- * as it came, and becomes a dead letter. While RECEIVE_MAX messages wait nothing more is read.
+ * Packets are taken one by one. What can't be taken now keeps its place and all behind it, and nothing more is read:
+ *
+ *     login under way | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
  */
 import type { Socket } from 'node:net'
 
-import { parser as createParser, type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
+import type { IConnectPacket, IPublishPacket, Packet } from 'mqtt-packet'
 import { EVENT_BYTES_MAX, type RelayError } from 'relay-common'
 
 import type { LogIn } from '../auth/authenticate.ts'
 import type { Principal } from '../auth/principal.ts'
+import type { Budgets } from '../budgets/budgets.ts'
+import type { Lease } from './in-flight.ts'
 import type { Ingest } from './ingest.ts'
+import { endedReasonOf, type EndedReason, type MqttCounts, type RefusedConnect } from './mqtt-counts.ts'
+import { askedVersion, createDecoder, decodeCutOff } from './mqtt-decode.ts'
+import { Frames, type Frame } from './mqtt-frames.ts'
+import { MqttMessages, type Message } from './mqtt-messages.ts'
 import {
-  acknowledge, acknowledgeUnsubscribe, answerPing, partWith, refuseConnect, refuseSubscriptions, welcome, type Limits,
+  acknowledgeUnsubscribe, answerPing, complete, partWith, refuseConnect, refuseSubscriptions, welcome, type Limits,
   type Reason, type Version
 } from './mqtt-packets.ts'
-import { deviceOf, isEventTopic } from './mqtt-topic.ts'
+import { MqttSocket } from './mqtt-socket.ts'
+import { topicOf } from './mqtt-topic.ts'
 
 export interface MqttParts {
   readonly ingest: Ingest
   readonly logIn: LogIn
+  readonly budgets: Budgets
+  readonly counts: MqttCounts
   /** name of the topic that all devices may publish to */
   readonly topic: string
-  /** called when the client is known; another connection of the same client has to go */
-  readonly opened: (connection: MqttConnection) => void
+  /** a packet that has begun must be whole after this time */
+  readonly packetTimeoutMs: number
+  /**
+   * Called when the client is known: another connection of the same client has to go.
+   * @returns why there is no place for it; undefined: it is open
+   */
+  readonly opened: (connection: MqttConnection) => 'full' | 'caller-budget' | undefined
+  readonly closed: (connection: MqttConnection) => void
+  /** Notes for people why a connection was ended, or what on it is for nobody here. */
+  readonly note: (connection: MqttConnection, what: string, details: Record<string, unknown>) => void
 }
 
-const CONNECT_TIMEOUT_MS = 10_000
 /** a client is silent for longer than this times its keep-alive only if it is gone */
 const KEEP_ALIVE_GRACE = 1.5
-const TOPIC_BYTES_MAX = 1_024
-const limits: Limits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + TOPIC_BYTES_MAX }
+/** first byte of what a client must send first */
+const CONNECT_TYPE = 0x10
+const CONNECT_MAX_BYTES = 16 * 1024
+/** of a message, apart from its event: topic, properties, header */
+const HEAD_MAX_BYTES = 4 * 1024
+const limits: Limits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + HEAD_MAX_BYTES, topicAliasMax: 16 }
+/** clients of 3.1.1 can't know our limit: they send a message that is too long again and again unless it is acknowledged */
+const PASSED_MAX_BYTES = 16 * 1024 * 1024
+/** so much of an unfinished packet needs no room in flight */
+const FREE_PARTIAL_BYTES = 4 * 1024
+/** packets of one client that are taken before others have their turn */
+const PACKETS_PER_TURN = 200
+/** when what finds no room in flight tries again */
+const ROOM_RETRY_MS = 100
+/** when a client that has used up a budget is heard again */
+const BUDGET_RETRY_MS = 1_000
+const TOPIC_SHOWN_CHARACTERS = 100
 
 export class MqttConnection {
-  readonly #socket: Socket
+  readonly #socket: MqttSocket
   readonly #parts: MqttParts
-  readonly #settings: { protocolVersion?: number } = {}
-  /** the end of the chain of acknowledgements */
-  #acknowledged: Promise<void> = Promise.resolve()
-  #waiting = 0
+  readonly #frames = new Frames({ keptMaxBytes: CONNECT_MAX_BYTES, passedMaxBytes: 0 })
+  readonly #decoder = createDecoder()
+  readonly #messages: MqttMessages
+  readonly #topicOfAlias = new Map<number, string>()
   #state: 'connecting' | 'identifying' | 'open' | 'closed' = 'connecting'
   #version: Version = 4
   #principal: Principal | undefined
   #reauthenticate: (() => Promise<void>) | undefined
   #clientId = ''
-  /** what came with CONNECT; nothing more is read until that is answered */
-  #early: Packet[] = []
+  #keepAliveMs = 0
+  /** longest packet that the client takes */
+  #clientPacketMaxBytes = Infinity
+  #isToldReasons = true
+  /** what could not be taken yet: its caller has used up a budget, or there was no room in flight */
+  #heldFrame: Frame | undefined
+  #heldMessage: Message | undefined
+  #retry: NodeJS.Timeout | undefined
+  /** room for what has come of an unfinished packet */
+  #partialLease: Lease | undefined
+  #heardMs = performance.now()
+  /** when the unfinished packet began */
+  #partialSinceMs: number | undefined
+  #isOtherTopicNoted = false
 
   constructor (socket: Socket, parts: MqttParts) {
-    this.#socket = socket
     this.#parts = parts
-    socket.setNoDelay(true)
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => this.close('keepAliveTimeout'))
-    socket.on('error', () => {}) // followed by close
-    socket.on('close', () => { this.#state = 'closed' })
-
-    const parser = createParser(this.#settings)
-    parser.on('packet', packet => this.#take(packet))
-    parser.on('error', () => this.close('malformed'))
-    socket.on('data', bytes => {
-      if (this.#state === 'closed') return
-      const restBytes = parser.parse(bytes)
-      if (restBytes > limits.packetMaxBytes) this.close('packetTooLarge')
+    this.#socket = new MqttSocket(socket, {
+      data: chunk => {
+        this.#frames.push(chunk)
+        this.#pump()
+      },
+      drained: () => this.#pump(),
+      closed: () => this.#closed(),
+      failed: error => {
+        parts.counts.ended('fault')
+        parts.note(this, 'a connection by MQTT failed', { err: error })
+      }
     })
+    this.#messages = new MqttMessages(parts.ingest, {
+      send: bytes => this.#send(bytes),
+      settled: () => this.#pump(),
+      away: detail => this.close('unspecified', detail),
+      isTold: () => this.#isToldReasons
+    }, this.#socket.guarded(error => { throw error }))
   }
+
+  get address (): string { return this.#socket.address }
+
+  get principalId (): string | undefined { return this.#principal?.id }
 
   /** equal for connections of one client */
   get client (): string { return `${this.#principal?.id} ${this.#clientId}` }
 
   get isOpen (): boolean { return this.#state === 'open' }
 
-  /** @param reason told to clients that MQTT has a word for it */
-  close (reason?: Reason, detail?: string): void {
+  /** @param reason told to clients that MQTT has a word for it; undefined: the client has said goodbye */
+  close (reason?: Reason, detail?: string, counted: EndedReason = endedReasonOf(reason)): void {
     if (this.#state === 'closed') return
     const isOpen = this.#state === 'open'
     this.#state = 'closed'
-    if (isOpen && reason !== undefined) this.#socket.write(partWith(this.#version, reason, detail))
-    this.#socket.destroySoon()
+    if (reason !== undefined) this.#parts.counts.ended(counted)
+    this.#socket.end(isOpen && reason !== undefined ? partWith(this.#version, reason, this.#isToldReasons ? detail : undefined) : undefined)
+    if (isOpen && reason !== undefined && reason !== 'shuttingDown' && reason !== 'takenOver') {
+      this.#parts.note(this, 'a connection by MQTT was ended', { reason: counted, detail })
+    }
   }
 
   /** Closes it where its token was revoked or has expired; not where nobody can tell just now. */
@@ -97,108 +150,233 @@ export class MqttConnection {
     }
   }
 
-  #take (packet: Packet): void {
-    if (this.#state === 'closed') return
-    if (packet.cmd === 'connect') {
-      if (this.#state === 'connecting') this.#connect(packet).catch(() => this.close('unspecified'))
-      else this.close('protocolError')
-      return
-    }
-    if (this.#state === 'connecting') return this.close('protocolError')
-    if (this.#state === 'identifying') { // a client need not wait for the answer to its CONNECT
-      this.#early.push(packet)
-      return
-    }
-    switch (packet.cmd) {
-      case 'publish':
-        this.#publish(packet)
-        return
-      case 'pingreq':
-        this.#socket.write(answerPing())
-        return
-      case 'subscribe':
-        this.#socket.write(refuseSubscriptions(this.#version, packet.messageId!, packet.subscriptions.length))
-        return
-      case 'unsubscribe':
-        this.#socket.write(acknowledgeUnsubscribe(this.#version, packet.messageId!, packet.unsubscriptions.length))
-        return
-      case 'disconnect':
-        this.close()
-        return
-      default:
-        this.close('protocolError')
+  /** Ends what has taken too long. To be called from time to time. */
+  check (nowMs: number): void {
+    this.#socket.check(nowMs)
+    if (this.#state !== 'open' || this.#isBlocked()) return
+    if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > this.#parts.packetTimeoutMs) {
+      this.close('unspecified', 'a packet that does not end', 'packetTimeout')
+    } else if (this.#keepAliveMs > 0 && nowMs - this.#heardMs > this.#keepAliveMs * KEEP_ALIVE_GRACE) {
+      this.close('keepAliveTimeout')
     }
   }
 
-  async #connect ({ protocolVersion, clientId, password, keepalive = 0 }: IConnectPacket): Promise<void> {
-    this.#state = 'identifying'
-    if (protocolVersion !== 4 && protocolVersion !== 5) return this.#refuse(protocolVersion)
-    this.#settings.protocolVersion = this.#version = protocolVersion
-    this.#socket.pause()
-    const token = password?.toString() ?? ''
-    const loggedIn = await this.#parts.logIn(token, this.#socket.remoteAddress ?? '').catch(() => undefined)
+  #closed (): void {
+    this.#state = 'closed'
+    clearTimeout(this.#retry)
+    this.#partialLease?.[Symbol.dispose]()
+    this.#parts.closed(this)
+  }
+
+  #isBlocked (): boolean {
+    return this.#state === 'identifying' || this.#retry !== undefined || this.#socket.isChoked ||
+      this.#messages.waiting >= limits.receiveMax
+  }
+
+  /** Takes packets for as long as that goes; then reads on, or waits. */
+  #pump (): void {
+    for (let taken = 0; this.#state !== 'closed'; taken++) {
+      if (this.#isBlocked()) return this.#socket.pause()
+      if (taken === PACKETS_PER_TURN) return this.#tryAgain(0)
+      if (this.#heldMessage) {
+        const held = this.#heldMessage
+        this.#heldMessage = undefined
+        this.#publish(held)
+        continue
+      }
+      const frame = this.#heldFrame ?? this.#frames.next()
+      this.#heldFrame = undefined
+      if (!frame) break
+      this.#heardMs = performance.now()
+      this.#partialLease?.[Symbol.dispose]()
+      this.#partialLease = this.#partialSinceMs = undefined
+      this.#takeFrame(frame)
+    }
     if (this.#hasClosed()) return
-    if (!loggedIn?.principal.scopes.has('events:write')) return this.#refuse(protocolVersion)
+    if (this.#state === 'connecting' && (this.#frames.partialType ?? CONNECT_TYPE) !== CONNECT_TYPE) {
+      return this.#refuse('malformed', 4, 'malformed') // it need not go on to be no MQTT
+    }
+    if (!this.#hasRoomForPartial()) return
+    this.#partialSinceMs = this.#frames.isPartial ? this.#partialSinceMs ?? performance.now() : undefined
+    this.#socket.resume()
+  }
+
+  /** Pauses, and pumps after a time. */
+  #tryAgain (afterMs: number): void {
+    this.#socket.pause()
+    this.#retry ??= setTimeout(this.#socket.guarded(() => {
+      this.#retry = undefined
+      this.#heardMs = performance.now() // it was us who did not listen
+      if (this.#partialSinceMs !== undefined) this.#partialSinceMs = this.#heardMs
+      this.#pump()
+    }), afterMs)
+  }
+
+  #hasRoomForPartial (): boolean {
+    const bytes = this.#frames.partialBytes
+    if (this.#partialLease || bytes <= FREE_PARTIAL_BYTES || this.#state !== 'open') return true
+    this.#partialLease = this.#takeRoom(bytes)
+    if (!this.#partialLease) this.#tryAgain(ROOM_RETRY_MS)
+    return this.#partialLease !== undefined
+  }
+
+  /** @returns undefined: there is none now */
+  #takeRoom (bytes: number): Lease | undefined {
+    const lease = this.#parts.ingest.inFlight.open()
+    try {
+      lease.take(bytes)
+      return lease
+    } catch (error) {
+      lease[Symbol.dispose]()
+      if (!['RELAY_INGEST_BUSY', 'RELAY_BUDGET_EXCEEDED'].includes((error as RelayError).code)) throw error
+      return undefined
+    }
+  }
+
+  #takeFrame (frame: Frame): void {
+    if (this.#state === 'connecting') return this.#takeFirst(frame)
+    if (frame.kind === 'malformed') return this.close('malformed', 'a length of more than four bytes')
+    if (frame.kind === 'too-large') return this.close('packetTooLarge')
+    if (!this.#mayTake()) return this.#takeLater(frame)
+    if (frame.kind === 'cut-off') {
+      const message = decodeCutOff(frame.bytes)
+      if (!message) return this.close('packetTooLarge')
+      return this.#publish({ ...message, sizeBytes: frame.sizeBytes - frame.bytes.length + message.payload.length })
+    }
+    const decoded = this.#decoder.decode(frame.bytes)
+    if (decoded.kind === 'violation') return this.close(decoded.reason, decoded.detail)
+    this.#take(decoded.packet)
+  }
+
+  /** Each packet counts: answers to pings and subscriptions are work as well. */
+  #mayTake (): boolean {
+    try {
+      this.#parts.budgets.spend('mqttMessages', this.#principal!.id)
+      return true
+    } catch (error) {
+      if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
+      return false
+    }
+  }
+
+  /**
+   * The budget of the caller is used up. MQTT 5 can say so of a message; all else waits, and the connection is not read
+   * until then: nothing is lost, and one packet per BUDGET_RETRY_MS is all the work that it costs.
+   */
+  #takeLater (frame: Frame): void {
+    const decoded = this.#version === 5 && frame.kind === 'whole' ? this.#decoder.decode(frame.bytes) : undefined
+    if (decoded?.kind === 'packet' && decoded.packet.cmd === 'publish' && decoded.packet.qos > 0) {
+      this.#messages.pass(messageOf(decoded.packet), 5, 'quotaExceeded', 'this caller has sent more than it may; try again later')
+    } else {
+      this.#heldFrame = frame
+    }
+    this.#tryAgain(BUDGET_RETRY_MS)
+  }
+
+  #takeFirst (frame: Frame): void {
+    const version = frame.kind === 'whole' ? askedVersion(frame.bytes) : undefined
+    if (frame.kind !== 'whole' || version === undefined) return this.#refuse('malformed', 4, 'malformed')
+    if (version !== 4 && version !== 5) return this.#refuse('version', version > 5 ? 5 : 4, 'versionUnsupported')
+    const decoded = this.#decoder.decode(frame.bytes)
+    if (decoded.kind === 'violation') return this.#refuse('malformed', version, decoded.reason, decoded.detail)
+    if (decoded.packet.cmd !== 'connect') return this.#refuse('malformed', version, 'protocolError')
+    this.#version = version
+    this.#state = 'identifying'
+    this.#socket.guarded(() => this.#connect(decoded.packet as IConnectPacket))()
+  }
+
+  async #connect ({ clientId, password, keepalive = 0, clean, properties }: IConnectPacket): Promise<void> {
+    const version = this.#version
+    if (version === 4 && clientId === '' && !clean) return this.#refuse('client-id', 4, 'clientIdInvalid')
+    const token = password?.toString() ?? ''
+    const loggedIn = await this.#parts.logIn(token, this.#socket.address).catch(() => 'unavailable' as const)
+    if (this.#hasClosed()) return
+    if (loggedIn === 'unavailable') return this.#refuse('unavailable', version, 'unavailable')
+    if (!loggedIn?.principal.scopes.has('events:write')) return this.#refuse('not-authorized', version, 'notAuthorized')
     this.#principal = loggedIn.principal
     this.#reauthenticate = loggedIn.reauthenticate
     this.#clientId = clientId || crypto.randomUUID()
+    const noPlace = this.#parts.opened(this)
+    if (noPlace) return this.#refuse(noPlace, version, noPlace === 'full' ? 'busy' : 'quotaExceeded')
+
     this.#state = 'open'
-    this.#parts.opened(this)
-    this.#socket.write(welcome(protocolVersion, limits, clientId ? undefined : this.#clientId))
-    this.#socket.setTimeout(keepalive * 1000 * KEEP_ALIVE_GRACE) // 0: it may be silent for as long as it likes
-    for (const packet of this.#early.splice(0)) this.#take(packet)
-    if (this.#waiting < limits.receiveMax) this.#socket.resume()
+    this.#keepAliveMs = keepalive * 1000 // 0: it may be silent for as long as it likes
+    this.#clientPacketMaxBytes = properties?.maximumPacketSize ?? Infinity
+    this.#isToldReasons = properties?.requestProblemInformation !== false
+    this.#frames.setLimits({ keptMaxBytes: limits.packetMaxBytes, passedMaxBytes: version === 4 ? PASSED_MAX_BYTES : 0 })
+    this.#send(welcome(version, limits, clientId ? undefined : this.#clientId))
+    this.#heardMs = performance.now()
+    this.#pump()
   }
 
-  #refuse (version: IConnectPacket['protocolVersion']): void {
+  #refuse (counted: RefusedConnect, version: Version, reason: Reason, detail?: string): void {
     this.#state = 'closed'
-    this.#socket.end(refuseConnect(version))
+    this.#parts.counts.refusedConnect(counted)
+    this.#socket.end(refuseConnect(version, reason, detail))
   }
 
-  #publish (packet: IPublishPacket): void {
-    const { qos, retain, topic, messageId } = packet
-    if (qos === 2) return this.close('qosNotSupported')
-    if (retain && this.#version === 5) return this.close('retainNotSupported')
-    if (!isEventTopic(topic, this.#parts.topic)) {
-      if (this.#version !== 5) return this.close()
-      if (qos === 0) return
-    }
-    if (++this.#waiting >= limits.receiveMax) this.#socket.pause()
-    const handled = this.#handle(packet)
-    // in the order of the messages, whatever is durable first
-    this.#acknowledged = this.#acknowledged.then(async () => {
-      try {
-        const { reason, detail } = await handled
-        if (qos === 1 && this.isOpen) this.#socket.write(acknowledge(this.#version, messageId!, reason, detail))
-      } catch (error) {
-        const isBusy = (error as RelayError).code === 'RELAY_INGEST_BUSY'
-        if (isBusy) this.close('quotaExceeded')
-        else this.close('unspecified', 'the event log does not take events now')
+  #take (packet: Packet): void {
+    switch (packet.cmd) {
+      case 'publish': {
+        const topic = this.#resolveAlias(packet)
+        if (topic === undefined) return this.close('topicAliasInvalid')
+        return this.#publish({ ...messageOf(packet), topic })
       }
-      if (--this.#waiting < limits.receiveMax && this.isOpen) this.#socket.resume()
-    })
-    handled.catch(() => {}) // it is heard in its turn
+      case 'pubrel': // its event is in the log since the PUBREC
+        return this.#send(complete(this.#version, packet.messageId!))
+      case 'pingreq':
+        return this.#send(answerPing())
+      case 'subscribe':
+        return this.#send(refuseSubscriptions(this.#version, packet.messageId!, packet.subscriptions.length))
+      case 'unsubscribe':
+        return this.#send(acknowledgeUnsubscribe(this.#version, packet.messageId!, packet.unsubscriptions.length))
+      case 'disconnect':
+        return this.close()
+      default:
+        this.close('protocolError', `${packet.cmd} is not for a server, or comes once`)
+    }
   }
 
-  /** @returns what to acknowledge: an event that is durable, or that is refused for good */
-  async #handle ({ topic, payload, qos }: IPublishPacket): Promise<{ reason?: Reason, detail?: string }> {
-    const { ingest } = this.#parts
-    if (!isEventTopic(topic, this.#parts.topic)) return { reason: 'topicNameInvalid' }
-    const bytes = Buffer.from(payload)
-    using lease = ingest.inFlight.open()
-    lease.take(bytes.length)
-    const refused = await ingest.acceptOne(bytes, this.#principal!, deviceOf(topic))
-    if (!refused) return {}
-    const isForbidden = refused.reason === 'not-granted'
-    if (this.#version === 5 && qos === 1) {
-      const reason = isForbidden ? 'notAuthorized' : 'payloadInvalid'
-      return { reason, detail: `${refused.reason}: ${refused.detail}` }
+  /** @returns the topic of a message; undefined: of an alias that stands for none */
+  #resolveAlias ({ topic, properties }: IPublishPacket): string | undefined {
+    const alias = properties?.topicAlias
+    if (alias === undefined) return topic
+    if (alias > limits.topicAliasMax) return undefined
+    if (topic !== '') this.#topicOfAlias.set(alias, topic)
+    return this.#topicOfAlias.get(alias)
+  }
+
+  #publish (message: Message): void {
+    const topic = topicOf(message.topic, this.#parts.topic)
+    if (topic.kind !== 'events') {
+      this.#noteIgnored(message.topic, topic.kind)
+      return this.#messages.pass(message, this.#version, this.#version === 5 ? 'topicNameInvalid' : undefined)
     }
-    if (isForbidden) this.close('notAuthorized')
-    else await ingest.passOn(bytes)
-    return {}
+    const lease = this.#takeRoom(message.payload.length)
+    if (!lease) {
+      this.#heldMessage = message
+      return this.#tryAgain(ROOM_RETRY_MS)
+    }
+    const payload = Buffer.from(message.payload) // what was read is a part of all that came with it
+    this.#messages.accept({ ...message, payload }, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
+  }
+
+  #noteIgnored (topic: string, kind: 'system' | 'other'): void {
+    this.#parts.counts.ignored(`${kind}-topic`)
+    if (kind === 'system' || this.#isOtherTopicNoted) return
+    this.#isOtherTopicNoted = true
+    this.#parts.note(this, 'a client by MQTT sends to a topic that is not for events', { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) })
+  }
+
+  /** What is more than the client takes must not be sent. */
+  #send (bytes: Buffer): void {
+    if (bytes.length <= this.#clientPacketMaxBytes) this.#socket.send(bytes)
   }
 
   /** It may close while we wait. */
   #hasClosed (): boolean { return this.#state === 'closed' }
+}
+
+function messageOf ({ topic, qos, messageId, payload }: IPublishPacket): Message {
+  return { topic, qos, messageId, payload: payload as Buffer }
 }

@@ -2,7 +2,7 @@
  * What is said over MQTT, for both versions of it (3.1.1 has few words for why): packets as `mqtt-packet` has them, and
  * the codes of https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html.
  */
-import { generate, type IConnectPacket, type Packet } from 'mqtt-packet'
+import { generate, type Packet } from 'mqtt-packet'
 
 export type Version = 4 | 5
 
@@ -11,23 +11,33 @@ export const reasons = {
   unspecified: 0x80,
   malformed: 0x81,
   protocolError: 0x82,
+  versionUnsupported: 0x84,
+  clientIdInvalid: 0x85,
   notAuthorized: 0x87,
+  unavailable: 0x88,
+  busy: 0x89,
   shuttingDown: 0x8b,
+  badAuthenticationMethod: 0x8c,
   keepAliveTimeout: 0x8d,
   takenOver: 0x8e,
   topicNameInvalid: 0x90,
+  topicAliasInvalid: 0x94,
   packetTooLarge: 0x95,
   quotaExceeded: 0x97,
-  payloadInvalid: 0x99,
-  retainNotSupported: 0x9a,
-  qosNotSupported: 0x9b
+  payloadInvalid: 0x99
 } as const
 
 export type Reason = keyof typeof reasons
 
-/** CONNACK return codes of MQTT 3.1.1 */
-const VERSION_UNACCEPTABLE = 1
-const NOT_AUTHORIZED = 5
+/** CONNACK return codes of MQTT 3.1.1, by the reason code of MQTT 5; where there is none, it closes without a word. */
+const returnCodes: Partial<Record<Reason, number>> = {
+  versionUnsupported: 1,
+  clientIdInvalid: 2,
+  unavailable: 3,
+  busy: 3,
+  quotaExceeded: 3,
+  notAuthorized: 5
+}
 /** SUBACK of MQTT 3.1.1: failure */
 const SUBSCRIPTION_FAILED = 0x80
 const NO_SUBSCRIPTION_EXISTED = 0x11
@@ -37,11 +47,12 @@ export interface Limits {
   /** messages that may wait for their acknowledgement */
   readonly receiveMax: number
   readonly packetMaxBytes: number
+  readonly topicAliasMax: number
 }
 
 /** @param assignedId of a client that came without one */
 export function welcome (
-  version: Version, { receiveMax, packetMaxBytes }: Limits, assignedId: string | undefined
+  version: Version, { receiveMax, packetMaxBytes, topicAliasMax }: Limits, assignedId: string | undefined
 ): Buffer {
   return generate({
     cmd: 'connack',
@@ -54,9 +65,7 @@ export function welcome (
             sessionExpiryInterval: 0,
             receiveMaximum: receiveMax,
             maximumPacketSize: packetMaxBytes,
-            maximumQoS: 1,
-            retainAvailable: false,
-            topicAliasMaximum: 0,
+            topicAliasMaximum: topicAliasMax,
             wildcardSubscriptionAvailable: false,
             subscriptionIdentifiersAvailable: false,
             sharedSubscriptionAvailable: false,
@@ -67,24 +76,31 @@ export function welcome (
   } as Packet, { protocolVersion: version })
 }
 
-/** Refuses a client: of a version that is not spoken here, or that nobody knows. */
-export function refuseConnect (version: IConnectPacket['protocolVersion']): Buffer {
-  const isKnown = version === 4 || version === 5
+/** Refuses a client. @returns nothing where its version has no word for it */
+export function refuseConnect (version: Version, reason: Reason, detail?: string): Buffer {
+  if (version === 4 && returnCodes[reason] === undefined) return Buffer.alloc(0)
   return generate({
     cmd: 'connack',
-    returnCode: isKnown ? NOT_AUTHORIZED : VERSION_UNACCEPTABLE,
-    reasonCode: reasons.notAuthorized,
-    sessionPresent: false
-  }, { protocolVersion: version === 5 ? 5 : 4 })
+    returnCode: returnCodes[reason] ?? 0,
+    reasonCode: reasons[reason],
+    sessionPresent: false,
+    ...detail === undefined || version === 4 ? {} : { properties: { reasonString: detail } }
+  } as Packet, { protocolVersion: version })
 }
 
-export function acknowledge (version: Version, messageId: number, reason?: Reason, detail?: string): Buffer {
+/** @param qos 1: PUBACK; 2: PUBREC, which a PUBREL and a PUBCOMP follow unless it refuses */
+export function acknowledge (version: Version, qos: 1 | 2, messageId: number, reason?: Reason, detail?: string): Buffer {
   return generate({
-    cmd: 'puback',
+    cmd: qos === 1 ? 'puback' : 'pubrec',
     messageId,
     reasonCode: reason === undefined ? 0 : reasons[reason],
     ...detail === undefined ? {} : { properties: { reasonString: detail } }
-  }, { protocolVersion: version })
+  } as Packet, { protocolVersion: version })
+}
+
+/** The end of a message of QoS 2. */
+export function complete (version: Version, messageId: number): Buffer {
+  return generate({ cmd: 'pubcomp', messageId, reasonCode: 0 } as Packet, { protocolVersion: version })
 }
 
 /** Nobody can subscribe: this is no broker. */
@@ -98,8 +114,10 @@ export function acknowledgeUnsubscribe (version: Version, messageId: number, cou
     { protocolVersion: version })
 }
 
+const pong = generate({ cmd: 'pingresp' })
+
 export function answerPing (): Buffer {
-  return generate({ cmd: 'pingresp' })
+  return pong
 }
 
 /** MQTT 3.1.1 has no such packet from a server. */

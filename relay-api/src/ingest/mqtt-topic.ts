@@ -1,13 +1,27 @@
-/** Topics of MQTT that events may be published to: `iot-events`, and `devices/<id>/events` for those of one device. */
+/**
+ * Topics of MQTT, and what is published to them:
+ *
+ *     iot-events, devices/<id>/events       events, of any device or of one; a slash before them changes nothing
+ *     $SYS/…                                what brokers say of themselves: bridges do so wherever they connect
+ *     all else                              births, wills, states: nobody listens here
+ */
+
+export type Topic =
+  /** @property deviceId the one device that events are of; undefined: of any */
+  | { readonly kind: 'events', readonly deviceId?: string }
+  | { readonly kind: 'system' | 'other' }
 
 const ofDevice = /^devices\/([^/+#]+)\/events$/
 
 /** @param events name of the topic for events of any device */
-export function isEventTopic (topic: string, events: string): boolean {
-  return topic === events || ofDevice.test(topic)
+export function topicOf (name: string, events: string): Topic {
+  const found = kindOf(name, events)
+  return found.kind === 'other' && name.startsWith('/') ? kindOf(name.slice(1), events) : found
 }
 
-/** The device that a topic is of; undefined: of any. */
-export function deviceOf (topic: string): string | undefined {
-  return ofDevice.exec(topic)?.[1]
+function kindOf (name: string, events: string): Topic {
+  if (name === events) return { kind: 'events' }
+  const deviceId = ofDevice.exec(name)?.[1]
+  if (deviceId !== undefined) return { kind: 'events', deviceId }
+  return { kind: name.startsWith('$') ? 'system' : 'other' }
 }

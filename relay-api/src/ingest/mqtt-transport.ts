@@ -12,46 +12,72 @@ import type { IngestConfig } from './config.ts'
 export interface Transport {
   readonly server: Server
   readonly isEncrypted: boolean
-  /** Ends connections that are no clients yet, as they have not agreed on a key. */
-  dropStrangers (): void
 }
 
-/** A client that takes longer for it is holding a connection. */
-const HANDSHAKE_TIMEOUT_MS = 10_000
+/** Who is heard; what throws there ends the connection that it was about. */
+export interface Door {
+  /** @returns whether a connection may go on, before a byte of it was read */
+  admit (raw: Socket): boolean
+  /**
+   * Takes a client that can be heard.
+   * @param socket what is spoken on; of TCP it is `raw`
+   */
+  take (socket: Socket, raw: Socket): void
+}
 
 /**
- * @param take called for each client, once it can be heard
  * @throws RelayError RELAY_CONFIG_INVALID, also for a certificate and a key that are not of each other
  */
-export function createTransport (config: IngestConfig, take: (socket: Socket) => void, log: Logger): Transport {
+export function createTransport (config: IngestConfig, { admit, take }: Door, log: Logger): Transport {
   const { MQTT_TLS_CERT_FILE: cert, MQTT_TLS_KEY_FILE: key, MQTT_TLS_CA_FILE: ca } = config
+  /** A connection whose first handler throws ends, and the process goes on. */
+  const guarded = (raw: Socket, work: () => void) => {
+    try {
+      work()
+    } catch (error) {
+      log.error({ err: error }, 'a connection by MQTT failed')
+      raw.destroy()
+    }
+  }
   if (cert === undefined && key === undefined && ca === undefined) {
-    return { server: createServer(take), isEncrypted: false, dropStrangers: () => {} }
+    const server = createServer(raw => {
+      raw.on('error', () => {}) // followed by close
+      guarded(raw, () => { if (admit(raw)) take(raw, raw) })
+    })
+    return { server: heardOf(server, log), isEncrypted: false }
   }
   if (cert === undefined || key === undefined) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE go together: one of them is not set')
   }
-  const server = createEncrypted({
-    ...readTls('MQTT_TLS', { ca, cert, key }), requestCert: ca !== undefined, handshakeTimeout: HANDSHAKE_TIMEOUT_MS
-  })
-  const strangers = new Map<string, Socket>()
-  server.on('connection', (socket: Socket) => {
-    const name = nameOf(socket)
-    strangers.set(name, socket)
-    socket.once('close', () => strangers.delete(name))
+  // the deadline of the handshake is that of the login (mqtt-admission.ts)
+  const server = createEncrypted({ ...readTls('MQTT_TLS', { ca, cert, key }), requestCert: ca !== undefined })
+  const raws = new Map<string, Socket>()
+  server.on('connection', (raw: Socket) => {
+    raw.on('error', () => {})
+    guarded(raw, () => {
+      if (!admit(raw)) return
+      const name = nameOf(raw)
+      raws.set(name, raw)
+      raw.once('close', () => { if (raws.get(name) === raw) raws.delete(name) })
+    })
   })
   server.on('secureConnection', socket => {
-    strangers.delete(nameOf(socket))
-    take(socket)
+    socket.on('error', () => {})
+    const raw = raws.get(nameOf(socket))
+    guarded(raw ?? socket, () => raw && !raw.destroyed ? take(socket, raw) : socket.destroy())
   })
   server.on('tlsClientError', (error, socket) => {
     log.debug({ err: error, address: socket.remoteAddress }, 'a client by MQTT that does not speak TLS as we do')
+    socket.destroy()
   })
-  return {
-    server,
-    isEncrypted: true,
-    dropStrangers: () => { for (const socket of strangers.values()) socket.destroy() }
-  }
+  return { server: heardOf(server, log), isEncrypted: true }
+}
+
+/** Without a listener an error of the server, such as too many open files, would end the process. */
+function heardOf<S extends Server> (server: S, log: Logger): S {
+  return server.on('error', error => {
+    if (server.listening) log.error({ err: error }, 'a connection by MQTT could not be taken')
+  })
 }
 
 function createEncrypted (options: Parameters<typeof createTlsServer>[0]) {

@@ -3,12 +3,16 @@ import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import pLimit from 'p-limit'
-import { Gauge, RelayError, type Logger, type Registry } from 'relay-common'
+import { RelayError, type Logger, type Registry } from 'relay-common'
 
 import type { LogIn } from '../auth/authenticate.ts'
+import type { Budgets, Held } from '../budgets/budgets.ts'
+import { openSparingLog } from '../sparing-log.ts'
 import type { IngestConfig } from './config.ts'
 import type { Ingest } from './ingest.ts'
+import { Admission } from './mqtt-admission.ts'
 import { MqttConnection } from './mqtt-connection.ts'
+import { createMqttCounts } from './mqtt-counts.ts'
 import { createTransport } from './mqtt-transport.ts'
 
 export interface MqttServer {
@@ -18,45 +22,105 @@ export interface MqttServer {
   close (): Promise<void>
 }
 
+export interface MqttServerParts {
+  readonly ingest: Ingest
+  readonly logIn: LogIn
+  readonly budgets: Budgets
+  readonly metrics: Registry
+  readonly log: Logger
+}
+
 /** With what is kept of a key in `auth`, a client is gone 5 s after its token was revoked. */
 const PERMISSION_INTERVAL_MS = 1_500
 /** So many questions at once: a key is a look-up in the database, and requests want theirs too. */
 const PERMISSIONS_AT_ONCE = 4
+/** How exact deadlines are. */
+const CHECK_INTERVAL_MS = 250
 
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function createMqttServer (
-  config: IngestConfig & { readonly HOST: string }, ingest: Ingest, logIn: LogIn, metrics: Registry, log: Logger
+  config: IngestConfig & { readonly HOST: string }, { ingest, logIn, budgets, metrics, log }: MqttServerParts
 ): MqttServer {
-  const connections = new Set<MqttConnection>()
+  /** each with the place that its caller holds for it, once it is open */
+  const connections = new Map<MqttConnection, Held | undefined>()
   /** by client, the connection that counts */
   const current = new Map<string, MqttConnection>()
-  const opened = (connection: MqttConnection) => {
-    current.get(connection.client)?.close('takenOver')
-    current.set(connection.client, connection)
+  let open = 0
+  const notes = openSparingLog(log)
+  const counts = createMqttCounts(metrics, { open: () => open, pending: () => admission.pending })
+  const admission = new Admission({
+    connectTimeoutMs: config.MQTT_CONNECT_TIMEOUT_MS,
+    pendingMax: config.MQTT_PENDING_MAX,
+    pendingPerAddressMax: config.MQTT_PENDING_PER_ADDRESS_MAX
+  }, budgets, counts.refusedConnect)
+
+  const release = (connection: MqttConnection) => {
+    const held = connections.get(connection)
+    if (held) {
+      held[Symbol.dispose]()
+      connections.set(connection, undefined)
+      open--
+    }
+    if (current.get(connection.client) === connection) current.delete(connection.client)
   }
-  const { server, isEncrypted, dropStrangers } = createTransport(config, socket => {
-    const connection = new MqttConnection(socket, { ingest, logIn, topic: config.EVENTS_TOPIC, opened })
-    connections.add(connection)
-    socket.once('close', () => {
-      connections.delete(connection)
-      if (current.get(connection.client) === connection) current.delete(connection.client)
-    })
+  const opened = (connection: MqttConnection) => {
+    const before = current.get(connection.client)
+    if (before) {
+      before.close('takenOver')
+      release(before)
+    }
+    if (open >= config.MQTT_CONNECTIONS_MAX) return 'full'
+    try {
+      connections.set(connection, budgets.hold('mqttConnections', connection.principalId!))
+    } catch (error) {
+      if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
+      return 'caller-budget'
+    }
+    open++
+    current.set(connection.client, connection)
+    return undefined
+  }
+  const { server, isEncrypted } = createTransport(config, {
+    admit: raw => admission.admit(raw),
+    take (socket, raw) {
+      const connection = new MqttConnection(socket, {
+        ingest,
+        logIn,
+        budgets,
+        counts,
+        topic: config.EVENTS_TOPIC,
+        packetTimeoutMs: config.MQTT_PACKET_TIMEOUT_MS,
+        opened (it) {
+          const noPlace = opened(it)
+          if (!noPlace) admission.known(raw)
+          return noPlace
+        },
+        closed (it) {
+          release(it)
+          connections.delete(it)
+        },
+        note: ({ address, principalId }, what, details) =>
+          notes.warn({ kind: `${what} ${String(details.reason)}`, address }, { address, principal: principalId, ...details }, what)
+      })
+      connections.set(connection, undefined)
+    }
   }, log)
+  server.maxConnections = config.MQTT_CONNECTIONS_MAX + 2 * config.MQTT_PENDING_MAX // and those that are about to end
+
   const oneOfFew = pLimit(PERMISSIONS_AT_ONCE)
   const closing = new AbortController()
   const watchPermissions = async () => {
     while (!closing.signal.aborted) {
-      await Promise.all([...connections].map(it => oneOfFew(() => it.askPermission())))
+      await Promise.all([...connections.keys()].map(it => oneOfFew(() => it.askPermission())))
       await delay(PERMISSION_INTERVAL_MS, undefined, { signal: closing.signal }).catch(() => {})
     }
   }
-  server.maxConnections = config.MQTT_CONNECTIONS_MAX
-  new Gauge({ // eslint-disable-line no-new
-    name: 'relay_api_mqtt_connections',
-    help: 'Clients that are connected by MQTT',
-    registers: [metrics],
-    collect () { this.set(connections.size) }
-  })
+  const check = () => {
+    const nowMs = performance.now()
+    admission.check(nowMs)
+    for (const connection of connections.keys()) connection.check(nowMs)
+  }
+  let timer: NodeJS.Timeout | undefined
 
   return {
     async listen () {
@@ -69,17 +133,20 @@ export function createMqttServer (
         throw new RelayError('RELAY_PORT_IN_USE',
           `port ${port} on ${host} is in use; choose another with MQTT_PORT`, { cause })
       }
-      watchPermissions()
+      watchPermissions().catch(error => log.error({ err: error }, 'clients by MQTT are not asked for their permission any more'))
+      timer = setInterval(check, CHECK_INTERVAL_MS)
       log.info({ port, isEncrypted }, 'events are taken by MQTT')
     },
     async close () {
+      notes.close()
       if (!server.listening) return
       const closed = once(server, 'close')
       closing.abort()
       server.close()
-      dropStrangers()
-      for (const it of connections) it.close('shuttingDown')
-      await closed
+      for (const it of connections.keys()) it.close('shuttingDown')
+      admission.destroyAll()
+      await closed // `check` ends those that don't
+      clearInterval(timer)
     }
   }
 }

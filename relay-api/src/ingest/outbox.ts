@@ -19,9 +19,10 @@ export interface Outbox {
   readonly fault: string | undefined
   /**
    * Resolves when all records are durable. Records of one key go out in the order of the calls.
+   * @param topic where not that of the events
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE; then some of them may be there all the same
    */
-  send (records: readonly ProducedRecord[]): Promise<void>
+  send (records: readonly ProducedRecord[], topic?: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -32,6 +33,7 @@ const TOGETHER_MAX_RECORDS = 10_000
 const REOPEN_DELAY_MS = 2_000
 
 interface Waiting {
+  readonly topic: string
   readonly records: readonly ProducedRecord[]
   readonly done: () => void
   readonly failed: (error: unknown) => void
@@ -44,7 +46,7 @@ export function openOutbox (
   if (eventLogKind(config) === 'kafka' && !config.KAFKA_BOOTSTRAP_SERVERS) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where it is')
   }
-  const topic = config.EVENTS_TOPIC
+  const eventsTopic = config.EVENTS_TOPIC
   const closing = new AbortController()
   const opened = new AsyncDisposableStack()
   const waiting: Waiting[] = []
@@ -58,7 +60,7 @@ export function openOutbox (
         const eventLog = opening.adopt(await openEventLog(config, database, log), it => it.close())
         producer = opening.adopt(await eventLog.openProducer(), it => it.close())
         opened.use(opening.move())
-        log.info({ eventLog: eventLog.description, topic }, 'events are taken')
+        log.info({ eventLog: eventLog.description, topic: eventsTopic }, 'events are taken')
         return
       } catch (error) {
         log.warn({ err: error }, 'no events can be taken: the event log could not be opened; trying again')
@@ -70,7 +72,7 @@ export function openOutbox (
 
   const deliver = async (together: readonly Waiting[]) => {
     try {
-      await producer!.send(topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records))
+      await producer!.send(together[0].topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records))
       for (const it of together) it.done()
     } catch (error) {
       for (const it of together) it.failed(unreachable(error))
@@ -90,11 +92,11 @@ export function openOutbox (
 
   return {
     get fault () { return producer ? undefined : 'the event log is not open yet' },
-    async send (records) {
+    async send (records, topic = eventsTopic) {
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
       await new Promise<void>((resolve, reject) => {
-        waiting.push({ records, done: resolve, failed: reject })
+        waiting.push({ topic, records, done: resolve, failed: reject })
         pump()
       })
     },
@@ -112,7 +114,7 @@ function takeTogether (waiting: Waiting[]): Waiting[] {
   let count = 0
   for (const it of waiting) {
     records += it.records.length
-    if (count > 0 && records > TOGETHER_MAX_RECORDS) break
+    if (count > 0 && (records > TOGETHER_MAX_RECORDS || it.topic !== waiting[0].topic)) break
     count++
   }
   return waiting.splice(0, count)

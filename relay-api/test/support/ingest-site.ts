@@ -44,12 +44,15 @@ export async function openIngestSite (
   const testLog = await openTestLog(t, kind)
   if (!testLog) return undefined
   const topic = { name: testLog.topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 }
+  const deadLettersTopic = `${topic.name}.dead-letters`
   await testLog.eventLog.ensureTopic(topic)
+  await testLog.eventLog.ensureTopic({ ...topic, name: deadLettersTopic, partitions: 1 })
   const own = testLog.database ? undefined : await openLocalPostgres(t)
   const databaseUrl = own?.url ?? testLog.environment.DATABASE_URL!
   const environment = {
     ...testLog.environment as Record<string, string>,
     DATABASE_URL: databaseUrl,
+    DEAD_LETTERS_TOPIC: deadLettersTopic,
     API_TOKENS: TOKEN,
     API_PORT: '0',
     ...typeof settings === 'function' ? await settings(databaseUrl) : settings

@@ -1,5 +1,5 @@
 /** What a caller may do (scopes), and about which devices (grants). */
-import { ID_UNITS_MAX, isId } from '../event.ts'
+import { ID_UNITS_MAX, isId, readClaims } from '../event.ts'
 
 export const scopes = ['events:read', 'events:write', 'admin'] as const
 export type Scope = typeof scopes[number]
@@ -24,6 +24,58 @@ export function mayZone ({ zones }: Grants, zone: string): boolean {
 
 export function mayDevice ({ devicePrefixes }: Grants, deviceId: string): boolean {
   return devicePrefixes === undefined || devicePrefixes.some(prefix => deviceId.startsWith(prefix))
+}
+
+/** What an event may be of: what its sender may send, and the one device that its topic is of, where it is. */
+export interface EventGrants extends Grants {
+  readonly deviceId?: string
+}
+
+/** Whether there is anything that these grants do not allow. */
+export function isLimited ({ zones, devicePrefixes, deviceId }: EventGrants): boolean {
+  return zones !== undefined || devicePrefixes !== undefined || deviceId !== undefined
+}
+
+/** @returns the field by which an event is of somebody else; undefined: it is allowed */
+export function foreignField (grants: EventGrants, deviceId: string, zone: string): 'deviceId' | 'zone' | undefined {
+  if (!maySendFor(grants, deviceId)) return 'deviceId'
+  return mayZone(grants, zone) ? undefined : 'zone'
+}
+
+function maySendFor (grants: EventGrants, deviceId: string): boolean {
+  return mayDevice(grants, deviceId) && (grants.deviceId === undefined || grants.deviceId === deviceId)
+}
+
+/**
+ * What bytes that were refused claim beyond the grants of their sender.
+ * @returns `unreadable`: it can't be known whose they are; undefined: all that they claim is allowed
+ */
+export function claimFault (grants: EventGrants, bytes: Uint8Array | null): 'deviceId' | 'zone' | 'unreadable' | undefined {
+  if (!isLimited(grants)) return undefined
+  const claims = readClaims(bytes)
+  if (!claims) return 'unreadable'
+  const { deviceIds, zones } = claims
+  const isText = (it: unknown): it is string => typeof it === 'string'
+  if (deviceIds.some(it => isText(it) && !maySendFor(grants, it))) return 'deviceId'
+  if (zones.some(it => isText(it) && !mayZone(grants, it))) return 'zone'
+  const isReadable = deviceIds.length > 0 && zones.length > 0 && deviceIds.every(isText) && zones.every(isText)
+  return isReadable ? undefined : 'unreadable'
+}
+
+/** What both allow. */
+export function intersectGrants (one: EventGrants, other: Grants): EventGrants {
+  const zones = one.zones && other.zones ? one.zones.filter(it => other.zones!.includes(it)) : one.zones ?? other.zones
+  const devicePrefixes = one.devicePrefixes && other.devicePrefixes
+    ? [
+        ...one.devicePrefixes.filter(it => other.devicePrefixes!.some(prefix => it.startsWith(prefix))),
+        ...other.devicePrefixes.filter(it => one.devicePrefixes!.some(prefix => it.startsWith(prefix)))
+      ]
+    : one.devicePrefixes ?? other.devicePrefixes
+  return {
+    ...one.deviceId === undefined ? {} : { deviceId: one.deviceId },
+    ...zones ? { zones } : {},
+    ...devicePrefixes ? { devicePrefixes } : {}
+  }
 }
 
 /** Whether `inner` allows nothing that `outer` does not: a caller can't hand out more than it has. */

@@ -1,0 +1,54 @@
+/** What happens on MQTT, as metrics. Each label is there from the start, so that an alarm sees the first of its kind. */
+import { Counter, Gauge, type Registry } from 'relay-common'
+
+import type { Reason } from './mqtt-packets.ts'
+
+/** Why a connection did not become a client's. */
+export const refusedConnects = [
+  'address-budget', 'too-many-pending', 'timeout', 'malformed', 'version', 'client-id', 'not-authorized', 'unavailable',
+  'caller-budget', 'full'
+] as const
+export type RefusedConnect = typeof refusedConnects[number]
+
+/** Why a client was parted with. */
+export const endedReasons = [
+  'malformed', 'protocolError', 'topicNameInvalid', 'topicAliasInvalid', 'packetTooLarge', 'packetTimeout', 'keepAliveTimeout',
+  'takenOver', 'notAuthorized', 'shuttingDown', 'unspecified', 'fault'
+] as const
+export type EndedReason = typeof endedReasons[number]
+
+/** Messages that are for nobody here. */
+export const ignoredReasons = ['other-topic', 'system-topic'] as const
+export type IgnoredReason = typeof ignoredReasons[number]
+
+export interface MqttCounts {
+  refusedConnect (reason: RefusedConnect): void
+  ended (reason: EndedReason): void
+  ignored (reason: IgnoredReason): void
+}
+
+/** @param connections how many there are */
+export function createMqttCounts (
+  metrics: Registry, connections: { readonly open: () => number, readonly pending: () => number }
+): MqttCounts {
+  const registers = [metrics]
+  const counter = (name: string, help: string, labels: readonly string[]) => {
+    const made = new Counter({ name, help, labelNames: ['reason'], registers })
+    for (const reason of labels) made.inc({ reason }, 0)
+    return (reason: string) => made.inc({ reason })
+  }
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({ name, help, registers, collect () { this.set(read()) } })
+  gauge('relay_api_mqtt_connections', 'Clients that are connected by MQTT', connections.open)
+  gauge('relay_api_mqtt_pending_connections', 'Connections by MQTT that have not logged in', connections.pending)
+  return {
+    refusedConnect: counter('relay_api_mqtt_refused_connects_total', 'Connections that did not log in, by reason', refusedConnects),
+    ended: counter('relay_api_mqtt_ended_total', 'Connections that Relay has ended, by reason', endedReasons),
+    ignored: counter('relay_api_mqtt_ignored_total', 'Messages to topics that are not for events, by reason', ignoredReasons)
+  }
+}
+
+/** @returns how a reason of the protocol is counted */
+export function endedReasonOf (reason: Reason | undefined): EndedReason {
+  return endedReasons.find(it => it === reason) ?? 'unspecified'
+}

@@ -1,0 +1,142 @@
+/**
+ * Turns whole packets into what they say, with `mqtt-packet`, and finds what breaks the protocol. It gets one packet at a
+ * time: the library joins the pieces of an unfinished one again with each piece, which takes time by their square.
+ */
+import { isUtf8 } from 'node:buffer'
+
+import { parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
+
+import type { Reason, Version } from './mqtt-packets.ts'
+
+export type Decoded =
+  | { readonly kind: 'packet', readonly packet: Packet }
+  /** what the standard says to answer, in versions that have an answer */
+  | { readonly kind: 'violation', readonly reason: Reason, readonly detail: string }
+
+export interface Decoder {
+  /** @param bytes one whole packet; whatever they are, it throws nothing */
+  decode (bytes: Buffer): Decoded
+}
+
+export function createDecoder (): Decoder {
+  const parser = createParser({})
+  let found: { packet?: Packet, fault?: Error } = {}
+  let version: number | undefined
+  parser.on('packet', packet => { found.packet = packet })
+  parser.on('error', fault => { found.fault ??= fault })
+
+  return {
+    decode (bytes) {
+      found = {}
+      try {
+        const restBytes = parser.parse(bytes)
+        const { packet, fault } = found
+        if (!packet || fault || restBytes > 0) return violation('malformed', fault?.message ?? 'a packet that does not end where it says')
+        if (packet.cmd === 'connect') version = packet.protocolVersion
+        return faultOf(packet, bytes, version === 5 ? 5 : 4) ?? { kind: 'packet', packet }
+      } catch (error) { // the library reads behind the end of some packets
+        return violation('malformed', (error as Error).message)
+      }
+    }
+  }
+}
+
+export interface CutOffMessage {
+  readonly topic: string
+  readonly qos: number
+  readonly messageId: number | undefined
+  /** the first bytes of it */
+  readonly payload: Buffer
+}
+
+/**
+ * Reads the beginning of a message of MQTT 3.1.1 that was too long to be kept.
+ * @returns undefined: it is no message, or its head is not there
+ */
+export function decodeCutOff (bytes: Buffer): CutOffMessage | undefined {
+  const qos = bytes[0] >> 1 & 3
+  if (bytes[0] >> 4 !== PUBLISH || qos > 2) return undefined
+  const at = bodyStart(bytes)
+  if (at + 2 > bytes.length) return undefined
+  const topicEnd = at + 2 + bytes.readUInt16BE(at)
+  const head = topicEnd + (qos > 0 ? 2 : 0)
+  if (head > bytes.length) return undefined
+  const messageId = qos > 0 ? bytes.readUInt16BE(topicEnd) : undefined
+  if (messageId === 0) return undefined
+  return { topic: bytes.toString('utf8', at + 2, topicEnd), qos, messageId, payload: bytes.subarray(head) }
+}
+
+const CONNECT = 1
+const PUBLISH = 3
+const BRIDGE_BIT = 0x80
+
+/**
+ * The protocol that a first packet asks for, so that a client of a version that we don't speak hears so.
+ * @returns undefined: no CONNECT of MQTT
+ */
+export function askedVersion (bytes: Buffer): number | undefined {
+  if (bytes[0] >> 4 !== CONNECT) return undefined
+  const at = bodyStart(bytes)
+  if (at + 2 > bytes.length) return undefined
+  const nameEnd = at + 2 + bytes.readUInt16BE(at)
+  if (nameEnd >= bytes.length) return undefined
+  const name = bytes.toString('latin1', at + 2, nameEnd)
+  if (name !== 'MQTT' && name !== 'MQIsdp') return undefined
+  return bytes[nameEnd] & ~BRIDGE_BIT // bridges set it to say what they are
+}
+
+/** What the library lets pass and the standard does not. */
+function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | undefined {
+  switch (packet.cmd) {
+    case 'connect': return faultOfConnect(packet)
+    case 'publish': {
+      const at = bodyStart(bytes)
+      const topic = bytes.subarray(at + 2, at + 2 + bytes.readUInt16BE(at))
+      if (!isUtf8(topic) || topic.includes(0)) return violation('malformed', 'a topic that is not UTF-8')
+      if (/[+#]/.test(packet.topic)) return violation('topicNameInvalid', 'a topic with wildcards')
+      if (packet.qos > 0 && !isId(packet.messageId)) return violation('protocolError', 'a message without an id')
+      const alias: unknown = packet.properties?.topicAlias
+      if (alias !== undefined && (typeof alias !== 'number' || alias < 1)) return violation('topicAliasInvalid', 'a topic alias of 0')
+      if (packet.topic === '' && alias === undefined) return violation(version === 5 ? 'protocolError' : 'malformed', 'a message without a topic')
+      return undefined
+    }
+    case 'subscribe': case 'unsubscribe': {
+      if (!isId(packet.messageId)) return violation('protocolError', `${packet.cmd} without an id`)
+      const count = packet.cmd === 'subscribe' ? packet.subscriptions.length : packet.unsubscriptions.length
+      return count > 0 ? undefined : violation('protocolError', `${packet.cmd} without topics`)
+    }
+    case 'pubrel':
+      return isId(packet.messageId) ? undefined : violation('protocolError', 'pubrel without an id')
+    default:
+      return undefined
+  }
+}
+
+function faultOfConnect ({ protocolVersion, password, username, will, properties }: IConnectPacket): Decoded | undefined {
+  if (protocolVersion === 4 && password !== undefined && username === undefined) {
+    return violation('malformed', 'a password without a user name, which MQTT 3.1.1 does not allow')
+  }
+  if (will && will.qos! > 2) return violation('malformed', 'a will of QoS 3')
+  if (properties?.receiveMaximum === 0 || properties?.maximumPacketSize === 0) {
+    return violation('protocolError', 'a limit of 0')
+  }
+  if (properties?.authenticationMethod !== undefined) {
+    return violation('badAuthenticationMethod', 'an authentication method; the token belongs into the password')
+  }
+  return undefined
+}
+
+/** Where a packet begins behind its header. */
+function bodyStart (bytes: Buffer): number {
+  let at = 1
+  while (at < bytes.length && bytes[at] & 0x80) at++
+  return at + 1
+}
+
+function isId (messageId: number | undefined): messageId is number {
+  return messageId !== undefined && messageId > 0
+}
+
+function violation (reason: Reason, detail: string): Decoded {
+  return { kind: 'violation', reason, detail }
+}
