@@ -43,7 +43,7 @@ export const ingestSettings = {
     default: 10_000, minimum: 100, description: 'time for a client by MQTT to be logged in, from the accept on, TLS included'
   }),
   MQTT_PACKET_TIMEOUT_MS: Type.Integer({
-    default: 30_000, minimum: 100, description: 'time for a packet by MQTT to come whole, from its first byte on'
+    default: 30_000, minimum: 100, description: 'time for a packet by MQTT to come whole, from its first byte on, and for answers to be read'
   })
 }
 

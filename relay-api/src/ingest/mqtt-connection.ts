@@ -38,7 +38,7 @@ export interface MqttParts {
   readonly counts: MqttCounts
   /** name of the topic that all devices may publish to */
   readonly topic: string
-  /** a packet that has begun must be whole after this time */
+  /** a packet that has begun must be whole after this time, and answers must be read */
   readonly packetTimeoutMs: number
   /**
    * Called when the client is known: another connection of the same client has to go.
@@ -99,7 +99,7 @@ export class MqttConnection {
 
   constructor (socket: Socket, parts: MqttParts) {
     this.#parts = parts
-    this.#socket = new MqttSocket(socket, {
+    this.#socket = new MqttSocket(socket, parts.packetTimeoutMs, {
       data: chunk => {
         this.#frames.push(chunk)
         this.#pump()

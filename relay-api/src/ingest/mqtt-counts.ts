@@ -32,19 +32,21 @@ export function createMqttCounts (
   metrics: Registry, connections: { readonly open: () => number, readonly pending: () => number }
 ): MqttCounts {
   const registers = [metrics]
-  const counter = (name: string, help: string, labels: readonly string[]) => {
-    const made = new Counter({ name, help, labelNames: ['reason'], registers })
+  const counter = (described: { readonly name: string, readonly help: string }, labels: readonly string[]) => {
+    const made = new Counter({ ...described, labelNames: ['reason'], registers })
     for (const reason of labels) made.inc({ reason }, 0)
     return (reason: string) => made.inc({ reason })
   }
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({ name, help, registers, collect () { this.set(read()) } })
-  gauge('relay_api_mqtt_connections', 'Clients that are connected by MQTT', connections.open)
-  gauge('relay_api_mqtt_pending_connections', 'Connections by MQTT that have not logged in', connections.pending)
+  const gauge = (described: { readonly name: string, readonly help: string }, read: () => number) =>
+    new Gauge({ ...described, registers, collect () { this.set(read()) } })
+  gauge({ name: 'relay_api_mqtt_connections', help: 'Clients that are connected by MQTT' }, connections.open)
+  gauge({ name: 'relay_api_mqtt_pending_connections', help: 'Connections by MQTT that have not logged in' }, connections.pending)
   return {
-    refusedConnect: counter('relay_api_mqtt_refused_connects_total', 'Connections that did not log in, by reason', refusedConnects),
-    ended: counter('relay_api_mqtt_ended_total', 'Connections that Relay has ended, by reason', endedReasons),
-    ignored: counter('relay_api_mqtt_ignored_total', 'Messages to topics that are not for events, by reason', ignoredReasons)
+    refusedConnect: counter(
+      { name: 'relay_api_mqtt_refused_connects_total', help: 'Connections that did not log in, by reason' }, refusedConnects),
+    ended: counter({ name: 'relay_api_mqtt_ended_total', help: 'Connections that Relay has ended, by reason' }, endedReasons),
+    ignored: counter(
+      { name: 'relay_api_mqtt_ignored_total', help: 'Messages to topics that are not for events, by reason' }, ignoredReasons)
   }
 }
 

@@ -3,7 +3,7 @@
  * what is sent is bounded, and a connection that ends is gone soon whatever the other side does.
  *
  *     open ──end(): last words, FIN──▶ lingering ──the client closes, or LINGER_MS──▶ destroyed
- *       └── destroy(), a fault, a client that does not read for CHOKED_MS ─────────────▶ destroyed
+ *       └── destroy(), a fault, a client that does not read for long ──────────────────▶ destroyed
  */
 import type { Socket } from 'node:net'
 
@@ -20,19 +20,21 @@ export interface SocketEvents {
 const LINGER_MS = 1_000
 /** answers that a client has not read; past it nothing more is read of it */
 const UNREAD_MAX_BYTES = 64 * 1024
-const CHOKED_MS = 30_000
 /** half-open connections of clients without a keep-alive of their own are found by TCP's */
 const TCP_KEEP_ALIVE_MS = 60_000
 
 export class MqttSocket {
   readonly #socket: Socket
   readonly #events: SocketEvents
+  readonly #chokedMaxMs: number
   #isEnding = false
   #endingSinceMs = 0
   #chokedSinceMs: number | undefined
 
-  constructor (socket: Socket, events: SocketEvents) {
+  /** @param chokedMaxMs so long a client need not read its answers */
+  constructor (socket: Socket, chokedMaxMs: number, events: SocketEvents) {
     this.#socket = socket
+    this.#chokedMaxMs = chokedMaxMs
     this.#events = events
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS)
@@ -108,7 +110,7 @@ export class MqttSocket {
   check (nowMs: number): void {
     if (this.#isEnding) {
       if (nowMs - this.#endingSinceMs > LINGER_MS) this.destroy()
-    } else if (this.#chokedSinceMs !== undefined && nowMs - this.#chokedSinceMs > CHOKED_MS) {
+    } else if (this.#chokedSinceMs !== undefined && nowMs - this.#chokedSinceMs > this.#chokedMaxMs) {
       this.destroy()
     }
   }
