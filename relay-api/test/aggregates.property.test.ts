@@ -244,3 +244,74 @@ test('a range is what all parts of it make together, however it is cut', { timeo
     assert.equal(whole.max, Math.max(...parts.map(it => it.max)))
   }), { numRuns: 25, endOnFailure: true })
 })
+
+test('rows that are filled from before them are filled from before the range too', { timeout: 300_000 }, async t => {
+  const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
+  let filledFromBefore = 0
+  const question = fc.record({
+    startMs: offsetMs.chain(a => placeMs.map(b => a + b)),
+    minutes: fc.integer({ min: 1, max: 3000 }),
+    interval: fc.constantFrom('5m', '30m', '1h', '6h', '1d', '1w', '1mo'),
+    tz: fc.constantFrom('UTC', 'Europe/Berlin', 'Australia/Lord_Howe', 'America/Santiago'),
+    groupBy: fc.constantFrom<keyof typeof fields>('device', 'zone', 'type'),
+    order: fc.constantFrom('asc', 'desc'),
+    limit: fc.constantFrom(1, 5, 10_000)
+  }).filter(it => it.limit > 1 || it.interval !== '5m')
+  await fc.assert(fc.asyncProperty(siteOf(fc.constant(decimal)), fc.array(question, { minLength: 8, maxLength: 8 }),
+    async ({ baseMs, events }, questions) => {
+      await api.database.query('truncate series, rollups_minute, rollups_hour, rollups_day restart identity')
+      await writeEvents(api.database, events)
+      for (const { minutes, interval, tz, groupBy, order, limit, ...asked } of questions) {
+        const startMs = baseMs + asked.startMs
+        const endMs = startMs + minutes * MINUTE_MS
+        const columns = 'sum,min,last,increase'
+        const query = new URLSearchParams({
+          start: new Date(startMs).toISOString(),
+          end: new Date(endMs).toISOString(),
+          interval,
+          tz,
+          groupBy,
+          order,
+          limit: String(limit),
+          fill: 'previous',
+          maxGap: '1d',
+          stats: columns
+        })
+        const rows: Array<Record<string, any>> = []
+        for (;;) {
+          const { status, body } = await api.ask(`/api/v1/aggregates?${query}`)
+          assert.equal(status, 200, JSON.stringify(body))
+          rows.push(...body.rows)
+          if (body.next === null) break
+          query.set('cursor', body.next)
+        }
+
+        const selected = resendsOnce(events)
+        const earlier = boundariesByLooking(startMs - 70 * DAY_MS, startMs, interval, tz)
+        const boundaries = boundariesByLooking(startMs, endMs, interval, tz)
+        const shownOf = (it: ExpectedRow) => {
+          const values = it.events.map(it => it.value)
+          const lastMs = Math.max(...it.events.map(it => it.timestampMs))
+          const last = Math.max(...it.events.filter(it => it.timestampMs === lastMs).map(it => it.value))
+          return [shown(sumUnits(values)), Math.min(...values), last, it.increase === undefined ? null : shown(it.increase)]
+        }
+        const ofGroup = (all: ExpectedRow[], key: string) => all.filter(it => it.key === key)
+        const [before, inside] = [earlier, boundaries].map(it => recompute(selected, it, fields[groupBy], DAY_MS))
+        const keys = [...new Set([...before, ...inside].map(it => it.key))]
+          .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        const expected = keys.flatMap(key => {
+          let previous = ofGroup(before, key).at(-1)
+          const ofKey = boundaries.slice(1).map((endMs, n) => {
+            const row = ofGroup(inside, key).find(it => it.endMs === endMs)
+            if (!row && previous && previous.endMs <= startMs) filledFromBefore++
+            previous = row ?? previous
+            return [key, boundaries[n], !row, ...previous ? shownOf(previous) : [null, null, null, null]]
+          })
+          return order === 'asc' ? ofKey : ofKey.toReversed()
+        })
+        assert.deepEqual(rows.map(it => [it[groupBy], parseTimestamp(it.bucketStart), it.filled === true,
+          it.sum, it.min, it.last, it.increase]), expected)
+      }
+    }), { numRuns: 12, endOnFailure: true })
+  assert.ok(filledFromBefore > 100, `${filledFromBefore}`)
+})

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { HOUR_MS, MINUTE_MS } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import { exactDeviation, quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../relay-common/test/support/exact.ts'
 import { openTestApi, TOKEN, type TestApi } from './support/ask.ts'
@@ -206,6 +206,44 @@ test('rows without readings are filled in as asked, and say so', async t => {
       assert.deepEqual(await ask(`fill=${fill}&limit=${limit}&order=desc`), asc.toReversed(), `${fill} desc ${limit}`)
     }
   }
+})
+
+test('a row is filled from the last one before the range too, up to 30 days back', async t => {
+  const api = await openTestApi(t)
+  const other = { deviceId: 'd-2', sourcePartition: 1 }
+  await writeEvents(api.database, [
+    event(-30 * DAY_MS - 1, 1, { deviceId: 'd-0' }), event(-30 * DAY_MS, 2), event(-2 * DAY_MS, 7, other),
+    event(-2 * DAY_MS + MINUTE_MS, 9, other), event(2 * HOUR_MS, 40, other)
+  ])
+  const ask = async (query: string) => {
+    const { body } = await api.ask(
+      `/api/v1/aggregates?groupBy=device&interval=1h&stats=count,avg&fill=previous&end=2024-01-01T04:00:00Z&${query}`)
+    return body.rows.map((it: any) => [it.device, it.count, it.avg])
+  }
+  assert.deepEqual(await ask('start=2024-01-01T00:00:00Z'), [
+    ...[0, 0, 0, 0].map(count => ['d-1', count, 2]), // although it has no reading in the range
+    ['d-2', 0, 8], ['d-2', 0, 8], ['d-2', 1, 40], ['d-2', 0, 40]
+  ])
+  assert.deepEqual(await ask('start=2024-01-01T03:00:00.001Z'), [['d-2', 0, 40]])
+  assert.deepEqual(await ask('start=2024-01-01T02:30:00Z&device=d-2&device=d-1'), [['d-2', 0, 40], ['d-2', 0, 40]])
+  assert.deepEqual(await ask('start=2024-01-01T02:00:00.001Z'), [['d-2', 0, 40], ['d-2', 0, 40]])
+  // half a minute behind 7, and half a minute before 9
+  assert.deepEqual((await ask('start=2023-12-30T00:00:30Z&device=d-2'))[0], ['d-2', 1, 9])
+})
+
+test('where retention took the minutes before the range, a row is filled from its hour or day', async t => {
+  const api = await openTestApi(t)
+  const hour = Math.floor((Date.now() - 3 * DAY_MS) / HOUR_MS) * HOUR_MS - dayMs
+  await writeEvents(api.database, [event(hour, 1), event(hour + 20 * MINUTE_MS, 2), event(hour + 2 * DAY_MS, 5)])
+  await api.database.query("update rollup_levels set retention = '2 days' where name = 'minute'")
+  await api.database.query('delete from rollups_minute where bucket_start < now() - interval \'2 days\'')
+  const ask = async (interval: string) => {
+    const { body } = await api.ask(`/api/v1/aggregates?start=${new Date(dayMs + hour + 2 * DAY_MS - HOUR_MS).toISOString()}` +
+      `&interval=${interval}&stats=avg&fill=previous&end=${new Date(dayMs + hour + 2 * DAY_MS + HOUR_MS).toISOString()}`)
+    return body.rows.map((it: any) => it.avg)
+  }
+  assert.deepEqual(await ask('1h'), [1.5, 5])
+  assert.deepEqual(await ask('30m'), [null, null, 5, 5]) // half hours of then are not kept
 })
 
 test('a counter that begins at 0 again goes on; a gap is no step; a value holds until the next one', async t => {

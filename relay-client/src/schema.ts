@@ -959,7 +959,7 @@ export interface paths {
                     device?: string[];
                     /** @description readings before this time: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
                     end?: string;
-                    /** @description rows without readings are left out (`none`), are null, or are filled in: from the row before them in time (`previous`), or on a straight line between two (`linear`). They say so in `filled` */
+                    /** @description rows without readings are left out (`none`), are null, or are filled in: from the row before them in time (`previous`), which may be before `start`, or on a straight line between two (`linear`). They say so in `filled` */
                     fill?: "none" | "null" | "previous" | "linear";
                     /** @description how rows are written; without it the header Accept says, and json is the default */
                     format?: "json" | "csv" | "ndjson";

@@ -8,7 +8,8 @@
 import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
 import { readGroupRows, type RowSource } from './group-rows.ts'
 import { usesDevices } from './groups.ts'
-import { rowOf, type Position, type Question } from './question.ts'
+import { readRowsBefore } from './look-back.ts'
+import { ordinalOf, rowOf, type Position, type Question } from './question.ts'
 import { planRows, type BucketQuery, type MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { slices, type Slice } from './slices.ts'
@@ -53,27 +54,53 @@ export async function * aggregate (
 }
 
 async function readSlice (source: RowSource, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
-  const { selection, groupBy, boundaries, isDescending, marksRevised } = question
+  const { boundaries, isDescending, lookBack } = question
   const rowCount = boundaries.length - 1
   const [low, high] = isDescending ? [rowCount - end, rowCount - first] : [first, end]
   const keys = groups.map(it => it.key)
-  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
-  const query: BucketQuery = { selection, groupBy, kind, marksRevised }
-  const merged = await readGroupRows(source, query, keys, planRows(boundaries, low, high), question.nowMs)
-  const steps = question.statistics.some(it => it.needsSteps)
-    ? await readSteps(source.database, question, keys, boundaries.slice(low, high + 1))
-    : undefined
+  const read = await readRows(source, question, keys, boundaries.slice(low, high + 1))
+  const isOpen = (key: string) => low === 0 ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
+  const before = lookBack && await readRowsBefore(source.database, question, lookBack, keys.filter(isOpen),
+    async (keys, { startMs, endMs }) => firstRows(await readRows(source, question, keys, [startMs, endMs])))
 
   const found: Found[] = []
   for (const key of keys) {
-    const rows = [...merged.get(key)!].sort(([a], [b]) => isDescending ? b - a : a - b)
-    for (const [n, it] of rows) {
-      const facts = numbersOf(question, it, steps?.get(key)![n])
-      found.push({ kind: 'row', key, ordinal: rowOf(question, low + n), facts })
-    }
+    const numbers = before?.get(key)?.numbers
+    if (numbers) found.push({ kind: 'before', key, numbers })
+    const rows = [...read.get(key)!].sort(([a], [b]) => isDescending ? b - a : a - b)
+    for (const [n, facts] of rows) found.push({ kind: 'row', key, ordinal: rowOf(question, low + n), facts })
     if (end === rowCount) found.push({ kind: 'group-end', key })
   }
   return found
+}
+
+/** Whether a page begins within a group, of which the one before had no row with readings yet. */
+function goesOnWithoutAnchor (question: Question, key: string, first: number): boolean {
+  const { after, isDescending } = question
+  if (isDescending || after?.key !== key || after.anchor !== undefined) return false
+  return first === ordinalOf(question, after.startMs) + 1
+}
+
+/** By group, and by row in it: what has readings. */
+type ReadRows = Map<string, Map<number, RowNumbers>>
+
+function firstRows (rows: ReadRows): Map<string, RowNumbers> {
+  return new Map([...rows].flatMap(([key, ofGroup]) => [...ofGroup.values()].map(it => [key, it] as const)))
+}
+
+async function readRows (
+  source: RowSource, question: Question, keys: readonly string[], boundaries: readonly number[]
+): Promise<ReadRows> {
+  const { selection, groupBy, marksRevised } = question
+  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const query: BucketQuery = { selection, groupBy, kind, marksRevised }
+  const plans = planRows(boundaries, 0, boundaries.length - 1)
+  const merged = await readGroupRows(source, query, keys, plans, question.nowMs)
+  const steps = question.statistics.some(it => it.needsSteps)
+    ? await readSteps(source.database, question, keys, boundaries)
+    : undefined
+  return new Map(keys.map(key => [key, new Map([...merged.get(key)!].map(([n, it]) =>
+    [n, numbersOf(question, it, steps?.get(key)![n])]))]))
 }
 
 function numbersOf (

@@ -3,11 +3,11 @@
  *
  *     none       nothing: they are left out
  *     null       their numbers are null, their count is 0
- *     previous   the numbers of the last row before them, in time, that has readings
+ *     previous   the numbers of the last row before them, in time, that has readings; in the range or before it
  *     linear     on a straight line from that one to the next that has readings; null at the ends
  *
  * Rows come in the order of the answer, and wait, as a mere range, until the next one with readings is there. A group
- * that has no reading in the whole range has no rows.
+ * that has no reading to fill them from has no rows.
  */
 import { interpolate } from 'relay-common'
 
@@ -85,8 +85,12 @@ export interface AnswerRow {
   readonly isRevised: boolean
 }
 
-/** A row with readings, or the end of a group's rows. */
+/**
+ * A row with readings, or the end of a group's rows. Before the first of them in time that has none to be filled from,
+ * the last one before the range (`look-back.ts`).
+ */
 export type Found =
+  | { readonly kind: 'before', readonly key: string, readonly numbers: Numbers }
   | { readonly kind: 'row', readonly key: string, readonly ordinal: number, readonly facts: RowNumbers }
   | { readonly kind: 'group-end', readonly key: string }
 
@@ -102,9 +106,12 @@ export interface RowNumbers {
 export interface Filler {
   /** What was found next, behind the rows that are filled in before it. @returns with the index of each row */
   rowsOf (found: Found): Generator<AnswerRow & { readonly row: number }>
-  /** the last row with readings of the group that it is at, for a `Position` */
+  /** the last row with readings of the group that it is at, for a `Position`: one in the range */
   anchor (): Position['anchor']
 }
+
+/** Instead of the index of a row: it is before the range. */
+const BEFORE_ALL = -1
 
 export function createFiller (question: Question): Filler {
   const { boundaries, after, statistics, fill, isDescending } = question
@@ -120,6 +127,7 @@ export function createFiller (question: Question): Filler {
   let next = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1 // ordinal, in the group of `key`
   let anchor: Anchor | undefined = after?.anchor &&
     { row: lastAtOrBefore(boundaries, after.anchor.startMs), numbers: after.anchor.numbers }
+  let before: Anchor | undefined // of a group whose first row in time has no readings
 
   const rowsUpTo = function * (end: number) {
     for (let ordinal = next; ordinal < end; ordinal++) yield rowOf(question, ordinal)
@@ -145,9 +153,15 @@ export function createFiller (question: Question): Filler {
         key = found.key
         next = 0
         anchor = undefined
+        before = undefined
+      }
+      if (found.kind === 'before') {
+        before = { row: BEFORE_ALL, numbers: found.numbers }
+        if (!isDescending) anchor ??= before
+        return
       }
       if (found.kind === 'group-end') {
-        yield * filledUpTo(boundaries.length - 1, undefined)
+        yield * filledUpTo(boundaries.length - 1, isDescending ? before : undefined)
         return
       }
       const row = rowOf(question, found.ordinal)
@@ -157,6 +171,6 @@ export function createFiller (question: Question): Filler {
       next = found.ordinal + 1
       yield { row, key, ...found.facts, isFilled: false }
     },
-    anchor: () => fill === 'none' || !anchor ? undefined : { startMs: boundaries[anchor.row], numbers: anchor.numbers }
+    anchor: () => fill === 'none' || !anchor || anchor.row === BEFORE_ALL ? undefined : { startMs: boundaries[anchor.row], numbers: anchor.numbers }
   }
 }

@@ -65,8 +65,18 @@ export function cutRange (
   return boundaries
 }
 
+/** The row that holds a time, whatever the range. @param interval not that of the whole range */
+export function rowAround (timeMs: number, interval: Interval, clock: ZoneClock): TimeRange {
+  let startMs = nextBoundaryMs(timeMs - longestMs(interval), interval, clock)
+  for (;;) {
+    const endMs = nextBoundaryMs(startMs, interval, clock)
+    if (endMs > timeMs) return { startMs, endMs }
+    startMs = endMs
+  }
+}
+
 /** No row is longer. */
-function longestMs (interval: Interval): number {
+export function longestMs (interval: Interval): number {
   switch (interval.kind) {
     case 'clock': return 2 * interval.sizeMs // the clock is set back by less, or across a boundary
     case 'days': return (interval.days + 1) * DAY_MS

@@ -3,6 +3,7 @@ import type { Selection } from '../parameters/selection.ts'
 import type { Fill, Numbers } from './fill.ts'
 import type { GroupBy } from './groups.ts'
 import { lastAtOrBefore } from './ascending.ts'
+import type { LookBack } from './look-back.ts'
 import type { Statistic } from './statistics.ts'
 
 export interface Question {
@@ -13,6 +14,8 @@ export interface Question {
   readonly boundaries: readonly number[]
   readonly isDescending: boolean
   readonly fill: Fill
+  /** undefined: rows are not filled from before the range */
+  readonly lookBack: LookBack | undefined
   /** most rows of the answer */
   readonly limit: number
   /** behind which row it begins; undefined: at the first */

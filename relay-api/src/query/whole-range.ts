@@ -37,6 +37,7 @@ export async function * readWholeRange (
     boundaries: [coverage.startMs, coverage.endMs],
     isDescending: false,
     fill: 'none',
+    lookBack: undefined,
     limit: Infinity,
     after: undefined,
     maxGapMs: MAX_GAP_MS,

@@ -18,6 +18,7 @@ import { aggregate } from '../../query/aggregate.ts'
 import { readArrivalTotals } from '../../query/arrivals.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
 import { countDeviceSeries, countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
+import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
 import { columnsOf, type Question } from '../../query/question.ts'
 import { readKeptSince } from '../../query/read.ts'
@@ -45,7 +46,7 @@ const Query = Type.Object({
     enum: [...fills],
     default: 'none',
     description: 'rows without readings are left out (`none`), are null, or are filled in: from the row before them ' +
-      'in time (`previous`), or on a straight line between two (`linear`). They say so in `filled`'
+      'in time (`previous`), which may be before `start`, or on a straight line between two (`linear`). They say so in `filled`'
   }),
   order: Type.String({ enum: ['asc', 'desc'], default: 'asc', description: 'by time, within a group' }),
   limit: Type.Integer({
@@ -188,6 +189,7 @@ async function resolve (
     boundaries: isGone ? [] : boundaries,
     isDescending: query.order === 'desc',
     fill: query.fill as Fill,
+    lookBack: query.fill === 'previous' && interval.kind !== 'range' ? { interval, clock, keptSince } : undefined,
     limit: query.limit,
     after: resumed?.after,
     maxGapMs,
@@ -222,9 +224,10 @@ function cellsOf (
 
 /** Steps are read from every minute of every device, whatever the interval. */
 async function refuseSteps (
-  { selection, boundaries }: Question, database: Database, minutesMax: number
+  { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number
 ): Promise<void> {
-  const minutes = ((boundaries.at(-1) ?? 0) - (boundaries.at(0) ?? 0)) / MINUTE_MS
+  const beforeMs = lookBack === undefined ? 0 : longestMs(lookBack.interval) // a row before the range may be read too
+  const minutes = ((boundaries.at(-1) ?? 0) - (boundaries.at(0) ?? 0) + beforeMs) / MINUTE_MS
   const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
   if (deviceMinutes <= minutesMax) return
   throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg are made of every minute of every ' +
