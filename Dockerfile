@@ -79,6 +79,7 @@ LABEL org.opencontainers.image.title="relay-api" \
       org.opencontainers.image.description="Answers questions about device events over HTTP"
 COPY --from=api-dependencies /relay ./
 COPY relay-api/src relay-api/src
-ENV API_PORT=8080
-EXPOSE 8080
+ENV API_PORT=8080 \
+    METRICS_PORT=8084
+EXPOSE 8080 8084
 ENTRYPOINT ["node", "--max-semi-space-size=8", "relay-api/src/main.ts"]

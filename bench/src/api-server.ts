@@ -33,7 +33,7 @@ export async function startBareApi (database: string): Promise<ApiServer> {
 async function startServer (name: 'api' | 'bare-api', settings: Record<string, string>): Promise<ApiServer> {
   const port = await getPort({ host: '127.0.0.1' })
   const { pid, ready, end } = startProgram(name, {
-    environment: { DATABASE_POOL_MAX: '10', ...settings, HOST: '127.0.0.1', API_PORT: String(port) }
+    environment: { DATABASE_POOL_MAX: '10', ...settings, HOST: '127.0.0.1', API_PORT: String(port), METRICS_PORT: '0' }
   })
   await ready
   return { url: `http://127.0.0.1:${port}`, pid, [Symbol.asyncDispose]: end }

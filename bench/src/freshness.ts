@@ -66,7 +66,7 @@ export async function benchFreshness ({ rate, devices, seconds, quick = false }:
   const port = await getPort({ host: '127.0.0.1' })
   await using processor = startProgram('processor', { environment })
   await using api = startProgram('api', {
-    environment: { ...environment, ...UNLIMITED, API_PORT: String(port), API_TOKENS: TOKEN }
+    environment: { ...environment, ...UNLIMITED, API_PORT: String(port), METRICS_PORT: '0', API_TOKENS: TOKEN }
   })
   await Promise.all([processor.ready, api.ready])
   const producer = await servers.eventLog.openProducer()

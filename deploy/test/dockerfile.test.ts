@@ -83,10 +83,11 @@ for (const target of targets()) {
     const known = Object.keys(programs[target].settings.properties)
     assert.deepEqual(Object.keys(environment).filter(it => !known.includes(it)), [])
 
-    const config = programs[target].readConfig(environment) as { API_PORT?: number, HEALTH_PORT?: number, HOST: string }
+    const config = programs[target].readConfig(environment) as { API_PORT?: number, METRICS_PORT?: number, HEALTH_PORT?: number, HOST: string }
     const preset = programs[target].readConfig({}) as typeof config
     assert.equal(config.HOST, '0.0.0.0')
-    assert.deepEqual(lastOf(target, 'EXPOSE'), [String(config.API_PORT ?? config.HEALTH_PORT)])
+    assert.deepEqual(lastOf(target, 'EXPOSE'),
+      [config.API_PORT, config.METRICS_PORT, config.HEALTH_PORT].filter(it => it !== undefined).map(String))
     assert.deepEqual([config.API_PORT, config.HEALTH_PORT], [preset.API_PORT, preset.HEALTH_PORT])
   })
 

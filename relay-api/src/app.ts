@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import {
-  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, type Database,
+  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, startMetricsServer, type Database,
   type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
 import { guard } from './auth/access.ts'
 import { createBudgets } from './budgets/budgets.ts'
-import { deviceTypesOf, type ApiConfig } from './config.ts'
+import { deviceTypesOf, metricsPortOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
@@ -24,9 +24,17 @@ import { Hub } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
 import { transport } from './transport.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    metrics: Registry
+  }
+}
+
 export interface Api extends Running {
   /** where it listens */
   readonly port: number
+  /** where /metrics is */
+  readonly metricsPort: number
 }
 
 /**
@@ -38,11 +46,12 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await bringUpToDate(config, log)
   const database = started.adopt(await openDatabase(config, 'relay-api', log), it => it.close())
   const app = await createApp(config, database, log)
+  const metrics = started.adopt(await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close())
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
   const running = started.move()
   let closed: Promise<void> | undefined
-  return { port: listening.port, close: () => (closed ??= running.disposeAsync()) }
+  return { port: listening.port, metricsPort: metrics.port, close: () => (closed ??= running.disposeAsync()) }
 }
 
 /** On connections of its own: a migration may take longer than an answer may. */
@@ -85,6 +94,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
 async function compose (
   app: FastifyInstance, config: ApiConfig, database: Database, metrics: Registry, log: Logger
 ): Promise<void> {
+  app.decorate('metrics', metrics)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
   app.addHook('onRequest', (request, reply, done) => {
@@ -108,8 +118,8 @@ async function compose (
   harden(app)
   checkBodies(app)
   await transport(app, config)
-  await openApiRoutes(app)
-  await app.register(healthRoutes, { metrics, readiness: () => readinessOf(database) })
+  await openApiRoutes(app, config)
+  await app.register(healthRoutes, { readiness: () => readinessOf(database) })
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
     takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })

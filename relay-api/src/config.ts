@@ -14,6 +14,11 @@ export const apiSettings = Type.Object({
   API_PORT: Type.Integer({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
   }),
+  METRICS_PORT: Type.Optional(Type.Integer({
+    minimum: 0,
+    maximum: 65535,
+    description: 'port of /metrics, which is not for clients; 0: any free one. Without it 8084, or any free one where API_PORT is 0'
+  })),
   CONNECTIONS_MAX: Type.Integer({
     default: 10_000, minimum: 5, description: 'connections by HTTP that are open at once; a fifth of them may be of strangers'
   }),
@@ -63,6 +68,12 @@ export type ApiConfig = Readonly<Static<typeof apiSettings>>
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function readApiConfig (environment: NodeJS.ProcessEnv = process.env): ApiConfig {
   return readConfig(apiSettings, environment)
+}
+
+const METRICS_PORT_DEFAULT = 8084
+
+export function metricsPortOf ({ METRICS_PORT, API_PORT }: ApiConfig): number {
+  return METRICS_PORT ?? (API_PORT === 0 ? 0 : METRICS_PORT_DEFAULT)
 }
 
 export function deviceTypesOf (config: ApiConfig): ReadonlySet<string> {

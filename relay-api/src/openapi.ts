@@ -5,14 +5,18 @@
 import { readFileSync } from 'node:fs'
 
 import { fastifySwagger } from '@fastify/swagger'
-import { fastifySwaggerUi } from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import type { TObject } from 'typebox'
+
+import type { AccessConfig } from './auth/config.ts'
+import { createOpenLimit } from './auth/limits.ts'
+import { docsRoutes } from './docs-pages.ts'
+import { prepareAnswer } from './prepared-answer.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /** Must come before the routes that are to be in the document. */
-export async function openApiRoutes (app: FastifyInstance): Promise<void> {
+export async function openApiRoutes (app: FastifyInstance, config: AccessConfig): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
@@ -36,13 +40,13 @@ export async function openApiRoutes (app: FastifyInstance): Promise<void> {
     transform: ({ schema, url }) => ({ schema: schema ? withOptionalDefaults(schema) : { hide: true }, url }),
     exposeHeadRoutes: false
   })
-  await app.register(fastifySwaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    // by it browsers ask for scripts and styles over TLS, which a site within its own network may not have: an empty page
-    transformStaticCSP: policy => policy.replace(/ ?upgrade-insecure-requests;?/, '')
+  await app.register(async open => {
+    open.addHook('onRequest', createOpenLimit(config.RATE_LIMIT_OPEN_MAX, config.RATE_LIMIT_WINDOW_MS))
+    docsRoutes(open, version)
+    open.get('/openapi.json', { schema: { hide: true } }, prepareAnswer(() => JSON.stringify(app.swagger()), {
+      mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // it is asked again with its ETag
+    }))
   })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }
 
 /** What has a default need not be given: after the check it is there, and so its schema requires it. */

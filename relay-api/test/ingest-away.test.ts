@@ -95,7 +95,7 @@ test('what waits for a slow log is bounded: who finds no room is told to come ba
   try {
     await blocker.query('begin; lock table event_log_batches in access exclusive mode')
     const waiting = [1, 2, 3].map(() => site.post(body))
-    await until('three bodies to wait', async () => await bytesInFlight(site.url) === 18_000)
+    await until('three bodies to wait', async () => await bytesInFlight(site.metricsUrl) === 18_000)
     const { status, body: problem, headers } = await site.post(body)
     assert.deepEqual([status, problem.code], [503, 'RELAY_INGEST_BUSY'])
     assert.ok(Number(headers.get('retry-after')) > 0)
@@ -105,7 +105,7 @@ test('what waits for a slow log is bounded: who finds no room is told to come ba
     blocker.release(true)
   }
   assert.equal((await site.post(body)).status, 202)
-  assert.equal(await bytesInFlight(site.url), 0)
+  assert.equal(await bytesInFlight(site.metricsUrl), 0)
 })
 
 test('a client that goes away in the middle of a body leaves nothing behind', limit, async t => {
@@ -117,9 +117,9 @@ test('a client that goes away in the middle of a body leaves nothing behind', li
     socket.write('POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nidempotency-key: k\r\n' +
       `authorization: ${authorization}\r\ncontent-encoding: ${encoding}\r\ncontent-length: 5000\r\n\r\n`)
     socket.write(Buffer.alloc(2_000, ' '))
-    if (encoding === 'identity') await until('half a body', async () => await bytesInFlight(site.url) > 0)
+    if (encoding === 'identity') await until('half a body', async () => await bytesInFlight(site.metricsUrl) > 0)
     socket.resetAndDestroy()
-    await until('its room to be free again', async () => await bytesInFlight(site.url) === 0)
+    await until('its room to be free again', async () => await bytesInFlight(site.metricsUrl) === 0)
   }
   assert.equal(await countRecords(site.log), 0)
   assert.equal((await site.post(JSON.stringify(eventOf(0)), { 'idempotency-key': 'k' })).status, 202)
@@ -144,7 +144,7 @@ test('a key whose request died with its API is free after a while, and what it h
   assert.equal(client.of('rollup').at(-1)!.count, 3)
 })
 
-async function bytesInFlight (url: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text()
+async function bytesInFlight (metricsUrl: string): Promise<number> {
+  const text = await (await fetch(metricsUrl)).text()
   return Number(/^relay_api_ingest_in_flight_bytes{[^}]*} (\d+)$/m.exec(text)![1])
 }

@@ -168,13 +168,14 @@ test('a row that can\'t be decoded fails the answer, and the next one is served'
   assert.equal((await ask('/api/events/zone/Zone%20B', { startTime, endTime })).status, 200)
 })
 
-test('probes and metrics need no token; requests are measured by route', async t => {
+test('probes need no token, metrics are not among what clients are answered; requests are measured by route', async t => {
   const { app, ask } = await openTestApi(t)
   await ask('/api/events/zone/Zone%20A', { startTime, endTime })
   await ask('/api/nothing')
   assert.deepEqual((await app.inject('/livez')).json(), { status: 'live' })
   assert.deepEqual((await app.inject('/readyz')).json(), { status: 'ready' })
-  const { body } = await app.inject('/metrics')
+  const body = await app.metrics.metrics()
+  assert.equal((await app.inject('/metrics')).statusCode, 404)
   for (const route of ['/api/events/zone/:zone', 'unknown']) {
     const labels = `program="relay-api",method="GET",route="${route}",status="404"`
     assert.ok(body.includes(`relay_api_request_duration_seconds_count{${labels}} 1\n`), route)
@@ -196,7 +197,7 @@ test('bytes that are not HTTP get a problem too', async t => {
 test('a program that starts on an empty database migrates it; a port in use is named', async t => {
   const { url } = await openLocalPostgres(t, { migrated: false })
   const log = createLogger('test', 'silent')
-  const config = readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0' })
+  const config = readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0', METRICS_PORT: '0' })
   const api = await startApi(config, log)
   t.after(() => api.close())
   const question = `/api/events/zone/a?startTime=${startTime}&endTime=${endTime}`

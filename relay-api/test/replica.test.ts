@@ -88,7 +88,7 @@ test('answers come from the replica while it keeps up, and from the primary when
     }))
   }
   const lagS = async () => {
-    const metrics = await (await get('/metrics')).text()
+    const metrics = await (await fetch(`http://127.0.0.1:${api.metricsPort}/metrics`)).text()
     return Number(/^relay_api_replica_lag_seconds\{.*\} (\S+)$/m.exec(metrics)![1].replace('+Inf', 'Infinity'))
   }
 

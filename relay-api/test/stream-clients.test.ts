@@ -58,7 +58,7 @@ test('who does not read is told why and dropped; it comes back and has missed no
   response.pause()
 
   const devices = Array.from({ length: 900 }, (_, n) => `${n} `.padEnd(128, 'x'))
-  const dropped = async () => /stream_dropped_total{[^}]*reason="slow"[^}]*} 1$/m.test(await (await fetch(`${site.url}/metrics`)).text())
+  const dropped = async () => /stream_dropped_total{[^}]*reason="slow"[^}]*} 1$/m.test(await (await fetch(site.metricsUrl)).text())
   let rounds = 0
   while (!await dropped()) {
     const value = rounds++
@@ -95,7 +95,7 @@ test('clients that go, before their stream is open or after, leave nothing behin
   }))
   const last = await openStream(url, new Agent()) // all that were opening have opened before it
   const clients = async () =>
-    /^relay_api_stream_clients{[^}]*} (\d+)$/m.exec((await app.inject('/metrics')).body)![1]
+    /^relay_api_stream_clients{[^}]*} (\d+)$/m.exec(await app.metrics.metrics())![1]
   await until('the last one alone to be there', async () => await clients() === '1')
   last.destroy()
   await until('nobody to be there', async () => await clients() === '0')

@@ -13,28 +13,57 @@ import { partWithClients } from './part-with-clients.ts'
 export type Readiness = Readonly<Record<string, string | undefined>>
 
 export interface HealthSettings {
-  /** asked at every /readyz; must answer soon, and never throw */
+  /** asked at /readyz; must answer soon, and never throw */
   readonly readiness: () => Readiness | Promise<Readiness>
-  readonly metrics: Pick<Registry, 'contentType' | 'metrics'>
+  /** undefined: they are at a port of their own */
+  readonly metrics?: Metrics
 }
 
+export type Metrics = Pick<Registry, 'contentType' | 'metrics'>
+
+/** So long an answer is good: probes come once in seconds, and a flood of them must not ask the database. */
+const READINESS_KEPT_MS = 250
+/** Prometheus asks every 15 s or so; what metrics cost is bounded all the same. */
+const METRICS_KEPT_MS = 1_000
+
 /**
- * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing. `/metrics`: Prometheus text.
+ * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing. `/metrics`, where it is given:
+ * Prometheus text.
  */
 export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readiness, metrics }, done) => {
-  app.get('/livez', { logLevel: 'silent' }, async () => ({ status: 'live' }))
+  const readinessNow = keepFor(READINESS_KEPT_MS, async () => readiness())
+  app.get('/livez', { logLevel: 'silent' }, async (_request, reply) =>
+    reply.header('cache-control', 'no-store').send({ status: 'live' }))
 
   app.get('/readyz', { logLevel: 'silent' }, async (_request, reply) => {
-    const parts = await readiness()
+    const parts = await readinessNow()
     const faults = Object.fromEntries(Object.entries(parts).filter(([, fault]) => fault !== undefined))
     const isReady = Object.keys(faults).length === 0
-    return reply.code(isReady ? 200 : 503).send(isReady ? { status: 'ready' } : { status: 'not ready', faults })
+    return reply.header('cache-control', 'no-store').code(isReady ? 200 : 503)
+      .send(isReady ? { status: 'ready' } : { status: 'not ready', faults })
   })
 
-  app.get('/metrics', { logLevel: 'silent' }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.metrics()))
-
+  if (metrics) metricsRoute(app, metrics)
   done()
+}
+
+function metricsRoute (app: FastifyInstance, metrics: Metrics): void {
+  const metricsNow = keepFor(METRICS_KEPT_MS, () => metrics.metrics())
+  app.get('/metrics', { logLevel: 'silent' }, async (_request, reply) =>
+    reply.type(metrics.contentType).header('cache-control', 'no-store').send(await metricsNow()))
+}
+
+/** What was made last, unless it is older than that; whoever asks while it is being made waits for the same. */
+function keepFor<T> (keptMs: number, make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    if (made === undefined) {
+      made = make()
+      const forget = () => { setTimeout(() => { made = undefined }, keptMs).unref() }
+      made.then(forget, () => { made = undefined })
+    }
+    return made
+  }
 }
 
 export interface Listening {
@@ -61,6 +90,16 @@ export async function startHealthServer (
   const app = createProbeApp()
   await app.register(healthRoutes, settings)
   return await listen(app, HOST, HEALTH_PORT, 'HEALTH_PORT')
+}
+
+/**
+ * Serves `/metrics` on a port of its own, which is not for clients.
+ * @throws RelayError RELAY_PORT_IN_USE
+ */
+export async function startMetricsServer (host: string, port: number, metrics: Metrics): Promise<Listening> {
+  const app = createProbeApp()
+  metricsRoute(app, metrics)
+  return await listen(app, host, port, 'METRICS_PORT')
 }
 
 /**

@@ -41,7 +41,7 @@ export type {
 } from './event-log/port.ts'
 export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './exact-sum.ts'
 export type { ExactSum } from './exact-sum.ts'
-export { createProbeApp, healthRoutes, listen, startHealthServer } from './health.ts'
+export { healthRoutes, listen, startHealthServer, startMetricsServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { tellLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'

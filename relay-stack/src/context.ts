@@ -6,7 +6,7 @@ import type { StackOptions } from './options.ts'
 import type { Report } from './report.ts'
 
 /** Where the parts listen; 0: there is no such part here. */
-export type StackPorts = Readonly<Record<'api' | 'kafka' | 'postgres' | 'simulator' | 'processor' | 'issuer', number>>
+export type StackPorts = Readonly<Record<'api' | 'metrics' | 'kafka' | 'postgres' | 'simulator' | 'processor' | 'issuer', number>>
 
 export interface StackContext {
   readonly options: StackOptions

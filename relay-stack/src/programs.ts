@@ -53,7 +53,8 @@ export async function startPrograms (
     API_TOKENS: WELL_KNOWN_TOKEN,
     ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.issuer}` } : {},
     ...environmentFor('api'),
-    API_PORT: String(ports.api)
+    API_PORT: String(ports.api),
+    METRICS_PORT: String(ports.metrics)
   })
   const issuer = () => start(context, 'issuer', {
     ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...context.environment, ISSUER_PORT: String(ports.issuer)

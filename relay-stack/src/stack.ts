@@ -88,7 +88,8 @@ async function choosePorts (options: StackOptions, choice: EventLogChoice, hasPo
     getPort({ host: LOCAL_HOST, exclude: taken.filter(it => it !== 0), ...isAny ? {} : { port } })
   const simulator = await choose(8081, [api, kafka, postgres, issuer])
   const processor = await choose(8082, [api, kafka, postgres, issuer, simulator])
-  return { api, kafka, postgres, simulator, processor, issuer }
+  const metrics = await choose(8084, [api, kafka, postgres, issuer, simulator, processor])
+  return { api, metrics, kafka, postgres, simulator, processor, issuer }
 }
 
 /** Shows all logs where they are wanted, else how a long backfill gets on. */

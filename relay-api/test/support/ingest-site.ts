@@ -19,6 +19,8 @@ export interface Answered {
 /** To be disposed of (`await using`) before the test ends: its database goes with the test. */
 export interface IngestSite extends AsyncDisposable {
   readonly url: string
+  /** where its metrics are; collected once a second at most */
+  readonly metricsUrl: string
   /** where the events are */
   readonly log: TestLog
   readonly database: Database
@@ -61,7 +63,7 @@ export async function openIngestSite (
   const url = `http://127.0.0.1:${api.port}`
   const post = poster(url)
   const database = testLog.database ?? own!.database
-  const site = { url, log: testLog, database, environment, post, [Symbol.asyncDispose]: () => api.close() }
+  const site = { url, metricsUrl: `http://127.0.0.1:${api.metricsPort}/metrics`, log: testLog, database, environment, post, [Symbol.asyncDispose]: () => api.close() }
   await until('events to be taken', async () => (await post('[]')).status === 202)
   return site
 }

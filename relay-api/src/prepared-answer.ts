@@ -1,0 +1,61 @@
+/**
+ * Answers that are the same for everybody: made, compressed and tagged once, when they are asked for first, so that a flood
+ * of questions costs no more than sending bytes.
+ */
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+const compressBrotli = promisify(brotliCompress)
+const compressGzip = promisify(gzip)
+
+/** Of brotli's 0 to 11: from here on a large script takes seconds for the last percents. */
+const BROTLI_QUALITY = 9
+/** Less than a packet or so gains nothing. */
+const COMPRESSED_MIN_BYTES = 1_400
+
+export interface PreparedSettings {
+  readonly mediaType: string
+  readonly cacheControl: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+interface Version {
+  readonly body: Buffer
+  readonly tag: string
+}
+
+/** @param make the body; called once @returns a handler */
+export function prepareAnswer (make: () => Buffer | string | Promise<Buffer | string>, settings: PreparedSettings) {
+  let versions: Promise<ReadonlyMap<string, Version>> | undefined
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const made = await (versions ??= prepare(make).catch(error => {
+      versions = undefined
+      throw error
+    }))
+    const encoding = request.headers['accept-encoding'] === undefined
+      ? 'identity'
+      : ['br', 'gzip'].find(it => made.has(it) && request.accepts().encoding([it, 'identity']) === it) ?? 'identity'
+    const { body, tag } = made.get(encoding)!
+    reply.headers({ ...settings.headers, 'cache-control': settings.cacheControl, etag: tag, vary: 'accept-encoding' })
+    const known = request.headers['if-none-match']?.split(',').map(it => it.trim().replace(/^W\//, ''))
+    if (known?.some(it => it === tag || it === '*')) return reply.code(304).send()
+    if (encoding !== 'identity') reply.header('content-encoding', encoding)
+    return reply.type(settings.mediaType).send(body)
+  }
+}
+
+async function prepare (make: () => Buffer | string | Promise<Buffer | string>): Promise<ReadonlyMap<string, Version>> {
+  const body = Buffer.from(await make())
+  const version = (bytes: Buffer): Version =>
+    ({ body: bytes, tag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"` })
+  const versions = new Map([['identity', version(body)]])
+  if (body.length < COMPRESSED_MIN_BYTES) return versions
+  const [brotli, zipped] = await Promise.all([
+    compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY, [constants.BROTLI_PARAM_SIZE_HINT]: body.length } }),
+    compressGzip(body, { level: constants.Z_BEST_COMPRESSION })
+  ])
+  return versions.set('br', version(brotli)).set('gzip', version(zipped))
+}
