@@ -1,0 +1,170 @@
+/** What clients do that is not sending events, and what they hear: it costs no event, and violations get the standard's answer. */
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+
+import { generate, parser, type Packet } from 'mqtt-packet'
+
+import { countRecords, readEvents } from '../../relay-simulator/test/support/event-logs.ts'
+import { until } from '../../test-support/until.ts'
+import { TOKEN } from './support/ask.ts'
+import { eventOf } from './support/ingest-site.ts'
+import { openMqttSite, readLetters, type MqttSite } from './support/mqtt-site.ts'
+
+const limit = { timeout: 120_000 }
+
+for (const protocolVersion of [4, 5] as const) {
+  const name = protocolVersion === 4 ? '3.1.1' : '5'
+  test(`births, wills, states and commands by MQTT ${name} are counted, and cost no event`, limit, async t => {
+    await using site = (await openMqttSite(t, 'postgres'))!
+    const client = await site.connect({
+      protocolVersion,
+      clean: false,
+      clientId: 'hub',
+      reconnectPeriod: 0,
+      will: { topic: 'tele/hub/LWT', payload: Buffer.from('Offline'), qos: 2, retain: true }
+    })
+    let isClosed = false
+    client.on('close', () => { isClosed = true })
+    const others = ['tele/hub/LWT', 'zigbee2mqtt/bridge/state', 'homeassistant/sensor/x/config', 'devices/x', `${site.topic}x`, 'devices//events', '//' + site.topic]
+    const system = ['$SYS/broker/connection/hub/state', '$share/x']
+    await client.subscribeAsync('cmnd/hub/#').catch(() => {}) // refused
+    for (const topic of [...others, ...system]) {
+      for (const qos of [0, 1, 2] as const) {
+        const published = client.publishAsync(topic, 'Online', { qos, retain: true })
+        await (protocolVersion === 5 && qos > 0 ? assert.rejects(published, { code: 0x90 }) : published)
+      }
+    }
+    for (const [n, topic] of [site.topic, `/${site.topic}`, 'devices/d/events', '/devices/d/events'].entries()) {
+      await client.publishAsync(topic, JSON.stringify(eventOf(n, { deviceId: 'd' })), { qos: 2 })
+    }
+    assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value), [0, 0.25, 0.5, 0.75])
+    assert.equal(await site.metric('relay_api_mqtt_ignored_total', 'reason="other-topic"'), 3 * others.length)
+    assert.equal(await site.metric('relay_api_mqtt_ignored_total', 'reason="system-topic"'), 3 * system.length)
+    assert.equal(isClosed, false)
+    assert.deepEqual(await readLetters(site), [])
+  })
+}
+
+test('an event that is too long costs MQTT 3.1.1 no connection: its beginning is a dead letter', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const client = await site.connect({ protocolVersion: 4, reconnectPeriod: 0 })
+  for (const qos of [0, 1, 2] as const) await client.publishAsync(site.topic, 'x'.repeat(200_000), { qos })
+  await client.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 })
+  assert.equal(await countRecords(site.log), 1)
+  const letters = await readLetters(site)
+  assert.deepEqual(letters.map(it => [it.reason, it.valueBytes]), Array(3).fill(['oversized', 200_000]))
+  assert.ok(letters.every(it => it.value!.length > 64 * 1024 && it.value!.length < 72 * 1024))
+})
+
+test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets one', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const client = await site.connect({ protocolVersion: 5, clientId: '', reconnectPeriod: 0 })
+  const publish = async (topic: string, n: number, topicAlias: number) => {
+    await client.publishAsync(topic, JSON.stringify(eventOf(n, { deviceId: 'd' })), { qos: 1, properties: { topicAlias } })
+  }
+  await publish('devices/d/events', 0, 1)
+  await publish(site.topic, 1, 16)
+  await publish('', 2, 1)
+  await publish('', 3, 16)
+  assert.equal((await readEvents(site.log)).get('d')!.length, 4)
+})
+
+const login = (protocolVersion: 4 | 5, fields: object = {}) => generate({
+  cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, username: 'u', password: Buffer.from(TOKEN), ...fields
+} as Packet, { protocolVersion })
+const packet = (fields: object, protocolVersion: 4 | 5 = 5) => generate(fields as Packet, { protocolVersion })
+/** A login with other flags than the library would write. */
+const withFlags = (bytes: Buffer, flags: number) => {
+  bytes[bytes.indexOf('MQTT') + 5] = flags
+  return bytes
+}
+const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')
+
+/** @returns what is said until the connection is closed: the type of each packet, with its code */
+async function heardBy (site: MqttSite, bytes: Buffer, protocolVersion: 4 | 5): Promise<string[]> {
+  const heard: string[] = []
+  const parsing = parser({ protocolVersion })
+  parsing.on('packet', it => {
+    const { reasonCode, returnCode } = it as { reasonCode?: number, returnCode?: number }
+    heard.push(`${it.cmd} ${(protocolVersion === 5 ? reasonCode : returnCode)?.toString(16) ?? ''}`.trim())
+  })
+  const socket = site.open()
+  let isClosed = false
+  socket.on('data', it => parsing.parse(it)).on('close', () => { isClosed = true })
+  socket.write(bytes)
+  await until(() => `the connection to be closed, after ${heard.join()}`, () => isClosed, 20_000)
+  return heard
+}
+
+/** The login of a version, what follows it, and what is heard of that. */
+const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | undefined]> = [
+  ['a second CONNECT', 5, login(5), 'disconnect 82'],
+  ['a second CONNECT', 4, login(4), undefined],
+  ['SUBSCRIBE without topics', 4, hex('82 02 00 01'), undefined],
+  ['SUBSCRIBE without topics', 5, hex('82 03 00 01 00'), 'disconnect 82'],
+  ['UNSUBSCRIBE without topics', 4, hex('a2 02 00 01'), undefined],
+  ['UNSUBSCRIBE without topics', 5, hex('a2 03 00 01 00'), 'disconnect 82'],
+  ['SUBSCRIBE without anything', 5, hex('82 00'), 'disconnect 81'],
+  ['SUBSCRIBE with the id 0', 5, hex('82 07 00 00 00 00 01 61 00'), 'disconnect 82'],
+  ['a topic with a wildcard', 5, packet({ cmd: 'publish', topic: 'a/#', payload: '', qos: 1, messageId: 1 }), 'disconnect 90'],
+  ['a topic that is no UTF-8', 5, hex('30 04 00 01 ff 00'), 'disconnect 81'],
+  ['a topic with a NUL', 5, hex('30 04 00 01 00 00'), 'disconnect 81'],
+  ['no topic and no alias', 5, hex('30 03 00 00 00'), 'disconnect 82'],
+  ['an alias that stands for nothing', 5, packet({ cmd: 'publish', topic: '', payload: '', qos: 0, properties: { topicAlias: 3 } }), 'disconnect 94'],
+  ['an alias over the limit', 5, packet({ cmd: 'publish', topic: 'a', payload: '', qos: 0, properties: { topicAlias: 17 } }), 'disconnect 94'],
+  ['an alias of 0', 5, hex('30 07 00 01 61 03 23 00 00'), 'disconnect 94'],
+  ['a message of QoS 3', 5, hex('36 03 00 00 00'), 'disconnect 81'],
+  ['a message with the id 0', 5, hex('32 06 00 01 61 00 00 00'), 'disconnect 82'],
+  ['a packet over the limit', 5, packet({ cmd: 'publish', topic: 'a', payload: 'x'.repeat(80_000), qos: 0 }), 'disconnect 95'],
+  ['a length that never ends', 5, hex('30 ff ff ff ff ff'), 'disconnect 81'],
+  ['an unknown property', 5, hex('30 05 00 01 61 01 7f'), 'disconnect 81'],
+  ['PUBACK of what was not sent', 5, packet({ cmd: 'puback', messageId: 1, reasonCode: 0 }), 'disconnect 82'],
+  ['AUTH', 5, hex('f0 00'), 'disconnect 81'],
+  ['a packet of no type', 4, hex('00 00'), undefined],
+  ['wrong flags', 5, hex('80 05 00 01 00 00 00'), 'disconnect 81']
+]
+
+/** A first packet, and what is heard of it. */
+const refusals: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | undefined]> = [
+  ['MQTT 3.1', 4, packet({ cmd: 'connect', protocolId: 'MQIsdp', protocolVersion: 3, clientId: 'c', clean: true, keepalive: 0 }, 4), 'connack 1'],
+  ['MQTT 6', 5, Buffer.concat([hex('10 10 0004'), Buffer.from('MQTT'), hex('06 02 00 00 00 00 01 63 00 00')]), 'connack 84'],
+  ['another protocol', 4, Buffer.concat([hex('10 0d 0004'), Buffer.from('HTTP'), hex('04 02 00 00 00 01 63')]), undefined],
+  ['a wrong token', 5, login(5, { password: Buffer.from('wrong') }), 'connack 87'],
+  ['a wrong token', 4, login(4, { password: Buffer.from('wrong') }), 'connack 5'],
+  ['no client id for a session that stays', 4, withFlags(login(4, { clientId: '' }), 0xc0), 'connack 2'],
+  ['an authentication method', 5, login(5, { properties: { authenticationMethod: 'SCRAM-SHA-1' } }), 'connack 8c'],
+  ['a limit of 0', 5, login(5, { properties: { receiveMaximum: 0 } }), 'connack 82'],
+  ['a CONNECT that ends early', 5, hex('10 0a 00044d515454 05 c2 00 00'), 'connack 81'],
+  ['a CONNECT that ends early', 4, hex('10 0a 00044d515454 04 c2 00 00'), undefined],
+  ['a CONNECT over 16 KiB', 4, login(4, { clientId: 'c'.repeat(17_000) }), undefined],
+  ['another packet first', 4, hex('c0 00'), undefined],
+  ['HTTP', 4, Buffer.from('GET / HTTP/1.1\r\n\r\n'), undefined],
+  ['TLS', 4, hex('16 03 01 02 00 01 00 01 fc 03 03'), undefined]
+]
+
+suite('the protocol of MQTT', limit, () => {
+  test('violations are answered as the standard says, and end no other connection', async t => {
+    await using site = (await openMqttSite(t, 'postgres'))!
+    const honest = await site.connect({ reconnectPeriod: 0 })
+    for (const [name, version, bytes, heard] of violations) {
+      const expected = ['connack 0', ...heard === undefined ? [] : [heard]]
+      assert.deepEqual(await heardBy(site, Buffer.concat([login(version), bytes]), version), expected, `${name}, MQTT ${version}`)
+      await honest.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 })
+    }
+    assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="fault"'), 0)
+  })
+
+  test('who is refused hears why, where the version has a word for it', async t => {
+    await using site = (await openMqttSite(t, 'postgres', { RATE_LIMIT_FAILED_LOGINS_MAX: '1000' }))!
+    for (const [name, version, bytes, heard] of refusals) {
+      assert.deepEqual(await heardBy(site, bytes, version), heard === undefined ? [] : [heard], `${name}, MQTT ${version}`)
+    }
+  })
+
+  test('a bridge says what it is by a bit of the version, and is let in', async t => {
+    await using site = (await openMqttSite(t, 'postgres'))!
+    const bytes = login(4)
+    bytes[bytes.indexOf('MQTT') + 4] |= 0x80
+    assert.deepEqual(await heardBy(site, Buffer.concat([bytes, hex('e0 00')]), 4), ['connack 0'])
+  })
+})
