@@ -1,8 +1,10 @@
-import { databaseSettings, eventLogSettings, eventSettings, readConfig, withLocalStack } from 'relay-common'
+import { databaseSettings, eventLogSettings, eventSettings, readConfig, retentionSettings, withLocalStack } from 'relay-common'
 import { processorSettings } from 'relay-processor/config'
-import { Type, type Static } from 'typebox'
+import { Type, type Static, type TInteger } from 'typebox'
 
 const { READINGS_PER_ROW_MAX, KEEP_DUPLICATES, KEY_POLICY, SERIES_IN_MEMORY_MAX } = processorSettings.properties
+
+const retentionDays = ({ default: _, ...rest }: TInteger & { default?: unknown }) => Type.Optional(Type.Integer(rest))
 
 /** The settings that a processor has too: they must be the same, or rollups are not recomputed as they were made. */
 export const cliSettings = Type.Object({
@@ -12,7 +14,11 @@ export const cliSettings = Type.Object({
   READINGS_PER_ROW_MAX,
   KEEP_DUPLICATES,
   KEY_POLICY,
-  SERIES_IN_MEMORY_MAX
+  SERIES_IN_MEMORY_MAX,
+  // what is left out stays as it is
+  RETENTION_MINUTE_DAYS: retentionDays(retentionSettings.RETENTION_MINUTE_DAYS),
+  RETENTION_HOUR_DAYS: retentionDays(retentionSettings.RETENTION_HOUR_DAYS),
+  RETENTION_DAY_DAYS: retentionDays(retentionSettings.RETENTION_DAY_DAYS)
 })
 
 export type CliConfig = Readonly<Static<typeof cliSettings>>

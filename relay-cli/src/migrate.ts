@@ -1,11 +1,11 @@
 /**
- * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. And
- * lets them log in, each as a user of its own.
+ * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. Sets how
+ * long rollups are kept, which no program may, and lets programs log in, each as a user of its own.
  */
 import { InvalidArgumentError, type Command } from 'commander'
 import {
-  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, type Database,
-  type DatabaseLogin
+  allowLogin, createLogger, databaseLogins, keepPassword, migrate, openDatabase, pendingMigrations, setRetention,
+  type Database, type DatabaseLogin
 } from 'relay-common'
 
 import { readCliConfig } from './config.ts'
@@ -51,9 +51,11 @@ async function allow (database: Database, logins: readonly Login[]): Promise<str
 
 async function run ({ dryRun, login, json }: MigrateOptions): Promise<void> {
   const log = createLogger('relay-cli', 'silent')
-  const database = await openDatabase(readCliConfig(), 'relay-cli', log)
+  const config = readCliConfig()
+  const database = await openDatabase(config, 'relay-cli', log)
   try {
     const steps = dryRun ? await pendingMigrations(database) : await migrate(database, log)
+    if (!dryRun) await setRetention(database, config)
     const users = dryRun ? [] : await allow(database, login)
     if (json) return printJson(steps)
     console.log(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))

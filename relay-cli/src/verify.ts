@@ -86,6 +86,8 @@ async function openSnapshot ({ database }: Site): Promise<{ readonly client: Poo
   const client = await database.connect()
   await client.query('set idle_in_transaction_session_timeout = 0')
   await client.query('begin isolation level repeatable read, read only')
+  // before the snapshot, which comes with the first question: rows of partitions that were merged after it are not in it
+  await client.query(`lock table only ${levels.map(it => it.table).join(', only ')} in access share mode`)
   return { client, [Symbol.dispose]: () => client.release(true) }
 }
 

@@ -67,6 +67,8 @@ export {
   isBodyOf, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
+export { findRetentionDifferences, maySetRetention, setRetention } from './retention.ts'
+export type { RetentionDays } from './retention.ts'
 export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'
 export type { PlainError, ThreadLink } from './thread-link.ts'
 export { readTls } from './tls.ts'

@@ -5,13 +5,13 @@ import type { Database, EventLog, PoolClient } from 'relay-common'
 import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
 import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
-import { isUniqueViolation, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { isPartitionMissing, isUniqueViolation, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
 
 /** Opens the store of what is read from a log of this kind. Close it before the database. */
 export async function openPostgresStore (database: Database, kind: EventLog['kind']): Promise<Store> {
-  const partitions = await RollupPartitions.open(database)
+  const partitions = new RollupPartitions(database)
   const writer = new Writer(database)
   return {
     claim: (topic, partition, owner, startOffset) => claimPartition(database, kind, topic, partition, owner, startOffset),
@@ -19,8 +19,17 @@ export async function openPostgresStore (database: Database, kind: EventLog['kin
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
     write: async (topicId, writes) => {
-      await partitions.ensure(writes.map(it => it.daysMs))
-      return await writer.write(topicId, writes)
+      const write = async () => {
+        await partitions.ensure(writes.map(it => it.daysMs))
+        return await writer.write(topicId, writes)
+      }
+      try {
+        return await write()
+      } catch (error) {
+        if (!isPartitionMissing(error)) throw error
+        partitions.forget()
+        return await write()
+      }
     },
     readOutcome: (topicId, move) => readOutcome(database, topicId, move),
     recordGap: (topic, gap, epoch) => recordGap(database, topic, gap, epoch),

@@ -61,7 +61,7 @@ export async function openRebuildStore (database: Database): Promise<RebuildStor
     }
     await client.query(
       'create temporary table revised_minutes (series_id integer, source_partition integer, minute timestamptz)')
-    return new TemporaryTables(database, client, schema, await RollupPartitions.open(database))
+    return new TemporaryTables(database, client, schema, new RollupPartitions(database))
   } catch (error) {
     client.release(true)
     throw error

@@ -112,35 +112,43 @@ async function copyInto (client: PoolClient, table: string, rows: readonly Buffe
 /** In `rollup_levels`: the levels, and what came late or again. */
 const partitionedNames = [...levels.map(it => it.name), 'arrivals']
 
+/** Event time that a partition holds, in ms: from its start, up to its end. */
+interface Stretch {
+  readonly startMs: number
+  readonly endMs: number
+}
+
 /** Knows which partitions of the rollup tables are there, and makes missing ones before rows for them come. */
 export class RollupPartitions {
   readonly #database: Database
-  readonly #chunkMs: readonly number[]
-  /** by index of the name: numbers of the chunks that are there */
-  readonly #known: ReadonlyArray<Set<number>> = partitionedNames.map(() => new Set())
+  /** by index of the name, the newest known first; merging makes partitions larger, so that each stays as true as it was */
+  readonly #known: readonly Stretch[][] = partitionedNames.map(() => [])
 
-  private constructor (database: Database, chunkMs: readonly number[]) {
+  constructor (database: Database) {
     this.#database = database
-    this.#chunkMs = chunkMs
   }
 
-  static async open (database: Database): Promise<RollupPartitions> {
-    const rows = await database.query<{ name: string, chunk_ms: number }>(
-      'select name, (extract(epoch from chunk) * 1000)::double precision as chunk_ms from rollup_levels')
-    return new RollupPartitions(database, partitionedNames.map(name => rows.find(it => it.name === name)!.chunk_ms))
-  }
-
-  /** @param days by index of the name, of several writes: days on which buckets begin; a chunk is of whole days */
+  /** @param days by index of the name, of several writes: days on which buckets begin; a partition is of whole days */
   async ensure (days: ReadonlyArray<ReadonlyArray<ReadonlySet<number>>>): Promise<void> {
     for (const [index, name] of partitionedNames.entries()) {
       const known = this.#known[index]
       for (const dayMs of days.flatMap(it => [...it[index]])) {
-        const chunk = Math.floor(dayMs / this.#chunkMs[index])
-        if (known.has(chunk)) continue
-        const start = new Date(chunk * this.#chunkMs[index]).toISOString()
-        await this.#database.query('select ensure_rollup_partitions($1, $2, $2)', [name, start])
-        known.add(chunk)
+        if (known.some(it => dayMs >= it.startMs && dayMs < it.endMs)) continue
+        const [{ starts, ends }] = await this.#database.query<{ starts: number, ends: number }>(
+          'select starts, ends from ensure_rollup_partitions($1, $2, $2)', [name, new Date(dayMs).toISOString()])
+        known.unshift({ startMs: starts, endMs: ends })
       }
     }
   }
+
+  /** Forgets what it knows: a partition is gone, as retention was set to less than this program's setting. */
+  forget (): void {
+    for (const known of this.#known) known.length = 0
+  }
+}
+
+/** Whether a write failed because there is no partition for a row. */
+export function isPartitionMissing (error: unknown): boolean {
+  const { code, constraint } = error as { code?: string, constraint?: string }
+  return code === '23514' && constraint === undefined // else a check
 }

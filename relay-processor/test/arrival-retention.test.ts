@@ -35,7 +35,9 @@ test('counts of what came late or again are kept as long as the level that is ke
   await writeCounts(database, [ancientMs, oldMs, newMs])
   const retain = async (minute: string, hour: string, day: string) => {
     const config = readProcessorConfig({ RETENTION_MINUTE_DAYS: minute, RETENTION_HOUR_DAYS: hour, RETENTION_DAY_DAYS: day })
-    await (await startRetention(database, config, createLogger('test', 'silent'))).close()
+    const retention = await startRetention(database, config, createLogger('test', 'silent'))
+    await retention.keptUp
+    await retention.close()
     return await readTimes(database)
   }
   assert.deepEqual(await retain('7', '30', '0'), [ancientMs, oldMs, newMs])

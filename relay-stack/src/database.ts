@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 import {
   allowLogin, createLogger, databaseLogins, databaseSettings, databaseUserOf, keepPassword, migrate, openDatabase,
-  readConfig, RelayError, scramSecret, type Database, type DatabaseLogin
+  readConfig, RelayError, retentionSettings, scramSecret, setRetention, type Database, type DatabaseLogin
 } from 'relay-common'
 import { Type } from 'typebox'
 
@@ -32,14 +32,18 @@ export async function keepPasswords (folder: string): Promise<Passwords> {
 }
 
 /**
- * Makes a running server ready for the programs. What is done already stays as it is.
+ * Makes a running server ready for the programs, and sets how long rollups are kept. What is done already stays as it is.
  * @throws RelayError where it can't be had, or not be brought up to date
  */
-export async function prepareDatabase (server: LocalPostgres, passwords: Passwords): Promise<void> {
+export async function prepareDatabase (
+  server: LocalPostgres, passwords: Passwords, environment: NodeJS.ProcessEnv
+): Promise<void> {
+  const retention = readConfig(Type.Object(retentionSettings), environment)
   await ensureOwnPassword(server, passwords)
   await ensureDatabase(server, DATABASE)
   await using owner = await openAs(server.url(DATABASE))
   await migrate(owner.database, createLogger('relay-stack', 'silent'))
+  await setRetention(owner.database, retention)
   for (const [login, password] of passwords.logins) await allowLogin(owner.database, login, password)
 }
 

@@ -33,7 +33,7 @@ export async function startServers (
       const logFile = logs.pathOf('postgres')
       const password = passwords.owner
       const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, password, logFile })
-      await prepareDatabase(server, passwords).catch(async error => {
+      await prepareDatabase(server, passwords, environment).catch(async error => {
         await server.close()
         throw error
       })

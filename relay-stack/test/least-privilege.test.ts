@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { createLogger, openDatabase, openEventLog, type Database } from 'relay-common'
+import {
+  createLogger, DAY_MS, findRetentionDifferences, maySetRetention, openDatabase, openEventLog, setRetention, type Database
+} from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { startApi } from '../../relay-api/src/app.ts'
@@ -84,12 +86,15 @@ test('no role can do what another is for', async t => {
     'update audit_log set act = \'\'', 'create table mine (a integer)', 'create function mine () returns integer language sql as \'select 1\'',
     'alter role relay_api superuser', 'create role another', 'select * from pg_authid', 'insert into migrations (name, run_on) values (\'x\', now())',
     "select drop_event_log_topic('iot-events')", 'delete from event_log_batches', 'insert into event_log_topics (topic) values (\'x\')',
+    "select set_rollup_retention('minute', '1 day')", "select set_rollup_retention('minute', null)", "select drop_rollups_before('infinity')",
+    "select trim_rollups_before('infinity')", "select merge_rollups_before('infinity')", "select make_rollup_partition('minute', '1900-01-01', now())",
+    'select abandon_rollup_merge(0)', 'delete from rollup_merges', 'insert into rollup_merge_changes default values', 'update rollup_trims set cut = now()',
     "copy rollups_minute to program 'true'", "select pg_read_file('/etc/passwd')", 'update rollup_levels set retention = \'1 day\''
   ]
   const forbidden: Record<string, string[]> = {
     relay_api: [
       insert, 'update rollups_minute set count = 2', 'insert into series (zone, device_type) values (\'z\', \'t\')', 'update progress set next_offset = 0',
-      'select drop_old_rollups(now())', "select set_rollup_retention('minute', '1 day')", 'insert into gaps default values',
+      'select drop_old_rollups()', 'insert into gaps default values',
       'select * from audit_log', 'delete from api_keys'
     ],
     relay_processor: ['select * from api_keys', 'insert into api_keys (key_id) values (\'x\')', 'select * from audit_log', 'select * from ingest_answers'],
@@ -112,8 +117,55 @@ test('no role can do what another is for', async t => {
       await limited.close()
     }
   }
-  assert.equal(refused, 3 * forEverybody.length + 20)
+  assert.equal(refused, 3 * forEverybody.length + 19)
   assert.equal((await database.query('select from rollups_minute')).length, 1)
+})
+
+test('a processor that was taken over drops no rollups but those past the retention that the owner has set', async t => {
+  const { database, url } = await openLocalPostgres(t)
+  await using opened = new AsyncDisposableStack()
+  const address = await addUser(opened, database, url, 'relay_processor')
+  const days = [1, 20, 400, 4_000].map(it => new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - it * DAY_MS).toISOString())
+  const tables = { minute: 'rollups_minute', hour: 'rollups_hour', day: 'rollups_day' }
+  for (const [level, table] of Object.entries(tables)) {
+    for (const day of days) {
+      await database.query('select ensure_rollup_partitions($1, $2, $2)', [level, day])
+      await database.query(`insert into ${table} values (1, $1, 0, 1, 1, 1, 1, '')`, [day])
+    }
+  }
+  const taken = await openDatabase(readProcessorConfig({ DATABASE_URL: address }), 'test', log)
+  opened.defer(() => taken.close())
+  const attacks = [
+    "set timezone = 'UTC+14'", "set datestyle = 'SQL, DMY'", 'set search_path = pg_temp, public',
+    "create temporary table rollup_levels as select name, table_name, chunk, merged, recent, interval '0' as retention from public.rollup_levels",
+    'create temporary view rollup_partitions as select * from public.rollup_partitions',
+    'select public.drop_old_rollups()', 'select public.trim_old_rollups()', 'select public.merge_old_rollups()',
+    "select public.ensure_rollup_partitions('minute', '1970-01-01', '1970-01-01')"
+  ]
+  const session = await taken.connect()
+  for (const statement of attacks) await session.query(statement)
+  session.release(true)
+  for (const table of Object.values(tables)) assert.equal((await database.query(`select from ${table}`)).length, days.length)
+
+  await database.query("select set_rollup_retention('minute', '100 days')")
+  while ((await taken.query('select drop_old_rollups()')).length > 0);
+  assert.equal((await database.query('select from rollups_minute')).length, 2)
+  await assert.rejects(database.query("select set_rollup_retention('minute', '1 hour')"), { code: '23514' })
+})
+
+test('a processor without the right to set the retention says where its settings are others than the database has', async t => {
+  const { database, url } = await openLocalPostgres(t)
+  await using opened = new AsyncDisposableStack()
+  await setRetention(database, { RETENTION_MINUTE_DAYS: 30, RETENTION_HOUR_DAYS: 0 })
+  const address = await addUser(opened, database, url, 'relay_processor')
+  const limited = await openDatabase(readProcessorConfig({ DATABASE_URL: address }), 'test', log)
+  opened.defer(() => limited.close())
+  assert.equal(await maySetRetention(limited), false)
+  assert.deepEqual(await findRetentionDifferences(limited, { RETENTION_MINUTE_DAYS: 7, RETENTION_HOUR_DAYS: 0, RETENTION_DAY_DAYS: 400 }),
+    ['RETENTION_MINUTE_DAYS is 7 and 30 in the database', 'RETENTION_DAY_DAYS is 400 and 0 in the database'])
+  await setRetention(database, { RETENTION_HOUR_DAYS: 60, RETENTION_DAY_DAYS: 400 })
+  const kept = await limited.query("select name, retention::text from rollup_levels where name in ('minute', 'arrivals') order by 1")
+  assert.deepEqual(kept, [{ name: 'arrivals', retention: '400 days' }, { name: 'minute', retention: '30 days' }])
 })
 
 test('a role that may not migrate says who can, and needs nothing where there is nothing to do', async t => {

@@ -1,0 +1,47 @@
+/**
+ * How long rollups are kept: in `rollup_levels`, where only the owner of the database can set it, so that a program that
+ * was taken over drops nothing that is to be kept.
+ */
+import type { Database } from './database.ts'
+import { levels } from './window.ts'
+
+/** Days by level; 0: for ever; left out: as it is. */
+export interface RetentionDays {
+  readonly RETENTION_MINUTE_DAYS?: number
+  readonly RETENTION_HOUR_DAYS?: number
+  readonly RETENTION_DAY_DAYS?: number
+}
+
+const settingOf = (level: string) => `RETENTION_${level.toUpperCase()}_DAYS` as keyof RetentionDays
+
+/** Sets how long each level is kept, and counts of late and resent readings as long as the one that is kept longest. */
+export async function setRetention (database: Database, days: RetentionDays): Promise<void> {
+  await database.transaction(async client => {
+    for (const { name } of levels) {
+      const keepDays = days[settingOf(name)]
+      if (keepDays === undefined) continue
+      await client.query('select set_rollup_retention($1, make_interval(days => nullif($2::integer, 0)))', [name, keepDays])
+    }
+    await client.query(`
+      select set_rollup_retention('arrivals', case when bool_and(retention is not null) then max(retention) end)
+      from rollup_levels where name = any ($1)`, [levels.map(it => it.name)])
+  })
+}
+
+/** Whether this login may set the retention: the owner may. */
+export async function maySetRetention (database: Database): Promise<boolean> {
+  const [{ may }] = await database.query<{ may: boolean }>(
+    "select has_function_privilege('set_rollup_retention(text, interval)', 'execute') as may")
+  return may
+}
+
+/** What the settings say otherwise than the database, e.g. `RETENTION_MINUTE_DAYS is 30 and 0 in the database`. */
+export async function findRetentionDifferences (database: Database, days: RetentionDays): Promise<string[]> {
+  const rows = await database.query<{ name: string, days: number }>(
+    'select name, coalesce(extract(epoch from retention) / 86400, 0)::float8 as days from rollup_levels')
+  return levels.flatMap(({ name }) => {
+    const setting = settingOf(name)
+    const stored = rows.find(it => it.name === name)!.days
+    return days[setting] === undefined || days[setting] === stored ? [] : [`${setting} is ${days[setting]} and ${stored} in the database`]
+  })
+}
