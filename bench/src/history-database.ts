@@ -78,7 +78,7 @@ async function makeHistory (dataDir: string, done: string, history: History): Pr
 
 async function withDatabase (url: string, work: (...args: Parameters<typeof migrate>) => Promise<unknown>): Promise<void> {
   const log = createLogger('bench', 'error') // that the server ends before an idle connection does is no news
-  const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url }), 'bench', log)
+  const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, DATABASE_STATEMENT_TIMEOUT_MS: '0' }), 'bench', log)
   try {
     await work(database, log)
   } finally {

@@ -44,7 +44,7 @@ export interface Api extends Running {
 export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await using started = new AsyncDisposableStack()
   await bringUpToDate(config, log)
-  const database = started.adopt(await openDatabase(config, 'relay-api', log), it => it.close())
+  const database = started.adopt(await openDatabase(config, 'relay-api', log, 'by-key'), it => it.close())
   const app = await createApp(config, database, log)
   const metrics = started.adopt(await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close())
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
@@ -54,9 +54,9 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   return { port: listening.port, metricsPort: metrics.port, close: () => (closed ??= running.disposeAsync()) }
 }
 
-/** On connections of its own: a migration may take longer than an answer may. */
+/** On connections of its own: a migration is planned as PostgreSQL likes. */
 async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
-  const database = await openDatabase({ ...config, DATABASE_STATEMENT_TIMEOUT_MS: undefined }, 'relay-api', log)
+  const database = await openDatabase(config, 'relay-api', log)
   try {
     await migrate(database, log)
   } finally {

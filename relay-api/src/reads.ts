@@ -66,7 +66,7 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
       isPrimaryUp = false
     }
     if (replica === undefined) {
-      replica = await openDatabase(replicaConfig, 'relay-api', log)
+      replica = await openDatabase(replicaConfig, 'relay-api', log, 'by-key')
       facade = sourceOf(withFallback(replica, primary, giveUp))
     }
     const [{ at }] = await replica.query<{ at: string }>(`

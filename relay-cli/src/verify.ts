@@ -7,7 +7,8 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  DAY_MS, decodeEvent, isBodyOf, levels, RelayError, type EventConsumer, type EventRules, type PoolClient, type RecordVisitor
+  DAY_MS, decodeEvent, isBodyOf, levels, liftTimeLimits, RelayError, type EventConsumer, type EventRules, type PoolClient,
+  type RecordVisitor
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
@@ -84,7 +85,7 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
 /** A connection on which the database stands still. */
 async function openSnapshot ({ database }: Site): Promise<{ readonly client: PoolClient } & Disposable> {
   const client = await database.connect()
-  await client.query('set idle_in_transaction_session_timeout = 0')
+  await liftTimeLimits(client)
   await client.query('begin isolation level repeatable read, read only')
   // before the snapshot, which comes with the first question: rows of partitions that were merged after it are not in it
   await client.query(`lock table only ${levels.map(it => it.table).join(', only ')} in access share mode`)

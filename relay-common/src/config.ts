@@ -85,7 +85,10 @@ export const databaseSettings = {
   DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of a certificate that PostgreSQL knows us by' })),
   DATABASE_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
-  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' })
+  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'longest time that PostgreSQL may take for one statement; 0: no limit. Migrations, `relay verify` and `relay replay` have none' }),
+  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'PostgreSQL ends a session that is idle within a transaction for so long; 0: never. The writes of a processor have 20 s' }),
+  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL looks, while a statement runs, whether its client is still there; 0: never. Servers that can\'t, before 14 or not on Linux, don\'t' })
 }
 
 /** How the event log is reached, and the topic of the events. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-import { Pool, Query, types, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
+import { Pool, Query, types, type ClientBase, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
 import { RelayError } from './errors.ts'
 import { readTls, type TlsFiles } from './tls.ts'
@@ -21,8 +21,29 @@ export interface DatabaseSettings {
   readonly DATABASE_TLS_KEY_FILE?: string
   readonly DATABASE_POOL_MAX: number
   readonly DATABASE_CONNECT_TIMEOUT_MS: number
-  /** longest time that a statement may take; without it there is no limit */
+  /** longest time that a statement may take; 0, or without it: there is no limit */
   readonly DATABASE_STATEMENT_TIMEOUT_MS?: number
+  /** how long a session may be idle within a transaction; 0, or without it: there is no limit */
+  readonly DATABASE_IDLE_TRANSACTION_TIMEOUT_MS?: number
+  /** how often the server looks, while a statement runs, whether its client is still there; 0, or without it: never */
+  readonly DATABASE_CLIENT_CHECK_INTERVAL_MS?: number
+}
+
+/** How PostgreSQL may plan the statements of a session. */
+export type PlanStyle =
+  /** as it likes: for those that compare whole tables */
+  | 'any'
+  /**
+   * From one key to the rows of it, by an index. All that a processor or an API reads is of this kind, and no statistics
+   * may make it anything else: those are of yesterday, or of what somebody wanted them to be. A merge join of 5,000 names
+   * and the 300,000 devices of a zone took minutes.
+   */
+  | 'by-key'
+
+const planSettings: Readonly<Record<PlanStyle, readonly string[]>> = {
+  any: [],
+  // where there is no other way PostgreSQL takes one of these all the same, and the costs that it then sees start the compiler
+  'by-key': ['enable_seqscan=off', 'enable_mergejoin=off', 'enable_hashjoin=off', 'jit=off']
 }
 
 export interface Database {
@@ -80,8 +101,46 @@ function tlsFiles ({ DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DAT
   return { ca, cert, key }
 }
 
-function sessionOptions ({ DATABASE_STATEMENT_TIMEOUT_MS: limitMs }: DatabaseSettings): string {
-  return '-c timezone=UTC' + (limitMs === undefined ? '' : ` -c statement_timeout=${limitMs}`)
+function sessionOptions (settings: DatabaseSettings, plans: PlanStyle): string {
+  const { DATABASE_STATEMENT_TIMEOUT_MS: limitMs, DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: idleMs } = settings
+  return [
+    'timezone=UTC',
+    ...limitMs === undefined ? [] : [`statement_timeout=${limitMs}`],
+    ...idleMs === undefined ? [] : [`idle_in_transaction_session_timeout=${idleMs}`],
+    ...planSettings[plans]
+  ].map(it => `-c ${it}`).join(' ')
+}
+
+/**
+ * Lets a server that can notice when a client has gone. One before PostgreSQL 14, or on a system that does not tell it,
+ * has the statement run on to its end.
+ */
+async function checkClient (client: ClientBase, intervalMs: number): Promise<void> {
+  try {
+    await client.query(`
+      select set_config(name, $1, false) from pg_settings where name = 'client_connection_check_interval'`, [String(intervalMs)])
+  } catch (error) {
+    if (!isRefusedSetting(error)) throw error
+  }
+}
+
+/** invalid_parameter_value: there is such a setting, and this system can't do it */
+const isRefusedSetting = (error: unknown) => (error as { code?: string }).code === '22023'
+
+/** Whether PostgreSQL ended a statement, or a transaction, that took longer than it may. */
+export function isTimeout (error: unknown): boolean {
+  const { code, message } = error as { code?: string, message?: string }
+  return code === '25P04' || (code === '57014' && /statement timeout/.test(message ?? ''))
+}
+
+/**
+ * Takes the limits of time off a session, for work that is long by its nature: a migration, a snapshot that is compared with
+ * the log. The connection has to be ended afterwards: others would have it without limits.
+ */
+export async function liftTimeLimits (client: ClientBase): Promise<void> {
+  await client.query(`
+    select set_config(name, '0', false) from pg_settings
+    where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`)
 }
 
 /** Where a database is, without the password: for messages. */
@@ -106,15 +165,20 @@ export function isConnectionError (error: unknown): boolean {
 
 /**
  * Opens a pool of connections and makes sure that one of them works.
+ * @param plans of all statements on these connections
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none
  */
-export async function openDatabase (settings: DatabaseSettings, program: string, log: Logger): Promise<Database> {
+export async function openDatabase (
+  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any'
+): Promise<Database> {
+  const { DATABASE_CLIENT_CHECK_INTERVAL_MS: checkMs = 0 } = settings
   const pool = new Pool({
     ...connectionOptions(settings),
     application_name: program,
     max: settings.DATABASE_POOL_MAX,
     connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
-    options: sessionOptions(settings),
+    options: sessionOptions(settings, plans),
+    ...checkMs > 0 ? { onConnect: (client: ClientBase) => checkClient(client, checkMs) } : {},
     types: relayTypes
   })
   pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))

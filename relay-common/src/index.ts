@@ -21,7 +21,7 @@ export {
   databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
   readConfig, retentionSettings, splitList
 } from './config.ts'
-export { connectionOptions, describeDatabase, isConnectionError, openDatabase } from './database.ts'
+export { connectionOptions, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase } from './database.ts'
 export type { Database, DatabaseSettings, PoolClient } from './database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
 export type { Digest } from './digest.ts'

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 
 import { runner } from 'node-pg-migrate'
 
-import type { Database } from './database.ts'
+import { liftTimeLimits, type Database } from './database.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
 
@@ -27,8 +27,8 @@ export async function pendingMigrations (database: Database): Promise<string[]> 
 export async function migrate (database: Database, log: Logger): Promise<string[]> {
   if ((await pendingMigrations(database)).length === 0) return []
   const client = await database.connect()
-  let broken = false
   try {
+    await liftTimeLimits(client) // an index of a large site takes as long as it takes, and so does the step of another program
     const taken = await runner({
       dbClient: client,
       dir: migrationsDir,
@@ -46,7 +46,6 @@ export async function migrate (database: Database, log: Logger): Promise<string[
     if (taken.length > 0) log.info({ migrations: taken.map(it => it.name) }, 'database migrated')
     return taken.map(it => it.name)
   } catch (cause) {
-    broken = true // also drops the session's lock
     const [said] = (cause as Error).message.split('\n', 1) // the runner adds a stack
     const help = /must be owner|permission denied/.test(said) // nor does it pass the code on
       ? '; this role may not: run `relay migrate` as the owner of the database first'
@@ -54,6 +53,6 @@ export async function migrate (database: Database, log: Logger): Promise<string[
     throw new RelayError('RELAY_MIGRATION_FAILED',
       `the database could not be brought up to date: ${said}${help}`, { cause })
   } finally {
-    client.release(broken)
+    client.release(true) // its limits are gone, and where it has failed so is the session's lock
   }
 }

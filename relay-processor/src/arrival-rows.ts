@@ -1,12 +1,18 @@
 /** Counts of late and resent readings in the database: added to what is there, in the transaction of the progress. */
 import type { PoolClient } from 'relay-common'
 
-import type { PartitionRows } from './store.ts'
+import type { ArrivalRow, PartitionRows } from './store.ts'
+
+/** One statement adds so many rows: a second's work, so that none comes near its limit of time. */
+const ROWS_MAX = 50_000
 
 /** Adds the counts of a flush, inside the caller's transaction; most flushes have none. */
 export async function writeArrivals (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
   const rows = writes.flatMap(({ move, arrivals }) => arrivals.map(it => ({ ...it, partition: move.partition })))
-  if (rows.length === 0) return
+  for (let n = 0; n < rows.length; n += ROWS_MAX) await addArrivals(client, rows.slice(n, n + ROWS_MAX))
+}
+
+async function addArrivals (client: PoolClient, rows: ReadonlyArray<ArrivalRow & { readonly partition: number }>): Promise<void> {
   await client.query(`
     insert into arrival_counts as a
       (series_id, bucket_start, source_partition, late, duplicates, late_minutes, late_through, revised_at)

@@ -5,6 +5,7 @@ export const processorSettings = Type.Object({
   ...programSettings,
   ...databaseSettings,
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 4, description: 'most connections to PostgreSQL; writing and an event log in PostgreSQL hold some for good' }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 120_000, minimum: 0, description: 'longest time that PostgreSQL may take for one statement, as the COPY of a large flush; it is then tried again (`RELAY_STATEMENT_TIMEOUT`); 0: no limit' }),
   ...eventLogSettings,
   ...eventSettings,
   ...retentionSettings,

@@ -28,8 +28,8 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   const threads = Array.from({ length: config.PROCESSOR_THREADS - 1 }, (_, index) =>
     started.adopt(startThread(config, index + 1), it => it.close()))
 
-  const database = started.adopt(await openDatabase(config, 'relay-processor', log), it => it.close())
-  await migrate(database, log)
+  await bringUpToDate(config, log)
+  const database = started.adopt(await openDatabase(config, 'relay-processor', log, 'by-key'), it => it.close())
   started.adopt(await startRetention(database, config, log), it => it.close())
 
   const eventLog = started.adopt(await openEventLog(config, database, log), it => it.close())
@@ -70,6 +70,16 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     done,
     healthPort: health.port,
     close: () => (closed ??= Promise.race([running.disposeAsync(), failed]))
+  }
+}
+
+/** On connections of its own: a migration is planned as PostgreSQL likes. */
+async function bringUpToDate (config: ProcessorConfig, log: Logger): Promise<void> {
+  const database = await openDatabase(config, 'relay-processor', log)
+  try {
+    await migrate(database, log)
+  } finally {
+    await database.close()
   }
 }
 

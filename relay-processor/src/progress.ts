@@ -26,12 +26,21 @@ export async function claimPartition (
  * @returns the partitions that did not move: fenced, or out of step with the database
  */
 export async function moveProgress (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
+  const refused: number[] = []
+  for (let n = 0; n < moves.length; n += MOVES_MAX) refused.push(...await moveSome(client, topicId, moves.slice(n, n + MOVES_MAX)))
+  return refused
+}
+
+/** PostgreSQL may compare each move of a statement with each row that it is about: so neither are many. */
+const MOVES_MAX = 16
+
+async function moveSome (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
   const { rows } = await client.query<{ source_partition: number }>(`
     update progress p
     set next_offset = m.to_offset, event_time_max = greatest(p.event_time_max, m.event_time_max), updated_at = now()
     from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[])
       as m (source_partition, epoch, from_offset, to_offset, event_time_max)
-    where p.topic_id = $1 and p.source_partition = m.source_partition
+    where p.topic_id = $1 and p.source_partition = any ($2::integer[]) and p.source_partition = m.source_partition
       and p.epoch = m.epoch and p.next_offset = m.from_offset
     returning p.source_partition`,
   [topicId, moves.map(it => it.partition), moves.map(it => it.epoch), moves.map(it => it.fromOffset),

@@ -6,7 +6,7 @@
  *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
-import { levels, MINUTE_MS, type Database, type PoolClient } from 'relay-common'
+import { levels, liftTimeLimits, MINUTE_MS, type Database, type PoolClient } from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
@@ -53,8 +53,7 @@ export async function openRebuildStore (database: Database): Promise<RebuildStor
   const client = await database.connect()
   try {
     await prepareIncoming(client)
-    await client.query('set idle_in_transaction_session_timeout = 0') // between lock and swap the rest of the log is read
-    await client.query("select set_config('transaction_timeout', '0', false) from pg_settings where name = 'transaction_timeout'")
+    await liftTimeLimits(client) // between lock and swap the rest of the log is read, and whole tables are compared
     const { rows: [{ schema }] } = await client.query<{ schema: string }>('select quote_ident(current_schema()) as schema')
     for (const { table } of levels) {
       await client.query(`create temporary table ${table} (like ${schema}.${table} including defaults, primary key (series_id, bucket_start, source_partition))`)

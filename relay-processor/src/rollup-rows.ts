@@ -23,21 +23,30 @@ interface FoundRow {
 export async function readRows (
   database: Pick<Database, 'queryPrepared'>, level: Level, sourcePartition: number, keys: readonly BucketKey[]
 ): Promise<Array<StoredRow | undefined>> {
-  // `limit 1` keeps this a look-up by key for each row: joined as a whole, all of a level's partitions would be read
-  const rows = await database.queryPrepared<FoundRow>(`read-back-${level.name}`, `
-    select k.place::integer, r.*
-    from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
-    cross join lateral (
-      select count, min, max, body from ${level.table} r
-      where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition = $3
-      limit 1
-    ) r`,
-  // written out: of late readings there may be a million, and the driver would look each one through for quotes
-  [`{${keys.map(it => it.seriesId).join()}}`, `{${keys.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
   const found: Array<StoredRow | undefined> = new Array(keys.length).fill(undefined)
-  for (const { place, count, ...row } of rows) found[place - 1] = { ...row, count: Number(count) }
+  for (let first = 0; first < keys.length; first += KEYS_MAX) {
+    const chunk = keys.slice(first, first + KEYS_MAX)
+    // A look-up by key for each row, the first one of a bucket that is not before this partition: `order by` and `limit 1` make
+    // any other way dearer, whatever the statistics say. Joined as a whole, all of a level's partitions would be read; and
+    // `limit 1` alone makes a walk through the table look cheap where statistics have most rows the same
+    const rows = await database.queryPrepared<FoundRow>(`read-back-${level.name}`, `
+      select k.place::integer, r.count, r.min, r.max, r.body
+      from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
+      cross join lateral (
+        select source_partition, count, min, max, body from ${level.table} r
+        where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition >= $3
+        order by r.source_partition limit 1
+      ) r
+      where r.source_partition = $3`,
+    // written out: of late readings there may be a million, and the driver would look each one through for quotes
+    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+    for (const { place, count, ...row } of rows) found[first + place - 1] = { ...row, count: Number(count) }
+  }
   return found
 }
+
+/** One statement reads so many rows: a second's work, so that none comes near its limit of time. */
+const KEYS_MAX = 50_000
 
 const isoTime = (ms: number) => new Date(ms).toISOString()
 

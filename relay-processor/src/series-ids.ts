@@ -1,4 +1,10 @@
-/** Ids of series, in the database. */
+/**
+ * Ids of series, in the database.
+ *
+ * Senders choose the names, how many there are and which are new: they must not choose the plan as well. So a name is
+ * looked up between itself and itself in the order of the one index that has all of it: a comparison of rows can use no
+ * other index, and `order by` and `limit 1` make any other way dearer than that, whatever the statistics say.
+ */
 import assert from 'node:assert/strict'
 
 import type { Database } from 'relay-common'
@@ -33,24 +39,44 @@ export async function nameSeries (database: Database, names: readonly SeriesName
   return names.map(it => ids.get(seriesKey(it.deviceId, it.zone, it.deviceType))!)
 }
 
+/** One statement is for so many names: some 100 ms, so that none comes near its limit of time. */
+const NAMES_MAX = 10_000
+
 async function findSeries (database: Database, names: readonly SeriesName[]): Promise<Row[]> {
-  return await database.query<Row>(`
+  return await inChunks(names, async chunk => await database.query<Row>(`
     select s.series_id, s.device_id, s.zone, s.device_type
     from unnest($1::text[], $2::text[], $3::text[]) as k (device_id, zone, device_type)
-    join series s on s.device_id = k.device_id and s.zone = k.zone and s.device_type = k.device_type
+    cross join lateral (
+      select * from series s
+      where (s.device_id, s.zone, s.device_type) >= (k.device_id, k.zone, k.device_type)
+        and (s.device_id, s.zone, s.device_type) <= (k.device_id, k.zone, k.device_type)
+      order by s.device_id, s.zone, s.device_type limit 1) s
     union all
     select s.series_id, s.device_id, s.zone, s.device_type
     from unnest($1::text[], $2::text[], $3::text[]) as k (device_id, zone, device_type)
-    join series s on s.device_id is null and s.zone = k.zone and s.device_type = k.device_type
-    where k.device_id is null`, columns(names))
+    cross join lateral (
+      select * from series s
+      where s.device_id is null
+        and (s.zone, s.device_type) >= (k.zone, k.device_type) and (s.zone, s.device_type) <= (k.zone, k.device_type)
+      order by s.device_id, s.zone, s.device_type limit 1) s
+    where k.device_id is null`, columns(chunk)))
 }
 
 async function addSeries (database: Database, names: readonly SeriesName[]): Promise<Row[]> {
-  return await database.query<Row>(`
+  // in the order of their names: two processors that add the same ones wait for each other, and never both at once
+  return await inChunks(names, async chunk => await database.query<Row>(`
     insert into series (device_id, zone, device_type)
-    select * from unnest($1::text[], $2::text[], $3::text[])
+    select * from unnest($1::text[], $2::text[], $3::text[]) as k (device_id, zone, device_type) order by 1, 2, 3
     on conflict do nothing
-    returning series_id, device_id, zone, device_type`, columns(names))
+    returning series_id, device_id, zone, device_type`, columns(chunk)))
+}
+
+async function inChunks (names: readonly SeriesName[], ask: (chunk: readonly SeriesName[]) => Promise<Row[]>): Promise<Row[]> {
+  const rows: Row[] = []
+  for (let n = 0; n < names.length; n += NAMES_MAX) {
+    for (const row of await ask(names.slice(n, n + NAMES_MAX))) rows.push(row)
+  }
+  return rows
 }
 
 function columns (names: readonly SeriesName[]) {

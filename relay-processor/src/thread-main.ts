@@ -31,7 +31,7 @@ let share: Share
 
 const served: ThreadServes = {
   open: async groupPort => {
-    const database = opened.adopt(await openDatabase(config, 'relay-processor', log), it => it.close())
+    const database = opened.adopt(await openDatabase(config, 'relay-processor', log, 'by-key'), it => it.close())
     const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
     share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), log }), it => it.close())
     share.done.catch(error => main.tell('failed', toPlainError(error)))

@@ -72,10 +72,34 @@ export function selectsDevices ({ devices, grants }: Pick<Selection, 'devices' |
   return devices.length > 0 || grants.devicePrefixes !== undefined
 }
 
-/** The condition under which a row `s` of the table series is one that a caller may see. @param values as below */
-export function grantsCondition ({ zones, devicePrefixes }: Grants, values: unknown[]): string[] {
+/**
+ * A column of a row `s` of the table series, as conditions of statements name it. Where devices are named, a series is found
+ * by its device, and by nothing else: as an expression zone and type can use no index, so that no statistics may make
+ * PostgreSQL go through the 300,000 devices of a zone for the one that was asked for.
+ */
+export function seriesColumn (name: 'device_id' | 'zone' | 'device_type', namesDevices: boolean): string {
+  return namesDevices && name !== 'device_id' ? `(s.${name} || '')` : `s.${name}`
+}
+
+/**
+ * The condition under which a row `s` of the table series is that of a device, or of a group. The indexes on zone and type
+ * are those of devices alone, and PostgreSQL takes them only where the length is asked for in their own words.
+ */
+export function kindCondition (kind: 'devices' | 'groups', namesDevices = false): string {
+  if (kind === 'groups') return 's.device_id is null'
+  return namesDevices ? 's.device_id is not null' : '(s.device_id is not null and length(s.device_id) > 0)'
+}
+
+/**
+ * The condition under which a row `s` of the table series is one that a caller may see.
+ * @param values as below
+ * @param namesDevices whether the statement finds series by the ids of their devices
+ */
+export function grantsCondition (
+  { zones, devicePrefixes }: Grants, values: unknown[], namesDevices: boolean
+): string[] {
   return [
-    ...zones === undefined ? [] : [`s.zone = any($${values.push(zones)}::text[])`],
+    ...zones === undefined ? [] : [`${seriesColumn('zone', namesDevices)} = any($${values.push(zones)}::text[])`],
     ...devicePrefixes === undefined ? [] : [`s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`]
   ]
 }
@@ -91,13 +115,16 @@ export function shapeOf ({ devices, zones, types, grants }: Selection): string {
 /**
  * The condition of a statement under which a row `s` of the table series is selected.
  * @param values of the statement's parameters; those of the condition are added
+ * @param namesDevices whether the statement finds series by the ids of their devices, also where the selection has none
  */
-export function seriesCondition ({ devices, zones, types, grants }: Selection, values: unknown[]): string {
-  const oneOf = (column: string, names: readonly string[]) =>
-    names.length === 0 ? [] : [`s.${column} = any($${values.push(names)}::text[])`]
+export function seriesCondition (
+  { devices, zones, types, grants }: Selection, values: unknown[], namesDevices = devices.length > 0
+): string {
+  const oneOf = (column: Parameters<typeof seriesColumn>[0], names: readonly string[]) =>
+    names.length === 0 ? [] : [`${seriesColumn(column, namesDevices)} = any($${values.push(names)}::text[])`]
   const conditions = [
     ...oneOf('device_id', devices), ...oneOf('zone', zones), ...oneOf('device_type', types),
-    ...grantsCondition(grants, values)
+    ...grantsCondition(grants, values, namesDevices)
   ]
   return conditions.length === 0 ? 'true' : conditions.join(' and ')
 }

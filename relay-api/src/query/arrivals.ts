@@ -10,7 +10,7 @@
  */
 import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
 
-import { selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import type { TimeRange } from './plan.ts'
 
 export interface ArrivalTotals {
@@ -50,7 +50,7 @@ export async function readArrivalTotals (
     from series s cross join lateral (
       select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
       where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a
-    where s.device_id is ${selectsDevices(selection) ? 'not ' : ''}null and ${condition}`, values)
+    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`, values)
   return { late, duplicates }
 }
 

@@ -1,7 +1,7 @@
 /** How many devices there are, by zone and by type. */
 import type { Database } from 'relay-common'
 
-import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 
 /**
  * Counts the selected devices of each zone, or of each type. A device that has moved counts in both places.
@@ -14,7 +14,7 @@ export async function countDevices (
   const condition = seriesCondition(selection, values)
   const rows = await database.query<{ name: string, devices: number }>(`
     select name, count(*)::integer as devices
-    from (select distinct s.${by} as name, s.device_id from series s where s.device_id is not null and ${condition}) s
+    from (select distinct s.${by} as name, s.device_id from series s where ${kindCondition('devices', selection.devices.length > 0)} and ${condition}) s
     group by name`, values)
   return new Map(rows.map(it => [it.name, it.devices]))
 }

@@ -7,7 +7,7 @@
  */
 import type { Database } from 'relay-common'
 
-import { selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
 
@@ -50,7 +50,7 @@ export async function readGroups (
   const rows = await database.queryPrepared<{ key: string, series_count: number }>(name, `
     select ${column} as key, count(*)::integer as series_count
     from series s
-    where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} ${from}
+    where ${kindCondition(kind, selection.devices.length > 0)} and ${condition} ${from}
     group by 1 order by 1 limit ${limit}`, values)
   return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
 }
@@ -60,7 +60,7 @@ export async function countDeviceSeries (database: Database, selection: Selectio
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(
-    `select count(*)::integer as count from series s where s.device_id is not null and ${condition}`, values)
+    `select count(*)::integer as count from series s where ${kindCondition('devices', selection.devices.length > 0)} and ${condition}`, values)
   return count
 }
 
@@ -73,6 +73,6 @@ export async function countGroups (
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(`
     select count(distinct ${columnOf[groupBy]})::integer as count from series s
-    where s.device_id is ${usesDevices(selection, groupBy) ? 'not ' : ''}null and ${condition}`, values)
+    where ${kindCondition(usesDevices(selection, groupBy) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`, values)
   return count
 }

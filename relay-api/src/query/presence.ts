@@ -7,7 +7,7 @@
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
-import { selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { kindCondition, selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
 
 export interface Presence {
   readonly zone: string
@@ -62,11 +62,12 @@ export async function readDevices (
   if (prefix !== '') conditions.push(`s.device_id ^@ $${values.push(prefix)}`)
   if (after !== undefined) conditions.push(`s.device_id > $${values.push(after)}`)
   const where = conditions.join(' and ')
+  const ofDevice = seriesCondition(selection, values, true) // the id is of the page
   // a device has a few series: its page is found by its id, and then all of them
   const series = `
     select s.device_id, s.zone, s.device_type, s.series_id
-    from (select distinct s.device_id from series s where s.device_id is not null and ${where} order by 1 limit $1) page
-    join series s on s.device_id = page.device_id and ${where}`
+    from (select distinct s.device_id from series s where ${kindCondition('devices', selection.devices.length > 0)} and ${where} order by 1 limit $1) page
+    join series s on s.device_id = page.device_id and ${ofDevice}`
   const presences = await readPresences(database, firstAndLastOf(series), values)
   return [...Map.groupBy(presences, it => it.device)]
     .map(([device, series]) => ({ device, series: series.sort((a, b) => b.lastMs - a.lastMs) }))
@@ -79,7 +80,7 @@ export async function readGroupPresences (database: Database, selection: Selecti
   const condition = seriesCondition(selection, values)
   return readPresences(database, firstAndLastOf(`
     select s.device_id, s.zone, s.device_type, s.series_id from series s
-    where s.device_id is ${selectsDevices(selection) ? 'not ' : ''}null and ${condition}`), values)
+    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`), values)
 }
 
 async function readPresences (

@@ -7,7 +7,7 @@
  */
 import { levels, minuteLevel, type Database, type Level } from 'relay-common'
 
-import { seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
@@ -124,7 +124,9 @@ function statementFor (
   edgeMinutes: readonly number[]
 ) {
   const values: unknown[] = []
-  const condition = seriesCondition(selection, values)
+  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const condition = seriesCondition(selection, values, namesDevices)
+  const ofKind = (kind: SeriesKind) => kindCondition(kind, namesDevices)
   const column = groupColumn(groupBy)
   const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
@@ -135,7 +137,7 @@ function statementFor (
       r.min, r.max, r.body, null::bigint, null::float8
     from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
-    where s.device_id is ${devices ? 'not ' : ''}null and ${condition} and ${ofGroups}`
+    where ${ofKind(devices ? 'devices' : 'groups')} and ${condition} and ${ofGroups}`
 
   const stretches = stretchesByLevel(plans)
   const used = levels.filter(it => stretches.has(it))
@@ -156,7 +158,7 @@ function statementFor (
     select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
       date_part('epoch', a.late_through)
     from series s cross join lateral (${late}) a
-    where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`)
+    where ${ofKind(kind)} and ${condition} and ${ofGroups}`)
   }
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}`

@@ -8,7 +8,7 @@ import {
   bucketStartMs, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings
 } from 'relay-common'
 
-import { seriesCondition, type Selection } from '../parameters/selection.ts'
+import { kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
 
@@ -22,6 +22,8 @@ export interface StepQuery {
 /** Most rows of a statement, roughly: they are sorted in PostgreSQL's working memory, 4 MB by default. */
 const STATEMENT_ROWS = 20_000
 const SERIES_MAX = 2_000
+/** PostgreSQL may go through all devices of a zone for each page of series: so pages are few */
+const SERIES_PAGE = 20_000
 
 /**
  * @param keys of the groups
@@ -61,17 +63,19 @@ interface DeviceSeries {
 async function * seriesOf (
   database: Database, { selection, groupBy }: StepQuery, keys: readonly string[], limit: number
 ): AsyncGenerator<DeviceSeries[]> {
+  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
   for (let after = 0; ;) {
     const values: unknown[] = [after]
-    const condition = seriesCondition(selection, values)
+    const condition = seriesCondition(selection, values, namesDevices)
     const column = groupColumn(groupBy)
     const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
+    // `+ 0`: else statistics can make it a walk through all series of the site in the order of their ids
     const found = await database.query<{ id: number, key: string }>(`
       select s.series_id as id, ${column} as key from series s
-      where s.series_id > $1 and s.device_id is not null and ${condition} and ${ofGroups}
-      order by 1 limit ${limit}`, values)
-    if (found.length > 0) yield found
-    if (found.length < limit) return
+      where s.series_id + 0 > $1 and ${kindCondition('devices', namesDevices)} and ${condition} and ${ofGroups}
+      order by s.series_id + 0 limit ${SERIES_PAGE}`, values)
+    for (let n = 0; n < found.length; n += limit) yield found.slice(n, n + limit)
+    if (found.length < SERIES_PAGE) return
     after = found[found.length - 1].id
   }
 }

@@ -12,7 +12,7 @@ import { levels, minuteLevel, type Database, type Grants, type Level, type Level
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
-import { grantsCondition } from '../parameters/selection.ts'
+import { grantsCondition, kindCondition, seriesColumn } from '../parameters/selection.ts'
 import type { ReadRow } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. */
@@ -94,7 +94,7 @@ const CHANGED = -3
 /** of an hour's late readings: their minutes, in the column of the zone, and how far had been read, in that of the count */
 const LATE = -4
 
-const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, string>> = {
+const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, Parameters<typeof seriesColumn>[0]>> = {
   deviceId: 'device_id',
   zone: 'zone',
   deviceType: 'device_type'
@@ -120,13 +120,15 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
   const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
   const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
   const { grants = {} } = selection
+  const namesDevice = selection.deviceId !== undefined
   const conditions = [
-    ...fields.map(it => `s.${columnOf[it]} = ${parameter(selection[it], 'text')}`), ...grantsCondition(grants, shared)
+    ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(selection[it], 'text')}`),
+    ...grantsCondition(grants, shared, namesDevice)
   ]
   const selected = conditions.length === 0 ? 'true' : conditions.join(' and ')
   // group series are of all devices, also of those that the caller may not see
   const usesDevices = selection.deviceId !== undefined || grants.devicePrefixes !== undefined
-  const series = `s.device_id is ${usesDevices ? 'not ' : ''}null and ${selected}`
+  const series = `${kindCondition(usesDevices ? 'devices' : 'groups', namesDevice)} and ${selected}`
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
   const times = (timesMs: readonly number[]) => `$${shared.push(timesMs.map(it => it / 1000))}::float8[]`
@@ -140,6 +142,9 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     where ${where}`
   const arms = [momentArm]
   const shape: string[] = [...fields, ...Object.keys(grants)]
+  // `&&` compares each with each: where a selection may have very many series, any commit may have changed some of them
+  const seriesAreFew = namesDevice || (selection.zone !== undefined && !usesDevices)
+  const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue
@@ -157,7 +162,7 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     shape.push(`${level.name}${Math.min(ranges.length, ARMS_MAX + 1)}`)
   }
   for (const [n, { bucketMs }] of edges.entries()) {
-    arms.push(arm(minuteLevel.table, n, `s.device_id is not null and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}`))
+    arms.push(arm(minuteLevel.table, n, `${kindCondition('devices', namesDevice)} and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}`))
   }
   for (const level of levels) {
     const ranges = kept.filter(it => it.level === level)
@@ -170,7 +175,7 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     from rollup_commits c
     where c.xact_id >= ${parameter(String(keptPosition), 'xid8')} and c.level = ${index}
       and c.last_bucket >= ${start} and c.first_bucket < ${end}
-      and (c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`)
+      and ${isTouched}`)
     shape.push(`kept ${level.name}`)
   }
   if (lateOf) {

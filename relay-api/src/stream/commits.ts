@@ -70,12 +70,13 @@ export async function readCommits (
 export async function readChanges (
   database: Database, since: Position, levelIndex: number, seriesIds: readonly number[]
 ): Promise<Change[]> {
-  const rows = await database.queryPrepared<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>('read changes', `
+  // not prepared: a plan for any array goes through it for each series of a commit, one for this array has a hash of it
+  const rows = await database.query<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>(`
     select date_part('epoch', c.first_bucket) as first_s, date_part('epoch', c.last_bucket) as last_s,
       case when not bool_or(c.series_ids is null) then array_agg(distinct selected.id) end as series_ids
     from rollup_commits c
     left join lateral (select id from unnest(c.series_ids) id where id = any($3::integer[])) selected on true
-    where c.xact_id >= $1::xid8 and c.level = $2 and (c.series_ids is null or c.series_ids && $3::integer[])
+    where c.xact_id >= $1::xid8 and c.level = $2 and (c.series_ids is null or selected.id is not null)
     group by c.first_bucket, c.last_bucket`,
   [String(since.xactId), levelIndex, seriesIds])
   return rows.map(row => ({ levelIndex, ...changeOf(row) }))

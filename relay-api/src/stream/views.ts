@@ -1,7 +1,7 @@
 /** All views that are open, and which of them a series belongs to. */
 import type { Database } from 'relay-common'
 
-import { seriesCondition } from '../parameters/selection.ts'
+import { kindCondition, seriesCondition } from '../parameters/selection.ts'
 import { nameOf, needsDevices, View, type Question, type Series } from './view.ts'
 
 export class Views {
@@ -71,7 +71,8 @@ export class Views {
 
   async #fill (view: View): Promise<void> {
     const values: unknown[] = []
-    const kind = `s.device_id is ${needsDevices(view.question) ? 'not ' : ''}null`
+    const { devices } = view.question.selection
+    const kind = kindCondition(needsDevices(view.question) ? 'devices' : 'groups', devices.length > 0)
     const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
     for (const series of await this.#read(condition, values)) this.#offer(view, series)
   }

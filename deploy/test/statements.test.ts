@@ -1,0 +1,258 @@
+/**
+ * Statements that can't be steered: what one costs is counted by its keys, on a site with a zone of 300,000 devices, and
+ * whatever the statistics of its tables say. Every statement of Relay that takes keys by `unnest` is held to that here.
+ */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient } from 'relay-common'
+import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
+import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
+import { createBatches } from '../../relay-api/src/query/batch.ts'
+import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
+import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read.ts'
+import { readSteps } from '../../relay-api/src/query/read-steps.ts'
+import { readDevices } from '../../relay-api/src/query/presence.ts'
+import { readChanges } from '../../relay-api/src/stream/commits.ts'
+import { View } from '../../relay-api/src/stream/view.ts'
+import { readWindows } from '../../relay-api/src/stream/windows.ts'
+import { announceRollups } from '../../relay-processor/src/announce.ts'
+import { writeArrivals } from '../../relay-processor/src/arrival-rows.ts'
+import { moveProgress } from '../../relay-processor/src/progress.ts'
+import { readRows } from '../../relay-processor/src/rollup-rows.ts'
+import { nameSeries } from '../../relay-processor/src/series-ids.ts'
+import type { PartitionRows } from '../../relay-processor/src/store.ts'
+import { explaining, type Explained } from './support/explained.ts'
+
+const DEVICES = 300_000
+const KEYS = 1_000
+/** of each key: the way down its index, and the row; of arms that read three levels more often */
+const PAGES_PER_KEY = 40
+const ROWS_PER_KEY = 15
+/** catalogs, and what a statement reads whatever its keys are */
+const PAGES_MORE = 2_000
+
+const noGrants = {}
+const ofAll = { devices: [], zones: [], types: [], grants: noGrants }
+/** of progress alone */
+const readTopicId = '00000000-0000-4000-8000-000000000001'
+const startMs = Date.parse('2024-03-04T00:00:00Z')
+
+/** @param topicId of a topic of the event log */
+/** Of a row with one reading. */
+function bodyOf (bucketStartMs: number): Buffer {
+  const rollup = emptyRollup()
+  foldReading(rollup, bucketStartMs, 1)
+  return encodeRollupBody(rollup, bucketStartMs)
+}
+
+type Case = (explained: Explained, topicId: string) => Promise<unknown>
+
+const range = (count: number, first = 0) => Array.from({ length: count }, (_, n) => first + n)
+const nameOf = (n: number, prefix = 'device') => ({ deviceId: `${prefix}-${n}`, zone: 'Zone A', deviceType: 'THERMOSTAT' })
+const writesOf = (rest: Partial<PartitionRows>): PartitionRows => ({
+  move: { partition: 0, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs },
+  rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
+  rowCount: 0,
+  arrivals: [],
+  daysMs: [],
+  ...rest
+})
+
+/** May go through all devices of a zone, once: no key is the reason. */
+const A_PAGE = 'a page of devices is read'
+
+/** By what they do: KEYS keys each. */
+const cases: Readonly<Record<string, Case>> = {
+  'names that are there are looked up': ({ database }) => nameSeries(database, range(KEYS, 100_000).map(n => nameOf(n))),
+  'names that are new are looked up and added': ({ database }) => nameSeries(database, range(KEYS).map(n => nameOf(n, 'new'))),
+  'groups are looked up': ({ database }) => nameSeries(database, range(KEYS).map(n => ({
+    deviceId: null, zone: `Zone ${n}`, deviceType: 'THERMOSTAT'
+  }))),
+  'rows are read back': async ({ database }) => {
+    for (const level of levels) {
+      await readRows(database, level, 0, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs })))
+    }
+  },
+  'counts of late readings are added': ({ client }) => writeArrivals(client, [writesOf({
+    arrivals: range(KEYS, 100_000).map(seriesId => ({
+      seriesId, hourMs: startMs, late: 1, duplicates: 0, lateMinutes: 1n, lateThroughMs: startMs
+    }))
+  })]),
+  'progress is moved': ({ client }) => moveProgress(client, readTopicId, range(KEYS).map(partition => ({
+    partition, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs
+  }))),
+  'a flush is announced': ({ client }) => announceRollups(client, [writesOf({
+    rowCount: KEYS,
+    rows: levels.map(({ sizeMs }) => ({
+      fresh: [], changed: [], seriesOfBuckets: new Map(range(KEYS / 3).map(n => [startMs + n * sizeMs, [n]]))
+    }))
+  })]),
+  'questions of one turn are answered': async ({ database }) => {
+    const batches = createBatches(database)
+    const hour = { startMs, endMs: startMs + HOUR_MS }
+    const every = range(10).map(n => ({ level: dayLevel, startMs: startMs + 2 * n * DAY_MS, endMs: startMs + (2 * n + 1) * DAY_MS }))
+    const kept = [{ level: dayLevel, startMs: startMs - DAY_MS, endMs: startMs }]
+    const ask = (n: number, wanted: Partial<Wanted>) => readTotalRows(batches,
+      { deviceId: `device-${n + 100_000}`, zone: 'Zone A', deviceType: 'THERMOSTAT' },
+      { buckets: [], edges: [], kept: [], keptPosition: 1n, ...wanted }, () => {})
+    await Promise.all(range(50).map(n => ask(n, { buckets: [{ level: minuteLevel, ...hour }], kept, lateOf: hour })))
+    await Promise.all(range(50).map(n => ask(n, { buckets: every, kept })))
+    await ask(0, { buckets: every, edges: [{ bucketMs: startMs, startMs, endMs: startMs + 1 }] })
+    await readTotalRows(batches, { zone: 'Zone A' }, { buckets: [{ level: minuteLevel, ...hour }], edges: [], kept, keptPosition: 1n, lateOf: hour }, () => {})
+  },
+  'rows of an answer are read': ({ database }) => readBuckets(database,
+    { selection: { ...ofAll, devices: range(50, 100_000).map(n => `device-${n}`), zones: ['Zone A'], types: ['THERMOSTAT'] }, groupBy: 'device', kind: 'devices', marksRevised: true },
+    range(50, 100_000).map(n => `device-${n}`), planRows(range(21).map(n => startMs + n * MINUTE_MS), 0, 20)),
+  'rows of a zone are read': ({ database }) => readBuckets(database,
+    { selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'zone', kind: 'groups', marksRevised: true },
+    ['Zone A'], planRows(range(101).map(n => startMs + n * HOUR_MS), 0, 100)),
+  'steps are walked': ({ database }) => readSteps(database,
+    { selection: { ...ofAll, devices: range(100, 100_000).map(n => `device-${n}`), zones: ['Zone A'] }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS },
+    [''], [startMs, startMs + HOUR_MS]),
+  [A_PAGE]: ({ database }) => readDevices(database, { ...ofAll, zones: ['Zone A'] }, '', 'device-2', 100),
+  'windows of a stream are read': async ({ database }) => {
+    for (const levelIndex of levels.keys()) {
+      const view = new View({ selection: { ...ofAll, grants: noGrants }, levelIndex, groupBy: 'device' })
+      for (const n of range(KEYS, 100_000)) view.take({ seriesId: n, ...nameOf(n) })
+      const windows = [...view.groups.keys()].map(group => ({ group, bucketMs: startMs }))
+      await readWindows(database, new Map([[view, { windows, stretch: undefined }]]))
+    }
+  },
+  'what has changed since is read': ({ database }) =>
+    readChanges(database, { xactId: 1n, timeMs: 0 }, 0, range(KEYS, 100_000)),
+  'partitions are leased': async ({ client }, topicId) => {
+    const member = { group: 'group', name: 'member', sessionId: randomUUID(), sessionTimeoutMs: 10_000 }
+    const topic = { topicId, name: 'topic', partitions: KEYS }
+    const transactions = {
+      query: async (text: string, values?: unknown[]) =>
+        /^(?:begin|commit|rollback)$/.test(text) ? undefined : await client.query(text, values)
+    } as unknown as PoolClient
+    assert.equal((await heartbeat(transactions, topic as never, member, false, [])).kind, 'member')
+  },
+  'batches are appended to the log': ({ client }, topicId) => client.query('select append_to_event_log($1, $2, $3, $4, $5, $6, $7)', [
+    topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 1), range(KEYS).map(() => Buffer.from('k')),
+    range(KEYS).map(() => Buffer.from('v')), null]),
+  'batches are read from the log': ({ client }, topicId) => client.query('select * from read_event_log($1, $2, $3, $4, 1000000)',
+    [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)])
+}
+
+/** By file: how many times it says `unnest`, and the cases that run what it says; or why it needs none. */
+const statements: Readonly<Record<string, { readonly count: number, readonly by: readonly string[] } | string>> = {
+  'relay-processor/src/series-ids.ts': { count: 3, by: ['names that are there are looked up', 'names that are new are looked up and added', 'groups are looked up'] },
+  'relay-processor/src/rollup-rows.ts': { count: 1, by: ['rows are read back'] },
+  'relay-processor/src/arrival-rows.ts': { count: 1, by: ['counts of late readings are added'] },
+  'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
+  'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
+  'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
+  'relay-api/src/query/read.ts': { count: 1, by: ['questions of one turn are answered'] },
+  'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
+  'relay-api/src/query/read-steps.ts': { count: 2, by: ['steps are walked'] },
+  'relay-api/src/stream/windows.ts': { count: 1, by: ['windows of a stream are read'] },
+  'relay-api/src/stream/commits.ts': { count: 1, by: ['what has changed since is read'] },
+  'relay-common/src/event-log/postgres-leases.ts': { count: 1, by: ['partitions are leased'] },
+  'relay-common/migrations/0004-event-log.sql': { count: 3, by: ['batches are appended to the log', 'batches are read from the log'] },
+  'relay-common/migrations/0013-announced-rollups.sql': { count: 1, by: ['a flush is announced'] }
+}
+
+test('every statement that takes keys by unnest is held to its cost by a case', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const found = new Map<string, number>()
+  for (const workspace of (await readdir(root)).filter(it => it.startsWith('relay-'))) {
+    for (const folder of ['src', 'migrations']) {
+      const files = await readdir(join(root, workspace, folder), { recursive: true }).catch(() => [])
+      for (const file of files.filter(it => /\.(?:ts|sql)$/.test(it))) {
+        const text = await readFile(join(root, workspace, folder, file), 'utf8')
+        const count = text.match(/\bunnest\s*\(/gi)?.length
+        if (count !== undefined) found.set(`${workspace}/${folder}/${file}`, count)
+      }
+    }
+  }
+  for (const [file, count] of found) {
+    const held = statements[file]
+    assert.ok(held !== undefined, `${file} has a statement with unnest, and no case here counts what it costs`)
+    if (typeof held === 'string') continue
+    assert.equal(count, held.count, `${file} has other statements with unnest than those that are counted here`)
+    for (const it of held.by) assert.ok(cases[it], `no case "${it}"`)
+  }
+  assert.deepEqual(Object.keys(statements).filter(it => !found.has(it)), [], 'files that have no such statement any more')
+})
+
+/** A zone of 300,000 devices, each with rows of every level; and all else that a case reads. */
+async function openLargeSite (t: TestContext): Promise<TestDatabase> {
+  const site = await openLocalPostgres(t)
+  const { database } = site
+  await database.query(`
+    insert into series (device_id, zone, device_type)
+    select 'device-' || n, 'Zone A', 'THERMOSTAT' from generate_series(1, ${DEVICES}) n`)
+  await database.query(`
+    insert into series (device_id, zone, device_type) select null, 'Zone ' || n, 'THERMOSTAT' from generate_series(1, 1000) n
+    union all select null, 'Zone A', 'THERMOSTAT'`)
+  const at = new Date(startMs).toISOString()
+  for (const { name, table } of levels) {
+    await database.query('select ensure_rollup_partitions($1, $2, $2)', [name, at])
+    await database.query(`
+      insert into ${table} select n, $1, 0, 1, 1, 1, 1, $2 from generate_series(1, ${DEVICES}) n`, [at, bodyOf(startMs)])
+  }
+  await database.query("select ensure_rollup_partitions('arrivals', $1, $1)", [at])
+  await database.query(`
+    insert into arrival_counts select n, $1, 0, 1, 0, 1, $1, $1 from generate_series(1, ${DEVICES}) n`, [at])
+  await database.query(`
+    insert into rollup_commits (level, first_bucket, last_bucket, series_ids)
+    select 0, $1, $1, array(select generate_series(k * 300, k * 300 + 299)) from generate_series(1, 20) k`, [at])
+  await database.query(`
+    insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset)
+    select $1, n, 'postgres', 'topic', 1, 'owner', 0 from generate_series(0, ${KEYS - 1}) n`, [readTopicId])
+  await database.query(`select create_event_log_topic('topic', ${KEYS}, '7 days')`)
+  return site
+}
+
+/** Statistics as they may be, each of all tables that a case reads. */
+const statistics: Readonly<Record<string, readonly string[]>> = {
+  'of today': [],
+  'that say that all rows are alike': ['update pg_statistic set stadistinct = 1, stakind1 = 0, stakind2 = 0, stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
+  'that say that each value is there once': ['update pg_statistic set stadistinct = -1, stanullfrac = 0, stakind1 = 0, stakind2 = 0, stakind3 = 0, stakind4 = 0, stakind5 = 0 where starelid >= 16384'],
+  'of a site with hardly a row': ["update pg_class set reltuples = 1 where oid >= 16384 and relkind in ('r', 'i')"],
+  'that nobody has gathered': ['delete from pg_statistic where starelid >= 16384', "update pg_class set reltuples = -1, relpages = 0 where oid >= 16384 and relkind in ('r', 'i')"]
+}
+
+test('a statement costs by its keys on a site with a zone of 300,000 devices', async t => {
+  const site = await openLargeSite(t)
+  const { database } = site
+  const [{ topic_id: topicId }] = await database.query<{ topic_id: string }>('select topic_id from event_log_topics')
+  for (const { name } of await database.query<{ name: string }>(`
+    select oid::regclass::text as name from pg_class where relkind = 'r' and oid >= 16384`)) {
+    await database.query(`alter table ${name} set (autovacuum_enabled = off)`) // statistics stay as they are made here
+  }
+  for (const [what, spoil] of Object.entries(statistics)) {
+    await t.test(`with statistics ${what}`, async t => {
+      await database.query('analyze')
+      for (const sql of spoil) await database.query(sql)
+      const session = await openDatabase(site.settings, 'test', createLogger('test', 'silent'), 'by-key')
+      t.after(() => session.close())
+      for (const [name, run] of Object.entries(cases)) {
+        const client = await session.connect()
+        try {
+          await client.query('begin')
+          await client.query('set local statement_timeout = 20000')
+          const explained = explaining(client)
+          await run(explained, topicId).catch(error => { throw new Error(`${name}: ${(error as Error).message}`, { cause: error }) })
+          const costs = explained.taken()
+          assert.ok(costs.length > 0, `${name}: nothing was explained`)
+          const most = costs.reduce((a, b) => a.rows + a.pages > b.rows + b.pages ? a : b)
+          t.diagnostic(`${name}: up to ${most.rows} rows and ${most.pages} pages`)
+          for (const { sql, plan, rows, pages } of costs) {
+            assert.ok(rows <= (name === A_PAGE ? 3 * DEVICES : ROWS_PER_KEY * KEYS), `${name}: ${rows} rows looked at\n${sql}\n${plan}`)
+            assert.ok(pages <= (name === A_PAGE ? DEVICES : PAGES_PER_KEY * KEYS + PAGES_MORE), `${name}: ${pages} pages looked at\n${sql}\n${plan}`)
+          }
+        } finally {
+          client.release(true)
+        }
+      }
+    })
+  }
+})
