@@ -3688,7 +3688,8 @@ export interface paths {
                             /** @description the true median is within median ± medianError; null: no double bounds it */
                             medianError: number | null;
                             min: number;
-                            sum: number;
+                            /** @description null: it is beyond the range of doubles */
+                            sum: number | null;
                             /** @description where it is grouped by types */
                             type?: string;
                             /** @description where it is grouped by zones */

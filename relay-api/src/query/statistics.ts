@@ -109,14 +109,10 @@ export const statisticNames: readonly string[] = [...named.map(it => it.name), '
 export function findStatistic (name: string): Statistic | undefined {
   const found = named.find(it => it.name === name)
   if (found) return found
-  const parts = /^p(\d{1,3}(?:\.\d{1,9})?)$/.exec(name)
-  if (parts === null || Number(parts[1]) > 100) return undefined
-  return percentile(`p${Number(parts[1])}`, shareOf(parts[1]))
-}
-
-/** A percentage as it is written: 99.9 is 999 of 1,000, which no double is. */
-function shareOf (percent: string): Share {
-  const [whole, fraction = ''] = percent.split('.')
-  const digits = fraction.replace(/0+$/, '')
-  return { part: Number(whole + digits), whole: 100 * 10 ** digits.length }
+  const parts = /^p(\d{1,3})(?:\.(\d{1,9}))?$/.exec(name)
+  if (parts === null) return undefined
+  const whole = String(Number(parts[1]))
+  const fraction = (parts[2] ?? '').replace(/0+$/, '')
+  const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length } // as it is written: no double is 99.9
+  return share.part > share.whole ? undefined : percentile(fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share)
 }

@@ -26,7 +26,7 @@ export const rollupMessageSchema = Type.Object({
   zone: Type.Optional(Type.String({ description: 'where it is grouped by zones' })),
   type: Type.Optional(Type.String({ description: 'where it is grouped by types' })),
   count: Type.Integer(),
-  sum: Type.Number(),
+  sum: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'null: it is beyond the range of doubles' }),
   avg: Type.Number(),
   min: Type.Number(),
   max: Type.Number(),
@@ -62,12 +62,13 @@ function messageOf (
   { question: { groupBy }, level }: View, { group, bucketMs }: Window, rollup: Rollup
 ): RollupMessage {
   const { value, error } = median(rollup)
+  const sum = total(rollup)
   return {
     bucketStart: iso(bucketMs),
     bucketEnd: iso(bucketMs + level.sizeMs),
     ...(groupBy === undefined ? {} : { [groupBy]: group }),
     count: rollup.count,
-    sum: total(rollup),
+    sum: Number.isFinite(sum) ? sum : null,
     avg: average(rollup),
     min: rollup.min,
     max: rollup.max,
