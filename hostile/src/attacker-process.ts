@@ -1,0 +1,81 @@
+/**
+ * The process that attacks run in, so that neither the honest client nor the one who measures waits for them.
+ *
+ *     main ── run ──▶ here ── done ──▶ main
+ */
+import { Chance } from '../../test-support/chance.ts'
+import type { Attack } from './attack.ts'
+import { Attacker, type LastingSocket, type Target } from './attacker.ts'
+
+export type Order =
+  | {
+    readonly kind: 'run'
+    readonly name: string
+    /** decides the addresses */
+    readonly number: number
+    readonly target: Target
+    readonly seed: number
+    readonly spanMs: number
+    readonly generated: number
+  }
+  | { readonly kind: 'lasting' }
+
+export interface Done {
+  readonly kind: 'done'
+  readonly requests: number
+  /** by status or other outcome */
+  readonly codes: Readonly<Record<string, number>>
+  readonly broken: readonly string[]
+  readonly note: string
+}
+
+/** What became of the connections that an attack left open. */
+export interface Lasted {
+  readonly name: string
+  readonly opened: number
+  readonly stillOpen: number
+  /** of those that were closed, since they were opened */
+  readonly slowestMs: number
+}
+
+export type Told = Done | { readonly kind: 'lasting', readonly lasted: readonly Lasted[] } | { readonly kind: 'ready' }
+
+/** @param attacks by whom orders are looked up */
+export function serveOrders (attacks: readonly Attack[]): void {
+  const lasting = new Map<string, readonly LastingSocket[]>()
+  process.on('message', async (order: Order) => {
+    if (order.kind === 'lasting') {
+      tell({ kind: 'lasting', lasted: [...lasting].map(([name, sockets]) => describe(name, sockets)) })
+      return
+    }
+    const attack = attacks.find(it => it.name === order.name)!
+    const attacker = new Attacker(order.target, new Chance(order.seed), order.spanMs, order.number, order.generated)
+    try {
+      await attack.run(attacker)
+    } catch (error) {
+      attacker.broken(`the attack itself failed: ${(error as Error).stack?.split('\n', 3).join(' ')}`)
+    }
+    attacker.letGo()
+    lasting.set(order.name, attacker.lasting)
+    tell({ kind: 'done', ...attacker.result() })
+  })
+  process.on('disconnect', () => process.exit(0))
+  tell({ kind: 'ready' })
+}
+
+function describe (name: string, sockets: readonly LastingSocket[]): Lasted {
+  const closed = sockets.filter(it => !it.raw.isOpen)
+  return {
+    name,
+    opened: sockets.length,
+    stillOpen: sockets.length - closed.length,
+    slowestMs: Math.max(0, ...closed.map(it => it.raw.closedMs! - it.openedMs))
+  }
+}
+
+function tell (told: Told): void { process.send?.(told) }
+
+if (import.meta.main) {
+  const { attacks } = await import('./attacks.ts')
+  serveOrders(attacks)
+}

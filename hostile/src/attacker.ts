@@ -1,0 +1,321 @@
+/**
+ * What attackers work with: sockets, HTTP and MQTT from addresses of their own. Linux answers on all of 127.0.0.0/8, so
+ * each attack has an address that no limit has seen before, and the honest client keeps 127.0.0.1 to itself unless the
+ * attack is about sharing an address.
+ */
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+
+import { generate, parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
+
+import type { Chance } from '../../test-support/chance.ts'
+
+/** What an attacker knows of the site. */
+export interface Target {
+  readonly apiPort: number
+  readonly mqttPort: number
+  readonly issuerPort: number
+  /** port of a second API process that logs at level debug */
+  readonly debugPort?: number
+  /** the attack's own key; empty: it has none */
+  readonly token: string
+  /** of an administrator, for attacks that are typing errors of one */
+  readonly adminToken: string
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly ms: number
+}
+
+export interface Ask {
+  readonly method?: string
+  readonly path: string
+  /** default: the attack's own key; empty: none */
+  readonly token?: string
+  readonly headers?: Record<string, string | string[]>
+  readonly body?: string | Buffer
+  readonly port?: number
+  /** default: the attack's own address */
+  readonly from?: string
+  readonly timeoutMs?: number
+  /** the client goes away after so long, whatever has come */
+  readonly leaveAfterMs?: number
+}
+
+export interface MqttAsk {
+  readonly version?: 4 | 5
+  readonly token?: string
+  readonly clientId?: string
+  readonly from?: string
+  readonly keepalive?: number
+}
+
+const HOST = '127.0.0.1'
+const TIMEOUT_MS = 20_000
+/** Answers are kept up to here; the rest is read and dropped. */
+const BODY_KEPT_BYTES = 4 * 1024 * 1024
+
+export class Attacker {
+  readonly target: Target
+  readonly chance: Chance
+  /** generated requests that an attack with a generator makes */
+  readonly generated: number
+  readonly #spanMs: number
+  readonly #startedMs = performance.now()
+  readonly #broken = new Map<string, number>()
+  readonly #sockets = new Set<Socket>()
+  readonly #lasting = new Set<LastingSocket>()
+  readonly #codes: Record<string, number> = {}
+  #requests = 0
+  #addresses = 0
+  readonly #net: number
+  note = ''
+
+  /** @param number of the attack: decides its addresses */
+  constructor (target: Target, chance: Chance, spanMs: number, number: number, generated: number) {
+    this.target = target
+    this.chance = chance
+    this.#spanMs = spanMs
+    this.#net = number
+    this.generated = generated
+  }
+
+  get isOver (): boolean { return performance.now() - this.#startedMs >= this.#spanMs }
+
+  /** the address of this attack */
+  get address (): string { return `127.${10 + this.#net % 200}.0.1` }
+
+  /** one that was not used before */
+  freshAddress (): string {
+    const n = ++this.#addresses
+    return `127.${10 + this.#net % 200}.${1 + Math.floor(n / 250) % 250}.${1 + n % 250}`
+  }
+
+  async pause (ms: number): Promise<void> { await delay(ms) }
+
+  /** Notes a promise that was broken; the same one again is counted. */
+  broken (what: string): void { this.#broken.set(what, (this.#broken.get(what) ?? 0) + 1) }
+
+  expect (holds: boolean, what: string): void { if (!holds) this.broken(what) }
+
+  /** Counts requests that are made by hand on a socket. */
+  count (outcome: string | number, requests = 1): void {
+    this.#requests += requests
+    this.#codes[outcome] = (this.#codes[outcome] ?? 0) + requests
+  }
+
+  result () {
+    const broken = [...this.#broken].map(([what, times]) => times === 1 ? what : `${what} (${times} times)`)
+    return { requests: this.#requests, codes: this.#codes, broken, note: this.note }
+  }
+
+  /** Connections that were left open on purpose. */
+  get lasting (): readonly LastingSocket[] { return [...this.#lasting] }
+
+  /** Ends all connections but those that are to last. */
+  letGo (): void {
+    const lasting = new Set([...this.#lasting].map(it => it.socket))
+    for (const it of this.#sockets) if (!lasting.has(it)) it.destroy()
+  }
+
+  /** Asks by HTTP, on a connection of its own. A connection that breaks is an answer with status 0. */
+  async ask (ask: Ask): Promise<Answer> {
+    const { method = 'GET', path, token = this.target.token, headers = {}, body, port = this.target.apiPort } = ask
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    const startedMs = performance.now()
+    let isAnswered = false
+    const end = (status: number, from: IncomingHttpHeaders = {}, chunks: Buffer[] = []) => {
+      if (isAnswered) return
+      isAnswered = true
+      clearTimeout(leaving)
+      this.count(status)
+      const answer = { status, headers: from, body: Buffer.concat(chunks), ms: performance.now() - startedMs }
+      if (ask.leaveAfterMs === undefined) this.#check(ask, answer)
+      resolve(answer)
+    }
+    const request = httpRequest({
+      host: HOST,
+      port,
+      method,
+      path,
+      localAddress: ask.from ?? this.address,
+      agent: false,
+      timeout: ask.timeoutMs ?? TIMEOUT_MS,
+      headers: {
+        ...token === '' ? {} : { authorization: `Bearer ${token}` },
+        ...body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) },
+        ...headers
+      }
+    })
+    const leaving = ask.leaveAfterMs === undefined ? undefined : setTimeout(() => { request.destroy(); end(0) }, ask.leaveAfterMs)
+    request.on('socket', socket => this.#track(socket))
+    request.on('timeout', () => { request.destroy(); end(0) })
+    request.on('error', () => end(0))
+    request.on('response', response => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => { if ((size += chunk.length) <= BODY_KEPT_BYTES) chunks.push(chunk) })
+      response.on('end', () => end(response.statusCode!, response.headers, chunks))
+      response.on('close', () => end(0))
+      response.on('error', () => end(0))
+    })
+    request.end(body)
+    return await promise
+  }
+
+  /** What holds for every answer, whatever was asked. */
+  #check ({ method = 'GET', path }: Ask, { status, headers }: Answer): void {
+    const where = `${method} ${path.slice(0, 60)}`
+    if (status >= 500 && status !== 503 && status !== 501 && status !== 505) this.broken(`${status} for ${where}`)
+    if ((status === 429 || status === 503) && headers['retry-after'] === undefined) this.broken(`${status} without Retry-After for ${where}`)
+    if (status >= 200 && path.startsWith('/api/') && headers['cache-control'] === undefined) {
+      this.broken(`status ${status} without Cache-Control for ${method} ${path.split('?')[0].replace(/\/[^/]{16,}/g, '/…').slice(0, 40)}`)
+    }
+  }
+
+  /** `POST /api/v1/events` @param events lines of NDJSON */
+  async send (events: string | Buffer, headers: Record<string, string> = {}, more: Partial<Ask> = {}): Promise<Answer> {
+    return await this.ask({
+      method: 'POST',
+      path: '/api/v1/events',
+      body: gzipSync(events),
+      headers: { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip', ...headers },
+      ...more
+    })
+  }
+
+  /** A connection to write on by hand. Resolves when it is connected, or was refused (then it is closed). */
+  async connect (port: number, from = this.address): Promise<RawSocket> {
+    const raw = new RawSocket(connect({ host: HOST, port, localAddress: from, noDelay: true }))
+    this.#track(raw.socket)
+    await Promise.race([raw.connected, raw.closed])
+    return raw
+  }
+
+  /** Leaves a connection open when the attack ends: the site has to close it. */
+  last (raw: RawSocket): void { this.#lasting.add({ socket: raw.socket, openedMs: raw.openedMs, raw }) }
+
+  /** Logs in by MQTT. @returns undefined: it was not let in */
+  async mqtt (ask: MqttAsk = {}): Promise<MqttSocket | undefined> {
+    const { version = 5, token = this.target.token, clientId = `c${this.#requests}-${this.chance.below(1e9)}`, keepalive = 60 } = ask
+    const raw = await this.connect(this.target.mqttPort, ask.from)
+    const mqtt = new MqttSocket(raw, version)
+    raw.write(connectPacket(version, clientId, token, keepalive))
+    const answer = await mqtt.next(5_000)
+    const refused = answer?.reasonCode || answer?.returnCode || 0
+    this.count(answer === undefined ? 'closed' : `connack ${refused}`)
+    return answer?.cmd === 'connack' && refused === 0 ? mqtt : undefined
+  }
+
+  #track (socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+}
+
+export interface LastingSocket { readonly socket: Socket, readonly openedMs: number, readonly raw: RawSocket }
+
+export class RawSocket {
+  readonly socket: Socket
+  readonly openedMs = performance.now()
+  readonly connected: Promise<void>
+  readonly closed: Promise<void>
+  /** when it was closed, on the clock of `performance`; undefined: it is open */
+  closedMs: number | undefined
+  readonly #chunks: Buffer[] = []
+  #size = 0
+
+  constructor (socket: Socket) {
+    this.socket = socket
+    socket.on('error', () => {})
+    socket.on('data', (chunk: Buffer) => { if ((this.#size += chunk.length) < BODY_KEPT_BYTES) this.#chunks.push(chunk) })
+    this.connected = new Promise(resolve => socket.once('connect', () => resolve()))
+    this.closed = new Promise(resolve => socket.once('close', () => {
+      this.closedMs = performance.now()
+      resolve()
+    }))
+  }
+
+  get isOpen (): boolean { return this.closedMs === undefined }
+  get received (): Buffer { return Buffer.concat(this.#chunks) }
+  /** status of the first HTTP answer; 0: none came */
+  get status (): number { return Number(/^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0) }
+
+  write (bytes: Buffer | string): void { if (this.isOpen && !this.socket.destroyed) this.socket.write(bytes) }
+  end (): void { this.socket.destroy() }
+
+  /** Waits for the other side to close. @returns whether it did in time */
+  async isClosedWithin (ms: number): Promise<boolean> {
+    return await Promise.race([this.closed.then(() => true), delay(ms).then(() => false)])
+  }
+
+  /** Waits until something came, or it was closed, or time is up. */
+  async heard (ms: number): Promise<void> {
+    if (this.#size > 0) return
+    const came = new Promise<void>(resolve => this.socket.once('data', () => resolve()))
+    await Promise.race([came, this.closed, delay(ms)])
+  }
+}
+
+export class MqttSocket {
+  readonly raw: RawSocket
+  readonly version: 4 | 5
+  readonly #packets: Packet[] = []
+  #wake: () => void = () => {}
+
+  constructor (raw: RawSocket, version: 4 | 5) {
+    this.raw = raw
+    this.version = version
+    const parser = createParser({ protocolVersion: version })
+    parser.on('packet', packet => { this.#packets.push(packet); this.#wake() })
+    parser.on('error', () => {})
+    raw.socket.on('data', bytes => { try { parser.parse(bytes) } catch {} })
+    raw.closed.then(() => this.#wake())
+  }
+
+  /** The next packet; undefined: it was closed, or time is up. */
+  async next (ms = 5_000): Promise<Packet & { reasonCode?: number, returnCode?: number } | undefined> {
+    const untilMs = performance.now() + ms
+    while (this.#packets.length === 0 && this.raw.isOpen && performance.now() < untilMs) {
+      const woken = new Promise<void>(resolve => { this.#wake = resolve })
+      await Promise.race([woken, delay(Math.max(1, untilMs - performance.now()))])
+    }
+    return this.#packets.shift() as never
+  }
+
+  write (packet: Packet): void { this.raw.write(generate(packet, { protocolVersion: this.version })) }
+
+  publish (payload: string | Buffer, { topic = 'iot-events', qos = 1 as 0 | 1, messageId = 1 } = {}): void {
+    this.write({ cmd: 'publish', topic, payload, qos, messageId, dup: false, retain: false })
+  }
+
+  end (): void { this.raw.end() }
+}
+
+export function connectPacket (protocolVersion: 4 | 5, clientId: string, token: string, keepalive = 60): Buffer {
+  return generate({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion,
+    clean: true,
+    clientId,
+    keepalive,
+    username: 'device',
+    password: Buffer.from(token)
+  } as IConnectPacket, { protocolVersion })
+}
+
+let lastTimeMs = 0
+
+/** One event as JSON; its time is now, and no other event of this process has it. */
+export function eventOf (deviceId: string, zone: string, more: Record<string, unknown> = {}): string {
+  lastTimeMs = Math.max(lastTimeMs + 1, Date.now() - 30_000)
+  return JSON.stringify({
+    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5, timestamp: new Date(lastTimeMs).toISOString(), ...more
+  })
+}

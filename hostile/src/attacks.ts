@@ -1,0 +1,23 @@
+/** All attacks, in the order in which the suite makes them: those that leave most behind come last. */
+import type { Attack } from './attack.ts'
+import { abandoned, largeAnswers } from './cases/abandoned.ts'
+import { blankBodies, gzipBodies, jsonShapes } from './cases/bodies.ts'
+import { heads } from './cases/heads.ts'
+import { inside } from './cases/inside.ts'
+import { keys } from './cases/keys.ts'
+import { lockout } from './cases/lockout.ts'
+import { mqttGrants } from './cases/mqtt-grants.ts'
+import { mqttLoad } from './cases/mqtt-load.ts'
+import { fragments, mqttPackets } from './cases/mqtt-packets.ts'
+import { openRoutes } from './cases/open-routes.ts'
+import { parameters } from './cases/parameters.ts'
+import { series } from './cases/series.ts'
+import { slow } from './cases/slow.ts'
+import { streams } from './cases/streams.ts'
+import { tokens } from './cases/tokens.ts'
+
+export const attacks: readonly Attack[] = [
+  ...slow, // what these leave open is looked at in the end
+  ...openRoutes, ...tokens, ...lockout, ...keys, ...heads, ...parameters, ...inside, ...mqttGrants, ...mqttPackets, ...fragments,
+  ...mqttLoad, ...streams, ...blankBodies, ...jsonShapes, ...gzipBodies, ...largeAnswers, ...abandoned, ...series
+]
