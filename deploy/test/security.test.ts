@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { withBudgets } from '../../docs/budgets.ts'
+import { withHostile } from '../../docs/hostile.ts'
 import { budgets } from '../../relay-api/src/budgets/declared.ts'
 import { ROOT } from './support/dockerfile.ts'
 
@@ -22,4 +23,10 @@ test('the table of budgets is that of their declarations, and each names a test 
   const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
   assert.ok(page === withBudgets(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/budgets.ts')
   for (const { shownBy } of Object.values(budgets)) assert.ok(existsSync(join(ROOT, shownBy)), `${shownBy} is not there`)
+})
+
+test('the table of attacks is that of the results, in which none has succeeded', () => {
+  const page = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
+  assert.ok(page === withHostile(page), 'docs/security.md is out of date; write it with: npm exec -- node docs/hostile.ts')
+  assert.ok(!page.includes('These succeeded'))
 })

@@ -48,10 +48,18 @@ export interface Attackers {
 export async function startAttackers (file = fileOf('attacker-process.ts')): Promise<Attackers> {
   let child = await start(file)
   const ask = async (order: Order, limitMs: number) => {
-    const answered = once(child, 'message').then(([it]) => it as Told)
+    const over = new AbortController() // takes away whatever still listens
+    const { signal } = over
+    const answered = once(child, 'message', { signal }).then(([it]) => it as Told)
+    const ended = once(child, 'exit', { signal }).then(() => undefined)
+    const late = delay(limitMs, undefined, { signal })
     child.send(order)
-    const ended = once(child, 'exit').then(() => undefined)
-    return await Promise.race([answered, ended, delay(limitMs).then(() => undefined)])
+    try {
+      return await Promise.race([answered, ended, late])
+    } finally {
+      for (const it of [answered, ended, late]) it.catch(() => {}) // they end with us
+      over.abort()
+    }
   }
   return {
     async run (order, limitMs) {

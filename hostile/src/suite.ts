@@ -68,9 +68,12 @@ const GIVEN_UP_MS = 45_000
 const WINDOW_MIN_MS = 1_500
 const WARM_UP_MS = 3_000
 const TRIES_MAX = 2
+const LOOK_EVERY_MS = 700
 
 /**
- * @param report hears of each attack as soon as it is judged
+ * Makes the attacks, one after the other.
+ * @param report hears of each attack as soon as it is judged; of one that leaves connections open once more in the end, with
+ *   what is broken about those alone
  */
 export async function runSuite (
   site: Site, honest: Honest, attacks: readonly Attack[], settings: SuiteSettings, report: (it: AttackReport) => void
@@ -96,7 +99,7 @@ export async function runSuite (
     opened.set(attack.name, performance.now())
     const done = { ...made.report, broken: [...made.broken, ...made.slow] }
     reports.push(done)
-    if (attack.closedWithinMs === undefined) report(done)
+    report(done)
   }
   await judgeLasting(attacks, holders, opened, reports, report)
   return { quiet: { all: quiet, times: quietWindow.times }, reports }
@@ -197,7 +200,7 @@ function watchSite (site: Site): { end (): Promise<string[]> } {
       const observed = await site.observe().catch(() => undefined)
       for (const [program, mb] of Object.entries(observed?.memoryMb ?? {})) largestMb[program] = Math.max(largestMb[program] ?? 0, mb)
       const ready = await Promise.all([isReady(site.apiPort), isReady(site.processorPort)])
-      await delay(400)
+      await delay(LOOK_EVERY_MS)
       if (ready.includes(false)) notReadyMs += performance.now() - lookedMs
     }
   })()
@@ -250,6 +253,6 @@ async function judgeLasting (
     const { broken, note, ...rest } = reports[index]
     const closed = found === undefined ? '' : `${found.opened - found.stillOpen} of ${found.opened} connections closed, the slowest after ${(found.slowestMs / 1_000).toFixed(1)} s`
     reports[index] = { ...rest, note: [note, closed].filter(Boolean).join('; '), broken: [...broken, ...wrong] }
-    report(reports[index])
+    report({ ...reports[index], broken: wrong })
   }
 }

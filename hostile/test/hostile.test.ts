@@ -1,0 +1,128 @@
+/** The short form of `npm run test:hostile`, and whether it would see that an attack succeeds. */
+import assert from 'node:assert/strict'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import { kindOf, type Attack } from '../src/attack.ts'
+import { attacks } from '../src/attacks.ts'
+import { startHonest } from '../src/children.ts'
+import { judgeHonest, spreadsOf, worstRatio } from '../src/judge.ts'
+import { knownQuestions, LIVE_ZONE, prepare, SMALL } from '../src/prepare.ts'
+import { openSite, type Site } from '../src/site.ts'
+import { runSuite, type AttackReport } from '../src/suite.ts'
+
+const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
+const SETTINGS = { seed: 7, generated: 60, spanMs: 1_500, quietMs: 3_000 }
+
+const named = (...names: string[]): Attack[] => names.map(name => attacks.find(it => it.name === name)!)
+
+suite('attacks', () => {
+  test('are many, of many kinds, of all attackers, and each has a name of its own', () => {
+    assert.ok(attacks.length >= 60, `${attacks.length} attacks`)
+    assert.ok(new Set(attacks.map(it => kindOf(it.name))).size >= 15)
+    assert.equal(new Set(attacks.map(it => it.name)).size, attacks.length)
+    assert.deepEqual([...new Set(attacks.map(it => it.who))].sort(), ['admin', 'read key', 'stranger', 'write key'])
+  })
+
+  test('on a real site leave an honest client alone', async () => {
+    await using opened = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'relay-hostile-'))
+    opened.defer(() => rm(folder, { recursive: true, force: true }))
+    await chmod(folder, 0o755) // root runs PostgreSQL as another user
+    const site = opened.adopt(await openSite({ folder, cacheDir, eventLog: 'postgres' }), it => it.close())
+    await prepare(site, SMALL)
+    const honest = opened.adopt(await startHonest({
+      apiPort: site.apiPort,
+      mqttPort: site.mqttPort,
+      readToken: await site.makeKey('reader', { scopes: ['events:read'] }),
+      writeToken: await site.makeKey('sender', { scopes: ['events:write'], zones: [LIVE_ZONE] }),
+      questions: knownQuestions(SMALL),
+      liveZone: LIVE_ZONE,
+      everyMs: { question: 50, http: 100, mqtt: 200, look: 500 }
+    }), it => it.close())
+    const reports: AttackReport[] = []
+    await runSuite(site, honest, named('read-grants/every-route', 'keys/misspelled-zones', 'heads/smuggling'), SETTINGS, it => { reports.push(it) })
+
+    for (const { name, broken, requests, honest: { questions, 'sends by HTTP': sends } } of reports) {
+      // speed is the whole suite's to judge: this machine may run other tests beside this one
+      assert.deepEqual({ name, broken: broken.filter(it => !it.includes('p99')) }, { name, broken: [] })
+      assert.ok(requests > 5 && questions.count > 10 && sends.count > 5, `${name} was hardly made`)
+    }
+    assert.equal(reports.length, 3)
+  })
+
+  test('that succeed are reported: a server that is slow for all, one that ends, one that keeps connections', async () => {
+    await using opened = new AsyncDisposableStack()
+    const weak = await startWeakServer()
+    opened.defer(() => weak.close())
+    const honest = opened.adopt(await startHonest({
+      apiPort: weak.site.apiPort,
+      mqttPort: 0,
+      readToken: 'x',
+      writeToken: 'x',
+      questions: [{ kind: 'a question', path: '/' }],
+      liveZone: '',
+      everyMs: { question: 25, http: 0, mqtt: 0, look: 0 }
+    }), it => it.close())
+    const reports = new Map<string, AttackReport>()
+    const [heads] = named('slow/heads')
+    const kept = { ...heads, closedWithinMs: 2_000 }
+    await runSuite(weak.site, honest, [kept, ...named('open-routes/openapi', 'open-routes/docs', 'open-routes/probes')], SETTINGS, it => reports.set(it.name, it))
+
+    const brokenOf = (name: string) => reports.get(name)!.broken.join('\n')
+    assert.match(brokenOf('slow/heads'), /200 of 200 connections are still open/)
+    assert.match(brokenOf('open-routes/openapi'), /honest questions: p99 \d+ ms/)
+    assert.match(brokenOf('open-routes/docs'), /api has ended: its process is another one/)
+    assert.equal(brokenOf('open-routes/probes'), '')
+  })
+})
+
+test('a p99 of three times the quiet one is allowed, and a bit more is not', () => {
+  const window = (ms: number) => ({
+    times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] }, failures: [], behindMs: 0, acknowledged: 0, visible: 0
+  })
+  const quiet = spreadsOf(window(40))
+  assert.deepEqual(judgeHonest(quiet, window(120)), { slow: [], broken: [] })
+  assert.equal(judgeHonest(quiet, window(121)).slow.length, 1)
+  assert.equal(worstRatio(quiet, spreadsOf(window(120))), 3)
+  assert.deepEqual(judgeHonest(spreadsOf(window(1)), window(50)), { slow: [], broken: [] }, 'three times next to nothing')
+  assert.deepEqual(judgeHonest(quiet, { ...window(40), failures: ['top: status 500'] }).broken, ['honest top: status 500'])
+  assert.equal(judgeHonest(quiet, { ...window(40), behindMs: 11_000 }).slow.length, 1)
+})
+
+/** The weak server, started again by hand where it ends, as a supervisor does it. */
+async function startWeakServer (): Promise<{ readonly site: Site, close (): Promise<void> }> {
+  const file = fileURLToPath(new URL('support/weak-server.ts', import.meta.url))
+  let isClosing = false
+  let child: ChildProcess
+  const start = async (port: number): Promise<number> => {
+    child = fork(file, { env: { ...process.env, PORT: String(port) } })
+    child.once('exit', () => { if (!isClosing) start(apiPort) })
+    const [told] = await once(child, 'message')
+    return (told as { port: number }).port
+  }
+  const apiPort = await start(0)
+  const site = {
+    apiPort,
+    processorPort: apiPort,
+    adminToken: 'x',
+    makeKey: async () => 'x',
+    target: (token: string) => ({ apiPort, mqttPort: 0, issuerPort: 0, token, adminToken: 'x' }),
+    observe: async () => ({ pids: { api: child.pid! }, memoryMb: {}, logBytes: 0, partitions: 0, ungranted: 0 }),
+    restartPrograms: async () => {}
+  }
+  return {
+    site: site as unknown as Site,
+    close: async () => {
+      isClosing = true
+      const exited = once(child, 'exit')
+      child.kill()
+      await exited
+    }
+  }
+}

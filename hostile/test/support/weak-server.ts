@@ -1,0 +1,19 @@
+/** A server with planted weaknesses: what a suite that can fail has to report. A process of its own. */
+import { createServer } from 'node:http'
+
+const BUSY_MS = 120
+
+const server = createServer((request, response) => {
+  if (request.url === '/openapi.json') {
+    for (const untilMs = performance.now() + BUSY_MS; performance.now() < untilMs;); // made anew for each who asks
+  }
+  if (request.url?.startsWith('/docs')) process.exit(1) // an error in a handler that nobody catches
+  response.setHeader('content-type', 'application/json')
+  response.end('{}')
+})
+server.on('clientError', () => {}) // the connection stays
+server.headersTimeout = server.requestTimeout = 0
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
+  process.send?.({ port: (server.address() as { port: number }).port })
+})
+process.on('disconnect', () => process.exit(0))
