@@ -174,7 +174,8 @@ export class Attacker {
     if (status >= 500 && status !== 503 && status !== 501 && status !== 505) this.broken(`${status} for ${where}`)
     if ((status === 429 || status === 503) && headers['retry-after'] === undefined) this.broken(`${status} without Retry-After for ${where}`)
     if (status >= 200 && path.startsWith('/api/') && headers['cache-control'] === undefined) {
-      this.broken(`status ${status} without Cache-Control for ${method} ${path.split('?')[0].replace(/\/[^/]{16,}/g, '/…').slice(0, 40)}`)
+      const [, resource] = /^(\/api\/(?:v1|events)\/[a-z]*)/.exec(path) ?? []
+      this.broken(`status ${status} without Cache-Control for ${method} ${resource ?? 'an unknown address'}`)
     }
   }
 

@@ -30,8 +30,8 @@ const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
 const resultsFile = fileURLToPath(new URL('../results/hostile.json', import.meta.url))
 const GENERATED = 1_000
 const GENERATED_QUICK = 100
-const SPAN_MS = 3_000
-const QUIET_MS = 12_000
+const SPAN_MS = 2_000
+const QUIET_MS = 10_000
 const QUIET_QUICK_MS = 5_000
 /** 40 questions and 20 events a second: enough for a p99 of a short attack, and a tenth of a core */
 const EVERY_MS = { question: 25, http: 50, mqtt: 100, look: 500 }

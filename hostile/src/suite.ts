@@ -61,11 +61,11 @@ export const bounds = {
 }
 
 /** A window in which the honest client was served as usual ends the wait for it. */
-const RECOVERY_WINDOW_MS = 500
+const RECOVERY_WINDOW_MS = 400
 /** After so long an attack has left the site useless, and its programs are started again for the sake of the others. */
 const GIVEN_UP_MS = 45_000
 /** The window of an attack is at least so long: it needs samples. */
-const WINDOW_MIN_MS = 1_500
+const WINDOW_MIN_MS = 1_200
 const WARM_UP_MS = 3_000
 const TRIES_MAX = 2
 const LOOK_EVERY_MS = 700
@@ -200,7 +200,7 @@ function watchSite (site: Site): { end (): Promise<string[]> } {
       const observed = await site.observe().catch(() => undefined)
       for (const [program, mb] of Object.entries(observed?.memoryMb ?? {})) largestMb[program] = Math.max(largestMb[program] ?? 0, mb)
       const ready = await Promise.all([isReady(site.apiPort), isReady(site.processorPort)])
-      await delay(LOOK_EVERY_MS)
+      await delay(LOOK_EVERY_MS, undefined, { signal: ending.signal }).catch(() => {})
       if (ready.includes(false)) notReadyMs += performance.now() - lookedMs
     }
   })()

@@ -150,9 +150,9 @@ export const heads: readonly Attack[] = [
     holds: 'it answers others within a second',
     async run (attacker) {
       const port = attacker.target.debugPort
-      for (const word of ['token', 'key', 'secret', 'password', 'tokenkeysecret']) {
-        for (const mark of ['?', '&', '/?x&', '?=']) {
-          const hostile = attacker.ask({ path: `/x${mark}${word.repeat(Math.floor(15_000 / word.length))}`, token: '', port })
+      for (const word of ['?token', 'key?', '?secret?', '?password', 'token']) {
+        for (const begin of ['/x', '/x?', '/x?a=b&', '/api/v1/zones?']) {
+          const hostile = attacker.ask({ path: `${begin}${word.repeat(Math.floor(15_000 / word.length))}`, token: '', port })
           await attacker.pause(20)
           const { status, ms } = await attacker.ask({ path: '/livez', token: '', port })
           attacker.expect(status === 200 && ms < 1_000, `another request waited ${ms > 15_000 ? 'for ever' : 'over a second'}`)

@@ -150,7 +150,7 @@ export const parameters: readonly Attack[] = [
       const rows = body.toString().split('\r\n').slice(1).filter(Boolean)
       attacker.expect(rows.length > 0, 'no rows')
       for (const row of rows) {
-        for (const cell of row.split(/[;,\t|]/).map(it => it.trim().replace(/^"+/, ''))) {
+        for (const cell of row.split(/[;,\t]/).map(it => it.replace(/^"+/, ''))) {
           if (/^-?[\d.]+$/.test(cell)) continue
           attacker.expect(!/^[=+\-@\uff1d\uff0b\uff0d\uff20]/.test(cell), `a cell begins with ${cell.slice(0, 12)}`)
         }
