@@ -311,12 +311,11 @@ export function connectPacket (protocolVersion: 4 | 5, clientId: string, token: 
   } as IConnectPacket, { protocolVersion })
 }
 
-let lastTimeMs = 0
+let made = 0
 
-/** One event as JSON; its time is now, and no other event of this process has it. */
+/** One event as JSON, of a time within the last half minute. */
 export function eventOf (deviceId: string, zone: string, more: Record<string, unknown> = {}): string {
-  lastTimeMs = Math.max(lastTimeMs + 1, Date.now() - 30_000)
   return JSON.stringify({
-    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5, timestamp: new Date(lastTimeMs).toISOString(), ...more
+    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5, timestamp: new Date(Date.now() - made++ % 30_000).toISOString(), ...more
   })
 }
