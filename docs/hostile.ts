@@ -4,7 +4,7 @@
  *
  *     npm exec -- node docs/hostile.ts
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 import type { AttackReport } from '../hostile/src/suite.ts'
 import type { Spread } from '../hostile/src/latency.ts'
@@ -22,8 +22,9 @@ interface Result {
   readonly reports: readonly AttackReport[]
 }
 
-/** The table, as Markdown. */
-export function renderHostile (result: Result = readResult()): string {
+/** The table, as Markdown; nothing where there are no results yet. */
+export function renderHostile (result = readResult()): string {
+  if (result === undefined) return ''
   const kinds = [...Map.groupBy(result.reports, it => it.kind)]
   const rows = kinds.map(([kind, reports]) => {
     const who = [...new Set(reports.map(it => it.who))].join(', ')
@@ -57,8 +58,9 @@ function sum (reports: readonly AttackReport[]): number {
   return reports.reduce((all, it) => all + it.requests, 0)
 }
 
-function readResult (): Result {
-  return JSON.parse(readFileSync(new URL('../hostile/results/hostile.json', import.meta.url), 'utf8'))
+function readResult (): Result | undefined {
+  const file = new URL('../hostile/results/hostile.json', import.meta.url)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
 }
 
 if (import.meta.main) {

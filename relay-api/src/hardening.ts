@@ -61,7 +61,8 @@ const headerOptions: HelmetOptions = {
 /** Must come before the routes. */
 export function harden (app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain') // no route takes any: 415, not a body that is not what it should be
-  const headers = securityHeaders()
+  // what may be kept says so itself; all else, refusals too, is for the one who asked, now
+  const headers = { ...securityHeaders(), 'cache-control': 'no-store' }
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
     done()

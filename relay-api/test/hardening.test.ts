@@ -154,4 +154,17 @@ test('an answer that holds a key is kept by nobody, and one with data by nobody 
     assert.equal(answer.headers['cache-control'], 'no-store')
   }
   assert.match(String((await app.inject({ url: '/api/v1/aggregates?start=-1h', headers })).headers['cache-control']), /^private/)
+  const others = [
+    { url: '/api/v1/zones' }, // refused
+    { url: '/api/v1/zones?zone=1', headers },
+    { url: '/api/v1/nothing', headers },
+    { url: '/api/v1/keys', headers },
+    { method: 'DELETE', url: `/api/v1/keys/${made.json().id}`, headers },
+    { url: '/api/events/device/a?startTime=2026-01-01T00:00:00Z&endTime=2026-01-02T00:00:00Z', headers },
+    { method: 'PATCH', url: '/api/v1/keys', headers }
+  ] as const
+  for (const it of others) {
+    const { headers: { 'cache-control': found }, statusCode } = await app.inject(it)
+    assert.equal(found, 'no-store', `${it.url}: ${statusCode}`)
+  }
 })
