@@ -81,6 +81,7 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_BODY_TOO_LARGE: 'The body is too large',
   RELAY_HEADERS_TOO_LARGE: 'Headers too large',
   RELAY_REQUEST_TOO_SLOW: 'Request too slow',
+  RELAY_BODY_TOO_SLOW: 'Body too slow',
   RELAY_MEDIA_TYPE_UNKNOWN: 'The body is of an unknown type',
   RELAY_EVENTS_REFUSED: 'No event can be taken',
   RELAY_IDEMPOTENCY_KEY_REUSED: 'The key was used for another body',

@@ -43,6 +43,7 @@ export const errorCodes = {
   RELAY_REQUEST_TOO_SLOW: { status: 408, retry: true },
   RELAY_HEADERS_TOO_LARGE: { status: 431, retry: false },
   RELAY_BODY_TOO_LARGE: { status: 413, retry: false },
+  RELAY_BODY_TOO_SLOW: { status: 408, retry: true },
   RELAY_MEDIA_TYPE_UNKNOWN: { status: 415, retry: false },
   RELAY_EVENTS_REFUSED: { status: 422, retry: false },
   RELAY_IDEMPOTENCY_KEY_REUSED: { status: 422, retry: false },

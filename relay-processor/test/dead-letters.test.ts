@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import {
-  createLogger, deadLetterReasons, EVENT_BYTES_MAX, type DeadLetterReason, type DeviceEvent, type LoggedRecord
+  createLogger, deadLetterReasons, EVENT_BYTES_MAX, ingestReasons, type DeadLetterReason, type DeviceEvent, type LoggedRecord
 } from 'relay-common'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled } from './support/open-processor.ts'
@@ -168,6 +168,6 @@ for (const kind of ['kafka', 'postgres'] as const) {
 }
 
 test('every reason but those of a corrupt batch and of the API has a kind above', () => {
-  const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted'])
+  const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted', ...Object.keys(ingestReasons)])
   assert.deepEqual([...tested].sort(), Object.keys(deadLetterReasons).sort())
 })

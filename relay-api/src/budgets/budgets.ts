@@ -16,6 +16,8 @@ export interface Budgets {
    * @returns what was taken, from 0
    */
   spendUpTo (name: SpentBudget, caller: string, amount: number): number
+  /** Seconds after which an amount is there again, or all that there may be; at least 1. */
+  waitS (name: SpentBudget, caller: string, amount: number): number
   /**
    * Holds an amount until it is disposed of.
    * @throws RelayError RELAY_BUDGET_EXCEEDED
@@ -47,9 +49,13 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
   const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
   const held = new Map<string, number>()
 
-  const refuse = (name: BudgetName, caller: string, retryAfterS: number): never => {
+  const count = (name: BudgetName, caller: string) => {
     if (named.size < CALLERS_NAMED_MAX) named.add(caller)
     exceeded.inc({ budget: name, caller: named.has(caller) ? caller : 'other' })
+  }
+
+  const refuse = (name: BudgetName, caller: string, retryAfterS: number): never => {
+    count(name, caller)
     const { what, setting, refillMs }: Budget = budgets[name]
     const per = refillMs === undefined ? 'at once' : `per ${refillMs / 1000} s`
     throw new RelayError('RELAY_BUDGET_EXCEEDED',
@@ -67,19 +73,25 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
     return level
   }
 
+  const waitS = (name: SpentBudget, caller: string, amount: number): number => {
+    const { left } = levelOf(name, caller)
+    const { setting, refillMs } = budgets[name]
+    const max = config[setting]
+    return Math.max(1, Math.ceil((Math.min(amount, max) - left) * refillMs / max / 1000))
+  }
+
   return {
+    waitS,
     spend (name, caller, amount = 1) {
       const level = levelOf(name, caller)
-      const { setting, refillMs } = budgets[name]
-      if (level.left < amount) {
-        refuse(name, caller, Math.max(1, Math.ceil((Math.min(amount, config[setting]) - level.left) * refillMs / config[setting] / 1000)))
-      }
+      if (level.left < amount) refuse(name, caller, waitS(name, caller, amount))
       level.left -= amount
     },
     spendUpTo (name, caller, amount) {
       const level = levelOf(name, caller)
       const taken = Math.min(amount, Math.floor(level.left))
       level.left -= taken
+      if (taken < amount) count(name, caller)
       return taken
     },
     hold (name, caller, amount = 1) {

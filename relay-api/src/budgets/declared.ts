@@ -12,6 +12,7 @@ import { Type, type Static } from 'typebox'
 const SECOND_MS = 1_000
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
+const MIB = 1024 * 1024
 
 /** By setting: the size of each budget. */
 export const budgetSettings = {
@@ -20,6 +21,14 @@ export const budgetSettings = {
   }),
   CONNECTIONS_PER_CALLER_MAX: Type.Integer({
     default: 2_000, minimum: 1, description: 'connections by HTTP of one caller that stay open; further ones are closed after each answer'
+  }),
+  INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES: Type.Integer({
+    default: 16 * MIB,
+    minimum: 1_024,
+    description: 'bytes of events of one caller that may be in memory at once; at least INGEST_BODY_MAX_BYTES'
+  }),
+  INGEST_BYTES_PER_MINUTE_MAX: Type.Integer({
+    default: 512 * MIB, minimum: 1_024, description: 'bytes of events, inflated, that one caller may send per minute'
   }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
@@ -35,6 +44,27 @@ export const budgetSettings = {
   }),
   DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'dead letters that are kept per hour of what one caller sends by MQTT'
+  }),
+  NEW_ZONES_PER_HOUR_MAX: Type.Integer({
+    default: 1_000, minimum: 1, description: 'new zones that one caller may add per hour'
+  }),
+  NEW_PARTITIONS_PER_HOUR_MAX: Type.Integer({
+    default: 60,
+    minimum: 1,
+    description: 'weeks of the past without any rollups that one caller may send events of per hour'
+  }),
+  SERIES_LOOKUPS_PER_MINUTE_MAX: Type.Integer({
+    default: 300_000,
+    minimum: 1,
+    description: 'series of one caller that this process has not in memory and may look up per minute'
+  }),
+  KEPT_ANSWERS_PER_HOUR_MAX: Type.Integer({
+    default: 50_000, minimum: 1, description: 'requests with an Idempotency-Key that one caller may send per hour'
+  }),
+  KEPT_ANSWER_BYTES_PER_HOUR_MAX: Type.Integer({
+    default: 64 * MIB,
+    minimum: 1_024,
+    description: 'bytes of answers that are kept for one caller per hour; past them an answer is not kept'
   })
 }
 
@@ -57,9 +87,6 @@ export const budgets = {
   connections: {
     setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'
   },
-  newSeries: {
-    setting: 'NEW_SERIES_PER_HOUR_MAX', what: 'new series', refillMs: HOUR_MS, shownBy: 'relay-api/test/budgets.test.ts'
-  },
   mqttConnects: {
     setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'connects by MQTT (of an address)', refillMs: MINUTE_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
@@ -71,6 +98,47 @@ export const budgets = {
   },
   deadLetters: {
     setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'dead letters kept', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'
+  },
+  ingestInFlight: {
+    setting: 'INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES',
+    what: 'bytes of events in memory',
+    shownBy: 'relay-api/test/ingest-budgets.test.ts'
+  },
+  ingestBytes: {
+    setting: 'INGEST_BYTES_PER_MINUTE_MAX',
+    what: 'bytes of events, inflated',
+    refillMs: MINUTE_MS,
+    shownBy: 'relay-api/test/ingest-budgets.test.ts'
+  },
+  newSeries: {
+    setting: 'NEW_SERIES_PER_HOUR_MAX', what: 'new series', refillMs: HOUR_MS, shownBy: 'relay-api/test/quotas.test.ts'
+  },
+  newZones: {
+    setting: 'NEW_ZONES_PER_HOUR_MAX', what: 'new zones', refillMs: HOUR_MS, shownBy: 'relay-api/test/quotas.test.ts'
+  },
+  newPartitions: {
+    setting: 'NEW_PARTITIONS_PER_HOUR_MAX',
+    what: 'weeks of the past without rollups',
+    refillMs: HOUR_MS,
+    shownBy: 'relay-api/test/quotas.test.ts'
+  },
+  seriesLookups: {
+    setting: 'SERIES_LOOKUPS_PER_MINUTE_MAX',
+    what: 'look-ups of series',
+    refillMs: MINUTE_MS,
+    shownBy: 'relay-api/test/quotas.test.ts'
+  },
+  keptAnswers: {
+    setting: 'KEPT_ANSWERS_PER_HOUR_MAX',
+    what: 'requests with an Idempotency-Key',
+    refillMs: HOUR_MS,
+    shownBy: 'relay-api/test/ingest-budgets.test.ts'
+  },
+  keptAnswerBytes: {
+    setting: 'KEPT_ANSWER_BYTES_PER_HOUR_MAX',
+    what: 'bytes of kept answers',
+    refillMs: HOUR_MS,
+    shownBy: 'relay-api/test/ingest-budgets.test.ts'
   }
 } as const satisfies Readonly<Record<string, Budget>>
 

@@ -3,17 +3,20 @@
  * before all else: an event of somebody else's is refused as such, whatever else is wrong with it.
  */
 import {
-  claimFault, decodeEvent, foreignField, rejectedReasons, type EventGrants, type EventRules, type FieldName, type ProducedRecord,
-  type RejectedReason
+  claimFault, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, rejectedReasons, type DeviceEvent, type EventGrants,
+  type EventRules, type FieldName, type ProducedRecord
 } from 'relay-common'
+
+import { excessOf } from './complexity.ts'
 
 /** Why an item is refused. */
 export const refusedReasons = {
   ...rejectedReasons,
+  ...ingestReasons,
   'not-granted': 'The caller may not send for this device or zone, or not by this topic.'
 } as const
 
-export type RefusedReason = RejectedReason | 'not-granted'
+export type RefusedReason = keyof typeof refusedReasons
 
 export interface Refused {
   /** which item of the request, from 0 */
@@ -24,9 +27,17 @@ export interface Refused {
   readonly detail: string
 }
 
+/** An event that may go into the log. */
+export interface Taken {
+  /** which item of the request, from 0 */
+  readonly index: number
+  readonly event: DeviceEvent
+  readonly record: ProducedRecord
+}
+
 export interface Sorted {
-  /** for the event log, in the order of the request */
-  readonly records: readonly ProducedRecord[]
+  /** in the order of the request */
+  readonly taken: readonly Taken[]
   readonly refused: readonly Refused[]
 }
 
@@ -36,25 +47,46 @@ export interface Allowed {
   readonly grants: EventGrants
 }
 
-/** @param nowMs the clock, for events from the future */
-export function sortItems (items: readonly Uint8Array[], { rules, grants }: Allowed, nowMs: number): Sorted {
-  const records: ProducedRecord[] = []
-  const refused: Refused[] = []
-  for (const [index, item] of items.entries()) {
-    const decoded = decodeEvent(item, rules, nowMs)
+/** Sorts the items of one request, one at a time. */
+export class Sorting implements Sorted {
+  readonly taken: Taken[] = []
+  readonly refused: Refused[] = []
+  readonly #allowed: Allowed
+  readonly #nowMs: number
+  #index = 0
+
+  /** @param nowMs the clock, for events from the future */
+  constructor (allowed: Allowed, nowMs: number) {
+    this.#allowed = allowed
+    this.#nowMs = nowMs
+  }
+
+  /** @returns the event, where it may go into the log */
+  add (item: Uint8Array): Taken | undefined {
+    const index = this.#index++
+    const { rules, grants } = this.#allowed
+    const excess = item.length > EVENT_BYTES_MAX ? undefined : excessOf(item) // what is oversized is not read at all
+    const decoded = excess === undefined
+      ? decodeEvent(item, rules, this.#nowMs)
+      : { kind: 'rejected', reason: 'too-complex', field: undefined, detail: excess } as const
     const foreign = decoded.kind === 'event'
       ? foreignField(grants, decoded.event.deviceId, decoded.event.zone)
       : foreignClaim(grants, item)
     if (foreign) {
-      refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
-    } else if (decoded.kind === 'rejected') {
-      const { reason, field, detail } = decoded
-      refused.push({ index, reason, ...(field ? { field } : {}), detail })
-    } else {
-      records.push({ key: decoded.event.deviceId, value: Buffer.from(item.buffer, item.byteOffset, item.byteLength) })
+      this.refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
+      return undefined
     }
+    if (decoded.kind === 'rejected') {
+      const { reason, field, detail } = decoded
+      this.refused.push({ index, reason, ...(field ? { field } : {}), detail })
+      return undefined
+    }
+    const { event } = decoded
+    const value = Buffer.from(item.buffer, item.byteOffset, item.byteLength)
+    const taken = { index, event, record: { key: event.deviceId, value } }
+    this.taken.push(taken)
+    return taken
   }
-  return { records, refused }
 }
 
 /** Of what is no event, as far as it can be read. */

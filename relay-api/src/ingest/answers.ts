@@ -20,6 +20,12 @@ export interface KeptAnswer {
   readonly text: string
 }
 
+/** What a request has come to. */
+export interface MadeAnswer extends KeptAnswer {
+  /** false: who sends it again is to have another answer */
+  readonly isKept: boolean
+}
+
 export interface KeyedRequest {
   /** SHA-256 of who asks: keys of one caller are none of another's */
   readonly caller: Buffer
@@ -35,13 +41,15 @@ export interface Answers {
    * @throws RelayError RELAY_IDEMPOTENCY_KEY_IN_USE while the first such request is under way,
    *   RELAY_IDEMPOTENCY_KEY_REUSED where that was for another body; what `work` throws, and then nothing is kept
    */
-  once (request: KeyedRequest, work: () => Promise<KeptAnswer>): Promise<KeptAnswer & { readonly isReplayed: boolean }>
+  once (request: KeyedRequest, work: () => Promise<MadeAnswer>): Promise<KeptAnswer & { readonly isReplayed: boolean }>
   close (): Promise<void>
 }
 
 /** Longer than any send may take; a claim that is older is one of a process that died. */
 const CLAIM_S = 120
 const SWEEP_INTERVAL_MS = 60_000
+/** So many answers are dropped in a statement: none holds others up, or fills the log of PostgreSQL. */
+const SWEEP_SLICE = 500
 
 interface Row {
   readonly body_hash: Buffer
@@ -50,20 +58,23 @@ interface Row {
 }
 
 export function openAnswers (database: Database, keepHours: number, log: Logger): Answers {
+  const closing = new AbortController()
   const sweep = async () => {
-    await database.query('delete from ingest_answers where expires_at < now()').catch(error => {
+    try {
+      while (!closing.signal.aborted && await dropExpired(database) === SWEEP_SLICE);
+    } catch (error) {
       log.warn({ err: error }, 'answers past their time were not dropped; trying again in a minute')
-    })
+    }
   }
   let sweeping = Promise.resolve()
-  const timer = setInterval(() => { sweeping = sweep() }, SWEEP_INTERVAL_MS).unref()
+  const timer = setInterval(() => { sweeping = sweeping.then(sweep) }, SWEEP_INTERVAL_MS).unref()
 
   return {
     async once (request, work) {
       const claim = randomUUID()
       const kept = await claimKey(database, request, claim, keepHours)
       if (kept) return { ...kept, isReplayed: true }
-      let answer
+      let answer: MadeAnswer
       try {
         answer = await work()
       } catch (error) {
@@ -71,11 +82,17 @@ export function openAnswers (database: Database, keepHours: number, log: Logger)
           .catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
         throw error
       }
+      if (!answer.isKept) {
+        await release(database, request, claim)
+          .catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
+        return { ...answer, isReplayed: false }
+      }
       // the events are in the log: that this can't be written down must not turn the answer into a failure
       await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'an answer was not kept'))
       return { ...answer, isReplayed: false }
     },
     async close () {
+      closing.abort()
       clearInterval(timer)
       await sweeping
     }
@@ -124,4 +141,13 @@ async function keep (
 async function release (database: Database, { caller, key }: KeyedRequest, claim: string): Promise<void> {
   await database.queryPrepared('release idempotency key',
     'delete from ingest_answers where caller = $1 and idempotency_key = $2 and claim = $3', [caller, key, claim])
+}
+
+/** @returns how many there were, at most SWEEP_SLICE */
+async function dropExpired (database: Database): Promise<number> {
+  const dropped = await database.query(`
+    delete from ingest_answers where ctid = any(array(
+      select ctid from ingest_answers where expires_at < now() limit ${SWEEP_SLICE} for update skip locked
+    )) returning 1`)
+  return dropped.length
 }

@@ -1,7 +1,7 @@
 /** Reads the body of a request, inflated where it is gzip, and never more of it than is allowed. */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
+import { createGunzip, type Gunzip } from 'node:zlib'
 
 import { RelayError } from 'relay-common'
 
@@ -14,69 +14,192 @@ export const mediaTypes: Readonly<Record<Framing, readonly string[]>> = {
   ndjson: ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 }
 
+/** https://www.rfc-editor.org/rfc/rfc9110#name-media-type, without what is quoted in a parameter */
+const TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+$/
+const PARAMETER = /^(?:[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*"))?$/
+
 /** @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN */
 export function framingOf (contentType: string | undefined): Framing {
   const [type, ...parameters] = (contentType ?? '').toLowerCase().split(';').map(it => it.trim())
   const framing = (['json', 'ndjson'] as const).find(it => mediaTypes[it].includes(type))
-  if (!framing) {
+  if (!framing || !parameters.every(it => PARAMETER.test(it))) {
+    const found = type === '' ? 'missing' : TYPE.test(type) && !framing ? type.slice(0, 100) : 'malformed'
     throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN',
-      `Content-Type must be ${mediaTypes.json[0]} or ${mediaTypes.ndjson[0]}, and is ${type || 'missing'}`)
+      `Content-Type must be ${mediaTypes.json[0]} or ${mediaTypes.ndjson[0]}, and is ${found}`)
   }
-  const charset = parameters.find(it => it.startsWith('charset='))
-  if (charset && !/^charset="?utf-?8"?$/.test(charset)) {
+  const charsets = parameters.filter(it => it.startsWith('charset='))
+  if (!charsets.every(it => /^charset="?utf-?8"?$/.test(it))) {
     throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'the charset must be utf-8')
   }
   return framing
 }
 
+export interface BodyLimits {
+  /** of the body as it is sent, and of what it inflates to */
+  readonly maxBytes: number
+  /** from now to its last byte, however often something of it comes */
+  readonly timeoutMs: number
+}
+
+/** A body of many small chunks costs more than its bytes: each counts as so many at least. */
+const CHUNK_BYTES_MIN = 64
+/** What an inflater has in memory: its window, its state and what comes out of it next. */
+const INFLATER_BYTES = 64 * 1024
+/** Events of one device that says the same each time inflate by 50; a body of blanks by 1,000. */
+const INFLATED_BY_MAX = 200
+/** Below this nobody looks how much of it is inflated. */
+const INFLATED_FREE_BYTES = 256 * 1024
+
 /**
- * @param maxBytes of the body as it is sent, and of what it inflates to
  * @param lease where memory is taken before it is used
- * @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN for another encoding, RELAY_BODY_TOO_LARGE, RELAY_INGEST_BUSY,
- *   RELAY_REQUEST_INVALID for what is no gzip, or not all of it
+ * @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN for another encoding, RELAY_BODY_TOO_LARGE, RELAY_BODY_TOO_SLOW,
+ *   RELAY_INGEST_BUSY, RELAY_BUDGET_EXCEEDED; RELAY_REQUEST_INVALID for what is no gzip, not all of it, or more than that
  */
-export async function readBody (request: IncomingMessage, maxBytes: number, lease: Lease): Promise<Buffer> {
+export async function readBody (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
   const { 'content-encoding': encoding = 'identity', 'content-length': length = '0' } = request.headers
-  if (Number(length) > maxBytes) throw tooLarge(maxBytes)
+  if (Number(length) > limits.maxBytes) throw tooLarge(limits.maxBytes)
   switch (encoding.toLowerCase()) {
     case 'identity':
-      return await collect(request, maxBytes, lease)
-    case 'gzip': case 'x-gzip':
-      return await inflate(request, maxBytes, lease)
+      return await beforeDeadline(request, limits, request, () => readPlain(request, limits, lease))
+    case 'gzip': case 'x-gzip': {
+      lease.take(INFLATER_BYTES)
+      const gunzip = createGunzip()
+      try {
+        return await beforeDeadline(gunzip, limits, request, () => inflate(request, gunzip, limits, lease))
+      } finally {
+        gunzip.destroy()
+      }
+    }
     default:
       throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Encoding must be gzip, or not there')
   }
 }
 
-async function inflate (request: IncomingMessage, maxBytes: number, lease: Lease): Promise<Buffer> {
-  const gunzip = createGunzip()
-  const ended = () => gunzip.destroy(new Error('the request ended early'))
-  request.once('error', ended)
-  request.once('aborted', ended)
+/** Fails what is read when its time is over: nothing that dribbles in keeps its lease. */
+async function beforeDeadline (
+  source: Readable, { timeoutMs }: BodyLimits, request: IncomingMessage, read: () => Promise<Buffer>
+): Promise<Buffer> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new RelayError('RELAY_BODY_TOO_SLOW', `the body was not here after ${timeoutMs / 1000} s; send less at once`))
+      if (source !== request) source.destroy()
+    }, timeoutMs)
+  })
+  const body = read()
+  body.catch(() => {}) // heard below, unless it is late
   try {
-    return await collect(request.pipe(gunzip), maxBytes, lease)
-  } catch (error) {
-    if (error instanceof RelayError) throw error
-    throw new RelayError('RELAY_REQUEST_INVALID', `the body is no gzip: ${(error as Error).message}`, { cause: error })
+    return await Promise.race([body, late])
   } finally {
-    request.off('error', ended)
-    request.off('aborted', ended)
-    request.unpipe(gunzip)
-    gunzip.destroy()
+    clearTimeout(timer)
   }
 }
 
-async function collect (source: Readable, maxBytes: number, lease: Lease): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
+async function readPlain (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Promise<Buffer> {
+  const body = new GrowingBody(maxBytes, lease)
   // the request must outlive the loop: it is what the answer goes out on
-  for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxBytes) throw tooLarge(maxBytes)
-    lease.take(chunk.length)
-    chunks.push(chunk)
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) body.add(chunk)
+  return body.bytes
+}
+
+async function inflate (
+  request: IncomingMessage, gunzip: Gunzip, { maxBytes }: BodyLimits, lease: Lease
+): Promise<Buffer> {
+  const sent: Sent = { bytes: 0, counted: 0 }
+  const feeding = feed(request, gunzip, maxBytes, sent)
+  feeding.catch(error => gunzip.destroy(error as Error))
+  const body = new GrowingBody(maxBytes, lease)
+  try {
+    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+      body.add(chunk)
+      if (body.size > INFLATED_FREE_BYTES && body.size > sent.bytes * INFLATED_BY_MAX) {
+        throw new RelayError('RELAY_BODY_TOO_LARGE',
+          `the body inflates to more than ${INFLATED_BY_MAX} times its size; send it as it is`)
+      }
+    }
+  } catch (error) {
+    if (error instanceof RelayError) throw error
+    throw new RelayError('RELAY_REQUEST_INVALID', `the body is no gzip: ${(error as Error).message}`, { cause: error })
   }
-  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
+  if (gunzip.bytesWritten < sent.bytes || !request.readableEnded) {
+    throw new RelayError('RELAY_REQUEST_INVALID', 'the body is no gzip: something follows its end')
+  }
+  return body.bytes
+}
+
+/** What of a body has come so far. */
+interface Sent {
+  bytes: number
+  /** with chunks of no size as CHUNK_BYTES_MIN */
+  counted: number
+}
+
+async function feed (request: IncomingMessage, gunzip: Gunzip, maxBytes: number, sent: Sent): Promise<void> {
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    if (gunzip.destroyed) return
+    sent.bytes += chunk.length
+    sent.counted += Math.max(chunk.length, CHUNK_BYTES_MIN)
+    if (sent.bytes > maxBytes || sent.counted > maxBytes + CHUNK_BYTES_MIN) throw tooLarge(maxBytes)
+    if (!gunzip.write(chunk)) await drained(gunzip)
+  }
+  gunzip.end()
+}
+
+/** Waits until it takes more, or is closed. */
+function drained (gunzip: Gunzip): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      gunzip.off('drain', done)
+      gunzip.off('close', done)
+      resolve()
+    }
+    gunzip.on('drain', done)
+    gunzip.on('close', done)
+  })
+}
+
+/** What has come of a body, in one piece whatever its chunks were: a chunk of a byte holds all that came with it. */
+class GrowingBody {
+  size = 0
+  readonly #maxBytes: number
+  readonly #lease: Lease
+  #counted = 0
+  #chunk: Buffer | undefined
+  #buffer: Buffer | undefined
+
+  constructor (maxBytes: number, lease: Lease) {
+    this.#maxBytes = maxBytes
+    this.#lease = lease
+  }
+
+  /** @throws RelayError RELAY_BODY_TOO_LARGE, and what the lease throws */
+  add (chunk: Buffer): void {
+    const counted = Math.max(chunk.length, CHUNK_BYTES_MIN)
+    this.#counted += counted
+    if (this.size + chunk.length > this.#maxBytes || this.#counted > this.#maxBytes + CHUNK_BYTES_MIN) {
+      throw tooLarge(this.#maxBytes)
+    }
+    this.#lease.take(counted)
+    if (this.size === 0) {
+      this.#chunk = chunk // nearly all bodies are one
+      this.size = chunk.length
+      return
+    }
+    const buffer = this.#buffer ??= this.#grown(this.#chunk!, this.size + chunk.length)
+    this.#buffer = this.size + chunk.length > buffer.length ? this.#grown(buffer, this.size + chunk.length) : buffer
+    chunk.copy(this.#buffer, this.size)
+    this.size += chunk.length
+  }
+
+  get bytes (): Buffer {
+    return this.#buffer?.subarray(0, this.size) ?? this.#chunk ?? Buffer.alloc(0)
+  }
+
+  #grown (from: Buffer, sizeMin: number): Buffer {
+    const grown = Buffer.allocUnsafe(Math.min(Math.max(from.length * 2, sizeMin), this.#maxBytes))
+    from.copy(grown, 0, 0, this.size)
+    return grown
+  }
 }
 
 function tooLarge (maxBytes: number): RelayError {

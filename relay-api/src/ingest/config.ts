@@ -17,6 +17,9 @@ export const ingestSettings = {
     minimum: 1_024,
     description: 'bytes of events that may wait for the event log; past them clients are told to come back'
   }),
+  INGEST_BODY_TIMEOUT_MS: Type.Integer({
+    default: 25_000, minimum: 100, description: 'longest wait for all of a body; then the connection is closed'
+  }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({
     default: 24, minimum: 1, description: 'how long an Idempotency-Key is remembered'
   }),

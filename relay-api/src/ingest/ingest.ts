@@ -1,9 +1,11 @@
 /**
  * Ingest: events that clients send, into the event log.
  *
- *     body ──cut──▶ items ──grants, decode──▶ records ──outbox──▶ events topic, durable ──▶ answer
+ *     body ──cut──▶ items ──grants, decode, quotas──▶ records ──outbox──▶ events topic, durable ──▶ answer
  *                                 └──▶ refused, each with its reason
  *                                        └── whose sender can't be told: outbox ──▶ dead letters
+ *
+ * A large body is read in slices (turns.ts): no client's makes the others wait.
  */
 import { createHash } from 'node:crypto'
 
@@ -14,12 +16,15 @@ import {
 
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
-import { sortItems, type Refused } from './accept.ts'
+import { refusedReasons, Sorting, type Refused, type Taken } from './accept.ts'
 import { openAnswers, type Answers } from './answers.ts'
 import type { IngestConfig } from './config.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
-import { cutItems, type Framing } from './items.ts'
+import type { BodyLimits } from './body.ts'
+import { cutItems, type CutLimits, type Framing } from './items.ts'
 import { openOutbox, type Outbox } from './outbox.ts'
+import { createQuotas, type Quotas } from './quotas.ts'
+import { createTurns, runNow } from './turns.ts'
 
 export interface IngestAnswer {
   /** events that are durable in the log now */
@@ -32,18 +37,22 @@ export interface Ingest {
   readonly outbox: Outbox
   readonly answers: Answers
   readonly rules: EventRules
-  readonly bodyMaxBytes: number
+  readonly bodyLimits: BodyLimits
+  readonly quotas: Quotas
   /**
    * Takes the events of a body.
+   * @param signal when nobody waits for it any more
    * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events, RELAY_EVENT_LOG_UNREACHABLE
    */
-  accept (body: Uint8Array, framing: Framing, principal: Principal): Promise<IngestAnswer>
+  accept (body: Uint8Array, framing: Framing, principal: Principal, signal?: AbortSignal): Promise<IngestAnswer>
   /**
    * Takes one event.
    * @returns why it is refused; undefined: it is durable
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
   acceptOne (event: Uint8Array, principal: Principal, from: EventOrigin): Promise<Refused | undefined>
+  /** SHA-256 of a body, however long it is, without making others wait. */
+  hash (caller: string, framing: Framing, body: Uint8Array): Promise<Buffer>
   /**
    * Keeps what was refused as a dead letter, where its sender can't be told. It never was in the events topic. A caller
    * that has used up its budget of letters has none kept; that is counted.
@@ -67,51 +76,70 @@ export function isIngestOn ({ EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS }: IngestConfig
   return EVENT_LOG !== undefined || KAFKA_BOOTSTRAP_SERVERS !== undefined
 }
 
+/** A body of so many bytes is read at once: in a fifth of a ms. */
+const SMALL_BODY_BYTES = 8 * 1024
+/** Further refusals say why without what was found: an answer about 10,000 events is kept, and is not to be 2 MB. */
+const DETAILS_MAX = 1_000
+const HASHED_BYTES = 256 * 1024
+
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function openIngest (
   config: IngestConfig, database: Database, budgets: Budgets, metrics: Registry, log: Logger
 ): Ingest {
-  const inFlight = createInFlight(config.INGEST_IN_FLIGHT_MAX_BYTES)
+  const inFlight = createInFlight(config.INGEST_IN_FLIGHT_MAX_BYTES, budgets)
   const outbox = openOutbox(config, database, log)
   const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
+  const quotas = createQuotas(database, budgets, log)
+  const turns = createTurns()
+  const cutLimits: CutLimits = { itemsMax: config.INGEST_EVENTS_MAX, blankLinesMax: config.INGEST_EVENTS_MAX }
+
+  /** @param dear events that may make something new */
   const take = async (
-    items: readonly Uint8Array[], grants: EventGrants
+    sorted: Sorting, dear: readonly Taken[], caller: string, nowMs: number, signal?: AbortSignal
   ): Promise<IngestAnswer> => {
-    const { records, refused } = sortItems(items, { rules, grants }, Date.now())
-    await outbox.send(records)
-    counts.accepted.inc(records.length)
+    const { taken, refused } = dear.length === 0 ? sorted : withoutRefused(sorted, await quotas.spend(caller, dear, nowMs))
+    signal?.throwIfAborted()
+    await outbox.send(caller, taken.map(it => it.record))
+    counts.accepted.inc(taken.length)
     for (const { reason } of refused) counts.refused.inc({ reason })
-    return { accepted: records.length, refused }
+    return { accepted: taken.length, refused: refused.length > DETAILS_MAX ? refused.map(withoutDetail) : refused }
   }
   return {
     inFlight,
     outbox,
     answers,
     rules,
-    bodyMaxBytes: config.INGEST_BODY_MAX_BYTES,
-    async accept (body, framing, principal) {
-      const cut = cutItems(body, framing, config.INGEST_EVENTS_MAX)
-      if (cut.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `the body can't be read: ${cut.detail}`)
-      if (cut.kind === 'too-many') {
-        throw new RelayError('RELAY_BODY_TOO_LARGE',
-          `there are more than ${config.INGEST_EVENTS_MAX} events in the body; send them in several`)
-      }
-      return await take(cut.items, principal.grants)
+    bodyLimits: { maxBytes: config.INGEST_BODY_MAX_BYTES, timeoutMs: config.INGEST_BODY_TIMEOUT_MS },
+    quotas,
+    async accept (body, framing, { id, grants }, signal) {
+      const nowMs = Date.now()
+      const sorted = new Sorting({ rules, grants }, nowMs)
+      const work = sortBody(body, framing, cutLimits, sorted, it => quotas.isFree(it.event, nowMs))
+      const dear = body.length <= SMALL_BODY_BYTES ? runNow(work) : await turns.run(id, work, signal)
+      return await take(sorted, dear, id, nowMs, signal)
     },
     async acceptOne (event, principal, from) {
       if (from.sizeBytes !== undefined) {
         counts.refused.inc({ reason: 'oversized' })
         return { index: 0, reason: 'oversized', detail: `${from.sizeBytes} bytes, over ${EVENT_BYTES_MAX}` }
       }
-      return (await take([event], grantsOf(principal, from))).refused[0]
+      const nowMs = Date.now()
+      const sorted = new Sorting({ rules, grants: grantsOf(principal, from) }, nowMs)
+      const one = sorted.add(event)
+      const { refused } = await take(sorted, one && !quotas.isFree(one.event, nowMs) ? [one] : [], principal.id, nowMs)
+      return refused[0]
+    },
+    async hash (caller, framing, body) {
+      const work = hashSlowly(framing, body)
+      return body.length <= HASHED_BYTES ? runNow(work) : await turns.run(caller, work)
     },
     async keepRefused (bytes, { reason, field, detail }, principal, from) {
       if (!mayKeepLetter(budgets, principal.id)) return
       const source = { topic: from.source, principal: principal.id, grants: grantsOf(principal, from) }
       const letter = { key: keyOf(bytes), value: bytes, valueBytes: from.sizeBytes, reason, field, detail, source }
-      await outbox.send([toDeadLetterRecord(letter, Date.now())], config.DEAD_LETTERS_TOPIC)
+      await outbox.send(principal.id, [toDeadLetterRecord(letter, Date.now())], config.DEAD_LETTERS_TOPIC)
       counts.deadLetters.inc({ reason })
     },
     async close () {
@@ -141,6 +169,54 @@ function mayKeepLetter (budgets: Budgets, caller: string): boolean {
   }
 }
 
+/**
+ * Cuts a body and sorts its items, one a step.
+ * @returns the events that may make something new
+ * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events
+ */
+function * sortBody (
+  body: Uint8Array, framing: Framing, limits: CutLimits, sorted: Sorting, isFree: (taken: Taken) => boolean
+): Generator<undefined, Taken[]> {
+  const dear: Taken[] = []
+  const cutting = cutItems(body, framing, limits)
+  for (let step = cutting.next(); ; step = cutting.next()) {
+    if (step.done) {
+      const fault = step.value
+      if (fault?.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `the body can't be read: ${fault.detail}`)
+      if (fault?.kind === 'too-many') {
+        throw new RelayError('RELAY_BODY_TOO_LARGE', `there are more than ${fault.what} in the body; send them in several`)
+      }
+      return dear
+    }
+    const taken = step.value && sorted.add(step.value)
+    if (taken && !isFree(taken)) dear.push(taken)
+    yield
+  }
+}
+
+/** @param byEvent what is refused, of these events among others */
+function withoutRefused ({ taken, refused }: Sorting, byEvent: ReadonlyMap<Taken, Refused>): Pick<Sorting, 'taken' | 'refused'> {
+  const more = taken.flatMap(it => byEvent.get(it) ?? [])
+  if (more.length === 0) return { taken, refused }
+  return {
+    taken: taken.filter(it => !byEvent.has(it)),
+    refused: [...refused, ...more].sort((a, b) => a.index - b.index)
+  }
+}
+
+function withoutDetail (refused: Refused, place: number): Refused {
+  return place < DETAILS_MAX ? refused : { ...refused, detail: '' }
+}
+
+function * hashSlowly (framing: Framing, body: Uint8Array): Generator<undefined, Buffer> {
+  const hash = createHash('sha256').update(`${framing}\n`)
+  for (let at = 0; at < body.length; at += HASHED_BYTES) {
+    hash.update(body.subarray(at, at + HASHED_BYTES))
+    yield
+  }
+  return hash.digest()
+}
+
 function rulesOf (config: IngestConfig): EventRules {
   return { deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS, keepMs: keepMsOf(config) }
 }
@@ -160,22 +236,22 @@ function createCounts (metrics: Registry, inFlight: InFlight) {
     registers
   })
   for (const reason of Object.keys(deadLetterReasons)) deadLetters.inc({ reason }, 0)
+  const refused = new Counter({
+    name: 'relay_api_ingest_refused_total',
+    help: 'Events that were refused, by reason',
+    labelNames: ['reason'],
+    registers
+  })
+  for (const reason of Object.keys(refusedReasons)) refused.inc({ reason }, 0)
   return {
+    refused,
     deadLetters,
     accepted: new Counter({
       name: 'relay_api_ingest_accepted_total', help: 'Events that were put into the event log', registers
-    }),
-    refused: new Counter({
-      name: 'relay_api_ingest_refused_total',
-      help: 'Events that were refused, by reason',
-      labelNames: ['reason'],
-      registers
     })
   }
 }
 
-export function sha256 (...parts: ReadonlyArray<string | Uint8Array>): Buffer {
-  const hash = createHash('sha256')
-  for (const it of parts) hash.update(it)
-  return hash.digest()
+export function sha256 (text: string): Buffer {
+  return createHash('sha256').update(text).digest()
 }

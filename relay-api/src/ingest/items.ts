@@ -7,24 +7,37 @@
  *     application/x-ndjson   {…}\n{…}\n       one a line; blank lines are passed over
  *
  * An item that is broken costs itself alone, as long as it is clear where it ends; where it isn't, nothing of the body
- * is taken.
+ * is taken. No byte is looked at more than three times, and no step looks at more than PAUSE_BYTES.
  */
 
 export type Framing = 'json' | 'ndjson'
 
-export type Cut =
-  | { readonly kind: 'items', readonly items: readonly Uint8Array[] }
-  | { readonly kind: 'too-many' }
+export interface CutLimits {
+  readonly itemsMax: number
+  /** of `ndjson` */
+  readonly blankLinesMax: number
+}
+
+/** Why no item of a body can be taken. */
+export type Fault =
+  | { readonly kind: 'too-many', readonly what: string }
   /** it is not clear where items begin and end */
   | { readonly kind: 'broken', readonly detail: string }
 
-/** @param itemsMax more are not taken */
-export function cutItems (body: Uint8Array, framing: Framing, itemsMax: number): Cut {
-  if (framing === 'ndjson') return cutLines(body, itemsMax)
-  const start = skipSpace(body, 0)
-  if (body[start] === OPEN_BRACKET) return cutArray(body, start + 1, itemsMax)
-  const item = trim(body, start, body.length)
-  return item.length === 0 ? broken('it is empty') : { kind: 'items', items: [item] } // no events are []
+/** The items of a body, and undefined where nothing has come of a step; then what is wrong with it, if anything is. */
+export type Cutting = Generator<Uint8Array | undefined, Fault | undefined>
+
+/** A step may look at so many bytes: under a tenth of a ms. */
+const PAUSE_BYTES = 64 * 1024
+
+/** Cuts a body. What it has given out must not be taken before it has returned without a fault. */
+export function * cutItems (body: Uint8Array, framing: Framing, limits: CutLimits): Cutting {
+  if (framing === 'ndjson') return yield * cutLines(body, limits)
+  const start = yield * spaceEnd(body, 0, body.length)
+  if (body[start] === OPEN_BRACKET) return yield * cutArray(body, start + 1, limits)
+  if (start === body.length) return broken('it is empty') // no events are []
+  yield body.subarray(start, yield * textEnd(body, start, body.length))
+  return undefined
 }
 
 const TAB = 0x09
@@ -39,90 +52,114 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-function cutLines (body: Uint8Array, itemsMax: number): Cut {
-  const items: Uint8Array[] = []
-  for (let start = 0; start < body.length;) {
-    const found = body.indexOf(LINE_FEED, start)
-    const end = found === -1 ? body.length : found
-    const item = trim(body, start, end)
-    if (item.length > 0) {
-      if (items.length === itemsMax) return { kind: 'too-many' }
-      items.push(item)
+function * cutLines (body: Uint8Array, { itemsMax, blankLinesMax }: CutLimits): Cutting {
+  let count = 0
+  let blankLines = 0
+  for (let at = 0; ;) {
+    const pauseAt = at + PAUSE_BYTES
+    while (isSpace(body[at]) && at < pauseAt) if (body[at++] === LINE_FEED) blankLines++
+    if (blankLines > blankLinesMax) return { kind: 'too-many', what: `${blankLinesMax} blank lines` }
+    if (at === body.length) return undefined
+    if (at === pauseAt) {
+      yield undefined
+      continue
     }
-    start = end + 1
+    const found = body.indexOf(LINE_FEED, at)
+    const end = found === -1 ? body.length : found
+    if (count++ === itemsMax) return tooMany(itemsMax)
+    yield body.subarray(at, isSpace(body[end - 1]) ? yield * textEnd(body, at, end) : end)
+    at = Math.min(end + 1, body.length)
   }
-  return { kind: 'items', items }
 }
 
 /** @param start behind the bracket that opens the array */
-function cutArray (body: Uint8Array, start: number, itemsMax: number): Cut {
-  const items: Uint8Array[] = []
-  let at = skipSpace(body, start)
+function * cutArray (body: Uint8Array, start: number, { itemsMax }: CutLimits): Cutting {
+  let count = 0
+  let at = yield * spaceEnd(body, start, body.length)
   if (body[at] !== CLOSE_BRACKET) {
     for (;;) {
-      const end = itemEnd(body, at)
-      if (end === undefined) return broken('the array has no end')
-      const item = trim(body, at, end)
-      if (item.length === 0) return broken(`item ${items.length} of the array is empty`)
-      if (items.length === itemsMax) return { kind: 'too-many' }
-      items.push(item)
+      if (isSpace(body[at])) at = yield * spaceEnd(body, at, body.length)
+      const scan: Scan = { at, depth: 0, isInString: false }
+      while (!findItemEnd(body, scan, Math.min(scan.at + PAUSE_BYTES, body.length))) {
+        if (scan.at >= body.length) return broken('the array has no end')
+        yield undefined
+      }
+      const end = scan.at
+      if (end === at) return broken(`item ${count} of the array is empty`)
+      if (count++ === itemsMax) return tooMany(itemsMax)
+      yield body.subarray(at, isSpace(body[end - 1]) ? yield * textEnd(body, at, end) : end)
+      if (body[end] === CLOSE_BRACE) return broken(`a brace behind item ${count - 1} closes what was not opened`)
       at = end
       if (body[at] === CLOSE_BRACKET) break
-      if (body[at] === CLOSE_BRACE) return broken(`a brace behind item ${items.length - 1} closes what was not opened`)
       at++
     }
   }
-  const rest = skipSpace(body, at + 1)
-  return rest === body.length ? { kind: 'items', items } : broken('something follows the end of the array')
+  const rest = yield * spaceEnd(body, at + 1, body.length)
+  return rest >= body.length ? undefined : broken('something follows the end of the array')
 }
 
-/** @returns the place of the comma, bracket or brace that ends the item; undefined: the body ends first */
-function itemEnd (body: Uint8Array, start: number): number | undefined {
-  let depth = 0
-  for (let at = start; at < body.length; at++) {
-    switch (body[at]) {
-      case QUOTE:
-        at = stringEnd(body, at)
-        break
-      case OPEN_BRACKET: case OPEN_BRACE:
-        depth++
-        break
-      case CLOSE_BRACKET: case CLOSE_BRACE:
-        if (depth === 0) return at
-        depth--
-        break
-      case COMMA:
-        if (depth === 0) return at
+/** Where the look for the end of an item has come to. */
+interface Scan {
+  at: number
+  depth: number
+  isInString: boolean
+}
+
+/** @returns whether `scan.at` is at the comma, bracket or brace that ends the item; else it is at `stopAt`, or behind it */
+function findItemEnd (body: Uint8Array, scan: Scan, stopAt: number): boolean {
+  let { at, depth, isInString } = scan
+  let isFound = false
+  for (; at < stopAt; at++) {
+    const byte = body[at]
+    if (isInString) {
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) isInString = false
+    } else if (byte === QUOTE) {
+      isInString = true
+    } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
+      depth++
+    } else if (byte === COMMA) {
+      if ((isFound = depth === 0)) break
+    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
+      if ((isFound = depth === 0)) break
+      depth--
     }
   }
-  return undefined
+  scan.at = at
+  scan.depth = depth
+  scan.isInString = isInString
+  return isFound
 }
 
-/** @returns the place of the closing quote; the length of the body where there is none */
-function stringEnd (body: Uint8Array, start: number): number {
-  let at = start + 1
-  while (at < body.length && body[at] !== QUOTE) at += body[at] === BACKSLASH ? 2 : 1
-  return at
+/** @returns the first byte from `at` on that is not white space */
+function * spaceEnd (body: Uint8Array, at: number, end: number): Generator<undefined, number> {
+  for (;;) {
+    const pauseAt = Math.min(at + PAUSE_BYTES, end)
+    while (at < pauseAt && isSpace(body[at])) at++
+    if (at < pauseAt || at >= end) return at
+    yield undefined
+  }
 }
 
-function skipSpace (body: Uint8Array, start: number): number {
-  let at = start
-  while (at < body.length && isSpace(body[at])) at++
-  return at
-}
-
-function trim (body: Uint8Array, start: number, end: number): Uint8Array {
-  const from = Math.min(skipSpace(body, start), end)
-  let to = end
-  while (to > from && isSpace(body[to - 1])) to--
-  return body.subarray(from, to)
+/** @returns the end of a text that white space may follow */
+function * textEnd (body: Uint8Array, start: number, end: number): Generator<undefined, number> {
+  for (;;) {
+    const pauseAt = Math.max(end - PAUSE_BYTES, start)
+    while (end > pauseAt && isSpace(body[end - 1])) end--
+    if (end > pauseAt || end === start) return end
+    yield undefined
+  }
 }
 
 /** the white space of JSON */
-function isSpace (byte: number): boolean {
+function isSpace (byte: number | undefined): boolean {
   return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB
 }
 
-function broken (detail: string): Cut {
+function tooMany (itemsMax: number): Fault {
+  return { kind: 'too-many', what: `${itemsMax} events` }
+}
+
+function broken (detail: string): Fault {
   return { kind: 'broken', detail }
 }

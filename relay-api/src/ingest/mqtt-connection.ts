@@ -222,7 +222,7 @@ export class MqttConnection {
 
   /** @returns undefined: there is none now */
   #takeRoom (bytes: number): Lease | undefined {
-    const lease = this.#parts.ingest.inFlight.open()
+    const lease = this.#parts.ingest.inFlight.open(this.#principal!.id)
     try {
       lease.take(bytes)
       return lease

@@ -9,6 +9,7 @@
 import type { RelayError } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
+import type { RefusedReason } from './accept.ts'
 import type { Lease } from './in-flight.ts'
 import type { Ingest } from './ingest.ts'
 import { acknowledge, type Reason, type Version } from './mqtt-packets.ts'
@@ -94,10 +95,15 @@ export class MqttMessages {
     const refused = await this.#ingest.acceptOne(payload, principal, { deviceId, sizeBytes })
     if (!refused) return {}
     if (version === 5 && qos > 0) {
-      const reason = refused.reason === 'not-granted' ? 'notAuthorized' : 'payloadInvalid'
-      return { reason, detail: `${refused.reason}: ${refused.detail}` }
+      return { reason: mqttReasons[refused.reason] ?? 'payloadInvalid', detail: `${refused.reason}: ${refused.detail}` }
     }
     await this.#ingest.keepRefused(payload, refused, principal, { deviceId, sizeBytes, source: `mqtt:${topic}` })
     return {}
   }
+}
+
+/** What is no fault of the payload. */
+const mqttReasons: Partial<Record<RefusedReason, Reason>> = {
+  'not-granted': 'notAuthorized',
+  'quota-exceeded': 'quotaExceeded'
 }

@@ -3,9 +3,10 @@
  * log is away.
  *
  *     send() ──while few sends are under way──▶ producer
- *        └──else waits──▶ all that waits goes together in the next one
+ *        └──else waits──▶ what waits goes together in the next one, callers in turn
  *
- * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease.
+ * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease. A
+ * caller that has much waiting waits for itself: the first request of each other goes before its second.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -18,11 +19,12 @@ export interface Outbox {
   /** what keeps events from being taken; undefined: nothing that is known */
   readonly fault: string | undefined
   /**
-   * Resolves when all records are durable. Records of one key go out in the order of the calls.
+   * Resolves when all records are durable. Records of one key and caller go out in the order of the calls.
+   * @param caller id of a principal
    * @param topic where not that of the events
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE; then some of them may be there all the same
    */
-  send (records: readonly ProducedRecord[], topic?: string): Promise<void>
+  send (caller: string, records: readonly ProducedRecord[], topic?: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -32,7 +34,7 @@ const UNDER_WAY_MAX = 8
 const TOGETHER_MAX_RECORDS = 10_000
 const REOPEN_DELAY_MS = 2_000
 
-interface Waiting {
+export interface Waiting {
   readonly topic: string
   readonly records: readonly ProducedRecord[]
   readonly done: () => void
@@ -49,7 +51,7 @@ export function openOutbox (
   const eventsTopic = config.EVENTS_TOPIC
   const closing = new AbortController()
   const opened = new AsyncDisposableStack()
-  const waiting: Waiting[] = []
+  const waiting = new WaitingLine()
   const underWay = new Set<Promise<void>>()
   let producer: EventProducer | undefined
 
@@ -80,8 +82,8 @@ export function openOutbox (
   }
 
   const pump = () => {
-    while (waiting.length > 0 && underWay.size < UNDER_WAY_MAX) {
-      const delivery = deliver(takeTogether(waiting))
+    while (!waiting.isEmpty && underWay.size < UNDER_WAY_MAX) {
+      const delivery = deliver(waiting.takeTogether())
       underWay.add(delivery)
       delivery.finally(() => {
         underWay.delete(delivery)
@@ -92,11 +94,11 @@ export function openOutbox (
 
   return {
     get fault () { return producer ? undefined : 'the event log is not open yet' },
-    async send (records, topic = eventsTopic) {
+    async send (caller, records, topic = eventsTopic) {
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
       await new Promise<void>((resolve, reject) => {
-        waiting.push({ topic, records, done: resolve, failed: reject })
+        waiting.add(caller, { topic, records, done: resolve, failed: reject })
         pump()
       })
     },
@@ -109,15 +111,48 @@ export function openOutbox (
   }
 }
 
-function takeTogether (waiting: Waiting[]): Waiting[] {
-  let records = 0
-  let count = 0
-  for (const it of waiting) {
-    records += it.records.length
-    if (count > 0 && (records > TOGETHER_MAX_RECORDS || it.topic !== waiting[0].topic)) break
-    count++
+/** What waits, by caller. */
+export class WaitingLine {
+  /** in the order of their turns; a list that is here holds something */
+  readonly #byCaller = new Map<string, Waiting[]>()
+
+  get isEmpty (): boolean { return this.#byCaller.size === 0 }
+
+  add (caller: string, it: Waiting): void {
+    const own = this.#byCaller.get(caller)
+    if (own) own.push(it)
+    else this.#byCaller.set(caller, [it])
   }
-  return waiting.splice(0, count)
+
+  /** Takes at least one, and of each caller one before a second of any; all for one topic. */
+  takeTogether (): Waiting[] {
+    const together: Waiting[] = []
+    const taken = new Map<string, number>()
+    let records = 0
+    let more = [...this.#byCaller]
+    for (let round = 0; more.length > 0; round++) {
+      const served = more
+      more = []
+      for (const [caller, own] of served) {
+        if (together.length > 0 && own[round].topic !== together[0].topic) continue // its turn is the next one
+        records += own[round].records.length
+        if (together.length > 0 && records > TOGETHER_MAX_RECORDS) {
+          more = []
+          break
+        }
+        together.push(own[round])
+        taken.set(caller, round + 1)
+        if (own.length > round + 1) more.push([caller, own])
+      }
+    }
+    for (const [caller, count] of taken) { // who was served goes behind all others
+      const own = this.#byCaller.get(caller)!
+      this.#byCaller.delete(caller)
+      own.splice(0, count)
+      if (own.length > 0) this.#byCaller.set(caller, own)
+    }
+    return together
+  }
 }
 
 /** A topic that is not there yet is one that a processor is about to make: time heals that as well. */

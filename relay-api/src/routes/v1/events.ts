@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ID_UNITS_MAX, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
+import type { Budgets } from '../../budgets/budgets.ts'
 import { refusedReasons } from '../../ingest/accept.ts'
 import { framingOf, mediaTypes, readBody } from '../../ingest/body.ts'
 import { sha256, type Ingest, type IngestAnswer } from '../../ingest/ingest.ts'
@@ -60,7 +61,11 @@ const schema = {
   response: {
     202: { ...ingestAnswerSchema, description: 'All events were accepted' },
     207: { ...ingestAnswerSchema, description: 'Some events were accepted, and `refused` says which were not' },
-    ...problemResponses(409, 413, 415),
+    ...problemResponses(408, 409, 413, 415),
+    429: {
+      description: 'The caller has used up a limit; where that is a quota of what stays, `refused` names the events',
+      content: { 'application/problem+json': { schema: Type.Union([noneAccepted, problemSchema]) } }
+    },
     422: {
       description: 'No event was accepted, or the Idempotency-Key belongs to another body',
       content: { 'application/problem+json': { schema: Type.Union([noneAccepted, problemSchema]) } }
@@ -69,7 +74,7 @@ const schema = {
 }
 
 /** A plugin of its own: bodies come here as they are, whatever their type. */
-export async function ingestRoutes (app: FastifyInstance, { ingest }: V1Parts): Promise<void> {
+export async function ingestRoutes (app: FastifyInstance, parts: V1Parts): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   refuseOtherMethods(app, () => {
@@ -79,48 +84,82 @@ export async function ingestRoutes (app: FastifyInstance, { ingest }: V1Parts): 
       validatorCompiler: ({ httpPart, schema }) => httpPart === 'body'
         ? () => true // it is still to be read
         : app.validatorCompiler!({ httpPart, schema } as never)
-    }, (request, reply) => takeEvents(ingest, request, reply))
+    }, (request, reply) => takeEvents(parts, request, reply))
   })
 }
 
-async function takeEvents (ingest: Ingest | undefined, request: FastifyRequest, reply: FastifyReply) {
+async function takeEvents ({ ingest, budgets }: V1Parts, request: FastifyRequest, reply: FastifyReply) {
   if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
-  using lease = ingest.inFlight.open()
+  using lease = ingest.inFlight.open(request.principal.id)
   try {
     const framing = framingOf(request.headers['content-type'])
-    const body = await readBody(request.raw, ingest.bodyMaxBytes, lease)
-    const { status, text, isReplayed } = await answerOnce(ingest, request, framing, body)
+    const body = await readBody(request.raw, ingest.bodyLimits, lease)
+    const { status, text, isReplayed } = await answerOnce(ingest, budgets, request, reply, framing, body)
     if (isReplayed) reply.header('idempotency-replayed', 'true')
-    return send(request, reply, status, JSON.parse(text) as IngestAnswer)
+    return send(request, reply, status, text)
   } catch (error) {
     if (!request.raw.complete) reply.header('connection', 'close') // the rest of the body is not read
     throw error
   }
 }
 
-async function answerOnce (ingest: Ingest, request: FastifyRequest, framing: Framing, body: Buffer) {
+async function answerOnce (
+  ingest: Ingest, budgets: Budgets, request: FastifyRequest, reply: FastifyReply, framing: Framing, body: Buffer
+) {
+  const { id } = request.principal
   const work = async () => {
-    const answer = await ingest.accept(body, framing, request.principal)
-    return { status: statusOf(answer), text: JSON.stringify(answer) }
+    const answer = await ingest.accept(body, framing, request.principal, goneSignal(reply))
+    const isShort = answer.refused.some(it => it.reason === 'quota-exceeded')
+    if (isShort) reply.header('retry-after', ingest.quotas.retryAfterS(id))
+    return { status: statusOf(answer), text: JSON.stringify(answer), isShort }
   }
   const key = request.headers['idempotency-key']
   if (typeof key !== 'string') return { ...await work(), isReplayed: false }
-  const caller = sha256(request.principal.id)
-  return await ingest.answers.once({ caller, key, bodyHash: sha256(framing, '\n', body) }, work)
+  budgets.spend('keptAnswers', id)
+  const keyed = { caller: sha256(id), key, bodyHash: await ingest.hash(id, framing, body) }
+  return await ingest.answers.once(keyed, async () => {
+    const { isShort, ...answer } = await work()
+    return { ...answer, isKept: !isShort && mayKeep(budgets, id, answer.text.length) }
+  })
+}
+
+/** What is not kept is taken again when it is sent again, and counts once. */
+function mayKeep (budgets: Budgets, caller: string, bytes: number): boolean {
+  try {
+    budgets.spend('keptAnswerBytes', caller, bytes)
+    return true
+  } catch (error) {
+    if ((error as RelayError).code === 'RELAY_BUDGET_EXCEEDED') return false
+    throw error
+  }
+}
+
+/** Aborted when the client has gone before its answer. */
+function goneSignal ({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  raw.once('close', () => {
+    if (!raw.writableFinished) gone.abort(new RelayError('RELAY_REQUEST_INVALID', 'the client has gone'))
+  })
+  return gone.signal
 }
 
 /** An empty batch is no fault: there was nothing to send. */
 function statusOf ({ accepted, refused }: IngestAnswer): number {
   if (refused.length === 0) return 202
-  return accepted > 0 ? 207 : 422
+  if (accepted > 0) return 207
+  return refused.every(it => it.reason === 'quota-exceeded') ? 429 : 422
 }
 
-function send (request: FastifyRequest, reply: FastifyReply, status: number, answer: IngestAnswer): FastifyReply {
+/** @param text an IngestAnswer */
+function send (request: FastifyRequest, reply: FastifyReply, status: number, text: string): FastifyReply {
   reply.code(status)
-  if (status !== 422) return reply.send(answer)
+  if (status < 400) return reply.type('application/json; charset=utf-8').send(text)
+  const answer = JSON.parse(text) as IngestAnswer
   const { length } = answer.refused
-  const refusal = new RelayError('RELAY_EVENTS_REFUSED',
-    `${length === 1 ? 'the event' : `none of the ${length} events`} can't be taken: refused says why`)
+  const which = length === 1 ? 'the event' : `none of the ${length} events`
+  const refusal = status === 429
+    ? new RelayError('RELAY_BUDGET_EXCEEDED', `${which} can be taken now: ${answer.refused[0].detail}`)
+    : new RelayError('RELAY_EVENTS_REFUSED', `${which} can't be taken: refused says why`)
   return reply.type('application/problem+json; charset=utf-8')
     .serializer(JSON.stringify)
     .send({ ...problemOf(refusal, status, request.id), ...answer })

@@ -1,0 +1,49 @@
+/**
+ * How much structure an item may have: JSON of a few bytes can make an object of each of them. A processor takes any of
+ * 64 KiB in a few ms, but here one body may hold hundreds of them, and a client needs a few KiB for all.
+ */
+
+const DEPTH_MAX = 100
+const MEMBERS_MAX = 1_000
+/** A level takes two bytes where it is closed, and an item that leaves levels open is soon read: not looked at. */
+const SMALL_BYTES = DEPTH_MAX * 2
+
+const QUOTE = 0x22
+const COLON = 0x3a
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+
+/** @returns what is too much; undefined: nothing. Linear in the length of the item, which may be any bytes. */
+export function excessOf (item: Uint8Array): string | undefined {
+  if (item.length <= SMALL_BYTES) return undefined
+  let depth = 0
+  let members = 0
+  let isInString = false
+  for (let at = 0; at < item.length; at++) {
+    const byte = item[at]
+    if (isInString) {
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) isInString = false
+      continue
+    }
+    switch (byte) {
+      case QUOTE:
+        isInString = true
+        break
+      case OPEN_BRACKET: case OPEN_BRACE:
+        if (++depth > DEPTH_MAX) return `it is nested deeper than ${DEPTH_MAX} levels`
+        members++
+        break
+      case CLOSE_BRACKET: case CLOSE_BRACE:
+        depth--
+        break
+      case COLON:
+        members++
+    }
+    if (members > MEMBERS_MAX) return `it has more than ${MEMBERS_MAX} names, objects and arrays`
+  }
+  return undefined
+}

@@ -1,0 +1,216 @@
+/**
+ * Quotas of what stays: an event of a series, a zone or a week of the past that Relay has not got yet makes rows and
+ * tables that no retention removes soon. So a caller may only make so many per hour.
+ *
+ *     event ──series in memory, time recent or with rollups──▶ taken                     nearly all: 0.2 us
+ *        └──else──▶ look-up by the unique key ──there──▶ taken, and in memory from now on
+ *                          └──not there──▶ quota ──enough──▶ taken, and counts as there ──┐
+ *                                            └──not enough──▶ refused: quota-exceeded     └─▶ sent again, it is free
+ *
+ * While the database can't be asked, what is not in memory counts as new.
+ */
+import { within, type Database, type DeviceEvent, type Logger } from 'relay-common'
+import { LruMap } from 'toad-cache'
+
+import type { Budgets } from '../budgets/budgets.ts'
+import { budgets as declared, type SpentBudget } from '../budgets/declared.ts'
+import type { Refused, Taken } from './accept.ts'
+import { KnownSeries } from './known-series.ts'
+import { createRollupTimes, type RollupTimes } from './rollup-times.ts'
+
+export interface Quotas {
+  /** Whether an event makes nothing new, as far as memory says. */
+  isFree (event: DeviceEvent, nowMs: number): boolean
+  /**
+   * Spends the quotas of what some events make. Calls for one caller are done in their order, and those that wait for one
+   * of before together.
+   * @param caller id of a principal
+   * @param dear events that are not free
+   * @returns those that are refused
+   */
+  spend (caller: string, dear: readonly Taken[], nowMs: number): Promise<ReadonlyMap<Taken, Refused>>
+  /** When what was refused may be tried again. */
+  retryAfterS (caller: string): number
+}
+
+/** So many series in a statement. */
+const LOOKUP_CHUNK = 500
+/** Zones that are in memory; those that were quiet for longest are forgotten. */
+const ZONES_MAX = 20_000
+/** Nobody's events wait longer for a look-up. */
+const LOOKUP_TIMEOUT_MS = 3_000
+/** After a look-up that failed nobody waits for the next one for so long. */
+const AWAY_MS = 5_000
+/** Quotas that an event may be refused for. */
+const quotaNames = ['newSeries', 'newZones', 'newPartitions', 'seriesLookups'] as const satisfies readonly SpentBudget[]
+
+export function createQuotas (database: Database, budgets: Budgets, log: Logger): Quotas {
+  const known = new KnownSeries()
+  const knownZones = new LruMap<true>(ZONES_MAX)
+  const times = createRollupTimes(database)
+  let awayUntilMs = -Infinity
+
+  /** @returns what the database says; undefined: it can't be asked now */
+  const ask = async <T>(question: () => Promise<T>): Promise<T | undefined> => {
+    if (performance.now() < awayUntilMs) return undefined
+    try {
+      return await within(LOOKUP_TIMEOUT_MS, question())
+    } catch (error) {
+      awayUntilMs = performance.now() + AWAY_MS
+      log.warn({ err: error }, 'known series could not be looked up: for a while all others count as new')
+      return undefined
+    }
+  }
+
+  const spendTogether = async (caller: string, dear: readonly Taken[], nowMs: number) => {
+    const refused = new Refusals()
+    await spendPartitions(caller, dear, nowMs, { times, budgets, ask, refused })
+    const unknown = refused.rest(dear).filter(it => !known.has(it.event))
+    if (unknown.length > 0) await spendSeries(caller, unknown, { known, knownZones, budgets, ask, database, refused })
+    return refused.byEvent
+  }
+
+  /** by caller, calls that wait for the one under way */
+  const waiting = new Map<string, Spending[]>()
+  const spendAll = async (caller: string, own: Spending[]) => {
+    while (own.length > 0) {
+      const together = own.splice(0)
+      const nowMs = Math.max(...together.map(it => it.nowMs))
+      try {
+        const refused = await spendTogether(caller, together.flatMap(it => it.dear), nowMs)
+        for (const it of together) it.done(refused)
+      } catch (error) {
+        for (const it of together) it.failed(error)
+      }
+    }
+    waiting.delete(caller)
+  }
+
+  return {
+    isFree: (event, nowMs) => known.has(event) && times.isCovered(event.timestampMs, nowMs),
+    spend: (caller, dear, nowMs) => new Promise((resolve, reject) => {
+      const spending: Spending = { dear, nowMs, done: resolve, failed: reject }
+      const own = waiting.get(caller) ?? []
+      own.push(spending)
+      if (waiting.has(caller)) return
+      waiting.set(caller, own)
+      spendAll(caller, own)
+    }),
+    retryAfterS: caller => Math.max(...quotaNames.map(it => budgets.waitS(it, caller, 1)))
+  }
+}
+
+interface Spending {
+  readonly dear: readonly Taken[]
+  readonly nowMs: number
+  readonly done: (refused: ReadonlyMap<Taken, Refused>) => void
+  readonly failed: (error: unknown) => void
+}
+
+interface Asking {
+  readonly budgets: Budgets
+  readonly ask: <T>(question: () => Promise<T>) => Promise<T | undefined>
+  readonly refused: Refusals
+}
+
+interface Memory {
+  readonly known: KnownSeries
+  readonly knownZones: LruMap<true>
+}
+
+async function spendPartitions (
+  caller: string, dear: readonly Taken[], nowMs: number, { times, budgets, ask, refused }: Asking & { times: RollupTimes }
+): Promise<void> {
+  const isOld = ({ event }: Taken) => !times.isCovered(event.timestampMs, nowMs)
+  if (!dear.some(isOld)) return
+  await ask(() => times.refresh())
+  const old = dear.filter(isOld)
+  const weeks = new Set(old.map(({ event }) => times.weekOf(event.timestampMs)))
+  const paid = new Set(paidOf(budgets, 'newPartitions', caller, [...weeks]))
+  for (const week of paid) times.add(week)
+  for (const it of old) if (!paid.has(times.weekOf(it.event.timestampMs))) refused.add(it, 'newPartitions', 'timestamp')
+}
+
+/** @param unknown events of series that are not in memory */
+async function spendSeries (
+  caller: string, unknown: readonly Taken[],
+  { known, knownZones, budgets, ask, database, refused }: Asking & Memory & { database: Database }
+): Promise<void> {
+  const series = new Map<string, DeviceEvent>()
+  for (const { event } of unknown) series.set(nameOf(event), event)
+  const names = [...series.keys()]
+  const lookedUp = paidOf(budgets, 'seriesLookups', caller, names)
+  await ask(async () => {
+    for (let at = 0; at < lookedUp.length; at += LOOKUP_CHUNK) {
+      const chunk = lookedUp.slice(at, at + LOOKUP_CHUNK).map(it => series.get(it)!)
+      for (const place of await findSeries(database, chunk)) known.add(chunk[place])
+    }
+  })
+  const fresh = lookedUp.filter(it => !known.has(series.get(it)!))
+  const freshZones = [...new Set(fresh.map(it => series.get(it)!.zone))].filter(it => !knownZones.get(it))
+  await ask(async () => {
+    for (let at = 0; at < freshZones.length; at += LOOKUP_CHUNK) {
+      for (const zone of await findZones(database, freshZones.slice(at, at + LOOKUP_CHUNK))) knownZones.set(zone, true)
+    }
+  })
+  // from here on without a pause: what another request of the caller has paid for meanwhile is not paid for again
+  const newZones = freshZones.filter(it => !knownZones.get(it))
+  const paidZones = paidOf(budgets, 'newZones', caller, newZones)
+  for (const it of paidZones) knownZones.set(it, true)
+  const refusedZones = new Set(newZones.slice(paidZones.length))
+
+  const wanted = fresh.filter(it => !refusedZones.has(series.get(it)!.zone) && !known.has(series.get(it)!))
+  for (const it of paidOf(budgets, 'newSeries', caller, wanted)) known.add(series.get(it)!)
+
+  const isLookedUp = new Set(lookedUp)
+  for (const it of unknown) {
+    if (known.has(it.event)) continue
+    if (!isLookedUp.has(nameOf(it.event))) refused.add(it, 'seriesLookups', 'deviceId')
+    else if (refusedZones.has(it.event.zone)) refused.add(it, 'newZones', 'zone')
+    else refused.add(it, 'newSeries', 'deviceId')
+  }
+}
+
+/** The first of some things, as many as a caller may have. */
+function paidOf<T> (budgets: Budgets, name: SpentBudget, caller: string, things: readonly T[]): readonly T[] {
+  return things.length === 0 ? things : things.slice(0, budgets.spendUpTo(name, caller, things.length))
+}
+
+class Refusals {
+  readonly byEvent = new Map<Taken, Refused>()
+
+  add (event: Taken, name: SpentBudget, field: Refused['field']): void {
+    const detail = `this caller has no ${declared[name].what} left (${declared[name].setting}); try again later`
+    this.byEvent.set(event, { index: event.index, reason: 'quota-exceeded', field, detail })
+  }
+
+  rest (events: readonly Taken[]): readonly Taken[] {
+    return this.byEvent.size === 0 ? events : events.filter(it => !this.byEvent.has(it))
+  }
+}
+
+/** Ids hold no control characters. */
+const nameOf = ({ deviceId, zone, deviceType }: DeviceEvent) => `${deviceId}\n${zone}\n${deviceType}`
+
+/**
+ * Each name by the unique key, whatever the sizes of zones: a subquery with a limit is no join that a plan could turn.
+ * @returns the places of those that are there
+ */
+async function findSeries (database: Database, series: readonly DeviceEvent[]): Promise<number[]> {
+  const rows = await database.queryPrepared<{ place: number }>('find series of events', `
+    select n.place::integer - 1 as place
+    from unnest($1::text[], $2::text[], $3::text[]) with ordinality as n (device_id, zone, device_type, place)
+    cross join lateral (
+      select from series s
+      where s.device_id = n.device_id and s.zone = n.zone and s.device_type = n.device_type
+      limit 1
+    ) s`, [series.map(it => it.deviceId), series.map(it => it.zone), series.map(it => it.deviceType)])
+  return rows.map(it => it.place)
+}
+
+async function findZones (database: Database, zones: readonly string[]): Promise<string[]> {
+  const rows = await database.queryPrepared<{ zone: string }>('find zones of events', `
+    select n.zone from unnest($1::text[]) as n (zone)
+    cross join lateral (select from series s where s.zone = n.zone limit 1) s`, [zones])
+  return rows.map(it => it.zone)
+}
