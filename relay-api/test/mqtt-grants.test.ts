@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
 import fc from 'fast-check'
-import { claimFault, decodeEvent, foreignField, intersectGrants, type EventGrants } from 'relay-common'
+import { claimFault, decodeEvent, foreignField, intersectGrants, narrowGrants, type EventGrants } from 'relay-common'
 
 import { documents, runCli } from '../../relay-cli/test/support/run-cli.ts'
 import { countRecords, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
@@ -90,6 +90,20 @@ for (const kind of kinds) {
   })
 }
 
+test('a key of hundreds of zones has letters that every broker takes, and its own are replayed', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const zones = Array.from({ length: 400 }, (_, n) => `Zone ${n} ${'x'.repeat(110)}`)
+  const client = await site.connect({ protocolVersion: 4, password: await site.makeKey({ zones }) })
+  const toaster = (zone: string) => JSON.stringify(eventOf(0, { deviceType: 'TOASTER', zone }))
+  await client.publishAsync(site.topic, toaster(zones[399]), { qos: 1 })
+  await client.publishAsync(site.topic, toaster('Zone B'), { qos: 1 })
+  assert.deepEqual((await readLetters(site)).map(it => [it.reason, it.grants]), [
+    ['device-type-unknown', { zones: [zones[399]] }], ['not-granted', { zones: [] }]
+  ])
+  assert.match((await runCli(site, ['dead-letters', 'replay', '--yes'])).stdout, /again: 1 letter\n1 are left out/)
+  assert.equal(await countRecords(site.log), 1)
+})
+
 test('past its budget of dead letters a caller has none kept, and its next event is taken', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres', { DEAD_LETTERS_PER_HOUR_MAX: '3' }))!
   const client = await site.connect({ protocolVersion: 4 })
@@ -114,6 +128,15 @@ test('whatever is an event under some rules is judged alike before it is one', (
     const decoded = decodeEvent(bytes, rules, 0)
     fc.pre(decoded.kind === 'event')
     assert.equal(claimFault(grants, bytes), foreignField(grants, deviceId, zone))
+  }))
+})
+
+test('grants that are narrowed to an event say the same of it, also together with others', () => {
+  fc.assert(fc.property(anyGrants, anyGrants, ids, zones, (grants, other, deviceId, zone) => {
+    const bytes = Buffer.from(JSON.stringify({ deviceId, zone }))
+    const narrowed = narrowGrants(grants, bytes)
+    assert.equal(claimFault(narrowed, bytes), claimFault(grants, bytes))
+    assert.equal(claimFault(intersectGrants(narrowed, other), bytes), claimFault(intersectGrants(grants, other), bytes))
   }))
 })
 

@@ -119,3 +119,29 @@ test('a certificate that can\'t be used is said at the start, by the name of its
     })
   }
 })
+
+test('a login over TLS has its time from the accept on: a handshake that does not end holds no place', limit, async t => {
+  await using opened = new AsyncDisposableStack()
+  const own = await makeCertificates(await openFolder(opened), 'own')
+  const port = await getPort({ host: '127.0.0.1' })
+  const site = opened.use((await openIngestSite(t, 'postgres', {
+    MQTT_TLS_CERT_FILE: own.certFile,
+    MQTT_TLS_KEY_FILE: own.keyFile,
+    MQTT_PORT: String(port),
+    MQTT_CONNECT_TIMEOUT_MS: '500',
+    MQTT_PENDING_PER_ADDRESS_MAX: '5'
+  }))!)
+  const hello = Buffer.from('160301010001000100fc0303', 'hex') // the beginning of one
+  const strangers = Array.from({ length: 20 }, () => {
+    const socket = connectSocket(port, '127.0.0.1')
+    opened.defer(() => { socket.destroy() })
+    socket.on('error', () => {}).resume()
+    const drip = setInterval(() => { if (socket.writable) socket.write(socket.bytesWritten < hello.length ? hello : Buffer.from([0])) }, 50)
+    opened.defer(() => clearInterval(drip))
+    return once(socket, 'close')
+  })
+  const client = await connectAsync(`mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca: await readFile(own.caFile) })
+  opened.defer(() => client.endAsync(true))
+  await Promise.all(strangers)
+  await client.publishAsync(site.log.topic, JSON.stringify(eventOf(0)), { qos: 1 })
+})

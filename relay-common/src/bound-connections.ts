@@ -106,6 +106,7 @@ export function boundConnections (
     oldest.destroy()
   }
 
+  server.on('error', () => {}) // once it listens: a connection that could not be taken, such as by too many open files
   server.on('connection', (socket: Socket) => {
     const address = normaliseAddress(socket.remoteAddress ?? '')
     const state: State = {

@@ -1,4 +1,4 @@
-import type { EventGrants } from './access/grants.ts'
+import { narrowGrants, type EventGrants } from './access/grants.ts'
 import { rejectedReasons } from './event.ts'
 import type { ProducedRecord } from './event-log/port.ts'
 
@@ -100,13 +100,21 @@ export function toDeadLetterRecord (letter: NewDeadLetter, nowMs: number): Produ
       [names.detail]: detail.slice(0, DETAIL_CHARACTERS_MAX),
       [names.sourceTopic]: source.topic,
       ...'principal' in source
-        ? { [names.principal]: source.principal, [names.grants]: JSON.stringify(source.grants) }
+        ? { [names.principal]: source.principal, [names.grants]: writeGrants(source.grants, value) }
         : { [names.sourcePartition]: String(source.partition), [names.sourceOffset]: String(source.offset) },
       [names.time]: new Date(nowMs).toISOString(),
       ...field === undefined ? {} : { [names.field]: field },
       ...bytes > Math.min(value?.length ?? 0, VALUE_BYTES_MAX) ? { [names.valueBytes]: String(bytes) } : {}
     }
   }
+}
+
+/** Brokers take records up to 1 MiB, and a key may be for a thousand zones: then only those that matter are written. */
+const GRANTS_CHARACTERS_MAX = 8 * 1024
+
+function writeGrants (grants: EventGrants, value: Buffer | null): string {
+  const all = JSON.stringify(grants)
+  return all.length <= GRANTS_CHARACTERS_MAX ? all : JSON.stringify(narrowGrants(grants, value))
 }
 
 /** @returns undefined for headers that are not those of a dead letter: anybody may write to a topic */

@@ -9,7 +9,7 @@ export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-
 export { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'
 export type { DatabaseLogin } from './access/database-login.ts'
 export {
-  claimFault, everything, foreignField, intersectGrants, isLimited, isScope, isWithin, mayDevice, mayZone, scopes
+  claimFault, everything, foreignField, intersectGrants, isLimited, isScope, isWithin, mayDevice, mayZone, narrowGrants, scopes
 } from './access/grants.ts'
 export type { EventGrants, Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'

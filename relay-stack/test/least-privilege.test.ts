@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
+import getPort from 'get-port'
+import { connectAsync } from 'mqtt'
 import {
   createLogger, DAY_MS, findRetentionDifferences, maySetRetention, openDatabase, openEventLog, setRetention, type Database
 } from 'relay-common'
@@ -57,8 +59,9 @@ test('producer, processor and API work on roles of their own, event log and all'
     it => it.close())
 
   const apiUrl = await addUser(opened, database, url, 'relay_api')
+  const mqttPort = await getPort({ host: '127.0.0.1' })
   const api = opened.adopt(await startApi(readApiConfig({
-    ...shared, DATABASE_URL: apiUrl, API_TOKENS: 'token', API_PORT: '0', RATE_LIMIT_STORE: 'postgres'
+    ...shared, DATABASE_URL: apiUrl, MQTT_PORT: String(mqttPort), API_TOKENS: 'token', API_PORT: '0', RATE_LIMIT_STORE: 'postgres'
   }), log), it => it.close())
   const ask = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(`http://127.0.0.1:${api.port}${path}`, {
@@ -74,6 +77,12 @@ test('producer, processor and API work on roles of their own, event log and all'
   assert.equal((await ask('/api/v1/events', { method: 'POST', body: event(5) })).status, 202)
   await until('an event that came over the API', async () => (await ask(question)).body.count === 5)
   await until('the dead letter', async () => (await database.query('select from dead_letters')).length === 1)
+  const device = await connectAsync(`mqtt://127.0.0.1:${mqttPort}`, { username: 'device', password: 'token', protocolVersion: 4 })
+  opened.defer(() => device.endAsync(true))
+  await device.publishAsync(topic, event(6), { qos: 1 })
+  await device.publishAsync(topic, 'poison', { qos: 1 })
+  await until('an event that came by MQTT', async () => (await ask(question)).body.count === 6)
+  assert.equal((await database.query('select from dead_letters')).length, 2)
 })
 
 test('no role can do what another is for', async t => {

@@ -6,6 +6,7 @@ import getPort from 'get-port'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { readDeadLetter, type DeadLetterInfo, type Logger } from 'relay-common'
 
+import { until } from '../../../test-support/until.ts'
 import { TOKEN } from './ask.ts'
 import { authorization, openIngestSite, type IngestSite, type kinds } from './ingest-site.ts'
 
@@ -55,7 +56,10 @@ export async function openMqttSite (
       return key
     },
     async metric (name, ...labels) {
-      const text = await (await fetch(`${site.url}/metrics`)).text()
+      const read = async () => await (await fetch(site.metricsUrl)).text()
+      const first = await read()
+      let text = first // what is kept of an answer before: it has other times than the next one
+      await until('metrics that are newer than the question', async () => (text = await read()) !== first)
       const lines = text.split('\n').filter(it => it.startsWith(`${name}{`) && labels.every(label => it.includes(label)))
       return lines.reduce((sum, it) => sum + Number(it.slice(it.lastIndexOf(' '))), 0)
     },

@@ -62,6 +62,18 @@ export function claimFault (grants: EventGrants, bytes: Uint8Array | null): 'dev
   return isReadable ? undefined : 'unreadable'
 }
 
+/** The part of grants that is about what bytes claim: they say the same of these bytes, and are as short as those. */
+export function narrowGrants (grants: EventGrants, bytes: Uint8Array | null): EventGrants {
+  const { deviceIds = [], zones = [] } = readClaims(bytes) ?? {}
+  const claimed = new Set(zones)
+  const isClaimed = (prefix: string) => deviceIds.some(it => typeof it === 'string' && it.startsWith(prefix))
+  return {
+    ...grants,
+    ...grants.zones ? { zones: grants.zones.filter(it => claimed.has(it)) } : {},
+    ...grants.devicePrefixes ? { devicePrefixes: grants.devicePrefixes.filter(isClaimed) } : {}
+  }
+}
+
 /** What both allow. */
 export function intersectGrants (one: EventGrants, other: Grants): EventGrants {
   const zones = one.zones && other.zones ? one.zones.filter(it => other.zones!.includes(it)) : one.zones ?? other.zones

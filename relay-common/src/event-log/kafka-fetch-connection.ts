@@ -67,7 +67,11 @@ export class PlainFetchConnection implements FetchConnection {
         // asked for before every read
         buffer: () => this.#body ? this.#body.bytes.subarray(this.#filled) : this.#size.subarray(this.#filled),
         callback: sizeBytes => {
-          this.#take(sizeBytes)
+          try {
+            this.#take(sizeBytes)
+          } catch (error) { // an answer that can't be read ends this connection, and nothing else
+            this.#end(error as Error)
+          }
           return true
         }
       }
