@@ -10,11 +10,10 @@ import { readGroupRows, type RowSource } from './group-rows.ts'
 import { usesDevices } from './groups.ts'
 import { readRowsBefore } from './look-back.ts'
 import { ordinalOf, rowOf, type Position, type Question } from './question.ts'
-import { planRows, type BucketQuery, type MergedRow } from './read-buckets.ts'
+import { planRows, type BucketQuery } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
+import { numbersOf } from './row-numbers.ts'
 import { slices, type Slice } from './slices.ts'
-import type { Reason } from './statistics.ts'
-import type { StepSums } from './steps.ts'
 
 /** Rows that are handed on at once. */
 const CHUNK_ROWS = 1_000
@@ -101,20 +100,4 @@ async function readRows (
     : undefined
   return new Map(keys.map(key => [key, new Map([...merged.get(key)!].map(([n, it]) =>
     [n, numbersOf(question, it, steps?.get(key)![n])]))]))
-}
-
-function numbersOf (
-  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
-): RowNumbers {
-  const { startMs, endMs } = coverage
-  const known = startMs - maxGapMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps // the first step begins before it
-  const numbers: Array<number | null> = []
-  let unavailable: Record<string, Reason> | undefined
-  for (const statistic of statistics) {
-    for (const [n, found] of statistic.read({ rollup, steps: known, lengthMs: endMs - startMs }).entries()) {
-      numbers.push(typeof found === 'number' ? found : null)
-      if (typeof found !== 'number') (unavailable ??= {})[statistic.columns[n]] = found
-    }
-  }
-  return { startMs, endMs, numbers, unavailable, isRevised }
 }

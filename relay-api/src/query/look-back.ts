@@ -2,18 +2,21 @@
  * Looking back: the last row before the range that has readings, for `fill=previous`.
  *
  *     newest reading before `start`, at most 30 days back      one look-up a series, by the primary key
- *     the row of the interval that it is in, up to `start`     read as any other row
+ *     the row of the interval that it is in, up to `start`     the rows of many groups in one statement
  *
  * Finer buckets are looked at first; where retention may have dropped some of them, the coarser ones as well.
  */
 import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type Level } from 'relay-common'
 
-import { seriesCondition, shapeOf } from '../parameters/selection.ts'
+import { kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import type { RowNumbers } from './fill.ts'
 import { groupColumn, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
-import { planRange, type KeptSince, type TimeRange } from './plan.ts'
+import { createMerge } from './merge.ts'
+import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
 import type { Question } from './question.ts'
+import type { MergedRow } from './read-buckets.ts'
+import { numbersOf } from './row-numbers.ts'
 import type { ZoneClock } from './zone-clock.ts'
 
 /** What it takes to know which rows there would be before the range. */
@@ -48,28 +51,98 @@ export async function readRowsBefore (
     const row = rowAround(timeMs, interval, clock)
     return { startMs: row.startMs, endMs: Math.min(row.endMs, startMs) }
   }
-  const missing = () => keys.filter(it => !found.has(it))
-  const read = async (keys: readonly string[], row: TimeRange) => {
-    const { coverage } = planRange(row, keptSince)
-    if (coverage.startMs !== row.startMs || coverage.endMs !== row.endMs) return // what is kept is too coarse for it
-    for (const [key, numbers] of await readRow(keys, row)) found.set(key, numbers)
+  const read = async (rows: ReadonlyMap<string, TimeRange>) => {
+    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow)) found.set(key, numbers)
   }
 
-  if (startMs % MINUTE_MS !== 0) await read(keys, rowOf(startMs - 1)) // a part of a minute: no bucket ends there
+  if (startMs % MINUTE_MS !== 0) { // a part of a minute: no bucket ends there
+    const row = rowOf(startMs - 1)
+    await read(new Map(keys.map(key => [key, row])))
+  }
   const fromMs = startMs - reachMs(interval)
   for (const level of levels) {
-    const left = missing()
-    if (left.length === 0) break
-    const keysByRow = new Map<number, string[]>()
-    for (const [key, lastMs] of await readNewest(database, question, left, level, { startMs: fromMs, endMs: startMs })) {
-      const row = rowOf(lastMs)
-      keysByRow.set(row.startMs, [...keysByRow.get(row.startMs) ?? [], key])
-    }
-    for (const [rowStartMs, keys] of keysByRow) await read(keys, rowOf(rowStartMs))
+    const missing = keys.filter(it => !found.has(it))
+    if (missing.length === 0) break
+    const newest = await readNewest(database, question, missing, level, { startMs: fromMs, endMs: startMs })
+    await read(new Map([...newest].map(([key, lastMs]) => [key, rowOf(lastMs)])))
     if (keptSince[level.name] <= fromMs) break
   }
   return found
 }
+
+/** Reads a row of each group: together where its buckets are all that it takes. */
+async function readEach (
+  database: Database, question: Question, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: ReadRow
+): Promise<Map<string, RowNumbers>> {
+  const found = new Map<string, RowNumbers>()
+  const together = new Map<string, Plan>()
+  const alone = new Map<string, { readonly row: TimeRange, readonly keys: string[] }>()
+  const needsMore = question.groupBy === undefined || question.statistics.some(it => it.needsSteps)
+  for (const [key, row] of rows) {
+    const plan = planRange(row, keptSince)
+    const { coverage } = plan
+    if (coverage.startMs !== row.startMs || coverage.endMs !== row.endMs) continue // what is kept is too coarse for it
+    if (!needsMore && plan.edges.length === 0) {
+      together.set(key, plan)
+      continue
+    }
+    const name = `${row.startMs} ${row.endMs}`
+    const same = alone.get(name) ?? { row, keys: [] }
+    alone.set(name, same)
+    same.keys.push(key)
+  }
+
+  const plans = [...together]
+  for (let n = 0; n < plans.length; n += GROUPS_AT_ONCE) {
+    for (const [key, it] of await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))) {
+      found.set(key, numbersOf(question, it, undefined))
+    }
+  }
+  for (const { row, keys } of alone.values()) {
+    for (const [key, numbers] of await readRow(keys, row)) found.set(key, numbers)
+  }
+  return found
+}
+
+/** A row is made of 140 buckets at most, each of some source partitions. */
+const GROUPS_AT_ONCE = 100
+
+/** Reads for each group the buckets of a plan of its own, in one statement. */
+async function readTogether (
+  database: Database, { selection, groupBy }: Question, plans: ReadonlyMap<string, Plan>
+): Promise<Map<string, MergedRow>> {
+  const merges = new Map([...plans].map(([key, plan]) => [key, createMerge(plan)]))
+  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const values: unknown[] = []
+  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const condition = seriesCondition(selection, values, namesDevices)
+  const ofGroup = `${groupColumn(groupBy)} = w.key and ${kindCondition(kind, namesDevices)} and ${condition}`
+  const windows = [...plans].flatMap(([key, { buckets }]) => buckets.map(it => ({ key, ...it })))
+  const used = levels.filter(level => windows.some(it => it.level === level))
+  const arms = used.map(level => {
+    const ofLevel = windows.filter(it => it.level === level)
+    const keys = `$${values.push(ofLevel.map(it => it.key))}::text[]`
+    const starts = `$${values.push(ofLevel.map(it => it.startMs / 1000))}::float8[]`
+    const ends = `$${values.push(ofLevel.map(it => it.endMs / 1000))}::float8[]`
+    return `
+    select w.key, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
+    from unnest(${keys}, ${starts}, ${ends}) as w (key, start_s, end_s)
+      cross join lateral (select * from series s where ${ofGroup} offset 0) s
+      cross join lateral (select * from ${level.table} r where r.series_id = s.series_id
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) offset 0) r`
+  })
+  const name = `rows before by ${groupBy} of ${kind} where ${shapeOf(selection)} from ${used.map(it => it.name[0]).join('')}`
+  await database.streamPrepared(name, arms.join('\n    union all'), values, columns => {
+    const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
+    merges.get(key)!.add({ edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+  })
+  const rows = [...merges].map(([key, merge]) => [key, { ...merge.finish(), isRevised: false }] as const)
+  return new Map(rows.filter(([, it]) => it.rollup.count > 0))
+}
+
+type BucketColumns = [
+  key: string, zone: string, deviceType: string, bucketStartS: number, count: number, min: number, max: number, body: Buffer
+]
 
 type Columns = [key: string, bucketStartS: number, count: number, min: number, max: number, body: Buffer]
 
@@ -80,7 +153,8 @@ async function readNewest (
   const newest = new Map<string, number>()
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
   const values: unknown[] = [bucketStartMs(level.sizeMs, startMs) / 1000, (bucketStartMs(level.sizeMs, endMs) - level.sizeMs) / 1000]
-  const condition = seriesCondition(selection, values)
+  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
   const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
   const name = `newest ${level.name} by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)}`
@@ -90,7 +164,7 @@ async function readNewest (
       select * from ${level.table} r where r.series_id = s.series_id
         and r.bucket_start >= to_timestamp($1) and r.bucket_start <= to_timestamp($2)
       order by r.bucket_start desc fetch first 1 rows with ties) r
-    where s.device_id is ${kind === 'devices' ? 'not ' : ''}null and ${condition} and ${ofGroups}`, values, columns => {
+    where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`, values, columns => {
     const [key, bucketStartS, count, min, max, body] = columns as Columns
     const { lastMs } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup
     if (lastMs >= startMs) newest.set(key, Math.max(lastMs, newest.get(key) ?? -Infinity))

@@ -1,0 +1,23 @@
+/** Numbers of a row: what its statistics say of a rollup and its steps. */
+import type { RowNumbers } from './fill.ts'
+import type { Question } from './question.ts'
+import type { MergedRow } from './read-buckets.ts'
+import type { Reason } from './statistics.ts'
+import type { StepSums } from './steps.ts'
+
+/** @param steps undefined: they were not read */
+export function numbersOf (
+  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
+): RowNumbers {
+  const { startMs, endMs } = coverage
+  const known = startMs - maxGapMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps // the first step begins before it
+  const numbers: Array<number | null> = []
+  let unavailable: Record<string, Reason> | undefined
+  for (const statistic of statistics) {
+    for (const [n, found] of statistic.read({ rollup, steps: known, lengthMs: endMs - startMs }).entries()) {
+      numbers.push(typeof found === 'number' ? found : null)
+      if (typeof found !== 'number') (unavailable ??= {})[statistic.columns[n]] = found
+    }
+  }
+  return { startMs, endMs, numbers, unavailable, isRevised }
+}
