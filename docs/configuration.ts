@@ -69,6 +69,7 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | name under which clients outside of the containers reach this machine |
 | \`POSTGRES_PORT\` | \`5432\` | port of PostgreSQL on this machine |
 | \`POSTGRES_PASSWORD\` | \`relay\` | password of the owner of the database, who migrates; it is set when the volume is new, and not changed later |
+| \`ALLOWED_HOSTS\` | \`api\` | as above |
 | \`API_TOKENS\` | \`supermetrics-api-token-2024\` | as above |
 | \`BACKFILL\` | \`24h\` | as above |
 | \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |

@@ -15,9 +15,11 @@ import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
+import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
 import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
 import { openReads } from './reads.ts'
+import { withoutCredentials } from './redaction.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
@@ -77,6 +79,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     childLoggerFactory: (logger, bindings, options, request) =>
       logger.child({ ...bindings, ...traceIdOf(request) }, options),
     ...serverLimits,
+    rewriteUrl: keepBadEncoding,
     trustProxy: splitList(config.TRUST_PROXY),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: sendProblem,
@@ -115,7 +118,8 @@ async function compose (
   const hub = new Hub(database, config, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
-  harden(app)
+  harden(app, config)
+  ignoreMediaTypeParameters(app)
   checkBodies(app)
   await transport(app, config)
   await openApiRoutes(app, config)
@@ -123,6 +127,7 @@ async function compose (
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
     takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
+    checkEncoding(api)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { totals: reads.primary.totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
@@ -166,13 +171,8 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
     if (!log.isLevelEnabled('debug')) return // what it says is not for nothing
-    request.log.debug({ ...labels, url: withoutCredentials(request.url), durationMs: reply.elapsedTime }, 'answered')
+    request.log.debug({ ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered')
   })
-}
-
-/** Tokens don't belong into an address; one that a client puts there all the same must not stay in a log. */
-function withoutCredentials (url: string): string {
-  return url.replace(/([?&][^=&]*(?:token|key|secret|password)[^=&]*=)[^&]*/gi, '$1…')
 }
 
 /** A probe waits no longer than this: kubelet gives up after 1 s by default, and silence would tell it less. */

@@ -55,6 +55,10 @@ export const apiSettings = Type.Object({
   POINTS_MAX: Type.Integer({
     default: 1_000_000, minimum: 1, description: 'most rows of a group in one answer, and most rows of a CSV'
   }),
+  ALLOWED_HOSTS: Type.String({
+    default: '',
+    description: 'names that clients may call this API by, commas between them, besides localhost and addresses. None: any name, but where the token of the local stack is taken'
+  }),
   CORS_ORIGINS: Type.String({
     default: '', description: 'origins whose pages may ask, commas between them; `*`: all; none: those of its own'
   }),

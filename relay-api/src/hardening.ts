@@ -4,7 +4,9 @@ import { Socket } from 'node:net'
 
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import helmet, { type HelmetOptions } from 'helmet'
-import { boundConnections, serverOptions, type BoundConnections, type RelayError } from 'relay-common'
+import {
+  boundConnections, isHostOurs, RelayError, serverOptions, splitList, WELL_KNOWN_TOKEN, type BoundConnections
+} from 'relay-common'
 
 import type { Budgets } from './budgets/budgets.ts'
 import type { ApiConfig } from './config.ts'
@@ -59,13 +61,30 @@ const headerOptions: HelmetOptions = {
 }
 
 /** Must come before the routes. */
-export function harden (app: FastifyInstance): void {
+export function harden (app: FastifyInstance, config: ApiConfig): void {
   app.removeContentTypeParser('text/plain') // no route takes any: 415, not a body that is not what it should be
   // what may be kept says so itself; all else, refusals too, is for the one who asked, now
   const headers = { ...securityHeaders(), 'cache-control': 'no-store' }
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
     done()
+  })
+  checkHosts(app, config)
+  // who keeps answers is said by each route; what nobody has said anything about is kept by nobody
+  app.addHook('onSend', async (_request, reply) => {
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  })
+}
+
+/**
+ * Refuses names that are not ours, where a token is taken that every page of the web knows, or where config says which are.
+ */
+function checkHosts (app: FastifyInstance, config: ApiConfig): void {
+  const names = splitList(config.ALLOWED_HOSTS).map(it => it.toLowerCase())
+  if (names.length === 0 && !splitList(config.API_TOKENS).includes(WELL_KNOWN_TOKEN)) return
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (isHostOurs(request.headers.host, names)) return done()
+    done(new RelayError('RELAY_HOST_UNKNOWN', 'this API is not known by the name in Host; its operator can add it to ALLOWED_HOSTS'))
   })
 }
 

@@ -76,6 +76,7 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_API_KEY_UNKNOWN: 'No such API key',
   RELAY_NO_DATA: 'No data',
   RELAY_ROUTE_UNKNOWN: 'No such route',
+  RELAY_HOST_UNKNOWN: 'Unknown host',
   RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
   RELAY_REQUEST_INVALID: 'The request is not usable',
   RELAY_BODY_TOO_LARGE: 'The body is too large',
@@ -124,6 +125,7 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
   reply.code(status)
     .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook
     .header('content-type', 'application/problem+json; charset=utf-8')
+    .header('cache-control', 'no-store') // whatever the route has said of its answer
     .serializer(JSON.stringify)
     .send(problemOf(known, status, request.id))
 }

@@ -15,6 +15,11 @@ const COMPRESSED_MIN_BYTES = 1_400
 /** brotli's default (11) is made for files that are compressed once; 4 costs what gzip does, and ends smaller */
 const BROTLI_QUALITY = 4
 
+/** What pages of other origins may read of an answer besides its body. */
+const exposedHeaders = [
+  'etag', 'idempotency-replayed', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-request-id'
+]
+
 /** JSON, NDJSON, CSV, documents and pages; never server-sent events, which must not wait in a buffer. */
 const compressed =
   /^(?:application\/(?:[\w.+-]+\+)?(?:json|x-ndjson|javascript)|text\/(?:csv|html|css|plain|javascript))\b/
@@ -26,7 +31,7 @@ export async function transport (app: FastifyInstance, config: ApiConfig): Promi
     await app.register(fastifyCors, {
       origin: origins.includes('*') ? '*' : origins,
       methods: ['GET', 'HEAD', 'POST', 'DELETE'],
-      exposedHeaders: ['etag', 'link', 'retry-after', 'x-request-id'],
+      exposedHeaders,
       maxAge: 600
     })
   }

@@ -38,6 +38,7 @@ export const errorCodes = {
   RELAY_API_KEY_UNKNOWN: { status: 404, retry: false },
   RELAY_NO_DATA: { status: 404, retry: false },
   RELAY_ROUTE_UNKNOWN: { status: 404, retry: false },
+  RELAY_HOST_UNKNOWN: { status: 421, retry: false },
   RELAY_METHOD_NOT_ALLOWED: { status: 405, retry: false },
   RELAY_REQUEST_INVALID: { status: 400, retry: false },
   RELAY_REQUEST_TOO_SLOW: { status: 408, retry: true },

@@ -43,6 +43,7 @@ export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from '.
 export type { ExactSum } from './exact-sum.ts'
 export { healthRoutes, listen, startHealthServer, startMetricsServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
+export { isHostOurs } from './hosts.ts'
 export { tellLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'

@@ -8,6 +8,9 @@ export const issuerSettings = Type.Object({
     description: 'file that keeps its keys, so that tokens outlive a restart; without it there are new ones each time'
   })),
   ISSUER_CLIENT_SECRET: Type.String({ default: 'local-secret', description: 'secret of the client relay-service' }),
+  ISSUER_CORS_ORIGINS: Type.String({
+    default: '', description: 'origins whose pages may ask the issuer, commas between them; none: no page of another origin'
+  }),
   OIDC_AUDIENCE: Type.String({ default: 'relay', description: 'audience of the access tokens' })
 })
 

@@ -12,7 +12,9 @@ import type { AddressInfo, Socket } from 'node:net'
 
 import getPort from 'get-port'
 import Provider, { interactionPolicy, type Configuration, type ResourceServer } from 'oidc-provider'
-import { boundConnections, endHard, RelayError, scopes, serverOptions, sharesOfProbes, type Logger, type Running } from 'relay-common'
+import {
+  boundConnections, endHard, isHostOurs, RelayError, scopes, serverOptions, sharesOfProbes, splitList, type Logger, type Running
+} from 'relay-common'
 
 import { accounts } from './accounts.ts'
 import type { IssuerConfig } from './config.ts'
@@ -36,6 +38,7 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
   provider.on('server_error', (_context, error) => log.error({ err: error }, 'the issuer failed'))
   provider.on('grant.error', (_context, error) => log.info({ reason: error.message }, 'a grant was refused'))
 
+  guardBrowsers(provider, config)
   const server = createServer(serverOptions, provider.callback())
   server.on('clientError', (_error, socket: Socket) => endHard(socket))
   boundConnections(server, sharesOfProbes)
@@ -57,6 +60,25 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
       server.closeAllConnections()
     }))
   }
+}
+
+/**
+ * Anybody who gets here is logged in as whom he names, so pages of other sites must not: neither by a name of theirs that
+ * resolves to this machine (DNS rebinding), nor as another origin that was not named.
+ */
+function guardBrowsers (provider: Provider, config: IssuerConfig): void {
+  const origins = splitList(config.ISSUER_CORS_ORIGINS)
+  provider.use(async (context, next) => {
+    if (!isHostOurs(context.req.headers.host, [config.HOST])) {
+      context.status = 421
+      context.body = { error: 'invalid_request', error_description: 'the development issuer is for this machine alone' }
+      return
+    }
+    await next()
+    const { origin } = context.req.headers
+    if (origin === undefined || origins.includes(origin)) return
+    for (const name of Object.keys(context.response.headers)) if (name.startsWith('access-control-')) context.remove(name)
+  })
 }
 
 function configurationOf (config: IssuerConfig, keys: IssuerKeys): Configuration {
@@ -84,7 +106,7 @@ function configurationOf (config: IssuerConfig, keys: IssuerKeys): Configuration
       }
     ],
     scopes: ['openid', ...scopes],
-    clientBasedCORS: () => true, // for pages of this machine, whatever their port
+    clientBasedCORS: (_context, origin) => splitList(config.ISSUER_CORS_ORIGINS).includes(origin),
     pkce: { required: () => true },
     rotateRefreshToken: true, // one that is used twice ends all that came from it
     issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { request, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -96,4 +97,20 @@ test('keys in a file outlive a restart, and nobody else can read them', async t 
 
 test('it does not start in production, and says why', () => {
   assert.throws(() => readIssuerConfig({ NODE_ENV: 'production' }), /asks nobody for a password/)
+})
+
+test('no page of another origin may ask it, by whatever name it calls it, but those that were named', async t => {
+  const origin = 'http://127.0.0.1:5173'
+  const url = await openIssuer(t, { ISSUER_CORS_ORIGINS: origin })
+  const ask = (path: string, headers: Record<string, string>) => new Promise<IncomingMessage>((resolve, reject) => {
+    request(new URL(path, url), { headers }, answer => resolve(answer.resume())).on('error', reject).end()
+  })
+  for (const path of ['/.well-known/openid-configuration', '/jwks', '/token', '/me']) {
+    const evil = await ask(path, { origin: 'https://evil.example' })
+    assert.equal(evil.headers['access-control-allow-origin'], undefined, path)
+    assert.equal((await ask(path, { host: 'evil.example:8083' })).statusCode, 421, path)
+  }
+  const { statusCode, headers } = await ask('/.well-known/openid-configuration', { origin })
+  assert.equal(statusCode, 200)
+  assert.ok(['*', origin].includes(String(headers['access-control-allow-origin'])))
 })

@@ -46,6 +46,6 @@ export function refusalOf (request: FastifyRequest, act: string, reason: string)
     address: request.ip,
     requestId: request.id,
     method: request.method,
-    path: request.url.split('?', 1)[0].slice(0, PATH_CHARACTERS_MAX)
+    path: request.originalUrl.split('?', 1)[0].slice(0, PATH_CHARACTERS_MAX)
   }
 }

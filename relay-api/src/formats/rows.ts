@@ -74,10 +74,10 @@ function csvWriter (columns: readonly string[]): RowsWriter {
   const write = (records: ReadonlyArray<readonly unknown[]>) => stringify([...records], {
     record_delimiter: '\r\n',
     quote_record_delimiter: true,
-    escape_formulas: true, // a device may be called =HYPERLINK(…), and a spreadsheet would run that
     cast: {
       boolean: String,
-      object: it => Object.entries(it).map(([name, value]) => `${name}=${String(value)}`).join(' ')
+      string: defuse,
+      object: it => defuse(Object.entries(it).map(([name, value]) => `${name}=${String(value)}`).join(' '))
     }
   })
   return {
@@ -85,4 +85,29 @@ function csvWriter (columns: readonly string[]): RowsWriter {
     rows: rows => rows.length === 0 ? '' : write(rows),
     end: () => ''
   }
+}
+
+/** What a spreadsheet computes when a cell begins with it, also as full-width signs; `|` and `%` name programs to some. */
+const formulaSigns = new Set('=+-@|%\uff1d\uff0b\uff0d\uff20\uff5c\uff05')
+/** Where a cell begins to some spreadsheet: locales with a decimal comma cut at `;`, and quotes within a line don't stop them. */
+const separators = new Set(';\t\r\n|')
+const skipped = /[\s"']/
+
+/**
+ * A text that no spreadsheet computes: a device may be called `=HYPERLINK(…)`, or `a;=HYPERLINK(…)`. Where a formula could
+ * begin a quote stands before it. Linear in its length.
+ */
+export function defuse (text: string): string {
+  let safe = ''
+  let cutAt = text.length
+  let isFormula = false // what comes next, but for blanks and quotes
+  for (let at = text.length - 1; at >= 0; at--) {
+    if (formulaSigns.has(text[at])) isFormula = true
+    else if (!skipped.test(text[at])) isFormula = false
+    const isFirst = at === 0 || separators.has(text[at - 1])
+    if (!isFirst || !(isFormula || (at === 0 && separators.has(text[at])))) continue
+    safe = `'${text.slice(at, cutAt)}${safe}`
+    cutAt = at
+  }
+  return text.slice(0, cutAt) + safe
 }

@@ -77,14 +77,13 @@ export async function createApiKey (database: Database, wanted: NewApiKey, actor
   })
 }
 
-function checkNewKey ({ name, scopes, grants, expiresAtMs }: NewApiKey): void {
+function checkNewKey ({ name, grants, expiresAtMs }: NewApiKey): void {
   const refuse = (parameter: string, fault: string): never => {
     throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${fault}`, { parameter })
   }
   if (name.trim() === '' || name.length > API_KEY_NAME_UNITS_MAX || /\p{Cc}/u.test(name)) {
     refuse('name', `must be 1 to ${API_KEY_NAME_UNITS_MAX} characters, and none of them a control character`)
   }
-  if (scopes.length === 0) refuse('scopes', 'is empty: the key could do nothing')
   const wrong = grantsFault(grants)
   if (wrong) refuse(wrong.field, wrong.fault)
   if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) refuse('expiresAt', 'is a time after the year 9999')

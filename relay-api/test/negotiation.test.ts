@@ -1,0 +1,139 @@
+/** What HTTP lets clients write in more than one way, and what every answer says of itself. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { WELL_KNOWN_TOKEN } from 'relay-common'
+
+import { withoutParameters } from '../src/negotiation.ts'
+import { withoutCredentials } from '../src/redaction.ts'
+import { openTestApi, TOKEN } from './support/ask.ts'
+
+const authorization = `Bearer ${TOKEN}`
+const day = 'start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
+
+/** Every route that is in the document, with what it needs to be answered. */
+async function routesOf (app: Awaited<ReturnType<typeof openTestApi>>['app']): Promise<Array<{ method: 'GET' | 'POST' | 'DELETE', url: string }>> {
+  const { paths } = (await app.inject('/openapi.json')).json()
+  const queries: Record<string, string> = {
+    '/api/v1/top': `groupBy=device&stat=max&${day}`, '/api/v1/stream': '', '/api/v1/keys': '', '/api/v1/zones': '', '/api/v1/types': '', '/api/v1/devices': ''
+  }
+  return Object.entries<Record<string, unknown>>(paths).flatMap(([path, methods]) => Object.keys(methods).map(method => {
+    const query = path.startsWith('/api/events') ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z' : queries[path] ?? (path.includes('{') ? '' : day)
+    const name = path.replace('{deviceType}', 'THERMOSTAT').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
+    return { method: method.toUpperCase() as 'GET', url: method === 'get' && query ? `${name}?${query}` : name }
+  }))
+}
+
+test('Accept with parameters is the type that it names, on every route', async t => {
+  const { app } = await openTestApi(t)
+  let asked = 0
+  for (const { method, url } of await routesOf(app)) {
+    if (method !== 'GET' || url.startsWith('/api/v1/stream')) continue
+    for (const accept of ['application/json;charset=UTF-8', 'application/json; charset="utf-8"; q=0.9', 'text/html, application/json;v=1;q=0.5', '*/*;q=0.1']) {
+      const { statusCode, body } = await app.inject({ url, headers: { authorization, accept } })
+      assert.ok([200, 404].includes(statusCode), `${url} ${accept}: ${statusCode} ${body}`)
+      asked++
+    }
+  }
+  assert.ok(asked > 40)
+  const csv = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: { authorization, accept: 'application/json;q=0.1, text/csv;header=present' } })
+  assert.match(String(csv.headers['content-type']), /^text\/csv/)
+  const none = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: { authorization, accept: 'text/html;charset=utf-8' } })
+  assert.equal(none.statusCode, 406)
+})
+
+test('a list of media types without their parameters names the same types', () => {
+  assert.equal(withoutParameters('a/b;c="x,y;q=0";q=0.5, d/e'), 'a/b;q=0.5, d/e')
+  assert.equal(withoutParameters('a/b ; Q = 1'), 'a/b;Q=1')
+  fc.assert(fc.property(fc.string(), it => { assert.equal(typeof withoutParameters(it), 'string') }))
+})
+
+test('an empty or malformed Content-Type is 415 with its code', async t => {
+  const { app } = await openTestApi(t, { EVENT_LOG: 'postgres' })
+  for (const url of ['/api/v1/keys', '/api/v1/events', '/api/v1/keys/aaaaaaaaaaaa/rotate']) {
+    for (const type of ['', ' ', 'nonsense', '/', 'application/', 'application/json/x', ';charset=utf-8', 'a b/c', 'text/plain']) {
+      const { statusCode, body } = await app.inject({ method: 'POST', url, payload: '{}', headers: { authorization, 'content-type': type } })
+      assert.deepEqual([statusCode, JSON.parse(body).code], [415, 'RELAY_MEDIA_TYPE_UNKNOWN'], `${url} ${JSON.stringify(type)}`)
+    }
+  }
+})
+
+test('a name or value that is not percent-encoded UTF-8 is 400 and named, in query and path, and a stranger learns nothing', async t => {
+  const { app } = await openTestApi(t)
+  const range = 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
+  for (const bad of ['%', '%Z', '%ZZ', 'a%2', '%ff', '%C3%28', '%ED%A0%80', '%%41']) {
+    const cases: Array<[url: string, parameter: string]> = [
+      [`/api/v1/aggregates?${day}&zone=${bad}`, 'zone'],
+      [`/api/v1/aggregates?${day}&zone=a&zone=${bad}&device=b`, 'zone'],
+      [`/api/v1/devices?cursor=${bad}`, 'cursor'],
+      [`/api/events/zone/a?startTime=${bad}&endTime=2024-01-02T00:00:00Z`, 'startTime'],
+      [`/api/v1/devices/${bad}`, 'device'],
+      [`/api/events/device/${bad}?${range}`, 'deviceId'],
+      [`/api/events/zone/${bad}/type/THERMOSTAT?${range}`, 'zone']
+    ]
+    for (const [url, parameter] of cases) {
+      const { statusCode, body } = await app.inject({ url, headers: { authorization } })
+      assert.deepEqual([statusCode, JSON.parse(body).code, JSON.parse(body).parameter], [400, 'RELAY_PARAMETER_INVALID', parameter], url)
+      assert.equal((await app.inject({ url })).statusCode, 401, url)
+    }
+  }
+  assert.equal((await app.inject({ url: '/api/nothing/%ZZ', headers: { authorization } })).statusCode, 404)
+  assert.equal((await app.inject({ url: `/api/events/zone/100%25?${range}`, headers: { authorization } })).json().code, 'RELAY_NO_DATA')
+})
+
+test('every answer of every route says whether it may be kept, and so does every problem', async t => {
+  const { app } = await openTestApi(t)
+  const routes = [...await routesOf(app), ...['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/nothing', '/api/nothing', '/%ZZ'].map(url => ({ method: 'GET' as const, url }))]
+  let asked = 0
+  for (const { method, url } of routes) {
+    if (url.startsWith('/api/v1/stream')) continue
+    for (const headers of [{ authorization }, {}, { authorization: 'Bearer wrong' }]) {
+      for (const how of [method, 'HEAD', 'PUT', 'OPTIONS'] as const) {
+        const answer = await app.inject({ method: how, url, headers, ...how === 'POST' ? { payload: {} } : {} })
+        assert.ok(answer.headers['cache-control'], `${how} ${url}: ${answer.statusCode}`)
+        if (answer.statusCode >= 400) assert.equal(answer.headers['cache-control'], 'no-store', `${how} ${url}`)
+        asked++
+      }
+    }
+  }
+  assert.ok(asked > 200, String(asked))
+})
+
+test('pages of other origins may read how much is left, and whether an answer was replayed', async t => {
+  const origin = 'https://dashboard.example'
+  const { app } = await openTestApi(t, { CORS_ORIGINS: origin })
+  const { headers } = await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { authorization, origin } })
+  const exposed = String(headers['access-control-expose-headers']).split(', ')
+  for (const name of ['idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']) assert.ok(exposed.includes(name), name)
+})
+
+test('where the token of the local stack is taken, a name that is not ours is refused', async t => {
+  const local = await openTestApi(t, { API_TOKENS: WELL_KNOWN_TOKEN, ALLOWED_HOSTS: 'api, relay.example' })
+  const status = async (host: string, { app } = local) => (await app.inject({
+    url: `/api/v1/aggregates?${day}`, headers: { host, authorization: `Bearer ${WELL_KNOWN_TOKEN}` }
+  })).statusCode
+  for (const host of ['localhost', 'localhost:8080', 'LOCALHOST', '127.0.0.1:8080', '[::1]:8080', '[::1]', '192.168.1.2:8080', 'api:8080', 'relay.example', 'keycloak.localhost:8083']) {
+    assert.equal(await status(host), 200, host)
+  }
+  for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'api.evil.example', 'evil', '[::1].evil.example', 'localhost:8080:1']) {
+    assert.equal(await status(host), 421, host)
+  }
+  const { app } = await openTestApi(t)
+  assert.equal((await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { host: 'relay.example', authorization } })).statusCode, 200)
+})
+
+test('an address in the log has no secret, and to look for one takes time that grows with its length alone', () => {
+  assert.equal(withoutCredentials('/a?access_token=abc&zone=b&api%4bey=c&x'), '/a?access_token=…&zone=b&api%4bey=…&x')
+  assert.equal(withoutCredentials('/a?token'), '/a?token')
+  const ms = (length: number) => {
+    const url = '/a?' + 'token'.repeat(length / 5)
+    const startMs = performance.now()
+    for (let n = 0; n < 50; n++) withoutCredentials(url)
+    return performance.now() - startMs
+  }
+  ms(4_000)
+  const least = (length: number) => Math.min(...Array.from({ length: 15 }, () => ms(length)))
+  const ratio = least(16_000) / least(8_000)
+  assert.ok(ratio <= 2.5, `twice as long takes ${ratio} times as long`)
+})
