@@ -44,7 +44,7 @@ const BACKLOG_ROWS_MAX = 750_000
 /** of what a flush takes, until the next one in a backlog; no longer than that, since one may have been retried for an hour */
 const INTERVAL_PER_TIME = 3
 const ROW_MS = 0.01
-const INTERVAL_LONGEST_MS = 30_000
+const INTERVAL_LONGEST_MS = 15_000 // and half of FLUSH_STALLED_MS, or a backlog would look like a stall
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 
 /** Whether what waits, and there is something, should be flushed now. */

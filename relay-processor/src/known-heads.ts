@@ -15,6 +15,7 @@
 import { EVENT_BYTES_MAX } from 'relay-common'
 
 import { setBuffer, type ScannedEvent } from './decode.ts'
+import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 
 const QUOTE = 0x22
@@ -32,10 +33,10 @@ const ENTRY_SIZE = 6
 const SLOTS_MIN = 1024 // a power of two: the mask of the hash
 /** Many devices may send under one key: the look for its heads ends here, and those beyond are left to the scanner. */
 const PROBES_MAX = 8
-const WORD = 4
 const WIDTH = 8
 
 export class KnownHeads {
+  readonly #hashKeys = new HashKeys()
   /** number of the entry + 1; 0: free */
   #slots = new Int32Array(SLOTS_MIN)
   #entries = new Int32Array(SLOTS_MIN / 2 * ENTRY_SIZE)
@@ -50,11 +51,11 @@ export class KnownHeads {
    */
   scan (buffer: Buffer, keyStart: number, keyEnd: number, start: number, end: number, out: ScannedEvent): number {
     // the scanners of numbers rely on the brace
-    if (end - start > EVENT_BYTES_MAX || buffer[end - 1] !== CLOSE_BRACE) return -1
+    if (end - start > EVENT_BYTES_MAX || keyEnd - keyStart > HASHED_BYTES_MAX || buffer[end - 1] !== CLOSE_BRACE) return -1
     setBuffer(out, buffer)
     const view = out.view
     const entries = this.#entries
-    const hash = hashKey(view, keyStart, keyEnd)
+    const hash = this.#hashKeys.hash(view, keyStart, keyEnd)
     const mask = this.#slots.length - 1
     for (let slot = hash & mask, probes = 0; probes < PROBES_MAX; slot = (slot + 1) & mask, probes++) {
       const entry = (this.#slots[slot] - 1) * ENTRY_SIZE
@@ -97,8 +98,9 @@ export class KnownHeads {
     if (idsEnd > valueStart || timestampStart < valueEnd || timestampEnd !== end - 1) return
     if (scanned.buffer.subarray(keyStart, keyEnd).includes(0) || scanned.buffer.subarray(start, end).includes(0)) return
     const keyLength = keyEnd - keyStart
+    if (keyLength > HASHED_BYTES_MAX) return
     this.#makeRoom(keyLength + headLength + middleLength)
-    const hash = hashKey(scanned.view, keyStart, keyEnd)
+    const hash = this.#hashKeys.hash(scanned.view, keyStart, keyEnd)
     if (!this.#place(hash, this.#count + 1)) return
 
     const entry = this.#count++ * ENTRY_SIZE
@@ -142,18 +144,6 @@ export class KnownHeads {
     this.#slots = new Int32Array(this.#slots.length * 2)
     for (let n = 0; n < this.#count; n++) this.#place(entries[n * ENTRY_SIZE + HASH], n + 1)
   }
-}
-
-function hashKey (view: DataView, start: number, end: number): number {
-  let hash = end - start
-  for (; start + WORD <= end; start += WORD) hash = mix(hash ^ view.getInt32(start, true))
-  for (; start < end; start++) hash = mix(hash ^ view.getUint8(start))
-  return hash
-}
-
-function mix (hash: number): number {
-  hash = Math.imul(hash, 0x9e3779b1) // 2^32 divided by the golden ratio: spreads keys that count up
-  return hash ^ (hash >>> 15)
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import {
   RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type Logger,
-  type Readiness, type Topic
+  type PartitionOffsets, type Readiness, type Topic
 } from 'relay-common'
 
 import type { Clock } from './clock.ts'
@@ -17,7 +17,7 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
-import { createPartition, expectedRows, lagOf, type Partition } from './partition.ts'
+import { createPartition, expectedRows, lagOf, noteOffsets, unstoredOf, type Partition } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
 import type { Gap, Store } from './store.ts'
 
@@ -27,6 +27,8 @@ export interface LineSettings extends FlushSettings, PaceSettings {
   /** names this process in `progress` */
   readonly owner: string
   readonly gapPolicy: 'stop' | 'continue'
+  /** the log has news, and nothing was flushed for so long: then the line is not ready */
+  readonly flushStalledMs: number
   readonly rules: FoldRules
 }
 
@@ -44,6 +46,10 @@ export interface Line {
   /** settles when the loop ends, with the error that ended it */
   readonly done: Promise<void>
   readiness (): Readiness
+  /** Hears from outside how far the log is: a line that waits for the database reads nothing that would tell it. */
+  noteEnds (offsets: ReadonlyArray<Pick<PartitionOffsets, 'partition' | 'endOffset'>>): void
+  /** Brings those metrics up to date that a line which waits for the database would leave as they were. */
+  observe (): void
   /**
    * Writes what is in memory, then ends.
    * @throws RelayError RELAY_FLUSH_UNFINISHED where that could not be done in time, as the database is away. Nothing is
@@ -70,6 +76,8 @@ export function startLine (settings: LineSettings, parts: LineParts): Line {
   return {
     done,
     readiness: () => loop.readiness(),
+    noteEnds: offsets => loop.noteEnds(offsets),
+    observe: () => loop.observe(),
     close: async () => {
       loop.stop()
       parts.clock.delay(CLOSE_MAX_MS, giveUp.signal).then(() => {
@@ -95,6 +103,9 @@ class Loop {
   readonly #partitions = new Map<number, Partition>()
   /** partitions that are ours by the log and were claimed by another; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
+  /** partitions that are ours by the log and not yet in the database, and since when */
+  readonly #unclaimedSinceMs = new Map<number, number>()
+  #wasStalled = false
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
   #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, readings: 0, rows: 0, tookMs: 0 }
@@ -114,6 +125,10 @@ class Loop {
         for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
       },
       written: nextOffsets => {
+        for (const [number, storedOffset] of nextOffsets) {
+          const partition = this.#partitions.get(number)
+          if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, parts.clock.nowMs())
+        }
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
       },
       fenced: partition => this.#onFenced(partition)
@@ -125,7 +140,41 @@ class Loop {
   }
 
   readiness (): Readiness {
-    return { rollups: this.#faults.size > 0 ? [...this.#faults.values()].join('; ') : undefined }
+    return { rollups: this.#faults.size > 0 ? [...this.#faults.values()].join('; ') : undefined, flush: this.#stall() }
+  }
+
+  noteEnds (offsets: ReadonlyArray<Pick<PartitionOffsets, 'partition' | 'endOffset'>>): void {
+    for (const { partition: number, endOffset } of offsets) {
+      const partition = this.#partitions.get(number)
+      if (partition) noteOffsets(partition, { endOffset }, this.#parts.clock.nowMs())
+    }
+    this.observe()
+  }
+
+  observe (): void {
+    const { metrics, log } = this.#parts
+    for (const it of this.#partitions.values()) metrics.lag.set({ partition: it.partition }, unstoredOf(it))
+    const stall = this.#stall()
+    metrics.flushStalled.set(stall === undefined ? 0 : 1)
+    if (stall !== undefined && !this.#wasStalled) log.warn({ stall }, 'nothing is flushed')
+    if (stall === undefined && this.#wasStalled) log.info('it is flushed again')
+    this.#wasStalled = stall !== undefined
+  }
+
+  /** What the log has had for too long, and the database has not. Whatever it is that hangs, this tells. */
+  #stall (): string | undefined {
+    const { flushStalledMs } = this.#settings
+    const sinceMs = this.#parts.clock.nowMs() - flushStalledMs
+    const behind = [...this.#partitions.values()].filter(it => it.behindSinceMs !== undefined && it.behindSinceMs < sinceMs)
+    const unclaimed = [...this.#unclaimedSinceMs].filter(([, atMs]) => atMs < sinceMs).map(([number]) => number)
+    const said: string[] = []
+    if (behind.length > 0) {
+      const records = behind.reduce((sum, it) => sum + unstoredOf(it), 0)
+      said.push(`nothing was flushed for over ${flushStalledMs} ms, and the log has ${records} records more in ` +
+        `partitions ${behind.map(it => it.partition).join(', ')}`)
+    }
+    if (unclaimed.length > 0) said.push(`partitions ${unclaimed.join(', ')} could not be claimed for over ${flushStalledMs} ms`)
+    return said.length > 0 ? said.join('; ') : undefined
   }
 
   async run (): Promise<void> {
@@ -146,11 +195,14 @@ class Loop {
     switch (news.kind) {
       case 'records': {
         const partition = this.#partitions.get(news.records.partition)
-        if (partition) this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
+        if (!partition) return
+        this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
+        noteOffsets(partition, {}, this.#parts.clock.nowMs())
         return
       }
       case 'assigned':
         this.#topic = news.topic
+        for (const number of news.partitions) this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
         return await this.#claim(news.topic, news.partitions)
       case 'revoked':
         await this.#flushAndWait()
@@ -191,6 +243,7 @@ class Loop {
     }
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
     this.#partitions.set(number, createPartition(topic, number, claim))
+    this.#unclaimedSinceMs.delete(number)
     consumer.start(number, claim.nextOffset)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
   }
@@ -199,6 +252,7 @@ class Loop {
     for (const number of numbers) {
       this.#partitions.delete(number)
       this.#reclaimAtMs.delete(number)
+      this.#unclaimedSinceMs.delete(number)
       this.#parts.metrics.lag.remove({ partition: String(number) })
       this.#parts.metrics.eventTime.remove({ partition: String(number) })
     }
@@ -209,6 +263,7 @@ class Loop {
     if (this.#partitions.get(number) !== partition) return // forgotten meanwhile
     this.#partitions.delete(number)
     this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + RECLAIM_DELAY_MS)
+    this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
     this.#parts.metrics.fenced.inc()
     this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
       'partition was taken over by another processor; what was not written of it is dropped here and read there')
@@ -237,6 +292,7 @@ class Loop {
     this.#meetGap(topic, gap)
     if (!await store.skipGap(topic, gap, epoch)) return this.#onFenced(partition)
     partition.nextOffset = partition.writtenOffset = availableOffset
+    noteOffsets(partition, { storedOffset: availableOffset }, this.#parts.clock.nowMs())
     consumer.start(partition.partition, availableOffset)
   }
 
@@ -285,7 +341,6 @@ class Loop {
     this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {}) // its errors are others' to hear
     for (const it of this.#partitions.values()) {
       const { partition, eventTimeMaxMs } = it
-      this.#parts.metrics.lag.set({ partition }, lagOf(it))
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)
     }
   }

@@ -19,7 +19,9 @@ export function createProcessorMetrics (registry: Registry) {
     settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
     writeSeconds: new Histogram({ name: 'relay_write_seconds', help: 'time to write a flush, retries included', buckets: seconds, registers }),
     seriesInMemory: new Gauge({ name: 'relay_series_in_memory', help: 'device series held in memory', registers }),
-    lag: new Gauge({ name: 'relay_lag_records', help: 'records in the log that are not folded yet', labelNames: ['partition'], registers }),
+    lag: new Gauge({ name: 'relay_lag_records', help: 'records in the log that are not in the rollups yet', labelNames: ['partition'], registers }),
+    flushStalled: new Gauge({ name: 'relay_flush_stalled', help: '1: the log has news, and nothing was flushed for FLUSH_STALLED_MS', registers }),
+    timeouts: new Counter({ name: 'relay_statement_timeouts_total', help: 'statements that PostgreSQL ended as they took too long, and that are tried again', registers }),
     eventTime: new Gauge({ name: 'relay_event_time_max_seconds', help: 'newest event time that was folded', labelNames: ['partition'], registers })
   }
 }

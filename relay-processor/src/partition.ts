@@ -16,8 +16,12 @@ export interface Partition {
   nextOffset: bigint
   /** offset that the newest finished or running write brings the database to */
   writtenOffset: bigint
+  /** offset that the database has come to, as far as its answers say */
+  storedOffset: bigint
   /** end of the partition's log when it was last heard of */
   endOffset: bigint
+  /** since when the log has had records that the database has not, and nothing was stored; undefined: it has all */
+  behindSinceMs: number | undefined
   /** newest event time that was folded, in ms; -Infinity: none */
   eventTimeMaxMs: number
   /** what it was when the last flush was settled: so far the database is, or will be with the write on its way */
@@ -41,7 +45,9 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     series: new SeriesTable(claim.eventTimeMaxMs),
     nextOffset: claim.nextOffset,
     writtenOffset: claim.nextOffset,
+    storedOffset: claim.nextOffset,
     endOffset: claim.nextOffset,
+    behindSinceMs: undefined,
     eventTimeMaxMs: claim.eventTimeMaxMs,
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
@@ -54,6 +60,24 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
 /** How many records the log has, as far as we have heard, that were not folded. */
 export function lagOf ({ endOffset, nextOffset }: Pick<Partition, 'endOffset' | 'nextOffset'>): number {
   return Number(endOffset - nextOffset)
+}
+
+/** How many records the log has, as far as we have heard, that are not in the database: those in memory among them. */
+export function unstoredOf ({ endOffset, nextOffset, storedOffset }: Pick<Partition, 'endOffset' | 'nextOffset' | 'storedOffset'>): number {
+  return Number((endOffset > nextOffset ? endOffset : nextOffset) - storedOffset)
+}
+
+/** Notes what the log has, or the database has got: `behindSinceMs` follows from it. */
+export function noteOffsets (
+  partition: Partition, offsets: { readonly endOffset?: bigint, readonly storedOffset?: bigint }, nowMs: number
+): void {
+  const { endOffset, storedOffset } = offsets
+  if (endOffset !== undefined && endOffset > partition.endOffset) partition.endOffset = endOffset
+  if (storedOffset !== undefined) {
+    partition.storedOffset = storedOffset
+    partition.behindSinceMs = undefined
+  }
+  partition.behindSinceMs = unstoredOf(partition) > 0 ? partition.behindSinceMs ?? nowMs : undefined
 }
 
 /** How many rows of devices what has arrived will be, roughly, where it came in the order of time. */

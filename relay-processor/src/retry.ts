@@ -1,4 +1,4 @@
-import { isConnectionError, RelayError, type Logger } from 'relay-common'
+import { isConnectionError, isTimeout, RelayError, type Logger } from 'relay-common'
 
 import type { Clock } from './clock.ts'
 import type { ProcessorMetrics } from './metrics.ts'
@@ -33,8 +33,10 @@ export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks
           log.info(`${what} works again`)
         }
         return result
-      } catch (error) {
-        if (!isTransient(error)) throw error
+      } catch (cause) {
+        if (!isTransient(cause)) throw cause
+        const error = isTimeout(cause) ? timeoutOf(cause) : cause
+        if (error !== cause) metrics.timeouts.inc()
         faults.set(what, `${what} fails: ${(error as Error).message}`)
         metrics.retries.inc()
         log.warn({ err: error, attempt }, `${what} failed`)
@@ -43,6 +45,11 @@ export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks
       }
     }
   }
+}
+
+function timeoutOf (cause: unknown): RelayError {
+  return new RelayError('RELAY_STATEMENT_TIMEOUT',
+    `PostgreSQL took longer than it may (DATABASE_STATEMENT_TIMEOUT_MS): ${(cause as Error).message}`, { cause })
 }
 
 /**

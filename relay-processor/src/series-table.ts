@@ -1,11 +1,12 @@
 /**
  * The series of one source partition, found by the bytes of device, type and zone as they stand in a record: the hot
- * path makes no strings. Open addressing with linear probing; the hash is FNV-1a of the device's bytes alone, since two
- * series of one device are rare.
+ * path makes no strings. Open addressing with linear probing; the hash is of all three, so that a device which reports from
+ * 20,000 zones has as many places, and keyed, so that nobody can choose names that share one (`keyed-hash.ts`).
  */
 import { HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import type { Names } from './decode.ts'
+import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { KnownHeads } from './known-heads.ts'
 import { createWindows, type Windows } from './windows.ts'
 
@@ -63,6 +64,7 @@ const encoder = new TextEncoder()
 
 export class SeriesTable {
   #slots: Array<Slot | undefined> = new Array(SLOTS_MIN)
+  readonly #hashKeys = new HashKeys()
   #devices: Series[] = []
   /** of records of the devices that are in the table */
   heads = new KnownHeads()
@@ -83,7 +85,8 @@ export class SeriesTable {
 
   /** Hot: the device series with these bytes; undefined: not in memory. */
   find (key: SeriesKey): Series | undefined {
-    const hash = hashBytes(key.buffer, key.deviceIdStart, key.deviceIdEnd)
+    if (sizeOf(key) > HASHED_BYTES_MAX) return undefined // no name is as long, so none of the table is
+    const hash = this.#hashOf(key)
     const slots = this.#slots
     const mask = slots.length - 1
     for (let at = hash & mask; ; at = (at + 1) & mask) {
@@ -120,7 +123,7 @@ export class SeriesTable {
 
     const { buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd } = key
     this.#place({
-      hash: hashBytes(buffer, deviceIdStart, deviceIdEnd),
+      hash: this.#hashOf(key),
       key: Buffer.concat([
         buffer.subarray(deviceIdStart, deviceIdEnd), buffer.subarray(deviceTypeStart, deviceTypeEnd), buffer.subarray(zoneStart, zoneEnd)
       ]),
@@ -129,6 +132,21 @@ export class SeriesTable {
       series
     })
     return series
+  }
+
+  /** How many places a look for this key goes by: for tests, which count and take no time. */
+  probesOf (key: SeriesKey): number {
+    const hash = this.#hashOf(key)
+    const mask = this.#slots.length - 1
+    let probes = 1
+    for (let at = hash & mask; this.#slots[at] !== undefined; at = (at + 1) & mask, probes++) {
+      if (this.#slots[at]!.hash === hash && isSame(this.#slots[at]!, key)) break
+    }
+    return probes
+  }
+
+  #hashOf ({ buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey): number {
+    return this.#hashKeys.hashParts(buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd)
   }
 
   #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined): Series {
@@ -198,10 +216,8 @@ export class SeriesTable {
   }
 }
 
-function hashBytes (buffer: Uint8Array, start: number, end: number): number {
-  let hash = 0x811c9dc5 | 0
-  for (let at = start; at < end; at++) hash = Math.imul(hash ^ buffer[at], 0x01000193)
-  return hash ^ (hash >>> 15) // the low bits pick the slot: let the high ones have a say
+function sizeOf ({ deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey): number {
+  return deviceIdEnd - deviceIdStart + deviceTypeEnd - deviceTypeStart + zoneEnd - zoneStart
 }
 
 function isSame (slot: Slot, key: SeriesKey): boolean {

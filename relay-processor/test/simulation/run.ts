@@ -94,6 +94,7 @@ class Simulation {
     // past the cap a resend can't be told any more, and counts: so there is either a low cap or resends that don't count
     const keepDuplicates = chance.happens(0.7)
     this.#settings = {
+      flushStalledMs: 30_000,
       topic: 'iot-events',
       deadLettersTopic: 'iot-events.dead-letters',
       flushIntervalMs: chance.pick([50, 200]),
