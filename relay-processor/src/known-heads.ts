@@ -33,6 +33,9 @@ const ENTRY_SIZE = 6
 const SLOTS_MIN = 1024 // a power of two: the mask of the hash
 /** Many devices may send under one key: the look for its heads ends here, and those beyond are left to the scanner. */
 const PROBES_MAX = 8
+/** Senders choose how long a record is: a longer head is left to the scanner, and so are all once they fill this much. */
+const HEAD_BYTES_MAX = 1024
+const BYTES_MAX = 64 * 1024 * 1024
 const WIDTH = 8
 
 export class KnownHeads {
@@ -43,6 +46,9 @@ export class KnownHeads {
   #count = 0
   #bytes = new DataView(new ArrayBuffer(SLOTS_MIN * 64))
   #bytesUsed = 0
+
+  /** what its heads take */
+  get sizeBytes (): number { return this.#bytesUsed }
 
   /**
    * Scans a record that has a key.
@@ -98,8 +104,9 @@ export class KnownHeads {
     if (idsEnd > valueStart || timestampStart < valueEnd || timestampEnd !== end - 1) return
     if (scanned.buffer.subarray(keyStart, keyEnd).includes(0) || scanned.buffer.subarray(start, end).includes(0)) return
     const keyLength = keyEnd - keyStart
-    if (keyLength > HASHED_BYTES_MAX) return
-    this.#makeRoom(keyLength + headLength + middleLength)
+    const sizeBytes = keyLength + headLength + middleLength
+    if (keyLength > HASHED_BYTES_MAX || sizeBytes > HEAD_BYTES_MAX || this.#bytesUsed + sizeBytes > BYTES_MAX) return
+    this.#makeRoom(sizeBytes)
     const hash = this.#hashKeys.hash(scanned.view, keyStart, keyEnd)
     if (!this.#place(hash, this.#count + 1)) return
 

@@ -146,3 +146,19 @@ test('a zero byte in a key or a head is left to the scanner', () => {
     assert.equal(heads.scan(buffer, 0, key.length, key.length, buffer.length, scanned), isKnown ? 7 : -1)
   }
 })
+
+test('heads do not grow with what senders write into records', () => {
+  const heads = new KnownHeads()
+  const learn = (key: string, padding: number) => {
+    const text = `{"pad":"${'x'.repeat(padding)}","deviceId":"${key}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":0}`
+    const buffer = Buffer.from(key + text)
+    const scanned = createScannedEvent()
+    assert.ok(scanEvent(buffer, key.length, buffer.length, scanned))
+    heads.learn(scanned, 0, key.length, key.length, buffer.length, 1)
+  }
+  for (let n = 0; n < 1_000; n++) learn(`device-${n}`, 60_000)
+  assert.equal(heads.sizeBytes, 0, 'a head of 60 KB is left to the scanner')
+  for (let n = 0; n < 100_000; n++) learn(`device-${n}`, 850)
+  const { sizeBytes } = heads
+  assert.ok(sizeBytes > 60e6 && sizeBytes <= 64 * 1024 * 1024, `${sizeBytes} bytes`)
+})
