@@ -13,10 +13,15 @@ import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldRead
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { createBatches } from '../../relay-api/src/query/batch.ts'
+import { parseInterval } from '../../relay-api/src/query/interval.ts'
+import { readRowsBefore } from '../../relay-api/src/query/look-back.ts'
+import { keptForEver } from '../../relay-api/src/query/plan.ts'
 import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
 import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read.ts'
 import { readSteps } from '../../relay-api/src/query/read-steps.ts'
 import { readDevices } from '../../relay-api/src/query/presence.ts'
+import { findStatistic } from '../../relay-api/src/query/statistics.ts'
+import { openZoneClock } from '../../relay-api/src/query/zone-clock.ts'
 import { readChanges } from '../../relay-api/src/stream/commits.ts'
 import { View } from '../../relay-api/src/stream/view.ts'
 import { readWindows } from '../../relay-api/src/stream/windows.ts'
@@ -113,7 +118,30 @@ const cases: Readonly<Record<string, Case>> = {
     ['Zone A'], planRows(range(101).map(n => startMs + n * HOUR_MS), 0, 100)),
   'steps are walked': ({ database }) => readSteps(database,
     { selection: { ...ofAll, devices: range(100, 100_000).map(n => `device-${n}`), zones: ['Zone A'] }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS },
-    [''], [startMs, startMs + HOUR_MS]),
+    new Map([['', [startMs, startMs + HOUR_MS]]])),
+  'rows before a range are read': async ({ database }) => {
+    for (const [groupBy, keys, zones] of [
+      ['device', range(KEYS, 100_000).map(n => `device-${n}`), ['Zone A']], ['zone', range(100, 1).map(n => `Zone ${n}`), []]
+    ] as const) {
+      const interval = parseInterval('1h')!
+      const lookBack = { interval, clock: openZoneClock('UTC')!, keptSince: keptForEver }
+      await readRowsBefore(database, {
+        selection: { ...ofAll, zones },
+        groupBy,
+        statistics: [findStatistic('avg')!, findStatistic('increase')!],
+        boundaries: [startMs + DAY_MS, startMs + 2 * DAY_MS],
+        isDescending: false,
+        fill: 'previous',
+        lookBack,
+        limit: Infinity,
+        after: undefined,
+        maxGapMs: HOUR_MS,
+        nowMs: startMs + 3 * DAY_MS,
+        minutesKeptSinceMs: -Infinity,
+        marksRevised: false
+      }, lookBack, keys, async () => assert.fail('a row of whole buckets is read together with the others'))
+    }
+  },
   [A_PAGE]: ({ database }) => readDevices(database, { ...ofAll, zones: ['Zone A'] }, '', 'device-2', 100),
   'windows of a stream are read': async ({ database }) => {
     for (const levelIndex of levels.keys()) {
@@ -151,7 +179,8 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
-  'relay-api/src/query/read-steps.ts': { count: 2, by: ['steps are walked'] },
+  'relay-api/src/query/read-steps.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
+  'relay-api/src/query/look-back.ts': { count: 1, by: ['rows before a range are read'] },
   'relay-api/src/stream/windows.ts': { count: 1, by: ['windows of a stream are read'] },
   'relay-api/src/stream/commits.ts': { count: 1, by: ['what has changed since is read'] },
   'relay-common/src/event-log/postgres-leases.ts': { count: 1, by: ['partitions are leased'] },

@@ -96,7 +96,7 @@ async function readRows (
   const plans = planRows(boundaries, 0, boundaries.length - 1)
   const merged = await readGroupRows(source, query, keys, plans, question.nowMs)
   const steps = question.statistics.some(it => it.needsSteps)
-    ? await readSteps(source.database, question, keys, boundaries)
+    ? await readSteps(source.database, question, new Map(keys.map(key => [key, boundaries])))
     : undefined
   return new Map(keys.map(key => [key, new Map([...merged.get(key)!].map(([n, it]) =>
     [n, numbersOf(question, it, steps?.get(key)![n])]))]))

@@ -16,6 +16,7 @@ import { createMerge } from './merge.ts'
 import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
+import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
 import type { ZoneClock } from './zone-clock.ts'
 
@@ -77,12 +78,12 @@ async function readEach (
   const found = new Map<string, RowNumbers>()
   const together = new Map<string, Plan>()
   const alone = new Map<string, { readonly row: TimeRange, readonly keys: string[] }>()
-  const needsMore = question.groupBy === undefined || question.statistics.some(it => it.needsSteps)
+  const isOne = question.groupBy === undefined
   for (const [key, row] of rows) {
     const plan = planRange(row, keptSince)
     const { coverage } = plan
     if (coverage.startMs !== row.startMs || coverage.endMs !== row.endMs) continue // what is kept is too coarse for it
-    if (!needsMore && plan.edges.length === 0) {
+    if (!isOne && plan.edges.length === 0) {
       together.set(key, plan)
       continue
     }
@@ -94,9 +95,11 @@ async function readEach (
 
   const plans = [...together]
   for (let n = 0; n < plans.length; n += GROUPS_AT_ONCE) {
-    for (const [key, it] of await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))) {
-      found.set(key, numbersOf(question, it, undefined))
-    }
+    const merged = await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))
+    const steps = merged.size > 0 && question.statistics.some(it => it.needsSteps)
+      ? await readSteps(database, question, new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])))
+      : undefined
+    for (const [key, it] of merged) found.set(key, numbersOf(question, it, steps?.get(key)![0]))
   }
   for (const { row, keys } of alone.values()) {
     for (const [key, numbers] of await readRow(keys, row)) found.set(key, numbers)

@@ -10,6 +10,7 @@ import {
 
 import { kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
+import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
 
 export interface StepQuery {
@@ -26,33 +27,37 @@ const SERIES_MAX = 2_000
 const SERIES_PAGE = 20_000
 
 /**
- * @param keys of the groups
- * @param boundaries of the rows, ascending
+ * @param boundariesOf by group: those of its rows, ascending
  * @returns by group, and by row: what its steps add up to
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readSteps (
-  database: Database, query: StepQuery, keys: readonly string[], boundaries: readonly number[]
+  database: Database, query: StepQuery, boundariesOf: ReadonlyMap<string, readonly number[]>
 ): Promise<Map<string, StepSums[]>> {
-  const sums = new Map(keys.map(key => [key, boundaries.slice(1).map(emptyStepSums)]))
-  const startMs = bucketStartMs(MINUTE_MS, boundaries[0])
-  const endMs = boundaries[boundaries.length - 1]
-  const minutes = Math.ceil((endMs - startMs) / MINUTE_MS)
-  const seriesMax = Math.min(Math.max(Math.floor(STATEMENT_ROWS / minutes), 1), SERIES_MAX)
+  const sums = new Map([...boundariesOf].map(([key, it]) => [key, it.slice(1).map(emptyStepSums)]))
+  const ranges = new Map([...boundariesOf].map(([key, it]) => [key, rangeOf(it)]))
+  const longestMs = Math.max(...[...ranges.values()].map(it => it.endMs - it.startMs))
+  const seriesMax = Math.min(Math.max(Math.floor(STATEMENT_ROWS / Math.ceil(longestMs / MINUTE_MS)), 1), SERIES_MAX)
 
-  for await (const series of seriesOf(database, query, keys, seriesMax)) {
+  for await (const series of seriesOf(database, query, [...boundariesOf.keys()], seriesMax)) {
     const walks = new Map(series.map(it => [it.id, createMinuteWalk(
-      walkSteps(boundaries, sums.get(it.key)!, query.maxGapMs, query.nowMs))]))
+      walkSteps(boundariesOf.get(it.key)!, sums.get(it.key)!, query.maxGapMs, query.nowMs))]))
     const visit = (row: Columns) => walks.get(row[0])!.add(row)
-    const ids = [...walks.keys()]
-    await readBefore(database, ids, startMs, query.maxGapMs, visit)
-    const sizeMs = Math.max(Math.floor(STATEMENT_ROWS / ids.length), 1) * MINUTE_MS
-    for (let fromMs = startMs; fromMs < endMs; fromMs += sizeMs) {
-      await readMinutes(database, ids, fromMs, Math.min(fromMs + sizeMs, endMs), visit)
+    const windows = series.map(it => ({ id: it.id, ...ranges.get(it.key)! }))
+    await readBefore(database, windows, query.maxGapMs, visit)
+    const sizeMs = Math.max(Math.floor(STATEMENT_ROWS / series.length), 1) * MINUTE_MS
+    for (let behindMs = 0; behindMs < longestMs; behindMs += sizeMs) {
+      await readMinutes(database, windows.map(({ id, startMs, endMs }) =>
+        ({ id, startMs: startMs + behindMs, endMs: Math.min(startMs + behindMs + sizeMs, endMs) })), visit)
     }
     for (const walk of walks.values()) walk.finish()
   }
   return sums
+}
+
+/** From the minute that holds the first boundary to the last one. */
+function rangeOf (boundaries: readonly number[]): TimeRange {
+  return { startMs: bucketStartMs(MINUTE_MS, boundaries[0]), endMs: boundaries[boundaries.length - 1] }
 }
 
 interface DeviceSeries {
@@ -84,27 +89,41 @@ type Columns = [seriesId: number, bucketStartS: number, count: number, min: numb
 
 const columns = "r.series_id, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body"
 
-/** The newest minute of each series before a time, as far back as a step may reach. */
+/** What is read of a series. */
+interface Window extends TimeRange {
+  readonly id: number
+}
+
+/** The newest minute of each series before its window, as far back as a step may reach. */
 async function readBefore (
-  database: Database, ids: readonly number[], startMs: number, maxGapMs: number, visit: (row: Columns) => void
+  database: Database, windows: readonly Window[], maxGapMs: number, visit: (row: Columns) => void
 ): Promise<void> {
+  const before = windows.map(({ id, startMs }) =>
+    ({ id, startMs: bucketStartMs(MINUTE_MS, startMs - maxGapMs), endMs: startMs }))
   await database.streamPrepared('steps before', `
-    select ${columns} from unnest($1::integer[]) as s (series_id) cross join lateral (
-      select * from ${minuteLevel.table} r where r.series_id = s.series_id
-        and r.bucket_start >= to_timestamp($2) and r.bucket_start < to_timestamp($3)
+    select ${columns} from ${windowsOfSeries} cross join lateral (
+      select * from ${minuteLevel.table} r where r.series_id = w.series_id
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)
       order by r.bucket_start desc fetch first 1 rows with ties) r`,
-  [ids, bucketStartMs(MINUTE_MS, startMs - maxGapMs) / 1000, startMs / 1000], row => visit(row as Columns))
+  parametersOf(before), row => visit(row as Columns))
 }
 
 async function readMinutes (
-  database: Database, ids: readonly number[], startMs: number, endMs: number, visit: (row: Columns) => void
+  database: Database, windows: readonly Window[], visit: (row: Columns) => void
 ): Promise<void> {
   await database.streamPrepared('steps', `
-    select ${columns} from unnest($1::integer[]) as s (series_id) cross join lateral (
-      select * from ${minuteLevel.table} r where r.series_id = s.series_id
-        and r.bucket_start >= to_timestamp($2) and r.bucket_start < to_timestamp($3) offset 0) r
+    select ${columns} from ${windowsOfSeries} cross join lateral (
+      select * from ${minuteLevel.table} r where r.series_id = w.series_id
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) offset 0) r
     order by r.series_id, r.bucket_start`,
-  [ids, startMs / 1000, endMs / 1000], row => visit(row as Columns))
+  parametersOf(windows), row => visit(row as Columns))
+}
+
+const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w (series_id, start_s, end_s)'
+
+function parametersOf (windows: readonly Window[]): unknown[] {
+  const open = windows.filter(it => it.startMs < it.endMs)
+  return [open.map(it => it.id), open.map(it => it.startMs / 1000), open.map(it => it.endMs / 1000)]
 }
 
 /** Rows of one minute from several source partitions are walked as one. */
