@@ -36,12 +36,12 @@ export function createInFlight (maxBytes: number, budgets: Budgets): InFlight {
         take (bytes) {
           // a body whose time is over may still come in
           if (isClosed) throw new RelayError('RELAY_INGEST_BUSY', 'the request of these bytes has ended')
-          budgets.spend('ingestBytes', caller, bytes)
           if (held) held.add(bytes)
           else held = budgets.hold('ingestInFlight', caller, bytes)
           if (taken + bytes > maxBytes) {
             throw new RelayError('RELAY_INGEST_BUSY', `${taken} bytes of events wait for the event log already`)
           }
+          budgets.spend('ingestBytes', caller, bytes) // last: what finds no room and is tried again is not spent
           taken += bytes
           own += bytes
         },
