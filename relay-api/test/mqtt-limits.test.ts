@@ -65,6 +65,18 @@ test('past its messages per second MQTT 5 hears 0x97, all else waits and none is
   assert.equal(await site.metric('relay_api_budget_exceeded_total', 'budget="mqttMessages"', 'caller="token:'), 0)
 })
 
+test('past its bytes per second a caller waits, and another one does not', limit, async t => {
+  await using site = await open(t, { MQTT_BYTES_PER_SECOND_MAX: String(128 * 1024) })
+  const [many, other] = [await site.connect({ password: await site.makeKey() }), await site.connect()]
+  const large = (n: number) => JSON.stringify({ ...eventOf(n), more: 'x'.repeat(60_000) })
+  const all = Promise.all(Array.from({ length: 6 }, (_, n) => many.publishAsync(site.topic, large(n), { qos: 1 })))
+  await until('it to wait', async () => await site.metric('relay_api_budget_exceeded_total', 'budget="mqttBytes"', 'caller="key:') > 0)
+  await other.publishAsync(site.topic, large(100), { qos: 1 })
+  await all
+  assert.equal(await countRecords(site.log), 7)
+  assert.equal(await site.metric('relay_api_budget_exceeded_total', 'budget="mqttBytes"', 'caller="token:'), 0)
+})
+
 test('a caller has so many clients at once, another caller has its own, and a client that comes back has its place', limit, async t => {
   await using site = await open(t, { MQTT_CONNECTIONS_PER_CALLER_MAX: '2' })
   const password = await site.makeKey()

@@ -42,6 +42,9 @@ export const budgetSettings = {
   MQTT_MESSAGES_PER_SECOND_MAX: Type.Integer({
     default: 5_000, minimum: 1, description: 'packets by MQTT that one caller may send per second, over all its connections'
   }),
+  MQTT_BYTES_PER_SECOND_MAX: Type.Integer({
+    default: 2 * 1024 * 1024, minimum: 128 * 1024, description: 'bytes of events by MQTT that one caller may send per second, over all its connections'
+  }),
   DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'dead letters that are kept per hour of what one caller sends by MQTT'
   }),
@@ -95,6 +98,9 @@ export const budgets = {
   },
   mqttMessages: {
     setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'packets by MQTT', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+  },
+  mqttBytes: {
+    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of events by MQTT', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   deadLetters: {
     setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'dead letters kept', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'

@@ -88,7 +88,7 @@ export class MqttConnection {
   #isToldReasons = true
   /** what could not be taken yet: its caller has used up a budget, or there was no room in flight */
   #heldFrame: Frame | undefined
-  #heldMessage: Message | undefined
+  #heldMessage: { readonly message: Message, readonly isPaid: boolean } | undefined
   #retry: NodeJS.Timeout | undefined
   /** room for what has come of an unfinished packet */
   #partialLease: Lease | undefined
@@ -181,7 +181,7 @@ export class MqttConnection {
       if (this.#heldMessage) {
         const held = this.#heldMessage
         this.#heldMessage = undefined
-        this.#publish(held)
+        this.#publish(held.message, held.isPaid)
         continue
       }
       const frame = this.#heldFrame ?? this.#frames.next()
@@ -250,8 +250,13 @@ export class MqttConnection {
 
   /** Each packet counts: answers to pings and subscriptions are work as well. */
   #mayTake (): boolean {
+    return this.#spend('mqttMessages', 1)
+  }
+
+  /** @returns false: the caller has used it up */
+  #spend (budget: 'mqttMessages' | 'mqttBytes', amount: number): boolean {
     try {
-      this.#parts.budgets.spend('mqttMessages', this.#principal!.id)
+      this.#parts.budgets.spend(budget, this.#principal!.id, amount)
       return true
     } catch (error) {
       if ((error as RelayError).code !== 'RELAY_BUDGET_EXCEEDED') throw error
@@ -346,15 +351,17 @@ export class MqttConnection {
     return this.#topicOfAlias.get(alias)
   }
 
-  #publish (message: Message): void {
+  /** @param isPaid whether its bytes were taken from the budget before */
+  #publish (message: Message, isPaid = false): void {
     const topic = topicOf(message.topic, this.#parts.topic)
     if (topic.kind !== 'events') {
       this.#noteIgnored(message.topic, topic.kind)
       return this.#messages.pass(message, this.#version, this.#version === 5 ? 'topicNameInvalid' : undefined)
     }
-    const lease = this.#takeRoom(message.payload.length)
+    isPaid ||= this.#spend('mqttBytes', message.payload.length)
+    const lease = isPaid ? this.#takeRoom(message.payload.length) : undefined
     if (!lease) {
-      this.#heldMessage = message
+      this.#heldMessage = { message, isPaid }
       return this.#tryAgain(ROOM_RETRY_MS)
     }
     const payload = Buffer.from(message.payload) // what was read is a part of all that came with it
