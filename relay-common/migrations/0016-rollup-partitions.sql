@@ -13,12 +13,12 @@ alter table rollup_levels
   add column recent interval,
   add constraint rollup_levels_retention_check check (retention >= interval '1 day');
 
-update rollup_levels l set merged = v.merged, recent = v.recent
+update rollup_levels l set chunk = v.chunk, merged = v.merged, recent = v.recent
 from (values
-  ('minute', interval '364 days', interval '91 days'),
-  ('hour', interval '3600 days', interval '360 days'),
-  ('day', interval '3600 days', interval '3600 days'),
-  ('arrivals', interval '3600 days', interval '360 days')) as v (name, merged, recent)
+  ('minute', interval '7 days', interval '364 days', interval '91 days'),
+  ('hour', interval '180 days', interval '3600 days', interval '360 days'),
+  ('day', interval '36000 days', interval '36000 days', interval '3600 days'),
+  ('arrivals', interval '180 days', interval '3600 days', interval '360 days')) as v (name, chunk, merged, recent)
 where l.name = v.name;
 
 alter table rollup_levels alter column merged set not null, alter column recent set not null;
@@ -92,12 +92,10 @@ begin
   starts := greatest(starts, before);
   ends := least(ends, after);
 
-  if rollups_are_hypertables() then
-    if ends - starts > level.chunk then -- TimescaleDB makes all others by itself
-      execute 'select _timescaledb_functions.create_chunk($1, $2)' using level.table_name::regclass, jsonb_build_object(
-        'bucket_start', jsonb_build_array(
-          (extract(epoch from starts) * 1000000)::bigint, (extract(epoch from ends) * 1000000)::bigint));
-    end if;
+  if rollups_are_hypertables() then -- TimescaleDB would make all of them as large as a chunk
+    execute 'select _timescaledb_functions.create_chunk($1, $2)' using level.table_name::regclass, jsonb_build_object(
+      'bucket_start', jsonb_build_array(
+        (extract(epoch from starts) * 1000000)::bigint, (extract(epoch from ends) * 1000000)::bigint));
     return;
   end if;
 
@@ -488,39 +486,43 @@ begin
 end
 $$;
 
--- With TimescaleDB: chunks that lie side by side are merged by its own function, two at a time. Nobody reads or writes
--- those two meanwhile.
+-- With TimescaleDB: chunks that lie side by side are merged by its own function, some at a time, and gaps between them are
+-- filled before. Nobody reads or writes those chunks meanwhile.
 create function merge_chunks_before (asked_at timestamptz) returns text language plpgsql as $$
 declare
-  pair record;
+  chunks_max constant integer := 13;
+  unit record;
+  gap timestamptz;
 begin
   if not exists (select from pg_proc where proname = 'merge_chunks') then
-    return 'done'; -- from TimescaleDB 2.18 on
+    return 'done'; -- it is there from TimescaleDB 2.18 on
   end if;
   if not pg_try_advisory_xact_lock(hashtext('relay: rollup merges')) then
     return 'busy';
   end if;
   begin
     perform pg_advisory_xact_lock(hashtext('relay: rollup partitions'));
-    select p.* into pair from (
-      select l.name, p.partition as one, lead(p.partition) over following as other, l.retention, l.recent,
-        p.ends as meeting, lead(p.starts) over following as next_starts, lead(p.ends) over following as next_ends,
-        b.starts, b.ends
+    select u.* into unit from (
+      select l.name, l.recent, l.retention, b.starts, b.ends, array_agg(p.partition order by p.starts) as chunks,
+        array_agg(p.starts order by p.starts) as chunk_starts, array_agg(p.ends order by p.starts) as chunk_ends
       from rollup_levels l
       join rollup_partitions p on p.level = l.name
       cross join rollup_partition_bounds(p.starts, 'infinity', l.chunk, l.merged, l.recent) b
       where p.ends <= b.ends
-      window following as (partition by l.name, b.starts order by p.starts)) p
-    where p.other is not null and p.ends <= asked_at - p.recent and (p.retention is null or p.starts >= asked_at - p.retention)
-    order by p.name, p.starts, p.meeting limit 1;
+      group by l.name, b.starts, b.ends) u
+    where cardinality(u.chunks) > 1 and u.ends <= asked_at - u.recent
+      and (u.retention is null or u.starts >= asked_at - u.retention)
+    order by u.name, u.starts limit 1;
     if not found then
       return 'done';
     end if;
-    if pair.meeting < pair.next_starts then -- fill the gap: only neighbours can be merged
-      perform make_rollup_partition(pair.name, pair.meeting, asked_at);
-      return 'again';
+    select unit.chunk_ends[n] into gap from generate_series(1, cardinality(unit.chunks) - 1) n
+    where unit.chunk_ends[n] < unit.chunk_starts[n + 1] order by n limit 1;
+    if gap is not null then
+      perform make_rollup_partition(unit.name, gap, asked_at);
+    else
+      execute 'call merge_chunks($1)' using unit.chunks[1:chunks_max];
     end if;
-    execute 'call merge_chunks($1, $2)' using pair.one, pair.other;
     return 'again';
   exception when lock_not_available or deadlock_detected then
     return 'wait';

@@ -35,11 +35,14 @@ export async function readRows (
       cross join lateral (
         select source_partition, count, min, max, body from ${level.table} r
         where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition >= $3
+          and r.bucket_start between $4::timestamptz and $5::timestamptz
         order by r.source_partition limit 1
       ) r
       where r.source_partition = $3`,
     // written out: of late readings there may be a million, and the driver would look each one through for quotes
-    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition,
+      // all keys are between these two: the planner leaves out other partitions
+      ...[Math.min, Math.max].map(of => isoTime(chunk.reduce((time, it) => of(time, it.bucketMs), chunk[0].bucketMs)))])
     for (const { place, count, ...row } of rows) found[first + place - 1] = { ...row, count: Number(count) }
   }
   return found

@@ -30,12 +30,13 @@ export interface LateReadings {
 /**
  * SELECT of the hours that a range touches in which readings of a series, `s`, came late: rows of `arrival_counts`.
  * @param time makes a time, in ms, an SQL expression
+ * @param bounds further conditions, for the planner
  */
-export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string): string {
+export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string, bounds = ''): string {
   // `offset 0`, as in read.ts: by the primary key, a series at a time
   return `
       select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
-        and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)} offset 0`
+        and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)}${bounds} offset 0`
 }
 
 /** How many readings of a selection came late or again, in all hours that a range touches. */

@@ -5,7 +5,7 @@
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
-import { levels, minuteLevel, type Database, type Level } from 'relay-common'
+import { levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
@@ -131,6 +131,12 @@ function statementFor (
   const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
 
+  // of all windows together, for the planner: it leaves out partitions that none of them is in
+  const within = (startMs: number, endMs: number) => {
+    const [start, end] = [startMs, endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
+    return ` and r.bucket_start >= ${start} and r.bucket_start < ${end}`
+  }
+
   // `offset 0` keeps the planner from joining in any other way than by the primary key
   const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string) => `
     select ${column}, ${isEdge}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8,
@@ -144,12 +150,14 @@ function statementFor (
   const arms = used.map(level => {
     const ranges = stretches.get(level)!
     const windows = `${seconds(ranges.map(it => it.startMs))}, ${seconds(ranges.map(it => it.endMs))}`
+    const bounds = within(ranges[0].startMs, ranges[ranges.length - 1].endMs)
     return arm(level.table, false, kind === 'devices', windows,
-      'r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)')
+      `r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)${bounds}`)
   })
   if (edgeMinutes.length > 0) {
     const minutes = seconds(edgeMinutes)
-    arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`, 'r.bucket_start = to_timestamp(w.start_s)'))
+    arms.push(arm(minuteLevel.table, true, true, `${minutes}, ${minutes}`,
+      `r.bucket_start = to_timestamp(w.start_s)${within(Math.min(...edgeMinutes), Math.max(...edgeMinutes) + MINUTE_MS)}`))
   }
   if (marksRevised && plans.length > 0) {
     const time = (timeMs: number) => `to_timestamp($${values.push(timeMs / 1000)})`

@@ -7,7 +7,7 @@
  * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
  * level, (series, bucket, source partition), once a series and stretch.
  */
-import { levels, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
+import { DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
@@ -62,7 +62,7 @@ export async function readRows (
   let retention: Retention = {}
   const changed: BucketRange[] = []
   const late: LateReadings[] = []
-  await batches.ask(questionFor(selection, wanted), columns => {
+  await batches.ask(questionFor(selection, wanted, Date.now()), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
       position = BigInt(zone)
@@ -114,7 +114,9 @@ const ARMS_MAX = 2
 const SHORT_BUCKETS_MAX = 100
 
 /** Questions of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
-function questionFor (selection: Selection, { buckets, edges, kept, keptPosition, lateOf }: Wanted): Question {
+function questionFor (
+  selection: Selection, { buckets, edges, kept, keptPosition, lateOf }: Wanted, nowMs: number
+): Question {
   const own: OwnValue[] = []
   const shared: unknown[] = []
   const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
@@ -142,27 +144,40 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     where ${where}`
   const arms = [momentArm]
   const shape: string[] = [...fields, ...Object.keys(grants)]
+  /** Lets the planner leave out partitions: the times of a question are columns, which it does not know. */
+  const within = (column: string, ranges: readonly TimeRange[]) => {
+    const stretch = stretchOf(ranges, nowMs)
+    if (stretch.kind === 'recent') {
+      shape.push(`since ${stretch.since}`)
+      return ` and ${column} >= '${stretch.since}'`
+    }
+    shape.push('old')
+    const [start, end] = [stretch.startMs, stretch.endMs].map(it => `to_timestamp($${shared.push(it / 1000)}::float8)`)
+    return ` and ${column} >= ${start} and ${column} < ${end}`
+  }
   // `&&` compares each with each: where a selection may have very many series, any commit may have changed some of them
   const seriesAreFew = namesDevice || (selection.zone !== undefined && !usesDevices)
   const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue
+    const bounds = within('r.bucket_start', ranges)
     // by far the most often it is one or two; their number is then part of the shape, for PostgreSQL expects of an array
     // in a plan for all arrays that it is long, and so makes another plan each time, which takes longer than the reading
     if (ranges.length <= ARMS_MAX) {
       for (const { startMs, endMs } of ranges) {
-        arms.push(arm(level.table, BUCKET, series, '', `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}`))
+        arms.push(arm(level.table, BUCKET, series, '', `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`))
       }
     } else {
       const [starts, ends] = [times(ranges.map(it => it.startMs)), times(ranges.map(it => it.endMs))]
       arms.push(arm(level.table, BUCKET, series, `cross join unnest(${starts}, ${ends}) w (start_s, end_s)`,
-        'r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)'))
+        `r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)${bounds}`))
     }
     shape.push(`${level.name}${Math.min(ranges.length, ARMS_MAX + 1)}`)
   }
   for (const [n, { bucketMs }] of edges.entries()) {
-    arms.push(arm(minuteLevel.table, n, `${kindCondition('devices', namesDevice)} and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}`))
+    const bounds = within('r.bucket_start', [{ startMs: bucketMs, endMs: bucketMs + MINUTE_MS }])
+    arms.push(arm(minuteLevel.table, n, `${kindCondition('devices', namesDevice)} and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}${bounds}`))
   }
   for (const level of levels) {
     const ranges = kept.filter(it => it.level === level)
@@ -181,7 +196,7 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
   if (lateOf) {
     arms.push(`
     select ${LATE}, a.late_minutes::text, null, date_part('epoch', a.bucket_start), date_part('epoch', a.late_through), null, null, null
-    from series s cross join lateral (${lateReadingsOf(lateOf, time)}) a
+    from series s cross join lateral (${lateReadingsOf(lateOf, time, within('a.bucket_start', [{ ...lateOf, startMs: lateOf.startMs - HOUR_MS }]))}) a
     where ${series}`)
     shape.push('late')
   }
@@ -193,6 +208,25 @@ function questionFor (selection: Selection, { buckets, edges, kept, keptPosition
     shared,
     isShort: edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
   }
+}
+
+/** Statements that name the newest event time begin this long before a time, which moves on by as much: eight weeks. */
+const RECENT_MS = 56 * DAY_MS
+/** as much as a partition of old minutes holds (rollup_levels) */
+const UNIT_MS = 364 * DAY_MS
+
+/**
+ * A stretch around ranges, of which there are few: a text of its own for the newest time, whose plan has the newest
+ * partitions alone; and whole units for all other, which are values, so that attackers can't ask for many texts.
+ */
+function stretchOf (
+  ranges: readonly TimeRange[], nowMs: number
+): { readonly kind: 'recent', readonly since: string } | { readonly kind: 'old' } & TimeRange {
+  const startMs = Math.min(...ranges.map(it => it.startMs))
+  const endMs = Math.max(...ranges.map(it => it.endMs))
+  const sinceMs = Math.floor(nowMs / RECENT_MS) * RECENT_MS - RECENT_MS
+  if (startMs >= sinceMs) return { kind: 'recent', since: new Date(sinceMs).toISOString() }
+  return { kind: 'old', startMs: Math.floor(startMs / UNIT_MS) * UNIT_MS, endMs: Math.ceil(endMs / UNIT_MS) * UNIT_MS }
 }
 
 /** The clocks of the programs that drop rollups and of the database may differ by this much. */

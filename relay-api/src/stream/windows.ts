@@ -140,14 +140,17 @@ async function readRows (
   rows: Map<string, Array<DecodedRow | undefined>>
 ): Promise<void> {
   const { name, table } = levels[levelIndex]
-  // `offset 0` keeps this a look-up by key for each window, in all source partitions
+  const times = keys.map(([, bucketMs]) => bucketMs / 1000)
+  // `offset 0` keeps this a look-up by key for each window, in all source partitions; the first and the last time are for
+  // the planner, which then leaves out other partitions
   await database.streamPrepared(`read windows ${name}`, `
     select r.series_id, date_part('epoch', r.bucket_start), r.count::double precision, r.min, r.max, r.body
     from unnest($1::integer[], $2::double precision[]) as k (series_id, bucket_s)
     cross join lateral (
       select * from ${table} r
-      where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s) offset 0) r`,
-  [keys.map(([id]) => id), keys.map(([, bucketMs]) => bucketMs / 1000)], columns => {
+      where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s)
+        and r.bucket_start between to_timestamp($3::float8) and to_timestamp($4::float8) offset 0) r`,
+  [keys.map(([id]) => id), times, times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))], columns => {
     const [seriesId, bucketS, count, min, max, body] = columns as Columns
     const bucketMs = bucketS * 1000
     const key = `${seriesId} ${bucketMs}`
