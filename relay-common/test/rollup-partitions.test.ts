@@ -147,7 +147,7 @@ test('a merge that is killed at any step goes on from there, with several at it,
     while (!done.signal.aborted && kills < 20) {
       const killed = await database.query(`
         select pg_terminate_backend(pid) from pg_stat_activity
-        where application_name = 'merger' and state = 'active' and query like '%merge_old_rollups%' and random() < 0.05`)
+        where application_name = 'merger' and state = 'active' and query like '%merge_old_rollups%' and random() < 0.3`)
       kills += killed.length
     }
   })()
