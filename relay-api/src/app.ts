@@ -7,6 +7,7 @@ import {
   type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
+import { keepAnswers } from './answers.ts'
 import { guard } from './auth/access.ts'
 import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, metricsPortOf, type ApiConfig } from './config.ts'
@@ -126,11 +127,12 @@ async function compose (
   await app.register(healthRoutes, { readiness: () => readinessOf(database) })
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
+    keepAnswers(api, config, budgets, metrics)
     takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
     checkEncoding(api)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well
     const deviceTypes = deviceTypesOf(config)
-    eventsRoutes(api, { totals: reads.primary.totals, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
+    eventsRoutes(api, { reads, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
     const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, budgets, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })

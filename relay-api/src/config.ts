@@ -2,6 +2,7 @@ import { databaseSettings, programSettings, readConfig, splitList } from 'relay-
 import { Type, type Static } from 'typebox'
 
 import { accessSettings } from './auth/config.ts'
+import { answerSettings } from './answers.ts'
 import { budgetSettings } from './budgets/declared.ts'
 import { ingestSettings } from './ingest/config.ts'
 import { streamSettings } from './stream/config.ts'
@@ -29,6 +30,7 @@ export const apiSettings = Type.Object({
   }),
   ...accessSettings,
   ...budgetSettings,
+  ...answerSettings,
   RANGE_MAX_DAYS: Type.Integer({
     default: 3_660, minimum: 1, description: 'longest range that one question may be about'
   }),

@@ -92,7 +92,9 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_EVENT_LOG_UNREACHABLE: 'The event log is away',
   RELAY_STREAM_FULL: 'Too many streams are open',
   RELAY_DATABASE_UNREACHABLE: 'The database is away',
-  RELAY_ANSWER_TOO_SLOW: 'The answer takes too long'
+  RELAY_ANSWER_TOO_SLOW: 'The answer takes too long',
+  RELAY_ANSWERS_BUSY: 'Too many long answers',
+  RELAY_CLIENT_GONE: 'Client gone'
 }
 const TITLE_DEFAULT = 'Relay failed'
 
@@ -104,7 +106,9 @@ const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_INGEST_BUSY: 'more events than may wait for the event log are waiting already; try again in a moment',
   RELAY_INGEST_OFF: 'this API takes no events; its operator can set EVENT_LOG',
   RELAY_STREAM_FULL: 'as many streams as may be are open here; try again in a moment',
-  RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range, or try again later'
+  RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range that begins and ends at whole ' +
+    'minutes, or for fewer devices, or try again later',
+  RELAY_ANSWERS_BUSY: 'as many long answers as may be are under way here; try again in a moment'
 }
 const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'
 

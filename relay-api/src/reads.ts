@@ -10,10 +10,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry
+  databaseFor, Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry
 } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
+import type { Asker } from './query/asker.ts'
+import { fairShare } from './query/fair-share.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
 
@@ -21,14 +23,17 @@ export interface ReadSource {
   readonly database: Database
   /** what is known of its rollups */
   readonly totals: TotalReader
+  /** for whom both of them read */
+  readonly asker: Asker
   /** what was committed on the primary so long ago is there */
   readonly lagMs: number
 }
 
 export interface Reads {
-  readonly primary: ReadSource
+  /** The primary, for answers that must be of the newest. */
+  choosePrimary (asker: Asker): ReadSource
   /** Where all of one answer is to be read. A replica that goes meanwhile is replaced by the primary. */
-  choose (): ReadSource
+  choose (asker: Asker): ReadSource
   close (): Promise<void>
 }
 
@@ -39,14 +44,18 @@ const NOTES_MAX = 60
 export function openReads (config: ApiConfig, primary: Database, metrics: Registry, log: Logger): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
-  const sourceOf = (database: Database) => ({ database: onceATurn(database), totals: createTotalReader(database, cacheBytes) })
-  const onPrimary: ReadSource = { ...sourceOf(primary), lagMs: 0 }
-  if (replicaUrl === undefined) return { primary: onPrimary, choose: () => onPrimary, close: async () => {} }
+  const sourceOf = (database: Database): Shared => {
+    const shared = fairShare(database, config)
+    return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes) }
+  }
+  const onPrimary = sourceOf(primary)
+  const choosePrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
+  if (replicaUrl === undefined) return { choosePrimary, choose: choosePrimary, close: async () => {} }
 
   const closing = new AbortController()
   const replicaConfig = { ...config, DATABASE_URL: replicaUrl }
   let replica: Database | undefined
-  let facade: Omit<ReadSource, 'lagMs'> | undefined
+  let facade: Shared | undefined
   let notes: Note[] = []
   let current: { readonly asOfMs: number, readonly hasAll: boolean } | undefined
   let isPrimaryUp = true
@@ -102,13 +111,38 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
     collect () { this.set(lagMs() / 1000) }
   })
   return {
-    primary: onPrimary,
-    choose: () => facade && isUsable() ? { ...facade, lagMs: lagMs() } : onPrimary,
+    choosePrimary,
+    choose: asker => facade && isUsable() ? sourceFor(facade, asker, lagMs()) : choosePrimary(asker),
     async close () {
       closing.abort()
       await watching
       await replica?.close()
     }
+  }
+}
+
+/** What those who read on one server share. */
+interface Shared {
+  readonly database: Database
+  readonly totals: TotalReader
+}
+
+function sourceFor ({ database, totals }: Shared, asker: Asker, lagMs: number): ReadSource {
+  const own = databaseFor(database, asker)
+  return {
+    database: {
+      ...own,
+      streamPrepared: (name, sql, values, visit) => own.streamPrepared(name, sql, values, row => {
+        asker.countRead(1)
+        visit(row)
+      })
+    },
+    totals: {
+      readTotal: (selection, range, nowMs) => totals.readTotal(selection, range, nowMs, asker),
+      readTotals: (selection, plans, nowMs, marksLate) => totals.readTotals(selection, plans, nowMs, marksLate, asker)
+    },
+    asker,
+    lagMs
   }
 }
 
@@ -138,14 +172,14 @@ function withFallback (replica: Database, primary: Database, onAway: () => void)
   }
   return {
     ...primary,
-    query: (sql, values) => either(it => it.query(sql, values)),
-    queryPrepared: (name, sql, values) => either(it => it.queryPrepared(name, sql, values)),
-    streamPrepared (name, sql, values, visit) {
+    query: (sql, values, whom) => either(it => it.query(sql, values, whom)),
+    queryPrepared: (name, sql, values, whom) => either(it => it.queryPrepared(name, sql, values, whom)),
+    streamPrepared (name, sql, values, visit, whom) {
       let visited = 0
       return either(it => it.streamPrepared(name, sql, values, row => {
         visited++
         visit(row)
-      }), () => visited === 0) // what was shown once can't be taken back
+      }, whom), () => visited === 0) // what was shown once can't be taken back
     }
   }
 }

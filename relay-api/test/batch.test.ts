@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { nobody } from '../src/query/asker.ts'
 import type { Merged } from '../src/query/merge.ts'
 import { planRange } from '../src/query/plan.ts'
 import type { Selection } from '../src/query/read.ts'
@@ -109,4 +110,28 @@ test('questions that come at once fail together where the database can\'t be ask
   assert.deepEqual((await ask()).map(it => it.status), devices.map(() => 'rejected'))
   isAway = false
   assert.deepEqual((await ask()).map(it => it.status), devices.map(() => 'fulfilled'))
+})
+
+test('questions share a statement with others that go, in whatever order all of them come and go', async t => {
+  const { database } = await openLocalPostgres(t)
+  await writeEvents(database, events)
+  const day = { startMs, endMs: startMs + DAY_MS }
+  const reader = createTotalReader(database, 0)
+  const expected = numbersOf(await reader.readTotal({ deviceId: 'a-1' }, day, nowMs))
+  const asked = fc.record({ afterTurns: fc.nat(3), leavesAfter: fc.option(fc.nat(3), { nil: undefined }) })
+  const turns = async (count: number) => { for (let n = 0; n < count; n++) await new Promise(resolve => setImmediate(resolve)) }
+  await fc.assert(fc.asyncProperty(fc.array(asked, { minLength: 1, maxLength: 20 }), async all => {
+    await Promise.all(all.map(async ({ afterTurns, leavesAfter }) => {
+      await turns(afterTurns)
+      const leaving = new AbortController()
+      const leave = () => leaving.abort(new Error('gone'))
+      if (leavesAfter === 0) queueMicrotask(leave)
+      else if (leavesAfter !== undefined) turns(leavesAfter).then(leave)
+      const answer = reader.readTotal({ deviceId: 'a-1' }, day, nowMs, { ...nobody, signal: leaving.signal })
+      await answer.then(it => assert.deepEqual(numbersOf(it), expected), error => {
+        assert.equal(error.message, 'gone')
+        assert.ok(leavesAfter !== undefined, 'who stays is answered')
+      })
+    }))
+  }), { numRuns: 100 })
 })

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
 
+import { lastAtOrBefore } from '../src/query/ascending.ts'
 import { cutRange, parseInterval, shortestInterval } from '../src/query/interval.ts'
 import { openZoneClock } from '../src/query/zone-clock.ts'
 import { boundariesByLooking, clockAt } from './support/intl-clock.ts'
@@ -38,7 +39,7 @@ test('rows begin where whoever looks at the clock every minute would begin them'
   fc.assert(fc.property(place, besideMs, besideMs, interval, ({ zone, nearMs }, a, b, name) => {
     fc.pre(a !== b)
     const range = { startMs: nearMs + Math.min(a, b), endMs: nearMs + Math.max(a, b) }
-    const boundaries = cutRange(range, parseInterval(name)!, openZoneClock(zone)!, 1e6)
+    const boundaries = [...cutRange(range, parseInterval(name)!, openZoneClock(zone)!, 1e6)!]
     const written = (times: number[] | undefined) => times?.map(it => new Date(it).toISOString())
     assert.deepEqual(written(boundaries), written(boundariesByLooking(range.startMs, range.endMs, name, zone)))
   }), { numRuns: 150 })
@@ -57,8 +58,8 @@ test('a time is written as the clock shows it, and is the same time', () => {
 
 test('days of 23, 24 and 25 hours, and one that there never was', () => {
   const hours = (zone: string, start: string, end: string) => {
-    const boundaries = cutRange({ startMs: Date.parse(start), endMs: Date.parse(end) }, parseInterval('1d')!,
-      openZoneClock(zone)!, 100)!
+    const boundaries = [...cutRange({ startMs: Date.parse(start), endMs: Date.parse(end) }, parseInterval('1d')!,
+      openZoneClock(zone)!, 100)!]
     return boundaries.slice(1).map((it, n) => (it - boundaries[n]) / HOUR_MS)
   }
   assert.deepEqual(hours('Europe/Berlin', '2024-03-30T00:00:00+01:00', '2024-04-02T00:00:00+02:00'), [24, 23, 24])
@@ -70,7 +71,7 @@ test('days of 23, 24 and 25 hours, and one that there never was', () => {
 test('offsets with seconds, as Liberia had until 1972, are cut where the clock shows midnight', () => {
   const clock = openZoneClock('Africa/Monrovia')!
   const range = { startMs: Date.parse('1971-06-01T12:00:00Z'), endMs: Date.parse('1971-06-02T12:00:00Z') }
-  const boundaries = cutRange(range, parseInterval('1d')!, clock, 10)!
+  const boundaries = [...cutRange(range, parseInterval('1d')!, clock, 10)!]
   assert.deepEqual(boundaries.map(it => clock.write(it)),
     ['1971-06-01T12:00:00Z', '1971-06-02T00:44:30Z', '1971-06-02T12:00:00Z'])
 })
@@ -89,7 +90,13 @@ test('more rows than there may be are told, and the shortest interval that fits 
       const range = { startMs: nearMs - 1, endMs: nearMs + hours * HOUR_MS }
       const { interval, boundaries } = shortestInterval(range, clock, max)
       assert.ok(boundaries.length - 1 <= max)
-      assert.deepEqual(cutRange(range, interval, clock, max), boundaries)
+      const times = [...boundaries]
+      assert.deepEqual([...cutRange(range, interval, clock, max)!], times)
+      for (const [n, timeMs] of times.entries()) {
+        assert.deepEqual([boundaries.at(n), boundaries.at(n - times.length)], [timeMs, timeMs])
+        assert.deepEqual([timeMs - 1, timeMs, timeMs + 1].map(it => boundaries.lastAtOrBefore(it)),
+          [timeMs - 1, timeMs, timeMs + 1].map(it => lastAtOrBefore(times, it)))
+      }
       const minutes = cutRange(range, parseInterval('1m')!, clock, max)
       assert.equal(minutes === undefined, hours * 60 + 1 > max)
     }), { numRuns: 50 })

@@ -6,11 +6,11 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-import { listen, type Database } from 'relay-common'
+import { listen } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
-import { writeEvents } from './support/write-events.ts'
+import { writeMinutes } from './support/write-minutes.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -20,20 +20,6 @@ const ROWS = 1_000_000
 const FEWER_ROWS = 100_000
 const startMs = Date.UTC(2022, 0, 1)
 const limit = { timeout: 600_000 }
-
-/** A reading a minute, for nearly two years, of one device. All minutes have the same bytes: they are relative. */
-async function writeMinutes (database: Database): Promise<void> {
-  const event = { deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 21.5, sourcePartition: 0 }
-  await writeEvents(database, [{ ...event, timestampMs: startMs }])
-  await database.query("select ensure_rollup_partitions('minute', to_timestamp($1), to_timestamp($2))",
-    [startMs / 1000, startMs / 1000 + ROWS * 60])
-  await database.query(`
-    insert into rollups_minute (series_id, bucket_start, source_partition, count, sum, min, max, body)
-    select series_id, bucket_start + n * interval '1 minute', source_partition, count, sum, min, max, body
-    from rollups_minute, generate_series(1, $1 - 1) n
-    where series_id = (select series_id from series where device_id is not null)`, [ROWS])
-  await database.query('analyze rollups_minute')
-}
 
 async function open (port: number, rows: number, query: string): Promise<IncomingMessage> {
   const range = `start=${new Date(startMs).toISOString()}&end=${new Date(startMs + rows * 60_000).toISOString()}`
@@ -74,7 +60,7 @@ async function countLines (
 
 test('a million rows are streamed in memory that does not grow, in every format', limit, async t => {
   const api = await openTestApi(t)
-  await writeMinutes(api.database)
+  await writeMinutes(api.database, startMs, ROWS)
   const { port } = await listen(api.app, '127.0.0.1', 0, 'API_PORT')
 
   for (const [format, rows, end] of [

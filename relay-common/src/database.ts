@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { Pool, Query, types, type ClientBase, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
+import { cancelStatement } from './cancel.ts'
 import { RelayError } from './errors.ts'
 import { readTls, type TlsFiles } from './tls.ts'
 import type { Logger } from './log.ts'
+import { within } from './within.ts'
 
 export type { PoolClient } from 'pg'
 
@@ -46,16 +49,31 @@ const planSettings: Readonly<Record<PlanStyle, readonly string[]>> = {
   'by-key': ['enable_seqscan=off', 'enable_mergejoin=off', 'enable_hashjoin=off', 'jit=off']
 }
 
+/** For whom a statement runs. */
+export interface ForWhom {
+  /**
+   * Ends the statement: it is not sent any more, stops waiting for a connection, or is cancelled on the server. The
+   * promise then rejects with the reason of the signal.
+   */
+  readonly signal?: AbortSignal
+  /** whose share of the connections it takes, where those who ask have shares */
+  readonly caller?: string
+  /** whether it is one of many that an answer is made of: then it waits behind those of short answers */
+  readonly isLong?: boolean
+}
+
 export interface Database {
   /** Runs one statement on any connection. `bigint` columns come as BigInt, `timestamptz` as ms since the epoch. */
-  query<R extends QueryResultRow> (sql: string, values?: unknown[]): Promise<R[]>
+  query<R extends QueryResultRow> (sql: string, values?: unknown[], whom?: ForWhom): Promise<R[]>
   /** The same for a statement that runs often: parsed and planned once a connection, under `name`. */
-  queryPrepared<R extends QueryResultRow> (name: string, sql: string, values?: unknown[]): Promise<R[]>
+  queryPrepared<R extends QueryResultRow> (name: string, sql: string, values?: unknown[], whom?: ForWhom): Promise<R[]>
   /**
    * The same for an answer that may be too long to hold: shows each row, as the array of its columns, while the next
    * ones are on their way. What `visit` throws ends in the promise, after the last row.
    */
-  streamPrepared (name: string, sql: string, values: unknown[], visit: (columns: unknown[]) => void): Promise<void>
+  streamPrepared (
+    name: string, sql: string, values: unknown[], visit: (columns: unknown[]) => void, whom?: ForWhom
+  ): Promise<void>
   /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
   transaction<T> (work: (client: PoolClient) => Promise<T>): Promise<T>
   /** Hands out a connection of its own (LISTEN, COPY); the caller releases it, with `true` if it is broken. */
@@ -201,7 +219,8 @@ export async function openDatabase (
     }
   }
 
-  const withClient = async <T>(work: (client: PoolClient) => Promise<T>): Promise<T> => {
+  const withClient = async <T>(work: (client: PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> => {
+    if (signal) return await withClientUntil(signal, connect, work)
     const client = await connect()
     let failure: Error | undefined
     try {
@@ -215,13 +234,15 @@ export async function openDatabase (
   }
 
   const database: Database = {
-    query: (sql, values) => withClient(async client => (await client.query(sql, values)).rows),
-    queryPrepared: (name, text, values) =>
-      withClient(async client => (await client.query({ name: statementName(name), text, values })).rows),
-    streamPrepared: (name, text, values, visit) => withClient(client => {
+    query: (sql, values, whom) => withClient(async client => (await client.query(sql, values)).rows, whom?.signal),
+    queryPrepared: (name, text, values, whom) => withClient(
+      async client => (await client.query({ name: statementName(name), text, values })).rows, whom?.signal),
+    streamPrepared: (name, text, values, visit, whom) => withClient(client => {
       const query = new Query({ name: statementName(name), text, values, rowMode: 'array' } as QueryConfig)
-      return stream(client, query, visit, settings.DATABASE_STATEMENT_TIMEOUT_MS)
-    }),
+      const { signal } = whom ?? {}
+      const visitUnlessEnded = signal === undefined ? visit : (row: unknown[]) => { if (!signal.aborted) visit(row) }
+      return stream(client, query, visitUnlessEnded, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+    }, whom?.signal),
     transaction: work => withClient(async client => {
       await client.query('begin')
       try {
@@ -245,6 +266,65 @@ export async function openDatabase (
     throw error
   }
   return database
+}
+
+/** A database all of whose statements are for somebody, but for those that say otherwise. */
+export function databaseFor (database: Database, forWhom: ForWhom): Database {
+  return {
+    ...database,
+    query: (sql, values, whom = forWhom) => database.query(sql, values, whom),
+    queryPrepared: (name, sql, values, whom = forWhom) => database.queryPrepared(name, sql, values, whom),
+    streamPrepared: (name, sql, values, visit, whom = forWhom) => database.streamPrepared(name, sql, values, visit, whom)
+  }
+}
+
+/** How long a server has to cancel a statement; a connection that is still busy then is dropped. */
+const CANCEL_MAX_MS = 3_000
+const CANCEL_AGAIN_MS = 100
+
+/**
+ * Runs a statement on a connection of a pool until a signal ends it. The connection goes back when nothing of the
+ * statement can reach it any more, and is dropped otherwise: it is never one on which a cancellation is still to come.
+ */
+async function withClientUntil<T> (
+  signal: AbortSignal, connect: () => Promise<PoolClient>, work: (client: PoolClient) => Promise<T>
+): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: ended, resolve } = Promise.withResolvers<'ended'>()
+  const onAbort = () => resolve('ended')
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    const connecting = connect()
+    const client = await Promise.race([connecting, ended])
+    if (client === 'ended') {
+      connecting.then(it => it.release(), () => {}) // a pool has no way to leave its queue
+      throw signal.reason
+    }
+
+    const running = work(client)
+    const outcome = running.then(() => undefined, (error: Error) => error)
+    if (await Promise.race([outcome, ended]) !== 'ended') {
+      const failure = await outcome
+      client.release(failure && isConnectionError(failure))
+      return await running
+    }
+    within(CANCEL_MAX_MS, cancelUntil(client, outcome)).then(
+      failure => client.release(failure && isConnectionError(failure)),
+      () => client.release(true))
+    throw signal.reason
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Cancels what a connection is busy with until it ends: a request that is there before the statement hits nothing. */
+async function cancelUntil<T> (client: PoolClient, outcome: Promise<T>): Promise<T> {
+  for (const startedMs = performance.now(); ;) {
+    if (performance.now() - startedMs > CANCEL_MAX_MS) return await outcome // the connection is dropped
+    await cancelStatement(client, CANCEL_MAX_MS)
+    const ended = await Promise.race([outcome.then(value => ({ value })), delay(CANCEL_AGAIN_MS, undefined, { ref: false })])
+    if (ended) return ended.value
+  }
 }
 
 const NAME_BYTES_MAX = 63

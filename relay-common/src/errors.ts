@@ -54,6 +54,8 @@ export const errorCodes = {
   RELAY_INGEST_OFF: { status: 503, retry: false },
   RELAY_STREAM_FULL: { status: 503, retry: true },
   RELAY_ANSWER_TOO_SLOW: { status: 503, retry: true },
+  RELAY_ANSWERS_BUSY: { status: 503, retry: true },
+  RELAY_CLIENT_GONE: { status: 499, retry: true },
   RELAY_INTERNAL: { status: 500, retry: false }
 } as const
 

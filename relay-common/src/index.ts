@@ -21,8 +21,10 @@ export {
   databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
   readConfig, retentionSettings, splitList
 } from './config.ts'
-export { connectionOptions, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase } from './database.ts'
-export type { Database, DatabaseSettings, PoolClient } from './database.ts'
+export {
+  connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
+} from './database.ts'
+export type { Database, DatabaseSettings, ForWhom, PoolClient } from './database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
 export type { Digest } from './digest.ts'
 export { errorCodes, RelayError } from './errors.ts'

@@ -30,6 +30,9 @@ export const budgetSettings = {
   INGEST_BYTES_PER_MINUTE_MAX: Type.Integer({
     default: 512 * MIB, minimum: 1_024, description: 'bytes of events, inflated, that one caller may send per minute'
   }),
+  LONG_ANSWERS_PER_CALLER_MAX: Type.Integer({
+    default: 16, minimum: 1, description: 'long answers, of many statements or a stream, of one caller that may be under way at once'
+  }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
   }),
@@ -85,7 +88,10 @@ export interface Budget {
 
 export const budgets = {
   answers: {
-    setting: 'ANSWERS_PER_CALLER_MAX', what: 'answers under way', shownBy: 'relay-api/test/budgets.test.ts'
+    setting: 'ANSWERS_PER_CALLER_MAX', what: 'answers under way', shownBy: 'relay-api/test/answers.test.ts'
+  },
+  longAnswers: {
+    setting: 'LONG_ANSWERS_PER_CALLER_MAX', what: 'long answers under way', shownBy: 'relay-api/test/answers.test.ts'
   },
   connections: {
     setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'

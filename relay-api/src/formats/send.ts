@@ -8,13 +8,15 @@ import { Readable } from 'node:stream'
 
 import type { FastifyReply } from 'fastify'
 
+import type { Answer } from '../answers.ts'
 import { sendTagged } from '../caching.ts'
 
 /** Longer answers are streamed. */
 const WHOLE_MAX_CHARACTERS = 64 * 1024
 
+/** @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY for a long one more than may be; what pieces throw */
 export async function sendPieces (
-  reply: FastifyReply, mediaType: string, pieces: AsyncGenerator<string>
+  reply: FastifyReply, answer: Answer, mediaType: string, pieces: AsyncGenerator<string>
 ): Promise<FastifyReply> {
   let whole = ''
   while (whole.length <= WHOLE_MAX_CHARACTERS) {
@@ -26,10 +28,19 @@ export async function sendPieces (
     await pieces.return(undefined)
     return reply.type(`${mediaType}; charset=utf-8`).send(Readable.from([]))
   }
+  try {
+    answer.becomeLong()
+    answer.signal.throwIfAborted()
+  } catch (error) {
+    await pieces.return(undefined)
+    throw error
+  }
   const rest = async function * () {
     yield whole
+    whole = ''
     yield * pieces
   }
-  return reply.type(`${mediaType}; charset=utf-8`)
-    .send(Readable.from(rest(), { objectMode: false, highWaterMark: WHOLE_MAX_CHARACTERS }))
+  const body = Readable.from(rest(), { objectMode: false, highWaterMark: WHOLE_MAX_CHARACTERS })
+  answer.signal.addEventListener('abort', () => body.destroy(), { once: true }) // also where it is not sent any more
+  return reply.type(`${mediaType}; charset=utf-8`).send(body)
 }

@@ -2,6 +2,7 @@
 import { bucketStartMs, DAY_MS, HOUR_MS, RelayError } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
+import type { Boundaries } from '../query/boundaries.ts'
 import { cutRange, parseInterval, shortestInterval, type Interval } from '../query/interval.ts'
 import type { KeptSince, TimeRange } from '../query/plan.ts'
 import { openZoneClock, type ZoneClock } from '../query/zone-clock.ts'
@@ -38,7 +39,7 @@ export function readZoneClock (tz: string): ZoneClock {
 export interface CutRange {
   readonly interval: Interval
   /** row n is [boundaries[n], boundaries[n + 1]) */
-  readonly boundaries: readonly number[]
+  readonly boundaries: Boundaries
 }
 
 /**
@@ -51,7 +52,9 @@ export function readRows (
   { interval: name, maxPoints }: IntervalQuery, range: TimeRange, clock: ZoneClock, keptSince: KeptSince,
   pointsMax: number
 ): CutRange {
-  const areKept = (boundaries: readonly number[]) => boundaries.slice(1, -1).every(it => isKept(it, keptSince))
+  // of equal steps either all fall on whole hours (or days) or one of the first two does not, and the earliest is kept least
+  const areKept = (boundaries: Boundaries) => boundaries.firstOfRuns(2)
+    .every(it => it === boundaries.at(0) || it === boundaries.at(-1) || isKept(it, keptSince))
   if (name === 'auto') return shortestInterval(range, clock, Math.min(maxPoints, pointsMax), areKept)
 
   const interval = parseInterval(name)

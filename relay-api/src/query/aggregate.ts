@@ -5,6 +5,7 @@
  *
  *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
  */
+import { tooMuchToRead } from './asker.ts'
 import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
 import { readGroupRows, type RowSource } from './group-rows.ts'
 import { usesDevices } from './groups.ts'
@@ -15,13 +16,16 @@ import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
 import { slices, type Slice } from './slices.ts'
 
-/** Rows that are handed on at once. */
-const CHUNK_ROWS = 1_000
+/** Rows that are handed on at once: some ms of writing. */
+const CHUNK_ROWS = 250
+/** An answer of more statements than these is a long one. */
+const SHORT_SLICES_MAX = 20
 
 /**
- * Reads an answer.
+ * Reads an answer. One that has read as much as an answer may ends early, and says where the next one goes on.
  * @returns chunks of rows, maybe empty; in the end, where the next answer goes on, or undefined where nothing is left
- * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT, RELAY_TOO_MANY_POINTS where it has read as much
+ *   as it may and found no row to go on behind
  */
 export async function * aggregate (
   source: RowSource, question: Question
@@ -32,7 +36,15 @@ export async function * aggregate (
   let position = question.after
   let chunk: AnswerRow[] = []
 
-  for await (const slice of slices(source.database, question)) {
+  const { asker } = source
+  let slicesRead = 0
+  for await (const slice of slices(source.database, question, asker)) {
+    if (!asker.mayReadOn) {
+      if (question.limit === Infinity || position === question.after) throw tooMuchToRead()
+      yield chunk
+      return position
+    }
+    if (slicesRead++ === SHORT_SLICES_MAX) asker.becomeLong()
     for (const found of await readSlice(source, question, slice)) {
       for (const { row, ...rest } of filler.rowsOf(found)) {
         if (left === 0) {
@@ -41,15 +53,24 @@ export async function * aggregate (
         }
         left--
         chunk.push(rest)
-        position = { key: rest.key, startMs: question.boundaries[row], anchor: filler.anchor() }
+        position = { key: rest.key, startMs: question.boundaries.at(row), anchor: filler.anchor() }
         if (chunk.length < CHUNK_ROWS) continue
+        const turn = asker.pace()
+        if (turn) await turn
         yield chunk
         chunk = []
       }
     }
+    if (question.fill === 'none') position = endOf(slice, question)
+    asker.countRead(slice.groups.length * (slice.end - slice.first))
   }
   yield chunk
   return undefined
+}
+
+/** Behind all rows of a slice: without filling, none of them has anything to do with the next one. */
+function endOf ({ groups, end }: Slice, question: Question): Position {
+  return { key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined }
 }
 
 async function readSlice (source: RowSource, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
@@ -96,8 +117,17 @@ async function readRows (
   const plans = planRows(boundaries, 0, boundaries.length - 1)
   const merged = await readGroupRows(source, query, keys, plans, question.nowMs)
   const steps = question.statistics.some(it => it.needsSteps)
-    ? await readSteps(source.database, question, new Map(keys.map(key => [key, boundaries])))
+    ? await readSteps(source.database, question, new Map(keys.map(key => [key, boundaries])), source.asker)
     : undefined
-  return new Map(keys.map(key => [key, new Map([...merged.get(key)!].map(([n, it]) =>
-    [n, numbersOf(question, it, steps?.get(key)![n])]))]))
+  const read: ReadRows = new Map()
+  for (const key of keys) {
+    const rows = new Map<number, RowNumbers>()
+    for (const [n, it] of merged.get(key)!) {
+      const turn = source.asker.pace()
+      if (turn) await turn
+      rows.set(n, numbersOf(question, it, steps?.get(key)![n]))
+    }
+    read.set(key, rows)
+  }
+  return read
 }

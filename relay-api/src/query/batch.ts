@@ -6,10 +6,15 @@
  *     question ──┐
  *     question ──┼─ same shape, same turn ──▶ one statement: a table q of questions, and for each the rows of its answer
  *     question ──┘
+ *
+ * A statement is cancelled when all who share it have gone.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import type { Database } from 'relay-common'
+
+import type { Asker } from './asker.ts'
+import { shareWork, type SharedWork } from './shared-work.ts'
 
 /** A SELECT, and what is its own beside others of its shape. */
 export interface Question {
@@ -32,37 +37,39 @@ export interface OwnValue {
 export interface Batches {
   /**
    * Asks, and shows each row of the answer, as the array of its columns, while the next ones are on their way.
-   * @throws RelayError RELAY_DATABASE_UNREACHABLE, and what `visit` throws
+   * @throws RelayError RELAY_DATABASE_UNREACHABLE, what `visit` throws, and the reason of the asker's signal
    */
-  ask (question: Question, visit: (columns: unknown[]) => void): Promise<void>
+  ask (question: Question, visit: (columns: unknown[]) => void, asker: Asker): Promise<void>
 }
 
 interface Asked {
   readonly own: readonly OwnValue[]
   readonly visit: (columns: unknown[]) => void
+  readonly asker: Asker
   failure?: { readonly error: unknown }
 }
 
 interface Batch {
   readonly asked: Asked[]
   /** rejects where the statement fails, for all of them */
-  readonly answered: Promise<void>
+  readonly answered: SharedWork<void>
 }
 
 /** The more there are, the longer the first one waits for the last; what is saved is nearly all saved with ten. */
 const BATCH_MAX = 50
 
 export function createBatches (database: Pick<Database, 'streamPrepared'>): Batches {
-  /** by shape and shared values: those that are not sent yet */
+  /** by shape, caller and shared values: those that are not sent yet */
   const open = new Map<string, Batch>()
 
   const begin = (key: string, question: Question): Batch => {
     const asked: Asked[] = []
-    const batch = {
+    const batch: Batch = {
       asked,
-      answered: nextTurn().then(() => {
+      answered: shareWork(async signal => {
+        await nextTurn()
         if (open.get(key) === batch) open.delete(key)
-        return send(database, question, asked)
+        await send(database, question, asked, signal)
       })
     }
     if (question.isShort) open.set(key, batch)
@@ -70,20 +77,26 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
   }
 
   return {
-    async ask (question, visit) {
-      const key = `${question.name} ${JSON.stringify(question.shared)}`
-      const batch = open.get(key) ?? begin(key, question)
-      const asked: Asked = { own: question.own, visit }
+    async ask (question, visit, asker) {
+      // each caller has batches of its own, which wait for its own share of the connections
+      const key = `${question.name} ${JSON.stringify([asker.caller, question.shared])}`
+      asker.signal?.throwIfAborted()
+      const known = open.get(key)
+      const batch = known === undefined || known.answered.isLeft ? begin(key, question) : known
+      const asked: Asked = { own: question.own, visit, asker }
       if (batch.asked.push(asked) === BATCH_MAX) open.delete(key)
-      await batch.answered
+      await batch.answered.join(asker.signal)
       if (asked.failure) throw asked.failure.error
     }
   }
 }
 
 async function send (
-  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared }: Question, asked: readonly Asked[]
+  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared }: Question, all: readonly Asked[],
+  signal: AbortSignal
 ): Promise<void> {
+  const asked = all.filter(it => it.asker.signal?.aborted !== true)
+  if (asked.length === 0) return
   const values = own.map((_, n) => asked.map(it => it.own[n].value))
   // by way of a subquery the planner does not see how many there are, and makes one plan for any number of them
   const columns = own.map(({ type }, n) => `(select $${shared.length + n + 1}::${type}[])`)
@@ -93,11 +106,12 @@ async function send (
     from unnest(${columns.join(', ')}) with ordinality as q (${names.join(', ')}, n)
     cross join lateral (${sql}) as a`, [...shared, ...values], columns => {
     const one = asked[Number(columns.at(-1)) - 1]
-    if (one.failure) return
+    if (one.failure || one.asker.signal?.aborted) return
+    one.asker.countRead(1)
     try {
       one.visit(columns)
     } catch (error) {
       one.failure = { error } // what one answer can't be made of is nothing to the others
     }
-  })
+  }, { signal, caller: asked[0].asker.caller, isLong: asked[0].asker.isLong })
 }

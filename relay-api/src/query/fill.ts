@@ -12,7 +12,6 @@
 import { interpolate } from 'relay-common'
 
 import { columnsOf, ordinalOf, rowOf, type Position, type Question } from './question.ts'
-import { lastAtOrBefore } from './ascending.ts'
 import { isFillable, type Reason } from './statistics.ts'
 
 export type Fill = 'none' | 'null' | 'previous' | 'linear'
@@ -119,14 +118,14 @@ export function createFiller (question: Question): Filler {
   const settings: FillSettings = {
     fill,
     isDescending,
-    middleMs: row => (boundaries[row] + boundaries[row + 1]) / 2,
+    middleMs: row => (boundaries.at(row) + boundaries.at(row + 1)) / 2,
     fillable: columns.map(isFillable)
   }
   const counts = columns.map(it => it === 'count')
   let key = after?.key
   let next = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1 // ordinal, in the group of `key`
   let anchor: Anchor | undefined = after?.anchor &&
-    { row: lastAtOrBefore(boundaries, after.anchor.startMs), numbers: after.anchor.numbers }
+    { row: boundaries.lastAtOrBefore(after.anchor.startMs), numbers: after.anchor.numbers }
   let before: Anchor | undefined // of a group whose first row in time has no readings
 
   const rowsUpTo = function * (end: number) {
@@ -137,8 +136,8 @@ export function createFiller (question: Question): Filler {
       yield {
         row,
         key: key!,
-        startMs: boundaries[row],
-        endMs: boundaries[row + 1],
+        startMs: boundaries.at(row),
+        endMs: boundaries.at(row + 1),
         numbers: numbers.map((it, n) => counts[n] ? 0 : it),
         unavailable: undefined,
         isFilled: true,
@@ -171,6 +170,8 @@ export function createFiller (question: Question): Filler {
       next = found.ordinal + 1
       yield { row, key, ...found.facts, isFilled: false }
     },
-    anchor: () => fill === 'none' || !anchor || anchor.row === BEFORE_ALL ? undefined : { startMs: boundaries[anchor.row], numbers: anchor.numbers }
+    anchor: () => fill === 'none' || !anchor || anchor.row === BEFORE_ALL
+      ? undefined
+      : { startMs: boundaries.at(anchor.row), numbers: anchor.numbers }
   }
 }

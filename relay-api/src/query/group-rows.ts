@@ -6,6 +6,7 @@
  */
 import type { Database } from 'relay-common'
 
+import type { Asker } from './asker.ts'
 import { rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import type { Plan } from './plan.ts'
@@ -17,6 +18,7 @@ import type { TotalReader, Totals } from './read-total.ts'
 export interface RowSource {
   readonly database: Database
   readonly totals: TotalReader
+  readonly asker: Asker
 }
 
 /** A range that a client asks for has two at most; rows on a clock that is off by seconds have two each. */
@@ -30,18 +32,18 @@ const GROUPS_AT_ONCE = 10
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readGroupRows (
-  { database, totals }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[], nowMs: number
+  { database, totals, asker }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[], nowMs: number
 ): Promise<MergedRows> {
   const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
   const selections = keys.map(key => selectionOf(query, key))
   if (plans.length === 0 || edges > EDGES_MAX || !selections.every(it => it !== undefined)) {
-    return await readBuckets(database, query, keys, plans)
+    return await readBuckets(database, query, keys, plans, asker)
   }
 
   const rows: MergedRows = new Map()
   for (let first = 0; first < keys.length; first += GROUPS_AT_ONCE) {
     await Promise.all(keys.slice(first, first + GROUPS_AT_ONCE).map(async (key, n) => {
-      const read = await totals.readTotals(selections[first + n], plans, nowMs, query.marksRevised === true)
+      const read = await totals.readTotals(selections[first + n], plans, nowMs, query.marksRevised === true, asker)
       rows.set(key, rowsOf(read, plans))
     }))
   }

@@ -9,6 +9,7 @@
  */
 import { DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
+import { createBoundaries, type Boundaries } from './boundaries.ts'
 import type { TimeRange } from './plan.ts'
 import type { ZoneClock } from './zone-clock.ts'
 
@@ -54,13 +55,24 @@ function clockInterval (name: string, sizeMs: number): Interval | undefined {
  */
 export function cutRange (
   { startMs, endMs }: TimeRange, interval: Interval, clock: ZoneClock, max: number
-): number[] | undefined {
+): Boundaries | undefined {
   if ((endMs - startMs) / longestMs(interval) > max) return undefined // known without looking
-  const boundaries = [startMs]
+  const boundaries = createBoundaries()
+  boundaries.add(startMs)
   for (let atMs = startMs; atMs < endMs;) {
     if (boundaries.length > max) return undefined
-    atMs = Math.min(nextBoundaryMs(atMs, interval, clock), endMs)
-    boundaries.push(atMs)
+    atMs = nextBoundaryMs(atMs, interval, clock)
+    const stretch = atMs < endMs ? clock.stretchAt(atMs) : undefined
+    if (stretch && interval.kind === 'clock' && (atMs + stretch.offsetMs) % interval.sizeMs === 0) {
+      // up to where the clock is set next all of them are as far apart
+      const lastMs = Math.min(stretch.endMs, endMs) - 1
+      const count = Math.floor((lastMs - atMs) / interval.sizeMs) + 1
+      if (boundaries.length + count > max) return undefined
+      boundaries.add(atMs, interval.sizeMs, count)
+      atMs += (count - 1) * interval.sizeMs
+    } else {
+      boundaries.add(Math.min(atMs, endMs))
+    }
   }
   return boundaries
 }
@@ -139,8 +151,8 @@ function nextOnClockMs (timeMs: number, sizeMs: number, clock: ZoneClock): numbe
 
 /** The shortest interval with so few rows that passes another test as well, and the rows' boundaries. */
 export function shortestInterval (
-  range: TimeRange, clock: ZoneClock, rowsMax: number, fits: (boundaries: readonly number[]) => boolean = () => true
-): { readonly interval: Interval, readonly boundaries: number[] } {
+  range: TimeRange, clock: ZoneClock, rowsMax: number, fits: (boundaries: Boundaries) => boolean = () => true
+): { readonly interval: Interval, readonly boundaries: Boundaries } {
   for (const interval of ladder) {
     const boundaries = cutRange(range, interval, clock, rowsMax)
     if (boundaries !== undefined && fits(boundaries)) return { interval, boundaries }

@@ -47,7 +47,7 @@ export async function readRowsBefore (
 ): Promise<Map<string, RowNumbers>> {
   const found = new Map<string, RowNumbers>()
   if (keys.length === 0) return found
-  const startMs = question.boundaries[0]
+  const startMs = question.boundaries.at(0)
   const rowOf = (timeMs: number) => {
     const row = rowAround(timeMs, interval, clock)
     return { startMs: row.startMs, endMs: Math.min(row.endMs, startMs) }

@@ -2,7 +2,7 @@
 import type { Selection } from '../parameters/selection.ts'
 import type { Fill, Numbers } from './fill.ts'
 import type { GroupBy } from './groups.ts'
-import { lastAtOrBefore } from './ascending.ts'
+import type { Boundaries } from './boundaries.ts'
 import type { LookBack } from './look-back.ts'
 import type { Statistic } from './statistics.ts'
 
@@ -10,8 +10,8 @@ export interface Question {
   readonly selection: Selection
   readonly groupBy: GroupBy | undefined
   readonly statistics: readonly Statistic[]
-  /** of the rows, ascending: row n is [boundaries[n], boundaries[n + 1]) */
-  readonly boundaries: readonly number[]
+  /** of the rows, ascending: row n is [boundaries.at(n), boundaries.at(n + 1)) */
+  readonly boundaries: Boundaries
   readonly isDescending: boolean
   readonly fill: Fill
   /** undefined: rows are not filled from before the range */
@@ -49,5 +49,5 @@ export function rowOf ({ boundaries, isDescending }: Question, ordinal: number):
 
 /** The place of the row that holds a time. */
 export function ordinalOf (question: Question, startMs: number): number {
-  return rowOf(question, lastAtOrBefore(question.boundaries, startMs)) // it is its own inverse
+  return rowOf(question, question.boundaries.lastAtOrBefore(startMs)) // it is its own inverse
 }

@@ -8,6 +8,7 @@
 import { levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
@@ -28,10 +29,10 @@ export interface MergedRow extends Merged {
   readonly isRevised: boolean
 }
 
-export function planRows (boundaries: readonly number[], first: number, end: number): Plan[] {
+export function planRows (boundaries: { at (n: number): number | undefined }, first: number, end: number): Plan[] {
   const plans: Plan[] = []
   for (let row = first; row < end; row++) {
-    plans.push(planRange({ startMs: boundaries[row], endMs: boundaries[row + 1] }))
+    plans.push(planRange({ startMs: boundaries.at(row)!, endMs: boundaries.at(row + 1)! }))
   }
   return plans
 }
@@ -45,7 +46,7 @@ export type MergedRows = Map<string, Map<number, MergedRow>>
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readBuckets (
-  database: Database, query: BucketQuery, keys: readonly string[], plans: readonly Plan[]
+  database: Database, query: BucketQuery, keys: readonly string[], plans: readonly Plan[], asker: Asker = nobody
 ): Promise<MergedRows> {
   const merges = new Map(keys.map(key => [key, new Map<number, Merge>()]))
   const mergeOf = (key: string, row: number) => {
@@ -80,6 +81,8 @@ export async function readBuckets (
   for (const [key, rows] of merges) {
     const merged = new Map<number, MergedRow>()
     for (const [row, merge] of rows) {
+      const turn = asker.pace()
+      if (turn) await turn
       const it = merge.finish()
       if (it.rollup.count > 0) merged.set(row, { ...it, isRevised: revised.get(key)!.has(row) })
     }

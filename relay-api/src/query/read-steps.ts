@@ -9,6 +9,7 @@ import {
 } from 'relay-common'
 
 import { kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { nobody, type Asker } from './asker.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
@@ -32,7 +33,7 @@ const SERIES_PAGE = 20_000
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readSteps (
-  database: Database, query: StepQuery, boundariesOf: ReadonlyMap<string, readonly number[]>
+  database: Database, query: StepQuery, boundariesOf: ReadonlyMap<string, readonly number[]>, asker: Asker = nobody
 ): Promise<Map<string, StepSums[]>> {
   const sums = new Map([...boundariesOf].map(([key, it]) => [key, it.slice(1).map(emptyStepSums)]))
   const ranges = new Map([...boundariesOf].map(([key, it]) => [key, rangeOf(it)]))
@@ -50,7 +51,11 @@ export async function readSteps (
       await readMinutes(database, windows.map(({ id, startMs, endMs }) =>
         ({ id, startMs: startMs + behindMs, endMs: Math.min(startMs + behindMs + sizeMs, endMs) })), visit)
     }
-    for (const walk of walks.values()) walk.finish()
+    for (const walk of walks.values()) {
+      const turn = asker.pace()
+      if (turn) await turn
+      walk.finish()
+    }
   }
   return sums
 }

@@ -12,6 +12,7 @@
 import type { Database, LevelName } from 'relay-common'
 
 import type { LateReadings } from './arrivals.ts'
+import { nobody, type Asker } from './asker.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
@@ -22,14 +23,16 @@ import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-ca
 
 export interface TotalReader {
   /** @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT */
-  readTotal (selection: Selection, range: TimeRange, nowMs: number): Promise<Merged>
+  readTotal (selection: Selection, range: TimeRange, nowMs: number, asker?: Asker): Promise<Merged>
   /**
    * The totals of several ranges, all of one moment.
    * @param plans of the ranges, ascending, none overlapping
    * @param marksLate whether to tell what came late in the time from the first range to the last
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
    */
-  readTotals (selection: Selection, plans: readonly Plan[], nowMs: number, marksLate: boolean): Promise<Totals>
+  readTotals (
+    selection: Selection, plans: readonly Plan[], nowMs: number, marksLate: boolean, asker?: Asker
+  ): Promise<Totals>
 }
 
 export interface Totals {
@@ -51,19 +54,19 @@ export function createTotalReader (database: Database, cacheMaxBytes: number): T
   let retention: Retention = {}
 
   return {
-    async readTotal (selection, range, nowMs) {
+    async readTotal (selection, range, nowMs, asker = nobody) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planRange(range, keptSinceOf(retention, nowMs))
-        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs)
+        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
         if (merged && isSame) return merged[0]
       }
       throw new Error('how long rollups are kept changes all the time')
     },
-    async readTotals (selection, plans, nowMs, marksLate) {
+    async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
-        const { merged, moment } = await attemptTotals(batches, selection, plans, cacheOf(attempt), nowMs, marksLate)
+        const { merged, moment } = await attemptTotals(batches, selection, plans, cacheOf(attempt), nowMs, asker, marksLate)
         if (merged) return { merged, late: moment.late }
       }
     }
@@ -76,7 +79,8 @@ function isSameRetention (a: Retention, b: Retention): boolean {
 
 /** @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then */
 async function attemptTotals (
-  batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, marksLate = false
+  batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
+  marksLate = false
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify(selection)
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
@@ -95,7 +99,7 @@ async function attemptTotals (
     if (leaf) addRow(leaf, row)
     else if (row.edge === undefined) merges[lastAtOrBefore(starts, row.bucketStartMs)].add(row)
     else edges[row.edge].merge.add({ ...row, edge: edges[row.edge].at })
-  })
+  }, asker)
 
   let isRight = true
   for (const kept of split.kept) {
@@ -112,12 +116,18 @@ async function attemptTotals (
   const keepPart = selection.deviceId === undefined ? keep : () => {}
   for (const [n, merge] of merges.entries()) {
     for (const node of nodes[n]) {
-      const tally = tallyOf(node, keepPart)
+      const tally = await tallyOf(node, keepPart, asker)
       if (node.kind !== 'kept') keep(node.block, tally)
       merge.addTally(tally)
     }
   }
-  return { merged: merges.map(it => it.finish()), moment }
+  const merged: Merged[] = []
+  for (const merge of merges) {
+    merged.push(merge.finish())
+    const turn = asker.pace()
+    if (turn) await turn
+  }
+  return { merged, moment }
 }
 
 const POSITION_MAX = 2n ** 64n - 1n
@@ -180,14 +190,19 @@ function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange):
 }
 
 /** What a node holds. @param keepPart gets what parts of it hold, where that had to be made */
-function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => void): Tally {
-  if (node.kind === 'kept') return node.kept
-  if (node.kind === 'leaf') return node.tally
+async function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => void, asker: Asker): Promise<Tally> {
+  if (node.kind !== 'halves') return contentOf(node)
+  const turn = asker.pace()
+  if (turn) await turn
   const tally = emptyTally()
   for (const half of node.halves) {
-    const part = tallyOf(half, keepPart)
+    const part = half.kind === 'halves' ? await tallyOf(half, keepPart, asker) : contentOf(half)
     if (half.kind !== 'kept') keepPart(half.block, part)
     joinTally(tally, part)
   }
   return tally
+}
+
+function contentOf (node: Exclude<Node, { readonly kind: 'halves' }>): Tally {
+  return node.kind === 'kept' ? node.kept : node.tally
 }

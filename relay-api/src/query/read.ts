@@ -9,6 +9,7 @@
  */
 import { DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
+import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
@@ -56,7 +57,7 @@ export type Retention = Readonly<Partial<Record<LevelName, number>>>
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, and what `visit` throws
  */
 export async function readRows (
-  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void
+  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker = nobody
 ): Promise<Moment> {
   let position: bigint | undefined
   let retention: Retention = {}
@@ -76,7 +77,7 @@ export async function readRows (
       const edge = part === BUCKET ? undefined : part
       visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
     }
-  })
+  }, asker)
   return { position: position!, retention, changed, late }
 }
 

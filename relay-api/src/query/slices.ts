@@ -5,6 +5,7 @@
  */
 import type { Database } from 'relay-common'
 
+import type { Asker } from './asker.ts'
 import { readGroups, usesDevices, type Group } from './groups.ts'
 import { planSize } from './plan.ts'
 import { ordinalOf, type Question } from './question.ts'
@@ -26,7 +27,7 @@ const PARTITIONS_GUESS = 8
 const GROUPS_PAGE = 500
 
 /** Cuts an answer, from where it begins. */
-export async function * slices (database: Database, question: Question): AsyncGenerator<Slice> {
+export async function * slices (database: Database, question: Question, asker: Asker): AsyncGenerator<Slice> {
   const { selection, groupBy, boundaries, after } = question
   const rowCount = boundaries.length - 1
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
@@ -44,6 +45,8 @@ export async function * slices (database: Database, question: Question): AsyncGe
   const grow = () => { sliceRows = Math.min(sliceRows * 2, SLICE_ROWS_MAX) }
 
   while (true) {
+    const turn = asker.pace()
+    if (turn) await turn
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
     if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group that it ended in is there no more
     for (let n = 0; n < groups.length;) {

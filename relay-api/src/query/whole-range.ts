@@ -3,6 +3,7 @@ import { HOUR_MS } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
 import { aggregate } from './aggregate.ts'
+import { boundariesAt } from './boundaries.ts'
 import type { AnswerRow } from './fill.ts'
 import type { RowSource } from './group-rows.ts'
 import type { GroupBy } from './groups.ts'
@@ -34,7 +35,7 @@ export async function * readWholeRange (
     selection,
     groupBy,
     statistics,
-    boundaries: [coverage.startMs, coverage.endMs],
+    boundaries: boundariesAt(coverage.startMs, coverage.endMs),
     isDescending: false,
     fill: 'none',
     lookBack: undefined,

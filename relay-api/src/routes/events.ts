@@ -7,14 +7,15 @@ import { Type, type Static } from 'typebox'
 import { refuseForbidden } from '../parameters/selection.ts'
 import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
+import type { Asker } from '../query/asker.ts'
 import type { TimeRange } from '../query/plan.ts'
-import type { TotalReader } from '../query/read-total.ts'
 import type { Selection } from '../query/read.ts'
 import { problemResponses } from '../problem.ts'
+import type { Reads } from '../reads.ts'
 import { refuseOtherMethods } from './other-methods.ts'
 
 export interface EventsSettings {
-  readonly totals: TotalReader
+  readonly reads: Reads
   readonly deviceTypes: ReadonlySet<string>
   readonly rangeMaxDays: number
 }
@@ -45,14 +46,14 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
         response: { 200: eventsAnswerSchema, ...problemResponses(404) }
       }
       app.withTypeProvider<TypeBoxTypeProvider>().get(path, { schema },
-        request => findEvents({ ...request.params, grants: request.principal.grants }, request.query, settings))
+        request => findEvents({ ...request.params, grants: request.principal.grants }, request.query, settings, request.answer))
     }
   })
 }
 
 async function findEvents (
   selection: Selection, { startTime, endTime }: Static<typeof Range>,
-  { totals, deviceTypes, rangeMaxDays }: EventsSettings
+  { reads, deviceTypes, rangeMaxDays }: EventsSettings, asker: Asker
 ): Promise<EventsAnswer> {
   const range = readRange(startTime, endTime, rangeMaxDays)
   const { deviceId, zone, deviceType, grants = everything } = selection
@@ -62,7 +63,7 @@ async function findEvents (
       `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
   }
 
-  const merged = await totals.readTotal(selection, range, Date.now())
+  const merged = await reads.choosePrimary(asker).totals.readTotal(selection, range, Date.now())
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
   }

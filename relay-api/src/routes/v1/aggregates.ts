@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { DAY_MS, MINUTE_MS, RelayError, type Database, type Grants } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
+import type { Answer } from '../../answers.ts'
 import { allowCaching } from '../../caching.ts'
 import { createRowsWriter, type Row } from '../../formats/rows.ts'
 import { sendPieces } from '../../formats/send.ts'
@@ -16,6 +17,7 @@ import { checkLength, rangeParameters, readDuration, readRange } from '../../par
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
 import { readArrivalTotals } from '../../query/arrivals.ts'
+import { boundariesAt } from '../../query/boundaries.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
 import { countDeviceSeries, countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
 import { longestMs } from '../../query/interval.ts'
@@ -122,14 +124,15 @@ const GAP_MAX_MS = DAY_MS
 
 export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async (request, reply) =>
-    findAggregates(request.query, request.principal.grants, readFormat(request.query.format, request), parts, reply))
+    findAggregates(request.query, request.principal.grants, readFormat(request.query.format, request), parts, request.answer, reply))
 }
 
 async function findAggregates (
-  query: AggregatesQuery, grants: Grants, format: FormatName, parts: V1Parts, reply: FastifyReply
+  query: AggregatesQuery, grants: Grants, format: FormatName, parts: V1Parts, answer: Answer,
+  reply: FastifyReply
 ): Promise<FastifyReply> {
   const { limit, cursor, format: _, ...asked } = query // what is left tells questions apart
-  const source = parts.reads.choose()
+  const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
   const { question, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts)
   if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX)
@@ -139,7 +142,7 @@ async function findAggregates (
 
   const { groupBy, statistics, boundaries, selection } = question
   const completeThroughMs = await parts.completeness.read(source)
-  const rowsRange = { startMs: boundaries.at(0) ?? range.startMs, endMs: boundaries.at(-1) ?? range.endMs }
+  const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
   const { late, duplicates } = await readArrivalTotals(source.database, selection, rowsRange)
   const head = {
     start: clock.write(rowsRange.startMs),
@@ -162,7 +165,7 @@ async function findAggregates (
     yield writer.end({ next: chunk.value ? writeCursor(asked, range, chunk.value) : null })
   }
   allowCaching(reply, range, completeThroughMs, parts.config.CACHE_PAST_S)
-  return await sendPieces(reply, mediaTypes[format], pieces())
+  return await sendPieces(reply, answer, mediaTypes[format], pieces())
 }
 
 /** What is asked, with all names, times and boundaries in it resolved. */
@@ -186,7 +189,7 @@ async function resolve (
     selection,
     groupBy: query.groupBy as GroupBy | undefined,
     statistics,
-    boundaries: isGone ? [] : boundaries,
+    boundaries: isGone ? boundariesAt() : boundaries,
     isDescending: query.order === 'desc',
     fill: query.fill as Fill,
     lookBack: query.fill === 'previous' && interval.kind !== 'range' ? { interval, clock, keptSince } : undefined,
@@ -226,8 +229,9 @@ function cellsOf (
 async function refuseSteps (
   { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number
 ): Promise<void> {
+  if (boundaries.length === 0) return
   const beforeMs = lookBack === undefined ? 0 : longestMs(lookBack.interval) // a row before the range may be read too
-  const minutes = ((boundaries.at(-1) ?? 0) - (boundaries.at(0) ?? 0) + beforeMs) / MINUTE_MS
+  const minutes = (boundaries.at(-1) - boundaries.at(0) + beforeMs) / MINUTE_MS
   const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
   if (deviceMinutes <= minutesMax) return
   throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg are made of every minute of every ' +

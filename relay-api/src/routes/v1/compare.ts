@@ -66,7 +66,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const earlier = earlierRange(range, request.query.against, readZoneClock(request.query.tz))
     const statistics = readStatistics(request.query.stats)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const source = reads.choose()
+    const source = reads.choose(request.answer)
     const keptSince = await readKeptSince(source.database)
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {

@@ -56,7 +56,7 @@ export function distributionRoutes (app: FastifyInstance, { config, reads, devic
     const nowMs = Date.now()
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const source = reads.choose()
+    const source = reads.choose(request.answer)
     const plan = planRange(range, await readKeptSince(source.database))
     const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
     const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)

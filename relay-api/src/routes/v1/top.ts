@@ -61,7 +61,7 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const statistic = readStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const source = reads.choose()
+    const source = reads.choose(request.answer)
     const keptSince = await readKeptSince(source.database)
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')

@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
+import type { Answer } from '../../answers.ts'
 import { readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { countDevices } from '../../query/device-counts.ts'
@@ -41,8 +42,8 @@ const typesSchema = {
 export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Parts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
 
-  const inventory = async (selection: Selection, by: 'zone' | 'type', other: 'zone' | 'type') => {
-    const { database } = reads.choose()
+  const inventory = async (selection: Selection, by: 'zone' | 'type', other: 'zone' | 'type', answer: Answer) => {
+    const { database } = reads.choose(answer)
     const [presences, counts] = await Promise.all([
       readGroupPresences(database, selection), countDevices(database, selection, by === 'zone' ? 'zone' : 'device_type')
     ])
@@ -57,13 +58,13 @@ export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Par
   }
 
   routes.get('/zones', { schema: zonesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'zone', 'type')
+    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'zone', 'type', request.answer)
     reply.header('cache-control', 'private, no-cache')
     return { zones: found.map(({ name, others, ...rest }) => ({ zone: name, types: others, ...rest })) }
   })
 
   routes.get('/types', { schema: typesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'type', 'zone')
+    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'type', 'zone', request.answer)
     reply.header('cache-control', 'private, no-cache')
     return { types: found.map(({ name, others, ...rest }) => ({ type: name, zones: others, ...rest })) }
   })

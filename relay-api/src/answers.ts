@@ -1,0 +1,241 @@
+/**
+ * Answers under way: each has one signal, from its client's socket to the statements in PostgreSQL, and a part of what
+ * all callers share.
+ *
+ *     the client goes  ──┐
+ *     the deadline     ──┼──▶ signal ──▶ statements are cancelled or not sent, waits end, the loops of reading stop
+ *     a stalled reader ──┤               and a connection to which an answer is on its way is cut
+ *     the API closes   ──┘
+ *
+ * An answer ends with its last byte, or with its socket; then the caller's budgets have back what it held.
+ */
+import type { Socket } from 'node:net'
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Counter, Gauge, RelayError, type Registry } from 'relay-common'
+import { Type, type Static } from 'typebox'
+
+import type { Budgets, Held } from './budgets/budgets.ts'
+import type { Asker } from './query/asker.ts'
+import { createTurns } from './query/turns.ts'
+
+export const answerSettings = {
+  ANSWER_TIMEOUT_MS: Type.Integer({
+    default: 300_000, minimum: 1_000, description: 'longest time of a whole answer, from its request to its last byte'
+  }),
+  ANSWER_STALL_MS: Type.Integer({
+    default: 30_000, minimum: 1_000, description: 'a client that takes no byte of its answer for so long is cut off'
+  }),
+  ANSWER_ROWS_MAX: Type.Integer({
+    default: 20_000_000,
+    minimum: 1_000,
+    description: 'most rollups that one answer reads; what has pages goes on in the next one, all else is refused'
+  }),
+  LONG_ANSWERS_MAX: Type.Integer({
+    default: 64, minimum: 1, description: 'long answers of all callers that may be under way at once'
+  })
+}
+
+export type AnswerConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof answerSettings>>>> &
+  { readonly SHUTDOWN_TIMEOUT_MS: number }
+
+export interface Answer extends Asker {
+  readonly signal: AbortSignal
+  readonly caller: string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** the answer to it; on routes behind `authenticate` */
+    answer: Answer
+  }
+}
+
+const LOOK_INTERVAL_MS = 500
+/** A piece of computation, between two turns of the event loop. */
+const PIECE_MS = 4
+/** Closing waits for answers for this part of the time that it has, and then ends them. */
+const CLOSING_PART = 1 / 2
+
+type EndReason = 'client-gone' | 'deadline' | 'stalled' | 'closing'
+
+const REASONS: readonly EndReason[] = ['client-gone', 'deadline', 'stalled', 'closing']
+
+/** Gives every request of an app its answer; to be called behind what says who asks. */
+export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets: Budgets, metrics: Registry): void {
+  const turns = createTurns()
+  const open = new Set<OpenAnswer>()
+  const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
+  let long = 0
+  const ended = new Counter({
+    name: 'relay_api_answers_ended_total',
+    help: 'Answers whose work was ended before they were whole, by reason',
+    labelNames: ['reason'],
+    registers: [metrics]
+  })
+  for (const reason of REASONS) ended.inc({ reason }, 0)
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_api_answers',
+    help: 'Answers under way, by length: a long one takes many statements, or a stream',
+    labelNames: ['length'],
+    registers: [metrics],
+    collect () {
+      this.set({ length: 'long' }, long)
+      this.set({ length: 'short' }, open.size - long)
+    }
+  })
+  const settings: AnswerSettings = {
+    rowsMax: config.ANSWER_ROWS_MAX,
+    turn: ({ caller, isLong, signal }) => turns.take(caller, isLong, signal),
+    holdLong (caller) {
+      if (long >= config.LONG_ANSWERS_MAX) {
+        throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are under way (LONG_ANSWERS_MAX); try again in a moment`)
+      }
+      const held = budgets.hold('longAnswers', caller)
+      long++
+      return {
+        [Symbol.dispose] () {
+          long--
+          held[Symbol.dispose]()
+        }
+      }
+    },
+    ended: reason => ended.inc({ reason })
+  }
+
+  const follow = (socket: Socket): Map<OpenAnswer, () => void> => {
+    const found = bySocket.get(socket)
+    if (found) return found
+    const own = new Map<OpenAnswer, () => void>()
+    bySocket.set(socket, own)
+    // not by what is answered on it: of requests that wait behind others nobody would hear
+    socket.once('close', () => {
+      for (const finish of [...own.values()]) finish()
+    })
+    return own
+  }
+
+  app.addHook('preHandler', async (request, reply) => {
+    const isEndless = request.routeOptions.config.isEndless === true // has a budget, and ends, of its own
+    const held = isEndless ? undefined : budgets.hold('answers', request.principal.id)
+    const answer = new OpenAnswer(request, reply, isEndless, held, settings)
+    request.answer = answer
+    const { socket } = request.raw
+    const ofSocket = follow(socket)
+    if (!isEndless) open.add(answer)
+    const finish = () => {
+      open.delete(answer)
+      ofSocket.delete(answer)
+      answer.finish()
+    }
+    ofSocket.set(answer, finish)
+    reply.raw.once('finish', finish)
+    if (socket.destroyed) finish()
+  })
+
+  const watch = setInterval(() => {
+    const nowMs = performance.now()
+    for (const answer of open) {
+      if (nowMs - answer.startedMs > config.ANSWER_TIMEOUT_MS) answer.end('deadline')
+      else if (answer.stalledMs(nowMs) > config.ANSWER_STALL_MS) answer.end('stalled')
+    }
+  }, LOOK_INTERVAL_MS).unref()
+  let closing: NodeJS.Timeout | undefined
+  app.addHook('preClose', async () => {
+    closing = setTimeout(() => {
+      for (const answer of open) answer.end('closing')
+    }, config.SHUTDOWN_TIMEOUT_MS * CLOSING_PART).unref()
+  })
+  app.addHook('onClose', async () => {
+    clearInterval(watch)
+    clearTimeout(closing)
+  })
+}
+
+interface AnswerSettings {
+  readonly rowsMax: number
+  readonly turn: (answer: OpenAnswer) => Promise<void>
+  readonly holdLong: (caller: string) => Disposable
+  readonly ended: (reason: EndReason) => void
+}
+
+class OpenAnswer implements Answer {
+  readonly caller: string
+  readonly isEndless: boolean
+  readonly startedMs = performance.now()
+  readonly #controller = new AbortController()
+  readonly #reply: FastifyReply
+  readonly #socket: Socket
+  readonly #held: Held | undefined
+  readonly #settings: AnswerSettings
+  #heldLong: Disposable | undefined
+  #rows = 0
+  #pieceMs = performance.now()
+  #taken = { bytes: 0, atMs: performance.now() }
+  #hasFinished = false
+
+  constructor (
+    request: FastifyRequest, reply: FastifyReply, isEndless: boolean, held: Held | undefined, settings: AnswerSettings
+  ) {
+    this.caller = request.principal.id
+    this.isEndless = isEndless
+    this.#reply = reply
+    this.#socket = request.raw.socket
+    this.#held = held
+    this.#settings = settings
+  }
+
+  get signal (): AbortSignal { return this.#controller.signal }
+  get isLong (): boolean { return this.#heldLong !== undefined }
+
+  pace (): Promise<void> | undefined {
+    const { signal } = this.#controller
+    if (signal.aborted) throw signal.reason
+    if (performance.now() - this.#pieceMs < PIECE_MS) return undefined
+    return this.#settings.turn(this).then(() => { this.#pieceMs = performance.now() })
+  }
+
+  countRead (rows: number): void { this.#rows += rows }
+  get mayReadOn (): boolean { return this.#rows <= this.#settings.rowsMax }
+
+  becomeLong (): void {
+    if (this.#hasFinished) this.#controller.signal.throwIfAborted()
+    else this.#heldLong ??= this.#settings.holdLong(this.caller)
+  }
+
+  /** For how long the client has taken nothing of what waits for it. */
+  stalledMs (nowMs: number): number {
+    const { bytesWritten, writableLength } = this.#socket
+    const bytes = bytesWritten - writableLength
+    if (writableLength + this.#reply.raw.writableLength === 0 || bytes !== this.#taken.bytes) this.#taken = { bytes, atMs: nowMs }
+    return nowMs - this.#taken.atMs
+  }
+
+  /** Ends the work for it. */
+  end (reason: EndReason): void {
+    if (this.#controller.signal.aborted || this.#hasFinished) return
+    this.#settings.ended(reason)
+    this.#controller.abort(errorOf(reason))
+    if (this.#reply.raw.headersSent && !this.isEndless) this.#reply.raw.destroy() // nobody takes a part for the whole
+  }
+
+  /** There is nothing more to do for it. */
+  finish (): void {
+    if (this.#hasFinished) return
+    this.#hasFinished = true
+    this.#held?.[Symbol.dispose]()
+    this.#heldLong?.[Symbol.dispose]()
+    if (this.#reply.raw.writableFinished || this.#controller.signal.aborted) return
+    this.#settings.ended('client-gone')
+    this.#controller.abort(errorOf('client-gone'))
+  }
+}
+
+function errorOf (reason: EndReason): RelayError {
+  switch (reason) {
+    case 'client-gone': return new RelayError('RELAY_CLIENT_GONE', 'the client has gone, and nobody reads the answer')
+    case 'deadline': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the answer took longer than ANSWER_TIMEOUT_MS')
+    case 'stalled': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the client took nothing of its answer for ANSWER_STALL_MS')
+    case 'closing': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the API closes; ask again')
+  }
+}

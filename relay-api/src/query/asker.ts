@@ -1,0 +1,26 @@
+/** Asker: for whom an answer is read, and how much of what all share it may take. Every step of reading is handed one. */
+import { RelayError, type ForWhom } from 'relay-common'
+
+export interface Asker extends ForWhom {
+  /**
+   * To be asked in every loop that may compute for long.
+   * @returns undefined: go on; else what to wait for, so that others have their turn of the event loop
+   * @throws where the answer is not wanted any more
+   */
+  pace (): Promise<void> | undefined
+  /** Counts rows of the tables that were read, and rows of the answer that were looked for. */
+  countRead (rows: number): void
+  /** whether it may read on: it has not read as much as one answer may */
+  readonly mayReadOn: boolean
+  /** The answer takes many statements, or a stream. @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY */
+  becomeLong (): void
+}
+
+/** Whoever is alone, such as a test, and has no limits. */
+export const nobody: Asker = { pace: () => undefined, countRead: () => {}, mayReadOn: true, becomeLong: () => {} }
+
+/** What an answer that can't be cut says where it would have to read more than one may. */
+export function tooMuchToRead (): RelayError {
+  return new RelayError('RELAY_TOO_MANY_POINTS', 'the answer would be made of more rollups than one may read ' +
+    '(ANSWER_ROWS_MAX); take a shorter range, longer intervals, or fewer devices, zones or types', { parameter: 'start' })
+}
