@@ -13,6 +13,7 @@ import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldRead
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { createBatches } from '../../relay-api/src/query/batch.ts'
+import { boundariesAt } from '../../relay-api/src/query/boundaries.ts'
 import { parseInterval } from '../../relay-api/src/query/interval.ts'
 import { readRowsBefore } from '../../relay-api/src/query/look-back.ts'
 import { keptForEver } from '../../relay-api/src/query/plan.ts'
@@ -129,7 +130,7 @@ const cases: Readonly<Record<string, Case>> = {
         selection: { ...ofAll, zones },
         groupBy,
         statistics: [findStatistic('avg')!, findStatistic('increase')!],
-        boundaries: [startMs + DAY_MS, startMs + 2 * DAY_MS],
+        boundaries: boundariesAt(...[startMs + DAY_MS, startMs + 2 * DAY_MS]),
         isDescending: false,
         fill: 'previous',
         lookBack,
