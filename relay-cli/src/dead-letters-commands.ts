@@ -1,13 +1,13 @@
 /** `relay dead-letters list | show | replay` */
 import { Command, InvalidArgumentError } from 'commander'
-import { RelayError, type ProducedRecord } from 'relay-common'
+import { printable, printableLines, RelayError, type ProducedRecord } from 'relay-common'
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
 import {
   deviceOf, findLetters, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
   type LetterFilter
 } from './dead-letters.ts'
-import { countOf, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
 
 type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
@@ -72,15 +72,15 @@ async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
   }
   if (json) return
   if (letters.length === 0) {
-    console.log('no dead letters')
+    printLine('no dead letters')
     return
   }
   printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'principal', 'detail', ''], letters.map(it => [
-    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', printable(deviceOf(it) ?? ''),
-    it.sourceOffset === undefined ? printable(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, printable(it.principal ?? ''),
-    printable(it.detail), it.replayedAt === undefined ? '' : 'replayed'
+    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', excerpt(deviceOf(it) ?? ''),
+    it.sourceOffset === undefined ? excerpt(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, excerpt(it.principal ?? ''),
+    excerpt(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
-  if (isMore) console.log(`\nthere are more: --limit, or --since ${formatTime(letters.at(-1)!.timeMs)}`)
+  if (isMore) printLine(`\nthere are more: --limit, or --since ${formatTime(letters.at(-1)!.timeMs)}`)
 }
 
 async function show (
@@ -91,7 +91,8 @@ async function show (
   const letter = await readLetter(site, partition, offset)
   if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter at ${partition}:${offset}`)
   if (raw) {
-    process.stdout.write(letter.value ?? '')
+    // as it is, for a file or another program; a terminal would obey what is in it
+    process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
   } else if (json) {
     printJson({ ...describe(letter), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
   } else {
@@ -103,8 +104,8 @@ async function show (
       ['principal', principal ?? 'not known'], ['grants', grants ? JSON.stringify(grants) : 'not known'],
       ['key', letter.key?.toString() ?? 'none'], ['replayed', letter.replayedAt ?? 'never'],
       ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', cut off' : ''}`]
-    ]) console.log(`${name.padEnd(9)} ${printable(text, Infinity)}`)
-    if (letter.value) console.log(`\n${printable(letter.value.toString(), Infinity)}`)
+    ]) printLine(`${name.padEnd(9)} ${text}`)
+    if (letter.value) printLine(`\n${letter.value.toString()}`)
   }
 }
 
@@ -126,7 +127,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
         const fault = await faultOf(letter)
         if (fault !== undefined) {
           counts.notGranted++
-          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(`${letter.place} is left out: ${printable(fault, Infinity)}`)
+          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(printable(`${letter.place} is left out: ${fault}`))
           continue
         }
         counts.sent++
@@ -143,12 +144,12 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
     if (yes) printJson(counts)
     return
   }
-  console.log(`${yes ? 'sent' : 'to be sent'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
-  if (counts.before > 0) console.log(`${counts.before} were replayed before (--again sends them once more)`)
-  if (counts.cutOff > 0) console.log(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
-  if (counts.corrupt > 0) console.log(`${counts.corrupt} are corrupt batches and are left out`)
-  if (counts.notGranted > 0) console.log(`${counts.notGranted} are left out: their senders may not send them`)
-  if (!yes && counts.sent > 0) console.log('nothing was sent; --yes sends them')
+  printLine(`${yes ? 'sent' : 'to be sent'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
+  if (counts.before > 0) printLine(`${counts.before} were replayed before (--again sends them once more)`)
+  if (counts.cutOff > 0) printLine(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
+  if (counts.corrupt > 0) printLine(`${counts.corrupt} are corrupt batches and are left out`)
+  if (counts.notGranted > 0) printLine(`${counts.notGranted} are left out: their senders may not send them`)
+  if (!yes && counts.sent > 0) printLine('nothing was sent; --yes sends them')
 }
 
 /**
@@ -183,8 +184,7 @@ function describe (letter: Letter) {
   }
 }
 
-/** What came from outside may hold anything, terminal commands among it. */
-function printable (text: string, charactersMax = EXCERPT_CHARACTERS): string {
-  const safe = text.replace(/[\p{Cc}\p{Cf}]/gu, it => it === '\n' && charactersMax === Infinity ? it : '\ufffd')
-  return safe.length <= charactersMax ? safe : `${safe.slice(0, charactersMax - 1)}…`
+/** One line of it, or all. */
+function excerpt (text: string, charactersMax = EXCERPT_CHARACTERS): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`
 }

@@ -8,7 +8,7 @@ import {
 } from 'relay-common'
 
 import { parseDuration } from './arguments.ts'
-import { formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSiteDatabase } from './site.ts'
 
 interface CreateOptions extends OutputOptions {
@@ -68,7 +68,7 @@ async function list ({ json }: OutputOptions): Promise<void> {
   await using site = await openSiteDatabase()
   const keys = await listApiKeys(site.database)
   if (json) printJson(keys.map(describe))
-  else if (keys.length === 0) console.log('no keys')
+  else if (keys.length === 0) printLine('no keys')
   else {
     printTable(['key', 'name', 'scopes', 'zones', 'devices', 'state', 'last used'], keys.map(it => [
       it.keyId, it.name, it.scopes.join(' '), it.grants.zones?.join(', ') ?? 'all',
@@ -87,7 +87,7 @@ async function create ({ name, scope, zone, devicePrefix, expires, environment, 
     expiresAtMs: expires === undefined ? undefined : Date.now() + expires
   }, actor())
   if (json) printJson({ key: issued.key, ...describe(issued.stored) })
-  else console.log(issued.key)
+  else printLine(issued.key)
 }
 
 async function rotate (
@@ -96,14 +96,14 @@ async function rotate (
   await using site = await openSiteDatabase()
   const issued = await rotateApiKey(site.database, environment, keyId, overlap, actor())
   if (json) printJson({ key: issued.key, ...describe(issued.stored) })
-  else console.log(issued.key)
+  else printLine(issued.key)
 }
 
 async function revoke (keyId: string, { json }: OutputOptions): Promise<void> {
   await using site = await openSiteDatabase()
   const stored = await revokeApiKey(site.database, keyId, actor())
   if (json) printJson(describe(stored))
-  else console.log(`${keyId} is revoked`)
+  else printLine(`${keyId} is revoked`)
 }
 
 function stateOf ({ revokedAtMs, expiresAtMs }: StoredApiKey): string {

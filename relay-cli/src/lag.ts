@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 
 import { parseCount } from './arguments.ts'
-import { countOf, formatAge, formatTime, printJson, printTable, type OutputOptions } from './output.ts'
+import { countOf, formatAge, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf } from './site.ts'
 
 interface PartitionLag {
@@ -59,7 +59,7 @@ async function showLag ({ json, max }: OutputOptions & { readonly max?: number }
       it.partition, it.processedOffset ?? '-', it.endOffset, it.lag, it.eventTimeMax ?? '-', it.owner ?? 'nobody',
       it.flushAgeMs === null ? '-' : `${formatAge(it.flushAgeMs)} ago`
     ]))
-    console.log(`\nnot in the rollups yet: ${countOf(total, 'record')} of ${topic.name} (${site.eventLog.description})`)
+    printLine(`\nnot in the rollups yet: ${countOf(total, 'record')} of ${topic.name} (${site.eventLog.description})`)
   }
   if (max !== undefined && lags.some(it => it.lag > max)) process.exitCode = 1
 }

@@ -6,7 +6,7 @@
  * too far behind); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
  */
 import { Command, CommanderError } from 'commander'
-import { RelayError } from 'relay-common'
+import { printableLines, RelayError } from 'relay-common'
 
 import { addDeadLetters } from './dead-letters-commands.ts'
 import { addKeys } from './keys.ts'
@@ -33,7 +33,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
   } else {
     const { message } = error as Error
-    console.error(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`)
+    console.error(printableLines(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`))
     process.exit(EXIT_FAILED) // what has failed may leave a connection behind that nobody closes
   }
 }

@@ -9,7 +9,7 @@ import {
 } from 'relay-common'
 
 import { readCliConfig } from './config.ts'
-import { printJson, type OutputOptions } from './output.ts'
+import { printJson, printLine, type OutputOptions } from './output.ts'
 
 interface MigrateOptions extends OutputOptions {
   readonly dryRun?: true
@@ -58,8 +58,8 @@ async function run ({ dryRun, login, json }: MigrateOptions): Promise<void> {
     if (!dryRun) await setRetention(database, config)
     const users = dryRun ? [] : await allow(database, login)
     if (json) return printJson(steps)
-    console.log(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))
-    for (const user of users) console.log(`${user} can log in`)
+    printLine(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))
+    for (const user of users) printLine(`${user} can log in`)
   } finally {
     await database.close()
   }

@@ -1,5 +1,6 @@
 /** What a command shows: tables for people, JSON for scripts; how far it is goes to stderr, where people look on. */
 import { SingleBar } from 'cli-progress'
+import { printable, printableJson, printableLines } from 'relay-common'
 
 export interface OutputOptions {
   readonly json?: boolean
@@ -7,11 +8,16 @@ export interface OutputOptions {
 
 /** One JSON document on one line; offsets are strings, as they may be beyond what JSON readers take. */
 export function printJson (value: unknown): void {
-  console.log(JSON.stringify(value, (_, it) => typeof it === 'bigint' ? String(it) : it))
+  console.log(printableJson(value))
+}
+
+/** Text for people; what came from outside may be in it. */
+export function printLine (text = ''): void {
+  console.log(printableLines(text))
 }
 
 export function printTable (head: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number | bigint>>): void {
-  const lines = [head, ...rows].map(row => row.map(String))
+  const lines = [head, ...rows].map(row => row.map(it => printable(String(it))))
   const widths = head.map((_, column) => Math.max(...lines.map(it => it[column].length)))
   for (const line of lines) console.log(line.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd())
 }

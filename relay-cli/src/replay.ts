@@ -5,7 +5,7 @@ import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
 import { readRefused } from 'relay-processor/refused-records'
 
 import { parseTime, parseTimeOrOffset } from './arguments.ts'
-import { countOf, formatTime, printJson, printTable, startProgress, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printLine, printTable, startProgress, type OutputOptions } from './output.ts'
 import { openSite, readKeepMs, rulesOf } from './site.ts'
 
 interface ReplayOptions extends OutputOptions {
@@ -79,11 +79,11 @@ function describe ({ ranges, records, fewer, changes, isSwapped }: RebuildResult
 
 function show ({ ranges, records, fewer, changes, isSwapped }: RebuildResult): void {
   const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : timeMs < 0 ? 'the beginning' : 'now'
-  console.log(`${countOf(records, 'record')} read. Days that ${isSwapped ? 'were' : 'would be'} replaced, by partition:`)
+  printLine(`${countOf(records, 'record')} read. Days that ${isSwapped ? 'were' : 'would be'} replaced, by partition:`)
   printTable(['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)]))
-  console.log()
+  printLine()
   printTable(['rows', 'added', 'changed', 'removed'],
     levels.map(({ name }, index) => [name, changes[index].added, changes[index].changed, changes[index].removed]))
-  if (fewer > 0) console.log(`\n${countOf(fewer, 'row')} with fewer readings in the log than there were`)
-  if (!isSwapped) console.log('\nnothing was changed: it was a dry run')
+  if (fewer > 0) printLine(`\n${countOf(fewer, 'row')} with fewer readings in the log than there were`)
+  if (!isSwapped) printLine('\nnothing was changed: it was a dry run')
 }

@@ -14,7 +14,7 @@ import { readRefused, without, type OffsetSets } from 'relay-processor/refused-r
 
 import { parseTime } from './arguments.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
-import { countOf, formatTime, printJson, startProgress, type OutputOptions, type Progress } from './output.ts'
+import { countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress } from './output.ts'
 import { recomputeDay, rowKey, type ExpectedRow, type RowName } from './recompute.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 
@@ -70,13 +70,13 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   for await (const difference of compare(site, snapshot.client, files, targets, range, keptFromMs, counts)) {
     counts.differences++
     if (json) printJson({ ...difference, bucket: formatTime(difference.bucketMs), bucketMs: undefined })
-    else console.log(describe(difference))
+    else printLine(describe(difference))
   }
   if (json) printJson(counts)
   else {
-    console.log(`${countOf(counts.rows, 'row')} compared, ${countOf(counts.differences, 'difference')}`)
+    printLine(`${countOf(counts.rows, 'row')} compared, ${countOf(counts.differences, 'difference')}`)
     if (counts.uncertain > 0) {
-      console.log(`${counts.uncertain} of the rows that differ may be right: resends in minutes that gave their readings up`)
+      printLine(`${counts.uncertain} of the rows that differ may be right: resends in minutes that gave their readings up`)
     }
   }
   if (counts.differences > 0) process.exitCode = 1

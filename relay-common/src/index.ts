@@ -53,6 +53,7 @@ export { Counter, createMetrics, createProcessMetrics, Gauge, Histogram, Registr
 export type { MetricValues } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
 export { partWithClients } from './part-with-clients.ts'
+export { printable, printableJson, printableLines } from './printable.ts'
 export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { bracketsOf } from './quantile.ts'

@@ -18,7 +18,8 @@ export async function tellLocalStack (
   dataDir: string, settings: Readonly<Record<string, string | undefined>>
 ): Promise<{ close (): Promise<void> }> {
   const file = join(dataDir, FILE)
-  await writeFile(file, JSON.stringify(settings, undefined, 2) + '\n')
+  await rm(file, { force: true }) // one that a killed stack left keeps the rights that it has
+  await writeFile(file, JSON.stringify(settings, undefined, 2) + '\n', { mode: 0o600 })
   return { close: () => rm(file, { force: true }) }
 }
 

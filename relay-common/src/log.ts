@@ -1,5 +1,7 @@
 import { pino, stdTimeFunctions, type Logger } from 'pino'
 
+import { escapeUnsafe } from './printable.ts'
+
 export type { Logger } from 'pino'
 
 /**
@@ -13,6 +15,7 @@ export function createLogger (program: string, level: string): Logger {
     level,
     timestamp: stdTimeFunctions.isoTime,
     base: { pid: process.pid },
-    formatters: { level: label => ({ level: label }) }
+    formatters: { level: label => ({ level: label }) },
+    hooks: { streamWrite: escapeUnsafe } // somebody reads it on a terminal, and clients chose some of it
   })
 }

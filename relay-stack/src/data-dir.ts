@@ -18,7 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { RelayError } from 'relay-common'
 
 import { kafkaTrace } from './kafka.ts'
-import { postgresTrace } from './postgres.ts'
+import { letPostgresThrough, postgresTrace } from './postgres.ts'
 import { findProcess, killLeftOver, readPid, stopLeftOver, type Trace } from './process-table.ts'
 import { programNames, programTrace } from './program-process.ts'
 
@@ -49,6 +49,7 @@ const STACK_MARK = 'relay-stack/src/main.ts'
  * @throws RelayError RELAY_DATA_DIR_IN_USE
  */
 export async function openDataDir (folder: string, fresh: boolean): Promise<DataDir> {
+  const isNew = !existsSync(folder)
   await makeFolder(folder)
   const path = await realpath(folder) // one folder, one name: processes are known by it
   const lock = join(path, 'lock')
@@ -63,7 +64,8 @@ export async function openDataDir (folder: string, fresh: boolean): Promise<Data
         await rm(it, { recursive: true, force: true })
       }
     }
-    await mkdir(dataDir.pids, { recursive: true })
+    await closeToOthers(dataDir, isNew)
+    await mkdir(dataDir.pids, { recursive: true, mode: 0o700 })
   } catch (error) {
     await rm(lock, { force: true })
     throw error
@@ -76,19 +78,38 @@ export async function openDataDir (folder: string, fresh: boolean): Promise<Data
       return Number.isFinite(timeMs) ? timeMs : undefined
     },
     writeSentUntil: async timeMs => {
-      await writeFile(`${sentUntil}.new`, new Date(timeMs).toISOString() + '\n')
+      await writeFile(`${sentUntil}.new`, new Date(timeMs).toISOString() + '\n', { mode: 0o600 })
       await rename(`${sentUntil}.new`, sentUntil) // whole or not at all
     },
     close: () => rm(lock, { force: true })
   }
 }
 
-/** Makes a folder that PostgreSQL can walk through as another user (root runs it as one), whatever the umask. */
+/** Makes a folder that is closed to all other users, whatever the umask; those above it that are made too are open. */
 async function makeFolder (path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  await mkdir(path).then(() => chmod(path, 0o755), (error: NodeJS.ErrnoException) => {
+  const first = await mkdir(dirname(path), { recursive: true })
+  if (first !== undefined) await openFrom(first, dirname(path))
+  await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
   })
+}
+
+/** Lets everybody walk through a folder, and through those above it up to the first. */
+async function openFrom (first: string, folder: string): Promise<void> {
+  await chmod(folder, 0o755)
+  if (folder.length > first.length) await openFrom(first, dirname(folder))
+}
+
+/** Closes what an earlier version has left open. A folder that holds nothing of a stack yet may be somebody else's. */
+async function closeToOthers (dataDir: Folders, isNew: boolean): Promise<void> {
+  const isOurs = isNew || existsSync(dataDir.pids)
+  if (isOurs) {
+    await chmod(dataDir.path, 0o700)
+    await letPostgresThrough(dataDir.path)
+  }
+  for (const folder of [dataDir.passwords, dataDir.kafka, dataDir.logs, dataDir.pids]) {
+    if (existsSync(folder)) await chmod(folder, 0o700)
+  }
 }
 
 /**

@@ -67,12 +67,12 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   if (!await isFree(port)) throw portInUse(port)
 
   const logFile = settings.logFile ?? join(dataDir, 'logs', 'kafka.log')
-  await Promise.all([dataDir, dirname(logFile)].map(folder => mkdir(folder, { recursive: true })))
+  await Promise.all([dataDir, dirname(logFile)].map(folder => mkdir(folder, { recursive: true, mode: 0o700 })))
   const properties = await writeProperties(settings)
   await format(cacheDir, dataDir, properties, settings.clusterId ?? createClusterId())
 
   await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
-  const output = await open(logFile, 'a')
+  const output = await open(logFile, 'a', 0o600)
   const archive = await classArchive(cacheDir)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
     `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,

@@ -2,8 +2,10 @@
  * What the parts of the stack write: a file each, which the processes append to by themselves, so that nothing is lost
  * when the stack is killed. Here the files are kept short, and read for people.
  */
-import { copyFile, mkdir, open, readdir, rename, stat, truncate } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, open, readdir, rename, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+
+import { printable } from 'relay-common'
 
 /** A log that got this long starts anew; what it held stays beside it, as `.before`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
@@ -19,7 +21,8 @@ export interface LogFiles {
 
 /** Makes room for the logs of a new run, and keeps them short while it lasts. */
 export async function openLogFiles (folder: string): Promise<LogFiles> {
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await chmod(folder, 0o700) // it may be from before
   for (const path of await logsIn(folder)) await rename(path, `${path}.before`)
 
   let looking: Promise<void> | undefined
@@ -56,6 +59,10 @@ export async function readLastLines (path: string, count: number): Promise<strin
 
 /** A line as people read it: JSON of a program becomes `warn: the event log is away (connect ECONNREFUSED)`. */
 export function readableLine (line: string): string {
+  return printable(readable(line)) // clients chose some of it
+}
+
+function readable (line: string): string {
   let entry: Record<string, unknown> | null
   try {
     entry = JSON.parse(line)

@@ -11,6 +11,8 @@ import { killAll } from './data-dir.ts'
 import { readOptions } from './options.ts'
 import { startStack } from './stack.ts'
 
+process.umask(0o077) // whatever is written here, by us and by those we start, is for nobody else
+
 const STOP_TIMEOUT_MS = 45_000
 /** npm hands on the Ctrl-C that the terminal has sent us already: one key, two signals. */
 const SAME_SIGNAL_MS = 1_000

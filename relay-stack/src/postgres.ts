@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-import { createLogger, databaseSettings, openDatabase, readConfig, RelayError } from 'relay-common'
+import { createLogger, databaseSettings, openDatabase, printableLines, readConfig, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
 import { readPid, stopLeftOver, type Trace } from './process-table.ts'
@@ -77,6 +77,17 @@ async function findOwner (): Promise<Owner> {
   if (!isThere) await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres'])
   const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout)
   return { uid: await id('-u'), gid: await id('-g') }
+}
+
+/**
+ * Lets the user that PostgreSQL runs as walk through a folder that is closed to all others: root alone runs it as another.
+ * That user gets no more, for it must not be able to replace what root writes beside the data.
+ */
+export async function letPostgresThrough (folder: string): Promise<void> {
+  const { gid } = await findOwner()
+  if (gid === undefined) return
+  await chown(folder, process.getuid!(), gid)
+  await chmod(folder, 0o710)
 }
 
 /** As another user the server must be able to walk down to its binaries and to its data. */
@@ -156,7 +167,7 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
     'listen_addresses=' + HOST, 'unix_socket_directories=', 'max_connections=200', ...settings.parameters ?? []
   ]
   // its log goes to the file by itself: it is there whatever becomes of us
-  const output = await open(settings.logFile, 'a')
+  const output = await open(settings.logFile, 'a', 0o600)
   const said = async () => (await readFile(settings.logFile, 'utf8')).slice(logStart)
   const logStart = (await readFile(settings.logFile, 'utf8')).length
   const server = spawn(binaries.postgres,
@@ -204,7 +215,7 @@ async function ready (
   }
   throw new RelayError('RELAY_DATABASE_UNREACHABLE',
     `PostgreSQL did not start; its last lines (all in ${settings.logFile}):\n` +
-    (lines.slice(-2000).trim() || failure?.message))
+    (printableLines(lines.slice(-2000).trim()) || failure?.message))
 }
 
 /** Creates a database unless it is there. @throws RelayError RELAY_DATABASE_UNREACHABLE */

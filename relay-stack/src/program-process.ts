@@ -51,7 +51,7 @@ export function programTrace (pids: string, name: ProgramName): Trace {
 export async function startProgram (settings: ProgramSettings): Promise<RunningProgram> {
   const { name, environment, logFile, pids, signal } = settings
   const { pidFile } = programTrace(pids, name)
-  const output = await open(logFile, 'a')
+  const output = await open(logFile, 'a', 0o600)
   const child = spawn(process.execPath, [...nodeArgsOf(name), mainOf(name)], {
     env: environment,
     // a process group of its own: Ctrl-C in a terminal is for us, who tell the programs, once and in order

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
 import { until } from '../../test-support/until.ts'
+import { tellLocalStack } from 'relay-common'
+
 import { openDataDir } from '../src/data-dir.ts'
+import { openLogFiles } from '../src/log-files.ts'
 import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
 
 suite('a data folder', () => {
@@ -63,6 +66,27 @@ suite('a data folder', () => {
     await dataDir.writeSentUntil(timeMs)
     assert.equal(await dataDir.readSentUntil(), timeMs)
   })
+})
+
+test('a data folder is for nobody else, made now or by an earlier version', async t => {
+  const folder = await makeFolder(t)
+  await (await openDataDir(folder, false)).close()
+  for (const path of [folder, join(folder, 'logs'), join(folder, 'pids'), join(folder, 'passwords')]) {
+    await mkdir(path, { recursive: true })
+    await chmod(path, 0o755)
+  }
+  await writeFile(join(folder, 'site.json'), '{}', { mode: 0o644 })
+  const dataDir = await openDataDir(folder, false)
+  t.after(() => dataDir.close())
+  const logs = await openLogFiles(dataDir.logs)
+  t.after(() => logs.close())
+  const told = await tellLocalStack(dataDir.path, {})
+  t.after(() => told.close())
+  const rightsOf = async (path: string) => (await stat(path)).mode & 0o777
+  // root runs PostgreSQL as a user that has to walk through; nobody else may even do that
+  assert.equal(await rightsOf(folder), process.getuid?.() === 0 ? 0o710 : 0o700)
+  for (const path of [dataDir.logs, dataDir.pids, dataDir.passwords]) assert.equal(await rightsOf(path), 0o700, path)
+  assert.equal(await rightsOf(join(folder, 'site.json')), 0o600)
 })
 
 suite('a process that was left over', () => {
