@@ -95,6 +95,7 @@ export class MqttConnection {
   #heardMs = performance.now()
   /** when the unfinished packet began */
   #partialSinceMs: number | undefined
+  #isPaused = false
   #isOtherTopicNoted = false
 
   constructor (socket: Socket, parts: MqttParts) {
@@ -176,7 +177,7 @@ export class MqttConnection {
   /** Takes packets for as long as that goes; then reads on, or waits. */
   #pump (): void {
     for (let taken = 0; this.#state !== 'closed'; taken++) {
-      if (this.#isBlocked()) return this.#socket.pause()
+      if (this.#isBlocked()) return this.#pause()
       if (taken === PACKETS_PER_TURN) return this.#tryAgain(0)
       if (this.#heldMessage) {
         const held = this.#heldMessage
@@ -197,17 +198,30 @@ export class MqttConnection {
       return this.#refuse('malformed', 4, 'malformed') // it need not go on to be no MQTT
     }
     if (!this.#hasRoomForPartial()) return
-    this.#partialSinceMs = this.#frames.isPartial ? this.#partialSinceMs ?? performance.now() : undefined
+    this.#resume()
+  }
+
+  #pause (): void {
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  #resume (): void {
+    const nowMs = performance.now()
+    if (this.#isPaused) { // it was us who did not listen
+      this.#isPaused = false
+      this.#heardMs = nowMs
+      this.#partialSinceMs = undefined
+    }
+    this.#partialSinceMs = this.#frames.isPartial ? this.#partialSinceMs ?? nowMs : undefined
     this.#socket.resume()
   }
 
   /** Pauses, and pumps after a time. */
   #tryAgain (afterMs: number): void {
-    this.#socket.pause()
+    this.#pause()
     this.#retry ??= setTimeout(this.#socket.guarded(() => {
       this.#retry = undefined
-      this.#heardMs = performance.now() // it was us who did not listen
-      if (this.#partialSinceMs !== undefined) this.#partialSinceMs = this.#heardMs
       this.#pump()
     }), afterMs)
   }
