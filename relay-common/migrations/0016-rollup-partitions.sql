@@ -451,6 +451,10 @@ begin
   if rollups_are_hypertables() then
     return merge_chunks_before(asked_at);
   end if;
+  -- under any other one snapshot is that of all steps: what was written before a lock was had would be missed
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise invalid_transaction_state using message = 'rollups are merged in transactions that are read committed';
+  end if;
   if not pg_try_advisory_xact_lock(hashtext('relay: rollup merges')) then
     return 'busy';
   end if;

@@ -187,6 +187,16 @@ test('a merge that is killed at any step goes on from there, with several at it,
   assert.deepEqual(await database.query("select from pg_class where relname like '%\\_merged' and not relispartition and relkind = 'r'"), [])
 })
 
+test('a merge is refused where its snapshot could be older than its locks', async t => {
+  const { database } = await openLocalPostgres(t)
+  for (const level of ['repeatable read', 'serializable']) {
+    await assert.rejects(database.transaction(async client => {
+      await client.query(`set transaction isolation level ${level}`)
+      await client.query('select merge_old_rollups()')
+    }), { code: '25000' })
+  }
+})
+
 test('a partition past its retention is dropped in the middle of its merge', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 1_560, 1_560 + 52)

@@ -71,8 +71,10 @@ async function keepUp (database: Database, log: Logger, signal: AbortSignal): Pr
     return more ? 'again' : 'done'
   })
   await inSteps(signal, async () => {
-    const [{ state }] = await database.query<{ state: StepState }>('select merge_old_rollups() as state')
-    return state
+    return await database.transaction(async client => {
+      await client.query('set transaction isolation level read committed') // whatever is the default of the site
+      return (await client.query<{ state: StepState }>('select merge_old_rollups() as state')).rows[0].state
+    })
   })
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { createLogger, DAY_MS } from 'relay-common'
+import { createLogger, DAY_MS, openDatabase } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { readContent, readPartitions, WEEK_MS, writeOldPartitions } from '../../relay-common/test/support/rollup-partitions.ts'
@@ -39,15 +39,19 @@ test('an event in each week since 1970 is counted in a bounded number of partiti
 })
 
 test('a processor merges the partitions of years that are over when it starts, and its settings of retention drop some', async t => {
-  const { database } = await openLocalPostgres(t)
+  const { database, settings } = await openLocalPostgres(t)
   const week = Math.floor(Date.now() / WEEK_MS)
   await writeOldPartitions(database, week - 200, week)
   await database.query(`
     insert into rollups_minute select 1, to_timestamp(w * 604800::bigint), 0, 1, 1, 1, 1, '' from generate_series($1::bigint, $2) w`,
   [week - 200, week - 1])
   const before = await readContent(database)
+  const [{ name }] = await database.query<{ name: string }>('select current_database() as name')
+  await database.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`)
+  const own = await openDatabase(settings, 'test', log)
+  t.after(() => own.close())
   const upkeep = async (environment: Record<string, string>) => {
-    const retention = await startRetention(database, readProcessorConfig(environment), log)
+    const retention = await startRetention(own, readProcessorConfig(environment), log)
     await retention.keptUp
     await retention.close()
   }
