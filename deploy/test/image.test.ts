@@ -92,7 +92,8 @@ for (const target of targets()) {
       const environment = { ...environmentOf(target), EVENT_LOG: 'postgres', DATABASE_URL: url, METRICS_PORT: '0', [portName]: port }
       const program = runInLayout(t, folder, entrypoint, environment)
 
-      const healthcheck = lastOf(target, 'HEALTHCHECK')!.join(' ').match(/\[.*\]/)![0]
+      const instruction = lastOf(target, 'HEALTHCHECK')!.join(' ')
+      const healthcheck = instruction.slice(instruction.indexOf('['), instruction.lastIndexOf(']') + 1)
       for (const deadline = Date.now() + READY_TIMEOUT_MS; ;) {
         const asked = runInLayout(t, folder, JSON.parse(healthcheck), environment)
         await asked.exited

@@ -96,7 +96,7 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
 })
 
 function ownerSettings (stack: StackProcess, dataDir: string): NodeJS.ProcessEnv {
-  const [, POSTGRES_HOST, POSTGRES_PORT] = /^ {2}postgres +([^:]+):(\d+)\//m.exec(stack.text)!
+  const [, POSTGRES_HOST, POSTGRES_PORT] = /^ {2}postgres +([^: ]+):(\d+)\//m.exec(stack.text)!
   return { POSTGRES_HOST, POSTGRES_PORT, POSTGRES_PASSWORD_FILE: join(dataDir, 'passwords/owner') }
 }
 

@@ -112,7 +112,7 @@ export function findStatistic (name: string): Statistic | undefined {
   const parts = /^p(\d{1,3})(?:\.(\d{1,9}))?$/.exec(name)
   if (parts === null) return undefined
   const whole = String(Number(parts[1]))
-  const fraction = (parts[2] ?? '').replace(/0+$/, '')
+  const fraction = (parts[2] ?? '').replace(/(?<!0)0+$/, '')
   const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length } // as it is written: no double is 99.9
   return share.part > share.whole ? undefined : percentile(fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share)
 }

@@ -35,7 +35,7 @@ const sizesMs: Readonly<Record<string, number>> = { m: MINUTE_MS, h: HOUR_MS }
 
 /** Which day, week or month since some beginning a local day is in. */
 function periodOf (interval: string, localMs: number): number {
-  const [, count, unit] = /^(\d+)(\w+)$/.exec(interval)!
+  const [, count, unit] = /^(\d+)([a-z]+)$/.exec(interval)!
   const date = new Date(localMs)
   const day = Math.floor(localMs / DAY_MS)
   const month = date.getUTCFullYear() * 12 + date.getUTCMonth()
@@ -51,7 +51,7 @@ function periodOf (interval: string, localMs: number): number {
 export function boundariesByLooking (startMs: number, endMs: number, interval: string, zone: string): number[] {
   const boundaries = [startMs]
   if (interval !== 'range') {
-    const [, count, unit] = /^(\d+)(\w+)$/.exec(interval)!
+    const [, count, unit] = /^(\d+)([a-z]+)$/.exec(interval)!
     const sizeMs = unit in sizesMs ? Number(count) * sizesMs[unit] : undefined
     const fromMs = bucketStartMs(MINUTE_MS, startMs) - 2 * DAY_MS // a day that is shown again has begun before
     let newest = -Infinity

@@ -95,7 +95,7 @@ function writtenTimestamp (maxMs: number): fc.Arbitrary<Written<number>> {
     const local = new Date(ms + minutes * 60_000).toISOString().slice(0, -1)
     const [hh, mm] = [two(Math.trunc(Math.abs(minutes) / 60)), two(Math.abs(minutes) % 60)]
     const written = style === 'Z' ? 'Z' : `${minutes < 0 ? '-' : '+'}${hh}${style === 'short' ? '' : style + mm}`
-    const short = digits === '' ? local.replace(/\.?0+$/, it => it.startsWith('.') ? '' : it) : local + digits
+    const short = digits === '' ? local.replace(/\.0+$/, '') : local + digits
     return { value: ms, source: `"${short}${written}"` }
   })
   const wholeSeconds = times.map(ms => Math.floor(ms / 1000))
