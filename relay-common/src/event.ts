@@ -226,7 +226,8 @@ function * readMembers (text: string): Generator<[name: string, source: string]>
     const keyEnd = stringEnd(text, keyStart)
     const valueStart = text.indexOf(':', keyEnd) + 1
     at = valueEnd(text, valueStart)
-    yield [JSON.parse(text.slice(keyStart, keyEnd)), text.slice(valueStart, at).trim()]
+    const key = text.slice(keyStart + 1, keyEnd - 1)
+    yield [key.includes('\\') ? JSON.parse(`"${key}"`) : key, text.slice(valueStart, at).trim()]
   }
 }
 

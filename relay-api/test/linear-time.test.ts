@@ -1,0 +1,226 @@
+/** Whatever reads bytes of a client takes time that grows with them: twice as many, at most 2.5 times as long. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import type { FastifyRequest } from 'fastify'
+import { decodeEvent, parseTimestamp, type EventRules } from 'relay-common'
+
+import { assertLinear } from '../../test-support/linear.ts'
+import { createRowsWriter } from '../src/formats/rows.ts'
+import { framingOf } from '../src/ingest/body.ts'
+import { excessOf } from '../src/ingest/complexity.ts'
+import { cutItems, type Framing } from '../src/ingest/items.ts'
+import { KnownSeries } from '../src/ingest/known-series.ts'
+import { WaitingLine, type Waiting } from '../src/ingest/outbox.ts'
+import { runNow } from '../src/ingest/turns.ts'
+import { readCursor } from '../src/parameters/cursor.ts'
+import { readFormat } from '../src/parameters/format.ts'
+import { askIfMeant } from '../src/parameters/nearest.ts'
+import { readNameCursor } from '../src/parameters/page.ts'
+import { readSelection } from '../src/parameters/selection.ts'
+import { readStatistics } from '../src/parameters/statistics.ts'
+import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
+import { parseInterval } from '../src/query/interval.ts'
+import { parsePosition } from '../src/stream/position.ts'
+import { traceIdOf } from '../src/trace.ts'
+import { withoutCredentials } from '../src/without-credentials.ts'
+
+/** What the work throws is an answer, too. */
+function attempt (work: () => unknown): unknown {
+  try {
+    return work()
+  } catch (error) {
+    return error
+  }
+}
+
+/** A text of some length: pieces again and again, between a beginning and an end. */
+const repeat = (piece: string, start = '', end = '') => (size: number) =>
+  start + piece.repeat(Math.ceil(size / piece.length)) + end
+
+const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT']), futureMaxMs: 300_000 }
+const five = '"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1'
+
+/** Texts that have been slow somewhere, for whatever takes a text. */
+const texts = {
+  letters: repeat('a'), digits: repeat('1'), zeros: repeat('0'), blanks: repeat(' '), 'blanks and an end': repeat(' ', 'a', 'b'),
+  quotes: repeat('"'), commas: repeat(','), colons: repeat('a:'), equals: repeat('a='), 'an open quote': repeat(',', '"'),
+  dots: repeat('1.'), plus: repeat('+00'), escapes: repeat('\\'), percents: repeat('%41'), brackets: repeat('['), questions: repeat('?'),
+  semicolons: repeat(';a=b'), 'a quoted end': repeat('a', '"'), accents: repeat('e\u0301'), halves: repeat('\ud83c'), controls: repeat('\u0001')
+}
+
+test('bodies are cut in linear time, whatever lines and arrays are made of', () => {
+  const limits = { itemsMax: 1e9, blankLinesMax: 1e9 }
+  const bodies: Record<string, [Framing, (size: number) => string]> = {
+    'blank lines': ['ndjson', repeat('\n')],
+    'lines of blanks': ['ndjson', repeat(' \t\r\n')],
+    'blanks without an end': ['ndjson', repeat(' ')],
+    'blanks behind a line': ['ndjson', repeat(' ', '{}')],
+    'short lines': ['ndjson', repeat('{}\n')],
+    'lines with blanks around': ['ndjson', repeat('   {}   \r\n')],
+    'one line': ['ndjson', repeat('a')],
+    'an array of blanks': ['json', repeat(' ', '[', ']')],
+    'short items': ['json', repeat('1,', '[', '1]')],
+    'items with blanks around': ['json', repeat('   1   ,', '[', '1]')],
+    'an item and blanks': ['json', repeat(' ', '[1', ']')],
+    'open brackets': ['json', repeat('[')],
+    'brackets in brackets': ['json', size => `[${'['.repeat(size / 2)}${']'.repeat(size / 2)}]`],
+    'an open text': ['json', repeat('a', '["')],
+    escapes: ['json', repeat('\\"', '["')],
+    'blanks behind an array': ['json', repeat(' ', '[]')],
+    'blanks before an event': ['json', repeat(' ', '', '{}')],
+    'blanks behind an event': ['json', repeat(' ', '{}')]
+  }
+  for (const [what, [framing, make]] of Object.entries(bodies)) {
+    assertLinear(what, size => Buffer.from(make(size)), body => runNow(cutItems(body, framing, limits)), 8_192)
+  }
+})
+
+test('no step of cutting a body is long: it never looks at more than some bytes', () => {
+  for (const [framing, text] of [
+    ['ndjson', '\n'], ['ndjson', ' '], ['ndjson', 'a'], ['ndjson', '{}\n'], ['json', ' '], ['json', '['], ['json', '"'], ['json', '[1,']
+  ] as const) {
+    const body = Buffer.from(text.repeat(300_000 / text.length))
+    const touched = new Set<number>()
+    let most = 0
+    const seen = new Proxy(body, {
+      get (target, name) {
+        const value = Reflect.get(target, name, target)
+        if (typeof value === 'number' && name !== 'length') touched.add(Number(name))
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+    })
+    for (const cutting = cutItems(seen, framing, { itemsMax: 1e9, blankLinesMax: 1e9 }); !cutting.next().done;) {
+      most = Math.max(most, touched.size)
+      touched.clear()
+    }
+    assert.ok(most <= 2 * 65_536 + 16, `${framing} ${JSON.stringify(text)}: ${most} bytes in a step`)
+  }
+})
+
+test('events are decoded in linear time, and judged before that', () => {
+  const inEvent = (make: (size: number) => string) => (size: number) => `{${five},"x":${make(size)}}`
+  const events: Record<string, (size: number) => string> = {
+    'a nest of arrays': inEvent(size => '['.repeat(size / 2) + ']'.repeat(size / 2)),
+    'a nest of objects': inEvent(size => '{"a":'.repeat(size / 6) + '1' + '}'.repeat(size / 6)),
+    'an open nest': inEvent(repeat('[')),
+    'one name again and again': repeat('"a":1,', '{', `${five}}`),
+    'a field again and again': repeat('"zone":1,', '{', `${five}}`),
+    'many names': size => `{${Array.from({ length: size / 11 }, (_, n) => `"n${n}":1,`).join('')}${five}}`,
+    'names that are numbers': size => `{${Array.from({ length: size / 16 }, (_, n) => `"${4294967290 - n * 7}":1,`).join('')}${five}}`,
+    'many objects': inEvent(size => `[${Array.from({ length: size / 13 }, (_, n) => `{"n${n}":1},`).join('')}1]`),
+    'a long number': inEvent(repeat('9')),
+    'a long fraction': inEvent(repeat('0', '0.', '1')),
+    'a long text': inEvent(repeat('a', '"', '"')),
+    escapes: inEvent(repeat('\\\\', '"', '"')),
+    'a long id': repeat('a', '{"deviceId":"', '","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1}'),
+    'a long type': repeat('a', '{"deviceId":"d","deviceType":"', '","zone":"z","value":1,"timestamp":1}'),
+    'a long value': repeat('1', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","timestamp":1,"value":', '}'),
+    'a long time': repeat('0', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":0.', '1}'),
+    'a time with a long exponent': repeat('0', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1e', '1}'),
+    'a time in words': repeat('1', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":"', '"}'),
+    blanks: repeat(' ', '{', `${five}}`)
+  }
+  for (const [what, make] of Object.entries(events)) {
+    assertLinear(`judging ${what}`, size => Buffer.from(make(size)), bytes => excessOf(bytes))
+    assertLinear(what, size => Buffer.from(make(size)), bytes => excessOf(bytes) ?? decodeEvent(bytes, rules, Date.now()), 4_096)
+  }
+  // a processor, which judges none, takes any of the largest size in a time that is bounded: some objects each
+  const timeOf = (make: (size: number) => string) => {
+    const bytes = Buffer.from(make(55_000))
+    return Math.min(...Array.from({ length: 20 }, () => {
+      const startMs = performance.now()
+      decodeEvent(bytes, rules, Date.now())
+      return performance.now() - startMs
+    }))
+  }
+  const plain = timeOf(repeat('a', `{${five},"x":"`, '"}'))
+  for (const [what, make] of Object.entries(events)) {
+    const times = timeOf(make) / plain
+    assert.ok(times < 150, `${what} takes ${times} times as long as a text of its length`)
+  }
+})
+
+test('an event of the largest size is not parsed where it is larger', () => {
+  const bytes = Buffer.from('['.repeat(64 * 1024 + 1))
+  assert.deepEqual(decodeEvent(bytes, rules, 0), { kind: 'rejected', reason: 'oversized', field: undefined, detail: '65537 bytes, over 65536' })
+})
+
+test('parameters and headers are read in linear time, whatever they are made of', () => {
+  const known = ['device', 'zone', 'type', 'start', 'end', 'interval', 'maxPoints', 'groupBy']
+  const grants = {}
+  const readers: Record<string, (text: string) => unknown> = {
+    'a time': text => parseTime(text, 0),
+    'a timestamp': parseTimestamp,
+    'a time with a blank': withPlus,
+    'a duration': text => readDuration('maxGap', text, 1e9),
+    'an interval': parseInterval,
+    'a list of statistics': readStatistics,
+    'a cursor': text => readCursor('q', text),
+    'a cursor of JSON': text => readCursor('q', Buffer.from(text).toString('base64url')),
+    'a cursor of names': readNameCursor,
+    'a cursor of a name': text => readNameCursor(Buffer.from(`1${text}`).toString('base64url')),
+    'a hint': text => askIfMeant(text, known),
+    'a hint among long names': text => askIfMeant(text, [text + 'abcd', 'a'.repeat(text.length + 10)]),
+    'a selection': text => readSelection({ device: text.split(','), zone: [], type: [] }, new Set(['THERMOSTAT']), grants),
+    'a type that is not known': text => readSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
+    'Content-Type': framingOf,
+    'Content-Type with parameters': text => framingOf(`application/json;${text}`),
+    Accept: text => readFormat(undefined, { headers: { accept: text }, accepts: () => ({ type: () => false }) } as unknown as FastifyRequest),
+    'Last-Event-ID': parsePosition,
+    traceparent: text => traceIdOf({ headers: { traceparent: text } }),
+    'an address that is logged': withoutCredentials,
+    'an address with parameters that is logged': text => withoutCredentials(`/a?${text}`)
+  }
+  for (const [reader, read] of Object.entries(readers)) {
+    for (const [what, make] of Object.entries(texts)) {
+      assertLinear(`${reader} of ${what}`, make, text => attempt(() => read(text)), 4_096)
+    }
+  }
+})
+
+test('rows are written in linear time, whatever is in their cells', () => {
+  for (const format of ['json', 'ndjson', 'csv'] as const) {
+    const writer = createRowsWriter(format, ['device', 'count'], new Set(), {})
+    for (const [what, make] of Object.entries(texts)) {
+      assertLinear(`a cell of ${what} as ${format}`, make, text => writer.rows([[text, 1]]), 4_096)
+    }
+    assertLinear(`rows as ${format}`, size => Array.from({ length: size }, (_, n) => [`d${n}`, n]), rows => writer.rows(rows), 2_048)
+  }
+})
+
+test('what waits for the log is taken in linear time, however many callers and requests there are', () => {
+  const records = [{ key: null, value: '' }]
+  const fill = (size: number, callers: number) => {
+    const line = new WaitingLine()
+    for (let n = 0; n < size; n++) line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as Waiting)
+    return line
+  }
+  for (const callers of [1, 10, 1_000]) {
+    assertLinear(`requests of ${callers} callers`, size => size, size => {
+      const line = fill(size, callers)
+      while (!line.isEmpty) line.takeTogether()
+    }, 8_192)
+  }
+})
+
+test('a caller with much waiting does not keep others waiting: of each one goes before a second of any', () => {
+  const line = new WaitingLine()
+  const records = (count: number) => Array(count).fill({ key: null, value: '' })
+  const add = (caller: string, name: string, count: number, topic = 't') =>
+    line.add(caller, { topic, name, records: records(count), done: () => {}, failed: () => {} } as Waiting)
+  for (let n = 0; n < 10; n++) add('greedy', `greedy ${n}`, 6_000)
+  for (const caller of ['a', 'b', 'c']) add(caller, caller, 1_000)
+  const names = () => line.takeTogether().map(it => (it as Waiting & { name: string }).name)
+  assert.deepEqual(names(), ['greedy 0', 'a', 'b', 'c'])
+  assert.deepEqual(names(), ['greedy 1'])
+  add('d', 'd', 1_000)
+  add('e', 'e', 1, 'letters')
+  assert.deepEqual(names(), ['greedy 2', 'd'])
+  assert.deepEqual(names(), ['e'])
+})
+
+test('a series is looked up in time that grows with its names alone', () => {
+  const known = new KnownSeries()
+  assertLinear('a look-up', size => 'a'.repeat(size), deviceId => known.has({ deviceId, zone: 'z', deviceType: 't' }), 65_536)
+})
