@@ -26,7 +26,6 @@ import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
 import { transport } from './transport.ts'
-import { withoutCredentials } from './without-credentials.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

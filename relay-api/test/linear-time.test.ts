@@ -21,9 +21,9 @@ import { readSelection } from '../src/parameters/selection.ts'
 import { readStatistics } from '../src/parameters/statistics.ts'
 import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
 import { parseInterval } from '../src/query/interval.ts'
+import { withoutCredentials } from '../src/redaction.ts'
 import { parsePosition } from '../src/stream/position.ts'
 import { traceIdOf } from '../src/trace.ts'
-import { withoutCredentials } from '../src/without-credentials.ts'
 
 /** What the work throws is an answer, too. */
 function attempt (work: () => unknown): unknown {
