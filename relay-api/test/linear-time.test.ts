@@ -43,10 +43,27 @@ const five = '"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"tim
 
 /** Texts that have been slow somewhere, for whatever takes a text. */
 const texts = {
-  letters: repeat('a'), digits: repeat('1'), zeros: repeat('0'), blanks: repeat(' '), 'blanks and an end': repeat(' ', 'a', 'b'),
-  quotes: repeat('"'), commas: repeat(','), colons: repeat('a:'), equals: repeat('a='), 'an open quote': repeat(',', '"'),
-  dots: repeat('1.'), plus: repeat('+00'), escapes: repeat('\\'), percents: repeat('%41'), brackets: repeat('['), questions: repeat('?'),
-  semicolons: repeat(';a=b'), 'a quoted end': repeat('a', '"'), accents: repeat('e\u0301'), halves: repeat('\ud83c'), controls: repeat('\u0001')
+  letters: repeat('a'),
+  digits: repeat('1'),
+  zeros: repeat('0'),
+  blanks: repeat(' '),
+  'blanks and an end': repeat(' ', 'a', 'b'),
+  quotes: repeat('"'),
+  commas: repeat(','),
+  colons: repeat('a:'),
+  equals: repeat('a='),
+  'an open quote': repeat(',', '"'),
+  dots: repeat('1.'),
+  plus: repeat('+00'),
+  escapes: repeat('\\'),
+  percents: repeat('%41'),
+  brackets: repeat('['),
+  questions: repeat('?'),
+  semicolons: repeat(';a=b'),
+  'a quoted end': repeat('a', '"'),
+  accents: repeat('e\u0301'),
+  halves: repeat('\ud83c'),
+  controls: repeat('\u0001')
 }
 
 test('bodies are cut in linear time, whatever lines and arrays are made of', () => {
