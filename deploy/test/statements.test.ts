@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient } from 'relay-common'
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
+import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
 import { createBatches } from '../../relay-api/src/query/batch.ts'
 import { boundariesAt } from '../../relay-api/src/query/boundaries.ts'
 import { parseInterval } from '../../relay-api/src/query/interval.ts'
@@ -79,6 +80,11 @@ const cases: Readonly<Record<string, Case>> = {
   'groups are looked up': ({ database }) => nameSeries(database, range(KEYS).map(n => ({
     deviceId: null, zone: `Zone ${n}`, deviceType: 'THERMOSTAT'
   }))),
+  'series and zones of events are looked up for quotas': async ({ database }) => {
+    const events = range(KEYS / 2).map(n => ({ ...nameOf(n, n % 2 === 0 ? 'device' : 'new'), value: 1, timestampMs: startMs }))
+    await findSeries(database, events)
+    assert.equal((await findZones(database, range(KEYS / 2).map(n => `Zone ${n + 750}`))).length, 251)
+  },
   'rows are read back': async ({ database }) => {
     for (const level of levels) {
       await readRows(database, level, 0, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs })))
@@ -184,6 +190,9 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-api/src/query/look-back.ts': { count: 1, by: ['rows before a range are read'] },
   'relay-api/src/stream/windows.ts': { count: 1, by: ['windows of a stream are read'] },
   'relay-api/src/stream/commits.ts': { count: 1, by: ['what has changed since is read'] },
+  'relay-api/src/ingest/quotas.ts': { count: 2, by: ['series and zones of events are looked up for quotas'] },
+  'relay-common/migrations/0016-rollup-partitions.sql':
+    'rows that change while partitions are merged, some at a time and by the primary key, in the sessions of a processor, which plan by key',
   'relay-common/src/event-log/postgres-leases.ts': { count: 1, by: ['partitions are leased'] },
   'relay-common/migrations/0004-event-log.sql': { count: 3, by: ['batches are appended to the log', 'batches are read from the log'] },
   'relay-common/migrations/0013-announced-rollups.sql': { count: 1, by: ['a flush is announced'] }

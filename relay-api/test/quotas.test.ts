@@ -64,7 +64,7 @@ test('what a quota refused is taken later under the same Idempotency-Key', limit
 
 test('new zones have a quota of their own, also where there are series left', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_ZONES_PER_HOUR_MAX: '2' }))!
-  await site.database.query("insert into series (device_id, zone, device_type) values ('x', 'Zone 9', 'THERMOSTAT')")
+  await site.database.query("insert into series (device_id, zone, device_type) values ('x', 'Zone 9', 'THERMOSTAT'), (null, 'Zone 9', 'THERMOSTAT')")
   const inZone = (name: string, zone: string) => device(name, { zone })
   const sent = await site.post(body(
     [inZone('a', 'Zone 1'), inZone('b', 'Zone 2'), inZone('c', 'Zone 3'), inZone('d', 'Zone 9'), inZone('e', 'Zone 1')]))
