@@ -12,6 +12,7 @@ import { until } from '../../test-support/until.ts'
 import { OWN_PREFIX, OWN_ZONE } from './attack.ts'
 import type { KnownQuestion } from './honest.ts'
 import type { Site } from './site.ts'
+import { EVENTS_TOPIC, LIVE_EVENTS, unreadEvents } from './unread.ts'
 
 export interface Scale {
   /** devices in the large zone */
@@ -29,7 +30,6 @@ const HONEST_DEVICES = 12
 /** The day that questions are about. */
 const DAY = Date.UTC(2026, 0, 14)
 const FIRST_WEEK = Date.UTC(1970, 0, 5)
-const TOPIC = 'iot-events'
 const BATCH = 5_000
 const LIMIT_MS = 300_000
 
@@ -44,17 +44,10 @@ export async function prepare (site: Site, scale: Scale): Promise<void> {
   } finally {
     await producer.close()
   }
-  const { database, eventLog } = site
-  await until('the processor to have read all that was prepared', async () => {
-    const ends = await eventLog.readOffsets(TOPIC)
-    const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
-      'select source_partition, next_offset from progress where topic = $1', [TOPIC])
-    const next = new Map(rows.map(it => [it.source_partition, it.next_offset]))
-    const behind = ends.reduce((sum, it) => sum + Number(it.endOffset - (next.get(it.partition) ?? 0n)), 0)
-    return behind < 200 // what the fleet sends meanwhile
-  }, LIMIT_MS)
-  await database.query('analyze series') // as autovacuum does within a minute
-  await database.query('analyze rollups_minute, rollups_hour, rollups_day')
+  await until('the processor to have read all that was prepared', async () => await unreadEvents(site) < LIVE_EVENTS, LIMIT_MS)
+  // as the server does by itself within minutes; else it would do so beside the first attacks
+  await site.database.query('vacuum analyze series, rollups_minute, rollups_hour, rollups_day')
+  await site.database.query('checkpoint')
 }
 
 /** Questions of an honest client. What is counted in them no attacker may send for. */
@@ -100,10 +93,10 @@ async function send (producer: EventProducer, records: Iterable<ProducedRecord>)
   for (const it of records) {
     batch.push(it)
     if (batch.length < BATCH) continue
-    await producer.send(TOPIC, batch)
+    await producer.send(EVENTS_TOPIC, batch)
     batch = []
   }
-  if (batch.length > 0) await producer.send(TOPIC, batch)
+  if (batch.length > 0) await producer.send(EVENTS_TOPIC, batch)
 }
 
 function iso (timeMs: number): string { return new Date(timeMs).toISOString() }

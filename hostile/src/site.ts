@@ -20,6 +20,7 @@ import { Type } from 'typebox'
 import { until } from '../../test-support/until.ts'
 import type { KeyWanted } from './attack.ts'
 import type { Target } from './attacker.ts'
+import { LIVE_EVENTS, unreadEvents } from './unread.ts'
 
 export type EventLogName = 'kafka' | 'postgres'
 
@@ -49,6 +50,8 @@ export interface Site {
   makeKey (name: string, key: KeyWanted): Promise<string>
   target (token: string): Target
   observe (): Promise<Observed>
+  /** Waits until what was sent is in the rollups. @returns whether it was in time */
+  caughtUp (limitMs: number): Promise<boolean>
   /** Kills API and processor: the stack starts them again. For a site that an attack has left useless. */
   restartPrograms (): Promise<void>
   close (): Promise<void>
@@ -109,6 +112,7 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
       apiPort, mqttPort: ports.mqtt, issuerPort: ports.issuer, debugPort: ports.debug, token, adminToken: WELL_KNOWN_TOKEN
     }),
     observe: () => observe(dataDir, database),
+    caughtUp: limitMs => until('', async () => await unreadEvents(site) < LIVE_EVENTS, limitMs).then(() => true, () => false),
     restartPrograms: () => restartPrograms(site),
     close: () => running.disposeAsync()
   }

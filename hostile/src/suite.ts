@@ -130,6 +130,7 @@ async function make (attack: Attack, parts: Parts, tries = 1): Promise<Made> {
   await delay(Math.max(200, WINDOW_MIN_MS - tookMs))
   const window = await honest.cut()
   const recovery = await recover(parts)
+  const isCaughtUp = await site.caughtUp(bounds.recoveryMs)
   const seen = await watch.end()
   const after = await site.observe()
 
@@ -153,7 +154,8 @@ async function make (attack: Attack, parts: Parts, tries = 1): Promise<Made> {
     },
     slow: isSlow ? [] : slow,
     broken: [
-      ...broken, ...isSlow ? slow : [], ...recovery.wrong, ...seen, ...judgeObserved(before, after, performance.now() - startedMs),
+      ...broken, ...isSlow ? slow : [], ...recovery.wrong, ...seen,
+      ...isCaughtUp ? [] : [`what was sent was not in the rollups after ${bounds.recoveryMs / 1_000} s`], ...judgeObserved(before, after, performance.now() - startedMs),
       ...done === undefined ? ['the attack did not end in time: the site let it wait'] : done.broken, ...verified
     ]
   }

@@ -114,6 +114,7 @@ async function startWeakServer (): Promise<{ readonly site: Site, close (): Prom
     makeKey: async () => 'x',
     target: (token: string) => ({ apiPort, mqttPort: 0, issuerPort: 0, token, adminToken: 'x' }),
     observe: async () => ({ pids: { api: child.pid! }, memoryMb: {}, logBytes: 0, partitions: 0, ungranted: 0 }),
+    caughtUp: async () => true,
     restartPrograms: async () => {}
   }
   return {

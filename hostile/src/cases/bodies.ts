@@ -81,7 +81,7 @@ export const jsonShapes: readonly Attack[] = [
   {
     name: 'json-shapes/generated',
     who: 'write key',
-    input: 'generated bodies: brackets, quotes, escapes and commas at random, 10 bytes to 20 KB, 100 a second',
+    input: 'generated bodies: brackets, quotes, escapes and commas at random, 10 bytes to 20 KB, one after the other',
     holds: 'each is refused, or takes what is an event',
     spanMs: 14_000,
     async run (attacker) {
@@ -94,7 +94,7 @@ export const jsonShapes: readonly Attack[] = [
           method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': chance.happens(0.5) ? 'application/json' : 'application/x-ndjson' }
         })
         attacker.expect([202, 207, 400, 413, 415, 422, 429, 503].includes(status), `status ${status} for a generated body`)
-        await attacker.pause(6)
+        await attacker.pause(1)
       }
     }
   }

@@ -158,7 +158,7 @@ export const mqttGrants: readonly Attack[] = [
   {
     name: 'mqtt-grants/generated',
     who: 'write key',
-    input: 'generated pieces of such texts, 100 a second by HTTP and MQTT',
+    input: 'generated pieces of such texts by HTTP and MQTT, one after the other',
     holds: 'nothing of a foreign zone or device is counted',
     spanMs: 14_000,
     async run (attacker) {
@@ -173,7 +173,7 @@ export const mqttGrants: readonly Attack[] = [
         } else {
           await attacker.ask({ method: 'POST', path: '/api/v1/events', body: text, headers: { 'content-type': 'application/json' } })
         }
-        await attacker.pause(5)
+        await attacker.pause(1)
       }
     }
   }

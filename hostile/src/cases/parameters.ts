@@ -43,7 +43,7 @@ export const parameters: readonly Attack[] = [
   {
     name: 'read-grants/generated',
     who: 'read key',
-    input: 'generated questions that name foreign zones and devices in every spelling, 100 a second',
+    input: 'generated questions that name foreign zones and devices in every spelling, one after the other',
     holds: 'nothing foreign is shown',
     spanMs: 20_000,
     async run (attacker) {
@@ -57,14 +57,14 @@ export const parameters: readonly Attack[] = [
           ? `/api/events/${chance.pick(['device', 'zone', 'type'])}/${name()}?${V0_DAY}`
           : chance.happens(0.2) ? `/api/v1/devices/${name()}${chance.pick(['', '/latest'])}` : `/api/v1/${route}?${[...some, ...chance.happens(0.7) ? [DAY] : [], 'limit=50'].join('&')}`
         await ask(attacker, path)
-        await attacker.pause(4)
+        await attacker.pause(1)
       }
     }
   },
   {
     name: 'parameters/generated',
     who: 'read key',
-    input: 'generated parameters: times, intervals, zones of time, statistics, limits, cursors; 100 a second',
+    input: 'generated parameters: times, intervals, zones of time, statistics, limits, cursors; one after the other',
     holds: '4xx or an answer',
     spanMs: 20_000,
     async run (attacker) {
@@ -92,14 +92,14 @@ export const parameters: readonly Attack[] = [
           return `${name}=${encodeURIComponent(chance.pick(values[name]))}`
         })
         await ask(attacker, `/api/v1/${chance.pick(routes)}?device=large-7&${some.join('&')}`)
-        await attacker.pause(4)
+        await attacker.pause(1)
       }
     }
   },
   {
     name: 'parameters/cursors',
     who: 'read key',
-    input: 'generated cursors: a real one with bytes changed, cut, of another question; 130 a second',
+    input: 'generated cursors: a real one with bytes changed, cut, of another question; one after the other',
     holds: '400, or rows of the question',
     spanMs: 14_000,
     async run (attacker) {
@@ -113,7 +113,7 @@ export const parameters: readonly Attack[] = [
         for (let m = chance.below(3); m >= 0; m--) bytes[chance.below(bytes.length)] = chance.below(256)
         const cursor = chance.happens(0.2) ? chance.pick(real).slice(0, chance.below(30)) : bytes.toString('base64url')
         await ask(attacker, `${chance.happens(0.5) ? path : `/api/v1/devices?limit=2&zone=${OWN_ZONE}`}&cursor=${encodeURIComponent(cursor)}`)
-        await attacker.pause(4)
+        await attacker.pause(1)
       }
     }
   },

@@ -6,7 +6,7 @@ import { connectPacket, eventOf, type Attacker, type RawSocket } from '../attack
 const HEAD_MS = 20_000
 const BODY_MS = 60_000
 const CONNECT_MS = 20_000
-const IDLE_MS = 60_000
+const IDLE_MS = 90_000
 
 interface Trickle { readonly first: Buffer | string, readonly drop: Buffer | string, readonly everyMs: number, readonly untilMs: number }
 
