@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib'
 
 import { DAY_MS } from 'relay-common'
 
+import type { Chance } from '../../../test-support/chance.ts'
 import { OWN_PREFIX, OWN_ZONE, type Attack } from '../attack.ts'
 import { eventOf, type Attacker } from '../attacker.ts'
 import type { Site } from '../site.ts'
@@ -49,7 +50,7 @@ function past (name: string, input: string, count: number, timeMs: (n: number) =
  * Ids of one FNV-1a hash, by the way of Joux: two blocks after each other that lead from a state to the same next one,
  * so that n pairs make 2^n ids that all collide.
  */
-function collidingIds (prefix: string, pairs: number): string[] {
+function collidingIds (chance: Chance, prefix: string, pairs: number): string[] {
   const step = (hash: number, text: string) => {
     for (let n = 0; n < text.length; n++) hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193)
     return hash >>> 0
@@ -58,11 +59,12 @@ function collidingIds (prefix: string, pairs: number): string[] {
   const blocks: [string, string][] = []
   for (let pair = 0; pair < pairs; pair++) {
     const seen = new Map<number, string>()
-    for (let n = 0; ; n++) {
-      const block = (n + 46_656 * 36).toString(36).padStart(5, '0')
+    for (;;) {
+      // at random: blocks that count up meet far later than by the birthday paradox, after some 80,000
+      const block = chance.below(2 ** 20).toString(36).padStart(4, '0') + chance.below(2 ** 20).toString(36).padStart(4, '0')
       const next = step(state, block)
       const other = seen.get(next)
-      if (other === undefined) {
+      if (other === undefined || other === block) {
         seen.set(next, block)
         continue
       }
@@ -143,7 +145,7 @@ export const series: readonly Attack[] = [
     holds: 'a look-up costs what it always costs',
     spanMs: 8_000,
     async run (attacker) {
-      const ids = collidingIds(`${OWN_PREFIX}c`, 14)
+      const ids = collidingIds(attacker.chance, `${OWN_PREFIX}c`, 14)
       for (let round = 0; round < 3; round++) {
         for (let at = 0; at < ids.length; at += PER_BODY) {
           await attacker.send(ids.slice(at, at + PER_BODY).map(it => eventOf(it, OWN_ZONE)).join('\n'))
@@ -160,7 +162,7 @@ export const series: readonly Attack[] = [
     holds: 'a look-up costs what it always costs',
     spanMs: 8_000,
     async run (attacker) {
-      const zones = collidingIds('c-', 13)
+      const zones = collidingIds(attacker.chance, 'c-', 13)
       for (let round = 0; round < 3; round++) {
         await attacker.send(zones.map(it => eventOf(`${OWN_PREFIX}zc`, it)).join('\n'))
         await attacker.pause(300)
