@@ -17,8 +17,8 @@ async function send (attacker: Attacker, text: string, port = attacker.target.ap
 
 /** Two requests in one, for a proxy that counts in another way. The second must not be answered as the first one's caller. */
 function smuggled (): string[] {
-  const inner = `GET /api/v1/keys HTTP/1.1${LF}Host: x${LF}${LF}`
-  const post = (headers: string, body: string) => `POST /api/v1/events HTTP/1.1${LF}Host: x${LF}Authorization: Bearer nobody${LF}${headers}${LF}${LF}${body}`
+  const inner = `GET /api/v1/keys HTTP/1.1${LF}Host: 127.0.0.1${LF}${LF}`
+  const post = (headers: string, body: string) => `POST /api/v1/events HTTP/1.1${LF}Host: 127.0.0.1${LF}Authorization: Bearer nobody${LF}${headers}${LF}${LF}${body}`
   return [
     post(`Content-Length: 5${LF}Transfer-Encoding: chunked`, `0${LF}${LF}${inner}`),
     post(`Transfer-Encoding: chunked${LF}Transfer-Encoding: identity`, `0${LF}${LF}${inner}`),
@@ -30,7 +30,7 @@ function smuggled (): string[] {
     post('Content-Length : 5', `aaaaa${inner}`),
     post('Transfer-Encoding: chunked', `5;a=b${LF}aaaaa${LF}0${LF}X: y${LF}${LF}${inner}`),
     post('Transfer-Encoding: chunked', `fffffffffffffffff${LF}${inner}`),
-    `GET /livez HTTP/1.1${LF}Host: x${LF}X: a\nTransfer-Encoding: chunked${LF}${LF}`
+    `GET /livez HTTP/1.1${LF}Host: 127.0.0.1${LF}X: a\nTransfer-Encoding: chunked${LF}${LF}`
   ]
 }
 
@@ -57,15 +57,15 @@ export const heads: readonly Attack[] = [
     holds: '431 or closed',
     async run (attacker) {
       const some = [
-        `GET /api/v1/zones HTTP/1.1${LF}Host: x${LF}X: ${'a'.repeat(1_000_000)}${LF}${LF}`,
-        `GET /api/v1/zones HTTP/1.1${LF}Host: x${LF}${Array.from({ length: 2_000 }, (_, n) => `H${n}: a`).join(LF)}${LF}${LF}`,
-        `GET /${'a'.repeat(100_000)} HTTP/1.1${LF}Host: x${LF}${LF}`,
-        `GET /api/v1/zones?${'a=b&'.repeat(3_500)} HTTP/1.1${LF}Host: x${LF}${LF}`,
-        `GET /api/v1/zones HTTP/1.1${LF}Host: x${LF}Cookie: ${'a=b; '.repeat(3_000)}${LF}${LF}`,
-        `GET /api/v1/zones HTTP/1.1${LF}Host: x${LF}Accept: ${'a/b;q=0.1,'.repeat(1_400)}${LF}${LF}`,
-        `GET /openapi.json HTTP/1.1${LF}Host: x${LF}Accept-Encoding: ${'gzip;q=0.1,'.repeat(1_300)}${LF}${LF}`,
-        `GET /openapi.json HTTP/1.1${LF}Host: x${LF}If-None-Match: ${'"a",'.repeat(3_500)}${LF}${LF}`,
-        `GET /api/v1/zones HTTP/1.1${LF}Host: x${LF}X-Forwarded-For: ${'1.1.1.1, '.repeat(1_500)}${LF}${LF}`
+        `GET /api/v1/zones HTTP/1.1${LF}Host: 127.0.0.1${LF}X: ${'a'.repeat(1_000_000)}${LF}${LF}`,
+        `GET /api/v1/zones HTTP/1.1${LF}Host: 127.0.0.1${LF}${Array.from({ length: 2_000 }, (_, n) => `H${n}: a`).join(LF)}${LF}${LF}`,
+        `GET /${'a'.repeat(100_000)} HTTP/1.1${LF}Host: 127.0.0.1${LF}${LF}`,
+        `GET /api/v1/zones?${'a=b&'.repeat(3_500)} HTTP/1.1${LF}Host: 127.0.0.1${LF}${LF}`,
+        `GET /api/v1/zones HTTP/1.1${LF}Host: 127.0.0.1${LF}Cookie: ${'a=b; '.repeat(3_000)}${LF}${LF}`,
+        `GET /api/v1/zones HTTP/1.1${LF}Host: 127.0.0.1${LF}Accept: ${'a/b;q=0.1,'.repeat(1_400)}${LF}${LF}`,
+        `GET /openapi.json HTTP/1.1${LF}Host: 127.0.0.1${LF}Accept-Encoding: ${'gzip;q=0.1,'.repeat(1_300)}${LF}${LF}`,
+        `GET /openapi.json HTTP/1.1${LF}Host: 127.0.0.1${LF}If-None-Match: ${'"a",'.repeat(3_500)}${LF}${LF}`,
+        `GET /api/v1/zones HTTP/1.1${LF}Host: 127.0.0.1${LF}X-Forwarded-For: ${'1.1.1.1, '.repeat(1_500)}${LF}${LF}`
       ]
       for (let n = 0; !attacker.isOver; n++) {
         const { status } = await send(attacker, some[n % some.length])
@@ -88,7 +88,7 @@ export const heads: readonly Attack[] = [
         const path = chance.pick(['/api/v1/zones', '*', 'http://evil/', '//evil/', '/..//etc/passwd', '/%00', '/api/v1/devices/%ff', '/%', '/api/v1/devices/%2e%2e', bytes()])
         const version = chance.pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/9', '', bytes()])
         const header = () => chance.pick([
-          'Host: x', 'Host:', 'Host: a\r\nHost: b', 'Content-Length: 3', 'Content-Length: -1', 'Transfer-Encoding: chunked', 'Expect: 100-continue', 'Expect: 7', 'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings',
+          'Host: 127.0.0.1', 'Host: x', 'Host:', 'Host: a\r\nHost: b', 'Content-Length: 3', 'Content-Length: -1', 'Transfer-Encoding: chunked', 'Expect: 100-continue', 'Expect: 7', 'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings',
           'Connection: keep-alive, close', `X: ${bytes()}`, `${bytes()}: a`, ' folded', 'Range: bytes=0-,1-,2-', 'Accept: */*;q=9', `traceparent: ${bytes()}`, 'Accept-Encoding: br;q=nan', 'Authorization: Bearer a'
         ])
         const end = chance.pick([LF, LF, LF, '\n', '\r', ''])
@@ -108,7 +108,7 @@ export const heads: readonly Attack[] = [
     input: 'the well-known token with the Host of a page elsewhere, as a browser sends it whose name server lies',
     holds: 'refused',
     async run (attacker) {
-      for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', '169.254.169.254', 'localhost@evil.example', '127.0.0.1.nip.io', 'xn--localhost']) {
+      for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'localhost@evil.example', '127.0.0.1.nip.io', 'xn--localhost']) {
         const { status } = await attacker.ask({ path: '/api/v1/types', token: attacker.target.adminToken, headers: { host } })
         attacker.expect(status >= 400, `status ${status} for the Host ${host}`)
       }
