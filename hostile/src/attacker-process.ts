@@ -3,6 +3,8 @@
  *
  *     main ── run ──▶ here ── done ──▶ main
  */
+import { setTimeout as delay } from 'node:timers/promises'
+
 import { Chance } from '../../test-support/chance.ts'
 import type { Attack } from './attack.ts'
 import { Attacker, type LastingSocket, type Target } from './attacker.ts'
@@ -34,17 +36,22 @@ export interface Lasted {
   readonly name: string
   readonly opened: number
   readonly stillOpen: number
-  /** of those that were closed, since they were opened */
+  /** of those whose end was heard before anybody asked, since they were opened */
   readonly slowestMs: number
 }
 
 export type Told = Done | { readonly kind: 'lasting', readonly lasted: readonly Lasted[] } | { readonly kind: 'ready' }
+
+const DRAIN_MS = 2_000
 
 /** @param attacks by whom orders are looked up */
 export function serveOrders (attacks: readonly Attack[]): void {
   const lasting = new Map<string, readonly LastingSocket[]>()
   process.on('message', async (order: Order) => {
     if (order.kind === 'lasting') {
+      // an end is not heard behind what nobody has read; what has been read by then and stays open is open
+      for (const it of [...lasting.values()].flat()) it.socket.resume()
+      await delay(DRAIN_MS)
       tell({ kind: 'lasting', lasted: [...lasting].map(([name, sockets]) => describe(name, sockets)) })
       return
     }
@@ -65,11 +72,12 @@ export function serveOrders (attacks: readonly Attack[]): void {
 
 function describe (name: string, sockets: readonly LastingSocket[]): Lasted {
   const closed = sockets.filter(it => !it.raw.isOpen)
+  const drainedMs = performance.now() - DRAIN_MS
   return {
     name,
     opened: sockets.length,
     stillOpen: sockets.length - closed.length,
-    slowestMs: Math.max(0, ...closed.map(it => it.raw.closedMs! - it.openedMs))
+    slowestMs: Math.max(0, ...closed.filter(it => it.raw.closedMs! < drainedMs).map(it => it.raw.closedMs! - it.openedMs))
   }
 }
 

@@ -89,6 +89,18 @@ test('the first endpoints keep to it as well, in every way to ask twice', async 
     }), { numRuns: 150 })
 })
 
+test('an answer of whole days is the same when all of it is in memory, whatever the caller may see', async t => {
+  const { askAs } = await openSite(t)
+  const wholeDays = { startTime: '2024-01-01T00:00:00Z', endTime: '2024-01-03T00:00:00Z' }
+  for (const grants of [{}, { zones: ['Zone A'] }, { devicePrefixes: ['a-'] }, { zones: ['Zone A', 'Zone B'], devicePrefixes: ['a-', 'b-1'] }]) {
+    const ask = () => askAs(grants, '/api/events/zone/Zone%20A', wholeDays)
+    const first = await ask()
+    assert.equal(first.status, 200)
+    assert.equal(first.body.count, events.filter(it => it.zone === 'Zone A' && mayDevice(grants, it.deviceId)).length)
+    for (let n = 0; n < 3; n++) assert.deepEqual(await ask(), first)
+  }
+})
+
 test('lists, rankings, distributions and comparisons hold nothing that the caller may not see', async t => {
   const { askAs } = await openSite(t)
   const visible = [

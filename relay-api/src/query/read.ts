@@ -143,7 +143,8 @@ function questionFor (
     from series s ${from} cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where ${where}`
-  const arms = [momentArm]
+  // where all of an answer is in memory no arm may be about series, and what nothing uses has no type for PostgreSQL
+  const arms = [shared.length === 0 ? momentArm : `${momentArm} where ${shared.map((_, n) => `$${n + 1}::text[] is not null`).join(' and ')}`]
   const shape: string[] = [...fields, ...Object.keys(grants)]
   /** Lets the planner leave out partitions: the times of a question are columns, which it does not know. */
   const within = (column: string, ranges: readonly TimeRange[]) => {
