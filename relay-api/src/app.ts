@@ -116,7 +116,7 @@ async function compose (
   app.addHook('onClose', () => reads.close())
   const completeness = openCompleteness(config, database, log)
   app.addHook('onClose', () => completeness.close())
-  const hub = new Hub(database, config, metrics, log)
+  const hub = new Hub(database, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
   harden(app, config)

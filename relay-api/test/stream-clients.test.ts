@@ -17,7 +17,7 @@ const limit = { timeout: 180_000 }
 const log = createLogger('test', 'silent')
 
 test('a thousand clients are told of every commit, and the database is asked once for all of them', limit, async t => {
-  await using site = await openStreamSite(t)
+  await using site = await openStreamSite(t, { STREAMS_PER_CALLER_MAX: '1000' })
   const config = readApiConfig(site.environment)
   await using opened = new AsyncDisposableStack()
   const database = opened.adopt(await openDatabase(config, 'test', log), it => it.close())

@@ -33,6 +33,12 @@ export const budgetSettings = {
   LONG_ANSWERS_PER_CALLER_MAX: Type.Integer({
     default: 16, minimum: 1, description: 'long answers, of many statements or a stream, of one caller that may be under way at once'
   }),
+  STREAMS_PER_CALLER_MAX: Type.Integer({
+    default: 500, minimum: 1, description: 'streams of live changes that one caller may have open at once'
+  }),
+  STREAM_VIEWS_PER_CALLER_MAX: Type.Integer({
+    default: 100, minimum: 1, description: 'streams of different questions that one caller may have open at once'
+  }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
   }),
@@ -92,6 +98,12 @@ export const budgets = {
   },
   longAnswers: {
     setting: 'LONG_ANSWERS_PER_CALLER_MAX', what: 'long answers under way', shownBy: 'relay-api/test/answers.test.ts'
+  },
+  streams: {
+    setting: 'STREAMS_PER_CALLER_MAX', what: 'streams open', shownBy: 'relay-api/test/stream-budgets.test.ts'
+  },
+  streamViews: {
+    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'questions of streams open', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   connections: {
     setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'

@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { RelayError, type Database, type Logger, type Registry } from 'relay-common'
 
+import type { Budgets } from '../budgets/budgets.ts'
 import { Client, type EndReason } from './client.ts'
 import { readChanges, readCommits, readNow, type Commit, type Now } from './commits.ts'
 import type { StreamConfig } from './config.ts'
@@ -20,7 +21,7 @@ import { startListener, type Listener } from './listener.ts'
 import { renderHeartbeat, renderOpen, renderReset, renderTold, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
 import { isResumable, parsePosition, type Position } from './position.ts'
-import type { Question, View } from './view.ts'
+import { nameOf, type Question, type View } from './view.ts'
 import { Views } from './views.ts'
 import { gather, readWindows } from './windows.ts'
 
@@ -31,13 +32,12 @@ const LOOK_INTERVAL_MS = 5_000
 const RETRY_DELAY_MS = 1_000
 /** so many clients that come back are read for at once; the others wait, and live changes don't */
 const RESUMES_MAX = 4
-/** a view of more groups would fill any buffer */
-export const GROUPS_MAX = 1_000
 /** how often it is asked whether a client may still listen; with the 3 s for which a key is kept, a revoked one ends in 5 */
 const PERMISSION_INTERVAL_MS = 2_000
 
 interface Listening {
   readonly view: View
+  readonly held: Disposable
   readonly mayStay: () => Promise<void>
 }
 
@@ -47,6 +47,9 @@ export class Hub {
   readonly #log: Logger
   readonly #metrics: ReturnType<typeof createStreamMetrics>
   readonly #views: Views
+  readonly #budgets: Budgets
+  /** by caller: of each question that its streams ask, how many do, and what it holds for it */
+  readonly #asked = new Map<string, Map<string, { streams: number, readonly held: Disposable }>>()
   readonly #clients = new Map<Client, Listening>()
   readonly #resumes = pLimit(RESUMES_MAX)
   readonly #closing = new AbortController()
@@ -63,10 +66,11 @@ export class Hub {
   #isDue = false
   #stopWaiting: (() => void) | undefined
 
-  constructor (database: Database, config: StreamConfig, metrics: Registry, log: Logger) {
+  constructor (database: Database, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger) {
     this.#database = database
     this.#config = config
     this.#log = log
+    this.#budgets = budgets
     this.#views = new Views(database)
     this.#metrics = createStreamMetrics(metrics, () => this.#clients.size)
   }
@@ -76,23 +80,58 @@ export class Hub {
    * @param lastId where the client was when it left; undefined: it is new
    * @param respond begins the answer; called when nothing can refuse it any more
    * @param mayStay asked from time to time; throws when the client may not listen any more
-   * @throws RelayError RELAY_STREAM_FULL, RELAY_TOO_MANY_POINTS for too many groups, RELAY_DATABASE_UNREACHABLE
+   * @param caller whose budgets it is of
+   * @throws RelayError RELAY_STREAM_FULL, RELAY_BUDGET_EXCEEDED, RELAY_TOO_MANY_POINTS for too many groups,
+   *   RELAY_DATABASE_UNREACHABLE
    */
   async open (
-    question: Question, lastId: string | undefined, respond: () => ServerResponse, mayStay: () => Promise<void>
+    question: Question, lastId: string | undefined, respond: () => ServerResponse, mayStay: () => Promise<void>,
+    caller: string
   ): Promise<void> {
     if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX) {
       throw new RelayError('RELAY_STREAM_FULL', `${this.#clients.size} streams are open`)
     }
     this.#refuseWhileClosing()
+    let held: Disposable | undefined = this.#holdBudgets(caller, question)
     this.#opening++
     try {
       await (this.#started ??= this.#start())
       const view = await this.#viewBetweenRounds(question)
       this.#refuseWhileClosing() // nobody would end a stream that begins now
-      this.#add(view, lastId, respond(), mayStay)
+      this.#add(view, lastId, respond(), mayStay, held)
+      held = undefined // it is the client's
     } finally {
       this.#opening--
+      held?.[Symbol.dispose]()
+    }
+  }
+
+  /** What a stream takes of its caller's budgets: itself, and its question where no other stream of the caller asks it. */
+  #holdBudgets (caller: string, question: Question): Disposable {
+    const name = nameOf(question)
+    const stream = this.#budgets.hold('streams', caller)
+    const questions = this.#asked.get(caller) ?? new Map<string, { streams: number, readonly held: Disposable }>()
+    let asked = questions.get(name)
+    if (asked === undefined) {
+      try {
+        asked = { streams: 0, held: this.#budgets.hold('streamViews', caller) }
+      } catch (error) {
+        stream[Symbol.dispose]()
+        throw error
+      }
+      questions.set(name, asked)
+      this.#asked.set(caller, questions)
+    }
+    const own = asked
+    own.streams++
+    return {
+      [Symbol.dispose]: () => {
+        stream[Symbol.dispose]()
+        if (--own.streams > 0) return
+        own.held[Symbol.dispose]()
+        questions.delete(name)
+        if (questions.size === 0) this.#asked.delete(caller)
+      }
     }
   }
 
@@ -129,22 +168,19 @@ export class Hub {
   async #viewBetweenRounds (question: Question): Promise<View> {
     for (;;) {
       const view = await this.#views.open(question)
-      if (view.groups.size > GROUPS_MAX) {
-        this.#dropIdle(view)
-        throw new RelayError('RELAY_TOO_MANY_POINTS',
-          `there are ${view.groups.size} groups, and a stream may have ${GROUPS_MAX}; select fewer, or group otherwise`)
-      }
       while (this.#round) await this.#round.catch(() => {})
       if (this.#views.has(view)) return view // the last of its clients may have gone meanwhile
     }
   }
 
-  #add (view: View, lastId: string | undefined, response: ServerResponse, mayStay: () => Promise<void>): void {
+  #add (
+    view: View, lastId: string | undefined, response: ServerResponse, mayStay: () => Promise<void>, held: Disposable
+  ): void {
     const client = new Client(response, {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
     })
     view.clients.add(client)
-    this.#clients.set(client, { view, mayStay })
+    this.#clients.set(client, { view, mayStay, held })
     if (response.destroyed) return this.#remove(client, undefined) // it went while we made ready
     if (lastId === undefined) {
       client.send(renderOpen(this.#position!))
@@ -274,6 +310,7 @@ export class Hub {
     const listening = this.#clients.get(client)
     if (!listening) return
     this.#clients.delete(client)
+    listening.held[Symbol.dispose]()
     listening.view.clients.delete(client)
     this.#dropIdle(listening.view)
     if (reason !== undefined) this.#metrics.dropped.inc({ reason })

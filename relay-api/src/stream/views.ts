@@ -1,7 +1,8 @@
 /** All views that are open, and which of them a series belongs to. */
-import type { Database } from 'relay-common'
+import { RelayError, type Database } from 'relay-common'
 
 import { kindCondition, seriesCondition } from '../parameters/selection.ts'
+import { groupColumn } from '../query/groups.ts'
 import { nameOf, needsDevices, View, type Question, type Series } from './view.ts'
 
 export class Views {
@@ -74,7 +75,28 @@ export class Views {
     const { devices } = view.question.selection
     const kind = kindCondition(needsDevices(view.question) ? 'devices' : 'groups', devices.length > 0)
     const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
-    for (const series of await this.#read(condition, values)) this.#offer(view, series)
+    await this.#refuseMany(view.question, condition, values)
+    // rows are taken as they come, so that nothing else waits for all of them
+    await this.#database.streamPrepared(`series of a view where ${condition}`, `
+      select series_id, device_id, zone, device_type from series s where ${condition} limit ${SERIES_MAX}`, values, columns => {
+      const [seriesId, deviceId, zone, deviceType] = columns as [number, string | null, string, string]
+      this.#offer(view, { seriesId, deviceId, zone, deviceType })
+    })
+  }
+
+  /** Counts before anything is read: what would be refused is not held, not even for a moment. */
+  async #refuseMany ({ groupBy }: Question, condition: string, values: unknown[]): Promise<void> {
+    const [{ series, groups }] = await this.#database.query<{ series: number, groups: number }>(`
+      select count(*)::integer as series, count(distinct ${groupColumn(groupBy)})::integer as groups
+      from (select * from series s where ${condition} limit ${SERIES_MAX}) s`, values)
+    if (groups > GROUPS_MAX) {
+      throw new RelayError('RELAY_TOO_MANY_POINTS',
+        `there are more than ${GROUPS_MAX} groups, and a stream may have no more; select fewer, or group otherwise`)
+    }
+    if (series >= SERIES_MAX) {
+      throw new RelayError('RELAY_TOO_MANY_POINTS',
+        `there are more than ${SERIES_MAX} series, and a stream may have no more; select fewer devices, zones or types`)
+    }
   }
 
   #offer (view: View, series: Series): void {
@@ -90,5 +112,9 @@ export class Views {
   }
 }
 
+/** a view of more groups would fill any buffer */
+const GROUPS_MAX = 1_000
+/** some 20 MB */
+const SERIES_MAX = 100_000
 /** some 40 MB */
 const KNOWN_MAX = 1_000_000

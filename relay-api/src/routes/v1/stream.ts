@@ -60,7 +60,8 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
       levelIndex: intervals.indexOf(interval),
       groupBy: groupBy as Grouping | undefined
     }
-    await hub.open(question, request.headers['last-event-id'], () => begin(request, reply), request.reauthenticate)
+    await hub.open(question, request.headers['last-event-id'], () => begin(request, reply), request.reauthenticate,
+      request.principal.id)
     return reply
   })
 }

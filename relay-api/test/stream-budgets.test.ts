@@ -1,0 +1,42 @@
+/** What one caller may have of streams: it leaves some for all others, and no question stops the API. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createLogger } from 'relay-common'
+
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { startApi } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
+import { until } from '../../test-support/until.ts'
+
+const limit = { timeout: 120_000 }
+
+test('one caller has so many streams, and of them so many questions; others have theirs, and what ends is given back', limit, async t => {
+  const { database, url } = await openLocalPostgres(t)
+  const api = await startApi(readApiConfig({
+    DATABASE_URL: url, API_TOKENS: 'one,two', API_PORT: '0', STREAMS_PER_CALLER_MAX: '3', STREAM_VIEWS_PER_CALLER_MAX: '2'
+  }), createLogger('test', 'silent'))
+  t.after(() => api.close())
+  const ending = new AbortController()
+  t.after(() => ending.abort())
+  const open = async (query: string, token: string, signal = ending.signal) => {
+    const response = await fetch(`http://127.0.0.1:${api.port}/api/v1/stream?${query}`,
+      { headers: { authorization: `Bearer ${token}` }, signal })
+    const code = response.status === 200 ? undefined : (await response.json() as { code: string }).code
+    return [response.status, code]
+  }
+  const leaving = new AbortController()
+  assert.deepEqual(await open('zone=A', 'one', leaving.signal), [200, undefined])
+  assert.deepEqual(await open('zone=B', 'one'), [200, undefined])
+  assert.deepEqual(await open('zone=C', 'one'), [429, 'RELAY_BUDGET_EXCEEDED'], 'a third question')
+  assert.deepEqual(await open('zone=B', 'one'), [200, undefined], 'one that is asked already')
+  assert.deepEqual(await open('zone=B', 'one'), [429, 'RELAY_BUDGET_EXCEEDED'], 'a fourth stream')
+  assert.deepEqual(await open('zone=C', 'two'), [200, undefined])
+  leaving.abort()
+  await until('what ended to be given back', async () => (await open('zone=C', 'one'))[0] === 200)
+
+  await database.query(`insert into series (device_id, zone, device_type)
+    select 'device-' || n, 'Zone A', 'THERMOSTAT' from generate_series(1, 20000) n`)
+  assert.deepEqual(await open('groupBy=device', 'two'), [400, 'RELAY_TOO_MANY_POINTS'])
+  assert.deepEqual(await open('groupBy=device&device=device-7', 'two'), [200, undefined])
+})
