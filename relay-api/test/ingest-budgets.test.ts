@@ -31,7 +31,7 @@ async function stall (t: TestContext, site: IngestSite, body: Uint8Array, header
 }
 
 async function bytesInFlight (site: IngestSite): Promise<number> {
-  const text = await (await fetch(`${site.url}/metrics`)).text()
+  const text = await (await fetch(site.metricsUrl)).text()
   return Number(/^relay_api_ingest_in_flight_bytes{[^}]*} (\d+)$/m.exec(text)![1])
 }
 

@@ -46,7 +46,7 @@ test('past its new series a caller is told when to come back, what it had is tak
   const { length } = there
   assert.equal(await countRecords(site.log), 4 + 3 + length + 2 + 1)
 
-  const metrics = await (await fetch(`${site.url}/metrics`)).text()
+  const metrics = await (await fetch(site.metricsUrl)).text()
   assert.match(metrics, /relay_api_ingest_refused_total\{[^}]*reason="quota-exceeded"[^}]*\} 4/)
   assert.match(metrics, /relay_api_budget_exceeded_total\{[^}]*budget="newSeries"/)
 })

@@ -70,19 +70,8 @@ function isWithin (ranges: readonly TimeSpan[], timeMs: number): boolean {
 /** Those of minutes: where they are, hours and days are. */
 async function readRanges (database: Database): Promise<TimeSpan[]> {
   const rows = await database.query<{ start_ms: string, end_ms: string }>(`
-    with bounds as (
-      select pg_get_expr(c.relpartbound, c.oid) as bound
-      from rollup_levels l
-      join pg_inherits i on i.inhparent = l.table_name::regclass
-      join pg_class c on c.oid = i.inhrelid
-      where l.name = 'minute'
-    ), ends as (
-      select substring(bound from 'FROM \\(''([^'']+)''\\)')::timestamptz as starts,
-        substring(bound from 'TO \\(''([^'']+)''\\)')::timestamptz as ends
-      from bounds
-    )
     select extract(epoch from starts) * 1000 as start_ms, extract(epoch from ends) * 1000 as end_ms
-    from ends where starts is not null and ends is not null
+    from rollup_partitions where level = 'minute'
     order by starts`)
   return rows.map(it => ({ startMs: Number(it.start_ms), endMs: Number(it.end_ms) }))
 }
