@@ -163,7 +163,7 @@ declare
 begin
   perform pg_advisory_xact_lock(hashtext('relay: rollup partitions'));
   for old in
-    select l.table_name, p.partition, p.ends from rollup_partitions p join rollup_levels l on l.name = p.level
+    select l.table_name, p.partition, p.partition::text as name, p.ends from rollup_partitions p join rollup_levels l on l.name = p.level
     where p.ends <= asked_at - l.retention
     order by l.name, p.ends limit partitions_max
   loop
@@ -173,7 +173,7 @@ begin
       perform abandon_rollup_merge(old.partition);
       execute format('drop table %s', old.partition);
     end if;
-    return next old.partition::text;
+    return next old.name; -- once it is gone it has none
   end loop;
 end
 $$;
