@@ -35,6 +35,7 @@ export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readCl
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
 export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
+export { partitionOf } from './event-log/key-partition.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'
 export type {
@@ -58,7 +59,7 @@ export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { bracketsOf } from './quantile.ts'
 export type { CountedBracket, Estimate, Share } from './quantile.ts'
-export { emptyReadings, mergeReadings, READINGS_ENCODED_MAX } from './readings.ts'
+export { decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX } from './readings.ts'
 export type { MergedReadings, Readings } from './readings.ts'
 export {
   average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, sumReadings,

@@ -33,7 +33,7 @@ export class ArrivalCounts {
   /**
    * Counts what came for a minute of a device, for the device and for its group.
    * @param fresh readings that were not there before
-   * @param throughMs event time that the partition had come to with the flush before
+   * @param throughMs event time that their partition had come to with the flush before; see `lateBeforeMs`
    */
   add (series: Series, minuteMs: number, fresh: number, duplicates: number, throughMs: number): void {
     const isLate = fresh > 0 && minuteMs + MINUTE_MS <= throughMs
@@ -44,7 +44,7 @@ export class ArrivalCounts {
       if (!isLate) continue
       count.late += fresh
       count.lateMinutes |= 1n << BigInt((minuteMs - count.hourMs) / MINUTE_MS)
-      count.lateThroughMs = throughMs
+      count.lateThroughMs = Math.max(count.lateThroughMs, throughMs)
     }
   }
 

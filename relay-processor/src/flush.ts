@@ -16,7 +16,7 @@ import { bucketStartMs, DAY_MS } from 'relay-common'
 import type { DeadLetter } from './dead-letters.ts'
 import { FlushRows } from './flush-rows.ts'
 import type { ProcessorMetrics } from './metrics.ts'
-import type { Partition } from './partition.ts'
+import { isAhead, type Partition } from './partition.ts'
 import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
 import { findTargets, settle, type SettleRules, type Targets } from './settle.ts'
@@ -86,7 +86,7 @@ export class Flusher {
    */
   async flush (partitions: readonly Partition[], nowMs: number): Promise<number> {
     await this.#writing
-    const ahead = partitions.filter(it => it.nextOffset > it.writtenOffset)
+    const ahead = partitions.filter(isAhead)
     if (ahead.length === 0) return 0
 
     const flushNumber = ++this.#flushNumber
@@ -141,26 +141,29 @@ export class Flusher {
   #settle (partition: Partition, flushNumber: number, nowMs: number): PartitionWrite {
     const keptFromMs = this.#settings.keptFromMs(nowMs)
     this.#rows.begin(partition.partition, keptFromMs)
-    const { readings, duplicates, arrivals: counts } = settle(partition, this.#settings, this.#rows, flushNumber)
+    const { readings, duplicates, misplaced, arrivals: counts } = settle(partition, this.#settings, this.#rows, flushNumber)
     const { daysMs, ...rows } = this.#rows.take()
     const arrivals = counts.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
       .map(({ series, ...count }) => ({ ...count, seriesId: series.seriesId }))
     daysMs.push(new Set(arrivals.map(it => bucketStartMs(DAY_MS, it.hourMs))))
     this.#metrics.late.inc(counts.reduce((sum, it) => sum + (it.series.group ? it.late : 0), 0))
     this.#metrics.duplicates.inc(duplicates)
+    this.#metrics.misplaced.inc(misplaced)
     this.#metrics.readings.inc(readings)
     const move = {
       partition: partition.partition,
       epoch: partition.epoch,
       fromOffset: partition.writtenOffset,
       toOffset: partition.nextOffset,
-      eventTimeMaxMs: partition.eventTimeMaxMs
+      eventTimeMaxMs: partition.eventTimeMaxMs,
+      taken: partition.taken
     }
+    partition.taken = []
     const deadLetters = partition.deadLetters
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, ...rows, daysMs, arrivals, deadLetters }
+    return { partition, move, ...rows, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters }
   }
 
   /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
@@ -204,6 +207,7 @@ export class Flusher {
       }
     })
 
+    for (const { partition, move } of left) for (const it of move.taken) partition.returning.delete(it)
     if (left.length > 0) {
       this.#metrics.rowsWritten.inc(left.reduce((sum, it) => sum + it.rowCount, 0))
       this.#sinks.written(new Map(left.map(it => [it.partition.partition, it.move.toOffset])))
@@ -219,7 +223,10 @@ export class Flusher {
       const outcome = await this.#store.readOutcome(topicId, write.move)
       if (outcome === 'not-moved') left.push(write)
       else if (outcome === 'fenced') this.#sinks.fenced(write.partition)
-      else done.set(write.partition.partition, write.move.toOffset)
+      else {
+        done.set(write.partition.partition, write.move.toOffset)
+        for (const it of write.move.taken) write.partition.returning.delete(it)
+      }
     }
     if (done.size > 0) this.#sinks.written(done)
     return left

@@ -17,7 +17,10 @@ import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { ProcessorMetrics } from './metrics.ts'
-import { createPartition, expectedRows, lagOf, noteOffsets, unstoredOf, type Partition } from './partition.ts'
+import { takeReturned } from './misplaced.ts'
+import {
+  createPartition, expectedRows, isAhead, lagOf, noteOffsets, unstoredOf, type Partition
+} from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
 import type { Gap, Store } from './store.ts'
 
@@ -63,6 +66,8 @@ const WAIT_MAX_MS = 500
 const WAIT_MIN_MS = 2
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
+/** how soon we look for misplaced readings while there are none */
+const LOOK_INTERVAL_MS = 1_000
 /** how long a line that is closed may still write: with it a processor is gone 5 s after a SIGTERM */
 const CLOSE_MAX_MS = 3_500
 
@@ -108,6 +113,7 @@ class Loop {
   #wasStalled = false
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
+  #lookForMisplacedAtMs = 0
   #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, readings: 0, rows: 0, tookMs: 0 }
   readonly #faults = new Map<string, string>()
 
@@ -183,6 +189,7 @@ class Loop {
         const news = await this.#parts.consumer.next(this.#waitMs(), this.#stopping.signal)
         await this.#take(news)
         await this.#reclaim()
+        await this.#takeMisplaced()
         if (this.#isFlushDue()) await this.#flush()
       }
       await this.#flushAndWait()
@@ -269,6 +276,23 @@ class Loop {
       'partition was taken over by another processor; what was not written of it is dropped here and read there')
   }
 
+  /** Takes readings in that came by other partitions, and are at home in ours. */
+  async #takeMisplaced (): Promise<void> {
+    const { clock, store } = this.#parts
+    if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForMisplacedAtMs) return
+    const wanted = new Map([...this.#partitions.values()].map(it => [it.partition, new Set(it.returning)]))
+    const returned = await this.#retryUntilStopped('reading misplaced readings', () => store.readMisplaced(wanted))
+      .catch(error => {
+        if (!this.#stopping.signal.aborted) throw error
+        return [] // they are there for whoever comes next
+      })
+    this.#lookForMisplacedAtMs = clock.nowMs() + (returned.length > 0 ? this.#settings.flushIntervalMs : LOOK_INTERVAL_MS)
+    for (const readings of returned) {
+      const partition = this.#partitions.get(readings.homePartition) // it may have been fenced meanwhile
+      if (partition) takeReturned(partition, readings)
+    }
+  }
+
   /** Whoever is ours by the log in the end must be ours in the database too. */
   async #reclaim (): Promise<void> {
     for (const [number, atMs] of this.#reclaimAtMs) {
@@ -312,24 +336,23 @@ class Loop {
   }
 
   #waitMs (): number {
-    const isAhead = this.#partitions.values().some(it => it.nextOffset > it.writtenOffset)
-    if (!isAhead) return WAIT_MAX_MS // a flush has nothing to do
+    if (!this.#partitions.values().some(isAhead)) return WAIT_MAX_MS // a flush has nothing to do
     const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
     return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
 
   #isFlushDue (): boolean {
     const waiting = { readings: 0, deadLetterBytes: 0, lag: 0, rows: 0 }
-    let isAhead = false
+    let isAnyAhead = false
     for (const partition of this.#partitions.values()) {
       waiting.readings += partition.arrivedReadings
       waiting.deadLetterBytes += partition.deadLetterBytes
       waiting.lag += lagOf(partition)
       waiting.rows += expectedRows(partition)
-      isAhead ||= partition.nextOffset > partition.writtenOffset
+      isAnyAhead ||= isAhead(partition)
     }
     const last = { ...this.#lastFlush, isWriting: this.#flusher.isWriting }
-    return isAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.nowMs())
+    return isAnyAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.nowMs())
   }
 
   async #flush (): Promise<void> {

@@ -10,6 +10,7 @@ export function createProcessorMetrics (registry: Registry) {
     readings: new Counter({ name: 'relay_readings_total', help: 'readings that were counted', registers }),
     late: new Counter({ name: 'relay_late_readings_total', help: 'readings whose minute was over when they came', registers }),
     duplicates: new Counter({ name: 'relay_duplicates_total', help: 'resent readings that were not counted again', registers }),
+    misplaced: new Counter({ name: 'relay_misplaced_readings_total', help: 'readings that came by another partition than their device\'s home, and were passed on to it', registers }),
     deadLetters: new Counter({ name: 'relay_dead_letters_total', help: 'records that could not be taken', labelNames: ['reason'], registers }),
     readBackWindows: new Counter({ name: 'relay_read_back_windows_total', help: 'windows that were read back from the database, for late readings or after a start', registers }),
     rowsWritten: new Counter({ name: 'relay_rows_written_total', help: 'rollup rows written', registers }),

@@ -2,6 +2,7 @@ import { levels, MINUTE_MS, type Topic } from 'relay-common'
 
 import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { Misplaced, type Homes } from './misplaced.ts'
 import { SeriesTable } from './series-table.ts'
 import type { Claim } from './store.ts'
 
@@ -30,6 +31,16 @@ export interface Partition {
   readonly arrivals: Arrivals
   /** how many of them there are */
   readonly arrivedReadings: number
+  /** where devices are at home */
+  readonly homes: Homes
+  /** readings that have come by here since the last flush, and count elsewhere */
+  readonly misplaced: Misplaced
+  /** rows of misplaced readings that have come home here, and are among the arrivals */
+  taken: bigint[]
+  /** those, and the ones that are on their way to the database */
+  readonly returning: Set<bigint>
+  /** by series and minute of readings that have come home: see `lateBeforeMs` */
+  readonly returnedSettledMs: Map<number, number>
   /** records that could not be taken since the last flush */
   deadLetters: DeadLetter[]
   deadLetterBytes: number
@@ -42,7 +53,7 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     topic,
     partition,
     epoch: claim.epoch,
-    series: new SeriesTable(claim.eventTimeMaxMs),
+    series: new SeriesTable(partition, claim.homes, claim.eventTimeMaxMs),
     nextOffset: claim.nextOffset,
     writtenOffset: claim.nextOffset,
     storedOffset: claim.nextOffset,
@@ -52,9 +63,19 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
+    homes: claim.homes,
+    misplaced: new Misplaced(),
+    taken: [],
+    returning: new Set(),
+    returnedSettledMs: new Map(),
     deadLetters: [],
     deadLetterBytes: 0
   }
+}
+
+/** Whether a flush has anything to write of it. */
+export function isAhead ({ nextOffset, writtenOffset, taken }: Partition): boolean {
+  return nextOffset > writtenOffset || taken.length > 0
 }
 
 /** How many records the log has, as far as we have heard, that were not folded. */

@@ -4,8 +4,11 @@ import type { Database, EventLog, PoolClient } from 'relay-common'
 
 import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
+import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
 import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
-import { isPartitionMissing, isUniqueViolation, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import {
+  isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readRows, RollupPartitions, writeRows
+} from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
 
@@ -18,6 +21,8 @@ export async function openPostgresStore (database: Database, kind: EventLog['kin
     findGap: (topic, partition, startOffset) => findGap(database, kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
+    readElsewhere: (sourcePartition, keys) => readElsewhere(database, sourcePartition, keys),
+    readMisplaced: wanted => readMisplaced(database, wanted),
     write: async (topicId, writes) => {
       const write = async () => {
         await partitions.ensure(writes.map(it => it.daysMs))
@@ -61,12 +66,15 @@ class Writer {
     let isCommitting = false
     try {
       await client.query('begin')
-      const refused = await moveProgress(client, topicId, writes.map(it => it.move))
+      const moves = writes.map(it => it.move)
+      const fenced = await moveProgress(client, topicId, moves)
+      const refused = fenced.length > 0 ? fenced : await removeMisplaced(client, moves)
       if (refused.length > 0) {
         await client.query('rollback')
         return { kind: 'refused', partitions: refused }
       }
       await writeRows(client, writes, isNewTrusted)
+      await writeMisplaced(client, writes.flatMap(it => it.misplaced))
       await writeArrivals(client, writes)
       await announceRollups(client, writes)
       isCommitting = true

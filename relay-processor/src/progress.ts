@@ -1,13 +1,23 @@
 /** Progress and gaps in the database: how far each partition is in the rollups, and who may move it (store.ts). */
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
+import { areMisplaced, holdHomes } from './homes.ts'
 import type { Claim, Gap, MoveOutcome, ProgressMove } from './store.ts'
 
 /** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
 export async function claimPartition (
   database: Database, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Claim> {
-  const [row] = await database.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
+  return await database.transaction(async client => {
+    const homes = await holdHomes(client, topic)
+    return { ...await raiseEpoch(client, kind, topic, partition, owner, startOffset), homes }
+  })
+}
+
+async function raiseEpoch (
+  client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
+): Promise<Omit<Claim, 'homes'>> {
+  const { rows: [row] } = await client.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
     with others as (
       update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
     insert into progress
@@ -54,6 +64,9 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint }>(
     'select epoch, next_offset from progress where topic_id = $1 and source_partition = $2', [topicId, move.partition])
   if (!row || row.epoch !== move.epoch) return 'fenced'
+  if (move.fromOffset === move.toOffset && row.next_offset === move.toOffset) { // what came home alone
+    return await areMisplaced(database, move) ? 'not-moved' : 'moved'
+  }
   if (row.next_offset === move.toOffset) return 'moved'
   return row.next_offset === move.fromOffset ? 'not-moved' : 'fenced'
 }

@@ -1,10 +1,10 @@
 /** What the store knows comes to memory: ids of series, and windows that settling will change. */
-import { levels } from 'relay-common'
+import { decodeBody, emptyReadings, levels, mergeReadings, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
-import type { RollupStore } from './store.ts'
+import type { RollupStore, StoredRow } from './store.ts'
 import type { Window } from './windows.ts'
 
 /** Gives their ids to series that have none. */
@@ -24,7 +24,9 @@ function nameOf ({ deviceId, deviceType, zone }: Series): string {
 }
 
 /** Reads windows of a partition back, whose series have their ids; one that the store does not have becomes known and empty. */
-export async function readBack (store: RollupStore, { partition }: Partition, unknown: ReadonlySet<Window>): Promise<void> {
+export async function readBack (
+  store: RollupStore, { partition, homes }: Partition, unknown: ReadonlySet<Window>
+): Promise<void> {
   for (const [index, level] of levels.entries()) {
     const windows = [...unknown].filter(it => it.levelIndex === index)
     if (windows.length === 0) continue
@@ -35,5 +37,28 @@ export async function readBack (store: RollupStore, { partition }: Partition, un
       window.packed = row === undefined ? EMPTY_ROW : packStored(row, window.bucketMs)
       window.isStored = row !== undefined
     }
+    if (index > 0) continue
+    await readElsewhere(store, partition, windows.filter(it => it.series.group !== undefined && it.bucketMs <= homes.horizonMs))
   }
+}
+
+/**
+ * Reads what other partitions have of minutes from before their devices were at home here: a resend of it counts there.
+ * Of a minute that gave its readings up nothing can be told.
+ */
+async function readElsewhere (store: RollupStore, partition: number, windows: readonly Window[]): Promise<void> {
+  if (windows.length === 0) return
+  const keys = windows.map(({ series, bucketMs }) => ({ seriesId: series.seriesId, bucketMs }))
+  const rows = await store.readElsewhere(partition, keys)
+  for (const [n, window] of windows.entries()) window.elsewhere = readingsOf(rows[n], window.bucketMs)
+}
+
+function readingsOf (rows: readonly StoredRow[], bucketMs: number): Readings | undefined {
+  if (rows.length === 0) return undefined
+  const all = emptyReadings()
+  for (const row of rows) {
+    const { readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
+    if (readings) mergeReadings(all, readings, false)
+  }
+  return all
 }

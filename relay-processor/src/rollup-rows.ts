@@ -1,7 +1,7 @@
 /** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
 import { once } from 'node:events'
 
-import { levels, type Database, type Level, type PoolClient } from 'relay-common'
+import { levels, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
@@ -45,6 +45,24 @@ export async function readRows (
       ...[Math.min, Math.max].map(of => isoTime(chunk.reduce((time, it) => of(time, it.bucketMs), chunk[0].bucketMs)))])
     for (const { place, count, ...row } of rows) found[first + place - 1] = { ...row, count: Number(count) }
   }
+  return found
+}
+
+/** Reads the minutes of devices that other source partitions have of them (store.ts). */
+export async function readElsewhere (
+  database: Pick<Database, 'queryPrepared'>, sourcePartition: number, keys: readonly BucketKey[]
+): Promise<StoredRow[][]> {
+  const rows = await database.queryPrepared<FoundRow>('read elsewhere', `
+    select k.place::integer, r.*
+    from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
+    cross join lateral (
+      select count, min, max, body from ${minuteLevel.table} r
+      where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition <> $3
+      offset 0
+    ) r`,
+  [`{${keys.map(it => it.seriesId).join()}}`, `{${keys.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+  const found: StoredRow[][] = keys.map(() => [])
+  for (const { place, count, ...row } of rows) found[place - 1].push({ ...row, count: Number(count) })
   return found
 }
 

@@ -8,6 +8,7 @@ import { HOUR_MS, MINUTE_MS } from 'relay-common'
 import type { Names } from './decode.ts'
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { KnownHeads } from './known-heads.ts'
+import { homeOf, type Homes } from './misplaced.ts'
 import { createWindows, type Windows } from './windows.ts'
 
 /** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
@@ -23,6 +24,8 @@ export interface Series {
   readonly zone: string
   /** the group in which a device's readings count as well; undefined for a group */
   readonly group: Series | undefined
+  /** the partition that its readings count in, where that is another one than this table's */
+  readonly homePartition: number | undefined
   /**
    * Newest event time of this series that the database may hold. A window that begins later is new and starts empty; any
    * other that is not in memory has to be read back.
@@ -72,10 +75,17 @@ export class SeriesTable {
   /** newest event time that may be in the database of series that are not in memory */
   #forgottenMaxMs: number
   #idleCheckedMs = -Infinity
+  readonly #partition: number
+  readonly #homes: Homes
 
-  /** @param settledMaxMs newest event time that the partition had settled before; -Infinity: it had none */
-  constructor (settledMaxMs: number) {
-    this.#forgottenMaxMs = settledMaxMs
+  /**
+   * @param partition that records come from
+   * @param settledMaxMs newest event time that any partition may have settled of its devices; -Infinity: none has
+   */
+  constructor (partition: number, homes: Homes, settledMaxMs: number) {
+    this.#partition = partition
+    this.#homes = homes
+    this.#forgottenMaxMs = Math.max(settledMaxMs, homes.horizonMs)
   }
 
   get size (): number { return this.#devices.length }
@@ -115,8 +125,9 @@ export class SeriesTable {
   add ({ deviceId, deviceType, zone }: Names, key: SeriesKey): Series {
     const groupKey = `${deviceType}\n${zone}` // ids hold no control characters
     let group = this.#groups.get(groupKey)
-    if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined))
-    const series = this.#create(deviceId, group.deviceType, group.zone, group) // one string for all of a group
+    if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined, this.#partition))
+    const home = homeOf(key.buffer.subarray(key.deviceIdStart, key.deviceIdEnd), this.#homes)
+    const series = this.#create(deviceId, group.deviceType, group.zone, group, home) // one string for all of a group
     series.index = this.#devices.length
     this.#devices.push(series)
     if (this.#devices.length > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
@@ -149,7 +160,7 @@ export class SeriesTable {
     return this.#hashKeys.hashParts(buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd)
   }
 
-  #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined): Series {
+  #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined, home: number): Series {
     return {
       index: -1,
       headCount: 0,
@@ -158,6 +169,7 @@ export class SeriesTable {
       deviceType,
       zone,
       group,
+      homePartition: home === this.#partition ? undefined : home,
       settledMaxMs: this.#forgottenMaxMs,
       windows: createWindows(),
       lastFlush: 0

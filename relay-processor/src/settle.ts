@@ -13,12 +13,13 @@
  */
 import {
   bucketStartMs, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, sumReadings,
-  type Rollup
+  type Readings, type Rollup
 } from 'relay-common'
 
 import { ArrivalCounts, type ArrivalCount } from './arrival-counts.ts'
 import type { Arrivals } from './arrivals.ts'
 import { EMPTY_ROW, unpackMinute, unpackRollup } from './packed-row.ts'
+import { lateBeforeMs } from './misplaced.ts'
 import { lagOf, type Partition } from './partition.ts'
 import type { FlushRows } from './flush-rows.ts'
 import type { Series } from './series-table.ts'
@@ -36,6 +37,8 @@ export interface Settled {
   readonly readings: number
   /** resends */
   readonly duplicates: number
+  /** that count in another partition */
+  readonly misplaced: number
   /** what came late or again */
   readonly arrivals: readonly ArrivalCount[]
 }
@@ -70,10 +73,21 @@ export function findTargets ({ arrivals, series: table }: Partition): Targets {
     end = endOfMinute(arrivals, start)
     minutes++
     const series = table.at(arrivals.series[start])
+    if (series.homePartition !== undefined) {
+      if (series.seriesId === 0) unnamed.add(series)
+      continue
+    }
     need(series, arrivals.timesMs[start])
     need(series.group!, arrivals.timesMs[start])
   }
   return { minutes, unnamed, unknown }
+}
+
+/** Where the readings of a series end, in sorted arrivals. */
+function endOfSeries ({ series, length }: Arrivals, start: number): number {
+  let end = start + 1
+  while (end < length && series[end] === series[start]) end++
+  return end
 }
 
 /** Where the minute of a reading ends, in sorted arrivals. */
@@ -93,6 +107,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
   const { series: indexes, timesMs, length } = arrivals
   let readings = 0
   let duplicates = 0
+  let misplaced = 0
   const counts = new ArrivalCounts()
   const groupDeltas = new Map<Series, Deltas>()
   const coarser = new OpenRollups(rows)
@@ -100,6 +115,13 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
   for (let start = 0; start < length;) {
     const series = table.at(indexes[start])
     series.lastFlush = flushNumber
+    if (series.homePartition !== undefined) {
+      const end = endOfSeries(arrivals, start)
+      partition.misplaced.add(series.homePartition, series.seriesId, arrivals, start, end, partition.settledTimeMaxMs)
+      misplaced += end - start
+      start = end
+      continue
+    }
     const ofGroup = deltasOf(groupDeltas, series.group!)
     for (const index = indexes[start]; start < length && indexes[start] === index;) {
       const end = endOfMinute(arrivals, start)
@@ -108,7 +130,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
       const again = end - start - delta.count
       readings += delta.count
       duplicates += again
-      counts.add(series, window.bucketMs, delta.count, again, partition.settledTimeMaxMs)
+      counts.add(series, window.bucketMs, delta.count, again, lateBeforeMs(partition, indexes[start], window.bucketMs))
       if (delta.count > 0) {
         for (const level of coarserIndexes) coarser.add(series, level, delta)
         mergeRollup(deltaOf(ofGroup, window.bucketMs), delta)
@@ -126,8 +148,9 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
     close(group, inOrder.at(-1)?.[1].lastMs ?? -Infinity) // none: all of it was there before
   }
   arrivals.clear(lagOf(partition))
+  partition.returnedSettledMs.clear()
   partition.settledTimeMaxMs = partition.eventTimeMaxMs
-  return { readings, duplicates, arrivals: counts.all() }
+  return { readings, duplicates, misplaced, arrivals: counts.all() }
 }
 
 /** @param newestMs newest time that was settled: a window that begins later is new from now on */
@@ -141,7 +164,9 @@ function settleMinute (
   window: Window, { timesMs, values }: Arrivals, start: number, end: number, rules: SettleRules, rows: FlushRows
 ): Rollup {
   const arrived = emptyReadings()
+  const elsewhere = rules.keepDuplicates ? undefined : window.elsewhere
   for (let n = start; n < end; n++) {
+    if (elsewhere !== undefined && has(elsewhere, timesMs[n], values[n])) continue
     arrived.timesMs.push(timesMs[n])
     arrived.values.push(values[n])
   }
@@ -164,6 +189,10 @@ function settleMinute (
     rows.addRollup(window, total)
   }
   return delta
+}
+
+function has (readings: Readings, timeMs: number, value: number): boolean {
+  return readings.timesMs.some((it, n) => it === timeMs && readings.values[n] === value)
 }
 
 /** The windows of a series that deltas are merged into, one of each level: the order of time, please. */

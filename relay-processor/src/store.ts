@@ -15,6 +15,8 @@
  */
 import type { Level, RollupRow, Topic } from 'relay-common'
 
+import type { Homes, MisplacedRow } from './misplaced.ts'
+
 export interface Store {
   /**
    * Takes a partition over: fences whoever had it, in whatever topic, and says where to go on.
@@ -42,6 +44,15 @@ export interface Store {
    */
   readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>>
 
+  /** Reads the minutes of devices that other source partitions have of them. @returns in the order of the keys */
+  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<StoredRow[][]>
+
+  /**
+   * Reads misplaced readings whose home is one of these partitions; of many, those that came first.
+   * @param wanted by partition, rows that are left out
+   */
+  readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]>
+
   /** Writes rows as absolute values and moves progress, of one topic: all of it in one transaction, or nothing. */
   write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome>
 
@@ -65,13 +76,27 @@ export interface Store {
 }
 
 /** What a flush asks of a store. */
-export type RollupStore = Pick<Store, 'nameSeries' | 'readRows' | 'write' | 'readOutcome'>
+export type RollupStore = Pick<Store, 'nameSeries' | 'readRows' | 'readElsewhere' | 'write' | 'readOutcome'>
 
 export interface Claim {
   readonly epoch: bigint
   readonly nextOffset: bigint
   /** newest event time that rows of this source partition may have, of whatever topic, ms; -Infinity: there are none */
   readonly eventTimeMaxMs: number
+  /** where devices are at home, as long as this claim holds */
+  readonly homes: Homes
+}
+
+/** Misplaced readings of one series that have come home. */
+export interface ReturnedReadings {
+  readonly homePartition: number
+  /** of the row that they are in, which has other series as well */
+  readonly rowId: bigint
+  readonly name: SeriesName & { readonly deviceId: string }
+  /** for `decodeMisplaced` */
+  readonly body: Buffer
+  /** event time that the partition they came by had settled before, ms */
+  readonly settledMs: number
 }
 
 export interface SeriesName {
@@ -95,6 +120,8 @@ export interface ProgressMove {
   readonly fromOffset: bigint
   readonly toOffset: bigint
   readonly eventTimeMaxMs: number
+  /** rows of misplaced readings that are among these rows now, and are removed */
+  readonly taken: readonly bigint[]
 }
 
 /** What came late or again in an hour of a series (arrival-counts.ts): added to what the store has. */
@@ -114,6 +141,8 @@ export interface PartitionRows {
   readonly rows: readonly LevelRows[]
   readonly rowCount: number
   readonly arrivals: readonly ArrivalRow[]
+  /** readings that count in other partitions */
+  readonly misplaced: readonly MisplacedRow[]
   /** by index of the level, and behind them for `arrivals`: the days, by their start, on which buckets of these rows begin */
   readonly daysMs: ReadonlyArray<ReadonlySet<number>>
 }

@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict'
 
-import { bucketStartMs, levels } from 'relay-common'
+import { bucketStartMs, levels, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
 import type { Series } from './series-table.ts'
@@ -22,6 +22,8 @@ export interface Window {
   packed: PackedRow | undefined
   /** whether the database has a row of it, or is about to get one; as far as we know */
   isStored: boolean
+  /** of a device's minute: readings that other source partitions have of it, from before it was at home here */
+  elsewhere: Readings | undefined
 }
 
 /** The windows of one series. */
@@ -49,7 +51,7 @@ export function findUnknown (series: Series, levelIndex: number, timeMs: number)
   windows.late ??= new Map()
   const key = lateKey(levelIndex, bucketMs)
   let window = windows.late.get(key)
-  if (window === undefined) windows.late.set(key, window = { series, levelIndex, bucketMs, packed: undefined, isStored: false })
+  if (window === undefined) windows.late.set(key, window = { series, levelIndex, bucketMs, packed: undefined, isStored: false, elsewhere: undefined })
   return window.packed === undefined ? window : undefined
 }
 
@@ -61,7 +63,7 @@ export function openWindow (series: Series, levelIndex: number, timeMs: number):
   const found = late?.get(lateKey(levelIndex, bucketMs))
   if (found !== undefined) return found
   assert.ok(bucketMs > series.settledMaxMs, 'a window is new, or was read back')
-  return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false })
+  return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined })
 }
 
 /** Keeps the newest window of each level and lets the others go; a reading that comes later has them read back. */

@@ -36,9 +36,9 @@ const anyRow: fc.Arbitrary<Row> = fc.record({
 })
 
 function createWindow ({ levelIndex, isStored }: Row, seriesId: number): Window {
-  const series = new SeriesTable(-Infinity).findOrAdd({ deviceId: `device-${seriesId}`, deviceType: 'THERMOSTAT', zone: 'Zone A' })
+  const series = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity).findOrAdd({ deviceId: `device-${seriesId}`, deviceType: 'THERMOSTAT', zone: 'Zone A' })
   series.seriesId = seriesId
-  return { series, levelIndex, bucketMs: bucketStartMs(levels[levelIndex].sizeMs, START_MS), packed: EMPTY_ROW, isStored }
+  return { series, levelIndex, bucketMs: bucketStartMs(levels[levelIndex].sizeMs, START_MS), packed: EMPTY_ROW, isStored, elsewhere: undefined }
 }
 
 function rollupOf (readings: Readings): Rollup {

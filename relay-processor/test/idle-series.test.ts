@@ -8,7 +8,7 @@ const minuteMs = 60_000
 const nowMs = Date.parse('2024-01-01T12:00:00Z')
 
 test('a device that was silent for an hour keeps its place in memory, not its windows', () => {
-  const table = new SeriesTable(-Infinity)
+  const table = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity)
   const at = (deviceId: string, settledMaxMs: number) => {
     const series = table.findOrAdd({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A' })
     openWindow(series, 0, settledMaxMs)

@@ -6,6 +6,10 @@ export const bugs = {
   'new-by-mistake': 'a claim does not tell how far its partition had come, so that rows that are there pass for new ones',
   'kept-after-fencing': 'an owner that was fenced takes the partition back and goes on with what it has in memory',
   'counted-apart': 'what came late or again is counted before the transaction commits, and stays if it does not',
+  'misplaced-kept': 'readings that have come home stay where they were handed over, and come home again',
+  'misplaced-early': 'readings go home before the progress of the partition that they came by is committed',
+  'homes-unfenced': 'partitions are added and devices get other homes, while owners go by the ones of before',
+  'not-elsewhere': 'a new home does not look for resends where its devices were at home before',
   'commit-guessed': 'a commit without an answer counts as done'
 } as const
 

@@ -3,7 +3,7 @@
  * the log, and so are the counts of what came late or again. What the log had lost before it was read is named in `gaps`; what is no event is in the dead letters.
  */
 import {
-  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, roundSum,
+  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, partitionOf, roundSum,
   type DeviceEvent, type Readings, type Rollup
 } from 'relay-common'
 
@@ -22,7 +22,6 @@ export interface CountingRules {
 /** @returns what is wrong, in words; nothing: all is well */
 export function findFaults (log: Log, database: Database, rules: CountingRules): string[] {
   const faults: string[] = []
-  const counted = new Map<number, DeviceEvent[]>()
   for (const { topicId, partitions } of log.topics) {
     const isGone = topicId !== log.topic.topicId
     for (const [partition, { records }] of partitions.entries()) {
@@ -34,19 +33,17 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
       }
       const nextOffset = Number(progress.nextOffset)
       if (!isGone && nextOffset !== records.length) faults.push(`${where} is read to ${nextOffset} of ${records.length}`)
-      let events = counted.get(partition)
-      if (!events) counted.set(partition, events = [])
       const missed = missedOffsets(database, topicId, partition)
       for (let offset = Number(progress.firstOffset); offset < nextOffset; offset++) {
         if (missed.has(offset)) continue
-        const event = readRecord(records[offset]!)
-        if (event) events.push(event)
-        else if (!log.deadLetters.has(String(records[offset]))) faults.push(`no dead letter of ${offset} in ${where}`)
+        const isEvent = readRecord(records[offset]!) !== undefined
+        if (!isEvent && !log.deadLetters.has(String(records[offset]))) faults.push(`no dead letter of ${offset} in ${where}`)
       }
     }
   }
 
-  const expected = new Map([...counted].flatMap(([partition, events]) => expectedRows(partition, events, rules)))
+  const commits = settledCommits(log, database, rules)
+  const expected = expectedRows(commits, rules)
   const names = new Map([...database.seriesIds].map(([name, id]) => [id, name]))
   const found = new Map([...database.rows.values()].map(row => [nameOf(row, names), textOf(row)]))
   for (const [name, text] of expected) {
@@ -54,7 +51,7 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
     else if (found.get(name) !== text) faults.push(`wrong: ${readable(name)} is ${found.get(name)}, not ${text}`)
   }
   for (const name of found.keys()) if (!expected.has(name)) faults.push(`made up: ${readable(name)}`)
-  const counts = expectedArrivals(log, database, rules)
+  const counts = expectedArrivals(commits, database)
   for (const name of new Set([...counts.keys(), ...database.arrivals.keys()])) {
     const row = database.arrivals.get(name)
     const stored = row && countOf(row)
@@ -63,40 +60,104 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
   return faults
 }
 
+/** What a commit has brought to the rows of its partition. */
+interface SettledCommit {
+  readonly partition: number
+  readonly events: ReadonlyArray<{
+    readonly event: DeviceEvent
+    /** it was there before, in whichever partition */
+    readonly isResent: boolean
+    /** event time before which its minute came late */
+    readonly lateBeforeMs: number
+  }>
+}
+
+/** An event on its way home. */
+interface Handed {
+  readonly event: DeviceEvent
+  readonly settledMs: number
+}
+
 /**
- * What came late or again, by series, hour and partition: event by event, as the commits brought them. Late is what is of
- * a minute that the commits before its own had left behind.
+ * What every commit has counted, in their order: the events of its records whose devices are at home in its partition, and
+ * those that came home. All others go on to their homes.
  */
-function expectedArrivals (log: Log, database: Database, { keepDuplicates }: CountingRules): Map<string, string> {
+function settledCommits (log: Log, database: Database, { keepDuplicates }: CountingRules): SettledCommit[] {
   const records = new Map(log.topics.flatMap(({ topicId, partitions }) =>
     partitions.map((it, partition) => [progressKey(topicId, partition), it.records])))
   const throughMs = new Map<number, number>()
   const seen = new Set<string>()
-  const rows = new Map<string, Omit<ArrivalRow, 'seriesId' | 'hourMs'>>()
-  for (const { topicId, partition, fromOffset, toOffset } of database.moves) {
-    const beforeMs = throughMs.get(partition) ?? -Infinity
+  const handed = new Map<bigint, Handed[]>()
+  const commits: SettledCommit[] = []
+  for (const move of database.moves) {
+    const { topicId, partition, fromOffset, toOffset, homePartitions, added } = move
+    const settledMs = throughMs.get(partition) ?? -Infinity
+    const own: Handed[] = []
     for (let offset = Number(fromOffset); offset < Number(toOffset); offset++) {
       const event = readRecord(records.get(progressKey(topicId, partition))![offset]!)
-      if (!event) continue
-      const { timestampMs } = event
-      throughMs.set(partition, Math.max(throughMs.get(partition) ?? -Infinity, timestampMs))
-      const reading = `${partition} ${JSON.stringify(event)}`
-      const isDuplicate = seen.has(reading) && !keepDuplicates
-      const isLate = !isDuplicate && bucketStartMs(MINUTE_MS, timestampMs) + MINUTE_MS <= beforeMs
+      if (event) own.push({ event, settledMs: Infinity })
+    }
+    const arrived = [...own, ...move.taken.flatMap(it => settledTogether(handed.get(it) ?? []))]
+    for (const it of move.taken) handed.delete(it)
+    throughMs.set(partition, Math.max(settledMs, ...arrived.map(it => it.event.timestampMs)))
+
+    const lateBefore = new Map<string, number>()
+    for (const { event, settledMs: ofOrigin } of arrived) {
+      const minute = minuteOf(event)
+      lateBefore.set(minute, Math.min(lateBefore.get(minute) ?? settledMs, ofOrigin))
+    }
+    const events: Array<SettledCommit['events'][number]> = []
+    for (const { event } of arrived) {
+      const home = partitionOf(Buffer.from(event.deviceId), homePartitions)
+      if (home !== partition) {
+        const id = added.get(home)
+        if (id === undefined) continue // it is missed below
+        handed.set(id, [...handed.get(id) ?? [], { event, settledMs }])
+        continue
+      }
+      const reading = JSON.stringify(event)
+      const isResent = seen.has(reading) && !keepDuplicates
       seen.add(reading)
-      if (!isDuplicate && !isLate) continue
+      events.push({ event, isResent, lateBeforeMs: lateBefore.get(minuteOf(event))! })
+    }
+    commits.push({ partition, events })
+  }
+  return commits
+}
+
+/** A row that is of several partitions says of all its readings what is true of the one that had come the least far. */
+function settledTogether (row: readonly Handed[]): Handed[] {
+  const settledMs = Math.min(...row.map(it => it.settledMs))
+  return row.map(({ event }) => ({ event, settledMs }))
+}
+
+function minuteOf ({ deviceId, deviceType, zone, timestampMs }: DeviceEvent): string {
+  return [deviceId, deviceType, zone, bucketStartMs(MINUTE_MS, timestampMs)].join()
+}
+
+/**
+ * What came late or again, by series, hour and partition: event by event, as the commits brought them. Late is what is of
+ * a minute that the commits before its own had left behind.
+ */
+function expectedArrivals (commits: readonly SettledCommit[], database: Database): Map<string, string> {
+  const rows = new Map<string, Omit<ArrivalRow, 'seriesId' | 'hourMs'>>()
+  for (const { partition, events } of commits) {
+    for (const { event, isResent, lateBeforeMs } of events) {
+      const { timestampMs } = event
+      const isLate = !isResent && bucketStartMs(MINUTE_MS, timestampMs) + MINUTE_MS <= lateBeforeMs
+      if (!isResent && !isLate) continue
       for (const deviceId of [event.deviceId, null]) {
         const seriesId = database.seriesIds.get(seriesName({ ...event, deviceId }))!
         const hourMs = bucketStartMs(HOUR_MS, timestampMs)
         const key = arrivalKey(seriesId, hourMs, partition)
         const row = rows.get(key) ?? { late: 0, duplicates: 0, lateMinutes: 0n, lateThroughMs: -Infinity }
-        rows.set(key, isDuplicate
+        rows.set(key, isResent
           ? { ...row, duplicates: row.duplicates + 1 }
           : {
               ...row,
               late: row.late + 1,
               lateMinutes: row.lateMinutes | 1n << BigInt(Math.floor((timestampMs - hourMs) / MINUTE_MS)),
-              lateThroughMs: Math.max(row.lateThroughMs, beforeMs)
+              lateThroughMs: Math.max(row.lateThroughMs, lateBeforeMs)
             })
       }
     }
@@ -124,32 +185,31 @@ interface Row {
   readonly bucketMs: number
 }
 
-function expectedRows (partition: number, events: readonly DeviceEvent[], rules: CountingRules): Array<[string, string]> {
+function expectedRows (commits: readonly SettledCommit[], rules: CountingRules): Map<string, string> {
   const rows = new Map<string, Row>()
-  const seen = new Set<string>()
-  for (const event of events) {
-    const reading = JSON.stringify(event)
-    if (seen.has(reading) && !rules.keepDuplicates) continue
-    seen.add(reading)
-    for (const level of levels) {
-      const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
-      for (const deviceId of [event.deviceId, null]) {
-        const name = rowName(level.name, bucketMs, seriesName({ ...event, deviceId }), partition)
-        let row = rows.get(name)
-        if (!row) {
-          const readings: Row['readings'] = level === levels[0] && deviceId !== null ? [] : undefined
-          rows.set(name, row = { rollup: emptyRollup(), readings, bucketMs })
+  for (const { partition, events } of commits) {
+    for (const { event, isResent } of events) {
+      if (isResent) continue
+      for (const level of levels) {
+        const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
+        for (const deviceId of [event.deviceId, null]) {
+          const name = rowName(level.name, bucketMs, seriesName({ ...event, deviceId }), partition)
+          let row = rows.get(name)
+          if (!row) {
+            const readings: Row['readings'] = level === levels[0] && deviceId !== null ? [] : undefined
+            rows.set(name, row = { rollup: emptyRollup(), readings, bucketMs })
+          }
+          foldReading(row.rollup, event.timestampMs, event.value)
+          row.readings?.push([event.timestampMs, event.value])
         }
-        foldReading(row.rollup, event.timestampMs, event.value)
-        row.readings?.push([event.timestampMs, event.value])
       }
     }
   }
-  return [...rows].map(([name, { rollup, readings, bucketMs }]) => {
+  return new Map([...rows].map(([name, { rollup, readings, bucketMs }]) => {
     const keepsReadings = readings && readings.length <= rules.readingsPerRowMax
     const body = keepsReadings ? encodeReadingsBody(sort(readings), bucketMs) : encodeRollupBody(rollup, bucketMs)
     return [name, textOf({ ...rollup, sum: roundSum(rollup.sum), body })]
-  })
+  }))
 }
 
 function sort (readings: Array<[timeMs: number, value: number]>): Readings {

@@ -13,7 +13,10 @@ import assert from 'node:assert/strict'
 
 import { bucketStartMs, DAY_MS, levels, type Topic } from 'relay-common'
 
-import type { ArrivalRow, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove } from '../../src/store.ts'
+import { mergeMisplaced, type Homes, type MisplacedRow } from '../../src/misplaced.ts'
+import type {
+  ArrivalRow, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings
+} from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeRows, type CopiedRow } from './copied-rows.ts'
 import type { World } from './world.ts'
@@ -39,6 +42,10 @@ export interface StoredGap extends Gap {
 /** A move that was committed. */
 export interface CommittedMove extends ProgressMove {
   readonly topicId: string
+  /** devices were at home in one of so many partitions */
+  readonly homePartitions: number
+  /** by home, the row of misplaced readings that the transaction has added */
+  readonly added: ReadonlyMap<number, bigint>
 }
 
 /** As node-postgres has them: a message and the SQLSTATE. */
@@ -71,6 +78,9 @@ export class Database {
   readonly moves: CommittedMove[] = []
   readonly seriesIds = new Map<string, number>()
   readonly gaps = new Map<string, StoredGap>()
+  readonly misplaced = new Map<bigint, MisplacedRow>()
+  #homes: (Homes & { readonly topicId: string }) | undefined
+  #misplacedId = 0n
   isAway = false
   isReadOnly = false
   readonly #world: World
@@ -101,6 +111,7 @@ export class Database {
 
   async claim (topic: Topic, partition: number, startOffset: bigint): Promise<Claim> {
     this.#check(true)
+    await this.#decideHomes(topic)
     const transaction = this.begin()
     // nobody who reads the same partition of another topic may write any more: its rows are ours now
     const others = [...this.progress.values()].filter(it => it.partition === partition && it.topicId !== topic.topicId)
@@ -126,7 +137,29 @@ export class Database {
     row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, ...others.map(it => it.eventTimeMaxMs))
     row.updatedMs = this.#world.nowMs
     this.#finish(transaction)
-    return { epoch: row.epoch, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs }
+    return { epoch: row.epoch, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs, homes: this.#homes! }
+  }
+
+  /** Where devices are at home, decided again when there are more partitions: all owners are fenced then. */
+  async #decideHomes (topic: Topic): Promise<Homes> {
+    const isKnown = () => this.#homes !== undefined && (this.#homes.topicId === topic.topicId
+      ? topic.partitions <= this.#homes.partitions
+      : topic.partitions === this.#homes.partitions)
+    if (isKnown()) return this.#homes!
+    const transaction = this.begin()
+    const owners = [...this.progress]
+    if (this.#bug !== 'homes-unfenced') for (const [key] of owners) await this.#lock(transaction, key)
+    if (!isKnown()) {
+      const horizonMs = Math.max(this.#homes?.horizonMs ?? -Infinity, ...owners.map(([, it]) => it.eventTimeMaxMs))
+      if (this.#bug !== 'homes-unfenced') for (const [, it] of owners) it.epoch++
+      this.#homes = { topicId: topic.topicId, partitions: topic.partitions, horizonMs }
+      for (const [id, row] of this.misplaced) {
+        this.misplaced.set(id, { ...row, homePartition: row.homePartition % topic.partitions })
+      }
+      this.#world.count('homes decided')
+    }
+    this.#finish(transaction)
+    return this.#homes!
   }
 
   findGap (topic: Topic, partition: number, startOffset: bigint): Gap | undefined {
@@ -149,6 +182,23 @@ export class Database {
     })
   }
 
+  readElsewhere (sourcePartition: number, seriesId: number, bucketMs: number): CopiedRow[] {
+    return [...this.rows.values()].filter(it => it.levelIndex === 0 && it.seriesId === seriesId &&
+      it.bucketMs === bucketMs && it.sourcePartition !== sourcePartition)
+  }
+
+  readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>, limit: number): ReturnedReadings[] {
+    this.#check(false)
+    const names = new Map([...this.seriesIds].map(([name, id]) => [id, name.split('/')]))
+    return [...this.misplaced]
+      .filter(([id, { homePartition }]) => wanted.get(homePartition)?.has(id) === false)
+      .slice(0, limit)
+      .flatMap(([rowId, { homePartition, settledMs, seriesIds, bodies }]) => seriesIds.map((it, n) => {
+        const [deviceId, deviceType, zone] = names.get(it)!
+        return { homePartition, rowId, name: { deviceId, deviceType, zone }, body: bodies[n], settledMs }
+      }))
+  }
+
   readRows (keys: readonly string[]): Array<CopiedRow | undefined> {
     this.#check(false)
     return keys.map(it => this.rows.get(it))
@@ -160,7 +210,7 @@ export class Database {
     const inSomeOrder = [...moves].sort(() => this.#world.chance.next() - 0.5)
     if (this.#bug !== 'no-fence') for (const { partition } of inSomeOrder) await this.#lock(transaction, progressKey(topicId, partition))
     transaction.moves = moves
-    if (this.#bug === 'offset-first') for (const move of moves) this.#apply(topicId, move)
+    if (this.#bug === 'offset-first') for (const move of moves) this.#apply(topicId, move, new Map())
     this.#watchIdle(transaction)
     const refused = moves.filter(move => {
       const row = this.progress.get(progressKey(topicId, move.partition))!
@@ -172,17 +222,38 @@ export class Database {
     return refused.map(it => it.partition)
   }
 
-  /** Second statement of a write. */
-  put (transaction: Transaction, writes: readonly PartitionRows[]): void {
+  /** Second statement of a write. @returns partitions whose misplaced readings are not there any more */
+  put (transaction: Transaction, writes: readonly PartitionRows[]): number[] {
     this.#checkWithin(transaction)
+    const refused = transaction.moves.filter(({ taken }) => taken.some(it => !this.misplaced.has(it)))
+    if (refused.length > 0) {
+      this.#world.count('misplaced readings were gone')
+      return refused.map(it => it.partition)
+    }
     transaction.writes = writes
     if (this.#bug === 'counted-apart') this.#count(writes)
+    if (this.#bug === 'misplaced-early') this.#addMisplaced(writes)
     this.#watchIdle(transaction)
+    return []
+  }
+
+  #addMisplaced (writes: readonly PartitionRows[]): Map<number, bigint> {
+    const added = new Map<number, bigint>()
+    for (const row of mergeMisplaced(writes.flatMap(it => it.misplaced))) {
+      this.misplaced.set(++this.#misplacedId, row)
+      added.set(row.homePartition, this.#misplacedId)
+      this.#world.count('misplaced readings handed over')
+    }
+    return added
   }
 
   commit (transaction: Transaction, topicId: string): void {
     this.#checkWithin(transaction)
-    for (const move of transaction.moves) this.#apply(topicId, move)
+    const added = this.#bug === 'misplaced-early' ? new Map<number, bigint>() : this.#addMisplaced(transaction.writes)
+    for (const move of transaction.moves) {
+      this.#apply(topicId, move, added)
+      if (this.#bug !== 'misplaced-kept') for (const it of move.taken) this.misplaced.delete(it)
+    }
     if (this.#bug !== 'counted-apart') this.#count(transaction.writes)
     for (const { rows, daysMs } of transaction.writes) {
       for (const [index, { fresh, changed, seriesOfBuckets }] of rows.entries()) {
@@ -207,9 +278,10 @@ export class Database {
   readOutcome (topicId: string, move: ProgressMove): MoveOutcome {
     this.#check(false)
     const row = this.progress.get(progressKey(topicId, move.partition))
+    const isOfTaken = move.fromOffset === move.toOffset && row?.nextOffset === move.toOffset
     const outcome = !row || row.epoch !== move.epoch
       ? 'fenced'
-      : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
+      : isOfTaken ? move.taken.some(it => this.misplaced.has(it)) ? 'not-moved' : 'moved' : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
     this.#world.count(`commit without an answer: ${outcome}`)
     return outcome
   }
@@ -257,9 +329,9 @@ export class Database {
     }
   }
 
-  #apply (topicId: string, move: ProgressMove): void {
+  #apply (topicId: string, move: ProgressMove, added: ReadonlyMap<number, bigint>): void {
     const { partition, toOffset, eventTimeMaxMs } = move
-    this.moves.push({ topicId, ...move })
+    this.moves.push({ topicId, ...move, homePartitions: this.#homes!.partitions, added })
     const row = this.progress.get(progressKey(topicId, partition))!
     if (toOffset < row.nextOffset) this.#world.fail(`progress of partition ${partition} goes back from ${row.nextOffset} to ${toOffset}`)
     row.nextOffset = toOffset

@@ -131,7 +131,7 @@ class Simulation {
   /** Everything of the current topic is read, and everyone who should run runs. */
   #isDone (): boolean {
     const { topicId, partitions } = this.#log.topic
-    return partitions.every(({ records }, partition) => {
+    return this.#database.misplaced.size === 0 && partitions.every(({ records }, partition) => {
       const progress = this.#database.progress.get(progressKey(topicId, partition))
       return records.length === 0 || (progress !== undefined && Number(progress.nextOffset) === records.length)
     }) && this.#machines.every(it => it.line !== undefined && it.line.readiness().rollups === undefined)
@@ -141,7 +141,7 @@ class Simulation {
     const { topicId, partitions } = this.#log.topic
     const progress = partitions.map(({ records }, it) =>
       `${this.#database.progress.get(progressKey(topicId, it))?.nextOffset} of ${records.length}`)
-    return `partitions at ${progress.join(', ')}; ` +
+    return `partitions at ${progress.join(', ')}; ${this.#database.misplaced.size} rows of misplaced readings; ` +
       this.#machines.map(it => `${it.process.name}: ${it.line?.readiness().rollups ?? 'ready'}`).join(', ')
   }
 

@@ -2,7 +2,7 @@
 import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
-  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, SeriesName, Store, StoredRow, WriteOutcome
+  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, SeriesName, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -50,6 +50,16 @@ export class SimulatedStore implements Store {
     return this.#bug === 'no-read-back' ? rows.map(() => undefined) : rows
   }
 
+  async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<StoredRow[][]> {
+    const rows = await this.#call(`read ${keys.length} minutes elsewhere`, () =>
+      keys.map(it => this.#database.readElsewhere(sourcePartition, it.seriesId, it.bucketMs)))
+    return this.#bug === 'not-elsewhere' ? rows.map(() => []) : rows
+  }
+
+  readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]> {
+    return this.#call('read misplaced', () => this.#database.readMisplaced(wanted, this.#process.world.chance.between(1, 5)))
+  }
+
   async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
     const moves = this.#bug === 'kept-after-fencing' ? this.#takeBack(topicId, writes) : writes.map(it => it.move)
     const database = this.#database
@@ -62,7 +72,11 @@ export class SimulatedStore implements Store {
         await this.#call('rollback', () => database.rollback(transaction))
         return { kind: 'refused', partitions: refused }
       }
-      await this.#call('put rows', () => database.put(transaction, writes))
+      const gone = await this.#call('put rows', () => database.put(transaction, writes))
+      if (gone.length > 0) {
+        await this.#call('rollback', () => database.rollback(transaction))
+        return { kind: 'refused', partitions: gone }
+      }
     } catch (error) {
       this.#hangUp(transaction)
       throw error

@@ -1,0 +1,124 @@
+/** Homes of devices, and readings on their way there, in the database (misplaced.ts). */
+import type { Database, PoolClient, Topic } from 'relay-common'
+
+import { mergeMisplaced, type Homes, type MisplacedRow } from './misplaced.ts'
+import type { ProgressMove, ReturnedReadings } from './store.ts'
+
+interface HomesRow {
+  readonly topic_id: string
+  readonly partitions: number
+  readonly horizon: number | null
+}
+
+/**
+ * Where devices are at home, until the caller's transaction ends. That is decided when a topic is read for the first
+ * time, and again when it has more partitions or another one of another size takes its place. Every owner is fenced
+ * then, in the same transaction: what it holds in memory was meant for the homes of before.
+ */
+export async function holdHomes (client: PoolClient, topic: Topic): Promise<Homes> {
+  const isKnown = (it: HomesRow | undefined) => it !== undefined && !isOutdated(it, topic)
+  const known = await readHomes(client)
+  if (!isKnown(known)) await client.query("select pg_advisory_xact_lock(hashtext('relay: homes'))") // one decides
+  const held = await readHomes(client, isKnown(known) ? 'for share' : 'for update')
+  const row = isKnown(held) ? held! : await decideHomes(client, topic)
+  return { partitions: row.partitions, horizonMs: row.horizon ?? -Infinity }
+}
+
+async function readHomes (client: PoolClient, lock: '' | 'for share' | 'for update' = ''): Promise<HomesRow | undefined> {
+  const { rows } = await client.query<HomesRow>(`select topic_id, partitions, horizon from homes ${lock}`)
+  return rows[0]
+}
+
+/** A topic only ever grows; whoever knows it smaller has not heard of that yet. */
+function isOutdated ({ topic_id: topicId, partitions }: HomesRow, topic: Topic): boolean {
+  return topicId === topic.topicId ? topic.partitions > partitions : topic.partitions !== partitions
+}
+
+async function decideHomes (client: PoolClient, { topicId, partitions }: Topic): Promise<HomesRow> {
+  const { rows: [row] } = await client.query<HomesRow>(`
+    with owners as (update progress set epoch = epoch + 1 returning event_time_max)
+    insert into homes as h (topic_id, partitions, horizon)
+    select $1::uuid, $2::integer, max(event_time_max) from owners
+    on conflict (is_only) do update
+      set topic_id = excluded.topic_id, partitions = excluded.partitions, horizon = greatest(h.horizon, excluded.horizon)
+    returning topic_id, partitions, horizon`, [topicId, partitions])
+  // nobody owns a partition that is not there: whoever takes these readings in its place passes them on
+  await client.query(
+    'update misplaced_readings set home_partition = home_partition % $1 where home_partition >= $1', [partitions])
+  return row
+}
+
+/** Adds readings that count elsewhere, inside the transaction of the progress of the partition that they came by. */
+export async function writeMisplaced (client: PoolClient, rows: readonly MisplacedRow[]): Promise<void> {
+  for (const { homePartition, firstMs, settledMs, readings, seriesIds, bodies } of mergeMisplaced(rows)) {
+    await client.query(`
+      insert into misplaced_readings (home_partition, first_time, settled_through, readings, series_ids, bodies)
+      values ($1, $2, $3, $4, $5, $6)`,
+    [homePartition, toTimestamp(firstMs), toTimestamp(settledMs), readings, seriesIds, bodies])
+  }
+}
+
+/**
+ * Removes readings that count from now on, inside the transaction of the rows that they count in.
+ * @returns the partitions of which some were gone already
+ */
+export async function removeMisplaced (client: PoolClient, moves: readonly ProgressMove[]): Promise<number[]> {
+  const refused: number[] = []
+  for (const { partition, taken } of moves) {
+    if (taken.length === 0) continue
+    const { rowCount } = await client.query(
+      'delete from misplaced_readings where home_partition = $1 and id = any($2::bigint[])', [partition, taken])
+    if (rowCount !== taken.length) refused.push(partition)
+  }
+  return refused
+}
+
+/** Whether rows of misplaced readings are still there. */
+export async function areMisplaced (database: Database, { partition, taken }: ProgressMove): Promise<boolean> {
+  const rows = await database.query(
+    'select from misplaced_readings where home_partition = $1 and id = any($2::bigint[]) limit 1', [partition, taken])
+  return rows.length > 0
+}
+
+/** What comes home at once is looked for in so many rows, and is so many readings or little more: they are all in memory. */
+const ROWS_MAX = 1_000
+const READINGS_MAX = 200_000
+
+interface ReturnedRow {
+  readonly home_partition: number
+  readonly id: bigint
+  readonly device_id: string
+  readonly zone: string
+  readonly device_type: string
+  readonly settled_through: number | null
+  readonly body: Buffer
+}
+
+/** Reads readings that have come home (store.ts). */
+export async function readMisplaced (
+  database: Database, wanted: ReadonlyMap<number, ReadonlySet<bigint>>
+): Promise<ReturnedReadings[]> {
+  const rows = await database.queryPrepared<ReturnedRow & Record<string, unknown>>('read misplaced', `
+    select m.home_partition, m.id, m.settled_through, s.device_id, s.zone, s.device_type, r.body
+    from (
+      select *, sum(readings) over (order by id) - readings as readings_before
+      from (
+        select * from misplaced_readings
+        where home_partition = any($1::integer[]) and not id = any($2::bigint[])
+        order by id limit ${ROWS_MAX}) first) m
+    cross join lateral unnest(m.series_ids, m.bodies) as r (series_id, body)
+    cross join lateral (select * from series s where s.series_id = r.series_id offset 0) s
+    where m.readings_before < ${READINGS_MAX}`,
+  [[...wanted.keys()], [...wanted.values()].flatMap(it => [...it])])
+  return rows.map(row => ({
+    homePartition: row.home_partition,
+    rowId: row.id,
+    name: { deviceId: row.device_id, zone: row.zone, deviceType: row.device_type },
+    body: row.body,
+    settledMs: row.settled_through ?? -Infinity
+  }))
+}
+
+function toTimestamp (timeMs: number): string | null {
+  return Number.isFinite(timeMs) ? new Date(timeMs).toISOString() : null
+}
