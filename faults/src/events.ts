@@ -1,6 +1,7 @@
 /**
  * What a fleet sends while everything around it breaks: readings in the order of time and out of it, late by up to a
- * month, sent again, and among them records that are no events.
+ * month, sent again, by producers that agree on partitions and by some that do not, and among them records that are no
+ * events.
  */
 import { DAY_MS, HOUR_MS, type ProducedRecord } from 'relay-common'
 
@@ -24,7 +25,7 @@ const REMEMBERED = 20_000
 /** The header that numbers records, so that each can be found again in the topic. */
 export const NUMBER_HEADER = 'number'
 
-interface Sent { readonly key: string, readonly value: string }
+interface Sent { readonly key: string | null, readonly value: string }
 
 export class EventSource {
   readonly #chance: Chance
@@ -56,8 +57,14 @@ export class EventSource {
       // seen from now, not from the time of the event: the far future has to be ahead of the clock
       return { key: deviceId, value: poison.write(value, { deviceId } as Device, Date.now()), headers }
     }
-    this.#remember({ key: deviceId, value })
-    return { key: deviceId, value, headers }
+    this.#remember({ key: this.#keyOf(deviceId), value })
+    return { key: this.#keyOf(deviceId), value, headers }
+  }
+
+  /** Most producers hash the device as Kafka's own clients do; some hash otherwise or send no key. */
+  #keyOf (deviceId: string): string | null {
+    if (this.#chance.happens(0.9)) return deviceId
+    return this.#chance.pick([null, `${deviceId} by another hash`])
   }
 
   #timeOf (number: number): number {

@@ -3,7 +3,7 @@
  * of its rows, everything in memory. No windows, no deltas, no batches; sums in whole numbers.
  */
 import {
-  bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels,
+  bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels, partitionOf,
   READINGS_PER_ROW_MAX_DEFAULT, type DeviceEvent, type EventRules, type Rollup
 } from 'relay-common'
 
@@ -40,12 +40,15 @@ export function isDeviceMinute (name: string): boolean {
 
 export class Recomputation {
   readonly #rules: EventRules
+  readonly #partitions: number
   readonly #rows = new Map<string, PlainRow>()
   #events = 0
   #rejected = new Set<string>()
 
-  constructor (rules: EventRules) {
+  /** @param partitions of the topic: a device's readings count in one of them, whichever they came by */
+  constructor (rules: EventRules, partitions: number) {
     this.#rules = rules
+    this.#partitions = partitions
   }
 
   /** records that were events, resends among them */
@@ -64,7 +67,7 @@ export class Recomputation {
       return
     }
     this.#events++
-    this.#fold(partition, decoded.event)
+    this.#fold(partitionOf(Buffer.from(decoded.event.deviceId), this.#partitions), decoded.event)
   }
 
   row (name: string): ExpectedRow | undefined {

@@ -4,7 +4,8 @@
  *     a partition that was read to its end at a moment      has been read up to that moment: nothing waits in it
  *     one that is behind                                    up to the newest event time that was read of it
  *
- * So a partition to which nobody sends does not hold the others back. The ends of the log are asked first and the
+ * Readings on their way to their device's home partition are read and not in the rollups yet: the oldest of them ends
+ * what is complete. So a partition to which nobody sends does not hold the others back. The ends of the log are asked first and the
  * progress afterwards, and the ends once a second at most, whatever is asked of us. Where the log can't be asked - this
  * API knows none, or it is away - completeness is not known, and answers say so.
  */
@@ -86,18 +87,22 @@ interface PartitionProgress {
   readonly source_partition: number
   readonly next_offset: bigint
   readonly event_time_max: number | null
+  /** of readings that are on their way to their device's home, the time of the oldest; null: there are none */
+  readonly misplaced_first: number | null
 }
 
 async function readProgress (database: Database, topicId: string): Promise<PartitionProgress[]> {
   return await database.queryPrepared<PartitionProgress & Record<string, unknown>>('progress', `
-    select source_partition, next_offset, event_time_max from progress where topic_id = $1`, [topicId])
+    select source_partition, next_offset, event_time_max,
+      (select min(first_time) from misplaced_readings) as misplaced_first
+    from progress where topic_id = $1`, [topicId])
 }
 
 /** @returns undefined: there is a partition of which nothing has been read yet */
 export function completeThroughMs (
   { atMs, offsets }: Pick<LogEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
 ): number | undefined {
-  let throughMs = atMs - lagMs
+  let throughMs = Math.min(atMs - lagMs, progress[0]?.misplaced_first ?? Infinity)
   for (const { partition, startOffset, endOffset } of offsets) {
     const read = progress.find(it => it.source_partition === partition)
     const isAtEnd = read === undefined ? endOffset === startOffset : read.next_offset >= endOffset

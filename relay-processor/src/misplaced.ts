@@ -43,24 +43,33 @@ export interface MisplacedRow {
   readonly bodies: readonly Buffer[]
 }
 
+/** Encodes sorted readings of a series, in as many bodies as they need. */
+function encodeMisplaced (timesMs: readonly number[] | Float64Array, values: readonly number[] | Float64Array): Buffer[] {
+  const bodies: Buffer[] = []
+  for (let from = 0; from < timesMs.length; from += READINGS_ENCODED_MAX) {
+    const readings = {
+      timesMs: [...timesMs.slice(from, from + READINGS_ENCODED_MAX)],
+      values: Array.from(values.slice(from, from + READINGS_ENCODED_MAX), it => it + 0) // -0 + 0 is 0
+    }
+    scratch.length = 0
+    scratch.varint(readings.timesMs[0])
+    encodeReadings(scratch, readings, readings.timesMs[0])
+    bodies.push(Buffer.from(scratch.bytes.subarray(0, scratch.length)))
+  }
+  return bodies
+}
+
+const scratch = new ByteWriter()
+
 /** Gathers what a flush sends to the homes of devices. */
 export class Misplaced {
   #rows: MisplacedRow[] = []
-  readonly #body = new ByteWriter()
 
   /** Adds readings of one series, which are sorted. */
   add (
     homePartition: number, seriesId: number, { timesMs, values }: Arrivals, start: number, end: number, settledMs: number
   ): void {
-    const bodies: Buffer[] = []
-    for (let from = start; from < end; from += READINGS_ENCODED_MAX) {
-      const to = Math.min(end, from + READINGS_ENCODED_MAX)
-      const readings = { timesMs: [...timesMs.subarray(from, to)], values: Array.from(values.subarray(from, to), it => it + 0) }
-      this.#body.length = 0
-      this.#body.varint(readings.timesMs[0])
-      encodeReadings(this.#body, readings, readings.timesMs[0])
-      bodies.push(Buffer.from(this.#body.bytes.subarray(0, this.#body.length)))
-    }
+    const bodies = encodeMisplaced(timesMs.subarray(start, end), values.subarray(start, end))
     const seriesIds = bodies.map(() => seriesId)
     this.#rows.push({ homePartition, firstMs: timesMs[start], settledMs, readings: end - start, seriesIds, bodies })
   }
@@ -88,6 +97,21 @@ export function mergeMisplaced (rows: readonly MisplacedRow[]): MisplacedRow[] {
 export function decodeMisplaced (body: Buffer): Readings {
   const reader = new ByteReader(body)
   return decodeReadings(reader, reader.varint())
+}
+
+/** What is left of a row of misplaced readings: those of some times. @returns a row, or none */
+export function leftOf (
+  seriesIds: readonly number[], bodies: readonly Buffer[], isLeft: (timeMs: number) => boolean
+): Array<Omit<MisplacedRow, 'homePartition' | 'settledMs'>> {
+  return seriesIds.flatMap((seriesId, n) => {
+    const { timesMs, values } = decodeMisplaced(bodies[n])
+    const left = [...timesMs.keys()].filter(it => isLeft(timesMs[it]))
+    if (left.length === 0) return []
+    const leftBodies = encodeMisplaced(left.map(it => timesMs[it]), left.map(it => values[it]))
+    return [{
+      firstMs: timesMs[left[0]], readings: left.length, seriesIds: leftBodies.map(() => seriesId), bodies: leftBodies
+    }]
+  })
 }
 
 /** Adds readings that have come home to what has arrived in their partition, or is to go on to where it is at home now. */

@@ -10,8 +10,10 @@ import { levels, liftTimeLimits, MINUTE_MS, type Database, type PoolClient } fro
 
 import { COPY_COLUMNS } from './copy-rows.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { writeMisplaced } from './homes.ts'
 import { nameSeries } from './series-ids.ts'
-import type { RollupStore } from './store.ts'
+import { leftOf, type MisplacedRow } from './misplaced.ts'
+import type { ReturnedReadings, RollupStore, SeriesName } from './store.ts'
 
 /** What is to be replaced of one source partition. */
 export interface PartitionRange {
@@ -39,6 +41,8 @@ export interface Comparison {
 export interface RebuildStore extends RollupStore {
   /** Holds the progress of partitions until `swap` or `close`. @returns by partition, the offset that the live rows have come to */
   lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
+  /** Readings of partitions whose writes are through, that are at home in another one. */
+  takeMisplaced (): ReturnedReadings[]
   /** What a swap would change. */
   compare (ranges: readonly PartitionRange[]): Promise<Comparison>
   /**
@@ -72,6 +76,9 @@ class TemporaryTables implements RebuildStore {
   readonly #client: PoolClient
   readonly #schema: string
   readonly #livePartitions: RollupPartitions
+  readonly #names = new Map<number, SeriesName>()
+  #misplaced: MisplacedRow[] = []
+  #misplacedId = 0n
   #isLocked = false
 
   constructor (database: Database, client: PoolClient, schema: string, livePartitions: RollupPartitions) {
@@ -81,7 +88,14 @@ class TemporaryTables implements RebuildStore {
     this.#livePartitions = livePartitions
   }
 
-  nameSeries: RollupStore['nameSeries'] = names => nameSeries(this.#database, names)
+  nameSeries: RollupStore['nameSeries'] = async names => {
+    const ids = await nameSeries(this.#database, names)
+    for (const [n, id] of ids.entries()) this.#names.set(id, names[n])
+    return ids
+  }
+
+  /** Nothing is elsewhere: all readings are rebuilt where they are at home. */
+  readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => keys.map(() => [])
 
   readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
     const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (await this.#client.query({ name, text, values })).rows }
@@ -92,6 +106,7 @@ class TemporaryTables implements RebuildStore {
     await this.#livePartitions.ensure(writes.map(it => it.daysMs)) // of the live tables, before anything is locked
     if (!this.#isLocked) await this.#client.query('begin')
     await writeRows(this.#client, writes, true)
+    this.#misplaced.push(...writes.flatMap(it => it.misplaced))
     if (this.#isLocked) await clearIncoming(this.#client)
     else await this.#client.query('commit')
     return { kind: 'committed' }
@@ -108,6 +123,16 @@ class TemporaryTables implements RebuildStore {
       select topic_id, source_partition, next_offset from progress
       where source_partition = any ($1) order by source_partition, topic_id for update`, [partitions])
     return new Map(rows.filter(it => it.topic_id === topicId).map(it => [it.source_partition, it.next_offset]))
+  }
+
+  takeMisplaced (): ReturnedReadings[] {
+    const rows = this.#misplaced
+    this.#misplaced = []
+    return rows.flatMap(({ homePartition, settledMs, seriesIds, bodies }) => {
+      const rowId = ++this.#misplacedId
+      return seriesIds.map((id, n) =>
+        ({ homePartition, rowId, name: this.#names.get(id) as ReturnedReadings['name'], body: bodies[n], settledMs }))
+    })
   }
 
   async compare (ranges: readonly PartitionRange[]): Promise<Comparison> {
@@ -160,11 +185,27 @@ class TemporaryTables implements RebuildStore {
     const { rows: [{ revised }] } = await this.#client.query<{ revised: boolean }>(
       'select exists (select from revised_minutes) as revised')
     if (revised) { // else what processors hold in memory is still right
+      await this.#dropOnTheWay(ranges)
       await this.#markRevised()
       await this.#fence(topicId, ranges)
     }
     await this.#client.query('commit')
     this.#isLocked = false
+  }
+
+  /** Removes readings that were on their way home and are among the rebuilt ones now. */
+  async #dropOnTheWay (ranges: readonly PartitionRange[]): Promise<void> {
+    for (const { partition, startMs, endMs } of ranges) {
+      const { rows } = await this.#client.query<{ id: bigint, series_ids: number[], bodies: Buffer[] }>(
+        `select id, series_ids, bodies from ${this.#schema}.misplaced_readings where home_partition = $1`, [partition])
+      const firstMs = Math.min(...startMs)
+      for (const { id, series_ids: seriesIds, bodies } of rows) {
+        const left = leftOf(seriesIds, bodies, timeMs => timeMs < firstMs || timeMs >= endMs)
+        await this.#client.query(
+          `delete from ${this.#schema}.misplaced_readings where home_partition = $1 and id = $2`, [partition, id])
+        await writeMisplaced(this.#client, left.map(it => ({ ...it, homePartition: partition, settledMs: -Infinity })))
+      }
+    }
   }
 
   /** Says which minutes were changed that answers may have called final: all that are over (arrival_counts). */

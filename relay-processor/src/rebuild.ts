@@ -23,8 +23,9 @@ import {
 import { Flusher } from './flush.ts'
 import { Folder } from './fold.ts'
 import { createProcessorMetrics } from './metrics.ts'
-import { createPartition, type Partition } from './partition.ts'
-import { openRebuildStore, type Comparison, type PartitionRange } from './rebuild-store.ts'
+import { takeReturned, type Homes } from './misplaced.ts'
+import { createPartition, isAhead, type Partition } from './partition.ts'
+import { openRebuildStore, type Comparison, type PartitionRange, type RebuildStore } from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
 
@@ -78,6 +79,7 @@ export async function rebuildRollups (
   await using opened = new AsyncDisposableStack()
   const starts = await findStarts(database, eventLog, topic, settings)
   const ranges = starts.map(it => it.range)
+  const homes = await readHomesOf(database, topic)
   const store = opened.adopt(await openRebuildStore(database), it => it.close())
   const consumer = opened.adopt(await eventLog.openConsumer({
     topic: topic.name,
@@ -88,7 +90,9 @@ export async function rebuildRollups (
   await assigned(consumer, topic, signal)
 
   const partitions = new Map(starts.map(({ range, offset }) =>
-    [range.partition, createPartition(topic, range.partition, { epoch: 0n, nextOffset: offset, eventTimeMaxMs: -Infinity })]))
+    [range.partition, createPartition(topic, range.partition, {
+      epoch: 0n, nextOffset: offset, eventTimeMaxMs: -Infinity, homes
+    })]))
   const flusher = new Flusher(store, {
     ...settings,
     minutesPerPart: Infinity, // what is read back comes over the connection that writes
@@ -109,7 +113,7 @@ export async function rebuildRollups (
     await read(consumer, partitions, targets, (partition, records) => {
       folder.fold(partition, without(records, settings.refused.get(partition.partition), targets.get(partition.partition)!), Date.now())
       report()
-    }, flusher, signal)
+    }, flusher, store, signal)
     report()
   }
 
@@ -123,6 +127,9 @@ export async function rebuildRollups (
   }
 
   targets = await store.lock(topic.topicId, ranges.map(it => it.partition))
+  if ((await readHomesOf(database, topic)).partitions !== homes.partitions) {
+    throw new RelayError('RELAY_REPLAY_REFUSED', `${topic.name} got more partitions while it was read; nothing was changed. Try again`)
+  }
   await readTo(targets)
   const { changes, fewer } = await store.compare(ranges)
   const records = sumOf(targets) - sumOf(startOffsets)
@@ -135,6 +142,12 @@ export async function rebuildRollups (
   signal.throwIfAborted()
   await store.swap(topic.topicId, ranges)
   return { ranges, records, fewer, changes, isSwapped: true }
+}
+
+/** All readings are rebuilt where their devices are at home today, so nothing of them is elsewhere. */
+async function readHomesOf (database: Database, { partitions }: Topic): Promise<Homes> {
+  const [row] = await database.query<{ partitions: number }>('select partitions from homes')
+  return { partitions: row?.partitions ?? partitions, horizonMs: -Infinity }
 }
 
 interface Start {
@@ -175,7 +188,9 @@ async function findStarts (
   if (starts.length === 0) {
     throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: there is nothing to rebuild`)
   }
-  return starts
+  // a reading may have come by any partition: no range begins before all of them are covered
+  const startMs = levels.map((_, index) => Math.max(...starts.map(it => it.range.startMs[index])))
+  return starts.map(({ offset, range }) => ({ offset, range: { ...range, startMs } }))
 }
 
 /** Start of the first UTC day that does not begin before a time. */
@@ -207,10 +222,20 @@ async function assigned (consumer: EventConsumer, topic: Topic, signal: AbortSig
 /** Reads partitions, each to its target, flushing on the way and at the end. */
 async function read (
   consumer: EventConsumer, partitions: ReadonlyMap<number, Partition>, targets: ReadonlyMap<number, bigint>,
-  take: (partition: Partition, records: RecordSet) => void, flusher: Flusher, signal: AbortSignal
+  take: (partition: Partition, records: RecordSet) => void, flusher: Flusher, store: RebuildStore, signal: AbortSignal
 ): Promise<void> {
   const all = [...partitions.values()]
   const isBehind = (it: Partition) => it.nextOffset < (targets.get(it.partition) ?? 0n)
+  const flush = async () => {
+    do {
+      await flusher.flush(all, Date.now())
+      await flusher.written()
+      for (const it of store.takeMisplaced()) {
+        const home = partitions.get(it.homePartition)
+        if (home) takeReturned(home, it)
+      }
+    } while (all.some(isAhead)) // what has come home
+  }
   for (const it of all) if (isBehind(it)) consumer.start(it.partition, it.nextOffset)
 
   while (all.some(isBehind)) {
@@ -227,10 +252,9 @@ async function read (
     }
     const readings = all.reduce((sum, it) => sum + it.arrivedReadings, 0)
     const letterBytes = all.reduce((sum, it) => sum + it.deadLetterBytes, 0)
-    if (readings >= FLUSH_READINGS_MAX || letterBytes >= DEAD_LETTER_BYTES_MAX) await flusher.flush(all, Date.now())
+    if (readings >= FLUSH_READINGS_MAX || letterBytes >= DEAD_LETTER_BYTES_MAX) await flush()
   }
-  await flusher.flush(all, Date.now())
-  await flusher.written()
+  await flush()
 }
 
 function unexpected (news: ConsumerNews): RelayError {

@@ -86,6 +86,7 @@ test('what became of a commit without an answer is read from progress', async t 
   const noRows = {
     rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
     rowCount: 0,
+    misplaced: [],
     arrivals: [],
     daysMs: [...levels, 'arrivals'].map(() => new Set<number>())
   }

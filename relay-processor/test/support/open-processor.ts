@@ -65,14 +65,16 @@ export async function send (site: Site, events: readonly DeviceEvent[]): Promise
   await site.producer.send(site.config.EVENTS_TOPIC, events.map(it => ({ key: it.deviceId, value: encode(it) })))
 }
 
-/** Waits until all that is in the topic now is in the rollups. */
+/** Waits until all that is in the topic now is in the rollups, at home. */
 export async function settled (site: Site): Promise<void> {
   const offsets = await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)
   await until('the rollups to reach the end of the log', async () => {
     const progress = await site.database.query<{ source_partition: number, next_offset: bigint }>(
       'select source_partition, next_offset from progress where topic = $1', [site.config.EVENTS_TOPIC])
     const next = new Map(progress.map(it => [it.source_partition, it.next_offset]))
-    return offsets.every(it => it.endOffset === it.startOffset || (next.get(it.partition) ?? -1n) >= it.endOffset)
+    const onTheWay = await site.database.query('select from misplaced_readings limit 1')
+    return onTheWay.length === 0 &&
+      offsets.every(it => it.endOffset === it.startOffset || (next.get(it.partition) ?? -1n) >= it.endOffset)
   })
 }
 
