@@ -142,9 +142,10 @@ export async function readEnds ({ eventLog, topic }: Site): Promise<Map<number, 
 
 const CATCH_UP_LIMIT_MS = 120_000
 
-/** Whether all readings that came by another partition than their device's home are there; false while the database is away. */
-async function hasNoneOnTheWay ({ database }: Site): Promise<boolean> {
-  return await database.query('select from misplaced_readings limit 1').then(it => it.length === 0, () => false)
+/** Homes to which readings are on their way that came by another partition; undefined while the database is away. */
+async function readHomesWaiting ({ database }: Site): Promise<number[] | undefined> {
+  return await database.query<{ home_partition: number }>('select distinct home_partition from misplaced_readings')
+    .then(rows => rows.map(it => it.home_partition), () => undefined)
 }
 
 /** Waits until all that lies before these offsets is in the rollups. */
@@ -152,8 +153,11 @@ export async function waitForProgress (site: Site, ends: ReadonlyMap<number, big
   let progress = new Map<number, Progress>()
   const behind = () => [...ends].filter(([partition, end]) => end > (progress.get(partition)?.next_offset ?? 0n))
     .map(([partition, end]) => `${partition}: ${progress.get(partition)?.next_offset} of ${end}`)
-  await until(() => `the rollups to catch up (partition: progress of end): ${behind().join(', ')}`, async () => {
+  let waiting: number[] | undefined
+  await until(() => `the rollups to catch up (partition: progress of end): ${behind().join(', ')}; ` +
+    `readings on their way to ${waiting?.join(', ')}`, async () => {
     progress = await readProgress(site)
-    return behind().length === 0 && await hasNoneOnTheWay(site)
+    waiting = await readHomesWaiting(site)
+    return behind().length === 0 && waiting?.length === 0
   }, CATCH_UP_LIMIT_MS)
 }

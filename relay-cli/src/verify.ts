@@ -1,5 +1,6 @@
 /**
- * `relay verify`: recomputes a range from the event log, and compares it with the rollup rows that lie wholly in it.
+ * `relay verify`: recomputes a range from the event log, and compares it with the rollup rows that lie wholly in it. Rows
+ * of one window are taken together, whichever source partitions they are of; a reading that is in two of them is doubled.
  *
  * Rows and progress are read in one snapshot, and the log exactly as far as that progress: processors may go on.
  */
@@ -7,28 +8,17 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  DAY_MS, decodeEvent, isBodyOf, levels, liftTimeLimits, RelayError, type EventConsumer, type EventRules, type PoolClient,
-  type RecordVisitor
+  decodeEvent, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules, type PoolClient,
+  type RecordVisitor, type Topic
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
 import { parseTime } from './arguments.ts'
+import { compare, homeOf, type Difference, type Range } from './compare-days.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
 import { countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress } from './output.ts'
-import { recomputeDay, rowKey, type ExpectedRow, type RowName } from './recompute.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
-
-interface Range {
-  readonly fromMs: number
-  readonly toMs: number
-}
-
-interface Difference extends RowName {
-  readonly partition: number
-  readonly kind: 'missing' | 'unexpected' | 'different'
-  readonly expectedCount: number
-  readonly foundCount: number
-}
+import { OnTheWay } from './stored-windows.ts'
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
 const SESSION_TIMEOUT_MS = 45_000
@@ -57,17 +47,26 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   using snapshot = await openSnapshot(site)
   const topic = await topicOf(site, site.config.EVENTS_TOPIC)
   const targets = await readProgress(snapshot.client, topic.topicId)
+  const homes = await readHomes(snapshot.client, topic)
   const starts = await findStarts(site, range, targets)
   const refused = await readRefused(site.eventLog, site.config.DEAD_LETTERS_TOPIC, topic.name)
 
   {
     using progress = startProgress('reading')
-    await readEvents(site, topic.partitions, starts, targets, refused, range, files, progress)
+    await readEvents(site, topic.partitions, homes, starts, targets, refused, range, files, progress)
   }
 
   const counts = { rows: 0, uncertain: 0, differences: 0 }
-  const keptFromMs = (await readKeepMs(site.database)).map(it => Date.now() - it)
-  for await (const difference of compare(site, snapshot.client, files, targets, range, keptFromMs, counts)) {
+  const { READINGS_PER_ROW_MAX: readingsPerRowMax, KEEP_DUPLICATES: keepDuplicates } = site.config
+  const checked = {
+    client: snapshot.client,
+    range,
+    onTheWay: await OnTheWay.read(snapshot.client),
+    rules: { readingsPerRowMax, keepDuplicates },
+    keptFromMs: (await readKeepMs(site.database)).map(it => Date.now() - it),
+    counts
+  }
+  for await (const difference of compare(checked, files, homes)) {
     counts.differences++
     if (json) printJson({ ...difference, bucket: formatTime(difference.bucketMs), bucketMs: undefined })
     else printLine(describe(difference))
@@ -98,6 +97,11 @@ async function readProgress (client: PoolClient, topicId: string): Promise<Map<n
   return new Map(rows.map(it => [it.source_partition, it.next_offset]))
 }
 
+async function readHomes (client: PoolClient, { partitions }: Topic): Promise<number> {
+  const { rows: [row] } = await client.query<{ partitions: number }>('select partitions from homes')
+  return row?.partitions ?? partitions
+}
+
 /**
  * Where to begin in each partition: an event is not appended earlier than `FUTURE_MAX_MS` before its time.
  * @throws RelayError RELAY_RANGE_INVALID where the log does not hold all of the range
@@ -122,7 +126,7 @@ async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, target
 }
 
 async function readEvents (
-  { eventLog, config }: Site, partitions: number, starts: ReadonlyMap<number, bigint>, targets: ReadonlyMap<number, bigint>,
+  { eventLog, config }: Site, partitions: number, homes: number, starts: ReadonlyMap<number, bigint>, targets: ReadonlyMap<number, bigint>,
   refused: OffsetSets, range: Range, files: DayFiles, progress: Progress
 ): Promise<void> {
   const consumer = await eventLog.openConsumer({
@@ -136,7 +140,7 @@ async function readEvents (
     const sum = (offsets: Iterable<bigint>) => [...offsets].reduce((all, it) => all + it, 0n)
     const total = [...starts].reduce((all, [partition, offset]) => all + (targets.get(partition)! > offset ? targets.get(partition)! - offset : 0n), 0n)
     const isBehind = (partition: number) => next.get(partition)! < targets.get(partition)!
-    const taker = createTaker(rulesOf(config), range, files)
+    const taker = createTaker(rulesOf(config), range, event => files.add(homeOf(event.deviceId, homes), event))
     await assigned(consumer, partitions)
     for (const [partition, offset] of starts) if (isBehind(partition)) consumer.start(partition, offset)
     while ([...next.keys()].some(isBehind)) {
@@ -145,7 +149,6 @@ async function readEvents (
         const { partition } = news.records
         if (!isBehind(partition)) continue
         const records = without(news.records, refused.get(partition), targets.get(partition)!)
-        taker.partition = partition
         records.forEach(taker)
         next.set(partition, records.nextOffset)
         await files.relieve()
@@ -167,93 +170,22 @@ async function assigned (consumer: EventConsumer, partitions: number): Promise<v
 }
 
 /** Decodes records one by one, and keeps the events of the range. */
-function createTaker (rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: Range, files: DayFiles) {
+function createTaker (
+  rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: Range, take: (event: DeviceEvent) => void
+): RecordVisitor {
   const everRules = { ...rules, futureMaxMs: Infinity } // whatever was refused for its time is left out before
   const nowMs = Date.now()
-  const visitor: RecordVisitor & { partition: number } = {
-    partition: 0,
+  return {
     record (buffer, keyStart, keyEnd, valueStart, valueEnd) {
       const decoded = decodeEvent(valueStart < 0 ? null : buffer.subarray(valueStart, valueEnd), everRules, nowMs)
       if (decoded.kind === 'rejected') return
       const { event } = decoded
       if (event.timestampMs < fromMs || event.timestampMs >= toMs) return
       if (rules.isKeyChecked && (keyStart < 0 || buffer.toString('utf8', keyStart, keyEnd) !== event.deviceId)) return
-      files.add(this.partition, event)
+      take(event)
     },
     corrupt () {} // a dead letter then, nothing now
   }
-  return visitor
-}
-
-interface StoredRow {
-  readonly device_id: string | null
-  readonly device_type: string
-  readonly zone: string
-  readonly bucket_start: number
-  readonly count: bigint
-  readonly min: number
-  readonly max: number
-  readonly body: Buffer
-}
-
-async function * compare (
-  { config }: Site, client: PoolClient, files: DayFiles, targets: ReadonlyMap<number, bigint>, { fromMs, toMs }: Range,
-  keptFromMs: readonly number[], counts: { rows: number, uncertain: number }
-): AsyncGenerator<Difference> {
-  const rules = { readingsPerRowMax: config.READINGS_PER_ROW_MAX, keepDuplicates: config.KEEP_DUPLICATES }
-  for (const dayMs of await readDays(client, files, { fromMs, toMs })) {
-    for (const partition of targets.keys()) {
-      const expected = recomputeDay(await files.read(partition, dayMs), rules)
-      for (const [index, { name: level, sizeMs, table }] of levels.entries()) {
-        const firstMs = Math.max(dayMs, Math.ceil(fromMs / sizeMs) * sizeMs)
-        const endMs = Math.min(dayMs + DAY_MS, Math.floor(toMs / sizeMs) * sizeMs)
-        if (firstMs >= endMs) continue
-        const { rows } = await client.query<StoredRow>(`
-          select device_id, device_type, zone, bucket_start, count, min, max, body
-          from ${table} join series using (series_id)
-          where source_partition = $1 and bucket_start >= $2 and bucket_start < $3`,
-        [partition, new Date(firstMs).toISOString(), new Date(endMs).toISOString()])
-
-        for (const row of rows) {
-          const name: RowName = {
-            level, bucketMs: row.bucket_start, deviceId: row.device_id, deviceType: row.device_type, zone: row.zone
-          }
-          const wanted = expected.get(rowKey(name))
-          expected.delete(rowKey(name))
-          counts.rows++
-          const found = { ...name, partition, expectedCount: wanted?.count ?? 0, foundCount: Number(row.count) }
-          if (!wanted) yield { ...found, kind: 'unexpected' }
-          else if (!isSame(wanted, row)) {
-            if (wanted.isUncertain) counts.uncertain++
-            else yield { ...found, kind: 'different' }
-          }
-        }
-        for (const { body, min, max, isUncertain, ...name } of expected.values()) {
-          const isWithin = name.level === level && name.bucketMs >= firstMs && name.bucketMs < endMs
-          if (!isWithin || name.bucketMs < keptFromMs[index]) continue // retention may have taken it
-          counts.rows++
-          yield { ...name, partition, kind: 'missing', expectedCount: name.count, foundCount: 0 }
-        }
-      }
-    }
-  }
-}
-
-/** Days of the range that have events in the log, or rows. */
-async function readDays (client: PoolClient, files: DayFiles, { fromMs, toMs }: Range): Promise<number[]> {
-  const days = new Set(files.daysMs())
-  for (const { table } of levels) {
-    const { rows } = await client.query<{ day: number }>(`
-      select distinct date_trunc('day', bucket_start) as day from ${table} where bucket_start >= $1 and bucket_start < $2`,
-    [new Date(fromMs).toISOString(), new Date(toMs).toISOString()])
-    for (const { day } of rows) days.add(day)
-  }
-  return [...days].sort((a, b) => a - b)
-}
-
-function isSame (wanted: ExpectedRow, row: StoredRow): boolean {
-  return wanted.count === Number(row.count) && wanted.min === row.min && wanted.max === row.max &&
-    isBodyOf(row.body, wanted.body, wanted.bucketMs)
 }
 
 function describe ({ kind, level, bucketMs, deviceId, deviceType, zone, partition, expectedCount, foundCount }: Difference): string {
@@ -261,5 +193,5 @@ function describe ({ kind, level, bucketMs, deviceId, deviceType, zone, partitio
     ? `${foundCount} readings, other values`
     : `${foundCount} readings, ${expectedCount} in the log`
   return `${kind.padEnd(10)} ${level.padEnd(6)} ${formatTime(bucketMs)} ${deviceId ?? 'all devices'}, ${deviceType}, ${zone}, ` +
-    `partition ${partition}: ${counts}`
+    `${partition === undefined ? '' : `at home in partition ${partition}: `}${counts}`
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
-import { levels } from 'relay-common'
+import { levels, partitionOf } from 'relay-common'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { Folder } from '../src/fold.ts'
 import { encode, makeEvents } from './support/open-processor.ts'
@@ -18,8 +18,8 @@ const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METE
 test('a zombie writes nothing of the partition that it lost, and all of the one that it kept', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  // a device is in one partition
-  const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => Number(it.deviceId.slice(7)) % 2 === half).map(encode))
+  // a device is at home in one partition
+  const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => partitionOf(Buffer.from(it.deviceId), 2) === half).map(encode))
   const zombie = await openOwner(database, topic, opened)
   const lost = await zombie.claim(0)
   const kept = await zombie.claim(1)

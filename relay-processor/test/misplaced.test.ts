@@ -26,8 +26,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(2_000)
-    const processor = await startProcessor(site.config, log)
-    await using _ = { [Symbol.asyncDispose]: () => processor.close() }
+    await using running = new AsyncDisposableStack()
+    running.adopt(await startProcessor(site.config, log), it => it.close())
     await send(site, events)
     await sendElsewhere(site, events)
     await sendElsewhere(site, events.toReversed())
@@ -65,8 +65,8 @@ test('readings that are sent again after partitions were added count once, where
   const site = await openSite(t, 'postgres')
   if (!site) return
   const events = makeEvents(2_000)
-  const processor = await startProcessor(site.config, log)
-  await using _ = { [Symbol.asyncDispose]: () => processor.close() }
+  await using running = new AsyncDisposableStack()
+  running.adopt(await startProcessor(site.config, log), it => it.close())
   await send(site, events.slice(0, 1_500))
   await settled(site)
   await site.database.query('select add_event_log_partitions($1, 9)', [site.config.EVENTS_TOPIC])

@@ -1,0 +1,163 @@
+/**
+ * What the database has of a window, whichever source partitions have rows of it: a device's readings are in one, but for
+ * those from before it was at home there; and readings on their way home are in none yet.
+ */
+import {
+  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
+  mergeRollup, MINUTE_MS, RelayError, type PoolClient, type Readings, type Rollup
+} from 'relay-common'
+import { decodeMisplaced } from 'relay-processor/misplaced'
+
+import type { ExpectedRow } from './recompute.ts'
+
+export interface StoredRow {
+  readonly series_id: number
+  readonly bucket_start: number
+  readonly count: bigint
+  readonly min: number
+  readonly max: number
+  readonly body: Buffer
+}
+
+export interface StoredWindow {
+  readonly seriesId: number
+  readonly bucketMs: number
+  /** how many rows it is made of */
+  readonly rows: number
+  /** readings, as their columns say */
+  readonly count: number
+  readonly rollup: Rollup
+  /** of a device's minute that keeps them; one that is in several partitions is there as often */
+  readonly readings: Readings | undefined
+  /** readings that are in several partitions, and so count several times */
+  readonly doubled: number
+  /** false: a row can't be decoded */
+  readonly isReadable: boolean
+}
+
+/** Reads the windows of some series in a stretch of time, by series and time. */
+export async function readWindows (
+  client: PoolClient, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
+): Promise<StoredWindow[]> {
+  const { rows } = await client.query<StoredRow>(`
+    select r.* from unnest($1::integer[]) as k (series_id)
+    cross join lateral (
+      select series_id, bucket_start, count, min, max, body from ${levels[levelIndex].table} r
+      where r.series_id = k.series_id and r.bucket_start >= $2 and r.bucket_start < $3 offset 0) r
+    order by series_id, bucket_start`,
+  [seriesIds, new Date(fromMs).toISOString(), new Date(toMs).toISOString()])
+  const windows: StoredWindow[] = []
+  for (let start = 0, end; start < rows.length; start = end) {
+    for (end = start + 1; end < rows.length && isSameWindow(rows[end], rows[start]);) end++
+    windows.push(mergeRows(rows.slice(start, end)))
+  }
+  return windows
+}
+
+function isSameWindow (a: StoredRow, b: StoredRow): boolean {
+  return a.series_id === b.series_id && a.bucket_start === b.bucket_start
+}
+
+function mergeRows (rows: readonly StoredRow[]): StoredWindow {
+  const [{ series_id: seriesId, bucket_start: bucketMs }] = rows
+  const rollup = emptyRollup()
+  const all = emptyReadings()
+  const distinct = emptyReadings()
+  let keepsReadings = true
+  let doubled = 0
+  let isReadable = true
+  for (const { count, min, max, body } of rows) {
+    try {
+      const row = decodeBody({ bucketStartMs: bucketMs, count: Number(count), min, max, body })
+      mergeRollup(rollup, row.rollup)
+      if (row.readings === undefined) {
+        keepsReadings = false
+        continue
+      }
+      doubled += mergeReadings(distinct, copyOf(row.readings), false).duplicates
+      mergeReadings(all, copyOf(row.readings), true)
+    } catch (error) {
+      if (!(error instanceof RelayError)) throw error
+      isReadable = false
+    }
+  }
+  const count = rows.reduce((sum, it) => sum + Number(it.count), 0)
+  return { seriesId, bucketMs, rows: rows.length, count, rollup, readings: keepsReadings ? all : undefined, doubled, isReadable }
+}
+
+function copyOf ({ timesMs, values }: Readings): Readings {
+  return { timesMs: [...timesMs], values: [...values] }
+}
+
+/** Whether a window is what it should be, to the byte. */
+export function isAsExpected (expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredWindow): boolean {
+  const { count, min, max, body } = expected
+  if (!isReadable || rollup.count !== count || rollup.min !== min || rollup.max !== max) return false
+  const wanted = decodeBody({ bucketStartMs: bucketMs, count, min, max, body })
+  if (readings && wanted.readings && !encodeReadingsBody(readings, bucketMs).equals(body)) return false
+  return encodeRollupBody(rollup, bucketMs).equals(encodeRollupBody(wanted.rollup, bucketMs))
+}
+
+/** Readings on their way home, by series and minute. */
+export class OnTheWay {
+  readonly #minutes: ReadonlyMap<string, Readings>
+
+  private constructor (minutes: ReadonlyMap<string, Readings>) {
+    this.#minutes = minutes
+  }
+
+  static async read (client: PoolClient): Promise<OnTheWay> {
+    const minutes = new Map<string, Readings>()
+    const { rows } = await client.query<{ series_id: number, body: Buffer }>(`
+      select r.series_id, r.body from misplaced_readings m
+      cross join lateral unnest(m.series_ids, m.bodies) as r (series_id, body)`)
+    for (const { series_id: seriesId, body } of rows) {
+      const { timesMs, values } = decodeMisplaced(body)
+      for (const [n, timeMs] of timesMs.entries()) {
+        const key = minuteKey(seriesId, bucketStartMs(MINUTE_MS, timeMs))
+        let minute = minutes.get(key)
+        if (!minute) minutes.set(key, minute = emptyReadings())
+        minute.timesMs.push(timeMs)
+        minute.values.push(values[n])
+      }
+    }
+    return new OnTheWay(minutes)
+  }
+
+  /** Minutes of a device that have readings on their way, of a stretch of time. */
+  minutesOf (seriesId: number, fromMs: number, toMs: number): number[] {
+    if (this.#minutes.size === 0) return []
+    const minutes: number[] = []
+    for (let minuteMs = fromMs; minuteMs < toMs; minuteMs += MINUTE_MS) {
+      if (this.#minutes.has(minuteKey(seriesId, minuteMs))) minutes.push(minuteMs)
+    }
+    return minutes
+  }
+
+  /**
+   * Brings a device's minute to what it will be when they are at home.
+   * @returns the minute, and what will be new in it
+   */
+  addTo (window: StoredWindow, keepDuplicates: boolean): { readonly window: StoredWindow, readonly delta: Rollup } {
+    const arrived = this.#minutes.get(minuteKey(window.seriesId, window.bucketMs))
+    const delta = emptyRollup()
+    if (!arrived) return { window, delta }
+    const readings = window.readings && copyOf(window.readings)
+    const { fresh } = mergeReadings(readings ?? emptyReadings(), copyOf(arrived), keepDuplicates)
+    foldReadings(delta, fresh)
+    const rollup = emptyRollup()
+    mergeRollup(rollup, window.rollup)
+    mergeRollup(rollup, delta)
+    return { window: { ...window, count: rollup.count, readings, rollup }, delta }
+  }
+}
+
+/** A window that has no row yet. */
+export function emptyWindow (seriesId: number, bucketMs: number, isDeviceMinute: boolean): StoredWindow {
+  const readings = isDeviceMinute ? emptyReadings() : undefined
+  return { seriesId, bucketMs, rows: 0, count: 0, rollup: emptyRollup(), readings, doubled: 0, isReadable: true }
+}
+
+function minuteKey (seriesId: number, minuteMs: number): string {
+  return `${seriesId} ${minuteMs}`
+}
