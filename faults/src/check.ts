@@ -5,7 +5,7 @@
 import { NUMBER_HEADER } from './events.ts'
 import { compareRollups } from './compare.ts'
 import { Recomputation } from './recompute.ts'
-import { PARTITIONS, readEnds, waitForProgress, type Site } from './site.ts'
+import { readEnds, waitForProgress, type Site } from './site.ts'
 import { readTopic } from './topic-reader.ts'
 
 export interface CheckResult {
@@ -36,7 +36,7 @@ export class Checker {
 
   constructor (site: Site) {
     this.#site = site
-    this.#expected = new Recomputation(site.rules, PARTITIONS)
+    this.#expected = new Recomputation(site.rules)
   }
 
   /** Stops the load, waits until all is in the rollups, and compares. */

@@ -3,7 +3,7 @@
  * of its rows, everything in memory. No windows, no deltas, no batches; sums in whole numbers.
  */
 import {
-  bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels, partitionOf,
+  bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels,
   READINGS_PER_ROW_MAX_DEFAULT, type DeviceEvent, type EventRules, type Rollup
 } from 'relay-common'
 
@@ -11,7 +11,6 @@ import { sumUnits, toDouble, UNIT_EXPONENT } from '../../relay-common/test/suppo
 
 export interface RowKey {
   readonly level: string
-  readonly partition: number
   readonly bucketMs: number
   /** null: the row of a group */
   readonly deviceId: string | null
@@ -27,10 +26,10 @@ export interface ExpectedRow {
   readonly body: Buffer
 }
 
-/** What a row is called: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A of partition 3`; `*`: a group. */
-export function rowName ({ level, partition, bucketMs, deviceId, zone, deviceType }: RowKey): string {
+/** What a row is called, of whichever source partitions: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A`; `*`: a group. */
+export function rowName ({ level, bucketMs, deviceId, zone, deviceType }: RowKey): string {
   const series = `${deviceId ?? '*'}/${deviceType}/${zone}`
-  return `${level} ${new Date(bucketMs).toISOString()} ${series} of partition ${partition}`
+  return `${level} ${new Date(bucketMs).toISOString()} ${series}`
 }
 
 /** Whether a row of that name keeps its readings. */
@@ -40,15 +39,12 @@ export function isDeviceMinute (name: string): boolean {
 
 export class Recomputation {
   readonly #rules: EventRules
-  readonly #partitions: number
   readonly #rows = new Map<string, PlainRow>()
   #events = 0
   #rejected = new Set<string>()
 
-  /** @param partitions of the topic: a device's readings count in one of them, whichever they came by */
-  constructor (rules: EventRules, partitions: number) {
+  constructor (rules: EventRules) {
     this.#rules = rules
-    this.#partitions = partitions
   }
 
   /** records that were events, resends among them */
@@ -67,7 +63,7 @@ export class Recomputation {
       return
     }
     this.#events++
-    this.#fold(partitionOf(Buffer.from(decoded.event.deviceId), this.#partitions), decoded.event)
+    this.#fold(decoded.event)
   }
 
   row (name: string): ExpectedRow | undefined {
@@ -75,12 +71,12 @@ export class Recomputation {
   }
 
   /** A reading counts once, in the rows of its device and of its group, at each level. */
-  #fold (partition: number, { deviceId, zone, deviceType, timestampMs, value }: DeviceEvent): void {
+  #fold ({ deviceId, zone, deviceType, timestampMs, value }: DeviceEvent): void {
     let isResent = false
     for (const { name: level, sizeMs } of levels) {
       for (const device of [deviceId, null]) {
         const bucketMs = bucketStartMs(sizeMs, timestampMs)
-        const name = rowName({ level, partition, bucketMs, deviceId: device, zone, deviceType })
+        const name = rowName({ level, bucketMs, deviceId: device, zone, deviceType })
         let row = this.#rows.get(name)
         if (!row) this.#rows.set(name, row = new PlainRow(bucketMs, level === 'minute' && device !== null))
         // the device's minute comes first: it alone knows its readings

@@ -50,7 +50,7 @@ export interface Site {
 
 /** A processor that is silent for so long loses its partitions. */
 export const SESSION_TIMEOUT_MS = 4_000
-export const PARTITIONS = 8
+const PARTITIONS = 8
 const TOPIC = 'iot-events'
 
 export async function openSite (settings: SiteSettings): Promise<Site> {
