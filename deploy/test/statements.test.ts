@@ -30,7 +30,8 @@ import { readWindows } from '../../relay-api/src/stream/windows.ts'
 import { announceRollups } from '../../relay-processor/src/announce.ts'
 import { writeArrivals } from '../../relay-processor/src/arrival-rows.ts'
 import { moveProgress } from '../../relay-processor/src/progress.ts'
-import { readRows } from '../../relay-processor/src/rollup-rows.ts'
+import { readMisplaced } from '../../relay-processor/src/homes.ts'
+import { readElsewhere, readRows } from '../../relay-processor/src/rollup-rows.ts'
 import { nameSeries } from '../../relay-processor/src/series-ids.ts'
 import type { PartitionRows } from '../../relay-processor/src/store.ts'
 import { explaining, type Explained } from './support/explained.ts'
@@ -62,10 +63,11 @@ type Case = (explained: Explained, topicId: string) => Promise<unknown>
 const range = (count: number, first = 0) => Array.from({ length: count }, (_, n) => first + n)
 const nameOf = (n: number, prefix = 'device') => ({ deviceId: `${prefix}-${n}`, zone: 'Zone A', deviceType: 'THERMOSTAT' })
 const writesOf = (rest: Partial<PartitionRows>): PartitionRows => ({
-  move: { partition: 0, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs },
+  move: { partition: 0, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: [] },
   rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
   rowCount: 0,
   arrivals: [],
+  misplaced: [],
   daysMs: [],
   ...rest
 })
@@ -90,13 +92,21 @@ const cases: Readonly<Record<string, Case>> = {
       await readRows(database, level, 0, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs })))
     }
   },
+  'minutes of other partitions are read': ({ database }) =>
+    readElsewhere(database, 1, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs }))),
+  'readings come home': async ({ client, database }) => {
+    await client.query(`
+      insert into misplaced_readings (home_partition, first_time, readings, series_ids, bodies)
+      select 0, now(), $1, array_agg(n), array_agg('\\x'::bytea) from generate_series(100000, 100000 + $1 - 1) n`, [KEYS])
+    assert.equal((await readMisplaced(database, new Map([[0, new Set()]]))).length, KEYS)
+  },
   'counts of late readings are added': ({ client }) => writeArrivals(client, [writesOf({
     arrivals: range(KEYS, 100_000).map(seriesId => ({
       seriesId, hourMs: startMs, late: 1, duplicates: 0, lateMinutes: 1n, lateThroughMs: startMs
     }))
   })]),
   'progress is moved': ({ client }) => moveProgress(client, readTopicId, range(KEYS).map(partition => ({
-    partition, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs
+    partition, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: []
   }))),
   'a flush is announced': ({ client }) => announceRollups(client, [writesOf({
     rowCount: KEYS,
@@ -179,7 +189,9 @@ const cases: Readonly<Record<string, Case>> = {
 /** By file: how many times it says `unnest`, and the cases that run what it says; or why it needs none. */
 const statements: Readonly<Record<string, { readonly count: number, readonly by: readonly string[] } | string>> = {
   'relay-processor/src/series-ids.ts': { count: 3, by: ['names that are there are looked up', 'names that are new are looked up and added', 'groups are looked up'] },
-  'relay-processor/src/rollup-rows.ts': { count: 1, by: ['rows are read back'] },
+  'relay-processor/src/rollup-rows.ts': { count: 2, by: ['rows are read back', 'minutes of other partitions are read'] },
+  'relay-processor/src/homes.ts': { count: 1, by: ['readings come home'] },
+  'relay-cli/src/stored-windows.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
   'relay-processor/src/arrival-rows.ts': { count: 1, by: ['counts of late readings are added'] },
   'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
   'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',

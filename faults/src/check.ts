@@ -5,7 +5,7 @@
 import { NUMBER_HEADER } from './events.ts'
 import { compareRollups } from './compare.ts'
 import { Recomputation } from './recompute.ts'
-import { readEnds, waitForProgress, type Site } from './site.ts'
+import { readEnds, waitForHomes, waitForProgress, type Site } from './site.ts'
 import { readTopic } from './topic-reader.ts'
 
 export interface CheckResult {
@@ -45,6 +45,7 @@ export class Checker {
     await load.pause()
     const ends = await readEnds(this.#site)
     await waitForProgress(this.#site, ends)
+    await waitForHomes(this.#site)
     await this.#readTopic(ends)
     await this.#readLetters()
 

@@ -142,22 +142,23 @@ export async function readEnds ({ eventLog, topic }: Site): Promise<Map<number, 
 
 const CATCH_UP_LIMIT_MS = 120_000
 
-/** Homes to which readings are on their way that came by another partition; undefined while the database is away. */
-async function readHomesWaiting ({ database }: Site): Promise<number[] | undefined> {
-  return await database.query<{ home_partition: number }>('select distinct home_partition from misplaced_readings')
-    .then(rows => rows.map(it => it.home_partition), () => undefined)
-}
-
 /** Waits until all that lies before these offsets is in the rollups. */
 export async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): Promise<void> {
   let progress = new Map<number, Progress>()
   const behind = () => [...ends].filter(([partition, end]) => end > (progress.get(partition)?.next_offset ?? 0n))
     .map(([partition, end]) => `${partition}: ${progress.get(partition)?.next_offset} of ${end}`)
-  let waiting: number[] | undefined
-  await until(() => `the rollups to catch up (partition: progress of end): ${behind().join(', ')}; ` +
-    `readings on their way to ${waiting?.join(', ')}`, async () => {
+  await until(() => `the rollups to catch up (partition: progress of end): ${behind().join(', ')}`, async () => {
     progress = await readProgress(site)
-    waiting = await readHomesWaiting(site)
-    return behind().length === 0 && waiting?.length === 0
+    return behind().length === 0
+  }, CATCH_UP_LIMIT_MS)
+}
+
+/** Waits until all readings that came by another partition than their device's home are there; nothing is sent meanwhile. */
+export async function waitForHomes ({ database }: Site): Promise<void> {
+  let waiting: number[] | undefined
+  await until(() => `readings to come home to ${waiting?.join(', ')}`, async () => {
+    waiting = await database.query<{ home_partition: number }>('select distinct home_partition from misplaced_readings')
+      .then(rows => rows.map(it => it.home_partition), () => undefined) // the database is away
+    return waiting?.length === 0
   }, CATCH_UP_LIMIT_MS)
 }

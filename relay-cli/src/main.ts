@@ -12,6 +12,7 @@ import { addDeadLetters } from './dead-letters-commands.ts'
 import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
 import { addMigrate } from './migrate.ts'
+import { addRepair } from './repair.ts'
 import { addReplay } from './replay.ts'
 import { addVerify } from './verify.ts'
 
@@ -23,7 +24,7 @@ const program = new Command('relay')
     'DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS say where, as for every program of Relay (docs/configuration.md).')
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
-for (const add of [addLag, addDeadLetters, addVerify, addReplay, addKeys, addMigrate]) add(program)
+for (const add of [addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate]) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
 
 try {

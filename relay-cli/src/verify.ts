@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  decodeEvent, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules, type PoolClient,
+  decodeEvent, levels, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules, type PoolClient,
   type RecordVisitor, type Topic
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'

@@ -116,10 +116,16 @@ export function leftOf (
 
 /** Adds readings that have come home to what has arrived in their partition, or is to go on to where it is at home now. */
 export function takeReturned (partition: Partition, { rowId, name, body, settledMs }: ReturnedReadings): void {
+  takeReadings(partition, rowId, name, decodeMisplaced(body), settledMs)
+}
+
+/** The same of readings by themselves. @param rowId what they are removed by once they are written */
+export function takeReadings (
+  partition: Partition, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings, settledMs: number
+): void {
   if (!partition.returning.has(rowId)) partition.taken.push(rowId)
   partition.returning.add(rowId)
   const { index } = partition.series.findOrAdd(name)
-  const { timesMs, values } = decodeMisplaced(body)
   for (const [n, timeMs] of timesMs.entries()) {
     partition.arrivals.add(index, timeMs, values[n])
     const key = returnedKey(index, timeMs)

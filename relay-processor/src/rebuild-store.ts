@@ -6,7 +6,9 @@
  *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
-import { levels, liftTimeLimits, MINUTE_MS, type Database, type PoolClient } from 'relay-common'
+import {
+  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient, type Readings
+} from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
@@ -38,6 +40,13 @@ export interface Comparison {
   readonly fewer: number
 }
 
+/** A row of a device's minute. */
+export interface LiveMinute {
+  readonly name: ReturnedReadings['name']
+  /** undefined: it has given them up */
+  readonly readings: Readings | undefined
+}
+
 export interface RebuildStore extends RollupStore {
   /** Holds the progress of partitions until `swap` or `close`. @returns by partition, the offset that the live rows have come to */
   lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
@@ -48,8 +57,17 @@ export interface RebuildStore extends RollupStore {
   /**
    * Puts the rebuilt rows in place of the live ones, marks what that has changed as revised, and fences whoever holds the
    * live ones in memory; one transaction with the lock.
+   * @param hasThoseOnTheWay whether readings on their way home are among the rebuilt rows
    */
-  swap (topicId: string, ranges: readonly PartitionRange[]): Promise<void>
+  swap (topicId: string, ranges: readonly PartitionRange[], hasThoseOnTheWay: boolean): Promise<void>
+  /** Source partitions that have live rows of a day. */
+  readPartitions (dayMs: number): Promise<number[]>
+  /** Whether the live minutes of devices hold all that their days hold. */
+  isDayWhole (dayMs: number): Promise<boolean>
+  /** The live minutes of devices of a day, by series and time; within the lock. */
+  readMinutes (dayMs: number): AsyncIterable<LiveMinute>
+  /** How many readings the rebuilt minutes of devices hold. */
+  countReadings (dayMs: number): Promise<number>
   close (): Promise<void>
 }
 
@@ -135,6 +153,51 @@ class TemporaryTables implements RebuildStore {
     })
   }
 
+  async readPartitions (dayMs: number): Promise<number[]> {
+    const partitions = new Set<number>()
+    for (const { table } of levels) {
+      const { rows } = await this.#client.query<{ source_partition: number }>(`
+        select distinct source_partition from ${this.#schema}.${table} where bucket_start >= $1 and bucket_start < $2`, dayOf(dayMs))
+      for (const it of rows) partitions.add(it.source_partition)
+    }
+    return [...partitions]
+  }
+
+  async isDayWhole (dayMs: number): Promise<boolean> {
+    const counts = (level: Level) => `
+      select series_id, sum(count) as readings from ${this.#schema}.${level.table}
+      where bucket_start >= $1 and bucket_start < $2 group by series_id`
+    const { rows } = await this.#client.query(`
+      select from (${counts(minuteLevel)}) minutes full join (${counts(dayLevel)}) days using (series_id)
+      where minutes.readings is distinct from days.readings limit 1`, dayOf(dayMs))
+    return rows.length === 0
+  }
+
+  async * readMinutes (dayMs: number): AsyncGenerator<LiveMinute> {
+    await this.#client.query(`
+      declare live_minutes no scroll cursor for
+      select device_id, zone, device_type, bucket_start, count, min, max, body
+      from ${this.#schema}.rollups_minute join ${this.#schema}.series using (series_id)
+      where device_id is not null and bucket_start >= $1 and bucket_start < $2
+      order by series_id, bucket_start`, dayOf(dayMs))
+    for (;;) {
+      const { rows } = await this.#client.query<LiveRow>(`fetch ${MINUTES_PER_FETCH} from live_minutes`)
+      for (const { device_id: deviceId, zone, device_type: deviceType, bucket_start: bucketStartMs, count, ...row } of rows) {
+        const { readings } = decodeBody({ ...row, count: Number(count), bucketStartMs })
+        yield { name: { deviceId, zone, deviceType }, readings }
+      }
+      if (rows.length < MINUTES_PER_FETCH) break
+    }
+    await this.#client.query('close live_minutes')
+  }
+
+  async countReadings (dayMs: number): Promise<number> {
+    const { rows: [{ readings }] } = await this.#client.query<{ readings: number }>(`
+      select coalesce(sum(count), 0)::float8 as readings from rollups_minute join series using (series_id)
+      where device_id is not null and bucket_start >= $1 and bucket_start < $2`, dayOf(dayMs))
+    return readings
+  }
+
   async compare (ranges: readonly PartitionRange[]): Promise<Comparison> {
     const changes: LevelChanges[] = []
     let fewer = 0
@@ -156,7 +219,7 @@ class TemporaryTables implements RebuildStore {
     return { changes, fewer }
   }
 
-  async swap (topicId: string, ranges: readonly PartitionRange[]): Promise<void> {
+  async swap (topicId: string, ranges: readonly PartitionRange[], hasThoseOnTheWay: boolean): Promise<void> {
     for (const [index, { table, sizeMs }] of levels.entries()) {
       const live = `${this.#schema}.${table}`
       const note = `insert into revised_minutes ${lastMinutes(sizeMs)}`
@@ -185,7 +248,7 @@ class TemporaryTables implements RebuildStore {
     const { rows: [{ revised }] } = await this.#client.query<{ revised: boolean }>(
       'select exists (select from revised_minutes) as revised')
     if (revised) { // else what processors hold in memory is still right
-      await this.#dropOnTheWay(ranges)
+      if (hasThoseOnTheWay) await this.#dropOnTheWay(ranges)
       await this.#markRevised()
       await this.#fence(topicId, ranges)
     }
@@ -243,6 +306,23 @@ class TemporaryTables implements RebuildStore {
   async close (): Promise<void> {
     this.#client.release(true)
   }
+}
+
+const MINUTES_PER_FETCH = 5_000
+
+interface LiveRow {
+  readonly device_id: string
+  readonly zone: string
+  readonly device_type: string
+  readonly bucket_start: number
+  readonly count: bigint
+  readonly min: number
+  readonly max: number
+  readonly body: Buffer
+}
+
+function dayOf (dayMs: number): Date[] {
+  return [new Date(dayMs), new Date(dayMs + DAY_MS)]
 }
 
 const RANGES = `ranges as (

@@ -140,7 +140,7 @@ export async function rebuildRollups (
       'Nothing was changed; --allow-fewer replaces them all the same')
   }
   signal.throwIfAborted()
-  await store.swap(topic.topicId, ranges)
+  await store.swap(topic.topicId, ranges, true)
   return { ranges, records, fewer, changes, isSwapped: true }
 }
 

@@ -52,17 +52,22 @@ export async function readRows (
 export async function readElsewhere (
   database: Pick<Database, 'queryPrepared'>, sourcePartition: number, keys: readonly BucketKey[]
 ): Promise<StoredRow[][]> {
-  const rows = await database.queryPrepared<FoundRow>('read elsewhere', `
-    select k.place::integer, r.*
-    from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
-    cross join lateral (
-      select count, min, max, body from ${minuteLevel.table} r
-      where r.series_id = k.series_id and r.bucket_start = k.bucket_start and r.source_partition <> $3
-      offset 0
-    ) r`,
-  [`{${keys.map(it => it.seriesId).join()}}`, `{${keys.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
   const found: StoredRow[][] = keys.map(() => [])
-  for (const { place, count, ...row } of rows) found[place - 1].push({ ...row, count: Number(count) })
+  for (let first = 0; first < keys.length; first += KEYS_MAX) {
+    const chunk = keys.slice(first, first + KEYS_MAX)
+    // by the key of each minute, as above
+    const rows = await database.queryPrepared<FoundRow>('read elsewhere', `
+      select k.place::integer, r.count, r.min, r.max, r.body
+      from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
+      cross join lateral (
+        select source_partition, count, min, max, body from ${minuteLevel.table} r
+        where r.series_id = k.series_id and r.bucket_start = k.bucket_start
+        order by r.source_partition limit 10000
+      ) r
+      where r.source_partition <> $3`,
+    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+    for (const { place, count, ...row } of rows) found[first + place - 1].push({ ...row, count: Number(count) })
+  }
   return found
 }
 

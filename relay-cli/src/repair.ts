@@ -1,0 +1,77 @@
+/** `relay repair`: brings readings home that count in other partitions, so that one that is in several counts once. */
+import { Option, type Command } from 'commander'
+import { levels, RelayError } from 'relay-common'
+import { repairRollups, type RepairedDay } from 'relay-processor/repair'
+
+import { parseTime } from './arguments.ts'
+import { countOf, formatTime, printJson, type OutputOptions } from './output.ts'
+import { openSite, topicOf } from './site.ts'
+
+interface RepairOptions extends OutputOptions {
+  readonly from: number
+  readonly to: number
+  readonly dryRun?: boolean
+}
+
+export function addRepair (program: Command): void {
+  program.command('repair')
+    .description('merges readings that count in several partitions, from the rollups themselves; 1: some days were left as they are')
+    .addOption(new Option('--from <time>', 'whole UTC days from this time on').argParser(parseTime).makeOptionMandatory())
+    .addOption(new Option('--to <time>', 'whole UTC days before this time').argParser(parseTime).makeOptionMandatory())
+    .option('--dry-run', 'compare, and change nothing')
+    .option('--json', 'for scripts: a day a line')
+    .addHelpText('after', `
+verify reports such readings as doubled. Days are repaired one after the other, each in one transaction; processors wait
+for it, and claim their partitions again after some seconds. The event log is not read.
+
+Examples:
+  relay repair --from 2024-01-01 --to 2024-02-01 --dry-run
+  relay repair --from 2024-01-01 --to 2024-02-01`)
+    .action(repair)
+}
+
+async function repair ({ from: fromMs, to: toMs, dryRun: isDryRun = false, json }: RepairOptions): Promise<void> {
+  if (fromMs >= toMs) throw new RelayError('RELAY_RANGE_INVALID', '--from must be before --to')
+  await using site = await openSite()
+  const { config, database } = site
+  if (config.KEEP_DUPLICATES) {
+    throw new RelayError('RELAY_CONFIG_INVALID', 'KEEP_DUPLICATES is set: a reading that was sent twice is to count twice here')
+  }
+  const stop = new AbortController()
+  const onSignal = () => stop.abort(new Error('stopped; the days before were repaired'))
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const settings = {
+    topic: await topicOf(site, config.EVENTS_TOPIC),
+    fromMs,
+    toMs,
+    readingsPerRowMax: config.READINGS_PER_ROW_MAX,
+    seriesInMemoryMax: config.SERIES_IN_MEMORY_MAX,
+    isDryRun
+  }
+  let days = 0
+  for await (const day of repairRollups(database, settings, stop.signal)) {
+    days++
+    if (day.refused !== undefined) process.exitCode = 1
+    if (json) printJson(render(day, isDryRun))
+    else console.log(describe(day, isDryRun))
+  }
+  if (days === 0 && !json) console.log('no device has a minute in several partitions')
+}
+
+function render ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: boolean) {
+  return {
+    day: formatTime(dayMs),
+    doubled,
+    changes: Object.fromEntries(levels.map(({ name }, index) => [name, changes[index]])),
+    ...refused === undefined ? {} : { refused },
+    isDryRun
+  }
+}
+
+function describe ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: boolean): string {
+  const day = formatTime(dayMs).slice(0, 10)
+  if (refused !== undefined) return `${day}: left as it is: ${refused}`
+  const rows = changes.reduce((sum, it) => sum + it.added + it.changed + it.removed, 0)
+  return `${day}: ${isDryRun ? 'would be repaired' : 'repaired'}: ${countOf(doubled, 'reading')} counted more than once; ` +
+    countOf(rows, 'row') + (isDryRun ? ' would change' : ' changed')
+}
