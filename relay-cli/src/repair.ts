@@ -4,7 +4,7 @@ import { levels, RelayError } from 'relay-common'
 import { repairRollups, type RepairedDay } from 'relay-processor/repair'
 
 import { parseTime } from './arguments.ts'
-import { countOf, formatTime, printJson, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printLine, type OutputOptions } from './output.ts'
 import { openSite, topicOf } from './site.ts'
 
 interface RepairOptions extends OutputOptions {
@@ -53,9 +53,9 @@ async function repair ({ from: fromMs, to: toMs, dryRun: isDryRun = false, json 
     days++
     if (day.refused !== undefined) process.exitCode = 1
     if (json) printJson(render(day, isDryRun))
-    else console.log(describe(day, isDryRun))
+    else printLine(describe(day, isDryRun))
   }
-  if (days === 0 && !json) console.log('no device has a minute in several partitions')
+  if (days === 0 && !json) printLine('no device has a minute in several partitions')
 }
 
 function render ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: boolean) {

@@ -27,7 +27,7 @@ function keyOf ({ deviceId, zone }: Name): SeriesKey {
 
 /** Most and mean places that a look-up of one of these goes by, in a table of them and of as many honest ones. */
 function probesOf (names: readonly Name[]): { most: number, mean: number } {
-  const table = new SeriesTable(-Infinity)
+  const table = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity)
   const honest = Array.from({ length: COUNT }, (_, n) => ({ deviceId: `device-${n}`, zone: 'Zone A' }))
   const all = [...names, ...honest]
   for (const name of all) table.findOrAdd({ ...name, deviceType: type })
