@@ -81,7 +81,7 @@ async function readSlice (source: RowSource, question: Question, { groups, first
   const read = await readRows(source, question, keys, boundaries.slice(low, high + 1))
   const isOpen = (key: string) => low === 0 ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
   const before = lookBack && await readRowsBefore(source.database, question, lookBack, keys.filter(isOpen),
-    async (keys, { startMs, endMs }) => firstRows(await readRows(source, question, keys, [startMs, endMs])))
+    async (keys, { startMs, endMs }) => firstRows(await readRows(source, question, keys, [startMs, endMs])), source.asker)
 
   const found: Found[] = []
   for (const key of keys) {

@@ -9,6 +9,7 @@
 import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type Level } from 'relay-common'
 
 import { kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
+import { nobody, type Asker } from './asker.ts'
 import type { RowNumbers } from './fill.ts'
 import { groupColumn, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
@@ -43,7 +44,8 @@ export type ReadRow = (keys: readonly string[], range: TimeRange) => Promise<Rea
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readRowsBefore (
-  database: Database, question: Question, { interval, clock, keptSince }: LookBack, keys: readonly string[], readRow: ReadRow
+  database: Database, question: Question, { interval, clock, keptSince }: LookBack, keys: readonly string[],
+  readRow: ReadRow, asker: Asker = nobody
 ): Promise<Map<string, RowNumbers>> {
   const found = new Map<string, RowNumbers>()
   if (keys.length === 0) return found
@@ -53,7 +55,7 @@ export async function readRowsBefore (
     return { startMs: row.startMs, endMs: Math.min(row.endMs, startMs) }
   }
   const read = async (rows: ReadonlyMap<string, TimeRange>) => {
-    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow)) found.set(key, numbers)
+    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow, asker)) found.set(key, numbers)
   }
 
   if (startMs % MINUTE_MS !== 0) { // a part of a minute: no bucket ends there
@@ -73,7 +75,8 @@ export async function readRowsBefore (
 
 /** Reads a row of each group: together where its buckets are all that it takes. */
 async function readEach (
-  database: Database, question: Question, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: ReadRow
+  database: Database, question: Question, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: ReadRow,
+  asker: Asker
 ): Promise<Map<string, RowNumbers>> {
   const found = new Map<string, RowNumbers>()
   const together = new Map<string, Plan>()
@@ -97,9 +100,13 @@ async function readEach (
   for (let n = 0; n < plans.length; n += GROUPS_AT_ONCE) {
     const merged = await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))
     const steps = merged.size > 0 && question.statistics.some(it => it.needsSteps)
-      ? await readSteps(database, question, new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])))
+      ? await readSteps(database, question, new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])), asker)
       : undefined
-    for (const [key, it] of merged) found.set(key, numbersOf(question, it, steps?.get(key)![0]))
+    for (const [key, it] of merged) {
+      const turn = asker.pace()
+      if (turn) await turn
+      found.set(key, numbersOf(question, it, steps?.get(key)![0]))
+    }
   }
   for (const { row, keys } of alone.values()) {
     for (const [key, numbers] of await readRow(keys, row)) found.set(key, numbers)
