@@ -130,3 +130,22 @@ test('pages of any size hold every device once and in order, while others come',
       assert.deepEqual(seen.filter(it => !it.startsWith('!')), expected)
     }), { numRuns: 20, endOnFailure: true })
 })
+
+test('zones come in pages, in the order of their names, each once', async t => {
+  const { ask, database } = await openTestApi(t)
+  const zones = Array.from({ length: 25 }, (_, n) => `Zone ${n}`)
+  await writeEvents(database, zones.map((zone, n) => (
+    { deviceId: `device-${n}`, deviceType: 'THERMOSTAT', zone, value: n, timestampMs: baseMs, sourcePartition: 0 })))
+  const found: string[] = []
+  let cursor: string | null | undefined
+  for (let pages = 0; cursor !== null && pages < 10; pages++) {
+    const { status, body } = await ask('/api/v1/zones', { limit: '10', ...cursor === undefined ? {} : { cursor } })
+    assert.equal(status, 200)
+    assert.ok(body.zones.length <= 10)
+    found.push(...body.zones.map((it: { zone: string }) => it.zone))
+    cursor = body.next
+  }
+  assert.deepEqual(found, zones.toSorted())
+  assert.equal((await ask('/api/v1/zones')).body.next, null, 'a small site has all of them in one answer')
+  assert.equal((await ask('/api/v1/zones', { cursor: 'x' })).body.code, 'RELAY_CURSOR_INVALID')
+})

@@ -4130,6 +4130,10 @@ export interface paths {
         get: {
             parameters: {
                 query?: {
+                    /** @description `next` of the answer before, to go on behind it */
+                    cursor?: string;
+                    /** @description most that the answer may hold */
+                    limit?: number;
                     /** @description only this zone; may be given several times */
                     zone?: string[];
                 };
@@ -4146,6 +4150,9 @@ export interface paths {
                     };
                     content: {
                         "application/json": {
+                            /** @description where there are more: `cursor` of the next answer */
+                            next: string | null;
+                            /** @description in the order of the bytes of their names */
                             types: {
                                 /** @description how many have ever sent from there; one that has moved counts in both places */
                                 devices: number;
@@ -4155,6 +4162,7 @@ export interface paths {
                                  */
                                 lastSeen: string;
                                 type: string;
+                                /** @description the first 1000 of them */
                                 zones: string[];
                             }[];
                         };
@@ -4325,6 +4333,10 @@ export interface paths {
         get: {
             parameters: {
                 query?: {
+                    /** @description `next` of the answer before, to go on behind it */
+                    cursor?: string;
+                    /** @description most that the answer may hold */
+                    limit?: number;
                     /** @description only this device type; may be given several times */
                     type?: string[];
                 };
@@ -4341,6 +4353,9 @@ export interface paths {
                     };
                     content: {
                         "application/json": {
+                            /** @description where there are more: `cursor` of the next answer */
+                            next: string | null;
+                            /** @description in the order of the bytes of their names */
                             zones: {
                                 /** @description how many have ever sent from there; one that has moved counts in both places */
                                 devices: number;

@@ -74,6 +74,25 @@ export async function readDevices (
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
 }
 
+/**
+ * Names of zones, or of types, in the order of their bytes.
+ * @param after the last one of the page before
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ */
+export async function readGroupNames (
+  database: Database, selection: Selection, by: 'zone' | 'type', after: string | undefined, limit: number
+): Promise<string[]> {
+  const values: unknown[] = [limit]
+  const conditions = [
+    kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0), seriesCondition(selection, values)
+  ]
+  const column = by === 'zone' ? 's.zone' : 's.device_type'
+  if (after !== undefined) conditions.push(`${column} > $${values.push(after)}`)
+  const rows = await database.query<{ name: string }>(`
+    select distinct ${column} as name from series s where ${conditions.join(' and ')} order by 1 limit $1`, values)
+  return rows.map(it => it.name)
+}
+
 /** What is selected of each zone and type: the groups of all of their devices or, where not all may be seen, the devices. */
 export async function readGroupPresences (database: Database, selection: Selection): Promise<Presence[]> {
   const values: unknown[] = []

@@ -4,10 +4,11 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
 import type { Answer } from '../../answers.ts'
+import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
 import { readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { countDevices } from '../../query/device-counts.ts'
-import { readGroupPresences } from '../../query/presence.ts'
+import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
 import type { V1Parts } from './resources.ts'
 
 const seen = {
@@ -15,13 +16,21 @@ const seen = {
   lastSeen: Type.String({ format: 'date-time', description: 'of the newest reading' })
 }
 
+/** Zones are read with all their groups: so many are a small answer, and small sites have them all in one. */
+const page = pageParameters({ preset: 1_000, max: 5_000 })
+const inOrder = { description: 'in the order of the bytes of their names' }
+const next = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer' })
+/** A type may be in every zone of a site. */
+const ZONES_NAMED_MAX = 1_000
+
 const zonesSchema = {
   summary: 'Zones, with how many devices of which types',
   tags: ['devices'],
-  querystring: Type.Object({ type: selectionParameters.type }),
+  querystring: Type.Object({ type: selectionParameters.type, ...page }),
   response: {
     200: Type.Object({
-      zones: Type.Array(Type.Object({ zone: Type.String(), types: Type.Array(Type.String()), ...seen }))
+      zones: Type.Array(Type.Object({ zone: Type.String(), types: Type.Array(Type.String()), ...seen }), inOrder),
+      next
     }),
     ...problemResponses()
   }
@@ -30,10 +39,15 @@ const zonesSchema = {
 const typesSchema = {
   summary: 'Device types, with how many devices in which zones',
   tags: ['devices'],
-  querystring: Type.Object({ zone: selectionParameters.zone }),
+  querystring: Type.Object({ zone: selectionParameters.zone, ...page }),
   response: {
     200: Type.Object({
-      types: Type.Array(Type.Object({ type: Type.String(), zones: Type.Array(Type.String()), ...seen }))
+      types: Type.Array(Type.Object({
+        type: Type.String(),
+        zones: Type.Array(Type.String(), { description: `the first ${ZONES_NAMED_MAX} of them` }),
+        ...seen
+      }), inOrder),
+      next
     }),
     ...problemResponses()
   }
@@ -42,30 +56,40 @@ const typesSchema = {
 export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Parts): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
 
-  const inventory = async (selection: Selection, by: 'zone' | 'type', other: 'zone' | 'type', answer: Answer) => {
+  const inventory = async (
+    asked: Selection, by: 'zone' | 'type', { limit, cursor }: { limit: number, cursor?: string }, answer: Answer
+  ) => {
     const { database } = reads.choose(answer)
+    const names = await readGroupNames(database, asked, by, readNameCursor(cursor), limit + 1)
+    const shown = names.slice(0, limit)
+    const next = names.length > limit ? writeNameCursor(shown[limit - 1]) : null
+    if (shown.length === 0) return { found: [], next }
+    const selection = by === 'zone' ? { ...asked, zones: shown } : { ...asked, types: shown }
     const [presences, counts] = await Promise.all([
       readGroupPresences(database, selection), countDevices(database, selection, by === 'zone' ? 'zone' : 'device_type')
     ])
-    return [...Map.groupBy(presences, it => it[by])]
-      .map(([name, groups]) => ({
-        name,
-        others: [...new Set(groups.map(it => it[other]))].sort(),
-        devices: counts.get(name) ?? 0,
-        lastSeen: new Date(Math.max(...groups.map(it => it.lastMs))).toISOString()
-      }))
-      .sort((a, b) => a.name < b.name ? -1 : 1)
+    const groups = Map.groupBy(presences, it => it[by])
+    const other = by === 'zone' ? 'type' : 'zone'
+    const found = shown.filter(it => groups.has(it)).map(name => ({
+      name,
+      others: [...new Set(groups.get(name)!.map(it => it[other]))].sort().slice(0, ZONES_NAMED_MAX),
+      devices: counts.get(name) ?? 0,
+      lastSeen: new Date(groups.get(name)!.reduce((newest, it) => Math.max(newest, it.lastMs), 0)).toISOString()
+    }))
+    return { found, next }
   }
 
   routes.get('/zones', { schema: zonesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'zone', 'type', request.answer)
+    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const { found, next } = await inventory(selection, 'zone', request.query, request.answer)
     reply.header('cache-control', 'private, no-cache')
-    return { zones: found.map(({ name, others, ...rest }) => ({ zone: name, types: others, ...rest })) }
+    return { zones: found.map(({ name, others, ...rest }) => ({ zone: name, types: others, ...rest })), next }
   })
 
   routes.get('/types', { schema: typesSchema }, async (request, reply) => {
-    const found = await inventory(readSelection(request.query, deviceTypes, request.principal.grants), 'type', 'zone', request.answer)
+    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const { found, next } = await inventory(selection, 'type', request.query, request.answer)
     reply.header('cache-control', 'private, no-cache')
-    return { types: found.map(({ name, others, ...rest }) => ({ type: name, zones: others, ...rest })) }
+    return { types: found.map(({ name, others, ...rest }) => ({ type: name, zones: others, ...rest })), next }
   })
 }
