@@ -21,6 +21,7 @@ COPY relay-client/package.json relay-client/
 COPY relay-stack/package.json relay-stack/
 COPY bench/package.json bench/
 COPY faults/package.json faults/
+COPY hostile/package.json hostile/
 
 # No scripts and no development dependencies: `node` among those would bring a second Node of 100 MB.
 FROM manifests AS simulator-dependencies
