@@ -111,7 +111,7 @@ function say ({ name, who, requests, ratio, honest, recoverySeconds, codes, note
   const answers = Object.entries(codes).map(([code, times]) => `${times} x ${code}`).join(', ')
   console.log(`${outcome} ${name} (${who}): ${requests} requests${answers ? ` (${answers})` : ''}; honest p99 ` +
     `${honest.questions.p99.toFixed(0)} ms, ${ratio.toFixed(1)}x; normal after ${recoverySeconds.toFixed(1)} s` +
-    `${tries > 1 ? '; second try' : ''}${note ? `; ${note}` : ''}`)
+    `${tries > 1 ? `; try ${tries}` : ''}${note ? `; ${note}` : ''}`)
   for (const it of broken) console.log(`         ${it}`)
 }
 
