@@ -141,7 +141,7 @@ class HonestClient {
       const found = lastingPartOf(answer.body)
       const known = body ?? this.#known.get(path)
       if (known === undefined) this.#known.set(path, found)
-      else if (found !== known) this.#fail(`${kind}: a wrong answer, ${answer.body.slice(0, 120)}`)
+      else if (found !== known) this.#fail(`${kind}: a wrong answer, ${differenceOf(known, found)}`)
     })
   }
 
@@ -326,6 +326,13 @@ class MqttPublisher {
 /** An answer without how far the partitions have been read, which moves on. */
 function lastingPartOf (body: string): string {
   return body.replace(/"completeThrough":[^,}]*/, '').replace(/"status":"(?:final|provisional)"/g, '')
+}
+
+/** Where two texts begin to differ. */
+function differenceOf (known: string, found: string): string {
+  let at = 0
+  while (at < known.length && known[at] === found[at]) at++
+  return `…${found.slice(Math.max(0, at - 30), at + 60)} in place of …${known.slice(Math.max(0, at - 30), at + 60)}`
 }
 
 function codeOf (body: string): string {
