@@ -57,6 +57,8 @@ export interface MqttAsk {
 
 const HOST = '127.0.0.1'
 const TIMEOUT_MS = 20_000
+/** An answer that takes longer is told with the attack. */
+const TOLD_MS = 3_000
 /** Answers are kept up to here; the rest is read and dropped. */
 const BODY_KEPT_BYTES = 4 * 1024 * 1024
 
@@ -72,6 +74,7 @@ export class Attacker {
   readonly #lasting = new Set<LastingSocket>()
   readonly #codes: Record<string, number> = {}
   #requests = 0
+  #slowestMs = 0
   #addresses = 0
   readonly #net: number
   note = ''
@@ -169,8 +172,12 @@ export class Attacker {
   }
 
   /** What holds for every answer, whatever was asked. */
-  #check ({ method = 'GET', path }: Ask, { status, headers }: Answer): void {
+  #check ({ method = 'GET', path }: Ask, { status, headers, ms }: Answer): void {
     const where = `${method} ${path.slice(0, 60)}`
+    if (ms > this.#slowestMs) {
+      this.#slowestMs = ms
+      if (ms > TOLD_MS) this.note = `${(ms / 1_000).toFixed(1)} s for ${method} ${path.slice(0, 90)}`
+    }
     if (status >= 500 && status !== 503 && status !== 501 && status !== 505) this.broken(`${status} for ${where}`)
     if ((status === 429 || status === 503) && headers['retry-after'] === undefined) this.broken(`${status} without Retry-After for ${where}`)
     if (status >= 200 && path.startsWith('/api/') && headers['cache-control'] === undefined) {

@@ -71,6 +71,8 @@ const WARM_UP_MS = 3_000
 const TRIES_MAX = 3
 const QUIET_AGAIN_MS = 2_000
 const LOOK_EVERY_MS = 700
+/** An attack waits for its last answers, and then its process is killed. */
+const ENDS_WITHIN_MS = 30_000
 
 /**
  * Makes the attacks, one after the other.
@@ -181,7 +183,7 @@ async function make (attack: Attack, parts: Parts, tries = 1): Promise<Made> {
     const seed = hash('sha256', `${settings.seed} ${attack.name}`, 'buffer').readUInt32BE()
     const target = site.target(token)
     const order = { kind: 'run', name: attack.name, number: number * TRIES_MAX + tries, target, seed, spanMs, generated: settings.generated } as const
-    return await attackers.run(order, spanMs * 2 + 15_000)
+    return await attackers.run(order, spanMs * 2 + ENDS_WITHIN_MS)
   }
 }
 
