@@ -112,7 +112,7 @@ function askAgain (reply: FastifyReply): void {
 
 /** As its newest series, but known for as long as any of them. */
 function renderDevice ({ series }: DevicePresence): Omit<Static<typeof Device>, 'device'> {
-  return render({ ...series[0], firstMs: Math.min(...series.map(it => it.firstMs)) })
+  return render({ ...series[0], firstMs: series.reduce((oldestMs, it) => Math.min(oldestMs, it.firstMs), Infinity) })
 }
 
 function render ({ zone, type, firstMs, lastMs, lastValue }: Presence): Omit<Static<typeof Device>, 'device'> {
