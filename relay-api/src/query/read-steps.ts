@@ -108,7 +108,7 @@ async function readBefore (
   await database.streamPrepared('steps before', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
       select * from ${minuteLevel.table} r where r.series_id = w.series_id
-        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s)
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll}
       order by r.bucket_start desc fetch first 1 rows with ties) r`,
   parametersOf(before), row => visit(row as Columns))
 }
@@ -119,16 +119,21 @@ async function readMinutes (
   await database.streamPrepared('steps', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
       select * from ${minuteLevel.table} r where r.series_id = w.series_id
-        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) offset 0) r
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll} offset 0) r
     order by r.series_id, r.bucket_start`,
   parametersOf(windows), row => visit(row as Columns))
 }
 
 const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w (series_id, start_s, end_s)'
 
+/** The bounds of all windows: with them PostgreSQL plans and locks the partitions of that time alone. */
+const withinAll = 'r.bucket_start >= to_timestamp($4) and r.bucket_start < to_timestamp($5)'
+
 function parametersOf (windows: readonly Window[]): unknown[] {
   const open = windows.filter(it => it.startMs < it.endMs)
-  return [open.map(it => it.id), open.map(it => it.startMs / 1000), open.map(it => it.endMs / 1000)]
+  const startMs = open.reduce((least, it) => Math.min(least, it.startMs), open[0]?.startMs ?? 0)
+  const endMs = open.reduce((most, it) => Math.max(most, it.endMs), startMs)
+  return [open.map(it => it.id), open.map(it => it.startMs / 1000), open.map(it => it.endMs / 1000), startMs / 1000, endMs / 1000]
 }
 
 /** Rows of one minute from several source partitions are walked as one. */
