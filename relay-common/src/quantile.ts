@@ -36,7 +36,7 @@ export function quantile (digest: Digest, share: Share, min: number, max: number
   const a = bracketOf(digest, rank, count, min, max)
   const b = rest === 0 ? a : bracketOf(digest, rank + 1, count, min, max)
 
-  const value = interpolate(a.middle, b.middle, rest, whole)
+  const value = interpolate(a.middle, b.middle, rest, whole) + 0 // -0 + 0 is 0, as digests have it
   if (a.lower === a.upper && b.lower === b.upper) return { value, error: 0 }
   const lower = interpolate(a.lower, b.lower, rest, whole)
   const upper = interpolate(a.upper, b.upper, rest, whole)
