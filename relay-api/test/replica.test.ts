@@ -118,6 +118,7 @@ test('answers come from the replica while it keeps up, and from the primary when
   await write()
   for (let n = 0; n < 5; n++) assert.equal(await count(), 3)
 
+  await until('metrics to know that it is gone', async () => await lagS() === Infinity) // they are kept for a second
   await startStandby()
   await until('the replica to be in use again', async () => await lagS() < lagMaxS)
 

@@ -129,7 +129,8 @@ async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): 
   let progress = new Map<number, bigint>()
   await until(() => `progress to reach the ends ${[...ends].join(' ')}; it is at ${[...progress].join(' ')}`, async () => {
     progress = await progressOf(site)
-    return [...ends].every(([partition, end]) => end === 0n || (progress.get(partition) ?? 0n) >= end)
+    const onTheWay = await site.database.query('select from misplaced_readings limit 1') // some are sent without a key
+    return onTheWay.length === 0 && [...ends].every(([partition, end]) => end === 0n || (progress.get(partition) ?? 0n) >= end)
   })
 }
 

@@ -1,3 +1,4 @@
+import { quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
 import { Fleet } from '../../../relay-simulator/src/fleet.ts'
 import { Timeline } from '../../../relay-simulator/src/timeline.ts'
 
@@ -25,7 +26,7 @@ export function expectedAnswer (deviceId: string, startMs: number, endMs: number
   const half = values.length / 2
   return {
     count: values.length,
-    avgValue: values.reduce((sum, it) => sum + it, 0) / values.length,
+    avgValue: quotientToDouble(sumUnits(values), BigInt(values.length), UNIT_EXPONENT),
     minValue: values[0],
     maxValue: values.at(-1)!,
     medianValue: (values[Math.ceil(half) - 1] + values[Math.floor(half)]) / 2

@@ -1,7 +1,7 @@
 /** What the API should answer, in the plainest way: filter, sort, add up as whole numbers. No buckets, no digests. */
 import type { DeviceEvent } from 'relay-common'
 
-import { sumUnits, toDouble, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
+import { quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
 
 export interface Asked {
   readonly deviceId?: string
@@ -45,7 +45,7 @@ export function plainAnswer (
     zone: common('zone'),
     deviceType: common('deviceType'),
     count: values.length,
-    avgValue: toDouble(sumUnits(values), UNIT_EXPONENT) / values.length,
+    avgValue: quotientToDouble(sumUnits(values), BigInt(values.length), UNIT_EXPONENT),
     minValue: values[0],
     maxValue: values.at(-1)!,
     medianValue: (below + above) / 2,
