@@ -111,7 +111,7 @@ suite('npm start', { concurrency: 1 }, () => {
     await npm.up()
     npm.kill('SIGKILL')
     await until('all processes to be gone', () => runningOn(dataDir).length === 0)
-    assert.match(npm.text, /stopping: npm is gone[^]*stopped/)
+    await until('the last that it said to come over', () => /stopping: npm is gone[^]*stopped/.test(npm.text))
   })
 
   test('a data folder that somebody removes ends the stack, in order', async t => {
