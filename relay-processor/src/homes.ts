@@ -29,6 +29,15 @@ async function readHomes (client: PoolClient, lock: '' | 'for share' | 'for upda
   return rows[0]
 }
 
+/**
+ * Where devices are at home today, for those who rebuild rows: all readings go there, so none of them is elsewhere.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ */
+export async function readHomesToday (database: Database, { partitions }: Topic): Promise<Homes> {
+  const [row] = await database.query<{ partitions: number }>('select partitions from homes')
+  return { partitions: row?.partitions ?? partitions, horizonMs: -Infinity }
+}
+
 /** A topic only ever grows; whoever knows it smaller has not heard of that yet. */
 function isOutdated ({ topic_id: topicId, partitions }: HomesRow, topic: Topic): boolean {
   return topicId === topic.topicId ? topic.partitions > partitions : topic.partitions !== partitions

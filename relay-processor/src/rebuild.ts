@@ -23,7 +23,8 @@ import {
 import { Flusher } from './flush.ts'
 import { Folder } from './fold.ts'
 import { createProcessorMetrics } from './metrics.ts'
-import { takeReturned, type Homes } from './misplaced.ts'
+import { readHomesToday } from './homes.ts'
+import { takeReturned } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
 import { openRebuildStore, type Comparison, type PartitionRange, type RebuildStore } from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
@@ -79,7 +80,7 @@ export async function rebuildRollups (
   await using opened = new AsyncDisposableStack()
   const starts = await findStarts(database, eventLog, topic, settings)
   const ranges = starts.map(it => it.range)
-  const homes = await readHomesOf(database, topic)
+  const homes = await readHomesToday(database, topic)
   const store = opened.adopt(await openRebuildStore(database), it => it.close())
   const consumer = opened.adopt(await eventLog.openConsumer({
     topic: topic.name,
@@ -127,7 +128,7 @@ export async function rebuildRollups (
   }
 
   targets = await store.lock(topic.topicId, ranges.map(it => it.partition))
-  if ((await readHomesOf(database, topic)).partitions !== homes.partitions) {
+  if ((await readHomesToday(database, topic)).partitions !== homes.partitions) {
     throw new RelayError('RELAY_REPLAY_REFUSED', `${topic.name} got more partitions while it was read; nothing was changed. Try again`)
   }
   await readTo(targets)
@@ -142,12 +143,6 @@ export async function rebuildRollups (
   signal.throwIfAborted()
   await store.swap(topic.topicId, ranges, true)
   return { ranges, records, fewer, changes, isSwapped: true }
-}
-
-/** All readings are rebuilt where their devices are at home today, so nothing of them is elsewhere. */
-async function readHomesOf (database: Database, { partitions }: Topic): Promise<Homes> {
-  const [row] = await database.query<{ partitions: number }>('select partitions from homes')
-  return { partitions: row?.partitions ?? partitions, horizonMs: -Infinity }
 }
 
 interface Start {

@@ -13,6 +13,7 @@
 import { createMetrics, DAY_MS, levels, minuteLevel, RelayError, type Database, type Topic } from 'relay-common'
 
 import { Flusher } from './flush.ts'
+import { readHomesToday } from './homes.ts'
 import { createProcessorMetrics } from './metrics.ts'
 import { homeOf, takeReadings, type Homes } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
@@ -49,16 +50,11 @@ const FLUSH_READINGS_MAX = 1_000_000
 export async function * repairRollups (
   database: Database, settings: RepairSettings, signal: AbortSignal
 ): AsyncGenerator<RepairedDay> {
-  const homes = await readHomes(database, settings.topic)
+  const homes = await readHomesToday(database, settings.topic)
   for (const dayMs of await findDays(database, settings)) {
     signal.throwIfAborted()
     yield await repairDay(database, settings, homes, dayMs)
   }
-}
-
-async function readHomes (database: Database, { partitions }: Topic): Promise<Homes> {
-  const [row] = await database.query<{ partitions: number }>('select partitions from homes')
-  return { partitions: row?.partitions ?? partitions, horizonMs: -Infinity }
 }
 
 async function findDays (database: Database, { fromMs, toMs }: RepairSettings): Promise<number[]> {
