@@ -3,6 +3,7 @@
  *
  *     main ── run ──▶ here ── done ──▶ main
  */
+import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { Chance } from '../../test-support/chance.ts'
@@ -28,6 +29,8 @@ export interface Done {
   /** by status or other outcome */
   readonly codes: Readonly<Record<string, number>>
   readonly broken: readonly string[]
+  /** promises about time alone */
+  readonly slow: readonly string[]
   readonly note: string
 }
 
@@ -43,6 +46,7 @@ export interface Lasted {
 export type Told = Done | { readonly kind: 'lasting', readonly lasted: readonly Lasted[] } | { readonly kind: 'ready' }
 
 const DRAIN_MS = 2_000
+const NICE = 10
 
 /** @param attacks by whom orders are looked up */
 export function serveOrders (attacks: readonly Attack[]): void {
@@ -84,6 +88,7 @@ function describe (name: string, sockets: readonly LastingSocket[]): Lasted {
 function tell (told: Told): void { process.send?.(told) }
 
 if (import.meta.main) {
+  setPriority(NICE) // what attackers cost themselves is not the site's fault
   const { attacks } = await import('./attacks.ts')
   serveOrders(attacks)
 }

@@ -70,6 +70,7 @@ export class Attacker {
   readonly #spanMs: number
   readonly #startedMs = performance.now()
   readonly #broken = new Map<string, number>()
+  readonly #slow = new Set<string>()
   readonly #sockets = new Set<Socket>()
   readonly #lasting = new Set<LastingSocket>()
   readonly #codes: Record<string, number> = {}
@@ -106,6 +107,11 @@ export class Attacker {
 
   expect (holds: boolean, what: string): void { if (!holds) this.broken(what) }
 
+  /** Notes a promise about time, which may be broken by a busy machine as well. */
+  expectWithin (ms: number, maxMs: number, what: string): void {
+    if (ms > maxMs) this.#slow.add(`${what} took over ${maxMs / 1_000} s`)
+  }
+
   /** Counts requests that are made by hand on a socket. */
   count (outcome: string | number, requests = 1): void {
     this.#requests += requests
@@ -114,7 +120,7 @@ export class Attacker {
 
   result () {
     const broken = [...this.#broken].map(([what, times]) => times === 1 ? what : `${what} (${times} times)`)
-    return { requests: this.#requests, codes: this.#codes, broken, note: this.note }
+    return { requests: this.#requests, codes: this.#codes, broken, slow: [...this.#slow], note: this.note }
   }
 
   /** Connections that were left open on purpose. */

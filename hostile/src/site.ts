@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -13,13 +13,14 @@ import { fileURLToPath } from 'node:url'
 import getPort from 'get-port'
 import {
   createLogger, databaseSettings, eventLogConnectionSettings, eventLogSettings, openDatabase, openEventLog, readConfig,
-  WELL_KNOWN_TOKEN, type Database, type EventLog
+  printable, WELL_KNOWN_TOKEN, type Database, type EventLog
 } from 'relay-common'
 import { Type } from 'typebox'
 
 import { until } from '../../test-support/until.ts'
 import type { KeyWanted } from './attack.ts'
 import type { Target } from './attacker.ts'
+import { cpuMsOf, largestChildMb, readProcesses, residentMb } from './processes.ts'
 import { LIVE_EVENTS, unreadEvents } from './unread.ts'
 
 export type EventLogName = 'kafka' | 'postgres'
@@ -52,6 +53,8 @@ export interface Site {
   observe (): Promise<Observed>
   /** Waits until what was sent is in the rollups. @returns whether it was in time */
   caughtUp (limitMs: number): Promise<boolean>
+  /** Warnings and errors that API and processor have logged since, a line for each sort of them. */
+  logged (since: Date): Promise<readonly string[]>
   /** Kills API and processor: the stack starts them again. For a site that an attack has left useless. */
   restartPrograms (): Promise<void>
   close (): Promise<void>
@@ -62,6 +65,8 @@ export interface Observed {
   readonly pids: Readonly<Record<string, number>>
   /** resident, MB */
   readonly memoryMb: Readonly<Record<string, number>>
+  /** since each was started, with its children */
+  readonly cpuMs: Readonly<Record<string, number>>
   readonly logBytes: number
   /** partitions of rollup tables, and chunks */
   readonly partitions: number
@@ -74,6 +79,7 @@ const API = fileURLToPath(new URL('../../relay-api/src/main.ts', import.meta.url
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 60_000
 const HOST = '127.0.0.1'
+const LOGGED_MAX = 5
 
 export async function openSite (settings: SiteSettings): Promise<Site> {
   await using started = new AsyncDisposableStack()
@@ -113,6 +119,7 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
     }),
     observe: () => observe(dataDir, database),
     caughtUp: limitMs => until('', async () => await unreadEvents(site) < LIVE_EVENTS, limitMs).then(() => true, () => false),
+    logged: since => logged(join(dataDir, 'logs'), since),
     restartPrograms: () => restartPrograms(site),
     close: () => running.disposeAsync()
   }
@@ -141,7 +148,6 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
 
 /** A second API of the same site, at the level that an operator looks for a fault with. */
 async function startDebugApi (folder: string, environment: NodeJS.ProcessEnv, ports: Ports): Promise<ChildProcess> {
-  const { open } = await import('node:fs/promises')
   const output = await open(join(folder, 'debug-api.log'), 'a')
   const child = spawn(process.execPath, [API], {
     env: { ...process.env, ...environment, API_PORT: String(ports.debug), LOG_LEVEL: 'debug', API_TOKENS: WELL_KNOWN_TOKEN, METRICS_PORT: '0' },
@@ -176,39 +182,53 @@ async function makeKey (apiPort: number, name: string, key: KeyWanted): Promise<
 }
 
 async function observe (dataDir: string, database: Database): Promise<Observed> {
-  const pids: Record<string, number> = {}
-  const memoryMb: Record<string, number> = {}
-  for (const program of ['api', 'processor']) {
-    const pid = Number((await readFile(join(dataDir, 'pids', `${program}.pid`), 'utf8').catch(() => '0')).trim())
-    pids[program] = pid
-    memoryMb[program] = await residentMb(pid)
-  }
-  const postmaster = Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[0])
-  pids.postgres = postmaster
-  memoryMb['a backend of PostgreSQL'] = await largestBackendMb(postmaster)
+  const processes = await readProcesses()
+  const pidIn = async (...path: string[]) => Number((await readFile(join(dataDir, ...path), 'utf8').catch(() => '0')).split('\n')[0])
+  const [api, processor, postgres, kafka] = await Promise.all([
+    pidIn('pids', 'api.pid'), pidIn('pids', 'processor.pid'), pidIn('postgres', 'postmaster.pid'), pidIn('kafka-data', 'kafka.pid')
+  ])
   const logs = await Promise.all(['api', 'processor'].map(it => stat(join(dataDir, 'logs', `${it}.log`)).then(it => it.size, () => 0)))
   const [row] = await database.query<{ partitions: bigint, ungranted: bigint }>(`
     select
       (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent where c.relname like 'rollups\\_%' and c.relkind = 'p') as partitions,
       (select count(*) from series where zone like 'Vault%' or device_id like 'vault-%') as ungranted`)
-  return { pids, memoryMb, logBytes: logs.reduce((a, b) => a + b), partitions: Number(row.partitions), ungranted: Number(row.ungranted) }
-}
-
-async function residentMb (pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  return Math.round(Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024)
-}
-
-/** Memory of its own, without what all backends share. */
-async function largestBackendMb (postmaster: number): Promise<number> {
-  let largestMb = 0
-  for (const entry of await readdir('/proc').catch(() => [])) {
-    if (!/^\d+$/.test(entry)) continue
-    const status = await readFile(`/proc/${entry}/status`, 'utf8').catch(() => '')
-    if (!status.includes(`\nPPid:\t${postmaster}\n`)) continue
-    largestMb = Math.max(largestMb, Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024)
+  return {
+    pids: { api, processor, postgres },
+    memoryMb: {
+      api: await residentMb(api),
+      processor: await residentMb(processor),
+      'a backend of PostgreSQL': await largestChildMb(processes, postgres)
+    },
+    cpuMs: {
+      api: cpuMsOf(processes, api), processor: cpuMsOf(processes, processor), PostgreSQL: cpuMsOf(processes, postgres), Kafka: cpuMsOf(processes, kafka)
+    },
+    logBytes: logs.reduce((a, b) => a + b),
+    partitions: Number(row.partitions),
+    ungranted: Number(row.ungranted)
   }
-  return Math.round(largestMb)
+}
+
+/** Lines of the audit log are about the attackers, and are left out. */
+async function logged (folder: string, since: Date): Promise<string[]> {
+  const times = new Map<string, number>()
+  for (const program of ['api', 'processor']) {
+    for (const line of (await readFile(join(folder, `${program}.log`), 'utf8').catch(() => '')).split('\n')) {
+      if (!/^\{"level":"(?:warn|error|fatal)"/.test(line) || line.includes('"audit"')) continue
+      const { level, time, msg } = parseLine(line)
+      if (!(Date.parse(time) >= since.getTime())) continue
+      const said = `${program}: ${level}: ${printable(msg).slice(0, 200)}`
+      times.set(said, (times.get(said) ?? 0) + 1)
+    }
+  }
+  return [...times].slice(0, LOGGED_MAX).map(([said, count]) => count === 1 ? said : `${said} (${count} times)`)
+}
+
+function parseLine (line: string): { readonly level: string, readonly time: string, readonly msg: string } {
+  try {
+    return JSON.parse(line)
+  } catch { // its end is not written yet
+    return { level: '', time: '', msg: '' }
+  }
 }
 
 async function restartPrograms (site: Site): Promise<void> {

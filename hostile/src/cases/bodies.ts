@@ -26,7 +26,7 @@ function body (kind: string, name: string, what: string, make: Make, type = 'app
           method: 'POST', path: '/api/v1/events', body: bytes, headers: { 'content-type': type, 'content-encoding': 'gzip' }
         })
         attacker.expect(status !== 0, 'no answer')
-        attacker.expect(ms < ANSWERED_WITHIN_MS, `an answer took over ${ANSWERED_WITHIN_MS / 1_000} s`)
+        attacker.expectWithin(ms, ANSWERED_WITHIN_MS, 'an answer')
         await attacker.pause(100)
       }
     }

@@ -109,11 +109,11 @@ export const heads: readonly Attack[] = [
     holds: 'refused',
     async run (attacker) {
       for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'localhost@evil.example', '127.0.0.1.nip.io', 'xn--localhost']) {
-        const { status } = await attacker.ask({ path: '/api/v1/types', token: attacker.target.adminToken, headers: { host } })
+        const { status } = await attacker.ask({ path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host } })
         attacker.expect(status >= 400, `status ${status} for the Host ${host}`)
       }
       for (const host of ['localhost', '127.0.0.1', `localhost:${attacker.target.apiPort}`]) {
-        const { status } = await attacker.ask({ path: '/api/v1/types', token: attacker.target.adminToken, headers: { host } })
+        const { status } = await attacker.ask({ path: '/api/v1/devices/honest-1', token: attacker.target.adminToken, headers: { host } })
         attacker.expect(status === 200, `status ${status} for the Host ${host}`)
       }
     }
@@ -155,7 +155,8 @@ export const heads: readonly Attack[] = [
           const hostile = attacker.ask({ path: `${begin}${word.repeat(Math.floor(15_000 / word.length))}`, token: '', port })
           await attacker.pause(20)
           const { status, ms } = await attacker.ask({ path: '/livez', token: '', port })
-          attacker.expect(status === 200 && ms < 1_000, `another request waited ${ms > 15_000 ? 'for ever' : 'over a second'}`)
+          attacker.expect(status === 200, `status ${status} for another request`)
+          attacker.expectWithin(ms, 1_000, 'another request')
           await hostile
           if (attacker.isOver) return
         }
