@@ -2,6 +2,7 @@
  * `npm run bench -- all`: figures with their peers, measured in one run on one machine.
  */
 import { Command } from 'commander'
+import { version } from 'relay-common'
 
 import { benchAccess } from './access.ts'
 import { benchAccuracy } from './accuracy.ts'
@@ -13,7 +14,7 @@ import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
 import { benchScaling } from './scaling.ts'
 
-const program = new Command('bench').description('Benchmarks of Relay beside their peers')
+const program = new Command('bench').version(version).description('Benchmarks of Relay beside their peers')
 
 program.command('all')
   .description('all of the following, and all codecs: what docs/performance.md shows')

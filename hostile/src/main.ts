@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { version } from 'relay-common'
 
 import { findJava } from '../../relay-stack/src/kafka.ts'
 import { kindOf, type Attack } from './attack.ts'
@@ -44,7 +45,7 @@ function addAttacks (name: string, chosen: Attack[] = []): Attack[] {
   return [...chosen, ...found]
 }
 
-const program = new Command('test:hostile')
+const program = new Command('test:hostile').version(version)
   .description('Attacks on a real site, with an honest client measured beside each of them')
   .option('--only <attack>', 'one attack, or one kind of them (may be repeated)', addAttacks)
   .option('--seed <n>', 'what is generated', Number, Date.now() % 1_000_000)

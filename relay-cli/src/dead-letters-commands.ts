@@ -4,8 +4,8 @@ import { printable, printableLines, RelayError, type ProducedRecord } from 'rela
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
 import {
-  deviceOf, findLetters, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
-  type LetterFilter
+  findLetters, findNewest, listedLetter, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
+  type LetterFilter, type ListedLetter
 } from './dead-letters.ts'
 import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
@@ -19,8 +19,8 @@ const NOT_GRANTED_SHOWN_MAX = 20
 export function addDeadLetters (program: Command): void {
   const group = program.command('dead-letters').description('records that could not be taken, and why')
   withFilters(group.command('list'))
-    .description('letters in the order in which they were written')
-    .option('--limit <count>', 'most letters that are shown', parseCount, 100)
+    .description('the newest letters, the newest last')
+    .option('--limit <count>', 'most letters that are shown', parseListed, 100)
     .addHelpText('after', '\nExamples:\n  relay dead-letters list --since 1h\n' +
       '  relay dead-letters list --reason field-type --device thermostat-001 --json')
     .action(list)
@@ -35,7 +35,7 @@ export function addDeadLetters (program: Command): void {
     .description('sends letters to the events topic again, key and value as they came, where their sender may send them. Without --yes it says what it would send')
     .option('--yes', 'really send them')
     .option('--again', 'those that were replayed before, too')
-    .option('--limit <count>', 'most letters that are sent', parseCount, Infinity)
+    .option('--limit <count>', 'most letters that are sent (default: all)', parseCount)
     .addHelpText('after', '\nExamples:\n  relay dead-letters replay --reason device-type-unknown\n' +
       '  relay dead-letters replay --reason device-type-unknown --since 2d --yes')
     .action(replay)
@@ -52,6 +52,12 @@ function withFilters (command: Command): Command {
     .option('--json', 'for scripts: a letter a line')
 }
 
+function parseListed (text: string): number {
+  const count = parseCount(text)
+  if (count === 0) throw new InvalidArgumentError('Not a number from 1 on.')
+  return count
+}
+
 function parseReason (text: string, before: readonly string[] = []): string[] {
   if (!reasons.includes(text)) throw new InvalidArgumentError(`Reasons are ${reasons.join(', ')}.`)
   return [...before, text]
@@ -60,27 +66,21 @@ function parseReason (text: string, before: readonly string[] = []): string[] {
 async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
   await using site = await openSite()
   await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
-  const letters: Letter[] = []
-  let isMore = false
-  for await (const letter of findLetters(site, filter)) {
-    if (letters.length === limit) {
-      isMore = true
-      break
-    }
-    letters.push(letter)
-    if (json) printJson(describe(letter))
+  const { letters, before } = await findNewest(findLetters(site, filter), limit)
+  if (json) {
+    for (const it of letters) printJson(describe(it))
+    return
   }
-  if (json) return
   if (letters.length === 0) {
     printLine('no dead letters')
     return
   }
   printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'principal', 'detail', ''], letters.map(it => [
-    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', excerpt(deviceOf(it) ?? ''),
+    it.place, formatTime(it.timeMs), it.reason, it.field ?? '', excerpt(it.device ?? ''),
     it.sourceOffset === undefined ? excerpt(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, excerpt(it.principal ?? ''),
     excerpt(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
-  if (isMore) printLine(`\nthere are more: --limit, or --since ${formatTime(letters.at(-1)!.timeMs)}`)
+  if (before > 0) printLine(`\nthere are more: ${before} older ones; --limit, or --until ${formatTime(letters[0].timeMs)}`)
 }
 
 async function show (
@@ -94,7 +94,7 @@ async function show (
     // as it is, for a file or another program; a terminal would obey what is in it
     process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
   } else if (json) {
-    printJson({ ...describe(letter), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
+    printJson({ ...describe(listedLetter(letter)), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
   } else {
     const { sourceTopic, sourcePartition, sourceOffset, valueBytes, principal, grants } = letter
     const isFromLog = sourceOffset !== undefined
@@ -131,7 +131,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
           continue
         }
         counts.sent++
-        if (json && !yes) printJson(describe(letter))
+        if (json && !yes) printJson(describe(listedLetter(letter)))
         if (yes) waiting.push(letter)
         if (waiting.length >= SEND_AT_A_TIME) await send(site, producer, waiting.splice(0))
       }
@@ -164,21 +164,21 @@ async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventL
     ({ key: null, value: null, headers: { [REPLAYED_HEADER]: place, [REPLAYED_AT_HEADER]: at } })))
 }
 
-function describe (letter: Letter) {
-  const { place, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt, principal, grants } = letter
+function describe (letter: ListedLetter) {
+  const { place, device, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt, principal, grants } = letter
   return {
     letter: place,
     time: formatTime(timeMs),
     reason,
     field: field ?? null,
     detail,
-    device: deviceOf(letter) ?? null,
+    device: device ?? null,
     sourceTopic,
     sourcePartition: sourcePartition ?? null,
     sourceOffset: sourceOffset ?? null,
     principal: principal ?? null,
     grants: grants ?? null,
-    valueBytes: letter.valueBytes ?? letter.value?.length ?? null,
+    valueBytes: letter.valueBytes ?? letter.keptBytes ?? null,
     isCutOff: letter.valueBytes !== undefined,
     replayedAt: replayedAt ?? null
   }

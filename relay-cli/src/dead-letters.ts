@@ -80,6 +80,40 @@ export async function * findLetters ({ eventLog, config }: Site, filter: LetterF
   }
 }
 
+/** A letter without its bytes: many of them can be kept. */
+export interface ListedLetter extends Omit<Letter, 'key' | 'value'> {
+  readonly device: string | undefined
+  /** of its value; undefined: it has none */
+  readonly keptBytes: number | undefined
+}
+
+export function listedLetter ({ key, value, ...rest }: Letter): ListedLetter {
+  return { ...rest, device: deviceOf({ key, value }), keptBytes: value?.length }
+}
+
+/**
+ * The newest of some letters, the newest last.
+ * @param limit so many of them, 1 or more
+ * @returns how many older ones there are, too
+ */
+export async function findNewest (
+  letters: AsyncIterable<Letter>, limit: number
+): Promise<{ letters: ListedLetter[], before: number }> {
+  let newest: ListedLetter[] = []
+  let before = 0
+  const cut = () => {
+    newest.sort((a, b) => a.timeMs - b.timeMs) // stable: letters of one time stay in the order of the log
+    before += Math.max(0, newest.length - limit)
+    newest = newest.slice(-limit)
+  }
+  for await (const letter of letters) {
+    newest.push(listedLetter(letter))
+    if (newest.length >= 2 * limit) cut()
+  }
+  cut()
+  return { letters: newest, before }
+}
+
 /** One letter; undefined where there is none at that place. */
 export async function readLetter ({ eventLog, config }: Site, partition: number, offset: bigint): Promise<Letter | undefined> {
   const topic = config.DEAD_LETTERS_TOPIC

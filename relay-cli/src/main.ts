@@ -5,8 +5,10 @@
  * Exit codes: 0 done; 1 it was done, and what was asked about is not as it should be (`verify`: differences, `lag --max`:
  * too far behind); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
  */
-import { Command, CommanderError } from 'commander'
-import { printableLines, RelayError } from 'relay-common'
+import { resolve } from 'node:path'
+
+import { Command, CommanderError, Option } from 'commander'
+import { printableLines, RelayError, version } from 'relay-common'
 
 import { addDeadLetters } from './dead-letters-commands.ts'
 import { addKeys } from './keys.ts'
@@ -21,7 +23,15 @@ const EXIT_USAGE = 64 // as sysexits.h has it
 
 const program = new Command('relay')
   .description('Looks after Relay: lag, dead letters, checks and rebuilds of rollups, API keys.\n' +
-    'DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS say where, as for every program of Relay (docs/configuration.md).')
+    'It is about the stack that npm start runs here, or about the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
+    'name, as for every program of Relay (docs/configuration.md).')
+  .addOption(new Option('--data-dir <folder>', 'data folder of the stack that runs here (default: .relay beside package.json)')
+    .env('RELAY_DATA_DIR'))
+  .hook('preAction', () => {
+    const { dataDir } = program.opts<{ dataDir?: string }>()
+    if (dataDir) process.env.RELAY_DATA_DIR = resolve(process.env.INIT_CWD ?? '', dataDir) // npm has changed the folder
+  })
+  .version(version)
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
 for (const add of [addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate]) add(program)

@@ -12,16 +12,19 @@ interface ReplayOptions extends OutputOptions {
   readonly from?: ReturnType<typeof parseTimeOrOffset>
   readonly to?: number
   readonly dryRun?: boolean
+  readonly yes?: boolean
   readonly allowFewer?: boolean
 }
 
 export function addReplay (program: Command): void {
   program.command('replay')
-    .description('rebuilds rollups from the event log beside the live ones, and swaps them in one transaction')
+    .description('rebuilds rollups from the event log beside the live ones, and swaps them in one transaction. Without --yes ' +
+      'it says what it would change')
     .option('--from <time|offset>', 'whole UTC days from this time on, or what is behind this offset of each partition ' +
       '(default: all that the log holds)', parseTimeOrOffset)
     .option('--to <time>', 'whole UTC days before this time (default: up to now)', parseTime)
-    .option('--dry-run', 'rebuild and compare, and change nothing')
+    .option('--yes', 'really replace them')
+    .option('--dry-run', 'rebuild and compare, and change nothing, also with --yes')
     .option('--allow-fewer', 'replace rows also where the log holds fewer readings than they have')
     .option('--json', 'for scripts')
     .addHelpText('after', `
@@ -30,12 +33,12 @@ they are held up for a moment, find that they were fenced, and claim their parti
 Stopped or killed before the swap it has changed nothing.
 
 Examples:
-  relay replay --dry-run
-  relay replay --from 2024-01-01 --to 2024-02-01`)
+  relay replay --from 2024-01-01 --to 2024-02-01
+  relay replay --from 2024-01-01 --to 2024-02-01 --yes`)
     .action(replay)
 }
 
-async function replay ({ from, to, dryRun, allowFewer, json }: ReplayOptions): Promise<void> {
+async function replay ({ from, to, yes, dryRun, allowFewer, json }: ReplayOptions): Promise<void> {
   await using site = await openSite()
   const { config, database, eventLog } = site
   const stop = new AbortController()
@@ -56,7 +59,7 @@ async function replay ({ from, to, dryRun, allowFewer, json }: ReplayOptions): P
     toMs: to,
     refused,
     isLossAllowed: allowFewer ?? false,
-    isDryRun: dryRun ?? false
+    isDryRun: dryRun || !yes
   }, progress.update, stop.signal).finally(() => progress[Symbol.dispose]())
   if (json) printJson(describe(result))
   else show(result)
@@ -85,5 +88,5 @@ function show ({ ranges, records, fewer, changes, isSwapped }: RebuildResult): v
   printTable(['rows', 'added', 'changed', 'removed'],
     levels.map(({ name }, index) => [name, changes[index].added, changes[index].changed, changes[index].removed]))
   if (fewer > 0) printLine(`\n${countOf(fewer, 'row')} with fewer readings in the log than there were`)
-  if (!isSwapped) printLine('\nnothing was changed: it was a dry run')
+  if (!isSwapped) printLine('\nnothing was changed; --yes replaces them')
 }

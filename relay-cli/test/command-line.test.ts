@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 
 import { tellLocalStack } from 'relay-common'
 
 import { openSite } from '../../relay-processor/test/support/open-processor.ts'
 import { documents, runCli } from './support/run-cli.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
 test('what is wrong is one line, and the exit code tells a wrong command line from work that failed', async t => {
   const site = (await openSite(t, 'postgres'))!
@@ -51,4 +58,37 @@ test('settings that name no database and no log mean the local stack; one that d
   assert.match(elsewhere.stderr, /no connection to PostgreSQL at \S+:1\//)
   await told.close()
   await told.close() // a second time is no harm
+  for (const run of [
+    await runCli({ environment }, ['lag']),
+    await runCli({ environment: rest }, ['lag', '--data-dir', folder]),
+    await runCli({ environment: rest }, ['--data-dir', join(folder, 'no-such-folder'), 'lag'])
+  ]) {
+    assert.equal(run.code, 2)
+    assert.match(run.stderr, new RegExp(`^relay: no stack runs here \\(${folder}.*RELAY_DATA_DIR or --data-dir.*DATABASE_URL.*\\n$`))
+  }
+  await writeFile(join(folder, 'site.json'), JSON.stringify({ DATABASE_URL, EVENT_LOG, RELAY_STACK_PID: `${await deadPid()}` }))
+  assert.match((await runCli({ environment }, ['lag'])).stderr, /no stack runs here/, 'a killed one takes nothing back')
 })
+
+test('no default in a help is a value of JavaScript, and every program says its version', async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  const mains = [
+    ...await Array.fromAsync(glob('{relay-*,bench,faults,hostile}/src/main.ts', { cwd: root })),
+    'relay-processor/test/simulation/main.ts', 'relay-stack/src/stop.ts'
+  ]
+  assert.ok(mains.length >= 10)
+  await Promise.all(mains.map(async main => {
+    const { stdout } = await run(process.execPath, [main, '--version'], { cwd: root })
+    assert.equal(stdout, `${version}\n`, main)
+  }))
+  for (const args of [['dead-letters', 'replay'], ['replay']]) {
+    const { stdout } = await runCli({ environment: {} }, [...args, '--help'])
+    assert.doesNotMatch(stdout, /default: (null|undefined|NaN|Infinity)/, args.join(' '))
+  }
+})
+
+async function deadPid (): Promise<number> {
+  const child = spawn('true')
+  await once(child, 'exit')
+  return child.pid!
+}

@@ -27,13 +27,15 @@ for (const kind of ['kafka', 'postgres'] as const) {
     const list = async (...args: string[]) => documents(await runCli(site, ['dead-letters', 'list', '--json', ...args]))
     assert.deepEqual((await list('--reason', 'not-json', '--reason', 'record-empty')).map(it => it.device).sort(), ['broken', 'gone'])
     assert.equal((await list('--device', 'broken')).length, 1)
-    assert.equal((await list('--limit', '3')).length, 3)
+    const time = (it: { time: string }) => it.time
+    assert.deepEqual(all.map(time), all.map(time).sort(), 'the newest come last')
+    assert.deepEqual(await list('--limit', '3'), all.slice(-3), 'and those are shown')
     assert.equal((await list('--until', '2024-01-01')).length, 0)
     assert.equal((await list('--since', '1h')).length, 7)
     const [{ sourcePartition }] = all
     assert.deepEqual(await list('--source-partition', String(sourcePartition)), all.filter(it => it.sourcePartition === sourcePartition))
     const table = await runCli(site, ['dead-letters', 'list', '--limit', '3'])
-    assert.match(table.stdout, /there are more/)
+    assert.match(table.stdout, /there are more: 4 older ones/)
 
     const broken = all.find(it => it.device === 'broken')!
     const shown = await runCli(site, ['dead-letters', 'show', broken.letter])

@@ -33,12 +33,14 @@ for (const kind of ['kafka', 'postgres'] as const) {
     const damaged = await readWindows(site.database)
     assert.notDeepEqual(Object.fromEntries(damaged), Object.fromEntries(right))
 
-    const dry = await runCli(site, ['replay', '--dry-run', '--json'])
+    const asked = await runCli(site, ['replay'])
+    assert.match(asked.stdout, /nothing was changed; --yes replaces them\n$/)
+    const dry = await runCli(site, ['replay', '--dry-run', '--yes', '--json'])
     assert.equal(dry.code, 0, dry.stderr)
     assert.equal(documents(dry)[0].isDryRun, true)
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(damaged))
 
-    const replaying = runCli(site, ['replay', '--json'])
+    const replaying = runCli(site, ['replay', '--yes', '--json'])
     await send(site, events.slice(2_000, 2_500)) // as it comes: before, during or after the swap
     const run = await replaying
     assert.equal(run.code, 0, run.stderr)
@@ -52,7 +54,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await once(processor, 'exit')
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 
-    const nothing = documents(await runCli(site, ['replay', '--json']))
+    const nothing = documents(await runCli(site, ['replay', '--yes', '--json']))
     const none = { added: 0, changed: 0, removed: 0 }
     assert.deepEqual(nothing[0].changes, { minute: none, hour: none, day: none })
   })
@@ -78,7 +80,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     const locker = await site.database.connect()
     try {
       await locker.query('begin; lock table rollups_day in share mode')
-      const replaying = spawnCli(site, ['replay'])
+      const replaying = spawnCli(site, ['replay', '--yes'])
       await until('the swap to be half done', async () => (await site.database.query(`
         select from pg_stat_activity
         where datname = current_database() and application_name = 'relay-cli' and wait_event_type = 'Lock'`)).length > 0)
@@ -93,7 +95,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(before))
     assert.deepEqual(await progress(), progressBefore)
 
-    assert.equal((await runCli(site, ['replay'])).code, 0)
+    assert.equal((await runCli(site, ['replay', '--yes'])).code, 0)
     assert.deepEqual(await arrivals(), arrivalsBefore, 'in a replay nothing arrives late, or again')
     const second = await startProcessor(site.config, log)
     await send(site, events.slice(1_000))
@@ -115,7 +117,7 @@ test('days that the log no longer holds whole stay as they are', async t => {
     update event_log_partitions set start_offset = next_offset / 2
     where next_offset > 0 and topic_id = (select topic_id from event_log_topics where topic = $1)`, [site.config.EVENTS_TOPIC])
 
-  const run = await runCli(site, ['replay', '--json'])
+  const run = await runCli(site, ['replay', '--yes', '--json'])
   assert.equal(run.code, 0, run.stderr)
   for (const { start } of documents(run)[0].ranges.filter((it: any) => it.start.day !== null)) {
     assert.ok(Date.parse(start.day) > Date.now(), 'what is held was sent today: no day is whole')
@@ -145,10 +147,10 @@ test('readings that the log has lost without a trace are not dropped by a replay
       select min(p.partition) from event_log_partitions p join event_log_topics t using (topic_id)
       where t.topic = $1 and p.next_offset > 0)`, [site.config.EVENTS_TOPIC])
 
-  const refused = await runCli(site, ['replay'])
+  const refused = await runCli(site, ['replay', '--yes'])
   assert.equal(refused.code, 2)
   assert.match(refused.stderr, /rows would have fewer readings.*RELAY_REPLAY_REFUSED/)
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(all))
-  assert.equal((await runCli(site, ['replay', '--allow-fewer'])).code, 0)
+  assert.equal((await runCli(site, ['replay', '--yes', '--allow-fewer'])).code, 0)
   assert.ok((await readWindows(site.database)).size < all.size)
 })

@@ -7,8 +7,13 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { RelayError } from './errors.ts'
+
 const FILE = 'site.json'
 const DATA_DIR_DEFAULT = fileURLToPath(new URL('../../.relay', import.meta.url))
+
+/** Beside the settings: the process of the stack, as a killed one can't take back what it told. */
+const PID = 'RELAY_STACK_PID'
 
 /** Settings that say which database or which event log. */
 const SITE_SETTING = /^(DATABASE_|POSTGRES_|KAFKA_|EVENT_LOG$)/
@@ -19,20 +24,39 @@ export async function tellLocalStack (
 ): Promise<{ close (): Promise<void> }> {
   const file = join(dataDir, FILE)
   await rm(file, { force: true }) // one that a killed stack left keeps the rights that it has
-  await writeFile(file, JSON.stringify(settings, undefined, 2) + '\n', { mode: 0o600 })
+  await writeFile(file, JSON.stringify({ ...settings, [PID]: String(process.pid) }, undefined, 2) + '\n', { mode: 0o600 })
   return { close: () => rm(file, { force: true }) }
 }
 
 /**
- * An environment that names no database and no event log means the local stack, where one runs.
+ * An environment that names no database and no event log means the local stack.
  * @param environment RELAY_DATA_DIR: the data folder of the stack, if it is another than that of this project
+ * @throws RelayError RELAY_CONFIG_INVALID where it means the local stack, and none runs
  */
 export function withLocalStack (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   if (Object.entries(environment).some(([name, value]) => SITE_SETTING.test(name) && value)) return environment
+  const dataDir = environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT
+  const told = readTold(join(dataDir, FILE))
+  if (told === undefined || !isRunning(Number(told[PID]))) {
+    throw new RelayError('RELAY_CONFIG_INVALID', `no stack runs here (${dataDir}): start it with npm start, name its data ` +
+      'folder with RELAY_DATA_DIR or --data-dir, or name other servers with DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS')
+  }
+  return { ...environment, ...told }
+}
+
+function readTold (file: string): NodeJS.ProcessEnv | undefined {
   try {
-    return { ...environment, ...JSON.parse(readFileSync(join(environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT, FILE), 'utf8')) }
+    return JSON.parse(readFileSync(file, 'utf8')) as NodeJS.ProcessEnv
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return environment
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw error
+  }
+}
+
+function isRunning (pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' // it is somebody else's
   }
 }

@@ -4,6 +4,7 @@ import closeWithGrace from 'close-with-grace'
 
 import { RelayError } from './errors.ts'
 import { createLogger, type Logger } from './log.ts'
+import { version } from './version.ts'
 
 /**
  * What Node.js itself is started with for a program, by its name. Its image does the same.
@@ -34,6 +35,10 @@ export interface ProgramConfig {
 export async function runProgram<C extends ProgramConfig> (
   name: string, readSettings: () => C, start: (config: C, log: Logger) => Promise<Running>
 ): Promise<void> {
+  if (process.argv.includes('--version')) {
+    console.log(version)
+    return
+  }
   let log = createLogger(name, 'info')
   let running: Running | undefined
   let closeMaxMs = 0

@@ -5,7 +5,7 @@
  *     site.json       where its servers are, for the command line, while it runs
  *     sent-until      up to when the simulated fleet has certainly sent its events
  *     passwords/      of the users of PostgreSQL, a file each
- *     postgres/       the data of PostgreSQL
+ *     postgres/       the data of PostgreSQL, or a link to where its user can reach them
  *     kafka-data/     the data of Kafka
  *     logs/  pids/    of every part
  *     kafka/          Kafka's jars (in the default folder alone; they outlive --fresh)
@@ -18,7 +18,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { RelayError } from 'relay-common'
 
 import { kafkaTrace } from './kafka.ts'
-import { letPostgresThrough, postgresTrace } from './postgres.ts'
+import { postgresTrace } from './postgres.ts'
+import { followLink } from './postgres-place.ts'
+import { findOwner, letThrough, type Owner, type Say } from './postgres-user.ts'
 import { findProcess, killLeftOver, readPid, stopLeftOver, type Trace } from './process-table.ts'
 import { programNames, programTrace } from './program-process.ts'
 
@@ -46,25 +48,29 @@ const STACK_MARK = 'relay-stack/src/main.ts'
 /**
  * Opens a data folder for this process alone, and ends what an earlier run left running on it.
  * @param fresh true: its data go, once nothing runs on them
+ * @param say takes a line about what is made outside of it
  * @throws RelayError RELAY_DATA_DIR_IN_USE
  */
-export async function openDataDir (folder: string, fresh: boolean): Promise<DataDir> {
+export async function openDataDir (folder: string, fresh: boolean, say: Say = () => {}): Promise<DataDir> {
   const isNew = !existsSync(folder)
   await makeFolder(folder)
   const path = await realpath(folder) // one folder, one name: processes are known by it
   const lock = join(path, 'lock')
   await takeLock(lock, path)
-  const dataDir = foldersOf(path)
+  const owner = await findOwner(say)
+  let dataDir = foldersOf(path)
   const sentUntil = join(path, 'sent-until')
 
   try {
     await stopLeftOvers(dataDir)
     if (fresh) {
-      for (const it of [sentUntil, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]) {
+      const data = [sentUntil, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]
+      for (const it of [...data, join(path, 'postgres')]) {
         await rm(it, { recursive: true, force: true })
       }
+      dataDir = foldersOf(path) // a link to elsewhere is gone
     }
-    await closeToOthers(dataDir, isNew)
+    await closeToOthers(dataDir, isNew, owner)
     await mkdir(dataDir.pids, { recursive: true, mode: 0o700 })
   } catch (error) {
     await rm(lock, { force: true })
@@ -101,11 +107,11 @@ async function openFrom (first: string, folder: string): Promise<void> {
 }
 
 /** Closes what an earlier version has left open. A folder that holds nothing of a stack yet may be somebody else's. */
-async function closeToOthers (dataDir: Folders, isNew: boolean): Promise<void> {
+async function closeToOthers (dataDir: Folders, isNew: boolean, owner: Owner): Promise<void> {
   const isOurs = isNew || existsSync(dataDir.pids)
   if (isOurs) {
     await chmod(dataDir.path, 0o700)
-    await letPostgresThrough(dataDir.path)
+    await letThrough(dataDir.path, owner)
   }
   for (const folder of [dataDir.passwords, dataDir.kafka, dataDir.logs, dataDir.pids]) {
     if (existsSync(folder)) await chmod(folder, 0o700)
@@ -127,7 +133,7 @@ async function takeLock (lock: string, path: string): Promise<void> {
     await rm(aside)
     if (isTaken) return
 
-    const holder = findProcess({ pidFile: lock, mark: STACK_MARK })
+    const holder = stackOn(path)
     if (holder !== undefined) throw inUse(path, holder)
     const stale = await readFile(lock, 'utf8').catch(() => undefined)
     if (stale === undefined) continue
@@ -137,6 +143,11 @@ async function takeLock (lock: string, path: string): Promise<void> {
     await delay(10)
   }
   throw new RelayError('RELAY_DATA_DIR_IN_USE', `several stacks start on ${path} at once; start one of them again`)
+}
+
+/** The process of the stack that runs on a data folder. @param path its real path */
+export function stackOn (path: string): number | undefined {
+  return findProcess({ pidFile: join(path, 'lock'), mark: STACK_MARK })
 }
 
 function inUse (path: string, pid: number): RelayError {
@@ -149,7 +160,7 @@ type Folders = Pick<DataDir, 'path' | 'passwords' | 'postgres' | 'kafka' | 'logs
 const foldersOf = (path: string): Folders => ({
   path,
   passwords: join(path, 'passwords'),
-  postgres: join(path, 'postgres'),
+  postgres: followLink(join(path, 'postgres')),
   kafka: join(path, 'kafka-data'),
   logs: join(path, 'logs'),
   pids: join(path, 'pids')

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { version } from 'relay-common'
 
 export interface StackOptions {
   readonly apiPort: number
@@ -37,6 +38,9 @@ const simulatorOptions = [
   ['--poison <percent>', 'POISON', 'poison records on top, as a share of the events']
 ] as const
 
+const dataDirOption = () => new Option('--data-dir <folder>', 'where data and logs are kept')
+  .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json')
+
 /** Declares the options. Their names, defaults and descriptions come from here alone. */
 export function createCommand (): Command {
   const port = (flags: string, variable: string, preset: number, description: string) =>
@@ -45,6 +49,7 @@ export function createCommand (): Command {
   const command = new Command('npm start --')
     .description('Runs Relay on this machine: PostgreSQL, the event log, a simulated fleet, the processor, the API.\n' +
       'Options go behind two dashes: npm start -- --devices 1000')
+    .version(version)
     .allowExcessArguments(false)
     .showHelpAfterError('(--help lists the options)')
     .addOption(port('--api-port <port>', 'API_PORT', 8080, 'port of the API'))
@@ -52,8 +57,7 @@ export function createCommand (): Command {
     .addOption(port('--postgres-port <port>', 'POSTGRES_PORT', 5432, 'port of the local PostgreSQL'))
     .addOption(new Option('--issuer', 'run a development issuer of access tokens too (env: RELAY_ISSUER=1)'))
     .addOption(port('--issuer-port <port>', 'ISSUER_PORT', 8083, 'port of the development issuer'))
-    .addOption(new Option('--data-dir <folder>', 'where data and logs are kept')
-      .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json'))
+    .addOption(dataDirOption())
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
       .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
     .addOption(new Option('--event-log <log>', 'where events are kept (default: kafka where KAFKA_BOOTSTRAP_SERVERS ' +
@@ -76,13 +80,9 @@ export function createCommand (): Command {
  */
 export function readOptions (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): StackOptions {
   const command = createCommand()
-  for (const { envVar } of command.options) {
-    if (envVar !== undefined && environment[envVar] === '') delete environment[envVar] // empty counts as not set
-  }
-  command.parse(args, { from: 'user' })
+  parse(command, args, environment)
   const options = command.opts()
-  const folder = (name: string) =>
-    resolve(command.getOptionValueSource(name) === 'default' ? ROOT : startedIn, options[name])
+  const folder = (name: string) => folderOf(command, name, startedIn)
   const isSet = (variable: string) => /^(1|true|yes)$/i.test(environment[variable] ?? '')
 
   const simulator: Record<string, string> = {}
@@ -103,6 +103,30 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
     logs: options.logs ?? isSet('RELAY_LOGS'),
     simulator
   }
+}
+
+/** Reads the options of `npm stop`, as `readOptions` does. @returns the data folder, absolute */
+export function readFolder (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): string {
+  const command = new Command('npm stop --')
+    .description('Stops the stack that npm start runs on a data folder.')
+    .version(version)
+    .allowExcessArguments(false)
+    .showHelpAfterError('(--help lists the options)')
+    .addOption(dataDirOption())
+  parse(command, args, environment)
+  return folderOf(command, 'dataDir', startedIn)
+}
+
+function parse (command: Command, args: readonly string[], environment: NodeJS.ProcessEnv): void {
+  for (const { envVar } of command.options) {
+    if (envVar !== undefined && environment[envVar] === '') delete environment[envVar] // empty counts as not set
+  }
+  command.parse(args, { from: 'user' })
+}
+
+/** A relative folder is meant from where the command was typed; the default one from package.json. */
+function folderOf (command: Command, name: string, startedIn: string): string {
+  return resolve(command.getOptionValueSource(name) === 'default' ? ROOT : startedIn, command.opts()[name])
 }
 
 function parsePort (text: string): number {

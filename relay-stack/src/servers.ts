@@ -5,6 +5,7 @@ import type { StackContext } from './context.ts'
 import { keepPasswords, loginSettings, ownerSettings, prepareDatabase } from './database.ts'
 import { isKafkaOurs } from './event-log.ts'
 import { startKafka } from './kafka.ts'
+import { placePostgres } from './postgres-place.ts'
 import { startPostgres } from './postgres.ts'
 import { startTogether, supervise, type Supervised } from './supervise.ts'
 
@@ -32,7 +33,8 @@ export async function startServers (
     start: async () => {
       const logFile = logs.pathOf('postgres')
       const password = passwords.owner
-      const server = await startPostgres({ dataDir: dataDir.postgres, port: ports.postgres, password, logFile })
+      const data = await placePostgres(dataDir.postgres, report.line)
+      const server = await startPostgres({ dataDir: data, port: ports.postgres, password, logFile, say: report.line })
       await prepareDatabase(server, passwords, environment).catch(async error => {
         await server.close()
         throw error

@@ -38,7 +38,7 @@ export async function startStack (
   await using started = new AsyncDisposableStack() // a step that throws closes the ones before it
   const asked = { asked: options.eventLog, bootstrapServers: environment.KAFKA_BOOTSTRAP_SERVERS }
   const choice = await chooseEventLogHere(asked, options.kafkaCache)
-  const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh), it => it.close())
+  const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh, line => write(line + '\n')), it => it.close())
   const ports = await choosePorts(options, choice, !isDatabaseOutside(environment))
   const logs = started.adopt(await openLogFiles(dataDir.logs), it => it.close())
   const report = createReport(write, logs.pathOf)

@@ -25,7 +25,7 @@ export const programs: Readonly<Record<string, Program>> = {
 export const rootManifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   readonly version: string
   readonly workspaces: readonly string[]
-  readonly devDependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
 /** The workspaces that hold a program which runs by itself, without `relay-`. */

@@ -7,6 +7,8 @@
  */
 import { parseArgs } from 'node:util'
 
+import { version } from 'relay-common'
+
 import { bugs, type Bug } from './bugs.ts'
 import { runSeed, type RunResult } from './run.ts'
 
@@ -16,9 +18,14 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
-    bug: { type: 'string' }
+    bug: { type: 'string' },
+    version: { type: 'boolean', default: false }
   }
 })
+if (values.version) {
+  console.log(version)
+  process.exit()
+}
 const bug = values.bug as Bug | undefined
 const first = number(values.seed ?? values.from)
 const last = values.seed === undefined ? first + number(values.seeds) - 1 : first

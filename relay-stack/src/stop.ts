@@ -1,0 +1,31 @@
+/** `npm stop`: asks the stack of a data folder to stop, and waits until it has. */
+import { existsSync, realpathSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { stackOn } from './data-dir.ts'
+import { readFolder } from './options.ts'
+
+/** A stack ends itself by force after 45 s. */
+const STOP_TIMEOUT_MS = 60_000
+const POLL_MS = 50
+
+const folder = readFolder(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
+process.exitCode = await stop(existsSync(folder) ? realpathSync(folder) : folder)
+
+async function stop (path: string): Promise<number> {
+  const pid = stackOn(path)
+  if (pid === undefined) {
+    console.log(`no stack runs on ${path}; RELAY_DATA_DIR or --data-dir names another folder`)
+    return 0
+  }
+  process.kill(pid, 'SIGTERM')
+  for (const deadline = performance.now() + STOP_TIMEOUT_MS; stackOn(path) === pid;) {
+    if (performance.now() > deadline) {
+      console.error(`the stack on ${path} (process ${pid}) has not stopped within ${STOP_TIMEOUT_MS / 1_000} s`)
+      return 1
+    }
+    await delay(POLL_MS)
+  }
+  console.log(`the stack on ${path} has stopped`)
+  return 0
+}

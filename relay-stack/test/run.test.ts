@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, test, type TestContext } from 'node:test'
+
+const runJs = new URL('../../run.js', import.meta.url)
+
+/** A clone of its own, with as much of an install as a test says. */
+async function makeClone (t: TestContext, files: Record<string, string>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-run-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await copyFile(runJs, join(folder, 'run.js'))
+  for (const [name, text] of Object.entries({ 'package.json': '{"type":"module"}', ...files })) {
+    await mkdir(join(folder, name, '..'), { recursive: true })
+    await writeFile(join(folder, name), text)
+  }
+  return folder
+}
+
+function run (folder: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...nodeArgs, join(folder, 'run.js'), ...args],
+    { env: environment, encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+const installed = { 'node_modules/relay-common/package.json': '{}' }
+
+suite('what npm scripts begin with', () => {
+  test('says in one line that nothing is installed, or not all of it', async t => {
+    const bare = await makeClone(t, { 'relay-stack/src/main.ts': '' })
+    assert.deepEqual(run(bare, ['relay-stack/src/main.ts']),
+      { status: 1, stdout: '', stderr: 'Relay is not installed yet: run `npm ci` first\n' })
+    const half = await makeClone(t, { ...installed, 'relay-stack/src/main.ts': "import 'commander'" })
+    assert.deepEqual(run(half, ['relay-stack/src/main.ts']),
+      { status: 1, stdout: '', stderr: 'the package commander is missing: run `npm ci` again\n' })
+  })
+
+  test('says in one line that the Node is too old', async t => {
+    const clone = await makeClone(t, {
+      ...installed,
+      'old.cjs': "Object.defineProperty(process.versions, 'node', { value: '18.20.8' })",
+      'relay-stack/src/main.ts': 'console.log("started")'
+    })
+    const { status, stdout, stderr } = run(clone, ['relay-stack/src/main.ts'], {}, ['--require', join(clone, 'old.cjs')])
+    assert.deepEqual([status, stdout], [1, ''])
+    assert.match(stderr, /^Relay needs Node 24.*`npm ci`.*\n$/)
+  })
+
+  test('hands arguments on, and errors of the program as they are', async t => {
+    const clone = await makeClone(t, {
+      ...installed,
+      'bench/src/main.ts': 'console.log(process.argv.slice(2).join()); const code: number = 3; process.exitCode = code',
+      'bench/src/bad.ts': 'throw new Error("its own")'
+    })
+    assert.deepEqual(run(clone, ['bench/src/main.ts', '--a', 'b']), { status: 3, stdout: '--a,b\n', stderr: '' })
+    assert.match(run(clone, ['bench/src/bad.ts']).stderr, /Error: its own/)
+  })
+
+  test('the stack takes settings from .env, the command line those that say which servers are meant, others none', async t => {
+    const show = 'console.log(["DEVICES", "POSTGRES_PORT", "RELAY_DATA_DIR"].map(it => process.env[it] ?? "-").join())'
+    const programs = { 'relay-stack/src/main.ts': show, 'relay-cli/src/main.ts': show, 'bench/src/main.ts': show }
+    const env = '# a comment\nDEVICES=7\nPOSTGRES_PORT="15432"\nRELAY_DATA_DIR=/data\n'
+    const local = await makeClone(t, { ...installed, ...programs, '.env': env })
+    const stdout = (clone: string, program: string, environment = {}) => run(clone, [`${program}/src/main.ts`], environment).stdout
+    assert.equal(stdout(local, 'relay-stack'), '7,15432,/data\n')
+    assert.equal(stdout(local, 'relay-stack', { DEVICES: '9' }), '9,15432,/data\n', 'the environment wins')
+    assert.equal(stdout(local, 'relay-cli'), '-,-,/data\n', 'else it would not be the stack that runs here')
+    assert.equal(stdout(local, 'bench'), '-,-,-\n')
+    const own = await makeClone(t, { ...installed, ...programs, '.env': env + 'POSTGRES_HOST=db.example\n' })
+    assert.equal(stdout(own, 'relay-cli'), '7,15432,/data\n')
+  })
+})

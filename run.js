@@ -1,0 +1,54 @@
+/**
+ * What npm scripts begin with: it looks whether Relay can run here, and runs it. Plain JavaScript, for any Node from 18
+ * on has to understand it: an install that left something out ends in one line instead of a stack trace.
+ *
+ *     node run.js [file of TypeScript [its arguments]]
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import * as util from 'node:util'
+
+const NODE_MIN = 24
+/** Programs that read `.env`; tests and benchmarks depend on what is written in them alone. */
+const STACK = 'relay-stack/'
+const CLI = 'relay-cli/'
+/** One of them in `.env`: the command line is about those servers, and not about the stack on this machine. */
+const SERVERS = ['DATABASE_URL', 'DATABASE_URL_FILE', 'POSTGRES_HOST', 'KAFKA_BOOTSTRAP_SERVERS']
+
+const [file, ...args] = process.argv.slice(2)
+const pathOf = name => fileURLToPath(new URL(name, import.meta.url))
+
+if (!existsSync(pathOf('node_modules/relay-common'))) end('Relay is not installed yet: run `npm ci` first')
+if (Number(process.versions.node.split('.')[0]) < NODE_MIN) {
+  end(`Relay needs Node ${NODE_MIN}, and this is ${process.version}. \`npm ci\` brings the right one, but not with ` +
+    '--omit=optional or on a machine for which there is none: install Node ' + NODE_MIN + ' there')
+}
+if (file) await run()
+
+async function run () {
+  process.argv = [process.argv[0], pathOf(file), ...args]
+  if (file.startsWith(STACK)) readEnvFile(() => true)
+  if (file.startsWith(CLI)) readEnvFile((name, all) => name === 'RELAY_DATA_DIR' || SERVERS.some(it => all[it]))
+  try {
+    await import(pathToFileURL(pathOf(file)).href)
+  } catch (error) {
+    const [, name] = error.code === 'ERR_MODULE_NOT_FOUND' ? /Cannot find package '([^']+)'/.exec(error.message) ?? [] : []
+    if (!name) throw error
+    end(`the package ${name} is missing: run \`npm ci\` again`)
+  }
+}
+
+/** Takes settings from `.env` beside package.json. What the environment says already wins. */
+function readEnvFile (isWanted) {
+  const path = pathOf('.env')
+  if (!existsSync(path)) return
+  const all = util.parseEnv(readFileSync(path, 'utf8'))
+  for (const [name, value] of Object.entries(all)) {
+    if (isWanted(name, all)) process.env[name] ??= value
+  }
+}
+
+function end (message) {
+  console.error(message)
+  process.exit(1)
+}
