@@ -17,6 +17,8 @@ export interface TcpProxy {
   delayMs: number
   /** true: who connects is cut off at once */
   isRefusing: boolean
+  /** where who connects from now on gets to */
+  serverPort: number
   /** Resets all connections that are open. @returns how many there were */
   cut (): number
   /**
@@ -34,13 +36,13 @@ const HOST = '127.0.0.1'
 /** Opens a proxy on a free port. @param serverPort where the server listens, or will */
 export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
-  const state = { delayMs: 0, isRefusing: false, receivedBytes: 0, requestedBytes: 0 }
+  const state = { serverPort, delayMs: 0, isRefusing: false, receivedBytes: 0, requestedBytes: 0 }
   const server = createServer(client => {
     if (state.isRefusing) {
       resetSocket(client.on('error', () => {}))
       return
     }
-    const pair = new Pair(client, connect({ host: HOST, port: serverPort, noDelay: true }), () => state.delayMs)
+    const pair = new Pair(client, connect({ host: HOST, port: state.serverPort, noDelay: true }), () => state.delayMs)
     pair.server.on('data', chunk => { state.receivedBytes += chunk.length })
     client.on('data', chunk => { state.requestedBytes += chunk.length })
     pairs.add(pair)
@@ -60,6 +62,8 @@ export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
     get requestedBytes () { return state.requestedBytes },
     get delayMs () { return state.delayMs },
     set delayMs (ms) { state.delayMs = ms },
+    get serverPort () { return state.serverPort },
+    set serverPort (port) { state.serverPort = port },
     get isRefusing () { return state.isRefusing },
     set isRefusing (refuse) { state.isRefusing = refuse },
     cut,

@@ -14,6 +14,7 @@ import { deviceTypesOf, metricsPortOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
+import { watchHistory } from './database-history.ts'
 import { openCompleteness } from './completeness.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
@@ -112,11 +113,12 @@ async function compose (
   const know = knowClient(boundClients(app, config), budgets)
   const ingest = isIngestOn(config) ? openIngest(config, database, budgets, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
-  const reads = openReads(config, database, metrics, log)
+  const history = watchHistory(database, metrics, log)
+  const reads = openReads(config, database, history, metrics, log)
   app.addHook('onClose', () => reads.close())
   const completeness = openCompleteness(config, database, log)
   app.addHook('onClose', () => completeness.close())
-  const hub = new Hub(database, config, budgets, metrics, log)
+  const hub = new Hub(database, history, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
   harden(app, config)

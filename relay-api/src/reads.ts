@@ -6,6 +6,9 @@
  * changes is; a replica that has replayed up to such a note is no older than the note. So a replica that has lost its
  * primary, which believes that it has everything, is found out too. While the primary can't be asked, a replica that
  * has all that we know of goes on answering.
+ *
+ * Such places in the log are of one history of the database. A replica that has another one than the primary follows what
+ * was there before a restore, or has not heard of it yet, and is not asked.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -14,6 +17,7 @@ import {
 } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
+import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
 import type { Asker } from './query/asker.ts'
 import { fairShare } from './query/fair-share.ts'
 import { onceATurn } from './query/once-a-turn.ts'
@@ -41,14 +45,17 @@ const WATCH_INTERVAL_MS = 1_000
 /** Notes of the primary's log: as many as the longest lag that may be allowed needs, a minute. */
 const NOTES_MAX = 60
 
-export function openReads (config: ApiConfig, primary: Database, metrics: Registry, log: Logger): Reads {
+/** @param history of the primary */
+export function openReads (
+  config: ApiConfig, primary: Database, history: DatabaseHistory, metrics: Registry, log: Logger
+): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
-  const sourceOf = (database: Database): Shared => {
+  const sourceOf = (database: Database, history?: DatabaseHistory): Shared => {
     const shared = fairShare(database, config)
-    return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes) }
+    return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
-  const onPrimary = sourceOf(primary)
+  const onPrimary = sourceOf(primary, history)
   const choosePrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
   if (replicaUrl === undefined) return { choosePrimary, choose: choosePrimary, close: async () => {} }
 
@@ -59,6 +66,7 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
   let notes: Note[] = []
   let current: { readonly asOfMs: number, readonly hasAll: boolean } | undefined
   let isPrimaryUp = true
+  let historyId: string | undefined
 
   const lagMs = () => current === undefined ? Infinity : Date.now() - current.asOfMs
   const isUsable = () => lagMs() <= lagMaxMs || (!isPrimaryUp && current?.hasAll === true)
@@ -67,7 +75,11 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
   const watchOnce = async () => {
     const atMs = Date.now()
     try {
-      const [{ at }] = await primary.query<{ at: string }>("select (pg_current_wal_lsn() - '0/0')::text as at")
+      const [{ at, history_id: found }] = await primary.query<{ at: string, history_id: string | null }>(`
+        select (pg_current_wal_lsn() - '0/0')::text as at, ${CURRENT_HISTORY} as history_id`)
+      history.note(found)
+      if (found !== historyId) notes = []
+      historyId = found ?? undefined
       notes = [...notes.slice(1 - NOTES_MAX), { atMs, position: BigInt(at) }]
       isPrimaryUp = true
     } catch (error) {
@@ -78,10 +90,10 @@ export function openReads (config: ApiConfig, primary: Database, metrics: Regist
       replica = await openDatabase(replicaConfig, 'relay-api', log, 'by-key')
       facade = sourceOf(withFallback(replica, primary, giveUp))
     }
-    const [{ at }] = await replica.query<{ at: string }>(`
+    const [{ at, history_id: followed }] = await replica.query<{ at: string, history_id: string | null }>(`
       select ((case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)
-        - '0/0')::text as at`)
-    const reached = notes.findLast(it => it.position <= BigInt(at))
+        - '0/0')::text as at, ${CURRENT_HISTORY} as history_id`)
+    const reached = followed === historyId ? notes.findLast(it => it.position <= BigInt(at)) : undefined
     current = reached && { asOfMs: reached.atMs, hasAll: reached === notes.at(-1) }
   }
 

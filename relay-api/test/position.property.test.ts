@@ -3,10 +3,12 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { isResumable, parsePosition, renderPosition } from '../src/stream/position.ts'
+import { parsePosition, renderPosition, whyNotResumable } from '../src/stream/position.ts'
 
 const position = fc.record({
-  xactId: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }), timeMs: fc.integer({ min: 0, max: 4_102_444_800_000 })
+  xactId: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+  timeMs: fc.integer({ min: 0, max: 4_102_444_800_000 }),
+  historyId: fc.stringMatching(/^[0-9a-f]{12}$/)
 })
 
 test('a position that was told is the one that comes back', () => {
@@ -16,16 +18,18 @@ test('a position that was told is the one that comes back', () => {
 test('no other text is a position', () => {
   fc.assert(fc.property(fc.string(), text => {
     const parsed = parsePosition(text)
-    if (parsed) assert.match(text, /^\d+-\d+$/)
+    if (parsed) assert.match(text, /^\d+-\d+-[0-9a-f]{12}$/)
   }))
 })
 
-test('only what the database may still know can be gone on from', () => {
-  const now = { xactId: 100n, nextXactId: 105n, timeMs: 1_000_000_000 }
-  const cases: Array<[xactId: bigint, ageMs: number, isResumable: boolean]> = [
-    [100n, 0, true], [1n, 599_999, true], [105n, 0, true], [106n, 0, false], [100n, 600_001, false]
+test('only what the database still knows can be gone on from, and in one history alone', () => {
+  const now = { xactId: 100n, timeMs: 1_000_000_000, historyId: '0123456789ab' }
+  const cases: Array<[xactId: bigint, ageMs: number, historyId: string, isResumable: boolean]> = [
+    [100n, 0, now.historyId, true], [1n, 599_999, now.historyId, true], [100n, 600_001, now.historyId, false],
+    [100n, 0, 'ba9876543210', false], [1n, 1_000, 'ba9876543210', false]
   ]
-  for (const [xactId, ageMs, expected] of cases) {
-    assert.equal(isResumable({ xactId, timeMs: now.timeMs - ageMs }, now), expected, `${xactId} ${ageMs}`)
+  for (const [xactId, ageMs, historyId, expected] of cases) {
+    const reason = whyNotResumable({ xactId, timeMs: now.timeMs - ageMs, historyId }, now)
+    assert.equal(reason === undefined, expected, `${xactId} ${ageMs} ${historyId}: ${reason}`)
   }
 })

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict'
-import { chmod, cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { execFileSync } from 'node:child_process'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
 import { createLogger, openDatabase } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
-import { startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
+import { openOwnServers } from '../../test-support/own-servers.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'
@@ -21,34 +17,13 @@ const dayMs = Date.UTC(2024, 0, 1)
 
 /** A primary, and a standby that streams from it: its data are a copy of the primary's, made while that was down. */
 async function startPair (t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'relay-api-replica-'))
-  await chmod(folder, 0o755) // root runs the servers as another user
-  const servers: LocalPostgres[] = []
-  t.after(async () => {
-    for (const server of servers.toReversed()) await server.close()
-    await rm(folder, { recursive: true, force: true })
-  })
-  const parameters = ['fsync=off']
-  const start = async (name: string, port: number, more: readonly string[] = []) => {
-    const server = await startPostgres({
-      dataDir: join(folder, name), logFile: join(folder, `${name}.log`), port, parameters: [...parameters, ...more]
-    })
-    servers.push(server)
-    return server
-  }
-  const primaryPort = await getPort({ host: '127.0.0.1' })
-  await (await start('primary', primaryPort)).close()
-  await cp(join(folder, 'primary'), join(folder, 'standby'), { recursive: true, preserveTimestamps: true })
-  if (process.getuid?.() === 0) execFileSync('chown', ['-R', 'postgres:postgres', join(folder, 'standby')])
-  await chmod(join(folder, 'standby'), 0o700)
-  await writeFile(join(folder, 'standby', 'standby.signal'), '')
-
-  const primary = await start('primary', primaryPort)
-  const standbyPort = await getPort({ host: '127.0.0.1' })
-  const { host, port, user, password } = primary
-  const startStandby = () => start('standby', standbyPort,
-    [`primary_conninfo=host=${host} port=${port} user=${user} password=${password}`])
-  return { primary, standby: await startStandby(), startStandby }
+  const servers = await openOwnServers(t)
+  const [primaryPort, standbyPort] = [await getPort({ host: '127.0.0.1' }), await getPort({ host: '127.0.0.1' })]
+  await (await servers.start('primary', primaryPort)).close()
+  await servers.copy('primary', 'standby')
+  const primary = await servers.start('primary', primaryPort)
+  const startStandby = () => servers.startStandby('standby', standbyPort, primary)
+  return { servers, primary, standby: await startStandby(), startStandby }
 }
 
 test('answers come from the replica while it keeps up, and from the primary when not', { timeout: 300_000 }, async t => {
@@ -126,4 +101,43 @@ test('answers come from the replica while it keeps up, and from the primary when
   process.kill(primary.pid, 'SIGKILL')
   await primary.exited
   for (let n = 0; n < 3; n++) assert.equal(await count(), 3)
+})
+
+test('a replica of what there was before a restore is not asked, however far it is', { timeout: 300_000 }, async t => {
+  const { servers, primary, standby } = await startPair(t)
+  const port = primary.port
+  const config = readApiConfig({
+    DATABASE_URL: primary.url('postgres'), DATABASE_REPLICA_URL: standby.url('postgres'), API_TOKENS: 'token-of-the-tests', API_PORT: '0'
+  })
+  const api = await startApi(config, log)
+  t.after(() => api.close())
+  let written = 0
+  const write = async (count: number) => {
+    const database = await openDatabase(config, 'test', log)
+    await writeEvents(database, Array.from({ length: count }, () => ({
+      deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: dayMs, sourcePartition: written++
+    })))
+    await database.close()
+  }
+  const count = async () => {
+    const response = await fetch(`http://127.0.0.1:${api.port}/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range`,
+      { headers: { authorization: 'Bearer token-of-the-tests' } })
+    return response.status === 200 ? (await response.json() as { rows: Array<{ count: number }> }).rows[0].count : undefined
+  }
+  await write(1)
+  await primary.close()
+  await servers.copy('primary', 'copy')
+  const again = await servers.start('primary', port)
+  await write(5)
+  await until('the replica to have all of it', async () => await count() === 6)
+
+  await again.close()
+  await servers.copy('copy', 'primary')
+  await servers.start('primary', port)
+  await until('the primary to be asked', async () => await count() === 1)
+  for (let n = 1; n < 5; n++) {
+    await write(1)
+    await until('the next reading', async () => await count() === 1 + n)
+    assert.equal(await count(), 1 + n)
+  }
 })

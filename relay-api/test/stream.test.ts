@@ -135,11 +135,12 @@ test('who comes back with an id misses nothing, wherever it was cut off', limit,
   await until(() => `${sum()} of ${sent}`, () => { take(); return sum() === sent })
 })
 
-test('an id that is too old, of another database, or none, is a reset and no silence', limit, async t => {
+test('an id that is too old, of another history of the database, or none, is a reset and no silence', limit, async t => {
   await using site = await openStreamSite(t)
   const first = await site.listen()
-  const [xact, timeMs] = first.lastId!.split('-')
-  for (const id of [`${xact}-${Number(timeMs) - 11 * 60_000}`, `${BigInt(xact) + 1_000_000n}-${timeMs}`, 'nonsense']) {
+  const [xact, timeMs, history] = first.lastId!.split('-')
+  const another = [...history].toReversed().join('')
+  for (const id of [`${xact}-${Number(timeMs) - 11 * 60_000}-${history}`, `${xact}-${timeMs}-${another}`, `${xact}-${timeMs}`, 'nonsense']) {
     const client = await site.listen('?device=d1', id)
     assert.equal(client.of('reset').length, 1, id)
     const before = client.of('rollup').length

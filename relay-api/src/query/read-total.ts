@@ -7,10 +7,12 @@
  *                                        edges ────────────────────────────────┘
  *
  * One statement reads the rows and tells what has changed of what is in memory, so the total is of one moment. Where
- * something has, or where rollups are kept for another time than was known, it is done again.
+ * something has, where the database is of another history, or where rollups are kept for another time than was known, it is
+ * done again.
  */
 import type { Database, LevelName } from 'relay-common'
 
+import type { DatabaseHistory } from '../database-history.ts'
 import type { LateReadings } from './arrivals.ts'
 import { nobody, type Asker } from './asker.ts'
 import { lastAtOrBefore } from './ascending.ts'
@@ -45,8 +47,13 @@ export interface Totals {
 const ATTEMPTS_WITH_MEMORY = 2
 const ATTEMPTS_MAX = 5
 
-/** @param cacheMaxBytes of memory for what was merged; 0: none */
-export function createTotalReader (database: Database, cacheMaxBytes: number): TotalReader {
+/**
+ * @param cacheMaxBytes of memory for what was merged; 0: none
+ * @param history hears which one each statement was in
+ */
+export function createTotalReader (
+  database: Database, cacheMaxBytes: number, history: Pick<DatabaseHistory, 'note'> = { note: () => {} }
+): TotalReader {
   const batches = createBatches(database)
   const cache = createRollupCache(cacheMaxBytes)
   const noCache = createRollupCache(0)
@@ -58,6 +65,7 @@ export function createTotalReader (database: Database, cacheMaxBytes: number): T
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planRange(range, keptSinceOf(retention, nowMs))
         const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker)
+        history.note(moment.historyId)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
         if (merged && isSame) return merged[0]
@@ -67,6 +75,7 @@ export function createTotalReader (database: Database, cacheMaxBytes: number): T
     async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
         const { merged, moment } = await attemptTotals(batches, selection, plans, cacheOf(attempt), nowMs, asker, marksLate)
+        history.note(moment.historyId)
         if (merged) return { merged, late: moment.late }
       }
     }
@@ -101,6 +110,10 @@ async function attemptTotals (
     else edges[row.edge].merge.add({ ...row, edge: edges[row.edge].at })
   }, asker)
 
+  if (split.kept.some(it => it.historyId !== moment.historyId)) {
+    cache.clear()
+    return { moment }
+  }
   let isRight = true
   for (const kept of split.kept) {
     const changed = moment.changed.filter(it => overlap(it, kept.block))
@@ -110,7 +123,7 @@ async function attemptTotals (
     else if (!isAhead) cache.confirm(kept, moment.position, nowMs)
     if (changed.length > 0 || isAhead) isRight = false
   }
-  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, moment.position, nowMs)
+  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, moment, nowMs)
   if (!isRight) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}

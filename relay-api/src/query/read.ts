@@ -9,6 +9,7 @@
  */
 import { DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
 
+import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
@@ -41,6 +42,8 @@ export interface Wanted {
 export interface Moment {
   /** oldest transaction that was under way: all before it are in what was read */
   readonly position: bigint
+  /** of the database: positions are numbers of this one alone; null: it has no name yet */
+  readonly historyId: string | null
   readonly retention: Retention
   /** of what is kept: buckets that were changed since its position, or maybe */
   readonly changed: readonly BucketRange[]
@@ -60,6 +63,7 @@ export async function readRows (
   batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker = nobody
 ): Promise<Moment> {
   let position: bigint | undefined
+  let historyId: string | null = null
   let retention: Retention = {}
   const changed: BucketRange[] = []
   const late: LateReadings[] = []
@@ -67,6 +71,7 @@ export async function readRows (
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
       position = BigInt(zone)
+      historyId = deviceType as string | null
       retention = { minute: count ?? undefined, hour: min ?? undefined, day: max ?? undefined }
     } else if (part === CHANGED) {
       const level = levels[count]
@@ -78,7 +83,7 @@ export async function readRows (
       visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
     }
   }, asker)
-  return { position: position!, retention, changed, late }
+  return { position: position!, historyId, retention, changed, late }
 }
 
 type Columns = [
@@ -88,7 +93,7 @@ type Columns = [
 
 /** What a row is, where it is not that of an edge, by its index. */
 const BUCKET = -1
-/** of the moment: its position, in the column of the zone, and retentions, in those of numbers */
+/** of the moment: its position and history, in the columns of zone and type, and retentions, in those of numbers */
 const MOMENT = -2
 /** of a commit: its first bucket, its level and its last bucket, in the columns of numbers */
 const CHANGED = -3
@@ -105,7 +110,7 @@ const retentionOf = (level: Level) =>
   `max(date_part('epoch', retention)) filter (where name = '${level.name}')`
 
 const momentArm = `
-    select ${MOMENT}, pg_snapshot_xmin(pg_current_snapshot())::text, null::text, null::float8,
+    select ${MOMENT}, pg_snapshot_xmin(pg_current_snapshot())::text, ${CURRENT_HISTORY}, null::float8,
       ${levels.map(retentionOf).join(', ')}, null::bytea
     from rollup_levels`
 

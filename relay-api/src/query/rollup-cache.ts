@@ -6,6 +6,8 @@
  * transaction that was under way in the snapshot it was read in (`pg_snapshot_xmin`). All older ones are in it; whatever
  * was committed later has written into `rollup_commits` what it changed, under its own number. A statement that uses
  * blocks asks for the commits since their positions, in its own snapshot; those that are hit go, and are read anew.
+ *
+ * A position is a number of one history of the database (`database-history.ts`). In another one all blocks go.
  */
 import { LRUCache } from 'lru-cache'
 import type { Rollup } from 'relay-common'
@@ -24,19 +26,28 @@ export interface KeptBlock extends BlockContent {
   readonly block: Block
   /** every transaction before this one is in it, or has not changed it */
   position: bigint
+  readonly historyId: string
   /** when that was last found out, on our clock */
   checkedMs: number
+}
+
+/** Of a snapshot: see `Moment`. */
+export interface ReadMoment {
+  readonly position: bigint
+  readonly historyId: string | null
 }
 
 export interface RollupCache {
   /** A block that was found to be right not long ago; it may be wrong by now. */
   find (selectionKey: string, block: Block, nowMs: number): KeptBlock | undefined
   /** Keeps a block, unless it is likely to change soon. */
-  keep (selectionKey: string, block: Block, content: BlockContent, position: bigint, nowMs: number): void
+  keep (selectionKey: string, block: Block, content: BlockContent, moment: ReadMoment, nowMs: number): void
   /** A kept block was right at this position as well. */
   confirm (kept: KeptBlock, position: bigint, nowMs: number): void
   /** A kept block is not right any more: some of its buckets have changed. */
   drop (selectionKey: string, kept: KeptBlock, changed: readonly TimeRange[], nowMs: number): void
+  /** The database is of another history than some of them. */
+  clear (): void
 }
 
 /**
@@ -54,7 +65,7 @@ const BLOCK_BYTES = 800
 const KEY_BYTES = 24
 
 export function createRollupCache (maxBytes: number): RollupCache {
-  if (maxBytes === 0) return { find: () => undefined, keep: () => {}, confirm: () => {}, drop: () => {} }
+  if (maxBytes === 0) return { find: () => undefined, keep: () => {}, confirm: () => {}, drop: () => {}, clear: () => {} }
   const blocks = new LRUCache<string, KeptBlock>({ maxSize: maxBytes, sizeCalculation: sizeOf })
   /** buckets that were changed behind their time, by their own keys: until when they are not kept */
   const restless = new LRUCache<string, number>({ max: RESTLESS_MAX })
@@ -74,9 +85,9 @@ export function createRollupCache (maxBytes: number): RollupCache {
       const kept = blocks.get(keyOf(selectionKey, block))
       return kept !== undefined && kept.checkedMs > nowMs - CHECKED_WITHIN_MS ? kept : undefined
     },
-    keep (selectionKey, block, { rollup, zones, deviceTypes }, position, nowMs) {
-      if (isRestless(selectionKey, block, nowMs)) return
-      blocks.set(keyOf(selectionKey, block), { block, rollup, zones, deviceTypes, position, checkedMs: nowMs })
+    keep (selectionKey, block, { rollup, zones, deviceTypes }, { position, historyId }, nowMs) {
+      if (historyId === null || isRestless(selectionKey, block, nowMs)) return
+      blocks.set(keyOf(selectionKey, block), { block, rollup, zones, deviceTypes, position, historyId, checkedMs: nowMs })
     },
     confirm (kept, position, nowMs) {
       if (position < kept.position) return
@@ -93,6 +104,10 @@ export function createRollupCache (maxBytes: number): RollupCache {
           restless.set(keyOf(selectionKey, { level, startMs: atMs, power: 0 }), nowMs + RESTLESS_MS)
         }
       }
+    },
+    clear () {
+      blocks.clear()
+      restless.clear()
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The commits of rollups, as processors announce them (`rollup_commits`): what has changed since a position. */
 import type { Database } from 'relay-common'
 
+import { CURRENT_HISTORY } from '../database-history.ts'
 import type { Position } from './position.ts'
 
 /** Buckets of one level that a transaction, or several, have changed. Times in ms since the epoch. */
@@ -17,24 +18,21 @@ export interface Commit extends Change {
   readonly xactId: bigint
 }
 
-/** Where the database is; `nextXactId` has not begun. */
-export type Now = Position & { readonly nextXactId: bigint }
-
 interface NowRow {
   readonly xmin: string
-  readonly xmax: string
   readonly time_ms: number
+  readonly history_id: string | null
 }
 
 const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
-  pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
-  date_part('epoch', clock_timestamp()) * 1000 as time_ms`
+  date_part('epoch', clock_timestamp()) * 1000 as time_ms, ${CURRENT_HISTORY} as history_id`
 
-function nowOf ({ xmin, xmax, time_ms: timeMs }: NowRow): Now {
-  return { xactId: BigInt(xmin), nextXactId: BigInt(xmax), timeMs: Math.floor(timeMs) }
+function nowOf ({ xmin, time_ms: timeMs, history_id: historyId }: NowRow): Position | undefined {
+  return historyId === null ? undefined : { xactId: BigInt(xmin), timeMs: Math.floor(timeMs), historyId }
 }
 
-export async function readNow (database: Database): Promise<Now> {
+/** @returns where the database is; undefined: its history has no name yet */
+export async function readNow (database: Database): Promise<Position | undefined> {
   const [row] = await database.queryPrepared<NowRow>('read position', `select ${NOW}`)
   return nowOf(row)
 }
@@ -51,10 +49,11 @@ interface CommitRow extends NowRow {
 /**
  * Reads all commits at a position or behind it, and where that brings us, in one snapshot.
  * @param levelIndexes commits of others are left out
+ * @returns without `now` where the history of the database has no name yet
  */
 export async function readCommits (
   database: Database, since: Position, levelIndexes: readonly number[]
-): Promise<{ now: Now, commits: Commit[] }> {
+): Promise<{ now: Position | undefined, commits: Commit[] }> {
   const rows = await database.queryPrepared<CommitRow>('read commits', `
     select now.*, c.xact_id::text, c.level, date_part('epoch', c.first_bucket) as first_s,
       date_part('epoch', c.last_bucket) as last_s, c.series_ids
@@ -68,7 +67,7 @@ export async function readCommits (
 
 /** What has changed of some series since a position, put together by bucket. */
 export async function readChanges (
-  database: Database, since: Position, levelIndex: number, seriesIds: readonly number[]
+  database: Database, since: Pick<Position, 'xactId'>, levelIndex: number, seriesIds: readonly number[]
 ): Promise<Change[]> {
   // not prepared: a plan for any array goes through it for each series of a commit, one for this array has a hash of it
   const rows = await database.query<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>(`

@@ -6,6 +6,9 @@
  *
  * A round that fails moves nothing, and is made again. Clients come and go between rounds, so that whoever is told the
  * position is told all that comes behind it.
+ *
+ * When the database is of another history, what clients were told may not be so any more: they are all told to ask anew,
+ * and views look their series up again.
  */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,14 +16,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { RelayError, type Database, type Logger, type Registry } from 'relay-common'
 
+import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { Client, type EndReason } from './client.ts'
-import { readChanges, readCommits, readNow, type Commit, type Now } from './commits.ts'
+import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
 import { renderHeartbeat, renderOpen, renderReset, renderTold, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
-import { isResumable, parsePosition, type Position } from './position.ts'
+import { parsePosition, whyNotResumable, type Position } from './position.ts'
 import { nameOf, type Question, type View } from './view.ts'
 import { Views } from './views.ts'
 import { gather, readWindows } from './windows.ts'
@@ -43,6 +47,7 @@ interface Listening {
 
 export class Hub {
   readonly #database: Database
+  readonly #history: DatabaseHistory
   readonly #config: StreamConfig
   readonly #log: Logger
   readonly #metrics: ReturnType<typeof createStreamMetrics>
@@ -55,7 +60,7 @@ export class Hub {
   readonly #closing = new AbortController()
   /** transactions at or behind the position that have been told already */
   #told = new Set<bigint>()
-  #position: Now | undefined
+  #position: Position | undefined
   #started: Promise<void> | undefined
   #listener: Listener | undefined
   #running: Promise<void> | undefined
@@ -66,8 +71,11 @@ export class Hub {
   #isDue = false
   #stopWaiting: (() => void) | undefined
 
-  constructor (database: Database, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger) {
+  constructor (
+    database: Database, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger
+  ) {
     this.#database = database
+    this.#history = history
     this.#config = config
     this.#log = log
     this.#budgets = budgets
@@ -153,7 +161,7 @@ export class Hub {
 
   async #start (): Promise<void> {
     try {
-      this.#position = await readNow(this.#database)
+      this.#position = await this.#readNow()
     } catch (error) {
       this.#started = undefined
       throw error
@@ -162,6 +170,16 @@ export class Hub {
     this.#heartbeat = setInterval(() => this.#beat(), this.#config.STREAM_HEARTBEAT_MS)
     this.#permissions = setInterval(() => this.#askPermissions(), PERMISSION_INTERVAL_MS)
     this.#running = this.#run()
+  }
+
+  /** Where the database is, in a history that has a name. */
+  async #readNow (): Promise<Position> {
+    const now = await readNow(this.#database)
+    if (now) return now
+    await this.#history.ensure()
+    const named = await readNow(this.#database)
+    if (named) return named
+    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'this role could not name the history that the database is in')
   }
 
   /** The view of a question. When this returns no round is under way, and the view is among those of the next one. */
@@ -235,12 +253,19 @@ export class Hub {
     const before = this.#position!
     const levelIndexes = [...new Set([...this.#views].map(it => it.question.levelIndex))]
     const { now, commits } = await readCommits(this.#database, before, levelIndexes)
-    const fresh = commits.filter(it => !this.#told.has(it.xactId))
-    if (!isResumable(before, now)) {
+    if (!now) {
+      await this.#readNow()
+      return this.#wake()
+    }
+    this.#history.note(now.historyId)
+    const reason = whyNotResumable(before, now)
+    if (reason !== undefined) {
+      if (now.historyId !== before.historyId) await this.#renewViews()
       this.#move(now, commits)
-      this.#tellAll(renderReset('the database was away for too long', now))
+      this.#tellAll(renderReset(reason, now))
       return
     }
+    const fresh = commits.filter(it => !this.#told.has(it.xactId))
     if (fresh.length === 0) {
       this.#move(now, commits)
       return
@@ -260,7 +285,7 @@ export class Hub {
     endTimer()
   }
 
-  #move (now: Now, commits: readonly Commit[]): void {
+  #move (now: Position, commits: readonly Commit[]): void {
     this.#position = now
     this.#told = new Set(commits.map(it => it.xactId).filter(it => it >= now.xactId))
   }
@@ -268,12 +293,10 @@ export class Hub {
   /** Tells a client that has come back what it has missed; what changes meanwhile comes behind that. */
   async #resume (client: Client, view: View, lastId: string): Promise<void> {
     if (client.hasEnded) return
-    const now = await readNow(this.#database) // before the changes: they are these at least
+    const now = await this.#readNow() // before the changes: they are these at least
     const since = parsePosition(lastId)
-    if (!since || !isResumable(since, now)) {
-      client.release(renderReset(since ? 'the id is too old' : 'the id is none of ours', now))
-      return
-    }
+    const reason = since ? whyNotResumable(since, now) : 'the id is none of ours'
+    if (!since || reason !== undefined) return client.release(renderReset(reason!, now))
     const told = await this.#missed(view, since)
     const contents = await readWindows(this.#database, told)
     const text = [...told].map(([view, it]) => renderTold(view, it, contents)).join('')
@@ -299,6 +322,12 @@ export class Hub {
       mayStay().catch((error: { readonly code?: string }) => {
         if (error.code === 'RELAY_UNAUTHORIZED') client.end('unauthorized') // not where nobody can tell just now
       })
+    }
+  }
+
+  async #renewViews (): Promise<void> {
+    for (const { clients } of await this.#views.renew()) {
+      for (const client of [...clients]) client.end('failed') // it comes back, and is told why it can't have that view
     }
   }
 

@@ -54,6 +54,12 @@ export class View {
     return true
   }
 
+  /** Forgets its series, and what was sent of them. */
+  forget (): void {
+    this.groups.clear()
+    this.#sent.clear()
+  }
+
   /** Notes what is sent of a window. @returns whether it differs from what was sent before */
   note (windowName: string, text: string): boolean {
     if (this.#sent.get(windowName) === text) return false

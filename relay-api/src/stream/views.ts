@@ -57,6 +57,26 @@ export class Views {
     }
   }
 
+  /**
+   * Forgets what views know, and looks their series up again: ids of series are of one history of the database.
+   * @returns views that have too many of them now
+   */
+  async renew (): Promise<View[]> {
+    this.#bySeries.clear()
+    this.#known.clear()
+    const refused: View[] = []
+    for (const entry of this.#views.values()) {
+      entry.view.forget()
+      try {
+        await this.#fill(entry.view)
+      } catch (error) {
+        if ((error as RelayError).code !== 'RELAY_TOO_MANY_POINTS') throw error
+        refused.push(entry.view)
+      }
+    }
+    return refused
+  }
+
   /** Looks series up that were not seen before, so that views which select them take them in. */
   async learn (seriesIds: ReadonlySet<number>): Promise<void> {
     const unknown = [...seriesIds].filter(it => !this.#known.has(it))
