@@ -11,6 +11,7 @@ import type { TObject } from 'typebox'
 import type { AccessConfig } from './auth/config.ts'
 import { createOpenLimit } from './auth/limits.ts'
 import { docsRoutes } from './docs-pages.ts'
+import { withComponents } from './openapi-components.ts'
 import { prepareAnswer } from './prepared-answer.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -38,6 +39,7 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
       ]
     },
     transform: ({ schema, url }) => ({ schema: schema ? withOptionalDefaults(schema) : { hide: true }, url }),
+    transformObject: it => 'openapiObject' in it ? withComponents(it.openapiObject) : it.swaggerObject,
     exposeHeadRoutes: false
   })
   await app.register(async open => {

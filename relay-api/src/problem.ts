@@ -18,15 +18,16 @@ import type { FastifyError, FastifyReply, FastifyRequest, FastifySchemaValidatio
 import { endHard, errorCodes, isConnectionError, mayAnswer, RelayError, type ErrorCode } from 'relay-common'
 import { Type } from 'typebox'
 
+import { OpenEnum } from './open-enum.ts'
 import { askIfMeant } from './parameters/nearest.ts'
 
 export const problemSchema = Type.Object({
   type: Type.String({ description: 'a stable URI of the kind of problem' }),
   title: Type.String(),
-  status: Type.Integer(),
+  status: Type.Integer({ minimum: 100, maximum: 599 }),
   detail: Type.String({ description: 'what is wrong with this request, and what would help' }),
   instance: Type.String({ description: 'the request, as in x-request-id' }),
-  code: Type.String({ enum: Object.keys(errorCodes) }),
+  code: OpenEnum(Object.keys(errorCodes) as ErrorCode[]),
   parameter: Type.Optional(Type.String({ description: 'the parameter that is at fault, where it is one' })),
   error: Type.String({ description: 'the detail once more' })
 }, { title: 'Problem', description: 'RFC 9457; the codes are in docs/errors.md' })

@@ -1,8 +1,7 @@
-import type { paths } from './schema.ts'
+import type { components } from './schema.ts'
 
 /** What the API answers when it refuses: RFC 9457, with a stable `code`. */
-export type Problem =
-  paths['/api/v1/aggregates']['get']['responses'][400]['content']['application/problem+json']
+export type Problem = components['schemas']['Problem']
 
 /** A refusal, as an error. `message` says what is wrong, and what would help. */
 export class RelayProblem extends Error {

@@ -3,14 +3,17 @@ import type { Client } from 'openapi-fetch'
 
 import { linesOf } from './lines.ts'
 import { errorOf } from './problem.ts'
-import type { paths } from './schema.ts'
+import type { components, paths } from './schema.ts'
 
 type Operation = paths['/api/v1/aggregates']['get']
 
 /** As the API takes it, but for what this client sees to by itself. */
 export type AggregatesQuery = Omit<NonNullable<Operation['parameters']['query']>, 'format' | 'cursor'>
 
-export type AggregateRow = Operation['responses'][200]['content']['application/json']['rows'][number]
+/** Percentiles, and their errors, have as many names as there are numbers. */
+export type AggregateRow = components['schemas']['AggregateRow'] & {
+  readonly [percentile: `p${number}` | `p${number}Error`]: number | null
+}
 
 type Line = AggregateRow | { readonly end: { readonly next: string | null } }
 

@@ -99,11 +99,11 @@ test('without an answer a question is asked again, and what may have had an effe
     }
   })
   assert.equal((await relay.GET('/api/v1/zones')).response.status, 200)
-  const event = { deviceId: 'a', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestamp: start }
+  const body = [{ deviceId: 'a', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestamp: start }]
   lost = 0
-  await assert.rejects(relay.POST('/api/v1/events', { body: event }), TypeError)
+  await assert.rejects(relay.POST('/api/v1/events', { body }), TypeError)
   lost = 0
-  await relay.POST('/api/v1/events', { body: event, params: { header: { 'idempotency-key': 'k' } } })
+  await relay.POST('/api/v1/events', { body, params: { header: { 'idempotency-key': 'k' } } })
   assert.equal(lost, 2)
 })
 

@@ -11,8 +11,14 @@ import { Type, type Static, type TObject } from 'typebox'
 
 import { askIfMeant } from './nearest.ts'
 
-/** A name as events have it. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
-export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' })
+/**
+ * Control characters are in no event, and PostgreSQL refuses one of them (U+0000). Written so that every language with
+ * generated clients reads it: \p{Cc} needs a flag in JavaScript, and Go knows no \u.
+ */
+export const WITHOUT_CONTROLS_PATTERN = '^[^\\x00-\\x1F\\x7F-\\x9F]*$'
+
+/** A name as events have it. */
+export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: WITHOUT_CONTROLS_PATTERN })
 
 /** More are a list that belongs into a zone or a type, and a URL that proxies refuse. */
 const NAMES_MAX = 200

@@ -26,10 +26,13 @@ export const eventsAnswerSchema = Type.Object({
       'null: values so far apart that no double bounds it'
   }),
   coverage: Type.Object({
-    start: Type.String({ description: 'the numbers are of readings from this time on, in UTC' }),
-    end: Type.String({ description: 'and before this one' })
-  }, { description: 'the range asked for, but where what was kept is coarser or does not go back so far' })
-})
+    start: Type.String({ format: 'date-time', description: 'the numbers are of readings from this time on, in UTC' }),
+    end: Type.String({ format: 'date-time', description: 'and before this one' })
+  }, {
+    title: 'Coverage',
+    description: 'the range asked for, but where what was kept is coarser or does not go back so far'
+  })
+}, { title: 'RangeRollup' })
 
 export type EventsAnswer = Static<typeof eventsAnswerSchema>
 

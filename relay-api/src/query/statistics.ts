@@ -105,6 +105,9 @@ const named: readonly Statistic[] = [
 /** Names of the statistics, for messages. */
 export const statisticNames: readonly string[] = [...named.map(it => it.name), 'p0 … p100']
 
+/** Their columns; those of percentiles are without number. */
+export const namedColumns: readonly string[] = named.flatMap(it => it.columns)
+
 /** @returns undefined: there is no such statistic */
 export function findStatistic (name: string): Statistic | undefined {
   const found = named.find(it => it.name === name)

@@ -1,10 +1,10 @@
 /** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, everything, ID_UNITS_MAX, parseTimestamp, RelayError } from 'relay-common'
+import { DAY_MS, everything, parseTimestamp, RelayError } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
-import { refuseForbidden } from '../parameters/selection.ts'
+import { Name, refuseForbidden } from '../parameters/selection.ts'
 import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import type { Asker } from '../query/asker.ts'
@@ -20,25 +20,25 @@ export interface EventsSettings {
   readonly rangeMaxDays: number
 }
 
-/** A name in a path, decoded. Control characters are in no event, and PostgreSQL refuses one of them (U+0000). */
-const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' })
-
 const Range = Type.Object({
   startTime: Type.String({ description: 'ISO-8601 with any offset; readings from this time on' }),
   endTime: Type.String({ description: 'ISO-8601 with any offset; readings before this time' })
 })
 
 const selections = {
-  '/events/device/:deviceId': Type.Object({ deviceId: Name }),
-  '/events/zone/:zone': Type.Object({ zone: Name }),
-  '/events/type/:deviceType': Type.Object({ deviceType: Name }),
-  '/events/zone/:zone/type/:deviceType': Type.Object({ zone: Name, deviceType: Name })
+  '/events/device/:deviceId': { operationId: 'getDeviceRollup', params: Type.Object({ deviceId: Name }) },
+  '/events/zone/:zone': { operationId: 'getZoneRollup', params: Type.Object({ zone: Name }) },
+  '/events/type/:deviceType': { operationId: 'getTypeRollup', params: Type.Object({ deviceType: Name }) },
+  '/events/zone/:zone/type/:deviceType': {
+    operationId: 'getZoneTypeRollup', params: Type.Object({ zone: Name, deviceType: Name })
+  }
 } as const
 
 export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): void {
   refuseOtherMethods(app, () => {
-    for (const [path, params] of Object.entries(selections)) {
+    for (const [path, { operationId, params }] of Object.entries(selections)) {
       const schema = {
+        operationId,
         summary: `All readings of ${Object.keys(params.properties).join(' and ')} in a range, as one rollup`,
         tags: ['events'],
         params,

@@ -8,6 +8,7 @@ import type { Answer } from '../../answers.ts'
 import { allowCaching } from '../../caching.ts'
 import { createRowsWriter, type Row } from '../../formats/rows.ts'
 import { sendPieces } from '../../formats/send.ts'
+import { OpenEnum } from '../../open-enum.ts'
 import { Cursor, readCursor, writeCursor, type Resumed } from '../../parameters/cursor.ts'
 import { Format, mediaTypes, readFormat, type FormatName } from '../../parameters/format.ts'
 import { intervalParameters, readRows, readZoneClock } from '../../parameters/interval.ts'
@@ -24,7 +25,7 @@ import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
 import { columnsOf, type Question } from '../../query/question.ts'
 import { readKeptSince } from '../../query/read.ts'
-import { timeColumns } from '../../query/statistics.ts'
+import { namedColumns, timeColumns } from '../../query/statistics.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './resources.ts'
 
@@ -64,7 +65,10 @@ const Query = Type.Object({
 type AggregatesQuery = Static<typeof Query>
 
 const NullableNumber = Type.Unsafe<number | null>({ type: ['number', 'null'] })
-const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
+const NullableTime = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'on the clock of `tz`' })
+const typeOf = (column: string) =>
+  column === 'count' ? Type.Integer() : timeColumns.has(column) ? NullableTime : NullableNumber
+const numbers = Object.fromEntries(namedColumns.map(it => [it, Type.Optional(typeOf(it))]))
 
 const rowSchema = Type.Object({
   bucketStart: Type.String({ description: 'on the clock of `tz`; readings from this time on' }),
@@ -72,14 +76,15 @@ const rowSchema = Type.Object({
   device: Type.Optional(Type.String()),
   zone: Type.Optional(Type.String()),
   type: Type.Optional(Type.String()),
-  status: Type.String({
-    enum: ['final', 'provisional', 'revised'],
-    description: 'final: everything up to its end has been read; revised: and readings that came after that have changed it'
-  }),
+  ...numbers,
+  status: OpenEnum(['final', 'provisional', 'revised'],
+    'final: everything up to its end has been read; revised: and readings that came after that have changed it'),
   filled: Type.Optional(Type.Boolean({ description: 'there were no readings' })),
   unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'by statistic: why it is null' }))
 }, {
-  additionalProperties: Type.Union([NullableNumber, NullableString]), description: 'and a member for each of `stats`'
+  title: 'AggregateRow',
+  additionalProperties: true, // numbers and nulls, for which generated Go does not compile
+  description: 'and a member for each of `stats`; any percentile, such as `p99.9`, and `p99.9Error` are numbers or null'
 })
 
 const answerSchema = Type.Object({
@@ -102,6 +107,7 @@ const answerSchema = Type.Object({
 }, { title: 'Aggregates' })
 
 const schema = {
+  operationId: 'getAggregates',
   summary: 'Numbers of a selection over a range',
   description: 'An answer without `next` has all rows. CSV has no place for that: there answers are whole, or refused.',
   tags: ['aggregates'],

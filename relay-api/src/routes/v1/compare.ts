@@ -23,9 +23,10 @@ type Against = 'previous' | 'weekday'
 const NullableNumber = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
 const Range = Type.Object({
   start: Type.String({ format: 'date-time' }), end: Type.String({ format: 'date-time' })
-})
+}, { title: 'TimeRange' })
 
 const schema = {
+  operationId: 'compareRanges',
   summary: 'A range beside the one before it, or the same weekday',
   tags: ['aggregates'],
   querystring: Type.Object({
@@ -53,8 +54,8 @@ const schema = {
         relativeChange: NullableNumber('(value - againstValue) / |againstValue|: 0.1 is a tenth more; null where that is 0'),
         error: Type.Optional(NullableNumber('of a percentile: the true one is within value ± error; null: not bounded')),
         againstError: Type.Optional(NullableNumber('the same of the earlier range'))
-      }), { description: 'in the order of `stats`' })
-    }),
+      }, { title: 'ComparedStatistic' }), { description: 'in the order of `stats`' })
+    }, { title: 'Comparison' }),
     ...problemResponses(404)
   }
 }

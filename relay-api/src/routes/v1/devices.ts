@@ -5,7 +5,9 @@ import { ID_UNITS_MAX, RelayError, type Database, type Grants } from 'relay-comm
 import { Type, type Static } from 'typebox'
 
 import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
-import { Name, readSelection, refuseForbidden, selectionParameters, type Selection } from '../../parameters/selection.ts'
+import {
+  Name, readSelection, refuseForbidden, selectionParameters, WITHOUT_CONTROLS_PATTERN, type Selection
+} from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { readDevices, type DevicePresence, type Presence } from '../../query/presence.ts'
 import type { V1Parts } from './resources.ts'
@@ -21,16 +23,20 @@ const presence = {
 }
 
 const Device = Type.Object({ device: Type.String(), ...presence }, {
-  description: 'zone, type and lastValue are those of the newest reading'
+  title: 'Device', description: 'zone, type and lastValue are those of the newest reading'
 })
 
 const listSchema = {
+  operationId: 'listDevices',
   summary: 'Devices that have ever sent something, by id',
   tags: ['devices'],
   querystring: Type.Object({
     ...selectionParameters,
     prefix: Type.String({
-      maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$', default: '', description: 'only devices whose id begins so'
+      maxLength: ID_UNITS_MAX,
+      pattern: WITHOUT_CONTROLS_PATTERN,
+      default: '',
+      description: 'only devices whose id begins so'
     }),
     ...pageParameters({ preset: 100, max: 1_000 })
   }),
@@ -40,12 +46,13 @@ const listSchema = {
       next: Type.Unsafe<string | null>({
         type: ['string', 'null'], description: 'where there are more devices: `cursor` of the next answer'
       })
-    }),
+    }, { title: 'DeviceList' }),
     ...problemResponses()
   }
 }
 
 const deviceSchema = {
+  operationId: 'getDevice',
   summary: 'One device, and every zone and type that it has sent from',
   tags: ['devices'],
   params: Type.Object({ device: Name }),
@@ -53,20 +60,23 @@ const deviceSchema = {
     200: Type.Object({
       device: Type.String(),
       ...presence,
-      series: Type.Array(Type.Object(presence), { description: 'the one with the newest reading first' })
-    }),
+      series: Type.Array(Type.Object(presence, { title: 'Series' }), {
+        description: 'the one with the newest reading first'
+      })
+    }, { title: 'DeviceDetails' }),
     ...problemResponses(404)
   }
 }
 
 const latestSchema = {
+  operationId: 'getLatestReading',
   summary: 'The newest reading of a device',
   tags: ['devices'],
   params: Type.Object({ device: Name }),
   response: {
     200: Type.Object({
       device: Type.String(), zone: Type.String(), type: Type.String(), value: Type.Number(), timestamp: Time('of the reading')
-    }),
+    }, { title: 'LatestReading' }),
     ...problemResponses(404)
   }
 }

@@ -17,6 +17,7 @@ import type { V1Parts } from './resources.ts'
 const BINS_MAX = 1_000
 
 const schema = {
+  operationId: 'getDistribution',
   summary: 'A histogram of the values of a selection over a range',
   tags: ['aggregates'],
   querystring: Type.Object({
@@ -45,8 +46,8 @@ const schema = {
         to: Type.Number({ description: 'and below this one; in the last bin, up to and including it' }),
         count: Type.Integer(),
         countError: Type.Integer({ description: 'the true count is within count ± countError' })
-      }), { description: 'ascending, without gaps; the counts add up to `count`' })
-    }),
+      }, { title: 'DistributionBin' }), { description: 'ascending, without gaps; the counts add up to `count`' })
+    }, { title: 'Distribution' }),
     ...problemResponses(404)
   }
 }

@@ -10,41 +10,47 @@ import { framingOf, mediaTypes, readBody } from '../../ingest/body.ts'
 import { sha256, type Ingest, type IngestAnswer } from '../../ingest/ingest.ts'
 import type { Framing } from '../../ingest/items.ts'
 import { problemOf, problemResponses, problemSchema } from '../../problem.ts'
+import { OpenEnum } from '../../open-enum.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
 import type { V1Parts } from './resources.ts'
 
 const Id = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX })
 
-/** For the document alone: what an event is, the decoder says, as it does to the processor. */
+/**
+ * For the document alone: what an event is, the decoder says, as it does to the processor. Where there are two ways to
+ * write something the schema has one, since generated clients have no good type for either of two.
+ */
 const eventSchema = Type.Object({
   deviceId: Id,
   deviceType: Type.String({ description: 'one of the types that the site has configured' }),
   zone: Id,
   value: Type.Number(),
-  timestamp: Type.Union([
-    Type.String({ description: 'ISO-8601 with an offset' }),
-    Type.Number({ description: 'seconds since the epoch, with decimals' })
-  ])
-}, { title: 'Event', description: 'other fields are ignored' })
+  timestamp: Type.String({
+    format: 'date-time', description: 'with an offset; a number of seconds since the epoch is taken too'
+  })
+}, { title: 'DeviceEvent', description: 'other fields are ignored' })
 
 const ingestAnswerSchema = Type.Object({
   accepted: Type.Integer({ description: 'events that are durable in the event log now' }),
   refused: Type.Array(Type.Object({
     index: Type.Integer({ description: 'which event of the body, from 0; blank lines do not count' }),
-    reason: Type.String({ enum: Object.keys(refusedReasons) }),
+    reason: OpenEnum(Object.keys(refusedReasons)),
     field: Type.Optional(Type.String({ description: 'the field at fault, where it is one' })),
     detail: Type.String()
-  }))
+  }, { title: 'RefusedEvent' }))
 }, { title: 'IngestAnswer' })
 
-const noneAccepted = Type.Object({ ...problemSchema.properties, ...ingestAnswerSchema.properties })
+const eventsProblemSchema = Type.Object({
+  ...problemSchema.properties, ...Type.Partial(ingestAnswerSchema).properties
+}, { title: 'EventsProblem', description: 'a Problem, with the events that it is about where it is about events' })
 
 const KEY_CHARACTERS_MAX = 255
 
 const schema = {
+  operationId: 'sendEvents',
   summary: 'Send events',
-  description: 'One event, a JSON array of events, or one a line; also gzipped. An answer with `accepted` comes when ' +
-    'those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, ' +
+  description: 'An array of events, or one event, as JSON; or one a line (`application/x-ndjson`); also gzipped. An ' +
+    'answer with `accepted` comes when those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, ' +
     'and is not sent to the event log again.',
   tags: ['ingest'],
   headers: Type.Object({
@@ -54,21 +60,26 @@ const schema = {
   }),
   body: {
     content: {
-      [mediaTypes.json[0]]: { schema: Type.Union([eventSchema, Type.Array(eventSchema)]) },
+      [mediaTypes.json[0]]: { schema: Type.Array(eventSchema) },
       [mediaTypes.ndjson[0]]: { schema: Type.String({ description: 'an event a line' }) }
     }
   },
   response: {
-    202: { ...ingestAnswerSchema, description: 'All events were accepted' },
-    207: { ...ingestAnswerSchema, description: 'Some events were accepted, and `refused` says which were not' },
+    202: {
+      description: 'All events were accepted', content: { [mediaTypes.json[0]]: { schema: ingestAnswerSchema } }
+    },
+    207: {
+      description: 'Some events were accepted, and `refused` says which were not',
+      content: { [mediaTypes.json[0]]: { schema: ingestAnswerSchema } }
+    },
     ...problemResponses(408, 409, 413, 415),
     429: {
       description: 'The caller has used up a limit; where that is a quota of what stays, `refused` names the events',
-      content: { 'application/problem+json': { schema: Type.Union([noneAccepted, problemSchema]) } }
+      content: { 'application/problem+json': { schema: eventsProblemSchema } }
     },
     422: {
       description: 'No event was accepted, or the Idempotency-Key belongs to another body',
-      content: { 'application/problem+json': { schema: Type.Union([noneAccepted, problemSchema]) } }
+      content: { 'application/problem+json': { schema: eventsProblemSchema } }
     }
   }
 }

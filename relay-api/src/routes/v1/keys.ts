@@ -7,7 +7,8 @@ import {
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
-import { Name } from '../../parameters/selection.ts'
+import { OpenEnum } from '../../open-enum.ts'
+import { Name, WITHOUT_CONTROLS_PATTERN } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
 import type { V1Parts } from './resources.ts'
@@ -23,19 +24,24 @@ const NullableNames = (description: string) =>
   Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' }, description })
 
 const newKeySchema = Type.Object({
-  name: Type.String({ minLength: 1, maxLength: API_KEY_NAME_UNITS_MAX, pattern: '^\\P{Cc}*$', description: 'what it is for, for people' }),
+  name: Type.String({
+    minLength: 1,
+    maxLength: API_KEY_NAME_UNITS_MAX,
+    pattern: WITHOUT_CONTROLS_PATTERN,
+    description: 'what it is for, for people'
+  }),
   scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'what it may do' }),
   zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that it is about; left out: all' })),
   devicePrefixes: Type.Optional(Type.Array(
-    Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: '^\\P{Cc}*$' }),
+    Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: WITHOUT_CONTROLS_PATTERN }),
     { maxItems: GRANTS_MAX, description: 'beginnings of ids of devices that it is about; left out: all' })),
   expiresAt: Type.Optional(Type.String({ description: 'ISO-8601 with an offset; left out: never' }))
-}, { additionalProperties: false })
+}, { title: 'ApiKeyRequest', additionalProperties: false })
 
 const keySchema = Type.Object({
   id: Type.String(),
   name: Type.String(),
-  scopes: Type.Array(ScopeName),
+  scopes: Type.Array(OpenEnum(scopes)),
   zones: NullableNames('null: all'),
   devicePrefixes: NullableNames('null: all'),
   createdBy: Type.String(),
@@ -44,18 +50,18 @@ const keySchema = Type.Object({
   revokedAt: NullableTime('null: it works'),
   lastUsedAt: NullableTime('to the minute; null: never'),
   formerSecretUntil: NullableTime('until when the secret before the last rotation works; null: it does not')
-})
+}, { title: 'ApiKey' })
 
 const issuedKeySchema = Type.Object({
   ...keySchema.properties,
   key: Type.String({ description: 'the key; it is told this once' })
-})
+}, { title: 'IssuedApiKey' })
 
 const rotationSchema = Type.Object({
   overlapSeconds: Type.Integer({
     default: OVERLAP_DEFAULT_S, minimum: 0, maximum: OVERLAP_MAX_S, description: 'for how long the former secret works as well'
   })
-}, { additionalProperties: false })
+}, { title: 'ApiKeyRotation', additionalProperties: false })
 
 const params = Type.Object({ id: Type.String({ pattern: '^[0-9A-Za-z]{1,32}$', description: 'id of the key' }) })
 const tags = ['keys']
@@ -66,7 +72,13 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
 
   typed.post('/keys', {
     config,
-    schema: { summary: 'Makes a key', tags, body: newKeySchema, response: { 201: issuedKeySchema, ...problemResponses() } }
+    schema: {
+      operationId: 'createKey',
+      summary: 'Makes a key',
+      tags,
+      body: newKeySchema,
+      response: { 201: issuedKeySchema, ...problemResponses() }
+    }
   }, async (request, reply) => {
     const wanted = readNewKey(request.body, Date.now())
     assertMayGive(request, wanted)
@@ -76,7 +88,12 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
 
   typed.get('/keys', {
     config,
-    schema: { summary: 'All keys, without their secrets', tags, response: { 200: Type.Object({ keys: Type.Array(keySchema) }), ...problemResponses() } }
+    schema: {
+      operationId: 'listKeys',
+      summary: 'All keys, without their secrets',
+      tags,
+      response: { 200: Type.Object({ keys: Type.Array(keySchema) }, { title: 'ApiKeyList' }), ...problemResponses() }
+    }
   }, async request => {
     const keys = await listApiKeys(database)
     return { keys: keys.filter(it => isWithin(it.grants, request.principal.grants)).map(it => render(it, Date.now())) }
@@ -84,7 +101,13 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
 
   typed.delete('/keys/:id', {
     config,
-    schema: { summary: 'Ends a key, within seconds, everywhere', tags, params, response: { 204: Type.Null(), ...problemResponses(404) } }
+    schema: {
+      operationId: 'revokeKey',
+      summary: 'Ends a key, within seconds, everywhere',
+      tags,
+      params,
+      response: { 204: Type.Null(), ...problemResponses(404) }
+    }
   }, async (request, reply) => {
     await assertMayChange(database, request, request.params.id)
     await revokeApiKey(database, request.params.id, actorOf(request))
@@ -101,6 +124,7 @@ export async function rotationRoutes (
     app.withTypeProvider<TypeBoxTypeProvider>().post('/keys/:id/rotate', {
       config,
       schema: {
+        operationId: 'rotateKey',
         summary: 'Gives a key a new secret',
         tags,
         params,

@@ -20,6 +20,7 @@ declare module 'fastify' {
 const intervals = ['1m', '1h', '1d']
 
 const schema = {
+  operationId: 'streamRollups',
   summary: 'Rollups of a selection as they change',
   description: 'Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed ' +
     'than is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all ' +

@@ -17,6 +17,7 @@ import type { V1Parts } from './resources.ts'
 const LIMIT_MAX = 1_000
 
 const schema = {
+  operationId: 'getTop',
   summary: 'The highest or lowest of a number over a range',
   tags: ['aggregates'],
   querystring: Type.Object({
@@ -46,9 +47,9 @@ const schema = {
           description: 'of a percentile: the true one is within value ± error; null: values so far apart that no number bounds it'
         })),
         count: Type.Integer({ description: 'readings' })
-      }), { description: 'the best first; equal ones by the bytes of their names' }),
+      }, { title: 'RankedRow' }), { description: 'the best first; equal ones by the bytes of their names' }),
       unranked: Type.Integer({ description: 'how many have readings in the range, but no such number' })
-    }),
+    }, { title: 'Ranking' }),
     ...problemResponses()
   }
 }

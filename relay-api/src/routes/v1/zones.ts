@@ -24,19 +24,23 @@ const next = Type.Unsafe<string | null>({ type: ['string', 'null'], description:
 const ZONES_NAMED_MAX = 1_000
 
 const zonesSchema = {
+  operationId: 'listZones',
   summary: 'Zones, with how many devices of which types',
   tags: ['devices'],
   querystring: Type.Object({ type: selectionParameters.type, ...page }),
   response: {
     200: Type.Object({
-      zones: Type.Array(Type.Object({ zone: Type.String(), types: Type.Array(Type.String()), ...seen }), inOrder),
+      zones: Type.Array(Type.Object({
+        zone: Type.String(), types: Type.Array(Type.String()), ...seen
+      }, { title: 'Zone' }), inOrder),
       next
-    }),
+    }, { title: 'ZoneList' }),
     ...problemResponses()
   }
 }
 
 const typesSchema = {
+  operationId: 'listTypes',
   summary: 'Device types, with how many devices in which zones',
   tags: ['devices'],
   querystring: Type.Object({ zone: selectionParameters.zone, ...page }),
@@ -46,9 +50,9 @@ const typesSchema = {
         type: Type.String(),
         zones: Type.Array(Type.String(), { description: `the first ${ZONES_NAMED_MAX} of them` }),
         ...seen
-      }), inOrder),
+      }, { title: 'DeviceType' }), inOrder),
       next
-    }),
+    }, { title: 'DeviceTypeList' }),
     ...problemResponses()
   }
 }
