@@ -225,6 +225,27 @@ test('a restriction that is misspelled or of another type makes no key, and the 
   assert.equal(n, 1)
 })
 
+test('a name that stands twice in a body makes no key: one of two restrictions would be lost', async t => {
+  const { app, database } = await openApi(t)
+  const post = async (path: string, payload: string) => await app.inject({
+    method: 'POST', url: path, payload, headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
+  })
+  for (const more of [
+    '"zones":["a"],"zones":["b"]', '"zones":["a"],"z\\u006fnes":["b"]', '"zones":["a"] , "zones":["a"]', '"devicePrefixes":["a"],"devicePrefixes":["b"]',
+    '"expiresAt":"2030-01-01T00:00:00Z","expiresAt":"2031-01-01T00:00:00Z"', '"name":"l"', '"scopes":["admin"]'
+  ]) {
+    const { statusCode, body } = await post('/api/v1/keys', `{"name":"k","scopes":["events:read"],${more}}`)
+    assert.equal(statusCode, 400, more)
+    assert.match(JSON.parse(body).detail, /one name twice/)
+  }
+  const { statusCode, body } = await post('/api/v1/keys', '{"name":"a:\\":","scopes":["events:read"],"zones":[":","{\\"a\\":1}"]}')
+  assert.equal(statusCode, 201, body)
+  const { id } = JSON.parse(body)
+  assert.equal((await post(`/api/v1/keys/${id}/rotate`, '{"overlapSeconds":60,"overlapSeconds":0}')).statusCode, 400)
+  const [{ n }] = await database.query<{ n: number }>('select count(*)::int as n from api_keys')
+  assert.equal(n, 1)
+})
+
 test('a key is rotated without a body, and with an empty one of any type', async t => {
   const { app, ask } = await openApi(t)
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })

@@ -46,7 +46,11 @@ export const keys: readonly Attack[] = [
   typo('empty-restrictions', 'lists of blank or no names', [{ ...base, zones: [''] }, { ...base, devicePrefixes: [''] }, { ...base, zones: ['a\u0000'] }, { ...base, zones: ['x'.repeat(200)] }]),
   typo('past-or-no-times', 'an expiry that is past or no time', ['2020-01-01T00:00:00Z', 'tomorrow', '2030-13-01T00:00:00Z', '2030-01-01', '30d', '99999999999999'].map(expiresAt => ({ ...base, expiresAt }))),
   typo('no-objects', 'a body that is no object', ['[]', 'null', '"a"', '1', '', '{', '[{"name":"a","scopes":["admin"]}]']),
-  typo('two-of-a-name', 'one member twice, __proto__ and constructor', ['{"name":"a","scopes":["events:read"],"__proto__":{"zones":["x"]}}', '{"name":"a","scopes":["events:read"],"constructor":{"prototype":{}}}']),
+  typo('two-of-a-name', 'one member twice, __proto__ and constructor', [
+    ...['zones', 'devicePrefixes', 'scopes'].map(name => `{"name":"a","scopes":["events:read"],"${name}":["a"],"${name}":["events:read"]}`),
+    '{"name":"a","scopes":["events:read"],"zones":["a"],"z\\u006fnes":["b"]}', '{"name":"a","scopes":["admin"],"scopes":["events:read"],"zones":["a"]}',
+    '{"name":"a","scopes":["events:read"],"__proto__":{"zones":["x"]}}', '{"name":"a","scopes":["events:read"],"constructor":{"prototype":{}}}'
+  ]),
   {
     name: 'keys/rotate-bodies',
     who: 'admin',

@@ -8,6 +8,7 @@ import {
 import { Type, type Static } from 'typebox'
 
 import { OpenEnum } from '../../open-enum.ts'
+import { strictJsonParser } from '../../parameters/body.ts'
 import { Name, WITHOUT_CONTROLS_PATTERN } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
@@ -142,7 +143,7 @@ export async function rotationRoutes (
 
 /** A body without a byte is an empty object; `curl -d ''` says that it is a form. */
 function takeMissingBodies (app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
+  const parseJson = strictJsonParser(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser<string>('*', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') done(null, {})
