@@ -1,6 +1,6 @@
 /**
  * Which events of a request can be taken: those that the caller may send, and that the processor can decode. Grants come
- * before all else: an event of somebody else's is refused as such, whatever else is wrong with it.
+ * before all else: an event of somebody else's is refused as such, whatever else is wrong with it, where it can be read.
  */
 import {
   claimFault, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, rejectedReasons, type DeviceEvent, type EventGrants,
@@ -71,7 +71,7 @@ export class Sorting implements Sorted {
       : { kind: 'rejected', reason: 'too-complex', field: undefined, detail: excess } as const
     const foreign = decoded.kind === 'event'
       ? foreignField(grants, decoded.event.deviceId, decoded.event.zone)
-      : foreignClaim(grants, item)
+      : excess === undefined ? foreignClaim(grants, item) : undefined // it is not taken, and not worth being parsed
     if (foreign) {
       this.refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
       return undefined
