@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto'
 
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { HOUR_MS } from 'relay-common'
 
 import type { AskedRange } from './parameters/time.ts'
@@ -36,7 +36,11 @@ export function allowCaching (
 export function sendTagged (reply: FastifyReply, body: string): FastifyReply {
   const tag = `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
   reply.header('etag', tag)
-  const known = reply.request.headers['if-none-match']?.split(',').map(it => it.trim())
-  if (known?.some(it => it === tag || it === '*')) return reply.code(304).send()
-  return reply.send(body)
+  return isTagKnown(reply.request, tag) ? reply.code(304).send() : reply.send(body)
+}
+
+/** Whether a client says in `If-None-Match` that it has an answer; weak and strong tags are compared alike. */
+export function isTagKnown ({ headers: { 'if-none-match': known } }: Pick<FastifyRequest, 'headers'>, tag: string): boolean {
+  const opaque = (text: string) => text.replace(/^W\//, '')
+  return known?.split(',').map(it => it.trim()).some(it => it === '*' || opaque(it) === opaque(tag)) ?? false
 }

@@ -8,6 +8,8 @@ import { brotliCompress, constants, gzip } from 'node:zlib'
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
+import { isTagKnown } from './caching.ts'
+
 const compressBrotli = promisify(brotliCompress)
 const compressGzip = promisify(gzip)
 
@@ -40,8 +42,7 @@ export function prepareAnswer (make: () => Buffer | string | Promise<Buffer | st
       : ['br', 'gzip'].find(it => made.has(it) && request.accepts().encoding([it, 'identity']) === it) ?? 'identity'
     const { body, tag } = made.get(encoding)!
     reply.headers({ ...settings.headers, 'cache-control': settings.cacheControl, etag: tag, vary: 'accept-encoding' })
-    const known = request.headers['if-none-match']?.split(',').map(it => it.trim().replace(/^W\//, ''))
-    if (known?.some(it => it === tag || it === '*')) return reply.code(304).send()
+    if (isTagKnown(request, tag)) return reply.code(304).send()
     if (encoding !== 'identity') reply.header('content-encoding', encoding)
     return reply.type(settings.mediaType).send(body)
   }

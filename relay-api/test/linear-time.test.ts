@@ -2,10 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import { Ajv } from 'ajv'
 import type { FastifyRequest } from 'fastify'
-import { decodeEvent, parseTimestamp, type EventRules } from 'relay-common'
+import { decodeEvent, isHostOurs, parseApiKey, parseTimestamp, type EventRules } from 'relay-common'
 
 import { assertLinear } from '../../test-support/linear.ts'
+import { identifyAccessToken } from '../src/auth/access-token.ts'
+import { bearerOf } from '../src/auth/authenticate.ts'
+import { identifyConfiguredToken } from '../src/auth/configured-token.ts'
+import { isTagKnown } from '../src/caching.ts'
 import { createRowsWriter } from '../src/formats/rows.ts'
 import { framingOf } from '../src/ingest/body.ts'
 import { excessOf } from '../src/ingest/complexity.ts'
@@ -13,6 +18,7 @@ import { cutItems, type Framing } from '../src/ingest/items.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'
 import { WaitingLine, type Waiting } from '../src/ingest/outbox.ts'
 import { runNow } from '../src/ingest/turns.ts'
+import { hasNameTwice } from '../src/parameters/body.ts'
 import { readCursor } from '../src/parameters/cursor.ts'
 import { readFormat } from '../src/parameters/format.ts'
 import { askIfMeant } from '../src/parameters/nearest.ts'
@@ -23,6 +29,7 @@ import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
 import { parseInterval } from '../src/query/interval.ts'
 import { withoutCredentials } from '../src/redaction.ts'
 import { parsePosition } from '../src/stream/position.ts'
+import { keyedHeaders } from '../src/routes/v1/events.ts'
 import { traceIdOf } from '../src/trace.ts'
 
 /** What the work throws is an answer, too. */
@@ -40,6 +47,10 @@ const repeat = (piece: string, start = '', end = '') => (size: number) =>
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT']), futureMaxMs: 300_000 }
 const five = '"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1'
+
+const provider = identifyAccessToken({
+  issuer: 'http://127.0.0.1:1', audience: 'relay', algorithms: ['RS256'], types: ['at+jwt'], clockSkewS: 0
+})
 
 /** Texts that have been slow somewhere, for whatever takes a text. */
 const texts = {
@@ -166,6 +177,8 @@ test('an event of the largest size is not parsed where it is larger', () => {
 test('parameters and headers are read in linear time, whatever they are made of', () => {
   const known = ['device', 'zone', 'type', 'start', 'end', 'interval', 'maxPoints', 'groupBy']
   const grants = {}
+  const isKeyed = new Ajv().compile(keyedHeaders)
+  const configured = identifyConfiguredToken(['a-token-of-some-length', 'another'])
   const readers: Record<string, (text: string) => unknown> = {
     'a time': text => parseTime(text, 0),
     'a timestamp': parseTimestamp,
@@ -183,6 +196,16 @@ test('parameters and headers are read in linear time, whatever they are made of'
     'a type that is not known': text => readSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
     'Content-Type': framingOf,
     'Content-Type with parameters': text => framingOf(`application/json;${text}`),
+    'If-None-Match': text => isTagKnown({ headers: { 'if-none-match': text } }, 'W/"tag"'),
+    'If-None-Match of tags': text => isTagKnown({ headers: { 'if-none-match': text.replaceAll(/./g, 'W/"a", ') } }, '"tag"'),
+    'Idempotency-Key': text => isKeyed({ 'idempotency-key': text }),
+    Authorization: text => bearerOf({ headers: { authorization: text } }),
+    'Authorization with a token': text => bearerOf({ headers: { authorization: `Bearer ${text}` } }),
+    'a configured token': text => configured.identify(text),
+    'an API key': parseApiKey,
+    'an API key of ours': text => parseApiKey(`relay_local_${text}`),
+    'an access token': text => provider.isUnguessable(text),
+    Host: text => isHostOurs(text, ['relay.example']),
     Accept: text => readFormat(undefined, { headers: { accept: text }, accepts: () => ({ type: () => false }) } as unknown as FastifyRequest),
     'Last-Event-ID': parsePosition,
     traceparent: text => traceIdOf({ headers: { traceparent: text } }),
@@ -193,6 +216,23 @@ test('parameters and headers are read in linear time, whatever they are made of'
     for (const [what, make] of Object.entries(texts)) {
       assertLinear(`${reader} of ${what}`, make, text => attempt(() => read(text)), 4_096)
     }
+  }
+})
+
+test('whose an access token is, is read in linear time', () => {
+  for (const [what, make] of Object.entries({ 'a long subject': repeat('a', '{"sub":"', '"}'), 'many claims': repeat('"sub":1,', '{', '"sub":1}'), 'a nest': repeat('[') })) {
+    assertLinear(what, size => `a.${Buffer.from(make(size)).toString('base64url')}.b`, token => provider.isUnguessable(token), 1_024)
+  }
+})
+
+test('names that stand twice in a JSON body are found in linear time', () => {
+  for (const [what, make] of Object.entries({
+    'many names': (size: number) => `{${Array.from({ length: size / 11 }, (_, n) => `"n${n}":1,`).join('')}"n":1}`,
+    'a nest': (size: number) => '{"a":'.repeat(size / 8) + '1' + '}'.repeat(size / 8),
+    'a long text': repeat('\\\\:', '["', '"]'),
+    'a long list': repeat('1,', '[', '1]')
+  })) {
+    assertLinear(what, size => ({ text: make(size), value: JSON.parse(make(size)) }), ({ text, value }) => hasNameTwice(text, value), 4_096)
   }
 })
 

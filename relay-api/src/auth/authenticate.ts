@@ -80,7 +80,7 @@ export function createLogIn (gate: Gate, audit: Audit): LogIn {
 }
 
 /** `bearer` in any case, and one space or more, as HTTP has it. */
-function bearerOf ({ headers: { authorization } }: FastifyRequest): string | undefined {
+export function bearerOf ({ headers: { authorization } }: Pick<FastifyRequest, 'headers'>): string | undefined {
   return /^bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
 }
 

@@ -46,6 +46,13 @@ const eventsProblemSchema = Type.Object({
 
 const KEY_CHARACTERS_MAX = 255
 
+/** Of requests with a key. */
+export const keyedHeaders = Type.Object({
+  'idempotency-key': Type.Optional(Type.String({
+    minLength: 1, maxLength: KEY_CHARACTERS_MAX, description: 'any text that no other body of this caller has'
+  }))
+})
+
 const schema = {
   operationId: 'sendEvents',
   summary: 'Send events',
@@ -53,11 +60,7 @@ const schema = {
     'answer with `accepted` comes when those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, ' +
     'and is not sent to the event log again.',
   tags: ['ingest'],
-  headers: Type.Object({
-    'idempotency-key': Type.Optional(Type.String({
-      minLength: 1, maxLength: KEY_CHARACTERS_MAX, description: 'any text that no other body of this caller has'
-    }))
-  }),
+  headers: keyedHeaders,
   body: {
     content: {
       [mediaTypes.json[0]]: { schema: Type.Array(eventSchema) },
