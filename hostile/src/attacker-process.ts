@@ -67,7 +67,7 @@ export function serveOrders (attacks: readonly Attack[]): void {
       attacker.broken(`the attack itself failed: ${(error as Error).stack?.split('\n', 3).join(' ')}`)
     }
     attacker.letGo()
-    lasting.set(order.name, attacker.lasting)
+    lasting.set(order.name, [...lasting.get(order.name) ?? [], ...attacker.lasting]) // it may have been made before
     tell({ kind: 'done', ...attacker.result() })
   })
   process.on('disconnect', () => process.exit(0))
