@@ -1,6 +1,10 @@
 /** Connections that take their time: each is closed by an absolute deadline, whatever trickles in. */
-import { OWN_PREFIX, OWN_ZONE, type Attack } from '../attack.ts'
-import { connectPacket, eventOf, type Attacker, type RawSocket } from '../attacker.ts'
+import { gzipSync } from 'node:zlib'
+
+import { generate } from 'mqtt-packet'
+
+import { OWN_PREFIX, OWN_ZONE, type Attack, type Who } from '../attack.ts'
+import { connectPacket, eventOf, type RawSocket } from '../attacker.ts'
 
 /** The deadlines of heads, bodies and CONNECTs, with what a busy machine adds. */
 const HEAD_MS = 20_000
@@ -8,104 +12,111 @@ const BODY_MS = 60_000
 const CONNECT_MS = 20_000
 const IDLE_MS = 90_000
 
-interface Trickle { readonly first: Buffer | string, readonly drop: Buffer | string, readonly everyMs: number, readonly untilMs: number }
+interface Trickle {
+  readonly who: Who
+  readonly count: number
+  /** what the connections do, for people */
+  readonly input: string
+  readonly holds?: string
+  readonly closedWithinMs: number
+  readonly by?: 'HTTP' | 'MQTT'
+  readonly first?: (token: string) => Buffer | string
+  /** sent again and again, as long as the connection may live and a little longer; left out: nothing more comes */
+  readonly drop?: { readonly bytes: Buffer | string, readonly everyMs: number }
+}
 
 /** Opens connections that go on sending a little, by themselves, after the attack has ended. */
-async function trickle (attacker: Attacker, port: number, count: number, { first, drop, everyMs, untilMs }: Trickle): Promise<void> {
-  const opened: RawSocket[] = []
-  for (let n = 0; n < count; n++) {
-    const raw = await attacker.connect(port, n % 50 === 0 ? attacker.freshAddress() : undefined)
-    raw.write(first)
-    attacker.last(raw)
-    attacker.count('opened')
-    opened.push(raw)
-    await attacker.pause(4)
+function trickle (name: string, { who, count, input, holds, closedWithinMs, by = 'HTTP', first, drop }: Trickle): Attack {
+  return {
+    name: `slow/${name}`,
+    who,
+    input: `${count} ${input}`,
+    holds: `${holds === undefined ? '' : `${holds}; `}closed within ${closedWithinMs / 1_000} s`,
+    closedWithinMs,
+    async run (attacker) {
+      const { apiPort, mqttPort, token } = attacker.target
+      const opened: RawSocket[] = []
+      for (let n = 0; n < count; n++) {
+        const raw = await attacker.connect(by === 'HTTP' ? apiPort : mqttPort, n % 50 === 0 ? attacker.freshAddress() : undefined)
+        if (first) raw.write(first(token))
+        attacker.last(raw)
+        attacker.count('opened')
+        opened.push(raw)
+        await attacker.pause(4)
+      }
+      if (drop) {
+        const timer = setInterval(() => { for (const it of opened) it.write(drop.bytes) }, drop.everyMs)
+        setTimeout(() => clearInterval(timer), closedWithinMs + 5_000)
+      }
+      await attacker.pause(1_500)
+    }
   }
-  const timer = setInterval(() => { for (const it of opened) it.write(drop) }, everyMs)
-  setTimeout(() => clearInterval(timer), untilMs)
-  await attacker.pause(1_500)
 }
 
 const post = (token: string, more: string) => `POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/x-ndjson\r\n${more}\r\n\r\n`
+const openBody = (token: string) => post(token, 'Content-Length: 1000000')
+
+const zipped = gzipSync(Buffer.alloc(8_300_000, 'x'))
+const stalledGzip = (token: string) =>
+  Buffer.concat([Buffer.from(post(token, `Content-Encoding: gzip\r\nContent-Length: ${zipped.length}`)), zipped.subarray(0, -20)])
+
+const everyTwoSeconds = (bytes: Buffer | string) => ({ bytes, everyMs: 2_000 })
 
 export const slow: readonly Attack[] = [
-  {
-    name: 'slow/heads',
+  trickle('heads', {
     who: 'stranger',
-    input: '200 heads of HTTP that get a byte every 2 s',
-    holds: `closed within ${HEAD_MS / 1_000} s`,
+    count: 200,
+    input: 'heads of HTTP that get a byte every 2 s',
     closedWithinMs: HEAD_MS,
-    run: it => trickle(it, it.target.apiPort, 200, { first: 'GET /api/v1/zones HTTP/1.1\r\nX-A: ', drop: 'a', everyMs: 2_000, untilMs: HEAD_MS })
-  },
-  {
-    name: 'slow/silent',
+    first: () => 'GET /api/v1/zones HTTP/1.1\r\nX-A: ',
+    drop: everyTwoSeconds('a')
+  }),
+  trickle('silent', { who: 'stranger', count: 200, input: 'connections by HTTP on which nothing is said', closedWithinMs: HEAD_MS }),
+  trickle('idle-after-answer', {
     who: 'stranger',
-    input: '200 connections by HTTP on which nothing is said',
-    holds: `closed within ${HEAD_MS / 1_000} s`,
-    closedWithinMs: HEAD_MS,
-    run: it => trickle(it, it.target.apiPort, 200, { first: '', drop: '', everyMs: 60_000, untilMs: 0 })
-  },
-  {
-    name: 'slow/idle-after-answer',
-    who: 'stranger',
-    input: '100 connections by HTTP that stay after one request',
-    holds: `closed within ${IDLE_MS / 1_000} s`,
+    count: 100,
+    input: 'connections by HTTP that stay after one request',
     closedWithinMs: IDLE_MS,
-    run: it => trickle(it, it.target.apiPort, 100, { first: 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', drop: '', everyMs: 60_000, untilMs: 0 })
-  },
-  {
-    name: 'slow/bodies',
+    first: () => 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'
+  }),
+  trickle('bodies', {
+    who: 'write key', count: 60, input: 'bodies that get a byte every 2 s', closedWithinMs: BODY_MS, first: openBody, drop: everyTwoSeconds('\n')
+  }),
+  trickle('bodies-without-token', {
+    who: 'stranger',
+    count: 60,
+    input: 'bodies without a token that get a byte every 2 s',
+    closedWithinMs: BODY_MS,
+    first: () => openBody('nobody'),
+    drop: everyTwoSeconds('\n')
+  }),
+  trickle('stalled-gzip', {
     who: 'write key',
-    input: '60 bodies that get a byte every 2 s',
-    holds: `closed within ${BODY_MS / 1_000} s`,
+    count: 8,
+    input: 'gzipped bodies of 7.9 MB inflated that stop before their end',
+    holds: 'others send meanwhile',
     closedWithinMs: BODY_MS,
-    run: it => trickle(it, it.target.apiPort, 60, { first: post(it.target.token, 'Content-Length: 1000000'), drop: '\n', everyMs: 2_000, untilMs: BODY_MS })
-  },
-  {
-    name: 'slow/bodies-without-token',
+    first: stalledGzip
+  }),
+  trickle('mqtt-silent', { who: 'stranger', count: 300, input: 'connections by MQTT on which nothing is said', closedWithinMs: CONNECT_MS, by: 'MQTT' }),
+  trickle('mqtt-connect', {
     who: 'stranger',
-    input: '60 bodies without a token that get a byte every 2 s',
-    holds: `closed within ${BODY_MS / 1_000} s`,
-    closedWithinMs: BODY_MS,
-    run: it => trickle(it, it.target.apiPort, 60, { first: post('nobody', 'Content-Length: 1000000'), drop: '\n', everyMs: 2_000, untilMs: BODY_MS })
-  },
-  {
-    name: 'slow/stalled-gzip',
-    who: 'write key',
-    input: '8 gzipped bodies of 7.9 MB inflated that stop before their end',
-    holds: `others send meanwhile; closed within ${BODY_MS / 1_000} s`,
-    closedWithinMs: BODY_MS,
-    async run (attacker) {
-      const { gzipSync } = await import('node:zlib')
-      const bytes = gzipSync(Buffer.alloc(8_300_000, 'x'))
-      const first = Buffer.concat([Buffer.from(post(attacker.target.token, `Content-Encoding: gzip\r\nContent-Length: ${bytes.length}`)), bytes.subarray(0, bytes.length - 20)])
-      await trickle(attacker, attacker.target.apiPort, 8, { first, drop: '', everyMs: 60_000, untilMs: 0 })
-    }
-  },
-  {
-    name: 'slow/mqtt-silent',
-    who: 'stranger',
-    input: '300 connections by MQTT on which nothing is said',
-    holds: `closed within ${CONNECT_MS / 1_000} s`,
+    count: 300,
+    input: 'CONNECTs that get a byte every 3 s, for longer than their deadline',
     closedWithinMs: CONNECT_MS,
-    run: it => trickle(it, it.target.mqttPort, 300, { first: '', drop: '', everyMs: 60_000, untilMs: 0 })
-  },
-  {
-    name: 'slow/mqtt-connect',
+    by: 'MQTT',
+    first: () => connectPacket(5, 'x'.repeat(2_000), 'nobody').subarray(0, 20),
+    drop: { bytes: 'x', everyMs: 3_000 }
+  }),
+  trickle('mqtt-refused-stays', {
     who: 'stranger',
-    input: '300 CONNECTs that get a byte every 3 s',
-    holds: `closed within ${CONNECT_MS / 1_000} s, however much is still said`,
+    count: 100,
+    input: 'CONNECTs that are refused, and whose side stays open',
     closedWithinMs: CONNECT_MS,
-    run: it => trickle(it, it.target.mqttPort, 300, { first: connectPacket(5, 'x'.repeat(2_000), 'nobody').subarray(0, 20), drop: 'x', everyMs: 3_000, untilMs: CONNECT_MS + 5_000 })
-  },
-  {
-    name: 'slow/mqtt-refused-stays',
-    who: 'stranger',
-    input: '100 CONNECTs that are refused, and whose side stays open',
-    holds: `closed within ${CONNECT_MS / 1_000} s`,
-    closedWithinMs: CONNECT_MS,
-    run: it => trickle(it, it.target.mqttPort, 100, { first: connectPacket(5, 'x', 'nobody'), drop: Buffer.from('c000', 'hex'), everyMs: 2_000, untilMs: CONNECT_MS + 5_000 })
-  },
+    by: 'MQTT',
+    first: () => connectPacket(5, 'x', 'nobody'),
+    drop: everyTwoSeconds(Buffer.from('c000', 'hex'))
+  }),
   {
     name: 'slow/mqtt-publish',
     who: 'write key',
@@ -113,7 +124,6 @@ export const slow: readonly Attack[] = [
     holds: 'closed within 30 s',
     closedWithinMs: 30_000,
     async run (attacker) {
-      const { generate } = await import('mqtt-packet')
       const packet = generate({ cmd: 'publish', topic: 'iot-events', payload: eventOf(`${OWN_PREFIX}1`, OWN_ZONE), qos: 1, messageId: 1, dup: false, retain: false }, { protocolVersion: 4 })
       for (let n = 0; n < 10; n++) {
         const mqtt = await attacker.mqtt({ version: 4, keepalive: 5 })
