@@ -1,10 +1,7 @@
-/** The short form of `npm run test:hostile`, and whether it would see that an attack succeeds. */
+/** Whether `npm run test:hostile` would see that an attack succeeds. */
 import assert from 'node:assert/strict'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -12,12 +9,10 @@ import { kindOf, type Attack } from '../src/attack.ts'
 import { attacks } from '../src/attacks.ts'
 import { startHonest } from '../src/children.ts'
 import { judgeHonest, ratioOf, spreadsOf } from '../src/judge.ts'
-import { knownQuestions, LIVE_ZONE, prepare, SMALL } from '../src/prepare.ts'
-import { openSite, type Site } from '../src/site.ts'
+import type { Site } from '../src/site.ts'
 import { runSuite, type AttackReport } from '../src/suite.ts'
 
-const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
-const SETTINGS = { seed: 7, generated: 60, spanMs: 1_500, quietMs: 3_000, floorMs: 50 }
+const SETTINGS = { seed: 7, generated: 60, spanMs: 1_500, quietMs: 3_000, floorMs: 250 }
 
 const named = (...names: string[]): Attack[] => names.map(name => attacks.find(it => it.name === name)!)
 
@@ -27,33 +22,6 @@ suite('attacks', () => {
     assert.ok(new Set(attacks.map(it => kindOf(it.name))).size >= 15)
     assert.equal(new Set(attacks.map(it => it.name)).size, attacks.length)
     assert.deepEqual([...new Set(attacks.map(it => it.who))].sort(), ['admin', 'read key', 'stranger', 'write key'])
-  })
-
-  test('on a real site leave an honest client alone', async () => {
-    await using opened = new AsyncDisposableStack()
-    const folder = await mkdtemp(join(tmpdir(), 'relay-hostile-'))
-    opened.defer(() => rm(folder, { recursive: true, force: true }))
-    await chmod(folder, 0o755) // root runs PostgreSQL as another user
-    const site = opened.adopt(await openSite({ folder, cacheDir, eventLog: 'postgres' }), it => it.close())
-    await prepare(site, SMALL)
-    const honest = opened.adopt(await startHonest({
-      apiPort: site.apiPort,
-      mqttPort: site.mqttPort,
-      readToken: await site.makeKey('reader', { scopes: ['events:read'] }),
-      writeToken: await site.makeKey('sender', { scopes: ['events:write'], zones: [LIVE_ZONE] }),
-      questions: knownQuestions(SMALL),
-      liveZone: LIVE_ZONE,
-      everyMs: { question: 50, http: 100, mqtt: 200, look: 500 }
-    }), it => it.close())
-    const reports: AttackReport[] = []
-    await runSuite(site, honest, named('read-grants/every-route', 'keys/misspelled-zones', 'heads/smuggling'), SETTINGS, it => { reports.push(it) })
-
-    for (const { name, broken, requests, honest: { questions, 'sends by HTTP': sends } } of reports) {
-      // speed is the whole suite's to judge: this machine may run other tests beside this one
-      assert.deepEqual({ name, broken: broken.filter(it => !it.includes('p99')) }, { name, broken: [] })
-      assert.ok(requests > 5 && questions.count > 10 && sends.count > 5, `${name} was hardly made`)
-    }
-    assert.equal(reports.length, 3)
   })
 
   test('that succeed are reported: a server that is slow for all, one that ends, one that keeps connections', async () => {
