@@ -1,4 +1,4 @@
-import { createRelayClient } from 'relay-client'
+import { createRelayClient } from '@relay-telemetry/client'
 
 const relay = createRelayClient({ baseUrl: 'http://127.0.0.1:8080', token: 'supermetrics-api-token-2024' })
 
