@@ -12,7 +12,7 @@ import { judgeHonest, ratioOf, spreadsOf } from '../src/judge.ts'
 import type { Site } from '../src/site.ts'
 import { runSuite, type AttackReport } from '../src/suite.ts'
 
-const SETTINGS = { seed: 7, generated: 60, spanMs: 1_500, quietMs: 3_000, floorMs: 250 }
+const SETTINGS = { seed: 7, generated: 60, spanMs: 500, quietMs: 3_000, floorMs: 250 }
 
 const named = (...names: string[]): Attack[] => names.map(name => attacks.find(it => it.name === name)!)
 

@@ -1,7 +1,7 @@
 /** A server with planted weaknesses: what a suite that can fail has to report. A process of its own. */
 import { createServer } from 'node:http'
 
-const BUSY_MS = 120
+const BUSY_MS = 300
 
 const server = createServer((request, response) => {
   if (request.url === '/openapi.json') {
