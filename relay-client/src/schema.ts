@@ -2306,7 +2306,7 @@ export interface operations {
                 zone?: string[];
             };
             header?: {
-                /** @description as it came; browsers send it by themselves */
+                /** @description as it came */
                 "last-event-id"?: string;
             };
             path?: never;

@@ -34,6 +34,7 @@ export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-let
 export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readClaims, rejectedReasons } from './event.ts'
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
+export { warnOfCompaction } from './event-log/compaction.ts'
 export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
 export { partitionOf } from './event-log/key-partition.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'

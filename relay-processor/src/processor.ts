@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createProcessMetrics, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, writeMetrics, type Database,
-  type Logger, type Readiness, type Running
+  createProcessMetrics, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, warnOfCompaction, writeMetrics,
+  type Database, type Logger, type Readiness, type Running
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
@@ -37,6 +37,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   const replicationFactor = config.EVENTS_REPLICATION_FACTOR
   await eventLog.ensureTopic({ name: config.EVENTS_TOPIC, partitions: config.EVENTS_PARTITIONS, retentionMs, replicationFactor })
   await eventLog.ensureTopic({ name: config.DEAD_LETTERS_TOPIC, partitions: 1, retentionMs, replicationFactor })
+  for (const topic of [config.EVENTS_TOPIC, config.DEAD_LETTERS_TOPIC]) await warnOfCompaction(eventLog, topic, log)
 
   const [join, ...joins] = splitGroup(await eventLog.openGroup(consumerSettings(config)), config.PROCESSOR_THREADS)
   const opening = [

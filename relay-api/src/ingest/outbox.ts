@@ -11,7 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  eventLogKind, openEventLog, RelayError, type Database, type EventLogConfig, type EventProducer, type Logger,
+  eventLogKind, openEventLog, RelayError, warnOfCompaction, type Database, type EventLogConfig, type EventProducer, type Logger,
   type ProducedRecord
 } from 'relay-common'
 
@@ -62,6 +62,7 @@ export function openOutbox (
         const eventLog = opening.adopt(await openEventLog(config, database, log), it => it.close())
         producer = opening.adopt(await eventLog.openProducer(), it => it.close())
         opened.use(opening.move())
+        await warnOfCompaction(eventLog, eventsTopic, log)
         log.info({ eventLog: eventLog.description, topic: eventsTopic }, 'events are taken')
         return
       } catch (error) {

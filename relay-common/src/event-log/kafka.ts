@@ -10,6 +10,8 @@
  *                           kafka-group-protocol.ts says which; group.ts shares a membership among threads
  *     kafka-fetcher.ts      reads them ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
  */
+import { ConfigResourceTypes, type describeConfigsV4 } from '@platformatic/kafka'
+
 import type { Logger } from '../log.ts'
 import { hasCode, KafkaClient, kafkaErrors, NotYet, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { KafkaConsumer } from './kafka-consumer.ts'
@@ -41,6 +43,7 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
     description: `kafka at ${client.servers}`,
     ensureTopic: topic => ensureTopic(client, topic),
     describeTopic: async name => withoutLayout(await client.retry(ANSWER_TIMEOUT_MS, () => client.describe(name))),
+    isCompacted: name => client.retry(ANSWER_TIMEOUT_MS, () => isCompacted(client, name)),
     readOffsets: name => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsets(name)),
     findOffsets: (name, timeMs) => client.retry(ANSWER_TIMEOUT_MS, () => client.listOffsetsAt(name, timeMs)),
     readRecords: (name, partition, fromOffset, toOffset) => readRecords(client, name, partition, fromOffset, toOffset),
@@ -78,6 +81,13 @@ async function createTopic (
   } catch (error) {
     if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody was faster: all the better
   }
+}
+
+async function isCompacted (client: KafkaClient, resourceName: string): Promise<boolean> {
+  const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName, configurationKeys: ['cleanup.policy'] }
+  const { results } = await client.call<describeConfigsV4.DescribeConfigsResponse>(
+    'DescribeConfigs', await client.anyBroker(), [resource], false, false)
+  return results[0].configs.some(it => it.value?.includes('compact'))
 }
 
 function withoutLayout (layout: TopicLayout): Topic

@@ -19,6 +19,8 @@ export interface EventLog {
   ensureTopic (settings: TopicSettings): Promise<Topic>
   /** The topic as it is now; undefined where there is none. */
   describeTopic (name: string): Promise<Topic | undefined>
+  /** Whether records may be dropped for newer ones of their key, before anybody has read them. */
+  isCompacted (name: string): Promise<boolean>
   /** First and next offset of every partition, by partition. */
   readOffsets (name: string): Promise<PartitionOffsets[]>
   /**

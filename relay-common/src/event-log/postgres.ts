@@ -46,6 +46,7 @@ export async function openPostgresEventLog (
     description,
     ensureTopic: topic => ensureTopic(database, topic).catch(orExplain),
     describeTopic: name => describeTopic(database, name).catch(orExplain),
+    isCompacted: async () => false,
     readOffsets: async name => {
       const offsets = await readOffsets(database, name).catch(orExplain)
       if (!offsets) throw topicMissing(name, description)

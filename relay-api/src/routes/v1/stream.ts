@@ -38,7 +38,7 @@ const schema = {
   }),
   headers: Type.Object({
     'last-event-id': Type.Optional(Type.String({
-      maxLength: 64, description: 'as it came; browsers send it by themselves'
+      maxLength: 64, description: 'as it came'
     }))
   }),
   response: {
