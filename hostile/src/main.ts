@@ -112,7 +112,7 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
   const failed = suite.reports.filter(it => it.broken.length > 0)
   tellQuiet(suite)
   const whole = suite.reports.length === attacks.length && !options.quick
-  if (whole) await keep(suite, { seed: options.seed, eventLog, seconds: (performance.now() - startedMs) / 1_000 })
+  if (whole) await keep(suite, { seed: options.seed, eventLog, floorMs: options.floorMs, seconds: (performance.now() - startedMs) / 1_000 })
   console.log(`\nhonest events: ${lost.acknowledged} acknowledged, ${lost.visible} counted`)
   console.log(`${suite.reports.length - failed.length} passed, ${failed.length} failed; ${sinceStart()}; --seed ${options.seed}`)
   tellFailed(failed)
@@ -151,7 +151,7 @@ async function countLost (honest: Awaited<ReturnType<typeof startHonest>>): Prom
   }
 }
 
-async function keep (suite: Suite, run: { seed: number, eventLog: string, seconds: number }): Promise<void> {
+async function keep (suite: Suite, run: { seed: number, eventLog: string, floorMs: number, seconds: number }): Promise<void> {
   const machine = `${cpus().length} x ${cpus()[0].model}`
   const quiet = Object.fromEntries(Object.entries(suite.quiet.times).map(([kind, times]) => [kind, spreadOf(times)]))
   const result = { date: new Date().toISOString(), machine, ...run, quiet: { classes: suite.quiet.all, kinds: quiet }, reports: suite.reports }
