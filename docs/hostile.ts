@@ -42,7 +42,7 @@ export function renderHostile (result = readResult()): string {
     '',
     `Measured ${result.date.slice(0, 10)} on ${result.machine}, events in ${result.eventLog}, seed ${result.seed}, in ` +
       `${Math.round(result.seconds)} s. Quiet p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms; a p99 of up to ` +
-      `${result.floorMs} ms was allowed. ${again} attacks were made again.`,
+      `${result.floorMs} ms was allowed. Attacks made again: ${again}.`,
     ...succeeded.length === 0 ? [] : ['', `These succeeded: ${succeeded.map(it => `\`${it.name}\``).join(', ')}.`],
     ''
   ].join('\n')
