@@ -8,7 +8,8 @@ import {
 
 import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
-import { startLine, type Line } from './line.ts'
+import { startLine } from './line.ts'
+import { watchLogEnds } from './log-ends.ts'
 import { createProcessorMetrics } from './metrics.ts'
 import { openPostgresStore } from './postgres-store.ts'
 
@@ -41,37 +42,19 @@ export async function openShare (config: ProcessorConfig, { database, eventLog, 
     store, eventLog, consumer, producer, clock: systemClock, metrics, log
   }), it => it.close())
 
-  opened.adopt(watchEnds(eventLog, config.EVENTS_TOPIC, line, log), it => it.close())
+  const ends = opened.adopt(watchLogEnds(eventLog, config.EVENTS_TOPIC, line, log), it => it.close())
 
   const open = opened.move()
   return {
     done: line.done,
-    readiness: async () => line.readiness(),
+    // the log in PostgreSQL is away with the database, which has a fault of its own
+    readiness: async () => ({ ...line.readiness(), 'event log': eventLog.kind === 'kafka' ? ends.fault() : undefined }),
     metrics: () => {
       line.observe()
       return registry.getMetricsAsJSON()
     },
     close: () => open.disposeAsync()
   }
-}
-
-/** how often the log is asked for its ends */
-const ENDS_INTERVAL_MS = 5_000
-
-/** Tells a line how far the log is, whatever the line itself waits for. */
-function watchEnds (
-  eventLog: Pick<EventLog, 'readOffsets'>, topic: string, line: Pick<Line, 'noteEnds' | 'observe'>, log: Logger
-): { close (): void } {
-  let isAsking = false // a log that is away may take minutes to say so
-  const timer = setInterval(() => {
-    line.observe()
-    if (isAsking) return
-    isAsking = true
-    eventLog.readOffsets(topic)
-      .then(it => line.noteEnds(it), error => log.debug({ err: error }, 'the ends of the log are not known'))
-      .finally(() => { isAsking = false })
-  }, ENDS_INTERVAL_MS).unref()
-  return { close: () => clearInterval(timer) }
 }
 
 /** Limits are those of the process; each of its threads has an equal part. */

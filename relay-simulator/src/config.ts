@@ -2,7 +2,9 @@
  * The simulator's settings: environment variables, and the same as options of the command line. An option wins over its
  * variable; what it means, its default and its check are those of the variable.
  */
-import { databaseSettings, eventLogSettings, healthPort, programSettings, readConfig, RelayError } from 'relay-common'
+import {
+  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, RelayError, splitList
+} from 'relay-common'
 import { Command, Option } from 'commander'
 import { Type, type Static, type TSchemaOptions } from 'typebox'
 
@@ -64,12 +66,15 @@ export const simulatorSettings = Type.Object({
   ...databaseSettings,
   ...eventLogSettings,
   ...healthPort(8081),
+  DEVICE_TYPES: eventSettings.DEVICE_TYPES,
   ...fleetSettings
 })
 
 export type SimulatorConfig = Readonly<Static<typeof simulatorSettings>> & {
   readonly backfillMs: number
   readonly catchUpMaxMs: number
+  /** that the fleet has devices of */
+  readonly deviceTypes: readonly string[]
   /** each 0 to 1 */
   readonly faultShares: { readonly late: number, readonly duplicates: number, readonly poison: number }
 }
@@ -87,8 +92,11 @@ export function readSimulatorConfig (
   if (config.EXIT_AFTER_BACKFILL && backfillMs === 0) {
     throw invalid('EXIT_AFTER_BACKFILL (--once) sends the history alone, and BACKFILL (--backfill) asks for none')
   }
+  const deviceTypes = [...new Set(splitList(config.DEVICE_TYPES))]
+  if (deviceTypes.length === 0) throw invalid('DEVICE_TYPES names no type')
   return Object.freeze({
     ...config,
+    deviceTypes,
     backfillMs,
     catchUpMaxMs: read('CATCH_UP_MAX', config.CATCH_UP_MAX, parseDuration),
     faultShares: {

@@ -12,7 +12,7 @@ import type { DeviceType } from './value.ts'
 
 export interface Device {
   readonly deviceId: string
-  readonly deviceType: DeviceType
+  readonly deviceType: string
   readonly zone: string
   /** what its signal and its faults are drawn from */
   readonly seed: number
@@ -28,18 +28,19 @@ export interface FleetSettings {
   /** events per second of each device, at most 1,000 */
   readonly rate: number
   readonly seed: number
+  /** what Relay takes, at least one; devices are of these types alone. Default: those of the known fleet */
+  readonly deviceTypes?: readonly string[]
 }
 
-/** The fleet that clients of Relay know: these ids, in these zones, whatever else is set. */
+/** The fleet that clients of Relay know: these ids, in these zones, where their types are taken. */
 const knownFleet: readonly (readonly [deviceId: string, deviceType: DeviceType, zone: string])[] = [
   ['thermostat-001', 'THERMOSTAT', 'Zone A'],
   ['heart-rate-001', 'HEART_RATE_METER', 'Zone B'],
   ['car-fuel-001', 'CAR_FUEL', 'Zone C']
 ]
 
-const idPrefixes: readonly (readonly [DeviceType, string])[] = [
-  ['THERMOSTAT', 'thermostat'], ['HEART_RATE_METER', 'heart-rate'], ['CAR_FUEL', 'car-fuel']
-]
+/** What ids of a type begin with; those of other types with the name of the type. */
+const idPrefixes: Readonly<Record<string, string>> = { HEART_RATE_METER: 'heart-rate' }
 
 export class Fleet {
   /** sorted by phase */
@@ -47,10 +48,12 @@ export class Fleet {
   /** in whole µs, so that all that follows is exact: a second that is cut in three drifts by 1 µs, not by rounding */
   readonly #periodUs: number
 
-  constructor ({ devices, zones, rate, seed }: FleetSettings) {
+  constructor ({ devices, zones, rate, seed, deviceTypes = knownFleet.map(([, type]) => type) }: FleetSettings) {
     this.#periodUs = Math.round(1e6 / rate)
     const periodMs = Math.floor(this.#periodUs / 1_000)
-    this.devices = Array.from({ length: devices }, (_, index) => createDevice(index, zones, periodMs, seed))
+    const known = knownFleet.filter(([, type]) => deviceTypes.includes(type))
+    this.devices = Array.from({ length: devices }, (_, index) =>
+      createDevice(known[index] ?? furtherDevice(index, zones, deviceTypes), periodMs, seed))
       .sort((a, b) => a.phaseMs - b.phaseMs)
   }
 
@@ -87,8 +90,9 @@ export class Fleet {
   }
 }
 
-function createDevice (index: number, zones: number, periodMs: number, fleetSeed: number): Device {
-  const [deviceId, deviceType, zone] = knownFleet[index] ?? furtherDevice(index, zones)
+type Named = readonly [deviceId: string, deviceType: string, zone: string]
+
+function createDevice ([deviceId, deviceType, zone]: Named, periodMs: number, fleetSeed: number): Device {
   const seed = seedOf(fleetSeed, deviceId)
   const head = JSON.stringify({ deviceId, deviceType, zone })
   return {
@@ -101,10 +105,11 @@ function createDevice (index: number, zones: number, periodMs: number, fleetSeed
   }
 }
 
-/** Types take turns by device and zones by three devices, so that every zone has every type. */
-function furtherDevice (index: number, zones: number): readonly [string, DeviceType, string] {
-  const [type, prefix] = idPrefixes[index % idPrefixes.length]
-  const zone = Math.floor(index / idPrefixes.length) % zones
+/** Types take turns by device and zones by a device of each type, so that every zone has every type. */
+function furtherDevice (index: number, zones: number, types: readonly string[]): Named {
+  const type = types[index % types.length]
+  const prefix = idPrefixes[type] ?? type.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  const zone = Math.floor(index / types.length) % zones
   return [`${prefix}-${String(index + 1).padStart(4, '0')}`, type, `Zone ${lettersOf(zone)}`]
 }
 

@@ -34,7 +34,7 @@ export async function startSimulator (config: SimulatorConfig, log: Logger, nowM
   })
 
   const { DEVICES: devices, ZONES: zones, RATE: rate, SEED: seed, faultShares, backfillMs } = config
-  const fleet = new Fleet({ devices, zones, rate, seed })
+  const fleet = new Fleet({ devices, zones, rate, seed, deviceTypes: config.deviceTypes })
   const startMs = nowMs()
   const live = config.EXIT_AFTER_BACKFILL ? undefined : new Timeline({ fleet, faultShares, kind: 'live', startMs })
   const history = backfillMs === 0

@@ -9,6 +9,7 @@ const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
+/** The types whose devices read what such devices do. */
 export type DeviceType = keyof typeof signals
 
 /** What a healthy device of each type can read. */
@@ -21,11 +22,12 @@ export const valueBounds: Record<DeviceType, { readonly min: number, readonly ma
 const signals = { THERMOSTAT: temperatureAt, HEART_RATE_METER: heartRateAt, CAR_FUEL: fuelAt }
 
 /**
+ * @param type of any name: one that is not known here reads something from 0 to 100
  * @param seed 32 bits, the device's own
  * @param timeMs ms since the epoch
  */
-export function valueAt (type: DeviceType, seed: number, timeMs: number): number {
-  return signals[type](seed, timeMs)
+export function valueAt (type: string, seed: number, timeMs: number): number {
+  return (Object.hasOwn(signals, type) ? signals[type as DeviceType] : anythingAt)(seed, timeMs)
 }
 
 // what each use of chance is drawn from, so that no two of them walk in step
@@ -48,6 +50,12 @@ function temperatureAt (seed: number, timeMs: number): number {
   const draught = 0.3 * wander(seed ^ QUICK, timeMs, 7 * MINUTE_MS)
   const flutter = 0.1 * wander(seed ^ FINE, timeMs, 15 * SECOND_MS)
   return tenths(room + daily + weather + draught + flutter)
+}
+
+/** A quantity that nobody described, by 0.1: a level of its own, with slow and quick changes. */
+function anythingAt (seed: number, timeMs: number): number {
+  const level = 30 + 40 * chanceAt(seed ^ TRAIT, 0)
+  return tenths(level + 20 * wander(seed ^ SLOW, timeMs, 9 * HOUR_MS) + 5 * wander(seed ^ QUICK, timeMs, 7 * MINUTE_MS))
 }
 
 const BOUT_MS = 12 * MINUTE_MS

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { Fleet } from '../src/fleet.ts'
+import { valueAt } from '../src/value.ts'
 
 const settings = fc.record({
   devices: fc.integer({ min: 1, max: 50 }),
@@ -22,6 +23,19 @@ test('the known fleet is three devices in three zones, whatever else is set', ()
       'car-fuel-001 CAR_FUEL Zone C', 'heart-rate-001 HEART_RATE_METER Zone B', 'thermostat-001 THERMOSTAT Zone A'
     ])
   }
+})
+
+test('a fleet has devices of the types that Relay takes, in turn, and the known ones of these', () => {
+  const types = fc.uniqueArray(fc.oneof(fc.constantFrom('THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'), fc.string({ minLength: 1 })),
+    { minLength: 1, maxLength: 6 })
+  fc.assert(fc.property(settings, types, (given, deviceTypes) => {
+    const { devices } = new Fleet({ ...given, devices: 60, deviceTypes })
+    assert.deepEqual(new Set(devices.map(it => it.deviceType)), new Set(deviceTypes))
+    assert.equal(new Set(devices.map(it => it.deviceId)).size, 60)
+    for (const { deviceType, seed } of devices) assert.ok(Number.isFinite(valueAt(deviceType, seed, Date.UTC(2024, 0, 1))))
+  }))
+  const [device] = new Fleet({ devices: 1, zones: 1, rate: 1, seed: 1, deviceTypes: ['CO2 level'] }).devices
+  assert.equal(device.deviceId, 'co2-level-0001')
 })
 
 test('further devices have ids of their own, every zone has every type, and no more zones than asked for', () => {

@@ -7,12 +7,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { DataDir } from './data-dir.ts'
+import { fileReason } from './file-error.ts'
 import type { RunningProgram } from './program-process.ts'
 import { supervise, type Observer } from './supervise.ts'
 
 const HISTORY_MS = 24 * 3_600_000
 /** More than this nobody asked for: a large fleet gets less history (1,000 devices at 1 Hz: an hour). */
-const HISTORY_EVENTS_MAX = 3_600_000
+export const HISTORY_EVENTS_MAX = 3_600_000
 /** How often it is noted that the fleet is sending, and what may be under way then. */
 const NOTE_INTERVAL_MS = 10_000
 const UNDER_WAY_MS = 30_000
@@ -56,12 +57,17 @@ export async function startBackfill (
 
   /** @returns when it is closed */
   async function note (): Promise<void> {
-    await dataDir.writeSentUntil(liveFromMs)
+    await noteSent(liveFromMs)
     while (!signal.aborted) {
       await delay(NOTE_INTERVAL_MS, undefined, { signal }).catch(() => {}) // closed: the loop ends
       if (signal.aborted || !await isSending()) continue
-      await dataDir.writeSentUntil(Math.max(liveFromMs, Date.now() - UNDER_WAY_MS))
+      await noteSent(Math.max(liveFromMs, Date.now() - UNDER_WAY_MS))
     }
+  }
+
+  /** A full disk does no harm here: what is not noted is sent again, and counts once. */
+  async function noteSent (timeMs: number): Promise<void> {
+    await dataDir.writeSentUntil(timeMs).catch(error => { if (fileReason(error) === undefined) throw error })
   }
 
   return {

@@ -3,6 +3,7 @@
  *
  *     lock            the process that uses it
  *     site.json       where its servers are, for the command line, while it runs
+ *     event-log       where its events are: in PostgreSQL, in its Kafka, or in one elsewhere
  *     sent-until      up to when the simulated fleet has certainly sent its events
  *     passwords/      of the users of PostgreSQL, a file each
  *     postgres/       the data of PostgreSQL, or a link to where its user can reach them
@@ -17,6 +18,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { RelayError } from 'relay-common'
 
+import { eventLogPlaces, type EventLogPlace } from './event-log.ts'
+import { explainFileError } from './file-error.ts'
 import { kafkaTrace } from './kafka.ts'
 import { postgresTrace } from './postgres.ts'
 import { followLink } from './postgres-place.ts'
@@ -34,6 +37,11 @@ export interface DataDir {
   /** Up to when the fleet has sent its events, ms since the epoch; undefined: it has not sent its first history yet. */
   readSentUntil (): Promise<number | undefined>
   writeSentUntil (timeMs: number): Promise<void>
+  /** Where its events are; undefined: it has none yet, or they are from before this was remembered. */
+  readEventLog (): Promise<EventLogPlace | undefined>
+  writeEventLog (place: EventLogPlace): Promise<void>
+  /** Where events from before seem to be. */
+  guessEventLog (): EventLogPlace | undefined
   close (): Promise<void>
 }
 
@@ -49,9 +57,17 @@ const STACK_MARK = 'relay-stack/src/main.ts'
  * Opens a data folder for this process alone, and ends what an earlier run left running on it.
  * @param fresh true: its data go, once nothing runs on them
  * @param say takes a line about what is made outside of it
- * @throws RelayError RELAY_DATA_DIR_IN_USE
+ * @throws RelayError RELAY_DATA_DIR_IN_USE; RELAY_CONFIG_INVALID where it can't be written
  */
 export async function openDataDir (folder: string, fresh: boolean, say: Say = () => {}): Promise<DataDir> {
+  try {
+    return await openFolder(folder, fresh, say)
+  } catch (error) {
+    throw explainFileError(error, `the data folder ${folder}`, '--data-dir')
+  }
+}
+
+async function openFolder (folder: string, fresh: boolean, say: Say): Promise<DataDir> {
   const isNew = !existsSync(folder)
   await makeFolder(folder)
   const path = await realpath(folder) // one folder, one name: processes are known by it
@@ -60,11 +76,12 @@ export async function openDataDir (folder: string, fresh: boolean, say: Say = ()
   const owner = await findOwner(say)
   let dataDir = foldersOf(path)
   const sentUntil = join(path, 'sent-until')
+  const eventLog = join(path, 'event-log')
 
   try {
     await stopLeftOvers(dataDir)
     if (fresh) {
-      const data = [sentUntil, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]
+      const data = [sentUntil, eventLog, dataDir.passwords, dataDir.postgres, dataDir.kafka, dataDir.logs, dataDir.pids]
       for (const it of [...data, join(path, 'postgres')]) {
         await rm(it, { recursive: true, force: true })
       }
@@ -83,12 +100,21 @@ export async function openDataDir (folder: string, fresh: boolean, say: Say = ()
       const timeMs = Date.parse((await readFile(sentUntil, 'utf8').catch(() => '')).trim())
       return Number.isFinite(timeMs) ? timeMs : undefined
     },
-    writeSentUntil: async timeMs => {
-      await writeFile(`${sentUntil}.new`, new Date(timeMs).toISOString() + '\n', { mode: 0o600 })
-      await rename(`${sentUntil}.new`, sentUntil) // whole or not at all
+    writeSentUntil: timeMs => writeWhole(sentUntil, new Date(timeMs).toISOString()),
+    readEventLog: async () => {
+      const said = (await readFile(eventLog, 'utf8').catch(() => '')).trim()
+      return eventLogPlaces.find(it => it === said)
     },
+    writeEventLog: place => writeWhole(eventLog, place),
+    guessEventLog: () => existsSync(join(dataDir.kafka, 'log')) ? 'kafka' : existsSync(dataDir.postgres) ? 'postgres' : undefined,
     close: () => rm(lock, { force: true })
   }
+}
+
+/** Writes a line to a file, whole or not at all. */
+async function writeWhole (file: string, line: string): Promise<void> {
+  await writeFile(`${file}.new`, line + '\n', { mode: 0o600 })
+  await rename(`${file}.new`, file)
 }
 
 /** Makes a folder that is closed to all other users, whatever the umask; those above it that are made too are open. */

@@ -1,7 +1,14 @@
-/** Which event log the stack runs on, and why. */
-import { RelayError } from 'relay-common'
+/**
+ * Which event log the stack runs on, and why. A data folder stays with the one that it began with: what another holds
+ * and was not folded yet would be invisible.
+ */
+import { createLogger, RelayError } from 'relay-common'
 
-import { findJava, type FoundJava } from './kafka.ts'
+import { findJava, installKafka, type FoundJava } from './kafka.ts'
+
+/** Where events are: a data folder remembers it by this name. */
+export const eventLogPlaces = ['postgres', 'kafka', 'kafka elsewhere'] as const
+export type EventLogPlace = typeof eventLogPlaces[number]
 
 export type EventLogChoice =
   | { readonly kind: 'kafka', readonly outside: string, readonly why: string }
@@ -13,44 +20,101 @@ export interface EventLogWish {
   readonly asked?: 'kafka' | 'postgres'
   /** KAFKA_BOOTSTRAP_SERVERS */
   readonly bootstrapServers?: string
+  /** where the events of the data folder are; undefined: there are none */
+  readonly before?: EventLogPlace
+  /** another than before is taken: what only the one before holds is given up */
+  readonly isMove?: boolean
 }
 
 /**
- * Chooses the event log: what was asked for; else Kafka where one is named or can run here; else PostgreSQL.
+ * Chooses the event log: what was asked for; else the one of the data folder; else Kafka where one is named or can run
+ * here; else PostgreSQL.
  * @param lookForJava called only where the answer depends on it
- * @throws RelayError RELAY_CONFIG_INVALID where Kafka is asked for and can't run here
+ * @throws RelayError RELAY_CONFIG_INVALID where Kafka is asked for and can't run here, or the events are in another log
  */
 export async function chooseEventLog (
-  { asked, bootstrapServers }: EventLogWish, lookForJava: () => Promise<FoundJava>
+  { asked, bootstrapServers, before, isMove = false }: EventLogWish, lookForJava: () => Promise<FoundJava>
 ): Promise<EventLogChoice> {
-  if (asked === 'postgres') return { kind: 'postgres', why: 'as asked for' }
-  if (bootstrapServers) return { kind: 'kafka', outside: bootstrapServers, why: 'named by KAFKA_BOOTSTRAP_SERVERS' }
+  const named = asked === 'postgres' ? 'postgres' : bootstrapServers ? 'kafka elsewhere' : asked
+  if (before !== undefined && !isMove && named !== undefined && named !== before) throw refused(before, named)
+  const place = named ?? (isMove ? undefined : before)
+  const asBefore = named === undefined && place !== undefined
 
+  if (place === 'postgres') return { kind: 'postgres', why: asBefore ? 'as before' : 'as asked for' }
+  if (place === 'kafka elsewhere') {
+    if (!bootstrapServers) throw refused(place, undefined)
+    return { kind: 'kafka', outside: bootstrapServers, why: 'named by KAFKA_BOOTSTRAP_SERVERS' }
+  }
   const java = await lookForJava()
   if (java.kind === 'found') {
     const here = `Java ${java.version} is here, and ${java.isInstalled ? 'so are the jars' : 'Maven for the jars'}`
-    return { kind: 'kafka', why: asked ? 'as asked for' : here, isInstalled: java.isInstalled }
+    return { kind: 'kafka', why: asBefore ? 'as before' : place ? 'as asked for' : here, isInstalled: java.isInstalled }
   }
-  if (asked === 'kafka') {
+  if (asBefore) throw refused('kafka', undefined, `; that needs ${java.what}`)
+  if (place === 'kafka') {
     throw new RelayError('RELAY_CONFIG_INVALID',
       `a local Kafka needs ${java.what}; install that, set KAFKA_BOOTSTRAP_SERVERS, or use --event-log postgres`)
   }
   return { kind: 'postgres', why: `Kafka would need ${java.what}` }
 }
 
-/** The choice for this machine. @param cacheDir where Kafka's jars may lie already */
-export async function chooseEventLogHere (wish: EventLogWish, cacheDir: string): Promise<EventLogChoice> {
-  return await chooseEventLog(wish, () => findJava(cacheDir))
+const placeNames: Record<EventLogPlace, string> = {
+  postgres: 'PostgreSQL', kafka: 'the Kafka of npm start', 'kafka elsewhere': 'a Kafka of your own'
+}
+const waysBack: Record<EventLogPlace, string> = {
+  postgres: 'start with --event-log postgres',
+  kafka: 'start with --event-log kafka, and without KAFKA_BOOTSTRAP_SERVERS',
+  'kafka elsewhere': 'name it by KAFKA_BOOTSTRAP_SERVERS'
+}
+
+function refused (before: EventLogPlace, named: EventLogPlace | undefined, why = ''): RelayError {
+  const other = named === undefined ? '' : `, not in ${placeNames[named]}`
+  return new RelayError('RELAY_CONFIG_INVALID', `the events of this data folder are in ${placeNames[before]}${other}${why}\n` +
+    `  to go on:     ${waysBack[before]}\n` +
+    '  to move:      go on until `npm run relay -- lag` shows no lag, stop, and start once with --move-event-log:\n' +
+    '                rollups stay, and what only the old log holds is not read again\n' +
+    '  to begin new: --data-dir names another folder, --fresh forgets this one')
+}
+
+/**
+ * The choice for this machine, with Kafka's jars here where it needs them. Where these can't be had, and nobody asked for
+ * Kafka, it is PostgreSQL.
+ * @param cacheDir where the jars are kept
+ * @param say takes a line for people: fetching takes a while
+ * @throws RelayError as `chooseEventLog`; RELAY_CONFIG_INVALID where the jars can't be had
+ */
+export async function settleEventLog (
+  wish: EventLogWish, cacheDir: string, say: (line: string) => void, signal: AbortSignal
+): Promise<EventLogChoice> {
+  const choice = await chooseEventLog(wish, () => findJava(cacheDir))
+  if (choice.kind !== 'kafka' || choice.outside !== undefined || choice.isInstalled) return choice
+  say('Fetching the jars of Kafka with Maven, 55 MB, once')
+  try {
+    await installKafka(cacheDir, createLogger('relay-stack', 'silent'), signal)
+    return { ...choice, isInstalled: true }
+  } catch (error) {
+    if (signal.aborted) throw error
+    if (wish.asked || wish.before === 'kafka') {
+      throw new RelayError('RELAY_CONFIG_INVALID', `${(error as Error).message}; --event-log postgres does without`, { cause: error })
+    }
+    return { kind: 'postgres', why: (error as Error).message }
+  }
+}
+
+/** What a data folder remembers of a choice. */
+export function placeOf (choice: EventLogChoice): EventLogPlace {
+  if (choice.kind === 'postgres') return 'postgres'
+  return choice.outside === undefined ? 'kafka' : 'kafka elsewhere'
 }
 
 /** Whether the stack has a Kafka of its own to start. */
 export function isKafkaOurs (choice: EventLogChoice): boolean {
-  return choice.kind === 'kafka' && choice.outside === undefined
+  return placeOf(choice) === 'kafka'
 }
 
 /** The choice in a line, for people. */
 export function describeChoice (choice: EventLogChoice): string {
   if (choice.kind === 'postgres') return `Event log: PostgreSQL (${choice.why})`
   if (choice.outside !== undefined) return `Event log: Kafka at ${choice.outside} (${choice.why})`
-  return `Event log: Kafka (${choice.why})` + (choice.isInstalled ? '' : '\nFetching its jars with Maven, 55 MB, once')
+  return `Event log: Kafka (${choice.why})`
 }

@@ -19,15 +19,25 @@ export interface Question {
   readonly expectedCount: number
 }
 
-/** Asks about the last hour of a device that every fleet has. */
-export function askAboutLastHour (apiPort: number, token: string, expectedCount: number, nowMs: number): Question {
+/** Asks about the last hour of a device. */
+export function askAboutLastHour (
+  apiPort: number, token: string, deviceId: string, expectedCount: number, nowMs: number
+): Question {
   const endMs = Math.ceil(nowMs / 1_000) * 1_000 + AHEAD_MS
   const time = (timeMs: number) => new Date(timeMs).toISOString().replace('.000', '')
   const range = `startTime=${time(endMs - HOUR_MS)}&endTime=${time(endMs)}`
-  return { url: `http://127.0.0.1:${apiPort}/api/events/device/thermostat-001?${range}`, token, expectedCount }
+  return { url: `http://127.0.0.1:${apiPort}/api/events/device/${encodeURIComponent(deviceId)}?${range}`, token, expectedCount }
 }
 
 export const curlOf = ({ url, token }: Question) => `curl -H "Authorization: Bearer ${token}" "${url}"`
+
+/** A command that sends one event, where nobody else does. */
+export function sendingCurl (apiPort: number, token: string, deviceType: string, nowMs: number): string {
+  const timestamp = new Date(nowMs).toISOString()
+  const event = JSON.stringify({ deviceId: 'my-device', deviceType, zone: 'Zone A', value: 22.5, timestamp })
+  return `curl -H "Authorization: Bearer ${token}" -H "Content-Type: application/json" -d '${event}' ` +
+    `"http://127.0.0.1:${apiPort}/api/v1/events"`
+}
 
 /**
  * Waits until the API answers a question with the data that it should have.

@@ -16,15 +16,34 @@ import { promisify } from 'node:util'
 
 import { RelayError, type Logger } from 'relay-common'
 
+import { explainFileError } from './file-error.ts'
+import { explainMaven } from './maven-failure.ts'
+
 const POM = fileURLToPath(new URL('../kafka/pom.xml', import.meta.url))
 const JAVA_VERSION_MIN = 17 // what a Kafka 4 broker asks for
 const STAMP = 'complete'
+const RUN_TIMEOUT_MS = 15 * 60_000
+/** A network that swallows everything must not be waited for. The first is for Maven before 3.9. */
+const NETWORK_LIMITS = [
+  '-Dmaven.wagon.rto=30000', '-Daether.connector.connectTimeout=10000', '-Daether.connector.requestTimeout=30000'
+]
 
 const runFile = promisify(execFile)
 
+/**
+ * Java reads names of files by the locale. Where that says nothing of UTF-8, as where LANG is not set, it could not open
+ * a path with other than ASCII in it.
+ */
+export function javaEnvironment (): NodeJS.ProcessEnv {
+  const { LC_ALL, LC_CTYPE, LANG } = process.env
+  const isUtf8 = /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '')
+  return isUtf8 || process.platform !== 'linux' ? process.env : { ...process.env, LC_ALL: 'C.UTF-8' }
+}
+
 /** Runs a program to its end. @returns what it wrote, stdout first */
 export async function run (command: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
-  const { stdout, stderr } = await runFile(command, args, { maxBuffer: 16 * 1024 * 1024, signal })
+  const options = { maxBuffer: 16 * 1024 * 1024, signal, env: javaEnvironment(), timeout: RUN_TIMEOUT_MS }
+  const { stdout, stderr } = await runFile(command, args, options)
   return stdout + stderr
 }
 
@@ -69,19 +88,30 @@ export async function installKafka (cacheDir: string, log: Logger, signal?: Abor
   }
 
   log.info({ cacheDir }, 'fetching Kafka with Maven, once')
-  await mkdir(cacheDir, { recursive: true })
-  const scratch = await mkdtemp(join(cacheDir, 'fetching-'))
+  const scratch = await makeScratch(cacheDir)
   try {
-    await run('mvn', ['--batch-mode', '--quiet', '--file', POM, 'dependency:copy-dependencies',
-      `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime'], signal)
+    // by its full name: looked up by its short one, a network that is away is not what Maven complains about
+    const [, version] = /maven-dependency-plugin<\/artifactId>\s*<version>([^<]+)/.exec(readFileSync(POM, 'utf8'))!
+    await run('mvn', ['--batch-mode', '--quiet', '--file', POM,
+      `org.apache.maven.plugins:maven-dependency-plugin:${version}:copy-dependencies`,
+      `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime', ...NETWORK_LIMITS], signal)
     await writeFile(join(scratch, STAMP), '')
     await rename(scratch, target)
   } catch (cause) {
     await rm(scratch, { recursive: true, force: true })
     if (existsSync(join(target, STAMP))) return // somebody else was faster
     const { stdout = '', stderr = '' } = cause as { stdout?: string, stderr?: string }
-    const said = (stdout + stderr).trim().split('\n').slice(0, 5).join('\n')
-    throw new RelayError('RELAY_CONFIG_INVALID', `Maven could not fetch Kafka: ${said || String(cause)}`, { cause })
+    const why = stdout + stderr === '' ? (cause as Error).message : explainMaven(stdout + stderr)
+    throw new RelayError('RELAY_CONFIG_INVALID', `Maven could not fetch Kafka: ${why}`, { cause })
+  }
+}
+
+async function makeScratch (cacheDir: string): Promise<string> {
+  try {
+    await mkdir(cacheDir, { recursive: true })
+    return await mkdtemp(join(cacheDir, 'fetching-'))
+  } catch (error) {
+    throw explainFileError(error, `the folder ${cacheDir} for Kafka's jars`, '--kafka-cache')
   }
 }
 

@@ -6,14 +6,15 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import getPort from 'get-port'
 import { RelayError, type Logger } from 'relay-common'
 
-import { classArchivePath, installKafka, kafkaTool, run } from './kafka-install.ts'
+import { classArchivePath, installKafka, javaEnvironment, kafkaTool, run } from './kafka-install.ts'
+import { isFree } from './ports.ts'
 import { stopLeftOver, type Trace } from './process-table.ts'
 
 export { findJava, installKafka, kafkaTool } from './kafka-install.ts'
@@ -54,6 +55,7 @@ const HEAP_MB_DEFAULT = 384
 const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the segments back first
 const STOP_TIMEOUT_MS = 20_000
 const ANSWER_TIMEOUT_MS = 2_000
+const CONTROLLER_PORTS_MAX = 3
 
 /**
  * Starts Kafka on a data folder and waits until it answers.
@@ -72,7 +74,6 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   await format(cacheDir, dataDir, properties, settings.clusterId ?? createClusterId())
 
   await rename(logFile, `${logFile}.before`).catch(() => {}) // the first run has none
-  const output = await open(logFile, 'a', 0o600)
   const archive = await classArchive(cacheDir)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
     `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,
@@ -80,20 +81,8 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
     `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`,
     archive.jvmArg
   ])
-  // a process group of its own: Ctrl-C in a terminal must reach the programs first
-  const broker = spawn(command, args, { detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
-  const exited = new Promise<void>(resolve => broker.once('close', () => resolve()).once('error', () => resolve()))
-  await output.close()
   const pidFile = join(dataDir, 'kafka.pid')
-
-  try {
-    await writeFile(pidFile, String(broker.pid))
-    await waitUntilItAnswers(broker, port, logFile)
-  } catch (error) {
-    broker.kill('SIGKILL')
-    await exited
-    throw error
-  }
+  const { broker, exited } = await startBroker(command, args, settings, logFile, pidFile)
 
   let closed: Promise<void> | undefined
   return {
@@ -105,16 +94,40 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   }
 }
 
+interface StartedBroker { readonly broker: ChildProcess, readonly exited: Promise<void> }
+
+/**
+ * Starts the JVM and waits until it answers. The controller's port is its own affair: where somebody else took that
+ * meanwhile, it gets another.
+ */
+async function startBroker (
+  command: string, args: readonly string[], settings: LocalKafkaSettings, logFile: string, pidFile: string
+): Promise<StartedBroker> {
+  const { dataDir, port } = settings
+  for (let tries = 1; ; tries++) {
+    const output = await open(logFile, 'a', 0o600)
+    // a process group of its own: Ctrl-C in a terminal must reach the programs first
+    const broker = spawn(command, args, {
+      detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir, env: javaEnvironment()
+    })
+    const exited = new Promise<void>(resolve => broker.once('close', () => resolve()).once('error', () => resolve()))
+    await output.close()
+    try {
+      await writeFile(pidFile, String(broker.pid))
+      await waitUntilItAnswers(broker, port, logFile)
+      return { broker, exited }
+    } catch (error) {
+      broker.kill('SIGKILL')
+      await exited
+      const isOfController = error instanceof RelayError && error.code === 'RELAY_PORT_IN_USE' && await isFree(port)
+      if (!isOfController || tries === CONTROLLER_PORTS_MAX) throw error
+      await writeProperties(settings)
+    }
+  }
+}
+
 const portInUse = (port: number) =>
   new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; choose another for Kafka with --kafka-port`)
-
-async function isFree (port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => error.code === 'EADDRINUSE' ? resolve(false) : reject(error))
-    server.listen(port, HOST, () => server.close(() => resolve(true)))
-  })
-}
 
 /** Writes the broker's settings anew at every start: ports may change, and a newer Relay may know better ones. */
 async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSettings): Promise<string> {
@@ -128,7 +141,7 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
     `advertised.listeners=PLAINTEXT://${HOST}:${port}`,
     'controller.listener.names=CONTROLLER',
     'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    `log.dirs=${join(dataDir, 'log')}`,
+    `log.dirs=${escapeProperty(join(dataDir, 'log'))}`,
     'auto.create.topics.enable=false',
     // one broker: nothing can be replicated, and a few partitions are enough for Kafka's own topics
     'default.replication.factor=1',
@@ -163,6 +176,12 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
     ''
   ].join('\n'))
   return path
+}
+
+/** Files of properties are in Latin-1, whatever the locale. */
+function escapeProperty (text: string): string {
+  return text.replaceAll('\\', '\\\\')
+    .replace(/[^ -~]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** An id for a new cluster, as Kafka writes them. */

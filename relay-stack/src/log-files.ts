@@ -7,6 +7,8 @@ import { join } from 'node:path'
 
 import { printable } from 'relay-common'
 
+import { fileReason } from './file-error.ts'
+
 /** A log that got this long starts anew; what it held stays beside it, as `.before`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
@@ -46,7 +48,7 @@ async function logsIn (folder: string): Promise<string[]> {
 async function shorten (folder: string): Promise<void> {
   for (const path of await logsIn(folder)) {
     if ((await stat(path)).size <= LOG_BYTES_MAX) continue
-    await copyFile(path, `${path}.before`)
+    await copyFile(path, `${path}.before`).catch(error => { if (fileReason(error) === undefined) throw error }) // a full disk
     await truncate(path)
   }
 }

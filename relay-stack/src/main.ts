@@ -5,9 +5,13 @@
  *     an unexpected error, or npm is gone --> the same --> exit 1
  *     second signal, or the deadline --> all of it is killed --> exit 1
  */
+import { dirname } from 'node:path'
+
 import { RelayError } from 'relay-common'
 
 import { killAll } from './data-dir.ts'
+import { fullDisk } from './disk.ts'
+import { explainFileError } from './file-error.ts'
 import { readOptions } from './options.ts'
 import { startStack } from './stack.ts'
 
@@ -37,7 +41,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   })
 }
 let isFailed = false
-process.on('uncaughtException', error => fail(`an unexpected error: ${error.stack}`))
+process.on('uncaughtException', error => fail(describe(error)))
 if (process.env.npm_lifecycle_event === 'start') stopWithNpm()
 
 process.exit(await run())
@@ -55,9 +59,16 @@ async function run (): Promise<number> {
     return end !== undefined || isFailed ? 1 : 0
   } catch (error) {
     if (stopping.signal.aborted) return isFailed ? 1 : 0 // stopped while it was starting
-    process.stderr.write((error instanceof RelayError ? error.message : (error as Error).stack) + '\n')
+    const full = await fullDisk(options.dataDir) ?? await fullDisk(dirname(options.dataDir))
+    process.stderr.write((full ? `${full}; make room, or choose another with --data-dir` : describe(error)) + '\n')
     return 1
   }
+}
+
+/** One line for what people can mend; the whole of what is ours. */
+function describe (error: unknown): string {
+  const explained = explainFileError(error, 'a file of the stack', '--data-dir')
+  return explained instanceof RelayError ? explained.message : `an unexpected error: ${(error as Error).stack}`
 }
 
 function whenStopped (): Promise<undefined> {

@@ -2,23 +2,28 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { version } from 'relay-common'
 
+import { HISTORY_EVENTS_MAX } from './backfill.ts'
+import { addPortOptions, readPortOptions, type PortName } from './port-options.ts'
+import type { WantedPort } from './ports.ts'
+
 export interface StackOptions {
-  readonly apiPort: number
-  readonly kafkaPort: number
-  readonly postgresPort: number
+  readonly ports: Readonly<Record<PortName, WantedPort>>
   /** absolute */
   readonly dataDir: string
   /** absolute; where Kafka's jars are kept */
   readonly kafkaCache: string
   readonly eventLog?: 'kafka' | 'postgres'
+  /** whether the data folder may go on with another event log than before */
+  readonly isEventLogMoved: boolean
   /** whether a development issuer runs too, so that OAuth can be tried */
   readonly issuer: boolean
-  readonly issuerPort: number
   readonly fresh: boolean
   readonly logs: boolean
+  /** whether a fleet is simulated; undefined: nobody said so */
+  readonly hasSimulator?: boolean
   /** what the simulator is told, by the names of its own settings; it checks them */
   readonly simulator: Readonly<Record<string, string>>
 }
@@ -27,12 +32,13 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Settings of the simulator that users reach through the stack: their names there are their variables here. */
 const simulatorOptions = [
-  ['--devices <count>', 'DEVICES', 'devices; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
+  ['--devices <count>', 'DEVICES', 'devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
   ['--zones <count>', 'ZONES', 'zones that further devices are spread over'],
   ['--rate <events>', 'RATE', 'events per second of each device'],
   ['--seed <number>', 'SEED', 'one seed, one set of events'],
   ['--backfill <duration>', 'BACKFILL',
-    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later what was missed since)'],
+    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later what was missed since; ' +
+    `${HISTORY_EVENTS_MAX / 1e6} million events at most, which is an hour of 1,000 devices)`],
   ['--late <percent>', 'LATE', 'share of events that are sent up to hours late, e.g. 1%'],
   ['--duplicates <percent>', 'DUPLICATES', 'share of events that are sent once more'],
   ['--poison <percent>', 'POISON', 'poison records on top, as a share of the events']
@@ -43,27 +49,25 @@ const dataDirOption = () => new Option('--data-dir <folder>', 'where data and lo
 
 /** Declares the options. Their names, defaults and descriptions come from here alone. */
 export function createCommand (): Command {
-  const port = (flags: string, variable: string, preset: number, description: string) =>
-    new Option(flags, `${description}; 0: any free one`).env(variable).default(preset).argParser(parsePort)
-
   const command = new Command('npm start --')
     .description('Runs Relay on this machine: PostgreSQL, the event log, a simulated fleet, the processor, the API.\n' +
       'Options go behind two dashes: npm start -- --devices 1000')
     .version(version)
     .allowExcessArguments(false)
     .showHelpAfterError('(--help lists the options)')
-    .addOption(port('--api-port <port>', 'API_PORT', 8080, 'port of the API'))
-    .addOption(port('--kafka-port <port>', 'KAFKA_PORT', 9092, 'port of the local Kafka'))
-    .addOption(port('--postgres-port <port>', 'POSTGRES_PORT', 5432, 'port of the local PostgreSQL'))
     .addOption(new Option('--issuer', 'run a development issuer of access tokens too (env: RELAY_ISSUER=1)'))
-    .addOption(port('--issuer-port <port>', 'ISSUER_PORT', 8083, 'port of the development issuer'))
     .addOption(dataDirOption())
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
       .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
-    .addOption(new Option('--event-log <log>', 'where events are kept (default: kafka where KAFKA_BOOTSTRAP_SERVERS ' +
-      'is set or Java 17 and Maven are there, else postgres)').env('EVENT_LOG').choices(['kafka', 'postgres']))
+    .addOption(new Option('--event-log <log>', 'where events are kept (default: as before in this data folder; at its ' +
+      'first start kafka where KAFKA_BOOTSTRAP_SERVERS is set or Java 17 and Maven are there, else postgres)')
+      .env('EVENT_LOG').choices(['kafka', 'postgres']))
+    .addOption(new Option('--move-event-log', 'go on with another event log than before; what only that one holds is not read again'))
     .addOption(new Option('--fresh', 'forget all data of the data folder first (env: RELAY_FRESH=1)'))
     .addOption(new Option('--logs', 'show what all parts log (env: RELAY_LOGS=1)'))
+    .addOption(new Option('--simulator', 'simulate a fleet also on servers of your own (env: RELAY_SIMULATOR=1)'))
+    .addOption(new Option('--no-simulator', 'simulate no fleet (env: RELAY_SIMULATOR=0)'))
+  addPortOptions(command)
   for (const [flags, variable, description] of simulatorOptions) {
     command.addOption(new Option(flags, description).env(variable))
   }
@@ -84,6 +88,7 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
   const options = command.opts()
   const folder = (name: string) => folderOf(command, name, startedIn)
   const isSet = (variable: string) => /^(1|true|yes)$/i.test(environment[variable] ?? '')
+  const hasSimulator = options.simulator ?? (environment.RELAY_SIMULATOR ? isSet('RELAY_SIMULATOR') : undefined)
 
   const simulator: Record<string, string> = {}
   for (const [flags, variable] of simulatorOptions) {
@@ -91,16 +96,15 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
     if (value !== undefined && value !== '') simulator[variable] = value
   }
   return {
-    apiPort: options.apiPort,
-    kafkaPort: options.kafkaPort,
-    postgresPort: options.postgresPort,
+    ports: readPortOptions(command),
     dataDir: folder('dataDir'),
     kafkaCache: folder('kafkaCache'),
     eventLog: options.eventLog,
+    isEventLogMoved: options.moveEventLog ?? false,
     issuer: options.issuer ?? isSet('RELAY_ISSUER'),
-    issuerPort: options.issuerPort,
     fresh: options.fresh ?? isSet('RELAY_FRESH'),
     logs: options.logs ?? isSet('RELAY_LOGS'),
+    hasSimulator,
     simulator
   }
 }
@@ -127,10 +131,4 @@ function parse (command: Command, args: readonly string[], environment: NodeJS.P
 /** A relative folder is meant from where the command was typed; the default one from package.json. */
 function folderOf (command: Command, name: string, startedIn: string): string {
   return resolve(command.getOptionValueSource(name) === 'default' ? ROOT : startedIn, command.opts()[name])
-}
-
-function parsePort (text: string): number {
-  const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
-  return port
 }

@@ -1,6 +1,11 @@
+/**
+ * The ports of the stack. They are looked at before anything is started, and bound by the parts seconds later: somebody
+ * else may have taken one by then, for instance a stack that starts at the same time. Then a port that nobody asked for
+ * gives way to the next one that is free.
+ */
 import { createServer } from 'node:net'
 
-import getPort from 'get-port'
+import getPort, { portNumbers } from 'get-port'
 import { RelayError } from 'relay-common'
 
 export const LOCAL_HOST = '127.0.0.1'
@@ -13,36 +18,90 @@ export interface WantedPort {
   readonly port: number
   /** what changes it: `--api-port` */
   readonly option: string
+  /** whether the user chose it: then it is this one or none */
+  readonly isAsked: boolean
 }
+
+export interface Ports<Name extends string> {
+  /** where it is now; 0: it was not wanted */
+  of (name: Name): number
+  /**
+   * Starts a part that binds some of them; once more where one of those is in use that may give way.
+   * @throws what the start throws else
+   */
+  bind<T> (names: readonly Name[], start: () => Promise<T>): Promise<T>
+}
+
+/** So many ports after the wanted one are tried before any other. */
+const NEXT_PORTS = 100
+const MOVES_MAX = 5
 
 /**
- * Makes sure that ports are free, before anything is started on them.
- * @returns the ports in the same order, those that were 0 chosen
- * @throws RelayError RELAY_PORT_IN_USE, one line for the first that is not free
+ * Chooses ports that are free now.
+ * @param say takes a line for each that is not the one that people expect
+ * @throws RelayError RELAY_PORT_IN_USE, one line for the first that was asked for and is not free
  */
-export async function reservePorts (wanted: readonly WantedPort[]): Promise<number[]> {
-  const taken = new Map<number, WantedPort>()
-  for (const it of wanted.filter(it => it.port !== 0)) {
-    const other = taken.get(it.port)
+export async function openPorts<Name extends string> (
+  wanted: Readonly<Partial<Record<Name, WantedPort>>>, say: (line: string) => void
+): Promise<Ports<Name>> {
+  const entries = Object.entries(wanted) as [Name, WantedPort][]
+  const chosen = new Map<Name, number>()
+  const isElsewhere = (name: Name, port: number) => [...chosen].some(([other, it]) => other !== name && it === port)
+
+  for (const [name, it] of entries.filter(([, it]) => it.isAsked && it.port !== 0)) {
+    const other = entries.find(([, that]) => that !== it && that.isAsked && that.port === it.port)?.[1]
     if (other) {
       throw new RelayError('RELAY_PORT_IN_USE',
-        `port ${it.port} can't be for ${other.what} and for ${it.what}; choose another with ${it.option}`)
+        `port ${it.port} can't be for ${it.what} and for ${other.what}; choose another with ${other.option}`)
     }
-    if (!await isFree(it.port)) {
-      throw new RelayError('RELAY_PORT_IN_USE',
-        `port ${it.port} is in use; choose another for ${it.what} with ${it.option}`)
-    }
-    taken.set(it.port, it)
+    if (!await isFree(it.port)) throw inUse(it)
+    chosen.set(name, it.port)
+  }
+  for (const [name, it] of entries.filter(([name]) => !chosen.has(name))) {
+    if (it.port !== 0 && !isElsewhere(name, it.port) && await isFree(it.port)) chosen.set(name, it.port)
+    else await move(name, it)
   }
 
-  const ports: number[] = []
-  for (const { port } of wanted) {
-    ports.push(port !== 0 ? port : await getPort({ host: LOCAL_HOST, exclude: [...taken.keys(), ...ports] }))
+  /** To one that is free, and that no other part wants. */
+  async function move (name: Name, { what, port, option }: WantedPort): Promise<void> {
+    const exclude = [...chosen.values(), ...entries.map(([, it]) => it.port)].filter(it => it !== 0)
+    const last = Math.min(port + NEXT_PORTS, 65_535)
+    chosen.set(name, await getPort({ host: LOCAL_HOST, exclude, port: port === 0 ? undefined : portNumbers(port, last) }))
+    if (port !== 0) say(`port ${port} is in use: ${what} is on ${chosen.get(name)} (${option} chooses another)`)
   }
-  return ports
+
+  /** Moves what is in use by somebody else. @returns whether anything was moved */
+  async function giveWay (names: readonly Name[]): Promise<boolean> {
+    let isMoved = false
+    for (const name of names) {
+      const it = wanted[name]
+      if (it === undefined || (it.isAsked && it.port !== 0) || await isFree(chosen.get(name)!)) continue
+      await move(name, it)
+      isMoved = true
+    }
+    return isMoved
+  }
+
+  return {
+    of: name => chosen.get(name) ?? 0,
+    bind: async (names, start) => {
+      for (let moves = 0; ; moves++) {
+        try {
+          return await start()
+        } catch (error) {
+          const isPort = error instanceof RelayError && error.code === 'RELAY_PORT_IN_USE'
+          if (!isPort || moves === MOVES_MAX || !await giveWay(names)) throw error
+        }
+      }
+    }
+  }
 }
 
-async function isFree (port: number): Promise<boolean> {
+const inUse = ({ port, what, option }: WantedPort) =>
+  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; choose another for ${what} with ${option}`)
+
+/** Whether nobody listens at a port of this machine. @throws RelayError RELAY_CONFIG_INVALID where nobody may */
+export async function isFree (port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -46,7 +46,7 @@ export function programTrace (pids: string, name: ProgramName): Trace {
 
 /**
  * Starts a program and waits until it is ready.
- * @throws RelayError RELAY_PROGRAM_FAILED with its last lines, where it ends or stays silent
+ * @throws RelayError RELAY_PROGRAM_FAILED with its last lines, where it ends or stays silent; RELAY_PORT_IN_USE
  */
 export async function startProgram (settings: ProgramSettings): Promise<RunningProgram> {
   const { name, environment, logFile, pids, signal } = settings
@@ -73,7 +73,8 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   if (outcome !== 'ready') {
     await stop(child, exited.promise)
     const lines = await readLastLines(logFile, LAST_LINES)
-    throw new RelayError('RELAY_PROGRAM_FAILED',
+    const isPort = lines.at(-1)?.includes('code=RELAY_PORT_IN_USE')
+    throw new RelayError(isPort ? 'RELAY_PORT_IN_USE' : 'RELAY_PROGRAM_FAILED',
       `${name} did not start: ${outcome}; its last lines (all in ${logFile}):\n${lines.join('\n')}`)
   }
 

@@ -6,7 +6,7 @@ import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-common'
 import { chooseHistoryMs, startBackfill } from './backfill.ts'
 import type { StackContext } from './context.ts'
 import { isKafkaOurs } from './event-log.ts'
-import type { StackOptions } from './options.ts'
+import type { PortName } from './port-options.ts'
 import { LOCAL_HOST } from './ports.ts'
 import { startProgram, type ProgramName } from './program-process.ts'
 import type { Servers } from './servers.ts'
@@ -22,7 +22,7 @@ export type EnvironmentFor = (login: DatabaseLogin) => NodeJS.ProcessEnv
 export function environmentOf (
   { environment, choice, ports }: StackContext, databaseOf: Servers['databaseOf']
 ): EnvironmentFor {
-  const kafka = isKafkaOurs(choice) ? `${LOCAL_HOST}:${ports.kafka}` : environment.KAFKA_BOOTSTRAP_SERVERS
+  const kafka = isKafkaOurs(choice) ? `${LOCAL_HOST}:${ports.of('kafka')}` : environment.KAFKA_BOOTSTRAP_SERVERS
   return login => ({
     ...environment,
     EVENT_LOG: choice.kind,
@@ -35,42 +35,53 @@ export function environmentOf (
 export async function startPrograms (
   context: StackContext, environmentFor: EnvironmentFor, started: AsyncDisposableStack
 ): Promise<Supervised[]> {
-  const { options, ports, dataDir, report } = context
+  const { options, ports, dataDir, report, fleet } = context
   let simulatorEndedMs: number | undefined
   const simulator = async () => {
     const missedMs = simulatorEndedMs === undefined ? 0 : Date.now() - simulatorEndedMs + UNDER_WAY_MS
-    const own = { HEALTH_PORT: String(ports.simulator), EXIT_AFTER_BACKFILL: '', BACKFILL: secondsOf(missedMs) }
-    const running = await start(context, 'simulator', { ...environmentFor('simulator'), ...options.simulator, ...own })
+    const running = await start(context, 'simulator', ['simulator'], () => ({
+      ...environmentFor('simulator'),
+      ...options.simulator,
+      HEALTH_PORT: String(ports.of('simulator')),
+      EXIT_AFTER_BACKFILL: '',
+      BACKFILL: secondsOf(missedMs)
+    }))
     running.exited.then(() => { simulatorEndedMs = Date.now() })
     return running
   }
-  const processor = () => start(context, 'processor', {
+  const processor = () => start(context, 'processor', ['processor'], () => ({
     ...environmentFor('processor'),
-    HEALTH_PORT: String(ports.processor),
+    HEALTH_PORT: String(ports.of('processor')),
     CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
-  })
-  const api = () => start(context, 'api', {
+  }))
+  const api = () => start(context, 'api', ['api', 'metrics', 'mqtt'], () => ({
     API_TOKENS: WELL_KNOWN_TOKEN,
-    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.issuer}` } : {},
+    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.of('issuer')}` } : {},
     ...environmentFor('api'),
-    API_PORT: String(ports.api),
-    METRICS_PORT: String(ports.metrics)
-  })
-  const issuer = () => start(context, 'issuer', {
-    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...context.environment, ISSUER_PORT: String(ports.issuer)
-  })
+    API_PORT: String(ports.of('api')),
+    METRICS_PORT: String(ports.of('metrics')),
+    MQTT_PORT: String(ports.of('mqtt'))
+  }))
+  const issuer = () => start(context, 'issuer', ['issuer'], () => ({
+    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...context.environment, ISSUER_PORT: String(ports.of('issuer'))
+  }))
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
   return await startTogether([
     () => supervise({ name: 'api', start: api }, report),
     () => supervise({ name: 'processor', start: processor }, report),
-    () => supervise({ name: 'simulator', start: simulator }, report),
+    ...fleet ? [() => supervise({ name: 'simulator', start: simulator }, report)] : [],
     ...options.issuer ? [() => supervise({ name: 'issuer', start: issuer }, report)] : []
   ], started)
 }
 
-function start ({ dataDir, logs, signal }: StackContext, name: ProgramName, environment: NodeJS.ProcessEnv) {
-  return startProgram({ name, environment, logFile: logs.pathOf(name), pids: dataDir.pids, signal })
+/** @param environmentNow asked at each try, for ports may move */
+function start (
+  { dataDir, logs, ports, signal }: StackContext, name: ProgramName, itsPorts: readonly PortName[],
+  environmentNow: () => NodeJS.ProcessEnv
+) {
+  return ports.bind(itsPorts, () =>
+    startProgram({ name, environment: environmentNow(), logFile: logs.pathOf(name), pids: dataDir.pids, signal }))
 }
 
 /**
@@ -81,24 +92,24 @@ function start ({ dataDir, logs, signal }: StackContext, name: ProgramName, envi
 export async function sendHistory (
   context: StackContext, environment: NodeJS.ProcessEnv, liveFromMs: number, started: AsyncDisposableStack
 ): Promise<number> {
-  const { options: { simulator }, dataDir, ports, report } = context
-  const chosenMs = chooseHistoryMs(await dataDir.readSentUntil(), liveFromMs, eventsPerSecond(simulator))
-  const BACKFILL = simulator.BACKFILL ?? secondsOf(chosenMs)
-  if (parseFloat(BACKFILL) === 0) return 0
-  const own = { HEALTH_PORT: '0', EXIT_AFTER_BACKFILL: 'true', BACKFILL }
+  const { options: { simulator }, fleet, dataDir, ports, report } = context
+  if (fleet === undefined) return 0
+  const sentUntilMs = await dataDir.readSentUntil()
+  const chosenMs = chooseHistoryMs(sentUntilMs, liveFromMs, fleet.eventsPerSecond)
+  if (parseFloat(simulator.BACKFILL ?? secondsOf(chosenMs)) === 0) return 0
+  // the sender counts back from when it is up, which may take a while: what was missed must not begin later for that
+  const lateMs = () => sentUntilMs === undefined ? 0 : Date.now() - liveFromMs + UNDER_WAY_MS
+  const own = () => ({
+    HEALTH_PORT: '0', EXIT_AFTER_BACKFILL: 'true', BACKFILL: simulator.BACKFILL ?? secondsOf(chosenMs + lateMs())
+  })
   started.adopt(await startBackfill({
     dataDir,
     liveFromMs,
-    start: () => start(context, 'backfill', { ...environment, ...simulator, ...own }),
-    isSending: () => fetch(`http://${LOCAL_HOST}:${ports.simulator}/readyz`).then(it => it.ok, () => false),
+    start: () => start(context, 'backfill', [], () => ({ ...environment, ...simulator, ...own() })),
+    isSending: () => fetch(`http://${LOCAL_HOST}:${ports.of('simulator')}/readyz`).then(it => it.ok, () => false),
     observer: report
   }), it => it.close())
   return simulator.BACKFILL === undefined ? chosenMs : 0
 }
 
 const secondsOf = (timeMs: number) => timeMs === 0 ? '0' : `${Math.ceil(timeMs / 1_000)}s`
-
-/** What the fleet sends, with the simulator's own defaults; what can't be understood is the simulator's to refuse. */
-function eventsPerSecond ({ DEVICES = '3', RATE = '1' }: StackOptions['simulator']): number {
-  return Number(DEVICES) * Number(RATE) || 0
-}

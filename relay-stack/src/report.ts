@@ -19,8 +19,13 @@ export interface PartRow {
 
 const LAST_LINES = 5
 
-/** @param write takes whole lines */
-export function createReport (write: (text: string) => void, logFileOf: (part: string) => string): Report {
+/**
+ * @param write takes whole lines
+ * @param blockedBy asked when a part has died: see `Observer`
+ */
+export function createReport (
+  write: (text: string) => void, logFileOf: (part: string) => string, blockedBy: Observer['blockedBy']
+): Report {
   const line = (text: string) => write(text + '\n')
   return {
     line,
@@ -33,6 +38,8 @@ export function createReport (write: (text: string) => void, logFileOf: (part: s
       line(`${name}: ${how}; ${next}. Its last lines (all in ${logFileOf(name)}):`)
       for (const it of lines) line(`  ${it}`)
     },
+    blockedBy,
+    blocked: async (name, by) => line(`${name} has ended, for ${by}; it is started again when there is room`),
     cameBack: (name, pid) => line(`${name} is back (process ${pid})`)
   }
 }

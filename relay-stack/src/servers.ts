@@ -30,11 +30,11 @@ export async function startServers (
   const passwords = await keepPasswords(dataDir.passwords)
   const postgres = () => supervise({
     name: 'postgres',
-    start: async () => {
+    start: () => ports.bind(['postgres'], async () => {
       const logFile = logs.pathOf('postgres')
       const password = passwords.owner
       const data = await placePostgres(dataDir.postgres, report.line)
-      const server = await startPostgres({ dataDir: data, port: ports.postgres, password, logFile, say: report.line })
+      const server = await startPostgres({ dataDir: data, port: ports.of('postgres'), password, logFile, say: report.line })
       await prepareDatabase(server, passwords, environment).catch(async error => {
         await server.close()
         throw error
@@ -42,18 +42,18 @@ export async function startServers (
       databaseOf = login => loginSettings(server, passwords, login)
       databaseOfOwner = ownerSettings(server, passwords)
       return server
-    }
+    })
   }, report)
   const kafka = () => supervise({
     name: 'kafka',
-    start: () => startKafka({
+    start: () => ports.bind(['kafka'], () => startKafka({
       cacheDir: options.kafkaCache,
       dataDir: dataDir.kafka,
-      port: ports.kafka,
+      port: ports.of('kafka'),
       logFile: logs.pathOf('kafka'),
       log: createLogger('relay-stack', 'silent'), // the line above has said it
       signal
-    })
+    }))
   }, report)
   const parts = await startTogether([
     ...isDatabaseOutside(environment) ? [] : [postgres],

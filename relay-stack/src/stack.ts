@@ -1,19 +1,21 @@
 /**
  * Composes the local stack: what is started, in which order, and stopped in reverse.
  *
- *     data folder -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
+ *     settings of the fleet -> data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
-import getPort from 'get-port'
 import { splitList, tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
-import type { StackContext, StackPorts } from './context.ts'
+import type { StackContext } from './context.ts'
 import { DATABASE } from './database.ts'
-import { openDataDir } from './data-dir.ts'
-import { chooseEventLogHere, describeChoice, isKafkaOurs, type EventLogChoice } from './event-log.ts'
-import { askAboutLastHour, curlOf, waitForAnswer } from './first-answer.ts'
+import { openDataDir, type DataDir } from './data-dir.ts'
+import { fullDisk, watchDisk } from './disk.ts'
+import { describeChoice, isKafkaOurs, placeOf, settleEventLog, type EventLogChoice } from './event-log.ts'
+import { askAboutLastHour, curlOf, sendingCurl, waitForAnswer } from './first-answer.ts'
+import { chooseFleet } from './fleet.ts'
 import { followLog, openLogFiles } from './log-files.ts'
 import type { StackOptions } from './options.ts'
-import { LOCAL_HOST, reservePorts } from './ports.ts'
+import type { PortName } from './port-options.ts'
+import { LOCAL_HOST, openPorts } from './ports.ts'
 import { programNames } from './program-process.ts'
 import { environmentOf, sendHistory, startPrograms } from './programs.ts'
 import { createReport, type PartRow } from './report.ts'
@@ -36,17 +38,23 @@ export async function startStack (
   options: StackOptions, environment: NodeJS.ProcessEnv, write: (text: string) => void, signal: AbortSignal
 ): Promise<Stack> {
   await using started = new AsyncDisposableStack() // a step that throws closes the ones before it
-  const asked = { asked: options.eventLog, bootstrapServers: environment.KAFKA_BOOTSTRAP_SERVERS }
-  const choice = await chooseEventLogHere(asked, options.kafkaCache)
-  const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh, line => write(line + '\n')), it => it.close())
-  const ports = await choosePorts(options, choice, !isDatabaseOutside(environment))
+  const say = (line: string) => write(line + '\n')
+  const hasPostgres = !isDatabaseOutside(environment)
+  const hasServers = hasPostgres && (!environment.KAFKA_BOOTSTRAP_SERVERS || options.eventLog === 'postgres')
+  const fleet = chooseFleet(options, environment, hasServers)
+  const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh, say), it => it.close())
+  const choice = await chooseEventLogOf(options, environment, dataDir, say, signal)
+  const ports = await openPorts(wantedPorts(options, isKafkaOurs(choice), hasPostgres, fleet !== undefined), say)
   const logs = started.adopt(await openLogFiles(dataDir.logs), it => it.close())
-  const report = createReport(write, logs.pathOf)
-  const context = { options, environment, choice, dataDir, ports, logs, report, signal }
+  const report = createReport(write, logs.pathOf, () => fullDisk(dataDir.path))
+  started.adopt(watchDisk(dataDir.path, report.line), it => it.close())
+  const context = { options, environment, choice, dataDir, ports, fleet, logs, report, signal }
   report.line(describeChoice(choice))
+  if (!fleet && !hasServers) report.line('No fleet is simulated on servers of your own (--simulator: simulate one all the same)')
   followLogs(context, started)
 
   const servers = await startServers(context, started)
+  await dataDir.writeEventLog(placeOf(choice))
   signal.throwIfAborted()
   const environmentFor = environmentOf(context, servers.databaseOf)
   const liveFromMs = Date.now()
@@ -71,25 +79,31 @@ export async function startStack (
   }
 }
 
-async function choosePorts (options: StackOptions, choice: EventLogChoice, hasPostgres: boolean): Promise<StackPorts> {
-  const [api, ...servers] = await reservePorts([
-    { what: 'the API', port: options.apiPort, option: '--api-port' },
-    ...isKafkaOurs(choice) ? [{ what: 'Kafka', port: options.kafkaPort, option: '--kafka-port' }] : [],
-    ...hasPostgres ? [{ what: 'PostgreSQL', port: options.postgresPort, option: '--postgres-port' }] : [],
-    ...options.issuer ? [{ what: 'the issuer', port: options.issuerPort, option: '--issuer-port' }] : []
-  ])
-  const kafka = isKafkaOurs(choice) ? servers.shift()! : 0
-  const postgres = hasPostgres ? servers.shift()! : 0
-  const issuer = options.issuer ? servers.shift()! : 0
-  // their well-known ports where those are free: nobody but us has to know them. Who asks for any port of the API may
-  // start several stacks at once, and these would find the same ones free
-  const isAny = options.apiPort === 0
-  const choose = (port: number, taken: number[]) => // 0 among what is excluded would exclude any free one
-    getPort({ host: LOCAL_HOST, exclude: taken.filter(it => it !== 0), ...isAny ? {} : { port } })
-  const simulator = await choose(8081, [api, kafka, postgres, issuer])
-  const processor = await choose(8082, [api, kafka, postgres, issuer, simulator])
-  const metrics = await choose(8084, [api, kafka, postgres, issuer, simulator, processor])
-  return { api, metrics, kafka, postgres, simulator, processor, issuer }
+/** The event log that was asked for, or the one of the data folder. */
+async function chooseEventLogOf (
+  options: StackOptions, environment: NodeJS.ProcessEnv, dataDir: DataDir, say: (line: string) => void, signal: AbortSignal
+): Promise<EventLogChoice> {
+  const bootstrapServers = environment.KAFKA_BOOTSTRAP_SERVERS
+  const isNamed = Boolean(options.eventLog || bootstrapServers)
+  return await settleEventLog({
+    asked: options.eventLog,
+    bootstrapServers,
+    before: await dataDir.readEventLog() ?? (isNamed ? undefined : dataDir.guessEventLog()),
+    isMove: options.isEventLogMoved
+  }, options.kafkaCache, say, signal)
+}
+
+function wantedPorts (
+  { ports, issuer }: StackOptions, hasKafka: boolean, hasPostgres: boolean, hasSimulator: boolean
+): Partial<StackOptions['ports']> {
+  const { kafka, postgres, issuer: ofIssuer, simulator, ...always } = ports
+  return {
+    ...always,
+    ...hasKafka ? { kafka } : {},
+    ...hasPostgres ? { postgres } : {},
+    ...issuer ? { issuer: ofIssuer } : {},
+    ...hasSimulator ? { simulator } : {}
+  }
 }
 
 /** Shows all logs where they are wanted, else how a long backfill gets on. */
@@ -104,30 +118,36 @@ function followLogs ({ options, logs, report }: StackContext, started: AsyncDisp
 }
 
 /** @param historyMs what the fleet is sending of its past */
-async function reportFirstAnswer (
-  { options, environment, choice, dataDir, ports, logs, report, signal }: StackContext, parts: readonly Supervised[],
-  historyMs: number
-): Promise<void> {
+async function reportFirstAnswer (context: StackContext, parts: readonly Supervised[], historyMs: number): Promise<void> {
+  const { environment, fleet, dataDir, ports, report, signal } = context
   const token = splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN
-  const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (Number(options.simulator.RATE ?? '1') || 0)
-  const question = askAboutLastHour(ports.api, token, expectedCount, Date.now())
-  const amiss = await waitForAnswer(question, signal)
+  const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (fleet?.rate ?? 0)
+  const device = fleet?.firstDevice ?? 'my-device'
+  const question = askAboutLastHour(ports.of('api'), token, device, expectedCount, Date.now())
+  const amiss = fleet && await waitForAnswer(question, signal)
   if (signal.aborted) return
 
+  report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${amiss ? `, but ${amiss}` : ''}\n`)
+  report.table(rowsOf(context, parts))
+  const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
+  if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)
+  report.line(`\n  ${curlOf(question)}\n\nThe password of a client by MQTT is a token, as in the command above`)
+  report.line(`Ctrl-C or npm stop stops all of it; the data stay in ${dataDir.path}`)
+}
+
+function rowsOf ({ environment, choice, ports, logs }: StackContext, parts: readonly Supervised[]): PartRow[] {
+  const at = (name: PortName) => `${LOCAL_HOST}:${ports.of(name)}`
   const where: Record<string, string> = {
-    postgres: `${LOCAL_HOST}:${ports.postgres}/${DATABASE}`,
-    kafka: `${LOCAL_HOST}:${ports.kafka}`,
-    simulator: `http://${LOCAL_HOST}:${ports.simulator}/readyz`,
-    processor: `http://${LOCAL_HOST}:${ports.processor}/readyz`,
-    api: `http://${LOCAL_HOST}:${ports.api}/readyz`,
-    issuer: `http://${LOCAL_HOST}:${ports.issuer}/.well-known/openid-configuration`
+    postgres: `${at('postgres')}/${DATABASE}`,
+    kafka: at('kafka'),
+    simulator: `http://${at('simulator')}/readyz`,
+    processor: `http://${at('processor')}/readyz`,
+    api: `http://${at('api')}/readyz`,
+    issuer: `http://${at('issuer')}/.well-known/openid-configuration`
   }
   const rows: PartRow[] = parts.map(({ name, current: { pid } }) =>
     ({ part: name, where: where[name], pid, logFile: logs.pathOf(name) }))
   if (choice.kind === 'kafka' && choice.outside) rows.unshift({ part: 'kafka', where: choice.outside })
   if (isDatabaseOutside(environment)) rows.unshift({ part: 'postgres', where: 'as DATABASE_URL or POSTGRES_HOST says' })
-
-  report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${amiss ? `, but ${amiss}` : ''}\n`)
-  report.table(rows)
-  report.line(`\n  ${curlOf(question)}\n\nCtrl-C stops all of it; the data stay in ${dataDir.path}`)
+  return [...rows, { part: 'docs', where: `http://${at('api')}/docs` }, { part: 'mqtt', where: at('mqtt') }]
 }

@@ -3,7 +3,8 @@
  *
  *     starting --> running --ends--> judged --restart--> waiting --> starting again
  *                                       |--give up-----> gaveUp
- *                                       '--it was done-> finished
+ *                                       |--it was done-> finished
+ *                                       '--no room----> blocked --room again--> starting again
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -31,6 +32,7 @@ const DEATHS_MAX = 5
 const WELL_AFTER_MS = 60_000
 /** Doubles with every death; DEATHS_MAX keeps it short. */
 const BACKOFF_MS = 1_000
+const BLOCKED_POLL_MS = 500
 
 /**
  * Decides what becomes of a part that ended.
@@ -47,6 +49,10 @@ export interface Observer {
   /** resolves when it has been said */
   died (name: string, how: string, verdict: Verdict): Promise<void>
   cameBack (name: string, pid: number): void
+  /** what keeps parts from running that is none of their faults, in words; undefined: nothing */
+  blockedBy (): Promise<string | undefined>
+  /** resolves when it has been said */
+  blocked (name: string, by: string): Promise<void>
 }
 
 export interface Supervised<R extends RunningPart = RunningPart> {
@@ -77,11 +83,18 @@ export async function supervise<R extends RunningPart> (part: Part<R>, observer:
     let how = await current.exited
     while (!closing.signal.aborted) {
       if (startedMs > 0 && part.isFinished?.(current)) return finished.resolve()
-      const verdict = judgeDeath(deaths, startedMs === 0 ? 0 : performance.now() - startedMs)
-      await observer.died(part.name, how || 'it ended', verdict)
-      if (verdict.kind === 'give-up') return gaveUp.resolve()
-      deaths = verdict.deaths
-      await delay(verdict.afterMs, undefined, { signal: closing.signal }).catch(() => {}) // closed: the loop ends
+      const blocked = await observer.blockedBy()
+      if (blocked !== undefined) {
+        await observer.blocked(part.name, blocked)
+        deaths = 0 // none of its fault
+        while (!closing.signal.aborted && await observer.blockedBy() !== undefined) await pause(BLOCKED_POLL_MS)
+      } else {
+        const verdict = judgeDeath(deaths, startedMs === 0 ? 0 : performance.now() - startedMs)
+        await observer.died(part.name, how || 'it ended', verdict)
+        if (verdict.kind === 'give-up') return gaveUp.resolve()
+        deaths = verdict.deaths
+        await pause(verdict.afterMs)
+      }
       if (closing.signal.aborted) return
       try {
         startedMs = 0
@@ -95,6 +108,9 @@ export async function supervise<R extends RunningPart> (part: Part<R>, observer:
       }
     }
   }
+
+  /** Ends early where it is closed. */
+  const pause = (ms: number) => delay(ms, undefined, { signal: closing.signal }).catch(() => {})
 
   let closed: Promise<void> | undefined
   return {

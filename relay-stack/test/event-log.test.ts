@@ -11,12 +11,17 @@ const kafkaSomewhere = { bootstrapServers: 'kafka.example:9092' }
 
 const cases: { wish: EventLogWish, java: FoundJava, says: RegExp, isOurs: boolean }[] = [
   { wish: {}, java: cached, says: /^Event log: Kafka \(Java 21 is here, and so are the jars\)$/, isOurs: true },
-  { wish: {}, java: here, says: /^Event log: Kafka \(Java 21 .* Maven.*\)\nFetching its jars/, isOurs: true },
+  { wish: {}, java: here, says: /^Event log: Kafka \(Java 21 .* Maven for the jars\)$/, isOurs: true },
   { wish: {}, java: missing, says: /^Event log: PostgreSQL \(Kafka would need Java 17 .* Maven\)$/, isOurs: false },
   { wish: kafkaSomewhere, java: missing, says: /^Event log: Kafka at kafka\.example:9092 \(named by/, isOurs: false },
   { wish: { asked: 'postgres', ...kafkaSomewhere }, java: here, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
   { wish: { asked: 'kafka', ...kafkaSomewhere }, java: missing, says: /Kafka at kafka\.example/, isOurs: false },
-  { wish: { asked: 'kafka' }, java: cached, says: /^Event log: Kafka \(as asked for\)$/, isOurs: true }
+  { wish: { asked: 'kafka' }, java: cached, says: /^Event log: Kafka \(as asked for\)$/, isOurs: true },
+  { wish: { before: 'postgres' }, java: cached, says: /PostgreSQL \(as before\)$/, isOurs: false },
+  { wish: { before: 'kafka' }, java: cached, says: /Kafka \(as before\)$/, isOurs: true },
+  { wish: { before: 'kafka elsewhere', ...kafkaSomewhere }, java: missing, says: /Kafka at kafka\.example/, isOurs: false },
+  { wish: { before: 'kafka', asked: 'postgres', isMove: true }, java: missing, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
+  { wish: { before: 'postgres', isMove: true }, java: cached, says: /^Event log: Kafka \(Java 21/, isOurs: true }
 ]
 
 suite('the event log of the stack', () => {
@@ -34,6 +39,25 @@ suite('the event log of the stack', () => {
       message: /needs Java 17 or newer and Maven.*KAFKA_BOOTSTRAP_SERVERS.*--event-log postgres/
     })
   })
+
+  const others: { wish: EventLogWish, java: FoundJava, says: RegExp }[] = [
+    { wish: { before: 'kafka', asked: 'postgres' }, java: cached, says: /in the Kafka of npm start, not in PostgreSQL\n.*--event-log kafka/ },
+    { wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; that needs Java 17 or newer and Maven\n/ },
+    { wish: { before: 'postgres', asked: 'kafka' }, java: cached, says: /in PostgreSQL, not in the Kafka of npm start/ },
+    { wish: { before: 'postgres', ...kafkaSomewhere }, java: cached, says: /in PostgreSQL, not in a Kafka of your own/ },
+    { wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*name it by KAFKA_BOOTSTRAP_SERVERS/ },
+    { wish: { before: 'kafka elsewhere', asked: 'postgres' }, java: cached, says: /a Kafka of your own, not in PostgreSQL/ }
+  ]
+  for (const { wish, java, says } of others) {
+    test(`another one than before is refused, with how to move: ${JSON.stringify(wish)}, Java ${java.kind}`, async () => {
+      await assert.rejects(chooseEventLog(wish, async () => java), (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'RELAY_CONFIG_INVALID')
+        assert.match(error.message, says)
+        assert.match(error.message, /to move: .*\n.*\n.*--data-dir.*--fresh/)
+        return true
+      })
+    })
+  }
 
   test('Java is not looked for where the answer does not depend on it', async () => {
     const look = () => assert.fail('it was looked for')

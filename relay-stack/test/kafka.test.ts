@@ -12,6 +12,8 @@ import { createLogger, openKafkaEventLog, type EventLog } from 'relay-common'
 import { findJava, kafkaTool, startKafka, type LocalKafkaSettings } from '../src/kafka.ts'
 import { run } from '../src/kafka-install.ts'
 
+// Java reads names of files by the locale: one that says nothing must do, whatever is in a path
+for (const name of ['LANG', 'LC_ALL', 'LC_CTYPE']) delete process.env[name]
 const log = createLogger('test', 'fatal')
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
 
@@ -118,7 +120,7 @@ async function prepare (t: TestContext): Promise<LocalKafkaSettings | undefined>
     t.skip(`a local Kafka needs ${java.what}`)
     return undefined
   }
-  const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
+  const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-käfka-'))
   t.after(() => rm(dataDir, { recursive: true, force: true }))
   return { cacheDir, dataDir, port: await getPort({ host: '127.0.0.1' }), log }
 }

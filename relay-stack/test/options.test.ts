@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { suite, test } from 'node:test'
+import { createServer, type AddressInfo } from 'node:net'
+import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
+import { RelayError } from 'relay-common'
 
-import { createCommand, readOptions } from '../src/options.ts'
-import { reservePorts } from '../src/ports.ts'
+import { chooseFleet } from '../src/fleet.ts'
+import { createCommand, readOptions, type StackOptions } from '../src/options.ts'
+import { openPorts } from '../src/ports.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -25,17 +28,23 @@ function withEnvironment<T> (variables: Record<string, string>, work: () => T): 
 const read = (args: string[], variables: Record<string, string> = {}) =>
   withEnvironment(variables, () => readOptions(args, process.env, '/somewhere'))
 
+const portsOf = (ports: StackOptions['ports']) =>
+  Object.fromEntries(Object.entries(ports).map(([name, it]) => [name, it.port]))
+
 suite('options of npm start', () => {
   test('without any, the ports are the known ones and the data stay in the repository', () => {
-    assert.deepEqual(read([]), {
-      apiPort: 8080,
-      kafkaPort: 9092,
-      postgresPort: 5432,
+    const { ports, ...options } = read([])
+    assert.deepEqual(portsOf(ports), {
+      api: 8080, mqtt: 1883, metrics: 8084, processor: 8082, simulator: 8081, kafka: 9092, postgres: 5432, issuer: 8083
+    })
+    assert.ok(Object.values(ports).every(it => !it.isAsked))
+    assert.deepEqual(options, {
       dataDir: root + '.relay',
       kafkaCache: root + '.relay/kafka',
       eventLog: undefined,
+      isEventLogMoved: false,
+      hasSimulator: undefined,
       issuer: false,
-      issuerPort: 8083,
       fresh: false,
       logs: false,
       simulator: {}
@@ -52,26 +61,26 @@ suite('options of npm start', () => {
       RELAY_FRESH: '1',
       DEVICES: '9'
     }
-    const { kafkaCache, ...got } = read([], variables)
+    const { kafkaCache, ports, ...got } = read([], variables)
+    const { api, kafka, postgres } = ports
+    assert.deepEqual([api, kafka, postgres].map(it => [it.port, it.isAsked]), [[1, true], [2, true], [3, true]])
     assert.deepEqual(got, {
-      apiPort: 1,
-      kafkaPort: 2,
-      postgresPort: 3,
       dataDir: '/somewhere/data',
       eventLog: 'postgres',
+      isEventLogMoved: false,
+      hasSimulator: undefined,
       issuer: false,
-      issuerPort: 8083,
       fresh: true,
       logs: false,
       simulator: { DEVICES: '9' }
     })
     const won = read(['--api-port', '4', '--event-log', 'kafka', '--devices', '5'], variables)
-    assert.deepEqual([won.apiPort, won.eventLog, won.simulator], [4, 'kafka', { DEVICES: '5' }])
+    assert.deepEqual([won.ports.api.port, won.eventLog, won.simulator], [4, 'kafka', { DEVICES: '5' }])
   })
 
   test('an empty variable counts as not set, and RELAY_FRESH=0 wipes nothing', () => {
     const options = read([], { API_PORT: '', EVENT_LOG: '', RELAY_DATA_DIR: '', RELAY_FRESH: '0', DEVICES: '' })
-    assert.deepEqual([options.apiPort, options.eventLog, options.dataDir, options.fresh, options.simulator],
+    assert.deepEqual([options.ports.api.port, options.eventLog, options.dataDir, options.fresh, options.simulator],
       [8080, undefined, root + '.relay', false, {}])
   })
 
@@ -89,12 +98,46 @@ suite('options of npm start', () => {
   })
 })
 
+test('a fleet is there unless somebody says otherwise, by option or by variable', () => {
+  const has = (args: string[], variables = {}) => read(args, variables).hasSimulator
+  assert.deepEqual([has([]), has(['--simulator']), has(['--no-simulator'])], [undefined, true, false])
+  assert.deepEqual([has([], { RELAY_SIMULATOR: '1' }), has([], { RELAY_SIMULATOR: '0' })], [true, false])
+  assert.equal(has(['--simulator'], { RELAY_SIMULATOR: '0' }), true)
+})
+
+suite('the fleet of the stack', () => {
+  const choose = (args: string[], variables: Record<string, string> = {}, areServersOurs = true) =>
+    chooseFleet(read(args, variables), variables, areServersOurs)
+
+  test('servers that npm start did not start get no made-up events, unless that is asked for', () => {
+    assert.equal(choose([])?.firstDevice, 'thermostat-001')
+    assert.equal(choose([], {}, false), undefined)
+    assert.equal(choose(['--simulator'], {}, false)?.firstDevice, 'thermostat-001')
+    assert.equal(choose(['--devices', '9'], {}, false)?.eventsPerSecond, 9)
+    for (const args of [['--no-simulator'], ['--devices', '0'], ['--no-simulator', '--devices', '9']]) {
+      assert.equal(choose(args), undefined)
+    }
+  })
+
+  test('follows the types that Relay takes', () => {
+    assert.equal(choose([], { DEVICE_TYPES: 'HUMIDITY' })?.firstDevice, 'humidity-0001')
+    assert.equal(choose([], { DEVICE_TYPES: 'HUMIDITY,CAR_FUEL' })?.firstDevice, 'car-fuel-001', 'clients know it')
+  })
+
+  test('what the simulator would refuse is refused before anything starts, also where there is no fleet', () => {
+    const wrong = [['--late', 'often'], ['--backfill', 'yesterday'], ['--rate', '-1'], ['--no-simulator', '--seed', 'x'], ['--devices', '1.5']]
+    for (const args of wrong) assert.throws(() => choose(args), { code: 'RELAY_CONFIG_INVALID' }, args.join(' '))
+  })
+})
+
 suite('ports of the stack', () => {
+  const wanted = (port: number, isAsked = true, option = '--port') => ({ what: 'a part', port, option, isAsked })
+
   test('one port for two parts is refused by name', async () => {
     const port = await getPort({ host: '127.0.0.1' })
-    await assert.rejects(reservePorts([
-      { what: 'the API', port, option: '--api-port' }, { what: 'Kafka', port, option: '--kafka-port' }
-    ]), {
+    await assert.rejects(openPorts({
+      api: { ...wanted(port, true, '--api-port'), what: 'the API' }, kafka: { ...wanted(port, true, '--kafka-port'), what: 'Kafka' }
+    }, assert.fail), {
       code: 'RELAY_PORT_IN_USE',
       message: `port ${port} can't be for the API and for Kafka; choose another with --kafka-port`
     })
@@ -102,10 +145,45 @@ suite('ports of the stack', () => {
 
   test('0 becomes a port that nobody else gets', async () => {
     const fixed = await getPort({ host: '127.0.0.1' })
-    const wanted = [0, fixed, 0, 0].map(port => ({ what: 'a part', port, option: '--port' }))
-    const ports = await reservePorts(wanted)
-    assert.equal(ports[1], fixed)
-    assert.equal(new Set(ports).size, 4)
-    assert.ok(ports.every(port => port > 0))
+    const ports = await openPorts({ a: wanted(0), b: wanted(fixed), c: wanted(0), d: wanted(0) }, assert.fail)
+    assert.equal(ports.of('b'), fixed)
+    const all = (['a', 'b', 'c', 'd'] as const).map(ports.of)
+    assert.equal(new Set(all).size, 4)
+    assert.ok(all.every(port => port > 0))
+  })
+
+  test('one that nobody asked for gives way, at the start and when its part binds it; one that was asked for does not', async t => {
+    const taken = await listen(t, 0)
+    const said: string[] = []
+    const say = (line: string) => said.push(line)
+    const ports = await openPorts({ health: wanted(taken, false, '--health-port'), other: wanted(taken + 1, false) }, say)
+    assert.ok(ports.of('health') > taken + 1, 'nor the one that another part wants')
+    assert.match(said[0], new RegExp(`^port ${taken} is in use: a part is on ${ports.of('health')} \\(--health-port`))
+
+    const before = ports.of('health')
+    let tries = 0
+    const bound = await ports.bind(['health', 'other'], async () => {
+      if (tries++ === 0) await listen(t, ports.of('health')) // somebody is faster than the part
+      return await listen(t, ports.of('health'))
+    })
+    assert.equal(tries, 2)
+    assert.equal(bound, ports.of('health'))
+    assert.notEqual(bound, before)
+
+    const port = await getPort({ host: '127.0.0.1' })
+    const asked = await openPorts({ health: wanted(port) }, assert.fail)
+    await listen(t, port)
+    await assert.rejects(asked.bind(['health'], () => listen(t, port)), { code: 'RELAY_PORT_IN_USE' })
   })
 })
+
+/** Listens for the length of a test, as a part does. */
+async function listen (t: TestContext, port: number): Promise<number> {
+  const server = createServer()
+  t.after(() => { server.close() })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', () => reject(new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use`)))
+    server.listen(port, '127.0.0.1', resolve)
+  })
+  return (server.address() as AddressInfo).port
+}

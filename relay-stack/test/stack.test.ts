@@ -160,7 +160,7 @@ suite('npm start', { concurrency: 1 }, () => {
       { args: ['--unknown'], line: /^error: unknown option '--unknown'$/m },
       { args: ['--event-log', 'paper'], line: /^error: option '--event-log <log>' argument 'paper' is invalid/m },
       { args: ['--api-port', '66000'], line: /^error: option '--api-port <port>' argument '66000' is invalid/m },
-      { args: ['--late', 'often'], line: /^simulator did not start: .*\n.*LATE \(--late\) is "often"/m }
+      { args: ['--late', 'often'], line: /^settings are not usable: LATE \(--late\) is "often"/ }
     ]
     for (const { args, line } of wrong) {
       const stack = startStackProcess(dataDir, [...onPostgres, ...args])

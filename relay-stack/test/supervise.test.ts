@@ -4,6 +4,7 @@ import { suite, test } from 'node:test'
 
 import fc from 'fast-check'
 
+import { until } from '../../test-support/until.ts'
 import { judgeDeath, supervise, type Observer, type RunningPart, type Verdict } from '../src/supervise.ts'
 
 suite('judging a death', () => {
@@ -68,6 +69,18 @@ suite('a supervised process', () => {
     await assert.rejects(supervise({ name: 'never', start }, observer), /no such thing/)
   })
 
+  test('that died of what is not its fault is no death, and starts again when that is over', async () => {
+    const { observer, deaths, blocks, backs } = observe()
+    blocks.now = 'the disk is full'
+    const part = await supervise({ name: 'sleeper', start: async () => startNode('setInterval(() => {}, 1000)') }, observer)
+    process.kill(part.current.pid, 'SIGKILL')
+    await until('it to be said', () => blocks.said.length > 0)
+    blocks.now = undefined
+    await backs.next()
+    assert.deepEqual([deaths, blocks.said], [[], ['the disk is full']])
+    await part.close()
+  })
+
   test('can be closed while it waits to be restarted', async () => {
     const { observer, deaths } = observe()
     const part = await supervise({ name: 'short', start: async () => startNode('process.exit(3)') }, observer)
@@ -94,9 +107,12 @@ function startNode (script: string): RunningPart & { code: () => number | null }
 function observe () {
   const deaths: { how: string, verdict: Verdict }[] = []
   const came = Promise.withResolvers<void>()
+  const blocks: { now: string | undefined, said: string[] } = { now: undefined, said: [] }
   const observer: Observer = {
     died: async (_name, how, verdict) => { deaths.push({ how, verdict }) },
-    cameBack: () => came.resolve()
+    cameBack: () => came.resolve(),
+    blockedBy: async () => blocks.now,
+    blocked: async (_name, by) => { blocks.said.push(by) }
   }
-  return { observer, deaths, backs: { next: () => came.promise } }
+  return { observer, deaths, blocks, backs: { next: () => came.promise } }
 }

@@ -51,9 +51,11 @@ export function runningOn (folder: string): number[] {
 }
 
 /** Starts the stack by itself, from a folder that is not the repository. */
-export function startStackProcess (dataDir: string, args: readonly string[]): StackProcess {
+export function startStackProcess (
+  dataDir: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}
+): StackProcess {
   return watch(spawn(process.execPath, [MAIN, '--data-dir', dataDir, ...args], {
-    env: environmentFor(dataDir), stdio: ['ignore', 'pipe', 'pipe'], cwd: tmpdir()
+    env: { ...environmentFor(dataDir), ...environment }, stdio: ['ignore', 'pipe', 'pipe'], cwd: tmpdir()
   }))
 }
 
@@ -92,7 +94,7 @@ function watch (child: ChildProcess): StackProcess {
     exited,
     said,
     up: async () => {
-      const [, token, url] = await said(/curl -H "Authorization: Bearer (\S+)" "(\S+)"/)
+      const [, token, url] = await said(/curl -H "Authorization: Bearer (\S+)" "(\S+)"\n/)
       const rows = text.matchAll(/^ {2}(\w+) +(?:http|127)\S+ +(\d+) /gm)
       return { pids: Object.fromEntries([...rows].map(([, part, pid]) => [part, Number(pid)])), url, token }
     },

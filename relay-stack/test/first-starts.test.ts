@@ -1,0 +1,54 @@
+/** First starts that are not the usual one. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import getPort from 'get-port'
+
+import { until } from '../../test-support/until.ts'
+import { ask } from './support/expected.ts'
+import { makeDataDir, runningOn, startStackProcess } from './support/stack-process.ts'
+
+const run = promisify(execFile)
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const stop = (dataDir: string) => run('npm', ['stop', '--', '--data-dir', dataDir], { cwd: ROOT })
+
+test('two stacks start together, one of them without a fleet and one with types of its own; npm stop ends the one it names', async t => {
+  const [first, second] = [await makeDataDir(t), await makeDataDir(t)]
+  // who asks for ports of what people use gets the presets for all else: both stacks want those
+  const ports = async () => ['--api-port', String(await getPort()), '--postgres-port', String(await getPort())]
+  const onPostgres = ['--event-log', 'postgres', '--backfill', '10s']
+  const quiet = startStackProcess(first, ['--event-log', 'postgres', '--no-simulator', ...await ports()])
+  const humid = startStackProcess(second, [...onPostgres, ...await ports()], { DEVICE_TYPES: 'HUMIDITY' })
+  const [quietUp, humidUp] = await Promise.all([quiet.up(), humid.up()])
+  for (const stack of [quiet, humid]) {
+    const [, processor] = await stack.said(/^ {2}processor +(http\S+) /m)
+    assert.equal((await fetch(processor)).status, 200)
+    const [, docs] = await stack.said(/^ {2}docs +(http\S+) /m)
+    assert.equal((await fetch(docs)).status, 200)
+    await stack.said(/^ {2}mqtt +127\.0\.0\.1:\d+ /m)
+  }
+  assert.match(humidUp.url, /device\/humidity-0001\?/)
+  await until('an answer', async () => (await ask(humidUp.url, humidUp.token)).body.count > 0)
+
+  assert.ok(!('simulator' in quietUp.pids))
+  const [, send] = await quiet.said(/^ {2}(curl .* -d .*)$/m)
+  const [, question] = await quiet.said(/^ {2}(curl .*startTime.*)$/m)
+  await run('bash', ['-c', `${send} --silent --fail`])
+  await until('what was sent by the command that it shows', async () =>
+    /"count":1\b/.test((await run('bash', ['-c', `${question} --silent`])).stdout))
+
+  assert.match((await stop(first)).stdout, /has stopped$/m)
+  assert.equal(await quiet.exited, 0)
+  assert.deepEqual(runningOn(first), [])
+  assert.match((await stop(first)).stdout, /no stack runs on .*--data-dir/)
+  assert.equal((await ask(humidUp.url, humidUp.token)).status, 200)
+  humid.kill('SIGINT')
+  assert.equal(await humid.exited, 0)
+
+  const moved = startStackProcess(first, ['--event-log', 'kafka'], { KAFKA_BOOTSTRAP_SERVERS: 'kafka.example:9092' })
+  assert.equal(await moved.exited, 1)
+  assert.match(moved.text, /^the events of this data folder are in PostgreSQL, not in a Kafka of your own\n.*to go on.*\n.*to move/)
+})

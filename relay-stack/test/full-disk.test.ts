@@ -1,0 +1,50 @@
+/** The disk is full when the stack starts. What happens when it gets full later: supervise.test.ts, log.test.ts. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import { fullDisk } from '../src/disk.ts'
+import { onFreePorts, startStackProcess } from './support/stack-process.ts'
+
+const onPostgres = [...onFreePorts, '--event-log', 'postgres']
+
+test('a full disk is said to be full, and nothing else', { timeout: 120_000 }, async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-disk-'))
+  await chmod(folder, 0o755) // PostgreSQL must get there as another user, or its data are on another disk
+  const disk = join(folder, 'disk')
+  await mkdir(disk)
+  let isMounted = false
+  t.after(async () => {
+    if (isMounted) execFileSync('umount', [disk])
+    await rm(folder, { recursive: true })
+  })
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m,mode=755', 'tmpfs', disk], { stdio: 'ignore' })
+    isMounted = true
+  } catch {
+    return t.skip('this user may mount no disk')
+  }
+  assert.match(await fullDisk(disk) ?? '', /is full$/)
+  assert.equal(await fullDisk(folder), undefined)
+  const stack = startStackProcess(join(disk, 'data'), onPostgres)
+  assert.equal(await stack.exited, 1)
+  assert.match(stack.text, /^(Event log: .*\n)?(the disk of .*: make room; .*\n)?the disk of \S+ is full; make room, or choose another with --data-dir\n$/)
+})
+
+test('a data folder that can\'t be one is one line that says why', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-disk-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'file')
+  await writeFile(file, '')
+  for (const [dataDir, why] of [
+    [file, 'it is a file'], [join(file, 'data'), 'it is a file'],
+    [join(folder, 'x'.repeat(300)), 'its name is too long']
+  ]) {
+    const stack = startStackProcess(dataDir, onPostgres)
+    assert.equal(await stack.exited, 1)
+    assert.match(stack.text, new RegExp(`^the data folder ${dataDir} can't be used: ${why}.*--data-dir\n$`))
+  }
+})
