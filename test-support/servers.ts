@@ -1,17 +1,20 @@
 /**
  * The servers of a whole test run: one PostgreSQL and one Kafka, which test files find by RELAY_TEST_POSTGRES and
- * RELAY_TEST_KAFKA. A file that runs alone starts its own.
+ * RELAY_TEST_KAFKA. A file that runs alone starts its own. Whatever ends the run, a guardian leaves nothing of it behind.
  */
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import { startTestKafka } from '../relay-common/test/support/local-kafka.ts'
 import { startTestPostgres } from '../relay-common/test/support/local-postgres.ts'
 import { findJava } from '../relay-stack/src/kafka.ts'
+import { startGuardian } from './guardian.ts'
 
 const cacheDir = fileURLToPath(new URL('../.relay/kafka', import.meta.url))
 const running = new AsyncDisposableStack()
 
 export async function globalSetup (): Promise<void> {
+  if (existsSync('/proc/self/environ')) running.adopt(startGuardian(), it => it.close())
   try {
     await Promise.all([startPostgres(), startKafka()])
   } catch (error) {

@@ -1,0 +1,82 @@
+/**
+ * Cleans up after a test run, however it ended: a process of its own, whose stdin ends when the run does. What the run has
+ * started knows it by its environment; servers are in process groups of their own, so no signal to the run reaches them.
+ *
+ *     node guardian.ts <id of the run> <folder of the run>
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const VARIABLE = 'RELAY_TEST_RUN'
+const ROUNDS_MAX = 50
+const ROUND_MS = 100
+
+export interface Guardian {
+  /** where temporary files of the run go */
+  readonly folder: string
+  close (): Promise<void>
+}
+
+/** Begins a run: its temporary files are in a folder of its own, and what it starts from here on ends with it. */
+export function startGuardian (): Guardian {
+  const folder = mkdtempSync(join(tmpdir(), 'relay-test-run-'))
+  chmodSync(folder, 0o755) // root runs PostgreSQL as another user
+  const before = process.env.TMPDIR
+  const guardian = spawn(process.execPath, [fileURLToPath(import.meta.url), basename(folder), folder],
+    { detached: true, stdio: ['pipe', 'ignore', 'inherit'], cwd: '/' })
+  const exited = once(guardian, 'exit')
+  guardian.unref()
+  process.env[VARIABLE] = basename(folder)
+  process.env.TMPDIR = folder
+  return {
+    folder,
+    close: async () => {
+      delete process.env[VARIABLE]
+      if (before === undefined) delete process.env.TMPDIR
+      else process.env.TMPDIR = before
+      guardian.stdin!.end()
+      await exited
+    }
+  }
+}
+
+/** Processes of the run and all that these have started. */
+function processesOf (run: string): number[] {
+  const parents = new Map<number, number>()
+  const found = new Set<number>()
+  for (const pid of readdirSync('/proc').map(Number).filter(it => it > 0)) {
+    try {
+      parents.set(pid, Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]))
+      if (readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${VARIABLE}=${run}`)) found.add(pid)
+    } catch {} // it has ended meanwhile, or is somebody else's
+  }
+  const isOfRun = (pid: number | undefined): boolean => pid !== undefined && (found.has(pid) || isOfRun(parents.get(pid)))
+  return [...parents.keys()].filter(pid => pid !== process.pid && isOfRun(pid))
+}
+
+async function cleanUp (run: string, folder: string): Promise<void> {
+  for (let rounds = 0; rounds < ROUNDS_MAX; rounds++) {
+    const left = processesOf(run)
+    if (left.length === 0) break
+    for (const pid of left) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {} // it has ended meanwhile
+    }
+    await delay(ROUND_MS)
+  }
+  await rm(folder, { recursive: true, force: true, maxRetries: 20 })
+}
+
+if (import.meta.main) {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {}) // they are for the run
+  process.stdin.resume()
+  await once(process.stdin, 'close')
+  await cleanUp(process.argv[2], process.argv[3])
+}
