@@ -63,7 +63,7 @@ type Case = (explained: Explained, topicId: string) => Promise<unknown>
 const range = (count: number, first = 0) => Array.from({ length: count }, (_, n) => first + n)
 const nameOf = (n: number, prefix = 'device') => ({ deviceId: `${prefix}-${n}`, zone: 'Zone A', deviceType: 'THERMOSTAT' })
 const writesOf = (rest: Partial<PartitionRows>): PartitionRows => ({
-  move: { partition: 0, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: [] },
+  move: { partition: 0, epoch: 1n, historyId: '', fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: [] },
   rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
   rowCount: 0,
   arrivals: [],
@@ -106,7 +106,7 @@ const cases: Readonly<Record<string, Case>> = {
     }))
   })]),
   'progress is moved': ({ client }) => moveProgress(client, readTopicId, range(KEYS).map(partition => ({
-    partition, epoch: 1n, fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: []
+    partition, epoch: 1n, historyId: '', fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: []
   }))),
   'a flush is announced': ({ client }) => announceRollups(client, [writesOf({
     rowCount: KEYS,

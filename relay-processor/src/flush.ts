@@ -42,8 +42,11 @@ export interface FlushSinks {
   sendDeadLetters (partition: Partition, letters: readonly DeadLetter[]): Promise<void>
   /** called when a write is through, with the offsets it brought the database to */
   written (nextOffsets: ReadonlyMap<number, bigint>): void
-  /** called for a partition that another owner has taken over, or whose state is not the database's: drop it */
-  fenced (partition: Partition): void
+  /**
+   * called for a partition that another owner has taken over, or whose state is not the database's: drop it
+   * @param historyId that the database is in, where it is known: where it is another than the partition's, nobody has taken it
+   */
+  fenced (partition: Partition, historyId?: string | null): void
 }
 
 /** A partition whose arrivals are sorted, and what they count in. */
@@ -153,6 +156,7 @@ export class Flusher {
     const move = {
       partition: partition.partition,
       epoch: partition.epoch,
+      historyId: partition.historyId,
       fromOffset: partition.writtenOffset,
       toOffset: partition.nextOffset,
       eventTimeMaxMs: partition.eventTimeMaxMs,
@@ -202,7 +206,7 @@ export class Flusher {
         }
         // those that are not ours any more are left out
         const refused = new Set(outcome.partitions)
-        for (const write of left) if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition)
+        for (const write of left) if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition, outcome.historyId)
         left = left.filter(it => !refused.has(it.move.partition))
       }
     })

@@ -3,6 +3,7 @@
  *
  *     assigned ──claim──▶ records ──fold──▶ … ──flush──▶ …        revoked ──flush, forget, release
  *                                                                 lost, fenced ──forget
+ *     the database is of another history ──forget, claim again
  *
  * One loop does all of it, one thing after the other; only the writing of a flush runs beside it.
  */
@@ -66,6 +67,8 @@ const WAIT_MAX_MS = 500
 const WAIT_MIN_MS = 2
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
+/** how soon we look whether our claims hold, while nothing is written that would tell */
+const STANDING_INTERVAL_MS = 5_000
 /** how soon we look for misplaced readings while there are none */
 const LOOK_INTERVAL_MS = 1_000
 /** how long a line that is closed may still write: with it a processor is gone 5 s after a SIGTERM */
@@ -114,6 +117,7 @@ class Loop {
   readonly #stopping = new AbortController()
   #topic: Topic | undefined
   #lookForMisplacedAtMs = 0
+  #lookForStandingAtMs = 0
   #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, readings: 0, rows: 0, tookMs: 0 }
   readonly #faults = new Map<string, string>()
 
@@ -137,7 +141,7 @@ class Loop {
         }
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
       },
-      fenced: partition => this.#onFenced(partition)
+      fenced: (partition, historyId) => this.#onFenced(partition, historyId)
     }, parts.metrics, this.#retry)
   }
 
@@ -188,6 +192,7 @@ class Loop {
       while (!this.#stopping.signal.aborted) {
         const news = await this.#parts.consumer.next(this.#waitMs(), this.#stopping.signal)
         await this.#take(news)
+        await this.#lookForStanding()
         await this.#reclaim()
         await this.#takeMisplaced()
         if (this.#isFlushDue()) await this.#flush()
@@ -265,15 +270,48 @@ class Loop {
     }
   }
 
-  #onFenced (partition: Partition): void {
+  #onFenced (partition: Partition, historyId: string | null = partition.historyId): void {
     const number = partition.partition
     if (this.#partitions.get(number) !== partition) return // forgotten meanwhile
-    this.#partitions.delete(number)
-    this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + RECLAIM_DELAY_MS)
-    this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
+    if (historyId !== partition.historyId) return this.#onHistory(historyId)
+    this.#drop(number, RECLAIM_DELAY_MS)
     this.#parts.metrics.fenced.inc()
     this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
       'partition was taken over by another processor; what was not written of it is dropped here and read there')
+  }
+
+  /** Drops what was claimed in another history of the database, and claims it again at once. */
+  #onHistory (historyId: string | null): void {
+    const others = [...this.#partitions.values()].filter(it => it.historyId !== historyId)
+    if (others.length === 0) return
+    for (const { partition } of others) this.#drop(partition, 0)
+    this.#parts.metrics.historyChanges.inc()
+    this.#parts.log.warn({ before: others[0].historyId, now: historyId, partitions: others.map(it => it.partition) },
+      'the database was restored, restarted or replaced: what was in memory is dropped, and read again from where it is')
+  }
+
+  #drop (number: number, reclaimDelayMs: number): void {
+    this.#partitions.delete(number)
+    this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + reclaimDelayMs)
+    this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
+  }
+
+  /** A line that writes hears of it when its claims don't hold any more; one that has nothing to write may have to read again. */
+  async #lookForStanding (): Promise<void> {
+    const { clock } = this.#parts
+    if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForStandingAtMs) return
+    this.#lookForStandingAtMs = clock.nowMs() + STANDING_INTERVAL_MS
+    const partitions = [...this.#partitions.values()]
+    const look = () => this.#checkStanding(partitions)
+    await this.#retryUntilStopped('reading which claims hold', look).catch(error => {
+      if (!this.#stopping.signal.aborted) throw error
+    })
+  }
+
+  async #checkStanding (partitions: readonly Partition[]): Promise<void> {
+    const { historyId, epochs } = await this.#parts.store.readStanding(partitions[0].topic.topicId, partitions.map(it => it.partition))
+    this.#onHistory(historyId)
+    for (const it of partitions) if (epochs.get(it.partition) !== it.epoch) this.#onFenced(it)
   }
 
   /** Takes readings in that came by other partitions, and are at home in ours. */
@@ -305,19 +343,24 @@ class Loop {
   async #onGap (news: Extract<ConsumerNews, { kind: 'gap' }>): Promise<void> {
     const partition = this.#partitions.get(news.partition)
     if (!partition) return
-    const { topic, epoch } = partition
+    const { topic } = partition
     await this.#flushAndWait()
     // behind the end: the log has lost records that were read; what comes next comes at its end
     const availableOffset = news.expectedOffset < news.startOffset ? news.startOffset : news.endOffset
     const { expectedOffset } = news
     const gap = { kind: 'offset-out-of-range', partition: news.partition, expectedOffset, availableOffset } as const
     const { store, consumer } = this.#parts
-    if (!await store.recordGap(topic, gap, epoch)) return this.#onFenced(partition)
+    if (!await store.recordGap(topic, gap, partition)) return await this.#onRefusedGap(partition)
     this.#meetGap(topic, gap)
-    if (!await store.skipGap(topic, gap, epoch)) return this.#onFenced(partition)
+    if (!await store.skipGap(topic, gap, partition)) return await this.#onRefusedGap(partition)
     partition.nextOffset = partition.writtenOffset = availableOffset
     noteOffsets(partition, { storedOffset: availableOffset }, this.#parts.clock.nowMs())
     consumer.start(partition.partition, availableOffset)
+  }
+
+  async #onRefusedGap (partition: Partition): Promise<void> {
+    await this.#checkStanding([partition])
+    this.#onFenced(partition) // its progress is elsewhere
   }
 
   /** Tells of a gap that is written down. @throws RelayError RELAY_OFFSET_GAP, where policy says to stop */

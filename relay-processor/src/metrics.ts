@@ -16,6 +16,7 @@ export function createProcessorMetrics (registry: Registry) {
     rowsWritten: new Counter({ name: 'relay_rows_written_total', help: 'rollup rows written', registers }),
     retries: new Counter({ name: 'relay_retries_total', help: 'attempts at the database or the dead letters that failed', registers }),
     fenced: new Counter({ name: 'relay_fenced_total', help: 'partitions that another processor had taken over', registers }),
+    historyChanges: new Counter({ name: 'relay_history_changes_total', help: 'restores, restarts and failovers of the database after which what was in memory was dropped', registers }),
     gaps: new Counter({ name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read', labelNames: ['kind'], registers }),
     settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
     writeSeconds: new Histogram({ name: 'relay_write_seconds', help: 'time to write a flush, retries included', buckets: seconds, registers }),

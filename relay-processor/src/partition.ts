@@ -12,6 +12,8 @@ export interface Partition {
   readonly partition: number
   /** our turn at this partition: writes under an older one are refused */
   readonly epoch: bigint
+  /** of the database: that is where this claim holds, and ids of series and of misplaced readings do */
+  readonly historyId: string
   readonly series: SeriesTable
   /** offset behind the last record that was folded */
   nextOffset: bigint
@@ -53,6 +55,7 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     topic,
     partition,
     epoch: claim.epoch,
+    historyId: claim.historyId,
     series: new SeriesTable(partition, claim.homes, claim.eventTimeMaxMs),
     nextOffset: claim.nextOffset,
     writtenOffset: claim.nextOffset,

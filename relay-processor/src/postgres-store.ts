@@ -5,7 +5,7 @@ import type { Database, EventLog, PoolClient } from 'relay-common'
 import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
 import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
-import { claimPartition, findGap, moveProgress, readOutcome, recordGap, skipGap } from './progress.ts'
+import { claimPartition, findGap, moveProgress, readOutcome, readStanding, recordGap, skipGap } from './progress.ts'
 import {
   isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readRows, RollupPartitions, writeRows
 } from './rollup-rows.ts'
@@ -37,8 +37,9 @@ export async function openPostgresStore (database: Database, kind: EventLog['kin
       }
     },
     readOutcome: (topicId, move) => readOutcome(database, topicId, move),
-    recordGap: (topic, gap, epoch) => recordGap(database, topic, gap, epoch),
-    skipGap: (topic, gap, epoch) => skipGap(database, topic, gap, epoch),
+    recordGap: (topic, gap, claim) => recordGap(database, topic, gap, claim),
+    skipGap: (topic, gap, claim) => skipGap(database, topic, gap, claim),
+    readStanding: (topicId, partitions) => readStanding(database, topicId, partitions),
     close: async () => writer.close()
   }
 }
@@ -70,8 +71,9 @@ class Writer {
       const fenced = await moveProgress(client, topicId, moves)
       const refused = fenced.length > 0 ? fenced : await removeMisplaced(client, moves)
       if (refused.length > 0) {
+        const { rows: [row] } = await client.query<{ history_id: string }>('select history_id from current_history')
         await client.query('rollback')
-        return { kind: 'refused', partitions: refused }
+        return { kind: 'refused', partitions: refused, historyId: row?.history_id ?? null }
       }
       await writeRows(client, writes, isNewTrusted)
       await writeMisplaced(client, writes.flatMap(it => it.misplaced))

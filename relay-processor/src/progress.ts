@@ -2,21 +2,22 @@
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
 import { areMisplaced, holdHomes } from './homes.ts'
-import type { Claim, Gap, MoveOutcome, ProgressMove } from './store.ts'
+import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
 
 /** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
 export async function claimPartition (
   database: Database, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Claim> {
+  const [{ history_id: historyId }] = await database.query<{ history_id: string }>('select ensure_history() as history_id')
   return await database.transaction(async client => {
     const homes = await holdHomes(client, topic)
-    return { ...await raiseEpoch(client, kind, topic, partition, owner, startOffset), homes }
+    return { ...await raiseEpoch(client, kind, topic, partition, owner, startOffset), historyId, homes }
   })
 }
 
 async function raiseEpoch (
   client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
-): Promise<Omit<Claim, 'homes'>> {
+): Promise<Omit<Claim, 'historyId' | 'homes'>> {
   const { rows: [row] } = await client.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
     with others as (
       update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)
@@ -33,7 +34,7 @@ async function raiseEpoch (
 
 /**
  * Moves the progress of partitions, inside the transaction of their rollups.
- * @returns the partitions that did not move: fenced, or out of step with the database
+ * @returns the partitions that did not move: fenced, out of step with the database, or claimed in another history
  */
 export async function moveProgress (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
   const refused: number[] = []
@@ -48,13 +49,13 @@ async function moveSome (client: PoolClient, topicId: string, moves: readonly Pr
   const { rows } = await client.query<{ source_partition: number }>(`
     update progress p
     set next_offset = m.to_offset, event_time_max = greatest(p.event_time_max, m.event_time_max), updated_at = now()
-    from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[])
-      as m (source_partition, epoch, from_offset, to_offset, event_time_max)
+    from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[])
+      as m (source_partition, epoch, from_offset, to_offset, event_time_max, history_id)
     where p.topic_id = $1 and p.source_partition = any ($2::integer[]) and p.source_partition = m.source_partition
-      and p.epoch = m.epoch and p.next_offset = m.from_offset
+      and p.epoch = m.epoch and p.next_offset = m.from_offset and m.history_id = (select history_id from current_history)
     returning p.source_partition`,
   [topicId, moves.map(it => it.partition), moves.map(it => it.epoch), moves.map(it => it.fromOffset),
-    moves.map(it => it.toOffset), moves.map(it => toTimestamp(it.eventTimeMaxMs))])
+    moves.map(it => it.toOffset), moves.map(it => toTimestamp(it.eventTimeMaxMs)), moves.map(it => it.historyId)])
   const moved = new Set(rows.map(it => it.source_partition))
   return moves.map(it => it.partition).filter(it => !moved.has(it))
 }
@@ -73,19 +74,22 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
 
 /**
  * Writes a gap down (store.ts).
- * @param epoch the partition must have; undefined: nobody has it yet
+ * @param claim the partition must have; undefined: nobody has it yet
  */
-export async function recordGap (database: Database, topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean> {
+export async function recordGap (
+  database: Database, topic: Topic, gap: Gap, claim: ClaimName | undefined
+): Promise<boolean> {
   const rows = await database.query(`
     with owned as (
       select where $7::bigint is null or exists (
         select from progress
-        where topic_id = $1 and source_partition = $3 and epoch = $7 and next_offset in ($5, $6))),
+        where topic_id = $1 and source_partition = $3 and epoch = $7 and next_offset in ($5, $6)
+          and $8 = (select history_id from current_history))),
     recorded as (
       insert into gaps (topic_id, topic, source_partition, kind, expected_offset, available_offset)
       select $1, $2, $3, $4, $5, $6 from owned on conflict do nothing)
     select from owned`,
-  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset, epoch])
+  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset, claim?.epoch, claim?.historyId])
   return rows.length > 0
 }
 
@@ -109,13 +113,26 @@ export async function findGap (
 }
 
 /** Moves progress over a gap (store.ts). */
-export async function skipGap (database: Database, topic: Topic, gap: Gap, epoch: bigint): Promise<boolean> {
+export async function skipGap (database: Database, topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean> {
   const rows = await database.query(`
     update progress set next_offset = $5, updated_at = now()
     where topic_id = $1 and source_partition = $2 and epoch = $3 and next_offset in ($4, $5)
+      and $6 = (select history_id from current_history)
     returning source_partition`,
-  [topic.topicId, gap.partition, epoch, gap.expectedOffset, gap.availableOffset])
+  [topic.topicId, gap.partition, claim.epoch, gap.expectedOffset, gap.availableOffset, claim.historyId])
   return rows.length > 0
+}
+
+/** Which claims hold now (store.ts). */
+export async function readStanding (
+  database: Pick<Database, 'queryPrepared'>, topicId: string, partitions: readonly number[]
+): Promise<Standing> {
+  const rows = await database.queryPrepared<{ history_id: string | null, source_partition: number | null, epoch: bigint }>('read standing', `
+    select history_id, p.source_partition, p.epoch
+    from (select (select history_id from current_history) as history_id) h
+    left join progress p on p.topic_id = $1 and p.source_partition = any($2::integer[])`, [topicId, partitions])
+  const claimed = rows.filter(it => it.source_partition !== null)
+  return { historyId: rows[0].history_id, epochs: new Map(claimed.map(it => [it.source_partition!, it.epoch])) }
 }
 
 function toTimestamp (timeMs: number): string | null {

@@ -5,10 +5,11 @@
  * their source partition and not its topic: a topic that was made anew, or another one, goes on in the same rows.
  *
  *     claim ──▶ epoch e, offset a          every earlier owner is refused from here on
- *     write ──▶ rows, and offset a to b    if the epoch is still e and the offset still a
+ *     write ──▶ rows, and offset a to b    if the epoch is still e and the offset still a, in the same history
  *
  * The offset that a write comes from is checked as well: it differs only if the database has lost a commit, and then
- * what the owner holds in memory is no longer what it has.
+ * what the owner holds in memory is no longer what it has. After a restore the same epoch and offset may be those of before,
+ * and ids of series and of misplaced readings others: so a claim holds in one history of the database alone (migration 0021).
  *
  * A call that throws has done nothing that its caller would have to undo, and may be made again. Whether that is worth
  * the while, the error tells (retry.ts).
@@ -61,16 +62,19 @@ export interface Store {
 
   /**
    * Writes a gap down, once, however often it is met.
-   * @param epoch in which it was met; undefined: nobody has claimed the partition yet
+   * @param claim in which it was met; undefined: nobody has claimed the partition yet
    * @returns false: there is no such gap, as another owner has the partition, or its progress is elsewhere
    */
-  recordGap (topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean>
+  recordGap (topic: Topic, gap: Gap, claim: ClaimName | undefined): Promise<boolean>
 
   /**
    * Moves a partition's progress over a gap, when policy says to go on.
    * @returns false: not moved, for the same reasons
    */
-  skipGap (topic: Topic, gap: Gap, epoch: bigint): Promise<boolean>
+  skipGap (topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean>
+
+  /** Which claims of partitions hold now. */
+  readStanding (topicId: string, partitions: readonly number[]): Promise<Standing>
 
   close (): Promise<void>
 }
@@ -78,8 +82,21 @@ export interface Store {
 /** What a flush asks of a store. */
 export type RollupStore = Pick<Store, 'nameSeries' | 'readRows' | 'readElsewhere' | 'write' | 'readOutcome'>
 
-export interface Claim {
+/** Which claim of a partition it is. */
+export interface ClaimName {
   readonly epoch: bigint
+  /** of the database */
+  readonly historyId: string
+}
+
+export interface Standing {
+  /** that the database is in; null: it has no name yet, so it is none that anybody has claimed in */
+  readonly historyId: string | null
+  /** by partition */
+  readonly epochs: ReadonlyMap<number, bigint>
+}
+
+export interface Claim extends ClaimName {
   readonly nextOffset: bigint
   /** newest event time that rows of this source partition may have, of whatever topic, ms; -Infinity: there are none */
   readonly eventTimeMaxMs: number
@@ -114,9 +131,8 @@ export interface BucketKey {
 /** What a row has besides its key. */
 export type StoredRow = Pick<RollupRow, 'count' | 'min' | 'max' | 'body'>
 
-export interface ProgressMove {
+export interface ProgressMove extends ClaimName {
   readonly partition: number
-  readonly epoch: bigint
   readonly fromOffset: bigint
   readonly toOffset: bigint
   readonly eventTimeMaxMs: number
@@ -159,8 +175,11 @@ export interface LevelRows {
 
 export type WriteOutcome =
   | { readonly kind: 'committed' }
-  /** nothing was written: these partitions have another owner by now, or their progress is not where they come from */
-  | { readonly kind: 'refused', readonly partitions: readonly number[] }
+  /**
+   * nothing was written: these partitions have another owner by now, their progress is not where they come from, or the
+   * database is of another history, namely of this one
+   */
+  | { readonly kind: 'refused', readonly partitions: readonly number[], readonly historyId: string | null }
   /** the commit was sent and not answered: all is written, or nothing, or it may yet be */
   | { readonly kind: 'unknown', readonly error: unknown }
 

@@ -81,8 +81,8 @@ test('what became of a commit without an answer is read from progress', async t 
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const { store } = await openOwner(database, topic, opened)
-  const { epoch } = await store.claim(topic, 0, 'owner', 0n)
-  const move = { partition: 0, epoch, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity, taken: [] }
+  const { epoch, historyId } = await store.claim(topic, 0, 'owner', 0n)
+  const move = { partition: 0, epoch, historyId, fromOffset: 0n, toOffset: 7n, eventTimeMaxMs: -Infinity, taken: [] }
   const noRows = {
     rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
     rowCount: 0,

@@ -10,6 +10,8 @@ export const bugs = {
   'misplaced-early': 'readings go home before the progress of the partition that they came by is committed',
   'homes-unfenced': 'partitions are added and devices get other homes, while owners go by the ones of before',
   'not-elsewhere': 'a new home does not look for resends where its devices were at home before',
+  'history-unnoticed': 'after a restore the database looks as if it had never been another one',
+  'history-unfenced': 'a write goes by epoch and offset alone, which may be those of before a restore',
   'commit-guessed': 'a commit without an answer counts as done'
 } as const
 

@@ -8,6 +8,7 @@
  * - A session that is cut is noticed after a while; its transaction is rolled back then. One that stays idle within a
  *   transaction is ended.
  * - A crash ends every transaction that has not committed.
+ * - A restore brings back what was there, numbers that are given next among it. It begins another history, as a crash does.
  */
 import assert from 'node:assert/strict'
 
@@ -15,7 +16,7 @@ import { bucketStartMs, DAY_MS, levels, type Topic } from 'relay-common'
 
 import { mergeMisplaced, type Homes, type MisplacedRow } from '../../src/misplaced.ts'
 import type {
-  ArrivalRow, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings
+  ArrivalRow, Claim, ClaimName, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, Standing
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeRows, type CopiedRow } from './copied-rows.ts'
@@ -81,6 +82,7 @@ export class Database {
   readonly misplaced = new Map<bigint, MisplacedRow>()
   #homes: (Homes & { readonly topicId: string }) | undefined
   #misplacedId = 0n
+  #histories = 1
   isAway = false
   isReadOnly = false
   readonly #world: World
@@ -99,9 +101,33 @@ export class Database {
     return transaction
   }
 
+  get historyId (): string { return String(this.#bug === 'history-unnoticed' ? 1 : this.#histories) }
+
   /** Ends every transaction; what was committed stays. */
   crash (): void {
+    this.#histories++
     for (const transaction of this.#open) this.rollback(transaction, databaseError('57P01', 'the server crashed'))
+  }
+
+  /** @returns puts back what is there now */
+  backUp (): () => void {
+    const tables = [this.rows, this.arrivals, this.seriesIds, this.gaps, this.misplaced] as Array<Map<unknown, unknown>>
+    const copies = tables.map(it => new Map(it))
+    const progress = new Map([...this.progress].map(([key, row]) => [key, { ...row }]))
+    const moves = [...this.moves]
+    const [homes, misplacedId] = [this.#homes, this.#misplacedId]
+    return () => {
+      this.crash()
+      for (const [n, table] of tables.entries()) {
+        table.clear()
+        for (const [key, value] of copies[n]) table.set(key, value)
+      }
+      this.progress.clear()
+      for (const [key, row] of progress) this.progress.set(key, { ...row })
+      this.moves.splice(0, Infinity, ...moves)
+      this.#homes = homes
+      this.#misplacedId = misplacedId
+    }
   }
 
   rollback (transaction: Transaction, why?: Error): void {
@@ -137,7 +163,7 @@ export class Database {
     row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, ...others.map(it => it.eventTimeMaxMs))
     row.updatedMs = this.#world.nowMs
     this.#finish(transaction)
-    return { epoch: row.epoch, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs, homes: this.#homes! }
+    return { epoch: row.epoch, historyId: this.historyId, nextOffset: row.nextOffset, eventTimeMaxMs: row.eventTimeMaxMs, homes: this.#homes! }
   }
 
   /** Where devices are at home, decided again when there are more partitions: all owners are fenced then. */
@@ -213,8 +239,9 @@ export class Database {
     if (this.#bug === 'offset-first') for (const move of moves) this.#apply(topicId, move, new Map())
     this.#watchIdle(transaction)
     const refused = moves.filter(move => {
-      const row = this.progress.get(progressKey(topicId, move.partition))!
       if (this.#bug === 'no-fence') return false
+      if (move.historyId !== this.historyId && this.#bug !== 'history-unfenced') return true
+      const row = this.progress.get(progressKey(topicId, move.partition))!
       if (this.#bug === 'offset-first') return row.epoch !== move.epoch
       return row.epoch !== move.epoch || row.nextOffset !== move.fromOffset
     })
@@ -286,28 +313,35 @@ export class Database {
     return outcome
   }
 
-  recordGap (topicId: string, gap: Gap, epoch: bigint | undefined): boolean {
+  recordGap (topicId: string, gap: Gap, claim: ClaimName | undefined): boolean {
     this.#check(true)
-    if (epoch !== undefined && !this.#isAtGap(topicId, gap, epoch)) return false
+    if (claim !== undefined && !this.#isAtGap(topicId, gap, claim)) return false
     const key = [topicId, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset].join(' ')
     if (!this.gaps.has(key)) this.#world.count(`gap: ${gap.kind}`)
     if (!this.gaps.has(key)) this.gaps.set(key, { ...gap, topicId })
     return true
   }
 
-  async skipGap (topicId: string, gap: Gap, epoch: bigint): Promise<boolean> {
+  async skipGap (topicId: string, gap: Gap, claim: ClaimName): Promise<boolean> {
     this.#check(true)
     const transaction = this.begin()
     const key = progressKey(topicId, gap.partition)
     await this.#lock(transaction, key)
-    const isOurs = this.#isAtGap(topicId, gap, epoch)
+    const isOurs = this.#isAtGap(topicId, gap, claim)
     if (isOurs) this.progress.get(key)!.nextOffset = gap.availableOffset
     this.#finish(transaction)
     return isOurs
   }
 
-  #isAtGap (topicId: string, { partition, expectedOffset, availableOffset }: Gap, epoch: bigint): boolean {
+  readStanding (topicId: string, partitions: readonly number[]): Standing {
+    this.#check(false)
+    const rows = partitions.map(it => this.progress.get(progressKey(topicId, it))).filter(it => it !== undefined)
+    return { historyId: this.historyId, epochs: new Map(rows.map(it => [it.partition, it.epoch])) }
+  }
+
+  #isAtGap (topicId: string, { partition, expectedOffset, availableOffset }: Gap, { epoch, historyId }: ClaimName): boolean {
     const row = this.progress.get(progressKey(topicId, partition))
+    if (historyId !== this.historyId && this.#bug !== 'history-unfenced') return false
     return row?.epoch === epoch && (row.nextOffset === expectedOffset || row.nextOffset === availableOffset)
   }
 

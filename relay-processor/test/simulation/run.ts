@@ -80,6 +80,7 @@ class Simulation {
   #gapPolicy: 'stop' | 'continue'
   readonly #machines: Machine[] = []
   #machineNumber = 0
+  #areFaultsOver = false
   /** nothing is started again */
   #isOver = false
 
@@ -253,6 +254,15 @@ class Simulation {
       this.#database.isAway = true
       this.world.schedule(this.#chance.between(100, 4_000), '', () => { this.#database.isAway = false })
     },
+    'restored database': () => {
+      const restore = this.#database.backUp()
+      this.world.schedule(this.#chance.between(100, 6_000), 'the copy is put back', () => {
+        if (this.#areFaultsOver) return
+        restore()
+        this.#database.isAway = true
+        this.world.schedule(this.#chance.between(100, 4_000), '', () => { this.#database.isAway = false })
+      })
+    },
     'read-only database': () => {
       this.#database.isReadOnly = true
       this.world.schedule(this.#chance.between(100, 4_000), '', () => { this.#database.isReadOnly = false })
@@ -307,6 +317,7 @@ class Simulation {
   }
 
   #endFaults (): void {
+    this.#areFaultsOver = true
     Object.assign(this.#faults, { cut: 0, refused: 0, lost: 0, kill: 0, pause: 0 })
     this.#database.isAway = this.#database.isReadOnly = this.#log.isAway = false
     for (const { process } of this.#machines) process.resume()

@@ -2,7 +2,7 @@
 import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
-  BucketKey, Claim, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, SeriesName, Store, StoredRow, WriteOutcome
+  BucketKey, Claim, ClaimName, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, SeriesName, Standing, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -70,12 +70,12 @@ export class SimulatedStore implements Store {
       const refused = await this.#call(`move ${what}`, () => database.move(transaction, topicId, moves))
       if (refused.length > 0) {
         await this.#call('rollback', () => database.rollback(transaction))
-        return { kind: 'refused', partitions: refused }
+        return { kind: 'refused', partitions: refused, historyId: database.historyId }
       }
       const gone = await this.#call('put rows', () => database.put(transaction, writes))
       if (gone.length > 0) {
         await this.#call('rollback', () => database.rollback(transaction))
-        return { kind: 'refused', partitions: gone }
+        return { kind: 'refused', partitions: gone, historyId: database.historyId }
       }
     } catch (error) {
       this.#hangUp(transaction)
@@ -94,13 +94,17 @@ export class SimulatedStore implements Store {
     return this.#call(`outcome of ${move.partition}`, () => this.#database.readOutcome(topicId, move))
   }
 
-  recordGap (topic: Topic, gap: Gap, epoch: bigint | undefined): Promise<boolean> {
-    return this.#call(`${gap.kind} in ${gap.partition}`, () => this.#database.recordGap(topic.topicId, gap, epoch))
+  recordGap (topic: Topic, gap: Gap, claim: ClaimName | undefined): Promise<boolean> {
+    return this.#call(`${gap.kind} in ${gap.partition}`, () => this.#database.recordGap(topic.topicId, gap, claim))
   }
 
-  skipGap (topic: Topic, gap: Gap, epoch: bigint): Promise<boolean> {
+  skipGap (topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean> {
     return this.#call(`skip from ${gap.expectedOffset} to ${gap.availableOffset} in ${gap.partition}`, () =>
-      this.#database.skipGap(topic.topicId, gap, epoch))
+      this.#database.skipGap(topic.topicId, gap, claim))
+  }
+
+  readStanding (topicId: string, partitions: readonly number[]): Promise<Standing> {
+    return this.#call('read standing', () => this.#database.readStanding(topicId, partitions))
   }
 
   async close (): Promise<void> {}
