@@ -7,11 +7,13 @@ import { killedBrokers } from './cases/killed-brokers.ts'
 import { killedProcessors } from './cases/killed-processors.ts'
 import { pausedBrokers } from './cases/paused-brokers.ts'
 import { pausedProcessors } from './cases/paused-processors.ts'
+import { promotedReplica } from './cases/promoted-replica.ts'
 import { restartedBrokers } from './cases/restarted-brokers.ts'
+import { restoredDatabase } from './cases/restored-database.ts'
 import { rollingRestart } from './cases/rolling-restart.ts'
 import type { Fault } from './fault.ts'
 
 export const faults: readonly Fault[] = [
-  killedProcessors, crashedDatabase, killedBrokers, pausedProcessors, pausedBrokers, cutDatabaseConnections,
+  killedProcessors, crashedDatabase, restoredDatabase, promotedReplica, killedBrokers, pausedProcessors, pausedBrokers, cutDatabaseConnections,
   cutKafkaConnections, restartedBrokers, addedPartitions, rollingRestart
 ]

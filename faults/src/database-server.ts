@@ -1,10 +1,13 @@
-/** A real PostgreSQL on this machine, behind a proxy, which can be made to crash. */
+/** A real PostgreSQL on this machine, behind a proxy, which can be made to crash, to go back in time, and to lose commits. */
 import { execFile } from 'node:child_process'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import getPort from 'get-port'
+import { createLogger, openDatabase } from 'relay-common'
 
+import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
 import { sendSignal } from './signals.ts'
@@ -19,29 +22,80 @@ export interface DatabaseServer {
   crash (): Promise<void>
   /** Starts it again on its data: it recovers from its write-ahead log. */
   start (): Promise<void>
+  /** Stops it, keeps a copy of its data, and starts it again. */
+  backUp (): Promise<void>
+  /** Stops it, puts the copy in the place of its data, and starts it again. */
+  restore (): Promise<void>
+  /** Starts a standby on the copy, which streams from the server. */
+  startStandby (): Promise<Standby>
   close (): Promise<void>
+}
+
+export interface Standby {
+  /** Cuts it off: what the server commits from now on does not get there any more. */
+  cutOff (): void
+  /** Ends the server as a crash does. The standby goes on in its place with what it has. */
+  takeOver (): Promise<void>
 }
 
 const HOST = '127.0.0.1'
 const DATABASE = 'relay'
+const run = promisify(execFile)
 
 /** Starts the server, and creates a database on it. @param folder data and log go there */
 export async function startDatabaseServer (folder: string): Promise<DatabaseServer> {
   await using started = new AsyncDisposableStack()
   const port = await getPort({ host: HOST })
   const proxy = started.adopt(await openTcpProxy(port), it => it.close())
-  const open = () => startPostgres({
-    dataDir: join(folder, 'postgres'), logFile: join(folder, 'logs', 'postgres.log'), port
-  })
+  const replication = started.adopt(await openTcpProxy(port), it => it.close())
+  const [dataDir, copyDir] = ['postgres', 'postgres-copy'].map(it => join(folder, it))
+  const startOn = (dataDir: string, port: number, parameters: readonly string[] = []) =>
+    startPostgres({ dataDir, logFile: join(folder, 'logs', 'postgres.log'), port, parameters })
   let postgres: LocalPostgres | undefined
-  const endWithUs = () => { if (postgres) sendSignal(postgres.pid, 'SIGQUIT') }
+  let standby: LocalPostgres | undefined
+  const endWithUs = () => { for (const it of [postgres, standby]) if (it) sendSignal(it.pid, 'SIGQUIT') }
   process.on('exit', endWithUs)
   started.defer(async () => {
     process.off('exit', endWithUs)
+    await standby?.close()
     await postgres?.close()
   })
-  postgres = await open()
+  postgres = await startOn(dataDir, port)
   await ensureDatabase(postgres, DATABASE)
+
+  const start = async () => { postgres = await startOn(dataDir, port) }
+  const stop = async () => {
+    await postgres?.close()
+    postgres = undefined
+  }
+  const crash = async () => {
+    const crashed = postgres!
+    postgres = undefined
+    await killTree(crashed.pid)
+    await crashed.exited
+  }
+  const startStandby = async (): Promise<Standby> => {
+    const { host, user, password } = postgres!
+    replication.isRefusing = false
+    await writeFile(join(copyDir, 'standby.signal'), '')
+    standby = await startOn(copyDir, await getPort({ host: HOST }),
+      [`primary_conninfo=host=${host} port=${replication.port} user=${user} password=${password}`])
+    const promoted = standby
+    return {
+      cutOff () {
+        replication.isRefusing = true
+        replication.cut()
+      },
+      async takeOver () {
+        await crash()
+        await promote(promoted)
+        await promoted.close()
+        standby = undefined
+        await copy(copyDir, dataDir)
+        await start()
+      }
+    }
+  }
 
   const directUrl = postgres.url(DATABASE)
   const url = new URL(directUrl)
@@ -51,20 +105,43 @@ export async function startDatabaseServer (folder: string): Promise<DatabaseServ
     proxy,
     url: url.href,
     directUrl,
-    crash: async () => {
-      const crashed = postgres!
-      postgres = undefined
-      await killTree(crashed.pid)
-      await crashed.exited
+    crash,
+    start,
+    async backUp () {
+      await stop()
+      await copy(dataDir, copyDir)
+      await start()
     },
-    start: async () => { postgres = await open() },
+    async restore () {
+      await stop()
+      await copy(copyDir, dataDir)
+      await start()
+    },
+    startStandby,
     close: () => running.disposeAsync()
+  }
+}
+
+/** With owners and modes: root runs the server as another user. */
+async function copy (from: string, to: string): Promise<void> {
+  await rm(to, { recursive: true, force: true })
+  await run('cp', ['-a', from, to])
+}
+
+/** Waits until it takes writes. */
+async function promote (server: LocalPostgres): Promise<void> {
+  const config = readProcessorConfig({ DATABASE_URL: server.url(DATABASE) })
+  const database = await openDatabase(config, 'faults', createLogger('faults', 'silent'))
+  try {
+    await database.query('select pg_promote()')
+  } finally {
+    await database.close()
   }
 }
 
 /** Ends a process and its children at once. Children of PostgreSQL that outlive it keep the next one from starting. */
 async function killTree (pid: number): Promise<void> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
+  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid='])
   const processes = stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number))
   const children = processes.filter(([, parent]) => parent === pid).map(([child]) => child)
   for (const it of [pid, ...children]) sendSignal(it, 'SIGKILL')
