@@ -81,7 +81,7 @@ export const keys: readonly Attack[] = [
     async run (attacker) {
       const { chance } = attacker
       const values = [null, 1, true, '', 'x', [], {}, ['x'], [1], [null], 'Large', ['Large', 7]]
-      for (let n = 0; n < attacker.generated / 2; n++) {
+      for (let n = 0; n < attacker.generated; n++) {
         const body: Record<string, unknown> = { name: 'typed', scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: ['large-'], expiresAt: '2035-01-01T00:00:00Z' }
         const name = chance.pick(['zones', 'devicePrefixes', 'expiresAt'])
         const value = body[name]
