@@ -38,7 +38,7 @@ export const streams: readonly Attack[] = [
     spanMs: 6_000,
     async run (attacker) {
       await Promise.all([
-        open(attacker, { count: 2_100, path: () => `/api/v1/stream?zone=${OWN_ZONE}`, stayMs: 2_500 }),
+        open(attacker, { count: 2_100, path: () => '/api/v1/stream?device=large-7&interval=1m', stayMs: 2_500 }),
         attacker.pause(6_500).then(() => othersGetIn(attacker))
       ])
     }
