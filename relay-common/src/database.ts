@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Pool, Query, types, type ClientBase, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
+import { Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 
 import { cancelStatement } from './cancel.ts'
 import { RelayError } from './errors.ts'
@@ -60,6 +60,11 @@ export interface ForWhom {
   readonly caller?: string
   /** whether it is one of many that an answer is made of: then it waits behind those of short answers */
   readonly isLong?: boolean
+  /**
+   * Is asked with the rows of a stream.
+   * @returns undefined: go on; else what to wait for before more of them are read, and the server waits as well
+   */
+  pace? (): Promise<void> | undefined
 }
 
 export interface Database {
@@ -241,7 +246,8 @@ export async function openDatabase (
       const query = new Query({ name: statementName(name), text, values, rowMode: 'array' } as QueryConfig)
       const { signal } = whom ?? {}
       const visitUnlessEnded = signal === undefined ? visit : (row: unknown[]) => { if (!signal.aborted) visit(row) }
-      return stream(client, query, visitUnlessEnded, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+      const visitAtPace = whom?.pace === undefined ? visitUnlessEnded : atPace(client, whom, visitUnlessEnded)
+      return stream(client, query, visitAtPace, settings.DATABASE_STATEMENT_TIMEOUT_MS)
     }, whom?.signal),
     transaction: work => withClient(async client => {
       await client.query('begin')
@@ -336,6 +342,25 @@ function statementName (name: string): string {
 
 /** How long after its own limit a server may still answer that a statement took too long. */
 const ANSWER_GRACE_MS = 2_000
+
+/** Stops reading from a connection while whoever the rows are for has to wait. What has come by then is shown all the same. */
+function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): typeof visit {
+  const { stream: socket } = (client as unknown as { connection: Connection }).connection
+  let isWaiting = false
+  return columns => {
+    visit(columns)
+    if (isWaiting || whom.signal?.aborted) return // the rest has to be taken off the connection
+    const turn = whom.pace!()
+    if (turn === undefined) return
+    isWaiting = true
+    socket.pause()
+    const goOn = () => {
+      isWaiting = false
+      socket.resume()
+    }
+    turn.then(goOn, goOn) // why it is not wanted any more is told by the signal
+  }
+}
 
 /** @param limitMs how long the server lets the statement run; a server that then says nothing at all is given up */
 function stream (

@@ -19,8 +19,8 @@ async function active (database: Database, program: string): Promise<number> {
 }
 
 /** All connections of the pool at once: each answers what it is asked, and nothing that is left over. */
-async function askAll (database: Database): Promise<void> {
-  const clients = await Promise.all(Array.from({ length: POOL_MAX }, () => database.connect()))
+async function askAll (database: Database, connections = POOL_MAX): Promise<void> {
+  const clients = await Promise.all(Array.from({ length: connections }, () => database.connect()))
   const answers = await Promise.all(clients.map((it, n) => it.query('select $1::integer as n, pg_sleep(0.02)', [n])))
   for (const it of clients) it.release()
   assert.deepEqual(answers.map(it => it.rows[0].n), clients.map((_, n) => n))
@@ -90,4 +90,49 @@ test('a connection whose statement can\'t be cancelled is dropped, and others ta
   ending.abort(new Error('gone'))
   await assert.rejects(stubborn, { message: 'gone' })
   await askAll(database)
+})
+
+test('rows are read no faster than whoever they are for takes them, and others are answered meanwhile', limit, async t => {
+  const { settings } = await openLocalPostgres(t)
+  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced', createLogger('test', 'silent'))
+  t.after(() => database.close())
+  const ROWS = 200_000 // 20 MB: more than sockets hold
+  let seen = 0
+  let turns = 0
+  let letOn = () => {}
+  const pace = () => {
+    if (seen < ROWS / 2 || turns > 0) return undefined
+    turns++
+    return new Promise<void>(resolve => { letOn = resolve })
+  }
+  const reading = database.streamPrepared('wide rows', `
+    select n, repeat('x', 100) from generate_series(1, ${ROWS}) n`, [], () => { seen++ }, { pace })
+  await until('its turn to be awaited', () => turns === 1)
+  const seenAtOnce = seen
+  for (let n = 0; n < 20; n++) await askAll(databaseFor(database, {}), POOL_MAX - 1)
+  assert.equal(seen, seenAtOnce)
+  assert.ok(seen < ROWS, `${seen} rows`)
+  letOn()
+  await reading
+  assert.equal(seen, ROWS)
+})
+
+test('a statement whose rows wait for a turn ends with its signal, and the connection serves others', limit, async t => {
+  const { database: watcher, settings } = await openLocalPostgres(t)
+  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced and gone', createLogger('test', 'silent'))
+  t.after(() => database.close())
+  const ending = new AbortController()
+  let isAwaited = false
+  const reading = database.streamPrepared('wide rows', "select n, repeat('x', 100) from generate_series(1, 200000) n", [], () => {}, {
+    signal: ending.signal,
+    pace () {
+      isAwaited = true
+      return new Promise<void>((_resolve, reject) => { ending.signal.addEventListener('abort', () => reject(ending.signal.reason)) })
+    }
+  })
+  await until('its turn to be awaited', () => isAwaited)
+  ending.abort(new Error('gone'))
+  await assert.rejects(reading, { message: 'gone' })
+  await askAll(database)
+  await until('the statement to have ended', async () => await active(watcher, 'paced and gone') === 0)
 })

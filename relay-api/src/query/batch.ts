@@ -91,11 +91,13 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
   }
 }
 
+const isWanted = ({ asker }: Asked) => asker.signal?.aborted !== true
+
 async function send (
   database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared }: Question, all: readonly Asked[],
   signal: AbortSignal
 ): Promise<void> {
-  const asked = all.filter(it => it.asker.signal?.aborted !== true)
+  const asked = all.filter(isWanted)
   if (asked.length === 0) return
   const values = own.map((_, n) => asked.map(it => it.own[n].value))
   // by way of a subquery the planner does not see how many there are, and makes one plan for any number of them
@@ -113,5 +115,5 @@ async function send (
     } catch (error) {
       one.failure = { error } // what one answer can't be made of is nothing to the others
     }
-  }, { signal, caller: asked[0].asker.caller, isLong: asked[0].asker.isLong })
+  }, { signal, caller: asked[0].asker.caller, isLong: asked[0].asker.isLong, pace: () => asked.find(isWanted)?.asker.pace() })
 }
