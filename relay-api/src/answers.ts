@@ -31,6 +31,11 @@ export const answerSettings = {
     minimum: 1_000,
     description: 'most rollups that one answer reads; what has pages goes on in the next one, all else is refused'
   }),
+  ANSWER_SERIES_MAX: Type.Integer({
+    default: 1_000_000,
+    minimum: 1_000,
+    description: 'most series of devices that one answer is made of one by one: for callers who may see some devices of a zone, and not all'
+  }),
   LONG_ANSWERS_MAX: Type.Integer({
     default: 64, minimum: 1, description: 'long answers of all callers that may be under way at once'
   })
@@ -86,6 +91,7 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
   })
   const settings: AnswerSettings = {
     rowsMax: config.ANSWER_ROWS_MAX,
+    seriesMax: config.ANSWER_SERIES_MAX,
     turn: ({ caller, isLong, signal }) => turns.take(caller, isLong, signal),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
@@ -154,6 +160,7 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
 
 interface AnswerSettings {
   readonly rowsMax: number
+  readonly seriesMax: number
   readonly turn: (answer: OpenAnswer) => Promise<void>
   readonly holdLong: (caller: string) => Disposable
   readonly ended: (reason: EndReason) => void
@@ -197,6 +204,8 @@ class OpenAnswer implements Answer {
 
   countRead (rows: number): void { this.#rows += rows }
   get mayReadOn (): boolean { return this.#rows <= this.#settings.rowsMax }
+  get rowsRead (): number { return this.#rows }
+  get seriesMax (): number { return this.#settings.seriesMax }
 
   becomeLong (): void {
     if (this.#hasFinished) this.#controller.signal.throwIfAborted()

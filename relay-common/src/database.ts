@@ -46,7 +46,8 @@ export type PlanStyle =
 const planSettings: Readonly<Record<PlanStyle, readonly string[]>> = {
   any: [],
   // where there is no other way PostgreSQL takes one of these all the same, and the costs that it then sees start the compiler
-  'by-key': ['enable_seqscan=off', 'enable_mergejoin=off', 'enable_hashjoin=off', 'jit=off']
+  // and one question takes one core of it
+  'by-key': ['enable_seqscan=off', 'enable_mergejoin=off', 'enable_hashjoin=off', 'jit=off', 'max_parallel_workers_per_gather=0']
 }
 
 /** For whom a statement runs. */

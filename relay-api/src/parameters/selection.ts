@@ -9,6 +9,8 @@
 import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
+import type { Granted } from '../query/granted.ts'
+import { prefixRanges } from '../query/prefix-ranges.ts'
 import { askIfMeant } from './nearest.ts'
 
 /**
@@ -43,6 +45,8 @@ export interface Selection {
   readonly types: readonly string[]
   /** of the caller */
   readonly grants: Grants
+  /** its series, where they were found before: then no statement looks for them by names */
+  readonly granted?: Granted
 }
 
 /** @throws RelayError RELAY_DEVICE_TYPE_UNKNOWN, RELAY_FORBIDDEN */
@@ -78,6 +82,16 @@ export function selectsDevices ({ devices, grants }: Pick<Selection, 'devices' |
   return devices.length > 0 || grants.devicePrefixes !== undefined
 }
 
+/** Whether the series of a selection are found by the ids of devices, or their own, and not by zone or type. */
+export function isFound ({ devices, granted }: Pick<Selection, 'devices' | 'granted'>): boolean {
+  return devices.length > 0 || granted !== undefined
+}
+
+/** @param values as below */
+export function grantedCondition ({ series }: Granted, values: unknown[]): string {
+  return `s.series_id = any($${values.push(series.flatMap(it => it.ids))}::integer[])`
+}
+
 /**
  * A column of a row `s` of the table series, as conditions of statements name it. Where devices are named, a series is found
  * by its device, and by nothing else: as an expression zone and type can use no index, so that no statistics may make
@@ -106,26 +120,39 @@ export function grantsCondition (
 ): string[] {
   return [
     ...zones === undefined ? [] : [`${seriesColumn('zone', namesDevices)} = any($${values.push(zones)}::text[])`],
-    ...devicePrefixes === undefined ? [] : [`s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`]
+    ...devicePrefixes === undefined
+      ? []
+      : [...namesDevices ? [] : stretchAround(devicePrefixes, values), `s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`]
   ]
 }
 
+/** The stretch of an index that all prefixes are in: `^@` alone is none. */
+function stretchAround (prefixes: readonly string[], values: unknown[]): string[] {
+  const ranges = prefixRanges(prefixes)
+  if (ranges.length === 0) return ['false']
+  return [`s.device_id >= $${values.push(ranges[0].from)} and s.device_id < $${values.push(ranges[ranges.length - 1].before)}`]
+}
+
+/** What tells the texts of two conditions of grants apart. */
+export function shapeOfGrants ({ zones, devicePrefixes }: Grants): string {
+  return `${zones ? 'gz' : ''}${devicePrefixes === undefined ? '' : devicePrefixes.length === 0 ? 'g0' : 'gd'}`
+}
+
 /** What tells the texts of two conditions apart: a part of the name of a prepared statement. */
-export function shapeOf ({ devices, zones, types, grants }: Selection): string {
-  const given = {
-    d: devices.length > 0, z: zones.length > 0, t: types.length > 0, gz: grants.zones, gd: grants.devicePrefixes
-  }
-  return Object.entries(given).map(([field, it]) => it ? field : '').join('')
+export function shapeOf ({ devices, zones, types, grants, granted }: Selection): string {
+  if (granted) return 'ids'
+  const given = { d: devices.length > 0, z: zones.length > 0, t: types.length > 0 }
+  return Object.entries(given).map(([field, it]) => it ? field : '').join('') + shapeOfGrants(grants)
 }
 
 /**
  * The condition of a statement under which a row `s` of the table series is selected.
  * @param values of the statement's parameters; those of the condition are added
- * @param namesDevices whether the statement finds series by the ids of their devices, also where the selection has none
+ * @param namesDevices whether the statement finds series by their devices or ids, also where the selection has none
  */
-export function seriesCondition (
-  { devices, zones, types, grants }: Selection, values: unknown[], namesDevices = devices.length > 0
-): string {
+export function seriesCondition (selection: Selection, values: unknown[], namesDevices = isFound(selection)): string {
+  const { devices, zones, types, grants, granted } = selection
+  if (granted) return grantedCondition(granted, values)
   const oneOf = (column: Parameters<typeof seriesColumn>[0], names: readonly string[]) =>
     names.length === 0 ? [] : [`${seriesColumn(column, namesDevices)} = any($${values.push(names)}::text[])`]
   const conditions = [

@@ -10,7 +10,8 @@
  */
 import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
 
-import { kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { piecesOf } from './granted.ts'
 import type { TimeRange } from './plan.ts'
 
 export interface ArrivalTotals {
@@ -41,18 +42,30 @@ export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: nu
 
 /** How many readings of a selection came late or again, in all hours that a range touches. */
 export async function readArrivalTotals (
+  database: Database, selection: Selection, range: TimeRange
+): Promise<ArrivalTotals> {
+  const total = { late: 0, duplicates: 0 }
+  for (const piece of piecesOf(selection)) {
+    const { late, duplicates } = await readArrivalsOf(database, piece, range)
+    total.late += late
+    total.duplicates += duplicates
+  }
+  return total
+}
+
+async function readArrivalsOf (
   database: Database, selection: Selection, { startMs, endMs }: TimeRange
 ): Promise<ArrivalTotals> {
   const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]
   const condition = seriesCondition(selection, values)
   // as in read-buckets.ts: by the primary key, a series at a time
-  const [{ late, duplicates }] = await database.queryPrepared<{ late: number, duplicates: number }>(`arrivals ${shapeOf(selection)}`, `
+  const [totals] = await database.queryPrepared<{ late: number, duplicates: number }>(`arrivals ${shapeOf(selection)}`, `
     select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates
     from series s cross join lateral (
       select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
       where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a
-    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`, values)
-  return { late, duplicates }
+    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', isFound(selection))} and ${condition}`, values)
+  return totals
 }
 
 /**

@@ -12,15 +12,27 @@ export interface Asker extends ForWhom {
   countRead (rows: number): void
   /** whether it may read on: it has not read as much as one answer may */
   readonly mayReadOn: boolean
+  /** how many rows it has counted so far */
+  readonly rowsRead: number
+  /** most series that may be found for it one by one */
+  readonly seriesMax: number
   /** The answer takes many statements, or a stream. @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY */
   becomeLong (): void
 }
 
 /** Whoever is alone, such as a test, and has no limits. */
-export const nobody: Asker = { pace: () => undefined, countRead: () => {}, mayReadOn: true, becomeLong: () => {} }
+export const nobody: Asker = {
+  pace: () => undefined, countRead: () => {}, mayReadOn: true, rowsRead: 0, seriesMax: Infinity, becomeLong: () => {}
+}
 
 /** What an answer that can't be cut says where it would have to read more than one may. */
 export function tooMuchToRead (): RelayError {
   return new RelayError('RELAY_TOO_MANY_POINTS', 'the answer would be made of more rollups than one may read ' +
     '(ANSWER_ROWS_MAX); take a shorter range, longer intervals, or fewer devices, zones or types', { parameter: 'start' })
+}
+
+/** What it says where there are more devices than may be read one by one. */
+export function tooManySeries (max: number): RelayError {
+  return new RelayError('RELAY_TOO_MANY_POINTS', `more than ${max} series of devices would have to be read one by one ` +
+    '(ANSWER_SERIES_MAX), as you may see some devices and not whole zones; name fewer zones or types, or devices', { parameter: 'zone' })
 }

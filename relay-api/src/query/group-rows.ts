@@ -10,6 +10,7 @@ import type { Asker } from './asker.ts'
 import { rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import type { Plan } from './plan.ts'
+import { grantedOf } from './granted.ts'
 import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'
 import type { Selection } from './read.ts'
 import type { TotalReader, Totals } from './read-total.ts'
@@ -57,7 +58,8 @@ function selectionOf ({ selection, groupBy }: BucketQuery, key: string): Selecti
   const zones = groupBy === 'zone' ? [key] : selection.zones
   const types = groupBy === 'type' ? [key] : selection.types
   if (Math.max(devices.length, zones.length, types.length) > 1) return undefined
-  return { deviceId: devices[0], zone: zones[0], deviceType: types[0], grants }
+  const { granted } = grantedOf(selection, groupBy, [key])
+  return { deviceId: devices[0], zone: zones[0], deviceType: types[0], grants, ...granted ? { granted } : {} }
 }
 
 function rowsOf ({ merged, late }: Totals, plans: readonly Plan[]): Map<number, MergedRow> {

@@ -7,7 +7,8 @@
  */
 import type { Database } from 'relay-common'
 
-import { kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { groupsOfGranted, idStretches, inStretch, seriesOf, shapeOfStretches } from './granted.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
 
@@ -42,25 +43,50 @@ export async function readGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined, kind: SeriesKind,
   after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
 ): Promise<Group[]> {
+  if (groupBy === 'device' && selection.devices.length === 0) return await readDeviceGroups(database, selection, after, limit)
+  if (selection.granted && groupBy !== 'device') {
+    const isNext = (key: string) => after === undefined || compareBytes(key, after.key) >= (after.isIncluded ? 0 : 1)
+    const groups = [...groupsOfGranted(selection.granted, groupBy)].map(([key, seriesCount]) => ({ key, seriesCount }))
+    return groups.filter(it => isNext(it.key)).slice(0, limit)
+  }
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   const column = groupColumn(groupBy)
   const from = after && groupBy ? `and ${column} ${after.isIncluded ? '>=' : '>'} $${values.push(after.key)}` : ''
-  const name = `groups by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${after?.isIncluded} ${limit}`
+  const name = `groups by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${after?.isIncluded}`
   const rows = await database.queryPrepared<{ key: string, series_count: number }>(name, `
     select ${column} as key, count(*)::integer as series_count
     from series s
-    where ${kindCondition(kind, selection.devices.length > 0)} and ${condition} ${from}
-    group by 1 order by 1 limit ${limit}`, values)
+    where ${kindCondition(kind, isFound(selection))} and ${condition} ${from}
+    group by 1 order by 1 limit $${values.push(limit)}`, values)
   return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
 }
 
+/** By stretches of the index that has devices in their order: each gives a page at most, so that none is read to its end. */
+async function readDeviceGroups (
+  database: Database, selection: Selection, after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
+): Promise<Group[]> {
+  const values: unknown[] = [limit]
+  const from = after ? `and s.device_id ${after.isIncluded ? '>=' : '>'} $${values.push(after.key)}` : ''
+  const name = `groups by device ${shapeOfStretches(selection, 'few')} from ${after?.isIncluded}`
+  const rows = await database.queryPrepared<{ key: string, series_count: number }>(name, `
+    select d.key, sum(d.series_count)::integer as series_count
+    from ${idStretches(selection, values, 'few')} cross join lateral (
+      select s.device_id as key, count(*) as series_count from series s where ${inStretch(selection, values, 'few')} ${from}
+      group by 1 order by 1 limit $1) d
+    group by 1 order by 1 limit $1`, values)
+  return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
+}
+
+function compareBytes (a: string, b: string): number { return Buffer.compare(Buffer.from(a), Buffer.from(b)) }
+
 /** How many series of devices are selected. */
 export async function countDeviceSeries (database: Database, selection: Selection): Promise<number> {
+  if (selection.granted) return seriesOf(selection.granted)
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(
-    `select count(*)::integer as count from series s where ${kindCondition('devices', selection.devices.length > 0)} and ${condition}`, values)
+    `select count(*)::integer as count from series s where ${kindCondition('devices', isFound(selection))} and ${condition}`, values)
   return count
 }
 
@@ -69,10 +95,11 @@ export async function countGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined
 ): Promise<number> {
   if (groupBy === undefined) return 1
+  if (selection.granted && groupBy !== 'device') return groupsOfGranted(selection.granted, groupBy).size
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(`
     select count(distinct ${columnOf[groupBy]})::integer as count from series s
-    where ${kindCondition(usesDevices(selection, groupBy) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`, values)
+    where ${kindCondition(usesDevices(selection, groupBy) ? 'devices' : 'groups', isFound(selection))} and ${condition}`, values)
   return count
 }

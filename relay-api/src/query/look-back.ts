@@ -8,12 +8,13 @@
  */
 import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type Level } from 'relay-common'
 
-import { kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
+import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { RowNumbers } from './fill.ts'
+import { grantedOf, piecesOf } from './granted.ts'
 import { groupColumn, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
-import { createMerge } from './merge.ts'
+import { createMerge, type Merge } from './merge.ts'
 import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
@@ -122,9 +123,27 @@ async function readTogether (
   database: Database, { selection, groupBy }: Question, plans: ReadonlyMap<string, Plan>
 ): Promise<Map<string, MergedRow>> {
   const merges = new Map([...plans].map(([key, plan]) => [key, createMerge(plan)]))
+  if (selection.granted === undefined) {
+    await readInto(merges, database, { selection, groupBy }, plans)
+  } else {
+    for (const [key, plan] of plans) {
+      for (const piece of piecesOf(grantedOf(selection, groupBy, [key]))) {
+        await readInto(merges, database, { selection: piece, groupBy }, new Map([[key, plan]]))
+      }
+    }
+  }
+  const rows = [...merges].map(([key, merge]) => [key, { ...merge.finish(), isRevised: false }] as const)
+  return new Map(rows.filter(([, it]) => it.rollup.count > 0))
+}
+
+/** One statement. @param merges by group: get the rows */
+async function readInto (
+  merges: ReadonlyMap<string, Merge>, database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>,
+  plans: ReadonlyMap<string, Plan>
+): Promise<void> {
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
   const values: unknown[] = []
-  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const ofGroup = `${groupColumn(groupBy)} = w.key and ${kindCondition(kind, namesDevices)} and ${condition}`
   const windows = [...plans].flatMap(([key, { buckets }]) => buckets.map(it => ({ key, ...it })))
@@ -146,8 +165,6 @@ async function readTogether (
     const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
     merges.get(key)!.add({ edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
   })
-  const rows = [...merges].map(([key, merge]) => [key, { ...merge.finish(), isRevised: false }] as const)
-  return new Map(rows.filter(([, it]) => it.rollup.count > 0))
 }
 
 type BucketColumns = [
@@ -158,12 +175,25 @@ type Columns = [key: string, bucketStartS: number, count: number, min: number, m
 
 /** By group: the time of the newest reading that the whole buckets of a level in a range have. */
 async function readNewest (
-  database: Database, { selection, groupBy }: Question, keys: readonly string[], level: Level, { startMs, endMs }: TimeRange
+  database: Database, { selection: asked, groupBy }: Question, keys: readonly string[], level: Level, range: TimeRange
+): Promise<Map<string, number>> {
+  const newest = new Map<string, number>()
+  for (const selection of piecesOf(grantedOf(asked, groupBy, keys))) {
+    for (const [key, lastMs] of await readNewestOf(database, { selection, groupBy }, keys, level, range)) {
+      newest.set(key, Math.max(lastMs, newest.get(key) ?? -Infinity))
+    }
+  }
+  return newest
+}
+
+async function readNewestOf (
+  database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>, keys: readonly string[], level: Level,
+  { startMs, endMs }: TimeRange
 ): Promise<Map<string, number>> {
   const newest = new Map<string, number>()
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
   const values: unknown[] = [bucketStartMs(level.sizeMs, startMs) / 1000, (bucketStartMs(level.sizeMs, endMs) - level.sizeMs) / 1000]
-  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
   const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`

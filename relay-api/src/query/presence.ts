@@ -7,7 +7,10 @@
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
-import { kindCondition, selectsDevices, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { grantedOf, idStretches, inStretch, piecesOf, shapeOfStretches } from './granted.ts'
+import { groupColumn, readGroups, type SeriesKind } from './groups.ts'
+import { prefixesWithin } from './prefix-ranges.ts'
 
 export interface Presence {
   readonly zone: string
@@ -25,27 +28,19 @@ export interface DevicePresence {
   readonly series: readonly Presence[]
 }
 
-interface Row {
-  readonly device_id: string
-  readonly zone: string
-  readonly device_type: string
-  /** of the first day, or else of the newest */
-  readonly is_first: boolean
-  readonly bucket_start: number
-  readonly count: bigint
-  readonly min: number
-  readonly max: number
-  readonly body: Buffer
-}
+type Columns = [
+  deviceId: string | null, zone: string, deviceType: string, isFirst: boolean, bucketStartS: number, count: number, min: number,
+  max: number, body: Buffer
+]
 
 /** @param series a statement with the columns device_id, zone, device_type and series_id */
-function firstAndLastOf (series: string): string {
-  const arm = (isFirst: boolean) => `
-    select s.device_id, s.zone, s.device_type, ${isFirst} as is_first, r.bucket_start, r.count, r.min, r.max, r.body
+function daysOf (series: string, ends: ReadonlyArray<'first' | 'last'>): string {
+  const arms = ends.map(end => `
+    select s.device_id, s.zone, s.device_type, ${end === 'first'} as is_first, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
     from found s cross join lateral (
       select * from ${dayLevel.table} r where r.series_id = s.series_id
-      order by r.bucket_start ${isFirst ? 'asc' : 'desc'} fetch first 1 rows with ties) r`
-  return `with found as materialized (${series}) ${arm(true)} union all ${arm(false)}`
+      order by r.bucket_start ${end === 'first' ? 'asc' : 'desc'} fetch first 1 rows with ties) r`)
+  return `with found as materialized (${series}) ${arms.join(' union all ')}`
 }
 
 /**
@@ -58,20 +53,35 @@ export async function readDevices (
   database: Database, selection: Selection, prefix: string, after: string | undefined, limit: number
 ): Promise<DevicePresence[]> {
   const values: unknown[] = [limit]
-  const conditions = [seriesCondition(selection, values)]
-  if (prefix !== '') conditions.push(`s.device_id ^@ $${values.push(prefix)}`)
-  if (after !== undefined) conditions.push(`s.device_id > $${values.push(after)}`)
-  const where = conditions.join(' and ')
-  const ofDevice = seriesCondition(selection, values, true) // the id is of the page
+  const page = pageOf(selection, prefix, after, values)
   // a device has a few series: its page is found by its id, and then all of them
+  const ofDevice = seriesCondition(selection, values, true)
   const series = `
     select s.device_id, s.zone, s.device_type, s.series_id
-    from (select distinct s.device_id from series s where ${kindCondition('devices', selection.devices.length > 0)} and ${where} order by 1 limit $1) page
-    join series s on s.device_id = page.device_id and ${ofDevice}`
-  const presences = await readPresences(database, firstAndLastOf(series), values)
+    from (${page}) page join series s on s.device_id = page.device_id and ${ofDevice}`
+  const name = `devices where ${shapeOf(selection)} ${shapeOfStretches(selection, 'few')} ${after !== undefined}`
+  const presences = await readPresences(database, name, daysOf(series, ['first', 'last']), values)
   return [...Map.groupBy(presences, it => it.device)]
     .map(([device, series]) => ({ device, series: series.sort((a, b) => b.lastMs - a.lastMs) }))
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
+}
+
+/** The ids of a page: each stretch of an index gives a page at most, so that none is read to its end. `$1` is the limit. */
+function pageOf (selection: Selection, prefix: string, after: string | undefined, values: unknown[]): string {
+  if (selection.devices.length > 0) {
+    const ofDevices = seriesCondition(selection, values)
+    const behind = after === undefined ? '' : `and s.device_id > $${values.push(after)}`
+    const ofPrefix = `and s.device_id ^@ $${values.push(prefix)}`
+    return `select distinct s.device_id from series s where ${kindCondition('devices', true)} and ${ofDevices} ${behind} ${ofPrefix} order by 1 limit $1`
+  }
+  const { grants } = selection
+  const asked = { ...selection, grants: { ...grants, devicePrefixes: prefixesWithin(grants.devicePrefixes ?? [''], prefix) } }
+  const stretches = idStretches(asked, values, 'few')
+  const behind = after === undefined ? '' : `and s.device_id > $${values.push(after)}`
+  return `
+    select distinct d.device_id from ${stretches} cross join lateral (
+      select distinct s.device_id from series s where ${inStretch(asked, values, 'few')} ${behind} order by 1 limit $1) d
+    order by 1 limit $1`
 }
 
 /**
@@ -82,42 +92,65 @@ export async function readDevices (
 export async function readGroupNames (
   database: Database, selection: Selection, by: 'zone' | 'type', after: string | undefined, limit: number
 ): Promise<string[]> {
-  const values: unknown[] = [limit]
-  const conditions = [
-    kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0), seriesCondition(selection, values)
-  ]
-  const column = by === 'zone' ? 's.zone' : 's.device_type'
-  if (after !== undefined) conditions.push(`${column} > $${values.push(after)}`)
-  const rows = await database.query<{ name: string }>(`
-    select distinct ${column} as name from series s where ${conditions.join(' and ')} order by 1 limit $1`, values)
-  return rows.map(it => it.name)
+  const groups = await readGroups(database, selection, by, groupKind(selection), after === undefined ? undefined : { key: after, isIncluded: false }, limit)
+  return groups.map(it => it.key)
 }
 
-/** What is selected of each zone and type: the groups of all of their devices or, where not all may be seen, the devices. */
-export async function readGroupPresences (database: Database, selection: Selection): Promise<Presence[]> {
-  const values: unknown[] = []
-  const condition = seriesCondition(selection, values)
-  return readPresences(database, firstAndLastOf(`
-    select s.device_id, s.zone, s.device_type, s.series_id from series s
-    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', selection.devices.length > 0)} and ${condition}`), values)
+/** A zone and a type that devices have sent from together. */
+export interface GroupPresence {
+  readonly zone: string
+  readonly type: string
+  /** of the newest reading, ms since the epoch */
+  readonly lastMs: number
+}
+
+/**
+ * What is selected of each zone and type: the groups of all of their devices or, where not all may be seen, the devices.
+ * @param by of which names are given
+ */
+export async function readGroupPresences (
+  database: Database, selection: Selection, by: 'zone' | 'type', names: readonly string[]
+): Promise<GroupPresence[]> {
+  const found = new Map<string, { readonly zone: string, readonly type: string, lastMs: number }>()
+  for (const piece of piecesOf(grantedOf(selection, by, names))) {
+    const values: unknown[] = [names]
+    const ofNames = `${groupColumn(by)} = any($1::text[])`
+    const series = `
+      select s.device_id, s.zone, s.device_type, s.series_id from series s
+      where ${kindCondition(groupKind(piece), isFound(piece))} and ${seriesCondition(piece, values)} and ${ofNames}`
+    const name = `presence by ${by} of ${groupKind(piece)} where ${shapeOf(piece)}`
+    await database.streamPrepared(name, daysOf(series, ['last']), values, columns => {
+      const [, zone, type, , bucketStartS, count, min, max, body] = columns as Columns
+      const { lastMs } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup
+      const key = `${zone}\n${type}` // names hold no control characters
+      const group = found.get(key)
+      if (group === undefined) found.set(key, { zone, type, lastMs })
+      else group.lastMs = Math.max(group.lastMs, lastMs)
+    })
+  }
+  return [...found.values()]
+}
+
+function groupKind (selection: Selection): SeriesKind {
+  return selectsDevices(selection) ? 'devices' : 'groups'
 }
 
 async function readPresences (
-  database: Database, sql: string, values: unknown[]
+  database: Database, name: string, sql: string, values: unknown[]
 ): Promise<Array<Presence & { readonly device: string }>> {
   const found = new Map<string, { -readonly [K in keyof Presence]: Presence[K] } & { readonly device: string }>()
-  for (const row of await database.query<Row>(sql, values)) {
-    const { device_id: device, zone, device_type: type, bucket_start: bucketStartMs, count, min, max, body } = row
-    const { rollup } = decodeBody({ bucketStartMs, count: Number(count), min, max, body })
-    const key = [device, zone, type].join('\n') // names hold no control characters
-    const presence = found.get(key) ?? { device, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity }
+  await database.streamPrepared(name, sql, values, columns => {
+    const [device, zone, type, isFirst, bucketStartS, count, min, max, body] = columns as Columns
+    const { rollup } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    const key = [device, zone, type].join('\n')
+    const presence = found.get(key) ?? { device: device!, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity }
     found.set(key, presence)
-    if (row.is_first) {
+    if (isFirst) {
       presence.firstMs = Math.min(presence.firstMs, rollup.firstMs)
     } else if (rollup.lastMs >= presence.lastMs) {
       presence.lastValue = rollup.lastMs > presence.lastMs ? rollup.lastValue : Math.max(presence.lastValue, rollup.lastValue)
       presence.lastMs = rollup.lastMs
     }
-  }
+  })
   return [...found.values()]
 }

@@ -1,16 +1,18 @@
 /**
  * Reads the rollups of consecutive rows of an answer, for some groups at once, in one statement: so all numbers of
- * these rows are of one moment.
+ * these rows are of one moment. Where a caller may see some devices alone it is a statement for each piece of them
+ * (`granted.ts`).
  *
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
 import { levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
 
-import { kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
+import { grantedOf, piecesOf, seriesOf } from './granted.ts'
 import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
 import { createMerge, type Merge, type Merged } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
@@ -60,8 +62,7 @@ export async function readBuckets (
   const ranges = plans.map(it => it.coverage)
   const starts = ranges.map(it => it.startMs)
   const edges = edgesByMinute(plans)
-  const { name, sql, values } = statementFor(query, keys, plans, [...edges.keys()])
-  await database.streamPrepared(name, sql, values, columns => {
+  const visit = (columns: unknown[]) => {
     const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS] = columns as Columns
     const bucketStartMs = bucketStartS * 1000
     if (lateMinutes !== null) {
@@ -75,7 +76,12 @@ export async function readBuckets (
       return
     }
     for (const { row, edge } of edges.get(bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
-  })
+  }
+  for (const piece of piecesOf(grantedOf(query.selection, query.groupBy, keys))) {
+    const { name, sql, values } = statementFor({ ...query, selection: piece }, keys, plans, [...edges.keys()])
+    await database.streamPrepared(name, sql, values, visit)
+    asker.countRead(seriesOf(piece.granted))
+  }
 
   const finished: MergedRows = new Map()
   for (const [key, rows] of merges) {
@@ -127,7 +133,7 @@ function statementFor (
   edgeMinutes: readonly number[]
 ) {
   const values: unknown[] = []
-  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const ofKind = (kind: SeriesKind) => kindCondition(kind, namesDevices)
   const column = groupColumn(groupBy)

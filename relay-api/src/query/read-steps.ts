@@ -8,8 +8,9 @@ import {
   bucketStartMs, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings
 } from 'relay-common'
 
-import { kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
+import { grantedOf, groupOfGranted } from './granted.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
@@ -73,7 +74,15 @@ interface DeviceSeries {
 async function * seriesOf (
   database: Database, { selection, groupBy }: StepQuery, keys: readonly string[], limit: number
 ): AsyncGenerator<DeviceSeries[]> {
-  const namesDevices = selection.devices.length > 0 || groupBy === 'device'
+  const { granted } = grantedOf(selection, groupBy, keys)
+  if (granted && groupBy !== 'device') {
+    for (const { ids, ...group } of granted.series) {
+      const key = groupOfGranted(group, groupBy)
+      for (let n = 0; n < ids.length; n += limit) yield ids.slice(n, n + limit).map(id => ({ id, key }))
+    }
+    return
+  }
+  const namesDevices = isFound(selection) || groupBy === 'device'
   for (let after = 0; ;) {
     const values: unknown[] = [after]
     const condition = seriesCondition(selection, values, namesDevices)

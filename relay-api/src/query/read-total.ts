@@ -18,9 +18,10 @@ import { nobody, type Asker } from './asker.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
-import { addRow, createMerge, emptyTally, joinTally, type Merged, type Tally } from './merge.ts'
+import { piecesOf, seriesOf } from './granted.ts'
+import { addRow, createMerge, emptyTally, joinTally, type Merged, type ReadRow, type Tally } from './merge.ts'
 import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
-import { keptSinceOf, readRows, type Moment, type Retention, type Selection } from './read.ts'
+import { keptSinceOf, readRows, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
 export interface TotalReader {
@@ -91,13 +92,13 @@ async function attemptTotals (
   batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
   marksLate = false
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
-  const key = JSON.stringify(selection)
+  const key = JSON.stringify({ ...selection, granted: undefined })
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
   const nodes = plans.map(it => splitPlan(it, selection, split, block => cache.find(key, block, nowMs)))
   const merges = plans.map(createMerge)
   const starts = plans.map(it => it.coverage.startMs)
   const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, merge: merges[n] })))
-  const moment = await readRows(batches, selection, {
+  const moment = await readPieces(batches, selection, {
     buckets: split.unknown,
     edges: edges.map(it => it.edge),
     kept: split.kept.map(it => it.block),
@@ -123,7 +124,10 @@ async function attemptTotals (
     else if (!isAhead) cache.confirm(kept, moment.position, nowMs)
     if (changed.length > 0 || isAhead) isRight = false
   }
-  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, moment, nowMs)
+  // what was read of its series is of the moment when they were found
+  const { granted } = selection
+  const position = granted && granted.position < moment.position ? granted.position : moment.position
+  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
   if (!isRight) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}
@@ -144,6 +148,25 @@ async function attemptTotals (
 }
 
 const POSITION_MAX = 2n ** 64n - 1n
+
+/** Reads rows of a selection, in pieces where it has some. @returns the moment of the first of them, before which none is */
+async function readPieces (
+  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker
+): Promise<Moment> {
+  const [first, ...others] = piecesOf(selection)
+  const moment = await readRows(batches, first, wanted, visit, asker)
+  asker.countRead(seriesOf(first.granted))
+  if (wanted.buckets.length + wanted.edges.length === 0 && wanted.lateOf === undefined) return moment
+  const late = [...moment.late]
+  let { historyId } = moment
+  for (const piece of others) {
+    const next = await readRows(batches, piece, { ...wanted, kept: [] }, visit, asker)
+    late.push(...next.late)
+    if (next.historyId !== historyId) historyId = null // nothing of it is kept
+    asker.countRead(seriesOf(piece.granted))
+  }
+  return { ...moment, historyId, late }
+}
 
 function overlap (a: BucketRange, b: BucketRange): boolean {
   return a.level === b.level && a.startMs < b.endMs && a.endMs > b.startMs

@@ -14,7 +14,8 @@ import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
-import { grantsCondition, kindCondition, seriesColumn } from '../parameters/selection.ts'
+import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants } from '../parameters/selection.ts'
+import type { Granted } from './granted.ts'
 import type { ReadRow } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. */
@@ -24,6 +25,8 @@ export interface Selection {
   readonly deviceType?: string
   /** what the caller may see of them; none: all */
   readonly grants?: Grants
+  /** its series, where they were found before: then no statement looks for them by names */
+  readonly granted?: Granted
 }
 
 /** What is to be read. */
@@ -100,7 +103,7 @@ const CHANGED = -3
 /** of an hour's late readings: their minutes, in the column of the zone, and how far had been read, in that of the count */
 const LATE = -4
 
-const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants'>, Parameters<typeof seriesColumn>[0]>> = {
+const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
   deviceId: 'device_id',
   zone: 'zone',
   deviceType: 'device_type'
@@ -127,15 +130,17 @@ function questionFor (
   const shared: unknown[] = []
   const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
   const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
-  const { grants = {} } = selection
-  const namesDevice = selection.deviceId !== undefined
-  const conditions = [
-    ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(selection[it], 'text')}`),
-    ...grantsCondition(grants, shared, namesDevice)
-  ]
+  const { grants = {}, granted } = selection
+  const namesDevice = selection.deviceId !== undefined || granted !== undefined
+  const conditions = granted
+    ? [grantedCondition(granted, shared)]
+    : [
+        ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(selection[it], 'text')}`),
+        ...grantsCondition(grants, shared, namesDevice)
+      ]
   const selected = conditions.length === 0 ? 'true' : conditions.join(' and ')
   // group series are of all devices, also of those that the caller may not see
-  const usesDevices = selection.deviceId !== undefined || grants.devicePrefixes !== undefined
+  const usesDevices = namesDevice || grants.devicePrefixes !== undefined
   const series = `${kindCondition(usesDevices ? 'devices' : 'groups', namesDevice)} and ${selected}`
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
@@ -148,9 +153,10 @@ function questionFor (
     from series s ${from} cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where ${where}`
+  const typeOf = (value: unknown) => granted ? 'integer[]' : Array.isArray(value) ? 'text[]' : 'text'
   // where all of an answer is in memory no arm may be about series, and what nothing uses has no type for PostgreSQL
-  const arms = [shared.length === 0 ? momentArm : `${momentArm} where ${shared.map((_, n) => `$${n + 1}::text[] is not null`).join(' and ')}`]
-  const shape: string[] = [...fields, ...Object.keys(grants)]
+  const arms = [shared.length === 0 ? momentArm : `${momentArm} where ${shared.map((it, n) => `$${n + 1}::${typeOf(it)} is not null`).join(' and ')}`]
+  const shape: string[] = granted ? ['ids'] : [...fields, shapeOfGrants(grants)]
   /** Lets the planner leave out partitions: the times of a question are columns, which it does not know. */
   const within = (column: string, ranges: readonly TimeRange[]) => {
     const stretch = stretchOf(ranges, nowMs)
@@ -163,7 +169,7 @@ function questionFor (
     return ` and ${column} >= ${start} and ${column} < ${end}`
   }
   // `&&` compares each with each: where a selection may have very many series, any commit may have changed some of them
-  const seriesAreFew = namesDevice || (selection.zone !== undefined && !usesDevices)
+  const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && !usesDevices)
   const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
@@ -213,7 +219,7 @@ function questionFor (
     sql: arms.join('\n    union all'),
     own,
     shared,
-    isShort: edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
+    isShort: granted === undefined && edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
   }
 }
 

@@ -2,10 +2,14 @@
  * Slices: an answer cut into statements that are small, whatever the range and the number of groups.
  *
  *     small groups: several of them, each with all of its rows        a large group: a part of its rows, then the next
+ *
+ * Of many series most have few of the rows that there may be. Looking for them costs the same for one row of the answer and for
+ * a thousand, so a slice has as many as those before say that fit.
  */
 import type { Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
+import { PIECE_SERIES } from './granted.ts'
 import { readGroups, usesDevices, type Group } from './groups.ts'
 import { planSize } from './plan.ts'
 import { ordinalOf, type Question } from './question.ts'
@@ -25,6 +29,11 @@ const SLICE_ROWS_MAX = 1_000
 /** A zone's group is written by about as many source partitions as the topic has by default. */
 const PARTITIONS_GUESS = 8
 const GROUPS_PAGE = 500
+/** How many times as many rows of the answer a slice may have as the one before, where that found next to nothing. */
+const GROWTH_MAX = 16
+const COUNTED_OF_SERIES = 3
+/** Most rows of the tables that one statement may have to read, where all are there that may be. */
+const STATEMENT_ROWS_MAX = 1_000_000
 
 /** Cuts an answer, from where it begins. */
 export async function * slices (database: Database, question: Question, asker: Asker): AsyncGenerator<Slice> {
@@ -42,6 +51,8 @@ export async function * slices (database: Database, question: Question, asker: A
   }
   // what one statement may make grows while there is little in it: an answer of ten rows reads no thousand of them
   let sliceRows = Math.min(question.limit + 1, SLICE_ROWS_MAX)
+  /** of the rows of a group that there may be, those that are there */
+  let share = 1
   const grow = () => { sliceRows = Math.min(sliceRows * 2, SLICE_ROWS_MAX) }
 
   while (true) {
@@ -50,11 +61,19 @@ export async function * slices (database: Database, question: Question, asker: A
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
     if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group that it ended in is there no more
     for (let n = 0; n < groups.length;) {
-      const rowsThatFit = Math.floor(STATEMENT_ROWS / (groups[n].seriesCount * rowSize))
+      const { seriesCount } = groups[n]
+      const mayBe = seriesCount * rowSize
+      const rowsThatFit = Math.min(
+        Math.floor(Math.max(STATEMENT_ROWS, seriesCount) / (mayBe * share)),
+        Math.floor(STATEMENT_ROWS_MAX / (Math.min(seriesCount, selection.granted ? PIECE_SERIES : Infinity) * rowSize)))
       const rowsAtOnce = Math.max(Math.min(rowsThatFit, sliceRows), 1)
       if (rowsAtOnce < rowCount - first) {
         const end = first + rowsAtOnce
+        const readBefore = asker.rowsRead
         yield { groups: [groups[n]], first, end }
+        // without what each slice counts of each series, however few rows it has: the series, and hours with late readings
+        const found = Math.max(asker.rowsRead - readBefore - seriesCount * COUNTED_OF_SERIES, 0)
+        share = Math.min(Math.max(found / (mayBe * rowsAtOnce), share / GROWTH_MAX), 1)
         first = end
       } else {
         const end = first > 0 ? n + 1 : endOfBatch(groups, n, rowCount, rowSize, sliceRows)

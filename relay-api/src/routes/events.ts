@@ -8,6 +8,7 @@ import { Name, refuseForbidden } from '../parameters/selection.ts'
 import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import type { Asker } from '../query/asker.ts'
+import { findGranted } from '../query/granted.ts'
 import type { TimeRange } from '../query/plan.ts'
 import type { Selection } from '../query/read.ts'
 import { problemResponses } from '../problem.ts'
@@ -63,7 +64,10 @@ async function findEvents (
       `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
   }
 
-  const merged = await reads.choosePrimary(asker).totals.readTotal(selection, range, Date.now())
+  const { database, totals } = reads.choosePrimary(asker)
+  const asked = { devices: given(deviceId), zones: given(zone), types: given(deviceType), grants }
+  const { granted } = await findGranted(database, asked, asker)
+  const merged = await totals.readTotal(granted ? { ...selection, granted } : selection, range, Date.now())
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
   }

@@ -68,14 +68,16 @@ const deviceKey = ({ deviceId, zone, deviceType }: DeviceEvent) => JSON.stringif
 const groupKey = ({ zone, deviceType }: DeviceEvent) => JSON.stringify([null, zone, deviceType])
 
 async function ensureSeries (database: Database, keys: string[]): Promise<Map<string, number>> {
-  const ids = new Map<string, number>()
-  for (const key of keys) {
-    const [{ series_id: id }] = await database.query<{ series_id: number }>(`
-      insert into series (device_id, zone, device_type) values ($1, $2, $3)
+  const names = keys.map(it => JSON.parse(it) as Array<string | null>)
+  const rows = await database.query<{ key: string, series_id: number }>(`
+    with added as (
+      insert into series (device_id, zone, device_type) select * from unnest($1::text[], $2::text[], $3::text[])
       on conflict (device_id, zone, device_type) do update set zone = excluded.zone
-      returning series_id`, JSON.parse(key))
-    ids.set(key, id)
-  }
+      returning series_id, device_id, zone, device_type)
+    select n.key, a.series_id from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (device_id, zone, device_type, key)
+    join added a on a.zone = n.zone and a.device_type = n.device_type and coalesce(a.device_id, '') = coalesce(n.device_id, '')`,
+  [names.map(it => it[0]), names.map(it => it[1]), names.map(it => it[2]), keys])
+  const ids = new Map(rows.map(it => [it.key, it.series_id]))
   return ids
 }
 

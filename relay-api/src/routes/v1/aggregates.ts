@@ -19,8 +19,10 @@ import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
 import { readArrivalTotals } from '../../query/arrivals.ts'
 import { boundariesAt } from '../../query/boundaries.ts'
+import type { Asker } from '../../query/asker.ts'
 import { fills, type AnswerRow, type Fill } from '../../query/fill.ts'
 import { countDeviceSeries, countGroups, groupBys, type GroupBy } from '../../query/groups.ts'
+import { findGranted } from '../../query/granted.ts'
 import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
 import { columnsOf, type Question } from '../../query/question.ts'
@@ -140,16 +142,16 @@ async function findAggregates (
   const { limit, cursor, format: _, ...asked } = query // what is left tells questions apart
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
-  const { question, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts)
+  const { question, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
   if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX)
   if (question.statistics.some(it => it.needsSteps)) {
     await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX)
   }
 
-  const { groupBy, statistics, boundaries, selection } = question
+  const { groupBy, statistics, boundaries } = question
   const completeThroughMs = await parts.completeness.read(source)
   const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
-  const { late, duplicates } = await readArrivalTotals(source.database, selection, rowsRange)
+  const { late, duplicates } = await readArrivalTotals(source.database, granted, rowsRange)
   const head = {
     start: clock.write(rowsRange.startMs),
     end: clock.write(rowsRange.endMs),
@@ -177,7 +179,7 @@ async function findAggregates (
 /** What is asked, with all names, times and boundaries in it resolved. */
 async function resolve (
   query: AggregatesQuery, grants: Grants, resumed: Resumed | undefined, database: Database,
-  { config, deviceTypes }: V1Parts
+  { config, deviceTypes }: V1Parts, asker: Asker
 ) {
   const nowMs = Date.now()
   const selection = readSelection(query, deviceTypes, grants)
@@ -187,12 +189,13 @@ async function resolve (
   const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
   checkLength(range, config.RANGE_MAX_DAYS) // whoever makes a cursor up
 
+  const granted = await findGranted(database, selection, asker)
   const keptSince = await readKeptSince(database)
   const { coverage } = planRange(range, keptSince)
   const isGone = coverage.startMs >= coverage.endMs // by retention
   const { interval, boundaries } = readRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)
   const question: Question = {
-    selection,
+    selection: query.groupBy === 'device' ? selection : granted, // devices come in pages, of which one is enough
     groupBy: query.groupBy as GroupBy | undefined,
     statistics,
     boundaries: isGone ? boundariesAt() : boundaries,
@@ -206,7 +209,7 @@ async function resolve (
     minutesKeptSinceMs: keptSince.minute,
     marksRevised: true
   }
-  return { question, range, interval, clock }
+  return { question, granted, range, interval, clock }
 }
 
 /** Behind the numbers; all but the first only where there is something to say. */

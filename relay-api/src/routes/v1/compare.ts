@@ -9,6 +9,7 @@ import { readSelection, selectionParameters } from '../../parameters/selection.t
 import { readStatistics, Statistics } from '../../parameters/statistics.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
+import { findGranted } from '../../query/granted.ts'
 import type { TimeRange } from '../../query/plan.ts'
 import { readKeptSince } from '../../query/read.ts'
 import type { Statistic } from '../../query/statistics.ts'
@@ -66,8 +67,9 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const earlier = earlierRange(range, request.query.against, readZoneClock(request.query.tz))
     const statistics = readStatistics(request.query.stats)
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
+    const selection = await findGranted(source.database, asked, request.answer)
     const keptSince = await readKeptSince(source.database)
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {

@@ -7,6 +7,7 @@ import { Type } from 'typebox'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
+import { findGranted } from '../../query/granted.ts'
 import { readGroupRows } from '../../query/group-rows.ts'
 import { usesDevices } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
@@ -56,8 +57,9 @@ export function distributionRoutes (app: FastifyInstance, { config, reads, devic
   app.withTypeProvider<TypeBoxTypeProvider>().get('/distribution', { schema }, async (request, reply) => {
     const nowMs = Date.now()
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
+    const selection = await findGranted(source.database, asked, request.answer)
     const plan = planRange(range, await readKeptSince(source.database))
     const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
     const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)

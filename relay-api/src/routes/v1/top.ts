@@ -7,6 +7,7 @@ import { Type } from 'typebox'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
+import { findGranted } from '../../query/granted.ts'
 import { groupBys, type GroupBy } from '../../query/groups.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
 import { readKeptSince } from '../../query/read.ts'
@@ -61,8 +62,9 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const statistic = readStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
+    const selection = groupBy === 'device' ? asked : await findGranted(source.database, asked, request.answer)
     const keptSince = await readKeptSince(source.database)
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')

@@ -7,7 +7,8 @@ import type { Answer } from '../../answers.ts'
 import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
 import { readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
-import { countDevices } from '../../query/device-counts.ts'
+import { countDevicesOfTypes, countDevicesOfZones } from '../../query/device-counts.ts'
+import { findGranted } from '../../query/granted.ts'
 import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
 import type { V1Parts } from './resources.ts'
 
@@ -64,15 +65,16 @@ export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Par
     asked: Selection, by: 'zone' | 'type', { limit, cursor }: { limit: number, cursor?: string }, answer: Answer
   ) => {
     const { database } = reads.choose(answer)
-    const names = await readGroupNames(database, asked, by, readNameCursor(cursor), limit + 1)
+    const granted = await findGranted(database, asked, answer)
+    const names = await readGroupNames(database, granted, by, readNameCursor(cursor), limit + 1)
     const shown = names.slice(0, limit)
     const next = names.length > limit ? writeNameCursor(shown[limit - 1]) : null
     if (shown.length === 0) return { found: [], next }
-    const selection = by === 'zone' ? { ...asked, zones: shown } : { ...asked, types: shown }
-    const [presences, counts] = await Promise.all([
-      readGroupPresences(database, selection), countDevices(database, selection, by === 'zone' ? 'zone' : 'device_type')
-    ])
-    const groups = Map.groupBy(presences, it => it[by])
+    const presences = await readGroupPresences(database, granted, by, shown)
+    const counts = by === 'zone'
+      ? await countDevicesOfZones(database, { ...asked, zones: shown })
+      : await countDevicesOfTypes(database, { ...asked, types: shown })
+    const groups = Map.groupBy(presences, (it): string => it[by])
     const other = by === 'zone' ? 'type' : 'zone'
     const found = shown.filter(it => groups.has(it)).map(name => ({
       name,

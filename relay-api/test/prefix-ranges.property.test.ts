@@ -1,0 +1,47 @@
+/** Prefixes as stretches of an index that sorts by bytes. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { ID_UNITS_MAX } from 'relay-common'
+
+import { prefixesWithin, prefixRanges } from '../src/query/prefix-ranges.ts'
+
+/** With what is hard: the ends of the code points, of those around surrogates, and of what takes so many bytes. */
+const character = fc.constantFrom('a', 'b', '-', '~', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}')
+const text = fc.array(character, { maxLength: 4 }).map(it => it.join(''))
+const ids = fc.array(text, { minLength: 1, maxLength: 20 })
+const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+test('an id is in one of the stretches, and in one alone, where it begins with one of the prefixes', () => {
+  fc.assert(fc.property(fc.array(text, { maxLength: 5 }), ids, (prefixes, ids) => {
+    const ranges = prefixRanges(prefixes)
+    for (const id of [...ids, ...prefixes, ...prefixes.map(it => `${it}\u{10ffff}\u{10ffff}`)]) {
+      const holding = ranges.filter(it => compare(id, it.from) >= 0 && compare(id, it.before) < 0)
+      assert.equal(holding.length, prefixes.some(it => id.startsWith(it)) ? 1 : 0, JSON.stringify({ id, ranges }))
+    }
+  }), { numRuns: 1_000 })
+})
+
+test('stretches ascend by bytes, and none overlaps the next one', () => {
+  fc.assert(fc.property(fc.array(text, { maxLength: 8 }), prefixes => {
+    const ends = prefixRanges(prefixes).flatMap(it => [it.from, it.before])
+    for (let n = 1; n < ends.length; n++) assert.ok(compare(ends[n - 1], ends[n]) <= 0)
+    for (const end of ends) assert.equal(end, end.toWellFormed())
+  }))
+})
+
+test('behind the last code point is a text that no id is as great as', () => {
+  const [range] = prefixRanges(['\u{10ffff}'])
+  assert.ok(compare('\u{10ffff}'.repeat(ID_UNITS_MAX / 2), range.before) < 0)
+})
+
+test('a prefix within others leaves the ids that begin with both', () => {
+  fc.assert(fc.property(fc.array(text, { maxLength: 5 }), text, ids, (prefixes, prefix, ids) => {
+    const within = prefixesWithin(prefixes, prefix)
+    for (const id of [...ids, ...prefixes, prefix]) {
+      const isMeant = id.startsWith(prefix) && prefixes.some(it => id.startsWith(it))
+      assert.equal(within.some(it => id.startsWith(it)), isMeant, JSON.stringify({ id, within }))
+    }
+  }), { numRuns: 2_000 })
+})
