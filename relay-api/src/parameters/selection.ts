@@ -103,11 +103,12 @@ export function seriesColumn (name: 'device_id' | 'zone' | 'device_type', namesD
 
 /**
  * The condition under which a row `s` of the table series is that of a device, or of a group. The indexes on zone and type
- * are those of devices alone, and PostgreSQL takes them only where the length is asked for in their own words.
+ * are those of devices alone, and PostgreSQL takes them only where the length is asked for in their own words. Where series
+ * are found by devices or ids the condition is one that no index has.
  */
 export function kindCondition (kind: 'devices' | 'groups', namesDevices = false): string {
   if (kind === 'groups') return 's.device_id is null'
-  return namesDevices ? 's.device_id is not null' : '(s.device_id is not null and length(s.device_id) > 0)'
+  return namesDevices ? "(s.device_id || '') is not null" : '(s.device_id is not null and length(s.device_id) > 0)'
 }
 
 /**

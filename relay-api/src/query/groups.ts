@@ -7,7 +7,7 @@
  */
 import type { Database } from 'relay-common'
 
-import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import { isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { groupsOfGranted, idStretches, inStretch, seriesOf, shapeOfStretches } from './granted.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
@@ -26,6 +26,12 @@ export interface Group {
 /** The SQL of a group's name. */
 export function groupColumn (groupBy: GroupBy | undefined): string {
   return groupBy === undefined ? "''::text" : columnOf[groupBy]
+}
+
+/** The same to be compared with names. @param namesDevices as in `seriesColumn`: no index of zones or types is used then */
+export function groupKey (groupBy: GroupBy | undefined, namesDevices: boolean): string {
+  if (groupBy === undefined || groupBy === 'device') return groupColumn(groupBy)
+  return seriesColumn(groupBy === 'zone' ? 'zone' : 'device_type', namesDevices)
 }
 
 /** Whether whole buckets come from the series of devices; else from group series. */

@@ -12,7 +12,7 @@ import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/
 import { nobody, type Asker } from './asker.ts'
 import type { RowNumbers } from './fill.ts'
 import { grantedOf, piecesOf } from './granted.ts'
-import { groupColumn, usesDevices } from './groups.ts'
+import { groupColumn, groupKey, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
 import { createMerge, type Merge } from './merge.ts'
 import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
@@ -145,7 +145,7 @@ async function readInto (
   const values: unknown[] = []
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
-  const ofGroup = `${groupColumn(groupBy)} = w.key and ${kindCondition(kind, namesDevices)} and ${condition}`
+  const ofGroup = `${groupKey(groupBy, namesDevices)} = w.key and ${kindCondition(kind, namesDevices)} and ${condition}`
   const windows = [...plans].flatMap(([key, { buckets }]) => buckets.map(it => ({ key, ...it })))
   const used = levels.filter(level => windows.some(it => it.level === level))
   const arms = used.map(level => {
@@ -196,7 +196,7 @@ async function readNewestOf (
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
-  const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
+  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const name = `newest ${level.name} by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)}`
   await database.streamPrepared(name, `
     select ${column}, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body

@@ -9,7 +9,7 @@ import { decodeBody, dayLevel, type Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { grantedOf, idStretches, inStretch, piecesOf, shapeOfStretches } from './granted.ts'
-import { groupColumn, readGroups, type SeriesKind } from './groups.ts'
+import { groupKey, readGroups, type SeriesKind } from './groups.ts'
 import { prefixesWithin } from './prefix-ranges.ts'
 
 export interface Presence {
@@ -114,7 +114,7 @@ export async function readGroupPresences (
   const found = new Map<string, { readonly zone: string, readonly type: string, lastMs: number }>()
   for (const piece of piecesOf(grantedOf(selection, by, names))) {
     const values: unknown[] = [names]
-    const ofNames = `${groupColumn(by)} = any($1::text[])`
+    const ofNames = `${groupKey(by, isFound(piece))} = any($1::text[])`
     const series = `
       select s.device_id, s.zone, s.device_type, s.series_id from series s
       where ${kindCondition(groupKind(piece), isFound(piece))} and ${seriesCondition(piece, values)} and ${ofNames}`

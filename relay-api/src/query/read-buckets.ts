@@ -13,7 +13,7 @@ import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { grantedOf, piecesOf, seriesOf } from './granted.ts'
-import { groupColumn, type GroupBy, type SeriesKind } from './groups.ts'
+import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
 import { createMerge, type Merge, type Merged } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
 
@@ -137,7 +137,7 @@ function statementFor (
   const condition = seriesCondition(selection, values, namesDevices)
   const ofKind = (kind: SeriesKind) => kindCondition(kind, namesDevices)
   const column = groupColumn(groupBy)
-  const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
+  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
 
   // of all windows together, for the planner: it leaves out partitions that none of them is in

@@ -31,6 +31,8 @@ const PARTITIONS_GUESS = 8
 const GROUPS_PAGE = 500
 /** How many times as many rows of the answer a slice may have as the one before, where that found next to nothing. */
 const GROWTH_MAX = 16
+/** The same, where one of those before has found many. */
+const GROWTH_MIN = 2
 const COUNTED_OF_SERIES = 3
 /** Most rows of the tables that one statement may have to read, where all are there that may be. */
 const STATEMENT_ROWS_MAX = 1_000_000
@@ -53,6 +55,7 @@ export async function * slices (database: Database, question: Question, asker: A
   let sliceRows = Math.min(question.limit + 1, SLICE_ROWS_MAX)
   /** of the rows of a group that there may be, those that are there */
   let share = 1
+  let growth = GROWTH_MAX
   const grow = () => { sliceRows = Math.min(sliceRows * 2, SLICE_ROWS_MAX) }
 
   while (true) {
@@ -73,7 +76,8 @@ export async function * slices (database: Database, question: Question, asker: A
         yield { groups: [groups[n]], first, end }
         // without what each slice counts of each series, however few rows it has: the series, and hours with late readings
         const found = Math.max(asker.rowsRead - readBefore - seriesCount * COUNTED_OF_SERIES, 0)
-        share = Math.min(Math.max(found / (mayBe * rowsAtOnce), share / GROWTH_MAX), 1)
+        share = Math.min(Math.max(found / (mayBe * rowsAtOnce), share / growth), 1)
+        growth = found > 0 ? GROWTH_MIN : Math.min(growth * 2, GROWTH_MAX)
         first = end
       } else {
         const end = first > 0 ? n + 1 : endOfBatch(groups, n, rowCount, rowSize, sliceRows)

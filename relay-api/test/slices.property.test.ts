@@ -1,0 +1,75 @@
+/** How an answer about many series is cut into statements. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+import { MINUTE_MS, type Database } from 'relay-common'
+
+import { nobody, type Asker } from '../src/query/asker.ts'
+import { boundariesAt } from '../src/query/boundaries.ts'
+import type { Question } from '../src/query/question.ts'
+import { slices } from '../src/query/slices.ts'
+
+const startMs = Date.parse('2024-01-01T00:00:00Z')
+const ROWS = 1_440
+
+/** The minutes of a day, of so many series that were found before: so no statement is made. */
+function questionOf (series: number): Question {
+  const granted = { series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Array.from({ length: series }, (_, n) => n) }], position: 1n }
+  return {
+    selection: { devices: [], zones: [], types: [], grants: { devicePrefixes: ['d'] }, granted },
+    groupBy: 'zone',
+    statistics: [],
+    boundaries: boundariesAt(...Array.from({ length: ROWS + 1 }, (_, n) => startMs + n * MINUTE_MS)),
+    isDescending: false,
+    fill: 'none',
+    lookBack: undefined,
+    limit: Infinity,
+    after: undefined,
+    maxGapMs: MINUTE_MS,
+    nowMs: startMs,
+    minutesKeptSinceMs: -Infinity,
+    marksRevised: false
+  }
+}
+
+/** @param share of the rows of the tables that there may be, those that are there */
+async function cut (series: number, share: (row: number) => number): Promise<Array<{ first: number, end: number, read: number }>> {
+  let rowsRead = 0
+  const asker: Asker = { ...nobody, get rowsRead () { return rowsRead } }
+  const found = []
+  for await (const { first, end } of slices({} as Database, questionOf(series), asker)) {
+    let read = series
+    for (let row = first; row < end; row++) read += Math.round(series * share(row))
+    rowsRead += read
+    found.push({ first, end, read })
+  }
+  return found
+}
+
+test('every row of an answer is in one slice, in order, whatever is there of it', async () => {
+  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 300_000 }), fc.array(fc.constantFrom(0, 0.001, 0.5, 1), { minLength: 1, maxLength: 20 }), async (series, shares) => {
+    let next = 0
+    for (const { first, end } of await cut(series, row => shares[Math.floor(row * shares.length / ROWS)])) {
+      assert.equal(first, next)
+      assert.ok(end > first)
+      next = end
+    }
+    assert.equal(next, ROWS)
+  }), { numRuns: 50 })
+})
+
+test('of many series that have few rows, hundreds of rows of an answer are read together', async () => {
+  for (const series of [2_000, 20_000, 300_000]) {
+    const found = await cut(series, row => row === 0 ? 1 : 0)
+    assert.ok(found.length <= 12, `${found.length} slices for ${series} series`)
+  }
+})
+
+test('of many series that have all of their rows, a slice reads ten of each at most', async () => {
+  for (const series of [20_000, 300_000]) {
+    for (const { first, end, read } of (await cut(series, () => 1)).slice(3)) {
+      assert.ok(read <= 12 * series, `${read} rows for ${end - first} rows of the answer, of ${series} series`)
+    }
+  }
+})
