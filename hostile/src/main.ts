@@ -55,6 +55,8 @@ const program = new Command('test:hostile').version(version)
   .option('--keep', 'leave data and logs where they are')
   .option('--list', 'show the attacks, and make none')
 
+let isInterrupted = false
+
 async function run (options: Options & { readonly list?: boolean }): Promise<void> {
   if (options.list) {
     for (const { name, who, input } of attacks) console.log(`${name.padEnd(40)} ${who.padEnd(10)} ${input}`)
@@ -66,12 +68,14 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
   await using opened = new AsyncDisposableStack()
   const reports = new Map<string, AttackReport>()
   const interrupted = () => {
+    if (isInterrupted) return // npm and a shell pass one Ctrl-C on, each by itself
+    isInterrupted = true
     console.log(`interrupted; ${reports.size} of ${chosen.length} attacks were made`)
     tellFailed([...reports.values()])
     opened.disposeAsync().finally(() => process.exit(130))
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, interrupted)
+    process.on(signal, interrupted)
     opened.defer(() => { process.off(signal, interrupted) })
   }
   const folder = await mkdtemp(join(tmpdir(), 'relay-hostile-'))
@@ -159,4 +163,7 @@ async function keep (suite: Suite, run: { seed: number, eventLog: string, floorM
   await writeFile(resultsFile, JSON.stringify(result, null, 2) + '\n')
 }
 
-await program.action(run).parseAsync()
+await program.action(run).parseAsync().catch(async error => {
+  if (!isInterrupted) throw error
+  await new Promise(() => {}) // what was under way has lost its site; the process ends when that is closed
+})
