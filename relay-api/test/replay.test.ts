@@ -40,7 +40,7 @@ test('what an API has in memory is not what answers are made of once a replay ha
   assert.deepEqual(await ask(), wrong)
   assert.ok((await askRows()).count < wrong.count)
 
-  const replayed = await runCli(site, ['replay'])
+  const replayed = await runCli(site, ['replay', '--yes'])
   assert.equal(replayed.code, 0, replayed.stderr)
   assert.deepEqual(await ask(), right)
 })
@@ -70,7 +70,7 @@ test('rows that a replay has changed after they were final say so, and no others
   assert.deepEqual(await rows('interval=1h'), [[4, 'final'], [1, 'final']])
 
   const replay = async (...options: string[]) => {
-    const run = await runCli({ environment: { ...site.environment, KEEP_DUPLICATES: 'false' } }, ['replay', ...options])
+    const run = await runCli({ environment: { ...site.environment, KEEP_DUPLICATES: 'false' } }, ['replay', '--yes', ...options])
     assert.equal(run.code, 0, run.stderr)
   }
   await replay('--allow-fewer')
