@@ -1,4 +1,4 @@
-import { AggregatorRegistry, collectDefaultMetrics, Registry, type MetricObject } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Registry, type MetricObject } from 'prom-client'
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
@@ -20,6 +20,18 @@ export function createProcessMetrics (program: string): Registry {
   const registry = createMetrics(program)
   collectDefaultMetrics({ register: registry })
   return registry
+}
+
+/**
+ * A counter with one label, each of whose values is there from the start, at 0: one that came with the first count would
+ * hide that from `increase()`, and so from alarms.
+ */
+export function createCounterBy<L extends string> (
+  registry: Registry, { name, help }: { readonly name: string, readonly help: string }, label: L, values: readonly string[]
+): Counter<L> {
+  const counter = new Counter<L>({ name, help, labelNames: [label], registers: [registry] })
+  for (const value of values) counter.inc({ [label]: value } as Record<L, string>, 0)
+  return counter
 }
 
 /** The metrics of a process and the sums of those of its threads, as Prometheus reads them. */

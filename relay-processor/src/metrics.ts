@@ -1,4 +1,6 @@
-import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+import { Counter, createCounterBy, deadLetterReasons, Gauge, Histogram, type Registry } from 'relay-common'
+
+import { gapKinds } from './store.ts'
 
 export type ProcessorMetrics = ReturnType<typeof createProcessorMetrics>
 
@@ -11,13 +13,13 @@ export function createProcessorMetrics (registry: Registry) {
     late: new Counter({ name: 'relay_late_readings_total', help: 'readings whose minute was over when they came', registers }),
     duplicates: new Counter({ name: 'relay_duplicates_total', help: 'resent readings that were not counted again', registers }),
     misplaced: new Counter({ name: 'relay_misplaced_readings_total', help: 'readings that came by another partition than their device\'s home, and were passed on to it', registers }),
-    deadLetters: new Counter({ name: 'relay_dead_letters_total', help: 'records that could not be taken', labelNames: ['reason'], registers }),
+    deadLetters: createCounterBy(registry, { name: 'relay_dead_letters_total', help: 'records that could not be taken' }, 'reason', Object.keys(deadLetterReasons)),
     readBackWindows: new Counter({ name: 'relay_read_back_windows_total', help: 'windows that were read back from the database, for late readings or after a start', registers }),
     rowsWritten: new Counter({ name: 'relay_rows_written_total', help: 'rollup rows written', registers }),
     retries: new Counter({ name: 'relay_retries_total', help: 'attempts at the database or the dead letters that failed', registers }),
     fenced: new Counter({ name: 'relay_fenced_total', help: 'partitions that another processor had taken over', registers }),
     historyChanges: new Counter({ name: 'relay_history_changes_total', help: 'restores, restarts and failovers of the database after which what was in memory was dropped', registers }),
-    gaps: new Counter({ name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read', labelNames: ['kind'], registers }),
+    gaps: createCounterBy(registry, { name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read' }, 'kind', gapKinds),
     settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
     writeSeconds: new Histogram({ name: 'relay_write_seconds', help: 'time to write a flush, retries included', buckets: seconds, registers }),
     seriesInMemory: new Gauge({ name: 'relay_series_in_memory', help: 'device series held in memory', registers }),

@@ -185,8 +185,10 @@ export type WriteOutcome =
 
 export type MoveOutcome = 'moved' | 'not-moved' | 'fenced'
 
+export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const
+
 export interface Gap {
-  readonly kind: 'offset-out-of-range' | 'topic-recreated'
+  readonly kind: typeof gapKinds[number]
   readonly partition: number
   readonly expectedOffset: bigint
   readonly availableOffset: bigint

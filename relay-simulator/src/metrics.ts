@@ -1,4 +1,6 @@
-import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+import { Counter, createCounterBy, Gauge, Histogram, type Registry } from 'relay-common'
+
+import { sentKinds } from './timeline.ts'
 
 export type SimulatorMetrics = ReturnType<typeof createSimulatorMetrics>
 
@@ -9,12 +11,8 @@ export type SimulatorMetrics = ReturnType<typeof createSimulatorMetrics>
 export function createSimulatorMetrics (registry: Registry, liveBehindMs: () => number) {
   const registers = [registry]
   return {
-    sent: new Counter({
-      name: 'relay_sent_records_total',
-      help: 'records that the event log has acknowledged, by kind',
-      labelNames: ['kind'],
-      registers
-    }),
+    sent: createCounterBy(
+      registry, { name: 'relay_sent_records_total', help: 'records that the event log has acknowledged, by kind' }, 'kind', sentKinds),
     skipped: new Counter({
       name: 'relay_skipped_events_total',
       help: 'live events that were given up, for the event log was away too long',

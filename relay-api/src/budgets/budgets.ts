@@ -45,6 +45,7 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
     labelNames: ['budget', 'caller'],
     registers: [metrics]
   })
+  for (const budget of Object.keys(budgets)) exceeded.inc({ budget, caller: 'other' }, 0) // callers are known when they come
   const named = new Set<string>()
   const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
   const held = new Map<string, number>()

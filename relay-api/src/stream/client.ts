@@ -8,7 +8,8 @@
  */
 import type { ServerResponse } from 'node:http'
 
-export type EndReason = 'slow' | 'closing' | 'unauthorized' | 'failed'
+export const endReasons = ['slow', 'closing', 'unauthorized', 'failed'] as const
+export type EndReason = typeof endReasons[number]
 
 export interface ClientSettings {
   readonly bufferMaxBytes: number

@@ -1,4 +1,6 @@
-import { Counter, Gauge, Histogram, type Registry } from 'relay-common'
+import { createCounterBy, Gauge, Histogram, type Registry } from 'relay-common'
+
+import { endReasons } from './client.ts'
 
 /** @param countClients asked whenever metrics are read */
 export function createStreamMetrics (metrics: Registry, countClients: () => number) {
@@ -7,12 +9,8 @@ export function createStreamMetrics (metrics: Registry, countClients: () => numb
     name: 'relay_api_stream_clients', help: 'Streams that are open', registers, collect () { this.set(countClients()) }
   })
   return {
-    dropped: new Counter({
-      name: 'relay_api_stream_dropped_total',
-      help: 'Streams that were ended by us, by reason',
-      labelNames: ['reason'],
-      registers
-    }),
+    dropped: createCounterBy(
+      metrics, { name: 'relay_api_stream_dropped_total', help: 'Streams that were ended by us, by reason' }, 'reason', endReasons),
     round: new Histogram({
       name: 'relay_api_stream_round_seconds',
       help: 'Time from the reading of commits to the last client that was told',
