@@ -9,6 +9,7 @@ import { benchAccuracy } from './accuracy.ts'
 import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
+import { benchIngest } from './ingest.ts'
 import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
@@ -79,6 +80,15 @@ program.command('access')
   .option('--repeats <n>', 'repeats, each on an API that knows nobody yet', Number, 5)
   .option('--quick', 'results go to .relay/bench')
   .action(benchAccess)
+
+program.command('ingest')
+  .description('events by HTTP and MQTT up to the durable acknowledgement, beside a bare Fastify and the same Kafka')
+  .option('--events <n>', 'events one by one; in bodies of 1,000 ten times as many', Number, 50_000)
+  .option('--repeats <n>', 'repeats, in turn with the bare server', Number, 3)
+  .option('--only <text>', 'only ways whose name has this in it; results go to .relay/bench')
+  .option('--quick', 'results go to .relay/bench')
+  .option('--cpu-prof <folder>', 'write a CPU profile of the API there')
+  .action(benchIngest)
 
 program.command('poison')
   .description('a flood in which nothing is an event: dead letters from the first claim to the last commit')

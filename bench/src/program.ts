@@ -10,6 +10,7 @@ import { endWith } from './children.ts'
 const mains = {
   api: '../../relay-api/src/main.ts',
   'bare-api': './bare-api.ts',
+  'bare-ingest': './bare-ingest.ts',
   issuer: '../../relay-issuer/src/main.ts',
   processor: '../../relay-processor/src/main.ts'
 } as const
