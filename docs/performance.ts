@@ -11,6 +11,7 @@ import type { AccessCase, AccessResult } from '../bench/src/access.ts'
 import type { AccuracyResult } from '../bench/src/accuracy.ts'
 import type { ApiResult, Measured } from '../bench/src/api.ts'
 import type { FreshnessResult } from '../bench/src/freshness.ts'
+import type { IngestResult, IngestWay } from '../bench/src/ingest.ts'
 import type { MemoryResult } from '../bench/src/memory.ts'
 import type { PoisonResult } from '../bench/src/poison.ts'
 import type { CompressionResult, ProcessorResult } from '../bench/src/processor.ts'
@@ -35,6 +36,7 @@ interface Results {
   api: ApiResult
   accuracy: AccuracyResult
   access: AccessResult
+  ingest: IngestResult
 }
 
 function read<N extends keyof Results> (name: N): Results[N] & Circumstances | undefined {
@@ -116,6 +118,13 @@ const sections: Readonly<Record<string, () => string>> = {
     table(['credential', 'CPU us', 'spread'], it.cases.map(({ name, cpuUs }) =>
       [name, cpuUs.median.toFixed(1), `${cpuUs.min.toFixed(1)}-${cpuUs.max.toFixed(1)}`])),
     chart('access', 'CPU of the API to know who asks, by credential')
+  ]),
+  ingest: () => render('ingest', it => [
+    table(['way', 'events/s', 'of bare', 'CPU us/event', 'of bare', 'broker us/event'], it.cases.map(({ way, relay, bare }) => [
+      way, whole(relay.eventsPerSecond.median), whole(bare.eventsPerSecond.median), relay.cpuUsPerEvent.median.toFixed(1),
+      bare.cpuUsPerEvent.median.toFixed(1), relay.brokerCpuUsPerEvent.median.toFixed(1)
+    ])),
+    chart('ingest', 'events per second of the API, over those of a bare server')
   ])
 }
 
@@ -154,6 +163,8 @@ function ratioLine ({ ratios }: CompressionResult): string {
   return 'Relay is at ' + Object.entries(ratios).map(([peer, { reading, fromStart }]) =>
     `**${reading.toFixed(2)}** of ${peer} reading, ${fromStart.toFixed(2)} from its start`).join('; ') + '.'
 }
+
+const ingestWays: readonly IngestWay[] = ['HTTP, one event a body', 'HTTP, 1,000 events a body', 'MQTT, QoS 1']
 
 /** What was aimed at, and what came of it. */
 function renderTargets (): string {
@@ -199,7 +210,9 @@ function renderTargets (): string {
     target('p99 over p50 at 70 % of the peak, worst of all', '<=', 5, worst(it => it.steadyP99Ms / it.steadyP50Ms)),
     target('questions without an answer', '<=', 0, asked?.reduce((sum, it) => sum + it.errors, 0)),
     target('CPU to know an access token that was seen before, us', '<=', 60, access('access token, seen before')),
-    target('CPU to know an API key, us', '<=', 60, access('API key, in memory'))
+    target('CPU to know an API key, us', '<=', 60, access('API key, in memory')),
+    ...ingestWays.map(way => target(`events/s by ${way}, over a bare server`, '>=', 0.6,
+      read('ingest')?.cases.find(it => it.way === way)?.rateRatio))
   ]
   return table(['what', 'aim', 'measured', 'reached'], rows)
 }

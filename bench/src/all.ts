@@ -4,6 +4,7 @@ import { benchAccuracy } from './accuracy.ts'
 import { benchApi } from './api.ts'
 import { compressions } from './backlog.ts'
 import { benchFreshness } from './freshness.ts'
+import { benchIngest } from './ingest.ts'
 import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor } from './processor.ts'
@@ -27,6 +28,7 @@ export async function benchAll ({ quick = false }: { quick?: boolean }): Promise
     ? { devices: 20, seconds: 1, memorySeconds: 0 }
     : { devices: 1_000, seconds: 5, memorySeconds: 600 }
   await benchApi({ ...api, quick, repeats, days: 400, connections: 10 })
+  await benchIngest({ quick, events: quick ? 5_000 : 50_000, repeats })
   await benchAccuracy({ quick })
   await benchAccess({ quick, credentials: quick ? 200 : 2_000, repeats: quick ? 1 : 5 })
   console.log(`all of it took ${Math.round((performance.now() - startedMs) / 1000)} s`)
