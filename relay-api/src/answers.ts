@@ -121,8 +121,8 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
     return own
   }
 
-  app.addHook('preHandler', async (request, reply) => {
-    const isEndless = request.routeOptions.config.isEndless === true // has a budget, and ends, of its own
+  app.addHook('preHandler', (request, reply, done) => {
+    const isEndless = request.route.config.isEndless === true // has a budget, and ends, of its own
     const held = isEndless ? undefined : budgets.hold('answers', request.principal.id)
     const answer = new OpenAnswer(request, reply, isEndless, held, settings)
     request.answer = answer
@@ -135,8 +135,9 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
       answer.finish()
     }
     ofSocket.set(answer, finish)
-    reply.raw.once('finish', finish)
+    reply.raw.on('finish', finish)
     if (socket.destroyed) finish()
+    done()
   })
 
   const watch = setInterval(() => {
@@ -170,7 +171,9 @@ class OpenAnswer implements Answer {
   readonly caller: string
   readonly isEndless: boolean
   readonly startedMs = performance.now()
-  readonly #controller = new AbortController()
+  /** made when somebody wants it: short answers need none */
+  #controller: AbortController | undefined
+  #ended: RelayError | undefined
   readonly #reply: FastifyReply
   readonly #socket: Socket
   readonly #held: Held | undefined
@@ -192,12 +195,18 @@ class OpenAnswer implements Answer {
     this.#settings = settings
   }
 
-  get signal (): AbortSignal { return this.#controller.signal }
+  get signal (): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#ended) this.#controller.abort(this.#ended)
+    }
+    return this.#controller.signal
+  }
+
   get isLong (): boolean { return this.#heldLong !== undefined }
 
   pace (): Promise<void> | undefined {
-    const { signal } = this.#controller
-    if (signal.aborted) throw signal.reason
+    if (this.#ended) throw this.#ended
     if (performance.now() - this.#pieceMs < PIECE_MS) return undefined
     return this.#settings.turn(this).then(() => { this.#pieceMs = performance.now() })
   }
@@ -208,8 +217,8 @@ class OpenAnswer implements Answer {
   get seriesMax (): number { return this.#settings.seriesMax }
 
   becomeLong (): void {
-    if (this.#hasFinished) this.#controller.signal.throwIfAborted()
-    else this.#heldLong ??= this.#settings.holdLong(this.caller)
+    if (this.#ended) throw this.#ended
+    if (!this.#hasFinished) this.#heldLong ??= this.#settings.holdLong(this.caller)
   }
 
   /** For how long the client has taken nothing of what waits for it. */
@@ -222,9 +231,8 @@ class OpenAnswer implements Answer {
 
   /** Ends the work for it. */
   end (reason: EndReason): void {
-    if (this.#controller.signal.aborted || this.#hasFinished) return
-    this.#settings.ended(reason)
-    this.#controller.abort(errorOf(reason))
+    if (this.#ended || this.#hasFinished) return
+    this.#abort(reason)
     if (this.#reply.raw.headersSent && !this.isEndless) this.#reply.raw.destroy() // nobody takes a part for the whole
   }
 
@@ -234,9 +242,13 @@ class OpenAnswer implements Answer {
     this.#hasFinished = true
     this.#held?.[Symbol.dispose]()
     this.#heldLong?.[Symbol.dispose]()
-    if (this.#reply.raw.writableFinished || this.#controller.signal.aborted) return
-    this.#settings.ended('client-gone')
-    this.#controller.abort(errorOf('client-gone'))
+    if (!this.#reply.raw.writableFinished && !this.#ended) this.#abort('client-gone')
+  }
+
+  #abort (reason: EndReason): void {
+    this.#settings.ended(reason)
+    this.#ended = errorOf(reason)
+    this.#controller?.abort(this.#ended)
   }
 }
 

@@ -1,7 +1,7 @@
 /** The HTTP API: opens the database, composes hooks and routes, listens. */
 import { randomUUID } from 'node:crypto'
 
-import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
   createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, startMetricsServer, type Database,
   type Logger, type Readiness, type Registry, type Running
@@ -22,6 +22,7 @@ import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
 import { openReads } from './reads.ts'
 import { withoutCredentials } from './redaction.ts'
+import { openRequestLog } from './request-log.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
@@ -31,6 +32,10 @@ import { transport } from './transport.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     metrics: Registry
+  }
+  interface FastifyRequest {
+    /** its `routeOptions`, which are made anew each time that they are asked for */
+    route: FastifyRequest['routeOptions']
   }
 }
 
@@ -79,7 +84,7 @@ export async function createApp (config: ApiConfig, database: Database, log: Log
     logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less
     genReqId: () => randomUUID(),
     childLoggerFactory: (logger, bindings, options, request) =>
-      logger.child({ ...bindings, ...traceIdOf(request) }, options),
+      openRequestLog(() => logger.child({ ...bindings, ...traceIdOf(request) }, options)),
     ...serverLimits,
     rewriteUrl: keepBadEncoding,
     trustProxy: splitList(config.TRUST_PROXY),
@@ -102,7 +107,9 @@ async function compose (
   app.decorate('metrics', metrics)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
+  app.decorateRequest('route', null as unknown as FastifyRequest['routeOptions'])
   app.addHook('onRequest', (request, reply, done) => {
+    request.route = request.routeOptions
     reply.header('x-request-id', request.id)
     done()
   })
@@ -169,9 +176,10 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     buckets: DURATION_BUCKETS_S,
     registers: [metrics]
   })
-  app.addHook('onResponse', async (request, reply) => {
-    if (request.routeOptions.config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
-    const route = request.routeOptions.url ?? 'unknown' // not the address: a label for each would fill the memory
+  app.addHook('onResponse', (request, reply, done) => {
+    done()
+    const { config, url: route = 'unknown' } = request.routeOptions // not the address: a label for each would fill the memory
+    if (config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
     const labels = { method: request.method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
     if (!log.isLevelEnabled('debug')) return // what it says is not for nothing

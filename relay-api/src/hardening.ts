@@ -71,8 +71,9 @@ export function harden (app: FastifyInstance, config: ApiConfig): void {
   })
   checkHosts(app, config)
   // who keeps answers is said by each route; what nobody has said anything about is kept by nobody
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    done()
   })
 }
 

@@ -20,18 +20,22 @@ export function keepBadEncoding ({ url = '/' }: IncomingMessage): string {
 
 /** Refuses parameters of query and path that are not percent-encoded UTF-8, and names them. */
 export function checkEncoding (app: FastifyInstance): void {
-  app.addHook('preValidation', async request => {
-    const url = request.originalUrl
-    if (!url.includes('%')) return
-    const queryAt = url.indexOf('?')
-    const path = queryAt === -1 ? url : url.slice(0, queryAt)
-    const bad = new Set(path.split('/').filter(it => !isEncoded(it)))
-    for (const [name, value] of Object.entries(request.params as Record<string, string>)) if (bad.has(value)) throw invalid(name)
-    if (queryAt === -1) return
-    for (const pair of url.slice(queryAt + 1).split('&')) {
-      if (!isEncoded(pair)) throw invalid(nameOf(pair))
-    }
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (request.originalUrl.includes('%')) refuseBadEncoding(request)
+    done()
   })
+}
+
+function refuseBadEncoding (request: FastifyRequest): void {
+  const url = request.originalUrl
+  const queryAt = url.indexOf('?')
+  const path = queryAt === -1 ? url : url.slice(0, queryAt)
+  const bad = new Set(path.split('/').filter(it => !isEncoded(it)))
+  for (const [name, value] of Object.entries(request.params as Record<string, string>)) if (bad.has(value)) throw invalid(name)
+  if (queryAt === -1) return
+  for (const pair of url.slice(queryAt + 1).split('&')) {
+    if (!isEncoded(pair)) throw invalid(nameOf(pair))
+  }
 }
 
 function isEncoded (text: string): boolean {

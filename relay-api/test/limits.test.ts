@@ -144,7 +144,7 @@ test('a flood of addresses does not grow memory without bound', async t => {
   const collect = runInNewContext('gc') as () => void
   const app = fastify()
   t.after(() => app.close())
-  const { strangers } = await openLimits(app, {
+  const { strangers } = openLimits({
     strangersMax: 2, perPrincipalMax: 2, failedLoginsMax: 2, windowMs: 60_000, callersKeptMax: 500
   })
   app.get('/', async request => {

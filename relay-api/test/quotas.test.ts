@@ -1,4 +1,4 @@
-/** Quotas of what stays: series, zones and weeks of the past that Relay has not got yet. */
+/** Quotas of what stays: series, zones and partitions of the past that Relay has not got yet. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -74,7 +74,7 @@ test('new zones have a quota of their own, also where there are series left', li
   assert.equal((await site.post(body([inZone('c', 'Zone 3')]), asOther)).status, 202)
 })
 
-test('weeks of the past without rollups have a quota; recent ones and those with rollups are free', limit, async t => {
+test('new partitions have a quota, a year of the past each; recent times and those with rollups are free', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_PARTITIONS_PER_HOUR_MAX: '2' }))!
   await site.database.query("select ensure_rollup_partitions('minute', '2001-01-01', '2001-12-31')")
   const at = (time: string) => device('a', { timestamp: time })
@@ -85,7 +85,7 @@ test('weeks of the past without rollups have a quota; recent ones and those with
   ]))
   assert.equal(sent.status, 207, JSON.stringify(sent.body))
   assert.deepEqual(reasonsOf(sent), [[8, 'quota-exceeded', 'timestamp']])
-  assert.equal((await site.post(body([at('1990-01-02T12:00:00Z'), at('2001-06-01T00:00:00Z')]))).status, 202)
+  assert.equal((await site.post(body([at('1990-01-02T12:00:00Z'), at('1990-11-11T00:00:00Z'), at('2001-06-01T00:00:00Z')]))).status, 202)
   assert.equal((await site.post(body([at('1992-01-01T00:00:00Z')]))).status, 429)
   assert.equal((await site.post(body([at('1992-01-01T00:00:00Z')]), asOther)).status, 202)
 })

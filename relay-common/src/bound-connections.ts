@@ -133,7 +133,7 @@ export function boundConnections (
     if (!state) return
     state.isFirst = false
     state.asked.set(request, { sinceMs: now(), response })
-    response.once('close', () => {
+    response.on('close', () => {
       state.asked.delete(request)
       state.idleSinceMs = now()
     })

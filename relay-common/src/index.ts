@@ -73,6 +73,9 @@ export {
   isBodyOf, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
+export { createScannedEvent, decodeNames, scanEvent, setBuffer } from './scan-event.ts'
+export type { Names, ScannedEvent } from './scan-event.ts'
+export { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 export { findRetentionDifferences, maySetRetention, setRetention } from './retention.ts'
 export type { RetentionDays } from './retention.ts'
 export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'

@@ -28,7 +28,7 @@ export function partWithClients (app: FastifyInstance): void {
     unused.delete(socket)
     if (isClosing) return endWith(response)
     unanswered.add(response)
-    response.once('close', () => unanswered.delete(response))
+    response.on('close', () => unanswered.delete(response))
   })
   app.addHook('preClose', async () => {
     isClosing = true

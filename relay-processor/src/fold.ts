@@ -9,10 +9,10 @@
  * `Folder.record` holds the short cuts; `#recordPlainly` is what they must agree with.
  */
 import {
-  decodeEvent, oldestTakenMs, type DeadLetterReason, type EventRules, type RecordSet, type RecordVisitor
+  createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, scanEvent, type DeadLetterReason, type EventRules,
+  type RecordSet, type RecordVisitor, type ScannedEvent
 } from 'relay-common'
 
-import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from './decode.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 

@@ -12,11 +12,9 @@
  * Hot path: 55 ns an event of 120 bytes, look-up of the series included, where the scanner and the look-up by its ids
  * take 200. Nothing is allocated, and nothing but flat arrays is touched.
  */
-import { EVENT_BYTES_MAX } from 'relay-common'
+import { EVENT_BYTES_MAX, scanIsoTime, scanSeconds, scanValue, setBuffer, type ScannedEvent } from 'relay-common'
 
-import { setBuffer, type ScannedEvent } from './decode.ts'
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
-import { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 
 const QUOTE = 0x22
 const CLOSE_BRACE = 0x7d

@@ -3,9 +3,8 @@
  * path makes no strings. Open addressing with linear probing; the hash is of all three, so that a device which reports from
  * 20,000 zones has as many places, and keyed, so that nobody can choose names that share one (`keyed-hash.ts`).
  */
-import { HOUR_MS, MINUTE_MS } from 'relay-common'
+import { HOUR_MS, MINUTE_MS, type Names } from 'relay-common'
 
-import type { Names } from './decode.ts'
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { KnownHeads } from './known-heads.ts'
 import { homeOf, type Homes } from './misplaced.ts'

@@ -30,7 +30,7 @@ export async function guard (
   const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)
   app.addHook('onClose', () => keys[Symbol.asyncDispose]())
 
-  const limits = await openLimits(app, {
+  const limits = openLimits({
     strangersMax: config.RATE_LIMIT_ADDRESS_MAX,
     perPrincipalMax: config.RATE_LIMIT_PRINCIPAL_MAX,
     failedLoginsMax: config.RATE_LIMIT_FAILED_LOGINS_MAX,

@@ -12,7 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RelayError, type Scope } from 'relay-common'
 
 import { refusalOf, type Audit } from './audit.ts'
-import type { Gate } from './gate.ts'
+import type { Gate, Passed } from './gate.ts'
 import type { Principal } from './principal.ts'
 
 /** @param audit where refusals are noted */
@@ -20,7 +20,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
   app.decorateRequest('principal', null as unknown as Principal)
   app.decorateRequest('reauthenticate', null as unknown as () => Promise<void>)
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const credential = bearerOf(request)
     if (credential === undefined) {
       const waitS = gate.askWithout(request.ip)
@@ -28,7 +28,16 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
       audit(refusalOf(request, 'unauthorized', 'no bearer token'))
       throw unauthorized('there is none')
     }
-    const passed = await gate.pass(credential, request.ip)
+    const passed = gate.pass(credential, request.ip)
+    if (passed instanceof Promise) {
+      passed.then(it => letIn(it, credential, request, reply)).then(() => done(), done)
+      return
+    }
+    letIn(passed, credential, request, reply)
+    done()
+  })
+
+  function letIn (passed: Passed, credential: string, request: FastifyRequest, reply: FastifyReply): void {
     if (passed.kind === 'blocked') return refuseBlocked(request, reply, passed.waitS)
     if (passed.kind === 'refused') {
       audit(refusalOf(request, 'unauthorized', passed.reason))
@@ -41,7 +50,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
     if (scope !== undefined && !passed.principal.scopes.has(scope)) {
       throw new RelayError('RELAY_FORBIDDEN', `this needs the scope ${scope}`)
     }
-  })
+  }
 
   // the hook above refuses by scope, and routes by what is asked for
   app.addHook('onError', async (request, _reply, error) => {
@@ -90,9 +99,9 @@ async function identifyAgain (credential: string, gate: Gate): Promise<void> {
 }
 
 /** @returns undefined at an address that is none: whoever is known may hear that */
-function neededScope ({ is404, method, routeOptions }: FastifyRequest): Scope | undefined {
+function neededScope ({ is404, method, route }: FastifyRequest): Scope | undefined {
   if (is404) return undefined
-  return routeOptions.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'events:read' : 'admin')
+  return route.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'events:read' : 'admin')
 }
 
 function unauthorized (found: string): RelayError {

@@ -23,7 +23,8 @@ import type { Identified, Identifier } from './principal.ts'
 export type Passed = Identified | { readonly kind: 'blocked', readonly waitS: number }
 
 export interface Gate {
-  pass (credential: string, address: string): Promise<Passed>
+  /** Not a promise where memory knows: nearly all requests come with what was good before. */
+  pass (credential: string, address: string): Passed | Promise<Passed>
   /** Counts a request without a credential. @returns seconds for which its address has to wait; 0: none */
   askWithout (address: string): number
   /** Identifies once more, for an answer that goes on. */
@@ -38,32 +39,50 @@ const GOOD_KEPT_MS = 60 * 60 * 1000
 export function createGate (identifiers: readonly Identifier[], strangers: Strangers): Gate {
   const good = new LruMap<true>(GOOD_KEPT_MAX, GOOD_KEPT_MS)
 
-  const identify = async (credential: string): Promise<Identified> => {
-    for (const it of identifiers) {
+  const identify = async (credential: string, first = 0): Promise<Identified> => {
+    for (const it of identifiers.slice(first)) {
       const identified = await it.identify(credential)
       if (identified) return identified
     }
     return { kind: 'refused', reason: 'a bearer token that nobody knows' }
   }
 
+  /** The same, as far as nobody has to be waited for. */
+  const identifyNow = (credential: string): Identified | Promise<Identified> => {
+    for (let n = 0; n < identifiers.length; n++) {
+      const identified = identifiers[n].identify(credential)
+      if (identified instanceof Promise) return identified.then(it => it ?? identify(credential, n + 1))
+      if (identified) return identified
+    }
+    return identify(credential, identifiers.length)
+  }
+
+  const passUnknown = async (credential: string, name: string, address: string, asked: Identified | Promise<Identified> | undefined): Promise<Passed> => {
+    let waitS = 0
+    if (asked === undefined) {
+      waitS = strangers.ask(address) || await strangers.blockedForS(address)
+      if (waitS > 0 && !identifiers.some(it => it.isUnguessable(credential))) return { kind: 'blocked', waitS }
+    }
+    const identified = await (asked ?? identify(credential))
+    if (identified.kind === 'known') {
+      good.set(name, true)
+      return identified
+    }
+    good.delete(name)
+    if (waitS > 0) return { kind: 'blocked', waitS }
+    await strangers.fail(address)
+    return identified
+  }
+
   return {
     askWithout: address => strangers.ask(address),
     passAgain: identify,
-    async pass (credential, address) {
+    pass (credential, address) {
       const name = hash('sha256', credential, 'base64url')
-      let waitS = 0
-      if (good.get(name) === undefined) {
-        waitS = strangers.ask(address) || await strangers.blockedForS(address)
-        if (waitS > 0 && !identifiers.some(it => it.isUnguessable(credential))) return { kind: 'blocked', waitS }
-      }
-      const identified = await identify(credential)
-      if (identified.kind === 'known') {
-        good.set(name, true)
-        return identified
-      }
-      good.delete(name)
-      if (waitS > 0) return { kind: 'blocked', waitS }
-      await strangers.fail(address)
+      if (good.get(name) === undefined) return passUnknown(credential, name, address, undefined)
+      const identified = identifyNow(credential)
+      if (identified instanceof Promise || identified.kind !== 'known') return passUnknown(credential, name, address, identified)
+      good.set(name, true)
       return identified
     }
   }

@@ -9,12 +9,11 @@
  * Both are counted in memory. Where API processes count together, failed logins are counted in the database too, but never
  * in more than STATEMENTS_PER_S statements: a stranger must not be able to keep it busy.
  */
-import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { normaliseAddress, RelayError, type Database } from 'relay-common'
 
-import { countFailure, createPostgresStore, readFailures } from './rate-limit-store.ts'
-import { createWindowCounter, KEYS_KEPT_MAX } from './window-counter.ts'
+import { countFailure, countRequest, readFailures } from './rate-limit-store.ts'
+import { createWindowCounter, KEYS_KEPT_MAX, type Counted } from './window-counter.ts'
 
 export interface LimitSettings {
   readonly strangersMax: number
@@ -45,23 +44,29 @@ export interface Limits {
 
 const STATEMENTS_PER_S = 50
 
-export async function openLimits (app: FastifyInstance, settings: LimitSettings): Promise<Limits> {
-  const { windowMs, database } = settings
-  const cache = settings.callersKeptMax ?? KEYS_KEPT_MAX
-  await app.register(rateLimit, {
-    global: false,
-    enableDraftSpec: true,
-    timeWindow: windowMs,
-    ...(database ? { store: createPostgresStore(database) } : {}),
-    errorResponseBuilder: (_request, { after }) => tooOften(`more requests than are allowed; try again in ${after}`)
-  })
+export function openLimits (settings: LimitSettings): Limits {
+  const keptMax = settings.callersKeptMax ?? KEYS_KEPT_MAX
   return {
-    strangers: createStrangers(settings, cache),
-    byPrincipal: behind => {
-      const handler = app.rateLimit({ cache, max: settings.perPrincipalMax, keyGenerator: it => `principal:${it.principal.id}` })
-      behind.addHook('onRequest', function (request, reply) { return handler.call(this, request, reply) as Promise<void> })
-    }
+    strangers: createStrangers(settings, keptMax),
+    byPrincipal: behind => limitPrincipals(behind, settings, keptMax)
   }
+}
+
+/** Hot path: each request passes here, and where it is counted in memory makes no promise. */
+function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, database }: LimitSettings, keptMax: number): void {
+  const requests = createWindowCounter(windowMs, keptMax)
+  const tell = ({ count, endsInS }: Counted, reply: FastifyReply) => {
+    reply.header('ratelimit-limit', perPrincipalMax)
+    reply.header('ratelimit-remaining', Math.max(0, perPrincipalMax - count))
+    reply.header('ratelimit-reset', endsInS)
+    if (count <= perPrincipalMax) return undefined
+    reply.header('retry-after', endsInS)
+    return tooOften(`more requests than are allowed; try again in ${endsInS} s`)
+  }
+  app.addHook('onRequest', ({ principal }, reply, done) => {
+    if (!database) return done(tell(requests.add(principal.id), reply))
+    countRequest(database, `principal:${principal.id}`, windowMs).then(it => done(tell(it, reply)), done)
+  })
 }
 
 function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }: LimitSettings, keptMax: number): Strangers {
@@ -69,10 +74,10 @@ function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }:
   const failures = createWindowCounter(windowMs, keptMax)
   const statements = createWindowCounter(1_000, 1)
   /** whether the database may be asked for a stranger's sake; one that is away must keep nobody out */
-  const shared = async (ask: (database: Database) => Promise<{ readonly current: number, readonly ttl: number } | undefined>, key: string) => {
+  const shared = async (ask: (database: Database) => Promise<Counted | undefined>, key: string) => {
     if (!database || statements.add('').count > STATEMENTS_PER_S) return
     const counted = await ask(database).catch(() => undefined)
-    if (counted) failures.raise(key, counted.current, counted.ttl)
+    if (counted) failures.raise(key, counted.count, counted.endsInS)
   }
   return {
     ask (address) {

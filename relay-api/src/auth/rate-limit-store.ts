@@ -1,27 +1,14 @@
 /** Counts of requests in PostgreSQL (`rate_limits`), for API processes that count together. */
-import type { FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { Database } from 'relay-common'
 
-interface Counted {
-  readonly current: number
-  /** ms until the window is over */
-  readonly ttl: number
-}
-
-type Done = (error: Error | null, counted?: Counted) => void
+import type { Counted } from './window-counter.ts'
 
 /** one count in so many drops what is over; a table of an hour's callers is small */
 const SWEEP_EVERY = 1_000
 
-/** A store for `@fastify/rate-limit`, which makes one of it for every limit; keys tell them apart. */
-export function createPostgresStore (database: Database): FastifyRateLimitStoreCtor {
-  return class {
-    incr (key: string, done: Done, windowMs: number): void {
-      count(database, key, windowMs).then(counted => done(null, counted), done)
-    }
-
-    child () { return this }
-  }
+/** Counts a request. @param key of its caller, apart from those of failures */
+export async function countRequest (database: Database, key: string, windowMs: number): Promise<Counted> {
+  return await count(database, key, windowMs)
 }
 
 /** Counts a credential of an address that was not accepted. */
@@ -32,7 +19,7 @@ export async function countFailure (database: Database, address: string, windowM
 /** How many credentials of an address were not accepted in this window; undefined: none. */
 export async function readFailures (database: Database, address: string): Promise<Counted | undefined> {
   const [counted] = await database.queryPrepared<Counted>('read request count', `
-    select count as current, extract(epoch from window_end - now())::float8 * 1000 as ttl
+    select count, ceil(extract(epoch from window_end - now()))::integer as "endsInS"
     from rate_limits where key = $1 and window_end > now()`,
   [`failed:${address}`])
   return counted
@@ -49,7 +36,7 @@ async function count (database: Database, key: string, windowMs: number): Promis
     on conflict (key) do update set
       count = case when r.window_end <= now() then 1 else r.count + 1 end,
       window_end = case when r.window_end <= now() then excluded.window_end else r.window_end end
-    returning count as current, greatest(0, extract(epoch from window_end - now()) * 1000)::float8 as ttl`,
+    returning count, ceil(greatest(0, extract(epoch from window_end - now())))::integer as "endsInS"`,
   [key, windowMs])
   return counted
 }

@@ -11,7 +11,7 @@ export interface WindowCounter {
   add (key: string): Counted
   read (key: string): Counted
   /** Takes over a count that is known from elsewhere, where it is larger. */
-  raise (key: string, count: number, endsInMs: number): void
+  raise (key: string, count: number, endsInS: number): void
 }
 
 /** Keys that one process remembers; past these it forgets whoever was quiet for longest. */
@@ -30,16 +30,16 @@ export function createWindowCounter (
     ({ count: window?.count ?? 0, endsInS: window === undefined ? 0 : Math.ceil((window.endMs - now()) / 1000) })
   return {
     add (key) {
-      const window = find(key) ?? { count: 0, endMs: now() + windowMs }
+      let window = find(key)
+      if (window === undefined) windows.set(key, window = { count: 0, endMs: now() + windowMs })
       window.count++
-      windows.set(key, window)
       return told(window)
     },
     read: key => told(find(key)),
-    raise (key, count, endsInMs) {
+    raise (key, count, endsInS) {
       const window = find(key)
       if (window !== undefined && window.count >= count) return
-      windows.set(key, { count, endMs: now() + endsInMs })
+      windows.set(key, { count, endMs: now() + endsInS * 1000 })
     }
   }
 }

@@ -1,13 +1,18 @@
 /**
  * Which events of a request can be taken: those that the caller may send, and that the processor can decode. Grants come
  * before all else: an event of somebody else's is refused as such, whatever else is wrong with it, where it can be read.
+ *
+ *     item ──scanEvent──▶ its series is known, its time has rollups ──granted──▶ taken        nearly all: 0.4 us
+ *       │ not taken             │ no                    │ no
+ *       └───────────────────────┴───────────────────────┴──▶ decodeEvent ──▶ taken, and dear where it may make something new
+ *                                                                  └──▶ refused
  */
 import {
-  claimFault, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, rejectedReasons, type DeviceEvent, type EventGrants,
-  type EventRules, type FieldName, type ProducedRecord
+  claimFault, createScannedEvent, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, isLimited, oldestTakenMs,
+  rejectedReasons, scanEvent, type DeviceEvent, type EventGrants, type EventRules, type FieldName, type ProducedRecord, type ScannedEvent
 } from 'relay-common'
 
-import { excessOf } from './complexity.ts'
+import { excessOf, isSurelySimple } from './complexity.ts'
 
 /** Why an item is refused. */
 export const refusedReasons = {
@@ -27,18 +32,12 @@ export interface Refused {
   readonly detail: string
 }
 
-/** An event that may go into the log. */
-export interface Taken {
+/** An event that may go into the log, and may make something new there. */
+export interface Dear {
   /** which item of the request, from 0 */
   readonly index: number
   readonly event: DeviceEvent
   readonly record: ProducedRecord
-}
-
-export interface Sorted {
-  /** in the order of the request */
-  readonly taken: readonly Taken[]
-  readonly refused: readonly Refused[]
 }
 
 /** What may be sent. */
@@ -47,23 +46,70 @@ export interface Allowed {
   readonly grants: EventGrants
 }
 
+/** What is there already. */
+export interface Known {
+  /** Whether an event makes nothing new, as far as memory says. */
+  isFree (event: DeviceEvent, nowMs: number): boolean
+  /** The same of an event as it stands in a body. */
+  isScannedFree (event: ScannedEvent, nowMs: number): boolean
+}
+
+/** One for all requests: nothing of it is kept. */
+const scanned = createScannedEvent()
+
 /** Sorts the items of one request, one at a time. */
-export class Sorting implements Sorted {
-  readonly taken: Taken[] = []
+export class Sorting {
+  /** in the order of the request */
+  readonly records: ProducedRecord[] = []
   readonly refused: Refused[] = []
+  /** those of `records` that may make something new */
+  readonly dear: Dear[] = []
+  readonly #body: Buffer
   readonly #allowed: Allowed
+  readonly #known: Known
   readonly #nowMs: number
+  readonly #oldestMs: number
+  readonly #newestMs: number
+  readonly #isLimited: boolean
   #index = 0
 
-  /** @param nowMs the clock, for events from the future */
-  constructor (allowed: Allowed, nowMs: number) {
+  /**
+   * @param body whose parts the items are
+   * @param nowMs the clock, for events from the future
+   */
+  constructor (body: Buffer, allowed: Allowed, known: Known, nowMs: number) {
+    const { rules, grants } = allowed
+    this.#body = body
     this.#allowed = allowed
+    this.#known = known
     this.#nowMs = nowMs
+    this.#oldestMs = oldestTakenMs(rules, nowMs)
+    this.#newestMs = nowMs + rules.futureMaxMs
+    this.#isLimited = isLimited(grants)
   }
 
-  /** @returns the event, where it may go into the log */
-  add (item: Uint8Array): Taken | undefined {
+  add (item: Buffer): void {
     const index = this.#index++
+    const key = isSurelySimple(item) ? this.#keyOfKnown(item) : undefined
+    if (key) this.records.push({ key, value: item })
+    else this.#addDecoded(index, item)
+  }
+
+  /** @returns the device id of an event that can be taken and makes nothing new; undefined: `decodeEvent` has to be asked */
+  #keyOfKnown (item: Buffer): Buffer | undefined {
+    const start = item.byteOffset - this.#body.byteOffset
+    if (!scanEvent(this.#body, start, start + item.length, scanned)) return undefined
+    const { timestampMs, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd } = scanned
+    if (timestampMs < this.#oldestMs || timestampMs > this.#newestMs) return undefined
+    if (!this.#known.isScannedFree(scanned, this.#nowMs)) return undefined // so its names are well formed, and its type is known
+    if (this.#isLimited) {
+      const deviceId = this.#body.toString('utf8', deviceIdStart, deviceIdEnd)
+      if (foreignField(this.#allowed.grants, deviceId, this.#body.toString('utf8', zoneStart, zoneEnd))) return undefined
+    }
+    return this.#body.subarray(deviceIdStart, deviceIdEnd)
+  }
+
+  #addDecoded (index: number, item: Buffer): void {
     const { rules, grants } = this.#allowed
     const excess = item.length > EVENT_BYTES_MAX ? undefined : excessOf(item) // what is oversized is not read at all
     const decoded = excess === undefined
@@ -74,18 +120,15 @@ export class Sorting implements Sorted {
       : excess === undefined ? foreignClaim(grants, item) : undefined // it is not taken, and not worth being parsed
     if (foreign) {
       this.refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
-      return undefined
-    }
-    if (decoded.kind === 'rejected') {
+    } else if (decoded.kind === 'rejected') {
       const { reason, field, detail } = decoded
       this.refused.push({ index, reason, ...(field ? { field } : {}), detail })
-      return undefined
+    } else {
+      const { event } = decoded
+      const record = { key: event.deviceId, value: item }
+      this.records.push(record)
+      if (!this.#known.isFree(event, this.#nowMs)) this.dear.push({ index, event, record })
     }
-    const { event } = decoded
-    const value = Buffer.from(item.buffer, item.byteOffset, item.byteLength)
-    const taken = { index, event, record: { key: event.deviceId, value } }
-    this.taken.push(taken)
-    return taken
   }
 }
 

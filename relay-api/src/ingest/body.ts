@@ -20,6 +20,8 @@ const PARAMETER = /^(?:[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*"))?$/
 
 /** @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN */
 export function framingOf (contentType: string | undefined): Framing {
+  if (contentType === mediaTypes.json[0]) return 'json' // as nearly all write it
+  if (contentType === mediaTypes.ndjson[0]) return 'ndjson'
   const [type, ...parameters] = (contentType ?? '').toLowerCase().split(';').map(it => it.trim())
   const framing = (['json', 'ndjson'] as const).find(it => mediaTypes[it].includes(type))
   if (!framing || !parameters.every(it => PARAMETER.test(it))) {
@@ -60,18 +62,21 @@ export async function readBody (request: IncomingMessage, limits: BodyLimits, le
   if (Number(length) > limits.maxBytes) throw tooLarge(limits.maxBytes)
   switch (encoding.toLowerCase()) {
     case 'identity':
-      return await beforeDeadline(request, limits, request, () => readPlain(request, limits, lease))
-    case 'gzip': case 'x-gzip': {
-      lease.take(INFLATER_BYTES)
-      const gunzip = createGunzip()
-      try {
-        return await beforeDeadline(gunzip, limits, request, () => inflate(request, gunzip, limits, lease))
-      } finally {
-        gunzip.destroy()
-      }
-    }
+      return await readPlain(request, limits, lease)
+    case 'gzip': case 'x-gzip':
+      return await readZipped(request, limits, lease)
     default:
       throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Encoding must be gzip, or not there')
+  }
+}
+
+async function readZipped (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
+  lease.take(INFLATER_BYTES)
+  const gunzip = createGunzip()
+  try {
+    return await beforeDeadline(gunzip, limits, request, () => inflate(request, gunzip, limits, lease))
+  } finally {
+    gunzip.destroy()
   }
 }
 
@@ -95,7 +100,25 @@ async function beforeDeadline (
   }
 }
 
-async function readPlain (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Promise<Buffer> {
+function isHere ({ complete, headers, readableLength }: IncomingMessage): boolean {
+  return complete || (readableLength > 0 && readableLength === Number(headers['content-length']))
+}
+
+/** A body that is here already, as small ones are: they come with their head. */
+function readWhole (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Buffer {
+  const body = new GrowingBody(maxBytes, lease)
+  const bytes = request.read() as Buffer | null // all of it; null: there is none
+  if (bytes !== null) body.add(bytes)
+  return body.bytes
+}
+
+async function readPlain (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
+  await undefined // what came with the head is parsed when this turn of ours is over
+  if (isHere(request)) return readWhole(request, limits, lease)
+  return await beforeDeadline(request, limits, request, () => readChunks(request, limits, lease))
+}
+
+async function readChunks (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Promise<Buffer> {
   const body = new GrowingBody(maxBytes, lease)
   // the request must outlive the loop: it is what the answer goes out on
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) body.add(chunk)

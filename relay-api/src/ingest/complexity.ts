@@ -16,6 +16,11 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
+/** Whether an item that is one flat object can't have too much: a member takes five bytes at least (`"":1,`). */
+export function isSurelySimple (item: Uint8Array): boolean {
+  return item.length <= MEMBERS_MAX * 4
+}
+
 /** @returns what is too much; undefined: nothing. Linear in the length of the item, which may be any bytes. */
 export function excessOf (item: Uint8Array): string | undefined {
   if (item.length <= SMALL_BYTES) return undefined

@@ -11,12 +11,12 @@ import { createHash } from 'node:crypto'
 
 import {
   Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, readClaims, RelayError, splitList, toDeadLetterRecord, type Database, type EventGrants,
-  type EventRules, type Logger, type Registry
+  type EventRules, type ForWhom, type Logger, type Registry
 } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
-import { refusedReasons, Sorting, type Refused, type Taken } from './accept.ts'
+import { refusedReasons, Sorting, type Dear, type Refused } from './accept.ts'
 import { openAnswers, type Answers } from './answers.ts'
 import type { IngestConfig } from './config.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
@@ -41,16 +41,16 @@ export interface Ingest {
   readonly quotas: Quotas
   /**
    * Takes the events of a body.
-   * @param signal when nobody waits for it any more
+   * @param waiting whose signal says when nobody waits for it any more
    * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events, RELAY_EVENT_LOG_UNREACHABLE
    */
-  accept (body: Uint8Array, framing: Framing, principal: Principal, signal?: AbortSignal): Promise<IngestAnswer>
+  accept (body: Buffer, framing: Framing, principal: Principal, waiting?: ForWhom): Promise<IngestAnswer>
   /**
    * Takes one event.
    * @returns why it is refused; undefined: it is durable
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
-  acceptOne (event: Uint8Array, principal: Principal, from: EventOrigin): Promise<Refused | undefined>
+  acceptOne (event: Buffer, principal: Principal, from: EventOrigin): Promise<Refused | undefined>
   /** SHA-256 of a body, however long it is, without making others wait. */
   hash (caller: string, framing: Framing, body: Uint8Array): Promise<Buffer>
   /**
@@ -95,16 +95,17 @@ export function openIngest (
   const turns = createTurns()
   const cutLimits: CutLimits = { itemsMax: config.INGEST_EVENTS_MAX, blankLinesMax: config.INGEST_EVENTS_MAX }
 
-  /** @param dear events that may make something new */
-  const take = async (
-    sorted: Sorting, dear: readonly Taken[], caller: string, nowMs: number, signal?: AbortSignal
-  ): Promise<IngestAnswer> => {
-    const { taken, refused } = dear.length === 0 ? sorted : withoutRefused(sorted, await quotas.spend(caller, dear, nowMs))
-    signal?.throwIfAborted()
-    await outbox.send(caller, taken.map(it => it.record))
-    counts.accepted.inc(taken.length)
+  const take = async (sorted: Sorting, caller: string, nowMs: number, waiting?: ForWhom): Promise<IngestAnswer> => {
+    let it: Pick<Sorting, 'records' | 'refused'> = sorted
+    if (sorted.dear.length > 0) {
+      it = withoutRefused(sorted, await quotas.spend(caller, sorted.dear, nowMs))
+      waiting?.signal?.throwIfAborted()
+    }
+    const { records, refused } = it
+    await outbox.send(caller, records)
+    counts.accepted.inc(records.length)
     for (const { reason } of refused) counts.refused.inc({ reason })
-    return { accepted: taken.length, refused: refused.length > DETAILS_MAX ? refused.map(withoutDetail) : refused }
+    return { accepted: records.length, refused: refused.length > DETAILS_MAX ? refused.map(withoutDetail) : refused }
   }
   return {
     inFlight,
@@ -113,12 +114,13 @@ export function openIngest (
     rules,
     bodyLimits: { maxBytes: config.INGEST_BODY_MAX_BYTES, timeoutMs: config.INGEST_BODY_TIMEOUT_MS },
     quotas,
-    async accept (body, framing, { id, grants }, signal) {
+    async accept (body, framing, { id, grants }, waiting) {
       const nowMs = Date.now()
-      const sorted = new Sorting({ rules, grants }, nowMs)
-      const work = sortBody(body, framing, cutLimits, sorted, it => quotas.isFree(it.event, nowMs))
-      const dear = body.length <= SMALL_BODY_BYTES ? runNow(work) : await turns.run(id, work, signal)
-      return await take(sorted, dear, id, nowMs, signal)
+      const sorted = new Sorting(body, { rules, grants }, quotas, nowMs)
+      const work = sortBody(body, framing, cutLimits, sorted)
+      if (body.length <= SMALL_BODY_BYTES) runNow(work)
+      else await turns.run(id, work, waiting?.signal)
+      return await take(sorted, id, nowMs, waiting)
     },
     async acceptOne (event, principal, from) {
       if (from.sizeBytes !== undefined) {
@@ -126,9 +128,9 @@ export function openIngest (
         return { index: 0, reason: 'oversized', detail: `${from.sizeBytes} bytes, over ${EVENT_BYTES_MAX}` }
       }
       const nowMs = Date.now()
-      const sorted = new Sorting({ rules, grants: grantsOf(principal, from) }, nowMs)
-      const one = sorted.add(event)
-      const { refused } = await take(sorted, one && !quotas.isFree(one.event, nowMs) ? [one] : [], principal.id, nowMs)
+      const sorted = new Sorting(event, { rules, grants: grantsOf(principal, from) }, quotas, nowMs)
+      sorted.add(event)
+      const { refused } = await take(sorted, principal.id, nowMs)
       return refused[0]
     },
     async hash (caller, framing, body) {
@@ -171,13 +173,9 @@ function mayKeepLetter (budgets: Budgets, caller: string): boolean {
 
 /**
  * Cuts a body and sorts its items, one a step.
- * @returns the events that may make something new
  * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events
  */
-function * sortBody (
-  body: Uint8Array, framing: Framing, limits: CutLimits, sorted: Sorting, isFree: (taken: Taken) => boolean
-): Generator<undefined, Taken[]> {
-  const dear: Taken[] = []
+function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: Sorting): Generator<undefined, void> {
   const cutting = cutItems(body, framing, limits)
   for (let step = cutting.next(); ; step = cutting.next()) {
     if (step.done) {
@@ -186,21 +184,23 @@ function * sortBody (
       if (fault?.kind === 'too-many') {
         throw new RelayError('RELAY_BODY_TOO_LARGE', `there are more than ${fault.what} in the body; send them in several`)
       }
-      return dear
+      return
     }
-    const taken = step.value && sorted.add(step.value)
-    if (taken && !isFree(taken)) dear.push(taken)
+    if (step.value) sorted.add(step.value)
     yield
   }
 }
 
 /** @param byEvent what is refused, of these events among others */
-function withoutRefused ({ taken, refused }: Sorting, byEvent: ReadonlyMap<Taken, Refused>): Pick<Sorting, 'taken' | 'refused'> {
-  const more = taken.flatMap(it => byEvent.get(it) ?? [])
-  if (more.length === 0) return { taken, refused }
+function withoutRefused (
+  { records, refused, dear }: Sorting, byEvent: ReadonlyMap<Dear, Refused>
+): Pick<Sorting, 'records' | 'refused'> {
+  const more = dear.filter(it => byEvent.has(it))
+  if (more.length === 0) return { records, refused }
+  const left = new Set(more.map(it => it.record))
   return {
-    taken: taken.filter(it => !byEvent.has(it)),
-    refused: [...refused, ...more].sort((a, b) => a.index - b.index)
+    records: records.filter(it => !left.has(it)),
+    refused: [...refused, ...more.map(it => byEvent.get(it)!)].sort((a, b) => a.index - b.index)
   }
 }
 

@@ -25,13 +25,13 @@ export type Fault =
   | { readonly kind: 'broken', readonly detail: string }
 
 /** The items of a body, and undefined where nothing has come of a step; then what is wrong with it, if anything is. */
-export type Cutting = Generator<Uint8Array | undefined, Fault | undefined>
+export type Cutting = Generator<Buffer | undefined, Fault | undefined>
 
 /** A step may look at so many bytes: under a tenth of a ms. */
 const PAUSE_BYTES = 64 * 1024
 
 /** Cuts a body. What it has given out must not be taken before it has returned without a fault. */
-export function * cutItems (body: Uint8Array, framing: Framing, limits: CutLimits): Cutting {
+export function * cutItems (body: Buffer, framing: Framing, limits: CutLimits): Cutting {
   if (framing === 'ndjson') return yield * cutLines(body, limits)
   const start = yield * spaceEnd(body, 0, body.length)
   if (body[start] === OPEN_BRACKET) return yield * cutArray(body, start + 1, limits)
@@ -52,7 +52,7 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-function * cutLines (body: Uint8Array, { itemsMax, blankLinesMax }: CutLimits): Cutting {
+function * cutLines (body: Buffer, { itemsMax, blankLinesMax }: CutLimits): Cutting {
   let count = 0
   let blankLines = 0
   for (let at = 0; ;) {
@@ -73,7 +73,7 @@ function * cutLines (body: Uint8Array, { itemsMax, blankLinesMax }: CutLimits): 
 }
 
 /** @param start behind the bracket that opens the array */
-function * cutArray (body: Uint8Array, start: number, { itemsMax }: CutLimits): Cutting {
+function * cutArray (body: Buffer, start: number, { itemsMax }: CutLimits): Cutting {
   let count = 0
   let at = yield * spaceEnd(body, start, body.length)
   if (body[at] !== CLOSE_BRACKET) {
@@ -106,7 +106,7 @@ interface Scan {
 }
 
 /** @returns whether `scan.at` is at the comma, bracket or brace that ends the item; else it is at `stopAt`, or behind it */
-function findItemEnd (body: Uint8Array, scan: Scan, stopAt: number): boolean {
+function findItemEnd (body: Buffer, scan: Scan, stopAt: number): boolean {
   let { at, depth, isInString } = scan
   let isFound = false
   for (; at < stopAt; at++) {
@@ -132,7 +132,7 @@ function findItemEnd (body: Uint8Array, scan: Scan, stopAt: number): boolean {
 }
 
 /** @returns the first byte from `at` on that is not white space */
-function * spaceEnd (body: Uint8Array, at: number, end: number): Generator<undefined, number> {
+function * spaceEnd (body: Buffer, at: number, end: number): Generator<undefined, number> {
   for (;;) {
     const pauseAt = Math.min(at + PAUSE_BYTES, end)
     while (at < pauseAt && isSpace(body[at])) at++
@@ -142,7 +142,7 @@ function * spaceEnd (body: Uint8Array, at: number, end: number): Generator<undef
 }
 
 /** @returns the end of a text that white space may follow */
-function * textEnd (body: Uint8Array, start: number, end: number): Generator<undefined, number> {
+function * textEnd (body: Buffer, start: number, end: number): Generator<undefined, number> {
   for (;;) {
     const pauseAt = Math.max(end - PAUSE_BYTES, start)
     while (end > pauseAt && isSpace(body[end - 1])) end--

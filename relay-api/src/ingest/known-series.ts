@@ -2,8 +2,12 @@
  * Which series are known to be there: a bounded set that forgets. It holds keyed hashes of 64 bits in flat arrays, 8
  * bytes a series, since every event is looked up in it: names would be 20 times as much. Without the key nobody can make
  * names that fall together (J.-P. Aumasson and D. J. Bernstein, SipHash, 2012; its variant for 32 bits).
+ *
+ * Hot path: names are hashed as they stand in the event, without making strings of them.
  */
 import { randomBytes } from 'node:crypto'
+
+import { ID_UNITS_MAX, type ScannedEvent } from 'relay-common'
 
 /** A power of two. 1 M series, the devices of a large site, are 8 MB. */
 const SERIES_MAX = 2 ** 20
@@ -16,10 +20,15 @@ export interface SeriesName {
   readonly deviceType: string
 }
 
+/** A UTF-16 unit takes up to 3 bytes. */
+const NAME_BYTES_MAX = 3 * ID_UNITS_MAX
+
 export class KnownSeries {
   readonly #low: Int32Array
   readonly #high: Int32Array
   readonly #hash = createHash()
+  readonly #names = Buffer.alloc(3 * NAME_BYTES_MAX)
+  readonly #namesView = new DataView(this.#names.buffer, this.#names.byteOffset, this.#names.byteLength)
   #forgotten = 0
 
   /** @param seriesMax a power of two; more are forgotten */
@@ -29,11 +38,28 @@ export class KnownSeries {
   }
 
   has (series: SeriesName): boolean {
-    return this.#find(series) >= 0
+    this.#hashNames(series)
+    return this.#find() >= 0
+  }
+
+  /** Whether the series of an event is known. Whatever is in its names, only what was added is. */
+  hasScanned ({ view, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd, deviceTypeStart, deviceTypeEnd }: ScannedEvent): boolean {
+    const deviceBytes = deviceIdEnd - deviceIdStart
+    const zoneBytes = zoneEnd - zoneStart
+    const typeBytes = deviceTypeEnd - deviceTypeStart
+    if (Math.max(deviceBytes, zoneBytes, typeBytes) > NAME_BYTES_MAX) return false
+    const hash = this.#hash
+    hash.begin(deviceBytes, zoneBytes)
+    hash.add(view, deviceIdStart, deviceIdEnd)
+    hash.add(view, zoneStart, zoneEnd)
+    hash.add(view, deviceTypeStart, deviceTypeEnd)
+    hash.end()
+    return this.#find() >= 0
   }
 
   add (series: SeriesName): void {
-    if (this.#find(series) >= 0) return
+    this.#hashNames(series)
+    if (this.#find() >= 0) return
     const bucket = this.#bucket()
     let place = bucket
     while (place < bucket + WAYS && (this.#low[place] | this.#high[place]) !== 0) place++
@@ -42,17 +68,23 @@ export class KnownSeries {
     this.#high[place] = this.#hash.high
   }
 
-  /** @returns its place; -1: it is not here. The hash is left behind. */
-  #find ({ deviceId, zone, deviceType }: SeriesName): number {
+  #hashNames ({ deviceId, zone, deviceType }: SeriesName): void {
+    const deviceEnd = this.#names.write(deviceId)
+    const zoneEnd = deviceEnd + this.#names.write(zone, deviceEnd)
+    const typeEnd = zoneEnd + this.#names.write(deviceType, zoneEnd)
     const hash = this.#hash
-    hash.begin(deviceId.length ^ zone.length << 10)
-    hash.add(deviceId)
-    hash.add(zone)
-    hash.add(deviceType)
+    hash.begin(deviceEnd, zoneEnd - deviceEnd)
+    hash.add(this.#namesView, 0, deviceEnd)
+    hash.add(this.#namesView, deviceEnd, zoneEnd)
+    hash.add(this.#namesView, zoneEnd, typeEnd)
     hash.end()
+  }
+
+  /** @returns the place of what was hashed last; -1: it is not here */
+  #find (): number {
     const bucket = this.#bucket()
     for (let place = bucket; place < bucket + WAYS; place++) {
-      if (this.#low[place] === hash.low && this.#high[place] === hash.high) return place
+      if (this.#low[place] === this.#hash.low && this.#high[place] === this.#hash.high) return place
     }
     return -1
   }
@@ -62,7 +94,7 @@ export class KnownSeries {
   }
 }
 
-/** HalfSipHash-1-3 of texts, two UTF-16 units a word; `low` and `high` are never both 0. */
+/** HalfSipHash-1-3 of three runs of bytes; `low` and `high` are never both 0. */
 function createHash () {
   const key = randomBytes(8)
   const key0 = key.readInt32LE(0)
@@ -91,18 +123,20 @@ function createHash () {
   return {
     low: 0,
     high: 0,
-    /** @param lengths of what follows, so that no two lists of texts are one */
-    begin (lengths: number) {
+    /** @param firstBytes length of the first part, @param secondBytes of the second: so no two cuts of the same bytes are one */
+    begin (firstBytes: number, secondBytes: number) {
       v0 = key0
       v1 = key1 ^ 0xee
       v2 = 0x6c796765 ^ key0
       v3 = 0x74656462 ^ key1
-      mix(lengths)
+      mix(firstBytes | secondBytes << 16)
     },
-    add (text: string) {
-      const last = text.length - 1
-      for (let at = 0; at < last; at += 2) mix(text.charCodeAt(at) | text.charCodeAt(at + 1) << 16)
-      if (text.length % 2 === 1) mix(text.charCodeAt(last) | 0xffff_0000)
+    add (view: DataView, start: number, end: number) {
+      let at = start
+      for (; at + 4 <= end; at += 4) mix(view.getInt32(at, true))
+      let rest = (end - start) << 24
+      for (let shift = 0; at < end; at++, shift += 8) rest |= view.getUint8(at) << shift
+      mix(rest)
     },
     end () {
       v2 ^= 0xee

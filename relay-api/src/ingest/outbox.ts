@@ -8,7 +8,8 @@
  * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease. A
  * caller that has much waiting waits for itself: the first request of each other goes before its second.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate } from 'node:timers'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 
 import {
   eventLogKind, openEventLog, RelayError, warnOfCompaction, type Database, type EventLogConfig, type EventProducer, type Logger,
@@ -28,8 +29,8 @@ export interface Outbox {
   close (): Promise<void>
 }
 
-/** so many sends at once; those to different partitions don't hold one another up */
-const UNDER_WAY_MAX = 8
+/** So many sends at once: one is on its way to the log while the next is made ready, and all else goes together. */
+const UNDER_WAY_MAX = 2
 /** what waits goes together up to here */
 const TOGETHER_MAX_RECORDS = 10_000
 const REOPEN_DELAY_MS = 2_000
@@ -88,9 +89,20 @@ export function openOutbox (
       underWay.add(delivery)
       delivery.finally(() => {
         underWay.delete(delivery)
-        pump()
+        pumpSoon()
       })
     }
+  }
+
+  /** Behind all that the event loop has to read just now: what comes with it goes together. A batch costs far more than an event. */
+  let isPumpDue = false
+  const pumpSoon = () => {
+    if (isPumpDue) return
+    isPumpDue = true
+    setImmediate(() => {
+      isPumpDue = false
+      pump()
+    })
   }
 
   return {
@@ -100,13 +112,13 @@ export function openOutbox (
       if (records.length === 0) return
       await new Promise<void>((resolve, reject) => {
         waiting.add(caller, { topic, records, done: resolve, failed: reject })
-        pump()
+        pumpSoon()
       })
     },
     async close () {
       closing.abort()
       await opening
-      while (underWay.size > 0) await Promise.all(underWay)
+      while (underWay.size > 0 || !waiting.isEmpty) await Promise.all([...underWay, nextTurn()])
       await opened.disposeAsync()
     }
   }

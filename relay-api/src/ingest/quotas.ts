@@ -1,5 +1,5 @@
 /**
- * Quotas of what stays: an event of a series, a zone or a week of the past that Relay has not got yet makes rows and
+ * Quotas of what stays: an event of a series, a zone or a time of the past that Relay has not got yet makes rows and
  * tables that no retention removes soon. So a caller may only make so many per hour.
  *
  *     event ──series in memory, time recent or with rollups──▶ taken                     nearly all: 0.2 us
@@ -14,13 +14,11 @@ import { LruMap } from 'toad-cache'
 
 import type { Budgets } from '../budgets/budgets.ts'
 import { budgets as declared, type SpentBudget } from '../budgets/declared.ts'
-import type { Refused, Taken } from './accept.ts'
+import type { Dear, Known, Refused } from './accept.ts'
 import { KnownSeries } from './known-series.ts'
 import { createRollupTimes, type RollupTimes } from './rollup-times.ts'
 
-export interface Quotas {
-  /** Whether an event makes nothing new, as far as memory says. */
-  isFree (event: DeviceEvent, nowMs: number): boolean
+export interface Quotas extends Known {
   /**
    * Spends the quotas of what some events make. Calls for one caller are done in their order, and those that wait for one
    * of before together.
@@ -28,7 +26,7 @@ export interface Quotas {
    * @param dear events that are not free
    * @returns those that are refused
    */
-  spend (caller: string, dear: readonly Taken[], nowMs: number): Promise<ReadonlyMap<Taken, Refused>>
+  spend (caller: string, dear: readonly Dear[], nowMs: number): Promise<ReadonlyMap<Dear, Refused>>
   /** When what was refused may be tried again. */
   retryAfterS (caller: string): number
 }
@@ -62,7 +60,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
     }
   }
 
-  const spendTogether = async (caller: string, dear: readonly Taken[], nowMs: number) => {
+  const spendTogether = async (caller: string, dear: readonly Dear[], nowMs: number) => {
     const refused = new Refusals()
     await spendPartitions(caller, dear, nowMs, { times, budgets, ask, refused })
     const unknown = refused.rest(dear).filter(it => !known.has(it.event))
@@ -88,6 +86,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
 
   return {
     isFree: (event, nowMs) => known.has(event) && times.isCovered(event.timestampMs, nowMs),
+    isScannedFree: (event, nowMs) => known.hasScanned(event) && times.isCovered(event.timestampMs, nowMs),
     spend: (caller, dear, nowMs) => new Promise((resolve, reject) => {
       const spending: Spending = { dear, nowMs, done: resolve, failed: reject }
       const own = waiting.get(caller) ?? []
@@ -101,9 +100,9 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
 }
 
 interface Spending {
-  readonly dear: readonly Taken[]
+  readonly dear: readonly Dear[]
   readonly nowMs: number
-  readonly done: (refused: ReadonlyMap<Taken, Refused>) => void
+  readonly done: (refused: ReadonlyMap<Dear, Refused>) => void
   readonly failed: (error: unknown) => void
 }
 
@@ -119,21 +118,21 @@ interface Memory {
 }
 
 async function spendPartitions (
-  caller: string, dear: readonly Taken[], nowMs: number, { times, budgets, ask, refused }: Asking & { times: RollupTimes }
+  caller: string, dear: readonly Dear[], nowMs: number, { times, budgets, ask, refused }: Asking & { times: RollupTimes }
 ): Promise<void> {
-  const isOld = ({ event }: Taken) => !times.isCovered(event.timestampMs, nowMs)
+  const isOld = ({ event }: Dear) => !times.isCovered(event.timestampMs, nowMs)
   if (!dear.some(isOld)) return
   await ask(() => times.refresh())
   const old = dear.filter(isOld)
-  const weeks = new Set(old.map(({ event }) => times.weekOf(event.timestampMs)))
-  const paid = new Set(paidOf(budgets, 'newPartitions', caller, [...weeks]))
-  for (const week of paid) times.add(week)
-  for (const it of old) if (!paid.has(times.weekOf(it.event.timestampMs))) refused.add(it, 'newPartitions', 'timestamp')
+  const partitions = new Map(old.map(it => [it, times.partitionOf(it.event.timestampMs, nowMs)]))
+  const paid = new Set(paidOf(budgets, 'newPartitions', caller, [...new Set(partitions.values())]))
+  for (const partition of paid) times.add(partition)
+  for (const [it, partition] of partitions) if (!paid.has(partition)) refused.add(it, 'newPartitions', 'timestamp')
 }
 
 /** @param unknown events of series that are not in memory */
 async function spendSeries (
-  caller: string, unknown: readonly Taken[],
+  caller: string, unknown: readonly Dear[],
   { known, knownZones, budgets, ask, database, refused }: Asking & Memory & { database: Database }
 ): Promise<void> {
   const series = new Map<string, DeviceEvent>()
@@ -177,14 +176,14 @@ function paidOf<T> (budgets: Budgets, name: SpentBudget, caller: string, things:
 }
 
 class Refusals {
-  readonly byEvent = new Map<Taken, Refused>()
+  readonly byEvent = new Map<Dear, Refused>()
 
-  add (event: Taken, name: SpentBudget, field: Refused['field']): void {
+  add (event: Dear, name: SpentBudget, field: Refused['field']): void {
     const detail = `this caller has no ${declared[name].what} left (${declared[name].setting}); try again later`
     this.byEvent.set(event, { index: event.index, reason: 'quota-exceeded', field, detail })
   }
 
-  rest (events: readonly Taken[]): readonly Taken[] {
+  rest (events: readonly Dear[]): readonly Dear[] {
     return this.byEvent.size === 0 ? events : events.filter(it => !this.byEvent.has(it))
   }
 }

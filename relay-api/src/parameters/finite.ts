@@ -6,10 +6,11 @@ import { RelayError } from 'relay-common'
  * are not asked about.
  */
 export function refuseInfinite (app: FastifyInstance): void {
-  app.addHook('preHandler', async request => {
+  app.addHook('preHandler', (request, _reply, done) => {
     for (const [parameter, value] of Object.entries(request.query as Record<string, unknown>)) {
       if (typeof value !== 'number' || Number.isFinite(value)) continue
       throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} is too large a number`, { parameter })
     }
+    done()
   })
 }

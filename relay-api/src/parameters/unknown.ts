@@ -6,14 +6,18 @@ import { askIfMeant } from './nearest.ts'
 
 /** Refuses unknown query parameters on all routes of an app that have a query schema, or none and so no parameters. */
 export function refuseUnknownParameters (app: FastifyInstance): void {
-  app.addHook('preValidation', async request => {
-    const known = parametersOf(request)
-    for (const name of Object.keys(request.query as object)) if (!known.includes(name)) throw unknown(name, known)
+  app.addHook('preValidation', (request, _reply, done) => {
+    const given = Object.keys(request.query as object)
+    if (given.length > 0) {
+      const known = parametersOf(request)
+      for (const name of given) if (!known.includes(name)) throw unknown(name, known)
+    }
+    done()
   })
 }
 
 function parametersOf (request: FastifyRequest): string[] {
-  const { querystring } = (request.routeOptions.schema ?? {}) as { querystring?: { properties?: object } }
+  const { querystring } = (request.route.schema ?? {}) as { querystring?: { properties?: object } }
   return Object.keys(querystring?.properties ?? {})
 }
 

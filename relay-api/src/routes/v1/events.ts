@@ -105,14 +105,16 @@ export async function ingestRoutes (app: FastifyInstance, parts: V1Parts): Promi
 async function takeEvents ({ ingest, budgets }: V1Parts, request: FastifyRequest, reply: FastifyReply) {
   if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
   using lease = ingest.inFlight.open(request.principal.id)
+  let isRead = false
   try {
     const framing = framingOf(request.headers['content-type'])
     const body = await readBody(request.raw, ingest.bodyLimits, lease)
+    isRead = true
     const { status, text, isReplayed } = await answerOnce(ingest, budgets, request, reply, framing, body)
     if (isReplayed) reply.header('idempotency-replayed', 'true')
     return send(request, reply, status, text)
   } catch (error) {
-    if (!request.raw.complete) reply.header('connection', 'close') // the rest of the body is not read
+    if (!isRead && !request.raw.complete) reply.header('connection', 'close') // the rest of the body is not read
     throw error
   }
 }
@@ -122,7 +124,7 @@ async function answerOnce (
 ) {
   const { id } = request.principal
   const work = async () => {
-    const answer = await ingest.accept(body, framing, request.principal, goneSignal(reply))
+    const answer = await ingest.accept(body, framing, request.principal, request.answer)
     const isShort = answer.refused.some(it => it.reason === 'quota-exceeded')
     if (isShort) reply.header('retry-after', ingest.quotas.retryAfterS(id))
     return { status: statusOf(answer), text: JSON.stringify(answer), isShort }
@@ -146,15 +148,6 @@ function mayKeep (budgets: Budgets, caller: string, bytes: number): boolean {
     if ((error as RelayError).code === 'RELAY_BUDGET_EXCEEDED') return false
     throw error
   }
-}
-
-/** Aborted when the client has gone before its answer. */
-function goneSignal ({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController()
-  raw.once('close', () => {
-    if (!raw.writableFinished) gone.abort(new RelayError('RELAY_REQUEST_INVALID', 'the client has gone'))
-  })
-  return gone.signal
 }
 
 /** An empty batch is no fault: there was nothing to send. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { decodeEvent, EVENT_BYTES_MAX } from 'relay-common'
-import { createScannedEvent, scanEvent } from '../src/decode.ts'
+import { decodeEvent, EVENT_BYTES_MAX } from '../src/event.ts'
+import { createScannedEvent, scanEvent } from '../src/scan-event.ts'
 
 const rules = { deviceTypes: new Set(['THERMOSTAT']), futureMaxMs: 0 }
 const nowMs = Date.UTC(2030, 0)

@@ -1,13 +1,12 @@
-import { EVENT_BYTES_MAX, isId, type DeviceEvent, type EventRules } from 'relay-common'
-
+import { EVENT_BYTES_MAX, isId, type DeviceEvent, type EventRules } from './event.ts'
 import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 
 /**
  * Bytes of a record -> the fields of its event. Hot path: 100 ns for an event of 120 bytes, where decodeEvent takes
  * 3 us, and neither an object nor a string. The scanner is only ever a short cut: it takes events as nearly all
- * producers write them, says no to everything else, and `decode.property.test.ts` holds it to decodeEvent.
+ * producers write them, says no to everything else, and `scan-event.property.test.ts` holds it to decodeEvent.
  *
- *     bytes ──scanEvent──▶ taken ──names known, or decodeNames takes them; not in the future──▶ fold
+ *     bytes ──scanEvent──▶ taken ──names known, or decodeNames takes them; not in the future──▶ event
  *                  │                             │ no                                           ▲
  *                  └──not taken──────────────────┴───────────────────▶ decodeEvent ──▶ event | rejected ──▶ dead letter
  *

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { decodeEvent, type EventRules } from 'relay-common'
-import { damagedEvents, writtenEvents } from '../../relay-common/test/support/written-events.ts'
-import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from '../src/decode.ts'
+import { decodeEvent, type EventRules } from '../src/event.ts'
+import { damagedEvents, writtenEvents } from './support/written-events.ts'
+import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from '../src/scan-event.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärmezähler']), futureMaxMs: 300_000 }
 const timestampMaxMs = Date.UTC(2100, 0)

@@ -1,10 +1,10 @@
 /**
- * The scanner's numbers, times and values of other fields (hot path, see decode.ts).
+ * The scanner's numbers, times and values of other fields (hot path, see scan-event.ts).
  *
  * Every function begins at `at`, returns the place behind what it has read, or -1: not taken; numbers go to `out`. The
  * caller has made sure that the byte before `end` is a closing brace, so that runs of digits end before it.
  */
-import type { ScannedEvent } from './decode.ts'
+import type { ScannedEvent } from './scan-event.ts'
 
 const SPACE = 0x20
 const QUOTE = 0x22
