@@ -1,5 +1,7 @@
 /** What one caller may have of streams: it leaves some for all others, and no question stops the API. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 
 import { createLogger } from 'relay-common'
@@ -8,6 +10,8 @@ import { openLocalPostgres } from '../../relay-common/test/support/local-postgre
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
 import { until } from '../../test-support/until.ts'
+import { authorization, eventOf } from './support/ingest-site.ts'
+import { openStreamSite } from './support/stream-site.ts'
 
 const limit = { timeout: 120_000 }
 
@@ -40,3 +44,37 @@ test('one caller has so many streams, and of them so many questions; others have
   assert.deepEqual(await open('groupBy=device', 'two'), [400, 'RELAY_TOO_MANY_POINTS'])
   assert.deepEqual(await open('groupBy=device&device=device-7', 'two'), [200, undefined])
 })
+
+test('what waits for the streams of a caller has a budget: who does not read is dropped by it, others are not', limit, async t => {
+  await using site = await openStreamSite(t, { STREAM_BYTES_PER_CALLER_MAX: '100000', STREAM_BUFFER_MAX_BYTES: '50000000' })
+  const reader = await site.listen('?groupBy=device')
+  const slow = await openUnread(`${site.url}/api/v1/stream?groupBy=device`)
+  t.after(() => slow.destroy())
+  const cut = new Promise<void>(resolve => slow.once('close', resolve))
+  const metrics = async () => await (await fetch(site.metricsUrl)).text()
+  const devices = Array.from({ length: 900 }, (_, n) => `${n} `.padEnd(128, 'x'))
+  for (let value = 0; !/budget_exceeded_total{[^}]*budget="streamBytes"[^}]*} 1$/m.test(await metrics()); value++) {
+    await site.send(...devices.map(it => eventOf(value % 50, { deviceId: it, value })))
+    await until(`round ${value}`, () => reader.of('rollup').filter(it => it.last === value).length >= 900 || reader.hasEnded)
+    assert.equal(reader.hasEnded, false)
+  }
+  slow.resume()
+  await cut
+  assert.equal(reader.hasEnded, false)
+})
+
+test('streams that go on from an id have a budget, and new ones do not need it', limit, async t => {
+  await using site = await openStreamSite(t, { STREAM_RESUMES_PER_MINUTE_MAX: '2' })
+  const { lastId } = await site.listen()
+  for (let n = 0; n < 2; n++) await site.listen('', lastId)
+  await assert.rejects(site.listen('', lastId), /^Error: 429 .*STREAM_RESUMES_PER_MINUTE_MAX/)
+  await site.listen()
+})
+
+async function openUnread (url: string): Promise<IncomingMessage> {
+  const request = get(url, { agent: new Agent(), headers: { authorization } })
+  const [response] = await once(request, 'response') as [IncomingMessage]
+  response.on('error', () => {})
+  response.pause()
+  return response
+}

@@ -23,6 +23,10 @@ export interface Budgets {
    * @throws RelayError RELAY_BUDGET_EXCEEDED
    */
   hold (name: HeldBudget, caller: string, amount?: number): Held
+  /** How much of a budget a caller may have, where it is measured and not held. */
+  maxOf (name: BudgetName): number
+  /** Counts that a caller was past a budget that is measured. */
+  count (name: BudgetName, caller: string): void
 }
 
 export interface Held extends Disposable {
@@ -48,7 +52,8 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
   for (const budget of Object.keys(budgets)) exceeded.inc({ budget, caller: 'other' }, 0) // callers are known when they come
   const named = new Set<string>()
   const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
-  const held = new Map<string, number>()
+  /** by budget, what each caller holds of it */
+  const held = new Map(Object.keys(budgets).map(name => [name, new Map<string, number>()]))
 
   const count = (name: BudgetName, caller: string) => {
     if (named.size < CALLERS_NAMED_MAX) named.add(caller)
@@ -68,9 +73,11 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
     const { setting, refillMs } = budgets[name]
     const max = config[setting]
     const atMs = now()
-    const before = spent.get(name)!.get(caller) ?? { left: max, atMs }
-    const level = { left: Math.min(max, before.left + (atMs - before.atMs) * max / refillMs), atMs }
-    spent.get(name)!.set(caller, level)
+    const levels = spent.get(name)!
+    let level = levels.get(caller)
+    if (level === undefined) levels.set(caller, level = { left: max, atMs })
+    level.left = Math.min(max, level.left + (atMs - level.atMs) * max / refillMs)
+    level.atMs = atMs
     return level
   }
 
@@ -83,6 +90,8 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
 
   return {
     waitS,
+    count,
+    maxOf: name => config[budgets[name].setting],
     spend (name, caller, amount = 1) {
       const level = levelOf(name, caller)
       if (level.left < amount) refuse(name, caller, waitS(name, caller, amount))
@@ -96,22 +105,22 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
       return taken
     },
     hold (name, caller, amount = 1) {
-      const key = `${name} ${caller}`
+      const byCaller = held.get(name)!
       let own = 0
       const add = (more: number) => {
-        const all = held.get(key) ?? 0
+        const all = byCaller.get(caller) ?? 0
         if (all + more > config[budgets[name].setting]) refuse(name, caller, HELD_RETRY_S)
-        held.set(key, all + more)
+        byCaller.set(caller, all + more)
         own += more
       }
       add(amount)
       return {
         add,
         [Symbol.dispose] () {
-          const left = (held.get(key) ?? 0) - own
+          const left = (byCaller.get(caller) ?? 0) - own
           own = 0
-          if (left > 0) held.set(key, left)
-          else held.delete(key)
+          if (left > 0) byCaller.set(caller, left)
+          else byCaller.delete(caller)
         }
       }
     }
@@ -121,5 +130,5 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
 /** What is left of a spent budget at a time. */
 interface Level {
   left: number
-  readonly atMs: number
+  atMs: number
 }

@@ -39,6 +39,16 @@ export const budgetSettings = {
   STREAM_VIEWS_PER_CALLER_MAX: Type.Integer({
     default: 100, minimum: 1, description: 'streams of different questions that one caller may have open at once'
   }),
+  STREAM_BYTES_PER_CALLER_MAX: Type.Integer({
+    default: 32 * MIB,
+    minimum: 1_024,
+    description: 'bytes that may wait for the streams of one caller together; past them those are dropped that most waits for'
+  }),
+  STREAM_RESUMES_PER_MINUTE_MAX: Type.Integer({
+    default: 1_000,
+    minimum: 1,
+    description: 'streams with a Last-Event-ID that one caller may open per minute: what each has missed is read for it alone'
+  }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
   }),
@@ -61,9 +71,9 @@ export const budgetSettings = {
     default: 1_000, minimum: 1, description: 'new zones that one caller may add per hour'
   }),
   NEW_PARTITIONS_PER_HOUR_MAX: Type.Integer({
-    default: 60,
+    default: 30,
     minimum: 1,
-    description: 'weeks of the past without any rollups that one caller may send events of per hour'
+    description: 'partitions that events of one caller may make per hour: years of the past without rollups, weeks of the newest quarter'
   }),
   SERIES_LOOKUPS_PER_MINUTE_MAX: Type.Integer({
     default: 300_000,
@@ -105,6 +115,15 @@ export const budgets = {
   streamViews: {
     setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'questions of streams open', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
+  streamBytes: {
+    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes that wait for streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
+  },
+  streamResumes: {
+    setting: 'STREAM_RESUMES_PER_MINUTE_MAX',
+    what: 'streams that go on from an id',
+    refillMs: MINUTE_MS,
+    shownBy: 'relay-api/test/stream-budgets.test.ts'
+  },
   connections: {
     setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'
   },
@@ -142,7 +161,7 @@ export const budgets = {
   },
   newPartitions: {
     setting: 'NEW_PARTITIONS_PER_HOUR_MAX',
-    what: 'weeks of the past without rollups',
+    what: 'new partitions',
     refillMs: HOUR_MS,
     shownBy: 'relay-api/test/quotas.test.ts'
   },

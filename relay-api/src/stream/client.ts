@@ -33,6 +33,8 @@ export class Client {
     response.once('close', () => this.#finish(undefined))
   }
 
+  /** What was sent, and has not left yet. */
+  get waitingBytes (): number { return this.#hasEnded ? 0 : this.#heldBytes + this.#response.writableLength }
   get isHolding (): boolean { return this.#held !== undefined }
   get hasEnded (): boolean { return this.#hasEnded }
 
@@ -68,6 +70,12 @@ export class Client {
     const timer = setTimeout(() => response.destroy(), FAREWELL_MS).unref()
     response.once('close', () => clearTimeout(timer))
     this.#finish(reason)
+  }
+
+  /** Ends it as slow, and what waits for it is gone at once. */
+  cut (): void {
+    this.#finish('slow')
+    this.#response.destroy()
   }
 
   #finish (reason: EndReason | undefined): void {

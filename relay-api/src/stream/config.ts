@@ -10,6 +10,11 @@ export const streamSettings = {
   STREAM_BUFFER_MAX_BYTES: Type.Integer({
     default: MIB, minimum: 1_024, description: 'what may wait for one client of a stream; a slower one is dropped'
   }),
+  STREAM_BUFFERS_MAX_BYTES: Type.Integer({
+    default: 128 * MIB,
+    minimum: 1_024,
+    description: 'what may wait for all clients of streams together; past it those are dropped that most waits for'
+  }),
   STREAM_HEARTBEAT_MS: Type.Integer({
     default: 15_000, minimum: 100, description: 'longest silence of a stream'
   })

@@ -18,6 +18,7 @@ import { RelayError, type Database, type Logger, type Registry } from 'relay-com
 
 import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
+import { chooseDropped } from './buffers.ts'
 import { Client, type EndReason } from './client.ts'
 import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
@@ -41,6 +42,7 @@ const PERMISSION_INTERVAL_MS = 2_000
 
 interface Listening {
   readonly view: View
+  readonly caller: string
   readonly held: Disposable
   readonly mayStay: () => Promise<void>
 }
@@ -100,13 +102,14 @@ export class Hub {
       throw new RelayError('RELAY_STREAM_FULL', `${this.#clients.size} streams are open`)
     }
     this.#refuseWhileClosing()
+    if (lastId !== undefined) this.#budgets.spend('streamResumes', caller)
     let held: Disposable | undefined = this.#holdBudgets(caller, question)
     this.#opening++
     try {
       await (this.#started ??= this.#start())
       const view = await this.#viewBetweenRounds(question)
       this.#refuseWhileClosing() // nobody would end a stream that begins now
-      this.#add(view, lastId, respond(), mayStay, held)
+      this.#add(view, lastId, respond(), { caller, mayStay, held })
       held = undefined // it is the client's
     } finally {
       this.#opening--
@@ -192,13 +195,13 @@ export class Hub {
   }
 
   #add (
-    view: View, lastId: string | undefined, response: ServerResponse, mayStay: () => Promise<void>, held: Disposable
+    view: View, lastId: string | undefined, response: ServerResponse, of: Pick<Listening, 'caller' | 'mayStay' | 'held'>
   ): void {
     const client = new Client(response, {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
     })
     view.clients.add(client)
-    this.#clients.set(client, { view, mayStay, held })
+    this.#clients.set(client, { view, ...of })
     if (response.destroyed) return this.#remove(client, undefined) // it went while we made ready
     if (lastId === undefined) {
       client.send(renderOpen(this.#position!))
@@ -275,6 +278,7 @@ export class Hub {
     const told = gather(fresh, this.#views, it => this.#views.of(it))
     const contents = await readWindows(this.#database, told)
 
+    this.#boundBuffers()
     this.#move(now, commits)
     for (const [view, it] of told) {
       const text = renderTold(view, it, contents, (window, data) => view.note(window, data))
@@ -309,12 +313,26 @@ export class Hub {
     return gather(changes, [view], it => ids.has(it) ? [view] : [])
   }
 
+  /**
+   * What waits for all clients, and for those of each caller, is bounded: a full buffer each would be too much. Looked at
+   * before more is sent: what has just been sent waits for everybody, and is one buffer for all clients of a view.
+   */
+  #boundBuffers (): void {
+    const waiting = [...this.#clients].map(([client, { caller }]) => ({ client, caller, waitingBytes: client.waitingBytes }))
+    const limits = { perCallerMaxBytes: this.#budgets.maxOf('streamBytes'), maxBytes: this.#config.STREAM_BUFFERS_MAX_BYTES }
+    for (const { client: { client, caller }, isCallers } of chooseDropped(waiting, limits)) {
+      if (isCallers) this.#budgets.count('streamBytes', caller)
+      client.cut()
+    }
+  }
+
   #beat (): void {
     const text = renderHeartbeat(this.#position!)
     for (const client of [...this.#clients.keys()]) {
       if (client.isHolding) continue
       client.send(text)
     }
+    this.#boundBuffers()
   }
 
   #askPermissions (): void {
