@@ -27,6 +27,13 @@ export function parseCount (text: string): number {
   return count
 }
 
+/** How many at most: a whole number above 0. */
+export function parseLimit (text: string): number {
+  const limit = parseCount(text)
+  if (limit === 0) throw new InvalidArgumentError('Not a whole number above 0.')
+  return limit
+}
+
 /** A place in a log: `<partition>:<offset>`. */
 export function parsePlace (text: string): { readonly partition: number, readonly offset: bigint } {
   const place = /^(\d+):(\d+)$/.exec(text)

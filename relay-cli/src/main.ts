@@ -3,7 +3,7 @@
  * `relay`: what the person on call asks and does.
  *
  * Exit codes: 0 done; 1 it was done, and what was asked about is not as it should be (`verify`: differences, `lag --max`:
- * too far behind); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
+ * too far behind, `send`: events refused); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
  */
 import { resolve } from 'node:path'
 
@@ -11,18 +11,23 @@ import { Command, CommanderError, Option } from 'commander'
 import { printableLines, RelayError, version } from 'relay-common'
 
 import { addDeadLetters } from './dead-letters-commands.ts'
+import { addDevices } from './devices.ts'
 import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
 import { addMigrate } from './migrate.ts'
+import { addQuery } from './query.ts'
 import { addRepair } from './repair.ts'
 import { addReplay } from './replay.ts'
+import { addSend } from './send.ts'
+import { addTail } from './tail.ts'
 import { addVerify } from './verify.ts'
 
 const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as sysexits.h has it
 
 const program = new Command('relay')
-  .description('Looks after Relay: lag, dead letters, checks and rebuilds of rollups, API keys.\n' +
+  .description('Asks Relay (devices, query, send, tail), and looks after it: lag, dead letters, checks and rebuilds of\n' +
+    'rollups, API keys.\n' +
     'It is about the stack that npm start runs here, or about the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
     'name, as for every program of Relay (docs/configuration.md).')
   .addOption(new Option('--data-dir <folder>', 'data folder of the stack that runs here (default: .relay beside package.json)')
@@ -34,7 +39,10 @@ const program = new Command('relay')
   .version(version)
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
-for (const add of [addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate]) add(program)
+const commands = [
+  addDevices, addQuery, addSend, addTail, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate
+]
+for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
 
 try {

@@ -35,13 +35,28 @@ export async function tellLocalStack (
  */
 export function withLocalStack (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   if (Object.entries(environment).some(([name, value]) => SITE_SETTING.test(name) && value)) return environment
+  return { ...environment, ...findLocalStack(environment, 'DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS') }
+}
+
+/**
+ * Where the API is: RELAY_URL of an environment, or of the local stack.
+ * @throws RelayError RELAY_CONFIG_INVALID where it means the local stack, and none runs
+ */
+export function apiUrlOf (environment: NodeJS.ProcessEnv): { readonly url: string, readonly isLocalStack: boolean } {
+  const { RELAY_URL: url } = environment
+  if (url) return { url, isLocalStack: false }
+  const { RELAY_URL: told } = findLocalStack(environment, 'RELAY_URL')
+  if (told) return { url: told, isLocalStack: true }
+  throw new RelayError('RELAY_CONFIG_INVALID', 'the stack that runs here does not say where its API is: set RELAY_URL')
+}
+
+/** @param others settings that name other servers */
+function findLocalStack (environment: NodeJS.ProcessEnv, others: string): NodeJS.ProcessEnv {
   const dataDir = environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT
   const told = readTold(join(dataDir, FILE))
-  if (told === undefined || !isRunning(Number(told[PID]))) {
-    throw new RelayError('RELAY_CONFIG_INVALID', `no stack runs here (${dataDir}): start it with npm start, name its data ` +
-      'folder with RELAY_DATA_DIR or --data-dir, or name other servers with DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS')
-  }
-  return { ...environment, ...told }
+  if (told !== undefined && isRunning(Number(told[PID]))) return told
+  throw new RelayError('RELAY_CONFIG_INVALID', `no stack runs here (${dataDir}): start it with npm start, name its data ` +
+    `folder with RELAY_DATA_DIR or --data-dir, or name other servers with ${others}`)
 }
 
 function readTold (file: string): NodeJS.ProcessEnv | undefined {

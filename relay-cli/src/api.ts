@@ -1,0 +1,66 @@
+/**
+ * The API that `devices`, `query`, `send` and `tail` ask: the one of RELAY_URL, or of the stack that runs here. The token is
+ * RELAY_TOKEN; the stack of this machine has a well-known one.
+ */
+import { createRelayClient, RelayProblem, type Problem, type RelayClient } from '@relay-telemetry/client/src/index.ts'
+import type { Command } from 'commander'
+import { apiUrlOf, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
+
+/** An API that is away is tried again, for a second or so. */
+const RETRIES_MAX = 2
+
+export interface Api {
+  readonly url: string
+  readonly relay: RelayClient
+}
+
+/** @throws RelayError RELAY_CONFIG_INVALID where no setting and no stack says where the API is, or who asks */
+export function openApi (environment: NodeJS.ProcessEnv = process.env): Api {
+  const { url, isLocalStack } = apiUrlOf(environment)
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new RelayError('RELAY_CONFIG_INVALID', 'RELAY_URL is not an address such as https://relay.example')
+  }
+  const ofStack = isLocalStack ? splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN : undefined
+  const token = environment.RELAY_TOKEN || ofStack
+  if (token === undefined) throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} wants a token`)
+  return { url, relay: createRelayClient({ baseUrl: url, token, retriesMax: RETRIES_MAX }) }
+}
+
+/** Runs a command that asks the API. @throws Error that says what is wrong in one line */
+export async function withApi (run: (api: Api) => Promise<void>): Promise<void> {
+  const api = openApi()
+  try {
+    await run(api)
+  } catch (error) {
+    if (error instanceof RelayProblem) throw failureOf(error.problem)
+    if (!(error instanceof TypeError) || error.message !== 'fetch failed') throw error
+    const { code, message } = (error.cause ?? error) as Error & { code?: string }
+    throw new Error(`no connection to the API at ${api.url} (${code ?? message}); is RELAY_URL right?`)
+  }
+}
+
+/** @param body of an answer that is a refusal; a proxy may say something else than a problem */
+export function failureOf (body: unknown): Error {
+  const { code, detail } = body as Partial<Problem>
+  if (code === undefined) return new Error(`the answer is not one of Relay: ${String(body).slice(0, 200)}; is RELAY_URL right?`)
+  const help = code === 'RELAY_UNAUTHORIZED' ? '; RELAY_TOKEN is the token' : ''
+  return new Error(`${detail}${help} (${code})`)
+}
+
+/** A selection, as the API takes it. */
+export interface SelectionOptions {
+  readonly device?: string[]
+  readonly zone?: string[]
+  readonly type?: string[]
+}
+
+export function addSelection (command: Command): Command {
+  return command
+    .option('--device <id...>', 'these devices alone (default: all)')
+    .option('--zone <zone...>', 'these zones alone (default: all)')
+    .option('--type <type...>', 'these device types alone (default: all)')
+}
+
+export function selectionOf ({ device, zone, type }: SelectionOptions): SelectionOptions {
+  return { device, zone, type }
+}

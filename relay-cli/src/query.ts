@@ -1,0 +1,64 @@
+/** `relay query`: numbers of a selection over a range, in rows. */
+import type { AggregateRow, AggregatesQuery } from '@relay-telemetry/client/src/index.ts'
+import { Option, type Command } from 'commander'
+
+import { addSelection, selectionOf, withApi, type SelectionOptions } from './api.ts'
+import { parseLimit } from './arguments.ts'
+import { printJson, printLine, printTable, type OutputOptions } from './output.ts'
+
+interface QueryOptions extends SelectionOptions, OutputOptions {
+  readonly start: string
+  readonly end: string
+  readonly interval: string
+  readonly tz: string
+  readonly groupBy?: 'device' | 'zone' | 'type'
+  readonly stats: string
+  readonly fill: NonNullable<AggregatesQuery['fill']>
+  readonly limit: number
+}
+
+const LIMIT_DEFAULT = 1_000
+
+export function addQuery (program: Command): void {
+  addSelection(program.command('query').description('numbers of a selection over a range, in rows (docs/aggregates.md)'))
+    .option('--start <time>', 'ISO-8601 with an offset, or relative to now', '-24h')
+    .option('--end <time>', 'likewise; readings before it', 'now')
+    .option('--interval <length>', 'how long rows are: 5m, 1h, 1d, 1w, 1mo, range (one row), auto', 'auto')
+    .option('--tz <zone>', 'the clock that rows begin on', 'UTC')
+    .addOption(new Option('--group-by <what>', 'rows of each by itself').choices(['device', 'zone', 'type']))
+    .option('--stats <list>', 'which numbers: count, avg, min, max, median, p99, sum, first, last, increase …', 'count,avg,min,max')
+    .addOption(new Option('--fill <how>', 'rows without readings').choices(['none', 'null', 'previous', 'linear']).default('none'))
+    .option('--limit <n>', 'most rows', parseLimit, LIMIT_DEFAULT)
+    .option('--json', 'for scripts: a row a line, as they come')
+    .addHelpText('after', '\nExamples:\n  relay query --zone "Zone A" --interval 1h' +
+      '\n  relay query --start -7d --interval 1d --tz Europe/Berlin --group-by device --stats avg,p95')
+    .action(query)
+}
+
+async function query ({ limit, json, ...options }: QueryOptions): Promise<void> {
+  await withApi(async ({ relay }) => {
+    const { start, end, interval, tz, groupBy, stats, fill } = options
+    const rows: AggregateRow[] = []
+    let isCut = false
+    const asked = { ...selectionOf(options), start, end, interval, tz, groupBy, stats, fill, limit: limit + 1 }
+    let count = 0
+    for await (const row of relay.aggregateRows(asked)) {
+      isCut = count++ >= limit
+      if (isCut) break
+      if (json) printJson(row)
+      else rows.push(row)
+    }
+    if (!json) printRows(rows)
+    if (isCut) console.error(`relay: there are more rows: --limit shows more than ${limit}`)
+  })
+}
+
+/** Members that are not shown as a column: the next row's start says when this one ends. */
+const hidden = new Set(['bucketEnd', 'unavailable', 'filled'])
+
+function printRows (rows: readonly AggregateRow[]): void {
+  if (rows.length === 0) return printLine('no readings')
+  const columns = Object.keys(rows[0]).filter(it => !hidden.has(it))
+  const cell = (value: unknown) => value === null || value === undefined ? '-' : String(value)
+  printTable(columns, rows.map(row => columns.map(it => cell((row as Record<string, unknown>)[it]))))
+}

@@ -1,0 +1,56 @@
+/** `relay tail`: rollups as they change, until Ctrl-C. A connection that goes is made again, and goes on where it was. */
+import type { RollupMessage, StreamQuery } from '@relay-telemetry/client/src/index.ts'
+import { Option, type Command } from 'commander'
+import { printable } from 'relay-common'
+
+import { addSelection, selectionOf, withApi, type SelectionOptions } from './api.ts'
+import { printJson, printLine, type OutputOptions } from './output.ts'
+
+interface TailOptions extends SelectionOptions, OutputOptions {
+  readonly interval: NonNullable<StreamQuery['interval']>
+  readonly groupBy: 'device' | 'zone' | 'type' | 'all'
+}
+
+export function addTail (program: Command): void {
+  const description = 'rollups as they change, until Ctrl-C; what changes while a connection is lost is shown after it'
+  addSelection(program.command('tail').description(description))
+    .addOption(new Option('--interval <length>', 'how long rollups are').choices(['1m', '1h', '1d']).default('1m'))
+    .addOption(new Option('--group-by <what>', 'a rollup of each').choices(['device', 'zone', 'type', 'all']).default('device'))
+    .option('--json', 'for scripts: a rollup a line')
+    .addHelpText('after', '\nExamples:\n  relay tail --device thermostat-001\n  relay tail --group-by zone --interval 1h --json | jq .avg')
+    .action(tail)
+}
+
+async function tail ({ json, interval, groupBy, ...options }: TailOptions): Promise<void> {
+  const stopped = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
+  process.stdout.on('error', () => stopped.abort()) // who reads has enough, such as `head`
+  await withApi(async ({ relay }) => {
+    const query = { ...selectionOf(options), interval, ...(groupBy === 'all' ? {} : { groupBy }) }
+    let isOpen = false
+    for await (const message of relay.stream(query, { signal: stopped.signal })) {
+      if (message.event === 'rollup') {
+        if (json) printJson(message.data)
+        else printLine(lineOf(message.data))
+      } else if (message.event === 'changed') {
+        note(`more has changed than is shown, from ${message.data.start} to ${message.data.end}: relay query shows it`)
+      } else if (message.event === 'reset') {
+        note('what has changed meanwhile is not known any more: relay query shows how it is')
+      } else if (message.event === 'open') {
+        if (!isOpen) note('connected')
+        isOpen = true
+      }
+    }
+  })
+}
+
+/** Beside what is shown: it must not get into a pipe. */
+function note (text: string): void {
+  console.error(printable(`relay: ${text}`))
+}
+
+function lineOf ({ bucketStart, device, zone, type, count, avg, min, max, last }: RollupMessage): string {
+  const group = device ?? zone ?? type
+  const numbers = Object.entries({ count, avg, min, max, last }).map(([name, value]) => `${name}=${value}`)
+  return [bucketStart, ...group === undefined ? [] : [printable(group)], ...numbers].join('  ')
+}
