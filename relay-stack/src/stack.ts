@@ -62,7 +62,7 @@ export async function startStack (
   signal.throwIfAborted()
   if (servers.databaseOfOwner) {
     const { EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS } = environmentFor('processor')
-    const RELAY_URL = `http://${LOCAL_HOST}:${environmentFor('api').API_PORT}`
+    const RELAY_URL = `http://${LOCAL_HOST}:${ports.of('api')}`
     const site = { ...servers.databaseOfOwner, EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS, RELAY_URL }
     started.adopt(await tellLocalStack(dataDir.path, site), it => it.close())
   }
