@@ -128,6 +128,7 @@ export async function readMisplaced (
   }))
 }
 
-function toTimestamp (timeMs: number): string | null {
+/** A time as a parameter of a statement. @param timeMs infinite: there is none */
+export function toTimestamp (timeMs: number): string | null {
   return Number.isFinite(timeMs) ? new Date(timeMs).toISOString() : null
 }

@@ -1,7 +1,7 @@
 /** Progress and gaps in the database: how far each partition is in the rollups, and who may move it (store.ts). */
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
-import { areMisplaced, holdHomes } from './homes.ts'
+import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
 import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
 
 /** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
@@ -133,8 +133,4 @@ export async function readStanding (
     left join progress p on p.topic_id = $1 and p.source_partition = any($2::integer[])`, [topicId, partitions])
   const claimed = rows.filter(it => it.source_partition !== null)
   return { historyId: rows[0].history_id, epochs: new Map(claimed.map(it => [it.source_partition!, it.epoch])) }
-}
-
-function toTimestamp (timeMs: number): string | null {
-  return Number.isFinite(timeMs) ? new Date(timeMs).toISOString() : null
 }
