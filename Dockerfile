@@ -81,7 +81,9 @@ LABEL org.opencontainers.image.title="relay-api" \
       org.opencontainers.image.description="Answers questions about device events over HTTP"
 COPY --from=api-dependencies /relay ./
 COPY relay-api/src relay-api/src
+# a load balancer has so long to notice that it ends; with SHUTDOWN_TIMEOUT_MS that is less than the 30 s that Kubernetes gives
 ENV API_PORT=8080 \
-    METRICS_PORT=8084
+    METRICS_PORT=8084 \
+    SHUTDOWN_DRAIN_MS=10000
 EXPOSE 8080 8084
 ENTRYPOINT ["node", "--max-semi-space-size=8", "relay-api/src/main.ts"]

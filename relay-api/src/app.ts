@@ -1,5 +1,6 @@
 /** The HTTP API: opens the database, composes hooks and routes, listens. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
@@ -32,6 +33,8 @@ import { transport } from './transport.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     metrics: Registry
+    /** Is not ready from now on, and ends each connection with its next answer. */
+    drain: () => void
   }
   interface FastifyRequest {
     /** its `routeOptions`, which are made anew each time that they are asked for */
@@ -47,7 +50,8 @@ export interface Api extends Running {
 }
 
 /**
- * Starts the API. Closing it answers what was asked, takes no more, and then closes the database.
+ * Starts the API. Draining it goes on answering for `SHUTDOWN_DRAIN_MS` and is not ready: load balancers send nothing
+ * more, and clients come on other connections. Closing it answers what was asked, takes no more, and then closes the database.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_MIGRATION_FAILED, RELAY_PORT_IN_USE
  */
 export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
@@ -60,7 +64,15 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
 
   const running = started.move()
   let closed: Promise<void> | undefined
-  return { port: listening.port, metricsPort: metrics.port, close: () => (closed ??= running.disposeAsync()) }
+  return {
+    port: listening.port,
+    metricsPort: metrics.port,
+    async drain () {
+      app.drain()
+      await delay(config.SHUTDOWN_DRAIN_MS)
+    },
+    close: () => (closed ??= running.disposeAsync())
+  }
 }
 
 /** On connections of its own: a migration is planned as PostgreSQL likes. */
@@ -114,7 +126,8 @@ async function compose (
     done()
   })
   measureRequests(app, metrics, log)
-  partWithClients(app)
+  const parting = partWithClients(app)
+  app.decorate('drain', () => parting.begin())
 
   const budgets = createBudgets(config, metrics)
   const know = knowClient(boundClients(app, config), budgets)
@@ -133,7 +146,9 @@ async function compose (
   checkBodies(app)
   await transport(app, config)
   await openApiRoutes(app, config)
-  await app.register(healthRoutes, { readiness: () => readinessOf(database) })
+  await app.register(healthRoutes, {
+    readiness: () => readinessOf(database), isDraining: () => parting.hasBegun
+  })
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
     keepAnswers(api, config, budgets, metrics)

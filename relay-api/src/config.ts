@@ -20,6 +20,11 @@ export const apiSettings = Type.Object({
     maximum: 65535,
     description: 'port of /metrics, which is not for clients; 0: any free one. Without it 8084, or any free one where API_PORT is 0'
   })),
+  SHUTDOWN_DRAIN_MS: Type.Integer({
+    default: 0,
+    minimum: 0,
+    description: 'after SIGTERM, how long the API goes on answering while /readyz is 503: longer than a load balancer takes to notice. The image sets 10 s'
+  }),
   CONNECTIONS_MAX: Type.Integer({
     default: 10_000, minimum: 5, description: 'connections by HTTP that are open at once; a fifth of them may be of strangers'
   }),

@@ -15,6 +15,8 @@ export type Readiness = Readonly<Record<string, string | undefined>>
 export interface HealthSettings {
   /** asked at /readyz; must answer soon, and never throw */
   readonly readiness: () => Readiness | Promise<Readiness>
+  /** whether the program will end soon: then it is not ready, whatever `readiness` says */
+  readonly isDraining?: () => boolean
   /** undefined: they are at a port of their own */
   readonly metrics?: Metrics
 }
@@ -30,13 +32,13 @@ const METRICS_KEPT_MS = 1_000
  * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing. `/metrics`, where it is given:
  * Prometheus text.
  */
-export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readiness, metrics }, done) => {
+export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readiness, isDraining, metrics }, done) => {
   const readinessNow = keepFor(READINESS_KEPT_MS, async () => readiness())
   app.get('/livez', { logLevel: 'silent' }, async (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ status: 'live' }))
 
   app.get('/readyz', { logLevel: 'silent' }, async (_request, reply) => {
-    const parts = await readinessNow()
+    const parts: Readiness = isDraining?.() ? { shutdown: 'under way' } : await readinessNow()
     const faults = Object.fromEntries(Object.entries(parts).filter(([, fault]) => fault !== undefined))
     const isReady = Object.keys(faults).length === 0
     return reply.header('cache-control', 'no-store').code(isReady ? 200 : 503)

@@ -1,6 +1,10 @@
 /**
- * What an HTTP server that closes does about its clients' connections. Node waits for each of them but those between two
- * requests:
+ * How an HTTP server parts with its clients' connections.
+ *
+ *     open ──begin──▶ parting ──close──▶ closed
+ *
+ * While it parts, each answer says `Connection: close`, so clients move to another server without a failed request. When it
+ * closes, Node waits for each connection but those between two requests:
  *
  *     idle after an answer            Node ends it
  *     an answer is on its way         it ends with the answer, which says so
@@ -12,12 +16,23 @@ import type { Socket } from 'node:net'
 
 import type { FastifyInstance } from 'fastify'
 
-/** To be called before the app listens. */
-export function partWithClients (app: FastifyInstance): void {
+export interface Parting {
+  readonly hasBegun: boolean
+  /** From now on each answer ends its connection; new connections are taken. */
+  begin (): void
+}
+
+/** To be called before the app listens. Closing the app begins it as well. */
+export function partWithClients (app: FastifyInstance): Parting {
   const unused = new Set<Socket>()
   const unanswered = new Set<ServerResponse>()
+  let hasBegun = false
   let isClosing = false
   const endWith = (response: ServerResponse) => { if (!response.headersSent) response.setHeader('connection', 'close') }
+  const begin = () => {
+    hasBegun = true
+    for (const response of unanswered) endWith(response)
+  }
 
   app.server.on('connection', (socket: Socket) => {
     if (isClosing) return socket.destroy()
@@ -26,13 +41,14 @@ export function partWithClients (app: FastifyInstance): void {
   })
   app.server.on('request', ({ socket }, response) => {
     unused.delete(socket)
-    if (isClosing) return endWith(response)
+    if (hasBegun) return endWith(response)
     unanswered.add(response)
     response.on('close', () => unanswered.delete(response))
   })
   app.addHook('preClose', async () => {
     isClosing = true
     for (const socket of unused) if (socket.bytesRead === 0) socket.destroy()
-    for (const response of unanswered) endWith(response)
+    begin()
   })
+  return { get hasBegun () { return hasBegun }, begin }
 }

@@ -19,16 +19,19 @@ export function nodeArgsOf (program: string): readonly string[] {
 /** A running program: `done` settles when it ends by itself, with the error if there was one; then it is closed. */
 export interface Running {
   readonly done?: Promise<void>
+  /** Goes on working for as long as whoever sends clients here takes to notice that it will end. */
+  drain? (): Promise<void>
   close (): Promise<void>
 }
 
 export interface ProgramConfig {
   readonly LOG_LEVEL: string
   readonly SHUTDOWN_TIMEOUT_MS: number
+  readonly SHUTDOWN_DRAIN_MS?: number
 }
 
 /**
- * Runs a program from start to exit: SIGTERM and SIGINT close it and exit 0; a second signal or the deadline ends it at
+ * Runs a program from start to exit: SIGTERM and SIGINT drain it, close it and exit 0; a second signal or the deadline ends it at
  * once; an error that nobody handled is one line and exit 1. Started by another process with an IPC channel, it
  * reports `ready` there and closes when that channel does, so that it never outlives a parent that was killed.
  */
@@ -54,10 +57,12 @@ export async function runProgram<C extends ProgramConfig> (
     const config = readSettings()
     log = createLogger(name, config.LOG_LEVEL)
     closeMaxMs = config.SHUTDOWN_TIMEOUT_MS
-    const grace = closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS, logger: log }, async ({ signal, err }) => {
+    const { SHUTDOWN_DRAIN_MS: drainMs = 0 } = config
+    const grace = closeWithGrace({ delay: drainMs + closeMaxMs, logger: log }, async ({ signal, err }) => {
       isClosing = true
       if (err) log.fatal({ err }, 'stopped by an unexpected error')
       else log.info({ signal }, 'stopping')
+      if (signal) await running?.drain?.()
       await running?.close()
     })
     process.once('disconnect', () => grace.close())
