@@ -147,7 +147,9 @@ async function compose (
   await transport(app, config)
   await openApiRoutes(app, config)
   await app.register(healthRoutes, {
-    readiness: () => readinessOf(database), isDraining: () => parting.hasBegun
+    readiness: () => queryReadiness(database),
+    functions: { query: () => queryReadiness(database), ingest: () => ingestReadiness(ingest) },
+    isDraining: () => parting.hasBegun
   })
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
@@ -205,8 +207,13 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
 /** A probe waits no longer than this: kubelet gives up after 1 s by default, and silence would tell it less. */
 const READINESS_TIMEOUT_MS = 900
 
-async function readinessOf (database: Database): Promise<Readiness> {
+async function queryReadiness (database: Database): Promise<Readiness> {
   const failed = new Promise<string>(resolve => setTimeout(resolve, READINESS_TIMEOUT_MS, 'does not answer').unref())
   const answered = database.query('select 1').then(() => undefined, () => 'can\'t be reached')
   return { database: await Promise.race([answered, failed]) }
+}
+
+/** Of the event log alone: whoever has logged in before is known for a while, so a database may be away for a moment. */
+async function ingestReadiness (ingest: Ingest | undefined): Promise<Readiness> {
+  return { 'event log': ingest ? await ingest.outbox.ask(READINESS_TIMEOUT_MS) : 'is not named: EVENT_LOG is not set' }
 }

@@ -15,6 +15,8 @@ export type Readiness = Readonly<Record<string, string | undefined>>
 export interface HealthSettings {
   /** asked at /readyz; must answer soon, and never throw */
   readonly readiness: () => Readiness | Promise<Readiness>
+  /** the same for one function of the program, by its name in `/readyz?for=`; `any` is ready while one of them is */
+  readonly functions?: Readonly<Record<string, () => Readiness | Promise<Readiness>>>
   /** whether the program will end soon: then it is not ready, whatever `readiness` says */
   readonly isDraining?: () => boolean
   /** undefined: they are at a port of their own */
@@ -28,18 +30,38 @@ const READINESS_KEPT_MS = 250
 /** Prometheus asks every 15 s or so; what metrics cost is bounded all the same. */
 const METRICS_KEPT_MS = 1_000
 
+/** Whether any function of a program works. */
+const ANY = 'any'
+
 /**
- * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing. `/metrics`, where it is given:
- * Prometheus text.
+ * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing; `/readyz?for=` the same of one
+ * function. `/metrics`, where it is given: Prometheus text.
  */
-export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readiness, isDraining, metrics }, done) => {
-  const readinessNow = keepFor(READINESS_KEPT_MS, async () => readiness())
+export const healthRoutes: FastifyPluginCallback<HealthSettings> = (
+  app, { readiness, functions = {}, isDraining, metrics }, done
+) => {
+  const readinessNow = keepFor(READINESS_KEPT_MS, async () => faultsOf(await readiness()))
+  const byName = new Map(Object.entries(functions).map(([name, of]) =>
+    [name, keepFor(READINESS_KEPT_MS, async () => faultsOf(await of()))]))
+  if (byName.size > 0) {
+    const all = [...byName.values()]
+    byName.set(ANY, async () => {
+      const faults = await Promise.all(all.map(it => it()))
+      return faults.some(it => Object.keys(it).length === 0) ? {} : Object.assign({}, ...faults)
+    })
+  }
+  const askFor = ({ for: name }: { readonly for?: unknown }) => {
+    if (name === undefined || byName.size === 0) return readinessNow
+    const found = typeof name === 'string' ? byName.get(name) : undefined
+    if (found) return found
+    throw new RelayError('RELAY_PARAMETER_INVALID', `for is not one of ${[...byName.keys()].join(', ')}`, { parameter: 'for' })
+  }
   app.get('/livez', { logLevel: 'silent' }, async (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ status: 'live' }))
 
-  app.get('/readyz', { logLevel: 'silent' }, async (_request, reply) => {
-    const parts: Readiness = isDraining?.() ? { shutdown: 'under way' } : await readinessNow()
-    const faults = Object.fromEntries(Object.entries(parts).filter(([, fault]) => fault !== undefined))
+  app.get<{ Querystring: { for?: unknown } }>('/readyz', { logLevel: 'silent' }, async ({ query }, reply) => {
+    const ask = askFor(query)
+    const faults = isDraining?.() ? { shutdown: 'under way' } : await ask()
     const isReady = Object.keys(faults).length === 0
     return reply.header('cache-control', 'no-store').code(isReady ? 200 : 503)
       .send(isReady ? { status: 'ready' } : { status: 'not ready', faults })
@@ -47,6 +69,10 @@ export const healthRoutes: FastifyPluginCallback<HealthSettings> = (app, { readi
 
   if (metrics) metricsRoute(app, metrics)
   done()
+}
+
+function faultsOf (parts: Readiness): Readiness {
+  return Object.fromEntries(Object.entries(parts).filter(([, fault]) => fault !== undefined))
 }
 
 function metricsRoute (app: FastifyInstance, metrics: Metrics): void {

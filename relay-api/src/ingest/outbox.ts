@@ -12,13 +12,17 @@ import { setImmediate } from 'node:timers'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 
 import {
-  eventLogKind, openEventLog, RelayError, warnOfCompaction, type Database, type EventLogConfig, type EventProducer, type Logger,
-  type ProducedRecord
+  eventLogKind, openEventLog, RelayError, warnOfCompaction, within, type Database, type EventLog, type EventLogConfig,
+  type EventProducer, type Logger, type ProducedRecord, type Topic
 } from 'relay-common'
 
 export interface Outbox {
-  /** what keeps events from being taken; undefined: nothing that is known */
-  readonly fault: string | undefined
+  /**
+   * Asks the log whether it would take events.
+   * @param waitMaxMs for an answer
+   * @returns what keeps events from being taken; undefined: nothing
+   */
+  ask (waitMaxMs: number): Promise<string | undefined>
   /**
    * Resolves when all records are durable. Records of one key and caller go out in the order of the calls.
    * @param caller id of a principal
@@ -55,16 +59,20 @@ export function openOutbox (
   const waiting = new WaitingLine()
   const underWay = new Set<Promise<void>>()
   let producer: EventProducer | undefined
+  let eventLog: EventLog | undefined
+  /** a question that a log has not answered yet is not asked a second time */
+  let asking: Promise<Topic | undefined> | undefined
 
   const open = async () => {
     while (!closing.signal.aborted) {
       await using opening = new AsyncDisposableStack()
       try {
-        const eventLog = opening.adopt(await openEventLog(config, database, log), it => it.close())
-        producer = opening.adopt(await eventLog.openProducer(), it => it.close())
+        const found = opening.adopt(await openEventLog(config, database, log), it => it.close())
+        producer = opening.adopt(await found.openProducer(), it => it.close())
+        eventLog = found
         opened.use(opening.move())
-        await warnOfCompaction(eventLog, eventsTopic, log)
-        log.info({ eventLog: eventLog.description, topic: eventsTopic }, 'events are taken')
+        await warnOfCompaction(found, eventsTopic, log)
+        log.info({ eventLog: found.description, topic: eventsTopic }, 'events are taken')
         return
       } catch (error) {
         log.warn({ err: error }, 'no events can be taken: the event log could not be opened; trying again')
@@ -106,7 +114,15 @@ export function openOutbox (
   }
 
   return {
-    get fault () { return producer ? undefined : 'the event log is not open yet' },
+    async ask (waitMaxMs) {
+      if (!eventLog) return 'is not open yet'
+      asking ??= eventLog.describeTopic(eventsTopic).finally(() => { asking = undefined })
+      try {
+        return await within(waitMaxMs, asking) ? undefined : `has no topic ${eventsTopic}`
+      } catch (error) {
+        return (error as Error).name === 'TimeoutError' ? 'does not answer' : 'can\'t be reached'
+      }
+    },
     async send (caller, records, topic = eventsTopic) {
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
