@@ -11,26 +11,30 @@ interface RepairOptions extends OutputOptions {
   readonly from: number
   readonly to: number
   readonly dryRun?: boolean
+  readonly yes?: boolean
 }
 
 export function addRepair (program: Command): void {
   program.command('repair')
-    .description('merges readings that count in several partitions, from the rollups themselves; 1: some days were left as they are')
+    .description('merges readings that count in several partitions, from the rollups themselves. Without --yes it says what ' +
+      'it would change; 1: some days were left as they are')
     .addOption(new Option('--from <time>', 'whole UTC days from this time on').argParser(parseTime).makeOptionMandatory())
     .addOption(new Option('--to <time>', 'whole UTC days before this time').argParser(parseTime).makeOptionMandatory())
-    .option('--dry-run', 'compare, and change nothing')
+    .option('--yes', 'really repair them')
+    .option('--dry-run', 'compare, and change nothing, also with --yes')
     .option('--json', 'for scripts: a day a line')
     .addHelpText('after', `
 verify reports such readings as doubled. Days are repaired one after the other, each in one transaction; processors wait
 for it, and claim their partitions again after some seconds. The event log is not read.
 
 Examples:
-  relay repair --from 2024-01-01 --to 2024-02-01 --dry-run
-  relay repair --from 2024-01-01 --to 2024-02-01`)
+  relay repair --from 2024-01-01 --to 2024-02-01
+  relay repair --from 2024-01-01 --to 2024-02-01 --yes`)
     .action(repair)
 }
 
-async function repair ({ from: fromMs, to: toMs, dryRun: isDryRun = false, json }: RepairOptions): Promise<void> {
+async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOptions): Promise<void> {
+  const isDryRun = dryRun || !yes
   if (fromMs >= toMs) throw new RelayError('RELAY_RANGE_INVALID', '--from must be before --to')
   await using site = await openSite()
   const { config, database } = site
@@ -55,7 +59,9 @@ async function repair ({ from: fromMs, to: toMs, dryRun: isDryRun = false, json 
     if (json) printJson(render(day, isDryRun))
     else printLine(describe(day, isDryRun))
   }
-  if (days === 0 && !json) printLine('no device has a minute in several partitions')
+  if (json) return
+  if (days === 0) printLine('no device has a minute in several partitions')
+  else if (isDryRun) printLine('nothing was changed; --yes repairs them')
 }
 
 function render ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: boolean) {

@@ -33,9 +33,11 @@ test('repair makes readings that are in two partitions count once, beside proces
   const doubled = documents(await runCli(site, ['verify', ...RANGE, '--json']))
   assert.ok(doubled.some(it => it.kind === 'doubled'))
 
-  const dry = await runCli(site, ['repair', ...RANGE, '--dry-run', '--json'])
+  const wary = await runCli(site, ['repair', ...RANGE, '--yes', '--dry-run'])
+  assert.match(wary.stdout, /would be repaired[^]*nothing was changed; --yes repairs them\n$/)
+  const dry = await runCli(site, ['repair', ...RANGE, '--json'])
   assert.equal(dry.code, 0, dry.stderr)
-  const done = await runCli(site, ['repair', ...RANGE, '--json'])
+  const done = await runCli(site, ['repair', ...RANGE, '--yes', '--json'])
   assert.equal(done.code, 0, done.stderr)
   const days = documents(done)
   assert.deepEqual(documents(dry), days.map(it => ({ ...it, isDryRun: true })), 'a dry run says what the repair does then')
@@ -63,7 +65,7 @@ test('repair leaves a day as it is whose minutes are not all there, and says so'
     delete from rollups_minute where (series_id, bucket_start, source_partition) in (
       select series_id, bucket_start, source_partition from rollups_minute where bucket_start >= '2024-03-01' order by 1, 2, 3 limit 1)`)
   const before = Object.fromEntries(await readWindows(site.database))
-  const run = await runCli(site, ['repair', '--from', '2024-03-01', '--to', '2024-03-02'])
+  const run = await runCli(site, ['repair', '--from', '2024-03-01', '--to', '2024-03-02', '--yes'])
   assert.deepEqual([run.code, run.stdout.trim()],
     [1, '2024-03-01: left as it is: its minutes are not all there: their retention has taken some'])
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), before)
