@@ -1,0 +1,239 @@
+import { ByteReader, ByteWriter, corrupt } from './bytes.ts'
+import { decodeIntegers, encodeIntegers, integerScratch } from './packed-values.ts'
+import { decodeReadings, encodeReadings, READINGS_ENCODED_MAX, type Readings } from './readings.ts'
+import { appendRollupBody, decodeContent } from './rollup-row.ts'
+import type { Rollup } from './rollup.ts'
+import { bucketStartMs, MINUTE_MS } from './window.ts'
+
+/**
+ * A row of the table `journal` (`migrations/0021-journal.sql`): what a flush has added to the series of one block of one
+ * source partition, and what is not in their rollup rows yet.
+ *
+ *     content of a bucket of a series = its rows of all source partitions + what the journal has of it, merged
+ *
+ * Nothing is in both, and resends dropped out before: whoever reads adds what is there. A row holds one of two kinds:
+ *
+ *     readings  of devices: each belongs to the minute, the hour and the day that its time is in
+ *     rollups   of groups: each is of some readings of one minute, and belongs to that minute, its hour and its day
+ *
+ * | bytes | what |
+ * | --- | --- |
+ * | 1 | 0x11: readings; 0x12: rollups |
+ * | varint | the time that entries count from, ms since the epoch |
+ * | varint | number of entries |
+ * | integers | series of each entry: what its id is above that of the entry before, less 1 |
+ * | integers | bytes of each entry, as differences |
+ * | entries | readings as `encodeReadings` writes them; or the minute (by its number after the first), the body of a rollup, count, min, max |
+ *
+ * The bytes of each entry are known up front, so one series is read without the others. A series has several entries
+ * where it has rollups of several minutes, or more readings than an entry may hold.
+ */
+export interface JournalVisitor {
+  /** @param readings sorted */
+  readings (seriesId: number, readings: Readings): void
+  rollup (seriesId: number, minuteMs: number, rollup: Rollup): void
+}
+
+/** Series whose ids differ in their low bits alone are one block. */
+const BLOCK_BITS = 8
+
+/** What devices of any block have: late readings, or so few that rows of their own would cost more. */
+export const WIDE_BLOCK = -1
+
+/** The block that a device's readings are in; beside it they may be in WIDE_BLOCK. */
+export function deviceBlockOf (seriesId: number): number {
+  return seriesId >> BLOCK_BITS
+}
+
+/** The block that rollups of a group are in: negative, so that no row mixes groups and devices. */
+export function groupBlockOf (seriesId: number): number {
+  return WIDE_BLOCK - 1 - (seriesId >> BLOCK_BITS)
+}
+
+/** The same of the column of a series, in SQL. */
+export function journalBlocksIn (seriesIdColumn: string, of: 'devices' | 'groups'): string {
+  const block = `(${seriesIdColumn} >> ${BLOCK_BITS})`
+  return of === 'devices' ? `${block}, ${WIDE_BLOCK}` : `${WIDE_BLOCK - 1} - ${block}`
+}
+
+const READINGS = 0x11
+const ROLLUPS = 0x12
+
+/** What a row has beside its key. */
+export interface JournalContent {
+  readonly firstMs: number
+  readonly lastMs: number
+  /** readings, also those in rollups */
+  readonly count: number
+  readonly body: Buffer
+}
+
+/**
+ * Gathers what one row is to hold, series in the order of their ids. Hot path: where each device has one reading in a
+ * flush, each event is one of these calls.
+ */
+export class JournalWriter {
+  readonly #seriesIds: number[] = []
+  /** by entry, where its readings end */
+  readonly #ends: number[] = []
+  readonly #readings: Readings = { timesMs: [], values: [] }
+  readonly #rollups: Array<{ readonly minuteMs: number, readonly rollup: Rollup }> = []
+  readonly #entries = new ByteWriter(16 * 1024)
+  readonly #out = new ByteWriter(16 * 1024)
+
+  get isEmpty (): boolean { return this.#seriesIds.length === 0 }
+
+  /** Adds a reading. Those of a series come one behind the other, sorted. */
+  addReading (seriesId: number, timeMs: number, value: number): void {
+    const { timesMs, values } = this.#readings
+    timesMs.push(timeMs)
+    values.push(value)
+    const last = this.#seriesIds.length - 1
+    const start = last > 0 ? this.#ends[last - 1] : 0
+    if (last >= 0 && this.#seriesIds[last] === seriesId && timesMs.length - start <= READINGS_ENCODED_MAX) {
+      this.#ends[last] = timesMs.length
+      return
+    }
+    this.#seriesIds.push(seriesId)
+    this.#ends.push(timesMs.length)
+  }
+
+  /** Adds what a group has of a minute. A row that has readings can't have rollups. */
+  addRollup (seriesId: number, minuteMs: number, rollup: Rollup): void {
+    this.#seriesIds.push(seriesId)
+    this.#rollups.push({ minuteMs, rollup })
+  }
+
+  /** What was gathered since the last call; there is something. */
+  take (): JournalContent {
+    const isOfRollups = this.#rollups.length > 0
+    const [firstMs, lastMs, count] = isOfRollups ? this.#spanOfRollups() : this.#spanOfReadings()
+    const baseMs = isOfRollups ? bucketStartMs(MINUTE_MS, firstMs) : firstMs
+    const sizes = isOfRollups ? this.#encodeRollups(baseMs) : this.#encodeReadings(baseMs)
+
+    const ids = this.#seriesIds
+    const out = this.#out
+    out.length = 0
+    out.byte(isOfRollups ? ROLLUPS : READINGS)
+    out.varint(baseMs)
+    out.varint(ids.length)
+    const integers = integerScratch(ids.length)
+    for (let n = 0, before = -1; n < ids.length; before = ids[n++]) integers[n] = ids[n] - before - 1
+    encodeIntegers(out, integers, ids.length)
+    for (let n = 0, before = 0; n < ids.length; before = sizes[n++]) integers[n] = sizes[n] - before
+    encodeIntegers(out, integers, ids.length)
+    out.append(this.#entries.bytes.subarray(0, this.#entries.length))
+
+    ids.length = this.#ends.length = this.#rollups.length = 0
+    this.#readings.timesMs.length = this.#readings.values.length = 0
+    return { firstMs, lastMs, count, body: out.copy() }
+  }
+
+  #spanOfReadings (): [firstMs: number, lastMs: number, count: number] {
+    const { timesMs } = this.#readings
+    let firstMs = Infinity
+    let lastMs = -Infinity
+    for (const timeMs of timesMs) {
+      if (timeMs < firstMs) firstMs = timeMs
+      if (timeMs > lastMs) lastMs = timeMs
+    }
+    return [firstMs, lastMs, timesMs.length]
+  }
+
+  #spanOfRollups (): [firstMs: number, lastMs: number, count: number] {
+    let firstMs = Infinity
+    let lastMs = -Infinity
+    let count = 0
+    for (const { rollup } of this.#rollups) {
+      firstMs = Math.min(firstMs, rollup.firstMs)
+      lastMs = Math.max(lastMs, rollup.lastMs)
+      count += rollup.count
+    }
+    return [firstMs, lastMs, count]
+  }
+
+  /** @returns the bytes of each entry */
+  #encodeReadings (baseMs: number): number[] {
+    const entries = this.#entries
+    const { timesMs, values } = this.#readings
+    const one: Readings = { timesMs: [], values: [] }
+    const sizes: number[] = []
+    entries.length = 0
+    for (let n = 0, at = 0; n < this.#ends.length; n++) {
+      const end = this.#ends[n]
+      one.timesMs.length = one.values.length = 0
+      for (; at < end; at++) {
+        one.timesMs.push(timesMs[at])
+        one.values.push(values[at])
+      }
+      const before = entries.length
+      encodeReadings(entries, one, baseMs)
+      sizes.push(entries.length - before)
+    }
+    return sizes
+  }
+
+  #encodeRollups (baseMs: number): number[] {
+    const entries = this.#entries
+    entries.length = 0
+    return this.#rollups.map(({ minuteMs, rollup }) => {
+      const before = entries.length
+      entries.varint((minuteMs - baseMs) / MINUTE_MS)
+      appendRollupBody(entries, rollup, minuteMs)
+      entries.varint(rollup.count)
+      entries.double(rollup.min)
+      entries.double(rollup.max)
+      return entries.length - before
+    })
+  }
+}
+
+/**
+ * Reads a row, or what it has of some series.
+ * @param wanted left out: all are
+ * @throws RelayError RELAY_ROLLUP_CORRUPT
+ */
+export function readJournal (
+  body: Uint8Array, visitor: JournalVisitor, wanted?: (seriesId: number) => boolean
+): void {
+  const reader = new ByteReader(body)
+  const kind = reader.byte()
+  if (kind !== READINGS && kind !== ROLLUPS) {
+    throw corrupt(`a row of the journal is of kind ${kind}, which this version of Relay does not know`)
+  }
+  const baseMs = reader.varint()
+  const length = reader.varint()
+  if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`a row of the journal claims to hold ${length} entries`)
+  const ids = decodeIntegers(reader, length).slice(0, length)
+  const sizes = decodeIntegers(reader, length).slice(0, length)
+  let seriesId = -1
+  let size = 0
+  let end = reader.offset
+  for (let n = 0; n < length; n++) {
+    seriesId += ids[n] + 1
+    size += sizes[n]
+    const start = end
+    end += size
+    if (size <= 0 || end > body.length) throw corrupt('an entry of a row of the journal ends behind its end')
+    if (wanted !== undefined && !wanted(seriesId)) continue
+    reader.offset = start
+    if (kind === READINGS) visitor.readings(seriesId, decodeReadings(reader, baseMs))
+    else readRollup(reader, baseMs, seriesId, visitor)
+    if (reader.offset !== end) throw corrupt('an entry of a row of the journal has other bytes than it says')
+  }
+  if (end !== body.length) throw corrupt(`${body.length - end} bytes follow the end of a row of the journal`)
+}
+
+/** A run of zeros says how many there are in a few bytes, but each entry has some: no damaged byte asks for much memory. */
+const SERIES_PER_BYTE_MAX = 1
+
+function readRollup (reader: ByteReader, baseMs: number, seriesId: number, visitor: JournalVisitor): void {
+  const minuteMs = baseMs + reader.varint() * MINUTE_MS
+  const content = decodeContent(reader, minuteMs)
+  if (content.kind !== 'rollup') throw corrupt('a rollup of the journal holds readings')
+  const { rollup } = content
+  rollup.count = reader.varint()
+  rollup.min = reader.double()
+  rollup.max = reader.double()
+  visitor.rollup(seriesId, minuteMs, rollup)
+}
