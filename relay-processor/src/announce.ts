@@ -6,9 +6,9 @@ import type { PartitionRows } from './store.ts'
 
 /** Announces rows inside the caller's transaction, before its commit. */
 export async function announceRollups (
-  client: PoolClient, writes: ReadonlyArray<Pick<PartitionRows, 'rows' | 'rowCount'>>
+  client: PoolClient, writes: ReadonlyArray<Pick<PartitionRows, 'rows' | 'announcedCount'>>
 ): Promise<void> {
-  const isNamed = writes.reduce((sum, it) => sum + it.rowCount, 0) <= SERIES_NAMED_MAX
+  const isNamed = writes.reduce((sum, it) => sum + it.announcedCount, 0) <= SERIES_NAMED_MAX
   const levelIndexes: number[] = []
   const buckets: string[] = []
   const series: Array<string | null> = []

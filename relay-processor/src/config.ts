@@ -19,6 +19,7 @@ export const processorSettings = Type.Object({
   FLUSH_INTERVAL_MAX_MS: Type.Integer({ default: 5_000, minimum: 10, description: 'wait between two flushes while it catches up with a backlog' }),
   FLUSH_STALLED_MS: Type.Integer({ default: 30_000, minimum: 100, description: 'the log has news, and nothing was flushed for so long: `/readyz` says so. Nothing is restarted for it' }),
   FLUSH_READINGS_MAX: Type.Integer({ default: 4_000_000, minimum: 1, description: 'most readings in memory, at 20 bytes each, before it flushes whatever the interval; where many share a row, a million is enough' }),
+  JOURNAL_INTERVAL_S: Type.Integer({ default: 120, minimum: 0, maximum: 600, description: 'rows of live devices are written once in so long; until then their readings are in the journal, where answers find them. 0: no journal, every flush writes the rows of all devices that it touches' }),
   READINGS_PER_ROW_MAX: Type.Integer({ default: 600, minimum: 0, maximum: 60_000, description: 'a minute with more readings of one device keeps their distribution alone' }),
   KEY_POLICY: Type.String({ default: 'accept', enum: ['accept', 'reject'], description: 'what to do with a record whose key is not its device id: producers may use what they like, or it is a dead letter' }),
   KEEP_DUPLICATES: Type.Boolean({ default: false, description: 'count a resent reading (same device, time and value) again' }),

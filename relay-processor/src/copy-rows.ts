@@ -19,7 +19,7 @@ const TRAILER = Buffer.from([0xff, 0xff])
 const CHUNK_BYTES = 256 * 1024
 
 /** timestamptz counts microseconds from 2000-01-01 */
-const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
+export const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
 const TWO_POW_32 = 2 ** 32
 
 /** What a row is filed under, in the table of its level. */

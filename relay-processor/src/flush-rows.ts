@@ -22,10 +22,18 @@ export class FlushRows {
   #sourcePartition = 0
   #keptFromMs: readonly number[] = []
   #rowCount = 0
+  #announcesRows = true
+  #announcedCount = 0
+  readonly #days: Array<Set<number>> = levels.map(() => new Set())
   #buckets: Array<Map<number, number[]>> = []
 
-  /** @param keptFromMs by index of the level: rows that begin earlier are past their retention and not written */
-  begin (sourcePartition: number, keptFromMs: readonly number[]): void {
+  /**
+   * @param keptFromMs by index of the level: rows that begin earlier are past their retention and not written
+   * @param announcesRows false: rows say what the journal has said before; what is new is told by `announce`
+   */
+  begin (sourcePartition: number, keptFromMs: readonly number[], announcesRows = true): void {
+    this.#announcesRows = announcesRows
+    this.#announcedCount = 0
     this.#sourcePartition = sourcePartition
     this.#keptFromMs = keptFromMs
     this.#rowCount = 0
@@ -58,20 +66,29 @@ export class FlushRows {
     window.isStored = true
     this.#rowCount++
 
+    this.#days[levelIndex].add(bucketStartMs(DAY_MS, bucketMs))
+    if (this.#announcesRows) this.announce(levelIndex, bucketMs, seriesId)
+  }
+
+  /** Notes that a series has something new in a bucket. */
+  announce (levelIndex: number, bucketMs: number, seriesId: number): void {
     const buckets = this.#buckets[levelIndex]
     let named = buckets.get(bucketMs)
-    const isNamed = this.#rowCount <= SERIES_NAMED_MAX
+    const isNamed = ++this.#announcedCount <= SERIES_NAMED_MAX
     if (named === undefined) buckets.set(bucketMs, named = isNamed ? [] : UNNAMED)
     if (isNamed) named.push(seriesId)
   }
 
   /** All rows since `begin`. */
-  take (): { rows: LevelRows[], rowCount: number, daysMs: Array<Set<number>> } {
+  take (): { rows: LevelRows[], rowCount: number, announcedCount: number, daysMs: Array<Set<number>> } {
+    const daysMs = this.#days.map(it => new Set(it))
+    for (const it of this.#days) it.clear()
     return {
       rows: this.#levels.map(({ fresh, changed }, index) =>
         ({ fresh: fresh.take(), changed: changed.take(), seriesOfBuckets: this.#buckets[index] })),
       rowCount: this.#rowCount,
-      daysMs: this.#buckets.map(buckets => new Set(buckets.keys().map(it => bucketStartMs(DAY_MS, it))))
+      announcedCount: this.#announcedCount,
+      daysMs
     }
   }
 }

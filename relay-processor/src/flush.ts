@@ -13,13 +13,15 @@
  */
 import { bucketStartMs, DAY_MS } from 'relay-common'
 
+import { admit } from './admit.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { FlushRows } from './flush-rows.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { isAhead, type Partition } from './partition.ts'
 import { nameSeries, readBack } from './read-back.ts'
 import type { Retry } from './retry.ts'
-import { findTargets, settle, type SettleRules, type Targets } from './settle.ts'
+import { findArrived, planFlush, type Arrived, type FlushPlan } from './plan-flush.ts'
+import { settle, type SettleRules } from './settle.ts'
 import type { PartitionRows, RollupStore } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
@@ -49,9 +51,16 @@ export interface FlushSinks {
   fenced (partition: Partition, historyId?: string | null): void
 }
 
-/** A partition whose arrivals are sorted, and what they count in. */
-interface Target extends Targets {
+/** A partition whose arrivals are sorted, and what they are of. */
+interface Target {
   readonly partition: Partition
+  readonly arrived: Arrived
+}
+
+/** What is to be done with it. */
+interface Planned {
+  readonly partition: Partition
+  readonly plan: FlushPlan
 }
 
 /** What one partition writes, on its way. */
@@ -89,7 +98,7 @@ export class Flusher {
    */
   async flush (partitions: readonly Partition[], nowMs: number): Promise<number> {
     await this.#writing
-    const ahead = partitions.filter(isAhead)
+    const ahead = partitions.filter(it => isAhead(it) || it.journal.isDue(nowMs))
     if (ahead.length === 0) return 0
 
     const flushNumber = ++this.#flushNumber
@@ -98,9 +107,9 @@ export class Flusher {
     let minutes = 0
     let rows = 0
     for (const partition of ahead) {
-      const target = { partition, ...findTargets(partition) }
-      part.push(target)
-      minutes += target.minutes
+      const arrived = findArrived(partition)
+      part.push({ partition, arrived })
+      minutes += arrived.minutes
       if (minutes < minutesPerPart && partition !== ahead.at(-1)) continue
       rows += await this.#flushPart(part, flushNumber, nowMs)
       part = []
@@ -121,9 +130,12 @@ export class Flusher {
   }
 
   async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<number> {
-    await this.#retry('reading rollups back', () => this.#readBack(part))
+    await this.#retry('naming series', () => this.#name(part))
+    const planned = part.map(({ partition, arrived }): Planned =>
+      ({ partition, plan: planFlush(partition, arrived, this.#settings, nowMs) }))
+    await this.#retry('reading rollups back', () => this.#readBack(planned))
     const endTimer = this.#metrics.settleSeconds.startTimer()
-    const writes = part.map(it => this.#settle(it.partition, flushNumber, nowMs))
+    const writes = planned.map(it => this.#settle(it, flushNumber, nowMs))
     endTimer()
     await this.#writing // of the part before, which the database has been at meanwhile
     this.#isWriting = true
@@ -132,19 +144,26 @@ export class Flusher {
     return writes.reduce((sum, it) => sum + it.rowCount, 0)
   }
 
-  async #readBack (targets: readonly Target[]): Promise<void> {
-    await nameSeries(this.#store, targets.flatMap(it => [...it.unnamed]))
-    for (const { partition, unknown } of targets) {
+  async #name (targets: readonly Target[]): Promise<void> {
+    await nameSeries(this.#store, targets.flatMap(it => [...it.arrived.unnamed]))
+    for (const { partition, arrived } of targets) partition.series.noteIds(arrived.unnamed)
+  }
+
+  async #readBack (planned: readonly Planned[]): Promise<void> {
+    for (const { partition, plan: { unknown } } of planned) {
       if (unknown.size === 0) continue
       await readBack(this.#store, partition, unknown)
       this.#metrics.readBackWindows.inc(unknown.size)
     }
   }
 
-  #settle (partition: Partition, flushNumber: number, nowMs: number): PartitionWrite {
+  #settle ({ partition, plan }: Planned, flushNumber: number, nowMs: number): PartitionWrite {
     const keptFromMs = this.#settings.keptFromMs(nowMs)
-    this.#rows.begin(partition.partition, keptFromMs)
-    const { readings, duplicates, misplaced, arrivals: counts } = settle(partition, this.#settings, this.#rows, flushNumber)
+    this.#rows.begin(partition.partition, keptFromMs, plan.kind === 'rows')
+    const { readings, duplicates, misplaced, arrivals: counts } = plan.kind === 'rows'
+      ? settle(partition, this.#settings, this.#rows, flushNumber)
+      : admit(partition, this.#settings, plan, this.#rows, flushNumber)
+    const journal = partition.journal.takeChanges()
     const { daysMs, ...rows } = this.#rows.take()
     const arrivals = counts.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
       .map(({ series, ...count }) => ({ ...count, seriesId: series.seriesId }))
@@ -167,7 +186,7 @@ export class Flusher {
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, ...rows, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters }
+    return { partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters }
   }
 
   /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */

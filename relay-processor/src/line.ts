@@ -17,6 +17,7 @@ import { toRecord } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
 import { Folder, type FoldRules } from './fold.ts'
+import type { JournalSettings } from './journal.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { takeReturned } from './misplaced.ts'
 import {
@@ -34,6 +35,7 @@ export interface LineSettings extends FlushSettings, PaceSettings {
   /** the log has news, and nothing was flushed for so long: then the line is not ready */
   readonly flushStalledMs: number
   readonly rules: FoldRules
+  readonly journal: JournalSettings
 }
 
 export interface LineParts {
@@ -254,7 +256,7 @@ class Loop {
       this.#meetGap(topic, gap)
     }
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
-    this.#partitions.set(number, createPartition(topic, number, claim))
+    this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, this.#parts.clock.nowMs()))
     this.#unclaimedSinceMs.delete(number)
     consumer.start(number, claim.nextOffset)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
@@ -392,7 +394,7 @@ class Loop {
       waiting.deadLetterBytes += partition.deadLetterBytes
       waiting.lag += lagOf(partition)
       waiting.rows += expectedRows(partition)
-      isAnyAhead ||= isAhead(partition)
+      isAnyAhead ||= isAhead(partition) || partition.journal.isDue(this.#parts.clock.nowMs())
     }
     const last = { ...this.#lastFlush, isWriting: this.#flusher.isWriting }
     return isAnyAhead && isFlushDue(this.#settings, waiting, last, this.#parts.clock.nowMs())

@@ -2,6 +2,7 @@ import { levels, MINUTE_MS, type Topic } from 'relay-common'
 
 import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import { Journal, NO_JOURNAL } from './journal.ts'
 import { Misplaced, type Homes } from './misplaced.ts'
 import { SeriesTable } from './series-table.ts'
 import type { Claim } from './store.ts'
@@ -33,6 +34,8 @@ export interface Partition {
   readonly arrivals: Arrivals
   /** how many of them there are */
   readonly arrivedReadings: number
+  /** what of it is in the journal */
+  readonly journal: Journal
   /** where devices are at home */
   readonly homes: Homes
   /** readings that have come by here since the last flush, and count elsewhere */
@@ -49,7 +52,9 @@ export interface Partition {
 }
 
 /** The state of a partition that was just claimed. */
-export function createPartition (topic: Topic, partition: number, claim: Claim): Partition {
+export function createPartition (
+  topic: Topic, partition: number, claim: Claim, journal = NO_JOURNAL, nowMs = 0
+): Partition {
   const arrivals = new Arrivals()
   return {
     topic,
@@ -66,6 +71,7 @@ export function createPartition (topic: Topic, partition: number, claim: Claim):
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
+    journal: new Journal(claim.journal, journal, nowMs),
     homes: claim.homes,
     misplaced: new Misplaced(),
     taken: [],

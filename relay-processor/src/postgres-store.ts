@@ -1,10 +1,11 @@
-/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts and
- * arrival-rows.ts. */
+/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts,
+ * journal-rows.ts and arrival-rows.ts. */
 import type { Database, EventLog, PoolClient } from 'relay-common'
 
 import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
 import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
+import { writeJournal } from './journal-rows.ts'
 import { claimPartition, findGap, moveProgress, readOutcome, readStanding, recordGap, skipGap } from './progress.ts'
 import {
   isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readRows, RollupPartitions, writeRows
@@ -76,6 +77,7 @@ class Writer {
         return { kind: 'refused', partitions: refused, historyId: row?.history_id ?? null }
       }
       await writeRows(client, writes, isNewTrusted)
+      await writeJournal(client, writes)
       await writeMisplaced(client, writes.flatMap(it => it.misplaced))
       await writeArrivals(client, writes)
       await announceRollups(client, writes)

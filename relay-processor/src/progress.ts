@@ -2,6 +2,7 @@
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
+import { readStoredJournal } from './journal-rows.ts'
 import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
 
 /** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
@@ -11,13 +12,14 @@ export async function claimPartition (
   const [{ history_id: historyId }] = await database.query<{ history_id: string }>('select ensure_history() as history_id')
   return await database.transaction(async client => {
     const homes = await holdHomes(client, topic)
-    return { ...await raiseEpoch(client, kind, topic, partition, owner, startOffset), historyId, homes }
+    const claimed = await raiseEpoch(client, kind, topic, partition, owner, startOffset)
+    return { ...claimed, historyId, homes, journal: await readStoredJournal(client, partition) } // nobody else may write there now
   })
 }
 
 async function raiseEpoch (
   client: PoolClient, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
-): Promise<Omit<Claim, 'historyId' | 'homes'>> {
+): Promise<Omit<Claim, 'historyId' | 'homes' | 'journal'>> {
   const { rows: [row] } = await client.query<{ epoch: bigint, next_offset: bigint, event_time_max: number | null }>(`
     with others as (
       update progress set epoch = epoch + 1 where source_partition = $2 and topic_id <> $1 returning event_time_max)

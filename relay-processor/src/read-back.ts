@@ -1,10 +1,11 @@
 /** What the store knows comes to memory: ids of series, and windows that settling will change. */
-import { decodeBody, emptyReadings, levels, mergeReadings, type Readings } from 'relay-common'
+import { decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
 
+import { within } from './journal.ts'
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
-import type { RollupStore, StoredRow } from './store.ts'
+import type { BucketKey, Elsewhere, RollupStore } from './store.ts'
 import type { Window } from './windows.ts'
 
 /** Gives their ids to series that have none. */
@@ -50,12 +51,18 @@ async function readElsewhere (store: RollupStore, partition: number, windows: re
   if (windows.length === 0) return
   const keys = windows.map(({ series, bucketMs }) => ({ seriesId: series.seriesId, bucketMs }))
   const rows = await store.readElsewhere(partition, keys)
-  for (const [n, window] of windows.entries()) window.elsewhere = readingsOf(rows[n], window.bucketMs)
+  for (const [n, window] of windows.entries()) window.elsewhere = readingsOf(rows[n], keys[n])
 }
 
-function readingsOf (rows: readonly StoredRow[], bucketMs: number): Readings | undefined {
-  if (rows.length === 0) return undefined
+function readingsOf ({ rows, journal }: Elsewhere, { seriesId, bucketMs }: BucketKey): Readings | undefined {
+  if (rows.length + journal.length === 0) return undefined
   const all = emptyReadings()
+  for (const body of journal) {
+    readJournal(body, {
+      readings: (_, readings) => { mergeReadings(all, within(readings, bucketMs, bucketMs + MINUTE_MS), false) },
+      rollup: () => {}
+    }, it => it === seriesId)
+  }
   for (const row of rows) {
     const { readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
     if (readings) mergeReadings(all, readings, false)

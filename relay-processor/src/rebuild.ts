@@ -92,7 +92,7 @@ export async function rebuildRollups (
 
   const partitions = new Map(starts.map(({ range, offset }) =>
     [range.partition, createPartition(topic, range.partition, {
-      epoch: 0n, historyId: '', nextOffset: offset, eventTimeMaxMs: -Infinity, homes
+      epoch: 0n, historyId: '', nextOffset: offset, eventTimeMaxMs: -Infinity, homes, journal: []
     })]))
   const flusher = new Flusher(store, {
     ...settings,

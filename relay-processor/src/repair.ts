@@ -80,7 +80,7 @@ async function repairDay (database: Database, settings: RepairSettings, homes: H
   const partitions = new Map<number, Partition>()
   const stored = await store.readPartitions(dayMs)
   for (const partition of new Set([...stored, ...Array.from({ length: homes.partitions }, (_, n) => n)])) {
-    const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: -Infinity, homes }
+    const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: -Infinity, homes, journal: [] }
     partitions.set(partition, createPartition(topic, partition, claim))
   }
   await store.lock(topic.topicId, [...partitions.keys()])

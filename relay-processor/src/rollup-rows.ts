@@ -1,11 +1,11 @@
 /** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
 import { once } from 'node:events'
 
-import { levels, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
+import { journalBlocksIn, levels, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
-import type { BucketKey, PartitionRows, StoredRow } from './store.ts'
+import type { BucketKey, Elsewhere, PartitionRows, StoredRow } from './store.ts'
 
 interface FoundRow {
   /** from 1: which of the keys */
@@ -48,15 +48,15 @@ export async function readRows (
   return found
 }
 
-/** Reads the minutes of devices that other source partitions have of them (store.ts). */
+/** Reads what other source partitions have of minutes of devices (store.ts). */
 export async function readElsewhere (
   database: Pick<Database, 'queryPrepared'>, sourcePartition: number, keys: readonly BucketKey[]
-): Promise<StoredRow[][]> {
-  const found: StoredRow[][] = keys.map(() => [])
+): Promise<Elsewhere[]> {
+  const found = keys.map(() => ({ rows: [] as StoredRow[], journal: [] as Buffer[] }))
   for (let first = 0; first < keys.length; first += KEYS_MAX) {
     const chunk = keys.slice(first, first + KEYS_MAX)
     // by the key of each minute, as above
-    const rows = await database.queryPrepared<FoundRow>('read elsewhere', `
+    const rows = await database.queryPrepared<Omit<FoundRow, 'count'> & { count: bigint | null }>('read elsewhere', `
       select k.place::integer, r.count, r.min, r.max, r.body
       from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
       cross join lateral (
@@ -64,9 +64,21 @@ export async function readElsewhere (
         where r.series_id = k.series_id and r.bucket_start = k.bucket_start
         order by r.source_partition limit 10000
       ) r
-      where r.source_partition <> $3`,
+      where r.source_partition <> $3
+      union all
+      select k.place::integer, null, null, null, j.body
+      from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
+      cross join lateral (
+        select * from journal j
+        where j.block in (${journalBlocksIn('k.series_id', 'devices')}) and j.source_partition <> $3
+          and j.first_time < k.bucket_start + interval '1 minute' and j.last_time >= k.bucket_start offset 0
+      ) j`,
     [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
-    for (const { place, count, ...row } of rows) found[first + place - 1].push({ ...row, count: Number(count) })
+    for (const { place, count, ...row } of rows) {
+      const { rows, journal } = found[first + place - 1]
+      if (count === null) journal.push(row.body)
+      else rows.push({ ...row, count: Number(count) })
+    }
   }
   return found
 }

@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 
 import type { Database } from 'relay-common'
 
-import type { SeriesName } from './store.ts'
+import type { NewSeries } from './store.ts'
 
 interface Row {
   readonly series_id: number
@@ -23,7 +23,7 @@ interface Row {
  * the id that is there first.
  * @returns in the order of the names
  */
-export async function nameSeries (database: Database, names: readonly SeriesName[]): Promise<number[]> {
+export async function nameSeries (database: Database, names: readonly NewSeries[]): Promise<number[]> {
   if (names.length === 0) return []
   const ids = new Map<string, number>()
   const note = (rows: readonly Row[]) => {
@@ -33,7 +33,8 @@ export async function nameSeries (database: Database, names: readonly SeriesName
 
   // what is there is looked up first: an insert that conflicts burns an id
   let missing = note(await findSeries(database, names))
-  if (missing.length > 0) missing = note(await addSeries(database, missing))
+  for (const [of, ofPartition] of Map.groupBy(missing, it => it.idsOf)) note(await addSeries(database, of, ofPartition))
+  missing = note([])
   if (missing.length > 0) missing = note(await findSeries(database, missing))
   assert.equal(missing.length, 0, 'every series has an id now')
   return names.map(it => ids.get(seriesKey(it.deviceId, it.zone, it.deviceType))!)
@@ -42,7 +43,7 @@ export async function nameSeries (database: Database, names: readonly SeriesName
 /** One statement is for so many names: some 100 ms, so that none comes near its limit of time. */
 const NAMES_MAX = 10_000
 
-async function findSeries (database: Database, names: readonly SeriesName[]): Promise<Row[]> {
+async function findSeries (database: Database, names: readonly NewSeries[]): Promise<Row[]> {
   return await inChunks(names, async chunk => await database.query<Row>(`
     select s.series_id, s.device_id, s.zone, s.device_type
     from unnest($1::text[], $2::text[], $3::text[]) as k (device_id, zone, device_type)
@@ -62,16 +63,21 @@ async function findSeries (database: Database, names: readonly SeriesName[]): Pr
     where k.device_id is null`, columns(chunk)))
 }
 
-async function addSeries (database: Database, names: readonly SeriesName[]): Promise<Row[]> {
-  // in the order of their names: two processors that add the same ones wait for each other, and never both at once
-  return await inChunks(names, async chunk => await database.query<Row>(`
-    insert into series (device_id, zone, device_type)
-    select * from unnest($1::text[], $2::text[], $3::text[]) as k (device_id, zone, device_type) order by 1, 2, 3
-    on conflict do nothing
-    returning series_id, device_id, zone, device_type`, columns(chunk)))
+/** @param of the partition whose devices get ids beside each other (journal) */
+async function addSeries (database: Database, of: number, names: readonly NewSeries[]): Promise<Row[]> {
+  return await inChunks(names, async chunk => {
+    const taken = await database.query<{ id: number }>('select take_series_ids($1, $2) as id', [of, chunk.length])
+    // in the order of their names: two processors that add the same ones wait for each other, and never both at once
+    return await database.query<Row>(`
+      insert into series (series_id, device_id, zone, device_type) overriding system value
+      select * from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) as k (series_id, device_id, zone, device_type)
+      order by 2, 3, 4
+      on conflict do nothing
+      returning series_id, device_id, zone, device_type`, [taken.map(it => it.id), ...columns(chunk)])
+  })
 }
 
-async function inChunks (names: readonly SeriesName[], ask: (chunk: readonly SeriesName[]) => Promise<Row[]>): Promise<Row[]> {
+async function inChunks (names: readonly NewSeries[], ask: (chunk: readonly NewSeries[]) => Promise<Row[]>): Promise<Row[]> {
   const rows: Row[] = []
   for (let n = 0; n < names.length; n += NAMES_MAX) {
     for (const row of await ask(names.slice(n, n + NAMES_MAX))) rows.push(row)
@@ -79,7 +85,7 @@ async function inChunks (names: readonly SeriesName[], ask: (chunk: readonly Ser
   return rows
 }
 
-function columns (names: readonly SeriesName[]) {
+function columns (names: readonly NewSeries[]) {
   return [names.map(it => it.deviceId), names.map(it => it.zone), names.map(it => it.deviceType)]
 }
 

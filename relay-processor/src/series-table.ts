@@ -25,15 +25,27 @@ export interface Series {
   readonly group: Series | undefined
   /** the partition that its readings count in, where that is another one than this table's */
   readonly homePartition: number | undefined
-  /**
-   * Newest event time of this series that the database may hold. A window that begins later is new and starts empty; any
-   * other that is not in memory has to be read back.
-   */
+  /** the partition that its readings count in; of a group, ALL_PARTITIONS */
+  readonly idsOf: number
+  /** newest event time of this series that the database may hold: what is newer is no resend */
   settledMaxMs: number
+  /** the value at that time, the greatest of several; NaN: not known */
+  settledMaxValue: number
+  /**
+   * Newest event time of this series that its rows may hold, where the journal may hold newer ones. A window that begins later
+   * is new and starts empty; any other that is not in memory has to be read back.
+   */
+  rowsMaxMs: number
   readonly windows: Windows
   /** the last flush that had something of it */
   lastFlush: number
 }
+
+/** Groups have rows of all partitions. */
+export const ALL_PARTITIONS = -1
+
+/** What windows and rows need of a series: also of one that is not in memory, but for its id. */
+export type RowOwner = Pick<Series, 'seriesId' | 'rowsMaxMs' | 'windows'> & Partial<Pick<Series, 'group'>>
 
 /** The bytes of a record that name a series. */
 export interface SeriesKey {
@@ -71,6 +83,7 @@ export class SeriesTable {
   /** of records of the devices that are in the table */
   heads = new KnownHeads()
   readonly #groups = new Map<string, Series>()
+  readonly #byId = new Map<number, Series>()
   /** newest event time that may be in the database of series that are not in memory */
   #forgottenMaxMs: number
   #idleCheckedMs = -Infinity
@@ -88,6 +101,16 @@ export class SeriesTable {
   }
 
   get size (): number { return this.#devices.length }
+
+  /** Series that have got their ids: `ownerOf` finds them. */
+  noteIds (series: Iterable<Series>): void {
+    for (const it of series) this.#byId.set(it.seriesId, it)
+  }
+
+  /** A series by its id, or what stands for it where it is not in memory. */
+  ownerOf (seriesId: number): RowOwner {
+    return this.#byId.get(seriesId) ?? { seriesId, rowsMaxMs: this.#forgottenMaxMs, windows: createWindows() }
+  }
 
   /** A device series by its index. */
   at (index: number): Series { return this.#devices[index] }
@@ -169,7 +192,10 @@ export class SeriesTable {
       zone,
       group,
       homePartition: home === this.#partition ? undefined : home,
+      idsOf: deviceId === null ? ALL_PARTITIONS : home,
       settledMaxMs: this.#forgottenMaxMs,
+      settledMaxValue: NaN,
+      rowsMaxMs: this.#forgottenMaxMs,
       windows: createWindows(),
       lastFlush: 0
     }
@@ -187,6 +213,7 @@ export class SeriesTable {
     for (const slot of this.#slots) {
       if (!slot || slot.series.lastFlush > lastFlush) continue
       this.#forgottenMaxMs = Math.max(this.#forgottenMaxMs, slot.series.settledMaxMs)
+      this.#byId.delete(slot.series.seriesId)
     }
     this.#devices = kept.map(it => it.series)
     for (const [index, series] of this.#devices.entries()) {

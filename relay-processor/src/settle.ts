@@ -4,8 +4,8 @@
  *     arrived ──merge──▶ minute of the device (resends drop out here)
  *     fresh ──fold──▶ delta ──merge──▶ hour, day of the device; minute of its group ──▶ hour, day of the group
  *
- * Two steps, since windows that are not in memory must be read back in between: findTargets, then settle. Both are
- * plain computation.
+ * So it is where a flush brings many readings of each series, as in a backlog. Where it brings few they are journaled first
+ * (admit.ts). Windows that are not in memory were read back before (plan-flush.ts); all here is plain computation.
  *
  * Hot path: where each event opens a row, a row takes 5 us here, its share of hours, days and groups included. One
  * series follows the other, and of each one minute, hour and day are unpacked at a time: written when time has passed
@@ -22,8 +22,8 @@ import { EMPTY_ROW, unpackMinute, unpackRollup } from './packed-row.ts'
 import { lateBeforeMs } from './misplaced.ts'
 import { lagOf, type Partition } from './partition.ts'
 import type { FlushRows } from './flush-rows.ts'
-import type { Series } from './series-table.ts'
-import { findUnknown, forgetLate, openWindow, type Window } from './windows.ts'
+import type { RowOwner, Series } from './series-table.ts'
+import { forgetLate, openWindow, type Window } from './windows.ts'
 
 export interface SettleRules {
   /** a minute with more readings than this gives them up */
@@ -43,55 +43,18 @@ export interface Settled {
   readonly arrivals: readonly ArrivalCount[]
 }
 
-/** What arrivals of a partition count in, and what settling them needs from the store first. */
-export interface Targets {
-  /** of devices: each is a row, and opens or changes a few others */
-  readonly minutes: number
-  /** series that have no id */
-  readonly unnamed: ReadonlySet<Series>
-  /** windows that must be read back */
-  readonly unknown: ReadonlySet<Window>
-}
-
 const MINUTE = 0
 const [, ...coarserIndexes] = levels.keys()
 
-/** Sorts what has arrived in a partition, and looks what it counts in. */
-export function findTargets ({ arrivals, series: table }: Partition): Targets {
-  arrivals.sort(table.size)
-  const unnamed = new Set<Series>()
-  const unknown = new Set<Window>()
-  const need = (series: Series, timeMs: number) => {
-    if (series.seriesId === 0) unnamed.add(series)
-    for (const index of levels.keys()) {
-      const window = findUnknown(series, index, timeMs)
-      if (window !== undefined) unknown.add(window)
-    }
-  }
-  let minutes = 0
-  for (let start = 0, end; start < arrivals.length; start = end) {
-    end = endOfMinute(arrivals, start)
-    minutes++
-    const series = table.at(arrivals.series[start])
-    if (series.homePartition !== undefined) {
-      if (series.seriesId === 0) unnamed.add(series)
-      continue
-    }
-    need(series, arrivals.timesMs[start])
-    need(series.group!, arrivals.timesMs[start])
-  }
-  return { minutes, unnamed, unknown }
-}
-
 /** Where the readings of a series end, in sorted arrivals. */
-function endOfSeries ({ series, length }: Arrivals, start: number): number {
+export function endOfSeries ({ series, length }: Arrivals, start: number): number {
   let end = start + 1
   while (end < length && series[end] === series[start]) end++
   return end
 }
 
 /** Where the minute of a reading ends, in sorted arrivals. */
-function endOfMinute ({ series, timesMs, length }: Arrivals, start: number): number {
+export function endOfMinute ({ series, timesMs, length }: Arrivals, start: number): number {
   const endMs = bucketStartMs(MINUTE_MS, timesMs[start]) + MINUTE_MS
   let end = start + 1
   while (end < length && series[end] === series[start] && timesMs[end] < endMs) end++
@@ -99,7 +62,8 @@ function endOfMinute ({ series, timesMs, length }: Arrivals, start: number): num
 }
 
 /**
- * Settles what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id.
+ * Settles what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id,
+ * and nothing of it is in the journal.
  * @param rows where rows go; windows whose readings were all there before have none
  */
 export function settle (partition: Partition, rules: SettleRules, rows: FlushRows, flushNumber: number): Settled {
@@ -155,7 +119,11 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
 
 /** @param newestMs newest time that was settled: a window that begins later is new from now on */
 function close (series: Series, newestMs: number): void {
-  series.settledMaxMs = Math.max(series.settledMaxMs, newestMs)
+  if (newestMs > series.settledMaxMs) {
+    series.settledMaxMs = newestMs
+    series.settledMaxValue = NaN
+  }
+  series.rowsMaxMs = Math.max(series.rowsMaxMs, newestMs)
   forgetLate(series)
 }
 
@@ -164,16 +132,27 @@ function settleMinute (
   window: Window, { timesMs, values }: Arrivals, start: number, end: number, rules: SettleRules, rows: FlushRows
 ): Rollup {
   const arrived = emptyReadings()
-  const elsewhere = rules.keepDuplicates ? undefined : window.elsewhere
   for (let n = start; n < end; n++) {
-    if (elsewhere !== undefined && has(elsewhere, timesMs[n], values[n])) continue
     arrived.timesMs.push(timesMs[n])
     arrived.values.push(values[n])
   }
+  const own = rules.keepDuplicates || window.elsewhere === undefined ? arrived : readingsWithout(arrived, window.elsewhere)
+  return addToMinute(window, own, rules.keepDuplicates, rules.readingsPerRowMax, rows)
+}
+
+/**
+ * Adds readings to the minute of a device.
+ * @param arrived given away
+ * @param readingsMax a minute that has more gives them up
+ * @returns a rollup of what was not there before
+ */
+export function addToMinute (
+  window: Window, arrived: Readings, keepDuplicates: boolean, readingsMax: number, rows: FlushRows
+): Rollup {
   const isFirst = window.packed === EMPTY_ROW
   const content = unpackMinute(window.packed!, window.bucketMs)
   const before = content.kind === 'readings' ? content.readings : emptyReadings()
-  const { merged, fresh } = mergeReadings(before, arrived, rules.keepDuplicates)
+  const { merged, fresh } = mergeReadings(before, arrived, keepDuplicates)
   const delta = emptyRollup()
   foldReadings(delta, fresh)
   if (delta.count === 0) return delta
@@ -181,7 +160,7 @@ function settleMinute (
   if (content.kind === 'rollup') {
     mergeRollup(content.rollup, delta)
     rows.addRollup(window, content.rollup)
-  } else if (merged.timesMs.length <= rules.readingsPerRowMax) {
+  } else if (merged.timesMs.length <= readingsMax) {
     rows.addReadings(window, merged, isFirst ? delta : sumReadings(merged))
   } else {
     const total = isFirst ? delta : emptyRollup()
@@ -191,12 +170,18 @@ function settleMinute (
   return delta
 }
 
+/** Readings but for those that are in others as well. */
+export function readingsWithout ({ timesMs, values }: Readings, others: Readings): Readings {
+  const kept = [...timesMs.keys()].filter(n => !has(others, timesMs[n], values[n]))
+  return { timesMs: kept.map(n => timesMs[n]), values: kept.map(n => values[n]) }
+}
+
 function has (readings: Readings, timeMs: number, value: number): boolean {
   return readings.timesMs.some((it, n) => it === timeMs && readings.values[n] === value)
 }
 
 /** The windows of a series that deltas are merged into, one of each level: the order of time, please. */
-class OpenRollups {
+export class OpenRollups {
   readonly #rows: FlushRows
   readonly #open: Array<{ readonly window: Window, readonly rollup: Rollup } | undefined> = levels.map(() => undefined)
 
@@ -205,7 +190,7 @@ class OpenRollups {
   }
 
   /** @param delta of one minute */
-  add (series: Series, levelIndex: number, delta: Rollup): void {
+  add (series: RowOwner, levelIndex: number, delta: Rollup): void {
     let open = this.#open[levelIndex]
     if (open === undefined || delta.firstMs >= open.window.bucketMs + levels[levelIndex].sizeMs) {
       if (open !== undefined) this.#rows.addRollup(open.window, open.rollup)

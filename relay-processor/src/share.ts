@@ -8,6 +8,7 @@ import {
 
 import { systemClock } from './clock.ts'
 import type { ProcessorConfig } from './config.ts'
+import { journalSettings } from './journal.ts'
 import { startLine } from './line.ts'
 import { watchLogEnds } from './log-ends.ts'
 import { createProcessorMetrics } from './metrics.ts'
@@ -83,6 +84,7 @@ function lineSettings (config: ProcessorConfig) {
     readingsPerRowMax: config.READINGS_PER_ROW_MAX,
     keepDuplicates: config.KEEP_DUPLICATES,
     seriesInMemoryMax: ofThread(config, config.SERIES_IN_MEMORY_MAX),
+    journal: journalSettings(config.JOURNAL_INTERVAL_S * 1000),
     gapPolicy: config.GAP_POLICY as 'stop' | 'continue',
     keptFromMs: (nowMs: number) => levels.map((_, index) => nowMs - keepMs[index]),
     rules: {

@@ -37,7 +37,7 @@ export interface Store {
    * @param names of series, each once
    * @returns their ids, in the order of the names
    */
-  nameSeries (names: readonly SeriesName[]): Promise<number[]>
+  nameSeries (names: readonly NewSeries[]): Promise<number[]>
 
   /**
    * Reads rollups of one level and source partition.
@@ -45,8 +45,11 @@ export interface Store {
    */
   readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>>
 
-  /** Reads the minutes of devices that other source partitions have of them. @returns in the order of the keys */
-  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<StoredRow[][]>
+  /**
+   * Reads what other source partitions have of minutes of devices, in rows and in the journal, of one moment.
+   * @returns in the order of the keys
+   */
+  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere[]>
 
   /**
    * Reads misplaced readings whose home is one of these partitions; of many, those that came first.
@@ -54,7 +57,10 @@ export interface Store {
    */
   readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]>
 
-  /** Writes rows as absolute values and moves progress, of one topic: all of it in one transaction, or nothing. */
+  /**
+   * Writes rows as absolute values, brings the journal up to date and moves progress, of one topic: all of it in one
+   * transaction, or nothing. What moves no offset may be written twice.
+   */
   write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome>
 
   /** What became of a move whose write was not answered: read, never guessed. */
@@ -102,6 +108,16 @@ export interface Claim extends ClaimName {
   readonly eventTimeMaxMs: number
   /** where devices are at home, as long as this claim holds */
   readonly homes: Homes
+  /** what the source partition has in the journal, in the order of its flushes */
+  readonly journal: readonly StoredFragment[]
+}
+
+/** A row of the journal. */
+export interface StoredFragment {
+  readonly block: number
+  /** counts up */
+  readonly flush: number
+  readonly body: Buffer
 }
 
 /** Misplaced readings of one series that have come home. */
@@ -123,6 +139,12 @@ export interface SeriesName {
   readonly zone: string
 }
 
+/** A series that may have no id yet. */
+export interface NewSeries extends SeriesName {
+  /** the partition that its readings count in: those of one get ids beside each other */
+  readonly idsOf: number
+}
+
 export interface BucketKey {
   readonly seriesId: number
   readonly bucketMs: number
@@ -130,6 +152,13 @@ export interface BucketKey {
 
 /** What a row has besides its key. */
 export type StoredRow = Pick<RollupRow, 'count' | 'min' | 'max' | 'body'>
+
+/** What other source partitions have of a minute. */
+export interface Elsewhere {
+  readonly rows: readonly StoredRow[]
+  /** rows of the journal that may have something of it */
+  readonly journal: readonly Buffer[]
+}
 
 export interface ProgressMove extends ClaimName {
   readonly partition: number
@@ -156,11 +185,22 @@ export interface PartitionRows {
   /** by index of the level */
   readonly rows: readonly LevelRows[]
   readonly rowCount: number
+  /** series and buckets that have something new */
+  readonly announcedCount: number
+  readonly journal: JournalChanges
   readonly arrivals: readonly ArrivalRow[]
   /** readings that count in other partitions */
   readonly misplaced: readonly MisplacedRow[]
   /** by index of the level, and behind them for `arrivals`: the days, by their start, on which buckets of these rows begin */
   readonly daysMs: ReadonlyArray<ReadonlySet<number>>
+}
+
+/** What a flush makes of the journal of its partition: first something is removed, then rows are added. */
+export interface JournalChanges {
+  /** of a block, all rows from this flush on */
+  readonly removed: ReadonlyArray<{ readonly block: number, readonly fromFlush: number }>
+  /** whole rows as `encodeJournalRow` makes them */
+  readonly rows: readonly Buffer[]
 }
 
 /** Rows of one level, each series and bucket once; whole rows as a RowEncoder makes them (copy-rows.ts). */
@@ -169,7 +209,7 @@ export interface LevelRows {
   readonly fresh: readonly Buffer[]
   /** in place of what the store has */
   readonly changed: readonly Buffer[]
-  /** by start of the bucket, the series of these rows; some are left out where a partition has more rows than SERIES_NAMED_MAX */
+  /** by start of the bucket, series that have something new in it; some are left out where they are more than SERIES_NAMED_MAX */
   readonly seriesOfBuckets: ReadonlyMap<number, readonly number[]>
 }
 

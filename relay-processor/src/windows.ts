@@ -11,10 +11,10 @@ import assert from 'node:assert/strict'
 import { bucketStartMs, levels, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
-import type { Series } from './series-table.ts'
+import type { RowOwner } from './series-table.ts'
 
 export interface Window {
-  readonly series: Series
+  readonly series: RowOwner
   /** in `levels` */
   readonly levelIndex: number
   readonly bucketMs: number
@@ -42,12 +42,12 @@ export function createWindows (): Windows {
  * Looks for a window that readings will count in.
  * @returns one that must be read back first; undefined: it is known, or known to be new
  */
-export function findUnknown (series: Series, levelIndex: number, timeMs: number): Window | undefined {
+export function findUnknown (series: RowOwner, levelIndex: number, timeMs: number): Window | undefined {
   const { windows } = series
   const { sizeMs } = levels[levelIndex]
   const bucketMs = bucketStartMs(sizeMs, timeMs)
   if (windows.newest[levelIndex]?.bucketMs === bucketMs) return undefined
-  if (bucketMs > series.settledMaxMs) return undefined
+  if (bucketMs > series.rowsMaxMs) return undefined
   windows.late ??= new Map()
   const key = lateKey(levelIndex, bucketMs)
   let window = windows.late.get(key)
@@ -56,18 +56,24 @@ export function findUnknown (series: Series, levelIndex: number, timeMs: number)
 }
 
 /** Opens a window, which is known. One after the other in the order of time: what is new becomes the newest. */
-export function openWindow (series: Series, levelIndex: number, timeMs: number): Window {
+export function openWindow (series: RowOwner, levelIndex: number, timeMs: number): Window {
   const { newest, late } = series.windows
   const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
   if (newest[levelIndex]?.bucketMs === bucketMs) return newest[levelIndex]
   const found = late?.get(lateKey(levelIndex, bucketMs))
   if (found !== undefined) return found
-  assert.ok(bucketMs > series.settledMaxMs, 'a window is new, or was read back')
+  assert.ok(bucketMs > series.rowsMaxMs, 'a window is new, or was read back')
   return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined })
 }
 
+/** A window that has a row or may have one, and is known; undefined: there is no row. */
+export function findKnown ({ windows: { newest, late } }: RowOwner, levelIndex: number, timeMs: number): Window | undefined {
+  const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
+  return newest[levelIndex]?.bucketMs === bucketMs ? newest[levelIndex] : late?.get(lateKey(levelIndex, bucketMs))
+}
+
 /** Keeps the newest window of each level and lets the others go; a reading that comes later has them read back. */
-export function forgetLate ({ windows }: Series): void {
+export function forgetLate ({ windows }: RowOwner): void {
   if (windows.late === undefined) return
   for (const window of windows.late.values()) {
     const newest = windows.newest[window.levelIndex]

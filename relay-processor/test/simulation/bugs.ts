@@ -12,6 +12,10 @@ export const bugs = {
   'not-elsewhere': 'a new home does not look for resends where its devices were at home before',
   'history-unnoticed': 'after a restore the database looks as if it had never been another one',
   'history-unfenced': 'a write goes by epoch and offset alone, which may be those of before a restore',
+  'compacted-twice': 'what became rows stays in the journal',
+  'journal-lost': 'progress moves, and what goes to the journal is not written now and then',
+  'journal-early': 'what becomes rows leaves the journal before the transaction commits',
+  'journal-unread': 'a claim does not read what the owner before has left in the journal',
   'commit-guessed': 'a commit without an answer counts as done'
 } as const
 

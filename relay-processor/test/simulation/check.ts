@@ -9,6 +9,7 @@ import {
 
 import type { ArrivalRow } from '../../src/store.ts'
 import type { CopiedRow } from './copied-rows.ts'
+import { withJournal } from './content.ts'
 import { arrivalKey, progressKey, type Database } from './database.ts'
 import { readRecord } from './load.ts'
 import type { Log } from './log.ts'
@@ -45,7 +46,8 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
   const commits = settledCommits(log, database, rules)
   const expected = expectedRows(commits, rules)
   const names = new Map([...database.seriesIds].map(([name, id]) => [id, name]))
-  const found = new Map([...database.rows.values()].map(row => [nameOf(row, names), textOf(row)]))
+  const found = new Map(withJournal([...database.rows.values()], [...database.journal.values()], rules.readingsPerRowMax)
+    .map(row => [nameOf(row, names), textOf(row)]))
   for (const [name, text] of expected) {
     if (!found.has(name)) faults.push(`missing: ${readable(name)}`)
     else if (found.get(name) !== text) faults.push(`wrong: ${readable(name)} is ${found.get(name)}, not ${text}`)

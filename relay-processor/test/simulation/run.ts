@@ -105,6 +105,13 @@ class Simulation {
       keepDuplicates,
       minutesPerPart: chance.pick([1, 3, 1_000]),
       seriesInMemoryMax: chance.pick([1, 3, 1_000]),
+      journal: {
+        intervalMs: chance.pick([0, 300, 2_000]),
+        ageMaxMs: chance.pick([500, 3_000]),
+        fragmentsMax: chance.pick([2, 3, 16]),
+        compactedReadingsMin: chance.pick([1, 3, 30]),
+        directReadingsMin: chance.pick([2, 20])
+      },
       keptFromMs: () => [-Infinity, -Infinity, -Infinity],
       rules: { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL']), futureMaxMs: 60_000 }
     }

@@ -2,7 +2,8 @@
 import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
-  BucketKey, Claim, ClaimName, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, SeriesName, Standing, Store, StoredRow, WriteOutcome
+  BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings, SeriesName,
+  Standing, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -39,7 +40,7 @@ export class SimulatedStore implements Store {
     return this.#call(`gap before ${partition}`, () => this.#database.findGap(topic, partition, startOffset))
   }
 
-  nameSeries (names: readonly SeriesName[]): Promise<number[]> {
+  nameSeries (names: readonly NewSeries[]): Promise<number[]> {
     return this.#call('name series', () => this.#database.nameSeries(names.map(seriesName)))
   }
 
@@ -50,10 +51,10 @@ export class SimulatedStore implements Store {
     return this.#bug === 'no-read-back' ? rows.map(() => undefined) : rows
   }
 
-  async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<StoredRow[][]> {
+  async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere[]> {
     const rows = await this.#call(`read ${keys.length} minutes elsewhere`, () =>
       keys.map(it => this.#database.readElsewhere(sourcePartition, it.seriesId, it.bucketMs)))
-    return this.#bug === 'not-elsewhere' ? rows.map(() => []) : rows
+    return this.#bug === 'not-elsewhere' ? rows.map(() => ({ rows: [], journal: [] })) : rows
   }
 
   readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]> {

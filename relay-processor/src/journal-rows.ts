@@ -1,0 +1,54 @@
+/** The journal in the database: its rows are added and removed with the progress of their partition, and read by a claim. */
+import { once } from 'node:events'
+
+import type { JournalContent, PoolClient } from 'relay-common'
+import { from as copyFrom } from 'pg-copy-streams'
+
+import { copyStream, POSTGRES_EPOCH_MS } from './copy-rows.ts'
+import type { PartitionRows, StoredFragment } from './store.ts'
+
+const COLUMNS = 'block, source_partition, flush, first_time, last_time, body'
+const COLUMN_COUNT = 6
+const FIXED_BYTES = 2 + COLUMN_COUNT * 4 + 4 + 4 + 3 * 8
+
+/** A row as COPY takes it (copy-rows.ts). */
+export function encodeJournalRow (block: number, sourcePartition: number, flush: number, content: JournalContent): Buffer {
+  const { firstMs, lastMs, body } = content
+  const row = Buffer.allocUnsafe(FIXED_BYTES + body.length)
+  let at = row.writeInt16BE(COLUMN_COUNT)
+  at = row.writeInt32BE(block, row.writeInt32BE(4, at))
+  at = row.writeInt32BE(sourcePartition, row.writeInt32BE(4, at))
+  for (const value of [BigInt(flush), toMicroseconds(firstMs), toMicroseconds(lastMs)]) {
+    at = row.writeBigInt64BE(value, row.writeInt32BE(8, at))
+  }
+  body.copy(row, row.writeInt32BE(body.length, at))
+  return row
+}
+
+function toMicroseconds (timeMs: number): bigint {
+  return BigInt(timeMs - POSTGRES_EPOCH_MS) * 1000n
+}
+
+/** Brings the journal to what a flush has made of it, inside the transaction that moves progress. */
+export async function writeJournal (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
+  const removed = writes.flatMap(({ move, journal }) => journal.removed.map(it => ({ ...it, partition: move.partition })))
+  if (removed.length > 0) {
+    await client.query(`
+      delete from journal j using unnest($1::integer[], $2::integer[], $3::bigint[]) as r (block, source_partition, from_flush)
+      where j.block = r.block and j.source_partition = r.source_partition and j.flush >= r.from_flush`,
+    [removed.map(it => it.block), removed.map(it => it.partition), removed.map(it => it.fromFlush)])
+  }
+  const rows = writes.flatMap(it => it.journal.rows)
+  if (rows.length === 0) return
+  const copy = client.query(copyFrom(`copy journal (${COLUMNS}) from stdin (format binary)`))
+  const done = once(copy, 'finish') // an error may come at any time
+  copy.end(Buffer.concat(copyStream(rows)))
+  await done
+}
+
+/** Reads what a partition has in the journal, in the order of its flushes, within the transaction that claims it. */
+export async function readStoredJournal (client: PoolClient, sourcePartition: number): Promise<StoredFragment[]> {
+  const { rows } = await client.query<{ block: number, flush: bigint, body: Buffer }>(
+    'select block, flush, body from journal where source_partition = $1 order by block, flush', [sourcePartition])
+  return rows.map(it => ({ ...it, flush: Number(it.flush) }))
+}

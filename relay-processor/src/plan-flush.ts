@@ -1,0 +1,133 @@
+/**
+ * What a flush will do with a partition: whether what has arrived becomes rows at once or is journaled, which blocks of the
+ * journal become rows, and which windows must be read back for that.
+ *
+ *     many readings of each series: a backlog     rows, and all of the journal with them
+ *     few: a live fleet                           the journal; blocks that are due become rows
+ */
+import {
+  bucketStartMs, deviceBlockOf, groupBlockOf, levels, MINUTE_MS, WIDE_BLOCK
+} from 'relay-common'
+
+import { addReadings, emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
+import type { Partition } from './partition.ts'
+import type { RowOwner, Series } from './series-table.ts'
+import { endOfMinute, type SettleRules } from './settle.ts'
+import { findUnknown, type Window } from './windows.ts'
+
+/** What has arrived in a partition, before anything is read. */
+export interface Arrived {
+  /** of devices: each is a row, and opens or changes a few others */
+  readonly minutes: number
+  readonly series: number
+  /** series that have no id */
+  readonly unnamed: ReadonlySet<Series>
+}
+
+export interface JournalPlan {
+  readonly kind: 'journal'
+  readonly due: readonly DueBlock[]
+  /** blocks that have nothing yet are due as well */
+  readonly isAllDue: boolean
+  /** windows that must be read back */
+  readonly unknown: ReadonlySet<Window>
+}
+
+export type FlushPlan = JournalPlan | { readonly kind: 'rows', readonly unknown: ReadonlySet<Window> }
+
+/** Sorts what has arrived in a partition, and looks what it is of. */
+export function findArrived ({ arrivals, series: table }: Partition): Arrived {
+  arrivals.sort(table.size)
+  const unnamed = new Set<Series>()
+  let minutes = 0
+  let series = 0
+  for (let start = 0, end; start < arrivals.length; start = end) {
+    end = endOfMinute(arrivals, start)
+    minutes++
+    if (start > 0 && arrivals.series[start] === arrivals.series[start - 1]) continue
+    series++
+    const it = table.at(arrivals.series[start])
+    if (it.seriesId === 0) unnamed.add(it)
+    if (it.homePartition === undefined && it.group!.seriesId === 0) unnamed.add(it.group!)
+  }
+  return { minutes, series, unnamed }
+}
+
+/** Plans the flush of a partition whose series have their ids. What it takes from the journal is the flush's from now on. */
+export function planFlush (partition: Partition, { series }: Arrived, rules: SettleRules, nowMs: number): FlushPlan {
+  const { arrivals, journal } = partition
+  const isAllDue = journal.isPassed(arrivals.length, series)
+  const unknown = new Set<Window>()
+  const need = (owner: RowOwner, levelIndex: number, timeMs: number) => {
+    const window = findUnknown(owner, levelIndex, timeMs)
+    if (window !== undefined) unknown.add(window)
+  }
+  const needAll = (owner: RowOwner, timeMs: number) => { for (const index of levels.keys()) need(owner, index, timeMs) }
+  if (isAllDue && journal.isEmpty) {
+    forEachMinute(partition, (series, timeMs) => {
+      needAll(series, timeMs)
+      needAll(series.group!, timeMs)
+    })
+    return { kind: 'rows', unknown }
+  }
+
+  const due = withoutRepeats(isAllDue ? journal.takeAll() : journal.takeDue(nowMs, partition.eventTimeMaxMs), isAllDue)
+  const cuts = new Map(due.map(it => [it.number, it.cutMs]))
+  for (const block of due) needOfBlock(partition, block, needAll)
+  const cutOf = (number: number) => isAllDue ? Infinity : cuts.get(number) ?? -Infinity
+  forEachMinute(partition, (series, timeMs) => {
+    const { seriesId, group } = series
+    const isLate = timeMs < partition.eventTimeMaxMs - LATE_MS
+    if (timeMs < cutOf(deviceBlockOf(seriesId)) || isLate && cuts.has(WIDE_BLOCK)) needAll(series, timeMs)
+    else if (timeMs <= series.settledMaxMs && !rules.keepDuplicates) need(series, MINUTE, timeMs)
+    if (cutOf(groupBlockOf(group!.seriesId)) === Infinity) needAll(group!, timeMs)
+  })
+  return { kind: 'journal', due, isAllDue, unknown }
+}
+
+const MINUTE = 0
+
+/** A flush writes a row once: what a device has in its own block and in the wide one goes to the first, where both are due. */
+function withoutRepeats (due: DueBlock[], isAllDue: boolean): DueBlock[] {
+  const wide = due.find(it => it.number === WIDE_BLOCK)
+  if (wide === undefined) return due
+  const byNumber = new Map(due.map(it => [it.number, it]))
+  for (const [id, readings] of wide.readings) {
+    const number = deviceBlockOf(id)
+    let block = byNumber.get(number)
+    if (block === undefined && isAllDue) byNumber.set(number, block = emptyBlock(number))
+    if (block === undefined) continue
+    addReadings(block, id, readings)
+    wide.readings.delete(id)
+  }
+  return [...byNumber.values()]
+}
+
+/** Visits each minute of each device that is at home in the partition, with the time of its first reading. */
+function forEachMinute ({ arrivals, series: table }: Partition, visit: (series: Series, timeMs: number) => void): void {
+  for (let start = 0; start < arrivals.length; start = endOfMinute(arrivals, start)) {
+    const series = table.at(arrivals.series[start])
+    if (series.homePartition === undefined) visit(series, arrivals.timesMs[start])
+  }
+}
+
+function needOfBlock (
+  { series: table }: Partition, { readings, rollups, cutMs, owners }: DueBlock, need: (owner: RowOwner, timeMs: number) => void
+): void {
+  for (const [id, { timesMs }] of readings) {
+    const owner = table.ownerOf(id)
+    owners.set(id, owner)
+    let minuteMs = NaN
+    for (const timeMs of timesMs) {
+      if (timeMs >= cutMs) break
+      if (bucketStartMs(MINUTE_MS, timeMs) === minuteMs) continue
+      minuteMs = bucketStartMs(MINUTE_MS, timeMs)
+      need(owner, timeMs)
+    }
+  }
+  for (const [id, minutes] of rollups) {
+    const owner = table.ownerOf(id)
+    owners.set(id, owner)
+    for (const minuteMs of minutes.keys()) need(owner, minuteMs)
+  }
+}
