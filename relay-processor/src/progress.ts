@@ -67,7 +67,8 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint }>(
     'select epoch, next_offset from progress where topic_id = $1 and source_partition = $2', [topicId, move.partition])
   if (!row || row.epoch !== move.epoch) return 'fenced'
-  if (move.fromOffset === move.toOffset && row.next_offset === move.toOffset) { // what came home alone
+  if (move.fromOffset === move.toOffset && row.next_offset === move.toOffset) { // what came home alone, or became rows
+    if (move.taken.length === 0) return 'not-moved' // nobody can tell, and to write the same again does no harm
     return await areMisplaced(database, move) ? 'not-moved' : 'moved'
   }
   if (row.next_offset === move.toOffset) return 'moved'
