@@ -71,11 +71,13 @@ const A_PAGE = 'a page of devices is read'
 type Case = (explained: Explained, topicId: string) => Promise<unknown>
 
 const range = (count: number, first = 0) => Array.from({ length: count }, (_, n) => first + n)
-const nameOf = (n: number, prefix = 'device') => ({ deviceId: `${prefix}-${n}`, zone: 'Zone A', deviceType: 'THERMOSTAT' })
+const nameOf = (n: number, prefix = 'device') => ({ deviceId: `${prefix}-${n}`, zone: 'Zone A', deviceType: 'THERMOSTAT', idsOf: 0 })
 const writesOf = (rest: Partial<PartitionRows>): PartitionRows => ({
   move: { partition: 0, epoch: 1n, historyId: '', fromOffset: 0n, toOffset: 1n, eventTimeMaxMs: startMs, taken: [] },
   rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
   rowCount: 0,
+  announcedCount: 0,
+  journal: { removed: [], rows: [] },
   arrivals: [],
   misplaced: [],
   daysMs: [],
@@ -87,7 +89,7 @@ const cases: Readonly<Record<string, Case>> = {
   'names that are there are looked up': ({ database }) => nameSeries(database, range(KEYS, 100_000).map(n => nameOf(n))),
   'names that are new are looked up and added': ({ database }) => nameSeries(database, range(KEYS).map(n => nameOf(n, 'new'))),
   'groups are looked up': ({ database }) => nameSeries(database, range(KEYS).map(n => ({
-    deviceId: null, zone: `Zone ${n}`, deviceType: 'THERMOSTAT'
+    deviceId: null, zone: `Zone ${n}`, deviceType: 'THERMOSTAT', idsOf: -1
   }))),
   'series and zones of events are looked up for quotas': async ({ database }) => {
     const events = range(KEYS / 2).map(n => ({ ...nameOf(n, n % 2 === 0 ? 'device' : 'new'), value: 1, timestampMs: startMs }))

@@ -86,6 +86,8 @@ test('what became of a commit without an answer is read from progress', async t 
   const noRows = {
     rows: levels.map(() => ({ fresh: [], changed: [], seriesOfBuckets: new Map() })),
     rowCount: 0,
+    announcedCount: 0,
+    journal: { removed: [], rows: [] },
     misplaced: [],
     arrivals: [],
     daysMs: [...levels, 'arrivals'].map(() => new Set<number>())
