@@ -41,10 +41,10 @@ export interface FreshnessResult {
 }
 
 /** one client asks as often as hundreds would */
-const UNLIMITED = { RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }
-const TOPIC = 'iot-events'
+export const UNLIMITED = { RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }
+export const TOPIC = 'iot-events'
 const DATABASE = 'freshness'
-const TOKEN = 'bench'
+export const TOKEN = 'bench'
 const PARTITIONS = 8
 const PROBES = 4
 const PROBE_INTERVAL_MS = 100
@@ -127,6 +127,28 @@ async function measure (producer: EventProducer, api: string, rate: number, devi
     unavailable: probes.reduce((sum, it) => sum + it.unavailable, 0),
     sentPerSecond: await load / (WARM_UP_MS + measureMs) * 1000
   }
+}
+
+/**
+ * Sends readings of probe devices, one after the other, and asks for them.
+ * @returns how long each took from produce to visible, in ms, and how many there were
+ */
+export async function measureProbes (
+  producer: EventProducer, api: string, measureMs: number
+): Promise<number[]> {
+  const probes = Array.from({ length: PROBES }, (_, n): Probe =>
+    ({ id: `probe-${n}`, sentMs: [], seen: 0, latenciesMs: [], unavailable: 0 }))
+  const startedMs = performance.now()
+  const untilMs = startedMs + measureMs
+  const range = {
+    startTime: new Date(Date.now() - 60_000).toISOString(),
+    endTime: new Date(Date.now() + measureMs + ARRIVAL_LIMIT_MS).toISOString()
+  }
+  await Promise.all(probes.flatMap((probe, n) => {
+    const offsetMs = n / PROBES * PROBE_INTERVAL_MS
+    return [sendProbes(producer, probe, startedMs + offsetMs, untilMs), poll(api, probe, range, untilMs)]
+  }))
+  return probes.flatMap(it => it.latenciesMs)
 }
 
 /** @returns how many events were sent */

@@ -10,6 +10,7 @@ import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchIngest } from './ingest.ts'
+import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
@@ -21,6 +22,18 @@ program.command('all')
   .description('all of the following, and all codecs: what docs/performance.md shows')
   .option('--quick', 'few events, to see that all works; results go to .relay/bench')
   .action(benchAll)
+
+program.command('live')
+  .description('a live fleet: what an event costs, and how fresh answers are')
+  .option('--devices <n>', 'devices', Number, 10_000)
+  .option('--interval-s <n>', 'seconds between two readings of a device', Number, 1)
+  .option('--seconds <n>', 'how long it is measured', Number, 300)
+  .option('--warm-up <n>', 'seconds before that: until journaled readings have become rows, for it is a part of what they cost', Number, 180)
+  .option('--late <share>', 'share of readings that are late by minutes to days', Number, 0)
+  .option('--resent <share>', 'share of readings that are sent twice', Number, 0)
+  .option('--no-probes', 'without freshness')
+  .option('--quick', 'results go to .relay/bench')
+  .action(benchLive)
 
 program.command('processor')
   .description('a backlog to the last commit, beside the consumer benchmark of Kafka and Kafka Streams')

@@ -1,0 +1,64 @@
+/** A live fleet as a process of its own: each device sends a reading now and then, at a steady rate. Tells at its end what it sent. */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { createLogger, openKafkaEventLog } from 'relay-common'
+
+import type { FleetReport } from './live.ts'
+
+const { KAFKA_BOOTSTRAP_SERVERS = '', EVENTS_TOPIC = '', FLEET = '' } = process.env
+const { devices, intervalMs, late, resent } = JSON.parse(FLEET) as {
+  devices: number, intervalMs: number, late: number, resent: number
+}
+
+const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
+const ZONES = 20
+const TICK_MS = 20
+const LATE_MIN_MS = 60_000
+const LATE_MAX_MS = 3 * 86_400_000
+
+const eventLog = await openKafkaEventLog(
+  { bootstrapServers: [KAFKA_BOOTSTRAP_SERVERS], clientId: 'fleet' }, createLogger('fleet', 'error'))
+const producer = await eventLog.openProducer()
+
+const fleet = Array.from({ length: devices }, (_, n) => {
+  const id = `device-${String(n).padStart(6, '0')}`
+  return { id, start: `{"deviceId":"${id}","deviceType":"${TYPES[n % 3]}","zone":"Zone ${n % ZONES}","value":`, last: '' }
+})
+
+let isOver = false
+process.once('message', () => { isOver = true })
+const report: FleetReport = { sent: 0, resent: 0, late: 0, behindMaxMs: 0 }
+const sending = new Set<Promise<void>>()
+const startedMs = performance.now()
+for (let n = 0; !isOver;) {
+  const elapsedMs = performance.now() - startedMs
+  const due = Math.floor(elapsedMs / intervalMs * devices)
+  const nowMs = Date.now()
+  const timestamp = new Date(nowMs).toISOString()
+  const records = []
+  for (; n < due; n++) {
+    const device = fleet[n % devices]
+    const isLate = late > 0 && Math.random() < late
+    const time = isLate ? new Date(nowMs - LATE_MIN_MS - Math.floor(Math.random() * LATE_MAX_MS)).toISOString() : timestamp
+    const value = Math.round(200 + 50 * Math.sin(n / devices / 60 + n) + Math.random() * 4) / 10
+    const record = `${device.start}${value},"timestamp":"${time}"}`
+    records.push({ key: device.id, value: record })
+    if (isLate) report.late++
+    if (resent > 0 && Math.random() < resent && device.last !== '') {
+      records.push({ key: device.id, value: device.last })
+      report.resent++
+    }
+    device.last = record
+  }
+  report.sent += records.length
+  if (records.length > 0) {
+    const sent = producer.send(EVENTS_TOPIC, records).finally(() => sending.delete(sent))
+    sending.add(sent)
+  }
+  await delay(TICK_MS)
+  report.behindMaxMs = Math.max(report.behindMaxMs, performance.now() - startedMs - elapsedMs - TICK_MS)
+}
+await Promise.all(sending)
+await producer.close()
+await eventLog.close()
+process.send!(report, () => process.exit())
