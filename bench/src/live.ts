@@ -32,6 +32,8 @@ export interface LiveOptions {
   readonly quick?: boolean
   readonly probes?: boolean
   readonly warmUp: number
+  /** folder for a CPU profile of the processor */
+  readonly cpuProf?: string
 }
 
 /** What a fleet tells at its end. */
@@ -49,7 +51,7 @@ const DRAIN_LIMIT_MS = 120_000
 
 /** Runs the benchmark, prints its figures, and keeps them as `live`. */
 export async function benchLive (options: LiveOptions): Promise<void> {
-  const { devices, intervalS, seconds, late, resent, warmUp, quick = false, probes = true } = options
+  const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, quick = false, probes = true } = options
   const circumstances = await readCircumstances(quick)
   await using servers = await openServers()
   await createTopic(servers.admin, { topic: TOPIC, events: 0, devices, partitions: PARTITIONS }, 'none')
@@ -58,7 +60,7 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   opened.defer(() => database.close())
   const environment = processorEnvironment(servers, DATABASE, TOPIC)
   const port = await getPort({ host: '127.0.0.1' })
-  const processor = opened.use(startProgram('processor', { environment }))
+  const processor = opened.use(startProgram('processor', { environment, cpuProf }))
   const api = opened.use(startProgram('api', {
     environment: { ...environment, ...UNLIMITED, API_PORT: String(port), METRICS_PORT: '0', API_TOKENS: TOKEN }
   }))

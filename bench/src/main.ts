@@ -33,6 +33,7 @@ program.command('live')
   .option('--resent <share>', 'share of readings that are sent twice', Number, 0)
   .option('--no-probes', 'without freshness')
   .option('--quick', 'results go to .relay/bench')
+  .option('--cpu-prof <folder>', 'write a CPU profile of the processor there')
   .action(benchLive)
 
 program.command('processor')

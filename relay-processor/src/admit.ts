@@ -13,7 +13,7 @@ import {
 } from 'relay-common'
 
 import { ArrivalCounts } from './arrival-counts.ts'
-import { compactBlock } from './compact.ts'
+import { ascending, compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
 import { addReadings, addRollup, emptyBlock, LATE_MS, within, type DueBlock, type Gathered } from './journal.ts'
 import type { JournalPlan } from './plan-flush.ts'
@@ -126,7 +126,7 @@ class Admission {
     for (let n = start; n < end; n++) this.#admitSeries(sent[n], gathered)
     if (due !== undefined) return
     const fresh = this.#readings - before
-    if (merged !== undefined) writeGathered(merged)
+    if (merged !== undefined) writeReadings(merged)
     if (writer.isEmpty) return
     const series = merged?.readings.size ?? this.#seriesInBlock
     journal.add(number, writer.take(), fresh, series, merged?.level ?? 0, partition)
@@ -228,7 +228,7 @@ class Admission {
       return
     }
     readJournal(content.body, { readings: (id, readings) => addReadings(merged, id, readings), rollup: () => {} })
-    writeGathered(merged)
+    writeReadings(merged)
     journal.add(WIDE_BLOCK, writer.take(), content.count, 1, merged.level, partition)
   }
 
@@ -239,17 +239,22 @@ class Admission {
     for (let start = 0, end; start < groups.length; start = end) {
       const number = groupBlockOf(groups[start][0].seriesId)
       const due = this.#dueOf(number)
+      const merged = due === undefined ? journal.takeMerged(number) : undefined
+      const gathered = due ?? merged
       let count = 0
       for (end = start; end < groups.length && groupBlockOf(groups[end][0].seriesId) === number; end++) {
         const [{ seriesId }, minutes] = groups[end]
-        for (const [minuteMs, delta] of [...minutes].sort(([a], [b]) => a - b)) {
+        for (const minuteMs of ascending(minutes.keys())) {
+          const delta = minutes.get(minuteMs)!
           for (const [index, { sizeMs }] of levels.entries()) this.#rows.announce(index, bucketStartMs(sizeMs, minuteMs), seriesId)
           count += delta.count
-          if (due !== undefined) addRollup(due.rollups, seriesId, minuteMs, delta)
+          if (gathered !== undefined) addRollup(gathered.rollups, seriesId, minuteMs, delta)
           else writer.addRollup(seriesId, minuteMs, delta)
         }
       }
-      if (due === undefined) journal.add(number, writer.take(), count, end - start, 0, partition)
+      if (due !== undefined) continue
+      if (merged !== undefined) writeRollups(merged)
+      journal.add(number, writer.take(), count, end - start, merged?.level ?? 0, partition)
     }
   }
 
@@ -267,15 +272,22 @@ class Admission {
     const { journal, partition, series } = this.#partition
     const left = compactBlock(block, series, this.#rules, this.#rows)
     if (left.readings.size === 0) return
-    writeGathered(left)
+    writeReadings(left)
     const content = writer.take()
     journal.add(block.number, content, content.count, left.readings.size, 1, partition)
   }
 }
 
-function writeGathered ({ readings }: Pick<Gathered, 'readings'>): void {
-  for (const id of [...readings.keys()].sort((a, b) => a - b)) {
+function writeReadings ({ readings }: Pick<Gathered, 'readings'>): void {
+  for (const id of ascending(readings.keys())) {
     const { timesMs, values } = readings.get(id)!
     for (let n = 0; n < timesMs.length; n++) writer.addReading(id, timesMs[n], values[n])
+  }
+}
+
+function writeRollups ({ rollups }: Pick<Gathered, 'rollups'>): void {
+  for (const id of ascending(rollups.keys())) {
+    const minutes = rollups.get(id)!
+    for (const minuteMs of ascending(minutes.keys())) writer.addRollup(id, minuteMs, minutes.get(minuteMs)!)
   }
 }

@@ -60,6 +60,6 @@ function compactSeries (
   owner.rowsMaxMs = Math.max(owner.rowsMaxMs, timesMs[timesMs.length - 1])
 }
 
-function ascending (numbers: Iterable<number>): number[] {
+export function ascending (numbers: Iterable<number>): number[] {
   return [...numbers].sort((a, b) => a - b)
 }

@@ -85,8 +85,8 @@ export interface DueBlock extends Gathered {
 /** Readings this much older than the newest of their partition are late ones: a row of their block would be of all times. */
 export const LATE_MS = 10 * MINUTE_MS
 
-/** of a group a reader merges each fragment: so they are few, or small */
-const GROUP_BYTES_MAX = 32 * 1024
+/** who asks for a group reads its block of each partition: they are kept small */
+const GROUP_BYTES_MAX = 48 * 1024
 /** readings that are on their way still find their minute open */
 const STRAGGLER_MS = 5_000
 
@@ -144,12 +144,12 @@ export class Journal {
   /** Blocks that are due, with what they have: it is the caller's from now on. */
   takeDue (nowMs: number, eventTimeMaxMs: number): DueBlock[] {
     this.#nowMs = nowMs
-    const { fragmentsMax, ageMaxMs, intervalMs, compactedReadingsMin } = this.#settings
+    const { ageMaxMs, intervalMs, compactedReadingsMin } = this.#settings
     const due: DueBlock[] = []
     for (const block of [...this.#blocks.values()]) {
       const isOld = nowMs - block.sinceMs >= ageMaxMs
       const isOfDevices = block.number > WIDE_BLOCK
-      const isFull = block.number < WIDE_BLOCK && (block.fragments.length >= fragmentsMax || block.bytes >= GROUP_BYTES_MAX)
+      const isFull = block.number < WIDE_BLOCK && block.bytes >= GROUP_BYTES_MAX
       if (nowMs < block.dueAtMs && !isFull) continue
       if (isOfDevices && !isOld && block.readings < compactedReadingsMin * block.series) {
         block.dueAtMs = nextTurn(block.number, intervalMs, nowMs)
@@ -174,7 +174,7 @@ export class Journal {
    */
   takeMerged (number: number): Gathered & { readonly level: number } | undefined {
     const block = this.#blocks.get(number)
-    if (block === undefined || number < WIDE_BLOCK) return undefined
+    if (block === undefined) return undefined
     const { fragments } = block
     const { fragmentsMax } = this.#settings
     let from = fragments.length
