@@ -30,16 +30,18 @@ process.once('message', () => { isOver = true })
 const report: FleetReport = { sent: 0, resent: 0, late: 0, behindMaxMs: 0 }
 const sending = new Set<Promise<void>>()
 const startedMs = performance.now()
+const firstMs = Date.now()
 for (let n = 0; !isOver;) {
   const elapsedMs = performance.now() - startedMs
   const due = Math.floor(elapsedMs / intervalMs * devices)
-  const nowMs = Date.now()
-  const timestamp = new Date(nowMs).toISOString()
   const records = []
   for (; n < due; n++) {
     const device = fleet[n % devices]
+    // by the plan: a fleet that is behind sends no two readings of one time, which might be of one value too
+    const timeMs = Math.floor(firstMs + n / devices * intervalMs)
     const isLate = late > 0 && Math.random() < late
-    const time = isLate ? new Date(nowMs - LATE_MIN_MS - Math.floor(Math.random() * LATE_MAX_MS)).toISOString() : timestamp
+    const ageMs = isLate ? LATE_MIN_MS + Math.floor(Math.random() * LATE_MAX_MS) : 0
+    const time = new Date(timeMs - ageMs).toISOString()
     const value = Math.round(200 + 50 * Math.sin(n / devices / 60 + n) + Math.random() * 4) / 10
     const record = `${device.start}${value},"timestamp":"${time}"}`
     records.push({ key: device.id, value: record })

@@ -65,7 +65,7 @@ export type { CountedBracket, Estimate, Share } from './quantile.ts'
 export { decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX } from './readings.ts'
 export type { MergedReadings, Readings } from './readings.ts'
 export {
-  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, sumReadings,
+  average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation, sumReadings,
   total
 } from './rollup.ts'
 export type { Rollup } from './rollup.ts'

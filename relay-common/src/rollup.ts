@@ -74,8 +74,24 @@ const runCounts: number[] = []
 export function foldReadings (rollup: Rollup, readings: Readings): void {
   const length = readings.timesMs.length
   if (length === 0) return
-  const runs = sortRuns(readings.values)
+  foldValues(rollup, readings.values)
+  foldFirst(rollup, readings.timesMs[0], readings.values[0] + 0)
+  foldLast(rollup, readings.timesMs[length - 1], readings.values[length - 1] + 0)
+}
 
+/** The same of readings in any order, as those of several devices are. */
+export function foldUnsorted (rollup: Rollup, { timesMs, values }: Readings): void {
+  if (timesMs.length === 0) return
+  foldValues(rollup, values)
+  for (let n = 0; n < timesMs.length; n++) {
+    foldFirst(rollup, timesMs[n], values[n] + 0)
+    foldLast(rollup, timesMs[n], values[n] + 0)
+  }
+}
+
+function foldValues (rollup: Rollup, values: readonly number[]): void {
+  const { length } = values
+  const runs = sortRuns(values)
   rollup.count += length
   rollup.min = Math.min(rollup.min, runValues[0])
   rollup.max = Math.max(rollup.max, runValues[runs - 1])
@@ -83,8 +99,6 @@ export function foldReadings (rollup: Rollup, readings: Readings): void {
     addValue(rollup.sum, sorted[n])
     addSquare(rollup.sumSquares, sorted[n])
   }
-  foldFirst(rollup, readings.timesMs[0], readings.values[0] + 0)
-  foldLast(rollup, readings.timesMs[length - 1], readings.values[length - 1] + 0)
   foldRuns(rollup.digest, runValues, runCounts, runs)
 }
 

@@ -5,17 +5,18 @@
  *                 (resends drop out here)           └──fold──▶ delta of the group ──▶ block of the group
  *
  * What this costs is what a live fleet costs: each flush brings one reading of each device, so a reading is compared with
- * the newest one of its series, written behind those of its block, and folded into its group. Rows come later (compact.ts).
+ * the newest one of its series, and written behind those of its block and of its group. Rows come later (compact.ts).
  */
 import {
-  bucketStartMs, deviceBlockOf, emptyRollup, foldReading, groupBlockOf, JournalWriter, levels, mergeReadings, MINUTE_MS,
-  readJournal, WIDE_BLOCK,  type Readings, type Rollup
+  bucketStartMs, deviceBlockOf, emptyRollup, foldUnsorted, groupBlockOf, mergeReadings, MINUTE_MS, WIDE_BLOCK,
+  type Readings, type Rollup
 } from 'relay-common'
 
 import { ArrivalCounts } from './arrival-counts.ts'
-import { ascending, compactBlock } from './compact.ts'
+import { compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
-import { addReadings, addRollup, emptyBlock, LATE_MS, within, type DueBlock, type Gathered } from './journal.ts'
+import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
+import { addReadings, addRollup, within, type Gathered, type RecentReadings } from './journal-block.ts'
 import type { JournalPlan } from './plan-flush.ts'
 import { lateBeforeMs } from './misplaced.ts'
 import { unpackMinute } from './packed-row.ts'
@@ -24,18 +25,8 @@ import type { Series } from './series-table.ts'
 import { endOfMinute, endOfSeries, readingsWithout, type Settled, type SettleRules } from './settle.ts'
 import { findKnown, forgetLate } from './windows.ts'
 
-/** What a device has sent since the last flush, in arrivals that are sorted. */
-interface Sent {
-  readonly series: Series
-  readonly start: number
-  readonly end: number
-}
-
 const MINUTE = 0
-
-/** One row of the journal is written at a time, of any partition. */
-const writer = new JournalWriter()
-const wideWriter = new JournalWriter()
+const NONE: Readings = { timesMs: [], values: [] }
 
 /**
  * Admits what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id.
@@ -48,6 +39,9 @@ export function admit (
   return new Admission(partition, rules, plan, rows, flushNumber).run()
 }
 
+/** By minute, readings of a group's devices that are new. */
+type GroupReadings = Map<number, Readings>
+
 class Admission {
   readonly #partition: Partition
   readonly #rules: SettleRules
@@ -56,13 +50,16 @@ class Admission {
   readonly #rows: FlushRows
   readonly #flushNumber: number
   readonly #counts = new ArrivalCounts()
-  readonly #groups = new Map<Series, Map<number, Rollup>>()
+  readonly #groups = new Map<Series, GroupReadings>()
+  readonly #lateBeforeMs: number
+  readonly #wide: RecentReadings
+  readonly #wideStart: number
+  /** where readings of the block go that is at work: to be journaled, or to become rows */
+  #recent: RecentReadings | undefined
+  #dueNow: DueBlock | undefined
   #readings = 0
   #duplicates = 0
   #misplaced = 0
-  /** of the block that is being written */
-  #seriesInBlock = 0
-  readonly #lateBeforeMs: number
 
   constructor (partition: Partition, rules: SettleRules, plan: JournalPlan, rows: FlushRows, flushNumber: number) {
     this.#partition = partition
@@ -72,22 +69,33 @@ class Admission {
     this.#rows = rows
     this.#flushNumber = flushNumber
     this.#lateBeforeMs = partition.eventTimeMaxMs - LATE_MS
+    this.#wide = partition.journal.recentOf(WIDE_BLOCK)
+    this.#wideStart = this.#wide.length
   }
 
   run (): Settled {
     const partition = this.#partition
-    const sent = this.#sentById()
-    for (let start = 0, end; start < sent.length; start = end) {
-      const block = deviceBlockOf(sent[start].series.seriesId)
-      for (end = start + 1; end < sent.length && deviceBlockOf(sent[end].series.seriesId) === block;) end++
-      this.#admitBlock(block, sent, start, end)
+    const { arrivals, series: table, journal } = partition
+    const starts = this.#startsById()
+    for (let first = 0, next; first < starts.length; first = next) {
+      const number = deviceBlockOf(table.at(arrivals.series[starts[first]]).seriesId)
+      this.#dueNow = this.#dueOf(number)
+      const recent = this.#recent = this.#dueNow === undefined ? journal.recentOf(number) : undefined
+      const recentStart = recent?.length ?? 0
+      for (next = first; next < starts.length; next++) {
+        const series = table.at(arrivals.series[starts[next]])
+        if (deviceBlockOf(series.seriesId) !== number) break
+        this.#admitSeries(series, starts[next], endOfSeries(arrivals, starts[next]))
+      }
+      if (recent !== undefined) journal.write(number, recentStart)
     }
-    this.#writeWide()
+    journal.write(WIDE_BLOCK, this.#wideStart)
     this.#writeGroups()
     for (const block of [...this.#due.values()].sort((a, b) => a.number - b.number)) this.#compact(block)
-    for (const { series } of sent) forgetLate(series)
+    for (const start of starts) forgetLate(table.at(arrivals.series[start]))
     for (const group of this.#groups.keys()) forgetLate(group)
-    partition.arrivals.clear(lagOf(partition))
+    journal.forgetEmpty()
+    arrivals.clear(lagOf(partition))
     partition.returnedSettledMs.clear()
     partition.settledTimeMaxMs = partition.eventTimeMaxMs
     return {
@@ -95,11 +103,16 @@ class Admission {
     }
   }
 
-  /** In the order of ids, so that those of a block are neighbours; readings that are at home elsewhere are sent there. */
-  #sentById (): Sent[] {
+  /**
+   * Where each series begins in the arrivals, in the order of ids, so that those of a block are neighbours. Readings that
+   * are at home elsewhere are sent there.
+   */
+  #startsById (): number[] | Float64Array {
     const { arrivals, series: table, misplaced, settledTimeMaxMs } = this.#partition
-    const sent: Sent[] = []
+    const starts: number[] = []
     let isSorted = true
+    let leastId = Infinity
+    let greatestId = 0
     for (let start = 0, end; start < arrivals.length; start = end) {
       end = endOfSeries(arrivals, start)
       const series = table.at(arrivals.series[start])
@@ -109,156 +122,130 @@ class Admission {
         this.#misplaced += end - start
         continue
       }
-      isSorted &&= sent.length === 0 || sent[sent.length - 1].series.seriesId < series.seriesId
-      sent.push({ series, start, end })
+      if (series.seriesId < greatestId) isSorted = false
+      greatestId = Math.max(greatestId, series.seriesId)
+      leastId = Math.min(leastId, series.seriesId)
+      starts.push(start)
     }
-    if (!isSorted) sent.sort((a, b) => a.series.seriesId - b.series.seriesId)
-    return sent
+    if (isSorted) return starts
+    const idOf = (start: number) => table.at(arrivals.series[start]).seriesId
+    if ((greatestId - leastId + 1) * arrivals.length > Number.MAX_SAFE_INTEGER) return starts.sort((a, b) => idOf(a) - idOf(b))
+    // sorted as numbers that have the place in their low digits: a comparison by a function takes ten times as long
+    const keys = Float64Array.from(starts, start => (idOf(start) - leastId) * arrivals.length + start).sort()
+    for (let n = 0; n < keys.length; n++) keys[n] %= arrivals.length
+    return keys
   }
 
-  #admitBlock (number: number, sent: readonly Sent[], start: number, end: number): void {
-    const { journal, partition } = this.#partition
-    const due = this.#dueOf(number)
-    const merged = due === undefined ? journal.takeMerged(number) : undefined
-    const gathered = due ?? merged
-    this.#seriesInBlock = 0
-    const before = this.#readings
-    for (let n = start; n < end; n++) this.#admitSeries(sent[n], gathered)
-    if (due !== undefined) return
-    const fresh = this.#readings - before
-    if (merged !== undefined) writeReadings(merged)
-    if (writer.isEmpty) return
-    const series = merged?.readings.size ?? this.#seriesInBlock
-    journal.add(number, writer.take(), fresh, series, merged?.level ?? 0, partition)
-  }
-
-  #admitSeries ({ series, start, end }: Sent, gathered: Gathered | undefined): void {
+  #admitSeries (series: Series, start: number, end: number): void {
     const { arrivals } = this.#partition
-    const { timesMs } = arrivals
-    let group = this.#groups.get(series.group!)
-    if (group === undefined) this.#groups.set(series.group!, group = new Map())
-    let isInBlock = false
+    const { timesMs, values } = arrivals
+    const newestMs = timesMs[end - 1]
+    if (end - start === 1 && newestMs > series.settledMaxMs) { // nearly all of a live fleet
+      const value = values[start] + 0 // -0 + 0 is 0
+      const minuteMs = bucketStartMs(MINUTE_MS, newestMs)
+      this.#counts.add(series, minuteMs, 1, 0, lateBeforeMs(this.#partition, series.index, minuteMs))
+      this.#take(series, minuteMs, newestMs, value)
+      this.#noteTaken(series, minuteMs, 1)
+      series.settledMaxMs = newestMs
+      series.settledMaxValue = value
+      return
+    }
     for (let at = start; at < end;) {
       const minuteEnd = endOfMinute(arrivals, at)
       const minuteMs = bucketStartMs(MINUTE_MS, timesMs[at])
-      const fresh = this.#freshOf(series, minuteMs, at, minuteEnd, gathered)
-      const again = minuteEnd - at - fresh.timesMs.length
-      this.#counts.add(series, minuteMs, fresh.timesMs.length, again, lateBeforeMs(this.#partition, series.index, minuteMs))
+      const fresh = this.#freshOf(series, minuteMs, at, minuteEnd)
+      const count = fresh.timesMs.length
+      const again = minuteEnd - at - count
+      this.#counts.add(series, minuteMs, count, again, lateBeforeMs(this.#partition, series.index, minuteMs))
       this.#duplicates += again
-      if (fresh.timesMs.length > 0) isInBlock = this.#take(series, minuteMs, fresh, group, gathered) || isInBlock
+      for (let n = 0; n < count; n++) this.#take(series, minuteMs, fresh.timesMs[n], fresh.values[n])
+      if (count > 0) this.#noteTaken(series, minuteMs, count)
       at = minuteEnd
     }
-    const newestMs = timesMs[end - 1]
-    if (newestMs >= series.settledMaxMs) {
-      const newest = arrivals.values[end - 1] + 0
-      const isSame = newestMs === series.settledMaxMs
-      series.settledMaxValue = isSame ? Math.max(series.settledMaxValue, newest) : newest
-      series.settledMaxMs = newestMs
-    }
-    if (isInBlock) this.#seriesInBlock++
+    if (newestMs < series.settledMaxMs) return
+    const newest = values[end - 1] + 0
+    series.settledMaxValue = newestMs === series.settledMaxMs ? Math.max(series.settledMaxValue, newest) : newest
+    series.settledMaxMs = newestMs
   }
 
-  /** What of a minute was not there before, sorted. Valid until the next call. */
-  #freshOf (series: Series, minuteMs: number, start: number, end: number, gathered: Gathered | undefined): Readings {
+  /** What of a minute was not there before, sorted. */
+  #freshOf (series: Series, minuteMs: number, start: number, end: number): Readings {
     const { timesMs, values } = this.#partition.arrivals
-    const fresh: Readings = { timesMs: [], values: [] }
+    const arrived: Readings = { timesMs: [], values: [] }
     const { keepDuplicates } = this.#rules
     for (let n = start; n < end; n++) {
-      const value = values[n] + 0 // -0 + 0 is 0
-      const last = fresh.timesMs.length - 1
-      if (!keepDuplicates && last >= 0 && fresh.timesMs[last] === timesMs[n] && fresh.values[last] === value) continue
-      fresh.timesMs.push(timesMs[n])
-      fresh.values.push(value)
+      const value = values[n] + 0
+      const last = arrived.timesMs.length - 1
+      if (!keepDuplicates && last >= 0 && arrived.timesMs[last] === timesMs[n] && arrived.values[last] === value) continue
+      arrived.timesMs.push(timesMs[n])
+      arrived.values.push(value)
     }
-    if (keepDuplicates || timesMs[start] > series.settledMaxMs) return fresh
-    if (fresh.timesMs.length === 1 && fresh.timesMs[0] === series.settledMaxMs && fresh.values[0] === series.settledMaxValue) {
-      return { timesMs: [], values: [] }
+    if (keepDuplicates || timesMs[start] > series.settledMaxMs) return arrived
+    if (arrived.timesMs.length === 1 && arrived.timesMs[0] === series.settledMaxMs && arrived.values[0] === series.settledMaxValue) {
+      return NONE
     }
-    return this.#withoutResends(series, minuteMs, fresh, gathered)
+    return this.#withoutResends(series, minuteMs, arrived)
   }
 
-  #withoutResends (series: Series, minuteMs: number, arrived: Readings, gathered: Gathered | undefined): Readings {
-    const { journal } = this.#partition
+  #withoutResends (series: Series, minuteMs: number, arrived: Readings): Readings {
     const { seriesId } = series
     const endMs = minuteMs + MINUTE_MS
-    const base = journal.readingsOf(seriesId, [deviceBlockOf(seriesId), WIDE_BLOCK], minuteMs, endMs)
-    for (const it of [gathered, this.#due.get(WIDE_BLOCK)]) { // what these hold is not in the journal any more
+    const blocks = [deviceBlockOf(seriesId), WIDE_BLOCK]
+    const there = this.#partition.journal.readingsOf(seriesId, blocks, minuteMs, endMs)
+    for (const it of [this.#dueNow, this.#due.get(WIDE_BLOCK)]) { // what these hold is not in the journal any more
       const taken = it?.readings.get(seriesId)
-      if (taken !== undefined) mergeReadings(base, within(taken, minuteMs, endMs), true)
+      if (taken !== undefined) mergeReadings(there, within(taken, minuteMs, endMs), true)
     }
     const window = findKnown(series, MINUTE, minuteMs)
     if (window !== undefined) {
       const content = unpackMinute(window.packed!, minuteMs)
-      if (content.kind === 'readings') mergeReadings(base, content.readings, true)
+      if (content.kind === 'readings') mergeReadings(there, content.readings, true)
     }
     const own = window?.elsewhere === undefined ? arrived : readingsWithout(arrived, window.elsewhere)
-    return mergeReadings(base, own, false).fresh
+    return mergeReadings(there, own, false).fresh
   }
 
-  /** Puts fresh readings of a minute where they belong. @returns whether some went to the block of the device */
-  #take (
-    series: Series, minuteMs: number, fresh: Readings, group: Map<number, Rollup>, gathered: Gathered | undefined
-  ): boolean {
-    const { timesMs, values } = fresh
-    const { seriesId } = series
-    this.#readings += timesMs.length
-    for (const [index, { sizeMs }] of levels.entries()) this.#rows.announce(index, bucketStartMs(sizeMs, minuteMs), seriesId)
-    let delta = group.get(minuteMs)
-    if (delta === undefined) group.set(minuteMs, delta = emptyRollup())
-    for (let n = 0; n < timesMs.length; n++) foldReading(delta, timesMs[n], values[n])
-
-    if (timesMs[0] < this.#lateBeforeMs) {
-      const due = this.#dueOf(deviceBlockOf(seriesId)) ?? this.#due.get(WIDE_BLOCK)
-      if (due !== undefined) addReadings(due, seriesId, fresh)
-      else for (let n = 0; n < timesMs.length; n++) wideWriter.addReading(seriesId, timesMs[n], values[n])
-      return false
-    }
-    if (gathered !== undefined) addReadings(gathered, seriesId, fresh)
-    else for (let n = 0; n < timesMs.length; n++) writer.addReading(seriesId, timesMs[n], values[n])
-    return true
+  /** Puts a fresh reading where it belongs. */
+  #take (series: Series, minuteMs: number, timeMs: number, value: number): void {
+    const { seriesId, group } = series
+    const ofGroup = this.#readingsOf(group!, minuteMs)
+    ofGroup.timesMs.push(timeMs)
+    ofGroup.values.push(value)
+    const isLate = minuteMs < this.#lateBeforeMs
+    const due = this.#dueNow ?? (isLate ? this.#due.get(WIDE_BLOCK) : undefined)
+    if (due !== undefined) addReadings(due, seriesId, { timesMs: [timeMs], values: [value] })
+    else (isLate ? this.#wide : this.#recent!).add(seriesId, timeMs, value)
   }
 
-  #writeWide (): void {
-    if (wideWriter.isEmpty) return
-    const { journal, partition } = this.#partition
-    const content = wideWriter.take()
-    const merged = journal.takeMerged(WIDE_BLOCK)
-    if (merged === undefined) {
-      journal.add(WIDE_BLOCK, content, content.count, 1, 0, partition)
-      return
-    }
-    readJournal(content.body, { readings: (id, readings) => addReadings(merged, id, readings), rollup: () => {} })
-    writeReadings(merged)
-    journal.add(WIDE_BLOCK, writer.take(), content.count, 1, merged.level, partition)
+  #noteTaken ({ seriesId }: Series, minuteMs: number, count: number): void {
+    this.#readings += count
+    this.#rows.announceAll(minuteMs, seriesId)
+  }
+
+  #readingsOf (group: Series, minuteMs: number): Readings {
+    let minutes = this.#groups.get(group)
+    if (minutes === undefined) this.#groups.set(group, minutes = new Map())
+    let readings = minutes.get(minuteMs)
+    if (readings === undefined) minutes.set(minuteMs, readings = { timesMs: [], values: [] })
+    return readings
   }
 
   #writeGroups (): void {
-    const { journal, partition } = this.#partition
-    const groups = [...this.#groups].filter(([, it]) => it.size > 0)
-      .sort(([a], [b]) => a.seriesId - b.seriesId)
-    for (let start = 0, end; start < groups.length; start = end) {
-      const number = groupBlockOf(groups[start][0].seriesId)
+    const byBlock = Map.groupBy(this.#groups, ([{ seriesId }]) => groupBlockOf(seriesId))
+    for (const [number, groups] of byBlock) {
       const due = this.#dueOf(number)
-      const merged = due === undefined ? journal.takeMerged(number) : undefined
-      const gathered = due ?? merged
-      let count = 0
-      for (end = start; end < groups.length && groupBlockOf(groups[end][0].seriesId) === number; end++) {
-        const [{ seriesId }, minutes] = groups[end]
-        for (const minuteMs of ascending(minutes.keys())) {
-          const delta = minutes.get(minuteMs)!
-          for (const [index, { sizeMs }] of levels.entries()) this.#rows.announce(index, bucketStartMs(sizeMs, minuteMs), seriesId)
-          count += delta.count
-          if (gathered !== undefined) addRollup(gathered.rollups, seriesId, minuteMs, delta)
-          else writer.addRollup(seriesId, minuteMs, delta)
+      const deltas: Pick<Gathered, 'rollups'> = due ?? { rollups: new Map() }
+      for (const [{ seriesId }, minutes] of groups) {
+        for (const [minuteMs, readings] of minutes) {
+          addRollup(deltas, seriesId, minuteMs, rollupOf(readings))
+          this.#rows.announceAll(minuteMs, seriesId)
         }
       }
-      if (due !== undefined) continue
-      if (merged !== undefined) writeRollups(merged)
-      journal.add(number, writer.take(), count, end - start, merged?.level ?? 0, partition)
+      if (due === undefined) this.#partition.journal.writeRollups(number, deltas)
     }
   }
 
-  /** A block that becomes rows. */
+  /** A block that becomes rows; undefined: it is journaled. */
   #dueOf (number: number): DueBlock | undefined {
     const due = this.#due.get(number)
     if (due !== undefined || !this.#isAllDue) return due
@@ -269,25 +256,14 @@ class Admission {
 
   /** Writes rows of a block that is due; what is not over yet is journaled again. */
   #compact (block: DueBlock): void {
-    const { journal, partition, series } = this.#partition
+    const { journal, series } = this.#partition
     const left = compactBlock(block, series, this.#rules, this.#rows)
-    if (left.readings.size === 0) return
-    writeReadings(left)
-    const content = writer.take()
-    journal.add(block.number, content, content.count, left.readings.size, 1, partition)
+    if (left.readings.size > 0) journal.writeLeft(block.number, left)
   }
 }
 
-function writeReadings ({ readings }: Pick<Gathered, 'readings'>): void {
-  for (const id of ascending(readings.keys())) {
-    const { timesMs, values } = readings.get(id)!
-    for (let n = 0; n < timesMs.length; n++) writer.addReading(id, timesMs[n], values[n])
-  }
-}
-
-function writeRollups ({ rollups }: Pick<Gathered, 'rollups'>): void {
-  for (const id of ascending(rollups.keys())) {
-    const minutes = rollups.get(id)!
-    for (const minuteMs of ascending(minutes.keys())) writer.addRollup(id, minuteMs, minutes.get(minuteMs)!)
-  }
+function rollupOf (readings: Readings): Rollup {
+  const rollup = emptyRollup()
+  foldUnsorted(rollup, readings)
+  return rollup
 }

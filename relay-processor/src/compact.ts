@@ -5,7 +5,8 @@
 import { bucketStartMs, levels, MINUTE_MS, type Readings } from 'relay-common'
 
 import type { FlushRows } from './flush-rows.ts'
-import { within, type DueBlock, type Gathered } from './journal.ts'
+import type { DueBlock } from './journal.ts'
+import { ascending, within, type Gathered } from './journal-block.ts'
 import type { RowOwner, SeriesTable } from './series-table.ts'
 import { addToMinute, OpenRollups, type SettleRules } from './settle.ts'
 import { forgetLate, openWindow } from './windows.ts'
@@ -58,8 +59,4 @@ function compactSeries (
   }
   coarser.write()
   owner.rowsMaxMs = Math.max(owner.rowsMaxMs, timesMs[timesMs.length - 1])
-}
-
-export function ascending (numbers: Iterable<number>): number[] {
-  return [...numbers].sort((a, b) => a - b)
 }

@@ -24,16 +24,20 @@ export class FlushRows {
   #rowCount = 0
   #announcesRows = true
   #announcedCount = 0
+  /** by index of the level, the buckets of the minute that was announced last */
+  #announcedMs = NaN
+  #announced: number[][] = []
   readonly #days: Array<Set<number>> = levels.map(() => new Set())
   #buckets: Array<Map<number, number[]>> = []
 
   /**
    * @param keptFromMs by index of the level: rows that begin earlier are past their retention and not written
-   * @param announcesRows false: rows say what the journal has said before; what is new is told by `announce`
+   * @param announcesRows false: rows say what the journal has said before; what is new is told by `announceAll`
    */
   begin (sourcePartition: number, keptFromMs: readonly number[], announcesRows = true): void {
     this.#announcesRows = announcesRows
     this.#announcedCount = 0
+    this.#announcedMs = NaN
     this.#sourcePartition = sourcePartition
     this.#keptFromMs = keptFromMs
     this.#rowCount = 0
@@ -67,11 +71,27 @@ export class FlushRows {
     this.#rowCount++
 
     this.#days[levelIndex].add(bucketStartMs(DAY_MS, bucketMs))
-    if (this.#announcesRows) this.announce(levelIndex, bucketMs, seriesId)
+    if (this.#announcesRows) this.#announce(levelIndex, bucketMs, seriesId)
+  }
+
+  /** Notes that a series has something new in a minute, and in the hour and the day that it is in. */
+  announceAll (minuteMs: number, seriesId: number): void {
+    if (minuteMs !== this.#announcedMs) {
+      this.#announcedMs = minuteMs
+      this.#announced = levels.map(({ sizeMs }, index) => {
+        const bucketMs = bucketStartMs(sizeMs, minuteMs)
+        let named = this.#buckets[index].get(bucketMs)
+        if (named === undefined) this.#buckets[index].set(bucketMs, named = [])
+        return named
+      })
+    }
+    this.#announcedCount += levels.length
+    if (this.#announcedCount > SERIES_NAMED_MAX) return
+    for (let index = 0; index < this.#announced.length; index++) this.#announced[index].push(seriesId)
   }
 
   /** Notes that a series has something new in a bucket. */
-  announce (levelIndex: number, bucketMs: number, seriesId: number): void {
+  #announce (levelIndex: number, bucketMs: number, seriesId: number): void {
     const buckets = this.#buckets[levelIndex]
     let named = buckets.get(bucketMs)
     const isNamed = ++this.#announcedCount <= SERIES_NAMED_MAX

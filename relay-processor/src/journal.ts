@@ -8,10 +8,12 @@
  * block is due depends on its number, so that blocks are compacted one after the other and not all at once.
  */
 import {
-  bucketStartMs, emptyReadings, mergeReadings, mergeRollup, MINUTE_MS, readJournal, WIDE_BLOCK, type JournalContent,
-  type Readings, type Rollup
+  bucketStartMs, JournalWriter, mergeReadings, MINUTE_MS, readJournal, WIDE_BLOCK, type JournalContent, type Readings
 } from 'relay-common'
 
+import {
+  addRollup, gather, RecentReadings, within, writeReadings, writeRollups, type Block, type Gathered
+} from './journal-block.ts'
 import { encodeJournalRow } from './journal-rows.ts'
 import type { RowOwner } from './series-table.ts'
 import type { JournalChanges, StoredFragment } from './store.ts'
@@ -29,45 +31,15 @@ export interface JournalSettings {
   readonly directReadingsMin: number
 }
 
-/**
- * @param intervalMs 0: no journal
- */
+/** @param intervalMs 0: no journal */
 export function journalSettings (intervalMs: number): JournalSettings {
   return {
     intervalMs,
     ageMaxMs: 5 * intervalMs,
     fragmentsMax: 16, // a reader meets some 30 of a block at most
-    compactedReadingsMin: 30, // of a minute, an hour and a day, one row takes no more for them than the journal does
+    compactedReadingsMin: 30, // a row of a minute, an hour and a day is worth so many in the journal
     directReadingsMin: 20
   }
-}
-
-interface Fragment {
-  readonly flush: number
-  /** how often its readings were merged */
-  readonly level: number
-  readonly body: Buffer
-}
-
-interface Block {
-  readonly number: number
-  readonly fragments: Fragment[]
-  readings: number
-  /** most series that a fragment has */
-  series: number
-  bytes: number
-  /** since when it has had readings, as far as we know */
-  readonly sinceMs: number
-  dueAtMs: number
-  /** fragments that it is ahead of others, so that not all blocks are merged by the same flush */
-  lead: number
-}
-
-/** By series, what fragments have. */
-export interface Gathered {
-  readonly readings: Map<number, Readings>
-  /** of groups, by minute */
-  readonly rollups: Map<number, Map<number, Rollup>>
 }
 
 /** Each flush writes rows: so do those who rebuild them. */
@@ -90,7 +62,11 @@ const GROUP_BYTES_MAX = 48 * 1024
 /** readings that are on their way still find their minute open */
 const STRAGGLER_MS = 5_000
 
+/** One row is written at a time, of any partition. */
+const writer = new JournalWriter()
+
 export class Journal {
+  readonly #partition: number
   readonly #settings: JournalSettings
   readonly #blocks = new Map<number, Block>()
   #nowMs: number
@@ -100,7 +76,8 @@ export class Journal {
   #rows: Buffer[] = []
 
   /** @param stored what a claim has found */
-  constructor (stored: readonly StoredFragment[], settings: JournalSettings, nowMs: number) {
+  constructor (partition: number, stored: readonly StoredFragment[], settings: JournalSettings, nowMs: number) {
+    this.#partition = partition
     this.#settings = settings
     this.#nowMs = nowMs
     for (const { block: number, flush, body } of stored) {
@@ -116,7 +93,11 @@ export class Journal {
           ids.add(id)
         }
       })
-      this.#append(number, { flush, level: 1, body }, readings, ids.size)
+      const block = this.#blockOf(number)
+      block.fragments.push({ flush, level: 1, body })
+      block.bytes += body.length
+      block.readings += readings
+      block.series = Math.max(block.series, ids.size)
       if (flush >= this.#flush) this.#flush = flush + 1
     }
   }
@@ -165,61 +146,119 @@ export class Journal {
   #take (block: Block, cutMs: number): DueBlock {
     this.#blocks.delete(block.number)
     this.#removed.push({ block: block.number, fromFlush: 0 })
-    return { number: block.number, cutMs, ...gather(block.fragments), owners: new Map() }
+    return { number: block.number, cutMs, ...gather(block), owners: new Map() }
+  }
+
+  /** Where readings of a block go, series by series; `write` makes a row of those that are new. */
+  recentOf (number: number): RecentReadings {
+    return this.#blockOf(number).recent
   }
 
   /**
-   * Takes fragments that a new one is to be merged with.
-   * @returns undefined: none, it is written as it is
+   * Writes a row of recent readings of a block: of those from a place on, or of all where it is time to merge them.
+   * @param start how many there were before the flush
    */
-  takeMerged (number: number): Gathered & { readonly level: number } | undefined {
-    const block = this.#blocks.get(number)
-    if (block === undefined) return undefined
-    const { fragments } = block
-    const { fragmentsMax } = this.#settings
+  write (number: number, start: number): void {
+    const block = this.#blockOf(number)
+    const { recent } = block
+    const fresh = recent.length - start
+    if (fresh === 0) return
+    const merged = this.#merged(block)
+    if (merged === undefined) {
+      this.#add(block, recent.writeFrom(start, writer), fresh, 0)
+      block.recentFragments++
+      return
+    }
+    let series
+    if (merged.isRecentAlone) {
+      series = recent.writeAll(writer)
+    } else {
+      const gathered = gather(block, merged.from)
+      writeReadings(gathered, writer)
+      series = gathered.readings.size
+    }
+    this.#dropFrom(block, merged.from)
+    recent.length = 0
+    block.recentFragments = 0
+    this.#add(block, series, fresh, merged.level)
+  }
+
+  /** Writes a row of rollups of groups, with those of the block that it is time to merge them with. @param deltas given away */
+  writeRollups (number: number, deltas: Pick<Gathered, 'rollups'>): void {
+    const block = this.#blockOf(number)
+    const merged = this.#merged(block)
+    let count = 0
+    for (const minutes of deltas.rollups.values()) for (const it of minutes.values()) count += it.count
+    if (merged !== undefined) {
+      const gathered = gather(block, merged.from)
+      this.#dropFrom(block, merged.from)
+      for (const [id, minutes] of gathered.rollups) {
+        for (const [minuteMs, rollup] of minutes) addRollup(deltas, id, minuteMs, rollup)
+      }
+    }
+    writeRollups(deltas, writer)
+    this.#add(block, deltas.rollups.size, count, merged?.level ?? 0)
+  }
+
+  /** Journals again what a block that is due has left. */
+  writeLeft (number: number, left: Pick<Gathered, 'readings'>): void {
+    writeReadings(left, writer)
+    const count = left.readings.values().reduce((sum, it) => sum + it.timesMs.length, 0)
+    this.#add(this.#blockOf(number), left.readings.size, count, 1)
+  }
+
+  /** Which fragments a new one is to be merged with; undefined: with none. */
+  #merged ({ fragments, recentFragments, lead }: Block): { from: number, level: number, isRecentAlone: boolean } | undefined {
     let from = fragments.length
     let level = 0
     for (;; level++) {
       let start = from
       while (start > 0 && fragments[start - 1].level <= level) start--
-      if (from - start + (level === 0 ? block.lead : 0) < fragmentsMax - 1) break
+      if (from - start + (level === 0 ? lead : 0) < this.#settings.fragmentsMax - 1) break
       from = start
-      if (level === 0) block.lead = 0
     }
-    if (from === fragments.length) return undefined
-    const merged = fragments.splice(from)
-    for (const it of merged) block.bytes -= it.body.length
-    this.#removed.push({ block: number, fromFlush: merged[0].flush })
-    return { level, ...gather(merged) }
+    if (level === 0) return undefined
+    return { from, level, isRecentAlone: from >= fragments.length - recentFragments }
   }
 
-  /** Adds what a flush has written of a block. @param level of what it was merged from; 0: it is all new */
-  add (number: number, content: JournalContent, fresh: number, series: number, level: number, sourcePartition: number): void {
+  #dropFrom (block: Block, from: number): void {
+    block.lead = 0
+    const dropped = block.fragments.splice(from)
+    if (dropped.length === 0) return
+    for (const { body } of dropped) block.bytes -= body.length
+    this.#removed.push({ block: block.number, fromFlush: dropped[0].flush })
+  }
+
+  /** Adds what was written as a row of the journal. */
+  #add (block: Block, series: number, fresh: number, level: number): void {
+    const content: JournalContent = writer.take()
     const flush = this.#flush
-    this.#rows.push(encodeJournalRow(number, sourcePartition, flush, content))
-    this.#append(number, { flush, level, body: content.body }, fresh, series)
+    this.#rows.push(encodeJournalRow(block.number, this.#partition, flush, content))
+    block.fragments.push({ flush, level, body: content.body })
+    block.bytes += content.body.length
+    block.readings += fresh
+    block.series = Math.max(block.series, series)
   }
 
-  #append (number: number, fragment: Fragment, readings: number, series: number): void {
+  #blockOf (number: number): Block {
     let block = this.#blocks.get(number)
-    if (block === undefined) {
-      const { intervalMs, fragmentsMax } = this.#settings
-      this.#blocks.set(number, block = {
-        number,
-        fragments: [],
-        readings: 0,
-        series: 0,
-        bytes: 0,
-        sinceMs: this.#nowMs,
-        dueAtMs: nextTurn(number, intervalMs, this.#nowMs),
-        lead: Math.abs(number) % fragmentsMax
-      })
-      this.#dueAtMs = Math.min(this.#dueAtMs, block.dueAtMs)
+    if (block !== undefined) return block
+    const { intervalMs, fragmentsMax } = this.#settings
+    block = {
+      number,
+      fragments: [],
+      recent: new RecentReadings(),
+      recentFragments: 0,
+      readings: 0,
+      series: 0,
+      bytes: 0,
+      sinceMs: this.#nowMs,
+      dueAtMs: nextTurn(number, intervalMs, this.#nowMs),
+      lead: Math.abs(number) % fragmentsMax
     }
-    block.fragments.push(fragment)
-    block.readings += readings
-    block.series = Math.max(block.series, series)
-    block.bytes += fragment.body.length
+    this.#blocks.set(number, block)
+    this.#dueAtMs = Math.min(this.#dueAtMs, block.dueAtMs)
+    return block
   }
 
   /** What the table is to be brought to with the flush that ends here. */
@@ -231,28 +270,27 @@ export class Journal {
     return changes
   }
 
-  /** What a series has in a stretch of time, as far as it is in a block or among those of any block. */
+  /** Forgets blocks that were looked at and got nothing. */
+  forgetEmpty (): void {
+    for (const [number, { fragments }] of this.#blocks) if (fragments.length === 0) this.#blocks.delete(number)
+  }
+
+  /** What a series has in a stretch of time, in these blocks. */
   readingsOf (seriesId: number, numbers: readonly number[], startMs: number, endMs: number): Readings {
-    const found = emptyReadings()
+    const found: Readings = { timesMs: [], values: [] }
     for (const number of numbers) {
-      for (const { body } of this.#blocks.get(number)?.fragments ?? []) {
+      const block = this.#blocks.get(number)
+      if (block === undefined) continue
+      for (const { body } of block.fragments.slice(0, block.fragments.length - block.recentFragments)) {
         readJournal(body, {
           readings: (_, readings) => { mergeReadings(found, within(readings, startMs, endMs), true) },
           rollup: () => {}
         }, it => it === seriesId)
       }
+      mergeReadings(found, block.recent.of(seriesId, startMs, endMs), true)
     }
     return found
   }
-}
-
-/** Readings in [startMs, endMs). */
-export function within ({ timesMs, values }: Readings, startMs: number, endMs: number): Readings {
-  let start = 0
-  let end = timesMs.length
-  while (start < end && timesMs[start] < startMs) start++
-  while (end > start && timesMs[end - 1] >= endMs) end--
-  return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
 }
 
 /** The next time at which a block has its turn, at least half an interval from now: each block has a time of its own. */
@@ -263,35 +301,7 @@ function nextTurn (number: number, intervalMs: number, nowMs: number): number {
   return next - nowMs < intervalMs / 2 ? next + intervalMs : next
 }
 
-function gather (fragments: readonly Fragment[]): Gathered {
-  const readings: Gathered['readings'] = new Map()
-  const rollups: Gathered['rollups'] = new Map()
-  for (const { body } of fragments) {
-    readJournal(body, {
-      readings: (id, found) => addReadings({ readings }, id, found),
-      rollup: (id, minuteMs, rollup) => addRollup(rollups, id, minuteMs, rollup)
-    })
-  }
-  return { readings, rollups }
-}
-
 /** A block that has nothing yet and becomes rows. */
 export function emptyBlock (number: number): DueBlock {
   return { number, cutMs: Infinity, readings: new Map(), rollups: new Map(), owners: new Map() }
-}
-
-/** @param readings given away; none of them is there */
-export function addReadings ({ readings: bySeries }: Pick<Gathered, 'readings'>, id: number, readings: Readings): void {
-  const base = bySeries.get(id)
-  if (base === undefined) bySeries.set(id, readings)
-  else mergeReadings(base, readings, true)
-}
-
-/** @param rollup given away */
-export function addRollup (rollups: Gathered['rollups'], id: number, minuteMs: number, rollup: Rollup): void {
-  let minutes = rollups.get(id)
-  if (minutes === undefined) rollups.set(id, minutes = new Map())
-  const base = minutes.get(minuteMs)
-  if (base === undefined) minutes.set(minuteMs, rollup)
-  else mergeRollup(base, rollup)
 }

@@ -71,7 +71,7 @@ export function createPartition (
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
-    journal: new Journal(claim.journal, journal, nowMs),
+    journal: new Journal(partition, claim.journal, journal, nowMs),
     homes: claim.homes,
     misplaced: new Misplaced(),
     taken: [],

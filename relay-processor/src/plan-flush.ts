@@ -9,7 +9,8 @@ import {
   bucketStartMs, deviceBlockOf, groupBlockOf, levels, MINUTE_MS, WIDE_BLOCK
 } from 'relay-common'
 
-import { addReadings, emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
+import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
+import { addReadings } from './journal-block.ts'
 import type { Partition } from './partition.ts'
 import type { RowOwner, Series } from './series-table.ts'
 import { endOfMinute, type SettleRules } from './settle.ts'
@@ -76,8 +77,9 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
   for (const block of due) needOfBlock(partition, block, needAll)
   const cutOf = (number: number) => isAllDue ? Infinity : cuts.get(number) ?? -Infinity
   forEachMinute(partition, (series, timeMs) => {
+    if (due.length === 0 && timeMs > series.settledMaxMs && !isAllDue) return // it needs nothing
     const { seriesId, group } = series
-    const isLate = timeMs < partition.eventTimeMaxMs - LATE_MS
+    const isLate = bucketStartMs(MINUTE_MS, timeMs) < partition.eventTimeMaxMs - LATE_MS
     if (timeMs < cutOf(deviceBlockOf(seriesId)) || isLate && cuts.has(WIDE_BLOCK)) needAll(series, timeMs)
     else if (timeMs <= series.settledMaxMs && !rules.keepDuplicates) need(series, MINUTE, timeMs)
     if (cutOf(groupBlockOf(group!.seriesId)) === Infinity) needAll(group!, timeMs)

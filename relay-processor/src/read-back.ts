@@ -1,7 +1,7 @@
 /** What the store knows comes to memory: ids of series, and windows that settling will change. */
 import { decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
 
-import { within } from './journal.ts'
+import { within } from './journal-block.ts'
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'

@@ -1,0 +1,177 @@
+/** One block of the journal in memory: fragments as they are in the table, and the readings of its newest ones as they came. */
+import { mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup } from 'relay-common'
+
+export interface Fragment {
+  readonly flush: number
+  /** how often its readings were merged */
+  readonly level: number
+  readonly body: Buffer
+}
+
+/** By series, what fragments have. */
+export interface Gathered {
+  readonly readings: Map<number, Readings>
+  /** of groups, by minute */
+  readonly rollups: Map<number, Map<number, Rollup>>
+}
+
+const CAPACITY_MIN = 256
+
+/**
+ * Readings of fragments that were not merged yet, flush by flush, and in each by series: some thousands for a block. Hot
+ * path: a reading is three writes here; merging needs no decoding.
+ */
+export class RecentReadings {
+  #ids = new Int32Array(CAPACITY_MIN)
+  #timesMs = new Float64Array(CAPACITY_MIN)
+  #values = new Float64Array(CAPACITY_MIN)
+  length = 0
+
+  add (seriesId: number, timeMs: number, value: number): void {
+    if (this.length === this.#ids.length) this.#grow()
+    const at = this.length++
+    this.#ids[at] = seriesId
+    this.#timesMs[at] = timeMs
+    this.#values[at] = value
+  }
+
+  /** Writes those from a place on, which are in the order of their series. @returns of how many series they are */
+  writeFrom (start: number, writer: JournalWriter): number {
+    let series = 0
+    for (let n = start; n < this.length; n++) {
+      if (n === start || this.#ids[n] !== this.#ids[n - 1]) series++
+      writer.addReading(this.#ids[n], this.#timesMs[n], this.#values[n])
+    }
+    return series
+  }
+
+  /** Writes all of them, those of a series behind each other. @returns of how many series they are */
+  writeAll (writer: JournalWriter): number {
+    const order = this.#order()
+    let series = 0
+    for (let n = 0; n < order.length; n++) {
+      const at = order[n]
+      if (n === 0 || this.#ids[at] !== this.#ids[order[n - 1]]) series++
+      writer.addReading(this.#ids[at], this.#timesMs[at], this.#values[at])
+    }
+    return series
+  }
+
+  gatherInto (gathered: Pick<Gathered, 'readings'>): void {
+    const order = this.#order()
+    for (let start = 0, end; start < order.length; start = end) {
+      const id = this.#ids[order[start]]
+      const readings: Readings = { timesMs: [], values: [] }
+      for (end = start; end < order.length && this.#ids[order[end]] === id; end++) {
+        readings.timesMs.push(this.#timesMs[order[end]])
+        readings.values.push(this.#values[order[end]])
+      }
+      addReadings(gathered, id, readings)
+    }
+  }
+
+  /** Those of a series in a stretch of time. */
+  of (seriesId: number, startMs: number, endMs: number): Readings {
+    const found: Readings = { timesMs: [], values: [] }
+    for (let n = 0; n < this.length; n++) {
+      if (this.#ids[n] !== seriesId || this.#timesMs[n] < startMs || this.#timesMs[n] >= endMs) continue
+      found.timesMs.push(this.#timesMs[n])
+      found.values.push(this.#values[n])
+    }
+    return found
+  }
+
+  /** Places in the order of series, time and value. */
+  #order (): Uint32Array {
+    const ids = this.#ids
+    const timesMs = this.#timesMs
+    const values = this.#values
+    const order = new Uint32Array(this.length)
+    for (let n = 0; n < order.length; n++) order[n] = n
+    return order.sort((a, b) => ids[a] - ids[b] || timesMs[a] - timesMs[b] || values[a] - values[b])
+  }
+
+  #grow (): void {
+    const [ids, timesMs, values] = [this.#ids, this.#timesMs, this.#values]
+    this.#ids = new Int32Array(ids.length * 2)
+    this.#timesMs = new Float64Array(ids.length * 2)
+    this.#values = new Float64Array(ids.length * 2)
+    this.#ids.set(ids)
+    this.#timesMs.set(timesMs)
+    this.#values.set(values)
+  }
+}
+
+export interface Block {
+  readonly number: number
+  /** behind each other in time; those whose readings are recent are at the end */
+  readonly fragments: Fragment[]
+  readonly recent: RecentReadings
+  /** how many fragments at the end have their readings in `recent` */
+  recentFragments: number
+  readings: number
+  /** most series that a fragment has */
+  series: number
+  bytes: number
+  /** since when it has had readings, as far as we know */
+  readonly sinceMs: number
+  dueAtMs: number
+  /** fragments that it is ahead of others, so that not all blocks are merged by the same flush */
+  lead: number
+}
+
+/** What fragments from a place on have. */
+export function gather ({ fragments, recent, recentFragments }: Block, from = 0): Gathered {
+  const gathered: Gathered = { readings: new Map(), rollups: new Map() }
+  for (const { body } of fragments.slice(from, fragments.length - recentFragments)) {
+    readJournal(body, {
+      readings: (id, readings) => addReadings(gathered, id, readings),
+      rollup: (id, minuteMs, rollup) => addRollup(gathered, id, minuteMs, rollup)
+    })
+  }
+  recent.gatherInto(gathered)
+  return gathered
+}
+
+/** @param readings given away; none of them is there */
+export function addReadings ({ readings: bySeries }: Pick<Gathered, 'readings'>, id: number, readings: Readings): void {
+  const base = bySeries.get(id)
+  if (base === undefined) bySeries.set(id, readings)
+  else mergeReadings(base, readings, true)
+}
+
+/** @param rollup given away */
+export function addRollup ({ rollups }: Pick<Gathered, 'rollups'>, id: number, minuteMs: number, rollup: Rollup): void {
+  let minutes = rollups.get(id)
+  if (minutes === undefined) rollups.set(id, minutes = new Map())
+  const base = minutes.get(minuteMs)
+  if (base === undefined) minutes.set(minuteMs, rollup)
+  else mergeRollup(base, rollup)
+}
+
+/** Readings in [startMs, endMs). */
+export function within ({ timesMs, values }: Readings, startMs: number, endMs: number): Readings {
+  let start = 0
+  let end = timesMs.length
+  while (start < end && timesMs[start] < startMs) start++
+  while (end > start && timesMs[end - 1] >= endMs) end--
+  return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
+}
+
+export function writeReadings ({ readings }: Pick<Gathered, 'readings'>, writer: JournalWriter): void {
+  for (const id of ascending(readings.keys())) {
+    const { timesMs, values } = readings.get(id)!
+    for (let n = 0; n < timesMs.length; n++) writer.addReading(id, timesMs[n], values[n])
+  }
+}
+
+export function writeRollups ({ rollups }: Pick<Gathered, 'rollups'>, writer: JournalWriter): void {
+  for (const id of ascending(rollups.keys())) {
+    const minutes = rollups.get(id)!
+    for (const minuteMs of ascending(minutes.keys())) writer.addRollup(id, minuteMs, minutes.get(minuteMs)!)
+  }
+}
+
+export function ascending (numbers: Iterable<number>): number[] {
+  return [...numbers].sort((a, b) => a - b)
+}
