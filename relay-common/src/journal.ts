@@ -6,7 +6,7 @@ import type { Rollup } from './rollup.ts'
 import { bucketStartMs, MINUTE_MS } from './window.ts'
 
 /**
- * A row of the table `journal` (`migrations/0021-journal.sql`): what a flush has added to the series of one block of one
+ * A row of the table `journal` (`migrations/0022-journal.sql`): what a flush has added to the series of one block of one
  * source partition, and what is not in their rollup rows yet.
  *
  *     content of a bucket of a series = its rows of all source partitions + what the journal has of it, merged
