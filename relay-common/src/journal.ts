@@ -50,10 +50,15 @@ export function groupBlockOf (seriesId: number): number {
   return WIDE_BLOCK - 1 - (seriesId >> BLOCK_BITS)
 }
 
-/** The same of the column of a series, in SQL. */
-export function journalBlocksIn (seriesIdColumn: string, of: 'devices' | 'groups'): string {
+/** The same of the column of a series, in SQL: its own block, without WIDE_BLOCK. */
+export function journalBlockOf (seriesIdColumn: string, of: 'devices' | 'groups'): string {
   const block = `(${seriesIdColumn} >> ${BLOCK_BITS})`
-  return of === 'devices' ? `${block}, ${WIDE_BLOCK}` : `${WIDE_BLOCK - 1} - ${block}`
+  return of === 'devices' ? block : `${WIDE_BLOCK - 1} - ${block}`
+}
+
+/** All blocks that a series may be in, in SQL. */
+export function journalBlocksIn (seriesIdColumn: string, of: 'devices' | 'groups'): string {
+  return journalBlockOf(seriesIdColumn, of) + (of === 'devices' ? `, ${WIDE_BLOCK}` : '')
 }
 
 const READINGS = 0x11

@@ -6,7 +6,7 @@
  *
  * Finer buckets are looked at first; where retention may have dropped some of them, the coarser ones as well.
  */
-import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type Level } from 'relay-common'
+import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
@@ -14,7 +14,8 @@ import type { RowNumbers } from './fill.ts'
 import { grantedOf, piecesOf } from './granted.ts'
 import { groupColumn, groupKey, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
-import { createMerge, type Merge } from './merge.ts'
+import { around, createJournal, createPlaces, journalOfMany } from './journal.ts'
+import { createMerge, type Merge, type Source } from './merge.ts'
 import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
@@ -145,8 +146,16 @@ async function readInto (
   const values: unknown[] = []
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
-  const ofGroup = `${groupKey(groupBy, namesDevices)} = w.key and ${kindCondition(kind, namesDevices)} and ${condition}`
+  const ofKind = `${kindCondition(kind, namesDevices)} and ${condition}`
+  const keyColumn = groupKey(groupBy, namesDevices)
+  const ofGroup = `${keyColumn} = w.key and ${ofKind}`
+  const series = `${keyColumn} = any($${values.push([...plans.keys()])}::text[]) and ${ofKind}`
   const windows = [...plans].flatMap(([key, { buckets }]) => buckets.map(it => ({ key, ...it })))
+  const range = around(windows)!
+  const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
+  const inJournal = journalOfMany({ kind, series: `series s where ${series}`, startTime, endTime }, 'of_journal',
+    `${groupColumn(groupBy)}, s.zone, s.device_type, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea`,
+    'null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
   const used = levels.filter(level => windows.some(it => it.level === level))
   const arms = used.map(level => {
     const ofLevel = windows.filter(it => it.level === level)
@@ -161,16 +170,30 @@ async function readInto (
         and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) offset 0) r`
   })
   const name = `rows before by ${groupBy} of ${kind} where ${shapeOf(selection)} from ${used.map(it => it.name[0]).join('')}`
-  await database.streamPrepared(name, arms.join('\n    union all'), values, columns => {
+  const journal = createJournal<Source & { readonly key: string }>(range)
+  await database.streamPrepared(name, `with ${inJournal.blocks}${[...arms, ...inJournal.arms].join('\n    union all')}`, values, columns => {
     const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
-    merges.get(key)!.add({ edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    if (bucketStartS !== null) merges.get(key)!.add({ edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    else if (body === null) journal.addSeries(count, { key, zone, deviceType })
+    else journal.addRow(body)
+  })
+  const places = new Map([...plans].map(([key, { buckets }]) => [key, createPlaces(buckets, [])]))
+  const add = ({ key, ...source }: Source & { readonly key: string }, bucketStartMs: number, content: DecodedRow) =>
+    merges.get(key)!.add({ ...source, edge: undefined, bucketStartMs, content })
+  journal.finish({
+    readings: (series, readings) => places.get(series.key)!.readings(readings, (it, _, content) => add(series, it, content)),
+    rollup: (series, minuteMs, rollup) =>
+      places.get(series.key)!.minute(minuteMs, it => add(series, it, { rollup, readings: undefined }))
   })
 }
 
 type BucketColumns = [
-  key: string, zone: string, deviceType: string, bucketStartS: number, count: number, min: number, max: number, body: Buffer
+  key: string, zone: string, deviceType: string,
+  // null: of the journal; without a body a series, whose id is the count
+  bucketStartS: number, count: number, min: number, max: number, body: Buffer
 ]
 
+/** as above */
 type Columns = [key: string, bucketStartS: number, count: number, min: number, max: number, body: Buffer]
 
 /** By group: the time of the newest reading that the whole buckets of a level in a range have. */
@@ -192,22 +215,37 @@ async function readNewestOf (
 ): Promise<Map<string, number>> {
   const newest = new Map<string, number>()
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
-  const values: unknown[] = [bucketStartMs(level.sizeMs, startMs) / 1000, (bucketStartMs(level.sizeMs, endMs) - level.sizeMs) / 1000]
+  const whole = { startMs: bucketStartMs(level.sizeMs, startMs), endMs: bucketStartMs(level.sizeMs, endMs) }
+  const values: unknown[] = [whole.startMs / 1000, whole.endMs / 1000]
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
   const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const name = `newest ${level.name} by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)}`
-  await database.streamPrepared(name, `
+  const series = `${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
+  const inJournal = journalOfMany({ kind, series: `series s where ${series}`, startTime: 'to_timestamp($1)', endTime: 'to_timestamp($2)' }, 'of_journal',
+    `${column}, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea`,
+    'null, null::float8, null::float8, null::float8, null::float8, j.body')
+  const journal = createJournal<string>(whole)
+  const note = (key: string, lastMs: number) => {
+    if (lastMs >= startMs) newest.set(key, Math.max(lastMs, newest.get(key) ?? -Infinity))
+  }
+  await database.streamPrepared(name, `with ${inJournal.blocks}
     select ${column}, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
     from series s cross join lateral (
       select * from ${level.table} r where r.series_id = s.series_id
-        and r.bucket_start >= to_timestamp($1) and r.bucket_start <= to_timestamp($2)
+        and r.bucket_start >= to_timestamp($1) and r.bucket_start < to_timestamp($2)
       order by r.bucket_start desc fetch first 1 rows with ties) r
-    where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`, values, columns => {
+    where ${series}
+    union all ${inJournal.arms.join(' union all ')}`, values, columns => {
     const [key, bucketStartS, count, min, max, body] = columns as Columns
-    const { lastMs } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup
-    if (lastMs >= startMs) newest.set(key, Math.max(lastMs, newest.get(key) ?? -Infinity))
+    if (bucketStartS !== null) note(key, decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup.lastMs)
+    else if (body === null) journal.addSeries(count, key)
+    else journal.addRow(body)
+  })
+  journal.finish({
+    readings: (key, { timesMs }) => note(key, timesMs[timesMs.length - 1]),
+    rollup: (key, _, { lastMs }) => note(key, lastMs)
   })
   return newest
 }

@@ -13,13 +13,18 @@ import {
 
 import type { Plan, TimeRange } from './plan.ts'
 
-/** A row of one of the rollup tables, with what its series is. */
-export interface ReadRow extends Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'> {
-  /** which of the plan's edges the row is for; undefined: its bucket counts as a whole */
-  readonly edge: number | undefined
+/** What a series is, where answers show it. */
+export interface Source {
   readonly zone: string
   readonly deviceType: string
 }
+
+/** What was found of a series in one bucket: a row of one of the rollup tables, or readings of the journal. */
+export type Found = Source & { readonly bucketStartMs: number } &
+  (Pick<RollupRow, 'count' | 'min' | 'max' | 'body'> | { readonly content: DecodedRow })
+
+/** The same, and which of the plan's edges it is for; undefined: the bucket counts as a whole. */
+export type ReadRow = Found & { readonly edge: number | undefined }
 
 /** All readings of a selection, and where they came from. */
 export interface Merged {
@@ -38,6 +43,8 @@ export interface Merge {
   add (row: ReadRow): void
   /** Adds what was merged before. */
   addTally (tally: Tally): void
+  /** Whether a group's minute that was to answer for an edge has readings outside of it: the devices' are needed. */
+  readonly needsDevices: boolean
   /** What all rows that were added make together. To be called once, after the last of them. */
   finish (): Merged
 }
@@ -49,6 +56,7 @@ export function createMerge (plan: Plan): Merge {
   const addToEdge = (at: number, row: ReadRow, { rollup, readings }: DecodedRow) => {
     const side = edges[at]
     mergeInto(side.whole, rollup, row)
+    if (side.edge.isOfGroups) return
     if (readings === undefined) {
       side.hasLostReadings = true
       return
@@ -61,15 +69,19 @@ export function createMerge (plan: Plan): Merge {
 
   return {
     add (row) {
-      const decoded = decodeBody(row)
+      const decoded = contentOf(row)
       if (row.edge === undefined) mergeInto(total, decoded.rollup, row)
       else addToEdge(row.edge, row, decoded)
     },
     addTally: tally => joinTally(total, tally),
+    get needsDevices () {
+      return edges.some(({ edge, whole: { rollup } }) =>
+        edge.isOfGroups && (rollup.firstMs < edge.startMs || rollup.lastMs >= edge.endMs) && rollup.count > 0)
+    },
     finish () {
       let { startMs, endMs } = plan.coverage
       for (const { edge, cut, whole, hasLostReadings } of edges) {
-        const part = hasLostReadings ? whole : cut
+        const part = hasLostReadings || edge.isOfGroups ? whole : cut
         joinTally(total, part)
         if (!hasLostReadings) continue
         startMs = Math.min(startMs, edge.bucketMs)
@@ -91,7 +103,11 @@ export function emptyTally (): OpenTally {
 
 /** Adds a row whose bucket counts as a whole. @throws RelayError RELAY_ROLLUP_CORRUPT */
 export function addRow (tally: OpenTally, row: ReadRow): void {
-  mergeInto(tally, decodeBody(row).rollup, row)
+  mergeInto(tally, contentOf(row).rollup, row)
+}
+
+function contentOf (row: ReadRow): DecodedRow {
+  return 'content' in row ? row.content : decodeBody(row)
 }
 
 /** @param into changed in place */
@@ -101,24 +117,29 @@ export function joinTally (into: OpenTally, { rollup, zones, deviceTypes }: Tall
   for (const deviceType of deviceTypes) into.deviceTypes.add(deviceType)
 }
 
-function mergeInto (tally: OpenTally, rollup: Rollup, source: ReadRow): void {
+function mergeInto (tally: OpenTally, rollup: Rollup, source: Source): void {
   mergeRollup(tally.rollup, rollup)
   remember(tally, source)
 }
 
-function remember (tally: OpenTally, { zone, deviceType }: ReadRow): void {
+function remember (tally: OpenTally, { zone, deviceType }: Source): void {
   tally.zones.add(zone)
   tally.deviceTypes.add(deviceType)
 }
 
-/** The readings of a minute that lie in a range. */
-function cut ({ timesMs, values }: Readings, { startMs, endMs }: TimeRange): Readings {
+/** The readings that lie in a range. */
+export function cut ({ timesMs, values }: Readings, { startMs, endMs }: TimeRange): Readings {
   const start = firstAtOrAfter(timesMs, startMs)
   const end = firstAtOrAfter(timesMs, endMs)
   return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
 }
 
 function firstAtOrAfter (sortedMs: readonly number[], timeMs: number): number {
-  const at = sortedMs.findIndex(it => it >= timeMs)
-  return at === -1 ? sortedMs.length : at
+  let low = 0
+  for (let high = sortedMs.length; low < high;) {
+    const middle = (low + high) >>> 1
+    if (sortedMs[middle] < timeMs) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -23,6 +23,8 @@ export interface BucketRange extends TimeRange {
 /** A part of one minute. */
 export interface Edge extends TimeRange {
   readonly bucketMs: number
+  /** the minute of the groups is to answer for it: it is cut where all of their readings lie within */
+  readonly isOfGroups?: boolean
 }
 
 export interface Plan {

@@ -3,13 +3,14 @@
  *
  * Both are in the rollups of its first and of its newest day, which are found by the primary key: two look-ups a
  * series, whatever its age, and nothing that an event would have to pay for. A day has a row for each source partition
- * that had a part of it, hence `with ties`.
+ * that had a part of it, hence `with ties`. What is not in rows yet is in the journal.
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { grantedOf, idStretches, inStretch, piecesOf, shapeOfStretches } from './granted.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
+import { allTime, createJournal, journalOfMany } from './journal.ts'
 import { prefixesWithin } from './prefix-ranges.ts'
 
 export interface Presence {
@@ -29,18 +30,23 @@ export interface DevicePresence {
 }
 
 type Columns = [
-  deviceId: string | null, zone: string, deviceType: string, isFirst: boolean, bucketStartS: number, count: number, min: number,
-  max: number, body: Buffer
+  deviceId: string | null, zone: string, deviceType: string,
+  // of the first day, or else of the newest; null: of the journal, and without a body a series, whose id is the count
+  isFirst: boolean | null,
+  bucketStartS: number, count: number, min: number, max: number, body: Buffer | null
 ]
 
-/** @param series a statement with the columns device_id, zone, device_type and series_id */
-function daysOf (series: string, ends: ReadonlyArray<'first' | 'last'>): string {
+/** @param series a statement with the columns device_id, zone, device_type and series_id, of one kind */
+function daysOf (series: string, kind: SeriesKind, ends: ReadonlyArray<'first' | 'last'>): string {
   const arms = ends.map(end => `
     select s.device_id, s.zone, s.device_type, ${end === 'first'} as is_first, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
     from found s cross join lateral (
       select * from ${dayLevel.table} r where r.series_id = s.series_id
       order by r.bucket_start ${end === 'first' ? 'asc' : 'desc'} fetch first 1 rows with ties) r`)
-  return `with found as materialized (${series}) ${arms.join(' union all ')}`
+  const journal = journalOfMany({ kind, series: 'found s where true', startTime: undefined, endTime: undefined }, 'of_journal',
+    's.device_id, s.zone, s.device_type, null, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea',
+    'null, null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
+  return `with found as materialized (${series}), ${journal.blocks} ${[...arms, ...journal.arms].join(' union all ')}`
 }
 
 /**
@@ -60,7 +66,7 @@ export async function readDevices (
     select s.device_id, s.zone, s.device_type, s.series_id
     from (${page}) page join series s on s.device_id = page.device_id and ${ofDevice}`
   const name = `devices where ${shapeOf(selection)} ${shapeOfStretches(selection, 'few')} ${after !== undefined}`
-  const presences = await readPresences(database, name, daysOf(series, ['first', 'last']), values)
+  const presences = await readPresences(database, name, daysOf(series, 'devices', ['first', 'last']), values)
   return [...Map.groupBy(presences, it => it.device)]
     .map(([device, series]) => ({ device, series: series.sort((a, b) => b.lastMs - a.lastMs) }))
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
@@ -119,14 +125,13 @@ export async function readGroupPresences (
       select s.device_id, s.zone, s.device_type, s.series_id from series s
       where ${kindCondition(groupKind(piece), isFound(piece))} and ${seriesCondition(piece, values)} and ${ofNames}`
     const name = `presence by ${by} of ${groupKind(piece)} where ${shapeOf(piece)}`
-    await database.streamPrepared(name, daysOf(series, ['last']), values, columns => {
-      const [, zone, type, , bucketStartS, count, min, max, body] = columns as Columns
-      const { lastMs } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup
+    const presences = await readPresences(database, name, daysOf(series, groupKind(piece), ['last']), values)
+    for (const { zone, type, lastMs } of presences) {
       const key = `${zone}\n${type}` // names hold no control characters
       const group = found.get(key)
       if (group === undefined) found.set(key, { zone, type, lastMs })
       else group.lastMs = Math.max(group.lastMs, lastMs)
-    })
+    }
   }
   return [...found.values()]
 }
@@ -139,17 +144,45 @@ async function readPresences (
   database: Database, name: string, sql: string, values: unknown[]
 ): Promise<Array<Presence & { readonly device: string }>> {
   const found = new Map<string, { -readonly [K in keyof Presence]: Presence[K] } & { readonly device: string }>()
+  const journal = createJournal<Pick<Presence, 'zone' | 'type'> & { readonly device: string }>(allTime)
+  const presenceOf = (device: string, zone: string, type: string) => {
+    const key = [device, zone, type].join('\n')
+    const presence = found.get(key) ?? { device, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity }
+    found.set(key, presence)
+    return presence
+  }
+  type Found = ReturnType<typeof presenceOf>
+  const noteFirst = (presence: Found, firstMs: number) => {
+    presence.firstMs = Math.min(presence.firstMs, firstMs)
+  }
+  const noteLast = (presence: Found, lastMs: number, lastValue: number) => {
+    if (lastMs < presence.lastMs) return
+    presence.lastValue = lastMs > presence.lastMs ? lastValue : Math.max(presence.lastValue, lastValue)
+    presence.lastMs = lastMs
+  }
+
   await database.streamPrepared(name, sql, values, columns => {
     const [device, zone, type, isFirst, bucketStartS, count, min, max, body] = columns as Columns
-    const { rollup } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body })
-    const key = [device, zone, type].join('\n')
-    const presence = found.get(key) ?? { device: device!, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity }
-    found.set(key, presence)
-    if (isFirst) {
-      presence.firstMs = Math.min(presence.firstMs, rollup.firstMs)
-    } else if (rollup.lastMs >= presence.lastMs) {
-      presence.lastValue = rollup.lastMs > presence.lastMs ? rollup.lastValue : Math.max(presence.lastValue, rollup.lastValue)
-      presence.lastMs = rollup.lastMs
+    if (isFirst === null) {
+      if (body === null) journal.addSeries(count, { device: device!, zone, type })
+      else journal.addRow(body)
+      return
+    }
+    const { rollup } = decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body: body! })
+    const presence = presenceOf(device!, zone, type)
+    if (isFirst) noteFirst(presence, rollup.firstMs)
+    else noteLast(presence, rollup.lastMs, rollup.lastValue)
+  })
+  journal.finish({
+    readings ({ device, zone, type }, { timesMs, values }) {
+      const presence = presenceOf(device, zone, type)
+      noteFirst(presence, timesMs[0])
+      noteLast(presence, timesMs[timesMs.length - 1], values[values.length - 1])
+    },
+    rollup ({ device, zone, type }, _, { firstMs, lastMs, lastValue }) {
+      const presence = presenceOf(device, zone, type)
+      noteFirst(presence, firstMs)
+      noteLast(presence, lastMs, lastValue)
     }
   })
   return [...found.values()]

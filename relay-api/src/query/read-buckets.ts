@@ -14,7 +14,8 @@ import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
 import { grantedOf, piecesOf, seriesOf } from './granted.ts'
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
-import { createMerge, type Merge, type Merged } from './merge.ts'
+import { allTime, around, createJournal, createPlaces, journalOfMany, type Journal } from './journal.ts'
+import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
 
 export interface BucketQuery {
@@ -62,24 +63,42 @@ export async function readBuckets (
   const ranges = plans.map(it => it.coverage)
   const starts = ranges.map(it => it.startMs)
   const edges = edgesByMinute(plans)
-  const visit = (columns: unknown[]) => {
+  const minutes = [...edges.keys()]
+  const stretches = stretchesByLevel(plans)
+  const buckets = [...stretches].flatMap(([level, them]) => them.map(it => ({ level, ...it })))
+  const places = createPlaces(buckets, minutes)
+  const time = around([...buckets, ...minutes.map(minuteAt)]) ?? allTime
+  const add = (key: string, isEdge: boolean, found: Found) => {
+    if (!isEdge) mergeOf(key, lastAtOrBefore(starts, found.bucketStartMs)).add({ ...found, edge: undefined })
+    else for (const { row, edge } of edges.get(found.bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
+  }
+  const visit = (columns: unknown[], journal: Journal<Source & { readonly key: string }>) => {
     const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS] = columns as Columns
+    if (bucketStartS === null) {
+      if (body === null) journal.addSeries(count, { key, zone, deviceType })
+      else journal.addRow(body)
+      return
+    }
     const bucketStartMs = bucketStartS * 1000
     if (lateMinutes !== null) {
       const late = { hourMs: bucketStartMs, minutes: lateMinutes, throughMs: throughS * 1000 }
       for (const row of rowsRevisedBy(late, ranges, lastAtOrBefore(starts, bucketStartMs))) revised.get(key)!.add(row)
       return
     }
-    const found = { zone, deviceType, bucketStartMs, count, min, max, body }
-    if (!isEdge) {
-      mergeOf(key, lastAtOrBefore(starts, bucketStartMs)).add({ ...found, edge: undefined })
-      return
-    }
-    for (const { row, edge } of edges.get(bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
+    add(key, isEdge, { zone, deviceType, bucketStartMs, count, min, max, body })
   }
   for (const piece of piecesOf(grantedOf(query.selection, query.groupBy, keys))) {
-    const { name, sql, values } = statementFor({ ...query, selection: piece }, keys, plans, [...edges.keys()])
-    await database.streamPrepared(name, sql, values, visit)
+    const journal = createJournal<Source & { readonly key: string }>(time)
+    const { name, sql, values } = statementFor({ ...query, selection: piece }, keys, plans, stretches, minutes)
+    await database.streamPrepared(name, sql, values, columns => visit(columns, journal))
+    journal.finish({
+      readings: ({ key, ...source }, readings) => places.readings(readings, (bucketStartMs, isEdge, content) => {
+        if (isEdge || query.kind === 'devices') add(key, isEdge, { ...source, bucketStartMs, content })
+      }),
+      rollup: ({ key, ...source }, minuteMs, rollup) => places.minute(minuteMs, (bucketStartMs, isEdge) => {
+        if (!isEdge) add(key, false, { ...source, bucketStartMs, content: { rollup, readings: undefined } })
+      })
+    })
     asker.countRead(seriesOf(piece.granted))
   }
 
@@ -98,11 +117,14 @@ export async function readBuckets (
 }
 
 type Columns = [
-  key: string, isEdge: boolean, zone: string, deviceType: string, bucketStartS: number, count: number, min: number,
-  max: number, body: Buffer,
+  key: string, isEdge: boolean, zone: string, deviceType: string,
+  // null: of the journal; without a body a series, whose id is the count
+  bucketStartS: number, count: number, min: number, max: number, body: Buffer,
   // of late readings alone, and then all between the hour and these is null
   lateMinutes: bigint | null, throughS: number
 ]
+
+const minuteAt = (startMs: number): TimeRange => ({ startMs, endMs: startMs + MINUTE_MS })
 
 /** By the minute that they are parts of: of which row, and which of the row's edges. */
 function edgesByMinute (plans: readonly Plan[]): Map<number, Array<{ readonly row: number, readonly edge: number }>> {
@@ -130,14 +152,14 @@ function stretchesByLevel (plans: readonly Plan[]): Map<Level, TimeRange[]> {
 
 function statementFor (
   { selection, groupBy, kind, marksRevised }: BucketQuery, keys: readonly string[], plans: readonly Plan[],
-  edgeMinutes: readonly number[]
+  stretches: ReadonlyMap<Level, TimeRange[]>, edgeMinutes: readonly number[]
 ) {
   const values: unknown[] = []
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
-  const ofKind = (kind: SeriesKind) => kindCondition(kind, namesDevices)
   const column = groupColumn(groupBy)
   const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  const seriesOfKind = (kind: SeriesKind) => `${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
 
   // of all windows together, for the planner: it leaves out partitions that none of them is in
@@ -152,9 +174,8 @@ function statementFor (
       r.min, r.max, r.body, null::bigint, null::float8
     from series s cross join unnest(${windows}) as w (start_s, end_s) cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
-    where ${ofKind(devices ? 'devices' : 'groups')} and ${condition} and ${ofGroups}`
+    where ${seriesOfKind(devices ? 'devices' : 'groups')}`
 
-  const stretches = stretchesByLevel(plans)
   const used = levels.filter(it => stretches.has(it))
   const arms = used.map(level => {
     const ranges = stretches.get(level)!
@@ -175,9 +196,20 @@ function statementFor (
     select ${column}, false, null, null, date_part('epoch', a.bucket_start), null, null, null, null, a.late_minutes,
       date_part('epoch', a.late_through)
     from series s cross join lateral (${late}) a
-    where ${ofKind(kind)} and ${condition} and ${ofGroups}`)
+    where ${seriesOfKind(kind)}`)
+  }
+  const journals: string[] = []
+  for (const whose of ['devices', 'groups'] as const) {
+    const range = around([...kind === whose ? [...stretches.values()].flat() : [], ...whose === 'devices' ? edgeMinutes.map(minuteAt) : []])
+    if (!range) continue
+    const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
+    const it = journalOfMany({ kind: whose, series: `series s where ${seriesOfKind(whose)}`, startTime, endTime }, `journal_of_${whose}`,
+      `${column}, false, s.zone, s.device_type, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea, null::bigint, null::float8`,
+      'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, null::bigint, null::float8')
+    journals.push(it.blocks)
+    arms.push(...it.arms)
   }
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}`
-  return { name, sql: arms.join('\n    union all'), values }
+  return { name, sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`, values }
 }

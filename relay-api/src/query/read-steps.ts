@@ -12,6 +12,8 @@ import { isFound, kindCondition, seriesCondition, type Selection } from '../para
 import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './granted.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
+import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
+import { cut } from './merge.ts'
 import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
 
@@ -44,13 +46,12 @@ export async function readSteps (
   for await (const series of seriesOf(database, query, [...boundariesOf.keys()], seriesMax)) {
     const walks = new Map(series.map(it => [it.id, createMinuteWalk(
       walkSteps(boundariesOf.get(it.key)!, sums.get(it.key)!, query.maxGapMs, query.nowMs))]))
-    const visit = (row: Columns) => walks.get(row[0])!.add(row)
     const windows = series.map(it => ({ id: it.id, ...ranges.get(it.key)! }))
-    await readBefore(database, windows, query.maxGapMs, visit)
+    await readBefore(database, windows, query.maxGapMs, walks)
     const sizeMs = Math.max(Math.floor(STATEMENT_ROWS / series.length), 1) * MINUTE_MS
     for (let behindMs = 0; behindMs < longestMs; behindMs += sizeMs) {
       await readMinutes(database, windows.map(({ id, startMs, endMs }) =>
-        ({ id, startMs: startMs + behindMs, endMs: Math.min(startMs + behindMs + sizeMs, endMs) })), visit)
+        ({ id, startMs: startMs + behindMs, endMs: Math.min(startMs + behindMs + sizeMs, endMs) })), walks)
     }
     for (const walk of walks.values()) {
       const turn = asker.pace()
@@ -99,6 +100,7 @@ async function * seriesOf (
   }
 }
 
+/** without a series: a row of the journal */
 type Columns = [seriesId: number, bucketStartS: number, count: number, min: number, max: number, body: Buffer]
 
 const columns = "r.series_id, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body"
@@ -108,29 +110,27 @@ interface Window extends TimeRange {
   readonly id: number
 }
 
-/** The newest minute of each series before its window, as far back as a step may reach. */
+type Walks = ReadonlyMap<number, MinuteWalk>
+
+/** The newest minute of each series before its window, as far back as a step may reach; and all that the journal has. */
 async function readBefore (
-  database: Database, windows: readonly Window[], maxGapMs: number, visit: (row: Columns) => void
+  database: Database, windows: readonly Window[], maxGapMs: number, walks: Walks
 ): Promise<void> {
   const before = windows.map(({ id, startMs }) =>
     ({ id, startMs: bucketStartMs(MINUTE_MS, startMs - maxGapMs), endMs: startMs }))
-  await database.streamPrepared('steps before', `
+  await walkRows(database, 'steps before', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
       select * from ${minuteLevel.table} r where r.series_id = w.series_id
         and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll}
-      order by r.bucket_start desc fetch first 1 rows with ties) r`,
-  parametersOf(before), row => visit(row as Columns))
+      order by r.bucket_start desc fetch first 1 rows with ties) r`, before, walks)
 }
 
-async function readMinutes (
-  database: Database, windows: readonly Window[], visit: (row: Columns) => void
-): Promise<void> {
-  await database.streamPrepared('steps', `
+async function readMinutes (database: Database, windows: readonly Window[], walks: Walks): Promise<void> {
+  await walkRows(database, 'steps', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
       select * from ${minuteLevel.table} r where r.series_id = w.series_id
-        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll} offset 0) r
-    order by r.series_id, r.bucket_start`,
-  parametersOf(windows), row => visit(row as Columns))
+        and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll} offset 0) r`,
+  windows, walks)
 }
 
 const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w (series_id, start_s, end_s)'
@@ -138,21 +138,70 @@ const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w 
 /** The bounds of all windows: with them PostgreSQL plans and locks the partitions of that time alone. */
 const withinAll = 'r.bucket_start >= to_timestamp($4) and r.bucket_start < to_timestamp($5)'
 
-function parametersOf (windows: readonly Window[]): unknown[] {
-  const open = windows.filter(it => it.startMs < it.endMs)
-  const startMs = open.reduce((least, it) => Math.min(least, it.startMs), open[0]?.startMs ?? 0)
-  const endMs = open.reduce((most, it) => Math.max(most, it.endMs), startMs)
-  return [open.map(it => it.id), open.map(it => it.startMs / 1000), open.map(it => it.endMs / 1000), startMs / 1000, endMs / 1000]
+/** Walks the rows of some windows, and what the journal has of them, which comes in front. */
+async function walkRows (database: Database, name: string, rows: string, all: readonly Window[], walks: Walks): Promise<void> {
+  const windows = all.filter(it => it.startMs < it.endMs)
+  const range = around(windows)
+  if (!range) return
+  const journal = createJournal<Window>(range)
+  for (const it of windows) journal.addSeries(it.id, it)
+  let isJournalTaken = false
+  const takeJournal = () => {
+    if (isJournalTaken) return
+    isJournalTaken = true
+    journal.finish({ readings: (window, readings) => walks.get(window.id)!.take(cut(readings, window)), rollup: () => {} })
+  }
+
+  const inJournal = journalOfBlocks('$6::integer[]', { startTime: 'to_timestamp($4)', endTime: 'to_timestamp($5)' },
+    'null::integer, null::float8, null::float8, null::float8, null::float8, j.body')
+  await database.streamPrepared(name, `${inJournal} union all ${rows}
+    order by 1 nulls first, 2`, [
+    windows.map(it => it.id), windows.map(it => it.startMs / 1000), windows.map(it => it.endMs / 1000),
+    range.startMs / 1000, range.endMs / 1000, blocksOf(windows.map(it => ({ seriesId: it.id, kind: 'devices' })))
+  ], it => {
+    const row = it as Columns
+    if (row[0] === null) {
+      journal.addRow(row[5])
+      return
+    }
+    takeJournal()
+    walks.get(row[0])!.add(row)
+  })
+  takeJournal()
+  for (const { id } of windows) walks.get(id)!.pass()
 }
 
-/** Rows of one minute from several source partitions are walked as one. */
-function createMinuteWalk (walk: StepWalk): { add (row: Columns): void, finish (): void } {
+interface MinuteWalk {
+  /** Takes the readings that the journal has of the next rows' time, sorted. */
+  take (readings: Readings): void
+  /** Adds a row; those of one minute follow one another. */
+  add (row: Columns): void
+  /** All of that time has come. */
+  pass (): void
+  finish (): void
+}
+
+/** Rows of one minute from several source partitions, and the journal's readings of it, are walked as one. */
+function createMinuteWalk (walk: StepWalk): MinuteWalk {
   let minuteMs = NaN
   let readings: Readings = emptyReadings()
   let lost: { lastMs: number, lastValue: number } | undefined
+  let ofJournal: Readings = emptyReadings()
+  let taken = 0
 
+  /** What the journal has before a time. */
+  const takeBefore = (timeMs: number): Readings => {
+    const { timesMs, values } = ofJournal
+    const from = taken
+    while (taken < timesMs.length && timesMs[taken] < timeMs) taken++
+    return { timesMs: timesMs.slice(from, taken), values: values.slice(from, taken) }
+  }
   const flush = () => {
+    mergeReadings(readings, takeBefore(minuteMs + MINUTE_MS), true)
     if (lost !== undefined) {
+      const { timesMs, values } = readings
+      const last = timesMs.length - 1
+      if (timesMs[last] > lost.lastMs) lost = { lastMs: timesMs[last], lastValue: values[last] }
       walk.addLost({ startMs: minuteMs, endMs: minuteMs + MINUTE_MS }, lost.lastMs, lost.lastValue)
     } else {
       walk.add(readings)
@@ -160,10 +209,18 @@ function createMinuteWalk (walk: StepWalk): { add (row: Columns): void, finish (
     readings = emptyReadings()
     lost = undefined
   }
+  const passTo = (timeMs: number) => {
+    if (!Number.isNaN(minuteMs)) flush()
+    walk.add(takeBefore(timeMs))
+  }
   return {
+    take (readings) {
+      ofJournal = readings
+      taken = 0
+    },
     add ([, bucketStartS, count, min, max, body]) {
       const startMs = bucketStartS * 1000
-      if (startMs !== minuteMs) flush()
+      if (startMs !== minuteMs) passTo(startMs)
       minuteMs = startMs
       const decoded = decodeBody({ bucketStartMs: startMs, count, min, max, body })
       const { lastMs, lastValue } = decoded.rollup
@@ -172,9 +229,10 @@ function createMinuteWalk (walk: StepWalk): { add (row: Columns): void, finish (
         lost = lost !== undefined && lost.lastMs > lastMs ? lost : { lastMs, lastValue }
       }
     },
-    finish () {
-      flush()
-      walk.finish()
-    }
+    pass () {
+      passTo(Infinity)
+      minuteMs = NaN
+    },
+    finish: () => walk.finish()
   }
 }

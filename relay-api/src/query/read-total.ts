@@ -21,7 +21,7 @@ import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { piecesOf, seriesOf } from './granted.ts'
 import { addRow, createMerge, emptyTally, joinTally, type Merged, type ReadRow, type Tally } from './merge.ts'
 import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
-import { keptSinceOf, readRows, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
+import { keptSinceOf, readRows, usesDevices, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
 export interface TotalReader {
@@ -64,7 +64,7 @@ export function createTotalReader (
   return {
     async readTotal (selection, range, nowMs, asker = nobody) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-        const plan = planRange(range, keptSinceOf(retention, nowMs))
+        const plan = planOf(attempt, selection, planRange(range, keptSinceOf(retention, nowMs)), nowMs)
         const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker)
         history.note(moment.historyId)
         const isSame = isSameRetention(retention, moment.retention)
@@ -75,7 +75,8 @@ export function createTotalReader (
     },
     async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
-        const { merged, moment } = await attemptTotals(batches, selection, plans, cacheOf(attempt), nowMs, asker, marksLate)
+        const planned = plans.map(it => planOf(attempt, selection, it, nowMs))
+        const { merged, moment } = await attemptTotals(batches, selection, planned, cacheOf(attempt), nowMs, asker, marksLate)
         history.note(moment.historyId)
         if (merged) return { merged, late: moment.late }
       }
@@ -87,7 +88,23 @@ function isSameRetention (a: Retention, b: Retention): boolean {
   return (['minute', 'hour', 'day'] as LevelName[]).every(it => a[it] === b[it])
 }
 
-/** @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then */
+/** Readings take longer than this from a device to the database. */
+const FRESH_MS = 500
+
+/**
+ * The end of a range that is now lies in a minute that all readings of its groups are before: they answer for all devices,
+ * whose part of the journal is the most of it. Where one is not, the devices do, in the next attempt.
+ */
+function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: number): Plan {
+  if (attempt > 1 || usesDevices(selection)) return plan
+  const edges = plan.edges.map(it => ({ ...it, isOfGroups: it.startMs === it.bucketMs && it.endMs > nowMs - FRESH_MS }))
+  return { ...plan, edges }
+}
+
+/**
+ * @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then. Or where an edge
+ *   needs the minutes of devices
+ */
 async function attemptTotals (
   batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
   marksLate = false
@@ -128,7 +145,7 @@ async function attemptTotals (
   const { granted } = selection
   const position = granted && granted.position < moment.position ? granted.position : moment.position
   const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
-  if (!isRight) return { moment }
+  if (!isRight || merges.some(it => it.needsDevices)) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}
   for (const [n, merge] of merges.entries()) {

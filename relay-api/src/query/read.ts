@@ -5,18 +5,22 @@
  *
  * The statement has one arm for each level. A device's buckets are rows of its own series; those of zones and types are
  * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
- * level, (series, bucket, source partition), once a series and stretch.
+ * level, (series, bucket, source partition), once a series and stretch. What is not in rows yet is in the journal.
  */
-import { DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type Grants, type Level, type LevelName } from 'relay-common'
+import {
+  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Grants, type Level, type LevelName
+} from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
+import type { SeriesKind } from './groups.ts'
+import { around, createJournal, createPlaces, journalOfEach, journalOfMany, type Journal } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
 import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants } from '../parameters/selection.ts'
 import type { Granted } from './granted.ts'
-import type { ReadRow } from './merge.ts'
+import type { ReadRow, Source } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. */
 export interface Selection {
@@ -70,6 +74,7 @@ export async function readRows (
   let retention: Retention = {}
   const changed: BucketRange[] = []
   const late: LateReadings[] = []
+  const journal = createJournal<Source>(around(rangesOf(wanted)) ?? { startMs: 0, endMs: 0 })
   await batches.ask(questionFor(selection, wanted, Date.now()), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
@@ -81,11 +86,16 @@ export async function readRows (
       changed.push({ level, startMs: bucketStartS * 1000, endMs: min * 1000 + level.sizeMs })
     } else if (part === LATE) {
       late.push({ hourMs: bucketStartS * 1000, minutes: BigInt(zone), throughMs: count * 1000 })
+    } else if (part === JOURNAL) {
+      const seriesId = bucketStartS
+      if (seriesId !== null) journal.addSeries(seriesId, { zone, deviceType })
+      if (body !== null) journal.addRow(body, seriesId ?? undefined)
     } else {
       const edge = part === BUCKET ? undefined : part
       visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
     }
   }, asker)
+  visitJournal(selection, wanted, journal, visit)
   return { position: position!, historyId, retention, changed, late }
 }
 
@@ -93,6 +103,35 @@ type Columns = [
   part: number, zone: string, deviceType: string, bucketStartS: number, count: number, min: number, max: number,
   body: Buffer
 ]
+
+/** Gives what the journal has to the buckets and edges that rows are read of: devices' readings, or groups' minutes. */
+function visitJournal (
+  selection: Selection, { buckets, edges }: Wanted, journal: Journal<Source>, visit: (row: ReadRow) => void
+): void {
+  const places = createPlaces(buckets, edges.map(it => it.bucketMs))
+  const place = (source: Source, isOfGroups: boolean, bucketStartMs: number, isEdge: boolean, content: DecodedRow) => {
+    if (!isEdge && usesDevices(selection) !== isOfGroups) visit({ ...source, edge: undefined, bucketStartMs, content })
+    if (!isEdge) return
+    for (const [edge, it] of edges.entries()) {
+      if (it.bucketMs === bucketStartMs && (it.isOfGroups ?? false) === isOfGroups) visit({ ...source, edge, bucketStartMs, content })
+    }
+  }
+  journal.finish({
+    readings: (source, readings) => places.readings(readings, (...it) => place(source, false, ...it)),
+    rollup: (source, minuteMs, rollup) =>
+      places.minute(minuteMs, (...it) => place(source, true, ...it, { rollup, readings: undefined }))
+  })
+}
+
+/** Whether whole buckets are those of devices: group series are of all devices, also of those that the caller may not see. */
+export function usesDevices ({ deviceId, grants }: Selection): boolean {
+  return deviceId !== undefined || grants?.devicePrefixes !== undefined
+}
+
+/** Of what is read of devices, of groups or of both. */
+function rangesOf ({ buckets, edges }: Pick<Wanted, 'buckets' | 'edges'>): TimeRange[] {
+  return [...buckets, ...edges.map(({ bucketMs }) => ({ startMs: bucketMs, endMs: bucketMs + MINUTE_MS }))]
+}
 
 /** What a row is, where it is not that of an edge, by its index. */
 const BUCKET = -1
@@ -102,6 +141,8 @@ const MOMENT = -2
 const CHANGED = -3
 /** of an hour's late readings: their minutes, in the column of the zone, and how far had been read, in that of the count */
 const LATE = -4
+/** of the journal: a row of it, or a series that may be in the rows behind it, whose id is in the column of the bucket */
+const JOURNAL = -5
 
 const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
   deviceId: 'device_id',
@@ -139,9 +180,9 @@ function questionFor (
         ...grantsCondition(grants, shared, namesDevice)
       ]
   const selected = conditions.length === 0 ? 'true' : conditions.join(' and ')
-  // group series are of all devices, also of those that the caller may not see
-  const usesDevices = namesDevice || grants.devicePrefixes !== undefined
-  const series = `${kindCondition(usesDevices ? 'devices' : 'groups', namesDevice)} and ${selected}`
+  const seriesOf = (kind: SeriesKind) => `${kindCondition(kind, namesDevice)} and ${selected}`
+  const kind = usesDevices(selection) ? 'devices' : 'groups'
+  const series = seriesOf(kind)
   /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
   const times = (timesMs: readonly number[]) => `$${shared.push(timesMs.map(it => it / 1000))}::float8[]`
@@ -169,7 +210,7 @@ function questionFor (
     return ` and ${column} >= ${start} and ${column} < ${end}`
   }
   // `&&` compares each with each: where a selection may have very many series, any commit may have changed some of them
-  const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && !usesDevices)
+  const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && kind === 'groups')
   const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
@@ -188,9 +229,26 @@ function questionFor (
     }
     shape.push(`${level.name}${Math.min(ranges.length, ARMS_MAX + 1)}`)
   }
-  for (const [n, { bucketMs }] of edges.entries()) {
+  for (const [n, { bucketMs, isOfGroups }] of edges.entries()) {
     const bounds = within('r.bucket_start', [{ startMs: bucketMs, endMs: bucketMs + MINUTE_MS }])
-    arms.push(arm(minuteLevel.table, n, `${kindCondition('devices', namesDevice)} and ${selected}`, '', `r.bucket_start = ${time(bucketMs)}${bounds}`))
+    arms.push(arm(minuteLevel.table, n, seriesOf(isOfGroups ? 'groups' : 'devices'), '', `r.bucket_start = ${time(bucketMs)}${bounds}`))
+  }
+  const journals: string[] = []
+  for (const whose of ['devices', 'groups'] as const) {
+    const range = around(rangesOf({
+      buckets: kind === whose ? buckets : [], edges: edges.filter(it => (it.isOfGroups ? 'groups' : 'devices') === whose)
+    }))
+    if (!range) continue
+    const query = { kind: whose, series: `series s where ${seriesOf(whose)}`, startTime: time(range.startMs), endTime: time(range.endMs) }
+    const ofSeries = `${JOURNAL}, s.zone, s.device_type, s.series_id::float8, null::float8, null::float8, null::float8`
+    if (selection.deviceId !== undefined) { // a few series at most
+      arms.push(journalOfEach(query, `${ofSeries}, j.body`))
+      continue
+    }
+    const it = journalOfMany(query, `journal_of_${whose}`, `${ofSeries}, null::bytea`,
+      `${JOURNAL}, null, null, null::float8, null::float8, null::float8, null::float8, j.body`)
+    journals.push(it.blocks)
+    arms.push(...it.arms)
   }
   for (const level of levels) {
     const ranges = kept.filter(it => it.level === level)
@@ -213,10 +271,10 @@ function questionFor (
     where ${series}`)
     shape.push('late')
   }
-  shape.push(`edges${edges.length}`)
+  shape.push(`edges${edges.map(it => it.isOfGroups ? 'g' : 'd').join('')}`)
   return {
     name: `total ${shape.join()}`,
-    sql: arms.join('\n    union all'),
+    sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`,
     own,
     shared,
     isShort: granted === undefined && edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX

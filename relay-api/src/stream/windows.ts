@@ -1,11 +1,13 @@
 /** Windows: which buckets of which groups of a view have changed, and what is in them now. */
 import {
-  decodeBody, emptyRollup, levels, mergeRollup, type Database, type DecodedRow, type RelayError, type Rollup
+  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, type Database, type RelayError, type Rollup
 } from 'relay-common'
 
+import type { SeriesKind } from '../query/groups.ts'
+import { blocksOf, byBucket, createJournal, journalOfBlocks } from '../query/journal.ts'
 import type { TimeRange } from '../query/plan.ts'
 import type { Change } from './commits.ts'
-import type { View } from './view.ts'
+import { needsDevices, type View } from './view.ts'
 
 export interface Window {
   readonly group: string
@@ -105,15 +107,26 @@ export type Contents = (view: View, window: Window) => Rollup | undefined
 /** one statement looks up so many rows */
 const KEYS_MAX = 20_000
 
+/** A bucket of a series. */
+interface Key {
+  readonly seriesId: number
+  readonly bucketMs: number
+  readonly kind: SeriesKind
+}
+
+/** What was found of it; undefined: what can't be read. */
+type Rollups = Map<string, Array<Rollup | undefined>>
+
 /** Reads the windows of all views together: a row that several of them need is read and decoded once. */
 export async function readWindows (database: Database, told: ReadonlyMap<View, Told>): Promise<Contents> {
-  const rows = levels.map(() => new Map<string, Array<DecodedRow | undefined>>())
+  const rows: Rollups[] = levels.map(() => new Map())
   for (const [levelIndex, ofLevel] of rows.entries()) {
-    const keys = new Map<string, readonly [seriesId: number, bucketMs: number]>()
+    const keys = new Map<string, Key>()
     for (const [view, { windows }] of told) {
       if (view.question.levelIndex !== levelIndex) continue
+      const kind = needsDevices(view.question) ? 'devices' : 'groups'
       for (const { group, bucketMs } of windows) {
-        for (const id of view.groups.get(group) ?? []) keys.set(`${id} ${bucketMs}`, [id, bucketMs])
+        for (const seriesId of view.groups.get(group) ?? []) keys.set(`${seriesId} ${bucketMs}`, { seriesId, bucketMs, kind })
       }
     }
     const all = [...keys.values()]
@@ -124,23 +137,32 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, T
   return (view, { group, bucketMs }) => {
     const rollup = emptyRollup()
     for (const id of view.groups.get(group) ?? []) {
-      for (const row of rows[view.question.levelIndex].get(`${id} ${bucketMs}`) ?? []) {
-        if (!row) return undefined
-        mergeRollup(rollup, row.rollup)
+      for (const it of rows[view.question.levelIndex].get(`${id} ${bucketMs}`) ?? []) {
+        if (!it) return undefined
+        mergeRollup(rollup, it)
       }
     }
     return rollup.count > 0 ? rollup : undefined
   }
 }
 
-type Columns = [seriesId: number, bucketS: number, count: number, min: number, max: number, body: Buffer]
+/** without a series: a row of the journal, whose block is the count */
+type Columns = [seriesId: number | null, bucketS: number, count: number, min: number, max: number, body: Buffer]
 
-async function readRows (
-  database: Database, levelIndex: number, keys: ReadonlyArray<readonly [number, number]>,
-  rows: Map<string, Array<DecodedRow | undefined>>
-): Promise<void> {
-  const { name, table } = levels[levelIndex]
-  const times = keys.map(([, bucketMs]) => bucketMs / 1000)
+async function readRows (database: Database, levelIndex: number, keys: readonly Key[], found: Rollups): Promise<void> {
+  const { name, table, sizeMs } = levels[levelIndex]
+  const ids = keys.map(it => it.seriesId)
+  const times = keys.map(it => it.bucketMs)
+  const range = { startMs: times.reduce((a, b) => Math.min(a, b)), endMs: times.reduce((a, b) => Math.max(a, b)) + sizeMs }
+  const add = (seriesId: number, bucketMs: number, rollup: Rollup | undefined) => {
+    const key = `${seriesId} ${bucketMs}`
+    found.set(key, [...found.get(key) ?? [], rollup])
+  }
+
+  const journal = createJournal<number>(range)
+  for (const id of ids) journal.addSeries(id, id)
+  const inJournal = journalOfBlocks('$5::integer[]', { startTime: 'to_timestamp($3)', endTime: 'to_timestamp($4)' },
+    'null::integer, null::float8, null::float8, null::float8, null::float8, j.body')
   // `offset 0` keeps this a look-up by key for each window, in all source partitions; the first and the last time are for
   // the planner, which then leaves out other partitions
   await database.streamPrepared(`read windows ${name}`, `
@@ -149,21 +171,34 @@ async function readRows (
     cross join lateral (
       select * from ${table} r
       where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s)
-        and r.bucket_start between to_timestamp($3::float8) and to_timestamp($4::float8) offset 0) r`,
-  [keys.map(([id]) => id), times, times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))], columns => {
+        and r.bucket_start >= to_timestamp($3::float8) and r.bucket_start < to_timestamp($4::float8) offset 0) r
+    union all ${inJournal}`,
+  [ids, times.map(it => it / 1000), range.startMs / 1000, range.endMs / 1000, blocksOf(keys)], columns => {
     const [seriesId, bucketS, count, min, max, body] = columns as Columns
-    const bucketMs = bucketS * 1000
-    const key = `${seriesId} ${bucketMs}`
-    const found = rows.get(key) ?? []
-    rows.set(key, found)
-    found.push(decode({ bucketStartMs: bucketMs, count, min, max, body }))
+    const bucketStartMs = bucketS * 1000
+    if (seriesId === null) journal.addRow(body)
+    else add(seriesId, bucketStartMs, unlessCorrupt(() => decodeBody({ bucketStartMs, count, min, max, body }).rollup))
   })
+  const isRead = unlessCorrupt(() => {
+    journal.finish({
+      readings (id, readings) {
+        for (const [bucketMs, part] of byBucket(sizeMs, readings)) {
+          const rollup = emptyRollup()
+          foldReadings(rollup, part)
+          add(id, bucketMs, rollup)
+        }
+      },
+      rollup: (id, minuteMs, rollup) => add(id, bucketStartMs(sizeMs, minuteMs), rollup)
+    })
+    return true
+  })
+  if (!isRead) for (const { seriesId, bucketMs } of keys) add(seriesId, bucketMs, undefined)
 }
 
-/** @returns undefined for a corrupt row: whoever asks for that bucket hears so, and all other streams go on */
-function decode (row: Parameters<typeof decodeBody>[0]): DecodedRow | undefined {
+/** @returns undefined for corrupt bytes: whoever asks for that bucket hears so, and all other streams go on */
+function unlessCorrupt<T> (read: () => T): T | undefined {
   try {
-    return decodeBody(row)
+    return read()
   } catch (error) {
     if ((error as RelayError).code !== 'RELAY_ROLLUP_CORRUPT') throw error
     return undefined

@@ -1,11 +1,11 @@
 /**
- * Puts readings into a database as rollups of every level, as a processor leaves them: by the same functions, without
- * a processor.
+ * Puts readings into a database as rollups of every level, or into the journal, as a processor leaves them: by the same
+ * functions, without a processor.
  */
 import {
-  bucketStartMs, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
-  mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database, type DeviceEvent, type Level,
-  type Readings, type Rollup
+  bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, groupBlockOf,
+  JournalWriter, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, WIDE_BLOCK, type Database,
+  type DeviceEvent, type Level, type Readings, type Rollup
 } from 'relay-common'
 
 /** An event, and the partition of the log that it is in. */
@@ -26,15 +26,25 @@ interface Row {
 export interface WriteSettings {
   /** a minute with more readings of a device keeps its rollup alone */
   readonly readingsPerRowMax?: number
+  /** what the journal has of events, and no row: of their devices and of their groups. None of them was sent again */
+  readonly journaled?: Readonly<Record<'devices' | 'groups', ReadonlyMap<PlacedEvent, JournalPlace>>>
+}
+
+/** Where the journal has a reading. */
+export interface JournalPlace {
+  readonly flush: number
+  /** beside those of devices of other blocks */
+  readonly isWide: boolean
 }
 
 /** Writes events that no earlier call has written a bucket of. */
 export async function writeEvents (
   database: Database, events: readonly PlacedEvent[],
-  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT }: WriteSettings = {}
+  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT, journaled = { devices: new Map(), groups: new Map() } }: WriteSettings = {}
 ): Promise<void> {
   const seriesIds = await ensureSeries(database, [...new Set(events.flatMap(it => [deviceKey(it), groupKey(it)]))])
-  const rows = rowsOf(events)
+  await writeJournal(database, events, seriesIds, journaled)
+  const rows = rowsOf(events, journaled)
   for (const level of levels) {
     const ofLevel = rows.filter(it => it.level === level)
     const times = ofLevel.map(it => it.bucketMs)
@@ -81,7 +91,29 @@ async function ensureSeries (database: Database, keys: string[]): Promise<Map<st
   return ids
 }
 
-function rowsOf (events: readonly PlacedEvent[]): Row[] {
+function rowsOf (events: readonly PlacedEvent[], journaled: NonNullable<WriteSettings['journaled']>): Row[] {
+  const rows = new Map<string, Row>()
+  for (const whose of ['devices', 'groups'] as const) {
+    for (const { event, readings } of minutesOf(events.filter(it => !journaled[whose].has(it)))) {
+      const rollup = emptyRollup()
+      foldReadings(rollup, readings)
+      const series = whose === 'devices' ? deviceKey(event) : groupKey(event)
+      for (const level of levels) {
+        const { sourcePartition } = event
+        const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
+        const key = [series, level.name, sourcePartition, bucketMs].join()
+        const row = rows.get(key) ??
+          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(whose === 'devices' && level === minuteLevel ? { readings } : {}) }
+        rows.set(key, row)
+        mergeRollup(row.rollup, rollup)
+      }
+    }
+  }
+  return [...rows.values()]
+}
+
+/** The readings of each minute of each device. */
+function minutesOf (events: readonly PlacedEvent[]): Iterable<{ readonly event: PlacedEvent, readonly readings: Readings }> {
   const minutes = new Map<string, { readonly event: PlacedEvent, readonly readings: Readings }>()
   for (const event of events) {
     const key = [deviceKey(event), event.sourcePartition, bucketStartMs(minuteLevel.sizeMs, event.timestampMs)].join()
@@ -89,25 +121,41 @@ function rowsOf (events: readonly PlacedEvent[]): Row[] {
     minutes.set(key, minute)
     mergeReadings(minute.readings, { timesMs: [event.timestampMs], values: [event.value] }, false)
   }
+  return minutes.values()
+}
 
-  const rows = new Map<string, Row>()
-  for (const { event, readings } of minutes.values()) {
-    const rollup = emptyRollup()
-    foldReadings(rollup, readings)
-    for (const level of levels) {
-      for (const series of [deviceKey(event), groupKey(event)]) {
-        const { sourcePartition } = event
-        const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
-        const key = [series, level.name, sourcePartition, bucketMs].join()
-        const ofDeviceMinute = series === deviceKey(event) && level === minuteLevel
-        const row = rows.get(key) ??
-          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(ofDeviceMinute ? { readings } : {}) }
-        rows.set(key, row)
-        mergeRollup(row.rollup, rollup)
-      }
-    }
+async function writeJournal (
+  database: Database, events: readonly PlacedEvent[], seriesIds: ReadonlyMap<string, number>,
+  journaled: NonNullable<WriteSettings['journaled']>
+): Promise<void> {
+  const writer = new JournalWriter()
+  const write = async ([block, sourcePartition, flush]: readonly number[]) => {
+    const { firstMs, lastMs, body } = writer.take()
+    await database.query('insert into journal values ($1, $2, $3, to_timestamp($4), to_timestamp($5), $6)',
+      [block, sourcePartition, flush, firstMs / 1000, lastMs / 1000, body])
   }
-  return [...rows.values()]
+  const rowsOf = (whose: 'devices' | 'groups', blockOf: (event: PlacedEvent, isWide: boolean) => number) =>
+    Map.groupBy(events.filter(it => journaled[whose].has(it)), it => {
+      const { flush, isWide } = journaled[whose].get(it)!
+      return JSON.stringify([blockOf(it, isWide), it.sourcePartition, flush])
+    })
+
+  const idOf = (it: PlacedEvent) => seriesIds.get(deviceKey(it))!
+  for (const [key, ofRow] of rowsOf('devices', (it, isWide) => isWide ? WIDE_BLOCK : deviceBlockOf(idOf(it)))) {
+    ofRow.sort((a, b) => idOf(a) - idOf(b) || a.timestampMs - b.timestampMs || a.value - b.value)
+    for (const it of ofRow) writer.addReading(idOf(it), it.timestampMs, it.value)
+    await write(JSON.parse(key))
+  }
+  const groupIdOf = (it: PlacedEvent) => seriesIds.get(groupKey(it))!
+  for (const [key, ofRow] of rowsOf('groups', it => groupBlockOf(groupIdOf(it)))) {
+    ofRow.sort((a, b) => groupIdOf(a) - groupIdOf(b))
+    for (const { event, readings } of minutesOf(ofRow)) { // of one group several rollups of a minute: those of its devices
+      const rollup = emptyRollup()
+      foldReadings(rollup, readings)
+      writer.addRollup(groupIdOf(event), bucketStartMs(minuteLevel.sizeMs, event.timestampMs), rollup)
+    }
+    await write(JSON.parse(key))
+  }
 }
 
 function bodyOf ({ readings, rollup, bucketMs }: Row, readingsPerRowMax: number): Buffer {

@@ -1,0 +1,191 @@
+/**
+ * The journal of a question: what flushes have added to its series and what is not in their rows yet (relay-common,
+ * `journal.ts`). It is read by the statement that reads the rows, so that both are of one moment: nothing is in both, and
+ * nothing in neither.
+ *
+ *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the question
+ *
+ * A row of the journal has the readings of hundreds of devices, and is read once a statement, whoever of them are asked for.
+ */
+import {
+  bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, mergeReadings, MINUTE_MS,
+  readJournal, WIDE_BLOCK, type DecodedRow, type JournalVisitor, type Readings, type Rollup
+} from 'relay-common'
+
+import { lastAtOrBefore } from './ascending.ts'
+import type { SeriesKind } from './groups.ts'
+import { cut } from './merge.ts'
+import type { BucketRange, TimeRange } from './plan.ts'
+
+/** Which journal rows a statement reads. */
+export interface JournalQuery {
+  readonly kind: SeriesKind
+  /** FROM and WHERE of rows `s` of the table series */
+  readonly series: string
+  /** SQL of the time that its readings are asked for from, and before; undefined: of any time */
+  readonly startTime: string | undefined
+  readonly endTime: string | undefined
+}
+
+/** Rows `j` for each series of a few. @param columns of `s` and `j` */
+export function journalOfEach ({ kind, series, ...times }: JournalQuery, columns: string): string {
+  // `offset 0`, as in read.ts: by the primary key, a series at a time
+  return `
+    select ${columns}
+    from (select s.* from ${series}) s cross join lateral (
+      select * from journal j where j.block in (${journalBlocksIn('s.series_id', kind)})${within(times)} offset 0) j`
+}
+
+/** Rows `j` for any number of series: each is there once, and so are the series that may be in it. */
+export interface JournalArms {
+  /** WITH of the statement, in front of its arms */
+  readonly blocks: string
+  readonly arms: readonly [series: string, rows: string]
+}
+
+/**
+ * @param name of the CTE
+ * @param seriesColumns of `s`
+ * @param rowColumns of `j`
+ */
+export function journalOfMany (
+  { kind, series, ...times }: JournalQuery, name: string, seriesColumns: string, rowColumns: string
+): JournalArms {
+  const own = journalBlockOf('s.series_id', kind)
+  const isOf = (block: string) => `j.block = ${block}${within(times)}`
+  const wide = kind === 'devices' ? ` union all select ${WIDE_BLOCK}` : ''
+  const orWide = kind === 'devices' ? ` or exists (select from ${name} where block = ${WIDE_BLOCK})` : ''
+  return {
+    // those that have rows of that time: where there are none, series are not read either
+    blocks: `${name} as materialized (
+      select b.block from (select distinct ${own} as block from ${series}${wide}) b
+      where exists (select from journal j where ${isOf('b.block')} offset 0))`,
+    arms: [`
+    select ${seriesColumns} from ${series} and (${own} in (select block from ${name})${orWide})`, `
+    select ${rowColumns} from ${name} b cross join lateral (select * from journal j where ${isOf('b.block')} offset 0) j`]
+  }
+}
+
+/** Rows `j` of blocks, each once. @param blocks SQL of an array of them (`blocksOf`) */
+export function journalOfBlocks (blocks: string, times: Pick<JournalQuery, 'startTime' | 'endTime'>, columns: string): string {
+  return `
+    select ${columns} from unnest(${blocks}) as b (block)
+    cross join lateral (select * from journal j where j.block = b.block${within(times)} offset 0) j`
+}
+
+/** All blocks that some series may be in, each once. */
+export function blocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
+  return [...new Set(series.flatMap(({ seriesId, kind }) =>
+    kind === 'devices' ? [deviceBlockOf(seriesId), WIDE_BLOCK] : [groupBlockOf(seriesId)]))]
+}
+
+function within ({ startTime, endTime }: Pick<JournalQuery, 'startTime' | 'endTime'>): string {
+  return (endTime === undefined ? '' : ` and j.first_time < ${endTime}`) +
+    (startTime === undefined ? '' : ` and j.last_time >= ${startTime}`)
+}
+
+/** What the rows that were read have of series, each of which is something to the question. */
+export interface Journal<Series> {
+  addSeries (seriesId: number, series: Series): void
+  /** @param seriesId the one that is wanted; undefined: all that are added, before it or behind it */
+  addRow (body: Buffer, seriesId?: number): void
+  /**
+   * To be called once, when all rows were added: gives the readings of each device, sorted, and the rollups of groups.
+   * @throws RelayError RELAY_ROLLUP_CORRUPT
+   */
+  finish (visitor: {
+    readings (series: Series, readings: Readings): void
+    rollup (series: Series, minuteMs: number, rollup: Rollup): void
+  }): void
+}
+
+export const allTime: TimeRange = { startMs: -Infinity, endMs: Infinity }
+
+/** @param range readings of other times are left out */
+export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<Series> {
+  const seriesById = new Map<number, Series>()
+  const readingsById = new Map<number, Readings>()
+  const rollups: Array<{ readonly seriesId: number, readonly minuteMs: number, readonly rollup: Rollup }> = []
+  const rows: Array<{ readonly body: Buffer, readonly seriesId: number | undefined }> = []
+  const visitor: JournalVisitor = {
+    readings (seriesId, readings) {
+      const inRange = cut(readings, { startMs, endMs })
+      const known = readingsById.get(seriesId)
+      if (known) mergeReadings(known, inRange, true)
+      else if (inRange.timesMs.length > 0) readingsById.set(seriesId, inRange)
+    },
+    rollup (seriesId, minuteMs, rollup) {
+      if (minuteMs >= startMs && minuteMs < endMs) rollups.push({ seriesId, minuteMs, rollup })
+    }
+  }
+  return {
+    addSeries: (seriesId, series) => { seriesById.set(seriesId, series) },
+    addRow: (body, seriesId) => { rows.push({ body, seriesId }) },
+    finish ({ readings, rollup }) {
+      for (const { body, seriesId } of rows) {
+        readJournal(body, visitor, seriesId === undefined ? it => seriesById.has(it) : it => it === seriesId)
+      }
+      for (const [seriesId, it] of readingsById) readings(seriesById.get(seriesId)!, it)
+      for (const it of rollups) rollup(seriesById.get(it.seriesId)!, it.minuteMs, it.rollup)
+    }
+  }
+}
+
+/** Where a question counts what the journal has: in which of its buckets, or of the minutes that it has edges in. */
+export interface Places {
+  /** Gives the parts of a device's readings. */
+  readings (readings: Readings, visit: (bucketStartMs: number, isEdge: boolean, content: DecodedRow) => void): void
+  /** Gives the place of a group's minute, if there is one. */
+  minute (minuteMs: number, visit: (bucketStartMs: number, isEdge: boolean) => void): void
+}
+
+/** @param edgeMinutesMs outside of the buckets; each may be there several times */
+export function createPlaces (buckets: readonly BucketRange[], edgeMinutesMs: readonly number[]): Places {
+  const edges = [...new Set(edgeMinutesMs)].map(startMs =>
+    ({ startMs, endMs: startMs + MINUTE_MS, sizeMs: MINUTE_MS, isEdge: true }))
+  const ranges = [...buckets.map(({ startMs, endMs, level: { sizeMs } }) => ({ startMs, endMs, sizeMs, isEdge: false })), ...edges]
+    .sort((a, b) => a.startMs - b.startMs)
+  const starts = ranges.map(it => it.startMs)
+  return {
+    readings (readings, visit) {
+      const { timesMs } = readings
+      const lastMs = timesMs[timesMs.length - 1]
+      for (let n = lastAtOrBefore(starts, timesMs[0]); n < ranges.length && ranges[n].startMs <= lastMs; n++) {
+        const { sizeMs, isEdge } = ranges[n]
+        for (const [bucketMs, part] of byBucket(sizeMs, cut(readings, ranges[n]))) {
+          const rollup = emptyRollup()
+          foldReadings(rollup, part)
+          visit(bucketMs, isEdge, { rollup, readings: part })
+        }
+      }
+    },
+    minute (minuteMs, visit) {
+      const range = ranges[lastAtOrBefore(starts, minuteMs)]
+      if (range === undefined || minuteMs < range.startMs || minuteMs >= range.endMs) return
+      visit(bucketStartMs(range.sizeMs, minuteMs), range.isEdge)
+    }
+  }
+}
+
+/** Readings cut into buckets of one size. */
+export function * byBucket (sizeMs: number, readings: Readings): Generator<[bucketMs: number, Readings]> {
+  const { timesMs, values } = readings
+  let bucketMs = NaN
+  let part = emptyReadings()
+  for (let n = 0; n < timesMs.length; n++) {
+    if (!(timesMs[n] < bucketMs + sizeMs)) {
+      if (part.timesMs.length > 0) yield [bucketMs, part]
+      bucketMs = bucketStartMs(sizeMs, timesMs[n])
+      part = emptyReadings()
+    }
+    part.timesMs.push(timesMs[n])
+    part.values.push(values[n])
+  }
+  if (part.timesMs.length > 0) yield [bucketMs, part]
+}
+
+/** From the first to the last of some ranges; undefined: there are none. */
+export function around (ranges: readonly TimeRange[]): TimeRange | undefined {
+  if (ranges.length === 0) return undefined
+  return ranges.reduce((a, b) => ({ startMs: Math.min(a.startMs, b.startMs), endMs: Math.max(a.endMs, b.endMs) }))
+}
