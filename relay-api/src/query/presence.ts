@@ -68,8 +68,14 @@ export async function readDevices (
   const name = `devices where ${shapeOf(selection)} ${shapeOfStretches(selection, 'few')} ${after !== undefined}`
   const presences = await readPresences(database, name, daysOf(series, 'devices', ['first', 'last']), values)
   return [...Map.groupBy(presences, it => it.device)]
-    .map(([device, series]) => ({ device, series: series.sort((a, b) => b.lastMs - a.lastMs) }))
+    .map(([device, series]) => ({ device, series: series.sort(byTime) }))
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
+}
+
+/** The newest first; of the same time by name, so that answers don't depend on the order of rows. */
+function byTime (a: Presence, b: Presence): number {
+  const [nameA, nameB] = [a, b].map(it => `${it.zone}\n${it.type}`)
+  return b.lastMs - a.lastMs || (nameA < nameB ? -1 : 1)
 }
 
 /** The ids of a page: each stretch of an index gives a page at most, so that none is read to its end. `$1` is the limit. */

@@ -28,6 +28,8 @@ export interface WriteSettings {
   readonly readingsPerRowMax?: number
   /** what the journal has of events, and no row: of their devices and of their groups. None of them was sent again */
   readonly journaled?: Readonly<Record<'devices' | 'groups', ReadonlyMap<PlacedEvent, JournalPlace>>>
+  /** false: nothing says that anything has changed */
+  readonly announces?: boolean
 }
 
 /** Where the journal has a reading. */
@@ -40,7 +42,7 @@ export interface JournalPlace {
 /** Writes events that no earlier call has written a bucket of. */
 export async function writeEvents (
   database: Database, events: readonly PlacedEvent[],
-  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT, journaled = { devices: new Map(), groups: new Map() } }: WriteSettings = {}
+  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT, journaled = { devices: new Map(), groups: new Map() }, announces = true }: WriteSettings = {}
 ): Promise<void> {
   const seriesIds = await ensureSeries(database, [...new Set(events.flatMap(it => [deviceKey(it), groupKey(it)]))])
   await writeJournal(database, events, seriesIds, journaled)
@@ -61,7 +63,7 @@ export async function writeEvents (
       ofLevel.map(it => it.rollup.count), ofLevel.map(it => total(it.rollup)), ofLevel.map(it => it.rollup.min),
       ofLevel.map(it => it.rollup.max), ofLevel.map(it => bodyOf(it, readingsPerRowMax))])
   }
-  await announceAll(database)
+  if (announces) await announceAll(database)
 }
 
 /** Says that anything may have changed: a test may have emptied the tables before. */
