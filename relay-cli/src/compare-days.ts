@@ -5,6 +5,7 @@ import {
 } from 'relay-common'
 
 import type { DayFiles } from './day-files.ts'
+import type { Journaled } from './journaled.ts'
 import { recomputeDay, rowKey, type ExpectedRow, type RecomputeRules, type RowName } from './recompute.ts'
 import { emptyWindow, isAsExpected, readWindows, type OnTheWay, type StoredWindow } from './stored-windows.ts'
 
@@ -30,6 +31,7 @@ export interface Checked {
   readonly client: PoolClient
   readonly range: Range
   readonly onTheWay: OnTheWay
+  readonly journaled: Journaled
   readonly rules: RecomputeRules
   /** by index of the level: rows that begin earlier may have been taken by retention */
   readonly keptFromMs: readonly number[]
@@ -42,12 +44,12 @@ export interface Checked {
  * @param homes devices are at home in one of so many partitions
  */
 export async function * compare (checked: Checked, files: DayFiles, homes: number): AsyncGenerator<Difference> {
-  const { client, range } = checked
+  const { client } = checked
   const series = await readSeries(client)
   const groups = series.filter(it => it.deviceId === null)
   const groupIds = new Map(groups.map(it => [groupKey(it), it.seriesId]))
   const shards = Map.groupBy(series.filter(it => it.deviceId !== null), it => homeOf(it.deviceId!, homes))
-  for (const dayMs of await readDays(client, files, range)) {
+  for (const dayMs of await readDays(checked, files)) {
     const ofGroups = new Map<string, ExpectedRow>()
     const groupDeltas = new Map<string, Rollup>()
     for (let home = 0; home < homes; home++) {
@@ -73,7 +75,7 @@ export async function * compare (checked: Checked, files: DayFiles, homes: numbe
 type Completed = (levelIndex: number, windows: StoredWindow[], fromMs: number, toMs: number) => StoredWindow[]
 
 async function * compareDay (
-  { client, range: { fromMs, toMs }, keptFromMs, counts }: Checked, dayMs: number, series: readonly Series[],
+  { client, journaled, range: { fromMs, toMs }, keptFromMs, counts }: Checked, dayMs: number, series: readonly Series[],
   expected: Map<string, ExpectedRow>, partition: number | undefined, completed: Completed
 ): AsyncGenerator<Difference> {
   const names = new Map(series.map(it => [it.seriesId, it]))
@@ -81,7 +83,7 @@ async function * compareDay (
     const firstMs = Math.max(dayMs, Math.ceil(fromMs / sizeMs) * sizeMs)
     const endMs = Math.min(dayMs + DAY_MS, Math.floor(toMs / sizeMs) * sizeMs)
     if (firstMs >= endMs) continue
-    const stored = await readWindows(client, index, [...names.keys()], firstMs, endMs)
+    const stored = await readWindows(client, journaled, index, [...names.keys()], firstMs, endMs)
     for (const window of completed(index, stored, firstMs, endMs)) {
       const { deviceId, deviceType, zone } = names.get(window.seriesId)!
       const name: RowName = { level, bucketMs: window.bucketMs, deviceId, deviceType, zone }
@@ -162,9 +164,9 @@ export function homeOf (deviceId: string, homes: number): number {
   return partitionOf(Buffer.from(deviceId), homes)
 }
 
-/** Days of the range that have events in the log, or rows. */
-async function readDays (client: PoolClient, files: DayFiles, { fromMs, toMs }: Range): Promise<number[]> {
-  const days = new Set(files.daysMs())
+/** Days of the range that have events in the log, rows, or readings in the journal. */
+async function readDays ({ client, journaled, range: { fromMs, toMs } }: Checked, files: DayFiles): Promise<number[]> {
+  const days = new Set([...files.daysMs(), ...journaled.daysMs(fromMs, toMs)])
   for (const { table } of levels) {
     const { rows } = await client.query<{ day: number }>(`
       select distinct date_trunc('day', bucket_start) as day from ${table} where bucket_start >= $1 and bucket_start < $2`,

@@ -1,6 +1,6 @@
 /**
- * What the database has of a window, whichever source partitions have rows of it: a device's readings are in one, but for
- * those from before it was at home there; and readings on their way home are in none yet.
+ * What the database has of a window, in rows and in the journal, whichever source partitions they are of: a device's readings are
+ * in one, but for those from before it was at home there; and readings on their way home are in none yet.
  */
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, isBodyOf, levels,
@@ -8,6 +8,7 @@ import {
 } from 'relay-common'
 import { decodeMisplaced } from 'relay-processor/misplaced'
 
+import { windowKey, type Journaled, type JournaledPart } from './journaled.ts'
 import type { ExpectedRow } from './recompute.ts'
 
 export interface StoredRow {
@@ -22,7 +23,7 @@ export interface StoredRow {
 export interface StoredWindow {
   readonly seriesId: number
   readonly bucketMs: number
-  /** how many rows it is made of */
+  /** how many rows it is made of, the journal of each partition as one */
   readonly rows: number
   /** readings, as their columns say */
   readonly count: number
@@ -35,9 +36,9 @@ export interface StoredWindow {
   readonly isReadable: boolean
 }
 
-/** Reads the windows of some series in a stretch of time, by series and time. */
+/** Reads the windows of some series in a stretch of time, by series and time. @param journaled of the same snapshot */
 export async function readWindows (
-  client: PoolClient, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
+  client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
 ): Promise<StoredWindow[]> {
   const { rows } = await client.query<StoredRow>(`
     select r.* from unnest($1::integer[]) as k (series_id)
@@ -46,43 +47,56 @@ export async function readWindows (
       where r.series_id = k.series_id and r.bucket_start >= $2 and r.bucket_start < $3 offset 0) r
     order by series_id, bucket_start`,
   [seriesIds, new Date(fromMs).toISOString(), new Date(toMs).toISOString()])
-  const windows: StoredWindow[] = []
-  for (let start = 0, end; start < rows.length; start = end) {
-    for (end = start + 1; end < rows.length && isSameWindow(rows[end], rows[start]);) end++
-    windows.push(mergeRows(rows.slice(start, end)))
+  const found = new Map<string, { seriesId: number, bucketMs: number, rows: StoredRow[], parts: JournaledPart[] }>()
+  for (const row of rows) {
+    const { series_id: seriesId, bucket_start: bucketMs } = row
+    const key = windowKey(seriesId, bucketMs)
+    const window = found.get(key)
+    if (window) window.rows.push(row)
+    else found.set(key, { seriesId, bucketMs, rows: [row], parts: [] })
   }
-  return windows
+  for (const { seriesId, bucketMs, parts } of journaled.find(levelIndex, new Set(seriesIds), fromMs, toMs)) {
+    const key = windowKey(seriesId, bucketMs)
+    const window = found.get(key)
+    if (window) window.parts.push(...parts.values())
+    else found.set(key, { seriesId, bucketMs, rows: [], parts: [...parts.values()] })
+  }
+  return found.values().map(it => mergeParts(levelIndex, it.seriesId, it.bucketMs, it.rows, it.parts)).toArray()
+    .sort((a, b) => a.seriesId - b.seriesId || a.bucketMs - b.bucketMs)
 }
 
-function isSameWindow (a: StoredRow, b: StoredRow): boolean {
-  return a.series_id === b.series_id && a.bucket_start === b.bucket_start
-}
-
-function mergeRows (rows: readonly StoredRow[]): StoredWindow {
-  const [{ series_id: seriesId, bucket_start: bucketMs }] = rows
+function mergeParts (
+  levelIndex: number, seriesId: number, bucketMs: number, rows: readonly StoredRow[], parts: readonly JournaledPart[]
+): StoredWindow {
   const rollup = emptyRollup()
   const all = emptyReadings()
   const distinct = emptyReadings()
   let keepsReadings = true
   let doubled = 0
   let isReadable = true
+  const add = (part: JournaledPart) => {
+    mergeRollup(rollup, part.rollup)
+    if (part.readings === undefined || levelIndex > 0) {
+      keepsReadings = false
+      return
+    }
+    doubled += mergeReadings(distinct, copyOf(part.readings), false).duplicates
+    mergeReadings(all, copyOf(part.readings), true)
+  }
   for (const { count, min, max, body } of rows) {
     try {
-      const row = decodeBody({ bucketStartMs: bucketMs, count: Number(count), min, max, body })
-      mergeRollup(rollup, row.rollup)
-      if (row.readings === undefined) {
-        keepsReadings = false
-        continue
-      }
-      doubled += mergeReadings(distinct, copyOf(row.readings), false).duplicates
-      mergeReadings(all, copyOf(row.readings), true)
+      const { rollup, readings } = decodeBody({ bucketStartMs: bucketMs, count: Number(count), min, max, body })
+      add({ rollup, readings })
     } catch (error) {
       if (!(error instanceof RelayError)) throw error
       isReadable = false
     }
   }
-  const count = rows.reduce((sum, it) => sum + Number(it.count), 0)
-  return { seriesId, bucketMs, rows: rows.length, count, rollup, readings: keepsReadings ? all : undefined, doubled, isReadable }
+  for (const part of parts) add(part)
+  const count = rows.reduce((sum, it) => sum + Number(it.count), 0) + parts.reduce((sum, it) => sum + it.rollup.count, 0)
+  return {
+    seriesId, bucketMs, rows: rows.length + parts.length, count, rollup, readings: keepsReadings ? all : undefined, doubled, isReadable
+  }
 }
 
 function copyOf ({ timesMs, values }: Readings): Readings {

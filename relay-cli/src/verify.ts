@@ -18,6 +18,7 @@ import { compare, homeOf, type Difference, type Range } from './compare-days.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
 import { countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress } from './output.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
+import { Journaled } from './journaled.ts'
 import { OnTheWay } from './stored-windows.ts'
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
@@ -62,6 +63,7 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
     client: snapshot.client,
     range,
     onTheWay: await OnTheWay.read(snapshot.client),
+    journaled: await Journaled.read(snapshot.client),
     rules: { readingsPerRowMax, keepDuplicates },
     keptFromMs: (await readKeepMs(site.database)).map(it => Date.now() - it),
     counts

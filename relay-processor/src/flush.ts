@@ -11,7 +11,7 @@
  * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded. A flush of
  * very many rows goes through 2 to 6 in parts, some partitions at a time.
  */
-import { bucketStartMs, DAY_MS } from 'relay-common'
+import { bucketStartMs, DAY_MS, levels } from 'relay-common'
 
 import { admit } from './admit.ts'
 import type { DeadLetter } from './dead-letters.ts'
@@ -254,4 +254,23 @@ export class Flusher {
     if (done.size > 0) this.#sinks.written(done)
     return left
   }
+}
+
+/** What brings all that a partition has in the journal to its rows: for who holds its progress, and has no arrivals. */
+export async function compactAll (
+  partition: Partition, { readingsPerRowMax }: Pick<SettleRules, 'readingsPerRowMax'>, store: Pick<RollupStore, 'readRows' | 'readElsewhere'>
+): Promise<{ readonly write: PartitionRows, readonly daysMs: PartitionRows['daysMs'] }> {
+  const rules = { readingsPerRowMax, keepDuplicates: true }
+  const plan = planFlush(partition, findArrived(partition), rules, 0)
+  if (plan.kind !== 'journal') throw new Error('the journal of this partition is empty')
+  await readBack(store as RollupStore, partition, plan.unknown)
+  const rows = new FlushRows()
+  rows.begin(partition.partition, levels.map(() => -Infinity), false)
+  admit(partition, rules, plan, rows, 1)
+  const { daysMs, ...taken } = rows.take()
+  const move = {
+    partition: partition.partition, epoch: 0n, historyId: '', fromOffset: 0n, toOffset: 0n, eventTimeMaxMs: -Infinity, taken: []
+  }
+  const journal = partition.journal.takeChanges()
+  return { write: { ...taken, move, journal, daysMs, arrivals: [], misplaced: [] }, daysMs: [...daysMs, new Set()] }
 }

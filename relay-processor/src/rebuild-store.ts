@@ -7,14 +7,18 @@
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
 import {
-  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient, type Readings
+  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient, type Readings, type Topic
 } from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
+import { compactAll } from './flush.ts'
+import { readStoredJournal, writeJournal } from './journal-rows.ts'
+import { createPartition } from './partition.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { writeMisplaced } from './homes.ts'
 import { nameSeries } from './series-ids.ts'
 import { leftOf, type MisplacedRow } from './misplaced.ts'
+import type { SettleRules } from './settle.ts'
 import type { ReturnedReadings, RollupStore, SeriesName } from './store.ts'
 
 /** What is to be replaced of one source partition. */
@@ -48,8 +52,11 @@ export interface LiveMinute {
 }
 
 export interface RebuildStore extends RollupStore {
-  /** Holds the progress of partitions until `swap` or `close`. @returns by partition, the offset that the live rows have come to */
-  lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
+  /**
+   * Holds the progress of partitions until `swap` or `close`, and brings what they have in the journal to the live rows.
+   * @returns by partition, the offset that the live rows have come to
+   */
+  lock (topic: Topic, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
   /** Readings of partitions whose writes are through, that are at home in another one. */
   takeMisplaced (): ReturnedReadings[]
   /** What a swap would change. */
@@ -71,7 +78,9 @@ export interface RebuildStore extends RollupStore {
   close (): Promise<void>
 }
 
-export async function openRebuildStore (database: Database): Promise<RebuildStore> {
+export async function openRebuildStore (
+  database: Database, rules: Pick<SettleRules, 'readingsPerRowMax'>
+): Promise<RebuildStore> {
   const client = await database.connect()
   try {
     await prepareIncoming(client)
@@ -82,7 +91,7 @@ export async function openRebuildStore (database: Database): Promise<RebuildStor
     }
     await client.query(
       'create temporary table revised_minutes (series_id integer, source_partition integer, minute timestamptz)')
-    return new TemporaryTables(database, client, schema, new RollupPartitions(database))
+    return new TemporaryTables(database, client, schema, new RollupPartitions(database), rules)
   } catch (error) {
     client.release(true)
     throw error
@@ -94,16 +103,23 @@ class TemporaryTables implements RebuildStore {
   readonly #client: PoolClient
   readonly #schema: string
   readonly #livePartitions: RollupPartitions
+  readonly #rules: Pick<SettleRules, 'readingsPerRowMax'>
   readonly #names = new Map<number, SeriesName>()
   #misplaced: MisplacedRow[] = []
   #misplacedId = 0n
   #isLocked = false
+  /** owners hold readings as journaled that are in rows now */
+  #hasCompacted = false
 
-  constructor (database: Database, client: PoolClient, schema: string, livePartitions: RollupPartitions) {
+  constructor (
+    database: Database, client: PoolClient, schema: string, livePartitions: RollupPartitions,
+    rules: Pick<SettleRules, 'readingsPerRowMax'>
+  ) {
     this.#database = database
     this.#client = client
     this.#schema = schema
     this.#livePartitions = livePartitions
+    this.#rules = rules
   }
 
   nameSeries: RollupStore['nameSeries'] = async names => {
@@ -133,14 +149,39 @@ class TemporaryTables implements RebuildStore {
   /** A write is never uncertain: one that was not answered has lost the session, and all that was rebuilt with it. */
   readOutcome: RollupStore['readOutcome'] = async () => 'not-moved'
 
-  async lock (topicId: string, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
+  async lock (topic: Topic, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
     await this.#client.query('begin')
     this.#isLocked = true
     // in the order in which they are moved by others too: nobody waits for one who waits for him
     const { rows } = await this.#client.query<{ topic_id: string, source_partition: number, next_offset: bigint }>(`
       select topic_id, source_partition, next_offset from progress
       where source_partition = any ($1) order by source_partition, topic_id for update`, [partitions])
-    return new Map(rows.filter(it => it.topic_id === topicId).map(it => [it.source_partition, it.next_offset]))
+    for (const partition of partitions) await this.#compact(topic, partition)
+    return new Map(rows.filter(it => it.topic_id === topic.topicId).map(it => [it.source_partition, it.next_offset]))
+  }
+
+  /** Brings what a partition has in the journal to the live rows, as its owner would. */
+  async #compact (topic: Topic, number: number): Promise<void> {
+    const journal = await readStoredJournal(this.#client, number)
+    if (journal.length === 0) return
+    const homes = { partitions: topic.partitions, horizonMs: -Infinity }
+    const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: Infinity, homes, journal } // Infinity: all rows are read back
+    const { write, daysMs } = await this.#withLiveTables(async () => await compactAll(createPartition(topic, number, claim), this.#rules, this))
+    await this.#livePartitions.ensure([daysMs])
+    await this.#withLiveTables(async () => {
+      await writeRows(this.#client, [write], false)
+      await writeJournal(this.#client, [write])
+      await clearIncoming(this.#client)
+    })
+    this.#hasCompacted = true
+  }
+
+  /** The tables of before this session's own, for what `work` says without a schema. */
+  async #withLiveTables<T> (work: () => Promise<T>): Promise<T> {
+    await this.#client.query(`set local search_path = ${this.#schema}, pg_temp`)
+    const result = await work()
+    await this.#client.query('set local search_path to default')
+    return result
   }
 
   takeMisplaced (): ReturnedReadings[] {
@@ -160,6 +201,8 @@ class TemporaryTables implements RebuildStore {
         select distinct source_partition from ${this.#schema}.${table} where bucket_start >= $1 and bucket_start < $2`, dayOf(dayMs))
       for (const it of rows) partitions.add(it.source_partition)
     }
+    const { rows } = await this.#client.query<{ source_partition: number }>('select distinct source_partition from journal')
+    for (const it of rows) partitions.add(it.source_partition)
     return [...partitions]
   }
 
@@ -250,8 +293,9 @@ class TemporaryTables implements RebuildStore {
     if (revised) { // else what processors hold in memory is still right
       if (hasThoseOnTheWay) await this.#dropOnTheWay(ranges)
       await this.#markRevised()
-      await this.#fence(topicId, ranges)
+      await this.#announce(ranges)
     }
+    if (revised || this.#hasCompacted) await this.#fence(topicId, ranges)
     await this.#client.query('commit')
     this.#isLocked = false
   }
@@ -288,11 +332,15 @@ class TemporaryTables implements RebuildStore {
           late_through = greatest(a.late_through, excluded.late_through), revised_at = excluded.revised_at`)
   }
 
-  /** Refuses whoever holds the rows of before, and tells who shows them that any may have changed. */
+  /** Refuses whoever holds the rows of before. */
   async #fence (topicId: string, ranges: readonly PartitionRange[]): Promise<void> {
     await this.#client.query(`
       update progress set epoch = epoch + 1, owner = 'relay replay', updated_at = now()
       where topic_id = $1 and source_partition = any ($2)`, [topicId, ranges.map(it => it.partition)])
+  }
+
+  /** Tells who shows rows that any may have changed. */
+  async #announce (ranges: readonly PartitionRange[]): Promise<void> {
     for (const index of levels.keys()) {
       await this.#client.query(`
         insert into rollup_commits (level, first_bucket, last_bucket)

@@ -81,7 +81,7 @@ export async function rebuildRollups (
   const starts = await findStarts(database, eventLog, topic, settings)
   const ranges = starts.map(it => it.range)
   const homes = await readHomesToday(database, topic)
-  const store = opened.adopt(await openRebuildStore(database), it => it.close())
+  const store = opened.adopt(await openRebuildStore(database, settings), it => it.close())
   const consumer = opened.adopt(await eventLog.openConsumer({
     topic: topic.name,
     group: `relay-rebuild-${randomUUID()}`,
@@ -127,7 +127,7 @@ export async function rebuildRollups (
     if (behind < NEAR_RECORDS) break
   }
 
-  targets = await store.lock(topic.topicId, ranges.map(it => it.partition))
+  targets = await store.lock(topic, ranges.map(it => it.partition))
   if ((await readHomesToday(database, topic)).partitions !== homes.partitions) {
     throw new RelayError('RELAY_REPLAY_REFUSED', `${topic.name} got more partitions while it was read; nothing was changed. Try again`)
   }

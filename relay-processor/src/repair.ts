@@ -70,7 +70,7 @@ async function findDays (database: Database, { fromMs, toMs }: RepairSettings): 
 async function repairDay (database: Database, settings: RepairSettings, homes: Homes, dayMs: number): Promise<RepairedDay> {
   const { topic, isDryRun } = settings
   await using opened = new AsyncDisposableStack()
-  const store = opened.adopt(await openRebuildStore(database), it => it.close())
+  const store = opened.adopt(await openRebuildStore(database, settings), it => it.close())
   const flusher = opened.adopt(new Flusher(store, {
     ...settings, keepDuplicates: false, minutesPerPart: Infinity, keptFromMs: () => levels.map(() => -Infinity)
   }, {
@@ -83,7 +83,7 @@ async function repairDay (database: Database, settings: RepairSettings, homes: H
     const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: -Infinity, homes, journal: [] }
     partitions.set(partition, createPartition(topic, partition, claim))
   }
-  await store.lock(topic.topicId, [...partitions.keys()])
+  await store.lock(topic, [...partitions.keys()])
   try {
     if (!await store.isDayWhole(dayMs)) {
       throw new RelayError('RELAY_REPLAY_REFUSED', 'its minutes are not all there: their retention has taken some')

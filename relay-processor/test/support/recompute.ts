@@ -1,5 +1,5 @@
 /** The straightforward computation that everything the processor does must agree with: no windows, no batches, no bytes. */
-import { bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, type Database, type DeviceEvent, type Rollup } from 'relay-common'
+import { bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, readJournal, type Database, type DeviceEvent, type Rollup } from 'relay-common'
 
 /** What a window is called here: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
 export function windowName (level: string, bucketMs: number, deviceId: string | null, deviceType: string, zone: string): string {
@@ -27,22 +27,51 @@ export function recompute (events: readonly DeviceEvent[]): Map<string, string> 
   return new Map([...rollups].map(([name, { rollup, bucketMs }]) => [name, bytesOf(rollup, bucketMs)]))
 }
 
-/** Every window in the database, merged across source partitions (or of one of them), with its canonical bytes. */
+/** Every window in the database, merged from rows and journal and across source partitions (or of one of them), with its canonical bytes. */
 export async function readWindows (database: Database, sourcePartition?: number): Promise<Map<string, string>> {
   const rollups = new Map<string, { rollup: Rollup, bucketMs: number }>()
-  for (const level of levels) {
-    const rows = await database.query<{
-      device_id: string | null, device_type: string, zone: string, bucket_start: number, count: bigint, min: number, max: number, body: Buffer
-    }>(`select device_id, device_type, zone, bucket_start, count, min, max, body
-        from ${level.table} join series using (series_id) where $1::integer is null or source_partition = $1`, [sourcePartition ?? null])
-    for (const row of rows) {
-      const name = windowName(level.name, row.bucket_start, row.device_id, row.device_type, row.zone)
-      let window = rollups.get(name)
-      if (!window) rollups.set(name, window = { rollup: emptyRollup(), bucketMs: row.bucket_start })
-      mergeRollup(window.rollup, decodeBody({ bucketStartMs: row.bucket_start, count: Number(row.count), min: row.min, max: row.max, body: row.body }).rollup)
-    }
+  const windowOf = (level: string, bucketMs: number, { device_id: deviceId, device_type: type, zone }: SeriesRow) => {
+    const name = windowName(level, bucketMs, deviceId, type, zone)
+    let window = rollups.get(name)
+    if (!window) rollups.set(name, window = { rollup: emptyRollup(), bucketMs })
+    return window.rollup
   }
+  await database.transaction(async client => {
+    await client.query('set transaction isolation level repeatable read')
+    for (const level of levels) {
+      const { rows } = await client.query<SeriesRow & {
+        bucket_start: number, count: bigint, min: number, max: number, body: Buffer
+      }>(`select device_id, device_type, zone, bucket_start, count, min, max, body
+          from ${level.table} join series using (series_id) where $1::integer is null or source_partition = $1`, [sourcePartition ?? null])
+      for (const { bucket_start: bucketStartMs, count, min, max, body, ...series } of rows) {
+        mergeRollup(windowOf(level.name, bucketStartMs, series),
+          decodeBody({ bucketStartMs, count: Number(count), min, max, body }).rollup)
+      }
+    }
+    const { rows: all } = await client.query<SeriesRow & { series_id: number }>('select * from series')
+    const series = new Map(all.map(it => [it.series_id, it]))
+    const { rows } = await client.query<{ body: Buffer }>(
+      'select body from journal where $1::integer is null or source_partition = $1', [sourcePartition ?? null])
+    for (const { body } of rows) {
+      readJournal(body, {
+        readings: (id, { timesMs, values }) => {
+          for (const [n, timeMs] of timesMs.entries()) {
+            for (const level of levels) foldReading(windowOf(level.name, bucketStartMs(level.sizeMs, timeMs), series.get(id)!), timeMs, values[n])
+          }
+        },
+        rollup: (id, minuteMs, rollup) => {
+          for (const level of levels) mergeRollup(windowOf(level.name, bucketStartMs(level.sizeMs, minuteMs), series.get(id)!), rollup)
+        }
+      })
+    }
+  })
   return new Map([...rollups].map(([name, { rollup, bucketMs }]) => [name, bytesOf(rollup, bucketMs)]))
+}
+
+interface SeriesRow {
+  readonly device_id: string | null
+  readonly device_type: string
+  readonly zone: string
 }
 
 /** The body and the numbers of the other columns, as text that tells equal from unequal. */

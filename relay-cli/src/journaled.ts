@@ -1,0 +1,75 @@
+/** What the journal has of windows: it counts as well as rows do, and is in none of them. */
+import {
+  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReading, levels, mergeReadings, mergeRollup, readJournal, type PoolClient,
+  type Readings, type Rollup
+} from 'relay-common'
+
+/** Of a window, what one source partition has in the journal. */
+export interface JournaledPart {
+  readonly rollup: Rollup
+  /** of a device */
+  readonly readings: Readings | undefined
+}
+
+interface JournaledWindow {
+  readonly seriesId: number
+  readonly bucketMs: number
+  readonly parts: Map<number, JournaledPart>
+}
+
+export class Journaled {
+  /** by index of the level */
+  readonly #windows: ReadonlyArray<Map<string, JournaledWindow>>
+
+  private constructor (windows: ReadonlyArray<Map<string, JournaledWindow>>) {
+    this.#windows = windows
+  }
+
+  /** Reads all of it, which is little: readings of the last minutes. */
+  static async read (client: PoolClient): Promise<Journaled> {
+    const windows = levels.map(() => new Map<string, JournaledWindow>())
+    const partOf = (levelIndex: number, seriesId: number, timeMs: number, partition: number, isDevice: boolean) => {
+      const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
+      const key = windowKey(seriesId, bucketMs)
+      let window = windows[levelIndex].get(key)
+      if (!window) windows[levelIndex].set(key, window = { seriesId, bucketMs, parts: new Map() })
+      let part = window.parts.get(partition)
+      if (!part) window.parts.set(partition, part = { rollup: emptyRollup(), readings: isDevice ? emptyReadings() : undefined })
+      return part
+    }
+    const { rows } = await client.query<{ source_partition: number, body: Buffer }>('select source_partition, body from journal')
+    for (const { source_partition: partition, body } of rows) {
+      readJournal(body, {
+        readings: (seriesId, { timesMs, values }) => {
+          for (const [n, timeMs] of timesMs.entries()) {
+            for (const index of levels.keys()) {
+              const part = partOf(index, seriesId, timeMs, partition, true)
+              foldReading(part.rollup, timeMs, values[n])
+              mergeReadings(part.readings!, { timesMs: [timeMs], values: [values[n]] }, true)
+            }
+          }
+        },
+        rollup: (seriesId, minuteMs, rollup) => {
+          for (const index of levels.keys()) mergeRollup(partOf(index, seriesId, minuteMs, partition, false).rollup, rollup)
+        }
+      })
+    }
+    return new Journaled(windows)
+  }
+
+  /** What there is of some series in a stretch of time. */
+  find (levelIndex: number, seriesIds: ReadonlySet<number>, fromMs: number, toMs: number): JournaledWindow[] {
+    return this.#windows[levelIndex].values()
+      .filter(it => seriesIds.has(it.seriesId) && it.bucketMs >= fromMs && it.bucketMs < toMs).toArray()
+  }
+
+  /** Days of a range that it has readings of. */
+  daysMs (fromMs: number, toMs: number): number[] {
+    return [...new Set(this.#windows[0].values().map(it => it.bucketMs).filter(it => it >= fromMs && it < toMs)
+      .map(it => bucketStartMs(DAY_MS, it)))]
+  }
+}
+
+export function windowKey (seriesId: number, bucketMs: number): string {
+  return `${seriesId} ${bucketMs}`
+}
