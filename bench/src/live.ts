@@ -10,9 +10,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
-import { readJournal, type Database } from 'relay-common'
+import type { Database } from 'relay-common'
 
 import { createTopic, readEnds } from './backlog.ts'
+import { checkCounts } from './check-counts.ts'
 import { endWith } from './children.ts'
 import { measureProbes, TOKEN, TOPIC, UNLIMITED } from './freshness.ts'
 import { readUsage } from './process-usage.ts'
@@ -104,7 +105,7 @@ export async function benchLive (options: LiveOptions): Promise<void> {
     journalRows: after.journalRows,
     deadTuples: after.deadTuples,
     fleetBehindMaxMs: report.behindMaxMs,
-    counted: await count(database, report, probes ? latenciesMs.length : 0)
+    counted: await checkCounts(database, report.sent - report.resent + (probes ? latenciesMs.length : 0))
   }
   const { cpuUsPerEvent, ...flat } = result
   console.table([Object.fromEntries(Object.entries(cpuUsPerEvent).map(([name, us]) => [name, us.toFixed(2)]))])
@@ -193,29 +194,4 @@ async function drain (servers: BenchServers, database: Database): Promise<number
     await delay(100)
   }
   return performance.now() - startedMs
-}
-
-/** A fast wrong answer is no answer: at every level each event is counted once for its device and once for its group. */
-async function count (database: Database, { sent, resent }: FleetReport, probes: number): Promise<number> {
-  const journal = { devices: 0, groups: 0 }
-  await database.transaction(async client => {
-    await client.query('set transaction isolation level repeatable read')
-    for (const { body } of (await client.query<{ body: Buffer }>('select body from journal')).rows) {
-      readJournal(body, {
-        readings: (_, { timesMs }) => { journal.devices += timesMs.length },
-        rollup: (_, __, { count }) => { journal.groups += count }
-      })
-    }
-    for (const level of ['minute', 'hour', 'day']) {
-      const { rows: [{ devices, groups }] } = await client.query<{ devices: number, groups: number }>(`
-        select coalesce(sum(count) filter (where device_id is not null), 0)::float8 as devices,
-          coalesce(sum(count) filter (where device_id is null), 0)::float8 as groups
-        from rollups_${level} join series using (series_id)`)
-      const found = [devices + journal.devices, groups + journal.groups]
-      if (found.some(it => it !== sent - resent + probes)) {
-        throw new Error(`${sent - resent + probes} readings were sent once; by the ${level} devices and groups count ${found.join(' and ')}`)
-      }
-    }
-  })
-  return sent - resent + probes
 }

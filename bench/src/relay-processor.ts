@@ -2,6 +2,7 @@
 import type { Database } from 'relay-common'
 
 import { readEnds, type Backlog } from './backlog.ts'
+import { checkCounts } from './check-counts.ts'
 import { readUsage } from './process-usage.ts'
 import { startProgram } from './program.ts'
 import { watchProgress } from './progress-watch.ts'
@@ -52,6 +53,7 @@ export async function runProcessor (
     const [atEnd, serversAfter] = await Promise.all([readUsage(processor.pid), readServersCpu(servers)])
     await processor.end()
 
+    await checkCounts(database, events)
     const readingCpuSeconds = atEnd.cpuSeconds - atClaim.cpuSeconds
     const cores = (cpuSeconds: number) => cpuSeconds / (endedMs - assignedMs) * 1000
     return {
@@ -64,7 +66,7 @@ export async function runProcessor (
         postgres: cores(serversAfter.postgres - serversAtClaim.postgres),
         broker: cores(serversAfter.broker - serversAtClaim.broker)
       },
-      rows: await checkRows(database, events)
+      rows: await countRows(database)
     }
   } finally {
     await database.close()
@@ -85,21 +87,9 @@ export function processorEnvironment (
   }
 }
 
-/**
- * A fast wrong answer is no answer: at every level each event is counted once for its device and once for its group.
- * @returns how many rows hold them
- */
-async function checkRows (database: Database, events: number): Promise<number> {
-  let all = 0
-  for (const level of ['minute', 'hour', 'day']) {
-    const [{ devices, groups, rows }] = await database.query<{ devices: bigint, groups: bigint, rows: bigint }>(`
-      select sum(count) filter (where device_id is not null)::bigint as devices,
-        sum(count) filter (where device_id is null)::bigint as groups, count(*) as rows
-      from rollups_${level} join series using (series_id)`)
-    if (Number(devices) !== events || Number(groups) !== events) {
-      throw new Error(`${events} events were sent; by the ${level} devices count ${devices}, groups ${groups}`)
-    }
-    all += Number(rows)
-  }
-  return all
+/** How many rollup rows there are. */
+async function countRows (database: Database): Promise<number> {
+  const [{ rows }] = await database.query<{ rows: number }>(`
+    select ((select count(*) from rollups_minute) + (select count(*) from rollups_hour) + (select count(*) from rollups_day))::float8 as rows`)
+  return rows
 }

@@ -9,6 +9,9 @@ import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
+/** faults are of tables of rows: so each flush writes rows */
+const NO_JOURNAL = { JOURNAL_INTERVAL_S: '0' }
+
 const events = makeEvents(1_200, 11)
 
 /** @param opened closes the processor whatever comes of the test: the database waits for its connections */
@@ -40,7 +43,7 @@ async function finish (site: Site, processor: Processor): Promise<void> {
 }
 
 test('a full disk pauses the line until there is room again', async t => {
-  const site = (await openSite(t, 'postgres'))!
+  const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
   // what PostgreSQL says when a file can't grow, said by a trigger: the disk of the machine is left alone
@@ -59,7 +62,7 @@ test('a full disk pauses the line until there is room again', async t => {
 })
 
 test('a deadlock is tried again', async t => {
-  const site = (await openSite(t, 'postgres'))!
+  const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
   await send(site, events.slice(0, 600))
@@ -84,7 +87,7 @@ test('a deadlock is tried again', async t => {
 })
 
 test('a transaction that can not be serialized is tried again', async t => {
-  const site = (await openSite(t, 'postgres'))!
+  const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
   await site.database.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`)
@@ -108,7 +111,7 @@ test('a transaction that can not be serialized is tried again', async t => {
 })
 
 test('what became of a commit whose answer was lost is read, and nobody is fenced', async t => {
-  const site = await openSite(t, 'kafka')
+  const site = await openSite(t, 'kafka', NO_JOURNAL)
   if (!site) return
   await using opened = new AsyncDisposableStack()
   const url = new URL(site.config.DATABASE_URL!)

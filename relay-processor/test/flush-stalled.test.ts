@@ -9,7 +9,7 @@ import { makeEvents, openSite, send, settled, type Site } from './support/open-p
 import { readWindows, recompute } from './support/recompute.ts'
 
 const events = makeEvents(600, 5)
-const soon = { FLUSH_STALLED_MS: '500', FLUSH_INTERVAL_MAX_MS: '100' }
+const soon = { JOURNAL_INTERVAL_S: '0', FLUSH_STALLED_MS: '500', FLUSH_INTERVAL_MAX_MS: '100' }
 
 async function start (opened: AsyncDisposableStack, site: Site): Promise<Processor> {
   return opened.adopt(await startProcessor(site.config, createLogger('test', 'silent')), it => it.close())

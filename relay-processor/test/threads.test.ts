@@ -8,7 +8,7 @@ import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 
 const log = createLogger('test', 'silent')
-const THREADS = { PROCESSOR_THREADS: '2' }
+const THREADS = { JOURNAL_INTERVAL_S: '0', PROCESSOR_THREADS: '2' }
 
 /** @param opened closes the processor whatever comes of the test: the database waits for its connections */
 async function start (opened: AsyncDisposableStack, site: Site): Promise<Processor> {

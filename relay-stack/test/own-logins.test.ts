@@ -40,7 +40,7 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
 
       // as whoever took the running API over would: with what its process was told
       const api = opened.use(await openAs(await environmentOfProcess(pids.api))).database
-      assert.ok((await api.query('select from rollups_minute limit 1')).length > 0)
+      assert.ok((await api.query('select from rollups_minute union all select from journal limit 1')).length > 0)
       for (const statement of [
         INSERT, 'update rollups_minute set count = 2', 'delete from rollups_hour', 'truncate rollups_day',
         'update progress set next_offset = 0', 'drop table rollups_minute', 'set role relay', 'set role relay_processor',

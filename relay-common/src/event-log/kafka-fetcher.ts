@@ -37,6 +37,8 @@ const PARTITION_MAX_BYTES = 1024 * 1024
 const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
 /** less room than this and a fetch is not worth its request */
 const RESPONSE_MIN_BYTES = 64 * 1024
+/** how long records may gather at a broker that has few of them */
+const LINGER_MS = 20
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
@@ -179,7 +181,9 @@ export class KafkaFetcher {
     })
 
     let isLayoutWrong = false
+    let fetchedBytes = 0
     for (const answer of partitions) {
+      fetchedBytes += answer.batches?.length ?? 0
       const { reading, offset } = asked.get(answer.partition)!
       if (this.#readings.get(answer.partition) !== reading) continue // started elsewhere, or stopped, meanwhile
       switch (answer.errorCode) {
@@ -205,6 +209,8 @@ export class KafkaFetcher {
       this.#retryDelayMs = RETRY_DELAY_MIN_MS
     }
     if (this.#buffer.length > 0) this.#events.ready()
+    // a broker answers as soon as it has a record: of a live topic that would be a fetch for each few of them
+    if (fetchedBytes > 0 && fetchedBytes < RESPONSE_MIN_BYTES) await delay(LINGER_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
   #connectionTo (lane: string, { host, port }: { host: string, port: number }): FetchConnection {
