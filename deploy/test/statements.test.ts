@@ -34,6 +34,7 @@ import { View } from '../../relay-api/src/stream/view.ts'
 import { readWindows } from '../../relay-api/src/stream/windows.ts'
 import { announceRollups } from '../../relay-processor/src/announce.ts'
 import { writeArrivals } from '../../relay-processor/src/arrival-rows.ts'
+import { writeJournal } from '../../relay-processor/src/journal-rows.ts'
 import { moveProgress } from '../../relay-processor/src/progress.ts'
 import { readMisplaced } from '../../relay-processor/src/homes.ts'
 import { readElsewhere, readRows } from '../../relay-processor/src/rollup-rows.ts'
@@ -103,6 +104,9 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'minutes of other partitions are read': ({ database }) =>
     readElsewhere(database, 1, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs }))),
+  'blocks leave the journal': ({ client }) => writeJournal(client, [writesOf({
+    journal: { removed: range(KEYS, 1).map(block => ({ block, fromFlush: 0 })), rows: [] }
+  })]),
   'readings come home': async ({ client, database }) => {
     await client.query(`
       insert into misplaced_readings (home_partition, first_time, readings, series_ids, bodies)
@@ -219,7 +223,8 @@ const cases: Readonly<Record<string, Case>> = {
 /** By file: how many times it says `unnest`, and the cases that run what it says; or why it needs none. */
 const statements: Readonly<Record<string, { readonly count: number, readonly by: readonly string[] } | string>> = {
   'relay-processor/src/series-ids.ts': { count: 3, by: ['names that are there are looked up', 'names that are new are looked up and added', 'groups are looked up'] },
-  'relay-processor/src/rollup-rows.ts': { count: 2, by: ['rows are read back', 'minutes of other partitions are read'] },
+  'relay-processor/src/journal-rows.ts': { count: 1, by: ['blocks leave the journal'] },
+  'relay-processor/src/rollup-rows.ts': { count: 3, by: ['rows are read back', 'minutes of other partitions are read'] },
   'relay-processor/src/homes.ts': { count: 1, by: ['readings come home'] },
   'relay-cli/src/stored-windows.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
   'relay-processor/src/arrival-rows.ts': { count: 1, by: ['counts of late readings are added'] },
@@ -227,6 +232,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/read.ts': { count: 1, by: ['questions of one turn are answered'] },
+  'relay-api/src/query/journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
   'relay-api/src/query/granted.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE] },
   'relay-api/src/query/read-steps.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
@@ -289,6 +295,9 @@ async function openLargeSite (t: TestContext): Promise<TestDatabase> {
   await database.query(`
     insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset)
     select $1, n, 'postgres', 'topic', 1, 'owner', 0 from generate_series(0, ${KEYS - 1}) n`, [readTopicId])
+  await database.query(`
+    insert into journal select block, 1, flush, '1999-01-01Z', '1999-01-01Z', ''
+    from generate_series(-1000, 2 * ${KEYS}) block, generate_series(1, 10) flush`)
   await database.query(`select create_event_log_topic('topic', ${KEYS}, '7 days')`)
   return site
 }
