@@ -1,4 +1,7 @@
-/** A live fleet as a process of its own: each device sends a reading now and then, at a steady rate. Tells at its end what it sent. */
+/**
+ * A live fleet as a process of its own: each device sends a reading now and then, at a steady rate. It tells at its end what
+ * it has sent.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { createLogger, openKafkaEventLog } from 'relay-common'
@@ -23,16 +26,17 @@ const producer = await eventLog.openProducer()
 
 const fleet = Array.from({ length: devices }, (_, n) => {
   const id = `device-${String(n).padStart(6, '0')}`
-  return { id, start: `{"deviceId":"${id}","deviceType":"${TYPES[n % 3]}","zone":"Zone ${n % ZONES}","value":`, last: '' }
+  const start = `{"deviceId":"${id}","deviceType":"${TYPES[n % 3]}","zone":"Zone ${n % ZONES}","value":`
+  return { id, start, last: '' }
 })
 
-let isOver = false
-process.once('message', () => { isOver = true })
+const over = new AbortController()
+process.once('message', () => over.abort())
 const report: FleetReport = { sent: 0, resent: 0, late: 0, behindMaxMs: 0 }
 const sending = new Set<Promise<void>>()
 const startedMs = performance.now()
 const firstMs = Date.now()
-for (let n = 0; !isOver;) {
+for (let n = 0; !over.signal.aborted;) {
   const elapsedMs = performance.now() - startedMs
   const due = Math.floor(elapsedMs / intervalMs * devices)
   const records = []

@@ -1,6 +1,6 @@
 /**
- * A live fleet: what an event costs, and how fresh answers are, where each device has one new reading a second (or less). All
- * is on one machine: broker, fleet, processor, PostgreSQL, API and who asks.
+ * A live fleet: what an event costs, and how fresh answers are, where each device has one new reading a second (or less).
+ * All is on one machine: broker, fleet, processor, PostgreSQL, API and who asks.
  *
  * Freshness is seen from outside, by probe devices (freshness.ts). It ends with a count of all that was sent.
  */
@@ -68,13 +68,16 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   await Promise.all([processor.ready, api.ready])
   const producer = await servers.eventLog.openProducer()
   opened.defer(() => producer.close())
-  console.log(`${devices.toLocaleString('en')} devices, a reading each ${intervalS} s, ${late * 100} % late, ${resent * 100} % resent, for ${seconds} s …`)
+  console.log(`${devices.toLocaleString('en')} devices, a reading each ${intervalS} s, ${late * 100} % late, ` +
+    `${resent * 100} % resent, for ${seconds} s …`)
   const fleet = startFleet(environment, { devices, intervalMs: intervalS * 1000, late, resent })
   await Promise.race([delay(warmUp * 1000), processor.failed, api.failed])
 
   const before = await look(servers, database, { processor: processor.pid, api: api.pid, fleet: fleet.pid })
   const latenciesMs = await Promise.race([
-    probes ? measureProbes(producer, `http://127.0.0.1:${port}`, seconds * 1000) : delay(seconds * 1000).then(() => [0]),
+    probes
+      ? measureProbes(producer, `http://127.0.0.1:${port}`, seconds * 1000)
+      : delay(seconds * 1000).then(() => [0]),
     processor.failed, api.failed
   ])
   const after = await look(servers, database, { processor: processor.pid, api: api.pid, fleet: fleet.pid })
@@ -96,7 +99,14 @@ export async function benchLive (options: LiveOptions): Promise<void> {
     p99Ms: at(0.99),
     lagAtEnd: lag,
     drainMs,
-    cpuUsPerEvent: { both: processorCpu + postgresCpu, processor: processorCpu, postgres: postgresCpu, broker: perEvent(it => it.broker), api: perEvent(it => it.api), fleet: perEvent(it => it.fleet) },
+    cpuUsPerEvent: {
+      both: processorCpu + postgresCpu,
+      processor: processorCpu,
+      postgres: postgresCpu,
+      broker: perEvent(it => it.broker),
+      api: perEvent(it => it.api),
+      fleet: perEvent(it => it.fleet)
+    },
     walBytesPerEvent: (after.walBytes - before.walBytes) / events,
     rowsPerEvent: (after.rows - before.rows) / events,
     transactionsPerSecond: (after.commits - before.commits) / (after.atMs - before.atMs) * 1000,
@@ -109,7 +119,7 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   }
   const { cpuUsPerEvent, ...flat } = result
   console.table([Object.fromEntries(Object.entries(cpuUsPerEvent).map(([name, us]) => [name, us.toFixed(2)]))])
-  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [name, typeof it === 'number' ? Number(it.toPrecision(4)) : it])))
+  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [name, Number(it.toPrecision(4))])))
   await writeResults('live', circumstances, result, {})
 }
 
@@ -154,10 +164,12 @@ async function look (
 ): Promise<Look> {
   const [processor, api, fleet, cpu] = await Promise.all([
     readUsage(pids.processor), readUsage(pids.api), readUsage(pids.fleet), readServersCpu(servers)])
-  const [row] = await database.query<Record<'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes' | 'journal_rows' | 'dead', number>>(`
+  type Column = 'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes' | 'journal_rows' | 'dead'
+  const [row] = await database.query<Record<Column, number>>(`
     select (select sum(next_offset) from progress)::float8 as stored,
       (pg_current_wal_lsn() - '0/0')::float8 as wal,
-      (select sum(n_tup_ins + n_tup_upd) from pg_stat_user_tables where relname ~ '^(rollups|journal|arrival|progress|series)')::float8 as rows,
+      (select sum(n_tup_ins + n_tup_upd) from pg_stat_user_tables
+        where relname ~ '^(rollups|journal|arrival|progress|series)')::float8 as rows,
       (select xact_commit from pg_stat_database where datname = current_database())::float8 as commits,
       pg_total_relation_size('journal')::float8 as journal_bytes,
       (select count(*) from journal)::float8 as journal_rows,
@@ -183,7 +195,8 @@ async function look (
 /** Records that the log has and the rollups have not. */
 async function readLag ({ eventLog }: BenchServers, database: Database): Promise<number> {
   const ends = await readEnds(eventLog, TOPIC)
-  const [{ stored }] = await database.query<{ stored: number }>('select sum(next_offset)::float8 as stored from progress')
+  const [{ stored }] = await database.query<{ stored: number }>(
+    'select sum(next_offset)::float8 as stored from progress')
   return ends.values().reduce((sum, it) => sum + Number(it), 0) - stored
 }
 

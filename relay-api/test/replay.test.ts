@@ -13,7 +13,7 @@ import { TOKEN } from './support/ask.ts'
 const log = createLogger('test', 'silent')
 
 test('what an API has in memory is not what answers are made of once a replay has put the rows right', { timeout: 180_000 }, async t => {
-  const site = (await openSite(t, 'postgres'))!
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0' }))!
   await using opened = new AsyncDisposableStack()
   const processor = await startProcessor(site.config, log)
   await send(site, makeEvents(2_000))
@@ -46,7 +46,7 @@ test('what an API has in memory is not what answers are made of once a replay ha
 })
 
 test('rows that a replay has changed after they were final say so, and no others', { timeout: 180_000 }, async t => {
-  const site = (await openSite(t, 'postgres', { KEEP_DUPLICATES: 'true' }))! // which was not what was wanted
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0', KEEP_DUPLICATES: 'true' }))! // which was not what was wanted
   await using opened = new AsyncDisposableStack()
   const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
   const app = opened.adopt(await createApp(config, site.database, log), it => it.close())

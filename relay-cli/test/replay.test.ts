@@ -154,3 +154,25 @@ test('readings that the log has lost without a trace are not dropped by a replay
   assert.equal((await runCli(site, ['replay', '--yes', '--allow-fewer'])).code, 0)
   assert.ok((await readWindows(site.database)).size < all.size)
 })
+
+test('a replay brings the journal to the rows, and its owner goes on', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '600' }))!
+  const events = makeEvents(24, 5)
+  const more = makeEvents(48, 5)
+  await using opened = new AsyncDisposableStack()
+  opened.adopt(await startProcessor(site.config, createLogger('test', 'silent')), it => it.close())
+  await send(site, events)
+  await settled(site)
+  const isJournaled = async () => (await site.database.query('select from journal limit 1')).length > 0
+  assert.ok(await isJournaled())
+  const replayed = await runCli(site, ['replay', '--yes'])
+  assert.equal(replayed.code, 0, replayed.stderr)
+  assert.ok(!await isJournaled())
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
+
+  await send(site, more) // the first half again
+  await settled(site)
+  assert.ok(await isJournaled())
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more])))
+  assert.equal((await runCli(site, ['verify'])).code, 0)
+})

@@ -80,7 +80,7 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
     if (due.length === 0 && timeMs > series.settledMaxMs && !isAllDue) return // it needs nothing
     const { seriesId, group } = series
     const isLate = bucketStartMs(MINUTE_MS, timeMs) < partition.eventTimeMaxMs - LATE_MS
-    if (timeMs < cutOf(deviceBlockOf(seriesId)) || isLate && cuts.has(WIDE_BLOCK)) needAll(series, timeMs)
+    if (timeMs < cutOf(deviceBlockOf(seriesId)) || (isLate && cuts.has(WIDE_BLOCK))) needAll(series, timeMs)
     else if (timeMs <= series.settledMaxMs && !rules.keepDuplicates) need(series, MINUTE, timeMs)
     if (cutOf(groupBlockOf(group!.seriesId)) === Infinity) needAll(group!, timeMs)
   })

@@ -1,0 +1,56 @@
+/** A live fleet on a real database: what a flush brings is in the journal first, and then in rows, once. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+
+import { MINUTE_MS, type DeviceEvent } from 'relay-common'
+import { until } from '../../test-support/until.ts'
+import { openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
+import { readWindows, recompute } from './support/recompute.ts'
+
+const START_MS = Date.parse('2024-03-01T10:00:00Z')
+
+/** One reading of each device, some late by days, some that were there before. */
+function round (n: number, before: readonly DeviceEvent[]): DeviceEvent[] {
+  const events = Array.from({ length: 20 }, (_, device): DeviceEvent => ({
+    deviceId: `device-${device}`,
+    deviceType: 'THERMOSTAT',
+    zone: `Zone ${'AB'[device % 2]}`,
+    value: (n * 7 + device) / 10,
+    timestampMs: START_MS + n * 20_000 + device - ((n + device) % 9 === 0 ? 3 * 86_400_000 : 0)
+  }))
+  return [...events, ...before.filter((_, at) => at % 11 === n % 11)]
+}
+
+async function countJournal (site: Site): Promise<number> {
+  const [{ count }] = await site.database.query<{ count: bigint }>('select count(*) from journal')
+  return Number(count)
+}
+
+test('readings are in the journal and then in rows, once, whoever is killed in between', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '1', SESSION_TIMEOUT_MS: '1000' }))!
+  const sent: DeviceEvent[] = []
+  let wasJournaled = 0
+  for (let run = 0; run < 3; run++) {
+    const processor = await spawnProcessor(t, site)
+    for (let n = 0; n < 8; n++) {
+      const events = round(run * 8 + n, sent)
+      sent.push(...events)
+      await send(site, events)
+      await settled(site)
+      wasJournaled = Math.max(wasJournaled, await countJournal(site))
+      assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(sent)))
+    }
+    const exited = once(processor, 'exit')
+    processor.kill('SIGKILL')
+    await exited
+  }
+  assert.ok(wasJournaled > 0)
+
+  await spawnProcessor(t, site)
+  await until('all of the journal to be rows, though nothing arrives any more', async () => await countJournal(site) === 0)
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(sent)))
+  const [{ span }] = await site.database.query<{ span: number }>(
+    "select date_part('epoch', max(bucket_start) - min(bucket_start)) * 1000 as span from rollups_minute")
+  assert.ok(span >= 3 * 86_400_000 - MINUTE_MS)
+})
