@@ -1,7 +1,7 @@
 /** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
 import { once } from 'node:events'
 
-import { journalBlocksIn, levels, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
+import { deviceBlockOf, levels, MINUTE_MS, minuteLevel, WIDE_BLOCK, type Database, type Level, type PoolClient } from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
@@ -66,18 +66,24 @@ export async function readElsewhere (
       ) r
       where r.source_partition <> $3
       union all
-      select k.place::integer, null, null, null, j.body
-      from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
+      select b.block, null, null, null, j.body
+      from unnest($4::integer[]) as b (block)
       cross join lateral (
-        select * from journal j
-        where j.block in (${journalBlocksIn('k.series_id', 'devices')}) and j.source_partition <> $3
-          and j.first_time < k.bucket_start + interval '1 minute' and j.last_time >= k.bucket_start offset 0
+        select * from journal j where j.block = b.block and j.source_partition <> $3
+          and j.first_time < $6::timestamptz and j.last_time >= $5::timestamptz offset 0
       ) j`,
-    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition])
+    [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition,
+      [WIDE_BLOCK, ...new Set(chunk.map(it => deviceBlockOf(it.seriesId)))],
+      isoTime(chunk.reduce((time, it) => Math.min(time, it.bucketMs), Infinity)),
+      isoTime(chunk.reduce((time, it) => Math.max(time, it.bucketMs), -Infinity) + MINUTE_MS)])
+    const ofBlocks = Map.groupBy(rows.filter(it => it.count === null), it => it.place)
+    for (const [n, { seriesId }] of chunk.entries()) {
+      for (const block of [deviceBlockOf(seriesId), WIDE_BLOCK]) {
+        for (const { body } of ofBlocks.get(block) ?? []) found[first + n].journal.push(body)
+      }
+    }
     for (const { place, count, ...row } of rows) {
-      const { rows, journal } = found[first + place - 1]
-      if (count === null) journal.push(row.body)
-      else rows.push({ ...row, count: Number(count) })
+      if (count !== null) found[first + place - 1].rows.push({ ...row, count: Number(count) })
     }
   }
   return found
