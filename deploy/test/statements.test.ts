@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient } from 'relay-common'
+import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient, JournalWriter, WIDE_BLOCK } from 'relay-common'
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
@@ -68,6 +68,13 @@ function bodyOf (bucketStartMs: number): Buffer {
 
 /** May go through all devices of a zone, once: no key is the reason. */
 const A_PAGE = 'a page of devices is read'
+
+/** Of a series that no case asks for. */
+function journalBody (): Buffer {
+  const writer = new JournalWriter()
+  writer.addReading(2 ** 30, Date.parse('1999-01-01T00:00:00Z'), 1)
+  return writer.take().body
+}
 
 type Case = (explained: Explained, topicId: string) => Promise<unknown>
 
@@ -296,8 +303,8 @@ async function openLargeSite (t: TestContext): Promise<TestDatabase> {
     insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset)
     select $1, n, 'postgres', 'topic', 1, 'owner', 0 from generate_series(0, ${KEYS - 1}) n`, [readTopicId])
   await database.query(`
-    insert into journal select block, 1, flush, '1999-01-01Z', '1999-01-01Z', ''
-    from generate_series(-1000, 2 * ${KEYS}) block, generate_series(1, 10) flush`)
+    insert into journal select block, 1, flush, '1999-01-01Z', '1999-01-01Z', $1
+    from generate_series(-1000, 2 * ${KEYS}) block, generate_series(1, 10) flush where block <> ${WIDE_BLOCK}`, [journalBody()])
   await database.query(`select create_event_log_topic('topic', ${KEYS}, '7 days')`)
   return site
 }
