@@ -62,17 +62,19 @@ const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
   })
 })
 
-/** @param which of the two places. A minute that gives its readings up does so with all of them: one at least is in its row */
+/** @param which of the two places. A minute that gives its readings up does so in both: enough of them are in its row */
 function journaledIn ({ spreads, readingsPerRowMax }: Site, which: number): NonNullable<WriteSettings['journaled']> {
   const minuteOf = ({ deviceId, zone, deviceType, sourcePartition, timestampMs }: PlacedEvent) =>
     [deviceId, zone, deviceType, sourcePartition, bucketStartMs(MINUTE_MS, timestampMs)].join('\n')
-  const lost = new Set([...Map.groupBy(spreads, it => minuteOf(it.event))]
-    .filter(([, it]) => it.length > readingsPerRowMax).map(([key]) => key))
-  const of = (whose: 'devices' | 'groups') => new Map(spreads.flatMap(({ event, places }) => {
-    const place = places[which][whose]
-    return place && !(whose === 'devices' && lost.has(minuteOf(event))) ? [[event, place] as const] : []
-  }))
-  return { devices: of('devices'), groups: of('groups') }
+  const of = (whose: 'devices' | 'groups') => [...Map.groupBy(spreads, it => minuteOf(it.event)).values()].flatMap(minute => {
+    const journaled = minute.flatMap(({ event, places }) => {
+      const place = places[which][whose]
+      return place ? [[event, place] as const] : []
+    })
+    const isLost = whose === 'devices' && minute.length > readingsPerRowMax
+    return isLost ? journaled.slice(0, minute.length - readingsPerRowMax - 1) : journaled
+  })
+  return { devices: new Map(of('devices')), groups: new Map(of('groups')) }
 }
 
 interface Asked {
@@ -105,6 +107,14 @@ const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
     path: '/api/v1/aggregates',
     query: [...selection, ...range, ...groupBy, ...stats, ['interval', interval], ['tz', tz], ['fill', fill], ['order', order]] as const
   }))
+  const filled = fc.tuple(fc.constantFrom(...spreads), fc.integer({ min: -1, max: 10 * MINUTE_MS }), fc.constantFrom('device', 'zone', 'type')).map(
+    ([{ event }, behindMs, groupBy]) => ({
+      path: '/api/v1/aggregates',
+      query: [
+        ['start', new Date(event.timestampMs + behindMs).toISOString()], ['end', new Date(event.timestampMs + behindMs + MINUTE_MS).toISOString()],
+        ['groupBy', groupBy], ['fill', 'previous'], ['interval', '1m'], ['stats', 'last,count,increase']
+      ] as const
+    }))
   const ranking = fc.tuple(selection, ofRange, fc.constantFrom('device', 'zone', 'type'), fc.constantFrom('avg', 'last', 'increase')).map(
     ([selection, range, groupBy, stat]) => ({ path: '/api/v1/top', query: [...selection, ...range, ['groupBy', groupBy], ['stat', stat]] as const }))
   const others = fc.tuple(fc.constantFrom('/api/v1/compare', '/api/v1/distribution'), selection, ofRange).map(
@@ -115,9 +125,9 @@ const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
   ).map(([path, zone]) => ({ path, query: zone !== '' && /(?:devices|types)$/.test(path) ? [['zone', zone] as const] : [] }))
   const grants: fc.Arbitrary<Grants> = fc.constantFrom({}, {}, {}, { devicePrefixes: ['d-'] }, { zones: [zones[0], zones[2]] })
   const one = fc.tuple(fc.oneof(
-    { weight: 3, arbitrary: old }, { weight: 4, arbitrary: rows }, { weight: 1, arbitrary: ranking }, { weight: 2, arbitrary: others },
+    { weight: 3, arbitrary: old }, { weight: 4, arbitrary: rows }, { weight: 3, arbitrary: filled }, { weight: 1, arbitrary: ranking }, { weight: 2, arbitrary: others },
     { weight: 3, arbitrary: present }), grants).map(([it, grants]) => ({ ...it, grants }))
-  return fc.array(one, { minLength: 30, maxLength: 30 })
+  return fc.array(one, { minLength: 50, maxLength: 50 })
 }
 
 /** An API, and what it answers, made comparable. */
