@@ -130,8 +130,8 @@ export class Flusher {
   }
 
   async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<number> {
-    await this.#retry('naming series', () => this.#name(part))
-    const planned = part.map(({ partition, arrived }): Planned =>
+    await this.#retry('naming series', () => nameSeries(this.#store, part.flatMap(it => [...it.arrived.unnamed])))
+    const planned = part.filter(it => this.#noteIds(it)).map(({ partition, arrived }): Planned =>
       ({ partition, plan: planFlush(partition, arrived, this.#settings, nowMs) }))
     await this.#retry('reading rollups back', () => this.#readBack(planned))
     const endTimer = this.#metrics.settleSeconds.startTimer()
@@ -144,9 +144,11 @@ export class Flusher {
     return writes.reduce((sum, it) => sum + it.rowCount, 0)
   }
 
-  async #name (targets: readonly Target[]): Promise<void> {
-    await nameSeries(this.#store, targets.flatMap(it => [...it.arrived.unnamed]))
-    for (const { partition, arrived } of targets) partition.series.noteIds(arrived.unnamed)
+  /** @returns whether to go on with the partition: not where its ids are of another history than those that it has just got */
+  #noteIds ({ partition, arrived }: Target): boolean {
+    const areTheirs = partition.series.noteIds(arrived.unnamed)
+    if (!areTheirs) this.#sinks.fenced(partition, null)
+    return areTheirs
   }
 
   async #readBack (planned: readonly Planned[]): Promise<void> {

@@ -102,9 +102,18 @@ export class SeriesTable {
 
   get size (): number { return this.#devices.length }
 
-  /** Series that have got their ids: `ownerOf` finds them. */
-  noteIds (series: Iterable<Series>): void {
-    for (const it of series) this.#byId.set(it.seriesId, it)
+  /**
+   * Series that have got their ids: `ownerOf` finds them.
+   * @returns whether no other series has one of them: the database has given it out again after a restore
+   */
+  noteIds (series: Iterable<Series>): boolean {
+    let areTheirs = true
+    for (const it of series) {
+      const known = this.#byId.get(it.seriesId)
+      if (known !== undefined && known !== it) areTheirs = false
+      this.#byId.set(it.seriesId, it)
+    }
+    return areTheirs
   }
 
   /** A series by its id, or what stands for it where it is not in memory. */
