@@ -4,6 +4,7 @@ import { crashedDatabase } from './cases/crashed-database.ts'
 import { cutDatabaseConnections } from './cases/cut-database-connections.ts'
 import { cutKafkaConnections } from './cases/cut-kafka-connections.ts'
 import { killedBrokers } from './cases/killed-brokers.ts'
+import { killedCompaction } from './cases/killed-compaction.ts'
 import { killedProcessors } from './cases/killed-processors.ts'
 import { pausedBrokers } from './cases/paused-brokers.ts'
 import { pausedProcessors } from './cases/paused-processors.ts'
@@ -14,6 +15,6 @@ import { rollingRestart } from './cases/rolling-restart.ts'
 import type { Fault } from './fault.ts'
 
 export const faults: readonly Fault[] = [
-  killedProcessors, crashedDatabase, restoredDatabase, promotedReplica, killedBrokers, pausedProcessors, pausedBrokers, cutDatabaseConnections,
-  cutKafkaConnections, restartedBrokers, addedPartitions, rollingRestart
+  killedProcessors, killedCompaction, crashedDatabase, restoredDatabase, promotedReplica, killedBrokers, pausedProcessors, pausedBrokers,
+  cutDatabaseConnections, cutKafkaConnections, restartedBrokers, addedPartitions, rollingRestart
 ]

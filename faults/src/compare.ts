@@ -1,16 +1,17 @@
 /**
- * Every row of the rollups against the recomputation, by every column. Rows of one window that are of several source
- * partitions are taken together: a device's home changes when partitions are added.
+ * Every window of the rollups against the recomputation, by every column: what its rows have together with what the journal
+ * has of it, as answers do. Rows of several source partitions are taken together too: a device's home changes when
+ * partitions are added.
  */
 import {
-  decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, levels, mergeReadings, mergeRollup, RelayError, roundSum,
-  type Database
+  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels, mergeReadings, mergeRollup,
+  READINGS_PER_ROW_MAX_DEFAULT, readJournal, RelayError, roundSum, type Database, type Readings, type Rollup
 } from 'relay-common'
 
 import { isDeviceMinute, rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
 
 export interface Comparison {
-  /** rows of all levels, of devices and of groups */
+  /** windows of all levels, of devices and of groups */
   readonly rows: number
   /** readings that the rows of devices' minutes should have, and have not */
   readonly lost: number
@@ -20,10 +21,13 @@ export interface Comparison {
   readonly wrong: readonly string[]
 }
 
-interface StoredRow {
+interface SeriesRow {
   readonly device_id: string | null
   readonly zone: string
   readonly device_type: string
+}
+
+interface StoredRow extends SeriesRow {
   readonly bucket_start: number
   readonly count: bigint
   readonly sum: number
@@ -36,7 +40,6 @@ interface StoredRow {
 export async function compareRollups (database: Database, expected: Recomputation): Promise<Comparison> {
   const missing = new Set(expected.rowNames)
   const wrong: string[] = []
-  let rows = 0
   let lost = 0
   let doubled = 0
   const count = (name: string, bucketMs: number, should: ExpectedRow | undefined, is: ExpectedRow | undefined) => {
@@ -51,45 +54,83 @@ export async function compareRollups (database: Database, expected: Recomputatio
     for (const times of left.values()) doubled += times
   }
 
-  for (const { name: level, table } of levels) {
-    const stored = await database.query<StoredRow>(`
-      select device_id, zone, device_type, bucket_start, count, sum, min, max, body
-      from ${table} join series using (series_id)`)
-    rows += stored.length
-    const windows = Map.groupBy(stored, row => rowName({
-      level, bucketMs: row.bucket_start, deviceId: row.device_id, zone: row.zone, deviceType: row.device_type
-    }))
-    for (const [name, rows] of windows) {
-      missing.delete(name)
-      const should = expected.row(name)
-      const row = mergeRows(rows)
-      if (!should || !isEqual(row, should)) count(name, rows[0].bucket_start, should, row)
-    }
+  const windows = await readWindows(database)
+  for (const [name, window] of windows) {
+    missing.delete(name)
+    const should = expected.row(name)
+    const row = mergeWindow(window, isDeviceMinute(name))
+    if (!should || !isEqual(row, should)) count(name, window.bucketMs, should, row)
   }
   for (const name of missing) count(name, Date.parse(name.split(' ')[1]), expected.row(name), undefined)
-  return { rows, lost, doubled, wrong }
+  return { rows: windows.size, lost, doubled, wrong }
 }
 
-/** The row that all rows of a window are together; one that can't be read stays as it is. */
-function mergeRows (rows: readonly StoredRow[]): ExpectedRow {
-  const [first] = rows.map(it => ({ ...it, count: Number(it.count) }))
-  if (rows.length === 1) return first
-  const { bucket_start: bucketStartMs } = first
-  const rollup = emptyRollup()
-  const readings = emptyReadings()
-  let keepsReadings = true
+/** What there is of a window. */
+interface StoredWindow {
+  readonly bucketMs: number
+  readonly rows: StoredRow[]
+  /** of the journal */
+  readonly rollup: Rollup
+  /** of the journal, where it is of a device */
+  readonly readings: Readings
+}
+
+/** By name. All of it is of one moment. */
+async function readWindows (database: Database): Promise<Map<string, StoredWindow>> {
+  const windows = new Map<string, StoredWindow>()
+  const windowOf = (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
+    const name = rowName({ level, bucketMs, deviceId, zone, deviceType })
+    let window = windows.get(name)
+    if (!window) windows.set(name, window = { bucketMs, rows: [], rollup: emptyRollup(), readings: emptyReadings() })
+    return window
+  }
+  await database.transaction(async client => {
+    await client.query('set transaction isolation level repeatable read')
+    for (const { name, table } of levels) {
+      const { rows } = await client.query<StoredRow>(`
+        select device_id, zone, device_type, bucket_start, count, sum, min, max, body from ${table} join series using (series_id)`)
+      for (const row of rows) windowOf(name, row.bucket_start, row).rows.push(row)
+    }
+    const { rows: named } = await client.query<SeriesRow & { series_id: number }>('select series_id, device_id, zone, device_type from series')
+    const series = new Map(named.map(it => [it.series_id, it]))
+    const { rows: journal } = await client.query<{ body: Buffer }>('select body from journal')
+    const addReading = (of: SeriesRow, timeMs: number, value: number) => {
+      for (const { name, sizeMs } of levels) {
+        const { rollup, readings } = windowOf(name, bucketStartMs(sizeMs, timeMs), of)
+        foldReading(rollup, timeMs, value)
+        mergeReadings(readings, { timesMs: [timeMs], values: [value] }, true)
+      }
+    }
+    for (const { body } of journal) {
+      readJournal(body, {
+        readings: (id, { timesMs, values }) => { for (const [n, timeMs] of timesMs.entries()) addReading(series.get(id)!, timeMs, values[n]) },
+        rollup: (id, minuteMs, rollup) => {
+          for (const { name, sizeMs } of levels) mergeRollup(windowOf(name, bucketStartMs(sizeMs, minuteMs), series.get(id)!).rollup, rollup)
+        }
+      })
+    }
+  })
+  return windows
+}
+
+/** The row that all of a window is together; one that can't be read stays as it is. */
+function mergeWindow ({ bucketMs, rows, rollup, readings }: StoredWindow, mayKeepReadings: boolean): ExpectedRow {
+  const stored = rows.map(it => ({ ...it, count: Number(it.count) }))
+  if (stored.length === 1 && rollup.count === 0) return stored[0]
+  let keepsReadings = mayKeepReadings
   try {
-    for (const row of rows) {
-      const decoded = decodeBody({ ...row, bucketStartMs, count: Number(row.count) })
+    for (const row of stored) {
+      const decoded = decodeBody({ ...row, bucketStartMs: bucketMs })
       mergeRollup(rollup, decoded.rollup)
       if (decoded.readings) mergeReadings(readings, decoded.readings, true)
       else keepsReadings = false
     }
   } catch (error) {
     if (!(error instanceof RelayError)) throw error
-    return first
+    return stored[0]
   }
-  const body = keepsReadings ? encodeReadingsBody(readings, bucketStartMs) : encodeRollupBody(rollup, bucketStartMs)
+  keepsReadings &&= rollup.count <= READINGS_PER_ROW_MAX_DEFAULT
+  const body = keepsReadings ? encodeReadingsBody(readings, bucketMs) : encodeRollupBody(rollup, bucketMs)
   return { count: rollup.count, sum: roundSum(rollup.sum), min: rollup.min, max: rollup.max, body }
 }
 

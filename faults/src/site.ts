@@ -82,6 +82,7 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
     CONSUMER_GROUP: 'faults',
     SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
     HEALTH_PORT: '0',
+    JOURNAL_INTERVAL_S: '1', // so that each fault meets readings on their way from the journal to rows
     LOG_LEVEL: 'info'
   }
   const config = readProcessorConfig(environment)

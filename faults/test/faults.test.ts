@@ -9,8 +9,10 @@ import { fileURLToPath } from 'node:url'
 import { decodeBody, encodeReadingsBody } from 'relay-common'
 
 import { findJava } from '../../relay-stack/src/kafka.ts'
+import { until } from '../../test-support/until.ts'
 import { crashedDatabase } from '../src/cases/crashed-database.ts'
 import { cutDatabaseConnections } from '../src/cases/cut-database-connections.ts'
+import { killedCompaction } from '../src/cases/killed-compaction.ts'
 import { killedProcessors } from '../src/cases/killed-processors.ts'
 import { pausedProcessors } from '../src/cases/paused-processors.ts'
 import { Checker } from '../src/check.ts'
@@ -26,7 +28,7 @@ suite('faults on real servers', () => {
     await using site = await openTestSite(t)
     if (!site) return
     const reports: FaultReport[] = []
-    const faults = [killedProcessors, crashedDatabase, pausedProcessors, cutDatabaseConnections]
+    const faults = [killedProcessors, killedCompaction, crashedDatabase, pausedProcessors, cutDatabaseConnections]
     await runFaults(site, faults, SEED, SPAN_MS, it => { reports.push(it) })
 
     for (const { fault, times, lost, doubled, wrong, acknowledged, rows } of reports) {
@@ -51,6 +53,7 @@ interface Row {
 /** Takes a reading out of one row, puts one into another twice, and drops a third: each is seen for what it is. */
 async function seesWhatIsWrong (site: Site): Promise<void> {
   const { database } = site
+  await until('all of the journal to be rows', async () => (await database.query('select from journal limit 1')).length === 0)
   const rows = await database.query<Row>(`
     select series_id, bucket_start, source_partition, count, min, max, body
     from rollups_minute join series using (series_id) where device_id is not null and count > 2 limit 2`)
