@@ -13,6 +13,7 @@ import {
 } from 'relay-common'
 
 import { lastAtOrBefore } from './ascending.ts'
+import type { Granted } from './granted.ts'
 import type { SeriesKind } from './groups.ts'
 import { cut } from './merge.ts'
 import type { BucketRange, TimeRange } from './plan.ts'
@@ -77,6 +78,13 @@ export function journalOfBlocks (blocks: string, times: Pick<JournalQuery, 'star
 export function blocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
   return [...new Set(series.flatMap(({ seriesId, kind }) =>
     kind === 'devices' ? [deviceBlockOf(seriesId), WIDE_BLOCK] : [groupBlockOf(seriesId)]))]
+}
+
+/** All blocks that series which were found may be in. */
+export function blocksOfGranted ({ series }: Granted): number[] {
+  const blocks = new Set([WIDE_BLOCK])
+  for (const { ids } of series) for (const id of ids) blocks.add(deviceBlockOf(id))
+  return [...blocks]
 }
 
 function within ({ startTime, endTime }: Pick<JournalQuery, 'startTime' | 'endTime'>): string {

@@ -12,9 +12,9 @@ import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from
 import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
-import { grantedOf, piecesOf, seriesOf } from './granted.ts'
+import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './granted.ts'
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
-import { allTime, around, createJournal, createPlaces, journalOfMany, type Journal } from './journal.ts'
+import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'
 import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
 
@@ -89,6 +89,7 @@ export async function readBuckets (
   }
   for (const piece of piecesOf(grantedOf(query.selection, query.groupBy, keys))) {
     const journal = createJournal<Source & { readonly key: string }>(time)
+    if (piece.granted && query.groupBy !== 'device') addGranted(journal, piece.granted, query.groupBy)
     const { name, sql, values } = statementFor({ ...query, selection: piece }, keys, plans, stretches, minutes)
     await database.streamPrepared(name, sql, values, columns => visit(columns, journal))
     journal.finish({
@@ -125,6 +126,15 @@ type Columns = [
 ]
 
 const minuteAt = (startMs: number): TimeRange => ({ startMs, endMs: startMs + MINUTE_MS })
+
+function addGranted (
+  journal: Journal<Source & { readonly key: string }>, { series }: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined
+): void {
+  for (const { zone, type, ids } of series) {
+    const source = { key: groupOfGranted({ zone, type }, groupBy), zone, deviceType: type }
+    for (const id of ids) journal.addSeries(id, source)
+  }
+}
 
 /** By the minute that they are parts of: of which row, and which of the row's edges. */
 function edgesByMinute (plans: readonly Plan[]): Map<number, Array<{ readonly row: number, readonly edge: number }>> {
@@ -203,9 +213,14 @@ function statementFor (
     const range = around([...kind === whose ? [...stretches.values()].flat() : [], ...whose === 'devices' ? edgeMinutes.map(minuteAt) : []])
     if (!range) continue
     const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
+    const rowColumns = 'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, null::bigint, null::float8'
+    if (selection.granted && groupBy !== 'device') { // what they are is known
+      arms.push(journalOfBlocks(`$${values.push(blocksOfGranted(selection.granted))}::integer[]`, { startTime, endTime }, rowColumns))
+      continue
+    }
     const it = journalOfMany({ kind: whose, series: `series s where ${seriesOfKind(whose)}`, startTime, endTime }, `journal_of_${whose}`,
       `${column}, false, s.zone, s.device_type, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea, null::bigint, null::float8`,
-      'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, null::bigint, null::float8')
+      rowColumns)
     journals.push(it.blocks)
     arms.push(...it.arms)
   }

@@ -16,7 +16,9 @@ import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './arrivals.ts'
 import type { SeriesKind } from './groups.ts'
-import { around, createJournal, createPlaces, journalOfEach, journalOfMany, type Journal } from './journal.ts'
+import {
+  around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal
+} from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
 import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants } from '../parameters/selection.ts'
 import type { Granted } from './granted.ts'
@@ -75,6 +77,9 @@ export async function readRows (
   const changed: BucketRange[] = []
   const late: LateReadings[] = []
   const journal = createJournal<Source>(around(rangesOf(wanted)) ?? { startMs: 0, endMs: 0 })
+  for (const { zone, type: deviceType, ids } of selection.granted?.series ?? []) {
+    for (const id of ids) journal.addSeries(id, { zone, deviceType })
+  }
   await batches.ask(questionFor(selection, wanted, Date.now()), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
@@ -245,8 +250,12 @@ function questionFor (
       arms.push(journalOfEach(query, `${ofSeries}, j.body`))
       continue
     }
-    const it = journalOfMany(query, `journal_of_${whose}`, `${ofSeries}, null::bytea`,
-      `${JOURNAL}, null, null, null::float8, null::float8, null::float8, null::float8, j.body`)
+    const rowColumns = `${JOURNAL}, null, null, null::float8, null::float8, null::float8, null::float8, j.body`
+    if (granted) { // what they are is known
+      arms.push(journalOfBlocks(`$${shared.push(blocksOfGranted(granted))}::integer[]`, query, rowColumns))
+      continue
+    }
+    const it = journalOfMany(query, `journal_of_${whose}`, `${ofSeries}, null::bytea`, rowColumns)
     journals.push(it.blocks)
     arms.push(...it.arms)
   }
