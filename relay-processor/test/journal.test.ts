@@ -5,7 +5,7 @@ import { test } from 'node:test'
 
 import { MINUTE_MS, type DeviceEvent } from 'relay-common'
 import { until } from '../../test-support/until.ts'
-import { openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
+import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
 const START_MS = Date.parse('2024-03-01T10:00:00Z')
@@ -53,4 +53,30 @@ test('readings are in the journal and then in rows, once, whoever is killed in b
   const [{ span }] = await site.database.query<{ span: number }>(
     "select date_part('epoch', max(bucket_start) - min(bucket_start)) * 1000 as span from rollups_minute")
   assert.ok(span >= 3 * 86_400_000 - MINUTE_MS)
+})
+
+test('a database of the version before the journal goes on as it is, and resends of what it has count once', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0', SESSION_TIMEOUT_MS: '1000' }))!
+  const sent = makeEvents(400)
+  const before = await spawnProcessor(t, site)
+  await send(site, sent)
+  await settled(site)
+  const exited = once(before, 'exit')
+  before.kill('SIGKILL')
+  await exited
+  await site.database.query(`
+    drop table journal, series_blocks; drop sequence series_blocks_made; drop function take_series_ids;
+    delete from migrations where name = '0022-journal'`)
+
+  await spawnProcessor(t, site, { JOURNAL_INTERVAL_S: '1' })
+  let wasJournaled = 0
+  for (let n = 0; n < 8; n++) {
+    const events = [...round(n, sent), ...sent.slice(n * 20, n * 20 + 20)]
+    sent.push(...events)
+    await send(site, events)
+    await settled(site)
+    wasJournaled = Math.max(wasJournaled, await countJournal(site))
+    assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(sent)))
+  }
+  assert.ok(wasJournaled > 0)
 })
