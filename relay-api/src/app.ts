@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import { fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
-  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError, splitList, startMetricsServer, type Database,
-  type Logger, type Readiness, type Registry, type Running
+  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError,
+  splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
 import { keepAnswers } from './answers.ts'
@@ -14,6 +14,7 @@ import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, metricsPortOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
+import { guardDatabase } from './guarded-database.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { watchHistory } from './database-history.ts'
 import { openCompleteness } from './completeness.ts'
@@ -21,6 +22,7 @@ import { sendClientProblem, sendProblem } from './problem.ts'
 import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
 import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
+import { keepPastAnswers } from './past-answers.ts'
 import { openReads } from './reads.ts'
 import { withoutCredentials } from './redaction.ts'
 import { openRequestLog } from './request-log.ts'
@@ -57,8 +59,11 @@ export interface Api extends Running {
 export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await using started = new AsyncDisposableStack()
   await bringUpToDate(config, log)
-  const database = started.adopt(await openDatabase(config, 'relay-api', log, 'by-key'), it => it.close())
-  const app = await createApp(config, database, log)
+  const registry = createProcessMetrics('relay-api')
+  const opened = await openDatabase(config, 'relay-api', log, 'by-key')
+  const guarded = guardDatabase(opened, { server: 'database', config, metrics: registry, log })
+  const database = started.adopt(guarded, it => it.close())
+  const app = await createApp(config, database, log, registry)
   const metrics = started.adopt(await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close())
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
@@ -89,8 +94,9 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
  * Composes the app; it does not listen yet.
  * @throws RelayError RELAY_CONFIG_INVALID
  */
-export async function createApp (config: ApiConfig, database: Database, log: Logger): Promise<FastifyInstance> {
-  const metrics = createProcessMetrics('relay-api')
+export async function createApp (
+  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api')
+): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less
@@ -154,6 +160,10 @@ async function compose (
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
     keepAnswers(api, config, budgets, metrics)
+    const past = keepPastAnswers(api, config.PAST_ANSWERS_MB * 2 ** 20, metrics)
+    api.setErrorHandler<FastifyError>((error, request, reply) => {
+      if (!past.answer(error, request, reply)) sendProblem(error, request, reply)
+    })
     takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
     checkEncoding(api)
     api.setNotFoundHandler(refuseRoute) // behind the guard as well

@@ -45,6 +45,16 @@ export const apiSettings = Type.Object({
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
     default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
   }),
+  DATABASE_BREAKER_MS: Type.Integer({
+    default: 1_500,
+    minimum: 0,
+    description: 'a database that answers nothing for so long, not even a probe, is not asked until a probe is answered: questions have an answer from memory or a 503 at once; 0: it is always asked'
+  }),
+  PAST_ANSWERS_MB: Type.Integer({
+    default: 16,
+    minimum: 0,
+    description: 'memory for answers about the past, which are given again, marked as stale, while the database is away; 0: none are kept'
+  }),
   STEP_MINUTES_MAX: Type.Integer({
     default: 20_000_000,
     minimum: 1,

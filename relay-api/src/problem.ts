@@ -113,6 +113,12 @@ const innerDetails: Partial<Record<ErrorCode, string>> = {
 }
 const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'
 
+/** Names the part of Relay that is away, in all that is said because of that. */
+export const DEGRADED = 'relay-degraded'
+const partsAway: Partial<Record<ErrorCode, string>> = {
+  RELAY_DATABASE_UNREACHABLE: 'database', RELAY_EVENT_LOG_UNREACHABLE: 'event-log', RELAY_ISSUER_UNREACHABLE: 'issuer'
+}
+
 /** How long clients should wait before they ask again, when that may help. */
 const RETRY_AFTER_S = 2
 
@@ -126,6 +132,8 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
   if (status >= 500) request.log.error({ err: error, code: known.code }, 'a request failed')
   const challenge = challengeOf(known.code, request)
   if (challenge !== undefined) reply.header('www-authenticate', challenge)
+  const partAway = partsAway[known.code]
+  if (partAway !== undefined) reply.header(DEGRADED, partAway)
   if (known.retry && !reply.hasHeader('retry-after')) reply.header('retry-after', known.retryAfterS ?? RETRY_AFTER_S)
   reply.code(status)
     .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook

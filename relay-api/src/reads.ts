@@ -12,16 +12,16 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import {
-  databaseFor, Gauge, isConnectionError, openDatabase, RelayError, type Database, type Logger, type Registry
-} from 'relay-common'
+import { databaseFor, Gauge, openDatabase, type Database, type Logger, type Registry } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
 import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
+import { guardDatabase, isAway } from './guarded-database.ts'
 import type { Asker } from './query/asker.ts'
 import { fairShare } from './query/fair-share.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
+import { createRetryBudget, repeatReads } from './query/repeat-reads.ts'
 
 export interface ReadSource {
   readonly database: Database
@@ -51,8 +51,9 @@ export function openReads (
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
+  const retries = createRetryBudget(metrics)
   const sourceOf = (database: Database, history?: DatabaseHistory): Shared => {
-    const shared = fairShare(database, config)
+    const shared = fairShare(repeatReads(database, retries), config)
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
   const onPrimary = sourceOf(primary, history)
@@ -87,7 +88,8 @@ export function openReads (
       isPrimaryUp = false
     }
     if (replica === undefined) {
-      replica = await openDatabase(replicaConfig, 'relay-api', log, 'by-key')
+      const opened = await openDatabase(replicaConfig, 'relay-api', log, 'by-key')
+      replica = guardDatabase(opened, { server: 'replica', config: replicaConfig, metrics, log })
       facade = sourceOf(withFallback(replica, primary, giveUp))
     }
     const [{ at, history_id: followed }] = await replica.query<{ at: string, history_id: string | null }>(`
@@ -162,10 +164,6 @@ function sourceFor ({ database, totals }: Shared, asker: Asker, lagMs: number): 
 interface Note {
   readonly atMs: number
   readonly position: bigint
-}
-
-function isAway (error: unknown): boolean {
-  return isConnectionError(error) || (error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE')
 }
 
 /** A database that reads on the replica, and on the primary what the replica can't be asked any more. */

@@ -17,7 +17,8 @@ const BROTLI_QUALITY = 4
 
 /** What pages of other origins may read of an answer besides its body. */
 const exposedHeaders = [
-  'etag', 'idempotency-replayed', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-request-id'
+  'etag', 'idempotency-replayed', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset',
+  'relay-degraded', 'relay-stale-since', 'retry-after', 'x-request-id'
 ]
 
 /** JSON, NDJSON, CSV, documents and pages; never server-sent events, which must not wait in a buffer. */

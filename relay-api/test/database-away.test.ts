@@ -49,7 +49,7 @@ async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPost
 test('while the database is away answers are 503 with a time to retry; then they are back as well', limit, async t => {
   const start = await preparePostgres(t)
   const server = await start()
-  const config = readApiConfig({ DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0' })
+  const config = readApiConfig({ DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0', PAST_ANSWERS_MB: '0' })
   const api = await startApi(config, log)
   t.after(() => api.close())
   const ask = (path: string) => fetch(`http://127.0.0.1:${api.port}${path}`,

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import { ConfigResourceTypes, IncrementalAlterConfigOperationTypes } from '@platformatic/kafka'
 import { pino } from 'pino'
-import type { Logger } from 'relay-common'
+import { createMetrics, type Logger } from 'relay-common'
 
 import { openOutbox } from '../../relay-api/src/ingest/outbox.ts'
 import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
@@ -47,7 +47,7 @@ test('processor and API warn of a compacted topic when they start, and of no oth
     const processor = await startProcessor(site.config, log)
     await processor.close()
     const ofProcessor = warned.splice(0)
-    const outbox = openOutbox(site.config, site.database, log)
+    const outbox = openOutbox({ ...site.config, INGEST_BREAKER_MS: 0 }, site.database, createMetrics('test'), log)
     await until('the API to take events', () => lines().includes('events are taken'))
     await outbox.close()
     return { ofProcessor, ofApi: warned }

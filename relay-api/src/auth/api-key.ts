@@ -5,10 +5,13 @@ import {
 } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
+import { isAway } from '../guarded-database.ts'
 import type { Identified, Identifier } from './principal.ts'
 
 /** A revoked key is dead everywhere after this time at most: each process asks again then. */
 const KEPT_MS = 3_000
+/** While the database is away nobody revokes one there either: keys that were good are taken for so long. */
+const KEPT_WHILE_AWAY_MS = 5 * 60_000
 /** More keys than are in use at a time; a flood of invented ids pushes others out, and they are read again. */
 const KEPT_MAX = 10_000
 const TOUCH_INTERVAL_MS = 60_000
@@ -27,12 +30,25 @@ export interface ApiKeys extends Identifier, AsyncDisposable {}
 export function openApiKeys (database: Database, environment: string): ApiKeys {
   const kept = new LruMap<Promise<StoredApiKey | undefined>>(KEPT_MAX, KEPT_MS)
   const lookUp = createLookUp(database)
+  const good = new LruMap<StoredApiKey>(KEPT_MAX, KEPT_WHILE_AWAY_MS)
   let used = new Set<string>()
 
+  const ask = async (id: string) => {
+    try {
+      const stored = await lookUp(id)
+      if (stored) good.set(id, stored)
+      else good.delete(id)
+      return stored
+    } catch (error) {
+      const before = good.get(id)
+      if (!before || !isAway(error)) throw error
+      return before
+    }
+  }
   const find = (id: string) => {
     const known = kept.get(id)
     if (known) return known
-    const found = lookUp(id)
+    const found = ask(id)
     kept.set(id, found)
     found.catch(() => kept.delete(id)) // whoever asks next may have more luck
     return found

@@ -65,7 +65,9 @@ function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, dat
   }
   app.addHook('onRequest', ({ principal }, reply, done) => {
     if (!database) return done(tell(requests.add(principal.id), reply))
-    countRequest(database, `principal:${principal.id}`, windowMs).then(it => done(tell(it, reply)), done)
+    countRequest(database, `principal:${principal.id}`, windowMs)
+      .catch(() => requests.add(principal.id)) // a database that is away keeps nobody out
+      .then(it => done(tell(it, reply)), done)
   })
 }
 

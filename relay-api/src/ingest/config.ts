@@ -20,6 +20,11 @@ export const ingestSettings = {
   INGEST_BODY_TIMEOUT_MS: Type.Integer({
     default: 25_000, minimum: 100, description: 'longest wait for all of a body; then the connection is closed'
   }),
+  INGEST_BREAKER_MS: Type.Integer({
+    default: 2_000,
+    minimum: 0,
+    description: 'an event log that has taken nothing for so long is sent nothing more until it does: further events are refused at once, with Retry-After; 0: they wait'
+  }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({
     default: 24, minimum: 1, description: 'how long an Idempotency-Key is remembered'
   }),

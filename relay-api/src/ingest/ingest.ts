@@ -87,7 +87,7 @@ export function openIngest (
   config: IngestConfig, database: Database, budgets: Budgets, metrics: Registry, log: Logger
 ): Ingest {
   const inFlight = createInFlight(config.INGEST_IN_FLIGHT_MAX_BYTES, budgets)
-  const outbox = openOutbox(config, database, log)
+  const outbox = openOutbox(config, database, metrics, log)
   const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)

@@ -7,14 +7,19 @@
  *
  * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease. A
  * caller that has much waiting waits for itself: the first request of each other goes before its second.
+ *
+ * A log that has taken nothing for INGEST_BREAKER_MS gets nothing more until it does: what was sent before waits on, as nobody
+ * knows whether it arrived; what comes after that is refused at once.
  */
 import { setImmediate } from 'node:timers'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 
 import {
   eventLogKind, openEventLog, RelayError, warnOfCompaction, within, type Database, type EventLog, type EventLogConfig,
-  type EventProducer, type Logger, type ProducedRecord, type Topic
+  type EventProducer, type Logger, type ProducedRecord, type Registry, type Topic
 } from 'relay-common'
+
+import { openBreaker } from '../breaker.ts'
 
 export interface Outbox {
   /**
@@ -48,7 +53,8 @@ export interface Waiting {
 
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function openOutbox (
-  config: EventLogConfig & { readonly EVENTS_TOPIC: string }, database: Database, log: Logger
+  config: EventLogConfig & { readonly EVENTS_TOPIC: string, readonly INGEST_BREAKER_MS: number },
+  database: Database, metrics: Registry, log: Logger
 ): Outbox {
   if (eventLogKind(config) === 'kafka' && !config.KAFKA_BOOTSTRAP_SERVERS) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where it is')
@@ -82,9 +88,23 @@ export function openOutbox (
   }
   const opening = open()
 
+  const describe = () => (asking ??= eventLog!.describeTopic(eventsTopic).finally(() => { asking = undefined }))
+  const breaker = openBreaker({
+    server: 'event log',
+    limitMs: config.INGEST_BREAKER_MS,
+    async probe (signal) {
+      if (!eventLog) return
+      const { promise: givenUp, reject } = Promise.withResolvers<never>()
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      await Promise.race([describe(), givenUp])
+    }
+  }, metrics, log)
+
   const deliver = async (together: readonly Waiting[]) => {
+    using watched = breaker.watch()
     try {
       await producer!.send(together[0].topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records))
+      watched.answered()
       for (const it of together) it.done()
     } catch (error) {
       for (const it of together) it.failed(unreachable(error))
@@ -116,9 +136,9 @@ export function openOutbox (
   return {
     async ask (waitMaxMs) {
       if (!eventLog) return 'is not open yet'
-      asking ??= eventLog.describeTopic(eventsTopic).finally(() => { asking = undefined })
+      if (breaker.isOpen) return 'does not answer'
       try {
-        return await within(waitMaxMs, asking) ? undefined : `has no topic ${eventsTopic}`
+        return await within(waitMaxMs, describe()) ? undefined : `has no topic ${eventsTopic}`
       } catch (error) {
         return (error as Error).name === 'TimeoutError' ? 'does not answer' : 'can\'t be reached'
       }
@@ -126,6 +146,7 @@ export function openOutbox (
     async send (caller, records, topic = eventsTopic) {
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
+      if (breaker.isOpen || breaker.isSilent) throw unreachable(new Error('it has taken nothing for INGEST_BREAKER_MS'))
       await new Promise<void>((resolve, reject) => {
         waiting.add(caller, { topic, records, done: resolve, failed: reject })
         pumpSoon()
@@ -133,6 +154,7 @@ export function openOutbox (
     },
     async close () {
       closing.abort()
+      breaker.close()
       await opening
       while (underWay.size > 0 || !waiting.isEmpty) await Promise.all([...underWay, nextTurn()])
       await opened.disposeAsync()

@@ -1,0 +1,64 @@
+/**
+ * Reads that a lost connection has cut are asked once more, on another connection: reading twice harms nothing. There is a
+ * budget, so that a server that fails is not asked twice as much: a retry takes one, and ten reads that went well earn it.
+ */
+import { Counter, isConnectionError, type Database, type ForWhom, type Registry } from 'relay-common'
+
+export interface RetryBudget {
+  /** A read went well. */
+  earn (): void
+  /** @returns false: there is nothing left */
+  spend (): boolean
+}
+
+const RETRIES_MAX = 10
+const EARNED_PER_READ = 0.1
+
+export function createRetryBudget (metrics: Registry): RetryBudget {
+  const retries = new Counter({
+    name: 'relay_api_retries_total',
+    help: 'Reads that were asked a second time, as their connection was lost',
+    registers: [metrics]
+  })
+  let left = RETRIES_MAX
+  return {
+    earn () { left = Math.min(left + EARNED_PER_READ, RETRIES_MAX) },
+    spend () {
+      if (left < 1) return false
+      left--
+      retries.inc()
+      return true
+    }
+  }
+}
+
+/** @param database that is only read */
+export function repeatReads (database: Database, budget: RetryBudget): Database {
+  const read = async <T>(ask: () => Promise<T>, whom: ForWhom | undefined, mayAgain = () => true): Promise<T> => {
+    try {
+      const result = await ask()
+      budget.earn()
+      return result
+    } catch (error) {
+      if (!wasCut(error) || whom?.signal?.aborted || !mayAgain() || !budget.spend()) throw error
+      return await ask()
+    }
+  }
+  return {
+    ...database,
+    query: (sql, values, whom) => read(() => database.query(sql, values, whom), whom),
+    queryPrepared: (name, sql, values, whom) => read(() => database.queryPrepared(name, sql, values, whom), whom),
+    streamPrepared (name, sql, values, visit, whom) {
+      let isShown = false
+      return read(() => database.streamPrepared(name, sql, values, row => {
+        isShown = true
+        visit(row)
+      }, whom), whom, () => !isShown) // what was shown once can't be taken back
+    }
+  }
+}
+
+/** A connection that was lost, not one that could not be made or said nothing for long: another would fare no better. */
+function wasCut (error: unknown): boolean {
+  return isConnectionError(error) && (error as { code?: string }).code !== 'ETIMEDOUT'
+}

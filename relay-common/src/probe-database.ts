@@ -1,0 +1,75 @@
+/**
+ * Asks a database whether it answers at all, on a connection that is kept for this alone: that costs a server next to nothing,
+ * so one that has much to do answers as well.
+ */
+import { Client } from 'pg'
+
+import { connectionOptions, type DatabaseSettings } from './database.ts'
+
+export interface DatabaseProbe {
+  /**
+   * @param signal gives it up
+   * @param isFresh on a new connection: a server may keep those that it has, and take none
+   * @throws where the database can't be reached, or the signal came first
+   */
+  ask (signal: AbortSignal, isFresh?: boolean): Promise<void>
+  close (): void
+}
+
+/** PostgreSQL starts, stops or recovers: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const NOT_NOW = new Set(['57P01', '57P02', '57P03'])
+
+/** @param program for the server's list of sessions */
+export function createDatabaseProbe (settings: DatabaseSettings, program: string): DatabaseProbe {
+  let kept: Client | undefined
+
+  const open = async () => {
+    const client = new Client({ ...connectionOptions(settings), application_name: `${program}-probe` })
+    client.on('error', () => { if (kept === client) kept = undefined })
+    try {
+      await client.connect()
+      return client
+    } catch (error) {
+      destroy(client)
+      throw error
+    }
+  }
+  const askOn = async (known: Client | undefined) => {
+    const client = known ?? await open()
+    await client.query('select 1')
+    if (kept && kept !== client) destroy(kept)
+    kept = client
+  }
+  return {
+    async ask (signal, isFresh = false) {
+      signal.throwIfAborted()
+      const { promise: givenUp, reject } = Promise.withResolvers<never>()
+      const giveUp = () => reject(signal.reason)
+      signal.addEventListener('abort', giveUp, { once: true })
+      try {
+        await Promise.race([askOn(isFresh ? undefined : kept), givenUp])
+      } catch (error) {
+        if (kept) destroy(kept)
+        kept = undefined
+        if (!isRefusal(error)) throw error
+      } finally {
+        signal.removeEventListener('abort', giveUp)
+      }
+    },
+    close () {
+      if (kept) destroy(kept)
+    }
+  }
+}
+
+/** A server that has too many clients, say, is up. */
+function isRefusal (error: unknown): boolean {
+  const { code = '' } = error as { code?: string }
+  return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('08') && !NOT_NOW.has(code)
+}
+
+/** A server that hangs would not hear a goodbye. */
+function destroy (client: Client): void {
+  const { stream } = (client as unknown as { connection: { stream: { destroy (): void } } }).connection
+  stream.destroy()
+}
