@@ -120,7 +120,7 @@ const partsAway: Partial<Record<ErrorCode, string>> = {
 }
 
 /** How long clients should wait before they ask again, when that may help. */
-const RETRY_AFTER_S = 2
+export const RETRY_AFTER_S = 2
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: query_canceled, here by the statement timeout */
 const QUERY_CANCELED = '57014'

@@ -130,6 +130,7 @@ test('who comes back with an id misses nothing, wherever it was cut off', limit,
     take()
     await site.send(...Array.from({ length: 5 }, () => eventOf(sent * 37, { deviceId: `d${sent++ % 5}` })))
     client = await site.listen('?groupBy=device', lastId)
+    await until('the promise that all is told from here on', () => client.of('open').length === 1)
     assert.deepEqual(client.of('reset'), [])
   }
   await until(() => `${sum()} of ${sent}`, () => { take(); return sum() === sent })
@@ -142,6 +143,7 @@ test('an id that is too old, of another history of the database, or none, is a r
   const another = [...history].toReversed().join('')
   for (const id of [`${xact}-${Number(timeMs) - 11 * 60_000}-${history}`, `${xact}-${timeMs}-${another}`, `${xact}-${timeMs}`, 'nonsense']) {
     const client = await site.listen('?device=d1', id)
+    await until('the promise that all is told from here on', () => client.of('open').length === 1)
     assert.equal(client.of('reset').length, 1, id)
     const before = client.of('rollup').length
     await site.send(eventOf(before, { deviceId: 'd1', value: Math.random() }))

@@ -37,7 +37,7 @@ async function tail ({ json, interval, groupBy, ...options }: TailOptions): Prom
       } else if (message.event === 'reset') {
         note('what has changed meanwhile is not known any more: relay query shows how it is')
       } else if (message.event === 'open') {
-        if (!isOpen) note('connected')
+        note(isOpen ? 'connected again' : 'connected')
         isOpen = true
       }
     }

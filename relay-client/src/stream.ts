@@ -35,6 +35,7 @@ export async function * readStream (
 ): AsyncGenerator<StreamMessage, void> {
   let lastId: string | undefined
   for (let waitMs = WAIT_FIRST_MS; !signal?.aborted; waitMs = Math.min(waitMs * 2, waitMaxMs)) {
+    let askedMs = 0
     try {
       const { response, error } = await client.GET('/api/v1/stream', {
         params: { query, header: lastId === undefined ? {} : { 'last-event-id': lastId } },
@@ -49,12 +50,13 @@ export async function * readStream (
         const message = messageOf(event, data)
         if (message) yield message
         waitMs = WAIT_FIRST_MS / 2
+        if (event === 'end') askedMs = (JSON.parse(data).retryAfterS ?? 0) * 1_000
       }
     } catch (error) {
       if (signal?.aborted) return
       if (!(error instanceof TypeError)) throw error // that is what fetch says of connections that are none any more
     }
-    await pause(waitMs, signal)
+    await pause(Math.max(waitMs, askedMs), signal)
   }
 }
 

@@ -122,3 +122,22 @@ test('a stream goes on over a new connection, until its caller has enough', { ti
   const refused = relay.stream({ interval: '2m' as '1m' })
   await assert.rejects(refused.next(), RelayProblem)
 })
+
+test('a stream that came back too early comes back when it is told to', { timeout: 60_000 }, async t => {
+  let cameBackMs: number[] = []
+  await using site = await openSite(t, {
+    fetch: async request => {
+      if (!request.headers.has('last-event-id')) return fetch(request)
+      cameBackMs = [...cameBackMs, performance.now()]
+      return cameBackMs.length === 1 ? new Response('event: end\ndata: {"reason":"busy","retryAfterS":2}\n\n') : fetch(request)
+    }
+  })
+  let opened = 0
+  for await (const { event } of site.relay.stream({ zone: ['Zone A'] })) {
+    if (event !== 'open') continue
+    if (++opened === 2) break
+    site.app.server.closeAllConnections()
+  }
+  assert.equal(cameBackMs.length, 2)
+  assert.ok(cameBackMs[1] - cameBackMs[0] >= 1_900)
+})

@@ -300,11 +300,11 @@ export class Hub {
     const now = await this.#readNow() // before the changes: they are these at least
     const since = parsePosition(lastId)
     const reason = since ? whyNotResumable(since, now) : 'the id is none of ours'
-    if (!since || reason !== undefined) return client.release(renderReset(reason!, now))
+    if (!since || reason !== undefined) return client.release(renderReset(reason!, now) + renderOpen(now))
     const told = await this.#missed(view, since)
     const contents = await readWindows(this.#database, told)
     const text = [...told].map(([view, it]) => renderTold(view, it, contents)).join('')
-    client.release(text === '' ? renderOpen(now) : withId(text, now))
+    client.release(text + renderOpen(now))
   }
 
   async #missed (view: View, since: Position) {

@@ -7,6 +7,7 @@
  *     event: reset      what has changed since the client's last id is not known any more: ask anew
  *     event: heartbeat  nothing of that, and the client is up to date
  *     event: end        the stream ends, and why
+ *     retry: …          how soon a client comes back that loses its connection from here on
  *
  * An id comes with the last event of what was read together: a client that has half of it comes back for all of it.
  */
@@ -16,6 +17,9 @@ import { Type, type Static } from 'typebox'
 import { renderPosition, type Position } from './position.ts'
 import type { Contents, Told, Window } from './windows.ts'
 import type { View } from './view.ts'
+
+/** An `EventSource` has a wait of its own until it is told one, and keeps what it was told last. */
+const RETRY_MS = 2_000
 
 const Time = Type.String({ format: 'date-time' })
 
@@ -80,7 +84,15 @@ function messageOf (
 }
 
 export function renderOpen (position: Position): string {
-  return withId(renderEvent('open', {}), position)
+  return `retry: ${RETRY_MS}\n${withId(renderEvent('open', {}), position)}`
+}
+
+/**
+ * All that a client is told that has come back too early. A status that says so would end it for good: an `EventSource`
+ * comes back after what was a stream, and after no other answer.
+ */
+export function renderBusy (retryAfterS: number): string {
+  return `retry: ${retryAfterS * 1_000}\n${renderEvent('end', { reason: 'busy', retryAfterS })}`
 }
 
 export function renderReset (reason: string, position: Position): string {

@@ -59,6 +59,8 @@ export async function openStreamSite (
 /** A client of a stream, and all that it was told. */
 export class Listening {
   readonly messages: Message[] = []
+  /** how long it was told to wait before it comes back */
+  readonly waitsMs: number[] = []
   readonly #close: () => void
   hasEnded = false
 
@@ -83,7 +85,8 @@ export class Listening {
   }
 
   async #read (response: Response): Promise<void> {
-    const events = response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
+    const events = response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(
+      new EventSourceParserStream({ onRetry: waitMs => { this.waitsMs.push(waitMs) } }))
     for await (const { event, id, data } of events) {
       this.messages.push({ event: event ?? 'message', id: id || undefined, data: JSON.parse(data) })
     }

@@ -1,11 +1,12 @@
 /** `GET /api/v1/stream`: rollups of a selection as they are committed, as server-sent events. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { errorCodes, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
-import { problemResponses } from '../../problem.ts'
-import { rollupMessageSchema } from '../../stream/message.ts'
+import { problemResponses, RETRY_AFTER_S } from '../../problem.ts'
+import { renderBusy, rollupMessageSchema } from '../../stream/message.ts'
 import { groupings, type Grouping } from '../../stream/view.ts'
 import type { V1Parts } from './resources.ts'
 
@@ -61,8 +62,12 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
       levelIndex: intervals.indexOf(interval),
       groupBy: groupBy as Grouping | undefined
     }
-    await hub.open(question, request.headers['last-event-id'], () => begin(request, reply), request.reauthenticate,
-      request.principal.id)
+    const lastId = request.headers['last-event-id']
+    const { reauthenticate, principal: { id } } = request
+    await hub.open(question, lastId, () => begin(request, reply), reauthenticate, id).catch(error => {
+      if (lastId === undefined || !(error instanceof RelayError) || !errorCodes[error.code].retry) throw error
+      begin(request, reply).end(renderBusy(error.retryAfterS ?? RETRY_AFTER_S))
+    })
     return reply
   })
 }
