@@ -5,6 +5,8 @@
  *     node run.js [file of TypeScript [its arguments]]
  */
 import { existsSync, readFileSync } from 'node:fs'
+import * as module from 'node:module'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import * as util from 'node:util'
 
@@ -26,6 +28,7 @@ if (Number(process.versions.node.split('.')[0]) < NODE_MIN) {
 if (file) await run()
 
 async function run () {
+  keepCompiled()
   process.argv = [process.argv[0], pathOf(file), ...args]
   if (file.startsWith(STACK)) readEnvFile(() => true)
   if (file.startsWith(CLI)) readEnvFile((name, all) => name === 'RELAY_DATA_DIR' || SERVERS.some(it => all[it]))
@@ -36,6 +39,18 @@ async function run () {
     if (!name) throw error
     end(`the package ${name} is missing: run \`npm ci\` again`)
   }
+}
+
+/**
+ * What was compiled is read back by the next start, here and in the programs that are started from here: that takes half
+ * the CPU, and no process keeps the compiler of types in memory. Not in the system's folder for temporary files, where it
+ * may be someone else's. A folder that can't be written to does no harm.
+ */
+function keepCompiled () {
+  const { XDG_CACHE_HOME, HOME, NODE_COMPILE_CACHE } = process.env
+  const folder = XDG_CACHE_HOME || (HOME && join(HOME, '.cache'))
+  if (!NODE_COMPILE_CACHE && folder) process.env.NODE_COMPILE_CACHE = join(folder, 'relay')
+  if (process.env.NODE_COMPILE_CACHE) module.enableCompileCache()
 }
 
 /** Takes settings from `.env` beside package.json. What the environment says already wins. */

@@ -15,10 +15,13 @@ export function createMetrics (program: string): Registry {
   return registry
 }
 
+/** How often the delay of the event loop is sampled: every 10 ms, as is the default, takes 0.6 % of a core at rest. */
+const EVENT_LOOP_SAMPLE_MS = 100
+
 /** As `createMetrics`, with those of the process. */
 export function createProcessMetrics (program: string): Registry {
   const registry = createMetrics(program)
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS })
   return registry
 }
 

@@ -1,8 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
-import { runner } from 'node-pg-migrate'
-
 import { liftTimeLimits, type Database } from './database.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -26,6 +24,7 @@ export async function pendingMigrations (database: Database): Promise<string[]> 
  */
 export async function migrate (database: Database, log: Logger): Promise<string[]> {
   if ((await pendingMigrations(database)).length === 0) return []
+  const { runner } = await import('node-pg-migrate') // most starts do without, and save its 4 MB
   const client = await database.connect()
   try {
     await liftTimeLimits(client) // an index of a large site takes as long as it takes, and so does the step of another program

@@ -40,6 +40,8 @@ export interface LocalKafkaSettings {
   readonly log: Logger
   /** largest Java heap; a local broker is content with little, and what it serves comes from the page cache */
   readonly heapMb?: number
+  /** further settings of the JVM */
+  readonly jvmArgs?: readonly string[]
   /** `name=value` settings of the broker; they win over Relay's own */
   readonly properties?: readonly string[]
   /** brokers that are to be one cluster have one id, 16 bytes in base64url; default: a cluster of its own */
@@ -77,6 +79,7 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
   const archive = await classArchive(cacheDir)
   const { command, args } = kafkaTool(cacheDir, 'kafka.Kafka', [properties], [
     `-Xmx${settings.heapMb ?? HEAP_MB_DEFAULT}m`,
+    ...settings.jvmArgs ?? [],
     '-Djava.awt.headless=true',
     `-Dlog4j2.configurationFile=${join(dataDir, 'log4j2.properties')}`,
     archive.jvmArg

@@ -5,6 +5,7 @@
  *     an unexpected error, or npm is gone --> the same --> exit 1
  *     second signal, or the deadline --> all of it is killed --> exit 1
  */
+import { flushCompileCache } from 'node:module'
 import { dirname } from 'node:path'
 
 import { RelayError } from 'relay-common'
@@ -49,6 +50,8 @@ process.exit(await run())
 async function run (): Promise<number> {
   try {
     const stack = await startStack(options, process.env, say, stopping.signal)
+    globalThis.gc?.({ type: 'major', flavor: 'last-resort' }) // a start leaves much behind, and what follows needs little
+    flushCompileCache()
     const end = await Promise.race([stack.gaveUp, whenStopped()])
     if (end !== undefined) {
       process.stderr.write(`${end} keeps dying; its log says why. Stopping the rest\n`)

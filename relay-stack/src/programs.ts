@@ -15,6 +15,9 @@ import { startTogether, supervise, type Supervised } from './supervise.ts'
 /** What was under way when a simulator died: its next one sends it again. */
 const UNDER_WAY_MS = 30_000
 
+/** A few devices that report one after the other are one flush per second then, and take a third of the CPU. */
+const FLUSH_INTERVAL_LOCAL_MS = '1000'
+
 /** Settings of a program that uses the event log and, as itself, the database. */
 export type EnvironmentFor = (login: DatabaseLogin) => NodeJS.ProcessEnv
 
@@ -50,6 +53,7 @@ export async function startPrograms (
     return running
   }
   const processor = () => start(context, 'processor', ['processor'], () => ({
+    FLUSH_INTERVAL_MS: FLUSH_INTERVAL_LOCAL_MS,
     ...environmentFor('processor'),
     HEALTH_PORT: String(ports.of('processor')),
     CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once

@@ -13,6 +13,21 @@ import { startTogether, supervise, type Supervised } from './supervise.ts'
 export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
   Boolean(environment.DATABASE_URL || environment.POSTGRES_HOST)
 
+/**
+ * A broker and a database beside what else runs on a machine: memory that is not needed is given back, and nobody wakes up
+ * to look whether there is something to do.
+ */
+const SPARING_JVM = [
+  '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1', '-Xss512k',
+  '-Xmn8m', '-XX:-UsePerfData'
+]
+/** Its cleaner would take 128 MB at the start, and each idle thread wakes up several times per second. */
+const SPARING_KAFKA = [
+  'log.cleaner.dedupe.buffer.size=4194304', 'num.network.threads=1', 'num.io.threads=2', 'background.threads=2',
+  'group.coordinator.threads=1', 'num.recovery.threads.per.data.dir=1'
+]
+const SPARING_POSTGRES = ['shared_buffers=32MB']
+
 export interface Servers {
   readonly parts: Supervised[]
   /** settings with which a program reaches the PostgreSQL of the stack; undefined: the environment names another */
@@ -34,7 +49,9 @@ export async function startServers (
       const logFile = logs.pathOf('postgres')
       const password = passwords.owner
       const data = await placePostgres(dataDir.postgres, report.line)
-      const server = await startPostgres({ dataDir: data, port: ports.of('postgres'), password, logFile, say: report.line })
+      const server = await startPostgres({
+        dataDir: data, port: ports.of('postgres'), password, logFile, parameters: SPARING_POSTGRES, say: report.line
+      })
       await prepareDatabase(server, passwords, environment).catch(async error => {
         await server.close()
         throw error
@@ -49,6 +66,8 @@ export async function startServers (
     start: () => ports.bind(['kafka'], () => startKafka({
       cacheDir: options.kafkaCache,
       dataDir: dataDir.kafka,
+      jvmArgs: SPARING_JVM,
+      properties: SPARING_KAFKA,
       port: ports.of('kafka'),
       logFile: logs.pathOf('kafka'),
       log: createLogger('relay-stack', 'silent'), // the line above has said it

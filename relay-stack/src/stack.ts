@@ -5,6 +5,7 @@
  */
 import { splitList, tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
+import { compilePrograms } from './compile.ts'
 import type { StackContext } from './context.ts'
 import { DATABASE } from './database.ts'
 import { openDataDir, type DataDir } from './data-dir.ts'
@@ -53,6 +54,7 @@ export async function startStack (
   if (!fleet && !hasServers) report.line('No fleet is simulated on servers of your own (--simulator: simulate one all the same)')
   followLogs(context, started)
 
+  if (await dataDir.readEventLog() === undefined) started.adopt(compilePrograms(), it => it.close())
   const servers = await startServers(context, started)
   await dataDir.writeEventLog(placeOf(choice))
   signal.throwIfAborted()

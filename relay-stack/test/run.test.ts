@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -56,6 +56,18 @@ suite('what npm scripts begin with', () => {
     })
     assert.deepEqual(run(clone, ['bench/src/main.ts', '--a', 'b']), { status: 3, stdout: '--a,b\n', stderr: '' })
     assert.match(run(clone, ['bench/src/bad.ts']).stderr, /Error: its own/)
+  })
+
+  test('keeps what was compiled for the next start, also of programs that are started from here', async t => {
+    const clone = await makeClone(t, { ...installed, 'bench/src/main.ts': 'console.log(process.env.NODE_COMPILE_CACHE)' })
+    const cached = async (folder: string) => (await readdir(folder, { recursive: true })).length
+    assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone }).stdout, join(clone, '.cache', 'relay') + '\n')
+    assert.ok(await cached(join(clone, '.cache', 'relay')) > 0)
+    const [chosen, own] = [join(clone, 'chosen'), join(clone, 'own')]
+    assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, XDG_CACHE_HOME: chosen }).stdout, join(chosen, 'relay') + '\n')
+    assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, NODE_COMPILE_CACHE: own }).stdout, own + '\n')
+    const file = join(clone, 'run.js') // no folder can be made in there
+    assert.deepEqual(run(clone, ['bench/src/main.ts'], { HOME: file }), { status: 0, stdout: join(file, '.cache', 'relay') + '\n', stderr: '' })
   })
 
   test('the stack takes settings from .env, the command line those that say which servers are meant, others none', async t => {

@@ -2,7 +2,9 @@
  * What is said over MQTT, for both versions of it (3.1.1 has few words for why): packets as `mqtt-packet` has them, and
  * the codes of https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html.
  */
-import { generate, type Packet } from 'mqtt-packet'
+import { generate, writeToStream, type Packet } from 'mqtt-packet'
+
+writeToStream.cacheNumbers = false // or the first packet makes a buffer for each number of 16 bits: 16 MB
 
 export type Version = 4 | 5
 
