@@ -72,7 +72,7 @@ function refused (before: EventLogPlace, named: EventLogPlace | undefined, why =
   return new RelayError('RELAY_CONFIG_INVALID', `the events of this data folder are in ${placeNames[before]}${other}${why}\n` +
     `  to go on:     ${waysBack[before]}\n` +
     '  to move:      go on until `npm run relay -- lag` shows no lag, stop, and start once with --move-event-log:\n' +
-    '                rollups stay, and what only the old log holds is not read again\n' +
+    '                rollups stay; what only the old log holds is not read again, and verify calls it unexpected\n' +
     '  to begin new: --data-dir names another folder, --fresh forgets this one')
 }
 

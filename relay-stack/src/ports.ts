@@ -67,7 +67,7 @@ export async function openPorts<Name extends string> (
     const exclude = [...chosen.values(), ...entries.map(([, it]) => it.port)].filter(it => it !== 0)
     const last = Math.min(port + NEXT_PORTS, 65_535)
     chosen.set(name, await getPort({ host: LOCAL_HOST, exclude, port: port === 0 ? undefined : portNumbers(port, last) }))
-    if (port !== 0) say(`port ${port} is in use: ${what} is on ${chosen.get(name)} (${option} chooses another)`)
+    if (port !== 0) say(`port ${port} is in use: port ${chosen.get(name)} is for ${what} (${option} chooses another)`)
   }
 
   /** Moves what is in use by somebody else. @returns whether anything was moved */

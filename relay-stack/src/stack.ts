@@ -1,7 +1,7 @@
 /**
  * Composes the local stack: what is started, in which order, and stopped in reverse.
  *
- *     settings of the fleet -> data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
+ *     settings of the fleet -> loopback, data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
 import { splitList, tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
@@ -14,6 +14,7 @@ import { describeChoice, isKafkaOurs, placeOf, settleEventLog, type EventLogChoi
 import { askAboutLastHour, curlOf, sendingCurl, waitForAnswer } from './first-answer.ts'
 import { chooseFleet } from './fleet.ts'
 import { followLog, openLogFiles } from './log-files.ts'
+import { checkLoopback } from './loopback.ts'
 import type { StackOptions } from './options.ts'
 import type { PortName } from './port-options.ts'
 import { LOCAL_HOST, openPorts } from './ports.ts'
@@ -43,6 +44,7 @@ export async function startStack (
   const hasPostgres = !isDatabaseOutside(environment)
   const hasServers = hasPostgres && (!environment.KAFKA_BOOTSTRAP_SERVERS || options.eventLog === 'postgres')
   const fleet = chooseFleet(options, environment, hasServers)
+  await checkLoopback()
   const dataDir = started.adopt(await openDataDir(options.dataDir, options.fresh, say), it => it.close())
   const choice = await chooseEventLogOf(options, environment, dataDir, say, signal)
   const ports = await openPorts(wantedPorts(options, isKafkaOurs(choice), hasPostgres, fleet !== undefined), say)

@@ -158,7 +158,7 @@ suite('ports of the stack', () => {
     const say = (line: string) => said.push(line)
     const ports = await openPorts({ health: wanted(taken, false, '--health-port'), other: wanted(taken + 1, false) }, say)
     assert.ok(ports.of('health') > taken + 1, 'nor the one that another part wants')
-    assert.match(said[0], new RegExp(`^port ${taken} is in use: a part is on ${ports.of('health')} \\(--health-port`))
+    assert.match(said[0], new RegExp(`^port ${taken} is in use: port ${ports.of('health')} is for a part \\(--health-port`))
 
     const before = ports.of('health')
     let tries = 0

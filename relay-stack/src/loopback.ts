@@ -1,0 +1,23 @@
+/** Whether programs on this machine reach each other: in a network namespace of its own the loopback interface is down at first. */
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+
+import { RelayError } from 'relay-common'
+
+import { LOCAL_HOST } from './ports.ts'
+
+/** @throws RelayError RELAY_CONFIG_INVALID where they don't: all that would be said later on is that PostgreSQL does not answer */
+export async function checkLoopback (): Promise<void> {
+  const server = createServer(socket => socket.destroy()).listen(0, LOCAL_HOST)
+  try {
+    await once(server, 'listening')
+    const socket = connect((server.address() as AddressInfo).port, LOCAL_HOST)
+    await once(socket, 'connect')
+    socket.destroy()
+  } catch (cause) {
+    throw new RelayError('RELAY_CONFIG_INVALID', `programs on this machine do not reach ${LOCAL_HOST}, where all parts of the ` +
+      `stack are (${(cause as NodeJS.ErrnoException).code}); its loopback interface may be down: ip link set lo up`, { cause })
+  } finally {
+    server.close()
+  }
+}
