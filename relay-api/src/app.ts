@@ -18,6 +18,8 @@ import { guardDatabase } from './guarded-database.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { watchHistory } from './database-history.ts'
 import { openCompleteness } from './completeness.ts'
+import { measureLag } from './lag.ts'
+import { openLogEnds } from './log-ends.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
 import { openApiRoutes } from './openapi.ts'
@@ -142,8 +144,10 @@ async function compose (
   const history = watchHistory(database, metrics, log)
   const reads = openReads(config, database, history, metrics, log)
   app.addHook('onClose', () => reads.close())
-  const completeness = openCompleteness(config, database, log)
-  app.addHook('onClose', () => completeness.close())
+  const logEnds = openLogEnds(config, database, log)
+  app.addHook('onClose', () => logEnds.close())
+  const completeness = openCompleteness(logEnds)
+  if (isIngestOn(config)) measureLag(logEnds, database, metrics, log)
   const hub = new Hub(database, history, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 

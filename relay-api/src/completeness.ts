@@ -9,11 +9,9 @@
  * progress afterwards, and the ends once a second at most, whatever is asked of us. Where the log can't be asked - this
  * API knows none, or it is away - completeness is not known, and answers say so.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from 'relay-common'
 
-import { openEventLog, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
-
-import type { ApiConfig } from './config.ts'
+import type { KnownEnds, LogEnds } from './log-ends.ts'
 import type { ReadSource } from './reads.ts'
 
 export interface Completeness {
@@ -22,63 +20,14 @@ export interface Completeness {
    * @returns ms since the epoch; undefined: not known
    */
   read (source: ReadSource): Promise<number | undefined>
-  close (): Promise<void>
 }
 
-/** Ends that are older are asked for anew. */
-const ENDS_KEPT_MS = 1_000
-/** An answer does not wait longer for the log. */
-const WAIT_MAX_MS = 1_000
-/** A log that could not be asked is left alone for so long. */
-const AWAY_MS = 5_000
-
-/** The ends of all partitions, not older than a time. */
-interface LogEnds {
-  readonly atMs: number
-  readonly topicId: string
-  readonly offsets: readonly PartitionOffsets[]
-}
-
-export function openCompleteness (config: ApiConfig, database: Database, log: Logger): Completeness {
-  let eventLog: EventLog | undefined
-  let ends: LogEnds | undefined
-  let asking: Promise<void> | undefined
-  let awayUntilMs = 0
-  const closing = new AbortController()
-
-  const ask = async () => {
-    try {
-      eventLog ??= await openEventLog(config, database, log)
-      const atMs = Date.now()
-      const topic = await eventLog.describeTopic(config.EVENTS_TOPIC)
-      ends = topic && { atMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
-      if (ends === undefined) awayUntilMs = atMs + AWAY_MS
-    } catch (error) {
-      ends = undefined
-      awayUntilMs = Date.now() + AWAY_MS
-      log.debug({ err: error }, 'the ends of the event log could not be read')
-    }
-  }
-
-  const readEnds = async () => {
-    const nowMs = Date.now()
-    if (ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS) return ends
-    if (nowMs < awayUntilMs) return undefined
-    asking ??= ask().finally(() => { asking = undefined })
-    const waiting = AbortSignal.any([closing.signal, AbortSignal.timeout(WAIT_MAX_MS)])
-    await Promise.race([asking, delay(WAIT_MAX_MS, undefined, { signal: waiting, ref: false }).catch(() => {})])
-    return ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS ? ends : undefined
-  }
-
+/** @param ends of the log, which are asked for once a second at most, whatever is asked of us */
+export function openCompleteness (ends: LogEnds): Completeness {
   return {
     async read ({ database, lagMs }) {
-      const known = await readEnds()
+      const known = await ends.read()
       return known && completeThroughMs(known, await readProgress(database, known.topicId), lagMs)
-    },
-    async close () {
-      closing.abort()
-      await asking
-      await eventLog?.close()
     }
   }
 }
@@ -100,7 +49,7 @@ async function readProgress (database: Database, topicId: string): Promise<Parti
 
 /** @returns undefined: there is a partition of which nothing has been read yet */
 export function completeThroughMs (
-  { atMs, offsets }: Pick<LogEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
+  { atMs, offsets }: Pick<KnownEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
 ): number | undefined {
   let throughMs = Math.min(atMs - lagMs, progress[0]?.misplaced_first ?? Infinity)
   for (const { partition, startOffset, endOffset } of offsets) {

@@ -11,14 +11,17 @@ const ANSWER_TIMEOUT_MS = 10_000
 /** the reader is told where to stop, so there is something to read; a broker that has lost it should say so soon */
 const WAIT_MAX_MS = 500
 const RESPONSE_MAX_BYTES = 2 * 1024 * 1024
+/** a broker sends one batch at least, however large it is */
+const ONE_RECORD_MAX_BYTES = 1
 const IS_CONTROL = 1 << 5
 
 /** As `EventLog.readRecords`. */
 export async function * readRecords (
   client: KafkaClient, topic: string, partition: number, fromOffset: bigint, toOffset: bigint
 ): AsyncGenerator<LoggedRecord> {
+  const maxBytes = toOffset - fromOffset === 1n ? ONE_RECORD_MAX_BYTES : RESPONSE_MAX_BYTES
   for (let offset = fromOffset; offset < toOffset;) {
-    const batches = await client.retry(ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset))
+    const batches = await client.retry(ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset, maxBytes))
     if (batches.length === 0) return // records before `toOffset` that are gone, or were never committed
     for (const batch of batches) {
       const isControl = (batch.attributes & IS_CONTROL) !== 0
@@ -40,13 +43,13 @@ export async function * readRecords (
   }
 }
 
-async function fetchBatches (client: KafkaClient, topic: string, partition: number, fetchOffset: bigint) {
+async function fetchBatches (client: KafkaClient, topic: string, partition: number, fetchOffset: bigint, maxBytes: number) {
   const layout = await client.describe(topic)
   const leader = layout?.brokers.get(layout.leaders[partition])
   if (!layout || !leader) throw topicMissing(topic, client.servers)
-  const asked = { partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: RESPONSE_MAX_BYTES }
+  const asked = { partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: maxBytes }
   const answer = await client.call<fetchV17.FetchResponse>('Fetch', await client.broker(leader),
-    WAIT_MAX_MS, 1, RESPONSE_MAX_BYTES, FetchIsolationLevels.READ_COMMITTED, 0, -1,
+    WAIT_MAX_MS, 1, maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1,
     [{ topicId: layout.topicId, partitions: [asked] }], [], '')
   return answer.responses[0]?.partitions[0]?.records ?? []
 }

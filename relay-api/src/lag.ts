@@ -1,0 +1,90 @@
+/**
+ * How far the rollups are behind the event log, as the API sees it: also while no processor is alive to say so.
+ *
+ *     ends of the log ──minus progress──▶ records that were not read
+ *                     └──the first of them──▶ its age, seconds
+ *
+ * Where the log or the database can't be asked, nothing is known, and there are no values: alarms on those are others.
+ */
+import { Gauge, within, type Database, type Logger, type Registry } from 'relay-common'
+
+import type { KnownEnds, LogEnds } from './log-ends.ts'
+
+/** Whoever reads metrics does not wait longer for them. */
+const WAIT_MAX_MS = 2_000
+
+export interface Unread {
+  readonly partition: number
+  /** where reading goes on */
+  readonly offset: bigint
+  readonly endOffset: bigint
+}
+
+/** By partition, what is in the log and not in the rollups. A partition of which nothing was read is read from its beginning. */
+export function unreadOf ({ offsets }: Pick<KnownEnds, 'offsets'>, nextOffsets: ReadonlyMap<number, bigint>): Unread[] {
+  return offsets.map(({ partition, startOffset, endOffset }) => {
+    const next = nextOffsets.get(partition) ?? startOffset
+    const offset = next > startOffset ? next : startOffset // what is gone can't be read any more
+    return { partition, offset: offset < endOffset ? offset : endOffset, endOffset }
+  })
+}
+
+/** Adds the gauges `relay_api_lag_records` and `relay_api_lag_seconds`. */
+export function measureLag (ends: LogEnds, database: Database, metrics: Registry, log: Logger): void {
+  const records = new Gauge({
+    name: 'relay_api_lag_records',
+    help: 'Records in the event log that are not in the rollups yet, also where no processor is alive',
+    labelNames: ['partition'],
+    registers: [metrics],
+    collect: () => refreshTogether()
+  })
+  const seconds = new Gauge({
+    name: 'relay_api_lag_seconds',
+    help: 'Age of the oldest of these records, since it was appended; 0: there are none',
+    labelNames: ['partition'],
+    registers: [metrics],
+    collect: () => refreshTogether()
+  })
+  /** for both gauges, which are read at once */
+  let refreshing: Promise<void> | undefined
+  const refreshTogether = () => (refreshing ??= refresh().finally(() => { refreshing = undefined }))
+  /** when the oldest unread record of a partition was appended: it stays the oldest until it is read */
+  let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
+
+  const appendedMs = async (unread: Unread) => {
+    const before = known.get(unread.partition)
+    if (before?.offset === unread.offset) return before.appendedMs
+    return await ends.appendedMs(unread.partition, unread.offset, unread.endOffset)
+  }
+  const read = async () => {
+    const ofLog = await ends.read()
+    if (!ofLog) return undefined
+    const unread = unreadOf(ofLog, await readNextOffsets(database, ofLog.topicId))
+    return await Promise.all(unread.map(async it =>
+      ({ ...it, appendedMs: it.offset < it.endOffset ? await appendedMs(it) : undefined })))
+  }
+  let reading: ReturnType<typeof read> | undefined
+  const refresh = async () => {
+    records.reset()
+    seconds.reset()
+    try {
+      reading ??= read().finally(() => { reading = undefined })
+      const partitions = await within(WAIT_MAX_MS, reading) ?? []
+      const nowMs = Date.now()
+      known = new Map()
+      for (const { partition, offset, endOffset, appendedMs } of partitions) {
+        records.set({ partition }, Number(endOffset - offset))
+        seconds.set({ partition }, appendedMs === undefined ? 0 : Math.max(0, nowMs - appendedMs) / 1000)
+        if (appendedMs !== undefined) known.set(partition, { offset, appendedMs })
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'how far the rollups are behind the log is not known')
+    }
+  }
+}
+
+async function readNextOffsets (database: Database, topicId: string): Promise<Map<number, bigint>> {
+  const rows = await database.queryPrepared<{ source_partition: number, next_offset: bigint }>('next offsets',
+    'select source_partition, next_offset from progress where topic_id = $1', [topicId])
+  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
+}

@@ -1,0 +1,85 @@
+/**
+ * Where the event log ends, for whoever compares it with what was read of it. The log is asked once a second at most, and nobody
+ * waits long for it; one that is away is left alone for a while.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { openEventLog, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
+
+import type { ApiConfig } from './config.ts'
+
+/** The ends of all partitions, not older than a time. */
+export interface KnownEnds {
+  readonly atMs: number
+  readonly topicId: string
+  readonly offsets: readonly PartitionOffsets[]
+}
+
+export interface LogEnds {
+  /** @returns undefined: this API knows no log, or it is away */
+  read (): Promise<KnownEnds | undefined>
+  /**
+   * When the first record was appended that is at an offset or behind it, ms since the epoch.
+   * @param endOffset of the partition
+   * @returns undefined: there is none, or the log is away
+   */
+  appendedMs (partition: number, offset: bigint, endOffset: bigint): Promise<number | undefined>
+  close (): Promise<void>
+}
+
+/** Ends that are older are asked for again. */
+const ENDS_KEPT_MS = 1_000
+/** An answer does not wait longer for the log. */
+const WAIT_MAX_MS = 1_000
+/** A log that could not be asked is left alone for so long. */
+const AWAY_MS = 5_000
+
+export function openLogEnds (config: ApiConfig, database: Database, log: Logger): LogEnds {
+  let eventLog: EventLog | undefined
+  let ends: KnownEnds | undefined
+  let asking: Promise<void> | undefined
+  let awayUntilMs = 0
+  const closing = new AbortController()
+
+  const ask = async () => {
+    try {
+      eventLog ??= await openEventLog(config, database, log)
+      const atMs = Date.now()
+      const topic = await eventLog.describeTopic(config.EVENTS_TOPIC)
+      ends = topic && { atMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
+      if (ends === undefined) awayUntilMs = atMs + AWAY_MS
+    } catch (error) {
+      ends = undefined
+      awayUntilMs = Date.now() + AWAY_MS
+      log.debug({ err: error }, 'the ends of the event log could not be read')
+    }
+  }
+  const first = async (partition: number, fromOffset: bigint, toOffset: bigint) => {
+    const records = eventLog!.readRecords(config.EVENTS_TOPIC, partition, fromOffset, toOffset)[Symbol.asyncIterator]()
+    const { value, done } = await records.next()
+    await records.return?.()
+    return done ? undefined : value.appendedMs
+  }
+
+  return {
+    async read () {
+      const nowMs = Date.now()
+      if (ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS) return ends
+      if (nowMs < awayUntilMs) return undefined
+      asking ??= ask().finally(() => { asking = undefined })
+      const waiting = AbortSignal.any([closing.signal, AbortSignal.timeout(WAIT_MAX_MS)])
+      await Promise.race([asking, delay(WAIT_MAX_MS, undefined, { signal: waiting, ref: false }).catch(() => {})])
+      return ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS ? ends : undefined
+    },
+    async appendedMs (partition, offset, endOffset) {
+      if (!eventLog || closing.signal.aborted) return undefined
+      // one record is read with little around it; where there is none (the end of a transaction), all that follow are looked through
+      return await first(partition, offset, offset + 1n) ?? await first(partition, offset + 1n, endOffset)
+    },
+    async close () {
+      closing.abort()
+      await asking
+      await eventLog?.close()
+    }
+  }
+}
