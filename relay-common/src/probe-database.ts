@@ -22,42 +22,52 @@ const NOT_NOW = new Set(['57P01', '57P02', '57P03'])
 /** @param program for the server's list of sessions */
 export function createDatabaseProbe (settings: DatabaseSettings, program: string): DatabaseProbe {
   let kept: Client | undefined
+  let isClosed = false
+  /** those that are not known to be open yet, and the one that is kept */
+  const clients = new Set<Client>()
+  const drop = (client: Client) => {
+    clients.delete(client)
+    if (kept === client) kept = undefined
+    destroy(client)
+  }
 
   const open = async () => {
     const client = new Client({ ...connectionOptions(settings), application_name: `${program}-probe` })
-    client.on('error', () => { if (kept === client) kept = undefined })
+    client.on('error', () => drop(client))
+    clients.add(client)
     try {
       await client.connect()
       return client
     } catch (error) {
-      destroy(client)
+      drop(client)
       throw error
     }
   }
   const askOn = async (known: Client | undefined) => {
     const client = known ?? await open()
     await client.query('select 1')
-    if (kept && kept !== client) destroy(kept)
-    kept = client
+    if (kept && kept !== client) drop(kept)
+    if (clients.has(client)) kept = client
   }
   return {
     async ask (signal, isFresh = false) {
       signal.throwIfAborted()
+      if (isClosed) return
       const { promise: givenUp, reject } = Promise.withResolvers<never>()
       const giveUp = () => reject(signal.reason)
       signal.addEventListener('abort', giveUp, { once: true })
       try {
         await Promise.race([askOn(isFresh ? undefined : kept), givenUp])
       } catch (error) {
-        if (kept) destroy(kept)
-        kept = undefined
+        for (const client of clients) drop(client)
         if (!isRefusal(error)) throw error
       } finally {
         signal.removeEventListener('abort', giveUp)
       }
     },
     close () {
-      if (kept) destroy(kept)
+      isClosed = true
+      for (const client of clients) drop(client)
     }
   }
 }
