@@ -23,6 +23,7 @@ import { readGroups } from '../../relay-api/src/query/groups.ts'
 import { parseInterval } from '../../relay-api/src/query/interval.ts'
 import { readRowsBefore } from '../../relay-api/src/query/look-back.ts'
 import { keptForEver } from '../../relay-api/src/query/plan.ts'
+import { rangesOutside } from '../../relay-api/src/query/prefix-ranges.ts'
 import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
 import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read.ts'
 import { readSteps } from '../../relay-api/src/query/read-steps.ts'
@@ -193,12 +194,21 @@ const cases: Readonly<Record<string, Case>> = {
     await countDevicesOfZones(database, { ...ofAll, zones: ['Zone A'], grants: mine })
   },
   'devices that were found are read': async ({ database }) => {
-    const granted = { series: [{ zone: 'Zone A', type: 'THERMOSTAT', ids: range(KEYS, 100_000) }], position: 1n }
+    const granted = { series: [{ zone: 'Zone A', type: 'THERMOSTAT', ids: Int32Array.from(range(KEYS, 100_000)) }], position: 1n }
     const selection = { ...ofAll, zones: ['Zone A'], grants: mine, granted }
     await readBuckets(database, { selection, groupBy: 'zone', kind: 'devices', marksRevised: true }, ['Zone A'], planRows([startMs, startMs + HOUR_MS], 0, 1))
     await readArrivalTotals(database, selection, { startMs, endMs: startMs + HOUR_MS })
     await readGroupPresences(database, selection, 'zone', ['Zone A'])
     await readTotalRows(createBatches(database), { zone: 'Zone A', grants: mine, granted },
+      { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n }, () => {})
+  },
+  'zones of which a caller sees all devices are read': async ({ database }) => {
+    const grants = { zones: ['Zone A'], outside: { zones: ['Zone A'], ranges: rangesOutside(['device-']) } }
+    const selection = { ...ofAll, zones: ['Zone A'], grants }
+    await findGranted(database, { ...selection, grants: { zones: ['Zone A'], devicePrefixes: ['device-'] } }, nobody)
+    await readBuckets(database, { selection, groupBy: 'zone', kind: 'groups', marksRevised: true }, ['Zone A'], planRows([startMs, startMs + HOUR_MS], 0, 1))
+    await readArrivalTotals(database, selection, { startMs, endMs: startMs + HOUR_MS })
+    await readTotalRows(createBatches(database), { zone: 'Zone A', grants },
       { buckets: [{ level: dayLevel, startMs, endMs: startMs + DAY_MS }], edges: [], kept: [], keptPosition: 1n }, () => {})
   },
   'windows of a stream are read': async ({ database }) => {
@@ -241,6 +251,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-api/src/query/read.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
+  'relay-api/src/parameters/selection.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', 'zones of which a caller sees all devices are read'] },
   'relay-api/src/query/granted.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE] },
   'relay-api/src/query/read-steps.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/look-back.ts': { count: 1, by: ['rows before a range are read'] },

@@ -19,6 +19,7 @@ import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
 import { guardDatabase, isAway } from './guarded-database.ts'
 import type { Asker } from './query/asker.ts'
 import { fairShare } from './query/fair-share.ts'
+import { tellNotWhole } from './query/granted.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
 import { createRetryBudget, repeatReads } from './query/repeat-reads.ts'
@@ -53,7 +54,7 @@ export function openReads (
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
   const retries = createRetryBudget(metrics)
   const sourceOf = (database: Database, history?: DatabaseHistory): Shared => {
-    const shared = fairShare(repeatReads(database, retries), config)
+    const shared = tellNotWhole(fairShare(repeatReads(database, retries), config))
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
   const onPrimary = sourceOf(primary, history)

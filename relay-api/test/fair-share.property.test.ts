@@ -1,10 +1,10 @@
 /** Connections among callers: whatever some of them ask for, one that asks for little does not wait for them all. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
 
-import { createShares } from '../src/query/fair-share.ts'
+import { createShares, type Share, type Shares } from '../src/query/fair-share.ts'
 
 const MAX = 10
 
@@ -30,10 +30,10 @@ test('callers take turns: one with a thousand questions is as far as one with th
   const shares = createShares(settings)
   const order: string[] = []
   const ask = async (caller: string) => {
-    await shares.take(caller, false)
+    const share = await shares.take(caller, false)
     order.push(caller)
     await settle()
-    shares.giveBack(caller, false)
+    share.giveBack()
   }
   await Promise.all([...Array(1_000).fill('many'), ...Array(3).fill('few')].map(ask))
   assert.ok(order.lastIndexOf('few') < 3 * MAX, `the last one was ${order.lastIndexOf('few')}`)
@@ -54,8 +54,9 @@ test('connections are never more than there are, and all are back in the end, wh
           leaving.abort(new Error('gone'))
         })()
       }
+      let share
       try {
-        await shares.take(caller, isLong, leaving.signal)
+        share = await shares.take(caller, isLong, leaving.signal)
       } catch (error) {
         assert.equal((error as Error).message, 'gone')
         return
@@ -63,9 +64,108 @@ test('connections are never more than there are, and all are back in the end, wh
       assert.ok(++held <= poolMax)
       for (let n = 0; n < turns; n++) await settle()
       held--
-      shares.giveBack(caller, isLong)
+      share.giveBack()
     }))
     assert.equal(held, 0)
     await Promise.all(Array.from({ length: Math.min(poolMax, 2) }, (_, n) => shares.take(`next ${n}`, false))) // at once
   }))
+})
+
+/** Shares on a clock of their own, which `pass` moves. */
+function onClock (t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let nowMs = 0
+  const shares = createShares(settings, () => nowMs)
+  return {
+    shares,
+    async pass (ms: number) {
+      nowMs += ms
+      t.mock.timers.tick(ms)
+      await settle()
+    }
+  }
+}
+
+/** Asks many times at once. @returns those that have a connection, in the order in which they got it */
+function askOften (shares: Shares, caller: string, isLong: boolean, times: number): Share[] {
+  const got: Share[] = []
+  for (let n = 0; n < times; n++) shares.take(caller, isLong).then(it => got.push(it))
+  return got
+}
+
+test('beside others, a caller of slow questions has one at a time, and a rest as long as each of them', async t => {
+  const { shares, pass } = onClock(t)
+  const askHonest = async () => (await shares.take('honest', false)).giveBack()
+  await askHonest()
+  const got = askOften(shares, 'slow', false, 20)
+  await settle()
+  for (let begun = got.length, ended = 0; ended < 10; begun = got.length) {
+    await pass(400)
+    await askHonest()
+    while (ended < begun) got[ended++].giveBack()
+    await settle()
+    assert.equal(got.length, begun, 'it rests')
+    await pass(200)
+    await askHonest()
+    assert.equal(got.length, begun, 'it rests still')
+    await pass(200)
+    assert.equal(got.length - begun, 1, 'it goes on')
+  }
+})
+
+test('a caller that is alone has all that there is, slow or not', async t => {
+  const { shares, pass } = onClock(t)
+  const got = askOften(shares, 'slow', false, 20)
+  await settle()
+  assert.equal(got.length, 6)
+  await pass(400)
+  got[0].giveBack()
+  await settle()
+  assert.equal(got.length, 7)
+})
+
+test('beside others, one with quick questions soon has as many at once as if it were alone', async t => {
+  const { shares, pass } = onClock(t)
+  const askHonest = async () => (await shares.take('honest', false)).giveBack()
+  await askHonest()
+  const got = askOften(shares, 'quick', false, 40)
+  await settle()
+  for (let ended = 0, most = 0; most < 6;) {
+    most = Math.max(most, got.length - ended)
+    assert.ok(ended < 10, 'it has waited long enough')
+    await pass(5)
+    await askHonest()
+    got[ended++].giveBack()
+    await settle()
+  }
+})
+
+test('a long answer rests between its statements, and lets the next long one wait, beside others alone', async t => {
+  for (const beside of [true, false]) {
+    const { shares, pass } = onClock(t)
+    const askHonest = async () => { if (beside) (await shares.take('honest', false)).giveBack() }
+    await askHonest()
+    const got = askOften(shares, 'long', true, 10)
+    await settle()
+    const before = got.length
+    await pass(30)
+    await askHonest()
+    for (const it of [...got]) it.giveBack()
+    await settle()
+    assert.equal(got.length, beside ? before : 2 * before)
+    await pass(30)
+    assert.equal(got.length, 2 * before)
+    t.mock.timers.reset()
+  }
+})
+
+test('one that waits for its own questions waits on; one that others leave nothing is told so', async t => {
+  const { shares, pass } = onClock(t)
+  await Promise.all(Array.from({ length: 8 }, (_, n) => shares.take(`holder ${n}`, false)))
+  const own = shares.take('holder 1', false)
+  own.catch(() => {})
+  const others = assert.rejects(shares.take('late', false), { code: 'RELAY_DATABASE_UNREACHABLE' })
+  await pass(settings.DATABASE_CONNECT_TIMEOUT_MS)
+  await others
+  assert.equal(await Promise.race([own.then(() => 'got', () => 'refused'), settle().then(() => 'waits')]), 'waits')
 })

@@ -2,10 +2,16 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createApiKey, type Database, type Grants } from 'relay-common'
+import { createApiKey, DAY_MS, HOUR_MS, type Database, type Grants } from 'relay-common'
 
+import { readArrivalTotals } from '../src/query/arrivals.ts'
 import { nobody } from '../src/query/asker.ts'
-import { findGranted, PIECE_SERIES, piecesOf, seriesOf } from '../src/query/granted.ts'
+import { findGranted, tellNotWhole } from '../src/query/granted.ts'
+import { PIECE_SERIES, piecesOf, seriesOf } from '../src/query/pieces.ts'
+import { readGroupPresences } from '../src/query/presence.ts'
+import { planRows, readBuckets } from '../src/query/read-buckets.ts'
+import { readSteps } from '../src/query/read-steps.ts'
+import { createTotalReader } from '../src/query/read-total.ts'
 import { openTestApi } from './support/ask.ts'
 import { writeEvents } from './support/write-events.ts'
 
@@ -117,7 +123,7 @@ test('a piece has few series, all pieces have all, and a caller without prefixes
   const found = await findGranted(database, { devices: [], zones: [], types: [], grants: { devicePrefixes: ['mine-', 'mine-1'] } }, nobody)
   const pieces = piecesOf(found)
   assert.deepEqual(pieces.map(it => seriesOf(it.granted)).sort((a, b) => b - a), [PIECE_SERIES, PIECE_SERIES, 100])
-  const ids = pieces.flatMap(it => it.granted!.series.flatMap(it => it.ids))
+  const ids = pieces.flatMap(it => it.granted!.series.flatMap(it => [...it.ids]))
   assert.equal(new Set(ids).size, MINE)
   for (const selection of [{ grants: {} }, { grants: { zones: ['Large'] } }, { grants: { devicePrefixes: ['mine-'] }, devices: ['mine-1'] }]) {
     const asked = { devices: [], zones: [], types: [], ...selection }
@@ -132,6 +138,51 @@ test('a day in memory is read again after a device of the caller has been added'
   for (let n = 0; n < 2; n++) assert.equal(await count(), MINE)
   await writeEvents(database, [{ deviceId: 'mine-new', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1 }])
   assert.equal(await count(), MINE + 1)
+})
+
+test('a caller who may see all devices of a zone is answered as whoever may see the zone, until one is added that it may not', async t => {
+  const { ask, database, keyOf } = await openSite(t)
+  const byPrefix = await keyOf({ zones: ['Large'], devicePrefixes: ['mine-', 'foreign-'] })
+  const byZone = await keyOf({ zones: ['Large'] })
+  const questions: ReadonlyArray<[string, Record<string, string>]> = [
+    ['/api/events/zone/Large', v0Day], ['/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' }], ['/api/events/type/CAR_FUEL', v0Day],
+    ...['', 'zone', 'type'].flatMap(groupBy => ['1m', '1h', '1d', '90m'].map((interval): [string, Record<string, string>] =>
+      ['/api/v1/aggregates', { ...day, ...groupBy && { groupBy }, interval, fill: 'previous', stats: 'count,avg,median,stddev,increase', limit: '10000' }])),
+    ['/api/v1/distribution', day], ['/api/v1/compare', day], ['/api/v1/top', { ...day, groupBy: 'type', stat: 'median' }], ['/api/v1/zones', {}], ['/api/v1/types', {}]
+  ]
+  const askAll = async (token: string) => {
+    const answers = []
+    for (const [path, query] of questions) answers.push({ path, query, ...await ask(token, path, query) })
+    return answers
+  }
+  const before = await askAll(byZone)
+  for (const { path, status } of before) assert.equal(status, 200, path)
+  for (let n = 0; n < 2; n++) assert.deepEqual(await askAll(byPrefix), before)
+
+  await writeEvents(database, [{ deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1e6, timestampMs: dayMs + 5, sourcePartition: 1 }])
+  assert.deepEqual(await askAll(byPrefix), before)
+  assert.notDeepEqual(await askAll(byZone), before)
+})
+
+test('a device that comes while an answer is read is never in it: the caller is asked to come again', async t => {
+  const { database: plain } = await openSite(t)
+  const database = tellNotWhole(plain)
+  const asked = { devices: [], zones: ['Large'], types: [], grants: { devicePrefixes: ['mine-', 'foreign-'] } }
+  const { grants, granted } = await findGranted(database, asked, nobody)
+  assert.deepEqual([granted, grants.devicePrefixes], [undefined, undefined])
+  const totals = createTotalReader(database, 2 ** 20)
+  const range = { startMs: dayMs, endMs: dayMs + DAY_MS }
+  const reads: Array<() => Promise<unknown>> = [
+    () => totals.readTotal({ zone: 'Large', grants }, range, Date.now()), // the second time from memory
+    () => readBuckets(database, { selection: { ...asked, grants }, groupBy: 'zone', kind: 'groups' }, ['Large'], planRows([range.startMs, range.endMs], 0, 1)),
+    () => readArrivalTotals(database, { ...asked, grants }, range),
+    () => readGroupPresences(database, { ...asked, grants }, 'zone', ['Large']),
+    () => readSteps(database, { selection: { ...asked, grants }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: dayMs }, new Map([['', [dayMs, dayMs + HOUR_MS]]]))
+  ]
+  for (const read of reads) await read()
+  await writeEvents(plain, [{ deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1 }])
+  for (const read of reads) await assert.rejects(read(), { code: 'RELAY_ANSWERS_BUSY' }, read.toString())
+  assert.ok((await findGranted(database, asked, nobody)).granted)
 })
 
 /** By way of a database whose statements are counted. */

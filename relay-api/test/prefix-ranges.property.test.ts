@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { ID_UNITS_MAX } from 'relay-common'
 
-import { prefixesWithin, prefixRanges } from '../src/query/prefix-ranges.ts'
+import { prefixesWithin, prefixRanges, rangesOutside, type IdRange } from '../src/query/prefix-ranges.ts'
 
 /** With what is hard: the ends of the code points, of those around surrogates, and of what takes so many bytes. */
 const character = fc.constantFrom('a', 'b', '-', '~', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}')
@@ -13,12 +13,14 @@ const text = fc.array(character, { maxLength: 4 }).map(it => it.join(''))
 const ids = fc.array(text, { minLength: 1, maxLength: 20 })
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-test('an id is in one of the stretches, and in one alone, where it begins with one of the prefixes', () => {
+test('an id is in one of the stretches where it begins with one of the prefixes, else in one outside, and in one alone', () => {
   fc.assert(fc.property(fc.array(text, { maxLength: 5 }), ids, (prefixes, ids) => {
     const ranges = prefixRanges(prefixes)
+    const outside = rangesOutside(prefixes)
     for (const id of [...ids, ...prefixes, ...prefixes.map(it => `${it}\u{10ffff}\u{10ffff}`)]) {
-      const holding = ranges.filter(it => compare(id, it.from) >= 0 && compare(id, it.before) < 0)
-      assert.equal(holding.length, prefixes.some(it => id.startsWith(it)) ? 1 : 0, JSON.stringify({ id, ranges }))
+      const holding = (ranges: readonly IdRange[]) => ranges.filter(it => compare(id, it.from) >= 0 && compare(id, it.before) < 0).length
+      const isMeant = prefixes.some(it => id.startsWith(it))
+      assert.deepEqual([holding(ranges), holding(outside)], isMeant ? [1, 0] : [0, 1], JSON.stringify({ id, ranges, outside }))
     }
   }), { numRuns: 1_000 })
 })

@@ -15,7 +15,7 @@ const ROWS = 1_440
 
 /** The minutes of a day, of so many series that were found before: so no statement is made. */
 function questionOf (series: number): Question {
-  const granted = { series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Array.from({ length: series }, (_, n) => n) }], position: 1n }
+  const granted = { series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Int32Array.from({ length: series }, (_, n) => n) }], position: 1n }
   return {
     selection: { devices: [], zones: [], types: [], grants: { devicePrefixes: ['d'] }, granted },
     groupBy: 'zone',

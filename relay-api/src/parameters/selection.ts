@@ -9,8 +9,8 @@
 import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
-import type { Granted } from '../query/granted.ts'
-import { prefixRanges } from '../query/prefix-ranges.ts'
+import { idsOf, type Granted } from '../query/pieces.ts'
+import { prefixRanges, type IdRange } from '../query/prefix-ranges.ts'
 import { askIfMeant } from './nearest.ts'
 
 /**
@@ -38,13 +38,25 @@ export const selectionParameters = {
 
 export type SelectionQuery = Static<TObject<typeof selectionParameters>>
 
+/**
+ * What a caller may see of a selection. Where it may see some devices alone, and those are all that its zones have, it has the
+ * zones and no prefixes, and whatever would be outside; every statement then makes sure that there is nothing.
+ */
+export type SeenGrants = Grants & { readonly outside?: Outside }
+
+export interface Outside {
+  readonly zones: readonly string[]
+  /** of ids of devices */
+  readonly ranges: readonly IdRange[]
+}
+
 /** Sorted, each name once; an empty list selects all. */
 export interface Selection {
   readonly devices: readonly string[]
   readonly zones: readonly string[]
   readonly types: readonly string[]
   /** of the caller */
-  readonly grants: Grants
+  readonly grants: SeenGrants
   /** its series, where they were found before: then no statement looks for them by names */
   readonly granted?: Granted
 }
@@ -88,8 +100,8 @@ export function isFound ({ devices, granted }: Pick<Selection, 'devices' | 'gran
 }
 
 /** @param values as below */
-export function grantedCondition ({ series }: Granted, values: unknown[]): string {
-  return `s.series_id = any($${values.push(series.flatMap(it => it.ids))}::integer[])`
+export function grantedCondition (granted: Granted, values: unknown[]): string {
+  return `s.series_id = any($${values.push(idsOf(granted))}::integer[])`
 }
 
 /**
@@ -134,9 +146,28 @@ function stretchAround (prefixes: readonly string[], values: unknown[]): string[
   return [`s.device_id >= $${values.push(ranges[0].from)} and s.device_id < $${values.push(ranges[ranges.length - 1].before)}`]
 }
 
+/** Whether a zone has a device in a range, as an SQL expression. @param values as below */
+export function hasOutside ({ zones, ranges }: Outside, values: unknown[]): string {
+  const texts = (them: readonly string[]) => `$${values.push(them)}::text[]`
+  return `exists (
+      select from unnest(${texts(zones)}) as z (zone)
+        cross join unnest(${texts(ranges.map(it => it.from))}, ${texts(ranges.map(it => it.before))}) as o (from_id, before_id)
+        cross join lateral (
+          select from series s where s.zone = z.zone and length(s.device_id) > 0 and s.device_id >= o.from_id and s.device_id < o.before_id
+          limit 1) s)`
+}
+
+/** The SQLSTATE (division by zero) with which a statement fails that reads whole zones of a caller who may not see them any more. */
+export const NOT_WHOLE = '22012'
+
+/** The condition under which nothing is outside; where something is, the statement fails. @param values as below */
+export function wholeCondition ({ outside }: SeenGrants, values: unknown[]): string[] {
+  return outside === undefined ? [] : [`1 / (not ${hasOutside(outside, values)})::integer = 1`]
+}
+
 /** What tells the texts of two conditions of grants apart. */
-export function shapeOfGrants ({ zones, devicePrefixes }: Grants): string {
-  return `${zones ? 'gz' : ''}${devicePrefixes === undefined ? '' : devicePrefixes.length === 0 ? 'g0' : 'gd'}`
+export function shapeOfGrants ({ zones, devicePrefixes, outside }: SeenGrants): string {
+  return `${zones ? 'gz' : ''}${outside ? 'w' : ''}${devicePrefixes === undefined ? '' : devicePrefixes.length === 0 ? 'g0' : 'gd'}`
 }
 
 /** What tells the texts of two conditions apart: a part of the name of a prepared statement. */
@@ -158,7 +189,7 @@ export function seriesCondition (selection: Selection, values: unknown[], namesD
     names.length === 0 ? [] : [`${seriesColumn(column, namesDevices)} = any($${values.push(names)}::text[])`]
   const conditions = [
     ...oneOf('device_id', devices), ...oneOf('zone', zones), ...oneOf('device_type', types),
-    ...grantsCondition(grants, values, namesDevices)
+    ...grantsCondition(grants, values, namesDevices), ...wholeCondition(grants, values)
   ]
   return conditions.length === 0 ? 'true' : conditions.join(' and ')
 }

@@ -11,7 +11,7 @@
 import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
-import { piecesOf } from './granted.ts'
+import { piecesOf } from './pieces.ts'
 import type { TimeRange } from './plan.ts'
 
 export interface ArrivalTotals {

@@ -78,9 +78,9 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
 
   return {
     async ask (question, visit, asker) {
-      // each caller has batches of its own, which wait for its own share of the connections
-      const key = `${question.name} ${JSON.stringify([asker.caller, question.shared])}`
       asker.signal?.throwIfAborted()
+      // each caller has batches of its own, which wait for its own share of the connections; others may have 2,000 ids of series
+      const key = question.isShort ? `${question.name} ${JSON.stringify([asker.caller, question.shared])}` : ''
       const known = open.get(key)
       const batch = known === undefined || known.answered.isLeft ? begin(key, question) : known
       const asked: Asked = { own: question.own, visit, asker }

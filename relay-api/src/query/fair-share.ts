@@ -4,7 +4,11 @@
  *     a caller may hold more connections     while it holds fewer than SHARE times as many as then are free: 6 of 8 alone, 3
  *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
  *                                            is one for whoever comes next
+ *     beside other callers                   as many as its window: one more after each quick statement, half as many after a
+ *                                            slow one (additive increase, multiplicative decrease, Chiu and Jain 1989)
  *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
+ *     beside other callers                   what is long, or was slow, rests for as long as it worked before the same caller,
+ *                                            or the next long answer, goes on: so half of a core is left by each connection
  *
  * Statements that are for nobody, such as the look-up of a key, go past this; connections are left for them.
  */
@@ -17,6 +21,16 @@ const SHARE = 3
 const LEFT_FOR_OTHERS = 2
 const LONG_PART = 1 / 4
 
+/** A caller of whom nothing is known may have so many at once. */
+const WINDOW_FIRST = 2
+const QUICK_MAX_MS = 20
+const SLOW_MIN_MS = 100
+const REST_MAX_MS = 2_000
+/** Whoever has asked within this time is there. */
+const BESIDE_MS = 500
+/** Callers whose windows are remembered. */
+const CALLERS_MAX = 1_000
+
 export interface ShareSettings {
   readonly DATABASE_POOL_MAX: number
   readonly DATABASE_CONNECT_TIMEOUT_MS: number
@@ -26,17 +40,22 @@ interface Waiting {
   readonly go: () => void
 }
 
+/** A connection that a caller has. */
+export interface Share {
+  giveBack (): void
+}
+
 /** @returns a database whose statements wait for their caller's share */
 export function fairShare (database: Database, settings: ShareSettings): Database {
   const shares = createShares(settings)
   const within = async <T>(whom: ForWhom | undefined, run: () => Promise<T>): Promise<T> => {
     if (whom?.caller === undefined) return await run()
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
-    await shares.take(caller, isLong, signal)
+    const share = await shares.take(caller, isLong, signal)
     try {
       return await run()
     } finally {
-      shares.giveBack(caller, isLong)
+      share.giveBack()
     }
   }
   return {
@@ -50,27 +69,53 @@ export function fairShare (database: Database, settings: ShareSettings): Databas
 
 export interface Shares {
   /** Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE */
-  take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<void>
-  giveBack (caller: string, isLong: boolean): void
+  take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<Share>
 }
 
-export function createShares ({ DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings): Shares {
+interface Caller {
+  /** connections that it has */
+  held: number
+  /** those that it had, and that rest */
+  resting: number
+  waiting: number
+  window: number
+  askedMs: number
+}
+
+/** @param now ms of a clock that only goes on */
+export function createShares (
+  { DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings, now = () => performance.now()
+): Shares {
   const max = poolMax > 2 * LEFT_FOR_OTHERS ? poolMax - LEFT_FOR_OTHERS : poolMax
   const longMax = Math.max(Math.floor(max * LONG_PART), 1)
-  const held = new Map<string, number>()
+  const callers = new Map<string, Caller>()
   const short = createRotation<Waiting>()
   const long = createRotation<Waiting>()
   let free = max
+  /** those of long answers, and those of them that rest */
   let longHeld = 0
+  /** who asked last, and who of the others did */
+  let latest: Caller | undefined
+  let latestOther: Caller | undefined
 
-  const mayHoldMore = (caller: string) => {
-    const own = held.get(caller)
-    return own === undefined || own < SHARE * (free - 1) // the last one is for somebody who has none
+  const ask = (name: string): Caller => {
+    let caller = callers.get(name)
+    if (caller === undefined) {
+      if (callers.size >= CALLERS_MAX) forgetIdle(callers)
+      callers.set(name, caller = { held: 0, resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0 })
+    }
+    if (latest !== caller) [latest, latestOther] = [caller, latest]
+    caller.askedMs = now()
+    return caller
   }
-  const hold = (caller: string, isLong: boolean) => {
-    free--
-    if (isLong) longHeld++
-    held.set(caller, (held.get(caller) ?? 0) + 1)
+  const isBesideOthers = (caller: Caller) => {
+    const other = latest === caller ? latestOther : latest
+    return other !== undefined && now() - other.askedMs < BESIDE_MS
+  }
+  const mayHoldMore = (name: string) => {
+    const caller = callers.get(name)!
+    if (isBesideOthers(caller) && caller.held + caller.resting >= caller.window) return false
+    return caller.held === 0 || caller.held < SHARE * (free - 1) // the last one is for somebody who has none
   }
   const handOut = () => {
     for (;;) {
@@ -81,47 +126,77 @@ export function createShares ({ DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIM
     }
   }
 
+  const hold = (caller: Caller, isLong: boolean): Share => {
+    const startedMs = now()
+    free--
+    if (isLong) longHeld++
+    caller.held++
+    const end = () => {
+      if (isLong) longHeld--
+      handOut()
+    }
+    return {
+      giveBack () {
+        const tookMs = now() - startedMs
+        free++
+        caller.held--
+        if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
+        else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
+        if ((!isLong && tookMs < SLOW_MIN_MS) || !isBesideOthers(caller)) return end()
+        caller.resting++
+        handOut() // to others
+        setTimeout(() => {
+          caller.resting--
+          end()
+        }, Math.min(tookMs, REST_MAX_MS))
+      }
+    }
+  }
+
   return {
-    async take (caller, isLong, signal) {
+    async take (name, isLong, signal) {
       signal?.throwIfAborted()
+      const caller = ask(name)
       const queue = isLong ? long : short
-      if (queue.size === 0 && free > 0 && mayHoldMore(caller) && (!isLong || longHeld < longMax)) return hold(caller, isLong)
+      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || longHeld < longMax)) return hold(caller, isLong)
       let timer: NodeJS.Timeout | undefined
       let onAbort: (() => void) | undefined
+      caller.waiting++
       try {
-        await new Promise<void>((resolve, reject) => {
-          const waiting = {
-            go: () => {
-              hold(caller, isLong)
-              resolve()
-            }
-          }
-          queue.add(caller, waiting)
+        return await new Promise<Share>((resolve, reject) => {
+          const waiting = { go: () => resolve(hold(caller, isLong)) }
+          queue.add(name, waiting)
           handOut()
           onAbort = () => {
-            queue.remove(caller, waiting)
+            queue.remove(name, waiting)
             reject(signal!.reason)
           }
           signal?.addEventListener('abort', onAbort, { once: true })
           if (isLong) return // it is its deadline that ends it
-          timer = setTimeout(() => {
-            queue.remove(caller, waiting)
-            reject(new RelayError('RELAY_DATABASE_UNREACHABLE',
-              `no connection was free for ${waitMaxMs} ms: others of this caller, or of many, hold them`))
-          }, waitMaxMs)
+          const look = () => {
+            if (caller.held + caller.resting > 0) { // it waits for its own others, up to its deadline
+              timer = setTimeout(look, waitMaxMs)
+              return
+            }
+            queue.remove(name, waiting)
+            reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `no connection was free for ${waitMaxMs} ms: others hold them`))
+          }
+          timer = setTimeout(look, waitMaxMs)
         })
       } finally {
+        caller.waiting--
         clearTimeout(timer)
         if (onAbort) signal?.removeEventListener('abort', onAbort)
       }
-    },
-    giveBack (caller, isLong) {
-      free++
-      if (isLong) longHeld--
-      const left = held.get(caller)! - 1
-      if (left > 0) held.set(caller, left)
-      else held.delete(caller)
-      handOut()
     }
+  }
+}
+
+/** Forgets one of whom there is nothing to remember but its window. */
+function forgetIdle (callers: Map<string, Caller>): void {
+  for (const [name, { held, resting, waiting }] of callers) {
+    if (held + resting + waiting > 0) continue
+    callers.delete(name)
+    return
   }
 }

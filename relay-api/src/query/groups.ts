@@ -8,7 +8,8 @@
 import type { Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
-import { groupsOfGranted, idStretches, inStretch, seriesOf, shapeOfStretches } from './granted.ts'
+import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
+import { groupsOfGranted, seriesOf } from './pieces.ts'
 
 export type GroupBy = 'device' | 'zone' | 'type'
 
@@ -51,9 +52,9 @@ export async function readGroups (
 ): Promise<Group[]> {
   if (groupBy === 'device' && selection.devices.length === 0) return await readDeviceGroups(database, selection, after, limit)
   if (selection.granted && groupBy !== 'device') {
-    const isNext = (key: string) => after === undefined || compareBytes(key, after.key) >= (after.isIncluded ? 0 : 1)
-    const groups = [...groupsOfGranted(selection.granted, groupBy)].map(([key, seriesCount]) => ({ key, seriesCount }))
-    return groups.filter(it => isNext(it.key)).slice(0, limit)
+    const groups = groupsOfGranted(selection.granted, groupBy)
+    const first = after === undefined ? 0 : groups.findIndex(it => compareBytes(it.key, after.key) >= (after.isIncluded ? 0 : 1))
+    return first === -1 ? [] : groups.slice(first, first + limit)
   }
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
@@ -101,7 +102,7 @@ export async function countGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined
 ): Promise<number> {
   if (groupBy === undefined) return 1
-  if (selection.granted && groupBy !== 'device') return groupsOfGranted(selection.granted, groupBy).size
+  if (selection.granted && groupBy !== 'device') return groupsOfGranted(selection.granted, groupBy).length
   const values: unknown[] = []
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(`

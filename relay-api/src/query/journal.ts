@@ -13,7 +13,7 @@ import {
 } from 'relay-common'
 
 import { lastAtOrBefore } from './ascending.ts'
-import type { Granted } from './granted.ts'
+import type { Granted } from './pieces.ts'
 import type { SeriesKind } from './groups.ts'
 import { cut } from './merge.ts'
 import type { BucketRange, TimeRange } from './plan.ts'

@@ -11,7 +11,7 @@ import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, ty
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { RowNumbers } from './fill.ts'
-import { grantedOf, piecesOf } from './granted.ts'
+import { grantedOf, piecesOf } from './pieces.ts'
 import { groupColumn, groupKey, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
 import { around, createJournal, createPlaces, journalOfMany } from './journal.ts'

@@ -22,6 +22,18 @@ export function prefixRanges (prefixes: readonly string[]): IdRange[] {
     .sort((a, b) => Buffer.compare(Buffer.from(a.from), Buffer.from(b.from)))
 }
 
+/** @returns ascending, none overlapping: the ids that begin with none of the prefixes */
+export function rangesOutside (prefixes: readonly string[]): IdRange[] {
+  const outside: IdRange[] = []
+  let from = ''
+  for (const range of prefixRanges(prefixes)) {
+    if (from !== range.from) outside.push({ from, before: range.from })
+    from = range.before
+  }
+  if (from !== END) outside.push({ from, before: END })
+  return outside
+}
+
 /** The first text behind all that begin with a prefix. */
 function nextAfter (prefix: string): string {
   const points = Array.from(prefix, it => it.codePointAt(0)!)

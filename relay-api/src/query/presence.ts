@@ -8,7 +8,8 @@
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
-import { grantedOf, idStretches, inStretch, piecesOf, shapeOfStretches } from './granted.ts'
+import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
+import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
 import { allTime, createJournal, journalOfMany } from './journal.ts'
 import { prefixesWithin } from './prefix-ranges.ts'

@@ -12,7 +12,7 @@ import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from
 import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
 import { lastAtOrBefore } from './ascending.ts'
-import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './granted.ts'
+import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './pieces.ts'
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
 import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'
 import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'

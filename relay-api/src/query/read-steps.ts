@@ -10,7 +10,7 @@ import {
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
-import { grantedOf, groupOfGranted } from './granted.ts'
+import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
 import { cut } from './merge.ts'
@@ -79,7 +79,7 @@ async function * seriesOf (
   if (granted && groupBy !== 'device') {
     for (const { ids, ...group } of granted.series) {
       const key = groupOfGranted(group, groupBy)
-      for (let n = 0; n < ids.length; n += limit) yield ids.slice(n, n + limit).map(id => ({ id, key }))
+      for (let n = 0; n < ids.length; n += limit) yield Array.from(ids.subarray(n, n + limit), id => ({ id, key }))
     }
     return
   }

@@ -8,7 +8,7 @@
  * level, (series, bucket, source partition), once a series and stretch. What is not in rows yet is in the journal.
  */
 import {
-  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Grants, type Level, type LevelName
+  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName
 } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
@@ -20,8 +20,8 @@ import {
   around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal
 } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
-import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants } from '../parameters/selection.ts'
-import type { Granted } from './granted.ts'
+import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants } from '../parameters/selection.ts'
+import type { Granted } from './pieces.ts'
 import type { ReadRow, Source } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. */
@@ -30,7 +30,7 @@ export interface Selection {
   readonly zone?: string
   readonly deviceType?: string
   /** what the caller may see of them; none: all */
-  readonly grants?: Grants
+  readonly grants?: SeenGrants
   /** its series, where they were found before: then no statement looks for them by names */
   readonly granted?: Granted
 }
@@ -178,9 +178,11 @@ function questionFor (
   const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
   const { grants = {}, granted } = selection
   const namesDevice = selection.deviceId !== undefined || granted !== undefined
+  const whole = wholeCondition(grants, shared)
   const conditions = granted
     ? [grantedCondition(granted, shared)]
     : [
+        ...whole,
         ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(selection[it], 'text')}`),
         ...grantsCondition(grants, shared, namesDevice)
       ]
@@ -201,7 +203,8 @@ function questionFor (
     where ${where}`
   const typeOf = (value: unknown) => granted ? 'integer[]' : Array.isArray(value) ? 'text[]' : 'text'
   // where all of an answer is in memory no arm may be about series, and what nothing uses has no type for PostgreSQL
-  const arms = [shared.length === 0 ? momentArm : `${momentArm} where ${shared.map((it, n) => `$${n + 1}::${typeOf(it)} is not null`).join(' and ')}`]
+  const ofMoment = [...whole, ...shared.map((it, n) => `$${n + 1}::${typeOf(it)} is not null`)]
+  const arms = [ofMoment.length === 0 ? momentArm : `${momentArm} where ${ofMoment.join(' and ')}`]
   const shape: string[] = granted ? ['ids'] : [...fields, shapeOfGrants(grants)]
   /** Lets the planner leave out partitions: the times of a question are columns, which it does not know. */
   const within = (column: string, ranges: readonly TimeRange[]) => {

@@ -9,7 +9,7 @@
 import type { Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
-import { PIECE_SERIES } from './granted.ts'
+import { PIECE_SERIES } from './pieces.ts'
 import { readGroups, usesDevices, type Group } from './groups.ts'
 import { planSize } from './plan.ts'
 import { ordinalOf, type Question } from './question.ts'

@@ -66,8 +66,9 @@ async function findEvents (
 
   const { database, totals } = reads.choosePrimary(asker)
   const asked = { devices: given(deviceId), zones: given(zone), types: given(deviceType), grants }
-  const { granted } = await findGranted(database, asked, asker)
-  const merged = await totals.readTotal(granted ? { ...selection, granted } : selection, range, Date.now())
+  const found = await findGranted(database, asked, asker)
+  const { granted } = found
+  const merged = await totals.readTotal({ ...selection, grants: found.grants, ...granted && { granted } }, range, Date.now())
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
   }

@@ -1,0 +1,121 @@
+/**
+ * Pieces: the series that a caller may see (`granted.ts`), some thousand at a time. A few devices of a zone of 300,000 cost
+ * what a few devices do, and all of them many small statements, between which others have their turn. Pieces are of moments
+ * one after the other; each device is of one.
+ */
+import type { Grants } from 'relay-common'
+
+import type { Group, GroupBy } from './groups.ts'
+
+/** Series of devices of one zone and type. */
+export interface GrantedSeries {
+  readonly zone: string
+  readonly type: string
+  readonly ids: Int32Array
+}
+
+/** The series that were found, and when. */
+export interface Granted {
+  readonly series: readonly GrantedSeries[]
+  /** of transactions: series that were added by this one or later ones may be missing */
+  readonly position: bigint
+}
+
+/** What one statement is about. */
+export const PIECE_SERIES = 2_000
+
+/** The name of the group that series are of. */
+export function groupOfGranted ({ zone, type }: Pick<GrantedSeries, 'zone' | 'type'>, groupBy: Exclude<GroupBy, 'device'> | undefined): string {
+  return groupBy === undefined ? '' : groupBy === 'zone' ? zone : type
+}
+
+/** The groups in the order of their names' bytes, and how many series they have. */
+export function groupsOfGranted (granted: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined): readonly Group[] {
+  return groupBy === undefined ? all(granted) : groupBy === 'zone' ? byZone(granted) : byType(granted)
+}
+
+const all = once(granted => countGroups(granted, undefined))
+const byZone = once(granted => countGroups(granted, 'zone'))
+const byType = once(granted => countGroups(granted, 'type'))
+
+function countGroups ({ series }: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined): Group[] {
+  const counts = new Map<string, number>()
+  for (const it of series) {
+    const key = groupOfGranted(it, groupBy)
+    counts.set(key, (counts.get(key) ?? 0) + it.ids.length)
+  }
+  return [...counts].map(([key, seriesCount]) => ({ key, bytes: Buffer.from(key), seriesCount }))
+    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+    .map(({ key, seriesCount }) => ({ key, seriesCount }))
+}
+
+/** What has series that were found, such as a selection. */
+interface MayBeGranted {
+  readonly grants?: Grants
+  readonly granted?: Granted
+}
+
+/** The same for some groups alone. */
+export function grantedOf<S extends MayBeGranted> (selection: S, groupBy: GroupBy | undefined, keys: readonly string[]): S {
+  const { granted } = selection
+  if (granted === undefined || groupBy === undefined || groupBy === 'device') return selection
+  const name = JSON.stringify([groupBy, keys])
+  const before = lastPart.get(granted)
+  if (before?.name === name) return { ...selection, granted: before.part }
+  const wanted = new Set(keys)
+  const part = { ...granted, series: granted.series.filter(it => wanted.has(groupOfGranted(it, groupBy))) }
+  lastPart.set(granted, { name, part })
+  return { ...selection, granted: part }
+}
+
+/** A large group is read by many statements, one after the other: what is made of all its series for one serves the next. */
+const lastPart = new WeakMap<Granted, { readonly name: string, readonly part: Granted }>()
+
+/** How many series were found. @param granted undefined: none were looked for */
+export function seriesOf (granted: Granted | undefined): number {
+  return granted?.series.reduce((sum, it) => sum + it.ids.length, 0) ?? 0
+}
+
+/** A selection cut into such as one statement may be about; one alone where its series were not found before, or are none. */
+export function piecesOf<S extends MayBeGranted> (selection: S): S[] {
+  const { granted } = selection
+  return granted === undefined ? [selection] : cut(granted).map(piece => ({ ...selection, granted: piece }))
+}
+
+/** Cuts into pieces. */
+const cut = once((granted: Granted): Granted[] => {
+  const pieces: Granted[] = []
+  let piece: GrantedSeries[] = []
+  let left = PIECE_SERIES
+  const end = () => {
+    pieces.push({ ...granted, series: piece })
+    piece = []
+    left = PIECE_SERIES
+  }
+  for (const { ids, ...group } of granted.series) {
+    for (let n = 0; n < ids.length;) {
+      const some = ids.subarray(n, n + left)
+      piece.push({ ...group, ids: some })
+      n += some.length
+      left -= some.length
+      if (left === 0) end()
+    }
+  }
+  if (piece.length > 0 || pieces.length === 0) end()
+  return pieces
+})
+
+/** The ids of series as PostgreSQL reads an array. */
+export function idsOf ({ series }: Granted): string {
+  return `{${series.map(it => it.ids.join()).join()}}`
+}
+
+/** What is made of series once, however many statements need it: an answer has thousands of the same pieces. */
+function once<T> (make: (granted: Granted) => T): (granted: Granted) => T {
+  const made = new WeakMap<Granted, { readonly it: T }>()
+  return granted => {
+    let known = made.get(granted)
+    if (known === undefined) made.set(granted, known = { it: make(granted) })
+    return known.it
+  }
+}
