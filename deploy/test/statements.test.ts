@@ -175,7 +175,7 @@ const cases: Readonly<Record<string, Case>> = {
         after: undefined,
         maxGapMs: HOUR_MS,
         nowMs: startMs + 3 * DAY_MS,
-        minutesKeptSinceMs: -Infinity,
+        keptSince: keptForEver,
         marksRevised: false
       }, lookBack, keys, async () => assert.fail('a row of whole buckets is read together with the others'))
     }

@@ -177,10 +177,10 @@ test('a caller may have some long answers at once, all callers some more, and wh
 })
 
 test('pages of an answer that would read more than one may hold all of its rows', limit, async t => {
-  const DAYS = 40
+  const HOURS = 400
   const site = await openSite(t, { ANSWER_ROWS_MAX: '1000' })
-  // a reading a day at most, and none in most minutes: rows are few, and what is looked through for them is much
-  const times = Array.from({ length: DAYS }, (_, n) => startMs + n * 86_400_000 + n * 60_000)
+  // a reading an hour at most, and none in most minutes: rows are few, and what is looked through for them is much
+  const times = Array.from({ length: HOURS }, (_, n) => startMs + n * 3_600_000 + n % 60 * 60_000)
   await writeEvents(site.database, times.map((timestampMs, n) => ({
     deviceId: `d-${n % 3}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: n, timestampMs, sourcePartition: 0
   })))

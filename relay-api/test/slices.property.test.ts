@@ -7,6 +7,7 @@ import { MINUTE_MS, type Database } from 'relay-common'
 
 import { nobody, type Asker } from '../src/query/asker.ts'
 import { boundariesAt } from '../src/query/boundaries.ts'
+import { keptForEver } from '../src/query/plan.ts'
 import type { Question } from '../src/query/question.ts'
 import { slices } from '../src/query/slices.ts'
 
@@ -28,17 +29,25 @@ function questionOf (series: number): Question {
     after: undefined,
     maxGapMs: MINUTE_MS,
     nowMs: startMs,
-    minutesKeptSinceMs: -Infinity,
+    keptSince: keptForEver,
     marksRevised: false
   }
 }
+
+/** A database in which each group has the hours that are given. */
+const withHours = (hours: readonly number[]): Database => ({
+  async streamPrepared (_name: string, _sql: string, values: unknown[], visit: (columns: unknown[]) => void) {
+    for (const key of values.at(-1) as string[]) for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600])
+  }
+} as unknown as Database)
+const ALL_HOURS = Array.from({ length: 24 }, (_, n) => n)
 
 /** @param share of the rows of the tables that there may be, those that are there */
 async function cut (series: number, share: (row: number) => number): Promise<Array<{ first: number, end: number, read: number }>> {
   let rowsRead = 0
   const asker: Asker = { ...nobody, get rowsRead () { return rowsRead } }
   const found = []
-  for await (const { first, end } of slices({} as Database, questionOf(series), asker)) {
+  for await (const { first, end } of slices(withHours(ALL_HOURS), questionOf(series), asker)) {
     let read = series
     for (let row = first; row < end; row++) read += Math.round(series * share(row))
     rowsRead += read
@@ -72,4 +81,36 @@ test('of many series that have all of their rows, a slice reads ten of each at m
       assert.ok(read <= 12 * series, `${read} rows for ${end - first} rows of the answer, of ${series} series`)
     }
   }
+})
+
+test('rows of hours that have readings are in one slice each, all others are passed over, whichever way time goes', async () => {
+  await fc.assert(fc.asyncProperty(
+    fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,3}$/), fc.integer({ min: 1, max: 400 })), { minLength: 1, maxLength: 8 }),
+    fc.uniqueArray(fc.integer({ min: 0, max: 23 })), fc.boolean(), fc.option(fc.integer({ min: -1, max: 24 }), { nil: undefined }),
+    async (zones, hours, isDescending, keptHour) => {
+      const series = [...new Map(zones)].map(([zone, count]) => ({ zone, type: 'THERMOSTAT', ids: new Int32Array(count) }))
+      const question = questionOf(1)
+      const keptSince = { ...keptForEver, hour: keptHour === undefined ? -Infinity : startMs + keptHour * 3_600_000 }
+      const asked = { ...question, isDescending, keptSince, selection: { ...question.selection, granted: { series, position: 1n } } }
+      const seen = new Map(series.map(it => [it.zone, { rows: new Set<number>(), next: 0 }]))
+      for await (const { groups, first, end, occupied } of slices(withHours(hours), asked, nobody)) {
+        for (const { key } of groups) {
+          const of = seen.get(key)!
+          assert.equal(first, of.next)
+          of.next = end
+          for (const it of occupied) {
+            assert.ok(it.first >= first && it.end <= end)
+            for (let row = it.first; row < it.end; row++) assert.ok(!of.rows.has(row) && of.rows.add(row))
+          }
+        }
+      }
+      for (const [zone, { rows, next }] of seen) {
+        assert.equal(next, ROWS, zone)
+        for (let row = 0; row < ROWS; row++) {
+          const hour = Math.floor(row / 60)
+          const isSure = keptHour === undefined || hour > keptHour
+          assert.equal(rows.has(isDescending ? ROWS - 1 - row : row), hours.includes(hour) || !isSure, `${zone} ${row}`)
+        }
+      }
+    }))
 })

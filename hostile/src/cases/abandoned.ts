@@ -1,5 +1,5 @@
 /** Questions that cost much, whose askers go away, read nothing, or ask for more at once than anybody can use. */
-import { OWN_ZONE, readEverything, type Attack } from '../attack.ts'
+import { OWN_ZONE, partialRead, readEverything, type Attack } from '../attack.ts'
 import type { Attacker } from '../attacker.ts'
 
 const YEARS = 'start=2024-02-02T00:00:00Z&end=2025-12-27T00:00:00Z'
@@ -69,7 +69,15 @@ export const abandoned: readonly Attack[] = [
     `/api/events/zone/${OWN_ZONE}?startTime=2017-01-01T00:00:${String(n).padStart(2, '0')}Z&endTime=2026-12-01T00:00:00Z`)),
   gone('long-ago', 'aggregates of a device over ten years by the week, any decade', 40, Array.from({ length: 5 }, (_, n) =>
     `/api/v1/aggregates?device=large-1&start=${1971 + n * 10}-01-01T00:00:00Z&end=${1981 + n * 10}-01-01T00:00:00Z&interval=1w`)),
+  gone('part-of-zone', 'aggregates, distributions, comparisons and tops of eight of nine devices of a zone', 40, [
+    `/api/v1/aggregates?${MILLION}`,
+    `/api/v1/aggregates?zone=${OWN_ZONE}&start=2026-01-14T00:00:00Z&end=2026-01-15T00:00:00Z&interval=1m&groupBy=type`,
+    `/api/v1/distribution?zone=${OWN_ZONE}&start=2017-01-01T00:00:00Z&end=2026-12-01T00:00:00Z`,
+    `/api/v1/compare?zone=${OWN_ZONE}&start=2022-01-01T00:00:00Z&end=2026-12-01T00:00:00Z`,
+    `/api/v1/top?zone=${OWN_ZONE}&start=2026-01-01T00:00:00Z&end=2026-02-01T00:00:00Z&stat=p99&groupBy=type`
+  ], { key: partialRead }),
   unread('unread-json', 'aggregates of 1 M rows', 20, `/api/v1/aggregates?${MILLION}`),
+  unread('unread-part-of-zone', 'aggregates of 1 M rows of eight of nine devices of a zone', 20, `/api/v1/aggregates?${MILLION}`, { key: partialRead }),
   unread('unread-openapi', 'GET /openapi.json 40 times in one connection', 20, '/openapi.json', { who: 'stranger', key: undefined })
 ]
 

@@ -10,6 +10,8 @@ import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fil
 import { readGroupRows, type RowSource } from './group-rows.ts'
 import { usesDevices } from './groups.ts'
 import { readRowsBefore } from './look-back.ts'
+import { countOf, type Ordinals } from './occupied.ts'
+import type { Plan } from './plan.ts'
 import { ordinalOf, rowOf, type Position, type Question } from './question.ts'
 import { planRows, type BucketQuery } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
@@ -19,7 +21,7 @@ import { slices, type Slice } from './slices.ts'
 /** Rows that are handed on at once: some ms of writing. */
 const CHUNK_ROWS = 250
 /** An answer of more statements than these is a long one. */
-const SHORT_SLICES_MAX = 20
+const SHORT_SLICES_MAX = 8
 
 /**
  * Reads an answer. One that has read as much as an answer may ends early, and says where the next one goes on.
@@ -62,7 +64,7 @@ export async function * aggregate (
       }
     }
     if (question.fill === 'none') position = endOf(slice, question)
-    asker.countRead(slice.groups.length * (slice.end - slice.first))
+    asker.countRead(slice.groups.length * countOf(slice.occupied))
   }
   yield chunk
   return undefined
@@ -73,22 +75,23 @@ function endOf ({ groups, end }: Slice, question: Question): Position {
   return { key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined }
 }
 
-async function readSlice (source: RowSource, question: Question, { groups, first, end }: Slice): Promise<Found[]> {
+async function readSlice (source: RowSource, question: Question, { groups, first, end, occupied }: Slice): Promise<Found[]> {
   const { boundaries, isDescending, lookBack } = question
   const rowCount = boundaries.length - 1
-  const [low, high] = isDescending ? [rowCount - end, rowCount - first] : [first, end]
   const keys = groups.map(it => it.key)
-  const read = await readRows(source, question, keys, boundaries.slice(low, high + 1))
-  const isOpen = (key: string) => low === 0 ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
+  const rows = occupied.map(it => isDescending ? { first: rowOf(question, it.end - 1), end: rowOf(question, it.first) + 1 } : it)
+  const read = await readRows(source, question, keys, isDescending ? rows.reverse() : rows)
+  const isAtStart = isDescending ? end === rowCount : first === 0
+  const isOpen = (key: string) => isAtStart ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
   const before = lookBack && await readRowsBefore(source.database, question, lookBack, keys.filter(isOpen),
-    async (keys, { startMs, endMs }) => firstRows(await readRows(source, question, keys, [startMs, endMs])), source.asker)
+    async (keys, { startMs, endMs }) => firstRows(await readPlans(source, question, keys, planRows([startMs, endMs], 0, 1), [startMs, endMs])), source.asker)
 
   const found: Found[] = []
   for (const key of keys) {
     const numbers = before?.get(key)?.numbers
     if (numbers) found.push({ kind: 'before', key, numbers })
     const rows = [...read.get(key)!].sort(([a], [b]) => isDescending ? b - a : a - b)
-    for (const [n, facts] of rows) found.push({ kind: 'row', key, ordinal: rowOf(question, low + n), facts })
+    for (const [n, facts] of rows) found.push({ kind: 'row', key, ordinal: rowOf(question, n), facts })
     if (end === rowCount) found.push({ kind: 'group-end', key })
   }
   return found
@@ -108,13 +111,24 @@ function firstRows (rows: ReadRows): Map<string, RowNumbers> {
   return new Map([...rows].flatMap(([key, ofGroup]) => [...ofGroup.values()].map(it => [key, it] as const)))
 }
 
-async function readRows (
-  source: RowSource, question: Question, keys: readonly string[], boundaries: readonly number[]
+/** @param stretches of indexes of rows, ascending; one alone where steps are wanted */
+async function readRows (source: RowSource, question: Question, keys: readonly string[], stretches: readonly Ordinals[]): Promise<ReadRows> {
+  const { boundaries } = question
+  const indexes = stretches.flatMap(({ first, end }) => Array.from({ length: end - first }, (_, n) => first + n))
+  const plans = stretches.flatMap(({ first, end }) => planRows(boundaries, first, end))
+  const ofSteps = question.statistics.some(it => it.needsSteps) ? boundaries.slice(stretches[0].first, stretches[0].end + 1) : []
+  const read = await readPlans(source, question, keys, plans, ofSteps)
+  return new Map([...read].map(([key, rows]) => [key, new Map([...rows].map(([n, it]) => [indexes[n], it]))]))
+}
+
+/** Reads what a plan a row asks for. @param boundaries of all of these rows, for steps */
+async function readPlans (
+  source: RowSource, question: Question, keys: readonly string[], plans: readonly Plan[], boundaries: readonly number[]
 ): Promise<ReadRows> {
+  if (plans.length === 0) return new Map(keys.map(key => [key, new Map()]))
   const { selection, groupBy, marksRevised } = question
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
   const query: BucketQuery = { selection, groupBy, kind, marksRevised }
-  const plans = planRows(boundaries, 0, boundaries.length - 1)
   const merged = await readGroupRows(source, query, keys, plans, question.nowMs)
   const steps = question.statistics.some(it => it.needsSteps)
     ? await readSteps(source.database, question, new Map(keys.map(key => [key, boundaries])), source.asker)

@@ -7,8 +7,9 @@
  *     beside other callers                   as many as its window: one more after each quick statement, half as many after a
  *                                            slow one (additive increase, multiplicative decrease, Chiu and Jain 1989)
  *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
- *     beside other callers                   what is long, or was slow, rests for as long as it worked before the same caller,
- *                                            or the next long answer, goes on: so half of a core is left by each connection
+ *     beside short ones                      half of that, at least one
+ *     beside other callers                   what is long, or was not quick, rests for as long as it worked before the same
+ *                                            caller, or the next long answer, goes on
  *
  * Statements that are for nobody, such as the look-up of a key, go past this; connections are left for them.
  */
@@ -20,6 +21,7 @@ const SHARE = 3
 /** left for what is for nobody, of pools that have so many */
 const LEFT_FOR_OTHERS = 2
 const LONG_PART = 1 / 4
+const LONG_PART_BESIDE_SHORT = 1 / 8
 
 /** A caller of whom nothing is known may have so many at once. */
 const WINDOW_FIRST = 2
@@ -87,7 +89,7 @@ export function createShares (
   { DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings, now = () => performance.now()
 ): Shares {
   const max = poolMax > 2 * LEFT_FOR_OTHERS ? poolMax - LEFT_FOR_OTHERS : poolMax
-  const longMax = Math.max(Math.floor(max * LONG_PART), 1)
+  const partOf = (part: number) => Math.max(Math.floor(max * part), 1)
   const callers = new Map<string, Caller>()
   const short = createRotation<Waiting>()
   const long = createRotation<Waiting>()
@@ -97,6 +99,7 @@ export function createShares (
   /** who asked last, and who of the others did */
   let latest: Caller | undefined
   let latestOther: Caller | undefined
+  let latestShortMs = -Infinity
 
   const ask = (name: string): Caller => {
     let caller = callers.get(name)
@@ -112,6 +115,7 @@ export function createShares (
     const other = latest === caller ? latestOther : latest
     return other !== undefined && now() - other.askedMs < BESIDE_MS
   }
+  const mayBeLong = () => longHeld < partOf(now() - latestShortMs < BESIDE_MS ? LONG_PART_BESIDE_SHORT : LONG_PART)
   const mayHoldMore = (name: string) => {
     const caller = callers.get(name)!
     if (isBesideOthers(caller) && caller.held + caller.resting >= caller.window) return false
@@ -120,7 +124,7 @@ export function createShares (
   const handOut = () => {
     for (;;) {
       if (free === 0) return
-      const next = short.next(mayHoldMore) ?? (longHeld < longMax ? long.next(mayHoldMore) : undefined)
+      const next = short.next(mayHoldMore) ?? (mayBeLong() ? long.next(mayHoldMore) : undefined)
       if (next === undefined) return
       next.go()
     }
@@ -142,7 +146,7 @@ export function createShares (
         caller.held--
         if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
         else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
-        if ((!isLong && tookMs < SLOW_MIN_MS) || !isBesideOthers(caller)) return end()
+        if ((!isLong && tookMs <= QUICK_MAX_MS) || !isBesideOthers(caller)) return end()
         caller.resting++
         handOut() // to others
         setTimeout(() => {
@@ -157,8 +161,9 @@ export function createShares (
     async take (name, isLong, signal) {
       signal?.throwIfAborted()
       const caller = ask(name)
+      if (!isLong) latestShortMs = caller.askedMs
       const queue = isLong ? long : short
-      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || longHeld < longMax)) return hold(caller, isLong)
+      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || mayBeLong())) return hold(caller, isLong)
       let timer: NodeJS.Timeout | undefined
       let onAbort: (() => void) | undefined
       caller.waiting++

@@ -4,6 +4,7 @@ import type { Fill, Numbers } from './fill.ts'
 import type { GroupBy } from './groups.ts'
 import type { Boundaries } from './boundaries.ts'
 import type { LookBack } from './look-back.ts'
+import type { KeptSince } from './plan.ts'
 import type { Statistic } from './statistics.ts'
 
 export interface Question {
@@ -22,8 +23,7 @@ export interface Question {
   readonly after: Position | undefined
   readonly maxGapMs: number
   readonly nowMs: number
-  /** steps of earlier minutes can't be had */
-  readonly minutesKeptSinceMs: number
+  readonly keptSince: KeptSince
   /** whether rows say that they were revised */
   readonly marksRevised: boolean
 }

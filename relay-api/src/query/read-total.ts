@@ -19,7 +19,7 @@ import { lastAtOrBefore } from './ascending.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { piecesOf, seriesOf } from './pieces.ts'
-import { addRow, createMerge, emptyTally, joinTally, type Merged, type ReadRow, type Tally } from './merge.ts'
+import { addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally } from './merge.ts'
 import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
 import { keptSinceOf, readRows, usesDevices, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
@@ -111,10 +111,17 @@ async function attemptTotals (
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify({ ...selection, granted: undefined })
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
-  const nodes = plans.map(it => splitPlan(it, selection, split, block => cache.find(key, block, nowMs)))
-  const merges = plans.map(createMerge)
+  const nodes: Node[][] = []
+  for (const plan of plans) {
+    nodes.push(splitPlan(plan, selection, split, block => cache.find(key, block, nowMs)))
+    const turn = asker.pace()
+    if (turn) await turn
+  }
+  /** of plans that anything was found of */
+  const merges: Array<Merge | undefined> = []
+  const mergeOf = (n: number): Merge => (merges[n] ??= createMerge(plans[n]))
   const starts = plans.map(it => it.coverage.startMs)
-  const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, merge: merges[n] })))
+  const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, n })))
   const moment = await readPieces(batches, selection, {
     buckets: split.unknown,
     edges: edges.map(it => it.edge),
@@ -123,9 +130,9 @@ async function attemptTotals (
     ...marksLate ? { lateOf: { startMs: starts[0], endMs: plans.at(-1)!.coverage.endMs } } : {}
   }, row => {
     const leaf = row.edge === undefined ? split.leaves.get(row.bucketStartMs) : undefined
-    if (leaf) addRow(leaf, row)
-    else if (row.edge === undefined) merges[lastAtOrBefore(starts, row.bucketStartMs)].add(row)
-    else edges[row.edge].merge.add({ ...row, edge: edges[row.edge].at })
+    if (leaf) addRow(leaf.tally ??= emptyTally(), row)
+    else if (row.edge === undefined) mergeOf(lastAtOrBefore(starts, row.bucketStartMs)).add(row)
+    else mergeOf(edges[row.edge].n).add({ ...row, edge: edges[row.edge].at })
   }, asker)
 
   if (split.kept.some(it => it.historyId !== moment.historyId)) {
@@ -148,16 +155,14 @@ async function attemptTotals (
   if (!isRight || merges.some(it => it.needsDevices)) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}
-  for (const [n, merge] of merges.entries()) {
+  const merged: Merged[] = []
+  for (const [n, { coverage }] of plans.entries()) {
     for (const node of nodes[n]) {
       const tally = await tallyOf(node, keepPart, asker)
-      if (node.kind !== 'kept') keep(node.block, tally)
-      merge.addTally(tally)
+      if (node.kind !== 'kept' && tally !== NOTHING) keep(node.block, tally)
+      if (tally.rollup.count > 0) mergeOf(n).addTally(tally)
     }
-  }
-  const merged: Merged[] = []
-  for (const merge of merges) {
-    merged.push(merge.finish())
+    merged.push(merges[n]?.finish() ?? { ...NOTHING, coverage })
     const turn = asker.pace()
     if (turn) await turn
   }
@@ -189,17 +194,27 @@ function overlap (a: BucketRange, b: BucketRange): boolean {
   return a.level === b.level && a.startMs < b.endMs && a.endMs > b.startMs
 }
 
+/** What a bucket holds of which there is no row. It is not kept: to look for it again costs no more. */
+const NOTHING: Tally = emptyTally()
+
+interface Leaf {
+  readonly kind: 'leaf'
+  readonly block: Block
+  /** undefined: it has no row, as far as is known */
+  tally: ReturnType<typeof emptyTally> | undefined
+}
+
 /** A block of the plan: in memory, to be read, or made of two others. */
 type Node =
   | { readonly kind: 'kept', readonly kept: KeptBlock }
-  | { readonly kind: 'leaf', readonly block: Block, readonly tally: ReturnType<typeof emptyTally> }
+  | Leaf
   | { readonly kind: 'halves', readonly block: Block, readonly halves: readonly [Node, Node] }
 
 /** What is to be read for some plans, and what is not. */
 interface Split {
   readonly kept: KeptBlock[]
   /** by their start, which tells levels apart as well: those of plans do not overlap */
-  readonly leaves: Map<number, ReturnType<typeof emptyTally>>
+  readonly leaves: Map<number, Leaf>
   /** stretches to be read, neighbours joined */
   readonly unknown: BucketRange[]
 }
@@ -221,10 +236,10 @@ function splitPlan (
       const [first, second] = halvesOf(block)
       return { kind: 'halves', block, halves: [nodeOf(first), nodeOf(second)] }
     }
-    const tally = emptyTally()
-    split.leaves.set(block.startMs, tally)
+    const leaf: Leaf = { kind: 'leaf', block, tally: undefined }
+    split.leaves.set(block.startMs, leaf)
     append(split.unknown, block)
-    return { kind: 'leaf', block, tally }
+    return leaf
   }
 
   const nodes: Node[] = []
@@ -250,12 +265,12 @@ async function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => vo
   const tally = emptyTally()
   for (const half of node.halves) {
     const part = half.kind === 'halves' ? await tallyOf(half, keepPart, asker) : contentOf(half)
-    if (half.kind !== 'kept') keepPart(half.block, part)
+    if (half.kind !== 'kept' && part !== NOTHING) keepPart(half.block, part)
     joinTally(tally, part)
   }
   return tally
 }
 
 function contentOf (node: Exclude<Node, { readonly kind: 'halves' }>): Tally {
-  return node.kind === 'kept' ? node.kept : node.tally
+  return node.kind === 'kept' ? node.kept : node.tally ?? NOTHING
 }

@@ -7,10 +7,10 @@ import type { StepSums } from './steps.ts'
 
 /** @param steps undefined: they were not read */
 export function numbersOf (
-  { statistics, minutesKeptSinceMs, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
+  { statistics, keptSince, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
 ): RowNumbers {
   const { startMs, endMs } = coverage
-  const known = startMs - maxGapMs < minutesKeptSinceMs ? 'minutes-not-kept' : steps // the first step begins before it
+  const known = startMs - maxGapMs < keptSince.minute ? 'minutes-not-kept' : steps // the first step begins before it
   const numbers: Array<number | null> = []
   let unavailable: Record<string, Reason> | undefined
   for (const statistic of statistics) {

@@ -11,6 +11,7 @@ import type { Database } from 'relay-common'
 import type { Asker } from './asker.ts'
 import { PIECE_SERIES } from './pieces.ts'
 import { readGroups, usesDevices, type Group } from './groups.ts'
+import { countOf, endOfSome, readOccupied, union, within, type Ordinals } from './occupied.ts'
 import { planSize } from './plan.ts'
 import { ordinalOf, type Question } from './question.ts'
 import { planRows } from './read-buckets.ts'
@@ -20,6 +21,8 @@ export interface Slice {
   readonly groups: readonly Group[]
   readonly first: number
   readonly end: number
+  /** those of them that may have readings, ascending */
+  readonly occupied: readonly Ordinals[]
 }
 
 /** Most rows of the tables that one statement reads, roughly. */
@@ -45,6 +48,7 @@ export async function * slices (database: Database, question: Question, asker: A
   const middle = Math.floor(rowCount / 2)
   const rowSize = planSize(planRows(boundaries, middle, middle + 1)[0]) * (kind === 'groups' ? PARTITIONS_GUESS : 1)
 
+  const all = [{ first: 0, end: rowCount }]
   let first = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1
   let from = after && { key: after.key, isIncluded: first < rowCount }
   if (first >= rowCount) {
@@ -63,26 +67,30 @@ export async function * slices (database: Database, question: Question, asker: A
     if (turn) await turn
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
     if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group that it ended in is there no more
+    const occupied = await readOccupied(database, question, kind, groups)
+    const rowsOf = ({ key }: Group) => occupied?.get(key) ?? all
     for (let n = 0; n < groups.length;) {
       const { seriesCount } = groups[n]
+      const rows = rowsOf(groups[n])
       const mayBe = seriesCount * rowSize
       const rowsThatFit = Math.min(
         Math.floor(Math.max(STATEMENT_ROWS, seriesCount) / (mayBe * share)),
         Math.floor(STATEMENT_ROWS_MAX / (Math.min(seriesCount, selection.granted ? PIECE_SERIES : Infinity) * rowSize)))
       const rowsAtOnce = Math.max(Math.min(rowsThatFit, sliceRows), 1)
-      if (rowsAtOnce < rowCount - first) {
-        const end = first + rowsAtOnce
+      const end = Math.min(endOfSome(rows, first, rowsAtOnce), rowCount)
+      if (end < rowCount) {
         const readBefore = asker.rowsRead
-        yield { groups: [groups[n]], first, end }
+        yield { groups: [groups[n]], first, end, occupied: within(rows, { first, end }) }
         // without what each slice counts of each series, however few rows it has: the series, and hours with late readings
         const found = Math.max(asker.rowsRead - readBefore - seriesCount * COUNTED_OF_SERIES, 0)
         share = Math.min(Math.max(found / (mayBe * rowsAtOnce), share / growth), 1)
         growth = found > 0 ? GROWTH_MIN : Math.min(growth * 2, GROWTH_MAX)
         first = end
       } else {
-        const end = first > 0 ? n + 1 : endOfBatch(groups, n, rowCount, rowSize, sliceRows)
-        yield { groups: groups.slice(n, end), first, end: rowCount }
-        n = end
+        const endOfGroups = first > 0 ? n + 1 : endOfBatch(groups, n, it => countOf(rowsOf(it)), rowSize, sliceRows)
+        const some = groups.slice(n, endOfGroups)
+        yield { groups: some, first, end: rowCount, occupied: within(union(some.map(rowsOf)), { first, end: rowCount }) }
+        n = endOfGroups
         first = 0
       }
       grow()
@@ -94,12 +102,14 @@ export async function * slices (database: Database, question: Question, asker: A
 
 /** How many groups from the n-th on fit into one statement with all of their rows. */
 function endOfBatch (
-  groups: readonly Group[], n: number, rowCount: number, rowSize: number, sliceRows: number
+  groups: readonly Group[], n: number, rowsOf: (group: Group) => number, rowSize: number, sliceRows: number
 ): number {
   let end = n
-  for (let size = 0; end < groups.length; end++) {
-    size += groups[end].seriesCount * rowSize * rowCount
-    if (end > n && (size > STATEMENT_ROWS || (end + 1 - n) * rowCount > sliceRows)) break
+  for (let [size, rows] = [0, 0]; end < groups.length; end++) {
+    const own = rowsOf(groups[end])
+    size += groups[end].seriesCount * rowSize * own
+    rows += Math.max(own, 1)
+    if (end > n && (size > STATEMENT_ROWS || rows > sliceRows)) break
   }
   return end
 }

@@ -43,7 +43,7 @@ export async function * readWholeRange (
     after: undefined,
     maxGapMs: MAX_GAP_MS,
     nowMs,
-    minutesKeptSinceMs: keptSince.minute,
+    keptSince,
     marksRevised: false
   })) yield * rows
 }

@@ -206,7 +206,7 @@ async function resolve (
     after: resumed?.after,
     maxGapMs,
     nowMs,
-    minutesKeptSinceMs: keptSince.minute,
+    keptSince,
     marksRevised: true
   }
   return { question, granted, range, interval, clock }

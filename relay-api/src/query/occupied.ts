@@ -1,0 +1,141 @@
+/**
+ * Occupied: which rows of an answer can have readings. Most fleets were not there all the time that is asked for, and devices
+ * that report once a day leave 1,439 of its minutes empty. So the buckets of a coarser level are looked at first, in one
+ * statement for many groups, and a row is read only where it touches one that is there:
+ *
+ *     days      ▁▁▁▁▁▁▁▁█▁▁▁█▁▁▁▁▁▁▁▁▁▁▁▁▁     730 of two years, by the primary key
+ *     minutes           ╰─┴──── 2,880 of 1,051,200 are planned, read and merged
+ */
+import { bucketStartMs, levels, type Database, type Level } from 'relay-common'
+
+import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
+import { groupColumn, groupKey, type Group, type SeriesKind } from './groups.ts'
+import { rowOf, type Question } from './question.ts'
+
+/** Places of rows in their group's part of the answer: from `first` on, before `end`. */
+export interface Ordinals {
+  readonly first: number
+  readonly end: number
+}
+
+/** For answers of fewer rows it is not worth a statement. */
+const ROWS_MIN = 100
+/** A bucket is one row at least, and has so many rows of the answer. */
+const ROWS_PER_BUCKET_MIN = 8
+/** Most buckets of a series that are looked at. */
+const BUCKETS_MAX = 2_000
+/** Most buckets that one statement looks at, roughly, for one source partition. */
+const STATEMENT_BUCKETS = 10_000
+
+/** @returns the level to be looked at; undefined: none is worth it */
+function levelFor ({ boundaries, statistics }: Question): Level | undefined {
+  const rowCount = boundaries.length - 1
+  if (rowCount < ROWS_MIN || statistics.some(it => it.needsSteps)) return undefined
+  const rangeMs = boundaries.at(-1) - boundaries.at(0)
+  const coarser = levels.filter(({ sizeMs }) => sizeMs >= ROWS_PER_BUCKET_MIN * rangeMs / rowCount)
+  return coarser.find(({ sizeMs }) => rangeMs / sizeMs <= BUCKETS_MAX) ?? coarser.at(-1)
+}
+
+/**
+ * Reads which rows of some groups may have readings.
+ * @returns by group, ascending, none touching the next one; undefined: nobody has looked, and all of them may
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ */
+export async function readOccupied (
+  database: Database, question: Question, kind: SeriesKind, groups: readonly Group[]
+): Promise<Map<string, Ordinals[]> | undefined> {
+  const level = levelFor(question)
+  if (level === undefined) return undefined
+  const { boundaries } = question
+  const range = { startMs: bucketStartMs(level.sizeMs, boundaries.at(0)), endMs: boundaries.at(-1) }
+  const buckets = Math.ceil((range.endMs - range.startMs) / level.sizeMs)
+  const found = new Map<string, number[]>()
+  let keys: string[] = []
+  let size = 0
+  const readSome = async () => {
+    if (keys.length === 0) return
+    for (const key of keys) found.set(key, [])
+    await readBucketStarts(database, question, kind, level, range, keys, (key, startMs) => { found.get(key)!.push(startMs) })
+    keys = []
+    size = 0
+  }
+  for (const { key, seriesCount } of groups) {
+    if (seriesCount * buckets > STATEMENT_BUCKETS) continue // nobody looks
+    if (size + seriesCount * buckets > STATEMENT_BUCKETS) await readSome()
+    keys.push(key)
+    size += seriesCount * buckets
+  }
+  await readSome()
+  return new Map([...found].map(([key, starts]) => [key, rowsAt(question, level, starts.sort((a, b) => a - b))]))
+}
+
+async function readBucketStarts (
+  database: Database, { selection, groupBy }: Question, kind: SeriesKind, level: Level, { startMs, endMs }: { startMs: number, endMs: number },
+  keys: readonly string[], visit: (key: string, startMs: number) => void
+): Promise<void> {
+  const namesDevices = isFound(selection) || groupBy === 'device'
+  const values: unknown[] = [startMs / 1000, endMs / 1000]
+  const condition = seriesCondition(selection, values, namesDevices)
+  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  await database.streamPrepared(`occupied by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} in ${level.name}`, `
+    select ${groupColumn(groupBy)}, date_part('epoch', r.bucket_start) from series s cross join lateral (
+      select distinct bucket_start from ${level.table} r where r.series_id = s.series_id
+        and r.bucket_start >= to_timestamp($1) and r.bucket_start < to_timestamp($2) offset 0) r
+    where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}
+    group by 1, 2`, values, columns => {
+    const [key, startS] = columns as [string, number]
+    visit(key, startS * 1000)
+  })
+}
+
+/** The rows that buckets touch, and those before it is sure that all buckets are kept. */
+function rowsAt (question: Question, level: Level, startsMs: readonly number[]): Ordinals[] {
+  const { boundaries, isDescending, keptSince } = question
+  const rowCount = boundaries.length - 1
+  const rows: Array<{ first: number, end: number }> = []
+  const add = (startMs: number, endMs: number) => {
+    const first = boundaries.lastAtOrBefore(startMs)
+    const last = boundaries.lastAtOrBefore(endMs - 1)
+    const end = Math.min(last + 1, rowCount)
+    const before = rows.at(-1)
+    if (before !== undefined && first <= before.end) before.end = Math.max(before.end, end)
+    else if (first < end) rows.push({ first, end })
+  }
+  const keptMs = keptSince[level.name] + level.sizeMs
+  if (keptMs > boundaries.at(0)) add(boundaries.at(0), Math.min(keptMs, boundaries.at(-1)))
+  for (const startMs of startsMs) add(startMs, startMs + level.sizeMs)
+  return isDescending ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 })) : rows
+}
+
+/** The parts of rows that lie within others. @param rows ascending */
+export function within (rows: readonly Ordinals[], { first, end }: Ordinals): Ordinals[] {
+  return rows.filter(it => it.end > first && it.first < end)
+    .map(it => ({ first: Math.max(it.first, first), end: Math.min(it.end, end) }))
+}
+
+/** All rows that are in one of several. @param all each ascending */
+export function union (all: ReadonlyArray<readonly Ordinals[]>): Ordinals[] {
+  const rows: Array<{ first: number, end: number }> = []
+  for (const it of all.flat().sort((a, b) => a.first - b.first)) {
+    const before = rows.at(-1)
+    if (before !== undefined && it.first <= before.end) before.end = Math.max(before.end, it.end)
+    else rows.push({ ...it })
+  }
+  return rows
+}
+
+export function countOf (rows: readonly Ordinals[]): number {
+  return rows.reduce((sum, it) => sum + it.end - it.first, 0)
+}
+
+/** Where to stop behind `first` so as to have so many of some rows, and whatever is between them. @param rows ascending */
+export function endOfSome (rows: readonly Ordinals[], first: number, count: number): number {
+  let left = count
+  for (const it of rows) {
+    const own = it.end - Math.max(it.first, first)
+    if (own <= 0) continue
+    if (own >= left) return Math.max(it.first, first) + left
+    left -= own
+  }
+  return Infinity
+}
