@@ -82,6 +82,8 @@ interface Caller {
   waiting: number
   window: number
   askedMs: number
+  /** when one of its connections was given back last */
+  servedMs: number
 }
 
 /** @param now ms of a clock that only goes on */
@@ -105,7 +107,7 @@ export function createShares (
     let caller = callers.get(name)
     if (caller === undefined) {
       if (callers.size >= CALLERS_MAX) forgetIdle(callers)
-      callers.set(name, caller = { held: 0, resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0 })
+      callers.set(name, caller = { held: 0, resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0 })
     }
     if (latest !== caller) [latest, latestOther] = [caller, latest]
     caller.askedMs = now()
@@ -144,6 +146,7 @@ export function createShares (
         const tookMs = now() - startedMs
         free++
         caller.held--
+        caller.servedMs = now()
         if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
         else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
         if ((!isLong && tookMs <= QUICK_MAX_MS) || !isBesideOthers(caller)) return end()
@@ -179,12 +182,13 @@ export function createShares (
           signal?.addEventListener('abort', onAbort, { once: true })
           if (isLong) return // it is its deadline that ends it
           const look = () => {
-            if (caller.held + caller.resting > 0) { // it waits for its own others, up to its deadline
-              timer = setTimeout(look, waitMaxMs)
+            const servedMs = now() - caller.servedMs
+            if (caller.resting > 0 || servedMs < waitMaxMs) { // its others have their turns, and so will it
+              timer = setTimeout(look, caller.resting > 0 ? waitMaxMs : waitMaxMs - servedMs)
               return
             }
             queue.remove(name, waiting)
-            reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `no connection was free for ${waitMaxMs} ms: others hold them`))
+            reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `no connection was free for ${waitMaxMs} ms: others of this caller, or of many, hold them`))
           }
           timer = setTimeout(look, waitMaxMs)
         })
