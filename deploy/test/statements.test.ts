@@ -22,6 +22,7 @@ import { findGranted } from '../../relay-api/src/query/granted.ts'
 import { readGroups } from '../../relay-api/src/query/groups.ts'
 import { parseInterval } from '../../relay-api/src/query/interval.ts'
 import { readRowsBefore } from '../../relay-api/src/query/look-back.ts'
+import { readOccupied } from '../../relay-api/src/query/occupied.ts'
 import { keptForEver } from '../../relay-api/src/query/plan.ts'
 import { rangesOutside } from '../../relay-api/src/query/prefix-ranges.ts'
 import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
@@ -154,6 +155,15 @@ const cases: Readonly<Record<string, Case>> = {
   'rows of a zone are read': ({ database }) => readBuckets(database,
     { selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'zone', kind: 'groups', marksRevised: true },
     ['Zone A'], planRows(range(101).map(n => startMs + n * HOUR_MS), 0, 100)),
+  'rows that can have readings are found': async ({ database }) => {
+    const question = {
+      statistics: [findStatistic('avg')!], boundaries: boundariesAt(...range(DAY_MS / MINUTE_MS + 1).map(n => startMs + n * MINUTE_MS)), isDescending: false,
+      fill: 'none', lookBack: undefined, limit: Infinity, after: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS, keptSince: keptForEver, marksRevised: false
+    } as const
+    const groups = (keys: readonly string[]) => keys.map(key => ({ key, seriesCount: 1 }))
+    await readOccupied(database, { ...question, selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'device' }, 'devices', groups(range(400, 100_000).map(n => `device-${n}`)))
+    await readOccupied(database, { ...question, selection: ofAll, groupBy: 'zone' }, 'groups', groups(range(100, 1).map(n => `Zone ${n}`)))
+  },
   'steps are walked': ({ database }) => readSteps(database,
     { selection: { ...ofAll, devices: range(100, 100_000).map(n => `device-${n}`), zones: ['Zone A'] }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS },
     new Map([['', [startMs, startMs + HOUR_MS]]])),

@@ -95,15 +95,17 @@ const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
   const selection = fc.tuple(some('device', devices), some('zone', zones), some('type', deviceTypes)).map(it => it.flat())
   const groupBy = fc.constantFrom('', 'device', 'zone', 'type').map(it => it === '' ? [] : [['groupBy', it] as const])
   const ofRange = range.map(([start, end]) => [['start', start], ['end', end]] as const)
-  const stats = [['stats', 'count,sum,avg,min,max,median,p90,stddev,first,last,increase,rate,timeWeightedAvg'], ['maxGap', '1h'], ['limit', '5000']] as const
+  const statsOf = (names: string) => [['stats', names], ['maxGap', '1h'], ['limit', '5000']] as const
+  const withoutSteps = 'count,sum,avg,min,max,median,p90,stddev,first,last'
+  const stats = fc.constantFrom(statsOf(`${withoutSteps},increase,rate,timeWeightedAvg`), statsOf(withoutSteps))
 
   const old = fc.tuple(range, fc.constantFrom(
     ...devices.map(it => `device/${it}`), ...zones.map(it => `zone/${encodeURIComponent(it)}`), ...deviceTypes.map(it => `type/${it}`),
     `zone/${encodeURIComponent(zones[0])}/type/${deviceTypes[0]}`
   )).map(([[startTime, endTime], it]) => ({ path: `/api/events/${it}`, query: [['startTime', startTime], ['endTime', endTime]] as const }))
-  const rows = fc.tuple(selection, ofRange, groupBy, fc.constantFrom('range', '1m', '7m', '1h', '3h', '1d'), fc.constantFrom('UTC', 'Asia/Kolkata'), fc.constantFrom('none', 'none', 'previous'), fc.constantFrom('asc', 'desc')).filter(
+  const rows = fc.tuple(selection, ofRange, groupBy, fc.constantFrom('range', '1m', '7m', '1h', '3h', '1d'), fc.constantFrom('UTC', 'Asia/Kolkata'), fc.constantFrom('none', 'none', 'previous', 'null'), fc.constantFrom('asc', 'desc'), stats).filter(
     ([, [[, start], [, end]], , interval]) => interval.endsWith('m') ? Date.parse(end) - Date.parse(start) < 3 * HOUR_MS : true
-  ).map(([selection, range, groupBy, interval, tz, fill, order]) => ({
+  ).map(([selection, range, groupBy, interval, tz, fill, order, stats]) => ({
     path: '/api/v1/aggregates',
     query: [...selection, ...range, ...groupBy, ...stats, ['interval', interval], ['tz', tz], ['fill', fill], ['order', order]] as const
   }))

@@ -37,7 +37,7 @@ function questionOf (series: number): Question {
 /** A database in which each group has the hours that are given. */
 const withHours = (hours: readonly number[]): Database => ({
   async streamPrepared (_name: string, _sql: string, values: unknown[], visit: (columns: unknown[]) => void) {
-    for (const key of values.at(-1) as string[]) for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600])
+    for (const key of values.at(-1) as string[]) for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600, null])
   }
 } as unknown as Database)
 const ALL_HOURS = Array.from({ length: 24 }, (_, n) => n)

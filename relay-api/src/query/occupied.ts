@@ -5,11 +5,15 @@
  *
  *     days      ▁▁▁▁▁▁▁▁█▁▁▁█▁▁▁▁▁▁▁▁▁▁▁▁▁     730 of two years, by the primary key
  *     minutes           ╰─┴──── 2,880 of 1,051,200 are planned, read and merged
+ *
+ * What is not in rows yet is in the journal, whose rows are of many series: their times count for all of those groups.
  */
 import { bucketStartMs, levels, type Database, type Level } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { groupColumn, groupKey, type Group, type SeriesKind } from './groups.ts'
+import { journalOfMany } from './journal.ts'
+import type { TimeRange } from './plan.ts'
 import { rowOf, type Question } from './question.ts'
 
 /** Places of rows in their group's part of the answer: from `first` on, before `end`. */
@@ -49,13 +53,18 @@ export async function readOccupied (
   const { boundaries } = question
   const range = { startMs: bucketStartMs(level.sizeMs, boundaries.at(0)), endMs: boundaries.at(-1) }
   const buckets = Math.ceil((range.endMs - range.startMs) / level.sizeMs)
-  const found = new Map<string, number[]>()
+  const found = new Map<string, TimeRange[]>()
   let keys: string[] = []
   let size = 0
   const readSome = async () => {
     if (keys.length === 0) return
     for (const key of keys) found.set(key, [])
-    await readBucketStarts(database, question, kind, level, range, keys, (key, startMs) => { found.get(key)!.push(startMs) })
+    const journaled: TimeRange[] = []
+    await readBucketStarts(database, question, kind, level, range, keys, (key, stretch) => {
+      if (key === null) journaled.push(stretch)
+      else found.get(key)!.push(stretch)
+    })
+    for (const key of keys) found.get(key)!.push(...journaled)
     keys = []
     size = 0
   }
@@ -66,44 +75,46 @@ export async function readOccupied (
     size += seriesCount * buckets
   }
   await readSome()
-  return new Map([...found].map(([key, starts]) => [key, rowsAt(question, level, starts.sort((a, b) => a - b))]))
+  return new Map([...found].map(([key, stretches]) => [key, rowsAt(question, level, stretches)]))
 }
 
+/** @param visit gets buckets by group, and what the journal has of some of the groups, with null */
 async function readBucketStarts (
-  database: Database, { selection, groupBy }: Question, kind: SeriesKind, level: Level, { startMs, endMs }: { startMs: number, endMs: number },
-  keys: readonly string[], visit: (key: string, startMs: number) => void
+  database: Database, { selection, groupBy }: Question, kind: SeriesKind, level: Level, { startMs, endMs }: TimeRange,
+  keys: readonly string[], visit: (key: string | null, stretch: TimeRange) => void
 ): Promise<void> {
   const namesDevices = isFound(selection) || groupBy === 'device'
   const values: unknown[] = [startMs / 1000, endMs / 1000]
   const condition = seriesCondition(selection, values, namesDevices)
   const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  const series = `series s where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
+  const [startTime, endTime] = ['to_timestamp($1)', 'to_timestamp($2)']
+  const { blocks, arms: [, journal] } = journalOfMany({ kind, series, startTime, endTime }, 'blocks', '',
+    "null::text, date_part('epoch', j.first_time), date_part('epoch', j.last_time)")
   await database.streamPrepared(`occupied by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} in ${level.name}`, `
-    select ${groupColumn(groupBy)}, date_part('epoch', r.bucket_start) from series s cross join lateral (
+    with ${blocks}
+    select ${groupColumn(groupBy)}, date_part('epoch', r.bucket_start), null::float8 from series s cross join lateral (
       select distinct bucket_start from ${level.table} r where r.series_id = s.series_id
-        and r.bucket_start >= to_timestamp($1) and r.bucket_start < to_timestamp($2) offset 0) r
+        and r.bucket_start >= ${startTime} and r.bucket_start < ${endTime} offset 0) r
     where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}
-    group by 1, 2`, values, columns => {
-    const [key, startS] = columns as [string, number]
-    visit(key, startS * 1000)
+    group by 1, 2
+    union all ${journal}`, values, columns => {
+    const [key, startS, lastS] = columns as [string | null, number, number | null]
+    visit(key, { startMs: startS * 1000, endMs: lastS === null ? startS * 1000 + level.sizeMs : lastS * 1000 + 1 })
   })
 }
 
-/** The rows that buckets touch, and those before it is sure that all buckets are kept. */
-function rowsAt (question: Question, level: Level, startsMs: readonly number[]): Ordinals[] {
+/** The rows that some stretches touch, and those before it is sure that all buckets are kept. */
+function rowsAt (question: Question, level: Level, stretches: readonly TimeRange[]): Ordinals[] {
   const { boundaries, isDescending, keptSince } = question
   const rowCount = boundaries.length - 1
-  const rows: Array<{ first: number, end: number }> = []
-  const add = (startMs: number, endMs: number) => {
-    const first = boundaries.lastAtOrBefore(startMs)
-    const last = boundaries.lastAtOrBefore(endMs - 1)
-    const end = Math.min(last + 1, rowCount)
-    const before = rows.at(-1)
-    if (before !== undefined && first <= before.end) before.end = Math.max(before.end, end)
-    else if (first < end) rows.push({ first, end })
-  }
-  const keptMs = keptSince[level.name] + level.sizeMs
-  if (keptMs > boundaries.at(0)) add(boundaries.at(0), Math.min(keptMs, boundaries.at(-1)))
-  for (const startMs of startsMs) add(startMs, startMs + level.sizeMs)
+  const wholeMs = { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
+  const isSureMs = keptSince[level.name] + level.sizeMs
+  const unsure = isSureMs > wholeMs.startMs ? [{ startMs: wholeMs.startMs, endMs: isSureMs }] : []
+  const rows = union([[...unsure, ...stretches].filter(it => it.endMs > wholeMs.startMs && it.startMs < wholeMs.endMs).map(it => ({
+    first: boundaries.lastAtOrBefore(it.startMs),
+    end: Math.min(boundaries.lastAtOrBefore(it.endMs - 1) + 1, rowCount)
+  }))])
   return isDescending ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 })) : rows
 }
 

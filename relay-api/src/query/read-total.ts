@@ -152,7 +152,7 @@ async function attemptTotals (
   const { granted } = selection
   const position = granted && granted.position < moment.position ? granted.position : moment.position
   const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
-  if (!isRight || merges.some(it => it.needsDevices)) return { moment }
+  if (!isRight || merges.some(it => it?.needsDevices)) return { moment }
   // there are too many devices to keep every day of each; what is read again of one after a change is little
   const keepPart = selection.deviceId === undefined ? keep : () => {}
   const merged: Merged[] = []
