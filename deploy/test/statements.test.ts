@@ -157,8 +157,17 @@ const cases: Readonly<Record<string, Case>> = {
     ['Zone A'], planRows(range(101).map(n => startMs + n * HOUR_MS), 0, 100)),
   'rows that can have readings are found': async ({ database }) => {
     const question = {
-      statistics: [findStatistic('avg')!], boundaries: boundariesAt(...range(DAY_MS / MINUTE_MS + 1).map(n => startMs + n * MINUTE_MS)), isDescending: false,
-      fill: 'none', lookBack: undefined, limit: Infinity, after: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS, keptSince: keptForEver, marksRevised: false
+      statistics: [findStatistic('avg')!],
+      boundaries: boundariesAt(...range(DAY_MS / MINUTE_MS + 1).map(n => startMs + n * MINUTE_MS)),
+      isDescending: false,
+      fill: 'none',
+      lookBack: undefined,
+      limit: Infinity,
+      after: undefined,
+      maxGapMs: HOUR_MS,
+      nowMs: startMs + DAY_MS,
+      keptSince: keptForEver,
+      marksRevised: false
     } as const
     const groups = (keys: readonly string[]) => keys.map(key => ({ key, seriesCount: 1 }))
     await readOccupied(database, { ...question, selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'device' }, 'devices', groups(range(400, 100_000).map(n => `device-${n}`)))

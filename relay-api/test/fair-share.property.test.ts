@@ -159,6 +159,20 @@ test('a long answer rests between its statements, and lets the next long one wai
   }
 })
 
+test('a database that does not answer makes nobody rest', async t => {
+  const { shares, pass } = onClock(t)
+  const askHonest = async () => (await shares.take('honest', false)).giveBack()
+  await askHonest()
+  const got = askOften(shares, 'other', false, 5)
+  await settle()
+  const before = got.length
+  await pass(2_000)
+  await askHonest()
+  for (const it of [...got]) it.giveBack(true)
+  await settle()
+  assert.equal(got.length, 2 * before)
+})
+
 test('one that waits for its own questions waits as long as some of them are answered; then it is told', async t => {
   const { shares, pass } = onClock(t)
   const holders = await Promise.all(Array.from({ length: 8 }, (_, n) => shares.take(n < 2 ? 'own' : `holder ${n}`, false)))

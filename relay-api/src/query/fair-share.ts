@@ -44,7 +44,8 @@ interface Waiting {
 
 /** A connection that a caller has. */
 export interface Share {
-  giveBack (): void
+  /** @param isAway the database did not answer: that says nothing of the caller */
+  giveBack (isAway?: boolean): void
 }
 
 /** @returns a database whose statements wait for their caller's share */
@@ -54,10 +55,14 @@ export function fairShare (database: Database, settings: ShareSettings): Databas
     if (whom?.caller === undefined) return await run()
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
     const share = await shares.take(caller, isLong, signal)
+    let isAway = false
     try {
       return await run()
+    } catch (error) {
+      isAway = error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE'
+      throw error
     } finally {
-      share.giveBack()
+      share.giveBack(isAway)
     }
   }
   return {
@@ -142,11 +147,12 @@ export function createShares (
       handOut()
     }
     return {
-      giveBack () {
+      giveBack (isAway = false) {
         const tookMs = now() - startedMs
         free++
         caller.held--
         caller.servedMs = now()
+        if (isAway) return end()
         if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
         else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
         if ((!isLong && tookMs <= QUICK_MAX_MS) || !isBesideOthers(caller)) return end()
