@@ -12,6 +12,7 @@ import type { AccuracyResult } from '../bench/src/accuracy.ts'
 import type { ApiResult, Measured } from '../bench/src/api.ts'
 import type { FreshnessResult } from '../bench/src/freshness.ts'
 import type { IngestResult, IngestWay } from '../bench/src/ingest.ts'
+import type { LiveResult } from '../bench/src/live.ts'
 import type { MemoryResult } from '../bench/src/memory.ts'
 import type { PoisonResult } from '../bench/src/poison.ts'
 import type { CompressionResult, ProcessorResult } from '../bench/src/processor.ts'
@@ -27,6 +28,7 @@ const page = new URL('performance.md', import.meta.url)
 const results = new URL('../bench/results/', import.meta.url)
 
 interface Results {
+  live: LiveResult
   processor: ProcessorResult
   compression: ProcessorResult
   scaling: { readonly cases: readonly ScalingResult[] }
@@ -46,6 +48,17 @@ function read<N extends keyof Results> (name: N): Results[N] & Circumstances | u
 
 const sections: Readonly<Record<string, () => string>> = {
   targets: renderTargets,
+  live: () => render('live', it => [
+    table([
+      'devices', 'late', 'events/s', 'CPU us/event, both', 'processor', 'PostgreSQL', 'broker', 'WAL bytes/event', 'rows/event',
+      'visible after, p50', 'p99', 'lag before', 'lag after', 'processor MB', 'journal MB'
+    ], it.cases.map(row => [
+      `${whole(row.devices)}, each ${row.intervalS} s`, `${row.late * 100} %`, whole(row.eventsPerSecond),
+      ...[row.cpuUsPerEvent.both, row.cpuUsPerEvent.processor, row.cpuUsPerEvent.postgres, row.cpuUsPerEvent.broker].map(us => us.toFixed(1)),
+      whole(row.walBytesPerEvent), row.rowsPerEvent.toFixed(3), ...[row.p50Ms, row.p99Ms].map(ms => `${whole(ms)} ms`),
+      whole(row.lagBefore), whole(row.lagAfter), whole(row.processorMemoryMb), whole(row.journalMb)
+    ]))
+  ]),
   processor: () => render('processor', it => [
     table(runHead, it.compressions[0].summary.map(runRow)),
     ratioLine(it.compressions[0]),
@@ -177,12 +190,21 @@ function renderTargets (): string {
   const rate = (start: string) => caseNamed(start)?.relative.rate
   const memory = read('memory')
   const freshness = read('freshness')
+  const live = (devices: number) => read('live')?.cases.find(it => it.devices === devices && it.intervalS === 1 && it.late + it.resent === 0)
   const poison = read('poison')
   const asked = read('api')?.measured
   const question = (name: string) => asked?.find(it => it.scenario === name)
   const worst = (of: (it: Measured) => number | undefined) => asked && Math.max(...asked.map(it => of(it) ?? 0))
   const access = (name: AccessCase) => read('access')?.cases.find(it => it.name === name)?.cpuUs.median
   const rows = [
+    target('live, 10,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 4, live(10_000)?.cpuUsPerEvent.both),
+    target('the same, WAL bytes/event', '<=', 60, live(10_000)?.walBytesPerEvent),
+    target('the same, from produce to visible, p50, ms', '<=', 300, live(10_000)?.p50Ms),
+    target('the same, p99, ms', '<=', 600, live(10_000)?.p99Ms),
+    target('live, 100,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 2, live(100_000)?.cpuUsPerEvent.both),
+    target('the same, WAL bytes/event', '<=', 30, live(100_000)?.walBytesPerEvent),
+    target('the same, from produce to visible, p50, ms', '<=', 600, live(100_000)?.p50Ms),
+    target('the same, p99, ms', '<=', 1500, live(100_000)?.p99Ms),
     target('events/s over the consumer benchmark, from the start to the last commit', '>=', 0.9,
       ratios(CONSUMER_BENCHMARK)?.fromStart),
     target('events/s over Kafka Streams exactly once, while reading', '>=', 10, ratios(KAFKA_STREAMS_EXACTLY_ONCE)?.reading),

@@ -5,6 +5,7 @@ import { benchApi } from './api.ts'
 import { compressions } from './backlog.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchIngest } from './ingest.ts'
+import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor } from './processor.ts'
@@ -12,10 +13,13 @@ import { benchScaling } from './scaling.ts'
 
 const backlog = { devices: 1_000, partitions: 8, streams: true, exactlyOnce: true }
 
-/** As long as it takes for figures that hold, and no longer: three quarters of an hour on two cores. */
+/** As long as it takes for figures that hold, and no longer: an hour on two cores. */
 export async function benchAll ({ quick = false }: { quick?: boolean }): Promise<void> {
   const startedMs = performance.now()
   const repeats = quick ? 1 : 3
+  const fleet = { intervalS: 1, late: 0, resent: 0, quick }
+  const times = quick ? { warmUp: 5, seconds: 10, probeSeconds: 10 } : { warmUp: 180, seconds: 120, probeSeconds: 60 }
+  for (const devices of quick ? [1_000] : [10_000, 50_000, 100_000]) await benchLive({ ...fleet, ...times, devices })
   await benchProcessor({ ...backlog, quick, repeats, events: quick ? 500_000 : 5_000_000, compression: ['none'] })
   await benchProcessor({
     ...backlog, exactlyOnce: false, quick, repeats, events: quick ? 200_000 : 2_000_000, compression: compressions

@@ -2,7 +2,11 @@
  * A live fleet: what an event costs, and how fresh answers are, where each device has one new reading a second (or less).
  * All is on one machine: broker, fleet, processor, PostgreSQL, API and who asks.
  *
- * Freshness is seen from outside, by probe devices (freshness.ts). It ends with a count of all that was sent.
+ *
+ *     warm up, until journaled readings become rows ──▶ CPU, WAL and rows of the fleet alone ──▶ freshness, by those who ask ──▶ count
+ *
+ * Freshness is seen from outside, by probe devices (freshness.ts), after what an event costs: answers are not a part of that.
+ * It ends with a count of all that was sent.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +23,7 @@ import { measureProbes, TOKEN, TOPIC, UNLIMITED } from './freshness.ts'
 import { readUsage } from './process-usage.ts'
 import { startProgram } from './program.ts'
 import { processorEnvironment } from './relay-processor.ts'
-import { readCircumstances, writeResults } from './results.ts'
+import { readCircumstances, readResults, writeResults } from './results.ts'
 import { openServers, readServersCpu, type BenchServers } from './servers.ts'
 
 export interface LiveOptions {
@@ -31,7 +35,8 @@ export interface LiveOptions {
   readonly late: number
   readonly resent: number
   readonly quick?: boolean
-  readonly probes?: boolean
+  /** how long freshness is measured, s; 0: not at all */
+  readonly probeSeconds: number
   readonly warmUp: number
   /** folder for a CPU profile of the processor */
   readonly cpuProf?: string
@@ -50,9 +55,41 @@ const DATABASE = 'live'
 const PARTITIONS = 8
 const DRAIN_LIMIT_MS = 120_000
 
-/** Runs the benchmark, prints its figures, and keeps them as `live`. */
+/** What came of one fleet. */
+export interface LiveCase {
+  readonly devices: number
+  readonly intervalS: number
+  /** shares of all readings */
+  readonly late: number
+  readonly resent: number
+  readonly seconds: number
+  readonly eventsPerSecond: number
+  /** without freshness: NaN */
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** records that the log had and the rollups had not, before and after */
+  readonly lagBefore: number
+  readonly lagAfter: number
+  readonly cpuUsPerEvent: Readonly<Record<'both' | 'processor' | 'postgres' | 'broker' | 'fleet', number>>
+  readonly walBytesPerEvent: number
+  readonly rowsPerEvent: number
+  readonly transactionsPerSecond: number
+  readonly processorMemoryMb: number
+  readonly journalMb: number
+  readonly fleetBehindMaxMs: number
+  /** readings that were found in the end, each once: all that was sent */
+  readonly counted: number
+  readonly date: string
+  readonly commit: string
+}
+
+export interface LiveResult {
+  readonly cases: readonly LiveCase[]
+}
+
+/** Runs the benchmark, prints its figures, and keeps them in `live`, beside those of other fleets. */
 export async function benchLive (options: LiveOptions): Promise<void> {
-  const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, quick = false, probes = true } = options
+  const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, quick = false, probeSeconds } = options
   const circumstances = await readCircumstances(quick)
   await using servers = await openServers()
   await createTopic(servers.admin, { topic: TOPIC, events: 0, devices, partitions: PARTITIONS }, 'none')
@@ -73,38 +110,39 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   const fleet = startFleet(environment, { devices, intervalMs: intervalS * 1000, late, resent })
   await Promise.race([delay(warmUp * 1000), processor.failed, api.failed])
 
-  const before = await look(servers, database, { processor: processor.pid, api: api.pid, fleet: fleet.pid })
-  const latenciesMs = await Promise.race([
-    probes
-      ? measureProbes(producer, `http://127.0.0.1:${port}`, seconds * 1000)
-      : delay(seconds * 1000).then(() => [0]),
-    processor.failed, api.failed
-  ])
-  const after = await look(servers, database, { processor: processor.pid, api: api.pid, fleet: fleet.pid })
-  const lag = await readLag(servers, database)
+  const before = await look(servers, database, { processor: processor.pid, fleet: fleet.pid })
+  const lagBefore = await readLag(servers, database)
+  await Promise.race([delay(seconds * 1000), processor.failed, api.failed])
+  const after = await look(servers, database, { processor: processor.pid, fleet: fleet.pid })
+  const latenciesMs = probeSeconds === 0
+    ? []
+    : await Promise.race([measureProbes(producer, `http://127.0.0.1:${port}`, probeSeconds * 1000), processor.failed, api.failed])
+  const lagAfter = await readLag(servers, database)
   const report = await fleet.end()
-  const drainMs = await drain(servers, database)
+  await drain(servers, database)
   const sorted = latenciesMs.toSorted((a, b) => a - b)
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
   const events = after.stored - before.stored
   const perEvent = (cpuSeconds: (it: Look) => number) => (cpuSeconds(after) - cpuSeconds(before)) / events * 1e6
   const processorCpu = perEvent(it => it.processor)
   const postgresCpu = perEvent(it => it.postgres)
-  const result = {
+  const { date, commit } = circumstances
+  const result: LiveCase = {
     devices,
     intervalS,
+    late,
+    resent,
     seconds,
     eventsPerSecond: events / (after.atMs - before.atMs) * 1000,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
-    lagAtEnd: lag,
-    drainMs,
+    lagBefore,
+    lagAfter,
     cpuUsPerEvent: {
       both: processorCpu + postgresCpu,
       processor: processorCpu,
       postgres: postgresCpu,
       broker: perEvent(it => it.broker),
-      api: perEvent(it => it.api),
       fleet: perEvent(it => it.fleet)
     },
     walBytesPerEvent: (after.walBytes - before.walBytes) / events,
@@ -112,15 +150,22 @@ export async function benchLive (options: LiveOptions): Promise<void> {
     transactionsPerSecond: (after.commits - before.commits) / (after.atMs - before.atMs) * 1000,
     processorMemoryMb: after.memoryMb,
     journalMb: after.journalMb,
-    journalRows: after.journalRows,
-    deadTuples: after.deadTuples,
     fleetBehindMaxMs: report.behindMaxMs,
-    counted: await checkCounts(database, report.sent - report.resent + (probes ? latenciesMs.length : 0))
+    counted: await checkCounts(database, report.sent - report.resent + latenciesMs.length),
+    date,
+    commit
   }
   const { cpuUsPerEvent, ...flat } = result
   console.table([Object.fromEntries(Object.entries(cpuUsPerEvent).map(([name, us]) => [name, us.toFixed(2)]))])
-  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [name, Number(it.toPrecision(4))])))
-  await writeResults('live', circumstances, result, {})
+  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [name, typeof it === 'number' ? Number(it.toPrecision(4)) : it])))
+  const others = (readResults<LiveResult>('live', quick)?.cases ?? []).filter(it => nameOf(it) !== nameOf(result))
+  const cases = [...others, result].sort((a, b) => b.devices / b.intervalS - a.devices / a.intervalS || a.late - b.late)
+  await writeResults('live', circumstances, { cases }, {})
+}
+
+/** Which fleet it was. */
+function nameOf ({ devices, intervalS, late, resent }: LiveCase): string {
+  return [devices, intervalS, late, resent].join()
 }
 
 function startFleet (environment: NodeJS.ProcessEnv, fleet: object) {
@@ -143,7 +188,6 @@ function startFleet (environment: NodeJS.ProcessEnv, fleet: object) {
 interface Look {
   readonly atMs: number
   readonly processor: number
-  readonly api: number
   readonly fleet: number
   readonly postgres: number
   readonly broker: number
@@ -155,29 +199,23 @@ interface Look {
   readonly commits: number
   readonly memoryMb: number
   readonly journalMb: number
-  readonly journalRows: number
-  readonly deadTuples: number
 }
 
 async function look (
-  servers: BenchServers, database: Database, pids: Readonly<Record<'processor' | 'api' | 'fleet', number>>
+  servers: BenchServers, database: Database, pids: Readonly<Record<'processor' | 'fleet', number>>
 ): Promise<Look> {
-  const [processor, api, fleet, cpu] = await Promise.all([
-    readUsage(pids.processor), readUsage(pids.api), readUsage(pids.fleet), readServersCpu(servers)])
-  type Column = 'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes' | 'journal_rows' | 'dead'
+  const [processor, fleet, cpu] = await Promise.all([readUsage(pids.processor), readUsage(pids.fleet), readServersCpu(servers)])
+  type Column = 'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes'
   const [row] = await database.query<Record<Column, number>>(`
     select (select sum(next_offset) from progress)::float8 as stored,
       (pg_current_wal_lsn() - '0/0')::float8 as wal,
       (select sum(n_tup_ins + n_tup_upd) from pg_stat_user_tables
         where relname ~ '^(rollups|journal|arrival|progress|series)')::float8 as rows,
       (select xact_commit from pg_stat_database where datname = current_database())::float8 as commits,
-      pg_total_relation_size('journal')::float8 as journal_bytes,
-      (select count(*) from journal)::float8 as journal_rows,
-      (select sum(n_dead_tup) from pg_stat_user_tables)::float8 as dead`)
+      pg_total_relation_size('journal')::float8 as journal_bytes`)
   return {
     atMs: performance.now(),
     processor: processor.cpuSeconds,
-    api: api.cpuSeconds,
     fleet: fleet.cpuSeconds,
     postgres: cpu.postgres,
     broker: cpu.broker,
@@ -186,9 +224,7 @@ async function look (
     rows: row.rows,
     commits: row.commits,
     memoryMb: processor.memoryMaxBytes / 2 ** 20,
-    journalMb: row.journal_bytes / 2 ** 20,
-    journalRows: row.journal_rows,
-    deadTuples: row.dead
+    journalMb: row.journal_bytes / 2 ** 20
   }
 }
 

@@ -1,5 +1,6 @@
 /** Where figures are kept, and what has to be known to read them later: when, on what machine, of which code. */
 import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, totalmem } from 'node:os'
 import { join, relative } from 'node:path'
@@ -71,6 +72,12 @@ export async function writeResults (
   for (const [chart, svg] of Object.entries(charts)) await writeFile(join(folder, `${chart}.svg`), svg)
   const files = [`${name}.json`, ...Object.keys(charts).map(it => `${it}.svg`)]
   console.log(`written to ${relative(process.cwd(), folder)}: ${files.join(', ')}`)
+}
+
+/** What `writeResults` has kept; undefined: nothing yet. */
+export function readResults<R> (name: string, isQuick: boolean): R & Circumstances | undefined {
+  const file = join(isQuick ? quickResultsFolder : resultsFolder, `${name}.json`)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
 }
 
 /** Four digits tell all that a measurement can. */
