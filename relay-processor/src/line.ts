@@ -69,6 +69,8 @@ const WAIT_MAX_MS = 500
 const WAIT_MIN_MS = 2
 /** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
 const RECLAIM_DELAY_MS = 5_000
+/** partitions that are taken over within this time are taken over at once, as far as anybody can do something about it */
+const TAKEOVER_MS = 10_000
 /** how soon we look whether our claims hold, while nothing is written that would tell */
 const STANDING_INTERVAL_MS = 5_000
 /** how soon we look for misplaced readings while there are none */
@@ -113,6 +115,7 @@ class Loop {
   readonly #partitions = new Map<number, Partition>()
   /** partitions that are ours by the log and were claimed by another; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
+  #takeoverEndsAtMs = -Infinity
   /** partitions that are ours by the log and not yet in the database, and since when */
   readonly #unclaimedSinceMs = new Map<number, number>()
   #wasStalled = false
@@ -278,8 +281,16 @@ class Loop {
     if (historyId !== partition.historyId) return this.#onHistory(historyId)
     this.#drop(number, RECLAIM_DELAY_MS)
     this.#parts.metrics.fenced.inc()
+    this.#countTakeover()
     this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
       'partition was taken over by another processor; what was not written of it is dropped here and read there')
+  }
+
+  #countTakeover (): void {
+    const nowMs = this.#parts.clock.nowMs()
+    if (nowMs < this.#takeoverEndsAtMs) return
+    this.#takeoverEndsAtMs = nowMs + TAKEOVER_MS
+    this.#parts.metrics.takeovers.inc()
   }
 
   /** Drops what was claimed in another history of the database, and claims it again at once. */

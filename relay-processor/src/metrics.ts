@@ -18,6 +18,7 @@ export function createProcessorMetrics (registry: Registry) {
     rowsWritten: new Counter({ name: 'relay_rows_written_total', help: 'rollup rows written', registers }),
     retries: new Counter({ name: 'relay_retries_total', help: 'attempts at the database or the dead letters that failed', registers }),
     fenced: new Counter({ name: 'relay_fenced_total', help: 'partitions that another processor had taken over', registers }),
+    takeovers: new Counter({ name: 'relay_takeovers_total', help: 'times that other processors took partitions over, however many at once', registers }),
     historyChanges: new Counter({ name: 'relay_history_changes_total', help: 'restores, restarts and failovers of the database after which what was in memory was dropped', registers }),
     gaps: createCounterBy(registry, { name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read' }, 'kind', gapKinds),
     settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
