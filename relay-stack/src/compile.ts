@@ -19,7 +19,11 @@ export function compilePrograms (): { close: () => void } {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', '--version'], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)), stdio: 'ignore'
   })
-  if (child.pid) setPriority(child.pid, LOWEST_PRIORITY) // with what the servers leave of the CPU: the start takes no longer for it
+  try {
+    if (child.pid) setPriority(child.pid, LOWEST_PRIORITY) // with what the servers leave of the CPU: the start takes no longer for it
+  } catch {
+    child.kill() // some containers don't allow it
+  }
   child.on('error', () => {}) // then each program compiles for itself
   return { close: () => { child.kill() } }
 }
