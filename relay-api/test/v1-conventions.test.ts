@@ -42,7 +42,9 @@ test('whatever is wrong with a parameter, the answer names it', async t => {
     ['device=a&device=b%00', 'RELAY_PARAMETER_INVALID', 'device'],
     ['zone=' + 'x'.repeat(129), 'RELAY_PARAMETER_INVALID', 'zone'],
     [Array.from({ length: 201 }, (_, n) => `device=${n}`).join('&'), 'RELAY_PARAMETER_INVALID', 'device'],
-    ['type=TERMOSTAT', 'RELAY_DEVICE_TYPE_UNKNOWN', 'type']
+    ['type=TERMOSTAT', 'RELAY_DEVICE_TYPE_UNKNOWN', 'type'],
+    ...['0x10', '1e3', '%2B5', '%205', '', '1_000', '0b1', '٣', '9'.repeat(400), '1.5', 'NaN', 'true', 'null'].map(it =>
+      [`limit=${it}`, 'RELAY_PARAMETER_INVALID', 'limit'] as [string, string, string])
   ]
   for (const [query, code, parameter] of cases) {
     const { status, body } = await ask(`/api/v1/aggregates?${query}`)

@@ -7,7 +7,7 @@ import type { Completeness } from '../../completeness.ts'
 import type { ApiConfig } from '../../config.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import type { Reads } from '../../reads.ts'
-import { refuseInfinite } from '../../parameters/finite.ts'
+import { refuseOtherThanDigits } from '../../parameters/digits.ts'
 import { refuseUnknownParameters } from '../../parameters/unknown.ts'
 import type { Hub } from '../../stream/hub.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
@@ -39,7 +39,7 @@ export interface V1Parts {
 
 export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
   refuseUnknownParameters(app)
-  refuseInfinite(app)
+  refuseOtherThanDigits(app)
   refuseOtherMethods(app, () => {
     aggregatesRoutes(app, parts)
     compareRoutes(app, parts)
