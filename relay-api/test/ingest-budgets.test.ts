@@ -201,6 +201,7 @@ test('headers of a body that are wrong are told, and nothing hangs', limit, asyn
     [gzip, 'GZIP', 202],
     [gzip, 'x-gzip', 202],
     [Buffer.from(event), 'identity', 202],
+    [Buffer.from(event), '', 202],
     [Buffer.concat([gzipSync('['), gzip, gzipSync(']')]), 'gzip', 202], // several members are one body
     [Buffer.concat([gzip, Buffer.from('rest')]), 'gzip', 400],
     [Buffer.concat([gzip, Buffer.alloc(100)]), 'gzip', 400],

@@ -58,9 +58,9 @@ const INFLATED_FREE_BYTES = 256 * 1024
  *   RELAY_INGEST_BUSY, RELAY_BUDGET_EXCEEDED; RELAY_REQUEST_INVALID for what is no gzip, not all of it, or more than that
  */
 export async function readBody (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
-  const { 'content-encoding': encoding = 'identity', 'content-length': length = '0' } = request.headers
+  const { 'content-encoding': encoding, 'content-length': length = '0' } = request.headers
   if (Number(length) > limits.maxBytes) throw tooLarge(limits.maxBytes)
-  switch (encoding.toLowerCase()) {
+  switch (encoding?.trim().toLowerCase() || 'identity') { // an empty one names none
     case 'identity':
       return await readPlain(request, limits, lease)
     case 'gzip': case 'x-gzip':
