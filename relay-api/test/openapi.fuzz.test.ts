@@ -198,7 +198,7 @@ test('every answer is one that the document tells of', { timeout: 600_000 }, asy
         if (declared.content === undefined || body === '') return
         const content = declared.content[mediaType] ?? declared['x-other-content']?.[mediaType]
         assert.ok(content, `${said}: ${mediaType} is not in the document`)
-        if (mediaType === 'text/event-stream') assert.match(body, /^event: (open|reset|rollup|changed|heartbeat)\n/, said)
+        if (mediaType === 'text/event-stream') assert.match(body, /^(?:retry: \d+\n)?event: (open|reset|rollup|changed|heartbeat|end)\n/, said)
         if (content.schema === undefined || !/(^application\/|\+)json$/.test(mediaType)) return
         const validate = validatorOf(content.schema)
         assert.ok(validate(JSON.parse(body)), `${said}: ${ajv.errorsText(validate.errors)}`)
