@@ -24,11 +24,11 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
     {
       await using opened = new AsyncDisposableStack()
       const owner = opened.use(await openAs(ownerSettings(stack, dataDir))).database
-      // relay-stack is the owner's own, of the moment in which the stack prepares the database
+      // relay-stack is the owner's own, of the moment in which the stack prepares the database; the probe is the API's second connection
       const users = async () => {
         const rows = await owner.query<{ program: string, users: string }>(`
           select application_name as program, string_agg(distinct usename, ' ') as users from pg_stat_activity
-          where application_name like 'relay-%' and application_name <> 'relay-stack' group by 1`)
+          where application_name like 'relay-%' and application_name not in ('relay-stack', 'relay-api-probe') group by 1`)
         return Object.fromEntries(rows.map(it => [it.program, it.users]))
       }
       await until('all programs to be connected', async () => Object.keys(await users()).length === 3)
