@@ -4,8 +4,8 @@
  * partitions are added.
  */
 import {
-  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels, mergeReadings, mergeRollup,
-  READINGS_PER_ROW_MAX_DEFAULT, readJournal, RelayError, roundSum, type Database, type Readings, type Rollup
+  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings, mergeRollup,
+  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, readJournal, RelayError, roundSum, type Database, type Readings, type Rollup
 } from 'relay-common'
 
 import { isDeviceMinute, rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
@@ -94,16 +94,18 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
     const { rows: named } = await client.query<SeriesRow & { series_id: number }>('select series_id, device_id, zone, device_type from series')
     const series = new Map(named.map(it => [it.series_id, it]))
     const { rows: journal } = await client.query<{ body: Buffer }>('select body from journal')
-    const addReading = (of: SeriesRow, timeMs: number, value: number) => {
+    const addReadings = (of: SeriesRow, arrived: Readings) => {
       for (const { name, sizeMs } of levels) {
-        const { rollup, readings } = windowOf(name, bucketStartMs(sizeMs, timeMs), of)
-        foldReading(rollup, timeMs, value)
-        mergeReadings(readings, { timesMs: [timeMs], values: [value] }, true)
+        for (const [bucketMs, ofBucket] of readingsByBucket(arrived, sizeMs)) {
+          const { rollup, readings } = windowOf(name, bucketMs, of)
+          foldReadings(rollup, ofBucket)
+          mergeReadings(readings, ofBucket, true)
+        }
       }
     }
     for (const { body } of journal) {
       readJournal(body, {
-        readings: (id, { timesMs, values }) => { for (const [n, timeMs] of timesMs.entries()) addReading(series.get(id)!, timeMs, values[n]) },
+        readings: (id, readings) => addReadings(series.get(id)!, readings),
         rollup: (id, minuteMs, rollup) => {
           for (const { name, sizeMs } of levels) mergeRollup(windowOf(name, bucketStartMs(sizeMs, minuteMs), series.get(id)!).rollup, rollup)
         }

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, lastAtOrBefore, MINUTE_MS, parseTimestamp } from 'relay-common'
 
-import { lastAtOrBefore } from '../src/query/ascending.ts'
 import { cutRange, parseInterval, shortestInterval } from '../src/query/interval.ts'
 import { openZoneClock } from '../src/query/zone-clock.ts'
 import { boundariesByLooking, clockAt } from './support/intl-clock.ts'

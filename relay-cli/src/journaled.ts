@@ -1,6 +1,6 @@
 /** What the journal has of windows: it counts as well as rows do, and is in none of them. */
 import {
-  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReading, levels, mergeReadings, mergeRollup, readJournal, type PoolClient,
+  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, readingsByBucket, readJournal, type PoolClient,
   type Readings, type Rollup
 } from 'relay-common'
 
@@ -40,12 +40,12 @@ export class Journaled {
     const { rows } = await client.query<{ source_partition: number, body: Buffer }>('select source_partition, body from journal')
     for (const { source_partition: partition, body } of rows) {
       readJournal(body, {
-        readings: (seriesId, { timesMs, values }) => {
-          for (const [n, timeMs] of timesMs.entries()) {
-            for (const index of levels.keys()) {
-              const part = partOf(index, seriesId, timeMs, partition, true)
-              foldReading(part.rollup, timeMs, values[n])
-              mergeReadings(part.readings!, { timesMs: [timeMs], values: [values[n]] }, true)
+        readings: (seriesId, readings) => {
+          for (const [index, { sizeMs }] of levels.entries()) {
+            for (const [bucketMs, ofBucket] of readingsByBucket(readings, sizeMs)) {
+              const part = partOf(index, seriesId, bucketMs, partition, true)
+              foldReadings(part.rollup, ofBucket)
+              mergeReadings(part.readings!, ofBucket, true)
             }
           }
         },

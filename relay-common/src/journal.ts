@@ -1,3 +1,4 @@
+import { firstAtOrAfter } from './ascending.ts'
 import { ByteReader, ByteWriter, corrupt } from './bytes.ts'
 import { decodeIntegers, encodeIntegers, integerScratch } from './packed-values.ts'
 import { decodeReadings, encodeReadings, READINGS_ENCODED_MAX, type Readings } from './readings.ts'
@@ -201,32 +202,61 @@ export class JournalWriter {
 export function readJournal (
   body: Uint8Array, visitor: JournalVisitor, wanted?: (seriesId: number) => boolean
 ): void {
-  const reader = new ByteReader(body)
-  const kind = reader.byte()
-  if (kind !== READINGS && kind !== ROLLUPS) {
-    throw corrupt(`a row of the journal is of kind ${kind}, which this version of Relay does not know`)
+  const row = new JournalRow(body)
+  for (let n = 0; n < row.length; n++) if (wanted === undefined || wanted(row.seriesIdAt(n))) row.readAt(n, visitor)
+}
+
+/** A row whose entries can be looked up, for who asks for one series after the other. */
+export class JournalRow {
+  readonly #reader: ByteReader
+  readonly #kind: number
+  readonly #baseMs: number
+  readonly #ids: Float64Array
+  /** where each entry begins, and behind the last one where it ends */
+  readonly #places: Float64Array
+
+  /** @throws RelayError RELAY_ROLLUP_CORRUPT */
+  constructor (body: Uint8Array) {
+    const reader = this.#reader = new ByteReader(body)
+    this.#kind = reader.byte()
+    if (this.#kind !== READINGS && this.#kind !== ROLLUPS) {
+      throw corrupt(`a row of the journal is of kind ${this.#kind}, which this version of Relay does not know`)
+    }
+    this.#baseMs = reader.varint()
+    const length = reader.varint()
+    if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`a row of the journal claims to hold ${length} entries`)
+    const ids = this.#ids = decodeIntegers(reader, length).slice(0, length)
+    for (let n = 0, id = -1; n < length; n++) ids[n] = id += ids[n] + 1
+    const sizes = decodeIntegers(reader, length)
+    const places = this.#places = new Float64Array(length + 1)
+    places[0] = reader.offset
+    for (let n = 0, size = 0; n < length; n++) {
+      size += sizes[n]
+      places[n + 1] = places[n] + size
+      if (size <= 0 || places[n + 1] > body.length) throw corrupt('an entry of a row of the journal ends behind its end')
+    }
+    if (places[length] !== body.length) throw corrupt(`${body.length - places[length]} bytes follow the end of a row of the journal`)
   }
-  const baseMs = reader.varint()
-  const length = reader.varint()
-  if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`a row of the journal claims to hold ${length} entries`)
-  const ids = decodeIntegers(reader, length).slice(0, length)
-  const sizes = decodeIntegers(reader, length).slice(0, length)
-  let seriesId = -1
-  let size = 0
-  let end = reader.offset
-  for (let n = 0; n < length; n++) {
-    seriesId += ids[n] + 1
-    size += sizes[n]
-    const start = end
-    end += size
-    if (size <= 0 || end > body.length) throw corrupt('an entry of a row of the journal ends behind its end')
-    if (wanted !== undefined && !wanted(seriesId)) continue
-    reader.offset = start
-    if (kind === READINGS) visitor.readings(seriesId, decodeReadings(reader, baseMs))
-    else readRollup(reader, baseMs, seriesId, visitor)
-    if (reader.offset !== end) throw corrupt('an entry of a row of the journal has other bytes than it says')
+
+  /** entries, in the order of their series */
+  get length (): number { return this.#ids.length }
+
+  seriesIdAt (n: number): number { return this.#ids[n] }
+
+  /** @throws RelayError RELAY_ROLLUP_CORRUPT */
+  readAt (n: number, visitor: JournalVisitor): void {
+    const reader = this.#reader
+    reader.offset = this.#places[n]
+    if (this.#kind === READINGS) visitor.readings(this.#ids[n], decodeReadings(reader, this.#baseMs))
+    else readRollup(reader, this.#baseMs, this.#ids[n], visitor)
+    if (reader.offset !== this.#places[n + 1]) throw corrupt('an entry of a row of the journal has other bytes than it says')
   }
-  if (end !== body.length) throw corrupt(`${body.length - end} bytes follow the end of a row of the journal`)
+
+  /** Reads what it has of one series. @throws RelayError RELAY_ROLLUP_CORRUPT */
+  readOf (seriesId: number, visitor: JournalVisitor): void {
+    const ids = this.#ids
+    for (let n = firstAtOrAfter(ids, seriesId); ids[n] === seriesId; n++) this.readAt(n, visitor)
+  }
 }
 
 /** A run of zeros says how many there are in a few bytes, but each entry has some: no damaged byte asks for much memory. */

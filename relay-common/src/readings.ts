@@ -1,5 +1,7 @@
+import { firstAtOrAfter } from './ascending.ts'
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
 import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+import { bucketStartMs } from './window.ts'
 
 /**
  * The readings of one series in one bucket: when, and what.
@@ -61,6 +63,24 @@ function isBehind (base: Readings, arrived: Readings, keepDuplicates: boolean): 
     value = arrived.values[n]
   }
   return true
+}
+
+/** Those of sorted readings that lie in [startMs, endMs). */
+export function cutReadings ({ timesMs, values }: Readings, { startMs, endMs }: { startMs: number, endMs: number }): Readings {
+  const start = firstAtOrAfter(timesMs, startMs)
+  const end = firstAtOrAfter(timesMs, endMs, start)
+  return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
+}
+
+/** Sorted readings, cut into buckets of one size. */
+export function * readingsByBucket (
+  { timesMs, values }: Readings, sizeMs: number
+): Generator<[bucketMs: number, readings: Readings]> {
+  for (let start = 0, end; start < timesMs.length; start = end) {
+    const bucketMs = bucketStartMs(sizeMs, timesMs[start])
+    for (end = start + 1; end < timesMs.length && timesMs[end] < bucketMs + sizeMs;) end++
+    yield [bucketMs, { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }]
+  }
 }
 
 function mergeUnsorted (base: Readings, arrived: Readings, keepDuplicates: boolean): MergedReadings {

@@ -8,15 +8,15 @@
  * the newest one of its series, and written behind those of its block and of its group. Rows come later (compact.ts).
  */
 import {
-  bucketStartMs, deviceBlockOf, emptyRollup, foldUnsorted, groupBlockOf, mergeReadings, MINUTE_MS, WIDE_BLOCK,
+  bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, mergeReadings, MINUTE_MS, WIDE_BLOCK,
   type Readings, type Rollup
 } from 'relay-common'
 
 import { ArrivalCounts } from './arrival-counts.ts'
 import { compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
-import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
-import { addReadings, addRollup, within, type Gathered, type RecentReadings } from './journal-block.ts'
+import { emptyBlock, LATE_MS, type DueBlock, type TimeRange } from './journal.ts'
+import { addReadings, addRollup, type Gathered, type RecentReadings } from './journal-block.ts'
 import type { JournalPlan } from './plan-flush.ts'
 import { lateBeforeMs } from './misplaced.ts'
 import { unpackMinute } from './packed-row.ts'
@@ -26,7 +26,6 @@ import { endOfMinute, endOfSeries, readingsWithout, type Settled, type SettleRul
 import { findKnown, forgetLate } from './windows.ts'
 
 const MINUTE = 0
-const NONE: Readings = { timesMs: [], values: [] }
 
 /**
  * Admits what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id.
@@ -57,6 +56,8 @@ class Admission {
   /** where readings of the block go that is at work: to be journaled, or to become rows */
   #recent: RecentReadings | undefined
   #dueNow: DueBlock | undefined
+  /** of the series at work, sorted */
+  #forRows = emptyReadings()
   #readings = 0
   #duplicates = 0
   #misplaced = 0
@@ -86,6 +87,7 @@ class Admission {
         const series = table.at(arrivals.series[starts[next]])
         if (deviceBlockOf(series.seriesId) !== number) break
         this.#admitSeries(series, starts[next], endOfSeries(arrivals, starts[next]))
+        this.#endSeries(series)
       }
       if (recent !== undefined) journal.write(number, recentStart)
     }
@@ -150,10 +152,15 @@ class Admission {
       series.settledMaxValue = value
       return
     }
+    const range = { startMs: bucketStartMs(MINUTE_MS, timesMs[start]), endMs: bucketStartMs(MINUTE_MS, newestMs) + MINUTE_MS }
+    let journaled: Readings | undefined
     for (let at = start; at < end;) {
       const minuteEnd = endOfMinute(arrivals, at)
       const minuteMs = bucketStartMs(MINUTE_MS, timesMs[at])
-      const fresh = this.#freshOf(series, minuteMs, at, minuteEnd)
+      const arrived = this.#distinct(at, minuteEnd)
+      const fresh = this.#isNew(series, arrived)
+        ? arrived
+        : this.#withoutResends(series, minuteMs, arrived, journaled ??= this.#journaledOf(series, range))
       const count = fresh.timesMs.length
       const again = minuteEnd - at - count
       this.#counts.add(series, minuteMs, count, again, lateBeforeMs(this.#partition, series.index, minuteMs))
@@ -168,34 +175,40 @@ class Admission {
     series.settledMaxMs = newestMs
   }
 
-  /** What of a minute was not there before, sorted. */
-  #freshOf (series: Series, minuteMs: number, start: number, end: number): Readings {
+  /** What has arrived of a minute, sorted; each reading once, unless resends count. */
+  #distinct (start: number, end: number): Readings {
     const { timesMs, values } = this.#partition.arrivals
-    const arrived: Readings = { timesMs: [], values: [] }
-    const { keepDuplicates } = this.#rules
+    const arrived = emptyReadings()
     for (let n = start; n < end; n++) {
       const value = values[n] + 0
       const last = arrived.timesMs.length - 1
-      if (!keepDuplicates && last >= 0 && arrived.timesMs[last] === timesMs[n] && arrived.values[last] === value) continue
+      if (!this.#rules.keepDuplicates && last >= 0 && arrived.timesMs[last] === timesMs[n] && arrived.values[last] === value) continue
       arrived.timesMs.push(timesMs[n])
       arrived.values.push(value)
     }
-    if (keepDuplicates || timesMs[start] > series.settledMaxMs) return arrived
-    if (arrived.timesMs.length === 1 && arrived.timesMs[0] === series.settledMaxMs && arrived.values[0] === series.settledMaxValue) {
-      return NONE
-    }
-    return this.#withoutResends(series, minuteMs, arrived)
+    return arrived
   }
 
-  #withoutResends (series: Series, minuteMs: number, arrived: Readings): Readings {
-    const { seriesId } = series
-    const endMs = minuteMs + MINUTE_MS
-    const blocks = [deviceBlockOf(seriesId), WIDE_BLOCK]
-    const there = this.#partition.journal.readingsOf(seriesId, blocks, minuteMs, endMs)
+  /** Whether nothing of it can have been there before. */
+  #isNew (series: Series, { timesMs }: Readings): boolean {
+    return this.#rules.keepDuplicates || timesMs[0] > series.settledMaxMs
+  }
+
+  /** What the journal has of a series in a stretch of time, sorted: once for all of its minutes, which may be those of years. */
+  #journaledOf ({ seriesId }: Series, range: TimeRange): Readings {
+    const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), WIDE_BLOCK], range)
     for (const it of [this.#dueNow, this.#due.get(WIDE_BLOCK)]) { // what these hold is not in the journal any more
       const taken = it?.readings.get(seriesId)
-      if (taken !== undefined) mergeReadings(there, within(taken, minuteMs, endMs), true)
+      if (taken !== undefined) mergeReadings(journaled, cutReadings(taken, range), true)
     }
+    return journaled
+  }
+
+  /** What of a minute was not there before, sorted. @param journaled what the journal has of the series */
+  #withoutResends (series: Series, minuteMs: number, arrived: Readings, journaled: Readings): Readings {
+    const { timesMs, values } = arrived
+    if (timesMs.length === 1 && timesMs[0] === series.settledMaxMs && values[0] === series.settledMaxValue) return emptyReadings()
+    const there = cutReadings(journaled, { startMs: minuteMs, endMs: minuteMs + MINUTE_MS })
     const window = findKnown(series, MINUTE, minuteMs)
     if (window !== undefined) {
       const content = unpackMinute(window.packed!, minuteMs)
@@ -212,9 +225,19 @@ class Admission {
     ofGroup.timesMs.push(timeMs)
     ofGroup.values.push(value)
     const isLate = minuteMs < this.#lateBeforeMs
-    const due = this.#dueNow ?? (isLate ? this.#due.get(WIDE_BLOCK) : undefined)
-    if (due !== undefined) addReadings(due, seriesId, { timesMs: [timeMs], values: [value] })
-    else (isLate ? this.#wide : this.#recent!).add(seriesId, timeMs, value)
+    if (this.#dueNow !== undefined || (isLate && this.#due.has(WIDE_BLOCK))) {
+      this.#forRows.timesMs.push(timeMs)
+      this.#forRows.values.push(value)
+    } else {
+      (isLate ? this.#wide : this.#recent!).add(seriesId, timeMs, value)
+    }
+  }
+
+  /** Gives what a series has for a block that becomes rows to that block: at once, as it may be far behind what is there. */
+  #endSeries ({ seriesId }: Series): void {
+    if (this.#forRows.timesMs.length === 0) return
+    addReadings(this.#dueNow ?? this.#due.get(WIDE_BLOCK)!, seriesId, this.#forRows)
+    this.#forRows = emptyReadings()
   }
 
   #noteTaken ({ seriesId }: Series, minuteMs: number, count: number): void {

@@ -2,11 +2,11 @@
  * Compacting: what the journal has of a block becomes rows, in the transaction that removes it there. It changes no content
  * of any window, so nobody has to be told.
  */
-import { bucketStartMs, levels, MINUTE_MS, type Readings } from 'relay-common'
+import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 'relay-common'
 
 import type { FlushRows } from './flush-rows.ts'
 import type { DueBlock } from './journal.ts'
-import { ascending, within, type Gathered } from './journal-block.ts'
+import { ascending, type Gathered } from './journal-block.ts'
 import type { RowOwner, SeriesTable } from './series-table.ts'
 import { addToMinute, OpenRollups, type SettleRules } from './settle.ts'
 import { forgetLate, openWindow } from './windows.ts'
@@ -26,8 +26,8 @@ export function compactBlock (
   const ownerOf = (id: number) => block.owners.get(id) ?? table.ownerOf(id)
   for (const id of ascending(block.readings.keys())) {
     const readings = block.readings.get(id)!
-    const old = block.cutMs === Infinity ? readings : within(readings, -Infinity, block.cutMs)
-    const newer = within(readings, block.cutMs, Infinity)
+    const old = block.cutMs === Infinity ? readings : cutReadings(readings, { startMs: -Infinity, endMs: block.cutMs })
+    const newer = cutReadings(readings, { startMs: block.cutMs, endMs: Infinity })
     if (newer.timesMs.length > 0) left.set(id, newer)
     const owner = ownerOf(id)
     if (old.timesMs.length > 0) compactSeries(owner, old, readingsPerRowMax, coarser, rows)
@@ -49,14 +49,10 @@ export function compactBlock (
 function compactSeries (
   owner: RowOwner, readings: Readings, readingsPerRowMax: number, coarser: OpenRollups, rows: FlushRows
 ): void {
-  const { timesMs } = readings
-  for (let start = 0, end; start < timesMs.length; start = end) {
-    const minuteEndMs = bucketStartMs(MINUTE_MS, timesMs[start]) + MINUTE_MS
-    for (end = start + 1; end < timesMs.length && timesMs[end] < minuteEndMs;) end++
-    const ofMinute = { timesMs: timesMs.slice(start, end), values: readings.values.slice(start, end) }
-    const delta = addToMinute(openWindow(owner, MINUTE, timesMs[start]), ofMinute, true, readingsPerRowMax, rows)
+  for (const [minuteMs, ofMinute] of readingsByBucket(readings, MINUTE_MS)) {
+    const delta = addToMinute(openWindow(owner, MINUTE, minuteMs), ofMinute, true, readingsPerRowMax, rows)
     for (const level of coarserIndexes) coarser.add(owner, level, delta)
   }
   coarser.write()
-  owner.rowsMaxMs = Math.max(owner.rowsMaxMs, timesMs[timesMs.length - 1])
+  owner.rowsMaxMs = Math.max(owner.rowsMaxMs, readings.timesMs.at(-1)!)
 }

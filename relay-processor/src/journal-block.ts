@@ -1,5 +1,5 @@
 /** One block of the journal in memory: fragments as they are in the table, and the readings of its newest ones as they came. */
-import { mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup } from 'relay-common'
+import { emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup } from 'relay-common'
 
 export interface Fragment {
   readonly flush: number
@@ -25,11 +25,16 @@ export class RecentReadings {
   #ids = new Int32Array(CAPACITY_MIN)
   #timesMs = new Float64Array(CAPACITY_MIN)
   #values = new Float64Array(CAPACITY_MIN)
-  length = 0
+  #length = 0
+  /** where stretches begin in which series are in order: each flush is one */
+  readonly #runs: number[] = []
+
+  get length (): number { return this.#length }
 
   add (seriesId: number, timeMs: number, value: number): void {
-    if (this.length === this.#ids.length) this.#grow()
-    const at = this.length++
+    if (this.#length === this.#ids.length) this.#grow()
+    const at = this.#length++
+    if (at === 0 || seriesId < this.#ids[at - 1]) this.#runs.push(at)
     this.#ids[at] = seriesId
     this.#timesMs[at] = timeMs
     this.#values[at] = value
@@ -70,15 +75,22 @@ export class RecentReadings {
     }
   }
 
-  /** Those of a series in a stretch of time. */
-  of (seriesId: number, startMs: number, endMs: number): Readings {
-    const found: Readings = { timesMs: [], values: [] }
-    for (let n = 0; n < this.length; n++) {
-      if (this.#ids[n] !== seriesId || this.#timesMs[n] < startMs || this.#timesMs[n] >= endMs) continue
-      found.timesMs.push(this.#timesMs[n])
-      found.values.push(this.#values[n])
+  /** Those of a series in a stretch of time, in any order. */
+  of (seriesId: number, { startMs, endMs }: { readonly startMs: number, readonly endMs: number }): Readings {
+    const found = emptyReadings()
+    for (const [n, start] of this.#runs.entries()) {
+      const end = this.#runs[n + 1] ?? this.length
+      for (let at = firstAtOrAfter(this.#ids, seriesId, start, end); at < end && this.#ids[at] === seriesId; at++) {
+        if (this.#timesMs[at] < startMs || this.#timesMs[at] >= endMs) continue
+        found.timesMs.push(this.#timesMs[at])
+        found.values.push(this.#values[at])
+      }
     }
     return found
+  }
+
+  clear (): void {
+    this.#length = this.#runs.length = 0
   }
 
   /** Places in the order of series, time and value. */
@@ -147,15 +159,6 @@ export function addRollup ({ rollups }: Pick<Gathered, 'rollups'>, id: number, m
   const base = minutes.get(minuteMs)
   if (base === undefined) minutes.set(minuteMs, rollup)
   else mergeRollup(base, rollup)
-}
-
-/** Readings in [startMs, endMs). */
-export function within ({ timesMs, values }: Readings, startMs: number, endMs: number): Readings {
-  let start = 0
-  let end = timesMs.length
-  while (start < end && timesMs[start] < startMs) start++
-  while (end > start && timesMs[end - 1] >= endMs) end--
-  return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
 }
 
 export function writeReadings ({ readings }: Pick<Gathered, 'readings'>, writer: JournalWriter): void {

@@ -8,11 +8,11 @@
  * block is due depends on its number, so that blocks are compacted one after the other and not all at once.
  */
 import {
-  bucketStartMs, JournalWriter, mergeReadings, MINUTE_MS, readJournal, WIDE_BLOCK, type JournalContent, type Readings
+  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, mergeReadings, MINUTE_MS, readJournal, WIDE_BLOCK, type JournalContent, type Readings
 } from 'relay-common'
 
 import {
-  addRollup, gather, RecentReadings, within, writeReadings, writeRollups, type Block, type Gathered
+  addRollup, gather, RecentReadings, writeReadings, writeRollups, type Block, type Fragment, type Gathered
 } from './journal-block.ts'
 import { encodeJournalRow } from './journal-rows.ts'
 import type { RowOwner } from './series-table.ts'
@@ -45,6 +45,12 @@ export function journalSettings (intervalMs: number): JournalSettings {
 /** Each flush writes rows: so do those who rebuild them. */
 export const NO_JOURNAL = journalSettings(0)
 
+export interface TimeRange {
+  readonly startMs: number
+  /** exclusive */
+  readonly endMs: number
+}
+
 /** A block whose readings become rows. */
 export interface DueBlock extends Gathered {
   readonly number: number
@@ -59,6 +65,8 @@ export const LATE_MS = 10 * MINUTE_MS
 
 /** who asks for a group reads its block of each partition: they are kept small */
 const GROUP_BYTES_MAX = 48 * 1024
+/** who asks for a device reads the wide block, whoever else is in it; 100,000 late readings, roughly */
+const WIDE_BYTES_MAX = 1024 * 1024
 /** readings that are on their way still find their minute open */
 const STRAGGLER_MS = 5_000
 
@@ -74,6 +82,8 @@ export class Journal {
   #flush = 1
   #removed: Array<{ block: number, fromFlush: number }> = []
   #rows: Buffer[] = []
+  /** of this flush */
+  readonly #opened = new Map<Fragment, JournalRow>()
 
   /** @param stored what a claim has found */
   constructor (partition: number, stored: readonly StoredFragment[], settings: JournalSettings, nowMs: number) {
@@ -130,7 +140,7 @@ export class Journal {
     for (const block of [...this.#blocks.values()]) {
       const isOld = nowMs - block.sinceMs >= ageMaxMs
       const isOfDevices = block.number > WIDE_BLOCK
-      const isFull = block.number < WIDE_BLOCK && block.bytes >= GROUP_BYTES_MAX
+      const isFull = !isOfDevices && block.bytes >= (block.number === WIDE_BLOCK ? WIDE_BYTES_MAX : GROUP_BYTES_MAX)
       if (nowMs < block.dueAtMs && !isFull) continue
       if (isOfDevices && !isOld && block.readings < compactedReadingsMin * block.series) {
         block.dueAtMs = nextTurn(block.number, intervalMs, nowMs)
@@ -178,7 +188,7 @@ export class Journal {
       series = gathered.readings.size
     }
     this.#dropFrom(block, merged.from)
-    recent.length = 0
+    recent.clear()
     block.recentFragments = 0
     this.#add(block, series, fresh, merged.level)
   }
@@ -266,6 +276,7 @@ export class Journal {
     const changes = { removed: this.#removed, rows: this.#rows }
     this.#removed = []
     this.#rows = []
+    this.#opened.clear()
     this.#flush++
     return changes
   }
@@ -276,20 +287,29 @@ export class Journal {
   }
 
   /** What a series has in a stretch of time, in these blocks. */
-  readingsOf (seriesId: number, numbers: readonly number[], startMs: number, endMs: number): Readings {
-    const found: Readings = { timesMs: [], values: [] }
+  readingsOf (seriesId: number, numbers: readonly number[], range: TimeRange): Readings {
+    const found = emptyReadings()
+    const add = (readings: Readings) => { mergeReadings(found, readings, true) }
     for (const number of numbers) {
       const block = this.#blocks.get(number)
       if (block === undefined) continue
-      for (const { body } of block.fragments.slice(0, block.fragments.length - block.recentFragments)) {
-        readJournal(body, {
-          readings: (_, readings) => { mergeReadings(found, within(readings, startMs, endMs), true) },
+      const { fragments, recentFragments, recent } = block
+      for (const fragment of fragments.slice(0, fragments.length - recentFragments)) {
+        this.#rowOf(fragment).readOf(seriesId, {
+          readings: (_, readings) => add(cutReadings(readings, range)),
           rollup: () => {}
-        }, it => it === seriesId)
+        })
       }
-      mergeReadings(found, block.recent.of(seriesId, startMs, endMs), true)
+      add(recent.of(seriesId, range))
     }
     return found
+  }
+
+  /** Many series of a flush may be looked up in one fragment. */
+  #rowOf (fragment: Fragment): JournalRow {
+    let row = this.#opened.get(fragment)
+    if (row === undefined) this.#opened.set(fragment, row = new JournalRow(fragment.body))
+    return row
   }
 }
 

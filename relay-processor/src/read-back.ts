@@ -1,7 +1,6 @@
 /** What the store knows comes to memory: ids of series, and windows that settling will change. */
-import { decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
+import { cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
 
-import { within } from './journal-block.ts'
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
@@ -59,7 +58,7 @@ function readingsOf ({ rows, journal }: Elsewhere, { seriesId, bucketMs }: Bucke
   const all = emptyReadings()
   for (const body of journal) {
     readJournal(body, {
-      readings: (_, readings) => { mergeReadings(all, within(readings, bucketMs, bucketMs + MINUTE_MS), false) },
+      readings: (_, readings) => { mergeReadings(all, cutReadings(readings, { startMs: bucketMs, endMs: bucketMs + MINUTE_MS }), false) },
       rollup: () => {}
     }, it => it === seriesId)
   }

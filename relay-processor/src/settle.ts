@@ -12,7 +12,7 @@
  * them, they leave nothing behind but their bytes.
  */
 import {
-  bucketStartMs, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, sumReadings,
+  bucketStartMs, emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, sumReadings,
   type Readings, type Rollup
 } from 'relay-common'
 
@@ -170,14 +170,15 @@ export function addToMinute (
   return delta
 }
 
-/** Readings but for those that are in others as well. */
+/** Readings but for those that are in others as well, which are sorted. */
 export function readingsWithout ({ timesMs, values }: Readings, others: Readings): Readings {
   const kept = [...timesMs.keys()].filter(n => !has(others, timesMs[n], values[n]))
   return { timesMs: kept.map(n => timesMs[n]), values: kept.map(n => values[n]) }
 }
 
-function has (readings: Readings, timeMs: number, value: number): boolean {
-  return readings.timesMs.some((it, n) => it === timeMs && readings.values[n] === value)
+function has ({ timesMs, values }: Readings, timeMs: number, value: number): boolean {
+  for (let n = firstAtOrAfter(timesMs, timeMs); timesMs[n] === timeMs; n++) if (values[n] === value) return true
+  return false
 }
 
 /** The windows of a series that deltas are merged into, one of each level: the order of time, please. */

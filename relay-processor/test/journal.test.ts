@@ -80,3 +80,39 @@ test('a database of the version before the journal goes on as it is, and resends
   }
   assert.ok(wasJournaled > 0)
 })
+
+const NOW_MS = Date.parse('2024-03-05T10:00:30Z')
+
+function thermostat (deviceId: string, timestampMs: number): DeviceEvent {
+  return { deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: timestampMs / 1_000 % 40, timestampMs }
+}
+
+test('days of history behind a reading that is there already cost no more than days of history', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '120', FLUSH_INTERVAL_MS: '1000' }))!
+  await spawnProcessor(t, site)
+  const live = [thermostat('a', NOW_MS), thermostat('b', NOW_MS)]
+  await send(site, live)
+  await settled(site)
+  assert.ok(await countJournal(site) > 0)
+  const history = Array.from({ length: 200_000 }, (_, n) => thermostat('ab'[n % 2], NOW_MS - (200_000 - n) * 500))
+  for (let at = 0; at < history.length; at += 20_000) await send(site, history.slice(at, at + 20_000))
+  await settled(site)
+  await send(site, history.slice(0, 100_000)) // and again: none of it counts
+  await settled(site)
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history])))
+})
+
+test('of a fleet whose readings are all late each counts once', { timeout: 180_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '120' }))!
+  await spawnProcessor(t, site)
+  const devices = Array.from({ length: 10_000 }, (_, n) => `device-${n}`)
+  const sent = devices.map(it => thermostat(it, NOW_MS))
+  await send(site, sent)
+  for (let round = 0; round < 20; round++) {
+    const late = devices.map(it => thermostat(it, NOW_MS - 3_600_000 - round * 7_000))
+    await send(site, late)
+    sent.push(...late)
+  }
+  await settled(site)
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(sent)))
+})

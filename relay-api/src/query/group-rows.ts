@@ -4,11 +4,10 @@
  *     each group is one zone, one type, both, one device or all      what is in memory, and else rows (`read-total.ts`)
  *     else: devices by name, several zones …                         all groups by one statement (`read-buckets.ts`)
  */
-import type { Database } from 'relay-common'
+import { lastAtOrBefore, type Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
 import { rowsRevisedBy } from './arrivals.ts'
-import { lastAtOrBefore } from './ascending.ts'
 import type { Plan } from './plan.ts'
 import { grantedOf } from './pieces.ts'
 import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'

@@ -8,14 +8,12 @@
  * A row of the journal has the readings of hundreds of devices, and is read once a statement, whoever of them are asked for.
  */
 import {
-  bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, mergeReadings, MINUTE_MS,
-  readJournal, WIDE_BLOCK, type DecodedRow, type JournalVisitor, type Readings, type Rollup
+  bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, mergeReadings,
+  MINUTE_MS, readingsByBucket, readJournal, WIDE_BLOCK, type DecodedRow, type JournalVisitor, type Readings, type Rollup
 } from 'relay-common'
 
-import { lastAtOrBefore } from './ascending.ts'
 import type { Granted } from './pieces.ts'
 import type { SeriesKind } from './groups.ts'
-import { cut } from './merge.ts'
 import type { BucketRange, TimeRange } from './plan.ts'
 
 /** Which journal rows a statement reads. */
@@ -117,7 +115,7 @@ export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<S
   const rows: Array<{ readonly body: Buffer, readonly seriesId: number | undefined }> = []
   const visitor: JournalVisitor = {
     readings (seriesId, readings) {
-      const inRange = cut(readings, { startMs, endMs })
+      const inRange = cutReadings(readings, { startMs, endMs })
       const known = readingsById.get(seriesId)
       if (known) mergeReadings(known, inRange, true)
       else if (inRange.timesMs.length > 0) readingsById.set(seriesId, inRange)
@@ -160,7 +158,7 @@ export function createPlaces (buckets: readonly BucketRange[], edgeMinutesMs: re
       const lastMs = timesMs[timesMs.length - 1]
       for (let n = lastAtOrBefore(starts, timesMs[0]); n < ranges.length && ranges[n].startMs <= lastMs; n++) {
         const { sizeMs, isEdge } = ranges[n]
-        for (const [bucketMs, part] of byBucket(sizeMs, cut(readings, ranges[n]))) {
+        for (const [bucketMs, part] of readingsByBucket(cutReadings(readings, ranges[n]), sizeMs)) {
           const rollup = emptyRollup()
           foldReadings(rollup, part)
           visit(bucketMs, isEdge, { rollup, readings: part })
@@ -173,23 +171,6 @@ export function createPlaces (buckets: readonly BucketRange[], edgeMinutesMs: re
       visit(bucketStartMs(range.sizeMs, minuteMs), range.isEdge)
     }
   }
-}
-
-/** Readings cut into buckets of one size. */
-export function * byBucket (sizeMs: number, readings: Readings): Generator<[bucketMs: number, Readings]> {
-  const { timesMs, values } = readings
-  let bucketMs = NaN
-  let part = emptyReadings()
-  for (let n = 0; n < timesMs.length; n++) {
-    if (!(timesMs[n] < bucketMs + sizeMs)) {
-      if (part.timesMs.length > 0) yield [bucketMs, part]
-      bucketMs = bucketStartMs(sizeMs, timesMs[n])
-      part = emptyReadings()
-    }
-    part.timesMs.push(timesMs[n])
-    part.values.push(values[n])
-  }
-  if (part.timesMs.length > 0) yield [bucketMs, part]
 }
 
 /** From the first to the last of some ranges; undefined: there are none. */

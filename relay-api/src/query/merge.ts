@@ -7,8 +7,7 @@
  * are those of one range, and `coverage` says which.
  */
 import {
-  decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Readings, type Rollup,
-  type RollupRow
+  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup, type RollupRow
 } from 'relay-common'
 
 import type { Plan, TimeRange } from './plan.ts'
@@ -61,7 +60,7 @@ export function createMerge (plan: Plan): Merge {
       side.hasLostReadings = true
       return
     }
-    const inRange = cut(readings, side.edge)
+    const inRange = cutReadings(readings, side.edge)
     if (inRange.timesMs.length === 0) return
     foldReadings(side.cut.rollup, inRange)
     remember(side.cut, row)
@@ -125,21 +124,4 @@ function mergeInto (tally: OpenTally, rollup: Rollup, source: Source): void {
 function remember (tally: OpenTally, { zone, deviceType }: Source): void {
   tally.zones.add(zone)
   tally.deviceTypes.add(deviceType)
-}
-
-/** The readings that lie in a range. */
-export function cut ({ timesMs, values }: Readings, { startMs, endMs }: TimeRange): Readings {
-  const start = firstAtOrAfter(timesMs, startMs)
-  const end = firstAtOrAfter(timesMs, endMs)
-  return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
-}
-
-function firstAtOrAfter (sortedMs: readonly number[], timeMs: number): number {
-  let low = 0
-  for (let high = sortedMs.length; low < high;) {
-    const middle = (low + high) >>> 1
-    if (sortedMs[middle] < timeMs) low = middle + 1
-    else high = middle
-  }
-  return low
 }

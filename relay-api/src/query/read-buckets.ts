@@ -6,12 +6,11 @@
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
-import { levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
+import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
 import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
-import { lastAtOrBefore } from './ascending.ts'
 import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './pieces.ts'
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
 import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'

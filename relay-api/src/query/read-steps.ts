@@ -5,7 +5,7 @@
  * sort nor our memory grows with the range.
  */
 import {
-  bucketStartMs, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings
+  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings
 } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
@@ -13,7 +13,6 @@ import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
-import { cut } from './merge.ts'
 import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
 
@@ -149,7 +148,7 @@ async function walkRows (database: Database, name: string, rows: string, all: re
   const takeJournal = () => {
     if (isJournalTaken) return
     isJournalTaken = true
-    journal.finish({ readings: (window, readings) => walks.get(window.id)!.take(cut(readings, window)), rollup: () => {} })
+    journal.finish({ readings: (window, readings) => walks.get(window.id)!.take(cutReadings(readings, window)), rollup: () => {} })
   }
 
   const inJournal = journalOfBlocks('$6::integer[]', { startTime: 'to_timestamp($4)', endTime: 'to_timestamp($5)' },

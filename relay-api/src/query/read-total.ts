@@ -10,12 +10,11 @@
  * something has, where the database is of another history, or where rollups are kept for another time than was known, it is
  * done again.
  */
-import type { Database, LevelName } from 'relay-common'
+import { lastAtOrBefore, type Database, type LevelName } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import type { LateReadings } from './arrivals.ts'
 import { nobody, type Asker } from './asker.ts'
-import { lastAtOrBefore } from './ascending.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { piecesOf, seriesOf } from './pieces.ts'

@@ -1,10 +1,10 @@
 /** Windows: which buckets of which groups of a view have changed, and what is in them now. */
 import {
-  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, type Database, type RelayError, type Rollup
+  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database, type RelayError, type Rollup
 } from 'relay-common'
 
 import type { SeriesKind } from '../query/groups.ts'
-import { blocksOf, byBucket, createJournal, journalOfBlocks } from '../query/journal.ts'
+import { blocksOf, createJournal, journalOfBlocks } from '../query/journal.ts'
 import type { TimeRange } from '../query/plan.ts'
 import type { Change } from './commits.ts'
 import { needsDevices, type View } from './view.ts'
@@ -182,7 +182,7 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   const isRead = unlessCorrupt(() => {
     journal.finish({
       readings (id, readings) {
-        for (const [bucketMs, part] of byBucket(sizeMs, readings)) {
+        for (const [bucketMs, part] of readingsByBucket(readings, sizeMs)) {
           const rollup = emptyRollup()
           foldReadings(rollup, part)
           add(id, bucketMs, rollup)
