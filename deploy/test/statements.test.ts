@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient, JournalWriter, WIDE_BLOCK } from 'relay-common'
+import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, HOUR_MS, levels, minuteLevel, MINUTE_MS, openDatabase, type PoolClient, JournalWriter } from 'relay-common'
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
@@ -334,7 +334,7 @@ async function openLargeSite (t: TestContext): Promise<TestDatabase> {
     select $1, n, 'postgres', 'topic', 1, 'owner', 0 from generate_series(0, ${KEYS - 1}) n`, [readTopicId])
   await database.query(`
     insert into journal select block, 1, flush, '1999-01-01Z', '1999-01-01Z', $1
-    from generate_series(-1000, 2 * ${KEYS}) block, generate_series(1, 10) flush where block <> ${WIDE_BLOCK}`, [journalBody()])
+    from generate_series(-1000, 2 * ${KEYS}) block, generate_series(1, 10) flush`, [journalBody()])
   await database.query(`select create_event_log_topic('topic', ${KEYS}, '7 days')`)
   return site
 }

@@ -29,7 +29,7 @@ interface Spread {
   readonly places: ReadonlyArray<Readonly<Record<'devices' | 'groups', JournalPlace | undefined>>>
 }
 
-const place = fc.option(fc.record({ flush: fc.nat(2), isWide: fc.boolean() }), { nil: undefined })
+const place = fc.option(fc.record({ flush: fc.nat(2), isLate: fc.boolean() }), { nil: undefined })
 
 const spread = (baseMs: number): fc.Arbitrary<Spread> => fc.record({
   event: fc.record({

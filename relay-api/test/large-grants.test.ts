@@ -29,7 +29,7 @@ async function openSite (t: TestContext, environment: Record<string, string> = {
     deviceId: `${prefix}${n}`, deviceType: n % 3 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone: 'Large', value: n, timestampMs: dayMs + n % 200 * 60_000 + 1, sourcePartition: 0
   }))
   const all = [...events('mine-', MINE), ...events('foreign-', FOREIGN)]
-  const places = new Map(all.flatMap((it, n) => n % 3 === 1 ? [[it, { flush: n % 2, isWide: n % 5 === 0 }] as const] : []))
+  const places = new Map(all.flatMap((it, n) => n % 3 === 1 ? [[it, { flush: n % 2, isLate: n % 5 === 0 }] as const] : []))
   await writeEvents(database, all, { journaled: { devices: places, groups: places } })
   const keyOf = async (grants: Grants) => (await createApiKey(database,
     { environment: 'local', name: 'mine', scopes: ['events:read'], grants, expiresAtMs: undefined }, { principal: 'test' })).key

@@ -6,7 +6,7 @@
 --
 -- Rows are only added and removed, by the owner of their source partition, in transactions that move its progress.
 create table journal (
-  block integer not null,              -- devices: series_id >> 8, or -1 for any; groups: -2 - (series_id >> 8)
+  block integer not null,              -- some 256 devices or groups, or the late readings of 4,096 devices
   source_partition integer not null,
   flush bigint not null,               -- counts up, by source partition
   first_time timestamptz not null,     -- of the readings in it

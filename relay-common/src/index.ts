@@ -49,7 +49,9 @@ export type { ExactSum } from './exact-sum.ts'
 export { healthRoutes, listen, startHealthServer, startMetricsServer } from './health.ts'
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { isHostOurs } from './hosts.ts'
-export { deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, readJournal, WIDE_BLOCK } from './journal.ts'
+export {
+  deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf, lateJournalBlockOf, readJournal
+} from './journal.ts'
 export type { JournalContent, JournalVisitor } from './journal.ts'
 export { apiUrlOf, tellLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'

@@ -35,31 +35,55 @@ export interface JournalVisitor {
   rollup (seriesId: number, minuteMs: number, rollup: Rollup): void
 }
 
-/** Series whose ids differ in their low bits alone are one block. */
+/**
+ * Series whose ids differ only in their low bits share a block. A device has two: late readings go to a block of their own,
+ * so that the rows of the other one are of the last minutes, and questions about the past do not meet them. Late readings
+ * are few, and sixteen times as many devices share their block.
+ *
+ *     devices  0 to 2^23 - 1     id >> 8
+ *     late     from 2^23 on      2^23 + (id >> 12)
+ *     groups   from -2 down      -2 - (id >> 8): no row mixes groups and devices
+ */
 const BLOCK_BITS = 8
+const LATE_BITS = 4
+const FIRST_LATE_BLOCK = 2 ** (31 - BLOCK_BITS)
+const FIRST_GROUP_BLOCK = -2
 
-/** What devices of any block have: late readings, or so few that rows of their own would cost more. */
-export const WIDE_BLOCK = -1
-
-/** The block that a device's readings are in; beside it they may be in WIDE_BLOCK. */
+/** The block of a device's readings that are not late. */
 export function deviceBlockOf (seriesId: number): number {
   return seriesId >> BLOCK_BITS
 }
 
-/** The block that rollups of a group are in: negative, so that no row mixes groups and devices. */
+/** The block of a device's late readings. */
+export function lateBlockOf (seriesId: number): number {
+  return FIRST_LATE_BLOCK + (seriesId >> (BLOCK_BITS + LATE_BITS))
+}
+
+/** The block of a group's rollups. */
 export function groupBlockOf (seriesId: number): number {
-  return WIDE_BLOCK - 1 - (seriesId >> BLOCK_BITS)
+  return FIRST_GROUP_BLOCK - (seriesId >> BLOCK_BITS)
 }
 
-/** The same of the column of a series, in SQL: its own block, without WIDE_BLOCK. */
-export function journalBlockOf (seriesIdColumn: string, of: 'devices' | 'groups'): string {
-  const block = `(${seriesIdColumn} >> ${BLOCK_BITS})`
-  return of === 'devices' ? block : `${WIDE_BLOCK - 1} - ${block}`
+export function kindOfBlock (block: number): 'devices' | 'late' | 'groups' {
+  if (block < 0) return 'groups'
+  return block < FIRST_LATE_BLOCK ? 'devices' : 'late'
 }
 
-/** All blocks that a series may be in, in SQL. */
-export function journalBlocksIn (seriesIdColumn: string, of: 'devices' | 'groups'): string {
-  return journalBlockOf(seriesIdColumn, of) + (of === 'devices' ? `, ${WIDE_BLOCK}` : '')
+/** SQL of the block of a series that is not late. @param seriesId SQL of its id */
+export function journalBlockOf (seriesId: string, of: 'devices' | 'groups'): string {
+  const block = `(${seriesId} >> ${BLOCK_BITS})`
+  return of === 'devices' ? block : `(${FIRST_GROUP_BLOCK} - ${block})`
+}
+
+/** SQL of the late block of devices. @param deviceBlock SQL of their other block */
+export function lateJournalBlockOf (deviceBlock: string): string {
+  return `(${FIRST_LATE_BLOCK} + (${deviceBlock} >> ${LATE_BITS}))`
+}
+
+/** SQL of all blocks that a series may be in, for a list. @param seriesId SQL of its id */
+export function journalBlocksIn (seriesId: string, of: 'devices' | 'groups'): string {
+  const own = journalBlockOf(seriesId, of)
+  return of === 'devices' ? `${own}, ${lateJournalBlockOf(own)}` : own
 }
 
 const READINGS = 0x11

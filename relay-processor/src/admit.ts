@@ -8,8 +8,8 @@
  * the newest one of its series, and written behind those of its block and of its group. Rows come later (compact.ts).
  */
 import {
-  bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, mergeReadings, MINUTE_MS, WIDE_BLOCK,
-  type Readings, type Rollup
+  bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf, mergeReadings,
+  MINUTE_MS, type Readings, type Rollup
 } from 'relay-common'
 
 import { ArrivalCounts } from './arrival-counts.ts'
@@ -38,6 +38,13 @@ export function admit (
   return new Admission(partition, rules, plan, rows, flushNumber).run()
 }
 
+interface OpenBlock {
+  readonly number: number
+  readonly recent: RecentReadings
+  /** how many there were before the flush */
+  readonly start: number
+}
+
 /** By minute, readings of a group's devices that are new. */
 type GroupReadings = Map<number, Readings>
 
@@ -51,11 +58,12 @@ class Admission {
   readonly #counts = new ArrivalCounts()
   readonly #groups = new Map<Series, GroupReadings>()
   readonly #lateBeforeMs: number
-  readonly #wide: RecentReadings
-  readonly #wideStart: number
   /** where readings of the block go that is at work: to be journaled, or to become rows */
   #recent: RecentReadings | undefined
   #dueNow: DueBlock | undefined
+  /** the same of late readings, whose blocks have more devices */
+  #late: OpenBlock | undefined
+  #dueLate: DueBlock | undefined
   /** of the series at work, sorted */
   #forRows = emptyReadings()
   #readings = 0
@@ -70,8 +78,6 @@ class Admission {
     this.#rows = rows
     this.#flushNumber = flushNumber
     this.#lateBeforeMs = partition.eventTimeMaxMs - LATE_MS
-    this.#wide = partition.journal.recentOf(WIDE_BLOCK)
-    this.#wideStart = this.#wide.length
   }
 
   run (): Settled {
@@ -83,6 +89,7 @@ class Admission {
       this.#dueNow = this.#dueOf(number)
       const recent = this.#recent = this.#dueNow === undefined ? journal.recentOf(number) : undefined
       const recentStart = recent?.length ?? 0
+      this.#openLate(lateBlockOf(table.at(arrivals.series[starts[first]]).seriesId))
       for (next = first; next < starts.length; next++) {
         const series = table.at(arrivals.series[starts[next]])
         if (deviceBlockOf(series.seriesId) !== number) break
@@ -91,7 +98,7 @@ class Admission {
       }
       if (recent !== undefined) journal.write(number, recentStart)
     }
-    journal.write(WIDE_BLOCK, this.#wideStart)
+    this.#closeLate()
     this.#writeGroups()
     for (const block of [...this.#due.values()].sort((a, b) => a.number - b.number)) this.#compact(block)
     for (const start of starts) forgetLate(table.at(arrivals.series[start]))
@@ -103,6 +110,19 @@ class Admission {
     return {
       readings: this.#readings, duplicates: this.#duplicates, misplaced: this.#misplaced, arrivals: this.#counts.all()
     }
+  }
+
+  /** Late readings of the devices at work go there. Their ids ascend, so each block is opened once. */
+  #openLate (number: number): void {
+    if (this.#late?.number === number) return
+    this.#closeLate()
+    const recent = this.#partition.journal.recentOf(number)
+    this.#late = { number, recent, start: recent.length }
+    this.#dueLate = this.#due.get(number)
+  }
+
+  #closeLate (): void {
+    if (this.#late !== undefined) this.#partition.journal.write(this.#late.number, this.#late.start)
   }
 
   /**
@@ -196,8 +216,8 @@ class Admission {
 
   /** What the journal has of a series in a stretch of time, sorted: once for all of its minutes, which may be those of years. */
   #journaledOf ({ seriesId }: Series, range: TimeRange): Readings {
-    const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), WIDE_BLOCK], range)
-    for (const it of [this.#dueNow, this.#due.get(WIDE_BLOCK)]) { // what these hold is not in the journal any more
+    const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), lateBlockOf(seriesId)], range)
+    for (const it of [this.#dueNow, this.#dueLate]) { // what these hold is not in the journal any more
       const taken = it?.readings.get(seriesId)
       if (taken !== undefined) mergeReadings(journaled, cutReadings(taken, range), true)
     }
@@ -225,18 +245,18 @@ class Admission {
     ofGroup.timesMs.push(timeMs)
     ofGroup.values.push(value)
     const isLate = minuteMs < this.#lateBeforeMs
-    if (this.#dueNow !== undefined || (isLate && this.#due.has(WIDE_BLOCK))) {
+    if (this.#dueNow !== undefined || (isLate && this.#dueLate !== undefined)) {
       this.#forRows.timesMs.push(timeMs)
       this.#forRows.values.push(value)
     } else {
-      (isLate ? this.#wide : this.#recent!).add(seriesId, timeMs, value)
+      (isLate ? this.#late!.recent : this.#recent!).add(seriesId, timeMs, value)
     }
   }
 
   /** Gives what a series has for a block that becomes rows to that block: at once, as it may be far behind what is there. */
   #endSeries ({ seriesId }: Series): void {
     if (this.#forRows.timesMs.length === 0) return
-    addReadings(this.#dueNow ?? this.#due.get(WIDE_BLOCK)!, seriesId, this.#forRows)
+    addReadings(this.#dueNow ?? this.#dueLate!, seriesId, this.#forRows)
     this.#forRows = emptyReadings()
   }
 

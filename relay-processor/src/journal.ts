@@ -8,7 +8,7 @@
  * block is due depends on its number, so that blocks are compacted one after the other and not all at once.
  */
 import {
-  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, mergeReadings, MINUTE_MS, readJournal, WIDE_BLOCK, type JournalContent, type Readings
+  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS, readJournal, type JournalContent, type Readings
 } from 'relay-common'
 
 import {
@@ -65,8 +65,8 @@ export const LATE_MS = 10 * MINUTE_MS
 
 /** who asks for a group reads its block of each partition: they are kept small */
 const GROUP_BYTES_MAX = 48 * 1024
-/** who asks for a device reads the wide block, whoever else is in it; 100,000 late readings, roughly */
-const WIDE_BYTES_MAX = 1024 * 1024
+/** who asks for a device reads its late block, whoever else is in it; some 6,000 readings */
+const LATE_BYTES_MAX = 64 * 1024
 /** readings that are on their way still find their minute open */
 const STRAGGLER_MS = 5_000
 
@@ -139,8 +139,9 @@ export class Journal {
     const due: DueBlock[] = []
     for (const block of [...this.#blocks.values()]) {
       const isOld = nowMs - block.sinceMs >= ageMaxMs
-      const isOfDevices = block.number > WIDE_BLOCK
-      const isFull = !isOfDevices && block.bytes >= (block.number === WIDE_BLOCK ? WIDE_BYTES_MAX : GROUP_BYTES_MAX)
+      const kind = kindOfBlock(block.number)
+      const isOfDevices = kind === 'devices'
+      const isFull = !isOfDevices && block.bytes >= (kind === 'late' ? LATE_BYTES_MAX : GROUP_BYTES_MAX)
       if (nowMs < block.dueAtMs && !isFull) continue
       if (isOfDevices && !isOld && block.readings < compactedReadingsMin * block.series) {
         block.dueAtMs = nextTurn(block.number, intervalMs, nowMs)

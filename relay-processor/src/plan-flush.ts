@@ -6,7 +6,7 @@
  *     few: a live fleet                           the journal; blocks that are due become rows
  */
 import {
-  bucketStartMs, deviceBlockOf, groupBlockOf, levels, MINUTE_MS, WIDE_BLOCK
+  bucketStartMs, deviceBlockOf, groupBlockOf, kindOfBlock, lateBlockOf, levels, MINUTE_MS
 } from 'relay-common'
 
 import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
@@ -80,7 +80,7 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
     if (due.length === 0 && timeMs > series.settledMaxMs && !isAllDue) return // it needs nothing
     const { seriesId, group } = series
     const isLate = bucketStartMs(MINUTE_MS, timeMs) < partition.eventTimeMaxMs - LATE_MS
-    if (timeMs < cutOf(deviceBlockOf(seriesId)) || (isLate && cuts.has(WIDE_BLOCK))) needAll(series, timeMs)
+    if (timeMs < cutOf(deviceBlockOf(seriesId)) || (isLate && cuts.has(lateBlockOf(seriesId)))) needAll(series, timeMs)
     else if (timeMs <= series.settledMaxMs && !rules.keepDuplicates) need(series, MINUTE, timeMs)
     if (cutOf(groupBlockOf(group!.seriesId)) === Infinity) needAll(group!, timeMs)
   })
@@ -89,18 +89,19 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
 
 const MINUTE = 0
 
-/** A flush writes a row once: what a device has in its own block and in the wide one goes to the first, where both are due. */
+/** A flush writes a row once: where both blocks of a device are due, its late readings go to the other one. */
 function withoutRepeats (due: DueBlock[], isAllDue: boolean): DueBlock[] {
-  const wide = due.find(it => it.number === WIDE_BLOCK)
-  if (wide === undefined) return due
   const byNumber = new Map(due.map(it => [it.number, it]))
-  for (const [id, readings] of wide.readings) {
-    const number = deviceBlockOf(id)
-    let block = byNumber.get(number)
-    if (block === undefined && isAllDue) byNumber.set(number, block = emptyBlock(number))
-    if (block === undefined) continue
-    addReadings(block, id, readings)
-    wide.readings.delete(id)
+  for (const late of due) {
+    if (kindOfBlock(late.number) !== 'late') continue
+    for (const [id, readings] of late.readings) {
+      const number = deviceBlockOf(id)
+      let block = byNumber.get(number)
+      if (block === undefined && isAllDue) byNumber.set(number, block = emptyBlock(number))
+      if (block === undefined) continue
+      addReadings(block, id, readings)
+      late.readings.delete(id)
+    }
   }
   return [...byNumber.values()]
 }

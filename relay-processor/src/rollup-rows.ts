@@ -1,7 +1,7 @@
 /** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
 import { once } from 'node:events'
 
-import { deviceBlockOf, levels, MINUTE_MS, minuteLevel, WIDE_BLOCK, type Database, type Level, type PoolClient } from 'relay-common'
+import { deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
@@ -73,12 +73,12 @@ export async function readElsewhere (
           and j.first_time < $6::timestamptz and j.last_time >= $5::timestamptz offset 0
       ) j`,
     [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition,
-      [WIDE_BLOCK, ...new Set(chunk.map(it => deviceBlockOf(it.seriesId)))],
+      [...new Set(chunk.flatMap(it => [deviceBlockOf(it.seriesId), lateBlockOf(it.seriesId)]))],
       isoTime(chunk.reduce((time, it) => Math.min(time, it.bucketMs), Infinity)),
       isoTime(chunk.reduce((time, it) => Math.max(time, it.bucketMs), -Infinity) + MINUTE_MS)])
     const ofBlocks = Map.groupBy(rows.filter(it => it.count === null), it => it.place)
     for (const [n, { seriesId }] of chunk.entries()) {
-      for (const block of [deviceBlockOf(seriesId), WIDE_BLOCK]) {
+      for (const block of [deviceBlockOf(seriesId), lateBlockOf(seriesId)]) {
         for (const { body } of ofBlocks.get(block) ?? []) found[first + n].journal.push(body)
       }
     }

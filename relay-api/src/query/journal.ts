@@ -8,8 +8,8 @@
  * A row of the journal has the readings of hundreds of devices, and is read once a statement, whoever of them are asked for.
  */
 import {
-  bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, mergeReadings,
-  MINUTE_MS, readingsByBucket, readJournal, WIDE_BLOCK, type DecodedRow, type JournalVisitor, type Readings, type Rollup
+  bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, lateBlockOf,
+  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor, type Readings, type Rollup
 } from 'relay-common'
 
 import type { Granted } from './pieces.ts'
@@ -52,15 +52,16 @@ export function journalOfMany (
 ): JournalArms {
   const own = journalBlockOf('s.series_id', kind)
   const isOf = (block: string) => `j.block = ${block}${within(times)}`
-  const wide = kind === 'devices' ? ` union all select ${WIDE_BLOCK}` : ''
-  const orWide = kind === 'devices' ? ` or exists (select from ${name} where block = ${WIDE_BLOCK})` : ''
+  const late = kind === 'devices' ? ` union select ${lateJournalBlockOf('block')} from own` : ''
+  const orLate = kind === 'devices' ? ` or ${lateJournalBlockOf(own)} in (select block from ${name})` : ''
   return {
     // those that have rows of that time: where there are none, series are not read either
     blocks: `${name} as materialized (
-      select b.block from (select distinct ${own} as block from ${series}${wide}) b
+      with own as materialized (select distinct ${own} as block from ${series})
+      select b.block from (select block from own${late}) b
       where exists (select from journal j where ${isOf('b.block')} offset 0))`,
     arms: [`
-    select ${seriesColumns} from ${series} and (${own} in (select block from ${name})${orWide})`, `
+    select ${seriesColumns} from ${series} and (${own} in (select block from ${name})${orLate})`, `
     select ${rowColumns} from ${name} b cross join lateral (select * from journal j where ${isOf('b.block')} offset 0) j`]
   }
 }
@@ -75,13 +76,13 @@ export function journalOfBlocks (blocks: string, times: Pick<JournalQuery, 'star
 /** All blocks that some series may be in, each once. */
 export function blocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
   return [...new Set(series.flatMap(({ seriesId, kind }) =>
-    kind === 'devices' ? [deviceBlockOf(seriesId), WIDE_BLOCK] : [groupBlockOf(seriesId)]))]
+    kind === 'devices' ? [deviceBlockOf(seriesId), lateBlockOf(seriesId)] : [groupBlockOf(seriesId)]))]
 }
 
 /** All blocks that series which were found may be in. */
 export function blocksOfGranted ({ series }: Granted): number[] {
-  const blocks = new Set([WIDE_BLOCK])
-  for (const { ids } of series) for (const id of ids) blocks.add(deviceBlockOf(id))
+  const blocks = new Set<number>()
+  for (const { ids } of series) for (const id of ids) blocks.add(deviceBlockOf(id)).add(lateBlockOf(id))
   return [...blocks]
 }
 

@@ -4,7 +4,7 @@
  */
 import {
   bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, groupBlockOf,
-  JournalWriter, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, WIDE_BLOCK, type Database,
+  JournalWriter, lateBlockOf, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database,
   type DeviceEvent, type Level, type Readings, type Rollup
 } from 'relay-common'
 
@@ -36,7 +36,7 @@ export interface WriteSettings {
 export interface JournalPlace {
   readonly flush: number
   /** beside those of devices of other blocks */
-  readonly isWide: boolean
+  readonly isLate: boolean
 }
 
 /** Writes events that no earlier call has written a bucket of. */
@@ -136,14 +136,14 @@ async function writeJournal (
     await database.query('insert into journal values ($1, $2, $3, to_timestamp($4), to_timestamp($5), $6)',
       [block, sourcePartition, flush, firstMs / 1000, lastMs / 1000, body])
   }
-  const rowsOf = (whose: 'devices' | 'groups', blockOf: (event: PlacedEvent, isWide: boolean) => number) =>
+  const rowsOf = (whose: 'devices' | 'groups', blockOf: (event: PlacedEvent, isLate: boolean) => number) =>
     Map.groupBy(events.filter(it => journaled[whose].has(it)), it => {
-      const { flush, isWide } = journaled[whose].get(it)!
-      return JSON.stringify([blockOf(it, isWide), it.sourcePartition, flush])
+      const { flush, isLate } = journaled[whose].get(it)!
+      return JSON.stringify([blockOf(it, isLate), it.sourcePartition, flush])
     })
 
   const idOf = (it: PlacedEvent) => seriesIds.get(deviceKey(it))!
-  for (const [key, ofRow] of rowsOf('devices', (it, isWide) => isWide ? WIDE_BLOCK : deviceBlockOf(idOf(it)))) {
+  for (const [key, ofRow] of rowsOf('devices', (it, isLate) => isLate ? lateBlockOf(idOf(it)) : deviceBlockOf(idOf(it)))) {
     ofRow.sort((a, b) => idOf(a) - idOf(b) || a.timestampMs - b.timestampMs || a.value - b.value)
     for (const it of ofRow) writer.addReading(idOf(it), it.timestampMs, it.value)
     await write(JSON.parse(key))

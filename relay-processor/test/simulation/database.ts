@@ -12,7 +12,7 @@
  */
 import assert from 'node:assert/strict'
 
-import { bucketStartMs, DAY_MS, deviceBlockOf, levels, MINUTE_MS, WIDE_BLOCK, type Topic } from 'relay-common'
+import { bucketStartMs, DAY_MS, deviceBlockOf, lateBlockOf, levels, MINUTE_MS, type Topic } from 'relay-common'
 
 import { mergeMisplaced, type Homes, type MisplacedRow } from '../../src/misplaced.ts'
 import type {
@@ -224,7 +224,7 @@ export class Database {
     return {
       rows: [...this.rows.values()].filter(it => isElsewhere(it) && it.levelIndex === 0 && it.seriesId === seriesId &&
         it.bucketMs === bucketMs),
-      journal: [...this.journal.values()].filter(it => isElsewhere(it) && [WIDE_BLOCK, deviceBlockOf(seriesId)].includes(it.block) &&
+      journal: [...this.journal.values()].filter(it => isElsewhere(it) && [deviceBlockOf(seriesId), lateBlockOf(seriesId)].includes(it.block) &&
         it.firstMs < bucketMs + MINUTE_MS && it.lastMs >= bucketMs).map(it => it.body)
     }
   }
