@@ -12,6 +12,7 @@ export const errorCodes = {
   RELAY_RECORD_TOO_LARGE: { status: 413, retry: false },
   RELAY_EVENT_LOG_UNSUPPORTED: { status: 500, retry: false },
   RELAY_GROUP_FOREIGN: { status: 500, retry: false },
+  RELAY_GROUP_REFUSED: { status: 500, retry: false },
   RELAY_TOPIC_MISSING: { status: 500, retry: false },
   RELAY_OFFSET_GAP: { status: 500, retry: false },
   RELAY_FLUSH_UNFINISHED: { status: 500, retry: false },

@@ -1,25 +1,27 @@
 /** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts,
  * journal-rows.ts and arrival-rows.ts. */
-import type { Database, EventLog, PoolClient } from 'relay-common'
+import type { Database, PoolClient } from 'relay-common'
 
 import { announceRollups } from './announce.ts'
 import { writeArrivals } from './arrival-rows.ts'
 import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
 import { writeJournal } from './journal-rows.ts'
-import { claimPartition, findGap, moveProgress, readOutcome, readStanding, recordGap, skipGap } from './progress.ts'
+import {
+  claimPartition, findGap, moveProgress, readOutcome, readStanding, recordGap, skipGap, type StoreSettings
+} from './progress.ts'
 import {
   isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readRows, RollupPartitions, writeRows
 } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
 
-/** Opens the store of what is read from a log of this kind. Close it before the database. */
-export async function openPostgresStore (database: Database, kind: EventLog['kind']): Promise<Store> {
+/** Opens the store of what one group reads. Close it before the database. */
+export async function openPostgresStore (database: Database, settings: StoreSettings): Promise<Store> {
   const partitions = new RollupPartitions(database)
   const writer = new Writer(database)
   return {
-    claim: (topic, partition, owner, startOffset) => claimPartition(database, kind, topic, partition, owner, startOffset),
-    findGap: (topic, partition, startOffset) => findGap(database, kind, topic, partition, startOffset),
+    claim: (topic, partition, owner, startOffset) => claimPartition(database, settings, topic, partition, owner, startOffset),
+    findGap: (topic, partition, startOffset) => findGap(database, settings.kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
     readElsewhere: (sourcePartition, keys) => readElsewhere(database, sourcePartition, keys),

@@ -6,8 +6,9 @@ import {
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
+import { checkProgressGroup } from './progress-group.ts'
 import { startRetention } from './retention.ts'
-import { consumerSettings, openShare, type Share } from './share.ts'
+import { consumerSettings, openShare, progressGroup, type Share } from './share.ts'
 import { startThread } from './thread.ts'
 
 export interface Processor extends Running {
@@ -30,6 +31,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
 
   await bringUpToDate(config, log)
   const database = started.adopt(await openDatabase(config, 'relay-processor', log, 'by-key'), it => it.close())
+  await checkProgressGroup(database, progressGroup(config))
   started.adopt(await startRetention(database, config, log), it => it.close())
 
   const eventLog = started.adopt(await openEventLog(config, database, log), it => it.close())

@@ -3,14 +3,22 @@ import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
 import { readStoredJournal } from './journal-rows.ts'
+import { holdProgressGroup, type ProgressGroup } from './progress-group.ts'
 import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
+
+/** What is read into the store, and by whom. */
+export interface StoreSettings extends ProgressGroup {
+  /** of the event log */
+  readonly kind: EventLog['kind']
+}
 
 /** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
 export async function claimPartition (
-  database: Database, kind: EventLog['kind'], topic: Topic, partition: number, owner: string, startOffset: bigint
+  database: Database, { kind, ...group }: StoreSettings, topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Claim> {
   const [{ history_id: historyId }] = await database.query<{ history_id: string }>('select ensure_history() as history_id')
   return await database.transaction(async client => {
+    await holdProgressGroup(client, group)
     const homes = await holdHomes(client, topic)
     const claimed = await raiseEpoch(client, kind, topic, partition, owner, startOffset)
     return { ...claimed, historyId, homes, journal: await readStoredJournal(client, partition) } // nobody else may write there now

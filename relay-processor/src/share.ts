@@ -13,6 +13,7 @@ import { startLine } from './line.ts'
 import { watchLogEnds } from './log-ends.ts'
 import { createProcessorMetrics } from './metrics.ts'
 import { openPostgresStore } from './postgres-store.ts'
+import type { ProgressGroup } from './progress-group.ts'
 
 export interface Share {
   /** settles when its line ends, with the error that ended it */
@@ -37,7 +38,7 @@ export async function openShare (config: ProcessorConfig, { database, eventLog, 
   const registry = createMetrics('relay-processor')
   const metrics = createProcessorMetrics(registry)
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
-  const store = opened.adopt(await openPostgresStore(database, eventLog.kind), it => it.close())
+  const store = opened.adopt(await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close())
   const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
   const line = opened.adopt(startLine(lineSettings(config), {
     store, eventLog, consumer, producer, clock: systemClock, metrics, log
@@ -56,6 +57,11 @@ export async function openShare (config: ProcessorConfig, { database, eventLog, 
     },
     close: () => open.disposeAsync()
   }
+}
+
+/** The group of a processor, and which one it takes the place of. */
+export function progressGroup (config: ProcessorConfig): ProgressGroup {
+  return { group: config.CONSUMER_GROUP, takeoverFrom: config.CONSUMER_GROUP_TAKEOVER_FROM }
 }
 
 /** Limits are those of the process; each of its threads has an equal part. */

@@ -22,6 +22,7 @@ export interface Store {
   /**
    * Takes a partition over: fences whoever had it, in whatever topic, and says where to go on.
    * @param startOffset where a partition begins that was never read before
+   * @throws RelayError RELAY_GROUP_REFUSED: the rollups are another consumer group's
    */
   claim (topic: Topic, partition: number, owner: string, startOffset: bigint): Promise<Claim>
 

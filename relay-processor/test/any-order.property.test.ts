@@ -65,7 +65,7 @@ async function send (
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: number + 1 }
   const folder = new Folder(rules)
   await using opened = new AsyncDisposableStack()
-  const store = opened.adopt(await openPostgresStore(database, 'postgres'), it => it.close())
+  const store = opened.adopt(await openPostgresStore(database, { kind: 'postgres', group: 'relay-processor', takeoverFrom: undefined }), it => it.close())
   let flusher: Flusher | undefined
   let partition!: ReturnType<typeof createPartition>
 

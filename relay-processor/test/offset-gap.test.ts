@@ -56,7 +56,7 @@ test('told to continue, it goes on behind the gap, which stays written down', as
 
 test('a partition that was added, and has lost its beginning before it was read, is a gap', async t => {
   const { database } = await openLocalPostgres(t)
-  const store = await openPostgresStore(database, 'kafka')
+  const store = await openPostgresStore(database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined })
   t.after(() => store.close())
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
   // a topic that is read for the first time begins where it begins, whoever of several processors comes first
