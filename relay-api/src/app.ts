@@ -29,6 +29,7 @@ import { openReads } from './reads.ts'
 import { withoutCredentials } from './redaction.ts'
 import { openRequestLog } from './request-log.ts'
 import { eventsRoutes } from './routes/events.ts'
+import { knowAllMethods, refuseOtherMethods } from './routes/other-methods.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
@@ -151,16 +152,17 @@ async function compose (
   const hub = new Hub(database, history, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
+  knowAllMethods(app)
   harden(app, config)
   ignoreMediaTypeParameters(app)
   checkBodies(app)
   await transport(app, config)
   await openApiRoutes(app, config)
-  await app.register(healthRoutes, {
+  await app.register(async probes => refuseOtherMethods(probes, () => healthRoutes(probes, {
     readiness: () => queryReadiness(database),
     functions: { query: () => queryReadiness(database), ingest: () => ingestReadiness(ingest) },
     isDraining: () => parting.hasBegun
-  })
+  }, () => {})))
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
     keepAnswers(api, config, budgets, metrics)
@@ -199,6 +201,9 @@ function refuseRoute (): never {
 /** From a row that is in memory to the decade of a large site, in s. */
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
+/** Others are refused at every address: a label for each of HTTP's 30 would fill the memory. */
+const MEASURED_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
 function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger): void {
   const durations = new Histogram({
     name: 'relay_api_request_duration_seconds',
@@ -211,7 +216,8 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     done()
     const { config, url: route = 'unknown' } = request.routeOptions // not the address: a label for each would fill the memory
     if (config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
-    const labels = { method: request.method, route, status: reply.statusCode }
+    const method = MEASURED_METHODS.has(request.method) ? request.method : 'other'
+    const labels = { method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
     if (!log.isLevelEnabled('debug')) return // what it says is not for nothing
     request.log.debug({ ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered')

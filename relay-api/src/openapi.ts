@@ -13,6 +13,7 @@ import { createOpenLimit } from './auth/limits.ts'
 import { docsRoutes } from './docs-pages.ts'
 import { withComponents } from './openapi-components.ts'
 import { prepareAnswer } from './prepared-answer.ts'
+import { refuseOtherMethods } from './routes/other-methods.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -44,10 +45,12 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
   })
   await app.register(async open => {
     open.addHook('onRequest', createOpenLimit(config.RATE_LIMIT_OPEN_MAX, config.RATE_LIMIT_WINDOW_MS))
-    docsRoutes(open, version)
-    open.get('/openapi.json', { schema: { hide: true } }, prepareAnswer(() => JSON.stringify(app.swagger()), {
-      mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // it is asked again with its ETag
-    }))
+    refuseOtherMethods(open, () => {
+      docsRoutes(open, version)
+      open.get('/openapi.json', { schema: { hide: true } }, prepareAnswer(() => JSON.stringify(app.swagger()), {
+        mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // it is asked again with its ETag
+      }))
+    })
   })
 }
 

@@ -65,7 +65,6 @@ export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_CURSOR_INVALID: 'The cursor is not usable',
   RELAY_TOO_MANY_POINTS: 'There would be too many rows',
   RELAY_INTERVAL_TOO_FINE: 'Nothing so fine is kept of that time',
-  RELAY_NOT_ACCEPTABLE: 'No such format',
   RELAY_RANGE_INVALID: 'The range is not one',
   RELAY_RANGE_TOO_LONG: 'The range is too long',
   RELAY_DEVICE_TYPE_UNKNOWN: 'The device type is not known',

@@ -1,10 +1,12 @@
 /** What HTTP lets clients write in more than one way, and what every answer says of itself. */
 import assert from 'node:assert/strict'
+import { METHODS } from 'node:http'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { createLogger, openEventLog, WELL_KNOWN_TOKEN } from 'relay-common'
 
+import { until } from '../../test-support/until.ts'
 import { withoutParameters } from '../src/negotiation.ts'
 import { withoutCredentials } from '../src/redaction.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
@@ -39,14 +41,70 @@ test('Accept with parameters is the type that it names, on every route', async t
   assert.ok(asked > 40)
   const csv = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: { authorization, accept: 'application/json;q=0.1, text/csv;header=present' } })
   assert.match(String(csv.headers['content-type']), /^text\/csv/)
-  const none = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: { authorization, accept: 'text/html;charset=utf-8' } })
-  assert.equal(none.statusCode, 406)
 })
 
 test('a list of media types without their parameters names the same types', () => {
   assert.equal(withoutParameters('a/b;c="x,y;q=0";q=0.5, d/e'), 'a/b;q=0.5, d/e')
   assert.equal(withoutParameters('a/b ; Q = 1'), 'a/b;Q=1')
   fc.assert(fc.property(fc.string(), it => { assert.equal(typeof withoutParameters(it), 'string') }))
+})
+
+const open = ['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json'].map(url => ({ method: 'GET', url }))
+
+test('Accept chooses among the formats of a route, and no route answers otherwise because of it', async t => {
+  const { app, database } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'events' })
+  const eventLog = await openEventLog({ EVENT_LOG: 'postgres' }, database, createLogger('test', 'silent'))
+  t.after(() => eventLog.close())
+  for (const name of ['events', 'iot-events.dead-letters']) await eventLog.ensureTopic({ name, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
+  const event = [{ deviceId: 'd', zone: 'z', deviceType: 'THERMOSTAT', value: 1, timestamp: '2024-01-01T00:00:00Z' }]
+  const payloads: Record<string, object> = { '/api/v1/keys': { name: 'k', scopes: ['events:read'] }, '/api/v1/events': event }
+  const ask = async (method: string, url: string, accept?: string) => {
+    const { statusCode, headers } = await app.inject({
+      method: method as 'GET', url, headers: { authorization, ...accept === undefined ? {} : { accept } }, ...method === 'POST' && { payload: payloads[url] ?? {} }
+    })
+    return [statusCode, headers['content-type']]
+  }
+  await until('events to be taken', async () => (await ask('POST', '/api/v1/events'))[0] === 202)
+  const headers = [
+    '*/*', 'text/plain', 'text/plain;q=0.5, image/*', 'text/html;charset=utf-8', 'application/xml', 'application/json;q=0', 'nonsense', '', ',', 'a/b/c', ';q=1',
+    'text/event-stream', '"'.repeat(3_000), 'application/problem+json', 'x/'.repeat(2_000)
+  ]
+  const took = new Map<string, unknown>()
+  for (const { method, url } of [...await routesOf(app), ...open]) {
+    if (url.startsWith('/api/v1/stream')) continue
+    const usual = await ask(method, url)
+    took.set(`${method} ${url}`, usual[0])
+    for (const accept of headers) assert.deepEqual(await ask(method, url, accept), usual, `${method} ${url} ${accept.slice(0, 40)}`)
+  }
+  assert.deepEqual([took.get('POST /api/v1/events'), took.get('POST /api/v1/keys'), took.get(`GET /api/v1/aggregates?${day}`)], [202, 201, 200])
+})
+
+test('every method at every address is taken, or a 405 that says which are', async t => {
+  const { app } = await openTestApi(t, { EVENT_LOG: 'postgres' })
+  const paths = new Map<string, { readonly url: string, readonly methods: Set<string> }>()
+  for (const { method, url } of [...await routesOf(app), ...open]) {
+    const path = url.split('?', 1)[0]
+    const { methods } = paths.get(path) ?? { methods: new Set() }
+    paths.set(path, { url, methods: methods.add(method) })
+    if (method === 'GET') methods.add('HEAD')
+  }
+  let refused = 0
+  for (const [path, { url, methods }] of paths) {
+    for (const method of METHODS) {
+      if (method === 'CONNECT' || (path === '/api/v1/stream' && method === 'GET')) continue
+      const { statusCode, headers, body } = await app.inject({ method: method as 'GET', url, headers: { authorization } })
+      if (methods.has(method)) {
+        assert.ok(statusCode !== 405 && !(statusCode === 404 && body.includes('RELAY_ROUTE_UNKNOWN')), `${method} ${url}: ${statusCode}`)
+        continue
+      }
+      assert.equal(statusCode, 405, `${method} ${url}`)
+      assert.equal(headers.allow, [...methods].sort().join(', '), `${method} ${url}`)
+      refused++
+    }
+  }
+  assert.ok(paths.size >= 20 && refused > 25 * paths.size, `${refused} of ${paths.size} addresses`)
+  assert.equal((await app.inject({ method: 'PURGE', url: '/api/nothing', headers: { authorization } })).statusCode, 404)
+  assert.doesNotMatch(await app.metrics.metrics(), /method="PURGE"/)
 })
 
 test('an empty or malformed Content-Type is 415 with its code', async t => {

@@ -28,7 +28,6 @@ export const errorCodes = {
   RELAY_CURSOR_INVALID: { status: 400, retry: false },
   RELAY_TOO_MANY_POINTS: { status: 400, retry: false },
   RELAY_INTERVAL_TOO_FINE: { status: 400, retry: false },
-  RELAY_NOT_ACCEPTABLE: { status: 406, retry: false },
   RELAY_RANGE_INVALID: { status: 400, retry: false },
   RELAY_RANGE_TOO_LONG: { status: 400, retry: false },
   RELAY_DEVICE_TYPE_UNKNOWN: { status: 400, retry: false },

@@ -1,6 +1,14 @@
 /** What is at an address is said for every method: 405 and which ones there are, in place of a 404. */
+import { METHODS } from 'node:http'
+
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { RelayError } from 'relay-common'
+
+/** Makes an app know every method that can come, so that routes can refuse them. Must come before the routes. */
+export function knowAllMethods (app: FastifyInstance): void {
+  const known = new Set(app.supportedMethods)
+  for (const it of METHODS) if (it !== 'CONNECT' && !known.has(it)) app.addHttpMethod(it)
+}
 
 /**
  * Runs `addRoutes`, and then adds routes to the same addresses that refuse all other methods, before anything of a

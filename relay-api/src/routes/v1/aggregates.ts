@@ -124,7 +124,7 @@ const schema = {
       }
     },
     304: Type.Null({ description: 'the answer is the one of If-None-Match' }),
-    ...problemResponses(406)
+    ...problemResponses()
   }
 }
 
