@@ -1,13 +1,15 @@
 /** What clients do that is not sending events, and what they hear: it costs no event, and violations get the standard's answer. */
 import assert from 'node:assert/strict'
+import { once, type EventEmitter } from 'node:events'
 import { suite, test } from 'node:test'
 
+import type { MqttClient } from 'mqtt'
 import { generate, parser, type Packet } from 'mqtt-packet'
 
 import { countRecords, readEvents } from '../../relay-simulator/test/support/event-logs.ts'
 import { until } from '../../test-support/until.ts'
 import { TOKEN } from './support/ask.ts'
-import { eventOf } from './support/ingest-site.ts'
+import { authorization, eventOf } from './support/ingest-site.ts'
 import { openMqttSite, readLetters, type MqttSite } from './support/mqtt-site.ts'
 
 const limit = { timeout: 120_000 }
@@ -44,6 +46,56 @@ for (const protocolVersion of [4, 5] as const) {
     assert.deepEqual(await readLetters(site), [])
   })
 }
+
+for (const protocolVersion of [4, 5] as const) {
+  const name = protocolVersion === 4 ? '3.1.1' : '5'
+  test(`a will by MQTT ${name} is taken when its client is lost, and not when it says goodbye`, limit, async t => {
+    await using site = (await openMqttSite(t, 'postgres'))!
+    const leave = async (clientId: string, will: { topic: string, payload: string }, go: (client: MqttClient) => unknown) => {
+      const client = await site.connect({
+        protocolVersion, clientId, reconnectPeriod: 0, will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true }
+      })
+      const closed = once(client as unknown as EventEmitter, 'close')
+      await go(client)
+      await closed
+    }
+    const event = (n: number) => JSON.stringify(eventOf(n, { deviceId: 'd' }))
+    const lose = (client: MqttClient) => client.stream.destroy()
+    await leave('lost', { topic: 'devices/d/events', payload: event(0) }, lose)
+    await leave('goodbye', { topic: 'devices/d/events', payload: event(1) }, it => it.endAsync())
+    await leave('of another device', { topic: 'devices/other/events', payload: event(2) }, lose)
+    await leave('no event', { topic: `/${site.topic}`, payload: 'Offline' }, lose)
+    await leave('elsewhere', { topic: 'tele/hub/LWT', payload: 'Offline' }, lose)
+    await leave('taken over', { topic: site.topic, payload: event(3) }, async () => {
+      await site.connect({ protocolVersion, clientId: 'taken over', reconnectPeriod: 0 })
+    })
+    if (protocolVersion === 5) await leave('with its will', { topic: site.topic, payload: event(4) }, it => it.endAsync(false, { reasonCode: 4 }))
+    await leave('violation', { topic: site.topic, payload: event(5) }, it => { it.stream.write(Buffer.from('30ffffffff00', 'hex')) })
+    const expected = protocolVersion === 5 ? [0, 0.75, 1, 1.25] : [0, 0.75, 1.25]
+    await until('the wills', async () => ((await readEvents(site.log)).get('d') ?? []).length === expected.length)
+    assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value).sort((a, b) => a - b), expected)
+    await until('both letters', async () => (await readLetters(site)).length === 2)
+    assert.deepEqual((await readLetters(site)).map(it => it.reason).sort(), ['not-granted', 'not-json'])
+    assert.equal(await site.metric('relay_api_mqtt_ignored_total', 'reason="other-topic"'), 1)
+  })
+}
+
+test('a will is taken when its client is silent for longer than it said, and not when its key was revoked', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const will = (n: number) => ({ topic: site.topic, payload: Buffer.from(JSON.stringify(eventOf(n, { deviceId: 'd' }))), qos: 0, retain: false })
+  assert.deepEqual(await heardBy(site, login(5, { keepalive: 1, will: will(0) }), 5), ['connack 0', 'disconnect 8d'])
+  await until('the will', async () => (await readEvents(site.log)).has('d'))
+
+  const key = await site.makeKey()
+  const client = await site.connect({ protocolVersion: 5, password: key, reconnectPeriod: 0, will: { ...will(1), qos: 0 } })
+  const closed = once(client as unknown as EventEmitter, 'close')
+  const id = key.split('_').at(-2)
+  const { status } = await fetch(`${site.url}/api/v1/keys/${id}`, { method: 'DELETE', headers: { authorization } })
+  assert.equal(status, 204)
+  await closed
+  await site.connect().then(it => it.publishAsync(site.topic, JSON.stringify(eventOf(2, { deviceId: 'd' })), { qos: 1 }))
+  assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value), [0, 0.5])
+})
 
 test('an event that is too long costs MQTT 3.1.1 no connection: its beginning is a dead letter', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
@@ -158,6 +210,23 @@ suite('the protocol of MQTT', limit, () => {
     await using site = (await openMqttSite(t, 'postgres', { RATE_LIMIT_FAILED_LOGINS_MAX: '1000' }))!
     for (const [name, version, bytes, heard] of refusals) {
       assert.deepEqual(await heardBy(site, bytes, version), heard === undefined ? [] : [heard], `${name}, MQTT ${version}`)
+    }
+  })
+
+  test('what follows a DISCONNECT is not taken, and QoS 2 is completed however often it is asked for', async t => {
+    await using site = (await openMqttSite(t, 'postgres'))!
+    for (const version of [4, 5] as const) {
+      const publish = (n: number, qos: number, messageId?: number, dup = false) =>
+        packet({ cmd: 'publish', topic: site.topic, payload: JSON.stringify(eventOf(n, { deviceId: 'd' })), qos, messageId, dup, retain: true }, version)
+      const release = (messageId: number) => packet({ cmd: 'pubrel', messageId, reasonCode: 0 }, version)
+      const goodbye = packet({ cmd: 'disconnect', reasonCode: 0 }, version)
+      const bytes = [login(version, { clean: false }), publish(0, 2, 7), publish(0, 2, 7, true), release(7), release(7), goodbye, publish(1, 0), publish(2, 1, 8)]
+      const heard = (await heardBy(site, Buffer.concat(bytes), version)).map(it => it.split(' ')[0])
+      assert.deepEqual(heard.sort(), ['connack', 'pubcomp', 'pubcomp', 'pubrec', 'pubrec'].slice(0, heard.length))
+      const next = await site.connect({ protocolVersion: version, reconnectPeriod: 0 })
+      await next.publishAsync(site.topic, JSON.stringify(eventOf(version, { deviceId: 'next' })), { qos: 1 })
+      await until('the events before', async () => (await readEvents(site.log)).has('d'))
+      assert.ok((await readEvents(site.log)).get('d')!.every(it => it.value === 0), 'QoS 2 before DISCONNECT is taken, what is behind it is not')
     }
   })
 

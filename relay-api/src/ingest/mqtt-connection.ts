@@ -9,6 +9,9 @@
  * Packets are taken one by one. What can't be taken now keeps its place and all behind it, and nothing more is read:
  *
  *     login under way | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
+ *
+ * A client may leave a will with its CONNECT: a message that is taken as if it came last, unless the client says goodbye, may not
+ * send any more, or it is us who go.
  */
 import type { Socket } from 'node:net'
 
@@ -69,6 +72,15 @@ const ROOM_RETRY_MS = 100
 /** when a client that has used up a budget is heard again */
 const BUDGET_RETRY_MS = 1_000
 const TOPIC_SHOWN_CHARACTERS = 100
+/** goodbyes of MQTT 5 by which a will is not wanted */
+const NORMAL_DISCONNECT = 0
+
+interface Will {
+  readonly topic: string
+  readonly payload: Buffer
+  /** whether a connection that takes this one's place is soon enough for it not to be sent */
+  readonly isDelayed: boolean
+}
 
 export class MqttConnection {
   readonly #socket: MqttSocket
@@ -97,6 +109,7 @@ export class MqttConnection {
   #partialSinceMs: number | undefined
   #isPaused = false
   #isOtherTopicNoted = false
+  #will: Will | undefined
 
   constructor (socket: Socket, parts: MqttParts) {
     this.#parts = parts
@@ -134,6 +147,7 @@ export class MqttConnection {
     if (this.#state === 'closed') return
     const isOpen = this.#state === 'open'
     this.#state = 'closed'
+    if (reason === 'shuttingDown' || reason === 'notAuthorized' || (reason === 'takenOver' && this.#will?.isDelayed)) this.#will = undefined
     if (reason !== undefined) this.#parts.counts.ended(counted)
     this.#socket.end(isOpen && reason !== undefined ? partWith(this.#version, reason, this.#isToldReasons ? detail : undefined) : undefined)
     if (isOpen && reason !== undefined && reason !== 'shuttingDown' && reason !== 'takenOver') {
@@ -167,6 +181,20 @@ export class MqttConnection {
     clearTimeout(this.#retry)
     this.#partialLease?.[Symbol.dispose]()
     this.#parts.closed(this)
+    const will = this.#will
+    this.#will = undefined
+    if (will) this.#execute(will)
+  }
+
+  /** Takes a will: nobody is there to be asked to wait, so one that finds no room is noted and dropped. */
+  #execute ({ topic: name, payload }: Will): void {
+    const topic = topicOf(name, this.#parts.topic)
+    if (topic.kind !== 'events') return this.#noteIgnored(name, topic.kind)
+    const isPaid = this.#spend('mqttMessages', 1) && this.#spend('mqttBytes', payload.length)
+    const lease = isPaid ? this.#takeRoom(payload.length) : undefined
+    if (!lease) return this.#parts.note(this, 'a will by MQTT found no room', { topic: name.slice(0, TOPIC_SHOWN_CHARACTERS) })
+    const message = { topic: name, qos: 0, messageId: undefined, payload }
+    this.#messages.accept(message, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
   }
 
   #isBlocked (): boolean {
@@ -304,7 +332,7 @@ export class MqttConnection {
     this.#socket.guarded(() => this.#connect(decoded.packet as IConnectPacket))()
   }
 
-  async #connect ({ clientId, password, keepalive = 0, clean, properties }: IConnectPacket): Promise<void> {
+  async #connect ({ clientId, password, keepalive = 0, clean, will, properties }: IConnectPacket): Promise<void> {
     const version = this.#version
     if (version === 4 && clientId === '' && !clean) return this.#refuse('client-id', 4, 'clientIdInvalid')
     const token = password?.toString() ?? ''
@@ -319,6 +347,9 @@ export class MqttConnection {
     if (noPlace) return this.#refuse(noPlace, version, noPlace === 'full' ? 'busy' : 'quotaExceeded')
 
     this.#state = 'open'
+    this.#will = will && {
+      topic: will.topic, payload: Buffer.from(will.payload), isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
+    }
     this.#keepAliveMs = keepalive * 1000 // 0: it may be silent for as long as it likes
     this.#clientPacketMaxBytes = properties?.maximumPacketSize ?? Infinity
     this.#isToldReasons = properties?.requestProblemInformation !== false
@@ -350,6 +381,7 @@ export class MqttConnection {
       case 'unsubscribe':
         return this.#send(acknowledgeUnsubscribe(this.#version, packet.messageId!, packet.unsubscriptions.length))
       case 'disconnect':
+        if (this.#version === 4 || (packet.reasonCode ?? NORMAL_DISCONNECT) === NORMAL_DISCONNECT) this.#will = undefined
         return this.close()
       default:
         this.close('protocolError', `${packet.cmd} is not for a server, or comes once`)
