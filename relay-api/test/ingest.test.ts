@@ -36,6 +36,24 @@ for (const kind of kinds) {
       assert.deepEqual(stored.sort(byTime), expected)
     })
 
+    test('a body of a type or encoding that is not taken hears which ones are, and a mark before one that is changes nothing', async t => {
+      await using site = await openIngestSite(t, kind)
+      if (!site) return
+      for (const headers of [{ 'content-type': 'text/csv' }, { 'content-encoding': 'zstd' }, { 'content-encoding': 'deflate' }]) {
+        const { status, headers: said } = await site.post(JSON.stringify(eventOf(0)), headers as unknown as Record<string, string>)
+        assert.deepEqual([status, said.get('accept-post'), said.get('accept-encoding')],
+          [415, 'application/json, application/x-ndjson', 'gzip, identity'])
+      }
+      const lines = [eventOf(1), eventOf(2)].map(it => JSON.stringify(it)).join('\r\n')
+      const bodies = [[lines, 'application/x-ndjson'], [`[${lines.replace('\r\n', ',')}]`, 'application/json'], [JSON.stringify(eventOf(3)), 'application/json']]
+      for (const [body, type] of bodies) {
+        const { status, body: answer } = await site.post(`\ufeff${body}`, { 'content-type': type })
+        assert.equal(status, 202, JSON.stringify(answer))
+      }
+      const { body } = await site.post(`${lines}\n\ufeff${lines}`, { 'content-type': 'application/x-ndjson' })
+      assert.deepEqual([body.accepted, body.refused.map((it: { reason: string }) => it.reason)], [3, ['not-json']])
+    })
+
     test('what can\'t be taken is named by its place and reason, and all else is taken', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return

@@ -6,6 +6,8 @@
  *                            [{…}, {…}, …]    several
  *     application/x-ndjson   {…}\n{…}\n       one a line; blank lines are passed over
  *
+ * A byte order mark before all of it is passed over too: files from Windows have one. Before an event it is none of JSON.
+ *
  * An item that is broken costs itself alone, as long as it is clear where it ends; where it isn't, nothing of the body
  * is taken. No byte is looked at more than three times, and no step looks at more than PAUSE_BYTES.
  */
@@ -32,14 +34,17 @@ const PAUSE_BYTES = 64 * 1024
 
 /** Cuts a body. What it has given out must not be taken before it has returned without a fault. */
 export function * cutItems (body: Buffer, framing: Framing, limits: CutLimits): Cutting {
-  if (framing === 'ndjson') return yield * cutLines(body, limits)
-  const start = yield * spaceEnd(body, 0, body.length)
+  const begin = MARK.every((byte, n) => body[n] === byte) ? MARK.length : 0
+  if (framing === 'ndjson') return yield * cutLines(body, begin, limits)
+  const start = yield * spaceEnd(body, begin, body.length)
   if (body[start] === OPEN_BRACKET) return yield * cutArray(body, start + 1, limits)
   if (start === body.length) return broken('it is empty') // no events are []
   yield body.subarray(start, yield * textEnd(body, start, body.length))
   return undefined
 }
 
+/** U+FEFF in UTF-8 */
+const MARK = [0xef, 0xbb, 0xbf]
 const TAB = 0x09
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -52,10 +57,10 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-function * cutLines (body: Buffer, { itemsMax, blankLinesMax }: CutLimits): Cutting {
+function * cutLines (body: Buffer, begin: number, { itemsMax, blankLinesMax }: CutLimits): Cutting {
   let count = 0
   let blankLines = 0
-  for (let at = 0; ;) {
+  for (let at = begin; ;) {
     const pauseAt = at + PAUSE_BYTES
     while (isSpace(body[at]) && at < pauseAt) if (body[at++] === LINE_FEED) blankLines++
     if (blankLines > blankLinesMax) return { kind: 'too-many', what: `${blankLinesMax} blank lines` }

@@ -115,9 +115,13 @@ async function takeEvents ({ ingest, budgets }: V1Parts, request: FastifyRequest
     return send(request, reply, status, text)
   } catch (error) {
     if (!isRead && !request.raw.complete) reply.header('connection', 'close') // the rest of the body is not read
+    if ((error as RelayError).code === 'RELAY_MEDIA_TYPE_UNKNOWN') reply.headers(takenHeaders)
     throw error
   }
 }
+
+/** Which bodies are taken, for clients that can choose: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3 */
+const takenHeaders = { 'accept-post': Object.values(mediaTypes).map(([name]) => name).join(', '), 'accept-encoding': 'gzip, identity' }
 
 async function answerOnce (
   ingest: Ingest, budgets: Budgets, request: FastifyRequest, reply: FastifyReply, framing: Framing, body: Buffer
