@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
-  createProcessMetrics, healthRoutes, Histogram, listen, migrate, openDatabase, partWithClients, RelayError,
+  Counter, createProcessMetrics, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, partWithClients, RelayError,
   splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running
 } from 'relay-common'
 
@@ -14,6 +14,7 @@ import { createBudgets } from './budgets/budgets.ts'
 import { deviceTypesOf, metricsPortOf, type ApiConfig } from './config.ts'
 import { isIngestOn, openIngest, type Ingest } from './ingest/ingest.ts'
 import { createMqttServer, type MqttServerParts } from './ingest/mqtt.ts'
+import { measureGaps } from './gaps.ts'
 import { guardDatabase } from './guarded-database.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { watchHistory } from './database-history.ts'
@@ -63,7 +64,7 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await using started = new AsyncDisposableStack()
   await bringUpToDate(config, log)
   const registry = createProcessMetrics('relay-api')
-  const opened = await openDatabase(config, 'relay-api', log, 'by-key')
+  const opened = await openDatabase(config, 'relay-api', log, 'by-key', { metrics: registry, server: 'database' })
   const guarded = guardDatabase(opened, { server: 'database', config, metrics: registry, log })
   const database = started.adopt(guarded, it => it.close())
   const app = await createApp(config, database, log, registry)
@@ -149,6 +150,10 @@ async function compose (
   app.addHook('onClose', () => logEnds.close())
   const completeness = openCompleteness(logEnds)
   if (isIngestOn(config)) measureLag(logEnds, database, metrics, log)
+  measureGaps(database, metrics, log)
+  measureDegraded(metrics, async () => ({
+    ...await queryReadiness(database), ...ingest ? await ingestReadiness(ingest) : {}
+  }))
   const hub = new Hub(database, history, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
@@ -204,7 +209,29 @@ const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /** Others are refused at every address: a label for each of HTTP's 30 would fill the memory. */
 const MEASURED_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
+/** What a request is for, as `/readyz?for=` names it, and how it ended: what was refused is its client's to mend. */
+const requestKinds = ['query', 'ingest'] as const
+const requestOutcomes = ['answered', 'refused', 'failed'] as const
+
+const INGEST_ROUTE = '/api/v1/events'
+
+function kindOf (method: string, route: string): typeof requestKinds[number] | undefined {
+  if (!route.startsWith('/api/')) return undefined
+  return method === 'POST' && route === INGEST_ROUTE ? 'ingest' : 'query'
+}
+
+function outcomeOf (status: number): typeof requestOutcomes[number] {
+  return status >= 500 ? 'failed' : status >= 400 ? 'refused' : 'answered'
+}
+
 function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger): void {
+  const requests = new Counter({
+    name: 'relay_api_requests_total',
+    help: 'Requests by what they are for, and by how they ended: failed ones had a 5xx',
+    labelNames: ['kind', 'outcome'],
+    registers: [metrics]
+  })
+  for (const kind of requestKinds) for (const outcome of requestOutcomes) requests.inc({ kind, outcome }, 0)
   const durations = new Histogram({
     name: 'relay_api_request_duration_seconds',
     help: 'Time from a request to the end of its answer',
@@ -215,6 +242,8 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
   app.addHook('onResponse', (request, reply, done) => {
     done()
     const { config, url: route = 'unknown' } = request.routeOptions // not the address: a label for each would fill the memory
+    const kind = kindOf(request.method, route)
+    if (kind !== undefined) requests.inc({ kind, outcome: outcomeOf(reply.statusCode) })
     if (config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
     const method = MEASURED_METHODS.has(request.method) ? request.method : 'other'
     const labels = { method, route, status: reply.statusCode }

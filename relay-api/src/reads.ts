@@ -18,7 +18,7 @@ import type { ApiConfig } from './config.ts'
 import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
 import { guardDatabase, isAway } from './guarded-database.ts'
 import type { Asker } from './query/asker.ts'
-import { fairShare } from './query/fair-share.ts'
+import { createShares, fairShare, type Shares } from './query/fair-share.ts'
 import { tellNotWhole } from './query/granted.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
@@ -53,11 +53,21 @@ export function openReads (
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
   const retries = createRetryBudget(metrics)
-  const sourceOf = (database: Database, history?: DatabaseHistory): Shared => {
-    const shared = tellNotWhole(fairShare(repeatReads(database, retries), config))
+  const sharesOf = new Map<string, Shares>()
+  const sourceOf = (server: string, database: Database, history?: DatabaseHistory): Shared => {
+    const shares = createShares(config)
+    sharesOf.set(server, shares)
+    const shared = tellNotWhole(fairShare(repeatReads(database, retries), config, shares))
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
-  const onPrimary = sourceOf(primary, history)
+  const onPrimary = sourceOf('database', primary, history)
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_api_statements_waiting',
+    help: 'Statements of answers that wait until their caller may have a connection, by server',
+    labelNames: ['server'],
+    registers: [metrics],
+    collect () { for (const [server, { waiting }] of sharesOf) this.set({ server }, waiting) }
+  })
   const choosePrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
   if (replicaUrl === undefined) return { choosePrimary, choose: choosePrimary, close: async () => {} }
 
@@ -89,9 +99,9 @@ export function openReads (
       isPrimaryUp = false
     }
     if (replica === undefined) {
-      const opened = await openDatabase(replicaConfig, 'relay-api', log, 'by-key')
+      const opened = await openDatabase(replicaConfig, 'relay-api', log, 'by-key', { metrics, server: 'replica' })
       replica = guardDatabase(opened, { server: 'replica', config: replicaConfig, metrics, log })
-      facade = sourceOf(withFallback(replica, primary, giveUp))
+      facade = sourceOf('replica', withFallback(replica, primary, giveUp))
     }
     const [{ at, history_id: followed }] = await replica.query<{ at: string, history_id: string | null }>(`
       select ((case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
+import type { Registry } from 'prom-client'
 
 import { cancelStatement } from './cancel.ts'
 import { RelayError } from './errors.ts'
 import { readTls, type TlsFiles } from './tls.ts'
 import type { Logger } from './log.ts'
+import { measurePool } from './pool-metrics.ts'
 import { within } from './within.ts'
 
 export type { PoolClient } from 'pg'
@@ -187,13 +189,21 @@ export function isConnectionError (error: unknown): boolean {
     /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(message ?? '')
 }
 
+/** Where the connections of a database are counted. */
+export interface MeasuredDatabase {
+  readonly metrics: Registry
+  /** for people and as a label: `database` */
+  readonly server: string
+}
+
 /**
  * Opens a pool of connections and makes sure that one of them works.
  * @param plans of all statements on these connections
+ * @param measured where they are counted; undefined: nowhere
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none
  */
 export async function openDatabase (
-  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any'
+  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any', measured?: MeasuredDatabase
 ): Promise<Database> {
   const { DATABASE_CLIENT_CHECK_INTERVAL_MS: checkMs = 0 } = settings
   const pool = new Pool({
@@ -272,6 +282,7 @@ export async function openDatabase (
     await pool.end()
     throw error
   }
+  if (measured) measurePool(measured.metrics, measured.server, pool)
   return database
 }
 

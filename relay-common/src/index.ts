@@ -56,8 +56,11 @@ export type { JournalContent, JournalVisitor } from './journal.ts'
 export { apiUrlOf, tellLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
-export { Counter, createCounterBy, createMetrics, createProcessMetrics, Gauge, Histogram, Registry, writeMetrics } from './metrics.ts'
-export type { MetricValues } from './metrics.ts'
+export {
+  Counter, createCounterBy, createMetrics, createProcessMetrics, createWeightedHistogram, Gauge, Histogram, measureDegraded, Registry,
+  writeMetrics
+} from './metrics.ts'
+export type { MetricValues, WeightedHistogram } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
 export { partWithClients } from './part-with-clients.ts'
 export { printable, printableJson, printableLines } from './printable.ts'

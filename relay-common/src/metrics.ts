@@ -1,4 +1,7 @@
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Registry, type MetricObject } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry, type Metric, type MetricObject } from 'prom-client'
+
+import { version } from './version.ts'
+import { within } from './within.ts'
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
@@ -18,10 +21,16 @@ export function createMetrics (program: string): Registry {
 /** How often the delay of the event loop is sampled: every 10 ms, as is the default, takes 0.6 % of a core at rest. */
 const EVENT_LOOP_SAMPLE_MS = 100
 
-/** As `createMetrics`, with those of the process. */
+/** As `createMetrics`, with those of the process, and which build it is: a program that has none is away. */
 export function createProcessMetrics (program: string): Registry {
   const registry = createMetrics(program)
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS })
+  new Gauge({
+    name: 'relay_build_info',
+    help: 'Always 1; the labels are the version of Relay and that of Node.js',
+    labelNames: ['version', 'node_version'],
+    registers: [registry]
+  }).set({ version, node_version: process.version }, 1)
   return registry
 }
 
@@ -35,6 +44,69 @@ export function createCounterBy<L extends string> (
   const counter = new Counter<L>({ name, help, labelNames: [label], registers: [registry] })
   for (const value of values) counter.inc({ [label]: value } as Record<L, string>, 0)
   return counter
+}
+
+/** A scrape does not wait longer for what a program says of its parts. */
+const READINESS_MAX_MS = 1_000
+
+/**
+ * Adds the gauge `relay_degraded`: what `/readyz` says, by part, so that alarms see since when.
+ * @param readiness names every part each time, as `undefined` where it is well
+ */
+export function measureDegraded (
+  registry: Registry, readiness: () => Promise<Readonly<Record<string, string | undefined>>>
+): void {
+  new Gauge({ // eslint-disable-line no-new
+    name: 'relay_degraded',
+    help: '1: this part of the program does not work, and /readyz says why; 0: it does',
+    labelNames: ['part'],
+    registers: [registry],
+    async collect () {
+      const parts = await within(READINESS_MAX_MS, readiness()).catch(() => ({ readiness: 'is not known' }))
+      this.reset()
+      for (const [part, fault] of Object.entries(parts)) this.set({ part: part.replaceAll(' ', '-') }, fault === undefined ? 0 : 1)
+    }
+  })
+}
+
+/** A histogram that counts many observations of one value at once: readings of a batch have one age. */
+export interface WeightedHistogram {
+  /** @param count how many there are; O(1), whatever it is */
+  observe (value: number, count: number): void
+}
+
+/**
+ * Makes a histogram without labels. The library's own takes one observation a call.
+ * @param buckets upper bounds, ascending
+ */
+export function createWeightedHistogram (
+  registry: Registry, { name, help, buckets }: { readonly name: string, readonly help: string, readonly buckets: readonly number[] }
+): WeightedHistogram {
+  const counts = new Array<number>(buckets.length + 1).fill(0) // the last: over all bounds
+  let sum = 0
+  const get = async () => {
+    let count = 0
+    const values: object[] = [...buckets, '+Inf'].map((le, index) => {
+      count += counts[index]
+      return { labels: { le }, value: count, metricName: `${name}_bucket` }
+    })
+    values.push(
+      { labels: {}, value: sum, metricName: `${name}_sum` },
+      { labels: {}, value: count, metricName: `${name}_count` })
+    return { name, help, type: 'histogram', aggregator: 'sum', values }
+  }
+  const reset = () => {
+    counts.fill(0)
+    sum = 0
+  }
+  registry.registerMetric({ name, get, reset } as unknown as Metric)
+  return {
+    observe (value, count) {
+      const index = buckets.findIndex(it => value <= it)
+      counts[index < 0 ? buckets.length : index] += count
+      sum += value * count
+    }
+  }
 }
 
 /** The metrics of a process and the sums of those of its threads, as Prometheus reads them. */

@@ -14,6 +14,7 @@
 import { bucketStartMs, DAY_MS, levels } from 'relay-common'
 
 import { admit } from './admit.ts'
+import type { Appended } from './appended.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { FlushRows } from './flush-rows.ts'
 import type { ProcessorMetrics } from './metrics.ts'
@@ -42,8 +43,8 @@ const MINUTES_PER_PART = 50_000
 export interface FlushSinks {
   /** makes dead letters durable; throws while it can't */
   sendDeadLetters (partition: Partition, letters: readonly DeadLetter[]): Promise<void>
-  /** called when a write is through, with the offsets it brought the database to */
-  written (nextOffsets: ReadonlyMap<number, bigint>): void
+  /** called when a write is through, with the offsets it brought the database to, and what it has written since when */
+  written (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
   /**
    * called for a partition that another owner has taken over, or whose state is not the database's: drop it
    * @param historyId that the database is in, where it is known: where it is another than the partition's, nobody has taken it
@@ -67,6 +68,7 @@ interface Planned {
 interface PartitionWrite extends PartitionRows {
   readonly partition: Partition
   readonly deadLetters: readonly DeadLetter[]
+  readonly appended: readonly Appended[]
 }
 
 export class Flusher {
@@ -184,11 +186,13 @@ export class Flusher {
       taken: partition.taken
     }
     partition.taken = []
+    const appended = partition.appended
+    partition.appended = []
     const deadLetters = partition.deadLetters
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters }
+    return { partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters, appended }
   }
 
   /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
@@ -235,7 +239,7 @@ export class Flusher {
     for (const { partition, move } of left) for (const it of move.taken) partition.returning.delete(it)
     if (left.length > 0) {
       this.#metrics.rowsWritten.inc(left.reduce((sum, it) => sum + it.rowCount, 0))
-      this.#sinks.written(new Map(left.map(it => [it.partition.partition, it.move.toOffset])))
+      this.#sinks.written(new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended))
     }
     endTimer()
   }
@@ -244,16 +248,18 @@ export class Flusher {
   async #settleUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
     const left: PartitionWrite[] = []
     const done = new Map<number, bigint>()
+    const appended: Appended[] = []
     for (const write of writes) {
       const outcome = await this.#store.readOutcome(topicId, write.move)
       if (outcome === 'not-moved') left.push(write)
       else if (outcome === 'fenced') this.#sinks.fenced(write.partition)
       else {
         done.set(write.partition.partition, write.move.toOffset)
+        appended.push(...write.appended)
         for (const it of write.move.taken) write.partition.returning.delete(it)
       }
     }
-    if (done.size > 0) this.#sinks.written(done)
+    if (done.size > 0) this.#sinks.written(done, appended)
     return left
   }
 }

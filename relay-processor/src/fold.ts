@@ -13,6 +13,7 @@ import {
   type RecordSet, type RecordVisitor, type ScannedEvent
 } from 'relay-common'
 
+import { noteAppended } from './appended.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 
@@ -37,6 +38,9 @@ export class Folder implements RecordVisitor {
   #timeMaxMs = 0
   #newestMs = 0
   #oldestTakenMs = -Infinity
+  /** of the batch that is shown; NaN: its log does not say */
+  #appendedMs = NaN
+  #arrivedBefore = 0
 
   constructor (rules: FoldRules) {
     this.#rules = rules
@@ -54,10 +58,26 @@ export class Folder implements RecordVisitor {
     this.#timeMaxMs = nowMs + this.#rules.futureMaxMs
     this.#newestMs = partition.eventTimeMaxMs
     this.#oldestTakenMs = oldestTakenMs(this.#rules, nowMs)
+    this.#appendedMs = NaN
+    this.#arrivedBefore = partition.arrivedReadings
     records.forEach(this)
+    this.#noteBatch()
     partition.eventTimeMaxMs = this.#newestMs
     partition.nextOffset = records.nextOffset
     partition.endOffset = records.endOffset
+  }
+
+  batch (appendedMs: number): void {
+    this.#noteBatch()
+    this.#appendedMs = appendedMs
+  }
+
+  #noteBatch (): void {
+    const { appended, arrivedReadings } = this.#partition
+    if (!Number.isNaN(this.#appendedMs)) {
+      noteAppended(appended, this.#appendedMs, arrivedReadings - this.#arrivedBefore, this.#nowMs)
+    }
+    this.#arrivedBefore = arrivedReadings
   }
 
   record (

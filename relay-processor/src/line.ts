@@ -139,10 +139,14 @@ class Loop {
         await parts.producer.send(settings.deadLettersTopic, letters.map(it => toRecord(it, source, parts.clock.nowMs())))
         for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
       },
-      written: nextOffsets => {
+      written: (nextOffsets, appended) => {
+        const nowMs = parts.clock.nowMs()
+        for (const { appendedMs, readings } of appended) {
+          parts.metrics.freshness.observe(Math.max(0, nowMs - appendedMs) / 1000, readings)
+        }
         for (const [number, storedOffset] of nextOffsets) {
           const partition = this.#partitions.get(number)
-          if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, parts.clock.nowMs())
+          if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, nowMs)
         }
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
       },

@@ -1,4 +1,4 @@
-import { Counter, createCounterBy, deadLetterReasons, Gauge, Histogram, type Registry } from 'relay-common'
+import { Counter, createCounterBy, createWeightedHistogram, deadLetterReasons, Gauge, Histogram, type Registry } from 'relay-common'
 
 import { gapKinds } from './store.ts'
 
@@ -21,6 +21,11 @@ export function createProcessorMetrics (registry: Registry) {
     takeovers: new Counter({ name: 'relay_takeovers_total', help: 'times that other processors took partitions over, however many at once', registers }),
     historyChanges: new Counter({ name: 'relay_history_changes_total', help: 'restores, restarts and failovers of the database after which what was in memory was dropped', registers }),
     gaps: createCounterBy(registry, { name: 'relay_gaps_total', help: 'stretches of the log that were gone before they were read' }, 'kind', gapKinds),
+    freshness: createWeightedHistogram(registry, {
+      name: 'relay_freshness_seconds',
+      help: 'time from the append of readings to the event log to the commit of their rollups, counted in readings',
+      buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600]
+    }),
     settleSeconds: new Histogram({ name: 'relay_settle_seconds', help: 'time to work out what a flush has to write', buckets: seconds, registers }),
     writeSeconds: new Histogram({ name: 'relay_write_seconds', help: 'time to write a flush, retries included', buckets: seconds, registers }),
     seriesInMemory: new Gauge({ name: 'relay_series_in_memory', help: 'device series held in memory', registers }),

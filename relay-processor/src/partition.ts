@@ -1,5 +1,6 @@
 import { levels, MINUTE_MS, type Topic } from 'relay-common'
 
+import type { Appended } from './appended.ts'
 import { Arrivals } from './arrivals.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { Journal, NO_JOURNAL } from './journal.ts'
@@ -34,6 +35,8 @@ export interface Partition {
   readonly arrivals: Arrivals
   /** how many of them there are */
   readonly arrivedReadings: number
+  /** when they were appended to the log, as far as it says so; those that came by other partitions are not among them */
+  appended: Appended[]
   /** what of it is in the journal */
   readonly journal: Journal
   /** where devices are at home */
@@ -71,6 +74,7 @@ export function createPartition (
     settledTimeMaxMs: claim.eventTimeMaxMs,
     arrivals,
     get arrivedReadings () { return arrivals.length },
+    appended: [],
     journal: new Journal(partition, claim.journal, journal, nowMs),
     homes: claim.homes,
     misplaced: new Misplaced(),

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createProcessMetrics, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, warnOfCompaction, writeMetrics,
-  type Database, type Logger, type Readiness, type Running
+  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, warnOfCompaction,
+  within, writeMetrics, type Database, type Logger, type Readiness, type Running
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
@@ -30,7 +30,9 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     started.adopt(startThread(config, index + 1), it => it.close()))
 
   await bringUpToDate(config, log)
-  const database = started.adopt(await openDatabase(config, 'relay-processor', log, 'by-key'), it => it.close())
+  const registry = createMetrics('relay-processor')
+  const database = started.adopt(
+    await openDatabase(config, 'relay-processor', log, 'by-key', { metrics: registry, server: 'database' }), it => it.close())
   await checkProgressGroup(database, progressGroup(config))
   started.adopt(await startRetention(database, config, log), it => it.close())
 
@@ -43,18 +45,21 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
 
   const [join, ...joins] = splitGroup(await eventLog.openGroup(consumerSettings(config)), config.PROCESSOR_THREADS)
   const opening = [
-    openShare(config, { database, eventLog, join, log }),
+    openShare(config, { database, eventLog, join, registry, log }),
     ...threads.map((thread, index) => thread.open(joins[index]))
   ]
   started.defer(() => closeAll(opening))
   const shares = await Promise.all(opening)
 
   const metrics = createProcessMetrics('relay-processor')
+  const databaseFault = watchDatabase(database)
+  const readiness = async () => {
+    const [database, ...parts] = await Promise.all([databaseFault(), ...shares.map(it => it.readiness())])
+    return { ...mergeReadiness(parts), database }
+  }
+  measureDegraded(metrics, readiness)
   const health = started.adopt(await startHealthServer(config, {
-    readiness: async () => {
-      const parts = await Promise.all(shares.map(it => it.readiness()))
-      return { ...mergeReadiness(parts), database: await databaseFault(database) }
-    },
+    readiness,
     metrics: {
       contentType: metrics.contentType,
       metrics: async () => await writeMetrics(metrics, await Promise.all(shares.map(it => it.metrics())))
@@ -93,12 +98,23 @@ async function closeAll (opening: readonly Promise<Share>[]): Promise<void> {
   if (failed) throw failed.reason
 }
 
-/** What keeps any of the threads from working. */
+/** What keeps any of the threads from working, by part. */
 function mergeReadiness (parts: readonly Readiness[]): Readiness {
-  const faults = Map.groupBy(parts.flatMap(it => Object.entries(it)).filter(([, fault]) => fault !== undefined), it => it[0])
-  return Object.fromEntries([...faults].map(([part, of]) => [part, [...new Set(of.map(it => it[1]))].join('; ')]))
+  const byPart = Map.groupBy(parts.flatMap(it => Object.entries(it)), it => it[0])
+  return Object.fromEntries([...byPart].map(([part, of]) => {
+    const faults = new Set(of.map(it => it[1]).filter(it => it !== undefined))
+    return [part, faults.size > 0 ? [...faults].join('; ') : undefined]
+  }))
 }
 
-async function databaseFault (database: Database): Promise<string | undefined> {
-  return await database.query('select 1').then(() => undefined, error => (error as Error).message)
+/** A probe waits no longer than this for a database that hangs. */
+const DATABASE_ANSWER_MAX_MS = 800
+
+/** @returns what asks the database, once at a time: a database that hangs would take a connection for each question else */
+function watchDatabase (database: Database): () => Promise<string | undefined> {
+  let asking: Promise<unknown> | undefined
+  return async () => {
+    asking ??= database.query('select 1').finally(() => { asking = undefined })
+    return await within(DATABASE_ANSWER_MAX_MS, asking).then(() => undefined, error => (error as Error).message)
+  }
 }

@@ -2,8 +2,8 @@
 import { hostname } from 'node:os'
 
 import {
-  createMetrics, keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup,
-  type Logger, type MetricValues, type Readiness
+  keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup, type Logger, type MetricValues,
+  type Readiness, type Registry
 } from 'relay-common'
 
 import { systemClock } from './clock.ts'
@@ -29,13 +29,16 @@ export interface ShareParts {
   readonly database: Database
   readonly eventLog: EventLog
   readonly join: JoinGroup
+  /** of this share alone */
+  readonly registry: Registry
   readonly log: Logger
 }
 
 /** Opens a share of a processor on a database and a log that are up to date and have its topics. */
-export async function openShare (config: ProcessorConfig, { database, eventLog, join, log }: ShareParts): Promise<Share> {
+export async function openShare (
+  config: ProcessorConfig, { database, eventLog, join, registry, log }: ShareParts
+): Promise<Share> {
   await using opened = new AsyncDisposableStack()
-  const registry = createMetrics('relay-processor')
   const metrics = createProcessorMetrics(registry)
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
   const store = opened.adopt(await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close())

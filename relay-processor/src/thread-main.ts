@@ -2,7 +2,7 @@
 import { workerData, type MessagePort } from 'node:worker_threads'
 
 import {
-  createLogger, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues, type PlainError,
+  createLogger, createMetrics, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues, type PlainError,
   type Readiness
 } from 'relay-common'
 
@@ -31,9 +31,11 @@ let share: Share
 
 const served: ThreadServes = {
   open: async groupPort => {
-    const database = opened.adopt(await openDatabase(config, 'relay-processor', log, 'by-key'), it => it.close())
+    const registry = createMetrics('relay-processor')
+    const database = opened.adopt(
+      await openDatabase(config, 'relay-processor', log, 'by-key', { metrics: registry, server: 'database' }), it => it.close())
     const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
-    share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), log }), it => it.close())
+    share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), registry, log }), it => it.close())
     share.done.catch(error => main.tell('failed', toPlainError(error)))
   },
   readiness: () => share.readiness(),

@@ -49,8 +49,7 @@ export interface Share {
 }
 
 /** @returns a database whose statements wait for their caller's share */
-export function fairShare (database: Database, settings: ShareSettings): Database {
-  const shares = createShares(settings)
+export function fairShare (database: Database, settings: ShareSettings, shares = createShares(settings)): Database {
   const within = async <T>(whom: ForWhom | undefined, run: () => Promise<T>): Promise<T> => {
     if (whom?.caller === undefined) return await run()
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
@@ -75,6 +74,8 @@ export function fairShare (database: Database, settings: ShareSettings): Databas
 }
 
 export interface Shares {
+  /** how many statements wait for their caller's share now */
+  readonly waiting: number
   /** Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE */
   take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<Share>
 }
@@ -167,6 +168,7 @@ export function createShares (
   }
 
   return {
+    get waiting () { return short.size + long.size },
     async take (name, isLong, signal) {
       signal?.throwIfAborted()
       const caller = ask(name)

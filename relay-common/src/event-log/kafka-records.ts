@@ -28,6 +28,7 @@ const AT_MAGIC = 16
 const AT_CRC = 17
 const AT_ATTRIBUTES = 21
 const AT_LAST_OFFSET_DELTA = 23
+const AT_MAX_TIMESTAMP = 35
 const AT_PRODUCER_ID = 43
 const AT_RECORD_COUNT = 57
 const AT_RECORDS = 61
@@ -113,10 +114,20 @@ export class KafkaRecordSet implements RecordSet {
       }
       const delta = Number(bytes.readBigInt64BE(at) - this.baseOffset)
       const problem = checkBatch(bytes, at, end)
-      if (problem) visitor.corrupt(bytes.subarray(at, end), Math.max(0, delta), countOf(bytes, at), problem)
-      else if (!isAborted(bytes, at, end)) walkBatch(bytes, at, end, delta, visitor)
+      if (problem) {
+        visitor.corrupt(bytes.subarray(at, end), Math.max(0, delta), countOf(bytes, at), problem)
+      } else if (!isAborted(bytes, at, end)) {
+        showTime(bytes, at, visitor)
+        walkBatch(bytes, at, end, delta, visitor)
+      }
     }
   }
+}
+
+/** Producers need not give their records a time: it is -1 then. No BigInt is made, as batches may be of one record each. */
+function showTime (bytes: Buffer, at: number, visitor: RecordVisitor): void {
+  const appendedMs = bytes.readInt32BE(at + AT_MAX_TIMESTAMP) * 2 ** 32 + bytes.readUInt32BE(at + AT_MAX_TIMESTAMP + 4)
+  if (appendedMs >= 0) visitor.batch?.(appendedMs)
 }
 
 function countOf (bytes: Buffer, at: number): number {

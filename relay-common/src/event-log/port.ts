@@ -188,6 +188,12 @@ export interface RecordSet {
 
 export interface RecordVisitor {
   /**
+   * Comes before the records of a batch.
+   * @param appendedMs when its newest record was appended, ms since the epoch. Kafka goes by the time of the record, which may
+   *   be its producer's
+   */
+  batch? (appendedMs: number): void
+  /**
    * @param buffer holds the record's key and value
    * @param keyStart first byte of the key; -1: no key
    * @param valueStart first byte of the value; -1: the value is null

@@ -166,7 +166,7 @@ export class PostgresFetcher {
     const client = await this.#database.connect()
     let failure: Error | undefined
     try {
-      const stream = client.query(copyTo(`copy (select * from read_event_log('${topicId}',
+      const stream = client.query(copyTo(`copy (select * from read_event_log_with_times('${topicId}',
         ${list(readings.map(it => it.partition))}, ${list(readings.map(it => it.segment))},
         ${list(readings.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
       const chunks: Buffer[] = []

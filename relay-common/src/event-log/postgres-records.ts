@@ -1,5 +1,5 @@
 /**
- * Records as `read_event_log` sends them: rows of a binary COPY, with the arrays of `postgres-batch.ts` inside.
+ * Records as `read_event_log_with_times` sends them: rows of a binary COPY, with the arrays of `postgres-batch.ts` inside.
  *
  *     file  => signature (11 bytes) flags (int32) extension_length (int32) extension [row] -1 (int16)
  *     row   => field_count (int16) [length (int32; -1: null) bytes]
@@ -26,10 +26,12 @@ export interface StoredBatch {
   readonly keysStart: number
   readonly valuesStart: number
   readonly valuesEnd: number
+  /** ms since the epoch */
+  readonly appendedMs: number
 }
 
 const COPY_SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
-const ROW_FIELDS = 8
+const ROW_FIELDS = 9
 const LENGTH_BYTES = 4
 const NULL_LENGTH = -1
 
@@ -68,7 +70,8 @@ export function decodeFetched (bytes: Buffer): FetchedPartition[] {
       lastOffset: bytes.readBigInt64BE(starts[5]),
       keysStart: starts[6],
       valuesStart: starts[7],
-      valuesEnd: ends[7]
+      valuesEnd: ends[7],
+      appendedMs: Number(bytes.readBigInt64BE(starts[8]))
     })
   }
   return fetched
@@ -104,6 +107,7 @@ export class PostgresRecordSet implements RecordSet {
       const firstDelta = Number(batch.firstOffset - this.baseOffset)
       const count = Number(batch.lastOffset - batch.firstOffset) + 1
       if (isArrayOf(this.#bytes, batch.keysStart, count) && isArrayOf(this.#bytes, batch.valuesStart, count)) {
+        visitor.batch?.(batch.appendedMs)
         walk(this.#bytes, batch, firstDelta, count, visitor)
       } else {
         const skipped = Math.max(-firstDelta, 0)

@@ -1,0 +1,34 @@
+/**
+ * How many gaps of the event log are written down, as the API sees it: a processor that meets one may end before anybody has
+ * read its own counter.
+ */
+import { Counter, within, type Database, type Logger, type Registry } from 'relay-common'
+
+/** Whoever reads metrics does not wait longer for them. */
+const WAIT_MAX_MS = 2_000
+
+/** Those of the table `gaps`. */
+export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const
+
+/** Adds the counter `relay_api_gaps_total`; while the database is away it has no values. */
+export function measureGaps (database: Database, metrics: Registry, log: Logger): void {
+  new Counter({ // eslint-disable-line no-new
+    name: 'relay_api_gaps_total',
+    help: 'Stretches of the log that were gone before they were read, as they are written down, by kind',
+    labelNames: ['kind'],
+    registers: [metrics],
+    async collect () {
+      const counts = await within(WAIT_MAX_MS, countGaps(database)).catch(error => {
+        log.debug({ err: error }, 'how many gaps there are is not known')
+      })
+      this.reset()
+      if (counts) for (const kind of gapKinds) this.inc({ kind }, counts.get(kind) ?? 0)
+    }
+  })
+}
+
+async function countGaps (database: Database): Promise<Map<string, number>> {
+  const rows = await database.queryPrepared<{ kind: string, gaps: bigint }>('gaps',
+    'select kind, count(*) as gaps from gaps group by kind')
+  return new Map(rows.map(it => [it.kind, Number(it.gaps)]))
+}

@@ -1,0 +1,40 @@
+/** The connections of a program to its databases, as metrics. */
+import { Gauge, type Registry } from 'prom-client'
+
+/** What is counted of a pool of connections. */
+export interface CountedPool {
+  readonly totalCount: number
+  readonly idleCount: number
+  readonly waitingCount: number
+  readonly options: { readonly max: number }
+}
+
+/** By registry, its pools by server: an API may have one to a replica as well. */
+const known = new WeakMap<Registry, Map<string, CountedPool>>()
+
+/**
+ * Counts a pool under the label `server`. A pool that is opened again takes the place of the one before.
+ * @param server for people and as a label: `database`, `replica`
+ */
+export function measurePool (registry: Registry, server: string, pool: CountedPool): void {
+  const before = known.get(registry)
+  if (before) {
+    before.set(server, pool)
+    return
+  }
+  const pools = new Map([[server, pool]])
+  known.set(registry, pools)
+  const gauge = (described: { readonly name: string, readonly help: string }, read: (pool: CountedPool) => number) =>
+    new Gauge({
+      ...described,
+      labelNames: ['server'],
+      registers: [registry],
+      collect () { for (const [server, pool] of pools) this.set({ server }, read(pool)) }
+    })
+  gauge({ name: 'relay_database_connections_in_use', help: 'Connections to a database that work has' },
+    it => it.totalCount - it.idleCount)
+  gauge({ name: 'relay_database_connections_waiting', help: 'Work that waits for a connection to a database' },
+    it => it.waitingCount)
+  gauge({ name: 'relay_database_connections_max', help: 'Most connections to a database that there may be' },
+    it => it.options.max)
+}
