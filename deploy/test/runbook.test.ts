@@ -59,6 +59,6 @@ test('kinds of gaps are those that are written down', () => {
 })
 
 test('links lead to headings that are there', () => {
-  const headings = [...page.matchAll(/^## (.*)$/gm)].map(it => it[1].toLowerCase().replaceAll(' ', '-'))
+  const headings = [...page.matchAll(/^###? (.*)$/gm)].map(it => it[1].toLowerCase().replaceAll(' ', '-'))
   for (const [, anchor] of page.matchAll(/\]\(#([^)]*)\)/g)) assert.ok(headings.includes(anchor), anchor)
 })
