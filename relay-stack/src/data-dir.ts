@@ -4,6 +4,7 @@
  *     lock            the process that uses it
  *     site.json       where its servers are, for the command line, while it runs
  *     event-log       where its events are: in PostgreSQL, in its Kafka, or in one elsewhere
+ *     prometheus.yml  settings for a Prometheus that watches it
  *     sent-until      up to when the simulated fleet has certainly sent its events
  *     passwords/      of the users of PostgreSQL, a file each
  *     postgres/       the data of PostgreSQL, or a link to where its user can reach them

@@ -20,6 +20,7 @@ import type { PortName } from './port-options.ts'
 import { LOCAL_HOST, openPorts } from './ports.ts'
 import { programNames } from './program-process.ts'
 import { environmentOf, sendHistory, startPrograms } from './programs.ts'
+import { describeMetrics, writePrometheusConfig, type MetricsTarget } from './prometheus.ts'
 import { createReport, type PartRow } from './report.ts'
 import { isDatabaseOutside, startServers } from './servers.ts'
 import type { Supervised } from './supervise.ts'
@@ -70,10 +71,11 @@ export async function startStack (
     const site = { ...servers.databaseOfOwner, EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS, RELAY_URL }
     started.adopt(await tellLocalStack(dataDir.path, site), it => it.close())
   }
+  const prometheusFile = await writePrometheusConfig(dataDir.path, metricsTargets(context))
   const historyMs = await sendHistory(context, environmentFor('simulator'), liveFromMs, started)
   const parts = [...servers.parts, ...programs]
   const gaveUp = Promise.race(parts.map(async it => { await it.gaveUp; return it.name }))
-  await Promise.race([gaveUp, reportFirstAnswer(context, parts, historyMs)])
+  await Promise.race([gaveUp, reportFirstAnswer(context, parts, historyMs, prometheusFile)])
   signal.throwIfAborted()
 
   const running = started.move()
@@ -122,8 +124,15 @@ function followLogs ({ options, logs, report }: StackContext, started: AsyncDisp
   }
 }
 
+function metricsTargets ({ fleet, ports }: StackContext): MetricsTarget[] {
+  const of = (program: string, port: PortName) => ({ program, at: `${LOCAL_HOST}:${ports.of(port)}` })
+  return [of('relay-api', 'metrics'), of('relay-processor', 'processor'), ...fleet ? [of('relay-simulator', 'simulator')] : []]
+}
+
 /** @param historyMs what the fleet is sending of its past */
-async function reportFirstAnswer (context: StackContext, parts: readonly Supervised[], historyMs: number): Promise<void> {
+async function reportFirstAnswer (
+  context: StackContext, parts: readonly Supervised[], historyMs: number, prometheusFile: string
+): Promise<void> {
   const { environment, fleet, dataDir, ports, report, signal } = context
   const token = splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN
   const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (fleet?.rate ?? 0)
@@ -137,6 +146,7 @@ async function reportFirstAnswer (context: StackContext, parts: readonly Supervi
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
   if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)
   report.line(`\n  ${curlOf(question)}\n\nThe password of a client by MQTT is a token, as in the command above`)
+  report.line(describeMetrics(metricsTargets(context), prometheusFile))
   report.line(`Ctrl-C or npm stop stops all of it; the data stay in ${dataDir.path}`)
 }
 

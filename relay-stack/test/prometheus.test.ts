@@ -1,0 +1,57 @@
+/** The Prometheus of whoever wants one: what `npm start` writes for it works as it is. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+import getPort from 'get-port'
+
+import { until } from '../../test-support/until.ts'
+import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-process.ts'
+
+const host = '127.0.0.1'
+const hasPrometheus = spawnSync('prometheus', ['--version']).error === undefined
+const withPrometheus = {
+  timeout: 240_000, skip: hasPrometheus || process.env.CI ? false : 'there is no prometheus here (Debian: apt-get install prometheus)'
+}
+
+test('a Prometheus with the settings of the stack scrapes every program, and has the alarms', withPrometheus, async t => {
+  const dataDir = await makeDataDir(t)
+  const data = await mkdtemp(join(tmpdir(), 'relay-prometheus-'))
+  t.after(() => rm(data, { recursive: true, force: true }))
+  const stack = startStackProcess(dataDir, ['--event-log', 'postgres', ...onFreePorts])
+  await stack.up()
+  const [, config] = await stack.said(/prometheus --config\.file=(\S+) reads them/m)
+  const said = [...stack.text.matchAll(/http:\/\/\S+\/metrics/g)].map(it => it[0])
+  for (const url of said) assert.match(await (await fetch(url)).text(), /^relay_build_info\{/m)
+
+  const port = await getPort({ host })
+  const prometheus = spawn('prometheus', [
+    `--config.file=${config}`, `--storage.tsdb.path=${data}`, `--web.listen-address=${host}:${port}`
+  ], { stdio: 'ignore' })
+  const exited = once(prometheus, 'exit')
+  try {
+    const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(it => it.ok ? it.json() : undefined, () => undefined) as
+      { data: { activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[] } } | undefined
+    let targets: { health: string, scrapeUrl: string }[] = []
+    await until(() => `targets that are up, and found ${JSON.stringify(targets)}`, async () => {
+      targets = (await ask('targets'))?.data.activeTargets ?? []
+      return targets.length > 0 && targets.every(it => it.health === 'up')
+    })
+    assert.deepEqual(targets.map(it => it.scrapeUrl).sort(), said.sort())
+    assert.equal(targets.length, 3)
+    await until('all rules to be evaluated', async () => {
+      const rules = (await ask('rules'))?.data.groups.flatMap(it => it.rules) ?? []
+      assert.deepEqual(rules.filter(it => it.health === 'err'), [])
+      return rules.some(it => it.name === 'RelayEventsLost') && rules.every(it => it.health === 'ok')
+    })
+  } finally {
+    prometheus.kill('SIGTERM')
+    await exited
+  }
+  stack.kill('SIGTERM')
+  assert.equal(await stack.exited, 0)
+})
