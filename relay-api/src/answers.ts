@@ -68,10 +68,10 @@ const REASONS: readonly EndReason[] = ['client-gone', 'deadline', 'stalled', 'cl
 
 /** Gives every request of an app its answer; to be called behind what says who asks. */
 export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets: Budgets, metrics: Registry): void {
-  const turns = createTurns()
   const open = new Set<OpenAnswer>()
   const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
   let long = 0
+  const turns = createTurns(() => open.size > long)
   const ended = new Counter({
     name: 'relay_api_answers_ended_total',
     help: 'Answers whose work was ended before they were whole, by reason',

@@ -113,6 +113,19 @@ test('beside others, a caller of slow questions has one at a time, and a rest as
   }
 })
 
+test('a caller that takes less than its share is not held up, however slow its questions are made by the others', async t => {
+  const { shares, pass } = onClock(t)
+  const greedy = askOften(shares, 'greedy', false, 200)
+  await settle()
+  for (let turn = 0; turn < 20; turn++) {
+    const share = await Promise.race([shares.take('honest', false), settle().then(() => undefined)])
+    assert.ok(share, `it waits after ${turn} slow statements, though a connection is free`)
+    await pass(150)
+    for (const it of [share, ...greedy.splice(0)]) it.giveBack()
+    await settle()
+  }
+})
+
 test('a caller that is alone has all that there is, slow or not', async t => {
   const { shares, pass } = onClock(t)
   const got = askOften(shares, 'slow', false, 20)

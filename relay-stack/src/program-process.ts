@@ -22,9 +22,12 @@ const STOP_TIMEOUT_MS = 12_000 // a program ends by itself after SHUTDOWN_TIMEOU
 const LAST_LINES = 5
 /**
  * What a few devices leave behind is garbage at once: a small young generation keeps tens of MB less of it, and a large
- * fleet pays with more collections. Programs that may collect garbage give back what their start has left behind.
+ * fleet pays with more collections. The API has more: everybody waits for the collections of one large answer. Programs
+ * that may collect garbage give back what their start has left behind.
  */
-const SPARING_NODE = ['--max-semi-space-size=1', '--expose-gc']
+function sparingNode (name: ProgramName): string[] {
+  return [`--max-semi-space-size=${name === 'api' ? 4 : 1}`, '--expose-gc']
+}
 
 export interface ProgramSettings {
   readonly name: ProgramName
@@ -57,7 +60,7 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   const { name, environment, logFile, pids, signal } = settings
   const { pidFile } = programTrace(pids, name)
   const output = await open(logFile, 'a', 0o600)
-  const child = spawn(process.execPath, [...nodeArgsOf(name), ...SPARING_NODE, mainOf(name)], {
+  const child = spawn(process.execPath, [...nodeArgsOf(name), ...sparingNode(name), mainOf(name)], {
     env: environment,
     // a process group of its own: Ctrl-C in a terminal is for us, who tell the programs, once and in order
     detached: true,

@@ -4,12 +4,18 @@
  *     a caller may hold more connections     while it holds fewer than SHARE times as many as then are free: 6 of 8 alone, 3
  *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
  *                                            is one for whoever comes next
- *     beside other callers                   as many as its window: one more after each quick statement, half as many after a
- *                                            slow one (additive increase, multiplicative decrease, Chiu and Jain 1989)
  *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
  *     beside short ones                      half of that, at least one
- *     beside other callers                   what is long, or was not quick, rests for as long as it worked before the same
- *                                            caller, or the next long answer, goes on
+ *
+ * Beside other callers:
+ *
+ *     whoever takes the most of the          holds as many as its window: one more after each quick statement, half as many
+ *     database's time, or nearly             after a slow one (additive increase, multiplicative decrease, Chiu and Jain
+ *                                            1989). A statement that was not quick rests for as long as it worked before the
+ *                                            same caller goes on
+ *     a long answer                          rests like that, whoever asks, and the next long answer waits for it
+ *
+ * Nobody else is held up: the statements of whoever takes less are slow because of the others.
  *
  * Statements that are for nobody, such as the look-up of a key, go past this; connections are left for them.
  */
@@ -30,6 +36,11 @@ const SLOW_MIN_MS = 100
 const REST_MAX_MS = 2_000
 /** Whoever has asked within this time is there. */
 const BESIDE_MS = 500
+const LOOK_INTERVAL_MS = 50
+/** of what another wants: from here on a caller is one of those that take the most */
+const MOST_PART = 3 / 4
+/** How long the time that statements took is remembered: after so many ms it counts a third, roughly. */
+const LOAD_MS = 2_000
 /** Callers whose windows are remembered. */
 const CALLERS_MAX = 1_000
 
@@ -83,6 +94,9 @@ export interface Shares {
 interface Caller {
   /** connections that it has */
   held: number
+  /** time that its statements took; and the same with the time for which they rested, which it would have taken */
+  readonly taken: Load
+  readonly wanted: Load
   /** those that it had, and that rest */
   resting: number
   waiting: number
@@ -90,6 +104,35 @@ interface Caller {
   askedMs: number
   /** when one of its connections was given back last */
   servedMs: number
+}
+
+/** Time that statements took, ms, of which what is past counts less and less; and those under way. */
+class Load {
+  #ms = 0
+  #atMs = 0
+  #underWay = 0
+  #startedSumMs = 0
+
+  start (nowMs: number): void {
+    this.#underWay++
+    this.#startedSumMs += nowMs
+  }
+
+  /** @param counts whether the time it took says something of the caller */
+  end (startedMs: number, nowMs: number, counts: boolean): void {
+    this.#underWay--
+    this.#startedSumMs -= startedMs
+    this.#ms = this.#pastAt(nowMs) + (counts ? nowMs - startedMs : 0)
+    this.#atMs = nowMs
+  }
+
+  at (nowMs: number): number {
+    return this.#pastAt(nowMs) + this.#underWay * nowMs - this.#startedSumMs
+  }
+
+  #pastAt (nowMs: number): number {
+    return this.#ms * Math.exp((this.#atMs - nowMs) / LOAD_MS)
+  }
 }
 
 /** @param now ms of a clock that only goes on */
@@ -108,12 +151,15 @@ export function createShares (
   let latest: Caller | undefined
   let latestOther: Caller | undefined
   let latestShortMs = -Infinity
+  /** the two that want most */
+  let greediest: readonly Caller[] = []
+  let lookedAtMs = -Infinity
 
   const ask = (name: string): Caller => {
     let caller = callers.get(name)
     if (caller === undefined) {
       if (callers.size >= CALLERS_MAX) forgetIdle(callers)
-      callers.set(name, caller = { held: 0, resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0 })
+      callers.set(name, caller = { held: 0, taken: new Load(), wanted: new Load(), resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0 })
     }
     if (latest !== caller) [latest, latestOther] = [caller, latest]
     caller.askedMs = now()
@@ -123,10 +169,22 @@ export function createShares (
     const other = latest === caller ? latestOther : latest
     return other !== undefined && now() - other.askedMs < BESIDE_MS
   }
+  const mostWantedByOthers = (caller: Caller, nowMs: number) => {
+    if (nowMs - lookedAtMs >= LOOK_INTERVAL_MS) {
+      lookedAtMs = nowMs
+      greediest = [...callers.values()].sort((a, b) => b.wanted.at(nowMs) - a.wanted.at(nowMs)).slice(0, 2)
+    }
+    return greediest.find(it => it !== caller)?.wanted.at(nowMs) ?? 0
+  }
+  const takesMost = (caller: Caller) => {
+    const nowMs = now()
+    return caller.taken.at(nowMs) >= MOST_PART * mostWantedByOthers(caller, nowMs)
+  }
+  const isHeldUp = (caller: Caller) => isBesideOthers(caller) && takesMost(caller)
   const mayBeLong = () => longHeld < partOf(now() - latestShortMs < BESIDE_MS ? LONG_PART_BESIDE_SHORT : LONG_PART)
   const mayHoldMore = (name: string) => {
     const caller = callers.get(name)!
-    if (isBesideOthers(caller) && caller.held + caller.resting >= caller.window) return false
+    if (caller.held + caller.resting >= caller.window && isHeldUp(caller)) return false
     return caller.held === 0 || caller.held < SHARE * (free - 1) // the last one is for somebody who has none
   }
   const handOut = () => {
@@ -140,6 +198,7 @@ export function createShares (
 
   const hold = (caller: Caller, isLong: boolean): Share => {
     const startedMs = now()
+    for (const load of [caller.taken, caller.wanted]) load.start(startedMs)
     free--
     if (isLong) longHeld++
     caller.held++
@@ -149,18 +208,22 @@ export function createShares (
     }
     return {
       giveBack (isAway = false) {
-        const tookMs = now() - startedMs
+        const endedMs = now()
+        const tookMs = endedMs - startedMs
         free++
         caller.held--
-        caller.servedMs = now()
+        caller.servedMs = endedMs
+        for (const load of [caller.taken, caller.wanted]) load.end(startedMs, endedMs, !isAway)
         if (isAway) return end()
         if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
         else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
-        if ((!isLong && tookMs <= QUICK_MAX_MS) || !isBesideOthers(caller)) return end()
+        if (isLong ? !isBesideOthers(caller) : tookMs <= QUICK_MAX_MS || !isHeldUp(caller)) return end()
         caller.resting++
+        caller.wanted.start(endedMs)
         handOut() // to others
         setTimeout(() => {
           caller.resting--
+          caller.wanted.end(endedMs, now(), true)
           end()
         }, Math.min(tookMs, REST_MAX_MS))
       }

@@ -4,7 +4,10 @@
  *
  *     short answers, callers in rotation ──┐
  *                                          ├──▶ one piece a turn; of four turns, one at least is of a long answer
- *     long answers, callers in rotation ───┘
+ *     long answers, callers in rotation ───┘    beside short answers, a rest after each piece of a long one
+ *
+ * A short answer is a few statements one after the other. Each of them needs turns of the loop that nobody sees here, so
+ * long answers leave it most of the time while a short one is under way.
  */
 import { createRotation } from './rotation.ts'
 
@@ -15,30 +18,44 @@ export interface Turns {
 
 /** so many turns in a row are of short answers at most, where a long one waits */
 const SHORT_IN_A_ROW_MAX = 3
+/** From one piece of a long answer, some 4 ms and their garbage, to the next: beside short answers they have a quarter of the time. */
+const LONG_INTERVAL_MS = 20
 
 interface Waiting {
   readonly go: () => void
 }
 
-export function createTurns (): Turns {
+/**
+ * @param isShortUnderWay whether there is an answer that is not long, waiting here or elsewhere
+ * @param now ms of a clock that only goes on
+ */
+export function createTurns (isShortUnderWay: () => boolean, now = () => performance.now()): Turns {
   const short = createRotation<Waiting>()
   const long = createRotation<Waiting>()
   let shortInARow = 0
-  let isScheduled = false
+  let longFromMs = -Infinity
+  let scheduled: NodeJS.Immediate | undefined
+  let resting: NodeJS.Timeout | undefined
 
+  const restMs = () => isShortUnderWay() ? longFromMs - now() : 0
   const next = (): Waiting | undefined => {
-    const isShort = long.size === 0 || (short.size > 0 && shortInARow < SHORT_IN_A_ROW_MAX)
-    shortInARow = isShort ? shortInARow + 1 : 0
-    return isShort ? short.next() : long.next()
+    const isLongsTurn = long.size > 0 && restMs() <= 0 && (short.size === 0 || shortInARow >= SHORT_IN_A_ROW_MAX)
+    shortInARow = isLongsTurn ? 0 : shortInARow + 1
+    if (!isLongsTurn) return short.next()
+    longFromMs = now() + LONG_INTERVAL_MS
+    return long.next()
+  }
+  const run = () => {
+    scheduled = resting = undefined
+    next()?.go()
+    schedule()
   }
   const schedule = () => {
-    if (isScheduled || short.size + long.size === 0) return
-    isScheduled = true
-    setImmediate(() => {
-      isScheduled = false
-      next()?.go()
-      schedule()
-    })
+    if (scheduled !== undefined || short.size + long.size === 0) return
+    clearTimeout(resting)
+    const waitMs = short.size > 0 ? 0 : restMs()
+    if (waitMs > 0) resting = setTimeout(run, waitMs)
+    else scheduled = setImmediate(run)
   }
 
   return {

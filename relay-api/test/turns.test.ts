@@ -1,0 +1,53 @@
+/** Turns of the event loop: a large answer that is computed leaves most of it to small ones. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+
+import { createTurns } from '../src/query/turns.ts'
+
+/** Turns on a clock of their own, and those that were given, in their order. */
+function onClock (t: TestContext, isShortUnderWay: () => boolean) {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] })
+  let nowMs = 0
+  const turns = createTurns(isShortUnderWay, () => nowMs)
+  const given: string[] = []
+  return {
+    given,
+    ask: (name: string, isLong: boolean) => { turns.take(name, isLong).then(() => given.push(name), () => {}) },
+    async pass (ms: number) {
+      for (let n = 0; n < ms; n++) {
+        nowMs++
+        t.mock.timers.tick(1)
+        await Promise.resolve().then(() => {}) // what promises have to say is said
+      }
+    }
+  }
+}
+
+test('beside short answers, long ones have a piece now and then; a short one has its turn at once', async t => {
+  const { given, ask, pass } = onClock(t, () => true)
+  for (let n = 0; n < 10; n++) ask('long', true)
+  await pass(60)
+  const long = given.length
+  assert.ok(long >= 2 && long <= 4, `${long} pieces in 60 ms`)
+  ask('short', false)
+  await pass(2)
+  assert.ok(given.includes('short'))
+  await pass(500)
+  assert.equal(given.length, 11)
+})
+
+test('alone, a long answer goes on in each turn', async t => {
+  const { given, ask, pass } = onClock(t, () => false)
+  for (let n = 0; n < 10; n++) ask('long', true)
+  await pass(12)
+  assert.equal(given.length, 10)
+})
+
+test('short answers that compute all the time leave one turn of four to long ones, when those have rested', async t => {
+  const { given, ask, pass } = onClock(t, () => true)
+  for (let n = 0; n < 200; n++) ask('short', false)
+  for (let n = 0; n < 5; n++) ask('long', true)
+  await pass(130)
+  assert.equal(given.filter(it => it === 'long').length, 5)
+  assert.ok(given.length > 100)
+})
