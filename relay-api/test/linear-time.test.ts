@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import { Ajv } from 'ajv'
 import type { FastifyRequest } from 'fastify'
-import { decodeEvent, isHostOurs, parseApiKey, parseTimestamp, type EventRules } from 'relay-common'
+import { decodeEvent, HOUR_MS, isHostOurs, MINUTE_MS, parseApiKey, parseTimestamp, type EventRules } from 'relay-common'
 
 import { assertLinear } from '../../test-support/linear.ts'
 import { identifyAccessToken } from '../src/auth/access-token.ts'
@@ -27,6 +27,7 @@ import { readSelection } from '../src/parameters/selection.ts'
 import { readStatistics } from '../src/parameters/statistics.ts'
 import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
 import { parseInterval } from '../src/query/interval.ts'
+import { emptyStepSums, walkSteps } from '../src/query/steps.ts'
 import { withoutCredentials } from '../src/redaction.ts'
 import { parsePosition } from '../src/stream/position.ts'
 import { keyedHeaders } from '../src/routes/v1/events.ts'
@@ -76,6 +77,18 @@ const texts = {
   halves: repeat('\ud83c'),
   controls: repeat('\u0001')
 }
+
+test('steps of a device that reports too often for its readings to be kept are walked in linear time', () => {
+  assertLinear('minutes', size => size, size => {
+    const boundaries = Array.from({ length: size + 1 }, (_, n) => n * MINUTE_MS)
+    const sums = boundaries.slice(1).map(emptyStepSums)
+    const walk = walkSteps(boundaries, sums, HOUR_MS, Infinity)
+    for (const startMs of boundaries.slice(0, -1)) walk.addLost({ startMs, endMs: startMs + MINUTE_MS }, startMs + 1, 1)
+    walk.finish()
+    assert.ok(sums.every(it => it.isLost))
+    return sums
+  }, 2_048)
+})
 
 test('bodies are cut in linear time, whatever lines and arrays are made of', () => {
   const limits = { itemsMax: 1e9, blankLinesMax: 1e9 }

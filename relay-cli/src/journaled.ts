@@ -18,11 +18,11 @@ interface JournaledWindow {
 }
 
 export class Journaled {
-  /** by index of the level */
-  readonly #windows: ReadonlyArray<Map<string, JournaledWindow>>
+  /** by index of the level, and by day */
+  readonly #windows: ReadonlyArray<Map<number, JournaledWindow[]>>
 
   private constructor (windows: ReadonlyArray<Map<string, JournaledWindow>>) {
-    this.#windows = windows
+    this.#windows = windows.map(it => Map.groupBy(it.values(), ({ bucketMs }) => bucketStartMs(DAY_MS, bucketMs)))
   }
 
   /** Reads all of it, which is little: readings of the last minutes. */
@@ -57,16 +57,16 @@ export class Journaled {
     return new Journaled(windows)
   }
 
-  /** What there is of some series in a stretch of time. */
+  /** What there is of some series in a stretch of one day. */
   find (levelIndex: number, seriesIds: ReadonlySet<number>, fromMs: number, toMs: number): JournaledWindow[] {
-    return this.#windows[levelIndex].values()
-      .filter(it => seriesIds.has(it.seriesId) && it.bucketMs >= fromMs && it.bucketMs < toMs).toArray()
+    return (this.#windows[levelIndex].get(bucketStartMs(DAY_MS, fromMs)) ?? [])
+      .filter(it => seriesIds.has(it.seriesId) && it.bucketMs >= fromMs && it.bucketMs < toMs)
   }
 
   /** Days of a range that it has readings of. */
   daysMs (fromMs: number, toMs: number): number[] {
-    return [...new Set(this.#windows[0].values().map(it => it.bucketMs).filter(it => it >= fromMs && it < toMs)
-      .map(it => bucketStartMs(DAY_MS, it)))]
+    return [...this.#windows[0]].filter(([, windows]) => windows.some(it => it.bucketMs >= fromMs && it.bucketMs < toMs))
+      .map(([dayMs]) => dayMs)
   }
 }
 

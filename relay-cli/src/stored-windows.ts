@@ -36,7 +36,7 @@ export interface StoredWindow {
   readonly isReadable: boolean
 }
 
-/** Reads the windows of some series in a stretch of time, by series and time. @param journaled of the same snapshot */
+/** Reads the windows of some series in a stretch of one day, by series and time. @param journaled of the same snapshot */
 export async function readWindows (
   client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
 ): Promise<StoredWindow[]> {
@@ -114,38 +114,35 @@ export function isAsExpected (expected: ExpectedRow, { bucketMs, rollup, reading
 
 /** Readings on their way home, by series and minute. */
 export class OnTheWay {
-  readonly #minutes: ReadonlyMap<string, Readings>
+  readonly #series: ReadonlyMap<number, ReadonlyMap<number, Readings>>
 
-  private constructor (minutes: ReadonlyMap<string, Readings>) {
-    this.#minutes = minutes
+  private constructor (series: ReadonlyMap<number, ReadonlyMap<number, Readings>>) {
+    this.#series = series
   }
 
   static async read (client: PoolClient): Promise<OnTheWay> {
-    const minutes = new Map<string, Readings>()
+    const series = new Map<number, Map<number, Readings>>()
     const { rows } = await client.query<{ series_id: number, body: Buffer }>(`
       select r.series_id, r.body from misplaced_readings m
       cross join lateral unnest(m.series_ids, m.bodies) as r (series_id, body)`)
     for (const { series_id: seriesId, body } of rows) {
       const { timesMs, values } = decodeMisplaced(body)
+      let minutes = series.get(seriesId)
+      if (!minutes) series.set(seriesId, minutes = new Map())
       for (const [n, timeMs] of timesMs.entries()) {
-        const key = minuteKey(seriesId, bucketStartMs(MINUTE_MS, timeMs))
-        let minute = minutes.get(key)
-        if (!minute) minutes.set(key, minute = emptyReadings())
+        const minuteMs = bucketStartMs(MINUTE_MS, timeMs)
+        let minute = minutes.get(minuteMs)
+        if (!minute) minutes.set(minuteMs, minute = emptyReadings())
         minute.timesMs.push(timeMs)
         minute.values.push(values[n])
       }
     }
-    return new OnTheWay(minutes)
+    return new OnTheWay(series)
   }
 
   /** Minutes of a device that have readings on their way, of a stretch of time. */
   minutesOf (seriesId: number, fromMs: number, toMs: number): number[] {
-    if (this.#minutes.size === 0) return []
-    const minutes: number[] = []
-    for (let minuteMs = fromMs; minuteMs < toMs; minuteMs += MINUTE_MS) {
-      if (this.#minutes.has(minuteKey(seriesId, minuteMs))) minutes.push(minuteMs)
-    }
-    return minutes
+    return [...this.#series.get(seriesId)?.keys() ?? []].filter(it => it >= fromMs && it < toMs).sort((a, b) => a - b)
   }
 
   /**
@@ -153,7 +150,7 @@ export class OnTheWay {
    * @returns the minute, and what will be new in it
    */
   addTo (window: StoredWindow, keepDuplicates: boolean): { readonly window: StoredWindow, readonly delta: Rollup } {
-    const arrived = this.#minutes.get(minuteKey(window.seriesId, window.bucketMs))
+    const arrived = this.#series.get(window.seriesId)?.get(window.bucketMs)
     const delta = emptyRollup()
     if (!arrived) return { window, delta }
     const readings = window.readings && copyOf(window.readings)
@@ -170,8 +167,4 @@ export class OnTheWay {
 export function emptyWindow (seriesId: number, bucketMs: number, isDeviceMinute: boolean): StoredWindow {
   const readings = isDeviceMinute ? emptyReadings() : undefined
   return { seriesId, bucketMs, rows: 0, count: 0, rollup: emptyRollup(), readings, doubled: 0, isReadable: true }
-}
-
-function minuteKey (seriesId: number, minuteMs: number): string {
-  return `${seriesId} ${minuteMs}`
 }

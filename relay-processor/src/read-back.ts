@@ -4,7 +4,7 @@ import { cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_M
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
-import type { BucketKey, Elsewhere, RollupStore } from './store.ts'
+import type { RollupStore, StoredRow } from './store.ts'
 import type { Window } from './windows.ts'
 
 /** Gives their ids to series that have none. */
@@ -49,21 +49,38 @@ export async function readBack (
 async function readElsewhere (store: RollupStore, partition: number, windows: readonly Window[]): Promise<void> {
   if (windows.length === 0) return
   const keys = windows.map(({ series, bucketMs }) => ({ seriesId: series.seriesId, bucketMs }))
-  const rows = await store.readElsewhere(partition, keys)
-  for (const [n, window] of windows.entries()) window.elsewhere = readingsOf(rows[n], keys[n])
+  const { rows, journal } = await store.readElsewhere(partition, keys)
+  const journaled = journaledOf(journal, new Set(keys.map(it => it.seriesId)))
+  for (const [n, window] of windows.entries()) {
+    window.elsewhere = readingsOf(rows[n], journaled.get(keys[n].seriesId), keys[n].bucketMs)
+  }
 }
 
-function readingsOf ({ rows, journal }: Elsewhere, { seriesId, bucketMs }: BucketKey): Readings | undefined {
-  if (rows.length + journal.length === 0) return undefined
-  const all = emptyReadings()
+/** What rows of the journal have of some series, sorted; each row is read once, however many minutes are looked for. */
+function journaledOf (journal: readonly Buffer[], seriesIds: ReadonlySet<number>): Map<number, Readings> {
+  const found = new Map<number, Readings>()
   for (const body of journal) {
     readJournal(body, {
-      readings: (_, readings) => { mergeReadings(all, cutReadings(readings, { startMs: bucketMs, endMs: bucketMs + MINUTE_MS }), false) },
+      readings (id, { timesMs, values }) {
+        let all = found.get(id)
+        if (all === undefined) found.set(id, all = emptyReadings())
+        for (let n = 0; n < timesMs.length; n++) {
+          all.timesMs.push(timesMs[n])
+          all.values.push(values[n])
+        }
+      },
       rollup: () => {}
-    }, it => it === seriesId)
+    }, it => seriesIds.has(it))
   }
+  for (const [id, all] of found) found.set(id, mergeReadings(emptyReadings(), all, false).merged) // sorted at once
+  return found
+}
+
+function readingsOf (rows: readonly StoredRow[], journaled: Readings | undefined, minuteMs: number): Readings | undefined {
+  const all = journaled === undefined ? emptyReadings() : cutReadings(journaled, { startMs: minuteMs, endMs: minuteMs + MINUTE_MS })
+  if (rows.length === 0 && all.timesMs.length === 0) return undefined
   for (const row of rows) {
-    const { readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
+    const { readings } = decodeBody({ ...row, bucketStartMs: minuteMs })
     if (readings) mergeReadings(all, readings, false)
   }
   return all

@@ -129,7 +129,7 @@ class TemporaryTables implements RebuildStore {
   }
 
   /** Nothing is elsewhere: all readings are rebuilt where they are at home. */
-  readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => keys.map(() => ({ rows: [], journal: [] }))
+  readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => ({ rows: keys.map(() => []), journal: [] })
 
   readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
     const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (await this.#client.query({ name, text, values })).rows }

@@ -51,12 +51,12 @@ export async function readRows (
 /** Reads what other source partitions have of minutes of devices (store.ts). */
 export async function readElsewhere (
   database: Pick<Database, 'queryPrepared'>, sourcePartition: number, keys: readonly BucketKey[]
-): Promise<Elsewhere[]> {
-  const found = keys.map(() => ({ rows: [] as StoredRow[], journal: [] as Buffer[] }))
+): Promise<Elsewhere> {
+  const found = { rows: keys.map((): StoredRow[] => []), journal: [] as Buffer[] }
   for (let first = 0; first < keys.length; first += KEYS_MAX) {
     const chunk = keys.slice(first, first + KEYS_MAX)
     // by the key of each minute, as above
-    const rows = await database.queryPrepared<Omit<FoundRow, 'count'> & { count: bigint | null }>('read elsewhere', `
+    const rows = await database.queryPrepared<Omit<FoundRow, 'place'> & { place: number | null }>('read elsewhere', `
       select k.place::integer, r.count, r.min, r.max, r.body
       from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
       cross join lateral (
@@ -66,7 +66,7 @@ export async function readElsewhere (
       ) r
       where r.source_partition <> $3
       union all
-      select b.block, null, null, null, j.body
+      select null, null, null, null, j.body
       from unnest($4::integer[]) as b (block)
       cross join lateral (
         select * from journal j where j.block = b.block and j.source_partition <> $3
@@ -76,14 +76,9 @@ export async function readElsewhere (
       [...new Set(chunk.flatMap(it => [deviceBlockOf(it.seriesId), lateBlockOf(it.seriesId)]))],
       isoTime(chunk.reduce((time, it) => Math.min(time, it.bucketMs), Infinity)),
       isoTime(chunk.reduce((time, it) => Math.max(time, it.bucketMs), -Infinity) + MINUTE_MS)])
-    const ofBlocks = Map.groupBy(rows.filter(it => it.count === null), it => it.place)
-    for (const [n, { seriesId }] of chunk.entries()) {
-      for (const block of [deviceBlockOf(seriesId), lateBlockOf(seriesId)]) {
-        for (const { body } of ofBlocks.get(block) ?? []) found[first + n].journal.push(body)
-      }
-    }
     for (const { place, count, ...row } of rows) {
-      if (count !== null) found[first + place - 1].rows.push({ ...row, count: Number(count) })
+      if (place === null) found.journal.push(row.body)
+      else found.rows[first + place - 1].push({ ...row, count: Number(count) })
     }
   }
   return found

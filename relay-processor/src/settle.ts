@@ -177,8 +177,10 @@ export function readingsWithout ({ timesMs, values }: Readings, others: Readings
 }
 
 function has ({ timesMs, values }: Readings, timeMs: number, value: number): boolean {
-  for (let n = firstAtOrAfter(timesMs, timeMs); timesMs[n] === timeMs; n++) if (values[n] === value) return true
-  return false
+  const start = firstAtOrAfter(timesMs, timeMs)
+  const end = firstAtOrAfter(timesMs, timeMs + 1, start) // times are whole; clocks of whole minutes have many readings at one
+  const at = firstAtOrAfter(values, value, start, end)
+  return at < end && values[at] === value
 }
 
 /** The windows of a series that deltas are merged into, one of each level: the order of time, please. */

@@ -47,10 +47,9 @@ export interface Store {
   readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>>
 
   /**
-   * Reads what other source partitions have of minutes of devices, in rows and in the journal, of one moment.
-   * @returns in the order of the keys
+   * Reads what other source partitions have of minutes of devices, in rows and in the journal, of one moment for each minute.
    */
-  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere[]>
+  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere>
 
   /**
    * Reads misplaced readings whose home is one of these partitions; of many, those that came first.
@@ -154,10 +153,11 @@ export interface BucketKey {
 /** What a row has besides its key. */
 export type StoredRow = Pick<RollupRow, 'count' | 'min' | 'max' | 'body'>
 
-/** What other source partitions have of a minute. */
+/** What other source partitions have of some minutes. */
 export interface Elsewhere {
-  readonly rows: readonly StoredRow[]
-  /** rows of the journal that may have something of it */
+  /** of each minute, in the order of the keys */
+  readonly rows: ReadonlyArray<readonly StoredRow[]>
+  /** rows of the journal that may have something of them, of all times and series; a row may be there several times */
   readonly journal: readonly Buffer[]
 }
 

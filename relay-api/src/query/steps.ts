@@ -96,8 +96,8 @@ export function walkSteps (
     },
     addLost (minute, lastMs, lastValue) {
       holdLast(minute.startMs)
-      for (let n = 0; n < sums.length; n++) {
-        if (boundaries[n] < minute.endMs && boundaries[n + 1] > minute.startMs) sums[n].isLost = true
+      for (let n = Math.max(row, 0); n < sums.length && boundaries[n] < minute.endMs; n++) { // those before are passed
+        if (boundaries[n + 1] > minute.startMs) sums[n].isLost = true
       }
       moveTo(lastMs)
       last = { timeMs: lastMs, value: lastValue }

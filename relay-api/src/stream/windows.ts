@@ -156,7 +156,9 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   const range = { startMs: times.reduce((a, b) => Math.min(a, b)), endMs: times.reduce((a, b) => Math.max(a, b)) + sizeMs }
   const add = (seriesId: number, bucketMs: number, rollup: Rollup | undefined) => {
     const key = `${seriesId} ${bucketMs}`
-    found.set(key, [...found.get(key) ?? [], rollup])
+    const known = found.get(key)
+    if (known) known.push(rollup) // the journal may have a day of a group as each of its minutes
+    else found.set(key, [rollup])
   }
 
   const journal = createJournal<number>(range)

@@ -16,7 +16,7 @@ import { bucketStartMs, DAY_MS, deviceBlockOf, lateBlockOf, levels, MINUTE_MS, t
 
 import { mergeMisplaced, type Homes, type MisplacedRow } from '../../src/misplaced.ts'
 import type {
-  ArrivalRow, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, Standing
+  ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, Standing
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeFragments, decodeRows, type CopiedFragment, type CopiedRow } from './copied-rows.ts'
@@ -219,13 +219,16 @@ export class Database {
     })
   }
 
-  readElsewhere (sourcePartition: number, seriesId: number, bucketMs: number): Elsewhere {
+  readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Elsewhere {
     const isElsewhere = (it: CopiedRow | CopiedFragment) => it.sourcePartition !== sourcePartition
+    const rows = [...this.rows.values()].filter(it => isElsewhere(it) && it.levelIndex === 0)
+    const blocks = new Set(keys.flatMap(it => [deviceBlockOf(it.seriesId), lateBlockOf(it.seriesId)]))
+    const firstMs = Math.min(...keys.map(it => it.bucketMs))
+    const endMs = Math.max(...keys.map(it => it.bucketMs)) + MINUTE_MS
     return {
-      rows: [...this.rows.values()].filter(it => isElsewhere(it) && it.levelIndex === 0 && it.seriesId === seriesId &&
-        it.bucketMs === bucketMs),
-      journal: [...this.journal.values()].filter(it => isElsewhere(it) && [deviceBlockOf(seriesId), lateBlockOf(seriesId)].includes(it.block) &&
-        it.firstMs < bucketMs + MINUTE_MS && it.lastMs >= bucketMs).map(it => it.body)
+      rows: keys.map(({ seriesId, bucketMs }) => rows.filter(it => it.seriesId === seriesId && it.bucketMs === bucketMs)),
+      journal: [...this.journal.values()].filter(it => isElsewhere(it) && blocks.has(it.block) &&
+        it.firstMs < endMs && it.lastMs >= firstMs).map(it => it.body)
     }
   }
 

@@ -51,10 +51,9 @@ export class SimulatedStore implements Store {
     return this.#bug === 'no-read-back' ? rows.map(() => undefined) : rows
   }
 
-  async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere[]> {
-    const rows = await this.#call(`read ${keys.length} minutes elsewhere`, () =>
-      keys.map(it => this.#database.readElsewhere(sourcePartition, it.seriesId, it.bucketMs)))
-    return this.#bug === 'not-elsewhere' ? rows.map(() => ({ rows: [], journal: [] })) : rows
+  async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere> {
+    const found = await this.#call(`read ${keys.length} minutes elsewhere`, () => this.#database.readElsewhere(sourcePartition, keys))
+    return this.#bug === 'not-elsewhere' ? { rows: keys.map(() => []), journal: [] } : found
   }
 
   readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]> {
