@@ -4,8 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
-  Counter, createProcessMetrics, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, partWithClients, RelayError,
-  splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running
+  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, partWithClients, RelayError,
+  splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running,
+  type SessionUse
 } from 'relay-common'
 
 import { keepAnswers } from './answers.ts'
@@ -32,7 +33,7 @@ import { openRequestLog } from './request-log.ts'
 import { eventsRoutes } from './routes/events.ts'
 import { knowAllMethods, refuseOtherMethods } from './routes/other-methods.ts'
 import { v1Routes } from './routes/v1/resources.ts'
-import { Hub } from './stream/hub.ts'
+import { Hub, type HubDatabases } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
 import { transport } from './transport.ts'
 
@@ -64,10 +65,12 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await using started = new AsyncDisposableStack()
   await bringUpToDate(config, log)
   const registry = createProcessMetrics('relay-api')
-  const opened = await openDatabase(config, 'relay-api', log, 'by-key', { metrics: registry, server: 'database' })
+  const opened = await openDatabase(config, 'relay-api', log, 'by-key', { metrics: registry, server: 'database' }, sessionUse(config))
   const guarded = guardDatabase(opened, { server: 'database', config, metrics: registry, log })
   const database = started.adopt(guarded, it => it.close())
-  const app = await createApp(config, database, log, registry)
+  const listens = listenConfig(config)
+  const listenDatabase = listens ? started.adopt(await openDatabase(listens, 'relay-api', log), it => it.close()) : database
+  const app = await createApp(config, database, log, registry, listenDatabase)
   const metrics = started.adopt(await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close())
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
@@ -84,9 +87,22 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   }
 }
 
+/** A log in PostgreSQL is appended to by statements that a session keeps. */
+function sessionUse (config: ApiConfig): SessionUse {
+  if (isIngestOn(config) && eventLogKind(config) === 'postgres') return 'own'
+  return config.DATABASE_LISTEN_URL === undefined ? 'listens' : 'any'
+}
+
+/** Where the one connection of streams that listens goes, if not where all others do. */
+function listenConfig (config: ApiConfig): ApiConfig | undefined {
+  const { DATABASE_LISTEN_URL: url } = config
+  return url === undefined ? undefined : { ...config, DATABASE_URL: url, DATABASE_POOL_MAX: 2 }
+}
+
 /** On connections of its own: a migration is planned as PostgreSQL likes. */
 async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
-  const database = await openDatabase(config, 'relay-api', log)
+  const listens = listenConfig(config)
+  const database = await openDatabase(listens ?? config, 'relay-api', log, 'any', undefined, listens ? 'own' : sessionUse(config))
   try {
     await migrate(database, log)
   } finally {
@@ -96,10 +112,11 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
 
 /**
  * Composes the app; it does not listen yet.
+ * @param listenDatabase the same database, by a way on which sessions are kept, for the connection that hears of commits
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function createApp (
-  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api')
+  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api'), listenDatabase = database
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -115,7 +132,7 @@ export async function createApp (
     clientErrorHandler: sendClientProblem
   })
   try {
-    await compose(app, config, database, metrics, log)
+    await compose(app, config, { database, listenDatabase }, metrics, log)
     return app
   } catch (error) {
     await app.close() // what it has opened so far
@@ -124,8 +141,9 @@ export async function createApp (
 }
 
 async function compose (
-  app: FastifyInstance, config: ApiConfig, database: Database, metrics: Registry, log: Logger
+  app: FastifyInstance, config: ApiConfig, databases: HubDatabases, metrics: Registry, log: Logger
 ): Promise<void> {
+  const { database } = databases
   app.decorate('metrics', metrics)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
@@ -154,7 +172,7 @@ async function compose (
   measureDegraded(metrics, async () => ({
     ...await queryReadiness(database), ...ingest ? await ingestReadiness(ingest) : {}
   }))
-  const hub = new Hub(database, history, config, budgets, metrics, log)
+  const hub = new Hub(databases, history, config, budgets, metrics, log)
   app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
 
   knowAllMethods(app)

@@ -63,6 +63,9 @@ export const apiSettings = Type.Object({
   DATABASE_REPLICA_URL: Type.Optional(Type.String({
     description: 'connection string of a streaming replica that answers of /api/v1 are read from'
   })),
+  DATABASE_LISTEN_URL: Type.Optional(Type.String({
+    description: 'connection string of the same database without a pooler, for the one connection that hears of commits and for migrations: DATABASE_URL may then lead to a pooler that gives transactions different sessions. The event log has to be Kafka'
+  })),
   DATABASE_REPLICA_LAG_MAX_MS: Type.Integer({
     default: 10_000,
     minimum: 2_000,

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
+import { Client, Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 import type { Registry } from 'prom-client'
 
 import { cancelStatement } from './cancel.ts'
 import { RelayError } from './errors.ts'
+import { findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings } from './pooler.ts'
 import { readTls, type TlsFiles } from './tls.ts'
 import type { Logger } from './log.ts'
 import { measurePool } from './pool-metrics.ts'
@@ -45,12 +46,21 @@ export type PlanStyle =
    */
   | 'by-key'
 
-const planSettings: Readonly<Record<PlanStyle, readonly string[]>> = {
-  any: [],
+const planSettings: Readonly<Record<PlanStyle, SessionSettings>> = {
+  any: {},
   // where there is no other way PostgreSQL takes one of these all the same, and the costs that it then sees start the compiler
   // and one question takes one core of it
-  'by-key': ['enable_seqscan=off', 'enable_mergejoin=off', 'enable_hashjoin=off', 'jit=off', 'max_parallel_workers_per_gather=0']
+  'by-key': { enable_seqscan: 'off', enable_mergejoin: 'off', enable_hashjoin: 'off', jit: 'off', max_parallel_workers_per_gather: '0' }
 }
+
+/** What a program keeps in its sessions. */
+export type SessionUse =
+  /** anything: it is refused where a pooler gives its transactions different sessions */
+  | 'own'
+  /** anything, and it could do without where another connection listens for it (DATABASE_LISTEN_URL): it is refused too, and told so */
+  | 'listens'
+  /** nothing: it does with whichever session there is, as long as each begins with its settings */
+  | 'any'
 
 /** For whom a statement runs. */
 export interface ForWhom {
@@ -127,14 +137,14 @@ function tlsFiles ({ DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DAT
   return { ca, cert, key }
 }
 
-function sessionOptions (settings: DatabaseSettings, plans: PlanStyle): string {
+function sessionSettings (settings: DatabaseSettings, plans: PlanStyle): SessionSettings {
   const { DATABASE_STATEMENT_TIMEOUT_MS: limitMs, DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: idleMs } = settings
-  return [
-    'timezone=UTC',
-    ...limitMs === undefined ? [] : [`statement_timeout=${limitMs}`],
-    ...idleMs === undefined ? [] : [`idle_in_transaction_session_timeout=${idleMs}`],
+  return {
+    timezone: 'UTC',
+    ...limitMs === undefined ? {} : { statement_timeout: String(limitMs) },
+    ...idleMs === undefined ? {} : { idle_in_transaction_session_timeout: String(idleMs) },
     ...planSettings[plans]
-  ].map(it => `-c ${it}`).join(' ')
+  }
 }
 
 /**
@@ -200,19 +210,27 @@ export interface MeasuredDatabase {
  * Opens a pool of connections and makes sure that one of them works.
  * @param plans of all statements on these connections
  * @param measured where they are counted; undefined: nowhere
- * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none,
+ *   RELAY_DATABASE_POOLED behind a pooler that does not give what `sessions` says
  */
 export async function openDatabase (
-  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any', measured?: MeasuredDatabase
+  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any', measured?: MeasuredDatabase,
+  sessions: SessionUse = 'own'
 ): Promise<Database> {
   const { DATABASE_CLIENT_CHECK_INTERVAL_MS: checkMs = 0 } = settings
+  const wanted = sessionSettings(settings, plans)
+  let mode: PoolMode = 'none'
   const pool = new Pool({
     ...connectionOptions(settings),
     application_name: program,
     max: settings.DATABASE_POOL_MAX,
     connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
-    options: sessionOptions(settings, plans),
-    ...checkMs > 0 ? { onConnect: (client: ClientBase) => checkClient(client, checkMs) } : {},
+    options: Object.entries(wanted).map(([name, value]) => `-c ${name}=${value}`).join(' '),
+    onConnect: async (client: ClientBase) => {
+      if (mode === 'transaction') return // its session would be another one's next
+      if (mode === 'session') await giveSettings(client, wanted)
+      if (checkMs > 0) await checkClient(client, checkMs)
+    },
     types: relayTypes
   })
   pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
@@ -228,6 +246,11 @@ export async function openDatabase (
         throw new RelayError('RELAY_CONFIG_INVALID',
           `PostgreSQL at ${describeDatabase(settings)} asks for a password, and there is none: DATABASE_URL can have one, ` +
           'or set POSTGRES_PASSWORD_FILE')
+      }
+      if (isStartRefused(cause)) {
+        throw new RelayError('RELAY_DATABASE_POOLED',
+          `PgBouncer at ${describeDatabase(settings)} refuses the settings that a session begins with: set ` +
+          'ignore_startup_parameters = options there; Relay then gives them to each session itself', { cause })
       }
       if (!isConnectionError(cause)) throw cause
       throw new RelayError('RELAY_DATABASE_UNREACHABLE',
@@ -249,12 +272,15 @@ export async function openDatabase (
     }
   }
 
+  /** Statements of a name are kept in a session. */
+  const named = (name: string): { name?: string } => mode === 'transaction' ? {} : { name: statementName(name) }
+
   const database: Database = {
     query: (sql, values, whom) => withClient(async client => (await client.query(sql, values)).rows, whom?.signal),
     queryPrepared: (name, text, values, whom) => withClient(
-      async client => (await client.query({ name: statementName(name), text, values })).rows, whom?.signal),
+      async client => (await client.query({ ...named(name), text, values })).rows, whom?.signal),
     streamPrepared: (name, text, values, visit, whom) => withClient(client => {
-      const query = new Query({ name: statementName(name), text, values, rowMode: 'array' } as QueryConfig)
+      const query = new Query({ ...named(name), text, values, rowMode: 'array' } as QueryConfig)
       const { signal } = whom ?? {}
       const visitUnlessEnded = signal === undefined ? visit : (row: unknown[]) => { if (!signal.aborted) visit(row) }
       const visitAtPace = whom?.pace === undefined ? visitUnlessEnded : atPace(client, whom, visitUnlessEnded)
@@ -277,13 +303,42 @@ export async function openDatabase (
   }
 
   try {
-    await database.query('select 1')
+    mode = await withClient(client => admit(client, settings, { program, sessions, wanted }))
   } catch (error) {
     await pool.end()
     throw error
   }
   if (measured) measurePool(measured.metrics, measured.server, pool)
+  if (mode !== 'none') log.info({ mode }, 'connections to PostgreSQL go through a pooler')
   return database
+}
+
+interface Admitted {
+  readonly program: string
+  readonly sessions: SessionUse
+  readonly wanted: SessionSettings
+}
+
+/**
+ * Looks at the first connection whether sessions are what the program needs, and gives this one its settings where they may
+ * have been left out.
+ */
+async function admit (client: PoolClient, settings: DatabaseSettings, { program, sessions, wanted }: Admitted): Promise<PoolMode> {
+  const limitMs = settings.DATABASE_CONNECT_TIMEOUT_MS
+  const mode = await findPoolMode(client, async () => {
+    const other = new Client({
+      ...connectionOptions(settings), application_name: program, connectionTimeoutMillis: limitMs, query_timeout: limitMs
+    })
+    other.on('error', () => {}) // its next statement tells
+    await other.connect()
+    return other
+  })
+  if (mode === 'statement' || (mode === 'transaction' && sessions !== 'any')) {
+    throw pooled(mode, program, describeDatabase(settings), sessions === 'listens')
+  }
+  if (mode === 'transaction') await requireSettings(client, wanted, describeDatabase(settings))
+  if (mode === 'session') await giveSettings(client, wanted)
+  return mode
 }
 
 /** A database all of whose statements are for somebody, but for those that say otherwise. */

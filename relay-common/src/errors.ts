@@ -5,6 +5,7 @@
 export const errorCodes = {
   RELAY_CONFIG_INVALID: { status: 500, retry: false },
   RELAY_DATABASE_UNREACHABLE: { status: 503, retry: true },
+  RELAY_DATABASE_POOLED: { status: 500, retry: false },
   RELAY_STATEMENT_TIMEOUT: { status: 500, retry: true },
   RELAY_MIGRATION_FAILED: { status: 500, retry: false },
   RELAY_EVENT_LOG_UNREACHABLE: { status: 503, retry: true },

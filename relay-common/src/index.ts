@@ -25,7 +25,7 @@ export {
 export {
   connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
 } from './database.ts'
-export type { Database, DatabaseSettings, ForWhom, PoolClient } from './database.ts'
+export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
 export type { Digest } from './digest.ts'
 export { errorCodes, RelayError } from './errors.ts'

@@ -40,6 +40,12 @@ const RESUMES_MAX = 4
 /** how often it is asked whether a client may still listen; with the 3 s for which a key is kept, a revoked one ends in 5 */
 const PERMISSION_INTERVAL_MS = 2_000
 
+export interface HubDatabases {
+  readonly database: Database
+  /** the same one, by a way on which sessions are kept */
+  readonly listenDatabase: Database
+}
+
 interface Listening {
   readonly view: View
   readonly caller: string
@@ -49,6 +55,7 @@ interface Listening {
 
 export class Hub {
   readonly #database: Database
+  readonly #listenDatabase: Database
   readonly #history: DatabaseHistory
   readonly #config: StreamConfig
   readonly #log: Logger
@@ -74,9 +81,11 @@ export class Hub {
   #stopWaiting: (() => void) | undefined
 
   constructor (
-    database: Database, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger
+    databases: HubDatabases, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger
   ) {
+    const { database, listenDatabase } = databases
     this.#database = database
+    this.#listenDatabase = listenDatabase
     this.#history = history
     this.#config = config
     this.#log = log
@@ -169,7 +178,7 @@ export class Hub {
       this.#started = undefined
       throw error
     }
-    this.#listener = startListener(this.#database, () => this.#wake(), this.#log)
+    this.#listener = startListener(this.#listenDatabase, () => this.#wake(), this.#log)
     this.#heartbeat = setInterval(() => this.#beat(), this.#config.STREAM_HEARTBEAT_MS)
     this.#permissions = setInterval(() => this.#askPermissions(), PERMISSION_INTERVAL_MS)
     this.#running = this.#run()

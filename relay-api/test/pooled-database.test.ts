@@ -1,0 +1,104 @@
+/** An API whose database is behind PgBouncer. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createLogger } from 'relay-common'
+
+import { behindPgbouncer, startPgbouncer } from '../../relay-common/test/support/local-pgbouncer.ts'
+import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
+import { startProcessor } from '../../relay-processor/src/processor.ts'
+import { readProcessorConfig } from '../../relay-processor/src/config.ts'
+import { until } from '../../test-support/until.ts'
+import { startApi } from '../src/app.ts'
+import { readApiConfig } from '../src/config.ts'
+import { TOKEN } from './support/ask.ts'
+import { authorization, eventOf, kinds, openIngestSite, type IngestSite } from './support/ingest-site.ts'
+import { listen } from './support/stream-site.ts'
+
+const log = createLogger('test', 'silent')
+const EVENTS = 60
+const range = 'start=2024-01-01T00:00:00Z&end=2024-01-01T01:00:00Z'
+
+/** Sends events by way of the API, hears of them in a stream, and asks for them in many ways at once. */
+async function isRight (site: IngestSite, directUrl: string): Promise<void> {
+  await using running = new AsyncDisposableStack()
+  running.adopt(await startProcessor(readProcessorConfig({
+    ...site.environment, DATABASE_URL: directUrl, CONSUMER_GROUP: site.log.topic, FLUSH_INTERVAL_MS: '20', HEALTH_PORT: '0'
+  }), log), it => it.close())
+  const client = await listen(site.url, '?interval=1d')
+  running.defer(() => client.close())
+  await until('a connection that hears of commits', async () => (await site.database.query(
+    "select from pg_stat_activity where datname = current_database() and query = 'listen rollup_commits'")).length === 1)
+  for (let n = 0; n < EVENTS; n++) assert.equal((await site.post(JSON.stringify([eventOf(n)]))).status, 202)
+  await until('the stream to tell of all', () => client.buckets.get('2024-01-01T00:00:00.000Z')?.count === EVENTS)
+
+  const ask = async (path: string) => {
+    const response = await fetch(`${site.url}/api/v1/${path}`, { headers: { authorization } })
+    assert.equal(response.status, 200, path)
+    return await response.json() as { rows: Array<Record<string, any>> }
+  }
+  const sum = Array.from({ length: EVENTS }, (_, n) => eventOf(n).value).reduce((total, it) => total + it)
+  const questions = ['1m', '5m', '1h', 'range'].flatMap(interval => ['', '&zone=Zone%20A', '&type=THERMOSTAT', '&groupBy=device']
+    .map(selection => `aggregates?${range}&interval=${interval}&stats=count,sum${selection}`))
+  for (let round = 0; round < 5; round++) {
+    const answers = await Promise.all([...questions, ...questions].map(ask)) // more than there are sessions
+    for (const [n, { rows }] of answers.entries()) {
+      const total = (field: 'count' | 'sum') => rows.reduce((all, it) => all + (it[field] ?? 0), 0)
+      assert.deepEqual([total('count'), total('sum')], [EVENTS, sum], questions[n % questions.length])
+    }
+  }
+}
+
+for (const kind of kinds) {
+  test(`behind a pooler that keeps sessions an API takes events, answers and streams: ${kind}`, behindPgbouncer, async t => {
+    await using opened = new AsyncDisposableStack()
+    let directUrl = ''
+    const site = await openIngestSite(t, kind, async url => {
+      directUrl = url
+      return { DATABASE_URL: (await startPgbouncer(t, url, { pool_mode: 'session', default_pool_size: 50 })).url }
+    })
+    if (!site) return
+    opened.use(site)
+    await isRight(site, directUrl)
+  })
+}
+
+test('behind a pooler that gives transactions different sessions an API does with one connection that listens', behindPgbouncer, async t => {
+  await using opened = new AsyncDisposableStack()
+  let directUrl = ''
+  const site = await openIngestSite(t, 'kafka', async url => {
+    directUrl = url
+    const pooler = await startPgbouncer(t, url, { pool_mode: 'transaction', default_pool_size: 3 })
+    const settings = { DATABASE_URL: pooler.url, DATABASE_LISTEN_URL: url }
+    const { database } = await openLocalPostgres(t) // any: it is of the same server
+    const refused = await refusalOf(settings)
+    assert.equal(refused.code, 'RELAY_DATABASE_POOLED')
+    const [, statements] = /Run: (.*); then RECONNECT/.exec(refused.message)!
+    assert.match(statements, /timezone = 'UTC'/)
+    assert.match(statements, /enable_seqscan = 'off'/)
+    await database.query(statements)
+    await pooler.reconnect()
+    return settings
+  })
+  if (!site) return
+  opened.use(site)
+  await isRight(site, directUrl)
+})
+
+test('without a connection that listens such a pooler is refused, and with the event log in PostgreSQL in any case', behindPgbouncer, async t => {
+  const { url } = await openLocalPostgres(t)
+  const pooler = await startPgbouncer(t, url, { pool_mode: 'transaction' })
+  const refused = await refusalOf({ DATABASE_URL: pooler.url })
+  assert.equal(refused.code, 'RELAY_DATABASE_POOLED')
+  assert.match(refused.message, /relay-api.*pool_mode=session.*DATABASE_LISTEN_URL/)
+  const ofLog = await refusalOf({ DATABASE_URL: pooler.url, DATABASE_LISTEN_URL: url, EVENT_LOG: 'postgres' })
+  assert.equal(ofLog.code, 'RELAY_DATABASE_POOLED')
+  assert.doesNotMatch(ofLog.message, /DATABASE_LISTEN_URL/)
+})
+
+async function refusalOf (settings: Record<string, string>): Promise<{ code: string, message: string }> {
+  const api = await startApi(readApiConfig({ API_TOKENS: TOKEN, API_PORT: '0', ...settings }), log).catch(error => error)
+  if (!(api instanceof Error)) await api.close()
+  assert.ok(api instanceof Error, 'it was started')
+  return api as Error & { code: string }
+}

@@ -1,0 +1,77 @@
+/** A PgBouncer of a test's own, as Debian has it, before a database of the test's own. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+
+import getPort from 'get-port'
+import { Client } from 'pg'
+
+import { until } from '../../../test-support/until.ts'
+
+/** where Debian has it, which is not on the path of all users */
+const pgbouncer = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'pgbouncer'
+const hasPgbouncer = spawnSync(pgbouncer, ['--version']).error === undefined
+
+/** Options of tests that need it. */
+export const behindPgbouncer = {
+  timeout: 240_000, skip: hasPgbouncer || process.env.CI ? false : 'there is no PgBouncer here (Debian: apt-get install pgbouncer)'
+}
+
+export interface LocalPgbouncer {
+  /** of the same database */
+  readonly url: string
+  /** Has its sessions begin anew, for settings of roles that have changed. */
+  reconnect (): Promise<void>
+}
+
+/**
+ * @param databaseUrl of the database behind it, and whose sessions it has there
+ * @param settings of its file
+ */
+export async function startPgbouncer (
+  t: TestContext, databaseUrl: string, settings: Readonly<Record<string, string | number>>
+): Promise<LocalPgbouncer> {
+  const { hostname, port, username, password, pathname } = new URL(databaseUrl)
+  const folder = await mkdtemp(join(tmpdir(), 'relay-test-pgbouncer-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755)
+  const file = join(folder, 'pgbouncer.ini')
+  const ownPort = await getPort({ host: '127.0.0.1' })
+  const all = {
+    listen_addr: '127.0.0.1',
+    listen_port: ownPort,
+    unix_socket_dir: '',
+    auth_type: 'any',
+    admin_users: username,
+    ignore_startup_parameters: 'options',
+    max_client_conn: 200,
+    ...settings
+  }
+  await writeFile(file, [
+    '[databases]', `* = host=${hostname} port=${port} user=${username} password=${password}`,
+    '[pgbouncer]', ...Object.entries(all).map(([name, value]) => `${name} = ${value}`), ''
+  ].join('\n'))
+  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to be root
+  const bouncer = spawn(pgbouncer, [...asNobody, file], { stdio: 'ignore' })
+  const exited = once(bouncer, 'exit')
+  t.after(async () => {
+    bouncer.kill('SIGTERM')
+    await exited
+  })
+
+  const urlOf = (path: string) => `postgresql://${username}@127.0.0.1:${ownPort}${path}`
+  const tell = async (command: string) => {
+    const client = new Client({ connectionString: urlOf('/pgbouncer') })
+    await client.connect()
+    await client.query(command).finally(() => client.end())
+  }
+  await until('PgBouncer to take connections', () => {
+    if (bouncer.exitCode !== null) throw new Error('PgBouncer did not start')
+    return tell('show version').then(() => true, () => false)
+  })
+  return { url: urlOf(pathname), reconnect: () => tell('reconnect') }
+}
