@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/root/.npm \
 
 FROM manifests AS processor-dependencies
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor -w relay-cli -w relay-client
+    npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor -w relay-simulator -w relay-cli -w relay-client
 
 FROM manifests AS api-dependencies
 RUN --mount=type=cache,target=/root/.npm \
@@ -71,6 +71,7 @@ COPY --from=processor-dependencies /relay ./
 COPY relay-processor/src relay-processor/src
 # `relay`, for who looks after it: it recomputes rollups by the processor's own code, so it lives in its image
 COPY relay-cli/src relay-cli/src
+COPY relay-simulator/src relay-simulator/src
 COPY relay-client/src relay-client/src
 ENV HEALTH_PORT=8082
 EXPOSE 8082

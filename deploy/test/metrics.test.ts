@@ -8,19 +8,21 @@ import getPort from 'get-port'
 import { Counter, Registry } from 'relay-common'
 
 import { openTestApi } from '../../relay-api/test/support/ask.ts'
+import { createProbeMetrics } from '../../relay-cli/src/probe-metrics.ts'
 import { createProcessorMetrics } from '../../relay-processor/src/metrics.ts'
 import { createSimulatorMetrics } from '../../relay-simulator/src/metrics.ts'
 import { ROOT } from './support/dockerfile.ts'
 
 test('every counter is there before anything is counted, with each of its labels', async t => {
-  const [processor, simulator] = [new Registry(), new Registry()]
+  const [processor, simulator, probe] = [new Registry(), new Registry(), new Registry()]
   createProcessorMetrics(processor)
   createSimulatorMetrics(simulator, () => 0)
+  createProbeMetrics(probe)
   const { app } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'iot-events', MQTT_PORT: String(await getPort({ host: '127.0.0.1' })) })
   await app.ready()
 
   const seen = new Set<string>()
-  for (const registry of [processor, simulator, app.metrics]) {
+  for (const registry of [processor, simulator, probe, app.metrics]) {
     for (const metric of registry.getMetricsAsArray().filter(it => it instanceof Counter)) {
       const { name, values } = await metric.get()
       seen.add(name)

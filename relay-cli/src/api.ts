@@ -1,5 +1,5 @@
 /**
- * The API that `devices`, `query`, `send` and `tail` ask: the one of RELAY_URL, or of the stack that runs here. The token is
+ * The API that `devices`, `query`, `send`, `tail` and `probe` ask: the one of RELAY_URL, or of the stack that runs here. The token is
  * RELAY_TOKEN; the stack of this machine has a well-known one.
  */
 import { createRelayClient, RelayProblem, type Problem, type RelayClient } from '@relay-telemetry/client/src/index.ts'
@@ -15,7 +15,7 @@ export interface Api {
 }
 
 /** @throws RelayError RELAY_CONFIG_INVALID where no setting and no stack says where the API is, or who asks */
-export function openApi (environment: NodeJS.ProcessEnv = process.env): Api {
+export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMax = RETRIES_MAX): Api {
   const { url, isLocalStack } = apiUrlOf(environment)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new RelayError('RELAY_CONFIG_INVALID', 'RELAY_URL is not an address such as https://relay.example')
@@ -23,12 +23,16 @@ export function openApi (environment: NodeJS.ProcessEnv = process.env): Api {
   const ofStack = isLocalStack ? splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN : undefined
   const token = environment.RELAY_TOKEN || ofStack
   if (token === undefined) throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} wants a token`)
-  return { url, relay: createRelayClient({ baseUrl: url, token, retriesMax: RETRIES_MAX }) }
+  return { url, relay: createRelayClient({ baseUrl: url, token, retriesMax }) }
 }
 
-/** Runs a command that asks the API. @throws Error that says what is wrong in one line */
-export async function withApi (run: (api: Api) => Promise<void>): Promise<void> {
-  const api = openApi()
+/**
+ * Runs a command that asks the API.
+ * @param retriesMax how often a request is tried again where that may help
+ * @throws Error that says what is wrong in one line
+ */
+export async function withApi (run: (api: Api) => Promise<void>, retriesMax = RETRIES_MAX): Promise<void> {
+  const api = openApi(process.env, retriesMax)
   try {
     await run(api)
   } catch (error) {

@@ -3,7 +3,7 @@
  * `relay`: what the person on call asks and does.
  *
  * Exit codes: 0 done; 1 it was done, and what was asked about is not as it should be (`verify`: differences, `lag --max`:
- * too far behind, `send`: events refused); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
+ * too far behind, `send`: events refused, `probe`: readings missing or different); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
  */
 import { resolve } from 'node:path'
 
@@ -15,6 +15,7 @@ import { addDevices } from './devices.ts'
 import { addKeys } from './keys.ts'
 import { addLag } from './lag.ts'
 import { addMigrate } from './migrate.ts'
+import { addProbe } from './probe.ts'
 import { addQuery } from './query.ts'
 import { addRepair } from './repair.ts'
 import { addReplay } from './replay.ts'
@@ -26,7 +27,7 @@ const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as sysexits.h has it
 
 const program = new Command('relay')
-  .description('Asks Relay (devices, query, send, tail), and looks after it: lag, dead letters, checks and rebuilds of\n' +
+  .description('Asks Relay (devices, query, send, tail, probe), and looks after it: lag, dead letters, checks and rebuilds of\n' +
     'rollups, API keys.\n' +
     'It is about the stack that npm start runs here, or about the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
     'name, as for every program of Relay (docs/configuration.md).')
@@ -40,7 +41,7 @@ const program = new Command('relay')
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
 const commands = [
-  addDevices, addQuery, addSend, addTail, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate
+  addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate
 ]
 for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
