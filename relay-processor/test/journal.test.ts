@@ -102,6 +102,28 @@ test('days of history behind a reading that is there already cost no more than d
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history])))
 })
 
+test('history that other partitions have in their journals is compared in one go when partitions are added', { timeout: 300_000 }, async t => {
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '600' }))!
+  await spawnProcessor(t, site)
+  const devices = Array.from({ length: 5_000 }, (_, n) => `device-${n}`)
+  const live = devices.map(it => thermostat(it, NOW_MS))
+  const late = Array.from({ length: 18 }, (_, round) => devices.map(it => thermostat(it, NOW_MS - 3_600_000 - round * 61_000)))
+  await send(site, live)
+  for (const it of late) {
+    await send(site, it)
+    await settled(site) // a flush of its own: the journal has them in many rows
+  }
+  assert.ok(await countJournal(site) > 40)
+  await site.database.query('select add_event_log_partitions($1, 9)', [site.config.EVENTS_TOPIC])
+  await until('homes to be decided again', async () => {
+    await send(site, live.slice(0, 10))
+    return (await site.database.query('select from homes where partitions = 9')).length > 0
+  })
+  for (const it of late) await send(site, it)
+  await settled(site)
+  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...late.flat()])))
+})
+
 test('of a fleet whose readings are all late each counts once', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '120' }))!
   await spawnProcessor(t, site)
