@@ -59,6 +59,8 @@ declare module 'fastify' {
 const LOOK_INTERVAL_MS = 500
 /** A piece of computation, between two turns of the event loop. */
 const PIECE_MS = 4
+/** An answer that needs more pieces than these waits behind short ones, before it is known to be long as well. */
+const SHORT_PIECES_MAX = 4
 /** Closing waits for answers for this part of the time that it has, and then ends them. */
 const CLOSING_PART = 1 / 2
 
@@ -92,7 +94,7 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
   const settings: AnswerSettings = {
     rowsMax: config.ANSWER_ROWS_MAX,
     seriesMax: config.ANSWER_SERIES_MAX,
-    turn: ({ caller, isLong, signal }) => turns.take(caller, isLong, signal),
+    turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong, signal),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
         throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are under way (LONG_ANSWERS_MAX); try again in a moment`)
@@ -181,6 +183,7 @@ class OpenAnswer implements Answer {
   #heldLong: Disposable | undefined
   #rows = 0
   #pieceMs = performance.now()
+  #pieces = 0
   #taken = { bytes: 0, atMs: performance.now() }
   #hasFinished = false
 
@@ -204,10 +207,12 @@ class OpenAnswer implements Answer {
   }
 
   get isLong (): boolean { return this.#heldLong !== undefined }
+  get computesLong (): boolean { return this.isLong || this.#pieces > SHORT_PIECES_MAX }
 
   pace (): Promise<void> | undefined {
     if (this.#ended) throw this.#ended
     if (performance.now() - this.#pieceMs < PIECE_MS) return undefined
+    this.#pieces++
     return this.#settings.turn(this).then(() => { this.#pieceMs = performance.now() })
   }
 
