@@ -65,7 +65,7 @@ test('a database of the version before the journal goes on as it is, and resends
   before.kill('SIGKILL')
   await exited
   await site.database.query(`
-    drop table journal, series_blocks, progress_group; drop sequence series_blocks_made; drop function take_series_ids;
+    drop table journal, series_blocks, progress_group; drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times;
     delete from migrations where name >= '0022'`)
 
   await spawnProcessor(t, site, { JOURNAL_INTERVAL_S: '1' })
