@@ -45,7 +45,12 @@ export async function prepare (site: Site, scale: Scale): Promise<void> {
     await producer.close()
   }
   await until('the processor to have read all that was prepared', async () => await unreadEvents(site) < LIVE_EVENTS, LIMIT_MS)
-  // as the server does by itself within minutes; else it would do so beside the first attacks
+  // as processor and server do by themselves within minutes; else they would do so beside the first attacks
+  await until('the journal of all that was prepared to be rows', async () => {
+    const [{ count }] = await site.database.query<{ count: bigint }>(
+      'select count(*) from journal where last_time < $1', [new Date(Date.now() - DAY_MS)])
+    return count === 0n
+  }, LIMIT_MS)
   await site.database.query('vacuum analyze series, rollups_minute, rollups_hour, rollups_day')
   await site.database.query('checkpoint')
 }
