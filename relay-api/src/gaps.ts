@@ -2,13 +2,10 @@
  * How many gaps of the event log are written down, as the API sees it: a processor that meets one may end before anybody has
  * read its own counter.
  */
-import { Counter, within, type Database, type Logger, type Registry } from 'relay-common'
+import { Counter, gapKinds, within, type Database, type Logger, type Registry } from 'relay-common'
 
 /** Whoever reads metrics does not wait longer for them. */
 const WAIT_MAX_MS = 2_000
-
-/** Those of the table `gaps`. */
-export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const
 
 /** Adds the counter `relay_api_gaps_total`; while the database is away it has no values. */
 export function measureGaps (database: Database, metrics: Registry, log: Logger): void {

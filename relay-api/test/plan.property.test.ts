@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import fc from 'fast-check'
-import { bucketStartMs, DAY_MS, HOUR_MS, levels, MINUTE_MS } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, levels, MINUTE_MS, type TimeRange } from 'relay-common'
 
-import { keptForEver, planRange, type KeptSince, type Plan, type TimeRange } from '../src/query/plan.ts'
+import { keptForEver, planRange, type KeptSince, type Plan } from '../src/query/plan.ts'
 
 const dayMs = Date.UTC(2024, 2, 10)
 

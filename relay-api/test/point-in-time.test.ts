@@ -1,6 +1,5 @@
 /** A database that is recovered to a point in time from a base backup and its log, under an API and a processor that go on. */
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import getPort from 'get-port'
@@ -9,6 +8,7 @@ import { createLogger, openDatabase, openEventLog, type Database } from 'relay-c
 import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
+import { environmentOn } from '../../relay-processor/test/support/open-processor.ts'
 import { ensureDatabase } from '../../relay-stack/src/postgres.ts'
 import { openOwnServers } from '../../test-support/own-servers.ts'
 import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
@@ -41,21 +41,10 @@ for (const kind of kinds) {
     await ensureDatabase(primary, 'relay')
     const url = new URL(primary.url('relay'))
     url.port = String(proxy.port)
-    const topic = `iot-events-${randomUUID()}`
     const environment = {
-      DATABASE_URL: url.href,
-      EVENT_LOG: kind,
-      ...kafka ? { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers } : {},
-      EVENTS_TOPIC: topic,
-      EVENTS_PARTITIONS: '4',
-      DEAD_LETTERS_TOPIC: `${topic}.dead-letters`,
-      CONSUMER_GROUP: topic,
-      SESSION_TIMEOUT_MS: '2000',
-      FLUSH_INTERVAL_MS: '50',
-      HEALTH_PORT: '0',
-      API_TOKENS: TOKEN,
-      API_PORT: '0'
+      ...environmentOn(url.href, kind, kafka), SESSION_TIMEOUT_MS: '2000', API_TOKENS: TOKEN, API_PORT: '0'
     }
+    const topic = environment.EVENTS_TOPIC
     await using running = new AsyncDisposableStack()
     const api = running.adopt(await startApi(readApiConfig(environment), log), it => it.close())
     const direct = async <T>(work: (database: Database) => Promise<T>) => {

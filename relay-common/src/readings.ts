@@ -1,7 +1,7 @@
 import { firstAtOrAfter } from './ascending.ts'
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
 import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
-import { bucketStartMs } from './window.ts'
+import { bucketStartMs, type TimeRange } from './window.ts'
 
 /**
  * The readings of one series in one bucket: when, and what.
@@ -66,7 +66,7 @@ function isBehind (base: Readings, arrived: Readings, keepDuplicates: boolean): 
 }
 
 /** Those of sorted readings that lie in [startMs, endMs). */
-export function cutReadings ({ timesMs, values }: Readings, { startMs, endMs }: { startMs: number, endMs: number }): Readings {
+export function cutReadings ({ timesMs, values }: Readings, { startMs, endMs }: TimeRange): Readings {
   const start = firstAtOrAfter(timesMs, startMs)
   const end = firstAtOrAfter(timesMs, endMs, start)
   return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }

@@ -10,6 +10,12 @@ export const MINUTE_MS = 60 * SECOND_MS
 export const HOUR_MS = 60 * MINUTE_MS
 export const DAY_MS = 24 * HOUR_MS
 
+/** Times in ms since the epoch: from `startMs` on, and before `endMs`. */
+export interface TimeRange {
+  readonly startMs: number
+  readonly endMs: number
+}
+
 export type LevelName = 'minute' | 'hour' | 'day'
 
 export interface Level {

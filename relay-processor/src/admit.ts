@@ -9,13 +9,13 @@
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf, mergeReadings,
-  MINUTE_MS, type Readings, type Rollup
+  MINUTE_MS, type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
 import { ArrivalCounts } from './arrival-counts.ts'
 import { compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
-import { emptyBlock, LATE_MS, type DueBlock, type TimeRange } from './journal.ts'
+import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
 import { addReadings, addRollup, type Gathered, type RecentReadings } from './journal-block.ts'
 import type { JournalPlan } from './plan-flush.ts'
 import { lateBeforeMs } from './misplaced.ts'
@@ -38,10 +38,14 @@ export function admit (
   return new Admission(partition, rules, plan, rows, flushNumber).run()
 }
 
+/** A block that readings go to now: to be journaled, or to become rows. */
 interface OpenBlock {
   readonly number: number
-  readonly recent: RecentReadings
-  /** how many there were before the flush */
+  /** undefined: it is journaled */
+  readonly due: DueBlock | undefined
+  /** undefined: it becomes rows */
+  readonly recent: RecentReadings | undefined
+  /** how many recent readings there were before the flush */
   readonly start: number
 }
 
@@ -58,13 +62,10 @@ class Admission {
   readonly #counts = new ArrivalCounts()
   readonly #groups = new Map<Series, GroupReadings>()
   readonly #lateBeforeMs: number
-  /** where readings of the block go that is at work: to be journaled, or to become rows */
-  #recent: RecentReadings | undefined
-  #dueNow: DueBlock | undefined
-  /** the same of late readings, whose blocks have more devices */
+  /** of the devices at work; and of their late readings, which more devices share */
+  #own!: OpenBlock
   #late: OpenBlock | undefined
-  #dueLate: DueBlock | undefined
-  /** of the series at work, sorted */
+  /** readings of the series at work that become rows, sorted */
   #forRows = emptyReadings()
   #readings = 0
   #duplicates = 0
@@ -85,20 +86,19 @@ class Admission {
     const { arrivals, series: table, journal } = partition
     const starts = this.#startsById()
     for (let first = 0, next; first < starts.length; first = next) {
-      const number = deviceBlockOf(table.at(arrivals.series[starts[first]]).seriesId)
-      this.#dueNow = this.#dueOf(number)
-      const recent = this.#recent = this.#dueNow === undefined ? journal.recentOf(number) : undefined
-      const recentStart = recent?.length ?? 0
-      this.#openLate(lateBlockOf(table.at(arrivals.series[starts[first]]).seriesId))
+      const { seriesId } = table.at(arrivals.series[starts[first]])
+      const number = deviceBlockOf(seriesId)
+      this.#own = this.#open(number, this.#dueOf(number))
+      this.#openLate(lateBlockOf(seriesId))
       for (next = first; next < starts.length; next++) {
         const series = table.at(arrivals.series[starts[next]])
         if (deviceBlockOf(series.seriesId) !== number) break
         this.#admitSeries(series, starts[next], endOfSeries(arrivals, starts[next]))
         this.#endSeries(series)
       }
-      if (recent !== undefined) journal.write(number, recentStart)
+      this.#close(this.#own)
     }
-    this.#closeLate()
+    this.#close(this.#late)
     this.#writeGroups()
     for (const block of [...this.#due.values()].sort((a, b) => a.number - b.number)) this.#compact(block)
     for (const start of starts) forgetLate(table.at(arrivals.series[start]))
@@ -112,17 +112,20 @@ class Admission {
     }
   }
 
-  /** Late readings of the devices at work go there. Their ids ascend, so each block is opened once. */
+  /** The ids of the devices at work ascend, so each late block is opened once. */
   #openLate (number: number): void {
     if (this.#late?.number === number) return
-    this.#closeLate()
-    const recent = this.#partition.journal.recentOf(number)
-    this.#late = { number, recent, start: recent.length }
-    this.#dueLate = this.#due.get(number)
+    this.#close(this.#late)
+    this.#late = this.#open(number, this.#due.get(number))
   }
 
-  #closeLate (): void {
-    if (this.#late !== undefined) this.#partition.journal.write(this.#late.number, this.#late.start)
+  #open (number: number, due: DueBlock | undefined): OpenBlock {
+    const recent = due === undefined ? this.#partition.journal.recentOf(number) : undefined
+    return { number, due, recent, start: recent?.length ?? 0 }
+  }
+
+  #close (block: OpenBlock | undefined): void {
+    if (block?.recent !== undefined) this.#partition.journal.write(block.number, block.start)
   }
 
   /**
@@ -217,8 +220,8 @@ class Admission {
   /** What the journal has of a series in a stretch of time, sorted: once for all of its minutes, which may be those of years. */
   #journaledOf ({ seriesId }: Series, range: TimeRange): Readings {
     const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), lateBlockOf(seriesId)], range)
-    for (const it of [this.#dueNow, this.#dueLate]) { // what these hold is not in the journal any more
-      const taken = it?.readings.get(seriesId)
+    for (const { due } of [this.#own, this.#late!]) { // what these hold is not in the journal any more
+      const taken = due?.readings.get(seriesId)
       if (taken !== undefined) mergeReadings(journaled, cutReadings(taken, range), true)
     }
     return journaled
@@ -244,19 +247,24 @@ class Admission {
     const ofGroup = this.#readingsOf(group!, minuteMs)
     ofGroup.timesMs.push(timeMs)
     ofGroup.values.push(value)
-    const isLate = minuteMs < this.#lateBeforeMs
-    if (this.#dueNow !== undefined || (isLate && this.#dueLate !== undefined)) {
+    const { recent } = this.#blockOf(minuteMs)
+    if (recent !== undefined) {
+      recent.add(seriesId, timeMs, value)
+    } else {
       this.#forRows.timesMs.push(timeMs)
       this.#forRows.values.push(value)
-    } else {
-      (isLate ? this.#late!.recent : this.#recent!).add(seriesId, timeMs, value)
     }
   }
 
-  /** Gives what a series has for a block that becomes rows to that block: at once, as it may be far behind what is there. */
+  /** Where a minute of the devices at work goes: all that they have to one block, where that becomes rows. */
+  #blockOf (minuteMs: number): OpenBlock {
+    return this.#own.due === undefined && minuteMs < this.#lateBeforeMs ? this.#late! : this.#own
+  }
+
+  /** Adds the readings of a series to the block that becomes rows, all at once: they may be far behind those that it has. */
   #endSeries ({ seriesId }: Series): void {
     if (this.#forRows.timesMs.length === 0) return
-    addReadings(this.#dueNow ?? this.#dueLate!, seriesId, this.#forRows)
+    addReadings((this.#own.due ?? this.#late!.due)!, seriesId, this.#forRows)
     this.#forRows = emptyReadings()
   }
 

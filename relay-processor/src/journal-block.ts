@@ -1,5 +1,8 @@
 /** One block of the journal in memory: fragments as they are in the table, and the readings of its newest ones as they came. */
-import { emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup } from 'relay-common'
+import {
+  emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup,
+  type TimeRange
+} from 'relay-common'
 
 export interface Fragment {
   readonly flush: number
@@ -76,7 +79,7 @@ export class RecentReadings {
   }
 
   /** Those of a series in a stretch of time, in any order. */
-  of (seriesId: number, { startMs, endMs }: { readonly startMs: number, readonly endMs: number }): Readings {
+  of (seriesId: number, { startMs, endMs }: TimeRange): Readings {
     const found = emptyReadings()
     for (const [n, start] of this.#runs.entries()) {
       const end = this.#runs[n + 1] ?? this.length

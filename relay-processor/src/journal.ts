@@ -8,7 +8,7 @@
  * block is due depends on its number, so that blocks are compacted one after the other and not all at once.
  */
 import {
-  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS, readJournal, type JournalContent, type Readings
+  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS, readJournal, type JournalContent, type Readings, type TimeRange
 } from 'relay-common'
 
 import {
@@ -44,12 +44,6 @@ export function journalSettings (intervalMs: number): JournalSettings {
 
 /** Each flush writes rows: so do those who rebuild them. */
 export const NO_JOURNAL = journalSettings(0)
-
-export interface TimeRange {
-  readonly startMs: number
-  /** exclusive */
-  readonly endMs: number
-}
 
 /** A block whose readings become rows. */
 export interface DueBlock extends Gathered {

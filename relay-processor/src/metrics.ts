@@ -1,6 +1,4 @@
-import { Counter, createCounterBy, createWeightedHistogram, deadLetterReasons, Gauge, Histogram, type Registry } from 'relay-common'
-
-import { gapKinds } from './store.ts'
+import { Counter, createCounterBy, createWeightedHistogram, deadLetterReasons, gapKinds, Gauge, Histogram, type Registry } from 'relay-common'
 
 export type ProcessorMetrics = ReturnType<typeof createProcessorMetrics>
 

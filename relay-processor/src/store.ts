@@ -14,7 +14,7 @@
  * A call that throws has done nothing that its caller would have to undo, and may be made again. Whether that is worth
  * the while, the error tells (retry.ts).
  */
-import type { Level, RollupRow, Topic } from 'relay-common'
+import type { GapKind, Level, RollupRow, Topic } from 'relay-common'
 
 import type { Homes, MisplacedRow } from './misplaced.ts'
 
@@ -226,10 +226,8 @@ export type WriteOutcome =
 
 export type MoveOutcome = 'moved' | 'not-moved' | 'fenced'
 
-export const gapKinds = ['offset-out-of-range', 'topic-recreated'] as const
-
 export interface Gap {
-  readonly kind: typeof gapKinds[number]
+  readonly kind: GapKind
   readonly partition: number
   readonly expectedOffset: bigint
   readonly availableOffset: bigint

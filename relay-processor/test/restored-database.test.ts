@@ -1,6 +1,5 @@
 /** A processor that lives through a restore of its database: it goes on from what is there, with nothing of before. */
 import assert from 'node:assert/strict'
-import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 
 import getPort from 'get-port'
@@ -11,7 +10,7 @@ import { openOwnServers } from '../../test-support/own-servers.ts'
 import { until } from '../../test-support/until.ts'
 import { readProcessorConfig } from '../src/config.ts'
 import { startProcessor } from '../src/processor.ts'
-import { encode, makeEvents } from './support/open-processor.ts'
+import { encode, environmentOn, makeEvents } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
 const log = createLogger('test', 'silent')
@@ -24,18 +23,8 @@ for (const kind of kinds) {
     const servers = await openOwnServers(t)
     const port = await getPort({ host: '127.0.0.1' })
     let server = await servers.start('data', port)
-    const topic = `iot-events-${randomUUID()}`
-    const config = readProcessorConfig({
-      DATABASE_URL: server.url('postgres'),
-      EVENT_LOG: kind,
-      ...kafka ? { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers } : {},
-      EVENTS_TOPIC: topic,
-      EVENTS_PARTITIONS: '4',
-      DEAD_LETTERS_TOPIC: `${topic}.dead-letters`,
-      CONSUMER_GROUP: topic,
-      HEALTH_PORT: '0',
-      FLUSH_INTERVAL_MS: '50'
-    })
+    const config = readProcessorConfig(environmentOn(server.url('postgres'), kind, kafka))
+    const topic = config.EVENTS_TOPIC
     const database = await openDatabase(config, 'test', log)
     t.after(() => database.close())
     await migrate(database, log)

@@ -1,10 +1,10 @@
 /** Parameters that cut a range into rows: `interval`, `tz` and `maxPoints`. */
-import { bucketStartMs, DAY_MS, HOUR_MS, RelayError } from 'relay-common'
+import { bucketStartMs, DAY_MS, HOUR_MS, RelayError, type TimeRange } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
 import type { Boundaries } from '../query/boundaries.ts'
 import { cutRange, parseInterval, shortestInterval, type Interval } from '../query/interval.ts'
-import type { KeptSince, TimeRange } from '../query/plan.ts'
+import type { KeptSince } from '../query/plan.ts'
 import { openZoneClock, type ZoneClock } from '../query/zone-clock.ts'
 
 export function TimeZone (what: string) {

@@ -4,10 +4,8 @@
  *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
  *     now   now-7d   -24h   now+5m                         relative to the moment of the question; s, m, h, d, w
  */
-import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError } from 'relay-common'
+import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError, type TimeRange } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
-
-import type { TimeRange } from '../query/plan.ts'
 
 const TIME_CHARACTERS_MAX = 64
 

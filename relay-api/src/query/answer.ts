@@ -1,9 +1,8 @@
 /** Answer: how one rollup looks on the wire. */
-import { average, median } from 'relay-common'
+import { average, median, type TimeRange } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import type { Merged } from './merge.ts'
-import type { TimeRange } from './plan.ts'
 import type { Selection } from './read.ts'
 
 const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })

@@ -8,11 +8,10 @@
  * Exact for rows of a minute and of whole hours. Rows in between that share an hour share the newest of its times too: one
  * may be called revised for a reading that came late for its neighbour.
  */
-import { HOUR_MS, MINUTE_MS, type Database } from 'relay-common'
+import { HOUR_MS, MINUTE_MS, type Database, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { piecesOf } from './pieces.ts'
-import type { TimeRange } from './plan.ts'
 
 export interface ArrivalTotals {
   readonly late: number

@@ -159,7 +159,9 @@ export function createShares (
     let caller = callers.get(name)
     if (caller === undefined) {
       if (callers.size >= CALLERS_MAX) forgetIdle(callers)
-      callers.set(name, caller = { held: 0, taken: new Load(), wanted: new Load(), resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0 })
+      callers.set(name, caller = {
+        held: 0, taken: new Load(), wanted: new Load(), resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0
+      })
     }
     if (latest !== caller) [latest, latestOther] = [caller, latest]
     caller.askedMs = now()
@@ -172,7 +174,8 @@ export function createShares (
   const mostWantedByOthers = (caller: Caller, nowMs: number) => {
     if (nowMs - lookedAtMs >= LOOK_INTERVAL_MS) {
       lookedAtMs = nowMs
-      greediest = [...callers.values()].sort((a, b) => b.wanted.at(nowMs) - a.wanted.at(nowMs)).slice(0, 2)
+      const wanted = [...callers.values()].map(it => ({ it, ms: it.wanted.at(nowMs) }))
+      greediest = wanted.sort((a, b) => b.ms - a.ms).slice(0, 2).map(({ it }) => it)
     }
     return greediest.find(it => it !== caller)?.wanted.at(nowMs) ?? 0
   }

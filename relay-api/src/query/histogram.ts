@@ -5,7 +5,7 @@
  * A digest that is a sketch knows of its values between which two they lie (`bracketsOf`). Those that an edge of the
  * histogram falls between are counted where the middle of the two is, and say how far off the counts can be.
  */
-import { bracketsOf, interpolate, type Rollup } from 'relay-common'
+import { bracketsOf, interpolate, lastAtOrBefore, type Rollup } from 'relay-common'
 
 export type Scale = 'linear' | 'log'
 
@@ -63,12 +63,5 @@ function logAt (min: number, max: number, part: number, whole: number): number {
 
 /** The bin that holds a value: the last edge that is not above it, and of the last edge the bin below. */
 function binOf (edges: readonly number[], value: number): number {
-  let low = 0
-  let high = edges.length - 1
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1
-    if (edges[middle] <= value) low = middle
-    else high = middle
-  }
-  return low
+  return Math.min(lastAtOrBefore(edges, value), edges.length - 2)
 }

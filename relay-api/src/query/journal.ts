@@ -9,12 +9,12 @@
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, lateBlockOf,
-  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor, type Readings, type Rollup
+  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor, type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
 import type { Granted } from './pieces.ts'
 import type { SeriesKind } from './groups.ts'
-import type { BucketRange, TimeRange } from './plan.ts'
+import type { BucketRange } from './plan.ts'
 
 /** Which journal rows a statement reads. */
 export interface JournalQuery {

@@ -6,7 +6,7 @@
  *
  * Finer buckets are looked at first; where retention may have dropped some of them, the coarser ones as well.
  */
-import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level } from 'relay-common'
+import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
@@ -16,7 +16,7 @@ import { groupColumn, groupKey, usesDevices } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
 import { around, createJournal, createPlaces, journalOfMany } from './journal.ts'
 import { createMerge, type Merge, type Source } from './merge.ts'
-import { planRange, type KeptSince, type Plan, type TimeRange } from './plan.ts'
+import { planRange, type KeptSince, type Plan } from './plan.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'

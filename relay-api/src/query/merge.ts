@@ -7,10 +7,10 @@
  * are those of one range, and `coverage` says which.
  */
 import {
-  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup, type RollupRow
+  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup, type RollupRow, type TimeRange
 } from 'relay-common'
 
-import type { Plan, TimeRange } from './plan.ts'
+import type { Plan } from './plan.ts'
 
 /** What a series is, where answers show it. */
 export interface Source {

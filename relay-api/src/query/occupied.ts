@@ -8,12 +8,11 @@
  *
  * What is not in rows yet is in the journal, whose rows are of many series: their times count for all of those groups.
  */
-import { bucketStartMs, levels, type Database, type Level } from 'relay-common'
+import { bucketStartMs, levels, type Database, type Level, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { groupColumn, groupKey, type Group, type SeriesKind } from './groups.ts'
 import { journalOfMany } from './journal.ts'
-import type { TimeRange } from './plan.ts'
 import { rowOf, type Question } from './question.ts'
 
 /** Places of rows in their group's part of the answer: from `first` on, before `end`. */

@@ -7,13 +7,7 @@
  * The fewest there are: whole days, then hours, then minutes; what is left at both ends is a part of one minute, and is
  * cut out of the readings that device minutes keep. Plain computation over `levels`.
  */
-import { bucketStartMs, levels, minuteLevel, type Level, type LevelName } from 'relay-common'
-
-/** Times in ms since the epoch: from `startMs` on, and before `endMs`. */
-export interface TimeRange {
-  readonly startMs: number
-  readonly endMs: number
-}
+import { bucketStartMs, levels, minuteLevel, type Level, type LevelName, type TimeRange } from 'relay-common'
 
 /** Whole buckets of one level. */
 export interface BucketRange extends TimeRange {

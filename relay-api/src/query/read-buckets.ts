@@ -6,7 +6,7 @@
  * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
  * are read as one stretch. Every arm walks the primary key, once a series and stretch.
  */
-import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level } from 'relay-common'
+import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
@@ -15,7 +15,7 @@ import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './p
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
 import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'
 import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'
-import { planRange, type Edge, type Plan, type TimeRange } from './plan.ts'
+import { planRange, type Edge, type Plan } from './plan.ts'
 
 export interface BucketQuery {
   readonly selection: Selection

@@ -5,7 +5,7 @@
  * sort nor our memory grows with the range.
  */
 import {
-  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings
+  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings, type TimeRange
 } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
@@ -13,7 +13,6 @@ import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
-import type { TimeRange } from './plan.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
 
 export interface StepQuery {

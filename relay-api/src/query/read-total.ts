@@ -10,7 +10,7 @@
  * something has, where the database is of another history, or where rollups are kept for another time than was known, it is
  * done again.
  */
-import { lastAtOrBefore, type Database, type LevelName } from 'relay-common'
+import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import type { LateReadings } from './arrivals.ts'
@@ -19,7 +19,7 @@ import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { piecesOf, seriesOf } from './pieces.ts'
 import { addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally } from './merge.ts'
-import { planRange, type BucketRange, type Plan, type TimeRange } from './plan.ts'
+import { planRange, type BucketRange, type Plan } from './plan.ts'
 import { keptSinceOf, readRows, usesDevices, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 

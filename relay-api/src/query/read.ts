@@ -8,7 +8,7 @@
  * level, (series, bucket, source partition), once a series and stretch. What is not in rows yet is in the journal.
  */
 import {
-  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName
+  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName, type TimeRange
 } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
@@ -19,7 +19,7 @@ import type { SeriesKind } from './groups.ts'
 import {
   around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal
 } from './journal.ts'
-import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince, type TimeRange } from './plan.ts'
+import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants } from '../parameters/selection.ts'
 import type { Granted } from './pieces.ts'
 import type { ReadRow, Source } from './merge.ts'

@@ -10,10 +10,9 @@
  * A position is a number of one history of the database (`database-history.ts`). In another one all blocks go.
  */
 import { LRUCache } from 'lru-cache'
-import type { Rollup } from 'relay-common'
+import type { Rollup, TimeRange } from 'relay-common'
 
 import { blocksAround, type Block } from './blocks.ts'
-import type { TimeRange } from './plan.ts'
 
 /** What a block holds: the readings of a selection, from all series and source partitions. Not to be changed. */
 export interface BlockContent {

@@ -13,9 +13,7 @@
  * Adds up over any cut: rows of a range make the increase of the range, since the first step of a row comes from the
  * last reading before it. So reading begins `maxGapMs` before the first row.
  */
-import { addTimes, addValue, emptySum, type ExactSum, type Readings } from 'relay-common'
-
-import type { TimeRange } from './plan.ts'
+import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRange } from 'relay-common'
 
 /** What the steps of one row add up to, exactly: so it does not matter in which order series and minutes are read. */
 export interface StepSums {

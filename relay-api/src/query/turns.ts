@@ -18,7 +18,7 @@ export interface Turns {
 
 /** so many turns in a row are of short answers at most, where a long one waits */
 const SHORT_IN_A_ROW_MAX = 3
-/** From one piece of a long answer, some 4 ms and their garbage, to the next: beside short answers they have a quarter of the time. */
+/** From one piece of a long answer to the next. A piece takes some 4 ms, and collecting its garbage one more: a quarter of the time. */
 const LONG_INTERVAL_MS = 20
 
 interface Waiting {

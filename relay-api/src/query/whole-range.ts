@@ -1,5 +1,5 @@
 /** A range as one row a group: what routes ask that rank or compare, and show no course of time. */
-import { HOUR_MS } from 'relay-common'
+import { HOUR_MS, type TimeRange } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
 import { aggregate } from './aggregate.ts'
@@ -7,7 +7,7 @@ import { boundariesAt } from './boundaries.ts'
 import type { AnswerRow } from './fill.ts'
 import type { RowSource } from './group-rows.ts'
 import type { GroupBy } from './groups.ts'
-import { planRange, type KeptSince, type TimeRange } from './plan.ts'
+import { planRange, type KeptSince } from './plan.ts'
 import type { Statistic } from './statistics.ts'
 
 export interface WholeRangeQuestion {

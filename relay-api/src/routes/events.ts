@@ -1,7 +1,7 @@
 /** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { DAY_MS, everything, parseTimestamp, RelayError } from 'relay-common'
+import { DAY_MS, everything, parseTimestamp, RelayError, type TimeRange } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { Name, refuseForbidden } from '../parameters/selection.ts'
@@ -9,7 +9,6 @@ import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import type { Asker } from '../query/asker.ts'
 import { findGranted } from '../query/granted.ts'
-import type { TimeRange } from '../query/plan.ts'
 import type { Selection } from '../query/read.ts'
 import { problemResponses } from '../problem.ts'
 import type { Reads } from '../reads.ts'

@@ -1,11 +1,10 @@
 /** Windows: which buckets of which groups of a view have changed, and what is in them now. */
 import {
-  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database, type RelayError, type Rollup
+  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database, type RelayError, type Rollup, type TimeRange
 } from 'relay-common'
 
 import type { SeriesKind } from '../query/groups.ts'
 import { blocksOf, createJournal, journalOfBlocks } from '../query/journal.ts'
-import type { TimeRange } from '../query/plan.ts'
 import type { Change } from './commits.ts'
 import { needsDevices, type View } from './view.ts'
 

@@ -20,6 +20,22 @@ export interface Site {
   readonly environment: Record<string, string>
 }
 
+/** Settings of a processor of a topic of its own. */
+export function environmentOn (databaseUrl: string, kind: EventLog['kind'], kafka: { readonly bootstrapServers: string } | undefined) {
+  const topic = `iot-events-${randomUUID()}`
+  return {
+    DATABASE_URL: databaseUrl,
+    EVENT_LOG: kind,
+    ...kafka ? { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers } : {},
+    EVENTS_TOPIC: topic,
+    EVENTS_PARTITIONS: '4',
+    DEAD_LETTERS_TOPIC: `${topic}.dead-letters`,
+    CONSUMER_GROUP: `group-${topic}`,
+    HEALTH_PORT: '0',
+    FLUSH_INTERVAL_MS: '50'
+  }
+}
+
 /**
  * @param settings of the processor; KAFKA_BOOTSTRAP_SERVERS among them names a broker that the test has opened itself
  * @returns undefined where this machine has no such log; the test is skipped then, and says why
@@ -31,21 +47,10 @@ export async function openSite (
   const kafka = isKafkaWanted ? await openLocalKafka(t) : undefined
   if (isKafkaWanted && !kafka) return undefined
   const { database, url } = await openLocalPostgres(t)
-  const topic = `iot-events-${randomUUID()}`
   const environment = {
-    DATABASE_URL: url,
-    EVENT_LOG: kind,
-    ...(kafka ? { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers } : {}),
-    EVENTS_TOPIC: topic,
-    EVENTS_PARTITIONS: '4',
-    DEAD_LETTERS_TOPIC: `${topic}.dead-letters`,
-    CONSUMER_GROUP: `group-${topic}`,
-    SESSION_TIMEOUT_MS: '2000',
-    HEALTH_PORT: '0',
-    LOG_LEVEL: 'silent',
-    FLUSH_INTERVAL_MS: '50',
-    ...settings
+    ...environmentOn(url, kind, kafka), SESSION_TIMEOUT_MS: '2000', LOG_LEVEL: 'silent', ...settings
   }
+  const topic = environment.EVENTS_TOPIC
   const config = readProcessorConfig(environment)
   const eventLog = await openEventLog(config, database, createLogger('test', 'silent'))
   await eventLog.ensureTopic({ name: topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 })

@@ -1,7 +1,7 @@
 /** `GET /api/v1/compare`: a range beside an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum } from 'relay-common'
+import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, type TimeRange } from 'relay-common'
 import { Type } from 'typebox'
 
 import { readZoneClock, TimeZone } from '../../parameters/interval.ts'
@@ -10,7 +10,6 @@ import { readStatistics, Statistics } from '../../parameters/statistics.ts'
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
-import type { TimeRange } from '../../query/plan.ts'
 import { readKeptSince } from '../../query/read.ts'
 import type { Statistic } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
