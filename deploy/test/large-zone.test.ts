@@ -44,7 +44,7 @@ async function openSite (t: TestContext, devices: number): Promise<Ask> {
   const log = createLogger('test', 'silent')
   // no memory of answers: what is measured is the reading
   const config = readApiConfig({ DATABASE_URL: site.url, API_TOKENS: TOKEN, ROLLUP_CACHE_MB: '0' })
-  const database = await openDatabase(config, 'relay-api', log, 'by-key')
+  const database = await openDatabase(config, 'relay-api', log, { plans: 'by-key' })
   const app = await createApp(config, database, log)
   t.after(async () => {
     await app.close()

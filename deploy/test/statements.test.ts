@@ -365,7 +365,7 @@ test('a statement costs by its keys on a site with a zone of 300,000 devices', a
     await t.test(`with statistics ${what}`, async t => {
       await database.query('analyze')
       for (const sql of spoil) await database.query(sql)
-      const session = await openDatabase(site.settings, 'test', createLogger('test', 'silent'), 'by-key')
+      const session = await openDatabase(site.settings, 'test', createLogger('test', 'silent'), { plans: 'by-key' })
       t.after(() => session.close())
       for (const [name, run] of Object.entries(cases)) {
         const client = await session.connect()

@@ -59,7 +59,7 @@ declare module 'fastify' {
 const LOOK_INTERVAL_MS = 500
 /** A piece of computation, between two turns of the event loop. */
 const PIECE_MS = 4
-/** An answer that needs more pieces than these waits behind short ones, before it is known to be long as well. */
+/** An answer that has computed for more pieces than this takes its turns as a long one. */
 const SHORT_PIECES_MAX = 4
 /** Closing waits for answers for this part of the time that it has, and then ends them. */
 const CLOSING_PART = 1 / 2

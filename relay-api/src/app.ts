@@ -65,7 +65,8 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await using started = new AsyncDisposableStack()
   await bringUpToDate(config, log)
   const registry = createProcessMetrics('relay-api')
-  const opened = await openDatabase(config, 'relay-api', log, 'by-key', { metrics: registry, server: 'database' }, sessionUse(config))
+  const measured = { metrics: registry, server: 'database' }
+  const opened = await openDatabase(config, 'relay-api', log, { plans: 'by-key', measured, sessions: sessionUse(config) })
   const guarded = guardDatabase(opened, { server: 'database', config, metrics: registry, log })
   const database = started.adopt(guarded, it => it.close())
   const listens = listenConfig(config)
@@ -102,7 +103,7 @@ function listenConfig (config: ApiConfig): ApiConfig | undefined {
 /** On connections of its own: a migration is planned as PostgreSQL likes. */
 async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   const listens = listenConfig(config)
-  const database = await openDatabase(listens ?? config, 'relay-api', log, 'any', undefined, listens ? 'own' : sessionUse(config))
+  const database = await openDatabase(listens ?? config, 'relay-api', log, { sessions: listens ? 'own' : sessionUse(config) })
   try {
     await migrate(database, log)
   } finally {

@@ -99,7 +99,7 @@ export function openReads (
       isPrimaryUp = false
     }
     if (replica === undefined) {
-      const opened = await openDatabase(replicaConfig, 'relay-api', log, 'by-key', { metrics, server: 'replica' }, 'any')
+      const opened = await openDatabase(replicaConfig, 'relay-api', log, { plans: 'by-key', measured: { metrics, server: 'replica' }, sessions: 'any' })
       replica = guardDatabase(opened, { server: 'replica', config: replicaConfig, metrics, log })
       facade = sourceOf('replica', withFallback(replica, primary, giveUp))
     }

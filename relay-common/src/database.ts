@@ -206,16 +206,22 @@ export interface MeasuredDatabase {
   readonly server: string
 }
 
+export interface OpenOptions {
+  /** of all statements on these connections; left out: `any` */
+  readonly plans?: PlanStyle
+  /** where the connections are counted; left out: nowhere */
+  readonly measured?: MeasuredDatabase
+  /** left out: `own` */
+  readonly sessions?: SessionUse
+}
+
 /**
  * Opens a pool of connections and makes sure that one of them works.
- * @param plans of all statements on these connections
- * @param measured where they are counted; undefined: nowhere
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none,
  *   RELAY_DATABASE_POOLED behind a pooler that does not give what `sessions` says
  */
 export async function openDatabase (
-  settings: DatabaseSettings, program: string, log: Logger, plans: PlanStyle = 'any', measured?: MeasuredDatabase,
-  sessions: SessionUse = 'own'
+  settings: DatabaseSettings, program: string, log: Logger, { plans = 'any', measured, sessions = 'own' }: OpenOptions = {}
 ): Promise<Database> {
   const { DATABASE_CLIENT_CHECK_INTERVAL_MS: checkMs = 0 } = settings
   const wanted = sessionSettings(settings, plans)

@@ -9,9 +9,9 @@ import { openLocalPostgres } from './support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 
-async function open (t: TestContext, settings: Record<string, number>, plans?: 'by-key'): Promise<Database> {
+async function open (t: TestContext, settings: Record<string, number>, options?: { plans: 'by-key' }): Promise<Database> {
   const site = await openLocalPostgres(t)
-  const database = await openDatabase({ ...site.settings, ...settings }, 'test', log, plans)
+  const database = await openDatabase({ ...site.settings, ...settings }, 'test', log, options)
   t.after(() => database.close())
   return database
 }
@@ -74,7 +74,7 @@ test('long work has no limits of time', async t => {
 })
 
 test('statements by key are planned without joins of whole tables', async t => {
-  const database = await open(t, {}, 'by-key')
+  const database = await open(t, {}, { plans: 'by-key' })
   const names = ['enable_seqscan', 'enable_mergejoin', 'enable_hashjoin', 'jit']
   assert.deepEqual(await Promise.all(names.map(it => settingOf(database, it))), names.map(() => 'off'))
 })

@@ -35,7 +35,7 @@ function makeBusy (url: string, count: number): AsyncDisposable {
 
 async function open (url: string, sessions: SessionUse = 'own'): Promise<string> {
   try {
-    await (await openDatabase(settingsOf(url), 'test', log, 'by-key', undefined, sessions)).close()
+    await (await openDatabase(settingsOf(url), 'test', log, { plans: 'by-key', sessions })).close()
     return 'opened'
   } catch (error) {
     return (error as { code?: string }).code ?? String(error)
@@ -91,7 +91,7 @@ test('all sessions by way of a pooler have the settings that they have without o
   const pooler = await startPgbouncer(t, url, { pool_mode: 'session', default_pool_size: 20 })
   const readSettings = async (from: string) => {
     await using opened = new AsyncDisposableStack()
-    const database = opened.adopt(await openDatabase(settingsOf(from), 'test', log, 'by-key'), it => it.close())
+    const database = opened.adopt(await openDatabase(settingsOf(from), 'test', log, { plans: 'by-key' }), it => it.close())
     const clients = await Promise.all(Array.from({ length: 5 }, () => database.connect()))
     opened.defer(() => { for (const it of clients) it.release() })
     return await Promise.all(clients.map(async it => (await it.query(`

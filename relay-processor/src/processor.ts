@@ -32,7 +32,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   await bringUpToDate(config, log)
   const registry = createMetrics('relay-processor')
   const database = started.adopt(
-    await openDatabase(config, 'relay-processor', log, 'by-key', { metrics: registry, server: 'database' }), it => it.close())
+    await openDatabase(config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }), it => it.close())
   await checkProgressGroup(database, progressGroup(config))
   started.adopt(await startRetention(database, config, log), it => it.close())
 

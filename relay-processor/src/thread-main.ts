@@ -33,7 +33,7 @@ const served: ThreadServes = {
   open: async groupPort => {
     const registry = createMetrics('relay-processor')
     const database = opened.adopt(
-      await openDatabase(config, 'relay-processor', log, 'by-key', { metrics: registry, server: 'database' }), it => it.close())
+      await openDatabase(config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }), it => it.close())
     const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
     share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), registry, log }), it => it.close())
     share.done.catch(error => main.tell('failed', toPlainError(error)))
