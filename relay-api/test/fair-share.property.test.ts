@@ -113,7 +113,7 @@ test('beside others, a caller of slow questions has one at a time, and a rest as
   }
 })
 
-test('a caller that takes less than its share is not held up, however slow its questions are made by the others', async t => {
+test('a caller that takes less than the others never waits for a free connection, however slow its statements are', async t => {
   const { shares, pass } = onClock(t)
   const greedy = askOften(shares, 'greedy', false, 200)
   await settle()

@@ -23,7 +23,7 @@ function onClock (t: TestContext, isShortUnderWay: () => boolean) {
   }
 }
 
-test('beside short answers, long ones have a piece now and then; a short one has its turn at once', async t => {
+test('while short answers run, a long one gets a turn now and then, and a short one at once', async t => {
   const { given, ask, pass } = onClock(t, () => true)
   for (let n = 0; n < 10; n++) ask('long', true)
   await pass(60)
@@ -36,14 +36,14 @@ test('beside short answers, long ones have a piece now and then; a short one has
   assert.equal(given.length, 11)
 })
 
-test('alone, a long answer goes on in each turn', async t => {
+test('a long answer that is alone gets every turn', async t => {
   const { given, ask, pass } = onClock(t, () => false)
   for (let n = 0; n < 10; n++) ask('long', true)
   await pass(12)
   assert.equal(given.length, 10)
 })
 
-test('short answers that compute all the time leave one turn of four to long ones, when those have rested', async t => {
+test('short answers that compute all the time leave a turn to long ones after each rest', async t => {
   const { given, ask, pass } = onClock(t, () => true)
   for (let n = 0; n < 200; n++) ask('short', false)
   for (let n = 0; n < 5; n++) ask('long', true)

@@ -1,4 +1,4 @@
-/** Looking in ascending numbers, by halving. */
+/** Binary search in ascending numbers. */
 
 /** @returns index of the first, from `start` on, that is not below another; `end` where all before it are */
 export function firstAtOrAfter (ascending: ArrayLike<number>, wanted: number, start = 0, end = ascending.length): number {

@@ -87,7 +87,7 @@ function thermostat (deviceId: string, timestampMs: number): DeviceEvent {
   return { deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: timestampMs / 1_000 % 40, timestampMs }
 }
 
-test('days of history behind a reading that is there already cost no more than days of history', { timeout: 180_000 }, async t => {
+test('a day of history that arrives after a live reading does not stall the processor', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '120', FLUSH_INTERVAL_MS: '1000' }))!
   await spawnProcessor(t, site)
   const live = [thermostat('a', NOW_MS), thermostat('b', NOW_MS)]
@@ -124,7 +124,7 @@ test('history that other partitions have in their journals is compared in one go
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...late.flat()])))
 })
 
-test('of a fleet whose readings are all late each counts once', { timeout: 180_000 }, async t => {
+test('each reading of a fleet that is always late counts once', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '120' }))!
   await spawnProcessor(t, site)
   const devices = Array.from({ length: 10_000 }, (_, n) => `device-${n}`)

@@ -58,7 +58,7 @@ for (const policy of ['continue', 'stop'] as const) {
 
     proxy.isRefusing = true
     proxy.cut()
-    // not for a flush, which is written behind its back: it would read on, and might be at the end before retention is
+    // a flush that waits is not enough: the line reads on meanwhile, perhaps past the offset that retention deletes up to
     await until('the line to wait', async () =>
       /reading misplaced readings/.test(await (await fetch(`http://127.0.0.1:${processor.healthPort}/readyz`)).text()))
     for (let at = 100; at < records.length; at += 1_000) await site.producer.send(topic, records.slice(at, at + 1_000))
