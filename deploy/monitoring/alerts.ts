@@ -109,6 +109,33 @@ export const alerts: readonly Alert[] = [
     action: '[Gaps](#gaps).'
   },
   {
+    name: 'RelayAnswersWrong',
+    rules: {
+      page: {
+        expr: time => `sum by (namespace, instance) (increase(relay_probe_rounds_total{result="different"}[${time(10 * MINUTE)}])) > 0`,
+        forS: 0,
+        atOnce: 'there is no budget for it, and no restart makes an answer wrong'
+      }
+    },
+    when: '[`relay probe`](cli.md#relay-probe) gets an answer that is wrong',
+    meaning: 'An answer about the readings of the probe has one too many, or a number that is not exactly what was sent.',
+    impact: 'Answers about other devices may be wrong too.',
+    diagnosis: 'The line of the probe names range, number and what it should be. `relay verify` over that range says which rows are wrong, if rows are.',
+    action: 'Does somebody else send as the device of the probe? Rows that are wrong: [`relay repair`](cli.md#relay-repair). Rows that are right: a fault of the API; keep its log, restart it, report it.'
+  },
+  {
+    name: 'RelayProbeFailing',
+    rules: page(2 * MINUTE, time => {
+      const rounds = (results: string) => `sum by (namespace, instance) (increase(relay_probe_rounds_total{result=~"${results}"}[${time(5 * MINUTE)}])) > 0`
+      return `${rounds('missing|failed')}\nunless ${rounds('ok')}`
+    }),
+    when: 'no round of [`relay probe`](cli.md#relay-probe) succeeds for 5 minutes and 2 more',
+    meaning: 'The probe can\'t send, can\'t ask, or does not find in time what it has sent.',
+    impact: 'It is so for every client that comes by the same way, whatever programs say of themselves.',
+    diagnosis: 'The lines of the probe. `missing` is [lag](#lag); `failed` says what the client got: no connection is the way to the API (DNS, TLS, load balancer), a 5xx the API.',
+    action: 'What other alarms name; where there are none, the way from the probe to the API, and the token of the probe.'
+  },
+  {
     name: 'RelayApiAbsent',
     rules: page(2 * MINUTE, () => 'absent(relay_build_info{program="relay-api"})'),
     when: 'no API answers Prometheus',

@@ -1,19 +1,23 @@
 /**
- * Writes what Prometheus and people read of alarms, from `alerts.ts` and `slos.ts`:
+ * Writes what Prometheus, Grafana and people read, from `alerts.ts`, `slos.ts`, `fault-alarms.ts` and `dashboards.ts`:
  *
- *     node deploy/monitoring/main.ts                 relay.rules.yml, prometheus-rule.yaml, and the alarms in docs/runbook.md
+ *     node deploy/monitoring/main.ts                 relay.rules.yml, prometheus-rule.yaml, dashboards/, and the alarms in docs/runbook.md
  *     node deploy/monitoring/main.ts --scale 60      the rules alone, on stdout, each length of time 60 times shorter
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
-import { renderPrometheusRule, renderRules, withAlarms } from './render.ts'
+import { dashboards } from './dashboards.ts'
+import { renderDashboard } from './grafana.ts'
+import { renderPrometheusRule, renderRules } from './render.ts'
+import { withAlarms } from './runbook.ts'
 
 const { scale } = parseArgs({ options: { scale: { type: 'string' } } }).values
 if (scale === undefined) {
   const runbook = new URL('../../docs/runbook.md', import.meta.url)
   writeFileSync(new URL('relay.rules.yml', import.meta.url), renderRules())
   writeFileSync(new URL('prometheus-rule.yaml', import.meta.url), renderPrometheusRule())
+  for (const it of dashboards) writeFileSync(new URL(`dashboards/${it.uid}.json`, import.meta.url), renderDashboard(it))
   writeFileSync(runbook, withAlarms(readFileSync(runbook, 'utf8')))
 } else if (Number(scale) > 0) {
   process.stdout.write(renderRules(Number(scale)))

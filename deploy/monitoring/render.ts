@@ -1,7 +1,8 @@
-/** Rules for Prometheus and the alarms of the runbook, made of `alerts.ts` and `slos.ts`. */
+/** Rules for Prometheus, made of `alerts.ts` and `slos.ts`. */
 import { stringify } from 'yaml'
 
 import { alerts, SERVICE, type Alert, type Severity } from './alerts.ts'
+import { addressOf, placeOf } from './grafana.ts'
 import { recordingRules, type RecordingRule } from './slos.ts'
 import { createTime } from './time.ts'
 
@@ -35,7 +36,8 @@ export function ruleGroups (scale = 1): RuleGroup[] {
       annotations: {
         summary: plain(`Relay: ${alert.when}`),
         description: plain(`${alert.meaning} Impact: ${alert.impact}`),
-        runbook: `docs/runbook.md#${anchorOf(alert)}`
+        runbook: `docs/runbook.md#${anchorOf(alert)}`,
+        dashboard: addressOf(placeOf(alert.name)!)
       }
     }
   }))
@@ -60,45 +62,8 @@ export function renderPrometheusRule (): string {
   }, noLineBreaks)
 }
 
-const BEGIN = '<!-- alarms: written by npm exec -- node deploy/monitoring/main.ts -->'
-const END = '<!-- end of alarms -->'
-
-/** The runbook with its alarms as they are now. @throws where it has no place for them */
-export function withAlarms (runbook: string): string {
-  const [begin, end] = [runbook.indexOf(BEGIN), runbook.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`the runbook must have ${BEGIN} and ${END}`)
-  return `${runbook.slice(0, begin)}${BEGIN}\n\n${renderAlarms()}\n${runbook.slice(end)}`
-}
-
-function renderAlarms (): string {
-  const rows = alerts.map(alert =>
-    `| [${alert.name}](#${anchorOf(alert)}) | ${Object.keys(alert.rules).join(', ')} | ${alert.when} |`)
-  return ['| alarm | severity | fires when |', '| --- | --- | --- |', ...rows, '', ...alerts.map(renderAlarm)].join('\n')
-}
-
-function renderAlarm (alert: Alert): string {
-  const { name, meaning, impact, diagnosis, action } = alert
-  return `### ${name}
-
-- **Meaning**: ${meaning}
-- **Impact**: ${impact}
-- **Diagnosis**: ${diagnosis}
-- **Do**: ${action}
-- **Metrics**: ${metricsIn(alert).map(it => `\`${it}\``).join(', ')}
-`
-}
-
-const anchorOf = ({ name }: Alert) => name.toLowerCase()
-
-/** The metrics that an alarm is made of, those of its recording rules among them. */
-export function metricsIn (alert: Alert): string[] {
-  const time = createTime()
-  const recorded = recordingRules(time)
-  const exprs = Object.values(alert.rules).map(it => it.expr(time))
-  const slos = new Set(exprs.flatMap(it => [...it.matchAll(/slo="([^"]+)"/g)]).map(it => it[1]))
-  exprs.push(...recorded.filter(it => slos.has(it.labels.slo)).map(it => it.expr))
-  return [...new Set(exprs.flatMap(metricsOf))]
-}
+/** The heading of an alarm in the runbook, as a link has it. */
+export const anchorOf = ({ name }: Alert) => name.toLowerCase()
 
 /** The metrics that an expression names, those of histograms without what Prometheus adds. */
 export function metricsOf (expr: string): string[] {

@@ -69,6 +69,9 @@ const burns = {
   ticket: [{ rate: 3, long: '1d', short: '2h' }, { rate: 1, long: '3d', short: '6h' }]
 } as const
 
+/** How many times faster than in 30 days a budget burns where it pages, ascending. */
+export const pagingBurns: readonly number[] = burns.page.map(it => it.rate).toSorted((a, b) => a - b)
+
 /** Fewer bad events than this call nobody: with ten questions per hour one of them would be a tenth. */
 const BAD_EVENTS_MIN = 10
 

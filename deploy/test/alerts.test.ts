@@ -10,14 +10,17 @@ import getPort from 'get-port'
 import { createLogger } from 'relay-common'
 import { stringify } from 'yaml'
 
+import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { openIngestSite, authorization, eventOf } from '../../relay-api/test/support/ingest-site.ts'
+import { spawnCli } from '../../relay-cli/test/support/run-cli.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { readSimulatorConfig } from '../../relay-simulator/src/config.ts'
 import { startSimulator } from '../../relay-simulator/src/simulator.ts'
 import { until } from '../../test-support/until.ts'
 import { alerts, type Severity } from '../monitoring/alerts.ts'
-import { metricsOf, renderPrometheusRule, renderRules, ruleGroups, withAlarms, type RuleGroup } from '../monitoring/render.ts'
+import { metricsOf, renderPrometheusRule, renderRules, ruleGroups, type RuleGroup } from '../monitoring/render.ts'
+import { withAlarms } from '../monitoring/runbook.ts'
 import { createTime, MINUTE } from '../monitoring/time.ts'
 import { alertCases, type AlertCase, type Series } from './support/alert-cases.ts'
 import { ROOT } from './support/dockerfile.ts'
@@ -211,9 +214,13 @@ async function readLiveMetrics (t: TestContext): Promise<Sample[]> {
 
   let samples: Sample[] = []
   const read = async (url: string) => parse(await (await fetch(url)).text())
-  const urls = [site.metricsUrl, ...[processor, simulator].map(it => `http://127.0.0.1:${it.healthPort}/metrics`)]
-  await until('the partitions to be claimed', async () => {
-    samples = (await Promise.all(urls.map(read))).flat()
+  const probePort = await getPort({ host: '127.0.0.1' })
+  const probe = spawnCli({ environment: { RELAY_URL: site.url, RELAY_TOKEN: TOKEN, API_TOKENS: '' } }, ['probe', '--metrics-port', String(probePort)])
+  opened.defer(() => { probe.kill('SIGKILL') })
+  const ports = [processor.healthPort, simulator.healthPort, probePort]
+  const urls = [site.metricsUrl, ...ports.map(it => `http://127.0.0.1:${it}/metrics`)]
+  await until('the partitions to be claimed, and the probe to be up', async () => {
+    samples = (await Promise.all(urls.map(read)).catch(() => [])).flat()
     return ['relay_lag_records', 'relay_event_time_max_seconds', 'relay_api_lag_seconds'].every(name => samples.some(it => it.name === name))
   })
   return samples

@@ -106,6 +106,34 @@ export const alertCases: readonly AlertCase[] = [
       untilMinute: 60
     }
   },
+  {
+    alert: 'RelayAnswersWrong',
+    severity: 'page',
+    fires: { series: { 'relay_probe_rounds_total{result="different"}': '0x5 1x40' }, atMinute: 8, endsAtMinute: 20 },
+    quiet: {
+      because: 'readings come late and the API is away for a while',
+      series: {
+        'relay_probe_rounds_total{result="different"}': '0x60',
+        'relay_probe_rounds_total{result="missing"}': '0+6x60',
+        'relay_probe_rounds_total{result="failed"}': '0+6x60'
+      },
+      untilMinute: 60
+    }
+  },
+  {
+    alert: 'RelayProbeFailing',
+    severity: 'page',
+    fires: {
+      series: { 'relay_probe_rounds_total{result="ok"}': '0+10x10 100x9 110+10x20', 'relay_probe_rounds_total{result="failed"}': '0x10 2+2x9 20x20' },
+      atMinute: 19,
+      endsAtMinute: 24
+    },
+    quiet: {
+      because: 'every other round fails',
+      series: { 'relay_probe_rounds_total{result="ok"}': '0+5x60', 'relay_probe_rounds_total{result="missing"}': '0+5x60' },
+      untilMinute: 60
+    }
+  },
   ...(['api', 'processor'] as const).map((program): AlertCase => ({
     alert: program === 'api' ? 'RelayApiAbsent' : 'RelayProcessorAbsent',
     severity: 'page',

@@ -1,0 +1,113 @@
+/**
+ * Which alarms each kind of fault calls. The runbook has it as a table, and every line is tried beside a real Prometheus: what
+ * must fire does, no other page does, and all of it ends after the recovery.
+ */
+export interface FaultAlarms {
+  /** in words, for the runbook */
+  readonly what: string
+  readonly pages: readonly string[]
+  /** pages that come as well, where it lasts: what users see of the same fault */
+  readonly laterPages: readonly string[]
+  readonly tickets: readonly string[]
+  /** until pages and tickets have fired */
+  readonly withinMinutes: number
+  /** where events are meanwhile */
+  readonly eventLog: 'postgres' | 'kafka'
+  /** whether it is tried at every change, or by `npm run test:alarms` alone */
+  readonly isTriedAlways: boolean
+}
+
+export const faultAlarms = {
+  'processor-stopped': {
+    what: 'no processor runs',
+    pages: ['RelayProcessorAbsent'],
+    laterPages: ['RelayProbeFailing', 'RelayLagOld'],
+    tickets: ['RelayTargetDown'],
+    withinMinutes: 7,
+    eventLog: 'postgres',
+    isTriedAlways: true
+  },
+  'processor-hung': {
+    what: 'a processor, the only one, hangs',
+    pages: ['RelayProcessorAbsent'],
+    laterPages: ['RelayProbeFailing', 'RelayLagOld'],
+    tickets: ['RelayTargetDown'],
+    withinMinutes: 7,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'api-stopped': {
+    what: 'no API runs',
+    pages: ['RelayApiAbsent', 'RelayProbeFailing'],
+    laterPages: [],
+    tickets: ['RelayTargetDown'],
+    withinMinutes: 10,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'postgres-hung': {
+    what: 'PostgreSQL hangs, and the event log with it',
+    pages: ['RelayAnswersFailing', 'RelayEventsNotAccepted'],
+    laterPages: ['RelayFlushStalled', 'RelayProbeFailing', 'RelayLagOld'],
+    tickets: ['RelayServerAway', 'RelayDegraded'],
+    withinMinutes: 7,
+    eventLog: 'postgres',
+    isTriedAlways: true
+  },
+  'postgres-stopped': {
+    what: 'PostgreSQL is down, and the event log with it',
+    pages: ['RelayAnswersFailing', 'RelayEventsNotAccepted'],
+    laterPages: ['RelayFlushStalled', 'RelayProbeFailing', 'RelayLagOld'],
+    tickets: ['RelayServerAway', 'RelayDegraded'],
+    withinMinutes: 7,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'no-events': {
+    what: 'devices send what is no event',
+    pages: [],
+    laterPages: [],
+    tickets: ['RelayDeadLetters'],
+    withinMinutes: 7,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'wrong-answer': {
+    what: 'an answer is wrong: somebody else sends as the device of the probe',
+    pages: ['RelayAnswersWrong'],
+    laterPages: ['RelayProbeFailing'],
+    tickets: [],
+    withinMinutes: 2,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'way-cut': {
+    what: 'clients do not get to the API, and it is well',
+    pages: ['RelayProbeFailing'],
+    laterPages: [],
+    tickets: [],
+    withinMinutes: 10,
+    eventLog: 'postgres',
+    isTriedAlways: false
+  },
+  'kafka-hung': {
+    what: 'Kafka hangs',
+    pages: ['RelayEventsNotAccepted'],
+    laterPages: ['RelayProbeFailing', 'RelayFlushStalled'],
+    tickets: ['RelayServerAway', 'RelayDegraded'],
+    withinMinutes: 7,
+    eventLog: 'kafka',
+    isTriedAlways: false
+  },
+  'database-restored': {
+    what: 'an older copy of the database is put back, and Kafka has what it lacks',
+    pages: [],
+    laterPages: ['RelayAnswersFailing'],
+    tickets: [],
+    withinMinutes: 7,
+    eventLog: 'kafka',
+    isTriedAlways: false
+  }
+} as const satisfies Readonly<Record<string, FaultAlarms>>
+
+export type FaultName = keyof typeof faultAlarms

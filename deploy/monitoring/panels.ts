@@ -1,0 +1,101 @@
+/** What a dashboard is made of, before it is Grafana's: rows of panels, panels of queries. */
+import { alerts } from './alerts.ts'
+import { createTime } from './time.ts'
+
+export interface Dashboard {
+  /** part of its address in Grafana, and the name of its file */
+  readonly uid: string
+  readonly title: string
+  readonly about: string
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  readonly title: string
+  readonly panels: readonly Panel[]
+}
+
+export interface Panel {
+  readonly title: string
+  /** `number`: what it is now; `graph`: how it went */
+  readonly kind: 'number' | 'graph'
+  /** as Grafana names them */
+  readonly unit: 's' | 'short' | 'percentunit' | 'bytes' | 'reqps' | 'ops' | 'bool'
+  readonly queries: readonly Query[]
+  /** alarms about what it shows */
+  readonly alarms: readonly string[]
+  /** values at which it turns yellow or red */
+  readonly limits: readonly Limit[]
+}
+
+export interface Query {
+  readonly expr: string
+  /** of its lines; labels in `{{ }}` */
+  readonly legend: string
+  /** why a site that is well has no such series; undefined: it has */
+  readonly emptyAsLong?: string
+}
+
+export interface Limit {
+  readonly from: number
+  readonly color: 'yellow' | 'red'
+}
+
+interface PanelOptions {
+  readonly alarms?: readonly string[]
+  readonly limits?: readonly Limit[]
+}
+
+type MakePanel = (title: string, unit: Panel['unit'], queries: readonly Query[], options?: PanelOptions) => Panel
+
+const make = (kind: Panel['kind']): MakePanel => (title, unit, queries, { alarms = [], limits = [] } = {}) =>
+  ({ title, kind, unit, queries, alarms, limits })
+
+export const graph = make('graph')
+export const number = make('number')
+
+/** Where an alarm of one comparison begins to fire: red from there on. Flags are whole numbers, and more than 0 is 1. */
+export function limitOf (name: string): Limit {
+  const [rule] = Object.values(alerts.find(it => it.name === name)!.rules)
+  const limit = Number(/ >=? ([\d.]+)$/.exec(rule.expr(createTime()))![1])
+  return { from: limit === 0 ? 1 : limit, color: 'red' }
+}
+
+/** An alarm of one comparison, and where it fires. */
+export const watched = (name: string): PanelOptions => ({ alarms: [name], limits: [limitOf(name)] })
+
+/** All of one site, or of the whole Prometheus where metrics have no such label. */
+const OF_SITE = 'namespace=~"$namespace"'
+
+/** A selector of what is chosen at the top of a dashboard. */
+export function of (metric: string, matchers = ''): string {
+  return `${metric}{${OF_SITE}${matchers === '' ? '' : `,${matchers}`}}`
+}
+
+export const query = (expr: string, legend: string, emptyAsLong?: string): Query => ({ expr, legend, emptyAsLong })
+
+const grouped = (operator: string, by: string) => by === '' ? operator : `${operator} by (${by}) `
+
+/** A gauge, the worst of all programs. */
+export const worst = (metric: string, legend: string, by = '', matchers = ''): Query =>
+  query(`${grouped('max', by)}(${of(metric, matchers)})`, legend)
+
+/** A gauge, the sum of all programs. */
+export const total = (metric: string, legend: string, by = '', matchers = ''): Query =>
+  query(`${grouped('sum', by)}(${of(metric, matchers)})`, legend)
+
+/** A counter, per second. */
+export const perSecond = (metric: string, legend: string, by = '', matchers = ''): Query =>
+  query(`${grouped('sum', by)}(rate(${of(metric, matchers)}[$__rate_interval]))`, legend)
+
+/** A counter, how much it grew within a time. */
+export const within = (metric: string, window: string, legend: string, by = '', matchers = ''): Query =>
+  query(`${grouped('sum', by)}(increase(${of(metric, matchers)}[${window}]))`, legend)
+
+/** Quantiles of a histogram: what half of them take, and what all but one in a hundred take. */
+export function quantiles (metric: string, legend = '', by = '', matchers = ''): Query[] {
+  const labels = by === '' ? 'le' : `le, ${by}`
+  return [0.5, 0.99].map(q => query(
+    `histogram_quantile(${q}, sum by (${labels}) (rate(${of(`${metric}_bucket`, matchers)}[$__rate_interval])))`,
+    `p${q * 100}${legend}`))
+}

@@ -1,0 +1,211 @@
+/**
+ * A whole site on this machine, each part a process of its own, and a Prometheus that watches it:
+ *
+ *     devices, questions ──▶ way ──▶ API ──▶ event log ──▶ processor ──▶ PostgreSQL
+ *     probe ─────────────────┘                                            └── exporter, where there is one
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+import getPort from 'get-port'
+import { createLogger, openDatabase, openEventLog } from 'relay-common'
+
+import { openOwnKafka, type OwnKafka } from '../../../relay-common/test/support/local-kafka.ts'
+import { TOKEN } from '../../../relay-api/test/support/ask.ts'
+import { authorization, eventOf, poster } from '../../../relay-api/test/support/ingest-site.ts'
+import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
+import type { LocalPostgres } from '../../../relay-stack/src/postgres.ts'
+import { startProgram, type ProgramName, type RunningProgram } from '../../../relay-stack/src/program-process.ts'
+import { openOwnServers, type OwnServers } from '../../../test-support/own-servers.ts'
+import { openTcpProxy, type TcpProxy } from '../../../test-support/tcp-proxy.ts'
+import { until } from '../../../test-support/until.ts'
+import { startPrometheus, type Prometheus, type PrometheusSettings } from './prometheus.ts'
+
+const host = '127.0.0.1'
+const LOAD_EVERY_MS = 100
+const relay = fileURLToPath(new URL('../../../relay-cli/src/main.ts', import.meta.url))
+const EXPORTER = 'prometheus-postgres-exporter'
+
+export interface WatchedSiteSettings {
+  readonly eventLog?: 'postgres' | 'kafka'
+  /** settings of all programs, beyond those that they need */
+  readonly environment?: (databaseUrl: string) => Readonly<Record<string, string>>
+  /** a fleet of some devices as well */
+  readonly isSimulated?: boolean
+  readonly watch: Pick<PrometheusSettings, 'intervalMs' | 'scale'>
+}
+
+/** A program that can be ended, started again and made to hang. */
+export interface Part {
+  readonly pid: number
+  /** Waits until it is ready. */
+  start (): Promise<void>
+  /** SIGTERM, until it has ended. */
+  stop (): Promise<void>
+}
+
+export interface WatchedSite extends AsyncDisposable {
+  readonly prometheus: Prometheus
+  readonly api: Part
+  readonly processor: Part
+  readonly probe: Pick<Part, 'start' | 'stop'>
+  readonly servers: OwnServers
+  readonly database: LocalPostgres
+  /** Stops PostgreSQL, and starts it again when something was done meanwhile. */
+  restartDatabase (meanwhile: () => Promise<void>): Promise<void>
+  /** undefined: the event log is in PostgreSQL */
+  readonly kafka: OwnKafka | undefined
+  /** from clients to the API */
+  readonly way: TcpProxy
+  /** without that way */
+  post (body: string): Promise<{ status: number }>
+  /** Records of the events topic, by no API. */
+  sendRaw (records: readonly { key: string, value: string }[]): Promise<void>
+  /** that processors have counted since their start */
+  countReadings (): Promise<number>
+}
+
+/** @returns undefined where the machine can't run such an event log: then the test is skipped */
+export async function openWatchedSite (t: TestContext, settings: WatchedSiteSettings): Promise<WatchedSite | undefined> {
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'relay-watched-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755)
+  const kafka = settings.eventLog === 'kafka' ? await openOwnKafka(t) : undefined
+  if (settings.eventLog === 'kafka' && !kafka) return undefined
+  const servers = await openOwnServers(t)
+  const databasePort = await getPort({ host })
+  let database = await servers.start('watched', databasePort)
+  const ports = { api: await getPort({ host }), metrics: await getPort({ host }), processor: await getPort({ host }) }
+  const environment = {
+    ...process.env,
+    DATABASE_URL: database.url('postgres'),
+    EVENT_LOG: kafka ? 'kafka' : 'postgres',
+    KAFKA_BOOTSTRAP_SERVERS: kafka?.bootstrapServers ?? '',
+    EVENTS_PARTITIONS: '4',
+    API_TOKENS: TOKEN,
+    LOG_LEVEL: 'warn',
+    ...settings.environment?.(database.url('postgres'))
+  }
+  const startPart = async (name: ProgramName, own: Record<string, string>): Promise<Part> => {
+    let running: RunningProgram
+    const start = async () => {
+      running = await startProgram({
+        name, environment: { ...environment, ...own }, logFile: join(folder, `${name}.log`), pids: folder, signal: t.signal
+      })
+    }
+    await start()
+    opened.defer(() => running.close())
+    return { get pid () { return running.pid }, start, stop: () => running.close() }
+  }
+  const jobs: Record<string, number> = { 'relay-api': ports.metrics, 'relay-processor': ports.processor }
+  const api = await startPart('api', { API_PORT: String(ports.api), METRICS_PORT: String(ports.metrics) })
+  const processor = await startPart('processor', { HEALTH_PORT: String(ports.processor), CONSUMER_INSTANCE_ID: 'watched' })
+  if (settings.isSimulated) {
+    jobs['relay-simulator'] = await getPort({ host })
+    await startPart('simulator', { HEALTH_PORT: String(jobs['relay-simulator']), BACKFILL: '0', RATE: '20' })
+  }
+  const way = opened.adopt(await openTcpProxy(ports.api), it => it.close())
+  opened.adopt(startLoad(`http://${host}:${ports.api}`), it => it.close())
+  jobs['relay-probe'] = await getPort({ host })
+  const probe = createProbe(`http://${host}:${way.port}`, jobs['relay-probe'])
+  await probe.start()
+  opened.defer(probe.stop)
+  const exporterPort = await startExporter(opened, database)
+  if (exporterPort !== undefined) jobs.postgres = exporterPort
+  const config = readProcessorConfig(environment)
+  const log = createLogger('test', 'silent')
+  const connected = opened.adopt(await openDatabase(config, 'test', log), it => it.close())
+  const eventLog = opened.adopt(await openEventLog(config, connected, log), it => it.close())
+  const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
+  const prometheus = opened.use(await startPrometheus({ ...settings.watch, jobs }))
+  await until('all targets to be up', async () => (await prometheus.query('up == 1')).length === Object.keys(jobs).length)
+  const running = opened.move()
+  return {
+    prometheus,
+    api,
+    processor,
+    servers,
+    get database () { return database },
+    async restartDatabase (meanwhile) {
+      await database.close()
+      await meanwhile()
+      database = await servers.start('watched', databasePort)
+    },
+    kafka,
+    way,
+    post: poster(`http://${host}:${ports.api}`),
+    sendRaw: async records => { await producer.send(config.EVENTS_TOPIC, records) },
+    async countReadings () {
+      const text = await (await fetch(`http://${host}:${ports.processor}/metrics`)).text()
+      return Number(/^relay_readings_total\S* (\d+)$/m.exec(text)![1])
+    },
+    probe,
+    [Symbol.asyncDispose]: () => running.disposeAsync()
+  }
+}
+
+/** `relay probe`, a round per second. @param port of its metrics */
+function createProbe (url: string, port: number): Pick<Part, 'start' | 'stop'> {
+  let probe: ChildProcess
+  return {
+    async start () {
+      probe = spawn(process.execPath, [relay, 'probe', '--every', '1s', '--within', '5s', '--metrics-port', String(port)],
+        { env: { ...process.env, RELAY_URL: url, RELAY_TOKEN: TOKEN, API_TOKENS: '' }, stdio: 'ignore' })
+    },
+    async stop () {
+      if (probe.exitCode !== null || probe.signalCode !== null) return
+      const exited = once(probe, 'exit')
+      probe.kill('SIGTERM')
+      await exited
+    }
+  }
+}
+
+/** The exporter of PostgreSQL. @returns its port; undefined: this machine has none */
+async function startExporter (opened: AsyncDisposableStack, database: LocalPostgres): Promise<number | undefined> {
+  if (spawnSync(EXPORTER, ['--version']).error !== undefined) {
+    if (process.env.CI) throw new Error(`there is no ${EXPORTER} here (Debian: apt-get install ${EXPORTER})`)
+    return undefined
+  }
+  const port = await getPort({ host })
+  const exporter = spawn(EXPORTER, [`--web.listen-address=${host}:${port}`],
+    { env: { ...process.env, DATA_SOURCE_NAME: `${database.url('postgres')}?sslmode=disable` }, stdio: 'ignore' })
+  const exited = once(exporter, 'exit')
+  opened.defer(async () => {
+    exporter.kill('SIGTERM')
+    await exited
+  })
+  return port
+}
+
+/** Questions that need the database, and events of now: what devices and dashboards do. */
+function startLoad (url: string): { close (): Promise<void> } {
+  const over = new AbortController()
+  const post = poster(url)
+  const send = async (n: number) => {
+    const now = new Date().toISOString()
+    await Promise.allSettled([
+      post(JSON.stringify([eventOf(n, { timestamp: now })])),
+      fetch(`${url}/api/v1/aggregates?start=-${1 + n % 60}m`, { headers: { authorization } }).then(it => it.text())
+    ])
+  }
+  const done = (async () => {
+    for (let n = 0; !over.signal.aborted; n++) {
+      await Promise.race([send(n), delay(LOAD_EVERY_MS)])
+      await delay(LOAD_EVERY_MS, undefined, { signal: over.signal }).catch(() => {})
+    }
+  })()
+  return {
+    close: async () => {
+      over.abort()
+      await done
+    }
+  }
+}
