@@ -76,6 +76,8 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`OIDC_ALLOW_HTTP\` | \`false\` | as above |
 | \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; 8 s at most, or \`stop_grace_period\` has to grow |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
+| \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |
+| \`RELAY_TOKEN\` | \`supermetrics-api-token-2024\` | token of the probe (profile \`monitoring\`); one of \`API_TOKENS\`, or an API key for its zone |
 
 \`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
 \`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are handed on to the programs as they are. Any other setting goes under

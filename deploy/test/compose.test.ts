@@ -27,9 +27,9 @@ test('the services are those that users know', () => {
   assert.deepEqual(always.sort(), ['api', 'kafka', 'migrate', 'postgres', 'processor', 'simulator'])
 })
 
-/** By service that is built here, the target of its image. `relay migrate` is in that of the processor. */
+/** By service that is built here, the target of its image. `relay migrate` and `relay probe` are in that of the processor. */
 const targetOf: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor'
+  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor', probe: 'processor'
 }
 
 test('images of others are named by their digest; those of the programs are built from their targets', () => {

@@ -42,7 +42,8 @@ export const composeText = readFileSync(join(ROOT, 'compose.yaml'), 'utf8').repl
 /** @param environment what the user has set, in the shell or in `.env` */
 export function readCompose (environment: Readonly<Record<string, string>> = {}): Compose {
   const text = composeText.replace(/\$\{(\w+):-([^}]*)\}/g, (_, name, preset) => environment[name] || preset)
-  return parse(text, { merge: true })
+  const compose: Compose = parse(text, { merge: true })
+  return { ...compose, services: Object.fromEntries(Object.entries(compose.services).map(([name, it]) => [name, { ...it, environment: it.environment ?? {} }])) }
 }
 
 /** The variables that compose.yaml lets a user set, with their defaults. */
@@ -52,5 +53,5 @@ export function variables (): Map<string, string> {
 
 /** The environment of a service as its program sees it: text, all of it. */
 export function environmentOf (service: Service): Record<string, string> {
-  return Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, String(value ?? '')]))
+  return Object.fromEntries(Object.entries(service.environment ?? {}).map(([name, value]) => [name, String(value ?? '')]))
 }

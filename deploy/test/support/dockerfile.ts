@@ -7,7 +7,7 @@ import { DockerfileParser, From, JSONInstruction, ModifiableInstruction } from '
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** An image by its tag, for people, and by the digest of what it was when it was chosen, for engines. */
-export const PINNED = /^[\w./-]+:\d+\.\d+\.\d+(-[\w-]+)?@sha256:[0-9a-f]{64}$/
+export const PINNED = /^[\w./-]+:v?\d+\.\d+\.\d+(-[\w-]+)?@sha256:[0-9a-f]{64}$/
 export const dockerfileText = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
 
 export interface Step {
