@@ -11,9 +11,12 @@ import { findJava } from '../relay-stack/src/kafka.ts'
 import { startGuardian } from './guardian.ts'
 
 const cacheDir = fileURLToPath(new URL('../.relay/kafka', import.meta.url))
+/** What Node compiles for one file or program is there for all the others, also in the next run: a start takes half the CPU. */
+const compiledDir = fileURLToPath(new URL('../.relay/compiled', import.meta.url))
 const running = new AsyncDisposableStack()
 
 export async function globalSetup (): Promise<void> {
+  process.env.NODE_COMPILE_CACHE ??= compiledDir
   if (existsSync('/proc/self/environ')) running.adopt(startGuardian(), it => it.close())
   try {
     await Promise.all([startPostgres(), startKafka()])
