@@ -23,8 +23,11 @@ const WRITTEN = `# Written by deploy/monitoring/main.ts from alerts.ts and slos.
 `
 const noLineBreaks = { lineWidth: 0 }
 
-/** @param scale how many times shorter each time is: see `createTime` */
-export function ruleGroups (scale = 1): RuleGroup[] {
+/**
+ * @param scale how many times shorter each time is: see `createTime`
+ * @param budgetScale the same for windows of budgets, which are the longest
+ */
+export function ruleGroups (scale = 1, budgetScale = scale): RuleGroup[] {
   const time = createTime(scale)
   const alerting = alerts.flatMap(alert => (Object.keys(alert.rules) as Severity[]).map((severity): AlertingRule => {
     const { expr, forS } = alert.rules[severity]!
@@ -42,14 +45,14 @@ export function ruleGroups (scale = 1): RuleGroup[] {
     }
   }))
   return [
-    { name: 'relay-slo', rules: recordingRules(time) },
+    { name: 'relay-slo', rules: recordingRules(createTime(budgetScale)) },
     { name: 'relay-alerts', rules: alerting }
   ]
 }
 
 /** A rule file, as `rule_files` of Prometheus names it. */
-export function renderRules (scale?: number): string {
-  return WRITTEN + stringify({ groups: ruleGroups(scale) }, noLineBreaks)
+export function renderRules (scale?: number, budgetScale?: number): string {
+  return WRITTEN + stringify({ groups: ruleGroups(scale, budgetScale) }, noLineBreaks)
 }
 
 /** The same for a Prometheus that the operator on Kubernetes runs. */

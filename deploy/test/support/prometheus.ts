@@ -39,15 +39,17 @@ export interface PrometheusSettings {
   readonly intervalMs: number
   /** how many times shorter each length of time in the rules is */
   readonly scale?: number
+  /** the same for windows of budgets */
+  readonly budgetScale?: number
 }
 
 /** Starts it, with the rules of this project. */
-export async function startPrometheus ({ jobs, intervalMs, scale }: PrometheusSettings): Promise<Prometheus> {
+export async function startPrometheus ({ jobs, intervalMs, scale, budgetScale }: PrometheusSettings): Promise<Prometheus> {
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-prometheus-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const port = await getPort({ host })
-  await writeFile(join(folder, 'relay.rules.yml'), renderRules(scale))
+  await writeFile(join(folder, 'relay.rules.yml'), renderRules(scale, budgetScale))
   await writeFile(join(folder, 'prometheus.yml'), `
 global: { scrape_interval: ${intervalMs}ms, scrape_timeout: ${intervalMs}ms, evaluation_interval: 500ms }
 rule_files: [relay.rules.yml]

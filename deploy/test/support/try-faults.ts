@@ -16,6 +16,8 @@ import { openWatchedSite, type WatchedSite } from './watched-site.ts'
 
 /** Five minutes of a rule are fifteen seconds here; `for` is still longer than a restart. */
 const SCALE = 20
+/** pages about budgets end with their window of 30 minutes: half of one here */
+const BUDGET_SCALE = 60
 const INTERVAL_MS = 1_500
 const FOR_MIN_MS = 120_000 / SCALE
 /** of all programs */
@@ -78,7 +80,7 @@ const begin: Readonly<Record<FaultName, (site: WatchedSite) => Promise<() => Pro
 /** Tries these faults on one site, one after the other. They have to have one event log. */
 export async function tryFaults (t: TestContext, names: readonly FaultName[]): Promise<void> {
   const { eventLog } = faultAlarms[names[0]]
-  await using site = await openWatchedSite(t, { eventLog, watch: { intervalMs: INTERVAL_MS, scale: SCALE } })
+  await using site = await openWatchedSite(t, { eventLog, watch: { intervalMs: INTERVAL_MS, scale: SCALE, budgetScale: BUDGET_SCALE } })
   if (!site) return
   const alarms = new Alarms(site)
   await alarms.untilNothing('a start', [])

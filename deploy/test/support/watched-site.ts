@@ -38,7 +38,7 @@ export interface WatchedSiteSettings {
   readonly environment?: (databaseUrl: string) => Readonly<Record<string, string>>
   /** a fleet of some devices as well */
   readonly isSimulated?: boolean
-  readonly watch: Pick<PrometheusSettings, 'intervalMs' | 'scale'>
+  readonly watch: Pick<PrometheusSettings, 'intervalMs' | 'scale' | 'budgetScale'>
 }
 
 /** A program that can be ended, started again and made to hang. */
