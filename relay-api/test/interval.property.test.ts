@@ -55,6 +55,19 @@ test('a time is written as the clock shows it, and is the same time', () => {
   }))
 })
 
+test('whatever year a zone has at the ends of time, it is written with four digits', () => {
+  const ends = [[Date.parse('0000-01-01T00:00:00Z'), 1], [Date.parse('9999-12-31T23:59:59.999Z'), -1]]
+  fc.assert(fc.property(
+    fc.constantFrom('UTC', 'Etc/GMT-14', 'Etc/GMT+12', ...Object.keys(moments)), fc.constantFrom(...ends), fc.integer({ min: 0, max: 2 * DAY_MS }),
+    (zone, [endMs, towards], insideMs) => {
+      const timeMs = endMs + towards * insideMs
+      const text = openZoneClock(zone)!.write(timeMs)
+      assert.match(text, /^\d{4}-\d\d-\d\dT/)
+      assert.equal(parseTimestamp(text), timeMs)
+    }
+  ))
+})
+
 test('days of 23, 24 and 25 hours, and one that there never was', () => {
   const hours = (zone: string, start: string, end: string) => {
     const boundaries = [...cutRange({ startMs: Date.parse(start), endMs: Date.parse(end) }, parseInterval('1d')!,

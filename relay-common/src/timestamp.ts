@@ -11,12 +11,16 @@ import { MINUTE_MS } from './window.ts'
 const isoPattern =
   /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)$/i
 
+/** The years 0000 to 9999 in UTC: ISO-8601 has four digits for them. */
+export const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
+export const YEAR_10000_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
+
 /** Widest offset from UTC that is taken, as in java.time; those in use end at +14:00. */
 const OFFSET_MAX_MINUTES = 18 * 60
 
 /**
  * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, the second with
- * up to nine decimals. Takes years 0000 to 9999, days that the (proleptic Gregorian) calendar has, no leap second, no
+ * up to nine decimals. Takes years 0000 to 9999, in UTC as well, days that the (proleptic Gregorian) calendar has, no leap second, no
  * hour 24.
  * @returns ms since the epoch, negative before 1970; undefined: not such a time
  */
@@ -38,7 +42,8 @@ export function parseTimestamp (text: string): number | undefined {
 
   const millisecond = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'))
   date.setUTCHours(hour, minute, second, millisecond)
-  return date.getTime() - (parts[8] === '-' ? -offsetMinutes : offsetMinutes) * MINUTE_MS
+  const timeMs = date.getTime() - (parts[8] === '-' ? -offsetMinutes : offsetMinutes) * MINUTE_MS
+  return timeMs >= YEAR_0_MS && timeMs < YEAR_10000_MS ? timeMs : undefined
 }
 
 const numberPattern = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 
-import { RelayError } from 'relay-common'
+import { RelayError, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
 import { Type } from 'typebox'
 
 import type { Position } from '../query/question.ts'
@@ -62,12 +62,8 @@ function parse (cursor: string): Wire | undefined {
   return isOne ? wire as Wire : undefined
 }
 
-/** The years 0 to 9999, which a Date holds and PostgreSQL does. */
-const TIME_MIN_MS = Date.parse('0000-01-01T00:00:00Z')
-const TIME_END_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
-
 function isTime (value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= TIME_MIN_MS && (value as number) < TIME_END_MS
+  return Number.isSafeInteger(value) && (value as number) >= YEAR_0_MS && (value as number) < YEAR_10000_MS
 }
 
 function hashOf (question: unknown): string {

@@ -4,7 +4,9 @@
  *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
  *     now   now-7d   -24h   now+5m                         relative to the moment of the question; s, m, h, d, w
  */
-import { DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError, type TimeRange } from 'relay-common'
+import {
+  DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError, YEAR_0_MS, YEAR_10000_MS, type TimeRange
+} from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
 const TIME_CHARACTERS_MAX = 64
@@ -83,9 +85,6 @@ export function parseTime (text: string, nowMs: number): number | undefined {
   const timeMs = nowMs + (sign === '-' ? -1 : 1) * Number(amount) * unitsMs[unit]
   return timeMs >= YEAR_0_MS && timeMs < YEAR_10000_MS ? timeMs : undefined
 }
-
-const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
-const YEAR_10000_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
 
 /** A `+` that was not percent-encoded in the URL has been decoded to a space. */
 export function withPlus (time: string): string {

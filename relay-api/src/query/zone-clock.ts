@@ -4,7 +4,7 @@
  * The rules are those of the IANA database that Node carries, asked through Temporal. Between two changes of a zone's
  * offset all is plain arithmetic, so Temporal is asked once a change, and not once a bucket.
  */
-import { DAY_MS, MINUTE_MS } from 'relay-common'
+import { DAY_MS, MINUTE_MS, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
 import { Temporal } from 'temporal-polyfill'
 
 /** A stretch of time in which a zone's offset does not change: [startMs, endMs). */
@@ -29,7 +29,10 @@ export interface ZoneClock {
   dayNumberAt (timeMs: number): number
   /** When the clock showed the same so many weeks earlier: the first time, or as much later as it left out then. */
   weeksBefore (timeMs: number, weeks: number): number
-  /** ISO-8601 with the offset of that moment; in UTC where that has seconds, which the format has no place for. */
+  /**
+   * ISO-8601 with the offset of that moment. In UTC where that has seconds, or a year before 0 or behind 9999: the format has no
+   * place for them.
+   */
   write (timeMs: number): string
 }
 
@@ -72,8 +75,11 @@ export function openZoneClock (name: string): ZoneClock | undefined {
         .toZonedDateTime(zone).epochMilliseconds,
     write (timeMs) {
       const { offsetMs } = stretchAt(timeMs)
-      if (zone === 'UTC' || offsetMs % MINUTE_MS !== 0) return new Date(timeMs).toISOString().replace('.000Z', 'Z')
-      return new Date(timeMs + offsetMs).toISOString().replace(/(?:\.000)?Z$/, '') + writeOffset(offsetMs)
+      const shown = timeMs + offsetMs
+      if (zone === 'UTC' || offsetMs % MINUTE_MS !== 0 || shown < YEAR_0_MS || shown >= YEAR_10000_MS) {
+        return new Date(timeMs).toISOString().replace('.000Z', 'Z')
+      }
+      return new Date(shown).toISOString().replace(/(?:\.000)?Z$/, '') + writeOffset(offsetMs)
     }
   }
 }

@@ -1,7 +1,7 @@
 /** `GET /api/v1/compare`: a range beside an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, type TimeRange } from 'relay-common'
+import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, YEAR_0_MS, type TimeRange } from 'relay-common'
 import { Type } from 'typebox'
 
 import { readZoneClock, TimeZone } from '../../parameters/interval.ts'
@@ -102,8 +102,6 @@ function sameWeekdays ({ startMs, endMs }: TimeRange, clock: ZoneClock): TimeRan
   while (clock.weeksBefore(endMs, weeks) > startMs) weeks++
   return { startMs: clock.weeksBefore(startMs, weeks), endMs: clock.weeksBefore(endMs, weeks) }
 }
-
-const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
 
 type Numbers = ReadonlyArray<number | null> | undefined
 
