@@ -29,6 +29,40 @@ export function unreadOf ({ offsets }: Pick<KnownEnds, 'offsets'>, nextOffsets: 
   })
 }
 
+/** Where a partition ended, and when: what is behind that end was appended later. */
+interface SeenEnd { readonly endOffset: bigint, readonly atMs: number }
+
+/** Ends that are kept of a partition: at one per scrape some hours of standing still. */
+const ENDS_MAX = 1_024
+
+/**
+ * What the ends of partitions, as they are seen, tell of when records were appended: times of records may be those of events, as
+ * Kafka lets producers choose.
+ */
+export class SeenEnds {
+  readonly #ends = new Map<number, SeenEnd[]>()
+
+  note (partition: number, endOffset: bigint, atMs: number): void {
+    const ends = this.#ends.get(partition) ?? []
+    if (ends.at(-1)?.endOffset === endOffset) ends.pop()
+    ends.push({ endOffset, atMs })
+    // times that are further apart are still times before which a record was not there
+    this.#ends.set(partition, ends.length > ENDS_MAX ? ends.filter((_, n) => n % 2 === 0) : ends)
+  }
+
+  /**
+   * The latest time at which a record was not there yet; -Infinity: none is known.
+   * @param offset not before one that was asked about
+   */
+  notBeforeMs (partition: number, offset: bigint): number {
+    const ends = this.#ends.get(partition) ?? []
+    const behind = ends.findIndex(it => it.endOffset > offset)
+    const last = (behind === -1 ? ends.length : behind) - 1
+    if (last > 0) ends.splice(0, last)
+    return last === -1 ? -Infinity : ends[0].atMs
+  }
+}
+
 /** Adds the gauges `relay_api_lag_records` and `relay_api_lag_seconds`. */
 export function measureLag (ends: LogEnds, database: Database, metrics: Registry, log: Logger): void {
   const records = new Gauge({
@@ -51,14 +85,21 @@ export function measureLag (ends: LogEnds, database: Database, metrics: Registry
   /** when the oldest unread record of a partition was appended: it stays the oldest until it is read */
   let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
 
-  const appendedMs = async (unread: Unread) => {
-    const before = known.get(unread.partition)
-    if (before?.offset === unread.offset) return before.appendedMs
-    return await ends.appendedMs(unread.partition, unread.offset, unread.endOffset)
+  let seen = new SeenEnds()
+  let seenTopicId = ''
+
+  const appendedMs = async ({ partition, offset, endOffset }: Unread) => {
+    const before = known.get(partition)
+    if (before?.offset === offset) return before.appendedMs
+    const timeMs = await ends.appendedMs(partition, offset, endOffset)
+    return timeMs === undefined ? undefined : Math.max(timeMs, seen.notBeforeMs(partition, offset))
   }
   const read = async () => {
     const ofLog = await ends.read()
     if (!ofLog) return undefined
+    if (ofLog.topicId !== seenTopicId) seen = new SeenEnds()
+    seenTopicId = ofLog.topicId
+    for (const { partition, endOffset } of ofLog.offsets) seen.note(partition, endOffset, ofLog.atMs)
     const unread = unreadOf(ofLog, await readNextOffsets(database, ofLog.topicId))
     return await Promise.all(unread.map(async it =>
       ({ ...it, appendedMs: it.offset < it.endOffset ? await appendedMs(it) : undefined })))

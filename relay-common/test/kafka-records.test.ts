@@ -19,6 +19,17 @@ suite('record batches', () => {
     })
   }
 
+  test('say when they were appended: by the broker, or not before the log was seen without them, or by their producer', () => {
+    const bytes = Buffer.concat([
+      encodeAsOthersDo(records(1), { baseOffset: 0n, timeMs: 5_000n }),
+      encodeAsOthersDo(records(1), { baseOffset: 1n, timeMs: 0n }),
+      encodeAsOthersDo(records(1), { baseOffset: 2n, timeMs: -1n }),
+      encodeAsOthersDo(records(1), { baseOffset: 3n, timeMs: 9_000n, appendedMs: 2_000n })
+    ])
+    assert.deepEqual(walk(bytes).appendedMs, [5_000, 0, 2_000])
+    assert.deepEqual(walk(bytes, 0n, [], 3_000).appendedMs, [5_000, 3_000, 3_000, 2_000])
+  })
+
   test('are read from the offset that was asked for, in the middle of a batch', () => {
     const bytes = Buffer.concat([
       encodeAsOthersDo(records(10, 'first'), { baseOffset: 100n }),
@@ -140,6 +151,6 @@ suite('transactions', () => {
 
   test('a set of markers alone moves the position', () => {
     const walked = walk(encodeMarker(8n, 40n, 'commit'), 40n)
-    assert.deepEqual(walked, { records: [], corrupt: [], nextOffset: 41n })
+    assert.deepEqual(walked, { records: [], corrupt: [], nextOffset: 41n, appendedMs: [] })
   })
 })

@@ -25,6 +25,19 @@ suite('records of other producers', () => {
     })
   }
 
+  test('are kept for as long as the broker has had them, whatever time their producer gave them', async t => {
+    const opened = await openTopic(t)
+    if (!opened) return
+    const { topic, producer, eventLog } = opened
+    const beforeMs = Date.now()
+    await producer.send({ messages: [0, 1].map(n => ({ topic, key: 'one', value: String(n), timestamp: BigInt(1_000 * n) })) })
+    const read = await Array.fromAsync(eventLog.readRecords(topic, 0, 0n, 2n))
+    assert.equal(read.length, 2)
+    for (const { appendedMs } of read) assert.ok(appendedMs >= beforeMs - 1_000 && appendedMs <= Date.now() + 1_000, String(appendedMs))
+    assert.deepEqual(await eventLog.findOffsets(topic, beforeMs - 3_600_000), [0n])
+    assert.deepEqual(await eventLog.findOffsets(topic, Date.now() + 3_600_000), [2n])
+  })
+
   test('are not shown when their transaction was aborted; the position passes over them', async t => {
     const opened = await openTopic(t)
     if (!opened) return

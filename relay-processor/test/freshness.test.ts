@@ -8,6 +8,7 @@ import { until } from '../../test-support/until.ts'
 import { noteAppended, type Appended } from '../src/appended.ts'
 import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled } from './support/open-processor.ts'
+import { openTimedSite } from './support/times-of-events.ts'
 
 const events = makeEvents(300)
 const MANY_S = 3600
@@ -44,6 +45,23 @@ test('what has waited in the log for an hour is not fresh', { timeout: 120_000 }
   await settled(site)
   await until('all of them', async () => await countWithin(processor, undefined) === events.length)
   assert.equal(await countWithin(processor, MANY_S), 100)
+})
+
+test('whatever time producers give their records, what comes while a processor reads is fresh', { timeout: 120_000 }, async t => {
+  const site = await openTimedSite(t)
+  if (!site) return
+  await using opened = new AsyncDisposableStack()
+  const processor = opened.adopt(await startProcessor(site.config, createLogger('test', 'silent')), it => it.close())
+  await site.sendAt(1_000n, events.slice(0, 100))
+  await settled(site)
+  await until('those before anything was seen of the log', async () => await countWithin(processor, undefined) === 100)
+  const before = await countWithin(processor, MANY_S)
+  await site.sendAt(1_000n, events.slice(100, 200))
+  await settled(site)
+  await site.sendAt(-1n, events.slice(200))
+  await settled(site)
+  await until('all of them', async () => await countWithin(processor, undefined) === events.length)
+  assert.equal(await countWithin(processor, MANY_S) - before, 200)
 })
 
 test('a backlog of hours is some hundred entries, none of which is far from the time of its readings', () => {

@@ -43,7 +43,14 @@ const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
 /** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
-interface Reading { readonly partition: number, readonly lane: number, offset: bigint, isPaused: boolean }
+interface Reading {
+  readonly partition: number
+  readonly lane: number
+  offset: bigint
+  isPaused: boolean
+  /** where the log ended by the last answer, and when it was asked for: what is behind that end was appended later */
+  end: { readonly offset: bigint, readonly atMs: number } | undefined
+}
 
 /** What waits to be taken: records, or the gap behind them. */
 interface Waiting { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
@@ -91,7 +98,7 @@ export class KafkaFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false })
+    this.#readings.set(partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false, end: undefined })
     this.#schedule()
   }
 
@@ -171,6 +178,7 @@ export class KafkaFetcher {
   async #fetch (
     lane: string, address: { host: string, port: number }, readings: Reading[], maxBytes: number
   ): Promise<void> {
+    const askedMs = Date.now()
     const asked = new Map(readings.map(reading => [reading.partition, { reading, offset: reading.offset }]))
     const { partitions, received } = await fetchRaw(this.#connectionTo(lane, address), {
       topicId: this.#topic!.topicId,
@@ -189,6 +197,7 @@ export class KafkaFetcher {
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
           this.#keep(reading, offset, answer, received)
+          reading.end = { offset: answer.highWatermark, atMs: askedMs }
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
           reading.isPaused = true
@@ -230,7 +239,9 @@ export class KafkaFetcher {
   ): void {
     if (!batches || batches.length === 0) return
     received.share()
-    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted, () => received.release())
+    const { end } = reading
+    const notBeforeMs = end !== undefined && end.offset <= offset ? end.atMs : undefined
+    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted, () => received.release(), notBeforeMs)
     reading.offset = set.nextOffset
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes

@@ -5,6 +5,7 @@
 import { FetchIsolationLevels, type fetchV17 } from '@platformatic/kafka'
 
 import { topicMissing, type KafkaClient } from './kafka-client.ts'
+import { IS_APPEND_TIME } from './kafka-records.ts'
 import type { LoggedRecord } from './port.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
@@ -25,6 +26,7 @@ export async function * readRecords (
     if (batches.length === 0) return // records before `toOffset` that are gone, or were never committed
     for (const batch of batches) {
       const isControl = (batch.attributes & IS_CONTROL) !== 0
+      const isOfBroker = (batch.attributes & IS_APPEND_TIME) !== 0 // one time for all, and those of the producer are still there
       for (const record of isControl ? [] : batch.records) {
         const recordOffset = batch.firstOffset + BigInt(record.offsetDelta)
         if (recordOffset < offset) continue // its batch begins before what was asked for
@@ -32,7 +34,7 @@ export async function * readRecords (
         yield {
           partition,
           offset: recordOffset,
-          appendedMs: Number(batch.firstTimestamp + record.timestampDelta),
+          appendedMs: Number(isOfBroker ? batch.maxTimestamp : batch.firstTimestamp + record.timestampDelta),
           key: record.key,
           value: record.value,
           headers: Object.fromEntries(record.headers.map(([name, value]) => [String(name), String(value ?? '')]))

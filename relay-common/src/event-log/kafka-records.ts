@@ -37,6 +37,7 @@ const LENGTH_STARTS = 12
 
 const MAGIC = 2
 const COMPRESSION_MASK = 0b111
+export const IS_APPEND_TIME = 1 << 3
 const IS_TRANSACTIONAL = 1 << 4
 const IS_CONTROL = 1 << 5
 const CONTROL_ABORT = 0
@@ -63,6 +64,7 @@ export class KafkaRecordSet implements RecordSet {
   readonly endOffset: bigint
   readonly #bytes: Buffer
   readonly #aborted: readonly AbortedTransaction[]
+  readonly #notBeforeMs: number
   #release: (() => void) | undefined
 
   /**
@@ -70,16 +72,18 @@ export class KafkaRecordSet implements RecordSet {
    * @param bytes as they came: whole batches, and perhaps the first part of another one. The first one is whole: a
    *   broker sends nothing rather than a part of it, so if it is not, its length is a lie
    * @param release called when all records have been visited: the bytes are not needed any more
+   * @param notBeforeMs a time at which none of the records was in the log yet; -Infinity: none is known
    */
   constructor (
     partition: number, offset: bigint, endOffset: bigint, bytes: Buffer, aborted: readonly AbortedTransaction[],
-    release?: () => void
+    release?: () => void, notBeforeMs = -Infinity
   ) {
     this.partition = partition
     this.baseOffset = offset
     this.endOffset = endOffset
     this.#bytes = bytes
     this.#aborted = aborted
+    this.#notBeforeMs = notBeforeMs
     this.#release = release
 
     let next = offset
@@ -117,16 +121,21 @@ export class KafkaRecordSet implements RecordSet {
       if (problem) {
         visitor.corrupt(bytes.subarray(at, end), Math.max(0, delta), countOf(bytes, at), problem)
       } else if (!isAborted(bytes, at, end)) {
-        showTime(bytes, at, visitor)
+        showTime(bytes, at, this.#notBeforeMs, visitor)
         walkBatch(bytes, at, end, delta, visitor)
       }
     }
   }
 }
 
-/** Producers need not give their records a time: it is -1 then. No BigInt is made, as batches may be of one record each. */
-function showTime (bytes: Buffer, at: number, visitor: RecordVisitor): void {
-  const appendedMs = bytes.readInt32BE(at + AT_MAX_TIMESTAMP) * 2 ** 32 + bytes.readUInt32BE(at + AT_MAX_TIMESTAMP + 4)
+/**
+ * Shows when the newest record of a batch was appended. Producers may give their records any time, that of the event or none
+ * (-1); a broker that writes its own (`LogAppendTime`) says so. No BigInt is made, as batches may be of one record each.
+ */
+function showTime (bytes: Buffer, at: number, notBeforeMs: number, visitor: RecordVisitor): void {
+  const timeMs = bytes.readInt32BE(at + AT_MAX_TIMESTAMP) * 2 ** 32 + bytes.readUInt32BE(at + AT_MAX_TIMESTAMP + 4)
+  const isOfBroker = (bytes.readInt16BE(at + AT_ATTRIBUTES) & IS_APPEND_TIME) !== 0
+  const appendedMs = isOfBroker ? timeMs : Math.max(timeMs, notBeforeMs)
   if (appendedMs >= 0) visitor.batch?.(appendedMs)
 }
 

@@ -74,7 +74,11 @@ async function createTopic (
     numPartitions: partitions,
     replicationFactor,
     assignments: [],
-    configs: [{ name: 'retention.ms', value: String(retentionMs) }]
+    configs: [
+      { name: 'retention.ms', value: String(retentionMs) },
+      // the broker's clock: by times of producers, which may be those of events, retention would delete what nobody has read
+      { name: 'message.timestamp.type', value: 'LogAppendTime' }
+    ]
   }
   try {
     await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)

@@ -78,7 +78,7 @@ export interface ProducedRecord {
 export interface LoggedRecord {
   readonly partition: number
   readonly offset: bigint
-  /** ms since the epoch */
+  /** ms since the epoch; with Kafka the time of the record, which may be its producer's */
   readonly appendedMs: number
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -189,8 +189,8 @@ export interface RecordSet {
 export interface RecordVisitor {
   /**
    * Comes before the records of a batch.
-   * @param appendedMs when its newest record was appended, ms since the epoch. Kafka goes by the time of the record, which may
-   *   be its producer's
+   * @param appendedMs when its newest record was appended, ms since the epoch. Kafka knows the time of the record, which may be
+   *   its producer's; where the record came later than that for sure, it is the latest time at which it was not there yet
    */
   batch? (appendedMs: number): void
   /**

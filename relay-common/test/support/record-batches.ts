@@ -16,6 +16,10 @@ export interface BatchSettings {
   readonly compression?: CompressionAlgorithmValue
   /** makes the batch part of a transaction of this producer */
   readonly transactionOf?: bigint
+  /** of its records, as their producer says; -1n: it says nothing */
+  readonly timeMs?: bigint
+  /** when the broker appended it, where its topic has times of the broker */
+  readonly appendedMs?: bigint
 }
 
 export function encodeAsOthersDo (records: readonly PlainRecord[], settings: BatchSettings = {}): Buffer {
@@ -24,7 +28,7 @@ export function encodeAsOthersDo (records: readonly PlainRecord[], settings: Bat
     value: value as Buffer,
     headers: new Map(headers),
     topic: 'events',
-    timestamp: 1_700_000_000_000n
+    timestamp: settings.timeMs ?? 1_700_000_000_000n
   }))
   const batch = Buffer.from(createRecordsBatch(messages, {
     compression: settings.compression ?? 'none',
@@ -32,7 +36,11 @@ export function encodeAsOthersDo (records: readonly PlainRecord[], settings: Bat
     producerId: settings.transactionOf ?? -1n
   }).buffer)
   batch.writeBigInt64BE(settings.baseOffset ?? 0n, 0) // the broker's part, outside of the checksum
-  return batch
+  if (settings.appendedMs === undefined) return batch
+  const IS_APPEND_TIME = 1 << 3
+  batch.writeInt16BE(batch.readInt16BE(21) | IS_APPEND_TIME, 21)
+  batch.writeBigInt64BE(settings.appendedMs, 35) // the newest time; those of the records stay
+  return withChecksum(batch)
 }
 
 /** A marker that ends a transaction, as brokers write it (checked against a real one in kafka-transactions.test.ts). */
@@ -64,13 +72,18 @@ export interface Walked {
   readonly records: { offset: bigint, key: Buffer | null, value: Buffer | null }[]
   readonly corrupt: { offset: bigint, recordCount: number, detail: string, bytes: Buffer }[]
   readonly nextOffset: bigint
+  /** of the batches that say when they were appended */
+  readonly appendedMs: number[]
 }
 
 /** Walks bytes as a fetch from `offset` brings them. */
-export function walk (bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = []): Walked {
-  const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted)
-  const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset }
+export function walk (bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = [], notBeforeMs?: number): Walked {
+  const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted, undefined, notBeforeMs)
+  const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset, appendedMs: [] }
   set.forEach({
+    batch (appendedMs) {
+      walked.appendedMs.push(appendedMs)
+    },
     record (buffer, keyStart, keyEnd, valueStart, valueEnd, offsetDelta) {
       const cut = (start: number, end: number) => {
         if (start === -1 && end === -1) return null
