@@ -184,8 +184,8 @@ test('what is secret is in a file or the user\'s to set, and no program is told 
   const asWritten: Record<string, Service> = parse(composeText, { merge: true }).services
   const secrets = Object.entries(asWritten)
     .flatMap(([name, it]) => Object.entries(environmentOf(it)).map(([setting, value]) => ({ name, setting, value })))
-    .filter(it => /PASSWORD|SECRET|_TOKENS|_KEY/.test(it.setting))
-  assert.ok(secrets.length >= 5)
+    .filter(it => /PASS|SECRET|_TOKENS|^RELAY_TOKEN|_KEY/.test(it.setting))
+  assert.ok(secrets.length >= 8)
   for (const { name, setting, value } of secrets) {
     if (setting.endsWith('_FILE')) assert.match(value, /^\/passwords\/\w+\/password$/, `${name} ${setting}`)
     else assert.match(value, /^\$\{\w+:-[^}]*\}$/, `${name} ${setting}`)
