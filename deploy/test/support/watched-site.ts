@@ -52,6 +52,8 @@ export interface Part {
 
 export interface WatchedSite extends AsyncDisposable {
   readonly prometheus: Prometheus
+  /** Puts another Prometheus in the place of that, which knows nothing of what was before. */
+  watchAnew (): Promise<void>
   readonly api: Part
   readonly processor: Part
   readonly probe: Pick<Part, 'start' | 'stop'>
@@ -124,11 +126,20 @@ export async function openWatchedSite (t: TestContext, settings: WatchedSiteSett
   const connected = opened.adopt(await openDatabase(config, 'test', log), it => it.close())
   const eventLog = opened.adopt(await openEventLog(config, connected, log), it => it.close())
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
-  const prometheus = opened.use(await startPrometheus({ ...settings.watch, jobs }))
-  await until('all targets to be up', async () => (await prometheus.query('up == 1')).length === Object.keys(jobs).length)
+  const watch = async () => {
+    const started = await startPrometheus({ ...settings.watch, jobs })
+    await until('all targets to be up', async () => (await started.query('up == 1')).length === Object.keys(jobs).length)
+    return started
+  }
+  let prometheus = await watch()
+  opened.defer(() => prometheus[Symbol.asyncDispose]())
   const running = opened.move()
   return {
-    prometheus,
+    get prometheus () { return prometheus },
+    async watchAnew () {
+      await prometheus[Symbol.asyncDispose]()
+      prometheus = await watch()
+    },
     api,
     processor,
     servers,
