@@ -66,9 +66,12 @@ export function startByNpm (dataDir: string, args: readonly string[]): StackProc
   }))
 }
 
-/** The data folder marks the programs for runningOn; servers that the environment names would change what is tested. */
+/**
+ * The data folder marks the programs for runningOn; servers that the environment names would change what is tested. The
+ * folder of what is compiled would too: the stack fills it in a process that it kills, and does not wait for.
+ */
 function environmentFor (dataDir: string): NodeJS.ProcessEnv {
-  const none = { KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '' }
+  const none = { KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '', NODE_COMPILE_CACHE: undefined }
   return { ...process.env, ...none, RELAY_TEST_DATA_DIR: dataDir }
 }
 
