@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { once, type EventEmitter } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import { suite, test } from 'node:test'
 
@@ -56,6 +56,35 @@ test('MQTT 5 says why an event is refused; without words for it the event become
   assert.deepEqual((await readLetters(site)).map(it => [it.reason, String(it.value), it.sourceTopic]).sort(),
     [['not-json', 'of 3.1.1', `mqtt:${site.topic}`], ['not-json', 'of QoS 0', `mqtt:${site.topic}`]])
   assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)), [event]) // and nothing else is among the events
+})
+
+test('a reason in words is a text that every client takes, and is left out for one that takes no packet so long', limit, async t => {
+  await using site = (await openMqttSite(t, 'postgres'))!
+  const client = await site.connect({ protocolVersion: 5, reconnectPeriod: 0 })
+  const reasons: string[] = []
+  client.on('packetreceive', packet => {
+    if (packet.cmd === 'puback') reasons.push(packet.properties?.reasonString ?? '')
+  })
+  const event = JSON.stringify(eventOf(0, { deviceId: 'd' }))
+  const payloads = [`\ufeff${event}`, '\u0000', '\u007f', '\u0085', '\ufdd0', '\uffff', '\u{1ffff}', '{"\ufeff', `x${'💧'.repeat(100)}`]
+  for (const payload of payloads) await assert.rejects(client.publishAsync(site.topic, payload, { qos: 1 }), { code: 0x99 })
+  assert.equal(reasons.length, payloads.length)
+  for (const reason of reasons) {
+    assert.match(reason, /^not-json: ./)
+    assert.doesNotMatch(reason, /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\ufeff]/u)
+  }
+
+  const short = await site.connect({ protocolVersion: 5, reconnectPeriod: 0, properties: { maximumPacketSize: 30 } })
+  for (const qos of [1, 2] as const) {
+    await assert.rejects(short.publishAsync(site.topic, payloads[0], { qos }), { code: 0x99 })
+    await short.publishAsync(site.topic, event, { qos })
+  }
+  const goodbyes: Array<string | undefined> = []
+  short.on('packetreceive', packet => { if (packet.cmd === 'disconnect') goodbyes.push(packet.properties?.reasonString) })
+  const closed = once(short as unknown as EventEmitter, 'close')
+  short.stream.write(Buffer.from('f000', 'hex')) // AUTH, which nobody has asked for
+  await closed
+  assert.deepEqual(goodbyes, [undefined])
 })
 
 test('who has no token, or one that may not send, is refused; so are subscriptions', limit, async t => {

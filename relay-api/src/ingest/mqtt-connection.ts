@@ -126,7 +126,7 @@ export class MqttConnection {
       }
     })
     this.#messages = new MqttMessages(parts.ingest, {
-      send: bytes => this.#send(bytes),
+      send: bytes => this.#sendIfTaken(bytes),
       settled: () => this.#pump(),
       away: detail => this.close('unspecified', detail),
       isTold: () => this.#isToldReasons
@@ -149,7 +149,7 @@ export class MqttConnection {
     this.#state = 'closed'
     if (reason === 'shuttingDown' || reason === 'notAuthorized' || (reason === 'takenOver' && this.#will?.isDelayed)) this.#will = undefined
     if (reason !== undefined) this.#parts.counts.ended(counted)
-    this.#socket.end(isOpen && reason !== undefined ? partWith(this.#version, reason, this.#isToldReasons ? detail : undefined) : undefined)
+    this.#socket.end(isOpen && reason !== undefined ? this.#goodbye(reason, detail) : undefined)
     if (isOpen && reason !== undefined && reason !== 'shuttingDown' && reason !== 'takenOver') {
       this.#parts.note(this, 'a connection by MQTT was ended', { reason: counted, detail })
     }
@@ -421,9 +421,21 @@ export class MqttConnection {
     this.#parts.note(this, 'a client by MQTT sends to a topic that is not for events', { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) })
   }
 
-  /** What is more than the client takes must not be sent. */
   #send (bytes: Buffer): void {
-    if (bytes.length <= this.#clientPacketMaxBytes) this.#socket.send(bytes)
+    this.#sendIfTaken(bytes)
+  }
+
+  /** What is more than the client takes must not be sent. @returns whether it was */
+  #sendIfTaken (bytes: Buffer): boolean {
+    if (bytes.length > this.#clientPacketMaxBytes) return false
+    this.#socket.send(bytes)
+    return true
+  }
+
+  /** With the reason in words where the client wants them, and takes so much. */
+  #goodbye (reason: Reason, detail: string | undefined): Buffer {
+    const inWords = partWith(this.#version, reason, this.#isToldReasons ? detail : undefined)
+    return inWords.length <= this.#clientPacketMaxBytes ? inWords : partWith(this.#version, reason)
   }
 
   /** It may close while we wait. */

@@ -32,7 +32,8 @@ export interface Sender {
 }
 
 export interface MessageEvents {
-  readonly send: (bytes: Buffer) => void
+  /** @returns false: it is longer than the client takes, and was not sent */
+  readonly send: (bytes: Buffer) => boolean
   /** fewer messages wait */
   readonly settled: () => void
   /** the event log does not take events */
@@ -79,7 +80,7 @@ export class MqttMessages {
       try {
         const { reason, detail } = await handled
         const told = version === 5 && this.#events.isTold() ? detail : undefined
-        if (qos === 1 || qos === 2) this.#events.send(acknowledge(version, qos, messageId!, reason, told))
+        if (qos === 1 || qos === 2) this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), told)
       } catch (error) {
         if ((error as RelayError).code !== 'RELAY_EVENT_LOG_UNREACHABLE') throw error
         this.#events.away('the event log does not take events now')
@@ -88,6 +89,11 @@ export class MqttMessages {
       }
       this.#events.settled()
     }).catch(this.#fail)
+  }
+
+  /** The words are left out where the client takes no packet so long: it waits for the answer all the same. */
+  #acknowledge (answer: (words: string | undefined) => Buffer, words: string | undefined): void {
+    if (!this.#events.send(answer(words)) && words !== undefined) this.#events.send(answer(undefined))
   }
 
   async #handle (message: Message, { principal, version, deviceId }: Sender): Promise<Outcome> {

@@ -78,6 +78,17 @@ export function welcome (
   } as Packet, { protocolVersion: version })
 }
 
+/**
+ * What the standard forbids in texts, or lets clients refuse as malformed: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html,
+ * 1.5.4. The byte order mark is allowed there, and Eclipse Paho closes the connection over it.
+ */
+const UNSPEAKABLE = /[\p{Cc}\p{Noncharacter_Code_Point}\ufeff]/gu
+
+/** A reason in words, which may quote what was sent. */
+function inWords (detail: string | undefined) {
+  return detail === undefined ? {} : { properties: { reasonString: detail.toWellFormed().replace(UNSPEAKABLE, ' ') } }
+}
+
 /** Refuses a client. @returns nothing where its version has no word for it */
 export function refuseConnect (version: Version, reason: Reason, detail?: string): Buffer {
   if (version === 4 && returnCodes[reason] === undefined) return Buffer.alloc(0)
@@ -86,7 +97,7 @@ export function refuseConnect (version: Version, reason: Reason, detail?: string
     returnCode: returnCodes[reason] ?? 0,
     reasonCode: reasons[reason],
     sessionPresent: false,
-    ...detail === undefined || version === 4 ? {} : { properties: { reasonString: detail } }
+    ...version === 4 ? {} : inWords(detail)
   } as Packet, { protocolVersion: version })
 }
 
@@ -96,7 +107,7 @@ export function acknowledge (version: Version, qos: 1 | 2, messageId: number, re
     cmd: qos === 1 ? 'puback' : 'pubrec',
     messageId,
     reasonCode: reason === undefined ? 0 : reasons[reason],
-    ...detail === undefined ? {} : { properties: { reasonString: detail } }
+    ...inWords(detail)
   } as Packet, { protocolVersion: version })
 }
 
@@ -128,6 +139,6 @@ export function partWith (version: Version, reason: Reason, detail?: string): Bu
   return generate({
     cmd: 'disconnect',
     reasonCode: reasons[reason],
-    ...detail === undefined ? {} : { properties: { reasonString: detail } }
+    ...inWords(detail)
   }, { protocolVersion: 5 })
 }
