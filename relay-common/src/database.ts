@@ -215,6 +215,9 @@ export interface OpenOptions {
   readonly sessions?: SessionUse
 }
 
+/** A session that has planned its statements costs a few ms each, a new one ten times that: it is kept from one burst to the next. */
+const IDLE_MAX_MS = 300_000
+
 /**
  * Opens a pool of connections and makes sure that one of them works.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none,
@@ -230,6 +233,7 @@ export async function openDatabase (
     ...connectionOptions(settings),
     application_name: program,
     max: settings.DATABASE_POOL_MAX,
+    idleTimeoutMillis: IDLE_MAX_MS,
     connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
     options: Object.entries(wanted).map(([name, value]) => `-c ${name}=${value}`).join(' '),
     onConnect: async (client: ClientBase) => {
@@ -285,12 +289,16 @@ export async function openDatabase (
     query: (sql, values, whom) => withClient(async client => (await client.query(sql, values)).rows, whom?.signal),
     queryPrepared: (name, text, values, whom) => withClient(
       async client => (await client.query({ ...named(name), text, values })).rows, whom?.signal),
-    streamPrepared: (name, text, values, visit, whom) => withClient(client => {
+    streamPrepared: (name, text, values, visit, whom) => withClient(async client => {
       const query = new Query({ ...named(name), text, values, rowMode: 'array' } as QueryConfig)
       const { signal } = whom ?? {}
       const visitUnlessEnded = signal === undefined ? visit : (row: unknown[]) => { if (!signal.aborted) visit(row) }
-      const visitAtPace = whom?.pace === undefined ? visitUnlessEnded : atPace(client, whom, visitUnlessEnded)
-      return stream(client, query, visitAtPace, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+      const paced = whom?.pace === undefined ? undefined : atPace(client, whom, visitUnlessEnded)
+      try {
+        await stream(client, query, paced?.visit ?? visitUnlessEnded, settings.DATABASE_STATEMENT_TIMEOUT_MS)
+      } finally {
+        paced?.end()
+      }
     }, whom?.signal),
     transaction: work => withClient(async client => {
       await client.query('begin')
@@ -416,22 +424,37 @@ function statementName (name: string): string {
 /** How long after its own limit a server may still answer that a statement took too long. */
 const ANSWER_GRACE_MS = 2_000
 
+/** Rows of a statement, which are read at the pace of whoever they are for. */
+interface PacedRows {
+  visit (columns: unknown[]): void
+  /** The statement has ended: the connection is another one's, who does not wait for this one's turn. */
+  end (): void
+}
+
 /** Stops reading from a connection while whoever the rows are for has to wait. What has come by then is shown all the same. */
-function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): typeof visit {
+function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): PacedRows {
   const { stream: socket } = (client as unknown as { connection: Connection }).connection
   let isWaiting = false
-  return columns => {
-    visit(columns)
-    if (isWaiting || whom.signal?.aborted) return // the rest has to be taken off the connection
-    const turn = whom.pace!()
-    if (turn === undefined) return
-    isWaiting = true
-    socket.pause()
-    const goOn = () => {
-      isWaiting = false
-      socket.resume()
+  let hasEnded = false
+  const goOn = () => {
+    if (hasEnded || !isWaiting) return
+    isWaiting = false
+    socket.resume()
+  }
+  return {
+    visit (columns) {
+      visit(columns)
+      if (isWaiting || whom.signal?.aborted) return // the rest has to be taken off the connection
+      const turn = whom.pace!()
+      if (turn === undefined) return
+      isWaiting = true
+      socket.pause()
+      turn.then(goOn, goOn) // why it is not wanted any more is told by the signal
+    },
+    end () {
+      goOn()
+      hasEnded = true
     }
-    turn.then(goOn, goOn) // why it is not wanted any more is told by the signal
   }
 }
 

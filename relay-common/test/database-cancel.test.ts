@@ -136,3 +136,28 @@ test('a statement whose rows wait for a turn ends with its signal, and the conne
   await askAll(database)
   await until('the statement to have ended', async () => await active(watcher, 'paced and gone') === 0)
 })
+
+test('a statement that has ended does not hold up the next one on its connection, whenever its turn comes', limit, async t => {
+  const { settings } = await openLocalPostgres(t)
+  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: 1 }, 'paced to the end', createLogger('test', 'silent'))
+  t.after(() => database.close())
+  const { promise: turn, resolve: letOn } = Promise.withResolvers<void>()
+  await database.streamPrepared('few rows', 'select n from generate_series(1, 10) n', [], () => {}, { pace: () => turn })
+  const ROWS = 200_000 // 20 MB: more than sockets hold
+  let seen = 0
+  let isAwaited = false
+  const next = Promise.withResolvers<void>()
+  const reading = database.streamPrepared('wide rows', `select n, repeat('x', 100) from generate_series(1, ${ROWS}) n`, [], () => { seen++ }, {
+    pace () {
+      isAwaited = true
+      return next.promise
+    }
+  })
+  await until('the next statement to have rows', () => isAwaited)
+  letOn()
+  await delay(0)
+  assert.ok(seen < ROWS, 'the turn of the one before is not that of this one')
+  next.resolve()
+  await reading
+  assert.equal(seen, ROWS)
+})
