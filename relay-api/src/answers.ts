@@ -17,6 +17,7 @@ import { Type, type Static } from 'typebox'
 
 import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
+import { Computing } from './query/computing.ts'
 import { createTurns } from './query/turns.ts'
 
 export const answerSettings = {
@@ -59,8 +60,8 @@ declare module 'fastify' {
 const LOOK_INTERVAL_MS = 500
 /** A piece of computation, between two turns of the event loop. */
 const PIECE_MS = 4
-/** An answer that has computed for more pieces than this takes its turns as a long one. */
-const SHORT_PIECES_MAX = 4
+/** An answer that has computed for longer takes its turns as a long one. */
+const SHORT_COMPUTED_MAX_MS = 40
 /** Closing waits for answers for this part of the time that it has, and then ends them. */
 const CLOSING_PART = 1 / 2
 
@@ -182,8 +183,7 @@ class OpenAnswer implements Answer {
   readonly #settings: AnswerSettings
   #heldLong: Disposable | undefined
   #rows = 0
-  #pieceMs = performance.now()
-  #pieces = 0
+  readonly #computing = new Computing(performance.now())
   #taken = { bytes: 0, atMs: performance.now() }
   #hasFinished = false
 
@@ -207,13 +207,15 @@ class OpenAnswer implements Answer {
   }
 
   get isLong (): boolean { return this.#heldLong !== undefined }
-  get computesLong (): boolean { return this.isLong || this.#pieces > SHORT_PIECES_MAX }
+  get computesLong (): boolean { return this.isLong || this.#computing.totalMs > SHORT_COMPUTED_MAX_MS }
 
   pace (): Promise<void> | undefined {
     if (this.#ended) throw this.#ended
-    if (performance.now() - this.#pieceMs < PIECE_MS) return undefined
-    this.#pieces++
-    return this.#settings.turn(this).then(() => { this.#pieceMs = performance.now() })
+    const computing = this.#computing
+    computing.step(performance.now())
+    if (computing.pieceMs < PIECE_MS) return undefined
+    computing.endPiece()
+    return this.#settings.turn(this).then(() => computing.goOn(performance.now()))
   }
 
   countRead (rows: number): void { this.#rows += rows }
