@@ -36,8 +36,12 @@ export interface Attack {
   readonly closedWithinMs?: number
   /** Runs in the process of attackers, which can't see the site from inside. */
   run (attacker: Attacker): Promise<void>
-  /** Looks at the site from inside afterwards. @returns promises that were broken */
-  verify? (site: Site): Promise<readonly string[]>
+  /**
+   * Looks at the site from inside afterwards.
+   * @param number of the attempt
+   * @returns promises that were broken
+   */
+  verify? (site: Site, number: number): Promise<readonly string[]>
 }
 
 /** Zone and prefix of the devices that restricted keys may read, and send for: a large zone of 300,000 devices. */

@@ -54,9 +54,10 @@ export function serveOrders (attacks: readonly Attack[]): void {
   process.on('message', async (order: Order) => {
     if (order.kind === 'lasting') {
       // an end is not heard behind what nobody has read; what has been read by then and stays open is open
+      const askedMs = performance.now()
       for (const it of [...lasting.values()].flat()) it.socket.resume()
       await delay(DRAIN_MS)
-      tell({ kind: 'lasting', lasted: [...lasting].map(([name, sockets]) => describe(name, sockets)) })
+      tell({ kind: 'lasting', lasted: [...lasting].map(([name, sockets]) => describe(name, sockets, askedMs)) })
       return
     }
     const attack = attacks.find(it => it.name === order.name)!
@@ -74,18 +75,18 @@ export function serveOrders (attacks: readonly Attack[]): void {
   tell({ kind: 'ready' })
 }
 
-function describe (name: string, sockets: readonly LastingSocket[]): Lasted {
+function describe (name: string, sockets: readonly LastingSocket[], askedMs: number): Lasted {
   const closed = sockets.filter(it => !it.raw.isOpen)
-  const drainedMs = performance.now() - DRAIN_MS
   return {
     name,
     opened: sockets.length,
     stillOpen: sockets.length - closed.length,
-    slowestMs: Math.max(0, ...closed.filter(it => it.raw.closedMs! < drainedMs).map(it => it.raw.closedMs! - it.openedMs))
+    slowestMs: Math.max(0, ...closed.filter(it => it.raw.closedMs! < askedMs).map(it => it.raw.closedMs! - it.openedMs))
   }
 }
 
-function tell (told: Told): void { process.send?.(told) }
+/** Where the suite was interrupted meanwhile, there is nobody to hear it. */
+function tell (told: Told): void { process.send?.(told, undefined, undefined, () => {}) }
 
 if (import.meta.main) {
   setPriority(NICE) // what attackers cost themselves is not the site's fault

@@ -77,27 +77,27 @@ export class Attacker {
   #requests = 0
   #slowestMs = 0
   #addresses = 0
-  readonly #net: number
+  /** of the attempt: no other one has its addresses, or makes the same names */
+  readonly number: number
   note = ''
 
-  /** @param number of the attack: decides its addresses */
   constructor (target: Target, chance: Chance, spanMs: number, number: number, generated: number) {
     this.target = target
     this.chance = chance
     this.#spanMs = spanMs
-    this.#net = number
+    this.number = number
     this.generated = generated
   }
 
   get isOver (): boolean { return performance.now() - this.#startedMs >= this.#spanMs }
 
   /** the address of this attack */
-  get address (): string { return `127.${10 + this.#net % 200}.0.1` }
+  get address (): string { return `127.${10 + this.number % 200}.0.1` }
 
   /** one that was not used before */
   freshAddress (): string {
     const n = ++this.#addresses
-    return `127.${10 + this.#net % 200}.${1 + Math.floor(n / 250) % 250}.${1 + n % 250}`
+    return `127.${10 + this.number % 200}.${1 + Math.floor(n / 250) % 250}.${1 + n % 250}`
   }
 
   async pause (ms: number): Promise<void> { await delay(ms) }

@@ -30,7 +30,7 @@ export interface Parts {
   /** what the attack is compared with */
   readonly quietNow: Spreads
   readonly settings: SuiteSettings
-  /** decides the addresses of the attack */
+  /** of the attempt: no other one has its addresses, or makes the same names */
   readonly number: number
 }
 
@@ -74,7 +74,7 @@ export async function attempt (attack: Attack, parts: Parts): Promise<Attempt> {
   const tookMs = performance.now() - startedMs
 
   const { slow, broken } = judgeHonest(quietNow, window, floorMs)
-  const verified = attack.verify ? await attack.verify(site) : []
+  const verified = attack.verify ? await attack.verify(site, parts.number) : []
   return {
     done,
     window,

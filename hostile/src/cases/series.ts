@@ -103,8 +103,8 @@ export const series: readonly Attack[] = [
     input: '60,000 new devices in six bodies, 300 ms apart',
     holds: 'a quota, told with Retry-After or as a dead letter',
     spanMs: 8_000,
-    run: attacker => sendLines(attacker, 6, n => eventOf(`${OWN_PREFIX}flood-${n}`, OWN_ZONE)),
-    verify: site => seriesLike(site, `${OWN_PREFIX}flood-`, SERIES_MAX)
+    run: attacker => sendLines(attacker, 6, n => eventOf(`${OWN_PREFIX}flood-${attacker.number}-${n}`, OWN_ZONE)),
+    verify: (site, number) => seriesLike(site, `${OWN_PREFIX}flood-${number}-`, SERIES_MAX)
   },
   {
     name: 'series/zones',
@@ -113,8 +113,8 @@ export const series: readonly Attack[] = [
     input: '60,000 new zones of one device in six bodies',
     holds: 'a quota',
     spanMs: 8_000,
-    run: attacker => sendLines(attacker, 6, n => eventOf(`${OWN_PREFIX}z`, `flooded-${n}`)),
-    verify: site => seriesLike(site, 'flooded-', SERIES_MAX)
+    run: attacker => sendLines(attacker, 6, n => eventOf(`${OWN_PREFIX}z`, `flooded-${attacker.number}-${n}`)),
+    verify: (site, number) => seriesLike(site, `flooded-${number}-`, SERIES_MAX)
   },
   {
     name: 'series/devices-by-mqtt',
@@ -124,12 +124,12 @@ export const series: readonly Attack[] = [
     async run (attacker) {
       const mqtt = await attacker.mqtt()
       for (let n = 0; n < 9_000 && mqtt?.raw.isOpen && !attacker.isOver; n += 30) {
-        for (let m = 0; m < 30; m++) mqtt.publish(eventOf(`${OWN_PREFIX}mqtt-${n + m}`, OWN_ZONE), { qos: 0 })
+        for (let m = 0; m < 30; m++) mqtt.publish(eventOf(`${OWN_PREFIX}mqtt-${attacker.number}-${n + m}`, OWN_ZONE), { qos: 0 })
         attacker.count('published', 30)
         await attacker.pause(10)
       }
     },
-    verify: site => seriesLike(site, `${OWN_PREFIX}mqtt-`, SERIES_MAX)
+    verify: (site, number) => seriesLike(site, `${OWN_PREFIX}mqtt-${number}-`, SERIES_MAX)
   },
   {
     name: 'series/long-names',
