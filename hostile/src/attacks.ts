@@ -1,5 +1,6 @@
 /** All attacks, in the order in which the suite makes them: those that leave most series and partitions behind come last. */
-import type { Attack } from './attack.ts'
+import { Chance } from '../../test-support/chance.ts'
+import { kindOf, type Attack } from './attack.ts'
 import { abandoned, largeAnswers } from './cases/abandoned.ts'
 import { blankBodies, gzipBodies, jsonShapes } from './cases/bodies.ts'
 import { heads } from './cases/heads.ts'
@@ -24,3 +25,10 @@ const isLasting = (it: Attack) => it.closedWithinMs !== undefined
 
 /** Those that leave connections open come first: their deadlines are over when all others are made. */
 export const attacks: readonly Attack[] = [...all.filter(isLasting), ...all.filter(it => !isLasting(it))]
+
+/** One attack of each kind, in the order of all. @param seed decides which */
+export function sampleOf (some: readonly Attack[], seed: number): Attack[] {
+  const chance = new Chance(seed)
+  const sample = new Set(Map.groupBy(some, it => kindOf(it.name)).values().map(ofKind => chance.pick(ofKind)))
+  return some.filter(it => sample.has(it))
+}

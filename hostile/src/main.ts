@@ -12,7 +12,7 @@ import { version } from 'relay-common'
 
 import { findJava } from '../../relay-stack/src/kafka.ts'
 import { kindOf, type Attack } from './attack.ts'
-import { attacks } from './attacks.ts'
+import { attacks, sampleOf } from './attacks.ts'
 import { startHonest } from './children.ts'
 import { FLOOR_MS } from './judge.ts'
 import { spreadOf } from './latency.ts'
@@ -22,6 +22,7 @@ import { runSuite, type AttackReport, type Suite } from './suite.ts'
 
 interface Options {
   readonly only?: Attack[]
+  readonly sample?: boolean
   readonly seed: number
   readonly eventLog?: EventLogName
   readonly quick?: boolean
@@ -48,6 +49,7 @@ function addAttacks (name: string, chosen: Attack[] = []): Attack[] {
 const program = new Command('test:hostile').version(version)
   .description('Attacks on a real site, with an honest client measured beside each of them')
   .option('--only <attack>', 'one attack, or one kind of them (may be repeated)', addAttacks)
+  .option('--sample', 'one attack of each kind: the seed decides which')
   .option('--seed <n>', 'what is generated', Number, Date.now() % 1_000_000)
   .addOption(new Option('--event-log <log>', 'default: kafka where Java 17 and Maven are there, else postgres').choices(['kafka', 'postgres']))
   .option('--quick', 'a small site and few generated requests, for those who write attacks; its results are not kept')
@@ -62,7 +64,8 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
     for (const { name, who, input } of attacks) console.log(`${name.padEnd(40)} ${who.padEnd(10)} ${input}`)
     return
   }
-  const chosen = options.only ?? attacks
+  const wanted = options.only ?? attacks
+  const chosen = options.sample ? sampleOf(wanted, options.seed) : wanted
   const eventLog = options.eventLog ?? ((await findJava(cacheDir)).kind === 'missing' ? 'postgres' : 'kafka')
   const startedMs = performance.now()
   await using opened = new AsyncDisposableStack()

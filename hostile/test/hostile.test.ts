@@ -6,7 +6,7 @@ import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { kindOf, type Attack } from '../src/attack.ts'
-import { attacks } from '../src/attacks.ts'
+import { attacks, sampleOf } from '../src/attacks.ts'
 import { startHonest } from '../src/children.ts'
 import { judgeHonest, ratioOf, spreadsOf } from '../src/judge.ts'
 import type { Site } from '../src/site.ts'
@@ -22,6 +22,19 @@ suite('attacks', () => {
     assert.ok(new Set(attacks.map(it => kindOf(it.name))).size >= 15)
     assert.equal(new Set(attacks.map(it => it.name)).size, attacks.length)
     assert.deepEqual([...new Set(attacks.map(it => it.who))].sort(), ['admin', 'read key', 'stranger', 'write key'])
+  })
+
+  test('of a sample are one of each kind, and each attack is in that of some seed', () => {
+    const kinds = new Set(attacks.map(it => kindOf(it.name)))
+    const seen = new Set<Attack>()
+    for (let seed = 0; seed < 500; seed++) {
+      const sample = sampleOf(attacks, seed)
+      assert.deepEqual(new Set(sample.map(it => kindOf(it.name))), kinds)
+      assert.equal(sample.length, kinds.size)
+      for (const it of sample) seen.add(it)
+    }
+    assert.equal(seen.size, attacks.length)
+    assert.deepEqual(sampleOf(attacks, 7), sampleOf(attacks, 7))
   })
 
   test('that succeed are reported: a server that is slow for all, one that ends, one that keeps connections', async () => {
