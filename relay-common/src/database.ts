@@ -435,9 +435,8 @@ interface PacedRows {
 function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): PacedRows {
   const { stream: socket } = (client as unknown as { connection: Connection }).connection
   let isWaiting = false
-  let hasEnded = false
   const goOn = () => {
-    if (hasEnded || !isWaiting) return
+    if (!isWaiting) return
     isWaiting = false
     socket.resume()
   }
@@ -451,10 +450,7 @@ function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) 
       socket.pause()
       turn.then(goOn, goOn) // why it is not wanted any more is told by the signal
     },
-    end () {
-      goOn()
-      hasEnded = true
-    }
+    end: goOn
   }
 }
 

@@ -20,8 +20,8 @@ const OFFSET_MAX_MINUTES = 18 * 60
 
 /**
  * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, the second with
- * up to nine decimals. Takes years 0000 to 9999, in UTC as well, days that the (proleptic Gregorian) calendar has, no leap second, no
- * hour 24.
+ * up to nine decimals. Takes years 0000 to 9999, in UTC as well, days that the (proleptic Gregorian) calendar has, no leap
+ * second, no hour 24.
  * @returns ms since the epoch, negative before 1970; undefined: not such a time
  */
 export function parseTimestamp (text: string): number | undefined {
