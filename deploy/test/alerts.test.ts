@@ -17,6 +17,7 @@ import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { readSimulatorConfig } from '../../relay-simulator/src/config.ts'
 import { startSimulator } from '../../relay-simulator/src/simulator.ts'
+import { skipWithout } from '../../test-support/debian-tool.ts'
 import { until } from '../../test-support/until.ts'
 import { alerts, type Severity } from '../monitoring/alerts.ts'
 import { metricsOf, renderPrometheusRule, renderRules, ruleGroups, type RuleGroup } from '../monitoring/render.ts'
@@ -26,8 +27,7 @@ import { alertCases, type AlertCase, type Series } from './support/alert-cases.t
 import { ROOT } from './support/dockerfile.ts'
 import { programs } from './support/programs.ts'
 
-const hasPromtool = spawnSync('promtool', ['--version']).error === undefined
-const withPromtool = { skip: hasPromtool || process.env.CI ? false : 'there is no promtool here (Debian: apt-get install prometheus)' }
+const withPromtool = { skip: skipWithout('promtool', 'prometheus') }
 
 const committedRules = join(ROOT, 'deploy/monitoring/relay.rules.yml')
 const exprs = ruleGroups().flatMap(it => it.rules.map(it => it.expr))

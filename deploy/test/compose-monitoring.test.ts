@@ -9,6 +9,7 @@ import { suite, test } from 'node:test'
 import { WELL_KNOWN_TOKEN } from 'relay-common'
 import { parse } from 'yaml'
 
+import { skipWithout } from '../../test-support/debian-tool.ts'
 import { alerts } from '../monitoring/alerts.ts'
 import { environmentOf, readCompose } from './support/compose.ts'
 import { environmentOf as environmentOfImage, ROOT } from './support/dockerfile.ts'
@@ -24,11 +25,6 @@ const config = parse(read('prometheus.yml')) as {
     readonly static_configs?: ReadonlyArray<{ readonly targets: readonly string[] }>
     readonly dns_sd_configs?: ReadonlyArray<{ readonly names: readonly string[], readonly port: number }>
   }>
-}
-
-/** Options of a test that needs a tool of a Debian package. */
-function withTool (tool: string, from: string) {
-  return { skip: spawnSync(tool, ['--version']).error === undefined || process.env.CI ? false : `there is no ${tool} here (Debian: apt-get install ${from})` }
 }
 
 test('it has a Prometheus, an Alertmanager, a Grafana, an exporter and a probe, which come only when they are asked for', () => {
@@ -68,7 +64,7 @@ suite('Prometheus', () => {
     assert.ok(days >= 30)
   })
 
-  test('takes its settings, with the rules that are mounted', withTool('promtool', 'prometheus'), t => {
+  test('takes its settings, with the rules that are mounted', { skip: skipWithout('promtool', 'prometheus') }, t => {
     const mounted = Object.fromEntries(services.prometheus.volumes!.map(it => it.split(':')).map(([from, to]) => [to, join(ROOT, from)]))
     const place = mkdtempSync(join(tmpdir(), 'relay-compose-'))
     t.after(() => rmSync(place, { recursive: true }))
@@ -85,7 +81,7 @@ suite('the Alertmanager', () => {
   const amtool = (...args: string[]) => spawnSync('amtool', [...args], { encoding: 'utf8' })
   const file = join(folder, 'alertmanager.yml')
 
-  test('takes its settings, and pages for a page', withTool('amtool', 'prometheus-alertmanager'), () => {
+  test('takes its settings, and pages for a page', { skip: skipWithout('amtool', 'prometheus-alertmanager') }, () => {
     const { status, stdout, stderr } = amtool('check-config', file)
     assert.equal(status, 0, stdout + stderr)
     const severities = new Set(alerts.flatMap(it => Object.keys(it.rules)))

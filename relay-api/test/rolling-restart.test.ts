@@ -1,7 +1,6 @@
 /** What clients see of an API that is told to end, alone and behind a load balancer. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,15 +11,13 @@ import getPort from 'get-port'
 import { connectAsync } from 'mqtt'
 
 import { startProgram, type RunningProgram } from '../../relay-stack/src/program-process.ts'
+import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
 import { until } from '../../test-support/until.ts'
 import { authorization, eventOf, openIngestSite, poster } from './support/ingest-site.ts'
 
 /** where Debian has it, which is not on the path of all users */
 const haproxy = existsSync('/usr/sbin/haproxy') ? '/usr/sbin/haproxy' : 'haproxy'
-const hasHaproxy = spawnSync(haproxy, ['-v']).error === undefined
-const behindProxy = {
-  timeout: 240_000, skip: hasHaproxy || process.env.CI ? false : 'there is no haproxy here (Debian: apt-get install haproxy)'
-}
+const behindProxy = { timeout: 240_000, skip: skipWithout(haproxy, 'haproxy', '-v') }
 const host = '127.0.0.1'
 const question = '/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
 const SERVER_SHUTTING_DOWN = 0x8b // MQTT 5
@@ -69,11 +66,7 @@ async function openBalancer (opened: AsyncDisposableStack, folder: string, ports
     ...Array.from(ports, ([name, it]) => ` server ${name} ${host}:${it}`), ''
   ].join('\n'))
   const proxy = spawn(haproxy, ['-db', '-f', file], { stdio: 'ignore' })
-  const exited = once(proxy, 'exit')
-  opened.defer(async () => {
-    proxy.kill('SIGTERM')
-    await exited
-  })
+  opened.defer(() => endProgram(proxy))
   return {
     url: `http://${host}:${port}`,
     async servers () {

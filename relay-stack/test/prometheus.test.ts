@@ -1,7 +1,6 @@
 /** The Prometheus of whoever wants one: what `npm start` writes for it works as it is. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,14 +8,12 @@ import { test } from 'node:test'
 
 import getPort from 'get-port'
 
+import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
 import { until } from '../../test-support/until.ts'
 import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-process.ts'
 
 const host = '127.0.0.1'
-const hasPrometheus = spawnSync('prometheus', ['--version']).error === undefined
-const withPrometheus = {
-  timeout: 240_000, skip: hasPrometheus || process.env.CI ? false : 'there is no prometheus here (Debian: apt-get install prometheus)'
-}
+const withPrometheus = { timeout: 240_000, skip: skipWithout('prometheus') }
 
 test('a Prometheus with the settings of the stack scrapes every program, and has the alarms', withPrometheus, async t => {
   const dataDir = await makeDataDir(t)
@@ -32,7 +29,6 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
   const prometheus = spawn('prometheus', [
     `--config.file=${config}`, `--storage.tsdb.path=${data}`, `--web.listen-address=${host}:${port}`
   ], { stdio: 'ignore' })
-  const exited = once(prometheus, 'exit')
   try {
     const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(it => it.ok ? it.json() : undefined, () => undefined) as
       { data: { activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[] } } | undefined
@@ -49,8 +45,7 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
       return rules.some(it => it.name === 'RelayEventsLost') && rules.every(it => it.health === 'ok')
     })
   } finally {
-    prometheus.kill('SIGTERM')
-    await exited
+    await endProgram(prometheus)
   }
   stack.kill('SIGTERM')
   assert.equal(await stack.exited, 0)

@@ -1,23 +1,20 @@
 /** A real Prometheus that scrapes programs of a test. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import getPort from 'get-port'
 
+import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
 import { until } from '../../../test-support/until.ts'
 import { renderRules } from '../../monitoring/render.ts'
 
 const host = '127.0.0.1'
-const hasPrometheus = spawnSync('prometheus', ['--version']).error === undefined
 
 /** Options of a test that needs one. */
-export const withPrometheus = {
-  skip: hasPrometheus || process.env.CI ? false : 'there is no prometheus here (Debian: apt-get install prometheus)'
-} as const
+export const withPrometheus = { skip: skipWithout('prometheus') } as const
 
 export interface Sample {
   readonly metric: Readonly<Record<string, string>>
@@ -59,11 +56,7 @@ ${Object.entries(jobs).map(([job, at]) => `  - { job_name: ${job}, static_config
   const server = spawn('prometheus', [
     `--config.file=${join(folder, 'prometheus.yml')}`, `--storage.tsdb.path=${join(folder, 'data')}`, `--web.listen-address=${host}:${port}`
   ], { stdio: 'ignore' })
-  const exited = once(server, 'exit')
-  opened.defer(async () => {
-    server.kill('SIGTERM')
-    await exited
-  })
+  opened.defer(() => endProgram(server))
   const url = `http://${host}:${port}`
   const get = async (path: string) => {
     const answer = await fetch(`${url}${path}`)

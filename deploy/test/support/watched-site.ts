@@ -4,8 +4,7 @@
  *     devices, questions ──▶ way ──▶ API ──▶ event log ──▶ processor ──▶ PostgreSQL
  *     probe ─────────────────┘                                            └── exporter, where there is one
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,6 +21,7 @@ import { authorization, eventOf, poster } from '../../../relay-api/test/support/
 import { readProcessorConfig } from '../../../relay-processor/src/config.ts'
 import type { LocalPostgres } from '../../../relay-stack/src/postgres.ts'
 import { startProgram, type ProgramName, type RunningProgram } from '../../../relay-stack/src/program-process.ts'
+import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
 import { openOwnServers, type OwnServers } from '../../../test-support/own-servers.ts'
 import { openTcpProxy, type TcpProxy } from '../../../test-support/tcp-proxy.ts'
 import { until } from '../../../test-support/until.ts'
@@ -170,29 +170,17 @@ function createProbe (url: string, port: number): Pick<Part, 'start' | 'stop'> {
       probe = spawn(process.execPath, [relay, 'probe', '--every', '1s', '--within', '5s', '--metrics-port', String(port)],
         { env: { ...process.env, RELAY_URL: url, RELAY_TOKEN: TOKEN, API_TOKENS: '' }, stdio: 'ignore' })
     },
-    async stop () {
-      if (probe.exitCode !== null || probe.signalCode !== null) return
-      const exited = once(probe, 'exit')
-      probe.kill('SIGTERM')
-      await exited
-    }
+    stop: () => endProgram(probe)
   }
 }
 
 /** The exporter of PostgreSQL. @returns its port; undefined: this machine has none */
 async function startExporter (opened: AsyncDisposableStack, database: LocalPostgres): Promise<number | undefined> {
-  if (spawnSync(EXPORTER, ['--version']).error !== undefined) {
-    if (process.env.CI) throw new Error(`there is no ${EXPORTER} here (Debian: apt-get install ${EXPORTER})`)
-    return undefined
-  }
+  if (skipWithout(EXPORTER)) return undefined
   const port = await getPort({ host })
   const exporter = spawn(EXPORTER, [`--web.listen-address=${host}:${port}`],
     { env: { ...process.env, DATA_SOURCE_NAME: `${database.url('postgres')}?sslmode=disable` }, stdio: 'ignore' })
-  const exited = once(exporter, 'exit')
-  opened.defer(async () => {
-    exporter.kill('SIGTERM')
-    await exited
-  })
+  opened.defer(() => endProgram(exporter))
   return port
 }
 

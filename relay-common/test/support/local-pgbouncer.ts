@@ -1,6 +1,5 @@
 /** A PgBouncer of a test's own, as Debian has it, before a database of the test's own. */
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,16 +9,14 @@ import type { TestContext } from 'node:test'
 import getPort from 'get-port'
 import { Client } from 'pg'
 
+import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
 import { until } from '../../../test-support/until.ts'
 
 /** where Debian has it, which is not on the path of all users */
 const pgbouncer = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'pgbouncer'
-const hasPgbouncer = spawnSync(pgbouncer, ['--version']).error === undefined
 
 /** Options of tests that need it. */
-export const behindPgbouncer = {
-  timeout: 240_000, skip: hasPgbouncer || process.env.CI ? false : 'there is no PgBouncer here (Debian: apt-get install pgbouncer)'
-}
+export const behindPgbouncer = { timeout: 240_000, skip: skipWithout(pgbouncer) }
 
 export interface LocalPgbouncer {
   /** of the same database */
@@ -57,11 +54,7 @@ export async function startPgbouncer (
   ].join('\n'))
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to be root
   const bouncer = spawn(pgbouncer, [...asNobody, file], { stdio: 'ignore' })
-  const exited = once(bouncer, 'exit')
-  t.after(async () => {
-    bouncer.kill('SIGTERM')
-    await exited
-  })
+  t.after(() => endProgram(bouncer))
 
   const urlOf = (path: string) => `postgresql://${username}@127.0.0.1:${ownPort}${path}`
   const tell = async (command: string) => {

@@ -1,0 +1,22 @@
+/** Programs of Debian's packages that tests run as they are. */
+import { spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { basename } from 'node:path'
+
+/**
+ * Why a test that runs a program is skipped; false: it is not. In CI it never is: it fails where the program is missing.
+ * @param from the package that has it
+ * @param harmless an option with which it does nothing
+ */
+export function skipWithout (program: string, from = basename(program), harmless = '--version'): false | string {
+  if (process.env.CI || spawnSync(program, [harmless]).error === undefined) return false
+  return `there is no ${basename(program)} here (Debian: apt-get install ${from})`
+}
+
+/** Ends a program by SIGTERM, and waits until it has ended. */
+export async function endProgram (child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  await exited
+}
