@@ -5,7 +5,7 @@
  *
  * Each panel says which alarms are about it, and is red where they fire: both come from `alerts.ts`.
  */
-import { graph, limitOf, number, of, perSecond, quantiles, query, total, watched, within, worst, type Dashboard, type Panel, type Query } from './panels.ts'
+import { graph, number, of, perSecond, quantiles, query, total, watched, within, worst, type Dashboard, type Panel, type Query } from './panels.ts'
 import { pagingBurns, slos } from './slos.ts'
 
 const burn = ({ name, objective }: typeof slos[keyof typeof slos]): Query =>
@@ -36,6 +36,13 @@ const SHORT_ANSWERS = 'route=~"/api/.+",route!="/api/v1/events",status=~"2.."'
 const lagSeconds = graph('Age of the oldest unread record', 's', [worst('relay_api_lag_seconds', 'seconds')], watched('RelayLagOld'))
 const lagRecords = graph('Unread records', 'short', [total('relay_api_lag_records', 'partition {{partition}}', 'partition')])
 const breaker = graph('Servers that are given up', 'bool', [worst('relay_api_breaker_open', '{{server}}', 'server')], watched('RelayServerAway'))
+const questions = graph('Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
+  { alarms: ['RelayAnswersFailing'] })
+const ingestRequests = graph('Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
+  { alarms: ['RelayEventsNotAccepted'] })
+const freshness = graph('From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] })
+const inFlight = graph('Events that wait for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
+  watched('RelayIngestMemory'))
 
 export const dashboards: readonly Dashboard[] = [
   {
@@ -71,14 +78,12 @@ export const dashboards: readonly Dashboard[] = [
       {
         title: 'Traffic',
         panels: [
-          graph('Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
-            { alarms: ['RelayAnswersFailing'] }),
-          graph('Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
-            { alarms: ['RelayEventsNotAccepted'] }),
+          questions,
+          ingestRequests,
           graph('Readings that are counted', 'ops', [perSecond('relay_readings_total', 'readings')]),
           graph('Answers: how long', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS),
             { alarms: ['RelayAnswersSlow'] }),
-          graph('From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] }),
+          freshness,
           lagSeconds
         ]
       }
@@ -98,7 +103,7 @@ export const dashboards: readonly Dashboard[] = [
             { alarms: ['RelayLagGrowing'] }),
           graph('Age of the newest event', 's', [query(`time() - max(${of('relay_event_time_max_seconds')})`, 'seconds')],
             watched('RelayNoFreshEvents')),
-          graph('From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] }),
+          freshness,
           graph('Nothing is flushed', 'bool', [worst('relay_flush_stalled', '{{instance}}', 'instance')], watched('RelayFlushStalled'))
         ]
       },
@@ -146,15 +151,13 @@ export const dashboards: readonly Dashboard[] = [
       {
         title: 'Questions',
         panels: [
-          graph('Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
-            { alarms: ['RelayAnswersFailing'] }),
+          questions,
           graph('Answers that say no', 'reqps', [query(
             `sum by (status) (rate(${of('relay_api_request_duration_seconds_count', 'status=~"[45].."')}[$__rate_interval]))`, '{{status}}',
             'nobody asks what can\'t be answered')]),
           graph('Answers: how long, by route', 's', quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
             { alarms: ['RelayAnswersSlow'] }),
-          graph('Answers under way', 'short', [total('relay_api_answers', '{{length}}', 'length')],
-            { alarms: ['RelayLongAnswersFull'], limits: [limitOf('RelayLongAnswersFull')] }),
+          graph('Answers under way', 'short', [total('relay_api_answers', '{{length}}', 'length')], watched('RelayLongAnswersFull')),
           graph('Statements that wait for their turn', 'short', [total('relay_api_statements_waiting', '{{server}}', 'server')]),
           graph('Answers that ended before they were whole', 'short', [within('relay_api_answers_ended_total', '15m', '{{reason}}', 'reason')],
             { alarms: ['RelayAnswersEnded'] }),
@@ -166,13 +169,11 @@ export const dashboards: readonly Dashboard[] = [
       {
         title: 'Events',
         panels: [
-          graph('Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
-            { alarms: ['RelayEventsNotAccepted'] }),
+          ingestRequests,
           graph('Events', 'ops', [
             perSecond('relay_api_ingest_accepted_total', 'accepted'), perSecond('relay_api_ingest_refused_total', 'refused: {{reason}}', 'reason')
           ]),
-          graph('Events that wait for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
-            watched('RelayIngestMemory')),
+          inFlight,
           graph('MQTT: connections', 'short', [
             total('relay_api_mqtt_connections', 'let in'), total('relay_api_mqtt_pending_connections', 'not let in yet')
           ]),
@@ -219,8 +220,7 @@ export const dashboards: readonly Dashboard[] = [
           graph('Events', 'ops', [
             perSecond('relay_api_ingest_accepted_total', 'accepted by the API'), perSecond('relay_sent_records_total', 'sent by the simulator: {{kind}}', 'kind')
           ]),
-          graph('Events that wait for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
-            watched('RelayIngestMemory')),
+          inFlight,
           breaker,
           graph('The simulator: until a batch is acknowledged', 's', quantiles('relay_send_seconds')),
           graph('The simulator: how far behind the clock', 's', [worst('relay_live_behind_seconds', 'seconds')]),

@@ -17,22 +17,30 @@ export interface FaultAlarms {
   readonly isTriedAlways: boolean
 }
 
+/** A program or a server that hangs calls whom one that is away calls. */
+const noProcessor = {
+  pages: ['RelayProcessorAbsent'],
+  laterPages: ['RelayProbeFailing', 'RelayLagOld'],
+  tickets: ['RelayTargetDown'],
+  withinMinutes: 7
+} as const
+const noPostgres = {
+  pages: ['RelayAnswersFailing', 'RelayEventsNotAccepted'],
+  laterPages: ['RelayFlushStalled', 'RelayProbeFailing', 'RelayLagOld'],
+  tickets: ['RelayServerAway', 'RelayDegraded'],
+  withinMinutes: 7
+} as const
+
 export const faultAlarms = {
   'processor-stopped': {
     what: 'no processor runs',
-    pages: ['RelayProcessorAbsent'],
-    laterPages: ['RelayProbeFailing', 'RelayLagOld'],
-    tickets: ['RelayTargetDown'],
-    withinMinutes: 7,
+    ...noProcessor,
     eventLog: 'postgres',
     isTriedAlways: true
   },
   'processor-hung': {
     what: 'a processor, the only one, hangs',
-    pages: ['RelayProcessorAbsent'],
-    laterPages: ['RelayProbeFailing', 'RelayLagOld'],
-    tickets: ['RelayTargetDown'],
-    withinMinutes: 7,
+    ...noProcessor,
     eventLog: 'postgres',
     isTriedAlways: false
   },
@@ -47,19 +55,13 @@ export const faultAlarms = {
   },
   'postgres-hung': {
     what: 'PostgreSQL hangs, and the event log with it',
-    pages: ['RelayAnswersFailing', 'RelayEventsNotAccepted'],
-    laterPages: ['RelayFlushStalled', 'RelayProbeFailing', 'RelayLagOld'],
-    tickets: ['RelayServerAway', 'RelayDegraded'],
-    withinMinutes: 7,
+    ...noPostgres,
     eventLog: 'postgres',
     isTriedAlways: true
   },
   'postgres-stopped': {
     what: 'PostgreSQL is down, and the event log with it',
-    pages: ['RelayAnswersFailing', 'RelayEventsNotAccepted'],
-    laterPages: ['RelayFlushStalled', 'RelayProbeFailing', 'RelayLagOld'],
-    tickets: ['RelayServerAway', 'RelayDegraded'],
-    withinMinutes: 7,
+    ...noPostgres,
     eventLog: 'postgres',
     isTriedAlways: false
   },

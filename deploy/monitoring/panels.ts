@@ -55,7 +55,7 @@ export const graph = make('graph')
 export const number = make('number')
 
 /** Where an alarm of one comparison begins to fire: red from there on. Flags are whole numbers, and more than 0 is 1. */
-export function limitOf (name: string): Limit {
+function limitOf (name: string): Limit {
   const [rule] = Object.values(alerts.find(it => it.name === name)!.rules)
   const limit = Number(/ >=? ([\d.]+)$/.exec(rule.expr(createTime()))![1])
   return { from: limit === 0 ? 1 : limit, color: 'red' }

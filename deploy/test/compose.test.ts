@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 
 import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-common'
-import { parse } from 'yaml'
 
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { accounts } from '../../relay-issuer/src/accounts.ts'
 import { createCommand } from '../../relay-stack/src/options.ts'
-import { composeText, environmentOf, readCompose, variables, type Service } from './support/compose.ts'
+import { composeText, environmentOf, parseCompose, readCompose, variables, type Service } from './support/compose.ts'
 import { environmentOf as environmentOfImage, lastOf, PINNED, ROOT, stepsOf, targets } from './support/dockerfile.ts'
 import { programs, rootManifest } from './support/programs.ts'
 
@@ -181,7 +180,7 @@ for (const name of ['processor', 'api'] as const) {
 }
 
 test('what is secret is in a file or the user\'s to set, and no program is told on its command line', () => {
-  const asWritten: Record<string, Service> = parse(composeText, { merge: true }).services
+  const asWritten = parseCompose(composeText).services
   const secrets = Object.entries(asWritten)
     .flatMap(([name, it]) => Object.entries(environmentOf(it)).map(([setting, value]) => ({ name, setting, value })))
     .filter(it => /PASS|SECRET|_TOKENS|^RELAY_TOKEN|_KEY/.test(it.setting))

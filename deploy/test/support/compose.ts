@@ -42,6 +42,11 @@ export const composeText = readFileSync(join(ROOT, 'compose.yaml'), 'utf8').repl
 /** @param environment what the user has set, in the shell or in `.env` */
 export function readCompose (environment: Readonly<Record<string, string>> = {}): Compose {
   const text = composeText.replace(/\$\{(\w+):-([^}]*)\}/g, (_, name, preset) => environment[name] || preset)
+  return parseCompose(text)
+}
+
+/** @param text of compose.yaml, with what a user may set filled in or not. Services that set nothing have an empty environment. */
+export function parseCompose (text: string): Compose {
   const compose: Compose = parse(text, { merge: true })
   return { ...compose, services: Object.fromEntries(Object.entries(compose.services).map(([name, it]) => [name, { ...it, environment: it.environment ?? {} }])) }
 }
@@ -53,5 +58,5 @@ export function variables (): Map<string, string> {
 
 /** The environment of a service as its program sees it: text, all of it. */
 export function environmentOf (service: Service): Record<string, string> {
-  return Object.fromEntries(Object.entries(service.environment ?? {}).map(([name, value]) => [name, String(value ?? '')]))
+  return Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, String(value ?? '')]))
 }

@@ -54,8 +54,8 @@ const begin: Readonly<Record<FaultName, (site: WatchedSite) => Promise<() => Pro
     return () => {}
   },
   'wrong-answer': async ({ post, probe }) => {
-    const { deviceId, zone } = { deviceId: 'relay-probe', zone: 'relay-probe' }
-    const foreign = { deviceId, zone, deviceType: 'THERMOSTAT', value: 1_000, timestamp: new Date().toISOString() }
+    const timestamp = new Date().toISOString()
+    const foreign = { deviceId: 'relay-probe', zone: 'relay-probe', deviceType: 'THERMOSTAT', value: 1_000, timestamp }
     assert.equal((await post(JSON.stringify([foreign]))).status, 202)
     return async () => { // one that is started again knows nothing of what was before
       await probe.stop()
