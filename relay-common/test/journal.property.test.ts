@@ -7,6 +7,7 @@ import { RelayError } from '../src/errors.ts'
 import { JournalWriter, readJournal } from '../src/journal.ts'
 import { mergeReadings, type Readings } from '../src/readings.ts'
 import { emptyRollup, foldReading, type Rollup } from '../src/rollup.ts'
+import { encodeRollupBody } from '../src/rollup-row.ts'
 import { MINUTE_MS } from '../src/window.ts'
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z')
@@ -56,7 +57,7 @@ test('a row of the journal gives back the rollups of each group and minute', () 
     assert.equal(lastMs, Math.max(...given.map(([,, it]) => it.lastMs)))
     const found: typeof given = []
     readJournal(body, { readings: () => assert.fail(), rollup: (...it) => found.push(it) })
-    assert.deepEqual(found, given)
+    assert.deepEqual(found.map(inBytes), given.map(inBytes))
   }))
 })
 
@@ -73,6 +74,11 @@ test('damaged rows of the journal are refused, and ask for no memory', () => {
     }
   }))
 })
+
+/** A rollup as its one encoding: two sums that are equal may hold other parts in memory. */
+function inBytes ([id, minuteMs, rollup]: [number, number, Rollup]): unknown[] {
+  return [id, minuteMs, rollup.count, rollup.min, rollup.max, encodeRollupBody(rollup, minuteMs)]
+}
 
 function readingsIn (body: Buffer, wanted?: (id: number) => boolean): Array<[number, Readings]> {
   const found: Array<[number, Readings]> = []
