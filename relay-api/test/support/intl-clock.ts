@@ -4,31 +4,41 @@
 import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
-const shown = new Map<string, number>()
+const seen = new Map<string, Map<number, number>>()
 
 /** What the clock shows at a whole minute, as ms since 1970-01-01T00:00 on that clock. */
 export function clockAt (zone: string, minuteMs: number): number {
-  const key = `${zone} ${minuteMs}`
-  let found = shown.get(key)
-  if (found === undefined) {
-    let format = formats.get(zone)
-    if (!format) {
-      format = new Intl.DateTimeFormat('en', {
-        timeZone: zone,
-        calendar: 'gregory',
-        hourCycle: 'h23',
-        year: 'numeric',
-        month: 'numeric',
-        day: 'numeric',
-        hour: 'numeric',
-        minute: 'numeric'
-      })
-      formats.set(zone, format)
-    }
-    const part = Object.fromEntries(format.formatToParts(minuteMs).map(it => [it.type, Number(it.value)]))
-    shown.set(key, found = Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute))
-  }
+  const hourMs = bucketStartMs(HOUR_MS, minuteMs)
+  const atStart = lookAt(zone, hourMs)
+  // no clock was ever changed twice in an hour: where none is missing, none was
+  return lookAt(zone, hourMs + HOUR_MS) - atStart === HOUR_MS ? atStart + minuteMs - hourMs : lookAt(zone, minuteMs)
+}
+
+function lookAt (zone: string, timeMs: number): number {
+  let ofZone = seen.get(zone)
+  if (!ofZone) seen.set(zone, ofZone = new Map())
+  let found = ofZone.get(timeMs)
+  if (found === undefined) ofZone.set(timeMs, found = readClock(zone, timeMs))
   return found
+}
+
+function readClock (zone: string, timeMs: number): number {
+  let format = formats.get(zone)
+  if (!format) {
+    format = new Intl.DateTimeFormat('en', {
+      timeZone: zone,
+      calendar: 'gregory',
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric'
+    })
+    formats.set(zone, format)
+  }
+  const part = Object.fromEntries(format.formatToParts(timeMs).map(it => [it.type, Number(it.value)]))
+  return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute)
 }
 
 const sizesMs: Readonly<Record<string, number>> = { m: MINUTE_MS, h: HOUR_MS }

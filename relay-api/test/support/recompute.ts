@@ -34,14 +34,27 @@ export function recompute (
   const groups = Map.groupBy(selected, it => field === undefined ? '' : it[field])
   const keys = [...groups.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   return keys.flatMap(key => {
-    const series = [...Map.groupBy(groups.get(key)!, seriesOf).values()].map(events =>
-      events.toSorted((a, b) => a.timestampMs - b.timestampMs || a.value - b.value))
-    return boundaries.slice(1).map((endMs, n) => {
+    const inOrder = groups.get(key)!.toSorted(byTime)
+    const series = [...Map.groupBy(inOrder, seriesOf).values()]
+    return boundaries.slice(1).flatMap((endMs, n) => {
       const startMs = boundaries[n]
-      const events = groups.get(key)!.filter(it => it.timestampMs >= startMs && it.timestampMs < endMs)
-      return { key, startMs, endMs, events, ...stepsIn(series, startMs, endMs, maxGapMs) }
-    }).filter(it => it.events.length > 0)
+      const events = inOrder.slice(firstFrom(inOrder, startMs), firstFrom(inOrder, endMs))
+      return events.length === 0 ? [] : [{ key, startMs, endMs, events, ...stepsIn(series, startMs, endMs, maxGapMs) }]
+    })
   })
+}
+
+const byTime = (a: PlacedEvent, b: PlacedEvent) => a.timestampMs - b.timestampMs || a.value - b.value
+
+/** Of events in order, the number of those before a time. */
+function firstFrom (events: readonly PlacedEvent[], timeMs: number): number {
+  let [from, to] = [0, events.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (events[middle].timestampMs < timeMs) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 function stepsIn (series: readonly PlacedEvent[][], startMs: number, endMs: number, maxGapMs: number) {
@@ -50,8 +63,10 @@ function stepsIn (series: readonly PlacedEvent[][], startMs: number, endMs: numb
   let weighted = 0n
   let ms = 0n
   for (const events of series) {
-    for (const [n, { timestampMs, value }] of events.entries()) {
-      const next = events[n + 1]
+    // what was before the newest event before the row neither holds in it nor steps into it
+    for (let n = Math.max(0, firstFrom(events, startMs) - 1); n < events.length && events[n].timestampMs < endMs; n++) {
+      const { timestampMs, value } = events[n]
+      const next = events[n + 1] as PlacedEvent | undefined
       const untilMs = Math.min(next?.timestampMs ?? Infinity, timestampMs + maxGapMs, endMs)
       const fromMs = Math.max(timestampMs, startMs)
       if (untilMs > fromMs) {
