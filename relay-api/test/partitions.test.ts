@@ -77,15 +77,4 @@ test('an event in each of 3,000 weeks makes a bounded number of partitions, and 
   // all partitions at once, by several callers: the server keeps its locks at their default
   const all = await Promise.all(Array.from({ length: 10 }, () => large.ask('/api/v1/aggregates', 0, dayMs, { device: 'd', interval: '30d' })))
   for (const { body } of all) assert.equal(body.rows.reduce((sum: number, it: { count: number }) => sum + it.count, 0), weeks + 24 * 12)
-
-  const times: number[][] = [[], []]
-  for (let n = 0; n < 200; n++) {
-    for (const [index, { ask }] of [small, large].entries()) {
-      const startedMs = performance.now()
-      await ask('/api/events/device/d', startMs, startMs + DAY_MS)
-      if (n >= 20) times[index].push(performance.now() - startedMs)
-    }
-  }
-  const [ofSmall, ofLarge] = times.map(it => it.sort((a, b) => a - b)[it.length >> 1])
-  t.diagnostic(`a device's day: ${ofSmall.toFixed(2)} ms and ${ofLarge.toFixed(2)} ms: ${(ofLarge / ofSmall).toFixed(2)} times`)
 })

@@ -50,10 +50,7 @@ export async function writeEvents (
   for (const level of levels) {
     const ofLevel = rows.filter(it => it.level === level)
     const times = ofLevel.map(it => it.bucketMs)
-    for (const timeMs of new Set(times.map(it => bucketStartMs(CHUNK_MS_MIN, it)))) {
-      await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))',
-        [level.name, timeMs / 1000])
-    }
+    await ensurePartitions(database, level, times)
     await database.query(`
       insert into ${level.table} (series_id, bucket_start, source_partition, count, sum, min, max, body)
       select series_id, to_timestamp(bucket_start), source_partition, count, sum, min, max, body
@@ -73,8 +70,15 @@ async function announceAll (database: Database): Promise<void> {
     select level, '0001-01-01Z', '9999-01-01Z' from generate_series(0, 2) level`)
 }
 
-/** No level's table holds less event time in one partition. */
-const CHUNK_MS_MIN = 7 * 24 * 60 * 60 * 1000
+async function ensurePartitions (database: Database, level: Level, timesMs: readonly number[]): Promise<void> {
+  let fromMs = -Infinity // up to there, one that is there takes them
+  for (const timeMs of timesMs.toSorted((a, b) => a - b)) {
+    if (timeMs < fromMs) continue
+    const partitions = await database.query<{ ends: number }>('select ends from ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))',
+      [level.name, timeMs / 1000])
+    fromMs = partitions.at(-1)!.ends
+  }
+}
 
 const deviceKey = ({ deviceId, zone, deviceType }: DeviceEvent) => JSON.stringify([deviceId, zone, deviceType])
 const groupKey = ({ zone, deviceType }: DeviceEvent) => JSON.stringify([null, zone, deviceType])
