@@ -4,14 +4,14 @@ import assert from 'node:assert/strict'
 const RATIO_MAX = 2.5
 /** Two doublings are measured: memory comes in steps, and one of them may lie in between. */
 const GROWTH = 4
-/** A machine that is busy makes single runs long, and never short: the shortest of several counts. */
+/** A collection of garbage makes single runs long, and nothing makes them short: the shortest of several counts. */
 const RUNS = 7
 const ATTEMPTS = 5
 /** Shorter runs say more of the clock than of the work: so many are taken together. */
 const RUN_MS_MIN = 0.5
 
 /**
- * Holds work to time that grows with its input, and no faster.
+ * Holds work to time of the CPU that grows with its input, and no faster. What else runs on the machine does not count.
  * @param what for the message
  * @param make makes the input of a size
  * @param work what is measured; it returns something, so that it is not left out
@@ -21,9 +21,10 @@ export function assertLinear<T> (what: string, make: (size: number) => T, work: 
   const [small, large] = [make(size), make(GROWTH * size)]
   let kept: unknown
   const timeOf = (input: T, times: number) => {
-    const startMs = performance.now()
+    const before = process.cpuUsage() // of a thread alone, Linux knows it by ticks
     for (let n = 0; n < times; n++) kept = work(input)
-    return (performance.now() - startMs) / times
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1_000 / times
   }
   let times = 1
   while (timeOf(small, times) * times < RUN_MS_MIN) times *= 2
