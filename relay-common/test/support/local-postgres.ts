@@ -92,7 +92,7 @@ async function serverUrl (): Promise<string> {
 export async function openLocalPostgres (t: TestContext, { migrated = true } = {}): Promise<TestDatabase> {
   const adminUrl = await serverUrl()
   const name = `test_${randomUUID().replaceAll('-', '')}`
-  await administer(adminUrl, `create database ${name}` + (migrated ? ` template ${TEMPLATE}` : ''))
+  await administer(adminUrl, `create database ${name}` + (migrated ? ` template ${TEMPLATE} strategy file_copy` : ''))
   const url = urlOf(adminUrl, name)
   const settings = settingsOf(url)
   const database = await openDatabase(settings, 'test', createLogger('test', 'silent'))
