@@ -12,6 +12,7 @@ import type { Logger } from 'relay-common'
 
 import { KafkaClient } from '../../relay-common/src/event-log/kafka-client.ts'
 import { createClusterId, startKafka, type LocalKafka } from '../../relay-stack/src/kafka.ts'
+import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
 import { until } from '../../test-support/until.ts'
 import { sendSignal } from './signals.ts'
@@ -73,6 +74,7 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
     dataDir: join(settings.folder, `kafka-${broker.nodeId}`),
     port: own.client,
     heapMb: HEAP_MB,
+    jvmArgs: shortLivedJvm,
     clusterId,
     properties: propertiesOf(broker.nodeId, ports, proxies),
     log: settings.log

@@ -15,6 +15,7 @@ import { openLocalPostgres } from '../../relay-common/test/support/local-postgre
 import { countRecords, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
 import { openBreakableConnection, type BreakableConnection } from '../../relay-simulator/test/support/breakable-connection.ts'
 import { startKafka } from '../../relay-stack/src/kafka.ts'
+import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { until } from '../../test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
@@ -32,7 +33,7 @@ test('a broker that is killed and comes back has every acknowledged event once; 
   await using opened = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
   const port = await getPort({ host: '127.0.0.1' })
-  const start = () => startKafka({ cacheDir: shared.cacheDir, dataDir, port, log })
+  const start = () => startKafka({ cacheDir: shared.cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log })
   let kafka = await start()
   opened.defer(async () => {
     await kafka.close()

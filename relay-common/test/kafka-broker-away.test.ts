@@ -8,6 +8,7 @@ import { suite, test } from 'node:test'
 import getPort from 'get-port'
 
 import { startKafka } from '../../relay-stack/src/kafka.ts'
+import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { openKafkaEventLog } from '../src/event-log/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
@@ -31,7 +32,7 @@ suite('a broker that is away', () => {
     if (!shared) return
     const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
     const port = await getPort({ host: '127.0.0.1' })
-    const start = () => startKafka({ cacheDir: shared.cacheDir, dataDir, port, log })
+    const start = () => startKafka({ cacheDir: shared.cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log })
     let kafka = await start()
     await using closing = new AsyncDisposableStack()
     closing.defer(async () => {

@@ -10,6 +10,7 @@ import getPort from 'get-port'
 import { pino } from 'pino'
 
 import { startKafka } from '../../relay-stack/src/kafka.ts'
+import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { openTcpProxy } from '../../test-support/tcp-proxy.ts'
 import { until } from '../../test-support/until.ts'
 import { openKafkaEventLog } from '../src/event-log/kafka.ts'
@@ -102,6 +103,7 @@ async function startProxiedKafka (t: TestContext) {
     cacheDir: shared.cacheDir,
     dataDir,
     port,
+    jvmArgs: shortLivedJvm,
     properties: [`advertised.listeners=PLAINTEXT://127.0.0.1:${proxy.port}`],
     log: createLogger('test', 'warn')
   }), it => it.close())

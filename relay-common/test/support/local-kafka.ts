@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import getPort from 'get-port'
 
 import { findJava, startKafka, type LocalKafkaSettings } from '../../../relay-stack/src/kafka.ts'
+import { shortLivedJvm } from '../../../test-support/short-lived-jvm.ts'
 import { createLogger } from '../../src/log.ts'
 
 export interface LocalKafkaForTests {
@@ -81,7 +82,7 @@ export async function startTestKafka (
 ): Promise<OwnKafka> {
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
   const port = settings.port ?? await getPort({ host: '127.0.0.1' })
-  const kafka = await startKafka({ ...settings, cacheDir, dataDir, port, log: createLogger('test', 'warn') })
+  const kafka = await startKafka({ ...settings, cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log: createLogger('test', 'warn') })
   const close = async () => {
     await kafka.close()
     await rm(dataDir, { recursive: true, force: true })
