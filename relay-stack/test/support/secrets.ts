@@ -42,14 +42,14 @@ export interface WatchedProgram {
   readonly exited: Promise<unknown>
 }
 
-/** Starts one of the programs with this environment and no other. @param name as in `relay-<name>/src/main.ts` */
+/** Starts one of the programs with this environment, what others have compiled, and nothing else. @param name as in `relay-<name>/src/main.ts` */
 export function startWatched (
   t: TestContext, name: string, environment: NodeJS.ProcessEnv, args: readonly string[] = []
 ): WatchedProgram {
   const main = fileURLToPath(new URL(`../../../relay-${name}/src/main.ts`, import.meta.url))
-  const { PATH } = process.env
+  const { PATH, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe', 'ipc']
+    env: { PATH, NODE_COMPILE_CACHE, ...environment }, stdio: ['ignore', 'pipe', 'pipe', 'ipc']
   })
   t.after(() => { child.kill('SIGKILL') })
   let output = ''
