@@ -57,7 +57,7 @@ export async function startStack (
   if (!fleet && !hasServers) report.line('No fleet is simulated on servers of your own (--simulator: simulate one all the same)')
   followLogs(context, started)
 
-  if (await dataDir.readEventLog() === undefined) started.adopt(compilePrograms(), it => it.close())
+  started.adopt(compilePrograms(), it => it.close())
   const servers = await startServers(context, started)
   await dataDir.writeEventLog(placeOf(choice))
   signal.throwIfAborted()

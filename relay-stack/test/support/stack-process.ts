@@ -31,11 +31,16 @@ export async function makeDataDir (t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-stack-'))
   await chmod(folder, 0o755)
   t.after(async () => {
-    for (const pid of runningOn(folder)) process.kill(pid, 'SIGKILL')
-    await until('what ran on the data folder to be gone', () => runningOn(folder).length === 0)
+    await killAll(folder)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   return join(folder, 'data')
+}
+
+/** Ends what still runs on a data folder, and waits until it is gone. */
+export async function killAll (folder: string): Promise<void> {
+  for (const pid of runningOn(folder)) process.kill(pid, 'SIGKILL')
+  await until('what ran on the data folder to be gone', () => runningOn(folder).length === 0)
 }
 
 /** Processes that a data folder is known to: by their command line or, for the programs, by their environment. */
@@ -66,12 +71,9 @@ export function startByNpm (dataDir: string, args: readonly string[]): StackProc
   }))
 }
 
-/**
- * The data folder marks the programs for runningOn; servers that the environment names would change what is tested. The
- * folder of what is compiled would too: the stack fills it in a process that it kills, and does not wait for.
- */
+/** The data folder marks the programs for runningOn; servers that the environment names would change what is tested. */
 function environmentFor (dataDir: string): NodeJS.ProcessEnv {
-  const none = { KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '', NODE_COMPILE_CACHE: undefined }
+  const none = { KAFKA_BOOTSTRAP_SERVERS: '', DATABASE_URL: '', POSTGRES_HOST: '' }
   return { ...process.env, ...none, RELAY_TEST_DATA_DIR: dataDir }
 }
 
