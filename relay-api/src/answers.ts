@@ -17,6 +17,7 @@ import { Type, type Static } from 'typebox'
 
 import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
+import type { AttainedService } from './query/attained-service.ts'
 import { Computing } from './query/computing.ts'
 import { createTurns } from './query/turns.ts'
 
@@ -60,6 +61,8 @@ declare module 'fastify' {
 const LOOK_INTERVAL_MS = 500
 /** A piece of computation, between two turns of the event loop. */
 const PIECE_MS = 4
+/** What a request costs before its answer is read. */
+const REQUEST_MS = 0.3
 /** An answer that has computed for longer takes its turns as a long one. */
 const SHORT_COMPUTED_MAX_MS = 40
 /** Closing waits for answers for this part of the time that it has, and then ends them. */
@@ -70,11 +73,16 @@ type EndReason = 'client-gone' | 'deadline' | 'stalled' | 'closing'
 const REASONS: readonly EndReason[] = ['client-gone', 'deadline', 'stalled', 'closing']
 
 /** Gives every request of an app its answer; to be called behind what says who asks. */
-export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets: Budgets, metrics: Registry): void {
+export function keepAnswers (
+  app: FastifyInstance, config: AnswerConfig, budgets: Budgets, service: AttainedService, metrics: Registry
+): void {
   const open = new Set<OpenAnswer>()
   const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
   let long = 0
-  const turns = createTurns(() => open.size > long)
+  const turns = createTurns(() => {
+    for (const answer of open) if (!answer.isLong && !service.isHeavy(answer.caller)) return true
+    return false
+  })
   const ended = new Counter({
     name: 'relay_api_answers_ended_total',
     help: 'Answers whose work was ended before they were whole, by reason',
@@ -95,7 +103,8 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
   const settings: AnswerSettings = {
     rowsMax: config.ANSWER_ROWS_MAX,
     seriesMax: config.ANSWER_SERIES_MAX,
-    turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong, signal),
+    turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong || service.isHeavy(caller), signal),
+    computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
         throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are under way (LONG_ANSWERS_MAX); try again in a moment`)
@@ -140,7 +149,9 @@ export function keepAnswers (app: FastifyInstance, config: AnswerConfig, budgets
     ofSocket.set(answer, finish)
     reply.raw.on('finish', finish)
     if (socket.destroyed) finish()
-    done()
+    service.compute(answer.caller, REQUEST_MS)
+    if (isEndless || !service.isHeavy(answer.caller)) done()
+    else turns.take(answer.caller, true, answer.signal).then(() => done(), done)
   })
 
   const watch = setInterval(() => {
@@ -166,6 +177,7 @@ interface AnswerSettings {
   readonly rowsMax: number
   readonly seriesMax: number
   readonly turn: (answer: OpenAnswer) => Promise<void>
+  readonly computed: (caller: string, ms: number) => void
   readonly holdLong: (caller: string) => Disposable
   readonly ended: (reason: EndReason) => void
 }
@@ -214,7 +226,7 @@ class OpenAnswer implements Answer {
     const computing = this.#computing
     computing.step(performance.now())
     if (computing.pieceMs < PIECE_MS) return undefined
-    computing.endPiece()
+    this.#countPiece()
     return this.#settings.turn(this).then(() => computing.goOn(performance.now()))
   }
 
@@ -247,9 +259,15 @@ class OpenAnswer implements Answer {
   finish (): void {
     if (this.#hasFinished) return
     this.#hasFinished = true
+    this.#countPiece()
     this.#held?.[Symbol.dispose]()
     this.#heldLong?.[Symbol.dispose]()
     if (!this.#reply.raw.writableFinished && !this.#ended) this.#abort('client-gone')
+  }
+
+  #countPiece (): void {
+    this.#settings.computed(this.caller, this.#computing.pieceMs)
+    this.#computing.endPiece()
   }
 
   #abort (reason: EndReason): void {

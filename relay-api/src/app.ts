@@ -27,6 +27,7 @@ import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './neg
 import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
 import { keepPastAnswers } from './past-answers.ts'
+import { createAttainedService } from './query/attained-service.ts'
 import { openReads } from './reads.ts'
 import { withoutCredentials } from './redaction.ts'
 import { openRequestLog } from './request-log.ts'
@@ -163,7 +164,8 @@ async function compose (
   const ingest = isIngestOn(config) ? openIngest(config, database, budgets, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const history = watchHistory(database, metrics, log)
-  const reads = openReads(config, database, history, metrics, log)
+  const service = createAttainedService()
+  const reads = openReads(config, database, history, service, metrics, log)
   app.addHook('onClose', () => reads.close())
   const logEnds = openLogEnds(config, database, log)
   app.addHook('onClose', () => logEnds.close())
@@ -189,7 +191,7 @@ async function compose (
   }, () => {})))
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
-    keepAnswers(api, config, budgets, metrics)
+    keepAnswers(api, config, budgets, service, metrics)
     const past = keepPastAnswers(api, config.PAST_ANSWERS_MB * 2 ** 20, metrics)
     api.setErrorHandler<FastifyError>((error, request, reply) => {
       if (!past.answer(error, request, reply)) sendProblem(error, request, reply)

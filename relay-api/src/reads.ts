@@ -18,6 +18,7 @@ import type { ApiConfig } from './config.ts'
 import { CURRENT_HISTORY, type DatabaseHistory } from './database-history.ts'
 import { guardDatabase, isAway } from './guarded-database.ts'
 import type { Asker } from './query/asker.ts'
+import type { AttainedService } from './query/attained-service.ts'
 import { createShares, fairShare, type Shares } from './query/fair-share.ts'
 import { tellNotWhole } from './query/granted.ts'
 import { onceATurn } from './query/once-a-turn.ts'
@@ -48,16 +49,16 @@ const NOTES_MAX = 60
 
 /** @param history of the primary */
 export function openReads (
-  config: ApiConfig, primary: Database, history: DatabaseHistory, metrics: Registry, log: Logger
+  config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry, log: Logger
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
   const retries = createRetryBudget(metrics)
   const sharesOf = new Map<string, Shares>()
   const sourceOf = (server: string, database: Database, history?: DatabaseHistory): Shared => {
-    const shares = createShares(config)
+    const shares = createShares(config, service)
     sharesOf.set(server, shares)
-    const shared = tellNotWhole(fairShare(repeatReads(database, retries), config, shares))
+    const shared = tellNotWhole(fairShare(repeatReads(database, retries), shares, service))
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
   const onPrimary = sourceOf('database', primary, history)

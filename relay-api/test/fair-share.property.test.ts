@@ -9,12 +9,15 @@ import { createShares, type Share, type Shares } from '../src/query/fair-share.t
 const MAX = 10
 
 const settings = { DATABASE_POOL_MAX: MAX, DATABASE_CONNECT_TIMEOUT_MS: 60_000 }
+/** connections for answers: two are left for what is for nobody */
+const FOR_ANSWERS = MAX - 2
+const nobodyIsHeavy = { ask: () => {}, isHeavy: () => false }
 /** what promises have to say is said */
 const settle = () => new Promise(resolve => setImmediate(resolve))
 
 test('a caller that takes all it can get leaves a connection for whoever comes next', { timeout: 10_000 }, async () => {
   await fc.assert(fc.asyncProperty(fc.integer({ min: 5, max: 40 }), fc.nat(50), fc.nat(50), async (poolMax, short, long) => {
-    const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax })
+    const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax }, nobodyIsHeavy)
     const ending = new AbortController()
     const asked = [...Array(short).fill(false), ...Array(long).fill(true)].map(async isLong => {
       await shares.take('greedy', isLong, ending.signal)
@@ -27,7 +30,7 @@ test('a caller that takes all it can get leaves a connection for whoever comes n
 })
 
 test('callers take turns: one with a thousand questions is as far as one with three when those are answered', async () => {
-  const shares = createShares(settings)
+  const shares = createShares(settings, nobodyIsHeavy)
   const order: string[] = []
   const ask = async (caller: string) => {
     const share = await shares.take(caller, false)
@@ -44,7 +47,7 @@ test('connections are never more than there are, and all are back in the end, wh
     caller: fc.constantFrom('a', 'b', 'c'), isLong: fc.boolean(), turns: fc.nat(5), leavesAfter: fc.option(fc.nat(5), { nil: undefined })
   })
   await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(asked, { maxLength: 60 }), async (poolMax, all) => {
-    const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax })
+    const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax }, nobodyIsHeavy)
     let held = 0
     await Promise.all(all.map(async ({ caller, isLong, turns, leavesAfter }) => {
       const leaving = new AbortController()
@@ -71,17 +74,25 @@ test('connections are never more than there are, and all are back in the end, wh
   }))
 })
 
-/** Shares on a clock of their own, which `pass` moves. */
+/** Shares on a clock of their own, which `pass` moves; the callers `greedy…` are heavy. */
 function onClock (t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
-  const shares = createShares(settings, () => nowMs)
+  const shares = createShares(settings, { ask: () => {}, isHeavy: caller => caller.startsWith('greedy') }, () => nowMs)
+  const pass = async (ms: number) => {
+    nowMs += ms
+    t.mock.timers.tick(ms)
+    await settle()
+  }
   return {
     shares,
-    async pass (ms: number) {
-      nowMs += ms
-      t.mock.timers.tick(ms)
-      await settle()
+    pass,
+    /** A statement of another caller, who is never heavy. */
+    async askHonest (tookMs: number) {
+      const share = await Promise.race([shares.take('honest', false), settle().then(() => undefined)])
+      assert.ok(share, 'it waits for a connection')
+      await pass(tookMs)
+      share.giveBack()
     }
   }
 }
@@ -93,36 +104,37 @@ function askOften (shares: Shares, caller: string, isLong: boolean, times: numbe
   return got
 }
 
-test('beside others, a caller of slow questions has one at a time, and a rest as long as each of them', async t => {
-  const { shares, pass } = onClock(t)
-  const askHonest = async () => (await shares.take('honest', false)).giveBack()
-  await askHonest()
-  const got = askOften(shares, 'slow', false, 20)
+test('heavy callers together have one connection at a time while the others are slower than usual', async t => {
+  const { shares, pass, askHonest } = onClock(t)
+  for (let n = 0; n < 100; n++) await askHonest(2)
+  const got = ['greedy 1', 'greedy 2', 'greedy 3'].map(it => askOften(shares, it, false, 100))
+  const begun = () => got.flat().length
   await settle()
-  for (let begun = got.length, ended = 0; ended < 10; begun = got.length) {
-    await pass(400)
-    await askHonest()
-    while (ended < begun) got[ended++].giveBack()
-    await settle()
-    assert.equal(got.length, begun, 'it rests')
-    await pass(200)
-    await askHonest()
-    assert.equal(got.length, begun, 'it rests still')
-    await pass(200)
-    assert.equal(got.length - begun, 1, 'it goes on')
+  for (let n = 0; n < 20; n++) await askHonest(40)
+  for (const it of got.flat()) it.giveBack()
+  for (let ended = begun(); ended < 30; ended++) {
+    await askHonest(40)
+    assert.equal(begun() - ended, 1, 'one is under way')
+    got.flat()[ended].giveBack() // in the order of callers, not of time: each is given back once all the same
+    await pass(1)
   }
 })
 
-test('a caller that takes less than the others never waits for a free connection, however slow its statements are', async t => {
-  const { shares, pass } = onClock(t)
+test('heavy callers have all that others leave while these are as quick as usual', async t => {
+  const { shares, askHonest } = onClock(t)
+  for (let n = 0; n < 100; n++) await askHonest(2)
+  const got = askOften(shares, 'greedy', false, 100)
+  for (let n = 0; n < 100; n++) await askHonest(2)
+  assert.equal(got.length, 6)
+})
+
+test('a caller that is not heavy never waits for a free connection, however slow its statements are', async t => {
+  const { shares, askHonest, pass } = onClock(t)
   const greedy = askOften(shares, 'greedy', false, 200)
-  await settle()
   for (let turn = 0; turn < 20; turn++) {
-    const share = await Promise.race([shares.take('honest', false), settle().then(() => undefined)])
-    assert.ok(share, `it waits after ${turn} slow statements, though a connection is free`)
-    await pass(150)
-    for (const it of [share, ...greedy.splice(0)]) it.giveBack()
-    await settle()
+    await askHonest(150)
+    await pass(50)
+    for (const it of greedy.splice(0)) it.giveBack()
   }
 })
 
@@ -137,53 +149,41 @@ test('a caller that is alone has all that there is, slow or not', async t => {
   assert.equal(got.length, 7)
 })
 
-test('beside others, one with quick questions soon has as many at once as if it were alone', async t => {
-  const { shares, pass } = onClock(t)
-  const askHonest = async () => (await shares.take('honest', false)).giveBack()
-  await askHonest()
-  const got = askOften(shares, 'quick', false, 40)
+test('a caller that comes has two connections at first, and soon as many as any other', async t => {
+  const { shares, pass, askHonest } = onClock(t)
+  await askHonest(2)
+  const got = askOften(shares, 'new', false, 40)
   await settle()
-  for (let ended = 0, most = 0; most < 6;) {
-    most = Math.max(most, got.length - ended)
-    assert.ok(ended < 10, 'it has waited long enough')
-    await pass(5)
-    await askHonest()
+  assert.equal(got.length, 2)
+  for (let ended = 0; got.length - ended < 6;) {
+    assert.ok(ended < 6, 'it has waited long enough')
+    await pass(2)
     got[ended++].giveBack()
     await settle()
   }
 })
 
-test('a long answer rests between its statements, and lets the next long one wait, beside others alone', async t => {
+test('long answers leave most connections to short ones, whoever asks', async t => {
   for (const beside of [true, false]) {
-    const { shares, pass } = onClock(t)
-    const askHonest = async () => { if (beside) (await shares.take('honest', false)).giveBack() }
-    await askHonest()
-    const got = askOften(shares, 'long', true, 10)
+    const { shares, askHonest } = onClock(t)
+    if (beside) await askHonest(2)
+    const got = askOften(shares, 'a', true, 10)
+    const others = askOften(shares, 'b', true, 10)
     await settle()
-    const before = got.length
-    await pass(30)
-    await askHonest()
-    for (const it of [...got]) it.giveBack()
-    await settle()
-    assert.equal(got.length, beside ? before : 2 * before)
-    await pass(30)
-    assert.equal(got.length, 2 * before)
+    assert.equal(got.length + others.length, beside ? FOR_ANSWERS / 8 : FOR_ANSWERS / 4)
     t.mock.timers.reset()
   }
 })
 
-test('a database that does not answer makes nobody rest', async t => {
-  const { shares, pass } = onClock(t)
-  const askHonest = async () => (await shares.take('honest', false)).giveBack()
-  await askHonest()
-  const got = askOften(shares, 'other', false, 5)
-  await settle()
-  const before = got.length
-  await pass(2_000)
-  await askHonest()
-  for (const it of [...got]) it.giveBack(true)
-  await settle()
-  assert.equal(got.length, 2 * before)
+test('a database that does not answer says nothing of the callers', async t => {
+  const { shares, pass, askHonest } = onClock(t)
+  for (let n = 0; n < 100; n++) await askHonest(2)
+  const got = askOften(shares, 'greedy', false, 100)
+  const honest = askOften(shares, 'honest', false, 4)
+  await pass(30_000)
+  for (const it of honest) it.giveBack(true)
+  for (let n = 0; n < 100; n++) await askHonest(2)
+  assert.ok(got.length > 2)
 })
 
 test('one that waits for its own questions waits as long as some of them are answered; then it is told', async t => {

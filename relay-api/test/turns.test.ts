@@ -4,20 +4,25 @@ import { test, type TestContext } from 'node:test'
 
 import { createTurns } from '../src/query/turns.ts'
 
-/** Turns on a clock of their own, and those that were given, in their order. */
-function onClock (t: TestContext, isShortUnderWay: () => boolean) {
-  t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] })
+/** Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer takes */
+function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
   const turns = createTurns(isShortUnderWay, () => nowMs)
   const given: string[] = []
   return {
     given,
-    ask: (name: string, isLong: boolean) => { turns.take(name, isLong).then(() => given.push(name), () => {}) },
+    ask (name: string, isLong: boolean) {
+      turns.take(name, isLong).then(() => {
+        given.push(name)
+        if (isLong) nowMs += longMs
+      }, () => {})
+    },
     async pass (ms: number) {
       for (let n = 0; n < ms; n++) {
         nowMs++
         t.mock.timers.tick(1)
-        await Promise.resolve().then(() => {}) // what promises have to say is said
+        await new Promise(resolve => setImmediate(resolve)) // a turn of the loop, and what promises have to say after it
       }
     }
   }
@@ -34,6 +39,13 @@ test('while short answers run, a long one gets a turn now and then, and a short 
   assert.ok(given.includes('short'))
   await pass(500)
   assert.equal(given.length, 11)
+})
+
+test('a long answer rests for as long as its pieces are: many small ones go on fast', async t => {
+  const { given, ask, pass } = onClock(t, () => true, 0)
+  for (let n = 0; n < 10; n++) ask('long', true)
+  await pass(50)
+  assert.equal(given.length, 10)
 })
 
 test('a long answer that is alone gets every turn', async t => {

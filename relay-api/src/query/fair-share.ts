@@ -4,23 +4,18 @@
  *     a caller may hold more connections     while it holds fewer than SHARE times as many as then are free: 6 of 8 alone, 3
  *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
  *                                            is one for whoever comes next
+ *     a caller that came just now            holds at most two, and one more after each statement (slow start)
+ *     heavy callers together                 as many as their window (see attained-service.ts for who is heavy): one more while
+ *                                            the statements of the others take as long as usual, half as many when those take
+ *                                            twice as long (additive increase, multiplicative decrease, Chiu and Jain 1989)
  *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
  *     beside short ones                      half of that, at least one
- *
- * Beside other callers:
- *
- *     whoever takes the most of the          holds as many as its window: one more after each quick statement, half as many
- *     database's time, or nearly             after a slow one (additive increase, multiplicative decrease, Chiu and Jain
- *                                            1989). A statement that was not quick rests for as long as it worked before the
- *                                            same caller goes on
- *     a long answer                          rests like that, whoever asks, and the next long answer waits for it
- *
- * Nobody else is held up: the statements of whoever takes less are slow because of the others.
  *
  * Statements that are for nobody, such as the look-up of a key, go past this; connections are left for them.
  */
 import { RelayError, type Database, type ForWhom } from 'relay-common'
 
+import type { AttainedService } from './attained-service.ts'
 import { createRotation } from './rotation.ts'
 
 const SHARE = 3
@@ -28,21 +23,20 @@ const SHARE = 3
 const LEFT_FOR_OTHERS = 2
 const LONG_PART = 1 / 4
 const LONG_PART_BESIDE_SHORT = 1 / 8
-
-/** A caller of whom nothing is known may have so many at once. */
-const WINDOW_FIRST = 2
-const QUICK_MAX_MS = 20
-const SLOW_MIN_MS = 100
-const REST_MAX_MS = 2_000
-/** Whoever has asked within this time is there. */
+/** Short answers are there for so long after the last one has asked. */
 const BESIDE_MS = 500
-const LOOK_INTERVAL_MS = 50
-/** of what another wants: from here on a caller is one of those that take the most */
-const MOST_PART = 3 / 4
-/** How long the time that statements took is remembered: after so many ms it counts a third, roughly. */
-const LOAD_MS = 2_000
-/** Callers whose windows are remembered. */
-const CALLERS_MAX = 1_000
+
+const WINDOW_FIRST = 2
+/** A caller that holds and waits for nothing is forgotten after this time, and comes anew. */
+const CALLER_MAX_MS = 10_000
+/** The time of a statement beside heavy ones, over what it is without them, that is too long. */
+const SLOW_RATIO = 2
+const SLOW_MIN_MS = 4
+/** weights of a new measurement in the two means */
+const USUAL_WEIGHT = 1 / 32
+const RECENT_WEIGHT = 1 / 8
+/** The window of the heavy is halved at most once in this time: what is under way ends first. */
+const HALVE_INTERVAL_MS = 100
 
 export interface ShareSettings {
   readonly DATABASE_POOL_MAX: number
@@ -59,28 +53,39 @@ export interface Share {
   giveBack (isAway?: boolean): void
 }
 
-/** @returns a database whose statements wait for their caller's share */
-export function fairShare (database: Database, settings: ShareSettings, shares = createShares(settings)): Database {
-  const within = async <T>(whom: ForWhom | undefined, run: () => Promise<T>): Promise<T> => {
-    if (whom?.caller === undefined) return await run()
+/** @returns a database whose statements wait for their caller's share, and count as its service */
+export function fairShare (database: Database, shares: Shares, service: AttainedService): Database {
+  const within = async <T>(whom: ForWhom | undefined, run: (count: (rows: number) => void) => Promise<T>): Promise<T> => {
+    if (whom?.caller === undefined) return await run(() => {})
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
     const share = await shares.take(caller, isLong, signal)
+    let rows = 0
     let isAway = false
     try {
-      return await run()
+      return await run(some => { rows += some })
     } catch (error) {
       isAway = error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE'
       throw error
     } finally {
+      service.read(caller, rows)
       share.giveBack(isAway)
     }
   }
+  const counted = async <R>(rows: Promise<R[]>, count: (rows: number) => void): Promise<R[]> => {
+    const found = await rows
+    count(found.length)
+    return found
+  }
   return {
     ...database,
-    query: (sql, values, whom) => within(whom, () => database.query(sql, values, whom)),
-    queryPrepared: (name, sql, values, whom) => within(whom, () => database.queryPrepared(name, sql, values, whom)),
-    streamPrepared: (name, sql, values, visit, whom) =>
-      within(whom, () => database.streamPrepared(name, sql, values, visit, whom))
+    query: (sql, values, whom) => within(whom, count => counted(database.query(sql, values, whom), count)),
+    queryPrepared: (name, sql, values, whom) =>
+      within(whom, count => counted(database.queryPrepared(name, sql, values, whom), count)),
+    streamPrepared: (name, sql, values, visit, whom) => within(whom, count =>
+      database.streamPrepared(name, sql, values, columns => {
+        count(1)
+        visit(columns)
+      }, whom))
   }
 }
 
@@ -94,101 +99,50 @@ export interface Shares {
 interface Caller {
   /** connections that it has */
   held: number
-  /** time that its statements took; and the same with the time for which they rested, which it would have taken */
-  readonly taken: Load
-  readonly wanted: Load
-  /** those that it had, and that rest */
-  resting: number
   waiting: number
+  /** most that it may have: it grows with each statement */
   window: number
-  askedMs: number
-  /** when one of its connections was given back last */
+  /** when it asked, or one of its connections was given back, last */
+  seenMs: number
   servedMs: number
-}
-
-/** Time that statements took, ms, of which what is past counts less and less; and those under way. */
-class Load {
-  #ms = 0
-  #atMs = 0
-  #underWay = 0
-  #startedSumMs = 0
-
-  start (nowMs: number): void {
-    this.#underWay++
-    this.#startedSumMs += nowMs
-  }
-
-  /** @param counts whether the time it took says something of the caller */
-  end (startedMs: number, nowMs: number, counts: boolean): void {
-    this.#underWay--
-    this.#startedSumMs -= startedMs
-    this.#ms = this.#pastAt(nowMs) + (counts ? nowMs - startedMs : 0)
-    this.#atMs = nowMs
-  }
-
-  at (nowMs: number): number {
-    return this.#pastAt(nowMs) + this.#underWay * nowMs - this.#startedSumMs
-  }
-
-  #pastAt (nowMs: number): number {
-    return this.#ms * Math.exp((this.#atMs - nowMs) / LOAD_MS)
-  }
 }
 
 /** @param now ms of a clock that only goes on */
 export function createShares (
-  { DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings, now = () => performance.now()
+  { DATABASE_POOL_MAX: poolMax, DATABASE_CONNECT_TIMEOUT_MS: waitMaxMs }: ShareSettings,
+  service: Pick<AttainedService, 'ask' | 'isHeavy'>,
+  now = () => performance.now()
 ): Shares {
   const max = poolMax > 2 * LEFT_FOR_OTHERS ? poolMax - LEFT_FOR_OTHERS : poolMax
   const partOf = (part: number) => Math.max(Math.floor(max * part), 1)
   const callers = new Map<string, Caller>()
   const short = createRotation<Waiting>()
   const long = createRotation<Waiting>()
+  const heavy = createHeavyWindow(max, now)
   let free = max
-  /** those of long answers, and those of them that rest */
   let longHeld = 0
-  /** who asked last, and who of the others did */
-  let latest: Caller | undefined
-  let latestOther: Caller | undefined
   let latestShortMs = -Infinity
-  /** the two that want most */
-  let greediest: readonly Caller[] = []
-  let lookedAtMs = -Infinity
 
-  const ask = (name: string): Caller => {
-    let caller = callers.get(name)
-    if (caller === undefined) {
-      if (callers.size >= CALLERS_MAX) forgetIdle(callers)
-      callers.set(name, caller = {
-        held: 0, taken: new Load(), wanted: new Load(), resting: 0, waiting: 0, window: WINDOW_FIRST, askedMs: 0, servedMs: 0
-      })
+  const seen = (name: string): Caller => {
+    const nowMs = now()
+    for (const [other, it] of callers) { // the one that was seen longest ago first
+      if (nowMs - it.seenMs < CALLER_MAX_MS) break
+      callers.delete(other)
+      if (it.held + it.waiting === 0) continue
+      it.seenMs = nowMs
+      callers.set(other, it)
     }
-    if (latest !== caller) [latest, latestOther] = [caller, latest]
-    caller.askedMs = now()
+    const caller = callers.get(name) ?? { held: 0, waiting: 0, window: WINDOW_FIRST, seenMs: nowMs, servedMs: 0 }
+    caller.seenMs = nowMs
+    callers.delete(name)
+    callers.set(name, caller)
     return caller
   }
-  const isBesideOthers = (caller: Caller) => {
-    const other = latest === caller ? latestOther : latest
-    return other !== undefined && now() - other.askedMs < BESIDE_MS
-  }
-  const mostWantedByOthers = (caller: Caller, nowMs: number) => {
-    if (nowMs - lookedAtMs >= LOOK_INTERVAL_MS) {
-      lookedAtMs = nowMs
-      const wanted = [...callers.values()].map(it => ({ it, ms: it.wanted.at(nowMs) }))
-      greediest = wanted.sort((a, b) => b.ms - a.ms).slice(0, 2).map(({ it }) => it)
-    }
-    return greediest.find(it => it !== caller)?.wanted.at(nowMs) ?? 0
-  }
-  const takesMost = (caller: Caller) => {
-    const nowMs = now()
-    return caller.taken.at(nowMs) >= MOST_PART * mostWantedByOthers(caller, nowMs)
-  }
-  const isHeldUp = (caller: Caller) => isBesideOthers(caller) && takesMost(caller)
   const mayBeLong = () => longHeld < partOf(now() - latestShortMs < BESIDE_MS ? LONG_PART_BESIDE_SHORT : LONG_PART)
   const mayHoldMore = (name: string) => {
-    const caller = callers.get(name)!
-    if (caller.held + caller.resting >= caller.window && isHeldUp(caller)) return false
-    return caller.held === 0 || caller.held < SHARE * (free - 1) // the last one is for somebody who has none
+    const { held, window } = callers.get(name)!
+    if (service.isHeavy(name) ? heavy.isFull : held >= window && callers.size > 1) return false
+    return held === 0 || held < SHARE * (free - 1) // the last one is for somebody who has none
   }
   const handOut = () => {
     for (;;) {
@@ -199,36 +153,23 @@ export function createShares (
     }
   }
 
-  const hold = (caller: Caller, isLong: boolean): Share => {
-    const startedMs = now()
-    for (const load of [caller.taken, caller.wanted]) load.start(startedMs)
+  const hold = (name: string, isLong: boolean, askedMs: number): Share => {
+    const isHeavy = service.isHeavy(name)
+    const caller = callers.get(name)!
     free--
-    if (isLong) longHeld++
     caller.held++
-    const end = () => {
-      if (isLong) longHeld--
-      handOut()
-    }
+    if (isLong) longHeld++
+    if (isHeavy) heavy.held++
     return {
       giveBack (isAway = false) {
-        const endedMs = now()
-        const tookMs = endedMs - startedMs
         free++
         caller.held--
-        caller.servedMs = endedMs
-        for (const load of [caller.taken, caller.wanted]) load.end(startedMs, endedMs, !isAway)
-        if (isAway) return end()
-        if (tookMs <= QUICK_MAX_MS) caller.window = Math.min(caller.window + 1, max)
-        else if (tookMs >= SLOW_MIN_MS) caller.window = Math.max(Math.floor(caller.window / 2), 1)
-        if (isLong ? !isBesideOthers(caller) : tookMs <= QUICK_MAX_MS || !isHeldUp(caller)) return end()
-        caller.resting++
-        caller.wanted.start(endedMs)
-        handOut() // to others
-        setTimeout(() => {
-          caller.resting--
-          caller.wanted.end(endedMs, now(), true)
-          end()
-        }, Math.min(tookMs, REST_MAX_MS))
+        caller.servedMs = now()
+        caller.window = Math.min(caller.window + 1, max)
+        if (isLong) longHeld--
+        if (isHeavy) heavy.held--
+        else if (!isLong && !isAway) heavy.noteOther(now() - askedMs)
+        handOut()
       }
     }
   }
@@ -237,16 +178,18 @@ export function createShares (
     get waiting () { return short.size + long.size },
     async take (name, isLong, signal) {
       signal?.throwIfAborted()
-      const caller = ask(name)
-      if (!isLong) latestShortMs = caller.askedMs
+      service.ask(name)
+      const caller = seen(name)
+      const askedMs = now()
+      if (!isLong) latestShortMs = askedMs
       const queue = isLong ? long : short
-      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || mayBeLong())) return hold(caller, isLong)
+      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || mayBeLong())) return hold(name, isLong, askedMs)
       let timer: NodeJS.Timeout | undefined
       let onAbort: (() => void) | undefined
       caller.waiting++
       try {
         return await new Promise<Share>((resolve, reject) => {
-          const waiting = { go: () => resolve(hold(caller, isLong)) }
+          const waiting = { go: () => resolve(hold(name, isLong, askedMs)) }
           queue.add(name, waiting)
           handOut()
           onAbort = () => {
@@ -257,8 +200,8 @@ export function createShares (
           if (isLong) return // it is its deadline that ends it
           const look = () => {
             const servedMs = now() - caller.servedMs
-            if (caller.resting > 0 || servedMs < waitMaxMs) { // its others have their turns, and so will it
-              timer = setTimeout(look, caller.resting > 0 ? waitMaxMs : waitMaxMs - servedMs)
+            if (servedMs < waitMaxMs) { // its others have their turns, and so will it
+              timer = setTimeout(look, waitMaxMs - servedMs)
               return
             }
             queue.remove(name, waiting)
@@ -275,11 +218,28 @@ export function createShares (
   }
 }
 
-/** Forgets one of whom there is nothing to remember but its window. */
-function forgetIdle (callers: Map<string, Caller>): void {
-  for (const [name, { held, resting, waiting }] of callers) {
-    if (held + resting + waiting > 0) continue
-    callers.delete(name)
-    return
+/** How many connections heavy callers may have together: as many as the others do not feel. */
+function createHeavyWindow (max: number, now: () => number) {
+  let window = WINDOW_FIRST
+  let usualMs: number | undefined
+  let recentMs = 0
+  let halvedMs = -Infinity
+  return {
+    held: 0,
+    get isFull () { return this.held >= Math.floor(window) },
+    /** Learns how long a statement of another one took, from being asked for. */
+    noteOther (tookMs: number) {
+      if (usualMs === undefined || this.held === 0) {
+        usualMs = usualMs === undefined ? tookMs : usualMs + (tookMs - usualMs) * USUAL_WEIGHT
+        recentMs = usualMs
+        return
+      }
+      recentMs += (tookMs - recentMs) * RECENT_WEIGHT
+      if (recentMs <= Math.max(SLOW_RATIO * usualMs, SLOW_MIN_MS)) window = Math.min(window + 1 / window, max)
+      else if (now() - halvedMs > HALVE_INTERVAL_MS) {
+        window = Math.max(window / 2, 1)
+        halvedMs = now()
+      }
+    }
   }
 }

@@ -18,8 +18,9 @@ export interface Turns {
 
 /** so many turns in a row are of short answers at most, where a long one waits */
 const SHORT_IN_A_ROW_MAX = 3
-/** From one piece of a long answer to the next. A piece takes some 4 ms, and collecting its garbage one more: a quarter of the time. */
-const LONG_INTERVAL_MS = 20
+/** A piece of a long answer is followed by a rest so many times as long, which leaves it a quarter of the time. */
+const REST_RATIO = 3
+const PIECE_MAX_MS = 10
 
 interface Waiting {
   readonly go: () => void
@@ -34,6 +35,7 @@ export function createTurns (isShortUnderWay: () => boolean, now = () => perform
   const long = createRotation<Waiting>()
   let shortInARow = 0
   let longFromMs = -Infinity
+  let longBeganMs: number | undefined
   let scheduled: NodeJS.Immediate | undefined
   let resting: NodeJS.Timeout | undefined
 
@@ -42,11 +44,17 @@ export function createTurns (isShortUnderWay: () => boolean, now = () => perform
     const isLongsTurn = long.size > 0 && restMs() <= 0 && (short.size === 0 || shortInARow >= SHORT_IN_A_ROW_MAX)
     shortInARow = isLongsTurn ? 0 : shortInARow + 1
     if (!isLongsTurn) return short.next()
-    longFromMs = now() + LONG_INTERVAL_MS
+    longBeganMs = now()
     return long.next()
+  }
+  const endLong = () => {
+    if (longBeganMs === undefined) return
+    longFromMs = now() + REST_RATIO * Math.min(now() - longBeganMs, PIECE_MAX_MS)
+    longBeganMs = undefined
   }
   const run = () => {
     scheduled = resting = undefined
+    endLong()
     next()?.go()
     schedule()
   }

@@ -1,0 +1,92 @@
+/** Attained service: whoever had more than its share is heavy, whatever the load of the machine and however slow answers are. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import fc from 'fast-check'
+
+import { createAttainedService } from '../src/query/attained-service.ts'
+
+const caller = fc.record({
+  /** ms of work that one question costs */
+  costMs: fc.double({ min: 0.2, max: 20, noNaN: true }),
+  /** most that it asks for in a second */
+  perSecond: fc.integer({ min: 1, max: 60 })
+})
+
+/**
+ * A machine with little time, on which whoever is heavy gets its turn only after the others.
+ * @param ms of work that it can do in each ms
+ * @returns the part of its questions that each caller had answered, and how often it was heavy
+ */
+function serve (callers: ReadonlyArray<{ costMs: number, perSecond: number }>, speed: number, seconds: number) {
+  let nowMs = 0
+  const service = createAttainedService(() => nowMs)
+  const states = callers.map((it, n) => ({ ...it, name: `caller ${n}`, due: 0, answered: 0, asked: 0, heavy: 0 }))
+  let timeLeft = 0
+  for (; nowMs < seconds * 1_000; nowMs += 5) {
+    timeLeft = Math.min(timeLeft + 5 * speed, 20)
+    for (const it of states) {
+      it.due = Math.min(it.due + it.perSecond / 200, it.perSecond)
+      it.asked += it.perSecond / 200
+      service.ask(it.name)
+      if (service.isHeavy(it.name)) it.heavy++
+    }
+    const inOrder = [...states].sort((a, b) => Number(service.isHeavy(a.name)) - Number(service.isHeavy(b.name)))
+    for (const it of inOrder) {
+      while (it.due >= 1 && timeLeft > 0) {
+        it.due--
+        it.answered++
+        timeLeft -= it.costMs
+        service.compute(it.name, it.costMs)
+      }
+    }
+  }
+  return states.map(it => ({ share: it.answered / it.asked, heavyPart: it.heavy / (seconds * 200), rate: it.costMs * it.perSecond / 1_000 }))
+}
+
+test('a caller that asks for less than its share is answered, whatever the others ask for', () => {
+  fc.assert(fc.property(fc.array(caller, { minLength: 1, maxLength: 4 }), fc.double({ min: 0.2, max: 2, noNaN: true }), (others, speed) => {
+    const fair = speed / (others.length + 1)
+    const costMs = 2
+    const perSecond = Math.floor(fair / 4 * 1_000 / costMs)
+    fc.pre(perSecond >= 4)
+    const [modest] = serve([{ costMs, perSecond }, ...others], speed, 10)
+    assert.ok(modest.share > 0.9, `${(modest.share * 100).toFixed(0)} % of its questions were answered`)
+  }))
+})
+
+test('who takes far more than the others is heavy most of the time, and they are not', () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 2, max: 20 }), (modestCallers, perSecond) => {
+    const modest = Array(modestCallers).fill({ costMs: 2, perSecond })
+    const [greedy, ...rest] = serve([{ costMs: 20, perSecond: 1_000 }, ...modest], 1, 10)
+    assert.ok(greedy.heavyPart > 0.8, `heavy for ${greedy.heavyPart} of the time`)
+    for (const it of rest) assert.ok(it.heavyPart < 0.05, `one of the others was, for ${it.heavyPart}`)
+  }))
+})
+
+test('a caller that is alone is never heavy, nor one that takes next to nothing', () => {
+  let nowMs = 0
+  const service = createAttainedService(() => nowMs)
+  for (; nowMs < 10_000; nowMs += 10) {
+    service.read('alone', 100_000)
+    assert.ok(!service.isHeavy('alone'))
+  }
+  for (; nowMs < 20_000; nowMs += 100) {
+    service.ask('idle')
+    service.compute('little', 1)
+    assert.ok(!service.isHeavy('little'))
+  }
+})
+
+test('a caller that was heavy is so no more when it has asked for nothing for a while', () => {
+  let nowMs = 0
+  const service = createAttainedService(() => nowMs)
+  for (; nowMs < 5_000; nowMs += 10) {
+    service.compute('modest', 1)
+    service.compute('greedy', 10)
+  }
+  assert.ok(service.isHeavy('greedy'))
+  for (; nowMs < 10_000; nowMs += 10) service.compute('modest', 1)
+  service.compute('greedy', 0.5)
+  assert.ok(!service.isHeavy('greedy'))
+})
