@@ -27,6 +27,7 @@ import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './neg
 import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
 import { keepPastAnswers } from './past-answers.ts'
+import { answerInOrder } from './pipelining.ts'
 import { createAttainedService } from './query/attained-service.ts'
 import { openReads } from './reads.ts'
 import { withoutCredentials } from './redaction.ts'
@@ -149,6 +150,7 @@ async function compose (
   app.decorate('metrics', metrics)
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(refuseRoute)
+  answerInOrder(app)
   app.decorateRequest('route', null as unknown as FastifyRequest['routeOptions'])
   app.addHook('onRequest', (request, reply, done) => {
     request.route = request.routeOptions
