@@ -26,6 +26,8 @@ export interface Question {
   readonly shared: readonly unknown[]
   /** whether it is answered so soon that others may wait for its rows */
   readonly isShort: boolean
+  /** whether it waits behind others, whatever the answer is that it is for */
+  readonly isLong: boolean
 }
 
 export interface OwnValue {
@@ -94,7 +96,7 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
 const isWanted = ({ asker }: Asked) => asker.signal?.aborted !== true
 
 async function send (
-  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared }: Question, all: readonly Asked[],
+  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared, isLong }: Question, all: readonly Asked[],
   signal: AbortSignal
 ): Promise<void> {
   const asked = all.filter(isWanted)
@@ -115,5 +117,5 @@ async function send (
     } catch (error) {
       one.failure = { error } // what one answer can't be made of is nothing to the others
     }
-  }, { signal, caller: asked[0].asker.caller, isLong: asked[0].asker.isLong, pace: () => asked.find(isWanted)?.asker.pace() })
+  }, { signal, caller: asked[0].asker.caller, isLong: isLong || asked[0].asker.isLong, pace: () => asked.find(isWanted)?.asker.pace() })
 }

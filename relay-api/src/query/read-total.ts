@@ -17,6 +17,7 @@ import type { LateReadings } from './arrivals.ts'
 import { nobody, type Asker } from './asker.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
+import { createCrowds } from './crowded.ts'
 import { piecesOf, seriesOf } from './pieces.ts'
 import { addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
@@ -55,16 +56,22 @@ export function createTotalReader (
   database: Database, cacheMaxBytes: number, history: Pick<DatabaseHistory, 'note'> = { note: () => {} }
 ): TotalReader {
   const batches = createBatches(database)
+  const crowds = createCrowds(database)
   const cache = createRollupCache(cacheMaxBytes)
   const noCache = createRollupCache(0)
   const cacheOf = (attempt: number) => attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
   let retention: Retention = {}
+  /** Whether the statement waits behind short ones: it looks for the edges of very many devices one by one. */
+  const isLong = async (selection: Selection, plans: readonly Plan[], { caller, signal }: Asker) =>
+    !usesDevices(selection) && plans.some(({ edges }) => edges.some(it => !it.isOfGroups)) &&
+    await crowds.isCrowded(selection, { caller, signal })
 
   return {
     async readTotal (selection, range, nowMs, asker = nobody) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
         const plan = planOf(attempt, selection, planRange(range, keptSinceOf(retention, nowMs)), nowMs)
-        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker)
+        const how = { marksLate: false, isLong: await isLong(selection, [plan], asker) }
+        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
@@ -75,7 +82,8 @@ export function createTotalReader (
     async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
         const planned = plans.map(it => planOf(attempt, selection, it, nowMs))
-        const { merged, moment } = await attemptTotals(batches, selection, planned, cacheOf(attempt), nowMs, asker, marksLate)
+        const how = { marksLate, isLong: await isLong(selection, planned, asker) }
+        const { merged, moment } = await attemptTotals(batches, selection, planned, cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         if (merged) return { merged, late: moment.late }
       }
@@ -106,7 +114,7 @@ function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: numbe
  */
 async function attemptTotals (
   batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
-  marksLate = false
+  { marksLate, isLong }: { readonly marksLate: boolean, readonly isLong: boolean }
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
   const key = JSON.stringify({ ...selection, granted: undefined })
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
@@ -124,6 +132,7 @@ async function attemptTotals (
   const moment = await readPieces(batches, selection, {
     buckets: split.unknown,
     edges: edges.map(it => it.edge),
+    isLong,
     kept: split.kept.map(it => it.block),
     keptPosition: split.kept.reduce((least, it) => it.position < least ? it.position : least, POSITION_MAX),
     ...marksLate ? { lateOf: { startMs: starts[0], endMs: plans.at(-1)!.coverage.endMs } } : {}

@@ -45,6 +45,8 @@ export interface Wanted {
   readonly keptPosition: bigint
   /** of which time late readings are wanted as well; none: of none */
   readonly lateOf?: TimeRange
+  /** whether it takes long, and waits behind others; left out: no */
+  readonly isLong?: boolean
 }
 
 /** What a statement found out of its moment. */
@@ -170,7 +172,7 @@ const SHORT_BUCKETS_MAX = 100
 
 /** Questions of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
 function questionFor (
-  selection: Selection, { buckets, edges, kept, keptPosition, lateOf }: Wanted, nowMs: number
+  selection: Selection, { buckets, edges, kept, keptPosition, lateOf, isLong = false }: Wanted, nowMs: number
 ): Question {
   const own: OwnValue[] = []
   const shared: unknown[] = []
@@ -289,6 +291,7 @@ function questionFor (
     sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`,
     own,
     shared,
+    isLong,
     isShort: granted === undefined && edges.length === 0 && planSize({ buckets, edges }) <= SHORT_BUCKETS_MAX
   }
 }

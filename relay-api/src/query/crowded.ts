@@ -1,0 +1,42 @@
+/**
+ * Crowded selections: those with so many devices that a statement takes long which looks for the readings of each, as one
+ * does for the minute that a range begins or ends in.
+ */
+import type { Database, ForWhom } from 'relay-common'
+
+import { kindCondition, seriesColumn } from '../parameters/selection.ts'
+import type { Selection } from './read.ts'
+
+/** Looking for the minutes of so many series takes some 20 ms. */
+const SERIES_MAX = 5_000
+/** What was found out is known for so long. Series come and hardly ever go: a crowded selection stays one. */
+const KNOWN_MS = 10_000
+const KNOWN_MAX = 1_000
+
+export interface Crowds {
+  /** Whether the devices of a zone, of a type or all of them are very many. @throws RelayError RELAY_DATABASE_UNREACHABLE */
+  isCrowded (selection: Pick<Selection, 'zone' | 'deviceType'>, whom?: ForWhom): Promise<boolean>
+}
+
+/** @param now ms of a clock that only goes on */
+export function createCrowds (database: Pick<Database, 'queryPrepared'>, now = () => performance.now()): Crowds {
+  const known = new Map<string, { readonly isCrowded: boolean, readonly atMs: number }>()
+  return {
+    async isCrowded ({ zone, deviceType }, whom) {
+      const key = JSON.stringify([zone, deviceType])
+      const before = known.get(key)
+      if (before !== undefined && (before.isCrowded || now() - before.atMs < KNOWN_MS)) return before.isCrowded
+      const given = Object.entries({ zone, device_type: deviceType }).filter(([, name]) => name !== undefined)
+      const conditions = given.map(([column], n) => `${seriesColumn(column as 'zone' | 'device_type', false)} = $${n + 1}`)
+      const [{ is_crowded: isCrowded }] = await database.queryPrepared<{ is_crowded: boolean }>(
+        `crowded ${given.map(([column]) => column).join()}`, `
+        select count(*) > ${SERIES_MAX} as is_crowded from (
+          select from series s where ${[kindCondition('devices'), ...conditions].join(' and ')} limit ${SERIES_MAX + 1}) s`,
+        given.map(([, name]) => name), whom)
+      known.delete(key)
+      known.set(key, { isCrowded, atMs: now() })
+      if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!)
+      return isCrowded
+    }
+  }
+}
