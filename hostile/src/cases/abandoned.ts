@@ -24,6 +24,9 @@ function gone (name: string, what: string, count: number, paths: readonly string
   }
 }
 
+/** The deadline of a whole answer, and then some: one that waits behind others has nothing yet that its client could take. */
+const ANSWER_MS = 310_000
+
 /** Asks, and reads nothing of the answer. */
 function unread (name: string, what: string, count: number, path: string, more: Partial<Attack> = {}): Attack {
   return {
@@ -31,7 +34,7 @@ function unread (name: string, what: string, count: number, path: string, more: 
     who: 'read key',
     input: `${count} x ${what} whose answers nobody reads`,
     holds: 'memory is bounded, and the connections are closed',
-    closedWithinMs: 150_000,
+    closedWithinMs: ANSWER_MS,
     ...more,
     async run (attacker) {
       for (let n = 0; n < count; n++) {
