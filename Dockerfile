@@ -18,6 +18,7 @@ COPY relay-api/package.json relay-api/
 COPY relay-issuer/package.json relay-issuer/
 COPY relay-cli/package.json relay-cli/
 COPY relay-client/package.json relay-client/
+COPY relay-dashboard/package.json relay-dashboard/
 COPY relay-stack/package.json relay-stack/
 COPY bench/package.json bench/
 COPY faults/package.json faults/
@@ -82,6 +83,7 @@ LABEL org.opencontainers.image.title="relay-api" \
       org.opencontainers.image.description="Answers questions about device events over HTTP"
 COPY --from=api-dependencies /relay ./
 COPY relay-api/src relay-api/src
+COPY relay-dashboard/dist relay-dashboard/dist
 # a load balancer has so long to notice that it ends; with SHUTDOWN_TIMEOUT_MS that is less than the 30 s that Kubernetes gives
 ENV API_PORT=8080 \
     METRICS_PORT=8084 \

@@ -4,7 +4,7 @@ import regexp from 'eslint-plugin-regexp'
 export default [
   ...neostandard({
     ts: true,
-    ignores: ['**/.relay/**', '**/node_modules/**', 'relay-client/dist/**', 'bench/results/**']
+    ignores: ['**/.relay/**', '**/node_modules/**', 'relay-client/dist/**', 'relay-dashboard/dist/**', 'bench/results/**']
   }),
   {
     // a pattern whose time grows faster than its text stops a program at the text of a stranger's choice

@@ -50,6 +50,12 @@ for (const [expression, is] of expressions) {
   })
 }
 
+test('a tool may be under a licence that is about its own files; what runs in production may not', () => {
+  const locked = { name: 'a', version: '1.0.0', license: 'MPL-2.0', isDev: true, hasInstallScript: false }
+  assert.deepEqual(refusedLicences([locked]), [])
+  assert.equal(refusedLicences([{ ...locked, isDev: false }]).length, 1)
+})
+
 test('the list of materials names each package that runs in production, and says so where one is missing', () => {
   const list = makeBillOfMaterials(ROOT)
   assert.deepEqual(faultsOf(list, packages), [])

@@ -10,6 +10,7 @@ import type { TObject } from 'typebox'
 
 import type { AccessConfig } from './auth/config.ts'
 import { createOpenLimit } from './auth/limits.ts'
+import { dashboardRoutes } from './dashboard-pages.ts'
 import { docsRoutes } from './docs-pages.ts'
 import { withComponents } from './openapi-components.ts'
 import { prepareAnswer } from './prepared-answer.ts'
@@ -46,6 +47,7 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
   await app.register(async open => {
     open.addHook('onRequest', createOpenLimit(config.RATE_LIMIT_OPEN_MAX, config.RATE_LIMIT_WINDOW_MS))
     refuseOtherMethods(open, () => {
+      dashboardRoutes(open, config)
       docsRoutes(open, version)
       open.get('/openapi.json', { schema: { hide: true } }, prepareAnswer(() => JSON.stringify(app.swagger()), {
         mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // it is asked again with its ETag

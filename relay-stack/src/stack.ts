@@ -142,6 +142,7 @@ async function reportFirstAnswer (
   if (signal.aborted) return
 
   report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${amiss ? `, but ${amiss}` : ''}\n`)
+  report.line(`  Open http://${LOCAL_HOST}:${ports.of('api')}/ in a browser\n`)
   report.table(rowsOf(context, parts))
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
   if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)

@@ -26,6 +26,8 @@ test('two stacks start together, one of them without a fleet and one with types 
   for (const stack of [quiet, humid]) {
     const [, processor] = await stack.said(/^ {2}processor +(http\S+) /m)
     assert.equal((await fetch(processor)).status, 200)
+    const [, page] = await stack.said(/^ {2}Open (http\S+) in a browser$/m)
+    assert.match(await (await fetch(page)).text(), /<title>Relay<\/title>/)
     const [, docs] = await stack.said(/^ {2}docs +(http\S+) /m)
     assert.equal((await fetch(docs)).status, 200)
     await stack.said(/^ {2}mqtt +127\.0\.0\.1:\d+ /m)

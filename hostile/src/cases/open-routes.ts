@@ -21,5 +21,5 @@ export const openRoutes: readonly Attack[] = [
   { name: 'open-routes/docs', who: 'stranger', input: `GET /docs and its files, ${paced}`, run: it => flood(it, ['/docs', '/docs/', '/docs/json', '/docs/yaml', '/docs/static/swagger-ui-bundle.js'], { 'accept-encoding': 'gzip, br' }) },
   { name: 'open-routes/metrics', who: 'stranger', input: `GET /metrics at the port of the API, ${paced}`, run: it => flood(it, ['/metrics'], { 'accept-encoding': 'gzip' }) },
   { name: 'open-routes/probes', who: 'stranger', input: `GET /readyz and /livez, ${paced}`, run: it => flood(it, ['/readyz', '/livez']) },
-  { name: 'open-routes/unknown', who: 'stranger', input: `addresses that are none, ${paced}`, run: it => flood(it, ['/', '/.env', '/wp-login.php', '/api/v2/x', `/${'a'.repeat(8_000)}`]) }
+  { name: 'open-routes/unknown', who: 'stranger', input: `addresses that are none, ${paced}`, run: it => flood(it, ['/index.php', '/.env', '/wp-login.php', '/api/v2/x', `/${'a'.repeat(8_000)}`]) }
 ]

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { WELL_KNOWN_TOKEN } from 'relay-common'
+
+import { openTestApi } from './support/ask.ts'
+
+test('the dashboard is at /, for everybody, and runs nothing but its own files', async t => {
+  const { app } = await openTestApi(t)
+  for (const url of ['/', '/explore?zone=Zone%20A']) {
+    const { statusCode, headers, body } = await app.inject(url)
+    assert.equal(statusCode, 200)
+    assert.match(String(headers['content-type']), /^text\/html/)
+    assert.equal(headers['cache-control'], 'public, no-cache')
+    const policy = String(headers['content-security-policy'])
+    assert.match(policy, /default-src 'none'.*script-src 'self'; style-src 'self'/)
+    assert.doesNotMatch(policy, /unsafe|data:|\*|https?:/)
+    assert.doesNotMatch(body, /<script(?![^>]*src="\/assets\/)|<style| style=|https?:/)
+    const again = await app.inject({ url, headers: { 'if-none-match': String(headers.etag) } })
+    assert.equal(again.statusCode, 304)
+  }
+})
+
+test('its files are kept for a year, compressed, under names that change with them', async t => {
+  const { app } = await openTestApi(t)
+  const { body } = await app.inject('/')
+  const files = [...body.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, it]) => it)
+  assert.equal(files.length, 3)
+  for (const url of files) {
+    const { statusCode, headers } = await app.inject({ url, headers: { 'accept-encoding': 'br, gzip' } })
+    assert.equal(statusCode, 200)
+    assert.equal(headers['cache-control'], 'public, max-age=31536000, immutable')
+    if (!url.endsWith('.svg')) assert.equal(headers['content-encoding'], 'br')
+  }
+  assert.equal((await app.inject('/assets/index.html')).statusCode, 404)
+  assert.equal((await app.inject('/assets/..%2findex.html')).statusCode, 404)
+  assert.equal((await app.inject({ method: 'POST', url: '/' })).statusCode, 405)
+})
+
+test('the page has a token only where that is known to everybody', async t => {
+  const { app } = await openTestApi(t)
+  assert.match((await app.inject('/')).body, /name="relay-local-token" content=""/)
+  const local = await openTestApi(t, { API_TOKENS: `another,${WELL_KNOWN_TOKEN}` })
+  const { body } = await local.app.inject({ url: '/', headers: { host: 'localhost' } })
+  assert.ok(body.includes(`name="relay-local-token" content="${WELL_KNOWN_TOKEN}"`) && !body.includes('another'))
+  assert.equal((await local.app.inject({ url: '/', headers: { host: 'evil.example' } })).statusCode, 421)
+})
+
+test('whoever asks for the page too often waits', async t => {
+  const { app } = await openTestApi(t, { RATE_LIMIT_OPEN_MAX: '3' })
+  const statuses = []
+  for (let n = 0; n < 5; n++) statuses.push((await app.inject('/')).statusCode)
+  assert.deepEqual(statuses, [200, 200, 200, 429, 429])
+})

@@ -1,0 +1,63 @@
+/**
+ * A question to the API, and what has come of it so far:
+ *
+ *     asked ──answer──▶ data ──question changes──▶ asked, the data of before stay until the next are there
+ *       └──failure──▶ failure ──after its time──▶ asked
+ *
+ * So a view has something to show while it waits, and nothing jumps.
+ */
+import type { RelayClient } from '@relay-telemetry/client/src/index.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+import { failureOf, type Failure } from './failure.ts'
+import { signOut, useSession } from './session.ts'
+
+export interface Answer<T> {
+  readonly data: T | undefined
+  readonly failure: Failure | undefined
+  readonly isLoading: boolean
+  readonly again: () => void
+}
+
+interface State<T> { readonly data?: T, readonly failure?: Failure, readonly isLoading: boolean }
+
+/**
+ * @param question what is asked, as text: another text asks again; undefined: nothing is asked
+ * @param refreshMs how often it is asked again while the page is looked at
+ */
+export function useAnswer<T> (
+  question: string | undefined, ask: (relay: RelayClient, signal: AbortSignal) => Promise<T>, refreshMs?: number
+): Answer<T> {
+  const { session } = useSession()
+  const [state, setState] = useState<State<T>>({ isLoading: question !== undefined })
+  const [round, setRound] = useState(0)
+  const asking = useRef(ask)
+  asking.current = ask
+  const again = () => setRound(it => it + 1)
+
+  useEffect(() => {
+    if (question === undefined || session === undefined) return setState({ isLoading: false })
+    const gone = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const later = (waitMs: number | undefined) => {
+      if (waitMs !== undefined) timer = setTimeout(() => document.hidden ? later(waitMs) : again(), waitMs)
+    }
+    setState(before => ({ ...before, isLoading: true }))
+    asking.current(session.relay, gone.signal).then(data => {
+      if (gone.signal.aborted) return
+      setState({ data, isLoading: false })
+      later(refreshMs)
+    }, error => {
+      if (gone.signal.aborted) return
+      const failure = failureOf(error)
+      if (failure.isSignedOut) return signOut(failure.detail)
+      setState(before => ({ ...before, failure, isLoading: false }))
+      later(failure.retryAfterMs)
+    })
+    return () => {
+      gone.abort()
+      clearTimeout(timer)
+    }
+  }, [question, session, round])
+  return { data: state.data, failure: state.failure, isLoading: state.isLoading, again }
+}

@@ -1,0 +1,49 @@
+/** The frame of all views: where one is, who looks, and what is shown. */
+import { follow, usePlace } from './location.ts'
+import { signOut, useSession } from './session.ts'
+import { DeviceView } from './views/device.tsx'
+import { Explore } from './views/explore.tsx'
+import { Fleet, FLEET_PATH } from './views/fleet.tsx'
+import { LiveView } from './views/live.tsx'
+import { Operations } from './views/operations.tsx'
+import { SignIn } from './views/sign-in.tsx'
+
+const views = [
+  { path: FLEET_PATH, label: 'Fleet', View: Fleet, isInMenu: true },
+  { path: '/explore', label: 'Explore', View: Explore, isInMenu: true },
+  { path: '/live', label: 'Live', View: LiveView, isInMenu: true },
+  { path: '/device', label: 'Device', View: DeviceView, isInMenu: false },
+  { path: '/operations', label: 'Operations', View: Operations, isInMenu: true }
+]
+
+export function App () {
+  const { path } = usePlace()
+  const { session, endedBecause } = useSession()
+  const { label, View } = views.find(it => it.path === path) ?? views[0]
+  document.title = `${session ? label : 'Sign in'} · Relay`
+  return (
+    <>
+      <a class='skip' href='#main'>To the content</a>
+      <header class='top'>
+        <span class='brand'><span class='mark' aria-hidden='true' />Relay</span>
+        {session && (
+          <>
+            <nav aria-label='Views'>
+              {views.filter(it => it.isInMenu).map(it => (
+                <a key={it.path} href={it.path} onClick={follow} aria-current={it.View === View ? 'page' : undefined}>{it.label}</a>
+              ))}
+              <a href='/docs'>API</a>
+            </nav>
+            <span class='who'>
+              {session.isLocal ? 'Signed in by itself: local stack' : 'Signed in by token'}
+              <button type='button' class='plain' onClick={() => signOut()}>Sign out</button>
+            </span>
+          </>
+        )}
+      </header>
+      <main id='main' tabIndex={-1}>
+        {session ? <View key={session.token} /> : <SignIn why={endedBecause} />}
+      </main>
+    </>
+  )
+}

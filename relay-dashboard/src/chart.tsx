@@ -1,0 +1,220 @@
+/** Lines over time: uPlot, with a brush, a zoom by wheel, and marks for what is not final. */
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import Plot, { type AlignedData, type Axis, type Options, type Series } from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+
+import { formatNumber, formatTime } from './format.ts'
+import { isDark, onSchemeChange, strokeOf, translucent } from './palette.ts'
+import type { Line } from './series.ts'
+
+export interface ChartProps {
+  /** what it is, for those who don't see it */
+  readonly label: string
+  readonly times: readonly number[]
+  readonly lines: readonly Line[]
+  readonly zone: string
+  /** the range that is asked about, s; data may be of a part of it */
+  readonly start: number
+  readonly end: number
+  /** up to here nothing more is expected, s; null: not known */
+  readonly completeThrough?: number | null
+  /** buckets that late readings have changed, s */
+  readonly revised?: ReadonlySet<number>
+  readonly height?: number
+  readonly onRange?: (startMs: number, endMs: number) => void
+  /** how wide it is, for the choice of an interval */
+  readonly onWidth?: (width: number) => void
+}
+
+const HEIGHT = 320
+/** A wheel that has stopped for so long is done. */
+const WHEEL_REST_MS = 350
+const BAND_ALPHA = 0x2e
+
+export function Chart (props: ChartProps) {
+  const holder = useRef<HTMLDivElement>(null)
+  const plot = useRef<Plot | undefined>(undefined)
+  const [scheme, setScheme] = useState(isDark)
+  const [hovered, setHovered] = useState<number | null>(null)
+  const latest = useRef(props)
+  latest.current = props
+  const shape = JSON.stringify([props.lines.map(it => [it.name, it.low !== undefined, it.of]), props.zone, scheme, props.height])
+
+  useEffect(() => onSchemeChange(() => setScheme(isDark())), [])
+
+  useLayoutEffect(() => {
+    const width = holder.current!.clientWidth
+    const made = new Plot(optionsOf(latest, width, setHovered), dataOf(props), holder.current!)
+    plot.current = made
+    made.setScale('x', { min: props.start, max: props.end })
+    zoomByWheel(made, latest)
+    return () => made.destroy()
+  }, [shape])
+
+  useLayoutEffect(() => {
+    const { current } = plot
+    if (!current) return
+    current.batch(() => {
+      current.setData(dataOf(props), false)
+      current.setScale('x', { min: props.start, max: props.end })
+    })
+  }, [props.times, props.lines, props.start, props.end, props.completeThrough])
+
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
+      latest.current.onWidth?.(width)
+      plot.current?.setSize({ width, height: latest.current.height ?? HEIGHT })
+    })
+    observer.observe(holder.current!)
+    return () => observer.disconnect()
+  }, [])
+
+  const place = hovered ?? props.times.length - 1
+  return (
+    <figure class='chart' aria-label={props.label}>
+      <p class='readout'>
+        {place >= 0 && place < props.times.length && (
+          <>
+            <span class='time'>{formatTime(props.times[place] * 1_000, props.zone, 'second')}</span>
+            {props.lines.map((line, index) => (
+              <span key={line.name} class='value'>
+                <Swatch line={line} index={index} /> {line.name} <b>{formatNumber(hovered === null ? lastOf(line.values) : line.values[place])}</b>
+                {line.low && line.low[place] !== null && <small> ({formatNumber(line.low[place])} to {formatNumber(line.high![place])})</small>}
+              </span>
+            ))}
+          </>
+        )}
+      </p>
+      <div ref={holder} class='plot' style={{ height: `${props.height ?? HEIGHT}px` }} />
+    </figure>
+  )
+}
+
+export function Swatch ({ line, index }: { readonly line: Line, readonly index: number }) {
+  const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
+  return (
+    <svg class='swatch' width='18' height='8' aria-hidden='true'>
+      <line x1='0' y1='4' x2='18' y2='4' stroke={color} stroke-width='3' stroke-dasharray={dash?.join(' ')} />
+    </svg>
+  )
+}
+
+/** Lines need not end together. */
+const lastOf = (values: readonly (number | null)[]) => values.findLast(it => typeof it === 'number')
+
+function dataOf ({ times, lines }: ChartProps): AlignedData {
+  return [times, ...lines.flatMap(it => it.low ? [it.low, it.high!, it.values] : [it.values])] as unknown as AlignedData
+}
+
+type Latest = { readonly current: ChartProps }
+
+function optionsOf (latest: Latest, width: number, onHover: (place: number | null) => void): Options {
+  const { lines, zone, height = HEIGHT } = latest.current
+  const series: Series[] = [{}]
+  const bands: Options['bands'] = []
+  lines.forEach((line, index) => {
+    const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
+    if (line.low) {
+      const edge: Series = { stroke: translucent(color, BAND_ALPHA * 2), width: 1, points: { show: false } }
+      bands.push({ series: [series.length + 1, series.length], fill: translucent(color, BAND_ALPHA) })
+      series.push(edge, edge)
+    }
+    series.push({ stroke: color, width: line.of === undefined ? 2 : 1.5, dash, points: { size: 5 } })
+  })
+  const ink = getComputedStyle(document.documentElement)
+  const axis = {
+    stroke: ink.getPropertyValue('--muted'),
+    grid: { stroke: ink.getPropertyValue('--line'), width: 1 },
+    ticks: { stroke: ink.getPropertyValue('--line'), width: 1 },
+    font: '12px system-ui, sans-serif'
+  }
+  return {
+    width,
+    height,
+    series,
+    bands,
+    tzDate: time => Plot.tzDate(new Date(time * 1_000), zone),
+    legend: { show: false },
+    scales: { x: { time: true } },
+    axes: [
+      { ...axis, space: 76, values: clockValues },
+      { ...axis, size: 64, values: (_, splits) => splits.map(formatNumber) }
+    ],
+    cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
+    hooks: {
+      drawClear: [plot => shadeUnfinished(plot, latest)],
+      draw: [plot => markRevised(plot, latest)],
+      setCursor: [plot => onHover(plot.cursor.idx ?? null)],
+      setSelect: [plot => {
+        const { left, width: selected } = plot.select
+        plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false)
+        if (selected < 3) return
+        latest.current.onRange?.(plot.posToVal(left, 'x') * 1_000, plot.posToVal(left + selected, 'x') * 1_000)
+      }]
+    }
+  }
+}
+
+/** 24-hour clocks, and years in front, in any locale. */
+const clockValues = [
+  [31_536_000, '{YYYY}', null, null, null, null, null, null, 1],
+  [2_419_200, '{MMM}', '\n{YYYY}', null, null, null, null, null, 1],
+  [86_400, '{D} {MMM}', '\n{YYYY}', null, null, null, null, null, 1],
+  [60, '{HH}:{mm}', '\n{D} {MMM} {YYYY}', null, '\n{D} {MMM}', null, null, null, 1],
+  [1, '{HH}:{mm}:{ss}', '\n{D} {MMM} {YYYY}', null, '\n{D} {MMM}', null, null, null, 1]
+] as unknown as Axis.Values
+
+/** Hatches what is not complete: readings of that time may still come. */
+function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Latest): void {
+  if (completeThrough === undefined || completeThrough === null || completeThrough >= end) return
+  const { ctx, bbox: { left, top, width, height } } = plot
+  const from = Math.max(left, plot.valToPos(completeThrough, 'x', true))
+  if (from >= left + width) return
+  ctx.save()
+  ctx.beginPath()
+  ctx.rect(from, top, left + width - from, height)
+  ctx.clip()
+  ctx.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue('--hatch')
+  ctx.lineWidth = devicePixelRatio
+  ctx.beginPath()
+  for (let x = from - height; x < left + width; x += 9 * devicePixelRatio) {
+    ctx.moveTo(x, top + height)
+    ctx.lineTo(x + height, top)
+  }
+  ctx.stroke()
+  ctx.restore()
+}
+
+const none: ReadonlySet<number> = new Set()
+
+/** A bar on the axis for each bucket that late readings have changed. */
+function markRevised (plot: Plot, { current: { revised = none, times } }: Latest): void {
+  if (revised.size === 0) return
+  const { ctx, bbox: { left, top, width, height } } = plot
+  const thick = 4 * devicePixelRatio
+  ctx.save()
+  ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--revised')
+  times.forEach((time, place) => {
+    if (!revised.has(time)) return
+    const from = Math.max(left, plot.valToPos(time, 'x', true))
+    const to = Math.min(left + width, plot.valToPos(times[place + 1] ?? time, 'x', true))
+    if (to > left && from < left + width) ctx.fillRect(from, top + height - thick, Math.max(to - from, 1), thick)
+  })
+  ctx.restore()
+}
+
+/** Ctrl and the wheel zoom around the pointer; the question follows when the wheel rests. The wheel alone scrolls the page. */
+function zoomByWheel (plot: Plot, latest: Latest): void {
+  let resting: ReturnType<typeof setTimeout> | undefined
+  plot.over.addEventListener('wheel', event => {
+    if (!event.ctrlKey && !event.metaKey) return
+    event.preventDefault()
+    const { min, max } = plot.scales.x
+    const at = plot.posToVal(event.offsetX, 'x')
+    const zoom = event.deltaY < 0 ? 0.8 : 1.25
+    const next = { min: at - (at - min!) * zoom, max: at + (max! - at) * zoom }
+    plot.setScale('x', next)
+    clearTimeout(resting)
+    resting = setTimeout(() => latest.current.onRange?.(next.min * 1_000, next.max * 1_000), WHEEL_REST_MS)
+  }, { passive: false })
+}

@@ -1,0 +1,46 @@
+/** A range beside an earlier one: its lines for the chart, and its numbers. */
+import type { AggregatesQuery, components, RelayClient } from '@relay-telemetry/client/src/index.ts'
+
+import { readAggregates, type Found } from './aggregates.ts'
+import { dataOf } from './failure.ts'
+import { formatNumber, formatPercent, formatTime } from './format.ts'
+
+export const againsts = { '': 'nothing', previous: 'the range before', weekday: 'the same weekday before' } as const
+export type Against = Exclude<keyof typeof againsts, ''>
+
+export interface Compared {
+  readonly comparison: components['schemas']['Comparison']
+  readonly before: Found
+}
+
+/** @param found the range that is compared, as it was answered: the earlier one gets the same interval */
+export async function readComparison (
+  relay: RelayClient, asked: AggregatesQuery, against: Against, found: Found, signal: AbortSignal
+): Promise<Compared> {
+  const { device, zone, type, tz, stats } = asked
+  const range = { start: new Date(found.startMs).toISOString(), end: new Date(found.endMs).toISOString() }
+  const query = { device, zone, type, tz, stats, ...range, against }
+  const comparison = dataOf(await relay.GET('/api/v1/compare', { params: { query }, signal }))
+  const { maxPoints: _, ...rest } = asked
+  const before = await readAggregates(relay, { ...rest, ...comparison.against, interval: found.interval }, signal)
+  return { comparison, before }
+}
+
+export function ComparisonTable ({ comparison: { range, against, stats }, zone }: { readonly comparison: Compared['comparison'], readonly zone: string }) {
+  return (
+    <div class='scroll' tabIndex={0} role='region' aria-label='Comparison'>
+      <table>
+        <caption>All together: {formatTime(range.start, zone)} to {formatTime(range.end, zone)}, against {formatTime(against.start, zone)} to {formatTime(against.end, zone)} ({zone})</caption>
+        <thead><tr><th scope='col'>number</th><th scope='col' class='number'>now</th><th scope='col' class='number'>before</th><th scope='col' class='number'>change</th><th scope='col' class='number'>relative</th></tr></thead>
+        <tbody>
+          {stats.map(({ stat, value, againstValue, change, relativeChange }) => (
+            <tr key={stat}>
+              <td>{stat}</td><td class='number'>{formatNumber(value)}</td><td class='number'>{formatNumber(againstValue)}</td>
+              <td class='number'>{formatNumber(change)}</td><td class='number'>{relativeChange === null ? '–' : formatPercent(relativeChange)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}

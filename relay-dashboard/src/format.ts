@@ -1,0 +1,83 @@
+/** Numbers as the browser's locale writes them, and times on the clock of a zone that is named. */
+
+const SIGNIFICANT_DIGITS = 6
+
+const numbers = new Intl.NumberFormat(undefined, { maximumSignificantDigits: SIGNIFICANT_DIGITS })
+const counts = new Intl.NumberFormat()
+const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' })
+
+export function formatNumber (value: number | null | undefined): string {
+  return value === null || value === undefined ? '–' : numbers.format(value)
+}
+
+export const formatCount = (value: number) => counts.format(value)
+export const formatPercent = (share: number) => percents.format(share)
+
+/** `1 reading`, `2 readings` */
+export const countOf = (value: number, one: string, many = `${one}s`) => `${formatCount(value)} ${value === 1 ? one : many}`
+
+/** The zone of this browser. */
+export const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone
+
+export function isZone (name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
+  } catch {
+    return false
+  }
+}
+
+const clocks = new Map<string, Intl.DateTimeFormat>()
+
+/** @param precision second: with seconds; zone: with the name that the zone has then, such as CET or CEST */
+export function formatTime (time: number | string, zone: string, precision: 'minute' | 'second' | 'zone' = 'minute'): string {
+  const key = `${zone} ${precision}`
+  let clock = clocks.get(key)
+  if (!clock) {
+    clock = new Intl.DateTimeFormat(undefined, {
+      timeZone: zone,
+      year: 'numeric',
+      month: 'short',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      hourCycle: 'h23',
+      ...(precision === 'minute' ? {} : { second: '2-digit' }),
+      ...(precision === 'zone' ? { timeZoneName: 'short' } : {})
+    })
+    clocks.set(key, clock)
+  }
+  return clock.format(typeof time === 'string' ? new Date(time) : time)
+}
+
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'always', style: 'short' })
+const steps = [['day', 86_400_000], ['hour', 3_600_000], ['minute', 60_000], ['second', 1_000]] as const
+
+/** `5 min. ago`, `in 2 hr.` */
+export function formatAgo (timeMs: number, nowMs: number): string {
+  const awayMs = timeMs - nowMs
+  const [unit, unitMs] = steps.find(([, ms]) => Math.abs(awayMs) >= ms) ?? steps[3]
+  return relative.format(Math.round(awayMs / unitMs), unit)
+}
+
+/** What `datetime-local` fields hold: the clock of a zone, without its offset. */
+export function toLocalField (timeMs: number, zone: string): string {
+  const offsetMs = zoneOffsetMs(timeMs, zone)
+  return new Date(timeMs + offsetMs).toISOString().slice(0, 19)
+}
+
+/** @returns NaN for what is no time */
+export function fromLocalField (text: string, zone: string): number {
+  const asUtcMs = Date.parse(`${text}Z`)
+  if (Number.isNaN(asUtcMs)) return NaN
+  const guessMs = asUtcMs - zoneOffsetMs(asUtcMs, zone)
+  return asUtcMs - zoneOffsetMs(guessMs, zone) // the clock may have been set in between
+}
+
+function zoneOffsetMs (timeMs: number, zone: string): number {
+  const clock = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric'
+  })
+  const { year, month, day, hour, minute, second } = Object.fromEntries(clock.formatToParts(timeMs).map(it => [it.type, Number(it.value)]))
+  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(timeMs / 1_000) * 1_000
+}

@@ -1,0 +1,28 @@
+/** What a view says instead of data: that it waits, that there are none, or what keeps them away. */
+import type { ComponentChildren } from 'preact'
+
+import type { Failure } from './failure.ts'
+
+export function FailureNote ({ failure: { title, detail, advice }, again }: { failure: Failure, again?: () => void }) {
+  return (
+    <div class='note bad' role='alert'>
+      <strong>{title}</strong>
+      <p>{detail} {advice}</p>
+      {again && <button type='button' onClick={again}>Ask again now</button>}
+    </div>
+  )
+}
+
+export function EmptyNote ({ title, children }: { title: string, children: ComponentChildren }) {
+  return (
+    <div class='note empty'>
+      <strong>{title}</strong>
+      <p>{children}</p>
+    </div>
+  )
+}
+
+/** A place that is held for what comes. */
+export function Skeleton ({ height }: { height: 'line' | 'list' | 'chart' | 'table' }) {
+  return <div class={`skeleton ${height}`} role='status' aria-label='Loading' />
+}

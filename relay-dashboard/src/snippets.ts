@@ -1,0 +1,33 @@
+/** A question as a command or as code, for whoever goes on without the page. The token stays out of it. */
+import { addressOf } from './location.ts'
+
+/** As it goes into the address of the API; lists are repeated. */
+export type ApiQuery = Readonly<Record<string, string | number | readonly string[] | undefined>>
+
+export function apiAddress (path: string, query: ApiQuery): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue
+    for (const it of typeof value === 'object' ? value : [String(value)]) parameters.append(name, it)
+  }
+  return location.origin + addressOf(path, parameters)
+}
+
+/** @param token one that everybody knows; empty: the command takes it from RELAY_TOKEN */
+export function curlOf (path: string, query: ApiQuery, token: string): string {
+  return `curl -H "Authorization: Bearer ${token || '$RELAY_TOKEN'}" ${shellQuoted(apiAddress(path, query))}`
+}
+
+/** Names may hold anything. */
+const shellQuoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+export function clientCodeOf (query: ApiQuery): string {
+  const { limit: _, fill, ...asked } = query
+  const question = JSON.stringify({ ...asked, ...(fill === undefined ? {} : { fill }) }, undefined, 2)
+  return `import { createRelayClient } from '@relay-telemetry/client'
+
+const relay = createRelayClient({ baseUrl: ${JSON.stringify(location.origin)}, token: process.env.RELAY_TOKEN })
+
+for await (const row of relay.aggregateRows(${question})) console.log(row)
+`
+}
