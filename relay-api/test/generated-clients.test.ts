@@ -9,6 +9,7 @@ import { delimiter, join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { javaGenerator, pythonGenerator, run, type Generator } from './generated-clients/generators.ts'
 import { TOKEN } from './support/ask.ts'
 import { openStreamSite } from './support/stream-site.ts'
@@ -50,13 +51,13 @@ suite('a generated client sends events, asks for their average, and reads errors
     const generator = jars.find(it => it.includes('openapi-generator-cli'))!
     const [sources, classes] = [join(site.folder, 'client'), join(site.folder, 'classes')]
     await mkdir(classes)
-    await run('java', ['-jar', generator, 'generate', '--generator-name', 'java', '--library', 'native',
+    await run('java', [...shortLivedJvm, '-jar', generator, 'generate', '--generator-name', 'java', '--library', 'native',
       '--input-spec', site.document, '--output', sources])
     const main = join(sources, 'src', 'main', 'java')
     const files = (await readdir(main, { recursive: true })).filter(it => it.endsWith('.java')).map(it => join(main, it))
     const classPath = [classes, ...jars.filter(it => it !== generator)].join(delimiter)
-    await run('javac', ['-nowarn', '-d', classes, '-cp', classPath, ...files, sourceOf('Use.java')])
-    await run('java', ['-cp', classPath, 'Use', site.url, TOKEN])
+    await run('javac', [...shortLivedJvm.map(it => `-J${it}`), '-nowarn', '-d', classes, '-cp', classPath, ...files, sourceOf('Use.java')])
+    await run('java', [...shortLivedJvm, '-cp', classPath, 'Use', site.url, TOKEN])
   })
 })
 
