@@ -29,7 +29,7 @@ export interface OwnServers {
 
 /** They end with the test, and their data go. */
 export async function openOwnServers (t: TestContext): Promise<OwnServers> {
-  const folder = await mkdtemp(join(tmpdir(), 'relay-own-servers-'))
+  const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-own-servers-'))
   await chmod(folder, 0o755) // root runs the servers as another user
   const servers: LocalPostgres[] = []
   t.after(async () => {

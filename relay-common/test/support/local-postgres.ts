@@ -22,13 +22,13 @@ const TEMPLATE = 'relay_template'
 
 /** Starts a server whose data need not survive the machine: tests kill it, never the power. */
 export async function startTestPostgres (): Promise<{ url: string, server: LocalPostgres, close: () => Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'relay-test-postgres-'))
+  const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-test-postgres-'))
   await chmod(folder, 0o755) // root runs the server as another user
   const server = await startPostgres({
     dataDir: join(folder, 'data'),
     logFile: join(folder, 'postgres.log'),
     port: await getPort({ host: '127.0.0.1' }),
-    parameters: ['fsync=off', 'full_page_writes=off']
+    parameters: ['fsync=off', 'full_page_writes=off', 'max_wal_size=256MB']
   }).catch(async error => {
     await rm(folder, { recursive: true, force: true })
     throw error

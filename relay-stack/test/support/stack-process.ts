@@ -28,7 +28,7 @@ export interface StackProcess {
 
 /** A data folder that PostgreSQL can reach as another user; what runs on it ends with the test. */
 export async function makeDataDir (t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'relay-test-stack-'))
+  const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-test-stack-'))
   await chmod(folder, 0o755)
   t.after(async () => {
     await killAll(folder)
