@@ -20,7 +20,11 @@ const ROWS_MAX = 250_000
 const PAGE_ROWS = 100_000
 
 /** @throws Refused, RangeError for more rows than a page can hold */
-export async function readAggregates (relay: RelayClient, asked: AggregatesQuery, signal: AbortSignal): Promise<Found> {
+export async function readAggregates (
+  relay: RelayClient,
+  asked: AggregatesQuery,
+  signal: AbortSignal
+): Promise<Found> {
   const rows: Row[] = []
   for (let cursor: string | undefined; ;) {
     const query = { ...asked, limit: PAGE_ROWS, ...(cursor === undefined ? {} : { cursor }) }
@@ -28,9 +32,21 @@ export async function readAggregates (relay: RelayClient, asked: AggregatesQuery
     for (const row of page.rows) rows.push(row)
     if (page.next === null) {
       const { start, end, interval, completeThrough, lateReadings, duplicateReadings } = page
-      return { rows, startMs: Date.parse(start), endMs: Date.parse(end), interval, completeThrough, lateReadings, duplicateReadings }
+      return {
+        rows,
+        startMs: Date.parse(start),
+        endMs: Date.parse(end),
+        interval,
+        completeThrough,
+        lateReadings,
+        duplicateReadings
+      }
     }
-    if (rows.length >= ROWS_MAX) throw new RangeError(`There are more than ${countOf(ROWS_MAX, 'row')}. Choose a longer interval, a shorter range or fewer groups.`)
+    if (rows.length >= ROWS_MAX) {
+      throw new RangeError(
+        `There are more than ${countOf(ROWS_MAX, 'row')}. Choose a longer interval, a shorter range or fewer groups.`
+      )
+    }
     cursor = page.next
   }
 }

@@ -23,20 +23,36 @@ export function App () {
   document.title = `${session ? label : 'Sign in'} · Relay`
   return (
     <>
-      <a class='skip' href='#main'>To the content</a>
+      <a class='skip' href='#main'>
+        To the content
+      </a>
       <header class='top'>
-        <span class='brand'><span class='mark' aria-hidden='true' />Relay</span>
+        <span class='brand'>
+          <span class='mark' aria-hidden='true' />
+          Relay
+        </span>
         {session && (
           <>
             <nav aria-label='Views'>
-              {views.filter(it => it.isInMenu).map(it => (
-                <a key={it.path} href={it.path} onClick={follow} aria-current={it.View === View ? 'page' : undefined}>{it.label}</a>
-              ))}
+              {views
+                .filter(it => it.isInMenu)
+                .map(it => (
+                  <a
+                    key={it.path}
+                    href={it.path}
+                    onClick={follow}
+                    aria-current={it.View === View ? 'page' : undefined}
+                  >
+                    {it.label}
+                  </a>
+                ))}
               <a href='/docs'>API</a>
             </nav>
             <span class='who'>
               {session.isLocal ? 'Signed in by itself: local stack' : 'Signed in by token'}
-              <button type='button' class='plain' onClick={() => signOut()}>Sign out</button>
+              <button type='button' class='plain' onClick={() => signOut()}>
+                Sign out
+              </button>
             </span>
           </>
         )}

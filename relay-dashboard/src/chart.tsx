@@ -38,7 +38,12 @@ export function Chart (props: ChartProps) {
   const [hovered, setHovered] = useState<number | null>(null)
   const latest = useRef(props)
   latest.current = props
-  const shape = JSON.stringify([props.lines.map(it => [it.name, it.low !== undefined, it.of]), props.zone, scheme, props.height])
+  const shape = JSON.stringify([
+    props.lines.map(it => [it.name, it.low !== undefined, it.of]),
+    props.zone,
+    scheme,
+    props.height
+  ])
 
   useEffect(() => onSchemeChange(() => setScheme(isDark())), [])
 
@@ -61,10 +66,16 @@ export function Chart (props: ChartProps) {
   }, [props.times, props.lines, props.start, props.end, props.completeThrough])
 
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(([{ contentRect: { width } }]) => {
-      latest.current.onWidth?.(width)
-      plot.current?.setSize({ width, height: latest.current.height ?? HEIGHT })
-    })
+    const observer = new ResizeObserver(
+      ([
+        {
+          contentRect: { width }
+        }
+      ]) => {
+        latest.current.onWidth?.(width)
+        plot.current?.setSize({ width, height: latest.current.height ?? HEIGHT })
+      }
+    )
     observer.observe(holder.current!)
     return () => observer.disconnect()
   }, [])
@@ -78,8 +89,14 @@ export function Chart (props: ChartProps) {
             <span class='time'>{formatTime(props.times[place] * 1_000, props.zone, 'second')}</span>
             {props.lines.map((line, index) => (
               <span key={line.name} class='value'>
-                <Swatch line={line} index={index} /> {line.name} <b>{formatNumber(hovered === null ? lastOf(line.values) : line.values[place])}</b>
-                {line.low && line.low[place] !== null && <small> ({formatNumber(line.low[place])} to {formatNumber(line.high![place])})</small>}
+                <Swatch line={line} index={index} /> {line.name}{' '}
+                <b>{formatNumber(hovered === null ? lastOf(line.values) : line.values[place])}</b>
+                {line.low && line.low[place] !== null && (
+                  <small>
+                    {' '}
+                    ({formatNumber(line.low[place])} to {formatNumber(line.high![place])})
+                  </small>
+                )}
               </span>
             ))}
           </>
@@ -90,7 +107,7 @@ export function Chart (props: ChartProps) {
   )
 }
 
-export function Swatch ({ line, index }: { readonly line: Line, readonly index: number }) {
+export function Swatch ({ line, index }: { readonly line: Line; readonly index: number }) {
   const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
   return (
     <svg class='swatch' width='18' height='8' aria-hidden='true'>
@@ -103,7 +120,10 @@ export function Swatch ({ line, index }: { readonly line: Line, readonly index: 
 const lastOf = (values: readonly (number | null)[]) => values.findLast(it => typeof it === 'number')
 
 function dataOf ({ times, lines }: ChartProps): AlignedData {
-  return [times, ...lines.flatMap(it => it.low ? [it.low, it.high!, it.values] : [it.values])] as unknown as AlignedData
+  return [
+    times,
+    ...lines.flatMap(it => (it.low ? [it.low, it.high!, it.values] : [it.values]))
+  ] as unknown as AlignedData
 }
 
 type Latest = { readonly current: ChartProps }
@@ -115,7 +135,7 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
   lines.forEach((line, index) => {
     const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
     if (line.low) {
-      const edge: Series = { stroke: translucent(color, BAND_ALPHA * 2), width: 1, points: { show: false } }
+      const edge: Series = { width: 0, points: { show: false } } // the band says where it ends, for less
       bands.push({ series: [series.length + 1, series.length], fill: translucent(color, BAND_ALPHA) })
       series.push(edge, edge)
     }
@@ -145,12 +165,14 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
       drawClear: [plot => shadeUnfinished(plot, latest)],
       draw: [plot => markRevised(plot, latest)],
       setCursor: [plot => onHover(plot.cursor.idx ?? null)],
-      setSelect: [plot => {
-        const { left, width: selected } = plot.select
-        plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false)
-        if (selected < 3) return
-        latest.current.onRange?.(plot.posToVal(left, 'x') * 1_000, plot.posToVal(left + selected, 'x') * 1_000)
-      }]
+      setSelect: [
+        plot => {
+          const { left, width: selected } = plot.select
+          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false)
+          if (selected < 3) return
+          latest.current.onRange?.(plot.posToVal(left, 'x') * 1_000, plot.posToVal(left + selected, 'x') * 1_000)
+        }
+      ]
     }
   }
 }
@@ -167,7 +189,10 @@ const clockValues = [
 /** Hatches what is not complete: readings of that time may still come. */
 function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Latest): void {
   if (completeThrough === undefined || completeThrough === null || completeThrough >= end) return
-  const { ctx, bbox: { left, top, width, height } } = plot
+  const {
+    ctx,
+    bbox: { left, top, width, height }
+  } = plot
   const from = Math.max(left, plot.valToPos(completeThrough, 'x', true))
   if (from >= left + width) return
   ctx.save()
@@ -190,7 +215,10 @@ const none: ReadonlySet<number> = new Set()
 /** A bar on the axis for each bucket that late readings have changed. */
 function markRevised (plot: Plot, { current: { revised = none, times } }: Latest): void {
   if (revised.size === 0) return
-  const { ctx, bbox: { left, top, width, height } } = plot
+  const {
+    ctx,
+    bbox: { left, top, width, height }
+  } = plot
   const thick = 4 * devicePixelRatio
   ctx.save()
   ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--revised')
@@ -203,18 +231,22 @@ function markRevised (plot: Plot, { current: { revised = none, times } }: Latest
   ctx.restore()
 }
 
-/** Ctrl and the wheel zoom around the pointer; the question follows when the wheel rests. The wheel alone scrolls the page. */
+/** Ctrl and the wheel zoom around the pointer; the question follows when the wheel rests. Alone it scrolls the page. */
 function zoomByWheel (plot: Plot, latest: Latest): void {
   let resting: ReturnType<typeof setTimeout> | undefined
-  plot.over.addEventListener('wheel', event => {
-    if (!event.ctrlKey && !event.metaKey) return
-    event.preventDefault()
-    const { min, max } = plot.scales.x
-    const at = plot.posToVal(event.offsetX, 'x')
-    const zoom = event.deltaY < 0 ? 0.8 : 1.25
-    const next = { min: at - (at - min!) * zoom, max: at + (max! - at) * zoom }
-    plot.setScale('x', next)
-    clearTimeout(resting)
-    resting = setTimeout(() => latest.current.onRange?.(next.min * 1_000, next.max * 1_000), WHEEL_REST_MS)
-  }, { passive: false })
+  plot.over.addEventListener(
+    'wheel',
+    event => {
+      if (!event.ctrlKey && !event.metaKey) return
+      event.preventDefault()
+      const { min, max } = plot.scales.x
+      const at = plot.posToVal(event.offsetX, 'x')
+      const zoom = event.deltaY < 0 ? 0.8 : 1.25
+      const next = { min: at - (at - min!) * zoom, max: at + (max! - at) * zoom }
+      plot.setScale('x', next)
+      clearTimeout(resting)
+      resting = setTimeout(() => latest.current.onRange?.(next.min * 1_000, next.max * 1_000), WHEEL_REST_MS)
+    },
+    { passive: false }
+  )
 }

@@ -15,7 +15,11 @@ export interface Compared {
 
 /** @param found the range that is compared, as it was answered: the earlier one gets the same interval */
 export async function readComparison (
-  relay: RelayClient, asked: AggregatesQuery, against: Against, found: Found, signal: AbortSignal
+  relay: RelayClient,
+  asked: AggregatesQuery,
+  against: Against,
+  found: Found,
+  signal: AbortSignal
 ): Promise<Compared> {
   const { device, zone, type, tz, stats } = asked
   const range = { start: new Date(found.startMs).toISOString(), end: new Date(found.endMs).toISOString() }
@@ -26,17 +30,45 @@ export async function readComparison (
   return { comparison, before }
 }
 
-export function ComparisonTable ({ comparison: { range, against, stats }, zone }: { readonly comparison: Compared['comparison'], readonly zone: string }) {
+export function ComparisonTable ({
+  comparison: { range, against, stats },
+  zone
+}: {
+  readonly comparison: Compared['comparison']
+  readonly zone: string
+}) {
   return (
     <div class='scroll' tabIndex={0} role='region' aria-label='Comparison'>
       <table>
-        <caption>All together: {formatTime(range.start, zone)} to {formatTime(range.end, zone)}, against {formatTime(against.start, zone)} to {formatTime(against.end, zone)} ({zone})</caption>
-        <thead><tr><th scope='col'>number</th><th scope='col' class='number'>now</th><th scope='col' class='number'>before</th><th scope='col' class='number'>change</th><th scope='col' class='number'>relative</th></tr></thead>
+        <caption>
+          All together: {formatTime(range.start, zone)} to {formatTime(range.end, zone)}, against{' '}
+          {formatTime(against.start, zone)} to {formatTime(against.end, zone)} ({zone})
+        </caption>
+        <thead>
+          <tr>
+            <th scope='col'>number</th>
+            <th scope='col' class='number'>
+              now
+            </th>
+            <th scope='col' class='number'>
+              before
+            </th>
+            <th scope='col' class='number'>
+              change
+            </th>
+            <th scope='col' class='number'>
+              relative
+            </th>
+          </tr>
+        </thead>
         <tbody>
           {stats.map(({ stat, value, againstValue, change, relativeChange }) => (
             <tr key={stat}>
-              <td>{stat}</td><td class='number'>{formatNumber(value)}</td><td class='number'>{formatNumber(againstValue)}</td>
-              <td class='number'>{formatNumber(change)}</td><td class='number'>{relativeChange === null ? '–' : formatPercent(relativeChange)}</td>
+              <td>{stat}</td>
+              <td class='number'>{formatNumber(value)}</td>
+              <td class='number'>{formatNumber(againstValue)}</td>
+              <td class='number'>{formatNumber(change)}</td>
+              <td class='number'>{relativeChange === null ? '–' : formatPercent(relativeChange)}</td>
             </tr>
           ))}
         </tbody>

@@ -31,7 +31,11 @@ export type Order = 'id' | 'silent'
 
 const PAGE_DEVICES = 1_000
 
-interface State { readonly devices: readonly Device[], readonly next: string | null | undefined, readonly failure?: Failure }
+interface State {
+  readonly devices: readonly Device[]
+  readonly next: string | null | undefined
+  readonly failure?: Failure
+}
 
 export function useDevices (query: DeviceQuery, order: Order): DeviceList {
   const { session } = useSession()
@@ -65,7 +69,8 @@ export function useDevices (query: DeviceQuery, order: Order): DeviceList {
         const failure = failureOf(error)
         if (failure.isSignedOut) return signOut(failure.detail)
         setState(it => ({ ...it, failure }))
-        if (failure.retryAfterMs !== undefined) timer = setTimeout(() => setWanted(it => it + 1), failure.retryAfterMs)
+        if (failure.retryAfterMs === undefined) return
+        timer = setTimeout(() => setWanted(it => it + 1), failure.retryAfterMs)
       })
     }
     start(asked.current.pages === 0 ? { devices: [], next: undefined } : state)
@@ -81,15 +86,31 @@ export function useDevices (query: DeviceQuery, order: Order): DeviceList {
   }, [state, order])
   return {
     devices,
-    isLoading: state.failure === undefined && state.next !== null && (order === 'silent' || state.next === undefined || asked.current.pages < wanted),
+    isLoading:
+      state.failure === undefined &&
+      state.next !== null &&
+      (order === 'silent' || state.next === undefined || asked.current.pages < wanted),
     hasMore: state.next !== null,
     failure: state.failure,
-    more: () => { if (state.next) setWanted(asked.current.pages + 1) }
+    more: () => {
+      if (state.next) setWanted(asked.current.pages + 1)
+    }
   }
 }
 
-async function askPage (relay: RelayClient, { prefix, zone, type }: DeviceQuery, { devices, next }: State, signal: AbortSignal): Promise<State> {
-  const query = { ...prefix === '' ? {} : { prefix }, zone, type, limit: PAGE_DEVICES, ...(next ? { cursor: next } : {}) }
+async function askPage (
+  relay: RelayClient,
+  { prefix, zone, type }: DeviceQuery,
+  { devices, next }: State,
+  signal: AbortSignal
+): Promise<State> {
+  const query = {
+    ...(prefix === '' ? {} : { prefix }),
+    zone,
+    type,
+    limit: PAGE_DEVICES,
+    ...(next ? { cursor: next } : {})
+  }
   const page = dataOf(await relay.GET('/api/v1/devices', { params: { query }, signal }))
   return { devices: [...devices, ...page.devices], next: page.next }
 }

@@ -19,7 +19,7 @@ export class Refused extends Error {
   readonly problem: Partial<Problem> | undefined
 
   constructor (response: Response, body: unknown) {
-    const problem = typeof body === 'object' && body !== null ? body as Partial<Problem> : undefined
+    const problem = typeof body === 'object' && body !== null ? (body as Partial<Problem>) : undefined
     super(problem?.detail ?? `the API answers ${response.status}`)
     this.status = response.status
     this.problem = problem
@@ -28,7 +28,11 @@ export class Refused extends Error {
   }
 }
 
-interface Answered<T> { readonly data?: T, readonly error?: unknown, readonly response: Response }
+interface Answered<T> {
+  readonly data?: T
+  readonly error?: unknown
+  readonly response: Response
+}
 
 /** @throws Refused */
 export function dataOf<T> ({ data, error, response }: Answered<T>): T {
@@ -50,7 +54,11 @@ export function failureOf (error: unknown): Failure {
       retryAfterMs: AWAY_RETRY_MS
     }
   }
-  return { title: 'Something went wrong', detail: String((error as Error)?.message ?? error), advice: 'Reload the page. If it stays, please report it.' }
+  return {
+    title: 'Something went wrong',
+    detail: String((error as Error)?.message ?? error),
+    advice: 'Reload the page. If it stays, please report it.'
+  }
 }
 
 function refusal (status: number, message: string, retryAfterS: number | undefined): Failure {
@@ -77,7 +85,9 @@ function refusal (status: number, message: string, retryAfterS: number | undefin
       retryAfterMs: waitS * 1_000
     }
   }
-  if (status < 500) return { title: 'The question can\'t be answered', detail, advice: 'Change what is asked for above.' }
+  if (status < 500) {
+    return { title: "The question can't be answered", detail, advice: 'Change what is asked for above.' }
+  }
   return { title: 'The API failed', detail, advice: 'Try again. If it stays, the log of the API says why.' }
 }
 

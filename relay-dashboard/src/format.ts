@@ -4,7 +4,11 @@ const SIGNIFICANT_DIGITS = 6
 
 const numbers = new Intl.NumberFormat(undefined, { maximumSignificantDigits: SIGNIFICANT_DIGITS })
 const counts = new Intl.NumberFormat()
-const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' })
+const percents = new Intl.NumberFormat(undefined, {
+  style: 'percent',
+  maximumFractionDigits: 1,
+  signDisplay: 'exceptZero'
+})
 
 export function formatNumber (value: number | null | undefined): string {
   return value === null || value === undefined ? '–' : numbers.format(value)
@@ -14,7 +18,8 @@ export const formatCount = (value: number) => counts.format(value)
 export const formatPercent = (share: number) => percents.format(share)
 
 /** `1 reading`, `2 readings` */
-export const countOf = (value: number, one: string, many = `${one}s`) => `${formatCount(value)} ${value === 1 ? one : many}`
+export const countOf = (value: number, one: string, many = `${one}s`) =>
+  `${formatCount(value)} ${value === 1 ? one : many}`
 
 /** The zone of this browser. */
 export const ownZone = new Intl.DateTimeFormat().resolvedOptions().timeZone
@@ -30,7 +35,11 @@ export function isZone (name: string): boolean {
 const clocks = new Map<string, Intl.DateTimeFormat>()
 
 /** @param precision second: with seconds; zone: with the name that the zone has then, such as CET or CEST */
-export function formatTime (time: number | string, zone: string, precision: 'minute' | 'second' | 'zone' = 'minute'): string {
+export function formatTime (
+  time: number | string,
+  zone: string,
+  precision: 'minute' | 'second' | 'zone' = 'minute'
+): string {
   const key = `${zone} ${precision}`
   let clock = clocks.get(key)
   if (!clock) {
@@ -51,7 +60,12 @@ export function formatTime (time: number | string, zone: string, precision: 'min
 }
 
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'always', style: 'short' })
-const steps = [['day', 86_400_000], ['hour', 3_600_000], ['minute', 60_000], ['second', 1_000]] as const
+const steps = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000]
+] as const
 
 /** `5 min. ago`, `in 2 hr.` */
 export function formatAgo (timeMs: number, nowMs: number): string {
@@ -76,8 +90,17 @@ export function fromLocalField (text: string, zone: string): number {
 
 function zoneOffsetMs (timeMs: number, zone: string): number {
   const clock = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric'
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric'
   })
-  const { year, month, day, hour, minute, second } = Object.fromEntries(clock.formatToParts(timeMs).map(it => [it.type, Number(it.value)]))
+  const { year, month, day, hour, minute, second } = Object.fromEntries(
+    clock.formatToParts(timeMs).map(it => [it.type, Number(it.value)])
+  )
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(timeMs / 1_000) * 1_000
 }

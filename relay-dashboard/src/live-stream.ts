@@ -4,7 +4,13 @@
  *     connecting ──open──▶ live ──the connection goes──▶ connecting, with the last id: nothing is missed
  *                           └──reset, or more changed than is told──▶ history is asked for again ──▶ live
  */
-import { createRelayClient, RelayProblem, type AggregatesQuery, type RollupMessage, type StreamQuery } from '@relay-telemetry/client/src/index.ts'
+import {
+  createRelayClient,
+  RelayProblem,
+  type AggregatesQuery,
+  type RollupMessage,
+  type StreamQuery
+} from '@relay-telemetry/client/src/index.ts'
 import { useEffect, useState } from 'preact/hooks'
 
 import { dataOf, failureOf, type Failure } from './failure.ts'
@@ -36,9 +42,15 @@ const DRAW_MS = 250
 const WAIT_MAX_MS = 5_000
 const CHANGED_REST_MS = 1_000
 
-interface Points { readonly values: Map<number, number> }
+interface Points {
+  readonly values: Map<number, number>
+}
 
-export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, groupBy: Grouping | undefined, isPaused: boolean): Live {
+export function useLive (
+  query: Omit<StreamQuery, 'interval' | 'groupBy'>,
+  groupBy: Grouping | undefined,
+  isPaused: boolean
+): Live {
   const { session } = useSession()
   const question = JSON.stringify([query, groupBy])
   const [live, setLive] = useState<Live>(nothing)
@@ -47,9 +59,17 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
     if (session === undefined || isPaused) return
     const gone = new AbortController()
     const groups = new Map<string, Points>()
-    const state = { connection: 'connecting' as Connection, failure: undefined as Failure | undefined, newestMs: undefined as number | undefined, messages: 0, connects: 0 }
+    const state = {
+      connection: 'connecting' as Connection,
+      failure: undefined as Failure | undefined,
+      newestMs: undefined as number | undefined,
+      messages: 0,
+      connects: 0
+    }
     let isDrawn = true
-    const draw = () => { isDrawn = false }
+    const draw = () => {
+      isDrawn = false
+    }
     const timer = setInterval(() => {
       if (isDrawn) return
       isDrawn = true
@@ -60,14 +80,22 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
       let points = groups.get(name)
       if (!points) {
         if (groups.size === LINES_MAX) return
-        groups.set(name, points = { values: new Map() })
+        groups.set(name, (points = { values: new Map() }))
       }
       points.values.set(timeMs / 1_000, value)
       state.newestMs = Math.max(state.newestMs ?? 0, timeMs)
     }
     const fill = async () => {
-      const asked: AggregatesQuery = { ...query, start: `-${KEPT_S / 60}m`, interval: '1m', stats: 'last', ...(groupBy ? { groupBy } : {}) }
-      const { rows } = dataOf(await session.relay.GET('/api/v1/aggregates', { params: { query: asked }, signal: gone.signal }))
+      const asked: AggregatesQuery = {
+        ...query,
+        start: `-${KEPT_S / 60}m`,
+        interval: '1m',
+        stats: 'last',
+        ...(groupBy ? { groupBy } : {})
+      }
+      const { rows } = dataOf(
+        await session.relay.GET('/api/v1/aggregates', { params: { query: asked }, signal: gone.signal })
+      )
       for (const row of rows) if (row.lastTime) put(nameOf(row, groupBy), Date.parse(row.lastTime), row.last)
       draw()
     }
@@ -78,7 +106,10 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
       })
       await fill()
       let refilling: ReturnType<typeof setTimeout> | undefined
-      for await (const message of relay.stream({ ...query, interval: '1m', ...(groupBy ? { groupBy } : {}) }, { signal: gone.signal })) {
+      for await (const message of relay.stream(
+        { ...query, interval: '1m', ...(groupBy ? { groupBy } : {}) },
+        { signal: gone.signal }
+      )) {
         state.failure = undefined
         state.connection = 'live'
         if (message.event === 'rollup') {
@@ -86,7 +117,8 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
           put(nameOf(message.data, groupBy), Date.parse(message.data.lastTime), message.data.last)
         } else if (message.event === 'reset' || message.event === 'changed') {
           clearTimeout(refilling)
-          refilling = setTimeout(() => fill().catch(() => {}), CHANGED_REST_MS) // the next message brings another chance
+          // the next message brings another chance
+          refilling = setTimeout(() => fill().catch(() => {}), CHANGED_REST_MS)
         }
         draw()
       }
@@ -98,7 +130,11 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
         if (failure.isSignedOut) return signOut(failure.detail)
         state.failure = failure
         draw()
-        if (failure.retryAfterMs !== undefined) setTimeout(() => { if (!gone.signal.aborted) start() }, failure.retryAfterMs)
+        if (failure.retryAfterMs !== undefined) {
+          setTimeout(() => {
+            if (!gone.signal.aborted) start()
+          }, failure.retryAfterMs)
+        }
       })
     }
     setLive(nothing)
@@ -111,7 +147,15 @@ export function useLive (query: Omit<StreamQuery, 'interval' | 'groupBy'>, group
   return live
 }
 
-const nothing: Live = { connection: 'connecting', failure: undefined, times: [], lines: [], newestMs: undefined, messages: 0, reconnects: 0 }
+const nothing: Live = {
+  connection: 'connecting',
+  failure: undefined,
+  times: [],
+  lines: [],
+  newestMs: undefined,
+  messages: 0,
+  reconnects: 0
+}
 
 /** A client of which each connection is heard of. */
 function watched ({ token }: Session, onConnect: () => void) {
@@ -127,17 +171,24 @@ function watched ({ token }: Session, onConnect: () => void) {
   })
 }
 
-const nameOf = (row: Pick<RollupMessage, Grouping>, groupBy: Grouping | undefined) => groupBy === undefined ? 'all' : String(row[groupBy])
+const nameOf = (row: Pick<RollupMessage, Grouping>, groupBy: Grouping | undefined) =>
+  groupBy === undefined ? 'all' : String(row[groupBy])
 
-function linesFrom (groups: ReadonlyMap<string, Points>): { readonly times: number[], readonly lines: Line[] } {
+function linesFrom (groups: ReadonlyMap<string, Points>): { readonly times: number[]; readonly lines: Line[] } {
   const since = Date.now() / 1_000 - KEPT_S
   for (const { values } of groups.values()) {
     for (const time of values.keys()) if (time < since) values.delete(time)
     const pointsMax = Math.ceil(POINTS_MAX / groups.size)
-    if (values.size > pointsMax) for (const time of [...values.keys()].sort((a, b) => a - b).slice(0, values.size - pointsMax)) values.delete(time)
+    if (values.size > pointsMax) {
+      const oldest = [...values.keys()].sort((a, b) => a - b).slice(0, values.size - pointsMax)
+      for (const time of oldest) values.delete(time)
+    }
   }
   const times = [...new Set([...groups.values()].flatMap(it => [...it.values.keys()]))].sort((a, b) => a - b)
   // undefined is no gap: another line has a reading there
-  const lines = [...groups].map(([name, { values }]) => ({ name, values: times.map(it => values.get(it)) as (number | null)[] }))
+  const lines = [...groups].map(([name, { values }]) => ({
+    name,
+    values: times.map(it => values.get(it)) as (number | null)[]
+  }))
   return { times, lines }
 }

@@ -1,6 +1,6 @@
 /**
- * The address is the state of the page: whoever gets it sees the same, and the back button undoes a step. Tokens are never
- * in it.
+ * The address is the state of the page: whoever gets it sees the same, and the back button undoes a step. Tokens are
+ * never in it.
  */
 import { useEffect, useState } from 'preact/hooks'
 
@@ -25,7 +25,9 @@ export function usePlace (): Place {
   useEffect(() => {
     const listener = () => setPlace(here())
     listeners.add(listener)
-    return () => { listeners.delete(listener) }
+    return () => {
+      listeners.delete(listener)
+    }
   }, [])
   return place
 }
@@ -50,7 +52,7 @@ export function changed (query: URLSearchParams, change: Change): URLSearchParam
   const next = new URLSearchParams(query)
   for (const [name, value] of Object.entries(change)) {
     next.delete(name)
-    for (const it of typeof value === 'string' ? [value] : value ?? []) next.append(name, it)
+    for (const it of typeof value === 'string' ? [value] : (value ?? [])) next.append(name, it)
   }
   return next
 }

@@ -1,6 +1,10 @@
 /** Which stretch of time a view is about, as its address says it. */
 
-export interface Preset { readonly name: string, readonly label: string, readonly ms: number }
+export interface Preset {
+  readonly name: string
+  readonly label: string
+  readonly ms: number
+}
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -21,24 +25,27 @@ export const PRESET_DEFAULT = '24h'
 
 /** A preset ends now; a custom range has two times. */
 export type Range =
-  | { readonly kind: 'preset', readonly preset: Preset }
-  | { readonly kind: 'custom', readonly startMs: number, readonly endMs: number }
+  | { readonly kind: 'preset'; readonly preset: Preset }
+  | { readonly kind: 'custom'; readonly startMs: number; readonly endMs: number }
 
 export function readRange (query: URLSearchParams): Range {
   const startMs = Date.parse(query.get('start') ?? '')
   const endMs = Date.parse(query.get('end') ?? '')
   if (startMs < endMs) return { kind: 'custom', startMs, endMs }
   const name = query.get('range') ?? PRESET_DEFAULT
-  return { kind: 'preset', preset: presets.find(it => it.name === name) ?? presets.find(it => it.name === PRESET_DEFAULT)! }
+  return {
+    kind: 'preset',
+    preset: presets.find(it => it.name === name) ?? presets.find(it => it.name === PRESET_DEFAULT)!
+  }
 }
 
 /** As the API takes it. */
-export function questionOf (range: Range): { readonly start: string, readonly end: string } {
+export function questionOf (range: Range): { readonly start: string; readonly end: string } {
   if (range.kind === 'preset') return { start: `-${range.preset.name}`, end: 'now' }
   return { start: new Date(range.startMs).toISOString(), end: new Date(range.endMs).toISOString() }
 }
 
-export function timesOf (range: Range, nowMs: number): { readonly startMs: number, readonly endMs: number } {
+export function timesOf (range: Range, nowMs: number): { readonly startMs: number; readonly endMs: number } {
   if (range.kind === 'custom') return range
   return { startMs: nowMs - range.preset.ms, endMs: nowMs }
 }
@@ -50,8 +57,13 @@ export function customChange (startMs: number, endMs: number) {
 }
 
 /** The same length, earlier or later, or more or less of it around its middle. */
-export function moved (startMs: number, endMs: number, byShare: number, zoom = 1): { readonly startMs: number, readonly endMs: number } {
+export function moved (
+  startMs: number,
+  endMs: number,
+  byShare: number,
+  zoom = 1
+): { readonly startMs: number; readonly endMs: number } {
   const lengthMs = endMs - startMs
   const middleMs = (startMs + endMs) / 2 + lengthMs * byShare
-  return { startMs: middleMs - lengthMs * zoom / 2, endMs: middleMs + lengthMs * zoom / 2 }
+  return { startMs: middleMs - (lengthMs * zoom) / 2, endMs: middleMs + (lengthMs * zoom) / 2 }
 }

@@ -26,7 +26,11 @@ export function RowsTable ({ rows, columns, groupBy, zone }: RowsTableProps) {
             <tr>
               <th scope='col'>From ({zone})</th>
               {groupBy && <th scope='col'>{groupBy}</th>}
-              {columns.map(it => <th key={it} scope='col' class='number'>{it}</th>)}
+              {columns.map(it => (
+                <th key={it} scope='col' class='number'>
+                  {it}
+                </th>
+              ))}
               <th scope='col'>state</th>
             </tr>
           </thead>
@@ -35,30 +39,44 @@ export function RowsTable ({ rows, columns, groupBy, zone }: RowsTableProps) {
               <tr key={`${row.bucketStart} ${groupBy && row[groupBy]}`} class={row.filled ? 'filled' : row.status}>
                 <td>{formatTime(row.bucketStart, zone, 'zone')}</td>
                 {groupBy && <td>{row[groupBy]}</td>}
-                {columns.map(it => <Cell key={it} row={row} column={it} />)}
-                <td><Status row={row} /></td>
+                {columns.map(it => (
+                  <Cell key={it} row={row} column={it} />
+                ))}
+                <td>
+                  <Status row={row} />
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
       <p class='pages'>
-        <button type='button' disabled={shown === 0} onClick={() => setPage(shown - 1)}>Previous rows</button>
-        <span>{rows.length === 0 ? 'no rows' : `${first + 1} to ${Math.min(first + PAGE_ROWS, rows.length)} of ${countOf(rows.length, 'row')}`}</span>
-        <button type='button' disabled={shown === pages - 1} onClick={() => setPage(shown + 1)}>Next rows</button>
+        <button type='button' disabled={shown === 0} onClick={() => setPage(shown - 1)}>
+          Previous rows
+        </button>
+        <span>
+          {rows.length === 0
+            ? 'no rows'
+            : `${first + 1} to ${Math.min(first + PAGE_ROWS, rows.length)} of ${countOf(rows.length, 'row')}`}
+        </span>
+        <button type='button' disabled={shown === pages - 1} onClick={() => setPage(shown + 1)}>
+          Next rows
+        </button>
       </p>
     </div>
   )
 }
 
-function Cell ({ row, column }: { readonly row: Row, readonly column: string }) {
+function Cell ({ row, column }: { readonly row: Row; readonly column: string }) {
   const value = row[column] as number | null | undefined
   const error = row[`${column}Error`] as number | null | undefined
   const why = row.unavailable?.[column]
   return (
     <td class='number' title={why && `not available: ${why}`}>
       {formatNumber(value)}
-      {typeof value === 'number' && error !== undefined && error !== 0 && <small> ± {error === null ? '?' : formatNumber(error)}</small>}
+      {typeof value === 'number' && error !== undefined && error !== 0 && (
+        <small> ± {error === null ? '?' : formatNumber(error)}</small>
+      )}
       {why && <small> {why}</small>}
     </td>
   )
@@ -71,5 +89,10 @@ const statusTexts = {
 } as const
 
 function Status ({ row }: { readonly row: Row }) {
-  return <>{row.filled ? 'no readings, ' : ''}{statusTexts[row.status] ?? row.status}</>
+  return (
+    <>
+      {row.filled ? 'no readings, ' : ''}
+      {statusTexts[row.status] ?? row.status}
+    </>
+  )
 }

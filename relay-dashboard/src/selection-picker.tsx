@@ -24,7 +24,11 @@ export function SelectionPicker ({ selection, onChange }: PickerProps) {
 const SUGGESTIONS_MAX = 50
 const TYPING_MS = 200
 
-interface NamePickerProps { readonly kind: Kind, readonly names: readonly string[], readonly onChange: (names: string[]) => void }
+interface NamePickerProps {
+  readonly kind: Kind
+  readonly names: readonly string[]
+  readonly onChange: (names: string[]) => void
+}
 
 function NamePicker ({ kind, names, onChange }: NamePickerProps) {
   const id = useId()
@@ -49,17 +53,28 @@ function NamePicker ({ kind, names, onChange }: NamePickerProps) {
           <span key={name} class='chip'>
             {name}
             <button
-              type='button' aria-label={`Remove ${name}`}
-              onClick={() => { onChange(names.filter(it => it !== name)); input.current?.focus() }}
-            >×
+              type='button'
+              aria-label={`Remove ${name}`}
+              onClick={() => {
+                onChange(names.filter(it => it !== name))
+                input.current?.focus()
+              }}
+            >
+              ×
             </button>
           </span>
         ))}
         <input
-          id={id} ref={input} list={`${id}-list`} value={text} autocomplete='off' spellcheck={false}
+          id={id}
+          ref={input}
+          list={`${id}-list`}
+          value={text}
+          autocomplete='off'
+          spellcheck={false}
           placeholder={names.length === 0 ? 'all' : 'and …'}
           // choosing from the list replaces the text at once, typing inserts into it
-          onInput={event => type(event.currentTarget.value, !/^insert(Text|Composition|FromPaste)/.test(event.inputType ?? ''))}
+          onInput={event =>
+            type(event.currentTarget.value, !/^insert(Text|Composition|FromPaste)/.test(event.inputType ?? ''))}
           onKeyDown={event => {
             if (event.key === 'Enter') {
               event.preventDefault()
@@ -71,7 +86,11 @@ function NamePicker ({ kind, names, onChange }: NamePickerProps) {
           onBlur={event => add(event.currentTarget.value.trim())}
         />
         <datalist id={`${id}-list`}>
-          {suggestions.filter(it => !names.includes(it)).map(it => <option key={it} value={it} />)}
+          {suggestions
+            .filter(it => !names.includes(it))
+            .map(it => (
+              <option key={it} value={it} />
+            ))}
         </datalist>
       </div>
     </div>

@@ -7,16 +7,23 @@ export interface Selection {
 }
 
 export const kinds = ['device', 'zone', 'type'] as const
-export type Kind = typeof kinds[number]
+export type Kind = (typeof kinds)[number]
 
-export const kindLabels = { device: 'Devices', zone: 'Zones', type: 'Types' } as const satisfies Record<Kind, string>
+export const kindLabels = { device: 'Devices', zone: 'Zones', type: 'Types' } as const satisfies Record<
+  Kind,
+  string
+>
 
 export function readSelection (query: URLSearchParams): Selection {
   return { device: query.getAll('device'), zone: query.getAll('zone'), type: query.getAll('type') }
 }
 
 /** As the API takes it. */
-export function selectionQuery ({ device, zone, type }: Selection): { device?: string[], zone?: string[], type?: string[] } {
+export function selectionQuery ({ device, zone, type }: Selection): {
+  device?: string[]
+  zone?: string[]
+  type?: string[]
+} {
   return {
     ...(device.length === 0 ? {} : { device: [...device] }),
     ...(zone.length === 0 ? {} : { zone: [...zone] }),

@@ -1,7 +1,8 @@
 /**
  * Who looks. A token stays in the session of this tab: it is gone with the tab, and in no address and no other tab.
  *
- *     local stack   the page says which token everybody knows; it signs in with that by itself, unless somebody signed out
+ *     local stack   the page says which token everybody knows; it signs in with that by itself, unless somebody
+ *                   signed out
  */
 import { createRelayClient, type RelayClient } from '@relay-telemetry/client/src/index.ts'
 import { useEffect, useState } from 'preact/hooks'
@@ -34,7 +35,10 @@ function restore (): Session | undefined {
 
 function open (token: string): Session {
   const relay = createRelayClient({
-    baseUrl: location.origin, token, retriesMax: RETRIES_MAX, waitMaxMs: WAIT_MAX_MS
+    baseUrl: location.origin,
+    token,
+    retriesMax: RETRIES_MAX,
+    waitMaxMs: WAIT_MAX_MS
   })
   return { token, isLocal: token === localToken, relay }
 }
@@ -57,12 +61,14 @@ export function signOut (why?: string): void {
   set(undefined, why)
 }
 
-export function useSession (): { readonly session: Session | undefined, readonly endedBecause: string | undefined } {
+export function useSession (): { readonly session: Session | undefined; readonly endedBecause: string | undefined } {
   const [, update] = useState({})
   useEffect(() => {
     const listener = () => update({})
     listeners.add(listener)
-    return () => { listeners.delete(listener) }
+    return () => {
+      listeners.delete(listener)
+    }
   }, [])
   return { session, endedBecause }
 }

@@ -22,7 +22,10 @@ export function TakeAway ({ query, curl, code }: TakeAwayProps) {
   async function save (format: 'csv' | 'json'): Promise<void> {
     try {
       const asked = { ...query, format, ...(format === 'json' ? { limit: ROWS_MAX } : {}) }
-      const { response, error, data } = await session!.relay.GET('/api/v1/aggregates', { params: { query: asked }, parseAs: 'blob' })
+      const { response, error, data } = await session!.relay.GET('/api/v1/aggregates', {
+        params: { query: asked },
+        parseAs: 'blob'
+      })
       if (!response.ok) throw new Refused(response, error)
       download(data as unknown as Blob, `relay-aggregates.${format}`)
       setFailure(undefined)
@@ -32,16 +35,27 @@ export function TakeAway ({ query, curl, code }: TakeAwayProps) {
     }
   }
   async function copy (text: string, what: string): Promise<void> {
-    await navigator.clipboard.writeText(text).then(() => setSaid(`${what} copied`), () => setSaid(text))
+    await navigator.clipboard.writeText(text).then(
+      () => setSaid(`${what} copied`),
+      () => setSaid(text)
+    )
   }
 
   return (
     <>
       <p class='take-away'>
-        <button type='button' onClick={() => save('csv')}>Export CSV</button>
-        <button type='button' onClick={() => save('json')}>Export JSON</button>
-        <button type='button' onClick={() => copy(curl(), 'curl')}>Copy as curl</button>
-        <button type='button' onClick={() => copy(code(), 'Code')}>Copy as relay-client</button>
+        <button type='button' onClick={() => save('csv')}>
+          Export CSV
+        </button>
+        <button type='button' onClick={() => save('json')}>
+          Export JSON
+        </button>
+        <button type='button' onClick={() => copy(curl(), 'curl')}>
+          Copy as curl
+        </button>
+        <button type='button' onClick={() => copy(code(), 'Code')}>
+          Copy as relay-client
+        </button>
         <output class='hint'>{said}</output>
       </p>
       {failure && <FailureNote failure={failure} />}

@@ -8,27 +8,31 @@ import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { until } from '../../test-support/until.ts'
 import { openSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
-test('signing in by a token lasts as long as the tab, and one that is not accepted is refused with what to do', { skip }, async t => {
-  const { open } = await openSite(t)
-  const page = await open('/explore?zone=Zone+A', { token: null, failures: /401/ })
-  const field = page.getByLabel('Token or API key')
-  await field.fill('some-token-that-nobody-gave')
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('alert').getByText('This token is not accepted').waitFor()
-  assert.deepEqual(await violationsOf(page), [])
+test(
+  'signing in by a token lasts as long as the tab, and one that is not accepted is refused with what to do',
+  { skip },
+  async t => {
+    const { open } = await openSite(t)
+    const page = await open('/explore?zone=Zone+A', { token: null, failures: /401/ })
+    const field = page.getByLabel('Token or API key')
+    await field.fill('some-token-that-nobody-gave')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('alert').getByText('This token is not accepted').waitFor()
+    assert.deepEqual(await violationsOf(page), [])
 
-  await field.fill(TOKEN)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('button', { name: 'Remove Zone A' }).waitFor()
-  await page.reload()
-  await page.getByRole('button', { name: 'Remove Zone A' }).waitFor()
-  const other = await page.context().newPage()
-  await other.goto(page.url())
-  await other.getByLabel('Token or API key').waitFor()
-  await page.getByRole('button', { name: 'Sign out' }).click()
-  await field.waitFor()
-  assert.equal(await page.evaluate('sessionStorage.getItem("relay.token")'), null)
-})
+    await field.fill(TOKEN)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Remove Zone A' }).waitFor()
+    await page.reload()
+    await page.getByRole('button', { name: 'Remove Zone A' }).waitFor()
+    const other = await page.context().newPage()
+    await other.goto(page.url())
+    await other.getByLabel('Token or API key').waitFor()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await field.waitFor()
+    assert.equal(await page.evaluate('sessionStorage.getItem("relay.token")'), null)
+  }
+)
 
 test('the local stack signs in by itself and says so', { skip }, async t => {
   const { open } = await openSite(t, { API_TOKENS: WELL_KNOWN_TOKEN })
@@ -44,12 +48,16 @@ test('a key that is over signs its page out, and says why', { skip }, async t =>
   const { app, open } = await openSite(t)
   const expiresAt = new Date(Date.now() + 5_000).toISOString()
   const made = await app.inject({
-    method: 'POST', url: '/api/v1/keys', headers: { authorization: `Bearer ${TOKEN}` }, payload: { name: 'page', scopes: ['events:read'], expiresAt }
+    method: 'POST',
+    url: '/api/v1/keys',
+    headers: { authorization: `Bearer ${TOKEN}` },
+    payload: { name: 'page', scopes: ['events:read'], expiresAt }
   })
   const { key } = made.json()
   const page = await open('/explore', { token: key, failures: /401/ })
   await page.getByText('Nothing of this selection was sent').waitFor()
-  const isOver = async () => (await app.inject({ url: '/api/v1/zones', headers: { authorization: `Bearer ${key}` } })).statusCode === 401
+  const isOver = async () =>
+    (await app.inject({ url: '/api/v1/zones', headers: { authorization: `Bearer ${key}` } })).statusCode === 401
   await until('the key to be over', isOver)
   await page.getByLabel('Statistic').selectOption('count')
   await page.getByRole('alert').getByText('You were signed out').waitFor()
@@ -57,12 +65,21 @@ test('a key that is over signs its page out, and says why', { skip }, async t =>
 
 test('a key without the scope to read, and one of another zone, are told what is missing', { skip }, async t => {
   const { app, open } = await openSite(t)
-  const make = async (payload: object) => (await app.inject({
-    method: 'POST', url: '/api/v1/keys', headers: { authorization: `Bearer ${TOKEN}` }, payload: { name: 'page', ...payload }
-  })).json().key as string
+  const make = async (payload: object) =>
+    (
+      await app.inject({
+        method: 'POST',
+        url: '/api/v1/keys',
+        headers: { authorization: `Bearer ${TOKEN}` },
+        payload: { name: 'page', ...payload }
+      })
+    ).json().key as string
   const writer = await open('/explore', { token: await make({ scopes: ['events:write'] }), failures: /403/ })
   await writer.getByRole('alert').getByText('Not for this token').waitFor()
-  const page = await open('/explore?zone=Zone+B', { token: await make({ scopes: ['events:read'], zones: ['Zone A'] }), failures: /403/ })
+  const page = await open('/explore?zone=Zone+B', {
+    token: await make({ scopes: ['events:read'], zones: ['Zone A'] }),
+    failures: /403/
+  })
   assert.match(await page.getByRole('alert').innerText(), /ask an administrator for a key with this scope or zone/)
 })
 
@@ -85,11 +102,15 @@ test('an API that goes away and comes back is waited for, and what was shown sta
   await page.getByText('Nothing of this selection was sent').waitFor()
 })
 
-for (const [status, title] of [[429, 'Too many requests'], [503, 'The API is busy or its database is away']] as const) {
+for (const [status, title] of [
+  [429, 'Too many requests'],
+  [503, 'The API is busy or its database is away']
+] as const) {
   test(`${status} is told with when it is asked again, and gone when it is answered`, { skip }, async t => {
     const { open, app } = await openSite(t)
     let isRefusing = true
-    app.server.prependListener('request', (request, response) => { // as a proxy in between would
+    app.server.prependListener('request', (request, response) => {
+      // as a proxy in between would
       if (!isRefusing || !request.url!.startsWith('/api/v1/aggregates')) return
       response.writeHead(status, { 'retry-after': '2', 'content-type': 'application/problem+json' })
       response.end(JSON.stringify({ status, code: 'RELAY_BUSY', detail: 'there is too much to do' }))

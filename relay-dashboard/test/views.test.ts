@@ -15,32 +15,47 @@ const HOUR_MS = 60 * MINUTE_MS
 async function openFleet (t: TestContext) {
   const site = await openSite(t)
   const nowMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS
-  const silent = readingsOf({ devices: 1, startMs: nowMs - 3 * HOUR_MS, minutes: 60 }).map(it => ({ ...it, deviceId: 'silent-one', zone: 'Attic' }))
-  await writeEvents(site.database, [...readingsOf({ devices: 4, startMs: nowMs - HOUR_MS, minutes: 60 }), ...silent])
+  const silent = readingsOf({ devices: 1, startMs: nowMs - 3 * HOUR_MS, minutes: 60 }).map(it => ({
+    ...it,
+    deviceId: 'silent-one',
+    zone: 'Attic'
+  }))
+  await writeEvents(site.database, [
+    ...readingsOf({ devices: 4, startMs: nowMs - HOUR_MS, minutes: 60 }),
+    ...silent
+  ])
   return { ...site, nowMs }
 }
 
-const devicesOf = async (page: Page) => (await page.getByRole('table', { name: 'Devices' }).getByRole('link').allInnerTexts())
+const devicesOf = async (page: Page) =>
+  await page.getByRole('table', { name: 'Devices' }).getByRole('link').allInnerTexts()
 
-test('the fleet shows what there is, the silent ones first, and finds devices by how they begin', { skip }, async t => {
-  const { open } = await openFleet(t)
-  const page = await open('/')
-  await page.getByRole('heading', { name: '3 zones' }).waitFor()
-  const table = page.getByRole('table', { name: 'Devices' })
-  await table.getByRole('link', { name: 'device-004' }).waitFor()
-  assert.equal((await devicesOf(page))[0], 'silent-one')
-  assert.match(await table.getByRole('row').nth(1).innerText(), /silent-one\s+Attic\s+THERMOSTAT\s+20\.9\s+⚠ 2 hr ago, silent/)
-  await table.locator('.sparkline path').first().waitFor()
+test(
+  'the fleet shows what there is, the silent ones first, and finds devices by how they begin',
+  { skip },
+  async t => {
+    const { open } = await openFleet(t)
+    const page = await open('/')
+    await page.getByRole('heading', { name: '3 zones' }).waitFor()
+    const table = page.getByRole('table', { name: 'Devices' })
+    await table.getByRole('link', { name: 'device-004' }).waitFor()
+    assert.equal((await devicesOf(page))[0], 'silent-one')
+    assert.match(
+      await table.getByRole('row').nth(1).innerText(),
+      /silent-one\s+Attic\s+THERMOSTAT\s+20\.9\s+⚠ 2 hr ago, silent/
+    )
+    await table.locator('.sparkline path').first().waitFor()
 
-  await page.getByLabel('Id begins with').fill('device-00')
-  await page.getByText('4 devices', { exact: true }).waitFor()
-  await page.getByRole('button', { name: 'Zone B' }).click()
-  await page.getByText('2 devices', { exact: true }).waitFor()
-  assert.deepEqual((await devicesOf(page)).sort(), ['device-002', 'device-004'])
-  assert.match(page.url(), /prefix=device-00.*zone=Zone\+B/)
-  await page.getByLabel('Id begins with').fill('nothing-like-it')
-  await page.getByText('No such device').waitFor()
-})
+    await page.getByLabel('Id begins with').fill('device-00')
+    await page.getByText('4 devices', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Zone B' }).click()
+    await page.getByText('2 devices', { exact: true }).waitFor()
+    assert.deepEqual((await devicesOf(page)).sort(), ['device-002', 'device-004'])
+    assert.match(page.url(), /prefix=device-00.*zone=Zone\+B/)
+    await page.getByLabel('Id begins with').fill('nothing-like-it')
+    await page.getByText('No such device').waitFor()
+  }
+)
 
 test('a page without data says what to do next', { skip }, async t => {
   const { open } = await openSite(t)
@@ -56,41 +71,62 @@ test('a page without data says what to do next', { skip }, async t => {
 
 test('a device shows its newest reading, its distribution and where it has been', { skip }, async t => {
   const { open, database, nowMs } = await openFleet(t)
-  await writeEvents(database, readingsOf({ devices: 1, startMs: nowMs - 2 * HOUR_MS, minutes: 10 }).map(it => ({ ...it, zone: 'Old place' })))
+  await writeEvents(
+    database,
+    readingsOf({ devices: 1, startMs: nowMs - 2 * HOUR_MS, minutes: 10 }).map(it => ({ ...it, zone: 'Old place' }))
+  )
   const page = await open('/')
   await page.getByRole('link', { name: 'device-001' }).click()
   await page.getByRole('heading', { name: 'device-001', exact: true }).waitFor()
   await page.getByText('20.9').first().waitFor()
   await page.getByRole('img', { name: '70 readings by value' }).waitFor()
   await page.getByRole('img', { name: 'Average by hour of day' }).waitFor()
-  assert.deepEqual(await page.getByRole('region', { name: 'Places' }).getByRole('row').locator('td:first-child').allInnerTexts(), ['Zone A', 'Old place'])
+  assert.deepEqual(
+    await page.getByRole('region', { name: 'Places' }).getByRole('row').locator('td:first-child').allInnerTexts(),
+    ['Zone A', 'Old place']
+  )
   await page.goBack()
   await page.getByRole('heading', { name: 'Fleet' }).waitFor()
 })
 
-test('live shows readings as they are committed, and goes on where it was after its connection has gone', { skip }, async t => {
-  const { open, database, app, nowMs } = await openFleet(t)
-  const page = await open('/live?device=device-001', { failures: /ERR_/ })
-  await page.getByText('● Live').waitFor()
-  const send = (value: number) => writeEvents(database, [{ deviceId: 'device-001', zone: 'Zone A', deviceType: 'THERMOSTAT', value, timestampMs: nowMs + (value - 100) * 1_000, sourcePartition: value - 99 }])
-  await send(100)
-  await page.locator('.readout').getByText('100', { exact: true }).waitFor()
-  app.server.closeAllConnections()
-  await send(101)
-  await page.locator('.readout').getByText('101', { exact: true }).waitFor()
-  await page.getByText('connected again 1 time').waitFor()
-  assert.deepEqual(await violationsOf(page), [])
-})
+test(
+  'live shows readings as they are committed, and goes on where it was after its connection has gone',
+  { skip },
+  async t => {
+    const { open, database, app, nowMs } = await openFleet(t)
+    const page = await open('/live?device=device-001', { failures: /ERR_/ })
+    await page.getByText('● Live').waitFor()
+    const send = (value: number) =>
+      writeEvents(database, [
+        {
+          deviceId: 'device-001',
+          zone: 'Zone A',
+          deviceType: 'THERMOSTAT',
+          value,
+          timestampMs: nowMs + (value - 100) * 1_000,
+          sourcePartition: value - 99
+        }
+      ])
+    await send(100)
+    await page.locator('.readout').getByText('100', { exact: true }).waitFor()
+    app.server.closeAllConnections()
+    await send(101)
+    await page.locator('.readout').getByText('101', { exact: true }).waitFor()
+    await page.getByText('connected again 1 time').waitFor()
+    assert.deepEqual(await violationsOf(page), [])
+  }
+)
 
 test('operations has what is wrong at the top, and makes, changes and ends keys', { skip }, async t => {
   const { open, app } = await openSite(t)
   const page = await open('/operations', { failures: /503/ })
-  await page.getByRole('alert').getByText('Events can\'t be taken by HTTP').waitFor()
+  await page.getByRole('alert').getByText("Events can't be taken by HTTP").waitFor()
   await page.getByLabel('Name of a new key').fill('gateway 7')
   await page.getByLabel('events:write').check()
   await page.getByRole('button', { name: 'Make a key' }).click()
   const key = await page.locator('.secret').innerText()
-  const may = async () => (await app.inject({ url: '/api/v1/zones', headers: { authorization: `Bearer ${key}` } })).statusCode
+  const may = async () =>
+    (await app.inject({ url: '/api/v1/zones', headers: { authorization: `Bearer ${key}` } })).statusCode
   assert.equal(await may(), 200)
   await page.getByRole('button', { name: 'Rotate gateway 7' }).click()
   await page.getByText('the former secret until').waitFor()
@@ -102,28 +138,41 @@ test('operations has what is wrong at the top, and makes, changes and ends keys'
   assert.equal(await page.getByText(key).count(), 0)
 
   const made = await app.inject({
-    method: 'POST', url: '/api/v1/keys', headers: { authorization: `Bearer ${TOKEN}` }, payload: { name: 'reader', scopes: ['events:read'] }
+    method: 'POST',
+    url: '/api/v1/keys',
+    headers: { authorization: `Bearer ${TOKEN}` },
+    payload: { name: 'reader', scopes: ['events:read'] }
   })
   const reader = await open('/operations', { token: made.json().key, failures: /403|503/ })
   await reader.getByRole('alert').getByText('Not for this token').waitFor()
 })
 
-test('every view is for everybody: axe finds nothing, by day and by night, and a narrow screen scrolls down alone', { skip }, async t => {
-  const { open } = await openFleet(t)
-  const views = [
-    ['/', '.sparkline path'], ['/explore?by=zone&against=previous', 'caption'], ['/live', '.readout .value'],
-    ['/device?id=device-001', '.bars rect'], ['/operations', '.new-key']
-  ]
-  for (const colorScheme of ['light', 'dark'] as const) {
-    const page = await open('/', { colorScheme, failures: /503/ })
-    for (const [view, part] of views) {
-      await page.goto(new URL(view, page.url()).href)
-      await page.locator(part).first().waitFor()
-      assert.deepEqual(await violationsOf(page), [], `${view}, ${colorScheme}`)
-      if (colorScheme === 'dark') continue
-      await page.setViewportSize({ width: 320, height: 700 })
-      assert.ok(await page.evaluate<number>('document.documentElement.scrollWidth') <= 320, `${view} is wider than its screen`)
-      await page.setViewportSize({ width: 1_280, height: 900 })
+test(
+  'every view is for everybody: axe finds nothing, by day and by night, and a narrow screen scrolls down alone',
+  { skip },
+  async t => {
+    const { open } = await openFleet(t)
+    const views = [
+      ['/', '.sparkline path'],
+      ['/explore?by=zone&against=previous', 'caption'],
+      ['/live', '.readout .value'],
+      ['/device?id=device-001', '.bars rect'],
+      ['/operations', '.new-key']
+    ]
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await open('/', { colorScheme, failures: /503/ })
+      for (const [view, part] of views) {
+        await page.goto(new URL(view, page.url()).href)
+        await page.locator(part).first().waitFor()
+        assert.deepEqual(await violationsOf(page), [], `${view}, ${colorScheme}`)
+        if (colorScheme === 'dark') continue
+        await page.setViewportSize({ width: 320, height: 700 })
+        assert.ok(
+          (await page.evaluate<number>('document.documentElement.scrollWidth')) <= 320,
+          `${view} is wider than its screen`
+        )
+        await page.setViewportSize({ width: 1_280, height: 900 })
+      }
     }
   }
-})
+)

@@ -27,18 +27,43 @@ export function DeviceView () {
   const range = readRange(query)
   const change = (it: Change) => go(addressOf(PATH, changed(query, it)))
   const nowMs = useNow()
-  const device = useAnswer(id === '' ? undefined : `device ${id}`, async (relay, signal) =>
-    dataOf(await relay.GET('/api/v1/devices/{device}', { params: { path: { device: id } }, signal })), REFRESH_MS)
+  const device = useAnswer(
+    id === '' ? undefined : `device ${id}`,
+    async (relay, signal) =>
+      dataOf(await relay.GET('/api/v1/devices/{device}', { params: { path: { device: id } }, signal })),
+    REFRESH_MS
+  )
 
-  if (id === '') return <><h1>Device</h1><EmptyNote title='No device is chosen'>Choose one in <a href='/' onClick={follow}>the fleet</a>.</EmptyNote></>
+  if (id === '') {
+    return (
+      <>
+        <h1>Device</h1>
+        <EmptyNote title='No device is chosen'>
+          Choose one in{' '}
+          <a href='/' onClick={follow}>
+            the fleet
+          </a>
+          .
+        </EmptyNote>
+      </>
+    )
+  }
   return (
     <>
       <h1>{id}</h1>
       {device.failure && <FailureNote failure={device.failure} again={device.again} />}
       <section class='card' aria-label='Newest reading'>
-        {device.data ? <Newest device={device.data} zone={zone} nowMs={nowMs} /> : !device.failure && <Skeleton height='list' />}
+        {device.data
+          ? (
+            <Newest device={device.data} zone={zone} nowMs={nowMs} />
+            )
+          : (
+              !device.failure && <Skeleton height='list' />
+            )}
       </section>
-      <section class='card controls' aria-label='Range'><RangePicker range={range} zone={zone} onChange={change} /></section>
+      <section class='card controls' aria-label='Range'>
+        <RangePicker range={range} zone={zone} onChange={change} />
+      </section>
       <OverTime {...{ id, range, zone }} onRange={(startMs, endMs) => change(customChange(startMs, endMs))} />
       <div class='columns'>
         <DistributionCard {...{ id, range }} />
@@ -51,17 +76,55 @@ export function DeviceView () {
 
 type Details = components['schemas']['DeviceDetails']
 
-function Newest ({ device, zone, nowMs }: { readonly device: Details, readonly zone: string, readonly nowMs: number }) {
+function Newest ({
+  device,
+  zone,
+  nowMs
+}: {
+  readonly device: Details
+  readonly zone: string
+  readonly nowMs: number
+}) {
   const explore = addressOf('/explore', new URLSearchParams({ device: device.device }))
   const live = addressOf('/live', new URLSearchParams({ device: device.device }))
   return (
     <dl class='facts'>
-      <div><dt>Last value</dt><dd class='large'>{formatNumber(device.lastValue)}</dd></div>
-      <div><dt>Last seen</dt><dd>{formatTime(device.lastSeen, zone, 'zone')}<br />{formatAgo(Date.parse(device.lastSeen), nowMs)}</dd></div>
-      <div><dt>First seen</dt><dd>{formatTime(device.firstSeen, zone, 'zone')}</dd></div>
-      <div><dt>Zone</dt><dd>{device.zone}</dd></div>
-      <div><dt>Type</dt><dd>{device.type}</dd></div>
-      <div><dt>More</dt><dd><a href={explore} onClick={follow}>Explore</a>, <a href={live} onClick={follow}>live</a></dd></div>
+      <div>
+        <dt>Last value</dt>
+        <dd class='large'>{formatNumber(device.lastValue)}</dd>
+      </div>
+      <div>
+        <dt>Last seen</dt>
+        <dd>
+          {formatTime(device.lastSeen, zone, 'zone')}
+          <br />
+          {formatAgo(Date.parse(device.lastSeen), nowMs)}
+        </dd>
+      </div>
+      <div>
+        <dt>First seen</dt>
+        <dd>{formatTime(device.firstSeen, zone, 'zone')}</dd>
+      </div>
+      <div>
+        <dt>Zone</dt>
+        <dd>{device.zone}</dd>
+      </div>
+      <div>
+        <dt>Type</dt>
+        <dd>{device.type}</dd>
+      </div>
+      <div>
+        <dt>More</dt>
+        <dd>
+          <a href={explore} onClick={follow}>
+            Explore
+          </a>
+          ,{' '}
+          <a href={live} onClick={follow}>
+            live
+          </a>
+        </dd>
+      </div>
     </dl>
   )
 }
@@ -74,9 +137,20 @@ interface OverTimeProps {
 }
 
 function OverTime ({ id, range, zone, onRange }: OverTimeProps) {
-  const asked = { device: [id], ...questionOf(range), interval: 'auto', maxPoints: POINTS_MAX, tz: zone, stats: 'count,avg,min,max', fill: 'null' as const }
-  const { data, failure, again } = useAnswer(JSON.stringify(asked), async (relay, signal) =>
-    dataOf(await relay.GET('/api/v1/aggregates', { params: { query: asked }, signal })), REFRESH_MS)
+  const asked = {
+    device: [id],
+    ...questionOf(range),
+    interval: 'auto',
+    maxPoints: POINTS_MAX,
+    tz: zone,
+    stats: 'count,avg,min,max',
+    fill: 'null' as const
+  }
+  const { data, failure, again } = useAnswer(
+    JSON.stringify(asked),
+    async (relay, signal) => dataOf(await relay.GET('/api/v1/aggregates', { params: { query: asked }, signal })),
+    REFRESH_MS
+  )
   const { times, lines: found, revised } = linesOf(data?.rows ?? [], undefined, statistics[0])
   const lines = found.map(it => ({ ...it, name: id }))
   return (
@@ -84,32 +158,48 @@ function OverTime ({ id, range, zone, onRange }: OverTimeProps) {
       <h2 id='over-time'>Average, minimum to maximum</h2>
       {failure && <FailureNote failure={failure} again={again} />}
       {!data && !failure && <Skeleton height='chart' />}
-      {data && (times.length === 0
-        ? <EmptyNote title='No readings in this range'>Choose a longer one.</EmptyNote>
-        : (
-          <>
-            <Chart
-              label={`Values of ${id}`} {...{ times, lines, zone, revised, onRange }}
-              start={Date.parse(data.start) / 1_000} end={Date.parse(data.end) / 1_000}
-              completeThrough={data.completeThrough === null ? null : Date.parse(data.completeThrough) / 1_000}
-            />
-            <p class='summary'>
-              <span>in rows of {data.interval}, times in {zone}</span>
-              <span>{countOf(data.lateReadings, 'late reading')}, {countOf(data.duplicateReadings, 'resend')}</span>
-              {revised.size > 0 && <span><i class='mark revised' /> revised by late readings</span>}
-            </p>
-          </>
-          ))}
+      {data &&
+        (times.length === 0
+          ? (
+            <EmptyNote title='No readings in this range'>Choose a longer one.</EmptyNote>
+            )
+          : (
+            <>
+              <Chart
+                label={`Values of ${id}`}
+                {...{ times, lines, zone, revised, onRange }}
+                start={Date.parse(data.start) / 1_000}
+                end={Date.parse(data.end) / 1_000}
+                completeThrough={data.completeThrough === null ? null : Date.parse(data.completeThrough) / 1_000}
+              />
+              <p class='summary'>
+                <span>
+                  in rows of {data.interval}, times in {zone}
+                </span>
+                <span>
+                  {countOf(data.lateReadings, 'late reading')}, {countOf(data.duplicateReadings, 'resend')}
+                </span>
+                {revised.size > 0 && (
+                  <span>
+                    <i class='mark revised' /> revised by late readings
+                  </span>
+                )}
+              </p>
+            </>
+            ))}
     </section>
   )
 }
 
-function DistributionCard ({ id, range }: { readonly id: string, readonly range: Range }) {
+function DistributionCard ({ id, range }: { readonly id: string; readonly range: Range }) {
   const asked = { device: [id], ...questionOf(range) }
   const { data, failure } = useAnswer(JSON.stringify(asked), async (relay, signal) => {
     const [bins, row] = await Promise.all([
       relay.GET('/api/v1/distribution', { params: { query: { ...asked, bins: BINS } }, signal }),
-      relay.GET('/api/v1/aggregates', { params: { query: { ...asked, interval: 'range', stats: numbers.join(',') } }, signal })
+      relay.GET('/api/v1/aggregates', {
+        params: { query: { ...asked, interval: 'range', stats: numbers.join(',') } },
+        signal
+      })
     ])
     return { distribution: dataOf(bins), row: dataOf(row).rows.at(0) }
   })
@@ -118,13 +208,19 @@ function DistributionCard ({ id, range }: { readonly id: string, readonly range:
       <h2 id='distribution'>Distribution in this range</h2>
       {failure && <FailureNote failure={failure} />}
       {!data && !failure && <Skeleton height='chart' />}
-      {data && data.distribution.count === 0 && <EmptyNote title='No readings in this range'>Choose a longer one.</EmptyNote>}
+      {data && data.distribution.count === 0 && (
+        <EmptyNote title='No readings in this range'>Choose a longer one.</EmptyNote>
+      )}
       {data && data.distribution.count > 0 && (
         <>
           <Bars
             label={`${formatCount(data.distribution.count)} readings by value`}
-            bars={data.distribution.bins.map(it => ({ height: it.count, text: `${formatNumber(it.from)} to ${formatNumber(it.to)}: ${countOf(it.count, 'reading')}` }))}
-            from={formatNumber(data.distribution.min)} to={formatNumber(data.distribution.max)}
+            bars={data.distribution.bins.map(it => ({
+              height: it.count,
+              text: `${formatNumber(it.from)} to ${formatNumber(it.to)}: ${countOf(it.count, 'reading')}`
+            }))}
+            from={formatNumber(data.distribution.min)}
+            to={formatNumber(data.distribution.max)}
           />
           {data.row && <Numbers row={data.row} />}
         </>
@@ -141,7 +237,10 @@ function Numbers ({ row }: { readonly row: Row }) {
         return (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{formatNumber(row[name] as number | null)}{error ? <small> ± {formatNumber(error)}</small> : ''}</dd>
+            <dd>
+              {formatNumber(row[name] as number | null)}
+              {error ? <small> ± {formatNumber(error)}</small> : ''}
+            </dd>
           </div>
         )
       })}
@@ -150,7 +249,7 @@ function Numbers ({ row }: { readonly row: Row }) {
 }
 
 /** The same hour of each day, together. */
-function DayProfile ({ id, zone }: { readonly id: string, readonly zone: string }) {
+function DayProfile ({ id, zone }: { readonly id: string; readonly zone: string }) {
   const { data, failure } = useAnswer(`${id} ${zone}`, (relay, signal) => readProfile(relay, id, zone, signal))
   const known = data?.filter(it => it !== null) ?? []
   const low = Math.min(...known)
@@ -160,26 +259,37 @@ function DayProfile ({ id, zone }: { readonly id: string, readonly zone: string 
       <h2 id='profile'>Average by hour of day, last 7 days, {zone}</h2>
       {failure && <FailureNote failure={failure} />}
       {!data && !failure && <Skeleton height='chart' />}
-      {data && (known.length === 0
-        ? <EmptyNote title='No readings in the last 7 days'>The profile begins with the first one.</EmptyNote>
-        : (
-          <>
-            <Bars
-              label={`Average by hour of day, from ${formatNumber(low)} to ${formatNumber(high)}`}
-              bars={data.map((value, hour) => ({
-                height: value === null ? 0 : (value - low) / (high - low || 1) * 0.85 + 0.15,
-                text: `${String(hour).padStart(2, '0')}:00: ${value === null ? 'no readings' : formatNumber(value)}`
-              }))}
-              from='00:00' to='24:00'
-            />
-            <p class='hint'>Bars go from {formatNumber(low)} to {formatNumber(high)}; they do not begin at 0.</p>
-          </>
-          ))}
+      {data &&
+        (known.length === 0
+          ? (
+            <EmptyNote title='No readings in the last 7 days'>The profile begins with the first one.</EmptyNote>
+            )
+          : (
+            <>
+              <Bars
+                label={`Average by hour of day, from ${formatNumber(low)} to ${formatNumber(high)}`}
+                bars={data.map((value, hour) => ({
+                  height: value === null ? 0 : ((value - low) / (high - low || 1)) * 0.85 + 0.15,
+                  text: `${String(hour).padStart(2, '0')}:00: ${value === null ? 'no readings' : formatNumber(value)}`
+                }))}
+                from='00:00'
+                to='24:00'
+              />
+              <p class='hint'>
+                Bars go from {formatNumber(low)} to {formatNumber(high)}; they do not begin at 0.
+              </p>
+            </>
+            ))}
     </section>
   )
 }
 
-async function readProfile (relay: RelayClient, id: string, tz: string, signal: AbortSignal): Promise<(number | null)[]> {
+async function readProfile (
+  relay: RelayClient,
+  id: string,
+  tz: string,
+  signal: AbortSignal
+): Promise<(number | null)[]> {
   const query = { device: [id], start: PROFILE_RANGE, interval: '1h', tz, stats: 'count,sum' }
   const { rows } = dataOf(await relay.GET('/api/v1/aggregates', { params: { query }, signal }))
   const hours = Array.from({ length: 24 }, () => ({ count: 0, sum: 0 }))
@@ -188,12 +298,12 @@ async function readProfile (relay: RelayClient, id: string, tz: string, signal: 
     hour.count += count
     hour.sum += sum ?? 0
   }
-  return hours.map(({ count, sum }) => count === 0 ? null : sum / count)
+  return hours.map(({ count, sum }) => (count === 0 ? null : sum / count))
 }
 
 interface BarsProps {
   readonly label: string
-  readonly bars: readonly { readonly height: number, readonly text: string }[]
+  readonly bars: readonly { readonly height: number; readonly text: string }[]
   readonly from: string
   readonly to: string
 }
@@ -205,33 +315,60 @@ function Bars ({ label, bars, from, to }: BarsProps) {
     <figure class='bars'>
       <svg viewBox='0 0 100 40' preserveAspectRatio='none' role='img' aria-label={label}>
         {bars.map(({ height, text }, place) => {
-          const y = 40 - height / highest * 39
-          return <rect key={place} x={place * width + width * 0.08} y={y} width={width * 0.84} height={40 - y}><title>{text}</title></rect>
+          const y = 40 - (height / highest) * 39
+          return (
+            <rect key={place} x={place * width + width * 0.08} y={y} width={width * 0.84} height={40 - y}>
+              <title>{text}</title>
+            </rect>
+          )
         })}
       </svg>
-      <figcaption><span>{from}</span><span>{to}</span></figcaption>
+      <figcaption>
+        <span>{from}</span>
+        <span>{to}</span>
+      </figcaption>
     </figure>
   )
 }
 
-function Places ({ device, zone }: { readonly device: Details, readonly zone: string }) {
+function Places ({ device, zone }: { readonly device: Details; readonly zone: string }) {
   return (
     <section class='card' aria-labelledby='places'>
-      <h2 id='places'>{device.series.length === 1 ? 'It has sent from one place, as one type' : 'Where it has sent from, and as what'}</h2>
+      <h2 id='places'>
+        {device.series.length === 1
+          ? 'It has sent from one place, as one type'
+          : 'Where it has sent from, and as what'}
+      </h2>
       <div class='scroll' tabIndex={0} role='region' aria-label='Places'>
         <table>
-          <thead><tr><th scope='col'>zone</th><th scope='col'>type</th><th scope='col'>first seen ({zone})</th><th scope='col'>last seen ({zone})</th><th scope='col' class='number'>last value</th></tr></thead>
+          <thead>
+            <tr>
+              <th scope='col'>zone</th>
+              <th scope='col'>type</th>
+              <th scope='col'>first seen ({zone})</th>
+              <th scope='col'>last seen ({zone})</th>
+              <th scope='col' class='number'>
+                last value
+              </th>
+            </tr>
+          </thead>
           <tbody>
             {device.series.map(it => (
               <tr key={`${it.zone} ${it.type}`}>
-                <td>{it.zone}</td><td>{it.type}</td><td>{formatTime(it.firstSeen, zone, 'zone')}</td><td>{formatTime(it.lastSeen, zone, 'zone')}</td>
+                <td>{it.zone}</td>
+                <td>{it.type}</td>
+                <td>{formatTime(it.firstSeen, zone, 'zone')}</td>
+                <td>{formatTime(it.lastSeen, zone, 'zone')}</td>
                 <td class='number'>{formatNumber(it.lastValue)}</td>
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      <p class='hint'>Events of it that could not be taken are dead letters: <code>npm run relay -- dead-letters list</code> shows them, and why.</p>
+      <p class='hint'>
+        Events of it that could not be taken are dead letters: <code>npm run relay -- dead-letters list</code> shows
+        them, and why.
+      </p>
     </section>
   )
 }

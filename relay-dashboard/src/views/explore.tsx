@@ -22,7 +22,11 @@ import { TakeAway } from '../take-away.tsx'
 
 const PATH = '/explore'
 const intervals = ['auto', '1m', '5m', '15m', '1h', '6h', '1d', '1w', '1mo']
-const fills = { null: 'shown as gaps', previous: 'filled with the value before', linear: 'filled with a straight line' } as const
+const fills = {
+  null: 'shown as gaps',
+  previous: 'filled with the value before',
+  linear: 'filled with a straight line'
+} as const
 type Fill = keyof typeof fills
 
 /** A row for so many pixels is as much as an eye can use. */
@@ -51,12 +55,17 @@ export function Explore () {
     fill,
     ...(groupBy ? { groupBy } : {})
   }
-  const answer = useAnswer(JSON.stringify(asked), (relay, signal) => readAggregates(relay, asked, signal),
-    range.kind === 'preset' ? REFRESH_MS : undefined)
+  const answer = useAnswer(
+    JSON.stringify(asked),
+    (relay, signal) => readAggregates(relay, asked, signal),
+    range.kind === 'preset' ? REFRESH_MS : undefined
+  )
   const against = readAgainst(query)
   const found = answer.data
-  const compared = useAnswer(found && against && JSON.stringify([asked, against, found.startMs, found.endMs]), (relay, signal) =>
-    readComparison(relay, asked, against!, found!, signal))
+  const compared = useAnswer(
+    found && against && JSON.stringify([asked, against, found.startMs, found.endMs]),
+    (relay, signal) => readComparison(relay, asked, against!, found!, signal)
+  )
   const change = (it: Change) => go(addressOf(PATH, changed(query, it)))
 
   return (
@@ -67,21 +76,39 @@ export function Explore () {
         <RangePicker range={range} zone={zone} onChange={change} />
         <fieldset class='how'>
           <legend>How</legend>
-          <Choice label='Statistic' value={statistic.name} onChange={stat => change({ stat })} options={statistics.map(it => [it.name, it.label])} />
           <Choice
-            label='A line for' value={groupBy ?? ''} onChange={by => change({ by: by || undefined })}
-            options={[['', 'all together'], ['device', 'each device'], ['zone', 'each zone'], ['type', 'each type']]}
+            label='Statistic'
+            value={statistic.name}
+            onChange={stat => change({ stat })}
+            options={statistics.map(it => [it.name, it.label])}
           />
           <Choice
-            label='Interval' value={interval} onChange={it => change({ interval: it === 'auto' ? undefined : it })}
+            label='A line for'
+            value={groupBy ?? ''}
+            onChange={by => change({ by: by || undefined })}
+            options={[
+              ['', 'all together'],
+              ['device', 'each device'],
+              ['zone', 'each zone'],
+              ['type', 'each type']
+            ]}
+          />
+          <Choice
+            label='Interval'
+            value={interval}
+            onChange={it => change({ interval: it === 'auto' ? undefined : it })}
             options={intervals.map(it => [it, it])}
           />
           <Choice
-            label='Missing rows' value={fill} onChange={it => change({ fill: it === 'null' ? undefined : it })}
+            label='Missing rows'
+            value={fill}
+            onChange={it => change({ fill: it === 'null' ? undefined : it })}
             options={Object.entries(fills)}
           />
           <Choice
-            label='Compare with' value={against ?? ''} onChange={it => change({ against: it || undefined })}
+            label='Compare with'
+            value={against ?? ''}
+            onChange={it => change({ against: it || undefined })}
             options={Object.entries(againsts)}
           />
         </fieldset>
@@ -89,10 +116,18 @@ export function Explore () {
       <section class='card' aria-label='Result' aria-busy={answer.isLoading}>
         {answer.failure && <FailureNote failure={answer.failure} again={answer.again} />}
         {compared.failure && <FailureNote failure={compared.failure} again={compared.again} />}
-        {!answer.data && !answer.failure && <><Skeleton height='chart' /><Skeleton height='table' /></>}
+        {!answer.data && !answer.failure && (
+          <>
+            <Skeleton height='chart' />
+            <Skeleton height='table' />
+          </>
+        )}
         {answer.data && (
           <Result
-            {...{ statistic, groupBy, zone }} found={answer.data} compared={against && compared.data} isLoading={answer.isLoading || compared.isLoading}
+            {...{ statistic, groupBy, zone }}
+            found={answer.data}
+            compared={against && compared.data}
+            isLoading={answer.isLoading || compared.isLoading}
             onRange={(startMs, endMs) => change(customChange(startMs, endMs))}
             onWidth={width => setMaxPoints(pointsOf(width))}
           />
@@ -126,40 +161,76 @@ function Result ({ found, compared, statistic, groupBy, zone, isLoading, onRange
   if (shape.current.found !== found) shape.current = { found, statistic, groupBy }
   const { statistic: shown, groupBy: grouped } = shape.current
   const now = useMemo(() => linesOf(found.rows, grouped, shown), [found])
-  const lines = useMemo(() => compared === undefined
-    ? now.lines
-    : [...now.lines, ...linesBefore(now, linesOf(compared.before.rows, grouped, shown), found.startMs - compared.before.startMs)],
-  [now, compared])
+  const lines = useMemo(
+    () =>
+      compared === undefined
+        ? now.lines
+        : [
+            ...now.lines,
+            ...linesBefore(
+              now,
+              linesOf(compared.before.rows, grouped, shown),
+              found.startMs - compared.before.startMs
+            )
+          ],
+    [now, compared]
+  )
   const { times, left, revised } = now
   if (!found.rows.some(it => it.count === undefined || it.count > 0)) {
     return (
       <EmptyNote title='No readings'>
-        Nothing of this selection was sent in this range. Choose a longer range, or take something out of the selection.
-        A device that never sent anything is not in the list of devices.
+        Nothing of this selection was sent in this range. Choose a longer range, or take something out of the
+        selection. A device that never sent anything is not in the list of devices.
       </EmptyNote>
     )
   }
   return (
     <>
       <Chart
-        label={`${shown.label} from ${formatTime(found.startMs, zone)} to ${formatTime(found.endMs, zone)}, ${countOf(lines.length, 'line')}; the table below has its numbers`}
-        times={times} lines={lines} zone={zone} start={found.startMs / 1_000} end={found.endMs / 1_000}
+        label={`${shown.label} from ${formatTime(found.startMs, zone)} to ${formatTime(found.endMs, zone)}, ` +
+          `${countOf(lines.length, 'line')}; the table below has its numbers`}
+        times={times}
+        lines={lines}
+        zone={zone}
+        start={found.startMs / 1_000}
+        end={found.endMs / 1_000}
         completeThrough={found.completeThrough === null ? null : Date.parse(found.completeThrough) / 1_000}
-        revised={revised} onRange={onRange} onWidth={onWidth}
+        revised={revised}
+        onRange={onRange}
+        onWidth={onWidth}
       />
       <p class='summary'>
-        <span>{shown.label}{shown.unit && `, ${shown.unit}`}, in rows of {found.interval}</span>
+        <span>
+          {shown.label}
+          {shown.unit && `, ${shown.unit}`}, in rows of {found.interval}
+        </span>
         <span>times in {zone}</span>
         <span>
-          {found.completeThrough === null ? 'how complete it is, is not known' : `complete through ${formatTime(found.completeThrough, zone, 'second')}`}
-          {' '}<i class='mark hatch' /> not complete
+          {found.completeThrough === null
+            ? 'how complete it is, is not known'
+            : `complete through ${formatTime(found.completeThrough, zone, 'second')}`}{' '}
+          <i class='mark hatch' /> not complete
         </span>
-        {revised.size > 0 && <span><i class='mark revised' /> revised by late readings</span>}
-        <span>{countOf(found.lateReadings, 'late reading')}, {countOf(found.duplicateReadings, 'resend')}</span>
-        {left > 0 && <span>the first {LINES_MAX} of {LINES_MAX + left} lines; the table has all</span>}
-        <span class='busy' aria-hidden={!isLoading}>{isLoading ? 'asking …' : ''}</span>
+        {revised.size > 0 && (
+          <span>
+            <i class='mark revised' /> revised by late readings
+          </span>
+        )}
+        <span>
+          {countOf(found.lateReadings, 'late reading')}, {countOf(found.duplicateReadings, 'resend')}
+        </span>
+        {left > 0 && (
+          <span>
+            the first {LINES_MAX} of {LINES_MAX + left} lines; the table has all
+          </span>
+        )}
+        <span class='busy' aria-hidden={!isLoading}>
+          {isLoading ? 'asking …' : ''}
+        </span>
       </p>
-      <p class='hint'>Drag on the chart to zoom in; Ctrl and the wheel zoom around the pointer; the back button undoes it.</p>
+      <p class='hint'>
+        Drag on the chart to zoom in; Ctrl and the wheel zoom around the pointer; the back button undoes it.
+      </p>
       {compared && <ComparisonTable comparison={compared.comparison} zone={zone} />}
       <RowsTable rows={found.rows} columns={columnsOf(shown)} groupBy={grouped} zone={zone} />
     </>
@@ -178,7 +249,11 @@ function Choice ({ label, value, options, onChange }: ChoiceProps) {
     <label class='field'>
       <span>{label}</span>
       <select value={value} onChange={event => onChange(event.currentTarget.value)}>
-        {options.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
+        {options.map(([name, text]) => (
+          <option key={name} value={name}>
+            {text}
+          </option>
+        ))}
       </select>
     </label>
   )
@@ -199,5 +274,5 @@ function readAgainst (query: URLSearchParams): Against | undefined {
 
 function readFill (query: URLSearchParams): Fill {
   const fill = query.get('fill') ?? 'null'
-  return fill in fills ? fill as Fill : 'null'
+  return fill in fills ? (fill as Fill) : 'null'
 }

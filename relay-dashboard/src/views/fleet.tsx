@@ -22,10 +22,17 @@ const TYPING_MS = 250
 export function Fleet () {
   const { query } = usePlace()
   const { zone, type } = readSelection(query)
-  const groups = useAnswer('groups', async (relay, signal) => {
-    const [zones, types] = await Promise.all([relay.GET('/api/v1/zones', { signal }), relay.GET('/api/v1/types', { signal })])
-    return { zones: dataOf(zones), types: dataOf(types) }
-  }, REFRESH_MS)
+  const groups = useAnswer(
+    'groups',
+    async (relay, signal) => {
+      const [zones, types] = await Promise.all([
+        relay.GET('/api/v1/zones', { signal }),
+        relay.GET('/api/v1/types', { signal })
+      ])
+      return { zones: dataOf(zones), types: dataOf(types) }
+    },
+    REFRESH_MS
+  )
   const change = (it: Change, how?: 'replace') => go(addressOf(FLEET_PATH, changed(query, it)), how)
   const nowMs = useNow()
 
@@ -34,8 +41,8 @@ export function Fleet () {
       <>
         <h1>Fleet</h1>
         <EmptyNote title='No devices yet'>
-          Nothing has been sent, or your token may see none of it. Send an event: <code>POST /api/v1/events</code>, as{' '}
-          <a href='/docs'>the API's pages</a> show.
+          Nothing has been sent, or your token may see none of it. Send an event: <code>POST /api/v1/events</code>,
+          as <a href='/docs'>the API's pages</a> show.
         </EmptyNote>
       </>
     )
@@ -49,19 +56,50 @@ export function Fleet () {
       {groups.failure && <FailureNote failure={groups.failure} again={groups.again} />}
       <div class='columns'>
         <section class='card' aria-labelledby='zones'>
-          <h2 id='zones'>{groups.data ? countOf(zones.length, 'zone') : 'Zones'}{groups.data?.zones.next && ' and more'}</h2>
+          <h2 id='zones'>
+            {groups.data ? countOf(zones.length, 'zone') : 'Zones'}
+            {groups.data?.zones.next && ' and more'}
+          </h2>
           {groups.data
-            ? <Groups nowMs={nowMs} kind='zone' chosen={zone} change={change} rows={zones.map(it => ({ ...it, name: it.zone, others: it.types }))} others='types' />
-            : <Skeleton height='list' />}
+            ? (
+              <Groups
+                nowMs={nowMs}
+                kind='zone'
+                chosen={zone}
+                change={change}
+                rows={zones.map(it => ({ ...it, name: it.zone, others: it.types }))}
+                others='types'
+              />
+              )
+            : (
+              <Skeleton height='list' />
+              )}
         </section>
         <section class='card' aria-labelledby='types'>
           <h2 id='types'>{groups.data ? countOf(types.length, 'device type') : 'Device types'}</h2>
           {groups.data
-            ? <Groups nowMs={nowMs} kind='type' chosen={type} change={change} rows={types.map(it => ({ ...it, name: it.type, others: it.zones }))} others='zones' />
-            : <Skeleton height='list' />}
+            ? (
+              <Groups
+                nowMs={nowMs}
+                kind='type'
+                chosen={type}
+                change={change}
+                rows={types.map(it => ({ ...it, name: it.type, others: it.zones }))}
+                others='zones'
+              />
+              )
+            : (
+              <Skeleton height='list' />
+              )}
         </section>
       </div>
-      {groups.data ? <Devices total={total} query={query} change={change} nowMs={nowMs} /> : <Skeleton height='table' />}
+      {groups.data
+        ? (
+          <Devices total={total} query={query} change={change} nowMs={nowMs} />
+          )
+        : (
+          <Skeleton height='table' />
+          )}
     </>
   )
 }
@@ -69,7 +107,12 @@ export function Fleet () {
 interface GroupsProps {
   readonly kind: 'zone' | 'type'
   readonly chosen: readonly string[]
-  readonly rows: readonly { readonly name: string, readonly devices: number, readonly lastSeen: string, readonly others: readonly string[] }[]
+  readonly rows: readonly {
+    readonly name: string
+    readonly devices: number
+    readonly lastSeen: string
+    readonly others: readonly string[]
+  }[]
   readonly others: string
   readonly nowMs: number
   readonly change: (change: Change) => void
@@ -81,7 +124,16 @@ function Groups ({ kind, chosen, rows, others, nowMs, change }: GroupsProps) {
   return (
     <div class='scroll short' tabIndex={0} role='region' aria-label={`By ${kind}`}>
       <table>
-        <thead><tr><th scope='col'>{kind}</th><th scope='col' class='number'>devices</th><th scope='col'>last seen</th><th scope='col'>{others}</th></tr></thead>
+        <thead>
+          <tr>
+            <th scope='col'>{kind}</th>
+            <th scope='col' class='number'>
+              devices
+            </th>
+            <th scope='col'>last seen</th>
+            <th scope='col'>{others}</th>
+          </tr>
+        </thead>
         <tbody>
           {rows.map(({ name, devices, lastSeen, others }) => {
             const isChosen = chosen.includes(name)
@@ -89,14 +141,24 @@ function Groups ({ kind, chosen, rows, others, nowMs, change }: GroupsProps) {
               <tr key={name}>
                 <td>
                   <button
-                    type='button' class='choose' aria-pressed={isChosen} title={isChosen ? 'Show all devices' : `Show the devices of ${name}`}
-                    onClick={() => change({ [kind]: isChosen ? chosen.filter(it => it !== name) : [...chosen, name] })}
-                  >{name}
+                    type='button'
+                    class='choose'
+                    aria-pressed={isChosen}
+                    title={isChosen ? 'Show all devices' : `Show the devices of ${name}`}
+                    onClick={() =>
+                      change({ [kind]: isChosen ? chosen.filter(it => it !== name) : [...chosen, name] })}
+                  >
+                    {name}
                   </button>
                 </td>
                 <td class='number'>{formatCount(devices)}</td>
-                <td><Ago time={lastSeen} nowMs={nowMs} /></td>
-                <td>{others.slice(0, OTHERS_SHOWN).join(', ')}{others.length > OTHERS_SHOWN && ` and ${others.length - OTHERS_SHOWN} more`}</td>
+                <td>
+                  <Ago time={lastSeen} nowMs={nowMs} />
+                </td>
+                <td>
+                  {others.slice(0, OTHERS_SHOWN).join(', ')}
+                  {others.length > OTHERS_SHOWN && ` and ${others.length - OTHERS_SHOWN} more`}
+                </td>
               </tr>
             )
           })}
@@ -107,12 +169,14 @@ function Groups ({ kind, chosen, rows, others, nowMs, change }: GroupsProps) {
 }
 
 /** When it was, and whether that is long ago: by a word and a sign, not by a colour alone. */
-function Ago ({ time, nowMs }: { readonly time: string, readonly nowMs: number }) {
+function Ago ({ time, nowMs }: { readonly time: string; readonly nowMs: number }) {
   const timeMs = Date.parse(time)
   const isSilent = nowMs - timeMs > SILENT_MS
   return (
     <time dateTime={time} title={formatTime(time, ownZone, 'zone')} class={isSilent ? 'silent' : undefined}>
-      {isSilent && '⚠ '}{formatAgo(timeMs, nowMs)}{isSilent && ', silent'}
+      {isSilent && '⚠ '}
+      {formatAgo(timeMs, nowMs)}
+      {isSilent && ', silent'}
     </time>
   )
 }
@@ -129,7 +193,14 @@ function Devices ({ total, query, nowMs, change }: DevicesProps) {
   const prefix = query.get('prefix') ?? ''
   const preset: Order = total <= SORTED_MAX ? 'silent' : 'id'
   const order: Order = query.get('order') === 'id' ? 'id' : query.get('order') === 'silent' ? 'silent' : preset
-  const list = useDevices({ prefix, ...(zone.length === 0 ? {} : { zone: [...zone] }), ...(type.length === 0 ? {} : { type: [...type] }) }, order)
+  const list = useDevices(
+    {
+      prefix,
+      ...(zone.length === 0 ? {} : { zone: [...zone] }),
+      ...(type.length === 0 ? {} : { type: [...type] })
+    },
+    order
+  )
   const { devices, failure } = list
   return (
     <section class='card' aria-labelledby='devices'>
@@ -138,27 +209,50 @@ function Devices ({ total, query, nowMs, change }: DevicesProps) {
         <PrefixField prefix={prefix} onChange={it => change({ prefix: it || undefined }, 'replace')} />
         <label class='field'>
           <span>Order</span>
-          <select value={order} onChange={event => change({ order: event.currentTarget.value === preset ? undefined : event.currentTarget.value })}>
+          <select
+            value={order}
+            onChange={event =>
+              change({ order: event.currentTarget.value === preset ? undefined : event.currentTarget.value })}
+          >
             <option value='silent'>silent for longest first</option>
             <option value='id'>by id</option>
           </select>
         </label>
         {[...zone, ...type].length > 0 && (
-          <p class='chosen'>only {[...zone, ...type].join(', ')} <button type='button' onClick={() => change({ zone: undefined, type: undefined })}>Show all</button></p>
+          <p class='chosen'>
+            only {[...zone, ...type].join(', ')}{' '}
+            <button type='button' onClick={() => change({ zone: undefined, type: undefined })}>
+              Show all
+            </button>
+          </p>
         )}
         <output class='hint'>
-          {list.isLoading ? `asking … ${formatCount(devices.length)} so far` : `${countOf(devices.length, 'device')}${list.hasMore ? ' so far, more as you scroll' : ''}`}
+          {list.isLoading
+            ? `asking … ${formatCount(devices.length)} so far`
+            : `${countOf(devices.length, 'device')}${list.hasMore ? ' so far, more as you scroll' : ''}`}
         </output>
       </div>
       {failure && <FailureNote failure={failure} />}
       {devices.length === 0 && !list.isLoading && !failure
-        ? <EmptyNote title='No such device'>No device begins with “{prefix}” in what is chosen. Upper and lower case differ.</EmptyNote>
-        : <DeviceRows devices={devices} nowMs={nowMs} onEnd={() => list.more()} />}
+        ? (
+          <EmptyNote title='No such device'>
+            No device begins with “{prefix}” in what is chosen. Upper and lower case differ.
+          </EmptyNote>
+          )
+        : (
+          <DeviceRows devices={devices} nowMs={nowMs} onEnd={() => list.more()} />
+          )}
     </section>
   )
 }
 
-function PrefixField ({ prefix, onChange }: { readonly prefix: string, readonly onChange: (prefix: string) => void }) {
+function PrefixField ({
+  prefix,
+  onChange
+}: {
+  readonly prefix: string
+  readonly onChange: (prefix: string) => void
+}) {
   const [text, setText] = useState(prefix)
   useEffect(() => setText(prefix), [prefix])
   useEffect(() => {
@@ -169,7 +263,13 @@ function PrefixField ({ prefix, onChange }: { readonly prefix: string, readonly 
   return (
     <label class='field'>
       <span>Id begins with</span>
-      <input type='search' value={text} spellcheck={false} autocomplete='off' onInput={event => setText(event.currentTarget.value)} />
+      <input
+        type='search'
+        value={text}
+        spellcheck={false}
+        autocomplete='off'
+        onInput={event => setText(event.currentTarget.value)}
+      />
     </label>
   )
 }
@@ -180,7 +280,15 @@ const ROWS_BEYOND = 6
 const columns = ['Device', 'Zone', 'Type', 'Last value', 'Last seen', 'Last hour']
 
 /** Only rows in sight are in the document, however many there are. */
-function DeviceRows ({ devices, nowMs, onEnd }: { readonly devices: readonly Device[], readonly nowMs: number, readonly onEnd: () => void }) {
+function DeviceRows ({
+  devices,
+  nowMs,
+  onEnd
+}: {
+  readonly devices: readonly Device[]
+  readonly nowMs: number
+  readonly onEnd: () => void
+}) {
   const scroller = useRef<HTMLDivElement>(null)
   const [view, setView] = useState({ first: 0, count: 20 })
   const look = () => {
@@ -188,7 +296,7 @@ function DeviceRows ({ devices, nowMs, onEnd }: { readonly devices: readonly Dev
     const { scrollTop, clientHeight } = scroller.current
     const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - 1 - ROWS_BEYOND)
     const count = Math.ceil(clientHeight / ROW_PX) + 2 * ROWS_BEYOND
-    setView(it => it.first === first && it.count === count ? it : { first, count })
+    setView(it => (it.first === first && it.count === count ? it : { first, count }))
     if (first + count >= devices.length) onEnd()
   }
   useEffect(() => {
@@ -201,16 +309,38 @@ function DeviceRows ({ devices, nowMs, onEnd }: { readonly devices: readonly Dev
   return (
     <div ref={scroller} class='rows' tabIndex={0} role='region' aria-label='Devices, a row each' onScroll={look}>
       <div role='table' aria-label='Devices' aria-rowcount={devices.length + 1}>
-        <div role='row' class='row head' aria-rowindex={1}>{columns.map(it => <span key={it} role='columnheader'>{it}</span>)}</div>
+        <div role='row' class='row head' aria-rowindex={1}>
+          {columns.map(it => (
+            <span key={it} role='columnheader'>
+              {it}
+            </span>
+          ))}
+        </div>
         <div role='rowgroup' class='space' style={{ height: `${devices.length * ROW_PX}px` }}>
           {shown.map((it, place) => (
-            <div key={it.device} role='row' class='row' aria-rowindex={view.first + place + 2} style={{ transform: `translateY(${(view.first + place) * ROW_PX}px)` }}>
-              <span role='cell'><a href={addressOf('/device', new URLSearchParams({ id: it.device }))} onClick={follow}>{it.device}</a></span>
+            <div
+              key={it.device}
+              role='row'
+              class='row'
+              aria-rowindex={view.first + place + 2}
+              style={{ transform: `translateY(${(view.first + place) * ROW_PX}px)` }}
+            >
+              <span role='cell'>
+                <a href={addressOf('/device', new URLSearchParams({ id: it.device }))} onClick={follow}>
+                  {it.device}
+                </a>
+              </span>
               <span role='cell'>{it.zone}</span>
               <span role='cell'>{it.type}</span>
-              <span role='cell' class='number'>{formatNumber(it.lastValue)}</span>
-              <span role='cell'><Ago time={it.lastSeen} nowMs={nowMs} /></span>
-              <span role='cell'><Sparkline values={values.get(it.device)} /></span>
+              <span role='cell' class='number'>
+                {formatNumber(it.lastValue)}
+              </span>
+              <span role='cell'>
+                <Ago time={it.lastSeen} nowMs={nowMs} />
+              </span>
+              <span role='cell'>
+                <Sparkline values={values.get(it.device)} />
+              </span>
             </div>
           ))}
         </div>

@@ -45,29 +45,52 @@ export function LiveView () {
           <label class='field'>
             <span>A line for</span>
             <select value={by} onChange={event => change({ by: event.currentTarget.value })}>
-              <option value='type'>each type</option><option value='zone'>each zone</option>
-              <option value='device'>each device</option><option value='all'>all together</option>
+              <option value='type'>each type</option>
+              <option value='zone'>each zone</option>
+              <option value='device'>each device</option>
+              <option value='all'>all together</option>
             </select>
           </label>
-          <button type='button' aria-pressed={isPaused} onClick={() => setIsPaused(!isPaused)}>{isPaused ? 'Go on' : 'Pause'}</button>
+          <button type='button' aria-pressed={isPaused} onClick={() => setIsPaused(!isPaused)}>
+            {isPaused ? 'Go on' : 'Pause'}
+          </button>
         </fieldset>
       </section>
       <section class='card' aria-label='Readings'>
         {live.failure && <FailureNote failure={live.failure} />}
         <p class='summary'>
-          <output class={`connection ${isPaused ? 'paused' : live.connection}`}>{isPaused ? '‖ Paused' : connectionTexts[live.connection]}</output>
+          <output class={`connection ${isPaused ? 'paused' : live.connection}`}>
+            {isPaused ? '‖ Paused' : connectionTexts[live.connection]}
+          </output>
           {live.newestMs !== undefined && (
-            <span class={isBehind ? 'silent' : undefined}>{isBehind && '⚠ behind: '}newest reading {formatAgo(live.newestMs, nowMs)}</span>
+            <span class={isBehind ? 'silent' : undefined}>
+              {isBehind && '⚠ behind: '}newest reading {formatAgo(live.newestMs, nowMs)}
+            </span>
           )}
           <span>{countOf(live.messages, 'change')} so far</span>
           {live.reconnects > 0 && <span>connected again {countOf(live.reconnects, 'time')}</span>}
           <span>the last reading of each line, times in {zone}</span>
         </p>
         {live.times.length > 0
-          ? <Chart label='Last readings, as they come' times={live.times} lines={live.lines} zone={zone} start={end - SHOWN_S} end={end} />
+          ? (
+            <Chart
+              label='Last readings, as they come'
+              times={live.times}
+              lines={live.lines}
+              zone={zone}
+              start={end - SHOWN_S}
+              end={end}
+            />
+            )
           : live.connection === 'live'
-            ? <EmptyNote title='Nothing has come yet'>Readings show up as soon as devices send. Is the selection right, and does the fleet send?</EmptyNote>
-            : <Skeleton height='chart' />}
+            ? (
+              <EmptyNote title='Nothing has come yet'>
+                Readings show up as soon as devices send. Is the selection right, and does the fleet send?
+              </EmptyNote>
+              )
+            : (
+              <Skeleton height='chart' />
+              )}
       </section>
     </>
   )

@@ -13,16 +13,27 @@ export function SignIn ({ why }: { why: string | undefined }) {
   async function submit (event: Event, wanted = token.trim()): Promise<void> {
     event.preventDefault()
     if (!/^[\x21-\x7e]+$/.test(wanted)) {
-      return setFailure({ title: 'No token', detail: 'A token has letters, digits and signs, and no blanks.', advice: 'Paste it as it was given to you.' })
+      return setFailure({
+        title: 'No token',
+        detail: 'A token has letters, digits and signs, and no blanks.',
+        advice: 'Paste it as it was given to you.'
+      })
     }
     setIsAsking(true)
     try {
       dataOf(await tryToken(wanted).GET('/api/v1/zones', { params: { query: { limit: 1 } } }))
       signIn(wanted)
     } catch (error) {
-      setFailure(error instanceof Refused && error.status === 401
-        ? { title: 'This token is not accepted', detail: error.message, advice: 'Is it complete, not expired and not revoked? An administrator can make another: relay keys create.' }
-        : failureOf(error))
+      setFailure(
+        error instanceof Refused && error.status === 401
+          ? {
+              title: 'This token is not accepted',
+              detail: error.message,
+              advice:
+                'Is it complete, not expired and not revoked? An administrator can make another: relay keys create.'
+            }
+          : failureOf(error)
+      )
     } finally {
       setIsAsking(false)
     }
@@ -31,20 +42,36 @@ export function SignIn ({ why }: { why: string | undefined }) {
   return (
     <section class='card narrow' aria-labelledby='sign-in'>
       <h1 id='sign-in'>Sign in</h1>
-      {why && <p class='note warn' role='alert'>You were signed out: {why}</p>}
+      {why && (
+        <p class='note warn' role='alert'>
+          You were signed out: {why}
+        </p>
+      )}
       {localToken !== '' && (
-        <p><button type='button' class='primary' onClick={event => submit(event, localToken)}>Sign in to the local stack</button></p>
+        <p>
+          <button type='button' class='primary' onClick={event => submit(event, localToken)}>
+            Sign in to the local stack
+          </button>
+        </p>
       )}
       <form onSubmit={submit}>
         <label class='field'>
           <span>Token or API key</span>
           <input
-            type='password' autocomplete='off' spellcheck={false} value={token} required
+            type='password'
+            autocomplete='off'
+            spellcheck={false}
+            value={token}
+            required
             onInput={event => setToken(event.currentTarget.value)}
           />
         </label>
-        <p class='hint'>It needs the scope <code>events:read</code>. It stays in this tab until you close it.</p>
-        <button type='submit' class='primary' disabled={isAsking}>{isAsking ? 'Asking …' : 'Sign in'}</button>
+        <p class='hint'>
+          It needs the scope <code>events:read</code>. It stays in this tab until you close it.
+        </p>
+        <button type='submit' class='primary' disabled={isAsking}>
+          {isAsking ? 'Asking …' : 'Sign in'}
+        </button>
       </form>
       {failure && <FailureNote failure={failure} />}
     </section>

@@ -20,8 +20,8 @@ const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 export interface Site extends TestApi {
   readonly url: string
-  /** Opens an address of the page, signed in; what the browser complains about fails the test, and so does a token in an address. */
-  open (path: string, options?: PageOptions): Promise<Page>
+  /** Opens an address, signed in. A complaint of the browser fails the test, and so does a token in an address. */
+  open(path: string, options?: PageOptions): Promise<Page>
 }
 
 export interface PageOptions extends BrowserContextOptions {
@@ -31,7 +31,11 @@ export interface PageOptions extends BrowserContextOptions {
   readonly failures?: RegExp
 }
 
-export const pageOptions = { viewport: { width: 1_280, height: 900 }, locale: 'en-GB', timezoneId: 'Europe/Berlin' } as const
+export const pageOptions = {
+  viewport: { width: 1_280, height: 900 },
+  locale: 'en-GB',
+  timezoneId: 'Europe/Berlin'
+} as const
 
 /** One for all tests of a file; each page has a context of its own. */
 let launched: Promise<Browser> | undefined
@@ -46,7 +50,8 @@ export function openBrowser (): Promise<Browser> {
 export async function openSite (t: TestContext, environment: Record<string, string> = {}): Promise<Site> {
   const opened: BrowserContext[] = []
   const started: TestApi[] = []
-  t.after(async () => { // before the database: streams hold a connection of it
+  t.after(async () => {
+    // before the database: streams hold a connection of it
     for (const context of opened) await context.close()
     for (const { app } of started) await app.close()
   })
@@ -62,7 +67,13 @@ export async function openSite (t: TestContext, environment: Record<string, stri
   return { ...api, url, open }
 }
 
-async function openPage (t: TestContext, browser: Browser, url: string, path: string, options: PageOptions): Promise<Page> {
+async function openPage (
+  t: TestContext,
+  browser: Browser,
+  url: string,
+  path: string,
+  options: PageOptions
+): Promise<Page> {
   const { token = TOKEN, failures = /^$/, ...context } = options
   const opened = await browser.newContext({ ...pageOptions, ...context })
   const complaints: string[] = []
@@ -72,10 +83,16 @@ async function openPage (t: TestContext, browser: Browser, url: string, path: st
     if (message.type() === 'error' && !failures.test(message.text())) complaints.push(message.text())
   })
   page.on('pageerror', error => complaints.push(error.message))
-  page.on('request', request => { if (request.url().includes(TOKEN)) complaints.push(`a token in ${request.url()}`) })
+  page.on('request', request => {
+    if (request.url().includes(TOKEN)) complaints.push(`a token in ${request.url()}`)
+  })
   t.after(() => assert.deepEqual(complaints, []))
   // before each document of this context: as if somebody had signed in in this tab
-  if (token !== null) await page.addInitScript(`sessionStorage.getItem('relay.signedOut') ?? sessionStorage.setItem('relay.token', ${JSON.stringify(token)})`)
+  if (token !== null) {
+    await page.addInitScript(
+      `sessionStorage.getItem('relay.signedOut') ?? sessionStorage.setItem('relay.token', ${JSON.stringify(token)})`
+    )
+  }
   await page.goto(url + path)
   return page
 }
@@ -86,7 +103,9 @@ export async function violationsOf (page: Page): Promise<string[]> {
   await script.send('Page.enable')
   await script.send('Runtime.evaluate', { expression: await readFile(axe, 'utf8') })
   const { result } = await script.send('Runtime.evaluate', {
-    expression: 'axe.run().then(it => it.violations.map(({ id, nodes }) => [id, ...nodes.map(it => it.html + it.failureSummary)].join(" ")))',
+    expression:
+      'axe.run().then(it => it.violations.map(({ id, nodes }) => ' +
+      '[id, ...nodes.map(it => it.html + it.failureSummary)].join(" ")))',
     awaitPromise: true,
     returnByValue: true
   })
@@ -101,14 +120,16 @@ export interface Fleet {
   readonly minutes: number
 }
 
-/** A reading a minute of each device: thermostats and cars in two zones, whose values say which minute and whose they are. */
+/** A reading a minute of each device: thermostats and cars in two zones; values say which minute, and whose. */
 export function readingsOf ({ devices, startMs, minutes }: Fleet): PlacedEvent[] {
-  return Array.from({ length: devices }, (_, device) => Array.from({ length: minutes }, (_, minute) => ({
-    deviceId: `device-${String(device + 1).padStart(3, '0')}`,
-    zone: device % 2 === 0 ? 'Zone A' : 'Zone B',
-    deviceType: device % 4 < 2 ? 'THERMOSTAT' : 'CAR_FUEL',
-    value: 20 + device + minute % 10 / 10,
-    timestampMs: startMs + minute * MINUTE_MS,
-    sourcePartition: 0
-  }))).flat()
+  return Array.from({ length: devices }, (_, device) =>
+    Array.from({ length: minutes }, (_, minute) => ({
+      deviceId: `device-${String(device + 1).padStart(3, '0')}`,
+      zone: device % 2 === 0 ? 'Zone A' : 'Zone B',
+      deviceType: device % 4 < 2 ? 'THERMOSTAT' : 'CAR_FUEL',
+      value: 20 + device + (minute % 10) / 10,
+      timestampMs: startMs + minute * MINUTE_MS,
+      sourcePartition: 0
+    }))
+  ).flat()
 }
