@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { createLogger } from 'relay-common'
+import { createLogger, databaseUserOf } from 'relay-common'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
@@ -176,4 +179,27 @@ test('a replay brings the journal to the rows, and its owner goes on', { timeout
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more])))
   const verified = await runCli(site, ['verify', '--from', '2024-01-01T00:00:00Z', '--to', '2024-04-01T00:00:00Z'])
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+})
+
+test('replay and repair refuse a processor\'s login before they read anything; a dry run takes it', async t => {
+  const site = await openSite(t, 'postgres')
+  if (!site) return
+  const processor = await startProcessor(site.config, log)
+  await send(site, makeEvents(1_000))
+  await settled(site)
+  await processor.close()
+
+  const folder = await mkdtemp(join(tmpdir(), 'relay-logins-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await runCli(site, ['migrate', '--login', `processor=${folder}/password`])
+  const url = new URL(site.environment.DATABASE_URL)
+  url.username = databaseUserOf('processor')
+  url.password = (await readFile(join(folder, 'password'), 'utf8')).trim()
+  const asProcessor = { environment: { ...site.environment, DATABASE_URL: url.href } }
+  assert.equal((await runCli(asProcessor, ['replay'])).code, 0)
+  for (const command of [['replay', '--yes'], ['repair', '--from', '2024-01-01', '--to', '2024-03-01', '--yes']]) {
+    const { code, stderr } = await runCli(asProcessor, command)
+    assert.equal(code, 2)
+    assert.match(stderr, /relay_processor_login may not delete from rollups_minute, rollups_hour, rollups_day: log in as the owner/)
+  }
 })

@@ -7,7 +7,7 @@
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
 import {
-  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient, type Readings, type Topic
+  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, RelayError, type Database, type Level, type PoolClient, type Readings, type Topic
 } from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
@@ -76,6 +76,19 @@ export interface RebuildStore extends RollupStore {
   /** How many readings the rebuilt minutes of devices hold. */
   countReadings (dayMs: number): Promise<number>
   close (): Promise<void>
+}
+
+/**
+ * Looks whether this login may swap, before hours of reading: a processor's may not remove rows.
+ * @throws RelayError RELAY_REPLAY_REFUSED
+ */
+export async function checkMaySwap (database: Database): Promise<void> {
+  const denied = await database.query<{ login: string, name: string }>(`
+    select current_user as login, name from unnest($1::text[]) name where not has_table_privilege(name, 'delete')`,
+  [levels.map(it => it.table)])
+  if (denied.length === 0) return
+  throw new RelayError('RELAY_REPLAY_REFUSED', `${denied[0].login} may not delete from ${denied.map(it => it.name).join(', ')}: ` +
+    'log in as the owner of the database. Nothing was read or changed')
 }
 
 export async function openRebuildStore (

@@ -26,7 +26,7 @@ import { createProcessorMetrics } from './metrics.ts'
 import { readHomesToday } from './homes.ts'
 import { takeReturned } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
-import { openRebuildStore, type Comparison, type PartitionRange, type RebuildStore } from './rebuild-store.ts'
+import { checkMaySwap, openRebuildStore, type Comparison, type PartitionRange, type RebuildStore } from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
 
@@ -77,6 +77,7 @@ export async function rebuildRollups (
 ): Promise<RebuildResult> {
   const topic = await eventLog.describeTopic(settings.topic)
   if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${settings.topic}`)
+  if (!settings.isDryRun) await checkMaySwap(database)
   await using opened = new AsyncDisposableStack()
   const starts = await findStarts(database, eventLog, topic, settings)
   const ranges = starts.map(it => it.range)

@@ -17,7 +17,7 @@ import { readHomesToday } from './homes.ts'
 import { createProcessorMetrics } from './metrics.ts'
 import { homeOf, takeReadings, type Homes } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
-import { openRebuildStore, type LevelChanges, type RebuildStore } from './rebuild-store.ts'
+import { checkMaySwap, openRebuildStore, type LevelChanges, type RebuildStore } from './rebuild-store.ts'
 import type { SettleRules } from './settle.ts'
 
 export interface RepairSettings extends Pick<SettleRules, 'readingsPerRowMax'> {
@@ -45,11 +45,12 @@ const FLUSH_READINGS_MAX = 1_000_000
 /**
  * Repairs days, the oldest first.
  * @returns each day as it is done
- * @throws RelayError RELAY_DATABASE_UNREACHABLE
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_REPLAY_REFUSED
  */
 export async function * repairRollups (
   database: Database, settings: RepairSettings, signal: AbortSignal
 ): AsyncGenerator<RepairedDay> {
+  if (!settings.isDryRun) await checkMaySwap(database)
   const homes = await readHomesToday(database, settings.topic)
   for (const dayMs of await findDays(database, settings)) {
     signal.throwIfAborted()
