@@ -27,15 +27,20 @@ const FILE_CACHE = 'public, max-age=31536000, immutable'
 /** Asked again each time, by its ETag: it says which files belong together. */
 const PAGE_CACHE = 'public, no-cache'
 
-const policy =
-  "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; " +
-  "script-src 'self'; style-src 'self'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+/** The page asks its own origin, and the provider where people sign in there. */
+function policyFor ({ OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: client }: AccessConfig): string {
+  const provider = client === undefined ? '' : URL.parse(issuer ?? '')?.origin ?? '' // whether it is one is checked elsewhere
+  return "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; " +
+    `style-src 'self'; img-src 'self'; connect-src 'self' ${provider}; require-trusted-types-for 'script'; trusted-types 'none'`
+}
 
 /** Addresses of views; the page reads its own. */
-const views = ['/', '/explore', '/live', '/device', '/operations']
+const views = ['/', '/explore', '/live', '/device', '/operations', '/callback']
 
 /** How the page says which token it may sign in with by itself. */
 const LOCAL_TOKEN = '<meta name="relay-local-token" content="">'
+/** And where people sign in, if not by token. */
+const PROVIDER = '<meta name="relay-oidc" content="">'
 
 export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): void {
   const hidden = { schema: { hide: true } }
@@ -43,7 +48,7 @@ export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): vo
   const page = prepareAnswer(() => html, {
     mediaType: 'text/html; charset=utf-8',
     cacheControl: PAGE_CACHE,
-    headers: { 'content-security-policy': policy }
+    headers: { 'content-security-policy': policyFor(config) }
   })
   for (const view of views) app.get(view, hidden, page)
   const answers = new Map(
@@ -61,8 +66,15 @@ export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): vo
 }
 
 /** Where the token is taken that everybody knows, the page signs in with it: to say it again gives nothing away. */
-function pageFor ({ API_TOKENS }: AccessConfig): string {
+function pageFor ({ API_TOKENS, OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: clientId }: AccessConfig): string {
   const page = readFileSync(join(folder, 'index.html'), 'utf8')
-  if (!splitList(API_TOKENS).includes(WELL_KNOWN_TOKEN)) return page
-  return page.replace(LOCAL_TOKEN, LOCAL_TOKEN.replace('content=""', `content="${WELL_KNOWN_TOKEN}"`))
+  const token = splitList(API_TOKENS).includes(WELL_KNOWN_TOKEN) ? WELL_KNOWN_TOKEN : ''
+  const provider = issuer !== undefined && clientId !== undefined ? JSON.stringify({ issuer, clientId }) : ''
+  return page.replace(LOCAL_TOKEN, () => filled(LOCAL_TOKEN, token)).replace(PROVIDER, () => filled(PROVIDER, provider))
+}
+
+/** In HTML these four could end the attribute, or begin another character. */
+function filled (meta: string, content: string): string {
+  const escaped = content.replace(/[&"<>]/g, it => `&#${it.charCodeAt(0)};`)
+  return meta.replace('content=""', () => `content="${escaped}"`)
 }

@@ -52,3 +52,13 @@ test('whoever asks for the page too often waits', async t => {
   for (let n = 0; n < 5; n++) statuses.push((await app.inject('/')).statusCode)
   assert.deepEqual(statuses, [200, 200, 200, 429, 429])
 })
+
+test('the page may ask the provider where people sign in there, and an odd name stays a name', async t => {
+  const { app } = await openTestApi(t, { OIDC_ISSUER: 'https://login.example/realms/relay', OIDC_DASHBOARD_CLIENT: 'a"><b>' })
+  const { headers, body } = await app.inject('/')
+  assert.match(String(headers['content-security-policy']), /connect-src 'self' https:\/\/login\.example;/)
+  assert.ok(!body.includes('<b>'))
+  const [, content] = /name="relay-oidc" content="([^"]*)"/.exec(body)!
+  assert.deepEqual(JSON.parse(content.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)))),
+    { issuer: 'https://login.example/realms/relay', clientId: 'a"><b>' })
+})

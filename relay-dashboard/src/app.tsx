@@ -1,6 +1,8 @@
 /** The frame of all views: where one is, who looks, and what is shown. */
 import { follow, usePlace } from './location.ts'
-import { signOut, useSession } from './session.ts'
+import { CALLBACK_PATH, provider } from './provider.ts'
+import { signOut, useSession, type Session } from './session.ts'
+import { Callback } from './views/callback.tsx'
 import { DeviceView } from './views/device.tsx'
 import { Explore } from './views/explore.tsx'
 import { Fleet, FLEET_PATH } from './views/fleet.tsx'
@@ -49,7 +51,7 @@ export function App () {
               <a href='/docs'>API</a>
             </nav>
             <span class='who'>
-              {session.isLocal ? 'Signed in by itself: local stack' : 'Signed in by token'}
+              {sourceOf(session)}
               <button type='button' class='plain' onClick={() => signOut()}>
                 Sign out
               </button>
@@ -58,8 +60,15 @@ export function App () {
         )}
       </header>
       <main id='main' tabIndex={-1}>
-        {session ? <View key={session.token} /> : <SignIn why={endedBecause} />}
+        {path === CALLBACK_PATH
+          ? <Callback />
+          : session ? <View key={session.token} /> : <SignIn why={endedBecause} />}
       </main>
     </>
   )
+}
+
+function sourceOf ({ isLocal, isOfProvider }: Session): string {
+  if (isOfProvider) return `Signed in at ${provider?.issuer.host}`
+  return isLocal ? 'Signed in by itself: local stack' : 'Signed in by token'
 }

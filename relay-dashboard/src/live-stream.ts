@@ -158,7 +158,7 @@ const nothing: Live = {
 }
 
 /** A client of which each connection is heard of. */
-function watched ({ token }: Session, onConnect: () => void) {
+function watched ({ token, send }: Session, onConnect: () => void) {
   return createRelayClient({
     baseUrl: location.origin,
     token,
@@ -166,7 +166,7 @@ function watched ({ token }: Session, onConnect: () => void) {
     retriesMax: 0,
     fetch: request => {
       onConnect()
-      return fetch(request)
+      return send(request)
     }
   })
 }

@@ -7,10 +7,15 @@
 import { createRelayClient, type RelayClient } from '@relay-telemetry/client/src/index.ts'
 import { useEffect, useState } from 'preact/hooks'
 
+import { accessToken, forgetTokens, readTokens } from './provider.ts'
+
 export interface Session {
   readonly token: string
   readonly isLocal: boolean
+  readonly isOfProvider: boolean
   readonly relay: RelayClient
+  /** fetch, with a token that is still good */
+  readonly send: (request: Request) => Promise<Response>
 }
 
 const TOKEN = 'relay.token'
@@ -28,25 +33,33 @@ let endedBecause: string | undefined
 const listeners = new Set<() => void>()
 
 function restore (): Session | undefined {
+  const tokens = readTokens()
+  if (tokens) return open(tokens.accessToken, true)
   const token = sessionStorage.getItem(TOKEN)
   if (token !== null) return open(token)
   return localToken !== '' && sessionStorage.getItem(SIGNED_OUT) === null ? open(localToken) : undefined
 }
 
-function open (token: string): Session {
+function open (token: string, isOfProvider = false): Session {
+  const send = async (request: Request) => {
+    if (isOfProvider) request.headers.set('authorization', `Bearer ${await accessToken(token)}`)
+    return await fetch(request)
+  }
   const relay = createRelayClient({
-    baseUrl: location.origin,
-    token,
-    retriesMax: RETRIES_MAX,
-    waitMaxMs: WAIT_MAX_MS
+    baseUrl: location.origin, token, retriesMax: RETRIES_MAX, waitMaxMs: WAIT_MAX_MS, fetch: send
   })
-  return { token, isLocal: token === localToken, relay }
+  return { token, isLocal: token === localToken, isOfProvider, relay, send }
 }
 
 function set (next: Session | undefined, why?: string): void {
   session = next
   endedBecause = why
   for (const listener of listeners) listener()
+}
+
+/** Once the provider has given its tokens. */
+export function signInByProvider (): void {
+  set(restore())
 }
 
 export function signIn (token: string): void {
@@ -57,6 +70,7 @@ export function signIn (token: string): void {
 /** @param why undefined: somebody wanted it */
 export function signOut (why?: string): void {
   sessionStorage.removeItem(TOKEN)
+  forgetTokens()
   sessionStorage.setItem(SIGNED_OUT, 'yes')
   set(undefined, why)
 }

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import getPort from 'get-port'
+import { createLogger, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
+import { readIssuerConfig } from '../../relay-issuer/src/config.ts'
+import { startIssuer } from '../../relay-issuer/src/issuer.ts'
 import { until } from '../../test-support/until.ts'
 import { openSite, violationsOf, withoutBrowser as skip } from './support/browser.ts'
 
@@ -123,3 +126,36 @@ for (const [status, title] of [
     assert.equal(await page.getByRole('alert').count(), 0)
   })
 }
+
+test('people sign in at an OpenID provider, see what their account may, and get new tokens by themselves', { skip }, async t => {
+  const port = await getPort({ host: '127.0.0.1' })
+  const settings = readIssuerConfig({ ISSUER_PORT: '0', ISSUER_CORS_ORIGINS: `http://127.0.0.1:${port}` })
+  const issuer = await startIssuer(settings, createLogger('test', 'silent'))
+  t.after(() => issuer.close())
+  const { open } = await openSite(t, { OIDC_ISSUER: issuer.url, OIDC_DASHBOARD_CLIENT: 'relay-web' }, port)
+  const ofProvider = /404|ERR_NAME_NOT_RESOLVED/ // its own page wants a font and an icon
+  const page = await open('/explore?stat=count', { token: null, failures: new RegExp(`403|503|${ofProvider.source}`) })
+  const tokens = async () => JSON.parse(await page.evaluate<string>('sessionStorage.getItem("relay.tokens")'))
+  const addresses: string[] = []
+  page.on('framenavigated', frame => addresses.push(frame.url()))
+  await page.getByRole('button', { name: /^Sign in at 127/ }).click()
+  await page.locator('input[name=login]').fill('viewer')
+  await page.locator('input[name=password]').fill('any')
+  await page.locator('button[type=submit]').click()
+  await page.getByText(/^Signed in at 127/).waitFor()
+  assert.equal(await page.getByLabel('Statistic').inputValue(), 'count', 'where somebody wanted to be')
+  assert.doesNotMatch(page.url(), /code=/)
+
+  const first = await tokens()
+  await page.evaluate(`sessionStorage.setItem('relay.tokens', ${JSON.stringify(JSON.stringify({ ...first, expiresMs: 0 }))})`)
+  await page.reload()
+  await page.getByText('Nothing of this selection was sent').waitFor()
+  const second = await tokens()
+  assert.notEqual(second.accessToken, first.accessToken)
+  assert.ok(addresses.every(it => !it.includes(first.accessToken) && !it.includes(second.accessToken)))
+  await page.getByRole('link', { name: 'Operations' }).click()
+  await page.getByRole('alert').getByText('Not for this token').waitFor()
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByRole('button', { name: /^Sign in at 127/ }).waitFor()
+  assert.equal(await page.evaluate('sessionStorage.getItem("relay.tokens")'), null)
+})

@@ -60,14 +60,17 @@ export async function startPrograms (
   }))
   const api = () => start(context, 'api', ['api', 'metrics', 'mqtt'], () => ({
     API_TOKENS: WELL_KNOWN_TOKEN,
-    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.of('issuer')}` } : {},
+    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.of('issuer')}`, OIDC_DASHBOARD_CLIENT: 'relay-web' } : {},
     ...environmentFor('api'),
     API_PORT: String(ports.of('api')),
     METRICS_PORT: String(ports.of('metrics')),
     MQTT_PORT: String(ports.of('mqtt'))
   }))
   const issuer = () => start(context, 'issuer', ['issuer'], () => ({
-    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'), ...context.environment, ISSUER_PORT: String(ports.of('issuer'))
+    ISSUER_KEYS_FILE: join(dataDir.path, 'issuer-keys.json'),
+    ISSUER_CORS_ORIGINS: [LOCAL_HOST, 'localhost'].map(it => `http://${it}:${ports.of('api')}`).join(','),
+    ...context.environment,
+    ISSUER_PORT: String(ports.of('issuer'))
   }))
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask

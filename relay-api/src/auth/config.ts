@@ -17,6 +17,9 @@ export const accessSettings = {
   OIDC_ISSUER: Type.Optional(Type.String({
     description: 'address of an OpenID provider whose access tokens are taken, as it stands in them; none: none are'
   })),
+  OIDC_DASHBOARD_CLIENT: Type.Optional(Type.String({
+    description: 'client of the provider by which people sign in to the dashboard: authorization code with PKCE, no secret, called back at /callback; none: they sign in by token'
+  })),
   OIDC_AUDIENCE: Type.String({ default: 'relay', description: 'audience that access tokens must be for' }),
   OIDC_ALGORITHMS: Type.String({
     default: 'RS256,PS256,ES256,EdDSA', description: 'signatures that are taken, commas between them; asymmetric ones alone can be'

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 
 import { dataOf, failureOf, Refused, type Failure } from '../failure.ts'
 import { FailureNote } from '../notes.tsx'
+import { goToProvider, provider } from '../provider.ts'
 import { localToken, signIn, tryToken } from '../session.ts'
 
 export function SignIn ({ why }: { why: string | undefined }) {
@@ -51,6 +52,21 @@ export function SignIn ({ why }: { why: string | undefined }) {
         <p>
           <button type='button' class='primary' onClick={event => submit(event, localToken)}>
             Sign in to the local stack
+          </button>
+        </p>
+      )}
+      {provider && (
+        <p>
+          <button
+            type='button'
+            class='primary'
+            onClick={() => goToProvider(location.pathname + location.search).catch(error => setFailure({
+              ...failureOf(error),
+              title: 'The provider does not answer',
+              advice: `Is ${provider?.issuer.host} up, and does it let this page ask it (CORS)? Or sign in by token.`
+            }))}
+          >
+            Sign in at {provider.issuer.host}
           </button>
         </p>
       )}

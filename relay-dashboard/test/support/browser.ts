@@ -46,8 +46,8 @@ export function openBrowser (): Promise<Browser> {
   return (launched ??= chromium.launch({ executablePath: PROGRAM, args: asRoot ? ['--no-sandbox'] : [] }))
 }
 
-/** @param environment settings of the API beyond the defaults */
-export async function openSite (t: TestContext, environment: Record<string, string> = {}): Promise<Site> {
+/** @param environment settings of the API beyond the defaults @param port 0: any free one */
+export async function openSite (t: TestContext, environment: Record<string, string> = {}, port = 0): Promise<Site> {
   const opened: BrowserContext[] = []
   const started: TestApi[] = []
   t.after(async () => {
@@ -57,7 +57,7 @@ export async function openSite (t: TestContext, environment: Record<string, stri
   })
   const api = await openTestApi(t, environment)
   started.push(api)
-  const url = await api.app.listen({ host: '127.0.0.1', port: 0 })
+  const url = await api.app.listen({ host: '127.0.0.1', port })
   const browser = await openBrowser()
   const open = async (path: string, options: PageOptions = {}) => {
     const page = await openPage(t, browser, url, path, options)
