@@ -22,8 +22,8 @@ const pathOf = name => fileURLToPath(new URL(name, import.meta.url))
 
 if (!existsSync(pathOf('node_modules/relay-common'))) end('Relay is not installed yet: run `npm ci` first')
 if (Number(process.versions.node.split('.')[0]) < NODE_MIN) {
-  end(`Relay needs Node ${NODE_MIN}, and this is ${process.version}. \`npm ci\` brings the right one, but not with ` +
-    '--omit=optional or on a machine for which there is none: install Node ' + NODE_MIN + ' there')
+  end(`Relay needs Node ${NODE_MIN}, this is ${process.version}. \`npm ci\` installs the right one, but not with ` +
+    '--omit=optional or on a platform without a build: install Node ' + NODE_MIN + ' there')
 }
 if (file) await run()
 

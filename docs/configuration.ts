@@ -45,43 +45,43 @@ const introduction = `# Configuration
 <!-- Written by docs/configuration.ts from the programs' own declarations; change those, then run
      ${WRITE_COMMAND} -->
 
-A program reads its settings from environment variables when it starts, checks all of them, and ends with one line that
-names each one at fault (\`RELAY_CONFIG_INVALID\`). An empty value counts as not set. Units are in the names: \`_MS\` is
-milliseconds. Variables that a program does not know are left alone.
+A program reads its settings from environment variables at start and checks all of them. If some are invalid, it exits
+with one line that names each of them (\`RELAY_CONFIG_INVALID\`). An empty value counts as not set. Names end in their unit: \`_MS\` is
+milliseconds. Unknown variables are ignored.
 `
 
 const about: Readonly<Record<string, string>> = {
-  simulator: 'All but the port are options of its command line too, and an option wins: `--devices 1000`, `--help`.\n\n',
+  simulator: 'All except the port are also command line options, which override the variables: `--devices 1000`, `--help`.\n\n',
   processor: '',
   api: ''
 }
 
-const aboutStack = `The local stack has options of its own, each with an environment variable; an option wins. The environment reaches
-the three programs as well, so that \`GAP_POLICY=continue npm start\` does what it says.`
+const aboutStack = `The local stack has its own options, each with an environment variable; an option overrides it. The environment is
+also passed to the three programs, so \`GAP_POLICY=continue npm start\` works.`
 
 const aboutCompose = `\`compose.yaml\` takes these from the environment or from a file \`.env\` beside it:
 
-| variable | default | what it is |
+| variable | default | meaning |
 | --- | --- | --- |
-| \`BIND_ADDRESS\` | \`127.0.0.1\` | address of this machine that the ports are opened on; \`0.0.0.0\` is all of them |
+| \`BIND_ADDRESS\` | \`127.0.0.1\` | address of this machine to listen on; \`0.0.0.0\`: all addresses |
 | \`API_PORT\` | \`8080\` | port of the API on this machine |
 | \`KAFKA_PORT\` | \`9092\` | port of Kafka on this machine |
-| \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | name under which clients outside of the containers reach this machine |
+| \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | host name of this machine for clients outside of the containers |
 | \`POSTGRES_PORT\` | \`5432\` | port of PostgreSQL on this machine |
-| \`POSTGRES_PASSWORD\` | \`relay\` | password of the owner of the database, who migrates; it is set when the volume is new, and not changed later |
+| \`POSTGRES_PASSWORD\` | \`relay\` | password of the database owner, who runs migrations; set when the volume is created, not changed later |
 | \`ALLOWED_HOSTS\` | \`api\` | as above |
 | \`API_TOKENS\` | \`supermetrics-api-token-2024\` | as above |
 | \`BACKFILL\` | \`24h\` | as above |
 | \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |
 | \`OIDC_ALLOW_HTTP\` | \`false\` | as above |
 | \`OIDC_DASHBOARD_CLIENT\` | | as above |
-| \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; 8 s at most, or \`stop_grace_period\` has to grow |
+| \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; at most 8 s, unless you raise \`stop_grace_period\` |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 | \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |
 | \`RELAY_TOKEN\` | \`supermetrics-api-token-2024\` | token of the probe (profile \`monitoring\`); one of \`API_TOKENS\`, or an API key for its zone |
 
 \`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
-\`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are handed on to the programs as they are. Any other setting goes under
+\`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are passed to the programs unchanged. Put any other setting under
 \`environment\` of its service in an override file.`
 
 function section (title: string, body: string): string {
@@ -93,18 +93,18 @@ function sharedTable (settings: Readonly<Record<string, TSchema>>): string {
     const takers = Object.entries(programs).filter(([, it]) => name in it.properties).map(([program]) => program)
     return [...cellsOf(name, schema), takers.length === Object.keys(programs).length ? 'all' : takers.join(', ')]
   })
-  return table(['setting', 'type', 'default', 'what it is', 'programs'], rows)
+  return table(['setting', 'type', 'default', 'meaning', 'programs'], rows)
 }
 
 function programTable (schema: TObject, sharedNames: ReadonlySet<string>): string {
   const own = Object.entries(schema.properties).filter(([name]) => !sharedNames.has(name))
-  return table(['setting', 'type', 'default', 'what it is'], own.map(([name, it]) => cellsOf(name, it)))
+  return table(['setting', 'type', 'default', 'meaning'], own.map(([name, it]) => cellsOf(name, it)))
 }
 
 function stackTable (): string {
   const rows = createCommand().options.map(({ flags, envVar, defaultValue, defaultValueDescription, description }) =>
     [code(flags), envVar === undefined ? '' : code(envVar), defaultValueDescription ?? shown(defaultValue), description])
-  return table(['option', 'variable', 'default', 'what it is'], rows)
+  return table(['option', 'variable', 'default', 'meaning'], rows)
 }
 
 /** What JSON Schema keeps of a setting. */

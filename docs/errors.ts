@@ -23,12 +23,12 @@ const introduction = `# Problems
 
 <!-- Written by docs/errors.ts from the codes themselves: npm exec -- node docs/errors.ts -->
 
-What is wrong is told as \`application/problem+json\` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): \`type\`
-and \`code\` are stable, \`detail\` is for people, \`parameter\` names the parameter that is at fault, and \`instance\` is
-the request as the log of Relay knows it. A code that is not here is a fault of Relay's own, with status 500. What an
-operator can do about each: [the runbook](runbook.md#codes).
+The API reports problems as \`application/problem+json\` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). \`type\`
+and \`code\` are stable, \`detail\` is for people, \`parameter\` names the parameter at fault, and \`instance\` is the id
+of the request, which is also in the log. A code that is not listed here is an internal error, with status 500.
+For operators: [the runbook](runbook.md#codes) says what to do about each code.
 
-| code | status | what is wrong | does trying again help? | type |
+| code | status | title | does a retry help? | type |
 | --- | --- | --- | --- | --- |`
 
 if (import.meta.main) {

@@ -27,7 +27,7 @@ const processOf = (program: string): Panel[] => {
 /** What a program has of its databases. */
 const connectionsOf = (program: string): Panel => graph('Connections to databases', 'short', [
   query(of('relay_database_connections_in_use', `program="${program}"`), 'in use: {{server}} {{instance}}'),
-  query(of('relay_database_connections_waiting', `program="${program}"`), 'work that waits: {{server}} {{instance}}'),
+  query(of('relay_database_connections_waiting', `program="${program}"`), 'waiting requests: {{server}} {{instance}}'),
   query(of('relay_database_connections_max', `program="${program}"`), 'most: {{server}} {{instance}}')
 ], { alarms: ['RelayConnectionsExhausted'] })
 
@@ -35,29 +35,29 @@ const SHORT_ANSWERS = 'route=~"/api/.+",route!="/api/v1/events",status=~"2.."'
 
 const lagSeconds = graph('Age of the oldest unread record', 's', [worst('relay_api_lag_seconds', 'seconds')], watched('RelayLagOld'))
 const lagRecords = graph('Unread records', 'short', [total('relay_api_lag_records', 'partition {{partition}}', 'partition')])
-const breaker = graph('Servers that are given up', 'bool', [worst('relay_api_breaker_open', '{{server}}', 'server')], watched('RelayServerAway'))
+const breaker = graph('Open circuit breakers', 'bool', [worst('relay_api_breaker_open', '{{server}}', 'server')], watched('RelayServerAway'))
 const questions = graph('Questions', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="query"')],
   { alarms: ['RelayAnswersFailing'] })
 const ingestRequests = graph('Requests with events', 'reqps', [perSecond('relay_api_requests_total', '{{outcome}}', 'outcome', 'kind="ingest"')],
   { alarms: ['RelayEventsNotAccepted'] })
 const freshness = graph('From append to rollup', 's', quantiles('relay_freshness_seconds'), { alarms: ['RelayRollupsLate'] })
-const inFlight = graph('Events that wait for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
+const inFlight = graph('Events waiting for the event log', 'bytes', [query(of('relay_api_ingest_in_flight_bytes'), '{{instance}}')],
   watched('RelayIngestMemory'))
 
 export const dashboards: readonly Dashboard[] = [
   {
     uid: 'relay-overview',
-    title: 'Relay: is it well?',
-    about: 'What users see, and whether anybody is called. Causes are on the other dashboards.',
+    title: 'Relay: overview',
+    about: 'What users see, and the firing alerts. The other dashboards show causes.',
     rows: [
       {
         title: 'Now',
         panels: [
           number('Pages', 'short', [firing('page')], { limits: [{ from: 1, color: 'red' }] }),
           number('Tickets', 'short', [firing('ticket')], { limits: [{ from: 1, color: 'yellow' }] }),
-          number('Programs that answer', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')],
+          number('Running programs', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')],
             { alarms: ['RelayApiAbsent', 'RelayProcessorAbsent', 'RelayTargetDown'] }),
-          number('Parts that do not work', 'short', [total('relay_degraded', 'parts')], watched('RelayDegraded')),
+          number('Degraded parts', 'short', [total('relay_degraded', 'parts')], watched('RelayDegraded')),
           number('Oldest unread record', 's', [worst('relay_api_lag_seconds', 'seconds')], watched('RelayLagOld')),
           number('Gaps in 24 h', 'short', [within('relay_api_gaps_total', '24h', 'gaps')],
             { alarms: ['RelayEventsLost'], limits: [{ from: 1, color: 'red' }] })
@@ -66,13 +66,13 @@ export const dashboards: readonly Dashboard[] = [
       {
         title: 'Promises',
         panels: [
-          graph('How fast budgets burn (1: all of it in 30 days)', 'short', Object.values(slos).map(burn), {
+          graph('Burn rate of the error budgets (1: all of it in 30 days)', 'short', Object.values(slos).map(burn), {
             alarms: ['RelayAnswersFailing', 'RelayAnswersSlow', 'RelayEventsNotAccepted', 'RelayRollupsLate'],
             limits: pagingBurns.map((from, n): Panel['limits'][number] => ({ from, color: n === 0 ? 'yellow' : 'red' }))
           }),
-          graph('Rounds of the probe', 'ops', [perSecond('relay_probe_rounds_total', '{{result}}', 'result')],
+          graph('Probe rounds', 'ops', [perSecond('relay_probe_rounds_total', '{{result}}', 'result')],
             { alarms: ['RelayAnswersWrong', 'RelayProbeFailing'] }),
-          graph('The probe: from sending to the answer that has it', 's', quantiles('relay_probe_latency_seconds'))
+          graph('Probe: time until a reading is in answers', 's', quantiles('relay_probe_latency_seconds'))
         ]
       },
       {
@@ -80,8 +80,8 @@ export const dashboards: readonly Dashboard[] = [
         panels: [
           questions,
           ingestRequests,
-          graph('Readings that are counted', 'ops', [perSecond('relay_readings_total', 'readings')]),
-          graph('Answers: how long', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS),
+          graph('Readings counted', 'ops', [perSecond('relay_readings_total', 'readings')]),
+          graph('Answer time', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS),
             { alarms: ['RelayAnswersSlow'] }),
           freshness,
           lagSeconds
@@ -95,16 +95,16 @@ export const dashboards: readonly Dashboard[] = [
     about: 'From the event log to rows: how much, how old, and what is in the way.',
     rows: [
       {
-        title: 'How far',
+        title: 'Progress',
         panels: [
           lagSeconds,
           lagRecords,
-          graph('Unread records, as processors see them', 'short', [total('relay_lag_records', 'partition {{partition}}', 'partition')],
+          graph('Unread records, as reported by processors', 'short', [total('relay_lag_records', 'partition {{partition}}', 'partition')],
             { alarms: ['RelayLagGrowing'] }),
           graph('Age of the newest event', 's', [query(`time() - max(${of('relay_event_time_max_seconds')})`, 'seconds')],
             watched('RelayNoFreshEvents')),
           freshness,
-          graph('Nothing is flushed', 'bool', [worst('relay_flush_stalled', '{{instance}}', 'instance')], watched('RelayFlushStalled'))
+          graph('Flushes stalled', 'bool', [worst('relay_flush_stalled', '{{instance}}', 'instance')], watched('RelayFlushStalled'))
         ]
       },
       {
@@ -113,8 +113,8 @@ export const dashboards: readonly Dashboard[] = [
           graph('Readings', 'ops', [
             perSecond('relay_readings_total', 'counted'),
             perSecond('relay_late_readings_total', 'late'),
-            perSecond('relay_duplicates_total', 'sent again'),
-            perSecond('relay_misplaced_readings_total', 'by another partition than home')
+            perSecond('relay_duplicates_total', 'resent'),
+            perSecond('relay_misplaced_readings_total', 'outside of their home partition')
           ], { alarms: ['RelayMisplacedReadings'] }),
           graph('Dead letters', 'ops', [perSecond('relay_dead_letters_total', '{{reason}}', 'reason')], { alarms: ['RelayDeadLetters'] }),
           graph('Gaps', 'short', [within('relay_gaps_total', '15m', '{{kind}}', 'kind')], { alarms: ['RelayEventsLost'] })
@@ -123,15 +123,15 @@ export const dashboards: readonly Dashboard[] = [
       {
         title: 'Writing',
         panels: [
-          graph('A flush: how long', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
-          graph('What a flush has to write: how long to work it out', 's', quantiles('relay_settle_seconds')),
+          graph('Flush time', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
+          graph('Flush planning time', 's', quantiles('relay_settle_seconds')),
           graph('Rows and windows', 'ops', [
             perSecond('relay_rows_written_total', 'rows written'), perSecond('relay_read_back_windows_total', 'windows read back')
           ], { alarms: ['RelayReadBack'] }),
-          graph('What the database did not take', 'ops', [
-            perSecond('relay_retries_total', 'tried again'), perSecond('relay_statement_timeouts_total', 'took too long')
+          graph('Failed writes', 'ops', [
+            perSecond('relay_retries_total', 'retried'), perSecond('relay_statement_timeouts_total', 'timed out')
           ], { alarms: ['RelayDatabaseRefuses', 'RelayStatementTimeouts'] }),
-          graph('Partitions that change hands', 'short', [
+          graph('Partition takeovers', 'short', [
             within('relay_takeovers_total', '15m', 'takeovers'), within('relay_fenced_total', '15m', 'partitions')
           ], { alarms: ['RelayTakeovers'] }),
           connectionsOf('relay-processor')
@@ -146,22 +146,22 @@ export const dashboards: readonly Dashboard[] = [
   {
     uid: 'relay-api',
     title: 'Relay: API',
-    about: 'What clients ask and send, what they get, and what is in the way.',
+    about: 'Requests and events of clients, their outcome, and the bottlenecks.',
     rows: [
       {
         title: 'Questions',
         panels: [
           questions,
-          graph('Answers that say no', 'reqps', [query(
+          graph('Error responses', 'reqps', [query(
             `sum by (status) (rate(${of('relay_api_request_duration_seconds_count', 'status=~"[45].."')}[$__rate_interval]))`, '{{status}}',
-            'nobody asks what can\'t be answered')]),
-          graph('Answers: how long, by route', 's', quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
+            'no error responses')]),
+          graph('Answer time by route', 's', quantiles('relay_api_request_duration_seconds', ' {{route}}', 'route', 'route=~"/api/.+"'),
             { alarms: ['RelayAnswersSlow'] }),
-          graph('Answers under way', 'short', [total('relay_api_answers', '{{length}}', 'length')], watched('RelayLongAnswersFull')),
-          graph('Statements that wait for their turn', 'short', [total('relay_api_statements_waiting', '{{server}}', 'server')]),
-          graph('Answers that ended before they were whole', 'short', [within('relay_api_answers_ended_total', '15m', '{{reason}}', 'reason')],
+          graph('Answers in progress', 'short', [total('relay_api_answers', '{{length}}', 'length')], watched('RelayLongAnswersFull')),
+          graph('Statements waiting for a connection', 'short', [total('relay_api_statements_waiting', '{{server}}', 'server')]),
+          graph('Incomplete answers', 'short', [within('relay_api_answers_ended_total', '15m', '{{reason}}', 'reason')],
             { alarms: ['RelayAnswersEnded'] }),
-          graph('Budgets that were exceeded', 'short', [query(
+          graph('Exceeded budgets', 'short', [query(
             `sum by (budget, caller) (increase(${of('relay_api_budget_exceeded_total')}[15m]))`, '{{budget}} {{caller}}')],
           { alarms: ['RelayBudgetExceeded'] })
         ]
@@ -175,10 +175,10 @@ export const dashboards: readonly Dashboard[] = [
           ]),
           inFlight,
           graph('MQTT: connections', 'short', [
-            total('relay_api_mqtt_connections', 'let in'), total('relay_api_mqtt_pending_connections', 'not let in yet')
+            total('relay_api_mqtt_connections', 'logged in'), total('relay_api_mqtt_pending_connections', 'before login')
           ]),
-          graph('MQTT: not let in, ended', 'ops', [
-            perSecond('relay_api_mqtt_refused_connects_total', 'not let in: {{reason}}', 'reason'),
+          graph('MQTT: failed logins, closed connections', 'ops', [
+            perSecond('relay_api_mqtt_refused_connects_total', 'failed login: {{reason}}', 'reason'),
             perSecond('relay_api_mqtt_ended_total', 'ended: {{reason}}', 'reason'),
             perSecond('relay_api_mqtt_ignored_total', 'ignored: {{reason}}', 'reason')
           ], { alarms: ['RelayMqttRefused', 'RelayMqttFault'] }),
@@ -189,19 +189,19 @@ export const dashboards: readonly Dashboard[] = [
         title: 'Streams',
         panels: [
           graph('Clients', 'short', [total('relay_api_stream_clients', 'clients')]),
-          graph('From commits to the last client', 's', quantiles('relay_api_stream_round_seconds').map(it => ({ ...it, emptyAsLong: 'nobody has a stream open' }))),
-          graph('Streams that were ended', 'short', [within('relay_api_stream_dropped_total', '15m', '{{reason}}', 'reason')],
+          graph('From commits to the last client', 's', quantiles('relay_api_stream_round_seconds').map(it => ({ ...it, emptyAsLong: 'no open streams' }))),
+          graph('Closed streams', 'short', [within('relay_api_stream_dropped_total', '15m', '{{reason}}', 'reason')],
             { alarms: ['RelayStreamsDropped'] })
         ]
       },
       {
-        title: 'What it depends on',
+        title: 'Dependencies',
         panels: [
           breaker,
-          graph('Parts that do not work', 'bool', [worst('relay_degraded', '{{part}}', 'part', 'program="relay-api"')], watched('RelayDegraded')),
-          graph('Answers from memory', 'ops', [perSecond('relay_api_stale_answers_total', 'stale'), perSecond('relay_api_retries_total', 'reads asked again')],
+          graph('Degraded parts', 'bool', [worst('relay_degraded', '{{part}}', 'part', 'program="relay-api"')], watched('RelayDegraded')),
+          graph('Stale answers from memory', 'ops', [perSecond('relay_api_stale_answers_total', 'stale'), perSecond('relay_api_retries_total', 'repeated reads')],
             { alarms: ['RelayStaleAnswers'] }),
-          graph('Replica: how far behind', 's', [query(of('relay_api_replica_lag_seconds'), '{{instance}}', 'there is no replica')],
+          graph('Replica lag', 's', [query(of('relay_api_replica_lag_seconds'), '{{instance}}', 'no replica')],
             watched('RelayReplicaBehind')),
           connectionsOf('relay-api')
         ]
@@ -212,7 +212,7 @@ export const dashboards: readonly Dashboard[] = [
   {
     uid: 'relay-event-log',
     title: 'Relay: event log',
-    about: 'Kafka, or PostgreSQL in its place, as producers and readers meet it.',
+    about: 'Kafka, or PostgreSQL in its place, as seen by producers and readers.',
     rows: [
       {
         title: 'Writing',
@@ -222,10 +222,10 @@ export const dashboards: readonly Dashboard[] = [
           ]),
           inFlight,
           breaker,
-          graph('The simulator: until a batch is acknowledged', 's', quantiles('relay_send_seconds')),
-          graph('The simulator: how far behind the clock', 's', [worst('relay_live_behind_seconds', 'seconds')]),
-          graph('The simulator: what failed', 'short', [
-            within('relay_send_retries_total', '15m', 'tried again'), within('relay_skipped_events_total', '15m', 'given up')
+          graph('Simulator: time until a batch is acknowledged', 's', quantiles('relay_send_seconds')),
+          graph('Simulator: lag behind the clock', 's', [worst('relay_live_behind_seconds', 'seconds')]),
+          graph('Simulator: failures', 'short', [
+            within('relay_send_retries_total', '15m', 'retried'), within('relay_skipped_events_total', '15m', 'skipped')
           ], { alarms: ['RelayEventsSkipped'] })
         ]
       },
@@ -242,12 +242,12 @@ export const dashboards: readonly Dashboard[] = [
   {
     uid: 'relay-postgres',
     title: 'Relay: PostgreSQL',
-    about: 'The database by its exporter (job `postgres`), and what programs have of it.',
+    about: 'The database, from its exporter (job `postgres`), and how programs use it.',
     rows: [
       {
         title: 'The server',
         panels: [
-          graph('It answers', 'bool', [query('min(pg_up)', 'up')]),
+          graph('Up', 'bool', [query('min(pg_up)', 'up')]),
           graph('Connections by state', 'short', [query('sum by (state) (pg_stat_activity_count)', '{{state}}'), query('max(pg_settings_max_connections)', 'most')]),
           graph('Longest transaction', 's', [query('max by (datname) (pg_stat_activity_max_tx_duration)', '{{datname}}')]),
           graph('Transactions', 'ops', [
@@ -260,7 +260,7 @@ export const dashboards: readonly Dashboard[] = [
             query('sum(rate(pg_stat_database_tup_deleted[$__rate_interval]))', 'deleted'),
             query('sum(rate(pg_stat_database_tup_fetched[$__rate_interval]))', 'fetched')
           ]),
-          graph('Blocks that were in memory', 'percentunit', [query(
+          graph('Cache hit ratio', 'percentunit', [query(
             'sum(rate(pg_stat_database_blks_hit[$__rate_interval])) / ' +
             '(sum(rate(pg_stat_database_blks_hit[$__rate_interval])) + sum(rate(pg_stat_database_blks_read[$__rate_interval])))', 'share')]),
           graph('Size', 'bytes', [query('max by (datname) (pg_database_size_bytes)', '{{datname}}')]),
@@ -270,12 +270,12 @@ export const dashboards: readonly Dashboard[] = [
         ]
       },
       {
-        title: 'What programs have of it',
+        title: 'Use by programs',
         panels: [
           connectionsOf('relay-api'),
           connectionsOf('relay-processor'),
-          graph('A flush: how long', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
-          graph('Restores, restarts and failovers that were noticed', 'short', [
+          graph('Flush time', 's', quantiles('relay_write_seconds'), watched('RelayWritesSlow')),
+          graph('Restores, restarts and failovers detected', 'short', [
             within('relay_api_history_changes_total', '1h', 'API'), within('relay_history_changes_total', '1h', 'processor')
           ])
         ]
@@ -285,26 +285,26 @@ export const dashboards: readonly Dashboard[] = [
   {
     uid: 'relay-rollout',
     title: 'Relay: rollout',
-    about: 'Which versions run, and whether a rolling restart costs anybody anything.',
+    about: 'Running versions, and whether a rolling restart affects anybody.',
     rows: [
       {
         title: 'Versions',
         panels: [
           graph('Programs by version', 'short', [query(
             `count by (program, version, node_version) (${of('relay_build_info')})`, '{{program}} {{version}}, Node {{node_version}}')]),
-          graph('Time since the start', 's', [query(`time() - ${of('process_start_time_seconds', 'program=~"relay-.+"')}`, '{{program}} {{instance}}')]),
-          graph('Programs that answer', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')], { alarms: ['RelayTargetDown'] })
+          graph('Uptime', 's', [query(`time() - ${of('process_start_time_seconds', 'program=~"relay-.+"')}`, '{{program}} {{instance}}')]),
+          graph('Running programs', 'short', [query('sum by (job) (up{job=~"relay-.+"})', '{{job}}')], { alarms: ['RelayTargetDown'] })
         ]
       },
       {
-        title: 'What it costs',
+        title: 'Effect',
         panels: [
-          graph('Requests that failed', 'reqps', [perSecond('relay_api_requests_total', '{{kind}}', 'kind', 'outcome="failed"')],
+          graph('Failed requests', 'reqps', [perSecond('relay_api_requests_total', '{{kind}}', 'kind', 'outcome="failed"')],
             { alarms: ['RelayAnswersFailing', 'RelayEventsNotAccepted'] }),
-          graph('Parts that do not work', 'bool', [worst('relay_degraded', '{{program}} {{part}}', 'program, part')], watched('RelayDegraded')),
-          graph('Partitions that change hands', 'short', [within('relay_takeovers_total', '15m', 'takeovers')], { alarms: ['RelayTakeovers'] }),
+          graph('Degraded parts', 'bool', [worst('relay_degraded', '{{program}} {{part}}', 'program, part')], watched('RelayDegraded')),
+          graph('Partition takeovers', 'short', [within('relay_takeovers_total', '15m', 'takeovers')], { alarms: ['RelayTakeovers'] }),
           lagSeconds,
-          graph('Answers: how long', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS), { alarms: ['RelayAnswersSlow'] })
+          graph('Answer time', 's', quantiles('relay_api_request_duration_seconds', '', '', SHORT_ANSWERS), { alarms: ['RelayAnswersSlow'] })
         ]
       }
     ]

@@ -54,19 +54,19 @@ export const faultAlarms = {
     isTriedAlways: false
   },
   'postgres-hung': {
-    what: 'PostgreSQL hangs, and the event log with it',
+    what: 'PostgreSQL hangs, and with it the event log',
     ...noPostgres,
     eventLog: 'postgres',
     isTriedAlways: true
   },
   'postgres-stopped': {
-    what: 'PostgreSQL is down, and the event log with it',
+    what: 'PostgreSQL is down, and with it the event log',
     ...noPostgres,
     eventLog: 'postgres',
     isTriedAlways: false
   },
   'no-events': {
-    what: 'devices send what is no event',
+    what: 'devices send invalid events',
     pages: [],
     laterPages: [],
     tickets: ['RelayDeadLetters'],
@@ -84,7 +84,7 @@ export const faultAlarms = {
     isTriedAlways: false
   },
   'way-cut': {
-    what: 'clients do not get to the API, and it is well',
+    what: 'clients can\'t reach the API, which works',
     pages: ['RelayProbeFailing'],
     laterPages: [],
     tickets: [],
@@ -102,7 +102,7 @@ export const faultAlarms = {
     isTriedAlways: false
   },
   'database-restored': {
-    what: 'an older copy of the database is put back, and Kafka has what it lacks',
+    what: 'an older copy of the database is restored, and Kafka still has the events it lacks',
     pages: [],
     laterPages: ['RelayAnswersFailing'],
     tickets: [],

@@ -22,7 +22,7 @@ function withSection (runbook: string, name: string, text: string): string {
 function renderFaults (): string {
   const rows = Object.values<FaultAlarms>(faultAlarms).map(({ what, pages, laterPages, tickets, withinMinutes }) =>
     `| ${what} | ${pages.join(', ')} | ${laterPages.join(', ')} | ${tickets.join(', ')} | ${pages.length + tickets.length > 0 ? `${withinMinutes} min` : ''} |`)
-  return ['| fault | pages | pages where it lasts | tickets | all of them within |', '| --- | --- | --- | --- | --- |', ...rows, ''].join('\n')
+  return ['| fault | pages | pages if it lasts | tickets | all within |', '| --- | --- | --- | --- | --- |', ...rows, ''].join('\n')
 }
 
 function renderAlarms (): string {

@@ -25,14 +25,14 @@ export const slos = {
   answersAvailable: {
     name: 'answers-available',
     objective: 0.999,
-    what: 'questions that are answered, and not with a 5xx',
+    what: 'queries answered without a 5xx',
     bad: window => sumOf('relay_api_requests_total{kind="query",outcome="failed"}', window),
     all: window => sumOf('relay_api_requests_total{kind="query"}', window)
   },
   answersFast: {
     name: 'answers-fast',
     objective: 0.99,
-    what: 'answers that are there after 100 ms',
+    what: 'answers sent within 100 ms',
     // Prometheus 3 writes bounds as floats
     bad: window => `${sumOf(`relay_api_request_duration_seconds_count{${SHORT_ANSWERS}}`, window)} - ` +
       sumOf(`relay_api_request_duration_seconds_bucket{${SHORT_ANSWERS},le="0.1"}`, window),
@@ -41,14 +41,14 @@ export const slos = {
   ingestAccepted: {
     name: 'ingest-accepted',
     objective: 0.9995,
-    what: 'requests with events that are not answered with a 5xx',
+    what: 'requests with events answered without a 5xx',
     bad: window => sumOf('relay_api_requests_total{kind="ingest",outcome="failed"}', window),
     all: window => sumOf('relay_api_requests_total{kind="ingest"}', window)
   },
   rollupsFresh: {
     name: 'rollups-fresh',
     objective: 0.999,
-    what: 'readings that are in the rollups 5 s after their append to the event log',
+    what: 'readings in the rollups within 5 s after their append to the event log',
     bad: window => `${sumOf('relay_freshness_seconds_count', window)} - ` +
       sumOf('relay_freshness_seconds_bucket{le=~"5(\\\\.0)?"}', window),
     all: window => sumOf('relay_freshness_seconds_count', window)

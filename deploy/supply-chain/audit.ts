@@ -38,7 +38,7 @@ export function judgeAudit (json: string): Audit {
     return { kind: 'not-done', why: 'npm audit wrote no report' }
   }
   if (said?.auditReportVersion !== 2 || said.vulnerabilities === undefined) {
-    const why = said?.message || said?.error?.summary || 'npm audit wrote another report than we know'
+    const why = said?.message || said?.error?.summary || 'npm audit wrote a report of an unknown format'
     return { kind: 'not-done', why }
   }
   const found = Object.values(said.vulnerabilities)

@@ -21,7 +21,7 @@ export function faultsOf (json: string, packages: readonly LockedPackage[]): str
     readonly components?: ReadonlyArray<{ readonly purl?: string, readonly licenses?: readonly unknown[] }>
   }
   if (bom.bomFormat !== 'CycloneDX' || !/^1\.\d+$/.test(bom.specVersion ?? '')) {
-    return ['it is no CycloneDX of a version that we know']
+    return ['not a CycloneDX document of a known version']
   }
   const listed = new Set(bom.components?.map(it => decodeURIComponent(it.purl?.split('?')[0] ?? '')))
   return packages.filter(it => !it.isDev && !listed.has(`pkg:npm/${it.name}@${it.version}`))

@@ -24,5 +24,5 @@ const ofTools: ReadonlySet<string> = new Set(['MPL-2.0'])
 /** What is under another licence, or under none that it says: a line each. */
 export function refusedLicences (packages: readonly LockedPackage[]): string[] {
   return packages.filter(it => !isPermissive(it.license) && !(it.isDev && ofTools.has(it.license ?? '')))
-    .map(({ name, version, license }) => `${name}@${version} is under ${license ?? 'no licence that it says'}`)
+    .map(({ name, version, license }) => `${name}@${version} is under ${license ?? 'no declared licence'}`)
 }

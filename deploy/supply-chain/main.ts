@@ -23,13 +23,13 @@ say(`licences of ${packages.length} packages`, licences, 'permissive, all of the
 const list = makeBillOfMaterials(ROOT)
 mkdirSync(join(ROOT, 'build'), { recursive: true })
 writeFileSync(join(ROOT, LIST), list)
-say(LIST, faultsOf(list, packages), `names all ${production.length} that run in production`)
+say(LIST, faultsOf(list, packages), `lists all ${production.length} production packages`)
 
 const audit = auditDependencies(ROOT)
 if (audit.kind === 'done') {
   say('npm audit', audit.refused, `nothing high or critical; ${audit.tolerated} below that`)
 } else {
-  console.log(`npm audit: NOT DONE, so nothing is known about vulnerabilities: ${audit.why}`)
+  console.log(`npm audit: NOT RUN, vulnerabilities unknown: ${audit.why}`)
   if (process.env.AUDIT_REQUIRED) process.exitCode = 1
 }
 

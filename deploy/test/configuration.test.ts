@@ -17,7 +17,7 @@ test('docs/configuration.md says what the programs declare', () => {
 test('every setting of every program is there, and has a description', () => {
   for (const { settings } of Object.values(programs)) {
     for (const [name, schema] of Object.entries(settings.properties)) {
-      assert.ok(page.includes(`| \`${name}\` |`), `${name} is not there`)
+      assert.ok(page.includes(`| \`${name}\` |`), `${name} is missing`)
       assert.ok((schema as { description?: string }).description, `${name} has no description`)
     }
   }

@@ -23,23 +23,23 @@ import { createTurns } from './query/turns.ts'
 
 export const answerSettings = {
   ANSWER_TIMEOUT_MS: Type.Integer({
-    default: 300_000, minimum: 1_000, description: 'longest time of a whole answer, from its request to its last byte'
+    default: 300_000, minimum: 1_000, description: 'longest time for a whole answer, from the request to its last byte'
   }),
   ANSWER_STALL_MS: Type.Integer({
-    default: 30_000, minimum: 1_000, description: 'a client that takes no byte of its answer for so long is cut off'
+    default: 30_000, minimum: 1_000, description: 'disconnect a client that reads no byte of its answer for this long'
   }),
   ANSWER_ROWS_MAX: Type.Integer({
     default: 20_000_000,
     minimum: 1_000,
-    description: 'most rollups that one answer reads; what has pages goes on in the next one, all else is refused'
+    description: 'most rollups that one answer may read; an answer with pages continues on the next page, any other is refused'
   }),
   ANSWER_SERIES_MAX: Type.Integer({
     default: 1_000_000,
     minimum: 1_000,
-    description: 'most series of devices that one answer is made of one by one: for callers who may see some devices of a zone, and not all'
+    description: 'most device series that one answer may read one by one; applies to callers who may see only some devices of a zone'
   }),
   LONG_ANSWERS_MAX: Type.Integer({
-    default: 64, minimum: 1, description: 'long answers of all callers that may be under way at once'
+    default: 64, minimum: 1, description: 'most long answers in progress at once, all callers together'
   })
 }
 
@@ -85,14 +85,14 @@ export function keepAnswers (
   })
   const ended = new Counter({
     name: 'relay_api_answers_ended_total',
-    help: 'Answers whose work was ended before they were whole, by reason',
+    help: 'Answers stopped before they were complete, by reason',
     labelNames: ['reason'],
     registers: [metrics]
   })
   for (const reason of REASONS) ended.inc({ reason }, 0)
   new Gauge({ // eslint-disable-line no-new
     name: 'relay_api_answers',
-    help: 'Answers under way, by length: a long one takes many statements, or a stream',
+    help: 'Answers in progress, by length; a long one takes many statements or is a stream',
     labelNames: ['length'],
     registers: [metrics],
     collect () {
@@ -107,7 +107,7 @@ export function keepAnswers (
     computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
-        throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are under way (LONG_ANSWERS_MAX); try again in a moment`)
+        throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are in progress (LONG_ANSWERS_MAX); try again later`)
       }
       const held = budgets.hold('longAnswers', caller)
       long++
@@ -279,9 +279,9 @@ class OpenAnswer implements Answer {
 
 function errorOf (reason: EndReason): RelayError {
   switch (reason) {
-    case 'client-gone': return new RelayError('RELAY_CLIENT_GONE', 'the client has gone, and nobody reads the answer')
+    case 'client-gone': return new RelayError('RELAY_CLIENT_GONE', 'the client disconnected before the answer was complete')
     case 'deadline': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the answer took longer than ANSWER_TIMEOUT_MS')
-    case 'stalled': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the client took nothing of its answer for ANSWER_STALL_MS')
-    case 'closing': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the API closes; ask again')
+    case 'stalled': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the client read nothing of its answer for ANSWER_STALL_MS')
+    case 'closing': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the API is shutting down; try again')
   }
 }

@@ -213,7 +213,7 @@ function takeMqtt (
   app: FastifyInstance, config: ApiConfig, ingest: Ingest | undefined, parts: Omit<MqttServerParts, 'ingest'>
 ): void {
   if (config.MQTT_PORT === undefined) return
-  if (!ingest) throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_PORT needs an event log: EVENT_LOG must say which')
+  if (!ingest) throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_PORT needs an event log: set EVENT_LOG')
   const mqtt = createMqttServer(config, { ingest, ...parts })
   app.addHook('onReady', () => mqtt.listen())
   app.addHook('preClose', () => mqtt.close())
@@ -223,7 +223,7 @@ function takeMqtt (
 const MAX_PARAM_LENGTH = 64 * 1024
 
 function refuseRoute (): never {
-  throw new RelayError('RELAY_ROUTE_UNKNOWN', 'there is nothing at this address')
+  throw new RelayError('RELAY_ROUTE_UNKNOWN', 'no route has this path')
 }
 
 /** From a row that is in memory to the decade of a large site, in s. */
@@ -250,14 +250,14 @@ function outcomeOf (status: number): typeof requestOutcomes[number] {
 function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger): void {
   const requests = new Counter({
     name: 'relay_api_requests_total',
-    help: 'Requests by what they are for, and by how they ended: failed ones had a 5xx',
+    help: 'Requests by purpose and outcome; failed means a 5xx status',
     labelNames: ['kind', 'outcome'],
     registers: [metrics]
   })
   for (const kind of requestKinds) for (const outcome of requestOutcomes) requests.inc({ kind, outcome }, 0)
   const durations = new Histogram({
     name: 'relay_api_request_duration_seconds',
-    help: 'Time from a request to the end of its answer',
+    help: 'Time from a request to the end of its response',
     labelNames: ['method', 'route', 'status'],
     buckets: DURATION_BUCKETS_S,
     registers: [metrics]
@@ -281,11 +281,11 @@ const READINESS_TIMEOUT_MS = 900
 
 async function queryReadiness (database: Database): Promise<Readiness> {
   const failed = new Promise<string>(resolve => setTimeout(resolve, READINESS_TIMEOUT_MS, 'does not answer').unref())
-  const answered = database.query('select 1').then(() => undefined, () => 'can\'t be reached')
+  const answered = database.query('select 1').then(() => undefined, () => 'is unreachable')
   return { database: await Promise.race([answered, failed]) }
 }
 
 /** Of the event log alone: whoever has logged in before is known for a while, so a database may be away for a moment. */
 async function ingestReadiness (ingest: Ingest | undefined): Promise<Readiness> {
-  return { 'event log': ingest ? await ingest.outbox.ask(READINESS_TIMEOUT_MS) : 'is not named: EVENT_LOG is not set' }
+  return { 'event log': ingest ? await ingest.outbox.ask(READINESS_TIMEOUT_MS) : 'is not configured: EVENT_LOG is not set' }
 }

@@ -67,7 +67,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
   const open = (error: unknown) => {
     isOpen = true
     opened.inc()
-    log.warn({ server, err: error }, 'the server does not answer: it is not asked until a probe is answered')
+    log.warn({ server, err: error }, 'circuit breaker open: the server does not answer; requests to it wait for a successful probe')
     for (const { onOpen } of [...underWay]) onOpen?.()
   }
   const ask = async (isFresh: boolean) => {
@@ -78,7 +78,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
       probedTicks = silentTicks
       if (!isOpen) return
       isOpen = false
-      log.info({ server }, 'the server answers again')
+      log.info({ server }, 'circuit breaker closed: the server answers again')
     } catch (error) {
       if (!isOpen && answers === answersBefore && !isClosed) open(error)
     } finally {
@@ -95,7 +95,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
     if (probing) {
       const { controller } = probing
       // what has come in by now is read before the probe is given up
-      if (--probing.ticksLeft === 0) setImmediate(() => controller.abort(new Error(`no answer to a probe, and none for ${limitMs} ms`)))
+      if (--probing.ticksLeft === 0) setImmediate(() => controller.abort(new Error(`no answer to a probe or any request for ${limitMs} ms`)))
       return
     }
     if (isOpen || silentTicks - probedTicks >= suspectTicks) ask(false)
@@ -124,7 +124,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
 function countsOf (metrics: Registry, server: string, isOpen: () => boolean) {
   const opened = metrics.getSingleMetric('relay_api_breaker_opened_total') as Counter ?? new Counter({
     name: 'relay_api_breaker_opened_total',
-    help: 'How often a server was given up for the moment, as it answered nothing',
+    help: 'Times that a circuit breaker opened because its server did not answer',
     labelNames: ['server'],
     registers: [metrics]
   })
@@ -141,7 +141,7 @@ class BreakerGauge extends Gauge {
   constructor (metrics: Registry) {
     super({
       name: 'relay_api_breaker_open',
-      help: '1: the server answers nothing, and is not asked; 0: it is well',
+      help: '1: the server does not answer and gets no requests; 0: it answers',
       labelNames: ['server'],
       registers: [metrics],
       collect () {

@@ -13,77 +13,77 @@ export const apiSettings = Type.Object({
   ...ingestSettings,
   ...streamSettings,
   API_PORT: Type.Integer({
-    default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free one'
+    default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free port'
   }),
   METRICS_PORT: Type.Optional(Type.Integer({
     minimum: 0,
     maximum: 65535,
-    description: 'port of /metrics, which is not for clients; 0: any free one. Without it 8084, or any free one where API_PORT is 0'
+    description: 'port of /metrics, which is not for clients; 0: any free port. Default: 8084, or any free port if API_PORT is 0'
   })),
   SHUTDOWN_DRAIN_MS: Type.Integer({
     default: 0,
     minimum: 0,
-    description: 'after SIGTERM, how long the API goes on answering while /readyz is 503: longer than a load balancer takes to notice. The image sets 10 s'
+    description: 'after SIGTERM, how long the API still answers while /readyz returns 503; longer than a load balancer needs to notice. The image sets 10 s'
   }),
   CONNECTIONS_MAX: Type.Integer({
-    default: 10_000, minimum: 5, description: 'connections by HTTP that are open at once; a fifth of them may be of strangers'
+    default: 10_000, minimum: 5, description: 'most open HTTP connections; at most a fifth of them from unknown callers'
   }),
   STRANGER_CONNECTIONS_PER_ADDRESS_MAX: Type.Integer({
     default: 128,
     minimum: 1,
-    description: 'of one address, connections on which nobody who is known has asked yet; a further one ends the oldest. Not where TRUST_PROXY is set'
+    description: 'most open connections of one address that have not sent a valid token yet; a further one closes the oldest. Does not apply if TRUST_PROXY is set'
   }),
   ...accessSettings,
   ...budgetSettings,
   ...answerSettings,
   RANGE_MAX_DAYS: Type.Integer({
-    default: 3_660, minimum: 1, description: 'longest range that one question may be about'
+    default: 3_660, minimum: 1, description: 'longest time range of one query'
   }),
   ROLLUP_CACHE_MB: Type.Integer({
-    default: 64, minimum: 0, description: 'memory for rollups of the past that were merged before; 0: none are kept'
+    default: 64, minimum: 0, description: 'size of the cache of merged rollups; 0: no cache'
   }),
   DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
-    default: 10_000, minimum: 100, description: 'longest time that PostgreSQL may take for one statement'
+    default: 10_000, minimum: 100, description: 'statement timeout of PostgreSQL'
   }),
   DATABASE_BREAKER_MS: Type.Integer({
     default: 1_500,
     minimum: 0,
-    description: 'a database that answers nothing for so long, not even a probe, is not asked until a probe is answered: questions have an answer from memory or a 503 at once; 0: it is always asked'
+    description: 'open the circuit breaker after the database answered nothing for this long, not even a probe; until a probe succeeds, queries are answered from memory or with a 503 at once; 0: no breaker'
   }),
   PAST_ANSWERS_MB: Type.Integer({
     default: 16,
     minimum: 0,
-    description: 'memory for answers about the past, which are given again, marked as stale, while the database is away; 0: none are kept'
+    description: 'memory for past answers, which are sent again, marked as stale, while the database is unreachable; 0: none'
   }),
   STEP_MINUTES_MAX: Type.Integer({
     default: 20_000_000,
     minimum: 1,
-    description: 'most minutes of devices that one answer may read for increase, rate and timeWeightedAvg'
+    description: 'most device minutes that one answer may read for increase, rate and timeWeightedAvg'
   }),
   DATABASE_REPLICA_URL: Type.Optional(Type.String({
-    description: 'connection string of a streaming replica that answers of /api/v1 are read from'
+    description: 'connection string of a streaming replica for the reads of /api/v1'
   })),
   DATABASE_LISTEN_URL: Type.Optional(Type.String({
-    description: 'connection string of the same database without a pooler, for the one connection that hears of commits and for migrations: DATABASE_URL may then lead to a pooler that gives transactions different sessions. The event log has to be Kafka'
+    description: 'connection string of the same database without a pooler, for migrations and the one connection that listens for commits; DATABASE_URL may then be a pooler in transaction mode. Requires Kafka as the event log'
   })),
   DATABASE_REPLICA_LAG_MAX_MS: Type.Integer({
     default: 10_000,
     minimum: 2_000,
     maximum: 50_000,
-    description: 'a replica that is further behind is not asked; its lag is measured once a second'
+    description: 'a replica that lags more is not read; its lag is measured once per second'
   }),
   POINTS_MAX: Type.Integer({
-    default: 1_000_000, minimum: 1, description: 'most rows of a group in one answer, and most rows of a CSV'
+    default: 1_000_000, minimum: 1, description: 'most rows per group in one answer, and most rows of a CSV'
   }),
   ALLOWED_HOSTS: Type.String({
     default: '',
-    description: 'names that clients may call this API by, commas between them, besides localhost and addresses. None: any name, but where the token of the local stack is taken'
+    description: 'accepted host names besides localhost and IP addresses, separated by commas. Empty: any name, unless the well-known token is accepted'
   }),
   CORS_ORIGINS: Type.String({
-    default: '', description: 'origins whose pages may ask, commas between them; `*`: all; none: those of its own'
+    default: '', description: 'allowed CORS origins, separated by commas; `*`: all; empty: same origin only'
   }),
   CACHE_PAST_S: Type.Integer({
-    default: 60, minimum: 0, description: 'how long clients may keep answers about the past; late events may change it'
+    default: 60, minimum: 0, description: 'how long clients may cache answers about the past; late events may still change them'
   })
 })
 

@@ -22,7 +22,7 @@ const ENSURE_AGAIN_MS = 5_000
 export function watchHistory (database: Database, metrics: Registry, log: Logger): DatabaseHistory {
   const changes = new Counter({
     name: 'relay_api_history_changes_total',
-    help: 'Restores, restarts and failovers of the database after which what was remembered of it was dropped',
+    help: 'Restores, restarts and failovers of the database that emptied the caches',
     registers: [metrics]
   })
   let known: string | undefined
@@ -33,7 +33,7 @@ export function watchHistory (database: Database, metrics: Registry, log: Logger
       await database.query('select ensure_history()')
       ensuring = undefined
     } catch (error) {
-      log.warn({ err: error }, 'the history of the database has no name: nothing of it is remembered')
+      log.warn({ err: error }, 'could not identify the history of the database: nothing is cached')
       setTimeout(() => { ensuring = undefined }, ENSURE_AGAIN_MS).unref()
     }
   }
@@ -46,7 +46,7 @@ export function watchHistory (database: Database, metrics: Registry, log: Logger
       if (known !== undefined && known !== historyId) {
         changes.inc()
         log.warn({ before: known, now: historyId },
-          'the database was restored, restarted or replaced: what was remembered of it is dropped')
+          'the database was restored, restarted or replaced: caches are emptied')
       }
       known = historyId
     },

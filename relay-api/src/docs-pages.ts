@@ -70,7 +70,7 @@ export function docsRoutes (app: FastifyInstance, version: string): void {
   answers.set('start.js', prepareAnswer(() => startScript, { mediaType: mediaTypes['.js'], cacheControl: FILE_CACHE }))
   app.get<{ Params: { name: string } }>('/docs/static/:name', hidden, (request, reply) => {
     const answer = answers.get(request.params.name)
-    if (!answer) throw new RelayError('RELAY_ROUTE_UNKNOWN', 'there is nothing at this address')
+    if (!answer) throw new RelayError('RELAY_ROUTE_UNKNOWN', 'no route has this path')
     return answer(request, reply)
   })
 }

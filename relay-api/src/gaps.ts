@@ -11,12 +11,12 @@ const WAIT_MAX_MS = 2_000
 export function measureGaps (database: Database, metrics: Registry, log: Logger): void {
   new Counter({ // eslint-disable-line no-new
     name: 'relay_api_gaps_total',
-    help: 'Stretches of the log that were gone before they were read, as they are written down, by kind',
+    help: 'Gaps recorded in the log (records gone before they were read), by kind',
     labelNames: ['kind'],
     registers: [metrics],
     async collect () {
       const counts = await within(WAIT_MAX_MS, countGaps(database)).catch(error => {
-        log.debug({ err: error }, 'how many gaps there are is not known')
+        log.debug({ err: error }, 'could not count the gaps')
       })
       this.reset()
       if (counts) for (const kind of gapKinds) this.inc({ kind }, counts.get(kind) ?? 0)

@@ -23,7 +23,7 @@ export function guardDatabase (database: Database, { server, config, metrics, lo
   const breaker = openBreaker({ server, limitMs: config.DATABASE_BREAKER_MS, probe: probe.ask }, metrics, log)
   probe.ask(new AbortController().signal).catch(() => {}) // its connection is made while the server is well
   const unreachable = () => new RelayError('RELAY_DATABASE_UNREACHABLE',
-    `the ${breaker.server} answers nothing; it is asked again when a probe is answered`)
+    `the ${breaker.server} does not answer; requests resume after a successful probe`)
 
   const within = async <T>(
     run: (whom: ForWhom) => Promise<T>, whom: ForWhom | undefined, leave?: (late: T) => void

@@ -67,14 +67,14 @@ export class SeenEnds {
 export function measureLag (ends: LogEnds, database: Database, metrics: Registry, log: Logger): void {
   const records = new Gauge({
     name: 'relay_api_lag_records',
-    help: 'Records in the event log that are not in the rollups yet, also where no processor is alive',
+    help: 'Records in the event log that are not in the rollups yet; reported even if no processor runs',
     labelNames: ['partition'],
     registers: [metrics],
     collect: () => refreshTogether()
   })
   const seconds = new Gauge({
     name: 'relay_api_lag_seconds',
-    help: 'Age of the oldest of these records, since it was appended; 0: there are none',
+    help: 'Time since the oldest record that is not in the rollups yet was appended; 0: no such record',
     labelNames: ['partition'],
     registers: [metrics],
     collect: () => refreshTogether()
@@ -119,7 +119,7 @@ export function measureLag (ends: LogEnds, database: Database, metrics: Registry
         if (appendedMs !== undefined) known.set(partition, { offset, appendedMs })
       }
     } catch (error) {
-      log.debug({ err: error }, 'how far the rollups are behind the log is not known')
+      log.debug({ err: error }, 'could not measure how far the rollups are behind the log')
     }
   }
 }

@@ -51,7 +51,7 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
     } catch (error) {
       ends = undefined
       awayUntilMs = Date.now() + AWAY_MS
-      log.debug({ err: error }, 'the ends of the event log could not be read')
+      log.debug({ err: error }, 'could not read the end offsets of the event log')
     }
   }
   const first = async (partition: number, fromOffset: bigint, toOffset: bigint) => {

@@ -26,18 +26,18 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
       info: {
         title: 'Relay',
         version,
-        description: 'What devices have sent: aggregates over any range, devices, live changes, and ingest.',
+        description: 'Device telemetry: aggregates over any time range, devices, live changes, and ingest.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
       servers: [{ url: '/' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
       security: [{ bearer: [] }],
       tags: [
-        { name: 'aggregates', description: 'numbers over ranges of time' },
-        { name: 'devices', description: 'what there is, and its newest readings' },
-        { name: 'ingest', description: 'sending events, and hearing of changes' },
-        { name: 'keys', description: 'who may ask and send' },
-        { name: 'events', description: 'the first endpoints: one rollup of one range' }
+        { name: 'aggregates', description: 'statistics over time ranges' },
+        { name: 'devices', description: 'devices, zones and types, and their newest readings' },
+        { name: 'ingest', description: 'sending events and streaming changes' },
+        { name: 'keys', description: 'API keys and their permissions' },
+        { name: 'events', description: 'the first version: one rollup of one range' }
       ]
     },
     transform: ({ schema, url }) => ({ schema: schema ? withOptionalDefaults(schema) : { hide: true }, url }),

@@ -35,7 +35,7 @@ const ENTRY_BYTES = 300
 export function keepPastAnswers (app: FastifyInstance, maxBytes: number, metrics: Registry): PastAnswers {
   const stale = new Counter({
     name: 'relay_api_stale_answers_total',
-    help: 'Answers from memory while the database was away, marked with the time that they are of',
+    help: 'Stale answers sent from memory while the database was unreachable',
     registers: [metrics]
   })
   if (maxBytes === 0) return { answer: () => false }

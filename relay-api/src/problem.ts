@@ -22,14 +22,14 @@ import { OpenEnum } from './open-enum.ts'
 import { askIfMeant } from './parameters/nearest.ts'
 
 export const problemSchema = Type.Object({
-  type: Type.String({ description: 'a stable URI of the kind of problem' }),
+  type: Type.String({ description: 'stable URI of the problem type' }),
   title: Type.String(),
   status: Type.Integer({ minimum: 100, maximum: 599 }),
-  detail: Type.String({ description: 'what is wrong with this request, and what would help' }),
-  instance: Type.String({ description: 'the request, as in x-request-id' }),
+  detail: Type.String({ description: 'what is wrong with this request, and how to fix it' }),
+  instance: Type.String({ description: 'id of the request, as in x-request-id' }),
   code: OpenEnum(Object.keys(errorCodes) as ErrorCode[]),
-  parameter: Type.Optional(Type.String({ description: 'the parameter that is at fault, where it is one' })),
-  error: Type.String({ description: 'the detail once more' })
+  parameter: Type.Optional(Type.String({ description: 'the parameter at fault, if any' })),
+  error: Type.String({ description: 'same as detail' })
 }, { title: 'Problem', description: 'RFC 9457; the codes are in docs/errors.md' })
 
 /** What every route may answer besides what it is for. */
@@ -59,58 +59,58 @@ export interface Problem {
 
 /** What clients may meet, each with its title; other codes are of programs, or of Relay's inside. */
 export const titles: Partial<Record<ErrorCode, string>> = {
-  RELAY_PARAMETER_MISSING: 'A parameter is missing',
-  RELAY_PARAMETER_INVALID: 'A parameter is not usable',
-  RELAY_PARAMETER_UNKNOWN: 'There is no such parameter',
-  RELAY_CURSOR_INVALID: 'The cursor is not usable',
-  RELAY_TOO_MANY_POINTS: 'There would be too many rows',
-  RELAY_INTERVAL_TOO_FINE: 'Nothing so fine is kept of that time',
-  RELAY_RANGE_INVALID: 'The range is not one',
-  RELAY_RANGE_TOO_LONG: 'The range is too long',
-  RELAY_DEVICE_TYPE_UNKNOWN: 'The device type is not known',
-  RELAY_UNAUTHORIZED: 'Not authorized',
-  RELAY_FORBIDDEN: 'Not allowed',
+  RELAY_PARAMETER_MISSING: 'Missing parameter',
+  RELAY_PARAMETER_INVALID: 'Invalid parameter',
+  RELAY_PARAMETER_UNKNOWN: 'Unknown parameter',
+  RELAY_CURSOR_INVALID: 'Invalid cursor',
+  RELAY_TOO_MANY_POINTS: 'Too many rows',
+  RELAY_INTERVAL_TOO_FINE: 'Interval too fine',
+  RELAY_RANGE_INVALID: 'Invalid range',
+  RELAY_RANGE_TOO_LONG: 'Range too long',
+  RELAY_DEVICE_TYPE_UNKNOWN: 'Unknown device type',
+  RELAY_UNAUTHORIZED: 'Unauthorized',
+  RELAY_FORBIDDEN: 'Forbidden',
   RELAY_RATE_LIMITED: 'Too many requests',
   RELAY_BUDGET_EXCEEDED: 'Budget exceeded',
-  RELAY_ISSUER_UNREACHABLE: 'The OpenID provider is away',
-  RELAY_API_KEY_UNKNOWN: 'No such API key',
+  RELAY_ISSUER_UNREACHABLE: 'OpenID provider unreachable',
+  RELAY_API_KEY_UNKNOWN: 'Unknown API key',
   RELAY_NO_DATA: 'No data',
-  RELAY_ROUTE_UNKNOWN: 'No such route',
+  RELAY_ROUTE_UNKNOWN: 'Unknown route',
   RELAY_HOST_UNKNOWN: 'Unknown host',
-  RELAY_METHOD_NOT_ALLOWED: 'The method is not allowed here',
-  RELAY_REQUEST_INVALID: 'The request is not usable',
-  RELAY_BODY_TOO_LARGE: 'The body is too large',
+  RELAY_METHOD_NOT_ALLOWED: 'Method not allowed',
+  RELAY_REQUEST_INVALID: 'Invalid request',
+  RELAY_BODY_TOO_LARGE: 'Body too large',
   RELAY_HEADERS_TOO_LARGE: 'Headers too large',
   RELAY_REQUEST_TOO_SLOW: 'Request too slow',
   RELAY_BODY_TOO_SLOW: 'Body too slow',
-  RELAY_MEDIA_TYPE_UNKNOWN: 'The body is of an unknown type',
-  RELAY_EVENTS_REFUSED: 'No event can be taken',
-  RELAY_IDEMPOTENCY_KEY_REUSED: 'The key was used for another body',
-  RELAY_IDEMPOTENCY_KEY_IN_USE: 'The first request under this key is under way',
-  RELAY_INGEST_BUSY: 'Too many events wait already',
-  RELAY_INGEST_OFF: 'No events are taken here',
-  RELAY_EVENT_LOG_UNREACHABLE: 'The event log is away',
-  RELAY_STREAM_FULL: 'Too many streams are open',
-  RELAY_DATABASE_UNREACHABLE: 'The database is away',
-  RELAY_ANSWER_TOO_SLOW: 'The answer takes too long',
+  RELAY_MEDIA_TYPE_UNKNOWN: 'Unsupported media type',
+  RELAY_EVENTS_REFUSED: 'No event accepted',
+  RELAY_IDEMPOTENCY_KEY_REUSED: 'Idempotency-Key reused',
+  RELAY_IDEMPOTENCY_KEY_IN_USE: 'Idempotency-Key in use',
+  RELAY_INGEST_BUSY: 'Too many pending events',
+  RELAY_INGEST_OFF: 'Ingest disabled',
+  RELAY_EVENT_LOG_UNREACHABLE: 'Event log unreachable',
+  RELAY_STREAM_FULL: 'Too many streams',
+  RELAY_DATABASE_UNREACHABLE: 'Database unreachable',
+  RELAY_ANSWER_TOO_SLOW: 'Answer too slow',
   RELAY_ANSWERS_BUSY: 'Too many long answers',
-  RELAY_CLIENT_GONE: 'Client gone'
+  RELAY_CLIENT_GONE: 'Client disconnected'
 }
-const TITLE_DEFAULT = 'Relay failed'
+const TITLE_DEFAULT = 'Internal error'
 
 /** What clients are told about errors that are none of theirs; the messages of these may hold hosts or statements. */
 const innerDetails: Partial<Record<ErrorCode, string>> = {
-  RELAY_DATABASE_UNREACHABLE: 'the database can\'t be reached or is too busy; try again in a moment',
-  RELAY_ISSUER_UNREACHABLE: 'the keys that access tokens are checked with can\'t be read; try again in a moment',
-  RELAY_EVENT_LOG_UNREACHABLE: 'the event log does not take events now; send them again, those that arrived count once',
-  RELAY_INGEST_BUSY: 'more events than may wait for the event log are waiting already; try again in a moment',
-  RELAY_INGEST_OFF: 'this API takes no events; its operator can set EVENT_LOG',
-  RELAY_STREAM_FULL: 'as many streams as may be are open here; try again in a moment',
-  RELAY_ANSWER_TOO_SLOW: 'the answer took longer than it may; ask for a shorter range that begins and ends at whole ' +
-    'minutes, or for fewer devices, or try again later',
-  RELAY_ANSWERS_BUSY: 'as many long answers as may be are under way here; try again in a moment'
+  RELAY_DATABASE_UNREACHABLE: 'the database is unreachable or overloaded; try again later',
+  RELAY_ISSUER_UNREACHABLE: 'could not read the keys of the OpenID provider; try again later',
+  RELAY_EVENT_LOG_UNREACHABLE: 'the event log is unreachable; send the events again later, none counts twice',
+  RELAY_INGEST_BUSY: 'too many events are waiting for the event log; try again later',
+  RELAY_INGEST_OFF: 'this API accepts no events; the operator can set EVENT_LOG',
+  RELAY_STREAM_FULL: 'the limit of open streams is reached; try again later',
+  RELAY_ANSWER_TOO_SLOW: 'the answer took longer than allowed; use a shorter range that starts and ends at whole ' +
+    'minutes, select fewer devices, or try again later',
+  RELAY_ANSWERS_BUSY: 'the limit of long answers in progress is reached; try again later'
 }
-const INNER_DETAIL_DEFAULT = 'the answer could not be made; the log of Relay tells why, under the id of this request'
+const INNER_DETAIL_DEFAULT = 'an internal error occurred; the log of Relay has the cause under the id of this request'
 
 /** Names the part of Relay that is away, in all that is said because of that. */
 export const DEGRADED = 'relay-degraded'
@@ -128,7 +128,7 @@ const QUERY_CANCELED = '57014'
 export function sendProblem (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const known = toRelayError(error)
   const status = clientStatus(error) ?? known.status
-  if (status >= 500) request.log.error({ err: error, code: known.code }, 'a request failed')
+  if (status >= 500) request.log.error({ err: error, code: known.code }, 'request failed')
   const challenge = challengeOf(known.code, request)
   if (challenge !== undefined) reply.header('www-authenticate', challenge)
   const partAway = partsAway[known.code]
@@ -202,12 +202,12 @@ function validationError (error: FastifyError): RelayError {
   const parameter = instancePath.split('/')[1] ?? ''
   const faults: Record<string, string> = {
     // whatever is in a URL once is a string
-    type: params.type === 'string' ? 'is given more than once' : `is not one ${String(params.type)}`,
-    minLength: 'is empty',
-    maxLength: `is longer than ${String(params.limit)} characters`,
-    maxItems: `is given more than ${String(params.limit)} times`,
-    enum: `is not one of ${String(params.allowedValues)}`,
-    pattern: 'holds control characters'
+    type: params.type === 'string' ? 'must be given only once' : `must be one ${String(params.type)}`,
+    minLength: 'must not be empty',
+    maxLength: `must have at most ${String(params.limit)} characters`,
+    maxItems: `must be given at most ${String(params.limit)} times`,
+    enum: `must be one of ${String(params.allowedValues)}`,
+    pattern: 'contains control characters'
   }
   return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${faults[keyword] ?? message}`, { parameter })
 }
@@ -218,8 +218,8 @@ function bodyError (fault: FastifySchemaValidationError & { readonly parentSchem
   if (keyword === 'additionalProperties') {
     const name = String(params.additionalProperty).slice(0, NAME_SHOWN_CHARACTERS)
     const known = Object.keys((parentSchema as { properties?: object } | undefined)?.properties ?? {})
-    const help = askIfMeant(name, known) || `; there are ${known.join(', ')}`
-    return new RelayError('RELAY_PARAMETER_UNKNOWN', `there is no member ${name} in this body${help}`, { parameter: name })
+    const help = askIfMeant(name, known) || `; known are ${known.join(', ')}`
+    return new RelayError('RELAY_PARAMETER_UNKNOWN', `unknown member ${name} in the body${help}`, { parameter: name })
   }
   const [, parameter, index] = instancePath.split('/')
   if (keyword === 'required') {
@@ -231,12 +231,12 @@ function bodyError (fault: FastifySchemaValidationError & { readonly parentSchem
   }
   const faults: Record<string, string> = {
     type: `must be of the JSON type ${String(params.type)}`,
-    minLength: 'is empty',
-    maxLength: `is longer than ${String(params.limit)} characters`,
-    minItems: 'is empty',
-    maxItems: `holds more than ${String(params.limit)} items`,
-    enum: `is not one of ${String(params.allowedValues)}`,
-    pattern: 'holds control characters'
+    minLength: 'must not be empty',
+    maxLength: `must have at most ${String(params.limit)} characters`,
+    minItems: 'must not be empty',
+    maxItems: `must have at most ${String(params.limit)} items`,
+    enum: `must be one of ${String(params.allowedValues)}`,
+    pattern: 'contains control characters'
   }
   const where = index === undefined ? parameter : `item ${index} of ${parameter}`
   return new RelayError('RELAY_PARAMETER_INVALID', `${where} ${faults[keyword] ?? message}`, { parameter })
@@ -252,7 +252,7 @@ export function sendClientProblem (error: Error & { readonly code?: string }, so
   }
   const code = clientCodes[error.code ?? ''] ?? 'RELAY_REQUEST_INVALID'
   const { status } = errorCodes[code]
-  const said = new RelayError(code, `the request is not readable: ${STATUS_CODES[status]}`)
+  const said = new RelayError(code, `could not read the request: ${STATUS_CODES[status]}`)
   const requestId = crypto.randomUUID()
   const body = JSON.stringify(problemOf(said, status, requestId))
   endHard(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +

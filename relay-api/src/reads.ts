@@ -64,7 +64,7 @@ export function openReads (
   const onPrimary = sourceOf('database', primary, history)
   new Gauge({ // eslint-disable-line no-new
     name: 'relay_api_statements_waiting',
-    help: 'Statements of answers that wait until their caller may have a connection, by server',
+    help: 'Statements waiting for their caller\'s share of connections, by server',
     labelNames: ['server'],
     registers: [metrics],
     collect () { for (const [server, { waiting }] of sharesOf) this.set({ server }, waiting) }
@@ -118,12 +118,12 @@ export function openReads (
         await watchOnce()
       } catch (error) {
         giveUp()
-        log.debug({ err: error }, 'the replica could not be asked')
+        log.debug({ err: error }, 'could not query the replica')
       }
       if (isUsable() !== wasUsable) {
         wasUsable = isUsable()
-        if (wasUsable) log.info({ lagMs: lagMs() }, 'answers are read from the replica')
-        else log.warn({ lagMaxMs }, 'the replica is away or too far behind: answers are read from the primary')
+        if (wasUsable) log.info({ lagMs: lagMs() }, 'reads now go to the replica')
+        else log.warn({ lagMaxMs }, 'the replica is unreachable or lags too much: reads now go to the primary')
       }
       await delay(WATCH_INTERVAL_MS, undefined, { signal: closing.signal }).catch(() => {})
     }
@@ -132,7 +132,7 @@ export function openReads (
 
   new Gauge({ // eslint-disable-line no-new
     name: 'relay_api_replica_lag_seconds',
-    help: 'What was committed so long ago can be read from the replica; infinite: it is away',
+    help: 'Lag of the replica behind the primary; infinite: the replica is unreachable',
     registers: [metrics],
     collect () { this.set(lagMs() / 1000) }
   })

@@ -137,7 +137,7 @@ test('an answer that is past its deadline is a 503, and its statement is cancell
   assert.equal((await site.ask(zoneQuestion)).status, 200)
 })
 
-test('a caller with as many answers under way as one may have is refused, and nobody else is', limit, async t => {
+test('a caller with as many answers in progress as one may have is refused, and nobody else is', limit, async t => {
   const site = await openSite(t, { ANSWERS_PER_CALLER_MAX: '2' })
   await writeSome(site.database)
   await using lock = await lockDays(site.database)

@@ -35,7 +35,7 @@ test('every refusal is a line that says who, what, from where, and under which r
 
   assert.match((await refusalsOf('/api/v1/aggregates?device=secret', undefined)).reason, /no bearer token/)
   assert.match((await refusalsOf('/api/v1/aggregates', 'hunter2')).reason, /nobody knows/)
-  assert.match((await refusalsOf('/api/v1/aggregates', `${key.slice(0, -1)}-`)).reason, /not well formed/)
+  assert.match((await refusalsOf('/api/v1/aggregates', `${key.slice(0, -1)}-`)).reason, /malformed/)
   const wrongSecret = await refusalsOf('/api/v1/aggregates', 'another-wrong-one')
   assert.equal(wrongSecret.act, 'unauthorized')
   assert.equal((await refusalsOf('/api/v1/aggregates', 'hunter3')).act, 'blocked')

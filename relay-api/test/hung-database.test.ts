@@ -143,7 +143,7 @@ test('a statement that takes long is no database that hangs', limit, async t => 
   assert.equal(await site.metric('relay_api_breaker_opened_total'), 0)
 })
 
-test('events are taken while the database hangs, from callers by key as well', limit, async t => {
+test('events are accepted while the database hangs, from callers with a key as well', limit, async t => {
   const kafka = await openLocalKafka(t)
   if (!kafka) return
   const topic = `hung-${crypto.randomUUID()}`

@@ -110,7 +110,7 @@ test('more devices than an answer may be made of are refused, and said how many'
   ] as const) {
     const { status, body } = await ask(token, path, query)
     assert.deepEqual([status, body.code], [400, 'RELAY_TOO_MANY_POINTS'], path)
-    assert.match(body.detail, /more than 1200 series of devices .*ANSWER_SERIES_MAX/)
+    assert.match(body.detail, /more than 1200 device series .*ANSWER_SERIES_MAX/)
   }
   const few = await keyOf({ devicePrefixes: ['mine-11'] })
   assert.equal((await ask(few, '/api/v1/aggregates', day)).status, 200)

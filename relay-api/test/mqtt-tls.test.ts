@@ -105,11 +105,11 @@ test('a certificate that can\'t be used is said at the start, by the name of its
   const broken = join(folder, 'broken.pem')
   await writeFile(broken, 'no PEM')
   const faults: Array<[Record<string, string>, RegExp]> = [
-    [{ MQTT_TLS_CERT_FILE: one.certFile }, /MQTT_TLS_KEY_FILE go together/],
+    [{ MQTT_TLS_CERT_FILE: one.certFile }, /MQTT_TLS_KEY_FILE must be set together/],
     [{ MQTT_TLS_CA_FILE: one.caFile }, /go together/],
     [{ MQTT_TLS_CERT_FILE: one.certFile, MQTT_TLS_KEY_FILE: join(folder, 'none') }, /MQTT_TLS_KEY_FILE names .*none/],
-    [{ MQTT_TLS_CERT_FILE: one.certFile, MQTT_TLS_KEY_FILE: other.keyFile }, /can't be used.*mismatch/],
-    [{ MQTT_TLS_CERT_FILE: broken, MQTT_TLS_KEY_FILE: one.keyFile }, /can't be used/]
+    [{ MQTT_TLS_CERT_FILE: one.certFile, MQTT_TLS_KEY_FILE: other.keyFile }, /could not use .*mismatch/],
+    [{ MQTT_TLS_CERT_FILE: broken, MQTT_TLS_KEY_FILE: one.keyFile }, /could not use /]
   ]
   for (const [settings, message] of faults) {
     const config = readApiConfig({ ...site.environment, MQTT_PORT: String(port), ...settings })

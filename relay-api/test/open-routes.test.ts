@@ -83,7 +83,7 @@ test('a flood of probes makes few statements, and a database that is away is tol
   isAway = true
   await until('it to be told', async () => {
     const { statusCode, body } = await app.inject('/readyz')
-    return statusCode === 503 && JSON.parse(body).faults.database === 'can\'t be reached'
+    return statusCode === 503 && JSON.parse(body).faults.database === 'is unreachable'
   }, 5_000)
 })
 

@@ -69,7 +69,7 @@ test('each function is ready while its own servers answer, whatever becomes of t
 
 test('an API that takes no events is not ready for them, and a function that is none is refused', async t => {
   const { app } = await openTestApi(t)
-  assert.deepEqual((await app.inject('/readyz?for=ingest')).json().faults, { 'event log': 'is not named: EVENT_LOG is not set' })
+  assert.deepEqual((await app.inject('/readyz?for=ingest')).json().faults, { 'event log': 'is not configured: EVENT_LOG is not set' })
   for (const which of ['?for=', '?for=toString', '?for=query&for=ingest', '?for=query,ingest']) {
     const { statusCode, body } = await app.inject(`/readyz${which}`)
     assert.deepEqual([statusCode, JSON.parse(body).code], [400, 'RELAY_PARAMETER_INVALID'], which)

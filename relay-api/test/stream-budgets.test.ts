@@ -63,7 +63,7 @@ test('what waits for the streams of a caller has a budget: who does not read is 
   assert.equal(reader.hasEnded, false)
 })
 
-test('streams that go on from an id have a budget, and new ones do not need it', limit, async t => {
+test('resumed streams have a budget, and new ones do not need it', limit, async t => {
   await using site = await openStreamSite(t, { STREAM_RESUMES_PER_MINUTE_MAX: '2' })
   const { lastId } = await site.listen()
   for (let n = 0; n < 2; n++) await site.listen('', lastId)

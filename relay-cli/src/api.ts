@@ -18,11 +18,11 @@ export interface Api {
 export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMax = RETRIES_MAX): Api {
   const { url, isLocalStack } = apiUrlOf(environment)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'RELAY_URL is not an address such as https://relay.example')
+    throw new RelayError('RELAY_CONFIG_INVALID', 'RELAY_URL must be a URL such as https://relay.example')
   }
   const ofStack = isLocalStack ? splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN : undefined
   const token = environment.RELAY_TOKEN || ofStack
-  if (token === undefined) throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} wants a token`)
+  if (token === undefined) throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} requires a token`)
   return { url, relay: createRelayClient({ baseUrl: url, token, retriesMax }) }
 }
 
@@ -39,15 +39,15 @@ export async function withApi (run: (api: Api) => Promise<void>, retriesMax = RE
     if (error instanceof RelayProblem) throw failureOf(error.problem)
     if (!(error instanceof TypeError) || error.message !== 'fetch failed') throw error
     const { code, message } = (error.cause ?? error) as Error & { code?: string }
-    throw new Error(`no connection to the API at ${api.url} (${code ?? message}); is RELAY_URL right?`)
+    throw new Error(`no connection to the API at ${api.url} (${code ?? message}); check RELAY_URL`)
   }
 }
 
 /** @param body of an answer that is a refusal; a proxy may say something else than a problem */
 export function failureOf (body: unknown): Error {
   const { code, detail } = body as Partial<Problem>
-  if (code === undefined) return new Error(`the answer is not one of Relay: ${String(body).slice(0, 200)}; is RELAY_URL right?`)
-  const help = code === 'RELAY_UNAUTHORIZED' ? '; RELAY_TOKEN is the token' : ''
+  if (code === undefined) return new Error(`not an answer of Relay: ${String(body).slice(0, 200)}; check RELAY_URL`)
+  const help = code === 'RELAY_UNAUTHORIZED' ? '; check RELAY_TOKEN' : ''
   return new Error(`${detail}${help} (${code})`)
 }
 
@@ -60,9 +60,9 @@ export interface SelectionOptions {
 
 export function addSelection (command: Command): Command {
   return command
-    .option('--device <id...>', 'these devices alone (default: all)')
-    .option('--zone <zone...>', 'these zones alone (default: all)')
-    .option('--type <type...>', 'these device types alone (default: all)')
+    .option('--device <id...>', 'only these devices (default: all)')
+    .option('--zone <zone...>', 'only these zones (default: all)')
+    .option('--type <type...>', 'only these device types (default: all)')
 }
 
 export function selectionOf ({ device, zone, type }: SelectionOptions): SelectionOptions {

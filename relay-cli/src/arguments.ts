@@ -12,7 +12,7 @@ export function parseTime (text: string): number {
   const agoMs = durationMs(text.replace(/^-/, ''))
   if (agoMs !== undefined) return Date.now() - agoMs
   const timeMs = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text)
-  if (timeMs === undefined) throw new InvalidArgumentError('Not a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
+  if (timeMs === undefined) throw new InvalidArgumentError('Must be a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
   return timeMs
 }
 
@@ -23,28 +23,28 @@ export function parseTimeOrOffset (text: string): { readonly timeMs: number } | 
 
 export function parseCount (text: string): number {
   const count = Number(text)
-  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('Not a whole number.')
+  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('Must be a whole number.')
   return count
 }
 
 /** How many at most: a whole number above 0. */
 export function parseLimit (text: string): number {
   const limit = parseCount(text)
-  if (limit === 0) throw new InvalidArgumentError('Not a whole number above 0.')
+  if (limit === 0) throw new InvalidArgumentError('Must be a whole number above 0.')
   return limit
 }
 
 /** A place in a log: `<partition>:<offset>`. */
 export function parsePlace (text: string): { readonly partition: number, readonly offset: bigint } {
   const place = /^(\d+):(\d+)$/.exec(text)
-  if (!place) throw new InvalidArgumentError('Not a place such as 0:1234 (partition and offset).')
+  if (!place) throw new InvalidArgumentError('Must be a partition and offset such as 0:1234.')
   return { partition: Number(place[1]), offset: BigInt(place[2]) }
 }
 
 /** How long: `30s`, `90m`, `24h`, `7d`. @returns ms */
 export function parseDuration (text: string): number {
   const ms = durationMs(text)
-  if (ms === undefined) throw new InvalidArgumentError('Not a duration such as 30s, 90m, 24h or 7d.')
+  if (ms === undefined) throw new InvalidArgumentError('Must be a duration such as 30s, 90m, 24h or 7d.')
   return ms
 }
 

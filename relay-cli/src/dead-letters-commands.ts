@@ -17,25 +17,25 @@ const SEND_AT_A_TIME = 1_000
 const NOT_GRANTED_SHOWN_MAX = 20
 
 export function addDeadLetters (program: Command): void {
-  const group = program.command('dead-letters').description('records that could not be taken, and why')
+  const group = program.command('dead-letters').description('list, show and replay refused records')
   withFilters(group.command('list'))
-    .description('the newest letters, the newest last')
-    .option('--limit <count>', 'most letters that are shown', parseListed, 100)
+    .description('list the newest letters, newest last')
+    .option('--limit <count>', 'most letters to show', parseListed, 100)
     .addHelpText('after', '\nExamples:\n  relay dead-letters list --since 1h\n' +
       '  relay dead-letters list --reason field-type --device thermostat-001 --json')
     .action(list)
   group.command('show')
-    .description('one letter with all that is known about it')
+    .description('show one letter in full')
     .argument('<partition:offset>', 'where the letter is, as list shows it', parsePlace)
-    .option('--raw', 'the bytes of the value, and nothing else')
-    .option('--json', 'for scripts; the value is base64')
+    .option('--raw', 'only the bytes of the value')
+    .option('--json', 'as JSON; the value is base64')
     .addHelpText('after', '\nExamples:\n  relay dead-letters show 0:1234\n  relay dead-letters show 0:1234 --raw > event.json')
     .action(show)
   withFilters(group.command('replay'))
-    .description('sends letters to the events topic again, key and value as they came, where their sender may send them. Without --yes it says what it would send')
-    .option('--yes', 'really send them')
-    .option('--again', 'those that were replayed before, too')
-    .option('--limit <count>', 'most letters that are sent (default: all)', parseCount)
+    .description('send letters to the events topic again, with their original key and value, if their sender has the permission. Without --yes only show what would be sent')
+    .option('--yes', 'send them')
+    .option('--again', 'include letters that were replayed before')
+    .option('--limit <count>', 'most letters to send (default: all)', parseCount)
     .addHelpText('after', '\nExamples:\n  relay dead-letters replay --reason device-type-unknown\n' +
       '  relay dead-letters replay --reason device-type-unknown --since 2d --yes')
     .action(replay)
@@ -44,22 +44,22 @@ export function addDeadLetters (program: Command): void {
 function withFilters (command: Command): Command {
   return command
     .option('--reason <reason...>', `any of these: ${reasons.join(', ')}`, parseReason)
-    .option('--since <time>', 'written at that time or later: 2024-01-31T12:00:00Z, or 24h (ago)', parseTime)
-    .option('--until <time>', 'written before', parseTime)
-    .option('--device <id>', 'device id in the value, else the key', String)
-    .option('--source-partition <number>', 'partition that the record was in', parseCount)
-    .option('--principal <id>', 'who sent it, of what the API refused: key:4kQ0zTfWm2Ya', String)
-    .option('--json', 'for scripts: a letter a line')
+    .option('--since <time>', 'written at or after this time: 2024-01-31T12:00:00Z, or 24h (ago)', parseTime)
+    .option('--until <time>', 'written before this time', parseTime)
+    .option('--device <id>', 'device id in the value, or else the key', String)
+    .option('--source-partition <number>', 'source partition of the record', parseCount)
+    .option('--principal <id>', 'sender of a record that the API refused: key:4kQ0zTfWm2Ya', String)
+    .option('--json', 'one JSON object per letter')
 }
 
 function parseListed (text: string): number {
   const count = parseCount(text)
-  if (count === 0) throw new InvalidArgumentError('Not a number from 1 on.')
+  if (count === 0) throw new InvalidArgumentError('Must be a number from 1 on.')
   return count
 }
 
 function parseReason (text: string, before: readonly string[] = []): string[] {
-  if (!reasons.includes(text)) throw new InvalidArgumentError(`Reasons are ${reasons.join(', ')}.`)
+  if (!reasons.includes(text)) throw new InvalidArgumentError(`Must be one of ${reasons.join(', ')}.`)
   return [...before, text]
 }
 
@@ -80,7 +80,7 @@ async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
     it.sourceOffset === undefined ? excerpt(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, excerpt(it.principal ?? ''),
     excerpt(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
-  if (before > 0) printLine(`\nthere are more: ${before} older ones; --limit, or --until ${formatTime(letters[0].timeMs)}`)
+  if (before > 0) printLine(`\n${before} older letters are not shown; use --limit, or --until ${formatTime(letters[0].timeMs)}`)
 }
 
 async function show (
@@ -89,7 +89,7 @@ async function show (
   await using site = await openSite()
   await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
   const letter = await readLetter(site, partition, offset)
-  if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter at ${partition}:${offset}`)
+  if (!letter) throw new RelayError('RELAY_NO_DATA', `no dead letter at ${partition}:${offset}`)
   if (raw) {
     // as it is, for a file or another program; a terminal would obey what is in it
     process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
@@ -101,9 +101,9 @@ async function show (
     for (const [name, text] of [
       ['letter', letter.place], ['time', formatTime(letter.timeMs)], ['reason', letter.reason], ['field', letter.field ?? '-'],
       ['detail', letter.detail], ['source', isFromLog ? `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}` : sourceTopic],
-      ['principal', principal ?? 'not known'], ['grants', grants ? JSON.stringify(grants) : 'not known'],
+      ['principal', principal ?? 'unknown'], ['grants', grants ? JSON.stringify(grants) : 'unknown'],
       ['key', letter.key?.toString() ?? 'none'], ['replayed', letter.replayedAt ?? 'never'],
-      ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', cut off' : ''}`]
+      ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', truncated' : ''}`]
     ]) printLine(`${name.padEnd(9)} ${text}`)
     if (letter.value) printLine(`\n${letter.value.toString()}`)
   }
@@ -127,7 +127,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
         const fault = await faultOf(letter)
         if (fault !== undefined) {
           counts.notGranted++
-          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(printable(`${letter.place} is left out: ${fault}`))
+          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(printable(`skipped ${letter.place}: ${fault}`))
           continue
         }
         counts.sent++
@@ -144,11 +144,11 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
     if (yes) printJson(counts)
     return
   }
-  printLine(`${yes ? 'sent' : 'to be sent'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
-  if (counts.before > 0) printLine(`${counts.before} were replayed before (--again sends them once more)`)
-  if (counts.cutOff > 0) printLine(`${counts.cutOff} are cut off and are left out: the whole records are at their source`)
-  if (counts.corrupt > 0) printLine(`${counts.corrupt} are corrupt batches and are left out`)
-  if (counts.notGranted > 0) printLine(`${counts.notGranted} are left out: their senders may not send them`)
+  printLine(`${yes ? 'sent' : 'to send'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
+  if (counts.before > 0) printLine(`skipped ${counts.before} replayed before (--again includes them)`)
+  if (counts.cutOff > 0) printLine(`skipped ${counts.cutOff} truncated: only their source has the whole records`)
+  if (counts.corrupt > 0) printLine(`skipped ${counts.corrupt} corrupt batches`)
+  if (counts.notGranted > 0) printLine(`skipped ${counts.notGranted}: their senders have no permission`)
   if (!yes && counts.sent > 0) printLine('nothing was sent; --yes sends them')
 }
 

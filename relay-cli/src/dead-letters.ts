@@ -180,12 +180,12 @@ export function openReplayGuard (database: Database): (letter: Letter) => Promis
   }
   return async ({ principal, grants, value }) => {
     if (principal === undefined) return undefined
-    if (!grants) return `what ${principal} might send is not known`
+    if (!grants) return `the permissions of ${principal} are unknown`
     const now = await grantsOf(principal)
     const fault = claimFault(now ? intersectGrants(grants, now) : grants, value)
     if (fault === undefined) return undefined
     return fault === 'unreadable'
-      ? `it can't be read whose it is, and ${principal} may not send for all`
+      ? `its device and zone can't be read, and ${principal} may not send for all`
       : `${principal} may not send for its ${fault}`
   }
 }

@@ -18,10 +18,10 @@ const LIMIT_DEFAULT = 100
 const PAGE_MAX = 1_000
 
 export function addDevices (program: Command): void {
-  addSelection(program.command('devices').description('devices by id, with zone, type and newest reading'))
-    .option('--prefix <text>', 'only ids that begin so')
-    .option('--limit <n>', 'most devices', parseLimit, LIMIT_DEFAULT)
-    .option('--json', 'for scripts: a device a line')
+  addSelection(program.command('devices').description('list devices by id, with zone, type and newest reading'))
+    .option('--prefix <text>', 'only ids that start with this')
+    .option('--limit <n>', 'most devices to show', parseLimit, LIMIT_DEFAULT)
+    .option('--json', 'one JSON object per device')
     .addHelpText('after', '\nExamples:\n  relay devices --zone "Zone A"\n  relay devices --prefix thermostat- --limit 1000 --json')
     .action(devices)
 }
@@ -52,6 +52,6 @@ async function devices ({ prefix, limit, json, ...options }: DevicesOptions): Pr
     printTable(['device', 'zone', 'type', 'last value', 'last seen'], shown.map(it => [
       it.device, it.zone, it.type, it.lastValue, `${it.lastSeen} (${formatAge(Date.now() - Date.parse(it.lastSeen))} ago)`
     ]))
-    if (next !== null) printLine(`\nthere are more: --limit shows more than ${limit}`)
+    if (next !== null) printLine(`\nthere are more than ${limit}; use --limit`)
   })
 }

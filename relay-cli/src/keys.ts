@@ -23,39 +23,39 @@ interface CreateOptions extends OutputOptions {
 const OVERLAP_MS = 24 * 3_600_000
 
 export function addKeys (program: Command): void {
-  const group = program.command('keys').description('API keys: whoever has one may ask, or send, by its scopes')
-  group.command('list').description('all keys, revoked ones too; never the secret').option('--json', 'for scripts').action(list)
+  const group = program.command('keys').description('manage API keys')
+  group.command('list').description('list all keys, including revoked ones, without secrets').option('--json', 'as JSON').action(list)
   group.command('create')
-    .description('makes a key and shows it, this once')
-    .addOption(new Option('--name <name>', 'what it is for').makeOptionMandatory())
+    .description('create a key and show it, only this once')
+    .addOption(new Option('--name <name>', 'purpose of the key').makeOptionMandatory())
     .addOption(new Option('--scope <scope...>', scopes.join(', ')).argParser(parseScope).makeOptionMandatory())
-    .option('--zone <zone...>', 'these zones alone (default: all)')
-    .option('--device-prefix <prefix...>', 'devices whose ids begin so alone (default: all)')
-    .option('--expires <duration>', 'how long it is good for, e.g. 90d (default: for ever)', parseDuration)
+    .option('--zone <zone...>', 'only these zones (default: all)')
+    .option('--device-prefix <prefix...>', 'only devices whose ids start with this (default: all)')
+    .option('--expires <duration>', 'lifetime, e.g. 90d (default: no limit)', parseDuration)
     .addOption(environment())
-    .option('--json', 'for scripts')
+    .option('--json', 'as JSON')
     .addHelpText('after', '\nExamples:\n  relay keys create --name dashboard --scope events:read --zone "Zone A" --expires 90d')
     .action(create)
   group.command('rotate')
-    .description('gives a key a new secret and shows it, this once; the old one works on for a while')
+    .description('give a key a new secret and show it, only this once; the old one still works for a while')
     .argument('<key-id>')
-    .option('--overlap <duration>', 'how long the old secret works on', parseDuration, OVERLAP_MS)
+    .option('--overlap <duration>', 'how long the old secret still works', parseDuration, OVERLAP_MS)
     .addOption(environment())
-    .option('--json', 'for scripts')
+    .option('--json', 'as JSON')
     .action(rotate)
-  group.command('revoke').description('ends a key, everywhere within seconds').argument('<key-id>').option('--json', 'for scripts').action(revoke)
+  group.command('revoke').description('revoke a key, everywhere within seconds').argument('<key-id>').option('--json', 'as JSON').action(revoke)
 }
 
 function environment (): Option {
-  return new Option('--environment <name>', 'the part of a key that names its site, as the API has it')
+  return new Option('--environment <name>', 'the part of a key that names its site, as set for the API')
     .env('API_KEY_ENVIRONMENT').default('local').argParser(text => {
-      if (!new RegExp(KEY_ENVIRONMENT_PATTERN).test(text)) throw new InvalidArgumentError('Not a word of small letters and digits.')
+      if (!new RegExp(KEY_ENVIRONMENT_PATTERN).test(text)) throw new InvalidArgumentError('Must be lower-case letters and digits.')
       return text
     })
 }
 
 function parseScope (text: string, before: readonly Scope[] = []): Scope[] {
-  if (!isScope(text)) throw new InvalidArgumentError(`Scopes are ${scopes.join(', ')}.`)
+  if (!isScope(text)) throw new InvalidArgumentError(`Must be one of ${scopes.join(', ')}.`)
   return [...before, text]
 }
 
@@ -109,7 +109,7 @@ async function revoke (keyId: string, { json }: OutputOptions): Promise<void> {
 function stateOf ({ revokedAtMs, expiresAtMs }: StoredApiKey): string {
   if (revokedAtMs !== undefined) return `revoked ${formatTime(revokedAtMs)}`
   if (expiresAtMs === undefined) return 'good'
-  return `${expiresAtMs <= Date.now() ? 'expired' : 'good until'} ${formatTime(expiresAtMs)}`
+  return `${expiresAtMs <= Date.now() ? 'expired' : 'valid until'} ${formatTime(expiresAtMs)}`
 }
 
 function describe ({ keyId, name, scopes, grants, createdBy, createdAtMs, expiresAtMs, revokedAtMs, lastUsedAtMs }: StoredApiKey) {

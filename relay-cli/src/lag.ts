@@ -20,9 +20,9 @@ interface PartitionLag {
 
 export function addLag (program: Command): void {
   program.command('lag')
-    .description('how far the rollups are behind the event log, by partition')
-    .option('--max <records>', 'exit with 1 where any partition is further behind', parseCount)
-    .option('--json', 'for scripts')
+    .description('show how far the rollups are behind the event log, per partition')
+    .option('--max <records>', 'exit with 1 if any partition lags more', parseCount)
+    .option('--json', 'as JSON')
     .addHelpText('after', '\nExamples:\n  relay lag\n  relay lag --json --max 100000 || page-somebody')
     .action(showLag)
 }

@@ -27,18 +27,18 @@ const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as sysexits.h has it
 
 const program = new Command('relay')
-  .description('Asks Relay (devices, query, send, tail, probe), and looks after it: lag, dead letters, checks and rebuilds of\n' +
+  .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and rebuilds of\n' +
     'rollups, API keys.\n' +
-    'It is about the stack that npm start runs here, or about the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
-    'name, as for every program of Relay (docs/configuration.md).')
-  .addOption(new Option('--data-dir <folder>', 'data folder of the stack that runs here (default: .relay beside package.json)')
+    'Uses the local stack of npm start, or the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
+    'name (docs/configuration.md).')
+  .addOption(new Option('--data-dir <folder>', 'data folder of the local stack (default: .relay beside package.json)')
     .env('RELAY_DATA_DIR'))
   .hook('preAction', () => {
     const { dataDir } = program.opts<{ dataDir?: string }>()
     if (dataDir) process.env.RELAY_DATA_DIR = resolve(process.env.INIT_CWD ?? '', dataDir) // npm has changed the folder
   })
   .version(version)
-  .showHelpAfterError('(--help tells more)')
+  .showHelpAfterError('(see --help)')
   .exitOverride()
 const commands = [
   addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate

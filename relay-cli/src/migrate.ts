@@ -23,12 +23,12 @@ interface Login {
 
 export function addMigrate (program: Command): void {
   program.command('migrate')
-    .description('brings the database up to date; several at once do no harm')
-    .option('--dry-run', 'only say what there is to do')
+    .description('migrate the database; safe to run several at once')
+    .option('--dry-run', 'only show the pending migrations')
     .option('--login <program=file>',
-      'let a program log in as relay_<program>_login with the password in a file, which is made where it is not there',
+      'create the login relay_<program>_login for a program, with the password in a file; the file is created if missing',
       addLogin, [])
-    .option('--json', 'for scripts')
+    .option('--json', 'as JSON')
     .addHelpText('after',
       '\nExample:\n  relay migrate --login processor=/run/relay/processor --login api=/run/relay/api')
     .action(run)
@@ -37,7 +37,7 @@ export function addMigrate (program: Command): void {
 function addLogin (text: string, others: readonly Login[]): Login[] {
   const [, name, passwordFile] = /^(\w+)=(.+)$/.exec(text) ?? []
   const program = databaseLogins.find(it => it === name)
-  if (!program) throw new InvalidArgumentError(`Not one of ${databaseLogins.map(it => `${it}=<file>`).join(', ')}.`)
+  if (!program) throw new InvalidArgumentError(`Must be one of ${databaseLogins.map(it => `${it}=<file>`).join(', ')}.`)
   return [...others, { program, passwordFile }]
 }
 
@@ -58,7 +58,7 @@ async function run ({ dryRun, login, json }: MigrateOptions): Promise<void> {
     if (!dryRun) await setRetention(database, config)
     const users = dryRun ? [] : await allow(database, login)
     if (json) return printJson(steps)
-    printLine(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `${it} is to be done` : it).join('\n'))
+    printLine(steps.length === 0 ? 'nothing to do' : steps.map(it => dryRun ? `pending: ${it}` : it).join('\n'))
     for (const user of users) printLine(`${user} can log in`)
   } finally {
     await database.close()

@@ -9,16 +9,16 @@ const LATENCY_BUCKETS_S = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60]
 export function createProbeMetrics (registry: Registry): (round: ProbeRound) => void {
   const registers = [registry]
   const rounds = createCounterBy(registry, {
-    name: 'relay_probe_rounds_total', help: 'Known readings that were sent and asked for, by what came of it'
+    name: 'relay_probe_rounds_total', help: 'Probe readings, by result'
   }, 'result', probeResults)
   const latency = new Histogram({
     name: 'relay_probe_latency_seconds',
-    help: 'Time from the sending of a known reading to the first answer that has it',
+    help: 'Time from sending a probe reading to the first answer that includes it',
     buckets: LATENCY_BUCKETS_S,
     registers
   })
   const success = new Gauge({
-    name: 'relay_probe_last_success_timestamp_seconds', help: 'When all was there in time and exact; 0: never yet', registers
+    name: 'relay_probe_last_success_timestamp_seconds', help: 'Time of the last successful round; 0: none yet', registers
   })
   return ({ result, latencyMs }) => {
     rounds.inc({ result })

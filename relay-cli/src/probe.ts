@@ -23,17 +23,17 @@ interface ProbeOptions extends OutputOptions {
 
 export function addProbe (program: Command): void {
   program.command('probe')
-    .description('sends readings that it knows and asks for them: are they there in time, and exact? Until Ctrl-C')
-    .addOption(new Option('--every <duration>', 'a reading so often').argParser(parseDuration).default(5_000, '5s'))
-    .addOption(new Option('--within <duration>', 'how soon it has to be in answers').argParser(parseDuration).default(10_000, '10s'))
-    .option('--once', 'one reading, then the exit code')
-    .option('--device <id>', 'whose readings; of this probe alone', 'relay-probe')
+    .description('send known readings and query them, to check that answers are timely and exact; runs until Ctrl-C')
+    .addOption(new Option('--every <duration>', 'time between readings').argParser(parseDuration).default(5_000, '5s'))
+    .addOption(new Option('--within <duration>', 'time limit for a reading to be in answers').argParser(parseDuration).default(10_000, '10s'))
+    .option('--once', 'send one reading, then exit')
+    .option('--device <id>', 'device id, used by this probe only', 'relay-probe')
     .option('--zone <zone>', 'where it is', 'relay-probe')
-    .option('--type <type>', 'what it is; one that Relay takes', 'THERMOSTAT')
-    .option('--metrics-port <port>', 'serve relay_probe_* for Prometheus at /metrics; 0: at any free port', parseCount)
+    .option('--type <type>', 'device type, one that Relay accepts', 'THERMOSTAT')
+    .option('--metrics-port <port>', 'serve relay_probe_* for Prometheus at /metrics; 0: any free port', parseCount)
     .addOption(new Option('--metrics-host <address>', 'where').env('HOST').default('127.0.0.1'))
-    .option('--json', 'for scripts: a round a line')
-    .addHelpText('after', '\nExit code 1: in some round a reading was missing or answers were different. With --once, 2: it was not taken or\n' +
+    .option('--json', 'one JSON object per round')
+    .addHelpText('after', '\nExit code 1: in some round a reading was missing or an answer was wrong. With --once, 2: not accepted or\n' +
       'not answered.\n\nExamples:\n  relay probe --once --within 30s\n  relay probe --metrics-port 8085')
     .action(probe)
 }
@@ -73,5 +73,5 @@ function show ({ result, reading, latencyMs, detail }: ProbeRound, { json }: Out
   const time = new Date(reading.timeMs).toISOString()
   const latency = latencyMs === undefined ? undefined : Math.round(latencyMs)
   if (json) printJson({ time, value: reading.value, result, latencyMs: latency, detail })
-  else printLine([time, result.padEnd(9), ...latency === undefined ? [] : [`there after ${latency} ms`], ...detail === undefined ? [] : [detail]].join('  '))
+  else printLine([time, result.padEnd(9), ...latency === undefined ? [] : [`visible after ${latency} ms`], ...detail === undefined ? [] : [detail]].join('  '))
 }

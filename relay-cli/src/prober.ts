@@ -64,7 +64,7 @@ export class Prober {
       const refused = await this.#send(signal)
       if (refused !== undefined) return { result: 'failed', reading, detail: refused }
     } catch (error) {
-      return { result: 'failed', reading, detail: `not taken: ${this.#messageOf(error, signal)}` }
+      return { result: 'failed', reading, detail: `not accepted: ${this.#messageOf(error, signal)}` }
     }
     const until = performance.now() + this.#settings.withinMs
     const own = await this.#compare([reading], until, signal)
@@ -130,7 +130,7 @@ export class Prober {
     })
     if (data === undefined) throw failureOf(error)
     const staleSince = response.headers.get('relay-stale-since')
-    if (staleSince !== null) throw new Error(`the answer is of ${staleSince}, from memory`)
+    if (staleSince !== null) throw new Error(`the answer is stale, of ${staleSince}`)
     const [row] = (data as { rows: Array<Record<string, number> & { firstTime?: string, lastTime?: string }> }).rows
     if (row === undefined) return { count: 0 }
     const { count, sum, avg, min, max, first, last, firstTime, lastTime } = row

@@ -20,16 +20,16 @@ interface QueryOptions extends SelectionOptions, OutputOptions {
 const LIMIT_DEFAULT = 1_000
 
 export function addQuery (program: Command): void {
-  addSelection(program.command('query').description('numbers of a selection over a range, in rows (docs/aggregates.md)'))
-    .option('--start <time>', 'ISO-8601 with an offset, or relative to now', '-24h')
-    .option('--end <time>', 'likewise; readings before it', 'now')
-    .option('--interval <length>', 'how long rows are: 5m, 1h, 1d, 1w, 1mo, range (one row), auto', 'auto')
-    .option('--tz <zone>', 'the clock that rows begin on', 'UTC')
-    .addOption(new Option('--group-by <what>', 'rows of each by itself').choices(['device', 'zone', 'type']))
-    .option('--stats <list>', 'which numbers: count, avg, min, max, median, p99, sum, first, last, increase …', 'count,avg,min,max')
-    .addOption(new Option('--fill <how>', 'rows without readings').choices(['none', 'null', 'previous', 'linear']).default('none'))
-    .option('--limit <n>', 'most rows', parseLimit, LIMIT_DEFAULT)
-    .option('--json', 'for scripts: a row a line, as they come')
+  addSelection(program.command('query').description('show statistics of a selection over a range, in rows (docs/aggregates.md)'))
+    .option('--start <time>', 'start, inclusive: ISO-8601 with an offset, or relative to now', '-24h')
+    .option('--end <time>', 'end, exclusive', 'now')
+    .option('--interval <length>', 'length of each row: 5m, 1h, 1d, 1w, 1mo, range (one row), auto', 'auto')
+    .option('--tz <zone>', 'time zone of the rows', 'UTC')
+    .addOption(new Option('--group-by <what>', 'separate rows per device, zone or type').choices(['device', 'zone', 'type']))
+    .option('--stats <list>', 'statistics: count, avg, min, max, median, p99, sum, first, last, increase …', 'count,avg,min,max')
+    .addOption(new Option('--fill <how>', 'how to fill rows without readings').choices(['none', 'null', 'previous', 'linear']).default('none'))
+    .option('--limit <n>', 'most rows to show', parseLimit, LIMIT_DEFAULT)
+    .option('--json', 'one JSON object per row, as they arrive')
     .addHelpText('after', '\nExamples:\n  relay query --zone "Zone A" --interval 1h' +
       '\n  relay query --start -7d --interval 1d --tz Europe/Berlin --group-by device --stats avg,p95')
     .action(query)
@@ -49,7 +49,7 @@ async function query ({ limit, json, ...options }: QueryOptions): Promise<void> 
       else rows.push(row)
     }
     if (!json) printRows(rows)
-    if (isCut) console.error(`relay: there are more rows: --limit shows more than ${limit}`)
+    if (isCut) console.error(`relay: there are more than ${limit} rows; use --limit`)
   })
 }
 

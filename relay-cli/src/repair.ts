@@ -16,13 +16,13 @@ interface RepairOptions extends OutputOptions {
 
 export function addRepair (program: Command): void {
   program.command('repair')
-    .description('merges readings that count in several partitions, from the rollups themselves. Without --yes it says what ' +
-      'it would change; 1: some days were left as they are')
-    .addOption(new Option('--from <time>', 'whole UTC days from this time on').argParser(parseTime).makeOptionMandatory())
-    .addOption(new Option('--to <time>', 'whole UTC days before this time').argParser(parseTime).makeOptionMandatory())
-    .option('--yes', 'really repair them')
-    .option('--dry-run', 'compare, and change nothing, also with --yes')
-    .option('--json', 'for scripts: a day a line')
+    .description('merge readings that were counted in several partitions, using only the rollups. Without --yes show what ' +
+      'would change. Exit code 1: some days were not repaired')
+    .addOption(new Option('--from <time>', 'start of the range of whole UTC days').argParser(parseTime).makeOptionMandatory())
+    .addOption(new Option('--to <time>', 'end of the range of whole UTC days, exclusive').argParser(parseTime).makeOptionMandatory())
+    .option('--yes', 'repair them')
+    .option('--dry-run', 'only compare, even with --yes')
+    .option('--json', 'one JSON object per day')
     .addHelpText('after', `
 verify reports such readings as doubled. Days are repaired one after the other, each in one transaction; processors wait
 for it, and claim their partitions again after some seconds. The event log is not read.
@@ -39,10 +39,10 @@ async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOpti
   await using site = await openSite()
   const { config, database } = site
   if (config.KEEP_DUPLICATES) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'KEEP_DUPLICATES is set: a reading that was sent twice is to count twice here')
+    throw new RelayError('RELAY_CONFIG_INVALID', 'KEEP_DUPLICATES is set: on this site a resent reading counts twice')
   }
   const stop = new AbortController()
-  const onSignal = () => stop.abort(new Error('stopped; the days before were repaired'))
+  const onSignal = () => stop.abort(new Error('stopped; earlier days were repaired'))
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
   const settings = {
     topic: await topicOf(site, config.EVENTS_TOPIC),
@@ -60,7 +60,7 @@ async function repair ({ from: fromMs, to: toMs, dryRun, yes, json }: RepairOpti
     else printLine(describe(day, isDryRun))
   }
   if (json) return
-  if (days === 0) printLine('no device has a minute in several partitions')
+  if (days === 0) printLine('nothing to repair: no device has a minute in several partitions')
   else if (isDryRun) printLine('nothing was changed; --yes repairs them')
 }
 
@@ -76,7 +76,7 @@ function render ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: bo
 
 function describe ({ dayMs, doubled, changes, refused }: RepairedDay, isDryRun: boolean): string {
   const day = formatTime(dayMs).slice(0, 10)
-  if (refused !== undefined) return `${day}: left as it is: ${refused}`
+  if (refused !== undefined) return `${day}: not repaired: ${refused}`
   const rows = changes.reduce((sum, it) => sum + it.added + it.changed + it.removed, 0)
   return `${day}: ${isDryRun ? 'would be repaired' : 'repaired'}: ${countOf(doubled, 'reading')} counted more than once; ` +
     countOf(rows, 'row') + (isDryRun ? ' would change' : ' changed')

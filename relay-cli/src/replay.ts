@@ -18,15 +18,15 @@ interface ReplayOptions extends OutputOptions {
 
 export function addReplay (program: Command): void {
   program.command('replay')
-    .description('rebuilds rollups from the event log beside the live ones, and swaps them in one transaction. Without --yes ' +
-      'it says what it would change')
-    .option('--from <time|offset>', 'whole UTC days from this time on, or what is behind this offset of each partition ' +
-      '(default: all that the log holds)', parseTimeOrOffset)
-    .option('--to <time>', 'whole UTC days before this time (default: up to now)', parseTime)
-    .option('--yes', 'really replace them')
-    .option('--dry-run', 'rebuild and compare, and change nothing, also with --yes')
-    .option('--allow-fewer', 'replace rows also where the log holds fewer readings than they have')
-    .option('--json', 'for scripts')
+    .description('rebuild rollups from the event log and swap them with the live ones in one transaction. Without --yes ' +
+      'only show what would change')
+    .option('--from <time|offset>', 'start of the range of whole UTC days, or an offset of each partition ' +
+      '(default: the start of the log)', parseTimeOrOffset)
+    .option('--to <time>', 'end of the range of whole UTC days, exclusive (default: now)', parseTime)
+    .option('--yes', 'replace them')
+    .option('--dry-run', 'only rebuild and compare, even with --yes')
+    .option('--allow-fewer', 'replace a row even if the log has fewer readings than the row')
+    .option('--json', 'as JSON')
     .addHelpText('after', `
 Processors go on meanwhile. Only days that the log covers whole are replaced; what is older stays as it is. For the swap
 they are held up for a moment, find that they were fenced, and claim their partitions again after some seconds.

@@ -24,15 +24,15 @@ const REFUSED_SHOWN_MAX = 20
 
 export function addSend (program: Command): void {
   program.command('send')
-    .description('sends events: one that options say, or those of a file or of stdin, one a line or a JSON array')
+    .description('send one event given by options, or the events of a file or stdin (one per line, or a JSON array)')
     .argument('[file]', 'with events; - or left out: stdin')
     .option('--device <id>', 'of one event')
     .option('--zone <zone>', 'of one event')
     .option('--type <type>', 'of one event')
     .option('--value <number>', 'of one event', parseValue)
-    .option('--time <time>', 'of one event: ISO-8601 with an offset (default: now)')
-    .option('--json', 'for scripts: accepted, and each event that was refused')
-    .addHelpText('after', '\nExit code 1: some events were refused. Events that are sent again count once.' +
+    .option('--time <time>', 'time of the event: ISO-8601 with an offset (default: now)')
+    .option('--json', 'as JSON: accepted, and each refused event')
+    .addHelpText('after', '\nExit code 1: some events were refused. An event that is sent again counts once.' +
       '\n\nExamples:\n  relay send --device d-1 --zone "Zone A" --type THERMOSTAT --value 21.5\n  relay send events.ndjson' +
       '\n  zcat events.ndjson.gz | relay send')
     .action(send)
@@ -40,7 +40,7 @@ export function addSend (program: Command): void {
 
 function parseValue (text: string): number {
   const value = Number(text)
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Not a number.')
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Must be a number.')
   return value
 }
 
@@ -74,7 +74,7 @@ function report (accepted: number, refused: readonly Refused[]): void {
   for (const { event, reason, detail } of refused.slice(0, REFUSED_SHOWN_MAX)) {
     printLine(`  event ${event}: ${reason}${detail === '' ? '' : `: ${detail}`}`)
   }
-  if (refused.length > REFUSED_SHOWN_MAX) printLine('  … and others: --json names all of them')
+  if (refused.length > REFUSED_SHOWN_MAX) printLine('  … and more; --json shows all of them')
 }
 
 /** @returns the event of the options; undefined: there are none */
@@ -82,7 +82,7 @@ function eventOf (file: string | undefined, { device, zone, type, value, time }:
   const given = { '--device': device, '--zone': zone, '--type': type, '--value': value }
   const missing = Object.entries(given).filter(([, it]) => it === undefined).map(([name]) => name)
   if (missing.length === 4 && time === undefined) return undefined
-  if (file !== undefined) throw new RelayError('RELAY_CONFIG_INVALID', 'events are in a file, or said by options, not both')
+  if (file !== undefined) throw new RelayError('RELAY_CONFIG_INVALID', 'give a file or the options of one event, not both')
   if (missing.length > 0) throw new RelayError('RELAY_CONFIG_INVALID', `an event needs ${missing.join(', ')}`)
   return JSON.stringify({ deviceId: device, deviceType: type, zone, value, timestamp: time ?? new Date().toISOString() })
 }
@@ -114,7 +114,7 @@ function itemsOf (array: string): string[] {
   try {
     return (JSON.parse(array) as unknown[]).map(it => JSON.stringify(it))
   } catch (error) {
-    throw new RelayError('RELAY_REQUEST_INVALID', `the events are no JSON array: ${(error as Error).message}`)
+    throw new RelayError('RELAY_REQUEST_INVALID', `invalid JSON array of events: ${(error as Error).message}`)
   }
 }
 

@@ -27,7 +27,7 @@ export async function openSiteDatabase (): Promise<SiteDatabase> {
   const database = opened.adopt(await openDatabase(config, 'relay-cli', log), it => it.close())
   const [{ migrated }] = await database.query<{ migrated: boolean }>("select to_regclass('progress') is not null as migrated")
   if (!migrated) {
-    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'the database has no tables of Relay; has a processor been started on it?')
+    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'the database has no tables of Relay; start a processor on it or run `relay migrate`')
   }
   const all = opened.move()
   return { config, database, [Symbol.asyncDispose]: () => all.disposeAsync() }
@@ -51,13 +51,13 @@ async function checkKind (database: Database, { kind }: EventLog, topic: string)
   if (kinds.length === 0 || kinds.some(it => it.event_log === kind)) return
   throw new RelayError('RELAY_CONFIG_INVALID', kind === 'postgres'
     ? `${topic} was read from Kafka: set KAFKA_BOOTSTRAP_SERVERS (the local stack's is 127.0.0.1:9092)`
-    : `${topic} was read from PostgreSQL: leave KAFKA_BOOTSTRAP_SERVERS out, or set EVENT_LOG=postgres`)
+    : `${topic} was read from PostgreSQL: unset KAFKA_BOOTSTRAP_SERVERS, or set EVENT_LOG=postgres`)
 }
 
 /** @throws RelayError RELAY_TOPIC_MISSING */
 export async function topicOf ({ eventLog }: Site, name: string): Promise<Topic> {
   const topic = await eventLog.describeTopic(name)
-  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${name} (${eventLog.description}); is EVENTS_TOPIC right?`)
+  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `no topic ${name} (${eventLog.description}); check EVENTS_TOPIC`)
   return topic
 }
 

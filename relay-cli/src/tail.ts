@@ -12,11 +12,11 @@ interface TailOptions extends SelectionOptions, OutputOptions {
 }
 
 export function addTail (program: Command): void {
-  const description = 'rollups as they change, until Ctrl-C; what changes while a connection is lost is shown after it'
+  const description = 'show rollups as they change, until Ctrl-C; changes during a lost connection are shown after it'
   addSelection(program.command('tail').description(description))
-    .addOption(new Option('--interval <length>', 'how long rollups are').choices(['1m', '1h', '1d']).default('1m'))
-    .addOption(new Option('--group-by <what>', 'a rollup of each').choices(['device', 'zone', 'type', 'all']).default('device'))
-    .option('--json', 'for scripts: a rollup a line')
+    .addOption(new Option('--interval <length>', 'length of the buckets').choices(['1m', '1h', '1d']).default('1m'))
+    .addOption(new Option('--group-by <what>', 'one rollup per device, zone or type').choices(['device', 'zone', 'type', 'all']).default('device'))
+    .option('--json', 'one JSON object per rollup')
     .addHelpText('after', '\nExamples:\n  relay tail --device thermostat-001\n  relay tail --group-by zone --interval 1h --json | jq .avg')
     .action(tail)
 }
@@ -33,9 +33,9 @@ async function tail ({ json, interval, groupBy, ...options }: TailOptions): Prom
         if (json) printJson(message.data)
         else printLine(lineOf(message.data))
       } else if (message.event === 'changed') {
-        note(`more has changed than is shown, from ${message.data.start} to ${message.data.end}: relay query shows it`)
+        note(`more changed than is shown, from ${message.data.start} to ${message.data.end}; use relay query`)
       } else if (message.event === 'reset') {
-        note('what has changed meanwhile is not known any more: relay query shows how it is')
+        note('the changes during the interruption are no longer known; use relay query')
       } else if (message.event === 'open') {
         note(isOpen ? 'connected again' : 'connected')
         isOpen = true

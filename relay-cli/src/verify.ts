@@ -27,10 +27,10 @@ const WAIT_MAX_MS = 500
 
 export function addVerify (program: Command): void {
   program.command('verify')
-    .description('recomputes a range of event time from the log and reports every difference to the rollups; 1: there are some')
+    .description('recompute a range of event time from the log and report every difference to the rollups. Exit code 1: there are some')
     .addOption(new Option('--from <time>', 'start of the range').argParser(parseTime).makeOptionMandatory())
     .addOption(new Option('--to <time>', 'end of the range, exclusive').argParser(parseTime).makeOptionMandatory())
-    .option('--json', 'for scripts: a difference a line, and a summary at the end')
+    .option('--json', 'one JSON object per difference, then a summary')
     .addHelpText('after', `
 It needs memory for what one partition holds of a day, and room in the temporary folder for the events of the range.
 
@@ -77,7 +77,7 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   else {
     printLine(`${countOf(counts.rows, 'row')} compared, ${countOf(counts.differences, 'difference')}`)
     if (counts.uncertain > 0) {
-      printLine(`${counts.uncertain} of the rows that differ may be right: resends in minutes that gave their readings up`)
+      printLine(`${counts.uncertain} of the differing rows may be right: resends in minutes that no longer store their readings`)
     }
   }
   if (counts.differences > 0) process.exitCode = 1
@@ -118,8 +118,8 @@ async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, target
       const [first] = await Array.fromAsync(eventLog.readRecords(config.EVENTS_TOPIC, partition, offset, offset + 1n))
       const coveredMs = (first?.appendedMs ?? Date.now()) + config.FUTURE_MAX_MS
       if (coveredMs > fromMs) {
-        throw new RelayError('RELAY_RANGE_INVALID', `partition ${partition} of the log holds whole only what happened from ` +
-          `${formatTime(coveredMs)} on; ask from there on`)
+        throw new RelayError('RELAY_RANGE_INVALID', `partition ${partition} of the log is complete only from ` +
+          `${formatTime(coveredMs)} on; use --from with that time or later`)
       }
     }
     starts.set(partition, offset)
@@ -156,7 +156,7 @@ async function readEvents (
         await files.relieve()
         progress.update(sum(next.values()) - sum(starts.values()), total)
       } else if (news.kind !== 'idle') {
-        throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the log could not be read to the end (${news.kind}); try again`)
+        throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `could not read the log to the end (${news.kind}); try again`)
       }
     }
   } finally {
@@ -195,5 +195,5 @@ function describe ({ kind, level, bucketMs, deviceId, deviceType, zone, partitio
     ? `${foundCount} readings, other values`
     : `${foundCount} readings, ${expectedCount} in the log`
   return `${kind.padEnd(10)} ${level.padEnd(6)} ${formatTime(bucketMs)} ${deviceId ?? 'all devices'}, ${deviceType}, ${zone}, ` +
-    `${partition === undefined ? '' : `at home in partition ${partition}: `}${counts}`
+    `${partition === undefined ? '' : `home partition ${partition}: `}${counts}`
 }

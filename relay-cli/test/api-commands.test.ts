@@ -62,7 +62,7 @@ test('what is sent is found: devices with their newest reading, numbers in rows,
   const devices = documents(await relay('devices', '--json'))
   assert.deepEqual(devices.map(it => [it.device, it.zone, it.lastValue]), [['d-1', 'Zone A', 6], ['d-2', 'Zone A', 5], ['d-3', 'Zone B', -0.5]])
   const table = await relay('devices', '--zone', 'Zone A', '--limit', '1')
-  assert.match(table.stdout, /^device +zone +type +last value +last seen\nd-1 +Zone A +THERMOSTAT +6 +2024-01-01T00:02:00.000Z \(\d+ d ago\)\n\nthere are more: --limit/)
+  assert.match(table.stdout, /^device +zone +type +last value +last seen\nd-1 +Zone A +THERMOSTAT +6 +2024-01-01T00:02:00.000Z \(\d+ d ago\)\n\nthere are more than 1; use --limit/)
   assert.equal((await relay('devices', '--prefix', 'nobody')).stdout, 'no devices\n')
 
   const query = ['query', '--start', start, '--end', end, '--stats', 'count,avg,p50']
@@ -72,7 +72,7 @@ test('what is sent is found: devices with their newest reading, numbers in rows,
   const grouped = await relay(...query, '--interval', 'range', '--group-by', 'zone')
   assert.match(grouped.stdout, /^bucketStart +zone +count +avg +p50 +p50Error +status\n2024-01-01T00:00:00Z +Zone A +4 +3.5 +3.5 +0 +\w+\n2024-01-01T00:00:00Z +Zone B +1 +-0.5 /)
   const cut = await relay(...query, '--interval', '1m', '--device', 'd-1', '--limit', '2')
-  assert.deepEqual([cut.stdout.trim().split('\n').length, cut.stderr], [3, 'relay: there are more rows: --limit shows more than 2\n'])
+  assert.deepEqual([cut.stdout.trim().split('\n').length, cut.stderr], [3, 'relay: there are more than 2 rows; use --limit\n'])
   assert.equal((await relay(...query, '--zone', 'nowhere')).stdout, 'no readings\n')
 })
 
@@ -96,12 +96,12 @@ test('what is wrong is one line that says what to do', limit, async t => {
   const away = await openTcpProxy(0)
   await away.close() // nobody listens there
   const failures: Array<[args: string[], settings: Record<string, string>, said: RegExp]> = [
-    [['devices'], { RELAY_URL: `http://127.0.0.1:${away.port}` }, /^relay: no connection to the API at \S+ \(ECONNREFUSED\); is RELAY_URL right\?\n$/],
-    [['devices'], { RELAY_URL: 'relay.example' }, /^relay: RELAY_URL is not an address such as https:.* \(RELAY_CONFIG_INVALID\)\n$/],
-    [['tail'], { RELAY_TOKEN: 'wrong' }, /^relay: .*RELAY_TOKEN is the token \(RELAY_UNAUTHORIZED\)\n$/],
-    [['devices'], { RELAY_TOKEN: '' }, /^relay: RELAY_TOKEN is not set: http.* wants a token \(RELAY_CONFIG_INVALID\)\n$/],
-    [['devices'], { RELAY_URL: '' }, /^relay: no stack runs here .* name other servers with RELAY_URL \(RELAY_CONFIG_INVALID\)\n$/],
-    [['query', '--start', 'yesterday'], {}, /^relay: start is neither an ISO-8601 time .* \(RELAY_PARAMETER_INVALID\)\n$/],
+    [['devices'], { RELAY_URL: `http://127.0.0.1:${away.port}` }, /^relay: no connection to the API at \S+ \(ECONNREFUSED\); check RELAY_URL\n$/],
+    [['devices'], { RELAY_URL: 'relay.example' }, /^relay: RELAY_URL must be a URL such as https:.* \(RELAY_CONFIG_INVALID\)\n$/],
+    [['tail'], { RELAY_TOKEN: 'wrong' }, /^relay: .*check RELAY_TOKEN \(RELAY_UNAUTHORIZED\)\n$/],
+    [['devices'], { RELAY_TOKEN: '' }, /^relay: RELAY_TOKEN is not set: http.* requires a token \(RELAY_CONFIG_INVALID\)\n$/],
+    [['devices'], { RELAY_URL: '' }, /^relay: no local stack is running .* set other servers with RELAY_URL \(RELAY_CONFIG_INVALID\)\n$/],
+    [['query', '--start', 'yesterday'], {}, /^relay: start must be an ISO-8601 time .* \(RELAY_PARAMETER_INVALID\)\n$/],
     [['send', '--device', 'd'], {}, /^relay: an event needs --zone, --type, --value \(RELAY_CONFIG_INVALID\)\n$/],
     [['send', join(folder, 'nowhere')], {}, /^relay: ENOENT: no such file or directory/]
   ]

@@ -20,7 +20,7 @@ test('what is wrong is one line, and the exit code tells a wrong command line fr
   const site = (await openSite(t, 'postgres'))!
   const missing = await runCli({ ...site, environment: { ...site.environment, EVENTS_TOPIC: 'no-such-topic' } }, ['lag'])
   assert.deepEqual([missing.code, missing.stdout], [2, ''])
-  assert.match(missing.stderr, /^relay: there is no topic no-such-topic .*\(RELAY_TOPIC_MISSING\)\n$/)
+  assert.match(missing.stderr, /^relay: no topic no-such-topic .*\(RELAY_TOPIC_MISSING\)\n$/)
 
   const away = { ...site.environment, DATABASE_URL: 'postgres://relay:secret@127.0.0.1:1/relay' }
   const unreachable = await runCli({ ...site, environment: away }, ['lag'])
@@ -32,7 +32,7 @@ test('what is wrong is one line, and the exit code tells a wrong command line fr
   noPassword.password = ''
   const nobody = await runCli({ ...site, environment: { ...site.environment, DATABASE_URL: noPassword.href } }, ['lag'])
   assert.equal(nobody.code, 2)
-  assert.match(nobody.stderr, /^relay: PostgreSQL at \S+ asks for a password, and there is none.*POSTGRES_PASSWORD_FILE.*\n$/)
+  assert.match(nobody.stderr, /^relay: PostgreSQL at \S+ requires a password, but none is set.*POSTGRES_PASSWORD_FILE.*\n$/)
 
   for (const args of [['lagg'], ['lag', '--nonsense'], ['verify'], ['verify', '--from', 'yesterday', '--to', '0s']]) {
     const usage = await runCli(site, args)
@@ -64,10 +64,10 @@ test('settings that name no database and no log mean the local stack; one that d
     await runCli({ environment: rest }, ['--data-dir', join(folder, 'no-such-folder'), 'lag'])
   ]) {
     assert.equal(run.code, 2)
-    assert.match(run.stderr, new RegExp(`^relay: no stack runs here \\(${folder}.*RELAY_DATA_DIR or --data-dir.*DATABASE_URL.*\\n$`))
+    assert.match(run.stderr, new RegExp(`^relay: no local stack is running \\(${folder}.*RELAY_DATA_DIR or --data-dir.*DATABASE_URL.*\\n$`))
   }
   await writeFile(join(folder, 'site.json'), JSON.stringify({ DATABASE_URL, EVENT_LOG, RELAY_STACK_PID: `${await deadPid()}` }))
-  assert.match((await runCli({ environment }, ['lag'])).stderr, /no stack runs here/, 'a killed one takes nothing back')
+  assert.match((await runCli({ environment }, ['lag'])).stderr, /no local stack is running/, 'a killed one takes nothing back')
 })
 
 test('no default in a help is a value of JavaScript, and every program says its version', async () => {

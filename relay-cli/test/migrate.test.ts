@@ -68,5 +68,5 @@ test('programs are let in as members of their roles, with the passwords of their
 
   const wrong = await runCli(site, ['migrate', '--login', `root=${folder}/given`])
   assert.equal(wrong.code, 64)
-  assert.match(wrong.stderr, /Not one of processor=<file>, api=<file>, simulator=<file>/)
+  assert.match(wrong.stderr, /Must be one of processor=<file>, api=<file>, simulator=<file>/)
 })

@@ -50,7 +50,7 @@ test('repair makes readings that are in two partitions count once, beside proces
   await settled(site)
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more])))
   assert.deepEqual(documents(await runCli(site, ['verify', ...RANGE, '--json'])).at(-1).differences, 0)
-  assert.match((await runCli(site, ['repair', ...RANGE])).stdout, /no device has a minute in several partitions/)
+  assert.match((await runCli(site, ['repair', ...RANGE])).stdout, /nothing to repair: no device has a minute in several partitions/)
 })
 
 test('repair leaves a day as it is whose minutes are not all there, and says so', async t => {
@@ -67,6 +67,6 @@ test('repair leaves a day as it is whose minutes are not all there, and says so'
   const before = Object.fromEntries(await readWindows(site.database))
   const run = await runCli(site, ['repair', '--from', '2024-03-01', '--to', '2024-03-02', '--yes'])
   assert.deepEqual([run.code, run.stdout.trim()],
-    [1, '2024-03-01: left as it is: its minutes are not all there: their retention has taken some'])
+    [1, '2024-03-01: left as it is: some of its minutes are past their retention'])
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), before)
 })

@@ -94,7 +94,7 @@ export class ByteReader {
   }
 
   byte (): number {
-    if (this.remaining < 1) throw corrupt('it ends too early')
+    if (this.remaining < 1) throw corrupt('unexpected end')
     return this.bytes[this.offset++]
   }
 
@@ -108,7 +108,7 @@ export class ByteReader {
     let value = 0
     let unit = 1
     for (let read = 0; read < VARINT_BYTES_MAX; read++) {
-      if (this.offset >= bytes.length) throw corrupt('it ends too early')
+      if (this.offset >= bytes.length) throw corrupt('unexpected end')
       const byte = bytes[this.offset++]
       value += (byte & 127) * unit
       if (byte < 128) {
@@ -117,11 +117,11 @@ export class ByteReader {
       }
       unit *= 128
     }
-    throw corrupt('a number in it is longer than numbers get')
+    throw corrupt('a number is longer than the maximum')
   }
 
   double (): number {
-    if (this.remaining < 8) throw corrupt('it ends too early')
+    if (this.remaining < 8) throw corrupt('unexpected end')
     const value = this.#view.getFloat64(this.offset, true)
     this.offset += 8
     return value
@@ -130,7 +130,7 @@ export class ByteReader {
   /** A double that may be a reading, or a sum of some: finite, and 0 rather than -0. */
   finite (): number {
     const value = this.double()
-    if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value in it is not a finite number')
+    if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value is not a finite number')
     return value
   }
 }

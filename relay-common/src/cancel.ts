@@ -22,7 +22,7 @@ export async function cancelStatement (client: PoolClient, limitMs: number): Pro
   let timer: NodeJS.Timeout | undefined
   try {
     await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`a statement could not be cancelled within ${limitMs} ms`)), limitMs)
+      timer = setTimeout(() => reject(new Error(`could not cancel a statement within ${limitMs} ms`)), limitMs)
       const cancel = () => connection.cancel(processID, secretKey)
       connection.once('connect', () => ssl ? connection.requestSsl() : cancel())
       connection.once('sslconnect', cancel)

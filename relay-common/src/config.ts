@@ -28,7 +28,7 @@ export function readConfig<T extends TProperties> (
   } catch (cause) {
     const faults = (cause as { errors?: { instancePath: string, message: string }[] }).errors ?? []
     const said = faults.map(it => `${it.instancePath.slice(1) || 'environment'} ${it.message}`).join('; ')
-    throw new RelayError('RELAY_CONFIG_INVALID', `settings are not usable: ${said || String(cause)}`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID', `invalid settings: ${said || String(cause)}`, { cause })
   }
 }
 
@@ -38,7 +38,7 @@ function readFiles (names: readonly string[], set: NodeJS.ProcessEnv): Record<st
     const path = set[`${name}_FILE`]
     if (path === undefined || names.includes(`${name}_FILE`)) continue
     if (set[name] !== undefined) {
-      throw new RelayError('RELAY_CONFIG_INVALID', `${name} and ${name}_FILE are both set; which one is meant?`)
+      throw new RelayError('RELAY_CONFIG_INVALID', `${name} and ${name}_FILE are both set; set only one of them`)
     }
     fromFiles[name] = readSettingFile(`${name}_FILE`, path).replace(/\r?\n$/, '')
   }
@@ -53,7 +53,7 @@ export function readSettingFile (name: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new RelayError('RELAY_CONFIG_INVALID', `${name} names ${path}, which can't be read: ${(cause as Error).message}`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID', `could not read ${path}, named by ${name}: ${(cause as Error).message}`, { cause })
   }
 }
 
@@ -67,65 +67,65 @@ const Port = (description: string, preset?: number) =>
 
 /** Settings of every program: what it logs and where its probes and metrics listen. */
 export const programSettings = {
-  LOG_LEVEL: Type.String({ default: 'info', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], description: 'least severe level that is logged' }),
-  HOST: Type.String({ default: '127.0.0.1', description: 'address that HTTP listens on; containers want 0.0.0.0' }),
-  SHUTDOWN_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest wait for work in hand after SIGTERM' })
+  LOG_LEVEL: Type.String({ default: 'info', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], description: 'lowest level that is logged' }),
+  HOST: Type.String({ default: '127.0.0.1', description: 'address that HTTP listens on; use 0.0.0.0 in containers' }),
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest wait after SIGTERM for work in progress' })
 }
 
 /** Settings of the programs that read or write PostgreSQL. `DATABASE_URL` wins over the parts. */
 export const databaseSettings = {
-  DATABASE_URL: Type.Optional(Type.String({ description: 'PostgreSQL connection string; without it the POSTGRES_ settings are used' })),
+  DATABASE_URL: Type.Optional(Type.String({ description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used' })),
   POSTGRES_HOST: Type.String({ default: '127.0.0.1', description: 'PostgreSQL host' }),
   POSTGRES_PORT: Port('PostgreSQL port', 5432),
   POSTGRES_DB: Type.String({ default: 'relay', description: 'database name' }),
   POSTGRES_USER: Type.String({ default: 'relay', description: 'database user' }),
   POSTGRES_PASSWORD: Type.String({ default: '', description: 'password of the database user' }),
-  DATABASE_TLS: Type.Boolean({ default: false, description: 'encrypt connections to PostgreSQL, and check who it is; `sslmode` in DATABASE_URL does so too' }),
-  DATABASE_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the authority that signed its certificate; without it those that Node knows' })),
-  DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of a certificate that PostgreSQL knows us by' })),
+  DATABASE_TLS: Type.Boolean({ default: false, description: 'use TLS to PostgreSQL and verify its certificate; `sslmode` in DATABASE_URL does the same' }),
+  DATABASE_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the CA of the server certificate; default: the CAs that Node trusts' })),
+  DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of the client certificate for PostgreSQL' })),
   DATABASE_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
-  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection' }),
-  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'longest time that PostgreSQL may take for one statement; 0: no limit. Migrations, `relay verify` and `relay replay` have none' }),
-  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'PostgreSQL ends a session that is idle within a transaction for so long; 0: never. The writes of a processor have 20 s' }),
-  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL looks, while a statement runs, whether its client is still there; 0: never. Servers that can\'t, before 14 or not on Linux, don\'t' })
+  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection from the pool' }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'statement timeout of PostgreSQL; 0: no limit. Migrations, `relay verify` and `relay replay` have none' }),
+  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'PostgreSQL closes a session that is idle in a transaction for this long; 0: never. Writes of the processor have 20 s' }),
+  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or newer on Linux' })
 }
 
 /** How the event log is reached, and the topic of the events. */
 export const eventLogConnectionSettings = {
   EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
-  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of Kafka brokers, commas between them' })),
-  KAFKA_TLS: Type.Boolean({ default: false, description: 'encrypt connections to Kafka, and check who it is' }),
-  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the authority that signed the brokers\' certificates; without it those that Node knows' })),
-  KAFKA_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of a certificate that Kafka knows us by' })),
+  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of the Kafka brokers, separated by commas' })),
+  KAFKA_TLS: Type.Boolean({ default: false, description: 'use TLS to Kafka and verify its certificate' }),
+  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the CA of the broker certificates; default: the CAs that Node trusts' })),
+  KAFKA_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of the client certificate for Kafka' })),
   KAFKA_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
-  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'how to log in to Kafka; none: not at all' })),
-  KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'user that logs in to Kafka' }),
-  KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'its password' }),
-  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic that devices send to' }),
-  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic for events that could not be taken' })
+  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'SASL mechanism for Kafka; not set: no login' })),
+  KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'SASL user for Kafka' }),
+  KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'password of that user' }),
+  EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic of the events' }),
+  DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic of the dead letters' })
 }
 
 /** Settings of the programs that read the event log in groups, make its topics, or have dead letters. */
 export const eventLogSettings = {
   ...eventLogConnectionSettings,
-  KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'how consumers share partitions: consumer (KIP-848), classic, or the newer one that the brokers offer' }),
-  EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic when Relay creates it' }),
-  EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'how long the topic keeps events when Relay creates it' }),
-  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replicas of the topic when Relay creates it; -1: the broker\'s default' })
+  KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'consumer group protocol: consumer (KIP-848), classic, or auto (the newest that the brokers support)' }),
+  EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic, if Relay creates it' }),
+  EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'retention of the topic, if Relay creates it' }),
+  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replication factor of the topic, if Relay creates it; -1: the broker\'s default' })
 }
 
 /** What counts as an event, for every program that decodes or checks one. */
 export const eventSettings = {
-  DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'device types that are taken, commas between them' }),
-  FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far ahead of the clock an event may be' })
+  DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'accepted device types, separated by commas' }),
+  FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far in the future an event time may be' })
 }
 
 /** How long rollups are kept: for the processor, which drops them, and for whoever takes events, which would be too old. */
 export const retentionSettings = {
-  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that minute rollups are kept; 0: for ever' }),
-  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that hour rollups are kept; 0: for ever' }),
-  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'days that day rollups are kept; 0: for ever' })
+  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of minute rollups in days; 0: forever' }),
+  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of hour rollups in days; 0: forever' }),
+  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of day rollups in days; 0: forever' })
 }
 
 /** By index of the level, how long its rollups are kept, in ms; Infinity: for ever. */
@@ -135,4 +135,4 @@ export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): nu
 }
 
 /** Where probes and metrics of a program without an API of its own listen. */
-export const healthPort = (preset: number) => ({ HEALTH_PORT: Port('port of /livez, /readyz and /metrics; 0: any free one', preset) })
+export const healthPort = (preset: number) => ({ HEALTH_PORT: Port('port of /livez, /readyz and /metrics; 0: any free port', preset) })

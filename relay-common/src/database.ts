@@ -243,7 +243,7 @@ export async function openDatabase (
     },
     types: relayTypes
   })
-  pool.on('error', error => log.warn({ err: error }, 'an idle database connection was lost'))
+  pool.on('error', error => log.warn({ err: error }, 'lost an idle database connection'))
   // the pool listens while a connection is idle alone; one that goes between two statements of a transaction would end the
   // process, although the next statement tells it anyway
   pool.on('connect', client => client.on('error', () => {}))
@@ -254,17 +254,17 @@ export async function openDatabase (
     } catch (cause) {
       if (/client password must be a string/.test((cause as Error).message)) { // pg's words for none
         throw new RelayError('RELAY_CONFIG_INVALID',
-          `PostgreSQL at ${describeDatabase(settings)} asks for a password, and there is none: DATABASE_URL can have one, ` +
+          `PostgreSQL at ${describeDatabase(settings)} requires a password, but none is set: put it into DATABASE_URL ` +
           'or set POSTGRES_PASSWORD_FILE')
       }
       if (isStartRefused(cause)) {
         throw new RelayError('RELAY_DATABASE_POOLED',
-          `PgBouncer at ${describeDatabase(settings)} refuses the settings that a session begins with: set ` +
-          'ignore_startup_parameters = options there; Relay then gives them to each session itself', { cause })
+          `PgBouncer at ${describeDatabase(settings)} refuses startup settings: set ` +
+          'ignore_startup_parameters = options there; Relay then sets them in each session', { cause })
       }
       if (!isConnectionError(cause)) throw cause
       throw new RelayError('RELAY_DATABASE_UNREACHABLE',
-        `no connection to PostgreSQL at ${describeDatabase(settings)}; is it up, and are DATABASE_URL or POSTGRES_HOST and POSTGRES_PORT right?`, { cause })
+        `no connection to PostgreSQL at ${describeDatabase(settings)}; check that it is up, and DATABASE_URL or POSTGRES_HOST and POSTGRES_PORT`, { cause })
     }
   }
 
@@ -323,7 +323,7 @@ export async function openDatabase (
     throw error
   }
   if (measured) measurePool(measured.metrics, measured.server, pool)
-  if (mode !== 'none') log.info({ mode }, 'connections to PostgreSQL go through a pooler')
+  if (mode !== 'none') log.info({ mode }, 'connected to PostgreSQL through a pooler')
   return database
 }
 

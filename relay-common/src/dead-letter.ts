@@ -10,15 +10,15 @@ import type { ProducedRecord } from './event-log/port.ts'
 /** Why the API refuses an event that a processor would take. Producers that write to the log themselves don't meet these. */
 export const ingestReasons = {
   'too-complex': 'The JSON is nested deeper than 100 levels, or has more than 1,000 names, objects and arrays.',
-  'quota-exceeded': 'The caller has used up its quota of new series, new zones or new partitions of time; try again later.'
+  'quota-exceeded': 'The caller has used up its quota of new series, zones or time partitions; try again later.'
 } as const
 
 /** Why a record is a dead letter. Stable: headers, metrics, filters and runbooks name them. */
 export const deadLetterReasons = {
   ...rejectedReasons,
-  'key-mismatch': 'The key of the record is not its device id, and this site has KEY_POLICY=reject.',
-  'not-granted': 'The sender may not send for this device or zone, or not by this topic.',
-  'batch-corrupt': 'A batch of records whose checksum, format or compression is wrong; the letter holds its bytes.',
+  'key-mismatch': 'The key of the record is not its device id, and KEY_POLICY is reject.',
+  'not-granted': 'The sender may not send for this device or zone, or not on this topic.',
+  'batch-corrupt': 'The record batch has a wrong checksum, format or compression; the letter holds its bytes.',
   ...ingestReasons
 } as const
 

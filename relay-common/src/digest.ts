@@ -258,21 +258,21 @@ const LEVEL_MAX = 17
 export function decodeDigest (reader: ByteReader): Digest {
   const level = reader.byte() - 1
   const length = reader.varint()
-  if (level > LEVEL_MAX) throw corrupt('its distribution is of a kind that is never written')
+  if (level > LEVEL_MAX) throw corrupt('unknown kind of distribution')
   if (length > (level === EXACT ? DIGEST_EXACT_VALUES_MAX : DIGEST_BINS_MAX)) {
-    throw corrupt(`its distribution claims to have ${length} keys`)
+    throw corrupt(`impossible number of distribution keys: ${length}`)
   }
 
   const keys = level === EXACT ? decodeValues(reader, length) : decodeBins(reader, length)
   for (let n = 1; n < length; n++) {
-    if (!(keys[n - 1] < keys[n])) throw corrupt('the keys of its distribution are not in order')
+    if (!(keys[n - 1] < keys[n])) throw corrupt('the keys of the distribution are not in order')
   }
   if (level !== EXACT && Math.max(keys[length - 1], -keys[0]) > 2 * BIN_OFFSET) throw corrupt('a bin is out of range')
 
   const more = decodeIntegers(reader, length)
   const counts: number[] = []
   for (let n = 0; n < length; n++) {
-    if (more[n] < 0) throw corrupt('a count in it is negative')
+    if (more[n] < 0) throw corrupt('a count is negative')
     counts.push(more[n] + 1)
   }
   return { level, keys, counts, bins: undefined }

@@ -61,20 +61,20 @@ export const rejectedReasons = {
   'record-empty': 'The record has no value: null (a tombstone) or no bytes.',
   oversized: 'The value is longer than 64 KiB.',
   'not-utf8': 'The value is not UTF-8.',
-  'not-json': 'The value is not one JSON text; a byte order mark is none of it.',
+  'not-json': 'The value is not one JSON text. A byte order mark is not allowed.',
   'not-object': 'The JSON is not an object.',
-  'field-duplicate': 'One of the five fields is there more than once.',
-  'field-missing': 'One of the five fields is not there.',
-  'field-type': 'A field holds another JSON type than it should: null, a number in quotes, an object.',
+  'field-duplicate': 'One of the five fields appears more than once.',
+  'field-missing': 'One of the five fields is missing.',
+  'field-type': 'A field has the wrong JSON type, such as null, a number in quotes, or an object.',
   'id-invalid':
-    'A device id or zone is blank, longer than 128 UTF-16 units, or holds control characters or half a surrogate pair.',
-  'device-type-unknown': 'The device type is not one that this site has configured.',
+    'A device id or zone is blank, longer than 128 UTF-16 units, or contains control characters or a lone surrogate.',
+  'device-type-unknown': 'The device type is not configured on this site.',
   'value-not-finite': 'The value is beyond the range of a double.',
   'timestamp-invalid':
-    'The timestamp is not ISO-8601 with an offset, names a day or time that is not, or is too far off for any clock.',
-  'timestamp-before-epoch': 'The timestamp lies before 1970-01-01T00:00:00Z.',
-  'timestamp-future': 'The timestamp is further ahead of the clock than this site allows.',
-  'too-old': 'The timestamp lies before all that this site keeps: the retention of every level has passed it.'
+    'The timestamp is not ISO-8601 with an offset, is not a real date or time, or is out of range.',
+  'timestamp-before-epoch': 'The timestamp is before 1970-01-01T00:00:00Z.',
+  'timestamp-future': 'The timestamp is further in the future than this site allows.',
+  'too-old': 'The timestamp is older than the retention of every level of this site.'
 } as const
 
 export type RejectedReason = keyof typeof rejectedReasons
@@ -122,11 +122,11 @@ export function decodeEvent (bytes: Uint8Array | null, rules: EventRules, nowMs:
   const sources = new Map<string, string>()
   for (const [name, source] of readMembers(text)) {
     if (!isFieldName(name)) continue
-    if (sources.has(name)) return rejected('field-duplicate', `${name} is there more than once`, name)
+    if (sources.has(name)) return rejected('field-duplicate', `${name} appears more than once`, name)
     sources.set(name, source)
   }
   for (const name of fieldNames) {
-    if (!sources.has(name)) return rejected('field-missing', `${name} is not there`, name)
+    if (!sources.has(name)) return rejected('field-missing', `${name} is missing`, name)
   }
   return decodeFields(document as Record<FieldName, unknown>, sources.get('timestamp')!, rules, nowMs)
 }
@@ -150,7 +150,7 @@ function decodeFields (
     if (fault !== undefined) return rejected('id-invalid', `${name} ${fault}`, name)
   }
   if (!rules.deviceTypes.has(deviceType)) {
-    return rejected('device-type-unknown', `${excerpt(deviceType)} is not a type of this site`, 'deviceType')
+    return rejected('device-type-unknown', `${excerpt(deviceType)} is not a device type of this site`, 'deviceType')
   }
   if (!Number.isFinite(value)) return rejected('value-not-finite', `${value}`, 'value')
 
@@ -159,13 +159,13 @@ function decodeFields (
   if (timestampMs < 0) return rejected('timestamp-before-epoch', excerpt(timestampSource), 'timestamp')
   if (timestampMs > nowMs + rules.futureMaxMs) {
     const unit = typeof timestamp === 'number' ? ' s' : ''
-    const ahead = `${timestampMs - nowMs} ms ahead of the clock; ${rules.futureMaxMs} are allowed`
+    const ahead = `${timestampMs - nowMs} ms in the future; at most ${rules.futureMaxMs} ms allowed`
     return rejected('timestamp-future', `${excerpt(timestampSource)}${unit} is ${ahead}`, 'timestamp')
   }
   const oldestMs = oldestTakenMs(rules, nowMs)
   if (timestampMs < oldestMs) {
     const oldest = new Date(oldestMs).toISOString()
-    return rejected('too-old', `${excerpt(timestampSource)} is before ${oldest}, the oldest that is kept`, 'timestamp')
+    return rejected('too-old', `${excerpt(timestampSource)} is before ${oldest}, the start of the retention`, 'timestamp')
   }
 
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0
@@ -205,10 +205,10 @@ export function isId (text: string): boolean {
 
 /** What is wrong with a device id or zone; undefined: nothing. */
 function idFault (id: string): string | undefined {
-  if (id.length > ID_UNITS_MAX) return `is ${id.length} UTF-16 units long; ${ID_UNITS_MAX} are allowed`
+  if (id.length > ID_UNITS_MAX) return `is ${id.length} UTF-16 units long; at most ${ID_UNITS_MAX} allowed`
   if (id.trim() === '') return 'is empty or blank'
-  if (!id.isWellFormed()) return 'holds half a surrogate pair'
-  if (/\p{Cc}/u.test(id)) return 'holds control characters' // U+0000 to U+001F, U+007F to U+009F
+  if (!id.isWellFormed()) return 'contains a lone surrogate'
+  if (/\p{Cc}/u.test(id)) return 'contains control characters' // U+0000 to U+001F, U+007F to U+009F
   return undefined
 }
 

@@ -247,7 +247,7 @@ function decodeParts (reader: ByteReader, sum: ExactSum, count: number): void {
     const part = reader.finite()
     // half of it: a part may be half a unit in the last place of the one above, where the next one decided the rounding
     const isBelow = above + part / 2 === above
-    if (part === 0 || Math.abs(part) > PART_MAX || !isBelow) throw corrupt('the parts of a sum overlap')
+    if (part === 0 || Math.abs(part) > PART_MAX || !isBelow) throw corrupt('the components of a sum overlap')
     if (n === 0) sum.high = part
     else if (n === 1) sum.middle = part
     else if (n === 2) sum.low = part

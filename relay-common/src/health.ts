@@ -54,7 +54,7 @@ export const healthRoutes: FastifyPluginCallback<HealthSettings> = (
     if (name === undefined || byName.size === 0) return readinessNow
     const found = typeof name === 'string' ? byName.get(name) : undefined
     if (found) return found
-    throw new RelayError('RELAY_PARAMETER_INVALID', `for is not one of ${[...byName.keys()].join(', ')}`, { parameter: 'for' })
+    throw new RelayError('RELAY_PARAMETER_INVALID', `for must be one of ${[...byName.keys()].join(', ')}`, { parameter: 'for' })
   }
   app.get('/livez', { logLevel: 'silent' }, async (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ status: 'live' }))
@@ -142,7 +142,7 @@ export async function listen (app: FastifyInstance, host: string, port: number, 
   } catch (cause) {
     await app.close()
     if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause
-    throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; choose another with ${setting}`, { cause })
+    throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; set another with ${setting}`, { cause })
   }
   return { port: (app.server.address() as AddressInfo).port, close: () => app.close() }
 }

@@ -244,11 +244,11 @@ export class JournalRow {
     const reader = this.#reader = new ByteReader(body)
     this.#kind = reader.byte()
     if (this.#kind !== READINGS && this.#kind !== ROLLUPS) {
-      throw corrupt(`a row of the journal is of kind ${this.#kind}, which this version of Relay does not know`)
+      throw corrupt(`unknown kind ${this.#kind} of a journal row: it was written by a newer version of Relay`)
     }
     this.#baseMs = reader.varint()
     const length = reader.varint()
-    if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`a row of the journal claims to hold ${length} entries`)
+    if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`impossible number of entries in a journal row: ${length}`)
     const ids = this.#ids = decodeIntegers(reader, length).slice(0, length)
     for (let n = 0, id = -1; n < length; n++) ids[n] = id += ids[n] + 1
     const sizes = decodeIntegers(reader, length)
@@ -257,9 +257,9 @@ export class JournalRow {
     for (let n = 0, size = 0; n < length; n++) {
       size += sizes[n]
       places[n + 1] = places[n] + size
-      if (size <= 0 || places[n + 1] > body.length) throw corrupt('an entry of a row of the journal ends behind its end')
+      if (size <= 0 || places[n + 1] > body.length) throw corrupt('an entry extends beyond its journal row')
     }
-    if (places[length] !== body.length) throw corrupt(`${body.length - places[length]} bytes follow the end of a row of the journal`)
+    if (places[length] !== body.length) throw corrupt(`${body.length - places[length]} bytes after the end of a journal row`)
   }
 
   /** entries, in the order of their series */
@@ -273,7 +273,7 @@ export class JournalRow {
     reader.offset = this.#places[n]
     if (this.#kind === READINGS) visitor.readings(this.#ids[n], decodeReadings(reader, this.#baseMs))
     else readRollup(reader, this.#baseMs, this.#ids[n], visitor)
-    if (reader.offset !== this.#places[n + 1]) throw corrupt('an entry of a row of the journal has other bytes than it says')
+    if (reader.offset !== this.#places[n + 1]) throw corrupt('the length of an entry in a journal row does not match its bytes')
   }
 
   /** Reads what it has of one series. @throws RelayError RELAY_ROLLUP_CORRUPT */
@@ -289,7 +289,7 @@ const SERIES_PER_BYTE_MAX = 1
 function readRollup (reader: ByteReader, baseMs: number, seriesId: number, visitor: JournalVisitor): void {
   const minuteMs = baseMs + reader.varint() * MINUTE_MS
   const content = decodeContent(reader, minuteMs)
-  if (content.kind !== 'rollup') throw corrupt('a rollup of the journal holds readings')
+  if (content.kind !== 'rollup') throw corrupt('a group rollup in the journal contains readings')
   const { rollup } = content
   rollup.count = reader.varint()
   rollup.min = reader.double()

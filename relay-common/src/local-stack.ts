@@ -47,7 +47,7 @@ export function apiUrlOf (environment: NodeJS.ProcessEnv): { readonly url: strin
   if (url) return { url, isLocalStack: false }
   const { RELAY_URL: told } = findLocalStack(environment, 'RELAY_URL')
   if (told) return { url: told, isLocalStack: true }
-  throw new RelayError('RELAY_CONFIG_INVALID', 'the stack that runs here does not say where its API is: set RELAY_URL')
+  throw new RelayError('RELAY_CONFIG_INVALID', 'the local stack did not publish the address of its API: set RELAY_URL')
 }
 
 /** @param others settings that name other servers */
@@ -55,8 +55,8 @@ function findLocalStack (environment: NodeJS.ProcessEnv, others: string): NodeJS
   const dataDir = environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT
   const told = readTold(join(dataDir, FILE))
   if (told !== undefined && isRunning(Number(told[PID]))) return told
-  throw new RelayError('RELAY_CONFIG_INVALID', `no stack runs here (${dataDir}): start it with npm start, name its data ` +
-    `folder with RELAY_DATA_DIR or --data-dir, or name other servers with ${others}`)
+  throw new RelayError('RELAY_CONFIG_INVALID', `no local stack is running (${dataDir}): start it with npm start, set its data ` +
+    `folder with RELAY_DATA_DIR or --data-dir, or set other servers with ${others}`)
 }
 
 function readTold (file: string): NodeJS.ProcessEnv | undefined {

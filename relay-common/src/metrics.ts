@@ -27,7 +27,7 @@ export function createProcessMetrics (program: string): Registry {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS })
   new Gauge({
     name: 'relay_build_info',
-    help: 'Always 1; the labels are the version of Relay and that of Node.js',
+    help: 'Always 1; labels: the versions of Relay and Node.js',
     labelNames: ['version', 'node_version'],
     registers: [registry]
   }).set({ version, node_version: process.version }, 1)
@@ -58,11 +58,11 @@ export function measureDegraded (
 ): void {
   new Gauge({ // eslint-disable-line no-new
     name: 'relay_degraded',
-    help: '1: this part of the program does not work, and /readyz says why; 0: it does',
+    help: '1: this part of the program is degraded, /readyz has the reason; 0: it works',
     labelNames: ['part'],
     registers: [registry],
     async collect () {
-      const parts = await within(READINESS_MAX_MS, readiness()).catch(() => ({ readiness: 'is not known' }))
+      const parts = await within(READINESS_MAX_MS, readiness()).catch(() => ({ readiness: 'is unknown' }))
       this.reset()
       for (const [part, fault] of Object.entries(parts)) this.set({ part: part.replaceAll(' ', '-') }, fault === undefined ? 0 : 1)
     }

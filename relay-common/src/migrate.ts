@@ -47,10 +47,10 @@ export async function migrate (database: Database, log: Logger): Promise<string[
   } catch (cause) {
     const [said] = (cause as Error).message.split('\n', 1) // the runner adds a stack
     const help = /must be owner|permission denied/.test(said) // nor does it pass the code on
-      ? '; this role may not: run `relay migrate` as the owner of the database first'
+      ? '; this role has no permission: run `relay migrate` as the owner of the database first'
       : ''
     throw new RelayError('RELAY_MIGRATION_FAILED',
-      `the database could not be brought up to date: ${said}${help}`, { cause })
+      `could not migrate the database: ${said}${help}`, { cause })
   } finally {
     client.release(true) // its limits are gone, and where it has failed so is the session's lock
   }

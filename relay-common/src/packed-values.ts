@@ -71,7 +71,7 @@ export function decodeIntegers (reader: ByteReader, length: number): Float64Arra
       continue
     }
     const run = code < LONG_RUN ? code + 1 : reader.varint() + RUN_MAX + 1
-    if (run > length - n) throw corrupt('a run of zeros in it is longer than the numbers that are left')
+    if (run > length - n) throw corrupt('a run of zeros is longer than the remaining values')
     integers.fill(0, n, n + run)
     n += run
   }
@@ -135,14 +135,14 @@ export function decodeValues (reader: ByteReader, length: number): number[] {
   const lead = reader.byte()
   if (lead === XORED) return decodeXored(reader, length)
   const power = powersOfTen[lead]
-  if (power === undefined) throw corrupt('its values have more digits than are ever written')
+  if (power === undefined) throw corrupt('the values have too many digits')
 
   const integers = decodeIntegers(reader, length)
   const values = emptyDoubles()
   let scaled = 0
   for (let n = 0; n < length; n++) {
     scaled += integers[n]
-    if (Math.abs(scaled) > SCALED_MAX) throw corrupt('a value in it is larger than it can be')
+    if (Math.abs(scaled) > SCALED_MAX) throw corrupt('a value is too large')
     values.push(scaled / power)
   }
   return values
@@ -185,7 +185,7 @@ function decodeXored (reader: ByteReader, length: number): number[] {
     const lead = reader.byte()
     const ahead = lead >>> 4
     const kept = lead & 15
-    if (ahead + kept > 8) throw corrupt('a value in it has more than 8 bytes')
+    if (ahead + kept > 8) throw corrupt('a value has more than 8 bytes')
     bits.setFloat64(0, 0)
     for (let at = ahead; at < ahead + kept; at++) bits.setUint8(at, reader.byte())
     high ^= bits.getUint32(0)
@@ -193,7 +193,7 @@ function decodeXored (reader: ByteReader, length: number): number[] {
     bits.setUint32(0, high)
     bits.setUint32(4, low)
     const value = bits.getFloat64(0)
-    if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value in it is not a finite number')
+    if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value is not a finite number')
     values.push(value)
   }
   return values

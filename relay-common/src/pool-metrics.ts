@@ -31,10 +31,10 @@ export function measurePool (registry: Registry, server: string, pool: CountedPo
       registers: [registry],
       collect () { for (const [server, pool] of pools) this.set({ server }, read(pool)) }
     })
-  gauge({ name: 'relay_database_connections_in_use', help: 'Connections to a database that work has' },
+  gauge({ name: 'relay_database_connections_in_use', help: 'Database connections in use' },
     it => it.totalCount - it.idleCount)
-  gauge({ name: 'relay_database_connections_waiting', help: 'Work that waits for a connection to a database' },
+  gauge({ name: 'relay_database_connections_waiting', help: 'Requests waiting for a database connection' },
     it => it.waitingCount)
-  gauge({ name: 'relay_database_connections_max', help: 'Most connections to a database that there may be' },
+  gauge({ name: 'relay_database_connections_max', help: 'Size limit of the database connection pool' },
     it => it.options.max)
 }

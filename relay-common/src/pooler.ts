@@ -91,14 +91,14 @@ export async function requireSettings (client: ClientBase, settings: SessionSett
   if (rows.length === 0) return
   const statements = rows.map(it => `alter role ${it.role} in database ${it.database} set ${it.key} = '${it.value}'`)
   throw new RelayError('RELAY_DATABASE_POOLED',
-    `PostgreSQL at ${where} is behind a pooler that gives each transaction another session, and these begin with other settings ` +
-    `than Relay needs. Run: ${statements.join('; ')}; then RECONNECT in the pooler's console`)
+    `PostgreSQL at ${where} is behind a pooler in transaction mode, and its sessions do not start with the settings ` +
+    `that Relay needs. Run: ${statements.join('; ')}; then RECONNECT in the pooler's console`)
 }
 
 /** @param isListenEnough whether the program could do with a session of its own for LISTEN alone */
 export function pooled (mode: PoolMode, program: string, where: string, isListenEnough: boolean): RelayError {
-  const what = `PostgreSQL at ${where} is behind a pooler that gives each ${mode} another session (PgBouncer: pool_mode=${mode}), ` +
+  const what = `PostgreSQL at ${where} is behind a pooler that changes the session for each ${mode} (PgBouncer: pool_mode=${mode}), ` +
     `and ${program} needs sessions of its own. Set pool_mode=session for its user, or DATABASE_URL to PostgreSQL itself`
   return new RelayError('RELAY_DATABASE_POOLED',
-    isListenEnough ? `${what}; or set DATABASE_LISTEN_URL to PostgreSQL itself, and leave DATABASE_URL at pool_mode=transaction` : what)
+    isListenEnough ? `${what}; or set DATABASE_LISTEN_URL to PostgreSQL itself and keep pool_mode=transaction for DATABASE_URL` : what)
 }

@@ -80,7 +80,7 @@ export async function runProgram<C extends ProgramConfig> (
     if (!isClosing) grace.close() // its work is done: an exit 0 like that after a SIGTERM
   } catch (error) {
     const closed = running?.close().catch(closeError => {
-      if (closeError !== error) log.error({ err: closeError }, 'could not close')
+      if (closeError !== error) log.error({ err: closeError }, 'could not shut down cleanly')
     })
     await Promise.race([closed, delay(closeMaxMs)]) // what has failed may not be able to close
     fail(error)

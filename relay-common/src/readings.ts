@@ -140,9 +140,9 @@ export function encodeReadings (writer: ByteWriter, readings: Readings, bucketSt
   const { timesMs, values } = readings
   const length = timesMs.length
   if (length > READINGS_ENCODED_MAX) {
-    throw new RangeError(`${length} readings in one bucket; at most ${READINGS_ENCODED_MAX} can be written`)
+    throw new RangeError(`${length} readings in one bucket; at most ${READINGS_ENCODED_MAX} can be encoded`)
   }
-  if (timesMs[0] < bucketStartMs) throw new RangeError('readings begin before their bucket')
+  if (timesMs[0] < bucketStartMs) throw new RangeError('readings start before their bucket')
   writer.varint(length)
 
   const changes = integerScratch(length)
@@ -164,7 +164,7 @@ export function encodeReadings (writer: ByteWriter, readings: Readings, bucketSt
  */
 export function decodeReadings (reader: ByteReader, bucketStartMs: number): Readings {
   const length = reader.varint()
-  if (length > READINGS_ENCODED_MAX) throw corrupt(`it claims to hold ${length} readings`)
+  if (length > READINGS_ENCODED_MAX) throw corrupt(`impossible number of readings: ${length}`)
 
   const changes = decodeIntegers(reader, length)
   const timesMs: number[] = []
@@ -173,7 +173,7 @@ export function decodeReadings (reader: ByteReader, bucketStartMs: number): Read
   for (let n = 0; n < length; n++) {
     step += changes[n]
     timeMs += step
-    if (step < 0 || !Number.isSafeInteger(timeMs)) throw corrupt('the times in it do not move forward')
+    if (step < 0 || !Number.isSafeInteger(timeMs)) throw corrupt('the times do not increase')
     timesMs.push(timeMs)
   }
 

@@ -42,6 +42,6 @@ export async function findRetentionDifferences (database: Database, days: Retent
   return levels.flatMap(({ name }) => {
     const setting = settingOf(name)
     const stored = rows.find(it => it.name === name)!.days
-    return days[setting] === undefined || days[setting] === stored ? [] : [`${setting} is ${days[setting]} and ${stored} in the database`]
+    return days[setting] === undefined || days[setting] === stored ? [] : [`${setting} is ${days[setting]}, but ${stored} in the database`]
   })
 }

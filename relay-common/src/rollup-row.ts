@@ -56,8 +56,8 @@ export function encodeReadingsBody (readings: Readings, bucketStartMs: number): 
 
 /** As `encodeRollupBody`, behind what a writer holds already: for rows that go to the database as one long buffer. */
 export function appendRollupBody (writer: ByteWriter, rollup: Rollup, bucketStartMs: number): void {
-  if (rollup.count === 0) throw new RangeError('a rollup without readings has no row')
-  if (rollup.firstMs < bucketStartMs) throw new RangeError('a rollup begins before its bucket')
+  if (rollup.count === 0) throw new RangeError('can\'t encode a rollup without readings')
+  if (rollup.firstMs < bucketStartMs) throw new RangeError('a rollup starts before its bucket')
   writer.byte(ROLLUP_BODY)
   encodeSum(writer, rollup.sum)
   encodeSum(writer, rollup.sumSquares)
@@ -70,7 +70,7 @@ export function appendRollupBody (writer: ByteWriter, rollup: Rollup, bucketStar
 
 /** As `encodeReadingsBody`, behind what a writer holds already. */
 export function appendReadingsBody (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
-  if (readings.timesMs.length === 0) throw new RangeError('readings that are none have no row')
+  if (readings.timesMs.length === 0) throw new RangeError('can\'t encode an empty list of readings')
   writer.byte(READINGS_BODY)
   encodeReadings(writer, readings, bucketStartMs)
 }
@@ -89,7 +89,7 @@ export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'mi
   try {
     const reader = new ByteReader(row.body)
     const content = decodeContent(reader, row.bucketStartMs)
-    if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes follow its end`)
+    if (reader.remaining > 0) throw corrupt(`${reader.remaining} bytes after the end`)
     const { rollup, readings } = content.kind === 'rollup'
       ? { rollup: content.rollup, readings: undefined }
       : { rollup: emptyRollup(), readings: content.readings }
@@ -102,7 +102,7 @@ export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'mi
     const start = new Date(row.bucketStartMs)
     const bucket = Number.isNaN(start.getTime()) ? `${row.bucketStartMs} ms` : start.toISOString()
     throw new RelayError('RELAY_ROLLUP_CORRUPT',
-      `the row of the bucket at ${bucket} can't be decoded: ${error.message}`, { cause: error })
+      `could not decode the row of the bucket at ${bucket}: ${error.message}`, { cause: error })
   }
 }
 
@@ -119,7 +119,7 @@ export type RowContent =
 export function decodeContent (reader: ByteReader, bucketStartMs: number): RowContent {
   const kind = reader.byte()
   if (kind === READINGS_BODY) return { kind: 'readings', readings: decodeReadings(reader, bucketStartMs) }
-  if (kind !== ROLLUP_BODY) throw corrupt(`it is of kind ${kind}, which this version of Relay does not know`)
+  if (kind !== ROLLUP_BODY) throw corrupt(`unknown kind ${kind}: it was written by a newer version of Relay`)
 
   const rollup = emptyRollup()
   rollup.sum = decodeSum(reader)
@@ -170,14 +170,14 @@ function hasLostSquares (rollupBody: Buffer): boolean {
 function checkColumns (rollup: Rollup, { count, min, max }: Pick<RollupRow, 'count' | 'min' | 'max'>): void {
   const { level, keys, counts } = rollup.digest
   const counted = counts.reduce((sum, it) => sum + it, 0)
-  if (counted !== count || count === 0) throw corrupt(`it holds ${counted} readings, and its row says ${count}`)
+  if (counted !== count || count === 0) throw corrupt(`it contains ${counted} readings, but its row says ${count}`)
 
   const [least, most] = level === EXACT ? [min, max] : [binKey(min, level), binKey(max, level)]
   if (keys[0] !== least || keys[keys.length - 1] !== most || rollup.min !== min || rollup.max !== max) {
-    throw corrupt(`its values do not span ${min} to ${max}, as its row says`)
+    throw corrupt(`its values do not span ${min} to ${max} as its row says`)
   }
   const { firstValue, lastValue } = rollup
   if (!(Math.min(firstValue, lastValue) >= min && Math.max(firstValue, lastValue) <= max)) {
-    throw corrupt('its first or last value is not between its least and its greatest')
+    throw corrupt('its first or last value is not between its minimum and maximum')
   }
 }

@@ -25,7 +25,7 @@ test('a file that is not there, or a setting that is given twice, is said withou
   const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'password')
-  const missing = { code: 'RELAY_CONFIG_INVALID', message: /POSTGRES_PASSWORD_FILE names .*password, which can't be read: ENOENT/ }
+  const missing = { code: 'RELAY_CONFIG_INVALID', message: /could not read .*password, named by POSTGRES_PASSWORD_FILE: ENOENT/ }
   assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path }), missing)
   await writeFile(path, 'a secret of the file')
   assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path, POSTGRES_PASSWORD: 'another secret' }), (error: Error) => {

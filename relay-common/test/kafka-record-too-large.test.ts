@@ -22,7 +22,7 @@ suite('a record that is too large', () => {
       assert.ok(error instanceof RelayError)
       assert.deepEqual([error.code, error.status, error.retry], ['RELAY_RECORD_TOO_LARGE', 413, false])
       assert.match(error.message,
-        new RegExp(`^a record of 12000\\d\\d bytes is more than topic ${site.topic} on Kafka at \\S+ takes ` +
+        new RegExp(`^a record of 12000\\d\\d bytes exceeds the limit of topic ${site.topic} on Kafka at \\S+ ` +
           '\\(max.message.bytes is 1048588\\)$'))
       return true
     })
@@ -51,7 +51,7 @@ suite('a record that is too large', () => {
     })
     assert.equal(refused.code, 'RELAY_RECORD_TOO_LARGE')
     assert.match(refused.message!,
-      /^a batch of 300 records of 3\d{4} bytes is more than .* \(max.message.bytes is 10000\)$/)
+      /^a batch of 300 records of 3\d{4} bytes exceeds the limit of .* \(max.message.bytes is 10000\)$/)
     await site.send(['x'.repeat(100)])
   })
 })

@@ -60,7 +60,7 @@ suite('record batches', () => {
     ]))
     assert.deepEqual(values(walked), ['before 0', 'before 1', 'before 2', 'behind 0', 'behind 1'])
     assert.deepEqual(walked.corrupt,
-      [{ offset: 3n, recordCount: 5, detail: 'the checksum of the batch is wrong', bytes: broken }])
+      [{ offset: 3n, recordCount: 5, detail: 'wrong checksum of the batch', bytes: broken }])
     assert.equal(walked.nextOffset, 10n)
   })
 
@@ -89,7 +89,7 @@ suite('record batches', () => {
     const walked = walk(withChecksum(lying))
     assert.deepEqual(values(walked), ['good'])
     assert.deepEqual(walked.corrupt.map(({ offset, recordCount, detail }) => ({ offset, recordCount, detail })),
-      [{ offset: 1n, recordCount: 2, detail: 'a field ends outside its record' }])
+      [{ offset: 1n, recordCount: 2, detail: 'a field extends beyond its record' }])
     assert.equal(walked.nextOffset, 3n)
   })
 
@@ -98,7 +98,7 @@ suite('record batches', () => {
     lying.writeInt32BE(2, 57)
     const walked = walk(withChecksum(lying))
     assert.equal(walked.records.length, 2)
-    assert.deepEqual(walked.corrupt.map(it => it.detail), ['the batch holds more than its records'])
+    assert.deepEqual(walked.corrupt.map(it => it.detail), ['the batch has data after its last record'])
   })
 
   test('that can not be decompressed are corrupt', () => {
@@ -108,14 +108,14 @@ suite('record batches', () => {
       const walked = walk(withChecksum(broken))
       assert.equal(walked.records.length, 0)
       assert.equal(walked.corrupt[0].recordCount, 50)
-      assert.match(walked.corrupt[0].detail, /can't be decompressed|outside/)
+      assert.match(walked.corrupt[0].detail, /could not decompress|outside|beyond/)
     }
   })
 
   test('of a compression that nobody knows are corrupt', () => {
     const broken = encodeAsOthersDo(records(1))
     broken.writeInt16BE(0b111, 21)
-    assert.match(walk(withChecksum(broken)).corrupt[0].detail, /can't be decompressed/)
+    assert.match(walk(withChecksum(broken)).corrupt[0].detail, /could not decompress/)
   })
 })
 

@@ -36,7 +36,7 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
   const url = `http://${config.HOST}:${port}`
   const provider = new Provider(url, configurationOf(config, await openKeys(config.ISSUER_KEYS_FILE)))
   provider.on('server_error', (_context, error) => log.error({ err: error }, 'the issuer failed'))
-  provider.on('grant.error', (_context, error) => log.info({ reason: error.message }, 'a grant was refused'))
+  provider.on('grant.error', (_context, error) => log.info({ reason: error.message }, 'refused a token request'))
 
   guardBrowsers(provider, config)
   const server = createServer(serverOptions, provider.callback())
@@ -46,11 +46,11 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', (cause: NodeJS.ErrnoException) => reject(cause.code === 'EADDRINUSE'
-      ? new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${config.HOST} is in use; choose another with ISSUER_PORT`, { cause })
+      ? new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${config.HOST} is in use; set another with ISSUER_PORT`, { cause })
       : cause))
   })
   log.info({ issuer: url, port: (server.address() as AddressInfo).port, accounts: Object.keys(accounts) },
-    'development issuer started: it asks nobody for a password')
+    'development issuer started: it requires no passwords')
 
   let closed: Promise<void> | undefined
   return {
@@ -71,7 +71,7 @@ function guardBrowsers (provider: Provider, config: IssuerConfig): void {
   provider.use(async (context, next) => {
     if (!isHostOurs(context.req.headers.host, [config.HOST])) {
       context.status = 421
-      context.body = { error: 'invalid_request', error_description: 'the development issuer is for this machine alone' }
+      context.body = { error: 'invalid_request', error_description: 'the development issuer accepts requests from this machine only' }
       return
     }
     await next()

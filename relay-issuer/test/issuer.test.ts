@@ -96,7 +96,7 @@ test('keys in a file outlive a restart, and nobody else can read them', async t 
 })
 
 test('it does not start in production, and says why', () => {
-  assert.throws(() => readIssuerConfig({ NODE_ENV: 'production' }), /asks nobody for a password/)
+  assert.throws(() => readIssuerConfig({ NODE_ENV: 'production' }), /requires no passwords/)
 })
 
 test('no page of another origin may ask it, by whatever name it calls it, but those that were named', async t => {

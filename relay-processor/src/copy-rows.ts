@@ -47,7 +47,7 @@ export class RowEncoder {
    * @param body what `appendRollupBody` or `appendReadingsBody` wrote
    */
   append (key: RowKey, rollup: Pick<Rollup, 'count' | 'sum' | 'min' | 'max'>, body: ByteWriter): void {
-    assert.ok(key.seriesId > 0, 'a row is of a series that has its id')
+    assert.ok(key.seriesId > 0, 'a row needs the id of its series')
     this.#reserve(FIXED_BYTES + body.length)
     const view = this.#view
     const at = this.#length

@@ -131,7 +131,7 @@ export class Folder implements RecordVisitor {
     }
     const { deviceId, timestampMs, value: reading } = decoded.event
     if (this.#isKeyChecked && !key?.equals(Buffer.from(deviceId))) {
-      const found = key === null ? 'the record has no key' : `the key has ${key.length} bytes that are not the device id`
+      const found = key === null ? 'the record has no key' : `the key of ${key.length} bytes is not the device id`
       this.#reject(key, value, 'key-mismatch', 'deviceId', found, offsetDelta)
       return
     }

@@ -96,7 +96,7 @@ export function startLine (settings: LineSettings, parts: LineParts): Line {
         if (giveUp.signal.aborted) return // it has ended
         const { rollups: fault = 'it took too long' } = loop.readiness()
         overdue.reject(new RelayError('RELAY_FLUSH_UNFINISHED',
-          `stopped without writing what was in memory; it will be read from the log again. ${fault}`))
+          `stopped before the readings in memory were written; they will be read from the log again. ${fault}`))
         giveUp.abort()
       })
       await done
@@ -148,7 +148,7 @@ class Loop {
           const partition = this.#partitions.get(number)
           if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, nowMs)
         }
-        parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'offsets not committed to the log'))
+        parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'could not commit offsets to the log'))
       },
       fenced: (partition, historyId) => this.#onFenced(partition, historyId)
     }, parts.metrics, this.#retry)
@@ -175,8 +175,8 @@ class Loop {
     for (const it of this.#partitions.values()) metrics.lag.set({ partition: it.partition }, unstoredOf(it))
     const stall = this.#stall()
     metrics.flushStalled.set(stall === undefined ? 0 : 1)
-    if (stall !== undefined && !this.#wasStalled) log.warn({ stall }, 'nothing is flushed')
-    if (stall === undefined && this.#wasStalled) log.info('it is flushed again')
+    if (stall !== undefined && !this.#wasStalled) log.warn({ stall }, 'flushes are stalled')
+    if (stall === undefined && this.#wasStalled) log.info('flushes work again')
     this.#wasStalled = stall !== undefined
   }
 
@@ -189,10 +189,10 @@ class Loop {
     const said: string[] = []
     if (behind.length > 0) {
       const records = behind.reduce((sum, it) => sum + unstoredOf(it), 0)
-      said.push(`nothing was flushed for over ${flushStalledMs} ms, and the log has ${records} records more in ` +
+      said.push(`no flush for over ${flushStalledMs} ms, and the log has ${records} unread records in ` +
         `partitions ${behind.map(it => it.partition).join(', ')}`)
     }
-    if (unclaimed.length > 0) said.push(`partitions ${unclaimed.join(', ')} could not be claimed for over ${flushStalledMs} ms`)
+    if (unclaimed.length > 0) said.push(`could not claim partitions ${unclaimed.join(', ')} for over ${flushStalledMs} ms`)
     return said.length > 0 ? said.join('; ') : undefined
   }
 
@@ -234,7 +234,7 @@ class Loop {
         this.#forget(news.partitions)
         return
       case 'gap':
-        return await this.#retry('meeting a gap', () => this.#onGap(news))
+        return await this.#retry('recording a gap', () => this.#onGap(news))
       case 'idle':
     }
   }
@@ -250,7 +250,7 @@ class Loop {
       }
     } catch (error) {
       if (!this.#stopping.signal.aborted) throw error
-      log.warn({ err: error, partitions: numbers }, 'stopped before all of these partitions were claimed')
+      log.warn({ err: error, partitions: numbers }, 'stopped before all assigned partitions were claimed')
     }
   }
 
@@ -287,7 +287,7 @@ class Loop {
     this.#parts.metrics.fenced.inc()
     this.#countTakeover()
     this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
-      'partition was taken over by another processor; what was not written of it is dropped here and read there')
+      'another processor took over the partition; unwritten readings are dropped here and read there')
   }
 
   #countTakeover (): void {
@@ -304,7 +304,7 @@ class Loop {
     for (const { partition } of others) this.#drop(partition, 0)
     this.#parts.metrics.historyChanges.inc()
     this.#parts.log.warn({ before: others[0].historyId, now: historyId, partitions: others.map(it => it.partition) },
-      'the database was restored, restarted or replaced: what was in memory is dropped, and read again from where it is')
+      'the database was restored, restarted or replaced: readings in memory are dropped and read again from its progress')
   }
 
   #drop (number: number, reclaimDelayMs: number): void {
@@ -320,7 +320,7 @@ class Loop {
     this.#lookForStandingAtMs = clock.nowMs() + STANDING_INTERVAL_MS
     const partitions = [...this.#partitions.values()]
     const look = () => this.#checkStanding(partitions)
-    await this.#retryUntilStopped('reading which claims hold', look).catch(error => {
+    await this.#retryUntilStopped('reading the claims', look).catch(error => {
       if (!this.#stopping.signal.aborted) throw error
     })
   }
@@ -384,15 +384,15 @@ class Loop {
   #meetGap (topic: Topic, gap: Gap): void {
     this.#parts.metrics.gaps.inc({ kind: gap.kind })
     const what = gap.kind === 'topic-recreated'
-      ? `topic ${topic.name} was deleted and made anew: ` +
+      ? `topic ${topic.name} was deleted and created again: ` +
         `partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
-      : `partition ${gap.partition} of ${topic.name} should go on at offset ${gap.expectedOffset}, ` +
-        `and the log goes on at ${gap.availableOffset}`
+      : `partition ${gap.partition} of ${topic.name} should continue at offset ${gap.expectedOffset}, ` +
+        `but the log continues at ${gap.availableOffset}`
     if (this.#settings.gapPolicy === 'stop') {
       throw new RelayError('RELAY_OFFSET_GAP',
-        `${what}; it is written down in the table gaps. Set GAP_POLICY=continue to go on behind it`)
+        `${what}; the gap is recorded in the table gaps. Set GAP_POLICY=continue to continue after it`)
     }
-    this.#parts.log.error(gap, `${what}; going on, as GAP_POLICY says`)
+    this.#parts.log.error(gap, `${what}; continuing because GAP_POLICY is continue`)
   }
 
   #waitMs (): number {

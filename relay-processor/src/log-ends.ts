@@ -30,7 +30,7 @@ export function watchLogEnds (
       line.noteEnds(ends)
     }, error => {
       failure = (error as Error).message
-      log.debug({ err: error }, 'the ends of the log are not known')
+      log.debug({ err: error }, 'could not read the end offsets of the log')
     }).finally(() => { askedMs = undefined })
   }, intervalMs).unref()
   return {

@@ -54,7 +54,7 @@ export function unpackMinute (packed: PackedRow, bucketMs: number): RowContent {
 export function unpackRollup (packed: PackedRow, bucketMs: number): Rollup {
   if (packed === EMPTY_ROW) return emptyRollup()
   const content = unpackMinute(packed, bucketMs)
-  if (content.kind !== 'rollup') throw new TypeError('the row of a rollup holds readings')
+  if (content.kind !== 'rollup') throw new TypeError('the row of a rollup contains readings')
   return content.rollup
 }
 

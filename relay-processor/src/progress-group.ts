@@ -49,7 +49,7 @@ const SELECT = 'select consumer_group from progress_group'
 function refuseOther (holder: string, { group }: ProgressGroup): void {
   if (holder === group) return
   throw new RelayError('RELAY_GROUP_REFUSED',
-    `consumer group "${group}" may not write to this database: its rollups are written by consumer group "${holder}", and two ` +
-    `would take partitions from each other for ever. Set CONSUMER_GROUP=${holder} to join it; or set ` +
-    `CONSUMER_GROUP_TAKEOVER_FROM=${holder} to go on in its place; or use a database of its own`)
+    `consumer group "${group}" may not write to this database: consumer group "${holder}" writes its rollups, and two groups ` +
+    `would take partitions from each other forever. Set CONSUMER_GROUP=${holder} to join it; or set ` +
+    `CONSUMER_GROUP_TAKEOVER_FROM=${holder} to replace it; or use another database`)
 }

@@ -76,7 +76,7 @@ export async function rebuildRollups (
   database: Database, eventLog: EventLog, settings: RebuildSettings, onProgress: RebuildProgress, signal: AbortSignal
 ): Promise<RebuildResult> {
   const topic = await eventLog.describeTopic(settings.topic)
-  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `there is no topic ${settings.topic}`)
+  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `no topic ${settings.topic}`)
   if (!settings.isDryRun) await checkMaySwap(database)
   await using opened = new AsyncDisposableStack()
   const starts = await findStarts(database, eventLog, topic, settings)
@@ -130,7 +130,7 @@ export async function rebuildRollups (
 
   targets = await store.lock(topic, ranges.map(it => it.partition))
   if ((await readHomesToday(database, topic)).partitions !== homes.partitions) {
-    throw new RelayError('RELAY_REPLAY_REFUSED', `${topic.name} got more partitions while it was read; nothing was changed. Try again`)
+    throw new RelayError('RELAY_REPLAY_REFUSED', `partitions were added to ${topic.name} during the rebuild; nothing was changed. Try again`)
   }
   await readTo(targets)
   const { changes, fewer } = await store.compare(ranges)
@@ -138,8 +138,8 @@ export async function rebuildRollups (
   if (settings.isDryRun) return { ranges, records, fewer, changes, isSwapped: false }
   if (fewer > 0 && !settings.isLossAllowed) {
     throw new RelayError('RELAY_REPLAY_REFUSED',
-      `${fewer} rows would have fewer readings than they have now: the log does not hold all that they were made of. ` +
-      'Nothing was changed; --allow-fewer replaces them all the same')
+      `${fewer} rows would have fewer readings than now: the log no longer has all of their events. ` +
+      'Nothing was changed; --allow-fewer replaces them anyway')
   }
   signal.throwIfAborted()
   await store.swap(topic.topicId, ranges, true)
@@ -182,7 +182,7 @@ async function findStarts (
     starts.push({ offset, range: { partition, startMs: keepMs.map(it => Math.max(startMs, dayFrom(nowMs - it))), endMs } })
   }
   if (starts.length === 0) {
-    throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: there is nothing to rebuild`)
+    throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: nothing to rebuild`)
   }
   // a reading may have come by any partition: no range begins before all of them are covered
   const startMs = levels.map((_, index) => Math.max(...starts.map(it => it.range.startMs[index])))
@@ -241,8 +241,8 @@ async function read (
       const partition = partitions.get(news.records.partition)!
       if (isBehind(partition)) take(partition, news.records)
     } else if (news.kind === 'gap') {
-      throw new RelayError('RELAY_OFFSET_GAP', `the log has lost offset ${news.expectedOffset} of partition ${news.partition} ` +
-        'while it was read; nothing was changed. Try again')
+      throw new RelayError('RELAY_OFFSET_GAP', `the log lost offset ${news.expectedOffset} of partition ${news.partition} ` +
+        'during the rebuild; nothing was changed. Try again')
     } else if (news.kind !== 'idle') {
       throw unexpected(news)
     }
@@ -255,7 +255,7 @@ async function read (
 
 function unexpected (news: ConsumerNews): RelayError {
   return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-    `the log took partitions away while they were read (${news.kind}); nothing was changed. Try again`)
+    `the log revoked partitions during the rebuild (${news.kind}); nothing was changed. Try again`)
 }
 
 function sumOf (offsets: ReadonlyMap<number, bigint>): bigint {

@@ -87,7 +87,7 @@ async function repairDay (database: Database, settings: RepairSettings, homes: H
   await store.lock(topic, [...partitions.keys()])
   try {
     if (!await store.isDayWhole(dayMs)) {
-      throw new RelayError('RELAY_REPLAY_REFUSED', 'its minutes are not all there: their retention has taken some')
+      throw new RelayError('RELAY_REPLAY_REFUSED', 'some of its minutes are past their retention')
     }
     const before = await readInto(store, partitions, homes, flusher, dayMs)
     const ranges = [...partitions.keys()].map(partition =>
@@ -113,7 +113,7 @@ async function readInto (
   for await (const minute of store.readMinutes(dayMs)) {
     if (minute.readings === undefined) {
       throw new RelayError('RELAY_REPLAY_REFUSED',
-        `a minute of ${minute.name.deviceId} has given its readings up, so nobody can tell which of them are in two partitions`)
+        `a minute of ${minute.name.deviceId} no longer stores its readings, so duplicates in two partitions can't be found`)
     }
     const home = partitions.get(homeOf(Buffer.from(minute.name.deviceId), homes))!
     takeReadings(home, ++rowId, minute.name, minute.readings, -Infinity)

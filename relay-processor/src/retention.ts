@@ -33,8 +33,8 @@ export async function startRetention (database: Database, config: ProcessorConfi
   } else {
     const differences = await findRetentionDifferences(database, config)
     if (differences.length > 0) {
-      log.warn({ differences }, 'the retention in the database is not that of the settings, and counts: ' +
-        '`relay migrate`, run by the owner with the same settings, changes it')
+      log.warn({ differences }, 'the retention in the database differs from the settings and applies: ' +
+        'run `relay migrate` as the owner with the same settings to change it')
     }
   }
 
@@ -44,7 +44,7 @@ export async function startRetention (database: Database, config: ProcessorConfi
       await keepUp(database, log, closing.signal)
     } catch (error) {
       if (closing.signal.aborted) return
-      log.warn({ err: error }, 'the upkeep of the rollup tables failed; trying again in an hour')
+      log.warn({ err: error }, 'the upkeep of the rollup tables failed; retrying in an hour')
     }
   }
   const keptUp = upkeep()
@@ -63,7 +63,7 @@ export async function startRetention (database: Database, config: ProcessorConfi
 async function keepUp (database: Database, log: Logger, signal: AbortSignal): Promise<void> {
   await inSteps(signal, async () => {
     const dropped = await database.query<{ name: string }>('select * from drop_old_rollups() as t (name)')
-    if (dropped.length > 0) log.info({ partitions: dropped.map(it => it.name) }, 'dropped rollups past their retention')
+    if (dropped.length > 0) log.info({ partitions: dropped.map(it => it.name) }, 'deleted rollups past their retention')
     return dropped.length > 0 ? 'again' : 'done'
   })
   await inSteps(signal, async () => {

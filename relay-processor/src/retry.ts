@@ -37,7 +37,7 @@ export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks
         if (!isTransient(cause)) throw cause
         const error = isTimeout(cause) ? timeoutOf(cause) : cause
         if (error !== cause) metrics.timeouts.inc()
-        faults.set(what, `${what} fails: ${(error as Error).message}`)
+        faults.set(what, `${what} failed: ${(error as Error).message}`)
         metrics.retries.inc()
         log.warn({ err: error, attempt }, `${what} failed`)
         await clock.delay(delayMs * (0.5 + clock.random() / 2), signal)
@@ -49,7 +49,7 @@ export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks
 
 function timeoutOf (cause: unknown): RelayError {
   return new RelayError('RELAY_STATEMENT_TIMEOUT',
-    `PostgreSQL took longer than it may (DATABASE_STATEMENT_TIMEOUT_MS): ${(cause as Error).message}`, { cause })
+    `a statement exceeded DATABASE_STATEMENT_TIMEOUT_MS: ${(cause as Error).message}`, { cause })
 }
 
 /**

@@ -36,7 +36,7 @@ export async function nameSeries (database: Database, names: readonly NewSeries[
   for (const [of, ofPartition] of Map.groupBy(missing, it => it.idsOf)) note(await addSeries(database, of, ofPartition))
   missing = note([])
   if (missing.length > 0) missing = note(await findSeries(database, missing))
-  assert.equal(missing.length, 0, 'every series has an id now')
+  assert.equal(missing.length, 0, 'every series needs an id')
   return names.map(it => ids.get(seriesKey(it.deviceId, it.zone, it.deviceType))!)
 }
 

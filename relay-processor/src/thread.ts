@@ -31,8 +31,8 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
   const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })
   const fail = (what: string, cause?: Error) => failed.reject(
     new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor ${what}`, { cause }))
-  worker.once('error', error => fail(`has failed: ${error.message}`, error)) // one that nobody handled, or no memory
-  worker.once('exit', () => fail('has ended'))
+  worker.once('error', error => fail(`failed: ${error.message}`, error)) // one that nobody handled, or no memory
+  worker.once('exit', () => fail('ended'))
 
   return {
     open: async join => {

@@ -62,7 +62,7 @@ export function openWindow (series: RowOwner, levelIndex: number, timeMs: number
   if (newest[levelIndex]?.bucketMs === bucketMs) return newest[levelIndex]
   const found = late?.get(lateKey(levelIndex, bucketMs))
   if (found !== undefined) return found
-  assert.ok(bucketMs > series.rowsMaxMs, 'a window is new, or was read back')
+  assert.ok(bucketMs > series.rowsMaxMs, 'a window must be new or read back')
   return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined })
 }
 

@@ -48,7 +48,7 @@ test('processor and API warn of a compacted topic when they start, and of no oth
     await processor.close()
     const ofProcessor = warned.splice(0)
     const outbox = openOutbox({ ...site.config, INGEST_BREAKER_MS: 0 }, site.database, createMetrics('test'), log)
-    await until('the API to take events', () => lines().includes('events are taken'))
+    await until('the API to take events', () => lines().includes('ingest started'))
     await outbox.close()
     return { ofProcessor, ofApi: warned }
   }

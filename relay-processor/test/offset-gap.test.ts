@@ -110,7 +110,7 @@ test('a topic that was deleted and made anew is a gap too', async t => {
   await openGap(site)
   await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])
   const processor = await startProcessor(site.config, log)
-  await assert.rejects(processor.done, /deleted and made anew/)
+  await assert.rejects(processor.done, /deleted and created again/)
   await processor.close().catch(() => {})
   const gaps = await site.database.query<{ kind: string }>('select kind from gaps')
   assert.ok(gaps.some(it => it.kind === 'topic-recreated'))

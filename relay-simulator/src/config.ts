@@ -17,34 +17,34 @@ const RATE_MIN = 1e-6
 
 const fleetSettings = {
   DEVICES: Type.Integer({
-    default: 3, minimum: 1, maximum: 1_000_000, description: 'devices; the first three are the known fleet'
+    default: 3, minimum: 1, maximum: 1_000_000, description: 'number of devices; the first three have well-known ids'
   }),
   ZONES: Type.Integer({
-    default: 3, minimum: 1, maximum: 1_000_000, description: 'zones that further devices are spread over'
+    default: 3, minimum: 1, maximum: 1_000_000, description: 'number of zones for the other devices'
   }),
   RATE: Type.Number({
-    default: 1, minimum: RATE_MIN, maximum: RATE_MAX, description: 'events per second of each device'
+    default: 1, minimum: RATE_MIN, maximum: RATE_MAX, description: 'events per second per device'
   }),
   SEED: Type.Integer({
-    default: 1, minimum: 0, maximum: 4_294_967_295, description: 'one seed, one set of events'
+    default: 1, minimum: 0, maximum: 4_294_967_295, description: 'seed of the random values; the same seed gives the same events'
   }),
   BACKFILL: Type.String({
-    default: '0', description: 'history that is sent beside the live events, e.g. 90m, 24h, 30d'
+    default: '0', description: 'history to send besides the live events, e.g. 90m, 24h, 30d'
   }),
   EXIT_AFTER_BACKFILL: Type.Boolean({
-    default: false, description: 'send the history alone, then exit'
+    default: false, description: 'send only the history, then exit'
   }),
   CATCH_UP_MAX: Type.String({
-    default: '1h', description: 'live events that wait while the event log is away; older ones are skipped and counted'
+    default: '1h', description: 'most live events buffered while the event log is unreachable; older ones are skipped and counted'
   }),
   LATE: Type.String({
-    default: '0%', description: 'share of events that are sent up to hours late'
+    default: '0%', description: 'share of events sent up to hours late'
   }),
   DUPLICATES: Type.String({
-    default: '0%', description: 'share of events that are sent once more, later'
+    default: '0%', description: 'share of events sent twice'
   }),
   POISON: Type.String({
-    default: '0%', description: 'poison records on top, as a share of the events'
+    default: '0%', description: 'additional invalid records, as a share of the events'
   })
 }
 
@@ -90,10 +90,10 @@ export function readSimulatorConfig (
   const config = readConfig(simulatorSettings, { ...environment, ...readOptions(args) })
   const backfillMs = read('BACKFILL', config.BACKFILL, parseDuration)
   if (config.EXIT_AFTER_BACKFILL && backfillMs === 0) {
-    throw invalid('EXIT_AFTER_BACKFILL (--once) sends the history alone, and BACKFILL (--backfill) asks for none')
+    throw invalid('EXIT_AFTER_BACKFILL (--once) sends only the history, but BACKFILL (--backfill) is 0')
   }
   const deviceTypes = [...new Set(splitList(config.DEVICE_TYPES))]
-  if (deviceTypes.length === 0) throw invalid('DEVICE_TYPES names no type')
+  if (deviceTypes.length === 0) throw invalid('DEVICE_TYPES must name at least one type')
   return Object.freeze({
     ...config,
     deviceTypes,
@@ -110,7 +110,7 @@ export function readSimulatorConfig (
 /** The options that were given, under the names of their variables. */
 function readOptions (args: readonly string[]): NodeJS.ProcessEnv {
   const command = new Command('relay-simulator')
-    .description('Sends the events of a fleet of devices to the event log. Each option has an environment variable.')
+    .description('Sends the events of a simulated fleet to the event log. Each option has an environment variable.')
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} }) // the error below says it
     .exitOverride(error => { if (error.exitCode !== 0) throw invalid(error.message.replace(/^error: /, '')) })
@@ -136,5 +136,5 @@ function read (setting: keyof typeof flags, text: string, parse: (text: string) 
 }
 
 function invalid (detail: string, cause?: unknown): RelayError {
-  return new RelayError('RELAY_CONFIG_INVALID', `settings are not usable: ${detail}`, { cause })
+  return new RelayError('RELAY_CONFIG_INVALID', `invalid settings: ${detail}`, { cause })
 }

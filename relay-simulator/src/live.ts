@@ -37,7 +37,7 @@ export async function sendLive (settings: LiveSettings, signal: AbortSignal): Pr
     const batch = timeline.take(takenMs + 1, BATCH_RECORDS_MAX)
     if (batch.records.length > 0 && !await sender.send(batch, signal)) {
       const records = batch.records.length
-      log.warn({ records }, 'stopped while the event log was away; the last records were not sent')
+      log.warn({ records }, 'stopped while the event log was unreachable; the last records were not sent')
       return
     }
     const waitMs = Math.max(timeline.nextMs, takenMs + LINGER_MS) - nowMs()
@@ -56,5 +56,5 @@ function skipOverdue ({ timeline, catchUpMaxMs, nowMs, metrics, log }: LiveSetti
   metrics.skipped.inc(events)
   const from = new Date(fromMs).toISOString()
   const to = new Date(toMs).toISOString()
-  log.warn({ events, from, to }, 'live events were skipped: overdue by more than CATCH_UP_MAX')
+  log.warn({ events, from, to }, 'skipped live events that were overdue by more than CATCH_UP_MAX')
 }

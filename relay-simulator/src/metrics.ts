@@ -12,27 +12,27 @@ export function createSimulatorMetrics (registry: Registry, liveBehindMs: () => 
   const registers = [registry]
   return {
     sent: createCounterBy(
-      registry, { name: 'relay_sent_records_total', help: 'records that the event log has acknowledged, by kind' }, 'kind', sentKinds),
+      registry, { name: 'relay_sent_records_total', help: 'records acknowledged by the event log, by kind' }, 'kind', sentKinds),
     skipped: new Counter({
       name: 'relay_skipped_events_total',
-      help: 'live events that were given up, for the event log was away too long',
+      help: 'live events skipped because the event log was unreachable for too long',
       registers
     }),
     sendRetries: new Counter({
       name: 'relay_send_retries_total',
-      help: 'sends that failed and were tried again',
+      help: 'failed and retried sends',
       registers
     }),
     sendSeconds: new Histogram({
       name: 'relay_send_seconds',
-      help: 'time until the event log acknowledged a batch, failed tries left out',
+      help: 'time until the event log acknowledged a batch, without failed attempts',
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
       labelNames: ['stream'],
       registers
     }),
     liveBehind: new Gauge({
       name: 'relay_live_behind_seconds',
-      help: 'how far the live stream is behind the clock',
+      help: 'lag of the live stream behind the clock',
       registers,
       collect () { this.set(liveBehindMs() / 1_000) }
     })

@@ -12,7 +12,7 @@ export function parseDuration (text: string): number {
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
   const ms = parts ? Math.round(Number(parts[1]) * unitMs[parts[2] as keyof typeof unitMs]) : NaN
   if (Number.isSafeInteger(ms)) return ms
-  throw new RangeError(`is "${text}"; write a number and a unit, e.g. 90m (ms, s, m, h, d), or 0`)
+  throw new RangeError(`must be a number and a unit, e.g. 90m (ms, s, m, h, d), or 0; got "${text}"`)
 }
 
 /**
@@ -25,5 +25,5 @@ export function parseShare (text: string): number {
   const parts = /^(\d+(?:\.\d+)?)%$/.exec(text.trim())
   const share = parts ? Number(parts[1]) / 100 : NaN
   if (share >= 0 && share <= 1) return share
-  throw new RangeError(`is "${text}"; write a percentage from 0% to 100%, e.g. 0.1%`)
+  throw new RangeError(`must be a percentage from 0% to 100%, e.g. 0.1%; got "${text}"`)
 }

@@ -35,7 +35,7 @@ export async function openSender (
   const attempt = async (batch: Batch): Promise<boolean> => {
     const stopTimer = metrics.sendSeconds.startTimer({ stream })
     const unanswered = setTimeout(
-      () => outage.noticed(`a send has no answer after ${ANSWER_MAX_MS / 1_000} s`), ANSWER_MAX_MS)
+      () => outage.noticed(`no answer to a send within ${ANSWER_MAX_MS / 1_000} s`), ANSWER_MAX_MS)
     try {
       await producer.send(topic, batch.records)
     } catch (error) {
@@ -88,13 +88,13 @@ export class Outage {
     this.#reason = reason
     if (this.#sinceMs !== undefined) return
     this.#sinceMs = performance.now()
-    this.#log.warn({ reason }, 'the event log is away; events wait, and sending is tried again')
+    this.#log.warn({ reason }, 'the event log is unreachable; events are buffered and retried')
   }
 
   ended (): void {
     if (this.#sinceMs === undefined) return
     const seconds = Math.round((performance.now() - this.#sinceMs) / 100) / 10
     this.#sinceMs = this.#reason = undefined
-    this.#log.info({ seconds }, 'the event log is back')
+    this.#log.info({ seconds }, 'the event log is reachable again')
   }
 }

@@ -90,7 +90,7 @@ async function sendEarly (timeline: Timeline, sender: Sender, log: Logger, stop:
     const batch = timeline.takeEarly(EARLY_RECORDS_MAX)
     if (await sender.send(batch, stop)) continue
     const records = batch.records.length + timeline.postponed.size
-    log.warn({ records }, 'stopped while the event log was away; records that were kept back to be late were not sent')
+    log.warn({ records }, 'stopped while the event log was unreachable; delayed records were not sent')
     return
   }
 }

@@ -37,9 +37,9 @@ test('an option means what its variable means, and wins over it', () => {
 
 test('a setting that is not usable is named', () => {
   const cases: [environment: NodeJS.ProcessEnv, args: string[], said: RegExp][] = [
-    [{}, ['--backfill', '24x'], /BACKFILL \(--backfill\) is "24x"; write a number and a unit/],
+    [{}, ['--backfill', '24x'], /BACKFILL \(--backfill\) must be a number and a unit.*got "24x"/],
     [{ BACKFILL: 'yesterday' }, [], /BACKFILL \(--backfill\) is "yesterday"/],
-    [{}, ['--late', '1'], /LATE \(--late\) is "1"; write a percentage/],
+    [{}, ['--late', '1'], /LATE \(--late\) must be a percentage.*got "1"/],
     [{}, ['--poison', '200%'], /POISON \(--poison\) is "200%"/],
     [{}, ['--catch-up-max', 'long'], /CATCH_UP_MAX \(--catch-up-max\) is "long"/],
     [{}, ['--devices', '0'], /DEVICES must be >= 1/],
@@ -48,7 +48,7 @@ test('a setting that is not usable is named', () => {
     [{}, ['--device', '3'], /unknown option '--device'/],
     [{}, ['--devices'], /argument missing/],
     [{}, ['start'], /too many arguments/],
-    [{}, ['--once'], /BACKFILL \(--backfill\) asks for none/]
+    [{}, ['--once'], /BACKFILL \(--backfill\) is 0/]
   ]
   for (const [environment, args, said] of cases) {
     assert.throws(() => readSimulatorConfig(environment, args), { code: 'RELAY_CONFIG_INVALID', message: said })

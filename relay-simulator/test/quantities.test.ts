@@ -22,7 +22,7 @@ test('any whole number of any unit is read as it was written', () => {
 
 test('a text that is no duration is named, with what would do', () => {
   for (const text of ['', '24', 'h', '-1h', '1h30m', '1 week', '1e3s', '24H', 'Infinityd', `${'9'.repeat(20)}d`]) {
-    const message = `is "${text}"; write a number and a unit, e.g. 90m (ms, s, m, h, d), or 0`
+    const message = `must be a number and a unit, e.g. 90m (ms, s, m, h, d), or 0; got "${text}"`
     assert.throws(() => parseDuration(text), { name: 'RangeError', message })
   }
 })
@@ -36,7 +36,7 @@ test('shares are percentages', () => {
 
 test('a text that is no share is named, with what would do', () => {
   for (const text of ['', '1', '0.5', '%', '-1%', '101%', '1 %%', 'one']) {
-    const message = `is "${text}"; write a percentage from 0% to 100%, e.g. 0.1%`
+    const message = `must be a percentage from 0% to 100%, e.g. 0.1%; got "${text}"`
     assert.throws(() => parseShare(text), { name: 'RangeError', message })
   }
 })

@@ -36,9 +36,9 @@ function assertInOrder (events: readonly DeviceEvent[]): void {
   for (let at = 1; at < events.length; at++) assert.ok(events[at].timestampMs > events[at - 1].timestampMs)
 }
 
-const AWAY = 'the event log is away; events wait, and sending is tried again'
-const BACK = 'the event log is back'
-const SKIPPED = 'live events were skipped: overdue by more than CATCH_UP_MAX'
+const AWAY = 'the event log is unreachable; events are buffered and retried'
+const BACK = 'the event log is reachable again'
+const SKIPPED = 'skipped live events that were overdue by more than CATCH_UP_MAX'
 
 for (const kind of kinds) {
   test(`${kind}: the known fleet sends history and live, without a gap, each in order for a device`, async t => {

@@ -169,7 +169,7 @@ async function takeLock (lock: string, path: string): Promise<void> {
     await rm(aside, { force: true })
     await delay(10)
   }
-  throw new RelayError('RELAY_DATA_DIR_IN_USE', `several stacks start on ${path} at once; start one of them again`)
+  throw new RelayError('RELAY_DATA_DIR_IN_USE', `several stacks started on ${path} at once; start one of them again`)
 }
 
 /** The process of the stack that runs on a data folder. @param path its real path */
@@ -179,7 +179,7 @@ export function stackOn (path: string): number | undefined {
 
 function inUse (path: string, pid: number): RelayError {
   return new RelayError('RELAY_DATA_DIR_IN_USE',
-    `another stack (process ${pid}) runs on ${path}; stop it, or choose another folder with --data-dir`)
+    `another stack (process ${pid}) is running on ${path}; stop it, or use another folder with --data-dir`)
 }
 
 type Folders = Pick<DataDir, 'path' | 'passwords' | 'postgres' | 'kafka' | 'logs' | 'pids'>

@@ -81,7 +81,7 @@ async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords):
   url.password = FIRST_PASSWORD
   if (!await isTaken(url.href)) {
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `the data of PostgreSQL were made with another password than that in ${join(folder, 'owner')}; bring it back, ` +
+      `the data of PostgreSQL has another password than the file ${join(folder, 'owner')}; restore that file, ` +
       'or start with --fresh')
   }
   await using owner = await openAs(url.href)

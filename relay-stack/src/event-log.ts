@@ -47,10 +47,10 @@ export async function chooseEventLog (
   }
   const java = await lookForJava()
   if (java.kind === 'found') {
-    const here = `Java ${java.version} is here, and ${java.isInstalled ? 'so are the jars' : 'Maven for the jars'}`
+    const here = `found Java ${java.version} and ${java.isInstalled ? 'the jars' : 'Maven to fetch the jars'}`
     return { kind: 'kafka', why: asBefore ? 'as before' : place ? 'as asked for' : here, isInstalled: java.isInstalled }
   }
-  if (asBefore) throw refused('kafka', undefined, `; that needs ${java.what}`)
+  if (asBefore) throw refused('kafka', undefined, `; it needs ${java.what}`)
   if (place === 'kafka') {
     throw new RelayError('RELAY_CONFIG_INVALID',
       `a local Kafka needs ${java.what}; install that, set KAFKA_BOOTSTRAP_SERVERS, or use --event-log postgres`)
@@ -64,16 +64,16 @@ const placeNames: Record<EventLogPlace, string> = {
 const waysBack: Record<EventLogPlace, string> = {
   postgres: 'start with --event-log postgres',
   kafka: 'start with --event-log kafka, and without KAFKA_BOOTSTRAP_SERVERS',
-  'kafka elsewhere': 'name it by KAFKA_BOOTSTRAP_SERVERS'
+  'kafka elsewhere': 'set KAFKA_BOOTSTRAP_SERVERS'
 }
 
 function refused (before: EventLogPlace, named: EventLogPlace | undefined, why = ''): RelayError {
   const other = named === undefined ? '' : `, not in ${placeNames[named]}`
   return new RelayError('RELAY_CONFIG_INVALID', `the events of this data folder are in ${placeNames[before]}${other}${why}\n` +
-    `  to go on:     ${waysBack[before]}\n` +
-    '  to move:      go on until `npm run relay -- lag` shows no lag, stop, and start once with --move-event-log:\n' +
-    '                rollups stay; what only the old log holds is not read again, and verify calls it unexpected\n' +
-    '  to begin new: --data-dir names another folder, --fresh forgets this one')
+    `  to continue:  ${waysBack[before]}\n` +
+    '  to move:      run until `npm run relay -- lag` shows no lag, stop, and start once with --move-event-log:\n' +
+    '                rollups stay; events only in the old log are not read again, and verify reports them as unexpected\n' +
+    '  to restart:   use another folder with --data-dir, or delete this one with --fresh')
 }
 
 /**
@@ -88,14 +88,14 @@ export async function settleEventLog (
 ): Promise<EventLogChoice> {
   const choice = await chooseEventLog(wish, () => findJava(cacheDir))
   if (choice.kind !== 'kafka' || choice.outside !== undefined || choice.isInstalled) return choice
-  say('Fetching the jars of Kafka with Maven, 55 MB, once')
+  say('Fetching the jars of Kafka with Maven (55 MB, only once)')
   try {
     await installKafka(cacheDir, createLogger('relay-stack', 'silent'), signal)
     return { ...choice, isInstalled: true }
   } catch (error) {
     if (signal.aborted) throw error
     if (wish.asked || wish.before === 'kafka') {
-      throw new RelayError('RELAY_CONFIG_INVALID', `${(error as Error).message}; --event-log postgres does without`, { cause: error })
+      throw new RelayError('RELAY_CONFIG_INVALID', `${(error as Error).message}; or use --event-log postgres`, { cause: error })
     }
     return { kind: 'postgres', why: (error as Error).message }
   }

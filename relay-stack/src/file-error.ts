@@ -5,13 +5,13 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EROFS: 'it is on a read-only file system',
-  EACCES: 'you may not write there',
-  EPERM: 'you may not write there',
-  ENOTDIR: 'it is a file, or in one, and no folder',
-  EEXIST: 'it is a file, and no folder',
-  EISDIR: 'it is a folder, and no file',
+  EACCES: 'no write permission',
+  EPERM: 'no write permission',
+  ENOTDIR: 'it is a file or inside a file, not a folder',
+  EEXIST: 'it is a file, not a folder',
+  EISDIR: 'it is a folder, not a file',
   ENAMETOOLONG: 'its name is too long',
-  ELOOP: 'its links lead in a circle'
+  ELOOP: 'its links form a cycle'
 }
 
 /** The reason, where it is one that people can mend; undefined: it is something else. */
@@ -30,6 +30,6 @@ export function explainFileError (error: unknown, what: string, option: string):
   if (error instanceof RelayError || reason === undefined) return error
   const { path } = error as NodeJS.ErrnoException
   const where = path === undefined || what.endsWith(path) ? '' : ` (${path})`
-  const remedy = /^the disk/.test(reason) ? `make room, or choose another with ${option}` : `choose another with ${option}`
-  return new RelayError('RELAY_CONFIG_INVALID', `${what} can't be used: ${reason}${where}; ${remedy}`, { cause: error })
+  const remedy = /^the disk/.test(reason) ? `free some space, or use another with ${option}` : `use another with ${option}`
+  return new RelayError('RELAY_CONFIG_INVALID', `can't use ${what}: ${reason}${where}; ${remedy}`, { cause: error })
 }

@@ -44,14 +44,14 @@ export function sendingCurl (apiPort: number, token: string, deviceType: string,
  * @returns what is amiss; undefined: nothing
  */
 export async function waitForAnswer (question: Question, signal: AbortSignal): Promise<string | undefined> {
-  let said = 'it can\'t be reached'
+  let said = 'it is unreachable'
   const startMs = performance.now()
   let count = -1
   while (!signal.aborted) {
     const waitedMs = performance.now() - startMs
     if (count >= question.expectedCount * COMPLETE_SHARE) return undefined
-    if (count >= 0 && waitedMs > COMPLETE_TIMEOUT_MS) return 'more of the history is on its way'
-    if (waitedMs > ANSWER_TIMEOUT_MS) return `the API has no answer yet (${said}); what is missing is in the logs`
+    if (count >= 0 && waitedMs > COMPLETE_TIMEOUT_MS) return 'more of the history is being sent'
+    if (waitedMs > ANSWER_TIMEOUT_MS) return `the API has no answer yet (${said}); see the logs`
     try {
       const response = await fetch(question.url, {
         headers: { authorization: `Bearer ${question.token}` },

@@ -130,7 +130,7 @@ async function startBroker (
 }
 
 const portInUse = (port: number) =>
-  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; choose another for Kafka with --kafka-port`)
+  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; use another for Kafka with --kafka-port`)
 
 /** Writes the broker's settings anew at every start: ports may change, and a newer Relay may know better ones. */
 async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSettings): Promise<string> {
@@ -205,7 +205,7 @@ async function format (cacheDir: string, dataDir: string, properties: string, cl
     await run(command, args)
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr?.trim() || String(cause)
-    throw new RelayError('RELAY_CONFIG_INVALID', `Kafka could not make its data folder ${dataDir}: ${said}`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID', `Kafka could not create its data folder ${dataDir}: ${said}`, { cause })
   }
 }
 

@@ -15,8 +15,8 @@ export async function checkLoopback (): Promise<void> {
     await once(socket, 'connect')
     socket.destroy()
   } catch (cause) {
-    throw new RelayError('RELAY_CONFIG_INVALID', `programs on this machine do not reach ${LOCAL_HOST}, where all parts of the ` +
-      `stack are (${(cause as NodeJS.ErrnoException).code}); its loopback interface may be down: ip link set lo up`, { cause })
+    throw new RelayError('RELAY_CONFIG_INVALID', `can't connect to ${LOCAL_HOST}, where all parts of the ` +
+      `stack listen (${(cause as NodeJS.ErrnoException).code}); the loopback interface may be down: ip link set lo up`, { cause })
   } finally {
     server.close()
   }

@@ -33,7 +33,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(name, () => {
     if (signalledMs === undefined) {
       signalledMs = performance.now()
-      say(`\n${name}: stopping; once more ends it at once\n`)
+      say(`\n${name}: stopping; send it again to stop at once\n`)
       stopping.abort()
       startDeadline()
     } else if (performance.now() - signalledMs > SAME_SIGNAL_MS) {
@@ -54,7 +54,7 @@ async function run (): Promise<number> {
     flushCompileCache()
     const end = await Promise.race([stack.gaveUp, whenStopped()])
     if (end !== undefined) {
-      process.stderr.write(`${end} keeps dying; its log says why. Stopping the rest\n`)
+      process.stderr.write(`${end} keeps dying; see its log. Stopping the rest\n`)
       startDeadline()
     }
     await stack.close()
@@ -63,7 +63,7 @@ async function run (): Promise<number> {
   } catch (error) {
     if (stopping.signal.aborted) return isFailed ? 1 : 0 // stopped while it was starting
     const full = await fullDisk(options.dataDir) ?? await fullDisk(dirname(options.dataDir))
-    process.stderr.write((full ? `${full}; make room, or choose another with --data-dir` : describe(error)) + '\n')
+    process.stderr.write((full ? `${full}; free some space, or use another with --data-dir` : describe(error)) + '\n')
     return 1
   }
 }
@@ -100,7 +100,7 @@ function startDeadline (): void {
 }
 
 function endAtOnce (why: string): never {
-  process.stderr.write(`killing all of it: ${why}\n`)
+  process.stderr.write(`killing all processes: ${why}\n`)
   killAll(options.dataDir)
   process.exit(1)
 }

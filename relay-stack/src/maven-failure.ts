@@ -12,9 +12,9 @@ export function explainMaven (said: string): string {
     .filter(line => line !== '')
   const all = lines.join('\n')
   const transfer = /Could not transfer .*? from\/to \S+ \((\w+:\/\/[^)]+)\): (.*)/.exec(all)
-  if (transfer) return `it can't reach ${URL.parse(transfer[1])?.origin ?? transfer[1]} (${transfer[2].replace(/^transfer failed for \S+: /, '')})`
-  if (/No space left on device/.test(all)) return 'there is no space left on the disk for the jars'
-  return excerpt(lines.find(line => !/^Some problems were encountered/.test(line)) ?? 'it does not say why')
+  if (transfer) return `can't reach ${URL.parse(transfer[1])?.origin ?? transfer[1]} (${transfer[2].replace(/^transfer failed for \S+: /, '')})`
+  if (/No space left on device/.test(all)) return 'no space left on the disk for the jars'
+  return excerpt(lines.find(line => !/^Some problems were encountered/.test(line)) ?? 'it gave no reason')
 }
 
 const excerpt = (text: string) => text.length <= WORDS_MAX ? text : `${text.slice(0, WORDS_MAX)}…`

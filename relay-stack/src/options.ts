@@ -32,16 +32,16 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Settings of the simulator that users reach through the stack: their names there are their variables here. */
 const simulatorOptions = [
-  ['--devices <count>', 'DEVICES', 'devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
-  ['--zones <count>', 'ZONES', 'zones that further devices are spread over'],
-  ['--rate <events>', 'RATE', 'events per second of each device'],
-  ['--seed <number>', 'SEED', 'one seed, one set of events'],
+  ['--devices <count>', 'DEVICES', 'number of devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
+  ['--zones <count>', 'ZONES', 'number of zones for the other devices'],
+  ['--rate <events>', 'RATE', 'events per second per device'],
+  ['--seed <number>', 'SEED', 'seed of the random values; the same seed gives the same events'],
   ['--backfill <duration>', 'BACKFILL',
-    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later what was missed since; ' +
-    `${HISTORY_EVENTS_MAX / 1e6} million events at most, which is an hour of 1,000 devices)`],
-  ['--late <percent>', 'LATE', 'share of events that are sent up to hours late, e.g. 1%'],
-  ['--duplicates <percent>', 'DUPLICATES', 'share of events that are sent once more'],
-  ['--poison <percent>', 'POISON', 'poison records on top, as a share of the events']
+    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later the time since the last stop; ' +
+    `at most ${HISTORY_EVENTS_MAX / 1e6} million events, which is an hour of 1,000 devices)`],
+  ['--late <percent>', 'LATE', 'share of events sent up to hours late, e.g. 1%'],
+  ['--duplicates <percent>', 'DUPLICATES', 'share of events sent twice'],
+  ['--poison <percent>', 'POISON', 'additional invalid records, as a share of the events']
 ] as const
 
 const dataDirOption = () => new Option('--data-dir <folder>', 'where data and logs are kept')
@@ -51,30 +51,30 @@ const dataDirOption = () => new Option('--data-dir <folder>', 'where data and lo
 export function createCommand (): Command {
   const command = new Command('npm start --')
     .description('Runs Relay on this machine: PostgreSQL, the event log, a simulated fleet, the processor, the API.\n' +
-      'Options go behind two dashes: npm start -- --devices 1000')
+      'Options go after two dashes: npm start -- --devices 1000')
     .version(version)
     .allowExcessArguments(false)
-    .showHelpAfterError('(--help lists the options)')
-    .addOption(new Option('--issuer', 'run a development issuer of access tokens too (env: RELAY_ISSUER=1)'))
+    .showHelpAfterError('(see --help)')
+    .addOption(new Option('--issuer', 'also run a development issuer of access tokens (env: RELAY_ISSUER=1)'))
     .addOption(dataDirOption())
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
       .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
     .addOption(new Option('--event-log <log>', 'where events are kept (default: as before in this data folder; at its ' +
-      'first start kafka where KAFKA_BOOTSTRAP_SERVERS is set or Java 17 and Maven are there, else postgres)')
+      'first start kafka if KAFKA_BOOTSTRAP_SERVERS is set or Java 17 and Maven are found, else postgres)')
       .env('EVENT_LOG').choices(['kafka', 'postgres']))
-    .addOption(new Option('--move-event-log', 'go on with another event log than before; what only that one holds is not read again'))
-    .addOption(new Option('--fresh', 'forget all data of the data folder first (env: RELAY_FRESH=1)'))
-    .addOption(new Option('--logs', 'show what all parts log (env: RELAY_LOGS=1)'))
-    .addOption(new Option('--simulator', 'simulate a fleet also on servers of your own (env: RELAY_SIMULATOR=1)'))
-    .addOption(new Option('--no-simulator', 'simulate no fleet (env: RELAY_SIMULATOR=0)'))
+    .addOption(new Option('--move-event-log', 'switch to another event log than before; events only in the old one are not read again'))
+    .addOption(new Option('--fresh', 'delete all data of the data folder first (env: RELAY_FRESH=1)'))
+    .addOption(new Option('--logs', 'show the logs of all parts (env: RELAY_LOGS=1)'))
+    .addOption(new Option('--simulator', 'simulate a fleet even on your own servers (env: RELAY_SIMULATOR=1)'))
+    .addOption(new Option('--no-simulator', 'do not simulate a fleet (env: RELAY_SIMULATOR=0)'))
   addPortOptions(command)
   for (const [flags, variable, description] of simulatorOptions) {
     command.addOption(new Option(flags, description).env(variable))
   }
   return command.addHelpText('after',
-    '\nPostgreSQL runs here unless DATABASE_URL or POSTGRES_HOST names another;\n' +
-    'Kafka unless KAFKA_BOOTSTRAP_SERVERS does.\n' +
-    'The programs take their own settings from the environment as well; docs/configuration.md lists them.')
+    '\nStarts PostgreSQL unless DATABASE_URL or POSTGRES_HOST is set,\n' +
+    'and Kafka unless KAFKA_BOOTSTRAP_SERVERS is set.\n' +
+    'The programs also read their own settings from the environment; see docs/configuration.md.')
 }
 
 /**
@@ -115,7 +115,7 @@ export function readFolder (args: readonly string[], environment: NodeJS.Process
     .description('Stops the stack that npm start runs on a data folder.')
     .version(version)
     .allowExcessArguments(false)
-    .showHelpAfterError('(--help lists the options)')
+    .showHelpAfterError('(see --help)')
     .addOption(dataDirOption())
   parse(command, args, environment)
   return folderOf(command, 'dataDir', startedIn)

@@ -21,7 +21,7 @@ const names = Object.keys(declared) as PortName[]
 /** Adds them to a command, each with its variable: `--api-port` is API_PORT. */
 export function addPortOptions (command: Command): void {
   for (const [what, flag, preset] of Object.values(declared)) {
-    command.addOption(new Option(`${flag} <port>`, `port of ${what}; 0: any free one`)
+    command.addOption(new Option(`${flag} <port>`, `port of ${what}; 0: any free port`)
       .env(flag.slice(2).toUpperCase().replaceAll('-', '_')).default(preset).argParser(parsePort))
   }
 }
@@ -48,6 +48,6 @@ function keyOf (name: PortName): string {
 
 function parsePort (text: string): number {
   const port = Number(text)
-  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Must be a port number from 0 to 65535.')
   return port
 }

@@ -52,7 +52,7 @@ export async function openPorts<Name extends string> (
     const other = entries.find(([, that]) => that !== it && that.isAsked && that.port === it.port)?.[1]
     if (other) {
       throw new RelayError('RELAY_PORT_IN_USE',
-        `port ${it.port} can't be for ${it.what} and for ${other.what}; choose another with ${other.option}`)
+        `port ${it.port} is set for ${it.what} and for ${other.what}; use another with ${other.option}`)
     }
     if (!await isFree(it.port)) throw inUse(it)
     chosen.set(name, it.port)
@@ -67,7 +67,7 @@ export async function openPorts<Name extends string> (
     const exclude = [...chosen.values(), ...entries.map(([, it]) => it.port)].filter(it => it !== 0)
     const last = Math.min(port + NEXT_PORTS, 65_535)
     chosen.set(name, await getPort({ host: LOCAL_HOST, exclude, port: port === 0 ? undefined : portNumbers(port, last) }))
-    if (port !== 0) say(`port ${port} is in use: port ${chosen.get(name)} is for ${what} (${option} chooses another)`)
+    if (port !== 0) say(`port ${port} is in use: using port ${chosen.get(name)} for ${what} (${option} sets another)`)
   }
 
   /** Moves what is in use by somebody else. @returns whether anything was moved */
@@ -98,7 +98,7 @@ export async function openPorts<Name extends string> (
 }
 
 const inUse = ({ port, what, option }: WantedPort) =>
-  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; choose another for ${what} with ${option}`)
+  new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; use another for ${what} with ${option}`)
 
 /** Whether nobody listens at a port of this machine. @throws RelayError RELAY_CONFIG_INVALID where nobody may */
 export async function isFree (port: number): Promise<boolean> {
@@ -106,7 +106,7 @@ export async function isFree (port: number): Promise<boolean> {
     const server = createServer()
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE') resolve(false)
-      else reject(new RelayError('RELAY_CONFIG_INVALID', `port ${port} can't be used: ${error.message}`))
+      else reject(new RelayError('RELAY_CONFIG_INVALID', `can't use port ${port}: ${error.message}`))
     })
     server.listen(port, LOCAL_HOST, () => server.close(() => resolve(true)))
   })

@@ -29,7 +29,7 @@ export async function findBinaries (owner: Owner, say: Say): Promise<Binaries> {
   } catch (cause) {
     if (cause instanceof RelayError) throw cause
     throw new RelayError('RELAY_CONFIG_INVALID', `no PostgreSQL for this machine (${PACKAGE}: ${(cause as Error).message}); ` +
-      'run npm ci again, or name a server with DATABASE_URL', { cause })
+      'run npm ci again, or use another server with DATABASE_URL', { cause })
   }
 }
 
@@ -69,7 +69,7 @@ export async function bringWithinReach (native: string, owner: Owner, copies: st
   const { version } = JSON.parse(await readFile(join(native, '../package.json'), 'utf8')) as { version: string }
   const copy = join(copies, `postgresql-${version}-${process.arch}`)
   if (existsSync(copy)) return copy
-  say(`PostgreSQL runs as the user postgres, who may not enter ${closed}: copying its binaries to ${copy}`)
+  say(`PostgreSQL runs as the user postgres, who can't access ${closed}: copying its binaries to ${copy}`)
   await mkdir(copies, { recursive: true })
   await chmod(copies, 0o755) // whatever our umask
   const scratch = await mkdtemp(join(copies, 'copying-'))

@@ -32,7 +32,7 @@ export async function placePostgres (path: string, say: Say): Promise<string> {
   await mkdir(OUTSIDE, { recursive: true })
   await chmod(OUTSIDE, 0o755) // whatever our umask
   const outside = join(OUTSIDE, randomUUID())
-  say(`PostgreSQL runs as the user postgres, who may not enter ${closed}: its data are in ${outside}`)
+  say(`PostgreSQL runs as the user postgres, who can't access ${closed}: its data is in ${outside}`)
   await symlink(outside, path)
   return outside
 }

@@ -29,10 +29,10 @@ export function findOwner (say: Say): Promise<Owner> {
 async function findPostgresUser (say: Say): Promise<Owner> {
   const isThere = await run('id', ['postgres']).then(() => true, () => false)
   if (!isThere) {
-    say('PostgreSQL refuses to run as root: making the system user postgres for it')
+    say('PostgreSQL refuses to run as root: creating the system user postgres for it')
     await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']).catch(cause => {
-      throw new RelayError('RELAY_CONFIG_INVALID', 'PostgreSQL refuses to run as root, and a user postgres could not be made ' +
-        `(${(cause as Error).message.trim()}): make one, or start Relay as another user`, { cause })
+      throw new RelayError('RELAY_CONFIG_INVALID', 'PostgreSQL refuses to run as root, and the user postgres could not be created ' +
+        `(${(cause as Error).message.trim()}): create it, or start Relay as another user`, { cause })
     })
   }
   const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout)

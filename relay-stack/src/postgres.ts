@@ -59,7 +59,7 @@ async function checkReachable (path: string, owner: Owner): Promise<void> {
   const closed = await closedFolder(path, owner)
   if (closed === undefined) return
   throw new RelayError('RELAY_CONFIG_INVALID',
-    `PostgreSQL runs as the user postgres when you are root, and that user may not enter ${closed}: ` +
+    `PostgreSQL runs as the user postgres when you are root, and that user can't access ${closed}: ` +
     'open it (chmod o+x), or start Relay as another user')
 }
 
@@ -78,7 +78,7 @@ async function initialise (binaries: Binaries, dataDir: string, owner: Owner, pa
   } catch (cause) {
     await rm(dataDir, { recursive: true, force: true }) // a half-made data folder would not start ever again
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `PostgreSQL could not make its data folder ${dataDir}: ${(cause as { stderr?: string }).stderr?.trim() || cause}`,
+      `PostgreSQL could not create its data folder ${dataDir}: ${(cause as { stderr?: string }).stderr?.trim() || cause}`,
       { cause })
   } finally {
     await rm(scratch, { recursive: true, force: true })
@@ -169,7 +169,7 @@ async function ready (
   const lines = await said()
   if (/could not bind|Address already in use/.test(lines)) {
     throw new RelayError('RELAY_PORT_IN_USE',
-      `port ${settings.port} is in use; choose another for PostgreSQL with --postgres-port`)
+      `port ${settings.port} is in use; use another for PostgreSQL with --postgres-port`)
   }
   throw new RelayError('RELAY_DATABASE_UNREACHABLE',
     `PostgreSQL did not start; its last lines (all in ${settings.logFile}):\n` +

@@ -68,7 +68,7 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   })
   const exited = Promise.withResolvers<string>()
   child.once('error', error => exited.resolve(error.message)) // it could not be started
-  child.once('exit', (code, by) => exited.resolve(by ? `it was ended by ${by}` : `it ended with exit code ${code}`))
+  child.once('exit', (code, by) => exited.resolve(by ? `killed by ${by}` : `exit code ${code}`))
   await output.close()
   if (child.pid) {
     await writeFile(pidFile, `${child.pid}\n`).catch(async error => {

@@ -16,7 +16,7 @@ const rulesFile = fileURLToPath(new URL('../../deploy/monitoring/relay.rules.yml
 /** @returns a line for people: where metrics are, and how a Prometheus reads them */
 export function describeMetrics (targets: readonly MetricsTarget[], configFile: string): string {
   const where = targets.map(({ program, at }) => `http://${at}/metrics (${program.replace('relay-', '')})`)
-  return `Metrics: ${where.join(', ')};\n  prometheus --config.file=${configFile} reads them, with the alarms of docs/runbook.md`
+  return `Metrics: ${where.join(', ')};\n  prometheus --config.file=${configFile} scrapes them, with the alerts of docs/runbook.md`
 }
 
 /**

@@ -32,15 +32,15 @@ export function createReport (
     table: rows => write(renderTable(rows)),
     died: async (name, how, verdict) => {
       const next = verdict.kind === 'give-up'
-        ? `that was death number ${verdict.deaths} in a row: it is given up`
-        : `it is restarted in ${verdict.afterMs / 1_000} s`
+        ? `it failed ${verdict.deaths} times in a row and is not restarted`
+        : `it restarts in ${verdict.afterMs / 1_000} s`
       const lines = await readLastLines(logFileOf(name), LAST_LINES)
       line(`${name}: ${how}; ${next}. Its last lines (all in ${logFileOf(name)}):`)
       for (const it of lines) line(`  ${it}`)
     },
     blockedBy,
-    blocked: async (name, by) => line(`${name} has ended, for ${by}; it is started again when there is room`),
-    cameBack: (name, pid) => line(`${name} is back (process ${pid})`)
+    blocked: async (name, by) => line(`${name} stopped because ${by}; it restarts when the disk has space`),
+    cameBack: (name, pid) => line(`${name} is running again (process ${pid})`)
   }
 }
 

@@ -54,7 +54,7 @@ export async function startStack (
   started.adopt(watchDisk(dataDir.path, report.line), it => it.close())
   const context = { options, environment, choice, dataDir, ports, fleet, logs, report, signal }
   report.line(describeChoice(choice))
-  if (!fleet && !hasServers) report.line('No fleet is simulated on servers of your own (--simulator: simulate one all the same)')
+  if (!fleet && !hasServers) report.line('No simulated fleet on your own servers (use --simulator to simulate one)')
   followLogs(context, started)
 
   started.adopt(compilePrograms(), it => it.close())
@@ -146,9 +146,9 @@ async function reportFirstAnswer (
   report.table(rowsOf(context, parts))
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
   if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)
-  report.line(`\n  ${curlOf(question)}\n\nThe password of a client by MQTT is a token, as in the command above`)
+  report.line(`\n  ${curlOf(question)}\n\nMQTT clients use a token as their password, as in the command above`)
   report.line(describeMetrics(metricsTargets(context), prometheusFile))
-  report.line(`Ctrl-C or npm stop stops all of it; the data stay in ${dataDir.path}`)
+  report.line(`Ctrl-C or npm stop stops everything; the data stays in ${dataDir.path}`)
 }
 
 function rowsOf ({ environment, choice, ports, logs }: StackContext, parts: readonly Supervised[]): PartRow[] {
@@ -164,6 +164,6 @@ function rowsOf ({ environment, choice, ports, logs }: StackContext, parts: read
   const rows: PartRow[] = parts.map(({ name, current: { pid } }) =>
     ({ part: name, where: where[name], pid, logFile: logs.pathOf(name) }))
   if (choice.kind === 'kafka' && choice.outside) rows.unshift({ part: 'kafka', where: choice.outside })
-  if (isDatabaseOutside(environment)) rows.unshift({ part: 'postgres', where: 'as DATABASE_URL or POSTGRES_HOST says' })
+  if (isDatabaseOutside(environment)) rows.unshift({ part: 'postgres', where: 'set by DATABASE_URL or POSTGRES_HOST' })
   return [...rows, { part: 'docs', where: `http://${at('api')}/docs` }, { part: 'mqtt', where: at('mqtt') }]
 }

@@ -15,17 +15,17 @@ process.exitCode = await stop(existsSync(folder) ? realpathSync(folder) : folder
 async function stop (path: string): Promise<number> {
   const pid = stackOn(path)
   if (pid === undefined) {
-    console.log(`no stack runs on ${path}; RELAY_DATA_DIR or --data-dir names another folder`)
+    console.log(`no stack is running on ${path}; set another folder with RELAY_DATA_DIR or --data-dir`)
     return 0
   }
   process.kill(pid, 'SIGTERM')
   for (const deadline = performance.now() + STOP_TIMEOUT_MS; stackOn(path) === pid;) {
     if (performance.now() > deadline) {
-      console.error(`the stack on ${path} (process ${pid}) has not stopped within ${STOP_TIMEOUT_MS / 1_000} s`)
+      console.error(`the stack on ${path} (process ${pid}) did not stop within ${STOP_TIMEOUT_MS / 1_000} s`)
       return 1
     }
     await delay(POLL_MS)
   }
-  console.log(`the stack on ${path} has stopped`)
+  console.log(`the stack on ${path} stopped`)
   return 0
 }

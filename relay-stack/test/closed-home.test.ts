@@ -37,7 +37,7 @@ suite('root in a home that is closed to all others', { skip }, () => {
     const first = await openDataDir(join(home, 'data'), false)
     const data = await placePostgres(first.postgres, line => said.push(line))
     t.after(() => rm(data, { recursive: true, force: true }))
-    assert.match(said.join(), new RegExp(`may not enter ${home}: its data are in ${data}`))
+    assert.match(said.join(), new RegExp(`can't access ${home}: its data is in ${data}`))
     const server = await startPostgres({
       dataDir: data, logFile: join(first.logs, 'postgres.log'), port: await getPort({ host: '127.0.0.1' })
     })

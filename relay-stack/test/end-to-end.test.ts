@@ -102,7 +102,7 @@ async function sendWhileKilling (site: Site, { records }: KnownEvents, firstPid:
         process.kill(firstPid, 'SIGKILL')
       }
       if (n === Math.floor(batches * 2 / 3)) {
-        const [, pid] = await stack.said(/^processor is back \(process (\d+)\)/m)
+        const [, pid] = await stack.said(/^processor is running again \(process (\d+)\)/m)
         assert.notEqual(Number(pid), firstPid)
         process.kill(Number(pid), 'SIGKILL')
       }

@@ -10,8 +10,8 @@ const missing: FoundJava = { kind: 'missing', what: 'Java 17 or newer and Maven'
 const kafkaSomewhere = { bootstrapServers: 'kafka.example:9092' }
 
 const cases: { wish: EventLogWish, java: FoundJava, says: RegExp, isOurs: boolean }[] = [
-  { wish: {}, java: cached, says: /^Event log: Kafka \(Java 21 is here, and so are the jars\)$/, isOurs: true },
-  { wish: {}, java: here, says: /^Event log: Kafka \(Java 21 .* Maven for the jars\)$/, isOurs: true },
+  { wish: {}, java: cached, says: /^Event log: Kafka \(found Java 21 and the jars\)$/, isOurs: true },
+  { wish: {}, java: here, says: /^Event log: Kafka \(found Java 21 .* Maven to fetch the jars\)$/, isOurs: true },
   { wish: {}, java: missing, says: /^Event log: PostgreSQL \(Kafka would need Java 17 .* Maven\)$/, isOurs: false },
   { wish: kafkaSomewhere, java: missing, says: /^Event log: Kafka at kafka\.example:9092 \(named by/, isOurs: false },
   { wish: { asked: 'postgres', ...kafkaSomewhere }, java: here, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
@@ -45,7 +45,7 @@ suite('the event log of the stack', () => {
     { wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; that needs Java 17 or newer and Maven\n/ },
     { wish: { before: 'postgres', asked: 'kafka' }, java: cached, says: /in PostgreSQL, not in the Kafka of npm start/ },
     { wish: { before: 'postgres', ...kafkaSomewhere }, java: cached, says: /in PostgreSQL, not in a Kafka of your own/ },
-    { wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*name it by KAFKA_BOOTSTRAP_SERVERS/ },
+    { wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*set KAFKA_BOOTSTRAP_SERVERS/ },
     { wish: { before: 'kafka elsewhere', asked: 'postgres' }, java: cached, says: /a Kafka of your own, not in PostgreSQL/ }
   ]
   for (const { wish, java, says } of others) {

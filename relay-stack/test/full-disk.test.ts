@@ -31,7 +31,7 @@ test('a full disk is said to be full, and nothing else', { timeout: 120_000 }, a
   assert.equal(await fullDisk(folder), undefined)
   const stack = startStackProcess(join(disk, 'data'), onPostgres)
   assert.equal(await stack.exited, 1)
-  assert.match(stack.text, /^(Event log: .*\n)?(the disk of .*: make room; .*\n)?the disk of \S+ is full; make room, or choose another with --data-dir\n$/)
+  assert.match(stack.text, /^(Event log: .*\n)?(the disk of .*: free some space; .*\n)?the disk of \S+ is full; free some space, or use another with --data-dir\n$/)
 })
 
 test('a data folder that can\'t be one is one line that says why', async t => {
@@ -45,6 +45,6 @@ test('a data folder that can\'t be one is one line that says why', async t => {
   ]) {
     const stack = startStackProcess(dataDir, onPostgres)
     assert.equal(await stack.exited, 1)
-    assert.match(stack.text, new RegExp(`^the data folder ${dataDir} can't be used: ${why}.*--data-dir\n$`))
+    assert.match(stack.text, new RegExp(`^can't use the data folder ${dataDir}: ${why}.*--data-dir\n$`))
   }
 })

@@ -69,7 +69,7 @@ suite('a local Kafka', () => {
     await new Promise<void>(resolve => server.listen(settings.port, '127.0.0.1', resolve))
     t.after(() => server.close())
     await assert.rejects(startKafka(settings), {
-      code: 'RELAY_PORT_IN_USE', message: `port ${settings.port} is in use; choose another for Kafka with --kafka-port`
+      code: 'RELAY_PORT_IN_USE', message: `port ${settings.port} is in use; use another for Kafka with --kafka-port`
     })
   })
 
@@ -89,7 +89,7 @@ suite('a local Kafka', () => {
     const settings = await prepare(t)
     if (!settings) return
     await assert.rejects(startKafka({ ...settings, properties: ['num.network.threads=0'] }), {
-      code: 'RELAY_CONFIG_INVALID', message: /could not make its data folder .*num\.network\.threads/
+      code: 'RELAY_CONFIG_INVALID', message: /could not create its data folder .*num\.network\.threads/
     })
   })
 

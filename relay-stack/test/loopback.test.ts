@@ -15,5 +15,5 @@ test('a start without a loopback interface is one line that says so; no other ne
   const { status, stdout, stderr } = spawnSync('unshare',
     [...UNSHARE, process.execPath, run, 'relay-stack/src/main.ts', '--data-dir', '/nowhere'], { encoding: 'utf8' })
   assert.deepEqual([status, stdout], [1, ''])
-  assert.match(stderr, /^programs on this machine do not reach 127\.0\.0\.1.*ENETUNREACH.*ip link set lo up\n$/)
+  assert.match(stderr, /^can't connect to 127\.0\.0\.1.*ENETUNREACH.*ip link set lo up\n$/)
 })

@@ -139,7 +139,7 @@ suite('ports of the stack', () => {
       api: { ...wanted(port, true, '--api-port'), what: 'the API' }, kafka: { ...wanted(port, true, '--kafka-port'), what: 'Kafka' }
     }, assert.fail), {
       code: 'RELAY_PORT_IN_USE',
-      message: `port ${port} can't be for the API and for Kafka; choose another with --kafka-port`
+      message: `port ${port} is set for the API and for Kafka; use another with --kafka-port`
     })
   })
 
@@ -158,7 +158,7 @@ suite('ports of the stack', () => {
     const say = (line: string) => said.push(line)
     const ports = await openPorts({ health: wanted(taken, false, '--health-port'), other: wanted(taken + 1, false) }, say)
     assert.ok(ports.of('health') > taken + 1, 'nor the one that another part wants')
-    assert.match(said[0], new RegExp(`^port ${taken} is in use: port ${ports.of('health')} is for a part \\(--health-port`))
+    assert.match(said[0], new RegExp(`^port ${taken} is in use: using port ${ports.of('health')} for a part \\(--health-port`))
 
     const before = ports.of('health')
     let tries = 0

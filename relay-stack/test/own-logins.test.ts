@@ -91,7 +91,7 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
     await rm(join(dataDir, 'passwords/owner'))
     const without = startStackProcess(dataDir, onPostgres)
     assert.equal(await without.exited, 1)
-    assert.match(without.text, /^the data of PostgreSQL were made with another password .*passwords\/owner; .*--fresh$/m)
+    assert.match(without.text, /^the data of PostgreSQL has another password than .*passwords\/owner; .*--fresh$/m)
   })
 })
 

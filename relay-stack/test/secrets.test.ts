@@ -189,7 +189,7 @@ suite('secrets', { concurrency: 1 }, () => {
         KAFKA_SASL_PASSWORD: password
       }, name === 'cli' ? ['lag'] : [])
       const letIn = start('api', PASSWORD)
-      await until(() => `the API to take events: ${letIn.output()}`, () => letIn.output().includes('events are taken'))
+      await until(() => `the API to take events: ${letIn.output()}`, () => letIn.output().includes('ingest started'))
       letIn.process.kill('SIGTERM')
       await Promise.all([...daemons, 'cli'].map(async name => {
         const program = start(name, secret)

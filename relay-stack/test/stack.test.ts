@@ -28,8 +28,8 @@ suite('npm start', { concurrency: 1 }, () => {
     assert.equal((await ask(url, 'another token')).status, 401)
 
     process.kill(pids.processor, 'SIGKILL')
-    await stack.said(/^processor: it was ended by SIGKILL; it is restarted in 1 s/m)
-    const [, pid] = await stack.said(/^processor is back \(process (\d+)\)/m)
+    await stack.said(/^processor: killed by SIGKILL; it restarts in 1 s/m)
+    const [, pid] = await stack.said(/^processor is running again \(process (\d+)\)/m)
     assert.notEqual(Number(pid), pids.processor)
     await assertRight(aboutTheLast(10_000, url), token)
 
@@ -108,7 +108,7 @@ suite('npm start', { concurrency: 1 }, () => {
       await stack.said(/SIGTERM: stopping/)
       await until('the second signal', () => {
         stack.kill('SIGTERM') // too soon after the first one it counts as the same
-        return stack.text.includes('killing all of it: a second signal')
+        return stack.text.includes('killing all processes: a second signal')
       })
       assert.equal(await stack.exited, 1)
       await until('all processes to be gone', () => runningOn(dataDir).length === 0)
@@ -119,13 +119,13 @@ suite('npm start', { concurrency: 1 }, () => {
       let { pids: { api: pid } } = await stack.up()
       for (const waitS of [1, 2, 4, 8]) {
         process.kill(pid, 'SIGKILL')
-        await stack.said(new RegExp(`^api: it was ended by SIGKILL; it is restarted in ${waitS} s`, 'm'))
-        await until('the API', () => (stack.text.match(/^api is back/gm) ?? []).length === Math.log2(waitS) + 1)
-        pid = Number([...stack.text.matchAll(/^api is back \(process (\d+)\)/gm)].at(-1)![1])
+        await stack.said(new RegExp(`^api: killed by SIGKILL; it restarts in ${waitS} s`, 'm'))
+        await until('the API', () => (stack.text.match(/^api is running again/gm) ?? []).length === Math.log2(waitS) + 1)
+        pid = Number([...stack.text.matchAll(/^api is running again \(process (\d+)\)/gm)].at(-1)![1])
       }
       process.kill(pid, 'SIGKILL')
       assert.equal(await stack.exited, 1)
-      assert.match(stack.text, /^api: .* that was death number 5 in a row: it is given up.* in .*api\.log/m)
+      assert.match(stack.text, /^api: .* it failed 5 times in a row and is not restarted.* in .*api\.log/m)
       assert.deepEqual(runningOn(dataDir), [])
     })
 
@@ -147,7 +147,7 @@ suite('npm start', { concurrency: 1 }, () => {
     for (const option of ['--api-port', '--postgres-port']) {
       const stack = startStackProcess(dataDir, [...onPostgres, option, String(port)])
       assert.equal(await stack.exited, 1)
-      assert.match(stack.text, new RegExp(`^port ${port} is in use; choose another for .* with ${option}\\n$`))
+      assert.match(stack.text, new RegExp(`^port ${port} is in use; use another for .* with ${option}\\n$`))
       assert.deepEqual(runningOn(dataDir), [])
     }
   })
@@ -158,7 +158,7 @@ suite('npm start', { concurrency: 1 }, () => {
       { args: ['--unknown'], line: /^error: unknown option '--unknown'$/m },
       { args: ['--event-log', 'paper'], line: /^error: option '--event-log <log>' argument 'paper' is invalid/m },
       { args: ['--api-port', '66000'], line: /^error: option '--api-port <port>' argument '66000' is invalid/m },
-      { args: ['--late', 'often'], line: /^settings are not usable: LATE \(--late\) is "often"/ }
+      { args: ['--late', 'often'], line: /^invalid settings: LATE \(--late\) must be .*got "often"/ }
     ]
     for (const { args, line } of wrong) {
       const stack = startStackProcess(dataDir, [...onPostgres, ...args])
@@ -181,7 +181,7 @@ suite('npm start', { concurrency: 1 }, () => {
     await assertRight(url, token)
 
     process.kill(pids.kafka, 'SIGKILL')
-    const kafka = Number((await first.said(/^kafka is back \(process (\d+)\)/m))[1])
+    const kafka = Number((await first.said(/^kafka is running again \(process (\d+)\)/m))[1])
     await assertRight(aboutTheLast(10_000, url), token)
 
     first.kill('SIGKILL')

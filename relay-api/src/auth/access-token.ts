@@ -111,9 +111,9 @@ async function check (
     if (type === undefined || !types.includes(type)) return { reason: `its type is ${String(type)}` }
     if (payload.iat! > Date.now() / 1000 + clockSkewS) return { reason: 'it was issued in the future' }
     const misspelled = Object.keys(payload).find(it => isMeantForUs(it) && !grantClaims.includes(it))
-    if (misspelled !== undefined) return { reason: `its claim ${misspelled.slice(0, 64)} is not one of ${grantClaims.join(', ')}` }
+    if (misspelled !== undefined) return { reason: `its claim ${misspelled.slice(0, 64)} must be one of ${grantClaims.join(', ')}` }
     const grants = grantsOf(payload)
-    if (grants === undefined) return { reason: 'its relay_ claims are no lists of text' }
+    if (grants === undefined) return { reason: 'its relay_ claims must be lists of strings' }
     const principal = { kind: 'access-token' as const, id: `sub:${payload.sub}`, scopes: scopesOf(payload), grants }
     return { principal, expiresAtMs: (payload.exp! + clockSkewS) * 1000 }
   } catch (error) {
@@ -168,7 +168,7 @@ async function discoverKeys (issuer: string): Promise<JWTVerifyGetKey> {
     const response = await fetch(address, { signal: AbortSignal.timeout(ISSUER_TIMEOUT_MS), redirect: 'error' })
     if (!response.ok) throw new Error(`${address} answers ${response.status}`)
     const said = await response.json() as { readonly issuer?: unknown, readonly jwks_uri?: unknown }
-    if (said.issuer !== issuer) throw new Error(`${address} is of the issuer ${String(said.issuer)}`)
+    if (said.issuer !== issuer) throw new Error(`${address} describes the issuer ${String(said.issuer)}`)
     const url = URL.parse(String(said.jwks_uri))
     if (!url || (url.protocol !== 'https:' && new URL(issuer).protocol === 'https:')) {
       throw new Error(`${address} names ${String(said.jwks_uri)} as the address of its keys`)
@@ -181,5 +181,5 @@ async function discoverKeys (issuer: string): Promise<JWTVerifyGetKey> {
 
 function unreachable (issuer: string, cause: unknown): RelayError {
   return new RelayError('RELAY_ISSUER_UNREACHABLE',
-    `the keys of ${issuer} can't be read: ${(cause as Error).message}; is OIDC_ISSUER right?`, { cause })
+    `could not read the keys of ${issuer}: ${(cause as Error).message}; check OIDC_ISSUER`, { cause })
 }

@@ -65,8 +65,8 @@ export function openApiKeys (database: Database, environment: string): ApiKeys {
     async identify (credential) {
       if (!looksLikeApiKey(credential)) return undefined
       const parts = parseApiKey(credential)
-      if (!parts) return refused('an API key that is not well formed')
-      if (parts.environment !== environment) return refused(`an API key of the environment ${parts.environment}`)
+      if (!parts) return refused('a malformed API key')
+      if (parts.environment !== environment) return refused(`an API key of environment ${parts.environment}`)
       const stored = await find(parts.id)
       const fault = faultOf(stored, hashSecret(parts.secret), Date.now())
       if (fault !== undefined) return refused(`API key ${parts.id}: ${fault}`)
@@ -104,7 +104,7 @@ function createLookUp (database: Database): (id: string) => Promise<StoredApiKey
   return id => {
     const known = waiting.get(id)
     if (known) return known.promise
-    if (waiting.size >= WAITING_MAX) return Promise.reject(new RelayError('RELAY_RATE_LIMITED', 'too many API keys are being looked up; try again in a moment'))
+    if (waiting.size >= WAITING_MAX) return Promise.reject(new RelayError('RELAY_RATE_LIMITED', 'too many API key look-ups in progress; try again later'))
     const asked = Promise.withResolvers<StoredApiKey | undefined>()
     waiting.set(id, asked)
     if (!isUnderWay) run()
@@ -117,11 +117,11 @@ function refused (reason: string): Identified {
 }
 
 function faultOf (stored: StoredApiKey | undefined, secretHash: Buffer, nowMs: number): string | undefined {
-  if (!stored) return 'there is none of this id'
+  if (!stored) return 'unknown id'
   const isCurrent = timingSafeEqual(stored.secretHash, secretHash)
   const isFormer = stored.formerSecretHash !== undefined && timingSafeEqual(stored.formerSecretHash, secretHash)
-  if (!isCurrent && !isFormer) return 'its secret is wrong'
-  if (!isCurrent && nowMs >= stored.formerSecretUntilMs!) return 'its secret was rotated, and the overlap is over'
+  if (!isCurrent && !isFormer) return 'wrong secret'
+  if (!isCurrent && nowMs >= stored.formerSecretUntilMs!) return 'its secret was rotated and its overlap has ended'
   if (stored.revokedAtMs !== undefined) return 'it was revoked'
   if (stored.expiresAtMs !== undefined && nowMs >= stored.expiresAtMs) return 'it has expired'
   return undefined

@@ -26,7 +26,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
       const waitS = gate.askWithout(request.ip)
       if (waitS > 0) refuseBlocked(request, reply, waitS)
       audit(refusalOf(request, 'unauthorized', 'no bearer token'))
-      throw unauthorized('there is none')
+      throw unauthorized('none was sent')
     }
     const passed = gate.pass(credential, request.ip)
     if (passed instanceof Promise) {
@@ -48,7 +48,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
 
     const scope = neededScope(request)
     if (scope !== undefined && !passed.principal.scopes.has(scope)) {
-      throw new RelayError('RELAY_FORBIDDEN', `this needs the scope ${scope}`)
+      throw new RelayError('RELAY_FORBIDDEN', `this request needs the scope ${scope}`)
     }
   }
 
@@ -61,11 +61,11 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
     reply.header('retry-after', waitS)
     audit(refusalOf(request, 'blocked', BLOCKED))
     throw new RelayError('RELAY_RATE_LIMITED',
-      `too many requests from this address had no bearer token that is accepted; wait for ${waitS} s`)
+      `too many requests from this address had no valid bearer token; try again in ${waitS} s`)
   }
 }
 
-const BLOCKED = 'too many requests from this address had no token that was accepted'
+const BLOCKED = 'too many requests from this address had no valid token'
 
 export interface LoggedIn {
   readonly principal: Principal
@@ -95,7 +95,7 @@ export function bearerOf ({ headers: { authorization } }: Pick<FastifyRequest, '
 
 async function identifyAgain (credential: string, gate: Gate): Promise<void> {
   const now = await gate.passAgain(credential)
-  if (now.kind === 'refused') throw unauthorized('this one is not accepted any more')
+  if (now.kind === 'refused') throw unauthorized('this one is no longer accepted')
 }
 
 /** @returns undefined at an address that is none: whoever is known may hear that */
@@ -105,5 +105,5 @@ function neededScope ({ is404, method, route }: FastifyRequest): Scope | undefin
 }
 
 function unauthorized (found: string): RelayError {
-  return new RelayError('RELAY_UNAUTHORIZED', `a bearer token is needed in the Authorization header, and ${found}`)
+  return new RelayError('RELAY_UNAUTHORIZED', `a valid bearer token is required in the Authorization header: ${found}`)
 }

@@ -44,7 +44,7 @@ export function createGate (identifiers: readonly Identifier[], strangers: Stran
       const identified = await it.identify(credential)
       if (identified) return identified
     }
-    return { kind: 'refused', reason: 'a bearer token that nobody knows' }
+    return { kind: 'refused', reason: 'an unknown bearer token' }
   }
 
   /** The same, as far as nobody has to be waited for. */

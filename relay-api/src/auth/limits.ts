@@ -61,7 +61,7 @@ function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, dat
     reply.header('ratelimit-reset', endsInS)
     if (count <= perPrincipalMax) return undefined
     reply.header('retry-after', endsInS)
-    return tooOften(`more requests than are allowed; try again in ${endsInS} s`)
+    return tooOften(`request limit exceeded; try again in ${endsInS} s`)
   }
   app.addHook('onRequest', ({ principal }, reply, done) => {
     if (!database) return done(tell(requests.add(principal.id), reply))
@@ -107,7 +107,7 @@ export function createOpenLimit (max: number, windowMs: number) {
     const { count, endsInS } = requests.add(normaliseAddress(request.ip))
     if (count <= max) return done()
     reply.header('retry-after', endsInS)
-    done(tooOften(`more requests from this address than are allowed; wait for ${endsInS} s`))
+    done(tooOften(`request limit of this address exceeded; try again in ${endsInS} s`))
   }
 }
 

@@ -45,7 +45,7 @@ const HELD_RETRY_S = 2
 export function createBudgets (config: BudgetConfig, metrics: Registry, now: () => number = () => performance.now()): Budgets {
   const exceeded = new Counter({
     name: 'relay_api_budget_exceeded_total',
-    help: 'Requests and messages that were refused since a caller had used up a budget',
+    help: 'Requests and messages refused because the caller exceeded a budget',
     labelNames: ['budget', 'caller'],
     registers: [metrics]
   })
@@ -65,7 +65,7 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
     const { what, setting, refillMs }: Budget = budgets[name]
     const per = refillMs === undefined ? 'at once' : `per ${refillMs / 1000} s`
     throw new RelayError('RELAY_BUDGET_EXCEEDED',
-      `this caller may have ${config[setting]} ${what} ${per} (${setting}); try again in ${retryAfterS} s`, { retryAfterS })
+      `limit of ${config[setting]} ${what} ${per} per caller exceeded (${setting}); try again in ${retryAfterS} s`, { retryAfterS })
   }
 
   /** @returns what is left, as of now */

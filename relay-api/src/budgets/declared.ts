@@ -17,76 +17,76 @@ const MIB = 1024 * 1024
 /** By setting: the size of each budget. */
 export const budgetSettings = {
   ANSWERS_PER_CALLER_MAX: Type.Integer({
-    default: 100, minimum: 1, description: 'answers of one caller that may be under way at once'
+    default: 100, minimum: 1, description: 'most answers in progress at once for one caller'
   }),
   CONNECTIONS_PER_CALLER_MAX: Type.Integer({
-    default: 2_000, minimum: 1, description: 'connections by HTTP of one caller that stay open; further ones are closed after each answer'
+    default: 2_000, minimum: 1, description: 'most HTTP connections of one caller that are kept alive; further ones are closed after each response'
   }),
   INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES: Type.Integer({
     default: 16 * MIB,
     minimum: 1_024,
-    description: 'bytes of events of one caller that may be in memory at once; at least INGEST_BODY_MAX_BYTES'
+    description: 'most bytes of events of one caller in memory at once; at least INGEST_BODY_MAX_BYTES'
   }),
   INGEST_BYTES_PER_MINUTE_MAX: Type.Integer({
-    default: 512 * MIB, minimum: 1_024, description: 'bytes of events, inflated, that one caller may send per minute'
+    default: 512 * MIB, minimum: 1_024, description: 'most bytes of events, uncompressed, that one caller may send per minute'
   }),
   LONG_ANSWERS_PER_CALLER_MAX: Type.Integer({
-    default: 16, minimum: 1, description: 'long answers, of many statements or a stream, of one caller that may be under way at once'
+    default: 16, minimum: 1, description: 'most long answers (many statements, or a stream) in progress at once for one caller'
   }),
   STREAMS_PER_CALLER_MAX: Type.Integer({
-    default: 500, minimum: 1, description: 'streams of live changes that one caller may have open at once'
+    default: 500, minimum: 1, description: 'most streams of live changes that one caller may have open at once'
   }),
   STREAM_VIEWS_PER_CALLER_MAX: Type.Integer({
-    default: 100, minimum: 1, description: 'streams of different questions that one caller may have open at once'
+    default: 100, minimum: 1, description: 'most streams with different queries that one caller may have open at once'
   }),
   STREAM_BYTES_PER_CALLER_MAX: Type.Integer({
     default: 32 * MIB,
     minimum: 1_024,
-    description: 'bytes that may wait for the streams of one caller together; past them those are dropped that most waits for'
+    description: 'most bytes buffered for all streams of one caller; above it the streams with the fullest buffers are closed'
   }),
   STREAM_RESUMES_PER_MINUTE_MAX: Type.Integer({
     default: 1_000,
     minimum: 1,
-    description: 'streams with a Last-Event-ID that one caller may open per minute: what each has missed is read for it alone'
+    description: 'most streams with a Last-Event-ID that one caller may open per minute; each needs its own read of missed changes'
   }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
-    default: 20_000, minimum: 1, description: 'new series (device, zone and type) that one caller may add per hour'
+    default: 20_000, minimum: 1, description: 'most new series (device, zone and type) that one caller may add per hour'
   }),
   MQTT_CONNECTS_PER_MINUTE_MAX: Type.Integer({
-    default: 6_000, minimum: 1, description: 'connections by MQTT that one address (IPv6: one /64) may open per minute'
+    default: 6_000, minimum: 1, description: 'most MQTT connections that one address (IPv6: one /64) may open per minute'
   }),
   MQTT_CONNECTIONS_PER_CALLER_MAX: Type.Integer({
-    default: 5_000, minimum: 1, description: 'clients by MQTT of one caller that may be connected at once'
+    default: 5_000, minimum: 1, description: 'most MQTT clients of one caller connected at once'
   }),
   MQTT_MESSAGES_PER_SECOND_MAX: Type.Integer({
-    default: 5_000, minimum: 1, description: 'packets by MQTT that one caller may send per second, over all its connections'
+    default: 5_000, minimum: 1, description: 'most MQTT packets that one caller may send per second, over all its connections'
   }),
   MQTT_BYTES_PER_SECOND_MAX: Type.Integer({
-    default: 2 * 1024 * 1024, minimum: 128 * 1024, description: 'bytes of events by MQTT that one caller may send per second, over all its connections'
+    default: 2 * 1024 * 1024, minimum: 128 * 1024, description: 'most bytes of MQTT events that one caller may send per second, over all its connections'
   }),
   DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
-    default: 20_000, minimum: 1, description: 'dead letters that are kept per hour of what one caller sends by MQTT'
+    default: 20_000, minimum: 1, description: 'most dead letters kept per hour for the MQTT events of one caller'
   }),
   NEW_ZONES_PER_HOUR_MAX: Type.Integer({
-    default: 1_000, minimum: 1, description: 'new zones that one caller may add per hour'
+    default: 1_000, minimum: 1, description: 'most new zones that one caller may add per hour'
   }),
   NEW_PARTITIONS_PER_HOUR_MAX: Type.Integer({
     default: 30,
     minimum: 1,
-    description: 'partitions that events of one caller may make per hour: years of the past without rollups, weeks of the newest quarter'
+    description: 'most table partitions that the events of one caller may create per hour (one per past year or recent week without rollups)'
   }),
   SERIES_LOOKUPS_PER_MINUTE_MAX: Type.Integer({
     default: 300_000,
     minimum: 1,
-    description: 'series of one caller that this process has not in memory and may look up per minute'
+    description: 'most database look-ups per minute for series of one caller that are not in memory'
   }),
   KEPT_ANSWERS_PER_HOUR_MAX: Type.Integer({
-    default: 50_000, minimum: 1, description: 'requests with an Idempotency-Key that one caller may send per hour'
+    default: 50_000, minimum: 1, description: 'most requests with an Idempotency-Key that one caller may send per hour'
   }),
   KEPT_ANSWER_BYTES_PER_HOUR_MAX: Type.Integer({
     default: 64 * MIB,
     minimum: 1_024,
-    description: 'bytes of answers that are kept for one caller per hour; past them an answer is not kept'
+    description: 'most bytes of answers stored per hour for the Idempotency-Keys of one caller; above it an answer is not stored'
   })
 }
 
@@ -104,43 +104,43 @@ export interface Budget {
 
 export const budgets = {
   answers: {
-    setting: 'ANSWERS_PER_CALLER_MAX', what: 'answers under way', shownBy: 'relay-api/test/answers.test.ts'
+    setting: 'ANSWERS_PER_CALLER_MAX', what: 'answers in progress', shownBy: 'relay-api/test/answers.test.ts'
   },
   longAnswers: {
-    setting: 'LONG_ANSWERS_PER_CALLER_MAX', what: 'long answers under way', shownBy: 'relay-api/test/answers.test.ts'
+    setting: 'LONG_ANSWERS_PER_CALLER_MAX', what: 'long answers in progress', shownBy: 'relay-api/test/answers.test.ts'
   },
   streams: {
-    setting: 'STREAMS_PER_CALLER_MAX', what: 'streams open', shownBy: 'relay-api/test/stream-budgets.test.ts'
+    setting: 'STREAMS_PER_CALLER_MAX', what: 'open streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamViews: {
-    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'questions of streams open', shownBy: 'relay-api/test/stream-budgets.test.ts'
+    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'open streams with different queries', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamBytes: {
-    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes that wait for streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
+    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes buffered for streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamResumes: {
     setting: 'STREAM_RESUMES_PER_MINUTE_MAX',
-    what: 'streams that go on from an id',
+    what: 'resumed streams',
     refillMs: MINUTE_MS,
     shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   connections: {
-    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'connections by HTTP that stay open', shownBy: 'relay-api/test/connections.test.ts'
+    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'kept-alive HTTP connections', shownBy: 'relay-api/test/connections.test.ts'
   },
   mqttConnects: {
-    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'connects by MQTT (of an address)', refillMs: MINUTE_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'MQTT connects of an address', refillMs: MINUTE_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttConnections: {
-    setting: 'MQTT_CONNECTIONS_PER_CALLER_MAX', what: 'clients by MQTT', shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_CONNECTIONS_PER_CALLER_MAX', what: 'MQTT clients', shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttMessages: {
-    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'packets by MQTT', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'MQTT packets', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttBytes: {
-    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of events by MQTT', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of MQTT events', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   deadLetters: {
-    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'dead letters kept', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'
+    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'stored dead letters', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'
   },
   ingestInFlight: {
     setting: 'INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES',
@@ -149,7 +149,7 @@ export const budgets = {
   },
   ingestBytes: {
     setting: 'INGEST_BYTES_PER_MINUTE_MAX',
-    what: 'bytes of events, inflated',
+    what: 'bytes of events, uncompressed',
     refillMs: MINUTE_MS,
     shownBy: 'relay-api/test/ingest-budgets.test.ts'
   },
@@ -167,7 +167,7 @@ export const budgets = {
   },
   seriesLookups: {
     setting: 'SERIES_LOOKUPS_PER_MINUTE_MAX',
-    what: 'look-ups of series',
+    what: 'series look-ups',
     refillMs: MINUTE_MS,
     shownBy: 'relay-api/test/quotas.test.ts'
   },
@@ -179,7 +179,7 @@ export const budgets = {
   },
   keptAnswerBytes: {
     setting: 'KEPT_ANSWER_BYTES_PER_HOUR_MAX',
-    what: 'bytes of kept answers',
+    what: 'bytes of stored answers',
     refillMs: HOUR_MS,
     shownBy: 'relay-api/test/ingest-budgets.test.ts'
   }

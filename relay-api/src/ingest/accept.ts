@@ -18,7 +18,7 @@ import { excessOf, isSurelySimple } from './complexity.ts'
 export const refusedReasons = {
   ...rejectedReasons,
   ...ingestReasons,
-  'not-granted': 'The caller may not send for this device or zone, or not by this topic.'
+  'not-granted': 'The caller may not send for this device or zone, or not on this topic.'
 } as const
 
 export type RefusedReason = keyof typeof refusedReasons

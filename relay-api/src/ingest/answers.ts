@@ -63,7 +63,7 @@ export function openAnswers (database: Database, keepHours: number, log: Logger)
     try {
       while (!closing.signal.aborted && await dropExpired(database) === SWEEP_SLICE);
     } catch (error) {
-      log.warn({ err: error }, 'answers past their time were not dropped; trying again in a minute')
+      log.warn({ err: error }, 'could not delete expired idempotency answers; retrying in a minute')
     }
   }
   let sweeping = Promise.resolve()
@@ -79,16 +79,16 @@ export function openAnswers (database: Database, keepHours: number, log: Logger)
         answer = await work()
       } catch (error) {
         await release(database, request, claim)
-          .catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
+          .catch(it => log.warn({ err: it }, 'could not release an idempotency claim; it expires by itself'))
         throw error
       }
       if (!answer.isKept) {
         await release(database, request, claim)
-          .catch(it => log.warn({ err: it }, 'a claim was not released; it ends by itself'))
+          .catch(it => log.warn({ err: it }, 'could not release an idempotency claim; it expires by itself'))
         return { ...answer, isReplayed: false }
       }
       // the events are in the log: that this can't be written down must not turn the answer into a failure
-      await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'an answer was not kept'))
+      await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'could not store an idempotency answer'))
       return { ...answer, isReplayed: false }
     },
     async close () {
@@ -114,17 +114,17 @@ async function claimKey (
       returning claim`, [caller, key, bodyHash, claim, CLAIM_S, keepHours])
     if (claimed.length > 0) return undefined
 
-    const [row] = await database.queryPrepared<Row>('read kept answer', `
+    const [row] = await database.queryPrepared<Row>('read stored answer', `
       select body_hash, status, answer from ingest_answers where caller = $1 and idempotency_key = $2`, [caller, key])
     if (!row) continue
     if (!row.body_hash.equals(bodyHash)) {
       throw new RelayError('RELAY_IDEMPOTENCY_KEY_REUSED',
-        'another body was sent under this Idempotency-Key; give each request a key of its own',
+        'this Idempotency-Key was used with another body; use a new key for each request',
         { parameter: 'Idempotency-Key' })
     }
     if (row.status === null || row.answer === null) {
       throw new RelayError('RELAY_IDEMPOTENCY_KEY_IN_USE',
-        'the first request under this Idempotency-Key is still under way', { parameter: 'Idempotency-Key' })
+        'the first request with this Idempotency-Key is still in progress', { parameter: 'Idempotency-Key' })
     }
     return { status: row.status, text: row.answer }
   }
@@ -133,7 +133,7 @@ async function claimKey (
 async function keep (
   database: Database, { caller, key }: KeyedRequest, claim: string, { status, text }: KeptAnswer
 ): Promise<void> {
-  await database.queryPrepared('keep answer', `
+  await database.queryPrepared('store answer', `
     update ingest_answers set status = $4, answer = $5 where caller = $1 and idempotency_key = $2 and claim = $3`,
   [caller, key, claim, status, text])
 }

@@ -27,7 +27,7 @@ export function framingOf (contentType: string | undefined): Framing {
   if (!framing || !parameters.every(it => PARAMETER.test(it))) {
     const found = type === '' ? 'missing' : TYPE.test(type) && !framing ? type.slice(0, 100) : 'malformed'
     throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN',
-      `Content-Type must be ${mediaTypes.json[0]} or ${mediaTypes.ndjson[0]}, and is ${found}`)
+      `Content-Type must be ${mediaTypes.json[0]} or ${mediaTypes.ndjson[0]}, got ${found}`)
   }
   const charsets = parameters.filter(it => it.startsWith('charset='))
   if (!charsets.every(it => /^charset="?utf-?8"?$/.test(it))) {
@@ -66,7 +66,7 @@ export async function readBody (request: IncomingMessage, limits: BodyLimits, le
     case 'gzip': case 'x-gzip':
       return await readZipped(request, limits, lease)
     default:
-      throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Encoding must be gzip, or not there')
+      throw new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Encoding must be gzip or absent')
   }
 }
 
@@ -87,7 +87,7 @@ async function beforeDeadline (
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new RelayError('RELAY_BODY_TOO_SLOW', `the body was not here after ${timeoutMs / 1000} s; send less at once`))
+      reject(new RelayError('RELAY_BODY_TOO_SLOW', `the body did not arrive within ${timeoutMs / 1000} s; send less per request`))
       if (source !== request) source.destroy()
     }, timeoutMs)
   })
@@ -137,15 +137,15 @@ async function inflate (
       body.add(chunk)
       if (body.size > INFLATED_FREE_BYTES && body.size > sent.bytes * INFLATED_BY_MAX) {
         throw new RelayError('RELAY_BODY_TOO_LARGE',
-          `the body inflates to more than ${INFLATED_BY_MAX} times its size; send it as it is`)
+          `the body inflates to more than ${INFLATED_BY_MAX} times its size; send it uncompressed`)
       }
     }
   } catch (error) {
     if (error instanceof RelayError) throw error
-    throw new RelayError('RELAY_REQUEST_INVALID', `the body is no gzip: ${(error as Error).message}`, { cause: error })
+    throw new RelayError('RELAY_REQUEST_INVALID', `the body is not valid gzip: ${(error as Error).message}`, { cause: error })
   }
   if (gunzip.bytesWritten < sent.bytes || !request.readableEnded) {
-    throw new RelayError('RELAY_REQUEST_INVALID', 'the body is no gzip: something follows its end')
+    throw new RelayError('RELAY_REQUEST_INVALID', 'the body is not valid gzip: data after its end')
   }
   return body.bytes
 }
@@ -226,5 +226,5 @@ class GrowingBody {
 }
 
 function tooLarge (maxBytes: number): RelayError {
-  return new RelayError('RELAY_BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes; send the events in several`)
+  return new RelayError('RELAY_BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes; split the events over several requests`)
 }

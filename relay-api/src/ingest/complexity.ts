@@ -39,7 +39,7 @@ export function excessOf (item: Uint8Array): string | undefined {
         isInString = true
         break
       case OPEN_BRACKET: case OPEN_BRACE:
-        if (++depth > DEPTH_MAX) return `it is nested deeper than ${DEPTH_MAX} levels`
+        if (++depth > DEPTH_MAX) return `nested deeper than ${DEPTH_MAX} levels`
         members++
         break
       case CLOSE_BRACKET: case CLOSE_BRACE:
@@ -48,7 +48,7 @@ export function excessOf (item: Uint8Array): string | undefined {
       case COLON:
         members++
     }
-    if (members > MEMBERS_MAX) return `it has more than ${MEMBERS_MAX} names, objects and arrays`
+    if (members > MEMBERS_MAX) return `more than ${MEMBERS_MAX} names, objects and arrays`
   }
   return undefined
 }

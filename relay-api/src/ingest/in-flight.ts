@@ -39,7 +39,7 @@ export function createInFlight (maxBytes: number, budgets: Budgets): InFlight {
           if (held) held.add(bytes)
           else held = budgets.hold('ingestInFlight', caller, bytes)
           if (taken + bytes > maxBytes) {
-            throw new RelayError('RELAY_INGEST_BUSY', `${taken} bytes of events wait for the event log already`)
+            throw new RelayError('RELAY_INGEST_BUSY', `${taken} bytes of events are already waiting for the event log`)
           }
           budgets.spend('ingestBytes', caller, bytes) // last: what finds no room and is tried again is not spent
           taken += bytes

@@ -180,9 +180,9 @@ function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: 
   for (let step = cutting.next(); ; step = cutting.next()) {
     if (step.done) {
       const fault = step.value
-      if (fault?.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `the body can't be read: ${fault.detail}`)
+      if (fault?.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `could not parse the body: ${fault.detail}`)
       if (fault?.kind === 'too-many') {
-        throw new RelayError('RELAY_BODY_TOO_LARGE', `there are more than ${fault.what} in the body; send them in several`)
+        throw new RelayError('RELAY_BODY_TOO_LARGE', `the body has more than ${fault.what}; split it over several requests`)
       }
       return
     }
@@ -225,20 +225,20 @@ function createCounts (metrics: Registry, inFlight: InFlight) {
   const registers = [metrics]
   new Gauge({ // eslint-disable-line no-new
     name: 'relay_api_ingest_in_flight_bytes',
-    help: 'Bytes of events that are in memory until the event log has them',
+    help: 'Bytes of events in memory that wait for the event log',
     registers,
     collect () { this.set(inFlight.bytes) }
   })
   const deadLetters = new Counter({
     name: 'relay_api_dead_letters_total',
-    help: 'Events that were refused and became dead letters, as their sender could not be told, by reason',
+    help: 'Refused events written as dead letters because the protocol can\'t report the refusal, by reason',
     labelNames: ['reason'],
     registers
   })
   for (const reason of Object.keys(deadLetterReasons)) deadLetters.inc({ reason }, 0)
   const refused = new Counter({
     name: 'relay_api_ingest_refused_total',
-    help: 'Events that were refused, by reason',
+    help: 'Refused events, by reason',
     labelNames: ['reason'],
     registers
   })
@@ -247,7 +247,7 @@ function createCounts (metrics: Registry, inFlight: InFlight) {
     refused,
     deadLetters,
     accepted: new Counter({
-      name: 'relay_api_ingest_accepted_total', help: 'Events that were put into the event log', registers
+      name: 'relay_api_ingest_accepted_total', help: 'Events written to the event log', registers
     })
   }
 }

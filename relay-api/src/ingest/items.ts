@@ -86,21 +86,21 @@ function * cutArray (body: Buffer, start: number, { itemsMax }: CutLimits): Cutt
       if (isSpace(body[at])) at = yield * spaceEnd(body, at, body.length)
       const scan: Scan = { at, depth: 0, isInString: false }
       while (!findItemEnd(body, scan, Math.min(scan.at + PAUSE_BYTES, body.length))) {
-        if (scan.at >= body.length) return broken('the array has no end')
+        if (scan.at >= body.length) return broken('the array is not closed')
         yield undefined
       }
       const end = scan.at
       if (end === at) return broken(`item ${count} of the array is empty`)
       if (count++ === itemsMax) return tooMany(itemsMax)
       yield body.subarray(at, isSpace(body[end - 1]) ? yield * textEnd(body, at, end) : end)
-      if (body[end] === CLOSE_BRACE) return broken(`a brace behind item ${count - 1} closes what was not opened`)
+      if (body[end] === CLOSE_BRACE) return broken(`unexpected closing brace after item ${count - 1}`)
       at = end
       if (body[at] === CLOSE_BRACKET) break
       at++
     }
   }
   const rest = yield * spaceEnd(body, at + 1, body.length)
-  return rest >= body.length ? undefined : broken('something follows the end of the array')
+  return rest >= body.length ? undefined : broken('unexpected data after the end of the array')
 }
 
 /** Where the look for the end of an item has come to. */

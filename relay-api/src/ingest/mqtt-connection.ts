@@ -122,7 +122,7 @@ export class MqttConnection {
       closed: () => this.#closed(),
       failed: error => {
         parts.counts.ended('fault')
-        parts.note(this, 'a connection by MQTT failed', { err: error })
+        parts.note(this, 'an MQTT connection failed', { err: error })
       }
     })
     this.#messages = new MqttMessages(parts.ingest, {
@@ -151,7 +151,7 @@ export class MqttConnection {
     if (reason !== undefined) this.#parts.counts.ended(counted)
     this.#socket.end(isOpen && reason !== undefined ? this.#goodbye(reason, detail) : undefined)
     if (isOpen && reason !== undefined && reason !== 'shuttingDown' && reason !== 'takenOver') {
-      this.#parts.note(this, 'a connection by MQTT was ended', { reason: counted, detail })
+      this.#parts.note(this, 'an MQTT connection was closed', { reason: counted, detail })
     }
   }
 
@@ -161,7 +161,7 @@ export class MqttConnection {
       await this.#reauthenticate?.()
     } catch (error) {
       if ((error as RelayError).code !== 'RELAY_UNAUTHORIZED') return
-      this.close('notAuthorized', 'the token is not accepted any more')
+      this.close('notAuthorized', 'the token is no longer accepted')
     }
   }
 
@@ -192,7 +192,7 @@ export class MqttConnection {
     if (topic.kind !== 'events') return this.#noteIgnored(name, topic.kind)
     const isPaid = this.#spend('mqttMessages', 1) && this.#spend('mqttBytes', payload.length)
     const lease = isPaid ? this.#takeRoom(payload.length) : undefined
-    if (!lease) return this.#parts.note(this, 'a will by MQTT found no room', { topic: name.slice(0, TOPIC_SHOWN_CHARACTERS) })
+    if (!lease) return this.#parts.note(this, 'an MQTT will was dropped: too many events are waiting', { topic: name.slice(0, TOPIC_SHOWN_CHARACTERS) })
     const message = { topic: name, qos: 0, messageId: undefined, payload }
     this.#messages.accept(message, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
   }
@@ -313,7 +313,7 @@ export class MqttConnection {
   #takeLater (frame: Frame): void {
     const decoded = this.#version === 5 && frame.kind === 'whole' ? this.#decoder.decode(frame.bytes) : undefined
     if (decoded?.kind === 'packet' && decoded.packet.cmd === 'publish' && decoded.packet.qos > 0) {
-      this.#messages.pass(messageOf(decoded.packet), 5, 'quotaExceeded', 'this caller has sent more than it may; try again later')
+      this.#messages.pass(messageOf(decoded.packet), 5, 'quotaExceeded', 'send limit of this caller exceeded; try again later')
     } else {
       this.#heldFrame = frame
     }
@@ -384,7 +384,7 @@ export class MqttConnection {
         if (this.#version === 4 || (packet.reasonCode ?? NORMAL_DISCONNECT) === NORMAL_DISCONNECT) this.#will = undefined
         return this.close()
       default:
-        this.close('protocolError', `${packet.cmd} is not for a server, or comes once`)
+        this.close('protocolError', `unexpected ${packet.cmd}: not allowed from a client, or sent twice`)
     }
   }
 
@@ -418,7 +418,7 @@ export class MqttConnection {
     this.#parts.counts.ignored(`${kind}-topic`)
     if (kind === 'system' || this.#isOtherTopicNoted) return
     this.#isOtherTopicNoted = true
-    this.#parts.note(this, 'a client by MQTT sends to a topic that is not for events', { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) })
+    this.#parts.note(this, 'an MQTT client publishes to a topic that is not for events', { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) })
   }
 
   #send (bytes: Buffer): void {

@@ -39,14 +39,14 @@ export function createMqttCounts (
   }
   const gauge = (described: { readonly name: string, readonly help: string }, read: () => number) =>
     new Gauge({ ...described, registers, collect () { this.set(read()) } })
-  gauge({ name: 'relay_api_mqtt_connections', help: 'Clients that are connected by MQTT' }, connections.open)
-  gauge({ name: 'relay_api_mqtt_pending_connections', help: 'Connections by MQTT that have not logged in' }, connections.pending)
+  gauge({ name: 'relay_api_mqtt_connections', help: 'Connected MQTT clients' }, connections.open)
+  gauge({ name: 'relay_api_mqtt_pending_connections', help: 'MQTT connections before login' }, connections.pending)
   return {
     refusedConnect: counter(
-      { name: 'relay_api_mqtt_refused_connects_total', help: 'Connections that did not log in, by reason' }, refusedConnects),
-    ended: counter({ name: 'relay_api_mqtt_ended_total', help: 'Connections that Relay has ended, by reason' }, endedReasons),
+      { name: 'relay_api_mqtt_refused_connects_total', help: 'MQTT connections that failed to log in, by reason' }, refusedConnects),
+    ended: counter({ name: 'relay_api_mqtt_ended_total', help: 'MQTT connections closed by Relay, by reason' }, endedReasons),
     ignored: counter(
-      { name: 'relay_api_mqtt_ignored_total', help: 'Messages to topics that are not for events, by reason' }, ignoredReasons)
+      { name: 'relay_api_mqtt_ignored_total', help: 'MQTT messages to topics that are not for events, by reason' }, ignoredReasons)
   }
 }
 

@@ -31,7 +31,7 @@ export function createDecoder (): Decoder {
       try {
         const restBytes = parser.parse(bytes)
         const { packet, fault } = found
-        if (!packet || fault || restBytes > 0) return violation('malformed', fault?.message ?? 'a packet that does not end where it says')
+        if (!packet || fault || restBytes > 0) return violation('malformed', fault?.message ?? 'a packet whose length does not match its header')
         if (packet.cmd === 'connect') version = packet.protocolVersion
         return faultOf(packet, bytes, version === 5 ? 5 : 4) ?? { kind: 'packet', packet }
       } catch (error) { // the library reads behind the end of some packets
@@ -121,7 +121,7 @@ function faultOfConnect ({ protocolVersion, password, username, will, properties
     return violation('protocolError', 'a limit of 0')
   }
   if (properties?.authenticationMethod !== undefined) {
-    return violation('badAuthenticationMethod', 'an authentication method; the token belongs into the password')
+    return violation('badAuthenticationMethod', 'an authentication method; send the token as the password')
   }
   return undefined
 }

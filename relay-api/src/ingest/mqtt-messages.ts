@@ -83,7 +83,7 @@ export class MqttMessages {
         if (qos === 1 || qos === 2) this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), told)
       } catch (error) {
         if ((error as RelayError).code !== 'RELAY_EVENT_LOG_UNREACHABLE') throw error
-        this.#events.away('the event log does not take events now')
+        this.#events.away('the event log is unreachable')
       } finally {
         this.#waiting--
       }

@@ -35,7 +35,7 @@ export function createTransport (config: IngestConfig, { admit, take }: Door, lo
     try {
       work()
     } catch (error) {
-      log.error({ err: error }, 'a connection by MQTT failed')
+      log.error({ err: error }, 'an MQTT connection failed')
       raw.destroy()
     }
   }
@@ -47,7 +47,7 @@ export function createTransport (config: IngestConfig, { admit, take }: Door, lo
     return { server: heardOf(server, log), isEncrypted: false }
   }
   if (cert === undefined || key === undefined) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE go together: one of them is not set')
+    throw new RelayError('RELAY_CONFIG_INVALID', 'MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE must be set together')
   }
   // the deadline of the handshake is that of the login (mqtt-admission.ts)
   const server = createEncrypted({ ...readTls('MQTT_TLS', { ca, cert, key }), requestCert: ca !== undefined })
@@ -67,7 +67,7 @@ export function createTransport (config: IngestConfig, { admit, take }: Door, lo
     guarded(raw ?? socket, () => raw && !raw.destroyed ? take(socket, raw) : socket.destroy())
   })
   server.on('tlsClientError', (error, socket) => {
-    log.debug({ err: error, address: socket.remoteAddress }, 'a client by MQTT that does not speak TLS as we do')
+    log.debug({ err: error, address: socket.remoteAddress }, 'the TLS handshake of an MQTT client failed')
     socket.destroy()
   })
   return { server: heardOf(server, log), isEncrypted: true }
@@ -76,7 +76,7 @@ export function createTransport (config: IngestConfig, { admit, take }: Door, lo
 /** Without a listener an error of the server, such as too many open files, would end the process. */
 function heardOf<S extends Server> (server: S, log: Logger): S {
   return server.on('error', error => {
-    if (server.listening) log.error({ err: error }, 'a connection by MQTT could not be taken')
+    if (server.listening) log.error({ err: error }, 'could not accept an MQTT connection')
   })
 }
 
@@ -85,7 +85,7 @@ function createEncrypted (options: Parameters<typeof createTlsServer>[0]) {
     return createTlsServer(options)
   } catch (cause) {
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE can't be used: ${(cause as Error).message}`, { cause })
+      `could not use MQTT_TLS_CERT_FILE and MQTT_TLS_KEY_FILE: ${(cause as Error).message}`, { cause })
   }
 }
 

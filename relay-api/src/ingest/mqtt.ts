@@ -133,9 +133,9 @@ export function createMqttServer (
         throw new RelayError('RELAY_PORT_IN_USE',
           `port ${port} on ${host} is in use; choose another with MQTT_PORT`, { cause })
       }
-      watchPermissions().catch(error => log.error({ err: error }, 'clients by MQTT are not asked for their permission any more'))
+      watchPermissions().catch(error => log.error({ err: error }, 'the periodic token checks of MQTT clients stopped'))
       timer = setInterval(check, CHECK_INTERVAL_MS)
-      log.info({ port, isEncrypted }, 'events are taken by MQTT')
+      log.info({ port, isEncrypted }, 'MQTT started')
     },
     async close () {
       notes.close()

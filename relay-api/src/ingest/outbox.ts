@@ -57,7 +57,7 @@ export function openOutbox (
   database: Database, metrics: Registry, log: Logger
 ): Outbox {
   if (eventLogKind(config) === 'kafka' && !config.KAFKA_BOOTSTRAP_SERVERS) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: KAFKA_BOOTSTRAP_SERVERS must say where it is')
+    throw new RelayError('RELAY_CONFIG_INVALID', 'EVENT_LOG is kafka: set KAFKA_BOOTSTRAP_SERVERS')
   }
   const eventsTopic = config.EVENTS_TOPIC
   const closing = new AbortController()
@@ -78,10 +78,10 @@ export function openOutbox (
         eventLog = found
         opened.use(opening.move())
         await warnOfCompaction(found, eventsTopic, log)
-        log.info({ eventLog: found.description, topic: eventsTopic }, 'events are taken')
+        log.info({ eventLog: found.description, topic: eventsTopic }, 'ingest started')
         return
       } catch (error) {
-        log.warn({ err: error }, 'no events can be taken: the event log could not be opened; trying again')
+        log.warn({ err: error }, 'could not open the event log, so events are refused; retrying')
         await delay(REOPEN_DELAY_MS, undefined, { signal: closing.signal }).catch(() => {})
       }
     }
@@ -140,13 +140,13 @@ export function openOutbox (
       try {
         return await within(waitMaxMs, describe()) ? undefined : `has no topic ${eventsTopic}`
       } catch (error) {
-        return (error as Error).name === 'TimeoutError' ? 'does not answer' : 'can\'t be reached'
+        return (error as Error).name === 'TimeoutError' ? 'does not answer' : 'is unreachable'
       }
     },
     async send (caller, records, topic = eventsTopic) {
       if (!producer || closing.signal.aborted) throw unreachable(new Error('it is not open'))
       if (records.length === 0) return
-      if (breaker.isOpen || breaker.isSilent) throw unreachable(new Error('it has taken nothing for INGEST_BREAKER_MS'))
+      if (breaker.isOpen || breaker.isSilent) throw unreachable(new Error('it accepted nothing for INGEST_BREAKER_MS'))
       await new Promise<void>((resolve, reject) => {
         waiting.add(caller, { topic, records, done: resolve, failed: reject })
         pumpSoon()
@@ -209,5 +209,5 @@ export class WaitingLine {
 /** A topic that is not there yet is one that a processor is about to make: time heals that as well. */
 function unreachable (cause: unknown): RelayError {
   const { message } = cause as Error
-  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the event log does not take events: ${message}`, { cause })
+  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the event log does not accept events: ${message}`, { cause })
 }

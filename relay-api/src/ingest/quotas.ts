@@ -55,7 +55,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
       return await within(LOOKUP_TIMEOUT_MS, question())
     } catch (error) {
       awayUntilMs = performance.now() + AWAY_MS
-      log.warn({ err: error }, 'known series could not be looked up: for a while all others count as new')
+      log.warn({ err: error }, 'could not look up known series: series not in memory count as new for now')
       return undefined
     }
   }
@@ -179,7 +179,7 @@ class Refusals {
   readonly byEvent = new Map<Dear, Refused>()
 
   add (event: Dear, name: SpentBudget, field: Refused['field']): void {
-    const detail = `this caller has no ${declared[name].what} left (${declared[name].setting}); try again later`
+    const detail = `quota of ${declared[name].what} used up (${declared[name].setting}); try again later`
     this.byEvent.set(event, { index: event.index, reason: 'quota-exceeded', field, detail })
   }
 

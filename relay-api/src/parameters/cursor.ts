@@ -12,7 +12,7 @@ import type { Position } from '../query/question.ts'
 import type { AskedRange } from './time.ts'
 
 export const Cursor = Type.Optional(Type.String({
-  minLength: 1, maxLength: 8_192, description: '`next` of the answer before; all other parameters stay as they were'
+  minLength: 1, maxLength: 8_192, description: '`next` of the previous page; keep all other parameters unchanged'
 }))
 
 export interface Resumed {
@@ -36,9 +36,9 @@ export function writeCursor (question: unknown, { startMs, endMs, isRelative }: 
 /** @throws RelayError RELAY_CURSOR_INVALID */
 export function readCursor (question: unknown, cursor: string): Resumed {
   const wire = parse(cursor)
-  if (!wire) throw invalid('cursor is none that was given out here')
+  if (!wire) throw invalid('cursor is invalid: use `next` of an answer unchanged')
   const [hash, startMs, endMs, isRelative, key, rowStartMs, anchorMs, numbers] = wire
-  if (hash !== hashOf(question)) throw invalid('cursor is of another question: only limit and format may change')
+  if (hash !== hashOf(question)) throw invalid('cursor belongs to another query: only limit and format may change')
   return {
     range: { startMs, endMs, isRelative },
     after: { key, startMs: rowStartMs, anchor: anchorMs === null ? undefined : { startMs: anchorMs, numbers } }

@@ -13,7 +13,7 @@ export type FormatName = keyof typeof mediaTypes
 const names = Object.keys(mediaTypes) as FormatName[]
 
 export const Format = Type.Optional(Type.String({
-  enum: names, description: 'how rows are written; without it the header Accept chooses, and json is the default'
+  enum: names, description: 'format of the rows; default: chosen by the Accept header, else json'
 }))
 
 /** Browsers send 150; the library takes the square of the length where there are quotes. */

@@ -16,14 +16,14 @@ export const intervalParameters = {
   interval: Type.String({
     default: 'auto',
     maxLength: 16,
-    description: 'how long rows are, on the clock of `tz`: minutes and hours that days are a multiple of (`5m`, ' +
-      '`1h`, `6h`), days (`1d`), weeks from Monday (`1w`), months that years are a multiple of (`1mo`, `3mo`), ' +
-      'years (`1y`), `range` (one row), or `auto`: the shortest with at most `maxPoints` rows'
+    description: 'length of each row, on the clock of `tz`: minutes and hours that divide a day (`5m`, ' +
+      '`1h`, `6h`), days (`1d`), weeks from Monday (`1w`), months that divide a year (`1mo`, `3mo`), ' +
+      'years (`1y`), `range` (one row), or `auto`: the shortest that gives at most `maxPoints` rows'
   }),
   maxPoints: Type.Integer({
-    default: 300, minimum: 1, maximum: 100_000, description: 'most rows of a group, for `auto`'
+    default: 300, minimum: 1, maximum: 100_000, description: 'most rows per group, for `auto`'
   }),
-  tz: TimeZone('that days and hours are of')
+  tz: TimeZone('that defines days and hours')
 }
 
 export type IntervalQuery = Static<TObject<typeof intervalParameters>>
@@ -33,7 +33,7 @@ export function readZoneClock (tz: string): ZoneClock {
   const clock = openZoneClock(tz)
   if (clock) return clock
   throw new RelayError('RELAY_PARAMETER_INVALID',
-    'tz is not an IANA time zone, such as Europe/Berlin', { parameter: 'tz' })
+    'tz must be an IANA time zone such as Europe/Berlin', { parameter: 'tz' })
 }
 
 export interface CutRange {
@@ -60,8 +60,8 @@ export function readRows (
   const interval = parseInterval(name)
   if (!interval) {
     throw new RelayError('RELAY_PARAMETER_INVALID',
-      'interval is not one: minutes and hours must divide a day (1m, 5m, 15m, 1h, 6h), months a year (1mo, 3mo); ' +
-      'days, weeks and years (1d, 1w, 1y), range and auto are there too', { parameter: 'interval' })
+      'Invalid interval: minutes and hours must divide a day (1m, 5m, 15m, 1h, 6h), months a year (1mo, 3mo); ' +
+      'days, weeks and years (1d, 1w, 1y), range and auto are allowed too', { parameter: 'interval' })
   }
   const boundaries = cutRange(range, interval, clock, pointsMax)
   const shortest = () => shortestInterval(range, clock, pointsMax, areKept).interval.name
@@ -72,7 +72,7 @@ export function readRows (
   }
   if (!areKept(boundaries)) {
     throw new RelayError('RELAY_INTERVAL_TOO_FINE',
-      `of a part of this range nothing so fine as ${name} is kept; the shortest that fits is ${shortest()}`,
+      `part of this range is not stored at ${name}; the shortest possible interval is ${shortest()}`,
       { parameter: 'interval' })
   }
   return { interval, boundaries }

@@ -10,10 +10,10 @@ import { Type } from 'typebox'
 export function pageParameters (limits: { readonly preset: number, readonly max: number }) {
   return {
     limit: Type.Integer({
-      minimum: 1, maximum: limits.max, default: limits.preset, description: 'most that the answer may hold'
+      minimum: 1, maximum: limits.max, default: limits.preset, description: 'most items in the answer'
     }),
     cursor: Type.Optional(Type.String({
-      maxLength: CURSOR_CHARACTERS_MAX, description: '`next` of the answer before, to go on behind it'
+      maxLength: CURSOR_CHARACTERS_MAX, description: '`next` of the previous page, to continue after it'
     }))
   }
 }
@@ -32,7 +32,7 @@ export function readNameCursor (cursor: string | undefined): string | undefined 
   const name = text.slice(1)
   // what is not its own encoding was made by somebody else; control characters are in no name, and PostgreSQL refuses one
   if (text[0] !== '1' || writeNameCursor(name) !== cursor || /\p{Cc}/u.test(name)) {
-    throw new RelayError('RELAY_CURSOR_INVALID', 'cursor is not one that an answer of this address gave', { parameter: 'cursor' })
+    throw new RelayError('RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged', { parameter: 'cursor' })
   }
   return name
 }

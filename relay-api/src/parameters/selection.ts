@@ -26,7 +26,7 @@ export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern
 const NAMES_MAX = 200
 
 const Names = (what: string) => Type.Array(Name, {
-  maxItems: NAMES_MAX, default: [], description: `only ${what}; may be given several times`
+  maxItems: NAMES_MAX, default: [], description: `only ${what}; may be repeated`
 })
 
 /** To be spread into the query schema of a route that takes a selection. */
@@ -70,7 +70,7 @@ export function readSelection (
   for (const type of types) {
     if (deviceTypes.has(type)) continue
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
-      `type is not one of ${[...deviceTypes].join(', ')}${askIfMeant(type, deviceTypes)}`, { parameter: 'type' })
+      `type must be one of ${[...deviceTypes].join(', ')}${askIfMeant(type, deviceTypes)}`, { parameter: 'type' })
   }
   const selection = { devices: names(query.device), zones: names(query.zone), types, grants }
   refuseForbidden(selection)

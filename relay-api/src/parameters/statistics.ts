@@ -10,20 +10,20 @@ const STATISTICS_MAX = 50
 export const Statistics = Type.String({
   default: 'count,avg,min,max,median',
   maxLength: 1_000,
-  description: `which numbers, commas between them: ${statisticNames.join(', ')} (any percentile: p99.9). ` +
-    'A percentile has an error beside it: the true one is within ± that; 0: it is exact. `increase` (a value that ' +
-    'falls is a counter that began at 0 again), `rate` (increase a second) and `timeWeightedAvg` are made of the ' +
-    'readings that minutes keep; readings further apart than `maxGap` have nothing between them'
+  description: `statistics, separated by commas: ${statisticNames.join(', ')} (any percentile: p99.9). ` +
+    'Each percentile has an error: the true value is within ± error; 0: exact. `increase` (a falling value counts as ' +
+    'a counter reset to 0), `rate` (increase per second) and `timeWeightedAvg` are computed from the ' +
+    'readings stored in minutes; a gap longer than `maxGap` between two readings is left out'
 })
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
 export function readStatistics (stats: string): Statistic[] {
   const names = [...new Set(stats.split(',').map(it => it.trim()))]
-  if (names.length > STATISTICS_MAX) throw invalid(`stats are more than ${STATISTICS_MAX}`)
+  if (names.length > STATISTICS_MAX) throw invalid(`stats has more than ${STATISTICS_MAX} names`)
   return names.map(name => {
     const found = findStatistic(name)
     if (found) return found
-    throw invalid(`stats has ${name === '' ? 'an empty name' : name.slice(0, 64)} in it, which is not one of ` +
+    throw invalid(`stats has ${name === '' ? 'an empty name' : name.slice(0, 64)}, but must be of ` +
       `${statisticNames.join(', ')}${askIfMeant(name, statisticNames)}`)
   })
 }

@@ -14,13 +14,13 @@ const TIME_CHARACTERS_MAX = 64
 const Time = (description: string, preset: string) => Type.String({
   maxLength: TIME_CHARACTERS_MAX,
   default: preset,
-  description: `${description}: ISO-8601 with an offset, or relative to now, such as \`now\`, \`-24h\`, \`now-7d\``
+  description: `${description}: ISO-8601 with an offset, or relative to now: \`now\`, \`-24h\`, \`now-7d\``
 })
 
 /** To be spread into the query schema of a route that is about a range. */
 export const rangeParameters = {
-  start: Time('readings from this time on', '-24h'),
-  end: Time('readings before this time', 'now')
+  start: Time('start of the range, inclusive', '-24h'),
+  end: Time('end of the range, exclusive', 'now')
 }
 
 export type RangeQuery = Static<TObject<typeof rangeParameters>>
@@ -39,7 +39,7 @@ export function readRange ({ start, end }: RangeQuery, nowMs: number, rangeMaxDa
   const startMs = readTime('start', start, nowMs)
   const endMs = readTime('end', end, nowMs)
   if (endMs <= startMs) {
-    throw new RelayError('RELAY_RANGE_INVALID', 'end is not after start', { parameter: 'end' })
+    throw new RelayError('RELAY_RANGE_INVALID', 'end must be after start', { parameter: 'end' })
   }
   checkLength({ startMs, endMs }, rangeMaxDays)
   return { startMs, endMs, isRelative: [start, end].some(it => parseTimestamp(withPlus(it)) === undefined) }
@@ -55,8 +55,8 @@ export function checkLength ({ startMs, endMs }: TimeRange, rangeMaxDays: number
 function readTime (parameter: string, text: string, nowMs: number): number {
   const timeMs = parseTime(text, nowMs)
   if (timeMs !== undefined) return timeMs
-  throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} is neither an ISO-8601 time with an offset, such as ` +
-    '2024-01-01T00:00:00Z, nor one relative to now, such as now, -24h or now-7d', { parameter })
+  throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} must be an ISO-8601 time with an offset, such as ` +
+    '2024-01-01T00:00:00Z, or relative to now, such as now, -24h or now-7d', { parameter })
 }
 
 const unitsMs: Readonly<Record<string, number>> = {
@@ -72,7 +72,7 @@ export function readDuration (parameter: string, text: string, maxMs: number): n
   const durationMs = parts === null ? 0 : Number(parts[1]) * unitsMs[parts[2]]
   if (durationMs > 0 && durationMs <= maxMs) return durationMs
   throw new RelayError('RELAY_PARAMETER_INVALID',
-    `${parameter} is not a length of time, such as 30s, 15m or 1h, of at most ${maxMs / HOUR_MS} h`, { parameter })
+    `${parameter} must be a duration such as 30s, 15m or 1h, at most ${maxMs / HOUR_MS} h`, { parameter })
 }
 
 /** @returns ms since the epoch; undefined: not such a time, or none that ISO-8601 has four digits of a year for */

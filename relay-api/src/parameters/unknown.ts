@@ -23,6 +23,6 @@ function parametersOf (request: FastifyRequest): string[] {
 
 function unknown (name: string, known: readonly string[]): RelayError {
   const shown = name.slice(0, 64)
-  const help = askIfMeant(shown, known) || (known.length === 0 ? '; there are none' : `; there are ${known.join(', ')}`)
-  return new RelayError('RELAY_PARAMETER_UNKNOWN', `there is no parameter ${shown} here${help}`, { parameter: shown })
+  const help = askIfMeant(shown, known) || (known.length === 0 ? '; this route has none' : `; known are ${known.join(', ')}`)
+  return new RelayError('RELAY_PARAMETER_UNKNOWN', `unknown parameter ${shown}${help}`, { parameter: shown })
 }

@@ -12,24 +12,24 @@ export const eventsAnswerSchema = Type.Object({
   deviceId: NullableString,
   zone: NullableString,
   deviceType: NullableString,
-  timeWindowStart: Type.String({ description: 'startTime as the client sent it' }),
-  timeWindowEnd: Type.String({ description: 'endTime as the client sent it' }),
+  timeWindowStart: Type.String({ description: 'startTime as sent by the client' }),
+  timeWindowEnd: Type.String({ description: 'endTime as sent by the client' }),
   avgValue: Type.Number(),
   minValue: Type.Number(),
   maxValue: Type.Number(),
-  medianValue: Type.Number({ description: 'of an even number of readings, the mean of the two in the middle' }),
+  medianValue: Type.Number({ description: 'for an even number of readings, the mean of the two middle values' }),
   count: Type.Integer(),
   medianError: Type.Unsafe<number | null>({
     type: ['number', 'null'],
-    description: 'in the unit of the value: the true median is within medianValue ± medianError; 0: it is exact; ' +
-      'null: values so far apart that no double bounds it'
+    description: 'in the unit of the value: the true median is within medianValue ± medianError; 0: exact; ' +
+      'null: no double can bound it'
   }),
   coverage: Type.Object({
-    start: Type.String({ format: 'date-time', description: 'the numbers are of readings from this time on, in UTC' }),
+    start: Type.String({ format: 'date-time', description: 'start of the range that was computed, in UTC' }),
     end: Type.String({ format: 'date-time', description: 'and before this one' })
   }, {
     title: 'Coverage',
-    description: 'the range asked for, but where what was kept is coarser or does not go back so far'
+    description: 'the range that was computed; wider than requested only where the stored data is coarser'
   })
 }, { title: 'RangeRollup' })
 

@@ -27,12 +27,12 @@ export const nobody: Asker = {
 
 /** What an answer that can't be cut says where it would have to read more than one may. */
 export function tooMuchToRead (): RelayError {
-  return new RelayError('RELAY_TOO_MANY_POINTS', 'the answer would be made of more rollups than one may read ' +
-    '(ANSWER_ROWS_MAX); take a shorter range, longer intervals, or fewer devices, zones or types', { parameter: 'start' })
+  return new RelayError('RELAY_TOO_MANY_POINTS', 'the answer would read too many rollups ' +
+    '(ANSWER_ROWS_MAX); use a shorter range, longer intervals, or fewer devices, zones or types', { parameter: 'start' })
 }
 
 /** What it says where there are more devices than may be read one by one. */
 export function tooManySeries (max: number): RelayError {
-  return new RelayError('RELAY_TOO_MANY_POINTS', `more than ${max} series of devices would have to be read one by one ` +
-    '(ANSWER_SERIES_MAX), as you may see some devices and not whole zones; name fewer zones or types, or devices', { parameter: 'zone' })
+  return new RelayError('RELAY_TOO_MANY_POINTS', `the answer would read more than ${max} device series one by one ` +
+    '(ANSWER_SERIES_MAX), because you may see only some devices of a zone; select fewer zones or types, or name devices', { parameter: 'zone' })
 }

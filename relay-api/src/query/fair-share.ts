@@ -205,7 +205,7 @@ export function createShares (
               return
             }
             queue.remove(name, waiting)
-            reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `no connection was free for ${waitMaxMs} ms: others of this caller, or of many, hold them`))
+            reject(new RelayError('RELAY_DATABASE_UNREACHABLE', `no database connection was free within ${waitMaxMs} ms`))
           }
           timer = setTimeout(look, waitMaxMs)
         })

@@ -64,7 +64,7 @@ async function seeWhole (database: Database, selection: Selection): Promise<Sele
 export function tellNotWhole (database: Database): Database {
   const told = (error: Error) => {
     if ((error as { code?: string }).code !== NOT_WHOLE) throw error
-    throw new RelayError('RELAY_ANSWERS_BUSY', 'devices that you may not see came into a zone while this was read; ask again', { cause: error })
+    throw new RelayError('RELAY_ANSWERS_BUSY', 'the devices of a zone changed while the answer was read; try again', { cause: error })
   }
   return {
     ...database,

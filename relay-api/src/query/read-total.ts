@@ -77,7 +77,7 @@ export function createTotalReader (
         retention = moment.retention
         if (merged && isSame) return merged[0]
       }
-      throw new Error('how long rollups are kept changes all the time')
+      throw new Error('the retention changed several times during one read')
     },
     async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {

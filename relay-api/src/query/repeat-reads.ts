@@ -17,7 +17,7 @@ const EARNED_PER_READ = 0.1
 export function createRetryBudget (metrics: Registry): RetryBudget {
   const retries = new Counter({
     name: 'relay_api_retries_total',
-    help: 'Reads that were asked a second time, as their connection was lost',
+    help: 'Reads repeated because their connection was lost',
     registers: [metrics]
   })
   let left = RETRIES_MAX

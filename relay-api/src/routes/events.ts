@@ -21,8 +21,8 @@ export interface EventsSettings {
 }
 
 const Range = Type.Object({
-  startTime: Type.String({ description: 'ISO-8601 with any offset; readings from this time on' }),
-  endTime: Type.String({ description: 'ISO-8601 with any offset; readings before this time' })
+  startTime: Type.String({ description: 'ISO-8601 with any offset; start of the range, inclusive' }),
+  endTime: Type.String({ description: 'ISO-8601 with any offset; end of the range, exclusive' })
 })
 
 const selections = {
@@ -39,7 +39,7 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
     for (const [path, { operationId, params }] of Object.entries(selections)) {
       const schema = {
         operationId,
-        summary: `All readings of ${Object.keys(params.properties).join(' and ')} in a range, as one rollup`,
+        summary: `One rollup of all readings of a ${Object.keys(params.properties).join(' and ')} in a range`,
         tags: ['events'],
         params,
         querystring: Range,
@@ -60,7 +60,7 @@ async function findEvents (
   refuseForbidden({ devices: given(deviceId), zones: given(zone), grants })
   if (deviceType !== undefined && !deviceTypes.has(deviceType)) {
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
-      `deviceType is not one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
+      `deviceType must be one of ${[...deviceTypes].join(', ')}`, { parameter: 'deviceType' })
   }
 
   const { database, totals } = reads.choosePrimary(asker)
@@ -69,7 +69,7 @@ async function findEvents (
   const { granted } = found
   const merged = await totals.readTotal({ ...selection, grants: found.grants, ...granted && { granted } }, range, Date.now())
   if (merged.rollup.count === 0) {
-    throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
+    throw new RelayError('RELAY_NO_DATA', 'no readings match this selection and range')
   }
   return answerOf(selection, withPlus(startTime), withPlus(endTime), merged)
 }
@@ -81,7 +81,7 @@ function readRange (startTime: string, endTime: string, rangeMaxDays: number): T
   const startMs = readTime('startTime', startTime)
   const endMs = readTime('endTime', endTime)
   if (endMs <= startMs) {
-    throw new RelayError('RELAY_RANGE_INVALID', 'endTime is not after startTime', { parameter: 'endTime' })
+    throw new RelayError('RELAY_RANGE_INVALID', 'endTime must be after startTime', { parameter: 'endTime' })
   }
   if (endMs - startMs > rangeMaxDays * DAY_MS) {
     throw new RelayError('RELAY_RANGE_TOO_LONG',
@@ -94,6 +94,6 @@ function readTime (parameter: string, text: string): number {
   const timeMs = parseTimestamp(withPlus(text))
   if (timeMs !== undefined) return timeMs
   throw new RelayError('RELAY_PARAMETER_INVALID',
-    `${parameter} is not an ISO-8601 time with an offset, such as 2024-01-01T00:00:00Z or 2024-01-01T02:00:00+02:00`,
+    `${parameter} must be an ISO-8601 time with an offset, such as 2024-01-01T00:00:00Z or 2024-01-01T02:00:00+02:00`,
     { parameter })
 }

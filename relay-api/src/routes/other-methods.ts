@@ -37,7 +37,7 @@ export function refuseOtherMethods (app: FastifyInstance, addRoutes: () => void)
       onRequest: async (request, reply) => {
         reply.header('allow', allowed.join(', '))
         throw new RelayError('RELAY_METHOD_NOT_ALLOWED',
-          `${request.method} is not possible here; ${allowed.join(' and ')} ${allowed.length > 1 ? 'are' : 'is'}`)
+          `${request.method} is not allowed here; ${allowed.join(' and ')} ${allowed.length > 1 ? 'are' : 'is'}`)
       },
       handler: async () => {}
     })

@@ -168,7 +168,7 @@ export class Hub {
   }
 
   #refuseWhileClosing (): void {
-    if (this.#closing.signal.aborted) throw new RelayError('RELAY_STREAM_FULL', 'this API is closing')
+    if (this.#closing.signal.aborted) throw new RelayError('RELAY_STREAM_FULL', 'this API is shutting down')
   }
 
   async #start (): Promise<void> {
@@ -191,7 +191,7 @@ export class Hub {
     await this.#history.ensure()
     const named = await readNow(this.#database)
     if (named) return named
-    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'this role could not name the history that the database is in')
+    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'could not store the history id of the database: the role may not write it')
   }
 
   /** The view of a question. When this returns no round is under way, and the view is among those of the next one. */
@@ -218,7 +218,7 @@ export class Hub {
     }
     client.hold()
     this.#resumes(() => this.#resume(client, view, lastId)).catch(error => {
-      this.#log.warn({ err: error }, 'what a client had missed could not be read')
+      this.#log.warn({ err: error }, 'could not read the changes that a client missed')
       client.end('failed') // it comes back with the id that it has
     })
   }
@@ -232,7 +232,7 @@ export class Hub {
         await (this.#round = this.#tell())
         isFailing = false
       } catch (error) {
-        if (!isFailing) this.#log.warn({ err: error }, 'changes can\'t be told; trying again')
+        if (!isFailing) this.#log.warn({ err: error }, 'could not read changes; retrying')
         isFailing = true
       } finally {
         this.#round = undefined
@@ -308,7 +308,7 @@ export class Hub {
     if (client.hasEnded) return
     const now = await this.#readNow() // before the changes: they are these at least
     const since = parsePosition(lastId)
-    const reason = since ? whyNotResumable(since, now) : 'the id is none of ours'
+    const reason = since ? whyNotResumable(since, now) : 'unknown event id'
     if (!since || reason !== undefined) return client.release(renderReset(reason!, now) + renderOpen(now))
     const told = await this.#missed(view, since)
     const contents = await readWindows(this.#database, told)
@@ -370,7 +370,7 @@ export class Hub {
     listening.view.clients.delete(client)
     this.#dropIdle(listening.view)
     if (reason !== undefined) this.#metrics.dropped.inc({ reason })
-    if (reason === 'slow') this.#log.info('a client of a stream was too slow, and was dropped')
+    if (reason === 'slow') this.#log.info('disconnected a stream client that was too slow')
   }
 
   #dropIdle (view: View): void {

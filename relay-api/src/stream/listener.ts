@@ -35,9 +35,9 @@ export function startListener (database: Database, heard: () => void, log: Logge
     while (!signal.aborted) {
       try {
         await listen()
-        if (!signal.aborted) log.warn('the connection that hears of commits was lost; opening another')
+        if (!signal.aborted) log.warn('lost the connection that listens for commits; reconnecting')
       } catch (error) {
-        log.warn({ err: error }, 'commits can\'t be heard of; trying again')
+        log.warn({ err: error }, 'could not listen for commits; retrying')
       }
       await delay(RECONNECT_DELAY_MS, undefined, { signal }).catch(() => {})
     }

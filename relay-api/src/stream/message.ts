@@ -30,13 +30,13 @@ export const rollupMessageSchema = Type.Object({
   zone: Type.Optional(Type.String({ description: 'where it is grouped by zones' })),
   type: Type.Optional(Type.String({ description: 'where it is grouped by types' })),
   count: Type.Integer(),
-  sum: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'null: it is beyond the range of doubles' }),
+  sum: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'null: beyond the range of doubles' }),
   avg: Type.Number(),
   min: Type.Number(),
   max: Type.Number(),
   median: Type.Number(),
   medianError: Type.Unsafe<number | null>({
-    type: ['number', 'null'], description: 'the true median is within median ± medianError; null: no double bounds it'
+    type: ['number', 'null'], description: 'the true median is within median ± medianError; null: no double can bound it'
   }),
   last: Type.Number({ description: 'the newest reading' }),
   lastTime: Time

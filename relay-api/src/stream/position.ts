@@ -31,5 +31,5 @@ const RESUMABLE_MS = 10 * 60_000
 /** @param now where the database is now. @returns why what has changed since a position is not known; undefined: it is */
 export function whyNotResumable (position: Position, now: Position): string | undefined {
   if (position.historyId !== now.historyId) return 'the database was restored, restarted or replaced'
-  return now.timeMs - position.timeMs > RESUMABLE_MS ? 'it was too long ago' : undefined
+  return now.timeMs - position.timeMs > RESUMABLE_MS ? 'the event id is too old' : undefined
 }

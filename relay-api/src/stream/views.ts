@@ -111,11 +111,11 @@ export class Views {
       from (select * from series s where ${condition} limit ${SERIES_MAX}) s`, values)
     if (groups > GROUPS_MAX) {
       throw new RelayError('RELAY_TOO_MANY_POINTS',
-        `there are more than ${GROUPS_MAX} groups, and a stream may have no more; select fewer, or group otherwise`)
+        `a stream may have at most ${GROUPS_MAX} groups; select fewer, or group differently`)
     }
     if (series >= SERIES_MAX) {
       throw new RelayError('RELAY_TOO_MANY_POINTS',
-        `there are more than ${SERIES_MAX} series, and a stream may have no more; select fewer devices, zones or types`)
+        `a stream may have at most ${SERIES_MAX} series; select fewer devices, zones or types`)
     }
   }
 

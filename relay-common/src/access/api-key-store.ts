@@ -82,11 +82,11 @@ function checkNewKey ({ name, grants, expiresAtMs }: NewApiKey): void {
     throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${fault}`, { parameter })
   }
   if (name.trim() === '' || name.length > API_KEY_NAME_UNITS_MAX || /\p{Cc}/u.test(name)) {
-    refuse('name', `must be 1 to ${API_KEY_NAME_UNITS_MAX} characters, and none of them a control character`)
+    refuse('name', `must have 1 to ${API_KEY_NAME_UNITS_MAX} characters, no control characters`)
   }
   const wrong = grantsFault(grants)
   if (wrong) refuse(wrong.field, wrong.fault)
-  if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) refuse('expiresAt', 'is a time after the year 9999')
+  if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) refuse('expiresAt', 'must be a time up to the year 9999')
 }
 
 const TIME_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
@@ -149,7 +149,7 @@ export async function touchApiKeys (database: Database, keyIds: readonly string[
 }
 
 function unknownKey (keyId: string): RelayError {
-  return new RelayError('RELAY_API_KEY_UNKNOWN', `there is no API key ${keyId} that could be used`)
+  return new RelayError('RELAY_API_KEY_UNKNOWN', `API key ${keyId} is unknown, revoked or expired`)
 }
 
 async function writeAudit (

@@ -42,7 +42,7 @@ export async function keepPassword (path: string): Promise<string> {
     return password
   } catch (cause) {
     throw new RelayError('RELAY_CONFIG_INVALID',
-      `there is no password to be had from ${path}: ${(cause as Error).message}`, { cause })
+      `could not read a password from ${path}: ${(cause as Error).message}`, { cause })
   }
 }
 

@@ -104,8 +104,8 @@ export function isWithin (inner: Grants, outer: Grants): boolean {
  * @returns the field, and the fault in words that follow its name; undefined: nothing
  */
 export function grantsFault ({ zones = [], devicePrefixes = [] }: Grants): { readonly field: keyof Grants, readonly fault: string } | undefined {
-  if (!zones.every(isId)) return { field: 'zones', fault: 'holds a text that is no name of a zone' }
+  if (!zones.every(isId)) return { field: 'zones', fault: 'contains an invalid zone name' }
   const isPrefix = (text: string) => text !== '' && text.length <= ID_UNITS_MAX && text.isWellFormed() && !/\p{Cc}/u.test(text)
-  if (!devicePrefixes.every(isPrefix)) return { field: 'devicePrefixes', fault: 'holds a text that is no beginning of a device id' }
+  if (!devicePrefixes.every(isPrefix)) return { field: 'devicePrefixes', fault: 'contains an invalid device id prefix' }
   return undefined
 }

@@ -7,7 +7,7 @@ export async function warnOfCompaction (eventLog: EventLog, topic: string, log: 
   try {
     if (!await eventLog.isCompacted(topic)) return
   } catch (error) {
-    log.debug({ err: error, topic }, 'the settings of the topic could not be read')
+    log.debug({ err: error, topic }, 'could not read the settings of the topic')
     return
   }
   log.warn({ topic }, `topic ${topic} is compacted: Kafka deletes records before they are read. Set its cleanup.policy to delete`)

@@ -107,7 +107,7 @@ export class KafkaClassicMembership implements Membership {
     await this.#joinClient.close()
     if (this.#memberId === '' || this.#settings.instanceId !== undefined) return
     const leaving = this.#leave().catch(error =>
-      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
+      this.#log.warn({ reason: describeError(error) }, 'could not tell the group that this consumer leaves'))
     await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
   }
 
@@ -154,7 +154,7 @@ export class KafkaClassicMembership implements Membership {
     if (this.#isLooking) return
     this.#isLooking = true
     this.#look()
-      .catch(error => this.#log.debug({ reason: describeError(error) }, 'no answer about the topic; asking again'))
+      .catch(error => this.#log.debug({ reason: describeError(error) }, 'could not read the metadata of the topic; retrying'))
       .finally(() => { this.#isLooking = false })
   }
 
@@ -250,7 +250,7 @@ export class KafkaClassicMembership implements Membership {
     this.#coordinator.forget()
     if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return 'fail'
     this.#log[isLoading(error) ? 'debug' : 'warn'](
-      { reason: describeError(error) }, 'no answer of the group; trying again')
+      { reason: describeError(error) }, 'no answer from the group coordinator; retrying')
     return 'wait'
   }
 
@@ -258,7 +258,7 @@ export class KafkaClassicMembership implements Membership {
     this.#generation = NO_GENERATION
     this.#mustJoin = true
     const lost = this.#held.drop()
-    this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer')
+    this.#log.warn({ lost, reason: describeError(error) }, 'the group removed this consumer')
     if (lost.length > 0) this.#events.lost(lost)
   }
 
@@ -266,7 +266,7 @@ export class KafkaClassicMembership implements Membership {
     const longer = SESSION_TIMEOUTS_MS.find(it => it > this.#sessionTimeoutMs)
     if (longer === undefined) return false
     this.#log.warn({ group: this.#settings.group, sessionTimeoutMs: this.#sessionTimeoutMs, reason: describeError(error) },
-      `the broker does not take this session timeout; asking for ${longer} ms`)
+      `the broker refused the session timeout; retrying with ${longer} ms`)
     this.#sessionTimeoutMs = longer
     return true
   }
@@ -276,7 +276,7 @@ export class KafkaClassicMembership implements Membership {
     if (hasCode(error, kafkaErrors.INCONSISTENT_GROUP_PROTOCOL)) return groupForeign(group, this.#client.servers, error)
     if (hasCode(error, kafkaErrors.FENCED_INSTANCE_ID)) {
       return new RelayError('RELAY_PARTITION_FENCED',
-        `another consumer has joined the group ${group} as ${instanceId}; is CONSUMER_INSTANCE_ID given twice?`, { cause: error })
+        `another consumer joined the group ${group} as ${instanceId}; give each processor its own CONSUMER_INSTANCE_ID`, { cause: error })
     }
     return this.#client.explain(error)
   }

@@ -162,7 +162,7 @@ export class KafkaClient extends Base {
       connection.once('error', error => { broken = error })
       const apis = await this.#elsewhereAfterFailure(() => this.listApis())
       if (!apis.some(it => it.name === 'Fetch' && it.maxVersion >= FETCH_VERSION)) {
-        throw new RelayError('RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs 3.5 or newer`)
+        throw new RelayError('RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs version 3.5 or newer`)
       }
       // the first is told to everybody, also by a broker that wants a login; this is not
       await this.call('Metadata', connection, [], false, false)
@@ -277,22 +277,22 @@ export class KafkaClient extends Base {
   unreachable (cause: unknown): RelayError {
     const reason = describeError(cause)
     // a broker does not say that it wants a login, nor one without TLS that it has none
-    const hint = HUNG_UP.test(reason) ? ' Does it want TLS or not (KAFKA_TLS), and a login (KAFKA_SASL_MECHANISM)?' : ''
+    const hint = HUNG_UP.test(reason) ? ' Check whether it requires TLS (KAFKA_TLS) or a login (KAFKA_SASL_MECHANISM).' : ''
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-      `Kafka at ${this.servers} does not answer (${reason}); is it up, and is KAFKA_BOOTSTRAP_SERVERS right?${hint}`, { cause })
+      `Kafka at ${this.servers} does not answer (${reason}); check that it is up, and KAFKA_BOOTSTRAP_SERVERS.${hint}`, { cause })
   }
 
   /** An error as Relay's own, where Relay has one for it. */
   explain (error: unknown): unknown {
     if (!GenericError.isGenericError(error as Error)) return error
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-      `Kafka at ${this.servers} refuses what Relay asks: ${describeError(error)}`, { cause: error })
+      `Kafka at ${this.servers} refused a request: ${describeError(error)}`, { cause: error })
   }
 }
 
 export function topicMissing (name: string, servers: string): RelayError {
   return new RelayError('RELAY_TOPIC_MISSING',
-    `there is no topic ${name} on Kafka at ${servers}; Relay's programs create it`)
+    `no topic ${name} on Kafka at ${servers}; Relay's programs create it at start`)
 }
 
 function promised<T> (start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {

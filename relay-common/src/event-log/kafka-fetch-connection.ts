@@ -87,7 +87,7 @@ export class PlainFetchConnection implements FetchConnection {
   /** @throws Error the connection is closed then */
   async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
     if (this.#closedBy) throw this.#closedBy
-    if (this.#pending) throw new Error('another request is under way')
+    if (this.#pending) throw new Error('another request is in progress')
     const correlationId = this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
     const request = Writer.create()
       .appendInt16(apiKey).appendInt16(apiVersion).appendInt32(correlationId).appendString(this.#clientId, false)
@@ -112,7 +112,7 @@ export class PlainFetchConnection implements FetchConnection {
       if (this.#filled < this.#size.length) return
       const bodyBytes = this.#size.readInt32BE()
       if (this.#pending === undefined || bodyBytes < 4 || bodyBytes > ANSWER_MAX_BYTES) {
-        this.#end(new Error(`the broker sends ${bodyBytes} bytes that are no answer`))
+        this.#end(new Error(`the broker sent an invalid answer of ${bodyBytes} bytes`))
         return
       }
       this.#body = this.#buffers.take(bodyBytes)
@@ -129,7 +129,7 @@ export class PlainFetchConnection implements FetchConnection {
     const reader = Reader.from(received.bytes)
     const answered = reader.readInt32()
     if (answered !== correlationId) {
-      this.#end(new Error(`the broker answers request ${answered}, not ${correlationId}`))
+      this.#end(new Error(`the broker answered request ${answered}, not ${correlationId}`))
       return
     }
     reader.readTaggedFields()

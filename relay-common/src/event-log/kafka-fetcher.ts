@@ -163,7 +163,7 @@ export class KafkaFetcher {
         this.#fetch(lane, address, ofLane, bytes).catch(async error => {
           if (this.#closing.signal.aborted) return
           const broker = `${address.host}:${address.port}`
-          this.#log.warn({ broker, reason: describeError(error) }, 'a fetch failed; trying again')
+          this.#log.warn({ broker, reason: describeError(error) }, 'fetch failed; retrying')
           this.#layout = undefined
           await this.#backOff()
         }).finally(() => {
@@ -204,7 +204,7 @@ export class KafkaFetcher {
           this.#explainGap(reading).catch(error => this.#events.failed(error))
           break
         case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
-          this.#events.failed(this.#client.unreachable(new Error(`reading of ${this.#topic!.name} is not allowed`)))
+          this.#events.failed(this.#client.unreachable(new Error(`not authorized to read ${this.#topic!.name}`)))
           return
         default: // the leader moved, or the topic was deleted: the layout will tell
           isLayoutWrong = true
@@ -269,7 +269,7 @@ export class KafkaFetcher {
         this.#events.ready()
         return
       } catch (error) {
-        this.#log.warn({ partition: reading.partition, reason: describeError(error) }, 'no offsets; trying again')
+        this.#log.warn({ partition: reading.partition, reason: describeError(error) }, 'could not read offsets; retrying')
         await this.#backOff()
       }
     }
@@ -281,7 +281,7 @@ export class KafkaFetcher {
     this.#isLooking = true
     this.#lookOnce().catch(async error => {
       if (this.#closing.signal.aborted) return
-      this.#log.warn({ reason: describeError(error) }, 'no answer about the topic; trying again')
+      this.#log.warn({ reason: describeError(error) }, 'could not read the metadata of the topic; retrying')
       await this.#backOff()
     }).finally(() => {
       this.#isLooking = false

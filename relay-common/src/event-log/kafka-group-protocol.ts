@@ -45,7 +45,7 @@ function isAnswer (error: unknown): boolean {
 /** The error of a group that others use: other programs, or members that speak the other protocol. */
 export function groupForeign (group: string, servers: string, cause: unknown): RelayError {
   return new RelayError('RELAY_GROUP_FOREIGN',
-    `the consumer group ${group} on Kafka at ${servers} is in use by members that do not speak as this one does: another ` +
-    'program, or one of Relay\'s with another KAFKA_GROUP_PROTOCOL. Give each its own CONSUMER_GROUP, or stop the others',
+    `the consumer group ${group} on Kafka at ${servers} has members with another group protocol: another ` +
+    'program, or a Relay program with another KAFKA_GROUP_PROTOCOL. Set another CONSUMER_GROUP, or stop the others',
     { cause })
 }

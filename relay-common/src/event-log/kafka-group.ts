@@ -49,7 +49,7 @@ function joinGroup (
       try {
         await membership.commit(nextOffsets)
       } catch (error) {
-        log.warn({ reason: describeError(error) }, 'the offsets for lag tools were not committed')
+        log.warn({ reason: describeError(error) }, 'could not commit offsets to Kafka (only lag tools use them)')
       }
     },
     close: async () => {

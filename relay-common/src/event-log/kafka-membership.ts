@@ -88,7 +88,7 @@ export class KafkaMembership implements Membership {
     await Promise.race([this.#done, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
     if (this.#epoch <= EPOCH_JOINING || this.#settings.instanceId !== undefined) return
     const leaving = this.#heartbeat(EPOCH_LEAVING, []).catch(error =>
-      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves'))
+      this.#log.warn({ reason: describeError(error) }, 'could not tell the group that this consumer leaves'))
     await Promise.race([leaving, delay(LEAVE_TIMEOUT_MS, undefined, { ref: false })])
   }
 
@@ -140,7 +140,7 @@ export class KafkaMembership implements Membership {
     } catch (error) {
       if (isRetriable(error)) throw error
       this.#log.warn({ group, sessionTimeoutMs, reason: describeError(error) },
-        'the broker keeps its own session timeout for this group')
+        'the broker uses its own session timeout for this group')
     }
   }
 
@@ -178,7 +178,7 @@ export class KafkaMembership implements Membership {
     if (hasCode(error, kafkaErrors.FENCED_MEMBER_EPOCH) || hasCode(error, kafkaErrors.UNKNOWN_MEMBER_ID)) {
       this.#epoch = EPOCH_JOINING
       const lost = this.#held.drop()
-      this.#log.warn({ lost, reason: describeError(error) }, 'the group has dropped this consumer; it joins again')
+      this.#log.warn({ lost, reason: describeError(error) }, 'the group removed this consumer; rejoining')
       if (lost.length > 0) this.#events.lost(lost)
       return true
     }
@@ -186,7 +186,7 @@ export class KafkaMembership implements Membership {
     this.#coordinator.forget()
     if (!isRetriable(error) && !(error instanceof RelayError && error.retry)) return false
     this.#log[isLoading(error) ? 'debug' : 'warn'](
-      { reason: describeError(error) }, 'no heartbeat to the group; trying again')
+      { reason: describeError(error) }, 'heartbeat to the group failed; retrying')
     return true
   }
 
@@ -195,8 +195,8 @@ export class KafkaMembership implements Membership {
     if (hasCode(error, kafkaErrors.GROUP_ID_NOT_FOUND)) return groupForeign(this.#settings.group, this.#client.servers, error)
     if (!isUnsupported(error)) return this.#client.explain(error)
     return new RelayError('RELAY_EVENT_LOG_UNSUPPORTED',
-      `Kafka at ${this.#client.servers} does not offer the consumer group protocol of KIP-848, which KAFKA_GROUP_PROTOCOL ` +
-      'asks for. That takes Kafka 4.0 or newer; its setting group.coordinator.rebalance.protocols, where it is set, must ' +
-      'name consumer. With KAFKA_GROUP_PROTOCOL=auto Relay uses the protocol before', { cause: error })
+      `Kafka at ${this.#client.servers} does not support the consumer group protocol of KIP-848 that KAFKA_GROUP_PROTOCOL ` +
+      'requires. It needs Kafka 4.0 or newer; group.coordinator.rebalance.protocols, if set there, must ' +
+      'include consumer. KAFKA_GROUP_PROTOCOL=auto falls back to the classic protocol', { cause: error })
   }
 }

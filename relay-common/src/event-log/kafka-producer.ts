@@ -193,7 +193,7 @@ class KafkaProducer implements EventProducer {
         return
       }
       this.#log[isLoading(error) ? 'debug' : 'warn'](
-        { topic, reason: describeError(error) }, 'records were not taken; trying again')
+        { topic, reason: describeError(error) }, 'the broker did not accept records; retrying')
       this.#expire(deliveries, error)
       await this.#lookAgain(topic)
     }
@@ -232,12 +232,12 @@ class KafkaProducer implements EventProducer {
       case kafkaErrors.UNKNOWN_PRODUCER_ID:
       case kafkaErrors.INVALID_PRODUCER_EPOCH:
         this.#fail(delivery, new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-          `Kafka at ${this.#client.servers} does not take records for ${partition.topic}: ` +
+          `Kafka at ${this.#client.servers} does not accept records for ${partition.topic}: ` +
           `error ${errorCode}${message ? `, ${message}` : ''}`))
         return
       default: // the leader moved, replicas are behind, the broker is stopping: another try will tell
         this.#log.warn({ topic: partition.topic, partition: partition.index, errorCode },
-          'records were not taken; trying again')
+          'the broker did not accept records; retrying')
         this.#expire([delivery], new Error(`error ${errorCode}`))
     }
   }
@@ -246,8 +246,8 @@ class KafkaProducer implements EventProducer {
   async #tooLarge ({ partition: { topic }, batch: { recordCount, bytes } }: Delivery): Promise<RelayError> {
     const limit = await this.#readLimit(topic).catch(() => undefined) // not everybody may read it
     return new RelayError('RELAY_RECORD_TOO_LARGE',
-      `${recordCount === 1 ? 'a record' : `a batch of ${recordCount} records`} of ${bytes.length} bytes is more than ` +
-      `topic ${topic} on Kafka at ${this.#client.servers} takes ` +
+      `${recordCount === 1 ? 'a record' : `a batch of ${recordCount} records`} of ${bytes.length} bytes exceeds the limit of ` +
+      `topic ${topic} on Kafka at ${this.#client.servers} ` +
       `(${limit === undefined ? LIMIT_SETTING : `${LIMIT_SETTING} is ${limit}`})`)
   }
 

@@ -113,7 +113,7 @@ export class KafkaRecordSet implements RecordSet {
     for (let at = 0, end; at < bytes.length; at = end) {
       end = batchEnd(bytes, at)
       if (end === undefined) {
-        if (at === 0) visitor.corrupt(bytes, 0, 0, 'the length of the batch is not that of its bytes')
+        if (at === 0) visitor.corrupt(bytes, 0, 0, 'the length of the batch does not match its bytes')
         return
       }
       const delta = Number(bytes.readBigInt64BE(at) - this.baseOffset)
@@ -148,7 +148,7 @@ function checkBatch (bytes: Buffer, at: number, end: number): string | undefined
   if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
   // a Reader's buffer goes into the checksum without a copy
   const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)
-  return crc === bytes.readUInt32BE(at + AT_CRC) ? undefined : 'the checksum of the batch is wrong'
+  return crc === bytes.readUInt32BE(at + AT_CRC) ? undefined : 'wrong checksum of the batch'
 }
 
 /**
@@ -215,7 +215,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     try {
       bytes = compressionsAlgorithmsByBitmask[compression].decompressSync(batch.subarray(pos, end))
     } catch (error) {
-      return corrupt(count, `the batch can't be decompressed: ${(error as Error).message}`)
+      return corrupt(count, `could not decompress the batch: ${(error as Error).message}`)
     }
     pos = 0
     limit = bytes.length
@@ -224,7 +224,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
   for (let index = 0; index < count; index++) {
     const length = readVarint(bytes, pos)
     const recordEnd = behind + length
-    if (length < 0 || !(recordEnd <= limit)) return corrupt(count - index, 'a record ends outside its batch')
+    if (length < 0 || !(recordEnd <= limit)) return corrupt(count - index, 'a record extends beyond its batch')
 
     const offsetDelta = readVarint(bytes, skipVarlong(bytes, behind + 1))
     let keyStart = -1
@@ -243,7 +243,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     }
     // lengths are checked once, here: what was read from beyond the record is not believed
     if (!(valueEnd <= recordEnd && keyEnd <= recordEnd) || keyLength < -1 || valueLength < -1) {
-      return corrupt(count - index, 'a field ends outside its record')
+      return corrupt(count - index, 'a field extends beyond its record')
     }
     if (offsetDelta <= previous || offsetDelta > lastDelta) {
       return corrupt(count - index, 'a record has an offset outside its batch')
@@ -256,5 +256,5 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     if (valueStart < 0) valueEnd = -1
     visitor.record(bytes, keyStart, keyEnd, valueStart, valueEnd, delta + offsetDelta)
   }
-  if (count < 0 || pos !== limit) corrupt(0, 'the batch holds more than its records')
+  if (count < 0 || pos !== limit) corrupt(0, 'the batch has data after its last record')
 }

@@ -29,21 +29,21 @@ export function refusalOf (error: unknown): string | undefined {
   for (const { code, apiCode, message } of links(error)) {
     const name = String(code)
     if (name === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-      return `its certificate is not for the name it is called by (${message}); use a name that it is for in ` +
-        'KAFKA_BOOTSTRAP_SERVERS, and in advertised.listeners of the brokers'
+      return `its certificate does not match the host name (${message}); use a matching name in ` +
+        'KAFKA_BOOTSTRAP_SERVERS and in advertised.listeners of the brokers'
     }
-    if (message === 'Broker requires TLS.') return 'it wants TLS, which KAFKA_TLS switches on'
+    if (message === 'Broker requires TLS.') return 'it requires TLS; set KAFKA_TLS'
     if (UNTRUSTED.test(name)) {
-      return `its certificate is not trusted (${message}); does KAFKA_TLS_CA_FILE hold the authority that signed it?`
+      return `its certificate is not trusted (${message}); check that KAFKA_TLS_CA_FILE has the CA that signed it`
     }
     if (ALERT.test(name)) {
-      return `it ends the TLS handshake (${message}); does it know the certificate of KAFKA_TLS_CERT_FILE, or want one?`
+      return `it refused the TLS handshake (${message}); check whether it requires a client certificate, and KAFKA_TLS_CERT_FILE`
     }
     if (apiCode === UNSUPPORTED_SASL_MECHANISM || apiCode === ILLEGAL_SASL_STATE) {
-      return 'it does not offer the mechanism of KAFKA_SASL_MECHANISM'
+      return 'it does not support the mechanism of KAFKA_SASL_MECHANISM'
     }
     if (apiCode === SASL_AUTHENTICATION_FAILED) {
-      return 'it refuses the login; are KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM right?'
+      return 'it refused the login; check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM'
     }
   }
   return undefined

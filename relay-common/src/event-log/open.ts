@@ -52,14 +52,14 @@ export async function openEventLog (
     const bootstrapServers = splitList(config.KAFKA_BOOTSTRAP_SERVERS ?? '')
     if (bootstrapServers.length === 0) {
       throw new RelayError('RELAY_CONFIG_INVALID',
-        'the event log is to be Kafka: KAFKA_BOOTSTRAP_SERVERS must say where its brokers are')
+        'the event log is Kafka: set KAFKA_BOOTSTRAP_SERVERS')
     }
     const groupProtocol = config.KAFKA_GROUP_PROTOCOL as GroupProtocol | undefined
     const clientId = log.bindings().name ?? 'relay'
     return openKafkaEventLog({ bootstrapServers, clientId, ...securityOf(config), groupProtocol }, log)
   }
   if (!database) {
-    throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs the database that it is in')
+    throw new RelayError('RELAY_CONFIG_INVALID', 'an event log in PostgreSQL needs a database')
   }
   return openPostgresEventLog(database, config as DatabaseSettings, log)
 }

@@ -34,7 +34,7 @@ export function explain (error: unknown, description: string): unknown {
 
 export function topicMissing (topic: string, description: string): RelayError {
   return new RelayError('RELAY_TOPIC_MISSING',
-    `there is no topic ${topic} (${description}); has the processor been started?`)
+    `no topic ${topic} (${description}); the processor creates it at start`)
 }
 
 /** Name of the channel on which appends (an empty payload) and changes of a group (its name) are told. */

@@ -124,7 +124,7 @@ export class PostgresFetcher {
       } catch (error) {
         if (signal.aborted) return
         if (!isPassing(error)) return this.#events.failed(error)
-        this.#log.warn({ reason: describeError(error) }, 'the event log could not be read; trying again')
+        this.#log.warn({ reason: describeError(error) }, 'could not read the event log; retrying')
         await delay(retryDelayMs, undefined, { signal }).catch(() => {})
         retryDelayMs = Math.min(2 * retryDelayMs, RETRY_DELAY_MAX_MS)
       }

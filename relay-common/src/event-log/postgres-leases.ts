@@ -170,6 +170,6 @@ async function tellGroup (client: PoolClient, topic: Topic, group: string): Prom
 
 /** The error of a member whose name another process uses. */
 export function replacedError (topic: Topic, member: Member): RelayError {
-  return new RelayError('RELAY_PARTITION_FENCED', `another process has joined group ${member.group} of topic ` +
-    `${topic.name} as ${member.name}; every process needs an instance name of its own`)
+  return new RelayError('RELAY_PARTITION_FENCED', `another process joined group ${member.group} of topic ` +
+    `${topic.name} as ${member.name}; give each process its own CONSUMER_INSTANCE_ID`)
 }

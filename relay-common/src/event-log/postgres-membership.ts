@@ -70,7 +70,7 @@ export class PostgresMembership {
     try {
       await within(LEAVE_TIMEOUT_MS, this.#leave())
     } catch (error) {
-      this.#log.warn({ reason: describeError(error) }, 'the group was not told that this consumer leaves')
+      this.#log.warn({ reason: describeError(error) }, 'could not tell the group that this consumer leaves')
     }
     this.#disconnect() // ends what is still under way
     await this.#done
@@ -95,7 +95,7 @@ export class PostgresMembership {
         this.#disconnect()
         if (signal.aborted) return
         if (!isPassing(error)) return this.#events.failed(error)
-        this.#log.warn({ reason: describeError(error) }, 'no heartbeat to the event log; trying again')
+        this.#log.warn({ reason: describeError(error) }, 'heartbeat to the event log failed; retrying')
         await delay(retryDelayMs, undefined, { signal }).catch(() => {})
         retryDelayMs = Math.min(2 * retryDelayMs, RETRY_DELAY_MAX_MS)
       }

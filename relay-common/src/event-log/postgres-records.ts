@@ -38,7 +38,7 @@ const NULL_LENGTH = -1
 /** Reads an answer; partitions come in ascending order, their batches too. */
 export function decodeFetched (bytes: Buffer): FetchedPartition[] {
   if (!bytes.subarray(0, COPY_SIGNATURE.length).equals(COPY_SIGNATURE)) {
-    throw new Error('the answer of PostgreSQL is not a binary COPY')
+    throw new Error('PostgreSQL did not answer with a binary COPY')
   }
   const extensionAt = COPY_SIGNATURE.length + 4
   let at = extensionAt + LENGTH_BYTES + bytes.readInt32BE(extensionAt)
@@ -112,7 +112,7 @@ export class PostgresRecordSet implements RecordSet {
       } else {
         const skipped = Math.max(-firstDelta, 0)
         visitor.corrupt(this.#bytes.subarray(batch.keysStart, batch.valuesEnd), firstDelta + skipped, count - skipped,
-          `a batch of ${count} records has not as many keys and values`)
+          `a batch of ${count} records must have as many keys and values`)
       }
     }
   }

@@ -54,7 +54,7 @@ export async function maintainTopics (database: Database, log: Logger): Promise<
   for (const { topicId, name } of topics) {
     const [{ dropped }] = await database.query<{ dropped: number }>(
       'select * from maintain_event_log_topic($1)', [topicId])
-    if (dropped > 0) log.info({ topic: name, segments: dropped }, 'records past their retention were dropped')
+    if (dropped > 0) log.info({ topic: name, segments: dropped }, 'deleted records past their retention')
   }
 }
 
@@ -66,7 +66,7 @@ export function startMaintenance (database: Database, intervalMs: number, log: L
     while (!signal.aborted) {
       await maintainTopics(database, log).catch(error => {
         if (signal.aborted) return
-        log.warn({ reason: describeError(error) }, 'the segments of the event log were not looked after')
+        log.warn({ reason: describeError(error) }, 'the upkeep of the event log\'s segments failed')
       })
       await delay(intervalMs, undefined, { signal }).catch(() => {})
     }

@@ -39,26 +39,26 @@ const Query = Type.Object({
   ...rangeParameters,
   ...intervalParameters,
   groupBy: Type.Optional(Type.String({
-    enum: [...groupBys], description: 'rows of each device, zone or type by itself; else of all that is selected'
+    enum: [...groupBys], description: 'separate rows per device, zone or type; default: one row for the whole selection'
   })),
   stats: Statistics,
   maxGap: Type.String({
     default: '1h',
     maxLength: 16,
-    description: 'readings further apart have no step between them: `30s`, `15m`, `1h`, `1d` at most'
+    description: 'longest gap between two readings that still counts: `30s`, `15m`, `1h`, at most `1d`'
   }),
   fill: Type.String({
     enum: [...fills],
     default: 'none',
-    description: 'rows without readings are left out (`none`), are null, or are filled in: from the row before them ' +
-      'in time (`previous`), which may be before `start`, or on a straight line between two (`linear`). They say so in `filled`'
+    description: 'rows without readings: left out (`none`), null, or filled, from the previous row ' +
+      '(`previous`, may be before `start`) or by linear interpolation (`linear`). Filled rows say so in `filled`'
   }),
-  order: Type.String({ enum: ['asc', 'desc'], default: 'asc', description: 'by time, within a group' }),
+  order: Type.String({ enum: ['asc', 'desc'], default: 'asc', description: 'order by time, within a group' }),
   limit: Type.Integer({
     default: LIMIT_DEFAULT,
     minimum: 1,
     maximum: LIMIT_MAX,
-    description: 'most rows; where there are more, `next` is their cursor'
+    description: 'most rows; if there are more, `next` is the cursor of the next page'
   }),
   cursor: Cursor,
   format: Format
@@ -80,9 +80,9 @@ const rowSchema = Type.Object({
   type: Type.Optional(Type.String()),
   ...numbers,
   status: OpenEnum(['final', 'provisional', 'revised'],
-    'final: everything up to its end has been read; revised: and readings that came after that have changed it'),
-  filled: Type.Optional(Type.Boolean({ description: 'there were no readings' })),
-  unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'by statistic: why it is null' }))
+    'final: everything up to its end was read; revised: late readings changed it after that'),
+  filled: Type.Optional(Type.Boolean({ description: 'no readings' })),
+  unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'for each null statistic, the reason' }))
 }, {
   title: 'AggregateRow',
   additionalProperties: true, // numbers and nulls, for which generated Go does not compile
@@ -90,19 +90,19 @@ const rowSchema = Type.Object({
 })
 
 const answerSchema = Type.Object({
-  start: Type.String({ description: 'of all rows, in `tz`: the one asked for, unless what is kept is coarser' }),
+  start: Type.String({ description: 'range of all rows, in `tz`; wider than requested only where the stored data is coarser' }),
   end: Type.String(),
-  interval: Type.String({ description: 'the one that was taken, for `auto`' }),
+  interval: Type.String({ description: 'the interval that was used, for `auto`' }),
   tz: Type.String(),
   completeThrough: Type.Unsafe<string | null>({
     type: ['string', 'null'],
-    description: 'every partition has been read up to this event time, or to the end of the range; null: not known'
+    description: 'every partition was read up to this event time, or to the end of the range; null: unknown'
   }),
   lateReadings: Type.Integer({
-    description: 'of the selection, in the hours of the range: readings whose minute had been read to its end when they came'
+    description: 'late readings of the selection in the hours of the range: their minute was already final when they arrived'
   }),
   duplicateReadings: Type.Integer({ description: 'and resends, which are not counted again' }),
-  rows: Type.Array(rowSchema, { description: 'by group, and in it by time' }),
+  rows: Type.Array(rowSchema, { description: 'ordered by group, then by time' }),
   next: Type.Unsafe<string | null>({
     type: ['string', 'null'], description: 'where there are more rows: `cursor` of the next answer'
   })
@@ -110,8 +110,8 @@ const answerSchema = Type.Object({
 
 const schema = {
   operationId: 'getAggregates',
-  summary: 'Numbers of a selection over a range',
-  description: 'An answer without `next` has all rows. CSV has no place for that: there answers are whole, or refused.',
+  summary: 'Statistics of a selection over a range',
+  description: 'An answer without `next` is complete. CSV has no cursor: an answer is complete or refused.',
   tags: ['aggregates'],
   querystring: Query,
   response: {
@@ -119,11 +119,11 @@ const schema = {
       description: 'rows',
       content: {
         [mediaTypes.json]: { schema: answerSchema },
-        [mediaTypes.ndjson]: { schema: Type.String({ description: 'a row a line, then {"end":{…}}' }) },
+        [mediaTypes.ndjson]: { schema: Type.String({ description: 'one row per line, then {"end":{…}}' }) },
         [mediaTypes.csv]: { schema: Type.String({ description: 'RFC 4180' }) }
       }
     },
-    304: Type.Null({ description: 'the answer is the one of If-None-Match' }),
+    304: Type.Null({ description: 'the answer matches If-None-Match' }),
     ...problemResponses()
   }
 }
@@ -243,8 +243,8 @@ async function refuseSteps (
   const minutes = (boundaries.at(-1) - boundaries.at(0) + beforeMs) / MINUTE_MS
   const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
   if (deviceMinutes <= minutesMax) return
-  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg are made of every minute of every ' +
-    `device: ${deviceMinutes} of them here, and ${minutesMax} at most; take a shorter range, or fewer devices`,
+  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg read every minute of every ' +
+    `device: this query needs ${deviceMinutes}, the limit is ${minutesMax}; use a shorter range or fewer devices`,
   { parameter: 'stats' })
 }
 
@@ -253,12 +253,12 @@ async function refuseCut (
   { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number
 ): Promise<void> {
   if (cursor !== undefined) {
-    throw new RelayError('RELAY_PARAMETER_INVALID', 'cursor is not possible with csv: its answers are whole',
+    throw new RelayError('RELAY_PARAMETER_INVALID', 'csv has no cursor: an answer is always complete',
       { parameter: 'cursor' })
   }
   const rows = (boundaries.length - 1) * await countGroups(database, selection, groupBy)
   if (rows <= rowsMax) return
   throw new RelayError('RELAY_TOO_MANY_POINTS',
-    `there may be ${rows} rows, and ${rowsMax} are the most of a csv, which has no cursor; take a longer interval, ` +
+    `up to ${rows} rows, but csv has no cursor and allows at most ${rowsMax}; use a longer interval, ` +
     'fewer groups, or ndjson', { parameter: 'interval' })
 }

@@ -27,7 +27,7 @@ const Range = Type.Object({
 
 const schema = {
   operationId: 'compareRanges',
-  summary: 'A range beside the one before it, or the same weekday',
+  summary: 'Compare a range with the one before it, or with the same weekdays',
   tags: ['aggregates'],
   querystring: Type.Object({
     ...selectionParameters,
@@ -36,10 +36,10 @@ const schema = {
       type: 'string',
       enum: ['previous', 'weekday'],
       default: 'previous',
-      description: 'previous: the range that ends where this one begins; weekday: from and to the same times of the same ' +
-        'weekdays on the clock of `tz`, as many weeks earlier as it takes not to overlap, mostly one'
+      description: 'previous: the range that ends where this one starts; weekday: the same times on the same ' +
+        'weekdays on the clock of `tz`, as few weeks earlier as possible without overlap'
     }),
-    tz: TimeZone('whose weekdays are compared'),
+    tz: TimeZone('that defines the weekdays'),
     stats: Statistics
   }),
   response: {
@@ -48,12 +48,12 @@ const schema = {
       against: Range,
       stats: Type.Array(Type.Object({
         stat: Type.String(),
-        value: NullableNumber('of the range; null: there is none'),
-        againstValue: NullableNumber('of the earlier one'),
-        change: NullableNumber('value - againstValue, of the numbers as they are shown'),
-        relativeChange: NullableNumber('(value - againstValue) / |againstValue|: 0.1 is a tenth more; null where that is 0'),
-        error: Type.Optional(NullableNumber('of a percentile: the true one is within value ± error; null: not bounded')),
-        againstError: Type.Optional(NullableNumber('the same of the earlier range'))
+        value: NullableNumber('value of the range; null: none'),
+        againstValue: NullableNumber('value of the earlier range'),
+        change: NullableNumber('value - againstValue, computed from the values shown'),
+        relativeChange: NullableNumber('(value - againstValue) / |againstValue|: 0.1 means 10 % more; null if againstValue is 0'),
+        error: Type.Optional(NullableNumber('for a percentile: the true value is within value ± error; null: no bound')),
+        againstError: Type.Optional(NullableNumber('same for the earlier range'))
       }, { title: 'ComparedStatistic' }), { description: 'in the order of `stats`' })
     }, { title: 'Comparison' }),
     ...problemResponses(404)
@@ -78,7 +78,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     }
     const [now, earlierNumbers] = await Promise.all([numbersOf(range), numbersOf(earlier)])
     if (now === undefined && earlierNumbers === undefined) {
-      throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in either range')
+      throw new RelayError('RELAY_NO_DATA', 'no readings match this selection in either range')
     }
     reply.header('cache-control', 'private, no-cache')
     return { range: render(range), against: render(earlier), stats: compare(statistics, now, earlierNumbers) }
@@ -89,7 +89,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
 function earlierRange (range: TimeRange, against: Against, clock: ZoneClock): TimeRange {
   const earlier = against === 'previous' ? before(range) : sameWeekdays(range, clock)
   if (earlier.startMs >= YEAR_0_MS) return earlier
-  throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with begins before the year 0', { parameter: 'start' })
+  throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with would start before year 0', { parameter: 'start' })
 }
 
 function before ({ startMs, endMs }: TimeRange): TimeRange {

@@ -17,9 +17,9 @@ const Time = (description: string) => Type.String({ format: 'date-time', descrip
 const presence = {
   zone: Type.String(),
   type: Type.String(),
-  firstSeen: Time('of the first reading that is kept'),
-  lastSeen: Time('of the newest reading'),
-  lastValue: Type.Number({ description: 'of the newest reading; of several at that time, the greatest' })
+  firstSeen: Time('time of the first stored reading'),
+  lastSeen: Time('time of the newest reading'),
+  lastValue: Type.Number({ description: 'value of the newest reading; of several at the same time, the greatest' })
 }
 
 const Device = Type.Object({ device: Type.String(), ...presence }, {
@@ -28,7 +28,7 @@ const Device = Type.Object({ device: Type.String(), ...presence }, {
 
 const listSchema = {
   operationId: 'listDevices',
-  summary: 'Devices that have ever sent something, by id',
+  summary: 'All devices that ever sent a reading, by id',
   tags: ['devices'],
   querystring: Type.Object({
     ...selectionParameters,
@@ -36,13 +36,13 @@ const listSchema = {
       maxLength: ID_UNITS_MAX,
       pattern: WITHOUT_CONTROLS_PATTERN,
       default: '',
-      description: 'only devices whose id begins so'
+      description: 'only devices whose id starts with this'
     }),
     ...pageParameters({ preset: 100, max: 1_000 })
   }),
   response: {
     200: Type.Object({
-      devices: Type.Array(Device, { description: 'in the order of the bytes of their ids' }),
+      devices: Type.Array(Device, { description: 'ordered by the bytes of their ids' }),
       next: Type.Unsafe<string | null>({
         type: ['string', 'null'], description: 'where there are more devices: `cursor` of the next answer'
       })
@@ -53,7 +53,7 @@ const listSchema = {
 
 const deviceSchema = {
   operationId: 'getDevice',
-  summary: 'One device, and every zone and type that it has sent from',
+  summary: 'One device, with every zone and type it sent from',
   tags: ['devices'],
   params: Type.Object({ device: Name }),
   response: {
@@ -111,7 +111,7 @@ async function findDevice (database: Database, device: string, grants: Grants): 
   const selection: Selection = { devices: [device], zones: [], types: [], grants }
   refuseForbidden(selection)
   const [found] = await readDevices(database, selection, '', undefined, 1)
-  if (found === undefined) throw new RelayError('RELAY_NO_DATA', 'there are no readings of this device')
+  if (found === undefined) throw new RelayError('RELAY_NO_DATA', 'no readings of this device')
   return found
 }
 

@@ -19,35 +19,35 @@ const BINS_MAX = 1_000
 
 const schema = {
   operationId: 'getDistribution',
-  summary: 'A histogram of the values of a selection over a range',
+  summary: 'Histogram of the values of a selection over a range',
   tags: ['aggregates'],
   querystring: Type.Object({
     ...selectionParameters,
     ...rangeParameters,
     bins: Type.Integer({
-      minimum: 1, maximum: BINS_MAX, default: 20, description: 'how many; fewer come back where the values are too close'
+      minimum: 1, maximum: BINS_MAX, default: 20, description: 'number of bins; fewer are returned if the values are too close'
     }),
     scale: Type.Unsafe<'linear' | 'log'>({
       type: 'string',
       enum: ['linear', 'log'],
       default: 'linear',
-      description: 'linear: bins of equal width; log: of equal ratio, and one more for values that are not positive'
+      description: 'linear: bins of equal width; log: bins of equal ratio, plus one for values that are not positive'
     })
   }),
   response: {
     200: Type.Object({
-      start: Type.String({ format: 'date-time', description: 'readings from this time on' }),
+      start: Type.String({ format: 'date-time', description: 'start of the range, inclusive' }),
       end: Type.String({ format: 'date-time', description: 'and before this one' }),
       count: Type.Integer(),
       min: Type.Number(),
       max: Type.Number(),
-      isExact: Type.Boolean({ description: 'every count is: the digest has few values, or no bin ends between close ones' }),
+      isExact: Type.Boolean({ description: 'true if every count is exact' }),
       bins: Type.Array(Type.Object({
         from: Type.Number({ description: 'values from here on' }),
         to: Type.Number({ description: 'and below this one; in the last bin, up to and including it' }),
         count: Type.Integer(),
         countError: Type.Integer({ description: 'the true count is within count ± countError' })
-      }, { title: 'DistributionBin' }), { description: 'ascending, without gaps; the counts add up to `count`' })
+      }, { title: 'DistributionBin' }), { description: 'ascending, without gaps; their counts add up to `count`' })
     }, { title: 'Distribution' }),
     ...problemResponses(404)
   }
@@ -65,7 +65,7 @@ export function distributionRoutes (app: FastifyInstance, { config, reads, devic
     const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)
     const merged = rows.get('')?.get(0)
     if (merged === undefined) {
-      throw new RelayError('RELAY_NO_DATA', 'there are no readings of this selection in this range')
+      throw new RelayError('RELAY_NO_DATA', 'no readings match this selection and range')
     }
 
     const { rollup, coverage } = merged

@@ -22,7 +22,7 @@ const Id = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX })
  */
 const eventSchema = Type.Object({
   deviceId: Id,
-  deviceType: Type.String({ description: 'one of the types that the site has configured' }),
+  deviceType: Type.String({ description: 'one of the device types configured on this site' }),
   zone: Id,
   value: Type.Number(),
   timestamp: Type.String({
@@ -31,40 +31,40 @@ const eventSchema = Type.Object({
 }, { title: 'DeviceEvent', description: 'other fields are ignored' })
 
 const ingestAnswerSchema = Type.Object({
-  accepted: Type.Integer({ description: 'events that are durable in the event log now' }),
+  accepted: Type.Integer({ description: 'events now durable in the event log' }),
   refused: Type.Array(Type.Object({
-    index: Type.Integer({ description: 'which event of the body, from 0; blank lines do not count' }),
+    index: Type.Integer({ description: 'index of the event in the body, from 0; blank lines do not count' }),
     reason: OpenEnum(Object.keys(refusedReasons)),
-    field: Type.Optional(Type.String({ description: 'the field at fault, where it is one' })),
+    field: Type.Optional(Type.String({ description: 'the field at fault, if any' })),
     detail: Type.String()
   }, { title: 'RefusedEvent' }))
 }, { title: 'IngestAnswer' })
 
 const eventsProblemSchema = Type.Object({
   ...problemSchema.properties, ...Type.Partial(ingestAnswerSchema).properties
-}, { title: 'EventsProblem', description: 'a Problem, with the events that it is about where it is about events' })
+}, { title: 'EventsProblem', description: 'a Problem; lists the refused events if it concerns events' })
 
 const KEY_CHARACTERS_MAX = 255
 
 /** Of requests with a key. */
 export const keyedHeaders = Type.Object({
   'idempotency-key': Type.Optional(Type.String({
-    minLength: 1, maxLength: KEY_CHARACTERS_MAX, description: 'any text that no other body of this caller has'
+    minLength: 1, maxLength: KEY_CHARACTERS_MAX, description: 'any text that is unique per body of this caller'
   }))
 })
 
 const schema = {
   operationId: 'sendEvents',
   summary: 'Send events',
-  description: 'An array of events, or one event, as JSON; or one a line (`application/x-ndjson`); also gzipped. An ' +
-    'answer with `accepted` comes when those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, ' +
+  description: 'One event or an array of events as JSON, or one event per line (`application/x-ndjson`); gzip is accepted. An ' +
+    'answer is sent when the events in `accepted` are durable; events that are sent again count once. With an `Idempotency-Key` the same body gets the same answer, ' +
     'and is not sent to the event log again.',
   tags: ['ingest'],
   headers: keyedHeaders,
   body: {
     content: {
       [mediaTypes.json[0]]: { schema: Type.Array(eventSchema) },
-      [mediaTypes.ndjson[0]]: { schema: Type.String({ description: 'an event a line' }) }
+      [mediaTypes.ndjson[0]]: { schema: Type.String({ description: 'one event per line' }) }
     }
   },
   response: {
@@ -72,16 +72,16 @@ const schema = {
       description: 'All events were accepted', content: { [mediaTypes.json[0]]: { schema: ingestAnswerSchema } }
     },
     207: {
-      description: 'Some events were accepted, and `refused` says which were not',
+      description: 'Some events were accepted; `refused` lists the others',
       content: { [mediaTypes.json[0]]: { schema: ingestAnswerSchema } }
     },
     ...problemResponses(408, 409, 413, 415),
     429: {
-      description: 'The caller has used up a limit; where that is a quota of what stays, `refused` names the events',
+      description: 'A limit of the caller is used up; for a quota of new series, zones or partitions, `refused` lists the events',
       content: { 'application/problem+json': { schema: eventsProblemSchema } }
     },
     422: {
-      description: 'No event was accepted, or the Idempotency-Key belongs to another body',
+      description: 'No event was accepted, or the Idempotency-Key was used with another body',
       content: { 'application/problem+json': { schema: eventsProblemSchema } }
     }
   }
@@ -167,10 +167,10 @@ function send (request: FastifyRequest, reply: FastifyReply, status: number, tex
   if (status < 400) return reply.type('application/json; charset=utf-8').send(text)
   const answer = JSON.parse(text) as IngestAnswer
   const { length } = answer.refused
-  const which = length === 1 ? 'the event' : `none of the ${length} events`
+  const outcome = length === 1 ? 'the event was not accepted' : `none of the ${length} events was accepted`
   const refusal = status === 429
-    ? new RelayError('RELAY_BUDGET_EXCEEDED', `${which} can be taken now: ${answer.refused[0].detail}`)
-    : new RelayError('RELAY_EVENTS_REFUSED', `${which} can't be taken: refused says why`)
+    ? new RelayError('RELAY_BUDGET_EXCEEDED', `${outcome}: ${answer.refused[0].detail}`)
+    : new RelayError('RELAY_EVENTS_REFUSED', `${outcome}; refused lists the reasons`)
   return reply.type('application/problem+json; charset=utf-8')
     .serializer(JSON.stringify)
     .send({ ...problemOf(refusal, status, request.id), ...answer })

@@ -29,14 +29,14 @@ const newKeySchema = Type.Object({
     minLength: 1,
     maxLength: API_KEY_NAME_UNITS_MAX,
     pattern: WITHOUT_CONTROLS_PATTERN,
-    description: 'what it is for, for people'
+    description: 'purpose of the key, for people'
   }),
-  scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'what it may do' }),
-  zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that it is about; left out: all' })),
+  scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'scopes of the key' }),
+  zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that the key may use; absent: all' })),
   devicePrefixes: Type.Optional(Type.Array(
     Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: WITHOUT_CONTROLS_PATTERN }),
-    { maxItems: GRANTS_MAX, description: 'beginnings of ids of devices that it is about; left out: all' })),
-  expiresAt: Type.Optional(Type.String({ description: 'ISO-8601 with an offset; left out: never' }))
+    { maxItems: GRANTS_MAX, description: 'prefixes of the device ids that the key may use; absent: all' })),
+  expiresAt: Type.Optional(Type.String({ description: 'ISO-8601 with an offset; absent: never' }))
 }, { title: 'ApiKeyRequest', additionalProperties: false })
 
 const keySchema = Type.Object({
@@ -48,19 +48,19 @@ const keySchema = Type.Object({
   createdBy: Type.String(),
   createdAt: Type.String({ format: 'date-time' }),
   expiresAt: NullableTime('null: never'),
-  revokedAt: NullableTime('null: it works'),
+  revokedAt: NullableTime('null: not revoked'),
   lastUsedAt: NullableTime('to the minute; null: never'),
-  formerSecretUntil: NullableTime('until when the secret before the last rotation works; null: it does not')
+  formerSecretUntil: NullableTime('when the secret before the last rotation expires; null: it has expired')
 }, { title: 'ApiKey' })
 
 const issuedKeySchema = Type.Object({
   ...keySchema.properties,
-  key: Type.String({ description: 'the key; it is told this once' })
+  key: Type.String({ description: 'the key; shown only this once' })
 }, { title: 'IssuedApiKey' })
 
 const rotationSchema = Type.Object({
   overlapSeconds: Type.Integer({
-    default: OVERLAP_DEFAULT_S, minimum: 0, maximum: OVERLAP_MAX_S, description: 'for how long the former secret works as well'
+    default: OVERLAP_DEFAULT_S, minimum: 0, maximum: OVERLAP_MAX_S, description: 'how long the old secret still works'
   })
 }, { title: 'ApiKeyRotation', additionalProperties: false })
 
@@ -75,7 +75,7 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
     config,
     schema: {
       operationId: 'createKey',
-      summary: 'Makes a key',
+      summary: 'Create a key',
       tags,
       body: newKeySchema,
       response: { 201: issuedKeySchema, ...problemResponses() }
@@ -91,7 +91,7 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
     config,
     schema: {
       operationId: 'listKeys',
-      summary: 'All keys, without their secrets',
+      summary: 'List all keys, without their secrets',
       tags,
       response: { 200: Type.Object({ keys: Type.Array(keySchema) }, { title: 'ApiKeyList' }), ...problemResponses() }
     }
@@ -104,7 +104,7 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
     config,
     schema: {
       operationId: 'revokeKey',
-      summary: 'Ends a key, within seconds, everywhere',
+      summary: 'Revoke a key, everywhere within seconds',
       tags,
       params,
       response: { 204: Type.Null(), ...problemResponses(404) }
@@ -126,7 +126,7 @@ export async function rotationRoutes (
       config,
       schema: {
         operationId: 'rotateKey',
-        summary: 'Gives a key a new secret',
+        summary: 'Rotate the secret of a key',
         tags,
         params,
         body: rotationSchema,
@@ -148,14 +148,14 @@ function takeMissingBodies (app: FastifyInstance): void {
   app.addContentTypeParser<string>('*', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') done(null, {})
     else if (request.mediaType === 'application/json') parseJson(request, body, done)
-    else done(new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Type must be application/json where there is a body'))
+    else done(new RelayError('RELAY_MEDIA_TYPE_UNKNOWN', 'Content-Type must be application/json if there is a body'))
   })
   app.addHook('preValidation', async request => { request.body ??= request.body === undefined ? {} : null })
 }
 
 async function assertMayChange (database: Database, request: FastifyRequest, id: string): Promise<void> {
   const stored = await findApiKey(database, id)
-  if (stored === undefined) throw new RelayError('RELAY_API_KEY_UNKNOWN', `there is no API key ${id}`)
+  if (stored === undefined) throw new RelayError('RELAY_API_KEY_UNKNOWN', `unknown API key ${id}`)
   assertMayGive(request, stored)
 }
 
@@ -171,7 +171,7 @@ function readNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
   const expiresAtMs = expiresAt === undefined ? undefined : parseTimestamp(expiresAt)
   if (expiresAt !== undefined && !(expiresAtMs! > nowMs && expiresAtMs! < nowMs + EXPIRY_MAX_MS)) {
     throw new RelayError('RELAY_PARAMETER_INVALID',
-      'expiresAt is no time of the next ten years, such as 2030-01-01T00:00:00Z', { parameter: 'expiresAt' })
+      'expiresAt must be a time within the next ten years, such as 2030-01-01T00:00:00Z', { parameter: 'expiresAt' })
   }
   const grants = { ...(zones === undefined ? {} : { zones }), ...(devicePrefixes === undefined ? {} : { devicePrefixes }) }
   return { name, scopes: [...new Set(body.scopes)], grants, expiresAtMs }
@@ -182,9 +182,9 @@ const EXPIRY_MAX_MS = 3_653 * DAY_MS
 /** Nobody hands out, or takes away, more than he has. */
 function assertMayGive ({ principal }: FastifyRequest, { scopes, grants }: Pick<StoredApiKey, 'grants'> & { readonly scopes: readonly Scope[] }): void {
   const missing = scopes.filter(it => !principal.scopes.has(it))
-  if (missing.length > 0) throw new RelayError('RELAY_FORBIDDEN', `the key has scopes that you do not: ${missing.join(', ')}`)
+  if (missing.length > 0) throw new RelayError('RELAY_FORBIDDEN', `the key would have scopes that you do not have: ${missing.join(', ')}`)
   if (!isWithin(grants, principal.grants)) {
-    throw new RelayError('RELAY_FORBIDDEN', 'the key is about zones or devices that you may not see')
+    throw new RelayError('RELAY_FORBIDDEN', 'the key would allow zones or devices that you may not see')
   }
 }
 

@@ -22,29 +22,29 @@ const intervals = ['1m', '1h', '1d']
 
 const schema = {
   operationId: 'streamRollups',
-  summary: 'Rollups of a selection as they change',
-  description: 'Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed ' +
-    'than is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all ' +
-    'changes from now on will be told, `heartbeat` that there are none, `end` why the stream ends. A client that comes ' +
-    'back with the id of the last event that it has (Last-Event-ID) misses nothing; it may be told something twice.',
+  summary: 'Stream the rollups of a selection as they change',
+  description: 'Server-sent events. `rollup`: the current state of a bucket. `changed`: a range in which more has changed ' +
+    'than is sent. `reset`: the changes since Last-Event-ID are no longer known. `open`: all ' +
+    'changes from now on will be sent. `heartbeat`: no changes. `end`: why the stream ends. A client that comes ' +
+    'back with the id of its last event (Last-Event-ID) misses nothing; it may get an event twice.',
   tags: ['ingest'],
   querystring: Type.Object({
     ...selectionParameters,
     interval: Type.String({
-      enum: intervals, default: intervals[0], description: 'how long buckets are; days are those of UTC'
+      enum: intervals, default: intervals[0], description: 'length of the buckets; days are UTC days'
     }),
     groupBy: Type.Optional(Type.String({
-      enum: [...groupings], description: 'a rollup for each; without it one for all'
+      enum: [...groupings], description: 'one rollup per device, zone or type; default: one for the whole selection'
     }))
   }),
   headers: Type.Object({
     'last-event-id': Type.Optional(Type.String({
-      maxLength: 64, description: 'as it came'
+      maxLength: 64, description: 'the id as received'
     }))
   }),
   response: {
     200: {
-      description: 'The data of `rollup`; other events have little or none',
+      description: 'The data of `rollup`; other events have little or no data',
       content: { 'text/event-stream': { schema: rollupMessageSchema } }
     },
     ...problemResponses()

@@ -19,19 +19,19 @@ const LIMIT_MAX = 1_000
 
 const schema = {
   operationId: 'getTop',
-  summary: 'The highest or lowest of a number over a range',
+  summary: 'The devices, zones or types with the highest or lowest statistic over a range',
   tags: ['aggregates'],
   querystring: Type.Object({
     ...selectionParameters,
     ...rangeParameters,
     groupBy: Type.Unsafe<GroupBy>({ type: 'string', enum: [...groupBys], default: 'device', description: 'what is ranked' }),
     stat: Type.String({
-      default: 'avg', maxLength: 64, description: `by which number, one of ${statisticNames.join(', ')}`
+      default: 'avg', maxLength: 64, description: `statistic to rank by, one of ${statisticNames.join(', ')}`
     }),
     order: Type.Unsafe<'asc' | 'desc'>({
-      type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'desc: the highest first; asc: the lowest'
+      type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'desc: highest first; asc: lowest first'
     }),
-    limit: Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: 10, description: 'how many' })
+    limit: Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: 10, description: 'how many to return' })
   }),
   response: {
     200: Type.Object({
@@ -45,11 +45,11 @@ const schema = {
         value: Type.Number(),
         error: Type.Optional(Type.Unsafe<number | null>({
           type: ['number', 'null'],
-          description: 'of a percentile: the true one is within value ± error; null: values so far apart that no number bounds it'
+          description: 'for a percentile: the true value is within value ± error; null: no double can bound it'
         })),
         count: Type.Integer({ description: 'readings' })
-      }, { title: 'RankedRow' }), { description: 'the best first; equal ones by the bytes of their names' }),
-      unranked: Type.Integer({ description: 'how many have readings in the range, but no such number' })
+      }, { title: 'RankedRow' }), { description: 'in rank order; ties by the bytes of their names' }),
+      unranked: Type.Integer({ description: 'how many have readings in the range, but not this statistic' })
     }, { title: 'Ranking' }),
     ...problemResponses()
   }
@@ -91,5 +91,5 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
 function readStatistic (stat: string) {
   const found = findStatistic(stat)
   if (found) return found
-  throw new RelayError('RELAY_PARAMETER_INVALID', `stat is not one of ${statisticNames.join(', ')}`, { parameter: 'stat' })
+  throw new RelayError('RELAY_PARAMETER_INVALID', `stat must be one of ${statisticNames.join(', ')}`, { parameter: 'stat' })
 }

@@ -13,20 +13,20 @@ import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
 import type { V1Parts } from './resources.ts'
 
 const seen = {
-  devices: Type.Integer({ description: 'how many have ever sent from there; one that has moved counts in both places' }),
-  lastSeen: Type.String({ format: 'date-time', description: 'of the newest reading' })
+  devices: Type.Integer({ description: 'devices that ever sent from this zone; a device that moved counts in both zones' }),
+  lastSeen: Type.String({ format: 'date-time', description: 'time of the newest reading' })
 }
 
 /** Zones are read with all their groups: so many are a small answer, and small sites have them all in one. */
 const page = pageParameters({ preset: 1_000, max: 5_000 })
-const inOrder = { description: 'in the order of the bytes of their names' }
+const inOrder = { description: 'ordered by the bytes of their names' }
 const next = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer' })
 /** A type may be in every zone of a site. */
 const ZONES_NAMED_MAX = 1_000
 
 const zonesSchema = {
   operationId: 'listZones',
-  summary: 'Zones, with how many devices of which types',
+  summary: 'Zones, with their number of devices by type',
   tags: ['devices'],
   querystring: Type.Object({ type: selectionParameters.type, ...page }),
   response: {
@@ -42,14 +42,14 @@ const zonesSchema = {
 
 const typesSchema = {
   operationId: 'listTypes',
-  summary: 'Device types, with how many devices in which zones',
+  summary: 'Device types, with their number of devices by zone',
   tags: ['devices'],
   querystring: Type.Object({ zone: selectionParameters.zone, ...page }),
   response: {
     200: Type.Object({
       types: Type.Array(Type.Object({
         type: Type.String(),
-        zones: Type.Array(Type.String(), { description: `the first ${ZONES_NAMED_MAX} of them` }),
+        zones: Type.Array(Type.String(), { description: `at most ${ZONES_NAMED_MAX} of them` }),
         ...seen
       }, { title: 'DeviceType' }), inOrder),
       next
