@@ -5,6 +5,6 @@ import { faultAlarms, type FaultName } from '../monitoring/fault-alarms.ts'
 import { withPrometheus } from './support/prometheus.ts'
 import { tryFaults } from './support/try-faults.ts'
 
-test('each fault calls whom it should, nobody else is woken, and all of it ends', { ...withPrometheus, timeout: 400_000 }, async t => {
+test('each fault fires its alerts and no others, and all of them resolve', { ...withPrometheus, timeout: 400_000 }, async t => {
   await tryFaults(t, (Object.keys(faultAlarms) as FaultName[]).filter(it => faultAlarms[it].isTriedAlways))
 })

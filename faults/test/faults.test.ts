@@ -24,7 +24,7 @@ const SEED = 4
 const SPAN_MS = 3_000
 
 suite('faults on real servers', () => {
-  test('lose nothing and count nothing twice; and if they did, it would be seen', async t => {
+  test('lose nothing and count nothing twice, and the check would detect it', async t => {
     await using site = await openTestSite(t)
     if (!site) return
     const reports: FaultReport[] = []

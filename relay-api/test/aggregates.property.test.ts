@@ -22,7 +22,7 @@ function near (found: number | null, expected: number, scale: number, what: stri
   assert.ok(isNear, `${what}: ${found}, not ${expected}`)
 }
 
-test('whatever was sent, every number of every row of every page is the double nearest to the exact one', { timeout: 600_000 }, async t => {
+test('every number of every row and page is the double nearest to the exact value', { timeout: 600_000 }, async t => {
   const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
   let rowCount = 0
   await fc.assert(fc.asyncProperty(

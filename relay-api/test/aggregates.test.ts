@@ -344,7 +344,7 @@ test('a cursor is of its question, and whatever is made of it is no fault of our
     }), { numRuns: 100 })
 })
 
-test('pages of what is being written miss nothing that was there, and show nothing twice', async t => {
+test('pages of data that is being written skip nothing and repeat nothing', async t => {
   const api = await openTestApi(t)
   const devices = Array.from({ length: 20 }, (_, n) => `d-${String(n).padStart(2, '0')}`)
   await writeEvents(api.database, devices.flatMap(deviceId =>

@@ -9,7 +9,7 @@ import { createBudgets } from '../src/budgets/budgets.ts'
 const HOUR_MS = 3_600_000
 const config = { ANSWERS_PER_CALLER_MAX: 3, NEW_SERIES_PER_HOUR_MAX: 100 } as Parameters<typeof createBudgets>[0]
 
-test('one caller that has used up a budget is refused, others are not, and it is counted by caller', async () => {
+test('a caller that exceeded a budget is refused, others are not, and it is counted by caller', async () => {
   const metrics = new Registry()
   const budgets = createBudgets(config, metrics, () => 0)
   budgets.spend('newSeries', 'key:a', 100)

@@ -15,7 +15,7 @@ import { TOKEN } from './support/ask.ts'
 const log = createLogger('test', 'silent')
 const limit = { timeout: 180_000 }
 
-test('completeness is that of the partition that is behind, or of readings on their way home; nothing else holds it back', () => {
+test('completeness is that of the slowest partition or of readings on their way home', () => {
   const partition = fc.record({
     startOffset: fc.bigInt({ min: 0n, max: 5n }),
     length: fc.bigInt({ min: 0n, max: 5n }),

@@ -45,7 +45,7 @@ test('a plus sign that the URL has turned into a space is forgiven', async t => 
   }
 })
 
-test('the range begins with startTime and ends before endTime, to the ms', async t => {
+test('the range starts at startTime and ends before endTime, to the ms', async t => {
   const { database, ask } = await openTestApi(t)
   await writeEvents(database, [10_000, 10_001, 10_002, 10_003].map((ms, n) => reading(ms / 1000, n)))
   const within = async (start: string, end: string) => (await ask('/api/events/zone/Zone%20A', {
@@ -99,7 +99,7 @@ test('names in paths may hold whatever events allow', async t => {
   }
 })
 
-test('where a minute has lost its readings, ends widen to whole minutes of all devices, and coverage says so', async t => {
+test('ends widen to whole minutes if a minute no longer stores its readings, and coverage says so', async t => {
   const { database, ask } = await openTestApi(t)
   const fast = { deviceId: 'thermostat-002' }
   await writeEvents(database, [

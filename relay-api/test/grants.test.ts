@@ -49,7 +49,7 @@ const grantsArbitrary: fc.Arbitrary<Grants> = fc.record({
   zones: fc.subarray(zones), devicePrefixes: fc.subarray(['a-', 'b-', 'a-1', 'b-2', 'x'])
 }, { requiredKeys: [] })
 
-test('whatever a caller asks, what is counted is what it may see', async t => {
+test('every answer counts only what its caller may see', async t => {
   const { askAs } = await openSite(t)
   await fc.assert(fc.asyncProperty(
     grantsArbitrary, fc.subarray(zones, { maxLength: 2 }), fc.subarray(devices, { maxLength: 2 }), fc.subarray(types, { maxLength: 1 }),

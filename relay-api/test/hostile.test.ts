@@ -62,7 +62,7 @@ async function openSite (t: TestContext) {
   return { database, operations, ask, keyOf }
 }
 
-test('no route is answered to anybody who may not have it', async t => {
+test('no route answers a caller without permission', async t => {
   const { operations, ask, keyOf } = await openSite(t)
   assert.ok(operations.length >= 15, `${operations.length} operations`)
   const key = await keyOf(['events:read'])

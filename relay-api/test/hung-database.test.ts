@@ -49,7 +49,7 @@ async function openSite (t: TestContext, settings: Record<string, string> = {}) 
   return { server, config, api, ask, metric, [Symbol.asyncDispose]: () => api.close() }
 }
 
-test('while the database hangs nobody waits: past questions are answered as before and say since when, all others are told to come back', limit, async t => {
+test('while the database hangs nobody waits: known answers are marked stale, all others are a 503', limit, async t => {
   await using site = await openSite(t)
   const { ask, metric } = site
   const before = new Map<string, string>()

@@ -26,7 +26,7 @@ import { openStreamSite } from './support/stream-site.ts'
 const limit = { timeout: 180_000 }
 const log = createLogger('test', 'silent')
 
-test('a broker that is killed and comes back has every acknowledged event once; questions are answered meanwhile', limit, async t => {
+test('a broker that was killed has every acknowledged event once; queries are answered meanwhile', limit, async t => {
   const shared = await openLocalKafka(t) // for its jars, and for the decision whether this machine can
   if (!shared) return
   const { database, url } = await openLocalPostgres(t)
@@ -89,7 +89,7 @@ test('while the database that keeps the log is away, events are refused with a t
   assert.deepEqual(values, batches.flatMap(it => JSON.parse(it)).map(it => JSON.stringify(it)).sort())
 })
 
-test('what waits for a slow log is bounded: who finds no room is told to come back, and all others are answered', limit, async t => {
+test('events waiting for a slow log are bounded: further requests are told to retry', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { INGEST_IN_FLIGHT_MAX_BYTES: '20000' }))!
   const body = JSON.stringify([eventOf(0)]).padEnd(6_000)
   const blocker = await site.database.connect()

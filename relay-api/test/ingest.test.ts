@@ -83,7 +83,7 @@ for (const kind of kinds) {
       assert.equal(await countRecords(site.log), 1)
     })
 
-    test('a request that is sent again under its key is answered as before, and sends nothing', async t => {
+    test('a repeated Idempotency-Key gets the same answer and sends nothing', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       const body = JSON.stringify([eventOf(1), { deviceId: 'broken' }, eventOf(2)])

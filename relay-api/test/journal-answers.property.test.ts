@@ -174,7 +174,7 @@ async function windowsOf (database: Database, events: readonly PlacedEvent[], gr
   }))
 }
 
-test('whatever part of the readings is in the journal, every answer is that of rows alone', { timeout: 600_000 }, async t => {
+test('whatever part of the readings is in the journal, every answer equals that of rows alone', { timeout: 600_000 }, async t => {
   const ofRows = await openSite(t)
   const split = await openSite(t)
   let answers = 0

@@ -66,7 +66,7 @@ test('a key can be rotated: both secrets work for a while, and then the new one 
   assert.equal((await ask('GET', question, without.body.key)).status, 200)
 })
 
-test('a revoked key is dead in every process within five seconds', async t => {
+test('a revoked key is refused by every process within five seconds', async t => {
   const { ask, database } = await openApi(t)
   const elsewhere = await createApp(
     readApiConfig({ DATABASE_URL: 'postgres://not-used', API_TOKENS: TOKEN }), database, createLogger('test', 'silent'))
@@ -96,7 +96,7 @@ test('a key ends when it expires, and can be made for a time that is still to co
   await until('the key to be over', async () => (await ask('GET', question, body.key)).status === 401, 5_000)
 })
 
-test('nobody hands out more than he has', async t => {
+test('nobody can create a key with more rights than their own', async t => {
   const { ask } = await openApi(t)
   const grants = { zones: ['Zone A', 'Zone B'], devicePrefixes: ['thermostat-'] }
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN,

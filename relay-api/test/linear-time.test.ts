@@ -90,7 +90,7 @@ test('steps of a device that reports too often for its readings to be kept are w
   }, 2_048)
 })
 
-test('bodies are cut in linear time, whatever lines and arrays are made of', () => {
+test('bodies are split in linear time, whatever lines and arrays contain', () => {
   const limits = { itemsMax: 1e9, blankLinesMax: 1e9 }
   const bodies: Record<string, [Framing, (size: number) => string]> = {
     'blank lines': ['ndjson', repeat('\n')],

@@ -58,7 +58,7 @@ async function countLines (
   return { lines, growth: Math.max(...samples.slice(1)) - samples[0], last } // the first tenth warms up
 }
 
-test('a million rows are streamed in memory that does not grow, in every format', limit, async t => {
+test('a million rows are streamed in constant memory, in every format', limit, async t => {
   const api = await openTestApi(t)
   await writeMinutes(api.database, startMs, ROWS)
   const { port } = await listen(api.app, '127.0.0.1', 0, 'API_PORT')
@@ -99,7 +99,7 @@ test('a million rows are streamed in memory that does not grow, in every format'
     assert.equal(lines, FEWER_ROWS + 1)
   })
 
-  await t.test('an error on the way cuts the answer, so that nobody takes a part for the whole', async () => {
+  await t.test('an error aborts the response, so that no part passes for the whole', async () => {
     await api.database.query(`
       update rollups_minute set body = '\\x1100' where bucket_start = to_timestamp($1)`,
     [startMs / 1000 + (FEWER_ROWS - 1) * 60])

@@ -67,7 +67,7 @@ test('a plan covers its range exactly: no gap, nothing twice, whole buckets but 
   }), { numRuns: 2_000 })
 })
 
-test('a plan needs no more buckets than there must be', () => {
+test('a plan needs no more buckets than necessary', () => {
   fc.assert(fc.property(range, range => {
     const { buckets, edges } = planRange(range)
     const planned = buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, 0)

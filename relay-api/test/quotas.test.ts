@@ -18,7 +18,7 @@ const device = (name: string, fields: Partial<SentEvent> = {}) =>
 const reasonsOf = ({ body }: { body: Record<string, any> }) =>
   body.refused.map((it: Record<string, unknown>) => [it.index, it.reason, it.field])
 
-test('past its new series a caller is told when to come back, what it had is taken, and others are not affected', limit, async t => {
+test('a caller above its quota of new series is told when to retry; its known series and other callers are not affected', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_SERIES_PER_HOUR_MAX: '3' }))!
   await site.database.query(
     "insert into series (device_id, zone, device_type) select 'known ' || n, 'Zone A', 'THERMOSTAT' from generate_series(1, 1200) n")

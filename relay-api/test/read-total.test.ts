@@ -86,7 +86,7 @@ test('what was merged before is not read again, until it changes: then what has 
   assert.equal((await ask()).rows, 2 * DAYS + 1)
 })
 
-test('while readings move from day to day, the total of all days never changes', { timeout: 120_000 }, async t => {
+test('while readings move between days, the total of all days never changes', { timeout: 120_000 }, async t => {
   const { database, cells, flush } = await openSite(t)
   const { counted, statements } = counting(database)
   const reader = createTotalReader(counted, CACHE_BYTES)

@@ -110,7 +110,7 @@ async function openSite (t: TestContext, name = 'postgres') {
   }
 }
 
-test('answers are those of the table after a copy of the database was put back, and as it goes on', limit, async t => {
+test('after a restore answers equal those of the tables, and stay so', limit, async t => {
   const site = await openSite(t)
   await site.write(50)
   await site.restart(() => site.servers.copy('data', 'copy'))

@@ -90,7 +90,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
   })
 }
 
-test('rows of minutes and of hours are revised by exactly those late readings that came after their end', () => {
+test('minutes and hours are revised by exactly the late readings that arrived after their end', () => {
   const scenario = fc.record({
     late: fc.array(fc.record({ minute: fc.nat(59), throughMinute: fc.integer({ min: 1, max: 300 }) }), { minLength: 1, maxLength: 5 }),
     sizeMinutes: fc.constantFrom(1, 60, 120, 180),

@@ -114,7 +114,7 @@ test('late readings change old buckets, and very many of them are told as one st
   assert.ok(client.of('rollup').length < 300, `${client.of('rollup').length} events`)
 })
 
-test('who comes back with an id misses nothing, wherever it was cut off', limit, async t => {
+test('a client that resumes with an id misses nothing, wherever it was disconnected', limit, async t => {
   await using site = await openStreamSite(t)
   let client = await site.listen('?groupBy=device')
   const buckets = new Map<string, Record<string, any>>()

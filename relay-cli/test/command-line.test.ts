@@ -16,7 +16,7 @@ import { documents, runCli } from './support/run-cli.ts'
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-test('what is wrong is one line, and the exit code tells a wrong command line from work that failed', async t => {
+test('an error is one line, and the exit code distinguishes a wrong command line from failed work', async t => {
   const site = (await openSite(t, 'postgres'))!
   const missing = await runCli({ ...site, environment: { ...site.environment, EVENTS_TOPIC: 'no-such-topic' } }, ['lag'])
   assert.deepEqual([missing.code, missing.stdout], [2, ''])

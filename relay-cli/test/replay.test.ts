@@ -128,7 +128,7 @@ test('days that the log no longer holds whole stay as they are', async t => {
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(all))
 })
 
-test('readings that the log has lost without a trace are not dropped by a replay, unless that is asked for', async t => {
+test('a replay does not drop readings that the log has lost, unless told to', async t => {
   const site = (await openSite(t, 'postgres'))!
   const events = makeEvents(300)
   const processor = await startProcessor(site.config, log)

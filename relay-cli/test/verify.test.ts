@@ -56,7 +56,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('verify finds readings that count in two partitions, and none that are on their way home', async t => {
+test('verify finds readings that counted in two partitions, and ignores those on their way home', async t => {
   const site = await openSite(t, 'postgres')
   if (!site) return
   const events = makeEvents(1_000)

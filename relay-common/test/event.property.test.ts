@@ -16,7 +16,7 @@ test('an event decodes to what was meant, however it is written', () => {
   }), { numRuns: 5_000 })
 })
 
-test('whatever arrives is taken or rejected, never thrown over; and what is taken keeps the rules', () => {
+test('any bytes are accepted or rejected without an exception, and accepted events follow the rules', () => {
   const counts = { event: 0, rejected: 0 }
   fc.assert(fc.property(fc.oneof(damagedEvents(written), fc.uint8Array({ maxLength: 200 })), bytes => {
     const decoded = decodeEvent(bytes, rules, nowMs)

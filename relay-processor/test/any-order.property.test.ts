@@ -47,7 +47,7 @@ const journey = fc.record({
   seriesInMemoryMax: fc.constantFrom(1, 1_000)
 })
 
-test('any order, split, repetition, delay and restart end in the same bytes', async t => {
+test('any order, split, repetition, delay and restart give the same bytes', async t => {
   const { database } = await openLocalPostgres(t)
   await fc.assert(fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 120 }), journey, async (events, way) => {
     await database.query('truncate rollups_minute, rollups_hour, rollups_day, arrival_counts, progress, homes')

@@ -28,7 +28,7 @@ const damages: Array<[what: string, damage: (batch: Buffer) => void, detail: Reg
   ['compressed bytes that are none', batch => { batch[AT_ATTRIBUTES + 1] |= 3; withChecksum(batch) }, /decompress/]
 ]
 
-test('corrupt batches are a letter each, and what lies between them counts', async t => {
+test('each corrupt batch becomes one letter, and the records between them count', async t => {
   const kafka = await openOwnKafka(t)
   if (!kafka) return
   const site = (await openSite(t, 'kafka', { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers }))!

@@ -33,7 +33,7 @@ async function assertAllThere (site: Site): Promise<void> {
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 }
 
-test('while letters can\'t be written the line waits and /readyz says so; killed then, it leaves no progress without them', async t => {
+test('the processor waits for dead letters that can\'t be written, and a kill leaves no progress without them', async t => {
   const site = (await openSite(t, 'postgres'))!
   const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
   await site.database.query(`alter database ${name} set lock_timeout = '200ms'`)

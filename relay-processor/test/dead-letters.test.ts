@@ -110,7 +110,7 @@ const TEN_YEARS = { RETENTION_MINUTE_DAYS: '3653', RETENTION_HOUR_DAYS: '3653', 
 
 for (const kind of ['kafka', 'postgres'] as const) {
   describe(`dead letters on the ${kind} log`, () => {
-    test(`${kinds.length} kinds of poison are a letter each, and stop nothing`, async t => {
+    test(`${kinds.length} kinds of invalid records become one letter each, and stop nothing`, async t => {
       const site = await openSite(t, kind, { KEY_POLICY: 'reject', ...TEN_YEARS })
       if (!site) return
       const events = makeEvents(60)
@@ -167,7 +167,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('every reason but those of a corrupt batch and of the API has a kind above', () => {
+test('every reason except those of corrupt batches and the API has a case above', () => {
   const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted', ...Object.keys(ingestReasons)])
   assert.deepEqual([...tested].sort(), Object.keys(deadLetterReasons).sort())
 })

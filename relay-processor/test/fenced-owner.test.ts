@@ -15,7 +15,7 @@ const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
 const nowMs = Date.parse('2024-06-01T00:00:00Z')
 const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 0 })
 
-test('a zombie writes nothing of the partition that it lost, and all of the one that it kept', async t => {
+test('a zombie writes nothing for a lost partition and everything for a kept one', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   // a device is at home in one partition
@@ -77,7 +77,7 @@ test('whoever reads a topic that was made anew fences who still reads the one be
   assert.deepEqual(fenced, [old])
 })
 
-test('what became of a commit without an answer is read from progress', async t => {
+test('the outcome of a commit without an answer is read from progress', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const { store } = await openOwner(database, topic, opened)

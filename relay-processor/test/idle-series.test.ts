@@ -7,7 +7,7 @@ import { openWindow } from '../src/windows.ts'
 const minuteMs = 60_000
 const nowMs = Date.parse('2024-01-01T12:00:00Z')
 
-test('a device that was silent for an hour keeps its place in memory, not its windows', () => {
+test('a device that was silent for an hour keeps its series in memory, not its windows', () => {
   const table = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity)
   const at = (deviceId: string, settledMaxMs: number) => {
     const series = table.findOrAdd({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A' })

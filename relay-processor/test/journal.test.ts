@@ -55,7 +55,7 @@ test('readings are in the journal and then in rows, once, whoever is killed in b
   assert.ok(span >= 3 * 86_400_000 - MINUTE_MS)
 })
 
-test('a database of the version before the journal goes on as it is, and resends of what it has count once', { timeout: 180_000 }, async t => {
+test('a database from before the journal continues to work, and resends of its readings count once', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0', SESSION_TIMEOUT_MS: '1000' }))!
   const sent = makeEvents(400)
   const before = await spawnProcessor(t, site)

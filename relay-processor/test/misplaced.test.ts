@@ -61,7 +61,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('readings that are sent again after partitions were added count once, wherever their device is at home then', async t => {
+test('readings resent after partitions were added count once, wherever the home of their device is', async t => {
   const site = await openSite(t, 'postgres')
   if (!site) return
   const events = makeEvents(2_000)

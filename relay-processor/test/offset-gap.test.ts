@@ -30,7 +30,7 @@ async function openGap (site: Site): Promise<number> {
   return partition
 }
 
-test('by default the processor stops at a gap, says where it is, and has moved nothing', async t => {
+test('by default the processor stops at a gap, reports it, and moves nothing', async t => {
   const site = (await openSite(t, 'postgres'))!
   const partition = await openGap(site)
   const processor = await startProcessor(site.config, log)

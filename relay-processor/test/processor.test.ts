@@ -49,7 +49,7 @@ for (const { kind, threads } of variants) {
       assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
     })
 
-    test('SIGTERM ends a processor at work with exit 0, and what it had is there or read again', async t => {
+    test('SIGTERM ends a busy processor with exit code 0, and its readings are written or read again', async t => {
       const site = await openSite(t, kind, settings)
       if (!site) return
       const processor = await spawnProcessor(t, site, { FLUSH_INTERVAL_MS: '3000', FLUSH_INTERVAL_MAX_MS: '3000' })

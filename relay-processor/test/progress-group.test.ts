@@ -95,7 +95,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('of two groups that claim the first partitions of a database at once, one has them all', async t => {
+test('of two groups that claim an empty database at once, one gets all partitions', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 8 }

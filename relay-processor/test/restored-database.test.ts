@@ -17,7 +17,7 @@ const log = createLogger('test', 'silent')
 const kinds: ReadonlyArray<EventLog['kind']> = ['postgres', 'kafka']
 
 for (const kind of kinds) {
-  test(`after a copy of its database was put back a processor counts what the log has, and nothing else: ${kind}`, { timeout: 300_000 }, async t => {
+  test(`after a restore of its database a processor counts what the log has, and nothing else: ${kind}`, { timeout: 300_000 }, async t => {
     const kafka = kind === 'kafka' ? await openLocalKafka(t) : undefined
     if (kind === 'kafka' && !kafka) return
     const servers = await openOwnServers(t)

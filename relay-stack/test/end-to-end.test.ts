@@ -31,7 +31,7 @@ const RANGES_PER_SELECTION = 30
 const SEED = 20_240_227
 
 suite('from the event log to the answers', { concurrency: 1 }, () => {
-  test('on Kafka every number is right, though the processor was killed', async t => {
+  test('on Kafka every number is right although the processor was killed', async t => {
     const java = await findJava(kafkaCache)
     if (java.kind === 'missing') {
       assert.ok(!process.env.CI, `this test needs ${java.what}`)

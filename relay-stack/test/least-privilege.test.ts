@@ -85,7 +85,7 @@ test('producer, processor and API work on roles of their own, event log and all'
   assert.equal((await database.query('select from dead_letters')).length, 2)
 })
 
-test('no role can do what another is for', async t => {
+test('no role can do what another role is for', async t => {
   const { database, url } = await openLocalPostgres(t)
   await database.query("select ensure_rollup_partitions('minute', '2024-01-01', '2024-01-01')")
   await database.query("insert into rollups_minute values (1, '2024-01-01T00:00:00Z', 0, 1, 1, 1, 1, '')")

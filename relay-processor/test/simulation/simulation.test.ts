@@ -13,7 +13,7 @@ const SEEDS = Number(process.env.RELAY_SIMULATION_SEEDS ?? 400)
 /** by then a bug must have been found; each shows in one of 100 runs or more */
 const BUG_SEEDS = 800
 
-test(`${SEEDS} runs with faults lose nothing, count nothing twice and get done`, async t => {
+test(`${SEEDS} runs with faults lose nothing, count nothing twice, and finish`, async t => {
   const counts: Record<string, number> = {}
   for (let seed = 1; seed <= SEEDS; seed++) {
     const result = await runSeed({ seed }).catch(error => {
