@@ -13,7 +13,7 @@ import { createLogger, DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldRead
 import { heartbeat } from '../../relay-common/src/event-log/postgres-leases.ts'
 import { openLocalPostgres, type TestDatabase } from '../../relay-common/test/support/local-postgres.ts'
 import { findSeries, findZones } from '../../relay-api/src/ingest/quotas.ts'
-import { readArrivalTotals } from '../../relay-api/src/query/arrivals.ts'
+import { readArrivalTotals } from '../../relay-api/src/query/late-readings.ts'
 import { nobody } from '../../relay-api/src/query/asker.ts'
 import { createBatches } from '../../relay-api/src/query/batch.ts'
 import { boundariesAt } from '../../relay-api/src/query/boundaries.ts'
@@ -35,7 +35,7 @@ import { readChanges } from '../../relay-api/src/stream/commits.ts'
 import { View } from '../../relay-api/src/stream/view.ts'
 import { readWindows } from '../../relay-api/src/stream/windows.ts'
 import { announceRollups } from '../../relay-processor/src/announce.ts'
-import { writeArrivals } from '../../relay-processor/src/arrival-rows.ts'
+import { writeArrivals } from '../../relay-processor/src/late-count-rows.ts'
 import { writeJournal } from '../../relay-processor/src/journal-rows.ts'
 import { moveProgress } from '../../relay-processor/src/progress.ts'
 import { readMisplaced } from '../../relay-processor/src/homes.ts'
@@ -265,7 +265,7 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-processor/src/rollup-rows.ts': { count: 3, by: ['rows are read back', 'minutes of other partitions are read'] },
   'relay-processor/src/homes.ts': { count: 1, by: ['readings come home'] },
   'relay-cli/src/stored-windows.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
-  'relay-processor/src/arrival-rows.ts': { count: 1, by: ['counts of late readings are added'] },
+  'relay-processor/src/late-count-rows.ts': { count: 1, by: ['counts of late readings are added'] },
   'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
   'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
-  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, partWithClients, RelayError,
+  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, closeKeepAlive, RelayError,
   splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running,
   type SessionUse
 } from 'relay-common'
@@ -29,7 +29,7 @@ import { checkBodies } from './parameters/body.ts'
 import { keepPastAnswers } from './past-answers.ts'
 import { answerInOrder } from './pipelining.ts'
 import { createAttainedService } from './query/attained-service.ts'
-import { openReads } from './reads.ts'
+import { openReads } from './replica.ts'
 import { withoutCredentials } from './redaction.ts'
 import { openRequestLog } from './request-log.ts'
 import { eventsRoutes } from './routes/events.ts'
@@ -37,7 +37,7 @@ import { knowAllMethods, refuseOtherMethods } from './routes/other-methods.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub, type HubDatabases } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
-import { transport } from './transport.ts'
+import { addCorsAndCompression } from './cors-compression.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -158,7 +158,7 @@ async function compose (
     done()
   })
   measureRequests(app, metrics, log)
-  const parting = partWithClients(app)
+  const parting = closeKeepAlive(app)
   app.decorate('drain', () => parting.begin())
 
   const budgets = createBudgets(config, metrics)
@@ -184,7 +184,7 @@ async function compose (
   harden(app, config)
   ignoreMediaTypeParameters(app)
   checkBodies(app)
-  await transport(app, config)
+  await addCorsAndCompression(app, config)
   await openApiRoutes(app, config)
   await app.register(async probes => refuseOtherMethods(probes, () => healthRoutes(probes, {
     readiness: () => queryReadiness(database),

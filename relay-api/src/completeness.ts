@@ -12,7 +12,7 @@
 import type { Database } from 'relay-common'
 
 import type { KnownEnds, LogEnds } from './log-ends.ts'
-import type { ReadSource } from './reads.ts'
+import type { ReadSource } from './replica.ts'
 
 export interface Completeness {
   /**

@@ -19,7 +19,7 @@ import { endHard, errorCodes, isConnectionError, mayAnswer, RelayError, type Err
 import { Type } from 'typebox'
 
 import { OpenEnum } from './open-enum.ts'
-import { askIfMeant } from './parameters/nearest.ts'
+import { didYouMean } from './parameters/nearest.ts'
 
 export const problemSchema = Type.Object({
   type: Type.String({ description: 'stable URI of the problem type' }),
@@ -218,7 +218,7 @@ function bodyError (fault: FastifySchemaValidationError & { readonly parentSchem
   if (keyword === 'additionalProperties') {
     const name = String(params.additionalProperty).slice(0, NAME_SHOWN_CHARACTERS)
     const known = Object.keys((parentSchema as { properties?: object } | undefined)?.properties ?? {})
-    const help = askIfMeant(name, known) || `; known are ${known.join(', ')}`
+    const help = didYouMean(name, known) || `; known are ${known.join(', ')}`
     return new RelayError('RELAY_PARAMETER_UNKNOWN', `unknown member ${name} in the body${help}`, { parameter: name })
   }
   const [, parameter, index] = instancePath.split('/')

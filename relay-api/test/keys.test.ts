@@ -192,10 +192,10 @@ test('a restriction that is misspelled or of another type makes no key, and the 
   const { ask, database } = await openApi(t)
   const good = { name: 'k', scopes: ['events:read'] }
   const cases: Array<[payload: object, code: string, parameter: string, said: RegExp]> = [
-    [{ ...good, zone: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'zone', /is zones meant\?/],
-    [{ ...good, Zones: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'Zones', /is zones meant\?/],
-    [{ ...good, expires_at: '2030-01-01T00:00:00Z' }, 'RELAY_PARAMETER_UNKNOWN', 'expires_at', /is expiresAt meant\?/],
-    [{ ...good, device_prefixes: ['a'] }, 'RELAY_PARAMETER_UNKNOWN', 'device_prefixes', /is devicePrefixes meant\?/],
+    [{ ...good, zone: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'zone', /did you mean zones\?/],
+    [{ ...good, Zones: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'Zones', /did you mean zones\?/],
+    [{ ...good, expires_at: '2030-01-01T00:00:00Z' }, 'RELAY_PARAMETER_UNKNOWN', 'expires_at', /did you mean expiresAt\?/],
+    [{ ...good, device_prefixes: ['a'] }, 'RELAY_PARAMETER_UNKNOWN', 'device_prefixes', /did you mean devicePrefixes\?/],
     [{ ...good, grants: { zones: ['Zone A'] } }, 'RELAY_PARAMETER_UNKNOWN', 'grants', /there are name, scopes, zones/],
     [{ ...good, ['x'.repeat(10_000)]: 1 }, 'RELAY_PARAMETER_UNKNOWN', 'x'.repeat(64), /there are name/],
     [{ ...good, zones: 'Zone A' }, 'RELAY_PARAMETER_INVALID', 'zones', /array/],

@@ -4,9 +4,9 @@ import { test, type TestContext } from 'node:test'
 
 import { createApiKey, DAY_MS, HOUR_MS, type Database, type Grants } from 'relay-common'
 
-import { readArrivalTotals } from '../src/query/arrivals.ts'
+import { readArrivalTotals } from '../src/query/late-readings.ts'
 import { nobody } from '../src/query/asker.ts'
-import { findGranted, tellNotWhole } from '../src/query/granted.ts'
+import { findGranted, reportChangedZones } from '../src/query/granted.ts'
 import { PIECE_SERIES, piecesOf, seriesOf } from '../src/query/pieces.ts'
 import { readGroupPresences } from '../src/query/presence.ts'
 import { planRows, readBuckets } from '../src/query/read-buckets.ts'
@@ -170,7 +170,7 @@ test('a caller who may see all devices of a zone is answered as whoever may see 
 
 test('a device that comes while an answer is read is never in it: the caller is asked to come again', async t => {
   const { database: plain } = await openSite(t)
-  const database = tellNotWhole(plain)
+  const database = reportChangedZones(plain)
   const asked = { devices: [], zones: ['Large'], types: [], grants: { devicePrefixes: ['mine-', 'foreign-'] } }
   const { grants, granted } = await findGranted(database, asked, nobody)
   assert.deepEqual([granted, grants.devicePrefixes], [undefined, undefined])

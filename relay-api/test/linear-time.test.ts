@@ -21,13 +21,13 @@ import { runNow } from '../src/ingest/turns.ts'
 import { hasNameTwice } from '../src/parameters/body.ts'
 import { readCursor } from '../src/parameters/cursor.ts'
 import { readFormat } from '../src/parameters/format.ts'
-import { askIfMeant } from '../src/parameters/nearest.ts'
+import { didYouMean } from '../src/parameters/nearest.ts'
 import { readNameCursor } from '../src/parameters/page.ts'
 import { readSelection } from '../src/parameters/selection.ts'
 import { readStatistics } from '../src/parameters/statistics.ts'
 import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
 import { parseInterval } from '../src/query/interval.ts'
-import { emptyStepSums, walkSteps } from '../src/query/steps.ts'
+import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'
 import { withoutCredentials } from '../src/redaction.ts'
 import { parsePosition } from '../src/stream/position.ts'
 import { keyedHeaders } from '../src/routes/v1/events.ts'
@@ -203,8 +203,8 @@ test('parameters and headers are read in linear time, whatever they are made of'
     'a cursor of JSON': text => readCursor('q', Buffer.from(text).toString('base64url')),
     'a cursor of names': readNameCursor,
     'a cursor of a name': text => readNameCursor(Buffer.from(`1${text}`).toString('base64url')),
-    'a hint': text => askIfMeant(text, known),
-    'a hint among long names': text => askIfMeant(text, [text + 'abcd', 'a'.repeat(text.length + 10)]),
+    'a hint': text => didYouMean(text, known),
+    'a hint among long names': text => didYouMean(text, [text + 'abcd', 'a'.repeat(text.length + 10)]),
     'a selection': text => readSelection({ device: text.split(','), zone: [], type: [] }, new Set(['THERMOSTAT']), grants),
     'a type that is not known': text => readSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
     'Content-Type': framingOf,

@@ -13,7 +13,7 @@ import {
 } from '../../relay-common/test/support/exact.ts'
 import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from '../../relay-common/test/support/values.ts'
 import { findStatistic } from '../src/query/statistics.ts'
-import { emptyStepSums, walkSteps } from '../src/query/steps.ts'
+import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'
 
 /** A rollup or readings, as a row of the database brings it back. */
 function storedReadings (readings: Readings): Rollup {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { emptyRollup, foldReading, minuteLevel } from 'relay-common'
 import { Compile } from 'typebox/compile'
 
-import { renderTold, rollupMessageSchema } from '../src/stream/message.ts'
+import { renderChanges, rollupMessageSchema } from '../src/stream/message.ts'
 import type { View } from '../src/stream/view.ts'
 
 test('a sum beyond the range of doubles is null in a stream, as its schema says', () => {
@@ -14,7 +14,7 @@ test('a sum beyond the range of doubles is null in a stream, as its schema says'
   const messageOf = (...values: number[]) => {
     const rollup = emptyRollup()
     values.forEach((value, n) => foldReading(rollup, n, value))
-    const data = JSON.parse(renderTold(view, told, () => rollup).split('data: ')[1])
+    const data = JSON.parse(renderChanges(view, told, () => rollup).split('data: ')[1])
     assert.ok(Compile(rollupMessageSchema).Check(data), JSON.stringify(data))
     return [data.sum, data.avg]
   }

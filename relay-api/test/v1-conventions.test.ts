@@ -12,7 +12,7 @@ const authorization = `Bearer ${TOKEN}`
 test('a parameter that is not there is refused, and the nearest one named', async t => {
   const { ask } = await openTestApi(t)
   const cases: Array<[name: string, said: RegExp]> = [
-    ['zones', /is zone meant\?/], ['Start', /is start meant\?/], ['divice', /is device meant\?/],
+    ['zones', /did you mean zone\?/], ['Start', /did you mean start\?/], ['divice', /did you mean device\?/],
     ['n', /here; there are device/], ['foo', /here; there are device/],
     ['starttime', /there are device, zone, type/],
     ['__proto__', /there are/], ['x'.repeat(1000), /x{64} here; there are/]

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import { tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
+import { publishLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { TOKEN } from '../../relay-api/test/support/ask.ts'
 import { authorization } from '../../relay-api/test/support/ingest-site.ts'
@@ -119,7 +119,7 @@ test('what is wrong is one line that says what to do', limit, async t => {
 test('without RELAY_URL it is the API of the stack that runs here, with its token', limit, async t => {
   await using opened = await openSite(t, { API_TOKENS: `${WELL_KNOWN_TOKEN},${TOKEN}` })
   const { folder, environment, site } = opened
-  const told = await tellLocalStack(folder, { RELAY_URL: site.url })
+  const told = await publishLocalStack(folder, { RELAY_URL: site.url })
   const { code, stdout, stderr } = await runCli({ environment: { ...environment, RELAY_URL: '', RELAY_TOKEN: '' } }, ['devices'])
   assert.deepEqual([code, stdout], [0, 'no devices\n'], stderr)
   await told.close()

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-import { tellLocalStack } from 'relay-common'
+import { publishLocalStack } from 'relay-common'
 
 import { openSite } from '../../relay-processor/test/support/open-processor.ts'
 import { documents, runCli } from './support/run-cli.ts'
@@ -50,7 +50,7 @@ test('settings that name no database and no log mean the local stack; one that d
   t.after(() => rm(folder, { recursive: true }))
   const { DATABASE_URL, EVENT_LOG, ...rest } = site.environment
   const environment = { ...rest, RELAY_DATA_DIR: folder }
-  const told = await tellLocalStack(folder, { DATABASE_URL, EVENT_LOG })
+  const told = await publishLocalStack(folder, { DATABASE_URL, EVENT_LOG })
   const lag = await runCli({ environment }, ['lag', '--json'])
   assert.equal(lag.code, 0, lag.stderr)
   assert.equal(documents(lag)[0].topic, site.config.EVENTS_TOPIC)

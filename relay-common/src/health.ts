@@ -7,7 +7,7 @@ import type { Registry } from 'prom-client'
 
 import { boundConnections, endHard, serverOptions, sharesOfProbes } from './bound-connections.ts'
 import { RelayError } from './errors.ts'
-import { partWithClients } from './part-with-clients.ts'
+import { closeKeepAlive } from './close-keep-alive.ts'
 
 /** What keeps a program from working, by part: `undefined` means that the part is well. */
 export type Readiness = Readonly<Record<string, string | undefined>>
@@ -104,7 +104,7 @@ export function createProbeApp (): FastifyInstance {
   const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
   const app = fastify({ requestTimeout, keepAliveTimeout, http, clientErrorHandler: (_error, socket) => endHard(socket) })
   boundConnections(app.server as Server, sharesOfProbes)
-  partWithClients(app)
+  closeKeepAlive(app)
   return app
 }
 

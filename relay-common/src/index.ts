@@ -55,7 +55,7 @@ export {
   deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf, lateJournalBlockOf, readJournal
 } from './journal.ts'
 export type { JournalContent, JournalVisitor } from './journal.ts'
-export { apiUrlOf, tellLocalStack, withLocalStack } from './local-stack.ts'
+export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
 export {
@@ -64,7 +64,7 @@ export {
 } from './metrics.ts'
 export type { MetricValues, WeightedHistogram } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
-export { partWithClients } from './part-with-clients.ts'
+export { closeKeepAlive } from './close-keep-alive.ts'
 export { printable, printableJson, printableLines } from './printable.ts'
 export { createDatabaseProbe } from './probe-database.ts'
 export type { DatabaseProbe } from './probe-database.ts'

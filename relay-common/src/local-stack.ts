@@ -1,6 +1,6 @@
 /**
- * Where the local stack is: while it runs, it tells the command line on its machine by a file in its data folder. No secret
- * is in it: passwords are in files of their own, which it names.
+ * Publishes where the local stack is: while it runs, a file in its data folder tells the command line the addresses of its
+ * servers. It contains no secret, only the paths of password files.
  */
 import { readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
@@ -12,14 +12,14 @@ import { RelayError } from './errors.ts'
 const FILE = 'site.json'
 const DATA_DIR_DEFAULT = fileURLToPath(new URL('../../.relay', import.meta.url))
 
-/** Beside the settings: the process of the stack, as a killed one can't take back what it told. */
+/** Also the process id of the stack, because a killed one can't remove the file. */
 const PID = 'RELAY_STACK_PID'
 
 /** Settings that say which database or which event log. */
 const SITE_SETTING = /^(DATABASE_|POSTGRES_|KAFKA_|EVENT_LOG$)/
 
-/** Tells where a stack is. @param dataDir its data folder @returns takes it back */
-export async function tellLocalStack (
+/** Publishes where a stack is. @param dataDir its data folder @returns removes the file again */
+export async function publishLocalStack (
   dataDir: string, settings: Readonly<Record<string, string | undefined>>
 ): Promise<{ close (): Promise<void> }> {
   const file = join(dataDir, FILE)
@@ -53,13 +53,13 @@ export function apiUrlOf (environment: NodeJS.ProcessEnv): { readonly url: strin
 /** @param others settings that name other servers */
 function findLocalStack (environment: NodeJS.ProcessEnv, others: string): NodeJS.ProcessEnv {
   const dataDir = environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT
-  const told = readTold(join(dataDir, FILE))
+  const told = readPublished(join(dataDir, FILE))
   if (told !== undefined && isRunning(Number(told[PID]))) return told
   throw new RelayError('RELAY_CONFIG_INVALID', `no local stack is running (${dataDir}): start it with npm start, set its data ` +
     `folder with RELAY_DATA_DIR or --data-dir, or set other servers with ${others}`)
 }
 
-function readTold (file: string): NodeJS.ProcessEnv | undefined {
+function readPublished (file: string): NodeJS.ProcessEnv | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as NodeJS.ProcessEnv
   } catch (error) {

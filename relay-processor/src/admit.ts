@@ -12,7 +12,7 @@ import {
   MINUTE_MS, type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
-import { ArrivalCounts } from './arrival-counts.ts'
+import { LateCounts } from './late-counts.ts'
 import { compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
 import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
@@ -59,7 +59,7 @@ class Admission {
   readonly #isAllDue: boolean
   readonly #rows: FlushRows
   readonly #flushNumber: number
-  readonly #counts = new ArrivalCounts()
+  readonly #counts = new LateCounts()
   readonly #groups = new Map<Series, GroupReadings>()
   readonly #lateBeforeMs: number
   /** of the devices at work; and of their late readings, which more devices share */

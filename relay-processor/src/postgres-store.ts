@@ -1,9 +1,9 @@
 /** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts,
- * journal-rows.ts and arrival-rows.ts. */
+ * journal-rows.ts and late-count-rows.ts. */
 import type { Database, PoolClient } from 'relay-common'
 
 import { announceRollups } from './announce.ts'
-import { writeArrivals } from './arrival-rows.ts'
+import { writeArrivals } from './late-count-rows.ts'
 import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
 import { writeJournal } from './journal-rows.ts'
 import {

@@ -16,7 +16,7 @@ import {
   type Readings, type Rollup
 } from 'relay-common'
 
-import { ArrivalCounts, type ArrivalCount } from './arrival-counts.ts'
+import { LateCounts, type LateCount } from './late-counts.ts'
 import type { Arrivals } from './arrivals.ts'
 import { EMPTY_ROW, unpackMinute, unpackRollup } from './packed-row.ts'
 import { lateBeforeMs } from './misplaced.ts'
@@ -40,7 +40,7 @@ export interface Settled {
   /** that count in another partition */
   readonly misplaced: number
   /** what came late or again */
-  readonly arrivals: readonly ArrivalCount[]
+  readonly arrivals: readonly LateCount[]
 }
 
 const MINUTE = 0
@@ -72,7 +72,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
   let readings = 0
   let duplicates = 0
   let misplaced = 0
-  const counts = new ArrivalCounts()
+  const counts = new LateCounts()
   const groupDeltas = new Map<Series, Deltas>()
   const coarser = new OpenRollups(rows)
 

@@ -170,7 +170,7 @@ export interface ProgressMove extends ClaimName {
   readonly taken: readonly bigint[]
 }
 
-/** What came late or again in an hour of a series (arrival-counts.ts): added to what the store has. */
+/** What came late or again in an hour of a series (late-counts.ts): added to what the store has. */
 export interface ArrivalRow {
   readonly seriesId: number
   readonly hourMs: number

@@ -41,7 +41,7 @@ export function sendingCurl (apiPort: number, token: string, deviceType: string,
 
 /**
  * Waits until the API answers a question with the data that it should have.
- * @returns what is amiss; undefined: nothing
+ * @returns the problem; undefined: none
  */
 export async function waitForAnswer (question: Question, signal: AbortSignal): Promise<string | undefined> {
   let said = 'it is unreachable'

@@ -3,7 +3,7 @@
  *
  *     settings of the fleet -> loopback, data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
-import { splitList, tellLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
+import { splitList, publishLocalStack, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { compilePrograms } from './compile.ts'
 import type { StackContext } from './context.ts'
@@ -69,7 +69,7 @@ export async function startStack (
     const { EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS } = environmentFor('processor')
     const RELAY_URL = `http://${LOCAL_HOST}:${ports.of('api')}`
     const site = { ...servers.databaseOfOwner, EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS, RELAY_URL }
-    started.adopt(await tellLocalStack(dataDir.path, site), it => it.close())
+    started.adopt(await publishLocalStack(dataDir.path, site), it => it.close())
   }
   const prometheusFile = await writePrometheusConfig(dataDir.path, metricsTargets(context))
   const historyMs = await sendHistory(context, environmentFor('simulator'), liveFromMs, started)
@@ -138,10 +138,10 @@ async function reportFirstAnswer (
   const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (fleet?.rate ?? 0)
   const device = fleet?.firstDevice ?? 'my-device'
   const question = askAboutLastHour(ports.of('api'), token, device, expectedCount, Date.now())
-  const amiss = fleet && await waitForAnswer(question, signal)
+  const problem = fleet && await waitForAnswer(question, signal)
   if (signal.aborted) return
 
-  report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${amiss ? `, but ${amiss}` : ''}\n`)
+  report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${problem ? `, but ${problem}` : ''}\n`)
   report.line(`  Open http://${LOCAL_HOST}:${ports.of('api')}/ in a browser\n`)
   report.table(rowsOf(context, parts))
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 
 import { until } from '../../test-support/until.ts'
-import { tellLocalStack } from 'relay-common'
+import { publishLocalStack } from 'relay-common'
 
 import { openDataDir } from '../src/data-dir.ts'
 import { openLogFiles } from '../src/log-files.ts'
@@ -80,7 +80,7 @@ test('a data folder is for nobody else, made now or by an earlier version', asyn
   t.after(() => dataDir.close())
   const logs = await openLogFiles(dataDir.logs)
   t.after(() => logs.close())
-  const told = await tellLocalStack(dataDir.path, {})
+  const told = await publishLocalStack(dataDir.path, {})
   t.after(() => told.close())
   const rightsOf = async (path: string) => (await stat(path)).mode & 0o777
   // root runs PostgreSQL as a user that has to walk through; nobody else may even do that

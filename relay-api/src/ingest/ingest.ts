@@ -17,7 +17,7 @@ import {
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { refusedReasons, Sorting, type Dear, type Refused } from './accept.ts'
-import { openAnswers, type Answers } from './answers.ts'
+import { openIdempotentAnswers, type IdempotentAnswers } from './idempotency.ts'
 import type { IngestConfig } from './config.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import type { BodyLimits } from './body.ts'
@@ -35,7 +35,7 @@ export interface IngestAnswer {
 export interface Ingest {
   readonly inFlight: InFlight
   readonly outbox: Outbox
-  readonly answers: Answers
+  readonly answers: IdempotentAnswers
   readonly rules: EventRules
   readonly bodyLimits: BodyLimits
   readonly quotas: Quotas
@@ -88,7 +88,7 @@ export function openIngest (
 ): Ingest {
   const inFlight = createInFlight(config.INGEST_IN_FLIGHT_MAX_BYTES, budgets)
   const outbox = openOutbox(config, database, metrics, log)
-  const answers = openAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
+  const answers = openIdempotentAnswers(database, config.INGEST_KEYS_KEPT_HOURS, log)
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
   const quotas = createQuotas(database, budgets, log)

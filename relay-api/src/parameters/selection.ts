@@ -11,7 +11,7 @@ import { Type, type Static, type TObject } from 'typebox'
 
 import { idsOf, type Granted } from '../query/pieces.ts'
 import { prefixRanges, type IdRange } from '../query/prefix-ranges.ts'
-import { askIfMeant } from './nearest.ts'
+import { didYouMean } from './nearest.ts'
 
 /**
  * Control characters are in no event, and PostgreSQL refuses one of them (U+0000). Written so that every language with
@@ -70,7 +70,7 @@ export function readSelection (
   for (const type of types) {
     if (deviceTypes.has(type)) continue
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
-      `type must be one of ${[...deviceTypes].join(', ')}${askIfMeant(type, deviceTypes)}`, { parameter: 'type' })
+      `type must be one of ${[...deviceTypes].join(', ')}${didYouMean(type, deviceTypes)}`, { parameter: 'type' })
   }
   const selection = { devices: names(query.device), zones: names(query.zone), types, grants }
   refuseForbidden(selection)

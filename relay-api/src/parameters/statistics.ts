@@ -3,7 +3,7 @@ import { RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
 import { findStatistic, statisticNames, type Statistic } from '../query/statistics.ts'
-import { askIfMeant } from './nearest.ts'
+import { didYouMean } from './nearest.ts'
 
 const STATISTICS_MAX = 50
 
@@ -24,7 +24,7 @@ export function readStatistics (stats: string): Statistic[] {
     const found = findStatistic(name)
     if (found) return found
     throw invalid(`stats has ${name === '' ? 'an empty name' : name.slice(0, 64)}, but must be of ` +
-      `${statisticNames.join(', ')}${askIfMeant(name, statisticNames)}`)
+      `${statisticNames.join(', ')}${didYouMean(name, statisticNames)}`)
   })
 }
 

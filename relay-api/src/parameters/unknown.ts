@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { RelayError } from 'relay-common'
 
-import { askIfMeant } from './nearest.ts'
+import { didYouMean } from './nearest.ts'
 
 /** Refuses unknown query parameters on all routes of an app that have a query schema, or none and so no parameters. */
 export function refuseUnknownParameters (app: FastifyInstance): void {
@@ -23,6 +23,6 @@ function parametersOf (request: FastifyRequest): string[] {
 
 function unknown (name: string, known: readonly string[]): RelayError {
   const shown = name.slice(0, 64)
-  const help = askIfMeant(shown, known) || (known.length === 0 ? '; this route has none' : `; known are ${known.join(', ')}`)
+  const help = didYouMean(shown, known) || (known.length === 0 ? '; this route has none' : `; known are ${known.join(', ')}`)
   return new RelayError('RELAY_PARAMETER_UNKNOWN', `unknown parameter ${shown}${help}`, { parameter: shown })
 }

@@ -1,12 +1,12 @@
 /**
- * Granted: finds the series of devices that a caller may see, where that is devices by prefix. Group series are of all
- * devices, so what such a caller asks of zones and types is read from the series of devices. They are found once an answer, by
- * the index, and read in pieces (`pieces.ts`):
+ * Finds the series of devices that a caller may see by prefix. Group series include all devices, so queries of such a caller
+ * on zones and types read the series of devices. They are found once per answer, by the index, and read in pieces
+ * (`pieces.ts`):
  *
  *     prefixes ──▶ stretches of ids ──(zone, device)──▶ ids of series ──▶ pieces ──▶ one statement each
  *
- * Most often the prefixes are those of all devices of a zone. Whether one of them is outside takes a look-up for each range
- * between the prefixes; where none is, the group series are what the caller may see, for as long as that is so.
+ * Often the prefixes include all devices of a zone. One look-up per range between the prefixes checks whether a device is
+ * outside. If none is, the caller may see the group series, for as long as that holds.
  */
 import { RelayError, type Database } from 'relay-common'
 
@@ -60,17 +60,17 @@ async function seeWhole (database: Database, selection: Selection): Promise<Sele
   return hasSome ? undefined : { ...selection, grants: { ...grants, outside } }
 }
 
-/** A database whose statements tell in plain words that a caller may not see all of a zone any more. */
-export function tellNotWhole (database: Database): Database {
-  const told = (error: Error) => {
+/** A database that reports clearly when a caller may no longer see all devices of a zone. */
+export function reportChangedZones (database: Database): Database {
+  const report = (error: Error) => {
     if ((error as { code?: string }).code !== NOT_WHOLE) throw error
     throw new RelayError('RELAY_ANSWERS_BUSY', 'the devices of a zone changed while the answer was read; try again', { cause: error })
   }
   return {
     ...database,
-    query: (sql, values, whom) => database.query<never>(sql, values, whom).catch(told),
-    queryPrepared: (name, sql, values, whom) => database.queryPrepared<never>(name, sql, values, whom).catch(told),
-    streamPrepared: (name, sql, values, visit, whom) => database.streamPrepared(name, sql, values, visit, whom).catch(told)
+    query: (sql, values, whom) => database.query<never>(sql, values, whom).catch(report),
+    queryPrepared: (name, sql, values, whom) => database.queryPrepared<never>(name, sql, values, whom).catch(report),
+    streamPrepared: (name, sql, values, visit, whom) => database.streamPrepared(name, sql, values, visit, whom).catch(report)
   }
 }
 

@@ -7,7 +7,7 @@
 import { lastAtOrBefore, type Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
-import { rowsRevisedBy } from './arrivals.ts'
+import { rowsRevisedBy } from './late-readings.ts'
 import type { Plan } from './plan.ts'
 import { grantedOf } from './pieces.ts'
 import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'

@@ -10,7 +10,7 @@ import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Lev
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
-import { lateReadingsOf, rowsRevisedBy } from './arrivals.ts'
+import { lateReadingsOf, rowsRevisedBy } from './late-readings.ts'
 import { grantedOf, groupOfGranted, piecesOf, seriesOf, type Granted } from './pieces.ts'
 import { groupColumn, groupKey, type GroupBy, type SeriesKind } from './groups.ts'
 import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'

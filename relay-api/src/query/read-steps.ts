@@ -1,5 +1,5 @@
 /**
- * Reads the readings of devices' minutes for consecutive rows of an answer, and walks their steps (`steps.ts`).
+ * Reads the readings of devices' minutes for consecutive rows of an answer, and walks their steps (`counter-steps.ts`).
  *
  * Statements are kept small: some series at a time, and of those some minutes at a time, so that neither PostgreSQL's
  * sort nor our memory grows with the range.
@@ -13,7 +13,7 @@ import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn, type GroupBy } from './groups.ts'
 import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
-import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './steps.ts'
+import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './counter-steps.ts'
 
 export interface StepQuery {
   readonly selection: Selection

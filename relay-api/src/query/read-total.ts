@@ -13,7 +13,7 @@
 import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
-import type { LateReadings } from './arrivals.ts'
+import type { LateReadings } from './late-readings.ts'
 import { nobody, type Asker } from './asker.ts'
 import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'

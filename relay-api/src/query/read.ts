@@ -14,7 +14,7 @@ import {
 import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from './asker.ts'
 import type { Batches, OwnValue, Question } from './batch.ts'
-import { lateReadingsOf, type LateReadings } from './arrivals.ts'
+import { lateReadingsOf, type LateReadings } from './late-readings.ts'
 import type { SeriesKind } from './groups.ts'
 import {
   around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal

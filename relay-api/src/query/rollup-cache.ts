@@ -1,32 +1,26 @@
 /**
- * Rollups of blocks of the past, kept in memory: decoding and merging what PostgreSQL has of them is most of the work
- * of an answer for a zone or a type.
+ * Cache of merged rollups of past blocks: decoding and merging their rows is most of the work of an answer for a zone or a type.
  *
- * Late events may change any of it at any time, so a block is never taken on trust. It knows its *position*: the oldest
- * transaction that was under way in the snapshot it was read in (`pg_snapshot_xmin`). All older ones are in it; whatever
- * was committed later has written into `rollup_commits` what it changed, under its own number. A statement that uses
- * blocks asks for the commits since their positions, in its own snapshot; those that are hit go, and are read anew.
+ * Late events may change a block at any time, so each use checks it. A block has a *position*: the oldest transaction in
+ * progress in the snapshot that it was read from (`pg_snapshot_xmin`). It includes all older transactions. Later ones recorded
+ * their changes in `rollup_commits` under their own number. A statement that uses blocks also reads the commits since their
+ * positions, in its own snapshot. Changed blocks are dropped and read again.
  *
- * A position is a number of one history of the database (`database-history.ts`). In another one all blocks go.
+ * A position belongs to one history of the database (`database-history.ts`). Another history clears the cache.
  */
 import { LRUCache } from 'lru-cache'
-import type { Rollup, TimeRange } from 'relay-common'
+import type { TimeRange } from 'relay-common'
 
 import { blocksAround, type Block } from './blocks.ts'
+import type { Tally } from './merge.ts'
 
-/** What a block holds: the readings of a selection, from all series and source partitions. Not to be changed. */
-export interface BlockContent {
-  readonly rollup: Rollup
-  readonly zones: ReadonlySet<string>
-  readonly deviceTypes: ReadonlySet<string>
-}
-
-export interface KeptBlock extends BlockContent {
+/** A cached block, its tally over all series and source partitions; not to be changed. */
+export interface KeptBlock extends Tally {
   readonly block: Block
-  /** every transaction before this one is in it, or has not changed it */
+  /** every transaction before this one is in it, or did not change it */
   position: bigint
   readonly historyId: string
-  /** when that was last found out, on our clock */
+  /** when that was last checked, on our clock */
   checkedMs: number
 }
 
@@ -37,43 +31,43 @@ export interface ReadMoment {
 }
 
 export interface RollupCache {
-  /** A block that was found to be right not long ago; it may be wrong by now. */
+  /** A block that was checked recently; it may have changed since. */
   find (selectionKey: string, block: Block, nowMs: number): KeptBlock | undefined
-  /** Keeps a block, unless it is likely to change soon. */
-  keep (selectionKey: string, block: Block, content: BlockContent, moment: ReadMoment, nowMs: number): void
-  /** A kept block was right at this position as well. */
+  /** Stores a block, unless it is likely to change soon. */
+  keep (selectionKey: string, block: Block, content: Tally, moment: ReadMoment, nowMs: number): void
+  /** Notes that a block is still right at this position. */
   confirm (kept: KeptBlock, position: bigint, nowMs: number): void
-  /** A kept block is not right any more: some of its buckets have changed. */
+  /** Drops a block of which some buckets changed. */
   drop (selectionKey: string, kept: KeptBlock, changed: readonly TimeRange[], nowMs: number): void
-  /** The database is of another history than some of them. */
+  /** Drops all blocks, after a change of the history. */
   clear (): void
 }
 
 /**
- * The commits of that time are still there for sure: `announce_rollups` keeps them for twice as long, and a transaction
- * is not open for the difference.
+ * Commits of that time still exist: `announce_rollups` keeps them for twice as long, and no transaction stays open for the
+ * difference.
  */
 const CHECKED_WITHIN_MS = 10 * 60_000
 
-/** A bucket that has just been changed behind its time is likely to be again: late events come in crowds. */
-const RESTLESS_MS = 60_000
-const RESTLESS_MAX = 10_000
+/** A past bucket that just changed is likely to change again: late events come in groups. */
+const RECENTLY_CHANGED_MS = 60_000
+const RECENTLY_CHANGED_MAX = 10_000
 
-/** Objects, sets and the sums of a rollup, and what a key and its count take, roughly. */
+/** Approximate sizes: objects, sets and sums of a rollup; a digest key with its count. */
 const BLOCK_BYTES = 800
 const KEY_BYTES = 24
 
 export function createRollupCache (maxBytes: number): RollupCache {
   if (maxBytes === 0) return { find: () => undefined, keep: () => {}, confirm: () => {}, drop: () => {}, clear: () => {} }
   const blocks = new LRUCache<string, KeptBlock>({ maxSize: maxBytes, sizeCalculation: sizeOf })
-  /** buckets that were changed behind their time, by their own keys: until when they are not kept */
-  const restless = new LRUCache<string, number>({ max: RESTLESS_MAX })
+  /** past buckets that changed, by their own keys: until when they are not cached */
+  const recentlyChanged = new LRUCache<string, number>({ max: RECENTLY_CHANGED_MAX })
 
-  const isRestless = (selectionKey: string, { level, startMs, endMs }: Block, nowMs: number) => {
+  const mayChangeSoon = (selectionKey: string, { level, startMs, endMs }: Block, nowMs: number) => {
     if (endMs > nowMs - level.sizeMs) return true
-    if (restless.size === 0) return false
+    if (recentlyChanged.size === 0) return false
     for (let atMs = startMs; atMs < endMs; atMs += level.sizeMs) {
-      const untilMs = restless.get(keyOf(selectionKey, { level, startMs: atMs, power: 0 }))
+      const untilMs = recentlyChanged.get(keyOf(selectionKey, { level, startMs: atMs, power: 0 }))
       if (untilMs !== undefined && untilMs > nowMs) return true
     }
     return false
@@ -85,7 +79,7 @@ export function createRollupCache (maxBytes: number): RollupCache {
       return kept !== undefined && kept.checkedMs > nowMs - CHECKED_WITHIN_MS ? kept : undefined
     },
     keep (selectionKey, block, { rollup, zones, deviceTypes }, { position, historyId }, nowMs) {
-      if (historyId === null || isRestless(selectionKey, block, nowMs)) return
+      if (historyId === null || mayChangeSoon(selectionKey, block, nowMs)) return
       blocks.set(keyOf(selectionKey, block), { block, rollup, zones, deviceTypes, position, historyId, checkedMs: nowMs })
     },
     confirm (kept, position, nowMs) {
@@ -98,15 +92,15 @@ export function createRollupCache (maxBytes: number): RollupCache {
       for (const { startMs, endMs } of changed) {
         const lastMs = Math.min(endMs, block.endMs)
         for (let atMs = Math.max(startMs, block.startMs); atMs < lastMs; atMs += level.sizeMs) {
-          // also its halves and theirs: the next attempt would find them changed, one after the other
+          // also its halves and theirs: the next attempt would find them changed one by one
           for (const around of blocksAround(level, atMs)) blocks.delete(keyOf(selectionKey, around))
-          restless.set(keyOf(selectionKey, { level, startMs: atMs, power: 0 }), nowMs + RESTLESS_MS)
+          recentlyChanged.set(keyOf(selectionKey, { level, startMs: atMs, power: 0 }), nowMs + RECENTLY_CHANGED_MS)
         }
       }
     },
     clear () {
       blocks.clear()
-      restless.clear()
+      recentlyChanged.clear()
     }
   }
 }

@@ -3,7 +3,7 @@ import type { RowNumbers } from './fill.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
 import type { Reason } from './statistics.ts'
-import type { StepSums } from './steps.ts'
+import type { StepSums } from './counter-steps.ts'
 
 /** @param steps undefined: they were not read */
 export function numbersOf (

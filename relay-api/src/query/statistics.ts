@@ -1,7 +1,7 @@
 /** Statistics: what a client may ask of a rollup and its steps, and the columns in which it gets them. */
 import { average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share } from 'relay-common'
 
-import type { StepSums } from './steps.ts'
+import type { StepSums } from './counter-steps.ts'
 
 /** Why a number can't be had. */
 export type Reason =

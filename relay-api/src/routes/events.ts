@@ -11,7 +11,7 @@ import type { Asker } from '../query/asker.ts'
 import { findGranted } from '../query/granted.ts'
 import type { Selection } from '../query/read.ts'
 import { problemResponses } from '../problem.ts'
-import type { Reads } from '../reads.ts'
+import type { Reads } from '../replica.ts'
 import { refuseOtherMethods } from './other-methods.ts'
 
 export interface EventsSettings {

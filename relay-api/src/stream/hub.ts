@@ -1,14 +1,14 @@
 /**
- * The hub: what changes in the rollups, once for all who watch.
+ * The hub of live streams: reads changes of rollups once for all clients.
  *
- *     notification ──▶ round: commits since the position ──▶ changes by view ──▶ rows, one statement a level
- *                             ──▶ rendered once a view ──▶ its clients, and the position moves
+ *     notification ──▶ round: commits since the position ──▶ changes by view ──▶ rows, one statement per level
+ *                             ──▶ rendered once per view ──▶ its clients, and the position moves
  *
- * A round that fails moves nothing, and is made again. Clients come and go between rounds, so that whoever is told the
- * position is told all that comes behind it.
+ * A round that fails moves nothing and is repeated. Clients come and go between rounds, so a client that received a
+ * position receives everything after it.
  *
- * When the database is of another history, what clients were told may not be so any more: they are all told to ask anew,
- * and views look their series up again.
+ * If the history of the database changes, data that was sent may be wrong: all clients get a reset, and views look up their
+ * series again.
  */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -23,26 +23,26 @@ import { Client, type EndReason } from './client.ts'
 import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
-import { renderHeartbeat, renderOpen, renderReset, renderTold, withId } from './message.ts'
+import { renderHeartbeat, renderOpen, renderReset, renderChanges, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
 import { parsePosition, whyNotResumable, type Position } from './position.ts'
 import { nameOf, type Question, type View } from './view.ts'
 import { Views } from './views.ts'
 import { gather, readWindows } from './windows.ts'
 
-/** a round begins so long after the one before at the earliest: commits of several processors go together */
+/** shortest time between two rounds: commits of several processors are combined */
 const ROUND_INTERVAL_MS = 100
-/** and so long after it at the latest, should a notification be lost */
+/** longest time between two rounds, in case a notification is lost */
 const LOOK_INTERVAL_MS = 5_000
 const RETRY_DELAY_MS = 1_000
-/** so many clients that come back are read for at once; the others wait, and live changes don't */
+/** reads for resuming clients that run at once; further ones wait, live changes do not */
 const RESUMES_MAX = 4
-/** how often it is asked whether a client may still listen; with the 3 s for which a key is kept, a revoked one ends in 5 */
+/** how often permissions of clients are checked; with the 3 s for which a key is cached, a revoked one ends within 5 */
 const PERMISSION_INTERVAL_MS = 2_000
 
 export interface HubDatabases {
   readonly database: Database
-  /** the same one, by a way on which sessions are kept */
+  /** the same database without a pooler, so that its session is kept */
   readonly listenDatabase: Database
 }
 
@@ -50,7 +50,7 @@ interface Listening {
   readonly view: View
   readonly caller: string
   readonly held: Disposable
-  readonly mayStay: () => Promise<void>
+  readonly checkPermission: () => Promise<void>
 }
 
 export class Hub {
@@ -62,13 +62,13 @@ export class Hub {
   readonly #metrics: ReturnType<typeof createStreamMetrics>
   readonly #views: Views
   readonly #budgets: Budgets
-  /** by caller: of each question that its streams ask, how many do, and what it holds for it */
+  /** by caller and query: how many streams have it, and the budget that it holds */
   readonly #asked = new Map<string, Map<string, { streams: number, readonly held: Disposable }>>()
   readonly #clients = new Map<Client, Listening>()
   readonly #resumes = pLimit(RESUMES_MAX)
   readonly #closing = new AbortController()
-  /** transactions at or behind the position that have been told already */
-  #told = new Set<bigint>()
+  /** transactions at or after the position whose changes were already sent */
+  #sentXactIds = new Set<bigint>()
   #position: Position | undefined
   #started: Promise<void> | undefined
   #listener: Listener | undefined
@@ -96,15 +96,15 @@ export class Hub {
 
   /**
    * Opens a stream.
-   * @param lastId where the client was when it left; undefined: it is new
-   * @param respond begins the answer; called when nothing can refuse it any more
-   * @param mayStay asked from time to time; throws when the client may not listen any more
-   * @param caller whose budgets it is of
+   * @param lastId last event id of a resuming client; undefined: a new client
+   * @param respond starts the answer; called when nothing can refuse it any more
+   * @param checkPermission called periodically; throws if the client may no longer listen
+   * @param caller whose budgets apply
    * @throws RelayError RELAY_STREAM_FULL, RELAY_BUDGET_EXCEEDED, RELAY_TOO_MANY_POINTS for too many groups,
    *   RELAY_DATABASE_UNREACHABLE
    */
   async open (
-    question: Question, lastId: string | undefined, respond: () => ServerResponse, mayStay: () => Promise<void>,
+    question: Question, lastId: string | undefined, respond: () => ServerResponse, checkPermission: () => Promise<void>,
     caller: string
   ): Promise<void> {
     if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX) {
@@ -118,7 +118,7 @@ export class Hub {
       await (this.#started ??= this.#start())
       const view = await this.#viewBetweenRounds(question)
       this.#refuseWhileClosing() // nobody would end a stream that begins now
-      this.#add(view, lastId, respond(), { caller, mayStay, held })
+      this.#add(view, lastId, respond(), { caller, checkPermission, held })
       held = undefined // it is the client's
     } finally {
       this.#opening--
@@ -204,14 +204,14 @@ export class Hub {
   }
 
   #add (
-    view: View, lastId: string | undefined, response: ServerResponse, of: Pick<Listening, 'caller' | 'mayStay' | 'held'>
+    view: View, lastId: string | undefined, response: ServerResponse, of: Pick<Listening, 'caller' | 'checkPermission' | 'held'>
   ): void {
     const client = new Client(response, {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
     })
     view.clients.add(client)
     this.#clients.set(client, { view, ...of })
-    if (response.destroyed) return this.#remove(client, undefined) // it went while we made ready
+    if (response.destroyed) return this.#remove(client, undefined) // it disconnected meanwhile
     if (lastId === undefined) {
       client.send(renderOpen(this.#position!))
       return
@@ -219,7 +219,7 @@ export class Hub {
     client.hold()
     this.#resumes(() => this.#resume(client, view, lastId)).catch(error => {
       this.#log.warn({ err: error }, 'could not read the changes that a client missed')
-      client.end('failed') // it comes back with the id that it has
+      client.end('failed') // it reconnects with its last id
     })
   }
 
@@ -247,7 +247,7 @@ export class Hub {
     this.#stopWaiting?.()
   }
 
-  /** Waits for a notification, or until it is time to look without one. */
+  /** Waits for a notification, or LOOK_INTERVAL_MS. */
   async #due (): Promise<void> {
     if (this.#isDue) return
     await new Promise<void>(resolve => {
@@ -260,7 +260,7 @@ export class Hub {
     this.#stopWaiting = undefined
   }
 
-  /** One round. Up to the last step nothing is changed but what views know of their series. */
+  /** One round. Before its last step it changes only which series the views know. */
   async #tell (): Promise<void> {
     const before = this.#position!
     const levelIndexes = [...new Set([...this.#views].map(it => it.question.levelIndex))]
@@ -277,20 +277,20 @@ export class Hub {
       this.#tellAll(renderReset(reason, now))
       return
     }
-    const fresh = commits.filter(it => !this.#told.has(it.xactId))
+    const fresh = commits.filter(it => !this.#sentXactIds.has(it.xactId))
     if (fresh.length === 0) {
       this.#move(now, commits)
       return
     }
     const endTimer = this.#metrics.round.startTimer()
     await this.#views.learn(new Set(fresh.flatMap(it => it.seriesIds ?? [])))
-    const told = gather(fresh, this.#views, it => this.#views.of(it))
-    const contents = await readWindows(this.#database, told)
+    const changes = gather(fresh, this.#views, it => this.#views.of(it))
+    const contents = await readWindows(this.#database, changes)
 
     this.#boundBuffers()
     this.#move(now, commits)
-    for (const [view, it] of told) {
-      const text = renderTold(view, it, contents, (window, data) => view.note(window, data))
+    for (const [view, it] of changes) {
+      const text = renderChanges(view, it, contents, (window, data) => view.note(window, data))
       if (text === '') continue
       const events = Buffer.from(withId(text, now)) // once for all
       for (const client of [...view.clients]) client.send(events)
@@ -300,19 +300,19 @@ export class Hub {
 
   #move (now: Position, commits: readonly Commit[]): void {
     this.#position = now
-    this.#told = new Set(commits.map(it => it.xactId).filter(it => it >= now.xactId))
+    this.#sentXactIds = new Set(commits.map(it => it.xactId).filter(it => it >= now.xactId))
   }
 
-  /** Tells a client that has come back what it has missed; what changes meanwhile comes behind that. */
+  /** Sends a resuming client what it missed; changes meanwhile are sent after that. */
   async #resume (client: Client, view: View, lastId: string): Promise<void> {
     if (client.hasEnded) return
-    const now = await this.#readNow() // before the changes: they are these at least
+    const now = await this.#readNow() // before the changes, so that they include all up to this position
     const since = parsePosition(lastId)
     const reason = since ? whyNotResumable(since, now) : 'unknown event id'
     if (!since || reason !== undefined) return client.release(renderReset(reason!, now) + renderOpen(now))
-    const told = await this.#missed(view, since)
-    const contents = await readWindows(this.#database, told)
-    const text = [...told].map(([view, it]) => renderTold(view, it, contents)).join('')
+    const missed = await this.#missed(view, since)
+    const contents = await readWindows(this.#database, missed)
+    const text = [...missed].map(([view, it]) => renderChanges(view, it, contents)).join('')
     client.release(text + renderOpen(now))
   }
 
@@ -323,8 +323,8 @@ export class Hub {
   }
 
   /**
-   * What waits for all clients, and for those of each caller, is bounded: a full buffer each would be too much. Looked at
-   * before more is sent: what has just been sent waits for everybody, and is one buffer for all clients of a view.
+   * Bounds the buffers of all clients, and of each caller: one full buffer per client would be too much. Checked before more is
+   * sent, because what was just sent waits for everybody and is one buffer for all clients of a view.
    */
   #boundBuffers (): void {
     const waiting = [...this.#clients].map(([client, { caller }]) => ({ client, caller, waitingBytes: client.waitingBytes }))
@@ -345,16 +345,16 @@ export class Hub {
   }
 
   #askPermissions (): void {
-    for (const [client, { mayStay }] of this.#clients) {
-      mayStay().catch((error: { readonly code?: string }) => {
-        if (error.code === 'RELAY_UNAUTHORIZED') client.end('unauthorized') // not where nobody can tell just now
+    for (const [client, { checkPermission }] of this.#clients) {
+      checkPermission().catch((error: { readonly code?: string }) => {
+        if (error.code === 'RELAY_UNAUTHORIZED') client.end('unauthorized') // not if the check itself failed
       })
     }
   }
 
   async #renewViews (): Promise<void> {
     for (const { clients } of await this.#views.renew()) {
-      for (const client of [...clients]) client.end('failed') // it comes back, and is told why it can't have that view
+      for (const client of [...clients]) client.end('failed') // it reconnects, and gets the reason why it can't have that view
     }
   }
 

@@ -1,24 +1,24 @@
 /**
- * What a stream says (https://html.spec.whatwg.org/multipage/server-sent-events.html):
+ * Events of a stream (https://html.spec.whatwg.org/multipage/server-sent-events.html):
  *
- *     event: open       it begins, or goes on: what changes from now on will be told
- *     event: rollup     a bucket as it is now
- *     event: changed    more has changed in this range than is told: ask for it
- *     event: reset      what has changed since the client's last id is not known any more: ask anew
- *     event: heartbeat  nothing of that, and the client is up to date
- *     event: end        the stream ends, and why
- *     retry: …          how soon a client comes back that loses its connection from here on
+ *     event: open       the stream starts or resumes; all changes from now on will be sent
+ *     event: rollup     the current state of a bucket
+ *     event: changed    more changed in this range than is sent: query it
+ *     event: reset      the changes since the client's last id are no longer known: query again
+ *     event: heartbeat  no changes; the client is up to date
+ *     event: end        the stream ends, with the reason
+ *     retry: …          how soon a disconnected client reconnects
  *
- * An id comes with the last event of what was read together: a client that has half of it comes back for all of it.
+ * Only the last event of a round has an id: a client that received half of a round resumes with all of it.
  */
 import { average, median, total, type Rollup } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { renderPosition, type Position } from './position.ts'
-import type { Contents, Told, Window } from './windows.ts'
+import type { Contents, ViewChanges, Window } from './windows.ts'
 import type { View } from './view.ts'
 
-/** An `EventSource` has a wait of its own until it is told one, and keeps what it was told last. */
+/** An `EventSource` uses its own delay until it gets one, and keeps the last one. */
 const RETRY_MS = 2_000
 
 const Time = Type.String({ format: 'date-time' })
@@ -45,11 +45,11 @@ export const rollupMessageSchema = Type.Object({
 type RollupMessage = Static<typeof rollupMessageSchema>
 
 /**
- * @param isNews whether a window is to be told with this data; by default all are
- * @returns the events of a view, '' where there are none
+ * @param isNews whether to send a window with this data; default: all
+ * @returns the events of a view, '' if there are none
  */
-export function renderTold (
-  view: View, { windows, stretch }: Told, contents: Contents, isNews = (_window: string, _data: string) => true
+export function renderChanges (
+  view: View, { windows, stretch }: ViewChanges, contents: Contents, isNews = (_window: string, _data: string) => true
 ): string {
   let text = ''
   for (const window of windows) {
@@ -88,8 +88,8 @@ export function renderOpen (position: Position): string {
 }
 
 /**
- * All that a client is told that has come back too early. A status that says so would end it for good: an `EventSource`
- * comes back after what was a stream, and after no other answer.
+ * The answer to a client that reconnects too early. An error status would stop it for good: an `EventSource` reconnects only
+ * after an answer that was a stream.
  */
 export function renderBusy (retryAfterS: number): string {
   return `retry: ${retryAfterS * 1_000}\n${renderEvent('end', { reason: 'busy', retryAfterS })}`
@@ -107,7 +107,7 @@ function renderEvent (name: string, data: object): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 }
 
-/** Gives the last of some events the id that says how far they bring the client. */
+/** Adds the id of a position to the last of some events. */
 export function withId (events: string, position: Position): string {
   return `${events.slice(0, -1)}id: ${renderPosition(position)}\n\n`
 }

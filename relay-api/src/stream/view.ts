@@ -1,22 +1,19 @@
 /**
- * A view: what clients that ask the same question share, so that what they see is read and rendered once.
+ * A view: shared by all clients with the same query, so that their data is read and rendered once.
  *
- * It knows the series that it shows by group. Series are found in the table when the view is opened, and by the commits
- * that name them afterwards.
+ * It knows its series by group. It finds them in the table when it opens, and later in the commits that name them.
  */
 import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 
-import { selectsDevices, type Selection } from '../parameters/selection.ts'
+import type { Selection } from '../parameters/selection.ts'
+import { usesDevices, type GroupBy } from '../query/groups.ts'
 import type { Client } from './client.ts'
-
-export const groupings = ['device', 'zone', 'type'] as const
-export type Grouping = typeof groupings[number]
 
 export interface Question {
   readonly selection: Selection
   readonly levelIndex: number
-  /** undefined: all that is selected is one */
-  readonly groupBy: Grouping | undefined
+  /** undefined: one group for the whole selection */
+  readonly groupBy: GroupBy | undefined
 }
 
 export interface Series {
@@ -31,9 +28,9 @@ export class View {
   readonly question: Question
   readonly level: Level
   readonly clients = new Set<Client>()
-  /** by name of the group; '' where there is one alone */
+  /** by name of the group; '' for the only one */
   readonly groups = new Map<string, Set<number>>()
-  /** what was sent last of a window, so that a commit which didn't change it is not told */
+  /** last data sent per window, so that a commit without changes to it sends nothing */
   readonly #sent = new Map<string, string>()
 
   constructor (question: Question) {
@@ -45,7 +42,7 @@ export class View {
     return [...this.groups.values()].flatMap(it => [...it])
   }
 
-  /** Takes a series in where it is selected. @returns whether it is */
+  /** Adds a series if it is selected. @returns whether it is */
   take (series: Series): boolean {
     if (!isSelected(this.question, series)) return false
     const name = groupOf(this.question, series)
@@ -54,13 +51,13 @@ export class View {
     return true
   }
 
-  /** Forgets its series, and what was sent of them. */
+  /** Forgets its series, and what was sent. */
   forget (): void {
     this.groups.clear()
     this.#sent.clear()
   }
 
-  /** Notes what is sent of a window. @returns whether it differs from what was sent before */
+  /** Notes the data of a window. @returns whether it differs from the last data sent */
   note (windowName: string, text: string): boolean {
     if (this.#sent.get(windowName) === text) return false
     if (this.#sent.size >= SENT_MAX) this.#sent.clear()
@@ -69,22 +66,17 @@ export class View {
   }
 }
 
-/** beyond this many windows all are forgotten: the next commit tells some that have not changed */
+/** above this, all are forgotten, and the next commit sends some windows that did not change */
 const SENT_MAX = 5_000
 
-/** Equal questions have equal names. */
+/** Equal queries have equal names. */
 export function nameOf (question: Question): string {
   return JSON.stringify(question)
 }
 
-/** Whether a question is about devices one by one, or about what zones and types have in common. */
-export function needsDevices ({ selection, groupBy }: Question): boolean {
-  return selectsDevices(selection) || groupBy === 'device'
-}
-
 function isSelected (question: Question, { deviceId, zone, deviceType }: Series): boolean {
   const { devices, zones, types, grants } = question.selection
-  if ((deviceId !== null) !== needsDevices(question)) return false
+  if ((deviceId !== null) !== usesDevices(question.selection, question.groupBy)) return false
   const isOneOf = (names: readonly string[], name: string) => names.length === 0 || names.includes(name)
   return isOneOf(zones, zone) && isOneOf(types, deviceType) && mayZone(grants, zone) &&
     (deviceId === null || (isOneOf(devices, deviceId) && mayDevice(grants, deviceId)))

@@ -2,8 +2,8 @@
 import { RelayError, type Database } from 'relay-common'
 
 import { kindCondition, seriesCondition } from '../parameters/selection.ts'
-import { groupColumn } from '../query/groups.ts'
-import { nameOf, needsDevices, View, type Question, type Series } from './view.ts'
+import { groupColumn, usesDevices } from '../query/groups.ts'
+import { nameOf, View, type Question, type Series } from './view.ts'
 
 export class Views {
   readonly #database: Database
@@ -93,7 +93,7 @@ export class Views {
   async #fill (view: View): Promise<void> {
     const values: unknown[] = []
     const { devices } = view.question.selection
-    const kind = kindCondition(needsDevices(view.question) ? 'devices' : 'groups', devices.length > 0)
+    const kind = kindCondition(usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups', devices.length > 0)
     const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
     await this.#refuseMany(view.question, condition, values)
     // rows are taken as they come, so that nothing else waits for all of them

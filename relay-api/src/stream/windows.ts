@@ -1,28 +1,28 @@
-/** Windows: which buckets of which groups of a view have changed, and what is in them now. */
+/** Changed windows of views: which buckets of which groups changed, and their current rollups. */
 import {
   bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database, type RelayError, type Rollup, type TimeRange
 } from 'relay-common'
 
-import type { SeriesKind } from '../query/groups.ts'
+import { usesDevices, type SeriesKind } from '../query/groups.ts'
 import { blocksOf, createJournal, journalOfBlocks } from '../query/journal.ts'
 import type { Change } from './commits.ts'
-import { needsDevices, type View } from './view.ts'
+import type { View } from './view.ts'
 
 export interface Window {
   readonly group: string
   readonly bucketMs: number
 }
 
-/** What a view is to be told. */
-export interface Told {
+/** Changes to send to the clients of a view. */
+export interface ViewChanges {
   readonly windows: readonly Window[]
-  /** where more has changed than is told window by window */
+  /** range of further changes, too many to send one by one */
   readonly stretch: TimeRange | undefined
 }
 
-/** a client is told so many windows at once; what is older than they are is told as one stretch */
+/** windows that are sent at once; older changes are sent as one range */
 const WINDOWS_MAX = 2_000
-/** a stretch of so few buckets is told bucket by bucket */
+/** a range of fewer buckets is sent bucket by bucket */
 const STRETCH_BUCKETS_MAX = 10
 
 /** Gathers the changes of a view. */
@@ -52,7 +52,7 @@ export class Gathered {
   }
 
   /** Newest windows first, and never too many. */
-  finish (): Told {
+  finish (): ViewChanges {
     const windows: Window[] = []
     let stretch = this.#stretch
     for (const bucketMs of [...this.#windows.keys()].sort((a, b) => b - a)) {
@@ -75,7 +75,7 @@ function around (range: TimeRange | undefined, startMs: number, endMs: number): 
 /** Sorts changes by view. */
 export function gather (
   changes: readonly Change[], views: Iterable<View>, of: (seriesId: number) => Iterable<View>
-): Map<View, Told> {
+): Map<View, ViewChanges> {
   const gathered = new Map<View, Gathered>()
   const gatheredOf = (view: View) => {
     let found = gathered.get(view)
@@ -117,13 +117,13 @@ interface Key {
 type Rollups = Map<string, Array<Rollup | undefined>>
 
 /** Reads the windows of all views together: a row that several of them need is read and decoded once. */
-export async function readWindows (database: Database, told: ReadonlyMap<View, Told>): Promise<Contents> {
+export async function readWindows (database: Database, told: ReadonlyMap<View, ViewChanges>): Promise<Contents> {
   const rows: Rollups[] = levels.map(() => new Map())
   for (const [levelIndex, ofLevel] of rows.entries()) {
     const keys = new Map<string, Key>()
     for (const [view, { windows }] of told) {
       if (view.question.levelIndex !== levelIndex) continue
-      const kind = needsDevices(view.question) ? 'devices' : 'groups'
+      const kind = usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups'
       for (const { group, bucketMs } of windows) {
         for (const seriesId of view.groups.get(group) ?? []) keys.set(`${seriesId} ${bucketMs}`, { seriesId, bucketMs, kind })
       }

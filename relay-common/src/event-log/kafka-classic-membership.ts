@@ -124,7 +124,7 @@ export class KafkaClassicMembership implements Membership {
         if (!this.#mustJoin) await this.#wakeup.wait(heartbeatIntervalMs(this.#sessionTimeoutMs), this.#closing.signal)
       } catch (error) {
         if (this.#closing.signal.aborted) return
-        const then = this.#survive(error)
+        const then = this.#recover(error)
         if (then === 'fail') return this.#events.failed(this.#explain(error))
         if (then === 'join') continue
         await this.#wakeup.wait(delayMs, this.#closing.signal)
@@ -227,7 +227,7 @@ export class KafkaClassicMembership implements Membership {
     if (revoked.length > 0) this.#events.revoked(revoked)
   }
 
-  #survive (error: unknown): 'join' | 'wait' | 'fail' {
+  #recover (error: unknown): 'join' | 'wait' | 'fail' {
     const has = (code: number) => hasCode(error, code)
     if (has(kafkaErrors.REBALANCE_IN_PROGRESS)) {
       this.#mustJoin = true

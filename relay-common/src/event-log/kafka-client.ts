@@ -152,10 +152,10 @@ export class KafkaClient extends Base {
   }
 
   /**
-   * Makes sure that a broker answers, and lets us in.
+   * Checks that a broker answers and accepts our login.
    * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not the one that we trust; RELAY_EVENT_LOG_UNSUPPORTED
    */
-  async greet (): Promise<void> {
+  async checkConnection (): Promise<void> {
     let broken: unknown // why a connection ends is not told to the request that was under way
     try {
       const connection = await this.anyBroker()

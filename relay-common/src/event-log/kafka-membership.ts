@@ -113,7 +113,7 @@ export class KafkaMembership implements Membership {
         if (!hasChanged) await this.#wakeup.wait(Math.min(answer.heartbeatIntervalMs, intervalMs), this.#closing.signal)
       } catch (error) {
         if (this.#closing.signal.aborted) return
-        if (!this.#survive(error)) return this.#events.failed(this.#explain(error))
+        if (!this.#recover(error)) return this.#events.failed(this.#explain(error))
         await this.#wakeup.wait(delayMs, this.#closing.signal)
         delayMs = Math.min(2 * delayMs, RETRY_DELAY_MAX_MS)
       }
@@ -173,8 +173,8 @@ export class KafkaMembership implements Membership {
     return false
   }
 
-  /** @returns whether there is hope; then the next heartbeat goes on from here, or joins anew */
-  #survive (error: unknown): boolean {
+  /** @returns whether the next heartbeat can continue or rejoin */
+  #recover (error: unknown): boolean {
     if (hasCode(error, kafkaErrors.FENCED_MEMBER_EPOCH) || hasCode(error, kafkaErrors.UNKNOWN_MEMBER_ID)) {
       this.#epoch = EPOCH_JOINING
       const lost = this.#held.drop()

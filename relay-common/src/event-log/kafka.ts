@@ -33,7 +33,7 @@ const CREATE_TIMEOUT_MS = 30_000
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
   const client = new KafkaClient(settings)
   try {
-    await client.retry(ANSWER_TIMEOUT_MS, () => client.greet())
+    await client.retry(ANSWER_TIMEOUT_MS, () => client.checkConnection())
   } catch (error) {
     await client.close()
     throw error

@@ -7,7 +7,7 @@ import { Type } from 'typebox'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { problemResponses, RETRY_AFTER_S } from '../../problem.ts'
 import { renderBusy, rollupMessageSchema } from '../../stream/message.ts'
-import { groupings, type Grouping } from '../../stream/view.ts'
+import { groupBys, type GroupBy } from '../../query/groups.ts'
 import type { V1Parts } from './resources.ts'
 
 declare module 'fastify' {
@@ -34,7 +34,7 @@ const schema = {
       enum: intervals, default: intervals[0], description: 'length of the buckets; days are UTC days'
     }),
     groupBy: Type.Optional(Type.String({
-      enum: [...groupings], description: 'one rollup per device, zone or type; default: one for the whole selection'
+      enum: [...groupBys], description: 'one rollup per device, zone or type; default: one for the whole selection'
     }))
   }),
   headers: Type.Object({
@@ -60,7 +60,7 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
     const question = {
       selection: readSelection(request.query, deviceTypes, request.principal.grants),
       levelIndex: intervals.indexOf(interval),
-      groupBy: groupBy as Grouping | undefined
+      groupBy: groupBy as GroupBy | undefined
     }
     const lastId = request.headers['last-event-id']
     const { reauthenticate, principal: { id } } = request

@@ -1,54 +1,54 @@
 /**
- * Answers that may be asked for again (`Idempotency-Key`): a request that is sent twice under one key has one effect
- * and one answer. After draft-ietf-httpapi-idempotency-key-header.
+ * Idempotency keys: a request that is repeated with the same `Idempotency-Key` has one effect and one answer. After
+ * draft-ietf-httpapi-idempotency-key-header.
  *
- *     (no row) ──claim──▶ under way ──keep──▶ answered ──expires_at──▶ (no row)
+ *     (no row) ──claim──▶ in progress ──store──▶ answered ──expires_at──▶ (no row)
  *                          │   │ the request failed: release
  *                          │   └──────────────▶ (no row)
  *                          └─ its process died: claimed_until passes, and the next request claims it
  *
- * In the last case events may be in the log twice; as resent readings they count once.
+ * In the last case events may be in the log twice; as duplicates they count once.
  */
 import { randomUUID } from 'node:crypto'
 
 import { RelayError, type Database, type Logger } from 'relay-common'
 
-/** What was answered, so that it can be answered again. */
+/** A stored answer, to be sent again. */
 export interface KeptAnswer {
   readonly status: number
   /** JSON */
   readonly text: string
 }
 
-/** What a request has come to. */
+/** The answer of a request. */
 export interface MadeAnswer extends KeptAnswer {
-  /** false: who sends it again is to have another answer */
+  /** false: a repeated request is processed again */
   readonly isKept: boolean
 }
 
 export interface KeyedRequest {
-  /** SHA-256 of who asks: keys of one caller are none of another's */
+  /** SHA-256 of the caller: each has its own keys */
   readonly caller: Buffer
   readonly key: string
-  /** SHA-256 of what was sent */
+  /** SHA-256 of the body */
   readonly bodyHash: Buffer
 }
 
-export interface Answers {
+export interface IdempotentAnswers {
   /**
-   * Does the work of a request unless that was done before.
-   * @returns the answer of `work`, or the kept one
-   * @throws RelayError RELAY_IDEMPOTENCY_KEY_IN_USE while the first such request is under way,
-   *   RELAY_IDEMPOTENCY_KEY_REUSED where that was for another body; what `work` throws, and then nothing is kept
+   * Does the work of a request unless it was done before.
+   * @returns the answer of `work`, or the stored one
+   * @throws RelayError RELAY_IDEMPOTENCY_KEY_IN_USE while the first request is in progress,
+   *   RELAY_IDEMPOTENCY_KEY_REUSED if that had another body; what `work` throws, and then nothing is stored
    */
   once (request: KeyedRequest, work: () => Promise<MadeAnswer>): Promise<KeptAnswer & { readonly isReplayed: boolean }>
   close (): Promise<void>
 }
 
-/** Longer than any send may take; a claim that is older is one of a process that died. */
+/** Longer than any send; an older claim is from a process that died. */
 const CLAIM_S = 120
 const SWEEP_INTERVAL_MS = 60_000
-/** So many answers are dropped in a statement: none holds others up, or fills the log of PostgreSQL. */
+/** Answers deleted per statement: bounds its locks and WAL. */
 const SWEEP_SLICE = 500
 
 interface Row {
@@ -57,7 +57,7 @@ interface Row {
   readonly answer: string | null
 }
 
-export function openAnswers (database: Database, keepHours: number, log: Logger): Answers {
+export function openIdempotentAnswers (database: Database, keepHours: number, log: Logger): IdempotentAnswers {
   const closing = new AbortController()
   const sweep = async () => {
     try {

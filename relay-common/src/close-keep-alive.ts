@@ -1,29 +1,29 @@
 /**
- * How an HTTP server parts with its clients' connections.
+ * Closes the keep-alive connections of an HTTP server, so that it can stop without failing a request.
  *
- *     open ──begin──▶ parting ──close──▶ closed
+ *     open ──begin──▶ draining ──close──▶ closed
  *
- * While it parts, each answer says `Connection: close`, so clients move to another server without a failed request. When it
- * closes, Node waits for each connection but those between two requests:
+ * While it drains, each answer has `Connection: close`, so clients move to another server. When the server closes, Node waits
+ * for each connection except those between two requests:
  *
- *     idle after an answer            Node ends it
- *     an answer is on its way         it ends with the answer, which says so
- *     nothing was asked on it yet     ended at once: browsers and load balancers keep such ones ready, and Node would wait
- *                                     until their first request is late
+ *     idle after an answer         Node closes it
+ *     an answer in progress        closed with the answer, which has `Connection: close`
+ *     no request yet               closed at once: browsers and load balancers open such connections in advance, and Node
+ *                                  would wait until their first request times out
  */
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { FastifyInstance } from 'fastify'
 
-export interface Parting {
+export interface KeepAliveCloser {
   readonly hasBegun: boolean
-  /** From now on each answer ends its connection; new connections are taken. */
+  /** From now on each answer closes its connection; new connections are still accepted. */
   begin (): void
 }
 
-/** To be called before the app listens. Closing the app begins it as well. */
-export function partWithClients (app: FastifyInstance): Parting {
+/** Call it before the app listens. Closing the app begins it too. */
+export function closeKeepAlive (app: FastifyInstance): KeepAliveCloser {
   const unused = new Set<Socket>()
   const unanswered = new Set<ServerResponse>()
   let hasBegun = false

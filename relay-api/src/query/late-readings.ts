@@ -1,12 +1,12 @@
 /**
- * What came late or again (`arrival_counts`, by series and hour), as answers tell it: how many readings, and which rows
- * were changed after they were final.
+ * Late readings and duplicates (`arrival_counts`, by series and hour) in answers: their counts, and which rows were revised
+ * after they were final.
  *
- *     a row that ends at e is revised    ◀──  a late reading in one of its minutes, that came when its source partition had
- *                                             been read to e or beyond; or a replay that changed one of them after e
+ *     a row that ends at e is revised    ◀──  a late reading in one of its minutes arrived after its source partition had been
+ *                                             read to e; or a replay changed one of its minutes after e
  *
- * Exact for rows of a minute and of whole hours. Rows in between that share an hour share the newest of its times too: one
- * may be called revised for a reading that came late for its neighbour.
+ * Exact for rows of a minute and of whole hours. Other rows in the same hour share the latest of its times: a row may be
+ * marked revised because of a late reading in a neighbouring row.
  */
 import { HOUR_MS, MINUTE_MS, type Database, type TimeRange } from 'relay-common'
 
@@ -21,15 +21,15 @@ export interface ArrivalTotals {
 /** Late readings of a series in an hour. */
 export interface LateReadings {
   readonly hourMs: number
-  /** bit n: there are some in its n-th minute */
+  /** bit n: the n-th minute has late readings */
   readonly minutes: bigint
-  /** latest event time that the source partition had been read to when one of them came */
+  /** latest event time to which the source partition had been read when one of them arrived */
   readonly throughMs: number
 }
 
 /**
- * SELECT of the hours that a range touches in which readings of a series, `s`, came late: rows of `arrival_counts`.
- * @param time makes a time, in ms, an SQL expression
+ * SELECT of the rows of `arrival_counts` with late readings of a series `s`, for the hours that overlap a range.
+ * @param time converts a time in ms into an SQL expression
  * @param bounds further conditions, for the planner
  */
 export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string, bounds = ''): string {
@@ -39,7 +39,7 @@ export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: nu
         and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)}${bounds} offset 0`
 }
 
-/** How many readings of a selection came late or again, in all hours that a range touches. */
+/** Counts late readings and duplicates of a selection, in all hours that overlap a range. */
 export async function readArrivalTotals (
   database: Database, selection: Selection, range: TimeRange
 ): Promise<ArrivalTotals> {

@@ -1,14 +1,14 @@
 /**
- * Where answers are read: on the replica of DATABASE_REPLICA_URL, while it is up and not too far behind; else on the
+ * Chooses the server of each answer: the replica of DATABASE_REPLICA_URL while it is up and its lag is small, else the
  * primary.
  *
- * How far behind is measured by what it has, not by what it says: once a second we note where the primary's log of
- * changes is; a replica that has replayed up to such a note is no older than the note. So a replica that has lost its
- * primary, which believes that it has everything, is found out too. While the primary can't be asked, a replica that
- * has all that we know of goes on answering.
+ * Lag is computed from the WAL position that the replica has replayed, not from its own report. Once per second we note the
+ * WAL position of the primary; a replica that has replayed a note is no older than the note. This also detects a replica
+ * that lost its primary and believes that it is up to date. While the primary is unreachable, a replica that has replayed
+ * the last note continues to answer.
  *
- * Such places in the log are of one history of the database. A replica that has another one than the primary follows what
- * was there before a restore, or has not heard of it yet, and is not asked.
+ * WAL positions belong to one history of the database. A replica of another history than the primary's is not used: it
+ * follows the time before a restore, or has not received the new history yet.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -20,31 +20,31 @@ import { guardDatabase, isAway } from './guarded-database.ts'
 import type { Asker } from './query/asker.ts'
 import type { AttainedService } from './query/attained-service.ts'
 import { createShares, fairShare, type Shares } from './query/fair-share.ts'
-import { tellNotWhole } from './query/granted.ts'
+import { reportChangedZones } from './query/granted.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
 import { createRetryBudget, repeatReads } from './query/repeat-reads.ts'
 
 export interface ReadSource {
   readonly database: Database
-  /** what is known of its rollups */
+  /** reads rollups, with a cache */
   readonly totals: TotalReader
-  /** for whom both of them read */
+  /** the caller of both */
   readonly asker: Asker
-  /** what was committed on the primary so long ago is there */
+  /** commits of the primary that are older than this are visible */
   readonly lagMs: number
 }
 
 export interface Reads {
-  /** The primary, for answers that must be of the newest. */
+  /** The primary, for answers that need the newest commits. */
   choosePrimary (asker: Asker): ReadSource
-  /** Where all of one answer is to be read. A replica that goes meanwhile is replaced by the primary. */
+  /** The server for a whole answer. If the replica fails meanwhile, the primary takes over. */
   choose (asker: Asker): ReadSource
   close (): Promise<void>
 }
 
 const WATCH_INTERVAL_MS = 1_000
-/** Notes of the primary's log: as many as the longest lag that may be allowed needs, a minute. */
+/** Notes of the primary's WAL position: a minute, the longest lag that can be configured. */
 const NOTES_MAX = 60
 
 /** @param history of the primary */
@@ -52,13 +52,13 @@ export function openReads (
   config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry, log: Logger
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
-  const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // each has a moment of its own
+  const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // primary and replica each have a cache
   const retries = createRetryBudget(metrics)
   const sharesOf = new Map<string, Shares>()
   const sourceOf = (server: string, database: Database, history?: DatabaseHistory): Shared => {
     const shares = createShares(config, service)
     sharesOf.set(server, shares)
-    const shared = tellNotWhole(fairShare(repeatReads(database, retries), shares, service))
+    const shared = reportChangedZones(fairShare(repeatReads(database, retries), shares, service))
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
   const onPrimary = sourceOf('database', primary, history)
@@ -147,7 +147,7 @@ export function openReads (
   }
 }
 
-/** What those who read on one server share. */
+/** Shared by all readers of one server. */
 interface Shared {
   readonly database: Database
   readonly totals: TotalReader
@@ -172,19 +172,19 @@ function sourceFor ({ database, totals }: Shared, asker: Asker, lagMs: number): 
   }
 }
 
-/** Where the primary's log of changes was, at a time. */
+/** WAL position of the primary at a time. */
 interface Note {
   readonly atMs: number
   readonly position: bigint
 }
 
-/** A database that reads on the replica, and on the primary what the replica can't be asked any more. */
+/** A database that reads from the replica, and from the primary if the replica fails. */
 function withFallback (replica: Database, primary: Database, onAway: () => void): Database {
   const either = async <T>(read: (database: Database) => Promise<T>, mayAgain: () => boolean = () => true) => {
     try {
       return await read(replica)
     } catch (error) {
-      // 40001: a row that we read was removed by the primary, and the replica would not wait for us any longer
+      // 40001: the primary removed a row that we read, and the replica cancelled our query to replay that
       const isConflict = (error as { code?: string }).code === '40001'
       if (!isAway(error) && !isConflict) throw error
       if (!isConflict) onAway()
@@ -201,7 +201,7 @@ function withFallback (replica: Database, primary: Database, onAway: () => void)
       return either(it => it.streamPrepared(name, sql, values, row => {
         visited++
         visit(row)
-      }, whom), () => visited === 0) // what was shown once can't be taken back
+      }, whom), () => visited === 0) // rows that were visited can't be taken back
     }
   }
 }

@@ -5,11 +5,11 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 
 import { fastify } from 'fastify'
-import { listen, partWithClients } from 'relay-common'
+import { listen, closeKeepAlive } from 'relay-common'
 
 test('closing waits for what was asked, and not for connections that clients merely keep', { timeout: 120_000 }, async t => {
   const app = fastify()
-  partWithClients(app)
+  closeKeepAlive(app)
   const asked = Promise.withResolvers<void>()
   const answering = Promise.withResolvers<void>()
   app.get('/slow', async () => {

@@ -1,29 +1,29 @@
 /**
- * Steps: what lies between a reading of a series and the next one. Three statistics are made of them:
+ * Counter steps: differences between consecutive readings of a series. Three statistics use them:
  *
- *     increase          the sum of the steps upwards; a value below the one before is a counter that began at 0 again,
- *                       and counts as it is, or not at all where it is negative. A step belongs to the row that holds
- *                       its later reading
+ *     increase          sum of the upward steps. A value below the previous one is a counter reset: the counter restarted at
+ *                       0, so the value itself is added, or nothing if it is negative. A step belongs to the row of its
+ *                       later reading
  *     rate              increase per second of the row's length
- *     timeWeightedAvg   the average in which each value counts for as long as it was the newest
+ *     timeWeightedAvg   average in which each value is weighted by how long it was the newest
  *
- * Readings further apart than `maxGapMs` have no step between them: an increase over a gap is not known, and a value
- * is not taken to hold for longer. Several series add up: their increases, and their times and values.
+ * There is no step between readings that are more than `maxGapMs` apart: the increase over a gap is unknown, and a value
+ * is not assumed to hold longer. Several series are added: their increases, and their times and values.
  *
- * Adds up over any cut: rows of a range make the increase of the range, since the first step of a row comes from the
- * last reading before it. So reading begins `maxGapMs` before the first row.
+ * Additive over any split: the rows of a range add up to the increase of the range, because the first step of a row starts
+ * at the last reading before it. So reading starts `maxGapMs` before the first row.
  */
 import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRange } from 'relay-common'
 
-/** What the steps of one row add up to, exactly: so it does not matter in which order series and minutes are read. */
+/** Exact sums of the steps of one row, so the order of series and minutes does not matter. */
 export interface StepSums {
   increase: ExactSum
   steps: number
-  /** values times the ms that they held */
+  /** values times the ms for which they held */
   weighted: ExactSum
   /** never negative; of many series over many years it is more than whole numbers of doubles hold */
   heldMs: ExactSum
-  /** a minute of it has more readings than are kept, so some steps are not known */
+  /** a minute has more readings than are stored, so some steps are unknown */
   isLost: boolean
 }
 
@@ -31,11 +31,11 @@ export function emptyStepSums (): StepSums {
   return { increase: emptySum(), steps: 0, weighted: emptySum(), heldMs: emptySum(), isLost: false }
 }
 
-/** One series on its way through the rows of an answer. */
+/** Walks one series through the rows of an answer. */
 export interface StepWalk {
   /** Adds the next readings, sorted, not before those that came already. */
   add (readings: Readings): void
-  /** Adds a minute of which only its last reading is known. */
+  /** Adds a minute of which only the last reading is known. */
   addLost (minute: TimeRange, lastMs: number, lastValue: number): void
   /** The last value holds on from here. */
   finish (): void

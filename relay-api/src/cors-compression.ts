@@ -1,4 +1,4 @@
-/** How answers travel: compressed where that pays, and to pages of other origins where config lets them. */
+/** CORS and compression of answers. */
 import { constants } from 'node:zlib'
 
 import { fastifyAccepts } from '@fastify/accepts'
@@ -9,24 +9,24 @@ import { splitList } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
 
-/** Less than a packet or so gains nothing. */
+/** A body that fits into one packet gains nothing. */
 const COMPRESSED_MIN_BYTES = 1_400
 
-/** brotli's default (11) is made for files that are compressed once; 4 costs what gzip does, and ends smaller */
+/** brotli's default (11) is for files that are compressed once; 4 costs as much as gzip and compresses better */
 const BROTLI_QUALITY = 4
 
-/** What pages of other origins may read of an answer besides its body. */
+/** Headers that pages of other origins may read. */
 const exposedHeaders = [
   'etag', 'idempotency-replayed', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset',
   'relay-degraded', 'relay-stale-since', 'retry-after', 'x-request-id'
 ]
 
-/** JSON, NDJSON, CSV, documents and pages; never server-sent events, which must not wait in a buffer. */
+/** JSON, NDJSON, CSV, documents and pages; never server-sent events, which must not be buffered. */
 const compressed =
   /^(?:application\/(?:[\w.+-]+\+)?(?:json|x-ndjson|javascript)|text\/(?:csv|html|css|plain|javascript))\b/
 
-/** Must come before the routes, and before whatever asks for a token: a browser's preflight has none. */
-export async function transport (app: FastifyInstance, config: ApiConfig): Promise<void> {
+/** Call it before the routes and before authentication: a browser's preflight has no token. */
+export async function addCorsAndCompression (app: FastifyInstance, config: ApiConfig): Promise<void> {
   const origins = splitList(config.CORS_ORIGINS)
   if (origins.length > 0) {
     await app.register(fastifyCors, {
@@ -42,6 +42,6 @@ export async function transport (app: FastifyInstance, config: ApiConfig): Promi
     customTypes: compressed,
     encodings: ['br', 'gzip'],
     brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } },
-    globalDecompression: false // a route that takes bodies says itself how much of one it inflates
+    globalDecompression: false // each route with a body limits itself how much it inflates
   })
 }
