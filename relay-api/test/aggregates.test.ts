@@ -299,7 +299,7 @@ test('where minutes are past their retention what needs them is refused, or says
   const ask = (query: string) => api.ask(`/api/v1/aggregates?start=-30d&${query}`)
   const fine = await ask('interval=15m')
   assert.deepEqual([fine.status, fine.body.code], [400, 'RELAY_INTERVAL_TOO_FINE'])
-  assert.match(fine.body.detail, /the shortest that fits is 1h/)
+  assert.match(fine.body.detail, /the shortest possible interval is 1h/)
   const kolkata = await ask('interval=1d&tz=Asia/Kolkata') // its days begin at 18:30 UTC
   assert.deepEqual([kolkata.status, kolkata.body.code], [400, 'RELAY_INTERVAL_TOO_FINE'])
   const { body } = await ask('interval=1d&stats=count,increase')

@@ -90,7 +90,7 @@ for (const kind of kinds) {
       [[1, round.value, round.value, Date.parse(round.time)]])
     const told = await runCli(site, ['probe', '--once', '--within', '60s'])
     assert.deepEqual([told.code, told.stderr], [0, ''])
-    assert.match(told.stdout, /^\d{4}-\S+Z {2}ok +there after \d+ ms\n$/)
+    assert.match(told.stdout, /^\d{4}-\S+Z {2}ok +visible after \d+ ms\n$/)
   })
 }
 
@@ -138,10 +138,10 @@ test('an API that is away fails rounds; what was sent without an answer is sent 
   site.proxy.isRefusing = true
   site.proxy.cut()
   await have(rounds, 'failed', 0)
-  assert.match(rounds.find(it => it.result === 'failed')!.detail!, /^not (taken|answered): no connection to the API/)
+  assert.match(rounds.find(it => it.result === 'failed')!.detail!, /^not (accepted|answered): no connection to the API/)
   const single = await runCli(site, ['probe', '--once'])
   assert.equal(single.code, 2)
-  assert.match(single.stderr, /^relay: not taken: no connection to the API .*\n$/)
+  assert.match(single.stderr, /^relay: not accepted: no connection to the API .*\n$/)
   site.proxy.isRefusing = false
   await have(rounds, 'ok', rounds.length)
   // accepted by the API, and the answer is lost

@@ -29,10 +29,10 @@ async function readOwners ({ database, config }: Site): Promise<Array<number | u
 }
 
 const crashes: ReadonlyArray<readonly [CrashWay, RegExp]> = [
-  ['an error that nobody handles', /^thread 1 of the processor has failed: a bug of this thread$/],
-  ['a rejection that nobody handles', /^thread 1 of the processor has failed: a bug of this thread$/],
-  ['no memory', /^thread 1 of the processor has failed: .*memory/],
-  ['an exit', /^thread 1 of the processor has ended$/]
+  ['an error that nobody handles', /^thread 1 of the processor failed: a bug of this thread$/],
+  ['a rejection that nobody handles', /^thread 1 of the processor failed: a bug of this thread$/],
+  ['no memory', /^thread 1 of the processor failed: .*memory/],
+  ['an exit', /^thread 1 of the processor ended$/]
 ]
 
 for (const [way, message] of crashes) {

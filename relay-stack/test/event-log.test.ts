@@ -42,7 +42,7 @@ suite('the event log of the stack', () => {
 
   const others: { wish: EventLogWish, java: FoundJava, says: RegExp }[] = [
     { wish: { before: 'kafka', asked: 'postgres' }, java: cached, says: /in the Kafka of npm start, not in PostgreSQL\n.*--event-log kafka/ },
-    { wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; that needs Java 17 or newer and Maven\n/ },
+    { wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; it needs Java 17 or newer and Maven\n/ },
     { wish: { before: 'postgres', asked: 'kafka' }, java: cached, says: /in PostgreSQL, not in the Kafka of npm start/ },
     { wish: { before: 'postgres', ...kafkaSomewhere }, java: cached, says: /in PostgreSQL, not in a Kafka of your own/ },
     { wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*set KAFKA_BOOTSTRAP_SERVERS/ },

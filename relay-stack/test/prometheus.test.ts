@@ -21,7 +21,7 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
   t.after(() => rm(data, { recursive: true, force: true }))
   const stack = startStackProcess(dataDir, ['--event-log', 'postgres', ...onFreePorts])
   await stack.up()
-  const [, config] = await stack.said(/prometheus --config\.file=(\S+) reads them/m)
+  const [, config] = await stack.said(/prometheus --config\.file=(\S+) scrapes them/m)
   const said = [...stack.text.matchAll(/http:\/\/\S+\/metrics/g)].map(it => it[0])
   for (const url of said) assert.match(await (await fetch(url)).text(), /^relay_build_info\{/m)
 
