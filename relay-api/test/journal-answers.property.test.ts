@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { bucketStartMs, createApiKey, DAY_MS, encodeRollupBody, HOUR_MS, levels, MINUTE_MS, type Database, type Grants } from 'relay-common'
 
-import type { GroupBy } from '../src/query/groups.ts'
+import type { GroupBy } from '../src/query/group-by.ts'
 import { View } from '../src/stream/view.ts'
 import { readWindows } from '../src/stream/windows.ts'
 import { openTestApi } from './support/ask.ts'

@@ -85,8 +85,10 @@ export {
   isBodyOf, READINGS_PER_ROW_MAX_DEFAULT
 } from './rollup-row.ts'
 export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
-export { createScannedEvent, decodeNames, scanEvent, setBuffer } from './scan-event.ts'
-export type { Names, ScannedEvent } from './scan-event.ts'
+export { decodeNames, scanEvent } from './scan-event.ts'
+export type { Names } from './scan-event.ts'
+export { createScannedEvent, setBuffer } from './scanned-event.ts'
+export type { ScannedEvent } from './scanned-event.ts'
 export { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 export { findRetentionDifferences, maySetRetention, setRetention } from './retention.ts'
 export type { RetentionDays } from './retention.ts'

@@ -1,4 +1,5 @@
 import { EVENT_BYTES_MAX, isId, type DeviceEvent, type EventRules } from './event.ts'
+import { setBuffer, type ScannedEvent } from './scanned-event.ts'
 import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
 
 /**
@@ -14,46 +15,6 @@ import { plainStringEnd, plainValueEnd, scanIsoTime, scanSeconds, scanValue } fr
  * without escapes), a number, true, false or null; ids and types without escapes; timestamps `YYYY-MM-DDTHH:MM:SS` with
  * up to nine decimals and `Z` or `±HH:MM`, or seconds since the epoch without an exponent.
  */
-
-/** One event in the buffer that was scanned. Made once and used for every event: the scanner overwrites it. */
-export interface ScannedEvent {
-  buffer: Buffer
-  /** of `buffer`: several bytes are compared at once */
-  view: DataView
-  deviceIdStart: number
-  deviceIdEnd: number
-  deviceTypeStart: number
-  deviceTypeEnd: number
-  zoneStart: number
-  zoneEnd: number
-  valueStart: number
-  valueEnd: number
-  timestampStart: number
-  timestampEnd: number
-  /** as DeviceEvent has it */
-  value: number
-  /** as DeviceEvent has it */
-  timestampMs: number
-}
-
-export function createScannedEvent (): ScannedEvent {
-  return {
-    buffer: Buffer.alloc(0),
-    view: new DataView(new ArrayBuffer(0)),
-    deviceIdStart: 0,
-    deviceIdEnd: 0,
-    deviceTypeStart: 0,
-    deviceTypeEnd: 0,
-    zoneStart: 0,
-    zoneEnd: 0,
-    valueStart: 0,
-    valueEnd: 0,
-    timestampStart: 0,
-    timestampEnd: 0,
-    value: NaN, // not 0: these two are doubles from the start, so that writing them allocates nothing
-    timestampMs: NaN
-  }
-}
 
 const SPACE = 0x20
 const QUOTE = 0x22
@@ -161,13 +122,6 @@ export function decodeNames (scanned: ScannedEvent, { deviceTypes }: EventRules)
 }
 
 const REPLACEMENT = '\ufffd'
-
-/** Makes a buffer the one that is scanned. */
-export function setBuffer (out: ScannedEvent, buffer: Buffer): void {
-  if (buffer === out.buffer) return
-  out.buffer = buffer
-  out.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
-}
 
 /** From the opening quote of a field's name to behind its closing quote, by the field's bit. */
 const nameSizes = new Uint8Array(TIMESTAMP + 1)

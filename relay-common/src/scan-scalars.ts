@@ -4,7 +4,7 @@
  * Every function begins at `at`, returns the place behind what it has read, or -1: not taken; numbers go to `out`. The
  * caller has made sure that the byte before `end` is a closing brace, so that runs of digits end before it.
  */
-import type { ScannedEvent } from './scan-event.ts'
+import type { ScannedEvent } from './scanned-event.ts'
 
 const SPACE = 0x20
 const QUOTE = 0x22

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 
 import { decodeEvent, type EventRules } from '../src/event.ts'
 import { damagedEvents, writtenEvents } from './support/written-events.ts'
-import { createScannedEvent, decodeNames, scanEvent, type ScannedEvent } from '../src/scan-event.ts'
+import { decodeNames, scanEvent } from '../src/scan-event.ts'
+import { createScannedEvent, type ScannedEvent } from '../src/scanned-event.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärmezähler']), futureMaxMs: 300_000 }
 const timestampMaxMs = Date.UTC(2100, 0)

@@ -7,7 +7,8 @@ import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 
 import type { FlushRows } from './flush-rows.ts'
 import type { DueBlock } from './journal.ts'
 import { ascending, type Gathered } from './journal-block.ts'
-import type { RowOwner, SeriesTable } from './series-table.ts'
+import type { SeriesTable } from './series-table.ts'
+import type { RowOwner } from './windows.ts'
 import { addToMinute, OpenRollups, type SettleRules } from './settle.ts'
 import { forgetLate, openWindow } from './windows.ts'
 

@@ -1,8 +1,9 @@
 /** Homes of devices, and readings on their way there, in the database (misplaced.ts). */
 import type { Database, PoolClient, Topic } from 'relay-common'
 
-import { mergeMisplaced, type Homes, type MisplacedRow } from './misplaced.ts'
-import type { ProgressMove, ReturnedReadings } from './store.ts'
+import { mergeMisplaced } from './misplaced.ts'
+import type { MisplacedRow, ProgressMove, ReturnedReadings } from './store.ts'
+import type { Homes } from './home.ts'
 
 interface HomesRow {
   readonly topic_id: string

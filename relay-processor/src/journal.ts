@@ -15,7 +15,7 @@ import {
   addRollup, gather, RecentReadings, writeReadings, writeRollups, type Block, type Fragment, type Gathered
 } from './journal-block.ts'
 import { encodeJournalRow } from './journal-rows.ts'
-import type { RowOwner } from './series-table.ts'
+import type { RowOwner } from './windows.ts'
 import type { JournalChanges, StoredFragment } from './store.ts'
 
 export interface JournalSettings {

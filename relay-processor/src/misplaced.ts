@@ -8,39 +8,22 @@
  * Readings that came by their home, which are all where producers hash as Kafka's own clients do, cost nothing.
  */
 import {
-  ByteReader, ByteWriter, decodeReadings, encodeReadings, MINUTE_MS, partitionOf, READINGS_ENCODED_MAX, type Readings
+  ByteReader, ByteWriter, decodeReadings, encodeReadings, MINUTE_MS, READINGS_ENCODED_MAX, type Readings
 } from 'relay-common'
 
 import type { Arrivals } from './arrivals.ts'
-import type { Partition } from './partition.ts'
-import type { ReturnedReadings } from './store.ts'
+import type { SeriesTable } from './series-table.ts'
+import type { MisplacedRow, ReturnedReadings } from './store.ts'
 
-/** Where devices are at home. */
-export interface Homes {
-  /** devices are shared out among so many partitions */
-  readonly partitions: number
-  /**
-   * Newest event time when that was decided, ms; -Infinity: there was none. Readings of buckets that begin later are at
-   * home, all of them.
-   */
-  readonly horizonMs: number
-}
-
-/** The partition that a device's readings count in. @param deviceId UTF-8 */
-export function homeOf (deviceId: Uint8Array, { partitions }: Homes): number {
-  return partitionOf(deviceId, partitions)
-}
-
-/** Readings on their way to one home. */
-export interface MisplacedRow {
-  readonly homePartition: number
-  readonly firstMs: number
-  /** event time that the partition they came by had settled before, ms: readings of minutes before that came late */
-  readonly settledMs: number
-  readonly readings: number
-  readonly seriesIds: readonly number[]
-  /** by series */
-  readonly bodies: readonly Buffer[]
+/** What a partition keeps of readings that came home. */
+export interface ReturnTarget {
+  readonly series: SeriesTable
+  readonly arrivals: Arrivals
+  readonly returning: Set<bigint>
+  readonly taken: bigint[]
+  readonly returnedSettledMs: Map<number, number>
+  readonly settledTimeMaxMs: number
+  eventTimeMaxMs: number
 }
 
 /** Encodes sorted readings of a series, in as many bodies as they need. */
@@ -115,13 +98,13 @@ export function leftOf (
 }
 
 /** Adds readings that have come home to what has arrived in their partition, or is to go on to where it is at home now. */
-export function takeReturned (partition: Partition, { rowId, name, body, settledMs }: ReturnedReadings): void {
+export function takeReturned (partition: ReturnTarget, { rowId, name, body, settledMs }: ReturnedReadings): void {
   takeReadings(partition, rowId, name, decodeMisplaced(body), settledMs)
 }
 
 /** The same of readings by themselves. @param rowId what they are removed by once they are written */
 export function takeReadings (
-  partition: Partition, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings, settledMs: number
+  partition: ReturnTarget, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings, settledMs: number
 ): void {
   if (!partition.returning.has(rowId)) partition.taken.push(rowId)
   partition.returning.add(rowId)
@@ -138,7 +121,7 @@ export function takeReadings (
  * Event time before which a minute of a device counts as late. For readings that came by another partition it is what
  * that one had settled: this one has gone on while they were on their way.
  */
-export function lateBeforeMs ({ settledTimeMaxMs, returnedSettledMs }: Partition, index: number, timeMs: number): number {
+export function lateBeforeMs ({ settledTimeMaxMs, returnedSettledMs }: Pick<ReturnTarget, 'settledTimeMaxMs' | 'returnedSettledMs'>, index: number, timeMs: number): number {
   if (returnedSettledMs.size === 0) return settledTimeMaxMs
   return Math.min(settledTimeMaxMs, returnedSettledMs.get(returnedKey(index, timeMs)) ?? Infinity)
 }

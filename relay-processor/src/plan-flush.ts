@@ -12,7 +12,8 @@ import {
 import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
 import { addReadings } from './journal-block.ts'
 import type { Partition } from './partition.ts'
-import type { RowOwner, Series } from './series-table.ts'
+import type { Series } from './series-table.ts'
+import type { RowOwner } from './windows.ts'
 import { endOfMinute, type SettleRules } from './settle.ts'
 import { findUnknown, type Window } from './windows.ts'
 

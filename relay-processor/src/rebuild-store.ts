@@ -17,9 +17,9 @@ import { createPartition } from './partition.ts'
 import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { writeMisplaced } from './homes.ts'
 import { nameSeries } from './series-ids.ts'
-import { leftOf, type MisplacedRow } from './misplaced.ts'
+import { leftOf } from './misplaced.ts'
+import type { MisplacedRow, ReturnedReadings, RollupStore, SeriesName } from './store.ts'
 import type { SettleRules } from './settle.ts'
-import type { ReturnedReadings, RollupStore, SeriesName } from './store.ts'
 
 /** What is to be replaced of one source partition. */
 export interface PartitionRange {

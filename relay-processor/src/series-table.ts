@@ -7,8 +7,8 @@ import { HOUR_MS, MINUTE_MS, type Names } from 'relay-common'
 
 import { HASHED_BYTES_MAX, HashKeys } from './keyed-hash.ts'
 import { KnownHeads } from './known-heads.ts'
-import { homeOf, type Homes } from './misplaced.ts'
-import { createWindows, type Windows } from './windows.ts'
+import { homeOf, type Homes } from './home.ts'
+import { createWindows, type RowOwner, type Windows } from './windows.ts'
 
 /** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
 export interface Series {
@@ -43,9 +43,6 @@ export interface Series {
 
 /** Groups have rows of all partitions. */
 export const ALL_PARTITIONS = -1
-
-/** What windows and rows need of a series: also of one that is not in memory, but for its id. */
-export type RowOwner = Pick<Series, 'seriesId' | 'rowsMaxMs' | 'windows'> & Partial<Pick<Series, 'group'>>
 
 /** The bytes of a record that name a series. */
 export interface SeriesKey {

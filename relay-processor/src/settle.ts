@@ -22,7 +22,8 @@ import { EMPTY_ROW, unpackMinute, unpackRollup } from './packed-row.ts'
 import { lateBeforeMs } from './misplaced.ts'
 import { lagOf, type Partition } from './partition.ts'
 import type { FlushRows } from './flush-rows.ts'
-import type { RowOwner, Series } from './series-table.ts'
+import type { Series } from './series-table.ts'
+import type { RowOwner } from './windows.ts'
 import { forgetLate, openWindow, type Window } from './windows.ts'
 
 export interface SettleRules {

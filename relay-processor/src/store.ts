@@ -16,7 +16,7 @@
  */
 import type { GapKind, Level, RollupRow, Topic } from 'relay-common'
 
-import type { Homes, MisplacedRow } from './misplaced.ts'
+import type { Homes } from './home.ts'
 
 export interface Store {
   /**
@@ -178,6 +178,18 @@ export interface ArrivalRow {
   readonly duplicates: number
   readonly lateMinutes: bigint
   readonly lateThroughMs: number
+}
+
+/** Readings on their way to one home. */
+export interface MisplacedRow {
+  readonly homePartition: number
+  readonly firstMs: number
+  /** event time that the partition they came by had settled before, ms: readings of minutes before that came late */
+  readonly settledMs: number
+  readonly readings: number
+  readonly seriesIds: readonly number[]
+  /** by series */
+  readonly bodies: readonly Buffer[]
 }
 
 /** What one partition writes. */

@@ -11,7 +11,14 @@ import assert from 'node:assert/strict'
 import { bucketStartMs, levels, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
-import type { RowOwner } from './series-table.ts'
+
+/** What windows and rows need of a series, even if it is not in memory. */
+export interface RowOwner {
+  seriesId: number
+  rowsMaxMs: number
+  readonly windows: Windows
+  readonly group?: RowOwner
+}
 
 export interface Window {
   readonly series: RowOwner

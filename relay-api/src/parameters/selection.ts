@@ -9,7 +9,7 @@
 import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
-import { idsOf, type Granted } from '../query/pieces.ts'
+import { idsOf, type Granted } from '../query/granted-series.ts'
 import { prefixRanges, type IdRange } from '../query/prefix-ranges.ts'
 import { didYouMean } from './nearest.ts'
 

@@ -11,15 +11,8 @@
  */
 import { interpolate } from 'relay-common'
 
-import { columnsOf, ordinalOf, rowOf, type Position, type Question } from './question.ts'
+import { columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type Position, type Question } from './question.ts'
 import { isFillable, type Reason } from './statistics.ts'
-
-export type Fill = 'none' | 'null' | 'previous' | 'linear'
-
-export const fills: readonly Fill[] = ['none', 'null', 'previous', 'linear']
-
-/** Numbers of a row, in the order of its columns. */
-export type Numbers = ReadonlyArray<number | null>
 
 export interface FilledRow {
   /** index of its boundaries */

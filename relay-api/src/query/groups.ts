@@ -9,20 +9,10 @@ import type { Database } from 'relay-common'
 
 import { isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
+import type { Group, GroupBy } from './group-by.ts'
 import { groupsOfGranted, seriesOf } from './pieces.ts'
 
-export type GroupBy = 'device' | 'zone' | 'type'
-
-export const groupBys: readonly GroupBy[] = ['device', 'zone', 'type']
-
 const columnOf: Readonly<Record<GroupBy, string>> = { device: 's.device_id', zone: 's.zone', type: 's.device_type' }
-
-export interface Group {
-  /** name of the device, zone or type; empty: the one group of all */
-  readonly key: string
-  /** how many series it has rows of */
-  readonly seriesCount: number
-}
 
 /** The SQL of a group's name. */
 export function groupColumn (groupBy: GroupBy | undefined): string {

@@ -12,7 +12,7 @@ import {
   lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor, type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
-import type { Granted } from './pieces.ts'
+import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'
 import type { BucketRange } from './plan.ts'
 

@@ -17,18 +17,10 @@ import { longestMs, rowAround, type Interval } from './interval.ts'
 import { around, createJournal, createPlaces, journalOfMany } from './journal.ts'
 import { createMerge, type Merge, type Source } from './merge.ts'
 import { planRange, type KeptSince, type Plan } from './plan.ts'
-import type { Question } from './question.ts'
+import type { LookBack, Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
-import type { ZoneClock } from './zone-clock.ts'
-
-/** What it takes to know which rows there would be before the range. */
-export interface LookBack {
-  readonly interval: Interval
-  readonly clock: ZoneClock
-  readonly keptSince: KeptSince
-}
 
 const LOOK_BACK_MS = 30 * DAY_MS
 

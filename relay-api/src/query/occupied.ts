@@ -11,7 +11,8 @@
 import { bucketStartMs, levels, type Database, type Level, type TimeRange } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
-import { groupColumn, groupKey, type Group, type SeriesKind } from './groups.ts'
+import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
+import type { Group } from './group-by.ts'
 import { journalOfMany } from './journal.ts'
 import { rowOf, type Question } from './question.ts'
 

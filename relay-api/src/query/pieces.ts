@@ -5,21 +5,8 @@
  */
 import type { Grants } from 'relay-common'
 
-import type { Group, GroupBy } from './groups.ts'
-
-/** Series of devices of one zone and type. */
-export interface GrantedSeries {
-  readonly zone: string
-  readonly type: string
-  readonly ids: Int32Array
-}
-
-/** The series that were found, and when. */
-export interface Granted {
-  readonly series: readonly GrantedSeries[]
-  /** of transactions: series that were added by this one or later ones may be missing */
-  readonly position: bigint
-}
+import type { Granted, GrantedSeries } from './granted-series.ts'
+import type { Group, GroupBy } from './group-by.ts'
 
 /** What one statement is about. */
 export const PIECE_SERIES = 2_000
@@ -104,11 +91,6 @@ const cut = once((granted: Granted): Granted[] => {
   if (piece.length > 0 || pieces.length === 0) end()
   return pieces
 })
-
-/** The ids of series as PostgreSQL reads an array. */
-export function idsOf ({ series }: Granted): string {
-  return `{${series.map(it => it.ids.join()).join()}}`
-}
 
 /** What is made of series once, however many statements need it: an answer has thousands of the same pieces. */
 function once<T> (make: (granted: Granted) => T): (granted: Granted) => T {

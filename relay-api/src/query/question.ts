@@ -1,11 +1,25 @@
 /** A question for rows, all of it resolved, and how places in its answer are counted. */
 import type { Selection } from '../parameters/selection.ts'
-import type { Fill, Numbers } from './fill.ts'
-import type { GroupBy } from './groups.ts'
+import type { GroupBy } from './group-by.ts'
 import type { Boundaries } from './boundaries.ts'
-import type { LookBack } from './look-back.ts'
+import type { Interval } from './interval.ts'
 import type { KeptSince } from './plan.ts'
 import type { Statistic } from './statistics.ts'
+import type { ZoneClock } from './zone-clock.ts'
+
+export type Fill = 'none' | 'null' | 'previous' | 'linear'
+
+export const fills: readonly Fill[] = ['none', 'null', 'previous', 'linear']
+
+/** Numbers of a row, in the order of its columns. */
+export type Numbers = ReadonlyArray<number | null>
+
+/** Determines the rows before the range. */
+export interface LookBack {
+  readonly interval: Interval
+  readonly clock: ZoneClock
+  readonly keptSince: KeptSince
+}
 
 export interface Question {
   readonly selection: Selection

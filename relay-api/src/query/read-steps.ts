@@ -11,7 +11,8 @@ import {
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
-import { groupColumn, type GroupBy } from './groups.ts'
+import { groupColumn } from './groups.ts'
+import type { GroupBy } from './group-by.ts'
 import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './counter-steps.ts'
 

@@ -21,7 +21,7 @@ import {
 } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants } from '../parameters/selection.ts'
-import type { Granted } from './pieces.ts'
+import type { Granted } from './granted-series.ts'
 import type { ReadRow, Source } from './merge.ts'
 
 /** Which devices are asked for: all to which each field that is there applies. */

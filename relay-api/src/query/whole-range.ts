@@ -6,7 +6,7 @@ import { aggregate } from './aggregate.ts'
 import { boundariesAt } from './boundaries.ts'
 import type { AnswerRow } from './fill.ts'
 import type { RowSource } from './group-rows.ts'
-import type { GroupBy } from './groups.ts'
+import type { GroupBy } from './group-by.ts'
 import { planRange, type KeptSince } from './plan.ts'
 import type { Statistic } from './statistics.ts'
 

@@ -6,7 +6,8 @@
 import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
-import { usesDevices, type GroupBy } from '../query/groups.ts'
+import { usesDevices } from '../query/groups.ts'
+import type { GroupBy } from '../query/group-by.ts'
 import type { Client } from './client.ts'
 
 export interface Question {

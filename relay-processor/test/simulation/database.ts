@@ -14,7 +14,9 @@ import assert from 'node:assert/strict'
 
 import { bucketStartMs, DAY_MS, deviceBlockOf, lateBlockOf, levels, MINUTE_MS, type Topic } from 'relay-common'
 
-import { mergeMisplaced, type Homes, type MisplacedRow } from '../../src/misplaced.ts'
+import { mergeMisplaced } from '../../src/misplaced.ts'
+import type { MisplacedRow } from '../../src/store.ts'
+import type { Homes } from '../../src/home.ts'
 import type {
   ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, Standing
 } from '../../src/store.ts'

@@ -14,7 +14,7 @@ import { readKeptSince } from '../../query/read.ts'
 import type { Statistic } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const WEEK_MS = 7 * DAY_MS
 

@@ -10,7 +10,7 @@ import {
 } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { readDevices, type DevicePresence, type Presence } from '../../query/presence.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const Time = (description: string) => Type.String({ format: 'date-time', description })
 

@@ -13,7 +13,7 @@ import { usesDevices } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
 import { planRange } from '../../query/plan.ts'
 import { readKeptSince } from '../../query/read.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const BINS_MAX = 1_000
 

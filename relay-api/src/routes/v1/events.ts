@@ -12,7 +12,7 @@ import type { Framing } from '../../ingest/items.ts'
 import { problemOf, problemResponses, problemSchema } from '../../problem.ts'
 import { OpenEnum } from '../../open-enum.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const Id = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX })
 

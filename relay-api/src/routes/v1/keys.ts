@@ -12,7 +12,7 @@ import { strictJsonParser } from '../../parameters/body.ts'
 import { Name, WITHOUT_CONTROLS_PATTERN } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { refuseOtherMethods } from '../other-methods.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const GRANTS_MAX = 1_000
 const OVERLAP_DEFAULT_S = 60 * 60

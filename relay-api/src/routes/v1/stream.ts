@@ -7,8 +7,8 @@ import { Type } from 'typebox'
 import { readSelection, selectionParameters } from '../../parameters/selection.ts'
 import { problemResponses, RETRY_AFTER_S } from '../../problem.ts'
 import { renderBusy, rollupMessageSchema } from '../../stream/message.ts'
-import { groupBys, type GroupBy } from '../../query/groups.ts'
-import type { V1Parts } from './resources.ts'
+import { groupBys, type GroupBy } from '../../query/group-by.ts'
+import type { V1Parts } from './parts.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -8,12 +8,12 @@ import { readSelection, selectionParameters } from '../../parameters/selection.t
 import { rangeParameters, readRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
-import { groupBys, type GroupBy } from '../../query/groups.ts'
+import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
 import { readKeptSince } from '../../query/read.ts'
 import { findStatistic, statisticNames } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const LIMIT_MAX = 1_000
 

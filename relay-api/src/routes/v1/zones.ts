@@ -10,7 +10,7 @@ import { problemResponses } from '../../problem.ts'
 import { countDevicesOfTypes, countDevicesOfZones } from '../../query/device-counts.ts'
 import { findGranted } from '../../query/granted.ts'
 import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
-import type { V1Parts } from './resources.ts'
+import type { V1Parts } from './parts.ts'
 
 const seen = {
   devices: Type.Integer({ description: 'devices that ever sent from this zone; a device that moved counts in both zones' }),

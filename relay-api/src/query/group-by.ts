@@ -1,0 +1,12 @@
+/** Groups of an answer: one per device, zone or type. */
+
+export type GroupBy = 'device' | 'zone' | 'type'
+
+export const groupBys: readonly GroupBy[] = ['device', 'zone', 'type']
+
+export interface Group {
+  /** name of the device, zone or type; empty: the one group of all */
+  readonly key: string
+  /** how many series it has rows of */
+  readonly seriesCount: number
+}

@@ -1,0 +1,24 @@
+import type { Database, Logger } from 'relay-common'
+
+import type { Budgets } from '../../budgets/budgets.ts'
+import type { Completeness } from '../../completeness.ts'
+import type { ApiConfig } from '../../config.ts'
+import type { Ingest } from '../../ingest/ingest.ts'
+import type { Reads } from '../../replica.ts'
+import type { Hub } from '../../stream/hub.ts'
+
+/** What the routes of `/api/v1` use. */
+export interface V1Parts {
+  readonly config: ApiConfig
+  /** the primary: for what is written, and for what must be the newest */
+  readonly database: Database
+  /** where answers are read: one source for all of an answer */
+  readonly reads: Reads
+  readonly completeness: Completeness
+  readonly deviceTypes: ReadonlySet<string>
+  /** undefined: this API takes no events */
+  readonly ingest: Ingest | undefined
+  readonly hub: Hub
+  readonly budgets: Budgets
+  readonly log: Logger
+}
