@@ -38,10 +38,10 @@ test('an option means what its variable means, and wins over it', () => {
 test('a setting that is not usable is named', () => {
   const cases: [environment: NodeJS.ProcessEnv, args: string[], said: RegExp][] = [
     [{}, ['--backfill', '24x'], /BACKFILL \(--backfill\) must be a number and a unit.*got "24x"/],
-    [{ BACKFILL: 'yesterday' }, [], /BACKFILL \(--backfill\) is "yesterday"/],
+    [{ BACKFILL: 'yesterday' }, [], /BACKFILL \(--backfill\) must be .*got "yesterday"/],
     [{}, ['--late', '1'], /LATE \(--late\) must be a percentage.*got "1"/],
-    [{}, ['--poison', '200%'], /POISON \(--poison\) is "200%"/],
-    [{}, ['--catch-up-max', 'long'], /CATCH_UP_MAX \(--catch-up-max\) is "long"/],
+    [{}, ['--poison', '200%'], /POISON \(--poison\) must be .*got "200%"/],
+    [{}, ['--catch-up-max', 'long'], /CATCH_UP_MAX \(--catch-up-max\) must be .*got "long"/],
     [{}, ['--devices', '0'], /DEVICES must be >= 1/],
     [{}, ['--devices', 'many'], /DEVICES must be integer/],
     [{ RATE: '2000' }, [], /RATE must be <= 1000/],

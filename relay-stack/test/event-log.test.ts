@@ -21,7 +21,7 @@ const cases: { wish: EventLogWish, java: FoundJava, says: RegExp, isOurs: boolea
   { wish: { before: 'kafka' }, java: cached, says: /Kafka \(as before\)$/, isOurs: true },
   { wish: { before: 'kafka elsewhere', ...kafkaSomewhere }, java: missing, says: /Kafka at kafka\.example/, isOurs: false },
   { wish: { before: 'kafka', asked: 'postgres', isMove: true }, java: missing, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
-  { wish: { before: 'postgres', isMove: true }, java: cached, says: /^Event log: Kafka \(Java 21/, isOurs: true }
+  { wish: { before: 'postgres', isMove: true }, java: cached, says: /^Event log: Kafka \(found Java 21/, isOurs: true }
 ]
 
 suite('the event log of the stack', () => {

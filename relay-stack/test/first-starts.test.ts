@@ -42,7 +42,7 @@ test('two stacks start together, one of them without a fleet and one with types 
   await until('what was sent by the command that it shows', async () =>
     /"count":1\b/.test((await run('bash', ['-c', `${question} --silent`])).stdout))
 
-  assert.match((await stop(first)).stdout, /has stopped$/m)
+  assert.match((await stop(first)).stdout, / stopped$/m)
   assert.equal(await quiet.exited, 0)
   assert.deepEqual(runningOn(first), [])
   assert.match((await stop(first)).stdout, /no stack is running on .*--data-dir/)
