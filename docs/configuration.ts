@@ -74,7 +74,7 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`BACKFILL\` | \`24h\` | as above |
 | \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |
 | \`OIDC_ALLOW_HTTP\` | \`false\` | as above |
-| \`OIDC_DASHBOARD_CLIENT\` | | as above |
+| \`OIDC_DASHBOARD_CLIENT\` | none | as above |
 | \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; at most 8 s, unless you raise \`stop_grace_period\` |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 | \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |

@@ -1,50 +1,53 @@
-/** The last hour of devices that are in sight, in one question. */
+/** What devices that are in sight have sent of late: their newest readings and their last hour. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { useAnswer } from './answer.ts'
+import type { Device } from './devices.ts'
 import { dataOf } from './failure.ts'
 
 const INTERVAL = '2m'
 /** Whoever scrolls on does not ask for what he passes. */
 const REST_MS = 150
-const REFRESH_MS = 60_000
+const REFRESH_MS = 30_000
+/** Devices that are kept, so that whoever scrolls back sees them at once. */
+const KEPT_MAX = 500
 const WIDTH = 120
 const HEIGHT = 26
 
-/** @returns values of two minutes each, by device; what is not there yet has none */
-export function useSparklines (devices: readonly string[]): ReadonlyMap<string, readonly (number | null)[]> {
-  const wanted = devices.join('\n')
+export interface Recent {
+  readonly newest: Device | undefined
+  /** averages of two minutes each */
+  readonly values: readonly (number | null)[]
+}
+
+/** @param ids of devices in sight @returns by id; what is not there yet is missing */
+export function useRecent (ids: readonly string[]): ReadonlyMap<string, Recent> {
+  const wanted = ids.join('\n')
   const [asked, setAsked] = useState(wanted)
-  const kept = useRef(new Map<string, readonly (number | null)[]>())
+  const kept = useRef(new Map<string, Recent>())
   useEffect(() => {
     const timer = setTimeout(() => setAsked(wanted), REST_MS)
     return () => clearTimeout(timer)
   }, [wanted])
-  const { data } = useAnswer(
-    asked === '' ? undefined : asked,
-    async (relay, signal) => {
-      const query = {
-        device: asked.split('\n'),
-        start: '-1h',
-        interval: INTERVAL,
-        stats: 'avg',
-        groupBy: 'device' as const,
-        fill: 'null' as const
-      }
-      const { rows } = dataOf(await relay.GET('/api/v1/aggregates', { params: { query }, signal }))
-      return Map.groupBy(rows, it => it.device!)
-    },
-    REFRESH_MS
-  )
+  const { data } = useAnswer(asked === '' ? undefined : asked, async (relay, signal) => {
+    const device = asked.split('\n')
+    const hour = {
+      device, start: '-1h', interval: INTERVAL, stats: 'avg', groupBy: 'device' as const, fill: 'null' as const
+    }
+    const [aggregates, devices] = await Promise.all([
+      relay.GET('/api/v1/aggregates', { params: { query: hour }, signal }),
+      relay.GET('/api/v1/devices', { params: { query: { device, limit: device.length } }, signal })
+    ])
+    const rows = Map.groupBy(dataOf(aggregates).rows, it => it.device!)
+    return dataOf(devices).devices.map(newest => {
+      const values = rows.get(newest.device)?.map(it => it.avg ?? null) ?? []
+      return { newest, values }
+    })
+  }, REFRESH_MS)
   useEffect(() => {
-    kept.current = new Map([...kept.current].slice(-500))
+    kept.current = new Map([...kept.current].slice(-KEPT_MAX))
   }, [asked])
-  for (const [device, rows] of data ?? []) {
-    kept.current.set(
-      device,
-      rows.map(it => it.avg ?? null)
-    )
-  }
+  for (const it of data ?? []) kept.current.set(it.newest.device, it)
   return kept.current
 }
 

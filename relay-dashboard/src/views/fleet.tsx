@@ -9,7 +9,7 @@ import { countOf, formatAgo, formatCount, formatNumber, formatTime, ownZone } fr
 import { addressOf, changed, follow, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
 import { readSelection } from '../selection.ts'
-import { Sparkline, useSparklines } from '../sparklines.tsx'
+import { Sparkline, useRecent } from '../sparklines.tsx'
 
 export const FLEET_PATH = '/'
 const REFRESH_MS = 30_000
@@ -305,7 +305,7 @@ function DeviceRows ({
     return () => observer.disconnect()
   }, [devices])
   const shown = devices.slice(view.first, view.first + view.count)
-  const values = useSparklines(shown.map(it => it.device))
+  const recent = useRecent(shown.map(it => it.device))
   return (
     <div ref={scroller} class='rows' tabIndex={0} role='region' aria-label='Devices, a row each' onScroll={look}>
       <div role='table' aria-label='Devices' aria-rowcount={devices.length + 1}>
@@ -317,32 +317,35 @@ function DeviceRows ({
           ))}
         </div>
         <div role='rowgroup' class='space' style={{ height: `${devices.length * ROW_PX}px` }}>
-          {shown.map((it, place) => (
-            <div
-              key={it.device}
-              role='row'
-              class='row'
-              aria-rowindex={view.first + place + 2}
-              style={{ transform: `translateY(${(view.first + place) * ROW_PX}px)` }}
-            >
-              <span role='cell'>
-                <a href={addressOf('/device', new URLSearchParams({ id: it.device }))} onClick={follow}>
-                  {it.device}
-                </a>
-              </span>
-              <span role='cell'>{it.zone}</span>
-              <span role='cell'>{it.type}</span>
-              <span role='cell' class='number'>
-                {formatNumber(it.lastValue)}
-              </span>
-              <span role='cell'>
-                <Ago time={it.lastSeen} nowMs={nowMs} />
-              </span>
-              <span role='cell'>
-                <Sparkline values={values.get(it.device)} />
-              </span>
-            </div>
-          ))}
+          {shown.map((listed, place) => {
+            const it = recent.get(listed.device)?.newest ?? listed // the list is as old as this view
+            return (
+              <div
+                key={it.device}
+                role='row'
+                class='row'
+                aria-rowindex={view.first + place + 2}
+                style={{ transform: `translateY(${(view.first + place) * ROW_PX}px)` }}
+              >
+                <span role='cell'>
+                  <a href={addressOf('/device', new URLSearchParams({ id: it.device }))} onClick={follow}>
+                    {it.device}
+                  </a>
+                </span>
+                <span role='cell'>{it.zone}</span>
+                <span role='cell'>{it.type}</span>
+                <span role='cell' class='number'>
+                  {formatNumber(it.lastValue)}
+                </span>
+                <span role='cell'>
+                  <Ago time={it.lastSeen} nowMs={nowMs} />
+                </span>
+                <span role='cell'>
+                  <Sparkline values={recent.get(it.device)?.values} />
+                </span>
+              </div>
+            )
+          })}
         </div>
       </div>
     </div>
