@@ -17,10 +17,11 @@ const known: Readonly<Record<string, readonly string[]>> = {
   'relay-processor': [],
   'relay-api': [],
   'relay-cli': ['relay-processor', 'relay-simulator', 'relay-client'],
+  'relay-dashboard': ['relay-client'],
   'relay-stack': ['relay-simulator']
 }
 
-const files = globSync('relay-*/src/**/*.ts', { cwd: ROOT })
+const files = globSync('relay-*/src/**/*.{ts,tsx}', { cwd: ROOT })
 const imports = new Map(files.map(file => [file, importsOf(file)]))
 
 test('no files import each other in a circle, not even types', () => {
@@ -52,7 +53,7 @@ function workspaceOf (file: string, specifier: string): string | undefined {
 function importsOf (file: string): string[] {
   return ts.preProcessFile(readFileSync(join(ROOT, file), 'utf8')).importedFiles
     .map(({ fileName }) => fileName)
-    .filter(it => it.startsWith('.') && it.endsWith('.ts'))
+    .filter(it => it.startsWith('.') && /\.tsx?$/.test(it))
     .map(it => relative(ROOT, resolve(ROOT, dirname(file), it)))
 }
 

@@ -71,7 +71,7 @@ const steps = [
 export function formatAgo (timeMs: number, nowMs: number): string {
   const awayMs = timeMs - nowMs
   const [unit, unitMs] = steps.find(([, ms]) => Math.abs(awayMs) >= ms) ?? steps[3]
-  return relative.format(Math.round(awayMs / unitMs), unit)
+  return relative.format(Math.round(awayMs / unitMs) || -0, unit) // this very second is no future
 }
 
 /** What `datetime-local` fields hold: the clock of a zone, without its offset. */

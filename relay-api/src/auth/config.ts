@@ -40,7 +40,7 @@ export const accessSettings = {
     description: 'most requests per window from one address without a known token; requests of known callers do not count'
   }),
   RATE_LIMIT_OPEN_MAX: Type.Integer({
-    default: 600, minimum: 1, description: 'most requests per window from one address for public pages (`/docs`, `/openapi.json`)'
+    default: 600, minimum: 1, description: 'most requests per window from one address for public pages (the dashboard, `/docs`, `/openapi.json`)'
   }),
   RATE_LIMIT_PRINCIPAL_MAX: Type.Integer({
     default: 90_000,
