@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -9,6 +11,7 @@ import { promisify } from 'node:util'
 import { createLogger } from 'relay-common'
 
 import { findJava, installKafka, kafkaTool } from '../../relay-stack/src/kafka.ts'
+import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { readCompose } from './support/compose.ts'
 import { ROOT } from './support/dockerfile.ts'
 
@@ -37,4 +40,20 @@ test('a real Kafka of that version formats its log with the settings of compose.
     [String(KAFKA_HEAP_OPTS)])
   await run(command, args)
   assert.match(await readFile(join(folder, 'log/meta.properties'), 'utf8'), new RegExp(`^cluster.id=${CLUSTER_ID}$`, 'm'))
+})
+
+test('the health check of compose.yaml holds where a broker answers, and fails where nobody or somebody else does', async t => {
+  const kafka = await openLocalKafka(t)
+  if (!kafka) return
+  const [, command, ...args] = readCompose().services.kafka.healthcheck!.test!
+  const check = (port: string) => run(command, args.map(it => it.replace('9092', port)), { timeout: 10_000 })
+  await check(kafka.bootstrapServers.split(':')[1])
+
+  const other = createServer(socket => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
+  await once(other.listen(0, '127.0.0.1'), 'listening')
+  const { port } = other.address() as AddressInfo
+  await assert.rejects(check(String(port)))
+  other.close()
+  await once(other, 'close')
+  await assert.rejects(check(String(port)), /Connection refused/)
 })

@@ -7,38 +7,35 @@ import { test } from 'node:test'
 import { databaseUserOf, scopes, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { readApiConfig } from '../../relay-api/src/config.ts'
+import { readCliConfig } from '../../relay-cli/src/config.ts'
 import { accounts } from '../../relay-issuer/src/accounts.ts'
 import { createCommand } from '../../relay-stack/src/options.ts'
-import { composeText, environmentOf, parseCompose, readCompose, variables, type Service } from './support/compose.ts'
+import { composeText, environmentOf, parseCompose, readCompose, settingsOf, variables } from './support/compose.ts'
 import { environmentOf as environmentOfImage, lastOf, PINNED, ROOT, stepsOf, targets } from './support/dockerfile.ts'
 import { programs, rootManifest } from './support/programs.ts'
 
 const { services, volumes } = readCompose()
-
-/** What a program reads of its environment; its password is in a file, which is in the container alone. */
-function settingsOf (service: Service): Record<string, string> {
-  const { POSTGRES_PASSWORD_FILE, ...settings } = environmentOf(service)
-  return settings
-}
 
 test('the services are those that users know', () => {
   const always = Object.entries(services).filter(([, it]) => it.profiles === undefined).map(([name]) => name)
   assert.deepEqual(always.sort(), ['api', 'kafka', 'migrate', 'postgres', 'processor', 'simulator'])
 })
 
-/** By service that is built here, the target of its image. `relay migrate` and `relay probe` are in that of the processor. */
+/** By service that is made here, the target of its image. All that `relay` does is in that of the processor. */
 const targetOf: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor', probe: 'processor'
+  ...Object.fromEntries(Object.keys(programs).map(it => [it, it])), migrate: 'processor', probe: 'processor', relay: 'processor'
 }
+/** Services that end by themselves, and so have no health. */
+const commands = ['migrate', 'relay']
 
-test('images of others are named by their digest; those of the programs are built from their targets', () => {
+test('images of others are named by their digest; those of the programs are built from their targets, once each', () => {
   for (const [name, { image, build }] of Object.entries(services)) {
     const target = targetOf[name]
     if (target === undefined) {
       assert.match(image, PINNED, name)
       continue
     }
-    assert.deepEqual(build, { context: '.', target })
+    assert.deepEqual(build, name in programs ? { context: '.', target } : undefined)
     assert.equal(image, `relay-${target}:${rootManifest.version}`)
   }
   assert.deepEqual(Object.keys(programs).sort(), targets().sort())
@@ -54,7 +51,7 @@ test('containers run the servers that tests run', () => {
 
 for (const [name, service] of Object.entries(services)) {
   test(`${name}: restarts, has no rights that it does not need, and limits`, () => {
-    assert.equal(service.restart, name === 'migrate' ? 'no' : 'unless-stopped')
+    assert.equal(service.restart, commands.includes(name) ? 'no' : 'unless-stopped')
     assert.deepEqual(service.cap_drop, ['ALL'])
     assert.equal(service.cap_add, undefined)
     assert.equal(service.privileged, undefined)
@@ -71,14 +68,14 @@ for (const [name, service] of Object.entries(services)) {
 
   test(`${name}: has a health check, and waits for the services that it needs to be well`, () => {
     const check = service.healthcheck?.test ?? lastOf(name, 'HEALTHCHECK')
-    if (name === 'migrate') assert.ok(service.healthcheck?.disable, 'it ends, and has no probe')
+    if (commands.includes(name)) assert.ok(service.healthcheck?.disable, 'it ends, and has no probe')
     else assert.ok(check && !check.includes('NONE'))
     for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
       assert.ok(needed in services, `no service ${needed}`)
       assert.equal(condition, needed === 'migrate' ? 'service_completed_successfully' : 'service_healthy')
     }
     const hosts = [...JSON.stringify(service.environment).matchAll(/\b(kafka|postgres):?(?=[\d"])/g)].map(it => it[1])
-    const logsIn = name in programs && hosts.includes('postgres')
+    const logsIn = name !== 'migrate' && hosts.includes('postgres')
     const needed = [...new Set(hosts), ...logsIn ? ['migrate'] : []].sort()
     if (name in targetOf) assert.deepEqual(Object.keys(service.depends_on ?? {}).sort(), needed)
   })
@@ -155,7 +152,9 @@ test('the owner of the database migrates, and logs in with what PostgreSQL was s
   assert.equal(services.migrate.command?.[0], 'migrate')
   for (const compose of [readCompose(), readCompose({ POSTGRES_PASSWORD: 'another' })]) {
     for (const setting of ['POSTGRES_DB', 'POSTGRES_USER', 'POSTGRES_PASSWORD']) {
-      assert.equal(compose.services.migrate.environment[setting], compose.services.postgres.environment[setting])
+      for (const name of commands) {
+        assert.equal(compose.services[name].environment[setting], compose.services.postgres.environment[setting])
+      }
     }
     for (const name of Object.keys(programs)) assert.equal(compose.services[name].environment.POSTGRES_PASSWORD, undefined)
   }
@@ -200,6 +199,25 @@ test('the token of the local stack works, until the user gives another', () => {
   assert.equal(readCompose({ API_TOKENS: 'mine' }).services.api.environment.API_TOKENS, 'mine')
 })
 
+test('engines from 20.10 on start it: only from 25 on do they know an interval for starts', () => {
+  for (const [name, { healthcheck = {} }] of Object.entries(services)) {
+    const known = ['disable', 'interval', 'retries', 'start_period', 'test', 'timeout']
+    assert.deepEqual(Object.keys(healthcheck).filter(it => !known.includes(it)), [], name)
+  }
+})
+
+test('`docker compose run --rm relay …` has what the command needs: both servers, the owner\'s login, files on disk', () => {
+  const { relay, processor } = services
+  assert.deepEqual(relay.profiles, ['relay'])
+  assert.deepEqual(relay.entrypoint, ['node', 'relay-cli/src/main.ts'])
+  const config = readCliConfig({ ...environmentOfImage('processor'), ...settingsOf(relay) })
+  for (const setting of ['POSTGRES_HOST', 'POSTGRES_DB', 'KAFKA_BOOTSTRAP_SERVERS'] as const) {
+    assert.equal(config[setting], environmentOf(processor)[setting])
+  }
+  assert.deepEqual(relay.tmpfs, [])
+  assert.ok(relay.volumes?.includes('relay-files:/tmp'))
+})
+
 test('the first start has a day of history', () => {
   assert.equal(services.simulator.environment.BACKFILL, '24h')
 })
@@ -213,18 +231,18 @@ test('what must survive is in named volumes', () => {
   assert.ok(String(services.postgres.environment.PGDATA).startsWith(pathOf('postgres-data')))
 })
 
-test('nothing but the programs is built, and no variable is left open', () => {
-  assert.deepEqual(Object.keys(services).filter(it => services[it].build).sort(), Object.keys(targetOf).sort())
+test('no variable is left open', () => {
   assert.doesNotMatch(JSON.stringify(readCompose()), /\$/)
 })
 
 const plugin = spawnSync('docker', ['compose', 'version'])
-test('docker compose takes the file', {
-  skip: plugin.status !== 0 && 'docker compose is not on this machine'
-}, () => {
-  const args = ['compose', '--project-directory', ROOT, '--file', '-', 'config', '--quiet']
-  execFileSync('docker', args, { input: composeText })
-})
+for (const files of [['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml']]) {
+  test(`docker compose takes ${files.join(' and ')}`, {
+    skip: plugin.status !== 0 && 'docker compose is not on this machine'
+  }, () => {
+    execFileSync('docker', ['compose', ...files.flatMap(it => ['--file', it]), 'config', '--quiet'], { cwd: ROOT })
+  })
+}
 
 test('an OpenID provider comes only when it is asked for, and gives the scopes and zones that the API knows', () => {
   assert.deepEqual(services.keycloak.profiles, ['keycloak'])
@@ -240,4 +258,16 @@ test('an OpenID provider comes only when it is asked for, and gives the scopes a
     if (client.publicClient) assert.equal(client.attributes['pkce.code.challenge.method'], 'S256')
   }
   assert.deepEqual(realm.users.map((it: { username: string }) => it.username).slice(0, 4), Object.keys(accounts))
+})
+
+test('the commands of docs/security.md start Keycloak as the API knows it, and ask it for a token', () => {
+  const docs = readFileSync(join(ROOT, 'docs/security.md'), 'utf8')
+  const realm = JSON.parse(readFileSync(join(ROOT, 'deploy/keycloak/realm.json'), 'utf8'))
+  const [, issuer] = docs.match(/^OIDC_ISSUER=(\S+) OIDC_ALLOW_HTTP=true docker compose --profile keycloak up -d$/m)!
+  assert.equal(issuer, `${services.keycloak.environment.KC_HOSTNAME}/realms/${realm.realm}`)
+  const { api } = readCompose({ OIDC_ISSUER: issuer, OIDC_ALLOW_HTTP: 'true' }).services
+  assert.equal(readApiConfig(settingsOf(api)).OIDC_ISSUER, issuer)
+  assert.ok(docs.includes(`  ${issuer}/protocol/openid-connect/token\n`))
+  const [, id, secret] = docs.slice(docs.indexOf(issuer)).match(/^curl -u ([\w-]+):([\w-]+) -d grant_type=client_credentials/m)!
+  assert.equal(realm.clients.find((it: { clientId: string }) => it.clientId === id).secret, secret)
 })

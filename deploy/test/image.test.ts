@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -19,6 +21,8 @@ import { environmentOf, lastOf, ROOT, targets } from './support/dockerfile.ts'
 import { layOutImage } from './support/image-layout.ts'
 
 const READY_TIMEOUT_MS = 30_000
+/** What an image holds besides Debian (75 MB) and Node (127 MB): all of it is to stay below 250 MB. */
+const FILES_MAX_BYTES = 45_000_000
 
 interface Run { readonly process: ChildProcess, readonly output: () => string, readonly exited: Promise<unknown> }
 
@@ -26,8 +30,8 @@ interface Run { readonly process: ChildProcess, readonly output: () => string, r
 function runInLayout (
   t: TestContext, folder: string, args: readonly string[], environment: Record<string, string>
 ): Run {
-  assert.equal(args[0], 'node')
-  const child = spawn(process.execPath, args.slice(1), { cwd: folder, env: environment })
+  const [command, ...rest] = args
+  const child = spawn(command === 'node' ? process.execPath : command, rest, { cwd: folder, env: environment })
   t.after(() => { child.kill('SIGKILL') })
   let output = ''
   child.stdout.on('data', chunk => { output += chunk })
@@ -41,6 +45,17 @@ for (const target of targets()) {
     const entrypoint = lastOf(target, 'ENTRYPOINT')!
     assert.ok(!existsSync(join(folder, 'node_modules/node')), 'the image would bring a second Node')
     assert.ok(!existsSync(join(folder, 'node_modules/typescript')), 'the image holds development dependencies')
+
+    await t.test('what it holds is no more than it may', async () => {
+      const names = await readdir(folder, { recursive: true })
+      const sizes = await Promise.all(names.map(async it => {
+        const about = await lstat(join(folder, it))
+        return about.isFile() ? about.size : 0
+      }))
+      const bytes = sizes.reduce((sum, it) => sum + it, 0)
+      assert.ok(bytes <= FILES_MAX_BYTES, `${target} holds ${bytes} bytes`)
+      t.diagnostic(`${(bytes / 1e6).toFixed(1)} MB`)
+    })
 
     await t.test('without a database it ends with one line that says so', async t => {
       const port = String(await getPort({ host: '127.0.0.1' }))
@@ -111,8 +126,19 @@ for (const target of targets()) {
 
 test('the health check fails where nothing answers', async t => {
   const port = String(await getPort({ host: '127.0.0.1' }))
-  const asked = runInLayout(t, ROOT, ['node', 'deploy/healthcheck.ts'], { HEALTH_PORT: port })
+  const asked = runInLayout(t, ROOT, ['bash', 'deploy/healthcheck'], { HEALTH_PORT: port })
   await asked.exited
   assert.equal(asked.process.exitCode, 1)
-  assert.match(asked.output(), /ECONNREFUSED/)
+  assert.match(asked.output(), /Connection refused/)
+})
+
+test('the health check fails with the reason where the program is not ready', async t => {
+  const server = createServer((_, response) => response.writeHead(503).end('{"status":"not ready","database":"away"}'))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const asked = runInLayout(t, ROOT, ['bash', 'deploy/healthcheck'], { HEALTH_PORT: String(port) })
+  await asked.exited
+  assert.equal(asked.process.exitCode, 1)
+  assert.equal(asked.output(), '{"status":"not ready","database":"away"}\n')
 })

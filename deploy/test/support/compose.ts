@@ -60,3 +60,9 @@ export function variables (): Map<string, string> {
 export function environmentOf (service: Service): Record<string, string> {
   return Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, String(value ?? '')]))
 }
+
+/** What a program reads of its environment; its password is in a file, which is in the container alone. */
+export function settingsOf (service: Service): Record<string, string> {
+  const { POSTGRES_PASSWORD_FILE, ...settings } = environmentOf(service)
+  return settings
+}

@@ -7,7 +7,7 @@ import { DockerfileParser, From, JSONInstruction, ModifiableInstruction } from '
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** An image by its tag, for people, and by the digest of what it was when it was chosen, for engines. */
-export const PINNED = /^[\w./-]+:v?\d+\.\d+\.\d+(-[\w-]+)?@sha256:[0-9a-f]{64}$/
+export const PINNED = /^[\w./-]+:(v?\d+\.\d+\.\d+(-[\w-]+)?|bookworm-\d{8}-slim)@sha256:[0-9a-f]{64}$/
 export const dockerfileText = readFileSync(join(ROOT, 'Dockerfile'), 'utf8')
 
 export interface Step {
@@ -30,15 +30,19 @@ export const stages: ReadonlyMap<string, Stage> = readStages()
 
 function readStages (): Map<string, Stage> {
   const found = new Map<string, Stage & { steps: Step[] }>()
+  const dockerfile = DockerfileParser.parse(dockerfileText)
+  const presets = new Map(dockerfile.getInitialARGs().map(it => [it.getProperty()!.getName(), it.getProperty()!.getValue()!]))
   let stage: Stage & { steps: Step[] } | undefined
-  for (const instruction of DockerfileParser.parse(dockerfileText).getInstructions()) {
+  for (const instruction of dockerfile.getInstructions()) {
     if (instruction instanceof From) {
-      stage = { name: instruction.getBuildStage()!, base: instruction.getImage()!, steps: [] }
+      const base = instruction.getImage()!.replace(/^\$\{(\w+)\}$/, (_, name) => presets.get(name)!)
+      stage = { name: instruction.getBuildStage()!, base, steps: [] }
       found.set(stage.name, stage)
       continue
     }
+    if (stage === undefined) continue // ARG before the first FROM
     const strings = instruction instanceof JSONInstruction ? instruction.getJSONStrings() : []
-    stage!.steps.push({
+    stage.steps.push({
       keyword: instruction.getKeyword(),
       flags: instruction instanceof ModifiableInstruction
         ? Object.fromEntries(instruction.getFlags().map(it => [it.getName(), it.getValue()]))

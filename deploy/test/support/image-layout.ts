@@ -1,5 +1,5 @@
 /**
- * What an image holds, laid out in a folder without an engine: COPY copies, RUN runs npm. Of the base image it takes
+ * What an image holds, laid out in a folder without an engine: COPY copies, RUN runs npm and find. Of the base image it takes
  * nothing, so Node is the one that runs the tests.
  */
 import { execFile } from 'node:child_process'
@@ -30,11 +30,11 @@ export async function layOutImage (target: string): Promise<string> {
     folders.set(name, folder)
     await mkdir(folder)
     for (const step of stepsOf(name)) {
-      if (step.keyword === 'COPY') {
+      if (step.keyword === 'COPY' && !step.args[0].startsWith('/usr/')) { // Node: the one that runs the tests does
         const from = step.flags.from === undefined ? ROOT : await layOutStage(step.flags.from!)
         await copy(step, from, folder)
       }
-      if (step.keyword === 'RUN') await runNpm(step, folder)
+      if (step.keyword === 'RUN') await runStep(step, folder)
     }
     return folder
   }
@@ -52,9 +52,11 @@ async function copy ({ args }: Step, from: string, folder: string): Promise<void
   }
 }
 
-async function runNpm ({ args }: Step, folder: string): Promise<void> {
+async function runStep ({ args }: Step, folder: string): Promise<void> {
   const [command, ...rest] = args
-  if (command === 'install') return // makes folders outside of the working directory
-  if (command !== 'npm') throw new Error(`this layout runs npm alone, not ${command}`)
-  await run('npm', [...rest, '--prefer-offline'], { cwd: folder, timeout: NPM_TIMEOUT_MS })
+  const options = { cwd: folder, timeout: NPM_TIMEOUT_MS }
+  if (command === 'npm') await run('npm', [...rest, '--prefer-offline'], options)
+  else if (command === 'find') await run('find', rest, options)
+  else if (!['install', 'groupadd'].includes(command)) throw new Error(`this layout does not run ${command}`)
+  // those make folders and users outside of the working directory
 }
