@@ -78,11 +78,15 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; at most 8 s, unless you raise \`stop_grace_period\` |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 | \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |
-| \`RELAY_TOKEN\` | \`supermetrics-api-token-2024\` | token of the probe (profile \`monitoring\`); one of \`API_TOKENS\`, or an API key for its zone |
+| \`RELAY_TOKEN\` | \`supermetrics-api-token-2024\` | token of the probe (profile \`monitoring\`) and of \`docker compose run relay\`; one of \`API_TOKENS\`, or an API key for its zone |
 
 \`DEVICES\`, \`ZONES\`, \`RATE\`, \`SEED\`, \`LATE\`, \`DUPLICATES\`, \`POISON\`, \`GAP_POLICY\`, \`RETENTION_MINUTE_DAYS\`,
 \`RETENTION_HOUR_DAYS\` and \`RETENTION_DAY_DAYS\` are passed to the programs unchanged. Put any other setting under
-\`environment\` of its service in an override file.`
+\`environment\` of its service in an override file.
+
+\`compose.scaled.yaml\` over \`compose.yaml\` starts three processors, and two APIs behind HAProxy, which then listens on \`API_PORT\`.
+\`--scale processor=2 --scale api=4\` starts other numbers. Each takes up to 11 connections to PostgreSQL: for more of them,
+raise \`max_connections\` of \`postgres\`. \`docker compose build --build-arg NODE_IMAGE=…\` takes Node from a mirror.`
 
 function section (title: string, body: string): string {
   return `## ${title}\n\n${body}\n`

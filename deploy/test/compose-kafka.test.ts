@@ -49,7 +49,10 @@ test('the health check of compose.yaml holds where a broker answers, and fails w
   const check = (port: string) => run(command, args.map(it => it.replace('9092', port)), { timeout: 10_000 })
   await check(kafka.bootstrapServers.split(':')[1])
 
-  const other = createServer(socket => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))
+  const other = createServer(socket => {
+    socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    socket.on('error', () => {}) // the check hangs up on it
+  })
   await once(other.listen(0, '127.0.0.1'), 'listening')
   const { port } = other.address() as AddressInfo
   await assert.rejects(check(String(port)))
