@@ -50,7 +50,7 @@ export function failureOf (error: unknown): Failure {
     return {
       title: 'The API does not answer',
       detail: `There is no connection to ${location.host}.`,
-      advice: 'Is it running? This page asks again every two seconds and goes on by itself.',
+      advice: 'Is it running? This page tries again every two seconds.',
       retryAfterMs: AWAY_RETRY_MS
     }
   }
@@ -81,7 +81,7 @@ function refusal (status: number, message: string, retryAfterS: number | undefin
     return {
       title: status === 429 ? 'Too many requests' : 'The API is busy or its database is away',
       detail,
-      advice: `This page asks again in ${waitS} s by itself.`,
+      advice: `This page tries again in ${waitS} s.`,
       retryAfterMs: waitS * 1_000
     }
   }

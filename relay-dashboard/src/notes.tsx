@@ -8,7 +8,7 @@ export function FailureNote ({ failure: { title, detail, advice }, again }: { fa
     <div class='note bad' role='alert'>
       <strong>{title}</strong>
       <p>{detail} {advice}</p>
-      {again && <button type='button' onClick={again}>Ask again now</button>}
+      {again && <button type='button' onClick={again}>Try again now</button>}
     </div>
   )
 }

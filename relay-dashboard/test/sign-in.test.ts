@@ -120,7 +120,7 @@ for (const [status, title] of [
     })
     const page = await open('/explore', { failures: /429|503/ })
     await page.getByRole('alert').getByText(title).waitFor()
-    await page.getByText('There is too much to do. This page asks again in 2 s by itself.').waitFor()
+    await page.getByText('There is too much to do. This page tries again in 2 s.').waitFor()
     isRefusing = false
     await page.getByText('Nothing of this selection was sent').waitFor()
     assert.equal(await page.getByRole('alert').count(), 0)

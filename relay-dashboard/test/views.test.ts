@@ -112,7 +112,7 @@ test(
     app.server.closeAllConnections()
     await send(101)
     await page.locator('.readout').getByText('101', { exact: true }).waitFor()
-    await page.getByText('connected again 1 time').waitFor()
+    await page.getByText('reconnected 1 time').waitFor()
     assert.deepEqual(await violationsOf(page), [])
   }
 )
@@ -120,7 +120,7 @@ test(
 test('operations has what is wrong at the top, and makes, changes and ends keys', { skip }, async t => {
   const { open, app } = await openSite(t)
   const page = await open('/operations', { failures: /503/ })
-  await page.getByRole('alert').getByText("Events can't be taken by HTTP").waitFor()
+  await page.getByRole('alert').getByText("Events can't be sent by HTTP").waitFor()
   await page.getByLabel('Name of a new key').fill('gateway 7')
   await page.getByLabel('events:write').check()
   await page.getByRole('button', { name: 'Make a key' }).click()

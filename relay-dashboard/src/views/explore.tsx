@@ -207,7 +207,7 @@ function Result ({ found, compared, statistic, groupBy, zone, isLoading, onRange
         <span>times in {zone}</span>
         <span>
           {found.completeThrough === null
-            ? 'how complete it is, is not known'
+            ? 'completeness is not known'
             : `complete through ${formatTime(found.completeThrough, zone, 'second')}`}{' '}
           <i class='mark hatch' /> not complete
         </span>
@@ -225,7 +225,7 @@ function Result ({ found, compared, statistic, groupBy, zone, isLoading, onRange
           </span>
         )}
         <span class='busy' aria-hidden={!isLoading}>
-          {isLoading ? 'asking …' : ''}
+          {isLoading ? 'loading …' : ''}
         </span>
       </p>
       <p class='hint'>

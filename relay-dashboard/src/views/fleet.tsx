@@ -228,7 +228,7 @@ function Devices ({ total, query, nowMs, change }: DevicesProps) {
         )}
         <output class='hint'>
           {list.isLoading
-            ? `asking … ${formatCount(devices.length)} so far`
+            ? `loading … ${formatCount(devices.length)} so far`
             : `${countOf(devices.length, 'device')}${list.hasMore ? ' so far, more as you scroll' : ''}`}
         </output>
       </div>

@@ -20,7 +20,7 @@ const BEHIND_MS = 15_000
 const connectionTexts: Record<Connection, string> = {
   connecting: '○ Connecting …',
   live: '● Live',
-  again: '◌ The connection is gone; it is made again and goes on where it was'
+  again: '◌ Connection lost; reconnecting, and resuming where it was'
 }
 
 export function LiveView () {
@@ -52,7 +52,7 @@ export function LiveView () {
             </select>
           </label>
           <button type='button' aria-pressed={isPaused} onClick={() => setIsPaused(!isPaused)}>
-            {isPaused ? 'Go on' : 'Pause'}
+            {isPaused ? 'Resume' : 'Pause'}
           </button>
         </fieldset>
       </section>
@@ -68,7 +68,7 @@ export function LiveView () {
             </span>
           )}
           <span>{countOf(live.messages, 'change')} so far</span>
-          {live.reconnects > 0 && <span>connected again {countOf(live.reconnects, 'time')}</span>}
+          {live.reconnects > 0 && <span>reconnected {countOf(live.reconnects, 'time')}</span>}
           <span>the last reading of each line, times in {zone}</span>
         </p>
         {live.times.length > 0

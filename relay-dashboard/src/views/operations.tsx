@@ -78,11 +78,11 @@ function Health () {
   const behindMs = day.completeThrough === null ? undefined : Date.parse(day.end) - Date.parse(day.completeThrough)
   const faults: Fault[] = [
     ...query.map(what => ({
-      what: `Questions can't be answered: ${what}`,
+      what: `Queries fail: ${what}`,
       advice: 'docs/runbook.md: is PostgreSQL up, and does DATABASE_URL lead to it?'
     })),
     ...ingest.map(what => ({
-      what: `Events can't be taken by HTTP: ${what}`,
+      what: `Events can't be sent by HTTP: ${what}`,
       advice: 'docs/runbook.md: is the event log up, and named by EVENT_LOG or KAFKA_BOOTSTRAP_SERVERS?'
     })),
     ...(behindMs !== undefined && behindMs > BEHIND_MS
@@ -96,7 +96,7 @@ function Health () {
     ...(day.completeThrough === null
       ? [
           {
-            what: 'How complete answers are, is not known',
+            what: 'The API does not know how complete answers are',
             advice: "The API can't ask the event log. Give it KAFKA_BOOTSTRAP_SERVERS, as the processor has it."
           }
         ]

@@ -86,7 +86,7 @@ export function SignIn ({ why }: { why: string | undefined }) {
           It needs the scope <code>events:read</code>. It stays in this tab until you close it.
         </p>
         <button type='submit' class='primary' disabled={isAsking}>
-          {isAsking ? 'Asking …' : 'Sign in'}
+          {isAsking ? 'Signing in …' : 'Sign in'}
         </button>
       </form>
       {failure && <FailureNote failure={failure} />}

@@ -11,7 +11,7 @@ import type { PlacedEvent } from '../../../relay-api/test/support/write-events.t
 import { skipWithout } from '../../../test-support/debian-tool.ts'
 
 const PROGRAM = '/usr/bin/chromium'
-const WAIT_MAX_MS = 20_000
+const WAIT_MAX_MS = 60_000
 
 /** Why a test in a browser is skipped; false: it is not. */
 export const withoutBrowser = skipWithout(PROGRAM)
