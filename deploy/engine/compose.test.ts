@@ -20,7 +20,7 @@ import { startLoad, type Load } from './load.ts'
 import { docker, openSite, STAND_INS } from './site.ts'
 
 const isOfStandIns = process.env.STAND_INS !== undefined
-const volumesBefore = new Set((await docker('volume', 'ls', '--quiet')).split('\n'))
+const volumesBefore = await listVolumes()
 const site = await openSite(isOfStandIns ? ['compose.yaml', STAND_INS] : ['compose.yaml'])
 after(() => site.close())
 
@@ -29,11 +29,14 @@ const IMAGE_MAX_BYTES = 250 * MB
 /** Debian's own image is smaller than what debootstrap makes. */
 const DEBIAN_BYTES = 75 * MB
 
-/** A volume without a name is one that an image asked for and compose.yaml forgot. */
-async function unnamedVolumes (): Promise<string[]> {
-  const volumes = (await docker('volume', 'ls', '--quiet')).split('\n').filter(it => !volumesBefore.has(it))
-  return volumes.filter(it => !it.startsWith('relay-test_'))
+async function listVolumes (): Promise<string[]> {
+  return (await docker('volume', 'ls', '--quiet')).split('\n').filter(it => it !== '')
 }
+
+const newVolumes = async () => (await listVolumes()).filter(it => !volumesBefore.includes(it))
+
+/** Volumes without a name: the image asks for one that compose.yaml does not mount. */
+const unnamedVolumes = async () => (await newVolumes()).filter(it => !it.startsWith('relay-test_'))
 
 const serviceOf = async (service: string) => (await site.containers()).filter(it => it.service === service)
 
@@ -211,8 +214,7 @@ suite('docker compose', () => {
     const startMs = performance.now()
     await site.close()
     console.log(`down in ${seconds(startMs)} s`)
-    const left = (await docker('volume', 'ls', '--quiet')).split('\n').filter(it => !volumesBefore.has(it))
-    assert.deepEqual(left, [])
+    assert.deepEqual(await newVolumes(), [])
   })
 })
 

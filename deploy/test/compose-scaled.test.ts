@@ -16,7 +16,8 @@ import { environmentOf as environmentOfImage, PINNED, ROOT } from './support/doc
 
 const text = readFileSync(join(ROOT, 'compose.scaled.yaml'), 'utf8').replace(/\$\{\w+:-([^}]*)\}/g, '$1')
 const reset = { tag: '!reset', collection: 'seq' } as const
-const scaled = parse(text, { customTags: tags => [...tags, reset] }).services as Record<string, Partial<Service> & { scale?: number }>
+type ScaledService = Partial<Service> & { readonly scale?: number }
+const scaled = parse(text, { customTags: tags => [...tags, reset] }).services as Record<string, ScaledService>
 const { services } = readCompose()
 const haproxyFile = join(ROOT, 'deploy/scaled/haproxy.cfg')
 const haproxyConfig = readFileSync(haproxyFile, 'utf8')
@@ -46,7 +47,9 @@ test('the proxy asks each API for what its requests need, at the port of the ima
 
 test('an API that is stopped drains for longer than the proxy takes to notice, and ends before it is killed', () => {
   const [, interval, fall] = haproxyConfig.match(/default-server check inter (\d+)s fall (\d+)/)!
-  const { SHUTDOWN_DRAIN_MS, SHUTDOWN_TIMEOUT_MS } = readApiConfig({ ...environmentOfImage('api'), ...settingsOf(services.api), ...environmentOf(scaled.api as Service) })
+  const { SHUTDOWN_DRAIN_MS, SHUTDOWN_TIMEOUT_MS } = readApiConfig({
+    ...environmentOfImage('api'), ...settingsOf(services.api), ...environmentOf(scaled.api as Service)
+  })
   assert.ok(SHUTDOWN_DRAIN_MS > Number(interval) * Number(fall) * 1_000)
   assert.ok(parseInt(services.api.stop_grace_period) * 1_000 > SHUTDOWN_DRAIN_MS + SHUTDOWN_TIMEOUT_MS)
 })
