@@ -67,6 +67,6 @@ test('repair leaves a day as it is whose minutes are not all there, and says so'
   const before = Object.fromEntries(await readWindows(site.database))
   const run = await runCli(site, ['repair', '--from', '2024-03-01', '--to', '2024-03-02', '--yes'])
   assert.deepEqual([run.code, run.stdout.trim()],
-    [1, '2024-03-01: left as it is: some of its minutes are past their retention'])
+    [1, '2024-03-01: not repaired: some of its minutes are past their retention'])
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), before)
 })
