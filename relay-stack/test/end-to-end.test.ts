@@ -110,7 +110,7 @@ async function sendWhileKilling (site: Site, { records }: KnownEvents, firstPid:
   } finally {
     await producer.close()
   }
-  await stack.said(/^processor is back[^]*^processor is back/m)
+  await stack.said(/^processor is running again[^]*^processor is running again/m)
 }
 
 const sum = (offsets: ReadonlyMap<number, bigint>) => [...offsets.values()].reduce((total, it) => total + it, 0n)
