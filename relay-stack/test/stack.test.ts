@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -10,7 +10,7 @@ import { findJava } from '../src/kafka.ts'
 import { commandLineOf } from '../src/process-table.ts'
 import { ask, expectedAnswer, rangeOf } from './support/expected.ts'
 import {
-  killAll, makeDataDir, onFreePorts, runningOn, startByNpm, startStackProcess, type StackProcess
+  assertStops, makeDataDir, onFreePorts, runningOn, startStackProcess
 } from './support/stack-process.ts'
 
 const kafkaCache = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
@@ -34,7 +34,7 @@ suite('npm start', { concurrency: 1 }, () => {
     await assertRight(aboutTheLast(10_000, url), token)
 
     process.kill(pids.postgres, 'SIGKILL')
-    await stack.said(/^postgres is back/m)
+    await stack.said(/^postgres is running again/m)
     await assertRight(aboutTheLast(10_000, url), token)
 
     await assertStops(stack, dataDir, 'SIGTERM')
@@ -67,78 +67,6 @@ suite('npm start', { concurrency: 1 }, () => {
     await assertSame(once.url, once.token, url)
     await assertRight(aboutTheLast(60_000, once.url), once.token) // what was missed meanwhile is there as well
     await assertStops(fourth, dataDir, 'SIGINT')
-  })
-
-  test('stopped while it starts, it undoes the start', async t => {
-    const dataDir = await makeDataDir(t)
-    const stack = startStackProcess(dataDir, onPostgres)
-    await stack.said(/^Event log/m)
-    await assertStops(stack, dataDir, 'SIGHUP', 'stopping')
-  })
-
-  test('on the data of a stack before it:', async t => { // which is up in half of the CPU
-    const dataDir = await makeDataDir(t)
-    t.afterEach(() => killAll(dataDir))
-
-    await t.test('npm start ends with 0 and leaves nothing behind: on Ctrl-C, and on a SIGTERM that only npm gets', async () => {
-      for (const stop of [{ signal: 'SIGINT', isForAll: true }, { signal: 'SIGTERM', isForAll: false }] as const) {
-        const npm = startByNpm(dataDir, onPostgres)
-        await npm.up()
-        process.kill(stop.isForAll ? -npm.pid : npm.pid, stop.signal)
-        assert.equal(await npm.exited, 0, npm.text)
-        assert.match(npm.text, new RegExp(`${stop.signal}: stopping`))
-        assert.doesNotMatch(npm.text, /killing/)
-        assert.deepEqual(runningOn(dataDir), [])
-      }
-    })
-
-    await t.test('an npm that was killed takes the stack with it', async () => {
-      const npm = startByNpm(dataDir, onPostgres)
-      await npm.up()
-      npm.kill('SIGKILL')
-      await until('all processes to be gone', () => runningOn(dataDir).length === 0)
-      await until('the last that it said to come over', () => /stopping: npm is gone[^]*stopped/.test(npm.text))
-    })
-
-    await t.test('a second signal ends all of it at once', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
-      const { pids } = await stack.up()
-      process.kill(pids.processor, 'SIGSTOP') // it can't stop in order now
-      stack.kill('SIGTERM')
-      await stack.said(/SIGTERM: stopping/)
-      await until('the second signal', () => {
-        stack.kill('SIGTERM') // too soon after the first one it counts as the same
-        return stack.text.includes('killing all processes: a second signal')
-      })
-      assert.equal(await stack.exited, 1)
-      await until('all processes to be gone', () => runningOn(dataDir).length === 0)
-    })
-
-    await t.test('a part that keeps dying ends the stack, and says why', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
-      let { pids: { api: pid } } = await stack.up()
-      for (const waitS of [1, 2, 4, 8]) {
-        process.kill(pid, 'SIGKILL')
-        await stack.said(new RegExp(`^api: killed by SIGKILL; it restarts in ${waitS} s`, 'm'))
-        await until('the API', () => (stack.text.match(/^api is running again/gm) ?? []).length === Math.log2(waitS) + 1)
-        pid = Number([...stack.text.matchAll(/^api is running again \(process (\d+)\)/gm)].at(-1)![1])
-      }
-      process.kill(pid, 'SIGKILL')
-      assert.equal(await stack.exited, 1)
-      assert.match(stack.text, /^api: .* it failed 5 times in a row and is not restarted.* in .*api\.log/m)
-      assert.deepEqual(runningOn(dataDir), [])
-    })
-
-    await t.test('a data folder that somebody removes ends the stack, in order', async () => {
-      const stack = startStackProcess(dataDir, onPostgres)
-      await stack.up()
-      await rm(dataDir, { recursive: true, maxRetries: 20 }) // PostgreSQL may put a file where one was just removed
-      assert.equal(await stack.exited, 1)
-      // which part misses its files first is chance: it is an unexpected error, or a part that can't be brought back
-      assert.match(stack.text, /ENOENT/)
-      assert.match(stack.text, /stopping: |Stopping the rest/)
-      assert.deepEqual(runningOn(dataDir), [])
-    })
   })
 
   test('a port in use is one line that names it and its option, and nothing is started', async t => {
@@ -223,15 +151,6 @@ function aboutTheLast (rangeMs: number, url: string): string {
   about.searchParams.set('startTime', new Date(endMs - rangeMs).toISOString())
   about.searchParams.set('endTime', new Date(endMs).toISOString())
   return about.href
-}
-
-async function assertStops (
-  stack: StackProcess, dataDir: string, signal: NodeJS.Signals, said = 'stopped'
-): Promise<void> {
-  stack.kill(signal)
-  assert.equal(await stack.exited, 0, stack.text)
-  assert.match(stack.text, new RegExp(said))
-  assert.deepEqual(runningOn(dataDir), [])
 }
 
 /** A port that somebody listens on for the length of a test. */

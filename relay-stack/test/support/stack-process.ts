@@ -1,4 +1,5 @@
 /** The stack as users have it: a process of its own, on a data folder that goes with the test. */
+import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -105,4 +106,14 @@ function watch (child: ChildProcess): StackProcess {
     },
     kill: signal => { child.kill(signal) }
   }
+}
+
+/** Stops a stack in order, and looks that nothing of it is left. */
+export async function assertStops (
+  stack: StackProcess, dataDir: string, signal: NodeJS.Signals, said = 'stopped'
+): Promise<void> {
+  stack.kill(signal)
+  assert.equal(await stack.exited, 0, stack.text)
+  assert.match(stack.text, new RegExp(said))
+  assert.deepEqual(runningOn(dataDir), [])
 }
