@@ -1,7 +1,7 @@
 /**
- * The dashboard: `/` and its views are one page, which anybody may have. What it shows it asks the API for, with the token
- * of whoever looks. Its files are those that relay-dashboard ships, built. They are read at the start, all at once, so that
- * a page and its script are of one version.
+ * The dashboard: `/` and its views are one page, which anybody may have. What it shows it asks the API for, with the
+ * token of whoever looks. Its files are those that relay-dashboard ships, built. They are read at the start, all at
+ * once, so that a page and its script are of one version.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,9 +29,11 @@ const PAGE_CACHE = 'public, no-cache'
 
 /** The page asks its own origin, and the provider where people sign in there. */
 function policyFor ({ OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: client }: AccessConfig): string {
-  const provider = client === undefined ? '' : URL.parse(issuer ?? '')?.origin ?? '' // whether it is one is checked elsewhere
+  // whether it is an address is for accessTokenSettings to check
+  const provider = client === undefined ? '' : URL.parse(issuer ?? '')?.origin ?? ''
   return "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; " +
-    `style-src 'self'; img-src 'self'; connect-src 'self' ${provider}; require-trusted-types-for 'script'; trusted-types 'none'`
+    `style-src 'self'; img-src 'self'; connect-src 'self' ${provider}; ` +
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 }
 
 /** Addresses of views; the page reads its own. */

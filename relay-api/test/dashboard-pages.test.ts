@@ -54,7 +54,8 @@ test('whoever asks for the page too often waits', async t => {
 })
 
 test('the page may ask the provider where people sign in there, and an odd name stays a name', async t => {
-  const { app } = await openTestApi(t, { OIDC_ISSUER: 'https://login.example/realms/relay', OIDC_DASHBOARD_CLIENT: 'a"><b>' })
+  const settings = { OIDC_ISSUER: 'https://login.example/realms/relay', OIDC_DASHBOARD_CLIENT: 'a"><b>' }
+  const { app } = await openTestApi(t, settings)
   const { headers, body } = await app.inject('/')
   assert.match(String(headers['content-security-policy']), /connect-src 'self' https:\/\/login\.example;/)
   assert.ok(!body.includes('<b>'))

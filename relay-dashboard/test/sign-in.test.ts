@@ -127,7 +127,7 @@ for (const [status, title] of [
   })
 }
 
-test('people sign in at an OpenID provider, see what their account may, and get new tokens by themselves', { skip }, async t => {
+test('people sign in at an OpenID provider, see what their account may, and get new tokens', { skip }, async t => {
   const port = await getPort({ host: '127.0.0.1' })
   const settings = readIssuerConfig({ ISSUER_PORT: '0', ISSUER_CORS_ORIGINS: `http://127.0.0.1:${port}` })
   const issuer = await startIssuer(settings, createLogger('test', 'silent'))
@@ -147,7 +147,8 @@ test('people sign in at an OpenID provider, see what their account may, and get 
   assert.doesNotMatch(page.url(), /code=/)
 
   const first = await tokens()
-  await page.evaluate(`sessionStorage.setItem('relay.tokens', ${JSON.stringify(JSON.stringify({ ...first, expiresMs: 0 }))})`)
+  const expired = JSON.stringify(JSON.stringify({ ...first, expiresMs: 0 }))
+  await page.evaluate(`sessionStorage.setItem('relay.tokens', ${expired})`)
   await page.reload()
   await page.getByText('Nothing of this selection was sent').waitFor()
   const second = await tokens()
