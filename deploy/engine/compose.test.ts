@@ -105,6 +105,13 @@ suite('docker compose', () => {
     }
   })
 
+  test('the history of a first start is final: nothing of it came late', async () => {
+    const { body } = await site.ask('/api/v1/aggregates?start=-23h&end=-10m&interval=1h&stats=count')
+    assert.ok(body.rows.length >= 23)
+    assert.deepEqual([...new Set(body.rows.map((it: { status: string }) => it.status))], ['final'])
+    assert.equal(body.lateReadings, 0)
+  })
+
   test('a client on this machine produces to Kafka, and its reading is answered', async () => {
     const args = ['-P', '-t', 'iot-events', '-k', 'kcat-1', '-X', 'partitioner=murmur2_random']
     const kcat = spawn('kcat', ['-b', `localhost:${site.ports.kafka}`, ...args], { stdio: ['pipe', 'inherit', 'inherit'] })

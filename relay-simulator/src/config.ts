@@ -14,6 +14,8 @@ import { parseDuration, parseShare } from './quantities.ts'
 const RATE_MAX = 1_000
 /** Coarsest grid: about an event of a device every two weeks. */
 const RATE_MIN = 1e-6
+/** A history of at most so many events is sent before live ones: it takes some seconds, which the live stream makes up for. */
+export const HISTORY_FIRST_EVENTS_MAX = 1_000_000
 
 const fleetSettings = {
   DEVICES: Type.Integer({
@@ -29,7 +31,7 @@ const fleetSettings = {
     default: 1, minimum: 0, maximum: 4_294_967_295, description: 'seed of the random values; the same seed gives the same events'
   }),
   BACKFILL: Type.String({
-    default: '0', description: 'history to send besides the live events, e.g. 90m, 24h, 30d'
+    default: '0', description: 'history to send, e.g. 90m, 24h, 30d: before the live events if it has at most a million, else besides them'
   }),
   EXIT_AFTER_BACKFILL: Type.Boolean({
     default: false, description: 'send only the history, then exit'

@@ -1,6 +1,6 @@
 /**
- * Two streams of one fleet into the event log, side by side, so that fresh events flow from the first second on while
- * history fills in.
+ * Two streams of one fleet into the event log. A short history goes first: events that come behind it would make each of its
+ * readings a late one. Beside a long one, fresh events flow from the first second on.
  *
  *     timeline from the start on ──▶ live, by the clock ───────▶ producer ──▶ event log
  *                    ▲ what is still to be sent late
@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { EventLog, Logger } from 'relay-common'
 
 import { sendBackfill } from './backfill.ts'
+import { HISTORY_FIRST_EVENTS_MAX } from './config.ts'
 import { sendLive } from './live.ts'
 import type { SimulatorMetrics } from './metrics.ts'
 import { openSender, type Outage, type Sender } from './send.ts'
@@ -49,10 +50,13 @@ export async function startStreams (settings: StreamSettings): Promise<Streams> 
   const liveSender = live && await open('live')
   const backfillSender = history && await open('backfill')
 
-  const streams = [
-    liveSender && runLive(live, liveSender, settings, stop.signal),
-    backfillSender && runBackfill(history, backfillSender, settings, stop.signal)
-  ]
+  const isHistoryFirst = history !== undefined && history.ticksLeft <= HISTORY_FIRST_EVENTS_MAX
+  const filling = backfillSender && runBackfill(history, backfillSender, settings, stop.signal)
+  const startLive = async () => {
+    if (isHistoryFirst) await filling
+    if (liveSender) await runLive(live, liveSender, settings, stop.signal)
+  }
+  const streams = [filling, startLive()]
   const done = Promise.all(streams).then(() => {})
   const senders = opened.move()
   return {

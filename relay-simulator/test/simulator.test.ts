@@ -41,7 +41,7 @@ const BACK = 'the event log is reachable again'
 const SKIPPED = 'skipped live events that were overdue by more than CATCH_UP_MAX'
 
 for (const kind of kinds) {
-  test(`${kind}: the known fleet sends history and live, without a gap, each in order for a device`, async t => {
+  test(`${kind}: the known fleet sends history and then live, without a gap, in order for a device`, async t => {
     const log = await openTestLog(t, kind)
     if (!log) return
     const simulator = startSimulatorProcess(t, { ...log.environment, BACKFILL: '10m', RATE: '10' })
@@ -58,11 +58,9 @@ for (const kind of kinds) {
       assertNoGap(fleet, events)
       const past = events.filter(it => it.timestampMs < endMs)
       assert.equal(past.length, history / 3)
-      assertInOrder(past)
       assert.ok(past[0].timestampMs - (endMs - 600_000) < 100)
-      const live = events.filter(it => it.timestampMs >= endMs)
-      assert.ok(live.length > 0)
-      assertInOrder(live)
+      assert.ok(events.length > past.length)
+      assertInOrder(events) // so nothing of the history is late
     }
   })
 

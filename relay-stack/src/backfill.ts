@@ -4,6 +4,7 @@
  * that was killed midway is done again, which is harmless: the fleet's events are functions of time, and a resent
  * reading counts once.
  */
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { DataDir } from './data-dir.ts'
@@ -43,12 +44,12 @@ export interface BackfillSettings {
 
 /**
  * Sends history once, again where the sender dies; from then on notes how far the fleet is.
- * @returns closes it
+ * @returns closes it; `ended` resolves when history is sent, or given up
  * @throws what the first start of the sender throws: settings that it can't use
  */
 export async function startBackfill (
   { dataDir, start, liveFromMs, isSending, observer }: BackfillSettings
-): Promise<{ close: () => Promise<void> }> {
+): Promise<{ readonly ended: Promise<void>, close (): Promise<void> }> {
   const closing = new AbortController()
   const { signal } = closing
   const sender = await supervise({ name: 'backfill', start, isFinished: ({ exitCode }) => exitCode === 0 }, observer)
@@ -71,6 +72,7 @@ export async function startBackfill (
   }
 
   return {
+    ended: Promise.race([sender.finished, sender.gaveUp, once(signal, 'abort').then(() => {})]),
     close: async () => {
       closing.abort()
       await sender.close()

@@ -10,6 +10,8 @@ export interface ChosenFleet {
   readonly eventsPerSecond: number
   /** events per second of each device */
   readonly rate: number
+  /** history that the user asks for; 0: none, or nothing was asked for */
+  readonly backfillMs: number
 }
 
 /**
@@ -23,8 +25,8 @@ export function chooseFleet (
   { hasSimulator, simulator }: StackOptions, environment: NodeJS.ProcessEnv, areServersOurs: boolean
 ): ChosenFleet | undefined {
   if (simulator.DEVICES === '0') return undefined
-  const { DEVICES, RATE, ZONES, SEED, deviceTypes } = readSimulatorConfig({ ...environment, ...simulator }, [])
+  const { DEVICES, RATE, ZONES, SEED, deviceTypes, backfillMs } = readSimulatorConfig({ ...environment, ...simulator }, [])
   if (!(hasSimulator ?? (areServersOurs || Object.keys(simulator).length > 0))) return undefined
   const [{ deviceId }] = new Fleet({ devices: 1, zones: ZONES, rate: RATE, seed: SEED, deviceTypes }).devices
-  return { firstDevice: deviceId, eventsPerSecond: DEVICES * RATE, rate: RATE }
+  return { firstDevice: deviceId, eventsPerSecond: DEVICES * RATE, rate: RATE, backfillMs }
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 
 import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-common'
+import { HISTORY_FIRST_EVENTS_MAX } from 'relay-simulator/config'
 
 import { chooseHistoryMs, startBackfill } from './backfill.ts'
 import type { StackContext } from './context.ts'
@@ -34,14 +35,22 @@ export function environmentOf (
   })
 }
 
-/** Starts them and waits until they are ready. */
+/**
+ * Starts them and waits until they are ready. The fleet sends its history first, if that is short: behind live events each of
+ * its readings would be a late one.
+ * @returns and how much history the stack chose to send, ms; 0: nothing, or as the user asked
+ */
 export async function startPrograms (
   context: StackContext, environmentFor: EnvironmentFor, started: AsyncDisposableStack
-): Promise<Supervised[]> {
-  const { options, ports, dataDir, report, fleet } = context
-  let simulatorEndedMs: number | undefined
+): Promise<{ readonly programs: Supervised[], readonly historyMs: number }> {
+  const { options, ports, dataDir, report, fleet, signal } = context
+  const startedMs = Date.now()
+  const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
+  let history: History | undefined
+  /** what comes later than this was not sent by a simulator yet; undefined: nothing is to be made up for */
+  let unsentFromMs: number | undefined
   const simulator = async () => {
-    const missedMs = simulatorEndedMs === undefined ? 0 : Date.now() - simulatorEndedMs + UNDER_WAY_MS
+    const missedMs = unsentFromMs === undefined ? 0 : Date.now() - unsentFromMs + UNDER_WAY_MS
     const running = await start(context, 'simulator', ['simulator'], () => ({
       ...environmentFor('simulator'),
       ...options.simulator,
@@ -49,8 +58,16 @@ export async function startPrograms (
       EXIT_AFTER_BACKFILL: '',
       BACKFILL: secondsOf(missedMs)
     }))
-    running.exited.then(() => { simulatorEndedMs = Date.now() })
+    running.exited.then(() => { unsentFromMs = Date.now() })
     return running
+  }
+  const sendAll = async () => {
+    history = await sendHistory(context, environmentFor('simulator'), startedMs, started)
+    if (history?.isShort) {
+      await Promise.race([history.ended, aborted])
+      unsentFromMs = startedMs
+    }
+    return await supervise({ name: 'simulator', start: simulator }, report)
   }
   const processor = () => start(context, 'processor', ['processor'], () => ({
     FLUSH_INTERVAL_MS: FLUSH_INTERVAL_LOCAL_MS,
@@ -74,12 +91,14 @@ export async function startPrograms (
   }))
 
   // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
-  return await startTogether([
+  const programs = await startTogether([
     () => supervise({ name: 'api', start: api }, report),
     () => supervise({ name: 'processor', start: processor }, report),
-    ...fleet ? [() => supervise({ name: 'simulator', start: simulator }, report)] : [],
+    ...fleet ? [sendAll] : [],
     ...options.issuer ? [() => supervise({ name: 'issuer', start: issuer }, report)] : []
   ], started)
+  started.defer(() => history?.close())
+  return { programs, historyMs: history?.chosenMs ?? 0 }
 }
 
 /** @param environmentNow asked at each try, for ports may move */
@@ -91,32 +110,45 @@ function start (
     startProgram({ name, environment: environmentNow(), logFile: logs.pathOf(name), pids: dataDir.pids, signal }))
 }
 
+interface History {
+  readonly chosenMs: number
+  readonly isShort: boolean
+  /** resolves when it is sent, or given up */
+  readonly ended: Promise<void>
+  close (): Promise<void>
+}
+
 /**
  * Sends the history that is due, while the stack runs.
  * @param liveFromMs since when the simulator sends live events, or a little before
- * @returns how much the stack chose to send, ms; 0: nothing, or as the user asked
+ * @returns undefined: none is due
  */
-export async function sendHistory (
+async function sendHistory (
   context: StackContext, environment: NodeJS.ProcessEnv, liveFromMs: number, started: AsyncDisposableStack
-): Promise<number> {
-  const { options: { simulator }, fleet, dataDir, ports, report } = context
-  if (fleet === undefined) return 0
+): Promise<History | undefined> {
+  const { options: { simulator }, dataDir, ports, report } = context
+  const { eventsPerSecond, backfillMs } = context.fleet!
   const sentUntilMs = await dataDir.readSentUntil()
-  const chosenMs = chooseHistoryMs(sentUntilMs, liveFromMs, fleet.eventsPerSecond)
-  if (parseFloat(simulator.BACKFILL ?? secondsOf(chosenMs)) === 0) return 0
+  const chosenMs = chooseHistoryMs(sentUntilMs, liveFromMs, eventsPerSecond)
+  const historyMs = simulator.BACKFILL === undefined ? chosenMs : backfillMs
+  if (historyMs === 0) return undefined
   // the sender counts back from when it is up, which may take a while: what was missed must not begin later for that
   const lateMs = () => sentUntilMs === undefined ? 0 : Date.now() - liveFromMs + UNDER_WAY_MS
   const own = () => ({
     HEALTH_PORT: '0', EXIT_AFTER_BACKFILL: 'true', BACKFILL: simulator.BACKFILL ?? secondsOf(chosenMs + lateMs())
   })
-  started.adopt(await startBackfill({
+  const sender = started.adopt(await startBackfill({
     dataDir,
     liveFromMs,
     start: () => start(context, 'backfill', [], () => ({ ...environment, ...simulator, ...own() })),
     isSending: () => fetch(`http://${LOCAL_HOST}:${ports.of('simulator')}/readyz`).then(it => it.ok, () => false),
     observer: report
   }), it => it.close())
-  return simulator.BACKFILL === undefined ? chosenMs : 0
+  return {
+    chosenMs: simulator.BACKFILL === undefined ? chosenMs : 0,
+    isShort: historyMs / 1_000 * eventsPerSecond <= HISTORY_FIRST_EVENTS_MAX,
+    ...sender
+  }
 }
 
 const secondsOf = (timeMs: number) => timeMs === 0 ? '0' : `${Math.ceil(timeMs / 1_000)}s`

@@ -19,7 +19,7 @@ import type { StackOptions } from './options.ts'
 import type { PortName } from './port-options.ts'
 import { LOCAL_HOST, openPorts } from './ports.ts'
 import { programNames } from './program-process.ts'
-import { environmentOf, sendHistory, startPrograms } from './programs.ts'
+import { environmentOf, startPrograms } from './programs.ts'
 import { describeMetrics, writePrometheusConfig, type MetricsTarget } from './prometheus.ts'
 import { createReport, type PartRow } from './report.ts'
 import { isDatabaseOutside, startServers } from './servers.ts'
@@ -62,8 +62,7 @@ export async function startStack (
   await dataDir.writeEventLog(placeOf(choice))
   signal.throwIfAborted()
   const environmentFor = environmentOf(context, servers.databaseOf)
-  const liveFromMs = Date.now()
-  const programs = await startPrograms(context, environmentFor, started)
+  const { programs, historyMs } = await startPrograms(context, environmentFor, started)
   signal.throwIfAborted()
   if (servers.databaseOfOwner) {
     const { EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS } = environmentFor('processor')
@@ -72,7 +71,6 @@ export async function startStack (
     started.adopt(await publishLocalStack(dataDir.path, site), it => it.close())
   }
   const prometheusFile = await writePrometheusConfig(dataDir.path, metricsTargets(context))
-  const historyMs = await sendHistory(context, environmentFor('simulator'), liveFromMs, started)
   const parts = [...servers.parts, ...programs]
   const gaveUp = Promise.race(parts.map(async it => { await it.gaveUp; return it.name }))
   await Promise.race([gaveUp, reportFirstAnswer(context, parts, historyMs, prometheusFile)])
