@@ -9,7 +9,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All readings of deviceId in a range, as one rollup */
+        /** One rollup of all readings of a deviceId in a range */
         get: operations["getDeviceRollup"];
         put?: never;
         post?: never;
@@ -26,7 +26,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All readings of deviceType in a range, as one rollup */
+        /** One rollup of all readings of a deviceType in a range */
         get: operations["getTypeRollup"];
         put?: never;
         post?: never;
@@ -43,7 +43,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All readings of zone in a range, as one rollup */
+        /** One rollup of all readings of a zone in a range */
         get: operations["getZoneRollup"];
         put?: never;
         post?: never;
@@ -60,7 +60,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All readings of zone and deviceType in a range, as one rollup */
+        /** One rollup of all readings of a zone and deviceType in a range */
         get: operations["getZoneTypeRollup"];
         put?: never;
         post?: never;
@@ -78,8 +78,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Numbers of a selection over a range
-         * @description An answer without `next` has all rows. CSV has no place for that: there answers are whole, or refused.
+         * Statistics of a selection over a range
+         * @description An answer without `next` is complete. CSV has no cursor: an answer is complete or refused.
          */
         get: operations["getAggregates"];
         put?: never;
@@ -97,7 +97,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A range beside the one before it, or the same weekday */
+        /** Compare a range with the one before it, or with the same weekdays */
         get: operations["compareRanges"];
         put?: never;
         post?: never;
@@ -114,7 +114,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Devices that have ever sent something, by id */
+        /** All devices that ever sent a reading, by id */
         get: operations["listDevices"];
         put?: never;
         post?: never;
@@ -131,7 +131,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One device, and every zone and type that it has sent from */
+        /** One device, with every zone and type it sent from */
         get: operations["getDevice"];
         put?: never;
         post?: never;
@@ -165,7 +165,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A histogram of the values of a selection over a range */
+        /** Histogram of the values of a selection over a range */
         get: operations["getDistribution"];
         put?: never;
         post?: never;
@@ -186,7 +186,7 @@ export interface paths {
         put?: never;
         /**
          * Send events
-         * @description An array of events, or one event, as JSON; or one a line (`application/x-ndjson`); also gzipped. An answer with `accepted` comes when those are durable: sent once more, they count once. Under an `Idempotency-Key` the same body has the same answer, and is not sent to the event log again.
+         * @description One event or an array of events as JSON, or one event per line (`application/x-ndjson`); gzip is accepted. An answer is sent when the events in `accepted` are durable; events that are sent again count once. With an `Idempotency-Key` the same body gets the same answer, and is not sent to the event log again.
          */
         post: operations["sendEvents"];
         delete?: never;
@@ -202,10 +202,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All keys, without their secrets */
+        /** List all keys, without their secrets */
         get: operations["listKeys"];
         put?: never;
-        /** Makes a key */
+        /** Create a key */
         post: operations["createKey"];
         delete?: never;
         options?: never;
@@ -223,7 +223,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Ends a key, within seconds, everywhere */
+        /** Revoke a key, everywhere within seconds */
         delete: operations["revokeKey"];
         options?: never;
         head?: never;
@@ -239,7 +239,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Gives a key a new secret */
+        /** Rotate the secret of a key */
         post: operations["rotateKey"];
         delete?: never;
         options?: never;
@@ -255,8 +255,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rollups of a selection as they change
-         * @description Server-sent events: `rollup` is a bucket as it is now, `changed` a range in which more has changed than is told, `reset` says that what has changed since Last-Event-ID is not known any more. `open` says that all changes from now on will be told, `heartbeat` that there are none, `end` why the stream ends. A client that comes back with the id of the last event that it has (Last-Event-ID) misses nothing; it may be told something twice.
+         * Stream the rollups of a selection as they change
+         * @description Server-sent events. `rollup`: the current state of a bucket. `changed`: a range in which more has changed than is sent. `reset`: the changes since Last-Event-ID are no longer known. `open`: all changes from now on will be sent. `heartbeat`: no changes. `end`: why the stream ends. A client that comes back with the id of its last event (Last-Event-ID) misses nothing; it may get an event twice.
          */
         get: operations["streamRollups"];
         put?: never;
@@ -274,7 +274,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The highest or lowest of a number over a range */
+        /** The devices, zones or types with the highest or lowest statistic over a range */
         get: operations["getTop"];
         put?: never;
         post?: never;
@@ -291,7 +291,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Device types, with how many devices in which zones */
+        /** Device types, with their number of devices by zone */
         get: operations["listTypes"];
         put?: never;
         post?: never;
@@ -308,7 +308,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Zones, with how many devices of which types */
+        /** Zones, with their number of devices by type */
         get: operations["listZones"];
         put?: never;
         post?: never;
@@ -333,7 +333,7 @@ export interface components {
             /** Format: int64 */
             count?: number;
             device?: string;
-            /** @description there were no readings */
+            /** @description no readings */
             filled?: boolean;
             /** Format: double */
             first?: number | null;
@@ -356,7 +356,7 @@ export interface components {
             /** Format: double */
             rate?: number | null;
             /**
-             * @description final: everything up to its end has been read; revised: and readings that came after that have changed it
+             * @description final: everything up to its end was read; revised: late readings changed it after that
              * @enum {string}
              */
             status: "final" | "provisional" | "revised";
@@ -367,7 +367,7 @@ export interface components {
             /** Format: double */
             timeWeightedAvg?: number | null;
             type?: string;
-            /** @description by statistic: why it is null */
+            /** @description for each null statistic, the reason */
             unavailable?: {
                 [key: string]: string;
             };
@@ -376,7 +376,7 @@ export interface components {
             [key: string]: unknown;
         };
         Aggregates: {
-            /** @description every partition has been read up to this event time, or to the end of the range; null: not known */
+            /** @description every partition was read up to this event time, or to the end of the range; null: unknown */
             completeThrough: string | null;
             /**
              * Format: int64
@@ -384,18 +384,18 @@ export interface components {
              */
             duplicateReadings: number;
             end: string;
-            /** @description the one that was taken, for `auto` */
+            /** @description the interval that was used, for `auto` */
             interval: string;
             /**
              * Format: int64
-             * @description of the selection, in the hours of the range: readings whose minute had been read to its end when they came
+             * @description late readings of the selection in the hours of the range: their minute was already final when they arrived
              */
             lateReadings: number;
             /** @description where there are more rows: `cursor` of the next answer */
             next: string | null;
-            /** @description by group, and in it by time */
+            /** @description ordered by group, then by time */
             rows: components["schemas"]["AggregateRow"][];
-            /** @description of all rows, in `tz`: the one asked for, unless what is kept is coarser */
+            /** @description range of all rows, in `tz`; wider than requested only where the stored data is coarser */
             start: string;
             tz: string;
         };
@@ -412,7 +412,7 @@ export interface components {
             expiresAt: string | null;
             /**
              * Format: date-time
-             * @description until when the secret before the last rotation works; null: it does not
+             * @description when the secret before the last rotation expires; null: it has expired
              */
             formerSecretUntil: string | null;
             id: string;
@@ -424,7 +424,7 @@ export interface components {
             name: string;
             /**
              * Format: date-time
-             * @description null: it works
+             * @description null: not revoked
              */
             revokedAt: string | null;
             scopes: ("events:read" | "events:write" | "admin")[];
@@ -435,21 +435,21 @@ export interface components {
             keys: components["schemas"]["ApiKey"][];
         };
         ApiKeyRequest: {
-            /** @description beginnings of ids of devices that it is about; left out: all */
+            /** @description prefixes of the device ids that the key may use; absent: all */
             devicePrefixes?: string[];
-            /** @description ISO-8601 with an offset; left out: never */
+            /** @description ISO-8601 with an offset; absent: never */
             expiresAt?: string;
-            /** @description what it is for, for people */
+            /** @description purpose of the key, for people */
             name: string;
-            /** @description what it may do */
+            /** @description scopes of the key */
             scopes: ("events:read" | "events:write" | "admin")[];
-            /** @description zones that it is about; left out: all */
+            /** @description zones that the key may use; absent: all */
             zones?: string[];
         };
         ApiKeyRotation: {
             /**
              * Format: int32
-             * @description for how long the former secret works as well
+             * @description how long the old secret still works
              * @default 3600
              */
             overlapSeconds?: number;
@@ -457,33 +457,33 @@ export interface components {
         ComparedStatistic: {
             /**
              * Format: double
-             * @description the same of the earlier range
+             * @description same for the earlier range
              */
             againstError?: number | null;
             /**
              * Format: double
-             * @description of the earlier one
+             * @description value of the earlier range
              */
             againstValue: number | null;
             /**
              * Format: double
-             * @description value - againstValue, of the numbers as they are shown
+             * @description value - againstValue, computed from the values shown
              */
             change: number | null;
             /**
              * Format: double
-             * @description of a percentile: the true one is within value ± error; null: not bounded
+             * @description for a percentile: the true value is within value ± error; null: no bound
              */
             error?: number | null;
             /**
              * Format: double
-             * @description (value - againstValue) / |againstValue|: 0.1 is a tenth more; null where that is 0
+             * @description (value - againstValue) / |againstValue|: 0.1 means 10 % more; null if againstValue is 0
              */
             relativeChange: number | null;
             stat: string;
             /**
              * Format: double
-             * @description of the range; null: there is none
+             * @description value of the range; null: none
              */
             value: number | null;
         };
@@ -493,7 +493,7 @@ export interface components {
             /** @description in the order of `stats` */
             stats: components["schemas"]["ComparedStatistic"][];
         };
-        /** @description the range asked for, but where what was kept is coarser or does not go back so far */
+        /** @description the range that was computed; wider than requested only where the stored data is coarser */
         Coverage: {
             /**
              * Format: date-time
@@ -502,7 +502,7 @@ export interface components {
             end: string;
             /**
              * Format: date-time
-             * @description the numbers are of readings from this time on, in UTC
+             * @description start of the range that was computed, in UTC
              */
             start: string;
         };
@@ -511,17 +511,17 @@ export interface components {
             device: string;
             /**
              * Format: date-time
-             * @description of the first reading that is kept
+             * @description time of the first stored reading
              */
             firstSeen: string;
             /**
              * Format: date-time
-             * @description of the newest reading
+             * @description time of the newest reading
              */
             lastSeen: string;
             /**
              * Format: double
-             * @description of the newest reading; of several at that time, the greatest
+             * @description value of the newest reading; of several at the same time, the greatest
              */
             lastValue: number;
             type: string;
@@ -531,17 +531,17 @@ export interface components {
             device: string;
             /**
              * Format: date-time
-             * @description of the first reading that is kept
+             * @description time of the first stored reading
              */
             firstSeen: string;
             /**
              * Format: date-time
-             * @description of the newest reading
+             * @description time of the newest reading
              */
             lastSeen: string;
             /**
              * Format: double
-             * @description of the newest reading; of several at that time, the greatest
+             * @description value of the newest reading; of several at the same time, the greatest
              */
             lastValue: number;
             /** @description the one with the newest reading first */
@@ -552,7 +552,7 @@ export interface components {
         /** @description other fields are ignored */
         DeviceEvent: {
             deviceId: string;
-            /** @description one of the types that the site has configured */
+            /** @description one of the device types configured on this site */
             deviceType: string;
             /**
              * Format: date-time
@@ -564,7 +564,7 @@ export interface components {
             zone: string;
         };
         DeviceList: {
-            /** @description in the order of the bytes of their ids */
+            /** @description ordered by the bytes of their ids */
             devices: components["schemas"]["Device"][];
             /** @description where there are more devices: `cursor` of the next answer */
             next: string | null;
@@ -572,26 +572,26 @@ export interface components {
         DeviceType: {
             /**
              * Format: int64
-             * @description how many have ever sent from there; one that has moved counts in both places
+             * @description devices that ever sent from this zone; a device that moved counts in both zones
              */
             devices: number;
             /**
              * Format: date-time
-             * @description of the newest reading
+             * @description time of the newest reading
              */
             lastSeen: string;
             type: string;
-            /** @description the first 1000 of them */
+            /** @description at most 1000 of them */
             zones: string[];
         };
         DeviceTypeList: {
             /** @description where there are more: `cursor` of the next answer */
             next: string | null;
-            /** @description in the order of the bytes of their names */
+            /** @description ordered by the bytes of their names */
             types: components["schemas"]["DeviceType"][];
         };
         Distribution: {
-            /** @description ascending, without gaps; the counts add up to `count` */
+            /** @description ascending, without gaps; their counts add up to `count` */
             bins: components["schemas"]["DistributionBin"][];
             /** Format: int64 */
             count: number;
@@ -600,7 +600,7 @@ export interface components {
              * @description and before this one
              */
             end: string;
-            /** @description every count is: the digest has few values, or no bin ends between close ones */
+            /** @description true if every count is exact */
             isExact: boolean;
             /** Format: double */
             max: number;
@@ -608,7 +608,7 @@ export interface components {
             min: number;
             /**
              * Format: date-time
-             * @description readings from this time on
+             * @description start of the range, inclusive
              */
             start: string;
         };
@@ -631,34 +631,34 @@ export interface components {
              */
             to: number;
         };
-        /** @description a Problem, with the events that it is about where it is about events */
+        /** @description a Problem; lists the refused events if it concerns events */
         EventsProblem: {
             /**
              * Format: int64
-             * @description events that are durable in the event log now
+             * @description events now durable in the event log
              */
             accepted?: number;
             /** @enum {string} */
             code: "RELAY_CONFIG_INVALID" | "RELAY_DATABASE_UNREACHABLE" | "RELAY_DATABASE_POOLED" | "RELAY_STATEMENT_TIMEOUT" | "RELAY_MIGRATION_FAILED" | "RELAY_EVENT_LOG_UNREACHABLE" | "RELAY_EVENT_LOG_REFUSED" | "RELAY_RECORD_TOO_LARGE" | "RELAY_EVENT_LOG_UNSUPPORTED" | "RELAY_GROUP_FOREIGN" | "RELAY_GROUP_REFUSED" | "RELAY_TOPIC_MISSING" | "RELAY_OFFSET_GAP" | "RELAY_FLUSH_UNFINISHED" | "RELAY_REPLAY_REFUSED" | "RELAY_PARTITION_FENCED" | "RELAY_ROLLUP_CORRUPT" | "RELAY_PORT_IN_USE" | "RELAY_DATA_DIR_IN_USE" | "RELAY_PROGRAM_FAILED" | "RELAY_PARAMETER_MISSING" | "RELAY_PARAMETER_INVALID" | "RELAY_PARAMETER_UNKNOWN" | "RELAY_CURSOR_INVALID" | "RELAY_TOO_MANY_POINTS" | "RELAY_INTERVAL_TOO_FINE" | "RELAY_RANGE_INVALID" | "RELAY_RANGE_TOO_LONG" | "RELAY_DEVICE_TYPE_UNKNOWN" | "RELAY_UNAUTHORIZED" | "RELAY_FORBIDDEN" | "RELAY_RATE_LIMITED" | "RELAY_BUDGET_EXCEEDED" | "RELAY_ISSUER_UNREACHABLE" | "RELAY_API_KEY_UNKNOWN" | "RELAY_NO_DATA" | "RELAY_ROUTE_UNKNOWN" | "RELAY_HOST_UNKNOWN" | "RELAY_METHOD_NOT_ALLOWED" | "RELAY_REQUEST_INVALID" | "RELAY_REQUEST_TOO_SLOW" | "RELAY_HEADERS_TOO_LARGE" | "RELAY_BODY_TOO_LARGE" | "RELAY_BODY_TOO_SLOW" | "RELAY_MEDIA_TYPE_UNKNOWN" | "RELAY_EVENTS_REFUSED" | "RELAY_IDEMPOTENCY_KEY_REUSED" | "RELAY_IDEMPOTENCY_KEY_IN_USE" | "RELAY_INGEST_BUSY" | "RELAY_INGEST_OFF" | "RELAY_STREAM_FULL" | "RELAY_ANSWER_TOO_SLOW" | "RELAY_ANSWERS_BUSY" | "RELAY_CLIENT_GONE" | "RELAY_INTERNAL";
-            /** @description what is wrong with this request, and what would help */
+            /** @description what is wrong with this request, and how to fix it */
             detail: string;
-            /** @description the detail once more */
+            /** @description same as detail */
             error: string;
-            /** @description the request, as in x-request-id */
+            /** @description id of the request, as in x-request-id */
             instance: string;
-            /** @description the parameter that is at fault, where it is one */
+            /** @description the parameter at fault, if any */
             parameter?: string;
             refused?: components["schemas"]["RefusedEvent"][];
             /** Format: int32 */
             status: number;
             title: string;
-            /** @description a stable URI of the kind of problem */
+            /** @description stable URI of the problem type */
             type: string;
         };
         IngestAnswer: {
             /**
              * Format: int64
-             * @description events that are durable in the event log now
+             * @description events now durable in the event log
              */
             accepted: number;
             refused: components["schemas"]["RefusedEvent"][];
@@ -676,11 +676,11 @@ export interface components {
             expiresAt: string | null;
             /**
              * Format: date-time
-             * @description until when the secret before the last rotation works; null: it does not
+             * @description when the secret before the last rotation expires; null: it has expired
              */
             formerSecretUntil: string | null;
             id: string;
-            /** @description the key; it is told this once */
+            /** @description the key; shown only this once */
             key: string;
             /**
              * Format: date-time
@@ -690,7 +690,7 @@ export interface components {
             name: string;
             /**
              * Format: date-time
-             * @description null: it works
+             * @description null: not revoked
              */
             revokedAt: string | null;
             scopes: ("events:read" | "events:write" | "admin")[];
@@ -713,18 +713,18 @@ export interface components {
         Problem: {
             /** @enum {string} */
             code: "RELAY_CONFIG_INVALID" | "RELAY_DATABASE_UNREACHABLE" | "RELAY_DATABASE_POOLED" | "RELAY_STATEMENT_TIMEOUT" | "RELAY_MIGRATION_FAILED" | "RELAY_EVENT_LOG_UNREACHABLE" | "RELAY_EVENT_LOG_REFUSED" | "RELAY_RECORD_TOO_LARGE" | "RELAY_EVENT_LOG_UNSUPPORTED" | "RELAY_GROUP_FOREIGN" | "RELAY_GROUP_REFUSED" | "RELAY_TOPIC_MISSING" | "RELAY_OFFSET_GAP" | "RELAY_FLUSH_UNFINISHED" | "RELAY_REPLAY_REFUSED" | "RELAY_PARTITION_FENCED" | "RELAY_ROLLUP_CORRUPT" | "RELAY_PORT_IN_USE" | "RELAY_DATA_DIR_IN_USE" | "RELAY_PROGRAM_FAILED" | "RELAY_PARAMETER_MISSING" | "RELAY_PARAMETER_INVALID" | "RELAY_PARAMETER_UNKNOWN" | "RELAY_CURSOR_INVALID" | "RELAY_TOO_MANY_POINTS" | "RELAY_INTERVAL_TOO_FINE" | "RELAY_RANGE_INVALID" | "RELAY_RANGE_TOO_LONG" | "RELAY_DEVICE_TYPE_UNKNOWN" | "RELAY_UNAUTHORIZED" | "RELAY_FORBIDDEN" | "RELAY_RATE_LIMITED" | "RELAY_BUDGET_EXCEEDED" | "RELAY_ISSUER_UNREACHABLE" | "RELAY_API_KEY_UNKNOWN" | "RELAY_NO_DATA" | "RELAY_ROUTE_UNKNOWN" | "RELAY_HOST_UNKNOWN" | "RELAY_METHOD_NOT_ALLOWED" | "RELAY_REQUEST_INVALID" | "RELAY_REQUEST_TOO_SLOW" | "RELAY_HEADERS_TOO_LARGE" | "RELAY_BODY_TOO_LARGE" | "RELAY_BODY_TOO_SLOW" | "RELAY_MEDIA_TYPE_UNKNOWN" | "RELAY_EVENTS_REFUSED" | "RELAY_IDEMPOTENCY_KEY_REUSED" | "RELAY_IDEMPOTENCY_KEY_IN_USE" | "RELAY_INGEST_BUSY" | "RELAY_INGEST_OFF" | "RELAY_STREAM_FULL" | "RELAY_ANSWER_TOO_SLOW" | "RELAY_ANSWERS_BUSY" | "RELAY_CLIENT_GONE" | "RELAY_INTERNAL";
-            /** @description what is wrong with this request, and what would help */
+            /** @description what is wrong with this request, and how to fix it */
             detail: string;
-            /** @description the detail once more */
+            /** @description same as detail */
             error: string;
-            /** @description the request, as in x-request-id */
+            /** @description id of the request, as in x-request-id */
             instance: string;
-            /** @description the parameter that is at fault, where it is one */
+            /** @description the parameter at fault, if any */
             parameter?: string;
             /** Format: int32 */
             status: number;
             title: string;
-            /** @description a stable URI of the kind of problem */
+            /** @description stable URI of the problem type */
             type: string;
         };
         RangeRollup: {
@@ -739,19 +739,19 @@ export interface components {
             maxValue: number;
             /**
              * Format: double
-             * @description in the unit of the value: the true median is within medianValue ± medianError; 0: it is exact; null: values so far apart that no double bounds it
+             * @description in the unit of the value: the true median is within medianValue ± medianError; 0: exact; null: no double can bound it
              */
             medianError: number | null;
             /**
              * Format: double
-             * @description of an even number of readings, the mean of the two in the middle
+             * @description for an even number of readings, the mean of the two middle values
              */
             medianValue: number;
             /** Format: double */
             minValue: number;
-            /** @description endTime as the client sent it */
+            /** @description endTime as sent by the client */
             timeWindowEnd: string;
-            /** @description startTime as the client sent it */
+            /** @description startTime as sent by the client */
             timeWindowStart: string;
             zone: string | null;
         };
@@ -764,7 +764,7 @@ export interface components {
             device?: string;
             /**
              * Format: double
-             * @description of a percentile: the true one is within value ± error; null: values so far apart that no number bounds it
+             * @description for a percentile: the true value is within value ± error; null: no double can bound it
              */
             error?: number | null;
             type?: string;
@@ -775,24 +775,24 @@ export interface components {
         Ranking: {
             /** Format: date-time */
             end: string;
-            /** @description the best first; equal ones by the bytes of their names */
+            /** @description in rank order; ties by the bytes of their names */
             rows: components["schemas"]["RankedRow"][];
             /** Format: date-time */
             start: string;
             stat: string;
             /**
              * Format: int64
-             * @description how many have readings in the range, but no such number
+             * @description how many have readings in the range, but not this statistic
              */
             unranked: number;
         };
         RefusedEvent: {
             detail: string;
-            /** @description the field at fault, where it is one */
+            /** @description the field at fault, if any */
             field?: string;
             /**
              * Format: int64
-             * @description which event of the body, from 0; blank lines do not count
+             * @description index of the event in the body, from 0; blank lines do not count
              */
             index: number;
             /** @enum {string} */
@@ -822,14 +822,14 @@ export interface components {
             median: number;
             /**
              * Format: double
-             * @description the true median is within median ± medianError; null: no double bounds it
+             * @description the true median is within median ± medianError; null: no double can bound it
              */
             medianError: number | null;
             /** Format: double */
             min: number;
             /**
              * Format: double
-             * @description null: it is beyond the range of doubles
+             * @description null: beyond the range of doubles
              */
             sum: number | null;
             /** @description where it is grouped by types */
@@ -840,17 +840,17 @@ export interface components {
         Series: {
             /**
              * Format: date-time
-             * @description of the first reading that is kept
+             * @description time of the first stored reading
              */
             firstSeen: string;
             /**
              * Format: date-time
-             * @description of the newest reading
+             * @description time of the newest reading
              */
             lastSeen: string;
             /**
              * Format: double
-             * @description of the newest reading; of several at that time, the greatest
+             * @description value of the newest reading; of several at the same time, the greatest
              */
             lastValue: number;
             type: string;
@@ -865,12 +865,12 @@ export interface components {
         Zone: {
             /**
              * Format: int64
-             * @description how many have ever sent from there; one that has moved counts in both places
+             * @description devices that ever sent from this zone; a device that moved counts in both zones
              */
             devices: number;
             /**
              * Format: date-time
-             * @description of the newest reading
+             * @description time of the newest reading
              */
             lastSeen: string;
             types: string[];
@@ -879,7 +879,7 @@ export interface components {
         ZoneList: {
             /** @description where there are more: `cursor` of the next answer */
             next: string | null;
-            /** @description in the order of the bytes of their names */
+            /** @description ordered by the bytes of their names */
             zones: components["schemas"]["Zone"][];
         };
     };
@@ -894,9 +894,9 @@ export interface operations {
     getDeviceRollup: {
         parameters: {
             query: {
-                /** @description ISO-8601 with any offset; readings before this time */
+                /** @description ISO-8601 with any offset; end of the range, exclusive */
                 endTime: string;
-                /** @description ISO-8601 with any offset; readings from this time on */
+                /** @description ISO-8601 with any offset; start of the range, inclusive */
                 startTime: string;
             };
             header?: never;
@@ -984,9 +984,9 @@ export interface operations {
     getTypeRollup: {
         parameters: {
             query: {
-                /** @description ISO-8601 with any offset; readings before this time */
+                /** @description ISO-8601 with any offset; end of the range, exclusive */
                 endTime: string;
-                /** @description ISO-8601 with any offset; readings from this time on */
+                /** @description ISO-8601 with any offset; start of the range, inclusive */
                 startTime: string;
             };
             header?: never;
@@ -1074,9 +1074,9 @@ export interface operations {
     getZoneRollup: {
         parameters: {
             query: {
-                /** @description ISO-8601 with any offset; readings before this time */
+                /** @description ISO-8601 with any offset; end of the range, exclusive */
                 endTime: string;
-                /** @description ISO-8601 with any offset; readings from this time on */
+                /** @description ISO-8601 with any offset; start of the range, inclusive */
                 startTime: string;
             };
             header?: never;
@@ -1164,9 +1164,9 @@ export interface operations {
     getZoneTypeRollup: {
         parameters: {
             query: {
-                /** @description ISO-8601 with any offset; readings before this time */
+                /** @description ISO-8601 with any offset; end of the range, exclusive */
                 endTime: string;
-                /** @description ISO-8601 with any offset; readings from this time on */
+                /** @description ISO-8601 with any offset; start of the range, inclusive */
                 startTime: string;
             };
             header?: never;
@@ -1255,37 +1255,37 @@ export interface operations {
     getAggregates: {
         parameters: {
             query?: {
-                /** @description `next` of the answer before; all other parameters stay as they were */
+                /** @description `next` of the previous page; keep all other parameters unchanged */
                 cursor?: string;
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description readings before this time: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description end of the range, exclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 end?: string;
-                /** @description rows without readings are left out (`none`), are null, or are filled in: from the row before them in time (`previous`), which may be before `start`, or on a straight line between two (`linear`). They say so in `filled` */
+                /** @description rows without readings: left out (`none`), null, or filled, from the previous row (`previous`, may be before `start`) or by linear interpolation (`linear`). Filled rows say so in `filled` */
                 fill?: "none" | "null" | "previous" | "linear";
-                /** @description how rows are written; without it the header Accept chooses, and json is the default */
+                /** @description format of the rows; default: chosen by the Accept header, else json */
                 format?: "json" | "csv" | "ndjson";
-                /** @description rows of each device, zone or type by itself; else of all that is selected */
+                /** @description separate rows per device, zone or type; default: one row for the whole selection */
                 groupBy?: "device" | "zone" | "type";
-                /** @description how long rows are, on the clock of `tz`: minutes and hours that days are a multiple of (`5m`, `1h`, `6h`), days (`1d`), weeks from Monday (`1w`), months that years are a multiple of (`1mo`, `3mo`), years (`1y`), `range` (one row), or `auto`: the shortest with at most `maxPoints` rows */
+                /** @description length of each row, on the clock of `tz`: minutes and hours that divide a day (`5m`, `1h`, `6h`), days (`1d`), weeks from Monday (`1w`), months that divide a year (`1mo`, `3mo`), years (`1y`), `range` (one row), or `auto`: the shortest that gives at most `maxPoints` rows */
                 interval?: string;
-                /** @description most rows; where there are more, `next` is their cursor */
+                /** @description most rows; if there are more, `next` is the cursor of the next page */
                 limit?: number;
-                /** @description readings further apart have no step between them: `30s`, `15m`, `1h`, `1d` at most */
+                /** @description longest gap between two readings that still counts: `30s`, `15m`, `1h`, at most `1d` */
                 maxGap?: string;
-                /** @description most rows of a group, for `auto` */
+                /** @description most rows per group, for `auto` */
                 maxPoints?: number;
-                /** @description by time, within a group */
+                /** @description order by time, within a group */
                 order?: "asc" | "desc";
-                /** @description readings from this time on: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description start of the range, inclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 start?: string;
-                /** @description which numbers, commas between them: count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 (any percentile: p99.9). A percentile has an error beside it: the true one is within ± that; 0: it is exact. `increase` (a value that falls is a counter that began at 0 again), `rate` (increase a second) and `timeWeightedAvg` are made of the readings that minutes keep; readings further apart than `maxGap` have nothing between them */
+                /** @description statistics, separated by commas: count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 (any percentile: p99.9). Each percentile has an error: the true value is within ± error; 0: exact. `increase` (a falling value counts as a counter reset to 0), `rate` (increase per second) and `timeWeightedAvg` are computed from the readings stored in minutes; a gap longer than `maxGap` between two readings is left out */
                 stats?: string;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description IANA time zone that days and hours are of, such as `Europe/Berlin` */
+                /** @description IANA time zone that defines days and hours, such as `Europe/Berlin` */
                 tz?: string;
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -1303,7 +1303,7 @@ export interface operations {
                     "application/json": components["schemas"]["Aggregates"];
                 };
             };
-            /** @description the answer is the one of If-None-Match */
+            /** @description the answer matches If-None-Match */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -1369,21 +1369,21 @@ export interface operations {
     compareRanges: {
         parameters: {
             query?: {
-                /** @description previous: the range that ends where this one begins; weekday: from and to the same times of the same weekdays on the clock of `tz`, as many weeks earlier as it takes not to overlap, mostly one */
+                /** @description previous: the range that ends where this one starts; weekday: the same times on the same weekdays on the clock of `tz`, as few weeks earlier as possible without overlap */
                 against?: "previous" | "weekday";
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description readings before this time: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description end of the range, exclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 end?: string;
-                /** @description readings from this time on: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description start of the range, inclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 start?: string;
-                /** @description which numbers, commas between them: count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 (any percentile: p99.9). A percentile has an error beside it: the true one is within ± that; 0: it is exact. `increase` (a value that falls is a counter that began at 0 again), `rate` (increase a second) and `timeWeightedAvg` are made of the readings that minutes keep; readings further apart than `maxGap` have nothing between them */
+                /** @description statistics, separated by commas: count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 (any percentile: p99.9). Each percentile has an error: the true value is within ± error; 0: exact. `increase` (a falling value counts as a counter reset to 0), `rate` (increase per second) and `timeWeightedAvg` are computed from the readings stored in minutes; a gap longer than `maxGap` between two readings is left out */
                 stats?: string;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description IANA time zone whose weekdays are compared, such as `Europe/Berlin` */
+                /** @description IANA time zone that defines the weekdays, such as `Europe/Berlin` */
                 tz?: string;
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -1469,17 +1469,17 @@ export interface operations {
     listDevices: {
         parameters: {
             query?: {
-                /** @description `next` of the answer before, to go on behind it */
+                /** @description `next` of the previous page, to continue after it */
                 cursor?: string;
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description most that the answer may hold */
+                /** @description most items in the answer */
                 limit?: number;
-                /** @description only devices whose id begins so */
+                /** @description only devices whose id starts with this */
                 prefix?: string;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -1726,19 +1726,19 @@ export interface operations {
     getDistribution: {
         parameters: {
             query?: {
-                /** @description how many; fewer come back where the values are too close */
+                /** @description number of bins; fewer are returned if the values are too close */
                 bins?: number;
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description readings before this time: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description end of the range, exclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 end?: string;
-                /** @description linear: bins of equal width; log: of equal ratio, and one more for values that are not positive */
+                /** @description linear: bins of equal width; log: bins of equal ratio, plus one for values that are not positive */
                 scale?: "linear" | "log";
-                /** @description readings from this time on: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description start of the range, inclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 start?: string;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -1825,7 +1825,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description any text that no other body of this caller has */
+                /** @description any text that is unique per body of this caller */
                 "idempotency-key"?: string;
             };
             path?: never;
@@ -1846,7 +1846,7 @@ export interface operations {
                     "application/json": components["schemas"]["IngestAnswer"];
                 };
             };
-            /** @description Some events were accepted, and `refused` says which were not */
+            /** @description Some events were accepted; `refused` lists the others */
             207: {
                 headers: {
                     [name: string]: unknown;
@@ -1918,7 +1918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No event was accepted, or the Idempotency-Key belongs to another body */
+            /** @description No event was accepted, or the Idempotency-Key was used with another body */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1927,7 +1927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["EventsProblem"];
                 };
             };
-            /** @description The caller has used up a limit; where that is a quota of what stays, `refused` names the events */
+            /** @description A limit of the caller is used up; for a quota of new series, zones or partitions, `refused` lists the events */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2285,19 +2285,19 @@ export interface operations {
     streamRollups: {
         parameters: {
             query?: {
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description a rollup for each; without it one for all */
+                /** @description one rollup per device, zone or type; default: one for the whole selection */
                 groupBy?: "device" | "zone" | "type";
-                /** @description how long buckets are; days are those of UTC */
+                /** @description length of the buckets; days are UTC days */
                 interval?: "1m" | "1h" | "1d";
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: {
-                /** @description as it came */
+                /** @description the id as received */
                 "last-event-id"?: string;
             };
             path?: never;
@@ -2305,7 +2305,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The data of `rollup`; other events have little or none */
+            /** @description The data of `rollup`; other events have little or no data */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2373,23 +2373,23 @@ export interface operations {
     getTop: {
         parameters: {
             query?: {
-                /** @description only this device; may be given several times */
+                /** @description only this device; may be repeated */
                 device?: string[];
-                /** @description readings before this time: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description end of the range, exclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 end?: string;
                 /** @description what is ranked */
                 groupBy?: "device" | "zone" | "type";
-                /** @description how many */
+                /** @description how many to return */
                 limit?: number;
-                /** @description desc: the highest first; asc: the lowest */
+                /** @description desc: highest first; asc: lowest first */
                 order?: "desc" | "asc";
-                /** @description readings from this time on: ISO-8601 with an offset, or relative to now, such as `now`, `-24h`, `now-7d` */
+                /** @description start of the range, inclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
                 start?: string;
-                /** @description by which number, one of count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 */
+                /** @description statistic to rank by, one of count, sum, avg, min, max, median, stddev, first, last, increase, rate, timeWeightedAvg, p0 … p100 */
                 stat?: string;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -2466,11 +2466,11 @@ export interface operations {
     listTypes: {
         parameters: {
             query?: {
-                /** @description `next` of the answer before, to go on behind it */
+                /** @description `next` of the previous page, to continue after it */
                 cursor?: string;
-                /** @description most that the answer may hold */
+                /** @description most items in the answer */
                 limit?: number;
-                /** @description only this zone; may be given several times */
+                /** @description only this zone; may be repeated */
                 zone?: string[];
             };
             header?: never;
@@ -2547,11 +2547,11 @@ export interface operations {
     listZones: {
         parameters: {
             query?: {
-                /** @description `next` of the answer before, to go on behind it */
+                /** @description `next` of the previous page, to continue after it */
                 cursor?: string;
-                /** @description most that the answer may hold */
+                /** @description most items in the answer */
                 limit?: number;
-                /** @description only this device type; may be given several times */
+                /** @description only this device type; may be repeated */
                 type?: string[];
             };
             header?: never;
