@@ -35,7 +35,7 @@ export async function maySetRetention (database: Database): Promise<boolean> {
   return may
 }
 
-/** What the settings say otherwise than the database, e.g. `RETENTION_MINUTE_DAYS is 30 and 0 in the database`. */
+/** What the settings say otherwise than the database, e.g. `RETENTION_MINUTE_DAYS is 30, but 0 in the database`. */
 export async function findRetentionDifferences (database: Database, days: RetentionDays): Promise<string[]> {
   const rows = await database.query<{ name: string, days: number }>(
     'select name, coalesce(extract(epoch from retention) / 86400, 0)::float8 as days from rollup_levels')

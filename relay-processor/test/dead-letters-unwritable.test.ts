@@ -48,7 +48,7 @@ test('the processor waits for dead letters that can\'t be written, and a kill le
       select from event_log_partitions join event_log_topics using (topic_id) where topic = $1 for update`,
     [site.config.DEAD_LETTERS_TOPIC])
     await sendAll(site)
-    await until('the processor to say what fails', async () => /writing dead letters fails/.test(await readyz()))
+    await until('the processor to say what fails', async () => /writing dead letters failed/.test(await readyz()))
     assert.equal(await progressOf(site), 0n)
     first.kill('SIGKILL')
     await once(first, 'exit')

@@ -171,7 +171,7 @@ test('a processor without the right to set the retention says where its settings
   opened.defer(() => limited.close())
   assert.equal(await maySetRetention(limited), false)
   assert.deepEqual(await findRetentionDifferences(limited, { RETENTION_MINUTE_DAYS: 7, RETENTION_HOUR_DAYS: 0, RETENTION_DAY_DAYS: 400 }),
-    ['RETENTION_MINUTE_DAYS is 7 and 30 in the database', 'RETENTION_DAY_DAYS is 400 and 0 in the database'])
+    ['RETENTION_MINUTE_DAYS is 7, but 30 in the database', 'RETENTION_DAY_DAYS is 400, but 0 in the database'])
   await setRetention(database, { RETENTION_HOUR_DAYS: 60, RETENTION_DAY_DAYS: 400 })
   const kept = await limited.query("select name, retention::text from rollup_levels where name in ('minute', 'arrivals') order by 1")
   assert.deepEqual(kept, [{ name: 'arrivals', retention: '400 days' }, { name: 'minute', retention: '30 days' }])
