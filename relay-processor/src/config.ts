@@ -16,7 +16,7 @@ export const processorSettings = Type.Object({
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({ description: 'stable name of this processor; a quick restart with the same name moves no partition' })),
   SESSION_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 1_000, description: 'a processor without a heartbeat for this long loses its partitions' }),
   FETCH_BUFFER_MAX_BYTES: Type.Integer({ default: 16 * 1024 * 1024, minimum: 1024 * 1024, description: 'most bytes prefetched from the event log' }),
-  FLUSH_INTERVAL_MS: Type.Integer({ default: 200, minimum: 10, description: 'time between two flushes while the processor keeps up' }),
+  FLUSH_INTERVAL_MS: Type.Integer({ default: 300, minimum: 10, description: 'time between two flushes while the processor keeps up' }),
   FLUSH_INTERVAL_MAX_MS: Type.Integer({ default: 5_000, minimum: 10, description: 'time between two flushes while it catches up with a backlog' }),
   FLUSH_STALLED_MS: Type.Integer({ default: 30_000, minimum: 100, description: '`/readyz` reports a stall if the log has new records and nothing was flushed for this long; nothing is restarted' }),
   FLUSH_READINGS_MAX: Type.Integer({ default: 4_000_000, minimum: 1, description: 'flush at the latest when this many readings are in memory, at 20 bytes each; a million is enough if many share a row' }),

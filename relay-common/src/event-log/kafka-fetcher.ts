@@ -38,7 +38,7 @@ const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
 /** less room than this and a fetch is not worth its request */
 const RESPONSE_MIN_BYTES = 64 * 1024
 /** how long records may gather at a broker that has few of them */
-const LINGER_MS = 20
+const LINGER_MS = 60
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
