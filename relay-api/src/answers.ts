@@ -149,8 +149,9 @@ export function keepAnswers (
     ofSocket.set(answer, finish)
     reply.raw.on('finish', finish)
     if (socket.destroyed) finish()
-    service.compute(answer.caller, REQUEST_MS)
-    if (isEndless || !service.isHeavy(answer.caller)) done()
+    const isQuestion = !isEndless && request.method !== 'POST' // senders have budgets, and compute for themselves
+    if (isQuestion) service.compute(answer.caller, REQUEST_MS)
+    if (!isQuestion || !service.isHeavy(answer.caller)) done()
     else turns.take(answer.caller, true, answer.signal).then(() => done(), done)
   })
 
@@ -266,7 +267,8 @@ class OpenAnswer implements Answer {
   }
 
   #countPiece (): void {
-    this.#settings.computed(this.caller, this.#computing.pieceMs)
+    const { pieceMs } = this.#computing
+    if (pieceMs > 0) this.#settings.computed(this.caller, pieceMs)
     this.#computing.endPiece()
   }
 
