@@ -1,14 +1,14 @@
 /**
- * Pipelining: a client may send requests on a connection before it has the answers to those before. They are answered in
- * order, so each begins when the one before it is answered: two hundred in one write would otherwise be two hundred
- * questions at once, which nobody can take before any other has its turn.
+ * Pipelining: a client may send further requests on a connection before it has an answer. Responses go out in order, so
+ * each request starts after the response before it. Otherwise two hundred requests in one write would all start in one
+ * turn of the event loop, and everybody else would wait for them.
  */
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { FastifyInstance } from 'fastify'
 
-/** Must come before whatever else is done for a request. */
+/** Must be the first hook of the app. */
 export function answerInOrder (app: FastifyInstance): void {
   const latest = new WeakMap<Socket, ServerResponse>()
   app.addHook('onRequest', (request, reply, done) => {
@@ -16,7 +16,7 @@ export function answerInOrder (app: FastifyInstance): void {
     const before = latest.get(socket)
     latest.set(socket, reply.raw)
     if (before === undefined || before.writableFinished) return done()
-    // others have their turn between two of them; where the connection ends before that, nobody waits for this answer
+    // other connections have a turn in between; if the connection ends first, nobody waits for this response
     before.once('finish', () => setImmediate(done))
   })
 }

@@ -1,30 +1,30 @@
 /**
- * Attained service: how much work each caller has had done lately, and which of them have had more than the others.
+ * Attained service: how much work the API did recently for each caller, and which callers got more than the others.
  *
- *     work   ms of computing, and statements and their rows at what they cost on an idle machine
- *     rate   the work of the last second or so, older work counts less and less; of a new caller, since it came
- *     heavy  a caller above the mean rate of all who are there, by a margin
+ *     work   ms of computing, plus a fixed cost per statement and per row
+ *     rate   work per time over the last second, with exponential decay; for a new caller, since its first question
+ *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin
  *
- * Time that passes is not work: the statements of a caller who waits behind others take long because of the others, and
- * by time it would be the one to hold up. A caller who is held up attains less, and is heavy no more.
+ * Elapsed time is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time the
+ * API would hold up the wrong caller. A caller that is held up attains less, and stops being heavy.
  *
  * Source: least attained service, Nuyens and Wierman, "The foreground-background queue" (2008).
  */
 
-/** Work counts a third, roughly, after so many ms. */
+/** After this time past work counts 1/e. */
 const MEMORY_MS = 1_000
-/** A caller is there for so long after its last question or its last work. */
+/** A caller is active for this time after its last question or its last work. */
 const BESIDE_MS = 1_000
-/** A caller that came just now has been there for so long, or its first question would be a rate of 100 %. */
+/** Least age of a new caller: without it, the first question alone would be a rate of 100 %. */
 const AGE_MIN_MS = 50
-/** of the mean rate */
+/** over the mean rate */
 const HEAVY_PART = 1.25
 /** A caller with less than this part of a core is never heavy. */
 const HEAVY_MIN = 0.25
 const LOOK_INTERVAL_MS = 10
 const CALLERS_MAX = 1_000
 
-/** What a statement costs PostgreSQL and the API together, measured on an idle machine, and what a row does. */
+/** Rough CPU cost of a statement, and of a row that it returns, in PostgreSQL and API together. */
 const STATEMENT_MS = 0.7
 const ROW_MS = 0.003
 
@@ -47,7 +47,7 @@ interface Caller {
 
 /** @param now ms of a clock that only goes on */
 export function createAttainedService (now = () => performance.now()): AttainedService {
-  /** those that are there, the one that has been silent for longest first */
+  /** active ones, in the order of their last work */
   const callers = new Map<string, Caller>()
   let heavy: ReadonlySet<string> = new Set()
   let lookedAtMs = -Infinity

@@ -1,20 +1,23 @@
 /**
- * Crowded selections: those with so many devices that a statement takes long which looks for the readings of each, as one
- * does for the minute that a range begins or ends in.
+ * Crowded selections: those with very many devices. A range that begins or ends within a minute needs the readings of
+ * each device in that minute, and such a statement takes long there.
  */
 import type { Database, ForWhom } from 'relay-common'
 
 import { kindCondition, seriesColumn } from '../parameters/selection.ts'
 import type { Selection } from './read.ts'
 
-/** Looking for the minutes of so many series takes some 20 ms. */
+/** The minutes of so many series take PostgreSQL some 20 ms, as those of 300,000 took about a second. */
 const SERIES_MAX = 5_000
-/** What was found out is known for so long. Series come and hardly ever go: a crowded selection stays one. */
+/** A small selection is counted again after this time. A crowded one stays so: series are hardly ever removed. */
 const KNOWN_MS = 10_000
 const KNOWN_MAX = 1_000
 
 export interface Crowds {
-  /** Whether the devices of a zone, of a type or all of them are very many. @throws RelayError RELAY_DATABASE_UNREACHABLE */
+  /**
+   * Whether the devices of a zone, of a type or all of them are very many.
+   * @throws RelayError RELAY_DATABASE_UNREACHABLE
+   */
   isCrowded (selection: Pick<Selection, 'zone' | 'deviceType'>, whom?: ForWhom): Promise<boolean>
 }
 
@@ -27,7 +30,8 @@ export function createCrowds (database: Pick<Database, 'queryPrepared'>, now = (
       const before = known.get(key)
       if (before !== undefined && (before.isCrowded || now() - before.atMs < KNOWN_MS)) return before.isCrowded
       const given = Object.entries({ zone, device_type: deviceType }).filter(([, name]) => name !== undefined)
-      const conditions = given.map(([column], n) => `${seriesColumn(column as 'zone' | 'device_type', false)} = $${n + 1}`)
+      const conditions = given.map(([column], n) =>
+        `${seriesColumn(column as 'zone' | 'device_type', false)} = $${n + 1}`)
       const [{ is_crowded: isCrowded }] = await database.queryPrepared<{ is_crowded: boolean }>(
         `crowded ${given.map(([column]) => column).join()}`, `
         select count(*) > ${SERIES_MAX} as is_crowded from (
