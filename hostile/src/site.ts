@@ -191,7 +191,8 @@ async function observe (dataDir: string, database: Database): Promise<Observed> 
   const [row] = await database.query<{ partitions: bigint, ungranted: bigint }>(`
     select
       (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent where c.relname like 'rollups\\_%' and c.relkind = 'p') as partitions,
-      (select count(*) from series where zone like 'Vault%' or device_id like 'vault-%') as ungranted`)
+      (select count(*) from series where device_id >= 'vault-' and device_id < 'vault.')
+        + (select count(*) from series where length(device_id) > 0 and zone >= 'Vault' and zone < 'Vaulu') as ungranted`)
   return {
     pids: { api, processor, postgres },
     memoryMb: {

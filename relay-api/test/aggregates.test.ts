@@ -124,7 +124,7 @@ test('increases of more minutes than may be read are refused', async t => {
   assert.equal((await ask('stats=avg')).status, 200)
   const { status, body } = await ask('stats=rate')
   assert.deepEqual([status, body.code, body.parameter], [400, 'RELAY_RANGE_TOO_LONG', 'stats'])
-  assert.match(body.detail, /needs 4320, the limit is 2880/)
+  assert.match(body.detail, /2880 device minutes at most \(STEP_MINUTES_MAX\), which are 2 devices in this range, and the selection has more/)
 })
 
 test('auto takes the shortest interval with few enough rows, and says which', async t => {

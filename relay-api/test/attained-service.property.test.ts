@@ -64,11 +64,73 @@ test('who takes far more than the others is heavy most of the time, and they are
   }))
 })
 
+/**
+ * A database with one core, which works on all statements at once (processor sharing), on a machine where each takes so many
+ * times as long as it would on another one.
+ * @param large what each of the statements of one caller costs, in ms; it always has so many under way
+ * @returns for which part of the time each was heavy
+ */
+function share (large: { readonly costMs: number, readonly atOnce: number }, small: { readonly costMs: number, readonly perSecond: number }, slowness: number) {
+  let nowMs = 0
+  const service = createAttainedService(() => nowMs)
+  const underWay: Array<{ readonly caller: 'large' | 'small', leftMs: number, readonly statement: ReturnType<typeof service.begin> }> = []
+  const begin = (caller: 'large' | 'small', costMs: number) => underWay.push({ caller, leftMs: costMs * slowness, statement: service.begin(caller) })
+  const heavy = { large: 0, small: 0 }
+  let looks = 0
+  for (let due = 0; nowMs < 10_000; nowMs++) {
+    while (underWay.filter(it => it.caller === 'large').length < large.atOnce) begin('large', large.costMs)
+    for (due += small.perSecond / 1_000; due >= 1; due--) begin('small', small.costMs)
+    const eachMs = 1 / underWay.length
+    for (const it of underWay) it.leftMs -= eachMs
+    for (const it of underWay.filter(it => it.leftMs <= 0)) {
+      it.statement.end(1)
+      underWay.splice(underWay.indexOf(it), 1)
+    }
+    if (nowMs < 1_000) continue
+    looks++
+    if (service.isHeavy('large')) heavy.large++
+    if (service.isHeavy('small')) heavy.small++
+  }
+  return { large: heavy.large / looks, small: heavy.small / looks }
+}
+
+test('who asks large statements of few rows is heavy on a quick machine and on a slow one, and who asks small ones is not', () => {
+  fc.assert(fc.property(
+    fc.record({ costMs: fc.integer({ min: 100, max: 2_000 }), atOnce: fc.integer({ min: 1, max: 8 }) }),
+    fc.record({ costMs: fc.double({ min: 0.3, max: 2, noNaN: true }), perSecond: fc.integer({ min: 10, max: 60 }) }),
+    fc.integer({ min: 1, max: 6 }),
+    (large, small, slowness) => {
+      fc.pre(small.costMs * small.perSecond * slowness < 500) // else the small ones alone are too much for it
+      const heavy = share(large, small, slowness)
+      assert.ok(heavy.large > 0.8, `heavy for ${heavy.large} of the time`)
+      assert.ok(heavy.small < 0.05, `the other one was, for ${heavy.small}`)
+    }), { numRuns: 50 })
+})
+
+test('a large statement counts before it has ended, however long it takes', () => {
+  let nowMs = 0
+  const service = createAttainedService(() => nowMs)
+  for (; nowMs < 1_000; nowMs += 10) {
+    const small = service.begin('small')
+    nowMs += 1
+    small.end(1)
+  }
+  service.begin('large')
+  for (const endMs = nowMs + 5_000, fromMs = nowMs; nowMs < endMs; nowMs += 10) {
+    const small = service.begin('small')
+    nowMs += 1
+    small.end(1)
+    if (nowMs > fromMs + 100) assert.ok(service.isHeavy('large'), `after ${nowMs - fromMs} ms`)
+  }
+  assert.ok(service.isHeavy('large'))
+  assert.ok(!service.isHeavy('small'))
+})
+
 test('a caller that is alone is never heavy, nor one that takes next to nothing', () => {
   let nowMs = 0
   const service = createAttainedService(() => nowMs)
   for (; nowMs < 10_000; nowMs += 10) {
-    service.read('alone', 100_000)
+    service.begin('alone').end(100_000)
     assert.ok(!service.isHeavy('alone'))
   }
   for (; nowMs < 20_000; nowMs += 100) {

@@ -1,12 +1,16 @@
 /**
  * Attained service: how much work the API did recently for each caller, and which callers got more than the others.
  *
- *     work   ms of computing, plus a fixed cost per statement and per row
+ *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first question
  *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin
  *
- * Elapsed time is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time the
- * API would hold up the wrong caller. A caller that is held up attains less, and stops being heavy.
+ * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time
+ * the API would hold up the wrong caller. But a statement that takes many times as long as those of another caller do at
+ * the same time is a large one, on a slow machine as on a quick one. PostgreSQL works on all statements at once, so each
+ * gets a part of the time (processor sharing); this is counted while the statement is still under way.
+ *
+ * A caller that is held up attains less, and stops being heavy.
  *
  * Source: least attained service, Nuyens and Wierman, "The foreground-background queue" (2008).
  */
@@ -27,21 +31,39 @@ const CALLERS_MAX = 1_000
 /** Rough CPU cost of a statement, and of a row that it returns, in PostgreSQL and API together. */
 const STATEMENT_MS = 0.7
 const ROW_MS = 0.003
+/** A large statement takes so long, and so many times as long as the statements of another caller do on average. */
+const LARGE_MIN_MS = 20
+const LARGE_RATIO = 5
+const TYPICAL_WEIGHT = 1 / 8
 
 export interface AttainedService {
   /** A caller has asked something. */
   ask (caller: string): void
   /** Counts computing. @param ms of the thread */
   compute (caller: string, ms: number): void
-  /** Counts a statement. @param rows that it returned */
-  read (caller: string, rows: number): void
+  /** A statement of a caller begins. */
+  begin (caller: string): Statement
   /** whether a caller has had more than its share, beside others */
   isHeavy (caller: string): boolean
+}
+
+export interface Statement {
+  /** @param rows that it returned */
+  end (rows: number): void
+}
+
+interface Running {
+  readonly caller: string
+  readonly sinceMs: number
+  /** shared time when it began */
+  readonly fromMs: number
 }
 
 interface Caller {
   workMs: number
   atMs: number
+  /** mean time of its statements, of which the last ones count most; none has ended: unknown */
+  typicalMs: number | undefined
   readonly sinceMs: number
 }
 
@@ -51,29 +73,64 @@ export function createAttainedService (now = () => performance.now()): AttainedS
   const callers = new Map<string, Caller>()
   let heavy: ReadonlySet<string> = new Set()
   let lookedAtMs = -Infinity
+  const running = new Set<Running>()
+  /** A clock that passes as fast as each of the statements is worked on, if PostgreSQL had one core for all of them. */
+  let sharedMs = 0
+  let sharedAtMs = now()
+  const passShared = (nowMs: number) => {
+    sharedMs += (nowMs - sharedAtMs) / Math.max(running.size, 1)
+    sharedAtMs = nowMs
+  }
 
   const add = (name: string, ms: number) => {
     const nowMs = now()
-    const caller = callers.get(name) ?? { workMs: 0, atMs: nowMs, sinceMs: nowMs }
+    const caller = callers.get(name) ?? { workMs: 0, atMs: nowMs, typicalMs: undefined, sinceMs: nowMs }
     caller.workMs = caller.workMs * Math.exp((caller.atMs - nowMs) / MEMORY_MS) + ms
     caller.atMs = nowMs
     callers.delete(name)
     callers.set(name, caller)
     if (callers.size > CALLERS_MAX) callers.delete(callers.keys().next().value!)
+    return caller
+  }
+  const isLarge = (name: string, tookMs: number) => {
+    if (tookMs < LARGE_MIN_MS) return false
+    const others = [...callers].flatMap(([other, it]) => other === name || it.typicalMs === undefined ? [] : [it.typicalMs])
+    return others.length === 0 || tookMs > LARGE_RATIO * Math.min(...others)
   }
   const look = (nowMs: number) => {
+    for (const { caller } of running) add(caller, 0) // it is active for as long as its statements are under way
     for (const [name, { atMs }] of callers) {
       if (nowMs - atMs <= BESIDE_MS) break
       callers.delete(name)
     }
-    const rates = [...callers].map(([name, it]) => ({ name, rate: rateOf(it, nowMs) }))
+    passShared(nowMs)
+    const underWayMs = new Map<string, number>()
+    for (const { caller, sinceMs, fromMs } of running) {
+      if (isLarge(caller, nowMs - sinceMs)) underWayMs.set(caller, (underWayMs.get(caller) ?? 0) + sharedMs - fromMs)
+    }
+    const rates = [...callers].map(([name, it]) => ({ name, rate: rateOf(it, nowMs, underWayMs.get(name)) }))
     const mean = rates.reduce((sum, it) => sum + it.rate, 0) / rates.length
     heavy = new Set(rates.filter(({ rate }) => rate > HEAVY_MIN && rate > HEAVY_PART * mean).map(({ name }) => name))
   }
   return {
-    ask: caller => add(caller, 0),
-    compute: add,
-    read: (caller, rows) => add(caller, STATEMENT_MS + rows * ROW_MS),
+    ask: caller => { add(caller, 0) },
+    compute: (caller, ms) => { add(caller, ms) },
+    begin (name) {
+      const sinceMs = now()
+      passShared(sinceMs)
+      const it: Running = { caller: name, sinceMs, fromMs: sharedMs }
+      running.add(it)
+      return {
+        end (rows) {
+          const tookMs = now() - sinceMs
+          passShared(sinceMs + tookMs)
+          running.delete(it)
+          const leastMs = STATEMENT_MS + rows * ROW_MS
+          const caller = add(name, isLarge(name, tookMs) ? Math.max(leastMs, sharedMs - it.fromMs) : leastMs)
+          caller.typicalMs = caller.typicalMs === undefined ? tookMs : caller.typicalMs + (tookMs - caller.typicalMs) * TYPICAL_WEIGHT
+        }
+      }
+    },
     isHeavy (caller) {
       const nowMs = now()
       if (nowMs - lookedAtMs >= LOOK_INTERVAL_MS) {
@@ -86,7 +143,7 @@ export function createAttainedService (now = () => performance.now()): AttainedS
 }
 
 /** Work per time: 1 is a core. */
-function rateOf ({ workMs, atMs, sinceMs }: Caller, nowMs: number): number {
+function rateOf ({ workMs, atMs, sinceMs }: Caller, nowMs: number, underWayMs = 0): number {
   const ageMs = Math.max(nowMs - sinceMs, AGE_MIN_MS)
-  return workMs * Math.exp((atMs - nowMs) / MEMORY_MS) / (MEMORY_MS * (1 - Math.exp(-ageMs / MEMORY_MS)))
+  return (workMs * Math.exp((atMs - nowMs) / MEMORY_MS) + underWayMs) / (MEMORY_MS * (1 - Math.exp(-ageMs / MEMORY_MS)))
 }

@@ -4,10 +4,11 @@
  *     a caller may hold more connections     while it holds fewer than SHARE times as many as then are free: 6 of 8 alone, 3
  *                                            each where two are greedy (dynamic thresholds, Choudhury and Hahne 1998). So there
  *                                            is one for whoever comes next
- *     a caller that came just now            holds at most two, and one more after each statement (slow start)
- *     heavy callers together                 as many as their window (see attained-service.ts for who is heavy): one more while
- *                                            the statements of the others take as long as usual, half as many when those take
- *                                            twice as long (additive increase, multiplicative decrease, Chiu and Jain 1989)
+ *     a caller that came just now            holds at most one, and one more after each statement (slow start)
+ *     heavy callers together                 as many as their window (see attained-service.ts for who is heavy): it begins with
+ *                                            one, grows while the statements of the others take as long as usual, and is
+ *                                            halved when those take longer (additive increase, multiplicative decrease, Chiu
+ *                                            and Jain 1989)
  *     long answers together                  a quarter, at least one: they wait for each other, and not others for them
  *     beside short ones                      half of that, at least one
  *
@@ -26,17 +27,24 @@ const LONG_PART_BESIDE_SHORT = 1 / 8
 /** Short answers are there for so long after the last one has asked. */
 const BESIDE_MS = 500
 
-const WINDOW_FIRST = 2
+const WINDOW_FIRST = 1
 /** A caller that holds and waits for nothing is forgotten after this time, and comes anew. */
 const CALLER_MAX_MS = 10_000
-/** The time of a statement beside heavy ones, over what it is without them, that is too long. */
-const SLOW_RATIO = 2
-const SLOW_MIN_MS = 4
-/** weights of a new measurement in the two means */
-const USUAL_WEIGHT = 1 / 32
+
+/** The window of heavy callers changes once per interval: what is under way ends first. In steps, it takes half a second to grow by one. */
+const CHANGE_INTERVAL_MS = 100
+const GROWTH = 0.2
+/** It begins anew when no heavy caller has had a connection for this time. */
+const HEAVY_MAX_MS = 1_000
+/** The others feel it when the mean time of their statements is so many times as long as usual, and at least so long. */
+const FELT_RATIO = 1.5
+const FELT_MIN_MS = 2
 const RECENT_WEIGHT = 1 / 8
-/** The window of the heavy is halved at most once in this time: what is under way ends first. */
-const HALVE_INTERVAL_MS = 100
+/** Time constants of what is usual. It rises slowly: an attack is not what is usual, nor is a busy minute. */
+const USUAL_RISE_MS = 60_000
+const USUAL_FALL_MS = 3_000
+/** One statement is counted as at most so many times as long as usual. */
+const USUAL_RATIO_MAX = 4
 
 export interface ShareSettings {
   readonly DATABASE_POOL_MAX: number
@@ -59,6 +67,7 @@ export function fairShare (database: Database, shares: Shares, service: Attained
     if (whom?.caller === undefined) return await run(() => {})
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
     const share = await shares.take(caller, isLong, signal)
+    const statement = service.begin(caller)
     let rows = 0
     let isAway = false
     try {
@@ -67,7 +76,7 @@ export function fairShare (database: Database, shares: Shares, service: Attained
       isAway = error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE'
       throw error
     } finally {
-      service.read(caller, rows)
+      statement.end(rows)
       share.giveBack(isAway)
     }
   }
@@ -159,7 +168,7 @@ export function createShares (
     free--
     caller.held++
     if (isLong) longHeld++
-    if (isHeavy) heavy.held++
+    if (isHeavy) heavy.take()
     return {
       giveBack (isAway = false) {
         free++
@@ -167,7 +176,7 @@ export function createShares (
         caller.servedMs = now()
         caller.window = Math.min(caller.window + 1, max)
         if (isLong) longHeld--
-        if (isHeavy) heavy.held--
+        if (isHeavy) heavy.giveBack()
         else if (!isLong && !isAway) heavy.noteOther(now() - askedMs)
         handOut()
       }
@@ -220,26 +229,39 @@ export function createShares (
 
 /** How many connections heavy callers may have together: as many as the others do not feel. */
 function createHeavyWindow (max: number, now: () => number) {
+  let held = 0
   let window = WINDOW_FIRST
+  let changedMs = -Infinity
+  let heldMs = -Infinity
   let usualMs: number | undefined
+  let usualAtMs = 0
   let recentMs = 0
-  let halvedMs = -Infinity
+  const learn = (nowMs: number, tookMs: number) => {
+    usualMs ??= tookMs
+    const weight = 1 - Math.exp((usualAtMs - nowMs) / (tookMs > usualMs ? USUAL_RISE_MS : USUAL_FALL_MS))
+    usualMs += (Math.min(tookMs, USUAL_RATIO_MAX * usualMs) - usualMs) * weight
+    usualAtMs = nowMs
+    recentMs += (tookMs - recentMs) * RECENT_WEIGHT
+    return recentMs > Math.max(FELT_RATIO * usualMs, FELT_MIN_MS)
+  }
   return {
-    held: 0,
-    get isFull () { return this.held >= Math.floor(window) },
+    get isFull () { return held >= Math.floor(window) },
+    take () {
+      const nowMs = now()
+      if (held === 0 && nowMs - heldMs > HEAVY_MAX_MS) window = WINDOW_FIRST
+      held++
+    },
+    giveBack () {
+      held--
+      heldMs = now()
+    },
     /** Learns how long a statement of another one took, from being asked for. */
     noteOther (tookMs: number) {
-      if (usualMs === undefined || this.held === 0) {
-        usualMs = usualMs === undefined ? tookMs : usualMs + (tookMs - usualMs) * USUAL_WEIGHT
-        recentMs = usualMs
-        return
-      }
-      recentMs += (tookMs - recentMs) * RECENT_WEIGHT
-      if (recentMs <= Math.max(SLOW_RATIO * usualMs, SLOW_MIN_MS)) window = Math.min(window + 1 / window, max)
-      else if (now() - halvedMs > HALVE_INTERVAL_MS) {
-        window = Math.max(window / 2, 1)
-        halvedMs = now()
-      }
+      const nowMs = now()
+      const isFelt = learn(nowMs, tookMs)
+      if (held === 0 || nowMs - changedMs < CHANGE_INTERVAL_MS) return
+      changedMs = nowMs
+      window = isFelt ? Math.max(window / 2, 1) : Math.min(window + GROWTH, max)
     }
   }
 }

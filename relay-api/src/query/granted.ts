@@ -77,27 +77,21 @@ export function reportChangedZones (database: Database): Database {
 /** @returns undefined: there are more than that */
 async function readGranted (database: Database, selection: Selection, max: number): Promise<Granted | undefined> {
   const values: unknown[] = []
-  const found = new Map<string, Omit<GrantedSeries, 'ids'> & { readonly ids: number[] }>()
-  let count = 0
+  const series: GrantedSeries[] = []
   let position = 0n
+  // ids come packed: as rows, those of a large zone would take the event loop for as long as PostgreSQL
   await database.streamPrepared(`granted ${shapeOfStretches(selection)}`, `
-    select null, pg_snapshot_xmin(pg_current_snapshot())::text, null
-    union all (select s.series_id, s.zone, s.device_type from ${idStretches(selection, values)} cross join lateral (
-      select s.series_id, s.zone, s.device_type from series s where ${inStretch(selection, values)} offset 0) s
-      limit $${values.push(max + 1)})`, values, columns => {
-    const [id, zone, type] = columns as [number | null, string, string]
-    if (id === null) {
-      position = BigInt(zone)
-      return
-    }
-    if (++count > max) return
-    const key = `${zone}\n${type}` // names hold no control characters
-    const group = found.get(key)
-    if (group) group.ids.push(id)
-    else found.set(key, { zone, type, ids: [id] })
+    select pg_snapshot_xmin(pg_current_snapshot())::text, null, null
+    union all (select s.zone, s.device_type, string_agg(int4send(s.series_id), '') from (
+      select s.series_id, s.zone, s.device_type from ${idStretches(selection, values)} cross join lateral (
+        select s.series_id, s.zone, s.device_type from series s where ${inStretch(selection, values)} offset 0) s
+      limit $${values.push(max + 1)}) s
+      group by s.zone, s.device_type)`, values, columns => {
+    const [zone, type, ids] = columns as [string, string, Buffer | null]
+    if (ids === null) position = BigInt(zone)
+    else series.push({ zone, type, ids: Int32Array.from({ length: ids.length / 4 }, (_, n) => ids.readInt32BE(4 * n)) })
   })
-  if (count > max) return undefined
-  return { series: [...found.values()].map(it => ({ ...it, ids: Int32Array.from(it.ids) })), position }
+  return series.reduce((sum, it) => sum + it.ids.length, 0) > max ? undefined : { series, position }
 }
 
 /** Whether stretches are of each zone by itself: of any number of zones, of a few, or of one; else a zone is a condition. */

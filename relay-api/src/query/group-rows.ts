@@ -2,7 +2,7 @@
  * Reads consecutive rows of an answer, for some groups: from memory where that may be.
  *
  *     each group is one zone, one type, both, one device or all      what is in memory, and else rows (`read-total.ts`)
- *     else: devices by name, several zones …                         all groups by one statement (`read-buckets.ts`)
+ *     else: devices by name, several zones, very many groups …       all groups by one statement (`read-buckets.ts`)
  */
 import { lastAtOrBefore, type Database } from 'relay-common'
 
@@ -23,6 +23,8 @@ export interface RowSource {
 
 /** A range that a client asks for has two at most; rows on a clock that is off by seconds have two each. */
 const EDGES_MAX = 2
+/** Of more groups than these few will be asked for again soon: one statement for all of them is cheaper. */
+const GROUPS_IN_MEMORY_MAX = 100
 /** Groups that are asked for at once: most of what a batch saves, and no more than one client's share of the connections. */
 const GROUPS_AT_ONCE = 10
 
@@ -36,7 +38,7 @@ export async function readGroupRows (
 ): Promise<MergedRows> {
   const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
   const selections = keys.map(key => selectionOf(query, key))
-  if (plans.length === 0 || edges > EDGES_MAX || !selections.every(it => it !== undefined)) {
+  if (plans.length === 0 || edges > EDGES_MAX || keys.length > GROUPS_IN_MEMORY_MAX || !selections.every(it => it !== undefined)) {
     return await readBuckets(database, query, keys, plans, asker)
   }
 

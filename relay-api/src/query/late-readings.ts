@@ -52,19 +52,41 @@ export async function readArrivalTotals (
   return total
 }
 
+/** Series of a page: one statement looks for the hours of so many. */
+const PAGE_SERIES = 2_000
+
 async function readArrivalsOf (
   database: Database, selection: Selection, { startMs, endMs }: TimeRange
 ): Promise<ArrivalTotals> {
-  const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]
-  const condition = seriesCondition(selection, values)
-  // as in read-buckets.ts: by the primary key, a series at a time
-  const [totals] = await database.queryPrepared<{ late: number, duplicates: number }>(`arrivals ${shapeOf(selection)}`, `
-    select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates
-    from series s cross join lateral (
-      select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
-      where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a
-    where ${kindCondition(selectsDevices(selection) ? 'devices' : 'groups', isFound(selection))} and ${condition}`, values)
-  return totals
+  const isOfDevices = selectsDevices(selection) // which are named, or were found and cut into pieces before; groups may be many
+  const total = { late: 0, duplicates: 0 }
+  for (let after: Page = { zone: '', type: '' }; ;) {
+    const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]
+    const condition = seriesCondition(selection, values)
+    const isBehind = `(s.zone, s.device_type) > ($${values.length + 1}::text, $${values.length + 2}::text)`
+    if (!isOfDevices) values.push(after.zone, after.type)
+    const page = isOfDevices ? '' : `and ${isBehind} order by s.zone, s.device_type limit ${PAGE_SERIES}`
+    // as in read-buckets.ts: by the primary key, a series at a time
+    const [read] = await database.queryPrepared<ArrivalTotals & Page & { series: number }>(`arrivals ${shapeOf(selection)}`, `
+      with page as materialized (
+        select s.series_id, s.zone, s.device_type from series s
+        where ${kindCondition(isOfDevices ? 'devices' : 'groups', isFound(selection))} and ${condition} ${page})
+      select coalesce(sum(a.late), 0)::float8 as late, coalesce(sum(a.duplicates), 0)::float8 as duplicates, count(*)::integer as series,
+        max(s.zone) as zone, (select max(device_type) from page where zone = (select max(zone) from page)) as type
+      from page s cross join lateral (
+        select sum(late) as late, sum(duplicates) as duplicates from arrival_counts
+        where series_id = s.series_id and bucket_start > to_timestamp($1) and bucket_start < to_timestamp($2) offset 0) a`, values)
+    total.late += read.late
+    total.duplicates += read.duplicates
+    if (isOfDevices || read.series < PAGE_SERIES) return total
+    after = read
+  }
+}
+
+/** Where a page of groups ends. */
+interface Page {
+  readonly zone: string
+  readonly type: string
 }
 
 /**

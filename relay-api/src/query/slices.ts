@@ -40,6 +40,10 @@ const GROWTH_MIN = 2
 const COUNTED_OF_SERIES = 3
 /** Most rows of the tables that one statement may have to read, where all are there that may be. */
 const STATEMENT_ROWS_MAX = 1_000_000
+/** Most rows of an answer that a statement may make for small groups, where all are there that may be: they are in memory. */
+const BATCH_ROWS_MAX = 8_000
+/** How many times as many groups a batch may have as the one before, where that found few rows. */
+const BATCH_GROWTH_MAX = 4
 
 /** Cuts an answer, from where it begins. */
 export async function * slices (database: Database, question: Question, asker: Asker): AsyncGenerator<Slice> {
@@ -61,6 +65,8 @@ export async function * slices (database: Database, question: Question, asker: A
   /** of the rows of a group that there may be, those that are there */
   let share = 1
   let growth = GROWTH_MAX
+  /** the same for the rows of small groups */
+  let batchShare = 1
   const grow = () => { sliceRows = Math.min(sliceRows * 2, SLICE_ROWS_MAX) }
 
   while (true) {
@@ -88,9 +94,15 @@ export async function * slices (database: Database, question: Question, asker: A
         growth = found > 0 ? GROWTH_MIN : Math.min(growth * 2, GROWTH_MAX)
         first = end
       } else {
-        const endOfGroups = first > 0 ? n + 1 : endOfBatch(groups, n, it => countOf(rowsOf(it)), rowSize, sliceRows)
+        const endOfGroups = first > 0 ? n + 1 : endOfBatch(groups, n, it => countOf(rowsOf(it)), rowSize, sliceRows, batchShare)
         const some = groups.slice(n, endOfGroups)
-        yield { groups: some, first, end: rowCount, occupied: within(union(some.map(rowsOf)), { first, end: rowCount }) }
+        const occupied = within(union(some.map(rowsOf)), { first, end: rowCount })
+        const readBefore = asker.rowsRead
+        yield { groups: some, first, end: rowCount, occupied }
+        const lookedFor = some.length * countOf(occupied) // is counted as read, whether it is there or not
+        const counted = some.reduce((sum, it) => sum + it.seriesCount * COUNTED_OF_SERIES, 0)
+        const found = Math.max(asker.rowsRead - readBefore - lookedFor - counted, 0)
+        if (lookedFor > 0) batchShare = Math.min(Math.max(found / lookedFor, batchShare / BATCH_GROWTH_MAX), 1)
         n = endOfGroups
         first = 0
       }
@@ -101,16 +113,20 @@ export async function * slices (database: Database, question: Question, asker: A
   }
 }
 
-/** How many groups from the n-th on fit into one statement with all of their rows. */
+/**
+ * How many groups from the n-th on fit into one statement with all of their rows.
+ * @param share of the rows that there may be, those that are probably there
+ */
 function endOfBatch (
-  groups: readonly Group[], n: number, rowsOf: (group: Group) => number, rowSize: number, sliceRows: number
+  groups: readonly Group[], n: number, rowsOf: (group: Group) => number, rowSize: number, sliceRows: number, share: number
 ): number {
   let end = n
-  for (let [size, rows] = [0, 0]; end < groups.length; end++) {
+  for (let [size, rows, rowsMax] = [0, 0, 0]; end < groups.length; end++) {
     const own = rowsOf(groups[end])
-    size += groups[end].seriesCount * rowSize * own
-    rows += Math.max(own, 1)
-    if (end > n && (size > STATEMENT_ROWS || rows > sliceRows)) break
+    size += groups[end].seriesCount * rowSize * own * share
+    rows += Math.max(own * share, 1)
+    rowsMax += own
+    if (end > n && (size > STATEMENT_ROWS || rows > sliceRows || rowsMax > BATCH_ROWS_MAX)) break
   }
   return end
 }

@@ -145,9 +145,9 @@ async function findAggregates (
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
   const { question, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
-  if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX)
+  if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX, answer)
   if (question.statistics.some(it => it.needsSteps)) {
-    await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX)
+    await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX, answer)
   }
 
   const { groupBy, statistics, boundaries } = question
@@ -238,27 +238,35 @@ function cellsOf (
 
 /** Steps are read from every minute of every device, whatever the interval. */
 async function refuseSteps (
-  { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number
+  { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number, asker: Asker
 ): Promise<void> {
   if (boundaries.length === 0) return
   const beforeMs = lookBack === undefined ? 0 : longestMs(lookBack.interval) // a row before the range may be read too
   const minutes = (boundaries.at(-1) - boundaries.at(0) + beforeMs) / MINUTE_MS
-  const deviceMinutes = Math.ceil(minutes * await countDeviceSeries(database, selection))
-  if (deviceMinutes <= minutesMax) return
-  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg read every minute of every ' +
-    `device: this query needs ${deviceMinutes}, the limit is ${minutesMax}; use a shorter range or fewer devices`,
+  const devicesMax = Math.floor(minutesMax / minutes)
+  const devices = await countDeviceSeries(database, selection, devicesMax, asker)
+  if (devices <= devicesMax) return
+  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg read every minute of every device: ' +
+    `${minutesMax} device minutes at most (STEP_MINUTES_MAX), which are ${devicesMax} devices in this range, and the selection ` +
+    'has more; use a shorter range or fewer devices',
   { parameter: 'stats' })
 }
 
 /** CSV has no place for a cursor, so what might be cut is refused. */
 async function refuseCut (
-  { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number
+  { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number, asker: Asker
 ): Promise<void> {
   if (cursor !== undefined) {
     throw new RelayError('RELAY_PARAMETER_INVALID', 'csv has no cursor: an answer is always complete',
       { parameter: 'cursor' })
   }
-  const rows = (boundaries.length - 1) * await countGroups(database, selection, groupBy)
+  const rowsOfGroup = boundaries.length - 1
+  if (groupBy === 'device') { // of each there is a series at least
+    const devicesMax = Math.floor(rowsMax / Math.max(rowsOfGroup, 1))
+    if (await countDeviceSeries(database, selection, devicesMax, asker) <= devicesMax) return
+    asker.becomeLong()
+  }
+  const rows = rowsOfGroup * await countGroups(database, selection, groupBy)
   if (rows <= rowsMax) return
   throw new RelayError('RELAY_TOO_MANY_POINTS',
     `up to ${rows} rows, but csv has no cursor and allows at most ${rowsMax}; use a longer interval, ` +
