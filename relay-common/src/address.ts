@@ -1,13 +1,13 @@
 import { isIPv6 } from 'node:net'
 
 const GROUPS = 8
-/** What one household or site has. */
+/** The 64-bit prefix that one household or site has. */
 const SITE_GROUPS = 4
 
 /**
- * The address that limits count by: IPv4 as it is, also where it is written as IPv6 (`::ffff:192.0.2.1`), and of IPv6 the
- * first 64 bits.
- * @param address as sockets have it
+ * The address that limits count by: IPv4 unchanged, also if written as IPv6 (`::ffff:192.0.2.1`); the first 64 bits of
+ * IPv6.
+ * @param address as returned by sockets
  */
 export function normaliseAddress (address: string): string {
   if (!isIPv6(address)) return address

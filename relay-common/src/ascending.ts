@@ -1,6 +1,6 @@
 /** Binary search in ascending numbers. */
 
-/** @returns index of the first, from `start` on, that is not below another; `end` where all before it are */
+/** @returns index of the first number at or above `wanted`, from `start`; `end` if all are below */
 export function firstAtOrAfter (ascending: ArrayLike<number>, wanted: number, start = 0, end = ascending.length): number {
   let low = start
   for (let high = end; low < high;) {
@@ -11,7 +11,7 @@ export function firstAtOrAfter (ascending: ArrayLike<number>, wanted: number, st
   return low
 }
 
-/** @returns index of the last that is not above another; 0 where all are */
+/** @returns index of the last number at or below `wanted`; 0 if all are above */
 export function lastAtOrBefore (ascending: readonly number[], wanted: number): number {
   let low = 0
   for (let high = ascending.length; high - low > 1;) {

@@ -1,36 +1,36 @@
 /**
- * What an HTTP server lets a connection have. Every limit is absolute: no trickle of bytes puts it off, and past it the
- * connection is destroyed, not only ended, for a peer that says nothing would keep the other half open.
+ * Limits of an HTTP server on its connections. Deadlines are absolute: trickling bytes do not extend them. After a
+ * deadline the connection is destroyed instead of ended, because a silent peer would keep the other half open.
  *
  *     open ──head──▶ asked ──body──▶ answered ──┐
  *      ▲  HEAD_MS      │  REQUEST_MS            │ at least STALL_BYTES in STALL_MS while an answer waits to be read
  *      └───────────────┴──── idle: IDLE_MS ◀────┘
  *
- * A connection is a stranger's until somebody who is known asks on it. Strangers have a share of the connections, and each
- * address a share of that. Past a share the oldest connection of a stranger that asks nothing is destroyed, and not the
- * newest: whoever is honest asks within moments, and is no stranger then.
+ * A connection belongs to a stranger until a known caller sends a request on it. Strangers have a share of the
+ * connections, and each address has a share of that. If a share is full, the oldest connection without a request is
+ * destroyed in place of the newest. An honest client sends its request within moments, and is then no stranger.
  */
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 import { normaliseAddress } from './address.ts'
 
-/** A client that takes longer for its headers than a slow phone does is holding a connection, not asking. */
+/** longer than slow phones need for their headers */
 export const HEAD_MS = 10_000
-/** and one that takes longer for head and body */
+/** for headers and body */
 export const REQUEST_MS = 30_000
-/** between two requests: longer than the 60 s after which load balancers give up a connection themselves */
+/** between two requests: longer than the 60 s after which load balancers close a connection */
 export const IDLE_MS = 65_000
-/** Who reads slower than this is not reading. */
+/** a client that reads slower than this is not reading */
 const STALL_MS = 30_000
 const STALL_BYTES = 16 * 1024
-/** how long a client that was told why it has to go may take to read that */
+/** time to read the reason before the connection is destroyed */
 export const FAREWELL_MS = 500
 const CHECK_INTERVAL_MS = 1_000
 /** Node's own default; tokens of identity providers fit */
 const HEADERS_MAX_BYTES = 16 * 1024
 
-/** For `createServer`; the deadlines of heads and bodies are Node's own. */
+/** For `createServer`; Node enforces the deadlines of headers and bodies. */
 export const serverOptions = {
   headersTimeout: HEAD_MS,
   requestTimeout: REQUEST_MS,
@@ -40,49 +40,49 @@ export const serverOptions = {
 } as const satisfies ServerOptions
 
 export interface ConnectionShares {
-  /** of everybody */
+  /** of all clients */
   readonly connectionsMax: number
-  /** of those that nobody who is known has asked on; less than all, so that there is room for those who are known */
+  /** connections without a request of a known caller; fewer than all, so that known callers have room */
   readonly strangersMax: number
   readonly strangersPerAddressMax: number
-  /** addresses that many clients come from, such as a proxy's, and so have no share of their own */
+  /** addresses shared by many clients, such as a proxy's; they have no share of their own */
   readonly isShared?: (address: string) => boolean
 }
 
-/** A program that only answers probes and whoever reads its metrics. */
+/** For a program that only serves probes and metrics. */
 export const sharesOfProbes: ConnectionShares = {
   connectionsMax: 256, strangersMax: 128, strangersPerAddressMax: 64
 }
 
 export interface BoundConnections {
-  /** Whether nobody who is known has asked on a connection yet. */
+  /** Whether no known caller has sent a request on this connection yet. */
   isStranger (socket: Socket): boolean
-  /** Notes that somebody who is known asks on a connection. */
+  /** Records that a known caller sent a request. */
   know (socket: Socket): void
-  /** connections that are open now, and those of strangers among them */
+  /** open connections, and those of strangers among them */
   readonly counts: { readonly all: number, readonly strangers: number }
 }
 
 interface State {
   readonly address: string
-  /** requests whose answers have not ended, and since when, ms */
+  /** requests whose answers have not ended, with their start, in ms */
   readonly asked: Map<IncomingMessage, { readonly sinceMs: number, readonly response: ServerResponse }>
-  /** since when nothing is asked, ms */
+  /** time since which no request is open, ms */
   idleSinceMs: number
   isFirst: boolean
-  /** what had been read by the client, and when: the last time that it was enough */
+  /** bytes that the client had read at the last check that passed, and its time */
   readBytes: number
   readAtMs: number
 }
 
 const states = new WeakMap<Socket, State>()
 
-/** To be called before the server listens. @param now monotonic, ms */
+/** Call it before the server listens. @param now monotonic, ms */
 export function boundConnections (
   server: Server, shares: ConnectionShares, now: () => number = () => performance.now()
 ): BoundConnections {
   const open = new Set<Socket>()
-  /** in the order in which they came */
+  /** oldest first */
   const strangers = new Set<Socket>()
   const strangersOf = new Map<string, Set<Socket>>()
   server.maxConnections = shares.connectionsMax
@@ -106,13 +106,14 @@ export function boundConnections (
     oldest.destroy()
   }
 
-  server.on('error', () => {}) // once it listens: a connection that could not be taken, such as by too many open files
+  // after listening: a connection could not be accepted, for example with too many open files
+  server.on('error', () => {})
   server.on('connection', (socket: Socket) => {
     const address = normaliseAddress(socket.remoteAddress ?? '')
     const state: State = {
       address, asked: new Map(), idleSinceMs: now(), isFirst: true, readBytes: 0, readAtMs: now()
     }
-    socket.on('error', () => socket.destroy()) // it ends this connection, and nothing else
+    socket.on('error', () => socket.destroy()) // ends only this connection
     if (strangers.size >= shares.strangersMax) evictFrom(strangers)
     const ofAddress = strangersOf.get(address) ?? new Set()
     if (ofAddress.size >= shares.strangersPerAddressMax && !shares.isShared?.(address)) evictFrom(ofAddress)
@@ -127,7 +128,7 @@ export function boundConnections (
   })
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    request.on('error', () => {}) // a body that was cut off; whoever reads it hears of it as well
+    request.on('error', () => {}) // an aborted body; its reader gets the error too
     response.on('error', () => request.socket.destroy())
     const state = states.get(request.socket)
     if (!state) return
@@ -158,7 +159,7 @@ export function boundConnections (
 
 function isLate (socket: Socket, state: State, nowMs: number): boolean {
   if (state.asked.size === 0) {
-    // Node starts its own deadline at the first byte of a head, and blank lines before it are none
+    // Node starts its deadline at the first byte of a head, but not at blank lines before it
     return nowMs - state.idleSinceMs > (state.isFirst ? HEAD_MS : IDLE_MS) + GRACE_MS
   }
   for (const [request, { sinceMs }] of state.asked) {
@@ -167,7 +168,7 @@ function isLate (socket: Socket, state: State, nowMs: number): boolean {
   return isStalled(socket, state, nowMs)
 }
 
-/** Node's own deadlines come first, as they say why. */
+/** Node's own deadlines come first, because they send the reason. */
 const GRACE_MS = 2_000
 
 /** Whether an answer waits for a client that does not read. */
@@ -182,15 +183,15 @@ function isStalled (socket: Socket, state: State, nowMs: number): boolean {
 }
 
 /**
- * Whether what is written on a connection now would be taken for the answer to the request at fault: none is under way,
- * or this one alone, whose answer has not begun.
+ * Whether the client would take bytes written now as the answer to the bad request: no other answer is in progress, or
+ * only one that has not started.
  */
 export function mayAnswer (socket: Socket): boolean {
   const asked = [...states.get(socket)?.asked ?? []]
   return socket.writable && asked.length <= 1 && asked.every(([request, { response }]) => !request.complete && !response.headersSent)
 }
 
-/** Ends a connection: what was written may still be read for a moment, and then it is destroyed, whatever the peer does. */
+/** Ends a connection: the client has a moment to read the last bytes, then the connection is destroyed. */
 export function endHard (socket: Socket, farewell?: string): void {
   if (socket.destroyed) return
   if (socket.writable) socket.end(farewell ?? '')

@@ -1,28 +1,28 @@
 import { RelayError } from './errors.ts'
 
 /**
- * Bytes that are written one behind the other, and read the same way.
+ * Writes and reads sequences of bytes.
  *
  * | written | as |
  * | --- | --- |
- * | `varint` | a whole number from 0 to 2^53 - 1: 7 bits a byte, low bits first, the high bit says that more follow |
+ * | `varint` | a whole number from 0 to 2^53 - 1: 7 bits per byte, low bits first; the high bit means that more follow |
  * | `double` | 8 bytes of IEEE 754, low byte first |
  *
- * A hot path: a minute row is some hundred of these calls, and tens of thousands of rows are written a second. So there
- * is one buffer that grows and stays, and no object or small array for a row.
+ * Hot path: a minute row takes about a hundred calls, and tens of thousands of rows are written per second. So there is
+ * one growing buffer, and no object or small array per row.
  */
 export class ByteWriter {
-  /** valid up to `length`; replaced by a longer one as it fills, so do not hold on to it */
+  /** valid up to `length`; replaced when it grows, so do not keep a reference */
   bytes: Buffer<ArrayBuffer>
   length = 0
   #view: DataView
 
   constructor (capacity = 4096) {
-    this.bytes = Buffer.allocUnsafeSlow(capacity) // not a slice of a pool that others write to as well
+    this.bytes = Buffer.allocUnsafeSlow(capacity) // not a slice of a pool that others write to
     this.#view = new DataView(this.bytes.buffer)
   }
 
-  /** Makes room for so many more bytes. */
+  /** Makes room for more bytes. */
   reserve (sizeBytes: number): void {
     if (this.length + sizeBytes <= this.bytes.length) return
     const grown = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + sizeBytes))
@@ -53,18 +53,18 @@ export class ByteWriter {
     this.length += bytes.length
   }
 
-  /** A copy of what was written since `start`. */
+  /** A copy of the bytes written since `start`. */
   copy (start = 0): Buffer {
     return Buffer.copyBytesFrom(this.bytes, start, this.length - start)
   }
 }
 
 /**
- * Writes a varint where there is room for VARINT_BYTES_MAX.
- * @returns the place behind it
+ * Writes a varint; the buffer must have room for VARINT_BYTES_MAX.
+ * @returns the position after it
  */
 export function writeVarint (bytes: Uint8Array, at: number, value: number): number {
-  while (value > 0x7fffffff) { // beyond what the bit operators of JavaScript take
+  while (value > 0x7fffffff) { // beyond the bit operators of JavaScript
     bytes[at++] = (value % 128) | 128
     value = Math.floor(value / 128)
   }
@@ -78,7 +78,7 @@ export function writeVarint (bytes: Uint8Array, at: number, value: number): numb
 
 export const VARINT_BYTES_MAX = 8 // 56 bits hold any safe integer
 
-/** Reads what a ByteWriter wrote. Never reads behind the end; what can't be is a RelayError RELAY_ROLLUP_CORRUPT. */
+/** Reads what a ByteWriter wrote. Never reads past the end; invalid bytes throw RelayError RELAY_ROLLUP_CORRUPT. */
 export class ByteReader {
   readonly bytes: Uint8Array
   offset = 0
@@ -101,7 +101,7 @@ export class ByteReader {
   varint (): number {
     const bytes = this.bytes
     const first = bytes[this.offset]
-    if (first < 128) { // nearly all of them
+    if (first < 128) { // nearly always
       this.offset++
       return first
     }
@@ -127,7 +127,7 @@ export class ByteReader {
     return value
   }
 
-  /** A double that may be a reading, or a sum of some: finite, and 0 rather than -0. */
+  /** A double that can be a reading or a sum: finite, with -0 as 0. */
   finite (): number {
     const value = this.double()
     if (!Number.isFinite(value) || Object.is(value, -0)) throw corrupt('a value is not a finite number')
@@ -135,7 +135,7 @@ export class ByteReader {
   }
 }
 
-/** The error for bytes that are not what an encoder of Relay wrote. `reason` continues "it can't be decoded:". */
+/** The error for bytes that no encoder of Relay wrote. `reason` continues "it can't be decoded:". */
 export function corrupt (reason: string): RelayError {
   return new RelayError('RELAY_ROLLUP_CORRUPT', reason)
 }

@@ -1,7 +1,10 @@
-/** Cancels what a connection to PostgreSQL is busy with, by the protocol's own request on another connection. */
+/**
+ * Cancels the running statement of a PostgreSQL connection, by the cancel request of the protocol on another
+ * connection.
+ */
 import { Connection, type Client, type PoolClient } from 'pg'
 
-/** What of `pg` is there, and in no declaration. */
+/** Parts of `pg` that its types do not declare. */
 interface Cancelling extends Connection {
   connect (portOrPath: number | string, host?: string): void
   requestSsl (): void
@@ -11,10 +14,10 @@ type Cancelled = Pick<Client, 'host' | 'port'> &
   { readonly ssl: boolean | object, readonly processID: number, readonly secretKey: number }
 
 /**
- * Asks the server to cancel the statement of a connection. Proxies and poolers pass this on, unlike `pg_cancel_backend`,
- * and it takes no place of a session.
- * @returns when the server has signalled its process: whatever the connection does after that is not hit
- * @throws where the server can't be reached, or within no answer in `limitMs`
+ * Asks the server to cancel the statement of a connection. Proxies and poolers forward this, unlike
+ * `pg_cancel_backend`, and it needs no session.
+ * @returns after the server has signalled its process, so later statements are not hit
+ * @throws if the server is unreachable, or does not answer within `limitMs`
  */
 export async function cancelStatement (client: PoolClient, limitMs: number): Promise<void> {
   const { host, port, ssl, processID, secretKey } = client as unknown as Cancelled
@@ -27,13 +30,13 @@ export async function cancelStatement (client: PoolClient, limitMs: number): Pro
       connection.once('connect', () => ssl ? connection.requestSsl() : cancel())
       connection.once('sslconnect', cancel)
       connection.on('error', reject)
-      connection.once('end', resolve) // the server closes it once the signal is sent
+      connection.once('end', resolve) // the server closes it after sending the signal
       if (host.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`)
       else connection.connect(port, host)
     })
   } finally {
     clearTimeout(timer)
-    connection.on('error', () => {}) // it is given up
+    connection.on('error', () => {}) // it is abandoned
     connection.stream.destroy()
   }
 }

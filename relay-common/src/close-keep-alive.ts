@@ -3,8 +3,8 @@
  *
  *     open ──begin──▶ draining ──close──▶ closed
  *
- * While it drains, each answer has `Connection: close`, so clients move to another server. When the server closes, Node waits
- * for each connection except those between two requests:
+ * While it drains, each answer has `Connection: close`, so clients move to another server. When the server closes, Node
+ * waits for each connection except those between two requests:
  *
  *     idle after an answer         Node closes it
  *     an answer in progress        closed with the answer, which has `Connection: close`
@@ -22,7 +22,7 @@ export interface KeepAliveCloser {
   begin (): void
 }
 
-/** Call it before the app listens. Closing the app begins it too. */
+/** Call it before the app listens. Closing the app also starts draining. */
 export function closeKeepAlive (app: FastifyInstance): KeepAliveCloser {
   const unused = new Set<Socket>()
   const unanswered = new Set<ServerResponse>()

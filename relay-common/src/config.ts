@@ -7,16 +7,16 @@ import { RelayError } from './errors.ts'
 import { DAY_MS } from './window.ts'
 
 /**
- * Reads and checks a program's settings. A setting is declared once, in a TypeBox schema: its type, its default, its
- * check at start and its line in `docs/configuration.md` all come from there.
+ * Reads and checks the settings of a program. A setting is declared once, in a TypeBox schema, which gives its type,
+ * default, check at start and line in `docs/configuration.md`.
  *
- * A setting may also be in a file, whose path is in the variable of that name with `_FILE` behind it: that is how
- * secrets reach a container without being in its environment.
+ * A setting can also come from a file: the variable with `_FILE` after its name has the path. So secrets reach a
+ * container without being in its environment.
  *
  * @param schema an object schema whose keys are environment variables
- * @param environment where values come from; an empty string counts as not set
+ * @param environment the values; an empty string counts as not set
  * @returns the checked values, frozen
- * @throws RelayError RELAY_CONFIG_INVALID, one line that names each variable at fault
+ * @throws RelayError RELAY_CONFIG_INVALID, one line that names each invalid variable
  */
 export function readConfig<T extends TProperties> (
   schema: TObject<T>, environment: NodeJS.ProcessEnv = process.env
@@ -46,7 +46,7 @@ function readFiles (names: readonly string[], set: NodeJS.ProcessEnv): Record<st
 }
 
 /**
- * What is in a file that a setting names.
+ * Content of a file that a setting names.
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export function readSettingFile (name: string, path: string): string {
@@ -57,7 +57,7 @@ export function readSettingFile (name: string, path: string): string {
   }
 }
 
-/** A setting that holds several values, written with commas between them. */
+/** The values of a setting that is a comma-separated list. */
 export function splitList (text: string): string[] {
   return text.split(',').map(it => it.trim()).filter(it => it !== '')
 }
@@ -65,14 +65,14 @@ export function splitList (text: string): string[] {
 const Port = (description: string, preset?: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, description, ...(preset === undefined ? {} : { default: preset }) })
 
-/** Settings of every program: what it logs and where its probes and metrics listen. */
+/** Settings of every program: its log, and where its probes and metrics listen. */
 export const programSettings = {
   LOG_LEVEL: Type.String({ default: 'info', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], description: 'lowest level that is logged' }),
   HOST: Type.String({ default: '127.0.0.1', description: 'address that HTTP listens on; use 0.0.0.0 in containers' }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest wait after SIGTERM for work in progress' })
 }
 
-/** Settings of the programs that read or write PostgreSQL. `DATABASE_URL` wins over the parts. */
+/** Settings of programs that use PostgreSQL. `DATABASE_URL` takes precedence over the parts. */
 export const databaseSettings = {
   DATABASE_URL: Type.Optional(Type.String({ description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used' })),
   POSTGRES_HOST: Type.String({ default: '127.0.0.1', description: 'PostgreSQL host' }),
@@ -91,7 +91,7 @@ export const databaseSettings = {
   DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or newer on Linux' })
 }
 
-/** How the event log is reached, and the topic of the events. */
+/** The address of the event log, and the topic of events. */
 export const eventLogConnectionSettings = {
   EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
   KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of the Kafka brokers, separated by commas' })),
@@ -106,7 +106,7 @@ export const eventLogConnectionSettings = {
   DEAD_LETTERS_TOPIC: Type.String({ default: 'iot-events.dead-letters', description: 'topic of the dead letters' })
 }
 
-/** Settings of the programs that read the event log in groups, make its topics, or have dead letters. */
+/** Settings of programs that read the event log in groups, create its topics, or use dead letters. */
 export const eventLogSettings = {
   ...eventLogConnectionSettings,
   KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'consumer group protocol: consumer (KIP-848), classic, or auto (the newest that the brokers support)' }),
@@ -115,24 +115,24 @@ export const eventLogSettings = {
   EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replication factor of the topic, if Relay creates it; -1: the broker\'s default' })
 }
 
-/** What counts as an event, for every program that decodes or checks one. */
+/** What counts as a valid event, for all programs that decode or check events. */
 export const eventSettings = {
   DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'accepted device types, separated by commas' }),
   FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far in the future an event time may be' })
 }
 
-/** How long rollups are kept: for the processor, which drops them, and for whoever takes events, which would be too old. */
+/** Retention of rollups: for the processor, which drops them, and for programs that refuse events that are too old. */
 export const retentionSettings = {
   RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of minute rollups in days; 0: forever' }),
   RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of hour rollups in days; 0: forever' }),
   RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of day rollups in days; 0: forever' })
 }
 
-/** By index of the level, how long its rollups are kept, in ms; Infinity: for ever. */
+/** Retention by index of the level, in ms; Infinity: forever. */
 export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): number[] {
   return [config.RETENTION_MINUTE_DAYS, config.RETENTION_HOUR_DAYS, config.RETENTION_DAY_DAYS]
     .map(days => days === 0 ? Infinity : days * DAY_MS)
 }
 
-/** Where probes and metrics of a program without an API of its own listen. */
+/** Port of probes and metrics of a program without an API. */
 export const healthPort = (preset: number) => ({ HEALTH_PORT: Port('port of /livez, /readyz and /metrics; 0: any free port', preset) })

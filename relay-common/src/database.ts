@@ -27,74 +27,79 @@ export interface DatabaseSettings {
   readonly DATABASE_TLS_KEY_FILE?: string
   readonly DATABASE_POOL_MAX: number
   readonly DATABASE_CONNECT_TIMEOUT_MS: number
-  /** longest time that a statement may take; 0, or without it: there is no limit */
+  /** longest time of a statement; 0 or left out: no limit */
   readonly DATABASE_STATEMENT_TIMEOUT_MS?: number
-  /** how long a session may be idle within a transaction; 0, or without it: there is no limit */
+  /** longest idle time of a session inside a transaction; 0 or left out: no limit */
   readonly DATABASE_IDLE_TRANSACTION_TIMEOUT_MS?: number
-  /** how often the server looks, while a statement runs, whether its client is still there; 0, or without it: never */
+  /** how often the server checks, during a statement, whether its client is still connected; 0 or left out: never */
   readonly DATABASE_CLIENT_CHECK_INTERVAL_MS?: number
 }
 
 /** How PostgreSQL may plan the statements of a session. */
 export type PlanStyle =
-  /** as it likes: for those that compare whole tables */
+  /** any plan: for statements that compare whole tables */
   | 'any'
   /**
-   * From one key to the rows of it, by an index. All that a processor or an API reads is of this kind, and no statistics
-   * may make it anything else: those are of yesterday, or of what somebody wanted them to be. A merge join of 5,000 names
-   * and the 300,000 devices of a zone took minutes.
+   * From a key to its rows, by an index. Processor and API only read this way, whatever the statistics say. Statistics
+   * may be outdated, or chosen by a sender: a merge join of 5,000 names with the 300,000 devices of a zone took
+   * minutes.
    */
   | 'by-key'
 
 const planSettings: Readonly<Record<PlanStyle, SessionSettings>> = {
   any: {},
-  // where there is no other way PostgreSQL takes one of these all the same, and the costs that it then sees start the compiler
-  // and one question takes one core of it
+  // without an alternative PostgreSQL still uses these plans, and their high cost would start the JIT compiler; one
+  // query must use one core only
   'by-key': { enable_seqscan: 'off', enable_mergejoin: 'off', enable_hashjoin: 'off', jit: 'off', max_parallel_workers_per_gather: '0' }
 }
 
-/** What a program keeps in its sessions. */
+/** What a program stores in its sessions. */
 export type SessionUse =
-  /** anything: it is refused where a pooler gives its transactions different sessions */
+  /** anything: a pooler that gives its transactions different sessions is refused */
   | 'own'
-  /** anything, and it could do without where another connection listens for it (DATABASE_LISTEN_URL): it is refused too, and told so */
+  /**
+   * anything, but only for LISTEN, which could use another connection (DATABASE_LISTEN_URL); refused likewise, with
+   * this hint
+   */
   | 'listens'
-  /** nothing: it does with whichever session there is, as long as each begins with its settings */
+  /** nothing: any session will do, if it starts with its settings */
   | 'any'
 
-/** For whom a statement runs. */
+/** The caller of a statement. */
 export interface ForWhom {
   /**
-   * Ends the statement: it is not sent any more, stops waiting for a connection, or is cancelled on the server. The
-   * promise then rejects with the reason of the signal.
+   * Ends the statement: it is not sent, stops waiting for a connection, or is cancelled on the server. The promise then
+   * rejects with the reason of the signal.
    */
   readonly signal?: AbortSignal
-  /** whose share of the connections it takes, where those who ask have shares */
+  /** the caller whose share of the connections it uses, if callers have shares */
   readonly caller?: string
-  /** whether it is one of many that an answer is made of: then it waits behind those of short answers */
+  /** whether it is one of many statements of an answer; it waits behind those of short answers */
   readonly isLong?: boolean
   /**
-   * Is asked with the rows of a stream.
-   * @returns undefined: go on; else what to wait for before more of them are read, and the server waits as well
+   * Called for the rows of a stream.
+   * @returns undefined: continue; otherwise a promise to await before more rows are read, so that the server waits too
    */
   pace? (): Promise<void> | undefined
 }
 
 export interface Database {
-  /** Runs one statement on any connection. `bigint` columns come as BigInt, `timestamptz` as ms since the epoch. */
+  /**
+   * Runs one statement on any connection. `bigint` columns are BigInt, `timestamptz` columns are ms since the epoch.
+   */
   query<R extends QueryResultRow> (sql: string, values?: unknown[], whom?: ForWhom): Promise<R[]>
-  /** The same for a statement that runs often: parsed and planned once a connection, under `name`. */
+  /** The same for frequent statements: parsed and planned once per connection, under `name`. */
   queryPrepared<R extends QueryResultRow> (name: string, sql: string, values?: unknown[], whom?: ForWhom): Promise<R[]>
   /**
-   * The same for an answer that may be too long to hold: shows each row, as the array of its columns, while the next
-   * ones are on their way. What `visit` throws ends in the promise, after the last row.
+   * The same for answers that may not fit in memory: visits each row, as an array of its columns, while the next ones
+   * arrive. If `visit` throws, the promise rejects after the last row.
    */
   streamPrepared (
     name: string, sql: string, values: unknown[], visit: (columns: unknown[]) => void, whom?: ForWhom
   ): Promise<void>
   /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
   transaction<T> (work: (client: PoolClient) => Promise<T>): Promise<T>
-  /** Hands out a connection of its own (LISTEN, COPY); the caller releases it, with `true` if it is broken. */
+  /** Returns a connection for exclusive use (LISTEN, COPY); the caller releases it, with `true` if it is broken. */
   connect (): Promise<PoolClient>
   close (): Promise<void>
 }
@@ -116,8 +121,8 @@ const relayTypes = {
 }
 
 /**
- * The connection string and parts that `pg` takes, for those who need a client of their own.
- * @throws RelayError RELAY_CONFIG_INVALID where a file of TLS can't be read
+ * The connection string and options for `pg`, for code that needs its own client.
+ * @throws RelayError RELAY_CONFIG_INVALID if a TLS file is not readable
  */
 export function connectionOptions (settings: DatabaseSettings) {
   const ssl = settings.DATABASE_TLS ? { ssl: readTls('DATABASE_TLS', tlsFiles(settings)) } : {}
@@ -148,8 +153,8 @@ function sessionSettings (settings: DatabaseSettings, plans: PlanStyle): Session
 }
 
 /**
- * Lets a server that can notice when a client has gone. One before PostgreSQL 14, or on a system that does not tell it,
- * has the statement run on to its end.
+ * Lets the server notice a disconnected client. PostgreSQL before 14, and some systems, can't, so their statements run
+ * to the end.
  */
 async function checkClient (client: ClientBase, intervalMs: number): Promise<void> {
   try {
@@ -160,18 +165,18 @@ async function checkClient (client: ClientBase, intervalMs: number): Promise<voi
   }
 }
 
-/** invalid_parameter_value: there is such a setting, and this system can't do it */
+/** invalid_parameter_value: the setting exists, but this system does not support it */
 const isRefusedSetting = (error: unknown) => (error as { code?: string }).code === '22023'
 
-/** Whether PostgreSQL ended a statement, or a transaction, that took longer than it may. */
+/** Whether PostgreSQL ended a statement or transaction because of a time limit. */
 export function isTimeout (error: unknown): boolean {
   const { code, message } = error as { code?: string, message?: string }
   return code === '25P04' || (code === '57014' && /statement timeout/.test(message ?? ''))
 }
 
 /**
- * Takes the limits of time off a session, for work that is long by its nature: a migration, a snapshot that is compared with
- * the log. The connection has to be ended afterwards: others would have it without limits.
+ * Removes the time limits of a session, for long work such as a migration or a comparison with the log. End the
+ * connection afterwards, because others would reuse it without limits.
  */
 export async function liftTimeLimits (client: ClientBase): Promise<void> {
   await client.query(`
@@ -179,20 +184,20 @@ export async function liftTimeLimits (client: ClientBase): Promise<void> {
     where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`)
 }
 
-/** Where a database is, without the password: for messages. */
+/** Address of a database without its password, for messages. */
 export function describeDatabase (settings: DatabaseSettings): string {
   if (!settings.DATABASE_URL) return `${settings.POSTGRES_HOST}:${settings.POSTGRES_PORT}/${settings.POSTGRES_DB}`
   const url = URL.parse(settings.DATABASE_URL)
   return url ? `${url.host}${url.pathname}` : 'the address in DATABASE_URL'
 }
 
-/** Errors after which the same work may well succeed: the connection went, or the server is starting or stopping. */
+/** Errors after which a retry may succeed: the connection was lost, or the server starts or stops. */
 const connectionErrors = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH',
   '57P01', '57P02', '57P03', '08000', '08001', '08003', '08004', '08006', '53300'
 ])
 
-/** Whether an error says that the database could not be reached (rather than that it refused the statement). */
+/** Whether the database was unreachable, in contrast to a refused statement. */
 export function isConnectionError (error: unknown): boolean {
   const { code, message } = error as { code?: string, message?: string }
   return connectionErrors.has(code ?? '') ||
@@ -207,21 +212,24 @@ export interface MeasuredDatabase {
 }
 
 export interface OpenOptions {
-  /** of all statements on these connections; left out: `any` */
+  /** for all statements on these connections; left out: `any` */
   readonly plans?: PlanStyle
-  /** where the connections are counted; left out: nowhere */
+  /** where connections are counted; left out: nowhere */
   readonly measured?: MeasuredDatabase
   /** left out: `own` */
   readonly sessions?: SessionUse
 }
 
-/** A session that has planned its statements costs a few ms each, a new one ten times that: it is kept from one burst to the next. */
+/**
+ * A session with planned statements costs a few ms, a new one ten times that. So sessions survive from one burst to the
+ * next.
+ */
 const IDLE_MAX_MS = 300_000
 
 /**
- * Opens a pool of connections and makes sure that one of them works.
- * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_CONFIG_INVALID for a server that asks for a password where there is none,
- *   RELAY_DATABASE_POOLED behind a pooler that does not give what `sessions` says
+ * Opens a pool of connections, and checks that one of them works.
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE; RELAY_CONFIG_INVALID if the server requires a missing password;
+ *   RELAY_DATABASE_POOLED behind a pooler that does not provide what `sessions` requires
  */
 export async function openDatabase (
   settings: DatabaseSettings, program: string, log: Logger, { plans = 'any', measured, sessions = 'own' }: OpenOptions = {}
@@ -237,22 +245,22 @@ export async function openDatabase (
     connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
     options: Object.entries(wanted).map(([name, value]) => `-c ${name}=${value}`).join(' '),
     onConnect: async (client: ClientBase) => {
-      if (mode === 'transaction') return // its session would be another one's next
+      if (mode === 'transaction') return // another client would get its session next
       if (mode === 'session') await giveSettings(client, wanted)
       if (checkMs > 0) await checkClient(client, checkMs)
     },
     types: relayTypes
   })
   pool.on('error', error => log.warn({ err: error }, 'lost an idle database connection'))
-  // the pool listens while a connection is idle alone; one that goes between two statements of a transaction would end the
-  // process, although the next statement tells it anyway
+  // the pool only handles errors of idle connections; an error between two statements of a transaction would end the
+  // process, although the next statement reports it
   pool.on('connect', client => client.on('error', () => {}))
 
   const connect = async () => {
     try {
       return await pool.connect()
     } catch (cause) {
-      if (/client password must be a string/.test((cause as Error).message)) { // pg's words for none
+      if (/client password must be a string/.test((cause as Error).message)) { // pg's words for a missing password
         throw new RelayError('RELAY_CONFIG_INVALID',
           `PostgreSQL at ${describeDatabase(settings)} requires a password, but none is set: put it into DATABASE_URL ` +
           'or set POSTGRES_PASSWORD_FILE')
@@ -282,7 +290,7 @@ export async function openDatabase (
     }
   }
 
-  /** Statements of a name are kept in a session. */
+  /** Statements with a name are stored in a session. */
   const named = (name: string): { name?: string } => mode === 'transaction' ? {} : { name: statementName(name) }
 
   const database: Database = {
@@ -307,7 +315,7 @@ export async function openDatabase (
         await client.query('commit')
         return result
       } catch (error) {
-        // where the rollback fails as well the connection is gone, and the transaction with it: the first error tells why
+        // a failed rollback means that the connection is lost, with the transaction; the first error has the reason
         if (!isConnectionError(error)) await client.query('rollback')
         throw error
       }
@@ -334,8 +342,8 @@ interface Admitted {
 }
 
 /**
- * Looks at the first connection whether sessions are what the program needs, and gives this one its settings where they may
- * have been left out.
+ * Checks on the first connection whether sessions are what the program needs, and sets its settings if a pooler dropped
+ * them.
  */
 async function admit (client: PoolClient, settings: DatabaseSettings, { program, sessions, wanted }: Admitted): Promise<PoolMode> {
   const limitMs = settings.DATABASE_CONNECT_TIMEOUT_MS
@@ -343,7 +351,7 @@ async function admit (client: PoolClient, settings: DatabaseSettings, { program,
     const other = new Client({
       ...connectionOptions(settings), application_name: program, connectionTimeoutMillis: limitMs, query_timeout: limitMs
     })
-    other.on('error', () => {}) // its next statement tells
+    other.on('error', () => {}) // its next statement reports the error
     await other.connect()
     return other
   })
@@ -355,7 +363,7 @@ async function admit (client: PoolClient, settings: DatabaseSettings, { program,
   return mode
 }
 
-/** A database all of whose statements are for somebody, but for those that say otherwise. */
+/** A database whose statements run for a caller, unless they name another. */
 export function databaseFor (database: Database, forWhom: ForWhom): Database {
   return {
     ...database,
@@ -365,13 +373,13 @@ export function databaseFor (database: Database, forWhom: ForWhom): Database {
   }
 }
 
-/** How long a server has to cancel a statement; a connection that is still busy then is dropped. */
+/** Time for the server to cancel a statement; a connection that is busy after that is dropped. */
 const CANCEL_MAX_MS = 3_000
 const CANCEL_AGAIN_MS = 100
 
 /**
- * Runs a statement on a connection of a pool until a signal ends it. The connection goes back when nothing of the
- * statement can reach it any more, and is dropped otherwise: it is never one on which a cancellation is still to come.
+ * Runs a statement on a pooled connection until a signal ends it. The connection returns to the pool only if no
+ * cancellation can still reach it, and is dropped otherwise.
  */
 async function withClientUntil<T> (
   signal: AbortSignal, connect: () => Promise<PoolClient>, work: (client: PoolClient) => Promise<T>
@@ -404,7 +412,7 @@ async function withClientUntil<T> (
   }
 }
 
-/** Cancels what a connection is busy with until it ends: a request that is there before the statement hits nothing. */
+/** Cancels the running statement until it ends: a cancel request that arrives before the statement has no effect. */
 async function cancelUntil<T> (client: PoolClient, outcome: Promise<T>): Promise<T> {
   for (const startedMs = performance.now(); ;) {
     if (performance.now() - startedMs > CANCEL_MAX_MS) return await outcome // the connection is dropped
@@ -416,22 +424,25 @@ async function cancelUntil<T> (client: PoolClient, outcome: Promise<T>): Promise
 
 const NAME_BYTES_MAX = 63
 
-/** PostgreSQL takes the first 63 bytes of a name for the whole of it: longer ones could be those of two statements. */
+/** PostgreSQL truncates names to 63 bytes, so two longer names might collide. */
 function statementName (name: string): string {
   return Buffer.byteLength(name) <= NAME_BYTES_MAX ? name : createHash('sha256').update(name).digest('base64url')
 }
 
-/** How long after its own limit a server may still answer that a statement took too long. */
+/** Time for the server to report a timed-out statement after its own limit. */
 const ANSWER_GRACE_MS = 2_000
 
-/** Rows of a statement, which are read at the pace of whoever they are for. */
+/** Rows of a statement, read at the pace of their consumer. */
 interface PacedRows {
   visit (columns: unknown[]): void
-  /** The statement has ended: the connection is another one's, who does not wait for this one's turn. */
+  /** The statement has ended. The connection now belongs to another caller, who does not wait for this pace. */
   end (): void
 }
 
-/** Stops reading from a connection while whoever the rows are for has to wait. What has come by then is shown all the same. */
+/**
+ * Stops reading from a connection while the consumer of its rows has to wait. Rows that have arrived are visited
+ * anyway.
+ */
 function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) => void): PacedRows {
   const { stream: socket } = (client as unknown as { connection: Connection }).connection
   let isWaiting = false
@@ -443,18 +454,18 @@ function atPace (client: PoolClient, whom: ForWhom, visit: (columns: unknown[]) 
   return {
     visit (columns) {
       visit(columns)
-      if (isWaiting || whom.signal?.aborted) return // the rest has to be taken off the connection
+      if (isWaiting || whom.signal?.aborted) return // the rest must still be read from the connection
       const turn = whom.pace!()
       if (turn === undefined) return
       isWaiting = true
       socket.pause()
-      turn.then(goOn, goOn) // why it is not wanted any more is told by the signal
+      turn.then(goOn, goOn) // the signal has the reason why it is unwanted
     },
     end: goOn
   }
 }
 
-/** @param limitMs how long the server lets the statement run; a server that then says nothing at all is given up */
+/** @param limitMs limit of the server for the statement; a server that stays silent after it is abandoned */
 function stream (
   client: PoolClient, query: Query, visit: (columns: unknown[]) => void, limitMs: number | undefined
 ): Promise<void> {
@@ -466,14 +477,14 @@ function stream (
     }, limitMs + ANSWER_GRACE_MS)
 
     query.on('row', row => {
-      if (failure) return // the rest of the answer has to be taken off the connection all the same
+      if (failure) return // the rest of the answer must still be read from the connection
       try {
         visit(row)
       } catch (error) {
         failure = { error }
       }
     })
-    query.on('error', error => { // not once: an error that nobody hears would end the process
+    query.on('error', error => { // not `once`: an unhandled error would end the process
       clearTimeout(timer)
       reject(error)
     })

@@ -3,17 +3,20 @@ import { rejectedReasons } from './event.ts'
 import type { ProducedRecord } from './event-log/port.ts'
 
 /**
- * Dead letters: records that could not be taken. The record of a letter has the key and the bytes that came; all that
- * is known about them is in its headers, under these names. docs/dead-letters.md says what to do about each reason.
+ * Dead letters: invalid records. A letter has the original key and bytes, and headers with everything known about them,
+ * under these names. docs/dead-letters.md explains each reason.
  */
 
-/** Why the API refuses an event that a processor would take. Producers that write to the log themselves don't meet these. */
+/**
+ * Why the API refuses an event that a processor would accept. Events that producers write to the log themselves do not
+ * get these reasons.
+ */
 export const ingestReasons = {
   'too-complex': 'The JSON is nested deeper than 100 levels, or has more than 1,000 names, objects and arrays.',
   'quota-exceeded': 'The caller has used up its quota of new series, zones or time partitions; try again later.'
 } as const
 
-/** Why a record is a dead letter. Stable: headers, metrics, filters and runbooks name them. */
+/** Reasons of dead letters. Stable: headers, metrics, filters and runbooks use them. */
 export const deadLetterReasons = {
   ...rejectedReasons,
   'key-mismatch': 'The key of the record is not its device id, and KEY_POLICY is reject.',
@@ -26,60 +29,60 @@ export type DeadLetterReason = keyof typeof deadLetterReasons
 
 export const deadLetterHeaders = {
   reason: 'relay-reason',
-  /** the field at fault, where it is one */
+  /** the field at fault, if any */
   field: 'relay-field',
   /** one line for people: what was found */
   detail: 'relay-detail',
-  /** topic of the record; of what the API refused, the way and topic by which it came: `mqtt:devices/d/events` */
+  /** of the record; for events that the API refused: protocol and topic, as in `mqtt:devices/d/events` */
   sourceTopic: 'relay-source-topic',
   sourcePartition: 'relay-source-partition',
   sourceOffset: 'relay-source-offset',
-  /** when it was refused, ISO-8601 */
+  /** time of the refusal, ISO-8601 */
   time: 'relay-time',
-  /** how many bytes the value had, where the letter holds only the first of them */
+  /** full length of a truncated value */
   valueBytes: 'relay-value-bytes',
-  /** who sent what the API refused */
+  /** sender of an event that the API refused */
   principal: 'relay-principal',
-  /** JSON: what it might send then (`EventGrants`) */
+  /** JSON: grants of that sender at that time (`EventGrants`) */
   grants: 'relay-grants'
 } as const
 
-/** What the headers of a letter say. */
+/** Content of the headers of a letter. */
 export interface DeadLetterInfo {
   readonly reason: string
   readonly field: string | undefined
   readonly detail: string
   readonly sourceTopic: string
-  /** undefined: it was never in the events topic, as the API refused it */
+  /** undefined: the API refused it, so it was never in the events topic */
   readonly sourcePartition: number | undefined
   readonly sourceOffset: bigint | undefined
   /** ms since the epoch */
   readonly timeMs: number
-  /** length of the value that came; undefined: the letter holds all of it */
+  /** full length of the value; undefined: the letter has all of it */
   readonly valueBytes: number | undefined
-  /** who sent it, where the API refused it; undefined: unknown, as it was in the events topic */
+  /** the sender, if the API refused it; undefined: unknown, because it was in the events topic */
   readonly principal: string | undefined
-  /** what the sender might send then; undefined: unknown, or not to be read, and then it is not to be replayed */
+  /** grants of the sender at that time; undefined: unknown or unreadable, so a replay skips it */
   readonly grants: EventGrants | undefined
 }
 
 const DETAIL_CHARACTERS_MAX = 500
 /**
- * What a letter holds of key and value. Brokers take records of up to 1 MiB unless told otherwise; a record that just
- * fitted would not fit with its headers, and a batch that was compressed can be any size. One letter that nobody takes
- * would stop the line.
+ * Most bytes of a value in a letter. Brokers accept records of up to 1 MiB by default. A record that just fitted would
+ * not fit with its headers, and a compressed batch can have any size. One letter that no broker accepts would stop the
+ * processor.
  */
 const VALUE_BYTES_MAX = 768 * 1024
 const KEY_BYTES_MAX = 64 * 1024
 
 export interface NewDeadLetter {
   readonly key: Buffer | null
-  /** the bytes that came; of a corrupt batch, the bytes of the batch */
+  /** the original bytes; for a corrupt batch, those of the batch */
   readonly value: Buffer | null
-  /** how many there were, where `value` is only their first part */
+  /** full length, if `value` is truncated */
   readonly valueBytes?: number
   readonly reason: DeadLetterReason
-  /** the field at fault, where one is */
+  /** the field at fault, if any */
   readonly field: string | undefined
   readonly detail: string
   readonly source:
@@ -87,7 +90,7 @@ export interface NewDeadLetter {
     | { readonly topic: string, readonly principal: string, readonly grants: EventGrants }
 }
 
-/** The record of a dead letter; everything about it is in the headers. */
+/** The record of a dead letter, with everything about it in its headers. */
 export function toDeadLetterRecord (letter: NewDeadLetter, nowMs: number): ProducedRecord {
   const { key, value, reason, field, detail, source } = letter
   const names = deadLetterHeaders
@@ -109,7 +112,7 @@ export function toDeadLetterRecord (letter: NewDeadLetter, nowMs: number): Produ
   }
 }
 
-/** Brokers take records up to 1 MiB, and a key may be for a thousand zones: then only those that matter are written. */
+/** Brokers accept records up to 1 MiB, and a key may have a thousand zones: then only those that matter are written. */
 const GRANTS_CHARACTERS_MAX = 8 * 1024
 
 function writeGrants (grants: EventGrants, value: Buffer | null): string {
@@ -117,7 +120,7 @@ function writeGrants (grants: EventGrants, value: Buffer | null): string {
   return all.length <= GRANTS_CHARACTERS_MAX ? all : JSON.stringify(narrowGrants(grants, value))
 }
 
-/** @returns undefined for headers that are not those of a dead letter: anybody may write to a topic */
+/** @returns undefined if these are not the headers of a dead letter: anybody may write to a topic */
 export function readDeadLetter (headers: Readonly<Record<string, string>>): DeadLetterInfo | undefined {
   const names = deadLetterHeaders
   const principal = headers[names.principal]
@@ -142,7 +145,7 @@ export function readDeadLetter (headers: Readonly<Record<string, string>>): Dead
   }
 }
 
-/** @returns undefined for what is not exactly grants: what can't be read must not allow everything */
+/** @returns undefined unless the text is valid: unreadable grants must not allow everything */
 function readGrants (text: string | undefined): EventGrants | undefined {
   if (text === undefined) return undefined
   try {

@@ -2,39 +2,39 @@ import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
 import { decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
 
 /**
- * The distribution of values inside a rollup, as counted keys in ascending order:
+ * The distribution of values inside a rollup, as keys with counts in ascending order:
  *
  *     exact   ── more than 128 distinct values ──▶   sketch, level 0   ── more than 2,048 bins ──▶   level 1 ──▶ …
  *     a key is a value                               a key is a bin                                 bins twice as wide
  *
  * The sketch is a DDSketch (C. Masson, J. E. Rim, H. K. Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
  * Relative-Error Guarantees", 2019): bin i holds the magnitudes in (g^(i-1), g^i], g = e^0.01, so its middle is within
- * 0.5 % of all that is in it. Zero and the negative values have bins of their own. Where values span so many
- * magnitudes that there are too many bins, all of them are joined in pairs, which squares g, instead of losing the
- * smallest (I. Epicoco et al., "UDDSketch: Accurate Tracking of Quantiles in Data Streams", 2020). The error grows with
- * that, and answers say so (`quantile.ts`).
+ * 0.5 % of all values in it. Zero and negative values have bins of their own. If values span so many magnitudes that
+ * there are too many bins, all bins are joined in pairs, which squares g. That loses no values (I. Epicoco et al.,
+ * "UDDSketch: Accurate Tracking of Quantiles in Data Streams", 2020), but the error grows, and answers state it
+ * (`quantile.ts`).
  *
- * Both steps depend on the set of distinct values alone and are never taken back, and folding what a bin holds already
- * adds to its count: so any order of folding and merging ends in the same digest, and the same bytes.
+ * Both steps depend only on the set of distinct values and are never undone, and folding a known value only increments
+ * a count. So any order of folding and merging gives the same digest and the same bytes.
  *
- * A hot path: each flush merges the digest of some readings into six others. Merging 60 values takes less than a
- * microsecond where their keys are there already, which soon is the common case; it allocates nothing then.
+ * Hot path: each flush merges the digest of a few readings into six others. Merging 60 values takes less than a
+ * microsecond and allocates nothing if their keys exist, which soon is the usual case.
  */
 export interface Digest {
-  /** EXACT, or how often the bins have been joined */
+  /** EXACT, or how often bins were joined */
   level: number
   /** ascending: values, or bins (see `binKey`) */
   keys: number[]
-  /** how many values each key stands for, at least 1 */
+  /** number of values of each key, at least 1 */
   counts: number[]
-  /** bins of exact keys, once something had to know them: a logarithm costs more than all else done to a key */
+  /** bins of exact keys, computed on first use: a logarithm costs more than everything else done to a key */
   bins: number[] | undefined
 }
 
 export const DIGEST_EXACT_VALUES_MAX = 128
 export const DIGEST_BINS_MAX = 2048
 
-/** What a sketch is off by at most, relative to the value, until bins are joined: tanh(0.01 / 2) = 0.00499996. */
+/** Largest relative error of a sketch until bins are joined: tanh(0.01 / 2) = 0.00499996. */
 export const DIGEST_RELATIVE_ERROR = 0.005
 
 export const EXACT = -1
@@ -43,8 +43,8 @@ export const EXACT = -1
 export const BINS_PER_E = 100
 
 /**
- * What is added to the number of a bin, so that it is above 0 whatever the magnitude: a double's natural logarithm is
- * between -745 and 710. Negative values then have negative keys, zero has 0, and keys ascend with values.
+ * Added to the number of a bin, so that it is above 0 for any magnitude: the natural logarithm of a double is between
+ * -745 and 710. So negative values have negative keys, zero has 0, and keys ascend with values.
  */
 export const BIN_OFFSET = 2 ** 17
 
@@ -53,8 +53,8 @@ export function emptyDigest (): Digest {
 }
 
 /**
- * The bin of a value. V8 has its own `Math.log` (from fdlibm), the same on all machines; another one could put values
- * that are within 1e-13 of the edge of a bin into the next, which the error bound allows for.
+ * The bin of a value. V8 has its own `Math.log` (from fdlibm), the same on all machines. Another implementation could
+ * put values within 1e-13 of the edge of a bin into the next one; the error bound allows for that.
  */
 export function binKey (value: number, level: number): number {
   if (value === 0) return 0
@@ -62,7 +62,7 @@ export function binKey (value: number, level: number): number {
   return value > 0 ? bin + BIN_OFFSET : -bin - BIN_OFFSET
 }
 
-/** The bin that a bin of level 0 is in after joining pairs `times` over: divided by 2^times, rounded up. */
+/** The bin that contains a bin of level 0 after joining pairs `times` times: divided by 2^times, rounded up. */
 function joinBin (bin: number, times: number): number {
   return -(-bin >> times)
 }
@@ -73,7 +73,7 @@ function joinKey (key: number, times: number): number {
 }
 
 /**
- * Folds one value. O(log n) where its key is there already.
+ * Folds one value. O(log n) if its key exists.
  * @param value finite, never -0
  */
 export function foldValue (digest: Digest, value: number): void {
@@ -91,10 +91,10 @@ export function foldValue (digest: Digest, value: number): void {
 }
 
 /**
- * Folds values that are sorted and counted already.
+ * Folds sorted and counted values.
  * @param values ascending, distinct, finite, never -0
- * @param counts how often each of them is there
- * @param length how many of them to take
+ * @param counts how often each value occurs
+ * @param length how many to use
  */
 export function foldRuns (digest: Digest, values: number[], counts: number[], length: number): void {
   if (digest.level === EXACT) {
@@ -106,7 +106,7 @@ export function foldRuns (digest: Digest, values: number[], counts: number[], le
   settle(digest)
 }
 
-/** Adds `from` to `into`; `from` is another digest, and stays the same. */
+/** Adds `from` to `into`; `from` is another digest, and stays unchanged. */
 export function mergeDigest (into: Digest, from: Digest): void {
   raiseLevel(into, from.level)
   if (into.level === from.level) {
@@ -117,7 +117,7 @@ export function mergeDigest (into: Digest, from: Digest): void {
   settle(into)
 }
 
-/** Takes the steps that the number of keys asks for. */
+/** Takes the steps that the number of keys requires. */
 function settle (digest: Digest): void {
   if (digest.level === EXACT && digest.keys.length > DIGEST_EXACT_VALUES_MAX) raiseLevel(digest, 0)
   while (digest.keys.length > DIGEST_BINS_MAX) raiseLevel(digest, digest.level + 1)
@@ -137,11 +137,11 @@ function raiseLevel (digest: Digest, level: number): void {
   }
 }
 
-/** Keys and counts on their way from one digest to another. */
+/** Keys and counts on their way between two digests. */
 const runKeys = emptyDoubles()
 const runCounts: number[] = []
 
-/** Puts what a digest would hold at a level above its own into `runKeys` and `runCounts`; says how many keys. */
+/** Writes the content of a digest at a level above its own to `runKeys` and `runCounts`. Returns the number of keys. */
 function joinDigest (digest: Digest, level: number): number {
   if (digest.level !== EXACT) return joinRuns(digest.keys, digest.counts, digest.keys.length, level - digest.level)
   digest.bins ??= digest.keys.map(value => binKey(value, 0))
@@ -164,12 +164,12 @@ function appendRun (length: number, key: number, count: number): number {
   return length + 1
 }
 
-/** Keys that the digest has not got yet: their places in it, and themselves. */
+/** New keys, and their places in the digest. */
 const newPlaces: number[] = []
 const newKeys = emptyDoubles()
 const newCounts: number[] = []
 
-/** Adds counted keys, ascending, of the digest's own level. What is there is counted; what is new moves in. */
+/** Adds counted keys, ascending, of the digest's own level. Known keys are counted, new ones are inserted. */
 function addRuns (digest: Digest, runs: number[], runsCounts: number[], length: number): void {
   if (digest.keys.length === 0) {
     digest.keys = runs.slice(0, length)
@@ -195,7 +195,7 @@ function addRuns (digest: Digest, runs: number[], runsCounts: number[], length: 
   digest.bins = undefined
 
   let from = keys.length
-  for (let n = 0; n < added; n++) { // room at the end; what is in it is written over
+  for (let n = 0; n < added; n++) { // makes room at the end; the content is overwritten
     keys.push(newKeys[n])
     counts.push(newCounts[n])
   }
@@ -211,7 +211,7 @@ function addRuns (digest: Digest, runs: number[], runsCounts: number[], length: 
   }
 }
 
-/** Place of the first key that is not below `key`, from `start` on: by steps that double, as it is mostly near. */
+/** Place of the first key at or above `key`, from `start`. Steps double, because it is usually near. */
 function lowerBound (keys: number[], key: number, start: number): number {
   const end = keys.length
   if (start >= end || keys[start] >= key) return start
@@ -231,8 +231,8 @@ function lowerBound (keys: number[], key: number, start: number): number {
 }
 
 /**
- * Writes a digest: 0 for exact or 1 + its level, how many keys, the keys (values packed, bins as differences), and what
- * the counts are above 1. Equal digests are equal bytes.
+ * Writes a digest: 0 for exact or 1 + its level, the number of keys, the keys (values packed, bins as differences), and
+ * the counts minus 1. Equal digests have equal bytes.
  */
 export function encodeDigest (writer: ByteWriter, digest: Digest): void {
   const { level, keys, counts } = digest
@@ -251,10 +251,10 @@ export function encodeDigest (writer: ByteWriter, digest: Digest): void {
   encodeIntegers(writer, more, length)
 }
 
-/** Joining pairs so often leaves three bins at most of any set of doubles. */
+/** After so many joins any set of doubles has at most three bins. */
 const LEVEL_MAX = 17
 
-/** @throws RelayError RELAY_ROLLUP_CORRUPT, also where keys are out of order */
+/** @throws RelayError RELAY_ROLLUP_CORRUPT, also if keys are not ascending */
 export function decodeDigest (reader: ByteReader): Digest {
   const level = reader.byte() - 1
   const length = reader.varint()

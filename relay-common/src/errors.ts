@@ -1,6 +1,6 @@
 /**
- * What each code means to an HTTP client (`status`) and to whoever may try again (`retry`).
- * Codes are stable: logs, metrics, answers and runbooks name them.
+ * What each code means to an HTTP client (`status`) and to a retry (`retry`). Codes are stable: logs, metrics, answers
+ * and runbooks use them.
  */
 export const errorCodes = {
   RELAY_CONFIG_INVALID: { status: 500, retry: false },
@@ -62,12 +62,12 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes
 
-/** An error that Relay expects to meet: a stable code, and a message that says what, where and what would help. */
+/** An expected error: a stable code, and a message that says what, where and what to do. */
 export class RelayError extends Error {
   readonly code: ErrorCode
-  /** the parameter of a request that is at fault, where it is one */
+  /** the parameter of the request at fault, if any */
   readonly parameter: string | undefined
-  /** seconds after which trying again may help, where that is known */
+  /** seconds after which a retry may help, if known */
   readonly retryAfterS: number | undefined
 
   constructor (

@@ -2,50 +2,50 @@ import { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
 import { bucketStartMs, levels } from './window.ts'
 
 /**
- * The event, as devices send it: a JSON object in UTF-8 (without a byte order mark), of at most 64 KiB.
+ * An event as devices send it: a JSON object in UTF-8 (without a byte order mark), at most 64 KiB.
  *
  *     {"deviceId":"thermostat-001","deviceType":"THERMOSTAT","zone":"Zone A",
  *      "value":22.5,"timestamp":"2024-01-01T00:00:00Z"}
  *
- * | field      | JSON             | means                                                                             |
+ * | field      | JSON             | content                                                                           |
  * | ---------- | ---------------- | --------------------------------------------------------------------------------- |
- * | deviceId   | string           | 1 to 128 UTF-16 units, well formed, no control characters, not whitespace alone   |
- * | deviceType | string           | one of the types that the site has configured                                     |
+ * | deviceId   | string           | 1 to 128 UTF-16 units, well formed, no control characters, not only whitespace    |
+ * | deviceType | string           | one of the configured types                                                       |
  * | zone       | string           | as deviceId                                                                       |
  * | value      | number           | finite as a double; -0 is 0                                                       |
  * | timestamp  | string or number | ISO-8601 with an offset, or seconds since the epoch with decimals; not before     |
- * |            |                  | 1970, not further ahead of the clock than the site allows, not so old that no     |
- * |            |                  | level keeps it; cut off to ms                                                     |
+ * |            |                  | 1970, not further ahead of the clock than configured, not past the retention of   |
+ * |            |                  | every level; truncated to ms                                                      |
  *
- * All five must be there, in any order, each once: of two values under one name nobody can say which one was meant.
- * Other fields may hold whatever JSON allows, and are ignored.
+ * All five are required, in any order, each once: of two values for one name, the right one is unknown. Other fields
+ * may contain any JSON, and are ignored.
  */
 export interface DeviceEvent {
   readonly deviceId: string
   readonly deviceType: string
   readonly zone: string
-  /** finite, in the device's own unit; never -0 */
+  /** finite, in the unit of the device; never -0 */
   readonly value: number
-  /** ms since the epoch, UTC; finer digits are cut off */
+  /** ms since the epoch, UTC; finer digits are truncated */
   readonly timestampMs: number
 }
 
 export const EVENT_BYTES_MAX = 64 * 1024
 export const ID_UNITS_MAX = 128
 
-/** What a site says about its events. */
+/** Rules of a site for its events. */
 export interface EventRules {
   readonly deviceTypes: ReadonlySet<string>
-  /** how far ahead of the clock an event may be; exactly that far is taken */
+  /** how far ahead of the clock an event may be, inclusive */
   readonly futureMaxMs: number
-  /** by index of the level, how long its rollups are kept, in ms; left out: for ever */
+  /** retention by index of the level, in ms; left out: forever */
   readonly keepMs?: readonly number[]
 }
 
 /**
- * The oldest event time that still counts somewhere: every event before it falls into buckets that have begun before
- * the retention of their level, of each level. One that is too old for the minutes alone counts in hours and days.
- * @returns -Infinity where a level keeps its rollups for ever
+ * The oldest event time that still counts in some level. Earlier events belong to buckets past the retention of every
+ * level. An event that is only too old for minutes counts in hours and days.
+ * @returns -Infinity if a level keeps its rollups forever
  */
 export function oldestTakenMs ({ keepMs }: EventRules, nowMs: number): number {
   if (keepMs === undefined) return -Infinity
@@ -56,7 +56,7 @@ export function oldestTakenMs ({ keepMs }: EventRules, nowMs: number): number {
   }))
 }
 
-/** Why an event could not be taken. Stable: dead letters, metrics and runbooks name them. */
+/** Reasons to reject an event. Stable: dead letters, metrics and runbooks use them. */
 export const rejectedReasons = {
   'record-empty': 'The record has no value: null (a tombstone) or no bytes.',
   oversized: 'The value is longer than 64 KiB.',
@@ -84,7 +84,7 @@ export type Decoded =
   | {
     readonly kind: 'rejected'
     readonly reason: RejectedReason
-    /** the field at fault, where it is one */
+    /** the field at fault, if any */
     readonly field?: FieldName
     /** one line for people: what was found */
     readonly detail: string
@@ -93,13 +93,13 @@ export type Decoded =
 const fieldNames = ['deviceId', 'deviceType', 'zone', 'value', 'timestamp'] as const
 export type FieldName = typeof fieldNames[number]
 
-// ignoreBOM: a byte order mark stays in the text, and JSON.parse stumbles over it
+// ignoreBOM: a byte order mark stays in the text, and JSON.parse rejects it
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Decodes one event. Whatever the bytes are, it throws nothing; what can't be taken is a value that says why.
- * @param bytes the value of a record; null: there was none
- * @param nowMs the clock, in ms since the epoch, that the future is measured from
+ * Decodes one event. Never throws, whatever the bytes; a rejected event is a value with its reason.
+ * @param bytes the value of a record; null: none
+ * @param nowMs the clock, in ms since the epoch, for events in the future
  */
 export function decodeEvent (bytes: Uint8Array | null, rules: EventRules, nowMs: number): Decoded {
   if (bytes === null || bytes.length === 0) return rejected('record-empty', bytes === null ? 'null' : '0 bytes')
@@ -131,7 +131,7 @@ export function decodeEvent (bytes: Uint8Array | null, rules: EventRules, nowMs:
   return decodeFields(document as Record<FieldName, unknown>, sources.get('timestamp')!, rules, nowMs)
 }
 
-/** @param timestampSource the timestamp as it was written, so that its digits are not those of a double */
+/** @param timestampSource the timestamp as written, with the digits that a double would lose */
 function decodeFields (
   fields: Record<FieldName, unknown>, timestampSource: string, rules: EventRules, nowMs: number
 ): Decoded {
@@ -171,17 +171,17 @@ function decodeFields (
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0
 }
 
-/** What bytes say of whom they are, whether they are an event or not. */
+/** The claimed owner of bytes, whether they are a valid event or not. */
 export interface Claims {
-  /** all values of the member, as there may be several; anything that JSON has */
+  /** all values of the member, because there may be several; any JSON */
   readonly deviceIds: readonly unknown[]
   readonly zones: readonly unknown[]
 }
 
 /**
- * Reads whose event bytes are meant to be, as far as that can be read: an event that can't be taken now may be one later,
- * by a new type, a later clock or a newer decoder.
- * @returns undefined: they are no JSON object of the size of an event
+ * Reads the claimed device and zone of bytes as far as possible. An event that is invalid now may be valid later, with
+ * a new type, a later clock or a newer decoder.
+ * @returns undefined if they are not a JSON object of the size of an event
  */
 export function readClaims (bytes: Uint8Array | null): Claims | undefined {
   if (bytes === null || bytes.length > EVENT_BYTES_MAX) return undefined
@@ -198,7 +198,7 @@ export function readClaims (bytes: Uint8Array | null): Claims | undefined {
   }
 }
 
-/** Whether a text may be a device id, or a zone. */
+/** Whether a text is a valid device id or zone. */
 export function isId (text: string): boolean {
   return idFault(text) === undefined
 }
@@ -213,16 +213,16 @@ function idFault (id: string): string | undefined {
 }
 
 /**
- * The members of a JSON object: their names, and their values as they were written. By hand, because JSON.parse keeps
- * the last of two members of one name, and its reviver, which is shown the sources, recurses: a nest of brackets that
- * fits in an event would end the stack.
- * @param text one object that JSON.parse has taken
+ * The members of a JSON object: names, and values as written. JSON.parse does not do: it keeps the last of two members
+ * with one name, and its reviver, which gets the sources, recurses, so nested brackets that fit in an event would
+ * overflow the stack.
+ * @param text an object that JSON.parse has accepted
  */
 function * readMembers (text: string): Generator<[name: string, source: string]> {
   let at = text.indexOf('{') + 1
   for (;;) {
     const keyStart = text.indexOf('"', at)
-    if (keyStart === -1) return // no members, or none behind the last one
+    if (keyStart === -1) return // no members, or none after the last one
     const keyEnd = stringEnd(text, keyStart)
     const valueStart = text.indexOf(':', keyEnd) + 1
     at = valueEnd(text, valueStart)
@@ -231,14 +231,14 @@ function * readMembers (text: string): Generator<[name: string, source: string]>
   }
 }
 
-/** @returns the place behind the closing quote of the string that begins at `start` */
+/** @returns the position after the closing quote of the string that starts at `start` */
 function stringEnd (text: string, start: number): number {
   let at = start + 1
   while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
   return at + 1
 }
 
-/** @returns the place of the comma or brace that ends the value which begins at `start` */
+/** @returns the position of the comma or brace that ends the value that starts at `start` */
 function valueEnd (text: string, start: number): number {
   let depth = 0
   let at = start

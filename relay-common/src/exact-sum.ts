@@ -3,35 +3,34 @@ import { greedyParts, productError, twoSum } from './expansion.ts'
 import { divideFast, divideUnits, isFast, toUnits } from './rounding.ts'
 
 /**
- * Sums of doubles in which nothing is rounded, so that any order of adding and merging ends in the same sum, and the
- * same sum is always the same bytes.
+ * Exact sums of doubles: any order of adding and merging gives the same sum, and the same sum always has the same
+ * bytes.
  *
- * A sum is kept as an expansion (`expansion.ts`; Python's `math.fsum` works alike): what adding to one part rounds away
- * is passed on to the next smaller one. Readings and their squares practically always fit in the three parts that have
- * names.
+ * A sum is stored as an expansion (`expansion.ts`; like Python's `math.fsum`): what rounding removes from one part is
+ * carried to the next smaller one. Readings and their squares almost always fit the three named parts.
  *
- * A hot path: every reading is added twice, as it is and squared (`square-sum.ts`); 5 and 9 ns on a 2-core cloud
- * machine. So two-sums are written out here.
+ * Hot path: every reading is added twice, plain and squared (`square-sum.ts`), in 5 and 9 ns on a 2-core cloud machine.
+ * So two-sums are inlined here.
  */
 export interface ExactSum {
   high: number
   middle: number
   low: number
-  /** what the three parts above can't hold */
+  /** what does not fit the three parts above */
   rest: number[] | undefined
   /**
-   * Of values: the sum of those from ±2^960 on, times 2^-64, so that 2^53 readings near Number.MAX_VALUE don't overflow.
-   * Of squares: see `square-sum.ts`.
+   * Of values: the sum of those from ±2^960 on, times 2^-64, so that 2^53 readings near Number.MAX_VALUE do not
+   * overflow. Of squares: see `square-sum.ts`.
    */
   huge: ExactSum | undefined
-  /** a sum of squares that an earlier version of Relay could not hold: it can't be had */
+  /** a sum of squares that an earlier version of Relay could not hold, so it is unknown */
   lost: boolean
 }
 
 const HUGE_MIN = 2 ** 960
 const HUGE_SCALE = 2 ** -64
 
-/** A sum that has no more parts than this is not tidied up; one that was has 41 at most, each 53 bits of 2,098. */
+/** A sum with at most this many parts is not compacted; a compacted one has at most 41, each 53 bits of 2,098. */
 const REST_MAX = 64
 
 export function emptySum (): ExactSum {
@@ -50,7 +49,7 @@ export function addValue (sum: ExactSum, value: number): void {
   }
 }
 
-/** Adds a part of a sum, which may have outgrown the values: it stays with its like. */
+/** Adds a part of a sum, which may be larger than any value; it stays with parts of its size. */
 export function addPart (sum: ExactSum, value: number): void {
   const high = sum.high + value
   const part = high - sum.high
@@ -59,7 +58,7 @@ export function addPart (sum: ExactSum, value: number): void {
   addError(sum, highError)
 }
 
-/** Adds what the highest part rounded away (or any double that is small beside it) to the parts below. */
+/** Adds the rounding error of the highest part (or any comparatively small double) to the parts below. */
 export function addError (sum: ExactSum, error: number): void {
   const middle = sum.middle + error
   let part = middle - sum.middle
@@ -80,7 +79,7 @@ function addRest (sum: ExactSum, error: number): void {
   if (sum.rest.length > REST_MAX) tidy(sum)
 }
 
-/** Adds a product of two doubles, exactly, where neither it nor what rounding takes from it leaves their range. */
+/** Adds a product of two doubles, exactly, if neither it nor its rounding error leaves their range. */
 export function addProduct (sum: ExactSum, a: number, b: number): void {
   const product = a * b
   addPart(sum, product)
@@ -97,13 +96,13 @@ export function addTimes (sum: ExactSum, value: number, times: number): void {
   else addProduct(sum.huge ??= emptySum(), value * HUGE_SCALE, times)
 }
 
-/** Adds `from` to `into`; `from` is another sum, and stays the same. */
+/** Adds `from` to `into`; `from` is another sum, and stays unchanged. */
 export function mergeSum (into: ExactSum, from: ExactSum): void {
   mergeParts(into, from)
   if (from.huge !== undefined) mergeParts(into.huge ??= emptySum(), from.huge)
 }
 
-/** Adds all of a sum but what is in `huge`. */
+/** Adds everything of a sum except `huge`. */
 export function mergeParts (into: ExactSum, from: ExactSum): void {
   addPart(into, from.high)
   if (from.middle !== 0) addPart(into, from.middle)
@@ -112,8 +111,8 @@ export function mergeParts (into: ExactSum, from: ExactSum): void {
 }
 
 /**
- * The sum, rounded once: the double that is nearest to it.
- * @returns ±Infinity where it is beyond the range of doubles
+ * The sum, rounded once to the nearest double.
+ * @returns ±Infinity beyond the range of doubles
  */
 export function roundSum (sum: ExactSum): number {
   const { value, scale } = roundScaled(sum)
@@ -121,10 +120,10 @@ export function roundSum (sum: ExactSum): number {
 }
 
 /**
- * A sum times a whole number, divided by another: the double nearest to that.
+ * A sum times a whole number, divided by another, rounded once to the nearest double.
  * @param divisor up to 2^53
  * @param times up to 2^53
- * @returns ±Infinity where it is beyond the range of doubles
+ * @returns ±Infinity beyond the range of doubles
  */
 export function divideSum (sum: ExactSum, divisor: number, times = 1): number {
   if (sum.huge === undefined) {
@@ -140,45 +139,45 @@ export function divideSum (sum: ExactSum, divisor: number, times = 1): number {
   return divideUnits(sumUnits(sum) * BigInt(times), BigInt(divisor))
 }
 
-/** A sum divided by a positive one: the double nearest to that. */
+/** A sum divided by a positive one, rounded once to the nearest double. */
 export function divideSums (sum: ExactSum, divisor: ExactSum): number {
   const [first, another] = canonicalParts(divisor)
   if (another === undefined && divisor.huge === undefined && Number.isSafeInteger(first)) return divideSum(sum, first)
   return divideUnits(sumUnits(sum) << 1074n, sumUnits(divisor))
 }
 
-/** @returns the sum is `value * scale`, rounded as often as its size in the range of doubles allows: once */
+/** @returns the sum is `value * scale`, rounded once, except near the ends of the range of doubles */
 function roundScaled (sum: ExactSum): { value: number, scale: number } {
   const parts = canonicalParts(sum)
   const huge = sum.huge === undefined ? [] : canonicalParts(sum.huge)
   if (huge.length === 0) return { value: parts[0] ?? 0, scale: 1 }
 
-  if (Math.abs(huge[0]) < 2 ** 959) { // its true size is below 2^1023: all of it can be added unscaled
+  if (Math.abs(huge[0]) < 2 ** 959) { // its true size is below 2^1023, so everything can be added unscaled
     return { value: greedyParts([...parts, ...huge.map(it => it / HUGE_SCALE)])[0] ?? 0, scale: 1 }
   }
-  // of parts so far below only the sign can matter, where the huge ones lie between two doubles
+  // only the sign of such small parts can matter, if the huge ones lie between two doubles
   const scaled = parts.map(it => it * HUGE_SCALE || Math.sign(it) * Number.MIN_VALUE)
   return { value: greedyParts([...huge, ...scaled])[0], scale: 1 / HUGE_SCALE }
 }
 
-/** The sum in units of 2^-1074, of which every finite double is a whole number. */
+/** The sum in units of 2^-1074. Every finite double is a whole number of them. */
 export function sumUnits (sum: ExactSum): bigint {
   const units = partUnits(sum)
   return sum.huge === undefined ? units : units + (partUnits(sum.huge) << 64n)
 }
 
-/** The same of all but what is in `huge`. */
+/** The same for everything except `huge`. */
 export function partUnits ({ high, middle, low, rest = [] }: ExactSum): bigint {
   return [high, middle, low, ...rest].reduce((units, part) => units + toUnits(part), 0n)
 }
 
 /**
- * The one way to write a sum (but for its huge values): the double nearest to it, the double nearest to what then
- * remains, and so on; none where it is 0. Also rewrites the sum that way.
+ * The canonical form of a sum (without its huge values): the nearest double, the double nearest to the rest, and so on;
+ * no parts for 0. Also rewrites the sum in this form.
  */
 export function canonicalParts (sum: ExactSum): readonly number[] {
   if (sum.rest === undefined) {
-    // three parts are nearly always two or three two-sums away from that, and it is cheap to see whether they got there
+    // three parts are almost always two or three two-sums away from it, and that is cheap to check
     const { high, middle, low } = sum
     const [upper, upperError] = twoSum(high, middle)
     const [second, third] = twoSum(upperError, low)
@@ -208,8 +207,8 @@ const LOST = 255
 const HUGE_FOLLOWS = 128
 
 /**
- * Writes a sum: a byte with how many parts it has (+ 128: and as many huge ones as the byte behind them says), then the
- * parts. Equal sums are equal bytes.
+ * Writes a sum: a byte with the number of parts (+ 128 if a second byte has the number of huge ones), then the parts.
+ * Equal sums have equal bytes.
  */
 export function encodeSum (writer: ByteWriter, sum: ExactSum): void {
   if (sum.lost) {
@@ -238,14 +237,14 @@ export function decodeSum (reader: ByteReader): ExactSum {
   return sum
 }
 
-/** The sums of 2^53 values below 2^960 each are below this. */
+/** Sums of 2^53 values below 2^960 are below this. */
 const PART_MAX = 2 ** 1013
 
 function decodeParts (reader: ByteReader, sum: ExactSum, count: number): void {
   let above = Infinity
   for (let n = 0; n < count; n++) {
     const part = reader.finite()
-    // half of it: a part may be half a unit in the last place of the one above, where the next one decided the rounding
+    // half of it: a part may be half a unit in the last place of the one above, if the next one decided the rounding
     const isBelow = above + part / 2 === above
     if (part === 0 || Math.abs(part) > PART_MAX || !isBelow) throw corrupt('the components of a sum overlap')
     if (n === 0) sum.high = part

@@ -1,14 +1,14 @@
 /**
- * Exact arithmetic on expansions: several doubles that stand for their exact sum. What an addition or a multiplication
- * of doubles rounds away is itself a double, and can be had (the two-sum of Knuth and Møller, the two-product of Dekker
- * and Veltkamp); an expansion keeps it as a part of its own.
+ * Exact arithmetic on expansions: several doubles that represent their exact sum. The rounding error of an addition or
+ * multiplication of doubles is itself a double that can be computed (the two-sum of Knuth and Møller, the two-product
+ * of Dekker and Veltkamp). An expansion keeps it as a separate part.
  *
  * J. R. Shewchuk, "Adaptive Precision Floating-Point Arithmetic and Fast Robust Geometric Predicates", 1997.
  */
 
 /**
- * Parts whose exact sum is that of the values: the double nearest to it, the double nearest to what then remains, and so
- * on; none where it is 0. That depends on the sum alone.
+ * Parts with the same exact sum as the values: the nearest double, the double nearest to the rest, and so on; none for
+ * 0. They depend only on the sum.
  * @param values any doubles whose sums stay within the range of doubles
  */
 export function greedyParts (values: readonly number[]): number[] {
@@ -23,7 +23,7 @@ export function greedyParts (values: readonly number[]): number[] {
   return parts
 }
 
-/** Adds a value to parts that don't overlap, smallest first, none of them 0; they stay so. */
+/** Adds a value to parts that do not overlap, smallest first, none of them 0; the result has the same form. */
 function growExpansion (parts: number[], value: number): void {
   let kept = 0
   for (const part of parts) {
@@ -35,7 +35,10 @@ function growExpansion (parts: number[], value: number): void {
   if (value !== 0) parts.push(value)
 }
 
-/** The double nearest to the sum of parts that don't overlap, smallest first; halfway to the even one, as IEEE 754. */
+/**
+ * The double nearest to the sum of parts that do not overlap, smallest first; halfway cases round to even, as in IEEE
+ * 754.
+ */
 function roundExpansion (parts: readonly number[]): number {
   let at = parts.length - 1
   let rounded = parts[at]
@@ -44,14 +47,14 @@ function roundExpansion (parts: readonly number[]): number {
 
   const below = parts[at - 1]
   if (error !== 0 && below !== undefined && (error > 0) === (below > 0)) {
-    // was it rounded from halfway? then what is below decides, and says the other way
+    // rounded from a halfway case: the smaller parts decide, and may decide otherwise
     const [away, awayError] = twoSum(rounded, error * 2)
     if (awayError === 0) return away
   }
   return rounded
 }
 
-/** A rounded sum, and what the rounding took away: for any two doubles whose sum is one. */
+/** A rounded sum and its rounding error, for any two doubles with a finite sum. */
 export function twoSum (a: number, b: number): [sum: number, error: number] {
   const sum = a + b
   const part = sum - a
@@ -64,7 +67,7 @@ export function twoSum (a: number, b: number): [sum: number, error: number] {
  */
 const SPLITTER = 2 ** 27 + 1
 
-/** What `product = a * b` rounded away; exact while neither the halves nor the error leave the range of doubles. */
+/** The rounding error of `product = a * b`; exact if neither the halves nor the error leave the range of doubles. */
 export function productError (a: number, b: number, product: number): number {
   let split = SPLITTER * a
   const aHigh = split - (split - a)

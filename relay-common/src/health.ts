@@ -9,33 +9,33 @@ import { boundConnections, endHard, serverOptions, sharesOfProbes } from './boun
 import { RelayError } from './errors.ts'
 import { closeKeepAlive } from './close-keep-alive.ts'
 
-/** What keeps a program from working, by part: `undefined` means that the part is well. */
+/** What prevents a program from working, by part; `undefined` for a healthy part. */
 export type Readiness = Readonly<Record<string, string | undefined>>
 
 export interface HealthSettings {
-  /** asked at /readyz; must answer soon, and never throw */
+  /** called by /readyz; must return soon, and never throw */
   readonly readiness: () => Readiness | Promise<Readiness>
-  /** the same for one function of the program, by its name in `/readyz?for=`; `any` is ready while one of them is */
+  /** the same for one function of the program, by its name in `/readyz?for=`; `any` is ready if one of them is */
   readonly functions?: Readonly<Record<string, () => Readiness | Promise<Readiness>>>
-  /** whether the program will end soon: then it is not ready, whatever `readiness` says */
+  /** whether the program will stop soon; then it is not ready, whatever `readiness` reports */
   readonly isDraining?: () => boolean
-  /** undefined: they are at a port of their own */
+  /** undefined: they are on a port of their own */
   readonly metrics?: Metrics
 }
 
 export type Metrics = Pick<Registry, 'contentType' | 'metrics'>
 
-/** So long an answer is good: probes come once in seconds, and a flood of them must not ask the database. */
+/** How long an answer is reused: probes come every few seconds, and a flood of them must not reach the database. */
 const READINESS_KEPT_MS = 250
-/** Prometheus asks every 15 s or so; what metrics cost is bounded all the same. */
+/** Prometheus scrapes about every 15 s; this bounds the cost of others. */
 const METRICS_KEPT_MS = 1_000
 
-/** Whether any function of a program works. */
+/** Whether at least one function of a program works. */
 const ANY = 'any'
 
 /**
- * `/livez`: the process answers. `/readyz`: it can do its work, else 503 and what is missing; `/readyz?for=` the same of one
- * function. `/metrics`, where it is given: Prometheus text.
+ * `/livez`: the process answers. `/readyz`: it can do its work, else 503 with the reason; `/readyz?for=` for one
+ * function. `/metrics`, if given: Prometheus text.
  */
 export const healthRoutes: FastifyPluginCallback<HealthSettings> = (
   app, { readiness, functions = {}, isDraining, metrics }, done
@@ -81,7 +81,7 @@ function metricsRoute (app: FastifyInstance, metrics: Metrics): void {
     reply.type(metrics.contentType).header('cache-control', 'no-store').send(await metricsNow()))
 }
 
-/** What was made last, unless it is older than that; whoever asks while it is being made waits for the same. */
+/** Caches a result for a time; concurrent callers share one computation. */
 function keepFor<T> (keptMs: number, make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => {
@@ -99,7 +99,7 @@ export interface Listening {
   close (): Promise<void>
 }
 
-/** An app for probes and metrics alone, whose connections are bounded. */
+/** An app that only serves probes and metrics, with bounded connections. */
 export function createProbeApp (): FastifyInstance {
   const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
   const app = fastify({ requestTimeout, keepAliveTimeout, http, clientErrorHandler: (_error, socket) => endHard(socket) })
@@ -109,7 +109,7 @@ export function createProbeApp (): FastifyInstance {
 }
 
 /**
- * Serves the health routes of a program that has no HTTP API of its own.
+ * Serves the health routes of a program without an HTTP API.
  * @throws RelayError RELAY_PORT_IN_USE
  */
 export async function startHealthServer (
@@ -121,7 +121,7 @@ export async function startHealthServer (
 }
 
 /**
- * Serves `/metrics` on a port of its own, which is not for clients.
+ * Serves `/metrics` on its own port, which clients should not reach.
  * @throws RelayError RELAY_PORT_IN_USE
  */
 export async function startMetricsServer (host: string, port: number, metrics: Metrics): Promise<Listening> {
@@ -137,7 +137,7 @@ export async function startMetricsServer (host: string, port: number, metrics: M
  */
 export async function listen (app: FastifyInstance, host: string, port: number, setting: string): Promise<Listening> {
   try {
-    // fastify makes a second server for the other address of localhost, and nothing that is bound here would hold for it
+    // fastify would create a second server for the other address of localhost, without our hooks
     await app.listen({ host: host === 'localhost' ? (await lookup(host)).address : host, port })
   } catch (cause) {
     await app.close()

@@ -1,10 +1,11 @@
 import { isIP } from 'node:net'
 
 /**
- * Whether a request's `Host` names us. A page of another site can have its own name resolve to this machine, and ask us as
- * if we were that site (DNS rebinding); the browser then sends that name. An address is no name, and so is not one of these.
- * @param host the header; undefined: an old client, and no browser
- * @param names further ones that we are known by, in small letters
+ * Whether the `Host` of a request names us. A page of another site can resolve its own name to this machine and call us
+ * as if we were that site (DNS rebinding); the browser then sends that name. An address is not a name, so it is always
+ * ours.
+ * @param host the header; undefined: an old client, not a browser
+ * @param names further names of ours, in lower case
  */
 export function isHostOurs (host: string | undefined, names: readonly string[]): boolean {
   if (host === undefined) return true

@@ -7,27 +7,27 @@ import type { Rollup } from './rollup.ts'
 import { bucketStartMs, MINUTE_MS } from './window.ts'
 
 /**
- * A row of the table `journal` (`migrations/0022-journal.sql`): what a flush has added to the series of one block of one
+ * A row of the table `journal` (`migrations/0022-journal.sql`): what a flush added to the series of one block of one
  * source partition, and what is not in their rollup rows yet.
  *
  *     content of a bucket of a series = its rows of all source partitions + what the journal has of it, merged
  *
- * Nothing is in both, and resends dropped out before: whoever reads adds what is there. A row holds one of two kinds:
+ * Nothing is in both, and duplicates were removed before, so readers add the two. A row holds one of two kinds:
  *
- *     readings  of devices: each belongs to the minute, the hour and the day that its time is in
+ *     readings  of devices: each belongs to the minute, the hour and the day of its time
  *     rollups   of groups: each is of some readings of one minute, and belongs to that minute, its hour and its day
  *
- * | bytes | what |
+ * | bytes | content |
  * | --- | --- |
  * | 1 | 0x11: readings; 0x12: rollups |
  * | varint | the time that entries count from, ms since the epoch |
  * | varint | number of entries |
- * | integers | series of each entry: what its id is above that of the entry before, less 1 |
+ * | integers | series of each entry: its id minus that of the entry before, minus 1 |
  * | integers | bytes of each entry, as differences |
  * | entries | readings as `encodeReadings` writes them; or the minute (by its number after the first), the body of a rollup, count, min, max |
  *
- * The bytes of each entry are known up front, so one series is read without the others. A series has several entries
- * where it has rollups of several minutes, or more readings than an entry may hold.
+ * The sizes of entries come first, so one series can be read without the others. A series has several entries if it has
+ * rollups of several minutes, or more readings than fit in one entry.
  */
 export interface JournalVisitor {
   /** @param readings sorted */
@@ -36,9 +36,9 @@ export interface JournalVisitor {
 }
 
 /**
- * Series whose ids differ only in their low bits share a block. A device has two: late readings go to a block of their own,
- * so that the rows of the other one are of the last minutes, and questions about the past do not meet them. Late readings
- * are few, and sixteen times as many devices share their block.
+ * Series whose ids differ only in their low bits share a block. A device has two: late readings have a block of their
+ * own, so that the other one only has the last minutes, and queries about the past skip it. Late readings are few, so
+ * sixteen times as many devices share their block.
  *
  *     devices  0 to 2^23 - 1     id >> 8
  *     late     from 2^23 on      2^23 + (id >> 12)
@@ -49,12 +49,12 @@ const LATE_BITS = 4
 const FIRST_LATE_BLOCK = 2 ** (31 - BLOCK_BITS)
 const FIRST_GROUP_BLOCK = -2
 
-/** The block of a device's readings that are not late. */
+/** The block of a device for readings that are not late. */
 export function deviceBlockOf (seriesId: number): number {
   return seriesId >> BLOCK_BITS
 }
 
-/** The block of a device's late readings. */
+/** The block of a device for late readings. */
 export function lateBlockOf (seriesId: number): number {
   return FIRST_LATE_BLOCK + (seriesId >> (BLOCK_BITS + LATE_BITS))
 }
@@ -69,7 +69,7 @@ export function kindOfBlock (block: number): 'devices' | 'late' | 'groups' {
   return block < FIRST_LATE_BLOCK ? 'devices' : 'late'
 }
 
-/** SQL of the block of a series that is not late. @param seriesId SQL of its id */
+/** SQL of the block of a series for what is not late. @param seriesId SQL of its id */
 export function journalBlockOf (seriesId: string, of: 'devices' | 'groups'): string {
   const block = `(${seriesId} >> ${BLOCK_BITS})`
   return of === 'devices' ? block : `(${FIRST_GROUP_BLOCK} - ${block})`
@@ -80,7 +80,7 @@ export function lateJournalBlockOf (deviceBlock: string): string {
   return `(${FIRST_LATE_BLOCK} + (${deviceBlock} >> ${LATE_BITS}))`
 }
 
-/** SQL of all blocks that a series may be in, for a list. @param seriesId SQL of its id */
+/** SQL list of all blocks of a series. @param seriesId SQL of its id */
 export function journalBlocksIn (seriesId: string, of: 'devices' | 'groups'): string {
   const own = journalBlockOf(seriesId, of)
   return of === 'devices' ? `${own}, ${lateJournalBlockOf(own)}` : own
@@ -89,22 +89,22 @@ export function journalBlocksIn (seriesId: string, of: 'devices' | 'groups'): st
 const READINGS = 0x11
 const ROLLUPS = 0x12
 
-/** What a row has beside its key. */
+/** The columns of a row besides its key. */
 export interface JournalContent {
   readonly firstMs: number
   readonly lastMs: number
-  /** readings, also those in rollups */
+  /** readings, including those in rollups */
   readonly count: number
   readonly body: Buffer
 }
 
 /**
- * Gathers what one row is to hold, series in the order of their ids. Hot path: where each device has one reading in a
- * flush, each event is one of these calls.
+ * Collects the content of one row, with series in the order of their ids. Hot path: if each device has one reading per
+ * flush, each event is one call.
  */
 export class JournalWriter {
   readonly #seriesIds: number[] = []
-  /** by entry, where its readings end */
+  /** by entry, the end of its readings */
   readonly #ends: number[] = []
   readonly #readings: Readings = { timesMs: [], values: [] }
   readonly #rollups: Array<{ readonly minuteMs: number, readonly rollup: Rollup }> = []
@@ -113,7 +113,7 @@ export class JournalWriter {
 
   get isEmpty (): boolean { return this.#seriesIds.length === 0 }
 
-  /** Adds a reading. Those of a series come one behind the other, sorted. */
+  /** Adds a reading. Readings of a series are consecutive and sorted. */
   addReading (seriesId: number, timeMs: number, value: number): void {
     const { timesMs, values } = this.#readings
     timesMs.push(timeMs)
@@ -128,13 +128,13 @@ export class JournalWriter {
     this.#ends.push(timesMs.length)
   }
 
-  /** Adds what a group has of a minute. A row that has readings can't have rollups. */
+  /** Adds a rollup of a group and minute. A row with readings can't have rollups. */
   addRollup (seriesId: number, minuteMs: number, rollup: Rollup): void {
     this.#seriesIds.push(seriesId)
     this.#rollups.push({ minuteMs, rollup })
   }
 
-  /** What was gathered since the last call; there is something. */
+  /** The content collected since the last call; not empty. */
   take (): JournalContent {
     const isOfRollups = this.#rollups.length > 0
     const [firstMs, lastMs, count] = isOfRollups ? this.#spanOfRollups() : this.#spanOfReadings()
@@ -219,8 +219,8 @@ export class JournalWriter {
 }
 
 /**
- * Reads a row, or what it has of some series.
- * @param wanted left out: all are
+ * Reads a row, or its part of some series.
+ * @param wanted left out: all series
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
 export function readJournal (
@@ -230,13 +230,13 @@ export function readJournal (
   for (let n = 0; n < row.length; n++) if (wanted === undefined || wanted(row.seriesIdAt(n))) row.readAt(n, visitor)
 }
 
-/** A row whose entries can be looked up, for who asks for one series after the other. */
+/** A row with random access to its entries, for reading one series after the other. */
 export class JournalRow {
   readonly #reader: ByteReader
   readonly #kind: number
   readonly #baseMs: number
   readonly #ids: Float64Array
-  /** where each entry begins, and behind the last one where it ends */
+  /** start of each entry, and the end of the last */
   readonly #places: Float64Array
 
   /** @throws RelayError RELAY_ROLLUP_CORRUPT */
@@ -276,14 +276,14 @@ export class JournalRow {
     if (reader.offset !== this.#places[n + 1]) throw corrupt('the length of an entry in a journal row does not match its bytes')
   }
 
-  /** Reads what it has of one series. @throws RelayError RELAY_ROLLUP_CORRUPT */
+  /** Reads the part of one series. @throws RelayError RELAY_ROLLUP_CORRUPT */
   readOf (seriesId: number, visitor: JournalVisitor): void {
     const ids = this.#ids
     for (let n = firstAtOrAfter(ids, seriesId); ids[n] === seriesId; n++) this.readAt(n, visitor)
   }
 }
 
-/** A run of zeros says how many there are in a few bytes, but each entry has some: no damaged byte asks for much memory. */
+/** A run of zeros takes a few bytes, but each entry has some, so damaged bytes can't cause a large allocation. */
 const SERIES_PER_BYTE_MAX = 1
 
 function readRollup (reader: ByteReader, baseMs: number, seriesId: number, visitor: JournalVisitor): void {

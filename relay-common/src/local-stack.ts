@@ -1,6 +1,6 @@
 /**
- * Publishes where the local stack is: while it runs, a file in its data folder tells the command line the addresses of its
- * servers. It contains no secret, only the paths of password files.
+ * Publishes the local stack: while it runs, a file in its data folder has the addresses of its servers, for the command
+ * line. It contains no secret, only the paths of password files.
  */
 import { readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
@@ -12,26 +12,26 @@ import { RelayError } from './errors.ts'
 const FILE = 'site.json'
 const DATA_DIR_DEFAULT = fileURLToPath(new URL('../../.relay', import.meta.url))
 
-/** Also the process id of the stack, because a killed one can't remove the file. */
+/** The file includes the process id of the stack, because a killed one can't remove the file. */
 const PID = 'RELAY_STACK_PID'
 
-/** Settings that say which database or which event log. */
+/** Settings that choose a database or an event log. */
 const SITE_SETTING = /^(DATABASE_|POSTGRES_|KAFKA_|EVENT_LOG$)/
 
-/** Publishes where a stack is. @param dataDir its data folder @returns removes the file again */
+/** Publishes a stack. @param dataDir its data folder @returns a function that removes the file */
 export async function publishLocalStack (
   dataDir: string, settings: Readonly<Record<string, string | undefined>>
 ): Promise<{ close (): Promise<void> }> {
   const file = join(dataDir, FILE)
-  await rm(file, { force: true }) // one that a killed stack left keeps the rights that it has
+  await rm(file, { force: true }) // a file left by a killed stack would keep its permissions
   await writeFile(file, JSON.stringify({ ...settings, [PID]: String(process.pid) }, undefined, 2) + '\n', { mode: 0o600 })
   return { close: () => rm(file, { force: true }) }
 }
 
 /**
- * An environment that names no database and no event log means the local stack.
- * @param environment RELAY_DATA_DIR: the data folder of the stack, if it is another than that of this project
- * @throws RelayError RELAY_CONFIG_INVALID where it means the local stack, and none runs
+ * Adds the settings of the local stack if the environment names neither a database nor an event log.
+ * @param environment RELAY_DATA_DIR: the data folder of the stack, if it is not that of this project
+ * @throws RelayError RELAY_CONFIG_INVALID if the local stack is meant but does not run
  */
 export function withLocalStack (environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   if (Object.entries(environment).some(([name, value]) => SITE_SETTING.test(name) && value)) return environment
@@ -39,8 +39,8 @@ export function withLocalStack (environment: NodeJS.ProcessEnv): NodeJS.ProcessE
 }
 
 /**
- * Where the API is: RELAY_URL of an environment, or of the local stack.
- * @throws RelayError RELAY_CONFIG_INVALID where it means the local stack, and none runs
+ * URL of the API: RELAY_URL of the environment, or that of the local stack.
+ * @throws RelayError RELAY_CONFIG_INVALID if the local stack is meant but does not run
  */
 export function apiUrlOf (environment: NodeJS.ProcessEnv): { readonly url: string, readonly isLocalStack: boolean } {
   const { RELAY_URL: url } = environment
@@ -72,6 +72,6 @@ function isRunning (pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' // it is somebody else's
+    return (error as NodeJS.ErrnoException).code === 'EPERM' // it belongs to another user
   }
 }

@@ -4,13 +4,13 @@ import { escapeUnsafe } from './printable.ts'
 
 export type { Logger } from 'pino'
 
-/** Lines that wait for room; further ones are dropped. */
+/** Lines that wait for the output; further ones are dropped. */
 const WAITING_MAX_BYTES = 1024 * 1024
 
 /**
- * A program's logger: JSON lines on stdout, UTC times, with the program's name.
+ * The logger of a program: JSON lines on stdout, with UTC times and the program's name.
  * @param program e.g. `relay-processor`
- * @param level least severe level that is written
+ * @param level least severe level that is logged
  */
 export function createLogger (program: string, level: string): Logger {
   const output = pino.destination({ dest: 1, sync: true, maxLength: WAITING_MAX_BYTES })
@@ -21,11 +21,11 @@ export function createLogger (program: string, level: string): Logger {
     timestamp: stdTimeFunctions.isoTime,
     base: { pid: process.pid },
     formatters: { level: label => ({ level: label }) },
-    hooks: { streamWrite: escapeUnsafe } // somebody reads it on a terminal, and clients chose some of it
+    hooks: { streamWrite: escapeUnsafe } // clients choose some of the text, and somebody reads it on a terminal
   }, output)
 }
 
-/** Where the lines go may be full, or gone: a program does its work without them, and says on /readyz what is amiss. */
+/** The output may be full or closed: a program continues without it, and reports problems on /readyz. */
 function keepGoing (error: NodeJS.ErrnoException): void {
   if (!['ENOSPC', 'EDQUOT', 'EPIPE'].includes(error.code ?? '')) throw error
 }

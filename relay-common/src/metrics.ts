@@ -5,11 +5,11 @@ import { within } from './within.ts'
 
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** Metrics with their values, as they cross threads. */
+/** Metrics with their values, in a form that can be sent between threads. */
 export type MetricValues = MetricObject[]
 
 /**
- * The metrics of one program, or of one of its threads: its own (added with `registers: [registry]`).
+ * The metrics of one program or thread (registered with `registers: [registry]`).
  * @param program label on every metric, e.g. `relay-processor`
  */
 export function createMetrics (program: string): Registry {
@@ -18,10 +18,10 @@ export function createMetrics (program: string): Registry {
   return registry
 }
 
-/** How often the delay of the event loop is sampled: every 10 ms, as is the default, takes 0.6 % of a core at rest. */
+/** Sampling interval of the event loop delay: the default of 10 ms takes 0.6 % of a core at rest. */
 const EVENT_LOOP_SAMPLE_MS = 100
 
-/** As `createMetrics`, with those of the process, and which build it is: a program that has none is away. */
+/** As `createMetrics`, plus metrics of the process and its build. A program without them is down. */
 export function createProcessMetrics (program: string): Registry {
   const registry = createMetrics(program)
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS })
@@ -35,8 +35,8 @@ export function createProcessMetrics (program: string): Registry {
 }
 
 /**
- * A counter with one label, each of whose values is there from the start, at 0: one that came with the first count would
- * hide that from `increase()`, and so from alarms.
+ * A counter with one label, whose values all start at 0. If a value appeared with its first count, `increase()` and
+ * alerts would miss that count.
  */
 export function createCounterBy<L extends string> (
   registry: Registry, { name, help }: { readonly name: string, readonly help: string }, label: L, values: readonly string[]
@@ -46,12 +46,12 @@ export function createCounterBy<L extends string> (
   return counter
 }
 
-/** A scrape does not wait longer for what a program says of its parts. */
+/** A scrape waits no longer than this for the state of a program's parts. */
 const READINESS_MAX_MS = 1_000
 
 /**
- * Adds the gauge `relay_degraded`: what `/readyz` says, by part, so that alarms see since when.
- * @param readiness names every part each time, as `undefined` where it is well
+ * Adds the gauge `relay_degraded` with the content of `/readyz`, by part, so that alerts know the duration.
+ * @param readiness names every part each time, with `undefined` for a healthy one
  */
 export function measureDegraded (
   registry: Registry, readiness: () => Promise<Readonly<Record<string, string | undefined>>>
@@ -69,20 +69,20 @@ export function measureDegraded (
   })
 }
 
-/** A histogram that counts many observations of one value at once: readings of a batch have one age. */
+/** A histogram that counts many observations of one value at once: readings of a batch have the same age. */
 export interface WeightedHistogram {
-  /** @param count how many there are; O(1), whatever it is */
+  /** @param count number of observations; O(1) for any number */
   observe (value: number, count: number): void
 }
 
 /**
- * Makes a histogram without labels. The library's own takes one observation a call.
+ * Creates a histogram without labels. The library's takes one observation per call.
  * @param buckets upper bounds, ascending
  */
 export function createWeightedHistogram (
   registry: Registry, { name, help, buckets }: { readonly name: string, readonly help: string, readonly buckets: readonly number[] }
 ): WeightedHistogram {
-  const counts = new Array<number>(buckets.length + 1).fill(0) // the last: over all bounds
+  const counts = new Array<number>(buckets.length + 1).fill(0) // the last: above all bounds
   let sum = 0
   const get = async () => {
     let count = 0
@@ -109,7 +109,7 @@ export function createWeightedHistogram (
   }
 }
 
-/** The metrics of a process and the sums of those of its threads, as Prometheus reads them. */
+/** The metrics of a process and the sums over its threads, in the format of Prometheus. */
 export async function writeMetrics (ofProcess: Registry, ofThreads: readonly MetricValues[]): Promise<string> {
   const sums = AggregatorRegistry.aggregate([...ofThreads])
   return [await ofProcess.metrics(), await sums.metrics()].join('\n')

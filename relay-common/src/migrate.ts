@@ -7,7 +7,7 @@ import type { Logger } from './log.ts'
 
 const migrationsDir = fileURLToPath(new URL('../migrations', import.meta.url))
 
-/** The steps that a database has not taken, by name, in their order. */
+/** The names of pending migrations, in their order. */
 export async function pendingMigrations (database: Database): Promise<string[]> {
   const names = (await readdir(migrationsDir)).filter(it => it.endsWith('.sql')).map(it => it.slice(0, -'.sql'.length)).sort()
   const [{ present }] = await database.query<{ present: boolean }>("select to_regclass('migrations') is not null as present")
@@ -17,17 +17,18 @@ export async function pendingMigrations (database: Database): Promise<string[]> 
 }
 
 /**
- * Brings the schema up to date; where it is, only that is looked at, for which a program's role is enough. Safe when several programs start at once: the first one works, the others wait for its
- * lock and then find nothing to do. All steps are one transaction: a step that fails leaves the schema as it was.
+ * Brings the schema up to date. If it is, this only reads, which the role of a program may. Safe when several programs
+ * start at once: the first one works, and the others wait for its lock and find nothing to do. All steps are one
+ * transaction, so a failed step leaves the schema unchanged.
  * @returns the names of the steps that were taken, e.g. `0001-series`
  * @throws RelayError RELAY_MIGRATION_FAILED
  */
 export async function migrate (database: Database, log: Logger): Promise<string[]> {
   if ((await pendingMigrations(database)).length === 0) return []
-  const { runner } = await import('node-pg-migrate') // most starts do without, and save its 4 MB
+  const { runner } = await import('node-pg-migrate') // most starts don't need it, and save its 4 MB
   const client = await database.connect()
   try {
-    await liftTimeLimits(client) // an index of a large site takes as long as it takes, and so does the step of another program
+    await liftTimeLimits(client) // an index of a large site takes long, and so may the step of another program
     const taken = await runner({
       dbClient: client,
       dir: migrationsDir,
@@ -45,13 +46,13 @@ export async function migrate (database: Database, log: Logger): Promise<string[
     if (taken.length > 0) log.info({ migrations: taken.map(it => it.name) }, 'database migrated')
     return taken.map(it => it.name)
   } catch (cause) {
-    const [said] = (cause as Error).message.split('\n', 1) // the runner adds a stack
-    const help = /must be owner|permission denied/.test(said) // nor does it pass the code on
+    const [said] = (cause as Error).message.split('\n', 1) // the runner appends a stack trace
+    const help = /must be owner|permission denied/.test(said) // and does not pass on the code
       ? '; this role has no permission: run `relay migrate` as the owner of the database first'
       : ''
     throw new RelayError('RELAY_MIGRATION_FAILED',
       `could not migrate the database: ${said}${help}`, { cause })
   } finally {
-    client.release(true) // its limits are gone, and where it has failed so is the session's lock
+    client.release(true) // its limits are lifted, and a failure may have left the lock in its session
   }
 }

@@ -1,26 +1,25 @@
 import { corrupt, VARINT_BYTES_MAX, writeVarint, type ByteReader, type ByteWriter } from './bytes.ts'
 
 /**
- * Sequences of numbers in few bytes: how readings and digests are stored.
+ * Sequences of numbers in few bytes: the format of stored readings and digests.
  *
- * **Whole numbers**: first turned into small ones, or zeros: values into their differences, times into differences of
- * their differences, counts into what they are above 1. Then each is a varint, mostly of one byte:
+ * **Whole numbers** are first made small or zero: values become differences, times differences of differences, counts
+ * are reduced by 1. Then each is a varint, mostly of one byte:
  *
  *     0 to 14   a run of 1 to 15 zeros
- *     15        a longer one; what its length is above 16 follows as a varint
+ *     15        a longer run; its length minus 16 follows as a varint
  *     16, 17 …  any other number, zig-zag: -1, 1, -2, 2 …
  *
- * **Doubles**: devices mostly report decimals of few digits. Where every value is one, a byte says how many digits, and
- * the differences of the scaled values follow as whole numbers. Elsewhere the byte is 255, and each value follows as
- * what it differs in (XOR) from the one before, without the zero bytes at either end: a byte with the number of zero
- * bytes ahead (high half) and of bytes that are kept (low half), and these (after T. Pelkonen et al., "Gorilla: A Fast,
- * Scalable, In-Memory Time Series Database", 2015, but in whole bytes). Which of the two it is depends on the set of
- * values alone.
+ * **Doubles**: devices mostly report decimals with few digits. If every value is one, a byte has the number of digits,
+ * and the differences of the scaled values follow as whole numbers. Otherwise the byte is 255, and each value follows
+ * as its XOR with the one before, without zero bytes at both ends: a byte with the number of leading zero bytes (high
+ * half) and of stored bytes (low half), and the stored bytes (after T. Pelkonen et al., "Gorilla: A Fast, Scalable,
+ * In-Memory Time Series Database", 2015, but in whole bytes). The choice depends only on the set of values.
  *
- * A hot path: 60 readings are packed in less than a microsecond, which is why these loops work in arrays that stay.
+ * Hot path: 60 readings are packed in less than a microsecond, so these loops work in reused arrays.
  */
 
-/** Room for whole numbers on their way in or out; what it holds is valid until the next call of anything here. */
+/** Reused for whole numbers on their way in or out; valid until the next call of any function here. */
 let scratch = new Float64Array(1024)
 
 export function integerScratch (length: number): Float64Array {
@@ -31,7 +30,7 @@ export function integerScratch (length: number): Float64Array {
 const RUN_MAX = 15
 const LONG_RUN = 15
 
-/** Writes whole numbers, each within ±2^51. How many there are is for the caller to remember. */
+/** Writes whole numbers, each within ±2^51. The caller stores how many there are. */
 export function encodeIntegers (writer: ByteWriter, integers: Float64Array, length: number): void {
   writer.reserve(length * VARINT_BYTES_MAX)
   const { bytes } = writer
@@ -57,8 +56,8 @@ export function encodeIntegers (writer: ByteWriter, integers: Float64Array, leng
 
 /**
  * Reads whole numbers.
- * @param length how many; checked by the caller, as a few bytes may say "a million zeros"
- * @returns an array that holds them up front, until the next call of anything here
+ * @param length how many; checked by the caller, because a few bytes may stand for a million zeros
+ * @returns an array that starts with them, valid until the next call of any function here
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
 export function decodeIntegers (reader: ByteReader, length: number): Float64Array {
@@ -78,15 +77,15 @@ export function decodeIntegers (reader: ByteReader, length: number): Float64Arra
   return integers
 }
 
-/** Most digits behind the point, 10^0 to 10^9, that are looked for: degrees of latitude have 7. */
+/** Powers for up to 9 decimal digits: degrees of latitude have 7. */
 const powersOfTen = Array.from({ length: 10 }, (_, digits) => 10 ** digits)
 
-/** Scaled values up to here are found by one rounded multiplication, and their differences are within ±2^51. */
+/** Up to here scaled values need one rounded multiplication, and their differences are within ±2^51. */
 const SCALED_MAX = 2 ** 50
 
 const XORED = 255
 
-/** Writes values, finite and never -0, in the order they have. How many there are is for the caller to remember. */
+/** Writes values, finite and never -0, in their order. The caller stores how many there are. */
 export function encodeValues (writer: ByteWriter, values: readonly number[]): void {
   const digits = scaleValues(values)
   if (digits === undefined) {
@@ -101,9 +100,9 @@ export function encodeValues (writer: ByteWriter, values: readonly number[]): vo
 }
 
 /**
- * Puts values times a power of ten into `scratch`, if that gives whole numbers that lead back to the same doubles: the
- * division by a power of ten up to 10^22 is rounded once, as is the reading of a decimal.
- * @returns the fewest digits for which that is so; undefined where none of the powers does it
+ * Writes values times a power of ten to `scratch`, if the results are whole numbers that convert back to the same
+ * doubles: a division by a power of ten up to 10^22 is rounded once, like the parsing of a decimal.
+ * @returns the fewest sufficient digits; undefined if no power works
  */
 function scaleValues (values: readonly number[]): number | undefined {
   const length = values.length
@@ -118,12 +117,12 @@ function scaleValues (values: readonly number[]): number | undefined {
     }
     if (++digits === powersOfTen.length) return undefined
     power = powersOfTen[digits]
-    n = -1 // the values before get more digits as well
+    n = -1 // the values before need more digits too
   }
   return digits
 }
 
-/** An array that V8 keeps as doubles whatever is pushed, so that hot loops see arrays of one kind. */
+/** An array that V8 always stores as doubles, so that hot loops see one kind of array. */
 export function emptyDoubles (): number[] {
   const values = [0.5]
   values.length = 0
@@ -172,7 +171,7 @@ function encodeXored (writer: ByteWriter, values: readonly number[]): void {
   }
 }
 
-/** Zero bits at the low end of a 32-bit number; 32 for 0. */
+/** Trailing zero bits of a 32-bit number; 32 for 0. */
 function zerosBehind (word: number): number {
   return word === 0 ? 32 : 31 - Math.clz32(word & -word)
 }

@@ -1,7 +1,7 @@
-/** The connections of a program to its databases, as metrics. */
+/** Metrics of a program's database connections. */
 import { Gauge, type Registry } from 'prom-client'
 
-/** What is counted of a pool of connections. */
+/** The counted state of a connection pool. */
 export interface CountedPool {
   readonly totalCount: number
   readonly idleCount: number
@@ -9,11 +9,11 @@ export interface CountedPool {
   readonly options: { readonly max: number }
 }
 
-/** By registry, its pools by server: an API may have one to a replica as well. */
+/** By registry, its pools by server: an API may have another one for a replica. */
 const known = new WeakMap<Registry, Map<string, CountedPool>>()
 
 /**
- * Counts a pool under the label `server`. A pool that is opened again takes the place of the one before.
+ * Counts a pool under the label `server`. A reopened pool replaces the earlier one.
  * @param server for people and as a label: `database`, `replica`
  */
 export function measurePool (registry: Registry, server: string, pool: CountedPool): void {

@@ -1,11 +1,11 @@
 /**
- * Poolers between a program and PostgreSQL, such as PgBouncer. A program that keeps anything in its session (temporary tables,
- * LISTEN, settings, prepared statements, locks) needs one to itself.
+ * Poolers between a program and PostgreSQL, such as PgBouncer. A program that stores anything in its session (temporary
+ * tables, LISTEN, settings, prepared statements, locks) needs a session of its own.
  *
  *     none           the session is ours
- *     session        ours too, for as long as the connection; what a connection begins with may have been left out
- *     transaction    each transaction has whichever session is free
- *     statement      each statement has
+ *     session        ours too, while the connection lasts; but settings of the connection may be dropped
+ *     transaction    each transaction gets any free session
+ *     statement      each statement does
  */
 import type { ClientBase } from 'pg'
 
@@ -13,13 +13,13 @@ import { RelayError } from './errors.ts'
 
 export type PoolMode = 'none' | 'session' | 'transaction' | 'statement'
 
-/** What `pg` has, and does not declare. */
+/** A property of `pg` that its types do not declare. */
 type WithProcess = ClientBase & { readonly processID: number | null }
 
 /**
- * How a connection comes to its sessions. A server tells each client the id of its process, for cancellations. A pooler
- * has to tell another one, as that process is not the client's alone; so without a pooler this is one statement.
- * @param openOther opens another connection by the same way; it is closed here
+ * How a connection gets its sessions. A server sends each client its process id, for cancellations. A pooler must send
+ * another one, because the process is shared. So without a pooler this needs one statement.
+ * @param openOther opens another connection in the same way; it is closed here
  */
 export async function findPoolMode (client: ClientBase, openOther: () => Promise<OtherClient>): Promise<PoolMode> {
   if (await readProcess(client) === (client as WithProcess).processID) return 'none'
@@ -34,20 +34,20 @@ export async function findPoolMode (client: ClientBase, openOther: () => Promise
 type OtherClient = ClientBase & { end (): Promise<void> }
 
 /**
- * A connection with a session of its own is always served by one process, and by no other connection's. Once would not do:
- * by chance, and with other clients about, sessions may look kept.
+ * A connection with a session of its own is always served by one process, which serves no other connection. One check
+ * is not enough: with other clients around, sessions may look exclusive by chance.
  */
 async function compare (client: ClientBase, other: ClientBase): Promise<PoolMode> {
   const ours = await readProcess(client)
   for (let round = 0; round < ROUNDS; round++) {
     try {
-      await other.query('begin') // it keeps its session until the rollback, whichever that is
+      await other.query('begin') // it keeps its session until the rollback
     } catch (error) {
       if (isTransactionRefused(error)) return 'statement'
       throw error
     }
     const isOurs = await readProcess(other) === ours
-    // while the other one holds what may be the only session there is, asking for one would wait for ever
+    // while the other connection may hold the only session, requesting one would wait forever
     const isKept = !isOurs && await readProcess(client) === ours
     await other.query('rollback')
     if (!isKept) return 'transaction'
@@ -62,26 +62,26 @@ async function readProcess (client: ClientBase): Promise<number> {
   return pid
 }
 
-/** protocol_violation is what PgBouncer says, and ends the connection */
+/** PgBouncer reports protocol_violation and ends the connection */
 const isTransactionRefused = (error: unknown) => (error as { code?: string }).code === '08P01'
 
-/** Whether a pooler refuses what a session should begin with. */
+/** Whether a pooler refuses the settings of a session. */
 export function isStartRefused (error: unknown): boolean {
   return /unsupported startup parameter/.test((error as Error).message)
 }
 
-/** Gives a session the settings that it should have begun with. */
+/** Sets the settings that a session should have started with. */
 export async function giveSettings (client: ClientBase, settings: SessionSettings): Promise<void> {
   await client.query('select set_config(key, value, false) from json_each_text($1)', [JSON.stringify(settings)])
 }
 
-/** By name, in its base unit: what `pg_settings` shows. */
+/** By name, in the base unit of `pg_settings`. */
 export type SessionSettings = Readonly<Record<string, string>>
 
 /**
- * Makes sure that all sessions begin with certain settings: where none is ours, nobody can give it any.
+ * Checks that all sessions start with certain settings. Use it if no session is ours, so they can't be set.
  * @param where the database, for people
- * @throws RelayError RELAY_DATABASE_POOLED that says which statements make it so
+ * @throws RelayError RELAY_DATABASE_POOLED with the statements that set them
  */
 export async function requireSettings (client: ClientBase, settings: SessionSettings, where: string): Promise<void> {
   const { rows } = await client.query<{ key: string, value: string, role: string, database: string }>(`
@@ -95,7 +95,7 @@ export async function requireSettings (client: ClientBase, settings: SessionSett
     `that Relay needs. Run: ${statements.join('; ')}; then RECONNECT in the pooler's console`)
 }
 
-/** @param isListenEnough whether the program could do with a session of its own for LISTEN alone */
+/** @param isListenEnough whether the program only needs its own session for LISTEN */
 export function pooled (mode: PoolMode, program: string, where: string, isListenEnough: boolean): RelayError {
   const what = `PostgreSQL at ${where} is behind a pooler that changes the session for each ${mode} (PgBouncer: pool_mode=${mode}), ` +
     `and ${program} needs sessions of its own. Set pool_mode=session for its user, or DATABASE_URL to PostgreSQL itself`

@@ -1,6 +1,6 @@
 /**
- * Asks a database whether it answers at all, on a connection that is kept for this alone: that costs a server next to nothing,
- * so one that has much to do answers as well.
+ * Checks whether a database answers, on a connection of its own. That costs a server next to nothing, so a busy one
+ * answers too.
  */
 import { Client } from 'pg'
 
@@ -8,9 +8,9 @@ import { connectionOptions, type DatabaseSettings } from './database.ts'
 
 export interface DatabaseProbe {
   /**
-   * @param signal gives it up
-   * @param isFresh on a new connection: a server may keep those that it has, and take none
-   * @throws where the database can't be reached, or the signal came first
+   * @param signal ends the wait
+   * @param isFresh use a new connection: a server may serve existing ones and accept no others
+   * @throws if the database is unreachable, or the signal came first
    */
   ask (signal: AbortSignal, isFresh?: boolean): Promise<void>
   close (): void
@@ -19,11 +19,11 @@ export interface DatabaseProbe {
 /** PostgreSQL starts, stops or recovers: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const NOT_NOW = new Set(['57P01', '57P02', '57P03'])
 
-/** @param program for the server's list of sessions */
+/** @param program shown in the server's list of sessions */
 export function createDatabaseProbe (settings: DatabaseSettings, program: string): DatabaseProbe {
   let kept: Client | undefined
   let isClosed = false
-  /** those that are not known to be open yet, and the one that is kept */
+  /** connections that are not open yet, and the reused one */
   const clients = new Set<Client>()
   const drop = (client: Client) => {
     clients.delete(client)
@@ -72,13 +72,13 @@ export function createDatabaseProbe (settings: DatabaseSettings, program: string
   }
 }
 
-/** A server that has too many clients, say, is up. */
+/** A server that refuses, for example with too many clients, is up. */
 function isRefusal (error: unknown): boolean {
   const { code = '' } = error as { code?: string }
   return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('08') && !NOT_NOW.has(code)
 }
 
-/** A server that hangs would not hear a goodbye. */
+/** A hanging server would not process a regular close. */
 function destroy (client: Client): void {
   const { stream } = (client as unknown as { connection: { stream: { destroy (): void } } }).connection
   stream.destroy()

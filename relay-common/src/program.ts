@@ -8,22 +8,22 @@ import { createLogger, type Logger } from './log.ts'
 import { version } from './version.ts'
 
 /**
- * What Node.js itself is started with for a program, by its name. Its image does the same.
+ * Node.js options of a program, by its name. Its image uses the same.
  *
- * The API's young generation is small. What an answer is made of is garbage after a millisecond, so a large one saves few
- * collections, and each of them stops all answers for as long as it takes: half as large, half as long.
+ * The API has a small young generation. Data of an answer is garbage after a millisecond, so a large one saves few
+ * collections, and each collection stops all answers: half the size takes half the time.
  */
 export function nodeArgsOf (program: string): readonly string[] {
   return program === 'api' ? ['--max-semi-space-size=8'] : []
 }
 
-/** By then all that a start needs once is garbage. Where Node.js was started with `--expose-gc`, it is given back. */
+/** After this time the memory of the start is garbage. With `--expose-gc` it is collected. */
 const STARTED_AFTER_MS = 20_000
 
-/** A running program: `done` settles when it ends by itself, with the error if there was one; then it is closed. */
+/** A running program: `done` settles when it ends by itself, with its error if any; it is closed then. */
 export interface Running {
   readonly done?: Promise<void>
-  /** Goes on working for as long as whoever sends clients here takes to notice that it will end. */
+  /** Continues to work until senders of requests have noticed that it will stop. */
   drain? (): Promise<void>
   close (): Promise<void>
 }
@@ -35,9 +35,9 @@ export interface ProgramConfig {
 }
 
 /**
- * Runs a program from start to exit: SIGTERM and SIGINT drain it, close it and exit 0; a second signal or the deadline ends it at
- * once; an error that nobody handled is one line and exit 1. Started by another process with an IPC channel, it
- * reports `ready` there and closes when that channel does, so that it never outlives a parent that was killed.
+ * Runs a program from start to exit. SIGTERM and SIGINT drain it, close it and exit with 0. A second signal or the
+ * deadline ends it at once. An unhandled error is one line and exit code 1. A process started with an IPC channel
+ * reports `ready` on it and closes with it, so it never outlives a killed parent.
  */
 export async function runProgram<C extends ProgramConfig> (
   name: string, readSettings: () => C, start: (config: C, log: Logger) => Promise<Running>
@@ -74,15 +74,15 @@ export async function runProgram<C extends ProgramConfig> (
     running = await start(config, log)
     process.send?.('ready')
     setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort' }), STARTED_AFTER_MS).unref()
-    flushCompileCache() // where there is one: a program that is killed writes nothing at its end
+    flushCompileCache() // if there is one: a killed program writes nothing at its end
     if (!running.done) return
     await running.done
-    if (!isClosing) grace.close() // its work is done: an exit 0 like that after a SIGTERM
+    if (!isClosing) grace.close() // its work is done: exit code 0, as after a SIGTERM
   } catch (error) {
     const closed = running?.close().catch(closeError => {
       if (closeError !== error) log.error({ err: closeError }, 'could not shut down cleanly')
     })
-    await Promise.race([closed, delay(closeMaxMs)]) // what has failed may not be able to close
+    await Promise.race([closed, delay(closeMaxMs)]) // a failed program may not be able to close
     fail(error)
   }
 }

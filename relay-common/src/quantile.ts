@@ -1,32 +1,32 @@
 import { BIN_OFFSET, BINS_PER_E, EXACT, type Digest } from './digest.ts'
 import { interpolate } from './rounding.ts'
 
-/** A number, and how far from it the true one can be. */
+/** A number, and the largest distance of the true value. */
 export interface Estimate {
   readonly value: number
-  /** in the unit of the value: the true one is within value ± error; 0: it is exact */
+  /** in the unit of the value: the true value is within value ± error; 0: exact */
   readonly error: number
 }
 
 /**
- * What the edges of bins are widened by, relative. A logarithm of up to 745 is rounded to 1e-13, and from a value to its
- * bin and on to the edges that happens some four times.
+ * Relative widening of the edges of bins. A logarithm of up to 745 is rounded to 1e-13, and a value passes about four
+ * of them to its bin and its edges.
  */
 const ROUNDING = 4e-12
 
-/** A part of a whole, exactly: 99.9 % is 999 of 1,000, which no double is. Both whole, `part` up to `whole`. */
+/** An exact fraction: 99.9 % is 999 of 1,000, which no double represents. Both are whole, with `part` up to `whole`. */
 export interface Share {
   readonly part: number
   readonly whole: number
 }
 
 /**
- * A quantile, interpolated between the two values around its place, (count - 1) * share, as numpy's `linear` does: the
- * median of an even number of values is the mean of the two in the middle. Of a digest that is exact, it is the double
- * nearest to that.
+ * A quantile, interpolated between the two values around its place, (count - 1) * share, like numpy's `linear`: the
+ * median of an even number of values is the mean of the two in the middle. For an exact digest it is the nearest
+ * double.
  * @param min the smallest of the values; the answer is never outside of [min, max]
  * @param max the largest
- * @returns NaN where there are no values
+ * @returns NaN without values
  */
 export function quantile (digest: Digest, share: Share, min: number, max: number): Estimate {
   const count = digest.counts.reduce((sum, it) => sum + it, 0)
@@ -43,7 +43,7 @@ export function quantile (digest: Digest, share: Share, min: number, max: number
   return { value, error: above(above(Math.max(upper - value, value - lower)) + ulp(lower) + ulp(upper)) }
 }
 
-/** Where a share of a number lies: `rank`, and `rest` of `whole` behind it. */
+/** The place of a share of a number: `rank`, plus `rest` of `whole`. */
 function placeOf (last: number, { part, whole }: Share): { rank: number, rest: number } {
   const product = last * part
   if (Number.isSafeInteger(product)) {
@@ -54,7 +54,7 @@ function placeOf (last: number, { part, whole }: Share): { rank: number, rest: n
   return { rank: Number(exactly / BigInt(whole)), rest: Number(exactly % BigInt(whole)) }
 }
 
-/** What two doubles of this size are apart, or less than that twice over. */
+/** The distance of neighbouring doubles of this size, or up to twice that. */
 function ulp (value: number): number {
   return Math.abs(value) * 2 ** -52 + Number.MIN_VALUE
 }
@@ -64,7 +64,7 @@ function above (value: number): number {
   return value + ulp(value)
 }
 
-/** Where one of the sorted values lies: between `lower` and `upper`, best taken as `middle`. */
+/** Bounds of one of the sorted values: between `lower` and `upper`, best estimated as `middle`. */
 interface Bracket {
   readonly lower: number
   readonly middle: number
@@ -89,13 +89,13 @@ function bracketOfKey (key: number, level: number, min: number, max: number): Br
     : { lower: clamp(-upper), middle: clamp(-middle), upper: clamp(-lower) }
 }
 
-/** Some of the values: how many, and between which two they all lie. Of an exact digest the two are one. */
+/** A number of values, and bounds for all of them. For an exact digest the bounds are equal. */
 export interface CountedBracket extends Bracket {
   readonly count: number
 }
 
 /**
- * All values of a digest, ascending, as far apart as it can tell them.
+ * All values of a digest, ascending, in the finest groups that it distinguishes.
  * @param min the smallest of the values
  * @param max the largest
  */
@@ -104,8 +104,8 @@ export function bracketsOf (digest: Digest, min: number, max: number): CountedBr
 }
 
 /**
- * The edges of a bin, a little widened for what rounding does, and the magnitude whose relative distance is the same to
- * both: 2 g^i / (1 + g).
+ * The edges of a bin, slightly widened for rounding, and the magnitude with the same relative distance to both: 2 g^i /
+ * (1 + g).
  */
 function binBracket (bin: number, level: number): Bracket {
   const width = 2 ** level / BINS_PER_E // ln g

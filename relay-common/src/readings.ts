@@ -4,25 +4,25 @@ import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScra
 import { bucketStartMs, type TimeRange } from './window.ts'
 
 /**
- * The readings of one series in one bucket: when, and what.
+ * The readings of one series in one bucket, with times and values.
  *
- * Sorted by time, then by value. The same time and value twice is a resend, and is there once, unless duplicates are to
- * be kept; another value at the same time is a reading of its own. So what is here depends on what was sent alone, and
- * not on the order or the number of times it arrived.
+ * Sorted by time, then by value. The same time and value twice is a duplicate and stored once, unless duplicates are to
+ * be kept. Another value at the same time is a separate reading. So the content depends only on what was sent, not on
+ * the order or number of deliveries.
  */
 export interface Readings {
   /** ms since the epoch, whole */
   timesMs: number[]
-  /** finite, in the device's own unit; the n-th belongs to the n-th time */
+  /** finite, in the unit of the device; the n-th belongs to the n-th time */
   values: number[]
 }
 
 export interface MergedReadings {
   /** `base`, which now holds all of them */
   readonly merged: Readings
-  /** those that `base` did not have, sorted, each once; `arrived` itself where it was just that. Until the next merge */
+  /** readings that `base` did not have, sorted, each once; possibly `arrived` itself. Valid until the next merge */
   readonly fresh: Readings
-  /** how many of those that arrived were there already, or came twice */
+  /** how many arrived readings were known, or arrived twice */
   readonly duplicates: number
 }
 
@@ -31,11 +31,11 @@ export function emptyReadings (): Readings {
 }
 
 /**
- * Adds readings that arrived to those that are there. While time moves forward that costs one comparison a reading, and
- * nothing for those that are there.
+ * Merges arrived readings into stored ones. While time advances, that costs one comparison per reading, and nothing for
+ * stored ones.
  * @param base sorted; changed in place
- * @param arrived in any order; given away (it may come back as `fresh`). A value of -0 becomes 0
- * @param keepDuplicates counts a resend as a reading of its own
+ * @param arrived in any order; ownership passes here (it may be returned as `fresh`). A value of -0 becomes 0
+ * @param keepDuplicates counts a duplicate as a reading of its own
  */
 export function mergeReadings (base: Readings, arrived: Readings, keepDuplicates: boolean): MergedReadings {
   if (!isBehind(base, arrived, keepDuplicates)) return mergeUnsorted(base, arrived, keepDuplicates)
@@ -51,7 +51,7 @@ export function mergeReadings (base: Readings, arrived: Readings, keepDuplicates
   return { merged: base, fresh: arrived, duplicates: 0 }
 }
 
-/** Whether readings are sorted and all behind those of `base`, as they are when they come in the order of time. */
+/** Whether readings are sorted and all after those of `base`, as when they arrive in the order of time. */
 function isBehind (base: Readings, arrived: Readings, keepDuplicates: boolean): boolean {
   const last = base.timesMs.length - 1
   let timeMs = last < 0 ? -Infinity : base.timesMs[last]
@@ -65,14 +65,14 @@ function isBehind (base: Readings, arrived: Readings, keepDuplicates: boolean): 
   return true
 }
 
-/** Those of sorted readings that lie in [startMs, endMs). */
+/** The part of sorted readings in [startMs, endMs). */
 export function cutReadings ({ timesMs, values }: Readings, { startMs, endMs }: TimeRange): Readings {
   const start = firstAtOrAfter(timesMs, startMs)
   const end = firstAtOrAfter(timesMs, endMs, start)
   return { timesMs: timesMs.slice(start, end), values: values.slice(start, end) }
 }
 
-/** Sorted readings, cut into buckets of one size. */
+/** Sorted readings, split into buckets of one size. */
 export function * readingsByBucket (
   { timesMs, values }: Readings, sizeMs: number
 ): Generator<[bucketMs: number, readings: Readings]> {
@@ -112,7 +112,7 @@ function mergeUnsorted (base: Readings, arrived: Readings, keepDuplicates: boole
   return { merged: base, fresh, duplicates }
 }
 
-/** Positions of readings, in the order of time and value. */
+/** Indexes of readings, in the order of time and value. */
 function sortedOrder ({ timesMs, values }: Readings): number[] {
   return Array.from(timesMs, (_, n) => n).sort((a, b) => compare(timesMs[a], values[a], timesMs[b], values[b]))
 }
@@ -127,14 +127,14 @@ function push (readings: Readings, timeMs: number, value: number): void {
   readings.values.push(value)
 }
 
-/** Most readings that one encoding holds, so that no damaged byte can ask for much memory. */
+/** Most readings of one encoding, so that damaged bytes can't cause a large allocation. */
 export const READINGS_ENCODED_MAX = 2 ** 16
 
 /**
- * Writes readings: how many, their times as differences of differences (regular ones cost nearly nothing, jitter a byte
- * or two each), and their values (`packed-values.ts`). Equal readings are equal bytes.
- * @param readings sorted; READINGS_ENCODED_MAX at most
- * @param bucketStartMs where their bucket begins: times are counted from there
+ * Writes readings: their number, times as differences of differences (regular ones cost nearly nothing, jitter one or
+ * two bytes each), and values (`packed-values.ts`). Equal readings have equal bytes.
+ * @param readings sorted; at most READINGS_ENCODED_MAX
+ * @param bucketStartMs start of their bucket; times are relative to it
  */
 export function encodeReadings (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
   const { timesMs, values } = readings
@@ -159,8 +159,8 @@ export function encodeReadings (writer: ByteWriter, readings: Readings, bucketSt
 }
 
 /**
- * Reads readings back.
- * @throws RelayError RELAY_ROLLUP_CORRUPT, also where they are not sorted or begin before their bucket
+ * Reads readings.
+ * @throws RelayError RELAY_ROLLUP_CORRUPT, also if they are not sorted or start before their bucket
  */
 export function decodeReadings (reader: ByteReader, bucketStartMs: number): Readings {
   const length = reader.varint()

@@ -1,11 +1,11 @@
 /**
- * How long rollups are kept: in `rollup_levels`, where only the owner of the database can set it, so that a program that
- * was taken over drops nothing that is to be kept.
+ * Retention of rollups, in `rollup_levels`. Only the owner of the database can set it, so a compromised program can't
+ * drop rollups early.
  */
 import type { Database } from './database.ts'
 import { levels } from './window.ts'
 
-/** Days by level; 0: for ever; left out: as it is. */
+/** Days by level; 0: forever; left out: unchanged. */
 export interface RetentionDays {
   readonly RETENTION_MINUTE_DAYS?: number
   readonly RETENTION_HOUR_DAYS?: number
@@ -14,7 +14,7 @@ export interface RetentionDays {
 
 const settingOf = (level: string) => `RETENTION_${level.toUpperCase()}_DAYS` as keyof RetentionDays
 
-/** Sets how long each level is kept, and counts of late and resent readings as long as the one that is kept longest. */
+/** Sets the retention of each level. Counts of late and duplicate readings are kept as long as the longest one. */
 export async function setRetention (database: Database, days: RetentionDays): Promise<void> {
   await database.transaction(async client => {
     for (const { name } of levels) {
@@ -28,14 +28,14 @@ export async function setRetention (database: Database, days: RetentionDays): Pr
   })
 }
 
-/** Whether this login may set the retention: the owner may. */
+/** Whether this login may set the retention, as the owner may. */
 export async function maySetRetention (database: Database): Promise<boolean> {
   const [{ may }] = await database.query<{ may: boolean }>(
     "select has_function_privilege('set_rollup_retention(text, interval)', 'execute') as may")
   return may
 }
 
-/** What the settings say otherwise than the database, e.g. `RETENTION_MINUTE_DAYS is 30, but 0 in the database`. */
+/** Differences between settings and database, e.g. `RETENTION_MINUTE_DAYS is 30, but 0 in the database`. */
 export async function findRetentionDifferences (database: Database, days: RetentionDays): Promise<string[]> {
   const rows = await database.query<{ name: string, days: number }>(
     'select name, coalesce(extract(epoch from retention) / 86400, 0)::float8 as days from rollup_levels')

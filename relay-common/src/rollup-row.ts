@@ -7,16 +7,16 @@ import { emptyRollup, foldReadings, type Rollup } from './rollup.ts'
 import { addSquares } from './square-sum.ts'
 
 /**
- * A row of the tables `rollups_minute`, `rollups_hour` and `rollups_day` (`migrations/0002-rollups.sql`): what one source
- * partition has seen of one series in one bucket.
+ * A row of the tables `rollups_minute`, `rollups_hour` and `rollups_day` (`migrations/0002-rollups.sql`): the readings
+ * of one series in one bucket from one source partition.
  *
- * SQL can use count, sum, min and max as they are. All else is in `body`, whose first byte says what it is:
+ * SQL can use count, sum, min and max directly. Everything else is in `body`, whose first byte names its kind:
  *
  *     0x11  a rollup:  the sum, the sum of squares, first time (after the start of the bucket), last time (after the
  *                      first), first value, last value, digest
- *     0x12  readings:  what the minute row of a device keeps; its rollup is derived from them
+ *     0x12  readings:  what the minute row of a device stores; its rollup is derived from them
  *
- * The high half of that byte is the version of the format. Equal rollups, and equal readings, are equal bytes.
+ * The high half of that byte is the version of the format. Equal rollups, and equal readings, have equal bytes.
  */
 export interface RollupRow {
   readonly seriesId: number
@@ -24,7 +24,7 @@ export interface RollupRow {
   readonly bucketStartMs: number
   readonly sourcePartition: number
   readonly count: number
-  /** rounded; ±Infinity where it is beyond the range of doubles */
+  /** rounded; ±Infinity beyond the range of doubles */
   readonly sum: number
   readonly min: number
   readonly max: number
@@ -34,27 +34,27 @@ export interface RollupRow {
 const ROLLUP_BODY = 0x11
 const READINGS_BODY = 0x12
 
-/** Past so many readings a device's minute row gives them up and keeps its rollup alone: ten a second. */
+/** With more readings the minute row of a device only stores its rollup: ten per second. */
 export const READINGS_PER_ROW_MAX_DEFAULT = 600
 
-/** Every body is written here first, so that each costs one allocation, of its own size. */
+/** Bodies are written here first, so that each needs one allocation of its exact size. */
 const shared = new ByteWriter(16 * 1024)
 
-/** The body of a row that keeps a rollup alone. @throws RangeError for one without readings: there is no such row */
+/** The body of a row that only stores a rollup. @throws RangeError without readings: there is no such row */
 export function encodeRollupBody (rollup: Rollup, bucketStartMs: number): Buffer {
   shared.length = 0
   appendRollupBody(shared, rollup, bucketStartMs)
   return shared.copy()
 }
 
-/** The body of a device's minute row, which keeps its readings. @throws RangeError where there are none */
+/** The body of a device's minute row, which stores its readings. @throws RangeError without readings */
 export function encodeReadingsBody (readings: Readings, bucketStartMs: number): Buffer {
   shared.length = 0
   appendReadingsBody(shared, readings, bucketStartMs)
   return shared.copy()
 }
 
-/** As `encodeRollupBody`, behind what a writer holds already: for rows that go to the database as one long buffer. */
+/** As `encodeRollupBody`, but appends to a writer: for rows that are sent to the database as one long buffer. */
 export function appendRollupBody (writer: ByteWriter, rollup: Rollup, bucketStartMs: number): void {
   if (rollup.count === 0) throw new RangeError('can\'t encode a rollup without readings')
   if (rollup.firstMs < bucketStartMs) throw new RangeError('a rollup starts before its bucket')
@@ -68,7 +68,7 @@ export function appendRollupBody (writer: ByteWriter, rollup: Rollup, bucketStar
   encodeDigest(writer, rollup.digest)
 }
 
-/** As `encodeReadingsBody`, behind what a writer holds already. */
+/** As `encodeReadingsBody`, but appends to a writer. */
 export function appendReadingsBody (writer: ByteWriter, readings: Readings, bucketStartMs: number): void {
   if (readings.timesMs.length === 0) throw new RangeError('can\'t encode an empty list of readings')
   writer.byte(READINGS_BODY)
@@ -77,13 +77,13 @@ export function appendReadingsBody (writer: ByteWriter, readings: Readings, buck
 
 export interface DecodedRow {
   readonly rollup: Rollup
-  /** undefined where the row keeps its rollup alone */
+  /** undefined if the row only stores its rollup */
   readonly readings: Readings | undefined
 }
 
 /**
- * Reads a row's body, and checks it against the row's other columns.
- * @throws RelayError RELAY_ROLLUP_CORRUPT, with the bucket and what is wrong, for bytes that Relay can't have written
+ * Reads the body of a row, and compares it with the other columns.
+ * @throws RelayError RELAY_ROLLUP_CORRUPT, with the bucket and the fault, for bytes that Relay can't have written
  */
 export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'min' | 'max' | 'body'>): DecodedRow {
   try {
@@ -106,14 +106,14 @@ export function decodeBody (row: Pick<RollupRow, 'bucketStartMs' | 'count' | 'mi
   }
 }
 
-/** What a body holds: readings, or a rollup, whose count, min and max are in the row's columns. */
+/** Content of a body: readings, or a rollup whose count, min and max are in the columns. */
 export type RowContent =
   | { readonly kind: 'readings', readonly readings: Readings }
   | { readonly kind: 'rollup', readonly rollup: Rollup }
 
 /**
- * Reads a body alone.
- * @returns a rollup that lacks count, min and max
+ * Reads only a body.
+ * @returns a rollup without count, min and max
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
 export function decodeContent (reader: ByteReader, bucketStartMs: number): RowContent {
@@ -133,7 +133,7 @@ export function decodeContent (reader: ByteReader, bucketStartMs: number): RowCo
   return { kind: 'rollup', rollup }
 }
 
-/** What an earlier version of Relay gave up, where the values themselves are still there. */
+/** Computes the sum of squares that an earlier version of Relay dropped, if the values are still there. */
 function squaresOf ({ keys, counts }: Digest): ExactSum {
   const squares = emptySum()
   for (let n = 0; n < keys.length; n++) addSquares(squares, keys[n], counts[n])
@@ -141,8 +141,8 @@ function squaresOf ({ keys, counts }: Digest): ExactSum {
 }
 
 /**
- * Whether a stored body says what it should. One in which an earlier version of Relay gave up the sum of squares says
- * less, and nothing else.
+ * Whether a stored body has the expected content. One that lacks the sum of squares, dropped by an earlier version of
+ * Relay, is accepted too.
  * @param expected as this version writes it
  */
 export function isBodyOf (stored: Buffer, expected: Buffer, bucketStartMs: number): boolean {
@@ -150,7 +150,8 @@ export function isBodyOf (stored: Buffer, expected: Buffer, bucketStartMs: numbe
   if (stored[0] !== ROLLUP_BODY || !hasLostSquares(stored)) return false
   const content = decodeContent(new ByteReader(expected), bucketStartMs)
   if (content.kind !== 'rollup') return false
-  const lost = { ...content.rollup, count: 1, sumSquares: { ...emptySum(), lost: true } } // a row's count is in its column
+  // the count of a row is in its column
+  const lost = { ...content.rollup, count: 1, sumSquares: { ...emptySum(), lost: true } }
   return encodeRollupBody(lost, bucketStartMs).equals(stored)
 }
 
@@ -166,7 +167,7 @@ function hasLostSquares (rollupBody: Buffer): boolean {
   }
 }
 
-/** What is in the columns and in the body must say the same. */
+/** Columns and body must agree. */
 function checkColumns (rollup: Rollup, { count, min, max }: Pick<RollupRow, 'count' | 'min' | 'max'>): void {
   const { level, keys, counts } = rollup.digest
   const counted = counts.reduce((sum, it) => sum + it, 0)

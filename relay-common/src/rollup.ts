@@ -5,25 +5,25 @@ import type { Readings } from './readings.ts'
 import { addSquare, deviation, mergeSquares } from './square-sum.ts'
 
 /**
- * What is kept of all readings of one bucket. Folding readings and merging rollups is associative and commutative: the
- * same readings in any order, split and merged anyhow, end in the same rollup, and in the same bytes (`rollup-row.ts`).
- * So minutes make hours, hours make days, devices make zones, and it does not matter who came late.
+ * The statistics of all readings of a bucket. Folding and merging are associative and commutative: the same readings in
+ * any order and split give the same rollup, and the same bytes (`rollup-row.ts`). So minutes merge to hours, hours to
+ * days, devices to zones, and late readings need no special case.
  */
 export interface Rollup {
   count: number
-  /** Infinity while there are no readings */
+  /** Infinity without readings */
   min: number
-  /** -Infinity while there are no readings */
+  /** -Infinity without readings */
   max: number
   sum: ExactSum
   sumSquares: ExactSum
-  /** earliest time, in ms since the epoch; Infinity while there are no readings */
+  /** earliest time, in ms since the epoch; Infinity without readings */
   firstMs: number
-  /** value at that time, the smallest if there are several; NaN while there are no readings */
+  /** value at that time, the smallest if there are several; NaN without readings */
   firstValue: number
-  /** latest time, in ms since the epoch; -Infinity while there are no readings */
+  /** latest time, in ms since the epoch; -Infinity without readings */
   lastMs: number
-  /** value at that time, the greatest if there are several; NaN while there are no readings */
+  /** value at that time, the greatest if there are several; NaN without readings */
   lastValue: number
   digest: Digest
 }
@@ -44,10 +44,10 @@ export function emptyRollup (): Rollup {
 }
 
 /**
- * Folds one reading. The plain way: `foldReadings` is held to it by a test.
+ * Folds one reading. The simple version: a test compares `foldReadings` with it.
  * @param rollup changed in place
  * @param timeMs ms since the epoch
- * @param value finite, in the device's own unit; -0 becomes 0
+ * @param value finite, in the unit of the device; -0 becomes 0
  */
 export function foldReading (rollup: Rollup, timeMs: number, value: number): void {
   value += 0 // -0 + 0 is 0
@@ -61,15 +61,17 @@ export function foldReading (rollup: Rollup, timeMs: number, value: number): voi
   foldValue(rollup.digest, value)
 }
 
-/** Values on their way into a rollup: sorted, and then as runs of equal ones. Kept, as a hot path must not allocate. */
+/**
+ * Values on their way into a rollup: sorted, then as runs of equal ones. Reused, because a hot path must not allocate.
+ */
 let sorted = new Float64Array(1024)
-const runValues = [0.5] // doubles for good, as the keys of a digest are
+const runValues = [0.5] // always doubles, like the keys of a digest
 const runCounts: number[] = []
 
 /**
- * Folds many readings, by sorting their values once. A hot path: 60 readings, as a device sends in a minute, in 2 us.
+ * Folds many readings, sorting their values once. Hot path: 60 readings, a minute of a device, in 2 us.
  * @param rollup changed in place
- * @param readings sorted, as they always are
+ * @param readings sorted, as always
  */
 export function foldReadings (rollup: Rollup, readings: Readings): void {
   const length = readings.timesMs.length
@@ -79,7 +81,7 @@ export function foldReadings (rollup: Rollup, readings: Readings): void {
   foldLast(rollup, readings.timesMs[length - 1], readings.values[length - 1] + 0)
 }
 
-/** The same of readings in any order, as those of several devices are. */
+/** The same for readings in any order, such as those of several devices. */
 export function foldUnsorted (rollup: Rollup, { timesMs, values }: Readings): void {
   if (timesMs.length === 0) return
   foldValues(rollup, values)
@@ -102,7 +104,7 @@ function foldValues (rollup: Rollup, values: readonly number[]): void {
   foldRuns(rollup.digest, runValues, runCounts, runs)
 }
 
-/** What the columns of a row say of readings, without all else that a rollup holds. */
+/** The columns of a row for readings, without the rest of a rollup. */
 export function sumReadings ({ values }: Readings): Pick<Rollup, 'count' | 'min' | 'max' | 'sum'> {
   const sum = emptySum()
   let min = Infinity
@@ -116,10 +118,10 @@ export function sumReadings ({ values }: Readings): Pick<Rollup, 'count' | 'min'
   return { count: values.length, min, max, sum }
 }
 
-/** More values than these are left to the sort of V8, a call of which takes as long as sorting some 20 here. */
+/** More values are sorted by V8, whose call takes as long as sorting about 20 here. */
 const INSERTION_SORT_MAX = 32
 
-/** Sorts values into `sorted`, counts equal ones in `runValues` and `runCounts`, and says how many runs there are. */
+/** Sorts values into `sorted`, counts equal ones in `runValues` and `runCounts`, and returns the number of runs. */
 function sortRuns (values: readonly number[]): number {
   const length = values.length
   if (sorted.length < length) sorted = new Float64Array(length * 2)
@@ -151,7 +153,7 @@ function sortRuns (values: readonly number[]): number {
 /**
  * Merges a rollup into another.
  * @param into changed in place
- * @param from another one; stays the same
+ * @param from another one; stays unchanged
  */
 export function mergeRollup (into: Rollup, from: Rollup): void {
   if (from.count === 0) return
@@ -179,33 +181,35 @@ function foldLast (rollup: Rollup, timeMs: number, value: number): void {
   }
 }
 
-/** The sum of all values: the double nearest to it; ±Infinity where it is beyond the range of doubles. */
+/** The sum of all values, rounded to the nearest double; ±Infinity beyond the range of doubles. */
 export function total (rollup: Rollup): number {
   return roundSum(rollup.sum)
 }
 
-/** The mean of all values: the double nearest to it, so it is never outside of [min, max]. NaN without readings. */
+/**
+ * The mean of all values, rounded to the nearest double, so it is never outside of [min, max]. NaN without readings.
+ */
 export function average (rollup: Rollup): number {
   return rollup.count === 0 ? NaN : divideSum(rollup.sum, rollup.count)
 }
 
 const HALF: Share = { part: 1, whole: 2 }
 
-/** The median, and how far off it can be. NaN without readings. */
+/** The median with its largest error. NaN without readings. */
 export function median (rollup: Rollup): Estimate {
   return quantile(rollup, HALF)
 }
 
-/** A quantile, interpolated as numpy's `linear` does, and how far off it can be. NaN without readings. */
+/** A quantile, interpolated like numpy's `linear`, with its largest error. NaN without readings. */
 export function quantile (rollup: Rollup, share: Share): Estimate {
   return quantileOfDigest(rollup.digest, share, rollup.min, rollup.max)
 }
 
 /**
- * The population standard deviation: the double nearest to it.
- * @returns null where it can't be had: without readings; where an earlier version of Relay wrote the row, and met a value
- *   whose square left the range of doubles; where values tinier than 1e-146 would decide between two doubles, beside
- *   others of 1e145 or more
+ * The population standard deviation, rounded to the nearest double.
+ * @returns null if unknown: without readings; if an earlier version of Relay wrote the row and met a value whose square
+ *   leaves the range of doubles; if values below 1e-146 would decide between two doubles, beside others of 1e145 or
+ *   more
  */
 export function standardDeviation (rollup: Rollup): number | null {
   const { count, min, max, sum, sumSquares } = rollup

@@ -1,14 +1,15 @@
 /**
- * Correct rounding: the double that is nearest to an exact quotient or root, or to a point between two numbers; halfway
- * between two doubles the even one, as IEEE 754.
+ * Correct rounding: the double nearest to an exact quotient or root, or to a point between two numbers; halfway cases
+ * round to even, as in IEEE 754.
  *
- * Each is computed twice as precisely as a double first. Where what that leaves open can't change the result, that is
- * it (A. Ziv, "Fast Evaluation of Elementary Mathematical Functions with Correctly Rounded Last Bit", 1991). Else, and
- * near the ends of the range of doubles, it is computed in whole numbers: slow, and without any rounding before the last.
+ * Each is first computed with twice the precision of a double. If the remaining uncertainty can't change the result,
+ * that is the result (A. Ziv, "Fast Evaluation of Elementary Mathematical Functions with Correctly Rounded Last Bit",
+ * 1991). Otherwise, and near the ends of the range of doubles, it is computed with whole numbers: slow, and rounded
+ * only at the end.
  */
 import { productError, twoSum } from './expansion.ts'
 
-/** Within these, no part of a product or quotient with a whole number up to 2^53 leaves the range of doubles. */
+/** Within these limits no part of a product or quotient with a whole number up to 2^53 leaves the range of doubles. */
 const FAST_MIN = 2 ** -900
 const FAST_MAX = 2 ** 900
 
@@ -17,13 +18,13 @@ export function isFast (value: number): boolean {
   return magnitude < FAST_MAX && (magnitude > FAST_MIN || magnitude === 0)
 }
 
-/** How far off the precise computations below are, relative, with room: they are within 2^-98. */
+/** Bound of the relative error of the precise computations below, with a margin: they are within 2^-98. */
 const SLACK = 2 ** -90
 
 /**
- * The double nearest to `(high + low) / divisor`, or undefined where it takes more precision to tell.
+ * The double nearest to `(high + low) / divisor`, or undefined if that needs more precision.
  * @param high fast (`isFast`), as is the quotient
- * @param low what `high` is off by, to within 2^-100 of `size`
+ * @param low the error of `high`, to within 2^-100 of `size`
  * @param divisor whole, up to 2^53
  */
 export function divideFast (high: number, low: number, divisor: number, size = Math.abs(high)): number | undefined {
@@ -38,7 +39,7 @@ export function divideFast (high: number, low: number, divisor: number, size = M
 }
 
 /**
- * The point between two numbers that lies at `part` of `whole` of the way: the double nearest to it.
+ * The point between two numbers at `part` of `whole` of the way, rounded to the nearest double.
  * @param from finite
  * @param to finite
  * @param part whole, from 0 to `whole`
@@ -47,7 +48,7 @@ export function divideFast (high: number, low: number, divisor: number, size = M
 export function interpolate (from: number, to: number, part: number, whole: number): number {
   if (part === 0 || from === to) return from
   if (part === whole) return to
-  if (part * 2 === whole) { // one rounding: halving takes one only where the sum took none
+  if (part * 2 === whole) { // one rounding: halving only rounds if the sum did not
     const sum = from + to
     return Number.isFinite(sum) ? sum / 2 + 0 : from / 2 + to / 2
   }
@@ -89,7 +90,7 @@ export function divideUnits (units: bigint, divisor: bigint): number {
 }
 
 /**
- * The double nearest to the square root of `square` units squared, divided.
+ * The double nearest to the square root of `square` units squared, divided by `divisor`.
  * @param square not negative
  */
 export function divideRoot (square: bigint, divisor: bigint): number {
@@ -101,10 +102,10 @@ export function divideRoot (square: bigint, divisor: bigint): number {
   return roundBits(root, root * root * squareDivisor !== shifted, UNIT_EXPONENT - shift)
 }
 
-/** More bits than a double has, with some to spare: what is behind them only says that there is more. */
+/** More bits than a double has, with a margin; one more bit says whether anything follows. */
 const QUOTIENT_BITS = 66
 
-/** @param hasMore whether what is rounded is a little more than `whole * 2^exponent` */
+/** @param hasMore whether the exact number is slightly above `whole * 2^exponent` */
 function roundBits (whole: bigint, hasMore: boolean, exponent: number): number {
   const dropped = Math.max(bitLength(whole) - 53, UNIT_EXPONENT - exponent, 0)
   let kept = whole >> BigInt(dropped)
@@ -120,7 +121,7 @@ function bitLength (whole: bigint): number {
   return hex.length * 4 - (Math.clz32(parseInt(hex[0], 16)) - 28)
 }
 
-/** The greatest whole number that is not above the root: Newton's method, from above. */
+/** The greatest whole number up to the root: Newton's method, from above. */
 function squareRoot (whole: bigint): bigint {
   if (whole < 2n) return whole
   let root = 1n << BigInt((bitLength(whole) + 1) >> 1)

@@ -1,8 +1,8 @@
 /**
  * The scanner's numbers, times and values of other fields (hot path, see scan-event.ts).
  *
- * Every function begins at `at`, returns the place behind what it has read, or -1: not taken; numbers go to `out`. The
- * caller has made sure that the byte before `end` is a closing brace, so that runs of digits end before it.
+ * Every function starts at `at` and returns the position after what it has read, or -1 if not accepted; numbers go to
+ * `out`. The caller guarantees a closing brace before `end`, so runs of digits end before it.
  */
 import type { ScannedEvent } from './scanned-event.ts'
 
@@ -18,13 +18,13 @@ const CAPITAL_Z = 0x5a
 const BACKSLASH = 0x5c
 const SMALL_E = 0x65
 
-/** A double holds every integer of so many digits, and 10^15 too: dividing one by the other rounds once. */
+/** A double holds every integer with so many digits, and 10^15 too, so dividing one by the other rounds once. */
 const EXACT_DIGITS_MAX = 15
 const powersOfTen = Float64Array.from({ length: EXACT_DIGITS_MAX + 1 }, (_, n) => 10 ** n)
 
 /**
- * A JSON number, as the same double that JSON.parse makes of it: digits and power of ten are exact, and one division
- * rounds correctly (W. Clinger, How to read floating point numbers accurately, 1990). Longer ones, and those with an
+ * A JSON number, as the same double as from JSON.parse: digits and power of ten are exact, and one division rounds
+ * correctly (W. Clinger, How to read floating point numbers accurately, 1990). Longer numbers, and those with an
  * exponent, go through a string (150 ns).
  */
 export function scanValue (buffer: Buffer, at: number, out: ScannedEvent): number {
@@ -70,7 +70,7 @@ function scanLongValue (buffer: Buffer, start: number, out: ScannedEvent): numbe
   return end
 }
 
-/** Seconds since the epoch, cut to ms by their digits. */
+/** Seconds since the epoch, truncated to ms by their digits. */
 export function scanSeconds (buffer: Buffer, at: number, out: ScannedEvent): number {
   const start = at
   let seconds = 0
@@ -94,16 +94,16 @@ export function scanSeconds (buffer: Buffer, at: number, out: ScannedEvent): num
   return at
 }
 
-// The day that was read last, as its ten bytes: nearly all events are of the same day as the one before.
+// The last day, as its ten bytes: nearly all events have the same day as the one before.
 let dayBytes0 = 0
 let dayBytes4 = 0
-let dayBytes8 = 0x1_0000 // no two bytes are that: no day was read yet
+let dayBytes8 = 0x1_0000 // no two bytes equal this: no day yet
 let dayMs = 0
 
 /**
  * YYYY-MM-DDTHH:MM:SS, up to nine decimals, and Z or ±HH:MM.
- * @param at behind the opening quote
- * @returns behind the closing quote; -1: not such a time, or one before the epoch
+ * @param at after the opening quote
+ * @returns the position after the closing quote; -1: no such time, or one before the epoch
  */
 export function scanIsoTime (buffer: Buffer, at: number, end: number, out: ScannedEvent): number {
   if (end - at < 22) return -1 // 2024-01-01T00:00:00Z"}
@@ -153,7 +153,7 @@ export function scanIsoTime (buffer: Buffer, at: number, end: number, out: Scann
   return at + 1
 }
 
-/** Reads YYYY-MM-DD into `dayMs`; false: not a day, or one before 1970. */
+/** Reads YYYY-MM-DD into `dayMs`; false: not a day, or before 1970. */
 function readDay (buffer: Buffer, at: number): boolean {
   if (buffer[at + 4] !== MINUS || buffer[at + 7] !== MINUS) return false
   const century = twoDigits(buffer, at)
@@ -163,12 +163,12 @@ function readDay (buffer: Buffer, at: number): boolean {
   const month = twoDigits(buffer, at + 5)
   const day = twoDigits(buffer, at + 8)
   const date = new Date(Date.UTC(year, month - 1, day))
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return false // it was moved: no such day
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return false // normalised: no such day
   dayMs = date.getTime()
   return true
 }
 
-/** A value of a field that is not ours: a plain string, a number, true, false or null. */
+/** A value of another field: a simple string, a number, true, false or null. */
 export function plainValueEnd (buffer: Buffer, at: number, end: number): number {
   switch (buffer[at]) {
     case QUOTE: return plainStringEnd(buffer, at, end)
@@ -196,7 +196,7 @@ function literalEnd (buffer: Buffer, at: number, literal: string): number {
   return at + literal.length
 }
 
-/** A number by JSON's grammar, whatever its size. */
+/** A number by the grammar of JSON, of any size. */
 function numberEnd (buffer: Buffer, at: number): number {
   if (buffer[at] === MINUS) at++
   const wholeStart = at
@@ -230,7 +230,7 @@ function fractionMs (buffer: Buffer, start: number, end: number): number {
   return ms
 }
 
-/** 0 to 99; more than that: these are not two digits. */
+/** 0 to 99; more: not two digits. */
 function twoDigits (buffer: Buffer, at: number): number {
   const tens = buffer[at] - ZERO
   const ones = buffer[at + 1] - ZERO

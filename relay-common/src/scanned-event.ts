@@ -1,7 +1,7 @@
-/** One event in the buffer that was scanned. Made once and used for every event: the scanner overwrites it. */
+/** One event in the scanned buffer. Created once; the scanner overwrites it for every event. */
 export interface ScannedEvent {
   buffer: Buffer
-  /** of `buffer`: several bytes are compared at once */
+  /** of `buffer`, to compare several bytes at once */
   view: DataView
   deviceIdStart: number
   deviceIdEnd: number
@@ -13,9 +13,9 @@ export interface ScannedEvent {
   valueEnd: number
   timestampStart: number
   timestampEnd: number
-  /** as DeviceEvent has it */
+  /** as in DeviceEvent */
   value: number
-  /** as DeviceEvent has it */
+  /** as in DeviceEvent */
   timestampMs: number
 }
 
@@ -33,12 +33,12 @@ export function createScannedEvent (): ScannedEvent {
     valueEnd: 0,
     timestampStart: 0,
     timestampEnd: 0,
-    value: NaN, // not 0: these two are doubles from the start, so that writing them allocates nothing
+    value: NaN, // not 0: these two are doubles from the start, so that writing them never allocates
     timestampMs: NaN
   }
 }
 
-/** Sets the buffer that is scanned. */
+/** Sets the buffer to scan. */
 export function setBuffer (out: ScannedEvent, buffer: Buffer): void {
   if (buffer === out.buffer) return
   out.buffer = buffer

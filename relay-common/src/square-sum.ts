@@ -1,18 +1,18 @@
 /**
- * Sums of squares, in which nothing is rounded either. The squares of doubles span twice the range of doubles, so three
- * kinds of them are kept apart:
+ * Exact sums of squares. Squares of doubles span twice the range of doubles, so there are three kinds:
  *
  *     |value|                 its square is
  *     0, 2^-485 to 2^480      a part of the sum
  *     from 2^480 on, giant    a part of `huge`, times 2^-1088: a positive sum
- *     below 2^-485, tiny      a part of `huge`, times 2^1074 and negated: a negative sum; left out once there are giants
+ *     below 2^-485, tiny      a part of `huge`, times 2^1074 and negated: a negative sum; dropped once there are giants
  *
- * Beside a giant, all tiny squares together, 2^53 of them, are less than 2^-1800 of the variance, and `deviation` knows.
- * What is kept is a matter of the set of values alone, so any order of adding and merging ends in the same bytes.
+ * Beside a giant, all tiny squares together, 2^53 of them, are less than 2^-1800 of the variance, and `deviation`
+ * allows for that. The content depends only on the set of values, so any order of adding and merging gives the same
+ * bytes.
  *
- * The bytes are those of any sum with huge values. So a program of an earlier version, which makes neither of the two,
- * reads them, merges them with its own and writes them again without a loss: it runs beside this one. Where it met such
- * a value itself, it gave the sum up (`lost`).
+ * The bytes are those of any sum with huge values. So a program of an earlier version, which creates neither kind,
+ * reads, merges and writes them without a loss, and can run beside this one. If it meets such a value itself, it drops
+ * the sum (`lost`).
  */
 import {
   addError, addPart, addProduct, canonicalParts, emptySum, mergeParts, partUnits, sumUnits, type ExactSum
@@ -20,7 +20,7 @@ import {
 import { productError } from './expansion.ts'
 import { divideFast, divideRoot } from './rounding.ts'
 
-/** Squares of values within these have all their bits within the range of doubles (2^-1074 to 2^960). */
+/** Squares of values within these limits have all their bits within the range of doubles (2^-1074 to 2^960). */
 const SQUARED_MIN = 2 ** -485
 const SQUARED_MAX = 2 ** 480
 
@@ -62,7 +62,7 @@ function addExtremes (sum: ExactSum, value: number, count: number): void {
   else addSquareTimes(extremes, value * 2 ** -TINY_EXPONENT, -count)
 }
 
-/** The sum that holds squares of this kind; undefined where there is none any more. */
+/** The sum of squares of this kind; undefined if it is no longer kept. */
 function extremesOf (sum: ExactSum, isGiant: boolean): ExactSum | undefined {
   if (sum.lost) return undefined
   if (sum.huge !== undefined && hasGiants(sum.huge) !== isGiant) {
@@ -77,7 +77,7 @@ function hasGiants (extremes: ExactSum): boolean {
   return extremes.high > 0
 }
 
-/** Adds `from` to `into`; `from` is another sum of squares, and stays the same. */
+/** Adds `from` to `into`; `from` is another sum of squares, and stays unchanged. */
 export function mergeSquares (into: ExactSum, from: ExactSum): void {
   if (from.lost) lose(into)
   if (into.lost) return
@@ -87,31 +87,32 @@ export function mergeSquares (into: ExactSum, from: ExactSum): void {
   if (extremes !== undefined) mergeParts(extremes, from.huge)
 }
 
-/** Nothing of a lost sum is kept, or its bytes would tell the order. */
+/** Nothing of a lost sum is kept, or its bytes would depend on the order. */
 function lose (sum: ExactSum): void {
   Object.assign(sum, emptySum(), { lost: true })
 }
 
 /**
- * The population standard deviation: the double nearest to it. There is no cancellation as in the textbook formula: the
- * products are exact.
+ * The population standard deviation, rounded to the nearest double. Nothing cancels as in the textbook formula, because
+ * the products are exact.
  * @param sum of the values
- * @param squares of the values, of which two differ
+ * @param squares of the values, at least two of which differ
  * @param magnitude the largest absolute value
- * @returns undefined where it can't be had: the sum of squares was lost, or it lies so close to halfway between two
- *   doubles that tiny squares which were left out would decide
+ * @returns undefined if unknown: the sum of squares was lost, or so close to halfway between two doubles that dropped
+ *   tiny squares would decide
  */
 export function deviation (sum: ExactSum, squares: ExactSum, count: number, magnitude: number): number | undefined {
   if (squares.lost) return undefined
   return fastDeviation(sum, squares, count, magnitude) ?? exactDeviation(sum, squares, count)
 }
 
-/** All is scaled so that the largest value is about 1. What that takes from the smallest is too little to matter. */
+/** Everything is scaled so that the largest value is about 1. The precision that the smallest lose does not matter. */
 function fastDeviation (sum: ExactSum, squares: ExactSum, count: number, magnitude: number): number | undefined {
-  const exponent = Math.min(Math.floor(Math.log2(magnitude)), 1023) // the logarithm of the greatest double is rounded up
+  // the logarithm of the greatest double is rounded up
+  const exponent = Math.min(Math.floor(Math.log2(magnitude)), 1023)
   const difference = emptySum() // count * Σ value² - (Σ value)²
   const addScaled = (parts: readonly number[], partExponent: number, sign: number) => {
-    const factor = 2 ** (partExponent - exponent) // applied twice: its square may be beyond doubles
+    const factor = 2 ** (partExponent - exponent) // applied twice, because its square may exceed doubles
     for (const part of parts) addProduct(difference, part * factor * factor, sign * count)
   }
   if (exponent < -960) return undefined
@@ -134,12 +135,12 @@ function fastDeviation (sum: ExactSum, squares: ExactSum, count: number, magnitu
   return deviation === undefined || deviation * 2 ** exponent < RESULT_MIN ? undefined : deviation * 2 ** exponent
 }
 
-/** Of values whose largest is about 1 and that are not all the same, it is above 2^-108. */
+/** If the largest value is about 1 and not all are equal, it is above 2^-108. */
 const DIFFERENCE_MIN = 2 ** -120
-/** Doubles from here on lose no bits when they are scaled. */
+/** Doubles from here on lose no bits by scaling. */
 const RESULT_MIN = 2 ** -1020
 
-/** As many squares as there can be, and each less than 2^-970: in units of 2^-2148. */
+/** The most squares, each less than 2^-970, in units of 2^-2148. */
 const TINY_SQUARE_UNITS = 1n << 1178n
 
 function exactDeviation (sum: ExactSum, squares: ExactSum, count: number): number | undefined {

@@ -3,18 +3,18 @@ import type { MessagePort, Transferable } from 'node:worker_threads'
 
 import { RelayError, type ErrorCode } from './errors.ts'
 
-/** What one end serves. Arguments and results are copied (structured clone). */
+/** The functions of one end. Arguments and results are copied (structured clone). */
 export type Served<Functions> = { readonly [Name in keyof Functions]: (...args: never[]) => unknown }
 
 export interface ThreadLink<Theirs extends Served<Theirs>> {
   /**
    * Calls a function of the other end, and waits for its result.
-   * @throws what it threw; a RelayError keeps its code. Error: the other end is gone
+   * @throws what the function threw; a RelayError keeps its code. Error: the other end is closed
    */
   call<Name extends keyof Theirs & string> (
     name: Name, args: Parameters<Theirs[Name]>, transfer?: readonly Transferable[]
   ): Promise<Awaited<ReturnType<Theirs[Name]>>>
-  /** Calls a function of the other end whose result is of no interest. */
+  /** Calls a function of the other end without waiting for its result. */
   tell<Name extends keyof Theirs & string> (name: Name, ...args: Parameters<Theirs[Name]>): void
 }
 
@@ -23,7 +23,7 @@ type Message =
   | { readonly kind: 'result', readonly id: number, readonly value: unknown }
   | { readonly kind: 'error', readonly id: number, readonly error: PlainError }
 
-/** An error as it crosses threads: a clone of it would lose its class and its code. */
+/** An error in a form that can be sent between threads; a clone would lose its class and code. */
 export interface PlainError {
   readonly code: string | undefined
   readonly message: string
@@ -31,7 +31,7 @@ export interface PlainError {
   readonly cause: PlainError | undefined
 }
 
-/** Serves functions at a port, and returns the way to those of its other end. Messages keep their order. */
+/** Serves functions at a port, and returns the functions of its other end. Messages keep their order. */
 export function linkThread<Theirs extends Served<Theirs>> (
   port: MessagePort, served: Readonly<Record<string, (...args: never[]) => unknown>>
 ): ThreadLink<Theirs> {
@@ -82,6 +82,6 @@ export function toPlainError (error: unknown): PlainError {
 export function fromPlainError ({ code, message, stack, cause }: PlainError): Error {
   const options = { cause: cause && fromPlainError(cause) }
   const error = code ? new RelayError(code as ErrorCode, message, options) : new Error(message, options)
-  error.stack = stack // where it happened, not where it arrived
+  error.stack = stack // of its origin, not of its arrival
   return error
 }

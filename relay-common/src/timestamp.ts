@@ -1,28 +1,28 @@
 import { MINUTE_MS } from './window.ts'
 
 /**
- * Times as devices and clients write them, in ms since the epoch (UTC).
+ * Times as written by devices and clients, in ms since the epoch (UTC).
  *
- * Digits finer than a ms are cut off: a time belongs to the ms that holds it, before 1970 as after. The decimal digits
- * decide, never a double: 1704067200.001 is ms 1, though the double nearest to it lies below.
+ * Digits finer than a ms are truncated: a time belongs to the ms that contains it, also before 1970. The decimal digits
+ * decide, never a double: 1704067200.001 is ms 1, although the nearest double is below.
  */
 
-// 2024-01-01T00:00:00.123456789+01:00. Seconds may be missing, for java.time leaves :00 out; T and Z in either case
+// 2024-01-01T00:00:00.123456789+01:00. Seconds may be missing, because java.time omits :00; T and Z in either case
 const isoPattern =
   /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)$/i
 
-/** The years 0000 to 9999 in UTC: ISO-8601 has four digits for them. */
+/** The years 0000 to 9999 in UTC: ISO-8601 has four digits. */
 export const YEAR_0_MS = Date.parse('0000-01-01T00:00:00Z')
 export const YEAR_10000_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
 
-/** Widest offset from UTC that is taken, as in java.time; those in use end at +14:00. */
+/** Widest accepted offset from UTC, as in java.time; those in use end at +14:00. */
 const OFFSET_MAX_MINUTES = 18 * 60
 
 /**
- * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, the second with
- * up to nine decimals. Takes years 0000 to 9999, in UTC as well, days that the (proleptic Gregorian) calendar has, no leap
- * second, no hour 24.
- * @returns ms since the epoch, negative before 1970; undefined: not such a time
+ * Reads an ISO-8601 time with its offset: `2024-01-01T00:00:00Z`, `…T02:00+02:00`, `+0200` or `+02`, with up to nine
+ * decimals of the second. Years are 0000 to 9999, also in UTC. Days must exist in the (proleptic Gregorian) calendar.
+ * There is no leap second and no hour 24.
+ * @returns ms since the epoch, negative before 1970; undefined: invalid
  */
 export function parseTimestamp (text: string): number | undefined {
   const parts = isoPattern.exec(text)
@@ -48,19 +48,19 @@ export function parseTimestamp (text: string): number | undefined {
 
 const numberPattern = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i
 
-/** What a Date can hold: 275,760 years to both sides. All whole ms in it are exact doubles. */
+/** Limits of a Date: 275,760 years in both directions. All whole ms within are exact doubles. */
 const TIME_MAX_MS = 8.64e15
 
 /**
  * Reads seconds since the epoch from the text of a JSON number: `1704067200.123456789`, `1.7040672E9`.
- * @returns ms since the epoch, negative before 1970; undefined: not a number, or too far away for a Date
+ * @returns ms since the epoch, negative before 1970; undefined: not a number, or beyond a Date
  */
 export function parseEpochSeconds (text: string): number | undefined {
   const parts = numberPattern.exec(text)
   if (parts === null) return undefined
   const [, sign, whole, fraction = '', exponent = '0'] = parts
 
-  // the number is 0.DIGITS * 10^point ms, without a zero in front of DIGITS
+  // the number is 0.DIGITS * 10^point ms, without leading zeros in DIGITS
   const written = whole + fraction
   const digits = written.replace(/^0+/, '')
   if (digits === '') return 0

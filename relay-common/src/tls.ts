@@ -9,12 +9,12 @@ export interface TlsFiles {
   readonly key?: string
 }
 
-/** As Node's `tls` takes them, of a client or of a server. */
+/** Options of Node's `tls` for a client or a server. */
 export type TlsSettings = Pick<ConnectionOptions, 'rejectUnauthorized' | 'ca' | 'cert' | 'key'>
 
 /**
- * Reads what a TLS connection needs. The other side is always checked: its certificate, and that it is for its name.
- * @param setting begins the names of the settings, for messages: `KAFKA_TLS`
+ * Reads the files of a TLS connection. The other side is always verified: its certificate, and its name in it.
+ * @param setting prefix of the settings' names, for messages: `KAFKA_TLS`
  * @throws RelayError RELAY_CONFIG_INVALID, which names the setting and the file
  */
 export function readTls (setting: string, { ca, cert, key }: TlsFiles): TlsSettings {

@@ -1,4 +1,4 @@
-/** The table `api_keys`, and the acts on it, each with its line in `audit_log`. */
+/** The table `api_keys` and its changes, each with its line in `audit_log`. */
 import type { Database, PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import { createApiKeyParts, formatApiKey, hashSecret, withNewSecret } from './api-key.ts'
@@ -6,7 +6,7 @@ import { grantsFault, type Grants, type Scope } from './grants.ts'
 
 export const API_KEY_NAME_UNITS_MAX = 100
 
-/** A key as the database has it. Times in ms since the epoch. */
+/** A stored key. Times in ms since the epoch. */
 export interface StoredApiKey {
   readonly keyId: string
   readonly name: string
@@ -31,14 +31,14 @@ export interface NewApiKey {
   readonly expiresAtMs: number | undefined
 }
 
-/** Who acts, for the audit log. */
+/** Who makes a change, for the audit log. */
 export interface Actor {
   readonly principal: string
   readonly address?: string
   readonly requestId?: string
 }
 
-/** A key that was just made, or has a new secret: the only time that anybody sees it. */
+/** A new key, or a key with a new secret: the only time that the secret is visible. */
 export interface IssuedApiKey {
   readonly stored: StoredApiKey
   readonly key: string
@@ -60,7 +60,7 @@ interface Row {
   former_secret_until: number | null
 }
 
-/** @throws RelayError RELAY_PARAMETER_INVALID for a name, a time or grants that no key can have */
+/** @throws RelayError RELAY_PARAMETER_INVALID for an invalid name, time or grants */
 export async function createApiKey (database: Database, wanted: NewApiKey, actor: Actor): Promise<IssuedApiKey> {
   checkNewKey(wanted)
   const parts = createApiKeyParts(wanted.environment)
@@ -92,8 +92,8 @@ function checkNewKey ({ name, grants, expiresAtMs }: NewApiKey): void {
 const TIME_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
 
 /**
- * Gives a key a new secret. The one before works until the overlap is over; the one before that no longer.
- * @throws RelayError RELAY_API_KEY_UNKNOWN where there is no such key, or it was revoked
+ * Gives a key a new secret. The previous secret stays valid until the overlap ends; older ones end now.
+ * @throws RelayError RELAY_API_KEY_UNKNOWN if there is no such key, or it was revoked
  */
 export async function rotateApiKey (
   database: Database, environment: string, keyId: string, overlapMs: number, actor: Actor
@@ -112,7 +112,7 @@ export async function rotateApiKey (
 }
 
 /**
- * Ends a key. Programs that have it in memory hear of it at once, or ask again within seconds.
+ * Revokes a key. Programs that cache it are notified at once, or read it again within seconds.
  * @throws RelayError RELAY_API_KEY_UNKNOWN
  */
 export async function revokeApiKey (database: Database, keyId: string, actor: Actor): Promise<StoredApiKey> {
@@ -130,17 +130,17 @@ export async function findApiKey (database: Database, keyId: string): Promise<St
   return row && fromRow(row)
 }
 
-/** Those of these ids that there are, in any order. */
+/** The existing keys among these ids, in any order. */
 export async function findApiKeys (database: Database, keyIds: readonly string[]): Promise<StoredApiKey[]> {
   return (await database.queryPrepared<Row>('find api keys', 'select * from api_keys where key_id = any($1::text[])', [keyIds])).map(fromRow)
 }
 
-/** All keys, revoked ones too, in the order in which they were made. */
+/** All keys, including revoked ones, in order of creation. */
 export async function listApiKeys (database: Database): Promise<StoredApiKey[]> {
   return (await database.query<Row>('select * from api_keys order by created_at, key_id')).map(fromRow)
 }
 
-/** Notes that keys were used, to the minute: not a write for every request. */
+/** Stores when keys were used, to the minute, so that not every request is a write. */
 export async function touchApiKeys (database: Database, keyIds: readonly string[]): Promise<void> {
   if (keyIds.length === 0) return
   await database.query(`

@@ -1,12 +1,12 @@
 /**
- * The form of an API key:
+ * The format of an API key:
  *
  *     relay_<environment>_<id>_<secret><checksum>
  *     relay_local_4kQ0zTfWm2Ya_<43 characters><6 characters>
  *
- * The prefix lets scanners of code and logs find keys that leaked; the environment keeps a key of one site from being
- * tried at another; the checksum (CRC-32 of all before it, base 62) tells a typo from a wrong key without a look into
- * the database. Id and secret are random; 43 characters of base 62 are 256 bits.
+ * Scanners of code and logs find leaked keys by the prefix. The environment prevents that a key of one site is tried at
+ * another. The checksum (CRC-32 of everything before it, base 62) distinguishes a typo from a wrong key without the
+ * database. Id and secret are random; 43 characters of base 62 are 256 bits.
  */
 import { createHash, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
@@ -16,7 +16,7 @@ const ID_CHARACTERS = 12
 const SECRET_CHARACTERS = 43
 const CHECKSUM_CHARACTERS = 6
 
-/** What an environment may be called. */
+/** Allowed names of an environment. */
 export const KEY_ENVIRONMENT_PATTERN = '^[a-z0-9]{1,16}$'
 
 const form = new RegExp(
@@ -38,25 +38,25 @@ export function withNewSecret ({ environment, id }: Pick<ApiKeyParts, 'environme
   return { environment, id, secret: randomText(SECRET_CHARACTERS) }
 }
 
-/** The key as its holder has it. */
+/** The key as shown to its owner. */
 export function formatApiKey ({ environment, id, secret }: ApiKeyParts): string {
   const text = `relay_${environment}_${id}_${secret}`
   return text + checksumOf(text)
 }
 
-/** @returns undefined: not a key, or one that was not copied well */
+/** @returns undefined if the text is not a key, or has a typo */
 export function parseApiKey (text: string): ApiKeyParts | undefined {
   const [, environment, id, secret, checksum] = form.exec(text) ?? []
   if (checksum === undefined || checksumOf(text.slice(0, -CHECKSUM_CHARACTERS)) !== checksum) return undefined
   return { environment, id, secret }
 }
 
-/** Whether a credential is meant to be an API key, well formed or not. */
+/** Whether a credential is meant to be an API key, valid or not. */
 export function looksLikeApiKey (text: string): boolean {
   return text.startsWith('relay_')
 }
 
-/** What is kept of a secret. It is random and long, so a fast hash is as good as a slow one. */
+/** What is stored of a secret. It is random and long, so a fast hash is as safe as a slow one. */
 export function hashSecret (secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
 }

@@ -1,7 +1,7 @@
 /**
- * How a program logs in to PostgreSQL as itself: a user of its own, which is a member of the role that the migrations
- * made for what the program does. Its password is in a file, and reaches the server as what SCRAM needs to check it
- * (RFC 5803), so that no statement, and no log of statements, has the password itself.
+ * How a program logs in to PostgreSQL: as its own user, a member of the role that the migrations created for it. Its
+ * password is in a file. The server gets only the SCRAM verifier (RFC 5803), so no statement, and no log of statements,
+ * contains the password.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,23 +10,23 @@ import { dirname } from 'node:path'
 import type { Database } from '../database.ts'
 import { RelayError } from '../errors.ts'
 
-/** The programs that log in, and the role of each (migration 0010). */
+/** The programs that log in, and their roles (migration 0010). */
 export const databaseRoles = { processor: 'relay_processor', api: 'relay_api', simulator: 'relay_producer' } as const
 export type DatabaseLogin = keyof typeof databaseRoles
 
 export const databaseLogins = Object.keys(databaseRoles) as DatabaseLogin[]
 
-/** The user that a program logs in as. The name says what it is for: servers are shared, and `api` may be another's. */
+/** The user of a program. Servers are shared, and `api` may belong to somebody else, so the name is specific. */
 export const databaseUserOf = (login: DatabaseLogin) => `relay_${login}_login`
 
 const PASSWORD_BYTES = 32
-const SCRAM_ITERATIONS = 4_096 // what PostgreSQL itself takes
+const SCRAM_ITERATIONS = 4_096 // PostgreSQL's own value
 const SCRAM_SALT_BYTES = 16
 
 /**
- * The password in a file; where there is no such file, a new one is made up and kept there, for its owner alone.
- * Whoever makes it at the same time gets the same.
- * @throws RelayError RELAY_CONFIG_INVALID for an empty file, or a folder that can't be written
+ * Reads the password from a file. Creates the file with a new password, readable only by its owner, if there is none.
+ * Concurrent calls return the same password.
+ * @throws RelayError RELAY_CONFIG_INVALID for an empty file, or a folder that is not writable
  */
 export async function keepPassword (path: string): Promise<string> {
   try {
@@ -34,7 +34,7 @@ export async function keepPassword (path: string): Promise<string> {
     if (await readFile(path).catch(() => undefined) === undefined) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 })
       await writeFile(made, randomBytes(PASSWORD_BYTES).toString('hex') + '\n', { mode: 0o600, flag: 'wx' })
-      await link(made, path).catch(() => {}) // another was faster: its password is the one
+      await link(made, path).catch(() => {}) // another process created it first: use its password
       await rm(made)
     }
     const password = (await readFile(path, 'utf8')).replace(/\r?\n$/, '')
@@ -47,8 +47,7 @@ export async function keepPassword (path: string): Promise<string> {
 }
 
 /**
- * Lets a program log in with a password, as a member of its role and of no other. For the owner of a database that is
- * up to date.
+ * Lets a program log in with a password, as a member of its role only. Requires the owner of a migrated database.
  * @returns the name of the user
  */
 export async function allowLogin (database: Database, login: DatabaseLogin, password: string): Promise<string> {
@@ -56,7 +55,7 @@ export async function allowLogin (database: Database, login: DatabaseLogin, pass
   await database.transaction(async client => {
     await client.query('select pg_advisory_xact_lock(hashtext($1))', [user])
     const { rowCount } = await client.query('select from pg_roles where rolname = $1', [user])
-    // neither names nor what SCRAM needs can hold a quote; a statement on roles takes no parameters
+    // neither names nor verifiers can contain a quote; a statement on roles has no parameters
     await client.query(`${rowCount === 0 ? 'create' : 'alter'} role ${user} login password '${scramSecret(password)}'`)
     await client.query(`grant ${databaseRoles[login]} to ${user}`)
   })
@@ -64,7 +63,7 @@ export async function allowLogin (database: Database, login: DatabaseLogin, pass
 }
 
 /**
- * What PostgreSQL keeps of a password, and takes in its place:
+ * The verifier that PostgreSQL stores, and accepts in place of the password:
  * `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (RFC 5802).
  */
 export function scramSecret (password: string): string {

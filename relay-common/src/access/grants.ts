@@ -1,14 +1,14 @@
-/** What a caller may do (scopes), and about which devices (grants). */
+/** What a caller may do (scopes), and for which devices (grants). */
 import { ID_UNITS_MAX, isId, readClaims } from '../event.ts'
 
 export const scopes = ['events:read', 'events:write', 'admin'] as const
 export type Scope = typeof scopes[number]
 
-/** Which devices a caller may see and send for: those that both fields allow. */
+/** The devices that a caller may see and send for. Both fields must allow a device. */
 export interface Grants {
   /** undefined: all zones */
   readonly zones?: readonly string[]
-  /** beginnings of device ids; undefined: all devices */
+  /** prefixes of device ids; undefined: all devices */
   readonly devicePrefixes?: readonly string[]
 }
 
@@ -26,17 +26,17 @@ export function mayDevice ({ devicePrefixes }: Grants, deviceId: string): boolea
   return devicePrefixes === undefined || devicePrefixes.some(prefix => deviceId.startsWith(prefix))
 }
 
-/** What an event may be of: what its sender may send, and the one device that its topic is of, where it is. */
+/** Grants for an event: those of its sender, and the device of its topic if the topic belongs to one. */
 export interface EventGrants extends Grants {
   readonly deviceId?: string
 }
 
-/** Whether there is anything that these grants do not allow. */
+/** Whether these grants forbid anything. */
 export function isLimited ({ zones, devicePrefixes, deviceId }: EventGrants): boolean {
   return zones !== undefined || devicePrefixes !== undefined || deviceId !== undefined
 }
 
-/** @returns the field by which an event is of somebody else; undefined: it is allowed */
+/** @returns the field that is not granted; undefined: the event is allowed */
 export function foreignField (grants: EventGrants, deviceId: string, zone: string): 'deviceId' | 'zone' | undefined {
   if (!maySendFor(grants, deviceId)) return 'deviceId'
   return mayZone(grants, zone) ? undefined : 'zone'
@@ -47,8 +47,8 @@ function maySendFor (grants: EventGrants, deviceId: string): boolean {
 }
 
 /**
- * What bytes that were refused claim beyond the grants of their sender.
- * @returns `unreadable`: it can't be known whose they are; undefined: all that they claim is allowed
+ * What the bytes of a refused event claim beyond the grants of their sender.
+ * @returns `unreadable`: their device or zone is unknown; undefined: everything is granted
  */
 export function claimFault (grants: EventGrants, bytes: Uint8Array | null): 'deviceId' | 'zone' | 'unreadable' | undefined {
   if (!isLimited(grants)) return undefined
@@ -62,7 +62,7 @@ export function claimFault (grants: EventGrants, bytes: Uint8Array | null): 'dev
   return isReadable ? undefined : 'unreadable'
 }
 
-/** The part of grants that is about what bytes claim: they say the same of these bytes, and are as short as those. */
+/** The grants that matter for the claims of these bytes: the same result, in a size bounded by the bytes. */
 export function narrowGrants (grants: EventGrants, bytes: Uint8Array | null): EventGrants {
   const { deviceIds = [], zones = [] } = readClaims(bytes) ?? {}
   const claimed = new Set(zones)
@@ -74,7 +74,7 @@ export function narrowGrants (grants: EventGrants, bytes: Uint8Array | null): Ev
   }
 }
 
-/** What both allow. */
+/** What both grants allow. */
 export function intersectGrants (one: EventGrants, other: Grants): EventGrants {
   const zones = one.zones && other.zones ? one.zones.filter(it => other.zones!.includes(it)) : one.zones ?? other.zones
   const devicePrefixes = one.devicePrefixes && other.devicePrefixes
@@ -90,7 +90,7 @@ export function intersectGrants (one: EventGrants, other: Grants): EventGrants {
   }
 }
 
-/** Whether `inner` allows nothing that `outer` does not: a caller can't hand out more than it has. */
+/** Whether `outer` allows everything that `inner` allows. A caller can't give more than it has. */
 export function isWithin (inner: Grants, outer: Grants): boolean {
   const zonesFit = outer.zones === undefined || (inner.zones?.every(it => outer.zones!.includes(it)) ?? false)
   const prefixesFit = outer.devicePrefixes === undefined ||
@@ -99,9 +99,9 @@ export function isWithin (inner: Grants, outer: Grants): boolean {
 }
 
 /**
- * What is wrong with grants that are to be given: a text that no zone and no device can match is a mistake, and an empty
- * prefix, with which every device begins, would be no limit at all.
- * @returns the field, and the fault in words that follow its name; undefined: nothing
+ * Checks grants before they are given. A text that matches no zone or device is a mistake. An empty prefix matches
+ * every device, so it would be no limit.
+ * @returns the field, and the fault in words that follow its name; undefined: none
  */
 export function grantsFault ({ zones = [], devicePrefixes = [] }: Grants): { readonly field: keyof Grants, readonly fault: string } | undefined {
   if (!zones.every(isId)) return { field: 'zones', fault: 'contains an invalid zone name' }

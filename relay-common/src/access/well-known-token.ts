@@ -1,2 +1,2 @@
-/** The token that the local stack and compose are set up with: it is in the documentation, and so is no secret. */
+/** The token of the local stack and compose. It is in the documentation, so it is not a secret. */
 export const WELL_KNOWN_TOKEN = 'supermetrics-api-token-2024'

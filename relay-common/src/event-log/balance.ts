@@ -1,28 +1,27 @@
 /**
- * Who gets which partitions: every member its share, with as few moves as there can be.
+ * Assigns partitions to members: equal shares, with as few moves as possible.
  *
- * A partition moves in two steps, so that it never has two owners: it is asked back from its owner (revoked), and
- * granted to another one when it is free. Each round looks at the leases as they are; rounds repeat until nothing is to
- * be done.
+ * A partition moves in two steps, so that it never has two owners: it is revoked from its owner, and granted to another
+ * member after its release. Each round starts from the current leases. Rounds repeat until nothing changes.
  */
 
 export interface Lease {
   readonly partition: number
   readonly member: string
-  /** asked back, not yet released */
+  /** revoked, not yet released */
   readonly isRevoked: boolean
 }
 
 export interface Round {
   readonly grants: readonly { readonly partition: number, readonly member: string }[]
-  /** partitions that their owners are to give up */
+  /** partitions that their owners must release */
   readonly revokes: readonly number[]
 }
 
 /**
- * @param partitions how many the topic has
- * @param members all that are alive, in any order; leases of others must have been deleted before
- * @param leases at most one for each partition
+ * @param partitions number of partitions of the topic
+ * @param members all live members, in any order; delete the leases of others first
+ * @param leases at most one per partition
  */
 export function balance (partitions: number, members: readonly string[], leases: readonly Lease[]): Round {
   if (members.length === 0) return { grants: [], revokes: [] }
@@ -33,7 +32,7 @@ export function balance (partitions: number, members: readonly string[], leases:
     if (!isRevoked) held.get(member)?.push(partition)
   }
 
-  // where shares differ by one, the larger ones go to those who hold most: they need give up less
+  // shares may differ by one; larger shares go to members that hold most, so that they release less
   const byHeld = [...held.keys()].sort((a, b) => held.get(b)!.length - held.get(a)!.length)
   const share = Math.floor(partitions / members.length)
   const larger = partitions % members.length

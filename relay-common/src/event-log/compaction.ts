@@ -1,8 +1,11 @@
-/** Topics must not be compacted: of a device's events Kafka then keeps the newest alone, whether the others were read or not. */
+/**
+ * Topics must not be compacted: Kafka would keep only the newest event of each device, even if the others were not
+ * read.
+ */
 import type { Logger } from '../log.ts'
 import type { EventLog } from './port.ts'
 
-/** Logs a warning where the event log may drop events that nobody has read. Where it does not tell its settings, nothing. */
+/** Logs a warning if the event log may drop unread events. Logs nothing if its settings are unknown. */
 export async function warnOfCompaction (eventLog: EventLog, topic: string, log: Logger): Promise<void> {
   try {
     if (!await eventLog.isCompacted(topic)) return

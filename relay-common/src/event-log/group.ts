@@ -1,6 +1,6 @@
 /**
- * One membership of a group for several consumers of this process, in threads of their own: the group sees one member,
- * and partition p is read by share p mod n.
+ * Splits one group membership among several consumers in threads of this process. The group sees one member, and share
+ * p mod n reads partition p.
  *
  *     the log's group ──assigned, revoked, lost──▶ splitGroup ──▶ share 0: a consumer in this thread
  *                     ◀──release, commit, close──             └─▶ share 1: serveGroup ═port═ groupOver: one in another
@@ -12,14 +12,14 @@ import type { Group, GroupEvents, JoinGroup } from './port.ts'
 
 /**
  * Splits a membership. The group is joined when all shares have joined, and left when all have closed.
- * @returns what a consumer of each share joins by
+ * @returns how a consumer of each share joins
  */
 export function splitGroup (join: JoinGroup, shares: number): JoinGroup[] {
   const members: Array<GroupEvents | undefined> = Array.from({ length: shares }, () => undefined)
   const joined = Promise.withResolvers<Group>()
   let closed = 0
 
-  /** Tells each share which of the partitions are its own, if there are some. */
+  /** Calls each share with its own partitions, if there are any. */
   const tell = (partitions: readonly number[], how: (member: GroupEvents, own: number[]) => void) => {
     for (const [index, member] of members.entries()) {
       const own = partitions.filter(it => it % shares === index)
@@ -50,7 +50,7 @@ export function splitGroup (join: JoinGroup, shares: number): JoinGroup[] {
 
 type EventsOverPort = Pick<GroupEvents, 'assigned' | 'revoked' | 'lost' | 'appended'> & { failed (error: PlainError): void }
 
-/** Joins a group for a consumer in another thread, which has the other end of the port. */
+/** Joins a group for a consumer in another thread, which holds the other end of the port. */
 export function serveGroup (port: MessagePort, join: JoinGroup): void {
   const member = linkThread<EventsOverPort>(port, {
     release: (partitions: number[]) => group.release(partitions),
@@ -66,7 +66,7 @@ export function serveGroup (port: MessagePort, join: JoinGroup): void {
   })
 }
 
-/** What a consumer joins a group by that is served at the other end of the port. */
+/** Joins a group that is served at the other end of the port. */
 export function groupOver (port: MessagePort): JoinGroup {
   return events => {
     const group = linkThread<Group>(port, {

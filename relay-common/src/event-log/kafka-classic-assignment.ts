@@ -1,9 +1,9 @@
 /**
- * What members of a classic group tell one another: each the leader what it reads and holds (its subscription), the
- * leader each what it gets (its assignment). The broker passes both on as bytes.
+ * Messages between members of a classic group. Each member sends the leader what it reads and holds (its subscription).
+ * The leader sends each member its partitions (its assignment). The broker forwards both as bytes.
  *
- * Cooperative and sticky (KIP-429): a member keeps what it holds while the others agree, and a partition that moves is
- * in nobody's assignment until its owner says, in the next rebalance, that it holds it no longer.
+ * Cooperative and sticky (KIP-429): members keep their partitions during a rebalance. A partition that moves is in no
+ * assignment until its owner reports, in the next rebalance, that it has released it.
  *
  *     rebalance n:    a holds 0 1 2 3, b nothing   ->  a gets 0 1, b nothing     a writes 2 and 3, and releases them
  *     rebalance n+1:  a holds 0 1, b nothing       ->  a gets 0 1, b gets 2 3
@@ -15,29 +15,29 @@ import {
 
 import { balance, type Lease } from './balance.ts'
 
-/** What a member tells the leader. */
+/** What a member sends to the leader. */
 export interface Subscription {
   readonly topic: string
-  /** the topic as the member knows it: when that changes, so does the subscription, and the group shares out anew */
+  /** the topic as the member knows it; if it changes, the subscription changes and the group rebalances */
   readonly topicId: string
   readonly partitions: number
-  /** what it holds, with those that it has been asked to give up and still writes */
+  /** partitions that it holds, including revoked ones that it still writes */
   readonly owned: readonly number[]
   readonly revoking: readonly number[]
-  /** since which generation of the group: of two that claim a partition the newer one has it */
+  /** generation of the group since which it holds them; if two members claim a partition, the newer one has it */
   readonly generation: number
 }
 
 export interface Subscriber extends Subscription {
   readonly memberId: string
-  /** its stable name, where it has one */
+  /** its stable name, if it has one */
   readonly instanceId: string | null
 }
 
 /** of the encoding: owned partitions since 1, generation since 2 */
 const VERSION = 3
 
-/** What Kafka's own format has no place for. */
+/** What Kafka's own format has no field for. */
 interface UserData { readonly topicId: string, readonly partitions: number, readonly revoking: readonly number[] }
 
 export function encodeSubscription (subscription: Subscription): Buffer {
@@ -52,7 +52,7 @@ export function encodeSubscription (subscription: Subscription): Buffer {
   })
 }
 
-/** @throws Error the bytes are not of a member of ours */
+/** @throws Error if the bytes are not of a member of Relay */
 export function decodeSubscription (bytes: Buffer): Subscription {
   const { topics: [topic], userData, ownedPartitions, generationId } = decodeConsumerProtocolSubscription(bytes)
   const { topicId, partitions, revoking }: UserData = JSON.parse(String(userData))
@@ -64,15 +64,15 @@ export function encodeAssignment (topic: string, partitions: readonly number[]):
   return encodeConsumerProtocolAssignment({ version: VERSION, assignedPartitions: [{ topic, partitions: [...partitions] }] })
 }
 
-/** @returns partitions of the topic; what is of another one is not for us */
+/** @returns partitions of the topic; those of other topics are ignored */
 export function decodeAssignment (topic: string, bytes: Buffer): number[] {
   return decodeConsumerProtocolAssignment(bytes).assignedPartitions.find(it => it.topic === topic)?.partitions ?? []
 }
 
 /**
- * Shares the partitions of one topic out among those who read it.
- * @param partitions how many the topic has now: it may have been made anew with fewer than somebody holds
- * @returns for each member what it keeps and gets; nothing in it is held by another one
+ * Shares the partitions of one topic among its readers.
+ * @param partitions current number; the topic may have been recreated with fewer than a member holds
+ * @returns what each member keeps and gets; no other member holds any of it
  */
 export function shareOut (partitions: number, subscribers: readonly Subscriber[]): Map<string, number[]> {
   const byName = new Map(subscribers.map(it => [it.instanceId ?? it.memberId, it]))

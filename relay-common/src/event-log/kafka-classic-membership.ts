@@ -1,19 +1,19 @@
 /**
- * Membership of a consumer group by Kafka's classic protocol, for brokers without KIP-848: the members share the
- * partitions out themselves, cooperatively (KIP-429), and one of them, the leader, says how.
+ * Membership of a consumer group by Kafka's classic protocol, for brokers without KIP-848. Members assign partitions
+ * themselves, cooperatively (KIP-429); one of them, the leader, decides.
  *
  *     joining ──JoinGroup, SyncGroup──▶ member ──Heartbeat: "rebalance in progress"──▶ joining (keeps what it holds)
  *        ▲                                │ ▲
- *        │                        revoked │ │ release(): joins again, without what it has given up
+ *        │                        revoked │ │ release(): joins again, without what it has released
  *        │                                ▼ │
  *        └── unknown member, or generation: `lost`, somebody else may own everything by now
  *
- * A join is answered when all members have joined, or those that have not are given up: meanwhile each reads on. A
- * revoked partition stays among those that we claim until the owner has released it, and is in nobody's assignment
- * before (`kafka-classic-assignment.ts`); no member ever waits for another one's writing.
+ * A join is answered when all members have joined, or the missing ones have timed out. All members read meanwhile. A
+ * revoked partition stays in our claim until the owner has released it, and no assignment contains it before
+ * (`kafka-classic-assignment.ts`). No member waits until another has written.
  *
- * A named member (`instanceId`) is static (KIP-345): it does not leave when it closes, and whoever joins under its name,
- * after a restart or a kill -9, has its partitions at once, without a rebalance.
+ * A named member (`instanceId`) is static (KIP-345): it does not leave when it closes. A member that joins under its
+ * name, after a restart or a kill -9, gets its partitions at once, without a rebalance.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -38,25 +38,25 @@ import { Wakeup } from './wakeup.ts'
 type Joined = joinGroupV9.JoinGroupResponse
 type Synced = syncGroupV5.SyncGroupResponse
 
-/** The kind of group that Kafka's tools know how to show. */
+/** The kind of group that Kafka's tools can show. */
 const PROTOCOL_TYPE = 'consumer'
-/** Our own way of sharing out: a member that is not Relay's has no such thing, and the broker lets it in to no such group. */
+/** Our own assignment protocol. The broker lets no member of another program into such a group. */
 const PROTOCOL = 'relay-cooperative-sticky'
 const NO_GENERATION = -1
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 2_000
 const LEAVE_TIMEOUT_MS = 2_000
-/** Members answer a rebalance within a heartbeat, whatever they write: this is for those that are gone. */
+/** Members answer a rebalance within a heartbeat, even while they write, so this only concerns dead members. */
 const REBALANCE_TIMEOUT_MIN_MS = 10_000
 /** how much later than that a join may be answered */
 const JOIN_MARGIN_MS = 10_000
-/** Session timeouts to ask for where the broker does not take ours: the least and the usual one of brokers' defaults. */
+/** Session timeouts to try if the broker refuses ours: the minimum and the default of brokers. */
 const SESSION_TIMEOUTS_MS = [6_000, 45_000]
 
 export class KafkaClassicMembership implements Membership {
   readonly #client: KafkaClient
-  /** for joins alone: a broker answers the requests of a connection one after the other, and a join waits for others */
+  /** only for joins: a broker answers the requests of a connection in order, and a join waits for other members */
   readonly #joinClient: KafkaClient
   readonly #settings: ConsumerSettings
   readonly #events: MembershipEvents
@@ -66,7 +66,7 @@ export class KafkaClassicMembership implements Membership {
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
   readonly #held = new HeldPartitions()
-  /** when there is news for the group */
+  /** signalled when there is news for the group */
   readonly #wakeup = new Wakeup()
   #ownedTopicId = ''
   #topic = { topicId: '', partitions: 0 }
@@ -134,8 +134,8 @@ export class KafkaClassicMembership implements Membership {
   }
 
   /**
-   * Looks how the topic is now. Partitions that were added are shared out in a rebalance; those of a topic that is gone,
-   * or was made anew, are revoked.
+   * Checks the topic. New partitions are assigned in a rebalance; partitions of a deleted or recreated topic are
+   * revoked.
    */
   async #look (): Promise<void> {
     const layout = await this.#client.describe(this.#settings.topic)
@@ -149,7 +149,7 @@ export class KafkaClassicMembership implements Membership {
     this.#isTopicGone = this.#missing.isGone(layout !== undefined) && this.#held.owned.size === 0
   }
 
-  /** No heartbeat waits for it: whoever is asked about the topic may be a broker that hangs. */
+  /** Heartbeats do not wait for this, because the broker that is asked may hang. */
   #lookMeanwhile (): void {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -163,10 +163,10 @@ export class KafkaClassicMembership implements Membership {
     await this.#client.call('Heartbeat', await this.#coordinator.connection(), group, this.#generation, this.#memberId, instanceId)
   }
 
-  /** Says what we hold, waits until all have, and follows what the leader has made of it. */
+  /** Reports what we hold, waits for all members, and follows the assignment of the leader. */
   async #join (): Promise<void> {
     const { group, instanceId = null, topic } = this.#settings
-    this.#mustJoin = false // what is released from here on is not in what we say now
+    this.#mustJoin = false // the report does not include later releases
     const metadata = encodeSubscription({
       topic, ...this.#topic, owned: [...this.#held.owned], revoking: [...this.#held.revoking], generation: this.#generation
     })
@@ -188,7 +188,7 @@ export class KafkaClassicMembership implements Membership {
     }
   }
 
-  /** The leader's part: each topic among those who read it. */
+  /** The leader's part: shares each topic among its readers. */
   async #assign ({ members }: Joined) {
     const subscribers = members.map(it => this.#subscriberOf(it))
     const assignments: { memberId: string, assignment: Buffer }[] = []
@@ -212,7 +212,7 @@ export class KafkaClassicMembership implements Membership {
   async #follow (assigned: ReadonlySet<number>): Promise<void> {
     this.#revoke([...this.#held.owned].filter(it => !assigned.has(it)))
     const { topicId } = this.#topic
-    // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
+    // the next assignment waits for the release: a partition of a recreated topic has the same number as an old one
     if (this.#held.owned.size > 0 && topicId !== this.#ownedTopicId) return
     const added = [...assigned].filter(it => !this.#held.owned.has(it))
     if (added.length === 0) return
@@ -286,7 +286,7 @@ export class KafkaClassicMembership implements Membership {
     await this.#client.call('LeaveGroup', await this.#coordinator.connection(), this.#settings.group, [member])
   }
 
-  /** A broker may keep a join for as long as a rebalance takes: who closes does not wait for it. */
+  /** A broker may delay a join for a whole rebalance; closing does not wait for it. */
   async #unlessClosing<T> (answer: Promise<T>): Promise<T> {
     const { promise: closing, reject } = Promise.withResolvers<never>()
     const end = () => reject(new Error('the membership was closed'))

@@ -1,8 +1,8 @@
 /**
- * Requests to a Kafka cluster, one at a time and named after the protocol, over the connections, codecs and version
- * negotiation of `@platformatic/kafka`. What is above that library's codecs is ours (`kafka-membership.ts`,
- * `kafka-fetch.ts`, `kafka-producer.ts` say why), and so are retries: here a failed request is tried again, or is
- * RELAY_EVENT_LOG_UNREACHABLE with the servers' names, and never anything in between.
+ * Requests to a Kafka cluster, one at a time and named after the protocol. They use connections, codecs and version
+ * negotiation of `@platformatic/kafka`. Everything above its codecs is ours (reasons are in `kafka-membership.ts`,
+ * `kafka-fetch.ts` and `kafka-producer.ts`), including retries: a failed request is retried, or becomes
+ * RELAY_EVENT_LOG_UNREACHABLE with the names of the servers.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
@@ -17,18 +17,18 @@ import { refusalOf } from './kafka-refusal.ts'
 import type { PartitionOffsets, Topic } from './port.ts'
 
 export interface KafkaSettings {
-  /** `host:port` of some of the brokers; they name the others */
+  /** `host:port` of some brokers, which name the others */
   readonly bootstrapServers: readonly string[]
   readonly clientId: string
   /** undefined: no TLS */
   readonly tls?: TlsOptions
-  /** undefined: nobody logs in */
+  /** undefined: no login */
   readonly sasl?: KafkaLogin
-  /** how consumers share partitions; `auto`, the default: by the newest that the brokers offer */
+  /** how consumers share partitions; `auto`, the default: the newest protocol of the brokers */
   readonly groupProtocol?: GroupProtocol
 }
 
-/** `consumer`: KIP-848, the broker shares partitions out; `classic`: the members do */
+/** `consumer`: KIP-848, the broker assigns partitions; `classic`: the members do */
 export type GroupProtocol = 'auto' | 'consumer' | 'classic'
 
 export interface KafkaLogin {
@@ -37,28 +37,28 @@ export interface KafkaLogin {
   readonly password: string
 }
 
-/** A topic, and which broker leads each of its partitions (-1: none at the moment). */
+/** A topic, and the leader of each of its partitions (-1: none at the moment). */
 export interface TopicLayout extends Topic {
   readonly leaders: readonly number[]
   readonly brokers: ReadonlyMap<number, { readonly host: string, readonly port: number }>
-  /** when the cluster said so, on the monotonic clock */
+  /** when the cluster reported it, on the monotonic clock */
   readonly seenMs: number
 }
 
-/** What we wait for has not happened yet. */
+/** The awaited condition does not hold yet. */
 export class NotYet extends Error {}
 
-/** of the requests that we encode ourselves the one that came last to brokers: with Kafka 3.5, in 2023 */
+/** the newest version that we encode ourselves came with Kafka 3.5, in 2023 */
 export const FETCH_VERSION = 15
 
 const CONNECT_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 15_000
-/** what the library says of a connection that was taken and then closed */
+/** the library's words for a connection that was accepted and then closed */
 const HUNG_UP = /Connection closed|socket disconnected/
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 1_000
 
-/** Codes of the protocol that somebody here decides on (https://kafka.apache.org/protocol#protocol_error_codes). */
+/** Error codes that we decide on (https://kafka.apache.org/protocol#protocol_error_codes). */
 export const kafkaErrors = {
   NONE: 0,
   OFFSET_OUT_OF_RANGE: 1,
@@ -85,7 +85,7 @@ export const kafkaErrors = {
   FENCED_MEMBER_EPOCH: 110
 } as const
 
-/** Whether a failed request may go through when it is sent again: the broker said so, or it could not be reached. */
+/** Whether a retry of a failed request may succeed: the broker said so, or was unreachable. */
 export function isRetriable (error: unknown): boolean {
   if (error instanceof NotYet) return true
   return GenericError.isGenericError(error as Error) && findErrorBy(error as Error, 'canRetry', false) === null
@@ -97,15 +97,15 @@ export function hasCode (error: unknown, code: number): boolean {
 }
 
 /**
- * Whether a coordinator is not there yet, as on a cluster that has just started, or on its way to another broker: it
- * takes a moment, and is no news to anyone.
+ * Whether a coordinator is not available yet, as on a starting cluster or while it moves. It takes a moment and needs
+ * no log line.
  */
 export function isLoading (error: unknown): boolean {
   return [kafkaErrors.COORDINATOR_LOAD_IN_PROGRESS, kafkaErrors.COORDINATOR_NOT_AVAILABLE, kafkaErrors.NOT_COORDINATOR]
     .some(code => hasCode(error, code))
 }
 
-/** What went wrong, in the words of the innermost error: the outer ones only say which request it was. */
+/** The message of the innermost error; the outer ones only name the request. */
 export function describeError (error: unknown): string {
   const { errors, cause, message } = error as { errors?: unknown[], cause?: unknown, message?: string }
   const inner = errors?.at(-1) ?? cause
@@ -117,10 +117,10 @@ export class KafkaClient extends Base {
   /** by TLS, or by a login */
   readonly isSecured: boolean
   #topics = new Map<string, TopicLayout>()
-  /** at which of the servers to begin: behind one that takes connections and does not answer */
+  /** index of the first server to try, so that one that accepts connections without answering is skipped */
   #first = 0
 
-  /** @param requestTimeoutMs longest that a broker may take to answer */
+  /** @param requestTimeoutMs longest wait for an answer of a broker */
   constructor ({ bootstrapServers, clientId, tls, sasl }: KafkaSettings, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
     super({
       bootstrapBrokers: [...bootstrapServers],
@@ -136,8 +136,8 @@ export class KafkaClient extends Base {
   }
 
   /**
-   * A connection to any broker that takes one. Which is tried first moves on with every request that fails: a broker
-   * that hangs, or whose address is that of a proxy, takes connections all the same.
+   * A connection to any broker. After each failed request another broker is first, because a hanging broker, or a
+   * proxy, still accepts connections.
    */
   anyBroker (): Promise<Connection> {
     return promised(done => this[kGetBootstrapConnection](done))
@@ -153,10 +153,10 @@ export class KafkaClient extends Base {
 
   /**
    * Checks that a broker answers and accepts our login.
-   * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not the one that we trust; RELAY_EVENT_LOG_UNSUPPORTED
+   * @throws RelayError RELAY_EVENT_LOG_REFUSED: it does not, or is not trusted; RELAY_EVENT_LOG_UNSUPPORTED
    */
   async checkConnection (): Promise<void> {
-    let broken: unknown // why a connection ends is not told to the request that was under way
+    let broken: unknown // a pending request does not get the reason why its connection ended
     try {
       const connection = await this.anyBroker()
       connection.once('error', error => { broken = error })
@@ -164,7 +164,7 @@ export class KafkaClient extends Base {
       if (!apis.some(it => it.name === 'Fetch' && it.maxVersion >= FETCH_VERSION)) {
         throw new RelayError('RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs version 3.5 or newer`)
       }
-      // the first is told to everybody, also by a broker that wants a login; this is not
+      // brokers that require a login answer the request before without one, but not this one
       await this.call('Metadata', connection, [], false, false)
     } catch (error) {
       const refusal = refusalOf(error) ?? refusalOf(broken)
@@ -190,7 +190,7 @@ export class KafkaClient extends Base {
     }
   }
 
-  /** The topic as the cluster knows it now; undefined where there is none. */
+  /** The topic as the cluster knows it now; undefined if there is none. */
   async describe (name: string): Promise<TopicLayout | undefined> {
     let answer: metadataV12.MetadataResponse
     try {
@@ -200,7 +200,7 @@ export class KafkaClient extends Base {
         this.#topics.delete(name)
         return undefined
       }
-      // a partition without a leader is an error of its own in the answer: what is there counts
+      // the answer contains an error for a partition without a leader; the rest is valid
       const { response } = error as { response?: typeof answer }
       if (!response?.topics[0]?.partitions.length) throw error
       answer = response
@@ -215,7 +215,7 @@ export class KafkaClient extends Base {
     return layout
   }
 
-  /** The topic as it was last seen, if it was: leaders may have moved since. */
+  /** The topic as last seen, if it was; leaders may have moved since. */
   known (name: string): TopicLayout | undefined {
     return this.#topics.get(name)
   }
@@ -230,7 +230,7 @@ export class KafkaClient extends Base {
   }
 
   /**
-   * First offset of every partition with a record of that time or later; the next offset where there is none.
+   * By partition, the first offset with a record of that time or later; the next offset if there is none.
    * @throws RelayError RELAY_TOPIC_MISSING
    */
   async listOffsetsAt (name: string, timeMs: number): Promise<bigint[]> {
@@ -238,7 +238,7 @@ export class KafkaClient extends Base {
     return offsets.map((offset, partition) => offset < 0n ? ends[partition] : offset)
   }
 
-  /** @returns for each timestamp the offsets by partition */
+  /** @returns offsets by partition, for each timestamp */
   async #listOffsets (name: string, timestamps: readonly bigint[]): Promise<bigint[][]> {
     const layout = await this.describe(name)
     if (!layout) throw topicMissing(name, this.servers)
@@ -246,7 +246,7 @@ export class KafkaClient extends Base {
     const byLeader = Map.groupBy(layout.leaders.keys(), partition => layout.leaders[partition])
     await Promise.all([...byLeader].map(async ([leader, partitions]) => {
       const connection = await this.broker(layout.brokers.get(leader)!)
-      for (const [index, timestamp] of timestamps.entries()) { // a request may ask about a partition once
+      for (const [index, timestamp] of timestamps.entries()) { // a request may name a partition only once
         const asked = partitions.map(partitionIndex => ({ partitionIndex, currentLeaderEpoch: -1, timestamp }))
         const answer = await this.call<listOffsetsV9.ListOffsetsResponse>(
           'ListOffsets', connection, -1, 0, [{ name, partitions: asked }])
@@ -257,8 +257,8 @@ export class KafkaClient extends Base {
   }
 
   /**
-   * Tries until it works, an error says that it never will, or the limit is over.
-   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, or what `attempt` throws that another try would not change
+   * Retries until success, a permanent error, or the limit.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, or a permanent error of `attempt`
    */
   async retry<T> (limitMs: number, attempt: () => Promise<T>): Promise<T> {
     const deadline = Date.now() + limitMs
@@ -273,16 +273,16 @@ export class KafkaClient extends Base {
     }
   }
 
-  /** The error that a cluster which does not answer is to Relay. */
+  /** The error for a cluster that does not answer. */
   unreachable (cause: unknown): RelayError {
     const reason = describeError(cause)
-    // a broker does not say that it wants a login, nor one without TLS that it has none
+    // a broker reports neither a required login, nor one without TLS that it does not support
     const hint = HUNG_UP.test(reason) ? ' Check whether it requires TLS (KAFKA_TLS) or a login (KAFKA_SASL_MECHANISM).' : ''
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
       `Kafka at ${this.servers} does not answer (${reason}); check that it is up, and KAFKA_BOOTSTRAP_SERVERS.${hint}`, { cause })
   }
 
-  /** An error as Relay's own, where Relay has one for it. */
+  /** Converts an error to one of Relay's, if there is one for it. */
   explain (error: unknown): unknown {
     if (!GenericError.isGenericError(error as Error)) return error
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',

@@ -1,6 +1,6 @@
 /**
- * A consumer of a Kafka topic: its group says which partitions are ours, its fetcher reads them, and here both become
- * one sequence of news for the owner.
+ * A consumer of a Kafka topic: its group assigns partitions, its fetcher reads them, and this file merges both into one
+ * sequence of news for the owner.
  */
 import type { Logger } from '../log.ts'
 import { KafkaClient, type KafkaSettings, type TopicLayout } from './kafka-client.ts'

@@ -1,14 +1,14 @@
 /**
- * What membership of a group is, whichever protocol it goes by, and the broker that a group asks: its coordinator.
- * `kafka-membership.ts` speaks the protocol of KIP-848, `kafka-classic-membership.ts` the one before.
+ * Membership of a group, whatever the protocol, and its coordinator: the broker that manages the group.
+ * `kafka-membership.ts` speaks the protocol of KIP-848, `kafka-classic-membership.ts` the older one.
  */
 import { FindCoordinatorKeyTypes, type Connection, type findCoordinatorV6 } from '@platformatic/kafka'
 
 import type { KafkaClient } from './kafka-client.ts'
 
-/** What a membership tells the consumer that it is for. */
+/** Events that a membership reports to its consumer. */
 export interface MembershipEvents {
-  /** partitions of a topic are ours; partitions of another topic of that name were revoked before */
+  /** partitions of a topic were assigned; those of an older topic with the same name were revoked before */
   assigned (topicId: string, partitions: number[]): Promise<void>
   revoked (partitions: number[]): void
   lost (partitions: number[]): void
@@ -16,16 +16,16 @@ export interface MembershipEvents {
 }
 
 export interface Membership {
-  /** Lets revoked partitions go: the group hears of it at once. */
+  /** Releases revoked partitions, and reports it to the group at once. */
   release (partitions: readonly number[]): void
-  /** Tells the group how far it has come; a partition that is not ours (any more) makes the broker refuse. */
+  /** Commits offsets to the group; the broker refuses partitions that are not ours (any more). */
   commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
   close (): Promise<void>
 }
 
-/** how long a topic may be missing before it is gone: whoever makes it anew deletes it first */
+/** how long a topic may be missing before it counts as deleted: recreating it deletes it first */
 const MISSING_MAX_MS = 5_000
-/** heartbeats in a session: the proportion of Kafka's own defaults, 5 s and 45 s */
+/** heartbeats per session timeout, as in Kafka's defaults, 5 s and 45 s */
 const HEARTBEATS_PER_SESSION = 9
 
 export function heartbeatIntervalMs (sessionTimeoutMs: number): number {
@@ -50,7 +50,7 @@ export class GroupCoordinator {
     return (this.#address ??= await this.#find())
   }
 
-  /** It may have moved: the next connection asks where it is. */
+  /** The coordinator may have moved: the next connection looks it up. */
   forget (): void {
     this.#address = undefined
   }
@@ -62,14 +62,14 @@ export class GroupCoordinator {
   }
 }
 
-/** Offsets as an OffsetCommit has them. */
+/** Offsets in the format of OffsetCommit. */
 export function committedOffsets (topic: string, nextOffsets: ReadonlyMap<number, bigint>) {
   const partitions = [...nextOffsets].map(([partitionIndex, committedOffset]) =>
     ({ partitionIndex, committedOffset, committedLeaderEpoch: -1, committedMetadata: null }))
   return [{ name: topic, partitions }]
 }
 
-/** Tells a topic that is gone from one that is being made anew. */
+/** Distinguishes a deleted topic from one that is being recreated. */
 export class MissingTopic {
   #sinceMs: number | undefined
 

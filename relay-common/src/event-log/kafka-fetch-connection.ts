@@ -1,12 +1,12 @@
 /**
- * A connection to one broker for Fetch alone: one request at a time, each answer read by the kernel straight into one
- * buffer, which is used again once its records have been visited.
+ * A connection to one broker, only for Fetch: one request at a time. The kernel writes each answer into one buffer,
+ * which is reused after its records were visited.
  *
  *     idle ──fetch()──▶ size of the answer (4 bytes) ──▶ its body ──▶ idle          any error ──▶ closed
  *
- * Hot path: 0.07 us of CPU for a record of 180 bytes, where a connection that collects what `data` events bring takes
- * 0.37 (the kernel's part is 0.03): no buffer for each read, no joining of them, and reads as large as the kernel has
- * bytes. Everything else that Relay asks a broker goes through the library's connections.
+ * Hot path: 0.07 us of CPU per record of 180 bytes. A connection that collects `data` events takes 0.37 us (0.03 us of
+ * it in the kernel). Here is no buffer per read, no joining, and reads as large as the kernel has bytes. All other
+ * requests to a broker use the library's connections.
  */
 import { connect, type Socket } from 'node:net'
 
@@ -17,13 +17,13 @@ import type { ReceiveBuffers, Received } from './receive-buffers.ts'
 const CONNECT_TIMEOUT_MS = 3_000
 const ANSWER_TIMEOUT_MS = 15_000
 
-/** Kafka's own limit of an answer is int32; a size above this is no answer of a broker */
+/** Kafka's own limit of an answer is int32; a broker sends no answer above this size */
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024
 
 export interface Answer {
-  /** behind the header of the answer */
+  /** after the header of the answer */
   readonly reader: Reader
-  /** what slices of the reader lie in: theirs until it is released */
+  /** the buffer behind slices of the reader, valid until it is released */
   readonly received: Received
 }
 
@@ -33,11 +33,11 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
-/** What fetches from one broker. */
+/** Fetches from one broker. */
 export interface FetchConnection {
   readonly isClosed: boolean
   /**
-   * Sends a request of flexible version and waits for its answer. One at a time.
+   * Sends a request of a flexible version and waits for its answer. One at a time.
    * @throws Error
    */
   request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer>
@@ -50,7 +50,7 @@ export class PlainFetchConnection implements FetchConnection {
   readonly #socket: Socket
   readonly #size = Buffer.alloc(4)
   #body: Received | undefined
-  /** bytes that are there of what is being read: the size, or the body */
+  /** bytes that have arrived of the current part: the size or the body */
   #filled = 0
   #correlationId = 0
   #pending: Pending | undefined
@@ -64,12 +64,12 @@ export class PlainFetchConnection implements FetchConnection {
       noDelay: true,
       timeout: CONNECT_TIMEOUT_MS,
       onread: {
-        // asked for before every read
+        // called before every read
         buffer: () => this.#body ? this.#body.bytes.subarray(this.#filled) : this.#size.subarray(this.#filled),
         callback: sizeBytes => {
           try {
             this.#take(sizeBytes)
-          } catch (error) { // an answer that can't be read ends this connection, and nothing else
+          } catch (error) { // an unreadable answer ends only this connection
             this.#end(error as Error)
           }
           return true
@@ -84,7 +84,7 @@ export class PlainFetchConnection implements FetchConnection {
 
   get isClosed (): boolean { return this.#closedBy !== undefined }
 
-  /** @throws Error the connection is closed then */
+  /** @throws Error; then the connection is closed */
   async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
     if (this.#closedBy) throw this.#closedBy
     if (this.#pending) throw new Error('another request is in progress')

@@ -1,9 +1,8 @@
 /**
- * The Fetch request and its answer, with the record batches of each partition left as they came, in the buffer that the
- * answer was received in.
+ * The Fetch request and its answer. Record batches stay as they are, in the buffer of the answer.
  *
- * Hot path: the library's own parser makes an object of every record (0.23 M records/s); batches that stay bytes until
- * `kafka-records.ts` walks them pass at 7 M/s (180 bytes each, 2 cores, the broker on the same machine).
+ * Hot path: the library's parser creates an object per record (0.23 M records/s). Batches that stay bytes until
+ * `kafka-records.ts` walks them reach 7 M/s (180 bytes each, 2 cores, the broker on the same machine).
  */
 import { FetchIsolationLevels, fetchV15, ResponseError, type Reader } from '@platformatic/kafka'
 
@@ -15,18 +14,18 @@ import type { Received } from './receive-buffers.ts'
 export interface FetchedPartition {
   readonly partition: number
   readonly errorCode: number
-  /** offset that the partition's next record will get */
+  /** offset of the next record of the partition */
   readonly highWatermark: bigint
-  /** transactions whose records, as far as they are in `batches`, must not be shown; by first offset */
+  /** aborted transactions whose records in `batches` must be skipped; by first offset */
   readonly aborted: readonly AbortedTransaction[]
   readonly batches: Buffer | null
 }
 
-/** What is asked of one broker. */
+/** A request to one broker. */
 export interface FetchRequest {
   readonly topicId: string
   readonly partitions: ReadonlyArray<{ readonly partition: number, readonly offset: bigint }>
-  /** longest that the broker waits for records to come */
+  /** longest time that the broker waits for records */
   readonly waitMaxMs: number
   readonly maxBytes: number
   readonly partitionMaxBytes: number
@@ -34,15 +33,15 @@ export interface FetchRequest {
 
 export interface Fetched {
   readonly partitions: FetchedPartition[]
-  /** where their batches lie: to be released when they are no longer needed */
+  /** the buffer of their batches; release it when they are no longer needed */
   readonly received: Received
 }
 
 const FETCH = 1
 
 /**
- * Fetches from one broker. An error of a partition is in its answer.
- * @throws ResponseError the broker refuses the whole request; Error: the connection is closed
+ * Fetches from one broker. Errors of a partition are in its answer.
+ * @throws ResponseError if the broker refuses the whole request; Error if the connection is closed
  */
 export async function fetchRaw (connection: FetchConnection, request: FetchRequest): Promise<Fetched> {
   const partitions = request.partitions.map(({ partition, offset: fetchOffset }) => ({

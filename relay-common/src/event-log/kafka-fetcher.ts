@@ -1,15 +1,15 @@
 /**
- * Reads ahead: keeps two fetches under way to every broker that leads some of our partitions, of one half of them each, as
- * long as there is room in the buffer, while the owner works on what came before.
+ * Reads ahead: keeps two fetches in progress per broker, each for half of its partitions, as long as the buffer has
+ * room, while the owner works on earlier records.
  *
  *     start(partition, offset) ──▶ fetching ──records──▶ buffer ──take()──▶ the owner
  *              ▲                      │ └── leader moved, broker away: layout forgotten, asked for again, with backoff
  *              └────── gap ◀──────────┘ offset out of range
  *
- * Fetches carry no session (KIP-227): a request that lists a few dozen partitions is smaller than one batch, and
- * nothing can go stale. The connections are not those of the membership: a broker answers the requests of a connection
- * one after the other, and a heartbeat must not wait behind a fetch that waits for records. Nor does one fetch wait for
- * the other, so that the broker has something to do while an answer is read.
+ * Fetches use no session (KIP-227): a request with a few dozen partitions is smaller than one batch, and no session can
+ * become stale. The connections are separate from those of the membership, because a broker answers the requests of a
+ * connection in order, and a heartbeat must not wait behind a fetch. Two fetches are independent, so that the broker
+ * works while an answer is read.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -28,31 +28,31 @@ export interface FetcherEvents {
   failed (error: unknown): void
 }
 
-/** longest that a broker waits for records to come; a partition that is started meanwhile waits as long */
+/** longest time that a broker waits for records; a partition that is started meanwhile waits as long */
 const WAIT_MAX_MS = 200
-/** fetches that are under way to a broker at a time; on a secured connection, which they would share, one */
+/** parallel fetches per broker; one on a secured connection, which they would share */
 const LANES = 2
 const PARTITION_MAX_BYTES = 1024 * 1024
-/** with its head it fits a buffer of 4 MB */
+/** with its header it fits a buffer of 4 MB */
 const RESPONSE_MAX_BYTES = 4 * 1024 * 1024 - 64 * 1024
-/** less room than this and a fetch is not worth its request */
+/** with less room than this a fetch is not worth its request */
 const RESPONSE_MIN_BYTES = 64 * 1024
-/** how long records may gather at a broker that has few of them */
+/** how long records may accumulate at a broker that has few */
 const LINGER_MS = 60
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
-/** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
+/** A partition that is being read. A further start() creates another one, and fetches for this one are dropped. */
 interface Reading {
   readonly partition: number
   readonly lane: number
   offset: bigint
   isPaused: boolean
-  /** where the log ended by the last answer, and when it was asked for: what is behind that end was appended later */
+  /** end of the log in the last answer, and when that was requested: records after it were appended later */
   end: { readonly offset: bigint, readonly atMs: number } | undefined
 }
 
-/** What waits to be taken: records, or the gap behind them. */
+/** An entry of the buffer: records, or the gap after them. */
 interface Waiting { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
 export class KafkaFetcher {
@@ -62,9 +62,9 @@ export class KafkaFetcher {
   readonly #log: Logger
   readonly #readings = new Map<number, Reading>()
   readonly #lanes: number
-  /** brokers' lanes with a fetch under way */
+  /** lanes of brokers with a fetch in progress */
   readonly #busy = new Set<string>()
-  /** number of its last fetch, by lane */
+  /** number of the last fetch, by lane */
   readonly #fetchNumbers = new Map<string, number>()
   readonly #connections = new Map<string, FetchConnection>()
   readonly #receiveBuffers: ReceiveBuffers
@@ -89,7 +89,7 @@ export class KafkaFetcher {
     this.#events = events
   }
 
-  /** Says which topic partitions belong to; readings of another one must have been stopped. */
+  /** Sets the topic of the partitions; stop the readings of another topic first. */
   setTopic (topic: TopicLayout): void {
     this.#topic = topic
     this.#layout = topic
@@ -102,14 +102,14 @@ export class KafkaFetcher {
     this.#schedule()
   }
 
-  /** Nothing of the partition comes any more, not even what is in the buffer. */
+  /** Stops a partition, and drops its part of the buffer. */
   stop (partition: number): void {
     this.#readings.delete(partition)
     this.#buffer = this.#buffer.filter(it => it.partition !== partition)
     this.#bufferedBytes = this.#buffer.reduce((sum, it) => sum + it.sizeBytes, 0)
   }
 
-  /** What came first of all that waits. */
+  /** Takes the oldest entry of the buffer. */
   take (): ConsumerNews | undefined {
     const first = this.#buffer.shift()
     if (!first) return undefined
@@ -125,7 +125,7 @@ export class KafkaFetcher {
     await this.#client.close()
   }
 
-  /** After the caller is done: partitions are started one by one, and should be in one request. */
+  /** After the caller is done: partitions are started one by one, but share a request. */
   #schedule (): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -145,13 +145,13 @@ export class KafkaFetcher {
     const reading = [...this.#readings.values()].filter(it => !it.isPaused)
     const laneOf = ({ partition, lane }: Reading) => `${layout.leaders[partition] ?? -1}/${lane}`
     const lanes = [...Map.groupBy(reading, laneOf)]
-    // nobody may take all of the room, or have some again before others had any: who finds nothing asks again at once
+    // no lane may take all the room, or more before others had any: a lane without records asks again at once
     const shareBytes = Math.min(RESPONSE_MAX_BYTES, Math.floor(this.#bufferMaxBytes / lanes.length))
     lanes.sort(([a], [b]) => (this.#fetchNumbers.get(a) ?? 0) - (this.#fetchNumbers.get(b) ?? 0))
     for (const [lane, ofLane] of lanes) {
       const address = layout.brokers.get(Number.parseInt(lane))
       if (!address) {
-        this.#layout = undefined // no leader at the moment, or a partition that was added since
+        this.#layout = undefined // no leader at the moment, or a new partition
         this.#look()
       } else if (!this.#busy.has(lane)) {
         const room = this.#bufferMaxBytes - this.#bufferedBytes - this.#reservedBytes
@@ -193,7 +193,7 @@ export class KafkaFetcher {
     for (const answer of partitions) {
       fetchedBytes += answer.batches?.length ?? 0
       const { reading, offset } = asked.get(answer.partition)!
-      if (this.#readings.get(answer.partition) !== reading) continue // started elsewhere, or stopped, meanwhile
+      if (this.#readings.get(answer.partition) !== reading) continue // stopped, or started elsewhere, meanwhile
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
           this.#keep(reading, offset, answer, received)
@@ -206,7 +206,7 @@ export class KafkaFetcher {
         case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
           this.#events.failed(this.#client.unreachable(new Error(`not authorized to read ${this.#topic!.name}`)))
           return
-        default: // the leader moved, or the topic was deleted: the layout will tell
+        default: // the leader moved, or the topic was deleted: the layout will show
           isLayoutWrong = true
       }
     }
@@ -218,7 +218,7 @@ export class KafkaFetcher {
       this.#retryDelayMs = RETRY_DELAY_MIN_MS
     }
     if (this.#buffer.length > 0) this.#events.ready()
-    // a broker answers as soon as it has a record: of a live topic that would be a fetch for each few of them
+    // a broker answers as soon as it has a record; a live topic would need one fetch for every few records
     if (fetchedBytes > 0 && fetchedBytes < RESPONSE_MIN_BYTES) await delay(LINGER_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
@@ -245,12 +245,12 @@ export class KafkaFetcher {
     reading.offset = set.nextOffset
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes
-    // the broker fills its answer in the order that we ask in: who got something goes to the end of the line
+    // the broker fills its answer in the order of the request, so partitions that got records move to the end
     this.#readings.delete(partition)
     this.#readings.set(partition, reading)
   }
 
-  /** An offset that the log does not have is a gap, once the log has said what it has: a new leader may be behind. */
+  /** An offset that is not in the log is a gap only after the log has stated its range: a new leader may lag. */
   async #explainGap (reading: Reading): Promise<void> {
     const isStill = () => this.#readings.get(reading.partition) === reading && !this.#closing.signal.aborted
     while (isStill()) {
@@ -264,7 +264,7 @@ export class KafkaFetcher {
         }
         const { partition, offset: expectedOffset } = reading
         this.#readings.delete(partition)
-        // behind the records that were fetched before it
+        // after the records that were fetched before it
         this.#buffer.push({ partition, sizeBytes: 0, news: { kind: 'gap', expectedOffset, ...offsets } })
         this.#events.ready()
         return
@@ -275,7 +275,7 @@ export class KafkaFetcher {
     }
   }
 
-  /** Finds out who leads what. */
+  /** Looks up the leaders. */
   #look (): void {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -291,7 +291,7 @@ export class KafkaFetcher {
 
   async #lookOnce (): Promise<void> {
     const layout = await this.#client.describe(this.#topic!.name)
-    // a topic that is gone or was made anew is the membership's to tell: these readings will be revoked
+    // the membership reports a deleted or recreated topic, and revokes these readings
     const isOurs = layout?.topicId === this.#topic!.topicId
     if (!isOurs || layout.leaders.includes(-1)) await this.#backOff()
     if (isOurs && layout.topicId === this.#topic!.topicId) this.#layout = layout

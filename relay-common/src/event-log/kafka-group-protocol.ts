@@ -1,6 +1,6 @@
 /**
- * By which protocol the members of a group agree on who reads what. Where brokers offer that of KIP-848 we speak it, and
- * the classic one elsewhere: a broker before 4.0, or one whose `group.coordinator.rebalance.protocols` leaves it out.
+ * Which protocol a group uses: KIP-848 if the brokers support it, else the classic one. The latter is for brokers
+ * before 4.0, or with a `group.coordinator.rebalance.protocols` that excludes KIP-848.
  */
 import { randomUUID } from 'node:crypto'
 
@@ -12,16 +12,16 @@ import { hasCode, isRetriable, kafkaErrors, type GroupProtocol, type KafkaClient
 /** epoch of a member that leaves */
 const LEAVING = -1
 
-/** Whether a broker is too old for the protocol, or has been told not to speak it. */
+/** Whether a broker is too old for the protocol, or has it disabled. */
 export function isUnsupported (error: unknown): boolean {
   return hasCode(error, kafkaErrors.UNSUPPORTED_VERSION) ||
     findErrorBy(error as Error, 'code', UnsupportedApiError.code as 'PLT_KFK_UNSUPPORTED_API') !== null
 }
 
 /**
- * Which of the two a group is to use. A broker that has been told not to speak KIP-848 lists its requests all the same,
- * so it is asked by one: of a member that nobody knows, which wants to leave. Any broker will do.
- * @throws Error the broker can't be reached: to be tried again
+ * Chooses the protocol of a group. A broker with KIP-848 disabled still lists its requests, so it is tested by one: an
+ * unknown member that leaves. Any broker will do.
+ * @throws Error if the broker is unreachable: retry
  */
 export async function chooseProtocol (
   client: KafkaClient, wanted: GroupProtocol, group: string
@@ -32,7 +32,7 @@ export async function chooseProtocol (
       group, randomUUID(), LEAVING, null, null, -1, null, null, null, [])
   } catch (error) {
     if (isUnsupported(error)) return 'classic'
-    // any answer of the protocol, also "not to me" and "not you", is one in that language
+    // any answer, including a refusal, proves that the broker speaks the protocol
     if (isRetriable(error) && !isAnswer(error)) throw error
   }
   return 'consumer'
@@ -42,7 +42,7 @@ function isAnswer (error: unknown): boolean {
   return (error as { response?: unknown }).response !== undefined
 }
 
-/** The error of a group that others use: other programs, or members that speak the other protocol. */
+/** The error for a group that others use: other programs, or members with the other protocol. */
 export function groupForeign (group: string, servers: string, cause: unknown): RelayError {
   return new RelayError('RELAY_GROUP_FOREIGN',
     `the consumer group ${group} on Kafka at ${servers} has members with another group protocol: another ` +

@@ -1,4 +1,4 @@
-/** A consumer group in Kafka, as whoever reads for it sees it: the membership, and what topic its partitions are of. */
+/** A consumer group in Kafka as its consumer sees it: the membership, and the topic of its partitions. */
 import type { Logger } from '../log.ts'
 import { KafkaClassicMembership } from './kafka-classic-membership.ts'
 import { describeError, KafkaClient, topicMissing, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
@@ -10,7 +10,7 @@ import type { ConsumerSettings, Group, GroupEvents, JoinGroup } from './port.ts'
 const OPEN_TIMEOUT_MS = 10_000
 
 /**
- * Makes sure that the topic is there; what is returned joins the group. `assigned` names the topic by its layout.
+ * Checks that the topic exists; returns a function that joins the group. `assigned` names the topic by its layout.
  * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openKafkaGroup (
@@ -59,7 +59,7 @@ function joinGroup (
   }
 }
 
-/** The assignment names a topic by its id; what we know of that name may still be the topic before. */
+/** The assignment has the id of a topic; our layout of that name may be of a deleted one. */
 async function findTopic (client: KafkaClient, name: string, topicId: string): Promise<TopicLayout> {
   const layout = await client.retry(OPEN_TIMEOUT_MS, () => client.describe(name))
   if (layout?.topicId === topicId) return layout

@@ -1,21 +1,20 @@
 /**
- * Loads Kafka's client library without what it does on loading and nobody here needs: it compiles the JSON schemas of
- * the options of all its clients, 38 of them, which takes a third of the 0.35 s that it costs. Loaded by way of here, a
- * schema is compiled when something is first checked against it; Relay checks its settings itself.
+ * Loads Kafka's client library without its unused start-up work: it compiles 38 JSON schemas of client options, a third
+ * of its 0.35 s. Loaded through this file, a schema is compiled on first use; Relay checks its settings itself.
  */
 import { createRequire } from 'node:module'
 
-/** What the library uses of Ajv. */
+/** The part of Ajv that the library uses. */
 interface Validate {
   (this: unknown, data: unknown, context?: unknown): unknown
   errors?: unknown
 }
 interface SchemaCompiler { compile (schema: unknown, meta?: boolean): Validate }
 
-/** To be called before the library is imported for the first time; later it does nothing. */
+/** Call it before the library is first imported; later calls do nothing. */
 export function loadKafkaLibrary (): void {
   const require = createRequire(import.meta.url)
-  // the library's own Ajv, which need not be anybody else's
+  // the library's own copy of Ajv
   const requireThere = createRequire(require.resolve('@platformatic/kafka'))
   const { prototype } = (requireThere('ajv/dist/core') as { default: { prototype: SchemaCompiler } }).default
   const { compile } = prototype
@@ -23,7 +22,7 @@ export function loadKafkaLibrary (): void {
     return whenFirstUsed(() => compile.apply(this, schema))
   }
   try {
-    require('@platformatic/kafka') // at once: nobody else compiles anything meanwhile
+    require('@platformatic/kafka') // at once, so that nobody else compiles a schema meanwhile
   } finally {
     prototype.compile = compile
   }

@@ -1,21 +1,21 @@
 /**
- * Membership of a consumer group by Kafka's newer protocol (KIP-848): the broker decides who reads what, and a member
- * learns it from the answers to its heartbeats.
+ * Membership of a consumer group by Kafka's newer protocol (KIP-848): the broker assigns partitions, in its answers to
+ * heartbeats.
  *
  *     joining ──assignment──▶ member ──partition no longer in the assignment──▶ revoking ──release()──▶ member
  *        ▲                       │                                                 │
  *        └───────── fenced (`lost`: somebody else may own everything by now) ◀─────┘
  *
- * A revoked partition stays among those that our heartbeats claim until the owner has released it: the broker gives it
- * to nobody before, unless we take longer than the session timeout, and then it fences us.
+ * A revoked partition stays in our heartbeats until the owner has released it. The broker gives it to nobody before,
+ * unless we exceed the session timeout, and then it fences us.
  *
- * A named member (`instanceId`) uses its name as its member id and does not leave when it closes: whoever joins under
- * that id has the partitions at once, be it after a restart or after a kill -9. Kafka's own static membership
- * (group.instance.id) does the first alone: after a kill it refuses the name until the old session has run out.
+ * A named member (`instanceId`) uses its name as member id and does not leave when it closes. A member that joins with
+ * that id gets the partitions at once, after a restart or a kill -9. Kafka's static membership (group.instance.id) only
+ * covers the restart: after a kill it refuses the name until the old session times out.
  *
- * Not by the library's `Consumer`. It gives partitions up at once, so that an owner could not write what it holds; and
- * a member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session ran out) it never lets join again. Brokers
- * that do not speak it: `kafka-classic-membership.ts`.
+ * We do not use the library's `Consumer`. It releases partitions at once, so an owner could not write what it holds. A
+ * member that the broker has forgotten (UNKNOWN_MEMBER_ID, after a session timeout) never joins again. For older
+ * brokers see `kafka-classic-membership.ts`.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -56,7 +56,7 @@ export class KafkaMembership implements Membership {
   readonly #done: Promise<void>
   /** what the broker believes that we hold */
   readonly #held = new HeldPartitions()
-  /** when there is news for the broker */
+  /** signalled when there is news for the broker */
   readonly #wakeup = new Wakeup()
   #ownedTopicId = ''
   #epoch = EPOCH_JOINING
@@ -71,12 +71,12 @@ export class KafkaMembership implements Membership {
     this.#done = this.#run()
   }
 
-  /** Lets revoked partitions go: the next heartbeat, at once, no longer claims them. */
+  /** Releases revoked partitions: the next heartbeat, sent at once, does not claim them. */
   release (partitions: readonly number[]): void {
     if (this.#held.release(partitions)) this.#wakeup.wake()
   }
 
-  /** Tells the group how far it has come; a partition that is not ours (any more) makes the broker refuse. */
+  /** Commits offsets to the group; the broker refuses partitions that are not ours (any more). */
   async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
     const { group, topic } = this.#settings
     await this.#client.call('OffsetCommit', await this.#coordinator.connection(), group, this.#epoch, this.#memberId, null,
@@ -105,11 +105,11 @@ export class KafkaMembership implements Membership {
         if (this.#closing.signal.aborted) return
         delayMs = RETRY_DELAY_MIN_MS
         const hasChanged = await this.#follow(answer)
-        // to the group a topic that is gone is one without partitions: nothing to do, for ever
+        // the group treats a deleted topic as one without partitions, so it would wait forever
         if (this.#held.owned.size === 0 && this.#missing.isGone(await this.#client.describe(this.#settings.topic) !== undefined)) {
           return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
         }
-        // right after the group was configured the coordinator may not have heard of it, and say five seconds
+        // just after its configuration the coordinator may not know it, and answer five seconds
         if (!hasChanged) await this.#wakeup.wait(Math.min(answer.heartbeatIntervalMs, intervalMs), this.#closing.signal)
       } catch (error) {
         if (this.#closing.signal.aborted) return
@@ -121,8 +121,8 @@ export class KafkaMembership implements Membership {
   }
 
   /**
-   * A group's session timeout is the broker's to know, not the member's: all members of a group set the same one.
-   * Brokers have a least value (45 s by default) and may allow it to nobody; then theirs counts.
+   * The session timeout is a setting of the group on the broker, so all members set the same one. Brokers have a
+   * minimum (45 s by default) and may forbid the change; then theirs applies.
    */
   async #configureGroup (): Promise<void> {
     const { group, sessionTimeoutMs } = this.#settings
@@ -151,7 +151,7 @@ export class KafkaMembership implements Membership {
       group, this.#memberId, epoch, null, null, sessionTimeoutMs, [topic], null, null, holds)
   }
 
-  /** @returns whether the broker should hear at once what has become of its assignment */
+  /** @returns whether to report the result of the assignment at once */
   async #follow ({ assignment }: Heartbeat): Promise<boolean> {
     if (!assignment) return false
     const wanted = new Map(assignment.topicPartitions.map(it => [it.topicId, new Set(it.partitions)]))
@@ -159,7 +159,7 @@ export class KafkaMembership implements Membership {
     const keeps = wanted.get(this.#ownedTopicId)
     const revoked = this.#held.revoke([...this.#held.owned].filter(it => !keeps?.has(it)))
     if (revoked.length > 0) this.#events.revoked(revoked)
-    // what comes next waits until the owner has let go: a partition of a topic made anew has the number of an old one
+    // the next assignment waits for the release: a partition of a recreated topic has the same number as an old one
     if (this.#held.revoking.size > 0) return false
 
     for (const [topicId, partitions] of wanted) {
@@ -191,7 +191,7 @@ export class KafkaMembership implements Membership {
   }
 
   #explain (error: unknown): unknown {
-    // a group of the other protocol, where the broker may not convert it, is to this one no group
+    // a group of the other protocol that the broker may not convert counts as missing
     if (hasCode(error, kafkaErrors.GROUP_ID_NOT_FOUND)) return groupForeign(this.#settings.group, this.#client.servers, error)
     if (!isUnsupported(error)) return this.#client.explain(error)
     return new RelayError('RELAY_EVENT_LOG_UNSUPPORTED',

@@ -1,6 +1,6 @@
 /**
- * Reads records with all that is about them, for tools: one object each, by the library's own decoder, and without a
- * group. Where speed counts there is the consumer.
+ * Reads records with all their metadata, for tools: one object each, by the library's own decoder, without a group. Use
+ * the consumer if speed matters.
  */
 import { FetchIsolationLevels, type fetchV17 } from '@platformatic/kafka'
 
@@ -9,10 +9,10 @@ import { IS_APPEND_TIME } from './kafka-records.ts'
 import type { LoggedRecord } from './port.ts'
 
 const ANSWER_TIMEOUT_MS = 10_000
-/** the reader is told where to stop, so there is something to read; a broker that has lost it should say so soon */
+/** the reader has an end offset, so records exist; a broker that lost them should say so soon */
 const WAIT_MAX_MS = 500
 const RESPONSE_MAX_BYTES = 2 * 1024 * 1024
-/** a broker sends one batch at least, however large it is */
+/** a broker sends at least one batch, however large */
 const ONE_RECORD_MAX_BYTES = 1
 const IS_CONTROL = 1 << 5
 
@@ -23,13 +23,14 @@ export async function * readRecords (
   const maxBytes = toOffset - fromOffset === 1n ? ONE_RECORD_MAX_BYTES : RESPONSE_MAX_BYTES
   for (let offset = fromOffset; offset < toOffset;) {
     const batches = await client.retry(ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset, maxBytes))
-    if (batches.length === 0) return // records before `toOffset` that are gone, or were never committed
+    if (batches.length === 0) return // records before `toOffset` are deleted, or were never committed
     for (const batch of batches) {
       const isControl = (batch.attributes & IS_CONTROL) !== 0
-      const isOfBroker = (batch.attributes & IS_APPEND_TIME) !== 0 // one time for all, and those of the producer are still there
+      // one time for all; those of the producer are still there
+      const isOfBroker = (batch.attributes & IS_APPEND_TIME) !== 0
       for (const record of isControl ? [] : batch.records) {
         const recordOffset = batch.firstOffset + BigInt(record.offsetDelta)
-        if (recordOffset < offset) continue // its batch begins before what was asked for
+        if (recordOffset < offset) continue // its batch starts before the requested offset
         if (recordOffset >= toOffset) return
         yield {
           partition,

@@ -1,8 +1,8 @@
 /**
- * Walks Kafka's record batches in the buffer they came in and shows each record as a range of bytes.
+ * Walks Kafka's record batches in the buffer of their answer, and visits each record as a range of bytes.
  *
- * Hot path: nothing is allocated per record, varints are read in place, offsets stay small numbers. Held to the
- * library's `readRecordsBatches` by a property test.
+ * Hot path: nothing is allocated per record, varints are read in place, and offsets stay small numbers. A property test
+ * compares it with the library's `readRecordsBatches`.
  *
  *     batch (version 2) => base_offset INT64, length INT32 (of all that follows), leader_epoch INT32, magic INT8,
  *                          crc UINT32 (CRC-32C of all that follows), attributes INT16, last_offset_delta INT32,
@@ -11,8 +11,8 @@
  *     record            => length VARINT, attributes INT8, timestamp_delta VARLONG, offset_delta VARINT,
  *                          key VARINT_BYTES, value VARINT_BYTES, [headers]
  *
- * (https://kafka.apache.org/documentation/#recordbatch.) A batch that lies is shown as `corrupt`, once, and the walk
- * goes on behind it: nothing here throws, and nothing is read outside the batch.
+ * (https://kafka.apache.org/documentation/#recordbatch.) An invalid batch is visited as `corrupt`, once, and the walk
+ * continues after it. Nothing here throws, or reads outside of the batch.
  */
 import { compressionsAlgorithmsByBitmask, crc32c, Reader } from '@platformatic/kafka'
 
@@ -32,7 +32,7 @@ const AT_MAX_TIMESTAMP = 35
 const AT_PRODUCER_ID = 43
 const AT_RECORD_COUNT = 57
 const AT_RECORDS = 61
-/** what `length` does not count: the base offset and itself */
+/** not included in `length`: the base offset and itself */
 const LENGTH_STARTS = 12
 
 const MAGIC = 2
@@ -42,21 +42,21 @@ const IS_TRANSACTIONAL = 1 << 4
 const IS_CONTROL = 1 << 5
 const CONTROL_ABORT = 0
 
-/** Length of the whole batch at `at`; undefined where the bytes end before it does, or its length is a lie. */
+/** End of the batch at `at`; undefined if the bytes end before, or its length is invalid. */
 function batchEnd (bytes: Buffer, at: number): number | undefined {
   if (bytes.length - at < AT_RECORDS) return undefined
   const end = at + LENGTH_STARTS + bytes.readInt32BE(at + AT_LENGTH)
   return end - at >= AT_RECORDS && end <= bytes.length ? end : undefined
 }
 
-/** The offset behind a batch, as far as its head can be believed: never at or before `offset`. */
+/** The offset after a batch, as far as its header is plausible: always after `offset`. */
 function offsetBehind (bytes: Buffer, at: number, offset: bigint): bigint {
   if (bytes.length - at < AT_RECORDS) return offset + 1n
   const behind = bytes.readBigInt64BE(at) + BigInt(bytes.readInt32BE(at + AT_LAST_OFFSET_DELTA)) + 1n
   return behind > offset ? behind : offset + 1n
 }
 
-/** The record batches of one partition, out of one fetch. */
+/** The record batches of one partition from one fetch. */
 export class KafkaRecordSet implements RecordSet {
   readonly partition: number
   readonly baseOffset: bigint
@@ -68,11 +68,11 @@ export class KafkaRecordSet implements RecordSet {
   #release: (() => void) | undefined
 
   /**
-   * @param offset the one that was asked for: records before it are not shown (their batch begins before it)
-   * @param bytes as they came: whole batches, and perhaps the first part of another one. The first one is whole: a
-   *   broker sends nothing rather than a part of it, so if it is not, its length is a lie
-   * @param release called when all records have been visited: the bytes are not needed any more
-   * @param notBeforeMs a time at which none of the records was in the log yet; -Infinity: none is known
+   * @param offset the requested one; records before it are skipped (their batch starts before it)
+   * @param bytes as received: whole batches, and perhaps the start of another one. The first is whole, because a broker
+   *   sends nothing rather than part of it. If it is not, its length is invalid
+   * @param release called after all records were visited: the bytes are no longer needed
+   * @param notBeforeMs a time when none of the records was in the log; -Infinity: unknown
    */
   constructor (
     partition: number, offset: bigint, endOffset: bigint, bytes: Buffer, aborted: readonly AbortedTransaction[],
@@ -129,8 +129,8 @@ export class KafkaRecordSet implements RecordSet {
 }
 
 /**
- * Shows when the newest record of a batch was appended. Producers may give their records any time, that of the event or none
- * (-1); a broker that writes its own (`LogAppendTime`) says so. No BigInt is made, as batches may be of one record each.
+ * Reports when the newest record of a batch was appended. Producers may set any time, that of the event or none (-1); a
+ * broker that sets its own (`LogAppendTime`) says so. Avoids BigInt, because batches may have one record each.
  */
 function showTime (bytes: Buffer, at: number, notBeforeMs: number, visitor: RecordVisitor): void {
   const timeMs = bytes.readInt32BE(at + AT_MAX_TIMESTAMP) * 2 ** 32 + bytes.readUInt32BE(at + AT_MAX_TIMESTAMP + 4)
@@ -146,14 +146,14 @@ function countOf (bytes: Buffer, at: number): number {
 function checkBatch (bytes: Buffer, at: number, end: number): string | undefined {
   const magic = bytes[at + AT_MAGIC]
   if (magic !== MAGIC) return `the batch is of format ${magic}, not ${MAGIC}`
-  // a Reader's buffer goes into the checksum without a copy
+  // a Reader's buffer enters the checksum without a copy
   const crc = crc32c(Reader.from(bytes.subarray(at + AT_ATTRIBUTES, end)).buffer)
   return crc === bytes.readUInt32BE(at + AT_CRC) ? undefined : 'wrong checksum of the batch'
 }
 
 /**
- * Tells which batches to leave out: control batches, and those of transactions that were aborted. Batches must be asked
- * for in order: a producer's records are aborted from the offset that the broker named up to its abort marker.
+ * Decides which batches to skip: control batches, and those of aborted transactions. Call it for batches in order.
+ * Records of a producer are aborted from the offset given by the broker to its abort marker.
  */
 function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, at: number, end: number) => boolean {
   const open = new Set<bigint>()
@@ -174,10 +174,10 @@ function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, a
   }
 }
 
-/** Where the last varint ended; past every end where it was too long to be one. */
+/** Position after the last varint; past any end if the varint was too long. */
 let behind = 0
 
-/** A zig-zag coded varint of 32 bits. */
+/** A zig-zag varint of 32 bits. */
 function readVarint (bytes: Uint8Array, at: number): number {
   let byte = bytes[at++]
   let raw = byte & 0x7f
@@ -199,7 +199,7 @@ function skipVarlong (bytes: Uint8Array, at: number): number {
   return at
 }
 
-/** Shows the records of a batch whose checksum is right. `delta` is its base offset, counted from the set's. */
+/** Visits the records of a batch with a valid checksum. `delta` is its base offset, relative to the set's. */
 function walkBatch (batch: Buffer, at: number, end: number, delta: number, visitor: RecordVisitor): void {
   const count = batch.readInt32BE(at + AT_RECORD_COUNT)
   const lastDelta = batch.readInt32BE(at + AT_LAST_OFFSET_DELTA)
@@ -241,7 +241,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
       valueStart = behind
       valueEnd = valueStart + valueLength
     }
-    // lengths are checked once, here: what was read from beyond the record is not believed
+    // lengths are checked once, here, before anything read beyond the record is used
     if (!(valueEnd <= recordEnd && keyEnd <= recordEnd) || keyLength < -1 || valueLength < -1) {
       return corrupt(count - index, 'a field extends beyond its record')
     }
@@ -251,7 +251,7 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
 
     previous = offsetDelta
     pos = recordEnd
-    if (delta + offsetDelta < 0) continue // before the offset that was asked for
+    if (delta + offsetDelta < 0) continue // before the requested offset
     if (keyStart < 0) keyEnd = -1
     if (valueStart < 0) valueEnd = -1
     visitor.record(bytes, keyStart, keyEnd, valueStart, valueEnd, delta + offsetDelta)

@@ -1,29 +1,29 @@
 /**
- * Why a broker does not let us in, or we do not trust it: what another try would not change. Known from the first answers
- * alone: later on a password that is being changed, or a certificate that is, must not end a program that works.
+ * Reasons why a broker refuses us, or we do not trust it, which a retry does not change. They only apply to the first
+ * answers: later, a password or certificate that is being changed must not end a working program.
  */
 /** codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes) */
 const UNSUPPORTED_SASL_MECHANISM = 33
-const ILLEGAL_SASL_STATE = 34 // nobody logs in here
+const ILLEGAL_SASL_STATE = 34 // no login is configured here
 const SASL_AUTHENTICATION_FAILED = 58
 
 interface Link {
   readonly code?: unknown
-  /** code of the protocol */
+  /** error code of the protocol */
   readonly apiCode?: number
   readonly message?: string
   readonly cause?: unknown
   readonly errors?: unknown[]
 }
 
-/** what OpenSSL finds wrong about a certificate (https://nodejs.org/api/tls.html#x509-certificate-error-codes) */
+/** OpenSSL's errors of a certificate (https://nodejs.org/api/tls.html#x509-certificate-error-codes) */
 const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT_|CRL_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH_)/
 /** alerts by which the other side ends a handshake */
 const ALERT = /^ERR_SSL_.*_ALERT_/
 
 /**
- * @returns what is wrong, and which setting would help; undefined where nothing says that a broker refuses.
- *   Nothing in it comes from our settings: no password can
+ * @returns what is wrong, and which setting would help; undefined if no refusal is recognisable. It contains no
+ *   setting's value, so no password
  */
 export function refusalOf (error: unknown): string | undefined {
   for (const { code, apiCode, message } of links(error)) {
@@ -49,7 +49,7 @@ export function refusalOf (error: unknown): string | undefined {
   return undefined
 }
 
-/** An error with all that it was caused by. */
+/** An error and all its causes. */
 function * links (error: unknown): Generator<Link> {
   if (typeof error !== 'object' || error === null) return
   const link: Link = error

@@ -5,8 +5,8 @@ import type { KafkaClient } from './kafka-client.ts'
 import type { ReceiveBuffers } from './receive-buffers.ts'
 
 /**
- * Fetch over the library's connections, which know TLS and how to log in. What comes out of a TLS socket is in buffers
- * of Node's already, so reading into our own would gain nothing but a copy less.
+ * Fetch over the library's connections, which support TLS and logins. Bytes of a TLS socket are in Node's buffers
+ * already, so our own buffers would only save a copy.
  */
 export class SecuredFetchConnection implements FetchConnection {
   readonly #client: KafkaClient
@@ -19,21 +19,21 @@ export class SecuredFetchConnection implements FetchConnection {
     this.#client = client
     this.#address = address
     this.#buffers = buffers
-    this.#closing.promise.catch(() => {}) // mostly nobody is waiting
+    this.#closing.promise.catch(() => {}) // usually nobody waits
   }
 
   get isClosed (): boolean { return this.#isClosed }
 
   async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
     const connection = await this.#client.broker(this.#address)
-    // a connection that the library closes does not answer what was under way
+    // a connection closed by the library never answers pending requests
     const body = await Promise.race([send(connection, apiKey, apiVersion, payload), this.#closing.promise])
     const received = this.#buffers.take(body.length)
     body.copy(received.bytes)
     return { reader: Reader.from(received.bytes), received }
   }
 
-  /** The connection itself is the client's, and goes with it. */
+  /** The connection belongs to the client, and is closed with it. */
   close (): void {
     this.#isClosed = true
     this.#closing.reject(new Error('the connection was closed'))

@@ -2,13 +2,13 @@
  * The event log on Apache Kafka.
  *
  *     kafka.ts              topics, and who opens what
- *     kafka-client.ts       requests, retries, what an error means
+ *     kafka-client.ts       requests, retries, meaning of errors
  *     kafka-producer.ts     sends; kafka-batch.ts encodes
  *     kafka-reader.ts       reads record by record, for tools
  *     kafka-consumer.ts     one sequence of news
- *     kafka-group.ts        which partitions are ours: by kafka-membership.ts (KIP-848) or kafka-classic-membership.ts,
- *                           kafka-group-protocol.ts says which; group.ts shares a membership among threads
- *     kafka-fetcher.ts      reads them ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
+ *     kafka-group.ts        our partitions: by kafka-membership.ts (KIP-848) or kafka-classic-membership.ts;
+ *                           kafka-group-protocol.ts chooses; group.ts shares a membership among threads
+ *     kafka-fetcher.ts      reads ahead; kafka-fetch.ts is the request, kafka-records.ts the walk
  */
 import { ConfigResourceTypes, type describeConfigsV4 } from '@platformatic/kafka'
 
@@ -22,12 +22,12 @@ import type { EventLog, Topic, TopicSettings } from './port.ts'
 
 export type { KafkaSettings } from './kafka-client.ts'
 
-/** how long a cluster may take to answer: long enough for one that is just starting */
+/** longest wait for a cluster, enough for one that is starting */
 const ANSWER_TIMEOUT_MS = 10_000
 const CREATE_TIMEOUT_MS = 30_000
 
 /**
- * Opens the event log on a Kafka cluster, and makes sure that the cluster answers.
+ * Opens the event log on a Kafka cluster, and checks that the cluster answers.
  * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, after ten seconds; RELAY_EVENT_LOG_REFUSED, at once
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
@@ -56,8 +56,8 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
 }
 
 async function ensureTopic (client: KafkaClient, settings: TopicSettings): Promise<Topic> {
-  // a topic is known to some brokers before it is to others, and before its partitions have leaders; one that was just
-  // deleted still is, for a moment
+  // brokers learn of a new topic at different times, and before its partitions have leaders; they also know a deleted
+  // topic for a moment
   return await client.retry(CREATE_TIMEOUT_MS, async () => {
     const layout = await client.describe(settings.name)
     if (!layout) await createTopic(client, settings)
@@ -76,14 +76,14 @@ async function createTopic (
     assignments: [],
     configs: [
       { name: 'retention.ms', value: String(retentionMs) },
-      // the broker's clock: by times of producers, which may be those of events, retention would delete what nobody has read
+      // the broker's clock: with times of producers, which may be event times, retention would delete unread records
       { name: 'message.timestamp.type', value: 'LogAppendTime' }
     ]
   }
   try {
     await client.call('CreateTopics', await client.anyBroker(), [wanted], CREATE_TIMEOUT_MS, false)
   } catch (error) {
-    if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody was faster: all the better
+    if (!hasCode(error, kafkaErrors.TOPIC_ALREADY_EXISTS)) throw error // somebody else created it first
   }
 }
 

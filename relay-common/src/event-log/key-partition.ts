@@ -1,4 +1,4 @@
-/** Which partition a key belongs to: the same one in every log and for every producer, Kafka's own clients included. */
+/** The partition of a key: the same one in every log and for every producer, including Kafka's own clients. */
 
 /** The partition of a key, as Kafka's own clients choose it: all producers of a key must agree. */
 export function partitionOf (key: Uint8Array, partitions: number): number {

@@ -3,18 +3,18 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ConsumerNews } from './port.ts'
 import { Wakeup } from './wakeup.ts'
 
-/** Where records come from: what waits in the buffer, and a way to empty it of a partition. */
+/** Source of records: the entries of a buffer, and a way to remove those of a partition. */
 export interface RecordSource {
   take (): ConsumerNews | undefined
   stop (partition: number): void
 }
 
-/** how long an owner may work through the buffer before the sockets and timers get their turn */
+/** how long an owner may work through the buffer before sockets and timers get their turn */
 const TURN_MAX_MS = 5
 
 /**
- * What a consumer has to tell its owner, in order, whatever log it reads. What the membership says goes before records:
- * from the moment that a partition is revoked or lost, nothing of it is left in the buffer.
+ * The news of a consumer for its owner, in order, for any log. News of the membership comes before records: once a
+ * partition is revoked or lost, the buffer has nothing of it.
  */
 export class NewsQueue {
   readonly #source: () => RecordSource
@@ -24,7 +24,7 @@ export class NewsQueue {
   #isEnded = false
   #turnStartedMs = performance.now()
 
-  /** @param source asked for at every use: it is made after the queue that it wakes */
+  /** @param source called at every use, because it is created after the queue that it wakes */
   constructor (source: () => RecordSource) {
     this.#source = source
   }
@@ -35,18 +35,18 @@ export class NewsQueue {
     this.wake()
   }
 
-  /** Makes `next` throw, once all that was told before has been taken. */
+  /** Makes `next` throw after all earlier news were taken. */
   fail (error: unknown): void {
     this.#failure ??= error
     this.wake()
   }
 
-  /** Says that the source has something. */
+  /** Signals that the source has something. */
   wake (): void {
     this.#wakeup.wake()
   }
 
-  /** Ends the wait of an owner that is still in `next`. */
+  /** Ends the wait of an owner in `next`. */
   end (): void {
     this.#isEnded = true
     this.wake()
@@ -71,7 +71,7 @@ export class NewsQueue {
 
   #poll (): ConsumerNews | undefined {
     const news = this.#news.shift() ?? this.#source().take()
-    // the owner may have started a partition after it was revoked: it had not heard of that yet
+    // the owner may have started a partition after its revocation, which it did not know yet
     if (news) this.#drop(news)
     else if (this.#failure) throw this.#failure
     return news

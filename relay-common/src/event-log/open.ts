@@ -8,7 +8,7 @@ import type { GroupProtocol, KafkaLogin, KafkaSettings } from './kafka-client.ts
 import type { EventLog } from './port.ts'
 import { openPostgresEventLog } from './postgres.ts'
 
-/** Settings that say where the event log is: `eventLogSettings`, and `databaseSettings` for a log in PostgreSQL. */
+/** Address of the event log: `eventLogSettings`, and `databaseSettings` for a log in PostgreSQL. */
 export interface EventLogConfig extends Partial<DatabaseSettings> {
   readonly EVENT_LOG?: string
   readonly KAFKA_BOOTSTRAP_SERVERS?: string
@@ -22,15 +22,15 @@ export interface EventLogConfig extends Partial<DatabaseSettings> {
   readonly KAFKA_GROUP_PROTOCOL?: string
 }
 
-/** Which event log a program uses: the one that is named, else Kafka where its servers are. */
+/** Which event log a program uses: the configured one, else Kafka if its servers are configured. */
 export function eventLogKind (config: EventLogConfig): EventLog['kind'] {
   if (config.EVENT_LOG === 'kafka' || config.EVENT_LOG === 'postgres') return config.EVENT_LOG
   return config.KAFKA_BOOTSTRAP_SERVERS ? 'kafka' : 'postgres'
 }
 
 /**
- * Opens an event log on Kafka. Its client is loaded here: that takes a third of a second of CPU, which programs without
- * Kafka need not spend.
+ * Opens an event log on Kafka. Its client is loaded here, because that takes a third of a second of CPU, which programs
+ * without Kafka save.
  * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): Promise<EventLog> {
@@ -40,9 +40,9 @@ export async function openKafkaEventLog (settings: KafkaSettings, log: Logger): 
 }
 
 /**
- * Opens the event log that the configuration names.
- * @param database where the log is when it is in PostgreSQL, migrated; Kafka needs none
- * @param log its name, the program's, is how Kafka's logs and quotas know us
+ * Opens the configured event log.
+ * @param database migrated; only for a log in PostgreSQL
+ * @param log the name of the program identifies us in Kafka's logs and quotas
  * @throws RelayError RELAY_CONFIG_INVALID, RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openEventLog (

@@ -1,46 +1,46 @@
 /**
- * The event log: where devices' events wait, in order, until a processor has folded them.
+ * The event log: where events of devices wait, in order, until a processor has folded them.
  *
- * A topic has partitions; a partition is a sequence of records, each at an offset that only grows. Consumers of one
- * group share the partitions among them. The log remembers nothing about what was processed: positions live in
- * PostgreSQL, beside the rollups, and a consumer is told where to start.
+ * A topic has partitions. A partition is a sequence of records, with ascending offsets. Consumers of a group share the
+ * partitions. The log does not store progress: that is in PostgreSQL, beside the rollups, and a consumer gets its start
+ * offset.
  *
  * Two adapters, one contract (`test/event-log.contract.ts`): Kafka and PostgreSQL.
  */
 
 export interface EventLog {
   readonly kind: 'kafka' | 'postgres'
-  /** where the log is, for people: `kafka at 127.0.0.1:9092` */
+  /** address of the log, for people: `kafka at 127.0.0.1:9092` */
   readonly description: string
   /**
-   * Creates the topic where it is missing; leaves one that is there as it is.
+   * Creates a topic if it is missing; does not change an existing one.
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
   ensureTopic (settings: TopicSettings): Promise<Topic>
-  /** The topic as it is now; undefined where there is none. */
+  /** The topic as it is now; undefined if there is none. */
   describeTopic (name: string): Promise<Topic | undefined>
-  /** Whether records may be dropped for newer ones of their key, before anybody has read them. */
+  /** Whether a newer record of the same key may replace records before they are read. */
   isCompacted (name: string): Promise<boolean>
-  /** First and next offset of every partition, by partition. */
+  /** First and next offset, by partition. */
   readOffsets (name: string): Promise<PartitionOffsets[]>
   /**
-   * Where the records begin that were appended at a time or later, by partition: the next offset where there are none.
-   * Kafka goes by the time of the record, which may be its producer's.
+   * By partition, the first record that was appended at a time or later; the next offset if there is none. Kafka uses
+   * the time of the record, which may be its producer's.
    */
   findOffsets (name: string, timeMs: number): Promise<bigint[]>
   /**
-   * Reads records of a partition, from one offset to before another, with all that is about them: for tools, on topics
-   * that Relay writes (transactions are not looked at). Records that are gone by then are left out.
+   * Reads records of a partition, from one offset to before another, with their metadata: for tools, on topics that
+   * Relay writes (transactions are ignored). Deleted records are skipped.
    */
   readRecords (name: string, partition: number, fromOffset: bigint, toOffset: bigint): AsyncIterable<LoggedRecord>
   openProducer (): Promise<EventProducer>
   /**
    * Opens a consumer, which joins the group.
-   * @param join what it joins by, where not by a membership of its own: see `group.ts`
+   * @param join how it joins, if not by its own membership: see `group.ts`
    * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
    */
   openConsumer (settings: ConsumerSettings, join?: JoinGroup): Promise<EventConsumer>
-  /** Makes ready to join a group, for consumers that share one membership. Throws as `openConsumer` does. */
+  /** Prepares to join a group, for consumers that share one membership. Throws like `openConsumer`. */
   openGroup (settings: ConsumerSettings): Promise<JoinGroup>
   close (): Promise<void>
 }
@@ -49,22 +49,22 @@ export interface TopicSettings {
   readonly name: string
   readonly partitions: number
   readonly retentionMs: number
-  /** -1: the broker's default; a log without replicas ignores it */
+  /** -1: the default of the broker; ignored by a log without replicas */
   readonly replicationFactor: number
 }
 
 export interface Topic {
   readonly name: string
-  /** UUID; a topic that is deleted and made anew has another one */
+  /** UUID; a recreated topic has another one */
   readonly topicId: string
   readonly partitions: number
 }
 
 export interface PartitionOffsets {
   readonly partition: number
-  /** oldest offset that can still be read */
+  /** oldest readable offset */
   readonly startOffset: bigint
-  /** offset that the next record will get */
+  /** offset of the next record */
   readonly endOffset: bigint
 }
 
@@ -87,9 +87,9 @@ export interface LoggedRecord {
 
 export interface EventProducer {
   /**
-   * Appends records to a topic. Resolves when all of them are durable (Kafka: `acks=all`, idempotent); rejects when it
-   * is not known that they are, and then some may have been written.
-   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_TOPIC_MISSING; RELAY_RECORD_TOO_LARGE: never to be sent again
+   * Appends records to a topic. Resolves when all are durable (Kafka: `acks=all`, idempotent). Rejects if that is
+   * unknown; some may have been written.
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_TOPIC_MISSING; RELAY_RECORD_TOO_LARGE: do not retry
    */
   send (topic: string, records: readonly ProducedRecord[]): Promise<void>
   close (): Promise<void>
@@ -99,22 +99,22 @@ export interface ConsumerSettings {
   readonly topic: string
   /** consumers of one group share the partitions */
   readonly group: string
-  /** stable name of this member, of nobody else's: a quick restart under the same name moves no partition */
+  /** stable and unique name of this member: a quick restart with the same name moves no partition */
   readonly instanceId?: string
-  /** a member that was not heard of for so long loses its partitions */
+  /** a silent member loses its partitions after this time */
   readonly sessionTimeoutMs: number
-  /** most bytes that wait in memory, fetched and not yet taken */
+  /** most fetched bytes that wait in memory */
   readonly fetchBufferMaxBytes: number
 }
 
 /**
- * What a consumer's owner learns, in order:
+ * News for the owner of a consumer, in order:
  *
  *     assigned ──start()──▶ records… ──▶ revoked ──release()──▶ (someone else's)
  *                              └──▶ gap (the position is not in the log; nothing more comes until start())
  *
- * `assigned` and `revoked` name only what changed. Between `revoked` and `release()` the owner may still write what it
- * holds; an owner that is too slow (or has lost its session) is told `lost` instead: there is nothing to release.
+ * `assigned` and `revoked` only name changes. Between `revoked` and `release()` the owner may still write what it
+ * holds. An owner that is too slow, or lost its session, gets `lost` instead, and has nothing to release.
  */
 export type ConsumerNews =
   | { readonly kind: 'assigned', readonly topic: Topic, readonly partitions: readonly number[] }
@@ -127,79 +127,80 @@ export type ConsumerNews =
 
 export interface EventConsumer {
   /**
-   * The next thing that happened. One call at a time. Errors that time may heal (a broker is away) are retried inside
-   * and logged; they never surface as an empty partition.
+   * The next news. One call at a time. Temporary errors, such as an unreachable broker, are retried inside and logged;
+   * they never look like an empty partition.
    * @param waitMaxMs longest wait before `idle`
-   * @param signal aborts the wait; the promise then resolves `idle`
+   * @param signal aborts the wait; the promise then resolves to `idle`
    */
   next (waitMaxMs: number, signal?: AbortSignal): Promise<ConsumerNews>
-  /** Starts (or moves) the reading of an assigned partition: the next records of it begin at `offset`. */
+  /** Starts (or moves) the reading of an assigned partition at `offset`. */
   start (partition: number, offset: bigint): void
-  /** Gives revoked partitions up; whoever takes them over may start. */
+  /** Releases revoked partitions; their next owner may start. */
   release (partitions: readonly number[]): Promise<void>
   /**
-   * Tells the log how far this group has come, where it has a place for that (Kafka), for lag tools alone: nothing
-   * reads it back. Best effort: failures are logged.
+   * Commits offsets of the group, if the log can store them (Kafka). Only lag tools read them. Best effort: failures
+   * are logged.
    */
   commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
   /**
-   * Leaves the group. Partitions that were not released are up for others at once; those of a member with an
-   * `instanceId` wait for it to come back, for a session timeout.
+   * Leaves the group. Unreleased partitions are free for others at once; those of a member with an `instanceId` wait
+   * for its return, for a session timeout.
    */
   close (): Promise<void>
 }
 
-/** What a group tells its member; `assigned` comes with all that the log knows of the topic. */
+/** Events of a group for its member; `assigned` comes with everything known about the topic. */
 export interface GroupEvents {
-  /** partitions of a topic are ours; partitions of another topic of that name were revoked before */
+  /** partitions of a topic were assigned; those of an older topic with the same name were revoked before */
   assigned (topic: Topic, partitions: number[]): void
-  /** somebody else is to have them, once they were released */
+  /** another member gets them after their release */
   revoked (partitions: number[]): void
-  /** somebody else may have them already */
+  /** another member may have them already */
   lost (partitions: number[]): void
-  /** records were appended, or may have been while nobody listened; only some logs say so */
+  /** records were, or may have been, appended; only some logs report this */
   appended (): void
   failed (error: unknown): void
 }
 
-/** What a member tells its group: see `EventConsumer` for what each means. */
+/** Calls of a member to its group: see `EventConsumer` for their meaning. */
 export interface Group {
   release (partitions: readonly number[]): void
   commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
   close (): Promise<void>
 }
 
-/** Joins a group. Events come later, never within the call. */
+/** Joins a group. Events come later, never during the call. */
 export type JoinGroup = (events: GroupEvents) => Group
 
-/** Records of one partition, as they lie in memory: walked, never turned into an object each. */
+/** Records of one partition in memory: walked, without an object per record. */
 export interface RecordSet {
   readonly partition: number
-  /** what `offsetDelta` counts from */
+  /** `offsetDelta` is relative to this */
   readonly baseOffset: bigint
-  /** where reading goes on behind this set; offsets without a record (control records, compaction) are passed over */
+  /** where reading continues after this set; offsets without a record (control records, compaction) are skipped */
   readonly nextOffset: bigint
-  /** end of the partition's log when this was fetched: `endOffset - nextOffset` is the lag */
+  /** end of the partition's log at the time of the fetch: `endOffset - nextOffset` is the lag */
   readonly endOffset: bigint
   readonly sizeBytes: number
-  /** Shows each record once, in order of offset. Buffers are valid until the visit of the whole set ends. */
+  /** Visits each record once, in order of offset. Buffers are valid until the visit of the whole set ends. */
   forEach (visitor: RecordVisitor): void
 }
 
 export interface RecordVisitor {
   /**
    * Comes before the records of a batch.
-   * @param appendedMs when its newest record was appended, ms since the epoch. Kafka knows the time of the record, which may be
-   *   its producer's; where the record came later than that for sure, it is the latest time at which it was not there yet
+   * @param appendedMs when its newest record was appended, ms since the epoch. With Kafka it is the time of the record,
+   *   which may be its producer's. If the record is known to be newer, it is the latest time at which it was not there
+   *   yet
    */
   batch? (appendedMs: number): void
   /**
-   * @param buffer holds the record's key and value
+   * @param buffer holds key and value of the record
    * @param keyStart first byte of the key; -1: no key
    * @param valueStart first byte of the value; -1: the value is null
-   * @param offsetDelta the record's offset, counted from `baseOffset`
+   * @param offsetDelta offset of the record, relative to `baseOffset`
    */
   record (buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number): void
-  /** A stretch of the log that can't be read (checksum or format is wrong), with its bytes as they came. */
+  /** An unreadable part of the log (wrong checksum or format), with its original bytes. */
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void
 }

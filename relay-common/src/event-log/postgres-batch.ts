@@ -1,32 +1,33 @@
 /**
- * Encodes records for `append_to_event_log`: grouped by partition, cut into batches, as arrays in PostgreSQL's binary
- * format, which it stores and sends back as they are:
+ * Encodes records for `append_to_event_log`: grouped by partition, in batches, as arrays in PostgreSQL's binary format,
+ * which it stores and sends back unchanged:
  *
  *     array    => dimensions=1 (int32) has_nulls (int32) type (int32) count (int32) first_index=1 (int32) [element]
  *     element  => length (int32; -1: null) bytes
  *
- * Hot path (backfills produce millions): records are written straight into the arrays, nothing is allocated per record.
+ * Hot path (backfills produce millions): records are written straight into the arrays, and nothing is allocated per
+ * record.
  */
 import { partitionOf } from './key-partition.ts'
 import type { ProducedRecord } from './port.ts'
 
-/** What one call of `append_to_event_log` takes. */
+/** Arguments of one call of `append_to_event_log`. */
 export interface Append {
-  /** of each batch; they ascend, also from one call to the next */
+  /** of each batch; ascending, also from one call to the next */
   readonly partitions: number[]
   readonly counts: number[]
   readonly sizesBytes: number[]
   readonly keys: Buffer
   readonly values: Buffer
-  /** null: no record has any */
+  /** null: no record has headers */
   readonly headers: Buffer | null
 }
 
-/** A reader takes whole batches: large enough that a row is cheap, small enough for its buffer. */
+/** A reader takes whole batches: large enough to make a row cheap, small enough for its buffer. */
 const BATCH_TARGET_BYTES = 128 * 1024
-/** PostgreSQL walks the arrays from their start for every batch: more in one call would cost more than another call */
+/** PostgreSQL walks the arrays from their start for every batch, so larger calls cost more than further calls */
 const APPEND_TARGET_BYTES = 4 * 1024 * 1024
-/** how many keyless records go to a partition before it is the next one's turn */
+/** number of keyless records before the next partition */
 const KEYLESS_RUN = 100
 
 const BYTEA = 17
@@ -35,7 +36,7 @@ const ARRAY_HEADER_BYTES = 20
 const LENGTH_BYTES = 4
 const UTF8_BYTES_MAX = 3 // a UTF-16 unit takes up to 3 bytes
 
-/** An array that grows. */
+/** A growing array. */
 class OpenArray {
   size = ARRAY_HEADER_BYTES
   #bytes = Buffer.allocUnsafe(64 * 1024)
@@ -112,9 +113,9 @@ class OpenAppend {
 }
 
 /**
- * Encodes records into as few calls as there may be; records of one partition stay in order.
+ * Encodes records into as few calls as possible; records of one partition stay in order.
  * @param partitions of the topic
- * @param round counts keyless records over all sends, so that they go round the partitions
+ * @param round counts keyless records over all sends, so that they rotate over partitions
  */
 export function encodeAppends (
   records: readonly ProducedRecord[], partitions: number, round: number
@@ -145,7 +146,7 @@ export function encodeAppends (
 const KEY_SCRATCH_BYTES = 4 * 1024
 let scratch: Buffer | undefined
 
-/** A key as bytes; those of a string are valid until the next call. */
+/** A key as bytes; for a string they are valid until the next call. */
 function keyBytes (key: string | Buffer | null): Buffer | null {
   if (typeof key !== 'string') return key
   scratch ??= Buffer.allocUnsafe(KEY_SCRATCH_BYTES)
@@ -155,7 +156,7 @@ function keyBytes (key: string | Buffer | null): Buffer | null {
 
 const JSONB_VERSION = '\u0001'
 
-/** jsonb takes neither NUL nor halves of surrogate pairs; headers are for people, who see that something was there. */
+/** jsonb accepts neither NUL nor half surrogate pairs; headers are for people, so these are replaced visibly. */
 function encodeHeaders (headers: Readonly<Record<string, string>>): string {
   const readable = (text: string) => text.toWellFormed().replaceAll('\0', '\ufffd')
   return JSONB_VERSION + JSON.stringify(Object.fromEntries(

@@ -1,6 +1,6 @@
 /**
- * A consumer of a topic in PostgreSQL: its membership says which partitions are ours, its fetcher reads them, and here
- * both become one sequence of news for the owner.
+ * A consumer of a topic in PostgreSQL: its membership assigns partitions, its fetcher reads them, and this file merges
+ * both into one sequence of news for the owner.
  */
 import type { Database } from '../database.ts'
 import type { Logger } from '../log.ts'
@@ -12,8 +12,8 @@ import { PostgresMembership } from './postgres-membership.ts'
 import { describeTopic } from './postgres-topics.ts'
 
 /**
- * Makes sure that the topic is there; what is returned joins the group, which takes one connection of the pool for as
- * long as it is open.
+ * Checks that the topic exists; returns a function that joins the group, which takes one connection of the pool while
+ * it is open.
  * @throws RelayError RELAY_TOPIC_MISSING, RELAY_EVENT_LOG_UNREACHABLE
  */
 export async function openPostgresGroup (
@@ -25,7 +25,7 @@ export async function openPostgresGroup (
     const membership = new PostgresMembership(database, description, topic, settings, log, events)
     return {
       release: partitions => membership.release(partitions),
-      commit: async () => {}, // there is no place for it: the positions are in this database already, in `progress`
+      commit: async () => {}, // not needed: progress is in this database already
       close: () => membership.close()
     }
   }

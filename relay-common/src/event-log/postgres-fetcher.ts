@@ -1,13 +1,13 @@
 /**
- * Reads ahead: one statement at a time for all partitions of which there is something to read and room in the buffer,
- * while the owner works on what came before.
+ * Reads ahead: one statement at a time for all partitions with unread records and room in the buffer, while the owner
+ * works on earlier records.
  *
  *     start(partition, offset) ──▶ reading ──records──▶ buffer ──take()──▶ the owner
  *              ▲                      │ └── connection lost: again, with backoff
  *              └────── gap ◀──────────┘ the offset is before the start of the log or behind its end
  *
- * The statement runs on a connection of the pool, not on the one that hears notifications: heartbeats must not wait
- * behind a long answer, and the stream of a COPY swallows what is told in the meantime.
+ * The statement runs on a connection of the pool, not on the one that listens: heartbeats must not wait behind a long
+ * answer, and a COPY swallows notifications.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { addAbortSignal } from 'node:stream'
@@ -27,30 +27,30 @@ export interface FetcherEvents {
   failed (error: unknown): void
 }
 
-/** appends are told; this is for the case that one was not heard */
+/** appends are announced; this covers a missed notification */
 const POLL_INTERVAL_MS = 2_000
 const PARTITION_MAX_BYTES = 1024 * 1024
-/** about a batch: less room than this for a partition, and it waits for its turn */
+/** about a batch: a partition with less room waits for its turn */
 const PARTITION_MIN_BYTES = 128 * 1024
-/** batches that can't be found for so long, although the log says that they are there, are gone */
+/** batches that the log lists, but that can't be found for this time, are deleted */
 const GONE_AFTER_MS = 1_000
-/** longest wait for an answer: a server that was cut off says nothing at all */
+/** longest wait for an answer: a disconnected server sends nothing at all */
 const ANSWER_TIMEOUT_MS = 30_000
 const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
-/** A partition that is being read; another start() makes another one, and what is under way for this one is dropped. */
+/** A partition that is being read. A further start() creates another one, and fetches for this one are dropped. */
 interface Reading {
   readonly partition: number
   offset: bigint
-  /** where `offset` is, or a segment before it */
+  /** segment of `offset`, or one before it */
   segment: number
   isPaused: boolean
-  /** since when the batch that holds `offset` can't be found */
+  /** since when the batch of `offset` can't be found */
   missingSinceMs: number | undefined
 }
 
-/** What waits to be taken: records, or the gap behind them. */
+/** An entry of the buffer: records, or the gap after them. */
 interface Fetched { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
 export class PostgresFetcher {
@@ -75,7 +75,7 @@ export class PostgresFetcher {
     this.#done = this.#run()
   }
 
-  /** Says which topic partitions belong to; readings of another one must have been stopped. */
+  /** Sets the topic of the partitions; stop the readings of another topic first. */
   setTopic (topic: Topic): void {
     this.#topic = topic
   }
@@ -86,7 +86,7 @@ export class PostgresFetcher {
     this.#wakeup.wake()
   }
 
-  /** Stops reading a partition and drops what is in the buffer of it. */
+  /** Stops a partition, and drops its part of the buffer. */
   stop (partition: number): void {
     this.#readings.delete(partition)
     this.#buffer = this.#buffer.filter(it => it.partition !== partition)
@@ -102,7 +102,7 @@ export class PostgresFetcher {
     return fetched.news
   }
 
-  /** There may be more to read. */
+  /** Signals that there may be more to read. */
   wake (): void {
     this.#wakeup.wake()
   }
@@ -144,7 +144,7 @@ export class PostgresFetcher {
     return chosen
   }
 
-  /** Fetches once and puts what came into the buffer. Returns whether it was anything: then there may be more. */
+  /** Fetches once into the buffer. Returns whether anything arrived, so that there may be more. */
   async #read (readings: readonly Reading[]): Promise<boolean> {
     const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
     const bytesMax = Math.min(PARTITION_MAX_BYTES, Math.max(1, Math.floor(roomBytes / readings.length)))
@@ -153,7 +153,7 @@ export class PostgresFetcher {
     let isMore = false
     for (const reading of readings) {
       const answer = fetched.get(reading.partition)
-      // no answer: the topic is gone, and the membership hears of it
+      // no answer: the topic is deleted, and the membership reports it
       if (!answer || this.#readings.get(reading.partition) !== reading) continue
       isMore = this.#settle(reading, answer, bytes) || isMore
     }
@@ -181,7 +181,7 @@ export class PostgresFetcher {
     }
   }
 
-  /** Takes what the answer says about a partition. Returns whether it was read on. */
+  /** Handles the answer for a partition. Returns whether it has progressed. */
   #settle (reading: Reading, answer: FetchedPartition, bytes: Buffer): boolean {
     const { partition, offset } = reading
     const { startOffset, endOffset } = answer
@@ -190,7 +190,7 @@ export class PostgresFetcher {
 
     const batches = consecutive(answer.batches, offset)
     if (batches.length === 0) {
-      // a segment was opened or dropped while we read, and the next answer is whole; else somebody has deleted rows
+      // a segment was opened or dropped during the read, and the next answer is whole; otherwise somebody deleted rows
       const isNew = reading.missingSinceMs === undefined
       reading.missingSinceMs ??= performance.now()
       if (performance.now() - reading.missingSinceMs < GONE_AFTER_MS) return isNew
@@ -217,7 +217,7 @@ export class PostgresFetcher {
   }
 }
 
-/** The batches that follow one another without a hole, from the one that holds `offset`. */
+/** Consecutive batches without a gap, from the one that holds `offset`. */
 function consecutive (batches: readonly StoredBatch[], offset: bigint): StoredBatch[] {
   let next = offset
   const found: StoredBatch[] = []

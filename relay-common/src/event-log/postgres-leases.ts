@@ -1,11 +1,12 @@
 /**
- * The group's book-keeping in PostgreSQL: who is a member, and who holds which partition. One transaction at a time for
- * a group, under its lock; whoever beats looks after the group as well, so nobody has to be its leader.
+ * The state of a group in PostgreSQL: its members, and the owner of each partition. One transaction at a time per
+ * group, under its lock. Each heartbeat also maintains the group, so no leader is needed.
  *
  *     free ──granted──▶ held ──revoked──▶ asked back ──released, or not within the session timeout──▶ free
  *                        └── member left, or not heard of within its session timeout ──▶ free
  *
- * Time is the server's clock alone. Time in which the server was down does not count: nobody could be heard of.
+ * Only the clock of the server counts. Time while the server was down does not, because it could not receive
+ * heartbeats.
  */
 import { RelayError } from '../errors.ts'
 import type { PoolClient } from '../database.ts'
@@ -15,17 +16,17 @@ import { channelOf } from './postgres-connection.ts'
 
 export interface Member {
   readonly group: string
-  /** its name, or one made up for this process */
+  /** its name, or a generated one for this process */
   readonly name: string
-  /** of this process: another one under the same name has taken over */
+  /** of this process; another session with the same name has taken over */
   readonly sessionId: string
   readonly sessionTimeoutMs: number
 }
 
-/** Where a member stands after a heartbeat. */
+/** State of a member after a heartbeat. */
 export type Standing =
   | { readonly kind: 'member', readonly partitions: number, readonly leases: readonly HeldLease[] }
-  /** another process goes by our name */
+  /** another process uses our name */
   | { readonly kind: 'replaced' }
   | { readonly kind: 'topic-gone' }
 
@@ -34,10 +35,10 @@ export interface HeldLease { readonly partition: number, readonly leaseId: bigin
 const FOREIGN_KEY_VIOLATION = '23503'
 
 /**
- * Says that a member is alive, releases what it gives up, and brings the leases of its group up to date. A member that
- * was not heard of in time joins again: then none of the leases is one that it had.
- * @param hasJoined whether an earlier heartbeat of this process has joined; the first one may take its name over
- * @param releasing revoked partitions that are given up
+ * Reports that a member is alive, releases partitions, and updates the leases of its group. A member that was silent
+ * for too long joins again, without any earlier lease.
+ * @param hasJoined whether an earlier heartbeat of this process has joined; only the first may take over its name
+ * @param releasing revoked partitions to release
  */
 export async function heartbeat (
   client: PoolClient, topic: Topic, member: Member, hasJoined: boolean, releasing: readonly number[]
@@ -83,8 +84,8 @@ export async function heartbeat (
 }
 
 /**
- * Leaves the group, and with that gives everything up. A named member only releases what it was asked for: it may come
- * back, and its partitions wait for it until its session has run out.
+ * Leaves the group and releases everything. A named member only releases revoked partitions: the others wait for its
+ * return until its session times out.
  */
 export async function leave (
   client: PoolClient, topic: Topic, member: Member, isNamed: boolean, releasing: readonly number[]
@@ -105,7 +106,7 @@ export async function leave (
   await client.query('commit')
 }
 
-/** Begins a transaction with the group to itself. A process that is stopped in the middle must not keep the lock. */
+/** Begins a transaction with a lock on the group. A process that is paused in the middle must not keep the lock. */
 async function begin (client: PoolClient, topic: Topic, member: Member): Promise<void> {
   await client.query('begin')
   await client.query(`
@@ -134,14 +135,14 @@ async function join (
     if ((error as { code?: string }).code === FOREIGN_KEY_VIOLATION) return { kind: 'topic-gone' }
     throw error
   }
-  // what its predecessor was asked for, and did not live to release
+  // partitions that its predecessor was asked for, but did not live to release
   await client.query(`
     delete from event_log_leases
     where topic_id = $1 and group_name = $2 and member = $3 and revoked_at is not null`, identity)
   return undefined
 }
 
-/** Returns whether anything was granted or asked back. */
+/** Returns whether anything was granted or revoked. */
 async function rebalance (client: PoolClient, topic: Topic, partitions: number, group: string): Promise<boolean> {
   const place = [topic.topicId, group]
   const { rows: members } = await client.query<{ member: string }>(

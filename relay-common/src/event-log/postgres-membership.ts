@@ -1,9 +1,9 @@
 /**
- * Keeps a consumer in its group: beats, and turns what the group's book says into news.
+ * Keeps a consumer in its group: sends heartbeats, and turns the state of the group into news.
  *
- * The connection of the heartbeats is also the one that listens: for appends, which wake the fetcher, and for changes
- * of the group, which are reasons to beat at once. When it is lost another one is opened, and then everything may have
- * changed: a partition whose lease is not the one that we had is lost, even if it was granted to us again.
+ * The connection of the heartbeats also listens: for appends, which wake the fetcher, and for changes of the group,
+ * which trigger a heartbeat. After it is lost, another one is opened, and everything may have changed: a partition with
+ * a different lease is lost, even if it was granted to us again.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -30,7 +30,7 @@ export class PostgresMembership {
   readonly #events: GroupEvents
   readonly #log: Logger
   readonly #owned = new Map<number, HeldLease>()
-  /** given up by the owner, and not yet written down */
+  /** released by the owner, not written yet */
   readonly #releasing = new Set<number>()
   readonly #wakeup = new Wakeup()
   readonly #closing = new AbortController()
@@ -58,7 +58,7 @@ export class PostgresMembership {
     this.#done = this.#run()
   }
 
-  /** Lets revoked partitions go, by a heartbeat at once. */
+  /** Releases revoked partitions, by a heartbeat at once. */
   release (partitions: readonly number[]): void {
     const revoked = partitions.filter(it => this.#owned.get(it)?.isRevoked)
     for (const partition of revoked) this.#releasing.add(partition)
@@ -72,12 +72,12 @@ export class PostgresMembership {
     } catch (error) {
       this.#log.warn({ reason: describeError(error) }, 'could not tell the group that this consumer leaves')
     }
-    this.#disconnect() // ends what is still under way
+    this.#disconnect() // ends pending statements
     await this.#done
   }
 
   async #leave (): Promise<void> {
-    await this.#done // a heartbeat may be under way
+    await this.#done // a heartbeat may be in progress
     if (!this.#client) return
     const isNamed = this.#settings.instanceId !== undefined
     await leave(this.#client, this.#topic, this.#member, isNamed, [...this.#releasing])
@@ -104,7 +104,7 @@ export class PostgresMembership {
 
   async #beat (): Promise<void> {
     const client = this.#client ??= await this.#connect()
-    this.#closing.signal.throwIfAborted() // who has left must not join again
+    this.#closing.signal.throwIfAborted() // a member that left must not join again
     const releasing = [...this.#releasing]
     const standing = await within(this.#settings.sessionTimeoutMs,
       heartbeat(client, this.#topic, this.#member, this.#hasJoined, releasing))
@@ -131,13 +131,13 @@ export class PostgresMembership {
     return client
   }
 
-  /** Ends the connection: one that listened must not go back into the pool. */
+  /** Ends the connection, because one that listened must not return to the pool. */
   #disconnect (): void {
     this.#client?.release(true)
     this.#client = undefined
   }
 
-  /** Compares the book with what we believed, and tells the owner the difference. */
+  /** Compares the stored leases with ours, and reports the difference to the owner. */
   #settle (leases: readonly HeldLease[], releasing: readonly number[]): void {
     const released = new Set(releasing)
     for (const partition of released) this.#releasing.delete(partition)
@@ -157,7 +157,7 @@ export class PostgresMembership {
       const known = this.#owned.get(partition)
       if (lease.isRevoked && known && !known.isRevoked) revoked.push(partition)
       if (!lease.isRevoked && !known) assigned.push(partition)
-      // granted and asked back before we heard of it: the owner need never know
+      // granted and revoked before we saw it: the owner need not know
       if (lease.isRevoked && !known) this.#releasing.add(partition)
       this.#owned.set(partition, lease)
     }
@@ -175,7 +175,7 @@ export class PostgresMembership {
     if (lost.length > 0) this.#events.lost(lost)
   }
 
-  /** The topic was deleted: one that was made anew under its name is ours to read from now on. */
+  /** The topic was deleted: from now on read the recreated one with the same name. */
   async #followTopic (): Promise<void> {
     const topic = await describeTopic(this.#database, this.#topic.name)
     if (!topic) throw topicMissing(this.#topic.name, this.#description)

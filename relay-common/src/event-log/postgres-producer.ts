@@ -1,11 +1,11 @@
 /**
- * Appends records to topics: one transaction for a send, so that all of it is there or nothing.
+ * Appends records to topics: one transaction per send, so all of it is written or nothing.
  *
  *     send() ──▶ waiting ──those of one topic, together──▶ encode ──▶ append_to_event_log ──▶ commit
  *
- * One transaction at a time, in the order of the calls; what is sent while one is under way goes together in the next,
- * so that many small sends cost few commits. Nothing is sent twice: a connection that is lost during a commit does not
- * say whether there was one, and the caller is told that instead.
+ * One transaction at a time, in the order of the calls. Sends that arrive meanwhile share the next one, so that many
+ * small sends need few commits. Nothing is sent twice: if the connection is lost during a commit, the outcome is
+ * unknown, and the caller gets that error.
  */
 import type { Database, PoolClient } from '../database.ts'
 import { RelayError } from '../errors.ts'
@@ -15,7 +15,7 @@ import { encodeAppends, type Append } from './postgres-batch.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
 import { describeTopic } from './postgres-topics.ts'
 
-/** A call of send() whose records are not under way yet. */
+/** A call of send() whose records are waiting. */
 interface Waiting {
   readonly topic: string
   readonly records: readonly ProducedRecord[]
@@ -23,11 +23,11 @@ interface Waiting {
   readonly failed: (error: unknown) => void
 }
 
-/** sends are put together up to so many records */
+/** sends are combined up to so many records */
 const TOGETHER_MAX_RECORDS = 20_000
-/** how long a transaction may take; a server that was cut off says nothing at all */
+/** longest transaction; a disconnected server sends nothing at all */
 const SEND_TIMEOUT_MS = 30_000
-/** partitions may be added at any time, and keys go to other ones then */
+/** partitions may be added at any time, which moves keys */
 const TOPIC_MAX_AGE_MS = 60_000
 const NO_DATA_FOUND = 'P0002'
 
@@ -42,7 +42,7 @@ class PostgresProducer implements EventProducer {
   #waiting: Waiting[] = []
   #underWay: Promise<void> | undefined
   #isClosed = false
-  /** counts keyless records, so that they go round the partitions; every producer begins somewhere else */
+  /** counts keyless records, which rotate over partitions; every producer starts at another one */
   #round = Math.floor(Math.random() * 2 ** 20)
 
   constructor (database: Database, description: string) {
@@ -62,7 +62,7 @@ class PostgresProducer implements EventProducer {
     })
   }
 
-  /** Waits for what is under way, so that whoever sent it hears what became of it. */
+  /** Waits for sends in progress, so that their callers get the outcome. */
   async close (): Promise<void> {
     this.#isClosed = true
     await this.#underWay
@@ -80,10 +80,10 @@ class PostgresProducer implements EventProducer {
         for (const it of together) it.failed(reason)
       }
     }
-    this.#underWay = undefined // in the same breath as the look at #waiting: a send in between would wait for ever
+    this.#underWay = undefined // in the same turn as the check of #waiting: a send in between would wait forever
   }
 
-  /** The first send and those behind it to the same topic, while they are few records. */
+  /** The first send and those after it to the same topic, up to a number of records. */
   #takeTogether (): Waiting[] {
     const [{ topic }] = this.#waiting
     let records = 0
@@ -102,7 +102,7 @@ class PostgresProducer implements EventProducer {
     try {
       await this.#append(known && isFresh ? known : await this.#describe(name), records)
     } catch (error) {
-      // the topic that we knew was deleted, and nothing was written: there may be another one of that name
+      // the known topic was deleted and nothing was written; there may be another one with that name
       if (!known || (error as { code?: string }).code !== NO_DATA_FOUND) throw error
       await this.#append(await this.#describe(name), records)
     }
@@ -125,19 +125,19 @@ class PostgresProducer implements EventProducer {
       await within(SEND_TIMEOUT_MS, appendAll(client, topicId, appends))
       isWhole = true
     } finally {
-      client.release(!isWhole) // the connection ends, and a transaction that it may be in with it
+      client.release(!isWhole) // ends the connection, and any open transaction with it
     }
   }
 }
 
 async function appendAll (client: PoolClient, topicId: string, appends: readonly Append[]): Promise<void> {
-  const isOne = appends.length === 1 // a statement is a transaction
+  const isOne = appends.length === 1 // a single statement is a transaction
   if (!isOne) await client.query('begin')
   for (const { partitions, counts, sizesBytes, keys, values, headers } of appends) {
     await client.query({
       name: 'append-to-event-log',
       text: 'select append_to_event_log($1, $2, $3, $4, $5, $6, $7)',
-      // buffers go as they are, in the binary format that they hold
+      // buffers are sent unchanged, in their binary format
       values: [topicId, partitions, counts, sizesBytes, keys, values, headers]
     })
   }

@@ -1,4 +1,4 @@
-/** Reads records with all that is about them, for tools: one object each. Where speed counts there is the consumer. */
+/** Reads records with all their metadata, for tools: one object each. Use the consumer if speed matters. */
 import type { Database } from '../database.ts'
 import type { LoggedRecord } from './port.ts'
 
@@ -29,7 +29,7 @@ export async function * readRecords (
     for (const batch of batches) {
       for (const [index, value] of batch.record_values.entries()) {
         const recordOffset = batch.first_offset + BigInt(index)
-        if (recordOffset < offset) continue // its batch begins before what was asked for
+        if (recordOffset < offset) continue // its batch starts before the requested offset
         if (recordOffset >= toOffset) return
         yield {
           partition,

@@ -1,19 +1,19 @@
 /**
- * Records as `read_event_log_with_times` sends them: rows of a binary COPY, with the arrays of `postgres-batch.ts` inside.
+ * Records as sent by `read_event_log_with_times`: rows of a binary COPY, with the arrays of `postgres-batch.ts` inside.
  *
  *     file  => signature (11 bytes) flags (int32) extension_length (int32) extension [row] -1 (int16)
  *     row   => field_count (int16) [length (int32; -1: null) bytes]
  *
- * Hot path: the answer of a fetch is one buffer, and records are walked in it. COPY and not a query, because `pg` takes
- * every field of a query's answer for text.
+ * Hot path: the answer of a fetch is one buffer, and records are walked in it. It is a COPY and not a query, because
+ * `pg` treats every field of a query as text.
  */
 import type { RecordSet, RecordVisitor } from './port.ts'
 
-/** What a fetch tells about one partition. */
+/** The part of a fetch that belongs to one partition. */
 export interface FetchedPartition {
   readonly partition: number
   readonly startOffset: bigint
-  /** offset that the next record will get */
+  /** offset of the next record */
   readonly endOffset: bigint
   readonly batches: StoredBatch[]
 }
@@ -22,7 +22,7 @@ export interface StoredBatch {
   readonly segment: number
   readonly firstOffset: bigint
   readonly lastOffset: bigint
-  /** where the arrays are in the answer */
+  /** positions of the arrays in the answer */
   readonly keysStart: number
   readonly valuesStart: number
   readonly valuesEnd: number
@@ -35,7 +35,7 @@ const ROW_FIELDS = 9
 const LENGTH_BYTES = 4
 const NULL_LENGTH = -1
 
-/** Reads an answer; partitions come in ascending order, their batches too. */
+/** Decodes an answer; partitions and their batches are ascending. */
 export function decodeFetched (bytes: Buffer): FetchedPartition[] {
   if (!bytes.subarray(0, COPY_SIGNATURE.length).equals(COPY_SIGNATURE)) {
     throw new Error('PostgreSQL did not answer with a binary COPY')
@@ -63,7 +63,7 @@ export function decodeFetched (bytes: Buffer): FetchedPartition[] {
       }
       fetched.push(current)
     }
-    if (starts[3] < 0) continue // there is nothing to read
+    if (starts[3] < 0) continue // nothing to read
     current.batches.push({
       segment: bytes.readInt32BE(starts[3]),
       firstOffset: bytes.readBigInt64BE(starts[4]),
@@ -80,7 +80,7 @@ export function decodeFetched (bytes: Buffer): FetchedPartition[] {
 const ARRAY_HEADER_BYTES = 20
 const AT_ARRAY_COUNT = 12
 
-/** The records of consecutive batches from `baseOffset` on; the first batch may begin before it. */
+/** The records of consecutive batches from `baseOffset`; the first batch may start before it. */
 export class PostgresRecordSet implements RecordSet {
   readonly partition: number
   readonly baseOffset: bigint

@@ -1,4 +1,7 @@
-/** Topics in PostgreSQL, and the upkeep of their segments; the SQL functions are in `migrations/0004-event-log.sql`. */
+/**
+ * Topics in PostgreSQL, and the maintenance of their segments; the SQL functions are in
+ * `migrations/0004-event-log.sql`.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Database } from '../database.ts'
@@ -12,17 +15,17 @@ export async function describeTopic (database: Database, name: string): Promise<
   return topic
 }
 
-/** Creates a topic where there is none of that name. */
+/** Creates a topic if there is none with that name. */
 export async function ensureTopic (database: Database, settings: TopicSettings): Promise<Topic> {
   const { name, partitions, retentionMs } = settings
-  for (;;) { // it may be deleted by somebody else just now
+  for (;;) { // somebody may delete it at the same time
     const topic = await describeTopic(database, name)
     if (topic) return topic
     await database.query("select create_event_log_topic($1, $2, $3 * interval '1 ms')", [name, partitions, retentionMs])
   }
 }
 
-/** Undefined where there is no such topic. */
+/** Undefined if there is no such topic. */
 export async function readOffsets (database: Database, name: string): Promise<PartitionOffsets[] | undefined> {
   const offsets = await database.query<PartitionOffsets & { partition: number }>(`
     select partition, start_offset as "startOffset", next_offset as "endOffset"
@@ -32,7 +35,7 @@ export async function readOffsets (database: Database, name: string): Promise<Pa
   return offsets.length > 0 ? offsets : undefined // a topic has at least one
 }
 
-/** By partition, where the records begin that were appended at a time or later. Undefined where there is no such topic. */
+/** By partition, the first record appended at a time or later. Undefined if there is no such topic. */
 export async function findOffsets (database: Database, name: string, timeMs: number): Promise<bigint[] | undefined> {
   const rows = await database.query<{ first: bigint }>(`
     select coalesce(
@@ -47,7 +50,7 @@ export async function findOffsets (database: Database, name: string, timeMs: num
   return rows.length > 0 ? rows.map(it => it.first) : undefined
 }
 
-/** Opens and drops segments of all topics, where it is time for that. */
+/** Opens and drops segments of all topics that are due. */
 export async function maintainTopics (database: Database, log: Logger): Promise<void> {
   const topics = await database.query<{ topicId: string, name: string }>(
     'select topic_id as "topicId", topic as name from event_log_topics')
@@ -58,7 +61,7 @@ export async function maintainTopics (database: Database, log: Logger): Promise<
   }
 }
 
-/** Looks after the topics from time to time, until it is closed. What fails is tried again the next time. */
+/** Maintains the topics periodically until closed. Failures are retried the next time. */
 export function startMaintenance (database: Database, intervalMs: number, log: Logger): { close: () => Promise<void> } {
   const closing = new AbortController()
   const { signal } = closing

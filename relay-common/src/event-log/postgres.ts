@@ -1,16 +1,16 @@
 /**
- * The event log on PostgreSQL: for machines without Java, and for small sites that want no broker.
+ * The event log on PostgreSQL: for machines without Java, and for small sites without a broker.
  *
  *     postgres.ts              topics, and who opens what
- *     postgres-connection.ts   what an error means, how to listen
+ *     postgres-connection.ts   meaning of errors, how to listen
  *     postgres-topics.ts       topics, offsets, retention
  *     postgres-producer.ts     sends; postgres-batch.ts encodes
  *     postgres-reader.ts       reads record by record, for tools
- *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows which partitions are ours
- *                              (postgres-leases.ts keeps the group's book, balance.ts shares out),
- *                              postgres-fetcher.ts reads them ahead, postgres-records.ts is the walk
+ *     postgres-consumer.ts     one sequence of news; postgres-membership.ts knows our partitions
+ *                              (postgres-leases.ts stores the group, balance.ts assigns),
+ *                              postgres-fetcher.ts reads ahead, postgres-records.ts is the walk
  *
- * The tables, and how they are cut, are in `migrations/0004-event-log.sql`.
+ * The tables and their partitioning are in `migrations/0004-event-log.sql`.
  */
 import { describeDatabase, type Database, type DatabaseSettings } from '../database.ts'
 import type { Logger } from '../log.ts'
@@ -22,16 +22,16 @@ import { readRecords } from './postgres-reader.ts'
 import { describeTopic, ensureTopic, findOffsets, readOffsets, startMaintenance } from './postgres-topics.ts'
 
 export interface PostgresLogOptions {
-  /** how often segments are opened and dropped; a segment lasts a minute at least */
+  /** how often segments are opened and dropped; a segment lasts at least a minute */
   readonly maintenanceIntervalMs?: number
 }
 
 const MAINTENANCE_INTERVAL_MS = 60_000
 
 /**
- * Opens the event log in a migrated database. It shares the database's pool: each consumer takes one connection for as
- * long as it is open and one while it reads, each producer one while it sends. What uses the log closes before it, and
- * closing it leaves the database open.
+ * Opens the event log in a migrated database. It shares the pool: each consumer takes one connection while open and one
+ * while it reads; each producer takes one while it sends. Close users of the log first. Closing the log leaves the
+ * database open.
  * @param settings of the database, for messages
  */
 export async function openPostgresEventLog (

@@ -1,8 +1,7 @@
 /**
- * Buffers that answers of brokers are received in, used again and again: a new one costs the kernel a zeroed page for
- * every 4 KB, 0.05 us for each record in it.
+ * Reusable buffers for answers of brokers. A new one costs a zeroed page per 4 KB in the kernel, 0.05 us per record.
  *
- * A buffer that nobody releases (its records were dropped unseen) is left to the garbage collector: forgetting is safe,
+ * A buffer that is not released (its records were dropped unseen) goes to the garbage collector. Not releasing is safe,
  * releasing too early is not.
  */
 export class ReceiveBuffers {
@@ -10,13 +9,13 @@ export class ReceiveBuffers {
   readonly #free: Buffer[] = []
   #freeBytes = 0
 
-  /** @param keptMaxBytes most bytes that wait here to be used again */
+  /** @param keptMaxBytes most bytes that are kept for reuse */
   constructor (keptMaxBytes: number) {
     this.#keptMaxBytes = keptMaxBytes
   }
 
   take (sizeBytes: number): Received {
-    // sizes in powers of two, so that one that was released fits the next answer of about its size
+    // sizes are powers of two, so that a released buffer fits the next answer of a similar size
     const capacity = Math.max(CAPACITY_MIN_BYTES, 2 ** Math.ceil(Math.log2(sizeBytes)))
     const at = this.#free.findIndex(it => it.length === capacity)
     if (at < 0) return new Received(this, Buffer.allocUnsafeSlow(capacity), sizeBytes)
@@ -25,7 +24,7 @@ export class ReceiveBuffers {
     return new Received(this, buffer, sizeBytes)
   }
 
-  /** For `Received` alone. */
+  /** Only for `Received`. */
   giveBack (buffer: Buffer): void {
     if (this.#freeBytes + buffer.length > this.#keptMaxBytes) return
     this.#free.push(buffer)
@@ -35,7 +34,7 @@ export class ReceiveBuffers {
 
 const CAPACITY_MIN_BYTES = 64 * 1024
 
-/** Bytes that were received, and how many still need them. */
+/** Received bytes, and the number of their users. */
 export class Received {
   readonly bytes: Buffer
   readonly #buffers: ReceiveBuffers
@@ -48,12 +47,12 @@ export class Received {
     this.bytes = buffer.subarray(0, sizeBytes)
   }
 
-  /** One more will release it. */
+  /** Adds a user, who must release it. */
   share (): void {
     this.#users++
   }
 
-  /** Each user, once, when no slice of it is needed any more. */
+  /** Each user calls it once, when it needs no slice any more. */
   release (): void {
     if (--this.#users === 0) this.#buffers.giveBack(this.#buffer)
   }

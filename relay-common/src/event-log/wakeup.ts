@@ -8,7 +8,7 @@ export class Wakeup {
     this.#end?.()
   }
 
-  /** Resolves when wake() was called since the last wait, when `limitMs` are over, or when `signal` aborts. */
+  /** Resolves after a wake() since the last wait, after `limitMs`, or when `signal` aborts. */
   async wait (limitMs: number, signal?: AbortSignal): Promise<void> {
     if (!this.#isDue && !signal?.aborted) {
       await new Promise<void>(resolve => {
