@@ -1,11 +1,11 @@
 /**
- * Admitting: of what has arrived in a partition, what is new goes to the journal.
+ * Admit: the new part of the arrivals of a partition goes to the journal.
  *
  *     arrived ──compare with rows and journal──▶ fresh ──▶ block of the device
  *                 (resends drop out here)           └──fold──▶ delta of the group ──▶ block of the group
  *
- * What this costs is what a live fleet costs: each flush brings one reading of each device, so a reading is compared with
- * the newest one of its series, and written behind those of its block and of its group. Rows come later (compact.ts).
+ * This is the cost of a live fleet: each flush has one reading per device. It is compared with the newest one of its
+ * series, and appended to its block and that of its group. Rows come later (compact.ts).
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf, mergeReadings,
@@ -28,9 +28,9 @@ import { findKnown, forgetLate } from './windows.ts'
 const MINUTE = 0
 
 /**
- * Admits what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id.
- * @param plan which blocks become rows with this flush
- * @param rows where those go, and what has something new
+ * Admits the sorted arrivals of a partition. All windows that they touch are known, and all series have an id.
+ * @param plan blocks that become rows in this flush
+ * @param rows receives those rows, and the buckets with new readings
  */
 export function admit (
   partition: Partition, rules: SettleRules, plan: JournalPlan, rows: FlushRows, flushNumber: number
@@ -38,18 +38,18 @@ export function admit (
   return new Admission(partition, rules, plan, rows, flushNumber).run()
 }
 
-/** A block that readings go to now: to be journaled, or to become rows. */
+/** A block that receives readings now, to be journaled or to become rows. */
 interface OpenBlock {
   readonly number: number
   /** undefined: it is journaled */
   readonly due: DueBlock | undefined
   /** undefined: it becomes rows */
   readonly recent: RecentReadings | undefined
-  /** how many recent readings there were before the flush */
+  /** number of recent readings before the flush */
   readonly start: number
 }
 
-/** By minute, readings of a group's devices that are new. */
+/** By minute, new readings of the devices of a group. */
 type GroupReadings = Map<number, Readings>
 
 class Admission {
@@ -62,10 +62,10 @@ class Admission {
   readonly #counts = new LateCounts()
   readonly #groups = new Map<Series, GroupReadings>()
   readonly #lateBeforeMs: number
-  /** of the devices at work; and of their late readings, which more devices share */
+  /** of the current devices; and of their late readings, which more devices share */
   #own!: OpenBlock
   #late: OpenBlock | undefined
-  /** readings of the series at work that become rows, sorted */
+  /** readings of the current series that become rows, sorted */
   #forRows = emptyReadings()
   #readings = 0
   #duplicates = 0
@@ -112,7 +112,7 @@ class Admission {
     }
   }
 
-  /** The ids of the devices at work ascend, so each late block is opened once. */
+  /** The ids of the current devices ascend, so each late block is opened once. */
   #openLate (number: number): void {
     if (this.#late?.number === number) return
     this.#close(this.#late)
@@ -129,8 +129,8 @@ class Admission {
   }
 
   /**
-   * Where each series begins in the arrivals, in the order of ids, so that those of a block are neighbours. Readings that
-   * are at home elsewhere are sent there.
+   * The start of each series in the arrivals, in the order of ids, so that series of a block are neighbours. Readings
+   * with another home are forwarded here.
    */
   #startsById (): number[] | Float64Array {
     const { arrivals, series: table, misplaced, settledTimeMaxMs } = this.#partition
@@ -155,7 +155,7 @@ class Admission {
     if (isSorted) return starts
     const idOf = (start: number) => table.at(arrivals.series[start]).seriesId
     if ((greatestId - leastId + 1) * arrivals.length > Number.MAX_SAFE_INTEGER) return starts.sort((a, b) => idOf(a) - idOf(b))
-    // sorted as numbers that have the place in their low digits: a comparison by a function takes ten times as long
+    // sorted as numbers with the place in their low digits: a comparison function takes ten times as long
     const keys = Float64Array.from(starts, start => (idOf(start) - leastId) * arrivals.length + start).sort()
     for (let n = 0; n < keys.length; n++) keys[n] %= arrivals.length
     return keys
@@ -165,7 +165,7 @@ class Admission {
     const { arrivals } = this.#partition
     const { timesMs, values } = arrivals
     const newestMs = timesMs[end - 1]
-    if (end - start === 1 && newestMs > series.settledMaxMs) { // nearly all of a live fleet
+    if (end - start === 1 && newestMs > series.settledMaxMs) { // nearly always, in a live fleet
       const value = values[start] + 0 // -0 + 0 is 0
       const minuteMs = bucketStartMs(MINUTE_MS, newestMs)
       this.#counts.add(series, minuteMs, 1, 0, lateBeforeMs(this.#partition, series.index, minuteMs))
@@ -198,7 +198,7 @@ class Admission {
     series.settledMaxMs = newestMs
   }
 
-  /** What has arrived of a minute, sorted; each reading once, unless resends count. */
+  /** The arrivals of a minute, sorted; each reading once, unless duplicates count. */
   #distinct (start: number, end: number): Readings {
     const { timesMs, values } = this.#partition.arrivals
     const arrived = emptyReadings()
@@ -212,22 +212,22 @@ class Admission {
     return arrived
   }
 
-  /** Whether nothing of it can have been there before. */
+  /** Whether none of them can be known already. */
   #isNew (series: Series, { timesMs }: Readings): boolean {
     return this.#rules.keepDuplicates || timesMs[0] > series.settledMaxMs
   }
 
-  /** What the journal has of a series in a stretch of time, sorted: once for all of its minutes, which may be those of years. */
+  /** What the journal has of a series in a range, sorted. Once for all minutes, which may span years. */
   #journaledOf ({ seriesId }: Series, range: TimeRange): Readings {
     const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), lateBlockOf(seriesId)], range)
-    for (const { due } of [this.#own, this.#late!]) { // what these hold is not in the journal any more
+    for (const { due } of [this.#own, this.#late!]) { // their readings have left the journal
       const taken = due?.readings.get(seriesId)
       if (taken !== undefined) mergeReadings(journaled, cutReadings(taken, range), true)
     }
     return journaled
   }
 
-  /** What of a minute was not there before, sorted. @param journaled what the journal has of the series */
+  /** The new readings of a minute, sorted. @param journaled what the journal has of the series */
   #withoutResends (series: Series, minuteMs: number, arrived: Readings, journaled: Readings): Readings {
     const { timesMs, values } = arrived
     if (timesMs.length === 1 && timesMs[0] === series.settledMaxMs && values[0] === series.settledMaxValue) return emptyReadings()
@@ -241,7 +241,7 @@ class Admission {
     return mergeReadings(there, own, false).fresh
   }
 
-  /** Puts a fresh reading where it belongs. */
+  /** Puts a new reading into its block. */
   #take (series: Series, minuteMs: number, timeMs: number, value: number): void {
     const { seriesId, group } = series
     const ofGroup = this.#readingsOf(group!, minuteMs)
@@ -256,12 +256,14 @@ class Admission {
     }
   }
 
-  /** Where a minute of the devices at work goes: all that they have to one block, where that becomes rows. */
+  /** The block for a minute of the current devices: one for everything, if that becomes rows. */
   #blockOf (minuteMs: number): OpenBlock {
     return this.#own.due === undefined && minuteMs < this.#lateBeforeMs ? this.#late! : this.#own
   }
 
-  /** Adds the readings of a series to the block that becomes rows, all at once: they may be far behind those that it has. */
+  /**
+   * Adds the readings of a series to the block that becomes rows, all at once: they may be far after those that it has.
+   */
   #endSeries ({ seriesId }: Series): void {
     if (this.#forRows.timesMs.length === 0) return
     addReadings((this.#own.due ?? this.#late!.due)!, seriesId, this.#forRows)
@@ -305,7 +307,7 @@ class Admission {
     return empty
   }
 
-  /** Writes rows of a block that is due; what is not over yet is journaled again. */
+  /** Writes rows of a due block; the open minute is journaled again. */
   #compact (block: DueBlock): void {
     const { journal, series } = this.#partition
     const left = compactBlock(block, series, this.#rules, this.#rows)

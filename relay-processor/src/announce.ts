@@ -1,10 +1,10 @@
-/** Tells whoever shows rollups live, or has some in memory, what a transaction changes (`rollup_commits`). */
+/** Announces what a transaction changes, to live streams and caches (`rollup_commits`). */
 import { levels, type PoolClient } from 'relay-common'
 
 import { SERIES_NAMED_MAX } from './flush-rows.ts'
 import type { PartitionRows } from './store.ts'
 
-/** Announces rows inside the caller's transaction, before its commit. */
+/** Announces rows in the caller's transaction, before its commit. */
 export async function announceRollups (
   client: PoolClient, writes: ReadonlyArray<Pick<PartitionRows, 'rows' | 'announcedCount'>>
 ): Promise<void> {
@@ -28,6 +28,6 @@ export async function announceRollups (
     }
   }
   if (buckets.length === 0) return
-  // times written out: there may be tens of thousands, and the driver would look each one through for quotes
+  // one text with all times: there may be tens of thousands, and the driver would search each for quotes
   await client.query('select announce_rollups($1, $2, $3)', [levelIndexes, `{${buckets.join()}}`, series])
 }

@@ -1,18 +1,21 @@
-/** When readings were appended to the log: how fresh rollups are is counted from there, once they are committed. */
+/** When readings were appended to the log. Freshness of rollups is measured from there, after their commit. */
 
-/** Readings that were appended at one time, or nearly. */
+/** Readings that were appended at about one time. */
 export interface Appended {
   /** ms since the epoch, by the clock of the log or of the producer */
   readonly appendedMs: number
   readings: number
 }
 
-/** Times count as one where they differ by less than this part of their age: so a backlog of an hour is some hundred entries. */
+/**
+ * Times are merged if they differ by less than this part of their age, so a backlog of an hour is about a hundred
+ * entries.
+ */
 const SAME_PART = 1 / 100
-/** Producers whose clocks differ could make an entry for each batch. */
+/** Producers with different clocks could create an entry per batch. */
 const ENTRIES_MAX = 4_096
 
-/** Notes readings behind those before. O(1), a batch. */
+/** Appends an entry for readings. O(1), once per batch. */
 export function noteAppended (noted: Appended[], appendedMs: number, readings: number, nowMs: number): void {
   if (readings === 0) return
   const last = noted.at(-1)

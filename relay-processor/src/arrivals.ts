@@ -1,4 +1,4 @@
-/** One number of each reading, each column of the same length. */
+/** One number of each reading; all columns have the same length. */
 interface Columns {
   /** index of the series (series-table.ts) */
   readonly series: Int32Array
@@ -7,15 +7,14 @@ interface Columns {
 }
 
 /**
- * What the last sort has left, of any partition: the next one puts its readings there. New columns each time are so much
- * memory that V8 marks its whole heap for what it could free instead: with 100,000 devices a third of that work was theirs.
+ * The columns of the last sort, of any partition: the next sort writes to them. New columns each time are so much
+ * memory that V8 marks its whole heap: with 100,000 devices they caused a third of that work.
  */
 let spare: Columns | undefined
 
 /**
- * Readings that have arrived in a partition since the last flush: a column of series, of times and of values, in the
- * order they came. Hot path: an event costs three writes behind those of the one before, whatever the number of series;
- * a flush puts them in order, once, and from then on works on neighbours.
+ * Readings of a partition since the last flush: columns of series, times and values, in order of arrival. Hot path: an
+ * event costs three appends, whatever the number of series. A flush sorts them once, and then works on neighbours.
  */
 export class Arrivals implements Columns {
   series: Int32Array = new Int32Array(CAPACITY_MIN)
@@ -32,8 +31,8 @@ export class Arrivals implements Columns {
   }
 
   /**
-   * Puts them in the order of series, and those of a series in the order of time and value.
-   * @param seriesCount more than any index of a series
+   * Sorts them by series, and within a series by time and value.
+   * @param seriesCount above any index of a series
    */
   sort (seriesCount: number): void {
     this.#groupBySeries(seriesCount)
@@ -44,7 +43,7 @@ export class Arrivals implements Columns {
     }
   }
 
-  /** @param recordsAhead that are known to come: what a backlog needs is kept while it lasts, and no longer */
+  /** @param recordsAhead known number of coming records: capacity for a backlog is kept only while it lasts */
   clear (recordsAhead: number): void {
     const capacity = this.series.length
     if (capacity > CAPACITY_KEPT_MAX && recordsAhead < capacity / 2) {
@@ -56,7 +55,7 @@ export class Arrivals implements Columns {
     this.length = 0
   }
 
-  /** A counting sort: stable, so that a series whose readings came in the order of time is in order after it. */
+  /** A counting sort: stable, so a series whose readings arrived in the order of time is sorted after it. */
   #groupBySeries (seriesCount: number): void {
     const { series, timesMs, values, length } = this
     const places = new Int32Array(seriesCount + 1)
@@ -72,14 +71,14 @@ export class Arrivals implements Columns {
     }
   }
 
-  /** By what is cheapest for readings as devices send them; what that can't do falls to the next. */
+  /** Tries the cheapest sort for readings as devices send them first, then the next. */
   #sortByTime (start: number, end: number): void {
     if (this.#insert(start, end)) return
     if (this.#sortTimes(start, end) && this.#insert(start, end)) return
     this.#sortByComparing(start, end)
   }
 
-  /** An insertion sort: for a few, or many that are nearly in order. @returns false: too far out of order, it gave up */
+  /** An insertion sort: for a few readings, or many that are nearly sorted. @returns false: too unsorted, it gave up */
   #insert (start: number, end: number): boolean {
     const { timesMs, values } = this
     let movesLeft = (end - start) * INSERTION_MOVES_MAX
@@ -100,7 +99,7 @@ export class Arrivals implements Columns {
     return true
   }
 
-  /** Sorts by time alone, as numbers that have the place in their low digits. @returns false: they don't fit in a double */
+  /** Sorts by time only, as numbers with the place in their low digits. @returns false: they don't fit in a double */
   #sortTimes (start: number, end: number): boolean {
     const length = end - start
     const timesMs = this.timesMs.slice(start, end)
@@ -156,10 +155,10 @@ const CAPACITY_MIN = 1024
 /** 1.3 MB */
 const CAPACITY_KEPT_MAX = 65_536
 
-/** Places that a reading may move on average: so far insertion is quicker than the sorts that are made for disorder. */
+/** Average moves per reading up to which insertion is faster than other sorts. */
 const INSERTION_MOVES_MAX = 32
 
-/** Up to here the division that takes a key apart can't round up to the next time. */
+/** Up to here the division that splits a key can't round up to the next time. */
 const KEY_MAX = 2 ** 50
 
 function isBefore (timeMs: number, value: number, otherTimeMs: number, otherValue: number): boolean {

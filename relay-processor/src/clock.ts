@@ -1,12 +1,12 @@
-/** Time and chance, handed to the line like everything else that comes from outside. */
+/** Time and randomness, passed to the line like all other input. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Clock {
   /** ms since the epoch */
   nowMs (): number
-  /** Resolves when the time is over, or earlier, when the signal aborts. */
+  /** Resolves after the time, or earlier if the signal aborts. */
   delay (ms: number, signal: AbortSignal): Promise<void>
-  /** from 0 to 1: spreads what many processors would do at once */
+  /** from 0 to 1: spreads work that many processors would do at once */
   random (): number
 }
 

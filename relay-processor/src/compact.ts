@@ -1,6 +1,6 @@
 /**
- * Compacting: what the journal has of a block becomes rows, in the transaction that removes it there. It changes no content
- * of any window, so nobody has to be told.
+ * Compaction: readings of a block in the journal become rows, in the transaction that removes them from the journal.
+ * The content of windows stays the same, so nothing is announced.
  */
 import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 'relay-common'
 
@@ -16,8 +16,8 @@ const MINUTE = 0
 const [, ...coarserIndexes] = levels.keys()
 
 /**
- * Makes rows of what a block has up to its cut. Every window is known.
- * @returns what is newer than that
+ * Writes rows for a block, up to its cut. All windows are known.
+ * @returns the readings after the cut
  */
 export function compactBlock (
   block: DueBlock, table: SeriesTable, { readingsPerRowMax }: SettleRules, rows: FlushRows

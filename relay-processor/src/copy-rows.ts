@@ -1,10 +1,10 @@
 /**
- * Rollup rows in PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, per row the number
- * of columns and then each column's length and bytes, all big-endian, and a trailer. Hot path: a row costs half a
- * microsecond here, where text or parameters cost 6.
+ * Rollup rows in PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header; per row the number
+ * of columns, and the length and bytes of each, all big-endian; a trailer. Hot path: a row takes half a microsecond, in
+ * place of 6 with text or parameters.
  *
- * Rows are written into chunks that go out as they are: they are many where each event has one, and to copy them into
- * one buffer that grows would take three times the memory.
+ * Rows are written into chunks that are sent as they are. If each event opens a row there are many, and copying them
+ * into one growing buffer would take three times the memory.
  */
 import assert from 'node:assert/strict'
 
@@ -22,14 +22,14 @@ const CHUNK_BYTES = 256 * 1024
 export const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
 const TWO_POW_32 = 2 ** 32
 
-/** What a row is filed under, in the table of its level. */
+/** The key of a row, in the table of its level. */
 export interface RowKey {
   readonly seriesId: number
   readonly bucketMs: number
   readonly sourcePartition: number
 }
 
-/** The bytes of a COPY around rows that were encoded apart. */
+/** The bytes of a COPY with rows that were encoded separately. */
 export function copyStream (rows: readonly Buffer[]): Buffer[] {
   return [SIGNATURE, ...rows, TRAILER]
 }
@@ -43,8 +43,8 @@ export class RowEncoder {
 
   /**
    * Encodes a row.
-   * @param rollup of all that is in it
-   * @param body what `appendRollupBody` or `appendReadingsBody` wrote
+   * @param rollup of all its readings
+   * @param body written by `appendRollupBody` or `appendReadingsBody`
    */
   append (key: RowKey, rollup: Pick<Rollup, 'count' | 'sum' | 'min' | 'max'>, body: ByteWriter): void {
     assert.ok(key.seriesId > 0, 'a row needs the id of its series')
@@ -71,7 +71,7 @@ export class RowEncoder {
     this.#length += FIXED_BYTES + body.length
   }
 
-  /** Rows encoded since the last call. They are the caller's; encoding may go on while they are on their way. */
+  /** Rows encoded since the last call. They belong to the caller; encoding may continue while they are sent. */
   take (): Buffer[] {
     const taken = this.#full
     if (this.#length > 0) taken.push(Buffer.copyBytesFrom(this.#chunk, 0, this.#length))

@@ -1,15 +1,15 @@
 /**
- * Dead letters: records that could not be taken, as they came, with the reason. They are durable before the progress of
- * their partition moves; after a crash one may be there twice, and its source offset tells.
+ * Dead letters: invalid records, unchanged, with their reason. They are durable before the progress of their partition
+ * moves. After a crash one may appear twice, with the same source offset.
  */
 import { toDeadLetterRecord, type DeadLetterReason, type ProducedRecord } from 'relay-common'
 
 export interface DeadLetter {
   readonly key: Buffer | null
-  /** the record's own bytes; of a corrupt batch, the bytes of the batch */
+  /** the bytes of the record; for a corrupt batch, those of the batch */
   readonly value: Buffer | null
   readonly reason: DeadLetterReason
-  /** the field at fault, where one is */
+  /** the field at fault, if any */
   readonly field: string | undefined
   readonly detail: string
   readonly offset: bigint
@@ -20,7 +20,7 @@ export interface DeadLetterSource {
   readonly partition: number
 }
 
-/** The record of a dead letter; everything about it is in the headers. */
+/** The record of a dead letter, with everything about it in its headers. */
 export function toRecord ({ offset, ...letter }: DeadLetter, source: DeadLetterSource, nowMs: number): ProducedRecord {
   return toDeadLetterRecord({ ...letter, source: { ...source, offset } }, nowMs)
 }

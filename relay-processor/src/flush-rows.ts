@@ -1,6 +1,6 @@
 /**
- * What a flush writes of one partition, row by row as it is settled: each row is encoded once, for the database and for
- * memory. Rows that the database has none of yet are told from those that it has: they cost it half as much.
+ * The rows that a flush writes for one partition, as they are settled. Each row is encoded once, for database and
+ * memory. Rows that the database does not have are separate, because they cost it half as much.
  */
 import {
   appendReadingsBody, appendRollupBody, bucketStartMs, ByteWriter, DAY_MS, levels, type Readings, type Rollup
@@ -11,9 +11,9 @@ import { packReadings, packRollup } from './packed-row.ts'
 import type { LevelRows } from './store.ts'
 import type { Window } from './windows.ts'
 
-/** Beyond so many rows whoever shows them live is told of buckets, and not of series. */
+/** With more rows than this, streams are notified of buckets instead of series. */
 export const SERIES_NAMED_MAX = 10_000
-/** of a bucket that is met behind them: nothing is added to it */
+/** for buckets after that limit: nothing is added to it */
 const UNNAMED: number[] = []
 
 export class FlushRows {
@@ -24,15 +24,15 @@ export class FlushRows {
   #rowCount = 0
   #announcesRows = true
   #announcedCount = 0
-  /** by index of the level, the buckets of the minute that was announced last */
+  /** by index of the level, the buckets of the last announced minute */
   #announcedMs = NaN
   #announced: number[][] = []
   readonly #days: Array<Set<number>> = levels.map(() => new Set())
   #buckets: Array<Map<number, number[]>> = []
 
   /**
-   * @param keptFromMs by index of the level: rows that begin earlier are past their retention and not written
-   * @param announcesRows false: rows say what the journal has said before; what is new is told by `announceAll`
+   * @param keptFromMs by index of the level: rows that start earlier are past their retention and not written
+   * @param announcesRows false: rows repeat what the journal announced; new readings are announced by `announceAll`
    */
   begin (sourcePartition: number, keptFromMs: readonly number[], announcesRows = true): void {
     this.#announcesRows = announcesRows
@@ -74,7 +74,7 @@ export class FlushRows {
     if (this.#announcesRows) this.#announce(levelIndex, bucketMs, seriesId)
   }
 
-  /** Notes that a series has something new in a minute, and in the hour and the day that it is in. */
+  /** Announces that a series has new readings in a minute, and in its hour and day. */
   announceAll (minuteMs: number, seriesId: number): void {
     if (minuteMs !== this.#announcedMs) {
       this.#announcedMs = minuteMs
@@ -90,7 +90,7 @@ export class FlushRows {
     for (let index = 0; index < this.#announced.length; index++) this.#announced[index].push(seriesId)
   }
 
-  /** Notes that a series has something new in a bucket. */
+  /** Announces that a series has new readings in a bucket. */
   #announce (levelIndex: number, bucketMs: number, seriesId: number): void {
     const buckets = this.#buckets[levelIndex]
     let named = buckets.get(bucketMs)

@@ -1,5 +1,5 @@
 /**
- * A flush: what has arrived becomes rows, and rows and progress become one transaction.
+ * A flush: arrivals become rows, and rows and progress become one transaction.
  *
  *     1  wait for the write before            nothing: what it wrote is complete or will be read again
  *     2  name series, read back windows       nothing
@@ -8,8 +8,8 @@
  *     5  transaction: progress, rows          all or nothing, of these partitions
  *     6  commit offsets to the log            lag tools show too much lag for a moment
  *
- * Behind each step: what a crash right after it leaves. Steps 4 to 6 run on while the next records are folded. A flush of
- * very many rows goes through 2 to 6 in parts, some partitions at a time.
+ * The right column is what a crash after the step leaves behind. Steps 4 to 6 continue while the next records are
+ * folded. A very large flush goes through steps 2 to 6 in parts, some partitions at a time.
  */
 import { bucketStartMs, DAY_MS, levels } from 'relay-common'
 
@@ -27,44 +27,47 @@ import type { PartitionRows, RollupStore } from './store.ts'
 
 export interface FlushSettings extends SettleRules {
   readonly seriesInMemoryMax: number
-  /** a flush of more minutes of devices is written in parts of at least so many; left out: MINUTES_PER_PART */
+  /** a flush with more minutes of devices is written in parts of at least this many; left out: MINUTES_PER_PART */
   readonly minutesPerPart?: number
-  /** by index of the level: rows that begin earlier are past their retention and not written; -Infinity: all are */
+  /**
+   * by index of the level: rows that start earlier are past their retention and not written; -Infinity: all are written
+   */
   readonly keptFromMs: (nowMs: number) => readonly number[]
 }
 
 /**
- * A flush of very many rows is written in parts of some partitions each: the database is at one while we settle the next,
- * and the rows of one are in memory at a time. So many minutes of devices are worth a transaction of their own.
+ * Minutes of devices that are worth a transaction. A very large flush is written in parts of some partitions each: the
+ * database writes one while the next is settled, and only the rows of one are in memory.
  */
 const MINUTES_PER_PART = 50_000
 
-/** Where a flush hands over what is not its own. */
+/** Receivers of what a flush does not handle itself. */
 export interface FlushSinks {
-  /** makes dead letters durable; throws while it can't */
+  /** makes dead letters durable; throws on failure */
   sendDeadLetters (partition: Partition, letters: readonly DeadLetter[]): Promise<void>
-  /** called when a write is through, with the offsets it brought the database to, and what it has written since when */
+  /** called after a write, with the offsets that the database has reached, and when its readings were appended */
   written (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
   /**
-   * called for a partition that another owner has taken over, or whose state is not the database's: drop it
-   * @param historyId that the database is in, where it is known: where it is another than the partition's, nobody has taken it
+   * called for a partition that another owner has taken over, or whose state differs from the database: drop it
+   * @param historyId current history of the database, if known: if it is not that of the partition, there is no other
+   *   owner
    */
   fenced (partition: Partition, historyId?: string | null): void
 }
 
-/** A partition whose arrivals are sorted, and what they are of. */
+/** A partition with sorted arrivals, and their content. */
 interface Target {
   readonly partition: Partition
   readonly arrived: Arrived
 }
 
-/** What is to be done with it. */
+/** The plan for it. */
 interface Planned {
   readonly partition: Partition
   readonly plan: FlushPlan
 }
 
-/** What one partition writes, on its way. */
+/** The pending write of one partition. */
 interface PartitionWrite extends PartitionRows {
   readonly partition: Partition
   readonly deadLetters: readonly DeadLetter[]
@@ -90,13 +93,13 @@ export class Flusher {
     this.#retry = retry
   }
 
-  /** whether a write is still on its way: another flush would have to wait for it */
+  /** whether a write is in progress: another flush would wait for it */
   get isWriting (): boolean { return this.#isWriting }
 
   /**
-   * Starts a flush of all that these partitions hold. Returns when the rows are encoded and folding may go on; `written`
-   * waits for the rest.
-   * @returns how many rows they are
+   * Starts a flush of everything that these partitions hold. Returns when the rows are encoded, and folding may
+   * continue; `written` waits for the rest.
+   * @returns the number of rows
    */
   async flush (partitions: readonly Partition[], nowMs: number): Promise<number> {
     await this.#writing
@@ -121,12 +124,12 @@ export class Flusher {
     return rows
   }
 
-  /** Waits until all that was flushed is in the store. */
+  /** Waits until everything that was flushed is in the store. */
   async written (): Promise<void> {
     await this.#writing
   }
 
-  /** Waits until nothing is on its way any more, whatever has become of it. */
+  /** Waits until no write is in progress, whatever its outcome. */
   async close (): Promise<void> {
     await this.#writing.catch(() => {})
   }
@@ -139,14 +142,14 @@ export class Flusher {
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const writes = planned.map(it => this.#settle(it, flushNumber, nowMs))
     endTimer()
-    await this.#writing // of the part before, which the database has been at meanwhile
+    await this.#writing // of the part before, which the database wrote meanwhile
     this.#isWriting = true
     this.#writing = this.#write(writes, part[0].partition.topic.topicId).finally(() => { this.#isWriting = false })
-    this.#writing.catch(() => {}) // whoever waits for it hears of it
+    this.#writing.catch(() => {}) // whoever awaits it gets the error
     return writes.reduce((sum, it) => sum + it.rowCount, 0)
   }
 
-  /** @returns whether to go on with the partition: not where its ids are of another history than those that it has just got */
+  /** @returns whether to continue with the partition: not if its ids are of another history than the new ones */
   #noteIds ({ partition, arrived }: Target): boolean {
     const areTheirs = partition.series.noteIds(arrived.unnamed)
     if (!areTheirs) this.#sinks.fenced(partition, null)
@@ -169,7 +172,8 @@ export class Flusher {
       : admit(partition, this.#settings, plan, this.#rows, flushNumber)
     const journal = partition.journal.takeChanges()
     const { daysMs, ...rows } = this.#rows.take()
-    const arrivals = counts.filter(it => it.hourMs >= Math.min(...keptFromMs)) // kept as long as any level
+    // kept as long as the level with the longest retention
+    const arrivals = counts.filter(it => it.hourMs >= Math.min(...keptFromMs))
       .map(({ series, ...count }) => ({ ...count, seriesId: series.seriesId }))
     daysMs.push(new Set(arrivals.map(it => bucketStartMs(DAY_MS, it.hourMs))))
     this.#metrics.late.inc(counts.reduce((sum, it) => sum + (it.series.group ? it.late : 0), 0))
@@ -195,12 +199,15 @@ export class Flusher {
     return { partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters, appended }
   }
 
-  /** Bounds memory: windows of idle series go; when there are too many series, those that the last flushes did not touch. */
+  /**
+   * Limits memory: drops windows of idle series, and with too many series also those that the last flushes did not
+   * touch.
+   */
   #forgetCold (partitions: readonly Partition[], flushNumber: number): void {
     for (const { series, eventTimeMaxMs } of partitions) series.forgetIdleWindows(eventTimeMaxMs)
     const count = () => partitions.reduce((sum, it) => sum + it.series.size, 0)
     if (count() > this.#settings.seriesInMemoryMax) {
-      // first what is coldest: half of the way each time, until it fits
+      // the coldest first: halves the age each time until it fits
       for (let age = flushNumber - 1; age > 0 && count() > this.#settings.seriesInMemoryMax; age = Math.floor(age / 2)) {
         for (const partition of partitions) partition.series.forget(flushNumber - age)
       }
@@ -212,13 +219,13 @@ export class Flusher {
     const endTimer = this.#metrics.writeSeconds.startTimer()
     const unsent = writes.filter(it => it.deadLetters.length > 0)
     await this.#retry('writing dead letters', async () => {
-      for (; unsent.length > 0; unsent.shift()) { // what was sent is not sent again with the next try
+      for (; unsent.length > 0; unsent.shift()) { // a retry does not send again what was sent
         await this.#sinks.sendDeadLetters(unsent[0].partition, unsent[0].deadLetters)
       }
     })
 
     let left = writes
-    let isUncertain = false // a commit was sent and not answered
+    let isUncertain = false // a commit was sent without an answer
     await this.#retry('writing rollups', async () => {
       if (isUncertain) left = await this.#settleUncertain(left, topicId)
       isUncertain = false
@@ -229,7 +236,7 @@ export class Flusher {
           isUncertain = true
           throw outcome.error
         }
-        // those that are not ours any more are left out
+        // partitions that are no longer ours are skipped
         const refused = new Set(outcome.partitions)
         for (const write of left) if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition, outcome.historyId)
         left = left.filter(it => !refused.has(it.move.partition))
@@ -244,7 +251,7 @@ export class Flusher {
     endTimer()
   }
 
-  /** After a commit without an answer: the partitions whose rows are still to be written. */
+  /** After a commit without an answer: the partitions whose rows are not written yet. */
   async #settleUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
     const left: PartitionWrite[] = []
     const done = new Map<number, bigint>()
@@ -264,7 +271,7 @@ export class Flusher {
   }
 }
 
-/** What brings all that a partition has in the journal to its rows: for who holds its progress, and has no arrivals. */
+/** Compacts the whole journal of a partition into rows, for a holder of its progress without arrivals. */
 export async function compactAll (
   partition: Partition, { readingsPerRowMax }: Pick<SettleRules, 'readingsPerRowMax'>, store: Pick<RollupStore, 'readRows' | 'readElsewhere'>
 ): Promise<{ readonly write: PartitionRows, readonly daysMs: PartitionRows['daysMs'] }> {

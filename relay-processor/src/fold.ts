@@ -1,12 +1,11 @@
 /**
- * Takes records in. Hot path: all that happens to an ordinary event is a comparison with an earlier one of its device,
- * and three numbers written behind those of the event before; what they mean for minutes, hours, days and groups is
- * worked out once a flush (settle.ts).
+ * Accepts records. Hot path: an ordinary event only costs a comparison with an earlier one of its device, and three
+ * appended numbers. Their effect on minutes, hours, days and groups is computed once per flush (settle.ts).
  *
  *     known head ──no──▶ scanner, series that is known or can be ──no──▶ decodeEvent ──no──▶ dead letter
  *         └──────────────────────────────┴──── arrivals ──────────────────────┘
  *
- * `Folder.record` holds the short cuts; `#recordPlainly` is what they must agree with.
+ * `Folder.record` has the fast paths; `#recordPlainly` is the reference that they must agree with.
  */
 import {
   createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, scanEvent, type DeadLetterReason, type EventRules,
@@ -17,14 +16,14 @@ import { noteAppended } from './appended.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 
-/** what a dead letter takes in memory besides its bytes, roughly: a flood of empty records is bounded too */
+/** approximate memory of a dead letter besides its bytes, so that a flood of empty records is bounded too */
 const LETTER_BYTES = 500
 
-/** a device that writes its records in ever new ways is left to the scanner */
+/** a device that varies its records more is left to the scanner */
 const HEADS_MAX = 4
 
 export interface FoldRules extends EventRules {
-  /** true: a record whose key is not its device id is a dead letter */
+  /** true: a record whose key is not its device id becomes a dead letter */
   readonly isKeyChecked?: boolean
 }
 
@@ -38,7 +37,7 @@ export class Folder implements RecordVisitor {
   #timeMaxMs = 0
   #newestMs = 0
   #oldestTakenMs = -Infinity
-  /** of the batch that is shown; NaN: its log does not say */
+  /** of the current batch; NaN: its log does not say */
   #appendedMs = NaN
   #arrivedBefore = 0
 
@@ -48,8 +47,8 @@ export class Folder implements RecordVisitor {
   }
 
   /**
-   * Folds a set of records and moves the partition's `nextOffset` behind them.
-   * @param nowMs the clock, against which events from the future are told
+   * Folds a set of records, and moves the partition's `nextOffset` after them.
+   * @param nowMs the clock, to detect events in the future
    */
   fold (partition: Partition, records: RecordSet, nowMs: number): void {
     this.#partition = partition
@@ -96,7 +95,7 @@ export class Folder implements RecordVisitor {
       valueStart >= 0 && scanEvent(buffer, valueStart, valueEnd, scanned) && this.#isTaken(scanned.timestampMs) &&
       (!this.#isKeyChecked || isKeyOf(scanned, buffer, keyStart, keyEnd))
     ) {
-      // a series that is in the table has been checked: its ids are well formed and its type is known
+      // a series in the table has valid ids and a known type
       const series = this.#partition.series.find(scanned) ?? this.#addSeries(scanned)
       if (series !== undefined) {
         if (keyStart >= 0 && series.headCount < HEADS_MAX) {
@@ -153,7 +152,7 @@ export class Folder implements RecordVisitor {
     const partition = this.#partition
     partition.deadLetterBytes += LETTER_BYTES + (key?.length ?? 0) + (value?.length ?? 0)
     partition.deadLetters.push({
-      key: key && Buffer.from(key), // a copy: the fetched bytes are let go
+      key: key && Buffer.from(key), // a copy, because the fetched bytes are released
       value: value && Buffer.from(value),
       reason,
       field,

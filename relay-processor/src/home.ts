@@ -5,13 +5,11 @@ import { partitionOf } from 'relay-common'
 export interface Homes {
   /** number of partitions that devices are assigned to */
   readonly partitions: number
-  /**
-   * Newest event time when that was decided, ms; -Infinity: none. All readings of buckets that start later are at home.
-   */
+  /** Newest event time at the assignment, ms; -Infinity: none. All readings of later buckets are at home. */
   readonly horizonMs: number
 }
 
-/** The partition in which a device's readings count. @param deviceId UTF-8 */
+/** The partition in which readings of a device count. @param deviceId UTF-8 */
 export function homeOf (deviceId: Uint8Array, { partitions }: Homes): number {
   return partitionOf(deviceId, partitions)
 }

@@ -12,14 +12,15 @@ interface HomesRow {
 }
 
 /**
- * Where devices are at home, until the caller's transaction ends. That is decided when a topic is read for the first
- * time, and again when it has more partitions or another one of another size takes its place. Every owner is fenced
- * then, in the same transaction: what it holds in memory was meant for the homes of before.
+ * Locks the homes of devices until the caller's transaction ends. They are assigned when a topic is first read. They
+ * are assigned again when it gets more partitions, or a topic of another size replaces it; then every owner is fenced
+ * in the same transaction, because its memory was based on the old homes.
  */
 export async function holdHomes (client: PoolClient, topic: Topic): Promise<Homes> {
   const isKnown = (it: HomesRow | undefined) => it !== undefined && !isOutdated(it, topic)
   const known = await readHomes(client)
-  if (!isKnown(known)) await client.query("select pg_advisory_xact_lock(hashtext('relay: homes'))") // one decides
+  // only one process assigns
+  if (!isKnown(known)) await client.query("select pg_advisory_xact_lock(hashtext('relay: homes'))")
   const held = await readHomes(client, isKnown(known) ? 'for share' : 'for update')
   const row = isKnown(held) ? held! : await decideHomes(client, topic)
   return { partitions: row.partitions, horizonMs: row.horizon ?? -Infinity }
@@ -31,7 +32,7 @@ async function readHomes (client: PoolClient, lock: '' | 'for share' | 'for upda
 }
 
 /**
- * Where devices are at home today, for those who rebuild rows: all readings go there, so none of them is elsewhere.
+ * The current homes, for rebuilding rows: all readings go there, so none is elsewhere.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
 export async function readHomesToday (database: Database, { partitions }: Topic): Promise<Homes> {
@@ -39,7 +40,7 @@ export async function readHomesToday (database: Database, { partitions }: Topic)
   return { partitions: row?.partitions ?? partitions, horizonMs: -Infinity }
 }
 
-/** A topic only ever grows; whoever knows it smaller has not heard of that yet. */
+/** A topic only grows; a smaller number of partitions is outdated. */
 function isOutdated ({ topic_id: topicId, partitions }: HomesRow, topic: Topic): boolean {
   return topicId === topic.topicId ? topic.partitions > partitions : topic.partitions !== partitions
 }
@@ -52,13 +53,13 @@ async function decideHomes (client: PoolClient, { topicId, partitions }: Topic):
     on conflict (is_only) do update
       set topic_id = excluded.topic_id, partitions = excluded.partitions, horizon = greatest(h.horizon, excluded.horizon)
     returning topic_id, partitions, horizon`, [topicId, partitions])
-  // nobody owns a partition that is not there: whoever takes these readings in its place passes them on
+  // a partition that no longer exists has no owner: the one that takes these readings forwards them
   await client.query(
     'update misplaced_readings set home_partition = home_partition % $1 where home_partition >= $1', [partitions])
   return row
 }
 
-/** Adds readings that count elsewhere, inside the transaction of the progress of the partition that they came by. */
+/** Adds readings with another home, in the transaction that moves the progress of the partition where they arrived. */
 export async function writeMisplaced (client: PoolClient, rows: readonly MisplacedRow[]): Promise<void> {
   for (const { homePartition, firstMs, settledMs, readings, seriesIds, bodies } of mergeMisplaced(rows)) {
     await client.query(`
@@ -69,8 +70,8 @@ export async function writeMisplaced (client: PoolClient, rows: readonly Misplac
 }
 
 /**
- * Removes readings that count from now on, inside the transaction of the rows that they count in.
- * @returns the partitions of which some were gone already
+ * Removes readings that count from now on, in the transaction of their rows.
+ * @returns the partitions of which some were missing
  */
 export async function removeMisplaced (client: PoolClient, moves: readonly ProgressMove[]): Promise<number[]> {
   const refused: number[] = []
@@ -90,7 +91,7 @@ export async function areMisplaced (database: Database, { partition, taken }: Pr
   return rows.length > 0
 }
 
-/** What comes home at once is looked for in so many rows, and is so many readings or little more: they are all in memory. */
+/** Most rows that one read returns, and about as many readings: all are in memory. */
 const ROWS_MAX = 1_000
 const READINGS_MAX = 200_000
 
@@ -104,7 +105,7 @@ interface ReturnedRow {
   readonly body: Buffer
 }
 
-/** Reads readings that have come home (store.ts). */
+/** Reads readings that have reached their home (store.ts). */
 export async function readMisplaced (
   database: Database, wanted: ReadonlyMap<number, ReadonlySet<bigint>>
 ): Promise<ReturnedReadings[]> {
@@ -129,7 +130,7 @@ export async function readMisplaced (
   }))
 }
 
-/** A time as a parameter of a statement. @param timeMs infinite: there is none */
+/** A time as a statement parameter. @param timeMs infinite: none */
 export function toTimestamp (timeMs: number): string | null {
   return Number.isFinite(timeMs) ? new Date(timeMs).toISOString() : null
 }

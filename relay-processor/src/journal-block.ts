@@ -1,4 +1,4 @@
-/** One block of the journal in memory: fragments as they are in the table, and the readings of its newest ones as they came. */
+/** One block of the journal in memory: fragments as in the table, and the decoded readings of its newest ones. */
 import {
   emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup,
   type TimeRange
@@ -11,7 +11,7 @@ export interface Fragment {
   readonly body: Buffer
 }
 
-/** By series, what fragments have. */
+/** By series, the content of fragments. */
 export interface Gathered {
   readonly readings: Map<number, Readings>
   /** of groups, by minute */
@@ -21,15 +21,15 @@ export interface Gathered {
 const CAPACITY_MIN = 256
 
 /**
- * Readings of fragments that were not merged yet, flush by flush, and in each by series: some thousands for a block. Hot
- * path: a reading is three writes here; merging needs no decoding.
+ * Readings of unmerged fragments, by flush and then by series: some thousands per block. Hot path: a reading is three
+ * appends, and merging needs no decoding.
  */
 export class RecentReadings {
   #ids = new Int32Array(CAPACITY_MIN)
   #timesMs = new Float64Array(CAPACITY_MIN)
   #values = new Float64Array(CAPACITY_MIN)
   #length = 0
-  /** where stretches begin in which series are in order: each flush is one */
+  /** starts of the runs in which series ascend: one per flush */
   readonly #runs: number[] = []
 
   get length (): number { return this.#length }
@@ -43,7 +43,7 @@ export class RecentReadings {
     this.#values[at] = value
   }
 
-  /** Writes those from a place on, which are in the order of their series. @returns of how many series they are */
+  /** Writes readings from a position, in the order of their series. @returns the number of series */
   writeFrom (start: number, writer: JournalWriter): number {
     let series = 0
     for (let n = start; n < this.length; n++) {
@@ -53,7 +53,7 @@ export class RecentReadings {
     return series
   }
 
-  /** Writes all of them, those of a series behind each other. @returns of how many series they are */
+  /** Writes all readings, grouped by series. @returns the number of series */
   writeAll (writer: JournalWriter): number {
     const order = this.#order()
     let series = 0
@@ -78,7 +78,7 @@ export class RecentReadings {
     }
   }
 
-  /** Those of a series in a stretch of time, in any order. */
+  /** Readings of a series in a range, in any order. */
   of (seriesId: number, { startMs, endMs }: TimeRange): Readings {
     const found = emptyReadings()
     for (const [n, start] of this.#runs.entries()) {
@@ -96,7 +96,7 @@ export class RecentReadings {
     this.#length = this.#runs.length = 0
   }
 
-  /** Places in the order of series, time and value. */
+  /** Indexes in the order of series, time and value. */
   #order (): Uint32Array {
     const ids = this.#ids
     const timesMs = this.#timesMs
@@ -119,23 +119,23 @@ export class RecentReadings {
 
 export interface Block {
   readonly number: number
-  /** behind each other in time; those whose readings are recent are at the end */
+  /** consecutive in time; those with recent readings are last */
   readonly fragments: Fragment[]
   readonly recent: RecentReadings
-  /** how many fragments at the end have their readings in `recent` */
+  /** number of fragments at the end whose readings are in `recent` */
   recentFragments: number
   readings: number
-  /** most series that a fragment has */
+  /** largest number of series in a fragment */
   series: number
   bytes: number
-  /** since when it has had readings, as far as we know */
+  /** since when it has had readings, as far as known */
   readonly sinceMs: number
   dueAtMs: number
-  /** fragments that it is ahead of others, so that not all blocks are merged by the same flush */
+  /** fragments by which it is ahead of others, so that one flush does not merge all blocks */
   lead: number
 }
 
-/** What fragments from a place on have. */
+/** Content of the fragments from an index on. */
 export function gather ({ fragments, recent, recentFragments }: Block, from = 0): Gathered {
   const gathered: Gathered = { readings: new Map(), rollups: new Map() }
   for (const { body } of fragments.slice(from, fragments.length - recentFragments)) {
@@ -148,14 +148,14 @@ export function gather ({ fragments, recent, recentFragments }: Block, from = 0)
   return gathered
 }
 
-/** @param readings given away; none of them is there */
+/** @param readings ownership passes here; all of them are new */
 export function addReadings ({ readings: bySeries }: Pick<Gathered, 'readings'>, id: number, readings: Readings): void {
   const base = bySeries.get(id)
   if (base === undefined) bySeries.set(id, readings)
   else mergeReadings(base, readings, true)
 }
 
-/** @param rollup given away */
+/** @param rollup ownership passes here */
 export function addRollup ({ rollups }: Pick<Gathered, 'rollups'>, id: number, minuteMs: number, rollup: Rollup): void {
   let minutes = rollups.get(id)
   if (minutes === undefined) rollups.set(id, minutes = new Map())

@@ -1,4 +1,7 @@
-/** The journal in the database: its rows are added and removed with the progress of their partition, and read by a claim. */
+/**
+ * The journal in the database: its rows are added and removed with the progress of their partition, and read by a
+ * claim.
+ */
 import { once } from 'node:events'
 
 import type { JournalContent, PoolClient } from 'relay-common'
@@ -11,7 +14,7 @@ const COLUMNS = 'block, source_partition, flush, first_time, last_time, body'
 const COLUMN_COUNT = 6
 const FIXED_BYTES = 2 + COLUMN_COUNT * 4 + 4 + 4 + 3 * 8
 
-/** A row as COPY takes it (copy-rows.ts). */
+/** A row in the format of COPY (copy-rows.ts). */
 export function encodeJournalRow (block: number, sourcePartition: number, flush: number, content: JournalContent): Buffer {
   const { firstMs, lastMs, body } = content
   const row = Buffer.allocUnsafe(FIXED_BYTES + body.length)
@@ -29,12 +32,12 @@ function toMicroseconds (timeMs: number): bigint {
   return BigInt(timeMs - POSTGRES_EPOCH_MS) * 1000n
 }
 
-/** Brings the journal to what a flush has made of it, inside the transaction that moves progress. */
+/** Writes the journal changes of a flush, in the transaction that moves progress. */
 export async function writeJournal (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
   const removed = writes.flatMap(({ move, journal }) => journal.removed.map(it => ({ ...it, partition: move.partition })))
   if (removed.length > 0) {
-    // each block by its key: `order by` and `limit` make any other way dearer, whatever statistics say (rollup-rows.ts). Nobody
-    // else writes rows of this partition meanwhile, so they stay where they are
+    // each block by its key: `order by` and `limit` make other plans more expensive, whatever the statistics say
+    // (rollup-rows.ts). Nobody else writes rows of this partition meanwhile, so they stay in place
     await client.query(`
       delete from journal where ctid = any (array(
         select j.ctid from unnest($1::integer[], $2::integer[], $3::bigint[]) as r (block, source_partition, from_flush)
@@ -52,7 +55,7 @@ export async function writeJournal (client: PoolClient, writes: readonly Partiti
   await done
 }
 
-/** Reads what a partition has in the journal, in the order of its flushes, within the transaction that claims it. */
+/** Reads the journal of a partition in the order of its flushes, in the transaction of the claim. */
 export async function readStoredJournal (client: PoolClient, sourcePartition: number): Promise<StoredFragment[]> {
   const { rows } = await client.query<{ block: number, flush: bigint, body: Buffer }>(
     'select block, flush, body from journal where source_partition = $1 order by block, flush', [sourcePartition])

@@ -1,11 +1,11 @@
 /**
- * The journal of a partition, as its owner has it in memory: what flushes have added to series and what is not in their
- * rows yet. The table of that name has the same rows (relay-common, `journal.ts`), so that the next owner finds it.
+ * The journal of a partition in the memory of its owner: readings added by flushes that are not in rows yet. The table
+ * of the same name has the same rows (relay-common, `journal.ts`) for the next owner.
  *
  *     flush ──fragment──▶ block ──merge: 16 fragments into one──▶ … ──compact: due──▶ rows, and what is newer stays
  *
- * A block is some 256 series. Fragments of one size are merged as in an LSM tree, so a reader meets few of them. When a
- * block is due depends on its number, so that blocks are compacted one after the other and not all at once.
+ * A block has up to 256 series. Fragments of one size are merged as in an LSM tree, so a reader meets few of them. The
+ * number of a block decides when it is due, so blocks are compacted one after the other.
  */
 import {
   bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS, readJournal, type JournalContent, type Readings, type TimeRange
@@ -19,15 +19,15 @@ import type { RowOwner } from './windows.ts'
 import type { JournalChanges, StoredFragment } from './store.ts'
 
 export interface JournalSettings {
-  /** a block is compacted once in so long; 0: nothing is journaled, each flush writes rows */
+  /** interval of compaction of a block; 0: nothing is journaled, each flush writes rows */
   readonly intervalMs: number
-  /** a block of devices that report seldom waits for more readings, and no longer than this */
+  /** longest wait of a block whose devices report seldom */
   readonly ageMaxMs: number
-  /** so many fragments of one size become one */
+  /** number of fragments of one size that are merged */
   readonly fragmentsMax: number
-  /** a block of devices is compacted from so many readings of each series on */
+  /** readings per series from which a block of devices is compacted */
   readonly compactedReadingsMin: number
-  /** a flush that brings so many readings of each series writes their rows at once */
+  /** readings per series from which a flush writes rows directly */
   readonly directReadingsMin: number
 }
 
@@ -36,35 +36,37 @@ export function journalSettings (intervalMs: number): JournalSettings {
   return {
     intervalMs,
     ageMaxMs: 5 * intervalMs,
-    fragmentsMax: 16, // a reader meets some 30 of a block at most
-    compactedReadingsMin: 30, // a row of a minute, an hour and a day is worth so many in the journal
+    fragmentsMax: 16, // a reader meets about 30 of a block at most
+    compactedReadingsMin: 30, // a row of a minute, an hour and a day costs as much as this many in the journal
     directReadingsMin: 20
   }
 }
 
-/** Each flush writes rows: so do those who rebuild them. */
+/** Each flush writes rows, as in a rebuild. */
 export const NO_JOURNAL = journalSettings(0)
 
 /** A block whose readings become rows. */
 export interface DueBlock extends Gathered {
   readonly number: number
-  /** readings from here on stay in the journal; Infinity: none does */
+  /** readings from here on stay in the journal; Infinity: none */
   readonly cutMs: number
-  /** whose rows they become, by id */
+  /** owners of the rows, by id */
   readonly owners: Map<number, RowOwner>
 }
 
-/** Readings this much older than the newest of their partition are late ones: a row of their block would be of all times. */
+/**
+ * Readings older than the newest of their partition by this are late: in a shared block, a row would span all times.
+ */
 export const LATE_MS = 10 * MINUTE_MS
 
-/** who asks for a group reads its block of each partition: they are kept small */
+/** a query on a group reads its block of each partition, so they are kept small */
 const GROUP_BYTES_MAX = 48 * 1024
-/** who asks for a device reads its late block, whoever else is in it; some 6,000 readings */
+/** a query on a device reads its late block with all its devices; about 6,000 readings */
 const LATE_BYTES_MAX = 64 * 1024
-/** readings that are on their way still find their minute open */
+/** readings that are still on their way find their minute open */
 const STRAGGLER_MS = 5_000
 
-/** One row is written at a time, of any partition. */
+/** Rows are written one at a time, for all partitions. */
 const writer = new JournalWriter()
 
 export class Journal {
@@ -76,10 +78,10 @@ export class Journal {
   #flush = 1
   #removed: Array<{ block: number, fromFlush: number }> = []
   #rows: Buffer[] = []
-  /** of this flush */
+  /** in this flush */
   readonly #opened = new Map<Fragment, JournalRow>()
 
-  /** @param stored what a claim has found */
+  /** @param stored as read by the claim */
   constructor (partition: number, stored: readonly StoredFragment[], settings: JournalSettings, nowMs: number) {
     this.#partition = partition
     this.#settings = settings
@@ -108,25 +110,25 @@ export class Journal {
 
   get isEmpty (): boolean { return this.#blocks.size === 0 }
 
-  /** Whether what a flush brings of some series becomes rows at once, and all that is here with it. */
+  /** Whether a flush with this many readings and series becomes rows directly, together with the journal. */
   isPassed (readings: number, series: number): boolean {
     const { intervalMs, directReadingsMin } = this.#settings
     return intervalMs === 0 || (series > 0 && readings >= series * directReadingsMin)
   }
 
-  /** Whether a block is due, so that a flush is worth it also if nothing has arrived. */
+  /** Whether a block is due, so that a flush makes sense without arrivals. */
   isDue (nowMs: number): boolean {
     return nowMs >= this.#dueAtMs
   }
 
-  /** All blocks, whose readings become rows. */
+  /** All blocks; their readings become rows. */
   takeAll (): DueBlock[] {
     const all = [...this.#blocks.values()].map(it => this.#take(it, Infinity))
     this.#dueAtMs = Infinity
     return all
   }
 
-  /** Blocks that are due, with what they have: it is the caller's from now on. */
+  /** Takes due blocks with their content; they belong to the caller. */
   takeDue (nowMs: number, eventTimeMaxMs: number): DueBlock[] {
     this.#nowMs = nowMs
     const { ageMaxMs, intervalMs, compactedReadingsMin } = this.#settings
@@ -154,14 +156,14 @@ export class Journal {
     return { number: block.number, cutMs, ...gather(block), owners: new Map() }
   }
 
-  /** Where readings of a block go, series by series; `write` makes a row of those that are new. */
+  /** Receives readings of a block, series by series; `write` makes a row of the new ones. */
   recentOf (number: number): RecentReadings {
     return this.#blockOf(number).recent
   }
 
   /**
-   * Writes a row of recent readings of a block: of those from a place on, or of all where it is time to merge them.
-   * @param start how many there were before the flush
+   * Writes a row with the recent readings of a block: from a position on, or all if they are to be merged.
+   * @param start their number before the flush
    */
   write (number: number, start: number): void {
     const block = this.#blockOf(number)
@@ -188,7 +190,10 @@ export class Journal {
     this.#add(block, series, fresh, merged.level)
   }
 
-  /** Writes a row of rollups of groups, with those of the block that it is time to merge them with. @param deltas given away */
+  /**
+   * Writes a row with rollups of groups, merged with those that are due for merging. @param deltas ownership passes
+   * here
+   */
   writeRollups (number: number, deltas: Pick<Gathered, 'rollups'>): void {
     const block = this.#blockOf(number)
     const merged = this.#merged(block)
@@ -205,14 +210,14 @@ export class Journal {
     this.#add(block, deltas.rollups.size, count, merged?.level ?? 0)
   }
 
-  /** Journals again what a block that is due has left. */
+  /** Journals again the rest of a due block. */
   writeLeft (number: number, left: Pick<Gathered, 'readings'>): void {
     writeReadings(left, writer)
     const count = left.readings.values().reduce((sum, it) => sum + it.timesMs.length, 0)
     this.#add(this.#blockOf(number), left.readings.size, count, 1)
   }
 
-  /** Which fragments a new one is to be merged with; undefined: with none. */
+  /** The fragments to merge a new one with; undefined: none. */
   #merged ({ fragments, recentFragments, lead }: Block): { from: number, level: number, isRecentAlone: boolean } | undefined {
     let from = fragments.length
     let level = 0
@@ -234,7 +239,7 @@ export class Journal {
     this.#removed.push({ block: block.number, fromFlush: dropped[0].flush })
   }
 
-  /** Adds what was written as a row of the journal. */
+  /** Adds a written row of the journal. */
   #add (block: Block, series: number, fresh: number, level: number): void {
     const content: JournalContent = writer.take()
     const flush = this.#flush
@@ -266,7 +271,7 @@ export class Journal {
     return block
   }
 
-  /** What the table is to be brought to with the flush that ends here. */
+  /** Changes of the table by the flush that ends here. */
   takeChanges (): JournalChanges {
     const changes = { removed: this.#removed, rows: this.#rows }
     this.#removed = []
@@ -276,12 +281,12 @@ export class Journal {
     return changes
   }
 
-  /** Forgets blocks that were looked at and got nothing. */
+  /** Forgets blocks that stayed empty. */
   forgetEmpty (): void {
     for (const [number, { fragments }] of this.#blocks) if (fragments.length === 0) this.#blocks.delete(number)
   }
 
-  /** What a series has in a stretch of time, in these blocks. */
+  /** Readings of a series in a range, in these blocks. */
   readingsOf (seriesId: number, numbers: readonly number[], range: TimeRange): Readings {
     const found = emptyReadings()
     const add = (readings: Readings) => { mergeReadings(found, readings, true) }
@@ -308,7 +313,7 @@ export class Journal {
   }
 }
 
-/** The next time at which a block has its turn, at least half an interval from now: each block has a time of its own. */
+/** The next turn of a block, at least half an interval from now: blocks have different turns. */
 function nextTurn (number: number, intervalMs: number, nowMs: number): number {
   if (intervalMs === 0) return nowMs
   const offsetMs = (Math.imul(number, 0x9e3779b1) >>> 0) / 2 ** 32 * intervalMs
@@ -316,7 +321,7 @@ function nextTurn (number: number, intervalMs: number, nowMs: number): number {
   return next - nowMs < intervalMs / 2 ? next + intervalMs : next
 }
 
-/** A block that has nothing yet and becomes rows. */
+/** An empty block that becomes rows. */
 export function emptyBlock (number: number): DueBlock {
   return { number, cutMs: Infinity, readings: new Map(), rollups: new Map(), owners: new Map() }
 }

@@ -1,33 +1,33 @@
 /**
- * A hash of bytes that senders choose, which they can't steer: multilinear hashing (D. Lemire and O. Kaser, "Strongly
- * universal string hashing is fast", 2014) with numbers that each process draws for itself.
+ * A hash of bytes chosen by senders, which they can't predict: multilinear hashing (D. Lemire and O. Kaser, "Strongly
+ * universal string hashing is fast", 2014) with random numbers of each process.
  *
  *     sum of key[n] * word[n]  modulo 2^32, words of 16 bits, the top 17 bits count; twice, with keys of their own
  *
- * Two names, whichever they are, have the same hash for one in 2^32 draws of the keys. A seed alone would not do: what
- * collides in FNV after one seed, or in a mix of xor and a fixed multiplier, collides after any. The end of it is a mix that
- * takes nothing away and leaves no order in the numbers, so that names that count up don't lie side by side.
+ * Any two names collide for one in 2^32 choices of the keys. A random seed is not sufficient: what collides in FNV, or
+ * in a mix of xor and a fixed multiplier, collides with every seed. The final mix is one to one and destroys order, so
+ * that consecutive names do not get consecutive slots.
  *
- * Hot path: two multiplications for two bytes, none of which waits for another: 10 ns for a key of 12 bytes.
+ * Hot path: two independent multiplications per two bytes, 10 ns for a key of 12 bytes.
  */
 import { randomFillSync } from 'node:crypto'
 
 import { ID_UNITS_MAX } from 'relay-common'
 
-/** Most bytes that are hashed, all parts of a name together: three ids of UTF-16 units, of three bytes each at the most. */
+/** Most hashed bytes of all parts of a name: three ids of UTF-16 units, with at most three bytes each. */
 export const HASHED_BYTES_MAX = 3 * 3 * ID_UNITS_MAX
 
 const WORD = 2
 const PARTS_MAX = 3
-/** a word for each part that is not of whole words, and one for its length */
+/** a word for each part with an odd length, and one for its length */
 const KEYS = HASHED_BYTES_MAX / WORD + 2 * PARTS_MAX
 
-/** The numbers of one table. */
+/** The random numbers of one table. */
 export class HashKeys {
   readonly #high = randomFillSync(new Int32Array(KEYS))
   readonly #low = randomFillSync(new Int32Array(KEYS))
 
-  /** Hot: the hash of the bytes from `start` to `end`, HASHED_BYTES_MAX at the most. */
+  /** Hot: the hash of the bytes from `start` to `end`, at most HASHED_BYTES_MAX. */
   hash (view: DataView, start: number, end: number): number {
     const highs = this.#high
     const lows = this.#low
@@ -49,7 +49,10 @@ export class HashKeys {
     return scatter(high & 0xffff8000 | low >>> 17)
   }
 
-  /** The hash of three parts of a buffer, HASHED_BYTES_MAX together at the most; other cuts of the same bytes have another. */
+  /**
+   * The hash of three parts of a buffer, together at most HASHED_BYTES_MAX; other splits of the same bytes have another
+   * hash.
+   */
   hashParts (
     buffer: Uint8Array, aStart: number, aEnd: number, bStart: number, bEnd: number, cStart: number, cEnd: number
   ): number {
@@ -80,7 +83,7 @@ export class HashKeys {
   }
 }
 
-/** The end of MurmurHash3: one to one. */
+/** The finalizer of MurmurHash3: one to one. */
 function scatter (hash: number): number {
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b)
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35)

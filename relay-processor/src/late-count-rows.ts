@@ -1,12 +1,12 @@
-/** Counts of late and resent readings in the database: added to what is there, in the transaction of the progress. */
+/** Counts of late readings and duplicates in the database, added in the transaction that moves progress. */
 import type { PoolClient } from 'relay-common'
 
 import type { ArrivalRow, PartitionRows } from './store.ts'
 
-/** One statement adds so many rows: a second's work, so that none comes near its limit of time. */
+/** Rows per statement: about a second, far below its time limit. */
 const ROWS_MAX = 50_000
 
-/** Adds the counts of a flush, inside the caller's transaction; most flushes have none. */
+/** Adds the counts of a flush in the caller's transaction; most flushes have none. */
 export async function writeArrivals (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
   const rows = writes.flatMap(({ move, arrivals }) => arrivals.map(it => ({ ...it, partition: move.partition })))
   for (let n = 0; n < rows.length; n += ROWS_MAX) await addArrivals(client, rows.slice(n, n + ROWS_MAX))

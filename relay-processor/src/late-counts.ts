@@ -1,13 +1,14 @@
 /**
  * Counts late readings and duplicates, so that answers can mark rows as revised.
  *
- * A reading is **late** if an earlier flush had read its source partition to the end of its minute, so that an answer may
- * have shown the minute as final. A reading that is only out of order within a flush is not late: no answer was possible
- * without it. A resend is a **duplicate** and never late, because it changes nothing.
+ * A reading is **late** if an earlier flush had read its source partition to the end of its minute, so that an answer
+ * may have shown the minute as final. A reading that is only out of order within a flush is not late: no answer was
+ * possible without it. A resend is a **duplicate** and never late, because it changes nothing.
  *
- * Counts are per series and hour, with a bit for each minute that had late readings, and the latest event time to which the
- * partition had been read when one of them arrived. A row that ends at `e` was revised if a late reading is in its
- * minutes and that time is not before `e`. Rows per minute would be sixty times as many for a device that is always late.
+ * Counts are per series and hour, with a bit for each minute that had late readings, and the latest event time to which
+ * the partition had been read when one of them arrived. A row that ends at `e` was revised if a late reading is in its
+ * minutes and that time is not before `e`. Rows per minute would be sixty times as many for a device that is always
+ * late.
  */
 import { bucketStartMs, HOUR_MS, MINUTE_MS } from 'relay-common'
 

@@ -1,11 +1,11 @@
 /**
- * The line: takes what the event log has to tell, and decides when to flush.
+ * The line: handles the news of the event log, and decides when to flush.
  *
  *     assigned ──claim──▶ records ──fold──▶ … ──flush──▶ …        revoked ──flush, forget, release
  *                                                                 lost, fenced ──forget
  *     the database is of another history ──forget, claim again
  *
- * One loop does all of it, one thing after the other; only the writing of a flush runs beside it.
+ * One loop does everything in order; only the write of a flush runs beside it.
  */
 import {
   RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type Logger,
@@ -29,10 +29,10 @@ import type { Gap, Store } from './store.ts'
 export interface LineSettings extends FlushSettings, PaceSettings {
   readonly topic: string
   readonly deadLettersTopic: string
-  /** names this process in `progress` */
+  /** name of this process in `progress` */
   readonly owner: string
   readonly gapPolicy: 'stop' | 'continue'
-  /** the log has news, and nothing was flushed for so long: then the line is not ready */
+  /** with unread records, time without a flush after which the line is not ready */
   readonly flushStalledMs: number
   readonly rules: FoldRules
   readonly journal: JournalSettings
@@ -52,39 +52,42 @@ export interface Line {
   /** settles when the loop ends, with the error that ended it */
   readonly done: Promise<void>
   readiness (): Readiness
-  /** Hears from outside how far the log is: a line that waits for the database reads nothing that would tell it. */
+  /** Reports the ends of the log from outside, because a line that waits for the database reads nothing. */
   noteEnds (offsets: ReadonlyArray<Pick<PartitionOffsets, 'partition' | 'endOffset'>>): void
-  /** Brings those metrics up to date that a line which waits for the database would leave as they were. */
+  /** Updates the metrics that a line waiting for the database would leave outdated. */
   observe (): void
   /**
    * Writes what is in memory, then ends.
-   * @throws RelayError RELAY_FLUSH_UNFINISHED where that could not be done in time, as the database is away. Nothing is
-   *   lost then: it will be read from the log again
+   * @throws RelayError RELAY_FLUSH_UNFINISHED if the database was unreachable for too long. Nothing is lost: it will be
+   *   read from the log again
    */
   close (): Promise<void>
 }
 
 const WAIT_MAX_MS = 500
-/** while a flush is due, and the one before still on its way: how soon we look again */
+/** how often we check while a flush is due and the previous one is still written */
 const WAIT_MIN_MS = 2
-/** a partition that someone else claimed while it was ours by the log: long enough for the log to make up its mind */
+/**
+ * before claiming again a partition that another process claimed while the log assigns it to us: time for the log to
+ * settle
+ */
 const RECLAIM_DELAY_MS = 5_000
-/** partitions that are taken over within this time are taken over at once, as far as anybody can do something about it */
+/** partitions count as taken over at once within this time */
 const TAKEOVER_MS = 10_000
-/** how soon we look whether our claims hold, while nothing is written that would tell */
+/** how often we check our claims while nothing is written */
 const STANDING_INTERVAL_MS = 5_000
-/** how soon we look for misplaced readings while there are none */
+/** how often we look for misplaced readings while there are none */
 const LOOK_INTERVAL_MS = 1_000
-/** how long a line that is closed may still write: with it a processor is gone 5 s after a SIGTERM */
+/** how long a closing line may write, so that a processor ends within 5 s of a SIGTERM */
 const CLOSE_MAX_MS = 3_500
 
-/** Starts the line on a store, consumer and producer that are open; whoever opened them closes them, after the line. */
+/** Starts the line on an open store, consumer and producer; the caller closes them after the line. */
 export function startLine (settings: LineSettings, parts: LineParts): Line {
   const giveUp = new AbortController()
   const loop = new Loop(settings, parts, giveUp.signal)
   const overdue = Promise.withResolvers<never>()
   const done = Promise.race([loop.run().finally(() => giveUp.abort()), overdue.promise])
-  done.catch(() => {}) // whoever waits for it hears of it
+  done.catch(() => {}) // whoever awaits it gets the error
   return {
     done,
     readiness: () => loop.readiness(),
@@ -110,13 +113,13 @@ class Loop {
   readonly #folder: Folder
   readonly #flusher: Flusher
   readonly #retry: Retry
-  /** for what a line that is stopped need not finish: nothing is in memory yet that depends on it */
+  /** for work that a stopping line can skip, because nothing in memory depends on it yet */
   readonly #retryUntilStopped: Retry
   readonly #partitions = new Map<number, Partition>()
-  /** partitions that are ours by the log and were claimed by another; when to claim them again */
+  /** partitions that the log assigns to us and another process claimed; when to claim them again */
   readonly #reclaimAtMs = new Map<number, number>()
   #takeoverEndsAtMs = -Infinity
-  /** partitions that are ours by the log and not yet in the database, and since when */
+  /** partitions that the log assigns to us and that we have not claimed yet, and since when */
   readonly #unclaimedSinceMs = new Map<number, number>()
   #wasStalled = false
   readonly #stopping = new AbortController()
@@ -180,7 +183,7 @@ class Loop {
     this.#wasStalled = stall !== undefined
   }
 
-  /** What the log has had for too long, and the database has not. Whatever it is that hangs, this tells. */
+  /** Data that the log has had for too long without the database having it. This detects any kind of hang. */
   #stall (): string | undefined {
     const { flushStalledMs } = this.#settings
     const sinceMs = this.#parts.clock.nowMs() - flushStalledMs
@@ -254,7 +257,7 @@ class Loop {
     }
   }
 
-  /** @param startOffset where the partition begins in the log */
+  /** @param startOffset start of the partition in the log */
   async #claimOne (topic: Topic, number: number, startOffset: bigint): Promise<void> {
     const { store, consumer, log } = this.#parts
     const gap = await store.findGap(topic, number, startOffset)
@@ -281,7 +284,7 @@ class Loop {
 
   #onFenced (partition: Partition, historyId: string | null = partition.historyId): void {
     const number = partition.partition
-    if (this.#partitions.get(number) !== partition) return // forgotten meanwhile
+    if (this.#partitions.get(number) !== partition) return // dropped meanwhile
     if (historyId !== partition.historyId) return this.#onHistory(historyId)
     this.#drop(number, RECLAIM_DELAY_MS)
     this.#parts.metrics.fenced.inc()
@@ -297,7 +300,7 @@ class Loop {
     this.#parts.metrics.takeovers.inc()
   }
 
-  /** Drops what was claimed in another history of the database, and claims it again at once. */
+  /** Drops claims of another history of the database, and claims again at once. */
   #onHistory (historyId: string | null): void {
     const others = [...this.#partitions.values()].filter(it => it.historyId !== historyId)
     if (others.length === 0) return
@@ -313,7 +316,7 @@ class Loop {
     this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
   }
 
-  /** A line that writes hears of it when its claims don't hold any more; one that has nothing to write may have to read again. */
+  /** A writing line learns from its writes if claims no longer hold; a line without writes must check. */
   async #lookForStanding (): Promise<void> {
     const { clock } = this.#parts
     if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForStandingAtMs) return
@@ -331,7 +334,7 @@ class Loop {
     for (const it of partitions) if (epochs.get(it.partition) !== it.epoch) this.#onFenced(it)
   }
 
-  /** Takes readings in that came by other partitions, and are at home in ours. */
+  /** Takes in readings that arrived in other partitions and have their home in ours. */
   async #takeMisplaced (): Promise<void> {
     const { clock, store } = this.#parts
     if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForMisplacedAtMs) return
@@ -339,7 +342,7 @@ class Loop {
     const returned = await this.#retryUntilStopped('reading misplaced readings', () => store.readMisplaced(wanted))
       .catch(error => {
         if (!this.#stopping.signal.aborted) throw error
-        return [] // they are there for whoever comes next
+        return [] // the next owner finds them
       })
     this.#lookForMisplacedAtMs = clock.nowMs() + (returned.length > 0 ? this.#settings.flushIntervalMs : LOOK_INTERVAL_MS)
     for (const readings of returned) {
@@ -348,7 +351,7 @@ class Loop {
     }
   }
 
-  /** Whoever is ours by the log in the end must be ours in the database too. */
+  /** Every partition that the log finally assigns to us must be claimed in the database too. */
   async #reclaim (): Promise<void> {
     for (const [number, atMs] of this.#reclaimAtMs) {
       if (this.#parts.clock.nowMs() < atMs) continue
@@ -362,7 +365,7 @@ class Loop {
     if (!partition) return
     const { topic } = partition
     await this.#flushAndWait()
-    // behind the end: the log has lost records that were read; what comes next comes at its end
+    // after the end: the log has lost records that were read; new records continue at its end
     const availableOffset = news.expectedOffset < news.startOffset ? news.startOffset : news.endOffset
     const { expectedOffset } = news
     const gap = { kind: 'offset-out-of-range', partition: news.partition, expectedOffset, availableOffset } as const
@@ -380,7 +383,7 @@ class Loop {
     this.#onFenced(partition) // its progress is elsewhere
   }
 
-  /** Tells of a gap that is written down. @throws RelayError RELAY_OFFSET_GAP, where policy says to stop */
+  /** Reports a recorded gap. @throws RelayError RELAY_OFFSET_GAP if the policy is to stop */
   #meetGap (topic: Topic, gap: Gap): void {
     this.#parts.metrics.gaps.inc({ kind: gap.kind })
     const what = gap.kind === 'topic-recreated'
@@ -421,7 +424,8 @@ class Loop {
     const readings = this.#partitions.values().reduce((sum, it) => sum + it.arrivedReadings, 0)
     const rows = await this.#flusher.flush([...this.#partitions.values()], startedMs)
     const flush = this.#lastFlush = { startedMs, readings, rows, tookMs: 0 }
-    this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {}) // its errors are others' to hear
+    // others handle its errors
+    this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {})
     for (const it of this.#partitions.values()) {
       const { partition, eventTimeMaxMs } = it
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)

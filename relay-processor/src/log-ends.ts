@@ -1,25 +1,25 @@
-/** Asks the event log for its ends, again and again: the lag is measured by them, and a log that is away is noticed. */
+/** Polls the ends of the event log: they give the lag, and detect an unreachable log. */
 import type { EventLog, Logger } from 'relay-common'
 
 import type { Line } from './line.ts'
 
-/** how often the log is asked */
+/** polling interval */
 const INTERVAL_MS = 5_000
-/** a log that is away may take minutes to say so: it counts as away before */
+/** an unreachable log may take minutes to fail, so it counts as unreachable earlier */
 const OVERDUE_AFTER_INTERVALS = 2
 
 export interface LogEnds {
-  /** why the log can't be read; undefined: it can, as far as is known */
+  /** why the log can't be read; undefined: it can, as far as known */
   fault (): string | undefined
   close (): void
 }
 
-/** Tells a line how far the log is, whatever the line itself waits for. */
+/** Reports the ends of the log to a line, whatever the line itself waits for. */
 export function watchLogEnds (
   eventLog: Pick<EventLog, 'readOffsets'>, topic: string, line: Pick<Line, 'noteEnds' | 'observe'>, log: Logger,
   intervalMs = INTERVAL_MS
 ): LogEnds {
-  let askedMs: number | undefined // undefined: there is no question under way
+  let askedMs: number | undefined // undefined: no request in progress
   let failure: string | undefined
   const timer = setInterval(() => {
     line.observe()

@@ -2,8 +2,8 @@ import { enableCompileCache } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-// What was compiled once is read back by the next start, which takes half of the CPU then. A place that can't be written
-// to does no harm. Not the system's folder for temporary files: what is in there may be someone else's.
+// The next start reads compiled code back, which halves its CPU. An unwritable folder does no harm. It is not the
+// system's temporary folder, because others may write there.
 enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'relay'))
 
 const [{ runProgram }, { readProcessorConfig }, { startProcessor }] =

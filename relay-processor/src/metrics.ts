@@ -2,7 +2,7 @@ import { Counter, createCounterBy, createWeightedHistogram, deadLetterReasons, g
 
 export type ProcessorMetrics = ReturnType<typeof createProcessorMetrics>
 
-/** What the person on call sees of a processor. */
+/** The metrics of a processor for the person on call. */
 export function createProcessorMetrics (registry: Registry) {
   const registers = [registry]
   const seconds = [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]

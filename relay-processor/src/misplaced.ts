@@ -1,11 +1,11 @@
 /**
- * Misplaced readings: those that came by another partition than their device's home. Where a device is at home depends
- * on its id alone, so a reading that is sent twice, by whatever producers, meets itself there and counts once.
+ * Misplaced readings: those that arrived in another partition than the home of their device. The home depends only on
+ * the device id, so a reading that is sent twice, by any producers, meets itself there and counts once.
  *
  *     partition they came by ──flush: progress──▶ misplaced_readings ──flush: rows──▶ home
  *
  * Both flushes are transactions of the database that holds progress and rows, so no crash loses or doubles a reading.
- * Readings that came by their home, which are all where producers hash as Kafka's own clients do, cost nothing.
+ * Readings that arrive at their home cost nothing; if producers hash like Kafka's own clients, all do.
  */
 import {
   ByteReader, ByteWriter, decodeReadings, encodeReadings, MINUTE_MS, READINGS_ENCODED_MAX, type Readings
@@ -15,7 +15,7 @@ import type { Arrivals } from './arrivals.ts'
 import type { SeriesTable } from './series-table.ts'
 import type { MisplacedRow, ReturnedReadings } from './store.ts'
 
-/** What a partition keeps of readings that came home. */
+/** The part of a partition that holds readings that reached their home. */
 export interface ReturnTarget {
   readonly series: SeriesTable
   readonly arrivals: Arrivals
@@ -26,7 +26,7 @@ export interface ReturnTarget {
   eventTimeMaxMs: number
 }
 
-/** Encodes sorted readings of a series, in as many bodies as they need. */
+/** Encodes sorted readings of a series, in as many bodies as needed. */
 function encodeMisplaced (timesMs: readonly number[] | Float64Array, values: readonly number[] | Float64Array): Buffer[] {
   const bodies: Buffer[] = []
   for (let from = 0; from < timesMs.length; from += READINGS_ENCODED_MAX) {
@@ -44,11 +44,11 @@ function encodeMisplaced (timesMs: readonly number[] | Float64Array, values: rea
 
 const scratch = new ByteWriter()
 
-/** Gathers what a flush sends to the homes of devices. */
+/** Collects what a flush sends to the homes of devices. */
 export class Misplaced {
   #rows: MisplacedRow[] = []
 
-  /** Adds readings of one series, which are sorted. */
+  /** Adds sorted readings of one series. */
   add (
     homePartition: number, seriesId: number, { timesMs, values }: Arrivals, start: number, end: number, settledMs: number
   ): void {
@@ -64,7 +64,7 @@ export class Misplaced {
   }
 }
 
-/** One row per home, however many series and partitions its readings are of. */
+/** One row per home, for any number of series and partitions. */
 export function mergeMisplaced (rows: readonly MisplacedRow[]): MisplacedRow[] {
   return [...Map.groupBy(rows, it => it.homePartition)].map(([homePartition, ofHome]) => ({
     homePartition,
@@ -82,7 +82,7 @@ export function decodeMisplaced (body: Buffer): Readings {
   return decodeReadings(reader, reader.varint())
 }
 
-/** What is left of a row of misplaced readings: those of some times. @returns a row, or none */
+/** The rest of a row of misplaced readings: those of some times. @returns a row, or none */
 export function leftOf (
   seriesIds: readonly number[], bodies: readonly Buffer[], isLeft: (timeMs: number) => boolean
 ): Array<Omit<MisplacedRow, 'homePartition' | 'settledMs'>> {
@@ -97,12 +97,12 @@ export function leftOf (
   })
 }
 
-/** Adds readings that have come home to what has arrived in their partition, or is to go on to where it is at home now. */
+/** Adds readings that reached their home to the arrivals of their partition, or forwards them to the current home. */
 export function takeReturned (partition: ReturnTarget, { rowId, name, body, settledMs }: ReturnedReadings): void {
   takeReadings(partition, rowId, name, decodeMisplaced(body), settledMs)
 }
 
-/** The same of readings by themselves. @param rowId what they are removed by once they are written */
+/** The same for single readings. @param rowId row to remove after they are written */
 export function takeReadings (
   partition: ReturnTarget, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings, settledMs: number
 ): void {
@@ -118,8 +118,8 @@ export function takeReadings (
 }
 
 /**
- * Event time before which a minute of a device counts as late. For readings that came by another partition it is what
- * that one had settled: this one has gone on while they were on their way.
+ * Event time before which a minute of a device counts as late. Readings that arrived in another partition use what that
+ * one had settled, because this one progressed while they were on their way.
  */
 export function lateBeforeMs ({ settledTimeMaxMs, returnedSettledMs }: Pick<ReturnTarget, 'settledTimeMaxMs' | 'returnedSettledMs'>, index: number, timeMs: number): number {
   if (returnedSettledMs.size === 0) return settledTimeMaxMs

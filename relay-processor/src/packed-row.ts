@@ -1,10 +1,10 @@
 /**
- * Rollups and readings in memory between two flushes: the bytes of a row's body (relay-common, `rollup-row.ts`), and of
- * a rollup its count, min and max behind them, as a string with a character for each byte.
+ * Rollups and readings in memory between two flushes: the bytes of a row's body (relay-common, `rollup-row.ts`), for a
+ * rollup followed by count, min and max, as a string with one character per byte.
  *
- * A string, since V8 keeps it in one piece: 16 bytes and what is in it, where a typed array is an object, a buffer and
- * memory of its own. A series that reports takes 1.2 KB so, and took 5.7 with its readings and digests as objects. The
- * bytes cost nothing: the flush that packs a row writes them.
+ * It is a string because V8 stores that in one piece of 16 bytes plus content; a typed array is an object, a buffer and
+ * separate memory. A reporting series takes 1.2 KB, in place of 5.7 KB as objects. The bytes cost nothing, because the
+ * flush writes them anyway.
  */
 import {
   ByteReader, ByteWriter, decodeBody, decodeContent, emptyReadings, emptyRollup, type Rollup, type RowContent
@@ -14,15 +14,15 @@ import type { StoredRow } from './store.ts'
 
 export type PackedRow = string
 
-/** No readings yet. */
+/** Without readings. */
 export const EMPTY_ROW: PackedRow = ''
 
-/** @param body of a device's minute, which keeps its readings */
+/** @param body of a device's minute with its readings */
 export function packReadings (body: ByteWriter): PackedRow {
   return body.bytes.toString('latin1', 0, body.length)
 }
 
-/** @param body of this rollup; more is written behind it */
+/** @param body of this rollup; more is appended to it */
 export function packRollup (body: ByteWriter, { count, min, max }: Pick<Rollup, 'count' | 'min' | 'max'>): PackedRow {
   body.varint(count)
   body.double(min)
@@ -31,7 +31,7 @@ export function packRollup (body: ByteWriter, { count, min, max }: Pick<Rollup, 
 }
 
 /**
- * Packs a row as the database has it.
+ * Packs a row of the database.
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
 export function packStored (row: StoredRow, bucketMs: number): PackedRow {
@@ -41,7 +41,7 @@ export function packStored (row: StoredRow, bucketMs: number): PackedRow {
   return readings ? packReadings(scratch) : packRollup(scratch, row)
 }
 
-/** What a device's minute holds: its readings, or past their cap a rollup. */
+/** Content of a device's minute: its readings, or a rollup above their maximum. */
 export function unpackMinute (packed: PackedRow, bucketMs: number): RowContent {
   if (packed === EMPTY_ROW) return { kind: 'readings', readings: emptyReadings() }
   const reader = read(packed)
@@ -50,7 +50,7 @@ export function unpackMinute (packed: PackedRow, bucketMs: number): RowContent {
   return content
 }
 
-/** What any other row holds. */
+/** Content of any other row. */
 export function unpackRollup (packed: PackedRow, bucketMs: number): Rollup {
   if (packed === EMPTY_ROW) return emptyRollup()
   const content = unpackMinute(packed, bucketMs)
@@ -58,7 +58,7 @@ export function unpackRollup (packed: PackedRow, bucketMs: number): Rollup {
   return content.rollup
 }
 
-/** Every row is unpacked here, one after the other. */
+/** Rows are unpacked here, one after the other. */
 const scratch = new ByteWriter(16 * 1024)
 let scratchReader = new ByteReader(scratch.bytes)
 

@@ -9,53 +9,56 @@ import type { Homes } from './home.ts'
 import { SeriesTable } from './series-table.ts'
 import type { Claim } from './store.ts'
 
-/** All that the processor holds of one source partition that it owns. Dropped whole when the partition is lost. */
+/**
+ * Everything that the processor holds of a source partition that it owns. Dropped completely when the partition is
+ * lost.
+ */
 export interface Partition {
   readonly topic: Topic
   readonly partition: number
-  /** our turn at this partition: writes under an older one are refused */
+  /** epoch of our claim: writes with an older one are refused */
   readonly epoch: bigint
-  /** of the database: that is where this claim holds, and ids of series and of misplaced readings do */
+  /** history of the database in which this claim, and ids of series and misplaced readings, are valid */
   readonly historyId: string
   readonly series: SeriesTable
-  /** offset behind the last record that was folded */
+  /** offset after the last folded record */
   nextOffset: bigint
-  /** offset that the newest finished or running write brings the database to */
+  /** offset that the database will have after the newest write */
   writtenOffset: bigint
-  /** offset that the database has come to, as far as its answers say */
+  /** offset that the database has confirmed */
   storedOffset: bigint
-  /** end of the partition's log when it was last heard of */
+  /** last known end of the partition's log */
   endOffset: bigint
-  /** since when the log has had records that the database has not, and nothing was stored; undefined: it has all */
+  /** since when the log has records that the database does not, without progress; undefined: none */
   behindSinceMs: number | undefined
-  /** newest event time that was folded, in ms; -Infinity: none */
+  /** newest folded event time, in ms; -Infinity: none */
   eventTimeMaxMs: number
-  /** what it was when the last flush was settled: so far the database is, or will be with the write on its way */
+  /** its value when the last flush was settled, which the database has or will have after the current write */
   settledTimeMaxMs: number
   /** readings since the last settling */
   readonly arrivals: Arrivals
-  /** how many of them there are */
+  /** their number */
   readonly arrivedReadings: number
-  /** when they were appended to the log, as far as it says so; those that came by other partitions are not among them */
+  /** when they were appended, if known, without those that arrived in other partitions */
   appended: Appended[]
-  /** what of it is in the journal */
+  /** its journal */
   readonly journal: Journal
-  /** where devices are at home */
+  /** homes of devices */
   readonly homes: Homes
-  /** readings that have come by here since the last flush, and count elsewhere */
+  /** readings that arrived here since the last flush and count elsewhere */
   readonly misplaced: Misplaced
-  /** rows of misplaced readings that have come home here, and are among the arrivals */
+  /** rows of misplaced readings that reached their home here and are among the arrivals */
   taken: bigint[]
-  /** those, and the ones that are on their way to the database */
+  /** those, and the ones being written to the database */
   readonly returning: Set<bigint>
-  /** by series and minute of readings that have come home: see `lateBeforeMs` */
+  /** by series and minute of readings that reached their home: see `lateBeforeMs` */
   readonly returnedSettledMs: Map<number, number>
-  /** records that could not be taken since the last flush */
+  /** invalid records since the last flush */
   deadLetters: DeadLetter[]
   deadLetterBytes: number
 }
 
-/** The state of a partition that was just claimed. */
+/** The state of a newly claimed partition. */
 export function createPartition (
   topic: Topic, partition: number, claim: Claim, journal = NO_JOURNAL, nowMs = 0
 ): Partition {
@@ -87,22 +90,22 @@ export function createPartition (
   }
 }
 
-/** Whether a flush has anything to write of it. */
+/** Whether a flush has anything to write. */
 export function isAhead ({ nextOffset, writtenOffset, taken }: Partition): boolean {
   return nextOffset > writtenOffset || taken.length > 0
 }
 
-/** How many records the log has, as far as we have heard, that were not folded. */
+/** Number of unread records in the log, as far as known. */
 export function lagOf ({ endOffset, nextOffset }: Pick<Partition, 'endOffset' | 'nextOffset'>): number {
   return Number(endOffset - nextOffset)
 }
 
-/** How many records the log has, as far as we have heard, that are not in the database: those in memory among them. */
+/** Number of records in the log that are not in the database, including those in memory, as far as known. */
 export function unstoredOf ({ endOffset, nextOffset, storedOffset }: Pick<Partition, 'endOffset' | 'nextOffset' | 'storedOffset'>): number {
   return Number((endOffset > nextOffset ? endOffset : nextOffset) - storedOffset)
 }
 
-/** Notes what the log has, or the database has got: `behindSinceMs` follows from it. */
+/** Updates the known offsets of log and database, and `behindSinceMs`. */
 export function noteOffsets (
   partition: Partition, offsets: { readonly endOffset?: bigint, readonly storedOffset?: bigint }, nowMs: number
 ): void {
@@ -115,7 +118,7 @@ export function noteOffsets (
   partition.behindSinceMs = unstoredOf(partition) > 0 ? partition.behindSinceMs ?? nowMs : undefined
 }
 
-/** How many rows of devices what has arrived will be, roughly, where it came in the order of time. */
+/** Estimated number of device rows of the arrivals, if they arrived in the order of time. */
 export function expectedRows ({ arrivals, series, eventTimeMaxMs }: Partition): number {
   const { length, timesMs } = arrivals
   if (length === 0) return 0

@@ -1,6 +1,6 @@
 /**
- * What a flush will do with a partition: whether what has arrived becomes rows at once or is journaled, which blocks of the
- * journal become rows, and which windows must be read back for that.
+ * Plans the flush of a partition: whether arrivals become rows directly or are journaled, which blocks of the journal
+ * become rows, and which windows must be read back for that.
  *
  *     many readings of each series: a backlog     rows, and all of the journal with them
  *     few: a live fleet                           the journal; blocks that are due become rows
@@ -17,19 +17,19 @@ import type { RowOwner } from './windows.ts'
 import { endOfMinute, type SettleRules } from './settle.ts'
 import { findUnknown, type Window } from './windows.ts'
 
-/** What has arrived in a partition, before anything is read. */
+/** The arrivals of a partition, before anything is read. */
 export interface Arrived {
-  /** of devices: each is a row, and opens or changes a few others */
+  /** of devices: each is a row, and opens or changes some others */
   readonly minutes: number
   readonly series: number
-  /** series that have no id */
+  /** series without an id */
   readonly unnamed: ReadonlySet<Series>
 }
 
 export interface JournalPlan {
   readonly kind: 'journal'
   readonly due: readonly DueBlock[]
-  /** blocks that have nothing yet are due as well */
+  /** empty blocks are due as well */
   readonly isAllDue: boolean
   /** windows that must be read back */
   readonly unknown: ReadonlySet<Window>
@@ -37,7 +37,7 @@ export interface JournalPlan {
 
 export type FlushPlan = JournalPlan | { readonly kind: 'rows', readonly unknown: ReadonlySet<Window> }
 
-/** Sorts what has arrived in a partition, and looks what it is of. */
+/** Sorts the arrivals of a partition, and lists their content. */
 export function findArrived ({ arrivals, series: table }: Partition): Arrived {
   arrivals.sort(table.size)
   const unnamed = new Set<Series>()
@@ -55,7 +55,7 @@ export function findArrived ({ arrivals, series: table }: Partition): Arrived {
   return { minutes, series, unnamed }
 }
 
-/** Plans the flush of a partition whose series have their ids. What it takes from the journal is the flush's from now on. */
+/** Plans the flush of a partition whose series have ids. Blocks that it takes from the journal belong to the flush. */
 export function planFlush (partition: Partition, { series }: Arrived, rules: SettleRules, nowMs: number): FlushPlan {
   const { arrivals, journal } = partition
   const isAllDue = journal.isPassed(arrivals.length, series)
@@ -90,7 +90,7 @@ export function planFlush (partition: Partition, { series }: Arrived, rules: Set
 
 const MINUTE = 0
 
-/** A flush writes a row once: where both blocks of a device are due, its late readings go to the other one. */
+/** A flush writes a row once: if both blocks of a device are due, its late readings move to the other one. */
 function withoutRepeats (due: DueBlock[], isAllDue: boolean): DueBlock[] {
   const byNumber = new Map(due.map(it => [it.number, it]))
   for (const late of due) {
@@ -107,7 +107,7 @@ function withoutRepeats (due: DueBlock[], isAllDue: boolean): DueBlock[] {
   return [...byNumber.values()]
 }
 
-/** Visits each minute of each device that is at home in the partition, with the time of its first reading. */
+/** Visits each minute of each device with its home in the partition, with the time of its first reading. */
 function forEachMinute ({ arrivals, series: table }: Partition, visit: (series: Series, timeMs: number) => void): void {
   for (let start = 0; start < arrivals.length; start = endOfMinute(arrivals, start)) {
     const series = table.at(arrivals.series[start])

@@ -1,5 +1,7 @@
-/** The store in PostgreSQL. Its tables have their statements in progress.ts, series-ids.ts, rollup-rows.ts,
- * journal-rows.ts and late-count-rows.ts. */
+/**
+ * The store in PostgreSQL. The statements are in progress.ts, series-ids.ts, rollup-rows.ts, journal-rows.ts and
+ * late-count-rows.ts.
+ */
 import type { Database, PoolClient } from 'relay-common'
 
 import { announceRollups } from './announce.ts'
@@ -15,7 +17,7 @@ import {
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
 
-/** Opens the store of what one group reads. Close it before the database. */
+/** Opens the store of one group. Close it before the database. */
 export async function openPostgresStore (database: Database, settings: StoreSettings): Promise<Store> {
   const partitions = new RollupPartitions(database)
   const writer = new Writer(database)
@@ -47,7 +49,7 @@ export async function openPostgresStore (database: Database, settings: StoreSett
   }
 }
 
-/** Writes on a connection of its own, since that holds the table that rows arrive in. One write at a time. */
+/** Writes on its own connection, because that holds the temporary table for rows. One write at a time. */
 class Writer {
   readonly #database: Database
   #client: PoolClient | undefined
@@ -88,7 +90,7 @@ class Writer {
       return { kind: 'committed' }
     } catch (error) {
       this.#client = undefined
-      client.release(true) // whatever state it is in: the next write gets a fresh one
+      client.release(true) // its state is unknown, so the next write gets a new one
       if (isCommitting) return { kind: 'unknown', error }
       throw error
     }

@@ -13,16 +13,16 @@ import { startThread } from './thread.ts'
 
 export interface Processor extends Running {
   readonly done: Promise<void>
-  /** where /livez, /readyz and /metrics are */
+  /** port of /livez, /readyz and /metrics */
   readonly healthPort: number
 }
 
-/** once a line has failed, how long the rest may take to close: whatever it waits for may be away */
+/** time for the rest to close after a line failed, because it may wait for an unreachable server */
 const CLOSE_AFTER_FAILURE_MAX_MS = 1_000
 
 /**
- * Starts a processor: brings the database up to date, joins the group, and folds until it is closed.
- * Closing writes what is in memory, leaves the group and closes the rest, in reverse order of opening.
+ * Starts a processor: migrates the database, joins the group, and folds until it is closed. Closing writes what is in
+ * memory, leaves the group and closes the rest, in reverse order of opening.
  */
 export async function startProcessor (config: ProcessorConfig, log: Logger): Promise<Processor> {
   await using started = new AsyncDisposableStack() // a step that throws closes the ones before it
@@ -81,7 +81,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   }
 }
 
-/** On connections of its own: a migration is planned as PostgreSQL likes. */
+/** On its own connections, because migrations use the default planner settings. */
 async function bringUpToDate (config: ProcessorConfig, log: Logger): Promise<void> {
   const database = await openDatabase(config, 'relay-processor', log)
   try {
@@ -91,14 +91,14 @@ async function bringUpToDate (config: ProcessorConfig, log: Logger): Promise<voi
   }
 }
 
-/** All at once: each has the same few seconds to write what it holds. */
+/** In parallel: each has the same few seconds to write what it holds. */
 async function closeAll (opening: readonly Promise<Share>[]): Promise<void> {
   const closing = await Promise.allSettled(opening.map(async it => await (await it.catch(() => undefined))?.close()))
   const failed = closing.find(it => it.status === 'rejected')
   if (failed) throw failed.reason
 }
 
-/** What keeps any of the threads from working, by part. */
+/** What prevents any of the threads from working, by part. */
 function mergeReadiness (parts: readonly Readiness[]): Readiness {
   const byPart = Map.groupBy(parts.flatMap(it => Object.entries(it)), it => it[0])
   return Object.fromEntries([...byPart].map(([part, of]) => {
@@ -107,10 +107,13 @@ function mergeReadiness (parts: readonly Readiness[]): Readiness {
   }))
 }
 
-/** A probe waits no longer than this for a database that hangs. */
+/** A probe waits no longer than this for a hanging database. */
 const DATABASE_ANSWER_MAX_MS = 800
 
-/** @returns what asks the database, once at a time: a database that hangs would take a connection for each question else */
+/**
+ * @returns a check of the database that runs once at a time, because a hanging database would take a connection per
+ *   check
+ */
 function watchDatabase (database: Database): () => Promise<string | undefined> {
   let asking: Promise<unknown> | undefined
   return async () => {

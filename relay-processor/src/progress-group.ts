@@ -1,6 +1,6 @@
 /**
- * The consumer group that writes the rollups of a database (migration 0023). A processor of another group is refused before it
- * claims anything, unless it is told to take over from that one:
+ * The consumer group that writes the rollups of a database (migration 0023). A processor of another group is refused
+ * before its first claim, unless it is configured to take over:
  *
  *     first claim of a database ──▶ its group holds
  *     another group             ──▶ refused, at its start and at each claim
@@ -10,12 +10,12 @@ import { RelayError, type Database, type PoolClient } from 'relay-common'
 
 export interface ProgressGroup {
   readonly group: string
-  /** the group whose place this one takes, where it holds; undefined: nobody's */
+  /** the group that this one replaces; undefined: none */
   readonly takeoverFrom: string | undefined
 }
 
 /**
- * Looks at the start of a processor, before it joins its group, whether that may claim. Changes nothing.
+ * Checks at the start of a processor, before it joins its group, whether it may claim. Changes nothing.
  * @throws RelayError RELAY_GROUP_REFUSED
  */
 export async function checkProgressGroup (database: Database, ours: ProgressGroup): Promise<void> {
@@ -24,7 +24,8 @@ export async function checkProgressGroup (database: Database, ours: ProgressGrou
 }
 
 /**
- * Makes sure that a group may claim, until the caller's transaction ends. Fills in the first one, and takes over where it should.
+ * Locks the permission of a group to claim until the caller's transaction ends. Stores the first group, and takes over
+ * if configured.
  * @throws RelayError RELAY_GROUP_REFUSED
  */
 export async function holdProgressGroup (client: PoolClient, ours: ProgressGroup): Promise<void> {
@@ -35,7 +36,7 @@ export async function holdProgressGroup (client: PoolClient, ours: ProgressGroup
       on conflict (is_only) do update set consumer_group = excluded.consumer_group, since = now()
         where held.consumer_group = $2`, [ours.group, ours.takeoverFrom ?? null])
   }
-  // claims of one group don't wait for each other; a takeover waits for them, and they for it
+  // claims of one group run in parallel; claims and a takeover wait for each other
   const { rows: [held] } = await client.query<GroupRow>(`${SELECT} for share`)
   refuseOther(held.consumer_group, ours)
 }

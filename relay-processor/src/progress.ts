@@ -1,4 +1,6 @@
-/** Progress and gaps in the database: how far each partition is in the rollups, and who may move it (store.ts). */
+/**
+ * Progress and gaps in the database: how far each partition was read into the rollups, and who may move it (store.ts).
+ */
 import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
@@ -6,13 +8,13 @@ import { readStoredJournal } from './journal-rows.ts'
 import { holdProgressGroup, type ProgressGroup } from './progress-group.ts'
 import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
 
-/** What is read into the store, and by whom. */
+/** The source and the group of a store. */
 export interface StoreSettings extends ProgressGroup {
   /** of the event log */
   readonly kind: EventLog['kind']
 }
 
-/** Takes a partition over (store.ts). Rows know the number of their partition alone, whatever topic it was of. */
+/** Takes over a partition (store.ts). Rows only know the number of their partition, not its topic. */
 export async function claimPartition (
   database: Database, { kind, ...group }: StoreSettings, topic: Topic, partition: number, owner: string, startOffset: bigint
 ): Promise<Claim> {
@@ -21,7 +23,8 @@ export async function claimPartition (
     await holdProgressGroup(client, group)
     const homes = await holdHomes(client, topic)
     const claimed = await raiseEpoch(client, kind, topic, partition, owner, startOffset)
-    return { ...claimed, historyId, homes, journal: await readStoredJournal(client, partition) } // nobody else may write there now
+    // nobody else may write there now
+    return { ...claimed, historyId, homes, journal: await readStoredJournal(client, partition) }
   })
 }
 
@@ -43,8 +46,8 @@ async function raiseEpoch (
 }
 
 /**
- * Moves the progress of partitions, inside the transaction of their rollups.
- * @returns the partitions that did not move: fenced, out of step with the database, or claimed in another history
+ * Moves the progress of partitions, in the transaction of their rollups.
+ * @returns the partitions that did not move: fenced, different from the database, or claimed in another history
  */
 export async function moveProgress (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
   const refused: number[] = []
@@ -52,7 +55,7 @@ export async function moveProgress (client: PoolClient, topicId: string, moves: 
   return refused
 }
 
-/** PostgreSQL may compare each move of a statement with each row that it is about: so neither are many. */
+/** PostgreSQL may compare each move of a statement with each row, so both are few. */
 const MOVES_MAX = 16
 
 async function moveSome (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
@@ -70,13 +73,14 @@ async function moveSome (client: PoolClient, topicId: string, moves: readonly Pr
   return moves.map(it => it.partition).filter(it => !moved.has(it))
 }
 
-/** What became of a move whose COMMIT was not answered: read, never guessed. */
+/** The outcome of a move whose COMMIT was not answered: read, never guessed. */
 export async function readOutcome (database: Database, topicId: string, move: ProgressMove): Promise<MoveOutcome> {
   const [row] = await database.query<{ epoch: bigint, next_offset: bigint }>(
     'select epoch, next_offset from progress where topic_id = $1 and source_partition = $2', [topicId, move.partition])
   if (!row || row.epoch !== move.epoch) return 'fenced'
-  if (move.fromOffset === move.toOffset && row.next_offset === move.toOffset) { // what came home alone, or became rows
-    if (move.taken.length === 0) return 'not-moved' // nobody can tell, and to write the same again does no harm
+  // only readings that reached their home, or compaction
+  if (move.fromOffset === move.toOffset && row.next_offset === move.toOffset) {
+    if (move.taken.length === 0) return 'not-moved' // unknown, but writing the same again does no harm
     return await areMisplaced(database, move) ? 'not-moved' : 'moved'
   }
   if (row.next_offset === move.toOffset) return 'moved'
@@ -84,8 +88,8 @@ export async function readOutcome (database: Database, topicId: string, move: Pr
 }
 
 /**
- * Writes a gap down (store.ts).
- * @param claim the partition must have; undefined: nobody has it yet
+ * Records a gap (store.ts).
+ * @param claim required claim of the partition; undefined: not claimed yet
  */
 export async function recordGap (
   database: Database, topic: Topic, gap: Gap, claim: ClaimName | undefined
@@ -104,7 +108,7 @@ export async function recordGap (
   return rows.length > 0
 }
 
-/** What is missing in front of a partition that was never claimed (store.ts). */
+/** Records that are missing before a partition that was never claimed (store.ts). */
 export async function findGap (
   database: Database, kind: EventLog['kind'], topic: Topic, partition: number, startOffset: bigint
 ): Promise<Gap | undefined> {
@@ -123,7 +127,7 @@ export async function findGap (
   return { kind: 'offset-out-of-range', partition, expectedOffset: 0n, availableOffset: startOffset }
 }
 
-/** Moves progress over a gap (store.ts). */
+/** Moves progress past a gap (store.ts). */
 export async function skipGap (database: Database, topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean> {
   const rows = await database.query(`
     update progress set next_offset = $5, updated_at = now()
@@ -134,7 +138,7 @@ export async function skipGap (database: Database, topic: Topic, gap: Gap, claim
   return rows.length > 0
 }
 
-/** Which claims hold now (store.ts). */
+/** The claims that hold now (store.ts). */
 export async function readStanding (
   database: Pick<Database, 'queryPrepared'>, topicId: string, partitions: readonly number[]
 ): Promise<Standing> {

@@ -1,4 +1,4 @@
-/** What the store knows comes to memory: ids of series, and windows that settling will change. */
+/** Reads data of the store into memory: ids of series, and windows that settling will change. */
 import { cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, packStored } from './packed-row.ts'
@@ -7,9 +7,9 @@ import type { Series } from './series-table.ts'
 import type { RollupStore, StoredRow } from './store.ts'
 import type { Window } from './windows.ts'
 
-/** Gives their ids to series that have none. */
+/** Assigns ids to series without one. */
 export async function nameSeries (store: RollupStore, series: Iterable<Series>): Promise<void> {
-  // one group is a series of its own in each partition, and has one id in all of them
+  // a group is a series of its own in each partition, with the same id in all
   const byName = Map.groupBy(series, nameOf)
   if (byName.size === 0) return
   const named = [...byName.values()]
@@ -20,10 +20,12 @@ export async function nameSeries (store: RollupStore, series: Iterable<Series>):
 }
 
 function nameOf ({ deviceId, deviceType, zone }: Series): string {
-  return [deviceId ?? '', deviceType, zone].join('\n') // ids are not empty and hold no control characters
+  return [deviceId ?? '', deviceType, zone].join('\n') // ids are not empty and contain no control characters
 }
 
-/** Reads windows of a partition back, whose series have their ids; one that the store does not have becomes known and empty. */
+/**
+ * Reads back windows of a partition whose series have ids. A window that is not in the store becomes known and empty.
+ */
 export async function readBack (
   store: RollupStore, { partition, homes }: Partition, unknown: ReadonlySet<Window>
 ): Promise<void> {
@@ -43,8 +45,8 @@ export async function readBack (
 }
 
 /**
- * Reads what other partitions have of minutes from before their devices were at home here: a resend of it counts there.
- * Of a minute that gave its readings up nothing can be told.
+ * Reads what other partitions have of minutes from before their devices had their home here: a duplicate of it counts
+ * there. A minute that no longer stores its readings can't be compared.
  */
 async function readElsewhere (store: RollupStore, partition: number, windows: readonly Window[]): Promise<void> {
   if (windows.length === 0) return
@@ -56,7 +58,7 @@ async function readElsewhere (store: RollupStore, partition: number, windows: re
   }
 }
 
-/** What rows of the journal have of some series, sorted; each row is read once, however many minutes are looked for. */
+/** What rows of the journal have of some series, sorted. Each row is read once, for any number of minutes. */
 function journaledOf (journal: readonly Buffer[], seriesIds: ReadonlySet<number>): Map<number, Readings> {
   const found = new Map<number, Readings>()
   for (const body of journal) {

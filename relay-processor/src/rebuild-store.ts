@@ -1,7 +1,7 @@
 /**
- * Rollups that are rebuilt beside the live ones, in one session of PostgreSQL: temporary tables with the names of the
- * rollup tables, which hide those from this session. So the statements of `rollup-rows.ts` serve both, and whatever
- * ends the session leaves nothing behind.
+ * Rollups that are rebuilt beside the live ones, in one PostgreSQL session: temporary tables with the names of the
+ * rollup tables, which hide those in this session. So `rollup-rows.ts` works on both, and the end of the session leaves
+ * nothing behind.
  *
  *     open ──▶ write, readRows (temporary tables) … ──lock──▶ write, readRows ──swap──▶ live tables, progress; commit
  *                                                       └── whoever owns the partitions waits, and is refused then
@@ -21,16 +21,16 @@ import { leftOf } from './misplaced.ts'
 import type { MisplacedRow, ReturnedReadings, RollupStore, SeriesName } from './store.ts'
 import type { SettleRules } from './settle.ts'
 
-/** What is to be replaced of one source partition. */
+/** The range to replace in one source partition. */
 export interface PartitionRange {
   readonly partition: number
   /** by index of the level, ms since the epoch: buckets from here on; -Infinity: all */
   readonly startMs: readonly number[]
-  /** up to here, exclusive; Infinity: all */
+  /** exclusive end; Infinity: all */
   readonly endMs: number
 }
 
-/** How the rebuilt rows of a level differ from the live ones. */
+/** Differences between rebuilt and live rows of a level. */
 export interface LevelChanges {
   readonly added: number
   readonly changed: number
@@ -40,46 +40,46 @@ export interface LevelChanges {
 export interface Comparison {
   /** by index of the level */
   readonly changes: readonly LevelChanges[]
-  /** rows that have more readings live than rebuilt: what a swap would lose */
+  /** rows with fewer readings rebuilt than live: what a swap would lose */
   readonly fewer: number
 }
 
-/** A row of a device's minute. */
+/** The live row of a device's minute. */
 export interface LiveMinute {
   readonly name: ReturnedReadings['name']
-  /** undefined: it has given them up */
+  /** undefined: it no longer stores them */
   readonly readings: Readings | undefined
 }
 
 export interface RebuildStore extends RollupStore {
   /**
-   * Holds the progress of partitions until `swap` or `close`, and brings what they have in the journal to the live rows.
-   * @returns by partition, the offset that the live rows have come to
+   * Locks the progress of partitions until `swap` or `close`, and compacts their journal into the live rows.
+   * @returns by partition, the offset of the live rows
    */
   lock (topic: Topic, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>>
-  /** Readings of partitions whose writes are through, that are at home in another one. */
+  /** Readings of partitions with finished writes that have their home in another one. */
   takeMisplaced (): ReturnedReadings[]
   /** What a swap would change. */
   compare (ranges: readonly PartitionRange[]): Promise<Comparison>
   /**
-   * Puts the rebuilt rows in place of the live ones, marks what that has changed as revised, and fences whoever holds the
-   * live ones in memory; one transaction with the lock.
-   * @param hasThoseOnTheWay whether readings on their way home are among the rebuilt rows
+   * Replaces the live rows by the rebuilt ones, marks the changes as revised, and fences processors that hold the live
+   * ones in memory, in the transaction of the lock.
+   * @param hasThoseOnTheWay whether the rebuilt rows include readings on their way home
    */
   swap (topicId: string, ranges: readonly PartitionRange[], hasThoseOnTheWay: boolean): Promise<void>
-  /** Source partitions that have live rows of a day. */
+  /** Source partitions with live rows of a day. */
   readPartitions (dayMs: number): Promise<number[]>
-  /** Whether the live minutes of devices hold all that their days hold. */
+  /** Whether the live minutes of devices contain all readings of their days. */
   isDayWhole (dayMs: number): Promise<boolean>
   /** The live minutes of devices of a day, by series and time; within the lock. */
   readMinutes (dayMs: number): AsyncIterable<LiveMinute>
-  /** How many readings the rebuilt minutes of devices hold. */
+  /** Number of readings in the rebuilt minutes of devices. */
   countReadings (dayMs: number): Promise<number>
   close (): Promise<void>
 }
 
 /**
- * Looks whether this login may swap, before hours of reading: a processor's may not remove rows.
+ * Checks whether this login may swap, before hours of reading: that of a processor may not remove rows.
  * @throws RelayError RELAY_REPLAY_REFUSED
  */
 export async function checkMaySwap (database: Database): Promise<void> {
@@ -121,7 +121,7 @@ class TemporaryTables implements RebuildStore {
   #misplaced: MisplacedRow[] = []
   #misplacedId = 0n
   #isLocked = false
-  /** owners hold readings as journaled that are in rows now */
+  /** readings that owners hold as journaled are in rows now */
   #hasCompacted = false
 
   constructor (
@@ -141,7 +141,7 @@ class TemporaryTables implements RebuildStore {
     return ids
   }
 
-  /** Nothing is elsewhere: all readings are rebuilt where they are at home. */
+  /** Nothing is elsewhere: all readings are rebuilt at their home. */
   readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => ({ rows: keys.map(() => []), journal: [] })
 
   readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
@@ -159,13 +159,13 @@ class TemporaryTables implements RebuildStore {
     return { kind: 'committed' }
   }
 
-  /** A write is never uncertain: one that was not answered has lost the session, and all that was rebuilt with it. */
+  /** A write is never uncertain: without an answer the session is lost, and with it everything that was rebuilt. */
   readOutcome: RollupStore['readOutcome'] = async () => 'not-moved'
 
   async lock (topic: Topic, partitions: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
     await this.#client.query('begin')
     this.#isLocked = true
-    // in the order in which they are moved by others too: nobody waits for one who waits for him
+    // in the order that others use too, so that no deadlock is possible
     const { rows } = await this.#client.query<{ topic_id: string, source_partition: number, next_offset: bigint }>(`
       select topic_id, source_partition, next_offset from progress
       where source_partition = any ($1) order by source_partition, topic_id for update`, [partitions])
@@ -173,12 +173,13 @@ class TemporaryTables implements RebuildStore {
     return new Map(rows.filter(it => it.topic_id === topic.topicId).map(it => [it.source_partition, it.next_offset]))
   }
 
-  /** Brings what a partition has in the journal to the live rows, as its owner would. */
+  /** Compacts the journal of a partition into the live rows, as its owner would. */
   async #compact (topic: Topic, number: number): Promise<void> {
     const journal = await readStoredJournal(this.#client, number)
     if (journal.length === 0) return
     const homes = { partitions: topic.partitions, horizonMs: -Infinity }
-    const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: Infinity, homes, journal } // Infinity: all rows are read back
+    // Infinity: all rows are read back
+    const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: Infinity, homes, journal }
     const { write, daysMs } = await this.#withLiveTables(async () => await compactAll(createPartition(topic, number, claim), this.#rules, this))
     await this.#livePartitions.ensure([daysMs])
     await this.#withLiveTables(async () => {
@@ -189,7 +190,7 @@ class TemporaryTables implements RebuildStore {
     this.#hasCompacted = true
   }
 
-  /** The tables of before this session's own, for what `work` says without a schema. */
+  /** Lets unqualified names in `work` refer to the live tables in place of this session's own. */
   async #withLiveTables<T> (work: () => Promise<T>): Promise<T> {
     await this.#client.query(`set local search_path = ${this.#schema}, pg_temp`)
     const result = await work()
@@ -289,7 +290,7 @@ class TemporaryTables implements RebuildStore {
               and rebuilt.source_partition = live.source_partition)
           returning live.series_id, live.bucket_start, live.source_partition)
         ${note}`, parameters(ranges, index))
-      // rows that are as they were stay untouched: a rebuild that finds nothing wrong costs next to nothing
+      // equal rows stay untouched, so a rebuild without differences costs almost nothing
       await this.#client.query(`
         with ${RANGES},
         revised as (
@@ -303,7 +304,7 @@ class TemporaryTables implements RebuildStore {
     }
     const { rows: [{ revised }] } = await this.#client.query<{ revised: boolean }>(
       'select exists (select from revised_minutes) as revised')
-    if (revised) { // else what processors hold in memory is still right
+    if (revised) { // otherwise the memory of processors is still right
       if (hasThoseOnTheWay) await this.#dropOnTheWay(ranges)
       await this.#markRevised()
       await this.#announce(ranges)
@@ -313,7 +314,7 @@ class TemporaryTables implements RebuildStore {
     this.#isLocked = false
   }
 
-  /** Removes readings that were on their way home and are among the rebuilt ones now. */
+  /** Removes readings that were on their way home and are now among the rebuilt ones. */
   async #dropOnTheWay (ranges: readonly PartitionRange[]): Promise<void> {
     for (const { partition, startMs, endMs } of ranges) {
       const { rows } = await this.#client.query<{ id: bigint, series_ids: number[], bodies: Buffer[] }>(
@@ -328,7 +329,7 @@ class TemporaryTables implements RebuildStore {
     }
   }
 
-  /** Says which minutes were changed that answers may have called final: all that are over (arrival_counts). */
+  /** Marks changed minutes that answers may have shown as final: all that are over (arrival_counts). */
   async #markRevised (): Promise<void> {
     const { rows } = await this.#client.query<{ day_s: number }>(
       "select distinct date_part('epoch', date_trunc('day', minute, 'UTC')) as day_s from revised_minutes")
@@ -345,14 +346,14 @@ class TemporaryTables implements RebuildStore {
           late_through = greatest(a.late_through, excluded.late_through), revised_at = excluded.revised_at`)
   }
 
-  /** Refuses whoever holds the rows of before. */
+  /** Fences processors that hold the old rows. */
   async #fence (topicId: string, ranges: readonly PartitionRange[]): Promise<void> {
     await this.#client.query(`
       update progress set epoch = epoch + 1, owner = 'relay replay', updated_at = now()
       where topic_id = $1 and source_partition = any ($2)`, [topicId, ranges.map(it => it.partition)])
   }
 
-  /** Tells who shows rows that any may have changed. */
+  /** Announces that any row of these ranges may have changed. */
   async #announce (ranges: readonly PartitionRange[]): Promise<void> {
     for (const index of levels.keys()) {
       await this.#client.query(`
@@ -363,7 +364,7 @@ class TemporaryTables implements RebuildStore {
     await this.#client.query("select pg_notify('rollup_commits', '')")
   }
 
-  /** Ends the session: what was not swapped is gone. */
+  /** Ends the session and drops everything that was not swapped. */
   async close (): Promise<void> {
     this.#client.release(true)
   }
@@ -390,8 +391,8 @@ const RANGES = `ranges as (
   select * from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as r (partition, starts, ends))`
 
 /**
- * By rows that were `revised`, finest level first, the minutes that say so. A row that was wrong by itself, with all that it
- * is made of being right, has its last minute: that is in it and in longer ones, and in the fewest that are shorter.
+ * From rows that were `revised`, finest level first, the minutes that show it. If a row was wrong although its parts
+ * were right, that is its last minute: it belongs to the row and to longer ones, and to the fewest shorter ones.
  */
 function lastMinutes (sizeMs: number): string {
   const size = `interval '${sizeMs / MINUTE_MS} minutes'`

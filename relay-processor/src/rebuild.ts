@@ -1,17 +1,17 @@
 /**
- * Rebuilds rollups from the event log, beside the live ones, with the same fold, settling and encoding that made them.
+ * Rebuilds rollups from the event log, beside the live ones, with the same fold, settling and encoding.
  *
  *     1  look       what the log holds, and so which days can be rebuilt       nothing
  *     2  read       up to where the live rollups are, and again until near     temporary tables: they go with the session
  *     3  lock       progress stands still; read the rest                       as 2; processors wait
  *     4  swap       rows and a new epoch, in the transaction of the lock       all or nothing
  *
- * Behind each step: what a crash right after it leaves. After the swap processors find themselves fenced, drop what they
- * hold in memory, and claim their partitions again where progress is.
+ * The right column is what a crash after the step leaves behind. After the swap processors are fenced, drop their
+ * memory, and claim their partitions again.
  *
- * Only days that the log covers whole are replaced. An event is not appended earlier than `futureMaxMs` before its time,
- * so where the log begins with a record of time t, nothing is missing of what happened later than t + futureMaxMs. That
- * goes by the times of records, which may be their producers': what would lose readings is refused, unless it is allowed.
+ * Only days that the log covers completely are replaced. An event is appended at most `futureMaxMs` before its time. So
+ * if the log starts with a record of time t, it is complete for events after t + futureMaxMs. Record times may come
+ * from producers, so a swap that would lose readings is refused unless it is allowed.
  */
 import { randomUUID } from 'node:crypto'
 
@@ -34,19 +34,19 @@ export interface RebuildSettings extends SettleRules {
   readonly topic: string
   readonly rules: Omit<EventRules, 'keepMs'> & { readonly isKeyChecked?: boolean }
   readonly seriesInMemoryMax: number
-  /** rebuild what happened from here on, ms since the epoch; left out: all that the log covers */
+  /** start of the range, ms since the epoch; left out: everything that the log covers */
   readonly fromMs?: number
-  /** read from this offset of each partition on; left out: from the time, or from the start of the log */
+  /** first offset of each partition; left out: by time, or the start of the log */
   readonly fromOffset?: bigint
-  /** rebuild what happened before this time; left out: everything */
+  /** end of the range, exclusive; left out: everything */
   readonly toMs?: number
-  /** by index of the level, in ms; Infinity: for ever */
+  /** by index of the level, in ms; Infinity: forever */
   readonly keepMs: readonly number[]
-  /** records that were refused when their time came and would be taken today: they stay refused */
+  /** records that were refused for their time and would be accepted today: they stay refused */
   readonly refused: OffsetSets
-  /** true: swaps also where rows would have fewer readings than the live ones */
+  /** true: swaps even if rows would have fewer readings than the live ones */
   readonly isLossAllowed: boolean
-  /** true: rebuilds and compares, and swaps nothing */
+  /** true: rebuilds and compares without a swap */
   readonly isDryRun: boolean
 }
 
@@ -57,7 +57,7 @@ export interface RebuildResult extends Comparison {
   readonly isSwapped: boolean
 }
 
-/** @param done records that were read; `total` may grow while processors go on */
+/** @param done records that were read; `total` may grow while processors continue */
 export type RebuildProgress = (done: bigint, total: bigint) => void
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
@@ -65,12 +65,13 @@ const SESSION_TIMEOUT_MS = 45_000
 const WAIT_MAX_MS = 500
 const FLUSH_READINGS_MAX = 1_000_000
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
-/** so near to the live rollups, the rest is read under the lock: less than a second's work */
+/** so close to the live rollups, the rest is read under the lock, in less than a second */
 const NEAR_RECORDS = 100_000n
 const CATCH_UPS_MAX = 20
 
 /**
- * @throws RelayError RELAY_TOPIC_MISSING, RELAY_OFFSET_GAP (retention overtook the reading), RELAY_REPLAY_REFUSED
+ * @throws RelayError RELAY_TOPIC_MISSING, RELAY_OFFSET_GAP (retention deleted records during the read),
+ *   RELAY_REPLAY_REFUSED
  */
 export async function rebuildRollups (
   database: Database, eventLog: EventLog, settings: RebuildSettings, onProgress: RebuildProgress, signal: AbortSignal
@@ -97,16 +98,17 @@ export async function rebuildRollups (
     })]))
   const flusher = new Flusher(store, {
     ...settings,
-    minutesPerPart: Infinity, // what is read back comes over the connection that writes
+    minutesPerPart: Infinity, // reads use the connection of the writes
     // of the earliest partition: rows before the range of another one are not swapped
     keptFromMs: () => levels.map((_, index) => Math.min(...ranges.map(it => it.startMs[index])))
   }, {
-    sendDeadLetters: async () => {}, // they were sent when the live rollups were made
+    sendDeadLetters: async () => {}, // they were sent with the live rollups
     written: () => {},
     fenced: () => {}
   }, createProcessorMetrics(createMetrics('relay-rebuild')), (_, work) => work())
   opened.defer(() => flusher.close())
-  const folder = new Folder({ ...settings.rules, futureMaxMs: Infinity }) // its time has come, or it is among the refused
+  // its time has come, or it is among the refused ones
+  const folder = new Folder({ ...settings.rules, futureMaxMs: Infinity })
 
   const startOffsets = new Map(starts.map(it => [it.range.partition, it.offset]))
   const readTo = async (targets: ReadonlyMap<number, bigint>) => {
@@ -151,7 +153,7 @@ interface Start {
   readonly offset: bigint
 }
 
-/** Where to begin in each partition that was ever processed, and what can be rebuilt from there. */
+/** The start offset of each partition that was ever processed, and the range that can be rebuilt from there. */
 async function findStarts (
   database: Database, eventLog: EventLog, topic: Topic, { fromMs, fromOffset, toMs, keepMs, rules }: RebuildSettings
 ): Promise<Start[]> {
@@ -166,11 +168,11 @@ async function findStarts (
   const starts: Start[] = []
   for (const { partition, startOffset } of offsets) {
     const own = progress.find(it => it.source_partition === partition && it.topic_id === topic.topicId)
-    if (!own) continue // nobody has read it yet: it has no rows
+    if (!own) continue // never read, so it has no rows
     const wanted = fromOffset ?? found?.[partition] ?? startOffset
     const offset = least(own.next_offset, wanted > startOffset ? wanted : startOffset)
     const isWhole = offset === 0n && progress.filter(it => it.source_partition === partition).length === 1
-    // all that is before a place found by time has happened before that time
+    // everything before an offset found by time happened before that time
     const isByTime = found !== undefined && offset > startOffset
     let coveredMs = -Infinity
     if (!isWhole && !isByTime) {
@@ -184,12 +186,12 @@ async function findStarts (
   if (starts.length === 0) {
     throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: nothing to rebuild`)
   }
-  // a reading may have come by any partition: no range begins before all of them are covered
+  // a reading may have arrived in any partition, so the range starts where all are covered
   const startMs = levels.map((_, index) => Math.max(...starts.map(it => it.range.startMs[index])))
   return starts.map(({ offset, range }) => ({ offset, range: { ...range, startMs } }))
 }
 
-/** Start of the first UTC day that does not begin before a time. */
+/** Start of the first UTC day at or after a time. */
 function dayFrom (timeMs: number): number {
   return Number.isFinite(timeMs) ? bucketStartMs(DAY_MS, timeMs + DAY_MS - 1) : timeMs
 }
@@ -215,7 +217,7 @@ async function assigned (consumer: EventConsumer, topic: Topic, signal: AbortSig
   }
 }
 
-/** Reads partitions, each to its target, flushing on the way and at the end. */
+/** Reads partitions, each to its target, with flushes in between and at the end. */
 async function read (
   consumer: EventConsumer, partitions: ReadonlyMap<number, Partition>, targets: ReadonlyMap<number, bigint>,
   take: (partition: Partition, records: RecordSet) => void, flusher: Flusher, store: RebuildStore, signal: AbortSignal
@@ -230,7 +232,7 @@ async function read (
         const home = partitions.get(it.homePartition)
         if (home) takeReturned(home, it)
       }
-    } while (all.some(isAhead)) // what has come home
+    } while (all.some(isAhead)) // readings that reached their home
   }
   for (const it of all) if (isBehind(it)) consumer.start(it.partition, it.nextOffset)
 

@@ -1,6 +1,6 @@
 /**
- * Records that depend on when they are read: an event from the future was refused then, and would be taken now. Whoever
- * reads them again goes by the dead letters.
+ * Records whose validity depends on the time of reading: an event from the future was refused, but would be accepted
+ * now. A later read uses the dead letters to decide.
  */
 import { readDeadLetter, type EventLog, type RecordSet } from 'relay-common'
 
@@ -27,7 +27,7 @@ export async function readRefused (eventLog: EventLog, deadLettersTopic: string,
   return refused
 }
 
-/** A set of records as if it ended before an offset, and without those that were refused. */
+/** A set of records that ends before an offset, without those that were refused. */
 export function without (records: RecordSet, refused: ReadonlySet<bigint> | undefined, endOffset: bigint): RecordSet {
   const { baseOffset } = records
   const isLeftOut = (offsetDelta: number) => {

@@ -1,14 +1,14 @@
 /**
- * Brings readings home that count elsewhere: those from before every device had one home, or from before partitions were
- * added. A reading that is in two partitions counts once then.
+ * Moves readings to their home that count elsewhere: those from before devices had one home, or from before partitions
+ * were added. A reading in two partitions then counts once.
  *
  *     1  look     days on which a minute of a device has rows of several partitions   nothing
  *     2  lock     progress stands still; processors wait                              nothing
  *     3  rebuild  the day, from the readings of its minutes, in temporary tables      they go with the session
  *     4  swap     rows and a new epoch, in the transaction of the lock                all or nothing
  *
- * Behind each step: what a crash right after it leaves. One day after the other, so nobody waits longer than a day takes.
- * It needs nothing of the event log, and so mends days that the log no longer holds.
+ * The right column is what a crash after the step leaves behind. Days are repaired one by one, so nobody waits longer
+ * than for a day. The event log is not needed, so it works for days that the log no longer holds.
  */
 import { createMetrics, DAY_MS, levels, minuteLevel, RelayError, type Database, type Topic } from 'relay-common'
 
@@ -23,11 +23,11 @@ import type { SettleRules } from './settle.ts'
 
 export interface RepairSettings extends Pick<SettleRules, 'readingsPerRowMax'> {
   readonly topic: Topic
-  /** ms since the epoch; whole UTC days within are repaired */
+  /** ms since the epoch; whole UTC days in the range are repaired */
   readonly fromMs: number
   readonly toMs: number
   readonly seriesInMemoryMax: number
-  /** true: compares, and changes nothing */
+  /** true: compares without a change */
   readonly isDryRun: boolean
 }
 
@@ -37,7 +37,7 @@ export interface RepairedDay {
   readonly doubled: number
   /** by index of the level */
   readonly changes: readonly LevelChanges[]
-  /** why the day was left as it is; undefined: it was repaired, or would be */
+  /** why the day is unchanged; undefined: it was repaired, or would be */
   readonly refused: string | undefined
 }
 
@@ -45,7 +45,7 @@ const FLUSH_READINGS_MAX = 1_000_000
 
 /**
  * Repairs days, the oldest first.
- * @returns each day as it is done
+ * @returns each day after its repair
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_REPLAY_REFUSED
  */
 export async function * repairRollups (
@@ -103,7 +103,7 @@ async function repairDay (database: Database, settings: RepairSettings, homes: H
   }
 }
 
-/** @returns how many readings the minutes of devices hold, those that are in several partitions as often */
+/** @returns the number of readings in the minutes of devices, counting those of several partitions each time */
 async function readInto (
   store: RebuildStore, partitions: ReadonlyMap<number, Partition>, homes: Homes, flusher: Flusher, dayMs: number
 ): Promise<number> {

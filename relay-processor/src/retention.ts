@@ -1,7 +1,7 @@
 /**
- * Upkeep of the rollup tables, in small steps: partitions past their retention are dropped, rows past it in partitions
- * that stay are deleted, and the small partitions of a time that is over are merged. Several processors may do it at once,
- * and each step is a transaction: whoever is killed leaves nothing half done.
+ * Maintenance of the rollup tables in small steps: drops partitions past their retention, deletes rows past it in other
+ * partitions, and merges small partitions of past years. Several processors may do it at once. Each step is a
+ * transaction, so a kill leaves nothing half done.
  */
 import {
   findRetentionDifferences, HOUR_MS, maySetRetention, setRetention, type Database, type Logger
@@ -11,21 +11,21 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ProcessorConfig } from './config.ts'
 
 export interface Retention {
-  /** resolves once the upkeep at the start is done, or was given up */
+  /** resolves after the maintenance at the start, successful or not */
   readonly keptUp: Promise<void>
   close (): Promise<void>
 }
 
-/** between two steps at least: others have the tables meanwhile */
+/** least time between two steps, in which others can use the tables */
 const PAUSE_MIN_MS = 20
 const PAUSE_MAX_MS = 1_000
-/** locks are asked for again so often, then an hour later */
+/** attempts to get a lock before the next hour */
 const REFUSALS_MAX = 30
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
- * Writes down how long each level is kept, where this login may, and does the upkeep, now and every hour. `close` waits
- * for the step that is under way.
+ * Stores the retention of each level if this login may, and maintains the tables, now and every hour. `close` waits for
+ * the current step.
  */
 export async function startRetention (database: Database, config: ProcessorConfig, log: Logger): Promise<Retention> {
   if (await maySetRetention(database)) {
@@ -72,16 +72,16 @@ async function keepUp (database: Database, log: Logger, signal: AbortSignal): Pr
   })
   await inSteps(signal, async () => {
     return await database.transaction(async client => {
-      await client.query('set transaction isolation level read committed') // whatever is the default of the site
+      await client.query('set transaction isolation level read committed') // whatever the default of the site
       return (await client.query<{ state: StepState }>('select merge_old_rollups() as state')).rows[0].state
     })
   })
 }
 
-/** `busy`: another processor is at it; `wait`: a lock could not be had */
+/** `busy`: another processor maintains the tables; `wait`: a lock is not free */
 type StepState = 'again' | 'wait' | 'busy' | 'done'
 
-/** Takes steps until there is nothing to do, as long between them as they take. */
+/** Takes steps until nothing is left, with pauses as long as the steps. */
 async function inSteps (signal: AbortSignal, step: () => Promise<StepState>): Promise<void> {
   for (let refusals = 0; refusals < REFUSALS_MAX && !signal.aborted;) {
     const startedMs = performance.now()

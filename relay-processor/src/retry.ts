@@ -7,12 +7,12 @@ import type { ProcessorMetrics } from './metrics.ts'
 export type Retry = <T>(what: string, work: () => Promise<T>) => Promise<T>
 
 export interface RetrySinks {
-  /** what fails at the moment, by what it is that fails; several things may be tried at once */
+  /** current failures, by what fails; several tasks may be retried at once */
   readonly faults: Map<string, string>
   readonly clock: Clock
   readonly metrics: ProcessorMetrics
   readonly log: Logger
-  /** ends the waiting; the work then fails with its last error */
+  /** ends the retries; the work then fails with its last error */
   readonly signal: AbortSignal
 }
 
@@ -20,8 +20,8 @@ const DELAY_MIN_MS = 50
 const DELAY_MAX_MS = 5_000
 
 /**
- * Retries what time may heal, for as long as it takes: what the processor holds can't be given up, so it reads no
- * further meanwhile, and /readyz says why. Anything else is thrown at once.
+ * Retries temporary failures forever: the processor can't drop what it holds, so it stops reading, and /readyz has the
+ * reason. Other errors are thrown at once.
  */
 export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks): Retry {
   return async (what, work) => {
@@ -53,10 +53,9 @@ function timeoutOf (cause: unknown): RelayError {
 }
 
 /**
- * Classes of SQLSTATE that time or somebody's hand may heal while we wait: connections (08), deadlocks and
- * serialization (40), resources such as a full disk (53), limits and locks (55), operator intervention (57), I/O errors
- * (58), a server that became read-only (25006), and a transaction that took too long, as we were stopped within it
- * (25P03, 25P04).
+ * SQLSTATE classes and codes that time or an operator may fix: connections (08), deadlocks and serialization (40),
+ * resources such as a full disk (53), limits and locks (55), operator intervention (57), I/O errors (58), a read-only
+ * server (25006), and a transaction that timed out because we were paused in it (25P03, 25P04).
  */
 const transientStates = /^(08|40|53|55|57|58)|^25(006|P03|P04)$/
 

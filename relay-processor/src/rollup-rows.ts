@@ -1,4 +1,4 @@
-/** Rollups in the database: their rows are read back by key, and written in batches; missing partitions are made. */
+/** Rollups in the database: rows are read back by key and written in batches; missing partitions are created. */
 import { once } from 'node:events'
 
 import { deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
@@ -8,7 +8,7 @@ import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
 import type { BucketKey, Elsewhere, PartitionRows, StoredRow } from './store.ts'
 
 interface FoundRow {
-  /** from 1: which of the keys */
+  /** from 1: index of the key */
   place: number
   count: bigint
   min: number
@@ -17,8 +17,8 @@ interface FoundRow {
 }
 
 /**
- * Reads rows of a level, each by its key.
- * @returns in the order of the keys; undefined: there is no such row
+ * Reads rows of a level by key.
+ * @returns in the order of the keys; undefined: no such row
  */
 export async function readRows (
   database: Pick<Database, 'queryPrepared'>, level: Level, sourcePartition: number, keys: readonly BucketKey[]
@@ -26,9 +26,9 @@ export async function readRows (
   const found: Array<StoredRow | undefined> = new Array(keys.length).fill(undefined)
   for (let first = 0; first < keys.length; first += KEYS_MAX) {
     const chunk = keys.slice(first, first + KEYS_MAX)
-    // A look-up by key for each row, the first one of a bucket that is not before this partition: `order by` and `limit 1` make
-    // any other way dearer, whatever the statistics say. Joined as a whole, all of a level's partitions would be read; and
-    // `limit 1` alone makes a walk through the table look cheap where statistics have most rows the same
+    // A look-up by key per row: the first one of a bucket at or after this partition. `order by` and `limit 1` make
+    // other plans more expensive, whatever the statistics say. A join would read all partitions of a level. `limit 1`
+    // alone makes a table walk look cheap if statistics say that most rows are equal
     const rows = await database.queryPrepared<FoundRow>(`read-back-${level.name}`, `
       select k.place::integer, r.count, r.min, r.max, r.body
       from unnest($1::integer[], $2::timestamptz[]) with ordinality as k (series_id, bucket_start, place)
@@ -39,9 +39,9 @@ export async function readRows (
         order by r.source_partition limit 1
       ) r
       where r.source_partition = $3`,
-    // written out: of late readings there may be a million, and the driver would look each one through for quotes
+    // one text: late readings may need a million, and the driver would search each for quotes
     [`{${chunk.map(it => it.seriesId).join()}}`, `{${chunk.map(it => isoTime(it.bucketMs)).join()}}`, sourcePartition,
-      // all keys are between these two: the planner leaves out other partitions
+      // all keys are between these two, so the planner excludes other partitions
       ...[Math.min, Math.max].map(of => isoTime(chunk.reduce((time, it) => of(time, it.bucketMs), chunk[0].bucketMs)))])
     for (const { place, count, ...row } of rows) found[first + place - 1] = { ...row, count: Number(count) }
   }
@@ -84,19 +84,19 @@ export async function readElsewhere (
   return found
 }
 
-/** One statement reads so many rows: a second's work, so that none comes near its limit of time. */
+/** Rows per statement: about a second, far below its time limit. */
 const KEYS_MAX = 50_000
 
 const isoTime = (ms: number) => new Date(ms).toISOString()
 
 /**
- * Makes a connection ready to take rows. Its tables for those are its own, and empty outside of a transaction.
+ * Prepares a connection to receive rows. Its temporary tables for them are empty outside of a transaction.
  *
- * A processor that is stopped in the middle of a transaction holds the progress of its partitions, and whoever takes
- * them over waits for it: the server ends such transactions (since PostgreSQL 17 also one that stops within a COPY).
+ * A processor that is paused in a transaction holds the progress of its partitions, and their next owner waits. So the
+ * server ends such transactions (since PostgreSQL 17 also those paused within a COPY).
  *
- * TimescaleDB refuses an upsert that unpacks more than 100,000 compressed rows: a thousand for each series that a late
- * reading reaches, so a hundred late devices would stop the flush for good. Elsewhere the setting is a mere name.
+ * TimescaleDB refuses an upsert that decompresses more than 100,000 rows: a thousand per series with a late reading, so
+ * a hundred late devices would block the flush forever. Without TimescaleDB the setting is a name without effect.
  */
 export async function prepareIncoming (client: PoolClient): Promise<void> {
   await client.query(`
@@ -111,10 +111,10 @@ export async function prepareIncoming (client: PoolClient): Promise<void> {
 }
 
 /**
- * Writes rows as absolute values, inside the caller's transaction: new ones straight into their table, which takes half
- * the time, others by way of the connection's own.
- * @param isNewTrusted false: rows that are said to be new may be there, and are replaced
- * @throws where it is true and one is there (`isUniqueViolation`): the transaction can only be rolled back then
+ * Writes rows as absolute values, in the caller's transaction: new ones directly into their table, which takes half the
+ * time, others through the temporary table of the connection.
+ * @param isNewTrusted false: rows that should be new may exist, and are replaced
+ * @throws if it is true and one exists (`isUniqueViolation`): then the transaction can only be rolled back
  */
 export async function writeRows (client: PoolClient, writes: readonly PartitionRows[], isNewTrusted: boolean): Promise<void> {
   for (const [index, level] of levels.entries()) {
@@ -132,12 +132,12 @@ export async function writeRows (client: PoolClient, writes: readonly PartitionR
   }
 }
 
-/** Whether a write failed because there is a row where none was known of. */
+/** Whether a write failed because an unknown row exists. */
 export function isUniqueViolation (error: unknown): boolean {
   return (error as { code?: string }).code === '23505'
 }
 
-/** Empties what `writeRows` leaves in the connection's tables until the transaction ends. */
+/** Clears the temporary tables that `writeRows` fills until the transaction ends. */
 export async function clearIncoming (client: PoolClient): Promise<void> {
   await client.query(`truncate ${levels.map(incomingTable).join(', ')}`)
 }
@@ -157,26 +157,26 @@ async function copyInto (client: PoolClient, table: string, rows: readonly Buffe
   await done
 }
 
-/** In `rollup_levels`: the levels, and what came late or again. */
+/** In `rollup_levels`: the levels, and counts of late readings and duplicates. */
 const partitionedNames = [...levels.map(it => it.name), 'arrivals']
 
-/** Event time that a partition holds, in ms: from its start, up to its end. */
+/** Event time of a partition, in ms: from its start up to its end. */
 interface Stretch {
   readonly startMs: number
   readonly endMs: number
 }
 
-/** Knows which partitions of the rollup tables are there, and makes missing ones before rows for them come. */
+/** Tracks the partitions of the rollup tables, and creates missing ones before rows are written. */
 export class RollupPartitions {
   readonly #database: Database
-  /** by index of the name, the newest known first; merging makes partitions larger, so that each stays as true as it was */
+  /** by index of the name, the newest known first; merges make partitions larger, so entries stay valid */
   readonly #known: readonly Stretch[][] = partitionedNames.map(() => [])
 
   constructor (database: Database) {
     this.#database = database
   }
 
-  /** @param days by index of the name, of several writes: days on which buckets begin; a partition is of whole days */
+  /** @param days by index of the name, for several writes: days on which buckets start; a partition has whole days */
   async ensure (days: ReadonlyArray<ReadonlyArray<ReadonlySet<number>>>): Promise<void> {
     for (const [index, name] of partitionedNames.entries()) {
       const known = this.#known[index]
@@ -189,14 +189,14 @@ export class RollupPartitions {
     }
   }
 
-  /** Forgets what it knows: a partition is gone, as retention was set to less than this program's setting. */
+  /** Forgets the known partitions: one was dropped, because the retention was set below this program's setting. */
   forget (): void {
     for (const known of this.#known) known.length = 0
   }
 }
 
-/** Whether a write failed because there is no partition for a row. */
+/** Whether a write failed because a row has no partition. */
 export function isPartitionMissing (error: unknown): boolean {
   const { code, constraint } = error as { code?: string, constraint?: string }
-  return code === '23514' && constraint === undefined // else a check
+  return code === '23514' && constraint === undefined // otherwise a check constraint
 }

@@ -1,9 +1,9 @@
 /**
- * Ids of series, in the database.
+ * Ids of series in the database.
  *
- * Senders choose the names, how many there are and which are new: they must not choose the plan as well. So a name is
- * looked up between itself and itself in the order of the one index that has all of it: a comparison of rows can use no
- * other index, and `order by` and `limit 1` make any other way dearer than that, whatever the statistics say.
+ * Senders choose names, their number, and which are new. They must not choose the plan too. So a name is looked up as a
+ * range from itself to itself in the one index with all its columns. A row comparison can use no other index, and
+ * `order by` and `limit 1` make other plans more expensive, whatever the statistics say.
  */
 import assert from 'node:assert/strict'
 
@@ -19,8 +19,7 @@ interface Row {
 }
 
 /**
- * Looks up the ids of series, and adds those that are missing. One that another processor adds at the same moment gets
- * the id that is there first.
+ * Looks up the ids of series, and adds missing ones. If another processor adds one at the same time, the first id wins.
  * @returns in the order of the names
  */
 export async function nameSeries (database: Database, names: readonly NewSeries[]): Promise<number[]> {
@@ -31,7 +30,7 @@ export async function nameSeries (database: Database, names: readonly NewSeries[
     return names.filter(it => !ids.has(seriesKey(it.deviceId, it.zone, it.deviceType)))
   }
 
-  // what is there is looked up first: an insert that conflicts burns an id
+  // look-up first: a conflicting insert wastes an id
   let missing = note(await findSeries(database, names))
   for (const [of, ofPartition] of Map.groupBy(missing, it => it.idsOf)) note(await addSeries(database, of, ofPartition))
   missing = note([])
@@ -40,7 +39,7 @@ export async function nameSeries (database: Database, names: readonly NewSeries[
   return names.map(it => ids.get(seriesKey(it.deviceId, it.zone, it.deviceType))!)
 }
 
-/** One statement is for so many names: some 100 ms, so that none comes near its limit of time. */
+/** Names per statement: about 100 ms, far below its time limit. */
 const NAMES_MAX = 10_000
 
 async function findSeries (database: Database, names: readonly NewSeries[]): Promise<Row[]> {
@@ -63,11 +62,11 @@ async function findSeries (database: Database, names: readonly NewSeries[]): Pro
     where k.device_id is null`, columns(chunk)))
 }
 
-/** @param of the partition whose devices get ids beside each other (journal) */
+/** @param of the partition whose devices get neighbouring ids (journal) */
 async function addSeries (database: Database, of: number, names: readonly NewSeries[]): Promise<Row[]> {
   return await inChunks(names, async chunk => {
     const taken = await database.query<{ id: number }>('select take_series_ids($1, $2) as id', [of, chunk.length])
-    // in the order of their names: two processors that add the same ones wait for each other, and never both at once
+    // in the order of names: two processors that add the same ones wait for each other without a deadlock
     return await database.query<Row>(`
       insert into series (series_id, device_id, zone, device_type) overriding system value
       select * from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) as k (series_id, device_id, zone, device_type)
@@ -90,5 +89,5 @@ function columns (names: readonly NewSeries[]) {
 }
 
 function seriesKey (deviceId: string | null, zone: string, deviceType: string): string {
-  return [deviceId ?? '', zone, deviceType].join('\n') // ids are not empty and hold no control characters
+  return [deviceId ?? '', zone, deviceType].join('\n') // ids are not empty and contain no control characters
 }

@@ -1,7 +1,7 @@
 /**
- * The series of one source partition, found by the bytes of device, type and zone as they stand in a record: the hot
- * path makes no strings. Open addressing with linear probing; the hash is of all three, so that a device which reports from
- * 20,000 zones has as many places, and keyed, so that nobody can choose names that share one (`keyed-hash.ts`).
+ * The series of one source partition, found by the bytes of device, type and zone in a record, without strings in the
+ * hot path. Open addressing with linear probing. The hash covers all three, so that a device in 20,000 zones gets as
+ * many slots. It is keyed, so that nobody can choose names that collide (`keyed-hash.ts`).
  */
 import { HOUR_MS, MINUTE_MS, type Names } from 'relay-common'
 
@@ -10,34 +10,34 @@ import { KnownHeads } from './known-heads.ts'
 import { homeOf, type Homes } from './home.ts'
 import { createWindows, type RowOwner, type Windows } from './windows.ts'
 
-/** What one device of one type sends from one zone; or, without a device, the group of all of that zone and type. */
+/** What one device of one type sends from one zone; without a device, the group of that zone and type. */
 export interface Series {
-  /** of a device, its place in the table (`at`); of a group, -1 */
+  /** index of a device in the table (`at`); -1 for a group */
   index: number
-  /** how many heads of its records are known */
+  /** number of known heads of its records */
   headCount: number
-  /** id in the database; 0 until a flush has given it one */
+  /** id in the database; 0 until a flush has assigned one */
   seriesId: number
   readonly deviceId: string | null
   readonly deviceType: string
   readonly zone: string
-  /** the group in which a device's readings count as well; undefined for a group */
+  /** the group in which readings of a device also count; undefined for a group */
   readonly group: Series | undefined
-  /** the partition that its readings count in, where that is another one than this table's */
+  /** the partition in which its readings count, if it is not this table's */
   readonly homePartition: number | undefined
-  /** the partition that its readings count in; of a group, ALL_PARTITIONS */
+  /** the partition in which its readings count; for a group, ALL_PARTITIONS */
   readonly idsOf: number
-  /** newest event time of this series that the database may hold: what is newer is no resend */
+  /** newest event time that the database may have of this series: later readings are no duplicates */
   settledMaxMs: number
-  /** the value at that time, the greatest of several; NaN: not known */
+  /** value at that time, the greatest of several; NaN: unknown */
   settledMaxValue: number
   /**
-   * Newest event time of this series that its rows may hold, where the journal may hold newer ones. A window that begins later
-   * is new and starts empty; any other that is not in memory has to be read back.
+   * Newest event time that the rows of this series may have, while the journal may have newer ones. A window that
+   * starts later is new and empty; any other that is not in memory must be read back.
    */
   rowsMaxMs: number
   readonly windows: Windows
-  /** the last flush that had something of it */
+  /** the last flush with readings of it */
   lastFlush: number
 }
 
@@ -57,7 +57,7 @@ export interface SeriesKey {
 
 interface Slot {
   readonly hash: number
-  /** device, type and zone, one behind the other */
+  /** device, type and zone, concatenated */
   readonly key: Uint8Array
   readonly deviceLength: number
   readonly typeLength: number
@@ -67,7 +67,10 @@ interface Slot {
 const SLOTS_MIN = 1024 // a power of two: the mask of the hash
 const LOAD_MAX = 0.5
 
-/** A device that was silent for so long, in event time, is idle; looked for once every so often, in event time too. */
+/**
+ * A device is idle after this time without a reading, in event time. Idle devices are looked for as often, also in
+ * event time.
+ */
 const IDLE_MS = HOUR_MS
 const IDLE_CHECK_MS = 10 * MINUTE_MS
 
@@ -77,19 +80,19 @@ export class SeriesTable {
   #slots: Array<Slot | undefined> = new Array(SLOTS_MIN)
   readonly #hashKeys = new HashKeys()
   #devices: Series[] = []
-  /** of records of the devices that are in the table */
+  /** of records of devices in the table */
   heads = new KnownHeads()
   readonly #groups = new Map<string, Series>()
   readonly #byId = new Map<number, Series>()
-  /** newest event time that may be in the database of series that are not in memory */
+  /** newest event time that the database may have of series that are not in memory */
   #forgottenMaxMs: number
   #idleCheckedMs = -Infinity
   readonly #partition: number
   readonly #homes: Homes
 
   /**
-   * @param partition that records come from
-   * @param settledMaxMs newest event time that any partition may have settled of its devices; -Infinity: none has
+   * @param partition the source of the records
+   * @param settledMaxMs newest event time that any partition may have settled of its devices; -Infinity: none
    */
   constructor (partition: number, homes: Homes, settledMaxMs: number) {
     this.#partition = partition
@@ -100,8 +103,8 @@ export class SeriesTable {
   get size (): number { return this.#devices.length }
 
   /**
-   * Series that have got their ids: `ownerOf` finds them.
-   * @returns whether no other series has one of them: the database has given it out again after a restore
+   * Registers series with new ids for `ownerOf`.
+   * @returns whether their ids are unique: after a restore the database may assign one again
    */
   noteIds (series: Iterable<Series>): boolean {
     let areTheirs = true
@@ -113,7 +116,7 @@ export class SeriesTable {
     return areTheirs
   }
 
-  /** A series by its id, or what stands for it where it is not in memory. */
+  /** A series by its id, or a placeholder if it is not in memory. */
   ownerOf (seriesId: number): RowOwner {
     return this.#byId.get(seriesId) ?? { seriesId, rowsMaxMs: this.#forgottenMaxMs, windows: createWindows() }
   }
@@ -123,7 +126,7 @@ export class SeriesTable {
 
   /** Hot: the device series with these bytes; undefined: not in memory. */
   find (key: SeriesKey): Series | undefined {
-    if (sizeOf(key) > HASHED_BYTES_MAX) return undefined // no name is as long, so none of the table is
+    if (sizeOf(key) > HASHED_BYTES_MAX) return undefined // no name in the table is as long
     const hash = this.#hashOf(key)
     const slots = this.#slots
     const mask = slots.length - 1
@@ -134,7 +137,7 @@ export class SeriesTable {
     }
   }
 
-  /** The series of a device, made (with its group) when it is not in memory. */
+  /** The series of a device, created with its group if it is not in memory. */
   findOrAdd (names: Names): Series {
     const [device, type, place] = [names.deviceId, names.deviceType, names.zone].map(it => encoder.encode(it))
     const key = {
@@ -149,13 +152,14 @@ export class SeriesTable {
     return this.find(key) ?? this.add(names, key)
   }
 
-  /** Makes the series of a device, and its group, that is not in memory. @param key the names as they stand in a record */
+  /** Creates the series of a device, and its group if it is not in memory. @param key the names as in the record */
   add ({ deviceId, deviceType, zone }: Names, key: SeriesKey): Series {
-    const groupKey = `${deviceType}\n${zone}` // ids hold no control characters
+    const groupKey = `${deviceType}\n${zone}` // ids contain no control characters
     let group = this.#groups.get(groupKey)
     if (!group) this.#groups.set(groupKey, group = this.#create(null, deviceType, zone, undefined, this.#partition))
     const home = homeOf(key.buffer.subarray(key.deviceIdStart, key.deviceIdEnd), this.#homes)
-    const series = this.#create(deviceId, group.deviceType, group.zone, group, home) // one string for all of a group
+    // one string for all series of a group
+    const series = this.#create(deviceId, group.deviceType, group.zone, group, home)
     series.index = this.#devices.length
     this.#devices.push(series)
     if (this.#devices.length > this.#slots.length * LOAD_MAX) this.#resize(this.#slots.length * 2)
@@ -173,7 +177,7 @@ export class SeriesTable {
     return series
   }
 
-  /** How many places a look for this key goes by: for tests, which count and take no time. */
+  /** Number of slots visited for this key: for tests, which count instead of measuring time. */
   probesOf (key: SeriesKey): number {
     const hash = this.#hashOf(key)
     const mask = this.#slots.length - 1
@@ -208,9 +212,9 @@ export class SeriesTable {
   }
 
   /**
-   * Lets the device series go that no flush since `lastFlush` has touched. They come back with the next reading, and their
+   * Drops device series without readings since the flush `lastFlush`. They return with the next reading, and their
    * windows are then read from the database. Indexes change.
-   * @returns how many went
+   * @returns the number of dropped series
    */
   forget (lastFlush: number): number {
     const kept = this.#slots.filter(slot => slot !== undefined && slot.series.lastFlush > lastFlush) as Slot[]
@@ -233,8 +237,8 @@ export class SeriesTable {
   }
 
   /**
-   * Lets the windows of idle devices go, which are most of what they take. When one of them reports again its minute and
-   * hour are new, and its day is read back.
+   * Drops the windows of idle devices, which are most of their memory. When one reports again, its minute and hour are
+   * new, and its day is read back.
    * @param eventTimeMaxMs newest event time of the partition
    */
   forgetIdleWindows (eventTimeMaxMs: number): void {

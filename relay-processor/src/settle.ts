@@ -1,15 +1,15 @@
 /**
- * Settling: what has arrived for the minutes of devices becomes rows.
+ * Settle: arrivals of devices' minutes become rows.
  *
  *     arrived ──merge──▶ minute of the device (resends drop out here)
  *     fresh ──fold──▶ delta ──merge──▶ hour, day of the device; minute of its group ──▶ hour, day of the group
  *
- * So it is where a flush brings many readings of each series, as in a backlog. Where it brings few they are journaled first
- * (admit.ts). Windows that are not in memory were read back before (plan-flush.ts); all here is plain computation.
+ * This is for flushes with many readings per series, as in a backlog. Flushes with few are journaled first (admit.ts).
+ * Missing windows were read back before (plan-flush.ts); this file only computes.
  *
- * Hot path: where each event opens a row, a row takes 5 us here, its share of hours, days and groups included. One
- * series follows the other, and of each one minute, hour and day are unpacked at a time: written when time has passed
- * them, they leave nothing behind but their bytes.
+ * Hot path: if each event opens a row, a row takes 5 us, including its share of hours, days and groups. Series are
+ * settled one by one, with one minute, hour and day unpacked at a time. Once time has passed them, they are written,
+ * and only their bytes remain.
  */
 import {
   bucketStartMs, emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, sumReadings,
@@ -27,34 +27,34 @@ import type { RowOwner } from './windows.ts'
 import { forgetLate, openWindow, type Window } from './windows.ts'
 
 export interface SettleRules {
-  /** a minute with more readings than this gives them up */
+  /** a minute with more readings no longer stores them */
   readonly readingsPerRowMax: number
   readonly keepDuplicates: boolean
 }
 
-/** What settling has counted. */
+/** Counts of a settling. */
 export interface Settled {
-  /** that were not there before */
+  /** new readings */
   readonly readings: number
-  /** resends */
+  /** duplicates */
   readonly duplicates: number
-  /** that count in another partition */
+  /** readings that count in another partition */
   readonly misplaced: number
-  /** what came late or again */
+  /** late readings and duplicates */
   readonly arrivals: readonly LateCount[]
 }
 
 const MINUTE = 0
 const [, ...coarserIndexes] = levels.keys()
 
-/** Where the readings of a series end, in sorted arrivals. */
+/** End of the readings of a series, in sorted arrivals. */
 export function endOfSeries ({ series, length }: Arrivals, start: number): number {
   let end = start + 1
   while (end < length && series[end] === series[start]) end++
   return end
 }
 
-/** Where the minute of a reading ends, in sorted arrivals. */
+/** End of the minute of a reading, in sorted arrivals. */
 export function endOfMinute ({ series, timesMs, length }: Arrivals, start: number): number {
   const endMs = bucketStartMs(MINUTE_MS, timesMs[start]) + MINUTE_MS
   let end = start + 1
@@ -63,9 +63,9 @@ export function endOfMinute ({ series, timesMs, length }: Arrivals, start: numbe
 }
 
 /**
- * Settles what has arrived in a partition, which is sorted; every window that it touches is known, every series has its id,
- * and nothing of it is in the journal.
- * @param rows where rows go; windows whose readings were all there before have none
+ * Settles the sorted arrivals of a partition. All windows that they touch are known, all series have an id, and the
+ * journal has none of them.
+ * @param rows receives the rows; windows without new readings have none
  */
 export function settle (partition: Partition, rules: SettleRules, rows: FlushRows, flushNumber: number): Settled {
   const { arrivals, series: table } = partition
@@ -110,7 +110,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
     const inOrder = [...deltas].sort(([aMs], [bMs]) => aMs - bMs)
     for (const [, delta] of inOrder) for (const level of levels.keys()) coarser.add(group, level, delta)
     coarser.write()
-    close(group, inOrder.at(-1)?.[1].lastMs ?? -Infinity) // none: all of it was there before
+    close(group, inOrder.at(-1)?.[1].lastMs ?? -Infinity) // none: all readings were known
   }
   arrivals.clear(lagOf(partition))
   partition.returnedSettledMs.clear()
@@ -118,7 +118,7 @@ export function settle (partition: Partition, rules: SettleRules, rows: FlushRow
   return { readings, duplicates, misplaced, arrivals: counts.all() }
 }
 
-/** @param newestMs newest time that was settled: a window that begins later is new from now on */
+/** @param newestMs newest settled time: later windows are new from now on */
 function close (series: Series, newestMs: number): void {
   if (newestMs > series.settledMaxMs) {
     series.settledMaxMs = newestMs
@@ -128,7 +128,7 @@ function close (series: Series, newestMs: number): void {
   forgetLate(series)
 }
 
-/** Adds what has arrived in a minute of a device. @returns a rollup of what was not there before */
+/** Adds the arrivals of a device's minute. @returns a rollup of the new readings */
 function settleMinute (
   window: Window, { timesMs, values }: Arrivals, start: number, end: number, rules: SettleRules, rows: FlushRows
 ): Rollup {
@@ -142,10 +142,10 @@ function settleMinute (
 }
 
 /**
- * Adds readings to the minute of a device.
- * @param arrived given away
- * @param readingsMax a minute that has more gives them up
- * @returns a rollup of what was not there before
+ * Adds readings to a device's minute.
+ * @param arrived ownership passes here
+ * @param readingsMax a minute with more no longer stores them
+ * @returns a rollup of the new readings
  */
 export function addToMinute (
   window: Window, arrived: Readings, keepDuplicates: boolean, readingsMax: number, rows: FlushRows
@@ -171,7 +171,7 @@ export function addToMinute (
   return delta
 }
 
-/** Readings but for those that are in others as well, which are sorted. */
+/** Readings without those that `others`, which are sorted, also have. */
 export function readingsWithout ({ timesMs, values }: Readings, others: Readings): Readings {
   const kept = [...timesMs.keys()].filter(n => !has(others, timesMs[n], values[n]))
   return { timesMs: kept.map(n => timesMs[n]), values: kept.map(n => values[n]) }
@@ -179,12 +179,13 @@ export function readingsWithout ({ timesMs, values }: Readings, others: Readings
 
 function has ({ timesMs, values }: Readings, timeMs: number, value: number): boolean {
   const start = firstAtOrAfter(timesMs, timeMs)
-  const end = firstAtOrAfter(timesMs, timeMs + 1, start) // times are whole; clocks of whole minutes have many readings at one
+  // times are whole; clocks without seconds give many readings at one time
+  const end = firstAtOrAfter(timesMs, timeMs + 1, start)
   const at = firstAtOrAfter(values, value, start, end)
   return at < end && values[at] === value
 }
 
-/** The windows of a series that deltas are merged into, one of each level: the order of time, please. */
+/** The windows of a series that deltas are merged into, one per level. Call it in the order of time. */
 export class OpenRollups {
   readonly #rows: FlushRows
   readonly #open: Array<{ readonly window: Window, readonly rollup: Rollup } | undefined> = levels.map(() => undefined)
@@ -204,7 +205,7 @@ export class OpenRollups {
     mergeRollup(open.rollup, delta)
   }
 
-  /** Writes what is open: the series is done. */
+  /** Writes the open windows: the series is done. */
   write (): void {
     for (const [index, open] of this.#open.entries()) {
       if (open !== undefined) this.#rows.addRollup(open.window, open.rollup)
@@ -213,7 +214,7 @@ export class OpenRollups {
   }
 }
 
-/** By bucket, what is new in the minutes of a group. */
+/** By bucket, new readings in the minutes of a group. */
 type Deltas = Map<number, Rollup>
 
 function deltasOf (groups: Map<Series, Deltas>, group: Series): Deltas {

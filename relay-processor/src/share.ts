@@ -1,4 +1,4 @@
-/** What one thread of a processor does: a line over its share of the partitions, and what that line needs for itself. */
+/** The work of one thread of a processor: a line over its share of the partitions, with its own resources. */
 import { hostname } from 'node:os'
 
 import {
@@ -16,7 +16,7 @@ import { openPostgresStore } from './postgres-store.ts'
 import type { ProgressGroup } from './progress-group.ts'
 
 export interface Share {
-  /** settles when its line ends, with the error that ended it */
+  /** settles when its line ends, with its error if any */
   readonly done: Promise<void>
   readiness (): Promise<Readiness>
   metrics (): Promise<MetricValues>
@@ -24,17 +24,17 @@ export interface Share {
   close (): Promise<void>
 }
 
-/** What a share uses and does not close. */
+/** Resources that a share uses and does not close. */
 export interface ShareParts {
   readonly database: Database
   readonly eventLog: EventLog
   readonly join: JoinGroup
-  /** of this share alone */
+  /** of this share only */
   readonly registry: Registry
   readonly log: Logger
 }
 
-/** Opens a share of a processor on a database and a log that are up to date and have its topics. */
+/** Opens a share of a processor. The database must be migrated, and the log must have its topics. */
 export async function openShare (
   config: ProcessorConfig, { database, eventLog, join, registry, log }: ShareParts
 ): Promise<Share> {
@@ -52,7 +52,7 @@ export async function openShare (
   const open = opened.move()
   return {
     done: line.done,
-    // the log in PostgreSQL is away with the database, which has a fault of its own
+    // a log in PostgreSQL is unreachable together with the database, which reports its own fault
     readiness: async () => ({ ...line.readiness(), 'event log': eventLog.kind === 'kafka' ? ends.fault() : undefined }),
     metrics: () => {
       line.observe()
@@ -62,12 +62,12 @@ export async function openShare (
   }
 }
 
-/** The group of a processor, and which one it takes the place of. */
+/** The group of a processor, and the group that it replaces. */
 export function progressGroup (config: ProcessorConfig): ProgressGroup {
   return { group: config.CONSUMER_GROUP, takeoverFrom: config.CONSUMER_GROUP_TAKEOVER_FROM }
 }
 
-/** Limits are those of the process; each of its threads has an equal part. */
+/** Limits apply to the process; its threads share them equally. */
 const ofThread = (config: ProcessorConfig, limit: number) => Math.ceil(limit / config.PROCESSOR_THREADS)
 
 export function consumerSettings (config: ProcessorConfig): ConsumerSettings {

@@ -1,4 +1,4 @@
-/** A thread of a processor, from its inside: a share of the work on connections of its own. */
+/** The inside of a processor thread: a share of the work on its own connections. */
 import { workerData, type MessagePort } from 'node:worker_threads'
 
 import {

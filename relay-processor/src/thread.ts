@@ -1,5 +1,5 @@
 /**
- * A thread of a processor, as the main thread sees it.
+ * A processor thread, as seen by the main thread.
  *
  *     startThread ──(loads its modules while the main thread prepares database and log)──▶ open ──▶ a Share ──▶ close
  */
@@ -12,13 +12,13 @@ import type { Share } from './share.ts'
 import type { ThreadData, ThreadServes } from './thread-main.ts'
 
 export interface Thread {
-  /** Opens its share of the work; the database is migrated and has its topics by now. */
+  /** Opens its share of the work; the database must be migrated and the topics must exist. */
   open (join: JoinGroup): Promise<Share>
-  /** Ends the thread, whatever it is at: its share was closed, or has failed. */
+  /** Ends the thread in any state: its share was closed, or has failed. */
   close (): Promise<void>
 }
 
-/** longest that a probe waits for a thread, which folds for milliseconds at a time */
+/** longest wait of a probe for a thread, which folds for milliseconds at a time */
 const ANSWER_MAX_MS = 2_000
 
 /** @param number of the thread, from 1; the main thread is 0 */
@@ -27,11 +27,11 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
   const data: ThreadData = { config, number, port: theirPort }
   const worker = new Worker(new URL('./thread-main.ts', import.meta.url), { workerData: data, transferList: [theirPort] })
   const failed = Promise.withResolvers<never>()
-  failed.promise.catch(() => {}) // whoever waits for its share hears of it
+  failed.promise.catch(() => {}) // whoever awaits its share gets the error
   const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })
   const fail = (what: string, cause?: Error) => failed.reject(
     new RelayError('RELAY_PROGRAM_FAILED', `thread ${number} of the processor ${what}`, { cause }))
-  worker.once('error', error => fail(`failed: ${error.message}`, error)) // one that nobody handled, or no memory
+  worker.once('error', error => fail(`failed: ${error.message}`, error)) // an unhandled error, or out of memory
   worker.once('exit', () => fail('ended'))
 
   return {
@@ -41,7 +41,7 @@ export function startThread (config: ProcessorConfig, number: number): Thread {
       await Promise.race([link.call('open', [theirGroupPort], [theirGroupPort]), failed.promise])
       const closed = Promise.withResolvers<void>()
       const done = Promise.race([failed.promise, closed.promise])
-      done.catch(() => {}) // whoever waits for it hears of it
+      done.catch(() => {}) // whoever awaits it gets the error
       let closing: Promise<void> | undefined
       return {
         done,

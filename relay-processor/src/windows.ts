@@ -1,10 +1,10 @@
 /**
- * Windows in memory: what the database has of a bucket of a series, or is about to get.
+ * Windows in memory: what the database has, or will have, of a bucket of a series.
  *
  *     unknown ──read back──▶ known ──readings settle──▶ known, and on its way to the database ──cold──▶ (gone from memory)
  *        (buckets that no reading can have been in start known and empty)
  *
- * A series keeps its newest window of each level. Older ones are there for as long as a flush needs them.
+ * A series keeps its newest window of each level. Older ones exist only while a flush needs them.
  */
 import assert from 'node:assert/strict'
 
@@ -12,7 +12,7 @@ import { bucketStartMs, levels, type Readings } from 'relay-common'
 
 import { EMPTY_ROW, type PackedRow } from './packed-row.ts'
 
-/** What windows and rows need of a series, even if it is not in memory. */
+/** The part of a series that windows and rows need, even if it is not in memory. */
 export interface RowOwner {
   seriesId: number
   rowsMaxMs: number
@@ -27,15 +27,15 @@ export interface Window {
   readonly bucketMs: number
   /** undefined: must be read back */
   packed: PackedRow | undefined
-  /** whether the database has a row of it, or is about to get one; as far as we know */
+  /** whether the database has its row, or will have it; as far as known */
   isStored: boolean
-  /** of a device's minute: readings that other source partitions have of it, from before it was at home here */
+  /** for a device's minute: readings that other source partitions have of it, from before its home was here */
   elsewhere: Readings | undefined
 }
 
 /** The windows of one series. */
 export interface Windows {
-  /** by index of the level, the window that begins latest */
+  /** by index of the level, the latest window */
   readonly newest: Array<Window | undefined>
   /** older ones that a flush needs; undefined between flushes */
   late: Map<number, Window> | undefined
@@ -46,7 +46,7 @@ export function createWindows (): Windows {
 }
 
 /**
- * Looks for a window that readings will count in.
+ * Finds the window of some readings.
  * @returns one that must be read back first; undefined: it is known, or known to be new
  */
 export function findUnknown (series: RowOwner, levelIndex: number, timeMs: number): Window | undefined {
@@ -62,7 +62,7 @@ export function findUnknown (series: RowOwner, levelIndex: number, timeMs: numbe
   return window.packed === undefined ? window : undefined
 }
 
-/** Opens a window, which is known. One after the other in the order of time: what is new becomes the newest. */
+/** Opens a known window. Call it in the order of time: a new one becomes the newest. */
 export function openWindow (series: RowOwner, levelIndex: number, timeMs: number): Window {
   const { newest, late } = series.windows
   const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
@@ -73,13 +73,13 @@ export function openWindow (series: RowOwner, levelIndex: number, timeMs: number
   return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined })
 }
 
-/** A window that has a row or may have one, and is known; undefined: there is no row. */
+/** A known window that has or may have a row; undefined: there is no row. */
 export function findKnown ({ windows: { newest, late } }: RowOwner, levelIndex: number, timeMs: number): Window | undefined {
   const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
   return newest[levelIndex]?.bucketMs === bucketMs ? newest[levelIndex] : late?.get(lateKey(levelIndex, bucketMs))
 }
 
-/** Keeps the newest window of each level and lets the others go; a reading that comes later has them read back. */
+/** Keeps the newest window of each level and drops the others; a later reading reads them back. */
 export function forgetLate ({ windows }: RowOwner): void {
   if (windows.late === undefined) return
   for (const window of windows.late.values()) {
@@ -89,7 +89,7 @@ export function forgetLate ({ windows }: RowOwner): void {
   windows.late = undefined
 }
 
-/** Buckets begin on whole minutes, so milliseconds are free to tell levels apart. */
+/** Buckets start on whole minutes, so the milliseconds can encode the level. */
 function lateKey (levelIndex: number, bucketMs: number): number {
   return bucketMs + levelIndex
 }
