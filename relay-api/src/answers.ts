@@ -1,13 +1,13 @@
 /**
- * Answers under way: each has one signal, from its client's socket to the statements in PostgreSQL, and a part of what
- * all callers share.
+ * Answers in progress. Each has one signal, from its client's socket to its statements in PostgreSQL, and a share of
+ * what all callers use together.
  *
  *     the client goes  ──┐
  *     the deadline     ──┼──▶ signal ──▶ statements are cancelled or not sent, waits end, the loops of reading stop
  *     a stalled reader ──┤               and a connection to which an answer is on its way is cut
  *     the API closes   ──┘
  *
- * An answer ends with its last byte, or with its socket; then the caller's budgets have back what it held.
+ * An answer ends with its last byte, or with its socket. Then it returns what it held to the budgets of its caller.
  */
 import type { Socket } from 'node:net'
 
@@ -53,26 +53,26 @@ export interface Answer extends Asker {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** the answer to it; on routes behind `authenticate` */
+    /** its answer; on routes after `authenticate` */
     answer: Answer
   }
 }
 
 const LOOK_INTERVAL_MS = 500
-/** A piece of computation, between two turns of the event loop. */
+/** Computing time between two turns of the event loop. */
 const PIECE_MS = 4
-/** What a request costs before its answer is read. */
+/** Cost of a request before its answer is read. */
 const REQUEST_MS = 0.3
-/** An answer that has computed for longer takes its turns as a long one. */
+/** An answer that has computed for longer takes turns with long ones. */
 const SHORT_COMPUTED_MAX_MS = 40
-/** Closing waits for answers for this part of the time that it has, and then ends them. */
+/** Closing waits for answers for this part of its time, and then ends them. */
 const CLOSING_PART = 1 / 2
 
 type EndReason = 'client-gone' | 'deadline' | 'stalled' | 'closing'
 
 const REASONS: readonly EndReason[] = ['client-gone', 'deadline', 'stalled', 'closing']
 
-/** Gives every request of an app its answer; to be called behind what says who asks. */
+/** Gives every request of an app its answer; call it after the hook that identifies callers. */
 export function keepAnswers (
   app: FastifyInstance, config: AnswerConfig, budgets: Budgets, service: AttainedService, metrics: Registry
 ): void {
@@ -126,7 +126,7 @@ export function keepAnswers (
     if (found) return found
     const own = new Map<OpenAnswer, () => void>()
     bySocket.set(socket, own)
-    // not by what is answered on it: of requests that wait behind others nobody would hear
+    // the socket's close, because requests queued behind others emit no event of their own
     socket.once('close', () => {
       for (const finish of [...own.values()]) finish()
     })
@@ -134,7 +134,7 @@ export function keepAnswers (
   }
 
   app.addHook('preHandler', (request, reply, done) => {
-    const isEndless = request.route.config.isEndless === true // has a budget, and ends, of its own
+    const isEndless = request.route.config.isEndless === true // has its own budget, and ends by itself
     const held = isEndless ? undefined : budgets.hold('answers', request.principal.id)
     const answer = new OpenAnswer(request, reply, isEndless, held, settings)
     request.answer = answer
@@ -149,7 +149,7 @@ export function keepAnswers (
     ofSocket.set(answer, finish)
     reply.raw.on('finish', finish)
     if (socket.destroyed) finish()
-    const isQuestion = !isEndless && request.method !== 'POST' // senders have budgets, and compute for themselves
+    const isQuestion = !isEndless && request.method !== 'POST' // ingest has its own budgets, and its own turns
     if (isQuestion) service.compute(answer.caller, REQUEST_MS)
     if (!isQuestion || !service.isHeavy(answer.caller)) done()
     else turns.take(answer.caller, true, answer.signal).then(() => done(), done)
@@ -187,7 +187,7 @@ class OpenAnswer implements Answer {
   readonly caller: string
   readonly isEndless: boolean
   readonly startedMs = performance.now()
-  /** made when somebody wants it: short answers need none */
+  /** created on first use: short answers need none */
   #controller: AbortController | undefined
   #ended: RelayError | undefined
   readonly #reply: FastifyReply
@@ -241,7 +241,7 @@ class OpenAnswer implements Answer {
     if (!this.#hasFinished) this.#heldLong ??= this.#settings.holdLong(this.caller)
   }
 
-  /** For how long the client has taken nothing of what waits for it. */
+  /** How long the client has not read waiting data. */
   stalledMs (nowMs: number): number {
     const { bytesWritten, writableLength } = this.#socket
     const bytes = bytesWritten - writableLength
@@ -249,14 +249,15 @@ class OpenAnswer implements Answer {
     return nowMs - this.#taken.atMs
   }
 
-  /** Ends the work for it. */
+  /** Ends its work. */
   end (reason: EndReason): void {
     if (this.#ended || this.#hasFinished) return
     this.#abort(reason)
-    if (this.#reply.raw.headersSent && !this.isEndless) this.#reply.raw.destroy() // nobody takes a part for the whole
+    // so that nobody takes a part for the whole
+    if (this.#reply.raw.headersSent && !this.isEndless) this.#reply.raw.destroy()
   }
 
-  /** There is nothing more to do for it. */
+  /** It is complete. */
   finish (): void {
     if (this.#hasFinished) return
     this.#hasFinished = true

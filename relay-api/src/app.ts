@@ -42,25 +42,26 @@ import { addCorsAndCompression } from './cors-compression.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     metrics: Registry
-    /** Is not ready from now on, and ends each connection with its next answer. */
+    /** From now on it is not ready, and ends each connection with its next answer. */
     drain: () => void
   }
   interface FastifyRequest {
-    /** its `routeOptions`, which are made anew each time that they are asked for */
+    /** its `routeOptions`, which fastify creates again on each access */
     route: FastifyRequest['routeOptions']
   }
 }
 
 export interface Api extends Running {
-  /** where it listens */
+  /** port of the API */
   readonly port: number
-  /** where /metrics is */
+  /** port of /metrics */
   readonly metricsPort: number
 }
 
 /**
- * Starts the API. Draining it goes on answering for `SHUTDOWN_DRAIN_MS` and is not ready: load balancers send nothing
- * more, and clients come on other connections. Closing it answers what was asked, takes no more, and then closes the database.
+ * Starts the API. While draining it answers for `SHUTDOWN_DRAIN_MS` but is not ready, so load balancers send nothing
+ * more, and clients reconnect elsewhere. Closing finishes requests in progress, accepts no more, and then closes the
+ * database.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_MIGRATION_FAILED, RELAY_PORT_IN_USE
  */
 export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
@@ -90,19 +91,19 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   }
 }
 
-/** A log in PostgreSQL is appended to by statements that a session keeps. */
+/** A log in PostgreSQL needs prepared statements, which live in sessions. */
 function sessionUse (config: ApiConfig): SessionUse {
   if (isIngestOn(config) && eventLogKind(config) === 'postgres') return 'own'
   return config.DATABASE_LISTEN_URL === undefined ? 'listens' : 'any'
 }
 
-/** Where the one connection of streams that listens goes, if not where all others do. */
+/** Settings of the listening connection of streams, if it differs from the others. */
 function listenConfig (config: ApiConfig): ApiConfig | undefined {
   const { DATABASE_LISTEN_URL: url } = config
   return url === undefined ? undefined : { ...config, DATABASE_URL: url, DATABASE_POOL_MAX: 2 }
 }
 
-/** On connections of its own: a migration is planned as PostgreSQL likes. */
+/** On its own connections, because migrations use the default planner settings. */
 async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   const listens = listenConfig(config)
   const database = await openDatabase(listens ?? config, 'relay-api', log, { sessions: listens ? 'own' : sessionUse(config) })
@@ -115,7 +116,7 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
 
 /**
  * Composes the app; it does not listen yet.
- * @param listenDatabase the same database, by a way on which sessions are kept, for the connection that hears of commits
+ * @param listenDatabase the same database with kept sessions, for the connection that listens to commits
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function createApp (
@@ -123,7 +124,7 @@ export async function createApp (
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, for less
+    logController: new LogController({ disableRequestLogging: true }), // /metrics counts them, at a lower cost
     genReqId: () => randomUUID(),
     childLoggerFactory: (logger, bindings, options, request) =>
       openRequestLog(() => logger.child({ ...bindings, ...traceIdOf(request) }, options)),
@@ -178,7 +179,7 @@ async function compose (
     ...await queryReadiness(database), ...ingest ? await ingestReadiness(ingest) : {}
   }))
   const hub = new Hub(databases, history, config, budgets, metrics, log)
-  app.addHook('preClose', () => hub.close()) // streams have no end of their own that closing could wait for
+  app.addHook('preClose', () => hub.close()) // streams never end by themselves, so closing would wait forever
 
   knowAllMethods(app)
   harden(app, config)
@@ -200,7 +201,7 @@ async function compose (
     })
     takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
     checkEncoding(api)
-    api.setNotFoundHandler(refuseRoute) // behind the guard as well
+    api.setNotFoundHandler(refuseRoute) // after the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { reads, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
     const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, budgets, log }
@@ -208,7 +209,7 @@ async function compose (
   }, { prefix: '/api' })
 }
 
-/** Listens by MQTT as well, once the app is ready, where config says so. @throws RelayError RELAY_CONFIG_INVALID */
+/** Also listens to MQTT once the app is ready, if configured. @throws RelayError RELAY_CONFIG_INVALID */
 function takeMqtt (
   app: FastifyInstance, config: ApiConfig, ingest: Ingest | undefined, parts: Omit<MqttServerParts, 'ingest'>
 ): void {
@@ -219,20 +220,20 @@ function takeMqtt (
   app.addHook('preClose', () => mqtt.close())
 }
 
-/** More than any header that Node takes: that a name is too long is for the routes to say, which tell which one. */
+/** Longer than any header that Node accepts: routes report names that are too long, because they know which one. */
 const MAX_PARAM_LENGTH = 64 * 1024
 
 function refuseRoute (): never {
   throw new RelayError('RELAY_ROUTE_UNKNOWN', 'no route has this path')
 }
 
-/** From a row that is in memory to the decade of a large site, in s. */
+/** From a cached row to a decade of a large site, in s. */
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Others are refused at every address: a label for each of HTTP's 30 would fill the memory. */
+/** Others are refused everywhere: a label for each of HTTP's 30 would fill the memory. */
 const MEASURED_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** What a request is for, as `/readyz?for=` names it, and how it ended: what was refused is its client's to mend. */
+/** Purpose of a request, as in `/readyz?for=`, and how it ended: a refused one is up to its client. */
 const requestKinds = ['query', 'ingest'] as const
 const requestOutcomes = ['answered', 'refused', 'failed'] as const
 
@@ -264,19 +265,20 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
   })
   app.addHook('onResponse', (request, reply, done) => {
     done()
-    const { config, url: route = 'unknown' } = request.routeOptions // not the address: a label for each would fill the memory
+    // the route and not the URL: a label for each would fill the memory
+    const { config, url: route = 'unknown' } = request.routeOptions
     const kind = kindOf(request.method, route)
     if (kind !== undefined) requests.inc({ kind, outcome: outcomeOf(reply.statusCode) })
-    if (config.isEndless && reply.statusCode < 400) return // it says how long a client stayed
+    if (config.isEndless && reply.statusCode < 400) return // it would measure how long a client stayed
     const method = MEASURED_METHODS.has(request.method) ? request.method : 'other'
     const labels = { method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
-    if (!log.isLevelEnabled('debug')) return // what it says is not for nothing
+    if (!log.isLevelEnabled('debug')) return // building the line costs time
     request.log.debug({ ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered')
   })
 }
 
-/** A probe waits no longer than this: kubelet gives up after 1 s by default, and silence would tell it less. */
+/** Longest wait of a probe: kubelet gives up after 1 s by default, and a timeout would tell it less. */
 const READINESS_TIMEOUT_MS = 900
 
 async function queryReadiness (database: Database): Promise<Readiness> {
@@ -285,7 +287,7 @@ async function queryReadiness (database: Database): Promise<Readiness> {
   return { database: await Promise.race([answered, failed]) }
 }
 
-/** Of the event log alone: whoever has logged in before is known for a while, so a database may be away for a moment. */
+/** Only of the event log: earlier logins are cached for a while, so the database may be away for a moment. */
 async function ingestReadiness (ingest: Ingest | undefined): Promise<Readiness> {
   return { 'event log': ingest ? await ingest.outbox.ask(READINESS_TIMEOUT_MS) : 'is not configured: EVENT_LOG is not set' }
 }

@@ -1,33 +1,32 @@
 /**
- * A circuit breaker for a server that may hang: a stopped process or a network that swallows packets says nothing for as long
- * as one waits.
+ * A circuit breaker for a server that may hang: a stopped process, or a network that drops packets, never answers.
  *
  *     closed ──nothing was answered for a third of the limit──▶ suspected ──no answer to a probe either──▶ open
  *        ▲                      any answer │                                                                │
  *        └─────────────────────────────────┴──────────────────────────── a probe is answered ◀──────────────┘
  *
- * While it is open nothing is sent but probes, so no request waits, and none is a trial. One slow statement does not open it,
- * nor do many: the probe is answered then. Time is counted in turns of our own event loop: a machine that gives us no CPU
- * says nothing about the server.
+ * While it is open only probes are sent, so no request waits or serves as a trial. Slow statements do not open it,
+ * because the probe is answered. Time is counted in turns of our own event loop: a machine that gives us no CPU says
+ * nothing about the server.
  *
- * Not by a library of policies: those let requests find out whether a server is back, let others wait for the outcome, and
- * go by the wall clock.
+ * We use no library of policies: those use requests to find out whether a server is back, make others wait for the
+ * result, and use the wall clock.
  */
 import { Counter, Gauge, type Logger, type Registry } from 'relay-common'
 
 export interface BreakerSettings {
   /** for people and as a label: `database` */
   readonly server: string
-  /** how long a server may answer nothing, ms; 0: for ever */
+  /** longest time without an answer, ms; 0: forever */
   readonly limitMs: number
   /**
-   * Asks the server. @throws where it can't be reached; when the signal gives it up, at once
-   * @param isFresh a connection has just failed: another one is to be tried
+   * Checks the server. @throws if it is unreachable; if the signal aborts, at once
+   * @param isFresh a connection just failed: try a new one
    */
   readonly probe: (signal: AbortSignal, isFresh: boolean) => Promise<void>
 }
 
-/** Work that a server has in hand. To be disposed of when it has ended, however it did. */
+/** Work that a server is doing. Dispose of it when it has ended, in any way. */
 export interface Watched extends Disposable {
   /** The server has answered. */
   answered (): void
@@ -36,19 +35,19 @@ export interface Watched extends Disposable {
 export interface Breaker {
   readonly server: string
   readonly isOpen: boolean
-  /** whether work has been in hand for the limit and nothing of it was answered, although a probe may have been */
+  /** whether the server has answered nothing for the limit although it has work; a probe may have been answered */
   readonly isSilent: boolean
-  /** @param onOpen is called when the breaker opens: nobody should wait any longer */
+  /** @param onOpen called when the breaker opens: nobody should wait any longer */
   watch (onOpen?: () => void): Watched
-  /** Probes now: a connection has just failed. */
+  /** Probes now, because a connection just failed. */
   suspect (): void
   close (): void
 }
 
 const TICK_MS = 100
-/** of the limit: before the probe, the rest is for its answer */
+/** of the limit: before the probe; the rest is for its answer */
 const SUSPECT_PART = 1 / 3
-/** A new connection costs a server more than an answer on one that it has. */
+/** A new connection costs a server more than an answer on an existing one. */
 const FRESH_FACTOR = 2
 
 export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metrics: Registry, log: Logger): Breaker {
@@ -58,7 +57,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
   const suspectTicks = Math.max(Math.round(limitMs * SUSPECT_PART / TICK_MS), 1)
   const probeTicks = Math.max(Math.round(limitMs * (1 - SUSPECT_PART) / TICK_MS), 1)
   let isOpen = false
-  /** since the last answer, while work is in hand; and those of them before the last probe that was answered */
+  /** since the last answer, while there is work; and the part before the last answered probe */
   let silentTicks = 0
   let probedTicks = 0
   let probing: { readonly controller: AbortController, ticksLeft: number } | undefined
@@ -94,7 +93,7 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
     else silentTicks = probedTicks = 0
     if (probing) {
       const { controller } = probing
-      // what has come in by now is read before the probe is given up
+      // data that has arrived is read before the probe is given up
       if (--probing.ticksLeft === 0) setImmediate(() => controller.abort(new Error(`no answer to a probe or any request for ${limitMs} ms`)))
       return
     }
@@ -134,7 +133,7 @@ function countsOf (metrics: Registry, server: string, isOpen: () => boolean) {
   return { opened: { inc: () => opened.inc({ server }) } }
 }
 
-/** A value for each server that has a breaker. */
+/** A value per server with a breaker. */
 class BreakerGauge extends Gauge {
   readonly #servers = new Map<string, () => boolean>()
 

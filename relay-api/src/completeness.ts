@@ -1,13 +1,13 @@
 /**
- * How complete answers are: the event time up to which every partition of the log has been read into the rollups.
+ * Completeness of answers: the event time up to which every partition of the log was read into the rollups.
  *
  *     a partition that was read to its end at a moment      has been read up to that moment: nothing waits in it
  *     one that is behind                                    up to the newest event time that was read of it
  *
- * Readings on their way to their device's home partition are read and not in the rollups yet: the oldest of them ends
- * what is complete. So a partition to which nobody sends does not hold the others back. The ends of the log are asked first and the
- * progress afterwards, and the ends once a second at most, whatever is asked of us. Where the log can't be asked - this
- * API knows none, or it is away - completeness is not known, and answers say so.
+ * Readings on their way to their device's home partition were read but are not in the rollups yet, so the oldest limits
+ * completeness. A partition without new events does not. The ends of the log are read before the progress, at most once
+ * per second. If the log can't be read, because this API has none or it is unreachable, completeness is unknown, and
+ * answers say so.
  */
 import type { Database } from 'relay-common'
 
@@ -16,13 +16,13 @@ import type { ReadSource } from './replica.ts'
 
 export interface Completeness {
   /**
-   * To be asked before what it is about is read, of the same source.
-   * @returns ms since the epoch; undefined: not known
+   * Call it before reading the data, with the same source.
+   * @returns ms since the epoch; undefined: unknown
    */
   read (source: ReadSource): Promise<number | undefined>
 }
 
-/** @param ends of the log, which are asked for once a second at most, whatever is asked of us */
+/** @param ends of the log, read at most once per second */
 export function openCompleteness (ends: LogEnds): Completeness {
   return {
     async read ({ database, lagMs }) {
@@ -36,7 +36,7 @@ interface PartitionProgress {
   readonly source_partition: number
   readonly next_offset: bigint
   readonly event_time_max: number | null
-  /** of readings that are on their way to their device's home, the time of the oldest; null: there are none */
+  /** time of the oldest reading on its way to its home; null: none */
   readonly misplaced_first: number | null
 }
 
@@ -47,7 +47,7 @@ async function readProgress (database: Database, topicId: string): Promise<Parti
     from progress where topic_id = $1`, [topicId])
 }
 
-/** @returns undefined: there is a partition of which nothing has been read yet */
+/** @returns undefined: nothing has been read of some partition yet */
 export function completeThroughMs (
   { atMs, offsets }: Pick<KnownEnds, 'atMs' | 'offsets'>, progress: readonly PartitionProgress[], lagMs: number
 ): number | undefined {

@@ -42,6 +42,6 @@ export async function addCorsAndCompression (app: FastifyInstance, config: ApiCo
     customTypes: compressed,
     encodings: ['br', 'gzip'],
     brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } },
-    globalDecompression: false // each route with a body limits itself how much it inflates
+    globalDecompression: false // each route with a body limits its own decompression
   })
 }

@@ -1,7 +1,6 @@
 /**
- * The dashboard: `/` and its views are one page, which anybody may have. What it shows it asks the API for, with the
- * token of whoever looks. Its files are those that relay-dashboard ships, built. They are read at the start, all at
- * once, so that a page and its script are of one version.
+ * The dashboard: `/` and its views are one open page. It queries the API with the user's token. Its files are built and
+ * shipped by relay-dashboard. All are read at the start, so that page and script have the same version.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,26 +21,26 @@ const mediaTypes = {
 } as const
 type Extension = keyof typeof mediaTypes
 
-/** Names carry a hash of what is in the file. */
+/** Names contain a hash of the content. */
 const FILE_CACHE = 'public, max-age=31536000, immutable'
-/** Asked again each time, by its ETag: it says which files belong together. */
+/** Revalidated each time by its ETag, because it names the files that belong together. */
 const PAGE_CACHE = 'public, no-cache'
 
-/** The page asks its own origin, and the provider where people sign in there. */
+/** The page may connect to its own origin, and to the provider where people sign in. */
 function policyFor ({ OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: client }: AccessConfig): string {
-  // whether it is an address is for accessTokenSettings to check
+  // accessTokenSettings checks whether it is a valid URL
   const provider = client === undefined ? '' : URL.parse(issuer ?? '')?.origin ?? ''
   return "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; " +
     `style-src 'self'; img-src 'self'; connect-src 'self' ${provider}; ` +
     "require-trusted-types-for 'script'; trusted-types 'none'"
 }
 
-/** Addresses of views; the page reads its own. */
+/** URLs of views; the page reads its own. */
 const views = ['/', '/explore', '/live', '/device', '/operations', '/callback']
 
-/** How the page says which token it may sign in with by itself. */
+/** Tells the page which token it may sign in with. */
 const LOCAL_TOKEN = '<meta name="relay-local-token" content="">'
-/** And where people sign in, if not by token. */
+/** Tells the page where people sign in, if not by token. */
 const PROVIDER = '<meta name="relay-oidc" content="">'
 
 export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): void {
@@ -67,7 +66,7 @@ export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): vo
   })
 }
 
-/** Where the token is taken that everybody knows, the page signs in with it: to say it again gives nothing away. */
+/** If the well-known token is accepted, the page signs in with it; that reveals nothing. */
 function pageFor ({ API_TOKENS, OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: clientId }: AccessConfig): string {
   const page = readFileSync(join(folder, 'index.html'), 'utf8')
   const token = splitList(API_TOKENS).includes(WELL_KNOWN_TOKEN) ? WELL_KNOWN_TOKEN : ''
@@ -75,7 +74,7 @@ function pageFor ({ API_TOKENS, OIDC_ISSUER: issuer, OIDC_DASHBOARD_CLIENT: clie
   return page.replace(LOCAL_TOKEN, () => filled(LOCAL_TOKEN, token)).replace(PROVIDER, () => filled(PROVIDER, provider))
 }
 
-/** In HTML these four could end the attribute, or begin another character. */
+/** In HTML these four could end the attribute, or start a character reference. */
 function filled (meta: string, content: string): string {
   const escaped = content.replace(/[&"<>]/g, it => `&#${it.charCodeAt(0)};`)
   return meta.replace('content=""', () => `content="${escaped}"`)

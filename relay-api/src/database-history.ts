@@ -1,22 +1,22 @@
 /**
- * Which history of the database we are in. Positions, rows in memory and ids of series belong to one; after a restore, a
- * restart, or with another server in its place there is another (migration 0021), and what is remembered is dropped.
+ * The current history of the database. Positions, cached rows and ids of series belong to one history. After a restore,
+ * a restart or a replacement of the server there is another (migration 0021), and caches are dropped.
  *
- * Whoever remembers something asks for the name in the same statement: only so it is of the same moment.
+ * Code that caches something reads the id in the same statement, because only that is of the same moment.
  */
 import { Counter, type Database, type Logger, type Registry } from 'relay-common'
 
-/** Of a statement: the name of the history that its rows are of; null: it has none yet, and nothing may be remembered. */
+/** For statements: id of the history of their rows; null: it has none yet, and nothing may be cached. */
 export const CURRENT_HISTORY = '(select history_id from current_history)'
 
 export interface DatabaseHistory {
-  /** Hears which history a statement was in. */
+  /** Reports the history of a statement. */
   note (historyId: string | null): void
-  /** Gives a history a name that has none. */
+  /** Assigns an id to a history without one. */
   ensure (): Promise<void>
 }
 
-/** Where that fails (a role that may not, a standby in the primary's place) it is tried again after this. */
+/** Retry interval after a failure (a role without permission, or a standby in place of the primary). */
 const ENSURE_AGAIN_MS = 5_000
 
 export function watchHistory (database: Database, metrics: Registry, log: Logger): DatabaseHistory {

@@ -1,4 +1,6 @@
-/** `/docs`: the OpenAPI document for people, by Swagger UI. Its files are those of the package, and each is prepared once. */
+/**
+ * `/docs`: the OpenAPI document for people, by Swagger UI. The files come from its package, and each is prepared once.
+ */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -17,11 +19,11 @@ type Extension = keyof typeof mediaTypes
 
 const files = ['swagger-ui.css', 'index.css', 'swagger-ui-bundle.js', 'swagger-ui-standalone-preset.js', 'favicon-16x16.png', 'favicon-32x32.png']
 
-/** They change with a version of Relay, whose address they carry. */
+/** Their URLs contain the version of Relay. */
 const FILE_CACHE = 'public, max-age=31536000, immutable'
 const PAGE_CACHE = 'public, max-age=300'
 
-/** Swagger UI writes styles into its elements, and its icons are in its style sheet. */
+/** Swagger UI sets styles on its elements, and its icons are in its style sheet. */
 const policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; " +
   "script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:"
 

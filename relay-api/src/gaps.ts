@@ -1,13 +1,13 @@
 /**
- * How many gaps of the event log are written down, as the API sees it: a processor that meets one may end before anybody has
- * read its own counter.
+ * Number of recorded gaps of the event log, as seen by the API: a processor may end at a gap before anybody scrapes its
+ * counter.
  */
 import { Counter, gapKinds, within, type Database, type Logger, type Registry } from 'relay-common'
 
-/** Whoever reads metrics does not wait longer for them. */
+/** A scrape does not wait longer for them. */
 const WAIT_MAX_MS = 2_000
 
-/** Adds the counter `relay_api_gaps_total`; while the database is away it has no values. */
+/** Adds the counter `relay_api_gaps_total`; it has no values while the database is unreachable. */
 export function measureGaps (database: Database, metrics: Registry, log: Logger): void {
   new Counter({ // eslint-disable-line no-new
     name: 'relay_api_gaps_total',

@@ -1,6 +1,6 @@
 /**
- * A database behind a breaker: once it answers nothing, nobody waits for it. What is under way ends when the breaker opens, and
- * what is asked after that ends at once, both with RELAY_DATABASE_UNREACHABLE.
+ * A database with a circuit breaker: if it stops answering, nobody waits for it. Pending statements end when the
+ * breaker opens, and later ones fail at once, both with RELAY_DATABASE_UNREACHABLE.
  */
 import {
   createDatabaseProbe, isConnectionError, RelayError, type Database, type DatabaseSettings, type ForWhom, type Logger,
@@ -21,7 +21,7 @@ export interface GuardSettings {
 export function guardDatabase (database: Database, { server, config, metrics, log }: GuardSettings): Database {
   const probe = createDatabaseProbe(config, 'relay-api')
   const breaker = openBreaker({ server, limitMs: config.DATABASE_BREAKER_MS, probe: probe.ask }, metrics, log)
-  probe.ask(new AbortController().signal).catch(() => {}) // its connection is made while the server is well
+  probe.ask(new AbortController().signal).catch(() => {}) // opens its connection while the server is healthy
   const unreachable = () => new RelayError('RELAY_DATABASE_UNREACHABLE',
     `the ${breaker.server} does not answer; requests resume after a successful probe`)
 
@@ -70,7 +70,7 @@ export function guardDatabase (database: Database, { server, config, metrics, lo
   }
 }
 
-/** What says for whom a statement runs may have getters, and a method that wants its own object. */
+/** `ForWhom` may have getters, and methods that need their own object. */
 function forWhom (whom: ForWhom | undefined, signal: AbortSignal): ForWhom {
   if (!whom) return { signal }
   return {
@@ -81,7 +81,7 @@ function forWhom (whom: ForWhom | undefined, signal: AbortSignal): ForWhom {
   }
 }
 
-/** Whether an error says that the database could not be reached. */
+/** Whether an error means that the database was unreachable. */
 export function isAway (error: unknown): boolean {
   return isConnectionError(error) || (error instanceof RelayError && error.code === 'RELAY_DATABASE_UNREACHABLE')
 }

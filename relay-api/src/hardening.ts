@@ -1,4 +1,4 @@
-/** What keeps careless browsers and patient attackers out, before anything of ours runs. */
+/** Protection against careless browsers and patient attackers, before our own code runs. */
 import { IncomingMessage, ServerResponse, type Server } from 'node:http'
 import { Socket } from 'node:net'
 
@@ -15,15 +15,15 @@ const BODY_MAX_BYTES = 64 * 1024
 
 const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
 
-/** Limits of connections and requests. A route that takes larger bodies says so itself. */
+/** Limits of connections and requests. Routes with larger bodies override them. */
 export const serverLimits = {
   requestTimeout, keepAliveTimeout, bodyLimit: BODY_MAX_BYTES, http
 } as const satisfies FastifyHttpOptions<Server>
 
-/** Of all connections, those that strangers may have: the rest is for callers that are known. */
+/** Share of the connections for unknown callers; the rest is for known ones. */
 const STRANGERS_SHARE = 0.2
 
-/** Bounds the connections of the app's server. Must come before it listens. */
+/** Limits the connections of the app's server. Call it before it listens. */
 export function boundClients (app: FastifyInstance, config: ApiConfig): BoundConnections {
   const isBehindProxy = config.TRUST_PROXY !== ''
   return boundConnections(app.server as Server, {
@@ -35,8 +35,8 @@ export function boundClients (app: FastifyInstance, config: ApiConfig): BoundCon
 }
 
 /**
- * Notes on whose connection a request came. To be called when its caller is known: a caller has so many connections that
- * stay open, and further ones are closed after each answer.
+ * Marks the connection of a request as known. Call it when the caller is known: a caller has a number of kept-alive
+ * connections, and further ones close after each answer.
  */
 export function knowClient (connections: BoundConnections, budgets: Budgets) {
   return (request: FastifyRequest, reply: FastifyReply): void => {
@@ -56,30 +56,28 @@ export function knowClient (connections: BoundConnections, budgets: Budgets) {
 const headerOptions: HelmetOptions = {
   contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } }, // answers are data
   referrerPolicy: { policy: 'no-referrer' },
-  // heard by browsers over TLS alone, which a proxy in front of us brings; other hosts of the domain are not ours
+  // browsers only accept it over TLS, from a proxy in front of us; other hosts of the domain are not ours
   strictTransportSecurity: { maxAge: 365 * 24 * 60 * 60, includeSubDomains: false }
 }
 
-/** Must come before the routes. */
+/** Call it before the routes. */
 export function harden (app: FastifyInstance, config: ApiConfig): void {
-  app.removeContentTypeParser('text/plain') // no route takes any: 415, not a body that is not what it should be
-  // what may be kept says so itself; all else, refusals too, is for the one who asked, now
+  app.removeContentTypeParser('text/plain') // no route accepts it: 415 in place of an invalid body
+  // cacheable answers set their own; all others, including refusals, are only for this request
   const headers = { ...securityHeaders(), 'cache-control': 'no-store' }
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
     done()
   })
   checkHosts(app, config)
-  // who keeps answers is said by each route; what nobody has said anything about is kept by nobody
+  // routes decide about caching; without a decision nothing is cached
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     done()
   })
 }
 
-/**
- * Refuses names that are not ours, where a token is taken that every page of the web knows, or where config says which are.
- */
+/** Refuses foreign host names, if the well-known token is accepted, or if names are configured. */
 function checkHosts (app: FastifyInstance, config: ApiConfig): void {
   const names = splitList(config.ALLOWED_HOSTS).map(it => it.toLowerCase())
   if (names.length === 0 && !splitList(config.API_TOKENS).includes(WELL_KNOWN_TOKEN)) return
@@ -89,7 +87,10 @@ function checkHosts (app: FastifyInstance, config: ApiConfig): void {
   })
 }
 
-/** What helmet sets. It is the same for every answer, and made once: made each time it was a tenth of a short request. */
+/**
+ * Headers of helmet. They are the same for every answer, and computed once: each time would be a tenth of a short
+ * request.
+ */
 function securityHeaders (): Record<string, string> {
   const answer = new ServerResponse(new IncomingMessage(new Socket()))
   let failure: unknown

@@ -1,43 +1,43 @@
 /**
- * How far the rollups are behind the event log, as the API sees it: also while no processor is alive to say so.
+ * Lag of the rollups behind the event log, as seen by the API: also if no processor runs.
  *
  *     ends of the log ──minus progress──▶ records that were not read
  *                     └──the first of them──▶ its age, seconds
  *
- * Where the log or the database can't be asked, nothing is known, and there are no values: alarms on those are others.
+ * If the log or the database is unreachable, there are no values; other alerts cover that.
  */
 import { Gauge, within, type Database, type Logger, type Registry } from 'relay-common'
 
 import type { KnownEnds, LogEnds } from './log-ends.ts'
 
-/** Whoever reads metrics does not wait longer for them. */
+/** A scrape does not wait longer for them. */
 const WAIT_MAX_MS = 2_000
 
 export interface Unread {
   readonly partition: number
-  /** where reading goes on */
+  /** next offset */
   readonly offset: bigint
   readonly endOffset: bigint
 }
 
-/** By partition, what is in the log and not in the rollups. A partition of which nothing was read is read from its beginning. */
+/** By partition, records of the log that are not in the rollups. An unread partition starts at its beginning. */
 export function unreadOf ({ offsets }: Pick<KnownEnds, 'offsets'>, nextOffsets: ReadonlyMap<number, bigint>): Unread[] {
   return offsets.map(({ partition, startOffset, endOffset }) => {
     const next = nextOffsets.get(partition) ?? startOffset
-    const offset = next > startOffset ? next : startOffset // what is gone can't be read any more
+    const offset = next > startOffset ? next : startOffset // deleted records can't be read any more
     return { partition, offset: offset < endOffset ? offset : endOffset, endOffset }
   })
 }
 
-/** Where a partition ended, and when: what is behind that end was appended later. */
+/** End of a partition at a time: records after it were appended later. */
 interface SeenEnd { readonly endOffset: bigint, readonly atMs: number }
 
-/** Ends that are kept of a partition: at one per scrape some hours of standing still. */
+/** Ends kept per partition: some hours without progress, with one per scrape. */
 const ENDS_MAX = 1_024
 
 /**
- * What the ends of partitions, as they are seen, tell of when records were appended: times of records may be those of events, as
- * Kafka lets producers choose.
+ * Derives append times of records from observed ends of partitions, because times of records may be event times: Kafka
+ * lets producers choose.
  */
 export class SeenEnds {
   readonly #ends = new Map<number, SeenEnd[]>()
@@ -46,13 +46,13 @@ export class SeenEnds {
     const ends = this.#ends.get(partition) ?? []
     if (ends.at(-1)?.endOffset === endOffset) ends.pop()
     ends.push({ endOffset, atMs })
-    // times that are further apart are still times before which a record was not there
+    // fewer times are still times before which a record was not there
     this.#ends.set(partition, ends.length > ENDS_MAX ? ends.filter((_, n) => n % 2 === 0) : ends)
   }
 
   /**
-   * The latest time at which a record was not there yet; -Infinity: none is known.
-   * @param offset not before one that was asked about
+   * The latest known time at which a record was not there yet; -Infinity: unknown.
+   * @param offset not before an earlier one of the same partition
    */
   notBeforeMs (partition: number, offset: bigint): number {
     const ends = this.#ends.get(partition) ?? []
@@ -79,10 +79,10 @@ export function measureLag (ends: LogEnds, database: Database, metrics: Registry
     registers: [metrics],
     collect: () => refreshTogether()
   })
-  /** for both gauges, which are read at once */
+  /** for both gauges, which are read together */
   let refreshing: Promise<void> | undefined
   const refreshTogether = () => (refreshing ??= refresh().finally(() => { refreshing = undefined }))
-  /** when the oldest unread record of a partition was appended: it stays the oldest until it is read */
+  /** append time of the oldest unread record of a partition, which stays the oldest until it is read */
   let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
 
   let seen = new SeenEnds()

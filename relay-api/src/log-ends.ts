@@ -1,6 +1,6 @@
 /**
- * Where the event log ends, for whoever compares it with what was read of it. The log is asked once a second at most, and nobody
- * waits long for it; one that is away is left alone for a while.
+ * Ends of the event log, for comparison with progress. They are read at most once per second with a short limit; an
+ * unreachable log is skipped for a while.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -16,22 +16,22 @@ export interface KnownEnds {
 }
 
 export interface LogEnds {
-  /** @returns undefined: this API knows no log, or it is away */
+  /** @returns undefined: this API has no log, or it is unreachable */
   read (): Promise<KnownEnds | undefined>
   /**
-   * When the first record was appended that is at an offset or behind it, ms since the epoch.
+   * When the first record at or after an offset was appended, ms since the epoch.
    * @param endOffset of the partition
-   * @returns undefined: there is none, or the log is away
+   * @returns undefined: none, or the log is unreachable
    */
   appendedMs (partition: number, offset: bigint, endOffset: bigint): Promise<number | undefined>
   close (): Promise<void>
 }
 
-/** Ends that are older are asked for again. */
+/** Older ends are read again. */
 const ENDS_KEPT_MS = 1_000
 /** An answer does not wait longer for the log. */
 const WAIT_MAX_MS = 1_000
-/** A log that could not be asked is left alone for so long. */
+/** How long an unreachable log is skipped. */
 const AWAY_MS = 5_000
 
 export function openLogEnds (config: ApiConfig, database: Database, log: Logger): LogEnds {
@@ -73,7 +73,7 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
     },
     async appendedMs (partition, offset, endOffset) {
       if (!eventLog || closing.signal.aborted) return undefined
-      // one record is read with little around it; where there is none (the end of a transaction), all that follow are looked through
+      // one record is a small read; if there is none (the end of a transaction), all later ones are searched
       return await first(partition, offset, offset + 1n) ?? await first(partition, offset + 1n, endOffset)
     },
     async close () {

@@ -1,4 +1,4 @@
-/** What HTTP lets clients write in more than one way, brought into the one that the routes know. */
+/** Normalises what HTTP lets clients write in several ways. */
 import type { IncomingMessage } from 'node:http'
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -7,8 +7,8 @@ import { RelayError } from 'relay-common'
 const NAME_SHOWN_CHARACTERS = 64
 
 /**
- * For the app's `rewriteUrl`: a name in a path that is not percent-encoded UTF-8 stays as it is written, so that its route
- * is found, and the route's caller is known, before `checkEncoding` refuses it.
+ * For `rewriteUrl` of the app: keeps a path with invalid percent-encoding unchanged, so that its route and caller are
+ * known before `checkEncoding` refuses it.
  */
 export function keepBadEncoding ({ url = '/' }: IncomingMessage): string {
   if (!url.includes('%')) return url
@@ -44,7 +44,7 @@ function isEncoded (text: string): boolean {
     decodeURIComponent(text)
     return true
   } catch {
-    return false // that is what was asked
+    return false // the point of the check
   }
 }
 
@@ -57,7 +57,9 @@ function invalid (parameter: string): RelayError {
   return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} is not percent-encoded UTF-8`, { parameter })
 }
 
-/** Accept names media types with parameters, such as `application/json;charset=UTF-8`; ours have none that matter. */
+/**
+ * Accept may have media types with parameters, such as `application/json;charset=UTF-8`; ours have none that matter.
+ */
 export function ignoreMediaTypeParameters (app: FastifyInstance): void {
   app.addHook('onRequest', (request: FastifyRequest, _reply, done) => {
     const { accept } = request.raw.headers
@@ -66,7 +68,7 @@ export function ignoreMediaTypeParameters (app: FastifyInstance): void {
   })
 }
 
-/** @returns the header with the types, and how much each is wanted, alone */
+/** @returns the header with only the types and their weights */
 export function withoutParameters (accept: string): string {
   const types = splitOutsideQuotes(accept, ',').flatMap(range => {
     const [type, ...parameters] = splitOutsideQuotes(range, ';').map(it => it.trim())

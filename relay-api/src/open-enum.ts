@@ -1,6 +1,6 @@
 /**
- * Words of an answer, where later versions of Relay may have more: a client that was generated before must still read the
- * answer, and generated clients refuse what is not in an `enum`. https://opensource.zalando.com/restful-api-guidelines/#112
+ * Values of an answer that later versions of Relay may extend. Clients generated earlier must still read the answer,
+ * and reject values outside of an `enum`. https://opensource.zalando.com/restful-api-guidelines/#112
  */
 import { Type } from 'typebox'
 

@@ -1,5 +1,5 @@
 /**
- * What generators of clients need of the OpenAPI document beyond what routes say:
+ * Adapts the OpenAPI document for client generators:
  *
  *     {"title":"Problem","type":"object",…}  ->  {"$ref":"#/components/schemas/Problem"}   one class, however often it is used
  *     {"type":"number"}                      ->  {"type":"number","format":"double"}       else Go takes a float32
@@ -14,8 +14,8 @@ const JSON_TYPE = 'application/json'
 const INT32_MAX = 2 ** 31 - 1
 
 /**
- * @param document as the routes' schemas say it; it stays as it is
- * @throws Error where two different schemas have one title
+ * @param document from the schemas of the routes; not changed
+ * @throws Error if two different schemas have one title
  */
 export function withComponents<T extends { paths?: object, components?: object }> (document: T): T {
   const schemas: JsonObject = {}

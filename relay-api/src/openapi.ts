@@ -1,6 +1,6 @@
 /**
- * The OpenAPI document, made from the schemas that check requests and write answers: `/openapi.json` for programs,
- * `/docs` for people. Both are open: they say what the source code says. A route without a schema is not in it.
+ * The OpenAPI document, generated from the schemas that check requests and write answers: `/openapi.json` for programs,
+ * `/docs` for people. Both are open, like the source code. A route without a schema is not included.
  */
 import { readFileSync } from 'node:fs'
 
@@ -18,7 +18,7 @@ import { refuseOtherMethods } from './routes/other-methods.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
-/** Must come before the routes that are to be in the document. */
+/** Call it before the routes that should be in the document. */
 export async function openApiRoutes (app: FastifyInstance, config: AccessConfig): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
@@ -50,13 +50,13 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
       dashboardRoutes(open, config)
       docsRoutes(open, version)
       open.get('/openapi.json', { schema: { hide: true } }, prepareAnswer(() => JSON.stringify(app.swagger()), {
-        mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // it is asked again with its ETag
+        mediaType: 'application/json; charset=utf-8', cacheControl: 'public, no-cache' // revalidated with its ETag
       }))
     })
   })
 }
 
-/** What has a default need not be given: after the check it is there, and so its schema requires it. */
+/** Properties with a default are optional for clients, although the schema requires them after the check. */
 function withOptionalDefaults (schema: FastifySchema): FastifySchema {
   const relaxed = { ...schema }
   for (const part of ['querystring', 'body'] as const) {

@@ -1,11 +1,11 @@
 /**
- * Answers about the past, kept for the time when the database is away: a question that was answered before is answered again
- * as it was, marked with the time of that answer. Late readings may have changed it since.
+ * Stores answers about the past for times when the database is unreachable: a repeated query gets the earlier answer,
+ * marked with its time. Late readings may have changed it since.
  *
  *     the database is away ──the same caller has asked the same of the past──▶ 200, Relay-Stale-Since
  *                          └──else──────────────────────────────────────────▶ 503, Retry-After
  *
- * The past is a range that does not move with the clock, and had ended when it was answered.
+ * The past is a fixed range that had ended at the time of the answer.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
@@ -16,7 +16,7 @@ import { DEGRADED } from './problem.ts'
 import { withPlus } from './parameters/time.ts'
 
 export interface PastAnswers {
-  /** Answers a request that has failed. @returns false: there is nothing that could be said */
+  /** Answers a failed request. @returns false: there is no stored answer */
   answer (error: unknown, request: FastifyRequest, reply: FastifyReply): boolean
 }
 
@@ -27,11 +27,11 @@ interface Kept {
 }
 
 const STALE_SINCE = 'relay-stale-since'
-/** Longer ones are streamed, and not kept. */
+/** Longer ones are streamed, and not stored. */
 const BODY_MAX_CHARACTERS = 64 * 1024 + 1
 const ENTRY_BYTES = 300
 
-/** To be called where routes have an answer of their own, before they are added. @param maxBytes of memory; 0: none */
+/** Call it before the routes whose answers it stores. @param maxBytes of memory; 0: none */
 export function keepPastAnswers (app: FastifyInstance, maxBytes: number, metrics: Registry): PastAnswers {
   const stale = new Counter({
     name: 'relay_api_stale_answers_total',
@@ -66,7 +66,7 @@ export function keepPastAnswers (app: FastifyInstance, maxBytes: number, metrics
   }
 }
 
-/** Of one caller, with what it may see now. */
+/** Of one caller, with its current grants. */
 function keyOf ({ principal: { id, grants }, url, headers: { accept } }: FastifyRequest): string {
   return JSON.stringify([id, grants, url, accept])
 }

@@ -16,7 +16,7 @@ export function answerInOrder (app: FastifyInstance): void {
     const before = latest.get(socket)
     latest.set(socket, reply.raw)
     if (before === undefined || before.writableFinished) return done()
-    // other connections have a turn in between; if the connection ends first, nobody waits for this response
+    // gives other connections a turn; if the connection ends first, nobody waits for this response
     before.once('finish', () => setImmediate(done))
   })
 }

@@ -1,6 +1,6 @@
 /**
- * Answers that are the same for everybody: made, compressed and tagged once, when they are asked for first, so that a flood
- * of questions costs no more than sending bytes.
+ * Answers that are the same for everybody: rendered, compressed and tagged once, on first use. So a flood of requests
+ * only costs sending bytes.
  */
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -13,9 +13,9 @@ import { isTagKnown } from './caching.ts'
 const compressBrotli = promisify(brotliCompress)
 const compressGzip = promisify(gzip)
 
-/** Of brotli's 0 to 11: from here on a large script takes seconds for the last percents. */
+/** Of brotli's 0 to 11: higher values take seconds for a large script, and gain a few percent. */
 const BROTLI_QUALITY = 9
-/** Less than a packet or so gains nothing. */
+/** Less than about a packet gains nothing. */
 const COMPRESSED_MIN_BYTES = 1_400
 
 export interface PreparedSettings {
@@ -29,7 +29,7 @@ interface Version {
   readonly tag: string
 }
 
-/** @param make the body; called once @returns a handler */
+/** @param make renders the body; called once @returns a handler */
 export function prepareAnswer (make: () => Buffer | string | Promise<Buffer | string>, settings: PreparedSettings) {
   let versions: Promise<ReadonlyMap<string, Version>> | undefined
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

@@ -1,15 +1,15 @@
 /**
- * How an error looks on the wire: a problem document (RFC 9457), the same for every error that there is.
+ * Errors as problem documents (RFC 9457), the same for every error.
  *
  *     HTTP/1.1 400 Bad Request
  *     content-type: application/problem+json
  *
- *     {"type":"urn:relay:problem:range-invalid","title":"The range is not one","status":400,
+ *     {"type":"urn:relay:problem:range-invalid","title":"Invalid range","status":400,
  *      "detail":"endTime is not after startTime","instance":"urn:uuid:…","code":"RELAY_RANGE_INVALID",
  *      "parameter":"endTime","error":"endTime is not after startTime"}
  *
- * `instance` is the request's id, which is in the log and in `x-request-id` too. What went wrong inside of Relay is in
- * the log alone.
+ * `instance` is the id of the request, which is also in the log and in `x-request-id`. Internal errors are only in the
+ * log.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -32,10 +32,10 @@ export const problemSchema = Type.Object({
   error: Type.String({ description: 'same as detail' })
 }, { title: 'Problem', description: 'RFC 9457; the codes are in docs/errors.md' })
 
-/** What every route may answer besides what it is for. */
+/** What every route may return besides its own. */
 const COMMON_STATUSES = [400, 401, 403, 429, 500, 503]
 
-/** The problems of a route, for the `response` of its schema. @param more statuses of its own */
+/** Problems of a route, for the `response` of its schema. @param more its own statuses */
 export function problemResponses (...more: number[]) {
   const response = (status: number) => ({
     description: STATUS_CODES[status]!, content: { 'application/problem+json': { schema: problemSchema } }
@@ -51,13 +51,13 @@ export interface Problem {
   readonly instance: string
   /** stable; see `errorCodes` */
   readonly code: ErrorCode
-  /** the parameter of the request that is at fault, where it is one */
+  /** the parameter at fault, if any */
   readonly parameter?: string
-  /** the detail once more, for clients from before there were problem documents */
+  /** the detail again, for older clients without problem documents */
   readonly error: string
 }
 
-/** What clients may meet, each with its title; other codes are of programs, or of Relay's inside. */
+/** Errors for clients, with their titles; other codes belong to programs, or are internal. */
 export const titles: Partial<Record<ErrorCode, string>> = {
   RELAY_PARAMETER_MISSING: 'Missing parameter',
   RELAY_PARAMETER_INVALID: 'Invalid parameter',
@@ -98,7 +98,7 @@ export const titles: Partial<Record<ErrorCode, string>> = {
 }
 const TITLE_DEFAULT = 'Internal error'
 
-/** What clients are told about errors that are none of theirs; the messages of these may hold hosts or statements. */
+/** Details for clients of internal errors, whose messages may contain hosts or statements. */
 const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_DATABASE_UNREACHABLE: 'the database is unreachable or overloaded; try again later',
   RELAY_ISSUER_UNREACHABLE: 'could not read the keys of the OpenID provider; try again later',
@@ -112,19 +112,19 @@ const innerDetails: Partial<Record<ErrorCode, string>> = {
 }
 const INNER_DETAIL_DEFAULT = 'an internal error occurred; the log of Relay has the cause under the id of this request'
 
-/** Names the part of Relay that is away, in all that is said because of that. */
+/** Header that names the unavailable part of Relay. */
 export const DEGRADED = 'relay-degraded'
 const partsAway: Partial<Record<ErrorCode, string>> = {
   RELAY_DATABASE_UNREACHABLE: 'database', RELAY_EVENT_LOG_UNREACHABLE: 'event-log', RELAY_ISSUER_UNREACHABLE: 'issuer'
 }
 
-/** How long clients should wait before they ask again, when that may help. */
+/** Default delay for clients before a retry that may help. */
 export const RETRY_AFTER_S = 2
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: query_canceled, here by the statement timeout */
 const QUERY_CANCELED = '57014'
 
-/** Sends an error as a problem document, and logs it where it is one of ours. The app's error handler. */
+/** Sends an error as a problem document, and logs it if it is internal. The error handler of the app. */
 export function sendProblem (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const known = toRelayError(error)
   const status = clientStatus(error) ?? known.status
@@ -135,9 +135,9 @@ export function sendProblem (error: FastifyError, request: FastifyRequest, reply
   if (partAway !== undefined) reply.header(DEGRADED, partAway)
   if (known.retry && !reply.hasHeader('retry-after')) reply.header('retry-after', known.retryAfterS ?? RETRY_AFTER_S)
   reply.code(status)
-    .header('x-request-id', request.id) // an address that can't be decoded gets here before any hook
+    .header('x-request-id', request.id) // a URL that can't be decoded gets here before any hook
     .header('content-type', 'application/problem+json; charset=utf-8')
-    .header('cache-control', 'no-store') // whatever the route has said of its answer
+    .header('cache-control', 'no-store') // whatever the route has set for its answer
     .serializer(JSON.stringify)
     .send(problemOf(known, status, request.id))
 }
@@ -164,7 +164,7 @@ export function problemOf (error: RelayError, status: number, requestId: string)
   }
 }
 
-/** Stable, as the code is. */
+/** Stable, like the code. */
 export function problemType (code: ErrorCode): string {
   return `urn:relay:problem:${code.replace(/^RELAY_/, '').replaceAll('_', '-').toLowerCase()}`
 }
@@ -178,20 +178,20 @@ function toRelayError (error: FastifyError): RelayError {
   return new RelayError('RELAY_INTERNAL', error.message, { cause: error })
 }
 
-/** What the framework refuses by itself and there is a code for; all else is RELAY_REQUEST_INVALID. */
+/** Errors of the framework with a code of their own; others are RELAY_REQUEST_INVALID. */
 const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'RELAY_MEDIA_TYPE_UNKNOWN',
   FST_ERR_CTP_BODY_TOO_LARGE: 'RELAY_BODY_TOO_LARGE'
 }
 
-/** The status of what the framework itself refuses, such as a URL that can't be decoded. */
+/** Status of an error of the framework, such as a URL that can't be decoded. */
 function clientStatus (error: FastifyError): number | undefined {
   const isRefusal = !(error instanceof RelayError) && !error.validation && error.code?.startsWith('FST_')
   const status = error.statusCode ?? errorCodes.RELAY_INTERNAL.status
   return isRefusal && status < 500 ? status : undefined
 }
 
-/** The route's schema was not met: the first fault, in words that name the parameter. */
+/** A violation of the route's schema: the first fault, with the name of the parameter. */
 function validationError (error: FastifyError): RelayError {
   const { keyword, instancePath, params, message } = error.validation![0]
   if (error.validationContext === 'body') return bodyError(error.validation![0])
@@ -201,7 +201,7 @@ function validationError (error: FastifyError): RelayError {
   }
   const parameter = instancePath.split('/')[1] ?? ''
   const faults: Record<string, string> = {
-    // whatever is in a URL once is a string
+    // a parameter that appears once is a string
     type: params.type === 'string' ? 'must be given only once' : `must be one ${String(params.type)}`,
     minLength: 'must not be empty',
     maxLength: `must have at most ${String(params.limit)} characters`,
@@ -212,7 +212,7 @@ function validationError (error: FastifyError): RelayError {
   return new RelayError('RELAY_PARAMETER_INVALID', `${parameter} ${faults[keyword] ?? message}`, { parameter })
 }
 
-/** The first fault of a JSON body. It is not made to fit, so what is not named in the schema is a fault too. */
+/** The first fault of a JSON body. It is not converted, so unknown members are faults too. */
 function bodyError (fault: FastifySchemaValidationError & { readonly parentSchema?: unknown }): RelayError {
   const { keyword, instancePath, params, message, parentSchema } = fault
   if (keyword === 'additionalProperties') {
@@ -244,7 +244,7 @@ function bodyError (fault: FastifySchemaValidationError & { readonly parentSchem
 
 const NAME_SHOWN_CHARACTERS = 64
 
-/** Answers bytes that are no HTTP, or come too slowly, and ends the connection. */
+/** Answers bytes that are not HTTP, or come too slowly, and ends the connection. */
 export function sendClientProblem (error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !mayAnswer(socket)) {
     socket.destroy()

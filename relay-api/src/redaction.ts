@@ -1,10 +1,10 @@
-/** Tokens don't belong into an address; one that a client puts there all the same must not stay in a log. */
+/** Tokens do not belong in a URL; one that a client puts there anyway must not stay in a log. */
 
 const secretWords = ['token', 'key', 'secret', 'password', 'credential', 'signature', 'authorization', 'jwt']
 
 /**
- * An address without the values of parameters that may be secrets. Linear in its length.
- * @param url path and query, as they came
+ * A URL without the values of parameters that may be secret. Linear in its length.
+ * @param url path and query, as sent
  */
 export function withoutCredentials (url: string): string {
   const queryAt = url.indexOf('?')
@@ -22,6 +22,6 @@ function decoded (name: string): string {
   try {
     return decodeURIComponent(name)
   } catch {
-    return name // what can't be read is looked at as it is
+    return name // an undecodable name is used unchanged
   }
 }

@@ -2,10 +2,10 @@
  * Chooses the server of each answer: the replica of DATABASE_REPLICA_URL while it is up and its lag is small, else the
  * primary.
  *
- * Lag is computed from the WAL position that the replica has replayed, not from its own report. Once per second we note the
- * WAL position of the primary; a replica that has replayed a note is no older than the note. This also detects a replica
- * that lost its primary and believes that it is up to date. While the primary is unreachable, a replica that has replayed
- * the last note continues to answer.
+ * Lag is computed from the WAL position that the replica has replayed, not from its own report. Once per second we note
+ * the WAL position of the primary; a replica that has replayed a note is no older than the note. This also detects a
+ * replica that lost its primary and believes that it is up to date. While the primary is unreachable, a replica that
+ * has replayed the last note continues to answer.
  *
  * WAL positions belong to one history of the database. A replica of another history than the primary's is not used: it
  * follows the time before a restore, or has not received the new history yet.
@@ -52,7 +52,8 @@ export function openReads (
   config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry, log: Logger
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
-  const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2) // primary and replica each have a cache
+  // primary and replica each have a cache
+  const cacheBytes = config.ROLLUP_CACHE_MB * 2 ** 20 / (replicaUrl === undefined ? 1 : 2)
   const retries = createRetryBudget(metrics)
   const sharesOf = new Map<string, Shares>()
   const sourceOf = (server: string, database: Database, history?: DatabaseHistory): Shared => {

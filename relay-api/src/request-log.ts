@@ -1,4 +1,4 @@
-/** The log of one request: a child of the program's, made when there is something to write, which is for few requests. */
+/** The log of one request: a child of the program's, created on first use, which few requests need. */
 import type { FastifyBaseLogger } from 'fastify'
 
 type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
@@ -29,7 +29,7 @@ class LateLog {
   }
 }
 
-/** @param make the child */
+/** @param make creates the child */
 export function openRequestLog (make: () => FastifyBaseLogger): FastifyBaseLogger {
   return new LateLog(make) as FastifyBaseLogger
 }

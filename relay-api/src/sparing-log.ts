@@ -1,6 +1,6 @@
 /**
- * Lines that strangers can cause, written sparingly: the first of a kind at once; of all that follow within a window one
- * line at its end, with their number. However much is sent, a window has a bounded number of lines.
+ * Rate-limited log lines that unknown clients can cause: the first of a kind at once, and all others of a window as one
+ * line at its end, with their number. So a window has a bounded number of lines.
  */
 import type { Logger } from 'relay-common'
 
@@ -11,14 +11,14 @@ export interface LineKind {
 }
 
 export interface SparingLog {
-  /** @param fields of the line; of those that are counted together the first one's */
+  /** @param fields of the line; for counted lines those of the first */
   warn (kind: LineKind, fields: object, message: string): void
-  /** Writes what was counted so far. */
+  /** Writes the current counts. */
   close (): void
 }
 
 export const WINDOW_MS = 60_000
-/** kinds and addresses that are told apart in one window; further ones count as one kind */
+/** distinct kinds and addresses in one window; others count as one kind */
 const TOLD_APART_MAX = 1_000
 
 interface Counted {

@@ -1,10 +1,10 @@
 /**
- * Access tokens of an OpenID provider: JWTs as RFC 9068 has them.
+ * Access tokens of an OpenID provider: JWTs according to RFC 9068.
  *
  *     OIDC_ISSUER ──discovery──▶ jwks_uri ──keys──▶ signature, typ, iss, aud, exp, nbf, iat ──▶ scopes and grants
  *
- * Keys are fetched when they are needed and kept; a token that names a key which is not among them has them fetched
- * again, so that an issuer rotates its keys without us. A token that was checked is good for half a minute more.
+ * Keys are fetched on demand and cached. A token with an unknown key id triggers another fetch, so an issuer can rotate
+ * its keys without us. A verified token is cached for half a minute.
  */
 import { createRemoteJWKSet, decodeJwt, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { isScope, RelayError, type Grants, type Scope } from 'relay-common'
@@ -14,17 +14,17 @@ import type { Identified, Identifier, Principal } from './principal.ts'
 import { createWindowCounter } from './window-counter.ts'
 
 export interface AccessTokenSettings {
-  /** as it stands in the tokens; where discovery begins */
+  /** as in the tokens; base of the discovery */
   readonly issuer: string
   readonly audience: string
-  /** allowed signatures: asymmetric ones alone, for nobody shares a secret with us */
+  /** allowed signatures: only asymmetric ones, because no secret is shared with the issuer */
   readonly algorithms: readonly string[]
-  /** allowed `typ` headers, in small letters and without `application/` */
+  /** allowed `typ` headers, in lower case and without `application/` */
   readonly types: readonly string[]
   readonly clockSkewS: number
 }
 
-/** Signatures that can be allowed: none whose key an issuer would have to share. */
+/** Signatures that can be allowed: none with a shared key. */
 export const asymmetricAlgorithms: ReadonlySet<string> = new Set([
   'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'
 ])
@@ -32,7 +32,7 @@ export const asymmetricAlgorithms: ReadonlySet<string> = new Set([
 const CHECKED_KEPT_MS = 30_000
 const CHECKED_KEPT_MAX = 10_000
 const ISSUER_TIMEOUT_MS = 5_000
-/** an unknown key id has the keys fetched again at most this often */
+/** an unknown key id triggers a fetch at most this often */
 const REFETCH_INTERVAL_MS = 10_000
 const TOKEN_CHARACTERS_MAX = 8 * 1024
 
@@ -41,12 +41,12 @@ interface Checked {
   readonly expiresAtMs: number
 }
 
-/** How long somebody counts as known whose token was good: his next token may come from an address that is blocked. */
+/** How long a subject with a valid token counts as known: its next token may come from a blocked address. */
 const SUBJECT_KEPT_MS = 24 * 60 * 60 * 1000
-/** Tokens in the name of somebody who is known that may be wrong, in a minute, before their signatures are not checked. */
+/** Invalid tokens per minute in the name of a known subject, before their signatures are no longer checked. */
 const FAILURES_PER_SUBJECT_MAX = 30
 
-/** @returns undefined from `identify` for what is no JWT by its form */
+/** @returns undefined from `identify` if the credential does not look like a JWT */
 export function identifyAccessToken (settings: AccessTokenSettings): Identifier {
   const checked = new LruMap<Checked>(CHECKED_KEPT_MAX, CHECKED_KEPT_MS)
   const subjects = new LruMap<true>(CHECKED_KEPT_MAX, SUBJECT_KEPT_MS)
@@ -75,7 +75,7 @@ export function identifyAccessToken (settings: AccessTokenSettings): Identifier 
 
   return {
     identify,
-    // a signature can't be guessed, and what its check costs is bounded by who is known
+    // a signature can't be guessed, and only known subjects cause the cost of its check
     isUnguessable (credential) {
       const subject = isJwt(credential) && credential.length <= TOKEN_CHARACTERS_MAX ? subjectOf(credential) : undefined
       return subject !== undefined && subjects.get(subject) === true && failures.read(subject).count < FAILURES_PER_SUBJECT_MAX
@@ -87,12 +87,12 @@ function isJwt (credential: string): boolean {
   return /^[\w-]+\.[\w-]*\.[\w-]*$/.test(credential)
 }
 
-/** In whose name a token is; it need not be his. @returns the id of a principal; undefined: in nobody's */
+/** The claimed subject of a token, not verified. @returns the id of a principal; undefined: none */
 function subjectOf (token: string): string | undefined {
   try {
     return `sub:${decodeJwt(token).sub}`
   } catch {
-    return undefined // what can't be read is in nobody's name
+    return undefined // an unreadable token has no subject
   }
 }
 
@@ -122,7 +122,7 @@ async function check (
   }
 }
 
-/** Faults of the token; any other is one of the issuer, or of the way to it. */
+/** Faults of the token; others are faults of the issuer, or of the connection to it. */
 const tokenFaults = [
   errors.JWTClaimValidationFailed, errors.JWTExpired, errors.JWTInvalid, errors.JWSInvalid,
   errors.JWSSignatureVerificationFailed, errors.JOSEAlgNotAllowed, errors.JOSENotSupported, errors.JWKSNoMatchingKey,
@@ -133,7 +133,7 @@ function isTokensFault (error: unknown): boolean {
   return tokenFaults.some(it => error instanceof it)
 }
 
-/** `scope` as RFC 8693 has it; a list of its own, as some issuers write it, does as well. */
+/** `scope` according to RFC 8693, or a list, as some issuers write it. */
 function scopesOf ({ scope, scp }: JWTPayload): ReadonlySet<Scope> {
   const given = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scp) ? scp : []
   return new Set(given.filter(it => typeof it === 'string' && isScope(it)))
@@ -142,15 +142,15 @@ function scopesOf ({ scope, scp }: JWTPayload): ReadonlySet<Scope> {
 const grantClaims = ['relay_zones', 'relay_device_prefixes']
 
 /**
- * Whether a claim is to limit what a token is about, however it is spelled: `relay_zone`, `Relay-Zones`, or with a namespace
- * before it, `https://example.com/relay_zones`. Left aside it would mean no limit.
+ * Whether a claim should limit a token, however it is spelled: `relay_zone`, `Relay-Zones`, or with a namespace,
+ * `https://example.com/relay_zones`. To ignore it would mean no limit.
  */
 function isMeantForUs (claim: string): boolean {
   const name = claim.slice(Math.max(...['/', ':', '.', '#'].map(it => claim.lastIndexOf(it))) + 1)
   return name.toLowerCase().startsWith('relay')
 }
 
-/** No claim: no limit. A claim that can't be read must not mean that. */
+/** No claim means no limit. An unreadable claim must not mean that. */
 function grantsOf (payload: JWTPayload): Grants | undefined {
   const { relay_zones: zones, relay_device_prefixes: devicePrefixes } = payload
   if (!isListOrNone(zones) || !isListOrNone(devicePrefixes)) return undefined

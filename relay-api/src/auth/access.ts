@@ -1,4 +1,4 @@
-/** Composes who gets in: the kinds of credentials, behind limits of strangers, then limits of principals. */
+/** Composes authentication: the kinds of credentials, after limits on unknown callers, then limits on principals. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Database, Logger } from 'relay-common'
 
@@ -12,9 +12,9 @@ import { createGate } from './gate.ts'
 import { openLimits } from './limits.ts'
 
 /**
- * Guards an app, and all that is added to it later.
- * @param known called with each request whose caller is known
- * @returns the same for those who don't come by HTTP
+ * Guards an app, and everything added to it later.
+ * @param known called with each request of a known caller
+ * @returns the same for protocols other than HTTP
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function guard (

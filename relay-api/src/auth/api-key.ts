@@ -8,24 +8,24 @@ import { LruMap } from 'toad-cache'
 import { isAway } from '../guarded-database.ts'
 import type { Identified, Identifier } from './principal.ts'
 
-/** A revoked key is dead everywhere after this time at most: each process asks again then. */
+/** A revoked key is invalid everywhere after at most this time, because each process looks it up again. */
 const KEPT_MS = 3_000
-/** While the database is away nobody revokes one there either: keys that were good are taken for so long. */
+/** While the database is unreachable nobody can revoke a key there either, so cached keys stay valid for so long. */
 const KEPT_WHILE_AWAY_MS = 5 * 60_000
-/** More keys than are in use at a time; a flood of invented ids pushes others out, and they are read again. */
+/** More keys than are used at a time; a flood of invented ids evicts others, which are read again. */
 const KEPT_MAX = 10_000
 const TOUCH_INTERVAL_MS = 60_000
 
-/** Look-ups that may wait for the one that is under way. */
+/** Look-ups that may wait for the one in progress. */
 const WAITING_MAX = 5_000
 
 export interface ApiKeys extends Identifier, AsyncDisposable {}
 
 /**
- * Keys from the table `api_keys`. A key is looked up once every three seconds, however often it is used; in between,
- * checking one costs a hash. One statement looks up all keys that are asked for while the one before is under way, so a
- * flood of invented ids makes it larger, and makes no further ones.
- * @param environment keys of any other are refused without a look
+ * Keys from the table `api_keys`. A key is looked up once in three seconds; in between, a check costs a hash. One
+ * statement looks up all keys that are requested during the previous one, so a flood of invented ids makes it larger,
+ * but sends no others.
+ * @param environment keys of any other are refused without a look-up
  */
 export function openApiKeys (database: Database, environment: string): ApiKeys {
   const kept = new LruMap<Promise<StoredApiKey | undefined>>(KEPT_MAX, KEPT_MS)
@@ -50,7 +50,7 @@ export function openApiKeys (database: Database, environment: string): ApiKeys {
     if (known) return known
     const found = ask(id)
     kept.set(id, found)
-    found.catch(() => kept.delete(id)) // whoever asks next may have more luck
+    found.catch(() => kept.delete(id)) // the next request tries again
     return found
   }
 
@@ -59,7 +59,8 @@ export function openApiKeys (database: Database, environment: string): ApiKeys {
     used = new Set()
     await touchApiKeys(database, ids)
   }
-  const timer = setInterval(() => { touch().catch(() => {}) }, TOUCH_INTERVAL_MS).unref() // a time of last use is worth no alarm
+  // the time of last use is not worth an alert
+  const timer = setInterval(() => { touch().catch(() => {}) }, TOUCH_INTERVAL_MS).unref()
 
   return {
     async identify (credential) {

@@ -1,6 +1,6 @@
 /**
- * Lines about refusals: who, what, from where. Each address and each caller has so many in a minute, and all have so many in
- * a second: a flood must not fill a disk. The first line after those that were left out says how many they were.
+ * Lines about refusals: who, what, from where. Each address and caller has a limit per minute, and all have one per
+ * second, because a flood must not fill a disk. The first line after a limit has the number of skipped ones.
  */
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'relay-common'

@@ -1,12 +1,12 @@
 /**
- * Who may ask. Every route that is added behind this hook, and every address that is none, asks for a bearer token:
+ * Authentication. Every route after this hook, and every unknown URL, needs a bearer token:
  *
  *     Authorization ──identify──▶ principal ──scope of the route──▶ the route, which keeps to the principal's grants
  *          │ none, unknown              │ not among its scopes
  *          ▼                            ▼
  *         401, after too many 429      403
  *
- * Refusals go to the audit log with their reasons; a caller learns none of them.
+ * Refusals go to the audit log with their reasons, which callers do not get.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RelayError, type Scope } from 'relay-common'
@@ -15,7 +15,7 @@ import { refusalOf, type Audit } from './audit.ts'
 import type { Gate, Passed } from './gate.ts'
 import type { Principal } from './principal.ts'
 
-/** @param audit where refusals are noted */
+/** @param audit receives refusals */
 export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): void {
   app.decorateRequest('principal', null as unknown as Principal)
   app.decorateRequest('reauthenticate', null as unknown as () => Promise<void>)
@@ -52,7 +52,7 @@ export function authenticate (app: FastifyInstance, gate: Gate, audit: Audit): v
     }
   }
 
-  // the hook above refuses by scope, and routes by what is asked for
+  // this hook refuses by scope, and routes refuse by grants
   app.addHook('onError', async (request, _reply, error) => {
     if (error.code === 'RELAY_FORBIDDEN') audit(refusalOf(request, 'forbidden', error.message))
   })
@@ -69,11 +69,13 @@ const BLOCKED = 'too many requests from this address had no valid token'
 
 export interface LoggedIn {
   readonly principal: Principal
-  /** Asks again, for a connection that stays. @throws RelayError RELAY_UNAUTHORIZED, or as the first time */
+  /** Checks again, for a long connection. @throws RelayError RELAY_UNAUTHORIZED, or as the first time */
   readonly reauthenticate: () => Promise<void>
 }
 
-/** Lets in who does not come by HTTP. @returns undefined: nobody who is known, or an address that has to wait */
+/**
+ * Authenticates clients of other protocols than HTTP. @returns undefined: an unknown credential, or a blocked address
+ */
 export type LogIn = (credential: string, address: string) => Promise<LoggedIn | undefined>
 
 export function createLogIn (gate: Gate, audit: Audit): LogIn {
@@ -88,7 +90,7 @@ export function createLogIn (gate: Gate, audit: Audit): LogIn {
   }
 }
 
-/** `bearer` in any case, and one space or more, as HTTP has it. */
+/** `bearer` in any case, and one or more spaces, as in HTTP. */
 export function bearerOf ({ headers: { authorization } }: Pick<FastifyRequest, 'headers'>): string | undefined {
   return /^bearer +([\x21-\x7e]+) *$/i.exec(authorization ?? '')?.[1]
 }
@@ -98,7 +100,7 @@ async function identifyAgain (credential: string, gate: Gate): Promise<void> {
   if (now.kind === 'refused') throw unauthorized('this one is no longer accepted')
 }
 
-/** @returns undefined at an address that is none: whoever is known may hear that */
+/** @returns undefined for an unknown URL: any known caller gets a 404 */
 function neededScope ({ is404, method, route }: FastifyRequest): Scope | undefined {
   if (is404) return undefined
   return route.config.scope ?? (method === 'GET' || method === 'HEAD' ? 'events:read' : 'admin')

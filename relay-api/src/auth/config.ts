@@ -3,7 +3,7 @@ import { Type, type Static } from 'typebox'
 
 import { asymmetricAlgorithms, type AccessTokenSettings } from './access-token.ts'
 
-/** Who gets in, and how often. */
+/** Authentication and its limits. */
 export const accessSettings = {
   API_TOKENS: Type.String({
     default: '', description: 'bearer tokens with full access, separated by commas'
@@ -63,7 +63,7 @@ export const accessSettings = {
 
 export type AccessConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof accessSettings>>>>
 
-/** @throws RelayError RELAY_CONFIG_INVALID for tokens that can't be sent, or that everybody knows */
+/** @throws RelayError RELAY_CONFIG_INVALID for tokens that can't be sent, or are well known */
 export function tokensOf (config: AccessConfig, environment: NodeJS.ProcessEnv = process.env): string[] {
   const tokens = splitList(config.API_TOKENS)
   if (tokens.some(it => !/^[\x21-\x7e]+$/.test(it))) {
@@ -77,7 +77,7 @@ export function tokensOf (config: AccessConfig, environment: NodeJS.ProcessEnv =
   return tokens
 }
 
-/** @throws RelayError RELAY_CONFIG_INVALID for a provider that can't be trusted as it is set up */
+/** @throws RelayError RELAY_CONFIG_INVALID for an insecure setup of the provider */
 export function accessTokenSettings (config: AccessConfig): AccessTokenSettings | undefined {
   const { OIDC_ISSUER: issuer } = config
   if (issuer === undefined) return undefined

@@ -4,12 +4,12 @@ import { everything, scopes } from 'relay-common'
 
 import type { Identifier } from './principal.ts'
 
-/** Guesses of shorter tokens might hit one that somebody made up; the comparison itself is cheap for all. */
+/** Shorter tokens, chosen by people, might be guessed; the comparison itself is cheap. */
 export const GUESSABLE_CHARACTERS = 16
 
 /**
- * Tokens that configuration gives (`API_TOKENS`). Whoever knows one may do everything. They are compared by their
- * hashes, all of them each time, so that the time of an answer tells nothing about them.
+ * Configured tokens (`API_TOKENS`), which allow everything. All hashes are compared each time, so timing reveals
+ * nothing.
  */
 export function identifyConfiguredToken (tokens: readonly string[]): Identifier {
   const known = tokens.map(digest)

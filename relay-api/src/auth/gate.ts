@@ -1,5 +1,5 @@
 /**
- * Whose a credential is, asked from an address. What fails is blocked, and never who is known:
+ * Identifies credentials from an address. Failures block an address, but never known callers:
  *
  *     credential ──was good before──────────────────────────▶ identified again, from memory for the most part
  *         │ not seen before
@@ -19,23 +19,23 @@ import { LruMap } from 'toad-cache'
 import type { Strangers } from './limits.ts'
 import type { Identified, Identifier } from './principal.ts'
 
-/** What a credential turned out to be; `waitS`: it was not looked at. */
+/** The result for a credential; `waitS`: it was not checked. */
 export type Passed = Identified | { readonly kind: 'blocked', readonly waitS: number }
 
 export interface Gate {
-  /** Not a promise where memory knows: nearly all requests come with what was good before. */
+  /** Not a promise if cached: nearly all requests have a known credential. */
   pass (credential: string, address: string): Passed | Promise<Passed>
-  /** Counts a request without a credential. @returns seconds for which its address has to wait; 0: none */
+  /** Counts a request without a credential. @returns seconds for which its address must wait; 0: none */
   askWithout (address: string): number
-  /** Identifies once more, for an answer that goes on. */
+  /** Identifies again, for a long answer. */
   passAgain (credential: string): Promise<Identified>
 }
 
-/** Only what was good gets in here, so no stranger can push out what is. */
+/** Only valid credentials get in here, so no unknown caller can evict them. */
 const GOOD_KEPT_MAX = 20_000
 const GOOD_KEPT_MS = 60 * 60 * 1000
 
-/** @param identifiers asked one after the other; the first that knows the kind of a credential decides */
+/** @param identifiers tried in order; the first that knows the kind of a credential decides */
 export function createGate (identifiers: readonly Identifier[], strangers: Strangers): Gate {
   const good = new LruMap<true>(GOOD_KEPT_MAX, GOOD_KEPT_MS)
 
@@ -47,7 +47,7 @@ export function createGate (identifiers: readonly Identifier[], strangers: Stran
     return { kind: 'refused', reason: 'an unknown bearer token' }
   }
 
-  /** The same, as far as nobody has to be waited for. */
+  /** The same, if possible without a wait. */
   const identifyNow = (credential: string): Identified | Promise<Identified> => {
     for (let n = 0; n < identifiers.length; n++) {
       const identified = identifiers[n].identify(credential)

@@ -1,13 +1,13 @@
 /**
- * How often may be asked: by each principal that is known, and, far less often, by each address that nobody known has
- * asked from. Addresses of IPv6 count by their /64, which one household has.
+ * Rate limits: per known principal, and far lower per address for unknown callers. IPv6 addresses count by their /64,
+ * which one household has.
  *
  *     strangers         requests without a credential, or with one that is not known yet
  *     failed logins     credentials that were not accepted; past the limit an address is blocked, which is to say that its
  *                       further unknown credentials are checked only where that is cheap and guessing is hopeless
  *
- * Both are counted in memory. Where API processes count together, failed logins are counted in the database too, but never
- * in more than STATEMENTS_PER_S statements: a stranger must not be able to keep it busy.
+ * Both are counted in memory. If API processes count together, failed logins are also counted in the database, with at
+ * most STATEMENTS_PER_S statements, so that unknown callers can't keep it busy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { normaliseAddress, RelayError, type Database } from 'relay-common'
@@ -20,25 +20,25 @@ export interface LimitSettings {
   readonly perPrincipalMax: number
   readonly failedLoginsMax: number
   readonly windowMs: number
-  /** callers whose counts one process keeps; past these it forgets whoever was quiet for longest */
+  /** callers whose counts one process keeps; beyond that it forgets the one that was quiet for longest */
   readonly callersKeptMax?: number
-  /** where API processes count together; undefined: each for itself */
+  /** for API processes that count together; undefined: each for itself */
   readonly database?: Database
 }
 
-/** What an address has done so far that nobody is known from. */
+/** The history of an address without a known caller. */
 export interface Strangers {
-  /** Counts a request. @returns seconds for which the address has to wait, as it asks too often; 0: none */
+  /** Counts a request. @returns seconds for which the address must wait because of too many requests; 0: none */
   ask (address: string): number
-  /** seconds for which the address has to wait, as too many of its credentials were not accepted; 0: none */
+  /** seconds for which the address must wait because of too many invalid credentials; 0: none */
   blockedForS (address: string): Promise<number>
-  /** Counts a credential that was not accepted. */
+  /** Counts an invalid credential. */
   fail (address: string): Promise<void>
 }
 
 export interface Limits {
   readonly strangers: Strangers
-  /** refuses a principal that asks too often, and says in each answer how much is left */
+  /** refuses principals with too many requests, and adds the rest of the limit to each answer */
   readonly byPrincipal: (app: FastifyInstance) => void
 }
 
@@ -52,7 +52,7 @@ export function openLimits (settings: LimitSettings): Limits {
   }
 }
 
-/** Hot path: each request passes here, and where it is counted in memory makes no promise. */
+/** Hot path: every request passes here, and counting in memory creates no promise. */
 function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, database }: LimitSettings, keptMax: number): void {
   const requests = createWindowCounter(windowMs, keptMax)
   const tell = ({ count, endsInS }: Counted, reply: FastifyReply) => {
@@ -66,7 +66,7 @@ function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, dat
   app.addHook('onRequest', ({ principal }, reply, done) => {
     if (!database) return done(tell(requests.add(principal.id), reply))
     countRequest(database, `principal:${principal.id}`, windowMs)
-      .catch(() => requests.add(principal.id)) // a database that is away keeps nobody out
+      .catch(() => requests.add(principal.id)) // an unreachable database keeps nobody out
       .then(it => done(tell(it, reply)), done)
   })
 }
@@ -75,7 +75,7 @@ function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }:
   const requests = createWindowCounter(windowMs, keptMax)
   const failures = createWindowCounter(windowMs, keptMax)
   const statements = createWindowCounter(1_000, 1)
-  /** whether the database may be asked for a stranger's sake; one that is away must keep nobody out */
+  /** the database, if unknown callers may use it; an unreachable one must keep nobody out */
   const shared = async (ask: (database: Database) => Promise<Counted | undefined>, key: string) => {
     if (!database || statements.add('').count > STATEMENTS_PER_S) return
     const counted = await ask(database).catch(() => undefined)
@@ -94,13 +94,13 @@ function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }:
     },
     async fail (address) {
       const key = normaliseAddress(address)
-      if (failures.add(key).count > failedLoginsMax) return // it is known to be blocked, whatever others have counted
+      if (failures.add(key).count > failedLoginsMax) return // it is blocked already, whatever others have counted
       await shared(it => countFailure(it, key, windowMs), key)
     }
   }
 }
 
-/** Refuses an address that asks for what is open to everybody too often. For routes that no caller is known on. */
+/** Refuses an address with too many requests for open routes, which have no known caller. */
 export function createOpenLimit (max: number, windowMs: number) {
   const requests = createWindowCounter(windowMs)
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {

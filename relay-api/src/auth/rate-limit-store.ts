@@ -3,20 +3,20 @@ import type { Database } from 'relay-common'
 
 import type { Counted } from './window-counter.ts'
 
-/** one count in so many drops what is over; a table of an hour's callers is small */
+/** one count in so many deletes expired rows; a table of an hour's callers is small */
 const SWEEP_EVERY = 1_000
 
-/** Counts a request. @param key of its caller, apart from those of failures */
+/** Counts a request. @param key of its caller, separate from those of failures */
 export async function countRequest (database: Database, key: string, windowMs: number): Promise<Counted> {
   return await count(database, key, windowMs)
 }
 
-/** Counts a credential of an address that was not accepted. */
+/** Counts an invalid credential of an address. */
 export async function countFailure (database: Database, address: string, windowMs: number): Promise<Counted> {
   return await count(database, `failed:${address}`, windowMs)
 }
 
-/** How many credentials of an address were not accepted in this window; undefined: none. */
+/** Invalid credentials of an address in the current window; undefined: none. */
 export async function readFailures (database: Database, address: string): Promise<Counted | undefined> {
   const [counted] = await database.queryPrepared<Counted>('read request count', `
     select count, ceil(extract(epoch from window_end - now()))::integer as "endsInS"
@@ -29,7 +29,7 @@ let counts = 0
 
 async function count (database: Database, key: string, windowMs: number): Promise<Counted> {
   if (++counts % SWEEP_EVERY === 0) {
-    database.query('delete from rate_limits where window_end < now()').catch(() => {}) // the next one will
+    database.query('delete from rate_limits where window_end < now()').catch(() => {}) // the next count will
   }
   const [counted] = await database.queryPrepared<Counted>('count request', `
     insert into rate_limits as r (key, count, window_end) values ($1, 1, now() + $2 * interval '1 ms')

@@ -3,18 +3,18 @@ import { LruMap } from 'toad-cache'
 
 export interface Counted {
   readonly count: number
-  /** until the window of this key is over, rounded up */
+  /** until the window of this key ends, rounded up */
   readonly endsInS: number
 }
 
 export interface WindowCounter {
   add (key: string): Counted
   read (key: string): Counted
-  /** Takes over a count that is known from elsewhere, where it is larger. */
+  /** Takes over a higher count from elsewhere. */
   raise (key: string, count: number, endsInS: number): void
 }
 
-/** Keys that one process remembers; past these it forgets whoever was quiet for longest. */
+/** Keys that one process remembers; beyond that it forgets the one that was quiet for longest. */
 export const KEYS_KEPT_MAX = 20_000
 
 /** @param now monotonic, ms */

@@ -1,4 +1,4 @@
-/** What each caller has taken of its budgets (declared.ts). */
+/** What each caller has used of its budgets (declared.ts). */
 import { Counter, RelayError, type Registry } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
@@ -6,39 +6,39 @@ import { budgets, type Budget, type BudgetConfig, type BudgetName, type HeldBudg
 
 export interface Budgets {
   /**
-   * Takes an amount from a budget that refills; all of it or nothing.
+   * Takes an amount from a refilling budget; all of it or nothing.
    * @param caller id of a principal
-   * @throws RelayError RELAY_BUDGET_EXCEEDED, with the time after which the amount is there
+   * @throws RelayError RELAY_BUDGET_EXCEEDED, with the time until the amount is available
    */
   spend (name: SpentBudget, caller: string, amount?: number): void
   /**
-   * How much of a budget that refills is left for a caller, at most `amount`, and takes that.
-   * @returns what was taken, from 0
+   * Takes what is left of a refilling budget, at most `amount`.
+   * @returns the amount taken, from 0
    */
   spendUpTo (name: SpentBudget, caller: string, amount: number): number
-  /** Seconds after which an amount is there again, or all that there may be; at least 1. */
+  /** Seconds until an amount is available, or the whole budget; at least 1. */
   waitS (name: SpentBudget, caller: string, amount: number): number
   /**
    * Holds an amount until it is disposed of.
    * @throws RelayError RELAY_BUDGET_EXCEEDED
    */
   hold (name: HeldBudget, caller: string, amount?: number): Held
-  /** How much of a budget a caller may have, where it is measured and not held. */
+  /** Size of a budget that is measured instead of held. */
   maxOf (name: BudgetName): number
-  /** Counts that a caller was past a budget that is measured. */
+  /** Counts that a caller exceeded a measured budget. */
   count (name: BudgetName, caller: string): void
 }
 
 export interface Held extends Disposable {
-  /** Holds more. @throws RelayError RELAY_BUDGET_EXCEEDED; what was held before still is */
+  /** Holds more. @throws RelayError RELAY_BUDGET_EXCEEDED; the earlier amount is still held */
   add (amount: number): void
 }
 
-/** Callers that a process remembers per budget; past these it forgets whoever was quiet for longest. */
+/** Callers that a process remembers per budget; beyond that it forgets the one that was quiet for longest. */
 const CALLERS_KEPT_MAX = 20_000
-/** Callers that metrics name, so that no flood of identities fills the memory; further ones count as `other`. */
+/** Callers named in metrics, so that a flood of identities can't fill the memory; others count as `other`. */
 const CALLERS_NAMED_MAX = 1_000
-/** When to try again what others of the same caller have to give back first. */
+/** When to retry if other requests of the same caller must finish first. */
 const HELD_RETRY_S = 2
 
 /** @param now monotonic, ms */
@@ -49,10 +49,11 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
     labelNames: ['budget', 'caller'],
     registers: [metrics]
   })
-  for (const budget of Object.keys(budgets)) exceeded.inc({ budget, caller: 'other' }, 0) // callers are known when they come
+  // callers are unknown until they come
+  for (const budget of Object.keys(budgets)) exceeded.inc({ budget, caller: 'other' }, 0)
   const named = new Set<string>()
   const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
-  /** by budget, what each caller holds of it */
+  /** by budget, what each caller holds */
   const held = new Map(Object.keys(budgets).map(name => [name, new Map<string, number>()]))
 
   const count = (name: BudgetName, caller: string) => {
@@ -68,7 +69,7 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
       `limit of ${config[setting]} ${what} ${per} per caller exceeded (${setting}); try again in ${retryAfterS} s`, { retryAfterS })
   }
 
-  /** @returns what is left, as of now */
+  /** @returns what is left now */
   const levelOf = (name: SpentBudget, caller: string): Level => {
     const { setting, refillMs } = budgets[name]
     const max = config[setting]
@@ -127,7 +128,7 @@ export function createBudgets (config: BudgetConfig, metrics: Registry, now: () 
   }
 }
 
-/** What is left of a spent budget at a time. */
+/** The rest of a spent budget at a time. */
 interface Level {
   left: number
   atMs: number

@@ -1,11 +1,11 @@
 /**
- * Budgets: how much of what all callers share one of them may take. This is the only place where they are declared; the
- * settings, the checks and the table of docs/security.md come from here.
+ * Budgets: how much of shared resources one caller may use. They are only declared here; settings, checks and the table
+ * of docs/security.md are derived.
  *
  *     spent   an amount per time, such as new series per hour: it refills evenly, and a full one allows a burst
  *     held    an amount at once, such as open streams: whoever ends one gives it back
  *
- * Past a budget a caller is refused with RELAY_BUDGET_EXCEEDED, and nobody else is.
+ * A caller above a budget is refused with RELAY_BUDGET_EXCEEDED; others are not affected.
  */
 import { Type, type Static } from 'typebox'
 
@@ -94,11 +94,11 @@ export type BudgetConfig = Readonly<Static<ReturnType<typeof Type.Object<typeof 
 
 export interface Budget {
   readonly setting: keyof BudgetConfig
-  /** what is counted, for messages and docs: `answers under way` */
+  /** what is counted, for messages and docs: `answers in progress` */
   readonly what: string
-  /** over which time a spent budget refills; undefined: it is held */
+  /** refill time of a spent budget; undefined: it is held */
   readonly refillMs?: number
-  /** the test that shows what happens past it */
+  /** the test that shows the effect of exceeding it */
   readonly shownBy: string
 }
 

@@ -1,18 +1,18 @@
 /**
- * How an answer that is rows is written, a piece at a time:
+ * Writes rows of an answer, piece by piece:
  *
  *     json      {"tz":…,"rows":[{…},
  *               {…}],"next":null}
  *     ndjson    a row a line; the last line is {"end":{…}}: without it something is missing
  *     csv       RFC 4180, with a header line; what it has no place for is in HTTP headers
  *
- * The head is known before the first row, the end only behind the last one.
+ * The head is known before the first row, the end only after the last one.
  */
 import { stringify } from 'csv-stringify/sync'
 
 import type { FormatName } from '../parameters/format.ts'
 
-/** What a row has, in the order of the columns. An object is written as it is, and in CSV as name=value. */
+/** A cell, in the order of the columns. An object is written unchanged, and in CSV as name=value. */
 export type Cell = string | number | boolean | null | Readonly<Record<string, string>>
 export type Row = readonly Cell[]
 
@@ -24,8 +24,8 @@ export interface RowsWriter {
 
 /**
  * @param columns names of the cells
- * @param optional columns that JSON leaves out where they are null
- * @param head what is known before the first row
+ * @param optional columns that JSON omits if they are null
+ * @param head data known before the first row
  */
 export function createRowsWriter (
   format: FormatName, columns: readonly string[], optional: ReadonlySet<string>, head: Readonly<Record<string, unknown>>
@@ -87,20 +87,20 @@ function csvWriter (columns: readonly string[]): RowsWriter {
   }
 }
 
-/** What a spreadsheet computes when a cell begins with it, also as full-width signs; `|` and `%` name programs to some. */
+/** Signs that start a formula in a spreadsheet, also full-width; `|` and `%` can name programs. */
 const formulaSigns = new Set('=+-@|%\uff1d\uff0b\uff0d\uff20\uff5c\uff05')
-/** Where a cell begins to some spreadsheet: locales with a decimal comma cut at `;`, and quotes within a line don't stop them. */
+/** Separators of cells in some spreadsheet: locales with a decimal comma split at `;`, also inside quotes. */
 const separators = new Set(';\t\r\n|')
 const skipped = /[\s"']/
 
 /**
- * A text that no spreadsheet computes: a device may be called `=HYPERLINK(…)`, or `a;=HYPERLINK(…)`. Where a formula could
- * begin a quote stands before it. Linear in its length.
+ * A text that no spreadsheet evaluates: a device may be named `=HYPERLINK(…)`, or `a;=HYPERLINK(…)`. A quote is
+ * inserted where a formula could start. Linear in its length.
  */
 export function defuse (text: string): string {
   let safe = ''
   let cutAt = text.length
-  let isFormula = false // what comes next, but for blanks and quotes
+  let isFormula = false // the next character, ignoring blanks and quotes
   for (let at = text.length - 1; at >= 0; at--) {
     if (formulaSigns.has(text[at])) isFormula = true
     else if (!skipped.test(text[at])) isFormula = false

@@ -1,8 +1,7 @@
 /**
- * Sends an answer that is made piece by piece. One that is short goes whole, with its length and ETag, and an error on
- * the way is a problem; a long one is streamed as fast as its client reads, and an error on the way cuts the
- * connection, so that nobody takes a part for the whole. Who asks for the head of a long one gets what a GET begins
- * with, and nothing more of it is made.
+ * Sends an answer piece by piece. A short one is sent as a whole, with its length and ETag, and an error becomes a
+ * problem. A long one is streamed at the pace of its client, and an error aborts the connection, so that nobody takes a
+ * part for the whole. A HEAD of a long answer gets the headers of a GET, and nothing more is computed.
  */
 import { Readable } from 'node:stream'
 
@@ -14,7 +13,9 @@ import { sendTagged } from '../caching.ts'
 /** Longer answers are streamed. */
 const WHOLE_MAX_CHARACTERS = 64 * 1024
 
-/** @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY for a long one more than may be; what pieces throw */
+/**
+ * @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY if there are too many long answers; errors of the pieces
+ */
 export async function sendPieces (
   reply: FastifyReply, answer: Answer, mediaType: string, pieces: AsyncGenerator<string>
 ): Promise<FastifyReply> {
@@ -41,6 +42,6 @@ export async function sendPieces (
     yield * pieces
   }
   const body = Readable.from(rest(), { objectMode: false, highWaterMark: WHOLE_MAX_CHARACTERS })
-  answer.signal.addEventListener('abort', () => body.destroy(), { once: true }) // also where it is not sent any more
+  answer.signal.addEventListener('abort', () => body.destroy(), { once: true }) // also if it is no longer sent
   return reply.type(`${mediaType}; charset=utf-8`).send(body)
 }

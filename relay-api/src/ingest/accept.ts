@@ -1,6 +1,6 @@
 /**
- * Which events of a request can be taken: those that the caller may send, and that the processor can decode. Grants come
- * before all else: an event of somebody else's is refused as such, whatever else is wrong with it, where it can be read.
+ * Decides which events of a request are accepted: those that the caller may send and the processor can decode. Grants
+ * come first: an event outside of the grants is refused for that, whatever else is wrong, if that can be read.
  *
  *     item ──scanEvent──▶ its series is known, its time has rollups ──granted──▶ taken        nearly all: 0.4 us
  *       │ not taken             │ no                    │ no
@@ -14,7 +14,7 @@ import {
 
 import { excessOf, isSurelySimple } from './complexity.ts'
 
-/** Why an item is refused. */
+/** Reasons to refuse an item. */
 export const refusedReasons = {
   ...rejectedReasons,
   ...ingestReasons,
@@ -24,7 +24,7 @@ export const refusedReasons = {
 export type RefusedReason = keyof typeof refusedReasons
 
 export interface Refused {
-  /** which item of the request, from 0 */
+  /** index of the item in the request, from 0 */
   readonly index: number
   readonly reason: RefusedReason
   readonly field?: FieldName
@@ -32,9 +32,9 @@ export interface Refused {
   readonly detail: string
 }
 
-/** An event that may go into the log, and may make something new there. */
+/** An acceptable event that may create a series, zone or partition. */
 export interface Dear {
-  /** which item of the request, from 0 */
+  /** index of the item in the request, from 0 */
   readonly index: number
   readonly event: DeviceEvent
   readonly record: ProducedRecord
@@ -46,23 +46,23 @@ export interface Allowed {
   readonly grants: EventGrants
 }
 
-/** What is there already. */
+/** What exists already. */
 export interface Known {
-  /** Whether an event makes nothing new, as far as memory says. */
+  /** Whether an event creates nothing, as far as memory knows. */
   isFree (event: DeviceEvent, nowMs: number): boolean
-  /** The same of an event as it stands in a body. */
+  /** The same for an event in the bytes of a body. */
   isScannedFree (event: ScannedEvent, nowMs: number): boolean
 }
 
 /** One for all requests: nothing of it is kept. */
 const scanned = createScannedEvent()
 
-/** Sorts the items of one request, one at a time. */
+/** Sorts the items of one request, one by one. */
 export class Sorting {
   /** in the order of the request */
   readonly records: ProducedRecord[] = []
   readonly refused: Refused[] = []
-  /** those of `records` that may make something new */
+  /** the part of `records` that may create something */
   readonly dear: Dear[] = []
   readonly #body: Buffer
   readonly #allowed: Allowed
@@ -74,8 +74,8 @@ export class Sorting {
   #index = 0
 
   /**
-   * @param body whose parts the items are
-   * @param nowMs the clock, for events from the future
+   * @param body contains the items
+   * @param nowMs the clock, for events in the future
    */
   constructor (body: Buffer, allowed: Allowed, known: Known, nowMs: number) {
     const { rules, grants } = allowed
@@ -95,13 +95,14 @@ export class Sorting {
     else this.#addDecoded(index, item)
   }
 
-  /** @returns the device id of an event that can be taken and makes nothing new; undefined: `decodeEvent` has to be asked */
+  /** @returns the device id of an acceptable event that creates nothing; undefined: use `decodeEvent` */
   #keyOfKnown (item: Buffer): Buffer | undefined {
     const start = item.byteOffset - this.#body.byteOffset
     if (!scanEvent(this.#body, start, start + item.length, scanned)) return undefined
     const { timestampMs, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd } = scanned
     if (timestampMs < this.#oldestMs || timestampMs > this.#newestMs) return undefined
-    if (!this.#known.isScannedFree(scanned, this.#nowMs)) return undefined // so its names are well formed, and its type is known
+    // so its names are valid, and its type is known
+    if (!this.#known.isScannedFree(scanned, this.#nowMs)) return undefined
     if (this.#isLimited) {
       const deviceId = this.#body.toString('utf8', deviceIdStart, deviceIdEnd)
       if (foreignField(this.#allowed.grants, deviceId, this.#body.toString('utf8', zoneStart, zoneEnd))) return undefined
@@ -111,13 +112,13 @@ export class Sorting {
 
   #addDecoded (index: number, item: Buffer): void {
     const { rules, grants } = this.#allowed
-    const excess = item.length > EVENT_BYTES_MAX ? undefined : excessOf(item) // what is oversized is not read at all
+    const excess = item.length > EVENT_BYTES_MAX ? undefined : excessOf(item) // oversized items are not read at all
     const decoded = excess === undefined
       ? decodeEvent(item, rules, this.#nowMs)
       : { kind: 'rejected', reason: 'too-complex', field: undefined, detail: excess } as const
     const foreign = decoded.kind === 'event'
       ? foreignField(grants, decoded.event.deviceId, decoded.event.zone)
-      : excess === undefined ? foreignClaim(grants, item) : undefined // it is not taken, and not worth being parsed
+      : excess === undefined ? foreignClaim(grants, item) : undefined // it is refused, and not worth parsing
     if (foreign) {
       this.refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
     } else if (decoded.kind === 'rejected') {
@@ -132,7 +133,7 @@ export class Sorting {
   }
 }
 
-/** Of what is no event, as far as it can be read. */
+/** For invalid events, as far as they can be read. */
 function foreignClaim (grants: EventGrants, item: Uint8Array): 'deviceId' | 'zone' | undefined {
   const fault = claimFault(grants, item)
   return fault === 'unreadable' ? undefined : fault

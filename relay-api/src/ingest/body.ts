@@ -1,4 +1,4 @@
-/** Reads the body of a request, inflated where it is gzip, and never more of it than is allowed. */
+/** Reads the body of a request, decompressed if it is gzip, up to its limit. */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { createGunzip, type Gunzip } from 'node:zlib'
@@ -8,19 +8,19 @@ import { RelayError } from 'relay-common'
 import type { Lease } from './in-flight.ts'
 import type { Framing } from './items.ts'
 
-/** Media types by what they are called; the first of each is the registered one, or the one in most use. */
+/** Media types by framing; the first of each is the registered or the most common one. */
 export const mediaTypes: Readonly<Record<Framing, readonly string[]>> = {
   json: ['application/json'],
   ndjson: ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 }
 
-/** https://www.rfc-editor.org/rfc/rfc9110#name-media-type, without what is quoted in a parameter */
+/** https://www.rfc-editor.org/rfc/rfc9110#name-media-type, without quoted strings in parameters */
 const TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+$/
 const PARAMETER = /^(?:[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*"))?$/
 
 /** @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN */
 export function framingOf (contentType: string | undefined): Framing {
-  if (contentType === mediaTypes.json[0]) return 'json' // as nearly all write it
+  if (contentType === mediaTypes.json[0]) return 'json' // the usual form
   if (contentType === mediaTypes.ndjson[0]) return 'ndjson'
   const [type, ...parameters] = (contentType ?? '').toLowerCase().split(';').map(it => it.trim())
   const framing = (['json', 'ndjson'] as const).find(it => mediaTypes[it].includes(type))
@@ -37,30 +37,31 @@ export function framingOf (contentType: string | undefined): Framing {
 }
 
 export interface BodyLimits {
-  /** of the body as it is sent, and of what it inflates to */
+  /** of the body as sent, and after decompression */
   readonly maxBytes: number
-  /** from now to its last byte, however often something of it comes */
+  /** from now to the last byte, whatever arrives in between */
   readonly timeoutMs: number
 }
 
-/** A body of many small chunks costs more than its bytes: each counts as so many at least. */
+/** A body of many small chunks costs more than its bytes: each counts as at least so many. */
 const CHUNK_BYTES_MIN = 64
-/** What an inflater has in memory: its window, its state and what comes out of it next. */
+/** Memory of a decompressor: window, state and next output. */
 const INFLATER_BYTES = 64 * 1024
-/** Events of one device that says the same each time inflate by 50; a body of blanks by 1,000. */
+/** Events of one device with equal values compress by 50; a body of blanks by 1,000. */
 const INFLATED_BY_MAX = 200
-/** Below this nobody looks how much of it is inflated. */
+/** Below this size the compression ratio is not checked. */
 const INFLATED_FREE_BYTES = 256 * 1024
 
 /**
- * @param lease where memory is taken before it is used
+ * @param lease reserves memory before it is used
  * @throws RelayError RELAY_MEDIA_TYPE_UNKNOWN for another encoding, RELAY_BODY_TOO_LARGE, RELAY_BODY_TOO_SLOW,
- *   RELAY_INGEST_BUSY, RELAY_BUDGET_EXCEEDED; RELAY_REQUEST_INVALID for what is no gzip, not all of it, or more than that
+ *   RELAY_INGEST_BUSY, RELAY_BUDGET_EXCEEDED; RELAY_REQUEST_INVALID for an invalid or truncated gzip, or one with
+ *   trailing bytes
  */
 export async function readBody (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
   const { 'content-encoding': encoding, 'content-length': length = '0' } = request.headers
   if (Number(length) > limits.maxBytes) throw tooLarge(limits.maxBytes)
-  switch (encoding?.trim().toLowerCase() || 'identity') { // an empty one names none
+  switch (encoding?.trim().toLowerCase() || 'identity') { // an empty one means none
     case 'identity':
       return await readPlain(request, limits, lease)
     case 'gzip': case 'x-gzip':
@@ -80,7 +81,7 @@ async function readZipped (request: IncomingMessage, limits: BodyLimits, lease: 
   }
 }
 
-/** Fails what is read when its time is over: nothing that dribbles in keeps its lease. */
+/** Fails a read after its deadline, so that slow bytes do not keep a lease. */
 async function beforeDeadline (
   source: Readable, { timeoutMs }: BodyLimits, request: IncomingMessage, read: () => Promise<Buffer>
 ): Promise<Buffer> {
@@ -92,7 +93,7 @@ async function beforeDeadline (
     }, timeoutMs)
   })
   const body = read()
-  body.catch(() => {}) // heard below, unless it is late
+  body.catch(() => {}) // handled below, unless it is late
   try {
     return await Promise.race([body, late])
   } finally {
@@ -104,23 +105,23 @@ function isHere ({ complete, headers, readableLength }: IncomingMessage): boolea
   return complete || (readableLength > 0 && readableLength === Number(headers['content-length']))
 }
 
-/** A body that is here already, as small ones are: they come with their head. */
+/** A body that has already arrived, as small ones do, together with the headers. */
 function readWhole (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Buffer {
   const body = new GrowingBody(maxBytes, lease)
-  const bytes = request.read() as Buffer | null // all of it; null: there is none
+  const bytes = request.read() as Buffer | null // all of it; null: none
   if (bytes !== null) body.add(bytes)
   return body.bytes
 }
 
 async function readPlain (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
-  await undefined // what came with the head is parsed when this turn of ours is over
+  await undefined // data that came with the headers is parsed after this turn
   if (isHere(request)) return readWhole(request, limits, lease)
   return await beforeDeadline(request, limits, request, () => readChunks(request, limits, lease))
 }
 
 async function readChunks (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Promise<Buffer> {
   const body = new GrowingBody(maxBytes, lease)
-  // the request must outlive the loop: it is what the answer goes out on
+  // the request must outlive the loop, because it carries the answer
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) body.add(chunk)
   return body.bytes
 }
@@ -150,10 +151,10 @@ async function inflate (
   return body.bytes
 }
 
-/** What of a body has come so far. */
+/** The part of a body that has arrived. */
 interface Sent {
   bytes: number
-  /** with chunks of no size as CHUNK_BYTES_MIN */
+  /** with small chunks as CHUNK_BYTES_MIN */
   counted: number
 }
 
@@ -168,7 +169,7 @@ async function feed (request: IncomingMessage, gunzip: Gunzip, maxBytes: number,
   gunzip.end()
 }
 
-/** Waits until it takes more, or is closed. */
+/** Waits until it accepts more, or is closed. */
 function drained (gunzip: Gunzip): Promise<void> {
   return new Promise(resolve => {
     const done = () => {
@@ -181,7 +182,7 @@ function drained (gunzip: Gunzip): Promise<void> {
   })
 }
 
-/** What has come of a body, in one piece whatever its chunks were: a chunk of a byte holds all that came with it. */
+/** The received part of a body, in one buffer: a chunk of a byte would keep everything that arrived with it. */
 class GrowingBody {
   size = 0
   readonly #maxBytes: number
@@ -204,7 +205,7 @@ class GrowingBody {
     }
     this.#lease.take(counted)
     if (this.size === 0) {
-      this.#chunk = chunk // nearly all bodies are one
+      this.#chunk = chunk // nearly all bodies are one chunk
       this.size = chunk.length
       return
     }

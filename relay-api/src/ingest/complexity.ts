@@ -1,11 +1,11 @@
 /**
- * How much structure an item may have: JSON of a few bytes can make an object of each of them. A processor takes any of
- * 64 KiB in a few ms, but here one body may hold hundreds of them, and a client needs a few KiB for all.
+ * How much structure an item may have: a few bytes of JSON can create an object each. A processor decodes any 64 KiB in
+ * a few ms, but one body may contain hundreds of such items, which compress to a few KiB.
  */
 
 const DEPTH_MAX = 100
 const MEMBERS_MAX = 1_000
-/** A level takes two bytes where it is closed, and an item that leaves levels open is soon read: not looked at. */
+/** A closed level takes two bytes, and an item with open levels is rejected soon, so smaller items need no check. */
 const SMALL_BYTES = DEPTH_MAX * 2
 
 const QUOTE = 0x22
@@ -16,12 +16,12 @@ const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 
-/** Whether an item that is one flat object can't have too much: a member takes five bytes at least (`"":1,`). */
+/** Whether an item that is one flat object can't have too much: a member takes at least five bytes (`"":1,`). */
 export function isSurelySimple (item: Uint8Array): boolean {
   return item.length <= MEMBERS_MAX * 4
 }
 
-/** @returns what is too much; undefined: nothing. Linear in the length of the item, which may be any bytes. */
+/** @returns what exceeds a limit; undefined: nothing. Linear in the length of the item, for any bytes. */
 export function excessOf (item: Uint8Array): string | undefined {
   if (item.length <= SMALL_BYTES) return undefined
   let depth = 0

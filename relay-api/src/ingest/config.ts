@@ -3,7 +3,7 @@ import { Type, type Static } from 'typebox'
 
 const MIB = 1024 * 1024
 
-/** How the API takes events. It does where EVENT_LOG or KAFKA_BOOTSTRAP_SERVERS is set. */
+/** Settings of ingest, which is enabled by EVENT_LOG or KAFKA_BOOTSTRAP_SERVERS. */
 export const ingestSettings = {
   ...eventLogConnectionSettings,
   ...eventSettings,

@@ -1,5 +1,5 @@
 /**
- * Idempotency keys: a request that is repeated with the same `Idempotency-Key` has one effect and one answer. After
+ * Idempotency keys: requests with the same `Idempotency-Key` have one effect and one answer. According to
  * draft-ietf-httpapi-idempotency-key-header.
  *
  *     (no row) ──claim──▶ in progress ──store──▶ answered ──expires_at──▶ (no row)
@@ -87,7 +87,7 @@ export function openIdempotentAnswers (database: Database, keepHours: number, lo
           .catch(it => log.warn({ err: it }, 'could not release an idempotency claim; it expires by itself'))
         return { ...answer, isReplayed: false }
       }
-      // the events are in the log: that this can't be written down must not turn the answer into a failure
+      // the events are in the log, so a failure to store this must not fail the answer
       await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'could not store an idempotency answer'))
       return { ...answer, isReplayed: false }
     },
@@ -99,11 +99,11 @@ export function openIdempotentAnswers (database: Database, keepHours: number, lo
   }
 }
 
-/** @returns the answer that is there already; undefined: the key is ours */
+/** @returns the stored answer; undefined: the key is ours */
 async function claimKey (
   database: Database, { caller, key, bodyHash }: KeyedRequest, claim: string, keepHours: number
 ): Promise<KeptAnswer | undefined> {
-  for (;;) { // a row that was in the way may be gone when we look at it
+  for (;;) { // a conflicting row may be gone when we read it
     const claimed = await database.queryPrepared('claim idempotency key', `
       insert into ingest_answers as a (caller, idempotency_key, body_hash, claim, claimed_until, expires_at)
       values ($1, $2, $3, $4, now() + $5 * interval '1 s', now() + $6 * interval '1 h')
@@ -143,7 +143,7 @@ async function release (database: Database, { caller, key }: KeyedRequest, claim
     'delete from ingest_answers where caller = $1 and idempotency_key = $2 and claim = $3', [caller, key, claim])
 }
 
-/** @returns how many there were, at most SWEEP_SLICE */
+/** @returns their number, at most SWEEP_SLICE */
 async function dropExpired (database: Database): Promise<number> {
   const dropped = await database.query(`
     delete from ingest_answers where ctid = any(array(

@@ -1,7 +1,7 @@
 /**
- * How many bytes of requests are in memory at once: from the arrival of a body until its answer. There is no waiting
- * for room: whoever finds none is told to come back, so that what a slow log holds up is bounded by this, and by nothing
- * that clients do. One caller has a part of it at most, so that the others find room whatever that one does.
+ * Bytes of requests in memory: from the arrival of a body to its answer. Nobody waits for room: a request without room
+ * is told to retry. So this limit bounds the memory behind a slow log, whatever clients do. A caller may use part of
+ * it, so that others always find room.
  */
 import { RelayError } from 'relay-common'
 
@@ -10,17 +10,14 @@ import type { Budgets, Held } from '../budgets/budgets.ts'
 export interface InFlight {
   readonly bytes: number
   /**
-   * Room for one request. It must be given back, whatever becomes of the request.
+   * Room for one request. Release it in any case.
    * @param caller id of a principal
    */
   open (caller: string): Lease
 }
 
 export interface Lease extends Disposable {
-  /**
-   * @throws RelayError RELAY_INGEST_BUSY where there is no room for so many bytes more, RELAY_BUDGET_EXCEEDED where this
-   *   caller has none
-   */
+  /** @throws RelayError RELAY_INGEST_BUSY if there is no room, RELAY_BUDGET_EXCEEDED if this caller has none */
   take (bytes: number): void
 }
 
@@ -34,14 +31,14 @@ export function createInFlight (maxBytes: number, budgets: Budgets): InFlight {
       let isClosed = false
       return {
         take (bytes) {
-          // a body whose time is over may still come in
+          // a body may continue to arrive after its deadline
           if (isClosed) throw new RelayError('RELAY_INGEST_BUSY', 'the request of these bytes has ended')
           if (held) held.add(bytes)
           else held = budgets.hold('ingestInFlight', caller, bytes)
           if (taken + bytes > maxBytes) {
             throw new RelayError('RELAY_INGEST_BUSY', `${taken} bytes of events are already waiting for the event log`)
           }
-          budgets.spend('ingestBytes', caller, bytes) // last: what finds no room and is tried again is not spent
+          budgets.spend('ingestBytes', caller, bytes) // last, so that a retry without room spends nothing
           taken += bytes
           own += bytes
         },

@@ -1,11 +1,11 @@
 /**
- * Ingest: events that clients send, into the event log.
+ * Ingest: events of clients go to the event log.
  *
  *     body ──cut──▶ items ──grants, decode, quotas──▶ records ──outbox──▶ events topic, durable ──▶ answer
  *                                 └──▶ refused, each with its reason
  *                                        └── whose sender can't be told: outbox ──▶ dead letters
  *
- * A large body is read in slices (turns.ts): no client's makes the others wait.
+ * A large body is read in slices (turns.ts), so that no client delays the others.
  */
 import { createHash } from 'node:crypto'
 
@@ -27,7 +27,7 @@ import { createQuotas, type Quotas } from './quotas.ts'
 import { createTurns, runNow } from './turns.ts'
 
 export interface IngestAnswer {
-  /** events that are durable in the log now */
+  /** events that are now durable in the log */
   readonly accepted: number
   readonly refused: readonly Refused[]
 }
@@ -40,45 +40,45 @@ export interface Ingest {
   readonly bodyLimits: BodyLimits
   readonly quotas: Quotas
   /**
-   * Takes the events of a body.
-   * @param waiting whose signal says when nobody waits for it any more
+   * Accepts the events of a body.
+   * @param waiting its signal ends the work when nobody waits for it
    * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events, RELAY_EVENT_LOG_UNREACHABLE
    */
   accept (body: Buffer, framing: Framing, principal: Principal, waiting?: ForWhom): Promise<IngestAnswer>
   /**
-   * Takes one event.
+   * Accepts one event.
    * @returns why it is refused; undefined: it is durable
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
   acceptOne (event: Buffer, principal: Principal, from: EventOrigin): Promise<Refused | undefined>
-  /** SHA-256 of a body, however long it is, without making others wait. */
+  /** SHA-256 of a body of any length, without delaying others. */
   hash (caller: string, framing: Framing, body: Uint8Array): Promise<Buffer>
   /**
-   * Keeps what was refused as a dead letter, where its sender can't be told. It never was in the events topic. A caller
-   * that has used up its budget of letters has none kept; that is counted.
-   * @param source by which way and topic it came
+   * Stores a refused event as a dead letter, if its sender can't be told. It was never in the events topic. Above the
+   * caller's budget of letters it is only counted.
+   * @param source protocol and topic of the event
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
   keepRefused (bytes: Buffer, refused: Refused, principal: Principal, from: EventOrigin & { readonly source: string }): Promise<void>
   close (): Promise<void>
 }
 
-/** How one event came. */
+/** Origin of one event. */
 export interface EventOrigin {
-  /** the device that it must be of; undefined: any */
+  /** the required device; undefined: any */
   readonly deviceId: string | undefined
-  /** how long it was, where there is only its first part */
+  /** full length, if the bytes are truncated */
   readonly sizeBytes?: number | undefined
 }
 
-/** Ingest is on where config says which event log there is: a log that nobody reads would swallow what is sent. */
+/** Ingest is enabled if the event log is configured: a log without readers would lose events. */
 export function isIngestOn ({ EVENT_LOG, KAFKA_BOOTSTRAP_SERVERS }: IngestConfig): boolean {
   return EVENT_LOG !== undefined || KAFKA_BOOTSTRAP_SERVERS !== undefined
 }
 
-/** A body of so many bytes is read at once: in a fifth of a ms. */
+/** A body of up to this size is read at once, in a fifth of a ms. */
 const SMALL_BODY_BYTES = 8 * 1024
-/** Further refusals say why without what was found: an answer about 10,000 events is kept, and is not to be 2 MB. */
+/** Further refusals have no detail: an answer about 10,000 events is stored, and must not have 2 MB. */
 const DETAILS_MAX = 1_000
 const HASHED_BYTES = 256 * 1024
 
@@ -155,7 +155,7 @@ function grantsOf ({ grants }: Principal, { deviceId }: EventOrigin): EventGrant
   return deviceId === undefined ? grants : { ...grants, deviceId }
 }
 
-/** A letter that is replayed goes where the events of its device are, as far as that can be read. */
+/** A replayed letter goes to the partition of its device, if that can be read. */
 function keyOf (bytes: Buffer): Buffer | null {
   const [deviceId, ...others] = readClaims(bytes)?.deviceIds ?? []
   return typeof deviceId === 'string' && isId(deviceId) && others.length === 0 ? Buffer.from(deviceId) : null
@@ -172,7 +172,7 @@ function mayKeepLetter (budgets: Budgets, caller: string): boolean {
 }
 
 /**
- * Cuts a body and sorts its items, one a step.
+ * Splits a body and sorts its items, one per step.
  * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events
  */
 function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: Sorting): Generator<undefined, void> {
@@ -191,7 +191,7 @@ function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: 
   }
 }
 
-/** @param byEvent what is refused, of these events among others */
+/** @param byEvent refusals, of these events among others */
 function withoutRefused (
   { records, refused, dear }: Sorting, byEvent: ReadonlyMap<Dear, Refused>
 ): Pick<Sorting, 'records' | 'refused'> {

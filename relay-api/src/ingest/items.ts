@@ -1,15 +1,16 @@
 /**
- * Items: a body is cut into events, each as the bytes that it came in. They are not parsed here: the decoder of the
- * processor sees what the processor will see.
+ * Splits a body into events, each with its original bytes. They are not parsed here, so the decoder sees what the
+ * processor will see.
  *
  *     application/json       {…}              one event
  *                            [{…}, {…}, …]    several
  *     application/x-ndjson   {…}\n{…}\n       one a line; blank lines are passed over
  *
- * A byte order mark before all of it is passed over too: files from Windows have one. Before an event it is none of JSON.
+ * A byte order mark at the start is skipped, because files from Windows have one. Before a later event it is invalid
+ * JSON.
  *
- * An item that is broken costs itself alone, as long as it is clear where it ends; where it isn't, nothing of the body
- * is taken. No byte is looked at more than three times, and no step looks at more than PAUSE_BYTES.
+ * A broken item only costs itself, if its end is clear; otherwise nothing of the body is accepted. No byte is read more
+ * than three times, and no step reads more than PAUSE_BYTES.
  */
 
 export type Framing = 'json' | 'ndjson'
@@ -20,19 +21,19 @@ export interface CutLimits {
   readonly blankLinesMax: number
 }
 
-/** Why no item of a body can be taken. */
+/** Why no item of a body can be accepted. */
 export type Fault =
   | { readonly kind: 'too-many', readonly what: string }
-  /** it is not clear where items begin and end */
+  /** the limits of items are unclear */
   | { readonly kind: 'broken', readonly detail: string }
 
-/** The items of a body, and undefined where nothing has come of a step; then what is wrong with it, if anything is. */
+/** The items of a body, with undefined for steps without one; finally the fault, if any. */
 export type Cutting = Generator<Buffer | undefined, Fault | undefined>
 
-/** A step may look at so many bytes: under a tenth of a ms. */
+/** Bytes per step: less than a tenth of a ms. */
 const PAUSE_BYTES = 64 * 1024
 
-/** Cuts a body. What it has given out must not be taken before it has returned without a fault. */
+/** Splits a body. Do not accept its items before it has returned without a fault. */
 export function * cutItems (body: Buffer, framing: Framing, limits: CutLimits): Cutting {
   const begin = MARK.every((byte, n) => body[n] === byte) ? MARK.length : 0
   if (framing === 'ndjson') return yield * cutLines(body, begin, limits)
@@ -77,7 +78,7 @@ function * cutLines (body: Buffer, begin: number, { itemsMax, blankLinesMax }: C
   }
 }
 
-/** @param start behind the bracket that opens the array */
+/** @param start after the opening bracket of the array */
 function * cutArray (body: Buffer, start: number, { itemsMax }: CutLimits): Cutting {
   let count = 0
   let at = yield * spaceEnd(body, start, body.length)
@@ -103,14 +104,16 @@ function * cutArray (body: Buffer, start: number, { itemsMax }: CutLimits): Cutt
   return rest >= body.length ? undefined : broken('unexpected data after the end of the array')
 }
 
-/** Where the look for the end of an item has come to. */
+/** State of the search for the end of an item. */
 interface Scan {
   at: number
   depth: number
   isInString: boolean
 }
 
-/** @returns whether `scan.at` is at the comma, bracket or brace that ends the item; else it is at `stopAt`, or behind it */
+/**
+ * @returns whether `scan.at` is at the comma, bracket or brace that ends the item; otherwise it is at or after `stopAt`
+ */
 function findItemEnd (body: Buffer, scan: Scan, stopAt: number): boolean {
   let { at, depth, isInString } = scan
   let isFound = false
@@ -136,7 +139,7 @@ function findItemEnd (body: Buffer, scan: Scan, stopAt: number): boolean {
   return isFound
 }
 
-/** @returns the first byte from `at` on that is not white space */
+/** @returns the first byte from `at` that is not white space */
 function * spaceEnd (body: Buffer, at: number, end: number): Generator<undefined, number> {
   for (;;) {
     const pauseAt = Math.min(at + PAUSE_BYTES, end)
@@ -146,7 +149,7 @@ function * spaceEnd (body: Buffer, at: number, end: number): Generator<undefined
   }
 }
 
-/** @returns the end of a text that white space may follow */
+/** @returns the end of a text, without trailing white space */
 function * textEnd (body: Buffer, start: number, end: number): Generator<undefined, number> {
   for (;;) {
     const pauseAt = Math.max(end - PAUSE_BYTES, start)

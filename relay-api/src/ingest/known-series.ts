@@ -1,17 +1,17 @@
 /**
- * Which series are known to be there: a bounded set that forgets. It holds keyed hashes of 64 bits in flat arrays, 8
- * bytes a series, since every event is looked up in it: names would be 20 times as much. Without the key nobody can make
- * names that fall together (J.-P. Aumasson and D. J. Bernstein, SipHash, 2012; its variant for 32 bits).
+ * The set of known series: bounded, with eviction. It holds keyed 64-bit hashes in flat arrays, 8 bytes per series,
+ * because every event is looked up in it; names would take 20 times as much. Without the key nobody can find colliding
+ * names (J.-P. Aumasson and D. J. Bernstein, SipHash, 2012; its variant for 32 bits).
  *
- * Hot path: names are hashed as they stand in the event, without making strings of them.
+ * Hot path: names are hashed in place, without strings.
  */
 import { randomBytes } from 'node:crypto'
 
 import { ID_UNITS_MAX, type ScannedEvent } from 'relay-common'
 
-/** A power of two. 1 M series, the devices of a large site, are 8 MB. */
+/** A power of two. One million series, the devices of a large site, take 8 MB. */
 const SERIES_MAX = 2 ** 20
-/** places of one hash; of those that fall together a fifth makes one forgotten */
+/** slots per hash; a fifth collision evicts one */
 const WAYS = 4
 
 export interface SeriesName {
@@ -31,7 +31,7 @@ export class KnownSeries {
   readonly #namesView = new DataView(this.#names.buffer, this.#names.byteOffset, this.#names.byteLength)
   #forgotten = 0
 
-  /** @param seriesMax a power of two; more are forgotten */
+  /** @param seriesMax a power of two; more are evicted */
   constructor (seriesMax = SERIES_MAX) {
     this.#low = new Int32Array(seriesMax)
     this.#high = new Int32Array(seriesMax)
@@ -42,7 +42,7 @@ export class KnownSeries {
     return this.#find() >= 0
   }
 
-  /** Whether the series of an event is known. Whatever is in its names, only what was added is. */
+  /** Whether the series of an event is known. Its names may be anything; only added ones match. */
   hasScanned ({ view, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd, deviceTypeStart, deviceTypeEnd }: ScannedEvent): boolean {
     const deviceBytes = deviceIdEnd - deviceIdStart
     const zoneBytes = zoneEnd - zoneStart
@@ -80,7 +80,7 @@ export class KnownSeries {
     hash.end()
   }
 
-  /** @returns the place of what was hashed last; -1: it is not here */
+  /** @returns the slot of the last hash; -1: not in the set */
   #find (): number {
     const bucket = this.#bucket()
     for (let place = bucket; place < bucket + WAYS; place++) {
@@ -94,7 +94,7 @@ export class KnownSeries {
   }
 }
 
-/** HalfSipHash-1-3 of three runs of bytes; `low` and `high` are never both 0. */
+/** HalfSipHash-1-3 of three byte ranges; `low` and `high` are never both 0. */
 function createHash () {
   const key = randomBytes(8)
   const key0 = key.readInt32LE(0)
@@ -123,7 +123,10 @@ function createHash () {
   return {
     low: 0,
     high: 0,
-    /** @param firstBytes length of the first part, @param secondBytes of the second: so no two cuts of the same bytes are one */
+    /**
+     * @param firstBytes length of the first part, @param secondBytes of the second, so that other splits of the same
+     *   bytes differ
+     */
     begin (firstBytes: number, secondBytes: number) {
       v0 = key0
       v1 = key1 ^ 0xee

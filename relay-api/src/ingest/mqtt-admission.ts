@@ -1,12 +1,14 @@
 /**
- * Connections that have not logged in. They have a room of their own, so that strangers can't take the places of clients:
+ * Connections that have not logged in. They have places of their own, so that unknown clients can't take those of known
+ * ones:
  *
  *     accepted ──a budget of its address──▶ pending ──CONNECT, known──▶ a client's
  *                       │                      │ too many, of its address or of all: the oldest goes
  *                       ▼                      ▼ CONNECT_TIMEOUT_MS after it was accepted
  *                   destroyed              destroyed
  *
- * A client sends its CONNECT at once, and needs its place for milliseconds. Whoever is silent is the oldest, and goes first.
+ * A client sends its CONNECT at once, and needs its place for milliseconds. A silent one becomes the oldest, and goes
+ * first.
  */
 import type { Socket } from 'node:net'
 
@@ -16,7 +18,7 @@ import type { Budgets } from '../budgets/budgets.ts'
 import type { RefusedConnect } from './mqtt-counts.ts'
 
 export interface AdmissionSettings {
-  /** from the accept to the end of the login, the handshake of TLS included */
+  /** from the accept to the end of the login, including the TLS handshake */
   readonly connectTimeoutMs: number
   readonly pendingMax: number
   readonly pendingPerAddressMax: number
@@ -26,7 +28,7 @@ export class Admission {
   readonly #settings: AdmissionSettings
   readonly #budgets: Budgets
   readonly #refused: (reason: RefusedConnect) => void
-  /** in the order of their coming */
+  /** in order of arrival */
   readonly #pending = new Map<Socket, { readonly address: string, readonly acceptedMs: number }>()
   readonly #byAddress = new Map<string, Set<Socket>>()
 
@@ -38,9 +40,9 @@ export class Admission {
 
   get pending (): number { return this.#pending.size }
 
-  /** @returns whether the connection may go on; else it is destroyed */
+  /** @returns whether the connection may continue; otherwise it is destroyed */
   admit (socket: Socket): boolean {
-    if (socket.remoteAddress === undefined) { // it has gone already
+    if (socket.remoteAddress === undefined) { // already closed
       socket.destroy()
       return false
     }
@@ -60,12 +62,12 @@ export class Admission {
     return true
   }
 
-  /** The connection has become a client's. */
+  /** The connection belongs to a known client. */
   known (socket: Socket): void {
     this.#forget(socket)
   }
 
-  /** Ends those that have had their time. To be called from time to time. */
+  /** Ends connections after their timeout. Call it periodically. */
   check (nowMs: number): void {
     for (const [socket, { acceptedMs }] of this.#pending) {
       if (nowMs - acceptedMs < this.#settings.connectTimeoutMs) return

@@ -1,17 +1,17 @@
 /**
- * A connection by MQTT 3.1.1 or 5, on which a client publishes events:
+ * A connection over MQTT 3.1.1 or 5, on which a client publishes events:
  *
  *     (TCP, TLS) ──CONNECT, password = token──▶ open ──PUBLISH──▶ event log ──durable──▶ PUBACK, PUBREC
  *       │ unknown: CONNACK says so                 │ DISCONNECT, silence, a violation, the log is away,
  *       ▼                                          ▼ the token is not accepted any more
  *     closed ◀───────────────────────────────── closed
  *
- * Packets are taken one by one. What can't be taken now keeps its place and all behind it, and nothing more is read:
+ * Packets are handled one by one. A packet that can't be handled now keeps its place, and nothing more is read:
  *
  *     login under way | RECEIVE_MAX messages wait | the client does not read | no room in flight | a budget is used up
  *
- * A client may leave a will with its CONNECT: a message that is taken as if it came last, unless the client says goodbye, may not
- * send any more, or it is us who go.
+ * A client may leave a will with its CONNECT: a message that is handled as its last one. It is dropped if the client
+ * says goodbye, loses its permission, or if we close the connection.
  */
 import type { Socket } from 'node:net'
 
@@ -39,46 +39,46 @@ export interface MqttParts {
   readonly logIn: LogIn
   readonly budgets: Budgets
   readonly counts: MqttCounts
-  /** name of the topic that all devices may publish to */
+  /** topic that all devices may publish to */
   readonly topic: string
-  /** a packet that has begun must be whole after this time, and answers must be read */
+  /** time for a started packet to be complete, and for answers to be read */
   readonly packetTimeoutMs: number
   /**
-   * Called when the client is known: another connection of the same client has to go.
+   * Called when the client is known: another connection of the same client must end.
    * @returns why there is no place for it; undefined: it is open
    */
   readonly opened: (connection: MqttConnection) => 'full' | 'caller-budget' | undefined
   readonly closed: (connection: MqttConnection) => void
-  /** Notes for people why a connection was ended, or what on it is for nobody here. */
+  /** Logs why a connection ended, or which message was ignored. */
   readonly note: (connection: MqttConnection, what: string, details: Record<string, unknown>) => void
 }
 
-/** a client is silent for longer than this times its keep-alive only if it is gone */
+/** a client that is silent for this multiple of its keep-alive is gone */
 const KEEP_ALIVE_GRACE = 1.5
-/** first byte of what a client must send first */
+/** first byte of the first packet of a client */
 const CONNECT_TYPE = 0x10
 const CONNECT_MAX_BYTES = 16 * 1024
-/** of a message, apart from its event: topic, properties, header */
+/** of a message, without its event: topic, properties, header */
 const HEAD_MAX_BYTES = 4 * 1024
 const limits: Limits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + HEAD_MAX_BYTES, topicAliasMax: 16 }
-/** clients of 3.1.1 can't know our limit: they send a message that is too long again and again unless it is acknowledged */
+/** clients of 3.1.1 can't know our limit: they resend an oversized message forever unless it is acknowledged */
 const PASSED_MAX_BYTES = 16 * 1024 * 1024
-/** so much of an unfinished packet needs no room in flight */
+/** this part of an incomplete packet needs no room in flight */
 const FREE_PARTIAL_BYTES = 4 * 1024
-/** packets of one client that are taken before others have their turn */
+/** packets of one client per turn */
 const PACKETS_PER_TURN = 200
-/** when what finds no room in flight tries again */
+/** delay before a packet without room in flight is retried */
 const ROOM_RETRY_MS = 100
-/** when a client that has used up a budget is heard again */
+/** delay before a client above a budget is read again */
 const BUDGET_RETRY_MS = 1_000
 const TOPIC_SHOWN_CHARACTERS = 100
-/** goodbyes of MQTT 5 by which a will is not wanted */
+/** MQTT 5 reasons for DISCONNECT that drop the will */
 const NORMAL_DISCONNECT = 0
 
 interface Will {
   readonly topic: string
   readonly payload: Buffer
-  /** whether a connection that takes this one's place is soon enough for it not to be sent */
+  /** whether its will may be delayed until another connection takes over */
   readonly isDelayed: boolean
 }
 
@@ -95,17 +95,17 @@ export class MqttConnection {
   #reauthenticate: (() => Promise<void>) | undefined
   #clientId = ''
   #keepAliveMs = 0
-  /** longest packet that the client takes */
+  /** longest packet that the client accepts */
   #clientPacketMaxBytes = Infinity
   #isToldReasons = true
-  /** what could not be taken yet: its caller has used up a budget, or there was no room in flight */
+  /** the packet that can't be handled yet: above a budget, or without room in flight */
   #heldFrame: Frame | undefined
   #heldMessage: { readonly message: Message, readonly isPaid: boolean } | undefined
   #retry: NodeJS.Timeout | undefined
-  /** room for what has come of an unfinished packet */
+  /** room for an incomplete packet */
   #partialLease: Lease | undefined
   #heardMs = performance.now()
-  /** when the unfinished packet began */
+  /** start of the incomplete packet */
   #partialSinceMs: number | undefined
   #isPaused = false
   #isOtherTopicNoted = false
@@ -142,7 +142,7 @@ export class MqttConnection {
 
   get isOpen (): boolean { return this.#state === 'open' }
 
-  /** @param reason told to clients that MQTT has a word for it; undefined: the client has said goodbye */
+  /** @param reason sent to clients if MQTT has a code for it; undefined: the client said goodbye */
   close (reason?: Reason, detail?: string, counted: EndedReason = endedReasonOf(reason)): void {
     if (this.#state === 'closed') return
     const isOpen = this.#state === 'open'
@@ -155,7 +155,7 @@ export class MqttConnection {
     }
   }
 
-  /** Closes it where its token was revoked or has expired; not where nobody can tell just now. */
+  /** Closes it if its token was revoked or has expired; not if that is unknown. */
   async askPermission (): Promise<void> {
     try {
       await this.#reauthenticate?.()
@@ -165,7 +165,7 @@ export class MqttConnection {
     }
   }
 
-  /** Ends what has taken too long. To be called from time to time. */
+  /** Ends what has taken too long. Call it periodically. */
   check (nowMs: number): void {
     this.#socket.check(nowMs)
     if (this.#state !== 'open' || this.#isBlocked()) return
@@ -186,7 +186,7 @@ export class MqttConnection {
     if (will) this.#execute(will)
   }
 
-  /** Takes a will: nobody is there to be asked to wait, so one that finds no room is noted and dropped. */
+  /** Handles a will: nobody can be told to wait, so one without room is logged and dropped. */
   #execute ({ topic: name, payload }: Will): void {
     const topic = topicOf(name, this.#parts.topic)
     if (topic.kind !== 'events') return this.#noteIgnored(name, topic.kind)
@@ -202,7 +202,7 @@ export class MqttConnection {
       this.#messages.waiting >= limits.receiveMax
   }
 
-  /** Takes packets for as long as that goes; then reads on, or waits. */
+  /** Handles packets as long as possible; then continues to read, or waits. */
   #pump (): void {
     for (let taken = 0; this.#state !== 'closed'; taken++) {
       if (this.#isBlocked()) return this.#pause()
@@ -223,7 +223,7 @@ export class MqttConnection {
     }
     if (this.#hasClosed()) return
     if (this.#state === 'connecting' && (this.#frames.partialType ?? CONNECT_TYPE) !== CONNECT_TYPE) {
-      return this.#refuse('malformed', 4, 'malformed') // it need not go on to be no MQTT
+      return this.#refuse('malformed', 4, 'malformed') // it is not MQTT, whatever follows
     }
     if (!this.#hasRoomForPartial()) return
     this.#resume()
@@ -236,7 +236,7 @@ export class MqttConnection {
 
   #resume (): void {
     const nowMs = performance.now()
-    if (this.#isPaused) { // it was us who did not listen
+    if (this.#isPaused) { // we did not read meanwhile
       this.#isPaused = false
       this.#heardMs = nowMs
       this.#partialSinceMs = undefined
@@ -245,7 +245,7 @@ export class MqttConnection {
     this.#socket.resume()
   }
 
-  /** Pauses, and pumps after a time. */
+  /** Pauses, and continues after a time. */
   #tryAgain (afterMs: number): void {
     this.#pause()
     this.#retry ??= setTimeout(this.#socket.guarded(() => {
@@ -262,7 +262,7 @@ export class MqttConnection {
     return this.#partialLease !== undefined
   }
 
-  /** @returns undefined: there is none now */
+  /** @returns undefined: none now */
   #takeRoom (bytes: number): Lease | undefined {
     const lease = this.#parts.ingest.inFlight.open(this.#principal!.id)
     try {
@@ -290,7 +290,7 @@ export class MqttConnection {
     this.#take(decoded.packet)
   }
 
-  /** Each packet counts: answers to pings and subscriptions are work as well. */
+  /** Every packet counts: answers to pings and subscriptions are work too. */
   #mayTake (): boolean {
     return this.#spend('mqttMessages', 1)
   }
@@ -307,8 +307,8 @@ export class MqttConnection {
   }
 
   /**
-   * The budget of the caller is used up. MQTT 5 can say so of a message; all else waits, and the connection is not read
-   * until then: nothing is lost, and one packet per BUDGET_RETRY_MS is all the work that it costs.
+   * The budget of the caller is used up. MQTT 5 can report that for a message. Everything else waits, and the
+   * connection is not read until then: nothing is lost, and it costs one packet per BUDGET_RETRY_MS.
    */
   #takeLater (frame: Frame): void {
     const decoded = this.#version === 5 && frame.kind === 'whole' ? this.#decoder.decode(frame.bytes) : undefined
@@ -350,7 +350,7 @@ export class MqttConnection {
     this.#will = will && {
       topic: will.topic, payload: Buffer.from(will.payload), isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
     }
-    this.#keepAliveMs = keepalive * 1000 // 0: it may be silent for as long as it likes
+    this.#keepAliveMs = keepalive * 1000 // 0: it may be silent forever
     this.#clientPacketMaxBytes = properties?.maximumPacketSize ?? Infinity
     this.#isToldReasons = properties?.requestProblemInformation !== false
     this.#frames.setLimits({ keptMaxBytes: limits.packetMaxBytes, passedMaxBytes: version === 4 ? PASSED_MAX_BYTES : 0 })
@@ -372,7 +372,7 @@ export class MqttConnection {
         if (topic === undefined) return this.close('topicAliasInvalid')
         return this.#publish({ ...messageOf(packet), topic })
       }
-      case 'pubrel': // its event is in the log since the PUBREC
+      case 'pubrel': // its event has been in the log since the PUBREC
         return this.#send(complete(this.#version, packet.messageId!))
       case 'pingreq':
         return this.#send(answerPing())
@@ -388,7 +388,7 @@ export class MqttConnection {
     }
   }
 
-  /** @returns the topic of a message; undefined: of an alias that stands for none */
+  /** @returns the topic of a message; undefined: an unknown alias */
   #resolveAlias ({ topic, properties }: IPublishPacket): string | undefined {
     const alias = properties?.topicAlias
     if (alias === undefined) return topic
@@ -397,7 +397,7 @@ export class MqttConnection {
     return this.#topicOfAlias.get(alias)
   }
 
-  /** @param isPaid whether its bytes were taken from the budget before */
+  /** @param isPaid whether its bytes were already taken from the budget */
   #publish (message: Message, isPaid = false): void {
     const topic = topicOf(message.topic, this.#parts.topic)
     if (topic.kind !== 'events') {
@@ -410,7 +410,7 @@ export class MqttConnection {
       this.#heldMessage = { message, isPaid }
       return this.#tryAgain(ROOM_RETRY_MS)
     }
-    const payload = Buffer.from(message.payload) // what was read is a part of all that came with it
+    const payload = Buffer.from(message.payload) // a copy, because the received buffer holds other data too
     this.#messages.accept({ ...message, payload }, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
   }
 
@@ -425,14 +425,14 @@ export class MqttConnection {
     this.#sendIfTaken(bytes)
   }
 
-  /** What is more than the client takes must not be sent. @returns whether it was */
+  /** Sends nothing above the client's limit. @returns whether it was sent */
   #sendIfTaken (bytes: Buffer): boolean {
     if (bytes.length > this.#clientPacketMaxBytes) return false
     this.#socket.send(bytes)
     return true
   }
 
-  /** With the reason in words where the client wants them, and takes so much. */
+  /** With the reason as text if the client wants and accepts that. */
   #goodbye (reason: Reason, detail: string | undefined): Buffer {
     const inWords = partWith(this.#version, reason, this.#isToldReasons ? detail : undefined)
     return inWords.length <= this.#clientPacketMaxBytes ? inWords : partWith(this.#version, reason)

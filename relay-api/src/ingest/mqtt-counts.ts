@@ -1,23 +1,23 @@
-/** What happens on MQTT, as metrics. Each label is there from the start, so that an alarm sees the first of its kind. */
+/** Metrics of MQTT. Each label exists from the start, so that alerts see the first event of its kind. */
 import { Counter, Gauge, type Registry } from 'relay-common'
 
 import type { Reason } from './mqtt-packets.ts'
 
-/** Why a connection did not become a client's. */
+/** Reasons to refuse a connection. */
 export const refusedConnects = [
   'address-budget', 'too-many-pending', 'timeout', 'malformed', 'version', 'client-id', 'not-authorized', 'unavailable',
   'caller-budget', 'full'
 ] as const
 export type RefusedConnect = typeof refusedConnects[number]
 
-/** Why a client was parted with. */
+/** Reasons to end a connection. */
 export const endedReasons = [
   'malformed', 'protocolError', 'topicNameInvalid', 'topicAliasInvalid', 'packetTooLarge', 'packetTimeout', 'keepAliveTimeout',
   'takenOver', 'notAuthorized', 'shuttingDown', 'unspecified', 'fault'
 ] as const
 export type EndedReason = typeof endedReasons[number]
 
-/** Messages that are for nobody here. */
+/** Messages that Relay ignores. */
 export const ignoredReasons = ['other-topic', 'system-topic'] as const
 export type IgnoredReason = typeof ignoredReasons[number]
 
@@ -27,7 +27,7 @@ export interface MqttCounts {
   ignored (reason: IgnoredReason): void
 }
 
-/** @param connections how many there are */
+/** @param connections their number */
 export function createMqttCounts (
   metrics: Registry, connections: { readonly open: () => number, readonly pending: () => number }
 ): MqttCounts {
@@ -50,7 +50,7 @@ export function createMqttCounts (
   }
 }
 
-/** @returns how a reason of the protocol is counted */
+/** @returns the label of a protocol reason */
 export function endedReasonOf (reason: Reason | undefined): EndedReason {
   return endedReasons.find(it => it === reason) ?? 'unspecified'
 }

@@ -1,6 +1,6 @@
 /**
- * Turns whole packets into what they say, with `mqtt-packet`, and finds what breaks the protocol. It gets one packet at a
- * time: the library joins the pieces of an unfinished one again with each piece, which takes time by their square.
+ * Decodes whole packets with `mqtt-packet`, and finds protocol errors. It gets one packet at a time, because the
+ * library joins the pieces of an incomplete one in quadratic time.
  */
 import { isUtf8 } from 'node:buffer'
 
@@ -10,11 +10,11 @@ import type { Reason, Version } from './mqtt-packets.ts'
 
 export type Decoded =
   | { readonly kind: 'packet', readonly packet: Packet }
-  /** what the standard says to answer, in versions that have an answer */
+  /** the answer required by the standard, in versions that have one */
   | { readonly kind: 'violation', readonly reason: Reason, readonly detail: string }
 
 export interface Decoder {
-  /** @param bytes one whole packet; whatever they are, it throws nothing */
+  /** @param bytes one whole packet; never throws */
   decode (bytes: Buffer): Decoded
 }
 
@@ -34,7 +34,7 @@ export function createDecoder (): Decoder {
         if (!packet || fault || restBytes > 0) return violation('malformed', fault?.message ?? 'a packet whose length does not match its header')
         if (packet.cmd === 'connect') version = packet.protocolVersion
         return faultOf(packet, bytes, version === 5 ? 5 : 4) ?? { kind: 'packet', packet }
-      } catch (error) { // the library reads behind the end of some packets
+      } catch (error) { // the library reads past the end of some packets
         return violation('malformed', (error as Error).message)
       }
     }
@@ -45,13 +45,13 @@ export interface CutOffMessage {
   readonly topic: string
   readonly qos: number
   readonly messageId: number | undefined
-  /** the first bytes of it */
+  /** its first bytes */
   readonly payload: Buffer
 }
 
 /**
- * Reads the beginning of a message of MQTT 3.1.1 that was too long to be kept.
- * @returns undefined: it is no message, or its head is not there
+ * Reads the start of an oversized message of MQTT 3.1.1.
+ * @returns undefined: it is not a message, or its header is incomplete
  */
 export function decodeCutOff (bytes: Buffer): CutOffMessage | undefined {
   const qos = bytes[0] >> 1 & 3
@@ -71,8 +71,8 @@ const PUBLISH = 3
 const BRIDGE_BIT = 0x80
 
 /**
- * The protocol that a first packet asks for, so that a client of a version that we don't speak hears so.
- * @returns undefined: no CONNECT of MQTT
+ * The protocol version of a first packet, so that clients of unsupported versions get an answer.
+ * @returns undefined: not a CONNECT of MQTT
  */
 export function askedVersion (bytes: Buffer): number | undefined {
   if (bytes[0] >> 4 !== CONNECT) return undefined
@@ -82,10 +82,10 @@ export function askedVersion (bytes: Buffer): number | undefined {
   if (nameEnd >= bytes.length) return undefined
   const name = bytes.toString('latin1', at + 2, nameEnd)
   if (name !== 'MQTT' && name !== 'MQIsdp') return undefined
-  return bytes[nameEnd] & ~BRIDGE_BIT // bridges set it to say what they are
+  return bytes[nameEnd] & ~BRIDGE_BIT // set by bridges
 }
 
-/** What the library lets pass and the standard does not. */
+/** Errors that the library accepts and the standard does not. */
 function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | undefined {
   switch (packet.cmd) {
     case 'connect': return faultOfConnect(packet)
@@ -126,7 +126,7 @@ function faultOfConnect ({ protocolVersion, password, username, will, properties
   return undefined
 }
 
-/** Where a packet begins behind its header. */
+/** Start of a packet after its header. */
 function bodyStart (bytes: Buffer): number {
   let at = 1
   while (at < bytes.length && bytes[at] & 0x80) at++

@@ -1,25 +1,25 @@
 /**
- * Cuts the bytes of a connection into whole packets:
+ * Splits the bytes of a connection into whole packets:
  *
  *     type and flags (1 byte) | remaining length (1 to 4 bytes of 7 bits, the lowest first) | that many bytes
  *
- * The work grows with the bytes, however small the pieces are that they come in: a byte is copied twice at most. Memory
- * grows with the bytes that have come, not with the length that a client announces.
+ * The work is linear in the bytes, for any size of pieces: a byte is copied at most twice. The memory depends on the
+ * received bytes, not on the announced length.
  */
 
 export type Frame =
-  /** one packet, header and all */
+  /** one packet with its header */
   | { readonly kind: 'whole', readonly bytes: Buffer }
-  /** a packet over the limit, and all of it has passed: its first bytes */
+  /** the first bytes of a packet above the limit, after all of it was skipped */
   | { readonly kind: 'cut-off', readonly bytes: Buffer, readonly sizeBytes: number }
-  /** what follows can't be read: a length of more than four bytes, or over the limit */
+  /** unreadable: a length of more than four bytes, or above the limit */
   | { readonly kind: 'malformed' }
   | { readonly kind: 'too-large' }
 
 export interface FrameLimits {
-  /** longest packet that is kept whole, its header included */
+  /** longest packet that is kept, with its header */
   readonly keptMaxBytes: number
-  /** longest packet that is passed over; the first `keptMaxBytes` of it are kept */
+  /** longest packet that is skipped; its first `keptMaxBytes` are kept */
   readonly passedMaxBytes: number
 }
 
@@ -35,34 +35,34 @@ export class Frames {
   #at = 0
   #header: number[] = []
   #bodyBytes = 0
-  /** what has come of a packet whose header is whole; undefined: there is none */
+  /** received part of a packet with a complete header; undefined: none */
   #body: Buffer | undefined
-  /** how much of the packet has come, its header included */
+  /** received size of the packet, with its header */
   #come = 0
 
   constructor (limits: FrameLimits) {
     this.#limits = limits
   }
 
-  /** Takes effect with the next packet. */
+  /** Applies from the next packet. */
   setLimits (limits: FrameLimits): void {
     this.#limits = limits
   }
 
-  /** Whether a packet has begun and has not come whole. */
+  /** Whether a packet is incomplete. */
   get isPartial (): boolean { return this.#header.length > 0 }
 
-  /** Type and flags of the packet that has begun; undefined: there is none. */
+  /** Type and flags of the incomplete packet; undefined: none. */
   get partialType (): number | undefined { return this.#header[0] }
 
-  /** Size of the packet that has begun, as far as it is going to be kept; 0: none, or its length is not known yet. */
+  /** Kept size of the incomplete packet; 0: none, or its length is unknown. */
   get partialBytes (): number { return this.#body ? this.#keptBytes() : 0 }
 
   push (chunk: Buffer): void {
     if (chunk.length > 0) this.#chunks.push(chunk)
   }
 
-  /** @returns undefined: nothing is whole */
+  /** @returns undefined: no complete packet */
   next (): Frame | undefined {
     while (this.#chunks.length > 0) {
       const frame = this.#body ? this.#readBody() : this.#readHeader()
@@ -73,7 +73,7 @@ export class Frames {
 
   #readHeader (): Frame | undefined {
     const chunk = this.#chunks[0]
-    const start = this.#at - this.#header.length // of the packet, where all of its header is in this chunk
+    const start = this.#at - this.#header.length // of the packet, if all of its header is in this chunk
     while (this.#at < chunk.length) {
       const byte = chunk[this.#at++]
       this.#header.push(byte)
@@ -124,7 +124,7 @@ export class Frames {
     return bytes.length === sizeBytes ? { kind: 'whole', bytes } : { kind: 'cut-off', bytes, sizeBytes }
   }
 
-  /** Doubles, so that growing costs no more than what was copied before. */
+  /** Doubles, so that growing costs no more than the earlier copies. */
   #grow (bytes: number): void {
     const body = this.#body!
     if (bytes <= body.length) return
@@ -138,7 +138,7 @@ export class Frames {
 
   #dropRead (): void {
     if (this.#at < this.#chunks[0].length) return
-    this.#chunks.shift() // there are few: nothing is read of a client while some wait
+    this.#chunks.shift() // there are few: a client with waiting chunks is not read
     this.#at = 0
   }
 

@@ -1,6 +1,6 @@
 /**
- * What becomes of messages. They are acknowledged in the order in which they came, each when its event is durable, and
- * never otherwise: where the log is away the connection is closed, and the client sends again what was not acknowledged.
+ * Handles messages. They are acknowledged in their order, each when its event is durable. If the log is unreachable the
+ * connection is closed, and the client resends unacknowledged messages.
  *
  *     event ──accepted──▶ events topic ─────────────────────────────▶ acknowledged
  *       └──refused──▶ MQTT 5, QoS 1 and 2: acknowledged with the reason
@@ -19,26 +19,26 @@ export interface Message {
   readonly qos: number
   readonly messageId: number | undefined
   readonly payload: Buffer
-  /** how long the payload was, where this is only its first part */
+  /** full length, if the payload is truncated */
   readonly sizeBytes?: number
 }
 
-/** Who sends, and on which terms. */
+/** The sender of messages. */
 export interface Sender {
   readonly principal: Principal
   readonly version: Version
-  /** the one device that the topic is of; undefined: any */
+  /** the device of the topic; undefined: any */
   readonly deviceId: string | undefined
 }
 
 export interface MessageEvents {
-  /** @returns false: it is longer than the client takes, and was not sent */
+  /** @returns false: longer than the client accepts, not sent */
   readonly send: (bytes: Buffer) => boolean
   /** fewer messages wait */
   readonly settled: () => void
-  /** the event log does not take events */
+  /** the event log is unreachable */
   readonly away: (detail: string) => void
-  /** whether the client wants to hear reasons in words */
+  /** whether the client wants reasons as text */
   readonly isTold: () => boolean
 }
 
@@ -59,23 +59,23 @@ export class MqttMessages {
     this.#fail = fail
   }
 
-  /** how many are not acknowledged */
+  /** number of unacknowledged messages */
   get waiting (): number { return this.#waiting }
 
-  /** @param lease of the bytes; given back when they are not needed any more */
+  /** @param lease of the bytes; released when they are no longer needed */
   accept (message: Message, sender: Sender, lease: Lease): void {
     const handled = this.#handle(message, sender).finally(() => lease[Symbol.dispose]())
     this.#settle(message, sender.version, handled)
   }
 
-  /** Acknowledges a message that is not looked at. */
+  /** Acknowledges a message without handling it. */
   pass (message: Message, version: Version, reason?: Reason, detail?: string): void {
     if (message.qos > 0) this.#settle(message, version, Promise.resolve({ reason, detail }))
   }
 
   #settle ({ qos, messageId }: Message, version: Version, handled: Promise<Outcome>): void {
     this.#waiting++
-    handled.catch(() => {}) // it is heard in its turn
+    handled.catch(() => {}) // handled in its turn
     this.#acknowledged = this.#acknowledged.then(async () => {
       try {
         const { reason, detail } = await handled
@@ -91,7 +91,7 @@ export class MqttMessages {
     }).catch(this.#fail)
   }
 
-  /** The words are left out where the client takes no packet so long: it waits for the answer all the same. */
+  /** The text is omitted if the client accepts no packet of that length, because it waits for the answer. */
   #acknowledge (answer: (words: string | undefined) => Buffer, words: string | undefined): void {
     if (!this.#events.send(answer(words)) && words !== undefined) this.#events.send(answer(undefined))
   }
@@ -108,7 +108,7 @@ export class MqttMessages {
   }
 }
 
-/** What is no fault of the payload. */
+/** Reasons that are not about the payload. */
 const mqttReasons: Partial<Record<RefusedReason, Reason>> = {
   'not-granted': 'notAuthorized',
   'quota-exceeded': 'quotaExceeded'

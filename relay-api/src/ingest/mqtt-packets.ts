@@ -1,10 +1,10 @@
 /**
- * What is said over MQTT, for both versions of it (3.1.1 has few words for why): packets as `mqtt-packet` has them, and
- * the codes of https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html.
+ * Packets that the server sends, for both versions of MQTT (3.1.1 has few reasons): built with `mqtt-packet`, with the
+ * codes of https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html.
  */
 import { generate, writeToStream, type Packet } from 'mqtt-packet'
 
-writeToStream.cacheNumbers = false // or the first packet makes a buffer for each number of 16 bits: 16 MB
+writeToStream.cacheNumbers = false // otherwise the first packet creates a buffer for each 16-bit number: 16 MB
 
 export type Version = 4 | 5
 
@@ -31,7 +31,7 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons
 
-/** CONNACK return codes of MQTT 3.1.1, by the reason code of MQTT 5; where there is none, it closes without a word. */
+/** CONNACK return codes of MQTT 3.1.1, by the reason code of MQTT 5; without one the connection is closed silently. */
 const returnCodes: Partial<Record<Reason, number>> = {
   versionUnsupported: 1,
   clientIdInvalid: 2,
@@ -44,7 +44,7 @@ const returnCodes: Partial<Record<Reason, number>> = {
 const SUBSCRIPTION_FAILED = 0x80
 const NO_SUBSCRIPTION_EXISTED = 0x11
 
-/** What a server tells a client about itself. */
+/** Limits that a server announces to a client. */
 export interface Limits {
   /** messages that may wait for their acknowledgement */
   readonly receiveMax: number
@@ -52,7 +52,7 @@ export interface Limits {
   readonly topicAliasMax: number
 }
 
-/** @param assignedId of a client that came without one */
+/** @param assignedId for a client without an id */
 export function welcome (
   version: Version, { receiveMax, packetMaxBytes, topicAliasMax }: Limits, assignedId: string | undefined
 ): Buffer {
@@ -79,17 +79,18 @@ export function welcome (
 }
 
 /**
- * What the standard forbids in texts, or lets clients refuse as malformed: https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html,
- * 1.5.4. The byte order mark is allowed there, and Eclipse Paho closes the connection over it.
+ * Characters that the standard forbids in texts, or lets clients reject:
+ * https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html, 1.5.4. A byte order mark is allowed there, but Eclipse
+ * Paho closes the connection over it.
  */
 const UNSPEAKABLE = /[\p{Cc}\p{Noncharacter_Code_Point}\ufeff]/gu
 
-/** A reason in words, which may quote what was sent. */
+/** A reason as text, which may quote the client. */
 function inWords (detail: string | undefined) {
   return detail === undefined ? {} : { properties: { reasonString: detail.toWellFormed().replace(UNSPEAKABLE, ' ') } }
 }
 
-/** Refuses a client. @returns nothing where its version has no word for it */
+/** Refuses a client. @returns nothing if its version has no code for it */
 export function refuseConnect (version: Version, reason: Reason, detail?: string): Buffer {
   if (version === 4 && returnCodes[reason] === undefined) return Buffer.alloc(0)
   return generate({
@@ -101,7 +102,7 @@ export function refuseConnect (version: Version, reason: Reason, detail?: string
   } as Packet, { protocolVersion: version })
 }
 
-/** @param qos 1: PUBACK; 2: PUBREC, which a PUBREL and a PUBCOMP follow unless it refuses */
+/** @param qos 1: PUBACK; 2: PUBREC, followed by PUBREL and PUBCOMP unless it refuses */
 export function acknowledge (version: Version, qos: 1 | 2, messageId: number, reason?: Reason, detail?: string): Buffer {
   return generate({
     cmd: qos === 1 ? 'puback' : 'pubrec',
@@ -116,7 +117,7 @@ export function complete (version: Version, messageId: number): Buffer {
   return generate({ cmd: 'pubcomp', messageId, reasonCode: 0 } as Packet, { protocolVersion: version })
 }
 
-/** Nobody can subscribe: this is no broker. */
+/** Nobody can subscribe: this is not a broker. */
 export function refuseSubscriptions (version: Version, messageId: number, count: number): Buffer {
   const granted = Array<number>(count).fill(version === 5 ? reasons.notAuthorized : SUBSCRIPTION_FAILED)
   return generate({ cmd: 'suback', messageId, granted }, { protocolVersion: version })

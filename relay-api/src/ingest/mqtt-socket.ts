@@ -1,6 +1,6 @@
 /**
- * The socket of a client, so that nothing that happens on it reaches the process: each handler runs behind one guard,
- * what is sent is bounded, and a connection that ends is gone soon whatever the other side does.
+ * The socket of a client, isolated from the process: each handler runs behind one guard, output is bounded, and a
+ * connection that ends is closed soon whatever the other side does.
  *
  *     open ──end(): last words, FIN──▶ lingering ──the client closes, or LINGER_MS──▶ destroyed
  *       └── destroy(), a fault, a client that does not read for long ──────────────────▶ destroyed
@@ -12,15 +12,15 @@ export interface SocketEvents {
   /** the client reads again */
   readonly drained: () => void
   readonly closed: () => void
-  /** a handler has thrown: this connection can't go on */
+  /** a handler has thrown: this connection must end */
   readonly failed: (error: unknown) => void
 }
 
-/** so long a client may take to read the last words */
+/** time for the client to read the last packet */
 const LINGER_MS = 1_000
-/** answers that a client has not read; past it nothing more is read of it */
+/** unread output of a client above which nothing more is read from it */
 const UNREAD_MAX_BYTES = 64 * 1024
-/** half-open connections of clients without a keep-alive of their own are found by TCP's */
+/** TCP detects half-open connections of clients without a keep-alive of their own */
 const TCP_KEEP_ALIVE_MS = 60_000
 
 export class MqttSocket {
@@ -31,7 +31,7 @@ export class MqttSocket {
   #endingSinceMs = 0
   #chokedSinceMs: number | undefined
 
-  /** @param chokedMaxMs so long a client need not read its answers */
+  /** @param chokedMaxMs how long a client may leave its answers unread */
   constructor (socket: Socket, chokedMaxMs: number, events: SocketEvents) {
     this.#socket = socket
     this.#chokedMaxMs = chokedMaxMs
@@ -58,12 +58,12 @@ export class MqttSocket {
 
   get address (): string { return this.#socket.remoteAddress ?? '' }
 
-  /** Whether the client has to read first. */
+  /** Whether the client must read first. */
   get isChoked (): boolean { return this.#chokedSinceMs !== undefined }
 
   get isEnding (): boolean { return this.#isEnding }
 
-  /** The guard: work that throws, now or later, ends this connection and nothing else. */
+  /** The guard: work that throws, now or later, ends only this connection. */
   guarded<A extends unknown[]> (work: (...args: A) => void | Promise<void>): (...args: A) => void {
     const failed = (error: unknown) => {
       this.destroy()
@@ -92,13 +92,13 @@ export class MqttSocket {
     this.#socket.resume()
   }
 
-  /** @param words what the client is told; nothing is sent behind it */
+  /** @param words last packet of the client; nothing is sent after it */
   end (words: Buffer = Buffer.alloc(0)): void {
     if (this.#isEnding) return
     this.#isEnding = true
     this.#endingSinceMs = performance.now()
     this.#socket.end(words)
-    this.#socket.resume() // what it still sends is dropped: bytes that nobody reads would reset the connection at once
+    this.#socket.resume() // further input is dropped: unread bytes would reset the connection at once
   }
 
   destroy (): void {
@@ -106,7 +106,7 @@ export class MqttSocket {
     this.#socket.destroy()
   }
 
-  /** Ends what has taken too long. To be called from time to time. */
+  /** Ends what has taken too long. Call it periodically. */
   check (nowMs: number): void {
     if (this.#isEnding) {
       if (nowMs - this.#endingSinceMs > LINGER_MS) this.destroy()

@@ -1,5 +1,5 @@
 /**
- * Topics of MQTT, and what is published to them:
+ * Topics of MQTT:
  *
  *     iot-events, devices/<id>/events       events, of any device or of one; a slash before them changes nothing
  *     $SYS/…                                what brokers say of themselves: bridges do so wherever they connect
@@ -7,7 +7,7 @@
  */
 
 export type Topic =
-  /** @property deviceId the one device that events are of; undefined: of any */
+  /** @property deviceId the device of the events; undefined: any */
   | { readonly kind: 'events', readonly deviceId?: string }
   | { readonly kind: 'system' | 'other' }
 

@@ -1,6 +1,6 @@
 /**
- * What MQTT comes by: TCP, or TLS where config names a certificate. Then nothing else is spoken on that port; with an
- * authority for clients, those without a certificate of it are not heard at all.
+ * Transport of MQTT: TCP, or only TLS if a certificate is configured. With an authority for clients, those without its
+ * certificate are refused.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -14,23 +14,21 @@ export interface Transport {
   readonly isEncrypted: boolean
 }
 
-/** Who is heard; what throws there ends the connection that it was about. */
+/** Handlers of connections; if one throws, its connection ends. */
 export interface Door {
-  /** @returns whether a connection may go on, before a byte of it was read */
+  /** @returns whether a connection may continue, before a byte of it was read */
   admit (raw: Socket): boolean
   /**
-   * Takes a client that can be heard.
-   * @param socket what is spoken on; of TCP it is `raw`
+   * Accepts a client.
+   * @param socket the encrypted connection; for TCP it is `raw`
    */
   take (socket: Socket, raw: Socket): void
 }
 
-/**
- * @throws RelayError RELAY_CONFIG_INVALID, also for a certificate and a key that are not of each other
- */
+/** @throws RelayError RELAY_CONFIG_INVALID, also if certificate and key do not match */
 export function createTransport (config: IngestConfig, { admit, take }: Door, log: Logger): Transport {
   const { MQTT_TLS_CERT_FILE: cert, MQTT_TLS_KEY_FILE: key, MQTT_TLS_CA_FILE: ca } = config
-  /** A connection whose first handler throws ends, and the process goes on. */
+  /** If the first handler throws, only the connection ends. */
   const guarded = (raw: Socket, work: () => void) => {
     try {
       work()
@@ -89,7 +87,7 @@ function createEncrypted (options: Parameters<typeof createTlsServer>[0]) {
   }
 }
 
-/** The same of a connection and of what is encrypted on it. */
+/** The same for a connection and its encrypted layer. */
 function nameOf ({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }

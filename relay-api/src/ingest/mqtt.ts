@@ -1,4 +1,4 @@
-/** Takes events by MQTT: listens, knows the connections, and asks from time to time whether their clients may stay. */
+/** Ingest over MQTT: listens, tracks connections, and checks periodically whether their clients may stay. */
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -18,7 +18,7 @@ import { createTransport } from './mqtt-transport.ts'
 export interface MqttServer {
   /** @throws RelayError RELAY_PORT_IN_USE */
   listen (): Promise<void>
-  /** Lets go of all clients: what they have not heard of they send again. */
+  /** Ends all clients: they resend unacknowledged messages. */
   close (): Promise<void>
 }
 
@@ -30,20 +30,20 @@ export interface MqttServerParts {
   readonly log: Logger
 }
 
-/** With what is kept of a key in `auth`, a client is gone 5 s after its token was revoked. */
+/** Together with the cache of keys in `auth`, a client ends within 5 s of the revocation of its token. */
 const PERMISSION_INTERVAL_MS = 1_500
-/** So many questions at once: a key is a look-up in the database, and requests want theirs too. */
+/** Parallel checks: a key is a look-up in the database, which requests need too. */
 const PERMISSIONS_AT_ONCE = 4
-/** How exact deadlines are. */
+/** Precision of deadlines. */
 const CHECK_INTERVAL_MS = 250
 
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function createMqttServer (
   config: IngestConfig & { readonly HOST: string }, { ingest, logIn, budgets, metrics, log }: MqttServerParts
 ): MqttServer {
-  /** each with the place that its caller holds for it, once it is open */
+  /** with the place that its caller holds, once it is open */
   const connections = new Map<MqttConnection, Held | undefined>()
-  /** by client, the connection that counts */
+  /** by client, its current connection */
   const current = new Map<string, MqttConnection>()
   let open = 0
   const notes = openSparingLog(log)
@@ -105,7 +105,7 @@ export function createMqttServer (
       connections.set(connection, undefined)
     }
   }, log)
-  server.maxConnections = config.MQTT_CONNECTIONS_MAX + 2 * config.MQTT_PENDING_MAX // and those that are about to end
+  server.maxConnections = config.MQTT_CONNECTIONS_MAX + 2 * config.MQTT_PENDING_MAX // plus those that are about to end
 
   const oneOfFew = pLimit(PERMISSIONS_AT_ONCE)
   const closing = new AbortController()
@@ -145,7 +145,7 @@ export function createMqttServer (
       server.close()
       for (const it of connections.keys()) it.close('shuttingDown')
       admission.destroyAll()
-      await closed // `check` ends those that don't
+      await closed // `check` ends those that do not close
       clearInterval(timer)
     }
   }

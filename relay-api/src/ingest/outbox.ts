@@ -1,15 +1,15 @@
 /**
- * The way of accepted events to the event log: opened in the background, so that the API answers questions while the
- * log is away.
+ * Sends accepted events to the event log. It connects in the background, so that queries work while the log is
+ * unreachable.
  *
  *     send() ──while few sends are under way──▶ producer
  *        └──else waits──▶ what waits goes together in the next one, callers in turn
  *
- * Many small requests then cost few batches. What waits is bounded by whoever calls: each request holds its lease. A
- * caller that has much waiting waits for itself: the first request of each other goes before its second.
+ * So many small requests need few batches. The callers bound what waits: each request holds its lease. A caller with
+ * many requests waits for itself: the first request of every other goes before its second.
  *
- * A log that has taken nothing for INGEST_BREAKER_MS gets nothing more until it does: what was sent before waits on, as nobody
- * knows whether it arrived; what comes after that is refused at once.
+ * A log that accepts nothing for INGEST_BREAKER_MS gets nothing more until it does. Earlier sends wait, because their
+ * outcome is unknown; later ones are refused at once.
  */
 import { setImmediate } from 'node:timers'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
@@ -23,24 +23,24 @@ import { openBreaker } from '../breaker.ts'
 
 export interface Outbox {
   /**
-   * Asks the log whether it would take events.
+   * Checks whether the log would accept events.
    * @param waitMaxMs for an answer
-   * @returns what keeps events from being taken; undefined: nothing
+   * @returns what prevents it; undefined: nothing
    */
   ask (waitMaxMs: number): Promise<string | undefined>
   /**
-   * Resolves when all records are durable. Records of one key and caller go out in the order of the calls.
+   * Resolves when all records are durable. Records of one key and caller are sent in the order of the calls.
    * @param caller id of a principal
-   * @param topic where not that of the events
-   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE; then some of them may be there all the same
+   * @param topic default: that of the events
+   * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE; then some may be there anyway
    */
   send (caller: string, records: readonly ProducedRecord[], topic?: string): Promise<void>
   close (): Promise<void>
 }
 
-/** So many sends at once: one is on its way to the log while the next is made ready, and all else goes together. */
+/** Parallel sends: one is on its way to the log while the next is prepared; the rest is combined. */
 const UNDER_WAY_MAX = 2
-/** what waits goes together up to here */
+/** limit of combined records */
 const TOGETHER_MAX_RECORDS = 10_000
 const REOPEN_DELAY_MS = 2_000
 
@@ -66,7 +66,7 @@ export function openOutbox (
   const underWay = new Set<Promise<void>>()
   let producer: EventProducer | undefined
   let eventLog: EventLog | undefined
-  /** a question that a log has not answered yet is not asked a second time */
+  /** a check in progress is shared */
   let asking: Promise<Topic | undefined> | undefined
 
   const open = async () => {
@@ -122,7 +122,9 @@ export function openOutbox (
     }
   }
 
-  /** Behind all that the event loop has to read just now: what comes with it goes together. A batch costs far more than an event. */
+  /**
+   * Runs after the input of this turn: what arrives together is sent together. A batch costs far more than an event.
+   */
   let isPumpDue = false
   const pumpSoon = () => {
     if (isPumpDue) return
@@ -162,9 +164,9 @@ export function openOutbox (
   }
 }
 
-/** What waits, by caller. */
+/** Waiting sends, by caller. */
 export class WaitingLine {
-  /** in the order of their turns; a list that is here holds something */
+  /** in the order of turns; no list is empty */
   readonly #byCaller = new Map<string, Waiting[]>()
 
   get isEmpty (): boolean { return this.#byCaller.size === 0 }
@@ -175,7 +177,7 @@ export class WaitingLine {
     else this.#byCaller.set(caller, [it])
   }
 
-  /** Takes at least one, and of each caller one before a second of any; all for one topic. */
+  /** Takes at least one, one per caller before a second of any, all for one topic. */
   takeTogether (): Waiting[] {
     const together: Waiting[] = []
     const taken = new Map<string, number>()
@@ -196,7 +198,7 @@ export class WaitingLine {
         if (own.length > round + 1) more.push([caller, own])
       }
     }
-    for (const [caller, count] of taken) { // who was served goes behind all others
+    for (const [caller, count] of taken) { // served callers go to the end
       const own = this.#byCaller.get(caller)!
       this.#byCaller.delete(caller)
       own.splice(0, count)
@@ -206,7 +208,7 @@ export class WaitingLine {
   }
 }
 
-/** A topic that is not there yet is one that a processor is about to make: time heals that as well. */
+/** A processor is about to create a missing topic, so that is temporary as well. */
 function unreachable (cause: unknown): RelayError {
   const { message } = cause as Error
   return new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `the event log does not accept events: ${message}`, { cause })

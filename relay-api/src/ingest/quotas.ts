@@ -1,13 +1,13 @@
 /**
- * Quotas of what stays: an event of a series, a zone or a time of the past that Relay has not got yet makes rows and
- * tables that no retention removes soon. So a caller may only make so many per hour.
+ * Quotas of lasting data: an event of a new series, a new zone or a past time without rollups creates rows and tables
+ * that no retention removes soon. So a caller may only create so many per hour.
  *
  *     event ──series in memory, time recent or with rollups──▶ taken                     nearly all: 0.2 us
  *        └──else──▶ look-up by the unique key ──there──▶ taken, and in memory from now on
  *                          └──not there──▶ quota ──enough──▶ taken, and counts as there ──┐
  *                                            └──not enough──▶ refused: quota-exceeded     └─▶ sent again, it is free
  *
- * While the database can't be asked, what is not in memory counts as new.
+ * While the database is unreachable, series that are not in memory count as new.
  */
 import { within, type Database, type DeviceEvent, type Logger } from 'relay-common'
 import { LruMap } from 'toad-cache'
@@ -20,26 +20,25 @@ import { createRollupTimes, type RollupTimes } from './rollup-times.ts'
 
 export interface Quotas extends Known {
   /**
-   * Spends the quotas of what some events make. Calls for one caller are done in their order, and those that wait for one
-   * of before together.
+   * Spends the quotas for what some events create. Calls of one caller run in order, and waiting ones are combined.
    * @param caller id of a principal
    * @param dear events that are not free
    * @returns those that are refused
    */
   spend (caller: string, dear: readonly Dear[], nowMs: number): Promise<ReadonlyMap<Dear, Refused>>
-  /** When what was refused may be tried again. */
+  /** When to retry refused events. */
   retryAfterS (caller: string): number
 }
 
-/** So many series in a statement. */
+/** Series per statement. */
 const LOOKUP_CHUNK = 500
-/** Zones that are in memory; those that were quiet for longest are forgotten. */
+/** Zones in memory; the longest unused are evicted. */
 const ZONES_MAX = 20_000
-/** Nobody's events wait longer for a look-up. */
+/** Longest wait of events for a look-up. */
 const LOOKUP_TIMEOUT_MS = 3_000
-/** After a look-up that failed nobody waits for the next one for so long. */
+/** Time after a failed look-up in which nobody waits for another. */
 const AWAY_MS = 5_000
-/** Quotas that an event may be refused for. */
+/** Quotas for which an event may be refused. */
 const quotaNames = ['newSeries', 'newZones', 'newPartitions', 'seriesLookups'] as const satisfies readonly SpentBudget[]
 
 export function createQuotas (database: Database, budgets: Budgets, log: Logger): Quotas {
@@ -48,7 +47,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
   const times = createRollupTimes(database)
   let awayUntilMs = -Infinity
 
-  /** @returns what the database says; undefined: it can't be asked now */
+  /** @returns the result of the database; undefined: unreachable */
   const ask = async <T>(question: () => Promise<T>): Promise<T | undefined> => {
     if (performance.now() < awayUntilMs) return undefined
     try {
@@ -68,7 +67,7 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
     return refused.byEvent
   }
 
-  /** by caller, calls that wait for the one under way */
+  /** by caller, calls that wait for the current one */
   const waiting = new Map<string, Spending[]>()
   const spendAll = async (caller: string, own: Spending[]) => {
     while (own.length > 0) {
@@ -152,7 +151,7 @@ async function spendSeries (
       for (const zone of await findZones(database, freshZones.slice(at, at + LOOKUP_CHUNK))) knownZones.set(zone, true)
     }
   })
-  // from here on without a pause: what another request of the caller has paid for meanwhile is not paid for again
+  // no await from here on, so that nothing is paid twice that another request of the caller has paid meanwhile
   const newZones = freshZones.filter(it => !knownZones.get(it))
   const paidZones = paidOf(budgets, 'newZones', caller, newZones)
   for (const it of paidZones) knownZones.set(it, true)
@@ -170,7 +169,7 @@ async function spendSeries (
   }
 }
 
-/** The first of some things, as many as a caller may have. */
+/** The first items, as many as the caller may create. */
 function paidOf<T> (budgets: Budgets, name: SpentBudget, caller: string, things: readonly T[]): readonly T[] {
   return things.length === 0 ? things : things.slice(0, budgets.spendUpTo(name, caller, things.length))
 }
@@ -188,13 +187,13 @@ class Refusals {
   }
 }
 
-/** Ids hold no control characters. */
+/** Ids contain no control characters. */
 const nameOf = ({ deviceId, zone, deviceType }: DeviceEvent) => `${deviceId}\n${zone}\n${deviceType}`
 
 /**
- * Each name by the unique key, whatever the sizes of zones, and whatever statistics say: a comparison of rows can use no
- * other index, and in its order the first row is cheap by no other way.
- * @returns the places of those that are there
+ * Each name by the unique key, for any size of zones and any statistics: a row comparison can use no other index, and
+ * only its order makes the first row cheap.
+ * @returns the indexes of existing series
  */
 export async function findSeries (database: Database, series: readonly DeviceEvent[]): Promise<number[]> {
   const rows = await database.queryPrepared<{ place: number }>('find series of events', `
@@ -209,7 +208,7 @@ export async function findSeries (database: Database, series: readonly DeviceEve
   return rows.map(it => it.place)
 }
 
-/** Each zone by a group of it, of which the unique index has all side by side; a zone with devices has one. */
+/** Each zone by one of its groups, which are adjacent in the unique index; a zone with devices has one. */
 export async function findZones (database: Database, zones: readonly string[]): Promise<string[]> {
   const rows = await database.queryPrepared<{ zone: string }>('find zones of events', `
     select n.zone from unnest($1::text[]) as n (zone)

@@ -1,33 +1,35 @@
 /**
- * Which times of the past have rollups: an event of another one makes a partition of a table, which stays. The newest
- * weeks are made by time itself, and cost nobody anything.
+ * Times of the past with rollups: an event of another time creates a partition that stays. The newest weeks are created
+ * anyway, and cost no quota.
  *
- * Partitions are cut as `make_rollup_partition` cuts them: by weeks where time is new, by years (of 364 days) where it is
- * not, and each as far as no other one has its time.
+ * Partitions are cut as in `make_rollup_partition`: by weeks for recent time, by years (of 364 days) for older time,
+ * without overlapping another.
  */
 import { DAY_MS, type Database } from 'relay-common'
 
-/** Events of the last month come late; those of before are sent later. */
+/** Events of the last month are late; older ones are backfills. */
 const RECENT_MS = 35 * DAY_MS
-/** An answer is used for so long: what a processor makes meanwhile was paid for here, or is counted once too often. */
+/**
+ * An answer is used for this time: partitions that processors create meanwhile were paid for, or count once too often.
+ */
 const KEPT_MS = 60_000
 
 export interface RollupTimes {
-  /** Whether an event of this time makes no partition as far as is known without asking. */
+  /** Whether an event of this time creates no partition, as far as known without a query. */
   isCovered (timeMs: number, nowMs: number): boolean
-  /** Asks which partitions there are, where that was not asked of late. */
+  /** Reads the existing partitions, unless that was done recently. */
   refresh (): Promise<void>
-  /** Where the partition begins that an event of this time would make, for counting them. */
+  /** Start of the partition that an event of this time would create, for counting. */
   partitionOf (timeMs: number, nowMs: number): number
-  /** From now on a partition counts as one that is there. */
+  /** From now on a partition counts as existing. */
   add (partition: number): void
 }
 
 /** @param now monotonic, ms */
 export function createRollupTimes (database: Database, now: () => number = () => performance.now()): RollupTimes {
   let ranges: readonly TimeSpan[] = []
-  let cuts: Cuts = { chunkMs: 7 * DAY_MS, mergedMs: 364 * DAY_MS, recentMs: 91 * DAY_MS } // as they are until a site changes them
-  /** made since, or about to be */
+  let cuts: Cuts = { chunkMs: 7 * DAY_MS, mergedMs: 364 * DAY_MS, recentMs: 91 * DAY_MS } // until a site changes them
+  /** created since, or about to be */
   const added = new Set<number>()
   let readAtMs = -Infinity
   let reading: Promise<void> | undefined
@@ -55,10 +57,10 @@ export function createRollupTimes (database: Database, now: () => number = () =>
   }
 }
 
-/** Far more than time has years. */
+/** Far more than there are years. */
 const ADDED_MAX = 20_000
 
-/** How the partitions of a level are cut: see the migration of `rollup_levels`. */
+/** Sizes of the partitions of a level: see the migration of `rollup_levels`. */
 interface Cuts {
   readonly chunkMs: number
   readonly mergedMs: number
@@ -71,13 +73,13 @@ interface TimeSpan {
   readonly endMs: number
 }
 
-/** As `rollup_partition_bounds`. */
+/** As in `rollup_partition_bounds`. */
 function startOf ({ chunkMs, mergedMs, recentMs }: Cuts, timeMs: number, nowMs: number): number {
   const unitMs = Math.floor(timeMs / mergedMs) * mergedMs
   return unitMs + mergedMs <= nowMs - recentMs || unitMs >= nowMs + recentMs ? unitMs : Math.floor(timeMs / chunkMs) * chunkMs
 }
 
-/** By halves: there may be thousands. @returns the index of the first range that ends behind a time */
+/** Binary search, because there may be thousands. @returns the index of the first range that ends after a time */
 function firstEndingBehind (ranges: readonly TimeSpan[], timeMs: number): number {
   let low = 0
   let high = ranges.length
@@ -89,7 +91,7 @@ function firstEndingBehind (ranges: readonly TimeSpan[], timeMs: number): number
   return low
 }
 
-/** Of minutes: where they are, hours and days are, and these are cut coarser. */
+/** Of minutes: where minutes exist, hours and days do too, with larger partitions. */
 async function readCuts (database: Database): Promise<Cuts> {
   const [cuts] = await database.query<Cuts & { chunkMs: number }>(`
     select extract(epoch from chunk)::float8 * 1000 as "chunkMs", extract(epoch from merged)::float8 * 1000 as "mergedMs",

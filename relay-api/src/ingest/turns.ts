@@ -1,22 +1,24 @@
 /**
- * Turns: long work on what clients send is done in slices, one a turn of the event loop whatever the number of clients,
- * and callers take turns. So whoever sends much waits for itself, and all others for one slice.
+ * Turns: long work on client data runs in slices, one per turn of the event loop for any number of clients, and callers
+ * take turns. So a caller with much work delays itself, and others by one slice.
  */
 import { setImmediate } from 'node:timers'
 
-/** Work that stops after each step: steps must be short. */
+/** Work that pauses after each step; steps must be short. */
 export type Work<T> = Iterator<unknown, T>
 
 export interface Turns {
   /**
-   * @param caller whose turn it takes
-   * @param signal work that nobody waits for any more is given up
-   * @throws what the work throws; the reason of the signal
+   * @param caller whose turns it uses
+   * @param signal ends work that nobody waits for
+   * @throws errors of the work; the reason of the signal
    */
   run<T> (caller: string, work: Work<T>, signal?: AbortSignal): Promise<T>
 }
 
-/** A question that comes meanwhile waits for it. Short against an answer, and long against the turn that it costs. */
+/**
+ * A query that arrives meanwhile waits for it. Short compared with an answer, long compared with the cost of a turn.
+ */
 const SLICE_MS = 2
 
 interface Job {
@@ -27,7 +29,7 @@ interface Job {
 }
 
 export function createTurns (): Turns {
-  /** by caller, in the order of their turns */
+  /** by caller, in the order of turns */
   const waiting = new Map<string, Job[]>()
   let isScheduled = false
 
@@ -74,7 +76,7 @@ function runUntil ({ work, signal, done, failed }: Job, endMs: number): boolean 
   }
 }
 
-/** Does short work at once. */
+/** Runs short work at once. */
 export function runNow<T> (work: Work<T>): T {
   for (;;) {
     const step = work.next()

@@ -1,25 +1,25 @@
 /**
- * JSON bodies are taken at their word: what a schema does not name, and what is of another type, is refused. A member that
- * is dropped or made fit could have been the restriction that mattered: `zone` for `zones` would make a key for all zones.
- * Parameters of an address are always text, so those are still read as the type that their schema says.
+ * JSON bodies must match their schema exactly: unknown members and other types are refused. A dropped or converted
+ * member could be the restriction that matters: `zone` in place of `zones` would create a key for all zones. Parameters
+ * in a URL are always text, so those are converted to the type of their schema.
  */
 import { Ajv } from 'ajv'
 import type { FastifyBodyParser, FastifyInstance, FastifySchemaCompiler, RouteOptions } from 'fastify'
 import { RelayError } from 'relay-common'
 
-/** Must come before the routes. A route with a `validatorCompiler` of its own reads its body by itself. */
+/** Call it before the routes. A route with its own `validatorCompiler` reads its body itself. */
 export function checkBodies (app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, strictJsonParser(app))
   const ajv = new Ajv({ coerceTypes: false, removeAdditional: false, useDefaults: true, strict: false, verbose: true })
   app.addHook('onRoute', function (route: RouteOptions) {
     if (!route.schema?.body || route.validatorCompiler) return
-    // the compiler of all other parts is made when the app gets ready, which is before it is called
+    // the compiler of the other parts is created when the app gets ready, before this call
     const ofOthers: FastifySchemaCompiler<unknown> = part => this.validatorCompiler!(part as never)
     route.validatorCompiler = part => part.httpPart === 'body' ? ajv.compile(part.schema as object) : ofOthers(part)
   })
 }
 
-/** Reads JSON. A name that an object has twice is refused: of two lists of zones one would be dropped, unseen. */
+/** Parses JSON. A duplicate name in an object is refused: of two lists of zones one would be dropped silently. */
 export function strictJsonParser (app: FastifyInstance): FastifyBodyParser<string> {
   const parse = app.getDefaultJsonParser('error', 'error')
   return (request, body, done) => parse(request, body, (error, value) => {
@@ -30,14 +30,14 @@ export function strictJsonParser (app: FastifyInstance): FastifyBodyParser<strin
 }
 
 /**
- * Whether an object of a JSON text has one name twice, spelled in any way. Linear.
- * @param value what was read of the text: of each name the last
+ * Whether an object of a JSON text has a duplicate name, in any spelling. Linear.
+ * @param value the parsed text, with the last value of each name
  */
 export function hasNameTwice (text: string, value: unknown): boolean {
   return countColons(text) > countNames(value)
 }
 
-/** Outside of texts: one behind each name. */
+/** Outside of strings: one after each name. */
 function countColons (text: string): number {
   let count = 0
   let isInText = false

@@ -1,7 +1,7 @@
 /**
- * `cursor`: where the next answer to the same question begins. Opaque to clients; it holds the range as it was resolved
- * for the first answer, so that `now` does not move between two, and a hash of the question, so that it is not taken
- * for another's. It grants nothing: whoever sends it is asked what they may see like anybody else.
+ * `cursor`: the start of the next answer to a query. It is opaque to clients, and holds the resolved range of the first
+ * answer, so that `now` does not move. It also holds a hash of the query, so that it fits no other. It grants nothing:
+ * permissions are checked again.
  */
 import { createHash } from 'node:crypto'
 
@@ -25,7 +25,7 @@ type Wire = [
   anchorMs: number | null, numbers: ReadonlyArray<number | null>
 ]
 
-/** @param question whatever tells questions apart */
+/** @param question anything that distinguishes queries */
 export function writeCursor (question: unknown, { startMs, endMs, isRelative }: AskedRange, after: Position): string {
   const { key, startMs: rowStartMs, anchor } = after
   const wire: Wire = [hashOf(question), startMs, endMs, isRelative, key, rowStartMs,

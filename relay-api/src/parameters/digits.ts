@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'
 
-/** Digits of the largest integer that a double holds exactly, less one. */
+/** Digits of the largest integer that a double holds exactly, minus one. */
 const DIGITS_MAX = 15
 
 /**
- * Refuses numbers of parameters that are not written in digits. A schema takes whatever JavaScript takes for a number: `0x10`,
- * `1e3`, ` 5`, 400 digits for Infinity.
+ * Refuses numeric parameters that are not digits. A schema accepts what JavaScript reads as a number: `0x10`, `1e3`, `
+ * 5`, 400 digits for Infinity.
  */
 export function refuseOtherThanDigits (app: FastifyInstance): void {
   const numbers = new WeakMap<object, ReturnType<typeof numbersOf>>()

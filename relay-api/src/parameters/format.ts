@@ -1,4 +1,4 @@
-/** `format`, or the header `Accept`: how rows are written. */
+/** `format`, or the header `Accept`: the format of rows. */
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 
@@ -16,13 +16,13 @@ export const Format = Type.Optional(Type.String({
   enum: names, description: 'format of the rows; default: chosen by the Accept header, else json'
 }))
 
-/** Browsers send 150; the library takes the square of the length where there are quotes. */
+/** Browsers send 150; the library needs quadratic time for quotes. */
 const ACCEPT_CHARACTERS_MAX = 1_024
 
 /**
- * The header only chooses among the formats that there are: where it wants none of them the answer is JSON, as it is on all
- * routes that have no other format. A header of more than 1,024 characters chooses nothing.
- * @param format the parameter, which wins
+ * The header only chooses among existing formats: if none matches, the answer is JSON, as on routes without other
+ * formats. A header of more than 1,024 characters is ignored.
+ * @param format the parameter, which takes precedence
  */
 export function readFormat (format: string | undefined, request: FastifyRequest): FormatName {
   if (format !== undefined) return format as FormatName

@@ -1,4 +1,4 @@
-/** Parameters that cut a range into rows: `interval`, `tz` and `maxPoints`. */
+/** Parameters that split a range into rows: `interval`, `tz` and `maxPoints`. */
 import { bucketStartMs, DAY_MS, HOUR_MS, RelayError, type TimeRange } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
@@ -11,7 +11,7 @@ export function TimeZone (what: string) {
   return Type.String({ default: 'UTC', maxLength: 64, description: `IANA time zone ${what}, such as \`Europe/Berlin\`` })
 }
 
-/** To be spread into the query schema of a route whose rows are of intervals. */
+/** For the query schema of a route with rows of intervals. */
 export const intervalParameters = {
   interval: Type.String({
     default: 'auto',
@@ -43,8 +43,8 @@ export interface CutRange {
 }
 
 /**
- * Cuts a range into rows.
- * @param pointsMax most rows that a group may have
+ * Splits a range into rows.
+ * @param pointsMax most rows of a group
  * @throws RelayError RELAY_PARAMETER_INVALID; RELAY_TOO_MANY_POINTS, RELAY_INTERVAL_TOO_FINE with the shortest interval
  *   that fits
  */
@@ -52,7 +52,8 @@ export function readRows (
   { interval: name, maxPoints }: IntervalQuery, range: TimeRange, clock: ZoneClock, keptSince: KeptSince,
   pointsMax: number
 ): CutRange {
-  // of equal steps either all fall on whole hours (or days) or one of the first two does not, and the earliest is kept least
+  // with equal steps either all are on whole hours (or days) or one of the first two is not, and retention affects the
+  // earliest most
   const areKept = (boundaries: Boundaries) => boundaries.firstOfRuns(2)
     .every(it => it === boundaries.at(0) || it === boundaries.at(-1) || isKept(it, keptSince))
   if (name === 'auto') return shortestInterval(range, clock, Math.min(maxPoints, pointsMax), areKept)
@@ -78,7 +79,7 @@ export function readRows (
   return { interval, boundaries }
 }
 
-/** Whether what lies around a boundary is still there in buckets fine enough to be cut at it. */
+/** Whether buckets around a boundary are kept in a level that is fine enough. */
 function isKept (timeMs: number, keptSince: KeptSince): boolean {
   const dayMs = bucketStartMs(DAY_MS, timeMs)
   if (timeMs === dayMs) return true

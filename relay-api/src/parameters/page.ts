@@ -1,12 +1,11 @@
 /**
- * Parameters of an answer that is too long for one: `limit`, and the `cursor` of the answer before. A cursor is opaque
- * to clients. It says behind which name to go on, so that what is added or gone meanwhile neither repeats nor hides
- * anything else.
+ * Parameters of paged answers: `limit`, and the `cursor` of the previous answer. A cursor is opaque to clients. It
+ * names the last entry, so that added or deleted entries neither repeat nor hide others.
  */
 import { ID_UNITS_MAX, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
-/** To be spread into the query schema of a route whose answers come in pages. */
+/** For the query schema of a paged route. */
 export function pageParameters (limits: { readonly preset: number, readonly max: number }) {
   return {
     limit: Type.Integer({
@@ -18,7 +17,7 @@ export function pageParameters (limits: { readonly preset: number, readonly max:
   }
 }
 
-/** A name has four bytes a character at most, of which base64 makes a third more. */
+/** A name has at most four bytes per character, and base64 adds a third. */
 const CURSOR_CHARACTERS_MAX = Math.ceil(ID_UNITS_MAX * 4 * 4 / 3) + 8
 
 export function writeNameCursor (name: string): string {
@@ -30,7 +29,7 @@ export function readNameCursor (cursor: string | undefined): string | undefined 
   if (cursor === undefined) return undefined
   const text = Buffer.from(cursor, 'base64url').toString()
   const name = text.slice(1)
-  // what is not its own encoding was made by somebody else; control characters are in no name, and PostgreSQL refuses one
+  // another encoding was not made by us; names contain no control characters, and PostgreSQL rejects one of them
   if (text[0] !== '1' || writeNameCursor(name) !== cursor || /\p{Cc}/u.test(name)) {
     throw new RelayError('RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged', { parameter: 'cursor' })
   }

@@ -1,10 +1,10 @@
 /**
- * Parameters that say whose: `device`, `zone` and `type`, each any number of times. A series is selected when it is of
- * one of the devices, in one of the zones and of one of the types that were given; what is not given selects all.
+ * Parameters that select series: `device`, `zone` and `type`, each repeatable. A series is selected if it matches one
+ * of the given devices, one of the zones and one of the types; a missing parameter selects all.
  *
- * Every route of `/api/v1` reads its selection here, and every statement takes its conditions from `seriesCondition`.
- * What a caller may see is part of the selection: a name that is outside of it is refused here, and whatever else is
- * not allowed is left out by the statements.
+ * Every route of `/api/v1` reads its selection here, and every statement gets its conditions from `seriesCondition`.
+ * The grants of the caller are part of the selection: a named device or zone outside of them is refused here, and
+ * statements exclude everything else.
  */
 import { ID_UNITS_MAX, mayDevice, mayZone, RelayError, type Grants } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
@@ -14,22 +14,22 @@ import { prefixRanges, type IdRange } from '../query/prefix-ranges.ts'
 import { didYouMean } from './nearest.ts'
 
 /**
- * Control characters are in no event, and PostgreSQL refuses one of them (U+0000). Written so that every language with
- * generated clients reads it: \p{Cc} needs a flag in JavaScript, and Go knows no \u.
+ * Events contain no control characters, and PostgreSQL rejects one of them (U+0000). Written for all languages with
+ * generated clients: \p{Cc} needs a flag in JavaScript, and Go has no \u.
  */
 export const WITHOUT_CONTROLS_PATTERN = '^[^\\x00-\\x1F\\x7F-\\x9F]*$'
 
-/** A name as events have it. */
+/** A name as in events. */
 export const Name = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: WITHOUT_CONTROLS_PATTERN })
 
-/** More are a list that belongs into a zone or a type, and a URL that proxies refuse. */
+/** Longer lists should be a zone or type, and proxies refuse their URLs. */
 const NAMES_MAX = 200
 
 const Names = (what: string) => Type.Array(Name, {
   maxItems: NAMES_MAX, default: [], description: `only ${what}; may be repeated`
 })
 
-/** To be spread into the query schema of a route that takes a selection. */
+/** For the query schema of a route with a selection. */
 export const selectionParameters = {
   device: Names('this device'),
   zone: Names('this zone'),
@@ -39,14 +39,14 @@ export const selectionParameters = {
 export type SelectionQuery = Static<TObject<typeof selectionParameters>>
 
 /**
- * What a caller may see of a selection. Where it may see some devices alone, and those are all that its zones have, it has the
- * zones and no prefixes, and whatever would be outside; every statement then makes sure that there is nothing.
+ * What a caller may see of a selection. If it may see devices by prefix, and those are all devices of its zones, it has
+ * the zones, no prefixes, and the ranges outside; every statement then checks that nothing is outside.
  */
 export type SeenGrants = Grants & { readonly outside?: Outside }
 
 export interface Outside {
   readonly zones: readonly string[]
-  /** of ids of devices */
+  /** of device ids */
   readonly ranges: readonly IdRange[]
 }
 
@@ -57,7 +57,7 @@ export interface Selection {
   readonly types: readonly string[]
   /** of the caller */
   readonly grants: SeenGrants
-  /** its series, where they were found before: then no statement looks for them by names */
+  /** its series, if found before: then no statement looks for them by name */
   readonly granted?: Granted
 }
 
@@ -77,7 +77,7 @@ export function readSelection (
   return selection
 }
 
-/** @throws RelayError RELAY_FORBIDDEN for a device or zone that the caller may not ask about by its name */
+/** @throws RelayError RELAY_FORBIDDEN for a named device or zone that the caller may not see */
 export function refuseForbidden (
   { devices, zones, grants }: Pick<Selection, 'devices' | 'zones' | 'grants'>
 ): void {
@@ -89,12 +89,12 @@ export function refuseForbidden (
   }
 }
 
-/** Whether what is selected can be told from the series of devices alone; else group series have it, and fewer rows. */
+/** Whether the selection needs the series of devices; otherwise group series have it, with fewer rows. */
 export function selectsDevices ({ devices, grants }: Pick<Selection, 'devices' | 'grants'>): boolean {
   return devices.length > 0 || grants.devicePrefixes !== undefined
 }
 
-/** Whether the series of a selection are found by the ids of devices, or their own, and not by zone or type. */
+/** Whether the series are found by the ids of devices, or by their own ids, and not by zone or type. */
 export function isFound ({ devices, granted }: Pick<Selection, 'devices' | 'granted'>): boolean {
   return devices.length > 0 || granted !== undefined
 }
@@ -105,18 +105,18 @@ export function grantedCondition (granted: Granted, values: unknown[]): string {
 }
 
 /**
- * A column of a row `s` of the table series, as conditions of statements name it. Where devices are named, a series is found
- * by its device, and by nothing else: as an expression zone and type can use no index, so that no statistics may make
- * PostgreSQL go through the 300,000 devices of a zone for the one that was asked for.
+ * A column of a row `s` of the table series, for conditions. If devices are named, a series is found only by its
+ * device: zone and type are expressions that match no index, so no statistics can make PostgreSQL read the 300,000
+ * devices of a zone to find one.
  */
 export function seriesColumn (name: 'device_id' | 'zone' | 'device_type', namesDevices: boolean): string {
   return namesDevices && name !== 'device_id' ? `(s.${name} || '')` : `s.${name}`
 }
 
 /**
- * The condition under which a row `s` of the table series is that of a device, or of a group. The indexes on zone and type
- * are those of devices alone, and PostgreSQL takes them only where the length is asked for in their own words. Where series
- * are found by devices or ids the condition is one that no index has.
+ * The condition that a row `s` of the table series is that of a device, or of a group. The indexes on zone and type are
+ * partial, and PostgreSQL uses them only for exactly their condition. If series are found by devices or ids, the
+ * condition matches no index.
  */
 export function kindCondition (kind: 'devices' | 'groups', namesDevices = false): string {
   if (kind === 'groups') return 's.device_id is null'
@@ -124,7 +124,7 @@ export function kindCondition (kind: 'devices' | 'groups', namesDevices = false)
 }
 
 /**
- * The condition under which a row `s` of the table series is one that a caller may see.
+ * The condition that a caller may see a row `s` of the table series.
  * @param values as below
  * @param namesDevices whether the statement finds series by the ids of their devices
  */
@@ -139,7 +139,7 @@ export function grantsCondition (
   ]
 }
 
-/** The stretch of an index that all prefixes are in: `^@` alone is none. */
+/** The range of an index that contains all prefixes: `^@` alone sets none. */
 function stretchAround (prefixes: readonly string[], values: unknown[]): string[] {
   const ranges = prefixRanges(prefixes)
   if (ranges.length === 0) return ['false']
@@ -157,20 +157,20 @@ export function hasOutside ({ zones, ranges }: Outside, values: unknown[]): stri
           limit 1) s)`
 }
 
-/** The SQLSTATE (division by zero) with which a statement fails that reads whole zones of a caller who may not see them any more. */
+/** The SQLSTATE (division by zero) of a statement on whole zones whose caller may no longer see all of them. */
 export const NOT_WHOLE = '22012'
 
-/** The condition under which nothing is outside; where something is, the statement fails. @param values as below */
+/** The condition that nothing is outside; otherwise the statement fails. @param values as below */
 export function wholeCondition ({ outside }: SeenGrants, values: unknown[]): string[] {
   return outside === undefined ? [] : [`1 / (not ${hasOutside(outside, values)})::integer = 1`]
 }
 
-/** What tells the texts of two conditions of grants apart. */
+/** Distinguishes the texts of two conditions of grants. */
 export function shapeOfGrants ({ zones, devicePrefixes, outside }: SeenGrants): string {
   return `${zones ? 'gz' : ''}${outside ? 'w' : ''}${devicePrefixes === undefined ? '' : devicePrefixes.length === 0 ? 'g0' : 'gd'}`
 }
 
-/** What tells the texts of two conditions apart: a part of the name of a prepared statement. */
+/** Distinguishes the texts of two conditions: part of the name of a prepared statement. */
 export function shapeOf ({ devices, zones, types, grants, granted }: Selection): string {
   if (granted) return 'ids'
   const given = { d: devices.length > 0, z: zones.length > 0, t: types.length > 0 }
@@ -178,9 +178,9 @@ export function shapeOf ({ devices, zones, types, grants, granted }: Selection):
 }
 
 /**
- * The condition of a statement under which a row `s` of the table series is selected.
- * @param values of the statement's parameters; those of the condition are added
- * @param namesDevices whether the statement finds series by their devices or ids, also where the selection has none
+ * The condition that a row `s` of the table series is selected.
+ * @param values parameters of the statement; those of the condition are added
+ * @param namesDevices whether the statement finds series by devices or ids, even if the selection does not
  */
 export function seriesCondition (selection: Selection, values: unknown[], namesDevices = isFound(selection)): string {
   const { devices, zones, types, grants, granted } = selection

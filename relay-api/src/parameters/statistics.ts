@@ -1,4 +1,4 @@
-/** Parameters that say what: `stats`, a list with commas. */
+/** `stats`: a comma-separated list of statistics. */
 import { RelayError } from 'relay-common'
 import { Type } from 'typebox'
 

@@ -1,5 +1,5 @@
 /**
- * Parameters that say when: `start` and `end`, the range [start, end).
+ * `start` and `end`: the range [start, end).
  *
  *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
  *     now   now-7d   -24h   now+5m                         relative to the moment of the question; s, m, h, d, w
@@ -17,7 +17,7 @@ const Time = (description: string, preset: string) => Type.String({
   description: `${description}: ISO-8601 with an offset, or relative to now: \`now\`, \`-24h\`, \`now-7d\``
 })
 
-/** To be spread into the query schema of a route that is about a range. */
+/** For the query schema of a route with a range. */
 export const rangeParameters = {
   start: Time('start of the range, inclusive', '-24h'),
   end: Time('end of the range, exclusive', 'now')
@@ -26,7 +26,7 @@ export const rangeParameters = {
 export type RangeQuery = Static<TObject<typeof rangeParameters>>
 
 export interface AskedRange extends TimeRange {
-  /** an end of it moves with the clock: the same question will be about another range later */
+  /** one end moves with the clock: the same query means another range later */
   readonly isRelative: boolean
 }
 
@@ -64,7 +64,7 @@ const unitsMs: Readonly<Record<string, number>> = {
 }
 
 /**
- * Reads a length of time, such as `30s`, `15m` or `1h`.
+ * Reads a duration, such as `30s`, `15m` or `1h`.
  * @throws RelayError RELAY_PARAMETER_INVALID
  */
 export function readDuration (parameter: string, text: string, maxMs: number): number {
@@ -75,7 +75,7 @@ export function readDuration (parameter: string, text: string, maxMs: number): n
     `${parameter} must be a duration such as 30s, 15m or 1h, at most ${maxMs / HOUR_MS} h`, { parameter })
 }
 
-/** @returns ms since the epoch; undefined: not such a time, or none that ISO-8601 has four digits of a year for */
+/** @returns ms since the epoch; undefined: invalid, or a year without four digits */
 export function parseTime (text: string, nowMs: number): number | undefined {
   const absoluteMs = parseTimestamp(withPlus(text))
   if (absoluteMs !== undefined) return absoluteMs
@@ -86,7 +86,7 @@ export function parseTime (text: string, nowMs: number): number | undefined {
   return timeMs >= YEAR_0_MS && timeMs < YEAR_10000_MS ? timeMs : undefined
 }
 
-/** A `+` that was not percent-encoded in the URL has been decoded to a space. */
+/** A `+` that was not percent-encoded in the URL was decoded to a space. */
 export function withPlus (time: string): string {
   return time.replace(/ (?=\d\d(:?\d\d)?$)/, '+')
 }

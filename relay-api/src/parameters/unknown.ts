@@ -1,10 +1,10 @@
-/** A parameter that a route does not have is refused: a misspelled filter must not answer for everything. */
+/** Unknown parameters are refused, because a misspelled filter must not select everything. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { RelayError } from 'relay-common'
 
 import { didYouMean } from './nearest.ts'
 
-/** Refuses unknown query parameters on all routes of an app that have a query schema, or none and so no parameters. */
+/** Refuses unknown query parameters on all routes of an app; a route without a query schema has none. */
 export function refuseUnknownParameters (app: FastifyInstance): void {
   app.addHook('preValidation', (request, _reply, done) => {
     const given = Object.keys(request.query as object)

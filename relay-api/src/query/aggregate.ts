@@ -1,7 +1,7 @@
 /**
- * Aggregates: the rows of an answer, in order, as they are read. Groups come by name, and in each group its rows by
- * time; so an answer of any length is made of small statements, one after the other, and holds neither a connection nor
- * much memory while its client reads.
+ * Aggregates: the rows of an answer, in order, while they are read. Groups are sorted by name, and their rows by time.
+ * So an answer of any length is read by small statements, one after the other. It holds no connection and little memory
+ * while its client reads.
  *
  *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
  */
@@ -18,16 +18,16 @@ import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
 import { slices, type Slice } from './slices.ts'
 
-/** Rows that are handed on at once: some ms of writing. */
+/** Rows per chunk: some ms of writing. */
 const CHUNK_ROWS = 250
-/** An answer of more statements than these is a long one. */
+/** An answer with more statements counts as long. */
 const SHORT_SLICES_MAX = 8
 
 /**
- * Reads an answer. One that has read as much as an answer may ends early, and says where the next one goes on.
- * @returns chunks of rows, maybe empty; in the end, where the next answer goes on, or undefined where nothing is left
- * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT, RELAY_TOO_MANY_POINTS where it has read as much
- *   as it may and found no row to go on behind
+ * Reads an answer. One that reaches the limit of an answer ends early, with the start of the next one.
+ * @returns chunks of rows, possibly empty; finally the start of the next answer, or undefined at the end
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT, RELAY_TOO_MANY_POINTS if it reached the limit
+ *   without a row to continue after
  */
 export async function * aggregate (
   source: RowSource, question: Question
@@ -70,7 +70,7 @@ export async function * aggregate (
   return undefined
 }
 
-/** Behind all rows of a slice: without filling, none of them has anything to do with the next one. */
+/** After all rows of a slice: without filling, no row depends on an earlier slice. */
 function endOf ({ groups, end }: Slice, question: Question): Position {
   return { key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined }
 }
@@ -97,21 +97,21 @@ async function readSlice (source: RowSource, question: Question, { groups, first
   return found
 }
 
-/** Whether a page begins within a group, of which the one before had no row with readings yet. */
+/** Whether a page starts within a group that had no row with readings before. */
 function goesOnWithoutAnchor (question: Question, key: string, first: number): boolean {
   const { after, isDescending } = question
   if (isDescending || after?.key !== key || after.anchor !== undefined) return false
   return first === ordinalOf(question, after.startMs) + 1
 }
 
-/** By group, and by row in it: what has readings. */
+/** By group, and by row in it: rows with readings. */
 type ReadRows = Map<string, Map<number, RowNumbers>>
 
 function firstRows (rows: ReadRows): Map<string, RowNumbers> {
   return new Map([...rows].flatMap(([key, ofGroup]) => [...ofGroup.values()].map(it => [key, it] as const)))
 }
 
-/** @param stretches of indexes of rows, ascending; one alone where steps are wanted */
+/** @param stretches of indexes of rows, ascending; only one if steps are wanted */
 async function readRows (source: RowSource, question: Question, keys: readonly string[], stretches: readonly Ordinals[]): Promise<ReadRows> {
   const { boundaries } = question
   const indexes = stretches.flatMap(({ first, end }) => Array.from({ length: end - first }, (_, n) => first + n))
@@ -121,7 +121,7 @@ async function readRows (source: RowSource, question: Question, keys: readonly s
   return new Map([...read].map(([key, rows]) => [key, new Map([...rows].map(([n, it]) => [indexes[n], it]))]))
 }
 
-/** Reads what a plan a row asks for. @param boundaries of all of these rows, for steps */
+/** Reads one plan per row. @param boundaries of all these rows, for steps */
 async function readPlans (
   source: RowSource, question: Question, keys: readonly string[], plans: readonly Plan[], boundaries: readonly number[]
 ): Promise<ReadRows> {

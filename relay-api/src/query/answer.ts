@@ -1,4 +1,4 @@
-/** Answer: how one rollup looks on the wire. */
+/** Renders one rollup as an answer. */
 import { average, median, type TimeRange } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
@@ -36,12 +36,12 @@ export const eventsAnswerSchema = Type.Object({
 export type EventsAnswer = Static<typeof eventsAnswerSchema>
 
 /**
- * Renders what was found.
+ * Renders a result.
  *
- * `deviceId` is the device that was asked for, and null in the answers for zones and types. `zone` and `deviceType` are
- * what was asked for or, where that leaves them open, what all readings in the answer have in common; null: several.
- * @param startTime as the client sent it
- * @param endTime as the client sent it
+ * `deviceId` is the requested device, and null in answers for zones and types. `zone` and `deviceType` are the
+ * requested ones or, if not requested, those of all readings in the answer; null: several.
+ * @param startTime as sent by the client
+ * @param endTime as sent by the client
  */
 export function answerOf (selection: Selection, startTime: string, endTime: string, merged: Merged): EventsAnswer {
   const { rollup, coverage } = merged

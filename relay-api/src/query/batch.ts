@@ -1,13 +1,13 @@
 /**
- * Batch: questions of one shape that come in the same turn of the event loop are one statement. Of a short one most is
- * what surrounds its few rows: a message to the server, a process that is woken, an answer that is taken apart. A busy
- * API has several at hand whenever it asks: with ten clients five, and half the CPU for each.
+ * Batch: queries of one shape in the same turn of the event loop share a statement. Most of the cost of a short query
+ * is overhead: a message to the server, a process that wakes up, an answer to parse. A busy API has several queries at
+ * a time: five with ten clients, at half the CPU each.
  *
  *     question ──┐
  *     question ──┼─ same shape, same turn ──▶ one statement: a table q of questions, and for each the rows of its answer
  *     question ──┘
  *
- * A statement is cancelled when all who share it have gone.
+ * A statement is cancelled when all its callers have left.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
@@ -16,30 +16,30 @@ import type { Database } from 'relay-common'
 import type { Asker } from './asker.ts'
 import { shareWork, type SharedWork } from './shared-work.ts'
 
-/** A SELECT, and what is its own beside others of its shape. */
+/** A SELECT with its own values. */
 export interface Question {
-  /** of the shape: where it is the same, `sql` is */
+  /** of the shape: equal names have equal `sql` */
   readonly name: string
-  /** its own values are columns of `q`: `q.p1`, `q.p2` …; those that a whole batch has in common are `$1`, `$2` … */
+  /** own values are columns of `q`: `q.p1`, `q.p2` …; values shared by a batch are `$1`, `$2` … */
   readonly sql: string
   readonly own: readonly OwnValue[]
   readonly shared: readonly unknown[]
-  /** whether it is answered so soon that others may wait for its rows */
+  /** whether it is so short that others may wait for its rows */
   readonly isShort: boolean
-  /** whether it waits behind others, whatever the answer is that it is for */
+  /** whether it waits behind others, whatever its answer */
   readonly isLong: boolean
 }
 
 export interface OwnValue {
   readonly value: unknown
-  /** of PostgreSQL, and none that is an array */
+  /** a PostgreSQL type, not an array */
   readonly type: string
 }
 
 export interface Batches {
   /**
-   * Asks, and shows each row of the answer, as the array of its columns, while the next ones are on their way.
-   * @throws RelayError RELAY_DATABASE_UNREACHABLE, what `visit` throws, and the reason of the asker's signal
+   * Runs a query, and visits each row, as an array of its columns, while the next ones arrive.
+   * @throws RelayError RELAY_DATABASE_UNREACHABLE, errors of `visit`, and the reason of the asker's signal
    */
   ask (question: Question, visit: (columns: unknown[]) => void, asker: Asker): Promise<void>
 }
@@ -53,15 +53,15 @@ interface Asked {
 
 interface Batch {
   readonly asked: Asked[]
-  /** rejects where the statement fails, for all of them */
+  /** rejects for all of them if the statement fails */
   readonly answered: SharedWork<void>
 }
 
-/** The more there are, the longer the first one waits for the last; what is saved is nearly all saved with ten. */
+/** With more, the first one waits longer for the last; ten give almost all of the savings. */
 const BATCH_MAX = 50
 
 export function createBatches (database: Pick<Database, 'streamPrepared'>): Batches {
-  /** by shape, caller and shared values: those that are not sent yet */
+  /** by shape, caller and shared values: batches that are not sent yet */
   const open = new Map<string, Batch>()
 
   const begin = (key: string, question: Question): Batch => {
@@ -81,7 +81,7 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
   return {
     async ask (question, visit, asker) {
       asker.signal?.throwIfAborted()
-      // each caller has batches of its own, which wait for its own share of the connections; others may have 2,000 ids of series
+      // each caller has its own batches, which wait for its own share of the connections; some have 2,000 ids of series
       const key = question.isShort ? `${question.name} ${JSON.stringify([asker.caller, question.shared])}` : ''
       const known = open.get(key)
       const batch = known === undefined || known.answered.isLeft ? begin(key, question) : known
@@ -102,7 +102,7 @@ async function send (
   const asked = all.filter(isWanted)
   if (asked.length === 0) return
   const values = own.map((_, n) => asked.map(it => it.own[n].value))
-  // by way of a subquery the planner does not see how many there are, and makes one plan for any number of them
+  // a subquery hides the number of values from the planner, so that one plan serves any number
   const columns = own.map(({ type }, n) => `(select $${shared.length + n + 1}::${type}[])`)
   const names = own.map((_, n) => `p${n + 1}`)
   await database.streamPrepared(name, `
@@ -115,7 +115,7 @@ async function send (
     try {
       one.visit(columns)
     } catch (error) {
-      one.failure = { error } // what one answer can't be made of is nothing to the others
+      one.failure = { error } // one failed answer does not fail the batch
     }
   }, { signal, caller: asked[0].asker.caller, isLong: isLong || asked[0].asker.isLong, pace: () => asked.find(isWanted)?.asker.pace() })
 }

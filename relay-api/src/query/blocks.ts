@@ -1,6 +1,6 @@
 /**
- * Blocks: 2^n buckets of a level that begin at a multiple of 2^n buckets. Any range of buckets is a few of them, twice
- * its logarithm at most, and every block is two halves: so what was merged once serves many ranges.
+ * Blocks: 2^n buckets of a level that start at a multiple of 2^n buckets. Any range consists of few blocks, at most
+ * twice its logarithm, and every block has two halves. So merged blocks serve many ranges.
  */
 import { bucketStartMs, type Level } from 'relay-common'
 
@@ -11,10 +11,10 @@ export interface Block extends BucketRange {
   readonly power: number
 }
 
-/** 128 days, 128 hours, 128 minutes: longer ones would save little, and be made anew for each late reading. */
+/** 128 days, hours or minutes: longer blocks would save little, and change with each late reading. */
 const POWER_MAX = 7
 
-/** The fewest blocks that make a range of buckets, in the order of time. */
+/** The fewest blocks that make up a range of buckets, in the order of time. */
 export function blocksOf ({ level, startMs, endMs }: BucketRange): Block[] {
   const blocks: Block[] = []
   for (let atMs = startMs; atMs < endMs;) {
@@ -32,7 +32,7 @@ export function halvesOf ({ level, startMs, power }: Block): [Block, Block] {
   return [blockAt(level, startMs, half), blockAt(level, startMs + lengthMs(level, half), half)]
 }
 
-/** All blocks that hold a bucket. */
+/** All blocks that contain a bucket. */
 export function blocksAround (level: Level, bucketMs: number): Block[] {
   return Array.from({ length: POWER_MAX + 1 }, (_, power) =>
     blockAt(level, bucketStartMs(lengthMs(level, power), bucketMs), power))

@@ -1,17 +1,17 @@
 /**
- * Boundaries of rows, ascending. A million of them are kept as a few runs of equal steps: a row of a minute, or a day on
- * the clock of a zone, differs from the one before where the clock is set, and nowhere else.
+ * Boundaries of rows, ascending. A million of them are stored as a few runs of equal steps: rows of a minute, or local
+ * days, only differ in length where the clock is set.
  */
 
 export interface Boundaries extends Iterable<number> {
   readonly length: number
-  /** The n-th; from the end where n is below 0. @returns NaN: there is none */
+  /** The n-th; from the end if n is negative. @returns NaN: there is none */
   at (n: number): number
-  /** As that of arrays: to be used for a few. */
+  /** As in arrays; for small ranges. */
   slice (from: number, to: number): number[]
-  /** Index of the last one that is not above a time; 0 where there is none. */
+  /** Index of the last one at or before a time; 0 if there is none. */
   lastAtOrBefore (timeMs: number): number
-  /** Those from which all others go on by equal steps: of each run the first ones, as many as are asked for. */
+  /** The first `count` boundaries of each run; all others follow by equal steps. */
   firstOfRuns (count: number): Generator<number>
 }
 
@@ -20,12 +20,12 @@ interface Run {
   readonly startMs: number
   stepMs: number
   count: number
-  /** index of its first */
+  /** index of its first boundary */
   readonly first: number
 }
 
 export interface BoundariesBuilder extends Boundaries {
-  /** Adds times behind all others. @param count how many, `stepMs` apart */
+  /** Appends times after all others. @param count their number, `stepMs` apart */
   add (startMs: number, stepMs?: number, count?: number): void
 }
 
@@ -33,7 +33,7 @@ export function createBoundaries (): BoundariesBuilder {
   const runs: Run[] = []
   let length = 0
 
-  /** The run that holds what a test, true up to there, says. */
+  /** The run found by a test that is true up to it. */
   const find = (isBehind: (run: Run) => boolean): Run => {
     let low = 0
     for (let high = runs.length; high - low > 1;) {

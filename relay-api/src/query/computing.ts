@@ -1,6 +1,6 @@
-/** Computing: how long an answer has computed, as seen from the steps of its loops. What it waited for is not a part of that. */
+/** Computing time of an answer, derived from the steps of its loops, without waits. */
 
-/** A longer step was a wait for PostgreSQL, or for others, and at most so much computation. */
+/** A longer step includes a wait, for PostgreSQL or others, and counts as this much computation. */
 const STEP_MAX_MS = 2
 
 export class Computing {
@@ -11,10 +11,10 @@ export class Computing {
   constructor (nowMs: number) { this.#steppedMs = nowMs }
 
   get totalMs (): number { return this.#totalMs }
-  /** since the piece before */
+  /** since the previous piece */
   get pieceMs (): number { return this.#pieceMs }
 
-  /** To be called from step to step. */
+  /** Call it at every step. */
   step (nowMs: number): void {
     const tookMs = Math.min(nowMs - this.#steppedMs, STEP_MAX_MS)
     this.#steppedMs = nowMs
@@ -24,6 +24,6 @@ export class Computing {
 
   endPiece (): void { this.#pieceMs = 0 }
 
-  /** Goes on after a wait that everybody knows of. */
+  /** Continues after a known wait. */
   goOn (nowMs: number): void { this.#steppedMs = nowMs }
 }

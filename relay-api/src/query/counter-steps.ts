@@ -7,11 +7,11 @@
  *     rate              increase per second of the row's length
  *     timeWeightedAvg   average in which each value is weighted by how long it was the newest
  *
- * There is no step between readings that are more than `maxGapMs` apart: the increase over a gap is unknown, and a value
- * is not assumed to hold longer. Several series are added: their increases, and their times and values.
+ * There is no step between readings that are more than `maxGapMs` apart: the increase over a gap is unknown, and a
+ * value is not assumed to hold longer. Several series are added: their increases, and their times and values.
  *
- * Additive over any split: the rows of a range add up to the increase of the range, because the first step of a row starts
- * at the last reading before it. So reading starts `maxGapMs` before the first row.
+ * Additive over any split: the rows of a range add up to the increase of the range, because the first step of a row
+ * starts at the last reading before it. So reading starts `maxGapMs` before the first row.
  */
 import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRange } from 'relay-common'
 
@@ -19,9 +19,9 @@ import { addTimes, addValue, emptySum, type ExactSum, type Readings, type TimeRa
 export interface StepSums {
   increase: ExactSum
   steps: number
-  /** values times the ms for which they held */
+  /** values times the ms for which they were held */
   weighted: ExactSum
-  /** never negative; of many series over many years it is more than whole numbers of doubles hold */
+  /** never negative; for many series over many years it exceeds exact doubles */
   heldMs: ExactSum
   /** a minute has more readings than are stored, so some steps are unknown */
   isLost: boolean
@@ -33,11 +33,11 @@ export function emptyStepSums (): StepSums {
 
 /** Walks one series through the rows of an answer. */
 export interface StepWalk {
-  /** Adds the next readings, sorted, not before those that came already. */
+  /** Adds the next readings, sorted, none before earlier ones. */
   add (readings: Readings): void
   /** Adds a minute of which only the last reading is known. */
   addLost (minute: TimeRange, lastMs: number, lastValue: number): void
-  /** The last value holds on from here. */
+  /** The last value is held from here on. */
   finish (): void
 }
 
@@ -50,10 +50,10 @@ export function walkSteps (
   boundaries: readonly number[], sums: readonly StepSums[], maxGapMs: number, nowMs: number
 ): StepWalk {
   const endMs = boundaries[boundaries.length - 1]
-  let row = -1 // the one that holds the last reading; -1: it is before all
+  let row = -1 // the row of the last reading; -1: it is before all
   let last: { readonly timeMs: number, readonly value: number } | undefined
 
-  /** Moves to the row that holds a time, and says whether there is one. */
+  /** Moves to the row that contains a time. Returns whether there is one. */
   const moveTo = (timeMs: number) => {
     while (row + 1 < sums.length && boundaries[row + 1] <= timeMs) row++
     return row >= 0 && timeMs < endMs
@@ -94,7 +94,7 @@ export function walkSteps (
     },
     addLost (minute, lastMs, lastValue) {
       holdLast(minute.startMs)
-      for (let n = Math.max(row, 0); n < sums.length && boundaries[n] < minute.endMs; n++) { // those before are passed
+      for (let n = Math.max(row, 0); n < sums.length && boundaries[n] < minute.endMs; n++) { // earlier rows are done
         if (boundaries[n + 1] > minute.startMs) sums[n].isLost = true
       }
       moveTo(lastMs)

@@ -1,13 +1,10 @@
-/**
- * How many devices there are, by zone and by type: by an index that has them in the order of their ids, so that none of them
- * is held to count it once.
- */
+/** Counts devices by zone and by type, with an index in the order of their ids, so that distinct ids need no memory. */
 import type { Database } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 
-/** One statement counts so many types. */
+/** Types per statement. */
 const TYPES_AT_ONCE = 100
 
 /**
@@ -36,7 +33,7 @@ export async function countDevicesOfTypes (database: Database, selection: Select
     const values: unknown[] = [types]
     const asked = { ...selection, types }
     const columns = types.map((_, n) => `count(distinct s.device_id) filter (where (s.device_type || '') = ($1::text[])[${n + 1}]) as c${n}`)
-    // ids of two zones may be the same, those of two stretches are not: so it takes one zone, or all of them at once
+    // two zones may have the same ids, two ranges may not: so one zone, or all at once
     const [found] = await database.queryPrepared<{ devices: number[] }>(`devices of types ${types.length} ${shapeOfStretches(asked, 'one')}`, `
       select array[${types.map((_, n) => `coalesce(sum(c.c${n}), 0)::integer`).join(', ')}] as devices
       from ${idStretches(asked, values, 'one')} cross join lateral (

@@ -1,13 +1,13 @@
 /**
- * Filling: what an answer says of rows in which there was no reading.
+ * Fill: the values of rows without readings.
  *
  *     none       nothing: they are left out
  *     null       their numbers are null, their count is 0
  *     previous   the numbers of the last row before them, in time, that has readings; in the range or before it
  *     linear     on a straight line from that one to the next that has readings; null at the ends
  *
- * Rows come in the order of the answer, and wait, as a mere range, until the next one with readings is there. A group
- * that has no reading to fill them from has no rows.
+ * Rows come in the order of the answer, and wait as a range until the next one with readings is known. A group without
+ * readings to fill from has no rows.
  */
 import { interpolate } from 'relay-common'
 
@@ -27,17 +27,17 @@ export interface Anchor {
 
 export interface FillSettings {
   readonly fill: Fill
-  /** whether rows come with time going backwards */
+  /** whether rows are in descending order of time */
   readonly isDescending: boolean
-  /** by row: the middle of it, on which a straight line is measured */
+  /** by row: its middle, the point of a straight line */
   readonly middleMs: (row: number) => number
-  /** by column: whether it can be filled; all others are null */
+  /** by column: whether it can be filled; others are null */
   readonly fillable: readonly boolean[]
 }
 
 /**
- * The rows without readings between two that have some.
- * @param before the last one with readings that the answer had of this group; undefined: none yet
+ * The rows between two with readings.
+ * @param before the last one with readings of this group so far; undefined: none yet
  * @param after the next one; undefined: the group ends here
  * @param rows those between them, in the order of the answer
  */
@@ -53,7 +53,8 @@ export function * fillBetween (
       yield { row, numbers: earlier.numbers.map((it, n) => fillable[n] ? it : null) }
     } else if (fill === 'linear' && earlier && later) {
       const startMs = middleMs(earlier.row)
-      const [part, whole] = [2 * (middleMs(row) - startMs), 2 * (middleMs(later.row) - startMs)] // middles are at half ms
+      // middles are at half ms
+      const [part, whole] = [2 * (middleMs(row) - startMs), 2 * (middleMs(later.row) - startMs)]
       const numbers = earlier.numbers.map((a, n) => {
         const b = later.numbers[n]
         return fillable[n] && a !== null && b !== null ? interpolate(a, b, part, whole) : null
@@ -70,16 +71,16 @@ export interface AnswerRow {
   readonly startMs: number
   readonly endMs: number
   readonly numbers: Numbers
-  /** by statistic: why there is no number */
+  /** by statistic: the reason of a missing number */
   readonly unavailable: Readonly<Record<string, Reason>> | undefined
   readonly isFilled: boolean
-  /** it was changed after it may have been final */
+  /** it changed after it may have been final */
   readonly isRevised: boolean
 }
 
 /**
- * A row with readings, or the end of a group's rows. Before the first of them in time that has none to be filled from,
- * the last one before the range (`look-back.ts`).
+ * A row with readings, or the end of a group's rows. The last row before the range (`look-back.ts`) comes before the
+ * first of a group that can't be filled otherwise.
  */
 export type Found =
   | { readonly kind: 'before', readonly key: string, readonly numbers: Numbers }
@@ -94,15 +95,15 @@ export interface RowNumbers {
   readonly isRevised: boolean
 }
 
-/** Puts the rows in that are without readings. */
+/** Inserts the rows without readings. */
 export interface Filler {
-  /** What was found next, behind the rows that are filled in before it. @returns with the index of each row */
+  /** Handles the next row with readings, after the filled rows before it. @returns with the index of each row */
   rowsOf (found: Found): Generator<AnswerRow & { readonly row: number }>
-  /** the last row with readings of the group that it is at, for a `Position`: one in the range */
+  /** the last row with readings of the current group, for a `Position`: one in the range */
   anchor (): Position['anchor']
 }
 
-/** Instead of the index of a row: it is before the range. */
+/** In place of the index of a row: it is before the range. */
 const BEFORE_ALL = -1
 
 export function createFiller (question: Question): Filler {

@@ -7,14 +7,14 @@ export interface GrantedSeries {
   readonly ids: Int32Array
 }
 
-/** The series that were found, and when. */
+/** The found series, and their moment. */
 export interface Granted {
   readonly series: readonly GrantedSeries[]
-  /** of transactions: series that were added by this one or later ones may be missing */
+  /** position of a transaction: series added by it or later ones may be missing */
   readonly position: bigint
 }
 
-/** The ids of series as PostgreSQL reads an array. */
+/** The ids of series as a PostgreSQL array. */
 export function idsOf ({ series }: Granted): string {
   return `{${series.map(it => it.ids.join()).join()}}`
 }

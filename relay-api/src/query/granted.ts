@@ -1,12 +1,12 @@
 /**
- * Finds the series of devices that a caller may see by prefix. Group series include all devices, so queries of such a caller
- * on zones and types read the series of devices. They are found once per answer, by the index, and read in pieces
- * (`pieces.ts`):
+ * Finds the series of devices that a caller may see by prefix. Group series include all devices, so queries of such a
+ * caller on zones and types read the series of devices. They are found once per answer, by the index, and read in
+ * pieces (`pieces.ts`):
  *
  *     prefixes ──▶ stretches of ids ──(zone, device)──▶ ids of series ──▶ pieces ──▶ one statement each
  *
- * Often the prefixes include all devices of a zone. One look-up per range between the prefixes checks whether a device is
- * outside. If none is, the caller may see the group series, for as long as that holds.
+ * Often the prefixes include all devices of a zone. One look-up per range between the prefixes checks whether a device
+ * is outside. If none is, the caller may see the group series, for as long as that holds.
  */
 import { RelayError, type Database } from 'relay-common'
 
@@ -15,22 +15,22 @@ import { tooManySeries, type Asker } from './asker.ts'
 import type { Granted, GrantedSeries } from './granted-series.ts'
 import { prefixRanges, rangesOutside } from './prefix-ranges.ts'
 
-/** No site has as many series: their ids are `integer`. */
+/** Above all ids of series, which are `integer`. */
 const SERIES_END = 2 ** 31
-/** An answer of more series than these, ten pieces, is a long one. */
+/** An answer with more series, ten pieces, counts as long. */
 const SHORT_SERIES_MAX = 20_000
 
-/** Whether the series of a selection have to be found before anything is read of them. */
+/** Whether the series of a selection must be found before reading. */
 export function needsGranted ({ devices, grants }: Pick<Selection, 'devices' | 'grants'>): boolean {
   return devices.length === 0 && grants.devicePrefixes !== undefined
 }
 
-/** Look-ups, a zone and range each, that a statement may begin with. */
+/** Look-ups per statement, for a zone and range each. */
 const LOOK_UPS_MAX = 200
 
 /**
- * Finds the series of a selection where the caller has prefixes and names no device; else there is nothing to find.
- * @returns the selection, with them, or without the prefixes where they leave out nothing
+ * Finds the series of a selection if the caller has prefixes and names no device.
+ * @returns the selection with them, or without the prefixes if these exclude nothing
  * @throws RelayError RELAY_TOO_MANY_POINTS, RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY, RELAY_DATABASE_UNREACHABLE
  */
 export async function findGranted (database: Database, selection: Selection, asker: Asker): Promise<Selection> {
@@ -41,13 +41,13 @@ export async function findGranted (database: Database, selection: Selection, ask
   const few = await readGranted(database, selection, shortMax)
   if (few) return { ...selection, granted: few }
   if (shortMax === asker.seriesMax) throw tooManySeries(asker.seriesMax)
-  asker.becomeLong() // and so waits for its turn among long ones before it has PostgreSQL look for all of them
+  asker.becomeLong() // so it takes a turn among long answers before PostgreSQL looks for all series
   const all = await readGranted(database, selection, Math.min(asker.seriesMax, SERIES_END))
   if (all === undefined) throw tooManySeries(asker.seriesMax)
   return { ...selection, granted: all }
 }
 
-/** @returns undefined: some devices of its zones may not be seen, or it is too much to look */
+/** @returns undefined: some devices of its zones are not visible, or the check is too expensive */
 async function seeWhole (database: Database, selection: Selection): Promise<Selection | undefined> {
   const { devicePrefixes = [], ...grants } = selection.grants
   const zones = zonesOf(selection)
@@ -94,12 +94,12 @@ async function readGranted (database: Database, selection: Selection, max: numbe
   return series.reduce((sum, it) => sum + it.ids.length, 0) > max ? undefined : { series, position }
 }
 
-/** Whether stretches are of each zone by itself: of any number of zones, of a few, or of one; else a zone is a condition. */
+/** Whether ranges are of each zone: for any number of zones, for a few, or for one; otherwise a zone is a condition. */
 type ByZone = 'each' | 'few' | 'one'
 
 const zonesMaxOf: Readonly<Record<ByZone, number>> = { each: Infinity, few: 200, one: 1 }
 
-/** `FROM` of the stretches of ids that are selected, `p`; and of the zones, `z`, where they are of zones. */
+/** `FROM` of the selected ranges of ids, `p`; and of zones, `z`, if they are of zones. */
 export function idStretches (selection: Selection, values: unknown[], byZone: ByZone = 'each'): string {
   const ranges = prefixRanges(selection.grants.devicePrefixes ?? [''])
   const parameter = (texts: readonly string[]) => `$${values.push(texts)}::text[]`
@@ -107,11 +107,11 @@ export function idStretches (selection: Selection, values: unknown[], byZone: By
   return isByZone(selection, byZone) ? `unnest(${parameter(zonesOf(selection)!)}) as z (zone) cross join ${stretches}` : stretches
 }
 
-/** The condition under which a row `s` of series is of a device in such a stretch. */
+/** The condition that a row `s` of series is of a device in such a range. */
 export function inStretch (selection: Selection, values: unknown[], byZone: ByZone = 'each'): string {
   const { types } = selection
   const zones = zonesOf(selection)
-  // by (zone, device), or by (device, zone, type): as expressions zone and type can use no other index
+  // by (zone, device), or by (device, zone, type): as expressions zone and type match no other index
   const oneOf = (column: 'zone' | 'device_type', names: readonly string[]) =>
     `${seriesColumn(column, true)} = any($${values.push(names)}::text[])`
   return [
@@ -121,7 +121,7 @@ export function inStretch (selection: Selection, values: unknown[], byZone: ByZo
   ].join(' and ')
 }
 
-/** What tells the texts of such statements apart. */
+/** Distinguishes the texts of such statements. */
 export function shapeOfStretches (selection: Selection, byZone: ByZone = 'each'): string {
   return `${isByZone(selection, byZone) ? 'by zone' : zonesOf(selection) ? 'of zones' : ''} ${selection.types.length > 0 ? 'of types' : ''}`
 }

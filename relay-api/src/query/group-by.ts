@@ -5,8 +5,8 @@ export type GroupBy = 'device' | 'zone' | 'type'
 export const groupBys: readonly GroupBy[] = ['device', 'zone', 'type']
 
 export interface Group {
-  /** name of the device, zone or type; empty: the one group of all */
+  /** name of the device, zone or type; empty: the single group of all */
   readonly key: string
-  /** how many series it has rows of */
+  /** number of its series with rows */
   readonly seriesCount: number
 }

@@ -1,5 +1,5 @@
 /**
- * Reads consecutive rows of an answer, for some groups: from memory where that may be.
+ * Reads consecutive rows of an answer for some groups, from the cache if possible.
  *
  *     each group is one zone, one type, both, one device or all      what is in memory, and else rows (`read-total.ts`)
  *     else: devices by name, several zones, very many groups …       all groups by one statement (`read-buckets.ts`)
@@ -14,14 +14,14 @@ import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from '
 import type { Selection } from './read.ts'
 import type { TotalReader, Totals } from './read-total.ts'
 
-/** Where rows are read: the database, and what is known of it. */
+/** Source of rows: the database and its state. */
 export interface RowSource {
   readonly database: Database
   readonly totals: TotalReader
   readonly asker: Asker
 }
 
-/** A range that a client asks for has two at most; rows on a clock that is off by seconds have two each. */
+/** A requested range has at most two; rows on a clock that is off by seconds have two each. */
 const EDGES_MAX = 2
 /** Of more groups than these few will be asked for again soon: one statement for all of them is cheaper. */
 const GROUPS_IN_MEMORY_MAX = 100
@@ -29,7 +29,7 @@ const GROUPS_IN_MEMORY_MAX = 100
 const GROUPS_AT_ONCE = 10
 
 /**
- * Reads what a plan a row asks for. All numbers of a group are of one moment.
+ * Reads one plan per row. All numbers of a group are of one moment.
  * @param keys of the groups
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
@@ -52,9 +52,9 @@ export async function readGroupRows (
   return rows
 }
 
-/** @returns undefined where the group has several devices, zones or types that were named */
+/** @returns undefined if the group has several named devices, zones or types */
 function selectionOf ({ selection, groupBy }: BucketQuery, key: string): Selection | undefined {
-  if (groupBy === 'device') return undefined // each is a few rows, which one statement reads for all of them
+  if (groupBy === 'device') return undefined // each has few rows, and one statement reads them for all
   const { devices, grants } = selection
   const zones = groupBy === 'zone' ? [key] : selection.zones
   const types = groupBy === 'type' ? [key] : selection.types

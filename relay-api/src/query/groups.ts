@@ -1,8 +1,8 @@
 /**
- * Groups: what the rows of an answer are of. Without `groupBy` all selected series are one group; else each device,
- * zone or type is one, in the order of their names' bytes.
+ * Groups of an answer. Without `groupBy` all selected series are one group; otherwise each device, zone or type is one,
+ * sorted by the bytes of its name.
  *
- * Where no device is named, whole buckets of zones and types come from group series: one for all devices of a zone and
+ * Unless devices are named, whole buckets of zones and types come from group series: one for all devices of a zone and
  * type.
  */
 import type { Database } from 'relay-common'
@@ -15,18 +15,21 @@ import { groupsOfGranted, seriesOf } from './pieces.ts'
 
 const columnOf: Readonly<Record<GroupBy, string>> = { device: 's.device_id', zone: 's.zone', type: 's.device_type' }
 
-/** The SQL of a group's name. */
+/** SQL of the name of a group. */
 export function groupColumn (groupBy: GroupBy | undefined): string {
   return groupBy === undefined ? "''::text" : columnOf[groupBy]
 }
 
-/** The same to be compared with names. @param namesDevices as in `seriesColumn`: no index of zones or types is used then */
+/**
+ * The same for comparisons with names. @param namesDevices as in `seriesColumn`: then no index of zones or types is
+ * used
+ */
 export function groupKey (groupBy: GroupBy | undefined, namesDevices: boolean): string {
   if (groupBy === undefined || groupBy === 'device') return groupColumn(groupBy)
   return seriesColumn(groupBy === 'zone' ? 'zone' : 'device_type', namesDevices)
 }
 
-/** Whether whole buckets come from the series of devices; else from group series. */
+/** Whether whole buckets come from the series of devices; otherwise from group series. */
 export function usesDevices (selection: Selection, groupBy: GroupBy | undefined): boolean {
   return selectsDevices(selection) || groupBy === 'device'
 }
@@ -34,8 +37,8 @@ export function usesDevices (selection: Selection, groupBy: GroupBy | undefined)
 export type SeriesKind = 'devices' | 'groups'
 
 /**
- * Reads the next groups that have series at all.
- * @param after name of the last group that was read, with `isIncluded` once more; undefined: from the first
+ * Reads the next groups that have any series.
+ * @param after name of the last group, returned again with `isIncluded`; undefined: start with the first
  */
 export async function readGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined, kind: SeriesKind,
@@ -60,7 +63,7 @@ export async function readGroups (
   return rows.map(it => ({ key: it.key, seriesCount: it.series_count }))
 }
 
-/** By stretches of the index that has devices in their order: each gives a page at most, so that none is read to its end. */
+/** By ranges of the index of devices: each returns at most a page, so none is read to its end. */
 async function readDeviceGroups (
   database: Database, selection: Selection, after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
 ): Promise<Group[]> {
@@ -103,7 +106,7 @@ export async function countDeviceSeries (database: Database, selection: Selectio
   return await count(max + 1)
 }
 
-/** How many groups there may be rows of. */
+/** Number of groups that may have rows. */
 export async function countGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined
 ): Promise<number> {

@@ -1,26 +1,27 @@
 /**
- * A histogram, from the digest of a rollup: bins of equal width, or of equal ratio. Edges of equal width are the doubles
- * nearest to where they belong; those of equal ratio are within 1e-12 of it. Values are counted by the edges as they are.
+ * A histogram from the digest of a rollup: bins of equal width, or of equal ratio. Edges of equal width are rounded to
+ * the nearest doubles; those of equal ratio are within 1e-12 of the exact place. Values are counted by the actual
+ * edges.
  *
- * A digest that is a sketch knows of its values between which two they lie (`bracketsOf`). Those that an edge of the
- * histogram falls between are counted where the middle of the two is, and say how far off the counts can be.
+ * A sketch only knows bounds of its values (`bracketsOf`). If an edge is between them, the values are counted at the
+ * middle, and the counts state their error.
  */
 import { bracketsOf, interpolate, lastAtOrBefore, type Rollup } from 'relay-common'
 
 export type Scale = 'linear' | 'log'
 
 export interface HistogramBin {
-  /** values from here on, and below `to`; the last bin holds `to` as well */
+  /** values from here up to `to`, exclusive; the last bin includes `to` */
   readonly from: number
   readonly to: number
   readonly count: number
-  /** the true count is within count ± countError; 0: it is exact */
+  /** the true count is within count ± countError; 0: exact */
   readonly countError: number
 }
 
 /**
  * @param rollup with readings
- * @param bins how many are wanted; there are fewer where the values are too close, and none is empty of width
+ * @param bins wanted number; fewer if the values are too close, and none has width 0
  * @param scale log: values that are not positive have one bin of their own, the first
  */
 export function histogramOf (rollup: Rollup, bins: number, scale: Scale): HistogramBin[] {
@@ -42,7 +43,7 @@ export function histogramOf (rollup: Rollup, bins: number, scale: Scale): Histog
   return counts.map((count, n) => ({ from: edges[n], to: edges[n + 1], count, countError: errors[n] }))
 }
 
-/** Ascending, each once, the ends among them; of two equal ends both. */
+/** Ascending and distinct, including the ends; equal ends appear twice. */
 function edgesBetween (min: number, max: number, bins: number, at: typeof interpolate): number[] {
   if (min === max) return [min, max]
   const inner = Array.from({ length: bins - 1 }, (_, n) => at(min, max, n + 1, bins))
@@ -51,7 +52,7 @@ function edgesBetween (min: number, max: number, bins: number, at: typeof interp
   return [...edges, max]
 }
 
-/** @param min not positive: from there to the least positive value is the first bin */
+/** @param min not positive: the first bin is from there to the least positive value */
 function logEdgesBehind (min: number, leastPositive: number, max: number, bins: number): number[] {
   const start = leastPositive < max ? leastPositive : leastPositive / 2 // a bin of its own for a single value, too
   return start > 0 ? [min, ...edgesBetween(start, max, bins, logAt)] : [min, max]
@@ -61,7 +62,7 @@ function logAt (min: number, max: number, part: number, whole: number): number {
   return Math.exp(interpolate(Math.log(min), Math.log(max), part, whole))
 }
 
-/** The bin that holds a value: the last edge that is not above it, and of the last edge the bin below. */
+/** The bin of a value: the last edge at or below it; for the last edge, the bin below. */
 function binOf (edges: readonly number[], value: number): number {
   return Math.min(lastAtOrBefore(edges, value), edges.length - 2)
 }

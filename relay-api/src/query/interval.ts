@@ -1,5 +1,5 @@
 /**
- * Intervals: how long the rows of an answer are, on the clock of a zone.
+ * Intervals: the length of the rows of an answer, on the clock of a zone.
  *
  *     5m   15m   1h   6h      parts of a day: a row begins when the clock shows a multiple of it, or is set across one
  *     1d   7d                 local days; of several, counted from 1970-01-01
@@ -21,12 +21,12 @@ export type Interval =
 const MONDAY = -3 // 1969-12-29, in days since 1970-01-01
 const COUNT_MAX = 1_440
 
-/** What `auto` chooses from, and what is named where another is too fine. */
+/** Choices of `auto`, and suggestions if an interval is too fine. */
 const ladder = [
   '1m', '2m', '5m', '10m', '15m', '30m', '1h', '2h', '3h', '6h', '12h', '1d', '1w', '1mo', '3mo', '1y', 'range'
 ].map(it => parseInterval(it)!)
 
-/** @returns undefined: not an interval, or one that days (or years) are no multiple of */
+/** @returns undefined: not an interval, or one that does not divide a day (or a year) */
 export function parseInterval (name: string): Interval | undefined {
   if (name === 'range') return { name, kind: 'range' }
   const parts = /^([1-9]\d{0,3})(mo|[mhdwy])$/.exec(name)
@@ -48,14 +48,14 @@ function clockInterval (name: string, sizeMs: number): Interval | undefined {
 }
 
 /**
- * The boundaries of a range's rows: its start, every time in it at which a row begins, and its end.
- * @param max most rows there may be
+ * The boundaries of a range's rows: its start, every start of a row in it, and its end.
+ * @param max most rows
  * @returns undefined: there are more
  */
 export function cutRange (
   { startMs, endMs }: TimeRange, interval: Interval, clock: ZoneClock, max: number
 ): Boundaries | undefined {
-  if ((endMs - startMs) / longestMs(interval) > max) return undefined // known without looking
+  if ((endMs - startMs) / longestMs(interval) > max) return undefined // known without computing
   const boundaries = createBoundaries()
   boundaries.add(startMs)
   for (let atMs = startMs; atMs < endMs;) {
@@ -63,7 +63,7 @@ export function cutRange (
     atMs = nextBoundaryMs(atMs, interval, clock)
     const stretch = atMs < endMs ? clock.stretchAt(atMs) : undefined
     if (stretch && interval.kind === 'clock' && (atMs + stretch.offsetMs) % interval.sizeMs === 0) {
-      // up to where the clock is set next all of them are as far apart
+      // up to the next change of the clock all steps are equal
       const lastMs = Math.min(stretch.endMs, endMs) - 1
       const count = Math.floor((lastMs - atMs) / interval.sizeMs) + 1
       if (boundaries.length + count > max) return undefined
@@ -76,7 +76,7 @@ export function cutRange (
   return boundaries
 }
 
-/** The row that holds a time, whatever the range. @param interval not that of the whole range */
+/** The row that contains a time, for any range. @param interval not `range` */
 export function rowAround (timeMs: number, interval: Interval, clock: ZoneClock): TimeRange {
   let startMs = nextBoundaryMs(timeMs - longestMs(interval), interval, clock)
   for (;;) {
@@ -86,7 +86,7 @@ export function rowAround (timeMs: number, interval: Interval, clock: ZoneClock)
   }
 }
 
-/** No row is longer. */
+/** Upper bound of the length of a row. */
 export function longestMs (interval: Interval): number {
   switch (interval.kind) {
     case 'clock': return 2 * interval.sizeMs // the clock is set back by less, or across a boundary
@@ -96,7 +96,7 @@ export function longestMs (interval: Interval): number {
   }
 }
 
-/** The first time after another at which a row begins. */
+/** The first start of a row after a time. */
 function nextBoundaryMs (timeMs: number, interval: Interval, clock: ZoneClock): number {
   switch (interval.kind) {
     case 'clock': return nextOnClockMs(timeMs, interval.sizeMs, clock)
@@ -117,7 +117,7 @@ function nextBoundaryMs (timeMs: number, interval: Interval, clock: ZoneClock): 
   }
 }
 
-/** A zone that skips a day has two that begin at once. */
+/** In a zone that skips a day, two days start at once. */
 function firstAfter (timeMs: number, boundaryMs: (n: number) => number): number {
   for (let n = 1; ; n++) {
     const atMs = boundaryMs(n)
@@ -125,19 +125,19 @@ function firstAfter (timeMs: number, boundaryMs: (n: number) => number): number 
   }
 }
 
-/** @param month months since the year 0 @returns days since 1970-01-01 */
+/** @param month months since year 0 @returns days since 1970-01-01 */
 function firstOfMonth (month: number): number {
   const date = new Date(0)
   date.setUTCFullYear(Math.floor(month / 12), month % 12, 1) // Date.UTC would read the years 0 to 99 as 1900 to 1999
   return date.getTime() / DAY_MS
 }
 
-/** Most zones never have more than one change between two boundaries; each is looked at. */
+/** Most zones have at most one change between two boundaries; each is handled. */
 function nextOnClockMs (timeMs: number, sizeMs: number, clock: ZoneClock): number {
   let stretch = clock.stretchAt(timeMs)
   const shown = timeMs + stretch.offsetMs
   let nextMs = (Math.floor(shown / sizeMs) + 1) * sizeMs - stretch.offsetMs
-  while (nextMs >= stretch.endMs) { // the clock is set before it gets there
+  while (nextMs >= stretch.endMs) { // the clock is set before that
     const changeMs = stretch.endMs
     const before = changeMs - 1 + stretch.offsetMs
     stretch = clock.stretchAt(changeMs)
@@ -148,7 +148,7 @@ function nextOnClockMs (timeMs: number, sizeMs: number, clock: ZoneClock): numbe
   return nextMs
 }
 
-/** The shortest interval with so few rows that passes another test as well, and the rows' boundaries. */
+/** The shortest interval with so few rows that also passes a test, and the boundaries of its rows. */
 export function shortestInterval (
   range: TimeRange, clock: ZoneClock, rowsMax: number, fits: (boundaries: Boundaries) => boolean = () => true
 ): { readonly interval: Interval, readonly boundaries: Boundaries } {

@@ -1,11 +1,10 @@
 /**
- * The journal of a question: what flushes have added to its series and what is not in their rows yet (relay-common,
- * `journal.ts`). It is read by the statement that reads the rows, so that both are of one moment: nothing is in both, and
- * nothing in neither.
+ * The journal of a query: readings of its series that are not in rows yet (relay-common, `journal.ts`). The statement
+ * that reads the rows also reads the journal, so both are of one moment, and each reading is in exactly one.
  *
  *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the question
  *
- * A row of the journal has the readings of hundreds of devices, and is read once a statement, whoever of them are asked for.
+ * A row of the journal has readings of hundreds of devices, and is read once per statement, for any of them.
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, lateBlockOf,
@@ -16,28 +15,28 @@ import type { Granted } from './granted-series.ts'
 import type { SeriesKind } from './groups.ts'
 import type { BucketRange } from './plan.ts'
 
-/** Which journal rows a statement reads. */
+/** The journal rows that a statement reads. */
 export interface JournalQuery {
   readonly kind: SeriesKind
   /** FROM and WHERE of rows `s` of the table series */
   readonly series: string
-  /** SQL of the time that its readings are asked for from, and before; undefined: of any time */
+  /** SQL of the start of the queried time, and the end; undefined: any time */
   readonly startTime: string | undefined
   readonly endTime: string | undefined
 }
 
-/** Rows `j` for each series of a few. @param columns of `s` and `j` */
+/** Rows `j` for each of a few series. @param columns of `s` and `j` */
 export function journalOfEach ({ kind, series, ...times }: JournalQuery, columns: string): string {
-  // `offset 0`, as in read.ts: by the primary key, a series at a time
+  // `offset 0`, as in read.ts: by the primary key, one series at a time
   return `
     select ${columns}
     from (select s.* from ${series}) s cross join lateral (
       select * from journal j where j.block in (${journalBlocksIn('s.series_id', kind)})${within(times)} offset 0) j`
 }
 
-/** Rows `j` for any number of series: each is there once, and so are the series that may be in it. */
+/** Rows `j` for any number of series: each row once, and the series that may be in it. */
 export interface JournalArms {
-  /** WITH of the statement, in front of its arms */
+  /** WITH of the statement, before its arms */
   readonly blocks: string
   readonly arms: readonly [series: string, rows: string]
 }
@@ -55,7 +54,7 @@ export function journalOfMany (
   const late = kind === 'devices' ? ` union select ${lateJournalBlockOf('block')} from own` : ''
   const orLate = kind === 'devices' ? ` or ${lateJournalBlockOf(own)} in (select block from ${name})` : ''
   return {
-    // those that have rows of that time: where there are none, series are not read either
+    // blocks with rows of that time: without any, series are not read either
     blocks: `${name} as materialized (
       with own as materialized (select distinct ${own} as block from ${series})
       select b.block from (select block from own${late}) b
@@ -73,13 +72,13 @@ export function journalOfBlocks (blocks: string, times: Pick<JournalQuery, 'star
     cross join lateral (select * from journal j where j.block = b.block${within(times)} offset 0) j`
 }
 
-/** All blocks that some series may be in, each once. */
+/** All blocks that may contain some series, each once. */
 export function blocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
   return [...new Set(series.flatMap(({ seriesId, kind }) =>
     kind === 'devices' ? [deviceBlockOf(seriesId), lateBlockOf(seriesId)] : [groupBlockOf(seriesId)]))]
 }
 
-/** All blocks that series which were found may be in. */
+/** All blocks that may contain the found series. */
 export function blocksOfGranted ({ series }: Granted): number[] {
   const blocks = new Set<number>()
   for (const { ids } of series) for (const id of ids) blocks.add(deviceBlockOf(id)).add(lateBlockOf(id))
@@ -91,13 +90,13 @@ function within ({ startTime, endTime }: Pick<JournalQuery, 'startTime' | 'endTi
     (startTime === undefined ? '' : ` and j.last_time >= ${startTime}`)
 }
 
-/** What the rows that were read have of series, each of which is something to the question. */
+/** Collects the content of journal rows by series, with what each means to the query. */
 export interface Journal<Series> {
   addSeries (seriesId: number, series: Series): void
-  /** @param seriesId the one that is wanted; undefined: all that are added, before it or behind it */
+  /** @param seriesId the wanted one; undefined: all added series, before or after it */
   addRow (body: Buffer, seriesId?: number): void
   /**
-   * To be called once, when all rows were added: gives the readings of each device, sorted, and the rollups of groups.
+   * Call it once after all rows: returns the readings of each device, sorted, and the rollups of groups.
    * @throws RelayError RELAY_ROLLUP_CORRUPT
    */
   finish (visitor: {
@@ -108,7 +107,7 @@ export interface Journal<Series> {
 
 export const allTime: TimeRange = { startMs: -Infinity, endMs: Infinity }
 
-/** @param range readings of other times are left out */
+/** @param range readings of other times are skipped */
 export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<Series> {
   const seriesById = new Map<number, Series>()
   const readingsById = new Map<number, Readings>()
@@ -138,15 +137,15 @@ export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<S
   }
 }
 
-/** Where a question counts what the journal has: in which of its buckets, or of the minutes that it has edges in. */
+/** Places of journal content in a query: its buckets, or minutes with edges. */
 export interface Places {
-  /** Gives the parts of a device's readings. */
+  /** Splits a device's readings into places. */
   readings (readings: Readings, visit: (bucketStartMs: number, isEdge: boolean, content: DecodedRow) => void): void
-  /** Gives the place of a group's minute, if there is one. */
+  /** The place of a group's minute, if there is one. */
   minute (minuteMs: number, visit: (bucketStartMs: number, isEdge: boolean) => void): void
 }
 
-/** @param edgeMinutesMs outside of the buckets; each may be there several times */
+/** @param edgeMinutesMs outside of the buckets; may repeat */
 export function createPlaces (buckets: readonly BucketRange[], edgeMinutesMs: readonly number[]): Places {
   const edges = [...new Set(edgeMinutesMs)].map(startMs =>
     ({ startMs, endMs: startMs + MINUTE_MS, sizeMs: MINUTE_MS, isEdge: true }))

@@ -1,12 +1,12 @@
 /**
- * Late readings and duplicates (`arrival_counts`, by series and hour) in answers: their counts, and which rows were revised
- * after they were final.
+ * Late readings and duplicates (`arrival_counts`, by series and hour) in answers: their counts, and which rows were
+ * revised after they were final.
  *
  *     a row that ends at e is revised    ◀──  a late reading in one of its minutes arrived after its source partition had been
  *                                             read to e; or a replay changed one of its minutes after e
  *
- * Exact for rows of a minute and of whole hours. Other rows in the same hour share the latest of its times: a row may be
- * marked revised because of a late reading in a neighbouring row.
+ * Exact for rows of a minute and of whole hours. Other rows in the same hour share the latest of its times: a row may
+ * be marked revised because of a late reading in a neighbouring row.
  */
 import { HOUR_MS, MINUTE_MS, type Database, type TimeRange } from 'relay-common'
 
@@ -33,7 +33,7 @@ export interface LateReadings {
  * @param bounds further conditions, for the planner
  */
 export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string, bounds = ''): string {
-  // `offset 0`, as in read.ts: by the primary key, a series at a time
+  // `offset 0`, as in read.ts: by the primary key, one series at a time
   return `
       select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
         and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)}${bounds} offset 0`
@@ -91,8 +91,8 @@ interface Page {
 
 /**
  * The rows of an answer that late readings have revised.
- * @param ranges of the rows, ascending, none overlapping
- * @param first index of a range that is not behind the hour; those before it end before the hour
+ * @param ranges of the rows, ascending, without overlap
+ * @param first index of the first range that does not end before the hour
  */
 export function * rowsRevisedBy (
   { hourMs, minutes, throughMs }: LateReadings, ranges: readonly TimeRange[], first: number
@@ -103,7 +103,7 @@ export function * rowsRevisedBy (
   }
 }
 
-/** The minutes of an hour that a range touches, a bit each. */
+/** The minutes of an hour that a range overlaps, one bit each. */
 function minutesOf (hourMs: number, startMs: number, endMs: number): bigint {
   const first = Math.floor(Math.max(startMs - hourMs, 0) / MINUTE_MS)
   const end = Math.ceil(Math.min(endMs - hourMs, HOUR_MS) / MINUTE_MS)

@@ -1,10 +1,10 @@
 /**
- * Looking back: the last row before the range that has readings, for `fill=previous`.
+ * Look-back: the last row with readings before the range, for `fill=previous`.
  *
  *     newest reading before `start`, at most 30 days back      one look-up a series, by the primary key
  *     the row of the interval that it is in, up to `start`     the rows of many groups in one statement
  *
- * Finer buckets are looked at first; where retention may have dropped some of them, the coarser ones as well.
+ * Finer buckets come first; if retention may have dropped some, coarser ones are read as well.
  */
 import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level, type TimeRange } from 'relay-common'
 
@@ -24,7 +24,7 @@ import { numbersOf } from './row-numbers.ts'
 
 const LOOK_BACK_MS = 30 * DAY_MS
 
-/** How far back a reading is looked for: 30 days, or one interval where that is longer. */
+/** How far back to look for a reading: 30 days, or one interval if that is longer. */
 function reachMs (interval: Interval): number {
   return Math.max(LOOK_BACK_MS, longestMs(interval))
 }
@@ -33,7 +33,7 @@ function reachMs (interval: Interval): number {
 export type ReadRow = (keys: readonly string[], range: TimeRange) => Promise<ReadonlyMap<string, RowNumbers>>
 
 /**
- * Reads the last row before the range of each group that has one.
+ * Reads the last row before the range, for each group that has one.
  * @param keys of the groups
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
@@ -67,7 +67,7 @@ export async function readRowsBefore (
   return found
 }
 
-/** Reads a row of each group: together where its buckets are all that it takes. */
+/** Reads a row of each group: together if it only needs buckets. */
 async function readEach (
   database: Database, question: Question, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: ReadRow,
   asker: Asker
@@ -79,7 +79,7 @@ async function readEach (
   for (const [key, row] of rows) {
     const plan = planRange(row, keptSince)
     const { coverage } = plan
-    if (coverage.startMs !== row.startMs || coverage.endMs !== row.endMs) continue // what is kept is too coarse for it
+    if (coverage.startMs !== row.startMs || coverage.endMs !== row.endMs) continue // the kept levels are too coarse
     if (!isOne && plan.edges.length === 0) {
       together.set(key, plan)
       continue
@@ -108,10 +108,10 @@ async function readEach (
   return found
 }
 
-/** A row is made of 140 buckets at most, each of some source partitions. */
+/** A row needs at most 140 buckets, each of some source partitions. */
 const GROUPS_AT_ONCE = 100
 
-/** Reads for each group the buckets of a plan of its own, in one statement. */
+/** Reads the buckets of one plan per group, in one statement. */
 async function readTogether (
   database: Database, { selection, groupBy }: Question, plans: ReadonlyMap<string, Plan>
 ): Promise<Map<string, MergedRow>> {
@@ -129,7 +129,7 @@ async function readTogether (
   return new Map(rows.filter(([, it]) => it.rollup.count > 0))
 }
 
-/** One statement. @param merges by group: get the rows */
+/** One statement. @param merges by group: receive the rows */
 async function readInto (
   merges: ReadonlyMap<string, Merge>, database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>,
   plans: ReadonlyMap<string, Plan>
@@ -181,14 +181,14 @@ async function readInto (
 
 type BucketColumns = [
   key: string, zone: string, deviceType: string,
-  // null: of the journal; without a body a series, whose id is the count
+  // null: of the journal; without a body it is a series, with its id in count
   bucketStartS: number, count: number, min: number, max: number, body: Buffer
 ]
 
 /** as above */
 type Columns = [key: string, bucketStartS: number, count: number, min: number, max: number, body: Buffer]
 
-/** By group: the time of the newest reading that the whole buckets of a level in a range have. */
+/** By group: the time of the newest reading in whole buckets of a level in a range. */
 async function readNewest (
   database: Database, { selection: asked, groupBy }: Question, keys: readonly string[], level: Level, range: TimeRange
 ): Promise<Map<string, number>> {

@@ -1,10 +1,8 @@
 /**
- * Merge: rows as they are read become one rollup. Rows of several source partitions, series and levels all merge alike,
- * in any order.
+ * Merge: rows become one rollup. Rows of any source partitions, series and levels are merged alike, in any order.
  *
- * At an edge, the readings that lie in the range are cut out of each device's minute. A minute that had more readings
- * than its row may keep has given them up; then the whole minute is taken instead, of all devices, so that the numbers
- * are those of one range, and `coverage` says which.
+ * At an edge, the readings in the range are cut out of each device's minute. If a minute no longer stores its readings,
+ * the whole minute is used, for all devices, so that all numbers are of one range, and `coverage` states it.
  */
 import {
   cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup, type RollupRow, type TimeRange
@@ -12,39 +10,41 @@ import {
 
 import type { Plan } from './plan.ts'
 
-/** What a series is, where answers show it. */
+/** Zone and type of a series, as shown in answers. */
 export interface Source {
   readonly zone: string
   readonly deviceType: string
 }
 
-/** What was found of a series in one bucket: a row of one of the rollup tables, or readings of the journal. */
+/** Data of a series in one bucket: a row of a rollup table, or readings of the journal. */
 export type Found = Source & { readonly bucketStartMs: number } &
   (Pick<RollupRow, 'count' | 'min' | 'max' | 'body'> | { readonly content: DecodedRow })
 
-/** The same, and which of the plan's edges it is for; undefined: the bucket counts as a whole. */
+/** The same with the edge of the plan that it is for; undefined: the whole bucket counts. */
 export type ReadRow = Found & { readonly edge: number | undefined }
 
-/** All readings of a selection, and where they came from. */
+/** All readings of a selection, and their origin. */
 export interface Merged {
   readonly rollup: Rollup
   readonly zones: ReadonlySet<string>
   readonly deviceTypes: ReadonlySet<string>
-  /** the range that the rollup is of */
+  /** the range of the rollup */
   readonly coverage: TimeRange
 }
 
-/** Readings of a selection, from wherever. */
+/** Readings of a selection, from any source. */
 export type Tally = Pick<Merged, 'rollup' | 'zones' | 'deviceTypes'>
 
 export interface Merge {
   /** @throws RelayError RELAY_ROLLUP_CORRUPT */
   add (row: ReadRow): void
-  /** Adds what was merged before. */
+  /** Adds merged data. */
   addTally (tally: Tally): void
-  /** Whether a group's minute that was to answer for an edge has readings outside of it: the devices' are needed. */
+  /**
+   * Whether a group's minute can't answer for an edge because it has readings outside: the devices' minutes are needed.
+   */
   readonly needsDevices: boolean
-  /** What all rows that were added make together. To be called once, after the last of them. */
+  /** The merged result. Call it once, after the last row. */
   finish (): Merged
 }
 
@@ -100,7 +100,7 @@ export function emptyTally (): OpenTally {
   return { rollup: emptyRollup(), zones: new Set(), deviceTypes: new Set() }
 }
 
-/** Adds a row whose bucket counts as a whole. @throws RelayError RELAY_ROLLUP_CORRUPT */
+/** Adds a row whose whole bucket counts. @throws RelayError RELAY_ROLLUP_CORRUPT */
 export function addRow (tally: OpenTally, row: ReadRow): void {
   mergeInto(tally, contentOf(row).rollup, row)
 }

@@ -1,12 +1,13 @@
 /**
- * Occupied: which rows of an answer can have readings. Most fleets were not there all the time that is asked for, and devices
- * that report once a day leave 1,439 of its minutes empty. So the buckets of a coarser level are looked at first, in one
- * statement for many groups, and a row is read only where it touches one that is there:
+ * Occupied: which rows of an answer can have readings. Most fleets do not cover the whole range, and devices that
+ * report once a day leave 1,439 minutes empty. So one statement first reads the buckets of a coarser level for many
+ * groups, and a row is read only if it overlaps an existing one:
  *
  *     days      ▁▁▁▁▁▁▁▁█▁▁▁█▁▁▁▁▁▁▁▁▁▁▁▁▁     730 of two years, by the primary key
  *     minutes           ╰─┴──── 2,880 of 1,051,200 are planned, read and merged
  *
- * What is not in rows yet is in the journal, whose rows are of many series: their times count for all of those groups.
+ * Readings that are not in rows yet are in the journal, whose rows have many series: their times count for all of those
+ * groups.
  */
 import { bucketStartMs, levels, type Database, type Level, type TimeRange } from 'relay-common'
 
@@ -16,22 +17,22 @@ import type { Group } from './group-by.ts'
 import { journalOfMany } from './journal.ts'
 import { rowOf, type Question } from './question.ts'
 
-/** Places of rows in their group's part of the answer: from `first` on, before `end`. */
+/** Indexes of rows in their group's part of the answer: from `first` up to `end`, exclusive. */
 export interface Ordinals {
   readonly first: number
   readonly end: number
 }
 
-/** For answers of fewer rows it is not worth a statement. */
+/** Fewer rows are not worth a statement. */
 const ROWS_MIN = 100
-/** A bucket is one row at least, and has so many rows of the answer. */
+/** A bucket is at least one row, and contains this many rows of the answer. */
 const ROWS_PER_BUCKET_MIN = 8
-/** Most buckets of a series that are looked at. */
+/** Most buckets of a series that are checked. */
 const BUCKETS_MAX = 2_000
-/** Most buckets that one statement looks at, roughly, for one source partition. */
+/** Approximate number of buckets that one statement checks, for one source partition. */
 const STATEMENT_BUCKETS = 10_000
 
-/** @returns the level to be looked at; undefined: none is worth it */
+/** @returns the level to check; undefined: none is worth it */
 function levelFor ({ boundaries, statistics }: Question): Level | undefined {
   const rowCount = boundaries.length - 1
   if (rowCount < ROWS_MIN || statistics.some(it => it.needsSteps)) return undefined
@@ -42,7 +43,7 @@ function levelFor ({ boundaries, statistics }: Question): Level | undefined {
 
 /**
  * Reads which rows of some groups may have readings.
- * @returns by group, ascending, none touching the next one; undefined: nobody has looked, and all of them may
+ * @returns by group, ascending, not adjacent; undefined: not checked, so all of them may
  * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
 export async function readOccupied (
@@ -69,7 +70,7 @@ export async function readOccupied (
     size = 0
   }
   for (const { key, seriesCount } of groups) {
-    if (seriesCount * buckets > STATEMENT_BUCKETS) continue // nobody looks
+    if (seriesCount * buckets > STATEMENT_BUCKETS) continue // not checked
     if (size + seriesCount * buckets > STATEMENT_BUCKETS) await readSome()
     keys.push(key)
     size += seriesCount * buckets
@@ -78,7 +79,7 @@ export async function readOccupied (
   return new Map([...found].map(([key, stretches]) => [key, rowsAt(question, level, stretches)]))
 }
 
-/** @param visit gets buckets by group, and what the journal has of some of the groups, with null */
+/** @param visit gets buckets by group, and with null those of the journal for some of the groups */
 async function readBucketStarts (
   database: Database, { selection, groupBy }: Question, kind: SeriesKind, level: Level, { startMs, endMs }: TimeRange,
   keys: readonly string[], visit: (key: string | null, stretch: TimeRange) => void
@@ -104,7 +105,7 @@ async function readBucketStarts (
   })
 }
 
-/** The rows that some stretches touch, and those before it is sure that all buckets are kept. */
+/** The rows that some ranges overlap, and those before the time from which all buckets are kept. */
 function rowsAt (question: Question, level: Level, stretches: readonly TimeRange[]): Ordinals[] {
   const { boundaries, isDescending, keptSince } = question
   const rowCount = boundaries.length - 1
@@ -124,7 +125,7 @@ export function within (rows: readonly Ordinals[], { first, end }: Ordinals): Or
     .map(it => ({ first: Math.max(it.first, first), end: Math.min(it.end, end) }))
 }
 
-/** All rows that are in one of several. @param all each ascending */
+/** All rows that are in at least one list. @param all each ascending */
 export function union (all: ReadonlyArray<readonly Ordinals[]>): Ordinals[] {
   const rows: Array<{ first: number, end: number }> = []
   for (const it of all.flat().sort((a, b) => a.first - b.first)) {
@@ -139,7 +140,7 @@ export function countOf (rows: readonly Ordinals[]): number {
   return rows.reduce((sum, it) => sum + it.end - it.first, 0)
 }
 
-/** Where to stop behind `first` so as to have so many of some rows, and whatever is between them. @param rows ascending */
+/** Where to stop after `first` to get a number of these rows, with everything in between. @param rows ascending */
 export function endOfSome (rows: readonly Ordinals[], first: number, count: number): number {
   let left = count
   for (const it of rows) {

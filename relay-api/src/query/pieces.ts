@@ -1,22 +1,22 @@
 /**
- * Pieces: the series that a caller may see (`granted.ts`), some thousand at a time. A few devices of a zone of 300,000 cost
- * what a few devices do, and all of them many small statements, between which others have their turn. Pieces are of moments
- * one after the other; each device is of one.
+ * Pieces: the series that a caller may see (`granted.ts`), some thousand at a time. A few devices of a zone of 300,000
+ * cost no more than a few devices; all of them are many small statements, with turns for others in between. Pieces are
+ * read at different moments; each device is of one moment.
  */
 import type { Grants } from 'relay-common'
 
 import type { Granted, GrantedSeries } from './granted-series.ts'
 import type { Group, GroupBy } from './group-by.ts'
 
-/** What one statement is about. */
+/** Series per statement. */
 export const PIECE_SERIES = 2_000
 
-/** The name of the group that series are of. */
+/** The name of the group of some series. */
 export function groupOfGranted ({ zone, type }: Pick<GrantedSeries, 'zone' | 'type'>, groupBy: Exclude<GroupBy, 'device'> | undefined): string {
   return groupBy === undefined ? '' : groupBy === 'zone' ? zone : type
 }
 
-/** The groups in the order of their names' bytes, and how many series they have. */
+/** The groups in the order of their names' bytes, with their numbers of series. */
 export function groupsOfGranted (granted: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined): readonly Group[] {
   return groupBy === undefined ? all(granted) : groupBy === 'zone' ? byZone(granted) : byType(granted)
 }
@@ -36,13 +36,13 @@ function countGroups ({ series }: Granted, groupBy: Exclude<GroupBy, 'device'> |
     .map(({ key, seriesCount }) => ({ key, seriesCount }))
 }
 
-/** What has series that were found, such as a selection. */
+/** Anything that may have found series, such as a selection. */
 interface MayBeGranted {
   readonly grants?: Grants
   readonly granted?: Granted
 }
 
-/** The same for some groups alone. */
+/** The same for some groups. */
 export function grantedOf<S extends MayBeGranted> (selection: S, groupBy: GroupBy | undefined, keys: readonly string[]): S {
   const { granted } = selection
   if (granted === undefined || groupBy === undefined || groupBy === 'device') return selection
@@ -55,15 +55,15 @@ export function grantedOf<S extends MayBeGranted> (selection: S, groupBy: GroupB
   return { ...selection, granted: part }
 }
 
-/** A large group is read by many statements, one after the other: what is made of all its series for one serves the next. */
+/** Many statements read a large group one after the other, so its part is cached. */
 const lastPart = new WeakMap<Granted, { readonly name: string, readonly part: Granted }>()
 
-/** How many series were found. @param granted undefined: none were looked for */
+/** Number of found series. @param granted undefined: none were looked for */
 export function seriesOf (granted: Granted | undefined): number {
   return granted?.series.reduce((sum, it) => sum + it.ids.length, 0) ?? 0
 }
 
-/** A selection cut into such as one statement may be about; one alone where its series were not found before, or are none. */
+/** Splits a selection for one statement each; a single one if its series were not found before, or are none. */
 export function piecesOf<S extends MayBeGranted> (selection: S): S[] {
   const { granted } = selection
   return granted === undefined ? [selection] : cut(granted).map(piece => ({ ...selection, granted: piece }))
@@ -92,7 +92,7 @@ const cut = once((granted: Granted): Granted[] => {
   return pieces
 })
 
-/** What is made of series once, however many statements need it: an answer has thousands of the same pieces. */
+/** Caches a result per set of series: an answer has thousands of equal pieces. */
 function once<T> (make: (granted: Granted) => T): (granted: Granted) => T {
   const made = new WeakMap<Granted, { readonly it: T }>()
   return granted => {

@@ -1,11 +1,11 @@
 /**
- * Plan: which buckets answer for a range of time.
+ * Plan: the buckets that answer a range of time.
  *
  *     |--edge--|--minutes--|--hours--|--------days--------|--hours--|--minutes--|--edge--|
  *     start                                                                            end
  *
- * The fewest there are: whole days, then hours, then minutes; what is left at both ends is a part of one minute, and is
- * cut out of the readings that device minutes keep. Plain computation over `levels`.
+ * The fewest possible: whole days, then hours, then minutes. The rest at both ends is a part of one minute, cut out of
+ * the readings in device minutes. Pure computation over `levels`.
  */
 import { bucketStartMs, levels, minuteLevel, type Level, type LevelName, type TimeRange } from 'relay-common'
 
@@ -17,31 +17,31 @@ export interface BucketRange extends TimeRange {
 /** A part of one minute. */
 export interface Edge extends TimeRange {
   readonly bucketMs: number
-  /** the minute of the groups is to answer for it: it is cut where all of their readings lie within */
+  /** the minute of the groups may answer for it, if all of their readings lie within */
   readonly isOfGroups?: boolean
 }
 
 export interface Plan {
-  /** what the buckets and edges cover, without a gap and nothing twice; empty where nothing of the range is kept */
+  /** the range of buckets and edges, without gaps or overlaps; empty if nothing of the range is kept */
   readonly coverage: TimeRange
   /** in the order of time */
   readonly buckets: readonly BucketRange[]
   readonly edges: readonly Edge[]
 }
 
-/** How many rows of the tables a plan reads of one series and source partition. */
+/** Number of table rows that a plan reads, for one series and source partition. */
 export function planSize ({ buckets, edges }: Pick<Plan, 'buckets' | 'edges'>): number {
   return buckets.reduce((sum, it) => sum + (it.endMs - it.startMs) / it.level.sizeMs, edges.length)
 }
 
-/** By level: buckets that begin earlier may have been dropped already. */
+/** By level: earlier buckets may have been dropped. */
 export type KeptSince = Readonly<Record<LevelName, number>>
 
 export const keptForEver: KeptSince = { minute: -Infinity, hour: -Infinity, day: -Infinity }
 
 /**
- * Plans the answer for a range. Where the buckets that would cut an end of it have been dropped, that end moves out to
- * the next coarser bucket; where days have been dropped as well, the start moves in to the first that is kept.
+ * Plans the answer for a range. If the buckets that would cut an end have been dropped, that end moves out to the next
+ * coarser bucket. If days have been dropped as well, the start moves in to the first kept one.
  * @param range not empty
  */
 export function planRange (range: TimeRange, keptSince: KeptSince = keptForEver): Plan {
@@ -50,7 +50,7 @@ export function planRange (range: TimeRange, keptSince: KeptSince = keptForEver)
 
   const minutes = wholeBuckets(minuteLevel, coverage)
   const { startMs, endMs } = coverage
-  if (minutes.startMs > minutes.endMs) { // it begins and ends within the same minute
+  if (minutes.startMs > minutes.endMs) { // it starts and ends in the same minute
     return { coverage, buckets: [], edges: [edge(startMs, endMs)] }
   }
   const edges: Edge[] = []
@@ -59,17 +59,17 @@ export function planRange (range: TimeRange, keptSince: KeptSince = keptForEver)
   return { coverage, buckets: fewestBuckets(minutes), edges }
 }
 
-/** The buckets of a level that lie within a range; they end before they start where a range is within one bucket. */
+/** The buckets of a level within a range; their end is before their start if the range is within one bucket. */
 function wholeBuckets (level: Level, { startMs, endMs }: TimeRange): TimeRange {
   return { startMs: nextBoundaryMs(level, startMs), endMs: bucketStartMs(level.sizeMs, endMs) }
 }
 
-/** The buckets of a level that a range touches. */
+/** The buckets of a level that overlap a range. */
 function enclosingBuckets (level: Level, { startMs, endMs }: TimeRange): TimeRange {
   return { startMs: bucketStartMs(level.sizeMs, startMs), endMs: nextBoundaryMs(level, endMs) }
 }
 
-/** The first bucket boundary at a time or after it: the last one before it, seen in a mirror. */
+/** The first bucket boundary at or after a time: the last one before it, mirrored. */
 function nextBoundaryMs ({ sizeMs }: Level, timeMs: number): number {
   return 0 - bucketStartMs(sizeMs, -timeMs)
 }
@@ -79,9 +79,9 @@ function edge (startMs: number, endMs: number): Edge {
 }
 
 /**
- * Since each level divides the next one, the coarsest buckets that fit are part of every smallest cut: they are taken
- * out of the middle, level by level, and what is left on both sides stays with the finer level.
- * @param minutes a range that begins and ends at minutes
+ * Each level divides the next one, so the coarsest buckets that fit are part of every smallest plan. They are taken out
+ * of the middle, level by level, and the rest on both sides stays with the finer level.
+ * @param minutes a range of whole minutes
  */
 function fewestBuckets (minutes: TimeRange): BucketRange[] {
   const before: BucketRange[] = []
@@ -101,13 +101,13 @@ function fewestBuckets (minutes: TimeRange): BucketRange[] {
   return [...before, ...after].filter(it => it.startMs < it.endMs)
 }
 
-/** From fine to coarse, for an end that moved out to a coarser bucket needs that one to be kept. */
+/** From fine to coarse, because an end that moves out to a coarser bucket needs that one to be kept. */
 function widenToKept (range: TimeRange, keptSince: KeptSince): TimeRange {
   let { startMs, endMs } = range
   for (const [n, level] of levels.entries()) {
     const keptMs = keptSince[level.name]
     const coarser = levels[n + 1]
-    // what is needed of this level: of minutes their parts as well, of all others what is whole
+    // the part of this level: also partial minutes, but only whole buckets of other levels
     const needed = (level === minuteLevel ? enclosingBuckets : wholeBuckets)(level, { startMs, endMs })
     if (needed.startMs >= needed.endMs || needed.startMs >= keptMs) continue
     if (!coarser) {

@@ -1,9 +1,9 @@
 /**
- * Presence: since when a series is there, and what was heard of it last.
+ * Presence: first and last readings of a series.
  *
- * Both are in the rollups of its first and of its newest day, which are found by the primary key: two look-ups a
- * series, whatever its age, and nothing that an event would have to pay for. A day has a row for each source partition
- * that had a part of it, hence `with ties`. What is not in rows yet is in the journal.
+ * Both are in the rollups of its first and newest day, found by the primary key: two look-ups per series of any age,
+ * without a cost per event. A day has a row per source partition with a part of it, hence `with ties`. Readings that
+ * are not in rows yet are in the journal.
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
@@ -20,11 +20,11 @@ export interface Presence {
   /** ms since the epoch */
   readonly firstMs: number
   readonly lastMs: number
-  /** the greatest where there are several of that time */
+  /** the greatest if there are several at that time */
   readonly lastValue: number
 }
 
-/** A device, and what it has sent: from every zone and of every type that it was in, the newest first. */
+/** A device with its series, of every zone and type that it had, the newest first. */
 export interface DevicePresence {
   readonly device: string
   readonly series: readonly Presence[]
@@ -32,7 +32,7 @@ export interface DevicePresence {
 
 type Columns = [
   deviceId: string | null, zone: string, deviceType: string,
-  // of the first day, or else of the newest; null: of the journal, and without a body a series, whose id is the count
+  // of the first day, or of the newest; null: of the journal, and without a body a series, with its id in count
   isFirst: boolean | null,
   bucketStartS: number, count: number, min: number, max: number, body: Buffer | null
 ]
@@ -53,7 +53,7 @@ function daysOf (series: string, kind: SeriesKind, ends: ReadonlyArray<'first' |
 /**
  * Devices in the order of their ids, by bytes.
  * @param prefix of their ids; empty: all
- * @param after id of the last one of the page before
+ * @param after id of the last device of the previous page
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readDevices (
@@ -61,7 +61,7 @@ export async function readDevices (
 ): Promise<DevicePresence[]> {
   const values: unknown[] = [limit]
   const page = pageOf(selection, prefix, after, values)
-  // a device has a few series: its page is found by its id, and then all of them
+  // a device has few series, so its page is found by id, and then all of them
   const ofDevice = seriesCondition(selection, values, true)
   const series = `
     select s.device_id, s.zone, s.device_type, s.series_id
@@ -73,13 +73,13 @@ export async function readDevices (
     .sort((a, b) => Buffer.compare(Buffer.from(a.device), Buffer.from(b.device)))
 }
 
-/** The newest first; of the same time by name, so that answers don't depend on the order of rows. */
+/** The newest first; equal times by name, so that answers do not depend on the order of rows. */
 function byTime (a: Presence, b: Presence): number {
   const [nameA, nameB] = [a, b].map(it => `${it.zone}\n${it.type}`)
   return b.lastMs - a.lastMs || (nameA < nameB ? -1 : 1)
 }
 
-/** The ids of a page: each stretch of an index gives a page at most, so that none is read to its end. `$1` is the limit. */
+/** The ids of a page: each range of an index returns at most a page, so none is read to its end. `$1` is the limit. */
 function pageOf (selection: Selection, prefix: string, after: string | undefined, values: unknown[]): string {
   if (selection.devices.length > 0) {
     const ofDevices = seriesCondition(selection, values)
@@ -99,7 +99,7 @@ function pageOf (selection: Selection, prefix: string, after: string | undefined
 
 /**
  * Names of zones, or of types, in the order of their bytes.
- * @param after the last one of the page before
+ * @param after the last one of the previous page
  * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
 export async function readGroupNames (
@@ -109,7 +109,7 @@ export async function readGroupNames (
   return groups.map(it => it.key)
 }
 
-/** A zone and a type that devices have sent from together. */
+/** A combination of zone and type that devices have sent. */
 export interface GroupPresence {
   readonly zone: string
   readonly type: string
@@ -118,8 +118,8 @@ export interface GroupPresence {
 }
 
 /**
- * What is selected of each zone and type: the groups of all of their devices or, where not all may be seen, the devices.
- * @param by of which names are given
+ * The selection by zone and type: the groups of all their devices or, if not all are visible, the devices.
+ * @param by which names are given
  */
 export async function readGroupPresences (
   database: Database, selection: Selection, by: 'zone' | 'type', names: readonly string[]
@@ -134,7 +134,7 @@ export async function readGroupPresences (
     const name = `presence by ${by} of ${groupKind(piece)} where ${shapeOf(piece)}`
     const presences = await readPresences(database, name, daysOf(series, groupKind(piece), ['last']), values)
     for (const { zone, type, lastMs } of presences) {
-      const key = `${zone}\n${type}` // names hold no control characters
+      const key = `${zone}\n${type}` // names contain no control characters
       const group = found.get(key)
       if (group === undefined) found.set(key, { zone, type, lastMs })
       else group.lastMs = Math.max(group.lastMs, lastMs)

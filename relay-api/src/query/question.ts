@@ -1,4 +1,4 @@
-/** A question for rows, all of it resolved, and how places in its answer are counted. */
+/** A query for rows with everything resolved, and the numbering of rows in its answer. */
 import type { Selection } from '../parameters/selection.ts'
 import type { GroupBy } from './group-by.ts'
 import type { Boundaries } from './boundaries.ts'
@@ -33,7 +33,7 @@ export interface Question {
   readonly lookBack: LookBack | undefined
   /** most rows of the answer */
   readonly limit: number
-  /** behind which row it begins; undefined: at the first */
+  /** the row after which it starts; undefined: at the first */
   readonly after: Position | undefined
   readonly maxGapMs: number
   readonly nowMs: number
@@ -42,12 +42,12 @@ export interface Question {
   readonly marksRevised: boolean
 }
 
-/** A place in an answer: behind a row. */
+/** A place in an answer: after a row. */
 export interface Position {
   readonly key: string
-  /** where the row begins */
+  /** start of the row */
   readonly startMs: number
-  /** the last row of this group with readings, up to there: where it begins, and its numbers */
+  /** the last row of this group with readings up to there: its start and numbers */
   readonly anchor: { readonly startMs: number, readonly numbers: Numbers } | undefined
 }
 
@@ -56,12 +56,12 @@ export function columnsOf (statistics: readonly Statistic[]): string[] {
   return statistics.flatMap(it => it.columns)
 }
 
-/** Index of a row, from the place it has in its group's part of the answer. */
+/** Index of a row, from its ordinal in its group's part of the answer. */
 export function rowOf ({ boundaries, isDescending }: Question, ordinal: number): number {
   return isDescending ? boundaries.length - 2 - ordinal : ordinal
 }
 
-/** The place of the row that holds a time. */
+/** The ordinal of the row that contains a time. */
 export function ordinalOf (question: Question, startMs: number): number {
   return rowOf(question, question.boundaries.lastAtOrBefore(startMs)) // it is its own inverse
 }

@@ -1,4 +1,4 @@
-/** Ranking: the n best of any number of entries, of which no more than n are held. */
+/** Ranking: the n best of any number of entries, holding at most n. */
 
 export interface Ranked {
   readonly key: string
@@ -7,12 +7,12 @@ export interface Ranked {
 
 export interface Ranking<T extends Ranked> {
   add (entry: T): void
-  /** the best first; of equal values the one whose key comes first by its bytes */
+  /** the best first; equal values by the bytes of their keys */
   best (): T[]
 }
 
 export function createRanking<T extends Ranked> (limit: number, isHighestFirst: boolean): Ranking<T> {
-  const held: T[] = [] // sorted; limits are small, so that moving the ones behind costs next to nothing
+  const held: T[] = [] // sorted; limits are small, so inserting costs almost nothing
   const isBefore = (a: T, b: T) => a.value === b.value
     ? Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)) < 0
     : isHighestFirst ? a.value > b.value : a.value < b.value

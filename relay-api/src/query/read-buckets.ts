@@ -1,10 +1,9 @@
 /**
- * Reads the rollups of consecutive rows of an answer, for some groups at once, in one statement: so all numbers of
- * these rows are of one moment. Where a caller may see some devices alone it is a statement for each piece of them
- * (`granted.ts`).
+ * Reads the rollups of consecutive rows of an answer for some groups in one statement, so all numbers are of one
+ * moment. For a caller who may see only some devices, it is a statement per piece of them (`granted.ts`).
  *
- * Each row has a plan of its own (`plan.ts`), the fewest buckets that make it; plans of neighbours that use one level
- * are read as one stretch. Every arm walks the primary key, once a series and stretch.
+ * Each row has a plan of its own (`plan.ts`) with the fewest buckets. Plans of neighbours that use one level are read
+ * as one range. Every arm walks the primary key, once per series and range.
  */
 import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Level, type TimeRange } from 'relay-common'
 
@@ -22,14 +21,14 @@ import { planRange, type Edge, type Plan } from './plan.ts'
 export interface BucketQuery {
   readonly selection: Selection
   readonly groupBy: GroupBy | undefined
-  /** of which series whole buckets are read; edges are always cut out of the minutes of devices */
+  /** series of whole buckets; edges are always cut out of the minutes of devices */
   readonly kind: SeriesKind
-  /** whether to say which rows were revised; else none is said to be */
+  /** whether to mark revised rows; otherwise none is marked */
   readonly marksRevised?: boolean
 }
 
 export interface MergedRow extends Merged {
-  /** readings came late, or a replay put it right: it was changed after it may have been final */
+  /** late readings or a replay changed it after it may have been final */
   readonly isRevised: boolean
 }
 
@@ -41,11 +40,11 @@ export function planRows (boundaries: { at (n: number): number | undefined }, fi
   return plans
 }
 
-/** By group, and by row in it: what has readings. */
+/** By group, and by row in it: rows with readings. */
 export type MergedRows = Map<string, Map<number, MergedRow>>
 
 /**
- * Reads what a plan a row asks for.
+ * Reads one plan per row.
  * @param keys of the groups
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
@@ -120,9 +119,9 @@ export async function readBuckets (
 
 type Columns = [
   key: string, isEdge: boolean, zone: string, deviceType: string,
-  // null: of the journal; without a body a series, whose id is the count
+  // null: of the journal; without a body it is a series, with its id in count
   bucketStartS: number, count: number, min: number, max: number, body: Buffer,
-  // of late readings alone, and then all between the hour and these is null
+  // only of late readings; then everything between the hour and these is null
   lateMinutes: bigint | null, throughS: number
 ]
 
@@ -137,7 +136,7 @@ function addGranted (
   }
 }
 
-/** By the minute that they are parts of: of which row, and which of the row's edges. */
+/** By minute: the row, and the edge of that row. */
 function edgesByMinute (plans: readonly Plan[]): Map<number, Array<{ readonly row: number, readonly edge: number }>> {
   const byMinute = new Map<number, Array<{ row: number, edge: number }>>()
   for (const [row, plan] of plans.entries()) {
@@ -148,7 +147,7 @@ function edgesByMinute (plans: readonly Plan[]): Map<number, Array<{ readonly ro
   return byMinute
 }
 
-/** Stretches of each level that is used, neighbours joined. */
+/** Ranges of each used level, with neighbours joined. */
 function stretchesByLevel (plans: readonly Plan[]): Map<Level, TimeRange[]> {
   const byLevel = new Map<Level, TimeRange[]>()
   for (const { level, startMs, endMs } of plans.flatMap(it => it.buckets)) {
@@ -173,13 +172,13 @@ function statementFor (
   const seriesOfKind = (kind: SeriesKind) => `${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
 
-  // of all windows together, for the planner: it leaves out partitions that none of them is in
+  // of all windows together, so that the planner excludes other partitions
   const within = (startMs: number, endMs: number) => {
     const [start, end] = [startMs, endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
     return ` and r.bucket_start >= ${start} and r.bucket_start < ${end}`
   }
 
-  // `offset 0` keeps the planner from joining in any other way than by the primary key
+  // `offset 0` forces the planner to join by the primary key
   const arm = (table: string, isEdge: boolean, devices: boolean, windows: string, when: string) => `
     select ${column}, ${isEdge}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8,
       r.min, r.max, r.body, null::bigint, null::float8
@@ -215,7 +214,7 @@ function statementFor (
     if (!range) continue
     const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
     const rowColumns = 'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, null::bigint, null::float8'
-    if (selection.granted && groupBy !== 'device') { // what they are is known
+    if (selection.granted && groupBy !== 'device') { // their ids are known
       arms.push(journalOfBlocks(`$${values.push(blocksOfGranted(selection.granted))}::integer[]`, { startTime, endTime }, rowColumns))
       continue
     }

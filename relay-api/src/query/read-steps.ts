@@ -1,8 +1,8 @@
 /**
  * Reads the readings of devices' minutes for consecutive rows of an answer, and walks their steps (`counter-steps.ts`).
  *
- * Statements are kept small: some series at a time, and of those some minutes at a time, so that neither PostgreSQL's
- * sort nor our memory grows with the range.
+ * Statements are small, with some series and some minutes at a time, so that neither PostgreSQL's sort nor our memory
+ * grows with the range.
  */
 import {
   bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings, type TimeRange
@@ -23,15 +23,15 @@ export interface StepQuery {
   readonly nowMs: number
 }
 
-/** Most rows of a statement, roughly: they are sorted in PostgreSQL's working memory, 4 MB by default. */
+/** Approximate number of rows per statement: they are sorted in PostgreSQL's working memory, 4 MB by default. */
 const STATEMENT_ROWS = 20_000
 const SERIES_MAX = 2_000
-/** PostgreSQL may go through all devices of a zone for each page of series: so pages are few */
+/** PostgreSQL may read all devices of a zone for each page of series, so pages are few */
 const SERIES_PAGE = 20_000
 
 /**
- * @param boundariesOf by group: those of its rows, ascending
- * @returns by group, and by row: what its steps add up to
+ * @param boundariesOf by group: the boundaries of its rows, ascending
+ * @returns by group and row: the sums of its steps
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readSteps (
@@ -61,7 +61,7 @@ export async function readSteps (
   return sums
 }
 
-/** From the minute that holds the first boundary to the last one. */
+/** From the minute of the first boundary to the last one. */
 function rangeOf (boundaries: readonly number[]): TimeRange {
   return { startMs: bucketStartMs(MINUTE_MS, boundaries[0]), endMs: boundaries[boundaries.length - 1] }
 }
@@ -88,7 +88,7 @@ async function * seriesOf (
     const condition = seriesCondition(selection, values, namesDevices)
     const column = groupColumn(groupBy)
     const ofGroups = groupBy === undefined ? 'true' : `${column} = any($${values.push(keys)}::text[])`
-    // `+ 0`: else statistics can make it a walk through all series of the site in the order of their ids
+    // `+ 0`: otherwise statistics can make it walk all series of the site in the order of their ids
     const found = await database.query<{ id: number, key: string }>(`
       select s.series_id as id, ${column} as key from series s
       where s.series_id + 0 > $1 and ${kindCondition('devices', namesDevices)} and ${condition} and ${ofGroups}
@@ -104,14 +104,14 @@ type Columns = [seriesId: number, bucketStartS: number, count: number, min: numb
 
 const columns = "r.series_id, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body"
 
-/** What is read of a series. */
+/** The range to read of a series. */
 interface Window extends TimeRange {
   readonly id: number
 }
 
 type Walks = ReadonlyMap<number, MinuteWalk>
 
-/** The newest minute of each series before its window, as far back as a step may reach; and all that the journal has. */
+/** The newest minute of each series before its window, as far back as a step may reach; and the whole journal. */
 async function readBefore (
   database: Database, windows: readonly Window[], maxGapMs: number, walks: Walks
 ): Promise<void> {
@@ -134,10 +134,10 @@ async function readMinutes (database: Database, windows: readonly Window[], walk
 
 const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w (series_id, start_s, end_s)'
 
-/** The bounds of all windows: with them PostgreSQL plans and locks the partitions of that time alone. */
+/** The bounds of all windows, so that PostgreSQL only plans and locks partitions of that time. */
 const withinAll = 'r.bucket_start >= to_timestamp($4) and r.bucket_start < to_timestamp($5)'
 
-/** Walks the rows of some windows, and what the journal has of them, which comes in front. */
+/** Walks the rows of some windows, after the journal of them. */
 async function walkRows (database: Database, name: string, rows: string, all: readonly Window[], walks: Walks): Promise<void> {
   const windows = all.filter(it => it.startMs < it.endMs)
   const range = around(windows)
@@ -171,16 +171,16 @@ async function walkRows (database: Database, name: string, rows: string, all: re
 }
 
 interface MinuteWalk {
-  /** Takes the readings that the journal has of the next rows' time, sorted. */
+  /** Takes the journal's readings for the time of the next rows, sorted. */
   take (readings: Readings): void
-  /** Adds a row; those of one minute follow one another. */
+  /** Adds a row; those of one minute are consecutive. */
   add (row: Columns): void
-  /** All of that time has come. */
+  /** Everything of that time has come. */
   pass (): void
   finish (): void
 }
 
-/** Rows of one minute from several source partitions, and the journal's readings of it, are walked as one. */
+/** Rows of one minute from several source partitions, and its readings in the journal, are walked together. */
 function createMinuteWalk (walk: StepWalk): MinuteWalk {
   let minuteMs = NaN
   let readings: Readings = emptyReadings()
@@ -188,7 +188,7 @@ function createMinuteWalk (walk: StepWalk): MinuteWalk {
   let ofJournal: Readings = emptyReadings()
   let taken = 0
 
-  /** What the journal has before a time. */
+  /** Readings of the journal before a time. */
   const takeBefore = (timeMs: number): Readings => {
     const { timesMs, values } = ofJournal
     const from = taken

@@ -1,14 +1,13 @@
 /**
- * Read total: all readings of a selection in a range, or in each of several, merged; from memory as far as that is right,
- * and else from rows.
+ * Reads all readings of a selection in one or several ranges, merged: from the cache as far as it is valid, otherwise
+ * from rows.
  *
  *     range ──plan──▶ buckets ──split──▶ blocks in memory ─────────────────────┐
  *                                        rows ──read──▶ blocks ──keep──▶ memory ├──▶ total
  *                                        edges ────────────────────────────────┘
  *
- * One statement reads the rows and tells what has changed of what is in memory, so the total is of one moment. Where
- * something has, where the database is of another history, or where rollups are kept for another time than was known, it is
- * done again.
+ * One statement reads the rows and reports changes of cached blocks, so the total is of one moment. If a block has
+ * changed, the database is of another history, or the retention has changed, it is repeated.
  */
 import { lastAtOrBefore, type Database, type LevelName, type TimeRange } from 'relay-common'
 
@@ -29,8 +28,8 @@ export interface TotalReader {
   readTotal (selection: Selection, range: TimeRange, nowMs: number, asker?: Asker): Promise<Merged>
   /**
    * The totals of several ranges, all of one moment.
-   * @param plans of the ranges, ascending, none overlapping
-   * @param marksLate whether to tell what came late in the time from the first range to the last
+   * @param plans of the ranges, ascending, without overlap
+   * @param marksLate whether to report late readings between the first and the last range
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
    */
   readTotals (
@@ -44,13 +43,13 @@ export interface Totals {
   readonly late: readonly LateReadings[]
 }
 
-/** What changes between two attempts is rare; a third one does without memory. */
+/** Changes between two attempts are rare; a third one does without the cache. */
 const ATTEMPTS_WITH_MEMORY = 2
 const ATTEMPTS_MAX = 5
 
 /**
- * @param cacheMaxBytes of memory for what was merged; 0: none
- * @param history hears which one each statement was in
+ * @param cacheMaxBytes memory for merged blocks; 0: none
+ * @param history gets the history of each statement
  */
 export function createTotalReader (
   database: Database, cacheMaxBytes: number, history: Pick<DatabaseHistory, 'note'> = { note: () => {} }
@@ -61,7 +60,7 @@ export function createTotalReader (
   const noCache = createRollupCache(0)
   const cacheOf = (attempt: number) => attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
   let retention: Retention = {}
-  /** Whether the statement waits behind short ones: it looks for the edges of very many devices one by one. */
+  /** Whether the statement waits behind short ones, because it reads the edges of very many devices one by one. */
   const isLong = async (selection: Selection, plans: readonly Plan[], { caller, signal }: Asker) =>
     !usesDevices(selection) && plans.some(({ edges }) => edges.some(it => !it.isOfGroups)) &&
     await crowds.isCrowded(selection, { caller, signal })
@@ -99,8 +98,8 @@ function isSameRetention (a: Retention, b: Retention): boolean {
 const FRESH_MS = 500
 
 /**
- * The end of a range that is now lies in a minute that all readings of its groups are before: they answer for all devices,
- * whose part of the journal is the most of it. Where one is not, the devices do, in the next attempt.
+ * If a range ends now, all readings of its groups' last minute are before its end, so groups can answer for all
+ * devices, which are most of the journal. If that is wrong, the devices' minutes are read in the next attempt.
  */
 function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: number): Plan {
   if (attempt > 1 || usesDevices(selection)) return plan
@@ -109,8 +108,8 @@ function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: numbe
 }
 
 /**
- * @returns without `merged` where what is in memory has turned out to be wrong; it is gone from there then. Or where an edge
- *   needs the minutes of devices
+ * @returns without `merged` if cached blocks were outdated, which are dropped then, or if an edge needs the minutes of
+ *   devices
  */
 async function attemptTotals (
   batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
@@ -124,7 +123,7 @@ async function attemptTotals (
     const turn = asker.pace()
     if (turn) await turn
   }
-  /** of plans that anything was found of */
+  /** of plans with any data */
   const merges: Array<Merge | undefined> = []
   const mergeOf = (n: number): Merge => (merges[n] ??= createMerge(plans[n]))
   const starts = plans.map(it => it.coverage.startMs)
@@ -150,18 +149,18 @@ async function attemptTotals (
   let isRight = true
   for (const kept of split.kept) {
     const changed = moment.changed.filter(it => overlap(it, kept.block))
-    // a moment before its own: this snapshot is that of a replica that is behind
+    // a moment before the cached one: this snapshot is of a replica that lags
     const isAhead = kept.position > moment.position
     if (changed.length > 0) cache.drop(key, kept, changed, nowMs)
     else if (!isAhead) cache.confirm(kept, moment.position, nowMs)
     if (changed.length > 0 || isAhead) isRight = false
   }
-  // what was read of its series is of the moment when they were found
+  // rows of its series are of the moment when they were found
   const { granted } = selection
   const position = granted && granted.position < moment.position ? granted.position : moment.position
   const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
   if (!isRight || merges.some(it => it?.needsDevices)) return { moment }
-  // there are too many devices to keep every day of each; what is read again of one after a change is little
+  // there are too many devices to cache every day of each; reading them again after a change is cheap
   const keepPart = selection.deviceId === undefined ? keep : () => {}
   const merged: Merged[] = []
   for (const [n, { coverage }] of plans.entries()) {
@@ -179,7 +178,7 @@ async function attemptTotals (
 
 const POSITION_MAX = 2n ** 64n - 1n
 
-/** Reads rows of a selection, in pieces where it has some. @returns the moment of the first of them, before which none is */
+/** Reads rows of a selection, in pieces if it has some. @returns the moment of the first piece, the earliest */
 async function readPieces (
   batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker
 ): Promise<Moment> {
@@ -192,7 +191,7 @@ async function readPieces (
   for (const piece of others) {
     const next = await readRows(batches, piece, { ...wanted, kept: [] }, visit, asker)
     late.push(...next.late)
-    if (next.historyId !== historyId) historyId = null // nothing of it is kept
+    if (next.historyId !== historyId) historyId = null // nothing of it is cached
     asker.countRead(seriesOf(piece.granted))
   }
   return { ...moment, historyId, late }
@@ -202,35 +201,35 @@ function overlap (a: BucketRange, b: BucketRange): boolean {
   return a.level === b.level && a.startMs < b.endMs && a.endMs > b.startMs
 }
 
-/** What a bucket holds of which there is no row. It is not kept: to look for it again costs no more. */
+/** A bucket without rows. It is not cached, because another look-up costs no more. */
 const NOTHING: Tally = emptyTally()
 
 interface Leaf {
   readonly kind: 'leaf'
   readonly block: Block
-  /** undefined: it has no row, as far as is known */
+  /** undefined: it has no row, as far as known */
   tally: ReturnType<typeof emptyTally> | undefined
 }
 
-/** A block of the plan: in memory, to be read, or made of two others. */
+/** A block of the plan: cached, to be read, or merged from two others. */
 type Node =
   | { readonly kind: 'kept', readonly kept: KeptBlock }
   | Leaf
   | { readonly kind: 'halves', readonly block: Block, readonly halves: readonly [Node, Node] }
 
-/** What is to be read for some plans, and what is not. */
+/** The data to read for some plans, and the rest. */
 interface Split {
   readonly kept: KeptBlock[]
-  /** by their start, which tells levels apart as well: those of plans do not overlap */
+  /** by start, which also identifies the level, because plans do not overlap */
   readonly leaves: Map<number, Leaf>
-  /** stretches to be read, neighbours joined */
+  /** ranges to read, with neighbours joined */
   readonly unknown: BucketRange[]
 }
 
 /** A device's rows are read as fast as changes are looked up, unless they are many. */
 const DEVICE_BUCKETS_MIN = 64
 
-/** @param split gets what is found; changed in place */
+/** @param split receives the result */
 function splitPlan (
   plan: Plan, selection: Selection, split: Split, find: (block: Block) => KeptBlock | undefined
 ): Node[] {
@@ -265,7 +264,7 @@ function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange):
   else ranges.push({ level, startMs, endMs })
 }
 
-/** What a node holds. @param keepPart gets what parts of it hold, where that had to be made */
+/** The content of a node. @param keepPart gets newly merged parts of it */
 async function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => void, asker: Asker): Promise<Tally> {
   if (node.kind !== 'halves') return contentOf(node)
   const turn = asker.pace()

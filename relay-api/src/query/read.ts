@@ -1,11 +1,11 @@
 /**
- * Read: rows of rollups, in one statement, so that all of them are of one moment: a processor writes every level of an
- * event in one transaction. The same statement says what else is to be known of that moment: how long rollups are kept,
- * and what has changed of the blocks that are in memory (`rollup-cache.ts`).
+ * Reads rows of rollups in one statement, so that all are of one moment: a processor writes every level of an event in
+ * one transaction. The statement also returns the retention, and changes of cached blocks (`rollup-cache.ts`).
  *
- * The statement has one arm for each level. A device's buckets are rows of its own series; those of zones and types are
- * rows of group series, but for edges, which need the readings of each device. Every arm walks the primary key of one
- * level, (series, bucket, source partition), once a series and stretch. What is not in rows yet is in the journal.
+ * The statement has one arm per level. Buckets of a device are rows of its own series. Those of zones and types are
+ * rows of group series, except for edges, which need the readings of each device. Every arm walks the primary key of
+ * one level, (series, bucket, source partition), once per series and range. Readings that are not in rows yet are in
+ * the journal.
  */
 import {
   DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName, type TimeRange
@@ -24,51 +24,51 @@ import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOf
 import type { Granted } from './granted-series.ts'
 import type { ReadRow, Source } from './merge.ts'
 
-/** Which devices are asked for: all to which each field that is there applies. */
+/** The selected devices: those that match every given field. */
 export interface Selection {
   readonly deviceId?: string
   readonly zone?: string
   readonly deviceType?: string
-  /** what the caller may see of them; none: all */
+  /** what the caller may see of them; left out: everything */
   readonly grants?: SeenGrants
-  /** its series, where they were found before: then no statement looks for them by names */
+  /** its series, if found before: then no statement looks for them by name */
   readonly granted?: Granted
 }
 
-/** What is to be read. */
+/** The data to read. */
 export interface Wanted {
   readonly buckets: readonly BucketRange[]
   readonly edges: readonly Edge[]
-  /** what is in memory, and is used if it has not changed */
+  /** cached buckets, used if they have not changed */
   readonly kept: readonly BucketRange[]
-  /** the least position of these */
+  /** the lowest position of these */
   readonly keptPosition: bigint
-  /** of which time late readings are wanted as well; none: of none */
+  /** range of wanted late readings; left out: none */
   readonly lateOf?: TimeRange
-  /** whether it takes long, and waits behind others; left out: no */
+  /** whether it is long, and waits behind others; default: no */
   readonly isLong?: boolean
 }
 
-/** What a statement found out of its moment. */
+/** The moment of a statement. */
 export interface Moment {
-  /** oldest transaction that was under way: all before it are in what was read */
+  /** oldest transaction in progress: the data includes all earlier ones */
   readonly position: bigint
-  /** of the database: positions are numbers of this one alone; null: it has no name yet */
+  /** history of the database, to which positions belong; null: it has no id yet */
   readonly historyId: string | null
   readonly retention: Retention
-  /** of what is kept: buckets that were changed since its position, or maybe */
+  /** cached buckets that have changed since their position, or may have */
   readonly changed: readonly BucketRange[]
-  /** what came late */
+  /** late readings */
   readonly late: readonly LateReadings[]
 }
 
-/** How long each level is kept, in s; none: for ever. */
+/** Retention of each level, in s; left out: forever. */
 export type Retention = Readonly<Partial<Record<LevelName, number>>>
 
 /**
  * Reads rows.
- * @param visit gets each row while the next ones are on their way: a zone's decade is not held in memory
- * @throws RelayError RELAY_DATABASE_UNREACHABLE, and what `visit` throws
+ * @param visit gets each row while the next ones arrive, so that a decade of a zone is not held in memory
+ * @throws RelayError RELAY_DATABASE_UNREACHABLE, and errors of `visit`
  */
 export async function readRows (
   batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker = nobody
@@ -111,7 +111,7 @@ type Columns = [
   body: Buffer
 ]
 
-/** Gives what the journal has to the buckets and edges that rows are read of: devices' readings, or groups' minutes. */
+/** Adds the journal to the buckets and edges: readings of devices, or minutes of groups. */
 function visitJournal (
   selection: Selection, { buckets, edges }: Wanted, journal: Journal<Source>, visit: (row: ReadRow) => void
 ): void {
@@ -130,25 +130,25 @@ function visitJournal (
   })
 }
 
-/** Whether whole buckets are those of devices: group series are of all devices, also of those that the caller may not see. */
+/** Whether whole buckets come from devices: group series include devices that the caller may not see. */
 export function usesDevices ({ deviceId, grants }: Selection): boolean {
   return deviceId !== undefined || grants?.devicePrefixes !== undefined
 }
 
-/** Of what is read of devices, of groups or of both. */
+/** Ranges to read of devices, of groups or of both. */
 function rangesOf ({ buckets, edges }: Pick<Wanted, 'buckets' | 'edges'>): TimeRange[] {
   return [...buckets, ...edges.map(({ bucketMs }) => ({ startMs: bucketMs, endMs: bucketMs + MINUTE_MS }))]
 }
 
-/** What a row is, where it is not that of an edge, by its index. */
+/** Kind of a row that is not of an edge (whose kind is its index). */
 const BUCKET = -1
-/** of the moment: its position and history, in the columns of zone and type, and retentions, in those of numbers */
+/** of the moment: position and history in the columns of zone and type, retentions in those of numbers */
 const MOMENT = -2
-/** of a commit: its first bucket, its level and its last bucket, in the columns of numbers */
+/** of a commit: its first bucket, its level and its last bucket in the columns of numbers */
 const CHANGED = -3
-/** of an hour's late readings: their minutes, in the column of the zone, and how far had been read, in that of the count */
+/** of an hour's late readings: minutes in the column of the zone, the time read through in that of the count */
 const LATE = -4
-/** of the journal: a row of it, or a series that may be in the rows behind it, whose id is in the column of the bucket */
+/** of the journal: a row of it, or a series that may be in following rows, with its id in the column of the bucket */
 const JOURNAL = -5
 
 const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
@@ -167,10 +167,10 @@ const momentArm = `
 
 const ARMS_MAX = 2
 
-/** Rows of a series that take less time than the way there and back. */
+/** Rows of a series that take less time than the round trip. */
 const SHORT_BUCKETS_MAX = 100
 
-/** Questions of one shape have one text, so it is parsed and planned once a connection; the shapes are few. */
+/** Queries of one shape have one text, parsed and planned once per connection; there are few shapes. */
 function questionFor (
   selection: Selection, { buckets, edges, kept, keptPosition, lateOf, isLong = false }: Wanted, nowMs: number
 ): Question {
@@ -192,23 +192,23 @@ function questionFor (
   const seriesOf = (kind: SeriesKind) => `${kindCondition(kind, namesDevice)} and ${selected}`
   const kind = usesDevices(selection) ? 'devices' : 'groups'
   const series = seriesOf(kind)
-  /** buckets begin at whole seconds, which a double holds exactly, and every year that a client may ask for */
+  /** buckets start at whole seconds, which a double holds exactly, in all allowed years */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
   const times = (timesMs: readonly number[]) => `$${shared.push(timesMs.map(it => it / 1000))}::float8[]`
 
-  // `offset 0` keeps the planner from joining in any other way than by the primary key: where it misjudges a site it
-  // reads a whole week of minutes instead
+  // `offset 0` forces the planner to join by the primary key: if it misjudges a site, it would read a whole week of
+  // minutes instead
   const arm = (table: string, part: number, where: string, from: string, when: string) => `
     select ${part}, s.zone, s.device_type, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body
     from series s ${from} cross join lateral (
       select * from ${table} r where r.series_id = s.series_id and ${when} offset 0) r
     where ${where}`
   const typeOf = (value: unknown) => granted ? 'integer[]' : Array.isArray(value) ? 'text[]' : 'text'
-  // where all of an answer is in memory no arm may be about series, and what nothing uses has no type for PostgreSQL
+  // if everything is cached, no arm uses series, and PostgreSQL can't infer the type of an unused parameter
   const ofMoment = [...whole, ...shared.map((it, n) => `$${n + 1}::${typeOf(it)} is not null`)]
   const arms = [ofMoment.length === 0 ? momentArm : `${momentArm} where ${ofMoment.join(' and ')}`]
   const shape: string[] = granted ? ['ids'] : [...fields, shapeOfGrants(grants)]
-  /** Lets the planner leave out partitions: the times of a question are columns, which it does not know. */
+  /** Lets the planner exclude partitions, because the times of a query are columns, which it does not know. */
   const within = (column: string, ranges: readonly TimeRange[]) => {
     const stretch = stretchOf(ranges, nowMs)
     if (stretch.kind === 'recent') {
@@ -219,15 +219,15 @@ function questionFor (
     const [start, end] = [stretch.startMs, stretch.endMs].map(it => `to_timestamp($${shared.push(it / 1000)}::float8)`)
     return ` and ${column} >= ${start} and ${column} < ${end}`
   }
-  // `&&` compares each with each: where a selection may have very many series, any commit may have changed some of them
+  // `&&` compares every pair: if a selection may have very many series, any commit may have changed some of them
   const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && kind === 'groups')
   const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue
     const bounds = within('r.bucket_start', ranges)
-    // by far the most often it is one or two; their number is then part of the shape, for PostgreSQL expects of an array
-    // in a plan for all arrays that it is long, and so makes another plan each time, which takes longer than the reading
+    // usually one or two; their number is part of the shape, because PostgreSQL assumes long arrays in a generic plan,
+    // and planning each time takes longer than the read
     if (ranges.length <= ARMS_MAX) {
       for (const { startMs, endMs } of ranges) {
         arms.push(arm(level.table, BUCKET, series, '', `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`))
@@ -251,12 +251,12 @@ function questionFor (
     if (!range) continue
     const query = { kind: whose, series: `series s where ${seriesOf(whose)}`, startTime: time(range.startMs), endTime: time(range.endMs) }
     const ofSeries = `${JOURNAL}, s.zone, s.device_type, s.series_id::float8, null::float8, null::float8, null::float8`
-    if (selection.deviceId !== undefined) { // a few series at most
+    if (selection.deviceId !== undefined) { // few series at most
       arms.push(journalOfEach(query, `${ofSeries}, j.body`))
       continue
     }
     const rowColumns = `${JOURNAL}, null, null, null::float8, null::float8, null::float8, null::float8, j.body`
-    if (granted) { // what they are is known
+    if (granted) { // their ids are known
       arms.push(journalOfBlocks(`$${shared.push(blocksOfGranted(granted))}::integer[]`, query, rowColumns))
       continue
     }
@@ -296,14 +296,17 @@ function questionFor (
   }
 }
 
-/** Statements that name the newest event time begin this long before a time, which moves on by as much: eight weeks. */
+/**
+ * Statements for the newest event time start this long before a time, which moves in steps of the same size: eight
+ * weeks.
+ */
 const RECENT_MS = 56 * DAY_MS
-/** as much as a partition of old minutes holds (rollup_levels) */
+/** size of a partition of old minutes (rollup_levels) */
 const UNIT_MS = 364 * DAY_MS
 
 /**
- * A stretch around ranges, of which there are few: a text of its own for the newest time, whose plan has the newest
- * partitions alone; and whole units for all other, which are values, so that attackers can't ask for many texts.
+ * A range around the queried ranges, one of few: a separate text for the newest time, whose plan has only the newest
+ * partitions; and whole units otherwise, passed as values, so that attackers can't create many texts.
  */
 function stretchOf (
   ranges: readonly TimeRange[], nowMs: number
@@ -315,17 +318,17 @@ function stretchOf (
   return { kind: 'old', startMs: Math.floor(startMs / UNIT_MS) * UNIT_MS, endMs: Math.ceil(endMs / UNIT_MS) * UNIT_MS }
 }
 
-/** The clocks of the programs that drop rollups and of the database may differ by this much. */
+/** Largest difference between the clocks of the database and of programs that drop rollups. */
 const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000
 
-/** From when on the buckets of each level are there for sure. */
+/** Time from which the buckets of each level are surely kept. */
 export function keptSinceOf (retention: Retention, nowMs: number): KeptSince {
   const given = Object.entries(retention).filter(([, s]) => s !== undefined)
     .map(([name, s]) => [name, nowMs - s * 1000 + CLOCK_DIFFERENCE_MAX_MS])
   return { ...keptForEver, ...Object.fromEntries(given) as Partial<KeptSince> }
 }
 
-/** From when on the buckets of each level are there for sure, by the retention that is set now. */
+/** The same, by the current retention. */
 export async function readKeptSince (database: Pick<Database, 'queryPrepared'>): Promise<KeptSince> {
   const rows = await database.queryPrepared<{ name: LevelName, kept_since_s: number }>('kept since', `
     select name, date_part('epoch', now() - retention) as kept_since_s from rollup_levels where retention is not null`)

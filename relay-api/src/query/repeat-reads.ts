@@ -1,13 +1,13 @@
 /**
- * Reads that a lost connection has cut are asked once more, on another connection: reading twice harms nothing. There is a
- * budget, so that a server that fails is not asked twice as much: a retry takes one, and ten reads that went well earn it.
+ * Repeats reads after a lost connection, on another one: reading twice is harmless. A budget prevents that a failing
+ * server gets twice the load: a retry costs one, and ten successful reads earn one.
  */
 import { Counter, isConnectionError, type Database, type ForWhom, type Registry } from 'relay-common'
 
 export interface RetryBudget {
-  /** A read went well. */
+  /** A read succeeded. */
   earn (): void
-  /** @returns false: there is nothing left */
+  /** @returns false: the budget is empty */
   spend (): boolean
 }
 
@@ -32,7 +32,7 @@ export function createRetryBudget (metrics: Registry): RetryBudget {
   }
 }
 
-/** @param database that is only read */
+/** @param database only used for reads */
 export function repeatReads (database: Database, budget: RetryBudget): Database {
   const read = async <T>(ask: () => Promise<T>, whom: ForWhom | undefined, mayAgain = () => true): Promise<T> => {
     try {
@@ -53,12 +53,12 @@ export function repeatReads (database: Database, budget: RetryBudget): Database 
       return read(() => database.streamPrepared(name, sql, values, row => {
         isShown = true
         visit(row)
-      }, whom), whom, () => !isShown) // what was shown once can't be taken back
+      }, whom), whom, () => !isShown) // visited rows can't be taken back
     }
   }
 }
 
-/** A connection that was lost, not one that could not be made or said nothing for long: another would fare no better. */
+/** A lost connection, in contrast to one that failed to open or timed out, where another would not help. */
 function wasCut (error: unknown): boolean {
   return isConnectionError(error) && (error as { code?: string }).code !== 'ETIMEDOUT'
 }

@@ -1,10 +1,11 @@
 /**
- * Cache of merged rollups of past blocks: decoding and merging their rows is most of the work of an answer for a zone or a type.
+ * Cache of merged rollups of past blocks: decoding and merging their rows is most of the work of an answer for a zone
+ * or a type.
  *
- * Late events may change a block at any time, so each use checks it. A block has a *position*: the oldest transaction in
- * progress in the snapshot that it was read from (`pg_snapshot_xmin`). It includes all older transactions. Later ones recorded
- * their changes in `rollup_commits` under their own number. A statement that uses blocks also reads the commits since their
- * positions, in its own snapshot. Changed blocks are dropped and read again.
+ * Late events may change a block at any time, so each use checks it. A block has a *position*: the oldest transaction
+ * in progress in the snapshot that it was read from (`pg_snapshot_xmin`). It includes all older transactions. Later
+ * ones recorded their changes in `rollup_commits` under their own number. A statement that uses blocks also reads the
+ * commits since their positions, in its own snapshot. Changed blocks are dropped and read again.
  *
  * A position belongs to one history of the database (`database-history.ts`). Another history clears the cache.
  */
@@ -35,7 +36,7 @@ export interface RollupCache {
   find (selectionKey: string, block: Block, nowMs: number): KeptBlock | undefined
   /** Stores a block, unless it is likely to change soon. */
   keep (selectionKey: string, block: Block, content: Tally, moment: ReadMoment, nowMs: number): void
-  /** Notes that a block is still right at this position. */
+  /** Records that a block is still right at this position. */
   confirm (kept: KeptBlock, position: bigint, nowMs: number): void
   /** Drops a block of which some buckets changed. */
   drop (selectionKey: string, kept: KeptBlock, changed: readonly TimeRange[], nowMs: number): void
@@ -44,8 +45,8 @@ export interface RollupCache {
 }
 
 /**
- * Commits of that time still exist: `announce_rollups` keeps them for twice as long, and no transaction stays open for the
- * difference.
+ * Commits of that time still exist: `announce_rollups` keeps them for twice as long, and no transaction stays open for
+ * the difference.
  */
 const CHECKED_WITHIN_MS = 10 * 60_000
 

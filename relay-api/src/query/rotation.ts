@@ -1,11 +1,11 @@
-/** Rotation: what waits, by caller. Callers take turns, and each of them has its own in the order of coming. */
+/** Rotation: waiting entries by caller. Callers take turns, and each has its own entries in order. */
 
 export interface Rotation<T> {
   readonly size: number
   add (caller: string, waiting: T): void
-  /** Takes one out that no longer waits. */
+  /** Removes one that no longer waits. */
   remove (caller: string, waiting: T): void
-  /** The first one of the caller whose turn it is, of those that may go; it is out then. @param mayGo whether a caller may */
+  /** Takes the first entry of the next caller that may go. @param mayGo whether a caller may */
   next (mayGo?: (caller: string) => boolean): T | undefined
 }
 

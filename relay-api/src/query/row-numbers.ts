@@ -1,16 +1,16 @@
-/** Numbers of a row: what its statistics say of a rollup and its steps. */
+/** Numbers of a row: its statistics, from a rollup and its steps. */
 import type { RowNumbers } from './fill.ts'
 import type { Question } from './question.ts'
 import type { MergedRow } from './read-buckets.ts'
 import type { Reason } from './statistics.ts'
 import type { StepSums } from './counter-steps.ts'
 
-/** @param steps undefined: they were not read */
+/** @param steps undefined: not read */
 export function numbersOf (
   { statistics, keptSince, maxGapMs }: Question, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
 ): RowNumbers {
   const { startMs, endMs } = coverage
-  const known = startMs - maxGapMs < keptSince.minute ? 'minutes-not-kept' : steps // the first step begins before it
+  const known = startMs - maxGapMs < keptSince.minute ? 'minutes-not-kept' : steps // the first step starts before it
   const numbers: Array<number | null> = []
   let unavailable: Record<string, Reason> | undefined
   for (const statistic of statistics) {

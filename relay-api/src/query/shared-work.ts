@@ -1,17 +1,17 @@
-/** Work that several wait for: it ends when none of them is left, and one that leaves is not waited for by the others. */
+/** Work with several waiting callers: it ends when all have left, and others do not wait for one that leaves. */
 
 export interface SharedWork<T> {
-  /** all who waited have gone: nobody may join any more */
+  /** all callers have left: nobody may join any more */
   readonly isLeft: boolean
-  /** Waits for it as well. @throws what it throws; the reason of the signal */
+  /** Waits for it as well. @throws its error; the reason of the signal */
   join (signal: AbortSignal | undefined): Promise<T>
 }
 
-/** @param start begins at once; its signal ends it */
+/** @param start starts at once; its signal ends it */
 export function shareWork<T> (start: (signal: AbortSignal) => Promise<T>): SharedWork<T> {
   const left = new AbortController()
   const done = start(left.signal)
-  done.catch(() => {}) // heard by those who wait, unless all have gone
+  done.catch(() => {}) // handled by those who wait, unless all have left
   let waiting = 0
   return {
     get isLeft () { return left.signal.aborted },

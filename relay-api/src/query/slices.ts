@@ -1,10 +1,10 @@
 /**
- * Slices: an answer cut into statements that are small, whatever the range and the number of groups.
+ * Slices: an answer split into small statements, for any range and number of groups.
  *
  *     small groups: several of them, each with all of its rows        a large group: a part of its rows, then the next
  *
- * Of many series most have few of the rows that there may be. Looking for them costs the same for one row of the answer and for
- * a thousand, so a slice has as many as those before say that fit.
+ * Many series have few of the possible rows. A look-up costs the same for one row of the answer and for a thousand, so
+ * the size of a slice depends on the results so far.
  */
 import type { Database } from 'relay-common'
 
@@ -22,30 +22,30 @@ export interface Slice {
   readonly groups: readonly Group[]
   readonly first: number
   readonly end: number
-  /** those of them that may have readings, ascending */
+  /** the part that may have readings, ascending */
   readonly occupied: readonly Ordinals[]
 }
 
-/** Most rows of the tables that one statement reads, roughly. */
+/** Approximate number of table rows that one statement reads. */
 const STATEMENT_ROWS = 10_000
-/** Most rows of an answer that one statement makes: each may hold a distribution of up to 2,048 bins. */
+/** Most rows of an answer from one statement: each may have a distribution with up to 2,048 bins. */
 const SLICE_ROWS_MAX = 1_000
-/** A zone's group is written by about as many source partitions as the topic has by default. */
+/** Assumed number of source partitions of a zone's group: the default of a topic. */
 const PARTITIONS_GUESS = 8
 const GROUPS_PAGE = 500
-/** How many times as many rows of the answer a slice may have as the one before, where that found next to nothing. */
+/** Growth of a slice compared with the previous one, if that found almost nothing. */
 const GROWTH_MAX = 16
-/** The same, where one of those before has found many. */
+/** The same if an earlier one found many. */
 const GROWTH_MIN = 2
 const COUNTED_OF_SERIES = 3
-/** Most rows of the tables that one statement may have to read, where all are there that may be. */
+/** Most table rows that one statement may have to read, if all possible ones exist. */
 const STATEMENT_ROWS_MAX = 1_000_000
 /** Most rows of an answer that a statement may make for small groups, where all are there that may be: they are in memory. */
 const BATCH_ROWS_MAX = 8_000
 /** How many times as many groups a batch may have as the one before, where that found few rows. */
 const BATCH_GROWTH_MAX = 4
 
-/** Cuts an answer, from where it begins. */
+/** Splits an answer, from its start. */
 export async function * slices (database: Database, question: Question, asker: Asker): AsyncGenerator<Slice> {
   const { selection, groupBy, boundaries, after } = question
   const rowCount = boundaries.length - 1
@@ -60,9 +60,9 @@ export async function * slices (database: Database, question: Question, asker: A
     if (groupBy === undefined) return
     first = 0
   }
-  // what one statement may make grows while there is little in it: an answer of ten rows reads no thousand of them
+  // grows while results are sparse: an answer of ten rows should not read thousands
   let sliceRows = Math.min(question.limit + 1, SLICE_ROWS_MAX)
-  /** of the rows of a group that there may be, those that are there */
+  /** existing part of the possible rows of a group */
   let share = 1
   let growth = GROWTH_MAX
   /** the same for the rows of small groups */
@@ -73,7 +73,7 @@ export async function * slices (database: Database, question: Question, asker: A
     const turn = asker.pace()
     if (turn) await turn
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
-    if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group that it ended in is there no more
+    if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group of the last row no longer exists
     const occupied = await readOccupied(database, question, kind, groups)
     const rowsOf = ({ key }: Group) => occupied?.get(key) ?? all
     for (let n = 0; n < groups.length;) {
@@ -88,7 +88,7 @@ export async function * slices (database: Database, question: Question, asker: A
       if (end < rowCount) {
         const readBefore = asker.rowsRead
         yield { groups: [groups[n]], first, end, occupied: within(rows, { first, end }) }
-        // without what each slice counts of each series, however few rows it has: the series, and hours with late readings
+        // without the fixed counts of each series: the series, and hours with late readings
         const found = Math.max(asker.rowsRead - readBefore - seriesCount * COUNTED_OF_SERIES, 0)
         share = Math.min(Math.max(found / (mayBe * rowsAtOnce), share / growth), 1)
         growth = found > 0 ? GROWTH_MIN : Math.min(growth * 2, GROWTH_MAX)

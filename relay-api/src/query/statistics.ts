@@ -1,44 +1,44 @@
-/** Statistics: what a client may ask of a rollup and its steps, and the columns in which it gets them. */
+/** Statistics of a rollup and its steps, and their columns. */
 import { average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share } from 'relay-common'
 
 import type { StepSums } from './counter-steps.ts'
 
-/** Why a number can't be had. */
+/** Why a number is missing. */
 export type Reason =
   /** nothing to compute it from, such as a single reading of a counter */
   | 'too-few-readings'
-  /** a minute had more readings than are kept (READINGS_PER_ROW_MAX) */
+  /** a minute had more readings than are stored (READINGS_PER_ROW_MAX) */
   | 'readings-not-kept'
-  /** minutes have been dropped by retention */
+  /** retention has dropped the minutes */
   | 'minutes-not-kept'
-  /** it is beyond the range of doubles */
+  /** beyond the range of doubles */
   | 'out-of-range'
 
-/** All that is known of one row of an answer. */
+/** Everything known about one row of an answer. */
 export interface RowFacts {
   readonly rollup: Rollup
-  /** undefined: they were not read; a reason: they can't be */
+  /** undefined: not read; a reason: they can't be */
   readonly steps: StepSums | Reason | undefined
   readonly lengthMs: number
 }
 
-/** A number, or why there is none. */
+/** A number, or why it is missing. */
 type Found = number | Reason
 
 export interface Statistic {
   readonly name: string
-  /** names of its columns: the first is that of the statistic */
+  /** names of its columns; the first is that of the statistic */
   readonly columns: readonly string[]
-  /** it is made of steps, and so of the readings that minutes keep */
+  /** it needs steps, and so the readings in minutes */
   readonly needsSteps: boolean
-  /** one for each column; times in ms since the epoch. @param facts of a row with at least one reading */
+  /** one per column; times in ms since the epoch. @param facts of a row with at least one reading */
   read (facts: RowFacts): Found[]
 }
 
-/** Columns that are a time. */
+/** Columns with a time. */
 export const timeColumns: ReadonlySet<string> = new Set(['firstTime', 'lastTime'])
 
-/** Columns in which a filled row has no number of its own to show: how many, when, and how far off. */
+/** Columns that are not filled: count, times and errors. */
 export function isFillable (column: string): boolean {
   return column !== 'count' && !timeColumns.has(column) && !column.endsWith('Error')
 }
@@ -105,7 +105,7 @@ const named: readonly Statistic[] = [
 /** Names of the statistics, for messages. */
 export const statisticNames: readonly string[] = [...named.map(it => it.name), 'p0 … p100']
 
-/** Their columns; those of percentiles are without number. */
+/** Their columns, without the unlimited ones of percentiles. */
 export const namedColumns: readonly string[] = named.flatMap(it => it.columns)
 
 /** @returns undefined: there is no such statistic */
@@ -116,6 +116,7 @@ export function findStatistic (name: string): Statistic | undefined {
   if (parts === null) return undefined
   const whole = String(Number(parts[1]))
   const fraction = (parts[2] ?? '').replace(/(?<!0)0+$/, '')
-  const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length } // as it is written: no double is 99.9
+  // decimal, because no double is 99.9
+  const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length }
   return share.part > share.whole ? undefined : percentile(fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share)
 }

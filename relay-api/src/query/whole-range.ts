@@ -1,4 +1,4 @@
-/** A range as one row a group: what routes ask that rank or compare, and show no course of time. */
+/** A range as one row per group: for routes that rank or compare. */
 import { HOUR_MS, type TimeRange } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
@@ -19,11 +19,12 @@ export interface WholeRangeQuestion {
   readonly nowMs: number
 }
 
-/** As in the answers of `/aggregates` by default. */
+/** As in `/aggregates` by default. */
 const MAX_GAP_MS = HOUR_MS
 
 /**
- * Reads one row of each group that has readings in the range, by and by: there may be as many groups as devices.
+ * Reads one row of each group with readings in the range, one after the other, because there may be as many groups as
+ * devices.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function * readWholeRange (

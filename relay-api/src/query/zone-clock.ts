@@ -1,44 +1,47 @@
 /**
- * The clock of a time zone: which offset it has when, when its days begin, and how it writes a time.
+ * The clock of a time zone: its offsets, starts of days, and written times.
  *
- * The rules are those of the IANA database that Node carries, asked through Temporal. Between two changes of a zone's
- * offset all is plain arithmetic, so Temporal is asked once a change, and not once a bucket.
+ * The rules come from the IANA database of Node, through Temporal. Between two changes of the offset everything is
+ * plain arithmetic, so Temporal is called once per change instead of per bucket.
  */
 import { DAY_MS, MINUTE_MS, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
 import { Temporal } from 'temporal-polyfill'
 
-/** A stretch of time in which a zone's offset does not change: [startMs, endMs). */
+/** A range of time with a constant offset: [startMs, endMs). */
 export interface Stretch {
   readonly startMs: number
   readonly endMs: number
-  /** local time minus UTC; whole minutes in all zones of today, not in all since 1970 (Liberia until 1972) */
+  /** local time minus UTC; whole minutes in all zones today, but not since 1970 (Liberia until 1972) */
   readonly offsetMs: number
 }
 
 export interface ZoneClock {
-  /** as IANA writes it */
+  /** in the spelling of IANA */
   readonly name: string
   /** The stretch that holds a time. */
   stretchAt (timeMs: number): Stretch
   /**
-   * When a local day begins: at midnight, the first one where there are two, or at the change that skips it.
+   * Start of a local day: midnight, the first of two, or the change that skips it.
    * @param dayNumber local days since 1970-01-01
    */
   dayStartMs (dayNumber: number): number
-  /** The local day that holds a time, as days since 1970-01-01. */
+  /** The local day that contains a time, as days since 1970-01-01. */
   dayNumberAt (timeMs: number): number
-  /** When the clock showed the same so many weeks earlier: the first time, or as much later as it left out then. */
+  /**
+   * When the clock showed the same time so many weeks earlier: the first of two, or later by what the clock skipped
+   * then.
+   */
   weeksBefore (timeMs: number, weeks: number): number
   /**
-   * ISO-8601 with the offset of that moment. In UTC where that has seconds, or a year before 0 or behind 9999: the format has no
-   * place for them.
+   * ISO-8601 with the current offset. In UTC if the offset has seconds, or the year is before 0 or after 9999, which
+   * the format can't express.
    */
   write (timeMs: number): string
 }
 
 /** @returns undefined: IANA knows no such zone */
 export function openZoneClock (name: string): ZoneClock | undefined {
-  if (!/^[a-z][\w+/-]*$/i.test(name)) return undefined // Temporal takes bare offsets as well
+  if (!/^[a-z][\w+/-]*$/i.test(name)) return undefined // Temporal also accepts bare offsets
   let zone: string
   try {
     zone = Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(name).timeZoneId
@@ -47,7 +50,7 @@ export function openZoneClock (name: string): ZoneClock | undefined {
     throw error
   }
 
-  let stretch: Stretch = { startMs: 0, endMs: 0, offsetMs: 0 } // holds nothing yet
+  let stretch: Stretch = { startMs: 0, endMs: 0, offsetMs: 0 } // empty
   const stretchAt = (timeMs: number) => {
     if (timeMs >= stretch.startMs && timeMs < stretch.endMs) return stretch
     return (stretch = findStretch(zone, timeMs))
@@ -56,7 +59,7 @@ export function openZoneClock (name: string): ZoneClock | undefined {
   const dayStartMs = (dayNumber: number) => {
     const candidateMs = dayNumber * DAY_MS - stretchAt(dayNumber * DAY_MS).offsetMs
     const { startMs, endMs } = stretch
-    // offsets change by a day at most, so a change that is further away is of another day
+    // offsets change by at most a day, so a change further away belongs to another day
     if (candidateMs - DAY_MS >= startMs && candidateMs < endMs) return candidateMs
     return Temporal.PlainDate.from('1970-01-01').add({ days: dayNumber }).toZonedDateTime(zone).epochMilliseconds
   }
@@ -67,10 +70,10 @@ export function openZoneClock (name: string): ZoneClock | undefined {
     dayStartMs,
     dayNumberAt (timeMs) {
       const dayNumber = Math.floor((timeMs + stretchAt(timeMs).offsetMs) / DAY_MS)
-      // a clock that is set back over midnight shows the day before once more; it began before for all that
+      // a clock set back over midnight shows the previous day again, but the day has started
       return dayStartMs(dayNumber + 1) <= timeMs ? dayNumber + 1 : dayNumber
     },
-    weeksBefore: (timeMs, weeks) => // of a time on the clock: Temporal's would keep the offset where an hour comes twice
+    weeksBefore: (timeMs, weeks) => // of a local time: Temporal's would keep the offset if an hour occurs twice
       Temporal.Instant.fromEpochMilliseconds(timeMs).toZonedDateTimeISO(zone).toPlainDateTime().subtract({ weeks })
         .toZonedDateTime(zone).epochMilliseconds,
     write (timeMs) {
@@ -86,7 +89,7 @@ export function openZoneClock (name: string): ZoneClock | undefined {
 
 function findStretch (zone: string, timeMs: number): Stretch {
   const at = Temporal.Instant.fromEpochMilliseconds(timeMs).toZonedDateTimeISO(zone)
-  // a change may be at this very time
+  // a change may be at exactly this time
   const after = Temporal.Instant.fromEpochMilliseconds(timeMs + 1).toZonedDateTimeISO(zone)
   return {
     startMs: after.getTimeZoneTransition('previous')?.epochMilliseconds ?? -Infinity,

@@ -1,4 +1,4 @@
-/** `GET /api/events/…`: what the devices of a selection have sent in a range of time, as one rollup. */
+/** `GET /api/events/…`: the readings of a selection in a range of time, as one rollup. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { DAY_MS, everything, parseTimestamp, RelayError, type TimeRange } from 'relay-common'

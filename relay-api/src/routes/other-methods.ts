@@ -1,19 +1,16 @@
-/** What is at an address is said for every method: 405 and which ones there are, in place of a 404. */
+/** Answers other methods on known paths: 405 with the allowed ones, in place of a 404. */
 import { METHODS } from 'node:http'
 
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { RelayError } from 'relay-common'
 
-/** Makes an app know every method that can come, so that routes can refuse them. Must come before the routes. */
+/** Makes an app accept every HTTP method, so that routes can refuse them. Call it before the routes. */
 export function knowAllMethods (app: FastifyInstance): void {
   const known = new Set(app.supportedMethods)
   for (const it of METHODS) if (it !== 'CONNECT' && !known.has(it)) app.addHttpMethod(it)
 }
 
-/**
- * Runs `addRoutes`, and then adds routes to the same addresses that refuse all other methods, before anything of a
- * body is read.
- */
+/** Runs `addRoutes`, and then adds routes on the same paths that refuse all other methods before a body is read. */
 export function refuseOtherMethods (app: FastifyInstance, addRoutes: () => void): void {
   const taken = new Map<string, Set<string>>()
   let isAdding = true

@@ -1,11 +1,11 @@
 /**
- * What waits for clients of streams that read slowly, taken together: each may have a full buffer, but not all of them at
- * once. Past the budget of a caller, or of all, those go first that most waits for; they come back with the id that they have.
+ * Buffers of slow stream clients, taken together: each may be full, but not all at once. Above the budget of a caller,
+ * or of all, the clients with the largest buffers are dropped; they resume with their last id.
  */
 
 export interface WaitingClient {
   readonly caller: string
-  /** what was sent to it and has not left yet */
+  /** bytes sent to it that have not left yet */
   readonly waitingBytes: number
 }
 
@@ -16,16 +16,16 @@ export interface BufferLimits {
 
 export interface Dropped<C> {
   readonly client: C
-  /** whether its caller has too much, and not all of them together */
+  /** whether its caller has too much, in contrast to all callers together */
   readonly isCallers: boolean
 }
 
-/** @returns those that have to go, so that what is left is within the limits */
+/** @returns the clients to drop, so that the rest is within the limits */
 export function chooseDropped<C extends WaitingClient> (clients: Iterable<C>, { perCallerMaxBytes, maxBytes }: BufferLimits): Dropped<C>[] {
   const byCaller = new Map<string, number>()
   let all = 0
   for (const { caller, waitingBytes } of clients) {
-    if (waitingBytes === 0) continue // as for nearly all
+    if (waitingBytes === 0) continue // nearly always
     byCaller.set(caller, (byCaller.get(caller) ?? 0) + waitingBytes)
     all += waitingBytes
   }

@@ -1,10 +1,10 @@
 /**
- * One client of a stream: server-sent events on a connection that is bounded. Who doesn't read what was sent is told
- * why, as far as that still arrives, and cut off: it can come back with the id that it has.
+ * One client of a stream: server-sent events on a connection with a bounded buffer. A client that does not read gets
+ * the reason, if that still arrives, and is disconnected: it can resume with its last id.
  *
  *     holding ──release()──▶ live ──end(), or the client goes──▶ ended
  *
- * While it is holding (what it missed is being read), what is sent waits behind that.
+ * While it is holding (missed changes are read), further data waits.
  */
 import type { ServerResponse } from 'node:http'
 
@@ -13,11 +13,11 @@ export type EndReason = typeof endReasons[number]
 
 export interface ClientSettings {
   readonly bufferMaxBytes: number
-  /** called once, when it has ended; the reason where the client did not go by itself */
+  /** called once at the end; with the reason unless the client left */
   readonly ended: (reason: EndReason | undefined) => void
 }
 
-/** how long an ended client has to take what is on its way to it */
+/** time for an ended client to read pending data */
 const FAREWELL_MS = 5_000
 
 export class Client {
@@ -33,17 +33,17 @@ export class Client {
     response.once('close', () => this.#finish(undefined))
   }
 
-  /** What was sent, and has not left yet. */
+  /** Bytes that were sent and have not left yet. */
   get waitingBytes (): number { return this.#hasEnded ? 0 : this.#heldBytes + this.#response.writableLength }
   get isHolding (): boolean { return this.#held !== undefined }
   get hasEnded (): boolean { return this.#hasEnded }
 
-  /** Keeps what is sent from now on, until `release`. */
+  /** Holds further data until `release`. */
   hold (): void {
     this.#held = []
   }
 
-  /** @param missed what comes before all that was sent meanwhile */
+  /** @param missed sent before everything that was held */
   release (missed: string): void {
     const held = this.#held ?? []
     this.#held = undefined
@@ -72,7 +72,7 @@ export class Client {
     this.#finish(reason)
   }
 
-  /** Ends it as slow, and what waits for it is gone at once. */
+  /** Ends it as slow, and drops its buffer at once. */
   cut (): void {
     this.#finish('slow')
     this.#response.destroy()

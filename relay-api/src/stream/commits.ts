@@ -1,10 +1,10 @@
-/** The commits of rollups, as processors announce them (`rollup_commits`): what has changed since a position. */
+/** Commits of rollups, as announced by processors (`rollup_commits`): changes since a position. */
 import type { Database } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
 import type { Position } from './position.ts'
 
-/** Buckets of one level that a transaction, or several, have changed. Times in ms since the epoch. */
+/** Buckets of one level that one or several transactions have changed. Times in ms since the epoch. */
 export interface Change {
   readonly levelIndex: number
   readonly firstBucketMs: number
@@ -31,7 +31,7 @@ function nowOf ({ xmin, time_ms: timeMs, history_id: historyId }: NowRow): Posit
   return historyId === null ? undefined : { xactId: BigInt(xmin), timeMs: Math.floor(timeMs), historyId }
 }
 
-/** @returns where the database is; undefined: its history has no name yet */
+/** @returns the current position of the database; undefined: its history has no id yet */
 export async function readNow (database: Database): Promise<Position | undefined> {
   const [row] = await database.queryPrepared<NowRow>('read position', `select ${NOW}`)
   return nowOf(row)
@@ -47,9 +47,9 @@ interface CommitRow extends NowRow {
 }
 
 /**
- * Reads all commits at a position or behind it, and where that brings us, in one snapshot.
- * @param levelIndexes commits of others are left out
- * @returns without `now` where the history of the database has no name yet
+ * Reads all commits at or after a position, and the new position, in one snapshot.
+ * @param levelIndexes commits of others are skipped
+ * @returns without `now` if the history of the database has no id yet
  */
 export async function readCommits (
   database: Database, since: Position, levelIndexes: readonly number[]
@@ -65,11 +65,11 @@ export async function readCommits (
   return { now: nowOf(rows[0]), commits }
 }
 
-/** What has changed of some series since a position, put together by bucket. */
+/** Changes of some series since a position, combined by bucket. */
 export async function readChanges (
   database: Database, since: Pick<Position, 'xactId'>, levelIndex: number, seriesIds: readonly number[]
 ): Promise<Change[]> {
-  // not prepared: a plan for any array goes through it for each series of a commit, one for this array has a hash of it
+  // not prepared: a generic plan searches the array for each series of a commit; a plan for this array uses a hash
   const rows = await database.query<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>(`
     select date_part('epoch', c.first_bucket) as first_s, date_part('epoch', c.last_bucket) as last_s,
       case when not bool_or(c.series_ids is null) then array_agg(distinct selected.id) end as series_ids

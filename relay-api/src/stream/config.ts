@@ -2,7 +2,7 @@ import { Type, type Static } from 'typebox'
 
 const MIB = 1024 * 1024
 
-/** How the API shows rollups live. */
+/** Settings of streams. */
 export const streamSettings = {
   STREAM_CLIENTS_MAX: Type.Integer({
     default: 2_000, minimum: 1, description: 'most open streams of live changes'

@@ -7,8 +7,8 @@
  * A round that fails moves nothing and is repeated. Clients come and go between rounds, so a client that received a
  * position receives everything after it.
  *
- * If the history of the database changes, data that was sent may be wrong: all clients get a reset, and views look up their
- * series again.
+ * If the history of the database changes, data that was sent may be wrong: all clients get a reset, and views look up
+ * their series again.
  */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -126,7 +126,7 @@ export class Hub {
     }
   }
 
-  /** What a stream takes of its caller's budgets: itself, and its question where no other stream of the caller asks it. */
+  /** Budgets of a stream: itself, and its query if no other stream of the caller has it. */
   #holdBudgets (caller: string, question: Question): Disposable {
     const name = nameOf(question)
     const stream = this.#budgets.hold('streams', caller)
@@ -184,7 +184,7 @@ export class Hub {
     this.#running = this.#run()
   }
 
-  /** Where the database is, in a history that has a name. */
+  /** The current position of the database, in a history with an id. */
   async #readNow (): Promise<Position> {
     const now = await readNow(this.#database)
     if (now) return now
@@ -194,7 +194,7 @@ export class Hub {
     throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'could not store the history id of the database: the role may not write it')
   }
 
-  /** The view of a question. When this returns no round is under way, and the view is among those of the next one. */
+  /** The view of a query. When this returns no round is in progress, and the next one includes the view. */
   async #viewBetweenRounds (question: Question): Promise<View> {
     for (;;) {
       const view = await this.#views.open(question)
@@ -323,8 +323,8 @@ export class Hub {
   }
 
   /**
-   * Bounds the buffers of all clients, and of each caller: one full buffer per client would be too much. Checked before more is
-   * sent, because what was just sent waits for everybody and is one buffer for all clients of a view.
+   * Bounds the buffers of all clients, and of each caller: one full buffer per client would be too much. Checked before
+   * more is sent, because what was just sent waits for everybody and is one buffer for all clients of a view.
    */
   #boundBuffers (): void {
     const waiting = [...this.#clients].map(([client, { caller }]) => ({ client, caller, waitingBytes: client.waitingBytes }))
@@ -354,7 +354,8 @@ export class Hub {
 
   async #renewViews (): Promise<void> {
     for (const { clients } of await this.#views.renew()) {
-      for (const client of [...clients]) client.end('failed') // it reconnects, and gets the reason why it can't have that view
+      // it reconnects, and gets the reason why it can't have that view
+      for (const client of [...clients]) client.end('failed')
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * Hears of commits of rollups, on a connection of its own that is opened again whenever it is lost. A notification only
- * wakes: one that was missed costs time, for the tables are looked at from time to time anyway.
+ * Listens to commits of rollups, on its own connection, which is reopened whenever it is lost. A notification only
+ * wakes the reader; a missed one costs time, because the tables are also polled.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -12,7 +12,7 @@ export interface Listener {
 
 const RECONNECT_DELAY_MS = 1_000
 
-/** @param heard is called for each notification, and whenever some may have been missed */
+/** @param heard called for each notification, and whenever some may have been missed */
 export function startListener (database: Database, heard: () => void, log: Logger): Listener {
   const closing = new AbortController()
   const { signal } = closing
@@ -51,7 +51,7 @@ export function startListener (database: Database, heard: () => void, log: Logge
   }
 }
 
-/** Resolves when the connection is gone, or not wanted any more. */
+/** Resolves when the connection is lost, or no longer wanted. */
 function lossOf (client: PoolClient, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     for (const event of ['error', 'end']) client.once(event, () => resolve())

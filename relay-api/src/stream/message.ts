@@ -88,8 +88,8 @@ export function renderOpen (position: Position): string {
 }
 
 /**
- * The answer to a client that reconnects too early. An error status would stop it for good: an `EventSource` reconnects only
- * after an answer that was a stream.
+ * The answer to a client that reconnects too early. An error status would stop it for good: an `EventSource` reconnects
+ * only after an answer that was a stream.
  */
 export function renderBusy (retryAfterS: number): string {
   return `retry: ${retryAfterS * 1_000}\n${renderEvent('end', { reason: 'busy', retryAfterS })}`

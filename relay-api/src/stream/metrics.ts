@@ -2,7 +2,7 @@ import { createCounterBy, Gauge, Histogram, type Registry } from 'relay-common'
 
 import { endReasons } from './client.ts'
 
-/** @param countClients asked whenever metrics are read */
+/** @param countClients called on every scrape */
 export function createStreamMetrics (metrics: Registry, countClients: () => number) {
   const registers = [metrics]
   new Gauge({ // eslint-disable-line no-new

@@ -1,15 +1,15 @@
 /**
- * Positions in the commits of rollups, as clients of a stream keep them (`Last-Event-ID`):
+ * Positions in the commits of rollups, as stored by clients of a stream (`Last-Event-ID`):
  *
  *     1234567-1735689600000-9f3a51c07e2d      an xid8, when it was read by the clock of the database, in ms, and the
  *                                             history that it is a number of (database-history.ts)
  *
- * Every transaction before the xid8 had ended then, so whoever goes on from it misses nothing; what was under way then
- * and has been shown since is shown once more.
+ * Every transaction before the xid8 had ended then, so resuming misses nothing; a transaction that was in progress and
+ * has been sent since is sent again.
  */
 
 export interface Position {
-  /** of which all earlier transactions have ended */
+  /** all earlier transactions have ended */
   readonly xactId: bigint
   readonly timeMs: number
   readonly historyId: string
@@ -19,16 +19,19 @@ export function renderPosition ({ xactId, timeMs, historyId }: Position): string
   return `${xactId}-${timeMs}-${historyId}`
 }
 
-/** @returns undefined: not a position */
+/** @returns undefined: invalid */
 export function parsePosition (text: string): Position | undefined {
   const parts = /^(\d{1,19})-(\d{1,15})-([0-9a-f]{12})$/.exec(text)
   return parts ? { xactId: BigInt(parts[1]), timeMs: Number(parts[2]), historyId: parts[3] } : undefined
 }
 
-/** Commits are dropped after 20 minutes (migration 0005); none is under way for as long as the difference. */
+/** Commits are deleted after 20 minutes (migration 0005); none is in progress for the difference. */
 const RESUMABLE_MS = 10 * 60_000
 
-/** @param now where the database is now. @returns why what has changed since a position is not known; undefined: it is */
+/**
+ * @param now current position of the database. @returns why the changes since a position are unknown; undefined: they
+ *   are known
+ */
 export function whyNotResumable (position: Position, now: Position): string | undefined {
   if (position.historyId !== now.historyId) return 'the database was restored, restarted or replaced'
   return now.timeMs - position.timeMs > RESUMABLE_MS ? 'the event id is too old' : undefined

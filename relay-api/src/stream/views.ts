@@ -1,4 +1,4 @@
-/** All views that are open, and which of them a series belongs to. */
+/** All open views, and which of them a series belongs to. */
 import { RelayError, type Database } from 'relay-common'
 
 import { kindCondition, seriesCondition } from '../parameters/selection.ts'
@@ -24,12 +24,12 @@ export class Views {
     return this.#bySeries.get(seriesId) ?? []
   }
 
-  /** The view of a question, with all series that there are. It stays until `drop`. */
+  /** The view of a query, with all existing series. It stays until `drop`. */
   async open (question: Question): Promise<View> {
     const name = nameOf(question)
     let entry = this.#views.get(name)
     if (!entry) {
-      // it is among the views before its series are read: one that is added meanwhile comes by a commit
+      // the view is registered before its series are read, so that a commit reports one that is added meanwhile
       const view = new View(question)
       entry = { view, filled: this.#fill(view) }
       this.#views.set(name, entry)
@@ -58,8 +58,8 @@ export class Views {
   }
 
   /**
-   * Forgets what views know, and looks their series up again: ids of series are of one history of the database.
-   * @returns views that have too many of them now
+   * Clears the views and looks up their series again: ids of series belong to one history of the database.
+   * @returns views with too many series now
    */
   async renew (): Promise<View[]> {
     this.#bySeries.clear()
@@ -77,7 +77,7 @@ export class Views {
     return refused
   }
 
-  /** Looks series up that were not seen before, so that views which select them take them in. */
+  /** Looks up new series, and adds them to the views that select them. */
   async learn (seriesIds: ReadonlySet<number>): Promise<void> {
     const unknown = [...seriesIds].filter(it => !this.#known.has(it))
     if (unknown.length === 0) return
@@ -86,7 +86,7 @@ export class Views {
     for (const series of found) {
       for (const view of views) this.#offer(view, series)
     }
-    if (this.#known.size > KNOWN_MAX) this.#known.clear() // they are looked up once more
+    if (this.#known.size > KNOWN_MAX) this.#known.clear() // they are looked up again
     for (const id of unknown) this.#known.add(id)
   }
 
@@ -96,7 +96,7 @@ export class Views {
     const kind = kindCondition(usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups', devices.length > 0)
     const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
     await this.#refuseMany(view.question, condition, values)
-    // rows are taken as they come, so that nothing else waits for all of them
+    // rows are handled as they arrive, so that nothing else waits for all of them
     await this.#database.streamPrepared(`series of a view where ${condition}`, `
       select series_id, device_id, zone, device_type from series s where ${condition} limit ${SERIES_MAX}`, values, columns => {
       const [seriesId, deviceId, zone, deviceType] = columns as [number, string | null, string, string]
@@ -104,7 +104,7 @@ export class Views {
     })
   }
 
-  /** Counts before anything is read: what would be refused is not held, not even for a moment. */
+  /** Counts first, so that a refused view needs no memory. */
   async #refuseMany ({ groupBy }: Question, condition: string, values: unknown[]): Promise<void> {
     const [{ series, groups }] = await this.#database.query<{ series: number, groups: number }>(`
       select count(*)::integer as series, count(distinct ${groupColumn(groupBy)})::integer as groups
@@ -132,9 +132,9 @@ export class Views {
   }
 }
 
-/** a view of more groups would fill any buffer */
+/** a view with more groups would fill any buffer */
 const GROUPS_MAX = 1_000
-/** some 20 MB */
+/** about 20 MB */
 const SERIES_MAX = 100_000
-/** some 40 MB */
+/** about 40 MB */
 const KNOWN_MAX = 1_000_000

@@ -25,7 +25,7 @@ const WINDOWS_MAX = 2_000
 /** a range of fewer buckets is sent bucket by bucket */
 const STRETCH_BUCKETS_MAX = 10
 
-/** Gathers the changes of a view. */
+/** Collects the changes of a view. */
 export class Gathered {
   readonly #view: View
   readonly #windows = new Map<number, Set<string>>()
@@ -35,7 +35,7 @@ export class Gathered {
     this.#view = view
   }
 
-  /** @param seriesIds those of the change that the view has; undefined: all that it has */
+  /** @param seriesIds the series of the change in the view; undefined: all of the view */
   add ({ firstBucketMs, lastBucketMs }: Change, seriesIds?: ReadonlySet<number>): void {
     const { sizeMs } = this.#view.level
     if ((lastBucketMs - firstBucketMs) / sizeMs >= STRETCH_BUCKETS_MAX) {
@@ -51,7 +51,7 @@ export class Gathered {
     }
   }
 
-  /** Newest windows first, and never too many. */
+  /** The newest windows first, up to a limit. */
   finish (): ViewChanges {
     const windows: Window[] = []
     let stretch = this.#stretch
@@ -100,10 +100,10 @@ export function gather (
   return new Map([...gathered].map(([view, it]) => [view, it.finish()]))
 }
 
-/** What is in windows now; undefined: nothing (any more), or nothing that can be read. */
+/** Current content of windows; undefined: none (any more), or unreadable. */
 export type Contents = (view: View, window: Window) => Rollup | undefined
 
-/** one statement looks up so many rows */
+/** rows per statement */
 const KEYS_MAX = 20_000
 
 /** A bucket of a series. */
@@ -113,10 +113,10 @@ interface Key {
   readonly kind: SeriesKind
 }
 
-/** What was found of it; undefined: what can't be read. */
+/** Its rollups; undefined: unreadable. */
 type Rollups = Map<string, Array<Rollup | undefined>>
 
-/** Reads the windows of all views together: a row that several of them need is read and decoded once. */
+/** Reads the windows of all views: a row for several of them is read and decoded once. */
 export async function readWindows (database: Database, told: ReadonlyMap<View, ViewChanges>): Promise<Contents> {
   const rows: Rollups[] = levels.map(() => new Map())
   for (const [levelIndex, ofLevel] of rows.entries()) {
@@ -145,7 +145,7 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, V
   }
 }
 
-/** without a series: a row of the journal, whose block is the count */
+/** without a series: a row of the journal, with its block in count */
 type Columns = [seriesId: number | null, bucketS: number, count: number, min: number, max: number, body: Buffer]
 
 async function readRows (database: Database, levelIndex: number, keys: readonly Key[], found: Rollups): Promise<void> {
@@ -156,7 +156,7 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   const add = (seriesId: number, bucketMs: number, rollup: Rollup | undefined) => {
     const key = `${seriesId} ${bucketMs}`
     const known = found.get(key)
-    if (known) known.push(rollup) // the journal may have a day of a group as each of its minutes
+    if (known) known.push(rollup) // the journal may have each minute of a group's day
     else found.set(key, [rollup])
   }
 
@@ -164,8 +164,8 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   for (const id of ids) journal.addSeries(id, id)
   const inJournal = journalOfBlocks('$5::integer[]', { startTime: 'to_timestamp($3)', endTime: 'to_timestamp($4)' },
     'null::integer, null::float8, null::float8, null::float8, null::float8, j.body')
-  // `offset 0` keeps this a look-up by key for each window, in all source partitions; the first and the last time are for
-  // the planner, which then leaves out other partitions
+  // `offset 0` keeps a look-up by key per window, in all source partitions; the first and last time let the planner
+  // exclude other partitions
   await database.streamPrepared(`read windows ${name}`, `
     select r.series_id, date_part('epoch', r.bucket_start), r.count::double precision, r.min, r.max, r.body
     from unnest($1::integer[], $2::double precision[]) as k (series_id, bucket_s)
@@ -196,7 +196,7 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   if (!isRead) for (const { seriesId, bucketMs } of keys) add(seriesId, bucketMs, undefined)
 }
 
-/** @returns undefined for corrupt bytes: whoever asks for that bucket hears so, and all other streams go on */
+/** @returns undefined for corrupt bytes: queries on that bucket get the error, and other streams continue */
 function unlessCorrupt<T> (read: () => T): T | undefined {
   try {
     return read()

@@ -1,4 +1,4 @@
-/** `GET /api/v1/aggregates`: numbers of a selection over a range, in rows of an interval. */
+/** `GET /api/v1/aggregates`: statistics of a selection over a range, in rows of an interval. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { DAY_MS, MINUTE_MS, RelayError, type Database, type Grants } from 'relay-common'
@@ -141,7 +141,7 @@ async function findAggregates (
   query: AggregatesQuery, grants: Grants, format: FormatName, parts: V1Parts, answer: Answer,
   reply: FastifyReply
 ): Promise<FastifyReply> {
-  const { limit, cursor, format: _, ...asked } = query // what is left tells questions apart
+  const { limit, cursor, format: _, ...asked } = query // the rest distinguishes queries
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
   const { question, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
@@ -178,7 +178,7 @@ async function findAggregates (
   return await sendPieces(reply, answer, mediaTypes[format], pieces())
 }
 
-/** What is asked, with all names, times and boundaries in it resolved. */
+/** The query with all names, times and boundaries resolved. */
 async function resolve (
   query: AggregatesQuery, grants: Grants, resumed: Resumed | undefined, database: Database,
   { config, deviceTypes }: V1Parts, asker: Asker
@@ -189,7 +189,7 @@ async function resolve (
   const clock = readZoneClock(query.tz)
   const maxGapMs = readDuration('maxGap', query.maxGap, GAP_MAX_MS)
   const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
-  checkLength(range, config.RANGE_MAX_DAYS) // whoever makes a cursor up
+  checkLength(range, config.RANGE_MAX_DAYS) // for a made-up cursor
 
   const granted = await findGranted(database, selection, asker)
   const keptSince = await readKeptSince(database)
@@ -197,7 +197,7 @@ async function resolve (
   const isGone = coverage.startMs >= coverage.endMs // by retention
   const { interval, boundaries } = readRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)
   const question: Question = {
-    selection: query.groupBy === 'device' ? selection : granted, // devices come in pages, of which one is enough
+    selection: query.groupBy === 'device' ? selection : granted, // devices are paged, and one page is enough
     groupBy: query.groupBy as GroupBy | undefined,
     statistics,
     boundaries: isGone ? boundariesAt() : boundaries,
@@ -214,7 +214,7 @@ async function resolve (
   return { question, granted, range, interval, clock }
 }
 
-/** Behind the numbers; all but the first only where there is something to say. */
+/** After the numbers; all but the first only if they say something. */
 const metaColumns = ['status', 'filled', 'unavailable']
 
 function cellsOf (
@@ -236,7 +236,7 @@ function cellsOf (
   ]
 }
 
-/** Steps are read from every minute of every device, whatever the interval. */
+/** Steps are read from every minute of every device, for any interval. */
 async function refuseSteps (
   { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number, asker: Asker
 ): Promise<void> {
@@ -252,7 +252,7 @@ async function refuseSteps (
   { parameter: 'stats' })
 }
 
-/** CSV has no place for a cursor, so what might be cut is refused. */
+/** CSV has no place for a cursor, so an answer that might be cut is refused. */
 async function refuseCut (
   { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number, asker: Asker
 ): Promise<void> {

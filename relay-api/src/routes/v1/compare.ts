@@ -1,4 +1,4 @@
-/** `GET /api/v1/compare`: a range beside an earlier one. */
+/** `GET /api/v1/compare`: a range compared with an earlier one. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, YEAR_0_MS, type TimeRange } from 'relay-common'
@@ -73,7 +73,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {
       const rows = readWholeRange(source, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })
-      const { done, value } = await rows.next() // there is one at most
+      const { done, value } = await rows.next() // at most one
       return done ? undefined : value.numbers
     }
     const [now, earlierNumbers] = await Promise.all([numbersOf(range), numbersOf(earlier)])
@@ -85,7 +85,7 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
   })
 }
 
-/** @throws RelayError RELAY_RANGE_INVALID where it would begin before the year 0 */
+/** @throws RelayError RELAY_RANGE_INVALID if it would start before the year 0 */
 function earlierRange (range: TimeRange, against: Against, clock: ZoneClock): TimeRange {
   const earlier = against === 'previous' ? before(range) : sameWeekdays(range, clock)
   if (earlier.startMs >= YEAR_0_MS) return earlier
@@ -96,7 +96,7 @@ function before ({ startMs, endMs }: TimeRange): TimeRange {
   return { startMs: startMs - (endMs - startMs), endMs: startMs }
 }
 
-/** It is an hour longer or shorter where the clock was set in one of the two. */
+/** It is an hour longer or shorter if the clock was set in one of the two. */
 function sameWeekdays ({ startMs, endMs }: TimeRange, clock: ZoneClock): TimeRange {
   let weeks = Math.max(1, Math.floor((endMs - startMs) / WEEK_MS))
   while (clock.weeksBefore(endMs, weeks) > startMs) weeks++
@@ -105,7 +105,7 @@ function sameWeekdays ({ startMs, endMs }: TimeRange, clock: ZoneClock): TimeRan
 
 type Numbers = ReadonlyArray<number | null> | undefined
 
-/** @param now by column of the statistics; undefined: there are no readings */
+/** @param now by column of the statistics; undefined: no readings */
 function compare (statistics: readonly Statistic[], now: Numbers, before: Numbers) {
   let column = 0
   return statistics.map(({ name, columns }) => {
@@ -120,7 +120,7 @@ function compare (statistics: readonly Statistic[], now: Numbers, before: Number
   })
 }
 
-/** Of the two numbers as they are shown, each rounded once; null: beyond the range of doubles. */
+/** Of the two numbers as shown, each rounded once; null: beyond the range of doubles. */
 export function changeOf (value: number | null, againstValue: number | null) {
   if (value === null || againstValue === null) return { change: null, relativeChange: null }
   const [change, base] = [emptySum(), emptySum()]

@@ -1,4 +1,6 @@
-/** `GET /api/v1/devices`, `/devices/{device}`, `/devices/{device}/latest`: which devices there are, and their newest. */
+/**
+ * `GET /api/v1/devices`, `/devices/{device}`, `/devices/{device}/latest`: existing devices, and their newest readings.
+ */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { ID_UNITS_MAX, RelayError, type Database, type Grants } from 'relay-common'
@@ -120,7 +122,7 @@ function askAgain (reply: FastifyReply): void {
   reply.header('cache-control', 'private, no-cache')
 }
 
-/** As its newest series, but known for as long as any of them. */
+/** The newest series, but first seen with any of them. */
 function renderDevice ({ series }: DevicePresence): Omit<Static<typeof Device>, 'device'> {
   return render({ ...series[0], firstMs: series.reduce((oldestMs, it) => Math.min(oldestMs, it.firstMs), Infinity) })
 }

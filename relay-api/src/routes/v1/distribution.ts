@@ -1,4 +1,4 @@
-/** `GET /api/v1/distribution`: how the values of a selection are spread, as a histogram. */
+/** `GET /api/v1/distribution`: the distribution of the values of a selection, as a histogram. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'

@@ -1,4 +1,4 @@
-/** `POST /api/v1/events`: events that a client sends, answered when they are durable in the event log. */
+/** `POST /api/v1/events`: accepts events, and answers when they are durable in the event log. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ID_UNITS_MAX, RelayError } from 'relay-common'
@@ -17,8 +17,8 @@ import type { V1Parts } from './parts.ts'
 const Id = Type.String({ minLength: 1, maxLength: ID_UNITS_MAX })
 
 /**
- * For the document alone: what an event is, the decoder says, as it does to the processor. Where there are two ways to
- * write something the schema has one, since generated clients have no good type for either of two.
+ * Only for the document: the decoder decides what is valid, as in the processor. If there are two ways to write
+ * something the schema has one, because generated clients have no good type for both.
  */
 const eventSchema = Type.Object({
   deviceId: Id,
@@ -87,7 +87,7 @@ const schema = {
   }
 }
 
-/** A plugin of its own: bodies come here as they are, whatever their type. */
+/** A plugin of its own, because bodies must arrive unparsed, whatever their type. */
 export async function ingestRoutes (app: FastifyInstance, parts: V1Parts): Promise<void> {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
@@ -96,7 +96,7 @@ export async function ingestRoutes (app: FastifyInstance, parts: V1Parts): Promi
       schema,
       config: { scope: 'events:write' },
       validatorCompiler: ({ httpPart, schema }) => httpPart === 'body'
-        ? () => true // it is still to be read
+        ? () => true // it is not read yet
         : app.validatorCompiler!({ httpPart, schema } as never)
     }, (request, reply) => takeEvents(parts, request, reply))
   })
@@ -120,7 +120,7 @@ async function takeEvents ({ ingest, budgets }: V1Parts, request: FastifyRequest
   }
 }
 
-/** Which bodies are taken, for clients that can choose: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3 */
+/** The accepted bodies, for clients that can choose: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3 */
 const takenHeaders = { 'accept-post': Object.values(mediaTypes).map(([name]) => name).join(', '), 'accept-encoding': 'gzip, identity' }
 
 async function answerOnce (
@@ -143,7 +143,7 @@ async function answerOnce (
   })
 }
 
-/** What is not kept is taken again when it is sent again, and counts once. */
+/** A request whose answer is not stored is accepted again when resent, and counts once. */
 function mayKeep (budgets: Budgets, caller: string, bytes: number): boolean {
   try {
     budgets.spend('keptAnswerBytes', caller, bytes)
@@ -154,7 +154,7 @@ function mayKeep (budgets: Budgets, caller: string, bytes: number): boolean {
   }
 }
 
-/** An empty batch is no fault: there was nothing to send. */
+/** An empty batch is not an error: there was nothing to send. */
 function statusOf ({ accepted, refused }: IngestAnswer): number {
   if (refused.length === 0) return 202
   if (accepted > 0) return 207

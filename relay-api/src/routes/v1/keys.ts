@@ -1,4 +1,4 @@
-/** `/api/v1/keys`: API keys, for administrators. A key is told once, when it is made or rotated. */
+/** `/api/v1/keys`: API keys, for administrators. A key is shown once, when it is created or rotated. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
@@ -116,7 +116,7 @@ export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMEN
   })
 }
 
-/** A plugin of its own: alone on this route a body may be left out, whatever its type would have been. */
+/** A plugin of its own: only this route accepts a missing body, whatever its type. */
 export async function rotationRoutes (
   app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts
 ): Promise<void> {
@@ -141,7 +141,7 @@ export async function rotationRoutes (
   })
 }
 
-/** A body without a byte is an empty object; `curl -d ''` says that it is a form. */
+/** An empty body is an empty object; `curl -d ''` declares a form. */
 function takeMissingBodies (app: FastifyInstance): void {
   const parseJson = strictJsonParser(app)
   app.removeAllContentTypeParsers()
@@ -179,7 +179,7 @@ function readNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
 
 const EXPIRY_MAX_MS = 3_653 * DAY_MS
 
-/** Nobody hands out, or takes away, more than he has. */
+/** Nobody may give, or revoke, more rights than their own. */
 function assertMayGive ({ principal }: FastifyRequest, { scopes, grants }: Pick<StoredApiKey, 'grants'> & { readonly scopes: readonly Scope[] }): void {
   const missing = scopes.filter(it => !principal.scopes.has(it))
   if (missing.length > 0) throw new RelayError('RELAY_FORBIDDEN', `the key would have scopes that you do not have: ${missing.join(', ')}`)

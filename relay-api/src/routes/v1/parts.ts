@@ -10,13 +10,13 @@ import type { Hub } from '../../stream/hub.ts'
 /** What the routes of `/api/v1` use. */
 export interface V1Parts {
   readonly config: ApiConfig
-  /** the primary: for what is written, and for what must be the newest */
+  /** the primary: for writes, and for the newest data */
   readonly database: Database
-  /** where answers are read: one source for all of an answer */
+  /** for answers: one source per answer */
   readonly reads: Reads
   readonly completeness: Completeness
   readonly deviceTypes: ReadonlySet<string>
-  /** undefined: this API takes no events */
+  /** undefined: ingest is disabled */
   readonly ingest: Ingest | undefined
   readonly hub: Hub
   readonly budgets: Budgets

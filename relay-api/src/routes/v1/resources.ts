@@ -1,4 +1,4 @@
-/** `/api/v1`: every resource by name. A file holds one resource: its schema, one call, and its reply. */
+/** `/api/v1`: every resource by name. A file has one resource: schema, call and reply. */
 import type { FastifyInstance } from 'fastify'
 
 import { refuseOtherThanDigits } from '../../parameters/digits.ts'

@@ -1,4 +1,4 @@
-/** `GET /api/v1/stream`: rollups of a selection as they are committed, as server-sent events. */
+/** `GET /api/v1/stream`: rollups of a selection as server-sent events, as they are committed. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { errorCodes, RelayError } from 'relay-common'
@@ -12,7 +12,7 @@ import type { V1Parts } from './parts.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** its answers end when clients go */
+    /** its answers end when clients disconnect */
     isEndless?: boolean
   }
 }
@@ -54,7 +54,7 @@ const schema = {
 export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Parts): void {
   const options = { schema, config: { isEndless: true } }
   app.withTypeProvider<TypeBoxTypeProvider>().get('/stream', options, async (request, reply) => {
-    // the schema is of an event's data, and its type of the whole answer
+    // the schema describes the data of an event, and its type the whole answer
     if (request.method === 'HEAD') return reply.headers(headers).send('' as never)
     const { interval, groupBy } = request.query
     const question = {
@@ -75,10 +75,10 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
 const headers = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
-  'x-accel-buffering': 'no' // a proxy that gathers answers would hold events back
+  'x-accel-buffering': 'no' // a buffering proxy would delay events
 }
 
-/** From here on the answer is the hub's. */
+/** From here on the hub writes the answer. */
 function begin (request: FastifyRequest, reply: FastifyReply) {
   reply.hijack()
   request.raw.socket.setNoDelay(true)

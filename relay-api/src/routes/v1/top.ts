@@ -1,4 +1,4 @@
-/** `GET /api/v1/top`: the devices, zones or types with the highest or lowest of a number over a range. */
+/** `GET /api/v1/top`: the devices, zones or types with the highest or lowest statistic over a range. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'

@@ -1,4 +1,4 @@
-/** `GET /api/v1/zones`, `GET /api/v1/types`: what devices have ever sent from, and as what. */
+/** `GET /api/v1/zones`, `GET /api/v1/types`: all zones and types that devices have sent. */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
@@ -17,7 +17,7 @@ const seen = {
   lastSeen: Type.String({ format: 'date-time', description: 'time of the newest reading' })
 }
 
-/** Zones are read with all their groups: so many are a small answer, and small sites have them all in one. */
+/** Zones are read with all their groups: this is a small answer, and small sites fit in one. */
 const page = pageParameters({ preset: 1_000, max: 5_000 })
 const inOrder = { description: 'ordered by the bytes of their names' }
 const next = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer' })
