@@ -1,7 +1,7 @@
 /**
  * Writes the table of budgets in `docs/security.md` from their declarations:
  *
- *     node docs/budgets.ts
+ *     npm exec -- node docs/budgets.ts
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -20,7 +20,7 @@ export function renderBudgets (): string {
   return `| what one caller may have | setting | default | shown by |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
-/** @param page docs/security.md @returns the page with the table as it has to be */
+/** @param page docs/security.md @returns the page with the current table */
 export function withBudgets (page: string): string {
   const [before, rest] = page.split(begin)
   return `${before}${begin}${renderBudgets()}${rest.slice(rest.indexOf(end))}`

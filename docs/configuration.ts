@@ -1,7 +1,7 @@
 /**
- * Writes `docs/configuration.md` from what the programs declare, so that it says what they do:
+ * Writes `docs/configuration.md` from the declarations of the programs, so that they agree:
  *
- *     node docs/configuration.ts
+ *     npm exec -- node docs/configuration.ts
  */
 import { writeFileSync } from 'node:fs'
 
@@ -111,7 +111,7 @@ function stackTable (): string {
   return table(['option', 'variable', 'default', 'meaning'], rows)
 }
 
-/** What JSON Schema keeps of a setting. */
+/** The JSON Schema of a setting. */
 interface Declared {
   readonly type: string
   readonly default?: unknown

@@ -1,7 +1,7 @@
 /**
- * Writes `docs/errors.md`, the problems that clients may meet, from the codes themselves:
+ * Writes `docs/errors.md`, the problems for clients, from the codes:
  *
- *     node docs/errors.ts
+ *     npm exec -- node docs/errors.ts
  */
 import { writeFileSync } from 'node:fs'
 

@@ -23,7 +23,7 @@ interface Result {
   readonly reports: readonly AttackReport[]
 }
 
-/** The table, as Markdown; nothing where there are no results yet. */
+/** The table, as Markdown; empty without results. */
 export function renderHostile (result = readResult()): string {
   if (result === undefined) return ''
   const { reports, quiet } = result
@@ -57,7 +57,7 @@ function rowOf (kind: string, who: string, reports: readonly AttackReport[]): st
   return `| ${[kind, who, reports.length, requests, succeeded, p99, worst(it => it.ratio).toFixed(1), recovery].join(' | ')} |`
 }
 
-/** @param page docs/security.md @returns the page with the table as it has to be */
+/** @param page docs/security.md @returns the page with the current table */
 export function withHostile (page: string): string {
   const [before, rest] = page.split(begin)
   return `${before}${begin}${renderHostile()}${rest.slice(rest.indexOf(end))}`

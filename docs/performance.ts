@@ -167,7 +167,7 @@ function runRow (it: RunSummary): string[] {
   ]
 }
 
-/** Codec and size stand in the first row of a codec alone. */
+/** Only the first row of a codec names it and its size. */
 function compressionRows ({ compression, bytesPerEvent, summary }: CompressionResult): string[][] {
   return summary.map((run, n) => [...(n === 0 ? [compression, whole(bytesPerEvent)] : ['', '']), ...runRow(run)])
 }
@@ -179,7 +179,7 @@ function ratioLine ({ ratios }: CompressionResult): string {
 
 const ingestWays: readonly IngestWay[] = ['HTTP, one event a body', 'HTTP, 1,000 events a body', 'MQTT, QoS 1']
 
-/** What was aimed at, and what came of it. */
+/** The aims, and what was measured. */
 function renderTargets (): string {
   const plain = read('processor')?.compressions[0]
   const relay = plain?.summary.find(it => it.who === RELAY_PROCESSOR)
@@ -260,7 +260,7 @@ function table (head: readonly string[], rows: ReadonlyArray<readonly string[]>)
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** The whole page, its figures as they are in the results. */
+/** The whole page with the current figures. */
 export function renderPerformance (): string {
   return readFileSync(page, 'utf8').replace(/(<!-- figures: (\w+) -->\n)[^]*?(<!-- end -->)/g,
     (_, begin: string, name: string, end: string) => `${begin}\n${sections[name]()}\n\n${end}`)

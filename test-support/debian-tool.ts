@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { basename } from 'node:path'
 
 /**
- * Why a test that runs a program is skipped; false: it is not. In CI it never is: it fails where the program is missing.
+ * Why a test that runs a program is skipped; false: it is not. In CI it never is: it fails where the program is
+ * missing.
  * @param from the package that has it
  * @param harmless an option with which it does nothing
  */

@@ -1,6 +1,7 @@
 /**
- * Cleans up after a test run, however it ended: a process of its own, whose stdin ends when the run does. What the run has
- * started knows it by its environment; servers are in process groups of their own, so no signal to the run reaches them.
+ * Cleans up after a test run, however it ended: a process of its own, whose stdin ends when the run does. What the run
+ * has started knows it by its environment; servers are in process groups of their own, so no signal to the run reaches
+ * them.
  *
  *     node guardian.ts <id of the run> <folders of the run>
  */

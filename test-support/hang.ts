@@ -1,4 +1,7 @@
-/** Makes a server hang: it keeps its connections and says nothing, as one whose disk stands still or whose host is cut off. */
+/**
+ * Makes a server hang: it keeps its connections and says nothing, as one whose disk stands still or whose host is cut
+ * off.
+ */
 import { readFileSync } from 'node:fs'
 
 /** A server that is stopped; it goes on when this is disposed of. */

@@ -15,13 +15,16 @@ export interface OwnServers {
   /** Replaces data by a copy of others. No server may run on either. */
   copy (from: string, to: string): Promise<void>
   /**
-   * Makes a base backup of the data of a server that goes on, as `pg_basebackup` does: its files as they are copied, between
-   * `pg_backup_start` and `pg_backup_stop`. The server must archive its log (`archiving`).
+   * Makes a base backup of the data of a server that goes on, as `pg_basebackup` does: its files as they are copied,
+   * between `pg_backup_start` and `pg_backup_stop`. The server must archive its log (`archiving`).
    */
   backUp (from: string, server: LocalPostgres, to: string): Promise<void>
   /** Parameters by which a server archives its log. */
   readonly archiving: readonly string[]
-  /** Starts a server on a backup and the archive, which goes as far as a restore point, and then on in a history of its own. */
+  /**
+   * Starts a server on a backup and the archive, which goes as far as a restore point, and then on in a history of its
+   * own.
+   */
   startAt (point: string, name: string, port: number): Promise<LocalPostgres>
   /** Starts a standby on a copy of another server's data, which streams from that. @param parameters more of them */
   startStandby (name: string, port: number, primary: LocalPostgres, parameters?: readonly string[]): Promise<LocalPostgres>

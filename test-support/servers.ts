@@ -1,6 +1,7 @@
 /**
  * The servers of a whole test run: one PostgreSQL and one Kafka, which test files find by RELAY_TEST_POSTGRES and
- * RELAY_TEST_KAFKA. A file that runs alone starts its own. Whatever ends the run, a guardian leaves nothing of it behind.
+ * RELAY_TEST_KAFKA. A file that runs alone starts its own. Whatever ends the run, a guardian leaves nothing of it
+ * behind.
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +12,10 @@ import { findJava } from '../relay-stack/src/kafka.ts'
 import { startGuardian } from './guardian.ts'
 
 const cacheDir = fileURLToPath(new URL('../.relay/kafka', import.meta.url))
-/** What Node compiles for one file or program is there for all the others, also in the next run: a start takes half the CPU. */
+/**
+ * What Node compiles for one file or program is there for all the others, also in the next run: a start takes half the
+ * CPU.
+ */
 const compiledDir = fileURLToPath(new URL('../.relay/compiled', import.meta.url))
 const running = new AsyncDisposableStack()
 

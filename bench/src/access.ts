@@ -1,7 +1,7 @@
 /**
- * What it costs the API to know who asks: CPU of verifying one credential, by what it is and whether it was seen
- * before. Measured is what every request goes through (`guard`: is the address blocked, and whose is the credential),
- * with a real issuer's keys and API keys in a real PostgreSQL, without the HTTP around it.
+ * CPU of the API to identify a caller: verification of one credential, by kind and whether it was seen before. It
+ * measures what every request goes through (`guard`: is the address blocked, and whose is the credential), with the
+ * keys of a real issuer and API keys in a real PostgreSQL, without HTTP.
  */
 import { createPrivateKey, randomUUID, sign, type KeyObject } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ import { spreadOf, type Spread } from './run.ts'
 
 const HOST = '127.0.0.1'
 const UNLIMITED = String(2 ** 31 - 1)
-/** How often each is shown again: what one costs that was seen is little. */
+/** Repetitions of each credential, because a known one costs little. */
 const AGAIN = 20
 const log = createLogger('bench', 'silent')
 
@@ -41,7 +41,7 @@ export interface AccessResult {
   readonly cases: ReadonlyArray<{ readonly name: AccessCase, readonly cpuUs: Spread }>
 }
 
-/** Runs it, prints a table and keeps it in `bench/results/access.json`. */
+/** Runs it, prints a table and stores it in `bench/results/access.json`. */
 export async function benchAccess ({ quick = false, credentials, repeats }: AccessOptions): Promise<void> {
   const circumstances = await readCircumstances(quick)
   await using opened = new AsyncDisposableStack()
@@ -59,7 +59,7 @@ export async function benchAccess ({ quick = false, credentials, repeats }: Acce
   const keys = await makeKeys(database, credentials)
 
   const found = new Map<AccessCase, number[]>()
-  for (let n = -1; n < repeats; n++) { // the first warms up
+  for (let n = -1; n < repeats; n++) { // the first round warms up
     const tokens = Array.from({ length: credentials }, () => issuer.makeToken())
     for (const [name, cpuUs] of await measure(config, database, tokens, keys)) {
       if (n >= 0) found.set(name, [...found.get(name) ?? [], cpuUs])
@@ -73,7 +73,7 @@ export async function benchAccess ({ quick = false, credentials, repeats }: Acce
   await writeResults('access', circumstances, { credentials, cases } satisfies AccessResult, { access: chart })
 }
 
-/** On a guard of its own, which knows nobody to begin with. */
+/** Uses a new guard, which knows nobody. */
 async function measure (
   config: ApiConfig, database: Database, tokens: readonly string[], keys: readonly string[]
 ): Promise<Map<AccessCase, number>> {
@@ -129,11 +129,13 @@ async function makeKeys (database: Database, count: number): Promise<string[]> {
 
 interface BenchIssuer {
   readonly url: string
-  /** An access token as the issuer makes them, which nobody has seen before. */
+  /** A new access token in the format of the issuer. */
   readonly makeToken: () => string
 }
 
-/** The development issuer as a process; tokens are signed with its key, for it would take long to hand so many out. */
+/**
+ * The development issuer as a process. Tokens are signed here with its key, because requesting so many would take long.
+ */
 async function startIssuer (keysFile: string, opened: AsyncDisposableStack): Promise<BenchIssuer> {
   const port = await getPort({ host: HOST })
   const { ready } = opened.use(startProgram('issuer', {

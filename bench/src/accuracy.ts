@@ -1,6 +1,6 @@
 /**
- * Medians and percentiles of a year of ten million readings, beside the same of the readings themselves, sorted: is the
- * true one within the bound that the answer states?
+ * Medians and percentiles of a year of ten million readings, compared with those of the sorted readings: is the true
+ * value within the stated bound?
  */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
@@ -10,7 +10,7 @@ import { fillHour, READINGS_PER_HOUR } from './history-fleet.ts'
 import type { History } from './history.ts'
 import { readCircumstances, writeResults } from './results.ts'
 
-/** One zone, with devices of all types; 20 of them send 10.5 million readings in a year. */
+/** One zone with devices of all types; 20 of them send 10.5 million readings in a year. */
 const history: History = { devices: 20, zones: 1, partitions: 8, endMs: Date.UTC(2026, 0, 1), days: 365, minuteDays: 1 }
 const PERCENTILES = [1, 5, 25, 50, 75, 95, 99, 99.9]
 
@@ -19,7 +19,7 @@ export interface AccuracyResult {
   readonly found: ReadonlyArray<ReturnType<typeof compare>>
 }
 
-/** Runs the check, prints a table and keeps it in `bench/results/accuracy.json`; fails where a bound does not hold. */
+/** Runs the check, prints a table and stores it in `bench/results/accuracy.json`; fails if a bound does not hold. */
 export async function benchAccuracy ({ quick = false }: { quick?: boolean }): Promise<void> {
   const circumstances = await readCircumstances(quick)
   await using opened = new AsyncDisposableStack()
@@ -62,7 +62,7 @@ function readingsOf (startMs: number): Float64Array {
   return readings.sort()
 }
 
-/** As numpy's `linear`. */
+/** Like numpy's `linear`. */
 function quantileOf (sorted: Float64Array, q: number): number {
   const place = (sorted.length - 1) * q
   const below = Math.floor(place)

@@ -1,4 +1,4 @@
-/** Everything that `docs/performance.md` shows, one after the other. */
+/** All benchmarks of `docs/performance.md`, one after the other. */
 import { benchAccess } from './access.ts'
 import { benchAccuracy } from './accuracy.ts'
 import { benchApi } from './api.ts'
@@ -13,7 +13,7 @@ import { benchScaling } from './scaling.ts'
 
 const backlog = { devices: 1_000, partitions: 8, streams: true, exactlyOnce: true }
 
-/** As long as it takes for figures that hold, and no longer: an hour on two cores. */
+/** As long as necessary for reliable figures: an hour on two cores. */
 export async function benchAll ({ quick = false }: { quick?: boolean }): Promise<void> {
   const startedMs = performance.now()
   const repeats = quick ? 1 : 3

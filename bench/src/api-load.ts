@@ -1,14 +1,14 @@
-/** Requests as fast as they are answered, or at a steady rate, and what they took. */
+/** Sends requests as fast as they are answered, or at a steady rate, and measures latency. */
 import autocannon from 'autocannon'
 
 export interface Load {
   readonly url: string
   readonly headers: Record<string, string>
-  /** asked in turn, round and round */
+  /** requested in rotation */
   readonly paths: readonly string[]
   readonly connections: number
   readonly seconds: number
-  /** requests a second over all connections; none: as many as are answered */
+  /** requests/s over all connections; left out: as many as are answered */
   readonly rate?: number
 }
 
@@ -18,7 +18,7 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly maxMs: number
-  /** answers that were not 200, and questions that had none */
+  /** answers other than 200, and requests without one */
   readonly errors: number
 }
 
@@ -33,7 +33,7 @@ export async function putLoad ({ url, headers, paths, connections, seconds, rate
       if (error) reject(error)
       else resolve(result)
     })
-    // its own histogram counts whole milliseconds, which most answers are below
+    // its own histogram counts whole milliseconds, which most answers do not reach
     running.on('response', (_client, _status, _bytes, timeMs) => { if (!isDone) timesMs.push(timeMs) })
   })
   const sorted = Float64Array.from(timesMs).sort()

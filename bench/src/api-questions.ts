@@ -1,4 +1,4 @@
-/** What the benchmark of the API asks: of random devices, zones and days, the same ones in every run. */
+/** Queries of the API benchmark: random devices, zones and days, the same in every run. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
 import { createFleet, READINGS_PER_HOUR } from './history-fleet.ts'
@@ -6,7 +6,7 @@ import type { History } from './history.ts'
 
 export interface Question {
   readonly path: string
-  /** how many readings the answer must count */
+  /** readings that the answer must count */
   readonly count: number
 }
 
@@ -18,8 +18,8 @@ export interface Scenario {
 const QUESTIONS = 400
 
 /**
- * Whole UTC days, anywhere in the history, and ranges that begin and end anywhere within minutes: those lie where
- * minutes are kept, and have edges of both kinds.
+ * Whole UTC days anywhere in the history, and ranges with arbitrary ends in minutes: those lie where minutes are kept,
+ * and have edges of both kinds.
  */
 export function createScenarios (history: History): Scenario[] {
   const fleet = createFleet(history.devices, history.zones)
@@ -33,7 +33,7 @@ export function createScenarios (history: History): Scenario[] {
     path: `/api/events/${selection}?startTime=${toIso(startMs)}&endTime=${toIso(startMs + days * DAY_MS)}`,
     count: devices * days * readingsPerDay
   })
-  /** the same of `/api/v1`, in rows of a day */
+  /** the same with `/api/v1`, in rows of a day */
   const askRows = ({ path, count }: Question): Question => {
     const { pathname, searchParams } = new URL(path, 'http://localhost')
     const [, , , kind, name] = pathname.split('/')
@@ -94,7 +94,7 @@ function toIso (timeMs: number): string {
   return new Date(timeMs).toISOString()
 }
 
-/** mulberry32 by Tommy Ettinger: the same questions in every run */
+/** mulberry32 by Tommy Ettinger: the same queries in every run */
 function createRandom (seed: number): () => number {
   return () => {
     seed = seed + 0x6d2b79f5 | 0

@@ -10,7 +10,7 @@ export interface ApiServer extends AsyncDisposable {
 
 const TOKEN = 'token-of-the-benchmark'
 
-/** One client with one token is the whole crowd here. */
+/** One client with one token sends all requests here. */
 const UNLIMITED = String(2 ** 31 - 1)
 
 export const headers = { authorization: `Bearer ${TOKEN}` }

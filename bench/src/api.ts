@@ -1,6 +1,6 @@
 /**
- * The API beside a bare Fastify that asks the same PostgreSQL for `select 1`: 1,000 devices, 400 days of history. Every
- * kind of question is checked before it is timed, and the peer is measured again between them.
+ * The API compared with a bare Fastify that sends `select 1` to the same PostgreSQL: 1,000 devices, 400 days of
+ * history. Every kind of query is checked before it is measured, and the peer is measured again between them.
  */
 import { headers, startApi, startBareApi, type ApiServer } from './api-server.ts'
 import { putLoad, type LoadResult } from './api-load.ts'
@@ -30,31 +30,31 @@ export interface ApiResult {
 
 export interface Measured {
   readonly scenario: string
-  /** with as many connections as were asked for; beside the peer, measured right before */
+  /** with all connections; compared with the peer, measured right before */
   readonly requestsPerSecond: number
   readonly bareRequestsPerSecond: number
   readonly ratio: number
-  /** of the API's process, its garbage collector included */
+  /** of the API process, including garbage collection */
   readonly cpuUsPerRequest: number
-  /** one request after the other */
+  /** one request at a time */
   readonly aloneP50Ms: number
-  /** at 70 % of the requests a second from above */
+  /** at 70 % of the rate above */
   readonly steadyP50Ms: number
   readonly steadyP99Ms: number
-  /** of the first round of questions, when nothing of their answers was in memory */
+  /** of the first round of queries, without a cache */
   readonly firstP50Ms: number
   readonly errors: number
 }
 
 const STEADY_SHARE = 0.7
 
-/** Where the history ends: in the past, so that its days are over. */
+/** End of the history: in the past, so that its days are over. */
 const END_MS = Date.UTC(2026, 0, 1)
 const MINUTE_DAYS = 2
 const PARTITIONS = 8
 const ZONES = 10
 
-/** Runs the benchmark, prints a table and keeps it in `bench/results/api.json`. */
+/** Runs the benchmark, prints a table and stores it in `bench/results/api.json`. */
 export async function benchApi (options: ApiBenchOptions): Promise<void> {
   const { devices, days } = options
   const circumstances = await readCircumstances(options.quick ?? false)
@@ -127,7 +127,9 @@ async function measure (
 const WARM_UPS_MAX = 5
 const FASTER_SHARE = 1.05
 
-/** V8 compiles what is asked often, and again what it has guessed wrong: for some seconds each run beats the one before. */
+/**
+ * V8 compiles hot code, and recompiles after wrong guesses: for some seconds each run is faster than the one before.
+ */
 async function untilNoFaster (run: () => Promise<LoadResult>): Promise<void> {
   for (let n = 0, before = 0; n < WARM_UPS_MAX; n++) {
     const { requestsPerSecond } = await run()
@@ -136,7 +138,7 @@ async function untilNoFaster (run: () => Promise<LoadResult>): Promise<void> {
   }
 }
 
-/** A fast wrong answer is no answer. @returns how long each of them took, in ms */
+/** Checks every answer: a fast wrong answer is no answer. @returns the time of each, in ms */
 async function askAll (api: ApiServer, questions: Scenario['questions']): Promise<number[]> {
   const timesMs: number[] = []
   for (const { path, count } of questions) {
@@ -157,12 +159,12 @@ export interface MemorySample {
 
 const MEMORY_SAMPLES = 20
 
-/** All kinds of questions, mixed, at 70 % of what can be answered: does the memory of the API level off? */
+/** All kinds of queries, mixed, at 70 % of the possible rate: does the memory of the API level off? */
 async function watchMemory (
   api: ApiServer, scenarios: readonly Scenario[], measured: readonly Measured[], { memorySeconds, connections }: ApiBenchOptions
 ): Promise<MemorySample[]> {
   const paths = scenarios.flatMap(it => it.questions.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
-  // of a mix of equal shares, the times add up
+  // for a mix of equal shares, the times add up
   const rate = STEADY_SHARE * measured.length / measured.reduce((sum, it) => sum + 1 / it.requestsPerSecond, 0)
   const samples: MemorySample[] = []
   if (memorySeconds === 0) return samples
@@ -175,7 +177,7 @@ async function watchMemory (
   return samples
 }
 
-/** Any order that mixes well and is the same every time. */
+/** An arbitrary, reproducible order that mixes well. */
 function hash (text: string): number {
   let hash = 0
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash, 31) + text.charCodeAt(at) | 0

@@ -1,4 +1,4 @@
-/** A backlog of events for the processor to work off: the same bytes every time, whoever reads them. */
+/** A backlog of events for the processor: the same bytes every time, for every reader. */
 import type { Admin } from '@platformatic/kafka'
 import type { EventLog, ProducedRecord } from 'relay-common'
 
@@ -9,13 +9,13 @@ export interface Backlog {
   readonly partitions: number
   /** event time between two readings of a device, in ms; default: a second */
   readonly intervalMs?: number
-  /** event time of the first readings; default: the same for every backlog, so that every run has the same bytes */
+  /** event time of the first readings; default: the same for every backlog, so that runs have the same bytes */
   readonly startMs?: number
   /** number of the first device; default: 0 */
   readonly firstDevice?: number
-  /** that the devices are in, in turn; default: 10 */
+  /** zones of the devices, in rotation; default: 10 */
   readonly zones?: number
-  /** readings that come late, by anything up to `LATE_MAX_MS`; default: none */
+  /** late readings, by up to `LATE_MAX_MS`; default: none */
   readonly late?: Late
 }
 
@@ -23,13 +23,13 @@ export interface Late {
   /** of all readings */
   readonly share: number
   /**
-   * `outages`: devices that were away deliver their readings of that time in order, among those of all others; `strays`:
-   * any reading of any device, each of another time
+   * `outages`: disconnected devices deliver their readings in order, among those of others; `strays`: any reading of
+   * any device, each at another time
    */
   readonly as: 'outages' | 'strays'
 }
 
-/** what a topic's batches are compressed with */
+/** compression of a topic's batches */
 export const compressions = ['none', 'lz4', 'zstd', 'snappy', 'gzip'] as const
 export type Compression = typeof compressions[number]
 
@@ -38,12 +38,11 @@ const LATE_MAX_MS = 30 * 86_400_000
 const RETENTION_MS = 30 * 86_400_000
 const LETTERS = 26
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
-/** records that are sent together; a partition's share of them is a batch */
+/** records that are sent together; the share of a partition is a batch */
 const BATCH = 20_000
 
 /**
- * Makes a topic whose batches lie compressed at the broker: it takes them as they come and compresses them itself, so
- * that the events, and the batches that they share, are the same for every codec.
+ * Creates a topic whose batches are compressed by the broker, so that events and batches are the same for every codec.
  */
 export async function createTopic (
   admin: Admin, { topic, partitions }: Backlog, compression: Compression
@@ -59,13 +58,13 @@ export async function createTopic (
   })
 }
 
-/** Fills a topic with what a fleet sends whose devices all report at the same pace, in the order of sending. */
+/** Fills a topic with the events of a fleet whose devices report at the same interval, in the order of sending. */
 export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promise<void> {
   const { topic, partitions } = backlog
   await eventLog.ensureTopic({ name: topic, partitions, retentionMs: RETENTION_MS, replicationFactor: -1 })
   const producer = await eventLog.openProducer()
   try {
-    let sending = Promise.resolve() // the next batch is made while one is on its way
+    let sending = Promise.resolve() // the next batch is created while one is being sent
     for (const records of makeBatches(backlog)) {
       await sending
       sending = producer.send(topic, records)
@@ -77,7 +76,7 @@ export async function fillBacklog (eventLog: EventLog, backlog: Backlog): Promis
   }
 }
 
-/** The records of a backlog, in the order of sending, as many together as are sent together. */
+/** The records of a backlog, in the order of sending, in batches. */
 export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
   const { events, devices, intervalMs = 1000, startMs = START_MS, firstDevice = 0, zones = 10, late } = backlog
   const fleet = Array.from({ length: devices }, (_, index) => {
@@ -88,7 +87,7 @@ export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
   })
   const write = (device: number, valueMs: number, round: number, timestamp: string): ProducedRecord => {
     const { id, eventStart } = fleet[device]
-    // two readings of one device in one millisecond differ: the same value would be a resend
+    // two readings of one device in one millisecond differ: the same value would be a duplicate
     const value = Math.round(200 + 50 * Math.sin(valueMs / 300_000 + device) + (round + device) % 7) / 10
     return { key: id, value: `${eventStart}${value},"timestamp":"${timestamp}"}` }
   }
@@ -102,7 +101,7 @@ export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
         records.push(write(device++, roundMs, round, timestamp))
       } else if (outages === undefined) {
         records.push(write(device++, roundMs, round, new Date(roundMs - latenessMs(sent)).toISOString()))
-      } else { // beside what the others report just then
+      } else { // among those that others report at the same time
         const { device: back, timeMs, number } = outages.next().value
         records.push(write(back, timeMs, number, new Date(timeMs).toISOString()))
       }
@@ -114,7 +113,7 @@ export function * makeBatches (backlog: Backlog): Generator<ProducedRecord[]> {
   if (records.length > 0) yield records
 }
 
-/** Spread evenly, by the fractions of multiples of the golden ratio and its like: without a pattern, and the same every time. */
+/** Evenly spread, by multiples of the golden ratio and similar numbers: without a pattern, and reproducible. */
 const spread = (n: number, ratio: number) => (n * ratio) % 1
 const GOLDEN = 0.6180339887498949
 const PLASTIC = 0.7548776662466927
@@ -122,24 +121,24 @@ const PLASTIC_SQUARE = 0.5698402909980532
 const isLate = (n: number, share: number) => share > 0 && spread(n, GOLDEN) < share
 const latenessMs = (n: number) => Math.ceil(spread(n, PLASTIC) * LATE_MAX_MS)
 
-/** So many devices are back at a time: one in a hundred. */
+/** Devices that reconnect at the same time: one in a hundred. */
 const backAtOnce = (devices: number) => Math.ceil(devices / 100)
 const OUTAGE_MIN_MS = 10 * 60_000
 const OUTAGE_MAX_MS = 60 * 60_000
-/** Each outage of a device has two hours to itself, so that none of its readings is there twice. */
+/** Each outage of a device has two hours, so that no reading appears twice. */
 const SLOT_MS = 2 * OUTAGE_MAX_MS
 const SLOTS = LATE_MAX_MS / SLOT_MS - 1
-/** from one outage of a device to its next, in slots; shares no factor with SLOTS, which is 359 */
+/** from one outage of a device to its next, in slots; has no common factor with SLOTS, which is 359 */
 const SLOT_STEP = 197
 
 interface LateReading {
   readonly device: number
   readonly timeMs: number
-  /** of those of its outage */
+  /** index within its outage */
   readonly number: number
 }
 
-/** What devices deliver that were away: each its readings of 10 to 60 minutes in order, some devices in turns. */
+/** Readings of disconnected devices: 10 to 60 minutes each in order, some devices in rotation. */
 function * readOutages (devices: number, intervalMs: number, startMs: number): Generator<LateReading, never> {
   let outages = 0
   const next = () => readOutage(outages++, devices, intervalMs, startMs)
@@ -155,14 +154,14 @@ function * readOutage (n: number, devices: number, intervalMs: number, startMs: 
   const device = n % devices
   const slot = (Math.floor(spread(device, PLASTIC) * SLOTS) + Math.floor(n / devices) * SLOT_STEP) % SLOTS
   const sizeMs = OUTAGE_MIN_MS + spread(n, GOLDEN) * (OUTAGE_MAX_MS - OUTAGE_MIN_MS)
-  // it ends at any time of the second of its hours, so that outages begin and end within minutes and hours
+  // it ends at any time of its second hour, so that outages start and end within minutes and hours
   const firstMs = startMs - Math.ceil(slot * SLOT_MS + spread(n, PLASTIC_SQUARE) * OUTAGE_MAX_MS + sizeMs)
   for (let number = 0; number * intervalMs < sizeMs; number++) {
     yield { device, timeMs: firstMs + Math.floor(number * intervalMs), number }
   }
 }
 
-/** Where each partition of a topic ends. */
+/** End of each partition of a topic. */
 export async function readEnds (eventLog: EventLog, topic: string): Promise<ReadonlyMap<number, bigint>> {
   return new Map((await eventLog.readOffsets(topic)).map(it => [it.partition, it.endOffset]))
 }

@@ -1,4 +1,4 @@
-/** The peer of the API: what Fastify and one trivial statement cost by themselves. A process of its own. */
+/** The peer of the API: Fastify with one trivial statement, as a process of its own. */
 import { fastify } from 'fastify'
 import { Pool } from 'pg'
 

@@ -1,6 +1,6 @@
 /**
- * The peer of ingest: a Fastify that puts each line of a body into the same Kafka, keyed by its device, and looks at
- * nothing else. It has Relay's producer, and sends together what waits: so what differs is what Relay does with events.
+ * The peer of ingest: a Fastify that writes each line of a body to the same Kafka, keyed by its device, without checks.
+ * It uses Relay's producer and combines waiting sends, so the difference is Relay's handling of events.
  */
 import { fastify } from 'fastify'
 import { createLogger, openKafkaEventLog, type ProducedRecord } from 'relay-common'

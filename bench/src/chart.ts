@@ -1,11 +1,11 @@
 /**
- * Charts as SVG, drawn by Vega without a browser. Text and axes have the colour of the page's own text in light and in
- * dark: the picture asks the reader's system which it is.
+ * Charts as SVG, drawn by Vega without a browser. Text and axes use the text colour of the page, in light and dark
+ * mode: the image reads the system's preference.
  */
 import { parse, View } from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
 
-/** Told apart by any eyes, on white and on black (Okabe and Ito 2008). */
+/** Distinguishable for all viewers, on white and on black (Okabe and Ito 2008). */
 export const colours = ['#0072B2', '#E69F00', '#009E73', '#CC79A7', '#D55E00']
 
 const TEXT = 'currentColor'
@@ -27,7 +27,7 @@ const config: TopLevelSpec['config'] = {
     labelFontSize: 12,
     titleFontSize: 12,
     titleFontWeight: 'normal',
-    labelLimit: 0 // without a canvas widths are guessed, and far too wide
+    labelLimit: 0 // without a canvas widths are estimates, and far too large
   },
   legend: { labelLimit: 0, labelColor: TEXT, titleColor: TEXT, labelFontSize: 12 },
   header: { labelColor: TEXT, titleColor: TEXT, labelFontSize: 13 },
@@ -35,7 +35,7 @@ const config: TopLevelSpec['config'] = {
   rule: { color: TEXT }
 }
 
-/** @param spec what to draw, data and all */
+/** @param spec what to draw, including data */
 export async function drawChart (spec: TopLevelSpec): Promise<string> {
   const compiled = compile({ ...spec, config: { ...config, ...spec.config } } as TopLevelSpec).spec
   const svg = await new View(parse(compiled), { renderer: 'none' }).toSVG()
@@ -45,13 +45,13 @@ export async function drawChart (spec: TopLevelSpec): Promise<string> {
 export interface Bar {
   readonly label: string
   readonly value: number
-  /** where single runs were, drawn as a line through the end of the bar */
+  /** range of single runs, drawn as a line through the end of the bar */
   readonly min?: number
   readonly max?: number
   readonly group?: string
 }
 
-/** Bars that lie, longest labels and all, each with its figure behind it. */
+/** Horizontal bars with labels and figures. */
 export function drawBars (
   title: string, subtitle: string, axisTitle: string, bars: readonly Bar[], numberFormat: string
 ): Promise<string> {

@@ -1,9 +1,9 @@
 import { readJournal, type Database } from 'relay-common'
 
 /**
- * A fast wrong answer is no answer: at every level each event is counted once for its device and once for its group, in rows or
- * in the journal.
- * @returns how many events there are
+ * Checks a result: at every level each event counts once for its device and once for its group, in rows or in the
+ * journal.
+ * @returns the number of events
  */
 export async function checkCounts (database: Database, events: number): Promise<number> {
   await database.transaction(async client => {

@@ -5,7 +5,7 @@ const running = new Set<ChildProcess>()
 
 process.once('exit', endChildren)
 
-/** A child that is still at work when its run ends, ends with it. */
+/** Ends a child with its run. */
 export function endWith (child: ChildProcess): Disposable {
   running.add(child)
   return {
@@ -16,7 +16,7 @@ export function endWith (child: ChildProcess): Disposable {
   }
 }
 
-/** Ends all at once: before their servers go, which they would complain about. */
+/** Ends all children, before the servers that they use. */
 export function endChildren (): void {
   for (const child of running) child.kill('SIGKILL')
 }

@@ -1,6 +1,6 @@
 /**
- * The Kafka distribution's own consumer benchmark: reads all records of a topic and drops them. What it does is the
- * least that anyone does who reads.
+ * The consumer benchmark of the Kafka distribution: reads all records of a topic and drops them, the least that a
+ * reader can do.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,14 +12,14 @@ import { readEndedChildrenCpu, readUsage } from './process-usage.ts'
 import { CONSUMER_BENCHMARK, describeRun, type Run } from './run.ts'
 import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
 
-/** What the distribution's script, `kafka-consumer-perf-test.sh`, starts Java with. */
+/** JVM arguments of the distribution's script, `kafka-consumer-perf-test.sh`. */
 const JVM_ARGS = [
   '-Xmx512M', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35',
   '-XX:+ExplicitGCInvokesConcurrent', '-XX:MaxInlineLevel=15', '-Djava.awt.headless=true'
 ]
 const MEMORY_INTERVAL_MS = 50
 
-/** @param group a consumer group that has read nothing yet */
+/** @param group a new consumer group */
 export async function runConsumerBenchmark (
   servers: BenchServers, { topic, events }: Backlog, group: string
 ): Promise<Run> {

@@ -1,8 +1,8 @@
 /**
- * From produce to visible, measured from outside: a steady load, and a few probe devices whose values are a count. The
- * API is asked over HTTP for the highest value of each, again and again; it tells which of its readings have arrived.
+ * From produce to visible, measured from outside: a steady load, and a few probe devices whose values are a counter.
+ * The API is queried over HTTP for the highest value of each, which shows the readings that have arrived.
  *
- * Probes are sent by the clock, whatever became of the ones before: a stall is seen by all that it delays.
+ * Probes are sent by the clock, whatever happens to earlier ones, so a stall shows in all probes that it delays.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -27,20 +27,20 @@ export interface FreshnessResult {
   readonly rate: number
   readonly devices: number
   readonly seconds: number
-  /** of the load, as it was */
+  /** actual rate of the load */
   readonly sentPerSecond: number
   readonly probes: number
   readonly p50Ms: number
   readonly p90Ms: number
   readonly p99Ms: number
   readonly maxMs: number
-  /** answers of the API that were none: 503, when it is too busy */
+  /** 503 answers of the API, when it is overloaded */
   readonly unavailable: number
-  /** latency of each percent of the probes, in ms */
+  /** latency by percentile of the probes, in ms */
   readonly percentiles: readonly number[]
 }
 
-/** one client asks as often as hundreds would */
+/** one client sends as many requests as hundreds would */
 export const UNLIMITED = { RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }
 export const TOPIC = 'iot-events'
 const DATABASE = 'freshness'
@@ -48,14 +48,14 @@ export const TOKEN = 'bench'
 const PARTITIONS = 8
 const PROBES = 4
 const PROBE_INTERVAL_MS = 100
-/** an answer tells no more than that a reading came since the one before: the error is at most this, and to our loss */
+/** an answer only shows that a reading arrived since the last one: the error is at most this, to our disadvantage */
 const POLL_INTERVAL_MS = 20
 const LOAD_INTERVAL_MS = 20
-/** the first seconds are those of a cold start */
+/** the first seconds are a cold start */
 const WARM_UP_MS = 5_000
 const ARRIVAL_LIMIT_MS = 60_000
 
-/** Runs the benchmark, prints its figures, and keeps them with a chart as `freshness`. */
+/** Runs the benchmark, prints its figures, and stores them with a chart as `freshness`. */
 export async function benchFreshness ({ rate, devices, seconds, quick = false }: FreshnessOptions): Promise<void> {
   const circumstances = await readCircumstances(quick)
   await using servers = await openServers()
@@ -99,9 +99,9 @@ export async function benchFreshness ({ rate, devices, seconds, quick = false }:
 
 interface Probe {
   readonly id: string
-  /** when each of its readings was handed to the producer, by value */
+  /** when each reading was passed to the producer, by value */
   readonly sentMs: number[]
-  /** readings that were seen in an answer */
+  /** readings seen in an answer */
   seen: number
   readonly latenciesMs: number[]
   unavailable: number
@@ -130,8 +130,8 @@ async function measure (producer: EventProducer, api: string, rate: number, devi
 }
 
 /**
- * Sends readings of probe devices, one after the other, and asks for them.
- * @returns how long each took from produce to visible, in ms, and how many there were
+ * Sends readings of probe devices and queries them.
+ * @returns their number, and the time of each from produce to visible, in ms
  */
 export async function measureProbes (
   producer: EventProducer, api: string, measureMs: number
@@ -151,7 +151,7 @@ export async function measureProbes (
   return probes.flatMap(it => it.latenciesMs)
 }
 
-/** @returns how many events were sent */
+/** @returns the number of sent events */
 async function sendLoad (producer: EventProducer, rate: number, devices: number, untilMs: number): Promise<number> {
   const startedMs = performance.now()
   const sending = new Set<Promise<void>>()
@@ -167,7 +167,7 @@ async function sendLoad (producer: EventProducer, rate: number, devices: number,
     }
     const batch = producer.send(TOPIC, records).finally(() => sending.delete(batch))
     sending.add(batch)
-    batch.catch(() => {}) // tells below
+    batch.catch(() => {}) // reported below
     await delay(LOAD_INTERVAL_MS)
   }
   await Promise.all(sending)
@@ -186,13 +186,13 @@ async function sendProbes (producer: EventProducer, probe: Probe, startMs: numbe
     const record = reading(probe.id, 0, n, new Date().toISOString())
     probe.sentMs.push(performance.now())
     const sent = producer.send(TOPIC, [record])
-    sent.catch(() => {}) // tells below
+    sent.catch(() => {}) // reported below
     sending.push(sent)
   }
   await Promise.all(sending)
 }
 
-/** Asks until all readings of a probe have been seen. Values count from 0: the highest one tells how many there are. */
+/** Queries until all readings of a probe were seen. Values count from 0, so the highest one is their number. */
 async function poll (
   api: string, probe: Probe, range: Readonly<Record<'startTime' | 'endTime', string>>, untilMs: number
 ): Promise<void> {
@@ -208,9 +208,9 @@ async function poll (
     const nowMs = performance.now()
     if (answer.ok) {
       for (; probe.seen <= body.maxValue; probe.seen++) probe.latenciesMs.push(nowMs - probe.sentMs[probe.seen])
-    } else if (answer.status === 503) { // nothing is visible then either: the clock runs on
+    } else if (answer.status === 503) { // nothing is visible then either: the clock continues
       probe.unavailable++
-    } else if (answer.status !== 404) { // not found is what there is at first
+    } else if (answer.status !== 404) { // at first there is no data
       throw new Error(`the API answered ${answer.status}: ${JSON.stringify(body)}`)
     }
     await delay(Math.max(0, POLL_INTERVAL_MS - (performance.now() - askedMs)))

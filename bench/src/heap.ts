@@ -1,11 +1,11 @@
 /**
- * The heap of a running Node.js program and its worker threads, looked at from outside through its inspector: what is
- * alive after a full garbage collection, to the byte, where the resident size tells what no collector has got round to.
+ * The heap of a running Node.js program and its worker threads, read through its inspector: live bytes after a full
+ * garbage collection. The resident size also contains memory that was not collected yet.
  *
  *     we ──WebSocket──▶ main thread ──NodeWorker.sendMessageToWorker──▶ each worker
  */
 export interface Heap extends Disposable {
-  /** Collects garbage, then counts bytes alive: objects, and the memory of buffers outside of the heap. */
+  /** Collects garbage, then counts live bytes: objects, and buffers outside of the heap. */
   readAlive (): Promise<number>
 }
 
@@ -16,7 +16,7 @@ export function findInspector (stderr: string): string | undefined {
   return /Debugger listening on (ws:\S+)/.exec(stderr)?.[1]
 }
 
-/** A message of the inspector: the answer to a call, or news of a worker. */
+/** A message of the inspector: the answer to a call, or an event of a worker. */
 interface Message {
   readonly id?: number
   readonly result?: unknown
@@ -29,7 +29,7 @@ interface HeapUsage {
   readonly backingStorageSize?: number
 }
 
-/** @param url as `findInspector` gives it */
+/** @param url from `findInspector` */
 export async function openHeap (url: string): Promise<Heap> {
   const socket = new WebSocket(url)
   await new Promise((resolve, reject) => {
@@ -59,7 +59,8 @@ export async function openHeap (url: string): Promise<Heap> {
   const readThread = async (sessionId: string | undefined) => {
     await call(sessionId, 'HeapProfiler.enable')
     await call(sessionId, 'HeapProfiler.collectGarbage')
-    await call(sessionId, 'HeapProfiler.collectGarbage') // what the first one finalised is free after the second
+    // memory finalised by the first collection is freed by the second
+    await call(sessionId, 'HeapProfiler.collectGarbage')
     const { usedSize, backingStorageSize = 0 } = await call(sessionId, 'Runtime.getHeapUsage') as HeapUsage
     return usedSize + backingStorageSize
   }

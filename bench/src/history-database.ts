@@ -1,4 +1,4 @@
-/** A PostgreSQL that holds a history, kept from one run of the benchmarks to the next. */
+/** A PostgreSQL with a history, kept between runs of the benchmarks. */
 import { createHash } from 'node:crypto'
 import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -14,11 +14,12 @@ import { writeHistory, type History } from './history.ts'
 
 const cacheDir = fileURLToPath(new URL('../../.relay/bench', import.meta.url))
 
-/** Raise it when what is written changes: what was kept before is then made anew. */
+/** Increase it when the written data changes: then old histories are created again. */
 const FORMAT = 1
 
 /**
- * Starts a server on the history, which ends with the benchmark, which is written first where it is not there yet: some minutes, and some GB.
+ * Starts a server on the history, which ends with the benchmark. A missing history is written first: some minutes, some
+ * GB.
  * @returns the server, and the connection string of the database
  */
 export async function openHistory (name: string, history: History): Promise<LocalPostgres & { readonly database: string }> {
@@ -29,7 +30,7 @@ export async function openHistory (name: string, history: History): Promise<Loca
   const done = join(dataDir, 'relay-history-complete')
   if (!await stat(done).catch(() => undefined)) await makeHistory(dataDir, done, history)
   const server = await startPostgres({ dataDir, ...await serverSettings(dataDir) })
-  // what an upgrade of Relay changes in the schema comes to old histories as well
+  // upgrades of Relay migrate old histories too
   await withDatabase(server.url('relay'), migrate)
   let closed: Promise<void> | undefined
   const close = () => (closed ??= server.close())
@@ -77,7 +78,7 @@ async function makeHistory (dataDir: string, done: string, history: History): Pr
 }
 
 async function withDatabase (url: string, work: (...args: Parameters<typeof migrate>) => Promise<unknown>): Promise<void> {
-  const log = createLogger('bench', 'error') // that the server ends before an idle connection does is no news
+  const log = createLogger('bench', 'error') // that the server ends before an idle connection does is expected
   const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, DATABASE_STATEMENT_TIMEOUT_MS: '0' }), 'bench', log)
   try {
     await work(database, log)

@@ -1,4 +1,4 @@
-/** What a fleet of a benchmark sends: one reading a minute of each device, a pure function of device and time. */
+/** Readings of a benchmark fleet: one per minute and device, a pure function of device and time. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
 export interface FleetDevice {
@@ -10,7 +10,7 @@ export interface FleetDevice {
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 const YEAR_MS = 365.25 * DAY_MS
 
-/** @param zones over how many zones the devices are spread, types evenly in each */
+/** @param zones the devices are spread over, with types evenly in each */
 export function createFleet (devices: number, zones: number): FleetDevice[] {
   return Array.from({ length: devices }, (_, n) => ({
     id: `device-${String(n).padStart(6, '0')}`,
@@ -23,9 +23,9 @@ export const READINGS_PER_HOUR = 60
 const READING_MS = HOUR_MS / READINGS_PER_HOUR
 
 /**
- * The readings of one device in one hour: a daily and a yearly swing, and noise, in the steps of a sensor. Temperatures
- * have tens of distinct values in a day, heart rates a hundred, fuel levels a thousand: digests of all kinds.
- * @param into gets the values; the n-th is of the n-th minute
+ * The readings of one device in one hour: a daily and a yearly cycle, and noise, in the steps of a sensor. Temperatures
+ * have tens of distinct values per day, heart rates a hundred, fuel levels a thousand, for digests of all kinds.
+ * @param into receives the values; the n-th is of the n-th minute
  */
 export function fillHour (n: number, hourStartMs: number, into: Float64Array): void {
   const day = Math.sin(hourStartMs / DAY_MS * 2 * Math.PI)
@@ -45,7 +45,7 @@ export function fillHour (n: number, hourStartMs: number, into: Float64Array): v
   }
 }
 
-/** When the n-th reading of an hour is taken: devices are not in step. */
+/** Time of the n-th reading of an hour: devices are not synchronised. */
 export function readingTimeMs (n: number, hourStartMs: number, at: number): number {
   return hourStartMs + at * READING_MS + n * 7919 % READING_MS
 }

@@ -1,9 +1,9 @@
 /**
- * Months of a fleet's history as rollups, made by Relay's own folding and encoding and written by COPY: what a processor
- * leaves behind, without the days it would take.
+ * Months of a fleet's history as rollups, created by Relay's own folding and encoding and written by COPY: the result
+ * of a processor, without the days it would take.
  *
- * Hours and days are there in full, minutes of the newest days alone (where a question ends within an hour it is mostly
- * about now). Rows lie in the order of time, as a processor writes them.
+ * Hours and days are complete; minutes only exist for the newest days (a query that ends within an hour is usually
+ * about now). Rows are in the order of time, as a processor writes them.
  */
 import { randomUUID } from 'node:crypto'
 
@@ -20,10 +20,10 @@ export interface History {
   readonly devices: number
   readonly zones: number
   readonly partitions: number
-  /** where it ends, ms since the epoch: the start of a UTC day */
+  /** end, ms since the epoch: the start of a UTC day */
   readonly endMs: number
   readonly days: number
-  /** how many of the newest days have minutes as well */
+  /** number of newest days that also have minutes */
   readonly minuteDays: number
 }
 
@@ -37,11 +37,11 @@ interface Device extends FleetDevice, Series {
   readonly group: Group
 }
 
-/** The group of a zone and type, as one partition sees it. */
+/** The group of a zone and type, in one partition. */
 interface Group extends Series {
   hour: Rollup
   day: Rollup
-  /** by minute of the hour; filled for the newest days alone */
+  /** by minute of the hour; only filled for the newest days */
   minutes: Rollup[]
 }
 
@@ -102,7 +102,7 @@ function startHour (group: Group, withMinutes: boolean): void {
 
 const values = new Float64Array(READINGS_PER_HOUR)
 
-/** One device's hour; its minutes are written on the way, where they are wanted. */
+/** One device's hour; its minutes are written if wanted. */
 function foldHour (device: Device, hourMs: number, minutes: RollupCopy | undefined): Rollup {
   fillHour(device.n, hourMs, values)
   const readings = { timesMs: new Array<number>(READINGS_PER_HOUR), values: Array.from(values) }
@@ -146,7 +146,7 @@ async function createSeries (database: Database, history: History): Promise<{ de
   return { devices, groups: [...groups.values()] }
 }
 
-/** As a processor leaves it that has read all of it. */
+/** The state after a processor has read everything. */
 async function writeProgress (database: Database, { partitions, endMs, devices, days }: History): Promise<void> {
   const events = Math.round(devices * days * DAY_MS / HOUR_MS * READINGS_PER_HOUR / partitions)
   const topicId = randomUUID()

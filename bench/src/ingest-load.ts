@@ -1,4 +1,4 @@
-/** Events as fast as they are acknowledged, by HTTP and by MQTT. */
+/** Sends events as fast as they are acknowledged, over HTTP and MQTT. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
@@ -9,14 +9,14 @@ export interface HttpLoad {
   readonly url: string
   readonly token: string
   readonly contentType: string
-  /** sent in turn, round and round */
+  /** sent in rotation */
   readonly bodies: readonly string[]
-  /** bodies to send in all */
+  /** number of bodies */
   readonly amount: number
   readonly connections: number
 }
 
-/** @returns how long it took from the first request to the last answer, in s @throws where an answer was not 202 */
+/** @returns the time from the first request to the last answer, in s @throws if an answer was not 202 */
 export async function sendByHttp ({ url, token, contentType, bodies, amount, connections }: HttpLoad): Promise<number> {
   const startedMs = performance.now()
   let lastMs = startedMs
@@ -40,19 +40,19 @@ export interface MqttLoad {
   readonly port: number
   readonly token: string
   readonly topic: string
-  /** sent in turn, round and round */
+  /** sent in rotation */
   readonly events: readonly string[]
-  /** events to send in all */
+  /** number of events */
   readonly amount: number
   readonly connections: number
 }
 
-/** Messages of a connection that wait for their acknowledgement; the API takes 200. */
+/** Unacknowledged messages of a connection; the API accepts 200. */
 const WINDOW = 50
 const ACKNOWLEDGEMENT_BYTES = 4
 const PUBACK = 0x40
 
-/** By MQTT 3.1.1 with QoS 1. @returns how long it took from the first message to the last acknowledgement, in s */
+/** Sends over MQTT 3.1.1 with QoS 1. @returns the time from the first message to the last acknowledgement, in s */
 export async function sendByMqtt (load: MqttLoad): Promise<number> {
   const { connections, amount } = load
   const sockets = await Promise.all(Array.from({ length: connections }, (_, n) => open(load, `bench-${n}`)))
@@ -76,13 +76,13 @@ async function open ({ port, token }: MqttLoad, clientId: string): Promise<Socke
   return socket
 }
 
-/** One for each place of the window: the message with that id is always the same. */
+/** One per place of the window: the message with that id is always the same. */
 function packetsOf ({ topic, events }: MqttLoad, first: number): Buffer[] {
   return Array.from({ length: WINDOW }, (_, n) =>
     generate({ cmd: 'publish', topic, payload: events[(first + n) % events.length], qos: 1, messageId: n + 1, dup: false, retain: false }))
 }
 
-/** @param left of all connections; each takes what it sends */
+/** @param left shared by all connections; each subtracts what it sends */
 function publish (socket: Socket, packets: readonly Buffer[], left: { events: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     let waiting = 0

@@ -1,6 +1,6 @@
 /**
- * Ingest, up to the durable acknowledgement: events one by one and 1,000 in a body by HTTP, and by MQTT with QoS 1, beside a
- * bare Fastify that puts the same bytes into the same Kafka. All take turns. Every event that was acknowledged is counted
+ * Ingest up to the durable acknowledgement: single events and 1,000 per body over HTTP, and MQTT with QoS 1, compared
+ * with a bare Fastify that writes the same bytes to the same Kafka. Runs alternate. Every acknowledged event is counted
  * in the log.
  */
 import getPort from 'get-port'
@@ -17,7 +17,7 @@ import { openServers, type BenchServers } from './servers.ts'
 
 export interface IngestBenchOptions {
   readonly repeats: number
-  /** events by HTTP one by one, and by MQTT; in bodies of 1,000 ten times as many */
+  /** events over HTTP one by one, and over MQTT; ten times as many in bodies of 1,000 */
   readonly events: number
   readonly only?: string
   readonly quick?: boolean
@@ -28,7 +28,7 @@ export type IngestWay = 'HTTP, one event a body' | 'HTTP, 1,000 events a body' |
 
 export interface IngestCase {
   readonly way: IngestWay
-  /** the same bodies; those of MQTT are beside one event a body */
+  /** the same bodies; MQTT is compared with one event per body */
   readonly relay: IngestFigures
   readonly bare: IngestFigures
   /** events/s over those of the bare server */
@@ -39,7 +39,7 @@ export interface IngestCase {
 
 export interface IngestFigures {
   readonly eventsPerSecond: Spread
-  /** of the server, the broker apart */
+  /** of the server, without the broker */
   readonly cpuUsPerEvent: Spread
   readonly brokerCpuUsPerEvent: Spread
 }
@@ -56,13 +56,13 @@ const PARTITIONS = 8
 const DEVICES = 1_000
 const BODY_EVENTS = 1_000
 const BODIES = 16
-/** each connection makes ready all of them */
+/** each connection prepares all of them */
 const SINGLE_BODIES = 100
 const CONNECTIONS = 50
-/** as many events as by the other ways would wait in far more memory */
+/** as many events as in the other ways would wait in far more memory */
 const BODY_CONNECTIONS = 8
 const MQTT_CONNECTIONS = 20
-/** One caller is the whole crowd here. */
+/** One caller sends everything here. */
 const UNLIMITED = String(2 ** 31 - 1)
 
 interface Target {
@@ -76,10 +76,10 @@ interface Run {
   readonly brokerCpuUsPerEvent: number
 }
 
-/** Sends a number of events to a server. @returns the time that it took, in s */
+/** Sends a number of events to a server. @returns the time, in s */
 type Send = (events: number) => Promise<number>
 
-/** Runs the benchmark, prints a table and keeps it in `bench/results/ingest.json`. */
+/** Runs the benchmark, prints a table and stores it in `bench/results/ingest.json`. */
 export async function benchIngest (options: IngestBenchOptions): Promise<void> {
   const { events, repeats } = options
   const circumstances = await readCircumstances(options.quick === true || options.only !== undefined)
@@ -107,11 +107,11 @@ export async function benchIngest (options: IngestBenchOptions): Promise<void> {
   const all: ReadonlyArray<{ way: IngestWay, events: number, relay: Send, bare: Send }> = [
     { way: 'HTTP, one event a body', events, relay: one(api), bare: one(bare) },
     { way: 'HTTP, 1,000 events a body', events: events * 10, relay: many(api), bare: many(bare) },
-    { way: 'MQTT, QoS 1', events, relay: byMqtt, bare: one(bare) } // a bare server speaks no MQTT
+    { way: 'MQTT, QoS 1', events, relay: byMqtt, bare: one(bare) } // a bare server has no MQTT
   ]
   const ways = all.filter(it => !options.only || it.way.includes(options.only))
   const runs = new Map<string, Run[]>()
-  for (let n = -1; n < repeats; n++) { // the first warms up
+  for (let n = -1; n < repeats; n++) { // the first round warms up
     for (const it of ways) {
       const sends = [[`relay ${it.way}`, api, it.relay], [`bare ${it.way}`, bare, it.bare]] as const
       for (const [name, target, send] of n % 2 === 0 ? sends.toReversed() : sends) {

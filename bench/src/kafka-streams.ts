@@ -1,6 +1,6 @@
 /**
- * The same minute windows by Kafka Streams (`../kafka-streams`), tuned: into memory alone, or exactly once. Built by Maven
- * when it is used for the first time, into a folder beside Kafka's jars that is named after its sources.
+ * The same minute windows in Kafka Streams (`../kafka-streams`), tuned: in memory only, or exactly once. Maven builds
+ * it on first use, into a folder beside Kafka's jars named after its sources.
  */
 import { execFile, spawn } from 'node:child_process'
 import { createHash, type Hash } from 'node:crypto'
@@ -22,13 +22,13 @@ import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
 const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))
 const STAMP = 'complete'
 
-/** What becomes of the windows when the process ends (`Guarantee.java`), and the name of the runs. */
+/** Durability of the windows (`Guarantee.java`), and the name of the runs. */
 const guarantees = { none: KAFKA_STREAMS, 'exactly-once': KAFKA_STREAMS_EXACTLY_ONCE } as const
 
 /** A large heap, and the collector with the most throughput: on two cores the default one took twice as long. */
 const JVM_ARGS = ['-Xmx2g', '-XX:+UseParallelGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error']
 
-/** @returns the folder with the jars to run it with */
+/** @returns the folder with the jars */
 export async function buildKafkaStreams (): Promise<string> {
   const hash = createHash('sha256')
   await hashFiles(hash, project)
@@ -55,7 +55,7 @@ async function hashFiles (hash: Hash, folder: string): Promise<void> {
   for (const path of files.map(it => join(it.parentPath, it.name)).sort()) hash.update(await readFile(path))
 }
 
-/** @param jars folder of the built topology; @param group an application id that was not used before */
+/** @param jars folder of the built topology; @param group a new application id */
 export async function runKafkaStreams (
   servers: BenchServers, { topic, events }: Backlog, group: string, jars: string, guarantee: keyof typeof guarantees
 ): Promise<Run> {

@@ -1,6 +1,6 @@
 /**
- * A live fleet as a process of its own: each device sends a reading now and then, at a steady rate. It tells at its end what
- * it has sent.
+ * A live fleet as a process of its own: each device sends readings at a steady rate. At the end it reports what it has
+ * sent.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -42,7 +42,7 @@ for (let n = 0; !over.signal.aborted;) {
   const records = []
   for (; n < due; n++) {
     const device = fleet[n % devices]
-    // by the plan: a fleet that is behind sends no two readings of one time, which might be of one value too
+    // planned times: a fleet that is behind must not send two readings with one time, which might have one value too
     const timeMs = Math.floor(firstMs + n / devices * intervalMs)
     const isLate = late > 0 && Math.random() < late
     const ageMs = isLate ? LATE_MIN_MS + Math.floor(Math.random() * LATE_MAX_MS) : 0
@@ -62,7 +62,7 @@ for (let n = 0; !over.signal.aborted;) {
     const sent = producer.send(EVENTS_TOPIC, records).finally(() => sending.delete(sent))
     sending.add(sent)
   }
-  if (sending.size >= SENDING_MAX) await Promise.race(sending) // what is due meanwhile goes together then
+  if (sending.size >= SENDING_MAX) await Promise.race(sending) // readings due meanwhile are combined
   await delay(TICK_MS)
   report.behindMaxMs = Math.max(report.behindMaxMs, performance.now() - startedMs - elapsedMs - TICK_MS)
 }

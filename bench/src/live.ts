@@ -1,12 +1,12 @@
 /**
- * A live fleet: what an event costs, and how fresh answers are, where each device has one new reading a second (or less).
- * All is on one machine: broker, fleet, processor, PostgreSQL, API and who asks.
+ * A live fleet: the cost of an event, and the freshness of answers, with one new reading per device and second (or
+ * less). Everything is on one machine: broker, fleet, processor, PostgreSQL, API and clients.
  *
  *
  *     warm up, until journaled readings become rows ──▶ CPU, WAL and rows of the fleet alone ──▶ freshness, by those who ask ──▶ count
  *
- * Freshness is seen from outside, by probe devices (freshness.ts), after what an event costs: answers are not a part of that.
- * It ends with a count of all that was sent.
+ * Freshness is measured from outside, by probe devices (freshness.ts), after the cost, so that queries are not part of
+ * it. At the end all sent readings are counted.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,19 +35,19 @@ export interface LiveOptions {
   readonly late: number
   readonly resent: number
   readonly quick?: boolean
-  /** how long freshness is measured, s; 0: not at all */
+  /** duration of the freshness measurement, s; 0: none */
   readonly probeSeconds: number
   readonly warmUp: number
   /** folder for a CPU profile of the processor */
   readonly cpuProf?: string
 }
 
-/** What a fleet tells at its end. */
+/** Report of a fleet at its end. */
 export interface FleetReport {
   sent: number
   resent: number
   late: number
-  /** how late it was itself, at most: it has the same processors */
+  /** its own largest delay, because it shares the cores */
   behindMaxMs: number
 }
 
@@ -55,7 +55,7 @@ const DATABASE = 'live'
 const PARTITIONS = 8
 const DRAIN_LIMIT_MS = 120_000
 
-/** What came of one fleet. */
+/** Result for one fleet. */
 export interface LiveCase {
   readonly devices: number
   readonly intervalS: number
@@ -67,7 +67,7 @@ export interface LiveCase {
   /** without freshness: NaN */
   readonly p50Ms: number
   readonly p99Ms: number
-  /** records that the log had and the rollups had not, before and after */
+  /** records in the log and not in the rollups, before and after */
   readonly lagBefore: number
   readonly lagAfter: number
   readonly cpuUsPerEvent: Readonly<Record<'both' | 'processor' | 'postgres' | 'broker' | 'fleet', number>>
@@ -77,7 +77,7 @@ export interface LiveCase {
   readonly processorMemoryMb: number
   readonly journalMb: number
   readonly fleetBehindMaxMs: number
-  /** readings that were found in the end, each once: all that was sent */
+  /** readings found at the end, each once: everything that was sent */
   readonly counted: number
   readonly date: string
   readonly commit: string
@@ -87,7 +87,7 @@ export interface LiveResult {
   readonly cases: readonly LiveCase[]
 }
 
-/** Runs the benchmark, prints its figures, and keeps them in `live`, beside those of other fleets. */
+/** Runs the benchmark, prints its figures, and stores them in `live`, beside those of other fleets. */
 export async function benchLive (options: LiveOptions): Promise<void> {
   const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, quick = false, probeSeconds } = options
   const circumstances = await readCircumstances(quick)
@@ -163,7 +163,7 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   await writeResults('live', circumstances, { cases }, {})
 }
 
-/** Which fleet it was. */
+/** Identifies the fleet. */
 function nameOf ({ devices, intervalS, late, resent }: LiveCase): string {
   return [devices, intervalS, late, resent].join()
 }
@@ -184,14 +184,14 @@ function startFleet (environment: NodeJS.ProcessEnv, fleet: object) {
   }
 }
 
-/** What was used and written up to a moment. */
+/** Totals up to a moment. */
 interface Look {
   readonly atMs: number
   readonly processor: number
   readonly fleet: number
   readonly postgres: number
   readonly broker: number
-  /** events that are in the rollups */
+  /** events in the rollups */
   readonly stored: number
   readonly walBytes: number
   /** inserted and updated, of any table */
@@ -228,7 +228,7 @@ async function look (
   }
 }
 
-/** Records that the log has and the rollups have not. */
+/** Records in the log and not in the rollups. */
 async function readLag ({ eventLog }: BenchServers, database: Database): Promise<number> {
   const ends = await readEnds(eventLog, TOPIC)
   const [{ stored }] = await database.query<{ stored: number }>(

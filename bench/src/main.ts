@@ -1,6 +1,4 @@
-/**
- * `npm run bench -- all`: figures with their peers, measured in one run on one machine.
- */
+/** `npm run bench -- all`: Relay and its peers, measured in one run on one machine. */
 import { Command } from 'commander'
 import { version } from 'relay-common'
 

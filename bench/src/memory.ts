@@ -1,6 +1,6 @@
 /**
- * What a series takes in the memory of a processor: once as it reports, and once when it has not been heard of for
- * days. Two processors, one with twice the series of the other; the difference is that of the series alone.
+ * Memory of a series in a processor: while it reports, and after days of silence. Two processors, one with twice the
+ * series of the other; the difference belongs to the series.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -20,16 +20,16 @@ export interface MemoryOptions {
 }
 
 interface State {
-  /** alive after a garbage collection */
+  /** live bytes after a garbage collection */
   readonly heapBytes: number
   readonly residentBytes: number
 }
 
 interface Loaded {
   readonly series: number
-  /** when all series have reported for a minute, once a second */
+  /** after all series have reported every second for a minute */
   readonly hot: State
-  /** when others have reported for days since */
+  /** after others have then reported for days */
   readonly idle: State
 }
 
@@ -37,9 +37,9 @@ export interface MemoryResult {
   readonly loaded: readonly Loaded[]
   readonly hotBytesPerSeries: number
   readonly idleBytesPerSeries: number
-  /** what is left of the heap without its series */
+  /** the heap without its series */
   readonly baseBytes: number
-  /** twice the series where memory is for half as many */
+  /** twice the series that memory is limited to */
   readonly bounded: { readonly series: number, readonly seriesInMemoryMax: number, readonly state: State }
 }
 
@@ -47,10 +47,10 @@ const PARTITIONS = 8
 const READINGS = 60
 const DAY_MS = 86_400_000
 const QUIET_DAYS = 3
-/** enough of them to have some in each partition, whose time they move on */
+/** enough to have some in each partition, whose time they advance */
 const OTHERS = 200
 
-/** Runs the benchmark, prints its figures, and keeps them with a chart as `memory`. */
+/** Runs the benchmark, prints its figures, and stores them with a chart as `memory`. */
 export async function benchMemory ({ series, quick = false }: MemoryOptions): Promise<void> {
   const circumstances = await readCircumstances(quick)
   await using servers = await openServers()
@@ -115,7 +115,7 @@ async function load (
     }
 
     const hot = await readState()
-    for (let day = 1; day <= QUIET_DAYS; day++) { // a flush for each: what is cold leaves with those
+    for (let day = 1; day <= QUIET_DAYS; day++) { // one flush per day: cold series leave memory with it
       await fillBacklog(servers.eventLog, {
         ...backlog, events: OTHERS, devices: OTHERS, firstDevice: 2 * series + OTHERS, startMs: START_MS + day * DAY_MS
       })

@@ -1,6 +1,6 @@
 /**
- * A flood of poison: a topic in which nothing is an event, from the first claim of a processor to its last commit. Each
- * record is a dead letter, durable in Kafka before the progress moves.
+ * A flood of poison: a topic without a valid event, from the first claim of a processor to its last commit. Each record
+ * becomes a dead letter, durable in Kafka before progress moves.
  */
 import type { EventLog, ProducedRecord } from 'relay-common'
 
@@ -32,10 +32,10 @@ export interface PoisonResult {
 const TOPIC = 'iot-events'
 const DEAD_LETTERS_TOPIC = 'iot-events.dead-letters'
 const BATCH = 20_000
-/** kinds with more are few and would measure how many bytes a disk takes, not how many records a processor */
+/** larger kinds are rare, and would measure the disk instead of the processor */
 const VALUE_BYTES_MAX = 4 * 1024
 
-/** Runs the benchmark, prints its figures and keeps them as `poison`. */
+/** Runs the benchmark, prints its figures and stores them as `poison`. */
 export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptions): Promise<void> {
   const circumstances = await readCircumstances(quick ?? false)
   await using servers = await openServers()
@@ -70,7 +70,7 @@ export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptio
   await writeResults('poison', circumstances, result, {})
 }
 
-/** Fills a topic with poison of all kinds in turn. @returns how many kinds there are */
+/** Fills a topic with poison of all kinds in rotation. @returns the number of kinds */
 async function fillWithPoison (eventLog: EventLog, records: number): Promise<number> {
   await eventLog.ensureTopic({ name: TOPIC, partitions: 8, retentionMs: 86_400_000, replicationFactor: -1 })
   const { devices } = new Fleet({ devices: 100, zones: 10, rate: 1, seed: 1 })

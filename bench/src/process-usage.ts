@@ -1,20 +1,20 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** What a process (or several) has used so far. */
+/** Resources that one or several processes have used. */
 export interface Usage {
-  /** user and system time, in seconds, of the processes and of their children that have ended */
+  /** user and system time, in seconds, of the processes and their ended children */
   readonly cpuSeconds: number
-  /** most memory that was resident at a time, in bytes; of several processes the sum */
+  /** peak resident memory in bytes; for several processes the sum */
   readonly memoryMaxBytes: number
 }
 
-const TICKS_PER_SECOND = 100 // USER_HZ, which Linux has fixed for programs to see
+const TICKS_PER_SECOND = 100 // USER_HZ, which is fixed for programs on Linux
 const PAGE = 1024
 
 /** Usage of one running process, from /proc (Linux). */
 export async function readUsage (pid: number): Promise<Usage> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // the name of the program, in brackets, may hold anything
+  // the name of the program, in brackets, may contain anything
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const ticks = fields.slice(11, 15).reduce((sum, it) => sum + Number(it), 0) // utime, stime, cutime, cstime
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
@@ -22,7 +22,7 @@ export async function readUsage (pid: number): Promise<Usage> {
   return { cpuSeconds: ticks / TICKS_PER_SECOND, memoryMaxBytes: memoryKb * PAGE }
 }
 
-/** Usage of a server and the processes that it has started and that still run. */
+/** Usage of a server and its running child processes. */
 export async function readTreeUsage (pid: number): Promise<Usage> {
   const pids = [pid]
   for (const entry of await readdir('/proc')) {
@@ -36,13 +36,13 @@ export async function readTreeUsage (pid: number): Promise<Usage> {
   }))
 }
 
-/** Memory that a running process has resident just now, in bytes. */
+/** Resident memory of a running process, in bytes. */
 export async function readResident (pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * PAGE
 }
 
-/** CPU, in seconds, of all children of this process that have ended: exact, where a last look comes too early. */
+/** CPU of all ended children of this process, in seconds: exact, while a last sample comes too early. */
 export async function readEndedChildrenCpu (): Promise<number> {
   const stat = await readFile('/proc/self/stat', 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

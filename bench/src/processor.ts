@@ -1,8 +1,8 @@
 /**
- * The processor on a backlog, beside its peers: the distribution's own consumer benchmark, which reads the same records
- * and drops them, and a Kafka Streams topology with the same windows, in its lightest form and exactly once. One run, one
- * broker, one topic for each codec; repeats interleaved, and the order turned by one each time, so that nobody always
- * comes first.
+ * The processor on a backlog, compared with its peers: the distribution's consumer benchmark, which reads the same
+ * records and drops them, and a Kafka Streams topology with the same windows, in its lightest form and exactly once.
+ * One run, one broker, one topic per codec; repeats are interleaved in rotating order, so that nobody always comes
+ * first.
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,11 +24,11 @@ export interface ProcessorBenchOptions {
   readonly partitions: number
   readonly repeats: number
   readonly compression: readonly Compression[]
-  /** short: figures are a hint, and go elsewhere */
+  /** short: figures are a hint, and stored elsewhere */
   readonly quick?: boolean
   /** with Kafka Streams, which takes most of the time */
   readonly streams: boolean
-  /** with the Kafka Streams that promises what Relay does, too */
+  /** with the Kafka Streams that has the guarantee of Relay, too */
   readonly exactlyOnce: boolean
   readonly cpuProf?: string
 }
@@ -36,10 +36,10 @@ export interface ProcessorBenchOptions {
 /** All runs over one topic. */
 export interface CompressionResult {
   readonly compression: Compression
-  /** on disk, keys and framing included */
+  /** on disk, including keys and framing */
   readonly bytesPerEvent: number
   readonly summary: readonly RunSummary[]
-  /** Relay's events/s over a peer's, medians while reading, and from the start of the process */
+  /** events/s of Relay relative to a peer, medians while reading, and from the start of the process */
   readonly ratios: { readonly [peer: string]: { readonly reading: number, readonly fromStart: number } }
   readonly runs: readonly Run[]
 }
@@ -51,7 +51,9 @@ export interface ProcessorResult {
 
 type Peer = (n: string) => Promise<Run>
 
-/** Runs the benchmark, prints its tables, and keeps them with charts: `processor`, or `compression` for many codecs. */
+/**
+ * Runs the benchmark, prints its tables, and stores them with charts: `processor`, or `compression` for several codecs.
+ */
 export async function benchProcessor (options: ProcessorBenchOptions): Promise<void> {
   const circumstances = await readCircumstances(options.quick ?? false)
   const jars = options.streams ? await buildKafkaStreams() : undefined
@@ -85,7 +87,7 @@ async function runAll (
     runKafkaStreams(servers, backlog, `streams-${guarantee}-${compression}-${n}`, jars!, guarantee)
   if (jars) peers.push(n => runStreams(n, 'none'))
   if (jars && options.exactlyOnce) peers.push(n => runStreams(n, 'exactly-once'))
-  await peers[0]('warm') // the files are in memory then, and the broker's code is compiled
+  await peers[0]('warm') // then the files are in memory, and the code of the broker is compiled
 
   const runs: Run[] = []
   for (let n = 0; n < options.repeats; n++) {
@@ -106,7 +108,7 @@ async function runAll (
   return { compression, bytesPerEvent: bytes / backlog.events, summary, ratios, runs }
 }
 
-/** What the segments of a topic take on disk: the broker's log folder has one folder for each partition. */
+/** Size of a topic's segments on disk: the broker's log folder has one folder per partition. */
 async function readTopicBytes (logFolder: string, topic: string): Promise<number> {
   let bytes = 0
   for (const partition of (await readdir(logFolder)).filter(it => new RegExp(`^${topic}-\\d+$`).test(it))) {
@@ -163,7 +165,7 @@ async function drawCharts (name: string, { backlog, compressions }: ProcessorRes
   }
 }
 
-/** `none,lz4` as the command line has it. @throws where one is not known */
+/** `none,lz4` from the command line. @throws if one is unknown */
 export function readCompressions (text: string): Compression[] {
   return text.split(',').map(it => {
     const known = compressions.find(name => name === it)

@@ -1,4 +1,4 @@
-/** One of Relay's programs, or the API's peer, as a process of a benchmark. */
+/** A program of Relay, or the API's peer, as a process of a benchmark. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -18,21 +18,21 @@ const mains = {
 export interface ProgramSettings {
   /** besides ours */
   readonly environment: NodeJS.ProcessEnv
-  /** of Node.js itself, besides the program's own */
+  /** for Node.js, in addition to the program's own */
   readonly nodeArgs?: readonly string[]
   /** folder for a CPU profile */
   readonly cpuProf?: string
-  /** is shown what it writes to stderr; without it that goes to ours */
+  /** receives its stderr; left out: it goes to ours */
   readonly onStderr?: (text: string) => void
 }
 
 export interface BenchProgram extends AsyncDisposable {
   readonly pid: number
-  /** resolves when it says that it is ready; rejects if it ends before */
+  /** resolves when it is ready; rejects if it ends before */
   readonly ready: Promise<void>
   /** rejects when it ends */
   readonly failed: Promise<never>
-  /** Tells it to end, and waits until it has. So does disposing of it. */
+  /** Ends it, and waits for its end. So does disposing of it. */
   end (): Promise<void>
 }
 
@@ -49,7 +49,7 @@ export function startProgram (
   const exited = once(child, 'exit')
   const failed = exited.then(([code]): never => { throw new Error(`${name} ended with ${code}`) })
   const ready = Promise.race([failed, once(child, 'message').then(() => {})])
-  for (const promise of [failed, ready]) promise.catch(() => {}) // not everybody waits for both
+  for (const promise of [failed, ready]) promise.catch(() => {}) // not everybody awaits both
   const end = async () => {
     child.kill('SIGTERM')
     await exited

@@ -1,6 +1,6 @@
 /**
- * Tells from outside, and without polling, how far a processor is: a trigger on its progress sends a notification with
- * each claim and each move, and PostgreSQL delivers it when the transaction has been committed.
+ * Observes the progress of a processor from outside, without polling: a trigger on its progress notifies of each claim
+ * and each move, and PostgreSQL delivers that after the commit.
  */
 import type { Database } from 'relay-common'
 
@@ -8,8 +8,8 @@ export interface ProgressWatch extends Disposable {
   /** time of the first claim of any partition, on the monotonic clock: from here on the processor reads */
   readonly claimed: Promise<number>
   /**
-   * Resolves with the time at which every partition had come to its end. One wait at a time.
-   * @param ends by partition, as `readEnds` has them; one that is empty is not waited for
+   * Resolves with the time at which every partition has reached its end. One wait at a time.
+   * @param ends by partition, from `readEnds`; empty ones are skipped
    */
   reached (ends: ReadonlyMap<number, bigint>): Promise<number>
 }

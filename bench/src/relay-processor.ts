@@ -1,4 +1,4 @@
-/** Relay's processor on a backlog: its own program, started with default settings, to its last commit in PostgreSQL. */
+/** Relay's processor on a backlog: its own program with default settings, up to its last commit in PostgreSQL. */
 import type { Database } from 'relay-common'
 
 import { readEnds, type Backlog } from './backlog.ts'
@@ -10,18 +10,18 @@ import { describeRun, RELAY_PROCESSOR, type Run } from './run.ts'
 import { readServersCpu, type BenchServers } from './servers.ts'
 
 export interface ProcessorRun extends Run {
-  /** of the process from its first claim on: without what starting costs, however few events there are */
+  /** of the process from its first claim, without the cost of the start */
   readonly readingCpuUsPerEvent: number
-  /** processors that were busy at a time while it read; a program of one thread has one at most */
+  /** busy cores while reading; a program with one thread has at most one */
   readonly coresBusy: { readonly processor: number, readonly postgres: number, readonly broker: number }
-  /** rollup rows that are in the database at the end */
+  /** rollup rows in the database at the end */
   readonly rows: number
 }
 
 export interface ProcessorRunSettings {
-  /** a name that was not used before: of the consumer group, and of the database */
+  /** a new name, for the consumer group and the database */
   readonly name: string
-  /** settings of the processor that are not its defaults */
+  /** settings of the processor other than its defaults */
   readonly environment?: NodeJS.ProcessEnv
   /** folder for a CPU profile */
   readonly cpuProf?: string
@@ -73,7 +73,7 @@ export async function runProcessor (
   }
 }
 
-/** The settings by which a program of Relay finds the servers of a benchmark. */
+/** Settings by which a program of Relay finds the servers of a benchmark. */
 export function processorEnvironment (
   { kafka, postgres }: Pick<BenchServers, 'kafka' | 'postgres'>, name: string, topic: string
 ): NodeJS.ProcessEnv {
@@ -87,7 +87,7 @@ export function processorEnvironment (
   }
 }
 
-/** How many rollup rows there are. */
+/** Number of rollup rows. */
 async function countRows (database: Database): Promise<number> {
   const [{ rows }] = await database.query<{ rows: number }>(`
     select ((select count(*) from rollups_minute) + (select count(*) from rollups_hour) + (select count(*) from rollups_day))::float8 as rows`)

@@ -1,4 +1,4 @@
-/** Where figures are kept, and what has to be known to read them later: when, on what machine, of which code. */
+/** Stores figures with their circumstances: date, machine and code. */
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,15 +11,15 @@ import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
 
 export interface Circumstances {
   readonly date: string
-  /** a short run, to see that all works: its figures are no more than a hint */
+  /** a short run to test the benchmark: its figures are only a hint */
   readonly isQuick: boolean
-  /** hash of the code that was measured; with a `+` where there were changes that are in no commit */
+  /** hash of the measured code; with `+` for uncommitted changes */
   readonly commit: string
   readonly machine: {
     readonly processors: string
     readonly memoryGb: number
     readonly system: string
-    /** of the last minute before the start: what else the machine was doing */
+    /** load average of the minute before the start */
     readonly loadBefore: number
   }
   readonly versions: { readonly node: string, readonly java: string, readonly kafka: string, readonly postgres: string }
@@ -28,10 +28,10 @@ export interface Circumstances {
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 export const resultsFolder = fileURLToPath(new URL('../results', import.meta.url))
-/** quick runs must not overwrite figures that were measured with care */
+/** quick runs must not overwrite careful measurements */
 export const quickResultsFolder = join(root, '.relay', 'bench')
 
-/** To be called before the work begins, which is a load itself. */
+/** Call it before the work begins, which is load itself. */
 export async function readCircumstances (isQuick: boolean): Promise<Circumstances> {
   const said = (command: string, args: string[]) =>
     run(command, args, { cwd: root }).then(it => (it.stdout + it.stderr).trim(), () => '')
@@ -74,13 +74,13 @@ export async function writeResults (
   console.log(`written to ${relative(process.cwd(), folder)}: ${files.join(', ')}`)
 }
 
-/** What `writeResults` has kept; undefined: nothing yet. */
+/** Results stored by `writeResults`; undefined: none yet. */
 export function readResults<R> (name: string, isQuick: boolean): R & Circumstances | undefined {
   const file = join(isQuick ? quickResultsFolder : resultsFolder, `${name}.json`)
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
 }
 
-/** Four digits tell all that a measurement can. */
+/** Four digits are all that a measurement can give. */
 function rounded (_: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value
 }

@@ -1,4 +1,4 @@
-/** Rollup rows straight into the tables of their levels, by COPY in its binary format: history without the events. */
+/** Writes rollup rows directly into the tables of their levels, by binary COPY: history without events. */
 import { once } from 'node:events'
 
 import {
@@ -15,7 +15,7 @@ const FIXED_BYTES = 2 + COLUMNS * 4 + 4 + 8 + 4 + 8 + 3 * 8
 /** timestamptz counts microseconds from 2000-01-01 */
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1)
 
-/** What is sent at a time. */
+/** Size of one write. */
 const CHUNK_BYTES = 1024 * 1024
 
 export interface CopiedRow {
@@ -23,11 +23,11 @@ export interface CopiedRow {
   readonly bucketMs: number
   readonly sourcePartition: number
   readonly rollup: Rollup
-  /** what a device's minute row keeps */
+  /** readings stored by a device's minute row */
   readonly readings?: Readings
 }
 
-/** A COPY into one level's table, under way on a connection of its own. */
+/** A COPY into one level's table, on its own connection. */
 export class RollupCopy {
   readonly #client: PoolClient
   readonly #copy: CopyStreamQuery
@@ -68,7 +68,7 @@ export class RollupCopy {
     this.rows++
   }
 
-  /** Waits while PostgreSQL is behind. To be called now and then: between two calls rows are in memory alone. */
+  /** Waits while PostgreSQL lags. Call it regularly: between two calls rows are only in memory. */
   async drain (): Promise<void> {
     if (this.#length < CHUNK_BYTES / 2) return
     await this.#send(this.#chunk.subarray(0, this.#length))

@@ -1,26 +1,26 @@
-/** One reading of a backlog by one program, measured; and several of them in short. */
+/** The measurement of one program reading a backlog, and the summary of several. */
 import type { ServersCpu } from './servers.ts'
 
 export const CONSUMER_BENCHMARK = 'consumer benchmark'
 export const RELAY_PROCESSOR = 'relay-processor'
 export const KAFKA_STREAMS = 'Kafka Streams'
-/** with the promise that Relay makes, where the one above makes none */
+/** with the guarantee of Relay, which the one above does not have */
 export const KAFKA_STREAMS_EXACTLY_ONCE = 'Kafka Streams, exactly once'
 
 export interface Run {
   readonly who: string
-  /** from the start of the process to the last event; where that is committed, to the commit */
+  /** from the start of the process to the last event, or to its commit if it is committed */
   readonly eventsPerSecond: number
-  /** from when it had its partitions to the last event */
+  /** from the assignment of partitions to the last event */
   readonly readingEventsPerSecond: number
-  /** of the process's whole life, start-up included */
+  /** of the whole life of the process, including its start */
   readonly cpuUsPerEvent: number
   readonly postgresCpuUsPerEvent: number
   readonly brokerCpuUsPerEvent: number
   readonly memoryMaxMb: number
 }
 
-/** What was seen of a run. Times are on the monotonic clock, in ms. */
+/** Observations of a run. Times are on the monotonic clock, in ms. */
 export interface Seen {
   readonly events: number
   readonly startedMs: number

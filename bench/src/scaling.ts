@@ -1,7 +1,6 @@
 /**
- * What an event costs as the work grows: with the number of devices, the values of a window, the age of the backlog,
- * and where each event opens a row of its own or comes late. Same processor, default settings, a topic and a database
- * for each case.
+ * Cost of an event as the work grows: with the number of devices, the values of a window, the age of the backlog, and
+ * if each event opens a row or is late. Same processor, default settings, a topic and a database per case.
  */
 import { availableParallelism } from 'node:os'
 
@@ -14,9 +13,9 @@ import { openServers, type BenchServers } from './servers.ts'
 
 export interface ScalingOptions {
   readonly repeats: number
-  /** a tenth of the events, one repeat; and figures go elsewhere */
+  /** a tenth of the events, one repeat; figures are stored elsewhere */
   readonly quick?: boolean
-  /** only cases whose name has this in it; figures go elsewhere */
+  /** only cases whose name contains this; figures are stored elsewhere */
   readonly only?: string
   /** folder for CPU profiles of the processor */
   readonly cpuProf?: string
@@ -38,12 +37,12 @@ const cases: readonly Case[] = [
   { kind: 'devices', name: '1,000 devices', events: 12_000_000, devices: 1_000, intervalMs: SECOND_MS },
   { kind: 'devices', name: '10,000 devices', events: 12_000_000, devices: 10_000, intervalMs: SECOND_MS },
   { kind: 'devices', name: '100,000 devices', events: 12_000_000, devices: 100_000, intervalMs: SECOND_MS },
-  // 16 devices each time: the only thing that changes is how many of their values share a minute
+  // always 16 devices: only the number of values per minute changes
   { kind: 'values', name: '60 values in a window', events: 3_200_000, devices: 16, intervalMs: SECOND_MS },
   { kind: 'values', name: '1,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 60 },
   { kind: 'values', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
-  // as many minutes of devices each time, 43,200, and as many of groups: each device is in a zone of its own. And as one
-  // device is in one source partition, all are: to fetch from one of eight costs more
+  // always 43,200 minutes of devices, and as many of groups: each device is alone in its zone. One device is in one
+  // source partition, so all are: fetching from one of eight costs more
   { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, zones: 720, intervalMs: SECOND_MS, partitions: 1 },
   { kind: 'event time', name: '30 days of event time', events: 2_592_000, devices: 1, intervalMs: SECOND_MS, partitions: 1 },
   { kind: 'rows', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
@@ -81,11 +80,11 @@ export interface ScalingResult {
   readonly memoryMaxMb: number
   readonly coresBusy: ProcessorRun['coresBusy']
   readonly binds: string
-  /** of the first case of its kind: what an event costs, and how many there are in a second */
+  /** relative to the first case of its kind: CPU per event, and events/s */
   readonly relative: { readonly cpu: number, readonly rate: number }
 }
 
-/** Runs all cases, prints a table, and keeps it with a chart as `scaling`. */
+/** Runs all cases, prints a table, and stores it with a chart as `scaling`. */
 export async function benchScaling (options: ScalingOptions): Promise<void> {
   const { quick = false, only = '' } = options
   const circumstances = await readCircumstances(quick || only !== '')
@@ -99,7 +98,7 @@ export async function benchScaling (options: ScalingOptions): Promise<void> {
   await writeResults('scaling', circumstances, { cases: results }, { 'scaling-cpu': await draw(results) })
 }
 
-/** Cases that are compared with each other take turns: a machine that is slower for a while is so for all of them. */
+/** Cases that are compared alternate, so that a slow phase of the machine affects all. */
 async function benchKind (
   cases: readonly Case[], servers: BenchServers, { quick = false, repeats, cpuProf }: ScalingOptions
 ): Promise<ScalingResult[]> {
@@ -152,10 +151,10 @@ function describe (it: Case, runs: readonly ProcessorRun[], first?: ScalingResul
   }
 }
 
-/** From here on a thread, or the machine, has next to nothing left. */
+/** From here on a thread, or the machine, counts as busy. */
 const BUSY_SHARE = 0.85
 
-/** Names what a run had none left of. */
+/** Names the exhausted resource of a run. */
 function whatBinds (cores: ProcessorRun['coresBusy']): string {
   const all = cores.processor + cores.postgres + cores.broker
   const said = (share: number) => `${share.toFixed(2)} cores`

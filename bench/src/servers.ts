@@ -1,4 +1,4 @@
-/** What a benchmark runs on: a Kafka and a PostgreSQL of its own, new and empty, gone when it ends. */
+/** Servers of a benchmark: a new Kafka and a new PostgreSQL, removed at its end. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,9 +19,9 @@ export interface BenchServers extends AsyncDisposable {
   readonly postgres: LocalPostgres
   readonly eventLog: EventLog
   readonly admin: Admin
-  /** a scratch folder, gone with the servers */
+  /** a temporary folder, removed with the servers */
   readonly folder: string
-  /** A database with all of Relay's tables: a processor starts on one far more often than it makes one. */
+  /** A database with all tables of Relay, because a processor rarely creates them. */
   openDatabase (name: string): Promise<Database>
 }
 
@@ -66,7 +66,7 @@ export async function openServers (): Promise<BenchServers> {
   }
 }
 
-/** CPU that the servers have used so far, in seconds. */
+/** CPU of the servers so far, in seconds. */
 export interface ServersCpu {
   readonly postgres: number
   readonly broker: number

@@ -1,4 +1,4 @@
-/** All kinds of faults, in the order in which the suite makes them. */
+/** All kinds of faults, in the order of the suite. */
 import { addedPartitions } from './cases/added-partitions.ts'
 import { crashedDatabase } from './cases/crashed-database.ts'
 import { cutDatabaseConnections } from './cases/cut-database-connections.ts'

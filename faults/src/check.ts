@@ -1,6 +1,6 @@
 /**
- * What has to hold once all is quiet: the topic holds every record that was acknowledged, once and in order; the
- * rollups are those that the topic asks for; and what is no event is in the dead letters.
+ * Checks of a quiet site: the topic has every acknowledged record, once and in order; the rollups equal those of the
+ * topic; each invalid record has a dead letter.
  */
 import { NUMBER_HEADER } from './events.ts'
 import { compareRollups } from './compare.ts'
@@ -14,20 +14,20 @@ export interface CheckResult {
   readonly deadLetters: number
   /** rollup rows that were compared */
   readonly rows: number
-  /** events that were acknowledged or in the topic, and are not in the rollups: so far, as all is below */
+  /** events that were acknowledged or in the topic, and are not in the rollups; cumulative, like all counts below */
   readonly lost: number
-  /** events that are in the topic or in the rollups once too often */
+  /** events that are in the topic or the rollups once too often */
   readonly doubled: number
-  /** whatever else is not as it should be, in words */
+  /** any other fault, in words */
   readonly wrong: readonly string[]
 }
 
 export class Checker {
   readonly #site: Site
   readonly #expected: Recomputation
-  /** how far the topic was read */
+  /** offset up to which the topic was read */
   readonly #read = new Map<number, bigint>()
-  /** by its number, how often each record is in the topic */
+  /** by number, how often each record is in the topic */
   readonly #times = new Map<number, number>()
   readonly #lastNumber = new Map<number, number>()
   readonly #letters = new Set<string>()
@@ -39,7 +39,7 @@ export class Checker {
     this.#expected = new Recomputation(site.rules)
   }
 
-  /** Stops the load, waits until all is in the rollups, and compares. */
+  /** Stops the load, waits until everything is in the rollups, and compares. */
   async check (): Promise<CheckResult> {
     const { load, database } = this.#site
     await load.pause()
@@ -83,7 +83,7 @@ export class Checker {
     })
   }
 
-  /** Everything that was sent is acknowledged by now, and so has to be there; what was sent once is there once. */
+  /** Everything sent is acknowledged by now, so it must be there, and once if it was sent once. */
   #compareLog (): { lost: number, doubled: number } {
     const { load } = this.#site
     let lost = 0
@@ -106,7 +106,7 @@ export class Checker {
     this.#lettersRead = endOffset
   }
 
-  /** One letter may be there twice after a crash; none may be missing, and none may be about an event. */
+  /** A letter may appear twice after a crash; none may be missing, or be about a valid event. */
   #compareLetters (): string[] {
     const { rejected } = this.#expected
     const missing = [...rejected].filter(it => !this.#letters.has(it))

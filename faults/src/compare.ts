@@ -1,7 +1,6 @@
 /**
- * Every window of the rollups against the recomputation, by every column: what its rows have together with what the journal
- * has of it, as answers do. Rows of several source partitions are taken together too: a device's home changes when
- * partitions are added.
+ * Compares every window of the rollups with the recomputation, by every column: its rows together with its journal, as
+ * in answers. Rows of several source partitions are merged, because homes change when partitions are added.
  */
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings, mergeRollup,
@@ -11,13 +10,13 @@ import {
 import { isDeviceMinute, rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
 
 export interface Comparison {
-  /** windows of all levels, of devices and of groups */
+  /** windows of all levels, of devices and groups */
   readonly rows: number
-  /** readings that the rows of devices' minutes should have, and have not */
+  /** readings that are missing in the rows of devices' minutes */
   readonly lost: number
-  /** readings that they have, and should not have, or not twice */
+  /** readings that they have too often */
   readonly doubled: number
-  /** rows of any kind that differ in anything, are missing, or should not be there */
+  /** rows of any kind that differ, are missing, or should not exist */
   readonly wrong: readonly string[]
 }
 
@@ -36,7 +35,7 @@ interface StoredRow extends SeriesRow {
   readonly body: Buffer
 }
 
-/** Compares all that is in the database. A row that is missing, or should not be there, is a wrong one too. */
+/** Compares the whole database. A missing or unexpected row is a wrong one too. */
 export async function compareRollups (database: Database, expected: Recomputation): Promise<Comparison> {
   const missing = new Set(expected.rowNames)
   const wrong: string[] = []
@@ -65,17 +64,17 @@ export async function compareRollups (database: Database, expected: Recomputatio
   return { rows: windows.size, lost, doubled, wrong }
 }
 
-/** What there is of a window. */
+/** The stored content of a window. */
 interface StoredWindow {
   readonly bucketMs: number
   readonly rows: StoredRow[]
   /** of the journal */
   readonly rollup: Rollup
-  /** of the journal, where it is of a device */
+  /** of the journal, for devices */
   readonly readings: Readings
 }
 
-/** By name. All of it is of one moment. */
+/** By name. All of one snapshot. */
 async function readWindows (database: Database): Promise<Map<string, StoredWindow>> {
   const windows = new Map<string, StoredWindow>()
   const windowOf = (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
@@ -115,7 +114,7 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
   return windows
 }
 
-/** The row that all of a window is together; one that can't be read stays as it is. */
+/** The row that merges a whole window; an unreadable one stays unchanged. */
 function mergeWindow ({ bucketMs, rows, rollup, readings }: StoredWindow, mayKeepReadings: boolean): ExpectedRow {
   const stored = rows.map(it => ({ ...it, count: Number(it.count) }))
   if (stored.length === 1 && rollup.count === 0) return stored[0]
@@ -141,7 +140,7 @@ function isEqual (row: ExpectedRow, should: ExpectedRow): boolean {
     row.max === should.max && row.body.equals(should.body)
 }
 
-/** How often each reading is in a minute row of a device. A row that can't be read holds none. */
+/** How often each reading is in a minute row of a device. An unreadable row has none. */
 function readingsOf (bucketMs: number, row: ExpectedRow | undefined): Map<string, number> {
   const times = new Map<string, number>()
   if (!row) return times

@@ -1,4 +1,4 @@
-/** A real PostgreSQL on this machine, behind a proxy, which can be made to crash, to go back in time, and to lose commits. */
+/** A real PostgreSQL on this machine, behind a proxy, which can crash, go back in time, and lose commits. */
 import { execFile } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,17 +14,17 @@ import { sendSignal } from './signals.ts'
 
 export interface DatabaseServer {
   readonly proxy: TcpProxy
-  /** how programs reach the database: by the proxy */
+  /** address for programs: through the proxy */
   readonly url: string
-  /** how the one who checks reaches it */
+  /** address for checks */
   readonly directUrl: string
-  /** kill -9 of the server and of all of its processes, at once */
+  /** kill -9 of the server and all its processes at once */
   crash (): Promise<void>
   /** Starts it again on its data: it recovers from its write-ahead log. */
   start (): Promise<void>
-  /** Stops it, keeps a copy of its data, and starts it again. */
+  /** Stops it, copies its data, and starts it again. */
   backUp (): Promise<void>
-  /** Stops it, puts the copy in the place of its data, and starts it again. */
+  /** Stops it, replaces its data by the copy, and starts it again. */
   restore (): Promise<void>
   /** Starts a standby on the copy, which streams from the server. */
   startStandby (): Promise<Standby>
@@ -32,9 +32,9 @@ export interface DatabaseServer {
 }
 
 export interface Standby {
-  /** Cuts it off: what the server commits from now on does not get there any more. */
+  /** Disconnects it: it gets no further commits of the server. */
   cutOff (): void
-  /** Ends the server as a crash does. The standby goes on in its place with what it has. */
+  /** Ends the server like a crash. The standby replaces it with what it has. */
   takeOver (): Promise<void>
 }
 
@@ -42,7 +42,7 @@ const HOST = '127.0.0.1'
 const DATABASE = 'relay'
 const run = promisify(execFile)
 
-/** Starts the server, and creates a database on it. @param folder data and log go there */
+/** Starts the server with a database. @param folder for data and log */
 export async function startDatabaseServer (folder: string): Promise<DatabaseServer> {
   await using started = new AsyncDisposableStack()
   const port = await getPort({ host: HOST })
@@ -122,13 +122,13 @@ export async function startDatabaseServer (folder: string): Promise<DatabaseServ
   }
 }
 
-/** With owners and modes: root runs the server as another user. */
+/** With owners and modes, because root runs the server as another user. */
 async function copy (from: string, to: string): Promise<void> {
   await rm(to, { recursive: true, force: true })
   await run('cp', ['-a', from, to])
 }
 
-/** Waits until it takes writes. */
+/** Waits until it accepts writes. */
 async function promote (server: LocalPostgres): Promise<void> {
   const config = readProcessorConfig({ DATABASE_URL: server.url(DATABASE) })
   const database = await openDatabase(config, 'faults', createLogger('faults', 'silent'))
@@ -139,7 +139,7 @@ async function promote (server: LocalPostgres): Promise<void> {
   }
 }
 
-/** Ends a process and its children at once. Children of PostgreSQL that outlive it keep the next one from starting. */
+/** Ends a process and its children at once. Surviving children of PostgreSQL prevent its next start. */
 async function killTree (pid: number): Promise<void> {
   const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid='])
   const processes = stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number))

@@ -1,7 +1,6 @@
 /**
- * What a fleet sends while everything around it breaks: readings in the order of time and out of it, late by up to a
- * month, sent again, by producers that agree on partitions and by some that do not, and among them records that are no
- * events.
+ * Events of a fleet for tests of faults: in order and out of order, late by up to a month, resent, by producers that
+ * agree on partitions and some that do not, with invalid records among them.
  */
 import { DAY_MS, HOUR_MS, type ProducedRecord } from 'relay-common'
 
@@ -12,17 +11,17 @@ import type { Chance } from '../../test-support/chance.ts'
 const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
 const ZONES = ['Zone A', 'Zone B', 'Zone C', 'Zone D']
 const DEVICES = 60
-/** two hours before a day ends: its rows are among those that faults hit */
+/** two hours before the end of a day, so that faults affect its rows too */
 const START_MS = Date.parse('2026-01-05T22:00:00Z')
-/** Event time moves on by so much with every event: some 25 readings a minute of a device, whatever the rate is. */
+/** Event time between two events: about 25 readings per minute and device, at any rate. */
 const STEP_MS = 40
 const DISORDER_MS = 5_000
 const LATE_MAX_MS = 12 * HOUR_MS
 const VERY_LATE_MAX_MS = 30 * DAY_MS
-/** of so many events some are sent again */
+/** events of which some are resent */
 const REMEMBERED = 20_000
 
-/** The header that numbers records, so that each can be found again in the topic. */
+/** The header with the number of a record, to find it in the topic. */
 export const NUMBER_HEADER = 'number'
 
 interface Sent { readonly key: string | null, readonly value: string }
@@ -36,7 +35,7 @@ export class EventSource {
     this.#chance = chance
   }
 
-  /** how many records there were: the next one has this number */
+  /** number of records so far, and number of the next one */
   get count (): number { return this.#count }
 
   next (): ProducedRecord {
@@ -54,14 +53,14 @@ export class EventSource {
     const value = JSON.stringify({ deviceId, deviceType, zone, value: this.#valueOf(device), timestamp })
     if (chance.happens(0.004)) {
       const poison = chance.pick(poisonKinds)
-      // seen from now, not from the time of the event: the far future has to be ahead of the clock
+      // relative to now, not to the event time: the far future must be ahead of the clock
       return { key: deviceId, value: poison.write(value, { deviceId } as Device, Date.now()), headers }
     }
     this.#remember({ key: this.#keyOf(deviceId), value })
     return { key: this.#keyOf(deviceId), value, headers }
   }
 
-  /** Most producers hash the device as Kafka's own clients do; some hash otherwise or send no key. */
+  /** Most producers hash the device like Kafka's own clients; some hash otherwise or send no key. */
   #keyOf (deviceId: string): string | null {
     if (this.#chance.happens(0.9)) return deviceId
     return this.#chance.pick([null, `${deviceId} by another hash`])
@@ -76,7 +75,7 @@ export class EventSource {
     return nowMs - chance.below(DISORDER_MS)
   }
 
-  /** Steps of a half, tenths, and doubles of all digits; below zero as well. */
+  /** Halves, tenths, and doubles of all digits; also below zero. */
   #valueOf (device: number): number {
     const chance = this.#chance
     switch (device % 4) {

@@ -1,6 +1,6 @@
 /**
- * Real Kafka brokers on this machine, in one cluster, each behind a proxy: what clients know of a broker is its proxy,
- * and brokers talk to each other directly.
+ * Real Kafka brokers on this machine in one cluster, each behind a proxy. Clients only know the proxies; brokers use
+ * direct connections.
  *
  *     producer, processors ──▶ proxy 1 ──▶ broker 1 ◀──▶ broker 2 ◀── proxy 2 ◀── …
  */
@@ -21,7 +21,7 @@ export interface KafkaCluster {
   /** addresses of the proxies */
   readonly bootstrapServers: string
   readonly brokers: readonly Broker[]
-  /** Waits until every replica of every partition is in step: then any one broker may be missed. */
+  /** Waits until all replicas are in sync, so that any one broker may be missing. */
   inSync (): Promise<void>
   /** Raises the number of a topic's partitions. */
   addPartitions (topic: string, count: number): Promise<void>
@@ -33,11 +33,11 @@ export interface Broker {
   readonly proxy: TcpProxy
   /** kill -9 */
   kill (): Promise<void>
-  /** SIGSTOP: it takes connections, and does not answer; the others do without it, and it does not know. */
+  /** SIGSTOP: it accepts connections without answering; the others continue without it, and it does not know. */
   pause (): void
   /** SIGCONT */
   resume (): void
-  /** SIGTERM: it hands its partitions over, and ends. Its controller may hang then, and is not waited for for long. */
+  /** SIGTERM: it hands over its partitions and ends. Its controller may hang then, so the wait is limited. */
   stop (): Promise<void>
   /** Starts it again on its data, and waits until it answers. */
   start (): Promise<void>
@@ -48,7 +48,7 @@ export interface KafkaClusterSettings {
   readonly folder: string
   /** where Kafka's jars are kept */
   readonly cacheDir: string
-  /** three or more: every partition has three replicas, two of which have to confirm what is written */
+  /** three or more: every partition has three replicas, two of which must confirm a write */
   readonly brokers: number
   readonly log: Logger
 }
@@ -61,7 +61,7 @@ const STOP_TIMEOUT_MS = 6_000
 
 interface Ports { readonly client: number, readonly replication: number, readonly controller: number }
 
-/** Starts the brokers, all at once: none of them answers before most of them are there. */
+/** Starts the brokers in parallel, because none answers before most of them run. */
 export async function startKafkaCluster (settings: KafkaClusterSettings): Promise<KafkaCluster> {
   await using started = new AsyncDisposableStack()
   const clusterId = createClusterId()
@@ -79,7 +79,7 @@ export async function startKafkaCluster (settings: KafkaClusterSettings): Promis
     properties: propertiesOf(broker.nodeId, ports, proxies),
     log: settings.log
   })))
-  // what they hold is not needed any more
+  // their data is no longer needed
   started.defer(async () => { await Promise.all(brokers.map(it => it.kill())) })
   const outcomes = await Promise.allSettled(brokers.map(it => it.start()))
   const failed = outcomes.find(it => it.status === 'rejected')
@@ -143,7 +143,7 @@ class ClusterBroker implements Broker {
     return kafka
   }
 
-  /** It is in a process group of its own: a run that breaks off must not leave it behind. */
+  /** It is in a process group of its own: an aborted run must not leave it behind. */
   readonly #endWithUs = () => { sendSignal(this.#kafka!.pid, 'SIGKILL') }
 }
 
@@ -154,7 +154,7 @@ async function areInSync (client: KafkaClient): Promise<boolean> {
     return topics.every(topic => topic.partitions.every(it =>
       it.leaderId >= 0 && it.isrNodes.length === it.replicaNodes.length))
   } catch {
-    return false // a partition without a leader is an error here, and so is a broker that is on its way
+    return false // a partition without a leader, or a starting broker, is an error here
   }
 }
 

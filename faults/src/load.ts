@@ -1,6 +1,6 @@
 /**
- * Steady load on the topic, from a producer that knows what was acknowledged. A send that fails may have arrived: its
- * records are sent again until they are acknowledged, as any careful producer does it.
+ * Steady load on the topic, from a producer that tracks acknowledgements. A failed send may have arrived: its records
+ * are resent until they are acknowledged, as any careful producer does.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -17,7 +17,7 @@ export interface LoadSettings {
 }
 
 const TICK_MS = 50
-/** sends that may wait for their answer; past it the fleet waits too, as devices with a full buffer do */
+/** pending sends above which the fleet waits, like devices with a full buffer */
 const IN_FLIGHT_MAX = 40
 const RETRY_DELAY_MS = 200
 
@@ -46,21 +46,21 @@ export class Load {
   /** records that were sent more than once */
   get resent (): number { return this.#resent.size }
 
-  /** Whether a record was sent more than once, for the answer to its first sending was an error. */
+  /** Whether a record was resent, because its first send failed. */
   wasResent (number: number): boolean { return this.#resent.has(number) }
 
   resume (): void {
     this.#ticking ??= setInterval(() => this.#tick(), TICK_MS)
   }
 
-  /** Sends no more, and waits until all that was sent is acknowledged. */
+  /** Stops sending, and waits until everything sent is acknowledged. */
   async pause (): Promise<void> {
     clearInterval(this.#ticking)
     this.#ticking = undefined
     await Promise.all(this.#inFlight)
   }
 
-  /** Goes on with a new producer: it learns at once how many partitions there are. */
+  /** Continues with a new producer, which knows the current number of partitions. */
   async renewProducer (): Promise<void> {
     const isRunning = this.#ticking !== undefined
     await this.pause()

@@ -1,6 +1,6 @@
 /**
- * `npm run test:faults`: real Kafka brokers, a real PostgreSQL and several processors under load, and what may
- * happen to them. Nothing may be lost, nothing counted twice; the exit code says whether it was so.
+ * `npm run test:faults`: real Kafka brokers, a real PostgreSQL and several processors under load, with faults. Nothing
+ * may be lost or counted twice; the exit code shows it.
  */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
@@ -27,7 +27,7 @@ interface Options {
 
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
 const resultsFile = fileURLToPath(new URL('../results/faults.json', import.meta.url))
-/** of the time of a fault so much is spent on making it happen, the rest on recovering and checking */
+/** share of a fault's time for causing it; the rest is for recovery and checks */
 const SPAN_SHARE = 0.5
 
 const names = faults.map(it => it.name)

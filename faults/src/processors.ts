@@ -1,5 +1,5 @@
 /**
- * Processors as processes of their own, kept running as a supervisor does it: one that ends is started again.
+ * Processors as separate processes, restarted as by a supervisor.
  *
  *     down ──start()──▶ starting ──ready──▶ running ──kill(), stop(), or its own end──▶ down
  *                          ▲ └── it did not start: again, after a moment
@@ -17,7 +17,7 @@ export interface ProcessorsSettings {
   /** settings of all of them */
   readonly environment: NodeJS.ProcessEnv
   readonly count: number
-  /** hears of ends that nobody asked for */
+  /** called for unexpected ends */
   readonly ended: (name: string, how: string) => void
 }
 
@@ -25,7 +25,7 @@ const RESTART_DELAY_MS = 500
 
 export class Processors {
   readonly all: readonly SupervisedProcessor[]
-  /** they end with us by themselves, but for those that are paused */
+  /** they end with us by themselves, except for paused ones */
   readonly #endWithUs = () => { for (const it of this.all) it.signal('SIGKILL') }
 
   constructor (settings: ProcessorsSettings) {
@@ -55,13 +55,13 @@ export class SupervisedProcessor {
     this.#settings = settings
   }
 
-  /** names the process in the table `progress`, beside its instance id */
+  /** identifies the process in the table `progress`, beside its instance id */
   get pid (): number | undefined { return this.#running?.pid }
 
   /**
-   * Starts it, as often as it takes until it is ready.
-   * @param isNamed true: under a CONSUMER_INSTANCE_ID, so that a quick restart has its partitions back
-   * @param own settings of this start, beside those of all
+   * Starts it, and retries until it is ready.
+   * @param isNamed true: with a CONSUMER_INSTANCE_ID, so that a quick restart gets its partitions back
+   * @param own settings of this start, beside the common ones
    */
   async start (isNamed = false, own: NodeJS.ProcessEnv = {}): Promise<void> {
     const stop = new AbortController()
@@ -79,7 +79,7 @@ export class SupervisedProcessor {
     })
   }
 
-  /** SIGTERM. @returns how long it took to end, ms, and its exit code (null: it had to be killed) */
+  /** SIGTERM. @returns the time until its end, ms, and its exit code (null: it had to be killed) */
   async stop (): Promise<{ tookMs: number, exitCode: number | null }> {
     const startedMs = performance.now()
     let exitCode: number | null = null
@@ -90,7 +90,7 @@ export class SupervisedProcessor {
     return { tookMs: performance.now() - startedMs, exitCode }
   }
 
-  /** SIGSTOP: it does nothing at all, and knows nothing of it. */
+  /** SIGSTOP: it stands still without knowing. */
   pause (): void { this.signal('SIGSTOP') }
   resume (): void { this.signal('SIGCONT') }
 
@@ -99,9 +99,9 @@ export class SupervisedProcessor {
     await this.#starting?.done
     this.#starting = undefined
     const running = this.#running
-    this.#running = undefined // its end is wanted
+    this.#running = undefined // its end is expected
     if (!running) return
-    sendSignal(running.pid, 'SIGCONT') // one that is paused hears nothing else
+    sendSignal(running.pid, 'SIGCONT') // a paused one receives nothing else
     await end(running)
   }
 

@@ -1,6 +1,6 @@
 /**
- * The rollups that a topic asks for, computed the plain way: one record after the other, each reading folded into each
- * of its rows, everything in memory. No windows, no deltas, no batches; sums in whole numbers.
+ * The expected rollups of a topic, computed in the simplest way: record by record, each reading folded into each of its
+ * rows, everything in memory. No windows, no deltas, no batches; integer sums.
  */
 import {
   bucketStartMs, decodeEvent, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, levels,
@@ -26,13 +26,15 @@ export interface ExpectedRow {
   readonly body: Buffer
 }
 
-/** What a row is called, of whichever source partitions: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A`; `*`: a group. */
+/**
+ * Name of a row, for all source partitions: `minute 2026-01-05T22:00:00.000Z device-1/THERMOSTAT/Zone A`; `*`: a group.
+ */
 export function rowName ({ level, bucketMs, deviceId, zone, deviceType }: RowKey): string {
   const series = `${deviceId ?? '*'}/${deviceType}/${zone}`
   return `${level} ${new Date(bucketMs).toISOString()} ${series}`
 }
 
-/** Whether a row of that name keeps its readings. */
+/** Whether a row with that name stores its readings. */
 export function isDeviceMinute (name: string): boolean {
   return /^minute \S+ (?!\*\/)/.test(name)
 }
@@ -47,15 +49,15 @@ export class Recomputation {
     this.#rules = rules
   }
 
-  /** records that were events, resends among them */
+  /** valid events, including duplicates */
   get events (): number { return this.#events }
 
-  /** places (`partition/offset`) of the records that were none */
+  /** places (`partition/offset`) of invalid records */
   get rejected (): ReadonlySet<string> { return this.#rejected }
 
   get rowNames (): Iterable<string> { return this.#rows.keys() }
 
-  /** Takes the next record of a partition. */
+  /** Adds the next record of a partition. */
   add (partition: number, offset: bigint, value: Buffer | null): void {
     const decoded = decodeEvent(value, this.#rules, Date.now())
     if (decoded.kind === 'rejected') {
@@ -79,7 +81,7 @@ export class Recomputation {
         const name = rowName({ level, bucketMs, deviceId: device, zone, deviceType })
         let row = this.#rows.get(name)
         if (!row) this.#rows.set(name, row = new PlainRow(bucketMs, level === 'minute' && device !== null))
-        // the device's minute comes first: it alone knows its readings
+        // the device's minute comes first, because only it knows its readings
         isResent ||= row.has(timestampMs, value)
         if (isResent) return
         row.add(timestampMs, value)
@@ -90,7 +92,7 @@ export class Recomputation {
 
 class PlainRow {
   readonly #bucketMs: number
-  /** by time and value; a row that does not keep its readings has none */
+  /** by time and value; undefined for a row that does not store its readings */
   readonly #readings: Map<string, readonly [timeMs: number, value: number]> | undefined
   readonly #rollup: Rollup = emptyRollup()
   #sumUnits = 0n

@@ -1,4 +1,4 @@
-/** Sends a signal to a process, unless it has just had an end of its own. */
+/** Sends a signal to a process, unless it has just ended. */
 export function sendSignal (pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)

@@ -1,5 +1,5 @@
 /**
- * What faults happen to: a cluster of real parts under load, every way between them through a proxy.
+ * The site that faults happen to: a cluster of real parts under load, with a proxy on every connection.
  *
  *     load ──▶ Kafka (one broker, or three) ──▶ processors ──▶ PostgreSQL
  */
@@ -21,7 +21,7 @@ import { Load } from './load.ts'
 import { Processors } from './processors.ts'
 
 export interface SiteSettings {
-  /** data and logs go there; PostgreSQL must be able to enter it */
+  /** for data and logs; PostgreSQL must be able to enter it */
   readonly folder: string
   /** where Kafka's jars are kept */
   readonly cacheDir: string
@@ -37,18 +37,18 @@ export interface Site {
   readonly processors: Processors
   readonly load: Load
   readonly eventLog: EventLog
-  /** a connection that no fault cuts, but for a crash of the server */
+  /** a connection that no fault cuts, except for a crash of the server */
   readonly database: Database
   readonly topic: string
   readonly deadLettersTopic: string
   readonly rules: EventRules
   readonly log: Logger
-  /** ends of processors that nobody asked for, since the site is up */
+  /** unexpected ends of processors since the start of the site */
   readonly ownEnds: readonly string[]
   close (): Promise<void>
 }
 
-/** A processor that is silent for so long loses its partitions. */
+/** A processor that is silent for this time loses its partitions. */
 export const SESSION_TIMEOUT_MS = 4_000
 const PARTITIONS = 8
 const TOPIC = 'iot-events'
@@ -99,7 +99,7 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
   await processors.start()
 
   const direct = readProcessorConfig({ DATABASE_URL: postgres.directUrl })
-  const silent = createLogger('faults', 'silent') // a server that crashes is no news here
+  const silent = createLogger('faults', 'silent') // a crash of the server is expected here
   const database = started.adopt(await openDatabase(direct, 'faults', silent), it => it.close())
   const load = started.adopt(await Load.open({
     eventLog, topic: TOPIC, source: new EventSource(new Chance(seed)), eventsPerSecond: settings.eventsPerSecond, log
@@ -122,7 +122,7 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
   }
 }
 
-/** How far each partition is in the rollups: epoch, owner and next offset. Empty while the database is away. */
+/** Progress of each partition: epoch, owner and next offset. Empty while the database is unreachable. */
 export async function readProgress ({ database, topic }: Site): Promise<Map<number, Progress>> {
   try {
     const rows = await database.query<Progress & { source_partition: number }>(
@@ -136,14 +136,14 @@ export async function readProgress ({ database, topic }: Site): Promise<Map<numb
 
 export interface Progress { readonly epoch: bigint, readonly owner: string, readonly next_offset: bigint }
 
-/** The offset that the next record of each partition will get. */
+/** Offset of the next record, by partition. */
 export async function readEnds ({ eventLog, topic }: Site): Promise<Map<number, bigint>> {
   return new Map((await eventLog.readOffsets(topic)).map(it => [it.partition, it.endOffset]))
 }
 
 const CATCH_UP_LIMIT_MS = 120_000
 
-/** Waits until all that lies before these offsets is in the rollups. */
+/** Waits until everything before these offsets is in the rollups. */
 export async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): Promise<void> {
   let progress = new Map<number, Progress>()
   const behind = () => [...ends].filter(([partition, end]) => end > (progress.get(partition)?.next_offset ?? 0n))
@@ -154,12 +154,12 @@ export async function waitForProgress (site: Site, ends: ReadonlyMap<number, big
   }, CATCH_UP_LIMIT_MS)
 }
 
-/** Waits until all readings that came by another partition than their device's home are there; nothing is sent meanwhile. */
+/** Waits until all misplaced readings are at their home; nothing is sent meanwhile. */
 export async function waitForHomes ({ database }: Site): Promise<void> {
   let waiting: number[] | undefined
   await until(() => `readings to come home to ${waiting?.join(', ')}`, async () => {
     waiting = await database.query<{ home_partition: number }>('select distinct home_partition from misplaced_readings')
-      .then(rows => rows.map(it => it.home_partition), () => undefined) // the database is away
+      .then(rows => rows.map(it => it.home_partition), () => undefined) // the database is unreachable
     return waiting?.length === 0
   }, CATCH_UP_LIMIT_MS)
 }

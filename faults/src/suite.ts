@@ -1,5 +1,5 @@
 /**
- * The suite: one kind of fault after the other, under load, and after each of them the check of everything.
+ * The suite: one kind of fault after the other, under load, each followed by all checks.
  *
  *     load resumes ──▶ fault happens, and happens … ──▶ healed ──▶ caught up ──▶ load pauses ──▶ check
  *                                                         └── recovery ──┘
@@ -15,25 +15,25 @@ export interface FaultReport extends CheckResult {
   readonly title: string
   readonly times: number
   readonly note: string
-  /** how long it took, after the last fault was over, until what was sent by then was in the rollups */
+  /** time from the end of the last fault until everything sent by then was in the rollups */
   readonly recoverySeconds: number
-  /** events that were sent to the topic and acknowledged while this fault happened */
+  /** events acknowledged by the topic during this fault */
   readonly acknowledged: number
-  /** events whose sending failed, and that were sent again */
+  /** events that were resent after a failure */
   readonly resent: number
-  /** processors that ended without being asked to; they were started again */
+  /** processors that ended unexpectedly; they were restarted */
   readonly ownEnds: readonly string[]
 }
 
-/** Whether a report says that anything was lost, doubled, or broken in another way. */
+/** Whether a report contains lost, doubled or otherwise wrong events. */
 export function hasFailed ({ lost, doubled, wrong }: FaultReport): boolean {
   return lost + doubled + wrong.length > 0
 }
 
 /**
- * Makes faults happen, one kind after the other.
- * @param spanMs how long each kind goes on
- * @param report hears of each as soon as it is checked
+ * Runs faults, one kind after the other.
+ * @param spanMs duration of each kind
+ * @param report called after the check of each kind
  */
 export async function runFaults (
   site: Site, faults: readonly Fault[], seed: number, spanMs: number, report: (report: FaultReport) => void
@@ -70,7 +70,7 @@ export async function runFaults (
   }
 }
 
-/** Waits until processors are at work: what happens before is no fault under load. */
+/** Waits until processors are working, so that faults happen under load. */
 async function underWay (site: Site): Promise<void> {
   const total = async () => [...(await readProgress(site)).values()].reduce((sum, it) => sum + it.next_offset, 0n)
   const before = await total()

@@ -1,6 +1,6 @@
 /**
- * Reads a topic by other means than Relay does, by the consumer of the Kafka client library: what Relay's own reader
- * would overlook is seen here.
+ * Reads a topic with the consumer of the Kafka client library instead of Relay's own reader, to detect what that would
+ * miss.
  */
 import { Consumer } from '@platformatic/kafka'
 
@@ -21,8 +21,8 @@ export interface Stretch {
 const LIMIT_MS = 60_000
 
 /**
- * Shows each record of stretches of a topic.
- * @throws Error where an offset is missing, or not all of them came within a minute
+ * Visits each record of ranges of a topic.
+ * @throws Error if an offset is missing, or not all arrive within a minute
  */
 export async function readTopic (
   bootstrapServers: string, topic: string, stretches: readonly Stretch[], visit: (record: TopicRecord) => void

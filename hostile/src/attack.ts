@@ -1,4 +1,4 @@
-/** What an attack is: who makes it, with what, and what must hold all the same. One file for each kind, in `cases/`. */
+/** An attack: who makes it, with what, and what must hold. One file per kind, in `cases/`. */
 import type { Scope } from 'relay-common'
 
 import type { Attacker } from './attacker.ts'
@@ -12,7 +12,7 @@ import type { Site } from './site.ts'
  */
 export type Who = 'stranger' | 'read key' | 'write key' | 'admin'
 
-/** A key that is made for one attack alone, so that no attack finds the budgets that another has used up. */
+/** A key for one attack, so that no attack meets budgets used up by another. */
 export interface KeyWanted {
   readonly scopes: readonly Scope[]
   /** undefined: all */
@@ -21,48 +21,48 @@ export interface KeyWanted {
 }
 
 export interface Attack {
-  /** what `--only` takes: `kind/what` in kebab-case */
+  /** value for `--only`: `kind/what` in kebab-case */
   readonly name: string
   readonly who: Who
-  /** what is sent and how large it is, how it is paced, for people */
+  /** what is sent, its size and its pace, for people */
   readonly input: string
-  /** what must hold besides what holds for every attack (`judge.ts`), for people */
+  /** what must hold besides the common conditions (`judge.ts`), for people */
   readonly holds?: string
   /** default: the restricted key of `who` */
   readonly key?: KeyWanted
-  /** how long it goes on; it is given this much once more to end, and then its process is killed */
+  /** duration; after twice this time its process is killed */
   readonly spanMs?: number
-  /** connections that it leaves open must be closed by the site so long after they were opened */
+  /** time in which the site must close the connections that it leaves open */
   readonly closedWithinMs?: number
-  /** Runs in the process of attackers, which can't see the site from inside. */
+  /** Runs in the process of attackers, which can't see the inside of the site. */
   run (attacker: Attacker): Promise<void>
   /**
-   * Looks at the site from inside afterwards.
+   * Checks the site from inside afterwards.
    * @param number of the attempt
-   * @returns promises that were broken
+   * @returns broken promises
    */
   verify? (site: Site, number: number): Promise<readonly string[]>
 }
 
-/** Zone and prefix of the devices that restricted keys may read, and send for: a large zone of 300,000 devices. */
+/** Zone of restricted keys, with their device prefix: a large zone of 300,000 devices. */
 export const OWN_ZONE = 'Large'
 export const OWN_PREFIX = 'large-'
-/** What no attacker may touch. A series of this zone, or of such a device, means that a grant did not hold. */
+/** Zone that no attacker may touch. A series in this zone, or of such a device, means that a grant failed. */
 export const VAULT_ZONE = 'Vault'
 export const VAULT_PREFIX = 'vault-'
 
 export const restrictedRead: KeyWanted = { scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: [OWN_PREFIX] }
 export const restrictedWrite: KeyWanted = { scopes: ['events:write'], zones: [OWN_ZONE], devicePrefixes: [OWN_PREFIX] }
-/** eight of nine devices of the zone: no group of devices is exactly what it may see */
+/** eight of nine devices of the zone, so that no group equals what it may see */
 export const partialRead: KeyWanted = { scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: Array.from({ length: 8 }, (_, n) => `${OWN_PREFIX}${n + 1}`) }
-/** a dashboard's */
+/** as for a dashboard */
 export const readEverything: KeyWanted = { scopes: ['events:read'] }
 
 export function keyOf ({ key, who }: Attack): KeyWanted | undefined {
   return key ?? (who === 'read key' ? restrictedRead : who === 'write key' ? restrictedWrite : undefined)
 }
 
-/** The kind of an attack: what stands before the slash of its name. */
+/** The kind of an attack: its name up to the slash. */
 export function kindOf (name: string): string {
   return name.slice(0, name.indexOf('/'))
 }

@@ -1,5 +1,5 @@
 /**
- * The process that attacks run in, so that neither the honest client nor the one who measures waits for them.
+ * The process of attackers, so that neither the honest client nor the measurement waits for them.
  *
  *     main ── run ──▶ here ── done ──▶ main
  */
@@ -14,7 +14,7 @@ export type Order =
   | {
     readonly kind: 'run'
     readonly name: string
-    /** decides the addresses */
+    /** determines the addresses */
     readonly number: number
     readonly target: Target
     readonly seed: number
@@ -29,17 +29,17 @@ export interface Done {
   /** by status or other outcome */
   readonly codes: Readonly<Record<string, number>>
   readonly broken: readonly string[]
-  /** promises about time alone */
+  /** broken promises that are only about time */
   readonly slow: readonly string[]
   readonly note: string
 }
 
-/** What became of the connections that an attack left open. */
+/** State of the connections that an attack left open. */
 export interface Lasted {
   readonly name: string
   readonly opened: number
   readonly stillOpen: number
-  /** of those whose end was heard before anybody asked, since they were opened */
+  /** longest time from opening to closing, of those that closed before the check */
   readonly slowestMs: number
 }
 
@@ -48,12 +48,12 @@ export type Told = Done | { readonly kind: 'lasting', readonly lasted: readonly 
 const DRAIN_MS = 2_000
 const NICE = 10
 
-/** @param attacks by whom orders are looked up */
+/** @param attacks by name of the order */
 export function serveOrders (attacks: readonly Attack[]): void {
   const lasting = new Map<string, readonly LastingSocket[]>()
   process.on('message', async (order: Order) => {
     if (order.kind === 'lasting') {
-      // an end is not heard behind what nobody has read; what has been read by then and stays open is open
+      // a close arrives only after everything was read; connections that stay open after that are open
       const askedMs = performance.now()
       for (const it of [...lasting.values()].flat()) it.socket.resume()
       await delay(DRAIN_MS)
@@ -85,11 +85,11 @@ function describe (name: string, sockets: readonly LastingSocket[], askedMs: num
   }
 }
 
-/** Where the suite was interrupted meanwhile, there is nobody to hear it. */
+/** After an interrupt nobody may be listening. */
 function tell (told: Told): void { process.send?.(told, undefined, undefined, () => {}) }
 
 if (import.meta.main) {
-  setPriority(NICE) // what attackers cost themselves is not the site's fault
+  setPriority(NICE) // the CPU of attackers is not the site's fault
   const { attacks } = await import('./attacks.ts')
   serveOrders(attacks)
 }

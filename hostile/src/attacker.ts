@@ -1,7 +1,7 @@
 /**
- * What attackers work with: sockets, HTTP and MQTT from addresses of their own. Linux answers on all of 127.0.0.0/8, so
- * each attack has an address that no limit has seen before, and the honest client keeps 127.0.0.1 to itself unless the
- * attack is about sharing an address.
+ * Tools of attackers: sockets, HTTP and MQTT from their own addresses. Linux answers on all of 127.0.0.0/8, so each
+ * attack has a new address for all limits. The honest client has 127.0.0.1 for itself, unless the attack is about a
+ * shared address.
  */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -19,9 +19,9 @@ export interface Target {
   readonly issuerPort: number
   /** port of a second API process that logs at level debug */
   readonly debugPort?: number
-  /** the attack's own key; empty: it has none */
+  /** the attack's own key; empty: none */
   readonly token: string
-  /** of an administrator, for attacks that are typing errors of one */
+  /** of an administrator, for attacks by typing errors */
   readonly adminToken: string
 }
 
@@ -43,7 +43,7 @@ export interface Ask {
   /** default: the attack's own address */
   readonly from?: string
   readonly timeoutMs?: number
-  /** the client goes away after so long, whatever has come */
+  /** the client disconnects after this time */
   readonly leaveAfterMs?: number
 }
 
@@ -57,15 +57,15 @@ export interface MqttAsk {
 
 const HOST = '127.0.0.1'
 const TIMEOUT_MS = 20_000
-/** An answer that takes longer is told with the attack. */
+/** Slower answers are reported with the attack. */
 const TOLD_MS = 3_000
-/** Answers are kept up to here; the rest is read and dropped. */
+/** Stored part of an answer; the rest is read and dropped. */
 const BODY_KEPT_BYTES = 4 * 1024 * 1024
 
 export class Attacker {
   readonly target: Target
   readonly chance: Chance
-  /** generated requests that an attack with a generator makes */
+  /** number of requests of a generating attack */
   readonly generated: number
   readonly #spanMs: number
   readonly #startedMs = performance.now()
@@ -77,7 +77,7 @@ export class Attacker {
   #requests = 0
   #slowestMs = 0
   #addresses = 0
-  /** of the attempt: no other one has its addresses, or makes the same names */
+  /** of the attempt: it has unique addresses and names */
   readonly number: number
   note = ''
 
@@ -94,7 +94,7 @@ export class Attacker {
   /** the address of this attack */
   get address (): string { return `127.${10 + this.number % 200}.0.1` }
 
-  /** one that was not used before */
+  /** an address that was not used before */
   freshAddress (): string {
     const n = ++this.#addresses
     return `127.${10 + this.number % 200}.${1 + Math.floor(n / 250) % 250}.${1 + n % 250}`
@@ -102,12 +102,12 @@ export class Attacker {
 
   async pause (ms: number): Promise<void> { await delay(ms) }
 
-  /** Notes a promise that was broken; the same one again is counted. */
+  /** Records a broken promise; repetitions are counted. */
   broken (what: string): void { this.#broken.set(what, (this.#broken.get(what) ?? 0) + 1) }
 
   expect (holds: boolean, what: string): void { if (!holds) this.broken(what) }
 
-  /** Notes a promise about time, which may be broken by a busy machine as well. */
+  /** Records a promise about time, which a busy machine may also break. */
   expectWithin (ms: number, maxMs: number, what: string): void {
     if (ms > maxMs) this.#slow.add(`${what} took over ${maxMs / 1_000} s`)
   }
@@ -126,13 +126,13 @@ export class Attacker {
   /** Connections that were left open on purpose. */
   get lasting (): readonly LastingSocket[] { return [...this.#lasting] }
 
-  /** Ends all connections but those that are to last. */
+  /** Ends all connections except those that should last. */
   letGo (): void {
     const lasting = new Set([...this.#lasting].map(it => it.socket))
     for (const it of this.#sockets) if (!lasting.has(it)) it.destroy()
   }
 
-  /** Asks by HTTP, on a connection of its own. A connection that breaks is an answer with status 0. */
+  /** Sends an HTTP request on its own connection. A broken connection is an answer with status 0. */
   async ask (ask: Ask): Promise<Answer> {
     const { method = 'GET', path, token = this.target.token, headers = {}, body, port = this.target.apiPort } = ask
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -177,7 +177,7 @@ export class Attacker {
     return await promise
   }
 
-  /** What holds for every answer, whatever was asked. */
+  /** Checks that apply to every answer. */
   #check ({ method = 'GET', path }: Ask, { status, headers, ms }: Answer): void {
     const where = `${method} ${path.slice(0, 60)}`
     if (ms > this.#slowestMs) {
@@ -211,10 +211,10 @@ export class Attacker {
     return raw
   }
 
-  /** Leaves a connection open when the attack ends: the site has to close it. */
+  /** Leaves a connection open when the attack ends: the site must close it. */
   last (raw: RawSocket): void { this.#lasting.add({ socket: raw.socket, openedMs: raw.openedMs, raw }) }
 
-  /** Logs in by MQTT. @returns undefined: it was not let in */
+  /** Logs in over MQTT. @returns undefined: refused */
   async mqtt (ask: MqttAsk = {}): Promise<MqttSocket | undefined> {
     const { version = 5, token = this.target.token, clientId = `c${this.#requests}-${this.chance.below(1e9)}`, keepalive = 60 } = ask
     const raw = await this.connect(this.target.mqttPort, ask.from)
@@ -257,7 +257,7 @@ export class RawSocket {
 
   get isOpen (): boolean { return this.closedMs === undefined }
   get received (): Buffer { return Buffer.concat(this.#chunks) }
-  /** status of the first HTTP answer; 0: none came */
+  /** status of the first HTTP answer; 0: none */
   get status (): number { return Number(/^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0) }
 
   write (bytes: Buffer | string): void { if (this.isOpen && !this.socket.destroyed) this.socket.write(bytes) }
@@ -268,7 +268,7 @@ export class RawSocket {
     return await Promise.race([this.closed.then(() => true), delay(ms).then(() => false)])
   }
 
-  /** Waits until something came, or it was closed, or time is up. */
+  /** Waits for data, a close, or the end of the time. */
   async heard (ms: number): Promise<void> {
     if (this.#size > 0) return
     const came = new Promise<void>(resolve => this.socket.once('data', () => resolve()))
@@ -292,7 +292,7 @@ export class MqttSocket {
     raw.closed.then(() => this.#wake())
   }
 
-  /** The next packet; undefined: it was closed, or time is up. */
+  /** The next packet; undefined: closed, or timed out. */
   async next (ms = 5_000): Promise<Packet & { reasonCode?: number, returnCode?: number } | undefined> {
     const untilMs = performance.now() + ms
     while (this.#packets.length === 0 && this.raw.isOpen && performance.now() < untilMs) {
@@ -326,7 +326,7 @@ export function connectPacket (protocolVersion: 4 | 5, clientId: string, token: 
 
 let made = 0
 
-/** One event as JSON, of a time within the last half minute. */
+/** One event as JSON, with a time in the last half minute. */
 export function eventOf (deviceId: string, zone: string, more: Record<string, unknown> = {}): string {
   return JSON.stringify({
     deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5, timestamp: new Date(Date.now() - made++ % 30_000).toISOString(), ...more

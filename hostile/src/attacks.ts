@@ -1,4 +1,4 @@
-/** All attacks, in the order in which the suite makes them: those that leave most series and partitions behind come last. */
+/** All attacks, in the order of the suite: those that leave most series and partitions behind come last. */
 import { Chance } from '../../test-support/chance.ts'
 import { kindOf, type Attack } from './attack.ts'
 import { abandoned, largeAnswers } from './cases/abandoned.ts'
@@ -23,10 +23,10 @@ const all: readonly Attack[] = [
 ]
 const isLasting = (it: Attack) => it.closedWithinMs !== undefined
 
-/** Those that leave connections open come first: their deadlines are over when all others are made. */
+/** Those that leave connections open come first: their deadlines are over when all others have run. */
 export const attacks: readonly Attack[] = [...all.filter(isLasting), ...all.filter(it => !isLasting(it))]
 
-/** One attack of each kind, in the order of all. @param seed decides which */
+/** One attack of each kind, in the common order. @param seed selects them */
 export function sampleOf (some: readonly Attack[], seed: number): Attack[] {
   const chance = new Chance(seed)
   const sample = new Set(Map.groupBy(some, it => kindOf(it.name)).values().map(ofKind => chance.pick(ofKind)))

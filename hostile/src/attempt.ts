@@ -1,4 +1,4 @@
-/** One attempt of one attack, with what the honest client and the machine saw of it. */
+/** One attempt of one attack, with the observations of the honest client and the machine. */
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -12,12 +12,12 @@ import { bounds, watchSite, type Seen } from './watch.ts'
 
 export interface SuiteSettings {
   readonly seed: number
-  /** generated requests of an attack that has a generator */
+  /** number of requests of a generating attack */
   readonly generated: number
-  /** ms of an attack that does not say how long it goes on */
+  /** default duration of an attack, ms */
   readonly spanMs: number
   readonly quietMs: number
-  /** an honest p99 up to here is never too slow */
+  /** an honest p99 up to this is never too slow */
   readonly floorMs: number
 }
 
@@ -25,12 +25,12 @@ export interface Parts {
   readonly site: Site
   readonly honest: Honest
   readonly attackers: Attackers
-  /** of the beginning: what it has to come back to */
+  /** of the start, to which it must return */
   readonly quiet: Spreads
-  /** what the attack is compared with */
+  /** the base of the comparison */
   readonly quietNow: Spreads
   readonly settings: SuiteSettings
-  /** of the attempt: no other one has its addresses, or makes the same names */
+  /** of the attempt: it has unique addresses and names */
   readonly number: number
 }
 
@@ -38,23 +38,23 @@ export interface Attempt {
   readonly done: Done | undefined
   readonly window: HonestWindow
   readonly recoveryMs: number
-  /** shares of a core, in percent, while it went on */
+  /** shares of a core meanwhile, in percent */
   readonly cpu: string
-  /** that it took too long: another attempt may tell noise from harm */
+  /** too slow: another attempt may distinguish noise from harm */
   readonly slow: readonly string[]
-  /** that anything else was broken */
+  /** any other broken promise */
   readonly broken: readonly string[]
-  /** warnings and errors that programs have logged meanwhile */
+  /** warnings and errors logged by programs meanwhile */
   readonly logged: readonly string[]
 }
 
-/** A window in which the honest client was served as usual ends the wait for it. */
+/** A window with normal service for the honest client ends the wait. */
 const RECOVERY_WINDOW_MS = 400
-/** After so long an attack has left the site useless, and its programs are started again for the sake of the others. */
+/** After this time the site counts as unusable, and its programs are restarted for the other attacks. */
 const GIVEN_UP_MS = 45_000
-/** The window of an attack is at least so long: it has a hundred requests then. */
+/** An attack's window is at least this long, for a hundred requests. */
 const WINDOW_MIN_MS = 1_400
-/** An attack waits for its last answers, and then its process is killed. */
+/** An attack waits for its last answers, then its process is killed. */
 const ENDS_WITHIN_MS = 30_000
 
 export async function attempt (attack: Attack, parts: Parts): Promise<Attempt> {
@@ -98,7 +98,7 @@ async function run (attack: Attack, { attackers, site, settings, number }: Parts
   return await attackers.run(order, spanMs * 2 + ENDS_WITHIN_MS)
 }
 
-/** Waits until the honest client is served as on a quiet site. Programs that leave it useless are started again. */
+/** Waits until the honest client is served as on a quiet site. Unusable programs are restarted. */
 async function recover (parts: Parts): Promise<{ readonly ms: number, readonly wrong: readonly string[] }> {
   const first = await waitForNormal(parts)
   if (first.wrong.length === 0) {
@@ -111,7 +111,7 @@ async function recover (parts: Parts): Promise<{ readonly ms: number, readonly w
   return { ms: first.ms, wrong: [wrong] }
 }
 
-/** @returns what was wrong in the last window; nothing: it is back to normal */
+/** @returns what was wrong in the last window; empty: it is back to normal */
 async function waitForNormal ({ honest, quiet, settings: { floorMs } }: Parts): Promise<{ readonly ms: number, readonly wrong: readonly string[] }> {
   const startedMs = performance.now()
   for (;;) {
@@ -122,7 +122,7 @@ async function waitForNormal ({ honest, quiet, settings: { floorMs } }: Parts): 
   }
 }
 
-/** Whose CPU it was. What is left of the machine is the attackers', the honest client's, and whatever else runs. */
+/** CPU by process. The rest of the machine belongs to the attackers, the honest client, and other processes. */
 function describeCpu ({ before, after }: Seen, tookMs: number): string {
   return Object.keys(after.cpuMs).map(it => {
     const ms = Math.max(0, after.cpuMs[it] - before.cpuMs[it])

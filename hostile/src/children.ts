@@ -1,4 +1,4 @@
-/** The processes of the honest client and of the attackers, as the suite sees them. */
+/** The processes of the honest client and the attackers, as the suite sees them. */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,9 +10,9 @@ import type { HonestOrder, HonestSettings, HonestWindow } from './honest.ts'
 const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 export interface Honest {
-  /** Ends a window and begins the next. @returns what was seen in it */
+  /** Ends a window and begins the next. @returns the observations of the ended one */
   cut (): Promise<HonestWindow>
-  /** Sends and asks no more, but goes on looking at what was sent. */
+  /** Stops sending, but continues to check what was sent. */
   stop (): void
   close (): Promise<void>
 }
@@ -35,11 +35,11 @@ export async function startHonest (settings: HonestSettings): Promise<Honest> {
 export interface Attackers {
   /**
    * Runs one attack.
-   * @param limitMs its process is killed then
+   * @param limitMs then its process is killed
    * @returns undefined: it had to be killed
    */
   run (order: Order & { kind: 'run' }, limitMs: number): Promise<Done | undefined>
-  /** What became of connections that attacks have left open. */
+  /** State of the connections that attacks have left open. */
   lasted (): Promise<readonly Lasted[]>
   close (): Promise<void>
 }
@@ -48,7 +48,7 @@ export interface Attackers {
 export async function startAttackers (file = fileOf('attacker-process.ts')): Promise<Attackers> {
   let child = await start(file)
   const ask = async (order: Order, limitMs: number) => {
-    const over = new AbortController() // takes away whatever still listens
+    const over = new AbortController() // removes the remaining listeners
     const { signal } = over
     const answered = once(child, 'message', { signal }).then(([it]) => it as Told)
     const ended = once(child, 'exit', { signal }).then(() => undefined)

@@ -1,9 +1,9 @@
 /**
- * The honest client, a process of its own: asks questions whose answers it knows, sends events by HTTP and MQTT, and
- * looks whether what it sent is in the answers. It goes on for the whole run; `cut` ends one window and begins the next.
+ * The honest client, a process of its own: sends queries with known answers, sends events over HTTP and MQTT, and
+ * checks that answers contain them. It runs the whole time; `cut` ends one window and begins the next.
  *
- * Requests begin by the clock and not when the one before has ended, so that a site that stands still is seen by all of
- * them. A request that has waited for long when a window is cut belongs to that window.
+ * Requests start by the clock, not after the previous one, so that a stall of the site shows in all of them. A request
+ * that has waited long when a window is cut belongs to that window.
  */
 import { Agent, request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -14,30 +14,30 @@ import { connectPacket } from './attacker.ts'
 
 export interface HonestSettings {
   readonly apiPort: number
-  /** 0: nothing is sent by MQTT */
+  /** 0: no MQTT */
   readonly mqttPort: number
   readonly readToken: string
   readonly writeToken: string
   readonly questions: readonly KnownQuestion[]
-  /** zone that events are sent for */
+  /** zone of the events */
   readonly liveZone: string
-  /** ms between questions, between events by HTTP, between events by MQTT, between looks at what was sent; 0: never */
+  /** ms between queries, between events over HTTP, between events over MQTT, between checks of sent events; 0: never */
   readonly everyMs: { readonly question: number, readonly http: number, readonly mqtt: number, readonly look: number }
 }
 
 export interface KnownQuestion {
   readonly kind: string
   readonly path: string
-  /** the answer; left out: as it was the first time */
+  /** the answer; left out: as the first time */
   readonly body?: string
 }
 
-/** What was seen since the window before was cut. */
+/** Observations since the last cut. */
 export interface HonestWindow {
   /** ms, by kind of request; `devices`, `send by MQTT` … */
   readonly times: Readonly<Record<string, readonly number[]>>
   readonly failures: readonly string[]
-  /** how old the oldest event was that was acknowledged and not yet in the answers, at the worst look, ms */
+  /** age of the oldest event that was acknowledged but not visible, at the worst check, ms */
   readonly behindMs: number
   readonly acknowledged: number
   readonly visible: number
@@ -47,7 +47,7 @@ export type HonestOrder = { readonly kind: 'start', readonly settings: HonestSet
 
 const HOST = '127.0.0.1'
 const TIMEOUT_MS = 10_000
-/** A request that waits for longer than this when a window is cut counts in it, with the time so far. */
+/** A request that has waited longer than this when a window is cut counts in it, with its time so far. */
 const COUNTED_UNDER_WAY_MS = 50
 const RECONNECT_MS = 200
 const LIVE_DEVICES = 10
@@ -75,7 +75,7 @@ class HonestClient {
   readonly #startedMs = Date.now()
   #times: Record<string, number[]> = {}
   #failures = new Map<string, number>()
-  /** when each event was acknowledged, in that order */
+  /** acknowledgement times of events, in order */
   #acknowledgedMs: number[] = []
   #visible = 0
   #behindMs = 0
@@ -104,7 +104,7 @@ class HonestClient {
     this.#isStopped = true
     for (const it of this.#timers) clearInterval(it)
     this.#mqtt?.close()
-    // it goes on looking, so that what was sent last is seen as well
+    // it continues to check, for the last events
     setInterval(() => this.#look(), 500)
   }
 
@@ -113,7 +113,7 @@ class HonestClient {
     for (const it of this.#underWay) {
       const ms = nowMs - it.startedMs
       if (it.isCounted || ms < COUNTED_UNDER_WAY_MS) continue
-      it.isCounted = ms > 1_000 // one that takes still longer is told once more when it has failed
+      it.isCounted = ms > 1_000 // a slower one is reported again when it has failed
       this.#note(it.kind, ms)
     }
     const window = {
@@ -145,7 +145,7 @@ class HonestClient {
     })
   }
 
-  /** A reading of one of a few devices, with a time that no other has. */
+  /** A reading of one of a few devices, with a unique time. */
   #nextEvent (): string {
     this.#lastTimeMs = Math.max(this.#lastTimeMs + 1, Date.now())
     const deviceId = `live-${this.#runId}-${this.#sent++ % LIVE_DEVICES}`
@@ -175,7 +175,7 @@ class HonestClient {
     })
   }
 
-  /** How many of the events that were acknowledged are in the answers. */
+  /** Counts the acknowledged events in the answers. */
   #look (): void {
     const { liveZone, readToken } = this.#settings
     const from = new Date(this.#startedMs - 60_000).toISOString()
@@ -188,7 +188,7 @@ class HonestClient {
     })
   }
 
-  /** By counts: events become visible in about the order in which they were acknowledged. */
+  /** By counts: events become visible in about the order of their acknowledgement. */
   #behind (): number {
     const oldest = this.#acknowledgedMs[this.#visible]
     return oldest === undefined ? 0 : Date.now() - oldest
@@ -205,7 +205,7 @@ class HonestClient {
     if (!underWay.isCounted) this.#note(underWay.kind, performance.now() - underWay.startedMs)
   }
 
-  /** @returns undefined: it has failed, which is noted */
+  /** @returns undefined: it failed, which is recorded */
   async #request (kind: string, ask: { path: string, token: string, body?: string }): Promise<{ status: number, body: string } | undefined> {
     const underWay = this.#begin(kind)
     try {
@@ -233,7 +233,7 @@ class HonestClient {
     })
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)), TIMEOUT_MS)
     request.on('error', error => {
-      // a server may end an idle connection just as it is used again; any client asks once more then
+      // a server may close an idle connection just as it is used again; every client retries then
       if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET') resolve(this.#fetch({ path, token, body }))
       else reject(error)
     })
@@ -249,7 +249,7 @@ class HonestClient {
   }
 }
 
-/** A device that publishes at QoS 1, and comes back when its connection was closed. */
+/** A device that publishes with QoS 1, and reconnects. */
 class MqttPublisher {
   readonly #port: number
   readonly #token: string
@@ -323,12 +323,12 @@ class MqttPublisher {
   }
 }
 
-/** An answer without how far the partitions have been read, which moves on. */
+/** An answer without the progress of the partitions, which changes. */
 function lastingPartOf (body: string): string {
   return body.replace(/"completeThrough":[^,}]*/, '').replace(/"status":"(?:final|provisional)"/g, '')
 }
 
-/** Where two texts begin to differ. */
+/** Where two texts start to differ. */
 function differenceOf (known: string, found: string): string {
   let at = 0
   while (at < known.length && known[at] === found[at]) at++

@@ -1,15 +1,15 @@
-/** Connections that attacks have left open: the site must have closed all of them in the time that it promises. */
+/** Checks that the site closes connections left open by attacks within its deadlines. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Attack } from './attack.ts'
 import type { Lasted } from './attacker-process.ts'
 import type { Attackers } from './children.ts'
 
-/** What became of the connections of one attack. */
+/** State of the connections of one attack. */
 export interface LastingVerdict { readonly name: string, readonly note: string, readonly broken: readonly string[] }
 
 /**
- * Waits until the last deadline is over, and looks.
+ * Waits for the last deadline, and checks.
  * @param madeMs when each attack had left its connections, on the clock of `performance`
  */
 export async function judgeLasting (

@@ -1,6 +1,6 @@
 /**
- * `npm run test:hostile`: attacks on a real site, with an honest client measured beside each of them. None of them may
- * stop, starve or spoil the site for the others; the exit code says whether it was so.
+ * `npm run test:hostile`: attacks on a real site, while an honest client is measured. None may stop, starve or corrupt
+ * the site for others; the exit code shows it.
  */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
@@ -37,7 +37,7 @@ const GENERATED_QUICK = 100
 const SPAN_MS = 1_500
 const QUIET_MS = 10_000
 const QUIET_QUICK_MS = 5_000
-/** 40 questions and 30 events a second: enough for a p99 of a short attack, and a tenth of a core */
+/** 40 queries and 30 events per second: enough for a p99 of a short attack, with a tenth of a core */
 const EVERY_MS = { question: 25, http: 50, mqtt: 100, look: 500 }
 
 function addAttacks (name: string, chosen: Attack[] = []): Attack[] {
@@ -71,7 +71,7 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
   await using opened = new AsyncDisposableStack()
   const reports = new Map<string, AttackReport>()
   const interrupted = () => {
-    if (isInterrupted) return // npm and a shell pass one Ctrl-C on, each by itself
+    if (isInterrupted) return // npm and a shell each forward a Ctrl-C
     isInterrupted = true
     console.log(`interrupted; ${reports.size} of ${chosen.length} attacks were made`)
     tellFailed([...reports.values()])
@@ -139,7 +139,7 @@ function tellFailed (reports: readonly AttackReport[]): void {
   for (const { name, broken } of reports.filter(it => it.broken.length > 0)) console.log(`  failed: ${name}: ${broken[0]}`)
 }
 
-/** What the honest client saw before the first attack, by kind of request. */
+/** Observations of the honest client before the first attack, by kind of request. */
 function tellQuiet ({ quiet }: Suite): void {
   console.log('\nthe honest client on the quiet site:')
   console.table(Object.fromEntries(Object.entries(quiet.times).map(([kind, times]) => {
@@ -148,7 +148,7 @@ function tellQuiet ({ quiet }: Suite): void {
   })))
 }
 
-/** Whether everything that the honest client was told is durable has become a part of the answers. */
+/** Checks that every event acknowledged to the honest client is in the answers. */
 async function countLost (honest: Awaited<ReturnType<typeof startHonest>>): Promise<{ acknowledged: number, visible: number }> {
   honest.stop()
   for (const untilMs = performance.now() + 20_000; ;) {
@@ -168,5 +168,5 @@ async function keep (suite: Suite, run: { seed: number, eventLog: string, floorM
 
 await program.action(run).parseAsync().catch(async error => {
   if (!isInterrupted) throw error
-  await new Promise(() => {}) // what was under way has lost its site; the process ends when that is closed
+  await new Promise(() => {}) // pending work has lost its site; the process ends when that is closed
 })

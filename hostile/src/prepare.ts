@@ -1,5 +1,5 @@
 /**
- * What a site has before it is attacked: it comes by the event log and the real processor, as all data do.
+ * The data of a site before attacks, written through the event log and the real processor.
  *
  *     Large     300,000 devices in one zone, which restricted keys are for
  *     zone-n    26,000 zones of one device
@@ -27,13 +27,13 @@ export const SMALL: Scale = { devices: 2_000, zones: 300, weeks: 60 }
 export const HONEST_ZONE = 'Honest'
 export const LIVE_ZONE = 'Honest live'
 const HONEST_DEVICES = 12
-/** The day that questions are about. */
+/** The day of the queries. */
 const DAY = Date.UTC(2026, 0, 14)
 const FIRST_WEEK = Date.UTC(1970, 0, 5)
 const BATCH = 5_000
 const LIMIT_MS = 300_000
 
-/** Puts all of it into the log, and waits until it is in the rollups. */
+/** Writes everything into the log, and waits until it is in the rollups. */
 export async function prepare (site: Site, scale: Scale): Promise<void> {
   const producer = await site.eventLog.openProducer()
   try {
@@ -45,7 +45,7 @@ export async function prepare (site: Site, scale: Scale): Promise<void> {
     await producer.close()
   }
   await until('the processor to have read all that was prepared', async () => await unreadEvents(site) < LIVE_EVENTS, LIMIT_MS)
-  // as processor and server do by themselves within minutes; else they would do so beside the first attacks
+  // processor and server do this by themselves within minutes; otherwise it would happen during the first attacks
   await until('the journal of all that was prepared to be rows', async () => {
     const [{ count }] = await site.database.query<{ count: bigint }>(
       'select count(*) from journal where last_time < $1', [new Date(Date.now() - DAY_MS)])
@@ -55,7 +55,7 @@ export async function prepare (site: Site, scale: Scale): Promise<void> {
   await site.database.query('checkpoint')
 }
 
-/** Questions of an honest client. What is counted in them no attacker may send for. */
+/** Queries of an honest client. Attackers may not send events that these count. */
 export function knownQuestions (scale: Scale): KnownQuestion[] {
   const day = `start=${iso(DAY)}&end=${iso(DAY + DAY_MS)}`
   const old = FIRST_WEEK + Math.floor(scale.weeks / 2) * 7 * DAY_MS

@@ -1,7 +1,7 @@
 /**
- * What attacks are made on: the local stack as `npm start` runs it, with its default settings, programs as processes,
- * logged in to PostgreSQL as what they are. A program that dies is started again by the stack, so that one attack that
- * succeeds does not spoil the figures of the others; that its process is another one is seen all the same.
+ * The target of attacks: the local stack of `npm start` with default settings, and programs as processes with their own
+ * PostgreSQL logins. The stack restarts a dead program, so that a successful attack does not spoil the figures of
+ * others; the new process id shows it.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,7 +26,7 @@ import { LIVE_EVENTS, unreadEvents } from './unread.ts'
 export type EventLogName = 'kafka' | 'postgres'
 
 export interface SiteSettings {
-  /** data and logs go there; PostgreSQL must be able to enter it */
+  /** for data and logs; PostgreSQL must be able to enter it */
   readonly folder: string
   /** where Kafka's jars are kept */
   readonly cacheDir: string
@@ -45,32 +45,32 @@ export interface Site {
   /** as the owner */
   readonly database: Database
   readonly eventLog: EventLog
-  /** settings with which `relay` finds this site */
+  /** settings by which `relay` finds this site */
   readonly environment: NodeJS.ProcessEnv
-  /** Makes a key. @returns its token */
+  /** Creates a key. @returns its token */
   makeKey (name: string, key: KeyWanted): Promise<string>
   target (token: string): Target
   observe (): Promise<Observed>
-  /** Waits until what was sent is in the rollups. @returns whether it was in time */
+  /** Waits until everything sent is in the rollups. @returns whether it was in time */
   caughtUp (limitMs: number): Promise<boolean>
-  /** Warnings and errors that API and processor have logged since, a line for each sort of them. */
+  /** Warnings and errors that API and processor have logged since, one line per sort. */
   logged (since: Date): Promise<readonly string[]>
-  /** Kills API and processor: the stack starts them again. For a site that an attack has left useless. */
+  /** Kills API and processor, which the stack restarts. For an unusable site. */
   restartPrograms (): Promise<void>
   close (): Promise<void>
 }
 
-/** What is seen of the programs from outside. */
+/** Observations of the programs from outside. */
 export interface Observed {
   readonly pids: Readonly<Record<string, number>>
   /** resident, MB */
   readonly memoryMb: Readonly<Record<string, number>>
-  /** since each was started, with its children */
+  /** since the start of each, including children */
   readonly cpuMs: Readonly<Record<string, number>>
   readonly logBytes: number
   /** partitions of rollup tables, and chunks */
   readonly partitions: number
-  /** series of what no attacker may touch */
+  /** series that no attacker may create */
   readonly ungranted: number
 }
 
@@ -136,7 +136,7 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
   const child = spawn(process.execPath, [STACK, ...args], {
     env: { ...process.env, MQTT_PORT: String(ports.mqtt) },
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true // Ctrl-C is for us, who stop it in order
+    detached: true // Ctrl-C is for us: we stop it in order
   })
   const said = { text: '' }
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => { said.text += text })
@@ -146,7 +146,7 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
   return { child, said }
 }
 
-/** A second API of the same site, at the level that an operator looks for a fault with. */
+/** A second API of the same site, at the log level for debugging. */
 async function startDebugApi (folder: string, environment: NodeJS.ProcessEnv, ports: Ports): Promise<ChildProcess> {
   const output = await open(join(folder, 'debug-api.log'), 'a')
   const child = spawn(process.execPath, [API], {
@@ -209,7 +209,7 @@ async function observe (dataDir: string, database: Database): Promise<Observed> 
   }
 }
 
-/** Lines of the audit log are about the attackers, and are left out. */
+/** Without lines of the audit log, which are about the attackers. */
 async function logged (folder: string, since: Date): Promise<string[]> {
   const times = new Map<string, number>()
   for (const program of ['api', 'processor']) {

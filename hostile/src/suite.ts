@@ -1,13 +1,12 @@
 /**
- * The suite: one attack after the other on one site, with the honest client beside each of them.
+ * The suite: one attack after the other on one site, while the honest client runs.
  *
  *     quiet ──▶ attack begins … ends ──▶ back to normal ──▶ looked at from inside ──▶ next attack
  *      p99        honest window             within a bound
  *
- * A window has some hundred requests, so its p99 is about its longest stall. A flush, a collection of garbage, or whatever
- * else runs on the machine may fall into it by chance, and does so seldom three times: an attack whose only fault is time is
- * made again, up to three times, each time beside a quiet p99 that is measured right before. That the site is back to normal
- * is always judged by the first quiet p99.
+ * A window has about a hundred requests, so its p99 is its longest stall. A flush, a garbage collection, or other work
+ * on the machine may fall into it, but rarely three times. So an attack that only fails by latency is repeated up to
+ * three times, each compared with a new quiet p99. Recovery is always judged by the first quiet p99.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -28,14 +27,14 @@ export interface AttackReport {
   readonly requests: number
   readonly codes: Readonly<Record<string, number>>
   readonly honest: Spreads
-  /** p99 of the honest client, to the quiet one */
+  /** p99 of the honest client, relative to the quiet one */
   readonly ratio: number
   readonly recoverySeconds: number
   readonly note: string
   readonly tries: number
-  /** promises that were broken; empty: it did not succeed */
+  /** broken promises; empty: it did not succeed */
   readonly broken: readonly string[]
-  /** where to look for the reason; empty where nothing was broken */
+  /** hints for the diagnosis; empty if nothing was broken */
   readonly clues: readonly string[]
 }
 
@@ -50,16 +49,16 @@ const TRIES_MAX = 3
 const QUIET_AGAIN_MS = 2_000
 
 /**
- * Makes the attacks, one after the other.
- * @param report hears of each attack as soon as it is judged; of one that leaves connections open once more in the end, with
- *   what is broken about those alone
+ * Runs the attacks, one after the other.
+ * @param report called for each attack after its judgement; again at the end for those that leave connections open,
+ *   about these only
  */
 export async function runSuite (
   site: Site, honest: Honest, attacks: readonly Attack[], settings: SuiteSettings, report: (it: AttackReport) => void
 ): Promise<Suite> {
   await using started = new AsyncDisposableStack()
   const attackers = started.adopt(await startAttackers(), it => it.close())
-  /** what leaves connections open; not killed with an attack that hangs */
+  /** holds open connections; not killed with an attack that hangs */
   const holders = started.adopt(await startAttackers(), it => it.close())
 
   await warmUp(honest, settings.floorMs)
@@ -85,7 +84,7 @@ export async function runSuite (
   return { quiet: { all: quiet, times: quietWindow.times }, reports: [...reports.values()] }
 }
 
-/** Makes an attack, again where it was slow alone. */
+/** Runs an attack, again if it only was slow. */
 async function make (attack: Attack, parts: Omit<Parts, 'quietNow' | 'number'>, number: number): Promise<AttackReport> {
   const { honest, quiet } = parts
   const slowBefore: string[] = []
@@ -100,7 +99,7 @@ async function make (attack: Attack, parts: Omit<Parts, 'quietNow' | 'number'>, 
   }
 }
 
-/** An attack after which the site can't be asked for anything, by us either. */
+/** An attack after which the site is unreachable, for us too. */
 async function unreachable (site: Site, error: Error): Promise<Attempt> {
   await site.restartPrograms()
   const window = { times: {}, failures: [], behindMs: 0, acknowledged: 0, visible: 0 }
@@ -130,7 +129,7 @@ function describe (attack: Attack, made: Attempt, { quietNow, tries, slowBefore 
   }
 }
 
-/** Waits until nothing of the preparations is left, on this site or on its machine. */
+/** Waits until the preparations have no effect any more, on this site or its machine. */
 async function warmUp (honest: Honest, floorMs: number): Promise<void> {
   for (const untilMs = performance.now() + WARM_UP_MAX_MS; performance.now() < untilMs;) {
     const { all } = spreadsOf(await measureQuiet(honest, WARM_UP_MS))
@@ -144,7 +143,7 @@ async function measureQuiet (honest: Honest, ms: number): Promise<HonestWindow> 
   return await honest.cut()
 }
 
-/** The quiet times of now, where they are worse than those of before. */
+/** The worse of the current and the earlier quiet times. */
 function worseOf (quiet: Spreads, now: Spreads): Spreads {
   return now.all.p99 > quiet.all.p99 ? now : quiet
 }

@@ -1,9 +1,9 @@
-/** How far the processor is behind. */
+/** Lag of the processor. */
 import type { Database, EventLog } from 'relay-common'
 
 export const EVENTS_TOPIC = 'iot-events'
 
-/** What the fleet and the honest client send while somebody looks. */
+/** Events of the fleet and the honest client during a check. */
 export const LIVE_EVENTS = 200
 
 /** Events that are in the log and not in the rollups. */

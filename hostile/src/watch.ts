@@ -1,18 +1,18 @@
-/** What a site must not do while it is attacked, as seen from its machine: end, grow, fill, stand still. */
+/** What a site must not do under attack, as seen from its machine: end, grow, fill, stand still. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { isReady, type Observed, type Site } from './site.ts'
 
-/** Bounds that hold for every attack. Memory is of a process, resident; what it had before the attack counts in it. */
+/** Bounds for every attack. Memory is resident, per process, including what it had before. */
 export const bounds = {
   recoveryMs: 20_000,
   memoryMb: { api: 900, processor: 1_500, 'a backend of PostgreSQL': 400 } as Readonly<Record<string, number>>,
-  /** rollup tables have so many partitions at most, whatever was sent */
+  /** most partitions of rollup tables, whatever was sent */
   partitions: 500,
-  /** what API and processor may log on behalf of strangers and careless clients: 0.1 MB a second is 8 GB a day */
+  /** log of API and processor caused by unknown and careless clients: 0.1 MB/s is 8 GB per day */
   logBytes: 500_000,
   logBytesPerSecond: 100_000,
-  /** a probe that was not answered for so long: a restart is near */
+  /** longest time without an answer to a probe: then a restart is near */
   notReadyMs: 5_000
 }
 
@@ -21,16 +21,16 @@ const LOOK_EVERY_MS = 700
 export interface Seen {
   readonly before: Observed
   readonly after: Observed
-  /** that a promise was broken */
+  /** any broken promise */
   readonly broken: readonly string[]
 }
 
 export interface Watch {
-  /** @returns what was seen since the watch began */
+  /** @returns the observations since the start */
   end (): Promise<Seen>
 }
 
-/** Looks at memory and readiness until it ends. */
+/** Observes memory and readiness until it ends. */
 export async function watchSite (site: Site): Promise<Watch> {
   const before = await site.observe()
   const startedMs = performance.now()

@@ -1,12 +1,12 @@
 /**
- * The API that `devices`, `query`, `send`, `tail` and `probe` ask: the one of RELAY_URL, or of the stack that runs here. The token is
- * RELAY_TOKEN; the stack of this machine has a well-known one.
+ * The API for `devices`, `query`, `send`, `tail` and `probe`: that of RELAY_URL, or of the local stack. The token is
+ * RELAY_TOKEN; the local stack has a well-known one.
  */
 import { createRelayClient, RelayProblem, type Problem, type RelayClient } from '@relay-telemetry/client/src/index.ts'
 import type { Command } from 'commander'
 import { apiUrlOf, RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 
-/** An API that is away is tried again, for a second or so. */
+/** Retries for an unreachable API, for about a second. */
 const RETRIES_MAX = 2
 
 export interface Api {
@@ -14,7 +14,7 @@ export interface Api {
   readonly relay: RelayClient
 }
 
-/** @throws RelayError RELAY_CONFIG_INVALID where no setting and no stack says where the API is, or who asks */
+/** @throws RelayError RELAY_CONFIG_INVALID if neither a setting nor a stack names the API or the token */
 export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMax = RETRIES_MAX): Api {
   const { url, isLocalStack } = apiUrlOf(environment)
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
@@ -27,8 +27,8 @@ export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMa
 }
 
 /**
- * Runs a command that asks the API.
- * @param retriesMax how often a request is tried again where that may help
+ * Runs a command that uses the API.
+ * @param retriesMax retries of a request that may help
  * @throws Error that says what is wrong in one line
  */
 export async function withApi (run: (api: Api) => Promise<void>, retriesMax = RETRIES_MAX): Promise<void> {
@@ -43,7 +43,7 @@ export async function withApi (run: (api: Api) => Promise<void>, retriesMax = RE
   }
 }
 
-/** @param body of an answer that is a refusal; a proxy may say something else than a problem */
+/** @param body of a refusal; a proxy may return something else than a problem */
 export function failureOf (body: unknown): Error {
   const { code, detail } = body as Partial<Problem>
   if (code === undefined) return new Error(`not an answer of Relay: ${String(body).slice(0, 200)}; check RELAY_URL`)
@@ -51,7 +51,7 @@ export function failureOf (body: unknown): Error {
   return new Error(`${detail}${help} (${code})`)
 }
 
-/** A selection, as the API takes it. */
+/** A selection, in the format of the API. */
 export interface SelectionOptions {
   readonly device?: string[]
   readonly zone?: string[]

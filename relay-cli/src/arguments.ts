@@ -1,11 +1,11 @@
-/** What is written on a command line, as values. */
+/** Values of command line arguments. */
 import { InvalidArgumentError } from 'commander'
 import { parseTimestamp } from 'relay-common'
 
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /**
- * A time: ISO-8601 with an offset, a day (`2024-01-31`, which begins at 00:00 UTC), or how long ago (`90m`, `24h`, `7d`).
+ * A time: ISO-8601 with an offset, a day (`2024-01-31`, from 00:00 UTC), or an age (`90m`, `24h`, `7d`).
  * @returns ms since the epoch
  */
 export function parseTime (text: string): number {
@@ -16,7 +16,7 @@ export function parseTime (text: string): number {
   return timeMs
 }
 
-/** A time, or a bare number: an offset. */
+/** A time, or a bare number, which is an offset. */
 export function parseTimeOrOffset (text: string): { readonly timeMs: number } | { readonly offset: bigint } {
   return /^\d+$/.test(text) ? { offset: BigInt(text) } : { timeMs: parseTime(text) }
 }
@@ -27,7 +27,7 @@ export function parseCount (text: string): number {
   return count
 }
 
-/** How many at most: a whole number above 0. */
+/** A maximum: a whole number above 0. */
 export function parseLimit (text: string): number {
   const limit = parseCount(text)
   if (limit === 0) throw new InvalidArgumentError('Must be a whole number above 0.')
@@ -41,7 +41,7 @@ export function parsePlace (text: string): { readonly partition: number, readonl
   return { partition: Number(place[1]), offset: BigInt(place[2]) }
 }
 
-/** How long: `30s`, `90m`, `24h`, `7d`. @returns ms */
+/** A duration: `30s`, `90m`, `24h`, `7d`. @returns ms */
 export function parseDuration (text: string): number {
   const ms = durationMs(text)
   if (ms === undefined) throw new InvalidArgumentError('Must be a duration such as 30s, 90m, 24h or 7d.')

@@ -1,4 +1,4 @@
-/** Compares what a range's events ask for with what the database has, day by day. */
+/** Compares the events of a range with the database, day by day. */
 import {
   bucketStartMs, DAY_MS, decodeBody, emptyRollup, encodeRollupBody, levels, mergeRollup, partitionOf, type Level, type PoolClient,
   type Rollup
@@ -15,7 +15,7 @@ export interface Range {
 }
 
 export interface Difference extends RowName {
-  /** where the device is at home; undefined: of a group, which is in all of them */
+  /** home of the device; undefined: of a group, which is in all partitions */
   readonly partition: number | undefined
   readonly kind: 'missing' | 'unexpected' | 'different' | 'doubled'
   readonly expectedCount: number
@@ -26,22 +26,22 @@ interface Series extends Pick<RowName, 'deviceId' | 'deviceType' | 'zone'> {
   readonly seriesId: number
 }
 
-/** What a comparison goes by. */
+/** Parameters of a comparison. */
 export interface Checked {
   readonly client: PoolClient
   readonly range: Range
   readonly onTheWay: OnTheWay
   readonly journaled: Journaled
   readonly rules: RecomputeRules
-  /** by index of the level: rows that begin earlier may have been taken by retention */
+  /** by index of the level: retention may have deleted earlier rows */
   readonly keptFromMs: readonly number[]
   readonly counts: { rows: number, uncertain: number }
 }
 
 /**
- * Compares the rows of a range with what its events ask for, a day and the devices of one home partition at a time.
+ * Compares the rows of a range with its events, by day and home partition.
  * @param files events by home partition and day
- * @param homes devices are at home in one of so many partitions
+ * @param homes number of partitions that devices are assigned to
  */
 export async function * compare (checked: Checked, files: DayFiles, homes: number): AsyncGenerator<Difference> {
   const { client } = checked
@@ -71,7 +71,7 @@ export async function * compare (checked: Checked, files: DayFiles, homes: numbe
   }
 }
 
-/** Brings windows of a level to what they will be when readings that are on their way are at home. */
+/** Adds readings on their way home to windows of a level. */
 type Completed = (levelIndex: number, windows: StoredWindow[], fromMs: number, toMs: number) => StoredWindow[]
 
 async function * compareDay (
@@ -99,14 +99,14 @@ async function * compareDay (
     }
     for (const { body, min, max, isUncertain, ...name } of expected.values()) {
       const isWithin = name.level === level && name.bucketMs >= firstMs && name.bucketMs < endMs
-      if (!isWithin || name.bucketMs < keptFromMs[index]) continue // retention may have taken it
+      if (!isWithin || name.bucketMs < keptFromMs[index]) continue // retention may have deleted it
       counts.rows++
       yield { ...name, partition, kind: 'missing', expectedCount: name.count, foundCount: 0 }
     }
   }
 }
 
-/** Of minutes, what is on its way is added; of hours and days, what that made new in their minutes. */
+/** For minutes, adds readings on their way home; for hours and days, what these changed in their minutes. */
 function addOnTheWay (
   { onTheWay, rules }: Checked, devices: readonly Series[], levelIndex: number, windows: readonly StoredWindow[], fromMs: number,
   toMs: number, deltas: Map<string, Rollup>, isNew: (device: Series, delta: Rollup) => void
@@ -159,12 +159,12 @@ function groupKey ({ deviceType, zone }: Pick<RowName, 'deviceType' | 'zone'>): 
   return `${deviceType}\n${zone}`
 }
 
-/** The partition that a device is at home in. @param homes devices are shared out among so many */
+/** The home partition of a device. @param homes number of partitions that devices are assigned to */
 export function homeOf (deviceId: string, homes: number): number {
   return partitionOf(Buffer.from(deviceId), homes)
 }
 
-/** Days of the range that have events in the log, rows, or readings in the journal. */
+/** Days of the range with events in the log, rows, or readings in the journal. */
 async function readDays ({ client, journaled, range: { fromMs, toMs } }: Checked, files: DayFiles): Promise<number[]> {
   const days = new Set([...files.daysMs(), ...journaled.daysMs(fromMs, toMs)])
   for (const { table } of levels) {

@@ -6,7 +6,7 @@ const { READINGS_PER_ROW_MAX, KEEP_DUPLICATES, KEY_POLICY, SERIES_IN_MEMORY_MAX 
 
 const retentionDays = ({ default: _, ...rest }: TInteger & { default?: unknown }) => Type.Optional(Type.Integer(rest))
 
-/** The settings that a processor has too: they must be the same, or rollups are not recomputed as they were made. */
+/** Settings that must equal those of the processor, or rollups are recomputed differently. */
 export const cliSettings = Type.Object({
   ...databaseSettings,
   ...eventLogSettings,
@@ -15,7 +15,7 @@ export const cliSettings = Type.Object({
   KEEP_DUPLICATES,
   KEY_POLICY,
   SERIES_IN_MEMORY_MAX,
-  // what is left out stays as it is
+  // left out: unchanged
   RETENTION_MINUTE_DAYS: retentionDays(retentionSettings.RETENTION_MINUTE_DAYS),
   RETENTION_HOUR_DAYS: retentionDays(retentionSettings.RETENTION_HOUR_DAYS),
   RETENTION_DAY_DAYS: retentionDays(retentionSettings.RETENTION_DAY_DAYS)
@@ -23,7 +23,7 @@ export const cliSettings = Type.Object({
 
 export type CliConfig = Readonly<Static<typeof cliSettings>>
 
-/** Without any setting that says where, it is the local stack. @throws RelayError RELAY_CONFIG_INVALID */
+/** Without settings of servers, it is the local stack. @throws RelayError RELAY_CONFIG_INVALID */
 export function readCliConfig (environment: NodeJS.ProcessEnv = process.env): CliConfig {
   return readConfig(cliSettings, withLocalStack(environment))
 }

@@ -1,6 +1,6 @@
 /**
- * Events of a long stretch of the log, put in order of partition and day without holding them: a file each in a
- * temporary folder, an event a line.
+ * Sorts events of a long part of the log by partition and day, in constant memory: one temporary file each, one event
+ * per line.
  */
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ const WAITING_LINES_MAX = 200_000
 
 export interface DayFiles extends AsyncDisposable {
   add (partition: number, event: DeviceEvent): void
-  /** Writes what waits where that is much. */
+  /** Writes waiting events if there are many. */
   relieve (): Promise<void>
   /** Days with events of any partition, ascending, ms since the epoch. */
   daysMs (): number[]

@@ -91,7 +91,7 @@ async function show (
   const letter = await readLetter(site, partition, offset)
   if (!letter) throw new RelayError('RELAY_NO_DATA', `no dead letter at ${partition}:${offset}`)
   if (raw) {
-    // as it is, for a file or another program; a terminal would obey what is in it
+    // unchanged for a file or another program; a terminal would obey escape sequences
     process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
   } else if (json) {
     printJson({ ...describe(listedLetter(letter)), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
@@ -121,7 +121,7 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
     for await (const letter of findLetters(site, filter)) {
       if (counts.sent === limit) break
       if (letter.replayedAt !== undefined && !again) counts.before++
-      else if (letter.reason === 'batch-corrupt') counts.corrupt++ // its bytes are no record
+      else if (letter.reason === 'batch-corrupt') counts.corrupt++ // its bytes are not a record
       else if (letter.valueBytes !== undefined) counts.cutOff++
       else {
         const fault = await faultOf(letter)
@@ -153,8 +153,8 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
 }
 
 /**
- * Sends letters, then marks them: killed in between, they are sent once more, which counts once if they are events, and
- * is another letter if not.
+ * Sends letters, then marks them. If it is killed in between, they are sent again: events count once, others become
+ * another letter.
  */
 async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventLog']['openProducer']>>, letters: readonly Letter[]): Promise<void> {
   const at = new Date().toISOString()
@@ -184,7 +184,7 @@ function describe (letter: ListedLetter) {
   }
 }
 
-/** One line of it, or all. */
+/** One line of it, or everything. */
 function excerpt (text: string, charactersMax = EXCERPT_CHARACTERS): string {
   return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`
 }

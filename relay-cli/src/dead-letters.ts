@@ -1,4 +1,4 @@
-/** Dead letters as the commands know them: found by filters, in the order in which they were written. */
+/** Dead letters for the commands: filtered, in the order of writing. */
 import {
   claimFault, deadLetterReasons, findApiKey, intersectGrants, readDeadLetter, type Database, type DeadLetterInfo, type EventGrants,
   type LoggedRecord
@@ -8,7 +8,7 @@ import { startProgress } from './output.ts'
 import type { Site } from './site.ts'
 
 export interface Letter extends DeadLetterInfo {
-  /** where the letter itself is: `<partition>:<offset>` */
+  /** position of the letter itself: `<partition>:<offset>` */
   readonly place: string
   readonly key: Buffer | null
   readonly value: Buffer | null
@@ -25,21 +25,21 @@ export interface LetterFilter {
   readonly principal?: string
 }
 
-/** A letter that was replayed has a marker behind it in the dead letters: this header, with its place. */
+/** A replayed letter has a later marker in the dead letters: this header, with its position. */
 export const REPLAYED_HEADER = 'relay-replayed'
 export const REPLAYED_AT_HEADER = 'relay-replayed-at'
-/** on the record in the events topic: the place of the letter that it comes from */
+/** on the record in the events topic: the position of its letter */
 export const REPLAY_OF_HEADER = 'relay-replay-of'
 
 export const reasons = Object.keys(deadLetterReasons)
 
-/** what is kept of a first reading, bytes of keys and values and so many for all else of a record */
+/** kept part of the first read: bytes of keys and values, and a constant per record */
 const KEPT_MAX_BYTES = 16 * 1024 * 1024
 const RECORD_BYTES = 500
 
 /**
- * The letters that a filter lets through. Whether one was replayed is written behind it, so the topic is read to its end
- * before the first is told. What was found until then is not read once more, unless it is more than can be kept.
+ * The letters that pass a filter. Replay marks come later in the topic, so it is read to its end before the first
+ * letter is returned. Letters found until then are kept, up to a limit, and not read again.
  */
 export async function * findLetters ({ eventLog, config }: Site, filter: LetterFilter): AsyncGenerator<Letter> {
   const topic = config.DEAD_LETTERS_TOPIC
@@ -66,7 +66,7 @@ export async function * findLetters ({ eventLog, config }: Site, filter: LetterF
       }
     }
   } finally {
-    progress[Symbol.dispose]() // before anything is told
+    progress[Symbol.dispose]() // before any output
   }
   for (const record of kept) yield toLetter(record, replayed)!
   if (!more) return
@@ -80,10 +80,10 @@ export async function * findLetters ({ eventLog, config }: Site, filter: LetterF
   }
 }
 
-/** A letter without its bytes: many of them can be kept. */
+/** A letter without its bytes, so that many can be kept. */
 export interface ListedLetter extends Omit<Letter, 'key' | 'value'> {
   readonly device: string | undefined
-  /** of its value; undefined: it has none */
+  /** of its value; undefined: none */
   readonly keptBytes: number | undefined
 }
 
@@ -93,8 +93,8 @@ export function listedLetter ({ key, value, ...rest }: Letter): ListedLetter {
 
 /**
  * The newest of some letters, the newest last.
- * @param limit so many of them, 1 or more
- * @returns how many older ones there are, too
+ * @param limit their number, 1 or more
+ * @returns also the number of older ones
  */
 export async function findNewest (
   letters: AsyncIterable<Letter>, limit: number
@@ -114,7 +114,7 @@ export async function findNewest (
   return { letters: newest, before }
 }
 
-/** One letter; undefined where there is none at that place. */
+/** One letter; undefined if there is none at that position. */
 export async function readLetter ({ eventLog, config }: Site, partition: number, offset: bigint): Promise<Letter | undefined> {
   const topic = config.DEAD_LETTERS_TOPIC
   const replayed: Replays = new Map()
@@ -129,7 +129,7 @@ export async function readLetter ({ eventLog, config }: Site, partition: number,
   return found && toLetter(found, replayed)
 }
 
-/** By the places of the letters that were replayed: when. */
+/** By position of replayed letters: the time. */
 type Replays = Map<string, string>
 
 function noteReplay ({ headers }: LoggedRecord, replayed: Replays): void {
@@ -142,7 +142,7 @@ function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, rep
   return info && { ...info, place, key, value, replayedAt: replayed.get(place) }
 }
 
-/** What was read is a part of all that came with it, which would stay in memory too. */
+/** A copy, because the slice would keep the whole received buffer in memory. */
 function copyOf (bytes: Buffer | null): Buffer | null {
   return bytes && Buffer.from(bytes)
 }
@@ -166,8 +166,8 @@ function isAsked (
 const KEY_PRINCIPAL = 'key:'
 
 /**
- * Says which letters may be sent to the events topic: those of an event that its sender might send when it was refused,
- * and may send now where its key is still there. What was in that topic before may always go there again.
+ * Decides which letters may be sent to the events topic: those whose sender was allowed to send the event when it was
+ * refused, and still is if its key exists. Letters that were in that topic before may always return.
  * @returns why a letter may not; undefined: it may
  */
 export function openReplayGuard (database: Database): (letter: Letter) => Promise<string | undefined> {
@@ -190,11 +190,11 @@ export function openReplayGuard (database: Database): (letter: Letter) => Promis
   }
 }
 
-/** The device of a letter: as its JSON says where it is one with a device id, else the key. */
+/** The device of a letter: from its JSON if that has a device id, otherwise the key. */
 export function deviceOf ({ key, value }: Pick<Letter, 'key' | 'value'>): string | undefined {
   try {
     const { deviceId } = JSON.parse(String(value)) as { deviceId?: unknown }
     if (typeof deviceId === 'string') return deviceId
-  } catch {} // many letters are here for not being JSON
+  } catch {} // many letters exist because they are not JSON
   return key?.toString()
 }

@@ -1,4 +1,4 @@
-/** `relay devices`: what there is, and what it sent last. */
+/** `relay devices`: lists devices and their newest readings. */
 import type { paths } from '@relay-telemetry/client/src/index.ts'
 import type { Command } from 'commander'
 
@@ -14,7 +14,7 @@ interface DevicesOptions extends SelectionOptions, OutputOptions {
 type DevicesQuery = NonNullable<paths['/api/v1/devices']['get']['parameters']['query']>
 
 const LIMIT_DEFAULT = 100
-/** of one answer */
+/** per answer */
 const PAGE_MAX = 1_000
 
 export function addDevices (program: Command): void {

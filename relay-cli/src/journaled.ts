@@ -1,10 +1,10 @@
-/** What the journal has of windows: it counts as well as rows do, and is in none of them. */
+/** The journal of windows, which counts like rows, and is not in them. */
 import {
   bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, readingsByBucket, readJournal, type PoolClient,
   type Readings, type Rollup
 } from 'relay-common'
 
-/** Of a window, what one source partition has in the journal. */
+/** The journal of a window in one source partition. */
 export interface JournaledPart {
   readonly rollup: Rollup
   /** of a device */
@@ -25,7 +25,7 @@ export class Journaled {
     this.#windows = windows.map(it => Map.groupBy(it.values(), ({ bucketMs }) => bucketStartMs(DAY_MS, bucketMs)))
   }
 
-  /** Reads all of it, which is little: readings of the last minutes. */
+  /** Reads the whole journal, which is small: readings of the last minutes. */
   static async read (client: PoolClient): Promise<Journaled> {
     const windows = levels.map(() => new Map<string, JournaledWindow>())
     const partOf = (levelIndex: number, seriesId: number, timeMs: number, partition: number, isDevice: boolean) => {
@@ -57,13 +57,13 @@ export class Journaled {
     return new Journaled(windows)
   }
 
-  /** What there is of some series in a stretch of one day. */
+  /** The journal of some series in a range of one day. */
   find (levelIndex: number, seriesIds: ReadonlySet<number>, fromMs: number, toMs: number): JournaledWindow[] {
     return (this.#windows[levelIndex].get(bucketStartMs(DAY_MS, fromMs)) ?? [])
       .filter(it => seriesIds.has(it.seriesId) && it.bucketMs >= fromMs && it.bucketMs < toMs)
   }
 
-  /** Days of a range that it has readings of. */
+  /** Days of a range with readings in it. */
   daysMs (fromMs: number, toMs: number): number[] {
     return [...this.#windows[0]].filter(([, windows]) => windows.some(it => it.bucketMs >= fromMs && it.bucketMs < toMs))
       .map(([dayMs]) => dayMs)

@@ -1,4 +1,4 @@
-/** `relay keys list | create | rotate | revoke`: API keys, where there is no API yet to make the first one by. */
+/** `relay keys list | create | rotate | revoke`: API keys, also for the first key before the API has one. */
 import { userInfo } from 'node:os'
 
 import { InvalidArgumentError, Option, type Command } from 'commander'
@@ -59,7 +59,7 @@ function parseScope (text: string, before: readonly Scope[] = []): Scope[] {
   return [...before, text]
 }
 
-/** Who acts, for the audit log: whoever may write to the database may say what he likes, and mostly does not. */
+/** The actor for the audit log: anyone with write access to the database could claim any name. */
 function actor (): Actor {
   return { principal: `relay-cli:${userInfo().username}` }
 }

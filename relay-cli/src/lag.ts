@@ -1,4 +1,4 @@
-/** `relay lag`: how far the rollups are behind the log. */
+/** `relay lag`: the lag of the rollups behind the log. */
 import type { Command } from 'commander'
 
 import { parseCount } from './arguments.ts'
@@ -7,14 +7,14 @@ import { openSite, topicOf } from './site.ts'
 
 interface PartitionLag {
   readonly partition: number
-  /** null: no processor has ever had it */
+  /** null: never claimed by a processor */
   readonly processedOffset: bigint | null
   readonly endOffset: bigint
   readonly lag: bigint
   readonly eventTimeMax: string | null
   readonly owner: string | null
   readonly epoch: bigint | null
-  /** since its rows were last written; null: never */
+  /** since the last write of its rows; null: never */
   readonly flushAgeMs: number | null
 }
 

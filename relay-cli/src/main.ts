@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * `relay`: what the person on call asks and does.
+ * `relay`: the command line for the person on call.
  *
- * Exit codes: 0 done; 1 it was done, and what was asked about is not as it should be (`verify`: differences, `lag --max`:
- * too far behind, `send`: events refused, `probe`: readings missing or different); 2 it was not done, and one line on stderr says why; 64 the command line is wrong.
+ * Exit codes: 0 done; 1 done with a bad result (`verify`: differences, `lag --max`: exceeded, `send`: events refused,
+ * `probe`: readings missing or different); 2 not done, with the reason in one line on stderr; 64 wrong command line.
  */
 import { resolve } from 'node:path'
 
@@ -24,7 +24,7 @@ import { addTail } from './tail.ts'
 import { addVerify } from './verify.ts'
 
 const EXIT_FAILED = 2
-const EXIT_USAGE = 64 // as sysexits.h has it
+const EXIT_USAGE = 64 // as in sysexits.h
 
 const program = new Command('relay')
   .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and rebuilds of\n' +
@@ -54,6 +54,6 @@ try {
   } else {
     const { message } = error as Error
     console.error(printableLines(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`))
-    process.exit(EXIT_FAILED) // what has failed may leave a connection behind that nobody closes
+    process.exit(EXIT_FAILED) // a failed command may leave an open connection behind
   }
 }

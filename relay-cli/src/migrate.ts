@@ -1,6 +1,6 @@
 /**
- * `relay migrate`: brings the database up to date, as its owner: programs whose roles may not do it find it done. Sets how
- * long rollups are kept, which no program may, and lets programs log in, each as a user of its own.
+ * `relay migrate`: migrates the database as its owner, for programs whose roles may not. Sets the retention, which no
+ * program may, and creates logins for programs.
  */
 import { InvalidArgumentError, type Command } from 'commander'
 import {

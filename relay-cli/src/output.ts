@@ -1,4 +1,4 @@
-/** What a command shows: tables for people, JSON for scripts; how far it is goes to stderr, where people look on. */
+/** Output of commands: tables for people, JSON for scripts; progress goes to stderr if it is a terminal. */
 import { SingleBar } from 'cli-progress'
 import { printable, printableJson, printableLines } from 'relay-common'
 
@@ -6,12 +6,12 @@ export interface OutputOptions {
   readonly json?: boolean
 }
 
-/** One JSON document on one line; offsets are strings, as they may be beyond what JSON readers take. */
+/** One JSON document per line; offsets are strings, because they may exceed the numbers of JSON readers. */
 export function printJson (value: unknown): void {
   console.log(printableJson(value))
 }
 
-/** Text for people; what came from outside may be in it. */
+/** Text for people, which may contain data from outside. */
 export function printLine (text = ''): void {
   console.log(printableLines(text))
 }
@@ -31,7 +31,7 @@ export function countOf (count: number | bigint, what: string): string {
   return `${count} ${what}${Number(count) === 1 ? '' : 's'}`
 }
 
-/** How long ago, in the largest unit that fits. */
+/** An age, in the largest unit that fits. */
 export function formatAge (ageMs: number): string {
   const seconds = Math.max(0, Math.round(ageMs / 1000))
   if (seconds < 120) return `${seconds} s`
@@ -43,7 +43,7 @@ export interface Progress extends Disposable {
   update (done: bigint, total: bigint): void
 }
 
-/** A bar on stderr while it is a terminal; nothing else otherwise. */
+/** A bar on stderr if it is a terminal. */
 export function startProgress (what: string): Progress {
   const bar = new SingleBar({
     format: `${what} {bar} {percentage}% | {value}/{total} records | {eta_formatted} left`,

@@ -5,7 +5,7 @@ import { probeResults, type ProbeRound } from './prober.ts'
 /** From an answer of the next flush to the default of `--within`, in s. */
 const LATENCY_BUCKETS_S = [0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60]
 
-/** @returns counts a round */
+/** @returns a function that counts a round */
 export function createProbeMetrics (registry: Registry): (round: ProbeRound) => void {
   const registers = [registry]
   const rounds = createCounterBy(registry, {

@@ -1,4 +1,4 @@
-/** Readings that a probe knows, and what an answer about them has to say. */
+/** Readings of a probe, and the expected answers about them. */
 import { valueAt } from 'relay-simulator/value'
 import { seedOf } from 'relay-simulator/noise'
 
@@ -15,8 +15,8 @@ export interface Reading {
 }
 
 /**
- * The reading of a device at a moment: what the simulator's device of that name reads, to a quarter. Sums of quarters are
- * exact, so that what is expected takes no arithmetic of Relay's.
+ * The reading of a device at a moment: that of a simulated device with this name, to a quarter. Sums of quarters are
+ * exact, so the expected numbers need none of Relay's arithmetic.
  */
 export function readingAt ({ deviceType, deviceId }: ProbeDevice, timeMs: number): Reading {
   return { timeMs, value: Math.round(valueAt(deviceType, seedOf(0, deviceId), timeMs) * 4) / 4 + 0 }
@@ -27,7 +27,7 @@ export function eventOf (device: ProbeDevice, { timeMs, value }: Reading): strin
   return JSON.stringify({ ...device, value, timestamp: new Date(timeMs).toISOString() })
 }
 
-/** What is asked for of a range. */
+/** The requested statistics of a range. */
 export const STATISTICS = 'count,sum,avg,min,max,first,last'
 
 export interface Numbers {
@@ -42,7 +42,7 @@ export interface Numbers {
   readonly lastMs?: number
 }
 
-/** The numbers of readings, in the order of their times. */
+/** The statistics of readings, which are in the order of their times. */
 export function numbersOf (readings: readonly Reading[]): Numbers {
   if (readings.length === 0) return { count: 0 }
   const values = readings.map(it => it.value)
@@ -61,7 +61,7 @@ export function numbersOf (readings: readonly Reading[]): Numbers {
   }
 }
 
-/** What of a row of aggregates differs from what it should be, for people; undefined: nothing. */
+/** The difference between a row of aggregates and its expectation, for people; undefined: none. */
 export function differenceOf (expected: Numbers, found: Numbers): string | undefined {
   const names = Object.keys({ ...expected, ...found }) as Array<keyof Numbers>
   const differing = names.filter(it => !Object.is(expected[it], found[it]))

@@ -1,4 +1,4 @@
-/** `relay probe`: whether what is sent is found, soon and exactly, as a client sees it. */
+/** `relay probe`: tests that sent readings become visible, soon and exactly, as a client sees it. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { Option, type Command } from 'commander'
@@ -66,7 +66,7 @@ async function probe (options: ProbeOptions): Promise<void> {
       }
       await delay(nextMs - performance.now(), undefined, { signal: stopped.signal }).catch(() => {})
     }
-  }, 0) // a probe sees what clients see that don't try again
+  }, 0) // a probe sees what clients without retries see
 }
 
 function show ({ result, reading, latencyMs, detail }: ProbeRound, { json }: OutputOptions): void {

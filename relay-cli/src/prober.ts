@@ -1,11 +1,11 @@
 /**
- * A prober: sends readings that it knows, by the way of every client, and asks for them until they are there.
+ * Sends known readings like any client, and queries them until they are visible.
  *
  *     reading ──POST──▶ accepted ──ask for it, again and again──▶ there ──ask for all of the last minutes──▶ exact
  *        └── not taken: sent again with the next one           └── not in time: missing
  *
- * What was sent without an answer is sent again with the next reading, in the same bytes, as devices do; it counts once. Until
- * it is accepted nobody knows whether it is there, and the last minutes are not compared.
+ * A reading without an answer is resent with the next one, in the same bytes, as devices do; it counts once. Until it
+ * is accepted its state is unknown, and the last minutes are not compared.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -19,7 +19,7 @@ export const probeResults = ['ok', 'missing', 'different', 'failed'] as const
 export interface ProbeRound {
   readonly result: typeof probeResults[number]
   readonly reading: Reading
-  /** from the sending of the reading to the first answer that has it, ms; undefined: none had */
+  /** from sending the reading to the first answer with it, ms; undefined: none */
   readonly latencyMs?: number
   /** what is wrong, for people; undefined: nothing */
   readonly detail?: string
@@ -27,15 +27,15 @@ export interface ProbeRound {
 
 export interface ProberSettings {
   readonly device: ProbeDevice
-  /** how soon a reading has to be in answers */
+  /** time in which a reading must become visible */
   readonly withinMs: number
 }
 
-/** All of this time is compared in each round: what is lost, doubled or changed in a while is noticed. */
+/** Range that each round compares, to detect readings that are lost, doubled or changed later. */
 const COMPARED_MS = 10 * 60_000
 const ASK_INTERVAL_MIN_MS = 100
 const ASK_INTERVAL_MAX_MS = 1_000
-/** longer than the API takes to refuse what it can't do now */
+/** longer than the API takes to refuse a request */
 const REQUEST_TIMEOUT_MS = 15_000
 
 export class Prober {
@@ -43,7 +43,7 @@ export class Prober {
   readonly #settings: ProberSettings
   /** accepted, in the order of their times */
   #accepted: Reading[] = []
-  /** sent, perhaps, in the order of their times */
+  /** perhaps sent, in the order of their times */
   #unsure: Reading[] = []
   #lastMs = 0
 
@@ -52,7 +52,7 @@ export class Prober {
     this.#settings = settings
   }
 
-  /** One reading. @param signal ends it; it throws then */
+  /** One round with one reading. @param signal ends it; it throws then */
   async round (signal: AbortSignal): Promise<ProbeRound> {
     this.#lastMs = Math.max(Date.now(), this.#lastMs + 1)
     const reading = readingAt(this.#settings.device, this.#lastMs)
@@ -74,7 +74,7 @@ export class Prober {
     return { ...all, reading, latencyMs }
   }
 
-  /** @returns why the API takes none of it, now or ever; undefined: all of it is accepted */
+  /** @returns why the API refuses; undefined: everything is accepted */
   async #send (signal: AbortSignal): Promise<string | undefined> {
     const sent = this.#unsure
     const { data, error } = await this.#relay.POST('/api/v1/events', {
@@ -92,7 +92,7 @@ export class Prober {
     return refused.length === 0 ? undefined : `refused: ${refused[0].reason} ${refused[0].detail}`
   }
 
-  /** Asks until an answer has what it should, or something else, or time is up. */
+  /** Queries until an answer is as expected, is wrong, or time is up. */
   async #compare (readings: readonly Reading[], until: number, signal: AbortSignal): Promise<Pick<ProbeRound, 'result' | 'detail'>> {
     const expected = numbersOf(readings)
     const range = { startMs: readings[0].timeMs, endMs: readings[readings.length - 1].timeMs + 1 }
@@ -102,7 +102,7 @@ export class Prober {
         const found = await this.#ask(range, signal)
         const detail = differenceOf(expected, found)
         if (detail === undefined) return { result: 'ok' }
-        // fewer may be there in a moment; as many or more will not become what they should be
+        // too few may become complete in a moment; as many or more will not
         outcome = { result: found.count < expected.count ? 'missing' : 'different', detail: `${detail}, ${rangeOf(range)}` }
       } catch (error) {
         outcome = { result: 'failed', detail: `not answered: ${this.#messageOf(error, signal)}` }
@@ -139,7 +139,7 @@ export class Prober {
     }
   }
 
-  /** @throws the reason of the signal, where that ended it */
+  /** @throws the reason of the signal, if that ended it */
   #messageOf (error: unknown, signal: AbortSignal): string {
     signal.throwIfAborted()
     const { message, cause } = error as Error

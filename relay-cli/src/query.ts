@@ -1,4 +1,4 @@
-/** `relay query`: numbers of a selection over a range, in rows. */
+/** `relay query`: statistics of a selection over a range, in rows. */
 import type { AggregateRow, AggregatesQuery } from '@relay-telemetry/client/src/index.ts'
 import { Option, type Command } from 'commander'
 
@@ -53,7 +53,7 @@ async function query ({ limit, json, ...options }: QueryOptions): Promise<void> 
   })
 }
 
-/** Members that are not shown as a column: the next row's start says when this one ends. */
+/** Members without a column: the start of the next row is the end of this one. */
 const hidden = new Set(['bucketEnd', 'unavailable', 'filled'])
 
 function printRows (rows: readonly AggregateRow[]): void {

@@ -1,6 +1,6 @@
 /**
- * The rollups that a day's events ask for, computed the plain way: all readings of a series sorted, resends left out,
- * each folded into each of its rows. No deltas, no order of arrival, nothing of the processor.
+ * The expected rollups of a day's events, computed in the simplest way: readings of a series sorted, without
+ * duplicates, each folded into each of its rows. No deltas, no order of arrival, no code of the processor.
  */
 import {
   bucketStartMs, DAY_MS, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, foldReadings,
@@ -21,7 +21,7 @@ export interface ExpectedRow extends RowName {
   readonly min: number
   readonly max: number
   readonly body: Buffer
-  /** a minute gave its readings up and had resends: which of them counted depends on when they came */
+  /** a minute that no longer stores its readings had duplicates: the order of arrival decided which counted */
   readonly isUncertain: boolean
 }
 
@@ -36,7 +36,8 @@ interface Window extends RowName {
 }
 
 export function rowKey ({ level, bucketMs, deviceId, deviceType, zone }: RowName): string {
-  return [level, bucketMs, deviceId ?? '', deviceType, zone].join('\n') // ids are not empty and hold no control characters
+  // ids are not empty and contain no control characters
+  return [level, bucketMs, deviceId ?? '', deviceType, zone].join('\n')
 }
 
 /** @param events of one source partition and one day */

@@ -1,4 +1,4 @@
-/** `relay repair`: brings readings home that count in other partitions, so that one that is in several counts once. */
+/** `relay repair`: moves readings to their home that count in other partitions, so that one in several counts once. */
 import { Option, type Command } from 'commander'
 import { levels, RelayError } from 'relay-common'
 import { repairRollups, type RepairedDay } from 'relay-processor/repair'

@@ -1,4 +1,4 @@
-/** `relay replay`: rebuilds rollups from the event log and puts them in place of the live ones. */
+/** `relay replay`: rebuilds rollups from the event log and replaces the live ones. */
 import type { Command } from 'commander'
 import { levels } from 'relay-common'
 import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'

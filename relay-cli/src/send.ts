@@ -1,4 +1,4 @@
-/** `relay send`: events from a file, from stdin, or one that options say. */
+/** `relay send`: sends events from a file, from stdin, or one from options. */
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -17,9 +17,9 @@ interface SendOptions extends OutputOptions {
   readonly time?: string
 }
 
-/** of one request */
+/** per request */
 const BATCH_EVENTS = 1_000
-/** Refused events are named up to here. */
+/** Number of refused events that are listed. */
 const REFUSED_SHOWN_MAX = 20
 
 export function addSend (program: Command): void {
@@ -45,7 +45,7 @@ function parseValue (text: string): number {
 }
 
 interface Refused {
-  /** which event of all that were sent, from 1 */
+  /** index among all sent events, from 1 */
   readonly event: number
   readonly reason: string
   readonly detail: string
@@ -77,7 +77,7 @@ function report (accepted: number, refused: readonly Refused[]): void {
   if (refused.length > REFUSED_SHOWN_MAX) printLine('  … and more; --json shows all of them')
 }
 
-/** @returns the event of the options; undefined: there are none */
+/** @returns the event of the options; undefined: none */
 function eventOf (file: string | undefined, { device, zone, type, value, time }: SendOptions): string | undefined {
   const given = { '--device': device, '--zone': zone, '--type': type, '--value': value }
   const missing = Object.entries(given).filter(([, it]) => it === undefined).map(([name]) => name)
@@ -87,14 +87,14 @@ function eventOf (file: string | undefined, { device, zone, type, value, time }:
   return JSON.stringify({ deviceId: device, deviceType: type, zone, value, timestamp: time ?? new Date().toISOString() })
 }
 
-/** Events as they are written, some at a time. */
+/** Original lines, in batches. */
 async function * batchesOf (file: string | undefined): AsyncGenerator<string[]> {
   const input = file === undefined || file === '-' ? process.stdin : createReadStream(file)
   let lines: string[] = []
   let isArray: boolean | undefined
   const reader = createInterface({ input, crlfDelay: Infinity })
   const failed = new Promise<never>((_resolve, reject) => input.once('error', reject))
-  failed.catch(() => {}) // whoever reads is told
+  failed.catch(() => {}) // the reader gets the error
   const iterator = reader[Symbol.asyncIterator]()
   while (true) {
     const { done, value: line } = await Promise.race([iterator.next(), failed])
@@ -122,7 +122,7 @@ function * cut (lines: readonly string[]): Generator<string[]> {
   for (let at = 0; at < lines.length; at += BATCH_EVENTS) yield lines.slice(at, at + BATCH_EVENTS)
 }
 
-/** As they are written, so that the API judges each of them; under a key of their own, so that they may be sent again. */
+/** Sends original lines, so that the API checks each; with their own key, so that they may be resent. */
 async function sendBatch ({ relay }: Api, lines: readonly string[]) {
   const { data, error } = await relay.POST('/api/v1/events', {
     params: { header: { 'idempotency-key': randomUUID() } },

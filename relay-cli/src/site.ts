@@ -1,4 +1,4 @@
-/** What a command works on: the database and the event log that the environment names. */
+/** The database and the event log of a command, from the environment. */
 import {
   createLogger, levels, openDatabase, openEventLog, RelayError, splitList, type Database, type EventLog, type EventRules,
   type Topic
@@ -15,10 +15,10 @@ export interface Site extends SiteDatabase {
   readonly eventLog: EventLog
 }
 
-const log = createLogger('relay-cli', 'silent') // what goes wrong is told in one line, at the end
+const log = createLogger('relay-cli', 'silent') // errors are reported in one line at the end
 
 /**
- * Opens the database as it is: commands migrate nothing and create nothing.
+ * Opens the database without migrating or creating anything.
  * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
 export async function openSiteDatabase (): Promise<SiteDatabase> {
@@ -34,8 +34,8 @@ export async function openSiteDatabase (): Promise<SiteDatabase> {
 }
 
 /**
- * Opens the database and the event log, as they are.
- * @throws RelayError where one of them can't be had, or the log is not the one that the database was filled from
+ * Opens the database and the event log without changing them.
+ * @throws RelayError if one is unreachable, or the database was filled from another log
  */
 export async function openSite (): Promise<Site> {
   await using opened = new AsyncDisposableStack()
@@ -69,7 +69,7 @@ export function rulesOf (config: CliConfig): EventRules & { readonly isKeyChecke
   }
 }
 
-/** By index of the level, how long its rollups are kept, in ms; Infinity: for ever. */
+/** Retention by index of the level, in ms; Infinity: forever. */
 export async function readKeepMs (database: Database): Promise<number[]> {
   const rows = await database.query<{ name: string, keep_ms: number | null }>(
     'select name, (extract(epoch from retention) * 1000)::double precision as keep_ms from rollup_levels')

@@ -1,6 +1,6 @@
 /**
- * What the database has of a window, in rows and in the journal, whichever source partitions they are of: a device's readings are
- * in one, but for those from before it was at home there; and readings on their way home are in none yet.
+ * Stored windows, from rows and journal of all source partitions. A device's readings are in one partition, except for
+ * those from before its home was there; readings on their way home are in none yet.
  */
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, isBodyOf, levels,
@@ -23,20 +23,20 @@ export interface StoredRow {
 export interface StoredWindow {
   readonly seriesId: number
   readonly bucketMs: number
-  /** how many rows it is made of, the journal of each partition as one */
+  /** number of rows, counting the journal of each partition as one */
   readonly rows: number
-  /** readings, as their columns say */
+  /** readings, according to the columns */
   readonly count: number
   readonly rollup: Rollup
-  /** of a device's minute that keeps them; one that is in several partitions is there as often */
+  /** of a device's minute that stores them, as often as they appear in partitions */
   readonly readings: Readings | undefined
-  /** readings that are in several partitions, and so count several times */
+  /** readings in several partitions, which count several times */
   readonly doubled: number
   /** false: a row can't be decoded */
   readonly isReadable: boolean
 }
 
-/** Reads the windows of some series in a stretch of one day, by series and time. @param journaled of the same snapshot */
+/** Reads the windows of some series in a range of one day, by series and time. @param journaled of the same snapshot */
 export async function readWindows (
   client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
 ): Promise<StoredWindow[]> {
@@ -103,7 +103,7 @@ function copyOf ({ timesMs, values }: Readings): Readings {
   return { timesMs: [...timesMs], values: [...values] }
 }
 
-/** Whether a window is what it should be, to the byte. */
+/** Whether a window is as expected, to the byte. */
 export function isAsExpected (expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredWindow): boolean {
   const { count, min, max, body } = expected
   if (!isReadable || rollup.count !== count || rollup.min !== min || rollup.max !== max) return false
@@ -140,14 +140,14 @@ export class OnTheWay {
     return new OnTheWay(series)
   }
 
-  /** Minutes of a device that have readings on their way, of a stretch of time. */
+  /** Minutes of a device with readings on their way, in a range. */
   minutesOf (seriesId: number, fromMs: number, toMs: number): number[] {
     return [...this.#series.get(seriesId)?.keys() ?? []].filter(it => it >= fromMs && it < toMs).sort((a, b) => a - b)
   }
 
   /**
-   * Brings a device's minute to what it will be when they are at home.
-   * @returns the minute, and what will be new in it
+   * Adds readings on their way home to a device's minute.
+   * @returns the minute, and what is new in it
    */
   addTo (window: StoredWindow, keepDuplicates: boolean): { readonly window: StoredWindow, readonly delta: Rollup } {
     const arrived = this.#series.get(window.seriesId)?.get(window.bucketMs)
@@ -163,7 +163,7 @@ export class OnTheWay {
   }
 }
 
-/** A window that has no row yet. */
+/** A window without a row. */
 export function emptyWindow (seriesId: number, bucketMs: number, isDeviceMinute: boolean): StoredWindow {
   const readings = isDeviceMinute ? emptyReadings() : undefined
   return { seriesId, bucketMs, rows: 0, count: 0, rollup: emptyRollup(), readings, doubled: 0, isReadable: true }

@@ -1,4 +1,4 @@
-/** `relay tail`: rollups as they change, until Ctrl-C. A connection that goes is made again, and goes on where it was. */
+/** `relay tail`: prints rollups as they change, until Ctrl-C. It reconnects after a lost connection, and resumes. */
 import type { RollupMessage, StreamQuery } from '@relay-telemetry/client/src/index.ts'
 import { Option, type Command } from 'commander'
 import { printable } from 'relay-common'
@@ -24,7 +24,7 @@ export function addTail (program: Command): void {
 async function tail ({ json, interval, groupBy, ...options }: TailOptions): Promise<void> {
   const stopped = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort())
-  process.stdout.on('error', () => stopped.abort()) // who reads has enough, such as `head`
+  process.stdout.on('error', () => stopped.abort()) // the reader has enough, such as `head`
   await withApi(async ({ relay }) => {
     const query = { ...selectionOf(options), interval, ...(groupBy === 'all' ? {} : { groupBy }) }
     let isOpen = false
@@ -44,7 +44,7 @@ async function tail ({ json, interval, groupBy, ...options }: TailOptions): Prom
   })
 }
 
-/** Beside what is shown: it must not get into a pipe. */
+/** Separate from the output, so that it does not get into a pipe. */
 function note (text: string): void {
   console.error(printable(`relay: ${text}`))
 }

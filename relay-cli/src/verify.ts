@@ -1,8 +1,9 @@
 /**
- * `relay verify`: recomputes a range from the event log, and compares it with the rollup rows that lie wholly in it. Rows
- * of one window are taken together, whichever source partitions they are of; a reading that is in two of them is doubled.
+ * `relay verify`: recomputes a range from the event log, and compares it with the rollup rows that lie entirely in it.
+ * Rows of one window are merged over source partitions; a reading in two of them is doubled.
  *
- * Rows and progress are read in one snapshot, and the log exactly as far as that progress: processors may go on.
+ * Rows and progress come from one snapshot, and the log is read exactly up to that progress, so processors may
+ * continue.
  */
 import { randomUUID } from 'node:crypto'
 
@@ -83,12 +84,12 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   if (counts.differences > 0) process.exitCode = 1
 }
 
-/** A connection on which the database stands still. */
+/** A connection with a snapshot of the database. */
 async function openSnapshot ({ database }: Site): Promise<{ readonly client: PoolClient } & Disposable> {
   const client = await database.connect()
   await liftTimeLimits(client)
   await client.query('begin isolation level repeatable read, read only')
-  // before the snapshot, which comes with the first question: rows of partitions that were merged after it are not in it
+  // before the snapshot, which the first query takes: it would lack rows of partitions merged after it
   await client.query(`lock table only ${levels.map(it => it.table).join(', only ')} in access share mode`)
   return { client, [Symbol.dispose]: () => client.release(true) }
 }
@@ -105,8 +106,8 @@ async function readHomes (client: PoolClient, { partitions }: Topic): Promise<nu
 }
 
 /**
- * Where to begin in each partition: an event is not appended earlier than `FUTURE_MAX_MS` before its time.
- * @throws RelayError RELAY_RANGE_INVALID where the log does not hold all of the range
+ * Start offset of each partition: an event is appended at most `FUTURE_MAX_MS` before its time.
+ * @throws RelayError RELAY_RANGE_INVALID if the log does not have the whole range
  */
 async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, targets: ReadonlyMap<number, bigint>): Promise<Map<number, bigint>> {
   const found = await eventLog.findOffsets(config.EVENTS_TOPIC, Math.max(0, fromMs - config.FUTURE_MAX_MS))
@@ -175,7 +176,7 @@ async function assigned (consumer: EventConsumer, partitions: number): Promise<v
 function createTaker (
   rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: Range, take: (event: DeviceEvent) => void
 ): RecordVisitor {
-  const everRules = { ...rules, futureMaxMs: Infinity } // whatever was refused for its time is left out before
+  const everRules = { ...rules, futureMaxMs: Infinity } // records that were refused for their time are skipped before
   const nowMs = Date.now()
   return {
     record (buffer, keyStart, keyEnd, valueStart, valueEnd) {
@@ -186,7 +187,7 @@ function createTaker (
       if (rules.isKeyChecked && (keyStart < 0 || buffer.toString('utf8', keyStart, keyEnd) !== event.deviceId)) return
       take(event)
     },
-    corrupt () {} // a dead letter then, nothing now
+    corrupt () {} // it became a dead letter then
   }
 }
 

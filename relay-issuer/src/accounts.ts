@@ -1,6 +1,6 @@
 import type { Scope } from 'relay-common'
 
-/** Somebody who can log in at the development issuer; any password will do. */
+/** An account of the development issuer; any password is accepted. */
 export interface Account {
   readonly scopes: readonly Scope[]
   /** undefined: all zones */

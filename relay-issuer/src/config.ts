@@ -16,7 +16,7 @@ export const issuerSettings = Type.Object({
 
 export type IssuerConfig = Readonly<Static<typeof issuerSettings>>
 
-/** @throws RelayError RELAY_CONFIG_INVALID, in production too: this issuer asks nobody for a password */
+/** @throws RelayError RELAY_CONFIG_INVALID, also in production: this issuer checks no password */
 export function readIssuerConfig (environment: NodeJS.ProcessEnv = process.env): IssuerConfig {
   if (environment.NODE_ENV === 'production') {
     throw new RelayError('RELAY_CONFIG_INVALID',

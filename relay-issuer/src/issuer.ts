@@ -1,11 +1,11 @@
 /**
- * The development issuer: an OpenID provider for one machine, so that OAuth can be tried before there is a real one.
+ * The development issuer: an OpenID provider for one machine, to try OAuth without a real one.
  *
  *     relay-web      people: authorization code with PKCE, refresh tokens that rotate; no secret
  *     relay-service  programs: client credentials; ISSUER_CLIENT_SECRET
  *
- * It is `oidc-provider`, a certified implementation, with the pages for development that come with it: whoever names an
- * account (`accounts.ts`) is logged in. What it knows is in memory, but for its keys.
+ * It is `oidc-provider`, a certified implementation, with its development pages: naming an account (`accounts.ts`) logs
+ * in. Everything except its keys is in memory.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -21,11 +21,11 @@ import type { IssuerConfig } from './config.ts'
 import { openKeys, type IssuerKeys } from './keys.ts'
 
 export interface Issuer extends Running {
-  /** as it stands in its tokens: what OIDC_ISSUER must be */
+  /** URL in its tokens, for OIDC_ISSUER */
   readonly url: string
 }
 
-/** The API, as clients name it in a `resource` parameter; they need not, for there is no other. */
+/** The API in the `resource` parameter of clients, which may omit it, because there is no other. */
 const API = 'urn:relay:api'
 const ACCESS_TOKEN_S = 5 * 60
 const REFRESH_TOKEN_S = 24 * 60 * 60
@@ -63,8 +63,8 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
 }
 
 /**
- * Anybody who gets here is logged in as whom he names, so pages of other sites must not: neither by a name of theirs that
- * resolves to this machine (DNS rebinding), nor as another origin that was not named.
+ * Naming an account is enough to log in, so pages of other sites must not reach this: neither through their own name
+ * that resolves to this machine (DNS rebinding), nor from an origin that is not configured.
  */
 function guardBrowsers (provider: Provider, config: IssuerConfig): void {
   const origins = splitList(config.ISSUER_CORS_ORIGINS)
@@ -83,7 +83,7 @@ function guardBrowsers (provider: Provider, config: IssuerConfig): void {
 
 function configurationOf (config: IssuerConfig, keys: IssuerKeys): Configuration {
   const policy = interactionPolicy.base()
-  policy.remove('consent') // what an account may is decided by the table: there is nobody to ask
+  policy.remove('consent') // the table of accounts decides: there is nobody to ask
   return {
     interactions: { policy },
     jwks: { keys: keys.signing as never },
@@ -92,7 +92,7 @@ function configurationOf (config: IssuerConfig, keys: IssuerKeys): Configuration
       {
         client_id: 'relay-web',
         token_endpoint_auth_method: 'none',
-        application_type: 'native', // any port of this machine may be called back
+        application_type: 'native', // any port of this machine is allowed as a callback
         redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
         grant_types: ['authorization_code', 'refresh_token'],
         response_types: ['code']
@@ -108,7 +108,7 @@ function configurationOf (config: IssuerConfig, keys: IssuerKeys): Configuration
     scopes: ['openid', ...scopes],
     clientBasedCORS: (_context, origin) => splitList(config.ISSUER_CORS_ORIGINS).includes(origin),
     pkce: { required: () => true },
-    rotateRefreshToken: true, // one that is used twice ends all that came from it
+    rotateRefreshToken: true, // a second use revokes everything that came from it
     issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
     ttl: { AccessToken: ACCESS_TOKEN_S, ClientCredentials: ACCESS_TOKEN_S, RefreshToken: REFRESH_TOKEN_S },
     features: {

@@ -9,8 +9,8 @@ export interface IssuerKeys {
 }
 
 /**
- * The keys in a file; new ones where there is none.
- * @param file undefined: nothing is kept
+ * Reads the keys in a file; creates new ones if there is none.
+ * @param file undefined: nothing is stored
  */
 export async function openKeys (file: string | undefined): Promise<IssuerKeys> {
   const kept = file === undefined ? undefined : await readFile(file, 'utf8').catch(ignoreMissing)

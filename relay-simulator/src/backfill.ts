@@ -4,14 +4,14 @@ import type { Sender } from './send.ts'
 import type { Timeline } from './timeline.ts'
 
 /**
- * Records of one send. Larger ones gain little and hold up the live stream, which shares the process: making and
- * encoding so many takes some 10 ms.
+ * Records per send. Larger sends gain little and delay the live stream in the same process: creating and encoding so
+ * many takes about 10 ms.
  */
 const BATCH_RECORDS_MAX = 5_000
 const PROGRESS_INTERVAL_MS = 5_000
 
 export interface BackfillSettings {
-  /** one with an end */
+  /** with an end */
   readonly timeline: Timeline
   /** the end of the history, ms since the epoch */
   readonly endMs: number
@@ -20,9 +20,9 @@ export interface BackfillSettings {
 }
 
 /**
- * Sends history as fast as the event log takes it; long ones say how far they are.
- * What is to be sent late, behind the end, stays with the timeline.
- * @returns whether it came to its end; false: `signal` was aborted
+ * Sends history as fast as the event log accepts it; long ones log their progress. Late events after the end stay in
+ * the timeline.
+ * @returns whether it reached its end; false: `signal` was aborted
  */
 export async function sendBackfill (
   { timeline, endMs, sender, log }: BackfillSettings, signal: AbortSignal
@@ -38,7 +38,7 @@ export async function sendBackfill (
   while (batch.records.length > 0) {
     const inHand = events - timeline.ticksLeft
     const sending = sender.send(batch, signal)
-    const next = signal.aborted ? undefined : timeline.take(endMs, BATCH_RECORDS_MAX) // made while the log is at work
+    const next = signal.aborted ? undefined : timeline.take(endMs, BATCH_RECORDS_MAX) // created while the log is busy
     if (!await sending) return stopped()
     acknowledged = inHand
     if (next === undefined) return stopped()

@@ -1,6 +1,6 @@
 /**
- * The simulator's settings: environment variables, and the same as options of the command line. An option wins over its
- * variable; what it means, its default and its check are those of the variable.
+ * Settings of the simulator: environment variables, also as command line options. An option takes precedence over its
+ * variable, and has its meaning, default and check.
  */
 import {
   databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, RelayError, splitList
@@ -10,11 +10,11 @@ import { Type, type Static, type TSchemaOptions } from 'typebox'
 
 import { parseDuration, parseShare } from './quantities.ts'
 
-/** Finest grid: an event of a device a millisecond, for events are told apart by theirs. */
+/** Highest rate: one event per device and millisecond, because times identify events. */
 const RATE_MAX = 1_000
-/** Coarsest grid: about an event of a device every two weeks. */
+/** Lowest rate: about one event per device in two weeks. */
 const RATE_MIN = 1e-6
-/** A history of at most so many events is sent before live ones: it takes some seconds, which the live stream makes up for. */
+/** A history up to this size is sent before live events: it takes some seconds, which the live stream makes up for. */
 export const HISTORY_FIRST_EVENTS_MAX = 1_000_000
 
 const fleetSettings = {
@@ -75,15 +75,15 @@ export const simulatorSettings = Type.Object({
 export type SimulatorConfig = Readonly<Static<typeof simulatorSettings>> & {
   readonly backfillMs: number
   readonly catchUpMaxMs: number
-  /** that the fleet has devices of */
+  /** device types of the fleet */
   readonly deviceTypes: readonly string[]
   /** each 0 to 1 */
   readonly faultShares: { readonly late: number, readonly duplicates: number, readonly poison: number }
 }
 
 /**
- * Reads and checks the settings. `--help` writes the options and exits.
- * @param args the command line behind the name of the program
+ * Reads and checks the settings. `--help` prints the options and exits.
+ * @param args command line arguments
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export function readSimulatorConfig (
@@ -109,17 +109,17 @@ export function readSimulatorConfig (
   })
 }
 
-/** The options that were given, under the names of their variables. */
+/** The given options, by the names of their variables. */
 function readOptions (args: readonly string[]): NodeJS.ProcessEnv {
   const command = new Command('relay-simulator')
     .description('Sends the events of a simulated fleet to the event log. Each option has an environment variable.')
     .allowExcessArguments(false)
-    .configureOutput({ writeErr: () => {} }) // the error below says it
+    .configureOutput({ writeErr: () => {} }) // the error below has the message
     .exitOverride(error => { if (error.exitCode !== 0) throw invalid(error.message.replace(/^error: /, '')) })
 
   const settingOf = new Map<string, string>()
   for (const [setting, flag] of Object.entries(flags)) {
-    // the options of a schema are in it, though its type does not tell
+    // the options of a schema are in it, although its type does not say so
     const { description, default: preset } = fleetSettings[setting as keyof typeof flags] as object as TSchemaOptions
     const option = new Option(flag, `${description} (${setting}, default ${preset})`)
     settingOf.set(option.attributeName(), setting)

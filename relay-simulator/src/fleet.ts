@@ -1,8 +1,8 @@
 /**
- * Which devices there are, and when each of them reports.
+ * The devices of a fleet, and their reporting times.
  *
- * The whole fleet shares one period and each device has a phase of its own within it, so load is even and the order of
- * time is a walk: round after round through the devices, sorted by phase.
+ * The fleet shares one period, and each device has a phase within it. So load is even, and the order of time is a walk
+ * through the devices, sorted by phase, round after round.
  *
  *     round 0            round 1            round 2
  *     |··a···b······c····|··a···b······c····|··a···b…      one tick: round × devices + place in the round
@@ -14,11 +14,11 @@ export interface Device {
   readonly deviceId: string
   readonly deviceType: string
   readonly zone: string
-  /** what its signal and its faults are drawn from */
+  /** seed of its signal and its faults */
   readonly seed: number
   /** from the start of a round to its report */
   readonly phaseMs: number
-  /** its events up to the value, which they have in common */
+  /** the common part of its events, up to the value */
   readonly eventStart: string
 }
 
@@ -28,24 +28,24 @@ export interface FleetSettings {
   /** events per second of each device, at most 1,000 */
   readonly rate: number
   readonly seed: number
-  /** what Relay takes, at least one; devices are of these types alone. Default: those of the known fleet */
+  /** accepted types, at least one; devices only have these. Default: those of the known fleet */
   readonly deviceTypes?: readonly string[]
 }
 
-/** The fleet that clients of Relay know: these ids, in these zones, where their types are taken. */
+/** The fleet that clients of Relay know: these ids and zones, if their types are accepted. */
 const knownFleet: readonly (readonly [deviceId: string, deviceType: DeviceType, zone: string])[] = [
   ['thermostat-001', 'THERMOSTAT', 'Zone A'],
   ['heart-rate-001', 'HEART_RATE_METER', 'Zone B'],
   ['car-fuel-001', 'CAR_FUEL', 'Zone C']
 ]
 
-/** What ids of a type begin with; those of other types with the name of the type. */
+/** Prefixes of ids by type; others use the name of the type. */
 const idPrefixes: Readonly<Record<string, string>> = { HEART_RATE_METER: 'heart-rate' }
 
 export class Fleet {
   /** sorted by phase */
   readonly devices: readonly Device[]
-  /** in whole µs, so that all that follows is exact: a second that is cut in three drifts by 1 µs, not by rounding */
+  /** in whole µs, so that everything derived is exact: a third of a second drifts by 1 µs, not by rounding */
   readonly #periodUs: number
 
   constructor ({ devices, zones, rate, seed, deviceTypes = knownFleet.map(([, type]) => type) }: FleetSettings) {
@@ -57,21 +57,21 @@ export class Fleet {
       .sort((a, b) => a.phaseMs - b.phaseMs)
   }
 
-  /** The device whose turn a tick is. */
+  /** The device of a tick. */
   deviceAt (tick: number): Device {
     return this.devices[tick % this.devices.length]
   }
 
   /**
-   * When a tick is, in ms since the epoch. Never before the tick in front of it, for a phase is less than the shortest
-   * round; and never the same for two ticks of one device.
+   * Time of a tick, in ms since the epoch. Never before the previous tick, because a phase is less than the shortest
+   * round; never equal for two ticks of one device.
    */
   timeAt (tick: number): number {
     const place = tick % this.devices.length
     return this.#roundStartMs((tick - place) / this.devices.length) + this.devices[place].phaseMs
   }
 
-  /** The first tick that is not before a time. */
+  /** The first tick at or after a time. */
   tickFrom (timeMs: number): number {
     const round = Math.floor(timeMs * 1_000 / this.#periodUs)
     const intoRoundMs = timeMs - this.#roundStartMs(round)
@@ -82,7 +82,7 @@ export class Fleet {
       if (this.devices[middle].phaseMs < intoRoundMs) low = middle + 1
       else high = middle
     }
-    return round * this.devices.length + low // behind the last device: the first one of the next round
+    return round * this.devices.length + low // after the last device: the first one of the next round
   }
 
   #roundStartMs (round: number): number {
@@ -105,7 +105,7 @@ function createDevice ([deviceId, deviceType, zone]: Named, periodMs: number, fl
   }
 }
 
-/** Types take turns by device and zones by a device of each type, so that every zone has every type. */
+/** Types rotate by device and zones by a device of each type, so that every zone has every type. */
 function furtherDevice (index: number, zones: number, types: readonly string[]): Named {
   const type = types[index % types.length]
   const prefix = idPrefixes[type] ?? type.toLowerCase().replace(/[^a-z0-9]+/g, '-')
@@ -113,7 +113,7 @@ function furtherDevice (index: number, zones: number, types: readonly string[]):
   return [`${prefix}-${String(index + 1).padStart(4, '0')}`, type, `Zone ${lettersOf(zone)}`]
 }
 
-/** 0 is A, 25 is Z, 26 is AA: as spreadsheets name columns. */
+/** 0 is A, 25 is Z, 26 is AA: like columns of a spreadsheet. */
 function lettersOf (zone: number): string {
   const letter = String.fromCharCode(65 + zone % 26)
   return zone < 26 ? letter : lettersOf(Math.floor(zone / 26) - 1) + letter

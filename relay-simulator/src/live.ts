@@ -6,17 +6,17 @@ import type { SimulatorMetrics } from './metrics.ts'
 import type { Sender } from './send.ts'
 import type { Timeline } from './timeline.ts'
 
-/** Most records at a time: what is not yet sent is never more than this, the rest is not yet made. */
+/** Most records at a time: unsent data never exceeds this, because the rest is not created yet. */
 const BATCH_RECORDS_MAX = 5_000
-/** Events that are due so close together share a send: big fleets pay for 20 sends a second, not for one an event. */
+/** Events that are due within this time share a send: large fleets need 20 sends per second, not one per event. */
 const LINGER_MS = 50
-/** The clock is looked at again after so long, whatever it said: somebody may set it. */
+/** The clock is read again after this time, because somebody may set it. */
 const SLEEP_MAX_MS = 1_000
 
 export interface LiveSettings {
   readonly timeline: Timeline
   readonly sender: Sender
-  /** events that are overdue by more than this are given up */
+  /** events that are overdue by more than this are dropped */
   readonly catchUpMaxMs: number
   /** the clock, ms since the epoch */
   readonly nowMs: () => number
@@ -25,9 +25,9 @@ export interface LiveSettings {
 }
 
 /**
- * Sends what is due by the clock, until `signal` is aborted. The pace can't drift: what is due follows from the clock
- * and the fleet alone. After a pause (the log was away, the machine slept) it sends what is overdue, as fast as the log
- * takes it, as far back as the settings say.
+ * Sends events as they become due, until `signal` is aborted. The pace can't drift, because due events follow from the
+ * clock and the fleet. After a pause (unreachable log, sleeping machine) it sends overdue events as fast as the log
+ * accepts them, as far back as configured.
  */
 export async function sendLive (settings: LiveSettings, signal: AbortSignal): Promise<void> {
   const { timeline, sender, nowMs, log } = settings

@@ -5,8 +5,8 @@ import { sentKinds } from './timeline.ts'
 export type SimulatorMetrics = ReturnType<typeof createSimulatorMetrics>
 
 /**
- * What the person on call sees of a simulator.
- * @param liveBehindMs how far the live stream is behind the clock, asked at every scrape
+ * Metrics of a simulator for the person on call.
+ * @param liveBehindMs delay of the live stream behind the clock, read at every scrape
  */
 export function createSimulatorMetrics (registry: Registry, liveBehindMs: () => number) {
   const registers = [registry]

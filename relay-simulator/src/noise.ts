@@ -1,9 +1,9 @@
 /**
- * Chance that can be looked up: a pure function of a seed and a place, so that whoever asks for a moment gets the same
- * answer, in any order and after any restart. Nothing here has a state.
+ * Reproducible randomness: a pure function of a seed and a place, the same in any order and after any restart. Nothing
+ * here has state.
  */
 
-/** Spreads 32 bits over 32 bits: the finaliser of MurmurHash3 (Appleby 2011). */
+/** Spreads 32 bits over 32 bits: the finalizer of MurmurHash3 (Appleby 2011). */
 function mix (bits: number): number {
   bits ^= bits >>> 16
   bits = Math.imul(bits, 0x85ebca6b)
@@ -12,7 +12,7 @@ function mix (bits: number): number {
   return bits ^ (bits >>> 16)
 }
 
-/** A seed of its own for each name under a seed: FNV-1a over the UTF-16 units, then mixed. */
+/** A separate seed for each name under a seed: FNV-1a over the UTF-16 units, then mixed. */
 export function seedOf (seed: number, name: string): number {
   let hash = 0x811c9dc5 ^ mix(seed)
   for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193)
@@ -20,7 +20,7 @@ export function seedOf (seed: number, name: string): number {
 }
 
 /**
- * A number that is as good as drawn: even over [0, 1), 32 bits of it.
+ * A pseudo-random number: uniform in [0, 1), 32 bits.
  * @param seed 32 bits
  * @param place any whole number that a double holds, such as a time in ms
  */
@@ -29,7 +29,7 @@ export function chanceAt (seed: number, place: number): number {
   return (mix(mix(seed ^ Math.imul(high, 0x9e3779b1)) + (place | 0)) >>> 0) / 0x1_0000_0000
 }
 
-/** From 0 to 1 without a kink: 3x² - 2x³, flat at both ends. */
+/** From 0 to 1 smoothly: 3x² - 2x³, flat at both ends. */
 export function smoothStep (x: number): number {
   if (x <= 0) return 0
   if (x >= 1) return 1
@@ -37,8 +37,8 @@ export function smoothStep (x: number): number {
 }
 
 /**
- * A smooth curve that wanders between -1 and 1: a drawn value every `scaleMs`, joined without kinks (value noise).
- * @param scaleMs about how long it takes to change its mind
+ * A smooth random curve between -1 and 1: a random value every `scaleMs`, joined smoothly (value noise).
+ * @param scaleMs typical time of a change
  */
 export function wander (seed: number, timeMs: number, scaleMs: number): number {
   const cell = Math.floor(timeMs / scaleMs)

@@ -5,9 +5,9 @@ import type { Device } from './fleet.ts'
 
 export interface PoisonKind {
   readonly name: string
-  /** what a decoder must call it */
+  /** the expected rejection reason */
   readonly reason: RejectedReason
-  /** @param text a good event of the device at that time */
+  /** @param text a valid event of the device at that time */
   readonly write: (text: string, device: Device, timeMs: number) => string | Buffer | null
 }
 
@@ -24,7 +24,7 @@ const JSON_STRING_AT_TIMESTAMP = /(?<="timestamp":)"[^"]+"/
 const withValue = (source: string) => (text: string) => text.replace(JSON_NUMBER_AT_VALUE, source)
 const withTimestamp = (source: string) => (text: string) => text.replace(JSON_STRING_AT_TIMESTAMP, source)
 
-/** Every way in which real producers have been seen, or may be feared, to get an event wrong. */
+/** All kinds of invalid events, seen from real producers or conceivable. */
 export const poisonKinds: readonly PoisonKind[] = [
   { name: 'null record', reason: 'record-empty', write: () => null },
   { name: 'no bytes', reason: 'record-empty', write: () => '' },
@@ -76,7 +76,7 @@ export const poisonKinds: readonly PoisonKind[] = [
 ]
 
 /**
- * A record that no processor can take, under the id of a device.
+ * An invalid record, keyed by the id of a device.
  * @param which 0 to 1 (exclusive): picks the kind
  */
 export function poisonAt (device: Device, timeMs: number, which: number): ProducedRecord {
@@ -84,7 +84,7 @@ export function poisonAt (device: Device, timeMs: number, which: number): Produc
   return { key: device.deviceId, value: kind.write(eventTextAt(device, timeMs), device, timeMs) }
 }
 
-/** Puts bytes that UTF-8 never has into the first string. */
+/** Inserts bytes that are invalid in UTF-8 into the first string. */
 function spliceBytes (text: string, ...bytes: number[]): Buffer {
   const at = text.indexOf('"', 12)
   return Buffer.concat([Buffer.from(text.slice(0, at)), Buffer.from(bytes), Buffer.from(text.slice(at))])

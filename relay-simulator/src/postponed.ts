@@ -2,21 +2,21 @@ import type { Device } from './fleet.ts'
 
 /** An event that is sent later than it happened. */
 export interface PostponedEvent {
-  /** when it is to be sent, ms since the epoch */
+  /** time of sending, ms since the epoch */
   readonly dueMs: number
   readonly kind: 'late' | 'duplicate'
   readonly device: Device
-  /** when it happened */
+  /** time of the event */
   readonly timeMs: number
 }
 
-/** Events that wait for their moment, earliest first: a binary heap. */
+/** Waiting events, earliest first: a binary heap. */
 export class Postponed {
   readonly #heap: PostponedEvent[] = []
 
   get size (): number { return this.#heap.length }
 
-  /** When the next one is due; Infinity: none waits. */
+  /** Time of the next one; Infinity: none. */
   get nextDueMs (): number { return this.#heap.length === 0 ? Infinity : this.#heap[0].dueMs }
 
   add (event: PostponedEvent): void {
@@ -31,7 +31,7 @@ export class Postponed {
     heap[at] = event
   }
 
-  /** Takes the one that is due first. */
+  /** Takes the earliest one. */
   takeNext (): PostponedEvent | undefined {
     const heap = this.#heap
     const first = heap[0]
@@ -51,7 +51,7 @@ export class Postponed {
   }
 }
 
-/** A total order: what is due in the same ms leaves in the same order, whatever way it came in. */
+/** A total order: events due in the same ms leave in a fixed order, whatever the order of insertion. */
 function isBefore (a: PostponedEvent, b: PostponedEvent): boolean {
   if (a.dueMs !== b.dueMs) return a.dueMs < b.dueMs
   if (a.timeMs !== b.timeMs) return a.timeMs < b.timeMs

@@ -1,11 +1,11 @@
-/** Quantities as people write them in settings: `90m`, `1%`. Both throw what a settings error has to say. */
+/** Quantities in settings: `90m`, `1%`. Both functions throw messages for settings errors. */
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /**
  * Reads a duration: a number and a unit (`500ms`, `90m`, `1.5h`, `30d`), or 0.
  * @returns whole milliseconds
- * @throws RangeError that says what was written and what would do
+ * @throws RangeError with the given text and valid examples
  */
 export function parseDuration (text: string): number {
   if (text.trim() === '0') return 0
@@ -18,7 +18,7 @@ export function parseDuration (text: string): number {
 /**
  * Reads a share: a percentage (`1%`, `0.1%`), or 0.
  * @returns 0 to 1
- * @throws RangeError that says what was written and what would do
+ * @throws RangeError with the given text and valid examples
  */
 export function parseShare (text: string): number {
   if (text.trim() === '0') return 0

@@ -7,24 +7,24 @@ import { sentKinds, type Batch } from './timeline.ts'
 
 const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 5_000
-/** A send that is not answered for so long is a sign that the log is away: its client may try for long by itself. */
+/** A send without an answer for this time means that the log is unreachable; its client may retry far longer. */
 const ANSWER_MAX_MS = 5_000
 
 export interface Sender {
   /**
-   * Sends a batch, and tries again for as long as the event log is away. A batch that was tried twice may be in the log
-   * twice; nothing behind it is sent before it.
-   * @param signal once aborted, the try in hand is the last one
-   * @returns whether all of the batch is acknowledged; false only after the abort
-   * @throws what another try would not heal
+   * Sends a batch, and retries while the event log is unreachable. A retried batch may be in the log twice; later
+   * batches wait for it.
+   * @param signal once aborted, the current try is the last one
+   * @returns whether the whole batch is acknowledged; false only after the abort
+   * @throws permanent errors
    */
   send (batch: Batch, signal: AbortSignal): Promise<boolean>
   close (): Promise<void>
 }
 
 /**
- * Opens a stream of batches, one at a time, into a topic.
- * @param outage what all streams into this event log know of its absence
+ * Opens a stream of batches into a topic, one at a time.
+ * @param outage shared by all streams into this event log
  */
 export async function openSender (
   stream: 'live' | 'backfill', topic: string,
@@ -57,7 +57,7 @@ export async function openSender (
       while (!await attempt(batch)) {
         if (signal.aborted) return false
         metrics.sendRetries.inc()
-        const waitMs = waitMaxMs * (0.5 + Math.random() / 2) // streams that failed together don't come back together
+        const waitMs = waitMaxMs * (0.5 + Math.random() / 2) // streams that failed together should not retry together
         await delay(waitMs, undefined, { signal }).catch(() => {}) // the abort: one last try follows
         waitMaxMs = Math.min(2 * waitMaxMs, RETRY_DELAY_MAX_MS)
       }
@@ -71,7 +71,7 @@ function isWorthAnotherTry (error: unknown): boolean {
   return error instanceof RelayError && errorCodes[error.code].retry
 }
 
-/** The absence of the event log: one warning when it begins, one line when it is over, whoever notices. */
+/** An outage of the event log: one warning at its start and one line at its end, whoever notices. */
 export class Outage {
   readonly #log: Logger
   #sinceMs: number | undefined
@@ -81,7 +81,7 @@ export class Outage {
     this.#log = log
   }
 
-  /** What is wrong; undefined: nothing, as far as the last send tells. */
+  /** What is wrong; undefined: nothing, according to the last send. */
   get reason (): string | undefined { return this.#reason }
 
   noticed (reason: string): void {

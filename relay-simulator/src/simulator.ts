@@ -1,4 +1,4 @@
-/** Composes the simulator: what it opens, in which order, and closes in reverse. */
+/** Composes the simulator: opens its parts in order, and closes them in reverse. */
 import {
   createProcessMetrics, eventLogKind, HOUR_MS, migrate, openDatabase, openEventLog, startHealthServer, type EventLog,
   type Logger, type Running
@@ -12,14 +12,14 @@ import { startStreams } from './streams.ts'
 import { Timeline } from './timeline.ts'
 
 export interface Simulator extends Running {
-  /** resolves when it has done all that it was asked for: with a history alone, or when it is closed */
+  /** resolves when all work is done: after a history without live events, or when it is closed */
   readonly done: Promise<void>
-  /** where /livez, /readyz and /metrics are */
+  /** port of /livez, /readyz and /metrics */
   readonly healthPort: number
 }
 
 /**
- * Starts a simulator. Closing it sends what is in hand, and what was kept back to be late, as far as the log takes it.
+ * Starts a simulator. Closing it sends pending and postponed events, as far as the log accepts them.
  * @param nowMs the clock, ms since the epoch
  * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE, RELAY_DATABASE_UNREACHABLE, RELAY_PORT_IN_USE
  */
@@ -73,7 +73,7 @@ export async function startSimulator (config: SimulatorConfig, log: Logger, nowM
   }
 }
 
-/** Opens the event log, and the database where that is what keeps it. */
+/** Opens the event log, with its database if it is in PostgreSQL. */
 async function openLog (config: SimulatorConfig, log: Logger, started: AsyncDisposableStack): Promise<EventLog> {
   if (eventLogKind(config) === 'kafka') return started.adopt(await openEventLog(config, undefined, log), it => it.close())
   const database = started.adopt(await openDatabase(config, 'relay-simulator', log, { plans: 'by-key' }), it => it.close())

@@ -1,6 +1,6 @@
 /**
- * Two streams of one fleet into the event log. A short history goes first: events that come behind it would make each of its
- * readings a late one. Beside a long one, fresh events flow from the first second on.
+ * Two streams of one fleet into the event log. A short history goes first, because readings after newer events would be
+ * late. Beside a long one, live events flow from the first second.
  *
  *     timeline from the start on ──▶ live, by the clock ───────▶ producer ──▶ event log
  *                    ▲ what is still to be sent late
@@ -32,12 +32,12 @@ export interface StreamSettings {
 }
 
 export interface Streams {
-  /** resolves when both have come to their end; rejects with the first failure */
+  /** resolves when both have ended; rejects with the first failure */
   readonly done: Promise<void>
   close (): Promise<void>
 }
 
-/** A stop waits so long for sends in hand; then the producers close, which ends them. */
+/** Longest wait for pending sends at a stop; then the producers close, which ends them. */
 const STOP_WAIT_MAX_MS = 5_000
 const EARLY_RECORDS_MAX = 5_000
 
@@ -83,12 +83,12 @@ async function runBackfill (
 ): Promise<void> {
   const { live, historyEndMs: endMs, log } = settings
   const isComplete = await sendBackfill({ timeline, endMs, sender, log }, stop)
-  // what is to be sent after the end of the history goes to the stream that will still be there
+  // late events after the end of the history move to the stream that continues
   if (isComplete && live && !stop.aborted) timeline.handPostponedTo(live)
   else await sendEarly(timeline, sender, log, stop)
 }
 
-/** Sends what was kept back to be late: late is allowed, lost is not. */
+/** Sends postponed events now: they may be late, but not lost. */
 async function sendEarly (timeline: Timeline, sender: Sender, log: Logger, stop: AbortSignal): Promise<void> {
   while (timeline.postponed.size > 0) {
     const batch = timeline.takeEarly(EARLY_RECORDS_MAX)

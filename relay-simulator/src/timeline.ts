@@ -1,14 +1,14 @@
 /**
- * All that a fleet sends, in the order in which it is sent: its events at their times, some of them late or once more,
- * poison between them. What is live and what is history differ only in who asks: the live stream takes what is due by
- * the clock, the backfill as much as the log can take.
+ * The records of a fleet in the order of sending: events on time, late or repeated, with poison between them. Live and
+ * history only differ in the reader: the live stream takes what is due by the clock, the backfill as much as the log
+ * accepts.
  *
  *     tick ──▶ in time ─────────────────────▶ batch
  *      ├─────▶ late ──────▶ postponed ──due──▶ batch
  *      ├─────▶ once more ─▶ postponed ──due──▶ batch
  *      └─────▶ poison ──────────────────────▶ batch
  *
- * Events wait nowhere as objects, but for the postponed ones: the position in the fleet's ticks is the queue.
+ * Only postponed events exist as objects: the position in the fleet's ticks is the queue.
  */
 import type { ProducedRecord } from 'relay-common'
 
@@ -29,17 +29,17 @@ export interface Batch {
 export interface TimelineSettings {
   readonly fleet: Fleet
   readonly faultShares: FaultShares
-  /** what an event that is sent in time counts as */
+  /** label of events that are sent on time */
   readonly kind: 'live' | 'backfill'
-  /** events at this time and after it */
+  /** inclusive start of the events */
   readonly startMs: number
-  /** and before this one */
+  /** exclusive end */
   readonly endMs?: number
-  /** at most so many wait; past it the one that is due first is sent early, never dropped */
+  /** limit of waiting events; above it the earliest one is sent early, never dropped */
   readonly postponedMax?: number
 }
 
-/** About 100 bytes each: what 1 % late events of 3,000 a second come to. */
+/** About 100 bytes each, for 1 % late events of 3,000 per second. */
 const POSTPONED_MAX_DEFAULT = 200_000
 
 export class Timeline {
@@ -57,18 +57,18 @@ export class Timeline {
     this.#tickMs = fleet.timeAt(this.#tick)
   }
 
-  /** Ticks that are still to come; Infinity for a timeline without an end. */
+  /** Remaining ticks; Infinity for a timeline without an end. */
   get ticksLeft (): number { return this.#endTick - this.#tick }
 
-  /** Time of the next event by the fleet's clock; Infinity behind the end. */
+  /** Time of the next event by the fleet's clock; Infinity after the end. */
   get nextTickMs (): number { return this.#tick < this.#endTick ? this.#tickMs : Infinity }
 
-  /** When something is to be sent again: an event, or one that was postponed. */
+  /** Time of the next record: an event, or a postponed one. */
   get nextMs (): number { return Math.min(this.nextTickMs, this.postponed.nextDueMs) }
 
   /**
-   * Takes what is to be sent before `untilMs`.
-   * @param recordsMax most records; a poison record may come on top
+   * Takes the records to send before `untilMs`.
+   * @param recordsMax most records; a poison record may be added
    */
   take (untilMs: number, recordsMax: number): Batch {
     const batch = createBatch()
@@ -83,19 +83,19 @@ export class Timeline {
     return batch
   }
 
-  /** Takes what was postponed and is not due yet: for who stops, or has nobody to hand it to. */
+  /** Takes postponed events that are not due yet: for a stop, or without a successor. */
   takeEarly (recordsMax: number): Batch {
     const batch = createBatch()
     while (this.postponed.size > 0 && batch.records.length < recordsMax) this.#takePostponed(batch)
     return batch
   }
 
-  /** Gives another timeline what was postponed, to be sent by it when it is due. */
+  /** Moves postponed events to another timeline, which sends them when due. */
   handPostponedTo (other: Timeline): void {
     for (let event = this.postponed.takeNext(); event; event = this.postponed.takeNext()) other.postponed.add(event)
   }
 
-  /** Leaves out what lies before a time. @returns how many events that were */
+  /** Skips everything before a time. @returns the number of skipped events */
   skipTo (timeMs: number): number {
     const skipped = Math.max(0, Math.min(this.#settings.fleet.tickFrom(timeMs), this.#endTick) - this.#tick)
     this.#moveTo(this.#tick + skipped)

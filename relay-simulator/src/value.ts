@@ -1,6 +1,6 @@
 /**
- * What a device reads at a moment: a pure function of its seed and the time. Thus a restart goes on where the fleet
- * would be, history and live events meet without a jump, and a reading that is sent twice is the same reading.
+ * The value of a device at a moment: a pure function of its seed and the time. So a restart continues seamlessly,
+ * history and live events join without a jump, and a resent reading has the same value.
  */
 import { chanceAt, smoothStep, wander } from './noise.ts'
 
@@ -9,10 +9,10 @@ const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-/** The types whose devices read what such devices do. */
+/** Types with a realistic signal. */
 export type DeviceType = keyof typeof signals
 
-/** What a healthy device of each type can read. */
+/** Value range of a healthy device, by type. */
 export const valueBounds: Record<DeviceType, { readonly min: number, readonly max: number }> = {
   THERMOSTAT: { min: 14, max: 28 },
   HEART_RATE_METER: { min: 40, max: 165 },
@@ -22,15 +22,15 @@ export const valueBounds: Record<DeviceType, { readonly min: number, readonly ma
 const signals = { THERMOSTAT: temperatureAt, HEART_RATE_METER: heartRateAt, CAR_FUEL: fuelAt }
 
 /**
- * @param type of any name: one that is not known here reads something from 0 to 100
- * @param seed 32 bits, the device's own
+ * @param type any name: an unknown one has values from 0 to 100
+ * @param seed 32 bits, of the device
  * @param timeMs ms since the epoch
  */
 export function valueAt (type: string, seed: number, timeMs: number): number {
   return (Object.hasOwn(signals, type) ? signals[type as DeviceType] : anythingAt)(seed, timeMs)
 }
 
-// what each use of chance is drawn from, so that no two of them walk in step
+// seeds of each use of randomness, so that no two are correlated
 const TRAIT = 0x1000
 const SLOW = 0x2000
 const QUICK = 0x3000
@@ -40,8 +40,8 @@ const FINE = 0x4000
 const tenths = (value: number) => Math.round(value * 10) / 10
 
 /**
- * A room, in °C by 0.1: warmest in mid-afternoon, a degree or two of weather over hours, draughts over minutes.
- * The parts add up to at most 6.1 around 21.
+ * A room, in °C with steps of 0.1: warmest in mid-afternoon, with a degree or two of weather over hours, and draughts
+ * over minutes. The parts add up to at most 6.1 around 21.
  */
 function temperatureAt (seed: number, timeMs: number): number {
   const room = 21 + 3 * (chanceAt(seed ^ TRAIT, 0) - 0.5)
@@ -52,7 +52,7 @@ function temperatureAt (seed: number, timeMs: number): number {
   return tenths(room + daily + weather + draught + flutter)
 }
 
-/** A quantity that nobody described, by 0.1: a level of its own, with slow and quick changes. */
+/** An unknown quantity in steps of 0.1: its own level, with slow and quick changes. */
 function anythingAt (seed: number, timeMs: number): number {
   const level = 30 + 40 * chanceAt(seed ^ TRAIT, 0)
   return tenths(level + 20 * wander(seed ^ SLOW, timeMs, 9 * HOUR_MS) + 5 * wander(seed ^ QUICK, timeMs, 7 * MINUTE_MS))
@@ -61,7 +61,7 @@ function anythingAt (seed: number, timeMs: number): number {
 const BOUT_MS = 12 * MINUTE_MS
 const BOUT_CHANGE_MS = 2 * MINUTE_MS
 
-/** Beats per minute, whole: a resting pulse of one's own, bouts of walking and now and then running, sleep at night. */
+/** Beats per minute, whole: an individual resting pulse, phases of walking and sometimes running, sleep at night. */
 function heartRateAt (seed: number, timeMs: number): number {
   const resting = 58 + 14 * chanceAt(seed ^ TRAIT, 0)
   const asleep = sleepAt(seed, timeMs)
@@ -75,7 +75,7 @@ function heartRateAt (seed: number, timeMs: number): number {
   return Math.round(resting - 9 * asleep + effort * (1 - asleep) + drift + breath + beat)
 }
 
-/** Beats that a bout adds to the resting pulse: two of three are rest, one in twelve is a run. */
+/** Additional beats of a phase: two of three are rest, one in twelve is a run. */
 function effortIn (seed: number, bout: number): number {
   const kind = chanceAt(seed ^ QUICK, bout)
   const strength = chanceAt(seed ^ QUICK ^ TRAIT, bout)
@@ -84,7 +84,7 @@ function effortIn (seed: number, bout: number): number {
   return 50 + 30 * strength
 }
 
-/** 0 awake, 1 asleep, half an hour in between; from about 22:30 to 6:30 UTC, an hour earlier or later by person. */
+/** 0 awake, 1 asleep, half an hour in between; from about 22:30 to 6:30 UTC, an hour earlier or later per person. */
 function sleepAt (seed: number, timeMs: number): number {
   const shiftMs = (chanceAt(seed ^ TRAIT, 1) - 0.5) * 2 * HOUR_MS
   const sinceNoonMs = (((timeMs - 12 * HOUR_MS - shiftMs) % DAY_MS) + DAY_MS) % DAY_MS
@@ -96,8 +96,8 @@ function sleepAt (seed: number, timeMs: number): number {
 const REFILL_MS = 4 * MINUTE_MS
 
 /**
- * Per cent of a tank by 0.1: a tankful lasts about a day, goes on some trips of unequal length, stands still while the
- * car does, sloshes a little on the road, and is refilled within minutes.
+ * Percentage of a tank in steps of 0.1: it lasts about a day, is used on some trips of different length, stays constant
+ * in between, sloshes slightly on the road, and is refilled within minutes.
  */
 function fuelAt (seed: number, timeMs: number): number {
   const tankfulMs = 20 * HOUR_MS + 8 * HOUR_MS * chanceAt(seed ^ TRAIT, 0)
@@ -115,7 +115,7 @@ function fuelAt (seed: number, timeMs: number): number {
   }
 
   const trip = Math.floor(intoMs / drivingMs * trips)
-  const intoTrip = intoMs / drivingMs * trips - trip // 0 to 1, waits before and after it included
+  const intoTrip = intoMs / drivingMs * trips - trip // 0 to 1, including the waits before and after
   const key = tankful * 16 + trip
   const leaves = 0.5 * chanceAt(seed ^ QUICK, key)
   const driven = (intoTrip - leaves) / (0.25 + 0.2 * chanceAt(seed ^ QUICK ^ TRAIT, key))

@@ -1,8 +1,7 @@
 /**
- * The history that the simulated fleet sends beside its live events: 24 hours at the first start of a data folder, then
- * what was missed while the stack was off. A second simulator sends it and ends; only then is it noted as sent, so one
- * that was killed midway is done again, which is harmless: the fleet's events are functions of time, and a resent
- * reading counts once.
+ * History of the simulated fleet, sent beside live events: 24 hours at the first start of a data folder, then what was
+ * missed while the stack was off. A second simulator sends it and ends; only then is it recorded as sent. So one that
+ * was killed is repeated, which is harmless: events are functions of time, and a duplicate counts once.
  */
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,9 +12,9 @@ import type { RunningProgram } from './program-process.ts'
 import { supervise, type Observer } from './supervise.ts'
 
 const HISTORY_MS = 24 * 3_600_000
-/** More than this nobody asked for: a large fleet gets less history (1,000 devices at 1 Hz: an hour). */
+/** Limit of automatic history: a large fleet gets less (1,000 devices at 1 Hz: an hour). */
 export const HISTORY_EVENTS_MAX = 3_600_000
-/** How often it is noted that the fleet is sending, and what may be under way then. */
+/** How often progress of the fleet is recorded, and what may be in progress then. */
 const NOTE_INTERVAL_MS = 10_000
 const UNDER_WAY_MS = 30_000
 
@@ -35,17 +34,17 @@ export interface BackfillSettings {
   readonly dataDir: DataDir
   /** starts the simulator that sends history and ends */
   readonly start: () => Promise<RunningProgram>
-  /** since when live events are sent, ms since the epoch */
+  /** start of live events, ms since the epoch */
   readonly liveFromMs: number
-  /** whether the fleet's live events reach the event log now */
+  /** whether live events of the fleet currently reach the event log */
   readonly isSending: () => Promise<boolean>
   readonly observer: Observer
 }
 
 /**
- * Sends history once, again where the sender dies; from then on notes how far the fleet is.
+ * Sends history once, again if the sender dies; then records the progress of the fleet.
  * @returns closes it; `ended` resolves when history is sent, or given up
- * @throws what the first start of the sender throws: settings that it can't use
+ * @throws the error of the first start, such as invalid settings
  */
 export async function startBackfill (
   { dataDir, start, liveFromMs, isSending, observer }: BackfillSettings
@@ -66,7 +65,7 @@ export async function startBackfill (
     }
   }
 
-  /** A full disk does no harm here: what is not noted is sent again, and counts once. */
+  /** A full disk is harmless here: unrecorded events are sent again, and count once. */
   async function noteSent (timeMs: number): Promise<void> {
     await dataDir.writeSentUntil(timeMs).catch(error => { if (fileReason(error) === undefined) throw error })
   }

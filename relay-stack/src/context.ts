@@ -1,4 +1,4 @@
-/** What every step of the stack needs. */
+/** Context of all steps of the stack. */
 import type { DataDir } from './data-dir.ts'
 import type { EventLogChoice } from './event-log.ts'
 import type { ChosenFleet } from './fleet.ts'
@@ -14,7 +14,7 @@ export interface StackContext {
   readonly choice: EventLogChoice
   readonly dataDir: DataDir
   readonly ports: Ports<PortName>
-  /** undefined: none is simulated */
+  /** undefined: no fleet is simulated */
   readonly fleet: ChosenFleet | undefined
   readonly logs: LogFiles
   readonly report: Report

@@ -1,5 +1,5 @@
 /**
- * The folder that a stack lives in:
+ * The data folder of a stack:
  *
  *     lock            the process that uses it
  *     site.json       where its servers are, for the command line, while it runs
@@ -35,30 +35,30 @@ export interface DataDir {
   readonly kafka: string
   readonly logs: string
   readonly pids: string
-  /** Up to when the fleet has sent its events, ms since the epoch; undefined: it has not sent its first history yet. */
+  /** Up to when the fleet has sent its events, ms since the epoch; undefined: not even its first history. */
   readSentUntil (): Promise<number | undefined>
   writeSentUntil (timeMs: number): Promise<void>
-  /** Where its events are; undefined: it has none yet, or they are from before this was remembered. */
+  /** Location of its events; undefined: it has none yet, or they are older than this record. */
   readEventLog (): Promise<EventLogPlace | undefined>
   writeEventLog (place: EventLogPlace): Promise<void>
-  /** Where events from before seem to be. */
+  /** Likely location of such older events. */
   guessEventLog (): EventLogPlace | undefined
   close (): Promise<void>
 }
 
-/** Programs that lost their stack write what they hold and end by themselves; so much time they have for it. */
+/** Time for programs that lost their stack to write what they hold and end. */
 const PROGRAM_STOP_TIMEOUT_MS = 12_000
 const SERVER_STOP_TIMEOUT_MS = 20_000
 const LOCK_TRIES_MAX = 5
 
-/** What the command line of a process that holds a lock has in it. */
+/** Part of the command line of a process that holds a lock. */
 const STACK_MARK = 'relay-stack/src/main.ts'
 
 /**
- * Opens a data folder for this process alone, and ends what an earlier run left running on it.
- * @param fresh true: its data go, once nothing runs on them
- * @param say takes a line about what is made outside of it
- * @throws RelayError RELAY_DATA_DIR_IN_USE; RELAY_CONFIG_INVALID where it can't be written
+ * Opens a data folder for this process only, and ends processes of an earlier run on it.
+ * @param fresh true: deletes its data, once nothing uses them
+ * @param say receives lines about changes outside of it
+ * @throws RelayError RELAY_DATA_DIR_IN_USE; RELAY_CONFIG_INVALID if it is not writable
  */
 export async function openDataDir (folder: string, fresh: boolean, say: Say = () => {}): Promise<DataDir> {
   try {
@@ -71,7 +71,7 @@ export async function openDataDir (folder: string, fresh: boolean, say: Say = ()
 async function openFolder (folder: string, fresh: boolean, say: Say): Promise<DataDir> {
   const isNew = !existsSync(folder)
   await makeFolder(folder)
-  const path = await realpath(folder) // one folder, one name: processes are known by it
+  const path = await realpath(folder) // one canonical name, because it identifies processes
   const lock = join(path, 'lock')
   await takeLock(lock, path)
   const owner = await findOwner(say)
@@ -112,13 +112,13 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
   }
 }
 
-/** Writes a line to a file, whole or not at all. */
+/** Writes a line to a file, completely or not at all. */
 async function writeWhole (file: string, line: string): Promise<void> {
   await writeFile(`${file}.new`, line + '\n', { mode: 0o600 })
   await rename(`${file}.new`, file)
 }
 
-/** Makes a folder that is closed to all other users, whatever the umask; those above it that are made too are open. */
+/** Creates a folder that is closed to other users, whatever the umask; new parents are open. */
 async function makeFolder (path: string): Promise<void> {
   const first = await mkdir(dirname(path), { recursive: true })
   if (first !== undefined) await openFrom(first, dirname(path))
@@ -127,13 +127,13 @@ async function makeFolder (path: string): Promise<void> {
   })
 }
 
-/** Lets everybody walk through a folder, and through those above it up to the first. */
+/** Lets everybody pass through a folder and its parents, up to the first. */
 async function openFrom (first: string, folder: string): Promise<void> {
   await chmod(folder, 0o755)
   if (folder.length > first.length) await openFrom(first, dirname(folder))
 }
 
-/** Closes what an earlier version has left open. A folder that holds nothing of a stack yet may be somebody else's. */
+/** Closes what an earlier version left open. A folder without data of a stack may be somebody else's. */
 async function closeToOthers (dataDir: Folders, isNew: boolean, owner: Owner): Promise<void> {
   const isOurs = isNew || existsSync(dataDir.pids)
   if (isOurs) {
@@ -146,8 +146,8 @@ async function closeToOthers (dataDir: Folders, isNew: boolean, owner: Owner): P
 }
 
 /**
- * Writes our number into the lock, which only one process can make. A lock whose process is gone is moved aside first;
- * who moved one aside that has become another's meanwhile puts it back.
+ * Writes our process id into the lock, which only one process can create. A lock of a dead process is first moved
+ * aside; if it has become another's meanwhile, it is put back.
  */
 async function takeLock (lock: string, path: string): Promise<void> {
   const aside = `${lock}.${process.pid}`
@@ -172,7 +172,7 @@ async function takeLock (lock: string, path: string): Promise<void> {
   throw new RelayError('RELAY_DATA_DIR_IN_USE', `several stacks started on ${path} at once; start one of them again`)
 }
 
-/** The process of the stack that runs on a data folder. @param path its real path */
+/** Process id of the stack on a data folder. @param path its real path */
 export function stackOn (path: string): number | undefined {
   return findProcess({ pidFile: join(path, 'lock'), mark: STACK_MARK })
 }
@@ -196,16 +196,16 @@ const foldersOf = (path: string): Folders => ({
 const programTraces = (dataDir: Folders): Trace[] => programNames.map(name => programTrace(dataDir.pids, name))
 const serverTraces = (dataDir: Folders): Trace[] => [kafkaTrace(dataDir.kafka), postgresTrace(dataDir.postgres)]
 
-/** The programs first: they are writing what they hold, for the channel to their stack is gone. */
+/** Programs first: they write what they hold, because the channel to their stack is closed. */
 async function stopLeftOvers (dataDir: Folders): Promise<void> {
   await Promise.all(programTraces(dataDir).map(it => stopLeftOver(it, PROGRAM_STOP_TIMEOUT_MS, true)))
   await Promise.all(serverTraces(dataDir).map(it => stopLeftOver(it, SERVER_STOP_TIMEOUT_MS)))
 }
 
-/** Ends all that this process started on a data folder, at once. The next start recovers: that is what it is for. */
+/** Kills everything that this process started on a data folder. The next start recovers. */
 export function killAll (folder: string): void {
   if (!existsSync(folder)) return
   const dataDir = foldersOf(realpathSync(folder))
-  if (readPid(join(dataDir.path, 'lock')) !== process.pid) return // it is another stack's
+  if (readPid(join(dataDir.path, 'lock')) !== process.pid) return // it belongs to another stack
   for (const trace of [...programTraces(dataDir), ...serverTraces(dataDir)]) killLeftOver(trace)
 }

@@ -1,6 +1,6 @@
 /**
- * The database of the local stack: made where there is none, up to date, and open to each program as a user of its own.
- * The owner, who may do everything, is for this and for people; its password, like all of them, is in the data folder.
+ * The database of the local stack: created if missing, migrated, with one user per program. Only this code and people
+ * use the owner. All passwords are in the data folder.
  */
 import { join } from 'node:path'
 
@@ -22,7 +22,7 @@ export interface Passwords {
 }
 
 /**
- * Reads the passwords of a data folder; those that are not there are made up.
+ * Reads the passwords of a data folder, and generates missing ones.
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function keepPasswords (folder: string): Promise<Passwords> {
@@ -32,8 +32,8 @@ export async function keepPasswords (folder: string): Promise<Passwords> {
 }
 
 /**
- * Makes a running server ready for the programs, and sets how long rollups are kept. What is done already stays as it is.
- * @throws RelayError where it can't be had, or not be brought up to date
+ * Prepares a running server for the programs, and sets the retention. Idempotent.
+ * @throws RelayError if it is unreachable, or can't be migrated
  */
 export async function prepareDatabase (
   server: LocalPostgres, passwords: Passwords, environment: NodeJS.ProcessEnv
@@ -47,12 +47,12 @@ export async function prepareDatabase (
   for (const [login, password] of passwords.logins) await allowLogin(owner.database, login, password)
 }
 
-/** What tells a program how to log in to a database that was prepared. */
+/** Settings by which a program logs in to a prepared database. */
 export function loginSettings (
   { host, port }: LocalPostgres, { folder }: Passwords, login: DatabaseLogin
 ): NodeJS.ProcessEnv {
   return {
-    DATABASE_URL: '', // would win, wherever it comes from
+    DATABASE_URL: '', // would take precedence, wherever it comes from
     DATABASE_URL_FILE: '',
     POSTGRES_HOST: host,
     POSTGRES_PORT: String(port),
@@ -63,7 +63,7 @@ export function loginSettings (
   }
 }
 
-/** The same for people, who may do everything. */
+/** The same for people, with all rights. */
 export function ownerSettings ({ host, port, user }: LocalPostgres, { folder }: Passwords): Record<string, string> {
   return {
     POSTGRES_HOST: host,
@@ -74,7 +74,7 @@ export function ownerSettings ({ host, port, user }: LocalPostgres, { folder }: 
   }
 }
 
-/** Data from before each folder had a password of its own were made with one that everybody knows. */
+/** Data of older versions have a well-known password. */
 async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords): Promise<void> {
   const url = new URL(server.url('postgres'))
   if (await isTaken(url.href)) return
@@ -88,7 +88,7 @@ async function ensureOwnPassword (server: LocalPostgres, { folder }: Passwords):
   await owner.database.query(`alter role ${server.user} password '${scramSecret(server.password)}'`)
 }
 
-/** Whether the server takes the password of an address. */
+/** Whether the server accepts the password of a URL. */
 async function isTaken (url: string): Promise<boolean> {
   try {
     await (await openAs(url))[Symbol.asyncDispose]()

@@ -1,17 +1,17 @@
-/** The disk that a data folder is on: whoever can't write there should read that it is full, and not the frames of a JVM. */
+/** Detects a full disk of a data folder, so that people see that instead of a stack trace of the JVM. */
 import { statfs } from 'node:fs/promises'
 
-/** With less than this servers fail at one write and manage the next. */
+/** With less than this servers fail at one write and succeed at the next. */
 const ROOM_MIN_BYTES = 4 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
 
-/** That the disk is full, in words; undefined: it is not, or nobody knows. */
+/** A message that the disk is full; undefined: it is not, or unknown. */
 export async function fullDisk (folder: string): Promise<string | undefined> {
   const room = await statfs(folder).then(it => it.bavail * it.bsize, () => Infinity)
   return room < ROOM_MIN_BYTES ? `the disk of ${folder} is full` : undefined
 }
 
-/** Says when the disk gets full, and when there is room again. */
+/** Reports when the disk becomes full, and when there is space again. */
 export function watchDisk (folder: string, say: (line: string) => void): { close: () => void } {
   let isFull = false
   const timer = setInterval(async () => {

@@ -1,12 +1,12 @@
 /**
- * Which event log the stack runs on, and why. A data folder stays with the one that it began with: what another holds
- * and was not folded yet would be invisible.
+ * Chooses the event log of the stack. A data folder keeps the one that it started with, because unread events of
+ * another would be invisible.
  */
 import { createLogger, RelayError } from 'relay-common'
 
 import { findJava, installKafka, type FoundJava } from './kafka.ts'
 
-/** Where events are: a data folder remembers it by this name. */
+/** Locations of events, as stored in a data folder. */
 export const eventLogPlaces = ['postgres', 'kafka', 'kafka elsewhere'] as const
 export type EventLogPlace = typeof eventLogPlaces[number]
 
@@ -16,21 +16,21 @@ export type EventLogChoice =
   | { readonly kind: 'postgres', readonly why: string }
 
 export interface EventLogWish {
-  /** what `--event-log` says, if anything */
+  /** value of `--event-log`, if given */
   readonly asked?: 'kafka' | 'postgres'
   /** KAFKA_BOOTSTRAP_SERVERS */
   readonly bootstrapServers?: string
-  /** where the events of the data folder are; undefined: there are none */
+  /** location of the events of the data folder; undefined: none */
   readonly before?: EventLogPlace
-  /** another than before is taken: what only the one before holds is given up */
+  /** a change is allowed: events that are only in the old log are given up */
   readonly isMove?: boolean
 }
 
 /**
- * Chooses the event log: what was asked for; else the one of the data folder; else Kafka where one is named or can run
+ * Chooses the event log: the requested one; else that of the data folder; else Kafka if one is configured or can run
  * here; else PostgreSQL.
- * @param lookForJava called only where the answer depends on it
- * @throws RelayError RELAY_CONFIG_INVALID where Kafka is asked for and can't run here, or the events are in another log
+ * @param lookForJava called only if the result depends on it
+ * @throws RelayError RELAY_CONFIG_INVALID if Kafka is requested and can't run here, or the events are in another log
  */
 export async function chooseEventLog (
   { asked, bootstrapServers, before, isMove = false }: EventLogWish, lookForJava: () => Promise<FoundJava>
@@ -77,11 +77,11 @@ function refused (before: EventLogPlace, named: EventLogPlace | undefined, why =
 }
 
 /**
- * The choice for this machine, with Kafka's jars here where it needs them. Where these can't be had, and nobody asked for
- * Kafka, it is PostgreSQL.
- * @param cacheDir where the jars are kept
- * @param say takes a line for people: fetching takes a while
- * @throws RelayError as `chooseEventLog`; RELAY_CONFIG_INVALID where the jars can't be had
+ * The choice for this machine, including the download of Kafka's jars if needed. If that fails, and Kafka was not
+ * requested, it is PostgreSQL.
+ * @param cacheDir folder of the jars
+ * @param say receives a line for people, because a download takes a while
+ * @throws RelayError like `chooseEventLog`; RELAY_CONFIG_INVALID if the jars are unavailable
  */
 export async function settleEventLog (
   wish: EventLogWish, cacheDir: string, say: (line: string) => void, signal: AbortSignal
@@ -101,18 +101,18 @@ export async function settleEventLog (
   }
 }
 
-/** What a data folder remembers of a choice. */
+/** The location that a data folder stores for a choice. */
 export function placeOf (choice: EventLogChoice): EventLogPlace {
   if (choice.kind === 'postgres') return 'postgres'
   return choice.outside === undefined ? 'kafka' : 'kafka elsewhere'
 }
 
-/** Whether the stack has a Kafka of its own to start. */
+/** Whether the stack starts its own Kafka. */
 export function isKafkaOurs (choice: EventLogChoice): boolean {
   return placeOf(choice) === 'kafka'
 }
 
-/** The choice in a line, for people. */
+/** The choice in one line, for people. */
 export function describeChoice (choice: EventLogChoice): string {
   if (choice.kind === 'postgres') return `Event log: PostgreSQL (${choice.why})`
   if (choice.outside !== undefined) return `Event log: Kafka at ${choice.outside} (${choice.why})`

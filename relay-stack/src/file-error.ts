@@ -1,4 +1,4 @@
-/** What keeps a file or folder from being made or written, in a line for people. */
+/** Explains errors of files and folders in one line for people. */
 import { RelayError } from 'relay-common'
 
 const reasons: Readonly<Record<string, string>> = {
@@ -14,16 +14,16 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: 'its links form a cycle'
 }
 
-/** The reason, where it is one that people can mend; undefined: it is something else. */
+/** The reason, if people can fix it; undefined: another error. */
 export function fileReason (error: unknown): string | undefined {
   return reasons[(error as NodeJS.ErrnoException | undefined)?.code ?? '']
 }
 
 /**
  * Explains an error of the file system.
- * @param what the folder that it is about, for people: `the data folder /tmp/x`
- * @param option what chooses another
- * @returns RELAY_CONFIG_INVALID in one line; whatever is not explained here, as it is
+ * @param what the folder, for people: `the data folder /tmp/x`
+ * @param option that chooses another one
+ * @returns RELAY_CONFIG_INVALID in one line; other errors unchanged
  */
 export function explainFileError (error: unknown, what: string, option: string): unknown {
   const reason = fileReason(error)

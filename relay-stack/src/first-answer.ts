@@ -1,25 +1,25 @@
-/** The question that the stack asks itself before it says that it is up, and that it hands on as a `curl`. */
+/** The query that the stack sends before it reports that it is up, and prints as a `curl`. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 const HOUR_MS = 3_600_000
 const ANSWER_TIMEOUT_MS = 60_000
-/** Past this an answer with less in it than expected will do. */
+/** After this time an incomplete answer is accepted. */
 const COMPLETE_TIMEOUT_MS = 10_000
-/** The hour ends a little ahead of the clock, so that there is an answer even where no history was sent. */
+/** The hour ends slightly after now, so that there is an answer even without history. */
 const AHEAD_MS = 10_000
 const REQUEST_TIMEOUT_MS = 5_000
 const POLL_MS = 50
-/** Of an hour's readings: some may be under way. */
+/** Of an hour's readings: some may be on their way. */
 const COMPLETE_SHARE = 0.99
 
 export interface Question {
   readonly url: string
   readonly token: string
-  /** readings that a complete answer has; 0: any number will do */
+  /** readings of a complete answer; 0: any number */
   readonly expectedCount: number
 }
 
-/** Asks about the last hour of a device. */
+/** A query on the last hour of a device. */
 export function askAboutLastHour (
   apiPort: number, token: string, deviceId: string, expectedCount: number, nowMs: number
 ): Question {
@@ -31,7 +31,7 @@ export function askAboutLastHour (
 
 export const curlOf = ({ url, token }: Question) => `curl -H "Authorization: Bearer ${token}" "${url}"`
 
-/** A command that sends one event, where nobody else does. */
+/** A command that sends one event, if no fleet does. */
 export function sendingCurl (apiPort: number, token: string, deviceType: string, nowMs: number): string {
   const timestamp = new Date(nowMs).toISOString()
   const event = JSON.stringify({ deviceId: 'my-device', deviceType, zone: 'Zone A', value: 22.5, timestamp })
@@ -40,7 +40,7 @@ export function sendingCurl (apiPort: number, token: string, deviceType: string,
 }
 
 /**
- * Waits until the API answers a question with the data that it should have.
+ * Waits until the API answers a query with complete data.
  * @returns the problem; undefined: none
  */
 export async function waitForAnswer (question: Question, signal: AbortSignal): Promise<string | undefined> {

@@ -1,25 +1,25 @@
-/** The simulated fleet, as far as the stack decides about it: whether there is one, and what it may be told. */
+/** The simulated fleet, as far as the stack decides about it. */
 import { readSimulatorConfig } from 'relay-simulator/config'
 import { Fleet } from 'relay-simulator/fleet'
 
 import type { StackOptions } from './options.ts'
 
 export interface ChosenFleet {
-  /** the device that the stack asks about */
+  /** the device that the stack queries */
   readonly firstDevice: string
   readonly eventsPerSecond: number
   /** events per second of each device */
   readonly rate: number
-  /** history that the user asks for; 0: none, or nothing was asked for */
+  /** requested history; 0: none, or no request */
   readonly backfillMs: number
 }
 
 /**
- * Decides whether a fleet is simulated. Servers that are not those of `npm start` get no made-up events, unless somebody
- * asks for a fleet, or tells one what to do.
+ * Decides whether a fleet is simulated. External servers get no simulated events, unless a fleet is requested or
+ * configured.
  * @param areServersOurs whether `npm start` starts both the event log and the database
- * @returns undefined: there is none
- * @throws RelayError RELAY_CONFIG_INVALID where the simulator would refuse what it is told
+ * @returns undefined: none
+ * @throws RelayError RELAY_CONFIG_INVALID if the simulator would refuse its settings
  */
 export function chooseFleet (
   { hasSimulator, simulator }: StackOptions, environment: NodeJS.ProcessEnv, areServersOurs: boolean

@@ -1,10 +1,10 @@
 /**
- * Brings Kafka's jars to this machine, and says how to run a class of them.
+ * Downloads Kafka's jars, and runs their classes.
  *
  *     kafka/pom.xml --Maven--> cacheDir/<hash of the pom>/*.jar, complete
  *
- * `complete` is written last, and the folder gets its name when it is filled: a folder of that name is whole, whoever
- * was killed meanwhile and however many fetch at once.
+ * `complete` is written last, and the folder is renamed when it is filled. So a folder with that name is complete,
+ * whoever was killed meanwhile and however many download at once.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -20,10 +20,10 @@ import { explainFileError } from './file-error.ts'
 import { explainMaven } from './maven-failure.ts'
 
 const POM = fileURLToPath(new URL('../kafka/pom.xml', import.meta.url))
-const JAVA_VERSION_MIN = 17 // what a Kafka 4 broker asks for
+const JAVA_VERSION_MIN = 17 // required by Kafka 4 brokers
 const STAMP = 'complete'
 const RUN_TIMEOUT_MS = 15 * 60_000
-/** A network that swallows everything must not be waited for. The first is for Maven before 3.9. */
+/** Limits for a network that drops everything. The first is for Maven before 3.9. */
 const NETWORK_LIMITS = [
   '-Dmaven.wagon.rto=30000', '-Daether.connector.connectTimeout=10000', '-Daether.connector.requestTimeout=30000'
 ]
@@ -31,8 +31,8 @@ const NETWORK_LIMITS = [
 const runFile = promisify(execFile)
 
 /**
- * Java reads names of files by the locale. Where that says nothing of UTF-8, as where LANG is not set, it could not open
- * a path with other than ASCII in it.
+ * Java decodes file names by the locale. Without UTF-8 in it, for example if LANG is not set, it could not open a path
+ * with non-ASCII characters.
  */
 export function javaEnvironment (): NodeJS.ProcessEnv {
   const { LC_ALL, LC_CTYPE, LANG } = process.env
@@ -40,7 +40,7 @@ export function javaEnvironment (): NodeJS.ProcessEnv {
   return isUtf8 || process.platform !== 'linux' ? process.env : { ...process.env, LC_ALL: 'C.UTF-8' }
 }
 
-/** Runs a program to its end. @returns what it wrote, stdout first */
+/** Runs a program to its end. @returns its output, stdout first */
 export async function run (command: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
   const options = { maxBuffer: 16 * 1024 * 1024, signal, env: javaEnvironment(), timeout: RUN_TIMEOUT_MS }
   const { stdout, stderr } = await runFile(command, args, options)
@@ -52,8 +52,8 @@ export type FoundJava =
   | { readonly kind: 'missing', readonly what: string }
 
 /**
- * Looks whether a local Kafka can run here.
- * @param cacheDir where jars may lie already; then Maven need not be there
+ * Checks whether a local Kafka can run here.
+ * @param cacheDir may have jars already; then Maven is not needed
  */
 export async function findJava (cacheDir?: string): Promise<FoundJava> {
   const said = await run(javaCommand(), ['-version']).catch(() => undefined)
@@ -69,15 +69,15 @@ export async function findJava (cacheDir?: string): Promise<FoundJava> {
     : { kind: 'missing', what: missing.join(' and ') }
 }
 
-/** `java` of JAVA_HOME where that is set, else of PATH. */
+/** `java` of JAVA_HOME if set, else of PATH. */
 export function javaCommand (): string {
   const home = process.env.JAVA_HOME
   return home ? join(home, 'bin', 'java') : 'java'
 }
 
 /**
- * Fetches Kafka's jars (55 MB) unless they are there.
- * @throws RelayError RELAY_CONFIG_INVALID with what Maven said
+ * Downloads Kafka's jars (55 MB) unless they exist.
+ * @throws RelayError RELAY_CONFIG_INVALID with the message of Maven
  */
 export async function installKafka (cacheDir: string, log: Logger, signal?: AbortSignal): Promise<void> {
   const target = jarsDir(cacheDir)
@@ -90,7 +90,7 @@ export async function installKafka (cacheDir: string, log: Logger, signal?: Abor
   log.info({ cacheDir }, 'fetching Kafka with Maven, once')
   const scratch = await makeScratch(cacheDir)
   try {
-    // by its full name: looked up by its short one, a network that is away is not what Maven complains about
+    // by its full name: with the short one, Maven reports another error than an unreachable network
     const [, version] = /maven-dependency-plugin<\/artifactId>\s*<version>([^<]+)/.exec(readFileSync(POM, 'utf8'))!
     await run('mvn', ['--batch-mode', '--quiet', '--file', POM,
       `org.apache.maven.plugins:maven-dependency-plugin:${version}:copy-dependencies`,
@@ -115,23 +115,23 @@ async function makeScratch (cacheDir: string): Promise<string> {
   }
 }
 
-/** A pom that changes asks for other jars. */
+/** A changed pom needs other jars. */
 function jarsDir (cacheDir: string): string {
   return join(cacheDir, createHash('sha256').update(readFileSync(POM)).digest('hex').slice(0, 16))
 }
 
-/** Where the archive of loaded classes belongs: it fits these jars alone. */
+/** Location of the class archive, which only fits these jars. */
 export function classArchivePath (cacheDir: string): string {
   return join(jarsDir(cacheDir), 'broker-classes.jsa')
 }
 
 /**
- * How to run a class of the installed Kafka: a tool (`org.apache.kafka.tools.ConsumerPerformance`), or the broker.
- * @param jvmArgs go before the class
+ * Command of a class of the installed Kafka: a tool (`org.apache.kafka.tools.ConsumerPerformance`), or the broker.
+ * @param jvmArgs come before the class
  */
 export function kafkaTool (
   cacheDir: string, mainClass: string, args: readonly string[], jvmArgs: readonly string[] = []
 ): { command: string, args: string[] } {
-  // Java itself expands the star: no shell is needed, and the order of the jars does not matter
+  // Java itself expands the star, so no shell is needed; the order of the jars does not matter
   return { command: javaCommand(), args: [...jvmArgs, '-cp', join(jarsDir(cacheDir), '*'), mainClass, ...args] }
 }

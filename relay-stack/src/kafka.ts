@@ -1,6 +1,6 @@
 /**
- * A real Apache Kafka on this machine: one process that is broker and controller (KRaft), for local runs, tests and
- * benchmarks. Its jars come from Maven Central by `kafka/pom.xml`, once, into a cache folder; it needs Java 17.
+ * A real Apache Kafka on this machine: one process as broker and controller (KRaft), for local runs, tests and
+ * benchmarks. Its jars come once from Maven Central by `kafka/pom.xml`, into a cache folder; it needs Java 17.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -24,45 +24,45 @@ export interface LocalKafka {
   /** `host:port` */
   readonly bootstrapServers: string
   readonly pid: number
-  /** where the JVM's log goes; that of the run before is kept beside it, as `.before` */
+  /** log of the JVM; that of the previous run stays beside it, as `.before` */
   readonly logFile: string
-  /** resolves when the process ends, wanted or not */
+  /** resolves when the process ends, expected or not */
   readonly exited: Promise<void>
   close (): Promise<void>
 }
 
 export interface LocalKafkaSettings {
-  /** where the jars are kept; filled when it is empty */
+  /** folder of the jars; filled if empty */
   readonly cacheDir: string
-  /** made and formatted when it is not there; used as it is when it is, also after a kill -9 */
+  /** created and formatted if missing; otherwise used unchanged, also after a kill -9 */
   readonly dataDir: string
   readonly port: number
   readonly log: Logger
-  /** largest Java heap; a local broker is content with little, and what it serves comes from the page cache */
+  /** largest Java heap; a local broker needs little, because it serves from the page cache */
   readonly heapMb?: number
-  /** further settings of the JVM */
+  /** further JVM arguments */
   readonly jvmArgs?: readonly string[]
-  /** `name=value` settings of the broker; they win over Relay's own */
+  /** `name=value` settings of the broker; they take precedence over Relay's own */
   readonly properties?: readonly string[]
-  /** brokers that are to be one cluster have one id, 16 bytes in base64url; default: a cluster of its own */
+  /** brokers of one cluster share one id, 16 bytes in base64url; default: a new cluster */
   readonly clusterId?: string
-  /** where the JVM's log goes; default: `logs/kafka.log` in the data folder */
+  /** log of the JVM; default: `logs/kafka.log` in the data folder */
   readonly logFile?: string
-  /** ends the fetching of jars */
+  /** ends the download of jars */
   readonly signal?: AbortSignal
 }
 
 const HOST = '127.0.0.1'
 const HEAP_MB_DEFAULT = 384
-const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the segments back first
+const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the segments first
 const STOP_TIMEOUT_MS = 20_000
 const ANSWER_TIMEOUT_MS = 2_000
 const CONTROLLER_PORTS_MAX = 3
 
 /**
  * Starts Kafka on a data folder and waits until it answers.
- * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID where Java or Maven is missing or fails, or the data
- *   folder can't be made; RELAY_EVENT_LOG_UNREACHABLE where the JVM ends or stays silent, with its last lines
+ * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID if Java or Maven is missing or fails, or the data folder
+ *   can't be created; RELAY_EVENT_LOG_UNREACHABLE if the JVM ends or stays silent, with its last lines
  */
 export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKafka> {
   const { cacheDir, dataDir, port, log } = settings
@@ -99,17 +99,14 @@ export async function startKafka (settings: LocalKafkaSettings): Promise<LocalKa
 
 interface StartedBroker { readonly broker: ChildProcess, readonly exited: Promise<void> }
 
-/**
- * Starts the JVM and waits until it answers. The controller's port is its own affair: where somebody else took that
- * meanwhile, it gets another.
- */
+/** Starts the JVM and waits until it answers. If somebody took the controller's port meanwhile, it gets another one. */
 async function startBroker (
   command: string, args: readonly string[], settings: LocalKafkaSettings, logFile: string, pidFile: string
 ): Promise<StartedBroker> {
   const { dataDir, port } = settings
   for (let tries = 1; ; tries++) {
     const output = await open(logFile, 'a', 0o600)
-    // a process group of its own: Ctrl-C in a terminal must reach the programs first
+    // a separate process group, because Ctrl-C in a terminal must reach the programs first
     const broker = spawn(command, args, {
       detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir, env: javaEnvironment()
     })
@@ -132,7 +129,10 @@ async function startBroker (
 const portInUse = (port: number) =>
   new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; use another for Kafka with --kafka-port`)
 
-/** Writes the broker's settings anew at every start: ports may change, and a newer Relay may know better ones. */
+/**
+ * Writes the broker's settings at every start, because ports may change, and newer versions of Relay may have better
+ * ones.
+ */
 async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSettings): Promise<string> {
   const controllerPort = await getPort({ host: HOST, exclude: [port] })
   const path = join(dataDir, 'server.properties')
@@ -146,7 +146,7 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
     'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     `log.dirs=${escapeProperty(join(dataDir, 'log'))}`,
     'auto.create.topics.enable=false',
-    // one broker: nothing can be replicated, and a few partitions are enough for Kafka's own topics
+    // one broker: no replication, and few partitions suffice for Kafka's own topics
     'default.replication.factor=1',
     'offsets.topic.replication.factor=1',
     'offsets.topic.num.partitions=4',
@@ -156,12 +156,12 @@ async function writeProperties ({ dataDir, port, properties = [] }: LocalKafkaSe
     'share.coordinator.state.topic.replication.factor=1',
     'share.coordinator.state.topic.min.isr=1',
     'group.initial.rebalance.delay.ms=0',
-    // a group may ask for a short session (the broker's own least is 45 s): a local kill is noticed in seconds
+    // a group may use a short session (the broker's default minimum is 45 s), so a local kill is noticed in seconds
     'group.consumer.min.session.timeout.ms=1000',
     'group.consumer.min.heartbeat.interval.ms=100',
-    // assignments are computed at once: waiting a second to do several together is for groups of hundreds
+    // assignments are computed at once; the wait to combine several is for groups of hundreds
     'group.consumer.assignment.interval.ms=0',
-    // after a kill -9 the controller lets the broker in again when its old session is over: by default that takes 9 s
+    // after a kill -9 the broker may rejoin when its old session times out: by default that takes 9 s
     'broker.session.timeout.ms=3000',
     'broker.heartbeat.interval.ms=500',
     ...properties,
@@ -187,19 +187,19 @@ function escapeProperty (text: string): string {
     .replace(/[^ -~]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** An id for a new cluster, as Kafka writes them. */
+/** An id for a new cluster, in Kafka's format. */
 export function createClusterId (): string {
   return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
 }
 
 /**
- * Formats a new log folder. A second JVM, but the only supported way to get the features of this version (new group
- * protocol, transactions) switched on; once.
+ * Formats a new log folder, once. It needs a second JVM, but is the only supported way to enable the features of this
+ * version (new group protocol, transactions).
  */
 async function format (cacheDir: string, dataDir: string, properties: string, clusterId: string): Promise<void> {
   if (await stat(join(dataDir, 'log', 'meta.properties')).catch(() => undefined)) return
   const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
-    // with `=`: an id may begin with a dash, and would be taken for an option
+    // with `=`: an id may start with a dash, like an option
     ['format', `--cluster-id=${clusterId}`, `--config=${properties}`, '--ignore-formatted'], QUICK_JVM)
   try {
     await run(command, args)
@@ -210,9 +210,8 @@ async function format (cacheDir: string, dataDir: string, properties: string, cl
 }
 
 /**
- * The classes that a broker loads, as an archive beside the jars: with it a broker is up in 1.4 s instead of 2.4 s. The
- * first broker that is closed in peace leaves it behind (its close takes 2 s longer). A Java that can't use it, for it
- * is another one, does without.
+ * The classes of a broker as an archive beside the jars: with it a broker starts in 1.4 s in place of 2.4 s. The first
+ * broker that closes regularly creates it (its close takes 2 s longer). Another version of Java ignores it.
  */
 async function classArchive (cacheDir: string): Promise<{ jvmArg: string, keep: () => Promise<void> }> {
   const path = classArchivePath(cacheDir)
@@ -224,10 +223,10 @@ async function classArchive (cacheDir: string): Promise<{ jvmArg: string, keep: 
   }
 }
 
-/** A tool that ends at once gains nothing from the optimising compiler. */
+/** A short-lived tool gains nothing from the optimising compiler. */
 const QUICK_JVM = ['-XX:TieredStopAtLevel=1', '-Xshare:auto']
 
-/** How a broker on this data is found and stopped. */
+/** How to find and stop a broker on this data. */
 export function kafkaTrace (dataDir: string): Trace {
   return {
     pidFile: join(dataDir, 'kafka.pid'),
@@ -254,10 +253,10 @@ async function waitUntilItAnswers (broker: ChildProcess, port: number, logFile: 
   }
 }
 
-/** ApiVersions, version 0, correlation id 1, without a client id: what every broker answers, first thing. */
+/** ApiVersions, version 0, correlation id 1, without a client id: every broker answers it. */
 const apiVersionsRequest = Buffer.from('0000000a' + '0012' + '0000' + '00000001' + 'ffff', 'hex')
 
-/** Whether a broker at the port takes requests: it listens a moment before it does. */
+/** Whether a broker at the port answers requests: it listens slightly earlier. */
 async function answers (port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect({ host: HOST, port, timeout: ANSWER_TIMEOUT_MS })

@@ -1,6 +1,6 @@
 /**
- * What the parts of the stack write: a file each, which the processes append to by themselves, so that nothing is lost
- * when the stack is killed. Here the files are kept short, and read for people.
+ * Log files of the stack's parts. The processes append to them directly, so that nothing is lost if the stack is
+ * killed. This file shortens them, and formats them for people.
  */
 import { chmod, copyFile, mkdir, open, readdir, rename, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,22 +9,22 @@ import { printable } from 'relay-common'
 
 import { fileReason } from './file-error.ts'
 
-/** A log that got this long starts anew; what it held stays beside it, as `.before`. */
+/** A longer log starts again; the old content stays beside it, as `.before`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
 const FOLLOW_INTERVAL_MS = 200
 const TAIL_BYTES = 16 * 1024
 
 export interface LogFiles {
-  /** where a part's log is */
+  /** log file of a part */
   pathOf (part: string): string
   close (): Promise<void>
 }
 
-/** Makes room for the logs of a new run, and keeps them short while it lasts. */
+/** Prepares the logs of a new run, and keeps them short. */
 export async function openLogFiles (folder: string): Promise<LogFiles> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  await chmod(folder, 0o700) // it may be from before
+  await chmod(folder, 0o700) // it may be of an earlier version
   for (const path of await logsIn(folder)) await rename(path, `${path}.before`)
 
   let looking: Promise<void> | undefined
@@ -44,24 +44,25 @@ async function logsIn (folder: string): Promise<string[]> {
   return (await readdir(folder)).filter(name => name.endsWith('.log')).map(name => join(folder, name))
 }
 
-/** The processes hold the file open for appending, so it is copied and cut. A line may get lost in between. */
+/** The processes keep the file open for appending, so it is copied and truncated. A line may be lost in between. */
 async function shorten (folder: string): Promise<void> {
   for (const path of await logsIn(folder)) {
     if ((await stat(path)).size <= LOG_BYTES_MAX) continue
-    await copyFile(path, `${path}.before`).catch(error => { if (fileReason(error) === undefined) throw error }) // a full disk
+    // a full disk
+    await copyFile(path, `${path}.before`).catch(error => { if (fileReason(error) === undefined) throw error })
     await truncate(path)
   }
 }
 
-/** The last lines of a log, made readable. */
+/** The last lines of a log, readable. */
 export async function readLastLines (path: string, count: number): Promise<string[]> {
   const text = (await readFrom(path, -TAIL_BYTES)).text
   return text.split('\n').filter(line => line.trim() !== '').slice(-count).map(readableLine)
 }
 
-/** A line as people read it: JSON of a program becomes `warn: the event log is away (connect ECONNREFUSED)`. */
+/** A line for people: JSON of a program becomes `warn: the event log is away (connect ECONNREFUSED)`. */
 export function readableLine (line: string): string {
-  return printable(readable(line)) // clients chose some of it
+  return printable(readable(line)) // clients choose some of it
 }
 
 function readable (line: string): string {
@@ -69,7 +70,7 @@ function readable (line: string): string {
   try {
     entry = JSON.parse(line)
   } catch {
-    return line // PostgreSQL, Kafka and stack traces don't write JSON
+    return line // PostgreSQL, Kafka and stack traces are not JSON
   }
   if (typeof entry?.msg !== 'string') return line
   const { level, msg, err, time, pid, name, ...rest } = entry
@@ -82,7 +83,7 @@ function readable (line: string): string {
 }
 
 /**
- * Shows the lines that are appended to a log from now on, until it is closed; closing shows what is still unseen.
+ * Shows the lines that are appended to a log until it is closed; closing shows the rest.
  * @param show gets whole lines, readable
  */
 export function followLog (path: string, show: (line: string) => void): { close: () => Promise<void> } {
@@ -92,7 +93,7 @@ export function followLog (path: string, show: (line: string) => void): { close:
 
   async function look (): Promise<void> {
     const size = await stat(path).then(it => it.size, () => 0)
-    if (size < position) position = 0 // it was cut
+    if (size < position) position = 0 // it was truncated
     if (size === position) return
     const { bytes } = await readFrom(path, position)
     position += bytes.length

@@ -1,4 +1,4 @@
-/** Whether programs on this machine reach each other: in a network namespace of its own the loopback interface is down at first. */
+/** Checks the loopback interface: in a new network namespace it is down at first. */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 
@@ -6,7 +6,9 @@ import { RelayError } from 'relay-common'
 
 import { LOCAL_HOST } from './ports.ts'
 
-/** @throws RelayError RELAY_CONFIG_INVALID where they don't: all that would be said later on is that PostgreSQL does not answer */
+/**
+ * @throws RelayError RELAY_CONFIG_INVALID if it is down: later errors would only say that PostgreSQL does not answer
+ */
 export async function checkLoopback (): Promise<void> {
   const server = createServer(socket => socket.destroy()).listen(0, LOCAL_HOST)
   try {

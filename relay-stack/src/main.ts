@@ -1,5 +1,5 @@
 /**
- * `npm start`: the local stack. Adds to it what a process needs: options, signals, a deadline and exit codes.
+ * `npm start`: the local stack as a process, with options, signals, a deadline and exit codes.
  *
  *     first signal --> programs, event log, PostgreSQL stop in order --> exit 0
  *     an unexpected error, or npm is gone --> the same --> exit 1
@@ -16,16 +16,16 @@ import { explainFileError } from './file-error.ts'
 import { readOptions } from './options.ts'
 import { startStack } from './stack.ts'
 
-process.umask(0o077) // whatever is written here, by us and by those we start, is for nobody else
+process.umask(0o077) // files written by us and our children are closed to all others
 
 const STOP_TIMEOUT_MS = 45_000
-/** npm hands on the Ctrl-C that the terminal has sent us already: one key, two signals. */
+/** npm forwards a Ctrl-C that we also got from the terminal: one key, two signals. */
 const SAME_SIGNAL_MS = 1_000
 
 const options = readOptions(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
 const stopping = new AbortController()
 const say = (text: string) => process.stdout.write(text)
-// a terminal that is gone sends SIGHUP, and takes no more text: that must not get in the way of stopping in order
+// a closed terminal sends SIGHUP and accepts no text: that must not disturb the stop
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 let signalledMs: number | undefined
@@ -50,7 +50,7 @@ process.exit(await run())
 async function run (): Promise<number> {
   try {
     const stack = await startStack(options, process.env, say, stopping.signal)
-    globalThis.gc?.({ type: 'major', flavor: 'last-resort' }) // a start leaves much behind, and what follows needs little
+    globalThis.gc?.({ type: 'major', flavor: 'last-resort' }) // a start leaves much garbage, and the rest needs little
     flushCompileCache()
     const end = await Promise.race([stack.gaveUp, whenStopped()])
     if (end !== undefined) {
@@ -61,14 +61,14 @@ async function run (): Promise<number> {
     say('stopped\n')
     return end !== undefined || isFailed ? 1 : 0
   } catch (error) {
-    if (stopping.signal.aborted) return isFailed ? 1 : 0 // stopped while it was starting
+    if (stopping.signal.aborted) return isFailed ? 1 : 0 // stopped during the start
     const full = await fullDisk(options.dataDir) ?? await fullDisk(dirname(options.dataDir))
     process.stderr.write((full ? `${full}; free some space, or use another with --data-dir` : describe(error)) + '\n')
     return 1
   }
 }
 
-/** One line for what people can mend; the whole of what is ours. */
+/** One line for errors that people can fix; the full stack for ours. */
 function describe (error: unknown): string {
   const explained = explainFileError(error, 'a file of the stack', '--data-dir')
   return explained instanceof RelayError ? explained.message : `an unexpected error: ${(error as Error).stack}`
@@ -81,7 +81,7 @@ function whenStopped (): Promise<undefined> {
   })
 }
 
-/** Stops in order, for a reason that nobody asked for. */
+/** Stops in order after a failure. */
 function fail (why: string): void {
   process.stderr.write(`stopping: ${why}\n`)
   isFailed = true
@@ -89,7 +89,7 @@ function fail (why: string): void {
   stopping.abort()
 }
 
-/** An npm that was killed at once could not hand that on. Whoever starts us by hand may leave us running, though. */
+/** A killed npm could not forward a signal. But if we were started directly, we continue. */
 function stopWithNpm (): void {
   const npm = process.ppid
   setInterval(() => { if (process.ppid !== npm && !stopping.signal.aborted) fail('npm is gone') }, 500).unref()

@@ -1,9 +1,9 @@
-/** What made Maven fail, in a line for people: its own words are long, and begin with what nobody asked about. */
+/** Explains a failure of Maven in one line, because its own output is long and starts with irrelevant text. */
 
 const WORDS_MAX = 300
 
 /**
- * @param said all that Maven wrote
+ * @param said the output of Maven
  * @returns a clause: `it can't reach https://repo.maven.apache.org (Connection refused)`
  */
 export function explainMaven (said: string): string {

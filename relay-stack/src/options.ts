@@ -1,4 +1,4 @@
-/** The options of `npm start`, each with its environment variable. An option wins over its variable. */
+/** The options of `npm start`, each with its environment variable. An option takes precedence. */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,24 +13,24 @@ export interface StackOptions {
   readonly ports: Readonly<Record<PortName, WantedPort>>
   /** absolute */
   readonly dataDir: string
-  /** absolute; where Kafka's jars are kept */
+  /** absolute folder of Kafka's jars */
   readonly kafkaCache: string
   readonly eventLog?: 'kafka' | 'postgres'
-  /** whether the data folder may go on with another event log than before */
+  /** whether the data folder may change its event log */
   readonly isEventLogMoved: boolean
-  /** whether a development issuer runs too, so that OAuth can be tried */
+  /** whether a development issuer runs too, for OAuth */
   readonly issuer: boolean
   readonly fresh: boolean
   readonly logs: boolean
-  /** whether a fleet is simulated; undefined: nobody said so */
+  /** whether a fleet is simulated; undefined: not specified */
   readonly hasSimulator?: boolean
-  /** what the simulator is told, by the names of its own settings; it checks them */
+  /** settings for the simulator, which checks them */
   readonly simulator: Readonly<Record<string, string>>
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Settings of the simulator that users reach through the stack: their names there are their variables here. */
+/** Settings of the simulator that the stack passes on under their own names. */
 const simulatorOptions = [
   ['--devices <count>', 'DEVICES', 'number of devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
   ['--zones <count>', 'ZONES', 'number of zones for the other devices'],
@@ -47,7 +47,7 @@ const simulatorOptions = [
 const dataDirOption = () => new Option('--data-dir <folder>', 'where data and logs are kept')
   .env('RELAY_DATA_DIR').default('.relay', '.relay beside package.json')
 
-/** Declares the options. Their names, defaults and descriptions come from here alone. */
+/** Declares the options. Their names, defaults and descriptions are only here. */
 export function createCommand (): Command {
   const command = new Command('npm start --')
     .description('Runs Relay on this machine: PostgreSQL, the event log, a simulated fleet, the processor, the API.\n' +
@@ -78,9 +78,9 @@ export function createCommand (): Command {
 }
 
 /**
- * Reads the options; writes the help or one line about a wrong option, and exits then.
- * @param args what stands behind the name of the program
- * @param startedIn folder that relative paths on the command line are meant from
+ * Reads the options; prints the help, or one line about a wrong option, and exits then.
+ * @param args command line arguments
+ * @param startedIn base of relative paths on the command line
  */
 export function readOptions (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): StackOptions {
   const command = createCommand()
@@ -109,7 +109,7 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
   }
 }
 
-/** Reads the options of `npm stop`, as `readOptions` does. @returns the data folder, absolute */
+/** Reads the options of `npm stop`, like `readOptions`. @returns the data folder, absolute */
 export function readFolder (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): string {
   const command = new Command('npm stop --')
     .description('Stops the stack that npm start runs on a data folder.')
@@ -128,7 +128,7 @@ function parse (command: Command, args: readonly string[], environment: NodeJS.P
   command.parse(args, { from: 'user' })
 }
 
-/** A relative folder is meant from where the command was typed; the default one from package.json. */
+/** A relative folder is based on the current folder of the caller; the default one on package.json. */
 function folderOf (command: Command, name: string, startedIn: string): string {
   return resolve(command.getOptionValueSource(name) === 'default' ? ROOT : startedIn, command.opts()[name])
 }

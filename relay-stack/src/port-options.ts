@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 
 import type { WantedPort } from './ports.ts'
 
-/** By name: for people, the option, and the port unless they want another. */
+/** By name: description, option, and default port. */
 const declared = {
   api: ['the API', '--api-port', 8080],
   mqtt: ['MQTT', '--mqtt-port', 1883],
@@ -27,8 +27,8 @@ export function addPortOptions (command: Command): void {
 }
 
 /**
- * The ports that were asked for, or the presets. Who asks for any port of the API may start several stacks at once, which
- * would all find the presets of what else listens free: that is on any port then as well.
+ * The requested ports, or the defaults. A request for any API port may mean several stacks started at once, which would
+ * all find the other default ports free; so those are any port then as well.
  */
 export function readPortOptions (command: Command): Record<PortName, WantedPort> {
   const isAsked = (name: PortName) => command.getOptionValueSource(keyOf(name)) !== 'default'

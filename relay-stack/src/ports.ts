@@ -1,7 +1,6 @@
 /**
- * The ports of the stack. They are looked at before anything is started, and bound by the parts seconds later: somebody
- * else may have taken one by then, for instance a stack that starts at the same time. Then a port that nobody asked for
- * gives way to the next one that is free.
+ * The ports of the stack. They are checked before anything starts, and bound by the parts seconds later. Somebody else
+ * may have taken one by then, for example another stack. Then a port that was not requested moves to the next free one.
  */
 import { createServer } from 'node:net'
 
@@ -10,36 +9,36 @@ import { RelayError } from 'relay-common'
 
 export const LOCAL_HOST = '127.0.0.1'
 
-/** A port that a part of the stack is about to take. */
+/** A port that a part of the stack is about to use. */
 export interface WantedPort {
   /** what listens there, for people: `the API` */
   readonly what: string
   /** 0: any free one */
   readonly port: number
-  /** what changes it: `--api-port` */
+  /** the option that changes it: `--api-port` */
   readonly option: string
-  /** whether the user chose it: then it is this one or none */
+  /** whether the user requested it: then there is no alternative */
   readonly isAsked: boolean
 }
 
 export interface Ports<Name extends string> {
-  /** where it is now; 0: it was not wanted */
+  /** current port; 0: not wanted */
   of (name: Name): number
   /**
-   * Starts a part that binds some of them; once more where one of those is in use that may give way.
-   * @throws what the start throws else
+   * Starts a part that binds some of them; again if one of those is in use and may move.
+   * @throws other errors of the start
    */
   bind<T> (names: readonly Name[], start: () => Promise<T>): Promise<T>
 }
 
-/** So many ports after the wanted one are tried before any other. */
+/** Number of ports after the wanted one that are tried before any other. */
 const NEXT_PORTS = 100
 const MOVES_MAX = 5
 
 /**
  * Chooses ports that are free now.
- * @param say takes a line for each that is not the one that people expect
- * @throws RelayError RELAY_PORT_IN_USE, one line for the first that was asked for and is not free
+ * @param say receives a line for each that is not the expected one
+ * @throws RelayError RELAY_PORT_IN_USE, one line for the first requested one that is not free
  */
 export async function openPorts<Name extends string> (
   wanted: Readonly<Partial<Record<Name, WantedPort>>>, say: (line: string) => void
@@ -62,7 +61,7 @@ export async function openPorts<Name extends string> (
     else await move(name, it)
   }
 
-  /** To one that is free, and that no other part wants. */
+  /** Moves to one that is free, and that no other part wants. */
   async function move (name: Name, { what, port, option }: WantedPort): Promise<void> {
     const exclude = [...chosen.values(), ...entries.map(([, it]) => it.port)].filter(it => it !== 0)
     const last = Math.min(port + NEXT_PORTS, 65_535)
@@ -70,7 +69,7 @@ export async function openPorts<Name extends string> (
     if (port !== 0) say(`port ${port} is in use: using port ${chosen.get(name)} for ${what} (${option} sets another)`)
   }
 
-  /** Moves what is in use by somebody else. @returns whether anything was moved */
+  /** Moves ports in use by somebody else. @returns whether any moved */
   async function giveWay (names: readonly Name[]): Promise<boolean> {
     let isMoved = false
     for (const name of names) {
@@ -100,7 +99,7 @@ export async function openPorts<Name extends string> (
 const inUse = ({ port, what, option }: WantedPort) =>
   new RelayError('RELAY_PORT_IN_USE', `port ${port} is in use; use another for ${what} with ${option}`)
 
-/** Whether nobody listens at a port of this machine. @throws RelayError RELAY_CONFIG_INVALID where nobody may */
+/** Whether nobody listens at a port of this machine. @throws RelayError RELAY_CONFIG_INVALID if nobody may */
 export async function isFree (port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer()

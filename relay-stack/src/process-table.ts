@@ -1,33 +1,33 @@
 /**
- * Processes that an earlier run left behind: found by the number it wrote down, believed only if the command line fits,
- * for the number may long be another program's.
+ * Processes left behind by an earlier run: found by the recorded process id, if the command line matches, because the
+ * id may belong to another program by now.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** How a process that was started by an earlier run is known and stopped. */
+/** How to identify and stop a process of an earlier run. */
 export interface Trace {
-  /** its first line is the number of the process */
+  /** its first line is the process id */
   readonly pidFile: string
-  /** what the command line of that process has in it, and that of another one has not */
+  /** text that only the command line of that process contains */
   readonly mark: string
-  /** asks it to end in order */
+  /** ends it regularly */
   readonly stopSignal: NodeJS.Signals
-  /** ends it at once, and its children with it */
+  /** ends it at once, with its children */
   readonly killSignal: NodeJS.Signals
 }
 
 const POLL_MS = 20
 const KILLED_WITHIN_MS = 5_000
 
-/** The number of the process that a trace leads to, while it runs; undefined: there is none. */
+/** The id of the running process of a trace; undefined: none. */
 export function findProcess ({ pidFile, mark }: Pick<Trace, 'pidFile' | 'mark'>): number | undefined {
   const pid = readPid(pidFile)
   return pid !== undefined && pid !== process.pid && commandLineOf(pid).includes(mark) ? pid : undefined
 }
 
-/** The number in the first line of a file; undefined where there is no such file or number. */
+/** The process id in the first line of a file; undefined: no such file or number. */
 export function readPid (pidFile: string): number | undefined {
   try {
     const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0])
@@ -38,19 +38,19 @@ export function readPid (pidFile: string): number | undefined {
   }
 }
 
-/** The command line of a process, blanks between its words; empty where there is no such process (or its zombie). */
+/** The command line of a process, separated by blanks; empty for a missing process or a zombie. */
 export function commandLineOf (pid: number): string {
   try {
     if (existsSync('/proc/self/cmdline')) return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
     return execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' })
   } catch {
-    return '' // it has ended, before or while we looked
+    return '' // it ended before or meanwhile
   }
 }
 
 /**
- * Asks a process of an earlier run to end, and ends it when it takes too long.
- * @param isAsked true: somebody has asked already, and asking twice would cut it short
+ * Asks a process of an earlier run to end, and kills it after a limit.
+ * @param isAsked true: it was asked already, and a second time would cut it short
  * @returns whether there was one
  */
 export async function stopLeftOver (trace: Trace, limitMs: number, isAsked = false): Promise<boolean> {
@@ -63,7 +63,7 @@ export async function stopLeftOver (trace: Trace, limitMs: number, isAsked = fal
   return true
 }
 
-/** Ends a process of an earlier run (or of this one) at once; does not wait. */
+/** Kills a process of an earlier run (or of this one); does not wait. */
 export function killLeftOver (trace: Trace): void {
   const pid = findProcess(trace)
   if (pid !== undefined) signal(pid, trace.killSignal)

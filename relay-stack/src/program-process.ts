@@ -1,6 +1,5 @@
 /**
- * Relay's programs as processes of their own. Each reports `ready` over its IPC channel, and closes when the channel
- * does: whatever happens to the stack, none of them stays behind.
+ * Relay's programs as processes. Each reports `ready` over its IPC channel, and closes with it, so none is left behind.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { open, rm, writeFile } from 'node:fs/promises'
@@ -13,7 +12,7 @@ import { readLastLines } from './log-files.ts'
 import type { Trace } from './process-table.ts'
 import type { RunningPart } from './supervise.ts'
 
-/** `backfill` is a second simulator, which sends history alone and then ends. */
+/** `backfill` is a second simulator, which only sends history and then ends. */
 export const programNames = ['simulator', 'processor', 'api', 'issuer', 'backfill'] as const
 export type ProgramName = typeof programNames[number]
 
@@ -21,9 +20,9 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 12_000 // a program ends by itself after SHUTDOWN_TIMEOUT_MS, 10 s
 const LAST_LINES = 5
 /**
- * What a few devices leave behind is garbage at once: a small young generation keeps tens of MB less of it, and a large
- * fleet pays with more collections. The API has more: everybody waits for the collections of one large answer. Programs
- * that may collect garbage give back what their start has left behind.
+ * Data of a few devices is garbage at once: a small young generation saves tens of MB, and costs a large fleet more
+ * collections. The API has a larger one, because everybody waits for the collections of one large answer. Programs that
+ * may collect garbage release the memory of their start.
  */
 function sparingNode (name: ProgramName): string[] {
   return [`--max-semi-space-size=${name === 'api' ? 4 : 1}`, '--expose-gc']
@@ -33,7 +32,7 @@ export interface ProgramSettings {
   readonly name: ProgramName
   readonly environment: NodeJS.ProcessEnv
   readonly logFile: string
-  /** folder of the files with the numbers of processes */
+  /** folder of the files with process ids */
   readonly pids: string
   /** ends the wait for `ready`, and the program with it */
   readonly signal: AbortSignal
@@ -54,7 +53,7 @@ export function programTrace (pids: string, name: ProgramName): Trace {
 
 /**
  * Starts a program and waits until it is ready.
- * @throws RelayError RELAY_PROGRAM_FAILED with its last lines, where it ends or stays silent; RELAY_PORT_IN_USE
+ * @throws RelayError RELAY_PROGRAM_FAILED with its last lines, if it ends or stays silent; RELAY_PORT_IN_USE
  */
 export async function startProgram (settings: ProgramSettings): Promise<RunningProgram> {
   const { name, environment, logFile, pids, signal } = settings
@@ -62,7 +61,7 @@ export async function startProgram (settings: ProgramSettings): Promise<RunningP
   const output = await open(logFile, 'a', 0o600)
   const child = spawn(process.execPath, [...nodeArgsOf(name), ...sparingNode(name), mainOf(name)], {
     env: environment,
-    // a process group of its own: Ctrl-C in a terminal is for us, who tell the programs, once and in order
+    // a separate process group: Ctrl-C in a terminal is for us, and we stop the programs once and in order
     detached: true,
     stdio: ['ignore', output.fd, output.fd, 'ipc']
   })

@@ -1,4 +1,4 @@
-/** The programs, what each is told, and the history of the simulated fleet. */
+/** The programs with their settings, and the history of the simulated fleet. */
 import { join } from 'node:path'
 
 import { WELL_KNOWN_TOKEN, type DatabaseLogin } from 'relay-common'
@@ -13,16 +13,19 @@ import { startProgram, type ProgramName } from './program-process.ts'
 import type { Servers } from './servers.ts'
 import { startTogether, supervise, type Supervised } from './supervise.ts'
 
-/** What was under way when a simulator died: its next one sends it again. */
+/** Events in progress when a simulator died; its successor sends them again. */
 const UNDER_WAY_MS = 30_000
 
-/** A few devices that report one after the other are one flush per second then, and take a third of the CPU. */
+/** A few devices that report one after the other then need one flush per second, with a third of the CPU. */
 const FLUSH_INTERVAL_LOCAL_MS = '1000'
 
-/** Settings of a program that uses the event log and, as itself, the database. */
+/** Settings of a program that uses the event log and its own database login. */
 export type EnvironmentFor = (login: DatabaseLogin) => NodeJS.ProcessEnv
 
-/** @param databaseOf how each logs in to the PostgreSQL of the stack; undefined: the environment names another */
+/**
+ * @param databaseOf login settings of each program in the PostgreSQL of the stack; undefined: the environment names
+ *   another
+ */
 export function environmentOf (
   { environment, choice, ports }: StackContext, databaseOf: Servers['databaseOf']
 ): EnvironmentFor {
@@ -36,9 +39,9 @@ export function environmentOf (
 }
 
 /**
- * Starts them and waits until they are ready. The fleet sends its history first, if that is short: behind live events each of
- * its readings would be a late one.
- * @returns and how much history the stack chose to send, ms; 0: nothing, or as the user asked
+ * Starts them and waits until they are ready. A short history of the fleet is sent first, because after live events its
+ * readings would be late.
+ * @returns also how much history the stack chose to send, ms; 0: none, or the user's choice
  */
 export async function startPrograms (
   context: StackContext, environmentFor: EnvironmentFor, started: AsyncDisposableStack
@@ -47,7 +50,7 @@ export async function startPrograms (
   const startedMs = Date.now()
   const aborted = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
   let history: History | undefined
-  /** what comes later than this was not sent by a simulator yet; undefined: nothing is to be made up for */
+  /** events after this time were not sent by a simulator yet; undefined: nothing to make up for */
   let unsentFromMs: number | undefined
   const simulator = async () => {
     const missedMs = unsentFromMs === undefined ? 0 : Date.now() - unsentFromMs + UNDER_WAY_MS
@@ -73,7 +76,7 @@ export async function startPrograms (
     FLUSH_INTERVAL_MS: FLUSH_INTERVAL_LOCAL_MS,
     ...environmentFor('processor'),
     HEALTH_PORT: String(ports.of('processor')),
-    CONSUMER_INSTANCE_ID: 'relay-stack' // one that comes back after a kill has its partitions at once
+    CONSUMER_INSTANCE_ID: 'relay-stack' // a restarted one gets its partitions back at once
   }))
   const api = () => start(context, 'api', ['api', 'metrics', 'mqtt'], () => ({
     API_TOKENS: WELL_KNOWN_TOKEN,
@@ -90,7 +93,7 @@ export async function startPrograms (
     ISSUER_PORT: String(ports.of('issuer'))
   }))
 
-  // closed in reverse: nothing more is sent, what was sent is written, and then nobody may ask
+  // closed in reverse: stop sending, write what was sent, then stop answering
   const programs = await startTogether([
     () => supervise({ name: 'api', start: api }, report),
     () => supervise({ name: 'processor', start: processor }, report),
@@ -101,7 +104,7 @@ export async function startPrograms (
   return { programs, historyMs: history?.chosenMs ?? 0 }
 }
 
-/** @param environmentNow asked at each try, for ports may move */
+/** @param environmentNow called at each try, because ports may move */
 function start (
   { dataDir, logs, ports, signal }: StackContext, name: ProgramName, itsPorts: readonly PortName[],
   environmentNow: () => NodeJS.ProcessEnv
@@ -119,9 +122,9 @@ interface History {
 }
 
 /**
- * Sends the history that is due, while the stack runs.
- * @param liveFromMs since when the simulator sends live events, or a little before
- * @returns undefined: none is due
+ * Sends the missing history while the stack runs.
+ * @param liveFromMs start of the simulator's live events, or slightly before
+ * @returns undefined: none is missing
  */
 async function sendHistory (
   context: StackContext, environment: NodeJS.ProcessEnv, liveFromMs: number, started: AsyncDisposableStack
@@ -132,7 +135,7 @@ async function sendHistory (
   const chosenMs = chooseHistoryMs(sentUntilMs, liveFromMs, eventsPerSecond)
   const historyMs = simulator.BACKFILL === undefined ? chosenMs : backfillMs
   if (historyMs === 0) return undefined
-  // the sender counts back from when it is up, which may take a while: what was missed must not begin later for that
+  // the sender counts back from its own start, which may be late, so its history must be longer
   const lateMs = () => sentUntilMs === undefined ? 0 : Date.now() - liveFromMs + UNDER_WAY_MS
   const own = () => ({
     HEALTH_PORT: '0', EXIT_AFTER_BACKFILL: 'true', BACKFILL: simulator.BACKFILL ?? secondsOf(chosenMs + lateMs())

@@ -1,4 +1,4 @@
-/** What the stack says on the terminal: a line an event, and one table. */
+/** Terminal output of the stack: one line per event, and one table. */
 import { relative } from 'node:path'
 
 import { readLastLines } from './log-files.ts'
@@ -12,7 +12,7 @@ export interface Report extends Observer {
 export interface PartRow {
   readonly part: string
   readonly where: string
-  /** undefined: it is not ours */
+  /** undefined: not our process */
   readonly pid?: number
   readonly logFile?: string
 }
@@ -20,8 +20,8 @@ export interface PartRow {
 const LAST_LINES = 5
 
 /**
- * @param write takes whole lines
- * @param blockedBy asked when a part has died: see `Observer`
+ * @param write receives whole lines
+ * @param blockedBy called when a part has died: see `Observer`
  */
 export function createReport (
   write: (text: string) => void, logFileOf: (part: string) => string, blockedBy: Observer['blockedBy']
@@ -44,7 +44,7 @@ export function createReport (
   }
 }
 
-/** Columns as wide as their widest cell. Paths are shown from the current folder where that is shorter. */
+/** Columns as wide as their widest cell. Paths are relative to the current folder if that is shorter. */
 export function renderTable (rows: readonly PartRow[]): string {
   const short = (path: string) => {
     const fromHere = relative(process.cwd(), path)

@@ -1,4 +1,4 @@
-/** What the programs stand on: PostgreSQL and the event log, where no others are named. */
+/** The servers of the programs: PostgreSQL and the event log, unless others are configured. */
 import { createLogger, type DatabaseLogin } from 'relay-common'
 
 import type { StackContext } from './context.ts'
@@ -13,10 +13,7 @@ import { startTogether, supervise, type Supervised } from './supervise.ts'
 export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
   Boolean(environment.DATABASE_URL || environment.POSTGRES_HOST)
 
-/**
- * A broker and a database beside what else runs on a machine: memory that is not needed is given back, and nobody wakes up
- * to look whether there is something to do.
- */
+/** Settings of a broker beside other programs: it releases unused memory, and does not wake up without work. */
 const SPARING_JVM = [
   '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1', '-Xss512k',
   '-Xmn8m', '-XX:-UsePerfData'
@@ -30,13 +27,13 @@ const SPARING_POSTGRES = ['shared_buffers=32MB']
 
 export interface Servers {
   readonly parts: Supervised[]
-  /** settings with which a program reaches the PostgreSQL of the stack; undefined: the environment names another */
+  /** settings by which a program reaches the PostgreSQL of the stack; undefined: the environment names another */
   readonly databaseOf?: (login: DatabaseLogin) => NodeJS.ProcessEnv
-  /** and those for its owner */
+  /** the same for its owner */
   readonly databaseOfOwner?: Record<string, string>
 }
 
-/** PostgreSQL and the event log, at the same time. The log is stopped first: it may be the one in PostgreSQL. */
+/** Starts PostgreSQL and the event log in parallel. The log is stopped first, because it may be in PostgreSQL. */
 export async function startServers (
   { options, environment, choice, dataDir, ports, logs, report, signal }: StackContext, started: AsyncDisposableStack
 ): Promise<Servers> {
@@ -70,7 +67,7 @@ export async function startServers (
       properties: SPARING_KAFKA,
       port: ports.of('kafka'),
       logFile: logs.pathOf('kafka'),
-      log: createLogger('relay-stack', 'silent'), // the line above has said it
+      log: createLogger('relay-stack', 'silent'), // the line above says it
       signal
     }))
   }, report)

@@ -1,5 +1,5 @@
 /**
- * Composes the local stack: what is started, in which order, and stopped in reverse.
+ * Composes the local stack: its parts are started in this order, and stopped in reverse.
  *
  *     settings of the fleet -> loopback, data folder -> which event log -> ports -> PostgreSQL, event log -> API, processor, simulator -> history -> first answer
  */
@@ -32,10 +32,10 @@ export interface Stack {
 }
 
 /**
- * Starts everything, and says so when the first answer is there.
+ * Starts everything, and reports the first answer.
  * @param write shows text to the user
- * @param signal stops a start that is under way; it is then undone, and this throws
- * @throws RelayError where a part can't be started; the others are stopped by then
+ * @param signal stops a start in progress; it is then undone, and this throws
+ * @throws RelayError if a part can't be started; the others are stopped then
  */
 export async function startStack (
   options: StackOptions, environment: NodeJS.ProcessEnv, write: (text: string) => void, signal: AbortSignal
@@ -84,7 +84,7 @@ export async function startStack (
   }
 }
 
-/** The event log that was asked for, or the one of the data folder. */
+/** The requested event log, or that of the data folder. */
 async function chooseEventLogOf (
   options: StackOptions, environment: NodeJS.ProcessEnv, dataDir: DataDir, say: (line: string) => void, signal: AbortSignal
 ): Promise<EventLogChoice> {
@@ -111,7 +111,7 @@ function wantedPorts (
   }
 }
 
-/** Shows all logs where they are wanted, else how a long backfill gets on. */
+/** Shows all logs if requested, otherwise the progress of a long backfill. */
 function followLogs ({ options, logs, report }: StackContext, started: AsyncDisposableStack): void {
   const follow = (part: string, show: (line: string) => void) =>
     started.adopt(followLog(logs.pathOf(part), show), it => it.close())
@@ -127,7 +127,7 @@ function metricsTargets ({ fleet, ports }: StackContext): MetricsTarget[] {
   return [of('relay-api', 'metrics'), of('relay-processor', 'processor'), ...fleet ? [of('relay-simulator', 'simulator')] : []]
 }
 
-/** @param historyMs what the fleet is sending of its past */
+/** @param historyMs history that the fleet is sending */
 async function reportFirstAnswer (
   context: StackContext, parts: readonly Supervised[], historyMs: number, prometheusFile: string
 ): Promise<void> {

@@ -1,11 +1,11 @@
-/** `npm stop`: asks the stack of a data folder to stop, and waits until it has. */
+/** `npm stop`: asks the stack of a data folder to stop, and waits for it. */
 import { existsSync, realpathSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { stackOn } from './data-dir.ts'
 import { readFolder } from './options.ts'
 
-/** A stack ends itself by force after 45 s. */
+/** A stack kills itself after 45 s. */
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 50
 

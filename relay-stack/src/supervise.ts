@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface RunningPart {
   readonly pid: number
-  /** resolves when the process ends, wanted or not, with how it ended where that is known */
+  /** resolves when the process ends, expected or not, with its reason if known */
   readonly exited: Promise<string | void>
   close (): Promise<void>
 }
@@ -18,7 +18,7 @@ export interface RunningPart {
 export interface Part<R extends RunningPart = RunningPart> {
   readonly name: string
   start (): Promise<R>
-  /** tells a part that has done all of its work from one that died; without it every end is a death */
+  /** distinguishes a part that has done its work from a dead one; without it every end is a death */
   isFinished? (ended: R): boolean
 }
 
@@ -26,17 +26,17 @@ export type Verdict =
   | { readonly kind: 'restart', readonly deaths: number, readonly afterMs: number }
   | { readonly kind: 'give-up', readonly deaths: number }
 
-/** Deaths one after the other after which trying again is pointless. */
+/** Consecutive deaths after which a restart is pointless. */
 const DEATHS_MAX = 5
-/** A part that ran for so long was well: what came before is forgotten. */
+/** A part that ran this long was healthy: earlier deaths are forgotten. */
 const WELL_AFTER_MS = 60_000
 /** Doubles with every death; DEATHS_MAX keeps it short. */
 const BACKOFF_MS = 1_000
 const BLOCKED_POLL_MS = 500
 
 /**
- * Decides what becomes of a part that ended.
- * @param deathsBefore deaths in a row before this one
+ * Decides what to do with a part that ended.
+ * @param deathsBefore consecutive deaths before this one
  * @param ranMs how long it ran; 0: it did not even start
  */
 export function judgeDeath (deathsBefore: number, ranMs: number): Verdict {
@@ -46,18 +46,18 @@ export function judgeDeath (deathsBefore: number, ranMs: number): Verdict {
 }
 
 export interface Observer {
-  /** resolves when it has been said */
+  /** resolves when it was reported */
   died (name: string, how: string, verdict: Verdict): Promise<void>
   cameBack (name: string, pid: number): void
-  /** what keeps parts from running that is none of their faults, in words; undefined: nothing */
+  /** an external reason that prevents parts from running, in words; undefined: none */
   blockedBy (): Promise<string | undefined>
-  /** resolves when it has been said */
+  /** resolves when it was reported */
   blocked (name: string, by: string): Promise<void>
 }
 
 export interface Supervised<R extends RunningPart = RunningPart> {
   readonly name: string
-  /** the process that runs now, or ran last */
+  /** the current or last process */
   readonly current: R
   /** resolves when the part was given up */
   readonly gaveUp: Promise<void>
@@ -68,7 +68,7 @@ export interface Supervised<R extends RunningPart = RunningPart> {
 
 /**
  * Starts a part and restarts it whenever it ends, until it is closed or given up.
- * @throws what the first start throws: what fails at once won't heal by itself
+ * @throws the error of the first start: an immediate failure is permanent
  */
 export async function supervise<R extends RunningPart> (part: Part<R>, observer: Observer): Promise<Supervised<R>> {
   let current = await part.start()
@@ -86,7 +86,7 @@ export async function supervise<R extends RunningPart> (part: Part<R>, observer:
       const blocked = await observer.blockedBy()
       if (blocked !== undefined) {
         await observer.blocked(part.name, blocked)
-        deaths = 0 // none of its fault
+        deaths = 0 // not its fault
         while (!closing.signal.aborted && await observer.blockedBy() !== undefined) await pause(BLOCKED_POLL_MS)
       } else {
         const verdict = judgeDeath(deaths, startedMs === 0 ? 0 : performance.now() - startedMs)
@@ -109,7 +109,7 @@ export async function supervise<R extends RunningPart> (part: Part<R>, observer:
     }
   }
 
-  /** Ends early where it is closed. */
+  /** Ends early when closed. */
   const pause = (ms: number) => delay(ms, undefined, { signal: closing.signal }).catch(() => {})
 
   let closed: Promise<void> | undefined
@@ -129,13 +129,13 @@ export async function supervise<R extends RunningPart> (part: Part<R>, observer:
   }
 }
 
-/** Why a part did not start, without the last lines of its log: whoever reports a death shows those. */
+/** Why a part did not start, without the last lines of its log, which the report of a death shows. */
 export const reasonOf = (error: unknown) => (error as Error).message.split('; its last lines')[0]
 
 /**
- * Starts parts at the same time. They are closed one by one, the last first.
- * @param started closes them, also those that came up where another failed
- * @throws what the first that failed has thrown
+ * Starts parts in parallel. They are closed one by one, the last first.
+ * @param started closes them, including those that started when another failed
+ * @throws the first error
  */
 export async function startTogether (
   starts: readonly (() => Promise<Supervised>)[], started: AsyncDisposableStack

@@ -7,7 +7,7 @@ import { readEnds, readProgress } from '../site.ts'
 const ADDED = 2
 const TIMES_MAX = 2
 
-/** Partitions are added under load: keys go to other ones, and processors share the new ones as well. */
+/** Partitions are added under load: keys move to others, and processors share the new ones. */
 export const addedPartitions: Fault = {
   name: 'added-partitions',
   title: 'partitions added under load',

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-/** PostgreSQL is killed with all of its processes, in the middle of whatever they do, and recovers from its log. */
+/** PostgreSQL is killed with all its processes at any moment, and recovers from its log. */
 export const crashedDatabase: Fault = {
   name: 'crashed-database',
   title: 'PostgreSQL killed (kill -9)',

@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-const COMMIT = Buffer.from('commit\0') // as it is sent in the simple query protocol
+const COMMIT = Buffer.from('commit\0') // as sent in the simple query protocol
 const COMMIT_WAIT_MS = 3_000
 
 /**
- * Connections to PostgreSQL are cut at any moment; cut right behind a COMMIT, so that it takes effect and its answer
- * never comes; refused for a while; and slow.
+ * Connections to PostgreSQL are cut at any moment; cut after a COMMIT, which takes effect without an answer; refused
+ * for a while; and slow.
  */
 export const cutDatabaseConnections: Fault = {
   name: 'cut-database-connections',

@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-/** what requests of the producer have in them, and no other request */
+/** only requests of the producer contain this */
 const EVENT = Buffer.from('"deviceId"')
 const SEND_WAIT_MS = 1_000
 
 /**
- * Connections to Kafka are cut at any moment, of the producer as well as of processors: one broker's, or all;
- * refused for a while; cut behind a request, so that its answer never comes; and slow.
+ * Connections to Kafka are cut at any moment, those of the producer and of processors: to one broker, or to all;
+ * refused for a while; cut after a request, so that its answer is lost; and slow.
  */
 export const cutKafkaConnections: Fault = {
   name: 'cut-kafka-connections',
@@ -23,7 +23,7 @@ export const cutKafkaConnections: Fault = {
         case 0:
           for (const it of proxies) it.cut()
           break
-        case 1: // the broker has what the producer sent, and the producer does not know
+        case 1: // the broker has the records, and the producer does not know
           if (await proxy.cutBehind(EVENT, AbortSignal.timeout(SEND_WAIT_MS))) lostAnswers++
           break
         case 2:

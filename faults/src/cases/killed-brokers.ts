@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Fault } from '../fault.ts'
 
 /**
- * One broker of three is killed (kill -9): the partitions that it led, the group that it coordinated and perhaps the
- * controller move to the others; what it had not flushed it gets back from them.
+ * One broker of three is killed (kill -9): its partitions, the group that it coordinated and perhaps the controller
+ * move to the others, from which it restores what it had not flushed.
  */
 export const killedBrokers: Fault = {
   name: 'killed-brokers',

@@ -6,9 +6,9 @@ import { until } from '../../../test-support/until.ts'
 import type { Fault } from '../fault.ts'
 
 /**
- * All processors are killed (kill -9) while one of them makes rows of the journal: its transaction has written minutes and
- * hours, waits for the days, and has not removed from the journal what it wrote. Or they are killed in the moment in which it
- * goes on, so that it commits or does not.
+ * All processors are killed (kill -9) while one compacts the journal. Its transaction has written minutes and hours,
+ * waits for the days, and has not removed anything from the journal. Or they are killed at the moment of the commit,
+ * which may succeed or not.
  */
 export const killedCompaction: Fault = {
   name: 'killed-compaction',

@@ -4,8 +4,8 @@ import type { Fault } from '../fault.ts'
 import { SESSION_TIMEOUT_MS } from '../site.ts'
 
 /**
- * Processors are killed (kill -9) at any point of their work. Some come back at once, under the name that they had and
- * before their session ends; some without a name; some stay away until others have taken over.
+ * Processors are killed (kill -9) at any point. Some restart at once with their name, before their session times out;
+ * some without a name; some after others have taken over.
  */
 export const killedProcessors: Fault = {
   name: 'killed-processors',

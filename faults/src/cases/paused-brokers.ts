@@ -3,8 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Fault } from '../fault.ts'
 
 /**
- * One broker of three stands still (SIGSTOP): it still takes connections, and answers nothing. The others make new
- * leaders; then it goes on (SIGCONT), and takes itself for the leader until it hears of them.
+ * One broker of three is paused (SIGSTOP): it accepts connections but answers nothing. The others elect new leaders.
+ * Then it continues (SIGCONT), and believes that it leads until it hears of them.
  */
 export const pausedBrokers: Fault = {
   name: 'paused-brokers',

@@ -4,8 +4,8 @@ import type { Fault } from '../fault.ts'
 import { SESSION_TIMEOUT_MS } from '../site.ts'
 
 /**
- * A processor stands still (SIGSTOP) until its session is over and others own its partitions; then it goes on
- * (SIGCONT), with readings in memory and perhaps a transaction half done, and does not know.
+ * A processor is paused (SIGSTOP) until its session has timed out and others own its partitions. Then it continues
+ * (SIGCONT) with readings in memory and perhaps an open transaction, without knowing.
  */
 export const pausedProcessors: Fault = {
   name: 'paused-processors',

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-/** PostgreSQL crashes, and a replica takes its place that has not got its last commits. */
+/** PostgreSQL crashes, and a replica without its last commits replaces it. */
 export const promotedReplica: Fault = {
   name: 'promoted-replica',
   title: 'a replica without the last commits in the place of PostgreSQL',

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-/** Brokers are restarted in order (SIGTERM), one after the other, as an upgrade of the cluster does it. */
+/** Brokers are restarted (SIGTERM), one after the other, as in an upgrade of the cluster. */
 export const restartedBrokers: Fault = {
   name: 'restarted-brokers',
   title: 'brokers restarted one by one (SIGTERM)',

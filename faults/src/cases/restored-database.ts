@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Fault } from '../fault.ts'
 
-/** An older copy of PostgreSQL's data is put back under processors at work. What it lacks is still in the topic. */
+/**
+ * An older copy of PostgreSQL's data replaces the current one under running processors. The missing part is still in
+ * the topic.
+ */
 export const restoredDatabase: Fault = {
   name: 'restored-database',
   title: 'an older copy of the database put back',

@@ -5,14 +5,14 @@ import type { Fault } from '../fault.ts'
 import type { SupervisedProcessor } from '../processors.ts'
 import { readProgress, type Progress, type Site } from '../site.ts'
 
-/** SIGTERM writes what is in memory, and ends the process, within so long. */
+/** SIGTERM writes what is in memory, and ends the process, within this time. */
 const EXIT_MAX_MS = 5_000
-/** A restart has to be over before its session is: on a machine that is busy with all of this it may take long. */
+/** A restart must finish within its session, even on a busy machine. */
 const PATIENT = { SESSION_TIMEOUT_MS: '60000' }
 
 /**
- * Processors with stable names are restarted one after the other under load. Each takes up its own partitions again,
- * and nobody else's move: what moves is claimed anew, and its epoch tells.
+ * Processors with stable names are restarted one after the other under load. Each gets its own partitions back, and no
+ * other moves: a moved partition would be claimed, which shows in its epoch.
  */
 export const rollingRestart: Fault = {
   name: 'rolling-restart',
@@ -50,7 +50,7 @@ export const rollingRestart: Fault = {
   }
 }
 
-/** Gives every processor its name, and waits until partitions have come to rest. */
+/** Gives every processor its name, and waits until no partition moves. */
 async function nameAll (site: Site): Promise<void> {
   const { processors } = site
   for (const it of processors.all) {
