@@ -24,7 +24,7 @@ function readEvents (backlog: Backlog) {
   })
 }
 
-test('a backlog is so many events of so many devices, none of them a resend', () => {
+test('a backlog has the stated number of events and devices, without duplicates', () => {
   fc.assert(fc.property(backlogs, backlog => {
     const events = readEvents(backlog)
     assert.equal(events.length, backlog.events)
@@ -47,7 +47,7 @@ function assertSpreadOverMonth (latenessMs: readonly number[], tolerance: number
   }
 }
 
-test('a fifth of the readings comes late, spread over a month, and the rest in order', () => {
+test('a fifth of the readings is late, spread over a month, and the rest in order', () => {
   const backlog = { ...fleet, events: 20_000 }
   const onTimeMs = readEvents(backlog).map(it => it.timestampMs)
   const latenessMs = readEvents({ ...backlog, late: { share: 0.2, as: 'strays' } })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import { drawBars } from '../src/chart.ts'
 
-test('a chart names each bar and its figure, in the colour of the text of a light and of a dark page', async () => {
+test('a chart names each bar and its figure, in the text colour of light and dark pages', async () => {
   const svg = await drawBars('Rates', 'of two', 'events/s', [
     { label: 'one', value: 1_234_000, min: 1_000_000, max: 1_300_000 }, { label: 'other', value: 56_000 }
   ], '.3~s')

@@ -18,7 +18,7 @@ const program = `
   new Worker('(' + work + ')()', { eval: true }).once('message', () => console.log('holds'))
   setInterval(() => {}, 1e6)`
 
-test('the heap of a program is what it holds on all its threads, and no garbage', async () => {
+test('the heap of a program counts live data of all threads, without garbage', async () => {
   const [little, much] = [await readHeapOf(10e6), await readHeapOf(30e6)]
   assert.ok(Math.abs(much - little - 3 * 20e6) < 3e6, `${much - little} bytes more`)
 })

@@ -28,7 +28,7 @@ const endAndCut = `
   server.close()
 `
 
-test('a process that has cut connections through a proxy comes to its end', async () => {
+test('a process that has cut connections through a proxy can end', async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', endAndCut], { timeout: 30_000 })
   assert.match(stdout, /^1 cut/m)
 })

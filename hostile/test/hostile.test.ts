@@ -17,7 +17,7 @@ const SETTINGS = { seed: 7, generated: 60, spanMs: 500, quietMs: 3_000, floorMs:
 const named = (...names: string[]): Attack[] => names.map(name => attacks.find(it => it.name === name)!)
 
 suite('attacks', () => {
-  test('are many, of many kinds, of all attackers, and each has a name of its own', () => {
+  test('are many, of many kinds, of all attackers, with unique names', () => {
     assert.ok(attacks.length >= 60, `${attacks.length} attacks`)
     assert.ok(new Set(attacks.map(it => kindOf(it.name))).size >= 15)
     assert.equal(new Set(attacks.map(it => it.name)).size, attacks.length)
@@ -63,7 +63,7 @@ suite('attacks', () => {
   })
 })
 
-test('a p99 of three times the quiet one is allowed, and a bit more is not', () => {
+test('a p99 of three times the quiet one is allowed, and slightly more is not', () => {
   const window = (ms: number) => ({
     times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] }, failures: [], behindMs: 0, acknowledged: 0, visible: 0
   })

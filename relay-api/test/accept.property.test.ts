@@ -31,7 +31,7 @@ function textsOf ({ records, refused }: Sorting) {
   return { records: records.map(({ key, value }) => [String(key), String(value)]), refused }
 }
 
-test('an event of a known series is taken or refused as one of an unknown series is', () => {
+test('an event of a known series is judged like one of an unknown series', () => {
   let scanned = 0
   fc.assert(fc.property(fc.array(events, { minLength: 1, maxLength: 5 }), grants, (values, grants) => {
     const body = Buffer.concat(values.flatMap(it => [it, Buffer.from('\n')]))

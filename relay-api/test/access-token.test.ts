@@ -53,26 +53,26 @@ async function tokenOf (issuer: Issuer, account = 'viewer'): Promise<string> {
 
 const refused = { status: 401, code: 'RELAY_UNAUTHORIZED' }
 
-test('people who log in, and programs with a secret, get in', async t => {
+test('people who log in, and programs with a secret, are accepted', async t => {
   const { issuer, ask } = await openSite(t)
   assert.equal((await ask(await tokenOf(issuer))).status, 200)
   const { access_token: token } = await (await logInService(issuer.url, 'events:read')).json() as Tokens
   assert.equal((await ask(token)).status, 200)
 })
 
-test('a token without the scope is known, and may not', async t => {
+test('a token without the scope is known, but forbidden', async t => {
   const { issuer, ask } = await openSite(t)
   const { access_token: token } = await (await logInService(issuer.url, 'events:write')).json() as Tokens
   assert.deepEqual(await ask(token), { status: 403, code: 'RELAY_FORBIDDEN' })
 })
 
-test('an identity token opens nothing', async t => {
+test('an identity token is not accepted', async t => {
   const { issuer, ask } = await openSite(t)
   const { id_token: token } = await logIn(issuer.url, 'viewer', 'openid events:read') as Tokens & { id_token: string }
   assert.deepEqual(await ask(token), refused)
 })
 
-test('where no issuer is set up, none of its tokens is taken', async t => {
+test('without a configured issuer, none of its tokens is accepted', async t => {
   const { issuer } = await openSite(t)
   const { app } = await openTestApi(t)
   const response = await app.inject({ url: question, headers: { authorization: `Bearer ${await tokenOf(issuer)}` } })
@@ -147,7 +147,7 @@ function forge (token: string, changed: object): string {
   return `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${claims}.${signature}`
 }
 
-test('nobody else can sign: no key, a key that is known, keys of one\'s own', async t => {
+test('nobody else can sign: with no key, a public key, or a key of their own', async t => {
   const { issuer, signingKey, ask } = await openSite(t)
   const real = await tokenOf(issuer)
   const claims = decodeJwt(real)
@@ -207,7 +207,7 @@ test('a token with any bit of its claims or signature flipped is refused', async
   }
 })
 
-test('an issuer that rotates its keys needs nobody to restart; tokens of the former ones end soon', async t => {
+test('an issuer can rotate its keys without a restart; tokens of the old ones end soon', async t => {
   const port = String(await getPort({ host: '127.0.0.1' }))
   const first = await startIssuer(readIssuerConfig({ ISSUER_PORT: port }), log)
   t.after(() => first.close())
@@ -225,7 +225,7 @@ test('an issuer that rotates its keys needs nobody to restart; tokens of the for
   await until('the new keys to be known', async () => await ask(after) === 200, 30_000)
 })
 
-test('while the issuer can\'t be reached nobody gets in by it, and is told to come back', async t => {
+test('while the issuer is unreachable nobody gets in with its tokens, and clients are told to retry', async t => {
   const issuer = await startIssuer(readIssuerConfig({ ISSUER_PORT: '0' }), log)
   t.after(() => issuer.close())
   const token = await tokenOf(issuer)

@@ -52,7 +52,7 @@ test('every number of every row and page is the double nearest to the exact valu
   assert.ok(rowCount > 100)
 })
 
-test('a range is what all parts of it make together, however it is cut', { timeout: 300_000 }, async t => {
+test('a range equals all its parts merged, in any split', { timeout: 300_000 }, async t => {
   const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
   await fc.assert(fc.asyncProperty(siteOf(fc.constant(decimal)), fc.array(offsetMs.chain(a => placeMs.map(b => a + b)), {
     minLength: 2, maxLength: 6
@@ -79,7 +79,7 @@ test('a range is what all parts of it make together, however it is cut', { timeo
   }), { numRuns: 25, endOnFailure: true })
 })
 
-test('rows that are filled from before them are filled from before the range too', { timeout: 300_000 }, async t => {
+test('rows that are filled from earlier ones are also filled from before the range', { timeout: 300_000 }, async t => {
   const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
   let filledFromBefore = 0
   const question = fc.record({

@@ -29,7 +29,7 @@ async function get ({ app }: TestApi, query: string, headers: Record<string, str
   })
 }
 
-test('an answer says its range, its interval and its rows on the clock of the zone', async t => {
+test('an answer states its range, its interval and its rows on the clock of the zone', async t => {
   const api = await openTestApi(t)
   await writeEvents(api.database, [event(0, 1), event(MINUTE_MS, 2), event(5 * HOUR_MS, 4)])
   const { body, headers } = await get(api, `${day}&interval=1d&tz=Asia/Kolkata&groupBy=device`)
@@ -58,7 +58,7 @@ test('an answer says its range, its interval and its rows on the clock of the zo
   })
 })
 
-test('no readings are no rows, whether or not there is such a device', async t => {
+test('without readings there are no rows, for a known device or not', async t => {
   const api = await openTestApi(t)
   await writeEvents(api.database, [event(0, 1)])
   for (const query of [
@@ -69,7 +69,7 @@ test('no readings are no rows, whether or not there is such a device', async t =
   }
 })
 
-test('every parameter that can\'t be used is named', async t => {
+test('every invalid parameter is named', async t => {
   const api = await openTestApi(t, { POINTS_MAX: '1000' })
   const cases: Array<[query: string, status: number, code: string, parameter: string | undefined, said: RegExp]> = [
     ['interval=7m', 400, 'RELAY_PARAMETER_INVALID', 'interval', /divide a day/],
@@ -116,7 +116,7 @@ test('every parameter that can\'t be used is named', async t => {
   ]) assert.equal((await api.ask(`/api/v1/aggregates?${query}`)).status, 200, query)
 })
 
-test('increases of more minutes than may be read are refused', async t => {
+test('increases of more minutes than the limit are refused', async t => {
   const api = await openTestApi(t, { STEP_MINUTES_MAX: '2880' })
   await writeEvents(api.database, ['d-1', 'd-2', 'd-3'].map(deviceId => event(0, 1, { deviceId })))
   const ask = (query: string) => api.ask(`/api/v1/aggregates?${day}&${query}`)
@@ -127,7 +127,7 @@ test('increases of more minutes than may be read are refused', async t => {
   assert.match(body.detail, /2880 device minutes at most \(STEP_MINUTES_MAX\), which are 2 devices in this range, and the selection has more/)
 })
 
-test('auto takes the shortest interval with few enough rows, and says which', async t => {
+test('auto takes the shortest interval with few enough rows, and names it', async t => {
   const api = await openTestApi(t)
   for (const [query, interval] of [
     ['maxPoints=24', '1h'], ['maxPoints=23', '2h'], ['maxPoints=1440', '1m'], ['', '5m'], ['maxPoints=1', '1d'],
@@ -135,7 +135,7 @@ test('auto takes the shortest interval with few enough rows, and says which', as
   ]) assert.equal((await api.ask(`/api/v1/aggregates?${day}&${query}`)).body.interval, interval, query)
 })
 
-test('csv is what spreadsheets take, and no name in it is a formula', async t => {
+test('csv is readable by spreadsheets, and no name in it is a formula', async t => {
   const api = await openTestApi(t)
   await writeEvents(api.database, [
     event(0, -1.5, { deviceId: '=1+1' }), event(0, 2, { deviceId: 'a "b", c' }), event(0, 3, { deviceId: '@x' })
@@ -153,7 +153,7 @@ test('csv is what spreadsheets take, and no name in it is a formula', async t =>
   ].join('\r\n'))
 })
 
-test('csv is whole: what might be cut is refused', async t => {
+test('csv is complete: an answer that might be cut is refused', async t => {
   const api = await openTestApi(t, { POINTS_MAX: '100' })
   await writeEvents(api.database, [event(0, 1), event(0, 1, { deviceId: 'd-2' })])
   const ask = (query: string) => get(api, `${day}&format=csv&groupBy=device&${query}`)
@@ -162,7 +162,7 @@ test('csv is whole: what might be cut is refused', async t => {
   assert.deepEqual([refused.statusCode, refused.json().code], [400, 'RELAY_TOO_MANY_POINTS'])
 })
 
-test('ndjson has a row a line, and a last line without which something is missing', async t => {
+test('ndjson has one row per line, and a last line that marks it as complete', async t => {
   const api = await openTestApi(t)
   await writeEvents(api.database, [event(0, 1), event(HOUR_MS, 2), event(2 * HOUR_MS, 3)])
   const { body, headers } = await get(api, `${day}&interval=1h&limit=2&stats=sum&format=ndjson`)
@@ -206,7 +206,7 @@ test('rows without readings are filled as requested, and say so', async t => {
   }
 })
 
-test('a row is filled from the last one before the range too, up to 30 days back', async t => {
+test('a row is also filled from the last one before the range, up to 30 days back', async t => {
   const api = await openTestApi(t)
   const other = { deviceId: 'd-2', sourcePartition: 1 }
   await writeEvents(api.database, [
@@ -229,7 +229,7 @@ test('a row is filled from the last one before the range too, up to 30 days back
   assert.deepEqual((await ask('start=2023-12-30T00:00:30Z&device=d-2'))[0], ['d-2', 1, 9])
 })
 
-test('where retention took the minutes before the range, a row is filled from its hour or day', async t => {
+test('if retention dropped the minutes before the range, a row is filled from its hour or day', async t => {
   const api = await openTestApi(t)
   const hour = Math.floor((Date.now() - 3 * DAY_MS) / HOUR_MS) * HOUR_MS - dayMs
   await writeEvents(api.database, [event(hour, 1), event(hour + 20 * MINUTE_MS, 2), event(hour + 2 * DAY_MS, 5)])
@@ -244,7 +244,7 @@ test('where retention took the minutes before the range, a row is filled from it
   assert.deepEqual(await ask('30m'), [null, null, 5, 5]) // half hours of then are not kept
 })
 
-test('a counter that begins at 0 again goes on; a gap is no step; a value holds until the next one', async t => {
+test('a counter reset continues; a gap is no step; a value is held until the next one', async t => {
   const api = await openTestApi(t)
   const series = [[0, 100], [10, 150], [20, 30], [30, 40], [180, 500], [190, 510]]
   await writeEvents(api.database, series.map(([minute, value]) => event(minute * MINUTE_MS, value)))
@@ -260,7 +260,7 @@ test('a counter that begins at 0 again goes on; a gap is no step; a value holds 
   assert.deepEqual((await ask('interval=30m&maxGap=1h')).map((it: any) => it[0]), [80, 10, 10])
 })
 
-test('numbers that can\'t be had are null, and the row says why', async t => {
+test('missing numbers are null, and the row gives the reason', async t => {
   const api = await openTestApi(t)
   const many = Array.from({ length: 5 }, (_, n) => event(HOUR_MS + n, n))
   await writeEvents(api.database, [event(0, Number.MAX_VALUE), event(1, Number.MAX_VALUE), ...many, event(2 * HOUR_MS, 7)],
@@ -273,7 +273,7 @@ test('numbers that can\'t be had are null, and the row says why', async t => {
   ])
 })
 
-test('one decayed value of a filter takes nothing from its zone\'s hour; nor does one of any other size', async t => {
+test('one extreme value does not destroy the statistics of its zone\'s hour', async t => {
   const api = await openTestApi(t)
   const decayed = [1e-160, -Number.MIN_VALUE, 3e-310, 1e-146]
   const hours = [...decayed.map(it => [it]), [1e150], decayed, [Number.MAX_VALUE, -Number.MAX_VALUE, ...decayed]]
@@ -290,7 +290,7 @@ test('one decayed value of a filter takes nothing from its zone\'s hour; nor doe
   assert.ok(body.rows.every((it: any) => it.unavailable === undefined))
 })
 
-test('where minutes are past their retention what needs them is refused, or says so', async t => {
+test('if minutes are past their retention, statistics that need them are refused or marked', async t => {
   const api = await openTestApi(t)
   const nowMs = Date.now() - dayMs
   const old = nowMs - 20 * 24 * HOUR_MS
@@ -308,7 +308,7 @@ test('where minutes are past their retention what needs them is refused, or says
   assert.equal((await ask('interval=auto&maxPoints=100000')).body.interval, '1h')
 })
 
-test('an answer of a past that is settled may be kept; one of the present is asked for again, by its tag', async t => {
+test('an answer about the settled past may be cached; one about the present is revalidated by its tag', async t => {
   const api = await openTestApi(t, { EVENT_LOG: 'postgres', CACHE_PAST_S: '90' })
   await api.database.query("select create_event_log_topic('iot-events', 1, interval '1 day')")
   await writeEvents(api.database, [event(0, 1)])
@@ -327,7 +327,7 @@ test('an answer of a past that is settled may be kept; one of the present is ask
   assert.deepEqual([changed.statusCode, changed.json().rows[0].count], [200, 2])
 })
 
-test('a cursor is of its question, and whatever is made of it is no fault of ours', async t => {
+test('a cursor belongs to its query, and a changed one is a client error', async t => {
   const api = await openTestApi(t)
   await writeEvents(api.database, Array.from({ length: 10 }, (_, n) => event(n * HOUR_MS, n)))
   const first = await api.ask(`/api/v1/aggregates?${day}&interval=1h&limit=3&fill=linear`)

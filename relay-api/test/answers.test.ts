@@ -96,7 +96,7 @@ async function lockDays (database: Database): Promise<AsyncDisposable & { readon
 const longQuestion = (rows: number) => `/api/v1/aggregates?device=d-1&start=${new Date(startMs).toISOString()}` +
   `&end=${new Date(startMs + rows * 60_000).toISOString()}&interval=1m&limit=${rows}&stats=count,avg,min,max&format=ndjson`
 
-test('when its client has gone nothing of an answer is left in the database, whatever was asked', limit, async t => {
+test('after its client has left nothing of an answer runs in the database, for any query', limit, async t => {
   const site = await openSite(t)
   await writeSome(site.database)
   for (const question of questions) assert.equal((await site.ask(question)).status, 200, question)
@@ -112,7 +112,7 @@ test('when its client has gone nothing of an answer is left in the database, wha
   assert.ok(await site.metric(/relay_api_answers_ended_total\{reason="client-gone",.*\} [1-9]/))
 })
 
-test('who shares a statement with clients that go has its answer all the same', limit, async t => {
+test('a query that shares a statement with clients that leave still gets its answer', limit, async t => {
   const site = await openSite(t)
   await writeSome(site.database)
   await using lock = await lockDays(site.database)
@@ -125,7 +125,7 @@ test('who shares a statement with clients that go has its answer all the same', 
   for (const { status, body } of await Promise.all(stays)) assert.deepEqual([status, body.rows[0].count], [200, 2])
 })
 
-test('an answer that is past its deadline is a 503, and its statement is cancelled', limit, async t => {
+test('an answer beyond its deadline is a 503, and its statement is cancelled', limit, async t => {
   const site = await openSite(t, { ANSWER_TIMEOUT_MS: '1000' })
   await writeSome(site.database)
   await using lock = await lockDays(site.database)
@@ -137,7 +137,7 @@ test('an answer that is past its deadline is a 503, and its statement is cancell
   assert.equal((await site.ask(zoneQuestion)).status, 200)
 })
 
-test('a caller with as many answers in progress as one may have is refused, and nobody else is', limit, async t => {
+test('a caller with too many answers in progress is refused, and others are not', limit, async t => {
   const site = await openSite(t, { ANSWERS_PER_CALLER_MAX: '2' })
   await writeSome(site.database)
   await using lock = await lockDays(site.database)
@@ -154,7 +154,7 @@ test('a caller with as many answers in progress as one may have is refused, and 
   assert.equal((await site.ask(zoneQuestion)).status, 200)
 })
 
-test('a caller may have some long answers at once, all callers some more, and who does not read is cut off', limit, async t => {
+test('a caller may have some long answers at once, all callers some more, and a client that does not read is disconnected', limit, async t => {
   const ROWS = 150_000
   const site = await openSite(t, {
     LONG_ANSWERS_PER_CALLER_MAX: '2', LONG_ANSWERS_MAX: '3', ANSWER_STALL_MS: '3000', DATABASE_POOL_MAX: '6'
@@ -176,7 +176,7 @@ test('a caller may have some long answers at once, all callers some more, and wh
   assert.equal((await (await site.open(longQuestion(ROWS))).setEncoding('utf8').toArray()).join('').split('\n').length, ROWS + 2)
 })
 
-test('pages of an answer that would read more than one may hold all of its rows', limit, async t => {
+test('pages of an answer beyond the read limit contain all of its rows', limit, async t => {
   const HOURS = 400
   const site = await openSite(t, { ANSWER_ROWS_MAX: '1000' })
   // a reading an hour at most, and none in most minutes: rows are few, and what is looked through for them is much

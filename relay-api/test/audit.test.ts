@@ -7,7 +7,7 @@ import { pino } from 'pino'
 
 import { openTestApi, TOKEN } from './support/ask.ts'
 
-test('every refusal is a line that says who, what, from where, and under which request, and no secret', async t => {
+test('every refusal is a line with who, what, from where and which request, and without a secret', async t => {
   const lines: string[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => { lines.push(line) } })
   const { app, database } = await openTestApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '3' }, log)

@@ -44,7 +44,7 @@ const range = fc.tuple(
   fc.constantFrom(DAY_MS, HOUR_MS, 90 * MINUTE_MS, 1_001), fc.nat(2 * DAYS), fc.integer({ min: 1, max: 30 })
 ).map(([unitMs, first, length]) => ({ startMs: startMs + first * unitMs, endMs: startMs + (first + length) * unitMs }))
 
-test('questions of any callers that come at once are each answered as if alone', async t => {
+test('queries of any callers at the same time are answered as if alone', async t => {
   const { database } = await openLocalPostgres(t)
   await writeEvents(database, events)
   const alone = createTotalReader(database, 0)
@@ -59,7 +59,7 @@ test('questions of any callers that come at once are each answered as if alone',
   }
 })
 
-test('rows are each what a question of their own range is, wherever its ends lie', async t => {
+test('rows equal queries of their own range, with any ends', async t => {
   const { database } = await openLocalPostgres(t)
   await writeEvents(database, events)
   const reader = createTotalReader(database, CACHE_BYTES)
@@ -96,7 +96,7 @@ test('one query that meets a broken row does not fail the others of its batch', 
   }
 })
 
-test('questions that come at once fail together where the database can\'t be asked, and the next ones don\'t', async t => {
+test('queries at the same time fail together while the database is unreachable, and the next ones succeed', async t => {
   const { database } = await openLocalPostgres(t)
   await writeEvents(database, events)
   let isAway = true
@@ -112,7 +112,7 @@ test('questions that come at once fail together where the database can\'t be ask
   assert.deepEqual((await ask()).map(it => it.status), devices.map(() => 'fulfilled'))
 })
 
-test('questions share a statement with others that go, in whatever order all of them come and go', async t => {
+test('queries share a statement with others that leave, in any order', async t => {
   const { database } = await openLocalPostgres(t)
   await writeEvents(database, events)
   const day = { startMs, endMs: startMs + DAY_MS }

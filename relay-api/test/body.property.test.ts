@@ -11,11 +11,11 @@ const name = fc.string({ maxLength: 4, unit: fc.constantFrom('a', ':', '"', '\\'
 const value = fc.jsonValue({ maxDepth: 4 })
 const twice = (text: string) => hasNameTwice(text, JSON.parse(text))
 
-test('JSON in which each name stands once is taken, with white space or without', () => {
+test('JSON with unique names is accepted, with or without white space', () => {
   fc.assert(fc.property(value, fc.nat(3), (it, space) => assert.equal(twice(JSON.stringify(it, null, space)), false)))
 })
 
-test('a name that an object has twice is found at any depth, spelled in any way', () => {
+test('a duplicate name in an object is found at any depth, in any spelling', () => {
   fc.assert(fc.property(fc.dictionary(name, value), name, value, value, fc.boolean(), fc.nat(3), (others, again, one, other, isEscaped, depth) => {
     const { [again]: _, ...rest } = others
     const members = [

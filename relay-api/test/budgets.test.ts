@@ -19,7 +19,7 @@ test('a caller that exceeded a budget is refused, others are not, and it is coun
   assert.match(await metrics.metrics(), /relay_api_budget_exceeded_total\{budget="newSeries",caller="key:a"\} 1/)
 })
 
-test('what is held is given back, once', () => {
+test('what is held is returned exactly once', () => {
   const budgets = createBudgets(config, new Registry())
   const held = [1, 2, 3].map(() => budgets.hold('answers', 'key:a'))
   assert.throws(() => budgets.hold('answers', 'key:a'), { code: 'RELAY_BUDGET_EXCEEDED' })
@@ -29,7 +29,7 @@ test('what is held is given back, once', () => {
   assert.throws(() => again.add(1), { code: 'RELAY_BUDGET_EXCEEDED' })
 })
 
-test('nobody gets more of a spent budget than a full one and what refills, in any order and at any times', () => {
+test('nobody gets more of a spent budget than a full one plus its refill, in any order and at any time', () => {
   fc.assert(fc.property(fc.array(fc.tuple(fc.nat(HOUR_MS), fc.nat(150))), asked => {
     let nowMs = 0
     let taken = 0

@@ -43,7 +43,7 @@ test('completeness is that of the slowest partition or of readings on their way 
 })
 
 for (const kind of ['postgres', 'kafka'] as const) {
-  test(`answers know how complete they are: ${kind}`, limit, async t => {
+  test(`answers state their completeness: ${kind}`, limit, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     await using started = new AsyncDisposableStack()
@@ -83,7 +83,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
   })
 }
 
-test('without a log that can be asked completeness is not known, and answers are there all the same', limit, async t => {
+test('without a reachable log completeness is unknown, and answers still work', limit, async t => {
   const site = await openSite(t, 'postgres')
   await using started = new AsyncDisposableStack()
   const config = readApiConfig({

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 
 import { Computing } from '../src/query/computing.ts'
 
-test('waits count for next to nothing, however many and however long they are', () => {
+test('waits count almost nothing, for any number and length', () => {
   fc.assert(fc.property(fc.array(fc.integer({ min: 2, max: 10_000 }), { maxLength: 15 }), waits => {
     let nowMs = 0
     const computing = new Computing(nowMs)

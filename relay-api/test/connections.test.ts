@@ -49,7 +49,7 @@ const isGone = (socket: Socket) => {
   return socket.destroyed || socket.readableEnded
 }
 
-test('a client that sends too slowly is gone on both sides after the deadline, whatever it sends', { timeout: 2 * LONGEST_MS }, async t => {
+test('a client that sends too slowly is disconnected on both sides after the deadline, whatever it sends', { timeout: 2 * LONGEST_MS }, async t => {
   const { open, count } = await openApi(t)
   const post = (more: string) =>
     `POST /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\n${more}\r\n\r\n`
@@ -75,7 +75,7 @@ test('a client that sends too slowly is gone on both sides after the deadline, w
   assert.match(clients[1].answer(), /^HTTP\/1\.1 408 [^]*"code":"RELAY_REQUEST_TOO_SLOW"/)
 })
 
-test('a client that does not read what it is told is gone all the same', { timeout: 2 * LONGEST_MS }, async t => {
+test('a client that does not read the reason is disconnected too', { timeout: 2 * LONGEST_MS }, async t => {
   const { open, count } = await openApi(t)
   for (const bytes of ['\0\0\0\0', 'GET / HTTP/1.1\r\nx: ' + 'y'.repeat(20_000), 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n']) {
     const { socket } = await open()
@@ -85,14 +85,14 @@ test('a client that does not read what it is told is gone all the same', { timeo
   await until('connections to be gone', async () => await count() === 0, 10_000)
 })
 
-test('headers that are too large have a code of their own', async t => {
+test('oversized headers have a code of their own', async t => {
   const { open } = await openApi(t)
   const { socket, answer } = await open()
   socket.write(`GET /livez HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)
   await until('an answer', () => /^HTTP\/1\.1 431 [^]*"code":"RELAY_HEADERS_TOO_LARGE"/.test(answer()), 5_000)
 })
 
-test('what can\'t be read behind a request is not taken for its answer', async t => {
+test('an unreadable request after another one is not taken for its answer', async t => {
   const { open } = await openApi(t)
   const { socket, answer } = await open()
   socket.write(head + '\0\0\0\0\r\n\r\n')
@@ -101,7 +101,7 @@ test('what can\'t be read behind a request is not taken for its answer', async t
   assert.doesNotMatch(answer(), /^HTTP\/1\.1 400/)
 })
 
-test('strangers of an address have so many connections, and their oldest gives way; whoever is known stays', async t => {
+test('unknown callers of an address have a limit, and the oldest makes room; known ones stay', async t => {
   const { open, count, port } = await openApi(t, { STRANGER_CONNECTIONS_PER_ADDRESS_MAX: '10' })
   const known = await open()
   known.socket.write(head)
@@ -117,7 +117,7 @@ test('strangers of an address have so many connections, and their oldest gives w
   assert.equal(response.status, 200, 'a new client of the same address')
 })
 
-test('a caller has so many connections that stay open; further ones are answered and closed', async t => {
+test('a caller has a number of kept-alive connections; further ones are answered and closed', async t => {
   const { open, app, port } = await openApi(t, { CONNECTIONS_PER_CALLER_MAX: '3', API_TOKENS: `${TOKEN},another-token-of-tests` })
   const clients: Array<Awaited<ReturnType<typeof open>>> = []
   for (let n = 0; n < 5; n++) {
@@ -141,13 +141,13 @@ test('a caller has so many connections that stay open; further ones are answered
   assert.ok(app.server.listening)
 })
 
-test('all connections together are bounded', async t => {
+test('the total number of connections is bounded', async t => {
   const { open, count } = await openApi(t, { CONNECTIONS_MAX: '5' })
   for (let n = 0; n < 20; n++) await open()
   await until('connections to be 1, the share of strangers', async () => await count() === 1, 5_000)
 })
 
-test('probes of other programs and the issuer end connections in the same way', { timeout: 2 * LONGEST_MS }, async t => {
+test('probe servers and the issuer have the same deadlines', { timeout: 2 * LONGEST_MS }, async t => {
   const health = await startHealthServer({ HOST: '127.0.0.1', HEALTH_PORT: 0 }, { readiness: () => ({}), metrics: createMetrics('test') })
   t.after(() => health.close())
   const issuer = await startIssuer(readIssuerConfig({ ISSUER_PORT: '0' }), createLogger('test', 'silent'))
@@ -165,7 +165,7 @@ test('probes of other programs and the issuer end connections in the same way', 
   await until(() => `${sockets.filter(it => !isGone(it)).length} to be gone`, () => sockets.every(isGone), LONGEST_MS)
 })
 
-test('a client that stops reading a long answer is gone, however long its connection has been there', async t => {
+test('a client that stops reading a long answer is disconnected, however old its connection is', async t => {
   let nowMs = 0
   const server = createServer(serverOptions, (_request, response) => { response.end(Buffer.alloc(64 * 1024 * 1024)) })
   boundConnections(server, { connectionsMax: 10, strangersMax: 10, strangersPerAddressMax: 10 }, () => nowMs)

@@ -10,7 +10,7 @@ const signs = ['=', '+', '-', '@', '|', '%', '\uff1d', '\uff0b', '\uff0d', '\uff
 /** Cells as spreadsheets of any locale may cut them: at every separator there is, whatever quotes say. */
 const cellsOf = (line: string) => line.split(/[;\t\r\n|,]/).map(it => it.trim().replace(/^"+/, '').trim())
 
-test('a name that would be a formula behind any separator is text', () => {
+test('a name that would be a formula after any separator is text', () => {
   for (const sign of signs) {
     for (const name of [`${sign}cmd`, `a;${sign}cmd`, `a; ${sign}cmd`, `a;"${sign}cmd`, `a\t${sign}cmd`, `a\r${sign}cmd`, `a|${sign}cmd`, ` ${sign}cmd`, `a;;${sign}1`, `a;b;${sign}1`]) {
       const csv = createRowsWriter('csv', ['device', 'count'], new Set(), {}).rows([[name, -1]])
@@ -21,7 +21,7 @@ test('a name that would be a formula behind any separator is text', () => {
   for (const name of plain) assert.equal(defuse(name), name)
 })
 
-test('no text begins a formula, and without the quotes that were put in it is the same', () => {
+test('no text starts a formula, and without the inserted quotes it is unchanged', () => {
   const text = fc.array(fc.constantFrom(...signs, ';', '\t', '\r', '\n', ' ', '"', 'a', '1', '😀'), { maxLength: 30 }).map(it => it.join(''))
   fc.assert(fc.property(text, it => {
     const safe = defuse(it)

@@ -5,7 +5,7 @@ import { WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { openTestApi } from './support/ask.ts'
 
-test('the dashboard is at /, for everybody, and runs nothing but its own files', async t => {
+test('the dashboard is at /, open to everybody, and runs only its own files', async t => {
   const { app } = await openTestApi(t)
   for (const url of ['/', '/explore?zone=Zone%20A']) {
     const { statusCode, headers, body } = await app.inject(url)
@@ -21,7 +21,7 @@ test('the dashboard is at /, for everybody, and runs nothing but its own files',
   }
 })
 
-test('its files are kept for a year, compressed, under names that change with them', async t => {
+test('its files are cached for a year, compressed, with names that change with the content', async t => {
   const { app } = await openTestApi(t)
   const { body } = await app.inject('/')
   const files = [...body.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, it]) => it)
@@ -37,7 +37,7 @@ test('its files are kept for a year, compressed, under names that change with th
   assert.equal((await app.inject({ method: 'POST', url: '/' })).statusCode, 405)
 })
 
-test('the page has a token only where that is known to everybody', async t => {
+test('the page only contains a token if that is well known', async t => {
   const { app } = await openTestApi(t)
   assert.match((await app.inject('/')).body, /name="relay-local-token" content=""/)
   const local = await openTestApi(t, { API_TOKENS: `another,${WELL_KNOWN_TOKEN}` })
@@ -46,14 +46,14 @@ test('the page has a token only where that is known to everybody', async t => {
   assert.equal((await local.app.inject({ url: '/', headers: { host: 'evil.example' } })).statusCode, 421)
 })
 
-test('whoever asks for the page too often waits', async t => {
+test('too many requests for the page are limited', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_OPEN_MAX: '3' })
   const statuses = []
   for (let n = 0; n < 5; n++) statuses.push((await app.inject('/')).statusCode)
   assert.deepEqual(statuses, [200, 200, 200, 429, 429])
 })
 
-test('the page may ask the provider where people sign in there, and an odd name stays a name', async t => {
+test('the page may connect to the provider of the login, and an odd name stays a name', async t => {
   const settings = { OIDC_ISSUER: 'https://login.example/realms/relay', OIDC_DASHBOARD_CLIENT: 'a"><b>' }
   const { app } = await openTestApi(t, settings)
   const { headers, body } = await app.inject('/')

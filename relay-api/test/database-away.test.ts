@@ -46,7 +46,7 @@ async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPost
   return async () => (server = await startPostgres(settings))
 }
 
-test('while the database is away answers are 503 with a time to retry; then they are back as well', limit, async t => {
+test('while the database is unreachable answers are 503 with Retry-After; afterwards they return', limit, async t => {
   const start = await preparePostgres(t)
   const server = await start()
   const config = readApiConfig({ DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0', PAST_ANSWERS_MB: '0' })
@@ -86,7 +86,7 @@ test('while the database is away answers are 503 with a time to retry; then they
   assert.equal((await ask(question)).status, 200)
 })
 
-test('an answer that takes too long, or waits too long for a connection, is a 503 and not a hang', limit, async t => {
+test('an answer that takes too long, or waits too long for a connection, is a 503 and does not hang', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({
     DATABASE_URL: url,
@@ -115,7 +115,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
   await until('questions to be answered again', async () => (await ask())[0] === 404)
 })
 
-test('closing answers what was asked, then takes no more', limit, async t => {
+test('closing answers pending requests, then accepts no more', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0', ROLLUP_CACHE_MB: '0' }), log)
   t.after(() => api.close())

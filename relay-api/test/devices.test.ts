@@ -39,7 +39,7 @@ async function openSite (t: Parameters<typeof openTestApi>[0]): Promise<TestApi>
   return api
 }
 
-test('devices come with where they are, since when, and what they sent last', async t => {
+test('devices are listed with their zones, first seen, and newest readings', async t => {
   const { ask } = await openSite(t)
   const { status, body } = await ask('/api/v1/devices')
   assert.equal(status, 200)
@@ -53,7 +53,7 @@ test('devices come with where they are, since when, and what they sent last', as
   })
 })
 
-test('filters say which devices, and of which of their zones; a prefix finds ids that begin so', async t => {
+test('filters select devices and their zones; a prefix selects ids that start with it', async t => {
   const { ask } = await openSite(t)
   const found = async (query: string) =>
     (await ask(`/api/v1/devices?${query}`)).body.devices.map((it: { device: string, lastValue: number }) => [it.device, it.lastValue])
@@ -64,7 +64,7 @@ test('filters say which devices, and of which of their zones; a prefix finds ids
   for (const prefix of ['THERMO', '%', '_', 'thermo-22', '\\']) assert.deepEqual(await found(`prefix=${encodeURIComponent(prefix)}`), [])
 })
 
-test('one device: every zone that it has sent from, the newest first; and its newest reading', async t => {
+test('one device: all its zones, the newest first, and its newest reading', async t => {
   const { ask } = await openSite(t)
   const { body } = await ask('/api/v1/devices/thermo-1')
   const { device, ...newest } = thermo1
@@ -84,7 +84,7 @@ test('one device: every zone that it has sent from, the newest first; and its ne
   }
 })
 
-test('zones and types count their devices; one that has moved counts in both', async t => {
+test('zones and types count their devices; one that moved counts in both', async t => {
   const { ask } = await openSite(t)
   assert.deepEqual((await ask('/api/v1/zones')).body.zones, [
     { zone: 'Garage', types: ['CAR_FUEL'], devices: 1, lastSeen: iso(baseMs + 5) },
@@ -99,7 +99,7 @@ test('zones and types count their devices; one that has moved counts in both', a
   assert.deepEqual((await ask('/api/v1/types?zone=Zone%20B')).body.types.map((it: { devices: number }) => it.devices), [1])
 })
 
-test('a cursor that is not ours, or of another kind, is refused', async t => {
+test('a foreign cursor, or one of another kind, is refused', async t => {
   const { ask } = await openTestApi(t)
   for (const cursor of ['x', '%00', Buffer.from('1a\0').toString('base64url'), Buffer.from('2a').toString('base64url'), 'MWE=']) {
     const { status, body } = await ask(`/api/v1/devices?cursor=${cursor}`)
@@ -107,7 +107,7 @@ test('a cursor that is not ours, or of another kind, is refused', async t => {
   }
 })
 
-test('pages of any size hold every device once and in order, while others come', async t => {
+test('pages of any size contain every device once and in order, while others are added', async t => {
   const { ask, database } = await openTestApi(t)
   const id = fc.stringMatching(/^[a-cÄ北😀 /%_-]{1,4}$/u)
   await fc.assert(fc.asyncProperty(fc.uniqueArray(id, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 5 }),
@@ -131,7 +131,7 @@ test('pages of any size hold every device once and in order, while others come',
     }), { numRuns: 20, endOnFailure: true })
 })
 
-test('zones come in pages, in the order of their names, each once', async t => {
+test('zones are paged, sorted by name, each once', async t => {
   const { ask, database } = await openTestApi(t)
   const zones = Array.from({ length: 25 }, (_, n) => `Zone ${n}`)
   await writeEvents(database, zones.map((zone, n) => (

@@ -148,7 +148,7 @@ function hasLostReadings (events: PlacedEvent[], minuteMs: number, readingsPerRo
   return [...counts.values()].some(it => it > readingsPerRowMax)
 }
 
-test('whatever was sent, from wherever, every number of every answer is right', { timeout: 300_000 }, async t => {
+test('every number of every answer is right, for any events from any source', { timeout: 300_000 }, async t => {
   const api = await openTestApi(t)
   let sketches = 0
   await fc.assert(fc.asyncProperty(

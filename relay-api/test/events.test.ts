@@ -18,7 +18,7 @@ const reading = (secondsIn: number, value: number, other: Partial<PlacedEvent> =
   ...other
 })
 
-test('an answer has the fields that clients know, in their order, and times as they were sent', async t => {
+test('an answer has the known fields, in their order, and times as they were sent', async t => {
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [reading(0, 20), reading(1, 21), reading(2, 25)])
   const { body } = await app.inject({
@@ -31,7 +31,7 @@ test('an answer has the fields that clients know, in their order, and times as t
     '"coverage":{"start":"2024-01-01T00:00:00.000Z","end":"2024-01-01T00:01:00.000Z"}}')
 })
 
-test('a plus sign that the URL has turned into a space is forgiven', async t => {
+test('a plus sign that the URL decoded to a space is accepted', async t => {
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [reading(0, 20)])
   for (const offset of ['+02:00', '+0200', '+02']) {
@@ -60,7 +60,7 @@ test('the range starts at startTime and ends before endTime, to the ms', async t
   assert.deepEqual((await within('09', '10')).code, 'RELAY_NO_DATA')
 })
 
-test('what an answer has several of is null, and what all of its readings have in common is named', async t => {
+test('a field with several values is null, and a common value is named', async t => {
   const { database, ask } = await openTestApi(t)
   await writeEvents(database, [
     reading(0, 1),
@@ -84,7 +84,7 @@ test('what an answer has several of is null, and what all of its readings have i
   assert.deepEqual(await named('/api/events/zone/Zone%20A/type/CAR_FUEL'), [null, 'Zone A', 'CAR_FUEL', 2])
 })
 
-test('names in paths may hold whatever events allow', async t => {
+test('names in paths may contain everything that events allow', async t => {
   const { database, ask } = await openTestApi(t)
   const names = [
     'Zone A', 'Küche/1. Stock', '机房', 'a%2Fb', '?&#+ "\'', '🔥'.repeat(64), 'x'.repeat(128), "'; drop table series"
@@ -128,7 +128,7 @@ test('ends widen to whole minutes if a minute no longer stores its readings, and
   assert.deepEqual(whole.coverage, { start: '2024-01-01T00:00:00.000Z', end: '2024-01-01T00:03:00.000Z' })
 })
 
-test('where minutes have left by retention, ends widen to hours and days, and coverage says so', async t => {
+test('if minutes are past their retention, ends widen to hours and days, and coverage says so', async t => {
   const { database, ask } = await openTestApi(t)
   const nowMs = Date.now()
   const dayMs = nowMs - nowMs % DAY_MS
@@ -156,7 +156,7 @@ test('where minutes have left by retention, ends widen to hours and days, and co
   assert.deepEqual(await counted(oldMs + 1, oldMs + MINUTE_MS), [undefined, undefined, undefined])
 })
 
-test('HEAD answers as GET does, without the body', async t => {
+test('HEAD answers like GET, without the body', async t => {
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [reading(0, 20)])
   const response = await app.inject({

@@ -33,7 +33,7 @@ async function openSite (t: TestContext) {
   return { url, folder, document, [Symbol.asyncDispose]: () => opened.disposeAsync() }
 }
 
-suite('a generated client sends events, asks for their average, and reads errors', { concurrency: true }, async () => {
+suite('a generated client sends events, queries their average, and reads errors', { concurrency: true }, async () => {
   test('for Python, by openapi-python-client, without a warning', await optionsOf(pythonGenerator), async t => {
     const tools = await pythonGenerator.install()
     await using site = await openSite(t)
@@ -61,7 +61,7 @@ suite('a generated client sends events, asks for their average, and reads errors
   })
 })
 
-test('docs/clients.md names the versions that are tried here', async () => {
+test('docs/clients.md names the tested versions', async () => {
   const docs = await readFile(new URL('../../docs/clients.md', import.meta.url), 'utf8')
   const [, python] = /^openapi-python-client==(.+)$/m.exec(await readFile(sourceOf('requirements.txt'), 'utf8'))!
   const [, java] = /openapi-generator-cli<\/artifactId>\s*<version>(.+)<\/version>/.exec(await readFile(sourceOf('pom.xml'), 'utf8'))!

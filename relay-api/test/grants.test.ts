@@ -69,7 +69,7 @@ test('every answer counts only what its caller may see', async t => {
     }), { numRuns: 150 })
 })
 
-test('the first endpoints keep to it as well, in every way to ask twice', async t => {
+test('the first endpoints obey grants as well, for repeated queries in every form', async t => {
   const { askAs } = await openSite(t)
   await fc.assert(fc.asyncProperty(grantsArbitrary, fc.constantFrom(...zones), fc.constantFrom(...devices), fc.constantFrom(...types),
     fc.constantFrom('device', 'zone', 'type', 'both'), async (grants, zone, device, type, kind) => {
@@ -89,7 +89,7 @@ test('the first endpoints keep to it as well, in every way to ask twice', async 
     }), { numRuns: 150 })
 })
 
-test('an answer of whole days is the same when all of it is in memory, whatever the caller may see', async t => {
+test('a cached answer of whole days equals an uncached one, for any grants', async t => {
   const { askAs } = await openSite(t)
   const wholeDays = { startTime: '2024-01-01T00:00:00Z', endTime: '2024-01-03T00:00:00Z' }
   for (const grants of [{}, { zones: ['Zone A'] }, { devicePrefixes: ['a-'] }, { zones: ['Zone A', 'Zone B'], devicePrefixes: ['a-', 'b-1'] }]) {
@@ -101,7 +101,7 @@ test('an answer of whole days is the same when all of it is in memory, whatever 
   }
 })
 
-test('lists, rankings, distributions and comparisons hold nothing that the caller may not see', async t => {
+test('lists, rankings, distributions and comparisons contain nothing that the caller may not see', async t => {
   const { askAs } = await openSite(t)
   const visible = [
     ['/api/v1/devices', {}], ['/api/v1/devices', { prefix: 'b' }], ['/api/v1/zones', {}], ['/api/v1/types', {}],

@@ -14,7 +14,7 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 const authorization = `Bearer ${TOKEN}`
 const addresses = ['/livez', '/openapi.json', '/api/v1/aggregates?start=-1h', '/api/nothing', '/api/v1/keys', '/docs/']
 
-test('every answer tells browsers to trust it with nothing, and nobody what serves it', async t => {
+test('every answer has strict browser headers, and none names the server software', async t => {
   const { app } = await openTestApi(t)
   for (const url of addresses) {
     for (const headers of [{ authorization }, {}]) {
@@ -31,14 +31,14 @@ test('every answer tells browsers to trust it with nothing, and nobody what serv
   }
 })
 
-test('answers that hold data run nothing in a browser', async t => {
+test('answers with data run nothing in a browser', async t => {
   const { app } = await openTestApi(t)
   const { headers } = await app.inject({ url: '/api/v1/aggregates?start=-1h', headers: { authorization } })
   assert.match(String(headers['content-security-policy']), /default-src 'none'/)
   assert.match(String(headers['content-type']), /^application\/json/)
 })
 
-test('a body of another type is refused, and one that is too large', async t => {
+test('a body of another type is refused, and so is an oversized one', async t => {
   const { app } = await openTestApi(t)
   const post = (payload: string, type?: string) => app.inject({
     method: 'POST', url: '/api/v1/keys', payload, headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
@@ -55,7 +55,7 @@ test('a body of another type is refused, and one that is too large', async t => 
   assert.equal((await post(body, 'application/json; charset=utf-8')).statusCode, 201)
 })
 
-test('headers that are too many, or come too slowly, end the connection', { timeout: 60_000 }, async t => {
+test('too many headers, or slow ones, end the connection', { timeout: 60_000 }, async t => {
   const { app } = await openTestApi(t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
@@ -88,7 +88,7 @@ test('headers that are too many, or come too slowly, end the connection', { time
   assert.ok(Date.now() - startedMs < 20_000)
 })
 
-test('what a client sends can\'t forge a line of the log', async t => {
+test('client input can\'t forge a log line', async t => {
   const lines: string[] = []
   const { pino } = await import('pino')
   const log = pino({ level: 'trace' }, { write: (line: string) => { lines.push(line) } })
@@ -104,7 +104,7 @@ test('what a client sends can\'t forge a line of the log', async t => {
   }
 })
 
-test('a request that two servers could read in two ways is refused, and nothing of it is taken for another one', async t => {
+test('a request with two possible readings is refused, and no part of it becomes another request', async t => {
   const { app } = await openTestApi(t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
@@ -132,7 +132,7 @@ test('a request that two servers could read in two ways is refused, and nothing 
   }
 })
 
-test('in production the token that everybody knows keeps the API from starting, unless it is told otherwise', () => {
+test('in production the well-known token prevents the start, unless it is allowed explicitly', () => {
   const refuses = (environment: Record<string, string>, nodeEnvironment?: string) =>
     assert.throws(() => tokensOf(readApiConfig(environment), { NODE_ENV: nodeEnvironment }), {
       code: 'RELAY_CONFIG_INVALID', message: /gives everybody full access.*ALLOW_WELL_KNOWN_TOKEN/
@@ -144,7 +144,7 @@ test('in production the token that everybody knows keeps the API from starting, 
   assert.deepEqual(tokensOf(readApiConfig({ API_TOKENS: WELL_KNOWN_TOKEN }), {}), [WELL_KNOWN_TOKEN])
 })
 
-test('an answer that holds a key is kept by nobody, and one with data by nobody but who asked', async t => {
+test('an answer with a key is never cached, and one with data only by its client', async t => {
   const { app } = await openTestApi(t)
   const headers = { authorization }
   const made = await app.inject({ method: 'POST', url: '/api/v1/keys', headers, payload: { name: 'k', scopes: ['events:read'] } })

@@ -9,7 +9,7 @@ import { readApiConfig } from '../src/config.ts'
 import { TOKEN } from './support/ask.ts'
 import { writeEvents } from './support/write-events.ts'
 
-test('HEAD says what GET says of an answer, and reads no more of a long one than its beginning', async t => {
+test('HEAD has the headers of GET, and reads only the beginning of a long answer', async t => {
   const { database, url } = await openLocalPostgres(t)
   let statements = 0
   const counted: Database = {

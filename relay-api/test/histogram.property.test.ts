@@ -32,7 +32,7 @@ function isIn (value: number, { from, to }: HistogramBin, isLast: boolean): bool
   return value >= from && (value < to || (isLast && value === to))
 }
 
-test('bins lie side by side from the least to the greatest, and hold what they say, as exactly as they say', () => {
+test('bins are adjacent from the least to the greatest value, and their counts are within the stated error', () => {
   let sketches = 0
   fc.assert(fc.property(values, fc.integer({ min: 1, max: 60 }), fc.constantFrom('linear', 'log'), (values, wanted, scale) => {
     const rollup = rollupOf(values)
@@ -52,7 +52,7 @@ test('bins lie side by side from the least to the greatest, and hold what they s
   assert.ok(sketches > 0)
 })
 
-test('edges of equal width are the doubles nearest to where they belong, and those of equal ratio within 1e-12 of it', () => {
+test('edges of equal width are rounded once, and those of equal ratio are within 1e-12', () => {
   fc.assert(fc.property(value, value, fc.integer({ min: 1, max: 60 }), (a, b, wanted) => {
     const [min, max] = [Math.min(a, b), Math.max(a, b)]
     fc.pre(min < max)
@@ -70,14 +70,14 @@ test('edges of equal width are the doubles nearest to where they belong, and tho
   }), { numRuns: 1000 })
 })
 
-test('bins of equal width are of equal width, and those of equal ratio of equal ratio', () => {
+test('bins of equal width have equal width, and those of equal ratio equal ratio', () => {
   const linear = histogramOf(rollupOf([0, 10, 3, 5]), 4, 'linear')
   assert.deepEqual(linear.map(it => [it.from, it.to, it.count]), [[0, 2.5, 1], [2.5, 5, 1], [5, 7.5, 1], [7.5, 10, 1]])
   const log = histogramOf(rollupOf([1, 2, 50, 10_000, 0, -7]), 4, 'log')
   assert.deepEqual(log.map(it => [Math.round(it.to), it.count]), [[1, 2], [10, 2], [100, 1], [1_000, 0], [10_000, 1]])
 })
 
-test('a ranking is the beginning of all entries in order', () => {
+test('a ranking is the start of all entries in order', () => {
   const entry = fc.record({ key: fc.string({ maxLength: 3 }), value: fc.oneof(fc.integer({ min: 0, max: 3 }), value) })
   fc.assert(fc.property(fc.uniqueArray(entry, { selector: it => it.key }), fc.integer({ min: 1, max: 8 }), fc.boolean(),
     (entries, limit, isHighestFirst) => {

@@ -113,7 +113,7 @@ async function endSoon (socket: Socket, isOver: Promise<unknown>): Promise<void>
   clearTimeout(timer)
 }
 
-test('heads and bodies of any kind end their connection at worst', { timeout: 600_000 }, async t => {
+test('arbitrary headers and bodies at worst end their connection', { timeout: 600_000 }, async t => {
   const { app } = await openTestApi(t, {
     EVENT_LOG: 'postgres',
     RATE_LIMIT_ADDRESS_MAX: '100000000',

@@ -100,7 +100,7 @@ test('while the database hangs nobody waits: known answers are marked stale, all
   await until('the breaker to be seen closed', async () => await metric('relay_api_breaker_open') === 0)
 })
 
-test('an answer of one caller is no other caller\'s, also while the database hangs', limit, async t => {
+test('a stored answer is only for its own caller, also while the database hangs', limit, async t => {
   await using site = await openSite(t, { API_TOKENS: `${token},another-token-of-the-tests` })
   const { ask } = site
   const make = await ask('/api/v1/keys', {
@@ -121,7 +121,7 @@ test('an answer of one caller is no other caller\'s, also while the database han
   await until('all to be well', async () => (await ask(past[0], asKey)).status === 200)
 })
 
-test('a statement that takes long is no database that hangs', limit, async t => {
+test('a long statement does not count as a hanging database', limit, async t => {
   await using site = await openSite(t, { PAST_ANSWERS_MB: '0' })
   const database = await openDatabase(site.config, 'test', log)
   try {
@@ -143,7 +143,7 @@ test('a statement that takes long is no database that hangs', limit, async t => 
   assert.equal(await site.metric('relay_api_breaker_opened_total'), 0)
 })
 
-test('events are accepted while the database hangs, from callers with a key as well', limit, async t => {
+test('events are accepted while the database hangs, also from callers with an API key', limit, async t => {
   const kafka = await openLocalKafka(t)
   if (!kafka) return
   const topic = `hung-${crypto.randomUUID()}`

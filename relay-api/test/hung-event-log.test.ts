@@ -51,7 +51,7 @@ async function refuseQuickly (send: () => Promise<Answered>): Promise<number> {
   return slowestMs
 }
 
-test('while Kafka hangs events are refused at once and questions are answered; then all that was accepted is there once', limit, async t => {
+test('while Kafka hangs events are refused at once and queries work; afterwards every accepted event is there once', limit, async t => {
   const kafka = await openOwnKafka(t)
   if (!kafka) return
   const { database, url } = await openLocalPostgres(t)
@@ -83,7 +83,7 @@ test('while Kafka hangs events are refused at once and questions are answered; t
   assert.ok(values.length >= accepted + 2, 'what was accepted is there')
 })
 
-test('a log that answers and takes nothing gets nothing more until it does; what it was sent before waits for it', limit, async t => {
+test('a log that answers but accepts nothing gets nothing more until it does; earlier sends wait for it', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres'))!
   let sent = 0
   const send = () => site.post(JSON.stringify([eventOf(sent++)]))

@@ -68,7 +68,7 @@ test('a broker that was killed has every acknowledged event once; queries are an
   assert.equal(new Set(values).size, sent)
 })
 
-test('while the database that keeps the log is away, events are refused with a time to retry; then none was lost or doubled', limit, async t => {
+test('while the database with the log is unreachable, events are refused with Retry-After; none is lost or doubled', limit, async t => {
   let way: BreakableConnection
   await using site = (await openIngestSite(t, 'postgres', async databaseUrl => {
     way = await openBreakableConnection(t, databaseUrl)
@@ -109,7 +109,7 @@ test('events waiting for a slow log are bounded: further requests are told to re
   await until('their room to be free again', async () => await bytesInFlight(site.metricsUrl) === 0) // metrics are kept for a second
 })
 
-test('a client that goes away in the middle of a body leaves nothing behind', limit, async t => {
+test('a client that disconnects during a body leaves nothing behind', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres'))!
   const { port } = new URL(site.url)
   for (const encoding of ['identity', 'gzip']) {
@@ -126,7 +126,7 @@ test('a client that goes away in the middle of a body leaves nothing behind', li
   assert.equal((await site.post(JSON.stringify(eventOf(0)), { 'idempotency-key': 'k' })).status, 202)
 })
 
-test('a key whose request died with its API is free after a while, and what it had sent counts once', limit, async t => {
+test('a key whose request died with its API becomes free, and its events count once', limit, async t => {
   await using site = await openStreamSite(t)
   const body = JSON.stringify([eventOf(0, { deviceId: 'd1' }), eventOf(1, { deviceId: 'd1' })])
   const send = () => site.post(body, { 'idempotency-key': 'k' })

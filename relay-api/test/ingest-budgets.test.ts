@@ -42,7 +42,7 @@ function readAll (socket: Socket): Promise<string> {
   return new Promise(resolve => socket.once('close', () => resolve(text)))
 }
 
-test('a body of blank lines is refused, and costs little', limit, async t => {
+test('a body of blank lines is refused at low cost', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', others))!
   for (const blank of ['\n', '\r\n', ' \n', '\t\t\n']) {
     const body = Buffer.from(blank.repeat(Math.floor(8 * MIB / blank.length)))
@@ -81,7 +81,7 @@ function measureTurns (): () => { readonly longestMs: number, readonly allMs: nu
   }
 }
 
-test('while bodies of the worst that JSON can be are read, the others are answered: no body stops the event loop', limit, async t => {
+test('while the most expensive JSON bodies are read, others are answered: no body blocks the event loop', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', others))!
   const event = JSON.stringify(eventOf(0))
   const withOther = (other: string) => `${event.slice(0, -1)},"x":${other}}`
@@ -109,7 +109,7 @@ test('while bodies of the worst that JSON can be are read, the others are answer
   }
 })
 
-test('bodies that never end take the room of one caller, and are gone when their time is over', limit, async t => {
+test('endless bodies only use the room of one caller, and end at their deadline', limit, async t => {
   const settings = {
     ...others,
     INGEST_IN_FLIGHT_MAX_BYTES: String(4 * MIB),
@@ -134,7 +134,7 @@ test('bodies that never end take the room of one caller, and are gone when their
   assert.equal((await site.post(large)).status, 202)
 })
 
-test('a body that dribbles in is over when its time is, however often something comes', limit, async t => {
+test('a slow body ends at its deadline, however often bytes arrive', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { INGEST_BODY_TIMEOUT_MS: '1000' }))!
   for (const headers of [{}, gzipped]) {
     const socket = await stall(t, site, headers === gzipped ? gzipSync('[').subarray(0, 10) : Buffer.from('['), headers)
@@ -146,7 +146,7 @@ test('a body that dribbles in is over when its time is, however often something 
   await until('their room to be free', async () => await bytesInFlight(site) === 0)
 })
 
-test('past its bytes per minute a caller waits, and no other does', limit, async t => {
+test('above its bytes per minute a caller waits, and no other does', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, INGEST_BYTES_PER_MINUTE_MAX: '10000' }))!
   const body = JSON.stringify(eventOf(0)).padEnd(6_000)
   assert.equal((await site.post(body)).status, 202)
@@ -158,7 +158,7 @@ test('past its bytes per minute a caller waits, and no other does', limit, async
   assert.equal((await site.post(body, asOther)).status, 202)
 })
 
-test('answers are kept as long as a caller may have some kept; beyond, requests are refused or taken again', limit, async t => {
+test('answers are stored within the caller\'s limit; beyond it, requests are refused or accepted again', limit, async t => {
   const settings = { ...others, KEPT_ANSWERS_PER_HOUR_MAX: '3', KEPT_ANSWER_BYTES_PER_HOUR_MAX: '2000' }
   await using site = (await openIngestSite(t, 'postgres', settings))!
   const key = (name: string) => ({ 'idempotency-key': name })
@@ -175,7 +175,7 @@ test('answers are kept as long as a caller may have some kept; beyond, requests 
   assert.equal((await site.post(body)).status, 202)
 })
 
-test('answers past their time are dropped, and an answer about many events is short', limit, async t => {
+test('expired answers are deleted, and an answer about many events is short', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres'))!
   const { status, body } = await site.post('[]\n'.repeat(9_999) + JSON.stringify(eventOf(0)), lines)
   assert.deepEqual([status, body.accepted, body.refused.length], [207, 1, 9_999])
@@ -183,7 +183,7 @@ test('answers past their time are dropped, and an answer about many events is sh
   assert.deepEqual(body.refused[9_998], { index: 9_998, reason: 'not-object', detail: '' })
 })
 
-test('headers of a body that are wrong are told, and nothing hangs', limit, async t => {
+test('invalid headers of a body are reported, and nothing hangs', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '20000' }))!
   const event = JSON.stringify(eventOf(0))
   for (const type of ['', 'json', '/', 'application/', 'application/json/x', 'application/json;charset', 'application/json; =a',
@@ -218,7 +218,7 @@ test('headers of a body that are wrong are told, and nothing hangs', limit, asyn
   }
 })
 
-test('chunks of any size are one body, and one of too many chunks is too large', limit, async t => {
+test('chunks of any size form one body, and one of too many chunks is too large', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '20000' }))!
   const before = await countRecords(site.log)
   const event = JSON.stringify(eventOf(0))

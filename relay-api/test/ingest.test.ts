@@ -10,7 +10,7 @@ const limit = { timeout: 120_000 }
 
 for (const kind of kinds) {
   suite(`sending events, on the ${kind} log`, limit, () => {
-    test('one event, an array, lines, and all of them gzipped are in the log when they are answered', async t => {
+    test('one event, an array, lines, and all of them gzipped are in the log before the answer', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       const events = Array.from({ length: 60 }, (_, n) => eventOf(n))
@@ -36,7 +36,7 @@ for (const kind of kinds) {
       assert.deepEqual(stored.sort(byTime), expected)
     })
 
-    test('a body of a type or encoding that is not taken hears which ones are, and a mark before one that is changes nothing', async t => {
+    test('a 415 lists the accepted types and encodings, and a byte order mark is ignored', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       for (const headers of [{ 'content-type': 'text/csv' }, { 'content-encoding': 'zstd' }, { 'content-encoding': 'deflate' }]) {
@@ -54,7 +54,7 @@ for (const kind of kinds) {
       assert.deepEqual([body.accepted, body.refused.map((it: { reason: string }) => it.reason)], [3, ['not-json']])
     })
 
-    test('what can\'t be taken is named by its place and reason, and all else is taken', async t => {
+    test('refused events are listed with place and reason, and all others are accepted', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       const items = [
@@ -73,7 +73,7 @@ for (const kind of kinds) {
       assert.deepEqual(values, [items[0], items[5]].sort()) // as they were sent, to the byte
     })
 
-    test('what no level keeps any more is refused, with the reason that a processor would give', async t => {
+    test('events past the retention of every level are refused, with the reason of the processor', async t => {
       const tenYears = { RETENTION_MINUTE_DAYS: '30', RETENTION_HOUR_DAYS: '365', RETENTION_DAY_DAYS: '3653' }
       await using site = await openIngestSite(t, kind, tenYears)
       if (!site) return
@@ -101,7 +101,7 @@ for (const kind of kinds) {
       assert.equal(await countRecords(site.log), 2)
     })
 
-    test('of many requests under one key at once, one sends; the others hear the same, or are told to wait', async t => {
+    test('of many parallel requests with one key, one sends; the others get the same answer, or must wait', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       const body = JSON.stringify(Array.from({ length: 50 }, (_, n) => eventOf(n)))
@@ -116,7 +116,7 @@ for (const kind of kinds) {
       assert.equal(await countRecords(site.log), 50)
     })
 
-    test('many small requests at once are all in the log, in order for each device', async t => {
+    test('many small parallel requests are all in the log, in order per device', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       const device = async (id: number) => {
@@ -133,7 +133,7 @@ for (const kind of kinds) {
   })
 }
 
-test('a body is refused as a whole where it is not clear what its events are', limit, async t => {
+test('a body that can\'t be split into events is refused as a whole', limit, async t => {
   await using site = await openIngestSite(t, 'postgres', { INGEST_EVENTS_MAX: '3', INGEST_BODY_MAX_BYTES: '2000' })
   if (!site) return
   const event = JSON.stringify(eventOf(0))
@@ -167,7 +167,7 @@ test('a body is refused as a whole where it is not clear what its events are', l
   assert.equal((await site.post(`[${Array(3).fill(event)}]`)).status, 202)
 })
 
-test('a gzip bomb is refused at the limit, and takes no memory', limit, async t => {
+test('a gzip bomb is refused at the limit, without using memory', limit, async t => {
   await using site = await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '1000000' })
   if (!site) return
   const bomb = gzipSync(Buffer.alloc(200_000_000, ' '), { level: 9 })
@@ -177,7 +177,7 @@ test('a gzip bomb is refused at the limit, and takes no memory', limit, async t 
   assert.ok(process.memoryUsage().arrayBuffers - before < 50_000_000)
 })
 
-test('who is not known may not send, an API without an event log takes nothing, and there is nothing to get', limit, async t => {
+test('unknown callers may not send, an API without an event log accepts nothing, and there is no GET', limit, async t => {
   const { app, ask } = await openTestApi(t)
   const send = async (headers: Record<string, string>) => {
     const { statusCode, body } = await app.inject(

@@ -27,7 +27,7 @@ const json = (body: (url: string) => unknown) => (response: ServerResponse, url:
   response.end(JSON.stringify(body(url)))
 }
 
-test('an issuer is believed where it says that it is itself, and nowhere else', async t => {
+test('an issuer must confirm its own identity', async t => {
   const { publicKey, privateKey } = await generateKeyPair(ALGORITHM)
   const keys = { keys: [{ ...await exportJWK(publicKey), alg: ALGORITHM, use: 'sig', kid: 'k' }] }
   const honest: Answers = {

@@ -26,21 +26,21 @@ function cutAll (body: Buffer, framing: Framing, itemsMax: number): Cut {
 
 const texts = (cut: Cut) => cut.kind === 'items' ? cut.items.map(it => Buffer.from(it).toString()) : cut
 
-test('an array is cut into the texts of its items, however it is spaced', () => {
+test('an array is split into the texts of its items, with any spacing', () => {
   fc.assert(fc.property(mark, fc.array(fc.tuple(space, anyJson, space), { maxLength: 8 }), space, space, (start, parts, before, after) => {
     const body = `${start}${before}[${parts.map(it => it.join('')).join(',')}${parts.length === 0 ? before : ''}]${after}`
     assert.deepEqual(texts(cutAll(Buffer.from(body), 'json', 100)), parts.map(([, it]) => it))
   }), { numRuns: 1_000 })
 })
 
-test('lines are cut into their texts, and blank ones are passed over', () => {
+test('lines are split into their texts, and blank ones are skipped', () => {
   fc.assert(fc.property(mark, fc.array(fc.tuple(fc.constantFrom('', ' ', '\t', '\r\n \n'), lineJson, fc.constantFrom('\n', '\r\n'))), (start, parts) => {
     const body = start + parts.map(it => it.join('')).join('')
     assert.deepEqual(texts(cutAll(Buffer.from(body), 'ndjson', 1_000)), parts.map(([, it]) => it))
   }))
 })
 
-test('what JSON takes as an array is never broken, and its items are what JSON makes of it', () => {
+test('a valid JSON array is never broken, and its items equal those of JSON', () => {
   // pieces of JSON in any order: mostly nonsense, and now and then an array
   const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\', '\\"', '1', '"a"', ' ', '\n', 'null', '{"a":[1]}'),
     { maxLength: 12 })
@@ -54,7 +54,7 @@ test('what JSON takes as an array is never broken, and its items are what JSON m
   }), { numRuns: 20_000 })
 })
 
-test('items that can each be read make an array that can be read: nothing is taken out of what is no JSON', () => {
+test('valid items form a valid array: nothing is accepted from invalid JSON', () => {
   const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\"', '1', '"a"', ' ', '{"a":[1]}'), { maxLength: 10 })
   fc.assert(fc.property(pieces, it => {
     const body = `[${it.join('')}`
@@ -65,7 +65,7 @@ test('items that can each be read make an array that can be read: nothing is tak
   }), { numRuns: 20_000 })
 })
 
-test('any bytes are cut, or refused, and never more items than are allowed', () => {
+test('any bytes are split or refused, with no more items than allowed', () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom('json', 'ndjson'), fc.integer({ min: 1, max: 5 }),
     (body, framing, itemsMax) => {
       const cut = cutAll(Buffer.from(body), framing, itemsMax)

@@ -31,7 +31,7 @@ async function openApi (t: TestContext, environment: Record<string, string> = {}
   return { app, database, ask: asker(app) }
 }
 
-test('a key does what its scopes say, and nothing else', async t => {
+test('a key allows what its scopes say, and nothing else', async t => {
   const { ask } = await openApi(t)
   const made = await ask('POST', '/api/v1/keys', TOKEN, { name: 'a dashboard', scopes: ['events:read'] })
   assert.equal(made.status, 201)
@@ -48,7 +48,7 @@ test('a key does what its scopes say, and nothing else', async t => {
   }
 })
 
-test('a key can be rotated: both secrets work for a while, and then the new one alone', async t => {
+test('a key can be rotated: both secrets work for a while, then only the new one', async t => {
   const { ask, database } = await openApi(t)
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   const rotated = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, { overlapSeconds: 60 })
@@ -82,7 +82,7 @@ test('a revoked key is refused by every process within five seconds', async t =>
   assert.equal((await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})).body.code, 'RELAY_API_KEY_UNKNOWN')
 })
 
-test('a key ends when it expires, and can be made for a time that is still to come only', async t => {
+test('a key ends when it expires, and its expiry must be in the future', async t => {
   const { ask, database } = await openApi(t)
   for (const expiresAt of ['2020-01-01T00:00:00Z', 'tomorrow', '9999-01-01T00:00:00Z']) {
     const { status, body } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'], expiresAt })
@@ -120,7 +120,7 @@ test('nobody can create a key with more rights than their own', async t => {
   assert.ok(!keys.some((it: { id: string }) => it.id === other.id))
 })
 
-test('what is asked for is checked, and the answer names it', async t => {
+test('the request is checked, and the answer names the fault', async t => {
   const { ask } = await openApi(t)
   const good = { name: 'k', scopes: ['events:read'] }
   const cases: Array<[payload: object, parameter: string]> = [
@@ -139,7 +139,7 @@ test('what is asked for is checked, and the answer names it', async t => {
   assert.equal((await ask('DELETE', '/api/v1/keys/a%20b', TOKEN)).status, 400)
 })
 
-test('only a hash is kept, a list tells no secret, and every act is in the audit log', async t => {
+test('only a hash is stored, lists contain no secret, and every action is in the audit log', async t => {
   const { ask, database } = await openApi(t)
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   const { body: rotated } = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})
@@ -163,7 +163,7 @@ test('only a hash is kept, a list tells no secret, and every act is in the audit
   }
 })
 
-test('the time of last use is noted', async t => {
+test('the time of last use is stored', async t => {
   const { app, ask, database } = await openApi(t)
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await ask('GET', question, key)
@@ -172,7 +172,7 @@ test('the time of last use is noted', async t => {
   assert.ok(Math.abs(lastUsedAt - Date.now()) < 120_000)
 })
 
-test('a key with any wrong character is refused without a look into the database', async t => {
+test('a key with a typo is refused without a database look-up', async t => {
   const { ask, database } = await openApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '100000' })
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await database.query('alter table api_keys rename to gone') // whoever looks fails with 500
@@ -188,7 +188,7 @@ test('a key with any wrong character is refused without a look into the database
   assert.ok(refused > 200)
 })
 
-test('a restriction that is misspelled or of another type makes no key, and the answer names it', async t => {
+test('a misspelled restriction, or one of another type, creates no key, and the answer names it', async t => {
   const { ask, database } = await openApi(t)
   const good = { name: 'k', scopes: ['events:read'] }
   const cases: Array<[payload: object, code: string, parameter: string, said: RegExp]> = [
@@ -225,7 +225,7 @@ test('a restriction that is misspelled or of another type makes no key, and the 
   assert.equal(n, 1)
 })
 
-test('a name that stands twice in a body makes no key: one of two restrictions would be lost', async t => {
+test('a duplicate name in a body creates no key, because one of two restrictions would be lost', async t => {
   const { app, database } = await openApi(t)
   const post = async (path: string, payload: string) => await app.inject({
     method: 'POST', url: path, payload, headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
@@ -246,7 +246,7 @@ test('a name that stands twice in a body makes no key: one of two restrictions w
   assert.equal(n, 1)
 })
 
-test('a key is rotated without a body, and with an empty one of any type', async t => {
+test('a key is rotated without a body, or with an empty one of any type', async t => {
   const { app, ask } = await openApi(t)
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await app.listen({ host: '127.0.0.1', port: 0 })

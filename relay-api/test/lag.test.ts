@@ -17,7 +17,7 @@ import { TOKEN } from './support/ask.ts'
 const log = createLogger('test', 'silent')
 const offset = fc.bigInt({ min: 0n, max: 20n })
 
-test('what is unread is what the log still has from where reading goes on', () => {
+test('unread records are those in the log from the next offset', () => {
   fc.assert(fc.property(offset, offset, fc.option(offset), (startOffset, length, next) => {
     const endOffset = startOffset + length
     const [unread] = unreadOf({ offsets: [{ partition: 3, startOffset, endOffset }] }, new Map(next === null ? [] : [[3, next]]))
@@ -45,7 +45,7 @@ async function openApi (site: Site, started: AsyncDisposableStack) {
   return { read, untilLag }
 }
 
-test('ends that were seen say of each record the latest time at which it was not there, as far as they are kept', () => {
+test('observed ends give the latest time at which each record was not there, as far as stored', () => {
   const steps = fc.array(fc.tuple(fc.bigInt({ min: 0n, max: 3n }), fc.bigInt({ min: 0n, max: 4n })), { maxLength: 40 })
   fc.assert(fc.property(steps, all => {
     const seen = new SeenEnds()
@@ -66,7 +66,7 @@ test('ends that were seen say of each record the latest time at which it was not
   assert.ok(bound <= 99_000 && bound > 90_000, String(bound))
 })
 
-test('whatever time producers give their records, lag is as old as the log has had them', { timeout: 180_000 }, async t => {
+test('lag is measured by the time in the log, whatever time producers give their records', { timeout: 180_000 }, async t => {
   const site = await openTimedSite(t)
   if (!site) return
   await using started = new AsyncDisposableStack()
@@ -80,7 +80,7 @@ test('whatever time producers give their records, lag is as old as the log has h
 })
 
 for (const kind of ['postgres', 'kafka'] as const) {
-  test(`lag is known in records and in seconds while no processor is alive: ${kind}`, { timeout: 180_000 }, async t => {
+  test(`lag is known in records and seconds while no processor runs: ${kind}`, { timeout: 180_000 }, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     await using started = new AsyncDisposableStack()

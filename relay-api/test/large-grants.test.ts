@@ -43,7 +43,7 @@ async function openSite (t: TestContext, environment: Record<string, string> = {
 const sumTo = (count: number) => count * (count - 1) / 2
 const carsOf = (count: number) => Math.ceil(count / 3)
 
-test('every question about many devices of a zone counts those that may be seen, whatever pieces they are read in', async t => {
+test('every query on many devices of a zone counts the visible ones, in any pieces', async t => {
   const { ask, keyOf } = await openSite(t)
   for (const [prefix, count] of [['mine-', MINE], ['mine-1', 1 + 10 + 100 + 1_000]] as const) {
     for (const zones of prefix === 'mine-' ? [['Large']] : [['Large'], undefined]) {
@@ -78,7 +78,7 @@ test('every question about many devices of a zone counts those that may be seen,
   }
 })
 
-test('devices come in pages, each once, whatever prefixes the caller and the question have', async t => {
+test('devices are paged, each once, with any prefixes of caller and query', async t => {
   const { ask, keyOf } = await openSite(t)
   const cases: ReadonlyArray<[Grants, Record<string, string>, (id: string) => boolean]> = [
     [{ devicePrefixes: ['mine-9', 'mine-1'] }, {}, id => /^mine-[19]/.test(id)],
@@ -101,7 +101,7 @@ test('devices come in pages, each once, whatever prefixes the caller and the que
   }
 })
 
-test('more devices than an answer may be made of are refused, and said how many', async t => {
+test('more devices than the limit of an answer are refused, with their number', async t => {
   const { ask, keyOf } = await openSite(t, { ANSWER_SERIES_MAX: '1200' })
   const token = await keyOf({ devicePrefixes: ['mine-'] })
   for (const [path, query] of [
@@ -118,7 +118,7 @@ test('more devices than an answer may be made of are refused, and said how many'
   assert.equal((await ask(token, '/api/v1/devices', { limit: '10' })).status, 200, 'a page of devices')
 })
 
-test('a piece has few series, all pieces have all, and a caller without prefixes has none', async t => {
+test('a piece has few series, all pieces together have all, and a caller without prefixes has none', async t => {
   const { database } = await openSite(t)
   const found = await findGranted(database, { devices: [], zones: [], types: [], grants: { devicePrefixes: ['mine-', 'mine-1'] } }, nobody)
   const pieces = piecesOf(found)
@@ -131,7 +131,7 @@ test('a piece has few series, all pieces have all, and a caller without prefixes
   }
 })
 
-test('a day in memory is read again after a device of the caller has been added', async t => {
+test('a cached day is read again after a device of the caller was added', async t => {
   const { ask, database, keyOf } = await openSite(t)
   const token = await keyOf({ devicePrefixes: ['mine-'] })
   const count = async () => (await ask(token, '/api/events/zone/Large', v0Day)).body.count
@@ -140,7 +140,7 @@ test('a day in memory is read again after a device of the caller has been added'
   assert.equal(await count(), MINE + 1)
 })
 
-test('a caller who may see all devices of a zone is answered as whoever may see the zone, until one is added that it may not', async t => {
+test('a caller who may see all devices of a zone gets the answers of the zone, until an invisible one is added', async t => {
   const { ask, database, keyOf } = await openSite(t)
   const byPrefix = await keyOf({ zones: ['Large'], devicePrefixes: ['mine-', 'foreign-'] })
   const byZone = await keyOf({ zones: ['Large'] })
@@ -168,7 +168,7 @@ test('a caller who may see all devices of a zone is answered as whoever may see 
   assert.notDeepEqual(await askAll(byZone), before)
 })
 
-test('a device that comes while an answer is read is never in it: the caller is asked to come again', async t => {
+test('a device that appears during an answer is never in it: the caller must retry', async t => {
   const { database: plain } = await openSite(t)
   const database = reportChangedZones(plain)
   const asked = { devices: [], zones: ['Large'], types: [], grants: { devicePrefixes: ['mine-', 'foreign-'] } }

@@ -57,7 +57,7 @@ const cases: ReadonlyArray<readonly [name: string, bytes: string | readonly stri
   ['a cookie, a language and a charset', get(question, 'Cookie: a=b', 'Accept-Language: ko', 'Accept-Charset: iso-8859-1;q=1, *;q=0', 'TE: trailers, deflate;q=0.5'), [200]]
 ]
 
-test('whatever HTTP allows is understood, and so is what follows it', { timeout: 120_000 }, async t => {
+test('everything that HTTP allows is understood, and so are following requests', { timeout: 120_000 }, async t => {
   await using site = (await openIngestSite(t, 'postgres'))!
   for (const [name, bytes, statuses, also] of cases) {
     const text = await say(site.url, bytes, statuses.length)
@@ -67,7 +67,7 @@ test('whatever HTTP allows is understood, and so is what follows it', { timeout:
   }
 })
 
-test('what cannot be taken before a body is sent is said at once, and the connection is closed', { timeout: 60_000 }, async t => {
+test('a refusal that needs no body is sent at once, and the connection is closed', { timeout: 60_000 }, async t => {
   await using site = (await openIngestSite(t, 'postgres'))!
   const expecting = (...lines: string[]) => head('POST /api/v1/events HTTP/1.1', 'Host: relay', 'Content-Type: application/json', ...lines, 'Expect: 100-continue')
   const text = await say(site.url, expecting('Content-Length: 100000000', `Authorization: ${authorization}`), 2)

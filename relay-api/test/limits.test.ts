@@ -16,7 +16,7 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 const url = '/api/v1/aggregates?start=-1h'
 const authorization = `Bearer ${TOKEN}`
 
-test('a caller that asks too often is told so, and how much is left before', async t => {
+test('a caller with too many requests is told so, with the rest of its limit before', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '5' })
   for (let left = 4; left >= 0; left--) {
     const { statusCode, headers } = await app.inject({ url, headers: { authorization } })
@@ -28,13 +28,13 @@ test('a caller that asks too often is told so, and how much is left before', asy
   assert.ok(Number(over.headers['retry-after']) > 30, 'the rest of the window, not a guess')
 })
 
-test('one caller\'s limit is not another\'s', async t => {
+test('callers have separate limits', async t => {
   const { app } = await openTestApi(t, { API_TOKENS: 'one,two', RATE_LIMIT_PRINCIPAL_MAX: '2' })
   const ask = async (token: string) => (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
   assert.deepEqual([await ask('one'), await ask('one'), await ask('one'), await ask('two')], [200, 200, 429, 200])
 })
 
-test('an address that asks too often without a token that is known has to wait; whoever is known does not', async t => {
+test('an address with too many unknown tokens must wait; known callers need not', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '3' })
   const ask = async (remoteAddress: string, headers: Record<string, string> = {}) => await app.inject({ url, remoteAddress, headers })
   const statuses = async (count: number, address: string) => {
@@ -53,7 +53,7 @@ test('an address that asks too often without a token that is known has to wait; 
   assert.deepEqual(await statuses(1, '::ffff:10.0.0.1'), [429], 'written in another way it is the same address')
 })
 
-test('bad tokens of an address keep nobody out whose token is good, seen before or not', async t => {
+test('invalid tokens of an address keep out no valid one, seen before or not', async t => {
   const { app, database } = await openTestApi(t, { API_TOKENS: `${TOKEN},short`, RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
   const ask = (token: string, remoteAddress = '10.0.0.1') => app.inject({ url, remoteAddress, headers: { authorization: `Bearer ${token}` } })
   const keyOf = async (name: string) => (await createApiKey(database,
@@ -70,7 +70,7 @@ test('bad tokens of an address keep nobody out whose token is good, seen before 
   assert.equal((await ask('short')).statusCode, 200, 'it is known now')
 })
 
-test('a flood of keys that are none makes few statements, and a good one gets in beside it', async t => {
+test('a flood of invalid keys needs few statements, and a valid one gets in meanwhile', async t => {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
   const { key } = await createApiKey(database,
     { environment: 'local', name: 'k', scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, { principal: 'test' })
@@ -89,7 +89,7 @@ test('a flood of keys that are none makes few statements, and a good one gets in
   assert.ok(statements <= 200, `${statements} statements for 2,001 keys`)
 })
 
-test('a stranger makes a bounded number of statements where processes count together', async t => {
+test('an unknown caller causes a bounded number of statements if processes count together', async t => {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_STORE: 'postgres', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000' })
   let statements = 0
   const { queryPrepared } = database
@@ -105,7 +105,7 @@ test('a stranger makes a bounded number of statements where processes count toge
   assert.ok(statements <= seconds * 50, `${statements} statements in ${seconds} s`)
 })
 
-test('an address that nobody is known from fills no log', () => {
+test('an address without known callers can\'t fill the log', () => {
   const lines: Array<Record<string, unknown>> = []
   let nowMs = 0
   const audit = createAudit({ warn: (line: object) => { lines.push(line as Record<string, unknown>) } } as never, () => nowMs)
@@ -131,7 +131,7 @@ test('processes that share a database count together', async t => {
   assert.deepEqual([await ask(app, 'wrong'), await ask(other, 'wrong'), await ask(app, 'wrong'), await ask(other)], [401, 401, 429, 200])
 })
 
-test('behind a proxy that is trusted, the client\'s address counts; from others the header is not believed', async t => {
+test('behind a trusted proxy the client\'s address counts; from others the header is ignored', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '1', TRUST_PROXY: '10.1.0.0/16' })
   const ask = async (remoteAddress: string, forwarded: string) =>
     (await app.inject({ url, remoteAddress, headers: { 'x-forwarded-for': forwarded } })).statusCode
@@ -139,7 +139,7 @@ test('behind a proxy that is trusted, the client\'s address counts; from others 
   assert.deepEqual([await ask('10.2.0.1', '192.0.2.3'), await ask('10.2.0.1', '192.0.2.4')], [401, 429])
 })
 
-test('a flood of addresses does not grow memory without bound', async t => {
+test('a flood of addresses does not grow memory without limit', async t => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const app = fastify()

@@ -78,7 +78,7 @@ const texts = {
   controls: repeat('\u0001')
 }
 
-test('steps of a device that reports too often for its readings to be kept are walked in linear time', () => {
+test('steps of a device with too many readings to store are computed in linear time', () => {
   assertLinear('minutes', size => size, size => {
     const boundaries = Array.from({ length: size + 1 }, (_, n) => n * MINUTE_MS)
     const sums = boundaries.slice(1).map(emptyStepSums)
@@ -117,7 +117,7 @@ test('bodies are split in linear time, whatever lines and arrays contain', () =>
   }
 })
 
-test('no step of cutting a body is long: it never looks at more than some bytes', () => {
+test('no step of splitting a body is long: each reads a bounded number of bytes', () => {
   for (const [framing, text] of [
     ['ndjson', '\n'], ['ndjson', ' '], ['ndjson', 'a'], ['ndjson', '{}\n'], ['json', ' '], ['json', '['], ['json', '"'], ['json', '[1,']
   ] as const) {
@@ -139,7 +139,7 @@ test('no step of cutting a body is long: it never looks at more than some bytes'
   }
 })
 
-test('events are decoded in linear time, and judged before that', () => {
+test('events are decoded and checked in linear time', () => {
   const inEvent = (make: (size: number) => string) => (size: number) => `{${five},"x":${make(size)}}`
   const events: Record<string, (size: number) => string> = {
     'a nest of arrays': inEvent(size => '['.repeat(size / 2) + ']'.repeat(size / 2)),
@@ -182,12 +182,12 @@ test('events are decoded in linear time, and judged before that', () => {
   }
 })
 
-test('an event of the largest size is not parsed where it is larger', () => {
+test('an oversized event is not parsed', () => {
   const bytes = Buffer.from('['.repeat(64 * 1024 + 1))
   assert.deepEqual(decodeEvent(bytes, rules, 0), { kind: 'rejected', reason: 'oversized', field: undefined, detail: '65537 bytes, over 65536' })
 })
 
-test('parameters and headers are read in linear time, whatever they are made of', () => {
+test('parameters and headers are read in linear time, with any content', () => {
   const known = ['device', 'zone', 'type', 'start', 'end', 'interval', 'maxPoints', 'groupBy']
   const grants = {}
   const isKeyed = new Ajv().compile(keyedHeaders)
@@ -232,13 +232,13 @@ test('parameters and headers are read in linear time, whatever they are made of'
   }
 })
 
-test('whose an access token is, is read in linear time', () => {
+test('the subject of an access token is read in linear time', () => {
   for (const [what, make] of Object.entries({ 'a long subject': repeat('a', '{"sub":"', '"}'), 'many claims': repeat('"sub":1,', '{', '"sub":1}'), 'a nest': repeat('[') })) {
     assertLinear(what, size => `a.${Buffer.from(make(size)).toString('base64url')}.b`, token => provider.isUnguessable(token), 1_024)
   }
 })
 
-test('names that stand twice in a JSON body are found in linear time', () => {
+test('duplicate names in a JSON body are found in linear time', () => {
   for (const [what, make] of Object.entries({
     'many names': (size: number) => `{${Array.from({ length: size / 11 }, (_, n) => `"n${n}":1,`).join('')}"n":1}`,
     'a nest': (size: number) => '{"a":'.repeat(size / 8) + '1' + '}'.repeat(size / 8),
@@ -249,7 +249,7 @@ test('names that stand twice in a JSON body are found in linear time', () => {
   }
 })
 
-test('rows are written in linear time, whatever is in their cells', () => {
+test('rows are written in linear time, with any cells', () => {
   for (const format of ['json', 'ndjson', 'csv'] as const) {
     const writer = createRowsWriter(format, ['device', 'count'], new Set(), {})
     for (const [what, make] of Object.entries(texts)) {
@@ -259,7 +259,7 @@ test('rows are written in linear time, whatever is in their cells', () => {
   }
 })
 
-test('what waits for the log is taken in linear time, however many callers and requests there are', () => {
+test('waiting sends are taken in linear time, for any number of callers and requests', () => {
   const records = [{ key: null, value: '' }]
   const fill = (size: number, callers: number) => {
     const line = new WaitingLine()
@@ -274,7 +274,7 @@ test('what waits for the log is taken in linear time, however many callers and r
   }
 })
 
-test('a caller with much waiting does not keep others waiting: of each one goes before a second of any', () => {
+test('a caller with many waiting sends does not delay others: one per caller goes before a second', () => {
   const line = new WaitingLine()
   const records = (count: number) => Array(count).fill({ key: null, value: '' })
   const add = (caller: string, name: string, count: number, topic = 't') =>
@@ -290,7 +290,7 @@ test('a caller with much waiting does not keep others waiting: of each one goes 
   assert.deepEqual(names(), ['e'])
 })
 
-test('a series is looked up in time that grows with its names alone', () => {
+test('a series look-up takes time linear in the length of its names', () => {
   const known = new KnownSeries()
   assertLinear('a look-up', size => 'a'.repeat(size), deviceId => known.has({ deviceId, zone: 'z', deviceType: 't' }), 65_536)
 })

@@ -76,7 +76,7 @@ test('a million rows are streamed in constant memory, in every format', limit, a
     assert.ok(growth < MEMORY_GROWTH_MAX_BYTES, `${growth} bytes more`)
   }
 
-  await t.test('a client that does not read holds no connection, and one that leaves ends the reading', async () => {
+  await t.test('a client that does not read holds no connection, and one that disconnects ends the read', async () => {
     const response = await open(port, ROWS, 'stats=count&format=ndjson')
     const calls = async () => {
       const [{ active, read }] = await api.database.query<{ active: number, read: bigint }>(`

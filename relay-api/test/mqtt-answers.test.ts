@@ -16,7 +16,7 @@ const limit = { timeout: 120_000 }
 
 for (const protocolVersion of [4, 5] as const) {
   const name = protocolVersion === 4 ? '3.1.1' : '5'
-  test(`births, wills, states and commands by MQTT ${name} are counted, and cost no event`, limit, async t => {
+  test(`births, wills, states and commands over MQTT ${name} are counted, and cost no event`, limit, async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
     const client = await site.connect({
       protocolVersion,
@@ -49,7 +49,7 @@ for (const protocolVersion of [4, 5] as const) {
 
 for (const protocolVersion of [4, 5] as const) {
   const name = protocolVersion === 4 ? '3.1.1' : '5'
-  test(`a will by MQTT ${name} is taken when its client is lost, and not when it says goodbye`, limit, async t => {
+  test(`a will over MQTT ${name} is accepted when its client is lost, but not after a goodbye`, limit, async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
     const leave = async (clientId: string, will: { topic: string, payload: string }, go: (client: MqttClient) => unknown) => {
       const client = await site.connect({
@@ -80,7 +80,7 @@ for (const protocolVersion of [4, 5] as const) {
   })
 }
 
-test('a will is taken when its client is silent for longer than it said, and not when its key was revoked', limit, async t => {
+test('a will is accepted after the keep-alive time, but not after its key was revoked', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const will = (n: number) => ({ topic: site.topic, payload: Buffer.from(JSON.stringify(eventOf(n, { deviceId: 'd' }))), qos: 0, retain: false })
   assert.deepEqual(await heardBy(site, login(5, { keepalive: 1, will: will(0) }), 5), ['connack 0', 'disconnect 8d'])
@@ -97,7 +97,7 @@ test('a will is taken when its client is silent for longer than it said, and not
   assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value), [0, 0.5])
 })
 
-test('an event that is too long costs MQTT 3.1.1 no connection: its beginning is a dead letter', limit, async t => {
+test('an oversized event does not end a connection of MQTT 3.1.1: its beginning becomes a dead letter', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const client = await site.connect({ protocolVersion: 4, reconnectPeriod: 0 })
   for (const qos of [0, 1, 2] as const) await client.publishAsync(site.topic, 'x'.repeat(200_000), { qos })
@@ -108,7 +108,7 @@ test('an event that is too long costs MQTT 3.1.1 no connection: its beginning is
   assert.ok(letters.every(it => it.value!.length > 64 * 1024 && it.value!.length < 72 * 1024))
 })
 
-test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets one', limit, async t => {
+test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets a new one', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const client = await site.connect({ protocolVersion: 5, clientId: '', reconnectPeriod: 0 })
   const publish = async (topic: string, n: number, topicAlias: number) => {
@@ -195,7 +195,7 @@ const refusals: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | un
 ]
 
 suite('the protocol of MQTT', limit, () => {
-  test('violations are answered as the standard says, and end no other connection', async t => {
+  test('protocol errors are answered according to the standard, and end no other connection', async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
     const honest = await site.connect({ reconnectPeriod: 0 })
     for (const [name, version, bytes, heard] of violations) {
@@ -206,14 +206,14 @@ suite('the protocol of MQTT', limit, () => {
     assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="fault"'), 0)
   })
 
-  test('who is refused hears why, where the version has a word for it', async t => {
+  test('a refused client gets the reason, if the version has a code for it', async t => {
     await using site = (await openMqttSite(t, 'postgres', { RATE_LIMIT_FAILED_LOGINS_MAX: '1000' }))!
     for (const [name, version, bytes, heard] of refusals) {
       assert.deepEqual(await heardBy(site, bytes, version), heard === undefined ? [] : [heard], `${name}, MQTT ${version}`)
     }
   })
 
-  test('what follows a DISCONNECT is not taken, and QoS 2 is completed however often it is asked for', async t => {
+  test('nothing after a DISCONNECT is accepted, and QoS 2 is completed for any number of requests', async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
     for (const version of [4, 5] as const) {
       const publish = (n: number, qos: number, messageId?: number, dup = false) =>
@@ -230,7 +230,7 @@ suite('the protocol of MQTT', limit, () => {
     }
   })
 
-  test('a bridge says what it is by a bit of the version, and is let in', async t => {
+  test('a bridge marks itself by a bit of the version, and is accepted', async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
     const bytes = login(4)
     bytes[bytes.indexOf('MQTT') + 4] |= 0x80

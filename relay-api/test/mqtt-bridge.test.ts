@@ -48,7 +48,7 @@ const bridges: Readonly<Record<string, (topic: string) => readonly string[]>> = 
 }
 
 for (const [name, settingsOf] of Object.entries(bridges)) {
-  test(`a bridge ${name} brings all events, and stays connected`, options, async t => {
+  test(`a bridge ${name} forwards all events, and stays connected`, options, async t => {
     await using opened = new AsyncDisposableStack()
     const site = opened.use((await openMqttSite(t, 'postgres'))!)
     const port = await startBroker(opened, site, settingsOf(site.topic))

@@ -38,7 +38,7 @@ function cutAt (bytes: Buffer, places: readonly number[]): Buffer[] {
   return at.slice(1).map((end, n) => bytes.subarray(at[n], end))
 }
 
-test('packets come out as they were, in whatever pieces they come', () => {
+test('packets come out unchanged, for any pieces', () => {
   const packets = fc.array(fc.record({ type: fc.integer({ min: 0, max: 15 }), bodyBytes: fc.oneof(fc.nat(20), fc.nat(4_900)) }), { maxLength: 8 })
   fc.assert(fc.property(packets, fc.array(fc.nat(), { maxLength: 40 }), (made, places) => {
     const whole = made.map(it => packetOf(it.type, it.bodyBytes))
@@ -55,7 +55,7 @@ test('packets come out as they were, in whatever pieces they come', () => {
   }))
 })
 
-test('a length that is too large, or no length, is known before anything of the packet has come', () => {
+test('an oversized length, or an invalid one, is detected before the packet arrives', () => {
   const kindOf = (bytes: number[]) => [...framesOf(new Frames(kept), bytes.map(it => Buffer.from([it])))].at(-1)?.kind
   assert.equal(kindOf([0x30, 0x85, 0x27]), undefined) // 5,000 with its header
   assert.equal(kindOf([0x30, 0x86, 0x27]), 'too-large')
@@ -63,7 +63,7 @@ test('a length that is too large, or no length, is known before anything of the 
   assert.equal(kindOf([0x30, 0xff, 0xff, 0xff, 0xff]), 'malformed')
 })
 
-test('whatever the bytes are, decoding throws nothing', () => {
+test('decoding throws nothing, for any bytes', () => {
   const body = fc.uint8Array({ maxLength: 80 })
   fc.assert(fc.property(fc.integer({ min: 0, max: 255 }), body, fc.constantFrom(undefined, 4, 5), (first, bytes, version) => {
     const decoder = createDecoder()
@@ -158,7 +158,7 @@ function decoding (bytes: Buffer): () => void {
   return () => { decoder.decode(bytes) }
 }
 
-suite('twice as much takes at most 2.5 times as long', () => {
+suite('twice the input takes at most 2.5 times as long', () => {
   for (const [name, workOf] of Object.entries(growing)) {
     test(name, () => {
       const [half, whole] = [workOf(SIZE / 2), workOf(SIZE)]

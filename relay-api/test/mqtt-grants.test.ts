@@ -33,7 +33,7 @@ const foreign: readonly string[] = [
 
 for (const kind of kinds) {
   suite(`a key of one zone and prefix on the ${kind} log`, limit, () => {
-    test('can put nothing of others among the events, by no version, no QoS, no topic and no replay', async t => {
+    test('can\'t get an event of others into the log, with any version, QoS, topic or replay', async t => {
       await using site = await openMqttSite(t, kind)
       if (!site) return
       const key = await site.makeKey(grants)
@@ -66,7 +66,7 @@ for (const kind of kinds) {
       assert.equal(await countRecords(site.log), 0)
     })
 
-    test('has its own refused events replayed, for as long as it may send them', async t => {
+    test('gets its own refused events replayed, while it may send them', async t => {
       await using site = await openMqttSite(t, kind)
       if (!site) return
       const key = await site.makeKey(grants)
@@ -90,7 +90,7 @@ for (const kind of kinds) {
   })
 }
 
-test('a key of hundreds of zones has letters that every broker takes, and its own are replayed', limit, async t => {
+test('a key of hundreds of zones has letters within every broker\'s limit, and its own are replayed', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const zones = Array.from({ length: 400 }, (_, n) => `Zone ${n} ${'x'.repeat(110)}`)
   const client = await site.connect({ protocolVersion: 4, password: await site.makeKey({ zones }) })
@@ -104,7 +104,7 @@ test('a key of hundreds of zones has letters that every broker takes, and its ow
   assert.equal(await countRecords(site.log), 1)
 })
 
-test('past its budget of dead letters a caller has none kept, and its next event is taken', limit, async t => {
+test('above its budget of dead letters none of a caller is stored, and its next event is accepted', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres', { DEAD_LETTERS_PER_HOUR_MAX: '3' }))!
   const client = await site.connect({ protocolVersion: 4 })
   for (let n = 0; n < 10; n++) await client.publishAsync(site.topic, 'no event', { qos: 1 })
@@ -121,7 +121,7 @@ const anyGrants: fc.Arbitrary<EventGrants> = fc.record({
   zones: fc.array(zones, { maxLength: 2 }), devicePrefixes: fc.array(fc.constantFrom('a', 'a-', 'b-', ''), { maxLength: 2 }), deviceId: ids
 }, { requiredKeys: [] })
 
-test('whatever is an event under some rules is judged alike before it is one', () => {
+test('invalid bytes are judged by grants like the events that they may become', () => {
   const rules = { deviceTypes: new Set(['THERMOSTAT']), futureMaxMs: Infinity }
   fc.assert(fc.property(anyGrants, ids, zones, (grants, deviceId, zone) => {
     const bytes = Buffer.from(JSON.stringify(eventOf(0, { deviceId, zone })))
@@ -131,7 +131,7 @@ test('whatever is an event under some rules is judged alike before it is one', (
   }))
 })
 
-test('grants that are narrowed to an event say the same of it, also together with others', () => {
+test('grants narrowed to an event give the same result for it, also in combination', () => {
   fc.assert(fc.property(anyGrants, anyGrants, ids, zones, (grants, other, deviceId, zone) => {
     const bytes = Buffer.from(JSON.stringify({ deviceId, zone }))
     const narrowed = narrowGrants(grants, bytes)
@@ -140,7 +140,7 @@ test('grants that are narrowed to an event say the same of it, also together wit
   }))
 })
 
-test('what two grants allow together is what each of them allows', () => {
+test('the intersection of two grants allows what both allow', () => {
   fc.assert(fc.property(anyGrants, anyGrants, ids, zones, (one, other, deviceId, zone) => {
     const { deviceId: _, ...second } = other
     const isBoth = foreignField(one, deviceId, zone) === undefined && foreignField(second, deviceId, zone) === undefined

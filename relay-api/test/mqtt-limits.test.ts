@@ -42,7 +42,7 @@ async function drip (socket: Socket, bytes: (n: number) => Buffer): Promise<void
   })
 }
 
-test('past its messages per second MQTT 5 hears 0x97, all else waits and none is lost, and another caller is not held up', limit, async t => {
+test('above its messages per second MQTT 5 gets 0x97, the rest waits without loss, and other callers are not delayed', limit, async t => {
   await using site = await open(t, { MQTT_MESSAGES_PER_SECOND_MAX: '5' })
   const [five, four, other] = await Promise.all([
     site.connect({ protocolVersion: 5, password: await site.makeKey() }),
@@ -65,7 +65,7 @@ test('past its messages per second MQTT 5 hears 0x97, all else waits and none is
   assert.equal(await site.metric('relay_api_budget_exceeded_total', 'budget="mqttMessages"', 'caller="token:'), 0)
 })
 
-test('past its bytes per second a caller waits, and another one does not', limit, async t => {
+test('above its bytes per second a caller waits, and others do not', limit, async t => {
   await using site = await open(t, { MQTT_BYTES_PER_SECOND_MAX: String(128 * 1024) })
   const [many, other] = [await site.connect({ password: await site.makeKey() }), await site.connect()]
   const large = (n: number) => JSON.stringify({ ...eventOf(n), more: 'x'.repeat(60_000) })
@@ -77,7 +77,7 @@ test('past its bytes per second a caller waits, and another one does not', limit
   assert.equal(await site.metric('relay_api_budget_exceeded_total', 'budget="mqttBytes"', 'caller="token:'), 0)
 })
 
-test('a caller has so many clients at once, another caller has its own, and a client that comes back has its place', limit, async t => {
+test('a caller has a number of clients, others have their own, and a reconnecting client keeps its place', limit, async t => {
   await using site = await open(t, { MQTT_CONNECTIONS_PER_CALLER_MAX: '2' })
   const password = await site.makeKey()
   const [first] = [await site.connect({ password, clientId: 'a' }), await site.connect({ password, clientId: 'b' })]
@@ -91,7 +91,7 @@ test('a caller has so many clients at once, another caller has its own, and a cl
   assert.ok(await site.metric('relay_api_mqtt_refused_connects_total', 'reason="caller-budget"') >= 2)
 })
 
-test('an address that connects too often is not answered, and who is connected from there stays', limit, async t => {
+test('an address with too many connects gets no answer, and its connected clients stay', limit, async t => {
   await using site = await open(t, { MQTT_CONNECTS_PER_MINUTE_MAX: '20' })
   const client = await site.connect()
   for (let n = 0; n < 40; n++) {
@@ -103,7 +103,7 @@ test('an address that connects too often is not answered, and who is connected f
   await client.publishAsync(site.topic, event(0), { qos: 1 })
 })
 
-test('strangers take no place of a client: the oldest of them goes', limit, async t => {
+test('unknown clients take no place of known ones: the oldest makes room', limit, async t => {
   await using site = await open(t, { MQTT_PENDING_MAX: '10', MQTT_PENDING_PER_ADDRESS_MAX: '5', MQTT_CONNECTIONS_MAX: '2' })
   const strangers = Array.from({ length: 30 }, () => site.open())
   await until('there to be as many as may be', async () => await site.metric('relay_api_mqtt_pending_connections') === 5)
@@ -115,7 +115,7 @@ test('strangers take no place of a client: the oldest of them goes', limit, asyn
   await assert.rejects(site.connect({ protocolVersion: 5, reconnectPeriod: 0 }), { code: 0x89 }) // no place among clients
 })
 
-test('a login has its time from the accept on, however it is sent in pieces', limit, async t => {
+test('the time of a login starts with the accept, for any pieces', limit, async t => {
   await using site = await open(t, { MQTT_CONNECT_TIMEOUT_MS: '500' })
   const connect = Buffer.concat([Buffer.from([0x10, 0x80, 0x7d]), Buffer.from('00044d51545405c2', 'hex'), Buffer.alloc(16_000, 1)])
   await drip(site.open(), n => connect.subarray(n, n + 1))
@@ -123,7 +123,7 @@ test('a login has its time from the accept on, however it is sent in pieces', li
   assert.equal(await site.metric('relay_api_mqtt_refused_connects_total', 'reason="timeout"'), 2)
 })
 
-test('a packet has its time, and bytes of one that does not end are no sign of life', limit, async t => {
+test('a packet has a time limit, and bytes of an incomplete one are no sign of life', limit, async t => {
   await using site = await open(t, { MQTT_PACKET_TIMEOUT_MS: '500' })
   const slow = site.open()
   const heard = await logIn(slow)
@@ -138,7 +138,7 @@ test('a packet has its time, and bytes of one that does not end are no sign of l
   assert.deepEqual(words.slice(1).map(it => [it.cmd, (it as { reasonCode?: number }).reasonCode]), [['disconnect', 0x8d]])
 })
 
-test('a client that does not read its answers is not read either, and is gone soon', limit, async t => {
+test('a client that does not read its answers is not read either, and is disconnected soon', limit, async t => {
   await using site = await open(t, { MQTT_PACKET_TIMEOUT_MS: '500', MQTT_MESSAGES_PER_SECOND_MAX: '10000000' })
   const socket = site.open()
   await logIn(socket)
@@ -155,7 +155,7 @@ test('a client that does not read its answers is not read either, and is gone so
   await client.publishAsync(site.topic, event(0), { qos: 1 })
 })
 
-test('a flood of logins that fail is a bounded number of lines', limit, async t => {
+test('a flood of failed logins is a bounded number of lines', limit, async t => {
   const lines: Array<Record<string, unknown>> = []
   const log = pino({ level: 'info' }, { write: line => { lines.push(JSON.parse(line)) } }) as unknown as Logger
   await using site = await open(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '10' }, log)

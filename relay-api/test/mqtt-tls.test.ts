@@ -45,7 +45,7 @@ async function openFolder (opened: AsyncDisposableStack): Promise<string> {
   return folder
 }
 
-test('with a certificate MQTT is spoken over TLS alone, to who trusts it and has one where that is asked for', limit, async t => {
+test('with a certificate MQTT only accepts TLS, from clients that trust it and have one if required', limit, async t => {
   await using opened = new AsyncDisposableStack()
   const folder = await openFolder(opened)
   const [own, devices, foreign] = await Promise.all(['own', 'devices', 'foreign'].map(name => makeCertificates(folder, name)))
@@ -96,7 +96,7 @@ test('with a certificate MQTT is spoken over TLS alone, to who trusts it and has
   await parted
 })
 
-test('a certificate that can\'t be used is said at the start, by the name of its setting', limit, async t => {
+test('an invalid certificate is reported at start, with the name of its setting', limit, async t => {
   await using opened = new AsyncDisposableStack()
   const folder = await openFolder(opened)
   const [one, other] = [await makeCertificates(folder, 'one'), await makeCertificates(folder, 'other')]
@@ -121,7 +121,7 @@ test('a certificate that can\'t be used is said at the start, by the name of its
   }
 })
 
-test('a login over TLS has its time from the accept on: a handshake that does not end holds no place', limit, async t => {
+test('the time of a TLS login starts with the accept: an incomplete handshake holds no place', limit, async t => {
   await using opened = new AsyncDisposableStack()
   const own = await makeCertificates(await openFolder(opened), 'own')
   const port = await getPort({ host: '127.0.0.1' })

@@ -49,7 +49,7 @@ async function sendAll (socket: Socket, bytes: Buffer, chance: Chance): Promise<
   await closed
 }
 
-test(`${PACKETS} packets of chance end no more than their own connections`, { timeout: 900_000 }, async t => {
+test(`${PACKETS} random packets only end their own connections`, { timeout: 900_000 }, async t => {
   await using site = (await openMqttSite(t, 'postgres', {
     MQTT_CONNECTS_PER_MINUTE_MAX: UNLIMITED,
     MQTT_MESSAGES_PER_SECOND_MAX: UNLIMITED,

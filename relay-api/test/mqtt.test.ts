@@ -13,7 +13,7 @@ const limit = { timeout: 120_000 }
 for (const kind of kinds) {
   for (const protocolVersion of [4, 5] as const) {
     suite(`MQTT ${protocolVersion === 4 ? '3.1.1' : '5'} on the ${kind} log`, limit, () => {
-      test('an event is in the log when it is acknowledged, in the order of its device', async t => {
+      test('an event is in the log before it is acknowledged, in the order of its device', async t => {
         await using site = await openMqttSite(t, kind)
         if (!site) return
         const client = await site.connect({ protocolVersion })
@@ -29,7 +29,7 @@ for (const kind of kinds) {
   }
 }
 
-test('MQTT 5 says why an event is refused; without words for it the event becomes a dead letter', limit, async t => {
+test('MQTT 5 gets the reason of a refusal; without a code for it the event becomes a dead letter', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres', {
     RETENTION_MINUTE_DAYS: '3653', RETENTION_HOUR_DAYS: '3653', RETENTION_DAY_DAYS: '3653'
   }))!
@@ -58,7 +58,7 @@ test('MQTT 5 says why an event is refused; without words for it the event become
   assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)), [event]) // and nothing else is among the events
 })
 
-test('a reason in words is a text that every client takes, and is left out for one that takes no packet so long', limit, async t => {
+test('a reason text is valid for every client, and omitted if the client accepts no packet of that size', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const client = await site.connect({ protocolVersion: 5, reconnectPeriod: 0 })
   const reasons: string[] = []
@@ -87,7 +87,7 @@ test('a reason in words is a text that every client takes, and is left out for o
   assert.deepEqual(goodbyes, [undefined])
 })
 
-test('who has no token, or one that may not send, is refused; so are subscriptions', limit, async t => {
+test('clients without a token, or without permission to send, are refused; so are subscriptions', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const made = await fetch(`${site.url}/api/v1/keys`, {
     method: 'POST',
@@ -106,7 +106,7 @@ test('who has no token, or one that may not send, is refused; so are subscriptio
   await client.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 }) // it is still connected
 })
 
-test('a device with a key of its zone sends for that zone alone', limit, async t => {
+test('a device with a key of its zone can only send for that zone', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const made = await fetch(`${site.url}/api/v1/keys`, {
     method: 'POST',
@@ -126,7 +126,7 @@ test('a device with a key of its zone sends for that zone alone', limit, async t
   assert.equal(await countRecords(site.log), 2)
 })
 
-test('what was not acknowledged when the log went away is sent again, and then nothing is missing', limit, async t => {
+test('messages unacknowledged when the log became unreachable are resent, and none is missing', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres', { DATABASE_STATEMENT_TIMEOUT_MS: '300' }))!
   const client = await site.connect({ protocolVersion: 4, clean: false, clientId: 'c' })
   const blocker = await site.database.connect()
@@ -149,7 +149,7 @@ test('what was not acknowledged when the log went away is sent again, and then n
   assert.deepEqual([...stored].sort(), Array.from({ length: 20 }, (_, n) => JSON.stringify(eventOf(n))).sort())
 })
 
-test('a second connection of a client takes the place of the first, and what is no MQTT is cut off', limit, async t => {
+test('a second connection of a client replaces the first, and other protocols are disconnected', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const first = await site.connect({ protocolVersion: 5, clientId: 'c', reconnectPeriod: 0 })
   const closed = new Promise<void>(resolve => first.once('close', () => resolve()))
@@ -167,7 +167,7 @@ test('a second connection of a client takes the place of the first, and what is 
   }
 })
 
-test('who is connected when its key is revoked, or expires, hears so and is gone soon', limit, async t => {
+test('clients whose key is revoked or expires are told, and disconnected soon', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
   const makeKey = async (settings: Record<string, unknown> = {}) => {
     const response = await fetch(`${site.url}/api/v1/keys`, {

@@ -27,7 +27,7 @@ async function routesOf (app: Awaited<ReturnType<typeof openTestApi>>['app']): P
   }))
 }
 
-test('Accept with parameters is the type that it names, on every route', async t => {
+test('parameters of media types in Accept are ignored, on every route', async t => {
   const { app } = await openTestApi(t)
   let asked = 0
   for (const { method, url } of await routesOf(app)) {
@@ -43,7 +43,7 @@ test('Accept with parameters is the type that it names, on every route', async t
   assert.match(String(csv.headers['content-type']), /^text\/csv/)
 })
 
-test('a list of media types without their parameters names the same types', () => {
+test('a list of media types without parameters names the same types', () => {
   assert.equal(withoutParameters('a/b;c="x,y;q=0";q=0.5, d/e'), 'a/b;q=0.5, d/e')
   assert.equal(withoutParameters('a/b ; Q = 1'), 'a/b;Q=1')
   fc.assert(fc.property(fc.string(), it => { assert.equal(typeof withoutParameters(it), 'string') }))
@@ -51,7 +51,7 @@ test('a list of media types without their parameters names the same types', () =
 
 const open = ['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json'].map(url => ({ method: 'GET', url }))
 
-test('Accept chooses among the formats of a route, and no route answers otherwise because of it', async t => {
+test('Accept chooses among the formats of a route, and has no other effect', async t => {
   const { app, database } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'events' })
   const eventLog = await openEventLog({ EVENT_LOG: 'postgres' }, database, createLogger('test', 'silent'))
   t.after(() => eventLog.close())
@@ -79,7 +79,7 @@ test('Accept chooses among the formats of a route, and no route answers otherwis
   assert.deepEqual([took.get('POST /api/v1/events'), took.get('POST /api/v1/keys'), took.get(`GET /api/v1/aggregates?${day}`)], [202, 201, 200])
 })
 
-test('every method at every address is taken, or a 405 that says which are', async t => {
+test('every method on every path is accepted, or a 405 that lists the allowed ones', async t => {
   const { app } = await openTestApi(t, { EVENT_LOG: 'postgres' })
   const paths = new Map<string, { readonly url: string, readonly methods: Set<string> }>()
   for (const { method, url } of [...await routesOf(app), ...open]) {
@@ -117,7 +117,7 @@ test('an empty or malformed Content-Type is 415 with its code', async t => {
   }
 })
 
-test('a name or value that is not percent-encoded UTF-8 is 400 and named, in query and path, and a stranger learns nothing', async t => {
+test('invalid percent-encoding in query or path is a 400 that names the parameter, after authentication', async t => {
   const { app } = await openTestApi(t)
   const range = 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
   for (const bad of ['%', '%Z', '%ZZ', 'a%2', '%ff', '%C3%28', '%ED%A0%80', '%%41']) {
@@ -140,7 +140,7 @@ test('a name or value that is not percent-encoded UTF-8 is 400 and named, in que
   assert.equal((await app.inject({ url: `/api/events/zone/100%25?${range}`, headers: { authorization } })).json().code, 'RELAY_NO_DATA')
 })
 
-test('every answer of every route says whether it may be kept, and so does every problem', async t => {
+test('every answer and every problem of every route has cache headers', async t => {
   const { app } = await openTestApi(t)
   const routes = [...await routesOf(app), ...['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/nothing', '/api/nothing', '/%ZZ'].map(url => ({ method: 'GET' as const, url }))]
   let asked = 0
@@ -158,7 +158,7 @@ test('every answer of every route says whether it may be kept, and so does every
   assert.ok(asked > 200, String(asked))
 })
 
-test('pages of other origins may read how much is left, and whether an answer was replayed', async t => {
+test('pages of other origins may read rate limits, and whether an answer was replayed', async t => {
   const origin = 'https://dashboard.example'
   const { app } = await openTestApi(t, { CORS_ORIGINS: origin })
   const { headers } = await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { authorization, origin } })
@@ -166,7 +166,7 @@ test('pages of other origins may read how much is left, and whether an answer wa
   for (const name of ['idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']) assert.ok(exposed.includes(name), name)
 })
 
-test('where the token of the local stack is taken, a name that is not ours is refused', async t => {
+test('if the token of the local stack is accepted, foreign host names are refused', async t => {
   const local = await openTestApi(t, { API_TOKENS: WELL_KNOWN_TOKEN, ALLOWED_HOSTS: 'api, relay.example' })
   const status = async (host: string, { app } = local) => (await app.inject({
     url: `/api/v1/aggregates?${day}`, headers: { host, authorization: `Bearer ${WELL_KNOWN_TOKEN}` }
@@ -181,7 +181,7 @@ test('where the token of the local stack is taken, a name that is not ours is re
   assert.equal((await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { host: 'relay.example', authorization } })).statusCode, 200)
 })
 
-test('an address in the log has no secret, and to look for one takes time that grows with its length alone', () => {
+test('a URL in the log has no secret, and is redacted in linear time', () => {
   assert.equal(withoutCredentials('/a?access_token=abc&zone=b&api%4bey=c&x'), '/a?access_token=…&zone=b&api%4bey=…&x')
   assert.equal(withoutCredentials('/a?token'), '/a?token')
   const ms = (length: number) => {

@@ -13,7 +13,7 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 
 const files = ['/docs/static/swagger-ui-bundle.js', '/docs/static/swagger-ui.css', '/docs/static/start.js', '/docs/static/favicon-16x16.png']
 
-test('the document is made once, and every client has it in its encoding, or hears that it has not changed', async t => {
+test('the document is rendered once, and sent in the client\'s encoding, or as not modified', async t => {
   const { app } = await openTestApi(t)
   let made = 0
   await app.ready()
@@ -38,7 +38,7 @@ test('the document is made once, and every client has it in its encoding, or hea
   }
 })
 
-test('the files of /docs are kept for long, the page is not, and nothing else of the package is there', async t => {
+test('files of /docs are cached for long, the page is not, and nothing else of the package is served', async t => {
   const { app } = await openTestApi(t)
   for (const url of files) {
     const { statusCode, headers } = await app.inject({ url, headers: { 'accept-encoding': 'br' } })
@@ -55,7 +55,7 @@ test('the files of /docs are kept for long, the page is not, and nothing else of
   }
 })
 
-test('each address may ask so often for them, and probes are always answered', async t => {
+test('each address has a limit for open routes, and probes are always answered', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_OPEN_MAX: '5' })
   const ask = async (url: string, remoteAddress = '10.0.0.1') => await app.inject({ url, remoteAddress })
   for (const url of ['/openapi.json', '/docs', '/docs/', files[0], files[2]]) assert.equal((await ask(url)).statusCode, 200)
@@ -66,7 +66,7 @@ test('each address may ask so often for them, and probes are always answered', a
   for (let n = 0; n < 20; n++) for (const url of ['/livez', '/readyz']) assert.equal((await ask(url)).statusCode, 200)
 })
 
-test('a flood of probes makes few statements, and a database that is away is told within moments', async t => {
+test('a flood of probes needs few statements, and an unreachable database is reported quickly', async t => {
   const { app, database } = await openTestApi(t)
   let statements = 0
   let isAway = false
@@ -87,7 +87,7 @@ test('a flood of probes makes few statements, and a database that is away is tol
   }, 5_000)
 })
 
-test('metrics are at a port of their own, and collected once a second at most', async t => {
+test('metrics are on their own port, and collected at most once per second', async t => {
   const { url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0' }), createLogger('test', 'silent'))
   t.after(() => api.close())

@@ -139,7 +139,7 @@ function requestOf (method: string, path: string, { parameters = [], requestBody
   })
 }
 
-test('every answer is one that the document tells of', { timeout: 600_000 }, async t => {
+test('every answer matches the document', { timeout: 600_000 }, async t => {
   await using opened = new AsyncDisposableStack()
   const testLog = (await openTestLog(t, 'postgres'))!
   const database = testLog.database!

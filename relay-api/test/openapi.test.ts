@@ -46,14 +46,14 @@ function * schemasIn (value: unknown, place: string): Generator<[place: string, 
   for (const [name, it] of Object.entries(value)) yield * schemasIn(it, `${place}/${name}`)
 }
 
-test('a linter has nothing to say against it', async t => {
+test('a linter finds no fault in it', async t => {
   const { source } = await readDocument(t)
   const config = await createConfig({ extends: ['recommended-strict'] })
   const problems = await lintFromString({ source, config })
   assert.deepEqual(problems.map(it => `${it.ruleId}: ${it.message} at ${it.location[0]?.pointer}`), [])
 })
 
-test('each operation has a name, and each object in bodies and answers is one of the components', async t => {
+test('each operation has a name, and each object in bodies and answers is a component', async t => {
   const { document } = await readDocument(t)
   const operations = Object.values(document.paths).flatMap(it => Object.values(it))
   const names = operations.map(it => it.operationId ?? '')
@@ -70,7 +70,7 @@ test('each operation has a name, and each object in bodies and answers is one of
   }
 })
 
-test('names, patterns and numbers are such that every language has them', async t => {
+test('names, patterns and numbers are valid in every language', async t => {
   const { document } = await readDocument(t)
   for (const name of Object.keys(document.components.schemas)) {
     assert.match(name, /^(?!New)[A-Z][a-zA-Z]+$/, 'Go has NewX for a function that makes an X')
@@ -91,7 +91,7 @@ test('names, patterns and numbers are such that every language has them', async 
   }
 })
 
-test('a word of an answer is no enum, so that old clients read the words of later versions', async t => {
+test('a value of an answer is not an enum, so that old clients accept the values of later versions', async t => {
   const { document } = await readDocument(t)
   const sent = new Set(['DeviceEvent', 'ApiKeyRequest', 'ApiKeyRotation'])
   for (const [name, component] of Object.entries(document.components.schemas)) {
@@ -100,7 +100,7 @@ test('a word of an answer is no enum, so that old clients read the words of late
   }
 })
 
-test('two schemas with one title are a fault, and one that comes twice is one component', () => {
+test('two schemas with one title are an error, and equal ones are one component', () => {
   const point = { title: 'Point', type: 'object', properties: { x: { type: 'number' } } }
   const answerOf = (...schemas: object[]) => ({ paths: { '/': { get: { responses: schemas } } } })
   const { components, paths } = withComponents(answerOf(point, { type: 'array', items: point })) as

@@ -49,7 +49,7 @@ async function openSite (t: TestContext, weeks: number) {
   return { database, ask }
 }
 
-test('an event in each of 3,000 weeks makes a bounded number of partitions, and a question locks those that it reads', async t => {
+test('an event in each of 3,000 weeks creates a bounded number of partitions, and a query only locks those that it reads', async t => {
   const weeks = Math.floor(dayMs / WEEK_MS) - 1
   const small = await openSite(t, 4)
   const large = await openSite(t, weeks)

@@ -10,7 +10,7 @@ const TIMES = 300
 const ask = (zone: string) => ['GET /api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range&zone=' + zone + ' HTTP/1.1',
   'Host: relay', `Authorization: ${authorization}`, '', ''].join('\r\n')
 
-test('requests that are sent in one write count as one answer under way, and are answered in order', { timeout: 60_000 }, async t => {
+test('requests in one write count as one answer in progress, and are answered in order', { timeout: 60_000 }, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ANSWERS_PER_CALLER_MAX: '1', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }))!
   const socket = connect(Number(new URL(site.url).port), '127.0.0.1')
   let text = ''
@@ -23,7 +23,7 @@ test('requests that are sent in one write count as one answer under way, and are
   assert.deepEqual(statuses(), expected)
 })
 
-test('a client that goes with requests unanswered leaves nothing behind', { timeout: 60_000 }, async t => {
+test('a client that disconnects with pending requests leaves nothing behind', { timeout: 60_000 }, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ANSWERS_PER_CALLER_MAX: '1', RATE_LIMIT_PRINCIPAL_MAX: '1000000' }))!
   for (let n = 0; n < 5; n++) {
     const socket = connect(Number(new URL(site.url).port), '127.0.0.1')

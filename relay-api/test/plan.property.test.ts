@@ -44,7 +44,7 @@ function countOneByOne ({ startMs, endMs }: TimeRange): number {
   return count
 }
 
-test('a plan covers its range exactly: no gap, nothing twice, whole buckets but for two parts of minutes', () => {
+test('a plan covers its range exactly: no gap, no overlap, whole buckets except for two partial minutes', () => {
   fc.assert(fc.property(range, range => {
     const plan = planRange(range)
     assert.deepEqual(plan.coverage, range)
@@ -75,7 +75,7 @@ test('a plan needs no more buckets than necessary', () => {
   }), { numRuns: 2_000 })
 })
 
-test('a plan asks for no bucket that may have been dropped, and covers the rest of the range and hardly more', () => {
+test('a plan needs no bucket that may have been dropped, and covers the rest with minimal widening', () => {
   fc.assert(fc.property(range, keptSince, (range, keptSince) => {
     const plan = planRange(range, keptSince)
     const { coverage } = plan
@@ -109,7 +109,7 @@ test('a plan asks for no bucket that may have been dropped, and covers the rest 
   }), { numRuns: 5_000 })
 })
 
-test('what is kept for ever is answered to the ms', () => {
+test('data without retention is answered to the ms', () => {
   const range = { startMs: dayMs + 1, endMs: dayMs + 2 }
   const edges = [{ bucketMs: dayMs, ...range }]
   assert.deepEqual(planRange(range, keptForEver), { coverage: range, buckets: [], edges })

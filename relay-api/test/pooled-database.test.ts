@@ -50,7 +50,7 @@ async function isRight (site: IngestSite, directUrl: string): Promise<void> {
 }
 
 for (const kind of kinds) {
-  test(`behind a pooler that keeps sessions an API takes events, answers and streams: ${kind}`, behindPgbouncer, async t => {
+  test(`behind a pooler that keeps sessions an API supports ingest, queries and streams: ${kind}`, behindPgbouncer, async t => {
     await using opened = new AsyncDisposableStack()
     let directUrl = ''
     const site = await openIngestSite(t, kind, async url => {
@@ -63,7 +63,7 @@ for (const kind of kinds) {
   })
 }
 
-test('behind a pooler that gives transactions different sessions an API does with one connection that listens', behindPgbouncer, async t => {
+test('behind a pooler that gives transactions different sessions an API only needs one listening connection', behindPgbouncer, async t => {
   await using opened = new AsyncDisposableStack()
   let directUrl = ''
   const site = await openIngestSite(t, 'kafka', async url => {
@@ -85,7 +85,7 @@ test('behind a pooler that gives transactions different sessions an API does wit
   await isRight(site, directUrl)
 })
 
-test('without a connection that listens such a pooler is refused, and with the event log in PostgreSQL in any case', behindPgbouncer, async t => {
+test('without a listening connection such a pooler is refused, and always with the event log in PostgreSQL', behindPgbouncer, async t => {
   const { url } = await openLocalPostgres(t)
   const pooler = await startPgbouncer(t, url, { pool_mode: 'transaction' })
   const refused = await refusalOf({ DATABASE_URL: pooler.url })

@@ -11,7 +11,7 @@ const position = fc.record({
   historyId: fc.stringMatching(/^[0-9a-f]{12}$/)
 })
 
-test('a position that was told is the one that comes back', () => {
+test('a position survives formatting and parsing', () => {
   fc.assert(fc.property(position, it => assert.deepEqual(parsePosition(renderPosition(it)), { ...it })))
 })
 
@@ -22,7 +22,7 @@ test('no other text is a position', () => {
   }))
 })
 
-test('only what the database still knows can be gone on from, and in one history alone', () => {
+test('a stream only resumes from commits that the database still has, in the same history', () => {
   const now = { xactId: 100n, timeMs: 1_000_000_000, historyId: '0123456789ab' }
   const cases: Array<[xactId: bigint, ageMs: number, historyId: string, isResumable: boolean]> = [
     [100n, 0, now.historyId, true], [1n, 599_999, now.historyId, true], [100n, 600_001, now.historyId, false],

@@ -13,7 +13,7 @@ const text = fc.array(character, { maxLength: 4 }).map(it => it.join(''))
 const ids = fc.array(text, { minLength: 1, maxLength: 20 })
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-test('an id is in one of the stretches where it begins with one of the prefixes, else in one outside, and in one alone', () => {
+test('an id is in exactly one range: inside if it starts with a prefix, otherwise outside', () => {
   fc.assert(fc.property(fc.array(text, { maxLength: 5 }), ids, (prefixes, ids) => {
     const ranges = prefixRanges(prefixes)
     const outside = rangesOutside(prefixes)
@@ -25,7 +25,7 @@ test('an id is in one of the stretches where it begins with one of the prefixes,
   }), { numRuns: 1_000 })
 })
 
-test('stretches ascend by bytes, and none overlaps the next one', () => {
+test('ranges ascend by bytes, without overlap', () => {
   fc.assert(fc.property(fc.array(text, { maxLength: 8 }), prefixes => {
     const ends = prefixRanges(prefixes).flatMap(it => [it.from, it.before])
     for (let n = 1; n < ends.length; n++) assert.ok(compare(ends[n - 1], ends[n]) <= 0)
@@ -33,12 +33,12 @@ test('stretches ascend by bytes, and none overlaps the next one', () => {
   }))
 })
 
-test('behind the last code point is a text that no id is as great as', () => {
+test('after the last code point comes a text greater than every id', () => {
   const [range] = prefixRanges(['\u{10ffff}'])
   assert.ok(compare('\u{10ffff}'.repeat(ID_UNITS_MAX / 2), range.before) < 0)
 })
 
-test('a prefix within others leaves the ids that begin with both', () => {
+test('a prefix within others selects the ids that start with both', () => {
   fc.assert(fc.property(fc.array(text, { maxLength: 5 }), text, ids, (prefixes, prefix, ids) => {
     const within = prefixesWithin(prefixes, prefix)
     for (const id of [...ids, ...prefixes, prefix]) {

@@ -39,7 +39,7 @@ function assertProblem ({ status, body, headers }: Asked, expected: Expected): v
   assert.equal(error, detail)
 }
 
-test('a parameter that is missing, unusable or given twice is named', async t => {
+test('a missing, invalid or repeated parameter is named', async t => {
   const { ask } = await openTestApi(t)
   const cases: Array<[path: string, code: string, parameter: string]> = [
     [`device/a?endTime=${endTime}`, 'RELAY_PARAMETER_MISSING', 'startTime'],
@@ -70,7 +70,7 @@ test('a parameter that is missing, unusable or given twice is named', async t =>
   }
 })
 
-test('a range as long as the configured maximum is answered, and a ms more is not', async t => {
+test('a range of the configured maximum is answered, and one more ms is not', async t => {
   const { database, ask } = await openTestApi(t, { RANGE_MAX_DAYS: '1' })
   await writeEvents(database, [event])
   assert.equal((await ask('/api/events/zone/Zone%20A', { startTime, endTime })).status, 200)
@@ -78,7 +78,7 @@ test('a range as long as the configured maximum is answered, and a ms more is no
   assert.equal(body.code, 'RELAY_RANGE_TOO_LONG')
 })
 
-test('a selection without readings is a 404, be its device known or not', async t => {
+test('a selection without readings is a 404, for a known device or not', async t => {
   const { database, ask } = await openTestApi(t)
   await writeEvents(database, [event])
   const later = { startTime: '2024-01-02T00:00:00.001Z', endTime: '2024-01-03T00:00:30Z' }
@@ -91,7 +91,7 @@ test('a selection without readings is a 404, be its device known or not', async 
   assertProblem(await ask('/api/events/zone/Zone%20A', ancient), { status: 404, code: 'RELAY_NO_DATA' })
 })
 
-test('addresses and methods that are not there are problems as well', async t => {
+test('unknown paths and methods are problems as well', async t => {
   const { app, ask } = await openTestApi(t)
   assertProblem(await ask('/api/events'), { status: 404, code: 'RELAY_ROUTE_UNKNOWN' })
   assertProblem(await ask('/api/events/zone/a/b'), { status: 404, code: 'RELAY_ROUTE_UNKNOWN' })
@@ -111,7 +111,7 @@ test('addresses and methods that are not there are problems as well', async t =>
   }
 })
 
-test('without a token that is known nobody learns anything, not even which routes there are', async t => {
+test('without a valid token nobody learns anything, not even which routes exist', async t => {
   const { app } = await openTestApi(t, { API_TOKENS: 'one-token, another', RATE_LIMIT_FAILED_LOGINS_MAX: '1000' })
   const question = `/api/events/zone/a?startTime=${startTime}&endTime=${endTime}`
   const wrong = [
@@ -131,7 +131,7 @@ test('without a token that is known nobody learns anything, not even which route
   }
 })
 
-test('where no tokens are configured nobody gets in, and the log says so', async t => {
+test('without configured tokens nobody gets in, and the log says so', async t => {
   const lines: string[] = []
   const log = pino({ level: 'trace' }, { write: (line: string) => { lines.push(line) } })
   const { app } = await openTestApi(t, { API_TOKENS: '' }, log)
@@ -158,7 +158,7 @@ test('tokens are in no log line, at any level', async t => {
   assert.ok(!logged.includes(TOKEN) && !logged.includes('wrong-secret'))
 })
 
-test('a row that can\'t be decoded fails the answer, and the next one is served', async t => {
+test('an undecodable row fails its answer, and the next one succeeds', async t => {
   const { database, ask } = await openTestApi(t, { DATABASE_POOL_MAX: '1' })
   await writeEvents(database, [event, { ...event, zone: 'Zone B' }])
   await database.query(`
@@ -168,7 +168,7 @@ test('a row that can\'t be decoded fails the answer, and the next one is served'
   assert.equal((await ask('/api/events/zone/Zone%20B', { startTime, endTime })).status, 200)
 })
 
-test('probes need no token, metrics are not among what clients are answered; requests are measured by route', async t => {
+test('probes need no token, metrics are not served to clients, and requests are measured by route', async t => {
   const { app, ask } = await openTestApi(t)
   await ask('/api/events/zone/Zone%20A', { startTime, endTime })
   await ask('/api/nothing')
@@ -194,7 +194,7 @@ test('bytes that are not HTTP get a problem too', async t => {
   assert.equal(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).code, 'RELAY_REQUEST_INVALID')
 })
 
-test('a program that starts on an empty database migrates it; a port in use is named', async t => {
+test('a program that starts on an empty database migrates it; a port in use is reported', async t => {
   const { url } = await openLocalPostgres(t, { migrated: false })
   const log = createLogger('test', 'silent')
   const config = readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0', METRICS_PORT: '0' })

@@ -51,7 +51,7 @@ test('a caller above its quota of new series is told when to retry; its known se
   assert.match(metrics, /relay_api_budget_exceeded_total\{[^}]*budget="newSeries"/)
 })
 
-test('what a quota refused is taken later under the same Idempotency-Key', limit, async t => {
+test('an event refused by a quota is accepted later with the same Idempotency-Key', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_SERIES_PER_HOUR_MAX: '1' }))!
   const key = { 'idempotency-key': 'k' }
   const events = body([device('a'), device('b')])
@@ -62,7 +62,7 @@ test('what a quota refused is taken later under the same Idempotency-Key', limit
   assert.equal((await site.post(events, key)).headers.get('idempotency-replayed'), 'true')
 })
 
-test('new zones have a quota of their own, also where there are series left', limit, async t => {
+test('new zones have a separate quota, even with series left', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_ZONES_PER_HOUR_MAX: '2' }))!
   await site.database.query("insert into series (device_id, zone, device_type) values ('x', 'Zone 9', 'THERMOSTAT'), (null, 'Zone 9', 'THERMOSTAT')")
   const inZone = (name: string, zone: string) => device(name, { zone })
@@ -74,7 +74,7 @@ test('new zones have a quota of their own, also where there are series left', li
   assert.equal((await site.post(body([inZone('c', 'Zone 3')]), asOther)).status, 202)
 })
 
-test('new partitions have a quota, a year of the past each; recent times and those with rollups are free', limit, async t => {
+test('new partitions have a quota, one per past year; recent times and those with rollups are free', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_PARTITIONS_PER_HOUR_MAX: '2' }))!
   await site.database.query("select ensure_rollup_partitions('minute', '2001-01-01', '2001-12-31')")
   const at = (time: string) => device('a', { timestamp: time })
@@ -90,7 +90,7 @@ test('new partitions have a quota, a year of the past each; recent times and tho
   assert.equal((await site.post(body([at('1992-01-01T00:00:00Z')]), asOther)).status, 202)
 })
 
-test('a caller that asks for ever more names is stopped before the database is', limit, async t => {
+test('a caller with ever more names is stopped before the database is', limit, async t => {
   const settings = { ...others, SERIES_LOOKUPS_PER_MINUTE_MAX: '10', NEW_SERIES_PER_HOUR_MAX: '5' }
   await using site = (await openIngestSite(t, 'postgres', settings))!
   const sent = await site.post(body(Array.from({ length: 30 }, (_, n) => device(`d${n}`))))
@@ -99,7 +99,7 @@ test('a caller that asks for ever more names is stopped before the database is',
   assert.equal((await site.post(body([device('x')]), asOther)).status, 202)
 })
 
-test('series that are known are known again, those that are not are not, and ever more of them take no more memory', () => {
+test('known series are recognised, others are not, and the memory is bounded', () => {
   const known = new KnownSeries(1024)
   const series = (n: number, zone = 'Zone A') => ({ deviceId: `device-${n}`, zone, deviceType: 'THERMOSTAT' })
   for (let n = 0; n < 500; n++) known.add(series(n))

@@ -53,7 +53,7 @@ async function openSite (t: TestContext) {
   return { database, cells, flush }
 }
 
-test('what was merged before is not read again, until it changes: then what has changed is', async t => {
+test('merged blocks are not read again until they change, and then only the changed ones', async t => {
   const { database, cells, flush } = await openSite(t)
   const { counted, statements } = counting(database)
   const reader = createTotalReader(counted, CACHE_BYTES)
@@ -112,7 +112,7 @@ test('while readings move between days, the total of all days never changes', { 
   await asking
 })
 
-test('any range, and any row of it, is what a reader without memory reads, whatever was asked and changed before', async t => {
+test('any range and any of its rows equal those of an uncached reader, after any queries and changes', async t => {
   const { database, cells, flush } = await openSite(t)
   const reader = createTotalReader(database, CACHE_BYTES)
   const plain = createTotalReader(database, 0)
@@ -145,7 +145,7 @@ test('any range, and any row of it, is what a reader without memory reads, whate
   }), { numRuns: 25, endOnFailure: true })
 })
 
-test('blocks make a range, without a gap and nothing twice, each two halves of the next', () => {
+test('blocks cover a range without gaps or overlaps, and each is two halves of the next', () => {
   const day = fc.integer({ min: -40_000, max: 40_000 })
   fc.assert(fc.property(day, fc.integer({ min: 0, max: 4_000 }), (start, length) => {
     const range = { level: dayLevel, startMs: start * DAY_MS, endMs: (start + length) * DAY_MS }

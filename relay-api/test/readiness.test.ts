@@ -16,7 +16,7 @@ import { authorization, eventOf, poster } from './support/ingest-site.ts'
 const log = createLogger('test', 'silent')
 const functions = ['', '?for=query', '?for=ingest', '?for=any']
 
-test('each function is ready while its own servers answer, whatever becomes of those of the other', { timeout: 240_000 }, async t => {
+test('each function is ready while its own servers answer, whatever the state of the others', { timeout: 240_000 }, async t => {
   const kafka = await openOwnKafka(t)
   if (!kafka) return
   const { url } = await openLocalPostgres(t)
@@ -67,7 +67,7 @@ test('each function is ready while its own servers answer, whatever becomes of t
   await untilStatuses('all to be ready again', [200, 200, 200, 200])
 })
 
-test('an API that takes no events is not ready for them, and a function that is none is refused', async t => {
+test('an API without ingest is not ready for it, and an unknown function is refused', async t => {
   const { app } = await openTestApi(t)
   assert.deepEqual((await app.inject('/readyz?for=ingest')).json().faults, { 'event log': 'is not configured: EVENT_LOG is not set' })
   for (const which of ['?for=', '?for=toString', '?for=query&for=ingest', '?for=query,ingest']) {

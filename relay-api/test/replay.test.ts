@@ -12,7 +12,7 @@ import { TOKEN } from './support/ask.ts'
 
 const log = createLogger('test', 'silent')
 
-test('what an API has in memory is not what answers are made of once a replay has put the rows right', { timeout: 180_000 }, async t => {
+test('cached data is not used after a replay has corrected the rows', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0' }))!
   await using opened = new AsyncDisposableStack()
   const processor = await startProcessor(site.config, log)

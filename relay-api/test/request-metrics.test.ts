@@ -5,7 +5,7 @@ import { test } from 'node:test'
 
 import { openTestApi, TOKEN } from './support/ask.ts'
 
-test('requests count by what they are for and how they ended, and gaps as they are written down', async t => {
+test('requests count by purpose and outcome, and gaps when they are recorded', async t => {
   const { app, ask, database } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'iot-events' })
   const values = async (name: string) => {
     const { values } = await app.metrics.getSingleMetric(name)!.get()

@@ -152,7 +152,7 @@ async function assertGoesOn (site: Awaited<ReturnType<typeof openSite>>) {
   }
 }
 
-test('answers are those of a replica that has taken the place of its primary, without its last commits', limit, async t => {
+test('answers are those of a promoted replica without the last commits of its primary', limit, async t => {
   const site = await openSite(t)
   await site.write(50)
   await site.restart(() => site.servers.copy('data', 'standby'))
@@ -177,7 +177,7 @@ test('answers are those of a replica that has taken the place of its primary, wi
   await assertGoesOn(site)
 })
 
-test('answers are those of a database that was made of another one, on a server that goes on', limit, async t => {
+test('answers are those of a database created from another one, on a running server', limit, async t => {
   const site = await openSite(t, 'relay')
   await site.write(50)
   await site.clone('relay', 'backup')

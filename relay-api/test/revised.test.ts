@@ -24,7 +24,7 @@ interface Answer {
 }
 
 for (const kind of ['postgres', 'kafka'] as const) {
-  test(`a row that a late reading has changed says so, of its own device alone: ${kind}`, limit, async t => {
+  test(`a row that a late reading has changed says so, only for its own device: ${kind}`, limit, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     await using started = new AsyncDisposableStack()

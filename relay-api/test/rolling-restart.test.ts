@@ -79,7 +79,7 @@ async function openBalancer (opened: AsyncDisposableStack, folder: string, ports
   }
 }
 
-test('an API that is told to end is not ready, and goes on answering on connections that it ends', { timeout: 120_000 }, async t => {
+test('an API that is told to end is not ready, and continues to answer on connections that it closes', { timeout: 120_000 }, async t => {
   await using opened = new AsyncDisposableStack()
   const site = opened.use((await openIngestSite(t, 'postgres', { SHUTDOWN_DRAIN_MS: '5000' }))!)
   const [port, mqttPort] = [await getPort({ host }), await getPort({ host })]

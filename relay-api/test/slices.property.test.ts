@@ -56,7 +56,7 @@ async function cut (series: number, share: (row: number) => number): Promise<Arr
   return found
 }
 
-test('every row of an answer is in one slice, in order, whatever is there of it', async () => {
+test('every row of an answer is in one slice, in order, for any data', async () => {
   await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 300_000 }), fc.array(fc.constantFrom(0, 0.001, 0.5, 1), { minLength: 1, maxLength: 20 }), async (series, shares) => {
     let next = 0
     for (const { first, end } of await cut(series, row => shares[Math.floor(row * shares.length / ROWS)])) {
@@ -68,14 +68,14 @@ test('every row of an answer is in one slice, in order, whatever is there of it'
   }), { numRuns: 50 })
 })
 
-test('of many series that have few rows, hundreds of rows of an answer are read together', async () => {
+test('for many series with few rows, hundreds of rows are read together', async () => {
   for (const series of [2_000, 20_000, 300_000]) {
     const found = await cut(series, row => row === 0 ? 1 : 0)
     assert.ok(found.length <= 12, `${found.length} slices for ${series} series`)
   }
 })
 
-test('of many series that have all of their rows, a slice reads ten of each at most', async () => {
+test('for many series with all rows, a slice reads at most ten of each', async () => {
   for (const series of [20_000, 300_000]) {
     for (const { first, end, read } of (await cut(series, () => 1)).slice(3)) {
       assert.ok(read <= 12 * series, `${read} rows for ${end - first} rows of the answer, of ${series} series`)
@@ -83,7 +83,7 @@ test('of many series that have all of their rows, a slice reads ten of each at m
   }
 })
 
-test('rows of hours that have readings are in one slice each, all others are passed over, whichever way time goes', async () => {
+test('rows of hours with readings are in one slice each, others are skipped, in both directions of time', async () => {
   await fc.assert(fc.asyncProperty(
     fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,3}$/), fc.integer({ min: 1, max: 400 })), { minLength: 1, maxLength: 8 }),
     fc.uniqueArray(fc.integer({ min: 0, max: 23 })), fc.boolean(), fc.option(fc.integer({ min: -1, max: 24 }), { nil: undefined }),

@@ -11,7 +11,7 @@ function openLines () {
   return { lines, log: { warn: (fields: object, message: string) => { lines.push({ ...fields, message }) } } as unknown as Logger }
 }
 
-test('of lines of one kind and address the first is written, and the number of the others', () => {
+test('of lines with one kind and address the first is written, then the number of others', () => {
   const { lines, log } = openLines()
   const notes = openSparingLog(log)
   for (let n = 0; n < 1_000; n++) notes.warn({ kind: 'a', address: '10.0.0.1' }, { n }, 'ended')
@@ -21,7 +21,7 @@ test('of lines of one kind and address the first is written, and the number of t
   assert.deepEqual(lines.slice(2).map(it => [it.n, it.further]), [[0, 999]])
 })
 
-test('however many addresses there are, a window has a bounded number of lines', () => {
+test('a window has a bounded number of lines, for any number of addresses', () => {
   const { lines, log } = openLines()
   const notes = openSparingLog(log)
   for (let n = 0; n < 50_000; n++) notes.warn({ kind: 'a', address: `address ${n}` }, {}, 'ended')

@@ -15,7 +15,7 @@ import { openStreamSite } from './support/stream-site.ts'
 
 const limit = { timeout: 120_000 }
 
-test('one caller has so many streams, and of them so many questions; others have theirs, and what ends is given back', limit, async t => {
+test('a caller has a limit of streams and of different queries; others have their own, and ended ones are returned', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({
     DATABASE_URL: url, API_TOKENS: 'one,two', API_PORT: '0', STREAMS_PER_CALLER_MAX: '3', STREAM_VIEWS_PER_CALLER_MAX: '2'
@@ -45,7 +45,7 @@ test('one caller has so many streams, and of them so many questions; others have
   assert.deepEqual(await open('groupBy=device&device=device-7', 'two'), [200, undefined])
 })
 
-test('what waits for the streams of a caller has a budget: who does not read is dropped by it, others are not', limit, async t => {
+test('buffers of a caller\'s streams have a budget: slow readers are dropped by it, others are not', limit, async t => {
   await using site = await openStreamSite(t, { STREAM_BYTES_PER_CALLER_MAX: '100000', STREAM_BUFFER_MAX_BYTES: '50000000' })
   const reader = await site.listen('?groupBy=device')
   const slow = await openUnread(`${site.url}/api/v1/stream?groupBy=device`)

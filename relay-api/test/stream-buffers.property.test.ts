@@ -8,7 +8,7 @@ import { chooseDropped } from '../src/stream/buffers.ts'
 const clients = fc.array(fc.record({ caller: fc.constantFrom('a', 'b', 'c'), waitingBytes: fc.integer({ min: 0, max: 100 }) }))
 const sum = (of: ReadonlyArray<{ readonly waitingBytes: number }>) => of.reduce((all, it) => all + it.waitingBytes, 0)
 
-test('what is left waits within the limits, and nobody goes for whom nothing waits or whom the limits spare', () => {
+test('the remaining buffers are within the limits, and no client is dropped without need', () => {
   fc.assert(fc.property(clients, fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 600 }), (clients, perCallerMaxBytes, maxBytes) => {
     const dropped = chooseDropped(clients, { perCallerMaxBytes, maxBytes })
     const gone = new Set(dropped.map(it => it.client))

@@ -16,7 +16,7 @@ import { Listening, openStreamSite } from './support/stream-site.ts'
 const limit = { timeout: 180_000 }
 const log = createLogger('test', 'silent')
 
-test('a thousand clients are told of every commit, and the database is asked once for all of them', limit, async t => {
+test('a thousand clients get every commit, with one read of the database for all', limit, async t => {
   await using site = await openStreamSite(t, { STREAMS_PER_CALLER_MAX: '1000' })
   const config = readApiConfig(site.environment)
   await using opened = new AsyncDisposableStack()
@@ -50,7 +50,7 @@ test('a thousand clients are told of every commit, and the database is asked onc
   assert.ok(counted.count - before < 200, `${counted.count - before} questions for ${rounds} commits`)
 })
 
-test('who does not read is told why and dropped; it comes back and has missed nothing', limit, async t => {
+test('a slow reader gets the reason and is dropped; it resumes without missing anything', limit, async t => {
   await using site = await openStreamSite(t, { STREAM_BUFFER_MAX_BYTES: '500000' })
   const reader = await site.listen('?groupBy=device')
   const agent = new Agent()
@@ -79,7 +79,7 @@ test('who does not read is told why and dropped; it comes back and has missed no
   assert.deepEqual(again.of('reset'), [])
 })
 
-test('clients that go, before their stream is open or after, leave nothing behind', limit, async t => {
+test('clients that disconnect before or after their stream opens leave nothing behind', limit, async t => {
   const { app } = await openTestApi(t)
   await using closing = new AsyncDisposableStack() // before its database is closed
   closing.defer(() => app.close())
@@ -101,7 +101,7 @@ test('clients that go, before their stream is open or after, leave nothing behin
   await until('nobody to be there', async () => await clients() === '0')
 })
 
-test('closing ends also those streams that are about to open', limit, async t => {
+test('closing also ends streams that are about to open', limit, async t => {
   for (let n = 0; n < 6; n++) {
     const { app } = await openTestApi(t, { DATABASE_POOL_MAX: '2' })
     await app.listen({ port: 0, host: '127.0.0.1' })

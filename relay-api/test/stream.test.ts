@@ -9,7 +9,7 @@ import { listen, openStreamSite, type Listening } from './support/stream-site.ts
 const limit = { timeout: 120_000 }
 const at = (seconds: number) => new Date(Date.UTC(2024, 0, 1) + seconds * 1000).toISOString()
 
-test('a bucket is told as it is, whenever it has changed', limit, async t => {
+test('a bucket is sent in its current state, whenever it has changed', limit, async t => {
   await using site = await openStreamSite(t)
   const client = await site.listen('?device=d1')
   await site.send(eventOf(0, { deviceId: 'd1', value: 4 }), eventOf(1, { deviceId: 'd1', value: 1 }))
@@ -31,7 +31,7 @@ test('a bucket is told as it is, whenever it has changed', limit, async t => {
   })
 })
 
-test('a client hears of what it selected, in the groups and intervals that it asked for, and of nothing else', limit, async t => {
+test('a client gets its selection, in its groups and intervals, and nothing else', limit, async t => {
   await using site = await openStreamSite(t)
   const clients = {
     zone: await site.listen('?zone=Zone%20A&interval=1h'),
@@ -60,7 +60,7 @@ test('a client hears of what it selected, in the groups and intervals that it as
   assert.equal((await site.listen('?device=d9')).of('rollup').length, 0)
 })
 
-test('a caller hears of the zones and devices that it may see, and of no other, whatever it asks for', limit, async t => {
+test('a caller gets the zones and devices that it may see, and no others, for any query', limit, async t => {
   await using site = await openStreamSite(t)
   const keyFor = async (grants: object) => {
     const made = await fetch(`${site.url}/api/v1/keys`, {
@@ -86,7 +86,7 @@ test('a caller hears of the zones and devices that it may see, and of no other, 
     JSON.stringify([ofZone, ofDevices, ofAll].map(counts)) === JSON.stringify(expected))
 })
 
-test('a key that is revoked hears no more after five seconds, and why', limit, async t => {
+test('a revoked key gets no more after five seconds, and the reason', limit, async t => {
   await using site = await openStreamSite(t)
   const headers = { authorization, 'content-type': 'application/json' }
   const made = await fetch(`${site.url}/api/v1/keys`, {
@@ -100,7 +100,7 @@ test('a key that is revoked hears no more after five seconds, and why', limit, a
   assert.equal(client.of('end')[0].reason, 'unauthorized')
 })
 
-test('late readings change old buckets, and very many of them are told as one stretch', limit, async t => {
+test('late readings change old buckets, and very many of them are sent as one range', limit, async t => {
   await using site = await openStreamSite(t)
   const client = await site.listen('?device=d1')
   await site.send(eventOf(90 * 86_400, { deviceId: 'd1' }))
@@ -136,7 +136,7 @@ test('a client that resumes with an id misses nothing, wherever it was disconnec
   await until(() => `${sum()} of ${sent}`, () => { take(); return sum() === sent })
 })
 
-test('an id that is too old, of another history of the database, or none, is a reset and no silence', limit, async t => {
+test('an id that is too old, of another history of the database, or invalid, causes a reset', limit, async t => {
   await using site = await openStreamSite(t)
   const first = await site.listen()
   const [xact, timeMs, history] = first.lastId!.split('-')
@@ -151,7 +151,7 @@ test('an id that is too old, of another history of the database, or none, is a r
   }
 })
 
-test('a stream that has nothing to tell says so, with an id to come back with', limit, async t => {
+test('an idle stream sends heartbeats, with an id to resume from', limit, async t => {
   await using site = await openStreamSite(t, { STREAM_HEARTBEAT_MS: '100' })
   const client = await site.listen('?device=nobody')
   const { lastId } = client
@@ -176,7 +176,7 @@ test('a lost LISTEN connection loses nothing', limit, async t => {
   assert.equal(client.hasEnded, false)
 })
 
-test('closing ends the streams, and says so', limit, async t => {
+test('closing ends the streams with a reason', limit, async t => {
   const { app } = await openTestApi(t)
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as { port: number }
@@ -186,7 +186,7 @@ test('closing ends the streams, and says so', limit, async t => {
   assert.match(await text, /event: open[^]*event: end\ndata: {"reason":"closing"}\n\n$/)
 })
 
-test('what can\'t be streamed is refused before the stream begins', limit, async t => {
+test('an impossible stream is refused before it starts', limit, async t => {
   const { app, ask } = await openTestApi(t, { STREAM_CLIENTS_MAX: '1' })
   await using closing = new AsyncDisposableStack() // before its database is closed
   closing.defer(() => app.close())

@@ -31,7 +31,7 @@ async function openSite (t: TestContext) {
   return api
 }
 
-test('the highest devices and the lowest, by any number, of a range to the millisecond', async t => {
+test('the highest and lowest devices, by any statistic, of a range to the millisecond', async t => {
   const { ask } = await openSite(t)
   const top = async (query: Record<string, string>) => {
     const { status, body } = await ask('/api/v1/top', { ...range(monday, monday + HOUR_MS), ...query })
@@ -48,7 +48,7 @@ test('the highest devices and the lowest, by any number, of a range to the milli
   assert.deepEqual(await top({ start: iso(monday + DAY_MS), end: iso(monday + 2 * DAY_MS) }), [])
 })
 
-test('a percentile that is ranked says how exact it is; a number that can\'t be had is not ranked', async t => {
+test('a ranked percentile states its error; a missing number is not ranked', async t => {
   const { ask } = await openSite(t)
   const { body } = await ask('/api/v1/top', { ...range(monday, monday + HOUR_MS), stat: 'p50', limit: '1' })
   assert.deepEqual(body.rows, [{ device: 'd-5', value: 6, error: 0, count: 3 }])
@@ -56,7 +56,7 @@ test('a percentile that is ranked says how exact it is; a number that can\'t be 
   assert.deepEqual([single.body.rows, single.body.unranked], [[], 5])
 })
 
-test('a change is that of the two numbers that are shown, each part of it rounded once', () => {
+test('a change is computed from the two shown numbers, each part rounded once', () => {
   const finite = (value: number) => Number.isFinite(value) ? value + 0 : null
   fc.assert(fc.property(anyValue, anyValue, (value, against) => {
     const [difference, base] = [toUnits(value) - toUnits(against), toUnits(Math.abs(against))]
@@ -67,7 +67,7 @@ test('a change is that of the two numbers that are shown, each part of it rounde
   }), { numRuns: 2000 })
 })
 
-test('a range beside the one before it, and beside the same weekday', async t => {
+test('a range compared with the one before it, and with the same weekday', async t => {
   const { ask } = await openSite(t)
   const hour = range(monday, monday + HOUR_MS)
   const weekday = (await ask('/api/v1/compare', { ...hour, against: 'weekday', stats: 'avg,count,p50' })).body
@@ -122,7 +122,7 @@ test('a distribution counts every reading once', async t => {
   assert.deepEqual([none.status, none.body.code], [404, 'RELAY_NO_DATA'])
 })
 
-test('what is wrong with a parameter is said of it', async t => {
+test('an invalid parameter is explained', async t => {
   const { ask } = await openTestApi(t)
   const cases: Array<[path: string, code: string, parameter: string]> = [
     ['top?stat=average', 'RELAY_PARAMETER_INVALID', 'stat'], ['top?groupBy=room', 'RELAY_PARAMETER_INVALID', 'groupBy'],

@@ -9,7 +9,7 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 
 const authorization = `Bearer ${TOKEN}`
 
-test('a parameter that is not there is refused, and the nearest one named', async t => {
+test('an unknown parameter is refused, and the nearest one named', async t => {
   const { ask } = await openTestApi(t)
   const cases: Array<[name: string, said: RegExp]> = [
     ['zones', /did you mean zone\?/], ['Start', /did you mean start\?/], ['divice', /did you mean device\?/],
@@ -24,7 +24,7 @@ test('a parameter that is not there is refused, and the nearest one named', asyn
   }
 })
 
-test('whatever is wrong with a parameter, the answer names it', async t => {
+test('for any invalid parameter, the answer names it', async t => {
   const { ask } = await openTestApi(t, { RANGE_MAX_DAYS: '30' })
   const cases: Array<[query: string, code: string, parameter: string]> = [
     ['start=yesterday', 'RELAY_PARAMETER_INVALID', 'start'],
@@ -56,7 +56,7 @@ test('whatever is wrong with a parameter, the answer names it', async t => {
   ]) assert.equal((await ask(`/api/v1/aggregates?${query}`)).status, 200, query)
 })
 
-test('other methods are refused with those that there are; what is not there is a 404, behind the token', async t => {
+test('other methods are refused with the allowed ones; an unknown path is a 404, after authentication', async t => {
   const { app } = await openTestApi(t)
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'] as const) {
     const response = await app.inject({ method, url: '/api/v1/aggregates', headers: { authorization } })
@@ -69,7 +69,7 @@ test('other methods are refused with those that there are; what is not there is 
   }
 })
 
-test('the OpenAPI document has all routes, old ones too, with a bearer token, and is there to read', async t => {
+test('the OpenAPI document has all routes, old ones too, with a bearer token, and is open', async t => {
   const { app } = await openTestApi(t)
   const document = (await app.inject('/openapi.json')).json()
   assert.equal(document.openapi, '3.1.0')
@@ -96,7 +96,7 @@ test('the OpenAPI document has all routes, old ones too, with a bearer token, an
   assert.doesNotMatch(policy, /upgrade-insecure-requests/, 'it is a page without TLS too')
 })
 
-test('large answers are compressed for those who ask for it', async t => {
+test('large answers are compressed on request', async t => {
   const { app } = await openTestApi(t)
   const response = await app.inject({ url: '/openapi.json', headers: { 'accept-encoding': 'gzip' } })
   assert.equal(response.headers['content-encoding'], 'gzip')
@@ -104,7 +104,7 @@ test('large answers are compressed for those who ask for it', async t => {
   assert.equal((await app.inject('/openapi.json')).headers['content-encoding'], undefined)
 })
 
-test('pages of other origins may ask where config names them, preflight and all', async t => {
+test('pages of configured origins may call the API, including preflight', async t => {
   const origin = 'https://dashboard.example'
   const preflight = {
     method: 'OPTIONS',
@@ -129,7 +129,7 @@ test('pages of other origins may ask where config names them, preflight and all'
   assert.equal((await closed.app.inject(preflight)).headers['access-control-allow-origin'], undefined)
 })
 
-test('a request that belongs to a trace says so in the log', async t => {
+test('a request that belongs to a trace logs it', async t => {
   const lines: string[] = []
   const log = pino({ level: 'debug' }, { write: (line: string) => { lines.push(line) } })
   const { app } = await openTestApi(t, {}, log)

@@ -48,7 +48,7 @@ async function untilCounted ({ url }: { readonly url: string }, count: number): 
   })
 }
 
-test('what is sent is found: devices with their newest reading, numbers in rows, tables for people', limit, async t => {
+test('sent events are found: devices with their newest reading, statistics in rows, tables for people', limit, async t => {
   await using opened = await openSite(t)
   const { relay, file } = opened
   const ndjson = await relay('send', await file(lines([1, 2, 6])))
@@ -76,7 +76,7 @@ test('what is sent is found: devices with their newest reading, numbers in rows,
   assert.equal((await relay(...query, '--zone', 'nowhere')).stdout, 'no readings\n')
 })
 
-test('events that are refused are named by their place in the file, and all others are taken', limit, async t => {
+test('refused events are reported by their place in the file, and all others are accepted', limit, async t => {
   await using opened = await openSite(t)
   const { relay, file } = opened
   const values = Array.from({ length: 1_500 }, (_, n) => n % 50)
@@ -90,7 +90,7 @@ test('events that are refused are named by their place in the file, and all othe
   assert.deepEqual(documents(again)[0].refused.map((it: any) => [it.event, it.reason]), [[1, 'device-type-unknown']])
 })
 
-test('what is wrong is one line that says what to do', limit, async t => {
+test('an error is one line with what to do', limit, async t => {
   await using opened = await openSite(t)
   const { relay, environment, folder } = opened
   const away = await openTcpProxy(0)
@@ -116,7 +116,7 @@ test('what is wrong is one line that says what to do', limit, async t => {
   for (const name of ['devices', 'query', 'send', 'tail']) assert.match((await relay(name, '--help')).stdout, /Examples:\n {2}relay /)
 })
 
-test('without RELAY_URL it is the API of the stack that runs here, with its token', limit, async t => {
+test('without RELAY_URL the API is that of the local stack, with its token', limit, async t => {
   await using opened = await openSite(t, { API_TOKENS: `${WELL_KNOWN_TOKEN},${TOKEN}` })
   const { folder, environment, site } = opened
   const told = await publishLocalStack(folder, { RELAY_URL: site.url })
@@ -125,7 +125,7 @@ test('without RELAY_URL it is the API of the stack that runs here, with its toke
   await told.close()
 })
 
-test('tail shows rollups as they change, and none is missed while its connection is lost', limit, async t => {
+test('tail prints rollups as they change, and misses none while its connection is lost', limit, async t => {
   await using opened = await openSite(t)
   const proxy = await openTcpProxy(Number(new URL(opened.site.url).port))
   t.after(() => proxy.close())

@@ -44,7 +44,7 @@ test('an error is one line, and the exit code distinguishes a wrong command line
   assert.match(help.stdout, /Examples:/)
 })
 
-test('settings that name no database and no log mean the local stack; one that does leaves it out', async t => {
+test('without a configured database or log it is the local stack, and otherwise not', async t => {
   const site = (await openSite(t, 'postgres'))!
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-cli-'))
   t.after(() => rm(folder, { recursive: true }))
@@ -70,7 +70,7 @@ test('settings that name no database and no log mean the local stack; one that d
   assert.match((await runCli({ environment }, ['lag'])).stderr, /no local stack is running/, 'a killed one takes nothing back')
 })
 
-test('no default in a help is a value of JavaScript, and every program says its version', async () => {
+test('no help text shows a JavaScript value as a default, and every program prints its version', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const mains = [
     ...await Array.fromAsync(glob('{relay-*,bench,faults,hostile}/src/main.ts', { cwd: root })),

@@ -10,7 +10,7 @@ import { documents, runCli } from './support/run-cli.ts'
 const log = createLogger('test', 'silent')
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`dead letters on the ${kind} log are listed, shown, and sent again once they would be taken`, async t => {
+  test(`dead letters on the ${kind} log are listed, shown, and sent again once they are valid`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(20)
@@ -66,7 +66,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('more letters than can be kept in memory are listed all the same: each once, in their order, with what became of them', async t => {
+test('more letters than fit in memory are listed too: each once, in order, with its state', async t => {
   const site = (await openSite(t, 'postgres'))!
   const processor = await startProcessor(site.config, log)
   for (let n = 0; n < 30; n++) { // 21 MB

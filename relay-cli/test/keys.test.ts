@@ -5,7 +5,7 @@ import { parseApiKey } from 'relay-common'
 import { openSite } from '../../relay-processor/test/support/open-processor.ts'
 import { documents, runCli } from './support/run-cli.ts'
 
-test('a key is made, listed without its secret, rotated and revoked, and the audit log knows', async t => {
+test('a key is created, listed without its secret, rotated and revoked, with entries in the audit log', async t => {
   const site = (await openSite(t, 'postgres'))!
   const created = await runCli(site, ['keys', 'create', '--name', 'dashboard', '--scope', 'events:read', '--zone', 'Zone A', '--expires', '1d', '--json'])
   assert.equal(created.code, 0, created.stderr)

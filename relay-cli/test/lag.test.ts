@@ -7,7 +7,7 @@ import { makeEvents, openSite, send, settled } from '../../relay-processor/test/
 import { documents, runCli } from './support/run-cli.ts'
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`lag on the ${kind} log says how far the rollups are behind, and who has what`, async t => {
+  test(`lag on the ${kind} log shows how far the rollups lag, and the owners`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const early = await runCli(site, ['lag'])

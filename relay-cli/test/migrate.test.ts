@@ -10,7 +10,7 @@ import { Type } from 'typebox'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { documents, runCli } from './support/run-cli.ts'
 
-test('a database is brought up to date, once; a dry run only says what there is to do', async t => {
+test('a database is migrated once; a dry run only lists the steps', async t => {
   const { database, url, settings } = await openLocalPostgres(t, { migrated: false })
   const site = { environment: { DATABASE_URL: url, EVENT_LOG: 'postgres' } }
   const [pending] = documents(await runCli(site, ['migrate', '--dry-run', '--json']))
@@ -26,7 +26,7 @@ test('a database is brought up to date, once; a dry run only says what there is 
   await again.close()
 })
 
-test('programs are let in as members of their roles, with the passwords of their files', async t => {
+test('programs get logins as members of their roles, with the passwords of their files', async t => {
   const { database, url } = await openLocalPostgres(t)
   const folder = await mkdtemp(join(tmpdir(), 'relay-logins-'))
   t.after(() => rm(folder, { recursive: true }))

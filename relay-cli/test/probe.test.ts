@@ -76,7 +76,7 @@ const have = (rounds: readonly Round[], result: string, from: number) => until(
   () => `a round that is ${result}: ${JSON.stringify(rounds.slice(from))}`, () => rounds.slice(from).some(it => it.result === result))
 
 for (const kind of kinds) {
-  test(`a probe finds its reading, exactly as it sent it, and exits 0: ${kind}`, limit, async t => {
+  test(`a probe finds its reading exactly as sent, and exits 0: ${kind}`, limit, async t => {
     await using opened = new AsyncDisposableStack()
     const site = await openProbeSite(t, kind)
     if (!site) return
@@ -94,7 +94,7 @@ for (const kind of kinds) {
   })
 }
 
-test('a reading that is not in answers in time is missing, and is found again once it is there', limit, async t => {
+test('a reading that is not visible in time is missing, and is found once it is there', limit, async t => {
   await using site = (await openProbeSite(t))!
   const port = await getPort({ host: '127.0.0.1' })
   const { child, rounds } = runProbe(t, site, '--within', '2s', '--metrics-port', String(port))
@@ -116,7 +116,7 @@ test('a reading that is not in answers in time is missing, and is found again on
   assert.deepEqual(await once(child, 'exit'), [1, null])
 })
 
-test('a reading too many, or another number, is noticed whenever it comes', limit, async t => {
+test('an extra reading, or another number, is detected whenever it appears', limit, async t => {
   await using site = (await openProbeSite(t))!
   const { child, rounds } = runProbe(t, site, '--within', '20s')
   await until('three rounds', () => rounds.length >= 3)
@@ -131,7 +131,7 @@ test('a reading too many, or another number, is noticed whenever it comes', limi
   assert.deepEqual(await once(child, 'exit'), [1, null])
 })
 
-test('an API that is away fails rounds; what was sent without an answer is sent again and counts once', limit, async t => {
+test('an unreachable API fails rounds; a reading without an answer is sent again and counts once', limit, async t => {
   await using site = (await openProbeSite(t))!
   const { child, rounds } = runProbe(t, site, '--within', '20s')
   await have(rounds, 'ok', 0)

@@ -19,7 +19,7 @@ async function countTwice (site: Site, database = site.database): Promise<void> 
   }
 }
 
-test('repair makes readings that are in two partitions count once, beside processors that go on', async t => {
+test('repair makes readings in two partitions count once, while processors continue', async t => {
   const site = await openSite(t, 'postgres')
   if (!site) return
   const events = makeEvents(2_000)
@@ -53,7 +53,7 @@ test('repair makes readings that are in two partitions count once, beside proces
   assert.match((await runCli(site, ['repair', ...RANGE])).stdout, /nothing to repair: no device has a minute in several partitions/)
 })
 
-test('repair leaves a day as it is whose minutes are not all there, and says so', async t => {
+test('repair leaves a day unchanged if its minutes are incomplete, and reports it', async t => {
   const site = await openSite(t, 'postgres')
   if (!site) return
   const processor = await startProcessor(site.config, log)

@@ -24,7 +24,7 @@ async function damage ({ database }: Site): Promise<void> {
 }
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`replay on the ${kind} log puts damaged rows right while a processor is at work, and that goes on`, async t => {
+  test(`replay on the ${kind} log corrects damaged rows while a processor works, and that continues`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(3_000)
@@ -62,7 +62,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.deepEqual(nothing[0].changes, { minute: none, hour: none, day: none })
   })
 
-  test(`killed in its swap, replay on the ${kind} log leaves all as it was, and the processor goes on`, async t => {
+  test(`a replay on the ${kind} log that is killed in its swap changes nothing, and the processor continues`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(2_000)
@@ -108,7 +108,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('days that the log no longer holds whole stay as they are', async t => {
+test('days that the log no longer covers completely stay unchanged', async t => {
   const site = (await openSite(t, 'postgres'))!
   const events = makeEvents(500)
   const processor = await startProcessor(site.config, log)
@@ -158,7 +158,7 @@ test('a replay does not drop readings that the log has lost, unless told to', as
   assert.ok((await readWindows(site.database)).size < all.size)
 })
 
-test('a replay brings the journal to the rows, and its owner goes on', { timeout: 180_000 }, async t => {
+test('a replay compacts the journal, and its owner continues', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '600' }))!
   const events = makeEvents(24, 5)
   const more = makeEvents(48, 5)
@@ -181,7 +181,7 @@ test('a replay brings the journal to the rows, and its owner goes on', { timeout
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
 })
 
-test('replay and repair refuse a processor\'s login before they read anything; a dry run takes it', async t => {
+test('replay and repair refuse a processor\'s login before they read anything; a dry run accepts it', async t => {
   const site = await openSite(t, 'postgres')
   if (!site) return
   const processor = await startProcessor(site.config, log)

@@ -14,7 +14,7 @@ import { OnTheWay } from '../src/stored-windows.ts'
 const limit = { timeout: 60_000 }
 const startMs = Date.UTC(2024, 0, 1)
 
-test('readings on their way are found by their series, however long the range is', limit, async t => {
+test('readings on their way are found by series, for ranges of any length', limit, async t => {
   const { database } = await openLocalPostgres(t)
   using opened = new DisposableStack() // before the database closes, which waits for it
   const client = opened.adopt(await database.connect(), it => it.release())
@@ -31,7 +31,7 @@ test('readings on their way are found by their series, however long the range is
   assert.deepEqual(onTheWay.minutesOf(1, startMs + MINUTE_MS, startMs + 3 * MINUTE_MS), all.slice(1, 3))
 })
 
-test('windows of the journal are found by their day, however many days it is of', limit, async t => {
+test('windows of the journal are found by day, for any number of days', limit, async t => {
   const { database } = await openLocalPostgres(t)
   using opened = new DisposableStack() // before the database closes, which waits for it
   const client = opened.adopt(await database.connect(), it => it.release())

@@ -12,7 +12,7 @@ import { documents, runCli } from './support/run-cli.ts'
 const RANGE = ['--from', '2024-01-01', '--to', '2024-04-01', '--json']
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`verify on the ${kind} log finds nothing where all is right, and every row that is not`, async t => {
+  test(`verify on the ${kind} log finds nothing if everything is right, and every wrong row otherwise`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(3_000)

@@ -37,7 +37,7 @@ function refusing (times: number, status: number, headers: Record<string, string
   return { refused, send }
 }
 
-test('answers and problems are typed, and of the API', async t => {
+test('answers and problems are typed', async t => {
   const { relay, database } = await openSite(t)
   await writeEvents(database, events)
   const { data } = await relay.GET('/api/v1/devices', { params: { query: { device: ['b', 'c'] } } })
@@ -46,7 +46,7 @@ test('answers and problems are typed, and of the API', async t => {
   assert.deepEqual([response.status, error?.code], [404, 'RELAY_NO_DATA'])
 })
 
-test('rows come over as many answers as it takes, and a refusal is an error that says why', async t => {
+test('rows are paged automatically, and a refusal is an error with its reason', async t => {
   const { relay, database } = await openSite(t)
   await writeEvents(database, events)
   const rows = await Array.fromAsync(
@@ -66,7 +66,7 @@ test('a caller that stops reading ends the answer', async t => {
   await app.close() // waits for answers that are under way
 })
 
-test('429 and 503 are tried again, as often as is allowed and no sooner than is asked for', async t => {
+test('429 and 503 are retried, within the allowed number and not before Retry-After', async t => {
   for (const status of [429, 503]) {
     const { send, refused } = refusing(2, status)
     const { relay } = await openSite(t, { fetch: send })
@@ -89,7 +89,7 @@ test('Retry-After is seconds or a date', () => {
   assert.deepEqual(['2', 'Mon, 01 Jan 2024 00:00:05 GMT', 'Sun, 31 Dec 2023 00:00:00 GMT', 'soon'].map(wait), [2_000, 5_000, 0, undefined])
 })
 
-test('without an answer a question is asked again, and what may have had an effect is not', async t => {
+test('without an answer a query is repeated, and a request with a possible effect is not', async t => {
   let lost = 0
   const { relay } = await openSite(t, {
     retriesMax: 1, // events are refused here: this API has no event log
@@ -107,7 +107,7 @@ test('without an answer a question is asked again, and what may have had an effe
   assert.equal(lost, 2)
 })
 
-test('a stream goes on over a new connection, until its caller has enough', { timeout: 60_000 }, async t => {
+test('a stream continues over a new connection, until its caller has enough', { timeout: 60_000 }, async t => {
   await using site = await openSite(t)
   const { relay, app } = site
   const enough = new AbortController()
@@ -123,7 +123,7 @@ test('a stream goes on over a new connection, until its caller has enough', { ti
   await assert.rejects(refused.next(), RelayProblem)
 })
 
-test('a stream that came back too early comes back when it is told to', { timeout: 60_000 }, async t => {
+test('a stream that reconnected too early waits as told', { timeout: 60_000 }, async t => {
   let cameBackMs: number[] = []
   await using site = await openSite(t, {
     fetch: async request => {

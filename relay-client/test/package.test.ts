@@ -66,7 +66,7 @@ async function findNodes (): Promise<Map<string, string>> {
   return found
 }
 
-test('it installs in a fresh project, compiles, bundles, and runs on every Node there is', { timeout: 600_000 }, async t => {
+test('it installs in a new project, compiles, bundles, and runs on every supported Node', { timeout: 600_000 }, async t => {
   await using opened = new AsyncDisposableStack()
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [1, 2].map(value => ({
@@ -78,7 +78,7 @@ test('it installs in a fresh project, compiles, bundles, and runs on every Node 
   assert.deepEqual(files.filter(it => !/^(dist|src)\/[a-z]+\.(js|d\.ts|ts)(\.map)?$/.test(it)).sort(), ['LICENSE', 'README.md', 'package.json'])
   await cp(join(folder, 'test', 'consumer.ts'), join(project, 'consumer.ts'))
 
-  await t.test('tsc takes its declarations, whatever resolves modules', async () => {
+  await t.test('tsc accepts its declarations, with any module resolution', async () => {
     await compile(project, { module: 'nodenext', lib: ['es2022', 'dom'] })
     const types = join(project, 'node_modules', '@types')
     await mkdir(types)

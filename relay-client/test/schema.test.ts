@@ -8,7 +8,7 @@ import { schemaFile, typesOf } from '../generate.ts'
 
 const folder = new URL('..', import.meta.url)
 
-test('the types are those of the document that the API serves', async t => {
+test('the types match the document that the API serves', async t => {
   const { app } = await openTestApi(t)
   const document = (await app.inject('/openapi.json')).json()
   assert.equal(await readFile(schemaFile, 'utf8'), await typesOf(document),
@@ -21,7 +21,7 @@ test('the example of the README is the one that the compiler checks', async () =
   assert.ok(readme.includes('```ts\n' + example + '```'))
 })
 
-test('nothing in it is of Node alone', async () => {
+test('it uses nothing that only Node has', async () => {
   const sources = new URL('src/', folder)
   for (const name of await readdir(sources)) {
     const source = await readFile(new URL(name, sources), 'utf8')

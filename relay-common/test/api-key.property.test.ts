@@ -7,11 +7,11 @@ import { createApiKeyParts, formatApiKey, isWithin, mayDevice, mayZone, parseApi
 const environments = fc.stringMatching(/^[a-z0-9]{1,16}$/)
 const keys = environments.map(it => createApiKeyParts(it))
 
-test('a key that was made can be read', () => {
+test('a created key can be parsed', () => {
   fc.assert(fc.property(keys, parts => assert.deepEqual(parseApiKey(formatApiKey(parts)), parts)))
 })
 
-test('a key with any other character in any place is none', () => {
+test('a key with one changed character is refused', () => {
   fc.assert(fc.property(keys, fc.nat(), fc.stringMatching(/^[ -~]$/), (parts, at, character) => {
     const key = formatApiKey(parts)
     const place = at % key.length
@@ -34,14 +34,14 @@ test('each bit of a checksum counts', () => {
   }
 })
 
-test('whatever is no key is none, and nothing throws', () => {
+test('other texts are refused, and nothing throws', () => {
   for (const text of ['', 'relay_', 'relay_local', `relay_local_${'a'.repeat(12)}_${'b'.repeat(49)}`, 'ghp_abc']) {
     assert.equal(parseApiKey(text), undefined)
   }
   fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' })), text => assert.equal(parseApiKey(text), undefined)))
 })
 
-test('a new secret has another key of the same id', () => {
+test('a new secret gives another key with the same id', () => {
   const parts = createApiKeyParts('local')
   const rotated = withNewSecret(parts)
   assert.equal(rotated.id, parts.id)
@@ -53,7 +53,7 @@ const grants: fc.Arbitrary<Grants> = fc.record({
   devicePrefixes: fc.array(fc.stringMatching(/^[xy]{0,2}$/), { maxLength: 3 })
 }, { requiredKeys: [] })
 
-test('grants within others allow nothing that the others do not', () => {
+test('grants within others allow nothing that the others forbid', () => {
   const devices = fc.stringMatching(/^[xyz]{1,3}$/)
   const zones = fc.constantFrom('a', 'b', 'c', 'd')
   fc.assert(fc.property(grants, grants, zones, devices, (inner, outer, zone, device) => {

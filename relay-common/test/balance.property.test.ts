@@ -40,7 +40,7 @@ function countOf (leases: readonly Lease[], member: string): number {
   return leases.filter(it => it.member === member).length
 }
 
-suite('sharing partitions out', () => {
+suite('assigning partitions', () => {
   test('from any state every partition ends with one owner, and shares differ by one at most', () => {
     fc.assert(fc.property(state, ({ partitions, members, leases }) => {
       const settled = settle(partitions, members, leases)
@@ -52,7 +52,7 @@ suite('sharing partitions out', () => {
     }), { numRuns: 1_000 })
   })
 
-  test('no fewer partitions could have moved', () => {
+  test('no assignment with fewer moves exists', () => {
     fc.assert(fc.property(state, ({ partitions, members, leases }) => {
       const held = leases.filter(it => !it.isRevoked)
       const { revokes } = balance(partitions, members, leases)
@@ -70,7 +70,7 @@ suite('sharing partitions out', () => {
     }), { numRuns: 500 })
   })
 
-  test('a partition that was asked back is nobody else\'s before it is released, however many rounds go by', () => {
+  test('a revoked partition has no other owner before its release, after any number of rounds', () => {
     fc.assert(fc.property(state, fc.subarray(names), ({ partitions, members, leases }, joining) => {
       const all = [...new Set([...members, ...joining])]
       let later = play(partitions, all, leases, false)
@@ -81,14 +81,14 @@ suite('sharing partitions out', () => {
     }))
   })
 
-  test('the answer does not depend on the order in which members are listed', () => {
+  test('the order of members in the list does not matter', () => {
     fc.assert(fc.property(state, ({ partitions, members, leases }) => {
       assert.deepEqual(
         balance(partitions, members.toReversed(), leases.toReversed()), balance(partitions, members, leases))
     }))
   })
 
-  test('a group without members gets nothing', () => {
+  test('a group without members assigns nothing', () => {
     assert.deepEqual(balance(3, [], []), { grants: [], revokes: [] })
   })
 })

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { fastify } from 'fastify'
 import { listen, closeKeepAlive } from 'relay-common'
 
-test('closing waits for what was asked, and not for connections that clients merely keep', { timeout: 120_000 }, async t => {
+test('closing waits for requests in progress, but not for idle keep-alive connections', { timeout: 120_000 }, async t => {
   const app = fastify()
   closeKeepAlive(app)
   const asked = Promise.withResolvers<void>()

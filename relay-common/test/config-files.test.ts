@@ -9,7 +9,7 @@ import { Type } from 'typebox'
 
 const schema = Type.Object(databaseSettings)
 
-test('a setting can be in a file, and its last end of line is not part of it', async t => {
+test('a setting can come from a file, without its last line end', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'password')
@@ -21,7 +21,7 @@ test('a setting can be in a file, and its last end of line is not part of it', a
   assert.equal(readConfig(schema, { POSTGRES_PORT_FILE: path }).POSTGRES_PORT, 5433)
 })
 
-test('a file that is not there, or a setting that is given twice, is said without what is in it', async t => {
+test('a missing file or a setting that is given twice is reported without its content', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'password')
@@ -34,11 +34,11 @@ test('a file that is not there, or a setting that is given twice, is said withou
   })
 })
 
-test('a path in a setting that is about a file is not read as the value of another', () => {
+test('a setting that names a file is not read as the value of another setting', () => {
   assert.equal(readConfig(schema, { DATABASE_TLS_CA_FILE: '/nowhere' }).DATABASE_TLS_CA_FILE, '/nowhere')
 })
 
-test('a wrong value is named, and not told: it may be a secret in the wrong place', () => {
+test('an invalid value is reported by its name only: it may be a secret in the wrong place', () => {
   assert.throws(() => readConfig(schema, { POSTGRES_PORT: 'hunter2' }), (error: Error) => {
     assert.match(error.message, /POSTGRES_PORT must be integer/)
     return !error.message.includes('hunter2')

@@ -26,7 +26,7 @@ async function askAll (database: Database, connections = POOL_MAX): Promise<void
   assert.deepEqual(answers.map(it => it.rows[0].n), clients.map((_, n) => n))
 }
 
-test('a statement ends on the server when its signal does, with the reason, whatever it was doing', limit, async t => {
+test('a statement ends on the server when its signal does, with the reason, in any state', limit, async t => {
   const { database: watcher, settings } = await openLocalPostgres(t)
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'cancelled', createLogger('test', 'silent'))
   t.after(() => database.close())
@@ -64,7 +64,7 @@ test('a statement ends on the server when its signal does, with the reason, what
   assert.ok(cancelled > 60, `${cancelled} were cancelled`)
 })
 
-test('what waits for a connection waits no longer than its signal, and the connection serves others', limit, async t => {
+test('a wait for a connection ends with its signal, and the connection serves others', limit, async t => {
   const { settings } = await openLocalPostgres(t)
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'waiting', createLogger('test', 'silent'))
   t.after(() => database.close())
@@ -77,7 +77,7 @@ test('what waits for a connection waits no longer than its signal, and the conne
   await askAll(database)
 })
 
-test('a connection whose statement can\'t be cancelled is dropped, and others take its place', limit, async t => {
+test('a connection whose statement can\'t be cancelled is dropped and replaced', limit, async t => {
   const { database: watcher, settings } = await openLocalPostgres(t)
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'stubborn', createLogger('test', 'silent'))
   t.after(() => database.close())
@@ -92,7 +92,7 @@ test('a connection whose statement can\'t be cancelled is dropped, and others ta
   await askAll(database)
 })
 
-test('rows are read no faster than whoever they are for takes them, and others are answered meanwhile', limit, async t => {
+test('rows are read at the pace of their consumer, while others are answered', limit, async t => {
   const { settings } = await openLocalPostgres(t)
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced', createLogger('test', 'silent'))
   t.after(() => database.close())
@@ -137,7 +137,7 @@ test('a statement whose rows wait for a turn ends with its signal, and the conne
   await until('the statement to have ended', async () => await active(watcher, 'paced and gone') === 0)
 })
 
-test('a statement that has ended does not hold up the next one on its connection, whenever its turn comes', limit, async t => {
+test('a finished statement never delays the next one on its connection', limit, async t => {
   const { settings } = await openLocalPostgres(t)
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: 1 }, 'paced to the end', createLogger('test', 'silent'))
   t.after(() => database.close())

@@ -41,7 +41,7 @@ async function migrateServer (server: LocalPostgres): Promise<void> {
   }
 }
 
-test('a history ends where commits may be gone, and there alone', { timeout: 300_000 }, async t => {
+test('a history ends if commits may be lost, and never otherwise', { timeout: 300_000 }, async t => {
   const servers = await openOwnServers(t)
   const port = await getPort({ host: '127.0.0.1' })
   let server = await servers.start('primary', port)
@@ -109,13 +109,13 @@ test('a history ends where commits may be gone, and there alone', { timeout: 300
   await assertOther('a standby in the place of its primary')
 })
 
-test('programs that find a history without a name at once agree on one', async t => {
+test('programs that find a history without an id at the same time agree on one', async t => {
   const { database } = await openLocalPostgres(t) // a copy of another database: it has none
   const named = await Promise.all(Array.from({ length: 5 }, () => database.query<{ id: string }>('select ensure_history() as id')))
   assert.equal(new Set(named.map(([{ id }]) => id)).size, 1)
 })
 
-test('whoever announces a commit names the history that it is in', async t => {
+test('every announced commit names its history', async t => {
   const { database } = await openLocalPostgres(t)
   assert.deepEqual(await database.query('select from current_history'), [])
   await database.query('insert into rollup_commits (level, first_bucket, last_bucket) values (0, now(), now())')

@@ -19,13 +19,13 @@ async function open (t: TestContext, settings: Record<string, number>, options?:
 const settingOf = async (database: Pick<Database, 'query'>, name: string) =>
   (await database.query<{ value: string }>('select current_setting($1) as value', [name]))[0].value
 
-test('a statement is ended when it has taken as long as it may', async t => {
+test('a statement ends at its time limit', async t => {
   const database = await open(t, { DATABASE_STATEMENT_TIMEOUT_MS: 100 })
   await assert.rejects(database.query('select pg_sleep(60)'), error => isTimeout(error))
   assert.deepEqual(await database.query('select 1 as n'), [{ n: 1 }], 'its connection is of use again')
 })
 
-test('a session that is idle within a transaction is ended', async t => {
+test('a session that is idle in a transaction is ended', async t => {
   const database = await open(t, { DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: 100 })
   await using opened = new AsyncDisposableStack() // the pool waits for it
   const client = opened.adopt(await database.connect(), it => it.release(true))
@@ -36,7 +36,7 @@ test('a session that is idle within a transaction is ended', async t => {
     (await database.query('select 1 from pg_stat_activity where pid = $1', [pid])).length === 0)
 })
 
-test('a statement whose client has gone is ended', async t => {
+test('a statement whose client has disconnected is ended', async t => {
   const site = await openLocalPostgres(t)
   const url = new URL(site.url)
   const proxy = await openTcpProxy(Number(url.port))
@@ -55,13 +55,13 @@ test('a statement whose client has gone is ended', async t => {
   await database.close()
 })
 
-test('a server that does not look for clients is used as it is', async t => {
+test('a server that can\'t detect disconnected clients is accepted', async t => {
   // what a system without the means says: the value is not one for this setting
   const database = await open(t, { DATABASE_CLIENT_CHECK_INTERVAL_MS: 2 ** 40 })
   assert.equal(await settingOf(database, 'client_connection_check_interval'), '0')
 })
 
-test('long work has no limits of time', async t => {
+test('long work has no time limits', async t => {
   const database = await open(t, { DATABASE_STATEMENT_TIMEOUT_MS: 5_000, DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: 6_000 })
   assert.equal(await settingOf(database, 'statement_timeout'), '5s')
   assert.equal(await settingOf(database, 'idle_in_transaction_session_timeout'), '6s')

@@ -14,7 +14,7 @@ import { makeCertificates } from '../../test-support/certificates.ts'
 
 const log = createLogger('test', 'silent')
 
-test('connections are encrypted, and only to the server that its authority has signed', { timeout: 120_000 }, async () => {
+test('connections are encrypted, and only a server with a certificate of the authority is accepted', { timeout: 120_000 }, async () => {
   await using opened = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-tls-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))

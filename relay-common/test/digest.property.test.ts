@@ -71,13 +71,13 @@ function checkQuantile (digest: Digest, values: readonly number[], share: Share)
   }
 }
 
-test('the true quantile is within the error that is told, and exact while values are few', () => {
+test('the true quantile is within the stated error, and exact for few values', () => {
   fc.assert(fc.property(anyValues(600).filter(it => it.length > 0), anyShare, (values, share) => {
     checkQuantile(digestOf(values), values, share)
   }), { numRuns: 3000 })
 })
 
-test('the median of values that are few is the middle one, or the mean of the two in the middle', () => {
+test('the median of few values is the middle one, or the mean of the two in the middle', () => {
   const { MAX_VALUE } = Number
   const cases: [values: number[], median: number][] = [
     [[7], 7],
@@ -94,7 +94,7 @@ test('the median of values that are few is the middle one, or the mean of the tw
   }
 })
 
-test('values of all magnitudes keep a digest small, and its error true', () => {
+test('values of all magnitudes keep a digest small, and its error within the bound', () => {
   const levels = new Set<number>()
   fc.assert(fc.property(wideValues, anyShare, (values, share) => {
     const digest = digestOfRuns(values)
@@ -105,13 +105,13 @@ test('values of all magnitudes keep a digest small, and its error true', () => {
   assert.ok(levels.size > 2, `levels ${[...levels]}`)
 })
 
-test('a digest turns into a sketch by how many distinct values it has, not by how many values', () => {
+test('the number of distinct values decides when a digest becomes a sketch, not the number of values', () => {
   const few = Array.from({ length: DIGEST_EXACT_VALUES_MAX }, (_, n) => n / 10)
   assert.equal(digestOf([...few, ...few, ...few]).level, EXACT)
   assert.equal(digestOf([...few, 100]).level, 0)
 })
 
-test('the same values in any order, cut and merged anyhow, are the same bytes', () => {
+test('the same values in any order and split give the same bytes', () => {
   const anyFold = fc.constantFrom(digestOf, digestOfRuns)
   const anyMerging = fc.tuple(anyOrder(), anyCuts(), anyMergeTree(), anyFold)
   fc.assert(fc.property(anyValues(600), anyMerging, (values, [order, cut, merge, fold]) => {
@@ -120,14 +120,14 @@ test('the same values in any order, cut and merged anyhow, are the same bytes', 
   }), { numRuns: 1500 })
 })
 
-test('values of all magnitudes in any order, cut and merged anyhow, are the same bytes', () => {
+test('values of all magnitudes in any order and split give the same bytes', () => {
   fc.assert(fc.property(wideValues, anyOrder(), anyCuts(3000), anyMergeTree(), (values, order, cut, merge) => {
     const parts = cut(order(values)).map(digestOfRuns)
     assert.deepEqual(encode(merge([emptyDigest(), ...parts], mergeDigest)), encode(digestOfRuns(values)))
   }), { numRuns: 60 })
 })
 
-test('what is merged stays the same', () => {
+test('merging does not change its source', () => {
   fc.assert(fc.property(anyValues(300), anyValues(300), (values, others) => {
     const from = digestOf(values)
     mergeDigest(digestOf(others), from)
@@ -135,7 +135,7 @@ test('what is merged stays the same', () => {
   }))
 })
 
-test('a digest that was written and read goes on as if it had not been', () => {
+test('an encoded and decoded digest continues as if it had not been', () => {
   fc.assert(fc.property(fc.oneof(anyValues(600), wideValues), anyValues(200), (values, more) => {
     const reader = new ByteReader(encode(digestOfRuns(values)))
     const read = decodeDigest(reader)
@@ -146,7 +146,7 @@ test('a digest that was written and read goes on as if it had not been', () => {
   }), { numRuns: 300 })
 })
 
-test('counts go as far as whole numbers do', () => {
+test('counts may be as large as exact whole numbers', () => {
   const digest = digestOf([1, 2, 3])
   for (let n = 0; n < 49; n++) mergeDigest(digest, decodeDigest(new ByteReader(encode(digest))))
   assert.deepEqual(digest.counts, [2 ** 49, 2 ** 49, 2 ** 49])
@@ -154,7 +154,7 @@ test('counts go as far as whole numbers do', () => {
   assert.deepEqual(quantile(digest, HALF, 1, 3), { value: 2, error: 0 })
 })
 
-test('a damaged digest is an error with a code, or another digest in good order', () => {
+test('a damaged digest is an error with a code, or another valid digest', () => {
   fc.assert(fc.property(anyValues(300), anyDamage(), (values, damage) => {
     try {
       const { level, keys, counts } = decodeDigest(new ByteReader(damage(encode(digestOf(values)))))

@@ -10,7 +10,7 @@ const nowMs = Date.UTC(2100, 0)
 
 const written = writtenEvents([...rules.deviceTypes], nowMs)
 
-test('an event decodes to what was meant, however it is written', () => {
+test('an event decodes to its meaning, in any spelling', () => {
   fc.assert(fc.property(written, ({ text, event }) => {
     assert.deepEqual(decodeEvent(Buffer.from(text), rules, nowMs), { kind: 'event', event })
   }), { numRuns: 5_000 })

@@ -71,7 +71,7 @@ const taken: [title: string, json: string, differs?: Partial<DeviceEvent>][] = [
 ]
 
 for (const [title, json, differs] of taken) {
-  test(`taken: ${title}`, () => {
+  test(`accepted: ${title}`, () => {
     assert.deepEqual(decode(json), { kind: 'event', event: { ...usualEvent, ...differs } })
   })
 }
@@ -178,7 +178,7 @@ test('every reason for a rejection has a case above', () => {
   assert.deepEqual(reasons, new Set(Object.keys(rejectedReasons)))
 })
 
-test('a part of a larger buffer is decoded alone', () => {
+test('a part of a larger buffer is decoded on its own', () => {
   const buffer = Buffer.from(`xx${write({})}}}`)
   assert.deepEqual(decode(buffer.subarray(2, -2)), { kind: 'event', event: usualEvent })
 })

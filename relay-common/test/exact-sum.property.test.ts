@@ -22,13 +22,13 @@ function encode (sum: ExactSum): Buffer {
   return writer.copy()
 }
 
-test('a sum is the double nearest to the exact sum, whatever is added', () => {
+test('a sum is the double nearest to the exact sum, for any values', () => {
   fc.assert(fc.property(anyValues(), values => {
     assert.equal(roundSum(sumOf(values)), toDouble(sumUnits(values), UNIT_EXPONENT))
   }), { numRuns: 2000 })
 })
 
-test('a sum of values of every magnitude, with what cancels them, is exact', () => {
+test('a sum of values of every magnitude, with some that cancel out, is exact', () => {
   const wild = fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { maxLength: 120, size: 'max' })
   fc.assert(fc.property(wild, anyOrder(), fc.array(anyValue, { maxLength: 3 }), (values, order, left) => {
     const all = order([...values, ...values.map(value => -value), ...left])
@@ -43,7 +43,7 @@ test('a sum of squares is the double nearest to the exact one', () => {
   }), { numRuns: 500 })
 })
 
-test('a sum of squares that an earlier version gave up stays so, whatever it is merged with, in any order', () => {
+test('a sum of squares dropped by an earlier version stays unknown after any merge', () => {
   const lost = () => decodeSum(new ByteReader(Buffer.from([255])))
   fc.assert(fc.property(anyValues(), anyCuts(), anyMergeTree(), (values, cut, merge) => {
     const sum = merge([...cut(values).map(it => sumOf(it, addSquare)), lost()], mergeSquares)
@@ -53,7 +53,7 @@ test('a sum of squares that an earlier version gave up stays so, whatever it is 
   }))
 })
 
-test('a program of an earlier version, which adds up huge parts as they are, keeps what is new in squares', () => {
+test('a program of an earlier version, which adds huge parts unchanged, keeps the new parts of squares', () => {
   fc.assert(fc.property(anyValues(), fc.array(squarableValue), (values, more) => {
     const sum = decodeSum(new ByteReader(encode(sumOf(values, addSquare))))
     mergeSum(sum, sumOf(more, addSquare))
@@ -62,7 +62,7 @@ test('a program of an earlier version, which adds up huge parts as they are, kee
   }))
 })
 
-test('a square added many times at once is the same as added so often', () => {
+test('adding a square n times at once equals adding it n times', () => {
   fc.assert(fc.property(fc.array(fc.tuple(anyValue, fc.integer({ min: 1, max: 9 }))), counted => {
     const atOnce = emptySum()
     for (const [value, count] of counted) addSquares(atOnce, value, count)
@@ -72,7 +72,7 @@ test('a square added many times at once is the same as added so often', () => {
 })
 
 for (const [what, add, mergeInto] of [['values', addValue, mergeSum], ['squares', addSquare, mergeSquares]] as const) {
-  test(`the same ${what} in any order, cut and merged anyhow, are the same bytes`, () => {
+  test(`the same ${what} in any order and split give the same bytes`, () => {
     fc.assert(fc.property(anyValues(), anyOrder(), anyCuts(), anyMergeTree(), (values, order, cut, merge) => {
       const parts = cut(order(values)).map(it => sumOf(it, add))
       assert.deepEqual(encode(merge([emptySum(), ...parts], mergeInto)), encode(sumOf(values, add)))
@@ -80,7 +80,7 @@ for (const [what, add, mergeInto] of [['values', addValue, mergeSum], ['squares'
   })
 }
 
-test('a sum that was written and read goes on as if it had not been', () => {
+test('an encoded and decoded sum continues as if it had not been', () => {
   fc.assert(fc.property(anyValues(), anyValues(20), fc.constantFrom(addValue, addSquare), (values, more, add) => {
     const read = decodeSum(new ByteReader(encode(sumOf(values, add))))
     assert.deepEqual(encode(read), encode(sumOf(values, add)))
@@ -89,7 +89,7 @@ test('a sum that was written and read goes on as if it had not been', () => {
   }), { numRuns: 1000 })
 })
 
-test('the bytes of a sum are its greatest double, then that of what remains, and so on', () => {
+test('the parts of a sum are its nearest double, then the double nearest to the rest, and so on', () => {
   fc.assert(fc.property(anyValues(), values => {
     const bytes = new ByteReader(encode(sumOf(values.filter(value => Math.abs(value) < 2 ** 960))))
     let remaining = sumUnits(values.filter(value => Math.abs(value) < 2 ** 960))
@@ -102,7 +102,7 @@ test('the bytes of a sum are its greatest double, then that of what remains, and
   }), { numRuns: 1000 })
 })
 
-test('parts that meet exactly halfway between two doubles are rounded by what lies below them', () => {
+test('a sum halfway between two doubles is rounded by its smaller parts', () => {
   const cases: [values: number[], sum: number][] = [
     [[1, 2 ** -53], 1],
     [[1, 2 ** -53, 2 ** -200], 1 + 2 ** -52],
@@ -118,14 +118,14 @@ test('parts that meet exactly halfway between two doubles are rounded by what li
   for (const [values, sum] of cases) assert.equal(roundSum(sumOf(values)), sum, String(values))
 })
 
-test('a sum times one number by another is the double nearest to that', () => {
+test('a sum times one number divided by another is rounded once', () => {
   fc.assert(fc.property(anyValues(60), anyCount, fc.constantFrom(1, 1000), (values, divisor, times) => {
     const found = divideSum(sumOf(values), divisor, times)
     assert.equal(found, quotientToDouble(sumUnits(values) * BigInt(times), BigInt(divisor), UNIT_EXPONENT) + 0)
   }), { numRuns: 3000 })
 })
 
-test('values times how long they held, by how long all held, is the double nearest to that', () => {
+test('values weighted by their time, divided by the total time, are rounded once', () => {
   const anyHeld = fc.array(fc.tuple(anyValue, fc.integer({ min: 1, max: 400 * 86_400_000 })), { minLength: 1 })
   fc.assert(fc.property(anyHeld, fc.constantFrom(1, 2 ** 20), (held, many) => {
     const [weighted, heldMs] = [emptySum(), emptySum()]
@@ -140,7 +140,7 @@ test('values times how long they held, by how long all held, is the double neare
   }), { numRuns: 1000 })
 })
 
-test('the mean of readings at the end of the range is right though their sum is beyond it', () => {
+test('the mean of readings at the end of the range is right although their sum exceeds it', () => {
   const sum = sumOf(new Array(1000).fill(Number.MAX_VALUE))
   assert.equal(roundSum(sum), Infinity)
   assert.equal(divideSum(sum, 1000), Number.MAX_VALUE)

@@ -42,7 +42,7 @@ function openMember () {
   return { told, failures, events }
 }
 
-test('each partition is told to one share, always to the same, and to nobody before all have joined', () => {
+test('each partition belongs to the same share every time, and is assigned only after all shares have joined', () => {
   const news = fc.array(fc.tuple(fc.constantFrom('assigned', 'revoked', 'lost'), partitions))
   fc.assert(fc.property(fc.integer({ min: 1, max: 8 }), news, (count, news) => {
     const group = openGroup()
@@ -88,7 +88,7 @@ function openOverPort (t: TestContext) {
   return { group, member, link: groupOver(port2)(member.events) }
 }
 
-test('over a port news keep their order, and calls are answered', async t => {
+test('over a port news keep their order, and calls get results', async t => {
   const { group, member, link } = openOverPort(t)
   group.tell().assigned(topic, [1, 2])
   group.tell().appended()

@@ -25,7 +25,7 @@ const bySeries = <T>(content: fc.Arbitrary<T>) => fc.uniqueArray(
 
 const writer = new JournalWriter()
 
-test('a row of the journal gives back the readings of each series, and those of one alone', () => {
+test('a row of the journal returns the readings of all series, and of a single one', () => {
   fc.assert(fc.property(bySeries(readings), fc.nat(), (series, which) => {
     for (const [id, { timesMs, values }] of series) for (const n of timesMs.keys()) writer.addReading(id, timesMs[n], values[n])
     const { body, count, firstMs, lastMs } = writer.take()
@@ -38,7 +38,7 @@ test('a row of the journal gives back the readings of each series, and those of 
   }))
 })
 
-test('a row of the journal gives back the rollups of each group and minute', () => {
+test('a row of the journal returns the rollups of each group and minute', () => {
   const minutes = fc.array(fc.tuple(fc.nat(100_000), fc.array(fc.tuple(fc.nat(59_999), value), { minLength: 1, maxLength: 5 })), { minLength: 1, maxLength: 4 })
   fc.assert(fc.property(bySeries(minutes), groups => {
     const given: Array<[number, number, Rollup]> = []
@@ -61,7 +61,7 @@ test('a row of the journal gives back the rollups of each group and minute', () 
   }))
 })
 
-test('damaged rows of the journal are refused, and ask for no memory', () => {
+test('damaged rows of the journal are refused without large allocations', () => {
   for (const id of [3, 4, 9]) writer.addReading(id, NOW_MS, id / 10)
   const { body } = writer.take()
   fc.assert(fc.property(fc.nat(body.length - 1), fc.nat(255), (at, byte) => {

@@ -16,8 +16,8 @@ import { takeRecords, waitAssigned } from './support/members.ts'
 
 const log = createLogger('test', 'fatal')
 
-suite('a broker that is away', () => {
-  test('is one clear error after a bounded time, with the servers in it', async () => {
+suite('an unreachable broker', () => {
+  test('is one clear error after a bounded time, with the names of the servers', async () => {
     const nobody = `127.0.0.1:${await getPort({ host: '127.0.0.1' })}`
     const before = performance.now()
     await assert.rejects(openKafkaEventLog({ bootstrapServers: [nobody], clientId: 'relay-test' }, log), {
@@ -27,7 +27,7 @@ suite('a broker that is away', () => {
     assert.ok(performance.now() - before < 15_000)
   })
 
-  test('is waited for: nothing is lost, nothing is read twice, and producers try again', async t => {
+  test('is waited for: nothing is lost or read twice, and producers retry', async t => {
     const shared = await openLocalKafka(t) // for its jars, and for the decision whether this machine can
     if (!shared) return
     const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))

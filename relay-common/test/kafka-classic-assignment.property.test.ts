@@ -119,14 +119,14 @@ function play (group: Group, steps: ReadonlyArray<typeof step extends fc.Arbitra
   }
 }
 
-suite('sharing partitions out among members', () => {
+suite('assigning partitions to members', () => {
   const lives = [fc.integer({ min: 1, max: 16 }), fc.array(step, { maxLength: 30 })] as const
 
-  test('whoever comes, goes and writes on for long: a partition never has two owners', () => {
+  test('a partition never has two owners, whoever joins, leaves or continues to write', () => {
     fc.assert(fc.property(...lives, (partitions, steps) => { play(new Group(partitions), steps) }), { numRuns: 1_000 })
   })
 
-  test('once all have released, every partition has one owner, shares differ by one at most, and nothing moves any more', () => {
+  test('after all releases every partition has one owner, shares differ by at most one, and nothing moves', () => {
     fc.assert(fc.property(...lives, fc.constantFrom(...names), (partitions, steps, last) => {
       const group = new Group(partitions)
       play(group, [...steps, { kind: 'join', name: last }])
@@ -140,7 +140,7 @@ suite('sharing partitions out among members', () => {
     }), { numRuns: 1_000 })
   })
 
-  test('one who joins takes its share and no more; one who leaves moves nothing of the others', () => {
+  test('a joining member takes only its share; a leaving member moves no partition of others', () => {
     fc.assert(fc.property(fc.integer({ min: 1, max: 24 }), fc.integer({ min: 1, max: 5 }), (partitions, count) => {
       const group = new Group(partitions)
       play(group, names.slice(0, count).map(name => ({ kind: 'join', name })))
@@ -161,7 +161,7 @@ suite('sharing partitions out among members', () => {
     }))
   })
 
-  test('of two that claim a partition, the one of the newer generation keeps it', () => {
+  test('if two members claim a partition, the one of the newer generation keeps it', () => {
     const claim = (memberId: string, generation: number): Subscriber =>
       ({ memberId, instanceId: null, topic: TOPIC, topicId: 't', partitions: 2, owned: [0], revoking: [], generation })
     for (const subscribers of [[claim('a', 7), claim('b', 4)], [claim('b', 4), claim('a', 7)]]) {
@@ -169,7 +169,7 @@ suite('sharing partitions out among members', () => {
     }
   })
 
-  test('the answer does not depend on the order in which the broker lists members', () => {
+  test('the order of members in the broker\'s list does not matter', () => {
     fc.assert(fc.property(...lives, (partitions, steps) => {
       const group = new Group(partitions)
       play(group, steps)
@@ -178,7 +178,7 @@ suite('sharing partitions out among members', () => {
     }))
   })
 
-  test('what members tell one another comes back from its bytes', () => {
+  test('messages between members survive encoding', () => {
     const partitions = fc.uniqueArray(fc.integer({ min: 0, max: 1_000 }), { maxLength: 20 })
     const sorted = (of: readonly number[]) => of.toSorted((a, b) => a - b)
     fc.assert(fc.property(

@@ -90,7 +90,7 @@ async function joinAsForeigner (t: TestContext, site: Site): Promise<void> {
   })
 }
 
-test('the newer protocol is used where the broker offers it, and the classic one elsewhere', async t => {
+test('the newer protocol is used if the broker supports it, otherwise the classic one', async t => {
   for (const [open, expected] of [[openLocalKafka, 'consumer'], [openClassicKafka, 'classic']] as const) {
     const kafka = await open(t)
     if (!kafka) return
@@ -101,7 +101,7 @@ test('the newer protocol is used where the broker offers it, and the classic one
   }
 })
 
-test('the classic protocol can be asked for on a broker that offers both', async t => {
+test('the classic protocol can be chosen on a broker that supports both', async t => {
   const kafka = await openLocalKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
@@ -111,7 +111,7 @@ test('the classic protocol can be asked for on a broker that offers both', async
   assert.equal(await protocolOf(site.server, site.group), 'classic')
 })
 
-test('a consumer that is to use the newer protocol says at once what its brokers lack', async t => {
+test('a consumer configured for the newer protocol reports at once that its brokers lack it', async t => {
   const kafka = await openClassicKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
@@ -120,7 +120,7 @@ test('a consumer that is to use the newer protocol says at once what its brokers
     /Kafka 4\.0.*group\.coordinator\.rebalance\.protocols.*KAFKA_GROUP_PROTOCOL=auto/)
 })
 
-test('a group of other programs is named, and left alone', async t => {
+test('a group of other programs is reported by name, and not touched', async t => {
   const kafka = await openClassicKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
@@ -130,7 +130,7 @@ test('a group of other programs is named, and left alone', async t => {
   await isRefused(await site.join('auto'), 'RELAY_GROUP_FOREIGN', new RegExp(`${site.group}.*CONSUMER_GROUP`))
 })
 
-test('a consumer whose name another one takes is told who it is, and does not fight', async t => {
+test('a consumer whose name is taken over reports the new owner, and does not fight', async t => {
   const kafka = await openClassicKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
@@ -144,7 +144,7 @@ test('a consumer whose name another one takes is told who it is, and does not fi
   assert.deepEqual(await after.next(1_500), { kind: 'idle' })
 })
 
-test('members of both protocols share one group where the broker converts it, as while brokers are updated', async t => {
+test('members of both protocols share a group if the broker converts it, as during an upgrade', async t => {
   const kafka = await openLocalKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
@@ -161,7 +161,7 @@ test('members of both protocols share one group where the broker converts it, as
   await newer.until('the newer one has all', () => updated.owned.size === 2)
 })
 
-test('where the broker may not convert groups, one of the other protocol is named', async t => {
+test('if the broker may not convert groups, a group with the other protocol is reported', async t => {
   const kafka = await openOwnKafka(t, { properties: ['group.consumer.migration.policy=disabled'] })
   if (!kafka) return
   await using opened = new AsyncDisposableStack()

@@ -18,7 +18,7 @@ async function refusalAfter (load: string): Promise<string> {
   return stdout
 }
 
-test('Kafka\'s library checks its options as ever, when their schemas are compiled later', async () => {
+test('Kafka\'s library still checks its options when their schemas are compiled later', async () => {
   const plainly = await refusalAfter('')
   const [admin, consumer, valid] = JSON.parse(plainly)
   assert.match(admin, /retries/)

@@ -17,11 +17,11 @@ import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from '
 type Broker = (t: TestContext) => Promise<LocalKafkaForTests | undefined>
 
 for (const [protocol, broker] of [['KIP-848', openLocalKafka], ['the classic protocol', openClassicKafka]] as const) {
-  suite(`membership of a group on kafka by ${protocol}`, () => { membership(broker) })
+  suite(`group membership on kafka with ${protocol}`, () => { membership(broker) })
 }
 
 function membership (broker: Broker): void {
-  test('a named consumer that closes and comes back in time moves no partition', async t => {
+  test('a named consumer that restarts in time moves no partition', async t => {
     const opened = await openTopic(t, broker, 4)
     if (!opened) return
     const { eventLog, topic } = opened
@@ -40,7 +40,7 @@ function membership (broker: Broker): void {
     assert.deepEqual(other.kinds.slice(seenByOther), [])
   })
 
-  test('a named consumer that is killed and comes back has its partitions at once', async t => {
+  test('a named consumer that is killed and restarts gets its partitions at once', async t => {
     const opened = await openTopic(t, broker, 4)
     if (!opened) return
     const { eventLog, topic } = opened
@@ -56,7 +56,7 @@ function membership (broker: Broker): void {
     assert.deepEqual(news.partitions, [0, 1, 2, 3])
   })
 
-  test('one who joins takes half, and the other reads on what it keeps while it writes what it gives up', async t => {
+  test('a joining member takes half, while the other keeps reading, and writes what it must release', async t => {
     const opened = await openTopic(t, broker, 4)
     if (!opened) return
     const { eventLog, topic } = opened
@@ -86,7 +86,7 @@ function membership (broker: Broker): void {
     await others.until('it has read that', () => others.reads.length === 100 - reads.length)
   })
 
-  test('a consumer that was silent for too long is told that it lost its partitions, and joins again', async t => {
+  test('a consumer that was silent for too long learns that it lost its partitions, and joins again', async t => {
     const opened = await openTopic(t, broker, 2)
     if (!opened) return
     const { topic } = opened
@@ -123,7 +123,7 @@ function membership (broker: Broker): void {
     assert.equal(news.topic.partitions, 3)
   })
 
-  test('a topic that is made anew is revoked under its old id and assigned under its new one', async t => {
+  test('a recreated topic is revoked under its old id and assigned under its new one', async t => {
     const opened = await openTopic(t, broker, 2)
     if (!opened) return
     const { eventLog, topic, admin } = opened
@@ -150,7 +150,7 @@ function membership (broker: Broker): void {
     assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['in the new topic'])
   })
 
-  test('a topic that is deleted and stays away is an error, not an endless idle', async t => {
+  test('a topic that stays deleted is an error, not endless idling', async t => {
     const opened = await openTopic(t, broker, 1)
     if (!opened) return
     const { eventLog, topic, admin } = opened

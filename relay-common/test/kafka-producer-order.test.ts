@@ -8,7 +8,7 @@ import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
 import { takeRecords, waitAssigned } from './support/members.ts'
 
-test('sends that do not wait for each other stay in order, also while the producer asks who leads', async t => {
+test('parallel sends stay in order, also while the producer looks up leaders', async t => {
   const kafka = await openLocalKafka(t)
   if (!kafka) return
   await using opened = new AsyncDisposableStack()

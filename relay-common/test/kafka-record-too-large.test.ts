@@ -12,8 +12,8 @@ import { openKafkaEventLog } from '../src/event-log/kafka.ts'
 import { createLogger } from '../src/log.ts'
 import { openLocalKafka } from './support/local-kafka.ts'
 
-suite('a record that is too large', () => {
-  test('is refused at once, with its size, the limit and its name, and is not to be sent again', async t => {
+suite('an oversized record', () => {
+  test('is refused at once, with its size, the limit and its name, and must not be retried', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     await using site = opened
@@ -29,7 +29,7 @@ suite('a record that is too large', () => {
     assert.ok(performance.now() - before < 10_000)
   })
 
-  test('keeps nothing else from being sent, in order', async t => {
+  test('does not prevent other records from being sent, in order', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     await using site = opened
@@ -39,7 +39,7 @@ suite('a record that is too large', () => {
     assert.deepEqual((await site.eventLog.readOffsets(site.topic)).map(it => it.endOffset), [3n])
   })
 
-  test('may be a batch where the topic takes less than a batch: the message says so', async t => {
+  test('may be a batch, if the limit of the topic is below a batch: the message says so', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     await using site = opened

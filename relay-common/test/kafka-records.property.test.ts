@@ -42,8 +42,8 @@ function lay (batches: { records: unknown[], bytes: (baseOffset: bigint) => Buff
   }))
 }
 
-suite('the walk over record batches', () => {
-  test('shows what the library reads, whatever the records, the compression and the offset', () => {
+suite('walking record batches', () => {
+  test('returns what the library reads, for any records, compression and offset', () => {
     const several = fc.array(batch, { minLength: 1, maxLength: 4 })
     fc.assert(fc.property(several, fc.nat(300), fc.bigInt(0n, 2n ** 60n), (batches, skip, from) => {
       const all = lay(batches.map(({ records, compression }) =>
@@ -58,7 +58,7 @@ suite('the walk over record batches', () => {
     }), { numRuns: 300 })
   })
 
-  test('survives any change of the bytes, shows nothing from outside, and always moves on', () => {
+  test('survives any changed bytes, stays inside the buffer, and always advances', () => {
     const change = fc.record({ at: fc.nat(), byte: fc.nat(255) })
     fc.assert(fc.property(batch, fc.array(change, { minLength: 1, maxLength: 5 }), fc.option(fc.nat()), fc.boolean(),
       ({ records, compression }, changes, cutAt, checksum) => {
@@ -75,8 +75,8 @@ suite('the walk over record batches', () => {
   })
 })
 
-suite('the encoding of record batches', () => {
-  test('brings every record back, in order for each key, in the partition that the key asks for', () => {
+suite('encoding record batches', () => {
+  test('returns every record, in order per key, in the partition of its key', () => {
     const several = fc.array(producedRecord, { minLength: 1, maxLength: 300 })
     fc.assert(fc.property(several, fc.integer({ min: 1, max: 12 }), (records, partitions) => {
       const { batches } = encodeBatches(records, partitions, 0, 1_700_000_000_000)
@@ -105,7 +105,7 @@ suite('the encoding of record batches', () => {
     }), { numRuns: 300 })
   })
 
-  test('hashes keys as all clients of Kafka do', () => {
+  test('hashes keys like all Kafka clients', () => {
     fc.assert(fc.property(bytes, key => { assert.equal(murmur2(key), murmur2OfOthers(key)) }), { numRuns: 1_000 })
     // from the tests of Kafka's own Utils.murmur2
     for (const [key, hash] of [['21', -973932308], ['foobar', -790332482], ['a-little-bit-long-string', -985981536],
@@ -115,7 +115,7 @@ suite('the encoding of record batches', () => {
     }
   })
 
-  test('closes a batch before it is more than a broker takes', () => {
+  test('closes a batch before it exceeds the broker\'s limit', () => {
     const BROKER_MAX_BYTES = 1_048_588
     const value = (index: number) => Buffer.alloc(index % 7 === 0 ? 500_000 : 5_000)
     const records = Array.from({ length: 400 }, (_, index) => ({ key: 'one', value: value(index) }))

@@ -11,7 +11,7 @@ const values = (walked: ReturnType<typeof walk>) => walked.records.map(it => Str
 
 suite('record batches', () => {
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
-    test(`are read when they are compressed with ${compression}`, () => {
+    test(`are read with the compression ${compression}`, () => {
       const walked = walk(encodeAsOthersDo(records(1_000), { compression }))
       assert.deepEqual(walked.records.map(({ key, value }) => ({ key, value })), records(1_000))
       assert.deepEqual(walked.corrupt, [])
@@ -19,7 +19,7 @@ suite('record batches', () => {
     })
   }
 
-  test('say when they were appended: by the broker, or not before the log was seen without them, or by their producer', () => {
+  test('report their append time: from the broker, or the last time without them, or from their producer', () => {
     const bytes = Buffer.concat([
       encodeAsOthersDo(records(1), { baseOffset: 0n, timeMs: 5_000n }),
       encodeAsOthersDo(records(1), { baseOffset: 1n, timeMs: 0n }),
@@ -30,7 +30,7 @@ suite('record batches', () => {
     assert.deepEqual(walk(bytes, 0n, [], 3_000).appendedMs, [5_000, 3_000, 3_000, 2_000])
   })
 
-  test('are read from the offset that was asked for, in the middle of a batch', () => {
+  test('are read from the requested offset, in the middle of a batch', () => {
     const bytes = Buffer.concat([
       encodeAsOthersDo(records(10, 'first'), { baseOffset: 100n }),
       encodeAsOthersDo(records(2, 'second'), { baseOffset: 110n })
@@ -41,7 +41,7 @@ suite('record batches', () => {
     assert.equal(walked.nextOffset, 112n)
   })
 
-  test('may be cut off at the end of a fetch: the rest comes with the next one', () => {
+  test('may be truncated at the end of a fetch: the rest comes with the next one', () => {
     const first = encodeAsOthersDo(records(3), { baseOffset: 7n })
     const second = encodeAsOthersDo(records(3), { baseOffset: 10n })
     for (let length = first.length; length < first.length + second.length; length++) {
@@ -52,7 +52,7 @@ suite('record batches', () => {
     }
   })
 
-  test('with a wrong checksum are shown as corrupt, once, with their bytes, and reading goes on behind them', () => {
+  test('with a wrong checksum are reported as corrupt once, with their bytes, and reading continues after them', () => {
     const broken = encodeAsOthersDo(records(5), { baseOffset: 3n })
     broken[broken.length - 1] ^= 1
     const walked = walk(Buffer.concat([
@@ -70,7 +70,7 @@ suite('record batches', () => {
     assert.equal(walk(old).corrupt[0].detail, 'the batch is of format 1, not 2')
   })
 
-  test('whose length is a lie are corrupt, and the position moves on', () => {
+  test('with an invalid length are corrupt, and the position advances', () => {
     for (const length of [-1, 0, 48, 1_000_000, -2_147_483_648, 2_147_483_647]) {
       const lying = encodeAsOthersDo(records(4), { baseOffset: 20n })
       lying.writeInt32BE(length, 8)
@@ -81,7 +81,7 @@ suite('record batches', () => {
     }
   })
 
-  test('with a record that reaches out of its batch are read up to it, and corrupt from there', () => {
+  test('with a record that exceeds its batch are read up to it, and corrupt from there', () => {
     const lying = encodeAsOthersDo([
       { key: null, value: Buffer.from('good') }, { key: null, value: Buffer.from('lies') }, { key: null, value: null }
     ])
@@ -93,7 +93,7 @@ suite('record batches', () => {
     assert.equal(walked.nextOffset, 3n)
   })
 
-  test('that say they hold fewer records than they do are corrupt behind them', () => {
+  test('with more records than stated are corrupt after the stated ones', () => {
     const lying = encodeAsOthersDo(records(3))
     lying.writeInt32BE(2, 57)
     const walked = walk(withChecksum(lying))
@@ -101,7 +101,7 @@ suite('record batches', () => {
     assert.deepEqual(walked.corrupt.map(it => it.detail), ['the batch has data after its last record'])
   })
 
-  test('that can not be decompressed are corrupt', () => {
+  test('that can\'t be decompressed are corrupt', () => {
     for (const compression of ['gzip', 'snappy', 'lz4', 'zstd'] as const) {
       const broken = encodeAsOthersDo(records(50), { compression })
       broken.fill(0xff, 61)
@@ -112,7 +112,7 @@ suite('record batches', () => {
     }
   })
 
-  test('of a compression that nobody knows are corrupt', () => {
+  test('with an unknown compression are corrupt', () => {
     const broken = encodeAsOthersDo(records(1))
     broken.writeInt16BE(0b111, 21)
     assert.match(walk(withChecksum(broken)).corrupt[0].detail, /could not decompress/)
@@ -120,7 +120,7 @@ suite('record batches', () => {
 })
 
 suite('transactions', () => {
-  test('that were aborted are not shown, nor are markers, and offsets pass over both', () => {
+  test('that were aborted are skipped, like markers, and offsets advance over both', () => {
     const bytes = Buffer.concat([
       encodeAsOthersDo(records(2, 'plain'), { baseOffset: 0n }),
       encodeAsOthersDo(records(2, 'aborted'), { baseOffset: 2n, transactionOf: 8n }),
@@ -149,7 +149,7 @@ suite('transactions', () => {
     assert.deepEqual(values(walk(bytes, 0n, aborted)), ['committed 0'])
   })
 
-  test('a set of markers alone moves the position', () => {
+  test('consisting of markers only advance the position', () => {
     const walked = walk(encodeMarker(8n, 40n, 'commit'), 40n)
     assert.deepEqual(walked, { records: [], corrupt: [], nextOffset: 41n, appendedMs: [] })
   })

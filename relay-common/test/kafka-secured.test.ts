@@ -36,7 +36,7 @@ async function sendAndRead (eventLog: EventLog): Promise<void> {
   assert.deepEqual(read.sort(), values.sort())
 }
 
-test('a broker behind TLS, logins and certificates', { timeout: 180_000 }, async t => {
+test('a broker with TLS, logins and certificates', { timeout: 180_000 }, async t => {
   const kafka = await openSecuredKafka(t)
   if (!kafka) return
   const { own, foreign, elsewhere } = kafka
@@ -92,11 +92,11 @@ test('a broker behind TLS, logins and certificates', { timeout: 180_000 }, async
     'a mechanism that it does not offer': [{ ...at(kafka.scram), ...login('PLAIN') }, /KAFKA_SASL_MECHANISM/],
     'a login, where there is none': [{ ...at(kafka.tls), ...login('PLAIN') }, /KAFKA_SASL_MECHANISM/]
   })) {
-    await t.test(`at once and in plain words there is no connection with ${what}`, () =>
+    await t.test(`a connection with ${what} fails at once, with a clear reason`, () =>
       refuses(environment, 'RELAY_EVENT_LOG_REFUSED', words))
   }
 
-  await t.test('a broker that hangs up without a word may be on its way: that is told after ten seconds', async () => {
+  await t.test('a broker that closes connections silently may be starting: this is reported after ten seconds', async () => {
     const words = /KAFKA_TLS.*KAFKA_SASL_MECHANISM/
     await Promise.all([
       refuses({ KAFKA_BOOTSTRAP_SERVERS: kafka.plain, ...login('PLAIN') }, 'RELAY_EVENT_LOG_UNREACHABLE', words),
@@ -105,6 +105,6 @@ test('a broker behind TLS, logins and certificates', { timeout: 180_000 }, async
     ])
   })
 
-  await t.test('a mechanism that Relay does not know is a wrong setting', () =>
+  await t.test('an unknown mechanism is an invalid setting', () =>
     refuses({ ...at(kafka.plain), ...login('GSSAPI') }, 'RELAY_CONFIG_INVALID', /KAFKA_SASL_MECHANISM/))
 })

@@ -12,7 +12,7 @@ import { nextNews, readRecords, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } 
 
 suite('records of other producers', () => {
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
-    test(`are read from a broker when they were sent with compression ${compression}`, async t => {
+    test(`are read from a broker with the compression ${compression}`, async t => {
       const opened = await openTopic(t)
       if (!opened) return
       const { topic, consumer, producer } = opened
@@ -25,7 +25,7 @@ suite('records of other producers', () => {
     })
   }
 
-  test('are kept for as long as the broker has had them, whatever time their producer gave them', async t => {
+  test('are kept by the time of the broker, whatever time their producer gave them', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     const { topic, producer, eventLog } = opened
@@ -38,7 +38,7 @@ suite('records of other producers', () => {
     assert.deepEqual(await eventLog.findOffsets(topic, Date.now() + 3_600_000), [2n])
   })
 
-  test('are not shown when their transaction was aborted; the position passes over them', async t => {
+  test('are skipped if their transaction was aborted, and the position advances over them', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     const { topic, consumer, producer, eventLog } = opened
@@ -68,7 +68,7 @@ suite('records of other producers', () => {
     assert.deepEqual(values, ['committed 1', 'committed 2'])
   })
 
-  test('are not shown before their transaction ends', async t => {
+  test('are not visible before their transaction ends', async t => {
     const opened = await openTopic(t)
     if (!opened) return
     const { topic, consumer, producer } = opened

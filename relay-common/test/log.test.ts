@@ -23,7 +23,7 @@ async function runLoggingTo (path: string): Promise<number> {
   return code
 }
 
-test('a program does its work though its log is on a full disk, and loses no line where it is not', async t => {
+test('a program works although its log is on a full disk, and otherwise loses no line', async t => {
   assert.equal(await runLoggingTo('/dev/full'), 3)
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-log-'))
   t.after(() => rm(folder, { recursive: true }))

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { createProcessMetrics, createWeightedHistogram, Histogram, measureDegraded, Registry } from '../src/metrics.ts'
 import { version } from '../src/version.ts'
 
-test('many observations of one value at once count as many one by one', async () => {
+test('counting many observations of one value at once equals counting them one by one', async () => {
   const observation = fc.tuple(fc.integer({ min: 0, max: 120 }).map(it => it / 10), fc.integer({ min: 1, max: 20 }))
   await fc.assert(fc.asyncProperty(fc.array(observation), async observations => {
     const buckets = [0.1, 1, 5, 10]
@@ -23,12 +23,12 @@ test('many observations of one value at once count as many one by one', async ()
   }), { numRuns: 50 })
 })
 
-test('a program says which build it is', async () => {
+test('a program reports its build', async () => {
   const text = await createProcessMetrics('relay-test').metrics()
   assert.ok(text.includes(`relay_build_info{version="${version}",node_version="${process.version}",program="relay-test"} 1`), text)
 })
 
-test('parts that do not work are 1, those that do are 0, and a program that can\'t say so is told from both', async () => {
+test('failing parts are 1, healthy parts are 0, and an unknown state is neither', async () => {
   const registry = new Registry()
   let fault: string | undefined = 'is away'
   let isSilent = false

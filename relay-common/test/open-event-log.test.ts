@@ -6,7 +6,7 @@ import { openLocalPostgres } from './support/local-postgres.ts'
 
 const log = createLogger('test', 'fatal')
 
-test('the log is where EVENT_LOG says, else on Kafka where its servers are named, else in PostgreSQL', () => {
+test('the log is the configured one, else Kafka if its servers are configured, else PostgreSQL', () => {
   const servers = { KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:9092' }
   assert.equal(eventLogKind({}), 'postgres')
   assert.equal(eventLogKind(servers), 'kafka')
@@ -14,7 +14,7 @@ test('the log is where EVENT_LOG says, else on Kafka where its servers are named
   assert.equal(eventLogKind({ EVENT_LOG: 'kafka' }), 'kafka')
 })
 
-test('Kafka without servers, and PostgreSQL without a database, are mistakes in the settings', async () => {
+test('Kafka without servers, and PostgreSQL without a database, are invalid settings', async () => {
   for (const KAFKA_BOOTSTRAP_SERVERS of [undefined, '', ' , ']) {
     await assert.rejects(openEventLog({ EVENT_LOG: 'kafka', KAFKA_BOOTSTRAP_SERVERS }, undefined, log),
       { code: 'RELAY_CONFIG_INVALID', message: /KAFKA_BOOTSTRAP_SERVERS/ })
@@ -22,7 +22,7 @@ test('Kafka without servers, and PostgreSQL without a database, are mistakes in 
   await assert.rejects(openEventLog({ EVENT_LOG: 'postgres' }, undefined, log), { code: 'RELAY_CONFIG_INVALID' })
 })
 
-test('a log in PostgreSQL says where it is, without the password', async t => {
+test('a log in PostgreSQL describes its address without the password', async t => {
   const { database, settings } = await openLocalPostgres(t)
   const eventLog = await openEventLog(settings, database, log)
   t.after(() => eventLog.close())

@@ -50,7 +50,7 @@ for (const { pools, others } of [
   { pools: { default_pool_size: 20, server_round_robin: 1 }, others: 6 }
 ]) {
   const what = `${JSON.stringify(pools)}, ${others} other clients`
-  test(`a pooler that gives transactions different sessions is found at every start: ${what}`, behindPgbouncer, async t => {
+  test(`a pooler that gives transactions different sessions is detected at every start: ${what}`, behindPgbouncer, async t => {
     const { url } = await openLocalPostgres(t)
     const pooler = await startPgbouncer(t, url, { pool_mode: 'transaction', ...pools })
     await using busy = new AsyncDisposableStack()
@@ -59,7 +59,7 @@ for (const { pools, others } of [
   })
 }
 
-test('a pooler that keeps sessions is never taken for another one, and a server for none', behindPgbouncer, async t => {
+test('a pooler that keeps sessions is never mistaken for another kind, nor a server for a pooler', behindPgbouncer, async t => {
   const { url } = await openLocalPostgres(t)
   const pooler = await startPgbouncer(t, url, { pool_mode: 'session', default_pool_size: 20 })
   await using busy = new AsyncDisposableStack()
@@ -70,13 +70,13 @@ test('a pooler that keeps sessions is never taken for another one, and a server 
   }
 })
 
-test('a pooler that gives each statement another session is refused, whatever the program needs', behindPgbouncer, async t => {
+test('a pooler that gives each statement another session is refused by every program', behindPgbouncer, async t => {
   const { url } = await openLocalPostgres(t)
   const pooler = await startPgbouncer(t, url, { pool_mode: 'statement' })
   assert.equal(await open(pooler.url, 'any'), 'RELAY_DATABASE_POOLED')
 })
 
-test('a pooler that refuses what a session begins with is refused, and how to let it pass is said', behindPgbouncer, async t => {
+test('a pooler that refuses session settings is refused, with the fix in the message', behindPgbouncer, async t => {
   const { url } = await openLocalPostgres(t)
   const pooler = await startPgbouncer(t, url, { pool_mode: 'session', ignore_startup_parameters: '' })
   await assert.rejects(openDatabase(settingsOf(pooler.url), 'test', log), {
@@ -84,7 +84,7 @@ test('a pooler that refuses what a session begins with is refused, and how to le
   })
 })
 
-test('all sessions by way of a pooler have the settings that they have without one', behindPgbouncer, async t => {
+test('all sessions through a pooler have the settings that they have without one', behindPgbouncer, async t => {
   const { database: direct, url } = await openLocalPostgres(t)
   const [{ name }] = await direct.query<{ name: string }>('select current_database() as name')
   await direct.query(`alter database ${name} set timezone = 'Asia/Kolkata'`)

@@ -35,8 +35,8 @@ function assertComplete (reads: readonly Read[]): void {
   assert.equal(values.size, BATCHES * BATCH_RECORDS)
 }
 
-suite('connections of the log in PostgreSQL that are cut', { timeout: 120_000 }, () => {
-  test('while it is sent and read: nothing is lost, nothing is out of order, nobody loses a partition', async t => {
+suite('cut connections of the log in PostgreSQL', { timeout: 120_000 }, () => {
+  test('lose nothing and break no order while it is written and read, and nobody loses a partition', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 4)
@@ -69,7 +69,7 @@ suite('connections of the log in PostgreSQL that are cut', { timeout: 120_000 },
     }
   })
 
-  test('because the server crashes: the consumer reads on where it was, in the same membership', async () => {
+  test('by a server crash: the consumer resumes at its position, in the same membership', async () => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openLogOnOwnServer(opened)
     const topic = await createTopic(eventLog, 2)

@@ -11,8 +11,8 @@ import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog } f
 /** longer than any test waits: nothing happens because a session ran out */
 const LONG_SESSION_MS = 60_000
 
-suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
-  test('a consumer that was stopped for longer than its session is told what it lost, and joins again', async t => {
+suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
+  test('a consumer that was paused for longer than its session learns what it lost, and joins again', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, settings } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -30,7 +30,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     await group.until('they share', () => heir.owned.size === 1)
   })
 
-  test('partitions that were lost and came back before the consumer heard of it are lost and assigned', async t => {
+  test('partitions that were lost and regained before the consumer knew are lost and assigned', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, database } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -42,7 +42,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual(await nextNews(consumer), { kind: 'assigned', topic, partitions: [0, 1] })
   })
 
-  test('a consumer that was stopped while nobody else was there keeps what it has', async t => {
+  test('a consumer that was paused without another member keeps its partitions', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, settings, database } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -62,7 +62,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.equal((await stopped.next()).kind, 'records')
   })
 
-  test('time in which the server was down counts for nobody\'s session', async () => {
+  test('downtime of the server does not count against any session', async () => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, database } = await openLogOnOwnServer(opened)
     const topic = await createTopic(eventLog, 3)
@@ -78,7 +78,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     for (const member of members) assert.ok(!member.kinds.includes('lost'), `${member.name} lost its partitions`)
   })
 
-  test('a named consumer that is killed and comes back has its partitions at once, and no other one moves', async t => {
+  test('a named consumer that is killed and restarts gets its partitions at once, and no other one moves', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, settings } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 4)
@@ -97,7 +97,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual(other.kinds.slice(seenByOther), [])
   })
 
-  test('a named consumer that closes keeps its partitions for a session, and then they are up for others', async t => {
+  test('a named consumer that closes keeps its partitions for a session, then they are free', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 4)
@@ -118,7 +118,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     await group.until('the other one has all', () => other.owned.size === 4)
   })
 
-  test('of two processes under one name the later one stays, and the earlier one says what is wrong', async t => {
+  test('of two processes with one name the later one stays, and the earlier one reports it', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -140,7 +140,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.match(refused?.reason.message, /processor-0/)
   })
 
-  test('an owner that does not release in time is told that the partition is lost', async t => {
+  test('an owner that does not release in time learns that the partition is lost', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -160,7 +160,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual([...other.owned], revoked.partitions)
   })
 
-  test('what happens is told at once: nobody waits for the next heartbeat, or for the next look at the log', async t => {
+  test('changes are announced at once, without waiting for the next heartbeat or poll', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -189,7 +189,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.ok(tookMs < 3_600, `${tookMs} ms for four records: who looks every two seconds takes seven seconds`)
   })
 
-  test('a topic that is made anew is lost under its old id and assigned under its new one', async t => {
+  test('a recreated topic is lost under its old id and assigned under its new one', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, database } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2)
@@ -214,7 +214,7 @@ suite('membership of a group in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['in the new topic'])
   })
 
-  test('a topic that is deleted and stays away is an error, not an endless idle', async t => {
+  test('a topic that stays deleted is an error, not endless idling', async t => {
     await using opened = new AsyncDisposableStack()
     const { eventLog, database } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 1)

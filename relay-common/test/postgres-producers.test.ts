@@ -9,8 +9,8 @@ const PRODUCERS = 6
 const PARTITIONS = 5
 const LIMIT_MS = 60_000
 
-suite('several producers at once in PostgreSQL', { timeout: 180_000 }, () => {
-  test('offsets become visible in order and without holes, while segments are opened', async t => {
+suite('several producers in PostgreSQL at once', { timeout: 180_000 }, () => {
+  test('offsets become visible in order and without gaps, while segments are opened', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, PARTITIONS)
@@ -64,7 +64,7 @@ suite('several producers at once in PostgreSQL', { timeout: 180_000 }, () => {
     assert.equal(disorder, 0n)
   })
 
-  test('segments may be dropped while many append: no send fails, and what is left has no holes', async t => {
+  test('segments may be dropped during appends: no send fails, and the rest has no gaps', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, settings } = await openTestLog(t, opened)
     // a deadlock is then found by a producer, before the upkeep has given up waiting
@@ -115,7 +115,7 @@ suite('several producers at once in PostgreSQL', { timeout: 180_000 }, () => {
     }
   })
 
-  test('a send that fails on the way leaves nothing behind, and its offsets go to the next', async t => {
+  test('a send that fails midway leaves nothing behind, and the next send gets its offsets', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 1)
@@ -131,7 +131,7 @@ suite('several producers at once in PostgreSQL', { timeout: 180_000 }, () => {
     assert.deepEqual(rows, [{ record_offset: 0n, value: 'first' }, { record_offset: 1n, value: 'second' }])
   })
 
-  test('sends that wait go together, each is answered, and their order is that of the calls', async t => {
+  test('waiting sends are combined, each gets its result, and their order is that of the calls', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const [topic, other] = [await createTopic(eventLog, 1), await createTopic(eventLog, 1)]

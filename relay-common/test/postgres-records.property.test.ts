@@ -22,7 +22,7 @@ const asBytes = (it: string | Buffer | null) => it === null ? null : Buffer.from
 const asHex = (it: string | Buffer | null) => asBytes(it)?.toString('hex') ?? null
 
 suite('records in PostgreSQL', () => {
-  test('any records, sent in any pieces, are read back byte for byte and in order, from any offset', async t => {
+  test('any records, sent in any batches, are read back byte for byte and in order, from any offset', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     await fc.assert(fc.asyncProperty(sends, fc.nat(), async (pieces, seed) => {
@@ -82,7 +82,7 @@ suite('records in PostgreSQL', () => {
     }), { numRuns: 60 })
   })
 
-  test('a batch whose arrays do not fit is shown as corrupt, and reading goes on behind it', async t => {
+  test('a batch whose arrays do not match is reported as corrupt, and reading continues after it', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 1)
@@ -136,7 +136,7 @@ suite('records in PostgreSQL', () => {
     assert.deepEqual((await takeRecords(consumer, 1)).map(it => String(it.value)), ['2'])
   })
 
-  test('dead letters are a table that people can read, whatever the bytes were', async t => {
+  test('dead letters are a readable table, for any bytes', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const letters = await createTopic(eventLog, 1, { suffix: '.dead-letters' })

@@ -27,7 +27,7 @@ async function tablesOf (database: Database, topic: Topic): Promise<string[]> {
 }
 
 suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
-  test('segments whose records are all too old are dropped, and a reader that is behind finds a gap', async t => {
+  test('segments with only expired records are dropped, and a lagging reader finds a gap', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 2, { retentionMs: 24 * HOUR_MS })
@@ -68,7 +68,7 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     assert.equal((await takeRecords(reader, 10))[0].offset, 20n)
   })
 
-  test('when everything is too old the log is empty and goes on counting', async t => {
+  test('when everything has expired the log is empty, and offsets continue', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const topic = await createTopic(eventLog, 1, { retentionMs: 24 * HOUR_MS })
@@ -84,7 +84,7 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     assert.deepEqual(await database.query('select record_offset from event_log'), [{ record_offset: 1n }])
   })
 
-  test('topics keep their records each for its own time', async t => {
+  test('topics have separate retention times', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened)
     const short = await createTopic(eventLog, 1, { retentionMs: 24 * HOUR_MS })
@@ -98,7 +98,7 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     assert.deepEqual(await database.query('select topic from event_log'), [{ topic: long.name }])
   })
 
-  test('an open log looks after its topics by itself, and a query that keeps a table only delays it', async t => {
+  test('an open log maintains its topics, and a query that holds a table only delays it', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, eventLog } = await openTestLog(t, opened, { maintenanceIntervalMs: 20 })
     const topic = await createTopic(eventLog, 1, { retentionMs: 24 * HOUR_MS })

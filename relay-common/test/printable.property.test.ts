@@ -10,7 +10,7 @@ import { printable, printableJson, printableLines } from 'relay-common'
 const dangerous = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 const texts = fc.string({ unit: fc.oneof(fc.constantFrom('\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'), fc.string({ unit: 'binary' })) })
 
-test('nothing that a terminal obeys is left, in a line, in lines and in JSON', () => {
+test('nothing that a terminal obeys remains, in a line, in lines and in JSON', () => {
   fc.assert(fc.property(texts, text => {
     assert.doesNotMatch(printable(text), dangerous)
     assert.ok(!printable(text).includes('\n'))
@@ -22,7 +22,7 @@ test('nothing that a terminal obeys is left, in a line, in lines and in JSON', (
   assert.equal(printable('Zone A é 温度 😀'), 'Zone A é 温度 😀')
 })
 
-test('a line of a program\'s log is for a terminal as well', async () => {
+test('a log line of a program is safe for a terminal', async () => {
   const script = 'import { createLogger } from "relay-common"; createLogger("p", "info").info({ kid: "\\u001b[2J\\u009b31m\\u202e" }, "a\\u009bb")'
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd: import.meta.dirname })
   assert.doesNotMatch(stdout, dangerous)

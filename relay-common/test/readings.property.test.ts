@@ -43,7 +43,7 @@ function encode (readings: Readings): Buffer {
   return writer.copy()
 }
 
-test('readings merged in any order and parts are sorted, each once, or all where duplicates are kept', () => {
+test('readings merged in any order and split are sorted and unique, or complete if duplicates are kept', () => {
   fc.assert(fc.property(anyReadings, anyOrder(), anyCuts(), fc.boolean(), (pairs, order, cut, keepDuplicates) => {
     const base = emptyReadings()
     let fresh = 0
@@ -64,7 +64,7 @@ test('readings merged in any order and parts are sorted, each once, or all where
   }), { numRuns: 2000 })
 })
 
-test('readings that come in the order of time merge as those that do not', () => {
+test('merging readings in the order of time gives the same as in any other order', () => {
   fc.assert(fc.property(anyReadings, anyCuts(), fc.boolean(), (pairs, cut, keepDuplicates) => {
     const base = emptyReadings()
     for (const part of cut(sortPairs(pairs, keepDuplicates))) {
@@ -75,7 +75,7 @@ test('readings that come in the order of time merge as those that do not', () =>
   }))
 })
 
-test('readings that are written and read are the same to the bit', () => {
+test('encoded and decoded readings are the same to the bit', () => {
   fc.assert(fc.property(anyReadings, fc.boolean(), (pairs, keepDuplicates) => {
     const readings = fromPairs(sortPairs(pairs, keepDuplicates))
     const reader = new ByteReader(encode(readings))
@@ -84,7 +84,7 @@ test('readings that are written and read are the same to the bit', () => {
   }), { numRuns: 2000 })
 })
 
-test('damaged readings are an error with a code, or other readings in good order', () => {
+test('damaged readings are an error with a code, or other valid readings', () => {
   fc.assert(fc.property(anyReadings, anyDamage(), (pairs, damage) => {
     try {
       const readings = decodeReadings(new ByteReader(damage(encode(fromPairs(sortPairs(pairs, false))))), START_MS)
@@ -97,7 +97,7 @@ test('damaged readings are an error with a code, or other readings in good order
   }), { numRuns: 5000 })
 })
 
-test('a minute of readings of one decimal is 125 bytes at most', () => {
+test('a minute of readings with one decimal has at most 125 bytes', () => {
   const oneDecimal = fc.array(fc.integer({ min: -30, max: 30 }), { minLength: 60, maxLength: 60 }).map(steps => {
     let tenths = 215
     return steps.map(step => (tenths += step) / 10)

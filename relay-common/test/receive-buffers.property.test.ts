@@ -8,7 +8,7 @@ import { ReceiveBuffers, type Received } from '../src/event-log/receive-buffers.
 const MB = 1024 * 1024
 
 suite('receive buffers', () => {
-  test('what is received stays as it came until its last user has released it, however many others come and go', () => {
+  test('received bytes stay unchanged until their last user has released them, whatever others do', () => {
     const steps = fc.array(fc.oneof(
       fc.record({ kind: fc.constant('take' as const), sizeBytes: fc.integer({ min: 1, max: 300_000 }), users: fc.integer({ min: 1, max: 3 }) }),
       fc.record({ kind: fc.constant('release' as const), which: fc.nat(20) })
@@ -36,7 +36,7 @@ suite('receive buffers', () => {
     }), { numRuns: 300 })
   })
 
-  test('are used again, and what waits to be is bounded', () => {
+  test('are reused, and the number of unused ones is bounded', () => {
     const buffers = new ReceiveBuffers(MB)
     const first = buffers.take(MB / 2)
     const memory = first.bytes.buffer

@@ -37,7 +37,7 @@ const readCommits = (database: Database) => database.query<Commit>(
 
 const minute = (n: number) => Date.UTC(2024, 0, 1, 0, n)
 
-test('a commit names the buckets that it changed, and of each the series', async t => {
+test('a commit names its changed buckets, and their series', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
   await announce(client, [[0, minute(1), [5, 7]], [0, minute(2), [5]], [2, minute(0), [5]]])
@@ -48,7 +48,7 @@ test('a commit names the buckets that it changed, and of each the series', async
   ])
 })
 
-test('a commit without rows leaves no trace, and one of very many a short one', async t => {
+test('a commit without rows leaves no trace, and a very large one a short trace', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
   await announce(client, [])
@@ -67,7 +67,7 @@ test('a commit without rows leaves no trace, and one of very many a short one', 
   ])
 })
 
-test('who listens hears of a commit when it is there to be read, and not before', async t => {
+test('a listener is notified of a commit when it is readable, and not before', async t => {
   const { database } = await openLocalPostgres(t)
   await using listener = await openConnection(database)
   await listener.query('listen rollup_commits')
@@ -84,7 +84,7 @@ test('who listens hears of a commit when it is there to be read, and not before'
   assert.equal((await readCommits(database)).length, 1)
 })
 
-test('commits are dropped after some minutes, by those that follow', async t => {
+test('commits are deleted after some minutes, by later ones', async t => {
   const { database } = await openLocalPostgres(t)
   await using client = await openConnection(database)
   await announce(client, [[0, minute(1), [7]]])

@@ -11,7 +11,7 @@ import { mergeAll, readContent, readPartitions, writeOldPartitions, WEEK_MS } fr
 
 const insertMinute = 'insert into rollups_minute values ($1, to_timestamp($2), $3, 1, $4, 0, 0, $5)'
 
-test('partitions are made for any age of bucket, once, also by several at a time', async t => {
+test('partitions are created for buckets of any age, once, also by several programs at a time', async t => {
   const { database } = await openLocalPostgres(t)
   const make = (first: string, last: string) =>
     database.query('select ensure_rollup_partitions($1, $2, $3)', ['minute', first, last])
@@ -28,7 +28,7 @@ test('partitions are made for any age of bucket, once, also by several at a time
   }
 })
 
-test('all time since 1970 is in a partition a year, and in small ones for the newest time alone', async t => {
+test('all time since 1970 has a partition per year, and small ones only for recent time', async t => {
   const { database } = await openLocalPostgres(t)
   const nowMs = Date.now()
   for (const level of ['minute', 'hour', 'day', 'arrivals']) {
@@ -50,7 +50,7 @@ function assertApart (partitions: ReadonlyArray<{ startMs: number, endMs: number
   }
 }
 
-test('every time belongs to one partition, whenever and in whatever order they are made, dropped and merged', async t => {
+test('every time belongs to one partition, in any order of creating, dropping and merging', async t => {
   const { database } = await openLocalPostgres(t)
   const firstDay = Date.parse('2010-01-01T00:00:00Z') / DAY_MS
   const step = fc.oneof(
@@ -106,7 +106,7 @@ test('every time belongs to one partition, whenever and in whatever order they a
   assert.ok(merges > 0)
 })
 
-test('small partitions of a year that is over become one, with whatever is written, changed and deleted meanwhile', async t => {
+test('small partitions of a past year are merged, including rows that are written, changed and deleted meanwhile', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 1_500, 1_500 + 104)
   await database.query('create table expected (like rollups_minute)')
@@ -134,7 +134,7 @@ test('small partitions of a year that is over become one, with whatever is writt
   assert.deepEqual(await database.query('select from rollup_merge_changes'), [])
 })
 
-test('a merge that is killed at any step goes on from there, with several at it, and readers see every row at any time', async t => {
+test('a merge that is killed at any step continues from there, also with several processors, and readers always see every row', async t => {
   const { database, url } = await openLocalPostgres(t)
   await writeOldPartitions(database, 1_500, 1_500 + 60)
   await database.query(`
@@ -187,7 +187,7 @@ test('a merge that is killed at any step goes on from there, with several at it,
   assert.deepEqual(await database.query("select from pg_class where relname like '%\\_merged' and not relispartition and relkind = 'r'"), [])
 })
 
-test('a merge is refused where its snapshot could be older than its locks', async t => {
+test('a merge is refused if its snapshot could be older than its locks', async t => {
   const { database } = await openLocalPostgres(t)
   for (const level of ['repeatable read', 'serializable']) {
     await assert.rejects(database.transaction(async client => {
@@ -197,7 +197,7 @@ test('a merge is refused where its snapshot could be older than its locks', asyn
   }
 })
 
-test('a partition past its retention is dropped in the middle of its merge', async t => {
+test('a partition past its retention is dropped during its merge', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 1_560, 1_560 + 52)
   await database.query('select merge_old_rollups()')
@@ -215,7 +215,7 @@ async function dropAll (database: Database): Promise<number> {
   }
 }
 
-test('thousands of partitions past their retention are dropped, few in each transaction, while others read', async t => {
+test('thousands of partitions past their retention are dropped, few per transaction, while others read', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 0, 700)
   await database.query("select set_rollup_retention('minute', '30 days')")
@@ -226,7 +226,7 @@ test('thousands of partitions past their retention are dropped, few in each tran
   assert.deepEqual(await readPartitions(database), [])
 })
 
-test('a drop does not wait for a reader: it gives up, and can be made again', async t => {
+test('a drop does not wait for a reader: it gives up, and can be repeated', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 100, 101)
   await database.query("select set_rollup_retention('minute', '30 days')")
@@ -237,7 +237,7 @@ test('a drop does not wait for a reader: it gives up, and can be made again', as
   await until('the reader to be gone', async () => (await database.query('select drop_old_rollups()')).length === 1)
 })
 
-test('rows past their retention leave a partition that stays, pages at a time, and no other row does', async t => {
+test('rows past their retention are deleted from a partition that stays, in pages, and no other row is', async t => {
   const { database } = await openLocalPostgres(t)
   const dayS = Math.floor(Date.now() / DAY_MS) * 86_400
   await database.query("select ensure_rollup_partitions('day', to_timestamp($1), now())", [dayS - 3_000 * 86_400])
@@ -255,7 +255,7 @@ test('rows past their retention leave a partition that stays, pages at a time, a
   assert.equal(rows, 20_000n)
 })
 
-test('a level with a retention loses the partitions that are wholly older, and no other', async t => {
+test('a level with a retention loses exactly the partitions that are completely older', async t => {
   const { database } = await openLocalPostgres(t)
   await writeOldPartitions(database, 2_800, 2_820)
   const nowS = 2_820 * 604_800

@@ -59,7 +59,7 @@ function decodeOrRefuse (row: StoredRow): 'decoded' | 'refused' {
   }
 }
 
-test('a rollup that was written and read has the same bytes, and merges as if it had not been', () => {
+test('an encoded and decoded rollup has the same bytes, and merges as if it had not been', () => {
   fc.assert(fc.property(anyReadings, anyReadings, (readings, more) => {
     const { rollup, readings: none } = decodeBody(rollupRow(readings))
     assert.equal(none, undefined)
@@ -73,7 +73,7 @@ test('a rollup that was written and read has the same bytes, and merges as if it
   }), { numRuns: 1000 })
 })
 
-test('a row that keeps its readings gives them back to the bit, and their rollup', () => {
+test('a row that stores its readings returns them to the bit, with their rollup', () => {
   fc.assert(fc.property(anyReadings, readings => {
     const decoded = decodeBody(readingsRow(readings))
     assert.deepStrictEqual(decoded.readings, readings)
@@ -88,7 +88,7 @@ function lostSquaresRow (readings: Readings) {
   return rowOf(rollup, encodeRollupBody({ ...rollup, sumSquares }, START_MS))
 }
 
-test('a row whose squares were given up reads as one of today while its values are there, else without them', () => {
+test('a row without its sum of squares gets it back if its values are there', () => {
   let sketches = 0
   fc.assert(fc.property(anyReadings, anyReadings, (readings, more) => {
     const { rollup } = decodeBody(lostSquaresRow(readings))
@@ -109,7 +109,7 @@ test('a row whose squares were given up reads as one of today while its values a
   assert.ok(sketches > 0)
 })
 
-test('a row whose squares were given up says less than it should, but nothing wrong; a changed one does', () => {
+test('a row without its sum of squares is accepted by verification; a changed one is not', () => {
   fc.assert(fc.property(anyReadings, anyDamage(), fc.constantFrom(lostSquaresRow, rollupRow, readingsRow),
     (readings, damage, make) => {
       const expected = rollupRow(readings).body
@@ -122,7 +122,7 @@ test('a row whose squares were given up says less than it should, but nothing wr
     }), { numRuns: 1000 })
 })
 
-test('bodies that are appended to one buffer are those that are made alone', () => {
+test('bodies appended to one buffer equal those encoded separately', () => {
   fc.assert(fc.property(fc.array(anyReadings, { maxLength: 8 }), many => {
     const writer = new ByteWriter(16)
     for (const readings of many) {
@@ -134,7 +134,7 @@ test('bodies that are appended to one buffer are those that are made alone', () 
   }), { numRuns: 200 })
 })
 
-test('a body that was cut short or has bytes behind it is refused', () => {
+test('a truncated body, or one with trailing bytes, is refused', () => {
   fc.assert(fc.property(anyReadings, fc.constantFrom(rollupRow, readingsRow), fc.nat(), (readings, make, at) => {
     const row = make(readings)
     assert.equal(decodeOrRefuse(row), 'decoded')
@@ -143,7 +143,7 @@ test('a body that was cut short or has bytes behind it is refused', () => {
   }), { numRuns: 1000 })
 })
 
-test('a damaged body is refused, or is a rollup that its row agrees with', () => {
+test('a damaged body is refused, or is a rollup that agrees with its row', () => {
   let refused = 0
   fc.assert(fc.property(anyReadings, fc.constantFrom(rollupRow, readingsRow), anyDamage(), (readings, make, damage) => {
     const row = make(readings)
@@ -152,7 +152,7 @@ test('a damaged body is refused, or is a rollup that its row agrees with', () =>
   assert.ok(refused > 1000, `only ${refused} of 5000 were refused`)
 })
 
-test('any bytes at all are refused at once', () => {
+test('arbitrary bytes are refused at once', () => {
   const kinds = fc.constantFrom([], [0x11], [0x12])
   fc.assert(fc.property(kinds, fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1 }), (kind, bytes, count) => {
     const row = { bucketStartMs: START_MS, count, min: -1, max: 1, body: Buffer.from([...kind, ...bytes]) }
@@ -160,7 +160,7 @@ test('any bytes at all are refused at once', () => {
   }), { numRuns: 5000 })
 })
 
-test('a row whose columns say something else than its body is refused', () => {
+test('a row whose columns contradict its body is refused', () => {
   fc.assert(fc.property(anyReadings, fc.constantFrom(rollupRow, readingsRow), (readings, make) => {
     const row = make(readings)
     assert.equal(decodeOrRefuse({ ...row, count: row.count + 1 }), 'refused')
@@ -171,7 +171,7 @@ test('a row whose columns say something else than its body is refused', () => {
   }))
 })
 
-test('what has no readings, or begins before its bucket, is not written', () => {
+test('rollups without readings, or before their bucket, are not written', () => {
   assert.throws(() => encodeRollupBody(emptyRollup(), START_MS), RangeError)
   assert.throws(() => encodeReadingsBody(emptyReadings(), START_MS), RangeError)
   const readings = { timesMs: [START_MS - 1], values: [1] }

@@ -41,13 +41,13 @@ function bytesOf (rollup: Rollup): unknown[] {
   return [rollup.count, total(rollup), rollup.min, rollup.max, encodeRollupBody(rollup, START_MS).toString('hex')]
 }
 
-test('readings folded at once are the same bytes as folded one by one', () => {
+test('folding readings at once gives the same bytes as one by one', () => {
   fc.assert(fc.property(anyReadings, pairs => {
     assert.deepStrictEqual(bytesOf(foldAtOnce(pairs)), bytesOf(foldOneByOne(pairs)))
   }), { numRuns: 1000 })
 })
 
-test('the sums of readings are those of their rollup', () => {
+test('the totals of readings equal those of their rollup', () => {
   fc.assert(fc.property(anyReadings, pairs => {
     const { count, min, max, sum } = sumReadings(sorted(pairs))
     const rollup = foldOneByOne(pairs)
@@ -55,7 +55,7 @@ test('the sums of readings are those of their rollup', () => {
   }))
 })
 
-test('readings folded in parts into one rollup are the same bytes as folded at once', () => {
+test('folding readings in parts gives the same bytes as at once', () => {
   fc.assert(fc.property(anyReadings, anyOrder(), anyCuts(), (pairs, order, cut) => {
     const rollup = emptyRollup()
     for (const part of cut(order(pairs))) foldReadings(rollup, sorted(part))
@@ -63,14 +63,14 @@ test('readings folded in parts into one rollup are the same bytes as folded at o
   }), { numRuns: 1000 })
 })
 
-test('the same readings in any order, cut and merged anyhow, are the same bytes', () => {
+test('the same readings in any order and split give the same bytes', () => {
   fc.assert(fc.property(anyReadings, anyOrder(), anyCuts(), anyMergeTree(), (pairs, order, cut, merge) => {
     const parts = cut(order(pairs)).map(foldAtOnce)
     assert.deepStrictEqual(bytesOf(merge([emptyRollup(), ...parts], mergeRollup)), bytesOf(foldOneByOne(pairs)))
   }), { numRuns: 2000 })
 })
 
-test('what is merged stays the same, and may be merged into others', () => {
+test('merging does not change its source, which may be merged again', () => {
   fc.assert(fc.property(anyReadings, anyReadings, anyReadings, (one, two, three) => {
     const delta = foldAtOnce(one)
     const hour = foldAtOnce(two)
@@ -83,7 +83,7 @@ test('what is merged stays the same, and may be merged into others', () => {
   }), { numRuns: 500 })
 })
 
-test('count, sum, average, ends and median are those of the sorted readings', () => {
+test('count, sum, average, ends and median equal those of the sorted readings', () => {
   fc.assert(fc.property(anyReadings, pairs => {
     const rollup = foldAtOnce(pairs)
     const values = pairs.map(([, value]) => value + 0)
@@ -105,7 +105,7 @@ test('count, sum, average, ends and median are those of the sorted readings', ()
   }), { numRuns: 2000 })
 })
 
-test('the standard deviation is the double nearest to it, for values of any size, in any order, cut and merged anyhow', () => {
+test('the standard deviation is rounded once, for values of any size, in any order and split', () => {
   const millionths = (most: number) => fc.integer({ min: -most, max: most }).map(scaled => scaled / 1e6)
   const near = fc.tuple(millionths(1e15), fc.array(millionths(1000), { maxLength: 100 }))
     .map(([center, offsets]) => offsets.map(offset => center + offset)) // where the textbook formula cancels all digits

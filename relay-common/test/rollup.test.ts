@@ -19,7 +19,7 @@ test('a window of negative readings keeps its true maximum', () => {
   assert.equal(rollup.min, -8)
 })
 
-test('the average of one decimal read over and over is that decimal', () => {
+test('the average of a repeated decimal is that decimal', () => {
   const rollup = rollupOf(...new Array<number>(1000).fill(0.1))
   assert.equal(average(rollup), 0.1)
   assert.equal(total(rollup), 100)
@@ -41,7 +41,7 @@ test('the standard deviation is that of the population, also far from zero', () 
   assert.equal(standardDeviation(rollupOf(-1e140, 1e140)), 1e140)
 })
 
-test('one value of any size does not take the standard deviation of the others away', () => {
+test('one value of any size does not destroy the standard deviation of the others', () => {
   const tenths = Array.from({ length: 200 }, (_, n) => 20 + n / 10)
   for (const value of [1e-146, 1e-200, Number.MIN_VALUE, -Number.MIN_VALUE]) {
     assert.equal(standardDeviation(rollupOf(...tenths, value)), standardDeviation(rollupOf(...tenths, 0)), String(value))
@@ -59,14 +59,14 @@ test('values at both ends of the range of doubles have an average', () => {
   assert.equal(total(rollupOf(MAX_VALUE, MAX_VALUE)), Infinity)
 })
 
-test('first and last are the earliest and the latest in time; at one time the smallest and the greatest value', () => {
+test('first and last are the earliest and latest in time; at one time the smallest and the greatest value', () => {
   const rollup = emptyRollup()
   for (const [ms, value] of [[20, 5], [10, 7], [20, 6], [10, 8], [15, 99]]) foldReading(rollup, START_MS + ms, value)
   assert.deepEqual([rollup.firstMs, rollup.firstValue], [START_MS + 10, 7])
   assert.deepEqual([rollup.lastMs, rollup.lastValue], [START_MS + 20, 6])
 })
 
-test('a rollup without readings says so in every answer, and changes nothing it is merged into', () => {
+test('an empty rollup says so in every statistic, and changes nothing it is merged into', () => {
   const empty = emptyRollup()
   foldReadings(empty, { timesMs: [], values: [] })
   assert.equal(empty.count, 0)

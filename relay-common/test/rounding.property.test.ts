@@ -8,7 +8,7 @@ import { anyCount, anyValue } from './support/values.ts'
 
 const { quotientToDouble, UNIT_EXPONENT } = exact
 
-test('a point between two numbers is the double nearest to it, whichever they are', () => {
+test('a point between any two numbers is rounded once', () => {
   const anyShare = anyCount.chain(whole => fc.tuple(fc.integer({ min: 0, max: whole }), fc.constant(whole)))
   fc.assert(fc.property(anyValue, anyValue, anyShare, (from, to, [part, whole]) => {
     const exactly = toUnits(from) * BigInt(whole - part) + toUnits(to) * BigInt(part)
@@ -26,7 +26,7 @@ test('a double is a whole number of units, and back', () => {
 /** A number of 54 bits that ends in 1 lies halfway between two doubles. */
 const anyHalfway = fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n }).map(it => it * 2n + 1n)
 
-test('a quotient or root halfway between two doubles is the even one, and what is however little beside it the nearer one', () => {
+test('a quotient or root halfway between two doubles rounds to even, and otherwise to the nearer one', () => {
   fc.assert(fc.property(
     anyHalfway, fc.bigInt({ min: 1n, max: 2n ** 53n }), fc.integer({ min: 1, max: 1800 }), fc.constantFrom(-1n, 0n, 1n),
     (halfway, divisor, exponent, beside) => {

@@ -73,7 +73,7 @@ function countOutcomes () {
   return { left: 0, 'refused-key': 0, future: 0, event: 0 }
 }
 
-test('what the scanner takes is what decodeEvent says, however the event is written', () => {
+test('the scanner and decodeEvent agree on accepted events, in any spelling', () => {
   const counts = countOutcomes()
   fc.assert(fc.property(written, neighbours, neighbours, ({ text }, before, behind) => {
     counts[compare(Buffer.from(text), before, behind)]++
@@ -82,7 +82,7 @@ test('what the scanner takes is what decodeEvent says, however the event is writ
   assert.equal(counts['refused-key'], 0)
 })
 
-test('what the scanner takes is what decodeEvent says, whatever happened to the bytes', () => {
+test('the scanner and decodeEvent agree on accepted events, with any changed bytes', () => {
   const counts = countOutcomes()
   fc.assert(fc.property(damagedEvents(written), neighbours, neighbours, (bytes, before, behind) => {
     counts[compare(bytes, before, behind)]++
@@ -90,7 +90,7 @@ test('what the scanner takes is what decodeEvent says, whatever happened to the 
   assert.ok(counts.event > 300 && counts['refused-key'] > 100 && counts.left > 5_000, JSON.stringify(counts))
 })
 
-test('the scanner throws on no bytes at all, of any length, at the end of a buffer or not', () => {
+test('the scanner never throws, for any bytes and length, at the end of a buffer or not', () => {
   const scrap = fc.oneof(
     fc.uint8Array({ maxLength: 30 }),
     fc.stringMatching(/^[{}":,.0-9eE\\ a-z-]{0,30}$/).map(text => Buffer.from(text)),
@@ -101,7 +101,7 @@ test('the scanner throws on no bytes at all, of any length, at the end of a buff
   }), { numRuns: 10_000 })
 })
 
-test('a value is the same double that JSON.parse makes, to the last bit', () => {
+test('a value is the same double as from JSON.parse, to the last bit', () => {
   const sources = fc.oneof(
     fc.stringMatching(/^-?(0|[1-9]\d{0,15})(\.\d{1,16})?$/),
     fc.double({ noNaN: true, noDefaultInfinity: true }).map(value => JSON.stringify(value)),

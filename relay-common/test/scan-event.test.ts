@@ -37,7 +37,7 @@ const usualEvent = {
   deviceId: 'thermostat-001', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 22.5, timestampMs: NEW_YEAR_2024_MS
 }
 
-test('before any day was read, ten null bytes are not the day that was read last', () => { // so: the first test here
+test('before the first day, ten null bytes are not a cached day', () => { // so: the first test here
   assert.equal(scan(withTimestamp(`"${'\0'.repeat(10)}T00:00:00Z"`)), undefined)
 })
 
@@ -76,7 +76,7 @@ const taken: [title: string, text: string, differs?: Partial<typeof usualEvent>]
 ]
 
 for (const [title, text, differs] of taken) {
-  test(`the scanner takes ${title}`, () => {
+  test(`the scanner accepts ${title}`, () => {
     const event = { ...usualEvent, ...differs }
     assert.deepEqual(scan(text), event)
     assert.deepEqual(decodeEvent(Buffer.from(text), rules, nowMs), { kind: 'event', event })
@@ -142,13 +142,13 @@ const refused: [title: string, text: string | Buffer][] = [
 ]
 
 for (const [title, text] of refused) {
-  test(`the scanner and decodeEvent refuse ${title}`, () => {
+  test(`the scanner and decodeEvent reject ${title}`, () => {
     assert.equal(scan(text), undefined)
     assert.equal(decodeEvent(Buffer.from(text as string), rules, nowMs).kind, 'rejected')
   })
 }
 
-test('a day that was read before does not lend itself to a day that is not', () => {
+test('a cached day does not make another day valid', () => {
   for (const day of ['2024-02-29', '2024-02-30', '2024-02-29', '2023-02-29']) {
     const isDay = day === '2024-02-29'
     assert.equal(scan(withTimestamp(`"${day}T00:00:00Z"`)) !== undefined, isDay, day)

@@ -58,7 +58,7 @@ for (const text of notIsoTimes) {
   })
 }
 
-test('every day that a calendar has is read as the calendar has it, and no other day is', () => {
+test('every calendar day is read, and no other day', () => {
   for (let year = 1890; year <= 2110; year++) {
     for (let month = 1; month <= 12; month++) {
       const daysInMonth = new Date(Date.UTC(year, month, 0)).getUTCDate()
@@ -71,7 +71,7 @@ test('every day that a calendar has is read as the calendar has it, and no other
   }
 })
 
-test('a time reads back as itself, whatever offset it is written with', () => {
+test('a time reads back as itself, with any offset', () => {
   fc.assert(fc.property(
     fc.integer({ min: Date.UTC(1, 0), max: Date.UTC(9998, 11) }),
     fc.integer({ min: -18 * 60, max: 18 * 60 }),
@@ -128,7 +128,7 @@ for (const [text, ms] of epochSeconds) {
   })
 }
 
-test('seconds are cut to ms by their digits, however the point and the exponent are written', () => {
+test('seconds are truncated to ms by their digits, with any point and exponent', () => {
   fc.assert(fc.property(
     fc.boolean(),
     fc.bigInt({ min: 0n, max: 8_639_999_999_999n }),

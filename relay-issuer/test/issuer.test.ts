@@ -19,7 +19,7 @@ async function openIssuer (t: TestContext, environment: Record<string, string> =
   return issuer.url
 }
 
-test('a program gets a token for its secret, with the scopes that it asks for', async t => {
+test('a program gets a token for its secret, with the requested scopes', async t => {
   const url = await openIssuer(t)
   const { access_token: token } = await (await logInService(url, 'events:write')).json() as Tokens
   const { payload, protectedHeader } = await jwtVerify(token, createRemoteJWKSet(new URL(`${url}/jwks`)))
@@ -27,11 +27,11 @@ test('a program gets a token for its secret, with the scopes that it asks for', 
   assert.deepEqual([payload.iss, payload.aud, payload.scope], [url, 'relay', 'events:write'])
 })
 
-test('a wrong secret gets none', async t => {
+test('a wrong secret gets no token', async t => {
   assert.equal((await logInService(await openIssuer(t), 'events:write', 'wrong')).status, 401)
 })
 
-test('somebody who logs in gets what the account may, whatever is asked for', async t => {
+test('a person who logs in gets the rights of the account, whatever is requested', async t => {
   const url = await openIssuer(t)
   const asked = 'openid events:read events:write admin'
   const scopesOf = async (account: string) => decodeJwt((await logIn(url, account, asked)).access_token).scope
@@ -41,12 +41,12 @@ test('somebody who logs in gets what the account may, whatever is asked for', as
   assert.deepEqual(decodeJwt(token).relay_zones, ['Zone A'])
 })
 
-test('nobody else logs in', async t => {
+test('nobody else can log in', async t => {
   const url = await openIssuer(t)
   await assert.rejects(authorize(url, 'mallory', 'openid events:read', 'v'.repeat(43)))
 })
 
-test('a code goes to no other address than those of its client', async t => {
+test('a code is only sent to the registered addresses of its client', async t => {
   const url = await openIssuer(t)
   for (const callback of ['https://evil.example.com/callback', 'http://127.0.0.1:8765/other', 'http://127.0.0.1.evil.example.com/callback']) {
     const query = new URLSearchParams({
@@ -58,7 +58,7 @@ test('a code goes to no other address than those of its client', async t => {
   }
 })
 
-test('a code without its verifier is worth nothing', async t => {
+test('a code without its verifier is useless', async t => {
   const url = await openIssuer(t)
   const code = await authorize(url, 'viewer', 'openid events:read', 'v'.repeat(43))
   const response = await askToken(url, {
@@ -71,7 +71,7 @@ test('a code without its verifier is worth nothing', async t => {
   assert.equal(response.status, 400)
 })
 
-test('a refresh token works once; used twice, it ends all that came from it', async t => {
+test('a refresh token works once; a second use revokes everything that came from it', async t => {
   const url = await openIssuer(t)
   const refresh = (token: string) =>
     askToken(url, { grant_type: 'refresh_token', client_id: 'relay-web', refresh_token: token })
@@ -82,7 +82,7 @@ test('a refresh token works once; used twice, it ends all that came from it', as
   assert.equal((await refresh(second.refresh_token)).status, 400)
 })
 
-test('keys in a file outlive a restart, and nobody else can read them', async t => {
+test('keys in a file survive a restart, and nobody else can read them', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-issuer-'))
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'keys.json')
@@ -95,11 +95,11 @@ test('keys in a file outlive a restart, and nobody else can read them', async t 
   assert.ok(!('d' in (first as { keys: object[] }).keys[0]), 'and is not told')
 })
 
-test('it does not start in production, and says why', () => {
+test('it refuses to start in production, with the reason', () => {
   assert.throws(() => readIssuerConfig({ NODE_ENV: 'production' }), /requires no passwords/)
 })
 
-test('no page of another origin may ask it, by whatever name it calls it, but those that were named', async t => {
+test('only pages of configured origins may call it, under any host name', async t => {
   const origin = 'http://127.0.0.1:5173'
   const url = await openIssuer(t, { ISSUER_CORS_ORIGINS: origin })
   const ask = (path: string, headers: Record<string, string>) => new Promise<IncomingMessage>((resolve, reject) => {

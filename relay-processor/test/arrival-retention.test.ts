@@ -28,7 +28,7 @@ async function readTimes (database: Database): Promise<number[]> {
   })
 }
 
-test('counts of what came late or again are kept as long as the level that is kept longest', async t => {
+test('counts of late readings and duplicates are kept as long as the level with the longest retention', async t => {
   const { database } = await openLocalPostgres(t)
   const thisHourMs = Math.floor(Date.now() / 3_600_000) * 3_600_000
   const [ancientMs, oldMs, newMs] = [3_000, 300, 1].map(days => thisHourMs - days * DAY_MS)

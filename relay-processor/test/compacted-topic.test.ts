@@ -38,7 +38,7 @@ function listenForWarnings (): { log: Logger, warned: string[], lines: () => str
   return { log, warned, lines: () => lines.join('') }
 }
 
-test('processor and API warn of a compacted topic when they start, and of no other', { timeout: 120_000 }, async t => {
+test('processor and API warn of a compacted topic at start, and of no other', { timeout: 120_000 }, async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const { EVENTS_TOPIC: events, DEAD_LETTERS_TOPIC: letters } = site.config

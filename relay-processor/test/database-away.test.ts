@@ -8,7 +8,7 @@ import { until } from '../../test-support/until.ts'
 import { makeEvents, openSite, send, settled } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
-test('connections that are cut again and again cost nothing but time', async t => {
+test('connections that are cut repeatedly only cost time', async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const events = makeEvents(10_000, 3)
@@ -25,7 +25,7 @@ test('connections that are cut again and again cost nothing but time', async t =
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
-test('a database that takes no writes pauses the line, /readyz says so, and it goes on by itself', async t => {
+test('a read-only database pauses the line, /readyz reports it, and the line resumes by itself', async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const events = makeEvents(2_000, 5)

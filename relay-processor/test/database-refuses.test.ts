@@ -42,7 +42,7 @@ async function finish (site: Site, processor: Processor): Promise<void> {
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 }
 
-test('a full disk pauses the line until there is room again', async t => {
+test('a full disk pauses the line until there is space again', async t => {
   const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
@@ -61,7 +61,7 @@ test('a full disk pauses the line until there is room again', async t => {
   await finish(site, processor)
 })
 
-test('a deadlock is tried again', async t => {
+test('a deadlock is retried', async t => {
   const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
@@ -86,7 +86,7 @@ test('a deadlock is tried again', async t => {
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
-test('a transaction that can not be serialized is tried again', async t => {
+test('a serialization failure is retried', async t => {
   const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
@@ -110,7 +110,7 @@ test('a transaction that can not be serialized is tried again', async t => {
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
-test('what became of a commit whose answer was lost is read, and nobody is fenced', async t => {
+test('the outcome of a commit without an answer is read, and nobody is fenced', async t => {
   const site = await openSite(t, 'kafka', NO_JOURNAL)
   if (!site) return
   await using opened = new AsyncDisposableStack()

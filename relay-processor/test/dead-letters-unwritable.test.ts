@@ -64,7 +64,7 @@ test('the processor waits for dead letters that can\'t be written, and a kill le
   await assertAllThere(site)
 })
 
-test('a topic that refuses letters for good ends the processor, and nothing moves until it is put right', { timeout: 120_000 }, async t => {
+test('a topic that refuses letters permanently ends the processor, and nothing moves until it is fixed', { timeout: 120_000 }, async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const admin = new Admin({ clientId: 'test', bootstrapBrokers: [site.config.KAFKA_BOOTSTRAP_SERVERS!] })

@@ -41,7 +41,7 @@ test('a zombie writes nothing for a lost partition and everything for a kept one
     Object.fromEntries(await readWindows(database)), Object.fromEntries(recompute(makeEvents(200))))
 })
 
-test('an owner whose database lost a commit is told, instead of adding to what is not there', async t => {
+test('an owner learns that its database lost a commit, and adds nothing to it', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const { flusher, fenced, claim } = await openOwner(database, topic, opened)
@@ -59,7 +59,7 @@ test('an owner whose database lost a commit is told, instead of adding to what i
   assert.deepEqual(fenced.map(it => it.partition), [0])
 })
 
-test('whoever reads a topic that was made anew fences who still reads the one before', async t => {
+test('the reader of a recreated topic fences readers of the old one', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const { store, flusher, fenced, claim } = await openOwner(database, topic, opened)

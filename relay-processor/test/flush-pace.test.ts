@@ -35,14 +35,14 @@ const readingsUntilDue = [
 ] as const
 
 for (const [name, waiting, before, readings] of readingsUntilDue) {
-  test(`so many readings are flushed before their time, and while another flush is on its way: ${name}`, () => {
+  test(`a number of readings is flushed early, and during another flush: ${name}`, () => {
     const writing = { ...before, isWriting: true }
     assert.equal(isFlushDue(settings, { ...waiting, readings: readings - 1 }, writing, 1), false)
     assert.equal(isFlushDue(settings, { ...waiting, readings }, writing, 1), true)
   })
 }
 
-test('the limit of readings holds where it is small', () => {
+test('a small limit of readings is respected', () => {
   const small = { ...settings, flushReadingsMax: 20_000 }
   assert.equal(isFlushDue(small, { ...backlog, readings: 19_999 }, last, 1), false)
   assert.equal(isFlushDue(small, { ...backlog, readings: 20_000 }, last, 1), true)

@@ -60,7 +60,7 @@ function addAll (flushRows: FlushRows, rows: readonly Row[]) {
   })
 }
 
-test('every row is there once with all of its columns, among the new ones or the changed ones', () => {
+test('every row appears once with all columns, among the new or the changed ones', () => {
   fc.assert(fc.property(fc.array(anyRow, { maxLength: 20 }), rows => {
     const flushRows = new FlushRows()
     flushRows.begin(PARTITION, [-Infinity, -Infinity, -Infinity])
@@ -83,7 +83,7 @@ test('every row is there once with all of its columns, among the new ones or the
   }))
 })
 
-test('what stays in memory of a row is all of it, and the same as when it is read back', () => {
+test('the row in memory is complete, and equals the one that is read back', () => {
   fc.assert(fc.property(anyRow, row => {
     const flushRows = new FlushRows()
     flushRows.begin(PARTITION, [-Infinity, -Infinity, -Infinity])
@@ -102,7 +102,7 @@ test('what stays in memory of a row is all of it, and the same as when it is rea
   }))
 })
 
-test('rows are whole in every chunk, also one that is larger than a chunk', () => {
+test('rows are never split over chunks, even if larger than a chunk', () => {
   const times = Array.from({ length: 50_000 }, (_, n) => START_MS + n)
   const large = { timesMs: times, values: times.map(ms => Math.sin(ms)) } // 9 bytes each
   const small = { timesMs: [START_MS], values: [21.5] }
@@ -122,7 +122,7 @@ test('rows are whole in every chunk, also one that is larger than a chunk', () =
   }
 })
 
-test('rows that are past their retention stay in memory, and are not written', () => {
+test('rows past their retention stay in memory, and are not written', () => {
   const flushRows = new FlushRows()
   flushRows.begin(PARTITION, [START_MS + 1, START_MS, -Infinity])
   const readings = { timesMs: [START_MS], values: [21.5] }

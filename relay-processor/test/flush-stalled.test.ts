@@ -27,7 +27,7 @@ async function metric (processor: Processor, name: string): Promise<number> {
   return [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, 'gm'))].reduce((sum, it) => sum + Number(it[1]), 0)
 }
 
-test('a flush that waits for a lock makes the processor not ready, counts as lag, and goes on when the lock is gone', async t => {
+test('a flush that waits for a lock makes the processor not ready, counts as lag, and resumes after it', async t => {
   const site = (await openSite(t, 'postgres', soon))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
@@ -58,7 +58,7 @@ test('a flush that waits for a lock makes the processor not ready, counts as lag
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
-test('a partition that can not be claimed makes the processor not ready', async t => {
+test('a partition that can\'t be claimed makes the processor not ready', async t => {
   const site = (await openSite(t, 'postgres', soon))!
   await using opened = new AsyncDisposableStack()
   const client = opened.adopt(await site.database.connect(), it => it.release(true))
@@ -70,7 +70,7 @@ test('a partition that can not be claimed makes the processor not ready', async 
   await until('it to be ready', async () => (await readiness(processor)).status === 200)
 })
 
-test('a statement that takes too long is ended, tried again and counted', async t => {
+test('a statement beyond its time limit is ended, retried and counted', async t => {
   const site = (await openSite(t, 'postgres', { ...soon, DATABASE_STATEMENT_TIMEOUT_MS: '300' }))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)

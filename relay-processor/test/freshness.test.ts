@@ -21,7 +21,7 @@ async function countWithin (processor: Processor, seconds: number | undefined): 
 }
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`each reading of the event log in ${kind} counts once, in the time that it took`, { timeout: 120_000 }, async t => {
+  test(`each reading of the event log in ${kind} counts once, with its true delay`, { timeout: 120_000 }, async t => {
     const site = await openSite(t, kind, { PROCESSOR_THREADS: '2' })
     if (!site) return
     await using opened = new AsyncDisposableStack()
@@ -35,7 +35,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
   })
 }
 
-test('what has waited in the log for an hour is not fresh', { timeout: 120_000 }, async t => {
+test('a reading that has waited in the log for an hour is not fresh', { timeout: 120_000 }, async t => {
   const site = (await openSite(t, 'postgres'))!
   await send(site, events.slice(0, 200))
   await site.database.query('update event_log_batches set appended_at = appended_at - interval \'61 minutes\'')
@@ -47,7 +47,7 @@ test('what has waited in the log for an hour is not fresh', { timeout: 120_000 }
   assert.equal(await countWithin(processor, MANY_S), 100)
 })
 
-test('whatever time producers give their records, what comes while a processor reads is fresh', { timeout: 120_000 }, async t => {
+test('readings that arrive while a processor reads are fresh, whatever the time of their records', { timeout: 120_000 }, async t => {
   const site = await openTimedSite(t)
   if (!site) return
   await using opened = new AsyncDisposableStack()
@@ -64,7 +64,7 @@ test('whatever time producers give their records, what comes while a processor r
   assert.equal(await countWithin(processor, MANY_S) - before, 200)
 })
 
-test('a backlog of hours is some hundred entries, none of which is far from the time of its readings', () => {
+test('a backlog of hours is about a hundred entries, each close to the time of its readings', () => {
   const nowMs = 4 * 3_600_000
   const noted: Appended[] = []
   let readings = 0

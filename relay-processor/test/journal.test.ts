@@ -102,7 +102,7 @@ test('a day of history that arrives after a live reading does not stall the proc
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history])))
 })
 
-test('history that other partitions have in their journals is compared in one go when partitions are added', { timeout: 300_000 }, async t => {
+test('history in the journals of other partitions is compared at once when partitions are added', { timeout: 300_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '600' }))!
   await spawnProcessor(t, site)
   const devices = Array.from({ length: 5_000 }, (_, n) => `device-${n}`)

@@ -38,7 +38,7 @@ function makeWideRecords (events: readonly DeviceEvent[]) {
 }
 
 for (const policy of ['continue', 'stop'] as const) {
-  test(`retention overtakes a processor that waits for its database: a named gap, and it ${policy}s`, { timeout: 120_000 }, async t => {
+  test(`retention deletes unread records while a processor waits for its database: a gap is reported, and it ${policy}s`, { timeout: 120_000 }, async t => {
     const site = await openSite(t, 'kafka', { GAP_POLICY: policy, FETCH_BUFFER_MAX_BYTES: String(1024 * 1024) })
     if (!site) return
     await using opened = new AsyncDisposableStack()
@@ -83,7 +83,7 @@ for (const policy of ['continue', 'stop'] as const) {
   })
 }
 
-test('a topic that is deleted and made anew under a running processor is a gap, and goes on in the same rows', async t => {
+test('a topic that is recreated under a running processor is a gap, and the same rows continue', async t => {
   const site = await openSite(t, 'kafka', { GAP_POLICY: 'continue' })
   if (!site) return
   await using opened = new AsyncDisposableStack()

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { openSecuredKafka, PASSWORD, USER } from '../../relay-common/test/support/secured-kafka.ts'
 import { makeEvents, openSite, send, settled, spawnProcessor } from './support/open-processor.ts'
 
-test('events come through a broker behind TLS and a login, and its password is in no log', { timeout: 120_000 }, async t => {
+test('events pass a broker with TLS and a login, and its password is in no log', { timeout: 120_000 }, async t => {
   const kafka = await openSecuredKafka(t)
   if (!kafka) return
   const site = await openSite(t, 'kafka', {

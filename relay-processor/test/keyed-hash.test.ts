@@ -51,7 +51,7 @@ function fnv (text: string, start = 0x811c9dc5): number {
   return hash ^ (hash >>> 15)
 }
 
-test('ids of one place under FNV-1a are found as soon as others', () => {
+test('ids that collide under FNV-1a are found as fast as others', () => {
   const names: Name[] = []
   for (let n = 0; names.length < COUNT; n++) {
     const deviceId = `x${n.toString(36)}`
@@ -60,7 +60,7 @@ test('ids of one place under FNV-1a are found as soon as others', () => {
   assertFew(names)
 })
 
-test('ids of blocks that collide under FNV-1a whatever came before are found as soon as others', () => {
+test('ids of blocks that collide under FNV-1a with any prefix are found as fast as others', () => {
   // pairs of blocks that leave one state the same way: 2^n ids of n blocks have one hash, after that start
   const states = [0x811c9dc5 | 0]
   const pairs: Array<[string, string]> = []
@@ -95,7 +95,7 @@ function mixWords (view: DataView, factor: number): number {
   return hash
 }
 
-test('keys with differences that xor and multiplication carry on, whatever the seed, have hashes of their own', () => {
+test('keys whose differences survive xor and multiplication with any seed have different hashes', () => {
   // the top bit of a word comes out of any odd factor as it was, and of the shift as two bits: the next word takes them back
   const hashes = new HashKeys()
   const places = new Map<number, number>()
@@ -117,19 +117,19 @@ test('keys with differences that xor and multiplication carry on, whatever the s
   assert.ok(most < 12, `${most} of ${2 ** 14} keys in one of ${2 ** 15} places`)
 })
 
-test('a device that reports from 20,000 zones is found in each as soon as others', () => {
+test('a device in 20,000 zones is found in each as fast as others', () => {
   assertFew(Array.from({ length: COUNT }, (_, n) => ({ deviceId: 'device', zone: `Zone ${n}` })))
 })
 
-test('names that are one text, cut in other places, are found as soon as others', () => {
+test('names that are one text, split at different places, are found as fast as others', () => {
   assertFew(Array.from({ length: 100 }, (_, n) => ({ deviceId: 'x'.repeat(n + 1), zone: 'x'.repeat(100 - n) })))
 })
 
-test('ids that count up are found as soon as others', () => {
+test('consecutive ids are found as fast as others', () => {
   assertFew(Array.from({ length: COUNT }, (_, n) => ({ deviceId: `sensor-${String(n).padStart(8, '0')}`, zone: 'Zone A' })))
 })
 
-test('two processes draw other numbers: what collides in one is nothing to another', () => {
+test('two processes use different numbers: what collides in one does not in the other', () => {
   const one = new HashKeys()
   const other = new HashKeys()
   const view = new DataView(new ArrayBuffer(16))

@@ -47,7 +47,7 @@ const idsOf = ({ buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceType
   buffer.toString('utf8', zoneStart, zoneEnd)
 ].join('\n')
 
-test('a record with a known head is what the scanner says it is, whatever was learned before', () => {
+test('a record with a known head gives the same result as the scanner, whatever was learned before', () => {
   const known = createScannedEvent()
   const plain = createScannedEvent()
   let taken = 0
@@ -97,7 +97,7 @@ function openHeads () {
   }
 }
 
-test('heads of many devices are all found again, and those of one key beyond a few are left to the scanner', () => {
+test('heads of many devices are all found, and for one key beyond a few the scanner takes over', () => {
   const { learn, scan, scanned } = openHeads()
   const devices = 20_000
   for (let n = 0; n < devices; n++) learn(`device-${n}`, `device-${n}`, n)
@@ -115,7 +115,7 @@ test('heads of many devices are all found again, and those of one key beyond a f
   assert.equal(scan('one key', `device-${2 * devices - 1}`, 2), -1)
 })
 
-test('a key is not taken for another one, of so many that some have one hash', () => {
+test('keys with equal hashes are not confused', () => {
   const { learn, scan } = openHeads()
   const chance = new Chance(1)
   const key = () => Array.from({ length: 12 }, () => String.fromCharCode(chance.between(0x61, 0x7a))).join('')
@@ -130,7 +130,7 @@ test('a key is not taken for another one, of so many that some have one hash', (
   }
 })
 
-test('a zero byte in a key or a head is left to the scanner', () => {
+test('a zero byte in a key or head is left to the scanner', () => {
   const event = (device: string) =>
     `{"deviceId":"${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":"2024-01-01T00:00:00Z"}`
   for (const [key, text, isKnown] of [
@@ -147,7 +147,7 @@ test('a zero byte in a key or a head is left to the scanner', () => {
   }
 })
 
-test('heads do not grow with what senders write into records', () => {
+test('memory of heads does not grow with the length of records', () => {
   const heads = new KnownHeads()
   const learn = (key: string, padding: number) => {
     const text = `{"pad":"${'x'.repeat(padding)}","deviceId":"${key}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":0}`

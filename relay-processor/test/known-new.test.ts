@@ -15,7 +15,7 @@ const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
 const nowMs = Date.parse('2024-06-01T00:00:00Z')
 const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 0 })
 
-test('progress that was set back by hand has everything counted again, once, beside a partition where all is well', async t => {
+test('progress that was reset by hand counts everything again, once, beside a healthy partition', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const events = makeEvents(400)

@@ -8,7 +8,7 @@ import { watchLogEnds } from '../src/log-ends.ts'
 
 const INTERVAL_MS = 5
 
-test('a log that refuses, or does not answer, is a fault until it answers again', async t => {
+test('a log that refuses or does not answer is a fault until it answers again', async t => {
   let readOffsets: () => Promise<PartitionOffsets[]> = async () => []
   let noted = 0
   const line = { noteEnds: () => { noted++ }, observe: () => {} }

@@ -22,7 +22,7 @@ const equal = async (site: Site, events: readonly DeviceEvent[]) =>
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 
 for (const kind of ['kafka', 'postgres'] as const) {
-  test(`on the ${kind} log a reading that several producers send counts once, whichever partitions it came by`, async t => {
+  test(`on the ${kind} log a reading that several producers send counts once, in any partitions`, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(2_000)

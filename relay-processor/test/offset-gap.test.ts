@@ -45,7 +45,7 @@ test('by default the processor stops at a gap, reports it, and moves nothing', a
   assert.equal(nextOffset, 20n)
 })
 
-test('told to continue, it goes on behind the gap, which stays written down', async t => {
+test('with the policy to continue it reads on after the gap, which stays recorded', async t => {
   const site = (await openSite(t, 'postgres', { GAP_POLICY: 'continue' }))!
   const partition = await openGap(site)
   const processor = await startProcessor(site.config, log)
@@ -54,7 +54,7 @@ test('told to continue, it goes on behind the gap, which stays written down', as
   assert.equal((await site.database.query('select * from gaps where source_partition = $1', [partition])).length, 1)
 })
 
-test('a partition that was added, and has lost its beginning before it was read, is a gap', async t => {
+test('an added partition that lost its beginning before it was read is a gap', async t => {
   const { database } = await openLocalPostgres(t)
   const store = await openPostgresStore(database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined })
   t.after(() => store.close())
@@ -72,7 +72,7 @@ test('a partition that was added, and has lost its beginning before it was read,
   assert.equal(await store.findGap(grown, 1, 40n), undefined)
 })
 
-test('a topic that was made anew goes on in the rows of the one before, when told to', async t => {
+test('a recreated topic continues the rows of the old one, if configured', async t => {
   const site = (await openSite(t, 'postgres', { GAP_POLICY: 'continue' }))!
   const [before, after] = [makeEvents(300, 1), makeEvents(300, 2)] // of the same devices and days
   const first = await startProcessor(site.config, log)
@@ -90,7 +90,7 @@ test('a topic that was made anew goes on in the rows of the one before, when tol
   assert.deepEqual(gaps, [{ kind: 'topic-recreated' }])
 })
 
-test('a topic that was made anew before anything was read of it is no gap: it is read for the first time', async t => {
+test('a topic that was recreated before it was read is not a gap: it is read for the first time', async t => {
   const site = (await openSite(t, 'postgres'))!
   const first = await startProcessor(site.config, log)
   await until('it to have claimed the partitions', async () => (await site.database.query('select from progress')).length === 4)
@@ -105,7 +105,7 @@ test('a topic that was made anew before anything was read of it is no gap: it is
   assert.deepEqual(await site.database.query('select * from gaps'), [])
 })
 
-test('a topic that was deleted and made anew is a gap too', async t => {
+test('a topic that was deleted and recreated is a gap too', async t => {
   const site = (await openSite(t, 'postgres'))!
   await openGap(site)
   await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])

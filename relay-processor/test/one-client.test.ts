@@ -34,7 +34,7 @@ const cases: Readonly<Record<string, readonly DeviceEvent[]>> = {
 }
 
 for (const [what, events] of Object.entries(cases)) {
-  test(`${what}: all of it is counted, and nobody else waits`, async t => {
+  test(`${what}: everything counts, and nobody else waits`, async t => {
     const site: Site = (await openSite(t, 'postgres'))!
     await using opened = new AsyncDisposableStack()
     const processor = opened.adopt(await startProcessor(site.config, createLogger('test', 'silent')), it => it.close())

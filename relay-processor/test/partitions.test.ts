@@ -38,7 +38,7 @@ test('an event of any week since 1970 counts, in a bounded number of partitions'
   assert.ok(weeks > 2_900 && partitions.length < 200, `${partitions.length} partitions for ${weeks} weeks`)
 })
 
-test('a processor merges the partitions of years that are over when it starts, and its settings of retention drop some', async t => {
+test('a processor merges partitions of past years at start, and its retention settings drop some', async t => {
   const { database, settings } = await openLocalPostgres(t)
   const week = Math.floor(Date.now() / WEEK_MS)
   await writeOldPartitions(database, week - 200, week)

@@ -15,7 +15,7 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-test('behind a pooler that gives transactions different sessions a processor ends, and says what to do', behindPgbouncer, async t => {
+test('behind a pooler that gives transactions different sessions a processor ends with advice', behindPgbouncer, async t => {
   const site = (await openSite(t, 'postgres'))!
   const pooler = await startPgbouncer(t, site.environment.DATABASE_URL, { pool_mode: 'transaction' })
   const child = spawn(process.execPath, [main], {

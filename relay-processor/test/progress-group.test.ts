@@ -64,7 +64,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await equal(site, events)
   })
 
-  test(`a group that is told to take over does, the one before ends, and every event counts once: ${kind}`, { timeout: 180_000 }, async t => {
+  test(`a group configured to take over does so, the old one ends, and every event counts once: ${kind}`, { timeout: 180_000 }, async t => {
     const site = await openSite(t, kind)
     if (!site) return
     const events = makeEvents(1_200)

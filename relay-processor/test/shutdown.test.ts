@@ -24,7 +24,7 @@ async function terminate (processor: ChildProcess): Promise<number | null> {
   return code
 }
 
-test('in the middle of a backlog it writes what it holds, and the next one goes on from there', async t => {
+test('during a backlog it writes what it holds, and the next one continues from there', async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const events = makeEvents(60_000)
@@ -61,7 +61,7 @@ async function spawnHeard (t: TestContext, site: Site, databaseUrl: string) {
 }
 
 for (const away of ['refuses connections', 'says nothing any more'] as const) {
-  test(`while the database ${away} it leaves all the same, says what it left undone, and nothing is lost`, async t => {
+  test(`while the database ${away} it ends in time and reports unfinished work, and nothing is lost`, async t => {
     const site = await openSite(t, 'kafka')
     if (!site) return
     const { proxy, url } = await openDatabaseProxy(t, site)
@@ -90,7 +90,7 @@ for (const away of ['refuses connections', 'says nothing any more'] as const) {
   })
 }
 
-test('while the database lets it claim nothing it leaves at once, for it holds nothing', async t => {
+test('while the database lets it claim nothing it ends at once, because it holds nothing', async t => {
   const site = await openSite(t, 'kafka')
   if (!site) return
   const { proxy, url } = await openDatabaseProxy(t, site)

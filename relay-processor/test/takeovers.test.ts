@@ -11,7 +11,7 @@ import { readWindows, recompute } from './support/recompute.ts'
 const PARTITIONS = 4
 const events = makeEvents(200)
 
-test('partitions that are taken over at once are one takeover, and all are counted in the end', { timeout: 180_000 }, async t => {
+test('partitions taken over at once are one takeover, and all are counted at the end', { timeout: 180_000 }, async t => {
   const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0' }))!
   const processor = await startProcessor(site.config, createLogger('test', 'silent'))
   t.after(() => processor.close())

@@ -36,7 +36,7 @@ const crashes: ReadonlyArray<readonly [CrashWay, RegExp]> = [
 ]
 
 for (const [way, message] of crashes) {
-  test(`${way} in a thread ends the processor with one line; another goes on, nothing is lost or doubled`, async t => {
+  test(`${way} in a thread ends the processor with one line; another continues, nothing is lost or doubled`, async t => {
     const site = (await openSite(t, 'postgres'))!
     const events = makeEvents(3_000)
     const { processor: victim, readErrors } = await spawnVictim(t, site)

@@ -17,7 +17,7 @@ async function start (opened: AsyncDisposableStack, site: Site): Promise<Process
 
 const ask = async ({ healthPort }: Processor, path: string) => await fetch(`http://127.0.0.1:${healthPort}${path}`)
 
-test('its metrics are the sums of its threads, beside those of the process', async t => {
+test('its metrics are the sums over its threads, and those of the process', async t => {
   const site = (await openSite(t, 'postgres', THREADS))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
@@ -30,7 +30,7 @@ test('its metrics are the sums of its threads, beside those of the process', asy
   for (const partition of [0, 1, 2, 3]) assert.match(metrics, new RegExp(`^relay_lag_records\\{.*partition="${partition}".*\\} 0$`, 'm'))
 })
 
-test('it is not ready while one of its threads can not write', async t => {
+test('it is not ready while one of its threads can\'t write', async t => {
   const site = (await openSite(t, 'postgres', THREADS))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
@@ -47,7 +47,7 @@ test('it is not ready while one of its threads can not write', async t => {
   await until('it to be ready again', async () => (await ask(processor, '/readyz')).status === 200)
 })
 
-test('what ends a thread ends the processor, with the error of the thread', async t => {
+test('a failing thread ends the processor, with its error', async t => {
   for (const deviceId of ['device-0', 'device-1', 'device-2', 'device-3']) { // some of each thread
     const site = (await openSite(t, 'postgres', THREADS))!
     const events = makeEvents(60).map(it => ({ ...it, deviceId }))

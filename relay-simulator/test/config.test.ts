@@ -7,14 +7,14 @@ import { readSimulatorConfig } from '../src/config.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-test('without settings it is the known fleet, an event a second each, no history, no faults', () => {
+test('the default is the known fleet, one event per second and device, no history, no faults', () => {
   const config = readSimulatorConfig({}, [])
   const { DEVICES, RATE, backfillMs, faultShares, EXIT_AFTER_BACKFILL, HEALTH_PORT } = config
   assert.deepEqual([DEVICES, RATE, backfillMs, EXIT_AFTER_BACKFILL, HEALTH_PORT], [3, 1, 0, false, 8081])
   assert.deepEqual(faultShares, { late: 0, duplicates: 0, poison: 0 })
 })
 
-test('an option means what its variable means, and wins over it', () => {
+test('an option has the meaning of its variable, and takes precedence', () => {
   const byVariable = readSimulatorConfig({
     DEVICES: '1000',
     ZONES: '12',
@@ -35,7 +35,7 @@ test('an option means what its variable means, and wins over it', () => {
   assert.equal(byVariable.backfillMs, 86_400_000)
 })
 
-test('a setting that is not usable is named', () => {
+test('an invalid setting is reported by name', () => {
   const cases: [environment: NodeJS.ProcessEnv, args: string[], said: RegExp][] = [
     [{}, ['--backfill', '24x'], /BACKFILL \(--backfill\) must be a number and a unit.*got "24x"/],
     [{ BACKFILL: 'yesterday' }, [], /BACKFILL \(--backfill\) must be .*got "yesterday"/],
@@ -67,7 +67,7 @@ test('--help names every option with its variable, and exits 0', () => {
   }
 })
 
-test('a bad setting ends the program with one line and exit 1', () => {
+test('an invalid setting ends the program with one line and exit code 1', () => {
   const { status, stdout } = spawnSync(process.execPath, [main, '--rate', 'fast'], { encoding: 'utf8' })
   assert.equal(status, 1)
   const lines = stdout.trim().split('\n')

@@ -15,7 +15,7 @@ const settings = fc.record({
 /** 1970 to 2100 */
 const times = fc.integer({ min: 0, max: Date.UTC(2100, 0, 1) })
 
-test('the known fleet is three devices in three zones, whatever else is set', () => {
+test('the known fleet is three devices in three zones, with any other setting', () => {
   for (const seed of [0, 1, 77]) {
     const { devices } = new Fleet({ devices: 100, zones: 1, rate: 1, seed })
     const known = devices.filter(it => it.deviceId.endsWith('-001'))
@@ -25,7 +25,7 @@ test('the known fleet is three devices in three zones, whatever else is set', ()
   }
 })
 
-test('a fleet has devices of the types that Relay takes, in turn, and the known ones of these', () => {
+test('a fleet has devices of the accepted types, in rotation, and the known ones of these', () => {
   const types = fc.uniqueArray(fc.oneof(fc.constantFrom('THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'), fc.string({ minLength: 1 })),
     { minLength: 1, maxLength: 6 })
   fc.assert(fc.property(settings, types, (given, deviceTypes) => {
@@ -38,7 +38,7 @@ test('a fleet has devices of the types that Relay takes, in turn, and the known 
   assert.equal(device.deviceId, 'co2-level-0001')
 })
 
-test('further devices have ids of their own, every zone has every type, and no more zones than asked for', () => {
+test('further devices have unique ids, every zone has every type, and the number of zones is as requested', () => {
   const { devices } = new Fleet({ devices: 1_000, zones: 30, rate: 1, seed: 1 })
   assert.equal(new Set(devices.map(it => it.deviceId)).size, 1_000)
   assert.ok(devices.some(it => it.deviceId === 'thermostat-0004' && it.deviceType === 'THERMOSTAT'))
@@ -48,14 +48,14 @@ test('further devices have ids of their own, every zone has every type, and no m
   for (const [zone, inZone] of byZone) assert.equal(new Set(inZone.map(it => it.deviceType)).size, 3, zone)
 })
 
-test('a fleet that grows leaves the devices that were there as they were', () => {
+test('a growing fleet leaves existing devices unchanged', () => {
   fc.assert(fc.property(settings, fc.nat(20), (small, more) => {
     const byId = new Map(new Fleet({ ...small, devices: small.devices + more }).devices.map(it => [it.deviceId, it]))
     for (const device of new Fleet(small).devices) assert.deepEqual(byId.get(device.deviceId), device)
   }))
 })
 
-test('ticks walk forward in time, and no device has two events in one millisecond', () => {
+test('ticks advance in time, and no device has two events in one millisecond', () => {
   fc.assert(fc.property(settings, times, (given, startMs) => {
     const fleet = new Fleet(given)
     const first = fleet.tickFrom(startMs)
@@ -73,7 +73,7 @@ test('ticks walk forward in time, and no device has two events in one millisecon
   }))
 })
 
-test('every device reports once a period, without drift or gap, however long it runs', () => {
+test('every device reports once per period, without drift or gap, for any duration', () => {
   fc.assert(fc.property(settings, times, fc.nat(1_000_000), (given, startMs, rounds) => {
     const fleet = new Fleet(given)
     const periodMs = Math.round(1e6 / given.rate) / 1_000
@@ -85,7 +85,7 @@ test('every device reports once a period, without drift or gap, however long it 
   }))
 })
 
-test('the tick from a time on is the first one that is not before it', () => {
+test('the tick from a time is the first one at or after it', () => {
   fc.assert(fc.property(settings, times, (given, timeMs) => {
     const fleet = new Fleet(given)
     const tick = fleet.tickFrom(timeMs)

@@ -13,7 +13,7 @@ const { devices } = new Fleet({ devices: 30, zones: 9, rate: 1, seed: 1 })
 const timeMs = Date.UTC(2024, 1, 29, 12, 0, 0, 7)
 const bytesOf = (value: string | Buffer | null) => value === null ? null : Buffer.from(value as string)
 
-test('an event is in the wire format, in the order of fields that devices use', () => {
+test('an event is in the wire format, with the usual order of fields', () => {
   const device = devices.find(it => it.deviceId === 'thermostat-001')!
   const value = valueAt(device.deviceType, device.seed, timeMs)
   assert.equal(eventTextAt(device, timeMs), '{"deviceId":"thermostat-001","deviceType":"THERMOSTAT","zone":"Zone A",' +
@@ -21,7 +21,7 @@ test('an event is in the wire format, in the order of fields that devices use', 
   assert.equal(recordAt(device, timeMs).key, 'thermostat-001')
 })
 
-test('every event is taken, and says what the device read', () => {
+test('every event is accepted, and contains the value of the device', () => {
   for (const device of devices) {
     const { deviceId, deviceType, zone, seed } = device
     const value = valueAt(deviceType, seed, timeMs)
@@ -41,7 +41,7 @@ for (const [index, { name, reason }] of poisonKinds.entries()) {
   })
 }
 
-test('there is poison for every reason that a decoder has, whatever the site keeps', () => {
+test('there is poison for every rejection reason, whatever the retention', () => {
   const reasons = Object.keys(rejectedReasons).filter(it => it !== 'too-old')
   assert.deepEqual([...new Set(poisonKinds.map(it => it.reason))].sort(), reasons.sort())
 })

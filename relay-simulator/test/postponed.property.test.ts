@@ -8,7 +8,7 @@ import { Postponed } from '../src/postponed.ts'
 
 const [device] = new Fleet({ devices: 1, zones: 1, rate: 1, seed: 1 }).devices
 
-test('what was postponed comes back once, earliest first, however additions and takings alternate', () => {
+test('a postponed event comes back once, earliest first, in any order of additions and removals', () => {
   fc.assert(fc.property(fc.array(fc.option(fc.nat(1_000), { freq: 3 })), steps => {
     const postponed = new Postponed()
     const waiting: number[] = []

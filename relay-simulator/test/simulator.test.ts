@@ -41,7 +41,7 @@ const BACK = 'the event log is reachable again'
 const SKIPPED = 'skipped live events that were overdue by more than CATCH_UP_MAX'
 
 for (const kind of kinds) {
-  test(`${kind}: the known fleet sends history and then live, without a gap, in order for a device`, async t => {
+  test(`${kind}: the known fleet sends history and then live events, without a gap, in order per device`, async t => {
     const log = await openTestLog(t, kind)
     if (!log) return
     const simulator = startSimulatorProcess(t, { ...log.environment, BACKFILL: '10m', RATE: '10' })
@@ -64,7 +64,7 @@ for (const kind of kinds) {
     }
   })
 
-  test(`${kind}: a SIGTERM under load exits 0; all up to a moment was sent, late events included`, async t => {
+  test(`${kind}: a SIGTERM under load exits 0; everything up to a moment was sent, including late events`, async t => {
     const log = await openTestLog(t, kind)
     if (!log) return
     const simulator = startSimulatorProcess(t,
@@ -92,7 +92,7 @@ for (const kind of kinds) {
     }
   })
 
-  test(`${kind}: a history alone ends by itself, complete with its faults, and counts what it sent`, async t => {
+  test(`${kind}: a history without live events ends by itself, complete with its faults, and counts what it sent`, async t => {
     const log = await openTestLog(t, kind)
     if (!log) return
     const args = '--once --devices 12 --backfill 1h --late 2% --duplicates 1% --poison 1% --seed 42'.split(' ')
@@ -117,7 +117,7 @@ for (const kind of kinds) {
     assert.ok(values.size <= records.length - sent('duplicate'), 'duplicates are not byte for byte')
   })
 
-  test(`${kind}: a history alone ends the process, with a parent listening`, async t => {
+  test(`${kind}: a history without live events ends the process, with a parent listening`, async t => {
     const log = await openTestLog(t, kind)
     if (!log) return
     const simulator = startSimulatorProcess(t, log.environment, ['--once', '--backfill', '2m'])
@@ -127,7 +127,7 @@ for (const kind of kinds) {
   })
 }
 
-test('connections to the log that are cut are made anew, and no event is missing', async t => {
+test('lost connections to the log are reopened, and no event is missing', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const simulator = startSimulatorProcess(t, { ...log.environment, RATE: '20' })
   await until('events to flow', async () => await countRecords(log) > 60)
@@ -145,7 +145,7 @@ test('connections to the log that are cut are made anew, and no event is missing
   for (const events of (await readEvents(log)).values()) assertNoGap(fleet, events)
 })
 
-test('a log that goes away is warned of once; events wait, and none is missing when it is back', async t => {
+test('an unreachable log causes one warning; events wait, and none is missing afterwards', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t, { ...log.environment, DATABASE_URL: connection.url, RATE: '20' })
@@ -174,7 +174,7 @@ test('a log that goes away is warned of once; events wait, and none is missing w
   for (const events of (await readEvents(log)).values()) assertNoGap(fleet, events)
 })
 
-test('what a log misses because it was away too long is skipped, and never in silence', async t => {
+test('events missed because the log was unreachable for too long are skipped with a report', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t,
@@ -201,7 +201,7 @@ test('what a log misses because it was away too long is skipped, and never in si
   assert.ok(skipped >= missing && skipped <= missing + unansweredMax, `${skipped} skipped, ${missing} missing`)
 })
 
-test('a stop while the log is away exits 0 in time, and says what was not sent', async t => {
+test('a stop while the log is unreachable exits 0 in time, and reports unsent events', async t => {
   const log = (await openTestLog(t, 'postgres'))!
   const connection = await openBreakableConnection(t, log.environment.DATABASE_URL!)
   const simulator = startSimulatorProcess(t,

@@ -52,7 +52,7 @@ function countsOf (batches: Batch[]): Record<SentKind, number> {
   return sums
 }
 
-test('without faults a timeline is the events of the fleet, each once, in order of time', () => {
+test('a timeline without faults has the events of the fleet, each once, in order of time', () => {
   fc.assert(fc.property(fleets, spans, (fleet, spanMs) => {
     const timeline = new Timeline({ fleet, faultShares: noFaults, kind: 'live', startMs })
     const sent = valuesOf(takeBySteps(timeline, [startMs + spanMs], 100))
@@ -60,7 +60,7 @@ test('without faults a timeline is the events of the fleet, each once, in order 
   }))
 })
 
-test('what is sent does not depend on when it is asked for, nor in how large batches', () => {
+test('the time and size of batches do not change what is sent', () => {
   const sizes = fc.integer({ min: 1, max: 50 })
   fc.assert(fc.property(fleets, shares, spans, cuts, sizes, (fleet, faultShares, spanMs, at, recordsMax) => {
     const endMs = startMs + spanMs
@@ -70,7 +70,7 @@ test('what is sent does not depend on when it is asked for, nor in how large bat
   }))
 })
 
-test('history and live events join: together they are the timeline that nobody cut', () => {
+test('history and live events together equal the undivided timeline', () => {
   fc.assert(fc.property(fleets, shares, spans, spans, (fleet, faultShares, beforeMs, afterMs) => {
     const cutMs = startMs + beforeMs
     const endMs = cutMs + afterMs
@@ -88,7 +88,7 @@ test('history and live events join: together they are the timeline that nobody c
   }))
 })
 
-test('whatever goes wrong, every event arrives, duplicates are the same bytes, and poison comes on top', () => {
+test('with any faults every event arrives, duplicates are the same bytes, and poison is additional', () => {
   fc.assert(fc.property(fleets, shares, spans, (fleet, faultShares, spanMs) => {
     const endMs = startMs + spanMs
     const timeline = new Timeline({ fleet, faultShares, kind: 'backfill', startMs, endMs })
@@ -105,7 +105,7 @@ test('whatever goes wrong, every event arrives, duplicates are the same bytes, a
   }))
 })
 
-test('one seed sends identical bytes, another seed others', () => {
+test('one seed sends identical bytes, another seed different ones', () => {
   fc.assert(fc.property(fc.nat(), fc.nat(), (seed, other) => {
     fc.pre(seed !== other)
     const sentWith = (seed: number) => valuesOf(takeBySteps(new Timeline({
@@ -142,7 +142,7 @@ test('a late event is sent after its time, by hours at most, and its duplicate w
   assert.ok(Math.min(...againMs) > 0 && Math.max(...againMs) <= DUPLICATE_MAX_MS)
 })
 
-test('faults are about as frequent as was asked for', () => {
+test('faults are about as frequent as configured', () => {
   const fleet = new Fleet({ devices: 100, zones: 3, rate: 1, seed: 9 })
   const endMs = startMs + 1_000_000
   for (const share of [0.001, 0.01, 0.25]) {
@@ -158,7 +158,7 @@ test('faults are about as frequent as was asked for', () => {
   }
 })
 
-test('what waits to be late is bounded; what is too much is sent early instead of dropped', () => {
+test('the number of postponed events is bounded; excess events are sent early instead of dropped', () => {
   const fleet = new Fleet({ devices: 50, zones: 3, rate: 1, seed: 3 })
   const endMs = startMs + 60_000
   const timeline = new Timeline({
@@ -170,7 +170,7 @@ test('what waits to be late is bounded; what is too much is sent early instead o
   assert.deepEqual(sent.sort(), eventTexts(fleet, startMs, endMs).sort())
 })
 
-test('skipping leaves out exactly what lies before the time, and says how much that is', () => {
+test('skipping drops exactly the events before the time, and returns their number', () => {
   fc.assert(fc.property(fleets, spans, spans, (fleet, skipMs, spanMs) => {
     const timeline = new Timeline({ fleet, faultShares: noFaults, kind: 'live', startMs })
     assert.equal(timeline.skipTo(startMs + skipMs), eventTexts(fleet, startMs, startMs + skipMs).length)

@@ -24,7 +24,7 @@ test('every value is within the bounds of its type, in steps of its type', () =>
   }), { numRuns: 20_000 })
 })
 
-test('a value is the same whoever asks for it, in whatever order', () => {
+test('a value is the same for any reader, in any order', () => {
   const someTimes = fc.array(times, { minLength: 2, maxLength: 20 })
   fc.assert(fc.property(fc.constantFrom(...types), seeds, someTimes, (type, seed, moments) => {
     const forth = moments.map(it => valueAt(type, seed, it))
@@ -33,7 +33,7 @@ test('a value is the same whoever asks for it, in whatever order', () => {
   }))
 })
 
-test('nothing jumps: from one second to the next a signal moves by little', () => {
+test('signals do not jump: from one second to the next they change little', () => {
   const stepMax: Record<DeviceType, number> = { THERMOSTAT: 0.2, HEART_RATE_METER: 8, CAR_FUEL: 1 }
   fc.assert(fc.property(fc.constantFrom(...types), seeds, times, (type, seed, startMs) => {
     let before = valueAt(type, seed, startMs)
@@ -46,7 +46,7 @@ test('nothing jumps: from one second to the next a signal moves by little', () =
   }), { numRuns: 300 })
 })
 
-test('devices of different seeds read differently', () => {
+test('devices with different seeds have different values', () => {
   fc.assert(fc.property(fc.constantFrom(...types), seeds, seeds, times, (type, one, other, startMs) => {
     fc.pre(one !== other)
     const curve = (seed: number) =>
@@ -81,7 +81,7 @@ test('a heart sleeps at night, rests by day and works now and then', () => {
   }), { numRuns: 100 })
 })
 
-test('fuel drains, stands still while the car does, and is refilled every day or so', () => {
+test('fuel drains, stays constant while the car is parked, and is refilled about daily', () => {
   fc.assert(fc.property(seeds, times, (seed, startMs) => {
     const curve = everyMinute('CAR_FUEL', seed, startMs, 3 * 24 * 60)
     const steps = curve.slice(1).map((value, at) => value - curve[at])

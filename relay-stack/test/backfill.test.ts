@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z')
 const hoursAgo = (hours: number) => NOW_MS - hours * HOUR_MS
 
-suite('how much history the fleet sends', () => {
+suite('the amount of history that the fleet sends', () => {
   const cases = [
     { what: 'a first start: a day', sentUntilMs: undefined, eventsPerSecond: 3, historyMs: 24 * HOUR_MS },
     { what: 'a later one: what was missed', sentUntilMs: hoursAgo(5), eventsPerSecond: 3, historyMs: 5 * HOUR_MS },
@@ -22,7 +22,7 @@ suite('how much history the fleet sends', () => {
     test(what, () => assert.equal(chooseHistoryMs(sentUntilMs, NOW_MS, eventsPerSecond), historyMs))
   }
 
-  test('never more than a laptop takes, and never a hole that could be filled', () => {
+  test('is never more than a laptop can handle, and fills every gap', () => {
     const fleet = fc.double({ min: 1e-3, max: 1e6, noNaN: true })
     fc.assert(fc.property(fc.nat(48 * HOUR_MS), fleet, (awayMs, eventsPerSecond) => {
       const historyMs = chooseHistoryMs(NOW_MS - awayMs, NOW_MS, eventsPerSecond)

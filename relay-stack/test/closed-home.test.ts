@@ -30,8 +30,8 @@ async function makeFolders (t: TestContext): Promise<{ open: string, home: strin
   return { open, home }
 }
 
-suite('root in a home that is closed to all others', { skip }, () => {
-  test('the data of PostgreSQL are outside, said so, found again, and gone with --fresh', async t => {
+suite('root with a home that is closed to others', { skip }, () => {
+  test('stores the data of PostgreSQL outside, reports it, finds it again, and deletes it with --fresh', async t => {
     const { home } = await makeFolders(t)
     const said: string[] = []
     const first = await openDataDir(join(home, 'data'), false)
@@ -55,7 +55,7 @@ suite('root in a home that is closed to all others', { skip }, () => {
     assert.equal(third.postgres, join(home, 'data/postgres'))
   })
 
-  test('its binaries are copied once to where its user can run them', async t => {
+  test('copies its binaries once to where its user can run them', async t => {
     const { open, home } = await makeFolders(t)
     const said: string[] = []
     const owner = await findOwner(() => {})

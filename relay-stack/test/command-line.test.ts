@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { documents, runCli } from '../../relay-cli/test/support/run-cli.ts'
 import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-process.ts'
 
-test('the command line finds the stack that runs, and its database is not written down with a password', async t => {
+test('the command line finds the running stack, and its database URL is stored without a password', async t => {
   const dataDir = await makeDataDir(t)
   const stack = startStackProcess(dataDir, ['--event-log', 'postgres', '--backfill', '10s', ...onFreePorts])
   await stack.up()

@@ -13,7 +13,7 @@ import { openLogFiles } from '../src/log-files.ts'
 import { commandLineOf, findProcess, stopLeftOver } from '../src/process-table.ts'
 
 suite('a data folder', () => {
-  test('is given up when it is closed, and so is one whose process was killed', async t => {
+  test('is released when it is closed, and so is one whose process was killed', async t => {
     const folder = await makeFolder(t)
     const first = await openDataDir(folder, false)
     assert.equal(await readFile(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
@@ -25,14 +25,14 @@ suite('a data folder', () => {
     assert.deepEqual((await readdir(folder)).filter(it => it.startsWith('lock')), [])
   })
 
-  test('whose lock has the number of some other program by now is taken', async t => {
+  test('with a lock whose id belongs to another program now is taken', async t => {
     const folder = await makeFolder(t)
     await mkdir(folder)
     await writeFile(join(folder, 'lock'), `${startSleeper(t).pid}\n`)
     await (await openDataDir(folder, false)).close()
   })
 
-  test('that a running stack holds is refused, with its number and what would do', async t => {
+  test('held by a running stack is refused, with its process id and what to do', async t => {
     const folder = await makeFolder(t)
     await mkdir(folder)
     const stack = startSleeper(t, 'relay-stack/src/main.ts')
@@ -42,7 +42,7 @@ suite('a data folder', () => {
     })
   })
 
-  test('made fresh loses its data and keeps the jars', async t => {
+  test('opened with --fresh loses its data and keeps the jars', async t => {
     const folder = await makeFolder(t)
     const used = await openDataDir(folder, false)
     await used.writeSentUntil(Date.now())
@@ -58,7 +58,7 @@ suite('a data folder', () => {
     assert.deepEqual(await readdir(join(folder, 'kafka')), ['something'])
   })
 
-  test('remembers up to when events were sent', async t => {
+  test('stores up to when events were sent', async t => {
     const dataDir = await openDataDir(await makeFolder(t), false)
     t.after(() => dataDir.close())
     assert.equal(await dataDir.readSentUntil(), undefined)
@@ -68,7 +68,7 @@ suite('a data folder', () => {
   })
 })
 
-test('a data folder is for nobody else, made now or by an earlier version', async t => {
+test('a data folder is closed to others, new or of an earlier version', async t => {
   const folder = await makeFolder(t)
   await (await openDataDir(folder, false)).close()
   for (const path of [folder, join(folder, 'logs'), join(folder, 'pids'), join(folder, 'passwords')]) {
@@ -89,8 +89,8 @@ test('a data folder is for nobody else, made now or by an earlier version', asyn
   assert.equal(await rightsOf(join(folder, 'site.json')), 0o600)
 })
 
-suite('a process that was left over', () => {
-  test('is stopped, by force where it does not listen', async t => {
+suite('a leftover process', () => {
+  test('is stopped, by force if it does not react', async t => {
     const folder = await makeFolder(t)
     await mkdir(folder)
     const pidFile = join(folder, 'deaf.pid')
@@ -104,7 +104,7 @@ suite('a process that was left over', () => {
     assert.equal(await stopLeftOver(trace, 200), false)
   })
 
-  test('is not believed to be another program that has its number', async t => {
+  test('is not confused with another program with its process id', async t => {
     const folder = await makeFolder(t)
     await mkdir(folder)
     const pidFile = join(folder, 'other.pid')
@@ -115,7 +115,7 @@ suite('a process that was left over', () => {
     assert.notEqual(commandLineOf(other.pid!), '')
   })
 
-  test('a file that holds no number leads nowhere', async t => {
+  test('a file without a process id leads nowhere', async t => {
     const folder = await makeFolder(t)
     await mkdir(folder)
     for (const text of ['', 'undefined', '-1', '0', '1.5']) {

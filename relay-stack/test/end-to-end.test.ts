@@ -40,7 +40,7 @@ suite('from the event log to the answers', { concurrency: 1 }, () => {
     await checkWholeLine(t, 'kafka', ['--kafka-cache', kafkaCache])
   })
 
-  test('on PostgreSQL every number is right, though the processor was killed', async t => {
+  test('on PostgreSQL every number is right although the processor was killed', async t => {
     await checkWholeLine(t, 'postgres', [])
   })
 })

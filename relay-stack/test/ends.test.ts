@@ -11,14 +11,14 @@ import {
 const onPostgres = ['--event-log', 'postgres', ...onFreePorts]
 
 suite('a stack that ends', { concurrency: 1 }, () => {
-  test('stopped while it starts, it undoes the start', async t => {
+  test('during its start undoes the start', async t => {
     const dataDir = await makeDataDir(t)
     const stack = startStackProcess(dataDir, onPostgres)
     await stack.said(/^Event log/m)
     await assertStops(stack, dataDir, 'SIGHUP', 'stopping')
   })
 
-  test('on the data of a stack before it:', async t => { // which is up in half of the CPU
+  test('on the data of an earlier stack:', async t => { // which is up in half of the CPU
     const dataDir = await makeDataDir(t)
     t.afterEach(() => killAll(dataDir))
 
@@ -34,7 +34,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       }
     })
 
-    await t.test('an npm that was killed takes the stack with it', async () => {
+    await t.test('a killed npm ends the stack too', async () => {
       const npm = startByNpm(dataDir, onPostgres)
       await npm.up()
       npm.kill('SIGKILL')
@@ -42,7 +42,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       await until('the last that it said to come over', () => /stopping: npm is gone[^]*stopped/.test(npm.text))
     })
 
-    await t.test('a second signal ends all of it at once', async () => {
+    await t.test('a second signal kills everything at once', async () => {
       const stack = startStackProcess(dataDir, onPostgres)
       const { pids } = await stack.up()
       process.kill(pids.processor, 'SIGSTOP') // it can't stop in order now
@@ -56,7 +56,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       await until('all processes to be gone', () => runningOn(dataDir).length === 0)
     })
 
-    await t.test('a part that keeps dying ends the stack, and says why', async () => {
+    await t.test('a part that keeps dying ends the stack, with the reason', async () => {
       const stack = startStackProcess(dataDir, onPostgres)
       let { pids: { api: pid } } = await stack.up()
       for (const waitS of [1, 2, 4, 8]) {
@@ -71,7 +71,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       assert.deepEqual(runningOn(dataDir), [])
     })
 
-    await t.test('a data folder that somebody removes ends the stack, in order', async () => {
+    await t.test('deleting the data folder ends the stack, in order', async () => {
       const stack = startStackProcess(dataDir, onPostgres)
       await stack.up()
       await rm(dataDir, { recursive: true, maxRetries: 20 }) // PostgreSQL may put a file where one was just removed

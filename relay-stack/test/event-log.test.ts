@@ -33,7 +33,7 @@ suite('the event log of the stack', () => {
     })
   }
 
-  test('a Kafka that is asked for and can\'t run here is refused, with what would do', async () => {
+  test('Kafka that is requested and can\'t run here is refused, with what to do', async () => {
     await assert.rejects(chooseEventLog({ asked: 'kafka' }, async () => missing), {
       code: 'RELAY_CONFIG_INVALID',
       message: /needs Java 17 or newer and Maven.*KAFKA_BOOTSTRAP_SERVERS.*--event-log postgres/
@@ -49,7 +49,7 @@ suite('the event log of the stack', () => {
     { wish: { before: 'kafka elsewhere', asked: 'postgres' }, java: cached, says: /a Kafka of your own, not in PostgreSQL/ }
   ]
   for (const { wish, java, says } of others) {
-    test(`another one than before is refused, with how to move: ${JSON.stringify(wish)}, Java ${java.kind}`, async () => {
+    test(`another log than before is refused, with how to move: ${JSON.stringify(wish)}, Java ${java.kind}`, async () => {
       await assert.rejects(chooseEventLog(wish, async () => java), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'RELAY_CONFIG_INVALID')
         assert.match(error.message, says)
@@ -59,7 +59,7 @@ suite('the event log of the stack', () => {
     })
   }
 
-  test('Java is not looked for where the answer does not depend on it', async () => {
+  test('Java is only looked for if the result depends on it', async () => {
     const look = () => assert.fail('it was looked for')
     await chooseEventLog({ asked: 'postgres' }, look)
     await chooseEventLog(kafkaSomewhere, look)

@@ -15,7 +15,7 @@ const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const stop = (dataDir: string) => run('npm', ['stop', '--', '--data-dir', dataDir], { cwd: ROOT })
 
-test('two stacks start together, one of them without a fleet and one with types of its own; npm stop ends the one it names', async t => {
+test('two stacks start together, one without a fleet and one with its own types; npm stop ends the named one', async t => {
   const [first, second] = [await makeDataDir(t), await makeDataDir(t)]
   // who asks for ports of what people use gets the presets for all else: both stacks want those
   const ports = async () => ['--api-port', String(await getPort()), '--postgres-port', String(await getPort())]

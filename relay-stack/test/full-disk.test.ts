@@ -11,7 +11,7 @@ import { onFreePorts, startStackProcess } from './support/stack-process.ts'
 
 const onPostgres = [...onFreePorts, '--event-log', 'postgres']
 
-test('a full disk is said to be full, and nothing else', { timeout: 120_000 }, async t => {
+test('a full disk is reported as full, and as nothing else', { timeout: 120_000 }, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-disk-'))
   await chmod(folder, 0o755) // PostgreSQL must get there as another user, or its data are on another disk
   const disk = join(folder, 'disk')
@@ -34,7 +34,7 @@ test('a full disk is said to be full, and nothing else', { timeout: 120_000 }, a
   assert.match(stack.text, /^(Event log: .*\n)?(the disk of .*: free some space; .*\n)?the disk of \S+ is full; free some space, or use another with --data-dir\n$/)
 })
 
-test('a data folder that can\'t be one is one line that says why', async t => {
+test('an invalid data folder is one line with the reason', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-disk-'))
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'file')

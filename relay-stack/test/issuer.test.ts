@@ -10,7 +10,7 @@ import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-pro
 const run = promisify(execFile)
 const documentation = new URL('../../docs/security.md', import.meta.url)
 
-test('the commands of the documentation bring tokens that open the API', { timeout: 180_000 }, async t => {
+test('the commands of the documentation get tokens that the API accepts', { timeout: 180_000 }, async t => {
   const stack = startStackProcess(await makeDataDir(t), [...onFreePorts, '--event-log', 'postgres', '--issuer'])
   const { url } = await stack.up()
   const [, issuer] = /^ {2}issuer +(http:\/\/\S+)\/\.well-known/m.exec(stack.text)!

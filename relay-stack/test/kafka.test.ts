@@ -18,7 +18,7 @@ const log = createLogger('test', 'fatal')
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))
 
 suite('a local Kafka', () => {
-  test('keeps its topics and records over a stop, and over a kill -9', async t => {
+  test('keeps its topics and records after a stop, and after a kill -9', async t => {
     const settings = await prepare(t)
     if (!settings) return
     const topic = 'kept'
@@ -50,7 +50,7 @@ suite('a local Kafka', () => {
     })
   })
 
-  test('takes over from a broker on the same data that somebody left running', async t => {
+  test('takes over from a leftover broker on the same data', async t => {
     const settings = await prepare(t)
     if (!settings) return
     const left = await startKafka(settings)
@@ -73,7 +73,7 @@ suite('a local Kafka', () => {
     })
   })
 
-  test('that can not start says what the JVM said, and leaves no process', async t => {
+  test('that can\'t start reports the message of the JVM, and leaves no process', async t => {
     const settings = await prepare(t)
     if (!settings) return
     await mkdir(join(settings.dataDir, 'log'), { recursive: true })
@@ -85,7 +85,7 @@ suite('a local Kafka', () => {
     assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
   })
 
-  test('whose settings are wrong says which', async t => {
+  test('with invalid settings names them', async t => {
     const settings = await prepare(t)
     if (!settings) return
     await assert.rejects(startKafka({ ...settings, properties: ['num.network.threads=0'] }), {
@@ -101,7 +101,7 @@ suite('a local Kafka', () => {
   })
 })
 
-test('a machine without Java is told what is missing', async t => {
+test('a machine without Java reports what is missing', async t => {
   const { JAVA_HOME } = process.env
   t.after(() => {
     if (JAVA_HOME === undefined) delete process.env.JAVA_HOME

@@ -39,7 +39,7 @@ const event = (seconds: number) => JSON.stringify({
   deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: seconds, timestamp: new Date(Date.UTC(2024, 0, 1, 0, 0, seconds)).toISOString()
 })
 
-test('producer, processor and API work on roles of their own, event log and all', async t => {
+test('producer, processor and API work with their own roles, including the event log', async t => {
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const topic = 'iot-events'
@@ -130,7 +130,7 @@ test('no role can do what another role is for', async t => {
   assert.equal((await database.query('select from rollups_minute')).length, 1)
 })
 
-test('a processor that was taken over drops no rollups but those past the retention that the owner has set', async t => {
+test('a compromised processor can only drop rollups past the retention of the owner', async t => {
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const address = await addUser(opened, database, url, 'relay_processor')
@@ -162,7 +162,7 @@ test('a processor that was taken over drops no rollups but those past the retent
   await assert.rejects(database.query("select set_rollup_retention('minute', '1 hour')"), { code: '23514' })
 })
 
-test('a processor without the right to set the retention says where its settings are others than the database has', async t => {
+test('a processor that may not set the retention logs differences to its settings', async t => {
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   await setRetention(database, { RETENTION_MINUTE_DAYS: 30, RETENTION_HOUR_DAYS: 0 })
@@ -177,7 +177,7 @@ test('a processor without the right to set the retention says where its settings
   assert.deepEqual(kept, [{ name: 'arrivals', retention: '400 days' }, { name: 'minute', retention: '30 days' }])
 })
 
-test('a role that may not migrate says who can, and needs nothing where there is nothing to do', async t => {
+test('a role that may not migrate names one that can, and needs nothing if the schema is current', async t => {
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const address = await addUser(opened, database, url, 'relay_api')

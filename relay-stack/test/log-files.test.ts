@@ -8,7 +8,7 @@ import { until } from '../../test-support/until.ts'
 import { followLog, openLogFiles, readableLine, readLastLines } from '../src/log-files.ts'
 
 suite('logs of the parts', () => {
-  test('a new run starts a new file and keeps the one before', async t => {
+  test('a new run starts a new file and keeps the previous one', async t => {
     const folder = await makeFolder(t)
     for (const text of ['one\n', 'two\n', 'three\n']) {
       const logs = await openLogFiles(folder)
@@ -20,7 +20,7 @@ suite('logs of the parts', () => {
     assert.equal(await readFile(join(folder, 'api.log.before'), 'utf8'), 'two\n')
   })
 
-  test('a long one is cut while it is written to', async t => {
+  test('a long log is truncated while it is written', async t => {
     const folder = await makeFolder(t)
     const logs = await openLogFiles(folder)
     t.after(() => logs.close())
@@ -32,7 +32,7 @@ suite('logs of the parts', () => {
     assert.equal((await stat(`${path}.before`)).size, 17 * 1024 * 1024)
   })
 
-  test('what is appended is shown line by line, whatever the pieces, also after a cut', async t => {
+  test('appended lines are shown one by one, for any pieces, also after a truncation', async t => {
     const path = join(await makeFolder(t), 'api.log')
     const lines: string[] = []
     const following = followLog(path, line => { lines.push(line) })
@@ -47,7 +47,7 @@ suite('logs of the parts', () => {
     assert.deepEqual(lines, ['one', 'two', 'cut', 'at last'])
   })
 
-  test('the last lines are what is asked for, and none where there is no log', async t => {
+  test('the last lines are returned, and none without a log', async t => {
     const path = join(await makeFolder(t), 'api.log')
     assert.deepEqual(await readLastLines(path, 3), [])
     await writeFile(path, Array.from({ length: 10_000 }, (_, n) => `line ${n}\n`).join('') + '\n')

@@ -9,7 +9,7 @@ const run = fileURLToPath(new URL('../../run.js', import.meta.url))
 /** A network of its own, whose loopback interface is down. */
 const UNSHARE = ['--net', '--map-root-user']
 
-test('a start without a loopback interface is one line that says so; no other network is needed', async t => {
+test('a start without a loopback interface is one line with the reason; no other network is needed', async t => {
   await checkLoopback()
   if (spawnSync('unshare', [...UNSHARE, 'true']).status !== 0) return t.skip('a network of its own is not allowed here')
   const { status, stdout, stderr } = spawnSync('unshare',

@@ -29,12 +29,12 @@ const cases: [said: string, means: RegExp][] = [
   ['x'.repeat(10_000), /^x{300}…$/]
 ]
 
-suite('a Maven that fails', () => {
+suite('a failed Maven', () => {
   for (const [said, means] of cases) {
-    test(`is told as what it is: ${means.source}`, () => assert.match(explainMaven(said), means))
+    test(`is explained: ${means.source}`, () => assert.match(explainMaven(said), means))
   }
 
-  test('without network and without the jars the event log is in PostgreSQL, and says why; a Kafka that is asked for is refused', async t => {
+  test('without network and jars the event log is in PostgreSQL, with the reason; requested Kafka is refused', async t => {
     const java = await findJava()
     if (java.kind === 'missing') {
       assert.ok(!process.env.CI, `this test needs ${java.what}`)

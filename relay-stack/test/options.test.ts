@@ -32,7 +32,7 @@ const portsOf = (ports: StackOptions['ports']) =>
   Object.fromEntries(Object.entries(ports).map(([name, it]) => [name, it.port]))
 
 suite('options of npm start', () => {
-  test('without any, the ports are the known ones and the data stay in the repository', () => {
+  test('by default the ports are the known ones and the data stay in the repository', () => {
     const { ports, ...options } = read([])
     assert.deepEqual(portsOf(ports), {
       api: 8080, mqtt: 1883, metrics: 8084, processor: 8082, simulator: 8081, kafka: 9092, postgres: 5432, issuer: 8083
@@ -51,7 +51,7 @@ suite('options of npm start', () => {
     })
   })
 
-  test('each has a variable of the same meaning, and wins over it', () => {
+  test('each has a variable with the same meaning, and takes precedence', () => {
     const variables = {
       API_PORT: '1',
       KAFKA_PORT: '2',
@@ -84,12 +84,12 @@ suite('options of npm start', () => {
       [8080, undefined, root + '.relay', false, {}])
   })
 
-  test('a relative folder is meant from where npm start was typed', () => {
+  test('a relative folder is based on the folder where npm start was typed', () => {
     assert.equal(read(['--data-dir', 'mine']).dataDir, '/somewhere/mine')
     assert.equal(read(['--data-dir', '/abs/mine']).dataDir, '/abs/mine')
   })
 
-  test('what the simulator is told is passed on as it was written', () => {
+  test('settings of the simulator are passed on unchanged', () => {
     const args = '--devices 1000 --zones 7 --rate 0.5 --seed 3 --backfill 90m --late 1% --duplicates 2% --poison 0.1%'
     const { simulator } = read(args.split(' '))
     assert.deepEqual(simulator, {
@@ -98,7 +98,7 @@ suite('options of npm start', () => {
   })
 })
 
-test('a fleet is there unless somebody says otherwise, by option or by variable', () => {
+test('a fleet is simulated unless an option or variable says otherwise', () => {
   const has = (args: string[], variables = {}) => read(args, variables).hasSimulator
   assert.deepEqual([has([]), has(['--simulator']), has(['--no-simulator'])], [undefined, true, false])
   assert.deepEqual([has([], { RELAY_SIMULATOR: '1' }), has([], { RELAY_SIMULATOR: '0' })], [true, false])
@@ -109,7 +109,7 @@ suite('the fleet of the stack', () => {
   const choose = (args: string[], variables: Record<string, string> = {}, areServersOurs = true) =>
     chooseFleet(read(args, variables), variables, areServersOurs)
 
-  test('servers that npm start did not start get no made-up events, unless that is asked for', () => {
+  test('external servers get no simulated events unless requested', () => {
     assert.equal(choose([])?.firstDevice, 'thermostat-001')
     assert.equal(choose([], {}, false), undefined)
     assert.equal(choose(['--simulator'], {}, false)?.firstDevice, 'thermostat-001')
@@ -119,12 +119,12 @@ suite('the fleet of the stack', () => {
     }
   })
 
-  test('follows the types that Relay takes', () => {
+  test('uses the types that Relay accepts', () => {
     assert.equal(choose([], { DEVICE_TYPES: 'HUMIDITY' })?.firstDevice, 'humidity-0001')
     assert.equal(choose([], { DEVICE_TYPES: 'HUMIDITY,CAR_FUEL' })?.firstDevice, 'car-fuel-001', 'clients know it')
   })
 
-  test('what the simulator would refuse is refused before anything starts, also where there is no fleet', () => {
+  test('settings that the simulator would refuse are refused before anything starts, even without a fleet', () => {
     const wrong = [['--late', 'often'], ['--backfill', 'yesterday'], ['--rate', '-1'], ['--no-simulator', '--seed', 'x'], ['--devices', '1.5']]
     for (const args of wrong) assert.throws(() => choose(args), { code: 'RELAY_CONFIG_INVALID' }, args.join(' '))
   })
@@ -152,7 +152,7 @@ suite('ports of the stack', () => {
     assert.ok(all.every(port => port > 0))
   })
 
-  test('one that nobody asked for gives way, at the start and when its part binds it; one that was asked for does not', async t => {
+  test('a default port moves if it is in use, at start or when its part binds it; a requested one does not', async t => {
     const taken = await listen(t, 0)
     const said: string[] = []
     const say = (line: string) => said.push(line)

@@ -16,7 +16,7 @@ const onPostgres = ['--event-log', 'postgres', '--backfill', '10s', ...onFreePor
 const INSERT = "insert into rollups_minute values (1, '2024-01-01T00:00:00Z', 0, 1, 1, 1, 1, '')"
 
 suite('the users of the local stack', { concurrency: 1 }, () => {
-  test('are a program each: the API that runs answers, and its login can write no rollup', async t => {
+  test('are one per program: the running API answers, and its login can\'t write a rollup', async t => {
     const dataDir = await makeDataDir(t)
     const stack = startStackProcess(dataDir, onPostgres)
     const { pids, url, token } = await stack.up()
@@ -61,7 +61,7 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
     assert.equal(await stack.exited, 0, stack.text)
   })
 
-  test('come to a data folder from before they were there, and the password that everybody knew goes', async t => {
+  test('are added to an older data folder, and the well-known password is replaced', async t => {
     const dataDir = await makeDataDir(t)
     const before = await startPostgres({
       dataDir: join(dataDir, 'postgres'),

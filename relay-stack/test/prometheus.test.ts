@@ -15,7 +15,7 @@ import { makeDataDir, onFreePorts, startStackProcess } from './support/stack-pro
 const host = '127.0.0.1'
 const withPrometheus = { timeout: 240_000, skip: skipWithout('prometheus') }
 
-test('a Prometheus with the settings of the stack scrapes every program, and has the alarms', withPrometheus, async t => {
+test('a Prometheus with the settings of the stack scrapes every program, and has the alerts', withPrometheus, async t => {
   const dataDir = await makeDataDir(t)
   const data = await mkdtemp(join(tmpdir(), 'relay-prometheus-'))
   t.after(() => rm(data, { recursive: true, force: true }))

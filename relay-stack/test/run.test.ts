@@ -27,8 +27,8 @@ function run (folder: string, args: readonly string[], environment: NodeJS.Proce
 
 const installed = { 'node_modules/relay-common/package.json': '{}' }
 
-suite('what npm scripts begin with', () => {
-  test('says in one line that nothing is installed, or not all of it', async t => {
+suite('npm scripts', () => {
+  test('report in one line that nothing is installed, or not everything', async t => {
     const bare = await makeClone(t, { 'relay-stack/src/main.ts': '' })
     assert.deepEqual(run(bare, ['relay-stack/src/main.ts']),
       { status: 1, stdout: '', stderr: 'Relay is not installed yet: run `npm ci` first\n' })
@@ -37,7 +37,7 @@ suite('what npm scripts begin with', () => {
       { status: 1, stdout: '', stderr: 'the package commander is missing: run `npm ci` again\n' })
   })
 
-  test('says in one line that the Node is too old', async t => {
+  test('report in one line that Node is too old', async t => {
     const clone = await makeClone(t, {
       ...installed,
       'old.cjs': "Object.defineProperty(process.versions, 'node', { value: '18.20.8' })",
@@ -48,7 +48,7 @@ suite('what npm scripts begin with', () => {
     assert.match(stderr, /^Relay needs Node 24.*`npm ci`.*\n$/)
   })
 
-  test('hands arguments on, and errors of the program as they are', async t => {
+  test('pass on arguments, and errors of the program unchanged', async t => {
     const clone = await makeClone(t, {
       ...installed,
       'bench/src/main.ts': 'console.log(process.argv.slice(2).join()); const code: number = 3; process.exitCode = code',
@@ -58,7 +58,7 @@ suite('what npm scripts begin with', () => {
     assert.match(run(clone, ['bench/src/bad.ts']).stderr, /Error: its own/)
   })
 
-  test('keeps what was compiled for the next start, also of programs that are started from here', async t => {
+  test('keep compiled code for the next start, also for programs started from here', async t => {
     const clone = await makeClone(t, { ...installed, 'bench/src/main.ts': 'console.log(process.env.NODE_COMPILE_CACHE)' })
     const cached = async (folder: string) => (await readdir(folder, { recursive: true })).length
     assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone }).stdout, join(clone, '.cache', 'relay') + '\n')
@@ -70,7 +70,7 @@ suite('what npm scripts begin with', () => {
     assert.deepEqual(run(clone, ['bench/src/main.ts'], { HOME: file }), { status: 0, stdout: join(file, '.cache', 'relay') + '\n', stderr: '' })
   })
 
-  test('the stack takes settings from .env, the command line those that say which servers are meant, others none', async t => {
+  test('the stack reads settings from .env, the command line those that name servers, others none', async t => {
     const show = 'console.log(["DEVICES", "POSTGRES_PORT", "RELAY_DATA_DIR"].map(it => process.env[it] ?? "-").join())'
     const programs = { 'relay-stack/src/main.ts': show, 'relay-cli/src/main.ts': show, 'bench/src/main.ts': show }
     const env = '# a comment\nDEVICES=7\nPOSTGRES_PORT="15432"\nRELAY_DATA_DIR=/data\n'

@@ -23,7 +23,7 @@ const loudest = { LOG_LEVEL: 'trace', HEALTH_PORT: '0', API_PORT: '0', EVENT_LOG
 const daemons = ['processor', 'api', 'simulator']
 
 suite('secrets', { concurrency: 1 }, () => {
-  test('settings that are not usable are told without what they hold', { timeout: 300_000 }, async t => {
+  test('invalid settings are reported without their values', { timeout: 300_000 }, async t => {
     const { url } = await openLocalPostgres(t)
     const { hostname, port, pathname } = new URL(url)
     const folder = await mkdtemp(join(tmpdir(), 'relay-secrets-'))
@@ -76,7 +76,7 @@ suite('secrets', { concurrency: 1 }, () => {
     t.diagnostic(`${runs} starts that failed`)
   })
 
-  test('an API and an issuer at work tell none, not even when the database refuses them', { timeout: 180_000 }, async t => {
+  test('a running API and issuer reveal none, even if the database refuses them', { timeout: 180_000 }, async t => {
     const { database, url } = await openLocalPostgres(t)
     const secrets: Record<string, string> = {
       'database password': makeSecret(),
@@ -171,7 +171,7 @@ suite('secrets', { concurrency: 1 }, () => {
     assertNoSecret(JSON.stringify(kept), secrets, 'the database')
   })
 
-  test('a login that Kafka refuses tells none; with the right password the API takes events', { timeout: 180_000 }, async t => {
+  test('a login that Kafka refuses reveals none; with the right password the API accepts events', { timeout: 180_000 }, async t => {
     const kafka = await openSecuredKafka(t)
     if (!kafka) return
     const { url } = await openLocalPostgres(t)
@@ -204,7 +204,7 @@ suite('secrets', { concurrency: 1 }, () => {
     }
   })
 
-  test('npm start tells no password of the database, in no log and on no command line', { timeout: 180_000 }, async t => {
+  test('npm start reveals no password of the database, in no log and on no command line', { timeout: 180_000 }, async t => {
     const dataDir = await makeDataDir(t)
     const npm = startByNpm(dataDir, ['--event-log', 'postgres', '--issuer', ...onFreePorts])
     await npm.up()

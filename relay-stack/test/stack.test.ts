@@ -18,7 +18,7 @@ const onPostgres = ['--event-log', 'postgres', ...onFreePorts]
 const onKafka = ['--event-log', 'kafka', '--kafka-cache', kafkaCache, ...onFreePorts]
 
 suite('npm start', { concurrency: 1 }, () => {
-  test('answers right at once, brings a killed part back, and leaves nothing behind', async t => {
+  test('answers right at once, restarts a killed part, and leaves nothing behind', async t => {
     const dataDir = await makeDataDir(t)
     const stack = startStackProcess(dataDir, onPostgres)
     const { pids, url, token } = await stack.up()
@@ -69,7 +69,7 @@ suite('npm start', { concurrency: 1 }, () => {
     await assertStops(fourth, dataDir, 'SIGINT')
   })
 
-  test('a port in use is one line that names it and its option, and nothing is started', async t => {
+  test('a port in use is one line that names it and its option, and nothing starts', async t => {
     const dataDir = await makeDataDir(t)
     const port = await takePort(t)
     for (const option of ['--api-port', '--postgres-port']) {
@@ -80,7 +80,7 @@ suite('npm start', { concurrency: 1 }, () => {
     }
   })
 
-  test('what it is told wrongly is one line and exit 1', async t => {
+  test('invalid settings are one line and exit code 1', async t => {
     const dataDir = await makeDataDir(t)
     const wrong = [
       { args: ['--unknown'], line: /^error: unknown option '--unknown'$/m },

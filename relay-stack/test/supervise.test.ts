@@ -8,7 +8,7 @@ import { until } from '../../test-support/until.ts'
 import { judgeDeath, supervise, type Observer, type RunningPart, type Verdict } from '../src/supervise.ts'
 
 suite('judging a death', () => {
-  test('the first is answered after a second, the next ones after twice as long each, the fifth ends it', () => {
+  test('the first restart is after a second, the next ones after twice as long each, the fifth death ends it', () => {
     let deaths = 0
     const waits: unknown[] = []
     for (let n = 0; n < 5; n++) {
@@ -19,13 +19,13 @@ suite('judging a death', () => {
     assert.deepEqual(waits, [1_000, 2_000, 4_000, 8_000, 'give-up'])
   })
 
-  test('a part that ran for a minute is forgiven all that was before, whatever that was', () => {
+  test('a part that ran for a minute starts with a clean record', () => {
     fc.assert(fc.property(fc.nat(10), fc.integer({ min: 60_000, max: 1e9 }), (deathsBefore, ranMs) => {
       assert.deepEqual(judgeDeath(deathsBefore, ranMs), { kind: 'restart', deaths: 1, afterMs: 1_000 })
     }))
   })
 
-  test('no part is restarted for ever without running well in between', () => {
+  test('no part is restarted forever without running well in between', () => {
     fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 59_999 }), { minLength: 5, maxLength: 50 }), runs => {
       let deaths = 0
       const verdicts = runs.map(ranMs => {
@@ -53,7 +53,7 @@ suite('a supervised process', () => {
     assert.equal(deaths.length, 1)
   })
 
-  test('that has done its work is left alone', async () => {
+  test('that has done its work is not restarted', async () => {
     const { observer, deaths } = observe()
     const part = await supervise({
       name: 'worker', start: async () => startNode(''), isFinished: ({ code }) => code() === 0
@@ -63,13 +63,13 @@ suite('a supervised process', () => {
     await part.close()
   })
 
-  test('that fails the first time is the caller\'s to judge', async () => {
+  test('that fails the first time is reported to the caller', async () => {
     const { observer } = observe()
     const start = async () => { throw new Error('no such thing') }
     await assert.rejects(supervise({ name: 'never', start }, observer), /no such thing/)
   })
 
-  test('that died of what is not its fault is no death, and starts again when that is over', async () => {
+  test('that died for an external reason restarts when that is over, without counting a death', async () => {
     const { observer, deaths, blocks, backs } = observe()
     blocks.now = 'the disk is full'
     const part = await supervise({ name: 'sleeper', start: async () => startNode('setInterval(() => {}, 1000)') }, observer)
@@ -81,7 +81,7 @@ suite('a supervised process', () => {
     await part.close()
   })
 
-  test('can be closed while it waits to be restarted', async () => {
+  test('can be closed while it waits for a restart', async () => {
     const { observer, deaths } = observe()
     const part = await supervise({ name: 'short', start: async () => startNode('process.exit(3)') }, observer)
     await part.current.exited
