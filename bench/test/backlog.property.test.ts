@@ -38,7 +38,7 @@ test('a backlog has the stated number of events and devices, without duplicates'
 const fleet = { topic: 'events', partitions: 8, devices: 100 }
 const DAY_MS = 86_400_000
 
-/** @param latenessMs of readings that are late */
+/** @param latenessMs of late readings */
 function assertSpreadOverMonth (latenessMs: readonly number[], tolerance: number): void {
   for (let week = 0; week < 4; week++) {
     const inWeek = latenessMs.filter(ms => ms > 7 * week * DAY_MS && ms <= 7 * (week + 1) * DAY_MS).length

@@ -5,7 +5,9 @@ import { test } from 'node:test'
 
 import { findInspector, inspectorArgs, openHeap } from '../src/heap.ts'
 
-/** Holds so many bytes in a buffer and twice as many in one of a worker thread, and makes garbage; then says so. */
+/**
+ * Holds a number of bytes in a buffer and twice as many in one of a worker thread, and creates garbage; then reports.
+ */
 const program = `
   const { Worker } = require('node:worker_threads')
   const bytes = Number(process.env.BYTES)

@@ -1,4 +1,4 @@
-/** The short form of `npm run test:faults`: one broker, two processors, the faults that happen most. */
+/** The short form of `npm run test:faults`: one broker, two processors, the most frequent faults. */
 import assert from 'node:assert/strict'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -50,7 +50,7 @@ interface Row {
   readonly body: Buffer
 }
 
-/** Takes a reading out of one row, puts one into another twice, and drops a third: each is seen for what it is. */
+/** Removes a reading from one row, duplicates one in another, and deletes a third row: each is detected. */
 async function seesWhatIsWrong (site: Site): Promise<void> {
   const { database } = site
   await until('all of the journal to be rows', async () => (await database.query('select from journal limit 1')).length === 0)
@@ -76,7 +76,7 @@ async function seesWhatIsWrong (site: Site): Promise<void> {
   assert.deepEqual({ lost, doubled, rows: wrong.map(it => parseInt(it)) }, { lost: 1, doubled: 1, rows: [3] })
 }
 
-/** @returns undefined where this machine can't run Kafka: the test is skipped, and says so */
+/** @returns undefined if this machine can't run Kafka: the test is skipped with a message */
 async function openTestSite (t: TestContext): Promise<(Site & AsyncDisposable) | undefined> {
   const java = await findJava(cacheDir)
   if (java.kind === 'missing') {

@@ -1,4 +1,4 @@
-/** The event log on three brokers: leaders of partitions, and the coordinator of the group, move under its feet. */
+/** The event log on three brokers, while leaders of partitions and the coordinator of the group move. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -66,7 +66,7 @@ suite('a cluster of three brokers', () => {
   })
 })
 
-/** @returns undefined where this machine can't run Kafka: the test is skipped, and says so */
+/** @returns undefined if this machine can't run Kafka: the test is skipped with a message */
 async function startCluster (t: TestContext): Promise<(KafkaCluster & AsyncDisposable) | undefined> {
   const java = await findJava(cacheDir)
   if (java.kind === 'missing') {

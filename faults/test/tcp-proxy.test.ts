@@ -1,4 +1,4 @@
-/** What stands between programs and their servers must not get in the way by itself. */
+/** The proxy between programs and servers must not interfere by itself. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** A connection that is cut in the very turn in which the proxy ends it. */
+/** A connection that is cut in the turn in which the proxy ends it. */
 const endAndCut = `
   import { once } from 'node:events'
   import { connect, createServer, Socket } from 'node:net'

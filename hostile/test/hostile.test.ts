@@ -1,4 +1,4 @@
-/** Whether `npm run test:hostile` would see that an attack succeeds. */
+/** Checks that `npm run test:hostile` would detect a successful attack. */
 import assert from 'node:assert/strict'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -76,7 +76,7 @@ test('a p99 of three times the quiet one is allowed, and slightly more is not', 
   assert.equal(judgeHonest(quiet, { ...window(40), behindMs: 11_000 }).slow.length, 1)
 })
 
-/** The weak server, started again by hand where it ends, as a supervisor does it. */
+/** The weak server, restarted when it ends, as by a supervisor. */
 async function startWeakServer (): Promise<{ readonly site: Site, close (): Promise<void> }> {
   const file = fileURLToPath(new URL('support/weak-server.ts', import.meta.url))
   let isClosing = false

@@ -1,4 +1,4 @@
-/** Events are sorted the same whether their series are known, and so read by the scanner, or not. */
+/** Events are sorted equally whether their series are known, and so read by the scanner, or not. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -1,4 +1,4 @@
-/** Access tokens of a real OpenID provider, and all that can be forged about one. */
+/** Access tokens of a real OpenID provider, and forgeries of them. */
 import assert from 'node:assert/strict'
 import { createPublicKey, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ const manyFailures = { RATE_LIMIT_FAILED_LOGINS_MAX: '100000', RATE_LIMIT_ADDRES
 
 interface Site {
   readonly issuer: Issuer
-  /** of the issuer: what nobody else has */
+  /** of the issuer, and secret */
   readonly signingKey: JWK
   readonly ask: (token: string) => Promise<{ readonly status: number, readonly code: string | undefined }>
 }
@@ -140,7 +140,7 @@ test('every claim and header counts', async t => {
   }
 })
 
-/** A token with another header, and the signature that it had. */
+/** A token with another header and its original signature. */
 function forge (token: string, changed: object): string {
   const [, claims, signature] = token.split('.')
   const header = { ...decodeProtectedHeader(token), ...changed }
@@ -161,7 +161,7 @@ test('nobody else can sign: with no key, a public key, or a key of their own', a
     }
   }
 
-  // the public key is known to all: it must not be taken for a shared secret
+  // the public key is known to all, and must not be accepted as a shared secret
   const publicKey = createPublicKey(createPrivateKey({ key: signingKey as never, format: 'jwk' }))
   const secrets = [publicKey.export({ type: 'spki', format: 'pem' }), publicKey.export({ type: 'spki', format: 'der' }),
     JSON.stringify(publicKey.export({ format: 'jwk' }))]
@@ -180,7 +180,7 @@ test('nobody else can sign: with no key, a public key, or a key of their own', a
     assert.deepEqual(await ask(token), refused, JSON.stringify(Object.keys(extra)))
   }
 
-  // an algorithm that is not on the list, by the right key
+  // an algorithm that is not allowed, with the right key
   const key = createPrivateKey({ key: signingKey as never, format: 'jwk' })
   for (const alg of ['RS384', 'RS512']) {
     const token = await new SignJWT(claims).setProtectedHeader({ alg, typ: 'at+jwt' }).sign(key)
@@ -191,7 +191,7 @@ test('nobody else can sign: with no key, a public key, or a key of their own', a
 test('a token with any bit of its claims or signature flipped is refused', async t => {
   const { issuer, ask } = await openSite(t)
   const real = await tokenOf(issuer)
-  assert.equal((await ask(real)).status, 200) // and so it is among those that were seen before
+  assert.equal((await ask(real)).status, 200) // so it is cached
   let tried = 0
   for (let at = 0; at < real.length; at += 1 + Math.floor(real.length / 400)) {
     for (const character of ['A', 'z', '-']) {
@@ -221,7 +221,7 @@ test('an issuer can rotate its keys without a restart; tokens of the old ones en
   const second = await startIssuer(readIssuerConfig({ ISSUER_PORT: port }), log) // with new keys
   t.after(() => second.close())
   const after = await tokenOf(second)
-  // a key id that is not known has the keys read again, though not more often than every ten seconds
+  // an unknown key id triggers another fetch of the keys, at most every ten seconds
   await until('the new keys to be known', async () => await ask(after) === 200, 30_000)
 })
 

@@ -1,4 +1,4 @@
-/** Every number of every row, held to a straightforward computation over the same events. */
+/** Compares every number of every row with a simple computation over the same events. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -12,7 +12,7 @@ import { boundariesByLooking } from './support/intl-clock.ts'
 import { recompute, resendsOnce, type ExpectedRow } from './support/recompute.ts'
 import { writeEvents } from './support/write-events.ts'
 
-/** More pages of an answer try nothing that so many don't. */
+/** More pages of an answer test nothing new. */
 const PAGES_MAX = 30
 /** devices, zones or types */
 const GROUPS_MAX = 3
@@ -37,7 +37,7 @@ test('every number of every row and page is the double nearest to the exact valu
         assert.equal(rows.length, inOrder.length, JSON.stringify(asked))
         for (const [n, row] of rows.entries()) checkRow(row, inOrder[n], asked)
         rowCount += rows.length
-        // minutes of steps are read whatever is in them; of all other rows those alone that can have readings
+        // steps read all minutes; other statistics only read rows that can have readings
         for (const fill of ['none', 'null', 'previous', 'linear']) {
           if (asked.interval !== '5m' || asked.limit === 1) continue
           const withSteps = await askAll(api, { ...asked, limit: 10_000 }, { fill, stats: 'count,avg,last,increase' })
@@ -48,7 +48,8 @@ test('every number of every row and page is the double nearest to the exact valu
         }
       }
     }
-  ), { numRuns: 12, endOnFailure: true }) // each step of a shrink would write a database anew: the seed must do
+  // each step of a shrink would write another database, so the seed must suffice
+  ), { numRuns: 12, endOnFailure: true })
   assert.ok(rowCount > 100)
 })
 

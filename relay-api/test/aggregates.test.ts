@@ -157,7 +157,7 @@ test('csv is complete: an answer that might be cut is refused', async t => {
   const api = await openTestApi(t, { POINTS_MAX: '100' })
   await writeEvents(api.database, [event(0, 1), event(0, 1, { deviceId: 'd-2' })])
   const ask = (query: string) => get(api, `${day}&format=csv&groupBy=device&${query}`)
-  assert.equal((await ask('interval=30m&limit=1')).body.split('\r\n').length, 4) // a limit is of pages
+  assert.equal((await ask('interval=30m&limit=1')).body.split('\r\n').length, 4) // a limit applies to pages
   const refused = await ask('interval=15m')
   assert.deepEqual([refused.statusCode, refused.json().code], [400, 'RELAY_TOO_MANY_POINTS'])
 })
@@ -225,7 +225,7 @@ test('a row is also filled from the last one before the range, up to 30 days bac
   assert.deepEqual(await ask('start=2024-01-01T03:00:00.001Z'), [['d-2', 0, 40]])
   assert.deepEqual(await ask('start=2024-01-01T02:30:00Z&device=d-2&device=d-1'), [['d-2', 0, 40], ['d-2', 0, 40]])
   assert.deepEqual(await ask('start=2024-01-01T02:00:00.001Z'), [['d-2', 0, 40], ['d-2', 0, 40]])
-  // half a minute behind 7, and half a minute before 9
+  // half a minute after 7, and half a minute before 9
   assert.deepEqual((await ask('start=2023-12-30T00:00:30Z&device=d-2'))[0], ['d-2', 1, 9])
 })
 
@@ -241,7 +241,7 @@ test('if retention dropped the minutes before the range, a row is filled from it
     return body.rows.map((it: any) => it.avg)
   }
   assert.deepEqual(await ask('1h'), [1.5, 5])
-  assert.deepEqual(await ask('30m'), [null, null, 5, 5]) // half hours of then are not kept
+  assert.deepEqual(await ask('30m'), [null, null, 5, 5]) // half hours of that time are not kept
 })
 
 test('a counter reset continues; a gap is no step; a value is held until the next one', async t => {
@@ -256,7 +256,7 @@ test('a counter reset continues; a gap is no step; a value is held until the nex
   assert.deepEqual(await ask('interval=1d&maxGap=1h'), [[100, 100 / 86_400,
     (100 * 10 + 150 * 10 + 30 * 10 + 40 * 60 + 500 * 10 + 510 * 60) / 160]])
   assert.deepEqual((await ask('interval=1d&maxGap=3h'))[0][0], 560)
-  // the step from 30 to 40 belongs to the row of the later one, although the earlier is in the row before
+  // the step from 30 to 40 belongs to the row of the later reading, although the earlier one is in the row before
   assert.deepEqual((await ask('interval=30m&maxGap=1h')).map((it: any) => it[0]), [80, 10, 10])
 })
 
@@ -277,7 +277,7 @@ test('one extreme value does not destroy the statistics of its zone\'s hour', as
   const api = await openTestApi(t)
   const decayed = [1e-160, -Number.MIN_VALUE, 3e-310, 1e-146]
   const hours = [...decayed.map(it => [it]), [1e150], decayed, [Number.MAX_VALUE, -Number.MAX_VALUE, ...decayed]]
-  const usual = Array.from({ length: 40 * 30 }, (_, n) => 20 + (n * 7919 % 1000) / 100) // a sketch holds so many
+  const usual = Array.from({ length: 40 * 30 }, (_, n) => 20 + (n * 7919 % 1000) / 100) // enough for a sketch
   await writeEvents(api.database, hours.flatMap((odd, hour) => [...odd, ...usual].map((value, n) => event(
     hour * HOUR_MS + n * 2_900, value, { deviceId: `d-${n % 40}`, sourcePartition: n % 3 }))))
   const { body } = await api.ask(`/api/v1/aggregates?${day}&interval=1h&groupBy=zone&stats=count,stddev,avg,sum`)
@@ -317,7 +317,7 @@ test('an answer about the settled past may be cached; one about the present is r
   assert.equal(past.json().rows[0].status, 'final')
   const present = await get(api, 'start=2024-01-01T00:00:00Z&interval=1mo')
   assert.equal(present.headers['cache-control'], 'private, no-cache')
-  assert.equal((await get(api, 'start=-3d&end=-2d')).headers['cache-control'], 'private, no-cache') // it moves
+  assert.equal((await get(api, 'start=-3d&end=-2d')).headers['cache-control'], 'private, no-cache') // a relative range
 
   const etag = String(past.headers.etag)
   const same = await get(api, `${day}&interval=1d`, { 'if-none-match': `"other", ${etag}` })
@@ -360,7 +360,7 @@ test('pages of data that is being written skip nothing and repeat nothing', asyn
     }
     if (body.next === null) break
     cursor = `&cursor=${body.next}`
-    // between two pages: more readings of rows before and behind, and devices that sort in between
+    // between two pages: more readings of rows before and after, and devices that sort in between
     written++
     await writeEvents(api.database, [
       event(3 * HOUR_MS, 1, { deviceId: devices[written % 20], sourcePartition: 100 + written }),

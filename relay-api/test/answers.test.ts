@@ -1,4 +1,4 @@
-/** Answers whose clients go, do not read, take too long or ask for too much: they cost others nothing. */
+/** Answers whose clients disconnect, do not read, take too long or request too much: they cost others nothing. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
@@ -16,7 +16,7 @@ import { writeMinutes } from './support/write-minutes.ts'
 const limit = { timeout: 180_000 }
 const startMs = Date.UTC(2024, 0, 1)
 const zoneQuestion = '/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-01-03T00:00:00Z&interval=1d'
-/** One question a route that reads days. */
+/** One query per route that reads days. */
 const questions = [
   zoneQuestion,
   '/api/v1/aggregates?groupBy=device&start=2024-01-01T00:00:00Z&end=2024-01-03T00:00:00Z&interval=1d&format=ndjson',
@@ -34,13 +34,13 @@ const questions = [
 
 interface Site {
   readonly database: Database
-  /** Asks, and has the answer's head. */
+  /** Sends a request, and waits for the headers of the answer. */
   open (path: string, token?: string): Promise<IncomingMessage>
   ask (path: string, token?: string): Promise<{ status: number, body: any, retryAfter: string | undefined }>
-  /** statements of the API that the server is busy with */
+  /** statements of the API that the server is running */
   busy (): Promise<number>
   metric (line: RegExp): Promise<boolean>
-  /** Asks, and waits for nothing. @returns ends the connection */
+  /** Sends a request without waiting. @returns a function that ends the connection */
   start (path: string, token?: string): () => void
 }
 
@@ -84,7 +84,7 @@ async function writeSome (database: Database): Promise<void> {
   })))
 }
 
-/** Holds up every statement that reads days, until it is let go: also where the test fails. */
+/** Blocks every statement that reads days until it is disposed of, also if the test fails. */
 async function lockDays (database: Database): Promise<AsyncDisposable & { readonly release: () => Promise<void> }> {
   const client = await database.connect()
   await client.query('begin; lock table rollups_day in access exclusive mode')
@@ -108,7 +108,8 @@ test('after its client has left nothing of an answer runs in the database, for a
     await until(`nothing of ${question} to be left`, async () => await site.busy() === 0, 10_000)
   }
   await lock.release()
-  for (const question of questions) assert.equal((await site.ask(question)).status, 200, question) // by all connections
+  // with all connections
+  for (const question of questions) assert.equal((await site.ask(question)).status, 200, question)
   assert.ok(await site.metric(/relay_api_answers_ended_total\{reason="client-gone",.*\} [1-9]/))
 })
 
@@ -179,7 +180,7 @@ test('a caller may have some long answers at once, all callers some more, and a 
 test('pages of an answer beyond the read limit contain all of its rows', limit, async t => {
   const HOURS = 400
   const site = await openSite(t, { ANSWER_ROWS_MAX: '1000' })
-  // a reading an hour at most, and none in most minutes: rows are few, and what is looked through for them is much
+  // at most one reading per hour, and none in most minutes: few rows, but much to search
   const times = Array.from({ length: HOURS }, (_, n) => startMs + n * 3_600_000 + n % 60 * 60_000)
   await writeEvents(site.database, times.map((timestampMs, n) => ({
     deviceId: `d-${n % 3}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: n, timestampMs, sourcePartition: 0

@@ -1,4 +1,7 @@
-/** Attained service: whoever had more than its share is heavy, whatever the load of the machine and however slow answers are. */
+/**
+ * Attained service: whoever had more than its share is heavy, whatever the load of the machine and however slow answers
+ * are.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

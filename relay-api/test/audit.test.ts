@@ -1,4 +1,4 @@
-/** What whoever looks for trouble finds in the log. */
+/** What an investigator finds in the log. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -1,4 +1,4 @@
-/** Questions that are asked at once: each is answered as if it were alone. */
+/** Parallel queries: each is answered as if it were alone. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -22,7 +22,7 @@ const zones = ['Zone A', 'Zone B']
 const types = ['THERMOSTAT', 'CAR_FUEL']
 const devices = ['a-1', 'a-2', 'b-1', 'b-2']
 
-/** Every device in a zone of its own letter, a reading each 17 minutes. */
+/** Every device in a zone with its own letter, a reading every 17 minutes. */
 const events: PlacedEvent[] = devices.flatMap((deviceId, n) =>
   Array.from({ length: DAYS * DAY_MS / (17 * MINUTE_MS) | 0 }, (_, k) => ({
     deviceId,

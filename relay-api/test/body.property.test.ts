@@ -1,4 +1,4 @@
-/** Whether a name that stands twice in a JSON body is found, wherever it is and however it is spelled. */
+/** A duplicate name in a JSON body is found anywhere, in any spelling. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -59,11 +59,11 @@ for (const kind of ['postgres', 'kafka'] as const) {
     const event = (deviceId: string, agoMs: number) =>
       ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: nowMs - agoMs })
 
-    // nobody has read anything: not known
+    // nothing was read: unknown
     await send(site, [event('d-1', 5 * HOUR_MS)])
     await until('the log to be there', async () => (await ask('start=-1d')).completeThrough === null)
 
-    // one device, so one partition of four: the others are empty, and hold nothing back
+    // one device, so one partition of four: the others are empty, and do not delay completeness
     const processor = await startProcessor(site.config, log)
     await settled(site)
     await until('all to be read', async () => (await ask('start=-1d')).completeThrough !== null)
@@ -73,7 +73,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
     assert.deepEqual(present.rows.at(-1)!.status, 'provisional')
     assert.ok(Date.parse(present.completeThrough!) > nowMs - MINUTE_MS)
 
-    // behind: complete up to what was read of the partition that waits, however old the questions
+    // with a lag: complete up to what was read of the waiting partition
     await processor.close()
     await send(site, [event('d-1', 2 * HOUR_MS)])
     await until('the new event to be known of', async () =>

@@ -1,4 +1,4 @@
-/** Computing: an answer that waits is not taken for one that computes. */
+/** Waiting does not count as computing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -1,4 +1,4 @@
-/** What a connection by HTTP may have: absolute deadlines, a share, and an end that is one on both sides. */
+/** HTTP connections: absolute deadlines, shares, and an end on both sides. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
@@ -16,7 +16,7 @@ const authorization = `Bearer ${TOKEN}`
 const head = `GET /api/v1/aggregates?start=-1h HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: ${authorization}\r\n\r\n`
 const LONGEST_MS = 60_000
 
-/** A client that never ends its half, and says when it is rid of. */
+/** A client that never ends its half, and detects when it is disconnected. */
 function opener (t: TestContext, port: number) {
   return async () => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
@@ -37,13 +37,13 @@ async function openApi (t: TestContext, environment: Record<string, string> = {}
   return { app, port, open: opener(t, port), count }
 }
 
-/** Writes a byte every so often, for as long as anybody takes them. */
+/** Writes a byte regularly, as long as anybody accepts them. */
 function trickle (t: TestContext, socket: Socket, text: string): void {
   const timer = setInterval(() => { if (!socket.destroyed) socket.write(text) }, 500)
   t.after(() => clearInterval(timer))
 }
 
-/** Whether the server has let go of a socket: writing into it fails then, even where reading says nothing. */
+/** Whether the server has closed a socket: a write fails then, even if a read shows nothing. */
 const isGone = (socket: Socket) => {
   if (!socket.destroyed) socket.write('\r\n')
   return socket.destroyed || socket.readableEnded

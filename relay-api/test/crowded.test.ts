@@ -1,4 +1,7 @@
-/** A range that begins within a minute, of a zone of very many devices: it is right, and it waits behind short questions. */
+/**
+ * A range that begins within a minute, of a zone of very many devices: it is right, and it waits behind short
+ * questions.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -7,7 +7,7 @@ import { createRowsWriter, defuse } from '../src/formats/rows.ts'
 
 const signs = ['=', '+', '-', '@', '|', '%', '\uff1d', '\uff0b', '\uff0d', '\uff20']
 
-/** Cells as spreadsheets of any locale may cut them: at every separator there is, whatever quotes say. */
+/** Cells as spreadsheets of any locale may split them: at every separator, even inside quotes. */
 const cellsOf = (line: string) => line.split(/[;\t\r\n|,]/).map(it => it.trim().replace(/^"+/, '').trim())
 
 test('a name that would be a formula after any separator is text', () => {

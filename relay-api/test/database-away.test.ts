@@ -18,7 +18,7 @@ const log = createLogger('test', 'silent')
 const limit = { timeout: 120_000 }
 const question = '/api/events/zone/Zone%20A?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
 
-/** Holds up every statement that reads days, until it is let go: also where the test fails. */
+/** Blocks every statement that reads days until it is disposed of, also if the test fails. */
 async function lockDays (database: Database): Promise<AsyncDisposable & { readonly release: () => Promise<void> }> {
   const client = await database.connect()
   await client.query('begin; lock table rollups_day in access exclusive mode')
@@ -32,7 +32,7 @@ async function untilHeldUp (database: Database): Promise<void> {
   await until('statements to be held up', async () => (await database.query(waiting)).length > 0)
 }
 
-/** A server of this test's own, which it may kill. */
+/** A separate server that this test may kill. */
 async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPostgres>> {
   const folder = await mkdtemp(join(tmpdir(), 'relay-api-postgres-'))
   await chmod(folder, 0o755) // root runs the server as another user
@@ -77,7 +77,8 @@ test('while the database is unreachable answers are 503 with Retry-After; afterw
     assert.doesNotMatch(JSON.stringify(body), /127\.0\.0\.1/)
   }
   let readiness!: Response
-  await until('the API to say that it is not ready', async () => (readiness = await ask('/readyz')).status === 503) // it is kept for a moment
+  // it is cached for a moment
+  await until('the API to say that it is not ready', async () => (readiness = await ask('/readyz')).status === 503)
   assert.deepEqual(Object.keys((await readiness.json() as { faults: object }).faults), ['database'])
   assert.equal((await ask('/livez')).status, 200) // a restart of the API would not help
 
@@ -93,7 +94,7 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
     API_TOKENS: 'token',
     API_PORT: '0',
     DATABASE_POOL_MAX: '1',
-    ROLLUP_CACHE_MB: '0', // what is in memory would not wait for the table
+    ROLLUP_CACHE_MB: '0', // cached answers would not wait for the table
     DATABASE_CONNECT_TIMEOUT_MS: '400',
     DATABASE_STATEMENT_TIMEOUT_MS: '1000'
   }), log)

@@ -1,4 +1,4 @@
-/** Which devices, zones and types there are. */
+/** Lists of devices, zones and types. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -123,7 +123,7 @@ test('pages of any size contain every device once and in order, while others are
         assert.ok(body.devices.length <= limit)
         seen.push(...body.devices.map((it: { device: string }) => it.device))
         cursor = body.next
-        // sorts before all others, and so behind the reader's back
+        // sorts before all others, so before the position of the reader
         await writeEvents(database, [event(`!${seen.length}`, `Zone ${seen.length}`, 'THERMOSTAT', baseMs, 1)])
       } while (cursor !== null)
       const expected = ids.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))

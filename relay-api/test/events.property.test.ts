@@ -1,4 +1,4 @@
-/** Every number of every answer, held to a straightforward computation over the same events. */
+/** Compares every number of every answer with a simple computation over the same events. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -10,10 +10,10 @@ import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 
 const deviceTypes = ['THERMOSTAT', 'HEART_RATE_METER']
 const zones = ['Zone A', 'Zone B', '북쪽 zone/1']
-/** The 29th of February is in it; and the same in a time that is not over, where groups answer for the end of a range. */
+/** Contains 29 February; and the same in a time that is not over, where groups answer for the end of a range. */
 const basesMs = [2024, 2096].map(it => Date.UTC(it, 1, 27))
 
-/** A few places in time around which events gather, so that ranges hold many of them, and a few. */
+/** Clusters of events in time, so that ranges contain many or few of them. */
 const placeMs = fc.constantFrom(
   0, 7 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS, DAY_MS - MINUTE_MS, DAY_MS, 2 * DAY_MS, 4 * DAY_MS, 45 * DAY_MS)
 const offsetMs = fc.oneof(
@@ -41,7 +41,7 @@ interface Site {
   readonly readingsPerRowMax: number
 }
 
-/** Few events with all sorts of values, or many of one sort, so that minutes overflow and digests become sketches. */
+/** Few events with all kinds of values, or many of one kind, so that minutes overflow and digests become sketches. */
 const site: fc.Arbitrary<Site> = fc.constantFrom(...basesMs).map(eventFrom).chain(event => fc.oneof(
   fc.record({
     events: fc.array(event, { minLength: 1, maxLength: 150, size: 'max' }),
@@ -76,7 +76,7 @@ function byFields (wanted: Partial<PlacedEvent>): Question['selects'] {
 
 const sizes = fc.constantFrom(1, MINUTE_MS, HOUR_MS, DAY_MS)
 
-/** Ends at and beside events, and at boundaries of all levels near them. */
+/** Ends at and next to events, and at nearby boundaries of all levels. */
 const questions = ({ events }: Site): fc.Arbitrary<Question[]> => {
   const end = fc.tuple(fc.constantFrom(...events), sizes, fc.nat(1), fc.integer({ min: -1, max: 1 })).map(
     ([near, sizeMs, next, besideMs]) => bucketStartMs(sizeMs, near.timestampMs) + next * sizeMs + besideMs)
@@ -117,7 +117,7 @@ async function check (
   assert.equal(body.minValue, values[0])
   assert.equal(body.maxValue, values.at(-1))
   const average = values.reduce((sum, it) => sum + it) / values.length
-  const rounding = Math.max(-values[0], values.at(-1)!) * 1e-12 + Number.MIN_VALUE // of this plain sum: ours is exact
+  const rounding = Math.max(-values[0], values.at(-1)!) * 1e-12 + Number.MIN_VALUE // of this simple sum: ours is exact
   assert.ok(Math.abs(body.avgValue - average) <= rounding, `${body.avgValue}, not ${average}`)
   const half = (values.length - 1) / 2
   const middle = (values[Math.floor(half)] + values[Math.ceil(half)]) / 2 + 0 // never -0
@@ -134,7 +134,7 @@ async function check (
 
 const seriesOf = (it: PlacedEvent) => [it.deviceId, it.zone, it.deviceType, it.sourcePartition].join()
 
-/** The same series, time and value from one partition is one reading that was sent again. */
+/** The same series, time and value from one partition is one reading that was resent. */
 function resendsOnce (events: PlacedEvent[]): PlacedEvent[] {
   return [...new Map(events.map(it => [[seriesOf(it), it.timestampMs, it.value].join(), it])).values()]
 }
@@ -159,6 +159,7 @@ test('every number of every answer is right, for any events from any source', { 
       for (const question of questions) await check(api, question, site)
       if (new Set(site.events.map(it => it.value)).size > DIGEST_EXACT_VALUES_MAX) sketches++
     }
-  ), { numRuns: 40, endOnFailure: true }) // each step of a shrink would write a database anew: the seed must do
+  // each step of a shrink would write another database, so the seed must suffice
+  ), { numRuns: 40, endOnFailure: true })
   assert.ok(sketches > 0)
 })

@@ -54,7 +54,7 @@ test('the range starts at startTime and ends before endTime, to the ms', async t
 
   assert.deepEqual((await within('10.001', '10.003')).count, 2)
   assert.deepEqual((await within('10.001', '10.003')).avgValue, 1.5)
-  assert.deepEqual((await within('10.002', '10.0020009')).code, 'RELAY_RANGE_INVALID') // finer digits are cut off
+  assert.deepEqual((await within('10.002', '10.0020009')).code, 'RELAY_RANGE_INVALID') // finer digits are truncated
   assert.deepEqual((await within('10.003', '11')).minValue, 3)
   assert.deepEqual((await within('10.004', '11')).code, 'RELAY_NO_DATA')
   assert.deepEqual((await within('09', '10')).code, 'RELAY_NO_DATA')
@@ -103,7 +103,7 @@ test('ends widen to whole minutes if a minute no longer stores its readings, and
   const { database, ask } = await openTestApi(t)
   const fast = { deviceId: 'thermostat-002' }
   await writeEvents(database, [
-    // 00:00 and 00:02: thermostat-002 sends more than its rows may keep
+    // 00:00 and 00:02: thermostat-002 sends more readings than its rows may store
     ...[0, 120].flatMap(at => [1, 2, 3].map(second => reading(at + second, 100, fast))),
     ...[0, 30, 59, 60, 119, 120, 150, 179].map(second => reading(second, 1)),
     reading(240, 7), reading(250, 7)

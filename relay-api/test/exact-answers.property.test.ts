@@ -1,4 +1,4 @@
-/** From what a client writes to what it reads: numbers of any size, sent by HTTP, through the log and a processor, to the answers of v1. */
+/** End to end: numbers of any size, sent over HTTP, through the log and a processor, to the answers of v1. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -14,14 +14,14 @@ import { askAll, checkRow, decimal, expectedRows, questions, siteOf } from './su
 import { authorization, openIngestSite, type IngestSite } from './support/ingest-site.ts'
 import type { PlacedEvent } from './support/write-events.ts'
 
-/** All digits of a double, which are up to 1,074 behind the point. */
+/** All digits of a double, up to 1,074 decimals. */
 function allDigits (value: number): string {
   const units = toUnits(value)
   const digits = ((units < 0n ? -units : units) * 5n ** 1074n).toString().padStart(1_075, '0')
   return `${units < 0n ? '-' : ''}${digits.slice(0, -1_074)}.${digits.slice(-1_074)}`
 }
 
-/** A number a little off the middle between two doubles, so that the last of many digits decides. */
+/** A number slightly off the middle between two doubles, so that the last of many digits decides. */
 function nearlyNext (value: number): string {
   if (!Number.isSafeInteger(value) || Math.abs(value) < 2 ** 52) return allDigits(value)
   return `${BigInt(value)}.4${'9'.repeat(60)}`
@@ -46,7 +46,7 @@ async function settle ({ log: { eventLog, topic }, database }: IngestSite): Prom
   })
 }
 
-// alone, beside ordinary ones, of one size each; and of so many that digests become sketches
+// alone, among ordinary ones, all of one size; and so many that digests become sketches
 const values = fc.oneof(
   fc.constant(anyValue),
   fc.constant(fc.oneof({ weight: 20, arbitrary: decimal }, { weight: 1, arbitrary: anyValue })),
@@ -73,7 +73,7 @@ for (const journalS of ['0', '60']) {
       const events = anywhere.map(it => ({ ...it, deviceId: name + it.deviceId, zone: name + it.zone, sourcePartition: 0 }))
       const zones = [...new Set(events.map(it => it.zone))]
       const lines = events.map(written)
-      // in several bodies, and some of them again
+      // in several bodies, with some duplicates
       const bodies = [lines.slice(0, 90), lines.slice(90, 200), lines.slice(200), lines.slice(0, 40)].filter(it => it.length > 0)
       for (const body of bodies) {
         const { status, body: answer } = await site.post(body.join('\n'), { 'content-type': 'application/x-ndjson' })

@@ -1,6 +1,6 @@
 /**
- * Clients that others' generators make of the OpenAPI document work: they compile, send events, ask for their average, and
- * read errors. Each is used as `generated-clients/` says, against the API, a processor and an event log.
+ * Clients generated from the OpenAPI document work: they compile, send events, query their average, and read errors.
+ * Each is used as in `generated-clients/`, with the API, a processor and an event log.
  */
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ import { openStreamSite } from './support/stream-site.ts'
 
 const sourceOf = (name: string) => fileURLToPath(new URL(`generated-clients/${name}`, import.meta.url))
 
-/** In CI what is missing is a failure. */
+/** In CI a missing tool is a failure. */
 async function optionsOf ({ findMissing }: Generator) {
   const missing = process.env.CI ? undefined : await findMissing()
   return { timeout: 300_000, skip: missing === undefined ? false : `there is no ${missing} here` }

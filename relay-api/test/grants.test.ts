@@ -1,4 +1,4 @@
-/** Callers that may see a part of the site: every route, and every way to ask. */
+/** Callers that may see a part of the site: every route, with every kind of query. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -13,7 +13,7 @@ const zones = ['Zone A', 'Zone B', 'Zone C']
 const devices = ['a-1', 'a-2', 'b-1', 'b-2']
 const types = ['THERMOSTAT', 'CAR_FUEL']
 
-/** Every device in every zone, of both types: 10 readings each, spread over two days and both partitions. */
+/** Every device in every zone, with both types: 10 readings each, over two days and both partitions. */
 const events: PlacedEvent[] = zones.flatMap((zone, z) => devices.flatMap((deviceId, d) => types.flatMap((deviceType, y) =>
   Array.from({ length: 10 }, (_, n) => ({
     deviceId, deviceType, zone, value: z * 100 + d * 10 + y + n / 10, timestampMs: dayMs + n * 17_000_123, sourcePartition: d % 2
@@ -80,7 +80,7 @@ test('the first endpoints obey grants as well, for repeated queries in every for
         both: [`zone/${zone}/type/${type}`, (it: PlacedEvent) => it.zone === zone && it.deviceType === type, mayZone(grants, zone)]
       }[kind] as [string, (it: PlacedEvent) => boolean, boolean]
       const expected = seen(grants).filter(isSelected)
-      for (let n = 0; n < 2; n++) { // the second time from memory, where it may be
+      for (let n = 0; n < 2; n++) { // the second time from the cache, if possible
         const { status, body } = await askAs(grants, encodeURI(`/api/events/${path}`), rangeOld)
         if (!isAllowed) assert.deepEqual([status, body.code], [403, 'RELAY_FORBIDDEN'])
         else if (expected.length === 0) assert.deepEqual([status, body.code], [404, 'RELAY_NO_DATA'])

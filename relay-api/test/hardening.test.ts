@@ -122,7 +122,7 @@ test('a request with two possible readings is refused, and no part of it becomes
     'a zero byte': 'x: a\0b\r\n'
   })) {
     const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {}) // it may be cut off while we write
+    socket.on('error', () => {}) // it may be disconnected while we write
     socket.write(`${start}${headers}\r\n0\r\n\r\n${hidden}`)
     let answer = ''
     socket.on('data', chunk => { answer += chunk })

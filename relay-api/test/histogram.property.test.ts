@@ -1,4 +1,4 @@
-/** A histogram of a rollup, held to counting the values themselves. */
+/** Compares a histogram of a rollup with counting the values. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

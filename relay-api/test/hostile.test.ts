@@ -1,7 +1,7 @@
 /**
- * Requests that must not be answered: every route for everybody who may not have it, and payloads that are meant for
- * databases, file systems, logs and spreadsheets in every parameter. What is asked comes from the OpenAPI document, so a
- * route that is added is tried as well.
+ * Requests that must be refused: every route for everybody without permission, and payloads aimed at databases, file
+ * systems, logs and spreadsheets in every parameter. The requests are derived from the OpenAPI document, so new routes
+ * are included.
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
@@ -25,7 +25,7 @@ interface Operation {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
   readonly scope: Scope
-  /** names of parameters that are text */
+  /** names of text parameters */
   readonly query: readonly string[]
   readonly path_: readonly string[]
 }
@@ -43,7 +43,7 @@ async function openSite (t: TestContext) {
       query: parameters.filter(it => it.in === 'query').map(it => it.name),
       path_: parameters.filter(it => it.in === 'path').map(it => it.name)
     } as const)))
-    .filter(it => it.path !== '/api/v1/stream') // endless where it is allowed; tried below
+    .filter(it => it.path !== '/api/v1/stream') // endless if allowed; tested below
   const ask = async (operation: Pick<Operation, 'method' | 'path'>, token: string | undefined, values: Record<string, string> = {}) => {
     const url = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'x'))
     const query = Object.entries(values).filter(([name]) => !operation.path.includes(`{${name}}`))
@@ -117,7 +117,7 @@ test('an API key with any flipped bit is refused', async t => {
   const { ask, keyOf } = await openSite(t)
   const key = await keyOf(['events:read', 'events:write', 'admin'])
   const question = { method: 'GET', path: '/api/v1/zones' } as const
-  assert.equal((await ask(question, key)).status, 200) // and so it is in memory
+  assert.equal((await ask(question, key)).status, 200) // so it is cached
   let refused = 0
   for (let at = 0; at < key.length; at++) {
     for (let bit = 0; bit < 8; bit++) {
@@ -131,7 +131,7 @@ test('an API key with any flipped bit is refused', async t => {
   assert.ok(refused > 500)
 })
 
-/** Written for this; each would do something where text is pasted into a statement, a path, a template or a shell. */
+/** Written for this test; each would have an effect if text were pasted into a statement, path, template or shell. */
 const payloads = [
   "'", '"', '`', "';--", "' or 1=1 --", "') or ('1'='1", "'; drop table series; --", "' union select secret_hash from api_keys --",
   '1; select pg_sleep(10)', '$$; drop table series; $$', "\\'; drop table series; --", "' || pg_read_file('/etc/passwd') || '",

@@ -1,7 +1,7 @@
 /**
- * Heads and bodies that are no good HTTP, at the real app over real sockets, many on a connection: each ends its own
- * connection at worst, nothing is a 5xx, and an honest client is answered all the while.
- * RELAY_FUZZ_HTTP sets how many heads there are; every night there are five times as many.
+ * Invalid HTTP headers and bodies, sent to the real app over real sockets, many per connection. At worst each ends its
+ * own connection, nothing is a 5xx, and an honest client is answered all the time. RELAY_FUZZ_HTTP sets the number of
+ * heads; nightly runs have five times as many.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -14,9 +14,11 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 const HEADS = Number(process.env.RELAY_FUZZ_HTTP ?? 20_000)
 const PER_CONNECTION = 50
 const CONNECTIONS = 16
-/** heads that are sent at once: they are answered before the next ones, of which an unreadable one cuts off all answers */
+/**
+ * heads that are sent at once: they are answered before the next ones, because an unreadable one drops pending answers
+ */
 const BURST = 8
-/** for heads that get no answer of their own, for they wait for more */
+/** for heads without an answer, which wait for more bytes */
 const BURST_MAX_MS = 250
 const STATUS_LINE = /HTTP\/1\.1 \d{3} /
 const SEED = 4711
@@ -41,10 +43,10 @@ const ends = ['\r\n', '\r\n', '\r\n', '\r\n', '\n', '\r', '\r\r\n', '']
 
 const goodMethods = ['GET', 'GET', 'GET', 'POST', 'POST', 'HEAD', 'DELETE', 'PUT', 'OPTIONS', 'PATCH', 'TRACE']
 const goodPaths = paths.filter(it => it.startsWith('/') && !/[^\x21-\x7e]/.test(it))
-/** of these some are odd, and none says how long a body is or ends a connection */
+/** some are odd, but none gives the length of a body or ends a connection */
 const goodHeaders = headers.filter(it => /^[\w-]+: [\x20-\x7e]*$/.test(it) && !/^(content-length|transfer-encoding|connection|upgrade|host|expect|trailer):/.test(it))
 
-/** Nearly all can be read, so that what is behind them on the connection is looked at as well. */
+/** Nearly all are readable, so that following requests on the connection are parsed too. */
 function head (chance: Chance): string {
   return chance.happens(0.97) ? readable(chance) : anything(chance)
 }
@@ -69,14 +71,14 @@ function anything (chance: Chance): string {
   if (chance.happens(0.5)) lines.push(`authorization: Bearer ${TOKEN}`)
   for (let n = chance.below(6); n > 0; n--) lines.push(chance.pick(headers))
   let text = lines.join(end) + end + end + (chance.happens(0.5) ? chance.pick(bodies) : '')
-  for (let n = chance.happens(0.2) ? chance.between(1, 3) : 0; n > 0; n--) { // a byte here or there
+  for (let n = chance.happens(0.2) ? chance.between(1, 3) : 0; n > 0; n--) { // a changed byte here and there
     const at = chance.below(text.length)
     text = text.slice(0, at) + String.fromCharCode(chance.below(256)) + text.slice(at + chance.below(3))
   }
   return text
 }
 
-/** Sends heads on one connection until it ends, and goes on with the rest on the next one. @returns what was answered */
+/** Sends heads on one connection until it ends, and continues on the next one. @returns the answers */
 async function sendAll (port: number, heads: readonly string[], statuses: Map<number, number>): Promise<void> {
   let at = 0
   while (at < heads.length) {
@@ -105,7 +107,7 @@ async function sendAll (port: number, heads: readonly string[], statuses: Map<nu
   }
 }
 
-/** What is still to be answered is, where there is anything; a request that waits for its body ends with its client. */
+/** Waits for pending answers; a request that waits for its body ends with its client. */
 async function endSoon (socket: Socket, isOver: Promise<unknown>): Promise<void> {
   socket.end()
   const timer = setTimeout(() => socket.destroy(), 250)

@@ -1,4 +1,4 @@
-/** What clients get while PostgreSQL is there and says nothing. */
+/** Answers to clients while PostgreSQL hangs. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -26,7 +26,7 @@ const never = [
   '/api/events/zone/Zone%20B?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z', `/api/v1/aggregates?${day}&zone=Zone%20B`,
   '/api/v1/aggregates?start=-1h', '/api/v1/devices'
 ]
-/** A question that waits for the database takes 5 s and more. */
+/** A query that waits for the database takes 5 s and more. */
 const QUICK_MS = 20_000
 const QUICK_REQUESTS = 40
 
@@ -59,7 +59,7 @@ test('while the database hangs nobody waits: known answers are marked stale, all
 
   using hung = hang(site.server.pid)
   const hungMs = performance.now()
-  const [first, stale] = await Promise.all([ask(never[0]), ask(past[0])]) // they find out that it hangs
+  const [first, stale] = await Promise.all([ask(never[0]), ask(past[0])]) // they detect that it hangs
   t.diagnostic(`the first answers took ${(performance.now() - hungMs).toFixed(0)} ms`)
   assert.deepEqual([first.status, stale.status], [503, 200])
   await until('the breaker to be seen open', async () => await metric('relay_api_breaker_open') === 1)
@@ -131,7 +131,7 @@ test('a long statement does not count as a hanging database', limit, async t => 
       const probes = "select count(*)::int as n from pg_stat_activity where application_name = 'relay-api' and wait_event_type = 'Lock'"
       await until('the question to wait', async () => (await client.query(probes)).rows[0].n > 0)
       for (let n = 0; n < 3; n++) {
-        await client.query('select pg_sleep(1)') // in which nothing else is asked, and nothing answered
+        await client.query('select pg_sleep(1)') // without other queries or answers meanwhile
         assert.equal((await site.ask('/readyz')).status, 200)
       }
       await client.query('commit; begin')

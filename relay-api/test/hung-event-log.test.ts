@@ -1,4 +1,4 @@
-/** What clients get while the event log is there and takes nothing. */
+/** Answers to clients while the event log hangs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -16,11 +16,11 @@ import { authorization, eventOf, openIngestSite, poster, type Answered } from '.
 
 const limit = { timeout: 240_000 }
 const log = createLogger('test', 'silent')
-/** What waits for a log that takes nothing is refused after 30 s. */
+/** A send to a hanging log is refused after 30 s. */
 const QUICK_MS = 20_000
 const QUICK_REQUESTS = 40
 
-/** Sends until events are refused at once. @returns what still waits */
+/** Sends until events are refused at once. @returns the pending sends */
 async function sendUntilRefused (send: () => Promise<Answered>): Promise<Promise<Answered>[]> {
   const waiting = new Set<Promise<Answered>>()
   let hasRefused = false

@@ -1,4 +1,4 @@
-/** What becomes of events that are sent while the event log, the database or the client goes away. */
+/** Events that are sent while the event log, the database or the client becomes unreachable. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -27,7 +27,7 @@ const limit = { timeout: 180_000 }
 const log = createLogger('test', 'silent')
 
 test('a broker that was killed has every acknowledged event once; queries are answered meanwhile', limit, async t => {
-  const shared = await openLocalKafka(t) // for its jars, and for the decision whether this machine can
+  const shared = await openLocalKafka(t) // for its jars, and to check whether this machine can run it
   if (!shared) return
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
@@ -106,7 +106,8 @@ test('events waiting for a slow log are bounded: further requests are told to re
     blocker.release(true)
   }
   assert.equal((await site.post(body)).status, 202)
-  await until('their room to be free again', async () => await bytesInFlight(site.metricsUrl) === 0) // metrics are kept for a second
+  // metrics are cached for a second
+  await until('their room to be free again', async () => await bytesInFlight(site.metricsUrl) === 0)
 })
 
 test('a client that disconnects during a body leaves nothing behind', limit, async t => {
@@ -131,7 +132,7 @@ test('a key whose request died with its API becomes free, and its events count o
   const body = JSON.stringify([eventOf(0, { deviceId: 'd1' }), eventOf(1, { deviceId: 'd1' })])
   const send = () => site.post(body, { 'idempotency-key': 'k' })
   assert.equal((await send()).status, 202)
-  // as it looks when an API is killed between the log and the answer
+  // the state after an API was killed between log and answer
   await site.database.query('update ingest_answers set status = null, answer = null')
   assert.equal((await send()).status, 409)
   await site.database.query("update ingest_answers set claimed_until = now() - interval '1 s'")

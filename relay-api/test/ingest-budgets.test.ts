@@ -1,4 +1,4 @@
-/** What one caller's bodies may cost: memory, time and kept answers; and that the others do not notice. */
+/** Costs of one caller's bodies: memory, time and stored answers; others are not affected. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -18,7 +18,7 @@ const asOther = { authorization: `Bearer ${OTHER}` }
 const lines = { 'content-type': 'application/x-ndjson' }
 const gzipped = { 'content-encoding': 'gzip' }
 
-/** Opens a request whose body does not end. */
+/** Sends a request with an endless body. */
 async function stall (t: TestContext, site: IngestSite, body: Uint8Array, headers: Record<string, string> = {}): Promise<Socket> {
   const socket = connect(Number(new URL(site.url).port), '127.0.0.1')
   t.after(() => socket.destroy())
@@ -35,7 +35,7 @@ async function bytesInFlight (site: IngestSite): Promise<number> {
   return Number(/^relay_api_ingest_in_flight_bytes{[^}]*} (\d+)$/m.exec(text)![1])
 }
 
-/** What has been written so far, and how it ended. */
+/** The data so far, and how it ended. */
 function readAll (socket: Socket): Promise<string> {
   let text = ''
   socket.on('data', bytes => { text += bytes })
@@ -53,11 +53,11 @@ test('a body of blank lines is refused at low cost', limit, async t => {
   }
 })
 
-/** CPU time of one turn, whatever else the machine does: this much, or a quarter of all that it cost where that is more. */
+/** CPU time of one turn, on any machine: this much, or a quarter of the total if that is more. */
 const TURN_CPU_MAX_MS = 50
 const TURN_SHARE_MAX = 0.25
 
-/** CPU time that turns of the event loop take, from now on. @returns ends it, and tells the longest turn and all of them, ms */
+/** CPU time of event loop turns from now on. @returns ends it, and returns the longest turn and the total, ms */
 function measureTurns (): () => { readonly longestMs: number, readonly allMs: number } {
   const cpuMs = () => {
     const { user, system } = process.threadCpuUsage()
@@ -164,7 +164,7 @@ test('answers are stored within the caller\'s limit; beyond it, requests are ref
   const key = (name: string) => ({ 'idempotency-key': name })
   const body = JSON.stringify(eventOf(0))
   assert.equal((await site.post(body, key('a'))).status, 202)
-  const many = JSON.stringify([eventOf(1), ...Array(50).fill({})]) // an answer of more than 2,000 bytes
+  const many = JSON.stringify([eventOf(1), ...Array(50).fill({})]) // an answer with more than 2,000 bytes
   for (let n = 0; n < 2; n++) {
     const { status, headers } = await site.post(many, key('b'))
     assert.deepEqual([status, headers.get('idempotency-replayed')], [207, null])
@@ -231,7 +231,8 @@ test('chunks of any size form one body, and one of too many chunks is too large'
     const all = { host: 'x', authorization, 'content-type': 'application/json', 'transfer-encoding': 'chunked', connection: 'close', ...rest }
     socket.write(`POST /api/v1/events HTTP/1.1\r\n${Object.entries(all).map(it => `${it.join(': ')}\r\n`).join('')}\r\n`)
     for (let at = 0; at < chunks.length; at += 5_000) {
-      if (socket.bytesRead === 0) socket.write(chunks.slice(at, at + 5_000)) // not into an answer: its end would be lost
+      // not into an answer: its end would be lost
+      if (socket.bytesRead === 0) socket.write(chunks.slice(at, at + 5_000))
       await new Promise(resolve => setImmediate(resolve))
     }
     return Number(/^HTTP\/1\.1 (?:100 Continue\r\n\r\nHTTP\/1\.1 )?(\d+)/.exec(await answer)?.[1])

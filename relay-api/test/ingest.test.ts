@@ -70,7 +70,7 @@ for (const kind of kinds) {
         [4, 'timestamp-invalid', 'timestamp'], [6, 'device-type-unknown', 'deviceType']
       ])
       const values = (await readTopic(site.log)).map(it => String(it.value)).sort()
-      assert.deepEqual(values, [items[0], items[5]].sort()) // as they were sent, to the byte
+      assert.deepEqual(values, [items[0], items[5]].sort()) // unchanged, to the byte
     })
 
     test('events past the retention of every level are refused, with the reason of the processor', async t => {
@@ -139,12 +139,12 @@ test('a body that can\'t be split into events is refused as a whole', limit, asy
   const event = JSON.stringify(eventOf(0))
   const json = { 'content-type': 'application/json' }
   const cases: Array<[string | Uint8Array, Record<string, string>, number, string]> = [
-    ['', json, 400, 'RELAY_REQUEST_INVALID'], // a body that got lost: who sends no events says []
+    ['', json, 400, 'RELAY_REQUEST_INVALID'], // a lost body: a client without events sends []
     [`[${event}`, json, 400, 'RELAY_REQUEST_INVALID'],
     [`[${event},]`, json, 400, 'RELAY_REQUEST_INVALID'],
     [`[${event}}]`, json, 400, 'RELAY_REQUEST_INVALID'],
     [`[${event}] ${event}`, json, 400, 'RELAY_REQUEST_INVALID'],
-    [`[${event.slice(0, -20)}]`, json, 400, 'RELAY_REQUEST_INVALID'], // a quote that nothing closes
+    [`[${event.slice(0, -20)}]`, json, 400, 'RELAY_REQUEST_INVALID'], // an unclosed quote
     [`[${Array(4).fill(event)}]`, json, 413, 'RELAY_BODY_TOO_LARGE'],
     [Array(4).fill(event).join('\n'), { 'content-type': 'application/x-ndjson' }, 413, 'RELAY_BODY_TOO_LARGE'],
     [event.padEnd(2001), json, 413, 'RELAY_BODY_TOO_LARGE'],

@@ -8,7 +8,7 @@ import { cutRange, parseInterval, shortestInterval } from '../src/query/interval
 import { openZoneClock } from '../src/query/zone-clock.ts'
 import { boundariesByLooking, clockAt } from './support/intl-clock.ts'
 
-/** Zones, each with moments at which something happens to its clock. */
+/** Zones, with moments at which their clock changes. */
 const moments: Readonly<Record<string, readonly string[]>> = {
   UTC: ['2024-02-28T23:00:00Z', '2024-12-31T22:00:00Z'],
   'Europe/Berlin': ['2024-03-31T01:00:00Z', '2024-10-27T01:00:00Z'],

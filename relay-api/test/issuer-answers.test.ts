@@ -1,4 +1,4 @@
-/** Whoever answers in the place of the issuer must not be able to let anybody in. */
+/** Nobody who impersonates the issuer can let anybody in. */
 import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,7 +13,7 @@ const DISCOVERY = '/.well-known/openid-configuration'
 
 type Answers = Readonly<Record<string, (response: ServerResponse, url: string) => void>>
 
-/** An address that answers as it likes. */
+/** A server with arbitrary answers. */
 async function openServer (t: TestContext, answers: Answers): Promise<string> {
   const server = createServer((request, response) => (answers[request.url!] ?? (it => it.writeHead(404).end()))(response, url))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

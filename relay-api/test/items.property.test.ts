@@ -5,7 +5,7 @@ import fc from 'fast-check'
 
 import { cutItems, type Fault, type Framing } from '../src/ingest/items.ts'
 
-/** a byte order mark, as files from Windows begin with */
+/** a byte order mark, as in files from Windows */
 const mark = fc.constantFrom('', '\ufeff')
 const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/)
 const json = fc.jsonValue({ maxDepth: 3 })
@@ -41,7 +41,7 @@ test('lines are split into their texts, and blank ones are skipped', () => {
 })
 
 test('a valid JSON array is never broken, and its items equal those of JSON', () => {
-  // pieces of JSON in any order: mostly nonsense, and now and then an array
+  // pieces of JSON in any order: mostly invalid, sometimes an array
   const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\', '\\"', '1', '"a"', ' ', '\n', 'null', '{"a":[1]}'),
     { maxLength: 12 })
   fc.assert(fc.property(pieces, it => {

@@ -1,4 +1,4 @@
-/** Readings that are in the journal count in every answer as they do in rows. */
+/** Readings in the journal count in every answer like those in rows. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -15,7 +15,7 @@ const deviceTypes = ['THERMOSTAT', 'HEART_RATE_METER']
 const devices = ['d-1', 'd-2', 'd-3', 'e-4']
 const zones = ['Zone A', 'Zone B', '북쪽 zone/1']
 
-/** In the past, and in a minute that is not over: there the groups answer for the end of a range. */
+/** In the past, and in a minute that is not over, where groups answer for the end of a range. */
 const baseMs = fc.constantFrom(Date.parse('2024-03-31T01:00:00Z'), Date.parse('2099-03-31T01:00:00Z'))
 const timeMs = fc.tuple(
   fc.constantFrom(-2 * DAY_MS, -DAY_MS, -HOUR_MS, -7 * MINUTE_MS, 0, 7 * MINUTE_MS, HOUR_MS),
@@ -23,7 +23,7 @@ const timeMs = fc.tuple(
 ).map(([a, b]) => a + b)
 const value = fc.oneof(fc.integer({ min: -50, max: 50 }).map(it => it / 10 + 0), fc.double({ min: -1000, max: 1000, noNaN: true }).map(it => it + 0))
 
-/** A reading, and in which way it is to be found: as a row, or as the journal's, of its device and of its group. */
+/** A reading, and where it is stored: in rows or in the journal, for its device and its group. */
 interface Spread {
   readonly event: PlacedEvent
   readonly places: ReadonlyArray<Readonly<Record<'devices' | 'groups', JournalPlace | undefined>>>
@@ -49,7 +49,7 @@ interface Site {
   readonly readingsPerRowMax: number
 }
 
-/** Of many of one kind some minutes give their readings up, and digests become sketches. */
+/** With many of one kind some minutes no longer store their readings, and digests become sketches. */
 const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
   const of = (spread: fc.Arbitrary<Spread>, minLength: number, maxLength: number) => fc.uniqueArray(spread, {
     minLength, maxLength, size: 'max', selector: ({ event: { deviceId, deviceType, zone, timestampMs } }) => [deviceId, deviceType, zone, timestampMs].join()
@@ -62,7 +62,10 @@ const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
   })
 })
 
-/** @param which of the two places. A minute that gives its readings up does so in both: enough of them are in its row */
+/**
+ * @param which of the two places. A minute that no longer stores its readings does so in both: enough of them are in
+ *   its row
+ */
 function journaledIn ({ spreads, readingsPerRowMax }: Site, which: number): NonNullable<WriteSettings['journaled']> {
   const minuteOf = ({ deviceId, zone, deviceType, sourcePartition, timestampMs }: PlacedEvent) =>
     [deviceId, zone, deviceType, sourcePartition, bucketStartMs(MINUTE_MS, timestampMs)].join('\n')
@@ -132,7 +135,7 @@ const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
   return fc.array(one, { minLength: 50, maxLength: 50 })
 }
 
-/** An API, and what it answers, made comparable. */
+/** An API with its answers, in a comparable form. */
 async function openSite (t: TestContext) {
   const limits = { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' }
   const { app, database } = await openTestApi(t, limits)
@@ -159,7 +162,7 @@ async function openSite (t: TestContext) {
 
 const TABLES = 'rollups_minute, rollups_hour, rollups_day, journal'
 
-/** What a stream shows of all buckets that events are in. */
+/** A stream's content of all buckets with events. */
 async function windowsOf (database: Database, events: readonly PlacedEvent[], groupBy: GroupBy | undefined, levelIndex: number) {
   const view = new View({ selection: { devices: [], zones: [], types: [], grants: {} }, levelIndex, groupBy })
   for (const it of await database.query<{ series_id: number, device_id: string | null, zone: string, device_type: string }>('select * from series')) {
@@ -169,7 +172,7 @@ async function windowsOf (database: Database, events: readonly PlacedEvent[], gr
   const windows = [...view.groups.keys()].flatMap(group => [...buckets].map(bucketMs => ({ group, bucketMs })))
   const contents = await readWindows(database, new Map([[view, { windows, stretch: undefined }]]))
   return new Map(windows.map(it => {
-    const rollup = contents(view, it) // equal rollups are equal bytes
+    const rollup = contents(view, it) // equal rollups have equal bytes
     return [`${it.group} ${it.bucketMs}`, rollup && `${rollup.count} ${encodeRollupBody(rollup, it.bucketMs).toString('hex')}`]
   }))
 }
@@ -183,7 +186,7 @@ test('whatever part of the readings is in the journal, every answer equals that 
     const { readingsPerRowMax } = site
     for (const { database } of [ofRows, split]) await database.query(`truncate series, ${TABLES} restart identity`)
     await writeEvents(ofRows.database, events, { readingsPerRowMax })
-    for (const which of [0, 1]) { // compaction, and all that is unlike it: nothing of it is announced
+    for (const which of [0, 1]) { // compaction, and other moves: none of them is announced
       await split.database.query(`truncate ${TABLES}`)
       await writeEvents(split.database, events, { readingsPerRowMax, journaled: journaledIn(site, which), announces: which === 0 })
       for (const asked of questions) {
@@ -198,6 +201,7 @@ test('whatever part of the readings is in the journal, every answer equals that 
         }
       }
     }
-  }), { numRuns: 8, endOnFailure: true }) // each step of a shrink would write two databases anew: the seed must do
+  // each step of a shrink would write two other databases, so the seed must suffice
+  }), { numRuns: 8, endOnFailure: true })
   assert.ok(answers > 150, `${answers}`)
 })

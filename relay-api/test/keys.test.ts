@@ -167,7 +167,7 @@ test('the time of last use is stored', async t => {
   const { app, ask, database } = await openApi(t)
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await ask('GET', question, key)
-  await app.close() // what was not noted yet is noted now
+  await app.close() // stores pending times of last use
   const [{ last_used_at: lastUsedAt }] = await database.query<{ last_used_at: number }>('select last_used_at from api_keys')
   assert.ok(Math.abs(lastUsedAt - Date.now()) < 120_000)
 })
@@ -175,7 +175,7 @@ test('the time of last use is stored', async t => {
 test('a key with a typo is refused without a database look-up', async t => {
   const { ask, database } = await openApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '100000' })
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
-  await database.query('alter table api_keys rename to gone') // whoever looks fails with 500
+  await database.query('alter table api_keys rename to gone') // a look-up fails with 500
   let refused = 0
   for (let at = 'relay_'.length; at < key.length; at++) {
     for (const character of ['0', 'Z', 'a', '_']) {

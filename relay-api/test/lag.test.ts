@@ -1,4 +1,4 @@
-/** What the API says of how far the rollups are behind the event log, whether a processor is alive or not. */
+/** The lag of the rollups according to the API, with a running processor or without. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -27,7 +27,7 @@ test('unread records are those in the log from the next offset', () => {
   }))
 })
 
-/** Starts an API, and reads what it says of lag. */
+/** Starts an API, and reads its lag. */
 async function openApi (site: Site, started: AsyncDisposableStack) {
   const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
   const app = started.adopt(await createApp(config, site.database, log), it => it.close())

@@ -22,7 +22,7 @@ const v0Day = { startTime: day.start, endTime: day.end }
 const MINE = 2 * PIECE_SERIES + 100
 const FOREIGN = 50
 
-/** A zone of so many devices that the caller may see, and some that it may not; each has sent its number, in some minute. */
+/** A zone with devices that the caller may see, and some that it may not; each has sent its number, in some minute. */
 async function openSite (t: TestContext, environment: Record<string, string> = {}) {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '1000000', ...environment })
   const events = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => ({
@@ -150,7 +150,7 @@ test('a caller who may see all devices of a zone gets the answers of the zone, u
     ['/api/events/zone/Large', v0Day], ['/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' }], ['/api/events/type/CAR_FUEL', v0Day],
     ...['', 'zone', 'type'].flatMap(groupBy => ['1m', '1h', '1d', '90m'].map(interval =>
       aggregates(groupBy, interval, 'count,avg,median,stddev'))),
-    // of each series all minutes are read for these, which takes a second: not for all pairs
+    // these read all minutes of each series, which takes a second, so not all pairs
     ...[['', '1m'], ['zone', '1h'], ['type', '90m']].map(([groupBy, interval]) => aggregates(groupBy, interval, 'last,increase')),
     ['/api/v1/distribution', day], ['/api/v1/compare', day], ['/api/v1/top', { ...day, groupBy: 'type', stat: 'median' }], ['/api/v1/zones', {}], ['/api/v1/types', {}]
   ]
@@ -177,7 +177,7 @@ test('a device that appears during an answer is never in it: the caller must ret
   const totals = createTotalReader(database, 2 ** 20)
   const range = { startMs: dayMs, endMs: dayMs + DAY_MS }
   const reads: Array<() => Promise<unknown>> = [
-    () => totals.readTotal({ zone: 'Large', grants }, range, Date.now()), // the second time from memory
+    () => totals.readTotal({ zone: 'Large', grants }, range, Date.now()), // the second time from the cache
     () => readBuckets(database, { selection: { ...asked, grants }, groupBy: 'zone', kind: 'groups' }, ['Large'], planRows([range.startMs, range.endMs], 0, 1)),
     () => readArrivalTotals(database, { ...asked, grants }, range),
     () => readGroupPresences(database, { ...asked, grants }, 'zone', ['Large']),

@@ -1,4 +1,4 @@
-/** What HTTP allows and few clients do: each is understood, and so is what follows on the same connection. */
+/** Rare but valid HTTP: it is understood, and so is what follows on the same connection. */
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { until } from '../../test-support/until.ts'
 import { authorization, eventOf, openIngestSite } from './support/ingest-site.ts'
 
-/** Sends bytes, each part when the one before is answered, and waits for so many answers. @returns all that came */
+/** Sends bytes, each part after the answer to the previous one, and waits for a number of answers. @returns all data */
 async function say (url: string, parts: string | readonly string[], answers: number): Promise<string> {
   const [bytes, ...more] = [parts].flat()
   const { hostname, port } = new URL(url)

@@ -161,7 +161,7 @@ test('a flood of addresses does not grow memory without limit', async t => {
     collect()
     return process.memoryUsage().heapUsed
   }
-  await flood(0) // by now as many as may be are kept
+  await flood(0) // by now the maximum is stored
   const before = heapBytes()
   await flood(10_000)
   await until(() => `${Math.round((heapBytes() - before) / 1024)} KB more to go`,

@@ -1,4 +1,4 @@
-/** Whatever reads bytes of a client takes time that grows with them: twice as many, at most 2.5 times as long. */
+/** Code that reads client bytes takes linear time: twice as many take at most 2.5 times as long. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -33,7 +33,7 @@ import { parsePosition } from '../src/stream/position.ts'
 import { keyedHeaders } from '../src/routes/v1/events.ts'
 import { traceIdOf } from '../src/trace.ts'
 
-/** What the work throws is an answer, too. */
+/** An error of the work is a result, too. */
 function attempt (work: () => unknown): unknown {
   try {
     return work()
@@ -42,7 +42,7 @@ function attempt (work: () => unknown): unknown {
   }
 }
 
-/** A text of some length: pieces again and again, between a beginning and an end. */
+/** A text of a given length: a repeated piece between a start and an end. */
 const repeat = (piece: string, start = '', end = '') => (size: number) =>
   start + piece.repeat(Math.ceil(size / piece.length)) + end
 
@@ -53,7 +53,7 @@ const provider = identifyAccessToken({
   issuer: 'http://127.0.0.1:1', audience: 'relay', algorithms: ['RS256'], types: ['at+jwt'], clockSkewS: 0
 })
 
-/** Texts that have been slow somewhere, for whatever takes a text. */
+/** Texts that were slow in some parser. */
 const texts = {
   letters: repeat('a'),
   digits: repeat('1'),
@@ -166,7 +166,7 @@ test('events are decoded and checked in linear time', () => {
     assertLinear(`judging ${what}`, size => Buffer.from(make(size)), bytes => excessOf(bytes))
     assertLinear(what, size => Buffer.from(make(size)), bytes => excessOf(bytes) ?? decodeEvent(bytes, rules, Date.now()), 4_096)
   }
-  // a processor, which judges none, takes any of the largest size in a time that is bounded: some objects each
+  // a processor, which has no such check, decodes any event of the largest size in bounded time
   const timeOf = (make: (size: number) => string) => {
     const bytes = Buffer.from(make(55_000))
     return Math.min(...Array.from({ length: 20 }, () => {

@@ -1,4 +1,4 @@
-/** Answers of a million rows: made as fast as they are read, in memory that does not grow. */
+/** Answers with a million rows: created as fast as they are read, in constant memory. */
 import assert from 'node:assert/strict'
 import { get, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 const ROWS = 1_000_000
-/** Enough to be streamed, and for what takes no million. */
+/** Enough to be streamed, for tests that need no million. */
 const FEWER_ROWS = 100_000
 const startMs = Date.UTC(2022, 0, 1)
 const limit = { timeout: 600_000 }
@@ -86,7 +86,7 @@ test('a million rows are streamed in constant memory, in every format', limit, a
         from pg_stat_activity where datname = current_database()`)
       return { active, read }
     }
-    // what buffers hold is read, and then nothing more
+    // buffers are filled, and then nothing more is read
     let before = await calls()
     await until('the reading to pause', async () => {
       const now = await calls()

@@ -1,4 +1,7 @@
-/** What clients do that is not sending events, and what they hear: it costs no event, and violations get the standard's answer. */
+/**
+ * MQTT messages other than events, and their answers: they cost no event, and protocol errors get the answer of the
+ * standard.
+ */
 import assert from 'node:assert/strict'
 import { once, type EventEmitter } from 'node:events'
 import { suite, test } from 'node:test'
@@ -125,14 +128,14 @@ const login = (protocolVersion: 4 | 5, fields: object = {}) => generate({
   cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, username: 'u', password: Buffer.from(TOKEN), ...fields
 } as Packet, { protocolVersion })
 const packet = (fields: object, protocolVersion: 4 | 5 = 5) => generate(fields as Packet, { protocolVersion })
-/** A login with other flags than the library would write. */
+/** A login with flags that the library would not write. */
 const withFlags = (bytes: Buffer, flags: number) => {
   bytes[bytes.indexOf('MQTT') + 5] = flags
   return bytes
 }
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')
 
-/** @returns what is said until the connection is closed: the type of each packet, with its code */
+/** @returns everything received until the connection closes: the type of each packet, with its code */
 async function heardBy (site: MqttSite, bytes: Buffer, protocolVersion: 4 | 5): Promise<string[]> {
   const heard: string[] = []
   const parsing = parser({ protocolVersion })
@@ -148,7 +151,7 @@ async function heardBy (site: MqttSite, bytes: Buffer, protocolVersion: 4 | 5): 
   return heard
 }
 
-/** The login of a version, what follows it, and what is heard of that. */
+/** The login of a version, the packet after it, and the answer. */
 const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | undefined]> = [
   ['a second CONNECT', 5, login(5), 'disconnect 82'],
   ['a second CONNECT', 4, login(4), undefined],
@@ -176,7 +179,7 @@ const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | 
   ['wrong flags', 5, hex('80 05 00 01 00 00 00'), 'disconnect 81']
 ]
 
-/** A first packet, and what is heard of it. */
+/** A first packet, and the answer. */
 const refusals: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | undefined]> = [
   ['MQTT 3.1', 4, packet({ cmd: 'connect', protocolId: 'MQIsdp', protocolVersion: 3, clientId: 'c', clean: true, keepalive: 0 }, 4), 'connack 1'],
   ['MQTT 6', 5, Buffer.concat([hex('10 10 0004'), Buffer.from('MQTT'), hex('06 02 00 00 00 00 01 63 00 00')]), 'connack 84'],

@@ -1,4 +1,4 @@
-/** A Mosquitto that is there already sends on what its devices publish, with the settings of docs/ingest.md. */
+/** An existing Mosquitto forwards the events of its devices, with the settings of docs/ingest.md. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { until } from '../../test-support/until.ts'
 import { eventOf } from './support/ingest-site.ts'
 import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'
 
-/** where Debian has it, which is not on the path of all users */
+/** Debian's path, which is not in everybody's PATH */
 const mosquitto = existsSync('/usr/sbin/mosquitto') ? '/usr/sbin/mosquitto' : 'mosquitto'
 const hasMosquitto = spawnSync(mosquitto, ['-h']).error === undefined
 const options = { timeout: 120_000, skip: hasMosquitto ? false : 'there is no mosquitto here (Debian: apt-get install mosquitto)' }

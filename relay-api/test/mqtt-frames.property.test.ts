@@ -1,4 +1,4 @@
-/** Bytes of MQTT are cut into packets and read in time that grows with them, whatever they are and however they come. */
+/** MQTT bytes are split into packets and decoded in linear time, for any content and pieces. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
@@ -10,7 +10,7 @@ import { Frames, type Frame } from '../src/ingest/mqtt-frames.ts'
 
 const kept = { keptMaxBytes: 1_000, passedMaxBytes: 5_000 }
 
-/** A packet of some type with a body of so many bytes. */
+/** A packet with a type and the size of its body. */
 function packetOf (type: number, bodyBytes: number): Buffer {
   const length: number[] = []
   let rest = bodyBytes
@@ -32,7 +32,7 @@ function readAll (frames: Frames, pieces: Iterable<Buffer>): void {
   for (const frame of framesOf(frames, pieces)) if (frame.kind === 'malformed') return
 }
 
-/** Cuts bytes at places; of each two neighbours what is between them. */
+/** Splits bytes at positions. */
 function cutAt (bytes: Buffer, places: readonly number[]): Buffer[] {
   const at = [0, ...places.map(it => it % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]
   return at.slice(1).map((end, n) => bytes.subarray(at[n], end))
@@ -80,7 +80,7 @@ function connect (protocolVersion: 4 | 5, fields: object = {}): Buffer {
 }
 
 const RUNS = 5
-/** Work is repeated until it takes so long: clocks of CPU time have steps. */
+/** Work is repeated to this duration, because clocks of CPU time have steps. */
 const LEAST_MS = 10
 
 /** CPU time of the cheapest of some runs, ms. */
@@ -107,7 +107,7 @@ function withProperties (properties: Buffer): Buffer {
   return Buffer.concat([Buffer.from([0x30, ...varint(body.length)]), body])
 }
 
-/** What grows with n. Each gives the work that is to be measured. */
+/** Inputs that grow with n. Each returns the work to measure. */
 const growing: Record<string, (n: number) => () => void> = {
   'a packet byte by byte' (n) {
     const pieces = cutAt(packetOf(1, n), Array.from({ length: n }, (_, at) => at))
@@ -149,7 +149,7 @@ const growing: Record<string, (n: number) => () => void> = {
   }
 }
 
-/** The longest strings of MQTT, and less than the longest packets that are taken. */
+/** The longest strings of MQTT, below the longest accepted packets. */
 const SIZE = 30_000
 
 function decoding (bytes: Buffer): () => void {

@@ -1,4 +1,6 @@
-/** What a caller may not send, or the API refuses, is never among the events: not now, not later, and not by a replay. */
+/**
+ * Events that a caller may not send, or that the API refuses, never get into the log: not later, and not by a replay.
+ */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 
@@ -16,7 +18,7 @@ const future = '2099-01-01T00:00:00Z'
 const own = { deviceId: 'a-1', zone: 'Zone A' }
 const grants = { zones: ['Zone A'], devicePrefixes: ['a-'] }
 
-/** Payloads that are of somebody else, each broken in another way or in none. */
+/** Payloads of somebody else, each invalid in another way or not at all. */
 const foreign: readonly string[] = [
   { deviceId: 'b-1', zone: 'Zone A' }, { deviceId: 'a-1', zone: 'Zone B' }, { deviceId: 'b-1', zone: 'Zone B' }
 ].flatMap(whose => [

@@ -1,4 +1,4 @@
-/** What one caller or one address may take of MQTT, and that nobody else has less for it. */
+/** Limits of one caller or address on MQTT, without an effect on others. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -18,7 +18,7 @@ const limit = { timeout: 120_000 }
 const open = async (t: TestContext, settings: Record<string, string>, log?: Logger) => (await openMqttSite(t, 'postgres', settings, log))!
 const event = (n: number) => JSON.stringify(eventOf(n))
 
-/** Logs in on a socket. @returns all that is said to it since */
+/** Logs in on a socket. @returns everything received since */
 async function logIn (socket: Socket, protocolVersion: 4 | 5 = 5, fields: object = {}): Promise<Packet[]> {
   const heard: Packet[] = []
   const parsing = parser({ protocolVersion })
@@ -31,7 +31,7 @@ async function logIn (socket: Socket, protocolVersion: 4 | 5 = 5, fields: object
   return heard
 }
 
-/** Sends a piece again and again until the connection is closed. */
+/** Sends a piece repeatedly until the connection is closed. */
 async function drip (socket: Socket, bytes: (n: number) => Buffer): Promise<void> {
   let isClosed = false
   socket.resume().once('close', () => { isClosed = true })
@@ -112,14 +112,15 @@ test('unknown clients take no place of known ones: the oldest makes room', limit
     await client.publishAsync(site.topic, event(0), { qos: 1 })
   }
   await until('the others to be gone', () => strangers.filter(it => it.closed || it.readableEnded || it.destroyed).length >= 25)
-  await assert.rejects(site.connect({ protocolVersion: 5, reconnectPeriod: 0 }), { code: 0x89 }) // no place among clients
+  // no place among clients
+  await assert.rejects(site.connect({ protocolVersion: 5, reconnectPeriod: 0 }), { code: 0x89 })
 })
 
 test('the time of a login starts with the accept, for any pieces', limit, async t => {
   await using site = await open(t, { MQTT_CONNECT_TIMEOUT_MS: '500' })
   const connect = Buffer.concat([Buffer.from([0x10, 0x80, 0x7d]), Buffer.from('00044d51545405c2', 'hex'), Buffer.alloc(16_000, 1)])
   await drip(site.open(), n => connect.subarray(n, n + 1))
-  await once(site.open().resume(), 'close') // nothing at all is late as well
+  await once(site.open().resume(), 'close') // sending nothing is too late as well
   assert.equal(await site.metric('relay_api_mqtt_refused_connects_total', 'reason="timeout"'), 2)
 })
 
@@ -144,7 +145,7 @@ test('a client that does not read its answers is not read either, and is disconn
   await logIn(socket)
   socket.pause()
   const refused = generate({ cmd: 'publish', topic: site.topic, payload: 'x', qos: 1, messageId: 1, dup: false, retain: false }, { protocolVersion: 5 })
-  const many = Buffer.concat(Array<Buffer>(1_000).fill(refused)) // each is answered with its reason in words
+  const many = Buffer.concat(Array<Buffer>(1_000).fill(refused)) // each is answered with its reason as text
   let isClosed = false
   socket.once('close', () => { isClosed = true })
   await until('the connection to be closed', () => {
@@ -165,7 +166,7 @@ test('a flood of failed logins is a bounded number of lines', limit, async t => 
   assert.ok(refusals.every(it => it.audit === true && it.address))
 })
 
-/** Logins that fail, one after the other: half with tokens, half with keys that are made up. */
+/** Failed logins, one after the other: half with tokens, half with invented keys. */
 async function flood (site: MqttSite, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     const password = n % 2 === 0 ? `wrong-${n}` : `relay_local_${String(n).padStart(12, 'x')}_wrong`

@@ -22,11 +22,11 @@ import { eventOf, openIngestSite } from './support/ingest-site.ts'
 
 const limit = { timeout: 120_000 }
 
-/** MQTT 3.1.1, without a password; and what who is heard is told */
+/** MQTT 3.1.1, without a password; and the answer */
 const CONNECT = Buffer.from('101000044d5154540402003c0004636c6e74', 'hex')
 const CONNACK_REFUSED = Buffer.from('20020005', 'hex')
 
-/** Asks to be let in. @returns the first thing that is said to that @throws where the connection ends without a word */
+/** Tries to log in. @returns the first answer @throws if the connection ends without one */
 async function firstBytes (socket: Socket): Promise<Buffer> {
   socket.write(CONNECT)
   return await new Promise((resolve, reject) => {
@@ -86,11 +86,11 @@ test('with a certificate MQTT only accepts TLS, from clients that trust it and h
   assert.notDeepEqual(inTheClear, CONNACK_REFUSED)
   assert.equal(await countRecords(site.log), 2)
 
-  // who never gets as far as a key does not keep it from closing
+  // a client without a finished handshake does not prevent closing
   const stranger = connectSocket(ports.mutual, '127.0.0.1')
   stranger.on('error', () => {}).resume()
   await once(stranger, 'connect')
-  await send(ports.mutual, await certificateOf(devices)) // by now it is known of
+  await send(ports.mutual, await certificateOf(devices)) // by now it is registered
   const parted = once(stranger, 'close')
   await second.close()
   await parted
@@ -143,7 +143,7 @@ test('the time of a TLS login starts with the accept: an incomplete handshake ho
   })
   const ca = await readFile(own.caFile)
   const connect = () => connectAsync(`mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca })
-  let client: MqttClient | undefined // as long as the strangers have their time it may find no place
+  let client: MqttClient | undefined // during the time of the unknown clients it may find no place
   await until('a client to find a place', async () => (client = await connect().catch(() => undefined)) !== undefined)
   opened.defer(() => client!.endAsync(true))
   await Promise.all(strangers)

@@ -1,7 +1,7 @@
 /**
- * Packets by MQTT on a real listener: generated, changed, cut off, of chance; before and after the login; in both versions;
- * whole and in pieces. Whatever is sent ends its own connection at most. `MQTT_FUZZ_PACKETS` and `MQTT_FUZZ_SEED` say how many,
- * and which; every night there are a million.
+ * MQTT packets on a real listener: generated, changed, truncated, random; before and after the login; in both versions;
+ * whole and in pieces. Whatever is sent, at most its own connection ends. `MQTT_FUZZ_PACKETS` and `MQTT_FUZZ_SEED` set
+ * their number and seed; nightly runs have a million.
  */
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
@@ -16,7 +16,7 @@ import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'
 
 const PACKETS = Number(process.env.MQTT_FUZZ_PACKETS ?? 100_000)
 const SEED = Number(process.env.MQTT_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31))
-/** of all connections, those that never log in */
+/** share of connections that never log in */
 const STRANGERS_SHARE = 0.6
 const AT_ONCE = 12
 const UNLIMITED = String(1e9)
@@ -36,7 +36,7 @@ function streamOf (chance: Chance, events: string): { bytes: Buffer, packets: nu
   return { bytes, packets: valid.length + 2 }
 }
 
-/** Sends all of it, whole or in pieces, and says goodbye. */
+/** Sends everything, whole or in pieces, and then disconnects. */
 async function sendAll (socket: Socket, bytes: Buffer, chance: Chance): Promise<void> {
   const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))
   socket.on('error', () => {}).resume()
@@ -88,7 +88,7 @@ test(`${PACKETS} random packets only end their own connections`, { timeout: 900_
   assert.equal(closes, 0)
   assert.ok(acknowledged > 0)
   assert.deepEqual(rejections, [])
-  assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="fault"'), 0) // the guard had nothing to do
+  assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="fault"'), 0) // the guard was not needed
   await gone(site)
 })
 

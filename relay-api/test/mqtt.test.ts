@@ -55,7 +55,8 @@ test('MQTT 5 gets the reason of a refusal; without a code for it the event becom
   await until('both letters', async () => (await readLetters(site)).length === 2)
   assert.deepEqual((await readLetters(site)).map(it => [it.reason, String(it.value), it.sourceTopic]).sort(),
     [['not-json', 'of 3.1.1', `mqtt:${site.topic}`], ['not-json', 'of QoS 0', `mqtt:${site.topic}`]])
-  assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)), [event]) // and nothing else is among the events
+  // and nothing else is among the events
+  assert.deepEqual((await readTopic(site.log)).map(it => String(it.value)), [event])
 })
 
 test('a reason text is valid for every client, and omitted if the client accepts no packet of that size', limit, async t => {
@@ -82,7 +83,7 @@ test('a reason text is valid for every client, and omitted if the client accepts
   const goodbyes: Array<string | undefined> = []
   short.on('packetreceive', packet => { if (packet.cmd === 'disconnect') goodbyes.push(packet.properties?.reasonString) })
   const closed = once(short as unknown as EventEmitter, 'close')
-  short.stream.write(Buffer.from('f000', 'hex')) // AUTH, which nobody has asked for
+  short.stream.write(Buffer.from('f000', 'hex')) // AUTH, which was not requested
   await closed
   assert.deepEqual(goodbyes, [undefined])
 })

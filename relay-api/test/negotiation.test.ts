@@ -1,4 +1,4 @@
-/** What HTTP lets clients write in more than one way, and what every answer says of itself. */
+/** HTTP alternatives for clients, and the headers of every answer. */
 import assert from 'node:assert/strict'
 import { METHODS } from 'node:http'
 import { test } from 'node:test'
@@ -14,7 +14,7 @@ import { openTestApi, TOKEN } from './support/ask.ts'
 const authorization = `Bearer ${TOKEN}`
 const day = 'start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
 
-/** Every route that is in the document, with what it needs to be answered. */
+/** Every route of the document, with what it needs to be answered. */
 async function routesOf (app: Awaited<ReturnType<typeof openTestApi>>['app']): Promise<Array<{ method: 'GET' | 'POST' | 'DELETE', url: string }>> {
   const { paths } = (await app.inject('/openapi.json')).json()
   const queries: Record<string, string> = {

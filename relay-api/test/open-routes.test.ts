@@ -1,4 +1,4 @@
-/** What is open to everybody costs next to nothing, however often it is asked for. */
+/** Open routes cost almost nothing, for any number of requests. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'

@@ -1,7 +1,7 @@
 /**
- * The OpenAPI document, held to the server: for every route, requests are made from the document itself, good ones and
- * bad ones. No answer is a 5xx, none has a status that the document does not name, and each is what its schema says.
- * Events go into a real event log; of streams the beginning is read.
+ * Compares the OpenAPI document with the server: for every route, valid and invalid requests are generated from the
+ * document. No answer is a 5xx, each has a documented status, and each matches its schema. Events go into a real event
+ * log; of streams the start is read.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -43,10 +43,10 @@ interface Operation {
 
 type Content = Readonly<Record<string, { readonly schema?: object }>>
 
-/** Streams do not end by themselves: they are left when they have begun. */
+/** Streams do not end by themselves: the client leaves after their start. */
 const endless = new Set(['/api/v1/stream'])
 
-/** What routes know: without some of it every random request would be refused for the same reason. */
+/** Values known to routes: without them every random request would be refused for the same reason. */
 const known: Readonly<Record<string, readonly string[]>> = {
   start: ['-24h', '2024-01-01T00:00:00Z', 'now-7d'],
   end: ['now', '2024-01-02T00:00:00.001+02:00'],
@@ -94,14 +94,14 @@ interface Request {
 interface Answer {
   readonly statusCode: number
   readonly contentType: string
-  /** of an endless answer, what it began with */
+  /** of an endless answer, its start */
   readonly body: string
 }
 
-/** Few, so that some come again. */
+/** Few, so that some repeat. */
 const headerValue = fc.constantFrom('', '1', '12-1795524103218', 'a key', 'x'.repeat(300), '"', '\t', 'caf\u00e9')
 
-/** Some events of a fleet, and the same among what is none. */
+/** Some events of a fleet, also among invalid ones. */
 const events = fc.array(fc.nat(20).map(n => eventOf(n)), { minLength: 1, maxLength: 5 })
 const bodiesOfEvents = [
   events, fc.tuple(events, fc.constant(eventOf(0, { deviceType: 'TOASTER' })), fc.jsonValue()).map(it => it.flat())
@@ -111,7 +111,7 @@ function requestOf (method: string, path: string, { parameters = [], requestBody
   const inPath = parameters.filter(it => it.in === 'path')
   const inQuery = parameters.filter(it => it.in === 'query')
   const inHeaders = parameters.filter(it => it.in === 'header')
-  // what is no name but a step in a path is another address, and URLs are made without it
+  // names that are path segments such as `..` change the URL, so they are excluded
   const pathValues = fc.tuple(...inPath.map(it => valueOf(it).filter(value => value !== '.' && value !== '..')))
   const query = fc.tuple(...inQuery.map(it => fc.tuple(
     fc.constant(it.name),
@@ -191,7 +191,7 @@ test('every answer matches the document', { timeout: 600_000 }, async t => {
         for (const it of [String(statusCode), `${statusCode} ${path}`]) seen.set(it, (seen.get(it) ?? 0) + 1)
         assert.ok(statusCode < 500, said)
         const declared = operation.responses[statusCode]
-        // an empty name in a path is another address
+        // an empty name in a path is another URL
         if (statusCode === 404 && /"RELAY_ROUTE_UNKNOWN"/.test(body)) return
         assert.ok(declared, `${said}: a status that is not in the document`)
         const mediaType = contentType.split(';')[0]

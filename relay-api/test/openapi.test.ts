@@ -1,4 +1,4 @@
-/** The OpenAPI document is one that generators of clients make good code from, in any language. */
+/** Generators of clients for any language create good code from the OpenAPI document. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -38,7 +38,7 @@ async function readDocument (t: Parameters<typeof openTestApi>[0]): Promise<{ do
   return { document: JSON.parse(source) as Document, source }
 }
 
-/** Every object in a value that reads as a schema, with the place where it is. */
+/** Every object in a value that looks like a schema, with its place. */
 function * schemasIn (value: unknown, place: string): Generator<[place: string, schema: Schema]> {
   if (typeof value !== 'object' || value === null) return
   const { type, properties } = value as Schema

@@ -1,4 +1,4 @@
-/** With an event in each week since 1970: what partitions there are, and what a question touches of them. */
+/** With an event in each week since 1970: the existing partitions, and those that a query uses. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -13,7 +13,7 @@ import { writeEvents } from './support/write-events.ts'
 
 const dayMs = Math.floor(Date.now() / DAY_MS) * DAY_MS
 
-/** The app over a database that counts the partitions (and their indexes) that each statement has locked. */
+/** The app with a database that counts the partitions (and their indexes) locked by each statement. */
 async function openSite (t: TestContext, weeks: number) {
   const { database, url } = await openLocalPostgres(t)
   const event = (timestampMs: number, value: number) =>
@@ -69,12 +69,12 @@ test('an event in each of 3,000 weeks creates a bounded number of partitions, an
     assert.deepEqual(same.body.count ?? same.body.rows?.length, of.body.count ?? of.body.rows?.length)
     assert.ok(same.locks <= 40, `${path}: ${same.locks} locks, ${of.locks} at a small site`)
     t.diagnostic(`${path}: ${same.locks} locks, ${of.locks} at a small site`)
-    // the same of a day that is decades ago
+    // the same for a day decades ago
     const old = await large.ask(path, from - 1_500 * WEEK_MS - DAY_MS, to - 1_500 * WEEK_MS - DAY_MS, more)
     assert.ok(old.locks <= 40, `${path}, long ago: ${old.locks} locks`)
   }
 
-  // all partitions at once, by several callers: the server keeps its locks at their default
+  // all partitions at once, by several callers, with the server's default number of locks
   const all = await Promise.all(Array.from({ length: 10 }, () => large.ask('/api/v1/aggregates', 0, dayMs, { device: 'd', interval: '30d' })))
   for (const { body } of all) assert.equal(body.rows.reduce((sum: number, it: { count: number }) => sum + it.count, 0), weeks + 24 * 12)
 })

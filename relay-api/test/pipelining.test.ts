@@ -1,4 +1,4 @@
-/** A client that sends many requests before it has an answer: it has them all, and asks for one at a time. */
+/** A client that sends many requests before an answer: all are answered, one at a time. */
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'node:test'
@@ -19,7 +19,8 @@ test('requests in one write count as one answer in progress, and are answered in
   const statuses = () => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status)
   await until(() => `${TIMES} answers, not ${statuses().length}`, () => statuses().length === TIMES, 40_000)
     .finally(() => socket.destroy())
-  const expected = Array.from({ length: TIMES }, (_, n) => n % 3 === 0 ? '400' : '200') // a zone without a name is none
+  // an empty name of a zone is invalid
+  const expected = Array.from({ length: TIMES }, (_, n) => n % 3 === 0 ? '400' : '200')
   assert.deepEqual(statuses(), expected)
 })
 

@@ -8,7 +8,7 @@ import { keptForEver, planRange, type KeptSince, type Plan } from '../src/query/
 
 const dayMs = Date.UTC(2024, 2, 10)
 
-/** Times within some days, often at boundaries and a ms beside them, before 1970 as well. */
+/** Times within some days, often at boundaries and a ms beside them, also before 1970. */
 const time = fc.tuple(
   fc.constantFrom(dayMs, 0),
   fc.oneof(
@@ -23,7 +23,7 @@ const range: fc.Arbitrary<TimeRange> = fc.tuple(time, time)
   .filter(([a, b]) => a !== b)
   .map(([a, b]) => ({ startMs: Math.min(a, b), endMs: Math.max(a, b) }))
 
-/** Finer levels leave first. */
+/** Finer levels are dropped first. */
 const keptSince: fc.Arbitrary<KeptSince> = fc.tuple(
   fc.oneof(time, fc.constant(-Infinity)), fc.nat(3 * DAY_MS), fc.oneof(fc.nat(3 * DAY_MS), fc.constant(Infinity))
 ).map(([minute, hourLater, dayLater]) =>
@@ -33,7 +33,7 @@ function stretches ({ buckets, edges }: Plan): TimeRange[] {
   return [...buckets, ...edges].sort((a, b) => a.startMs - b.startMs)
 }
 
-/** The fewest buckets, found one by one: each time, the coarsest bucket that begins here and fits. */
+/** The fewest buckets, found one by one: each time, the coarsest bucket that starts here and fits. */
 function countOneByOne ({ startMs, endMs }: TimeRange): number {
   let count = 0
   for (let atMs = startMs; atMs < endMs; count++) {
@@ -90,7 +90,7 @@ test('a plan needs no bucket that may have been dropped, and covers the rest wit
     for (const { bucketMs } of plan.edges) assert.ok(bucketMs >= keptSince.minute)
 
     assert.ok(coverage.endMs >= range.endMs)
-    if (coverage.startMs > range.startMs) { // days of it have been dropped: it begins with the first that is kept
+    if (coverage.startMs > range.startMs) { // days of it have been dropped: it starts with the first kept one
       assert.equal(bucketStartMs(DAY_MS, coverage.startMs), coverage.startMs)
       assert.ok(coverage.startMs - DAY_MS < keptSince.day)
     }
@@ -100,7 +100,7 @@ test('a plan needs no bucket that may have been dropped, and covers the rest wit
       lastDayMs > bucketStartMs(DAY_MS, range.startMs) && lastDayMs >= keptSince.hour &&
       bucketStartMs(HOUR_MS, range.endMs) >= keptSince.minute
     ) assert.equal(coverage.endMs, range.endMs)
-    // an end moves no further than to the boundary of the first coarser level that is kept
+    // an end moves at most to the boundary of the first coarser level that is kept
     for (const { name, sizeMs } of levels.slice(1)) {
       if (bucketStartMs(sizeMs, range.startMs) < keptSince[name]) continue
       assert.ok(range.startMs - coverage.startMs < sizeMs)

@@ -1,4 +1,4 @@
-/** A database that is recovered to a point in time from a base backup and its log, under an API and a processor that go on. */
+/** A database is recovered to a point in time from a base backup and its log, under a running API and processor. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -79,11 +79,12 @@ for (const kind of kinds) {
       })
       const response = await fetch(`${origin}/api/v1/aggregates?${query}`, { headers: { authorization } })
       const { rows } = await response.json() as { rows: Row[] }
-      if (response.status === 503 || response.headers.has('relay-stale-since')) return undefined // the database is not there yet
+      // the database is not there yet
+      if (response.status === 503 || response.headers.has('relay-stale-since')) return undefined
       assert.equal(response.status, 200)
       return rows.map(({ device, count, sum, last }) => ({ device, count, sum, last }))
     }
-    /** Waits for the newest readings: all that came before them have been looked at by then. */
+    /** Waits for the newest readings: everything before them has been handled by then. */
     const counts = async (length: number) => {
       const expected = expectedRows(events.slice(0, length))
       let rows: Row[] | undefined
@@ -112,8 +113,9 @@ for (const kind of kinds) {
     await servers.startAt('before the mistake', 'backup', laterPort)
     proxy.serverPort = laterPort
     proxy.cut()
-    await counts(kind === 'kafka' ? 4_000 : 3_000) // Kafka still has what came after; a log in the database was set back with it
-    await send(0, 4_500) // as devices do that don't know what has got through
+    // Kafka still has later events; a log in the database was reset with it
+    await counts(kind === 'kafka' ? 4_000 : 3_000)
+    await send(0, 4_500) // like devices that do not know what has arrived
     await counts(4_500)
   })
 }

@@ -19,7 +19,7 @@ const log = createLogger('test', 'silent')
 const EVENTS = 60
 const range = 'start=2024-01-01T00:00:00Z&end=2024-01-01T01:00:00Z'
 
-/** Sends events by way of the API, hears of them in a stream, and asks for them in many ways at once. */
+/** Sends events through the API, receives them in a stream, and queries them in many ways at once. */
 async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   await using running = new AsyncDisposableStack()
   running.adopt(await startProcessor(readProcessorConfig({
@@ -70,7 +70,7 @@ test('behind a pooler that gives transactions different sessions an API only nee
     directUrl = url
     const pooler = await startPgbouncer(t, url, { pool_mode: 'transaction', default_pool_size: 3 })
     const settings = { DATABASE_URL: pooler.url, DATABASE_LISTEN_URL: url }
-    const { database } = await openLocalPostgres(t) // any: it is of the same server
+    const { database } = await openLocalPostgres(t) // any database on the same server
     const refused = await refusalOf(settings)
     assert.equal(refused.code, 'RELAY_DATABASE_POOLED')
     const [, statements] = /Run: (.*); then RECONNECT/.exec(refused.message)!

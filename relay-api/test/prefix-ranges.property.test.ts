@@ -1,4 +1,4 @@
-/** Prefixes as stretches of an index that sorts by bytes. */
+/** Prefixes as ranges of an index that sorts by bytes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -7,7 +7,9 @@ import { ID_UNITS_MAX } from 'relay-common'
 
 import { prefixesWithin, prefixRanges, rangesOutside, type IdRange } from '../src/query/prefix-ranges.ts'
 
-/** With what is hard: the ends of the code points, of those around surrogates, and of what takes so many bytes. */
+/**
+ * With difficult cases: the ends of the code points, those around surrogates, and those with changing numbers of bytes.
+ */
 const character = fc.constantFrom('a', 'b', '-', '~', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}')
 const text = fc.array(character, { maxLength: 4 }).map(it => it.join(''))
 const ids = fc.array(text, { minLength: 1, maxLength: 20 })

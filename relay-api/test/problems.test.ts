@@ -86,7 +86,7 @@ test('a selection without readings is a 404, for a known device or not', async t
     'device/thermostat-001', 'device/nobody', 'zone/Zone%20A', 'zone/nowhere', 'type/CAR_FUEL',
     'zone/Zone%20A/type/CAR_FUEL'
   ]) assertProblem(await ask(`/api/events/${path}`, later), { status: 404, code: 'RELAY_NO_DATA' })
-  // years that PostgreSQL writes differently than ISO-8601 does
+  // years that PostgreSQL writes differently from ISO-8601
   const ancient = { startTime: '0000-01-01T00:00:00Z', endTime: '0001-01-01T00:00:00Z' }
   assertProblem(await ask('/api/events/zone/Zone%20A', ancient), { status: 404, code: 'RELAY_NO_DATA' })
 })
@@ -151,7 +151,7 @@ test('tokens are in no log line, at any level', async t => {
   const failed = await ask('/api/events/zone/Zone%20A', { startTime, endTime })
 
   assertProblem(failed, { status: 500, code: 'RELAY_INTERNAL' })
-  assert.doesNotMatch(JSON.stringify(failed.body), /series|select|relation/) // what went wrong is in the log alone
+  assert.doesNotMatch(JSON.stringify(failed.body), /series|select|relation/) // the error is only in the log
   const logged = lines.join('')
   assert.match(logged, /relation \\"series\\" does not exist/)
   assert.match(logged, new RegExp(`"reqId":"${failed.headers['x-request-id']}"`))

@@ -1,4 +1,4 @@
-/** Quotas of what stays: series, zones and partitions of the past that Relay has not got yet. */
+/** Quotas of lasting data: new series, zones and partitions of the past. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -33,12 +33,12 @@ test('a caller above its quota of new series is told when to retry; its known se
   assert.ok(Number(again.headers.get('retry-after')) > 60)
   assert.match(again.headers.get('content-type')!, /^application\/problem\+json/)
 
-  // what was paid for, and what is there, is free
+  // paid and existing series are free
   assert.equal((await site.post(body(['a', 'b', 'c'].map(it => device(it, { value: 7 }))))).status, 202)
   const there = Array.from({ length: 1200 }, (_, n) => device(`known ${n + 1}`))
   assert.equal((await site.post(body(there))).status, 202)
   assert.equal((await site.post(body([device('d'), device('e')]), asOther)).status, 202)
-  // and then known, whoever sends it
+  // then it is known, for any sender
   assert.equal((await site.post(body([device('d')]))).status, 202)
 
   const mixed = await site.post(JSON.stringify([{}, device('f')]))

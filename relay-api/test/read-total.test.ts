@@ -1,4 +1,4 @@
-/** Totals that come from memory: as right as those that are read. */
+/** Cached totals are as right as those that are read. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -19,7 +19,7 @@ const CACHE_BYTES = 2 ** 20
 const zone = 'Zone A'
 const allDays = { startMs: firstDayMs, endMs: firstDayMs + DAYS * DAY_MS }
 
-/** Days of two groups of a zone, each with so many readings, that flushes change as a processor does. */
+/** Days of two groups of a zone with readings, which flushes change like a processor. */
 async function openSite (t: TestContext) {
   const { database } = await openLocalPostgres(t)
   await database.query("select ensure_rollup_partitions('day', to_timestamp($1), to_timestamp($2))",
@@ -32,7 +32,7 @@ async function openSite (t: TestContext) {
   }
   const cells = series.flatMap(seriesId => Array.from({ length: DAYS }, (_, day) => ({ seriesId, day, readings: READINGS })))
 
-  /** One transaction: these cells hold so many readings now. */
+  /** One transaction: these cells have so many readings now. */
   const flush = async (changed: typeof cells) => database.transaction(async client => {
     for (const { seriesId, day, readings } of changed) {
       const bucketMs = firstDayMs + day * DAY_MS
@@ -60,11 +60,11 @@ test('merged blocks are not read again until they change, and then only the chan
   let nowMs = allDays.endMs + 10 * DAY_MS
   const ask = async (range = allDays) => {
     statements.length = 0
-    nowMs += 61_000 // a bucket that was changed behind its time is kept again by then
+    nowMs += 61_000 // a changed past bucket is cached again by then
     const { rollup } = await reader.readTotal({ zone }, range, nowMs)
     return { count: rollup.count, rows: statements.reduce((sum, rows) => sum + rows) }
   }
-  // a transaction of another test, that began before a flush, makes it look new for as long as it lasts
+  // a transaction of another test that began before a flush makes it look new while it lasts
   const untilFromMemory = (count: number, range = allDays) => until('an answer from memory', async () => {
     const answer = await ask(range)
     assert.equal(answer.count, count)
@@ -82,7 +82,7 @@ test('merged blocks are not read again until they change, and then only the chan
   nowMs += 61_000
   await untilFromMemory(2 * DAYS * READINGS + 1)
 
-  nowMs += 11 * 60_000 // commits of that time may be gone by now
+  nowMs += 11 * 60_000 // commits of that time may have been deleted
   assert.equal((await ask()).rows, 2 * DAYS + 1)
 })
 
@@ -99,7 +99,7 @@ test('while readings move between days, the total of all days never changes', { 
     }
   }
   const asking = Promise.all([askOn(), askOn(), askOn()])
-  // a transaction of another test keeps memory from use for as long as it lasts: moves go on until it has been used
+  // a transaction of another test disables the cache while it lasts: moves continue until it was used
   const usedMemory = () => statements.filter(rows => rows < 2 * DAYS).length
   for (let n = 0; n < 150 || usedMemory() < 50; n++) {
     const [from, to] = [cells[n * 7 % cells.length], cells[(n * 13 + 1) % cells.length]]

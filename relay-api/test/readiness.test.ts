@@ -1,4 +1,4 @@
-/** What /readyz says of each function while one of the servers behind it is away or hangs. */
+/** /readyz for each function while one of the servers behind it is unreachable or hangs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -36,7 +36,7 @@ test('cached data is not used after a replay has corrected the rows', { timeout:
   await damage('2024-02-10')
   const wrong = await ask()
   assert.ok(wrong.count < right.count)
-  await damage('2024-02-20') // behind everyone's back: the answer goes on as it was, from memory
+  await damage('2024-02-20') // without an announcement: the answer stays the same, from the cache
   assert.deepEqual(await ask(), wrong)
   assert.ok((await askRows()).count < wrong.count)
 
@@ -46,7 +46,8 @@ test('cached data is not used after a replay has corrected the rows', { timeout:
 })
 
 test('rows that a replay has changed after they were final say so, and no others', { timeout: 180_000 }, async t => {
-  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0', KEEP_DUPLICATES: 'true' }))! // which was not what was wanted
+  // which was not wanted
+  const site = (await openSite(t, 'postgres', { JOURNAL_INTERVAL_S: '0', KEEP_DUPLICATES: 'true' }))!
   await using opened = new AsyncDisposableStack()
   const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
   const app = opened.adopt(await createApp(config, site.database, log), it => it.close())
@@ -82,7 +83,7 @@ test('rows that a replay has changed after they were final say so, and no others
   const { lateReadings, duplicateReadings } = await ask('interval=1h')
   assert.deepEqual([lateReadings, duplicateReadings], [0, 0], 'in a replay nothing arrives')
 
-  // of an hour that was wrong alone the minutes were right
+  // for an hour that was wrong by itself, the minutes were right
   await site.database.query(`
     update rollups_hour h set count = 7 from series s where s.series_id = h.series_id and s.device_id = 'y'`)
   await replay('--allow-fewer')

@@ -11,11 +11,11 @@ import { readApiConfig } from '../src/config.ts'
 import { writeEvents } from './support/write-events.ts'
 
 const log = createLogger('test', 'silent')
-/** long enough for what is asked of a replica that stands, on a slow machine too */
+/** long enough for requests to a paused replica, also on a slow machine */
 const lagMaxS = 15
 const dayMs = Date.UTC(2024, 0, 1)
 
-/** A primary, and a standby that streams from it: its data are a copy of the primary's, made while that was down. */
+/** A primary and a streaming standby: its data are a copy of the primary's, made while that was stopped. */
 async function startPair (t: TestContext) {
   const servers = await openOwnServers(t)
   const [primaryPort, standbyPort] = [await getPort({ host: '127.0.0.1' }), await getPort({ host: '127.0.0.1' })]
@@ -51,7 +51,7 @@ test('answers come from the replica while its lag is small, otherwise from the p
   const write = () => writeEvents(database, [{
     deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: written, timestampMs: dayMs + written * 60_000, sourcePartition: written++
   }])
-  /** of every other route that reads rollups: all of them change with the newest reading */
+  /** of every other route that reads rollups: all change with the newest reading */
   const others = async () => {
     const day = 'start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
     const paths = ['devices', 'devices/d-1', 'devices/d-1/latest', 'zones', 'types', `top?groupBy=device&stat=max&${day}`,
@@ -71,14 +71,14 @@ test('answers come from the replica while its lag is small, otherwise from the p
   await until('the replica to be in use', async () => await lagS() < lagMaxS)
   await until('the replica to have what was written', async () => await count() === 1)
 
-  // it stands: what it has is answered for as long as that may be old, then the primary is asked
+  // paused: its data are used while they are fresh enough, then the primary's
   const onStandby = await open(standby.url('postgres'))
   await onStandby.query('select pg_wal_replay_pause()')
   await until('it to stand', async () =>
     (await onStandby.query<{ at: string }>('select pg_get_wal_replay_pause_state() as at'))[0].at === 'paused')
   const before = await others()
   await write()
-  assert.equal(await count(), 1) // so it was the replica that answered
+  assert.equal(await count(), 1) // so the replica answered
   assert.deepEqual(await others(), before)
   await until('the primary to be asked', async () => await count() === 2)
   for (const [n, { path, answer }] of (await others()).entries()) assert.notEqual(answer, before[n].answer, path)
@@ -87,17 +87,17 @@ test('answers come from the replica while its lag is small, otherwise from the p
   await until('the replica to catch up', async () => await lagS() < lagMaxS)
   assert.equal(await count(), 2)
 
-  // it is gone: nobody is told, the answer comes from the primary
+  // killed: clients get no error, and the primary answers
   process.kill(standby.pid, 'SIGKILL')
   await standby.exited
   await write()
   for (let n = 0; n < 5; n++) assert.equal(await count(), 3)
 
-  await until('metrics to know that it is gone', async () => await lagS() === Infinity) // they are kept for a second
+  await until('metrics to know that it is gone', async () => await lagS() === Infinity) // they are cached for a second
   await startStandby()
   await until('the replica to be in use again', async () => await lagS() < lagMaxS)
 
-  // the primary is gone: what the replica has can still be asked for
+  // the primary is killed: the data of the replica are still available
   process.kill(primary.pid, 'SIGKILL')
   await primary.exited
   for (let n = 0; n < 3; n++) assert.equal(await count(), 3)

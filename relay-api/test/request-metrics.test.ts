@@ -1,4 +1,4 @@
-/** What alarms about answers count. */
+/** The metrics of answers that alerts use. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** An API that lives through a restore of its database: it remembers nothing of what is not there any more. */
+/** An API survives a restore of its database: it keeps nothing of what is no longer there. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -21,7 +21,7 @@ const log = createLogger('test', 'silent')
 const firstDayMs = Date.UTC(2024, 0, 1)
 const DAYS = 40
 
-/** An API that reaches its database by a proxy, and what writes to that database. */
+/** An API that reaches its database through a proxy, and a writer to that database. */
 async function openSite (t: TestContext, name = 'postgres') {
   const servers = await openOwnServers(t)
   const port = await getPort({ host: '127.0.0.1' })
@@ -52,13 +52,13 @@ async function openSite (t: TestContext, name = 'postgres') {
     proxy,
     url,
     get server () { return server },
-    /** Stops the server, and starts it again when something was done to its data. */
+    /** Stops the server, and starts it again after a change of its data. */
     async restart (change: () => Promise<void> = async () => {}) {
       await server.close()
       await change()
       server = await servers.start('data', port)
     },
-    /** Writes readings, one a day, each in a source partition of its own, and announces these days alone. */
+    /** Writes readings, one per day, each in its own source partition, and announces only these days. */
     write: (count: number) => direct(async database => {
       const events = Array.from({ length: count }, () => ({
         deviceId: 'd-1',
@@ -77,7 +77,7 @@ async function openSite (t: TestContext, name = 'postgres') {
       }
       await database.query("select pg_notify('rollup_commits', '')")
     }),
-    /** What the API answers. */
+    /** The answer of the API. */
     async answered () {
       const response = await fetch(`${url}/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=range`,
         { headers: { authorization } })
@@ -85,12 +85,12 @@ async function openSite (t: TestContext, name = 'postgres') {
       assert.equal(response.status, 200)
       return (await response.json() as { rows: Array<{ count: number }> }).rows[0].count
     },
-    /** What is in the table. */
+    /** The content of the table. */
     stored: (port = proxy.serverPort) => direct(async database => Number((await database.query<{ count: bigint }>(`
       select sum(count)::bigint as count from rollups_day r join series s using (series_id)
       where device_id is not null`))[0].count), urlOf(port)),
     promote: () => direct(database => database.query('select pg_promote()')),
-    /** Makes a database of another one, which nobody may use meanwhile. */
+    /** Creates a database from another one, which must be idle. */
     async clone (from: string, to: string) {
       proxy.isRefusing = true
       proxy.cut()
@@ -99,7 +99,7 @@ async function openSite (t: TestContext, name = 'postgres') {
       await until('the last connection to end', () => administer(`create database ${to} template ${from}`).then(() => true, () => false))
       proxy.isRefusing = false
     },
-    /** Lets so many transactions pass that touch no rollup, as others do on a live site. */
+    /** Runs transactions that touch no rollup, as others do on a live site. */
     pass: (count: number) => direct(async database => {
       for (let n = 0; n < count; n++) await database.query('select pg_current_xact_id()')
     }),
@@ -136,13 +136,13 @@ test('after a restore answers equal those of the tables, and stay so', limit, as
   await until('what comes after that', () => told(client) > before)
   const returned = await listen(site.url, '?device=d-1&interval=1d', id)
   t.after(() => returned.close())
-  assert.equal(returned.of('reset').length, 1) // however far the numbers have come
+  assert.equal(returned.of('reset').length, 1) // at any distance of the numbers
 })
 
-/** How often a client was told that something has changed. */
+/** Number of changes that a client was told. */
 const told = (client: Listening) => client.of('rollup').length + client.of('changed').length
 
-/** Sooner or later every number from before is given out again. */
+/** Sooner or later every earlier number is given out again. */
 async function assertGoesOn (site: Awaited<ReturnType<typeof openSite>>) {
   await until('the API to have its database again', async () => await site.answered() !== undefined)
   for (let n = 0; n < 12; n++) {

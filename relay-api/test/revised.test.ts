@@ -1,4 +1,4 @@
-/** Rows that late readings have changed, and counts of what came late or again: through the real processor. */
+/** Rows changed by late readings, and counts of late readings and duplicates: with the real processor. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -41,7 +41,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
     const at = (deviceId: string, minutes: number): DeviceEvent =>
       ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: fourHoursAgo + minutes * MINUTE_MS })
     const counted = (answer: Answer) => [answer.lateReadings, answer.duplicateReadings]
-    /** one flush after the other: what is out of order within one is not late */
+    /** separate flushes, because out of order within one is not late */
     const flush = async (events: DeviceEvent[]) => {
       await send(site, events)
       await settled(site)
@@ -59,7 +59,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
     assert.deepEqual((await ask('interval=1m&device=x')).rows.map(it => it.status), ['final', 'final', 'revised', 'final'])
     assert.deepEqual((await ask('interval=1h&device=x')).rows.map(it => it.status), ['final'])
 
-    // resends change nothing, and are told
+    // duplicates change nothing, and are counted
     await flush([at('x', 30), at('x', 30), at('y', 50)])
     assert.deepEqual((await ask('interval=1h&groupBy=device')).rows.map(it => [it.status, it.count]), [['final', 4], ['final', 2]])
     assert.deepEqual(counted(await ask('device=x')), [1, 2])
@@ -79,7 +79,7 @@ for (const kind of ['postgres', 'kafka'] as const) {
     assert.deepEqual(counted(after), [3, 3])
     assert.deepEqual(counted(await ask('type=CAR_FUEL')), [0, 0])
 
-    // what is not final is provisional, whatever came late; a row as long as all of it ends behind what was late
+    // rows that are not final are provisional, whatever was late; a row as long as the range ends after what was late
     const open = (await get(`start=${new Date(fourHoursAgo).toISOString()}&end=now%2B1h&interval=range`)).json() as Answer
     assert.deepEqual(open.rows.map(it => [it.status, it.count]), [['provisional', 9]])
     assert.deepEqual((await ask('interval=range')).rows.map(it => it.status), ['final'])
@@ -105,7 +105,7 @@ test('minutes and hours are revised by exactly the late readings that arrived af
       throughMs: hourMs + Math.max(...readings.map(it => it.through)) * MINUTE_MS
     }
     const sizeMs = sizeMinutes * MINUTE_MS
-    // rows of hours begin on any hour, and one of them is of the hour
+    // rows of hours start on any hour, and one of them is of the hour
     const startMs = sizeMinutes === 1 ? hourMs : hourMs - (first < 0 ? 0 : Math.min(first, sizeMinutes / 60 - 1)) * HOUR_MS
     const ranges = Array.from({ length: sizeMinutes === 1 ? 60 : 2 }, (_, n) =>
       ({ startMs: startMs + n * sizeMs, endMs: startMs + (n + 1) * sizeMs }))

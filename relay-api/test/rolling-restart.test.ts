@@ -1,4 +1,4 @@
-/** What clients see of an API that is told to end, alone and behind a load balancer. */
+/** Clients of an API that is told to end, alone and behind a load balancer. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { endProgram, skipWithout } from '../../test-support/debian-tool.ts'
 import { until } from '../../test-support/until.ts'
 import { authorization, eventOf, openIngestSite, poster } from './support/ingest-site.ts'
 
-/** where Debian has it, which is not on the path of all users */
+/** Debian's path, which is not in everybody's PATH */
 const haproxy = existsSync('/usr/sbin/haproxy') ? '/usr/sbin/haproxy' : 'haproxy'
 const behindProxy = { timeout: 240_000, skip: skipWithout(haproxy, 'haproxy', '-v') }
 const host = '127.0.0.1'
@@ -30,7 +30,7 @@ async function openFolder (t: TestContext): Promise<string> {
 }
 
 interface Fleet {
-  /** Starts an API as a process of its own. */
+  /** Starts an API as a process. */
   start (name: string, port: number, mqttPort: number): Promise<RunningProgram>
 }
 
@@ -54,7 +54,7 @@ interface Balancer {
   servers (): Promise<Map<string, { readonly isUp: boolean, readonly requests: number }>>
 }
 
-/** Starts haproxy before servers, with no second try for a request that fails: clients see each of them. */
+/** Starts haproxy in front of servers, without retries, so that clients see each failure. */
 async function openBalancer (opened: AsyncDisposableStack, folder: string, ports: ReadonlyMap<string, number>): Promise<Balancer> {
   const [port, statsPort] = [await getPort({ host }), await getPort({ host })]
   const file = join(folder, 'haproxy.cfg')

@@ -1,4 +1,4 @@
-/** How an answer about many series is cut into statements. */
+/** How an answer about many series is split into statements. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -14,7 +14,7 @@ import { slices } from '../src/query/slices.ts'
 const startMs = Date.parse('2024-01-01T00:00:00Z')
 const ROWS = 1_440
 
-/** The minutes of a day, of so many series that were found before: so no statement is made. */
+/** The minutes of a day, for series that were found before, so no statement is sent. */
 function questionOf (series: number): Question {
   const granted = { series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Int32Array.from({ length: series }, (_, n) => n) }], position: 1n }
   return {
@@ -34,7 +34,7 @@ function questionOf (series: number): Question {
   }
 }
 
-/** A database in which each group has the hours that are given. */
+/** A database in which each group has the given hours. */
 const withHours = (hours: readonly number[]): Database => ({
   async streamPrepared (_name: string, _sql: string, values: unknown[], visit: (columns: unknown[]) => void) {
     for (const key of values.at(-1) as string[]) for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600, null])
@@ -42,7 +42,7 @@ const withHours = (hours: readonly number[]): Database => ({
 } as unknown as Database)
 const ALL_HOURS = Array.from({ length: 24 }, (_, n) => n)
 
-/** @param share of the rows of the tables that there may be, those that are there */
+/** @param share existing part of the possible table rows */
 async function cut (series: number, share: (row: number) => number): Promise<Array<{ first: number, end: number, read: number }>> {
   let rowsRead = 0
   const asker: Asker = { ...nobody, get rowsRead () { return rowsRead } }

@@ -1,4 +1,4 @@
-/** Every statistic, on the way that numbers take from a reading to an answer, held to exact arithmetic. */
+/** Compares every statistic, on the way from a reading to an answer, with exact arithmetic. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -15,7 +15,7 @@ import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from '../../r
 import { findStatistic } from '../src/query/statistics.ts'
 import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'
 
-/** A rollup or readings, as a row of the database brings it back. */
+/** A rollup or readings, as a row of the database returns it. */
 function storedReadings (readings: Readings): Rollup {
   const rollup = emptyRollup()
   foldReadings(rollup, readings)
@@ -28,7 +28,7 @@ function stored (rollup: Rollup): Rollup {
   return decodeBody({ bucketStartMs: 0, count, min, max, body: encodeRollupBody(rollup, 0) }).rollup
 }
 
-/** Distinct values, and how often each of them came. */
+/** Distinct values with their counts. */
 type Counted = Map<number, bigint>
 
 /** The n-th of the sorted values, from 0. */
@@ -58,7 +58,7 @@ function expectedOf (counted: Counted) {
   }
 }
 
-/** Percentages as clients write them: of up to nine digits behind the point. */
+/** Percentages as clients write them, with up to nine decimals. */
 const percent = fc.oneof(
   fc.constantFrom('0', '50', '90', '99', '99.9', '99.99', '100', '007.250'),
   fc.tuple(fc.nat(99), fc.nat(999_999_999), fc.integer({ min: 1, max: 9 }))
@@ -96,7 +96,7 @@ test('every number of a rollup is exact or within its error: of values of any si
       const parts = cut(order(values)).filter(it => it.length > 0).map((part, n) => {
         const readings = mergeReadings(emptyReadings(), { timesMs: part.map((_, n) => n % 50), values: [...part] }, true).merged
         const rollup = storedReadings(readings)
-        // as often as all parts together stay below 2^53, and the same value below what a digest can write
+        // so often that all parts together stay below 2^53, and one value below the limit of a digest
         const times = Math.min(doublings[n % doublings.length], Math.floor(Math.log2(2 ** 51 / values.length)))
         for (let n = 0; n < times; n++) mergeRollup(rollup, stored(rollup))
         for (const value of part) counted.set(value + 0, (counted.get(value + 0) ?? 0n) + 2n ** BigInt(times))

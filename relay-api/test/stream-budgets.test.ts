@@ -1,4 +1,4 @@
-/** What one caller may have of streams: it leaves some for all others, and no question stops the API. */
+/** Budgets of one caller on streams: some are left for others, and no query stops the API. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
@@ -67,7 +67,7 @@ test('resumed streams have a budget, and new ones do not need it', limit, async 
   await using site = await openStreamSite(t, { STREAM_RESUMES_PER_MINUTE_MAX: '2' })
   const { lastId } = await site.listen()
   for (let n = 0; n < 2; n++) await site.listen('', lastId)
-  // an EventSource would never come back after a 429, nor after any other answer that is no stream
+  // an EventSource would never reconnect after a 429, or after any other answer that is not a stream
   const refused = await site.listen('', lastId)
   const [end] = refused.of('end')
   assert.deepEqual(end, { reason: 'busy', retryAfterS: end.retryAfterS })

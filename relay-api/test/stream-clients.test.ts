@@ -1,4 +1,4 @@
-/** Very many clients of a stream, and clients that don't read. */
+/** Very many clients of a stream, and clients that do not read. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
@@ -81,7 +81,7 @@ test('a slow reader gets the reason and is dropped; it resumes without missing a
 
 test('clients that disconnect before or after their stream opens leave nothing behind', limit, async t => {
   const { app } = await openTestApi(t)
-  await using closing = new AsyncDisposableStack() // before its database is closed
+  await using closing = new AsyncDisposableStack() // before its database closes
   closing.defer(() => app.close())
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as { port: number }
@@ -89,7 +89,7 @@ test('clients that disconnect before or after their stream opens leave nothing b
   await Promise.all(Array.from({ length: 60 }, async (_, n) => {
     const request = get(`${url}?device=d${n}`, { agent: new Agent(), headers: { authorization } })
     const closed = new Promise(resolve => request.on('error', () => {}).once('close', resolve))
-    await once(request, n % 3 === 0 ? 'response' : 'finish') // it is open, or wherever it is by then
+    await once(request, n % 3 === 0 ? 'response' : 'finish') // it is open, or at any earlier step
     request.destroy()
     await closed
   }))
@@ -110,7 +110,7 @@ test('closing also ends streams that are about to open', limit, async t => {
       get(`http://127.0.0.1:${port}/api/v1/stream?device=${client}`, { agent: new Agent(), headers: { authorization } },
         response => response.resume().once('close', resolve)).once('error', resolve)
     }))
-    // sooner or later in their opening
+    // at different steps of the opening
     for (let turn = 0; turn < n * 20; turn++) await new Promise(resolve => setImmediate(resolve))
     await app.close()
     await Promise.all(ended)
@@ -131,7 +131,7 @@ function toResponse (message: IncomingMessage): Response {
   return new Response(ReadableStream.from(message) as ReadableStream)
 }
 
-/** The same database, and how often it was asked. */
+/** The same database, with a count of its queries. */
 function countQuestions (database: Database) {
   const counted = {
     count: 0,

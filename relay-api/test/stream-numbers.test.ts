@@ -1,4 +1,4 @@
-/** The numbers of a rollup in a stream: as those of answers. */
+/** The numbers of a rollup in a stream equal those of answers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 

@@ -188,7 +188,7 @@ test('closing ends the streams with a reason', limit, async t => {
 
 test('an impossible stream is refused before it starts', limit, async t => {
   const { app, ask } = await openTestApi(t, { STREAM_CLIENTS_MAX: '1' })
-  await using closing = new AsyncDisposableStack() // before its database is closed
+  await using closing = new AsyncDisposableStack() // before its database closes
   closing.defer(() => app.close())
   const cases: Array<[Record<string, string>, string]> = [
     [{ interval: '5m' }, 'RELAY_PARAMETER_INVALID'], [{ groupBy: 'planet' }, 'RELAY_PARAMETER_INVALID'],

@@ -1,4 +1,4 @@
-/** Routes that rank and compare whole ranges, and show how values are spread. */
+/** Routes that rank and compare whole ranges, and show distributions. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 

@@ -4,7 +4,10 @@ import { test, type TestContext } from 'node:test'
 
 import { createTurns } from '../src/query/turns.ts'
 
-/** Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer takes */
+/**
+ * Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer
+ * takes
+ */
 function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
@@ -22,7 +25,8 @@ function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
       for (let n = 0; n < ms; n++) {
         nowMs++
         t.mock.timers.tick(1)
-        await new Promise(resolve => setImmediate(resolve)) // a turn of the loop, and what promises have to say after it
+        // a turn of the loop, and what promises have to say after it
+        await new Promise(resolve => setImmediate(resolve))
       }
     }
   }

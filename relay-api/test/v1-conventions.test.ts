@@ -1,4 +1,4 @@
-/** What all routes of `/api/v1` have in common. */
+/** Conventions of all routes of `/api/v1`. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-/** `relay devices | query | send | tail`, as processes, against a real API, a processor and an event log. */
+/** `relay devices | query | send | tail`, as processes, with a real API, processor and event log. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -19,7 +19,7 @@ const limit = { timeout: 240_000 }
 const start = '2024-01-01T00:00:00Z'
 const end = '2024-01-01T01:00:00Z'
 
-/** Of one device, a minute apart. */
+/** Of one device, one per minute. */
 function lines (values: readonly number[], deviceId = 'd-1'): string {
   return values.map((value, n) => JSON.stringify({
     deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value, timestamp: new Date(Date.parse(start) + n * 60_000).toISOString()
@@ -40,7 +40,7 @@ async function openSite (t: TestContext, settings: Record<string, string> = {}) 
   return { site, folder, environment, relay, file, [Symbol.asyncDispose]: () => site[Symbol.asyncDispose]() }
 }
 
-/** Waits until the rollups have so many readings. */
+/** Waits until the rollups have a number of readings. */
 async function untilCounted ({ url }: { readonly url: string }, count: number): Promise<void> {
   await until(`${count} readings`, async () => {
     const answer = await fetch(`${url}/api/v1/aggregates?start=${start}&end=${end}&interval=range`, { headers: { authorization } })

@@ -57,7 +57,7 @@ test('without a configured database or log it is the local stack, and otherwise 
   const elsewhere = await runCli({ environment: { ...environment, POSTGRES_PORT: '1' } }, ['lag'])
   assert.match(elsewhere.stderr, /no connection to PostgreSQL at \S+:1\//)
   await told.close()
-  await told.close() // a second time is no harm
+  await told.close() // a second time is harmless
   for (const run of [
     await runCli({ environment }, ['lag']),
     await runCli({ environment: rest }, ['lag', '--data-dir', folder]),

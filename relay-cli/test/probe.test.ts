@@ -1,4 +1,4 @@
-/** `relay probe`, as a process, against a real API, a processor and an event log. */
+/** `relay probe`, as a process, with a real API, processor and event log. */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,7 +29,7 @@ interface Round {
 
 interface ProbeSite extends AsyncDisposable {
   readonly api: IngestSite
-  /** the way to the API */
+  /** the connection to the API */
   readonly proxy: TcpProxy
   readonly environment: Record<string, string>
   startProcessor (): Promise<void>

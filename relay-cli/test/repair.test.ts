@@ -10,7 +10,7 @@ import { documents, runCli } from './support/run-cli.ts'
 const log = createLogger('test', 'silent')
 const RANGE = ['--from', '2024-01-01', '--to', '2024-04-01']
 
-/** As a version without homes has left it: half of the events were sent by two producers that hash differently. */
+/** The state of a version without homes: half of the events were sent by two producers that hash differently. */
 async function countTwice (site: Site, database = site.database): Promise<void> {
   for (const level of ['minute', 'hour', 'day']) {
     await database.query(`

@@ -14,7 +14,7 @@ import { documents, runCli, spawnCli } from './support/run-cli.ts'
 
 const log = createLogger('test', 'silent')
 
-/** Rows that are gone, and rows that say something else: of old windows, which a processor does not hold in memory. */
+/** Deletes rows and changes others: of old windows, which a processor does not hold in memory. */
 async function damage ({ database }: Site): Promise<void> {
   await database.query("delete from rollups_hour where bucket_start < '2024-02-25'")
   await database.query(`
@@ -44,7 +44,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(damaged))
 
     const replaying = runCli(site, ['replay', '--yes', '--json'])
-    await send(site, events.slice(2_000, 2_500)) // as it comes: before, during or after the swap
+    await send(site, events.slice(2_000, 2_500)) // at any moment: before, during or after the swap
     const run = await replaying
     assert.equal(run.code, 0, run.stderr)
     const [{ changes }] = documents(run)
@@ -144,7 +144,7 @@ test('a replay does not drop readings that the log has lost, unless told to', as
       returning b.partition)
     select count(*) as batches from gone`, [site.config.EVENTS_TOPIC])
   assert.ok(batches > 0n)
-  // a partition whose records are gone can't be read to its end: here they are as if they had never been there
+  // a partition with deleted records can't be read to its end: here they look as if they had never existed
   await site.database.query(`
     update progress set next_offset = 0 where source_partition = (
       select min(p.partition) from event_log_partitions p join event_log_topics t using (topic_id)

@@ -1,4 +1,4 @@
-/** What `relay verify` looks up beside rows: it may be of many days, and is asked for again for each day and device. */
+/** Look-ups of `relay verify` beside rows: they may span many days, and repeat for each day and device. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -45,7 +45,7 @@ test('windows of the journal are found by day, for any number of days', limit, a
   assert.deepEqual(journaled.daysMs(startMs, startMs + 3 * DAY_MS), [0, 1, 2].map(it => startMs + it * DAY_MS))
   const ids = new Set([7])
   for (let n = 0; n < 100_000; n++) {
-    const dayMs = startMs + n % (2 * days) * DAY_MS // half of them have nothing
+    const dayMs = startMs + n % (2 * days) * DAY_MS // half of them are empty
     assert.equal(journaled.find(1, ids, dayMs, dayMs + DAY_MS).length, n % (2 * days) < days ? 24 : 0)
     if (n % 100 === 0) assert.equal(journaled.find(0, ids, dayMs + DAY_MS / 2, dayMs + DAY_MS).length, n % (2 * days) < days ? 720 : 0)
   }

@@ -31,7 +31,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.equal(clean.code, 0, clean.stdout + clean.stderr)
     assert.deepEqual(documents(clean), [{ rows: Number(rows), uncertain: 0, differences: 0 }])
 
-    // a range that cuts hours and days: their rows are left out, minutes are compared
+    // a range that cuts hours and days: their rows are skipped, minutes are compared
     const cut = await runCli(site, ['verify', '--from', '2024-03-01T10:00:30Z', '--to', '2024-03-01T10:09:30Z', '--json'])
     const [{ minutes }] = await site.database.query<{ minutes: bigint }>(`
       select count(*) as minutes from rollups_minute where bucket_start >= '2024-03-01T10:01:00Z' and bucket_start < '2024-03-01T10:09:00Z'`)
@@ -65,7 +65,7 @@ test('verify finds readings that counted in two partitions, and ignores those on
   await settled(site)
   await processor.close()
 
-  // one that was read before the processor was stopped, and whose home has not taken it yet
+  // one that was read before the processor stopped, and whose home has not taken it yet
   const [{ series_id: seriesId }] = await site.database.query<{ series_id: number }>(
     "select series_id from series where device_id = 'device-1'")
   const timestampMs = Date.parse('2024-03-01T10:00:00Z')
@@ -83,7 +83,7 @@ test('verify finds readings that counted in two partitions, and ignores those on
   const onTheWay = await runCli(site, ['verify', ...RANGE])
   assert.equal(onTheWay.code, 0, onTheWay.stdout + onTheWay.stderr)
 
-  // as a version before this one counted them: a row of the same readings in another partition
+  // as counted by an earlier version: a row with the same readings in another partition
   await site.database.query(`
     insert into rollups_minute
     select series_id, bucket_start, (source_partition + 1) % 4, count, sum, min, max, body from rollups_minute

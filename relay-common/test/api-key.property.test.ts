@@ -18,7 +18,7 @@ test('a key with one changed character is refused', () => {
     fc.pre(key[place] !== character)
     const changed = key.slice(0, place) + character + key.slice(place + 1)
     const read = parseApiKey(changed)
-    // CRC-32 finds every change of up to 32 bits in a row, and the characters of the checksum are its own
+    // CRC-32 finds every change of up to 32 consecutive bits, and the checksum has its own characters
     assert.equal(read, undefined)
   }), { numRuns: 2_000 })
 })

@@ -6,7 +6,7 @@ import { balance, type Lease } from '../src/event-log/balance.ts'
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f']
 
-/** A group in any state: some members, some of the partitions leased to them, some of those asked back. */
+/** A group in any state: some members, some partitions leased to them, some of those revoked. */
 const state = fc.record({
   partitions: fc.integer({ min: 1, max: 20 }),
   members: fc.subarray(names, { minLength: 1 }),
@@ -18,7 +18,7 @@ const state = fc.record({
     owner === null ? [] : [{ partition, member: members[owner % members.length], isRevoked }])
 }))
 
-/** What a round makes of the leases; owners release what they were asked for at once where `isPrompt`. */
+/** One round of leases; with `isPrompt` owners release revoked partitions at once. */
 function play (partitions: number, members: readonly string[], leases: readonly Lease[], isPrompt: boolean): Lease[] {
   const { grants, revokes } = balance(partitions, members, leases)
   for (const { partition } of grants) {
@@ -56,7 +56,7 @@ suite('assigning partitions', () => {
     fc.assert(fc.property(state, ({ partitions, members, leases }) => {
       const held = leases.filter(it => !it.isRevoked)
       const { revokes } = balance(partitions, members, leases)
-      // all ways to say who has one more than the others
+      // all ways to choose who has one more than the others
       const share = Math.floor(partitions / members.length)
       const larger = partitions % members.length
       let staysMost = 0

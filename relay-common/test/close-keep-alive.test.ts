@@ -33,7 +33,7 @@ test('closing waits for requests in progress, but not for idle keep-alive connec
   unused.on('data', bytes => { said += bytes })
   await once(unused, 'connect')
   const accepted = once(unused, 'close')
-  assert.equal(await ask('/quick'), 'done') // by now the connection before it is accepted; this one stays open
+  assert.equal(await ask('/quick'), 'done') // by now the previous connection is accepted; this one stays open
   const slow = ask('/slow')
   await asked.promise
 

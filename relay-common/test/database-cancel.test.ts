@@ -1,4 +1,4 @@
-/** Statements that nobody waits for any more: they end on the server, and their connections serve the next ones. */
+/** Abandoned statements end on the server, and their connections serve the next ones. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -18,7 +18,7 @@ async function active (database: Database, program: string): Promise<number> {
     where datname = current_database() and application_name = $1 and state <> 'idle'`, [program])).length
 }
 
-/** All connections of the pool at once: each answers what it is asked, and nothing that is left over. */
+/** All connections of the pool at once: each answers its own query, and no leftover. */
 async function askAll (database: Database, connections = POOL_MAX): Promise<void> {
   const clients = await Promise.all(Array.from({ length: connections }, () => database.connect()))
   const answers = await Promise.all(clients.map((it, n) => it.query('select $1::integer as n, pg_sleep(0.02)', [n])))
@@ -82,7 +82,7 @@ test('a connection whose statement can\'t be cancelled is dropped and replaced',
   const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'stubborn', createLogger('test', 'silent'))
   t.after(() => database.close())
   const ending = new AbortController()
-  // it goes on whatever it is told, for longer than anybody waits
+  // it ignores cancellations, for longer than anybody waits
   const stubborn = database.query(`do $$ begin
     for n in 1..100 loop begin perform pg_sleep(0.1); exception when query_canceled then null; end; end loop; end $$`,
   [], { signal: ending.signal })

@@ -12,7 +12,7 @@ import { openLocalPostgres } from './support/local-postgres.ts'
 
 const log = createLogger('test', 'silent')
 
-/** Asks on a connection of its own, as whoever comes back after a restart does. */
+/** Queries on a new connection, as after a restart. */
 async function ask<R extends Record<string, unknown>> (server: LocalPostgres, sql: string, name = 'postgres'): Promise<R[]> {
   const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url(name) }), 'test', log)
   try {
@@ -22,7 +22,7 @@ async function ask<R extends Record<string, unknown>> (server: LocalPostgres, sq
   }
 }
 
-/** @returns undefined where the history has no name */
+/** @returns undefined if the history has no id */
 async function currentHistory (server: LocalPostgres, name?: string): Promise<string | undefined> {
   const [row] = await ask<{ history_id: string }>(server, 'select history_id from current_history', name)
   return row?.history_id
@@ -57,7 +57,7 @@ test('a history ends if commits may be lost, and never otherwise', { timeout: 30
     assert.equal(await currentHistory(server), first, sql)
   }
 
-  /** The history that there is after something has happened is another one, which stays. */
+  /** After each event there is another history, which stays. */
   const seen = new Set([first])
   const assertOther = async (what: string) => {
     assert.equal(await currentHistory(server), undefined, what)
@@ -96,7 +96,7 @@ test('a history ends if commits may be lost, and never otherwise', { timeout: 30
   assert.ok(!seen.has(begun))
   assert.equal(await currentHistory(server), begun, 'whoever has changed rollups by hand begins another')
 
-  // a standby is in the history of its primary, until it takes its place
+  // a standby is in the history of its primary until it is promoted
   await server.close()
   await servers.copy('primary', 'standby')
   const primary = await servers.start('primary', port)

@@ -1,4 +1,4 @@
-/** Limits of time that a program's sessions have in PostgreSQL. */
+/** Time limits of a program's sessions in PostgreSQL. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -56,7 +56,7 @@ test('a statement whose client has disconnected is ended', async t => {
 })
 
 test('a server that can\'t detect disconnected clients is accepted', async t => {
-  // what a system without the means says: the value is not one for this setting
+  // the error of a system without support: the value is invalid for this setting
   const database = await open(t, { DATABASE_CLIENT_CHECK_INTERVAL_MS: 2 ** 40 })
   assert.equal(await settingOf(database, 'client_connection_check_interval'), '0')
 })

@@ -1,4 +1,4 @@
-/** PostgreSQL behind TLS: a server of the test's own, with certificates made here. */
+/** PostgreSQL with TLS: a separate server, with generated certificates. */
 import assert from 'node:assert/strict'
 import { chmod, chown, copyFile, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,7 +23,7 @@ test('connections are encrypted, and only a server with a certificate of the aut
   const foreign = await makeCertificates(folder, 'foreign')
   const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' }) }
 
-  const plain = await startPostgres(settings) // makes the folder, whose owner the key must have too
+  const plain = await startPostgres(settings) // creates the folder, whose owner the key must have too
   const owner = await stat(settings.dataDir)
   await plain.close()
   for (const [from, to] of [[own.certFile, 'server.crt'], [own.keyFile, 'server.key']]) {

@@ -18,7 +18,7 @@ function digestOf (values: readonly number[]): Digest {
   return digest
 }
 
-/** The same through sorted and counted values. */
+/** The same with sorted and counted values. */
 function digestOfRuns (values: readonly number[]): Digest {
   const counted = new Map<number, number>()
   for (const value of values) counted.set(value + 0, (counted.get(value + 0) ?? 0) + 1)
@@ -34,7 +34,7 @@ function encode (digest: Digest): Buffer {
   return writer.copy()
 }
 
-/** A percentage of up to nine digits behind the point, as in the names of statistics. */
+/** A percentage with up to nine decimals, as in the names of statistics. */
 const anyShare: fc.Arbitrary<Share> = fc.oneof(
   fc.constantFrom([0, 1], [1, 100], [1, 4], [1, 2], [3, 4], [95, 100], [99, 100], [999, 1000], [1, 1]),
   fc.integer({ min: 0, max: 9 }).chain(digits => fc.tuple(fc.nat(100 * 10 ** digits), fc.constant(100 * 10 ** digits)))
@@ -42,7 +42,7 @@ const anyShare: fc.Arbitrary<Share> = fc.oneof(
 
 const HALF: Share = { part: 1, whole: 2 }
 
-/** So many magnitudes that bins are joined, up to all that doubles have. */
+/** So many magnitudes that bins are joined, up to all magnitudes of doubles. */
 const wideValues = fc.tuple(
   fc.integer({ min: 20, max: 740 }), fc.integer({ min: 2500, max: 6000 }), fc.integer(), fc.boolean()
 ).map(([span, length, seed, bothSigns]) => Array.from({ length }, (_, n) => {

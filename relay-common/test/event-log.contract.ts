@@ -1,6 +1,4 @@
-/**
- * What every event log promises, as tests: each adapter's test file runs this suite over its own log.
- */
+/** The contract of event logs as tests: each adapter's test file runs this suite on its own log. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -22,24 +20,24 @@ export interface LogUnderTest {
    * `settings` (as JSON) and a logger.
    */
   readonly elsewhere: { readonly module: string, readonly name: string, readonly settings: unknown }
-  /** Deletes a topic with all that is in it. */
+  /** Deletes a topic with its records. */
   deleteTopic (topic: string): Promise<void>
-  /** Makes the records before an offset unreadable, as retention does. */
+  /** Makes the records before an offset unreadable, like retention. */
   deleteRecords (topic: string, partition: number, beforeOffset: bigint): Promise<void>
 }
 
 /**
  * Registers the suite.
  * @param name of the adapter, for the reader of the report
- * @param open a log of the test's own or one that tests share (topics have names of their own); closes with the test.
- *   Undefined: the test was skipped, because the machine lacks what the log needs
+ * @param open a log of this test or a shared one (topics have unique names); closes with the test. Undefined: the test
+ *   was skipped, because the machine lacks what the log needs
  */
 export function eventLogContract (name: string, open: (t: TestContext) => Promise<LogUnderTest | undefined>): void {
   const promise = (what: string, check: (opened: AsyncDisposableStack, log: LogUnderTest) => Promise<void>) =>
     test(what, async t => {
       const log = await open(t)
       if (!log) return
-      await using opened = new AsyncDisposableStack() // consumers close before their log does
+      await using opened = new AsyncDisposableStack() // consumers close before their log
       await check(opened, log)
     })
 
@@ -206,7 +204,8 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       const consumer = await openConsumer(opened, eventLog, { ...consumerOf(topic.name), fetchBufferMaxBytes: 1024 * 1024 })
       await waitAssigned(consumer, partitions)
       for (let partition = 0; partition < partitions; partition++) consumer.start(partition, 0n)
-      for (let filled = 0; filled < partitions; filled++) { // one that is read after the other; the rest waits for records
+      // one that is read after the other; the rest waits for records
+      for (let filled = 0; filled < partitions; filled++) {
         const keys = Array.from({ length: 100 }, (_, n) => `key-${n}`)
         const key = keys.find(it => partitionOf(Buffer.from(it), partitions) === filled)!
         await send(eventLog, topic.name, numbered(500).map(it => ({ ...it, key })))
@@ -308,7 +307,7 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       consumer.start(0, 6n)
       assert.deepEqual(await nextNews(consumer),
         { kind: 'gap', partition: 0, expectedOffset: 6n, startOffset: 0n, endOffset: 5n })
-      consumer.start(0, 5n) // the end itself is where the next record will be
+      consumer.start(0, 5n) // the end itself is the place of the next record
       assert.deepEqual(await consumer.next(300), { kind: 'idle' })
       await send(eventLog, topic.name, [{ key: null, value: 'at the end' }])
       assert.deepEqual((await takeRecords(consumer, 1)).map(it => it.offset), [5n])
@@ -409,7 +408,7 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       assert.equal(revoked.length, 1)
       await send(eventLog, topic.name, numbered(2_000))
       const member = await joining
-      // as long as the owner may still write, the other one waits
+      // while the owner may still write, the other one waits
       for (let calls = 0; calls < 5; calls++) {
         const news = await first.next(100)
         if (news.kind === 'records') assert.ok(!revoked.includes(news.records.partition))
@@ -441,7 +440,7 @@ function consumerOf (topic: string): ConsumerSettings {
   return { topic, group: randomUUID(), sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 16 * 1024 * 1024 }
 }
 
-/** Records whose values count up; every seventh one shares a key. */
+/** Records with consecutive values; every seventh one shares a key. */
 function numbered (count: number, from = 0): { key: string, value: string }[] {
   return Array.from({ length: count }, (_, index) => ({ key: `device-${(from + index) % 7}`, value: `${from + index}` }))
 }
@@ -468,7 +467,7 @@ async function openConsumer (
   return consumer
 }
 
-/** All records that are in a topic now, read by a group of their own. */
+/** All records that are in a topic now, read by a separate group. */
 async function readAll (opened: AsyncDisposableStack, eventLog: EventLog, topic: string): Promise<Read[]> {
   const offsets = await eventLog.readOffsets(topic)
   const consumer = await openConsumer(opened, eventLog, consumerOf(topic))
@@ -481,7 +480,7 @@ function byPlace (reads: readonly Read[]): string[] {
   return reads.map(it => `${it.partition}/${it.offset}: ${it.value}`).sort()
 }
 
-/** Each offset of each partition came once, without holes, in order. */
+/** Each offset of each partition came once, in order, without gaps. */
 function assertOnceInOrder (reads: readonly Read[]): void {
   for (const [partition, ofPartition] of Map.groupBy(reads, it => it.partition)) {
     ofPartition.forEach(({ offset, member }, index) =>
@@ -489,7 +488,7 @@ function assertOnceInOrder (reads: readonly Read[]): void {
   }
 }
 
-/** Starts a member of the group as a process of its own and waits until it has joined. */
+/** Starts a member of the group as a process and waits until it has joined. */
 async function startMember (opened: AsyncDisposableStack, { elsewhere }: LogUnderTest, settings: ConsumerSettings) {
   const script = fileURLToPath(new URL('./support/event-log-member.ts', import.meta.url))
   const child = spawn(process.execPath,

@@ -10,7 +10,7 @@ const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METE
 const NEW_YEAR_2024_MS = 1_704_067_200_000
 const nowMs = NEW_YEAR_2024_MS + 1_000
 
-/** JSON sources of the five fields; a case replaces some of them, or leaves them out. */
+/** JSON sources of the five fields; a case replaces or omits some of them. */
 const usual: Record<string, string> = {
   deviceId: '"thermostat-001"',
   deviceType: '"THERMOSTAT"',
@@ -157,7 +157,7 @@ for (const [title, value, reason, field] of notTaken) {
 }
 
 const keep: EventRules = { ...rules, keepMs: [DAY_MS, 30 * DAY_MS, 400 * DAY_MS] }
-// a day's bucket is kept when it begins within the retention: 400 days before 2024-01-01T00:00:01Z, and up to midnight
+// a day's bucket is kept if it starts within the retention: 400 days before 2024-01-01T00:00:01Z, and up to midnight
 const OLDEST_DAY_MS = Date.UTC(2022, 10, 28)
 
 for (const [title, timestampMs, keepRules, isTaken] of [

@@ -131,7 +131,7 @@ test('values weighted by their time, divided by the total time, are rounded once
     const [weighted, heldMs] = [emptySum(), emptySum()]
     for (const [value, ms] of held) {
       addTimes(weighted, value, ms)
-      for (let n = 1; n < many; n *= 2) addValue(heldMs, ms * 2 ** 33) // beyond whole numbers of doubles
+      for (let n = 1; n < many; n *= 2) addValue(heldMs, ms * 2 ** 33) // beyond exact whole doubles
       addValue(heldMs, ms)
     }
     const divisor = held.reduce((all, [, ms]) => all + BigInt(ms) * BigInt(many === 1 ? 1 : 20 * 2 ** 33 + 1), 0n)

@@ -12,7 +12,7 @@ import type { GroupEvents, JoinGroup } from '../src/event-log/port.ts'
 const topic = { name: 'iot-events', topicId: 'a-topic', partitions: 100 }
 const partitions = fc.uniqueArray(fc.nat(99))
 
-/** A group that notes what its member says to it. */
+/** A group that records the calls of its member. */
 function openGroup () {
   const said: string[] = []
   let events: GroupEvents | undefined
@@ -28,7 +28,7 @@ function openGroup () {
   return { said, join, tell: () => events! }
 }
 
-/** A member that notes what it is told. */
+/** A member that records its events. */
 function openMember () {
   const told: Array<{ kind: string, partitions: number[] }> = []
   const failures: unknown[] = []
@@ -78,7 +78,7 @@ test('the group is left when the last share has closed', async () => {
   assert.deepEqual(group.said, ['join', 'close'])
 })
 
-/** A group and a member with a port between them. */
+/** A group and a member connected by a port. */
 function openOverPort (t: TestContext) {
   const { port1, port2 } = new MessageChannel()
   t.after(() => port1.close())

@@ -7,7 +7,10 @@ import { test } from 'node:test'
 import { commandLineOf } from '../../relay-stack/src/process-table.ts'
 import { until } from '../../test-support/until.ts'
 
-/** A run that starts a server in a group of its own, which starts another, of another environment; and leaves a file. */
+/**
+ * A run that starts a server in its own process group, which starts another with another environment; and leaves a
+ * file.
+ */
 const run = `
   import { spawn } from 'node:child_process'
   import { mkdtempSync } from 'node:fs'

@@ -75,7 +75,7 @@ test('damaged rows of the journal are refused without large allocations', () => 
   }))
 })
 
-/** A rollup as its one encoding: two sums that are equal may hold other parts in memory. */
+/** A rollup as its canonical bytes: equal sums may have different parts in memory. */
 function inBytes ([id, minuteMs, rollup]: [number, number, Rollup]): unknown[] {
   return [id, minuteMs, rollup.count, rollup.min, rollup.max, encodeRollupBody(rollup, minuteMs)]
 }

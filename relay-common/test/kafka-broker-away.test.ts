@@ -28,7 +28,7 @@ suite('an unreachable broker', () => {
   })
 
   test('is waited for: nothing is lost or read twice, and producers retry', async t => {
-    const shared = await openLocalKafka(t) // for its jars, and for the decision whether this machine can
+    const shared = await openLocalKafka(t) // for its jars, and to check whether this machine can run it
     if (!shared) return
     const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
     const port = await getPort({ host: '127.0.0.1' })

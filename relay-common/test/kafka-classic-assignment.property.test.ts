@@ -9,10 +9,10 @@ import {
 const TOPIC = 'events'
 const names = ['a', 'b', 'c', 'd', 'e', 'f']
 
-/** A member as its own process sees it. */
+/** A member as seen by its own process. */
 interface Member { readonly owned: Set<number>, readonly revoking: Set<number>, topicId: string, generation: number }
 
-/** A group whose members follow what `shareOut` says, as `kafka-classic-membership.ts` does. */
+/** A group whose members follow `shareOut`, like `kafka-classic-membership.ts`. */
 class Group {
   readonly members = new Map<string, Member>()
   partitions: number
@@ -37,7 +37,7 @@ class Group {
   rebalance (): void {
     this.generation++
     const assignments = shareOut(this.partitions, this.subscribers())
-    // in the order of their answers: nobody may get what another one has not let go of
+    // in the order of their answers: nobody may get a partition that another one has not released
     for (const [name, member] of this.members) {
       const assigned = assignments.get(name)!
       member.generation = this.generation

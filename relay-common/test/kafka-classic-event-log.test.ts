@@ -1,4 +1,4 @@
-/** The contract once more, on a broker that does not speak KIP-848: which protocol a group has is nothing to its owner. */
+/** The contract again, on a broker without KIP-848: the protocol of a group does not matter to its owner. */
 import { eventLogContract } from './event-log.contract.ts'
 import { openKafkaUnderTest } from './support/kafka-under-test.ts'
 import { openClassicKafka } from './support/local-kafka.ts'

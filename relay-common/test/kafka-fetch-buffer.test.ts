@@ -1,4 +1,4 @@
-/** What a consumer fetches ahead, seen from the wire: the bytes that came from the broker, against those taken. */
+/** The prefetch of a consumer, measured on the wire: bytes from the broker compared with those taken. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -60,7 +60,7 @@ suite('a separate broker behind a proxy', () => {
     const before = broker.proxy.receivedBytes
     start(bounded)
     await until('the buffer to fill', () => broker.proxy.receivedBytes - before > BUFFER_MAX_BYTES / 2)
-    // by the time that another consumer has read all of it, one without a bound would have done so as well
+    // when another consumer has read everything, one without a bound would have done so as well
     const unbounded = await open(64 * 1024 * 1024)
     start(unbounded)
     let others = 0
@@ -90,9 +90,9 @@ async function * takeAll (consumer: EventConsumer, ends: readonly bigint[]): Asy
   }
 }
 
-/** @returns undefined where this machine can't run Kafka: the test is skipped */
+/** @returns undefined if this machine can't run Kafka: the test is skipped */
 async function startProxiedKafka (t: TestContext) {
-  const shared = await openLocalKafka(t) // for its jars, and for the decision whether this machine can
+  const shared = await openLocalKafka(t) // for its jars, and to check whether this machine can run it
   if (!shared) return undefined
   await using started = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))

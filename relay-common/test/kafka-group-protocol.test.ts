@@ -1,4 +1,4 @@
-/** Which protocol a group goes by, and groups that others use. */
+/** The protocol of a group, and groups of others. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
@@ -17,7 +17,7 @@ import { Group, nextNews, SESSION_TIMEOUT_MS, waitAssigned } from './support/mem
 
 const log = createLogger('test', 'silent')
 
-/** A topic of the test's own on a broker, and consumers of it that close before the broker does. */
+/** A topic of this test on a broker, with consumers that close before the broker. */
 class Site {
   readonly topic = `protocol-${randomUUID()}`
   readonly group = randomUUID()
@@ -57,7 +57,7 @@ async function isRefused (consumer: EventConsumer, code: ErrorCode, words: RegEx
   })
 }
 
-/** How many members a group has by each protocol, as the broker says. */
+/** Number of members of a group by protocol, according to the broker. */
 async function protocolOf (server: string, group: string): Promise<string | undefined> {
   const client = new KafkaClient({ bootstrapServers: [server], clientId: 'test' })
   try {
@@ -69,7 +69,7 @@ async function protocolOf (server: string, group: string): Promise<string | unde
   }
 }
 
-/** Joins a group as a member that is not Relay's would, which sends no heartbeat afterwards. */
+/** Joins a group like a member of another program, without later heartbeats. */
 async function joinAsForeigner (t: TestContext, site: Site): Promise<void> {
   const client = new KafkaClient({ bootstrapServers: [site.server], clientId: 'foreigner' })
   t.after(() => client.close())
@@ -82,7 +82,7 @@ async function joinAsForeigner (t: TestContext, site: Site): Promise<void> {
       site.group, 300_000, 300_000, memberId, null, 'consumer', [{ name: 'range', metadata }], null)
     try {
       await join('')
-    } catch (error) { // the broker gives a name first
+    } catch (error) { // the broker assigns an id first
       const { response } = error as { response?: joinGroupV9.JoinGroupResponse }
       if (response?.errorCode !== kafkaErrors.MEMBER_ID_REQUIRED) throw error
       await join(response.memberId)
@@ -106,7 +106,7 @@ test('the classic protocol can be chosen on a broker that supports both', async 
   if (!kafka) return
   await using opened = new AsyncDisposableStack()
   const site = new Site(opened, kafka.bootstrapServers)
-  // the broker's least is 6 s: a shorter session than it takes is not refused, it becomes longer
+  // the broker's minimum is 6 s: a shorter session is not refused, but extended
   await waitAssigned(await site.join('classic', { sessionTimeoutMs: 1_000 }), 2)
   assert.equal(await protocolOf(site.server, site.group), 'classic')
 })

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 
-/** Makes a client with options that it must refuse, once its library was loaded in one of two ways. @returns why */
+/** Creates a client with invalid options, after loading its library in one of two ways. @returns the error */
 async function refusalAfter (load: string): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', `
     ${load}

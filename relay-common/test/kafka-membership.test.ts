@@ -96,7 +96,7 @@ function membership (broker: Broker): void {
     assert.deepEqual(await silent.next(), { kind: 'assigned', partitions: [0, 1] })
 
     silent.signal('SIGSTOP')
-    // until somebody else has what it had: then its session is over
+    // until somebody else has its partitions: then its session is over
     await using closing = new AsyncDisposableStack()
     const group = new Group(closing, opened.eventLog, topic, consumer.group)
     const heir = await group.join('heir', { sessionTimeoutMs: 1_500 })
@@ -169,7 +169,7 @@ function membership (broker: Broker): void {
   })
 }
 
-/** Starts a member in a process of its own. */
+/** Starts a member as a process. */
 function startMember (t: TestContext, settings: KafkaSettings, consumer: ConsumerSettings) {
   const script = fileURLToPath(new URL('./support/event-log-member.ts', import.meta.url))
   const module = new URL('../src/event-log/kafka.ts', import.meta.url).href

@@ -17,7 +17,7 @@ test('parallel sends stay in order, also while the producer looks up leaders', a
   const topic = randomUUID()
   await eventLog.ensureTopic({ name: topic, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
 
-  const producer = opened.adopt(await eventLog.openProducer(), it => it.close()) // it knows of no topic yet
+  const producer = opened.adopt(await eventLog.openProducer(), it => it.close()) // it knows no topic yet
   const sends: Promise<void>[] = []
   for (let n = 0; n < 500; n++) {
     sends.push(producer.send(topic, [{ key: 'a', value: String(n) }]))

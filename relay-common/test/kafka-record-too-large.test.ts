@@ -1,4 +1,4 @@
-/** Records that are longer than a topic takes: no other try would help, so there is none. */
+/** Records above the limit of a topic: a retry would not help, so there is none. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { suite, test, type TestContext } from 'node:test'

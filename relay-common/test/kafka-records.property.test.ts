@@ -9,7 +9,7 @@ import { murmur2, partitionOf } from '../src/event-log/key-partition.ts'
 import type { ProducedRecord } from '../src/event-log/port.ts'
 import { encodeAsOthersDo, walk, withChecksum } from './support/record-batches.ts'
 
-/** lengths around the places where a varint grows: 63|64 and 8191|8192 bytes */
+/** lengths at which a varint grows: 63|64 and 8191|8192 bytes */
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 200 }),
   fc.constantFrom(0, 1, 63, 64, 65, 127, 128, 8_191, 8_192, 20_000).map(length => new Uint8Array(length).fill(length))
@@ -32,7 +32,7 @@ const producedRecord: fc.Arbitrary<ProducedRecord> = fc.record({
   headers: fc.dictionary(fc.string({ maxLength: 20 }), fc.string({ maxLength: 20 }), { maxKeys: 3 })
 }, { requiredKeys: ['key', 'value'] })
 
-/** Batches one behind the other in a partition, from an offset. */
+/** Consecutive batches in a partition, from an offset. */
 function lay (batches: { records: unknown[], bytes: (baseOffset: bigint) => Buffer }[], from: bigint): Buffer {
   let baseOffset = from
   return Buffer.concat(batches.map(it => {
@@ -65,7 +65,7 @@ suite('walking record batches', () => {
         let broken = encodeAsOthersDo(records, { compression, baseOffset: 50n })
         for (const { at, byte } of changes) broken[at % broken.length] = byte
         if (cutAt !== null) broken = broken.subarray(0, cutAt % broken.length)
-        // with a checksum that fits again the lies reach the records
+        // with a corrected checksum the damage reaches the records
         if (checksum && broken.length > 61) withChecksum(broken)
         const walked = walk(broken, 50n)
         if (broken.length > 0) assert.ok(walked.nextOffset > 50n)

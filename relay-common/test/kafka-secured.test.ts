@@ -1,4 +1,4 @@
-/** Kafka behind TLS, logins and certificates: who gets in, and what those are told who do not. */
+/** Kafka with TLS, logins and certificates: who gets in, and the errors of others. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
@@ -12,7 +12,7 @@ import { openSecuredKafka, PASSWORD, USER } from './support/secured-kafka.ts'
 
 const log = createLogger('test', 'silent')
 
-/** Settings of a program, as its environment has them. */
+/** Settings of a program, as environment variables. */
 type Environment = Readonly<Record<string, string>>
 
 async function open (environment: Environment): Promise<EventLog> {
@@ -20,7 +20,7 @@ async function open (environment: Environment): Promise<EventLog> {
     readConfig(Type.Object(eventLogSettings), { EVENT_LOG: 'kafka', ...environment }), undefined, log)
 }
 
-/** Makes a topic, sends to it, and reads it as a member of a group. */
+/** Creates a topic, sends to it, and reads it as a member of a group. */
 async function sendAndRead (eventLog: EventLog): Promise<void> {
   await using opened = new AsyncDisposableStack()
   const { name: topic } = await eventLog.ensureTopic(
@@ -60,10 +60,10 @@ test('a broker with TLS, logins and certificates', { timeout: 180_000 }, async t
     })
   }
 
-  /** Refused with the code, in words that help and tell no password. */
+  /** Refused with the code, and a helpful message without a password. */
   const refuses = async (environment: Environment, code: ErrorCode, words: RegExp) => {
     const opening = open(environment)
-    opening.then(it => it.close(), () => {}) // one that opens all the same would keep this process
+    opening.then(it => it.close(), () => {}) // one that opens anyway would keep this process running
     await assert.rejects(opening, (error: Error & { code?: string }) => {
       assert.equal(error.code, code)
       assert.match(error.message, words)

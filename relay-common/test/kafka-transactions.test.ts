@@ -44,7 +44,7 @@ suite('records of other producers', () => {
     const { topic, consumer, producer, eventLog } = opened
     const transact = async (end: 'commit' | 'abort', values: string[]) => {
       const transaction = await producer.beginTransaction()
-      // a request each, so that a transaction has several batches
+      // one request each, so that a transaction has several batches
       for (const value of values) await transaction.send({ messages: [{ topic, key: 'one', value }] })
       await transaction[end]()
     }

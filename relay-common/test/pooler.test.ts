@@ -1,4 +1,4 @@
-/** Whether a pooler before the database is found out, whatever else goes on in it. */
+/** A pooler before the database is detected, whatever else it does. */
 import assert from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import { test } from 'node:test'
@@ -15,7 +15,7 @@ const log = createLogger('test', 'silent')
 const settingsOf = (url: string): DatabaseSettings => readConfig(Type.Object(databaseSettings), { DATABASE_URL: url })
 const STARTS = 20
 
-/** Other clients of a pooler, who are busy until they are disposed of. */
+/** Other clients of a pooler, busy until they are disposed of. */
 function makeBusy (url: string, count: number): AsyncDisposable {
   const ending = new AbortController()
   const ask = async () => {

@@ -13,7 +13,7 @@ function batch (number: number): ProducedRecord[] {
     ({ key: `device-${index % 16}`, value: `${number}.${index}` }))
 }
 
-/** Sends until the log has it; a send that failed may have been written, and then its records are there twice. */
+/** Sends until the log has everything; a failed send may have been written, and then its records are there twice. */
 async function insist (producer: EventProducer, topic: string, records: readonly ProducedRecord[]): Promise<number> {
   for (let failures = 0; ; failures++) {
     try {
@@ -26,7 +26,7 @@ async function insist (producer: EventProducer, topic: string, records: readonly
   }
 }
 
-/** All offsets of all partitions, without holes, and every value at least once. */
+/** All offsets of all partitions, without gaps, and every value at least once. */
 function assertComplete (reads: readonly Read[]): void {
   for (const [partition, ofPartition] of Map.groupBy(reads, it => it.partition)) {
     ofPartition.forEach((it, index) => assert.equal(it.offset, BigInt(index), `partition ${partition}`))
@@ -50,7 +50,7 @@ suite('cut connections of the log in PostgreSQL', { timeout: 120_000 }, () => {
     let cuts = 0n
     for (let number = 0; number < BATCHES; number++) {
       const sending = insist(producer, topic.name, batch(number))
-      // the first hits between sends and fetches, the others in the middle of them
+      // the first between sends and fetches, the others in the middle of them
       if (number % 2 === 0) cuts += await cutAll()
       await sending
     }

@@ -8,7 +8,7 @@ import { startMemberProcess } from './support/member-process.ts'
 import { Group, nextNews, SESSION_TIMEOUT_MS, takeRecords, waitAssigned } from './support/members.ts'
 import { consumerOf, createTopic, elsewhere, openLogOnOwnServer, openTestLog } from './support/postgres-log.ts'
 
-/** longer than any test waits: nothing happens because a session ran out */
+/** longer than any test waits: no session times out */
 const LONG_SESSION_MS = 60_000
 
 suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
@@ -37,7 +37,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     const consumer = opened.adopt(
       await eventLog.openConsumer({ ...consumerOf(topic), sessionTimeoutMs: SESSION_TIMEOUT_MS }), it => it.close())
     await waitAssigned(consumer, 2)
-    await database.query('delete from event_log_members') // as another member does that finds it expired, and then leaves
+    await database.query('delete from event_log_members') // like another member that finds it expired, and then leaves
     assert.deepEqual(await nextNews(consumer), { kind: 'lost', partitions: [0, 1] })
     assert.deepEqual(await nextNews(consumer), { kind: 'assigned', topic, partitions: [0, 1] })
   })
@@ -56,7 +56,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
       return isOver
     })
     stopped.signal('SIGCONT')
-    // its next word is of records, not of a loss
+    // its next news is records, not a loss
     const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
     await producer.send(topic.name, [{ key: 'a', value: 'b' }])
     assert.equal((await stopped.next()).kind, 'records')
@@ -71,7 +71,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     members.push(await group.join('two', { sessionTimeoutMs: LONG_SESSION_MS }))
     await group.until('both have a share', () => members.every(it => it.owned.size > 0) && group.owned.length === 3)
 
-    // as a server finds it that was down for an hour and has just come up: so this one has, and nobody was heard of
+    // the state after an hour of downtime: this server has just started, and received no heartbeats
     await database.query("update event_log_members set expires_at = expires_at - interval '1 hour'")
     members.push(await group.join('three', { sessionTimeoutMs: LONG_SESSION_MS }))
     await group.until('all three have one', () => members.every(it => it.owned.size === 1))
@@ -127,7 +127,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
       opened.adopt(await eventLog.openConsumer(settings), it => it.close()),
       opened.adopt(await eventLog.openConsumer(settings), it => it.close())
     ]
-    // which of them comes later is decided by their first heartbeats
+    // their first heartbeats decide which comes later
     const fates = await Promise.allSettled([earlier, later].map(async consumer => {
       for (let news = 0; news < 10; news++) {
         if ((await consumer.next(2 * SESSION_TIMEOUT_MS)).kind === 'idle') return
@@ -155,7 +155,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     const lost = await nextNews(slow)
     assert.deepEqual(lost, { kind: 'lost', partitions: revoked.partitions })
     await group.until('the other one has it', () => other.owned.size === 1)
-    await slow.release(revoked.partitions) // too late: it is not ours to give
+    await slow.release(revoked.partitions) // too late: it no longer belongs to us
     assert.deepEqual(await slow.next(1_000), { kind: 'idle' })
     assert.deepEqual([...other.owned], revoked.partitions)
   })
@@ -180,7 +180,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     for (const partition of [0, 1]) reader.start(partition, 0n)
     let tookMs = 0
     for (let round = 0; round < 4; round++) {
-      assert.deepEqual(await reader.next(200), { kind: 'idle' }) // it has looked, and waits
+      assert.deepEqual(await reader.next(200), { kind: 'idle' }) // it has polled, and waits
       const sentMs = performance.now()
       await producer.send(topic.name, [{ key: 'a', value: 'b' }])
       await takeRecords(reader, 1)
@@ -201,7 +201,7 @@ suite('group membership in PostgreSQL', { timeout: 180_000 }, () => {
     await producer.send(topic.name, [{ key: 'a', value: 'in the old topic' }])
     assert.equal((await takeRecords(consumer, 1)).length, 1)
 
-    await database.transaction(async client => { // at once: the consumer must not find it missing
+    await database.transaction(async client => { // atomically: the consumer must not find it missing
       await client.query('select drop_event_log_topic($1)', [topic.name])
       await client.query("select create_event_log_topic($1, 2, interval '1 hour')", [topic.name])
     })

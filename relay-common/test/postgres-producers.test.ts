@@ -22,7 +22,7 @@ suite('several producers in PostgreSQL at once', { timeout: 180_000 }, () => {
     const producing = Array.from({ length: PRODUCERS }, async (_, producerNumber) => {
       const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
       let sent = 0
-      // from single records to sends that take several statements
+      // from single records to sends of several statements
       for (const size of [1, 40, 3, 500, 1, 9_000, 120, 60_000, 2, 700, 1, 1, 30]) {
         const records = Array.from({ length: size }, (_, index) => ({
           key: index % 3 === 0 ? null : `device-${(index * 7 + producerNumber) % 40}`,
@@ -49,7 +49,7 @@ suite('several producers in PostgreSQL at once', { timeout: 180_000 }, () => {
     const lastByProducer = new Map<string, number>()
     for (const [partition, reads] of Map.groupBy(group.reads, it => it.partition)) {
       reads.forEach((it, index) => assert.equal(it.offset, BigInt(index), `partition ${partition}`))
-      for (const { value } of reads) { // what one producer sent to a partition is in its order
+      for (const { value } of reads) { // records of one producer and partition are in its order
         const [producerNumber, number] = String(value).split('.')
         const place = `${partition}/${producerNumber}`
         assert.ok(Number(number) > (lastByProducer.get(place) ?? -1))
@@ -67,19 +67,20 @@ suite('several producers in PostgreSQL at once', { timeout: 180_000 }, () => {
   test('segments may be dropped during appends: no send fails, and the rest has no gaps', async t => {
     await using opened = new AsyncDisposableStack()
     const { database, settings } = await openTestLog(t, opened)
-    // a deadlock is then found by a producer, before the upkeep has given up waiting
+    // then a producer detects a deadlock before the maintenance has given up waiting
     await database.query(`do 'begin
       execute format($$alter database %I set deadlock_timeout = 20$$, current_database());
     end'`)
     const eventLog = opened.adopt(await openPostgresLog(settings, createLogger('test', 'fatal')), it => it.close())
     const topic = await createTopic(eventLog, PARTITIONS)
-    await database.query("update event_log_topics set segment_span = '0', retention = '0'") // everything goes at once
+    // everything expires at once
+    await database.query("update event_log_topics set segment_span = '0', retention = '0'")
 
     const stop = new AbortController()
     const producing = Array.from({ length: PRODUCERS }, async () => {
       const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
       for (let send = 0; send < 60; send++) {
-        const size = send % 20 === 10 ? 40_000 : 50 // the large ones take several statements
+        const size = send % 20 === 10 ? 40_000 : 50 // the large ones need several statements
         const value = 'x'.repeat(120)
         await producer.send(topic.name, Array.from({ length: size }, (_, n) => ({ key: `device-${n}`, value })))
       }

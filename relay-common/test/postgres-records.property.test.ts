@@ -42,7 +42,7 @@ suite('records in PostgreSQL', () => {
       reads.forEach((it, index) => assert.equal(it.offset, BigInt(from + index)))
       assert.deepEqual(reads.map(inHex), sent.slice(from).map(inHex))
 
-      // and the same to whoever looks with SQL
+      // the same in SQL
       const rows = await database.query<{ key: string | null, value: string | null, hasHeaders: boolean }>(`
         select encode(key, 'hex') as key, encode(value, 'hex') as value, headers is not null as "hasHeaders"
         from event_log where topic = $1 order by record_offset`, [topic.name])
@@ -63,7 +63,7 @@ suite('records in PostgreSQL', () => {
         append.partitions.forEach((partition, batch) => {
           const ofBatch = values.slice(at, at += append.counts[batch])
           assert.ok(ofBatch.length > 0)
-          // a batch is closed as soon as it has reached its size
+          // a batch is closed when it reaches its size
           assert.ok(append.sizesBytes[batch] < 128 * 1024 + 41_000 + 200)
           for (const value of ofBatch) placed.push({ partition, index: Number.parseInt(value) })
         })

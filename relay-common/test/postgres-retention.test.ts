@@ -12,7 +12,7 @@ import { consumerOf, createTopic, openTestLog } from './support/postgres-log.ts'
 const log = createLogger('test', 'fatal')
 const HOUR_MS = 3_600_000
 
-/** Makes all that is in the log older. */
+/** Makes everything in the log older. */
 async function age (database: Database, hours: number): Promise<void> {
   await database.query("update event_log_segments set opened_at = opened_at - $1 * interval '1 hour'", [hours])
 }
@@ -37,11 +37,11 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     const offsets = async () => (await eventLog.readOffsets(topic.name)).find(it => it.endOffset > 0n)!
 
     await send(0)
-    await age(database, 3) // a segment takes appends for a twelfth of the retention
+    await age(database, 3) // a segment accepts appends for a twelfth of the retention
     await maintainTopics(database, log)
     await send(10)
     assert.equal((await tablesOf(database, topic)).length, 2)
-    await age(database, 23) // the second segment is 23 hours old: so are the last records of the first one
+    await age(database, 23) // the second segment is 23 hours old, and so are the last records of the first one
     await maintainTopics(database, log)
     assert.equal((await offsets()).startOffset, 0n)
 
@@ -114,7 +114,7 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     await until('the drop of the old segment to wait', async () => (await database.query(`
       select from pg_locks where not granted and mode = 'AccessExclusiveLock'
       and database = (select oid from pg_database where datname = current_database())`)).length > 0)
-    await producer.send(topic.name, [{ key: null, value: 'new' }]) // waits for a second at most, and goes through
+    await producer.send(topic.name, [{ key: null, value: 'new' }]) // waits for at most a second, and succeeds
     assert.equal((await tablesOf(database, topic)).length, 2)
     await curious.query('commit')
     curious.release()

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { printable, printableJson, printableLines } from 'relay-common'
 
-/** What a terminal could obey, or what could hide or turn text. */
+/** Characters that a terminal could obey, or that could hide or reverse text. */
 const dangerous = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 const texts = fc.string({ unit: fc.oneof(fc.constantFrom('\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'), fc.string({ unit: 'binary' })) })
 

@@ -13,7 +13,7 @@ type Reading = readonly [timeMs: number, value: number]
 
 const START_MS = Date.parse('2024-01-01T00:00:00Z')
 
-/** Readings of a bucket as they arrive: regular or not, several at a time, sent again. */
+/** Readings of a bucket as they arrive: regular or not, several at a time, with duplicates. */
 const anyReadings: fc.Arbitrary<Reading[]> = fc.tuple(
   anyValues(120),
   fc.constantFrom(0, 1, 250, 1000, 59_999),
@@ -29,7 +29,7 @@ const fromPairs = (pairs: readonly Reading[]): Readings =>
 
 const toPairs = ({ timesMs, values }: Readings): Reading[] => timesMs.map((timeMs, n) => [timeMs, values[n]])
 
-/** The plain way: all of them sorted; those that are the same as the one before left out. */
+/** The simple way: all sorted, without those equal to the previous one. */
 function sortPairs (pairs: readonly Reading[], keepDuplicates: boolean): Reading[] {
   const sorted = pairs.map(([timeMs, value]) => [timeMs, value + 0] as const)
     .sort(([aMs, a], [bMs, b]) => aMs - bMs || a - b)
@@ -79,7 +79,7 @@ test('encoded and decoded readings are the same to the bit', () => {
   fc.assert(fc.property(anyReadings, fc.boolean(), (pairs, keepDuplicates) => {
     const readings = fromPairs(sortPairs(pairs, keepDuplicates))
     const reader = new ByteReader(encode(readings))
-    assert.deepStrictEqual(decodeReadings(reader, START_MS), readings) // tells -0 from 0
+    assert.deepStrictEqual(decodeReadings(reader, START_MS), readings) // distinguishes -0 from 0
     assert.equal(reader.remaining, 0)
   }), { numRuns: 2000 })
 })

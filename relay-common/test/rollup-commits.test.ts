@@ -13,7 +13,7 @@ interface Commit {
 
 type Change = readonly [level: number, bucketMs: number, seriesIds: readonly number[] | null]
 
-/** A flush's transaction, with nothing in it but its announcement. */
+/** A transaction of a flush that only contains its announcement. */
 async function announce (
   client: PoolClient, changes: readonly Change[], beforeCommit: () => Promise<void> = async () => {}
 ): Promise<void> {

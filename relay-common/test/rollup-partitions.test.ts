@@ -1,4 +1,4 @@
-/** The number of partitions is bounded, however event times are spread, and old ones are merged while all goes on. */
+/** The number of partitions is bounded, for any event times, and old ones are merged meanwhile. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -121,7 +121,7 @@ test('small partitions of a past year are merged, including rows that are writte
   await mergeAll(database, async state => {
     states.add(state)
     const n = steps++
-    // a new row, a changed one and a deleted one, wherever the merge is just then
+    // a new row, a changed one and a deleted one, at any step of the merge
     await both(table => `insert into ${table} values (${100 + n}, ${at(1_500 + n % 100, '7')}, 0, 1, ${n}, 0, 0, '\\x02')`)
     await both(table => `update ${table} set sum = -sum where series_id = ${1 + n % 40} and bucket_start >= ${at(1_510, '0')} and bucket_start < ${at(1_580, '0')}`)
     await both(table => `delete from ${table} where series_id = ${1 + n % 40} and bucket_start < ${at(1_503 + n % 30, '0')}`)

@@ -42,7 +42,7 @@ function readingsRow (readings: Readings) {
   return rowOf(rollupOf(readings), encodeReadingsBody(readings, START_MS))
 }
 
-/** What must hold whatever bytes come: an answer that goes on working, or the one error that says which row it was. */
+/** What must hold for any bytes: a usable rollup, or the one error that names the row. */
 function decodeOrRefuse (row: StoredRow): 'decoded' | 'refused' {
   try {
     const { rollup } = decodeBody(row)
@@ -81,7 +81,7 @@ test('a row that stores its readings returns them to the bit, with their rollup'
   }), { numRuns: 1000 })
 })
 
-/** As an earlier version of Relay wrote it, which had no place for the squares of some values. */
+/** Written like an earlier version of Relay, which could not store the squares of some values. */
 function lostSquaresRow (readings: Readings) {
   const rollup = rollupOf(readings)
   const sumSquares = { ...rollup.sumSquares, high: 0, middle: 0, low: 0, rest: undefined, huge: undefined, lost: true }

@@ -36,7 +36,7 @@ function foldAtOnce (pairs: readonly Reading[]): Rollup {
   return rollup
 }
 
-/** All that a row holds of a rollup. */
+/** Everything that a row stores of a rollup. */
 function bytesOf (rollup: Rollup): unknown[] {
   return [rollup.count, total(rollup), rollup.min, rollup.max, encodeRollupBody(rollup, START_MS).toString('hex')]
 }

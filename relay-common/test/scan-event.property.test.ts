@@ -13,13 +13,13 @@ const nowMs = Date.UTC(2080, 0) // a fifth of the events is too far in the futur
 
 const written = writtenEvents([...rules.deviceTypes], timestampMaxMs)
 
-/** What lies before and behind an event in a fetched buffer: the scanner must not look at it. */
+/** Bytes before and after an event in a fetched buffer, which the scanner must not read. */
 const neighbours = fc.constantFrom('', '"', '9', '}', '"}', ',"zone":"Zone B"}', '\\', ' ', 'e5', '.5}', 'Z"}', '\0')
 
 /** One for all cases, as in the processor. */
 const scanned = createScannedEvent()
 
-/** Whether decodeEvent takes some other event with the device, type and zone that were scanned. */
+/** Whether decodeEvent accepts another event with the scanned device, type and zone. */
 function isKeyTaken (scanned: ScannedEvent): boolean {
   const { buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd } = scanned
   const other = Buffer.concat([
@@ -32,8 +32,8 @@ function isKeyTaken (scanned: ScannedEvent): boolean {
 }
 
 /**
- * Holds the scanner to decodeEvent on one record.
- * @returns what happened, for the tests to see that all of it does
+ * Compares the scanner with decodeEvent on one record.
+ * @returns what happened, so that tests can check that all cases occur
  */
 function compare (value: Uint8Array, before: string, behind: string): 'left' | 'refused-key' | 'future' | 'event' {
   const buffer = Buffer.concat([Buffer.from(before), value, Buffer.from(behind)])
@@ -42,7 +42,7 @@ function compare (value: Uint8Array, before: string, behind: string): 'left' | '
   const plain = decodeEvent(value, rules, nowMs)
   if (!taken) return 'left'
 
-  // what the caller owes
+  // the obligation of the caller
   const names = decodeNames(scanned, rules)
   if (!isKeyTaken(scanned)) {
     assert.equal(plain.kind, 'rejected')
@@ -55,7 +55,8 @@ function compare (value: Uint8Array, before: string, behind: string): 'left' | '
     deviceType: buffer.toString('utf8', deviceTypeStart, deviceTypeEnd),
     zone: buffer.toString('utf8', zoneStart, zoneEnd)
   }
-  const isLeft = Object.values(written).some(it => it.includes('\ufffd')) // it stands for itself, or for what is no UTF-8
+  // either the character itself, or invalid UTF-8
+  const isLeft = Object.values(written).some(it => it.includes('\ufffd'))
   assert.deepEqual(names, isLeft ? undefined : written)
   if (scanned.timestampMs > nowMs + rules.futureMaxMs) {
     assert.equal(plain.kind === 'rejected' && plain.reason, 'timestamp-future')

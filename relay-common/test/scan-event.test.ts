@@ -15,7 +15,7 @@ const withValue = (source: string) => usual.replace('22.5', source)
 const withTimestamp = (source: string) => usual.replace('"2024-01-01T00:00:00Z"', source)
 const withOther = (source: string) => usual.replace('{', `{"other":${source},`)
 
-/** Scans a text between neighbours that would go on with whatever it leaves open. */
+/** Scans a text between neighbours that would complete anything left open. */
 function scan (text: string | Buffer) {
   const value = Buffer.from(text as string)
   const buffer = Buffer.concat([Buffer.from('{"zone":9'), value, Buffer.from('9","zone":"}"}')])
@@ -37,11 +37,11 @@ const usualEvent = {
   deviceId: 'thermostat-001', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 22.5, timestampMs: NEW_YEAR_2024_MS
 }
 
-test('before the first day, ten null bytes are not a cached day', () => { // so: the first test here
+test('before the first day, ten null bytes are not a cached day', () => { // so it is the first test here
   assert.equal(scan(withTimestamp(`"${'\0'.repeat(10)}T00:00:00Z"`)), undefined)
 })
 
-// A change that sends one of these to decodeEvent makes it 30 times as dear.
+// A change that leaves one of these to decodeEvent makes it 30 times as expensive.
 const taken: [title: string, text: string, differs?: Partial<typeof usualEvent>][] = [
   ['an event as devices send it', usual],
   ['fields in reverse order', `{${usual.slice(1, -1).split(',').reverse().join(',')}}`],

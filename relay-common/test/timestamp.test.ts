@@ -135,7 +135,7 @@ test('seconds are truncated to ms by their digits, with any point and exponent',
     fc.stringMatching(/^\d{1,30}$/),
     fc.integer({ min: -40, max: 40 }),
     (negative, whole, decimals, moved) => {
-      // the same number with its point moved and the exponent that takes it back
+      // the same number with its point moved and a compensating exponent
       const digits = `${whole}${decimals}`
       const point = Math.max(1, Math.min(digits.length - 1, String(whole).length + moved))
       const exponent = String(whole).length - point

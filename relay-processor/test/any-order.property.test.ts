@@ -1,6 +1,6 @@
 /**
- * The same events, in any order, in batches of any size, sent twice, a month late, across restarts and with everything
- * thrown out of memory in between, end in the same bytes as a computation that knows nothing of all that.
+ * The same events, in any order, in batches of any size, resent, a month late, with restarts and memory dropped in
+ * between, give the same bytes as a computation without all that.
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
@@ -71,7 +71,7 @@ async function send (
 
   for (let at = 0, batch = 0; at < shuffled.length; batch++) {
     if (batch % way.restartEvery === 0) {
-      // what was folded and not flushed goes with the process, and is read again
+      // folded events that were not flushed are lost with the process, and read again
       await flusher?.close()
       const claim = await store.claim(topic, number, 'test', 0n)
       partition = createPartition(topic, number, claim)

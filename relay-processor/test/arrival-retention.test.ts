@@ -7,7 +7,7 @@ import { openLocalPostgres } from '../../relay-common/test/support/local-postgre
 import { readProcessorConfig } from '../src/config.ts'
 import { startRetention } from '../src/retention.ts'
 
-/** One count for each time, as a processor with its own role leaves it. */
+/** One count per time, written with the role of a processor. */
 async function writeCounts (database: Database, timesMs: readonly number[]): Promise<void> {
   for (const timeMs of timesMs) {
     await database.query("select ensure_rollup_partitions('arrivals', to_timestamp($1), to_timestamp($1))", [timeMs / 1000])

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { Arrivals } from '../src/arrivals.ts'
 
 test('arrivals are sorted by series, time and value, in any order and number, and again after the next flush', () => {
-  // times that are mostly equal, of seconds, of days, and so far apart that no sort by one number takes them
+  // times that are mostly equal, of seconds, of days, and so far apart that no single-key sort works
   const timeMs = fc.oneof(fc.nat(5), fc.nat(10_000), fc.nat(1e9), fc.maxSafeNat().map(it => Math.floor(it / 2)))
   const arrival = fc.tuple(fc.nat(4), timeMs, fc.integer({ min: -3, max: 3 }))
   const many = fc.tuple(fc.constantFrom(1, 40, 900), fc.array(arrival, { maxLength: 40 }))

@@ -1,4 +1,4 @@
-/** A topic that Kafka compacts loses readings that nobody has read: processor and API say so when they start. */
+/** A topic compacted by Kafka loses unread readings: processor and API report it at start. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -12,7 +12,7 @@ import { until } from '../../test-support/until.ts'
 import { startProcessor } from '../src/processor.ts'
 import { openSite, type Site } from './support/open-processor.ts'
 
-/** Has Kafka compact a topic, as an operator would. */
+/** Makes Kafka compact a topic, as an operator would. */
 async function setPolicy ({ config }: Site, resourceName: string, value: string): Promise<void> {
   const client = new KafkaClient({ bootstrapServers: [config.KAFKA_BOOTSTRAP_SERVERS!], clientId: 'relay-test' })
   try {
@@ -24,7 +24,7 @@ async function setPolicy ({ config }: Site, resourceName: string, value: string)
   }
 }
 
-/** A logger, and the topics that it has warned of. */
+/** A logger, and the topics of its warnings. */
 function listenForWarnings (): { log: Logger, warned: string[], lines: () => string } {
   const lines: string[] = []
   const warned: string[] = []

@@ -1,4 +1,4 @@
-/** Batches that went bad on the broker's disk: a letter each, with their bytes, and reading goes on behind them. */
+/** Batches damaged on the broker's disk: one letter each, with their bytes, and reading continues after them. */
 import assert from 'node:assert/strict'
 import { globSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { makeEvents, openSite, send, settled } from './support/open-processor.ts
 import { readDeadLetters } from './support/read-dead-letters.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
-// where they are in a record batch of version 2 (https://kafka.apache.org/documentation/#recordbatch)
+// position in a record batch of version 2 (https://kafka.apache.org/documentation/#recordbatch)
 const AT_LENGTH = 8
 const AT_MAGIC = 16
 const AT_ATTRIBUTES = 21
@@ -56,7 +56,7 @@ test('each corrupt batch becomes one letter, and the records between them count'
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(whole)))
 })
 
-/** @returns the damaged batches, as they are on the disk now */
+/** @returns the damaged batches, as they are on disk now */
 async function damageEverySecond (segment: string): Promise<Buffer[]> {
   const file = await open(segment, 'r+')
   try {

@@ -1,4 +1,4 @@
-/** PostgreSQL goes away in the middle of the work, and comes back. */
+/** PostgreSQL becomes unreachable during work, and returns. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -15,7 +15,7 @@ test('connections that are cut repeatedly only cost time', async t => {
   const processor = await startProcessor(site.config, createLogger('test', 'silent'))
   for (let n = 0; n < 10; n++) {
     await send(site, events.slice(n * 1_000, (n + 1) * 1_000))
-    // whatever the processor is at: a statement, a COPY, or a COMMIT
+    // at any moment of the processor: a statement, a COPY, or a COMMIT
     await site.database.query(`
       select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and application_name = 'relay-processor'`)
@@ -38,7 +38,7 @@ test('a read-only database pauses the line, /readyz reports it, and the line res
   const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
   const readOnly = async (value: boolean) => {
     await site.database.query(`alter database ${name} set default_transaction_read_only = ${value}`)
-    // sessions take the setting when they begin
+    // sessions apply the setting at their start
     await site.database.query(`
       select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and application_name = 'relay-processor'`)

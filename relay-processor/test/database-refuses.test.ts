@@ -1,4 +1,4 @@
-/** Errors of PostgreSQL that time heals: the line waits, /readyz says for what, and it goes on by itself. */
+/** Temporary errors of PostgreSQL: the line waits, /readyz has the reason, and the line resumes by itself. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -9,12 +9,12 @@ import { startProcessor, type Processor } from '../src/processor.ts'
 import { makeEvents, openSite, send, settled, type Site } from './support/open-processor.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
-/** faults are of tables of rows: so each flush writes rows */
+/** faults concern tables of rows, so each flush writes rows */
 const NO_JOURNAL = { JOURNAL_INTERVAL_S: '0' }
 
 const events = makeEvents(1_200, 11)
 
-/** @param opened closes the processor whatever comes of the test: the database waits for its connections */
+/** @param opened closes the processor in any case, because the database waits for its connections */
 async function start (
   opened: AsyncDisposableStack, site: Site, settings: Partial<Site['config']> = {}
 ): Promise<Processor> {
@@ -46,7 +46,7 @@ test('a full disk pauses the line until there is space again', async t => {
   const site = (await openSite(t, 'postgres', NO_JOURNAL))!
   await using opened = new AsyncDisposableStack()
   const processor = await start(opened, site)
-  // what PostgreSQL says when a file can't grow, said by a trigger: the disk of the machine is left alone
+  // PostgreSQL's error for a file that can't grow, raised by a trigger: the real disk is not filled
   await site.database.query(`
     create function no_room () returns trigger language plpgsql as $$
     begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`)
@@ -68,16 +68,16 @@ test('a deadlock is retried', async t => {
   await send(site, events.slice(0, 600))
   await settled(site)
 
-  // we hold a row that the next flush writes, and then want the progress that it holds
+  // we lock a row that the next flush writes, and then request the progress that it holds
   const client = opened.adopt(await site.database.connect(), it => it.release(true))
-  await client.query("set deadlock_timeout = '10min'") // whoever looks first gives up: not us
+  await client.query("set deadlock_timeout = '10min'") // the first to check gives up: not us
   await client.query('begin')
   await client.query('update rollups_day set count = count')
   await send(site, events.slice(600, 700))
   await until('the flush to wait for our rows', async () => (await site.database.query(`
     select 1 from pg_stat_activity
     where datname = current_database() and application_name = 'relay-processor' and wait_event_type = 'Lock'`)).length > 0)
-  await client.query('update progress set owner = owner') // goes on when the flush was rolled back
+  await client.query('update progress set owner = owner') // continues after the rollback of the flush
   await client.query('rollback')
   await until('a retry', async () => await metric(processor, 'relay_retries_total') >= 1)
   await send(site, events.slice(700))
@@ -102,7 +102,7 @@ test('a serialization failure is retried', async t => {
   await until('the flush to wait for our row', async () => (await site.database.query(`
     select 1 from pg_stat_activity
     where datname = current_database() and application_name = 'relay-processor' and wait_event_type = 'Lock'`)).length > 0)
-  await client.query('commit') // and now the row is not the one that its snapshot has
+  await client.query('commit') // now the row differs from its snapshot
   await until('a retry', async () => await metric(processor, 'relay_retries_total') >= 1)
   await send(site, events.slice(700))
   await settled(site)

@@ -1,4 +1,4 @@
-/** Dead letters that can't be written hold the progress back: what is no event waits as long as what is one. */
+/** Dead letters that can't be written delay progress, for valid and invalid records alike. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -19,7 +19,7 @@ async function sendAll (site: Site): Promise<void> {
   await send(site, events)
 }
 
-/** Sum of the offsets that the rollups have come to. */
+/** Sum of the offsets of the rollups. */
 async function progressOf (site: Site): Promise<bigint> {
   const [{ sum }] = await site.database.query<{ sum: bigint | null }>(
     'select sum(next_offset)::bigint as sum from progress where topic = $1', [site.config.EVENTS_TOPIC])
@@ -27,7 +27,7 @@ async function progressOf (site: Site): Promise<bigint> {
 }
 
 async function assertAllThere (site: Site): Promise<void> {
-  // a letter that was under way at a kill may be there twice; where it is from tells
+  // a letter in progress at a kill may be there twice, with the same source offset
   const letters = new Map((await readDeadLetters(site)).map(it => [`${it.sourcePartition} ${it.sourceOffset}`, it.key!.toString()]))
   assert.deepEqual([...letters.values()].sort(), poison.map(it => it.key).sort())
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
@@ -77,7 +77,7 @@ test('a topic that refuses letters permanently ends the processor, and nothing m
     }]
   })
 
-  // long before the first letter: a broker takes a moment until it goes by a new limit
+  // long before the first letter: a broker applies a new limit after a moment
   await site.eventLog.ensureTopic(
     { name: site.config.DEAD_LETTERS_TOPIC, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
   await setLargest('100') // less than any letter has

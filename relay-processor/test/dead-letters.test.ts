@@ -1,4 +1,4 @@
-/** Everything that is no event: one dead letter each, as it came, with the reason and its place; and the line goes on. */
+/** Every kind of invalid event: one dead letter each, unchanged, with reason and offset; and reading continues. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
@@ -10,7 +10,7 @@ import { encode, makeEvents, openSite, send, settled } from './support/open-proc
 import { readDeadLetters } from './support/read-dead-letters.ts'
 import { readWindows, recompute } from './support/recompute.ts'
 
-/** JSON sources of the five fields; a case replaces some of them, or leaves them out. */
+/** JSON sources of the five fields; a case replaces or omits some of them. */
 const usual: Record<string, string> = {
   deviceId: '"thermostat-001"',
   deviceType: '"THERMOSTAT"',
@@ -94,7 +94,7 @@ const kinds: Kind[] = [
   ['another key than its device', write(), 'key-mismatch', 'deviceId']
 ]
 
-/** Odd, and events all the same. */
+/** Odd, but valid. */
 const oddEvents: Array<[value: string, event: Partial<DeviceEvent>]> = [
   [write({ value: '-0' }), { value: 0 }],
   [write({ value: '-0.0e3', timestamp: '1704067260' }), { value: 0, timestampMs: Date.UTC(2024, 0, 1, 0, 1) }],

@@ -1,4 +1,4 @@
-/** A zombie: an owner that still works after another one has taken its partition over. */
+/** A zombie: an owner that continues after another one has taken over its partition. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
@@ -18,7 +18,7 @@ const folder = new Folder({ deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METE
 test('a zombie writes nothing for a lost partition and everything for a kept one', async t => {
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  // a device is at home in one partition
+  // the home of a device is one partition
   const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => partitionOf(Buffer.from(it.deviceId), 2) === half).map(encode))
   const zombie = await openOwner(database, topic, opened)
   const lost = await zombie.claim(0)
@@ -51,7 +51,7 @@ test('an owner learns that its database lost a commit, and adds nothing to it', 
   await flusher.flush([partition], nowMs)
   await flusher.written()
 
-  // as after a restore from a backup: progress is where it was before
+  // as after a restore from a backup: progress is back where it was
   await database.query('update progress set next_offset = 0 where topic_id = $1', [topic.topicId])
   folder.fold(partition, recordsOf(0, 20n, events.slice(20)), nowMs)
   await flusher.flush([partition], nowMs)
@@ -70,7 +70,7 @@ test('the reader of a recreated topic fences readers of the old one', async t =>
 
   const successor = await store.claim({ ...topic, topicId: randomUUID() }, 0, 'successor', 0n)
   assert.equal(successor.nextOffset, 0n)
-  assert.equal(successor.eventTimeMaxMs, old.eventTimeMaxMs) // older windows are read back, not written over
+  assert.equal(successor.eventTimeMaxMs, old.eventTimeMaxMs) // older windows are read back, not overwritten
   folder.fold(old, recordsOf(0, 20n, makeEvents(20, 2).map(encode)), nowMs)
   await flusher.flush([old], nowMs)
   await flusher.written()

@@ -1,4 +1,4 @@
-/** What a flush writes: each row once, where it belongs, and the same in memory as in the database. */
+/** The rows of a flush: each once, in its place, and equal in memory and database. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -47,7 +47,7 @@ function rollupOf (readings: Readings): Rollup {
   return rollup
 }
 
-/** Adds rows of one series each. @returns the body that each must have, and its window */
+/** Adds rows of one series each. @returns the expected body of each, and its window */
 function addAll (flushRows: FlushRows, rows: readonly Row[]) {
   return rows.map((row, n) => {
     const window = createWindow(row, n + 1)
@@ -109,7 +109,7 @@ test('rows are never split over chunks, even if larger than a chunk', () => {
   const rows = Array.from({ length: 9_000 }, (_, n): Row =>
     ({ levelIndex: 0, keepsReadings: true, isStored: false, readings: n % 3_000 === 1_500 ? large : small }))
   const flushRows = new FlushRows()
-  for (let round = 0; round < 2; round++) { // what was taken stays as it is while the next rows are written
+  for (let round = 0; round < 2; round++) { // taken rows stay unchanged while the next ones are written
     flushRows.begin(PARTITION, [-Infinity, -Infinity, -Infinity])
     addAll(flushRows, rows)
     const { rows: [{ fresh }] } = flushRows.take()

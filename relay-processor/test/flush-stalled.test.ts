@@ -1,4 +1,4 @@
-/** A statement that hangs: nothing fails, and yet /readyz and the metrics know that nothing comes into the rollups. */
+/** A hanging statement: nothing fails, but /readyz and the metrics detect that rollups do not progress. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -45,7 +45,8 @@ test('a flush that waits for a lock makes the processor not ready, counts as lag
     const { status, faults } = await readiness(processor)
     return status === 503 && /no flush for over 500 ms, and the log has \d+ unread records/.test(faults.flush ?? '')
   })
-  await until('the metric to say so', async () => await metric(processor, 'relay_flush_stalled') === 1) // it is made once a second
+  // it is collected once per second
+  await until('the metric to say so', async () => await metric(processor, 'relay_flush_stalled') === 1)
   await send(site, events.slice(400))
   await until('lag to count what is in memory and what is not read', async () => await metric(processor, 'relay_lag_records') === 400)
 

@@ -1,4 +1,4 @@
-/** How fresh rollups are: the time from the append of a reading to its commit, counted in readings. */
+/** Freshness of rollups: the time from the append of a reading to its commit, counted in readings. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -13,7 +13,7 @@ import { openTimedSite } from './support/times-of-events.ts'
 const events = makeEvents(300)
 const MANY_S = 3600
 
-/** How many readings became rollups within a time after their append; undefined: however late. */
+/** Number of readings that became rollups within a time after their append; undefined: at any time. */
 async function countWithin (processor: Processor, seconds: number | undefined): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${processor.healthPort}/metrics`)).text()
   const name = seconds === undefined ? 'relay_freshness_seconds_count' : `relay_freshness_seconds_bucket{le="${seconds}"`

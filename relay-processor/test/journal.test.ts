@@ -1,4 +1,4 @@
-/** A live fleet on a real database: what a flush brings is in the journal first, and then in rows, once. */
+/** A live fleet on a real database: a flush goes to the journal first, and then to rows, once. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -10,7 +10,7 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const START_MS = Date.parse('2024-03-01T10:00:00Z')
 
-/** One reading of each device, some late by days, some that were there before. */
+/** One reading per device, some late by days, some duplicates. */
 function round (n: number, before: readonly DeviceEvent[]): DeviceEvent[] {
   const events = Array.from({ length: 20 }, (_, device): DeviceEvent => ({
     deviceId: `device-${device}`,
@@ -97,7 +97,7 @@ test('a day of history that arrives after a live reading does not stall the proc
   const history = Array.from({ length: 200_000 }, (_, n) => thermostat('ab'[n % 2], NOW_MS - (200_000 - n) * 500))
   for (let at = 0; at < history.length; at += 20_000) await send(site, history.slice(at, at + 20_000))
   await settled(site)
-  await send(site, history.slice(0, 100_000)) // and again: none of it counts
+  await send(site, history.slice(0, 100_000)) // again: none of it counts
   await settled(site)
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history])))
 })
@@ -111,7 +111,7 @@ test('history in the journals of other partitions is compared at once when parti
   await send(site, live)
   for (const it of late) {
     await send(site, it)
-    await settled(site) // a flush of its own: the journal has them in many rows
+    await settled(site) // a separate flush: the journal has them in many rows
   }
   assert.ok(await countJournal(site) > 40)
   await site.database.query('select add_event_log_partitions($1, 9)', [site.config.EVENTS_TOPIC])

@@ -1,4 +1,4 @@
-/** Processors that share a topic on a broker without KIP-848, while they come, go and are killed. */
+/** Processors that share a topic on a broker without KIP-848, while they join, leave and are killed. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -38,7 +38,7 @@ test('a hand-over, a kill -9 and a restart under the same name lose nothing and 
   for (let n = 0; n < 3; n++) await sendNext()
   await settled(site)
 
-  // who has all that is left, and comes back under its name, claims each partition once more, and that is all
+  // the last one, which restarts under its name, claims each partition exactly once more
   const before = await epochs()
   named.kill('SIGKILL')
   await spawnProcessor(t, site, { CONSUMER_INSTANCE_ID: 'processor-0' })

@@ -1,4 +1,4 @@
-/** What happens to a topic of Kafka while a processor reads it: retention overtakes it, it is made anew, it grows. */
+/** A topic of Kafka while a processor reads it: retention deletes unread records, it is recreated, it grows. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
@@ -31,7 +31,7 @@ async function gapsTold (processor: Processor, kind: string): Promise<number> {
   return Number(new RegExp(`^relay_gaps_total\\{.*kind="${kind}".*\\} (.*)$`, 'm').exec(text)?.[1] ?? 0)
 }
 
-/** Events of one device, so of one partition, each with a kilobyte that nobody asked for. */
+/** Events of one device, so of one partition, each with an extra kilobyte. */
 function makeWideRecords (events: readonly DeviceEvent[]) {
   const note = 'x'.repeat(1_000)
   return events.map(it => ({ key: 'one-device', value: encode(it).replace('{', `{"note":"${note}",`) }))
@@ -58,7 +58,7 @@ for (const policy of ['continue', 'stop'] as const) {
 
     proxy.isRefusing = true
     proxy.cut()
-    // a flush that waits is not enough: the line reads on meanwhile, perhaps past the offset that retention deletes up to
+    // a waiting flush is not sufficient: the line reads on, perhaps past the offset that retention deletes up to
     await until('the line to wait', async () =>
       /reading misplaced readings/.test(await (await fetch(`http://127.0.0.1:${processor.healthPort}/readyz`)).text()))
     for (let at = 100; at < records.length; at += 1_000) await site.producer.send(topic, records.slice(at, at + 1_000))
@@ -76,7 +76,7 @@ for (const policy of ['continue', 'stop'] as const) {
     assert.deepEqual(more, [])
     assert.deepEqual([gap.kind, gap.source_partition, gap.available_offset], ['offset-out-of-range', partition, 19_900n])
     assert.ok(gap.expected_offset >= 100n && gap.expected_offset < 19_900n)
-    // all that was read before it is there; and, if told to, what comes behind it
+    // everything read before it is there; and, if configured, everything after it
     const read = events.slice(0, Number(gap.expected_offset))
     if (policy === 'continue') read.push(...events.slice(19_900))
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(read)))
@@ -118,10 +118,10 @@ test('partitions that are added under a running processor are read from their be
   const onTheBroker = { brokerIds: [1] }
   await admin.createPartitions({ topics: [{ name: topic, count: 7, assignments: [onTheBroker, onTheBroker, onTheBroker] }] })
   await until('the partitions to be there', async () => (await site.eventLog.describeTopic(topic))?.partitions === 7)
-  // a producer that knows of them; a device may be in another partition from now on
+  // a producer that knows them; a device may be in another partition from now on
   const producer = opened.adopt(await site.eventLog.openProducer(), it => it.close())
   const resent = new Set(events.slice(0, 500).map(encode))
-  const fresh = events.slice(500).filter(it => !resent.has(encode(it))) // a resend is told within a partition
+  const fresh = events.slice(500).filter(it => !resent.has(encode(it))) // a duplicate is detected within a partition
   await producer.send(topic, fresh.map(it => ({ key: it.deviceId, value: encode(it) })))
   await settled(site)
   assert.deepEqual(

@@ -1,4 +1,4 @@
-/** The processor, as a program of its own, on a Kafka that wants TLS and a login. */
+/** The processor as a program, on a Kafka with TLS and a login. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -16,7 +16,7 @@ test('events pass a broker with TLS and a login, and its password is in no log',
     KAFKA_SASL_MECHANISM: 'SCRAM-SHA-256',
     KAFKA_SASL_USERNAME: USER,
     KAFKA_SASL_PASSWORD: PASSWORD,
-    JOURNAL_INTERVAL_S: '0' // its rows are counted
+    JOURNAL_INTERVAL_S: '0' // the test counts its rows
   })
   if (!site) return
   const events = makeEvents(2_000)

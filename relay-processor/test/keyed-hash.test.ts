@@ -1,4 +1,4 @@
-/** Ids that were chosen to collide: a look-up goes by a few places all the same. Places are counted, not time. */
+/** Ids chosen to collide: a look-up still visits few slots. Slots are counted, not time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -25,7 +25,7 @@ function keyOf ({ deviceId, zone }: Name): SeriesKey {
   }
 }
 
-/** Most and mean places that a look-up of one of these goes by, in a table of them and of as many honest ones. */
+/** Most and mean slots visited by a look-up of one of these, in a table of them and as many honest ones. */
 function probesOf (names: readonly Name[]): { most: number, mean: number } {
   const table = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity)
   const honest = Array.from({ length: COUNT }, (_, n) => ({ deviceId: `device-${n}`, zone: 'Zone A' }))
@@ -39,7 +39,7 @@ function probesOf (names: readonly Name[]): { most: number, mean: number } {
 function assertFew (names: readonly Name[]): void {
   assert.equal(new Set(names.map(it => `${it.deviceId}\n${it.zone}`)).size, names.length, 'names are told apart')
   const { most, mean } = probesOf(names)
-  // half full at the most: 1.5 on average, and the longest run of places some 40 of 100,000
+  // at most half full: 1.5 on average, and the longest run about 40 of 100,000
   assert.ok(mean < 2, `${mean} places on average`)
   assert.ok(most < 150, `${most} places`)
 }
@@ -61,7 +61,7 @@ test('ids that collide under FNV-1a are found as fast as others', () => {
 })
 
 test('ids of blocks that collide under FNV-1a with any prefix are found as fast as others', () => {
-  // pairs of blocks that leave one state the same way: 2^n ids of n blocks have one hash, after that start
+  // pairs of blocks that change one state to the same next state: 2^n ids of n blocks have one hash, from that start
   const states = [0x811c9dc5 | 0]
   const pairs: Array<[string, string]> = []
   for (let n = 0; n < 15; n++) {
@@ -85,7 +85,7 @@ test('ids of blocks that collide under FNV-1a with any prefix are found as fast 
   assertFew(names)
 })
 
-/** As keys of records were mixed once: by words, with a fixed number, or with any odd one in its place. */
+/** An earlier hash of record keys: by words, with a fixed factor, or any odd one. */
 function mixWords (view: DataView, factor: number): number {
   let hash = view.byteLength
   for (let at = 0; at < view.byteLength; at += 4) {
@@ -96,7 +96,7 @@ function mixWords (view: DataView, factor: number): number {
 }
 
 test('keys whose differences survive xor and multiplication with any seed have different hashes', () => {
-  // the top bit of a word comes out of any odd factor as it was, and of the shift as two bits: the next word takes them back
+  // the top bit of a word is unchanged by any odd factor, and becomes two bits by the shift: the next word cancels them
   const hashes = new HashKeys()
   const places = new Map<number, number>()
   const mixed = [new Set<number>(), new Set<number>()]

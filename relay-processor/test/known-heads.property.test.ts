@@ -12,7 +12,7 @@ interface Sent { readonly key: string, readonly text: string }
 const mostly = <T>(usual: T, ...others: T[]) =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
 
-/** Records of a few devices as their serializers write them, and as they should not. */
+/** Records of a few devices as their serializers write them, and invalid ones. */
 const sent: fc.Arbitrary<Sent> = fc.record({
   key: mostly('device-17', 'a', 'device-18', 'ünï', '', '\0'.repeat(8)),
   id: mostly('as the key', 'device-17', 'a device by another name'),
@@ -55,7 +55,7 @@ test('a record with a known head gives the same result as the scanner, whatever 
     const heads = new KnownHeads()
     const series: string[] = []
     for (const { key, text } of records) {
-      const buffer = Buffer.from(`"${key}${text}"9`) // neighbours that must not be looked at
+      const buffer = Buffer.from(`"${key}${text}"9`) // neighbours that must not be read
       const start = 1 + Buffer.byteLength(key)
       const end = buffer.length - 2
       const { value: place } = damage.next()
@@ -119,7 +119,7 @@ test('keys with equal hashes are not confused', () => {
   const { learn, scan } = openHeads()
   const chance = new Chance(1)
   const key = () => Array.from({ length: 12 }, () => String.fromCharCode(chance.between(0x61, 0x7a))).join('')
-  const keys = 150_000 // of 2^32 hashes: with as many others, five pairs are to be expected
+  const keys = 150_000 // of 2^32 hashes: with as many others, five pairs are expected
   for (let n = 0; n < keys; n++) {
     const known = key()
     learn(known, 'one device', n)

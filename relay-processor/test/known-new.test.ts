@@ -1,4 +1,6 @@
-/** Rows that are known to be new are written as such; where the database has some of them all the same, it is right too. */
+/**
+ * Rows that are known to be new are written as such; if the database has some of them anyway, the result is right too.
+ */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
@@ -30,7 +32,7 @@ test('progress that was reset by hand counts everything again, once, beside a he
 
   const { flusher, claim, fenced } = await openOwner(database, topic, opened)
   const partitions = [await claim(0), await claim(1)]
-  for (const half of [0, 1]) { // the first flush finds rows where it knows of none, the second goes on in them
+  for (const half of [0, 1]) { // the first flush finds unknown rows, the second continues them
     for (const { partition } of partitions) {
       const values = ofPartition[partition]
       const cut = Math.ceil(0.9 * values.length)
@@ -51,7 +53,7 @@ test('a flush announces every row that it writes, new or changed', async t => {
   await using opened = new AsyncDisposableStack()
   const { flusher, claim } = await openOwner(database, topic, opened)
   const partition = await claim(0)
-  const values = [20, 21] // in the second flush all rows are there
+  const values = [20, 21] // in the second flush all rows exist
   for (const [n, value] of values.entries()) {
     const events = makeEvents(100).map(it => encode({ ...it, value }))
     await database.query('delete from rollup_commits')

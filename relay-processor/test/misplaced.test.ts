@@ -1,4 +1,7 @@
-/** Readings that come by another partition than their device's home: by producers that hash otherwise, or send no keys. */
+/**
+ * Readings that arrive in another partition than their device's home: from producers that hash differently, or send no
+ * keys.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
@@ -12,7 +15,7 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const log = createLogger('test', 'silent')
 
-/** Sends events as producers do that don't agree on partitions: under keys of their own, or none. */
+/** Sends events like producers that disagree on partitions: with their own keys, or none. */
 async function sendElsewhere (site: Site, events: readonly DeviceEvent[]): Promise<void> {
   await site.producer.send(site.config.EVENTS_TOPIC, events.map((it, n) =>
     ({ key: n % 3 === 0 ? null : `${it.deviceId} hashed by ${n % 5}`, value: encode(it) })))
@@ -74,7 +77,7 @@ test('readings resent after partitions were added count once, wherever the home 
     await send(site, events.slice(500, 600))
     return (await site.database.query('select from homes where partitions = 9')).length > 0
   })
-  await send(site, events) // by producers that know of the new partitions
+  await send(site, events) // from producers that know the new partitions
   await sendElsewhere(site, events)
   await settled(site)
   await equal(site, events)

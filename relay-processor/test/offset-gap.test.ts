@@ -1,4 +1,4 @@
-/** Events that are gone from the log before they were read: named, never passed over in silence. */
+/** Events deleted from the log before they were read: reported, never skipped silently. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
@@ -13,7 +13,7 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const log = createLogger('test', 'silent')
 
-/** Reads 20 events of one partition, then has retention take 20 more before they are read. */
+/** Reads 20 events of one partition, then has retention delete 20 more before they are read. */
 async function openGap (site: Site): Promise<number> {
   const events = makeEvents(60).map(it => ({ ...it, deviceId: 'one-device' })) // one key: one partition
   const records = events.map(it => ({ key: it.deviceId, value: encode(it) }))
@@ -59,14 +59,14 @@ test('an added partition that lost its beginning before it was read is a gap', a
   const store = await openPostgresStore(database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined })
   t.after(() => store.close())
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 2 }
-  // a topic that is read for the first time begins where it begins, whoever of several processors comes first
+  // a topic that is read for the first time starts at its beginning, whichever processor comes first
   for (const partition of [0, 1]) {
     assert.equal(await store.findGap(topic, partition, 40n), undefined)
     await store.claim(topic, partition, 'first', 40n)
   }
   const grown = { ...topic, partitions: 4 }
   assert.equal(await store.findGap(grown, 2, 0n), undefined)
-  await store.claim(grown, 0, 'first', 40n) // the first processor was started again
+  await store.claim(grown, 0, 'first', 40n) // the first processor was restarted
   assert.deepEqual(await store.findGap(grown, 3, 7n),
     { kind: 'offset-out-of-range', partition: 3, expectedOffset: 0n, availableOffset: 7n })
   assert.equal(await store.findGap(grown, 1, 40n), undefined)

@@ -1,4 +1,4 @@
-/** Whatever one client sends that is an event, the events of all others come into the rollups with it. */
+/** Whatever valid events one client sends, the events of all others reach the rollups with them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -14,7 +14,7 @@ const event = (n: number, rest: Partial<DeviceEvent> = {}): DeviceEvent => ({
 })
 const range = (count: number) => Array.from({ length: count }, (_, n) => n)
 
-/** Names that arrays, statements and logs might take for something else. */
+/** Names that arrays, statements and logs might misinterpret. */
 const oddNames = [
   'null', 'NULL', '{}', '{"a","b"}', '"', '\\', '\\"', "'", "';drop table series;--", ',', ' a', '$1', '%', '_', '\ufffd', 'x\ufeff',
   'x\u2028', 'é', 'e\u0301', '🌡', 'a'.repeat(128), '語'.repeat(128), '🌡'.repeat(64), '-0', '1e999', '__proto__', 'constructor'
@@ -39,7 +39,7 @@ for (const [what, events] of Object.entries(cases)) {
     await using opened = new AsyncDisposableStack()
     const processor = opened.adopt(await startProcessor(site.config, createLogger('test', 'silent')), it => it.close())
     const honest = range(50).map(n => event(n, { deviceId: `honest-${n % 5}`, zone: 'Honest zone' }))
-    // keys of no meaning: events of one device come by way of several partitions; what is sent again, by the same one
+    // meaningless keys: events of one device arrive in several partitions; duplicates in the same one
     const records = [...events, ...honest].map(it => ({ key: `key-${it.timestampMs % 97}`, value: encode(it) }))
     for (let n = 0; n < records.length; n += 1_000) await site.producer.send(site.config.EVENTS_TOPIC, records.slice(n, n + 1_000))
     await settled(site)

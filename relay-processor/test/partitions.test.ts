@@ -1,4 +1,4 @@
-/** What a processor makes of events that are spread over decades, and of partitions that a version before has left. */
+/** A processor with events spread over decades, and with partitions of an earlier version. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Two consumer groups on one database: the second one is refused by name, unless it is told to take over. */
+/** Two consumer groups on one database: the second one is refused by name, unless it is configured to take over. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -79,7 +79,7 @@ for (const kind of ['kafka', 'postgres'] as const) {
 
     const takeover = { ...site.config, CONSUMER_GROUP: 'second', CONSUMER_GROUP_TAKEOVER_FROM: first }
     const second = running.adopt(await startProcessor(takeover, log), it => it.close())
-    for (let at = 300; at < 900; at += 100) await send(site, events.slice(at, at + 100)) // to whoever has them at the moment
+    for (let at = 300; at < 900; at += 100) await send(site, events.slice(at, at + 100)) // to the current owner
     await until('the processor of the group before to end', () => end !== undefined)
     assert.ok(end instanceof RelayError && end.code === 'RELAY_GROUP_REFUSED', String(end))
     assert.match(end.message, /"second"/)

@@ -1,4 +1,4 @@
-/** A processor that lives through a restore of its database: it goes on from what is there, with nothing of before. */
+/** A processor survives a restore of its database: it continues from what is there, without anything from before. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -43,7 +43,7 @@ for (const kind of kinds) {
       const expected = recompute(events)
       let windows = new Map<string, string>()
       await until(() => `${expected.size} windows; there are ${windows.size}; ${ended}`, async () => {
-        windows = await readWindows(database).catch(() => new Map()) // it may be down yet
+        windows = await readWindows(database).catch(() => new Map()) // it may still be down
         return windows.size === expected.size && [...expected].every(([name, bytes]) => windows.get(name) === bytes)
       })
     }
@@ -61,7 +61,7 @@ for (const kind of kinds) {
     await send(later)
     await untilCounted([...kept, ...later])
     await restart(() => servers.copy('copy', 'data'))
-    // what the log still has is read again, without an event that would call for it
+    // what the log still has is read again, without a new event
     const left = kind === 'kafka' ? [...kept, ...later] : kept
     await untilCounted(left)
     await send(last)

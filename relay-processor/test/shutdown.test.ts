@@ -1,4 +1,4 @@
-/** SIGTERM ends a processor within 5 s, whatever it is at; it says so when something could not be written. */
+/** SIGTERM ends a processor within 5 s, in any state; it reports what could not be written. */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,7 +29,7 @@ test('during a backlog it writes what it holds, and the next one continues from 
   if (!site) return
   const events = makeEvents(60_000)
   for (let at = 0; at < events.length; at += 5_000) await send(site, events.slice(at, at + 5_000))
-  // a flush each 20,000 readings: there is always more in memory
+  // a flush per 20,000 readings: there is always more in memory
   const settings = { FLUSH_INTERVAL_MS: '60000', FLUSH_INTERVAL_MAX_MS: '60000', FLUSH_READINGS_MAX: '20000' }
   const processor = await spawnProcessor(t, site, settings)
   await until('a first flush', async () =>
@@ -42,7 +42,7 @@ test('during a backlog it writes what it holds, and the next one continues from 
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 })
 
-/** A way to the database that can be cut. */
+/** A connection to the database that can be cut. */
 async function openDatabaseProxy (t: TestContext, site: Site) {
   const url = new URL(site.config.DATABASE_URL!)
   const proxy = await openTcpProxy(Number(url.port))

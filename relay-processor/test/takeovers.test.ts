@@ -26,7 +26,7 @@ test('partitions taken over at once are one takeover, and all are counted at the
   const claimed = 'select from progress where topic = $1'
   await until('all partitions to be claimed', async () =>
     (await site.database.query(claimed, [site.config.EVENTS_TOPIC])).length === PARTITIONS)
-  await site.database.query('update progress set epoch = epoch + 1') // as an owner of all of them does
+  await site.database.query('update progress set epoch = epoch + 1') // like an owner of all of them
   await until('the processor to hear of all', async () => await metric('relay_fenced_total') === PARTITIONS)
   assert.equal(await metric('relay_takeovers_total'), 1)
 

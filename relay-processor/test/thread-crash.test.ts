@@ -1,4 +1,4 @@
-/** A thread that crashes ends its processor, with one line, and others go on from the last commit. */
+/** A crashing thread ends its processor with one line, and others continue from the last commit. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
@@ -10,12 +10,12 @@ import { readWindows, recompute } from './support/recompute.ts'
 
 const preload = new URL('./support/crash-thread.ts', import.meta.url)
 
-/** A processor of two threads that can be made to crash, and what it logs that is worse than a warning. */
+/** A processor of two threads that can be made to crash, and its log above the level of warnings. */
 async function spawnVictim (t: TestContext, site: Site) {
   const processor = await spawnProcessor(t, site, {
     PROCESSOR_THREADS: '2',
     LOG_LEVEL: 'error',
-    NODE_OPTIONS: `--import ${preload} --max-old-space-size=96` // MB, of each thread: it is soon full
+    NODE_OPTIONS: `--import ${preload} --max-old-space-size=96` // MB per thread: it is soon full
   })
   const log: string[] = []
   processor.stdout!.setEncoding('utf8').on('data', text => log.push(text))
@@ -51,7 +51,7 @@ for (const [way, message] of crashes) {
     const ended = Promise.all([once(victim, 'exit'), once(victim.stdout!, 'end')])
     for (let at = 1_000; at < events.length; at += 50) {
       await send(site, events.slice(at, at + 50))
-      if (at === 1_500) victim.send(way) // with something in memory, or on its way to the database
+      if (at === 1_500) victim.send(way) // with data in memory, or on its way to the database
     }
     const [[code]] = await ended
     assert.equal(code, 1)

@@ -1,4 +1,4 @@
-/** A processor of several threads is one processor to whoever watches it. */
+/** A processor with several threads looks like one processor. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
@@ -10,7 +10,7 @@ import { makeEvents, openSite, send, settled, type Site } from './support/open-p
 const log = createLogger('test', 'silent')
 const THREADS = { JOURNAL_INTERVAL_S: '0', PROCESSOR_THREADS: '2' }
 
-/** @param opened closes the processor whatever comes of the test: the database waits for its connections */
+/** @param opened closes the processor in any case, because the database waits for its connections */
 async function start (opened: AsyncDisposableStack, site: Site): Promise<Processor> {
   return opened.adopt(await startProcessor(site.config, log), it => it.close().catch(() => {}))
 }

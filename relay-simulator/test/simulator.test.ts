@@ -12,7 +12,7 @@ import { openBreakableConnection } from './support/breakable-connection.ts'
 import { countRecords, kinds, openTestLog, readEvents, readTopic } from './support/event-logs.ts'
 import { startSimulatorProcess } from './support/simulator-process.ts'
 
-/** The tick that an event came from: devices may share a phase. */
+/** The tick of an event: devices may share a phase. */
 function tickOf (fleet: Fleet, { deviceId, timestampMs }: DeviceEvent): number {
   let tick = fleet.tickFrom(timestampMs)
   while (fleet.deviceAt(tick).deviceId !== deviceId) tick++
@@ -20,7 +20,9 @@ function tickOf (fleet: Fleet, { deviceId, timestampMs }: DeviceEvent): number {
   return tick
 }
 
-/** Holds a device's events against the fleet: none missing between the first and the last, each as the device reads. */
+/**
+ * Compares a device's events with the fleet: none missing between the first and the last, each with the right value.
+ */
 function assertNoGap (fleet: Fleet, events: readonly DeviceEvent[]): void {
   const ticks = [...new Set(events.map(it => tickOf(fleet, it)))].sort((a, b) => a - b)
   const step = fleet.devices.length
@@ -60,7 +62,7 @@ for (const kind of kinds) {
       assert.equal(past.length, history / 3)
       assert.ok(past[0].timestampMs - (endMs - 600_000) < 100)
       assert.ok(events.length > past.length)
-      assertInOrder(events) // so nothing of the history is late
+      assertInOrder(events) // so no history is late
     }
   })
 
@@ -82,7 +84,7 @@ for (const kind of kinds) {
     for (const [stream, [fromMs, toMs]] of Object.entries(streams)) {
       const ofStream = events.filter(it => it.timestampMs >= fromMs && it.timestampMs < toMs)
       for (const ofDevice of Map.groupBy(ofStream, it => it.deviceId).values()) assertNoGap(fleet, ofDevice)
-      // ticks are sent in their order: a stop leaves the first so many of them, of all devices together
+      // ticks are sent in order: a stop leaves a prefix of them, of all devices together
       const ticks = new Set(ofStream.map(it => tickOf(fleet, it)))
       assert.ok(ticks.size > 0 && ticks.size < 200 * 20 * 86_400, `${ticks.size} ${stream} events`)
       const start = fleet.tickFrom(fromMs)
@@ -196,7 +198,7 @@ test('events missed because the log was unreachable for too long are skipped wit
   const missing = Math.max(...ticks) - Math.min(...ticks) + 1 - ticks.size
   const skipped = simulator.said(SKIPPED).reduce((sum, it) => sum + Number(it.events), 0)
   assert.ok(missing > 0)
-  // a send that was cut off before its answer may have arrived all the same: it counts as skipped, on the safe side
+  // a send without an answer may have arrived: it counts as skipped, on the safe side
   const unansweredMax = 60 // events of a second
   assert.ok(skipped >= missing && skipped <= missing + unansweredMax, `${skipped} skipped, ${missing} missing`)
 })

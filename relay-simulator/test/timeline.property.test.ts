@@ -22,7 +22,7 @@ const spans = fc.integer({ min: 1, max: 30_000 })
 /** where a span is cut, as shares of it */
 const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 })
 
-/** The events of a fleet in a span, in order of time, by the fleet alone: what must arrive. */
+/** The events of a fleet in a span, in order of time, computed from the fleet: what must arrive. */
 function eventTexts (fleet: Fleet, fromMs: number, toMs: number): string[] {
   const texts: string[] = []
   for (let tick = fleet.tickFrom(fromMs); fleet.timeAt(tick) < toMs; tick++) {
@@ -31,7 +31,7 @@ function eventTexts (fleet: Fleet, fromMs: number, toMs: number): string[] {
   return texts
 }
 
-/** Takes all before each time in turn, in batches of some size, as a live stream does. */
+/** Takes everything before each time in turn, in batches, like a live stream. */
 function takeBySteps (timeline: Timeline, untils: number[], recordsMax: number): Batch[] {
   return untils.flatMap(untilMs => takeAll(() => timeline.take(untilMs, recordsMax)))
 }

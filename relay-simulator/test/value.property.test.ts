@@ -56,7 +56,7 @@ test('devices with different seeds have different values', () => {
 })
 
 const average = (values: number[]) => values.reduce((sum, it) => sum + it, 0) / values.length
-/** Values of some days, every minute from `startMs` on. */
+/** Values of some days, one per minute from `startMs`. */
 const everyMinute = (type: DeviceType, seed: number, startMs: number, minutes: number) =>
   Array.from({ length: minutes }, (_, minute) => valueAt(type, seed, startMs + minute * MINUTE_MS))
 

@@ -1,4 +1,4 @@
-/** Root in a home that is closed to all others, as Debian makes /root: PostgreSQL runs as another user. */
+/** Root with a home that is closed to others, as Debian creates /root: PostgreSQL runs as another user. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { chmod, cp, lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -44,7 +44,7 @@ suite('root with a home that is closed to others', { skip }, () => {
     await server.close()
     await first.close()
 
-    await chmod(home, 0o755) // what was decided once stays
+    await chmod(home, 0o755) // the decision is permanent
     const second = await openDataDir(join(home, 'data'), false)
     await second.close()
     assert.equal(await placePostgres(second.postgres, line => said.push(line)), data)

@@ -1,4 +1,4 @@
-/** `relay` beside `npm start`: it needs not be told where that is. */
+/** `relay` beside `npm start`: it finds the stack by itself. */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -83,7 +83,7 @@ test('a data folder is closed to others, new or of an earlier version', async t 
   const told = await publishLocalStack(dataDir.path, {})
   t.after(() => told.close())
   const rightsOf = async (path: string) => (await stat(path)).mode & 0o777
-  // root runs PostgreSQL as a user that has to walk through; nobody else may even do that
+  // root runs PostgreSQL as a user that must pass through; nobody else may even do that
   assert.equal(await rightsOf(folder), process.getuid?.() === 0 ? 0o710 : 0o700)
   for (const path of [dataDir.logs, dataDir.pids, dataDir.passwords]) assert.equal(await rightsOf(path), 0o700, path)
   assert.equal(await rightsOf(join(folder, 'site.json')), 0o600)

@@ -1,6 +1,6 @@
 /**
- * From the event log to the answers, as users run it: known events go in while the processor is killed, and every
- * number of the API has to be what a plain computation over the same events says.
+ * From the event log to the answers, as users run it: known events are sent while the processor is killed, and every
+ * number of the API must equal a simple computation over the same events.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -54,7 +54,7 @@ interface Site {
 
 async function checkWholeLine (t: TestContext, kind: EventLog['kind'], args: readonly string[]): Promise<void> {
   const dataDir = await makeDataDir(t)
-  // a little history, for the stack says that it is up once a question about the past is answered
+  // a little history, because the stack reports that it is up after a query on the past
   const stack = startStackProcess(dataDir, ['--event-log', kind, '--backfill', '10s', ...onFreePorts, ...args])
   const { pids, url, token } = await stack.up()
   const known = createKnownEvents(READINGS, SEED)
@@ -70,7 +70,7 @@ async function checkWholeLine (t: TestContext, kind: EventLog['kind'], args: rea
   assert.deepEqual(runningOn(dataDir), [])
 }
 
-/** What the stack runs on, by the addresses in its table. */
+/** The servers of the stack, by the addresses in its table. */
 async function openSite (
   stack: StackProcess, dataDir: string, kind: EventLog['kind']
 ): Promise<Site & AsyncDisposable> {
@@ -88,7 +88,7 @@ async function openSite (
   return { stack, database, eventLog, kafka, [Symbol.asyncDispose]: () => parts.disposeAsync() }
 }
 
-/** Kills the processor while it works at a quarter of the events, and the next one at two thirds. */
+/** Kills the processor after a quarter of the events, and the next one after two thirds. */
 async function sendWhileKilling (site: Site, { records }: KnownEvents, firstPid: number): Promise<void> {
   const { stack } = site
   const producer = await site.eventLog.openProducer()
@@ -134,7 +134,7 @@ async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): 
   })
 }
 
-/** Asks about every device, zone, type, and type in a zone, over many ranges. */
+/** Queries every device, zone, type, and type in a zone, over many ranges. */
 async function checkAnswers ({ readings }: KnownEvents, url: string, token: string): Promise<void> {
   const unique = (name: 'deviceId' | 'zone') => [...new Set(readings.map(it => it[name]))]
   const selections: Asked[] = [
@@ -154,7 +154,7 @@ async function checkAnswers ({ readings }: KnownEvents, url: string, token: stri
   for (const [kind, count] of Object.entries(seen)) assert.ok(count >= 50, `${count} answers of the kind ${kind}`)
 }
 
-/** @param timeMs of some reading: ranges begin or end right there, so that an edge off by one ms is seen */
+/** @param timeMs of some reading: ranges start or end exactly there, so that an edge off by one ms is detected */
 function rangeOf (n: number, timeMs: number, random: () => number): [startMs: number, endMs: number] {
   const before = (maxMs: number) => 1 + Math.floor(random() * maxMs)
   switch (n % 10) {
@@ -217,8 +217,8 @@ function pathOf ({ deviceId, zone, deviceType }: Asked): string {
 }
 
 /**
- * Each poison record is there as it came, once by the place it came from. (A letter may be written again after a kill:
- * then it is the same letter, of the same place.)
+ * Each poison record is there unchanged, once per source offset. (A letter may be written again after a kill, with the
+ * same source offset.)
  */
 async function checkDeadLetters (site: Site, { poison }: KnownEvents): Promise<void> {
   const read = async (topic: string) => site.kafka === undefined

@@ -18,7 +18,7 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     await assertStops(stack, dataDir, 'SIGHUP', 'stopping')
   })
 
-  test('on the data of an earlier stack:', async t => { // which is up in half of the CPU
+  test('on the data of an earlier stack:', async t => { // which starts with half of the CPU
     const dataDir = await makeDataDir(t)
     t.afterEach(() => killAll(dataDir))
 
@@ -74,9 +74,9 @@ suite('a stack that ends', { concurrency: 1 }, () => {
     await t.test('deleting the data folder ends the stack, in order', async () => {
       const stack = startStackProcess(dataDir, onPostgres)
       await stack.up()
-      await rm(dataDir, { recursive: true, maxRetries: 20 }) // PostgreSQL may put a file where one was just removed
+      await rm(dataDir, { recursive: true, maxRetries: 20 }) // PostgreSQL may create a file where one was just removed
       assert.equal(await stack.exited, 1)
-      // which part misses its files first is chance: it is an unexpected error, or a part that can't be brought back
+      // it is random which part misses its files first: an unexpected error, or a part that can't be restarted
       assert.match(stack.text, /ENOENT/)
       assert.match(stack.text, /stopping: |Stopping the rest/)
       assert.deepEqual(runningOn(dataDir), [])

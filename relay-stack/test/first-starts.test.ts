@@ -1,4 +1,4 @@
-/** First starts that are not the usual one. */
+/** Unusual first starts. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
@@ -17,7 +17,7 @@ const stop = (dataDir: string) => run('npm', ['stop', '--', '--data-dir', dataDi
 
 test('two stacks start together, one without a fleet and one with its own types; npm stop ends the named one', async t => {
   const [first, second] = [await makeDataDir(t), await makeDataDir(t)]
-  // who asks for ports of what people use gets the presets for all else: both stacks want those
+  // a request for the common ports leaves the defaults for all others, which both stacks want
   const ports = async () => ['--api-port', String(await getPort()), '--postgres-port', String(await getPort())]
   const onPostgres = ['--event-log', 'postgres', '--backfill', '10s']
   const quiet = startStackProcess(first, ['--event-log', 'postgres', '--no-simulator', ...await ports()])

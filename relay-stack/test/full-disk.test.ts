@@ -1,4 +1,4 @@
-/** The disk is full when the stack starts. What happens when it gets full later: supervise.test.ts, log.test.ts. */
+/** The disk is full when the stack starts. For a disk that becomes full later see supervise.test.ts and log.test.ts. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ const onPostgres = [...onFreePorts, '--event-log', 'postgres']
 
 test('a full disk is reported as full, and as nothing else', { timeout: 120_000 }, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-disk-'))
-  await chmod(folder, 0o755) // PostgreSQL must get there as another user, or its data are on another disk
+  await chmod(folder, 0o755) // PostgreSQL must enter it as another user, or its data are on another disk
   const disk = join(folder, 'disk')
   await mkdir(disk)
   let isMounted = false

@@ -1,4 +1,4 @@
-/** `npm start -- --issuer`: OAuth from the first token to an answer, by the commands of docs/security.md. */
+/** `npm start -- --issuer`: OAuth from the first token to an answer, with the commands of docs/security.md. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'

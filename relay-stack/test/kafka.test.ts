@@ -12,7 +12,7 @@ import { createLogger, openKafkaEventLog, type EventLog } from 'relay-common'
 import { findJava, kafkaTool, startKafka, type LocalKafkaSettings } from '../src/kafka.ts'
 import { run } from '../src/kafka-install.ts'
 
-// Java reads names of files by the locale: one that says nothing must do, whatever is in a path
+// Java decodes file names by the locale: it must work without one, for any path
 for (const name of ['LANG', 'LC_ALL', 'LC_CTYPE']) delete process.env[name]
 const log = createLogger('test', 'fatal')
 const cacheDir = fileURLToPath(new URL('../../.relay/kafka', import.meta.url))

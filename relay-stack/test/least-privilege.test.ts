@@ -1,4 +1,4 @@
-/** Each program on a database role that may do what the program does, and no more. */
+/** Each program has a database role with the necessary rights only. */
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
@@ -18,13 +18,13 @@ import { until } from '../../test-support/until.ts'
 
 const log = createLogger('test', 'silent')
 
-/** @returns the address of the database for a user that is a member of a role, until the stack is disposed of */
+/** @returns the database URL for a user that is a member of a role, until the stack is disposed of */
 async function addUser (opened: AsyncDisposableStack, database: Database, url: string, role: string): Promise<string> {
   const user = `user_${randomUUID().replaceAll('-', '')}`
   const password = randomBytes(12).toString('hex')
   await database.query(`create role ${user} login password '${password}' in role ${role}`)
   opened.defer(async () => {
-    // a pool is closed before its sessions have ended, and a session keeps temporary tables of the user until then
+    // a pool closes before its sessions have ended, and a session keeps temporary tables of the user until then
     await until(`the last session of ${user} to end`, async () =>
       (await database.query('select from pg_stat_activity where usename = $1', [user])).length === 0)
     await database.query(`drop role ${user}`)

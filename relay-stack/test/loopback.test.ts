@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { checkLoopback } from '../src/loopback.ts'
 
 const run = fileURLToPath(new URL('../../run.js', import.meta.url))
-/** A network of its own, whose loopback interface is down. */
+/** A separate network, whose loopback interface is down. */
 const UNSHARE = ['--net', '--map-root-user']
 
 test('a start without a loopback interface is one line with the reason; no other network is needed', async t => {

@@ -42,7 +42,7 @@ suite('a failed Maven', () => {
     }
     const folder = await mkdtemp(join(tmpdir(), 'relay-test-maven-'))
     t.after(() => rm(folder, { recursive: true }))
-    const port = await getPort() // of no proxy
+    const port = await getPort() // without a proxy
     cutOff(t, `-Dmaven.repo.local=${join(folder, 'repository')} -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=${port}`)
     const cacheDir = join(folder, 'cache')
     const said: string[] = []
@@ -60,7 +60,7 @@ suite('a failed Maven', () => {
   })
 })
 
-/** Lets Maven see neither what it fetched before nor the network, for the length of a test. */
+/** Hides Maven's cache and the network from Maven during a test. */
 function cutOff (t: TestContext, options: string): void {
   const before = process.env.MAVEN_OPTS
   process.env.MAVEN_OPTS = options

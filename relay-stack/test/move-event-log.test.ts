@@ -1,4 +1,4 @@
-/** A data folder whose events move to another log and back: rollups stay, and what is sent again counts once. */
+/** A data folder whose events move to another log and back: rollups stay, and resent events count once. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -18,7 +18,7 @@ interface Sent {
   readonly timestampMs: number
 }
 
-/** Readings of all devices; those of one round are behind those of the round before. */
+/** Readings of all devices; those of one round are after those of the round before. */
 function round (n: number): Sent[] {
   return Array.from({ length: DEVICES * ROUND }, (_, at) => ({
     deviceId: `device-${at % DEVICES}`, value: n * 1_000 + Math.floor(at / DEVICES), timestampMs: START_MS + (n * ROUND + Math.floor(at / DEVICES)) * 7_000
@@ -55,9 +55,9 @@ function expectedRows (events: readonly Sent[]): Row[] {
     ({ device, count: of.length, sum: of.reduce((sum, it) => sum + it.value, 0), last: of.toSorted((a, b) => a.timestampMs - b.timestampMs).at(-1)!.value }))
 }
 
-/** Sends events, some of which were sent before, and `fresh` behind them: when those count, all of them were looked at. */
+/** Sends events, some of them resent, and `fresh` after them: when those count, all have been handled. */
 async function sendAndCheck (stack: StackProcess, again: readonly Sent[], fresh: readonly Sent[], all: readonly Sent[]): Promise<void> {
-  const { url, token } = await stack.up().catch(() => stack.up()) // Kafka reads its log back first where it was killed
+  const { url, token } = await stack.up().catch(() => stack.up()) // after a kill Kafka reads its log first
   const { origin } = new URL(url)
   await send(origin, token, again)
   await send(origin, token, fresh)
@@ -95,7 +95,7 @@ test('events move from PostgreSQL to Kafka and back, and each reading counts onc
   const second = start('--event-log', 'kafka', '--move-event-log')
   await sendAndCheck(second, rounds[0], rounds[1], rounds.slice(0, 2).flat())
   const { url, token } = await second.up()
-  await send(new URL(url).origin, token, rounds[2]) // whether they count before all of it is killed is left to chance
+  await send(new URL(url).origin, token, rounds[2]) // whether they count before everything is killed is random
   for (const pid of runningOn(dataDir)) process.kill(pid, 'SIGKILL')
   await second.exited
 
@@ -103,7 +103,7 @@ test('events move from PostgreSQL to Kafka and back, and each reading counts onc
   await sendAndCheck(third, rounds.slice(0, 3).flat(), rounds[3], rounds.slice(0, 4).flat())
   await stop(third)
 
-  const fourth = start('--event-log', 'kafka', '--move-event-log') // what was not read there is read now
+  const fourth = start('--event-log', 'kafka', '--move-event-log') // unread events are read now
   await sendAndCheck(fourth, rounds.slice(0, 4).flat().toReversed(), rounds[4], rounds.flat())
   await stop(fourth)
   assert.deepEqual(runningOn(dataDir), [])

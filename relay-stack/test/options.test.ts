@@ -12,7 +12,7 @@ import { openPorts } from '../src/ports.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Sets variables of this process for the length of `work`: that is where options look. */
+/** Sets variables of this process during `work`, because options read them. */
 function withEnvironment<T> (variables: Record<string, string>, work: () => T): T {
   const before = { ...process.env }
   for (const { envVar } of createCommand().options) if (envVar) delete process.env[envVar]
@@ -177,7 +177,7 @@ suite('ports of the stack', () => {
   })
 })
 
-/** Listens for the length of a test, as a part does. */
+/** Listens during a test, like a part. */
 async function listen (t: TestContext, port: number): Promise<number> {
   const server = createServer()
   t.after(() => { server.close() })

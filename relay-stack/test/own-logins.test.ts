@@ -1,4 +1,4 @@
-/** `npm start`: every program on a user of its own, whose passwords nobody knows but the data folder. */
+/** `npm start`: every program has its own user, with passwords that only the data folder has. */
 import assert from 'node:assert/strict'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,7 +24,8 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
     {
       await using opened = new AsyncDisposableStack()
       const owner = opened.use(await openAs(ownerSettings(stack, dataDir))).database
-      // relay-stack is the owner's own, of the moment in which the stack prepares the database; the probe is the API's second connection
+      // relay-stack is the owner's session while the stack prepares the database; the probe is the API's second
+      // connection
       const users = async () => {
         const rows = await owner.query<{ program: string, users: string }>(`
           select application_name as program, string_agg(distinct usename, ' ') as users from pg_stat_activity
@@ -38,7 +39,7 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
         'relay-simulator': databaseUserOf('simulator')
       })
 
-      // as whoever took the running API over would: with what its process was told
+      // with the settings of the running API, as an attacker would have them
       const api = opened.use(await openAs(await environmentOfProcess(pids.api))).database
       assert.ok((await api.query('select from rollups_minute union all select from journal limit 1')).length > 0)
       for (const statement of [

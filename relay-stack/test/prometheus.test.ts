@@ -1,4 +1,4 @@
-/** The Prometheus of whoever wants one: what `npm start` writes for it works as it is. */
+/** The settings that `npm start` writes work in an unchanged Prometheus. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -7,7 +7,7 @@ import { suite, test, type TestContext } from 'node:test'
 
 const runJs = new URL('../../run.js', import.meta.url)
 
-/** A clone of its own, with as much of an install as a test says. */
+/** A separate clone, with a given part of an installation. */
 async function makeClone (t: TestContext, files: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-run-'))
   t.after(() => rm(folder, { recursive: true }))
@@ -66,7 +66,7 @@ suite('npm scripts', () => {
     const [chosen, own] = [join(clone, 'chosen'), join(clone, 'own')]
     assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, XDG_CACHE_HOME: chosen }).stdout, join(chosen, 'relay') + '\n')
     assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, NODE_COMPILE_CACHE: own }).stdout, own + '\n')
-    const file = join(clone, 'run.js') // no folder can be made in there
+    const file = join(clone, 'run.js') // no folder can be created in it
     assert.deepEqual(run(clone, ['bench/src/main.ts'], { HOME: file }), { status: 0, stdout: join(file, '.cache', 'relay') + '\n', stderr: '' })
   })
 

@@ -1,6 +1,6 @@
 /**
- * What is secret stays so, whatever goes wrong: the real programs, with secrets that are known here and with all that they
- * can log, are made to fail, and everything that they tell is searched.
+ * Secrets stay secret in every failure: the real programs, with known secrets and full logging, are made to fail, and
+ * all their output is searched.
  */
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -113,7 +113,7 @@ suite('secrets', { concurrency: 1 }, () => {
       const body = await response.text()
       return { status: response.status, body, said: `${path} ${response.status} ${JSON.stringify([...response.headers])} ${body}\n` }
     }
-    /** Asks, and keeps what was answered. @returns the status */
+    /** Sends a request, and stores the answer. @returns the status */
     const look = async (...asked: Parameters<typeof ask>) => {
       const { status, said } = await ask(...asked)
       answers += said
@@ -147,13 +147,13 @@ suite('secrets', { concurrency: 1 }, () => {
     assert.equal(await look('/api/v1/nowhere', token), 404)
     for (const path of ['/readyz', '/openapi.json']) assert.equal(await look(path), 200)
     answers += await (await fetch(`http://${HOST}:${metricsPort}/metrics`)).text()
-    // a token is in the address where it must not be: the log must not keep it there
+    // a token in the URL, where it must not be: the log must not keep it
     assert.equal(await look(`${question}&access_token=${token}`), 401)
     assert.equal(await look(`${question}&access_token=${token}`, token), 400)
 
     await allowLogin(database, 'api', 'another')
     await database.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [databaseUserOf('api')])
-    await until('the database to refuse the API', async () => // at first it hears that it was cut off, no more
+    await until('the database to refuse the API', async () => // at first it only sees a lost connection
       await look(`${question}&tz=UTC`, token) >= 500 && api.output().includes('password authentication failed'))
     await look('/readyz')
 
@@ -164,7 +164,7 @@ suite('secrets', { concurrency: 1 }, () => {
     }
     assertNoSecret(api.output(), secrets, 'the log of the API')
     assertNoSecret(issuer.output(), secrets, 'the log of the issuer')
-    // the client is told its own address, token and all; nobody else is
+    // the client gets its own URL back, with its token; nobody else does
     const { 'configured token': _, ...ofOthers } = secrets
     assertNoSecret(answers, ofOthers, 'an answer')
     const kept = await database.query('select (select array_agg(k::text) from api_keys k) as keys, (select array_agg(a::text) from audit_log a) as acts')
@@ -193,7 +193,7 @@ suite('secrets', { concurrency: 1 }, () => {
       letIn.process.kill('SIGTERM')
       await Promise.all([...daemons, 'cli'].map(async name => {
         const program = start(name, secret)
-        // the API answers questions without an event log, and says in its log why it takes no events
+        // the API answers queries without an event log, and logs why it accepts no events
         await until(() => `${name} to be refused: ${program.output()}`, () =>
           program.process.exitCode !== null || /login|KAFKA_SASL/.test(program.output()))
         program.process.kill('SIGTERM')

@@ -51,7 +51,7 @@ suite('npm start', { concurrency: 1 }, () => {
     assert.equal(await second.exited, 1)
     assert.match(second.text, new RegExp(`another stack \\(process ${first.pid}\\) is running on ${dataDir}.*--data-dir`))
 
-    first.kill('SIGKILL') // the stack alone: PostgreSQL is left over, and the programs end by themselves
+    first.kill('SIGKILL') // only the stack: PostgreSQL is left over, and the programs end by themselves
     await first.exited
     assert.notEqual(commandLineOf(pids.postgres), '')
     const third = startStackProcess(dataDir, onPostgres)
@@ -65,7 +65,7 @@ suite('npm start', { concurrency: 1 }, () => {
     const fourth = startStackProcess(dataDir, onPostgres)
     const once = await fourth.up()
     await assertSame(once.url, once.token, url)
-    await assertRight(aboutTheLast(60_000, once.url), once.token) // what was missed meanwhile is there as well
+    await assertRight(aboutTheLast(60_000, once.url), once.token) // events missed meanwhile are there as well
     await assertStops(fourth, dataDir, 'SIGINT')
   })
 
@@ -123,7 +123,7 @@ suite('npm start', { concurrency: 1 }, () => {
   })
 })
 
-/** The answer has to become what a plain computation over the same events says. */
+/** The answer must become equal to a simple computation over the same events. */
 async function assertRight (url: string, token: string): Promise<void> {
   const expected = expectedAnswer('thermostat-001', ...rangeOf(url))
   let got: { status: number, body: { count: number } } | undefined
@@ -139,12 +139,12 @@ async function assertRight (url: string, token: string): Promise<void> {
   assert.ok(Math.abs(avgValue - expected.avgValue) < 1e-9, `${avgValue} instead of ${expected.avgValue}`)
 }
 
-/** What was answered before the stack was killed is answered by the next one. */
+/** An answer from before the kill is repeated by the next stack. */
 async function assertSame (url: string, token: string, before: string): Promise<void> {
   await assertRight(new URL(new URL(before).pathname + new URL(before).search, url).href, token)
 }
 
-/** The same question about the time that ends now. */
+/** The same query for the time that ends now. */
 function aboutTheLast (rangeMs: number, url: string): string {
   const endMs = Math.floor(Date.now() / 1_000) * 1_000
   const about = new URL(url)
@@ -153,7 +153,7 @@ function aboutTheLast (rangeMs: number, url: string): string {
   return about.href
 }
 
-/** A port that somebody listens on for the length of a test. */
+/** A port that is in use during a test. */
 async function takePort (t: TestContext): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

@@ -1,13 +1,13 @@
-/** A server with planted weaknesses: what a suite that can fail has to report. A process of its own. */
+/** A server with planted weaknesses, which the suite must report. A process of its own. */
 import { createServer } from 'node:http'
 
 const BUSY_MS = 300
 
 const server = createServer((request, response) => {
   if (request.url === '/openapi.json') {
-    for (const untilMs = performance.now() + BUSY_MS; performance.now() < untilMs;); // made anew for each who asks
+    for (const untilMs = performance.now() + BUSY_MS; performance.now() < untilMs;); // computed for each request
   }
-  if (request.url?.startsWith('/docs')) process.exit(1) // an error in a handler that nobody catches
+  if (request.url?.startsWith('/docs')) process.exit(1) // an unhandled error in a handler
   response.setHeader('content-type', 'application/json')
   response.end('{}')
 })

@@ -1,10 +1,10 @@
 /**
- * Generators of clients, brought to this machine once:
+ * Client generators, installed once on this machine:
  *
  *     requirements.txt --pip-->    .relay/generators/<hash of it>/
  *     pom.xml          --Maven-->  .relay/generators/<hash of it>/
  *
- * A folder gets its name when it is filled. Run by itself, this fetches both: `npm exec -- node …/generators.ts`.
+ * A folder is renamed when it is complete. Run directly, this installs both: `npm exec -- node …/generators.ts`.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,7 +16,7 @@ import { promisify } from 'node:util'
 
 const runFile = promisify(execFile)
 
-/** Runs a program to its end. @throws Error with what it wrote */
+/** Runs a program to its end. @throws Error with its output */
 export async function run (command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   try {
     const { stdout } = await runFile(command, args, { maxBuffer: 16 * 2 ** 20, env: { ...process.env, ...env } })
@@ -29,9 +29,9 @@ export async function run (command: string, args: readonly string[], env: NodeJS
 
 export interface Generator {
   readonly name: string
-  /** @returns what this machine would need; undefined: it is all there */
+  /** @returns what is missing on this machine; undefined: nothing */
   findMissing (): Promise<string | undefined>
-  /** @returns the folder with the generator, and what its clients need */
+  /** @returns the folder with the generator and the dependencies of its clients */
   install (): Promise<string>
 }
 
@@ -66,7 +66,7 @@ async function fill (list: string, install: (list: string, folder: string) => Pr
     await rename(scratch, folder)
   } catch (error) {
     await rm(scratch, { recursive: true, force: true })
-    if (!existsSync(folder)) throw error // else somebody else was faster
+    if (!existsSync(folder)) throw error // otherwise somebody else was faster
   }
   return folder
 }

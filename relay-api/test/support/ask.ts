@@ -1,4 +1,4 @@
-/** The whole app on a real database, asked without a network. */
+/** The whole app on a real database, called without a network. */
 import type { TestContext } from 'node:test'
 
 import type { FastifyInstance } from 'fastify'
@@ -19,13 +19,13 @@ export interface Asked {
 export interface TestApi {
   readonly app: FastifyInstance
   readonly database: Database
-  /** Asks with a token that is known. */
+  /** Sends a request with a valid token. */
   ask (path: string, query?: Record<string, string>): Promise<Asked>
 }
 
 /**
  * @param environment settings beyond the defaults
- * @param log where the app logs; nowhere by default
+ * @param log log of the app; default: none
  */
 export async function openTestApi (
   t: TestContext, environment: Record<string, string> = {}, log: Logger = createLogger('test', 'silent')

@@ -1,4 +1,4 @@
-/** Sites, questions about them, and what answers of `/api/v1/aggregates` are held to: exact arithmetic on the events. */
+/** Sites, queries on them, and the expected answers of `/api/v1/aggregates`: exact arithmetic on the events. */
 import assert from 'node:assert/strict'
 
 import fc from 'fast-check'
@@ -33,7 +33,7 @@ export const decimal = fc.oneof(
   fc.integer({ min: -1e9, max: 1e9 }).map(it => it / 1e6 + 0)
 )
 
-/** Of each site: decimals alone, or among them a value of any size now and then, or values of any size. */
+/** For each site: only decimals, or with an occasional value of any size, or values of any size. */
 export const values = fc.constantFrom(
   decimal,
   fc.oneof({ weight: 30, arbitrary: decimal }, { weight: 1, arbitrary: anyValue }),
@@ -54,7 +54,7 @@ export interface Site {
   readonly events: PlacedEvent[]
 }
 
-/** Few events of all sorts, or so many of one that digests become sketches. */
+/** Few events of all kinds, or so many of one that digests become sketches. */
 export const siteOf = (values: fc.Arbitrary<fc.Arbitrary<number>>, largeWeight = 1): fc.Arbitrary<Site> => fc.tuple(baseMs, values).chain(([baseMs, value]) => fc.oneof(
   { weight: 3, arbitrary: fc.array(event(baseMs, value), { minLength: 1, maxLength: 150, size: 'max' }) },
   {
@@ -130,7 +130,7 @@ export async function askAll (api: Pick<TestApi, 'ask'>, asked: Asked, more: Rec
   }
 }
 
-/** What an answer shows of an exact number: the double nearest to it, if there is one. */
+/** An exact number as shown in an answer: the nearest double, if there is one. */
 export function shown (units: bigint, divisor = 1n): number | null {
   const value = quotientToDouble(units, divisor, UNIT_EXPONENT)
   return Number.isFinite(value) ? value + 0 : null
@@ -185,7 +185,7 @@ function isWithin (value: number, truth: number, error: number): boolean {
   return (distance < 0n ? -distance : distance) <= toUnits(error)
 }
 
-/** The rows that an answer has to have, in its order. @param events of the site, resends among them */
+/** The expected rows of an answer, in its order. @param events of the site, including duplicates */
 export function expectedRows (events: readonly PlacedEvent[], asked: Asked): ExpectedRow[] {
   const isOf = (names: string[], name: string) => names.length === 0 || names.includes(name)
   const selected = resendsOnce(events).filter(it => isOf(asked.device, it.deviceId) &&

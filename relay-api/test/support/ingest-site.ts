@@ -1,4 +1,4 @@
-/** A whole API that takes events, on a real event log of either kind, asked over the network. */
+/** A whole API with ingest, on a real event log of either kind, called over the network. */
 import type { TestContext } from 'node:test'
 
 import { createLogger, type Database, type Logger } from 'relay-common'
@@ -16,16 +16,16 @@ export interface Answered {
   readonly headers: Headers
 }
 
-/** To be disposed of (`await using`) before the test ends: its database goes with the test. */
+/** Dispose of it (`await using`) before the test ends, because its database goes with the test. */
 export interface IngestSite extends AsyncDisposable {
   readonly url: string
-  /** where its metrics are; collected once a second at most */
+  /** URL of its metrics; collected at most once per second */
   readonly metricsUrl: string
-  /** where the events are */
+  /** the log with the events */
   readonly log: TestLog
   readonly database: Database
   readonly environment: Record<string, string>
-  /** Sends a body with a token that is known; JSON unless headers say otherwise. */
+  /** Sends a body with a valid token; JSON unless headers say otherwise. */
   post (body: string | Uint8Array | ReadableStream, headers?: Record<string, string>): Promise<Answered>
 }
 
@@ -36,8 +36,8 @@ export const authorization = `Bearer ${TOKEN}`
 export type SettingsOf = (databaseUrl: string) => Promise<Record<string, string>>
 
 /**
- * @param settings beyond those that it needs
- * @returns undefined where the machine can't run such a log: then the test is skipped
+ * @param settings beyond the necessary ones
+ * @returns undefined if the machine can't run such a log: then the test is skipped
  */
 export async function openIngestSite (
   t: TestContext, kind: typeof kinds[number], settings: Record<string, string> | SettingsOf = {},
@@ -88,7 +88,7 @@ export interface SentEvent {
   readonly timestamp: string
 }
 
-/** The n-th of any number of events that differ. */
+/** The n-th of any number of different events. */
 export function eventOf (n: number, fields: Partial<SentEvent> = {}): SentEvent {
   return {
     deviceId: `device-${n % 7}`,

@@ -1,16 +1,14 @@
-/**
- * The clock of a zone by other means than Relay's: what Intl shows, minute by minute. Slow, and plain.
- */
+/** The clock of a zone by other means than Relay's: what Intl shows, minute by minute. Slow and simple. */
 import { bucketStartMs, DAY_MS, HOUR_MS, MINUTE_MS } from 'relay-common'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 const seen = new Map<string, Map<number, number>>()
 
-/** What the clock shows at a whole minute, as ms since 1970-01-01T00:00 on that clock. */
+/** The time shown at a whole minute, as ms since 1970-01-01T00:00 on that clock. */
 export function clockAt (zone: string, minuteMs: number): number {
   const hourMs = bucketStartMs(HOUR_MS, minuteMs)
   const atStart = lookAt(zone, hourMs)
-  // no clock was ever changed twice in an hour: where none is missing, none was
+  // no clock was ever changed twice in an hour: if none is missing, none was
   return lookAt(zone, hourMs + HOUR_MS) - atStart === HOUR_MS ? atStart + minuteMs - hourMs : lookAt(zone, minuteMs)
 }
 
@@ -43,7 +41,7 @@ function readClock (zone: string, timeMs: number): number {
 
 const sizesMs: Readonly<Record<string, number>> = { m: MINUTE_MS, h: HOUR_MS }
 
-/** Which day, week or month since some beginning a local day is in. */
+/** The number of the day, week or month that contains a local day. */
 function periodOf (interval: string, localMs: number): number {
   const [, count, unit] = /^(\d+)([a-z]+)$/.exec(interval)!
   const date = new Date(localMs)
@@ -57,13 +55,13 @@ function periodOf (interval: string, localMs: number): number {
   }
 }
 
-/** Where rows begin and end, by looking at the clock every minute. */
+/** Starts and ends of rows, by reading the clock every minute. */
 export function boundariesByLooking (startMs: number, endMs: number, interval: string, zone: string): number[] {
   const boundaries = [startMs]
   if (interval !== 'range') {
     const [, count, unit] = /^(\d+)([a-z]+)$/.exec(interval)!
     const sizeMs = unit in sizesMs ? Number(count) * sizesMs[unit] : undefined
-    const fromMs = bucketStartMs(MINUTE_MS, startMs) - 2 * DAY_MS // a day that is shown again has begun before
+    const fromMs = bucketStartMs(MINUTE_MS, startMs) - 2 * DAY_MS // a day that is shown again has started before
     let newest = -Infinity
     for (let atMs = fromMs; atMs < endMs; atMs += MINUTE_MS) {
       const local = clockAt(zone, atMs)

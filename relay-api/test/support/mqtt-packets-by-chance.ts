@@ -1,4 +1,4 @@
-/** Packets by MQTT as chance makes them: valid ones, and what becomes of them. */
+/** Random MQTT packets: valid ones, and damaged ones. */
 import { generate, type Packet } from 'mqtt-packet'
 
 import type { Chance } from '../../../test-support/chance.ts'
@@ -26,7 +26,7 @@ function userProperties (chance: Chance): Record<string, string | string[]> {
     [chance.pick(texts), chance.happens(0.3) ? [chance.pick(texts), chance.pick(texts)] : chance.pick(texts)]))
 }
 
-/** A packet that a client may send when it has logged in, and after which it may send more. */
+/** A packet that a client may send after its login, and that more may follow. */
 export function validPacket (chance: Chance, version: Version, events: string): Buffer {
   const messageId = chance.between(1, 65_535)
   const properties = (fields: object = {}) => version === 5 ? { properties: { userProperties: userProperties(chance), ...fields } } : {}
@@ -66,7 +66,7 @@ export function connectPacket (chance: Chance, version: Version, password: strin
   } as Packet, { protocolVersion: version })
 }
 
-/** A packet that is sent to no server, or that comes once. */
+/** A packet that is never sent to a server, or only once. */
 export function misplacedPacket (chance: Chance, version: Version): Buffer {
   const messageId = chance.below(3)
   return chance.pick([
@@ -84,7 +84,7 @@ export function misplacedPacket (chance: Chance, version: Version): Buffer {
   ])()
 }
 
-/** What becomes of a packet on a bad way. */
+/** A damaged packet. */
 export function mutate (chance: Chance, packet: Buffer): Buffer {
   const bytes = Buffer.from(packet)
   const at = chance.below(bytes.length)
@@ -95,9 +95,9 @@ export function mutate (chance: Chance, packet: Buffer): Buffer {
     case 1:
       bytes[at] = chance.pick([0, 1, 0x7f, 0x80, 0xff])
       return bytes
-    case 2: // ends early
+    case 2: // truncated
       return bytes.subarray(0, at)
-    case 3: // ends early and says so: the length of all but long packets is in one byte
+    case 3: // truncated with a matching length: the length of all but long packets is in one byte
       return withLength(bytes.subarray(0, Math.max(2, at)))
     case 4:
       return withLength(Buffer.concat([bytes.subarray(0, at), Buffer.from([chance.below(256), chance.below(256)]), bytes.subarray(at)]))

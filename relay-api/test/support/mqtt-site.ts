@@ -1,4 +1,4 @@
-/** An API that takes events by MQTT too, and what its clients leave behind. */
+/** An API with MQTT, and what its clients leave behind. */
 import { connect as connectSocket, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 
@@ -14,11 +14,11 @@ export interface MqttSite extends IngestSite {
   readonly port: number
   readonly topic: string
   connect (options?: IClientOptions): Promise<MqttClient>
-  /** A connection that says nothing by itself; it is destroyed with the site. */
+  /** An idle connection, destroyed with the site. */
   open (): Socket
   /** A new key that may send. @returns the key */
   makeKey (settings?: Record<string, unknown>): Promise<string>
-  /** What a metric is now, over all that have these labels: `reason="timeout"`. */
+  /** The current value of a metric, summed over all with these labels: `reason="timeout"`. */
   metric (name: string, ...labels: string[]): Promise<number>
 }
 
@@ -58,7 +58,7 @@ export async function openMqttSite (
     async metric (name, ...labels) {
       const read = async () => await (await fetch(site.metricsUrl)).text()
       const first = await read()
-      let text = first // what is kept of an answer before: it has other times than the next one
+      let text = first // a cached answer has other times than the next one
       await until('metrics that are newer than the question', async () => (text = await read()) !== first)
       const lines = text.split('\n').filter(it => it.startsWith(`${name}{`) && labels.every(label => it.includes(label)))
       return lines.reduce((sum, it) => sum + Number(it.slice(it.lastIndexOf(' '))), 0)
@@ -69,7 +69,7 @@ export async function openMqttSite (
 
 export type Letter = DeadLetterInfo & { readonly value: Buffer | null }
 
-/** All dead letters, in the order in which they were written. */
+/** All dead letters, in the order of writing. */
 export async function readLetters ({ log: { eventLog }, environment }: MqttSite): Promise<Letter[]> {
   const topic = environment.DEAD_LETTERS_TOPIC
   const letters: Letter[] = []

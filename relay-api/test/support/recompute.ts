@@ -1,4 +1,4 @@
-/** What `/api/v1/aggregates` has to answer, from the events themselves: plainly, one row after the other. */
+/** The expected answers of `/api/v1/aggregates`, computed simply from the events, one row after the other. */
 import { toUnits } from '../../../relay-common/test/support/exact.ts'
 import type { PlacedEvent } from './write-events.ts'
 
@@ -7,9 +7,9 @@ export interface ExpectedRow {
   readonly startMs: number
   readonly endMs: number
   readonly events: readonly PlacedEvent[]
-  /** in units of doubles, exactly (relay-common, `exact.ts`); undefined: no step is known */
+  /** exact, in units of doubles (relay-common, `exact.ts`); undefined: no step is known */
   readonly increase: bigint | undefined
-  /** in units of doubles times ms, and how many ms: exactly; undefined: no value held for a time */
+  /** exact, in units of doubles times ms, and in ms; undefined: no value was held */
   readonly held: { readonly weighted: bigint, readonly ms: bigint } | undefined
 }
 
@@ -17,16 +17,16 @@ export type Field = 'deviceId' | 'zone' | 'deviceType'
 
 const seriesOf = (it: PlacedEvent) => [it.deviceId, it.zone, it.deviceType].join('\n')
 
-/** The same series, time and value from one partition is one reading that was sent again. */
+/** The same series, time and value from one partition is one reading that was resent. */
 export function resendsOnce (events: readonly PlacedEvent[]): PlacedEvent[] {
   const key = (it: PlacedEvent) => [seriesOf(it), it.sourcePartition, it.timestampMs, it.value].join('\n')
   return [...new Map(events.map(it => [key(it), it])).values()]
 }
 
 /**
- * The rows that have readings, by group and time.
+ * The rows with readings, by group and time.
  * @param selected each reading once
- * @param field what makes groups; undefined: there is one, whose name is empty
+ * @param field of the groups; undefined: one group with an empty name
  */
 export function recompute (
   selected: readonly PlacedEvent[], boundaries: readonly number[], field: Field | undefined, maxGapMs: number
@@ -46,7 +46,7 @@ export function recompute (
 
 const byTime = (a: PlacedEvent, b: PlacedEvent) => a.timestampMs - b.timestampMs || a.value - b.value
 
-/** Of events in order, the number of those before a time. */
+/** For events in order, the number of those before a time. */
 function firstFrom (events: readonly PlacedEvent[], timeMs: number): number {
   let [from, to] = [0, events.length]
   while (from < to) {
@@ -63,7 +63,7 @@ function stepsIn (series: readonly PlacedEvent[][], startMs: number, endMs: numb
   let weighted = 0n
   let ms = 0n
   for (const events of series) {
-    // what was before the newest event before the row neither holds in it nor steps into it
+    // readings before the newest one before the row are neither held in it nor start a step into it
     for (let n = Math.max(0, firstFrom(events, startMs) - 1); n < events.length && events[n].timestampMs < endMs; n++) {
       const { timestampMs, value } = events[n]
       const next = events[n + 1] as PlacedEvent | undefined

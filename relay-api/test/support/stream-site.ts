@@ -1,4 +1,4 @@
-/** An API that shows what a real processor commits, and clients of its streams. */
+/** An API that streams the commits of a real processor, and clients of its streams. */
 import type { TestContext } from 'node:test'
 
 import { EventSourceParserStream } from 'eventsource-parser/stream'
@@ -16,9 +16,9 @@ export interface Message {
 }
 
 export interface StreamSite extends IngestSite {
-  /** Sends events on the way that devices do. */
+  /** Sends events like devices. */
   send (...events: SentEvent[]): Promise<void>
-  /** Stops the processor, and starts another. */
+  /** Stops the processor, and starts another one. */
   restartProcessor (): Promise<void>
   listen (query?: string, lastEventId?: string): Promise<Listening>
 }
@@ -56,10 +56,10 @@ export async function openStreamSite (
   }
 }
 
-/** A client of a stream, and all that it was told. */
+/** A client of a stream, and everything that it received. */
 export class Listening {
   readonly messages: Message[] = []
-  /** how long it was told to wait before it comes back */
+  /** delays before reconnecting that it was told */
   readonly waitsMs: number[] = []
   readonly #close: () => void
   hasEnded = false
@@ -69,7 +69,7 @@ export class Listening {
     this.#read(response).catch(() => {}).finally(() => { this.hasEnded = true })
   }
 
-  /** As the client would say when it comes back. */
+  /** As the client would send it when reconnecting. */
   get lastId (): string | undefined { return this.messages.findLast(it => it.id !== undefined)?.id }
 
   close (): void { this.#close() }
@@ -93,7 +93,7 @@ export class Listening {
   }
 }
 
-/** Begins to listen, and waits until it is promised that nothing will be missed. */
+/** Starts to listen, and waits for the promise that nothing will be missed. */
 export async function listen (
   url: string, query = '', lastEventId?: string, authorized = authorization
 ): Promise<Listening> {

@@ -1,14 +1,14 @@
-/** Totals, made comparable, and what it took to read them. */
+/** Totals in a comparable form, and the cost of reading them. */
 import { median, total, type Database } from 'relay-common'
 
 import type { Merged } from '../../src/query/merge.ts'
 
-/** What is equal where totals are. */
+/** The part of totals that must be equal. */
 export function numbersOf ({ rollup, ...rest }: Merged) {
   return [rollup.count, total(rollup), rollup.min, rollup.max, rollup.firstMs, rollup.lastMs, median(rollup), rest]
 }
 
-/** @returns how many rows each statement reads that is streamed, in the order of their ends, and a database that counts */
+/** @returns the number of rows of each streamed statement, in the order of their ends, and a database that counts */
 export function counting (database: Database): { readonly counted: Database, readonly statements: number[] } {
   const statements: number[] = []
   const counted: Database = {

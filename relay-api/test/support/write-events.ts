@@ -1,5 +1,5 @@
 /**
- * Puts readings into a database as rollups of every level, or into the journal, as a processor leaves them: by the same
+ * Writes readings into a database as rollups of every level, or into the journal, as a processor does: with the same
  * functions, without a processor.
  */
 import {
@@ -8,7 +8,7 @@ import {
   type DeviceEvent, type Level, type Readings, type Rollup
 } from 'relay-common'
 
-/** An event, and the partition of the log that it is in. */
+/** An event with its partition of the log. */
 export interface PlacedEvent extends DeviceEvent {
   readonly sourcePartition: number
 }
@@ -24,22 +24,22 @@ interface Row {
 }
 
 export interface WriteSettings {
-  /** a minute with more readings of a device keeps its rollup alone */
+  /** a minute with more readings of a device only stores its rollup */
   readonly readingsPerRowMax?: number
-  /** what the journal has of events, and no row: of their devices and of their groups. None of them was sent again */
+  /** events that are only in the journal: for their devices and for their groups. None of them is a duplicate */
   readonly journaled?: Readonly<Record<'devices' | 'groups', ReadonlyMap<PlacedEvent, JournalPlace>>>
-  /** false: nothing says that anything has changed */
+  /** false: no change is announced */
   readonly announces?: boolean
 }
 
-/** Where the journal has a reading. */
+/** The place of a reading in the journal. */
 export interface JournalPlace {
   readonly flush: number
-  /** beside those of devices of other blocks */
+  /** in a block shared with more devices */
   readonly isLate: boolean
 }
 
-/** Writes events that no earlier call has written a bucket of. */
+/** Writes events of buckets that no earlier call has written. */
 export async function writeEvents (
   database: Database, events: readonly PlacedEvent[],
   { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT, journaled = { devices: new Map(), groups: new Map() }, announces = true }: WriteSettings = {}
@@ -63,7 +63,7 @@ export async function writeEvents (
   if (announces) await announceAll(database)
 }
 
-/** Says that anything may have changed: a test may have emptied the tables before. */
+/** Announces that anything may have changed, because a test may have emptied the tables before. */
 async function announceAll (database: Database): Promise<void> {
   await database.query(`
     insert into rollup_commits (level, first_bucket, last_bucket)
@@ -71,7 +71,7 @@ async function announceAll (database: Database): Promise<void> {
 }
 
 async function ensurePartitions (database: Database, level: Level, timesMs: readonly number[]): Promise<void> {
-  let fromMs = -Infinity // up to there, one that is there takes them
+  let fromMs = -Infinity // an existing partition covers the time up to there
   for (const timeMs of timesMs.toSorted((a, b) => a - b)) {
     if (timeMs < fromMs) continue
     const partitions = await database.query<{ ends: number }>('select ends from ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))',
@@ -155,7 +155,8 @@ async function writeJournal (
   const groupIdOf = (it: PlacedEvent) => seriesIds.get(groupKey(it))!
   for (const [key, ofRow] of rowsOf('groups', it => groupBlockOf(groupIdOf(it)))) {
     ofRow.sort((a, b) => groupIdOf(a) - groupIdOf(b))
-    for (const { event, readings } of minutesOf(ofRow)) { // of one group several rollups of a minute: those of its devices
+    // several rollups of one group and minute: those of its devices
+    for (const { event, readings } of minutesOf(ofRow)) {
       const rollup = emptyRollup()
       foldReadings(rollup, readings)
       writer.addRollup(groupIdOf(event), bucketStartMs(minuteLevel.sizeMs, event.timestampMs), rollup)

@@ -2,7 +2,9 @@ import { levels, type Database } from 'relay-common'
 
 import { writeEvents } from './write-events.ts'
 
-/** A reading a minute of one device, `d-1`. All buckets have the same bytes, which are relative: hours and days say no more than that they are there. */
+/**
+ * A reading per minute of one device, `d-1`. All buckets have the same relative bytes, so hours and days only exist.
+ */
 export async function writeMinutes (database: Database, startMs: number, rows: number): Promise<void> {
   const event = { deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 21.5, sourcePartition: 0 }
   await writeEvents(database, [{ ...event, timestampMs: startMs }])

@@ -13,7 +13,7 @@ export interface CliRun {
   readonly stderr: string
 }
 
-/** Starts `relay` as a process of its own, on a site. */
+/** Starts `relay` as a process on a site. */
 export function spawnCli (site: Pick<Site, 'environment'>, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...site.environment }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
@@ -24,7 +24,7 @@ export async function runCli (site: Pick<Site, 'environment'>, args: readonly st
   return { code, stdout, stderr }
 }
 
-/** What a run with --json printed: a document a line. */
+/** Output of a run with --json: one document per line. */
 export function documents ({ stdout }: CliRun): any[] {
   return stdout.split('\n').filter(it => it !== '').map(line => JSON.parse(line))
 }

@@ -1,9 +1,9 @@
 /**
- * A member of a consumer group in a process of its own, to be killed by a test. It reads what it is assigned and writes
- * a line for every thing that it learns, `{"kind":"assigned","partitions":[0,1]}`.
+ * A member of a consumer group as a process that a test may kill. It reads its partitions and writes a line for every
+ * event, `{"kind":"assigned","partitions":[0,1]}`.
  *
- * Arguments: URL of the module that opens the log, name of the function that does, its settings as JSON, the settings
- * of the consumer as JSON.
+ * Arguments: URL of the module that opens the log, name of its function, its settings as JSON, the settings of the
+ * consumer as JSON.
  */
 import { createLogger } from '../../src/log.ts'
 import type { EventLog } from '../../src/event-log/port.ts'

@@ -1,6 +1,6 @@
 /**
- * Arithmetic on doubles as whole numbers, the plain and slow way, for tests to compare with: every finite double is a
- * whole multiple of 2^-1074.
+ * Arithmetic on doubles as whole numbers, simple and slow, for tests to compare with: every finite double is a whole
+ * multiple of 2^-1074.
  */
 export const UNIT_EXPONENT = -1074
 
@@ -19,7 +19,7 @@ export function toUnits (value: number): bigint {
 export function toDouble (whole: bigint, exponent: number): number {
   if (whole < 0n) return -toDouble(-whole, exponent)
   const length = whole.toString(2).length
-  // the lowest bit of the result is at 2^-1074 or 53 bits below the highest one; what is below rounds, at once
+  // the lowest bit of the result is at 2^-1074 or 53 bits below the highest one; lower bits are rounded once
   const dropped = Math.max(length - 53, UNIT_EXPONENT - exponent, 0)
   let kept = whole >> BigInt(dropped)
   const below = whole - (kept << BigInt(dropped))
@@ -37,7 +37,7 @@ export function quotientToDouble (whole: bigint, divisor: bigint, exponent: numb
   return toDouble(quotient * 2n + (quotient * divisor === shifted ? 0n : 1n), exponent - 1301)
 }
 
-/** The population standard deviation of doubles: the double nearest to it. */
+/** The population standard deviation of doubles, rounded once. */
 export function exactDeviation (values: readonly number[]): number {
   const count = BigInt(values.length)
   const squared = count * sumSquareUnits(values) - sumUnits(values) ** 2n
@@ -68,7 +68,7 @@ export function squareRoot (whole: bigint): bigint {
   }
 }
 
-/** A quantile of values by sorting them, interpolated between neighbours as numpy's `linear`: the double nearest to it. */
+/** A quantile by sorting, interpolated between neighbours like numpy's `linear`, rounded once. */
 export function sortedQuantile (values: readonly number[], part: number, whole: number): number {
   const sorted = Float64Array.from(values, value => value + 0).sort()
   const place = BigInt(sorted.length - 1) * BigInt(part)

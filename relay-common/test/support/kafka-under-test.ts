@@ -10,7 +10,7 @@ import type { LogUnderTest } from '../event-log.contract.ts'
 
 const log = createLogger('test', 'error')
 
-/** The event log on a broker, as the contract wants it; closes with the test. */
+/** The event log on a broker, for the contract; closes with the test. */
 export async function openKafkaUnderTest (t: TestContext, bootstrapServers: string): Promise<LogUnderTest> {
   const settings: KafkaSettings = { bootstrapServers: [bootstrapServers], clientId: 'relay-test' }
   const eventLog = await openKafkaEventLog(settings, log)

@@ -1,6 +1,4 @@
-/**
- * A real Kafka for a test: the one that the test run started for all files (RELAY_TEST_KAFKA), or one of its own.
- */
+/** A real Kafka for a test: the shared one of the test run (RELAY_TEST_KAFKA), or a separate one. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +13,7 @@ import { createLogger } from '../../src/log.ts'
 
 export interface LocalKafkaForTests {
   readonly bootstrapServers: string
-  /** where the jars are, for tests that run one of Kafka's own tools */
+  /** folder of the jars, for tests that run one of Kafka's tools */
   readonly cacheDir: string
 }
 
@@ -31,8 +29,8 @@ after(async () => {
 })
 
 /**
- * A broker that tests share: topics have names of their own. One that this file starts ends with the file.
- * @returns undefined where Java or Maven is missing: then the test is skipped, and says so; in CI that is a failure
+ * A shared broker: topics have unique names. One that this file starts ends with the file.
+ * @returns undefined if Java or Maven is missing: then the test is skipped with a message; in CI that is a failure
  */
 export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
   const shared = process.env.RELAY_TEST_KAFKA
@@ -41,8 +39,8 @@ export async function openLocalKafka (t: TestContext): Promise<LocalKafkaForTest
 }
 
 /**
- * A broker that knows the classic groups alone, as Kafka did before 4.0 and does when it is told to. Tests of a file
- * share it. Undefined: as above
+ * A broker that only supports classic groups, as before Kafka 4.0 or if configured. Tests of a file share it.
+ * Undefined: as above
  */
 export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTests | undefined> {
   return await isJavaHere(t)
@@ -52,7 +50,7 @@ export async function openClassicKafka (t: TestContext): Promise<LocalKafkaForTe
     : undefined
 }
 
-/** A broker of the test's own, whose files it may touch; it ends with the test. Undefined: as above */
+/** A separate broker, whose files the test may change; it ends with the test. Undefined: as above */
 export async function openOwnKafka (
   t: TestContext, settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
 ): Promise<OwnKafka | undefined> {
@@ -76,7 +74,7 @@ export interface OwnKafka extends LocalKafkaForTests {
   close (): Promise<void>
 }
 
-/** Starts a broker in a folder of its own, which goes with it. */
+/** Starts a broker in a folder that is removed with it. */
 export async function startTestKafka (
   settings: Partial<Pick<LocalKafkaSettings, 'port' | 'properties'>> = {}
 ): Promise<OwnKafka> {

@@ -1,4 +1,4 @@
-/** A PgBouncer of a test's own, as Debian has it, before a database of the test's own. */
+/** A PgBouncer of a test, from Debian's package, in front of a database of the test. */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { Client } from 'pg'
 import { endProgram, skipWithout } from '../../../test-support/debian-tool.ts'
 import { until } from '../../../test-support/until.ts'
 
-/** where Debian has it, which is not on the path of all users */
+/** Debian's path, which is not in everybody's PATH */
 const pgbouncer = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'pgbouncer'
 
 /** Options of tests that need it. */
@@ -21,12 +21,12 @@ export const behindPgbouncer = { timeout: 240_000, skip: skipWithout(pgbouncer) 
 export interface LocalPgbouncer {
   /** of the same database */
   readonly url: string
-  /** Has its sessions begin anew, for settings of roles that have changed. */
+  /** Restarts its sessions, to apply changed settings of roles. */
   reconnect (): Promise<void>
 }
 
 /**
- * @param databaseUrl of the database behind it, and whose sessions it has there
+ * @param databaseUrl of the database behind it, with the user of its sessions
  * @param settings of its file
  */
 export async function startPgbouncer (
@@ -52,7 +52,7 @@ export async function startPgbouncer (
     '[databases]', `* = host=${hostname} port=${port} user=${username} password=${password}`,
     '[pgbouncer]', ...Object.entries(all).map(([name, value]) => `${name} = ${value}`), ''
   ].join('\n'))
-  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to be root
+  const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to run as root
   const bouncer = spawn(pgbouncer, [...asNobody, file], { stdio: 'ignore' })
   t.after(() => endProgram(bouncer))
 

@@ -10,17 +10,17 @@ import { createLogger, migrate, openDatabase, readConfig, databaseSettings, type
 import { startPostgres, type LocalPostgres } from '../../../relay-stack/src/postgres.ts'
 import { Type } from 'typebox'
 
-/** A database of a test's own: migrated, empty, gone with the test. */
+/** A database of a test: migrated, empty, removed with the test. */
 export interface TestDatabase {
   readonly database: Database
-  /** settings with which another program reaches the same database */
+  /** settings for another program to reach the same database */
   readonly settings: DatabaseSettings
   readonly url: string
 }
 
 const TEMPLATE = 'relay_template'
 
-/** Starts a server whose data need not survive the machine: tests kill it, never the power. */
+/** Starts a server whose data need not survive a power failure: tests only kill it. */
 export async function startTestPostgres (): Promise<{ url: string, server: LocalPostgres, close: () => Promise<void> }> {
   const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-test-postgres-'))
   await chmod(folder, 0o755) // root runs the server as another user
@@ -80,7 +80,7 @@ function settingsOf (url: string): DatabaseSettings {
 let ownServer: Promise<{ url: string, close: () => Promise<void> }> | undefined
 after(async () => (await ownServer)?.close())
 
-/** The run's shared server where the test runner started one, else one of this file's own. */
+/** The shared server of the test run, or one of this file. */
 async function serverUrl (): Promise<string> {
   return process.env.RELAY_TEST_POSTGRES ?? (await (ownServer ??= startTestPostgres())).url
 }

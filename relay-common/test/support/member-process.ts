@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 
 import type { ConsumerSettings } from '../../src/event-log/port.ts'
 
-/** What a member says of one thing that it learned. */
+/** An event reported by a member. */
 export interface Said { readonly kind: string, readonly partitions?: readonly number[] }
 
 /**
- * Starts a member of a group in a process of its own (`event-log-member.ts`), which ends with the test.
- * @param log how the process opens the log: the URL of a module, the name of its function, what that takes
+ * Starts a member of a group as a process (`event-log-member.ts`), which ends with the test.
+ * @param log how the process opens the log: the URL of a module, the name of its function, and its argument
  */
 export function startMemberProcess (
   t: TestContext, log: { module: string, name: string, settings: unknown }, consumer: ConsumerSettings
@@ -23,7 +23,7 @@ export function startMemberProcess (
   t.after(() => { child.kill('SIGKILL') })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
-    /** The next thing that it says, apart from `idle`. */
+    /** The next event, except `idle`. */
     async next (): Promise<Said> {
       for (;;) {
         const { value, done } = await lines.next()

@@ -1,6 +1,6 @@
 /**
- * Consumers at work, for tests of an event log: each member reads what it is assigned, from positions that all members
- * of a group share (as the processors share them in PostgreSQL), and notes what it read.
+ * Consumers for tests of an event log: each member reads its partitions, from positions shared by all members of a
+ * group (as processors share them in PostgreSQL), and records what it read.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -9,7 +9,7 @@ import { MessageChannel } from 'node:worker_threads'
 import { groupOver, serveGroup, splitGroup } from '../../src/event-log/group.ts'
 import type { ConsumerNews, ConsumerSettings, EventConsumer, EventLog, JoinGroup, RecordSet } from '../../src/event-log/port.ts'
 
-/** Longest wait for anything that a test expects to happen: a hand-over after a death takes a session timeout. */
+/** Longest wait for an expected event: a hand-over after a death takes a session timeout. */
 const LIMIT_MS = 30_000
 
 /** Session timeout of members in tests: short, so that a death is noticed soon, long enough for a busy machine. */
@@ -23,7 +23,7 @@ export interface Read {
   readonly value: Buffer | null
 }
 
-/** Copies the records of a set out of the buffers that are only lent. */
+/** Copies the records of a set out of borrowed buffers. */
 export function readRecords (records: RecordSet, member = ''): Read[] {
   const reads: Read[] = []
   records.forEach({
@@ -45,7 +45,7 @@ export function readRecords (records: RecordSet, member = ''): Read[] {
   return reads
 }
 
-/** The next thing that a consumer tells apart from `idle`. */
+/** The next news of a consumer, except `idle`. */
 export async function nextNews (consumer: EventConsumer, limitMs = LIMIT_MS): Promise<ConsumerNews> {
   for (const deadline = Date.now() + limitMs; Date.now() < deadline;) {
     const news = await consumer.next(Math.max(1, deadline - Date.now()))
@@ -64,7 +64,7 @@ export async function waitAssigned (consumer: EventConsumer, partitions: number)
   }
 }
 
-/** Reads on until `count` records have come. */
+/** Reads until `count` records have come. */
 export async function takeRecords (consumer: EventConsumer, count: number): Promise<Read[]> {
   const reads: Read[] = []
   while (reads.length < count) {
@@ -75,7 +75,7 @@ export async function takeRecords (consumer: EventConsumer, count: number): Prom
   return reads
 }
 
-/** Several consumers of one group, and the ledger of what all of them read. */
+/** Several consumers of one group, and a record of everything that they read. */
 export class Group {
   readonly reads: Read[] = []
   readonly positions = new Map<number, bigint>()
@@ -92,7 +92,7 @@ export class Group {
     this.#settings = { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 16 * 1024 * 1024 }
   }
 
-  /** @param shared the membership that it joins by, where not by its own */
+  /** @param shared the membership that it joins by, if not its own */
   async join (name: string, settings: Partial<ConsumerSettings> = {}, shared?: JoinGroup): Promise<Member> {
     const consumer = await this.#log.openConsumer({ ...this.#settings, ...settings }, shared)
     const member = new Member(name, consumer, this, () => this.#changes.dispatchEvent(new Event('change')))
@@ -105,7 +105,7 @@ export class Group {
     return member
   }
 
-  /** Members that are one to the log, each in what would be a thread of its own. */
+  /** Members that share one membership, as in threads. */
   async joinAsOne (names: readonly string[]): Promise<void> {
     const shares = splitGroup(await this.#log.openGroup(this.#settings), names.length)
     for (const [index, name] of names.entries()) {
@@ -116,7 +116,7 @@ export class Group {
     }
   }
 
-  /** Waits, with a limit, until something about the group holds; a member's error ends the wait. */
+  /** Waits, with a limit, until a condition about the group holds; an error of a member ends the wait. */
   async until (what: string, condition: () => boolean, limitMs = LIMIT_MS): Promise<void> {
     const signal = AbortSignal.timeout(limitMs)
     while (!condition()) {
@@ -126,7 +126,7 @@ export class Group {
     }
   }
 
-  /** Which partitions somebody owns. */
+  /** The owned partitions. */
   get owned (): number[] {
     return [...this.members.values()].flatMap(it => [...it.owned]).sort((a, b) => a - b)
   }

@@ -10,7 +10,7 @@ import { createLogger, type Logger } from '../../src/log.ts'
 import { migrate } from '../../src/migrate.ts'
 import { openLocalPostgres, startTestPostgres } from './local-postgres.ts'
 
-/** The event log in a database of which only the settings are known; closes both. */
+/** The event log in a database given by its settings; closes both. */
 export async function openPostgresLog (
   settings: DatabaseSettings, log: Logger, options?: PostgresLogOptions
 ): Promise<EventLog> {
@@ -31,8 +31,8 @@ export function elsewhere (settings: DatabaseSettings) {
 }
 
 /**
- * An event log in a database of the test's own.
- * @param opened closes the log; what uses the log must be adopted after it
+ * An event log in a database of the test.
+ * @param opened closes the log; adopt users of the log after it
  */
 export async function openTestLog (t: TestContext, opened: AsyncDisposableStack, options?: PostgresLogOptions) {
   const { database, settings } = await openLocalPostgres(t)
@@ -41,7 +41,7 @@ export async function openTestLog (t: TestContext, opened: AsyncDisposableStack,
   return { database, settings, eventLog }
 }
 
-/** An event log on a server that no other test uses: to be ended, or young. */
+/** An event log on a separate server, which may be stopped. */
 export async function openLogOnOwnServer (opened: AsyncDisposableStack) {
   const log = createLogger('test', 'fatal')
   const server = opened.adopt(await startTestPostgres(), it => it.close())

@@ -1,4 +1,4 @@
-/** Record batches as other producers write them (by the library's encoder), and the walker's view of them. */
+/** Record batches of other producers (by the library's encoder), and their content according to the walker. */
 import assert from 'node:assert/strict'
 
 import { createRecordsBatch, type CompressionAlgorithmValue } from '@platformatic/kafka'
@@ -16,9 +16,9 @@ export interface BatchSettings {
   readonly compression?: CompressionAlgorithmValue
   /** makes the batch part of a transaction of this producer */
   readonly transactionOf?: bigint
-  /** of its records, as their producer says; -1n: it says nothing */
+  /** time of its records from their producer; -1n: none */
   readonly timeMs?: bigint
-  /** when the broker appended it, where its topic has times of the broker */
+  /** append time of the broker, if its topic has times of the broker */
   readonly appendedMs?: bigint
 }
 
@@ -35,7 +35,7 @@ export function encodeAsOthersDo (records: readonly PlainRecord[], settings: Bat
     transactionalId: settings.transactionOf === undefined ? undefined : 'transaction',
     producerId: settings.transactionOf ?? -1n
   }).buffer)
-  batch.writeBigInt64BE(settings.baseOffset ?? 0n, 0) // the broker's part, outside of the checksum
+  batch.writeBigInt64BE(settings.baseOffset ?? 0n, 0) // assigned by the broker, outside of the checksum
   if (settings.appendedMs === undefined) return batch
   const IS_APPEND_TIME = 1 << 3
   batch.writeInt16BE(batch.readInt16BE(21) | IS_APPEND_TIME, 21)
@@ -43,7 +43,7 @@ export function encodeAsOthersDo (records: readonly PlainRecord[], settings: Bat
   return withChecksum(batch)
 }
 
-/** A marker that ends a transaction, as brokers write it (checked against a real one in kafka-transactions.test.ts). */
+/** A marker that ends a transaction, as brokers write it (compared with a real one in kafka-transactions.test.ts). */
 export function encodeMarker (producerId: bigint, baseOffset: bigint, kind: 'abort' | 'commit'): Buffer {
   const key = Buffer.from([0, 0, 0, kind === 'abort' ? 0 : 1])
   const marker = encodeAsOthersDo([{ key, value: Buffer.alloc(6) }], { baseOffset, transactionOf: producerId })
@@ -52,13 +52,13 @@ export function encodeMarker (producerId: bigint, baseOffset: bigint, kind: 'abo
   return withChecksum(marker)
 }
 
-/** Makes the checksum of a batch right again. */
+/** Corrects the checksum of a batch. */
 export function withChecksum (batch: Buffer): Buffer {
   batch.writeUInt32BE(crc32cSlowly(batch.subarray(21)), 17)
   return batch
 }
 
-/** CRC-32C bit by bit (Castagnoli 1993, reflected polynomial 0x82f63b78): nothing to get wrong. */
+/** CRC-32C bit by bit (Castagnoli 1993, reflected polynomial 0x82f63b78), in the simplest form. */
 function crc32cSlowly (bytes: Uint8Array): number {
   let crc = 0xffffffff
   for (const byte of bytes) {
@@ -72,11 +72,11 @@ export interface Walked {
   readonly records: { offset: bigint, key: Buffer | null, value: Buffer | null }[]
   readonly corrupt: { offset: bigint, recordCount: number, detail: string, bytes: Buffer }[]
   readonly nextOffset: bigint
-  /** of the batches that say when they were appended */
+  /** of batches with an append time */
   readonly appendedMs: number[]
 }
 
-/** Walks bytes as a fetch from `offset` brings them. */
+/** Walks bytes like those of a fetch from `offset`. */
 export function walk (bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = [], notBeforeMs?: number): Walked {
   const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted, undefined, notBeforeMs)
   const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset, appendedMs: [] }

@@ -15,7 +15,7 @@ export async function readPartitions (database: Database): Promise<FoundPartitio
     select level, partition::text, starts as "startMs", ends as "endMs" from rollup_partitions order by level, starts`)
 }
 
-/** Weekly partitions of minutes, as versions before bounded ones have left them. @param first week since 1970; up to `end` */
+/** Weekly partitions of minutes, as in versions without bounded ones. @param first week since 1970; up to `end` */
 export async function writeOldPartitions (database: Database, first: number, end: number): Promise<void> {
   for (let from = first; from < end; from += 20) { // each takes locks until the commit
     await database.query(`
@@ -34,7 +34,7 @@ export async function writeOldPartitions (database: Database, first: number, end
   }
 }
 
-/** Merges until there is nothing left. @param between runs behind each step */
+/** Merges until nothing is left. @param between runs after each step */
 export async function mergeAll (database: Database, between: (state: string) => Promise<void> = async () => {}): Promise<void> {
   for (let state = ''; state !== 'done';) {
     [{ state }] = await database.query<{ state: string }>('select merge_old_rollups() as state')
@@ -42,7 +42,7 @@ export async function mergeAll (database: Database, between: (state: string) => 
   }
 }
 
-/** What is in a table, as a number of rows and a hash of them. */
+/** The content of a table, as a number of rows and a hash. */
 export async function readContent (database: Database, table = 'rollups_minute'): Promise<unknown> {
   return await database.query(`
     select count(*) as rows, sum(hashtextextended(r::text, 0)::numeric) as content from ${table} r`)

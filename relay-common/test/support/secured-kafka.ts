@@ -1,4 +1,4 @@
-/** A broker that lets nobody in without TLS, a login, or a certificate: with certificates made here. */
+/** A broker that requires TLS, a login, or a certificate, with generated certificates. */
 import { pbkdf2Sync, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,29 +18,29 @@ export const PASSWORD = 'a password, of "the" tests'
 const HOST = '127.0.0.1'
 const SCRAM_ITERATIONS = 4_096
 
-/** `host:port` of each of its listeners */
+/** `host:port` of each listener */
 export interface SecuredKafka {
   /** neither TLS nor a login */
   readonly open: string
   /** TLS */
   readonly tls: string
-  /** TLS, with a certificate that is for another host */
+  /** TLS, with a certificate for another host */
   readonly misnamed: string
   /** TLS on both sides: clients have certificates */
   readonly mutual: string
-  /** TLS and a login by PLAIN */
+  /** TLS and a PLAIN login */
   readonly plain: string
-  /** TLS and a login by SCRAM */
+  /** TLS and a SCRAM login */
   readonly scram: string
   /** of the broker; clients may use them too */
   readonly own: Certificates
-  /** of an authority that the broker does not know */
+  /** of an authority unknown to the broker */
   readonly foreign: Certificates
   /** of the misnamed listener */
   readonly elsewhere: Certificates
 }
 
-/** @returns undefined where Java or Maven is missing: the test is skipped then */
+/** @returns undefined if Java or Maven is missing: then the test is skipped */
 export async function openSecuredKafka (t: TestContext): Promise<SecuredKafka | undefined> {
   const folder = await mkdtemp(join(tmpdir(), 'relay-certificates-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
@@ -88,7 +88,7 @@ async function keyStore (prefix: string, { certFile, keyFile }: Certificates): P
   ]
 }
 
-/** The broker keeps hashes of this password, one for each mechanism. */
+/** The broker stores hashes of this password, one per mechanism. */
 async function addScramUser (server: string): Promise<void> {
   const client = new KafkaClient({ bootstrapServers: [server], clientId: 'test' })
   try {

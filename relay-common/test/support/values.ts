@@ -21,7 +21,7 @@ const steppedValues = (lengthMax: number) => fc.tuple(
   fc.array(fc.nat(1000), { maxLength: lengthMax })
 ).map(([start, steps, scale, picks]) => picks.map(pick => (start + pick % steps) / scale))
 
-/** Values of one bucket: all of one kind, or anything, in no order. */
+/** Values of one bucket: all of one kind, or anything, in any order. */
 export const anyValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.oneof(
   steppedValues(lengthMax),
   fc.array(anyValue, { maxLength: lengthMax }),
@@ -29,7 +29,7 @@ export const anyValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.oneof(
   fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { maxLength: lengthMax, size: 'max' })
 )
 
-/** Values of a bucket that all have about one size, whichever: from subnormal ones to the end of the range. */
+/** Values of a bucket with similar magnitudes, anywhere from subnormal to the end of the range. */
 export const alikeValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.tuple(
   fc.integer({ min: -1074, max: 1010 }), fc.array(fc.double({ min: -8192, max: 8191, noNaN: true }), {
     minLength: 1, maxLength: lengthMax, size: 'max'
@@ -37,35 +37,35 @@ export const alikeValues = (lengthMax = 300): fc.Arbitrary<number[]> => fc.tuple
 ).map(([exponent, values, isOneSided]) => values.map(value =>
   (isOneSided ? Math.abs(value) / 2 ** 40 + 1 : value) * 2 ** Math.floor(exponent / 2) * 2 ** Math.ceil(exponent / 2)))
 
-/** How many readings there may be. */
+/** Possible numbers of readings. */
 export const anyCount: fc.Arbitrary<number> = fc.oneof(
   fc.integer({ min: 1, max: 100 }), fc.integer({ min: 0, max: 53 }).map(exponent => 2 ** exponent),
   fc.integer({ min: 1, max: 2 ** 53 - 1 })
 )
 
-/** Values within the range in which squares are exact, or 0. */
+/** Values with exact squares, or 0. */
 export const squarableValue: fc.Arbitrary<number> = anyValue.filter(value =>
   value === 0 || (Math.abs(value) >= 2 ** -485 && Math.abs(value) < 2 ** 480))
 
-/** An order for things, as a function: the same choices give the same order. */
+/** An order as a function: the same choices give the same order. */
 export const anyOrder = (): fc.Arbitrary<<T>(things: readonly T[]) => T[]> =>
   fc.array(fc.nat(), { minLength: 1, maxLength: 50 }).map(choices => things => {
     const left = [...things]
     return things.map((_, n) => left.splice(choices[n % choices.length] % left.length, 1)[0])
   })
 
-/** Cuts things into parts of no more than so many, some of them empty. */
+/** Splits things into parts of limited size, some of them empty. */
 export const anyCuts = (partMax = 50): fc.Arbitrary<<T>(things: readonly T[]) => T[][]> =>
   fc.array(fc.nat(partMax), { minLength: 1, maxLength: 10 }).map(sizes => things => {
     const parts = []
     for (let at = 0, n = 0; at < things.length; n++) {
-      const size = sizes[n % sizes.length] + (n > 20 ? 1 : 0) // goes on even where all sizes are 0
+      const size = sizes[n % sizes.length] + (n > 20 ? 1 : 0) // continues even if all sizes are 0
       parts.push(things.slice(at, at += size))
     }
     return parts
   })
 
-/** Merges things two by two, in any tree, until one is left. */
+/** Merges things pairwise, in any tree, until one is left. */
 export const anyMergeTree = (): fc.Arbitrary<<T>(things: T[], merge: (into: T, from: T) => void) => T> =>
   fc.array(fc.nat(), { minLength: 1, maxLength: 50 }).map(choices => (things, merge) => {
     const left = [...things]
@@ -76,7 +76,7 @@ export const anyMergeTree = (): fc.Arbitrary<<T>(things: T[], merge: (into: T, f
     return left[0]
   })
 
-/** What happens to bytes that are damaged: some changed, some cut out, some put in. */
+/** Damage to bytes: some changed, some removed, some inserted. */
 export const anyDamage = (): fc.Arbitrary<(bytes: Uint8Array) => Buffer> => fc.array(fc.tuple(
   fc.constantFrom('change', 'cut', 'insert'), fc.nat(), fc.nat(255)
 ), { minLength: 1, maxLength: 4 }).map(faults => bytes => {

@@ -1,23 +1,20 @@
-/**
- * Events as all sorts of producers might write them, and what becomes of their bytes on a bad day: arbitraries for the
- * tests of whatever decodes events.
- */
+/** Events as various producers might write them, and damaged bytes: arbitraries for tests of decoders. */
 import fc from 'fast-check'
 
 import { ID_UNITS_MAX, type DeviceEvent } from '../../src/event.ts'
 
 export interface WrittenEvent {
-  /** what the text says */
+  /** the meaning of the text */
   readonly event: DeviceEvent
   readonly text: string
 }
 
-/** A JSON source, and the value that it stands for. */
+/** A JSON source, and its value. */
 interface Written<T> { readonly value: T, readonly source: string }
 
 /**
- * @param deviceTypes the types that occur
- * @param timestampMaxMs newest time that occurs, in ms since the epoch
+ * @param deviceTypes possible types
+ * @param timestampMaxMs newest possible time, in ms since the epoch
  */
 export function writtenEvents (deviceTypes: readonly string[], timestampMaxMs: number): fc.Arbitrary<WrittenEvent> {
   const fields = fc.record({
@@ -59,7 +56,7 @@ const anyText = fc.oneof(
 
 const anyId = anyText.filter(id => id.trim() !== '' && id.length <= ID_UNITS_MAX && !/\p{Cc}/u.test(id))
 
-/** Most strings as JSON.stringify writes them, one in 16 with some characters escaped. */
+/** Most strings as in JSON.stringify, one in 16 with some escaped characters. */
 function writtenString (strings: fc.Arbitrary<string>): fc.Arbitrary<Written<string>> {
   const escape = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
   const escapes = fc.oneof({ weight: 15, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.noBias(fc.integer()) })
@@ -82,7 +79,7 @@ const writtenValue: fc.Arbitrary<Written<number>> = fc.oneof(
   fc.stringMatching(/^-?(0|[1-9]\d{0,3})(\.\d{1,4})?[eE][+-]?\d{1,2}$/)
 ).map(source => ({ source, value: Number(source) + 0 }))
 
-/** ISO-8601 in all its spellings, and seconds with decimals. */
+/** ISO-8601 in all its forms, and seconds with decimals. */
 function writtenTimestamp (maxMs: number): fc.Arbitrary<Written<number>> {
   const times = fc.integer({ min: 0, max: maxMs })
   const finer = fc.oneof(fc.constant(''), fc.stringMatching(/^\d{1,6}$/))
@@ -121,7 +118,7 @@ const otherMembers = fc.oneof(fc.constant([]), fc.array(fc.record({
 
 const accidentKinds = ['flip', 'overwrite', 'cut', 'insert', 'append', 'double', 'splice'] as const
 
-/** Bytes that change what a JSON text says, or whether it is one. */
+/** Bytes that change the meaning or validity of a JSON text. */
 const tellingBytes = fc.oneof(
   fc.constantFrom(
     '"', '\\', '{', '}', '[', ']', ',', ':', '.', '-', '+', 'e', '0', '9', ' ', '\n', '\0', 'Z', 'null',
@@ -132,15 +129,15 @@ const tellingBytes = fc.oneof(
 
 const accidents = fc.array(fc.record({
   kind: fc.constantFrom(...accidentKinds),
-  permille: fc.noBias(fc.integer({ min: 0, max: 999 })), // where, as a share of the text
-  isAtQuote: fc.boolean(), // a string may be damaged and the event still be taken
+  permille: fc.noBias(fc.integer({ min: 0, max: 999 })), // position, as a share of the text
+  isAtQuote: fc.boolean(), // a string may be damaged while the event stays valid
   length: fc.integer({ min: 1, max: 4 }),
   put: tellingBytes
 }), { minLength: 1, maxLength: 2 })
 
 /**
- * The bytes of events after an accident or two: a bit flipped, bytes overwritten, cut out, put in or doubled, or the
- * head of one event and the tail of another. Many of them are events still.
+ * Damaged events: a bit flipped, bytes overwritten, removed, inserted or doubled, or the head of one event and the tail
+ * of another. Many of them are still valid.
  */
 export function damagedEvents (written: fc.Arbitrary<WrittenEvent>): fc.Arbitrary<Buffer> {
   return fc.tuple(written, written, accidents).map(([event, other, happened]) => {
@@ -155,7 +152,7 @@ export function damagedEvents (written: fc.Arbitrary<WrittenEvent>): fc.Arbitrar
         overwrite: [head, put, tail.subarray(put.length)],
         cut: [head, tail.subarray(length)],
         insert: [head, put, tail],
-        append: [bytes.subarray(0, -1), put, bytes.subarray(-1)], // before the last brace, mostly
+        append: [bytes.subarray(0, -1), put, bytes.subarray(-1)], // usually before the last brace
         double: [head, tail.subarray(0, length), tail],
         splice: [head, otherBytes.subarray(Math.floor(permille / 1000 * otherBytes.length))]
       }

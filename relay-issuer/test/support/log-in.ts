@@ -6,10 +6,10 @@ export interface Tokens {
   readonly scope: string
 }
 
-/** Nobody listens there: the code is in the address that a browser would be sent to. */
+/** Nobody listens there: the code is in the URL that a browser would be sent to. */
 const CALLBACK = 'http://127.0.0.1:8765/callback'
 
-/** Logs an account in as a browser does: authorization code with PKCE. */
+/** Logs an account in like a browser: authorization code with PKCE. */
 export async function logIn (issuer: string, account: string, scope: string): Promise<Tokens> {
   const verifier = randomBytes(32).toString('base64url')
   const code = await authorize(issuer, account, scope, verifier)
@@ -20,7 +20,7 @@ export async function logIn (issuer: string, account: string, scope: string): Pr
   return await response.json() as Tokens
 }
 
-/** The first half of it: the code that the page of a client is called back with. */
+/** The first half: the code for the callback of a client. */
 export async function authorize (issuer: string, account: string, scope: string, verifier: string): Promise<string> {
   const cookies = new Map<string, string>()
   const go = async (url: string, form?: Record<string, string>) => {
@@ -53,7 +53,7 @@ export async function authorize (issuer: string, account: string, scope: string,
   return code
 }
 
-/** Asks the token endpoint. */
+/** Calls the token endpoint. */
 export function askToken (issuer: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`${issuer}/token`, { method: 'POST', body: new URLSearchParams(form), headers })
 }

@@ -1,4 +1,4 @@
-/** Bugs that a store, or whoever uses it, might have. The simulation must catch each of them. */
+/** Bugs that a store or its user might have. The simulation must detect each of them. */
 export const bugs = {
   'no-fence': 'progress moves whoever asks, from wherever it is',
   'offset-first': 'progress moves before the rows, in a transaction of its own',

@@ -1,6 +1,7 @@
 /**
- * What must be true when a run is over: the rows of the database are, byte for byte, those of a plain computation from
- * the log, and so are the counts of what came late or again. What the log had lost before it was read is named in `gaps`; what is no event is in the dead letters.
+ * The conditions at the end of a run: the rows of the database equal, byte for byte, a simple computation from the log,
+ * and so do the counts of late readings and duplicates. Records that the log lost before they were read are in `gaps`;
+ * invalid ones are in the dead letters.
  */
 import {
   bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, partitionOf, roundSum,
@@ -20,7 +21,7 @@ export interface CountingRules {
   readonly keepDuplicates: boolean
 }
 
-/** @returns what is wrong, in words; nothing: all is well */
+/** @returns what is wrong, in words; empty: nothing */
 export function findFaults (log: Log, database: Database, rules: CountingRules): string[] {
   const faults: string[] = []
   for (const { topicId, partitions } of log.topics) {
@@ -62,14 +63,14 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
   return faults
 }
 
-/** What a commit has brought to the rows of its partition. */
+/** What a commit added to the rows of its partition. */
 interface SettledCommit {
   readonly partition: number
   readonly events: ReadonlyArray<{
     readonly event: DeviceEvent
-    /** it was there before, in whichever partition */
+    /** it was there before, in any partition */
     readonly isResent: boolean
-    /** event time before which its minute came late */
+    /** event time before which its minute was late */
     readonly lateBeforeMs: number
   }>
 }
@@ -81,8 +82,8 @@ interface Handed {
 }
 
 /**
- * What every commit has counted, in their order: the events of its records whose devices are at home in its partition, and
- * those that came home. All others go on to their homes.
+ * What every commit has counted, in order: the events of its records whose home is its partition, and those that
+ * reached their home. All others are forwarded.
  */
 function settledCommits (log: Log, database: Database, { keepDuplicates }: CountingRules): SettledCommit[] {
   const records = new Map(log.topics.flatMap(({ topicId, partitions }) =>
@@ -113,7 +114,7 @@ function settledCommits (log: Log, database: Database, { keepDuplicates }: Count
       const home = partitionOf(Buffer.from(event.deviceId), homePartitions)
       if (home !== partition) {
         const id = added.get(home)
-        if (id === undefined) continue // it is missed below
+        if (id === undefined) continue // it is reported as missing below
         handed.set(id, [...handed.get(id) ?? [], { event, settledMs }])
         continue
       }
@@ -127,7 +128,7 @@ function settledCommits (log: Log, database: Database, { keepDuplicates }: Count
   return commits
 }
 
-/** A row that is of several partitions says of all its readings what is true of the one that had come the least far. */
+/** A row from several partitions treats all its readings like those of the partition with the least progress. */
 function settledTogether (row: readonly Handed[]): Handed[] {
   const settledMs = Math.min(...row.map(it => it.settledMs))
   return row.map(({ event }) => ({ event, settledMs }))
@@ -138,8 +139,8 @@ function minuteOf ({ deviceId, deviceType, zone, timestampMs }: DeviceEvent): st
 }
 
 /**
- * What came late or again, by series, hour and partition: event by event, as the commits brought them. Late is what is of
- * a minute that the commits before its own had left behind.
+ * Expected late readings and duplicates, by series, hour and partition: event by event, as committed. A reading is late
+ * if earlier commits had passed its minute.
  */
 function expectedArrivals (commits: readonly SettledCommit[], database: Database): Map<string, string> {
   const rows = new Map<string, Omit<ArrivalRow, 'seriesId' | 'hourMs'>>()

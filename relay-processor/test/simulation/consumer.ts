@@ -1,4 +1,7 @@
-/** A consumer and a producer of the simulated log, as a process has them: by the contract of the event log's port. */
+/**
+ * A consumer and a producer of the simulated log, as seen by a process: according to the contract of the event log's
+ * port.
+ */
 import { RelayError, type ConsumerNews, type EventConsumer, type EventProducer, type ProducedRecord } from 'relay-common'
 
 import { recordsOf } from '../support/records.ts'
@@ -6,7 +9,7 @@ import type { Log } from './log.ts'
 import type { Process, RemoteFault } from './process.ts'
 
 const HEARTBEAT_MS = 400
-/** most records that one fetch brings */
+/** most records of one fetch */
 const FETCH_MAX = 12
 
 const lost = () => new RelayError('RELAY_EVENT_LOG_UNREACHABLE', 'the connection to the broker was cut')
@@ -20,7 +23,7 @@ interface Waiting {
 export class SimulatedConsumer implements EventConsumer {
   readonly #process: Process
   readonly #log: Log
-  /** what the membership says; goes before records */
+  /** news of the membership, before records */
   readonly #news: ConsumerNews[] = []
   readonly #positions = new Map<number, bigint>()
   readonly #owned = new Set<number>()
@@ -30,7 +33,7 @@ export class SimulatedConsumer implements EventConsumer {
   #waiting: Waiting | undefined
   #isLooking = false
   #isClosed = false
-  /** has the broker hear of it at once when something was released */
+  /** reports a release to the broker at once */
   #hurry: () => void = () => {}
   readonly #look = () => this.#lookSoon()
 
@@ -76,7 +79,7 @@ export class SimulatedConsumer implements EventConsumer {
     if (memberId) await this.#ask('leave', () => this.#log.leave(memberId)).catch(() => {})
   }
 
-  /** Heartbeats, one at a time, for as long as the process lives. */
+  /** Heartbeats, one at a time, while the process lives. */
   async #beat (): Promise<void> {
     while (!this.#isClosed) {
       await this.#heartbeat()
@@ -174,7 +177,7 @@ export class SimulatedConsumer implements EventConsumer {
 }
 
 export interface ProducerFaults {
-  /** how often sending fails, of all times; the records may have been written all the same */
+  /** rate of failed sends; the records may have been written anyway */
   lost: number
 }
 

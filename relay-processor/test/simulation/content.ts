@@ -1,4 +1,4 @@
-/** What rows and journal hold together, as the rows that they would be: the plain way. */
+/** The content of rows and journal together, as rows: the simple way. */
 import {
   bucketStartMs, decodeBody, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings, mergeRollup,
   readJournal, roundSum, type Readings, type Rollup
@@ -9,11 +9,11 @@ import type { CopiedFragment, CopiedRow } from './copied-rows.ts'
 interface Content {
   readonly key: Pick<CopiedRow, 'levelIndex' | 'seriesId' | 'bucketMs' | 'sourcePartition'>
   rollup: Rollup
-  /** of a device's minute that keeps them */
+  /** of a device's minute that stores them */
   readings: Readings | undefined
 }
 
-/** @param readingsMax a minute of a device that has more gives them up */
+/** @param readingsMax a minute of a device with more no longer stores them */
 export function withJournal (
   rows: readonly CopiedRow[], journal: readonly CopiedFragment[], readingsMax: number
 ): CopiedRow[] {

@@ -1,4 +1,4 @@
-/** Reads the rows of a COPY back, by PostgreSQL's description of the format: what RowEncoder must have written. */
+/** Decodes the rows of a COPY, according to PostgreSQL's description of the format: checks RowEncoder. */
 import assert from 'node:assert/strict'
 
 export interface CopiedRow {

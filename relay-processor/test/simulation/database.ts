@@ -1,14 +1,14 @@
 /**
- * The simulated database server: tables, and transactions with locks on the rows of `progress`, as PostgreSQL has them
- * under READ COMMITTED.
+ * The simulated database server: tables, and transactions with locks on the rows of `progress`, like PostgreSQL with
+ * READ COMMITTED.
  *
- * - A transaction's changes are seen when it commits, all at once.
- * - Whoever wants a row that a transaction holds waits for its end, and sees what it has made of the row. Who waits in a
- *   circle gets a deadlock.
- * - A session that is cut is noticed after a while; its transaction is rolled back then. One that stays idle within a
+ * - A transaction's changes become visible when it commits, all at once.
+ * - A transaction that needs a locked row waits for its holder, and then sees the new state of the row. A cycle of
+ *   waits is a deadlock.
+ * - A lost session is noticed after a while; its transaction is rolled back then. One that stays idle within a
  *   transaction is ended.
- * - A crash ends every transaction that has not committed.
- * - A restore brings back what was there, numbers that are given next among it. It begins another history, as a crash does.
+ * - A crash ends every uncommitted transaction.
+ * - A restore brings back an earlier state, including the next numbers. It begins another history, as a crash does.
  */
 import assert from 'node:assert/strict'
 
@@ -28,7 +28,7 @@ export interface ProgressRow {
   readonly topicId: string
   readonly topic: string
   readonly partition: number
-  /** where it was read from at first */
+  /** where reading started */
   readonly firstOffset: bigint
   /** of its topic, at that time */
   readonly topicPartitions: number
@@ -42,16 +42,16 @@ export interface StoredGap extends Gap {
   readonly topicId: string
 }
 
-/** A move that was committed. */
+/** A committed move. */
 export interface CommittedMove extends ProgressMove {
   readonly topicId: string
-  /** devices were at home in one of so many partitions */
+  /** number of partitions that devices were assigned to */
   readonly homePartitions: number
   /** by home, the row of misplaced readings that the transaction has added */
   readonly added: ReadonlyMap<number, bigint>
 }
 
-/** As node-postgres has them: a message and the SQLSTATE. */
+/** In the form of node-postgres: a message and the SQLSTATE. */
 export function databaseError (code: string, message: string): Error {
   return Object.assign(new Error(message), { code })
 }
@@ -61,11 +61,11 @@ const IDLE_IN_TRANSACTION_MAX_MS = 4_000
 
 export class Transaction {
   isOver = false
-  /** how its session ended it, where it did */
+  /** the error by which its session ended it, if any */
   end: Error | undefined
   readonly holds = new Set<string>()
   waitsFor: Transaction | undefined
-  /** tells when the transaction is over */
+  /** called at the end of the transaction */
   readonly over: Array<() => void> = []
   moves: readonly ProgressMove[] = []
   writes: readonly PartitionRows[] = []
@@ -75,9 +75,9 @@ export class Transaction {
 export class Database {
   readonly progress = new Map<string, ProgressRow>()
   readonly rows = new Map<string, CopiedRow>()
-  /** by block, partition and flush, in the order of their commits */
+  /** by block, partition and flush, in the order of commits */
   readonly journal = new Map<string, CopiedFragment>()
-  /** what came late or again, by `arrivalKey` */
+  /** late readings and duplicates, by `arrivalKey` */
   readonly arrivals = new Map<string, ArrivalRow>()
   /** in the order of their commits */
   readonly moves: CommittedMove[] = []
@@ -107,13 +107,13 @@ export class Database {
 
   get historyId (): string { return String(this.#bug === 'history-unnoticed' ? 1 : this.#histories) }
 
-  /** Ends every transaction; what was committed stays. */
+  /** Ends every transaction; commits stay. */
   crash (): void {
     this.#histories++
     for (const transaction of this.#open) this.rollback(transaction, databaseError('57P01', 'the server crashed'))
   }
 
-  /** @returns puts back what is there now */
+  /** @returns restores the current state */
   backUp (): () => void {
     const tables = [this.rows, this.journal, this.arrivals, this.seriesIds, this.gaps, this.misplaced] as Array<Map<unknown, unknown>>
     const copies = tables.map(it => new Map(it))
@@ -143,7 +143,7 @@ export class Database {
     this.#check(true)
     await this.#decideHomes(topic)
     const transaction = this.begin()
-    // nobody who reads the same partition of another topic may write any more: its rows are ours now
+    // readers of the same partition of another topic may no longer write: its rows are ours now
     const others = [...this.progress.values()].filter(it => it.partition === partition && it.topicId !== topic.topicId)
     const key = progressKey(topic.topicId, partition)
     for (const it of [...others.map(it => progressKey(it.topicId, partition)), key]) await this.#lock(transaction, it)
@@ -179,7 +179,7 @@ export class Database {
     }
   }
 
-  /** Where devices are at home, decided again when there are more partitions: all owners are fenced then. */
+  /** Homes of devices, assigned again for more partitions: then all owners are fenced. */
   async #decideHomes (topic: Topic): Promise<Homes> {
     const isKnown = () => this.#homes !== undefined && (this.#homes.topicId === topic.topicId
       ? topic.partitions <= this.#homes.partitions
@@ -205,7 +205,7 @@ export class Database {
     this.#check(false)
     if (this.progress.has(progressKey(topic.topicId, partition))) return undefined
     const rows = [...this.progress.values()].sort((a, b) => b.updatedMs - a.updatedMs)
-    const former = rows.find(it => it.partition === partition)?.nextOffset // there is one name of topics here
+    const former = rows.find(it => it.partition === partition)?.nextOffset // there is only one topic name here
     if (former) return { kind: 'topic-recreated', partition, expectedOffset: former, availableOffset: startOffset }
     const isAdded = rows.some(it => it.topicId === topic.topicId && it.topicPartitions <= partition)
     if (!isAdded || startOffset === 0n) return undefined
@@ -216,7 +216,7 @@ export class Database {
     this.#check(true)
     return names.map(name => {
       let id = this.seriesIds.get(name)
-      if (!id) this.seriesIds.set(name, id = (this.seriesIds.size + 1) * 100) // a few are one block
+      if (!id) this.seriesIds.set(name, id = (this.seriesIds.size + 1) * 100) // a few share a block
       return id
     })
   }
@@ -270,7 +270,7 @@ export class Database {
     return refused.map(it => it.partition)
   }
 
-  /** Second statement of a write. @returns partitions whose misplaced readings are not there any more */
+  /** Second statement of a write. @returns partitions whose misplaced readings are gone */
   put (transaction: Transaction, writes: readonly PartitionRows[]): number[] {
     this.#checkWithin(transaction)
     const refused = transaction.moves.filter(({ taken }) => taken.some(it => !this.misplaced.has(it)))
@@ -337,10 +337,10 @@ export class Database {
     this.#finish(transaction)
   }
 
-  /** A row that is said to be new and is there is replaced, as the port says; but what owners know is never wrong here. */
+  /** By contract, an existing row that should be new is replaced; but here owners are never wrong. */
   #checkFresh ({ levelIndex, seriesId, bucketMs, sourcePartition, body }: CopiedRow): void {
     const key = rowKey(levelIndex, seriesId, bucketMs, sourcePartition)
-    const isRepeated = this.rows.get(key)?.body.equals(body) // of a commit that moved no offset and was not answered
+    const isRepeated = this.rows.get(key)?.body.equals(body) // of a commit without offsets that was not answered
     if (this.#bug === undefined && this.rows.has(key) && !isRepeated) this.#world.fail(`${key} is said to be new, and is there`)
   }
 

@@ -1,4 +1,4 @@
-/** What devices send in a run: events on time, late, and sent again, and records that are no events. */
+/** Events of a run: on time, late, and resent, and invalid records. */
 import type { DeviceEvent } from 'relay-common'
 
 import type { Chance } from '../../../test-support/chance.ts'
@@ -30,7 +30,7 @@ function makeEvent (chance: Chance, n: number, stepMs: number): string {
   })
 }
 
-/** What a record says; undefined: it is no event. */
+/** Content of a record; undefined: invalid. */
 export function readRecord (record: Buffer): DeviceEvent | undefined {
   const text = String(record)
   if (text.startsWith('poison')) return undefined

@@ -1,7 +1,7 @@
 /**
- * The simulated event log at its brokers: topics that grow, lose their oldest records, and are deleted and made anew;
- * and a group that shares the partitions among its members by KIP-848: a partition goes to another member only when the
- * one before has released it, or was not heard of for a session.
+ * The simulated event log of brokers: topics that grow, lose their oldest records, and are deleted and recreated; and a
+ * group that shares partitions by KIP-848: a partition moves only when its owner has released it, or was silent for a
+ * session.
  */
 import { RelayError, type PartitionOffsets, type Topic } from 'relay-common'
 
@@ -14,7 +14,7 @@ export interface LogTopic {
 }
 
 export interface LogPartition {
-  /** by offset; those before `startOffset` are kept for the checks, and nobody else sees them */
+  /** by offset; those before `startOffset` are kept only for checks */
   readonly records: Array<Buffer | null>
   startOffset: number
 }
@@ -24,7 +24,7 @@ interface Member {
 }
 
 interface Share {
-  /** who may read it; free while undefined */
+  /** who may read it; undefined: free */
   owner: string | undefined
   /** who should read it */
   target: string | undefined
@@ -37,9 +37,9 @@ export type HeartbeatAnswer =
 export const SESSION_TIMEOUT_MS = 3_000
 
 export class Log {
-  /** the newest is the one that is read and written; a topic made anew is appended */
+  /** the newest is read and written; a recreated topic is appended */
   readonly topics: LogTopic[] = []
-  /** by their value; each is another one here */
+  /** by value, which is unique here */
   readonly deadLetters = new Set<string>()
   isAway = false
   readonly #world: World
@@ -60,7 +60,7 @@ export class Log {
     return { topicId, name, partitions: partitions.length }
   }
 
-  /** Makes the topic, or deletes it and makes it anew. */
+  /** Creates or recreates the topic. */
   createTopic (partitions: number): void {
     this.topics.push({ topicId: `topic-${this.topics.length + 1}`, name: 'iot-events', partitions: [] })
     this.addPartitions(partitions)
@@ -76,7 +76,7 @@ export class Log {
     for (const tell of this.#listeners) tell()
   }
 
-  /** Has a consumer told of new records. */
+  /** Notifies a consumer of new records. */
   listen (tell: () => void): void {
     this.#listeners.add(tell)
   }
@@ -109,7 +109,7 @@ export class Log {
     this.rebalance()
   }
 
-  /** Shares the partitions out, in some order: two times the same members need not have the same ones. */
+  /** Shares partitions in a random order: the same members need not get the same ones again. */
   rebalance (): void {
     const { topicId, partitions } = this.topic
     for (const [key, share] of this.#shares) if (!key.startsWith(`${topicId} `)) share.target = undefined

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate`: runs many seeds, or one with a trace of all that happens in it.
+ * `npm run simulate`: runs many seeds, or one with a full trace.
  *
  *     npm run simulate -- --seeds 5000             seeds 1 to 5000
  *     npm run simulate -- --seed 4711 --trace      one of them, told in full

@@ -1,6 +1,6 @@
 /**
- * A process as the operating system sees it: it runs, it is paused for a while and goes on as if nothing had happened,
- * or it is dead, at any of its awaits. Whatever it waits for comes through `deliver`.
+ * A process as the operating system sees it: it runs, it is paused and continues without noticing, or it dies, at any
+ * of its awaits. Everything that it waits for comes through `deliver`.
  */
 import type { World } from './world.ts'
 
@@ -10,12 +10,12 @@ export class Process {
   readonly name: string
   readonly world: World
   #state: 'running' | 'paused' | 'dead' = 'running'
-  /** what came while it was paused */
+  /** what arrived while it was paused */
   readonly #held: Array<() => void> = []
   readonly #mourners: Array<() => void> = []
   readonly #asks: () => void
 
-  /** @param asks is told of every request: a good moment for a fault */
+  /** @param asks called for every request: a moment for a fault */
   constructor (name: string, world: World, asks: () => void) {
     this.name = name
     this.world = world
@@ -37,7 +37,7 @@ export class Process {
     for (const tell of this.#mourners) tell()
   }
 
-  /** Has the operating system tell somebody else: its connections are closed for it. */
+  /** Makes the operating system notify somebody else: its connections are closed. */
   whenDead (tell: () => void): void {
     this.#mourners.push(tell)
   }
@@ -52,14 +52,14 @@ export class Process {
     for (const work of this.#held.splice(0)) this.world.schedule(0, '', () => this.deliver(work))
   }
 
-  /** In our own time: a timer. */
+  /** A timer in our own time. */
   sleep (ms: number): Promise<void> {
     return new Promise(resolve => this.world.schedule(ms, '', () => this.deliver(resolve)))
   }
 
   /**
-   * Asks a server. Request and answer take their time; either may be lost, and then it fails with `lost()`. A request
-   * that is on its way is served even when who asked is dead.
+   * Sends a request to a server. Request and answer take time; either may be lost, and then it fails with `lost()`. A
+   * request on its way is served even if its sender is dead.
    */
   ask<T> (what: string, fault: RemoteFault, lost: () => Error, serve: () => Promise<T> | T): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()

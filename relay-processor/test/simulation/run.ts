@@ -1,9 +1,8 @@
 /**
- * One run of the simulation: a few processors on one log and one database, and everything that can go wrong with them,
- * for a while. Then the faults end, and all must get done and be right. The seed decides everything.
+ * One run of the simulation: a few processors on one log and one database, and every possible fault, for a while. Then
+ * faults end, and everything must finish and be right. The seed decides everything.
  *
- * Real is what runs in a processor: line, flush, fold, settle, retry, encoding. Simulated is what it stands on: log,
- * store, clock.
+ * The code of a processor is real: line, flush, fold, settle, retry, encoding. Log, store and clock are simulated.
  */
 import assert from 'node:assert/strict'
 
@@ -30,22 +29,22 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly events: number
-  /** faults, and what came of them, by name */
+  /** faults and their effects, by name */
   readonly counts: Readonly<Record<string, number>>
-  /** all that happened, where it was asked for */
+  /** everything that happened, if requested */
   readonly trace: readonly string[]
 }
 
-/** faults happen for so long */
+/** duration of faults */
 const FAULTS_MS = 12_000
-/** by then everything that a fault leaves behind is over: sessions, waits for a retry, transactions that nobody ends */
+/** by then every effect of a fault is over: sessions, waits for a retry, abandoned transactions */
 const RECOVERY_MAX_MS = 60_000
-/** what a zombie still has to say comes within this time */
+/** a zombie acts within this time */
 const AFTERMATH_MS = 2_000
 
 /**
  * Runs one seed.
- * @throws with what was wrong, where a promise was broken
+ * @throws with the fault, if a promise was broken
  */
 export async function runSeed ({ seed, bug, isTraced = false }: RunOptions): Promise<RunResult> {
   const simulation = new Simulation(seed, bug, isTraced)
@@ -58,7 +57,7 @@ export async function runSeed ({ seed, bug, isTraced = false }: RunOptions): Pro
   return { events: simulation.world.eventCount, counts: simulation.world.counts, trace: simulation.world.trace ?? [] }
 }
 
-/** How often something happens, of all requests. */
+/** Rates of faults, per request. */
 interface Faults extends StoreFaults, ProducerFaults {
   kill: number
   pause: number
@@ -92,7 +91,8 @@ class Simulation {
     this.#database = new Database(this.world, bug)
     this.#faults = { cut: chance.pick([0, 0.01, 0.05]), refused: chance.pick([0, 0.01, 0.05]), lost: chance.pick([0, 0.2]), kill: chance.pick([0, 0.01]), pause: chance.pick([0, 0.01]) }
     this.#gapPolicy = chance.pick(['stop', 'continue'])
-    // past the cap a resend can't be told any more, and counts: so there is either a low cap or resends that don't count
+    // above the maximum a duplicate is not detected and counts: so there is either a low maximum or undetected
+    // duplicates
     const keepDuplicates = chance.happens(0.7)
     this.#settings = {
       flushStalledMs: 30_000,
@@ -136,7 +136,7 @@ class Simulation {
     assert.ok(wrong.length === 0, wrong.slice(0, 10).join('\n'))
   }
 
-  /** Everything of the current topic is read, and everyone who should run runs. */
+  /** Everything of the current topic is read, and every processor that should run does. */
   #isDone (): boolean {
     const { topicId, partitions } = this.#log.topic
     return this.#database.misplaced.size === 0 && partitions.every(({ records }, partition) => {
@@ -165,7 +165,7 @@ class Simulation {
     const { process } = machine
     this.#machines.push(machine)
     const consumer = new SimulatedConsumer(process, this.#log)
-    const skewMs = this.#chance.between(-200, 200) // no two clocks are alike
+    const skewMs = this.#chance.between(-200, 200) // no two clocks agree
     const line = startLine({ ...this.#settings, owner: process.name, gapPolicy: this.#gapPolicy }, {
       store: new SimulatedStore(process, this.#database, this.#faults, this.#bug),
       eventLog: { readOffsets: () => process.ask('read offsets', 'none', () => new Error(), () => this.#log.readOffsets()) },
@@ -202,7 +202,7 @@ class Simulation {
     )
   }
 
-  /** It is gone; whoever looks after the processors starts another one. */
+  /** It is dead; the supervisor starts another one. */
   #bury (machine: Machine): void {
     machine.process.kill()
     const at = this.#machines.indexOf(machine)
@@ -292,7 +292,7 @@ class Simulation {
     }
   }
 
-  /** A fault that comes while a request is on its way. */
+  /** A fault while a request is on its way. */
   #strike (machine: Machine): void {
     const soonMs = this.#chance.between(0, 15)
     if (this.#chance.happens(this.#faults.kill)) {
@@ -313,10 +313,10 @@ class Simulation {
     return this.#machines.length > 0 ? this.#chance.pick(this.#machines) : undefined
   }
 
-  /** SIGTERM; who is not paused must be gone in time. */
+  /** SIGTERM; unless paused it must end in time. */
   #stop (machine: Machine): void {
     machine.process.deliver(() => {
-      machine.line?.close().catch(() => {}) // its end is looked at elsewhere
+      machine.line?.close().catch(() => {}) // its end is checked elsewhere
       this.world.schedule(5_000, '', () => {
         if (!machine.process.isPaused && this.#machines.includes(machine)) this.world.fail(`${machine.process.name} does not go`)
       })

@@ -1,6 +1,6 @@
 /**
- * Thousands of runs of the line over a simulated log, database and clock. A seed that breaks a promise is run again by
- * `npm run simulate -- --seed N --trace`.
+ * Thousands of runs of the line on a simulated log, database and clock. `npm run simulate -- --seed N --trace` repeats
+ * a failed seed.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -8,9 +8,9 @@ import { describe, test } from 'node:test'
 import { bugs, type Bug } from './bugs.ts'
 import { runSeed } from './run.ts'
 
-/** every night there are more */
+/** more in nightly runs */
 const SEEDS = Number(process.env.RELAY_SIMULATION_SEEDS ?? 400)
-/** by then a bug must have been found; each shows in one of 100 runs or more */
+/** by then a bug must be found; each shows in one of 100 runs or more */
 const BUG_SEEDS = 800
 
 test(`${SEEDS} runs with faults lose nothing, count nothing twice, and finish`, async t => {
@@ -22,7 +22,7 @@ test(`${SEEDS} runs with faults lose nothing, count nothing twice, and finish`, 
     for (const [name, count] of Object.entries(result.counts)) counts[name] = (counts[name] ?? 0) + count
   }
   t.diagnostic(Object.entries(counts).map(([name, count]) => `${name}: ${count}`).join(', '))
-  // what the promises are about has happened, and often
+  // the events of the promises have happened, often
   for (const name of [
     'kill', 'pause', 'rolling restart', 'database crash', 'restored database', 'read-only database', 'brokers away', 'write refused',
     'commit without an answer: moved', 'commit without an answer: not-moved', 'commit without an answer: fenced',
@@ -44,7 +44,7 @@ describe('a bug is found:', () => {
       const seed = await findSeed(bug as Bug)
       assert.ok(seed !== undefined, `${BUG_SEEDS} runs have not shown it`)
       t.diagnostic(`by seed ${seed}`)
-      // and it is the bug that was found
+      // so the planted bug was found
       await runSeed({ seed })
     })
   }

@@ -1,4 +1,4 @@
-/** The store as a process sees it, over connections that break. */
+/** The store as a process sees it, over unreliable connections. */
 import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
@@ -10,9 +10,9 @@ import { databaseError, progressKey, rowKey, type Database, type Transaction } f
 import type { Process, RemoteFault } from './process.ts'
 
 export interface StoreFaults {
-  /** how often a connection is cut, of all calls */
+  /** rate of cut connections, per call */
   cut: number
-  /** how often a statement fails with an error that is gone the next time */
+  /** rate of temporary statement errors */
   refused: number
 }
 
@@ -119,7 +119,7 @@ export class SimulatedStore implements Store {
     return this.#process.ask(what, fault, () => new Error('Connection terminated unexpectedly'), serve)
   }
 
-  /** The server hears of it some time later; a request that is on its way may come before. */
+  /** The server notices some time later; a request on its way may arrive before. */
   #hangUp (transaction: Transaction): void {
     const { world } = this.#process
     world.schedule(world.chance.between(10, 500), '', () => this.#database.rollback(transaction))
@@ -133,7 +133,7 @@ export class SimulatedStore implements Store {
   }
 }
 
-/** What a series is called here, and in the checks. */
+/** Name of a series here, and in the checks. */
 export function seriesName ({ deviceId, deviceType, zone }: SeriesName): string {
   return `${deviceId ?? '*'}/${deviceType}/${zone}`
 }

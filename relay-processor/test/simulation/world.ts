@@ -1,6 +1,6 @@
 /**
- * Simulated time. Everything that happens is an event at a time; events run one after the other, and the next one only
- * when all that the last one set off has come to rest. Times have chance in them, so the order has; one seed, one order.
+ * Simulated time. Everything is an event at a time. Events run one by one, each after all effects of the previous one.
+ * Times are random, so the order is; one seed, one order.
  */
 import { setImmediate as rest } from 'node:timers/promises'
 
@@ -8,7 +8,7 @@ import { Chance } from '../../../test-support/chance.ts'
 
 interface Event {
   readonly atMs: number
-  /** events of one moment run in the order in which they were scheduled */
+  /** events at one time run in the order of scheduling */
   readonly number: number
   readonly what: string
   readonly work: () => void
@@ -18,9 +18,9 @@ const START_MS = Date.parse('2024-06-01T00:00:00Z')
 
 export class World {
   readonly chance: Chance
-  /** what has happened, where somebody wants to read it */
+  /** what has happened, if wanted */
   readonly trace: string[] | undefined
-  /** how often something happened that is worth having been met */
+  /** counts of events that must occur */
   readonly counts: Record<string, number> = {}
   #nowMs = START_MS
   #numbers = 0
@@ -40,7 +40,7 @@ export class World {
     this.#push({ atMs: this.#nowMs + delayMs, number: this.#numbers++, what, work })
   }
 
-  /** Resolves after some time, for what is no processor's: servers, faults. */
+  /** Resolves after some time, for servers and faults. */
   sleep (ms: number, what: string): Promise<void> {
     return new Promise(resolve => this.schedule(ms, what, resolve))
   }
@@ -59,7 +59,7 @@ export class World {
     this.#failure ??= new Error(why)
   }
 
-  /** Runs events until a condition holds. @returns false: the time was up before */
+  /** Runs events until a condition holds. @returns false: the time was up */
   async run (condition: () => boolean, limitMs: number): Promise<boolean> {
     const deadlineMs = this.#nowMs + limitMs
     while (!condition()) {

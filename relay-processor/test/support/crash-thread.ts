@@ -1,6 +1,6 @@
 /**
- * Preloaded into a processor (`--import`): its threads, but for the main one, fail when the process that started it sends a
- * way to. What fails is the thread itself, at whatever it is just doing; no code of Relay is changed for it.
+ * Preloaded into a processor (`--import`): its worker threads fail when the parent process sends a way to. The thread
+ * itself fails, at any point; no code of Relay is changed for it.
  */
 import { BroadcastChannel, isMainThread } from 'node:worker_threads'
 

@@ -1,4 +1,4 @@
-/** An owner of partitions without a log: what it folds comes from the test, and goes to a real database. */
+/** An owner of partitions without a log: the test provides its events, and they go to a real database. */
 import { createMetrics, type Database, type Topic } from 'relay-common'
 
 import { Flusher } from '../../src/flush.ts'
@@ -6,7 +6,7 @@ import { createProcessorMetrics } from '../../src/metrics.ts'
 import { createPartition, type Partition } from '../../src/partition.ts'
 import { openPostgresStore } from '../../src/postgres-store.ts'
 
-/** @param opened closes it, whatever happens: the database waits for its connection */
+/** @param opened closes it in any case, because the database waits for its connection */
 export async function openOwner (database: Database, topic: Topic, opened: AsyncDisposableStack) {
   const fenced: Partition[] = []
   const settings = {

@@ -10,17 +10,17 @@ import { openLocalPostgres } from '../../../relay-common/test/support/local-post
 import { until } from '../../../test-support/until.ts'
 import { readProcessorConfig, type ProcessorConfig } from '../../src/config.ts'
 
-/** Where a processor works: a database and a topic of the test's own, on a real log of either kind. */
+/** The environment of a processor: a database and a topic of the test, on a real log of either kind. */
 export interface Site {
   readonly database: Database
   readonly eventLog: EventLog
   readonly producer: EventProducer
   readonly config: ProcessorConfig
-  /** the same settings, for a processor that is a process of its own */
+  /** the same settings, for a processor as a process */
   readonly environment: Record<string, string>
 }
 
-/** Settings of a processor of a topic of its own. */
+/** Settings of a processor with its own topic. */
 export function environmentOn (databaseUrl: string, kind: EventLog['kind'], kafka: { readonly bootstrapServers: string } | undefined) {
   const topic = `iot-events-${randomUUID()}`
   return {
@@ -37,8 +37,8 @@ export function environmentOn (databaseUrl: string, kind: EventLog['kind'], kafk
 }
 
 /**
- * @param settings of the processor; KAFKA_BOOTSTRAP_SERVERS among them names a broker that the test has opened itself
- * @returns undefined where this machine has no such log; the test is skipped then, and says why
+ * @param settings of the processor; KAFKA_BOOTSTRAP_SERVERS names a broker of the test
+ * @returns undefined if this machine has no such log; then the test is skipped with a message
  */
 export async function openSite (
   t: TestContext, kind: EventLog['kind'], settings: Record<string, string> = {}
@@ -70,7 +70,7 @@ export async function send (site: Site, events: readonly DeviceEvent[]): Promise
   await site.producer.send(site.config.EVENTS_TOPIC, events.map(it => ({ key: it.deviceId, value: encode(it) })))
 }
 
-/** Waits until all that is in the topic now is in the rollups, at home. */
+/** Waits until everything in the topic now is in the rollups, at home. */
 export async function settled (site: Site): Promise<void> {
   const offsets = await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)
   await until('the rollups to reach the end of the log', async () => {
@@ -85,18 +85,18 @@ export async function settled (site: Site): Promise<void> {
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
-/** Starts a processor as a process of its own; it ends with the test. */
+/** Starts a processor as a process; it ends with the test. */
 export async function spawnProcessor (t: TestContext, site: Site, settings: Record<string, string> = {}): Promise<ChildProcess> {
   const child = spawn(process.execPath, [main], {
     env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
-  child.stdout!.resume() // its log, for who wants to read it
+  child.stdout!.resume() // its log, for readers
   t.after(() => { child.kill('SIGKILL') })
   await Promise.race([once(child, 'message'), once(child, 'exit').then(() => { throw new Error('the processor ended at its start') })])
   return child
 }
 
-/** A repeatable lot of events: some late by weeks, some out of order, some sent again. */
+/** Reproducible events: some late by weeks, some out of order, some resent. */
 export function makeEvents (count: number, seed = 1): DeviceEvent[] {
   let state = seed
   const random = () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647

@@ -6,7 +6,7 @@ import type { Site } from './open-processor.ts'
 
 export type Letter = DeadLetterInfo & Pick<LoggedRecord, 'key' | 'value'>
 
-/** All dead letters of a site, in the order in which they were written. */
+/** All dead letters of a site, in the order of writing. */
 export async function readDeadLetters ({ eventLog, config }: Pick<Site, 'eventLog' | 'config'>): Promise<Letter[]> {
   const letters: Letter[] = []
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(config.DEAD_LETTERS_TOPIC)) {

@@ -1,12 +1,12 @@
-/** The straightforward computation that everything the processor does must agree with: no windows, no batches, no bytes. */
+/** The simple computation that the processor must agree with: no windows, no batches, no bytes. */
 import { bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, readJournal, type Database, type DeviceEvent, type Rollup } from 'relay-common'
 
-/** What a window is called here: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
+/** Name of a window: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
 export function windowName (level: string, bucketMs: number, deviceId: string | null, deviceType: string, zone: string): string {
   return `${level} ${new Date(bucketMs).toISOString()} ${deviceId ?? '*'}/${deviceType}/${zone}`
 }
 
-/** Every window that these events count in, with its canonical bytes; a reading that was resent counts once. */
+/** Every window of these events, with its canonical bytes; a duplicate counts once. */
 export function recompute (events: readonly DeviceEvent[]): Map<string, string> {
   const rollups = new Map<string, { rollup: Rollup, bucketMs: number }>()
   const seen = new Set<string>()
@@ -27,7 +27,10 @@ export function recompute (events: readonly DeviceEvent[]): Map<string, string> 
   return new Map([...rollups].map(([name, { rollup, bucketMs }]) => [name, bytesOf(rollup, bucketMs)]))
 }
 
-/** Every window in the database, merged from rows and journal and across source partitions (or of one of them), with its canonical bytes. */
+/**
+ * Every window in the database, merged from rows and journal over source partitions (or of one of them), with its
+ * canonical bytes.
+ */
 export async function readWindows (database: Database, sourcePartition?: number): Promise<Map<string, string>> {
   const rollups = new Map<string, { rollup: Rollup, bucketMs: number }>()
   const windowOf = (level: string, bucketMs: number, { device_id: deviceId, device_type: type, zone }: SeriesRow) => {
@@ -74,7 +77,7 @@ interface SeriesRow {
   readonly zone: string
 }
 
-/** The body and the numbers of the other columns, as text that tells equal from unequal. */
+/** The body and the other columns as text, for comparison. */
 function bytesOf (rollup: Rollup, bucketMs: number): string {
   return `${rollup.count} ${rollup.min} ${rollup.max} ${encodeRollupBody(rollup, bucketMs).toString('hex')}`
 }

@@ -1,6 +1,6 @@
 import type { RecordSet, RecordVisitor } from 'relay-common'
 
-/** Records as a log would hand them over: keys and values behind one another in one buffer. */
+/** Records as a log returns them: keys and values consecutive in one buffer. */
 export function recordsOf (
   partition: number, baseOffset: bigint, values: ReadonlyArray<string | Buffer | null>, endOffset = baseOffset + BigInt(values.length)
 ): RecordSet {

@@ -1,4 +1,4 @@
-/** A topic that others made, and a producer that gives its records the times of events, as Kafka Connect and Flink do. */
+/** A topic created by others, and a producer that sets event times in its records, like Kafka Connect and Flink. */
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 
@@ -13,14 +13,14 @@ export interface TimedSite extends Site {
   readonly sendAt: (recordMs: bigint, events: readonly DeviceEvent[]) => Promise<void>
 }
 
-/** @returns undefined where this machine has no Kafka; the test is skipped then */
+/** @returns undefined if this machine has no Kafka; then the test is skipped */
 export async function openTimedSite (t: TestContext): Promise<TimedSite | undefined> {
   const kafka = await openLocalKafka(t)
   if (!kafka) return undefined
   const topic = `iot-events-${randomUUID()}`
   const broker = { bootstrapBrokers: [kafka.bootstrapServers], clientId: 'others' }
   const admin = new Admin(broker)
-  // the broker keeps them, although they are long past the retention, for as long as the test may take
+  // the broker keeps them during the test, although they are past the retention
   const configs = [{ name: 'message.timestamp.type', value: 'CreateTime' }, { name: 'retention.ms', value: '-1' }]
   await admin.createTopics({ topics: [topic], partitions: 4, replicas: 1, configs })
   await admin.close()

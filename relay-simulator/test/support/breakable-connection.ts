@@ -4,9 +4,9 @@ import type { TestContext } from 'node:test'
 
 import { resetSocket } from '../../../test-support/tcp-proxy.ts'
 
-/** A way to a server that a test can cut: what goes through it fails as when the server or the network is gone. */
+/** A connection to a server that a test can cut, as if the server or the network failed. */
 export interface BreakableConnection {
-  /** the address of the server, by this way */
+  /** the address of the server through it */
   readonly url: string
   /** Ends all connections, and refuses new ones. */
   cut (): Promise<void>
@@ -15,7 +15,7 @@ export interface BreakableConnection {
 
 const HOST = '127.0.0.1'
 
-/** @param serverUrl where the server is, with its port */
+/** @param serverUrl of the server, with its port */
 export async function openBreakableConnection (t: TestContext, serverUrl: string): Promise<BreakableConnection> {
   const target = new URL(serverUrl)
   const sockets = new Set<Socket>()

@@ -1,4 +1,4 @@
-/** The event logs that the simulator is tested on, and what is in them. */
+/** The event logs for tests of the simulator, and their content. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
@@ -16,15 +16,15 @@ import { takeRecords, waitAssigned, type Read } from '../../../relay-common/test
 export interface TestLog {
   readonly eventLog: EventLog
   readonly topic: string
-  /** the database that keeps the log, where one does */
+  /** the database of the log, if it is in one */
   readonly database: Database | undefined
-  /** settings with which a simulator reaches the same log and topic */
+  /** settings for a simulator to use the same log and topic */
   readonly environment: NodeJS.ProcessEnv
 }
 
 export const kinds = ['postgres', 'kafka'] as const
 
-/** @returns undefined where the machine can't run such a log: then the test is skipped */
+/** @returns undefined if the machine can't run such a log: then the test is skipped */
 export async function openTestLog (t: TestContext, kind: typeof kinds[number]): Promise<TestLog | undefined> {
   const environment: NodeJS.ProcessEnv = {
     EVENT_LOG: kind,
@@ -48,13 +48,13 @@ export async function openTestLog (t: TestContext, kind: typeof kinds[number]): 
   return { eventLog, topic: config.EVENTS_TOPIC, database, environment }
 }
 
-/** How many records the topic holds; 0 where it is not there yet. */
+/** Number of records in the topic; 0 if it does not exist yet. */
 export async function countRecords ({ eventLog, topic }: TestLog): Promise<number> {
   if (!await eventLog.describeTopic(topic)) return 0
   return (await eventLog.readOffsets(topic)).reduce((sum, { endOffset }) => sum + Number(endOffset), 0)
 }
 
-/** All that is in the topic, in order for each partition. */
+/** Everything in the topic, in order per partition. */
 export async function readTopic (log: TestLog): Promise<Read[]> {
   const { eventLog, topic } = log
   const count = await countRecords(log)
@@ -77,7 +77,7 @@ export async function readTopic (log: TestLog): Promise<Read[]> {
 const settings = readConfig(Type.Object(eventSettings), {})
 const rules = { deviceTypes: new Set(splitList(settings.DEVICE_TYPES)), futureMaxMs: settings.FUTURE_MAX_MS }
 
-/** The events of the topic by device, each list in the order of the log. Fails for a record that can't be decoded. */
+/** The events of the topic by device, each list in the order of the log. Fails for an invalid record. */
 export async function readEvents (log: TestLog): Promise<Map<string, DeviceEvent[]>> {
   const events = (await readTopic(log)).map(({ key, value }) => {
     const decoded = decodeEvent(value, rules, Date.now())

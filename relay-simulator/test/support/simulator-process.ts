@@ -1,4 +1,4 @@
-/** A simulator in a process of its own, as the stack starts it. */
+/** A simulator as a process, as the stack starts it. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -15,15 +15,15 @@ export interface LogLine {
 
 export interface SimulatorProcess {
   readonly process: ChildProcess
-  /** what it has logged so far */
+  /** its log so far */
   readonly lines: LogLine[]
-  /** its exit code, once it has ended; null: a signal ended it */
+  /** its exit code at its end; null: a signal ended it */
   readonly exited: Promise<number | null>
   /** lines with a message */
   said (message: string): LogLine[]
 }
 
-/** Starts a simulator; it is gone with the test, whatever happens. */
+/** Starts a simulator; it ends with the test in any case. */
 export function startSimulatorProcess (
   t: TestContext, environment: NodeJS.ProcessEnv, args: readonly string[] = []
 ): SimulatorProcess {

@@ -11,8 +11,8 @@ export interface Answer {
 }
 
 /**
- * What the API should say about a device of the known fleet: the fleet's events are functions of time, so the same
- * events are made here again, and counted in the plainest way.
+ * Expected answers about a device of the known fleet: its events are functions of time, so they are created again here,
+ * and counted in the simplest way.
  */
 export function expectedAnswer (deviceId: string, startMs: number, endMs: number): Answer {
   const fleet = new Fleet({ devices: 3, zones: 3, rate: 1, seed: 1 })
@@ -38,7 +38,7 @@ export async function ask (url: string, token: string): Promise<{ status: number
   return { status: response.status, body: await response.json() as Answer }
 }
 
-/** Start and end of the range that a question is about, ms since the epoch. */
+/** Start and end of the range of a query, ms since the epoch. */
 export function rangeOf (url: string): [startMs: number, endMs: number] {
   const { searchParams } = new URL(url)
   return [Date.parse(searchParams.get('startTime')!), Date.parse(searchParams.get('endTime')!)]

@@ -1,24 +1,24 @@
 /**
- * Events that a test knows all about, as real sites send them: late, out of order, sent again, in several spellings,
- * and among them records that are no events. Seeded: the same at every run, but for the poison that lies ahead of now.
+ * Events with known properties, like those of real sites: late, out of order, resent, in several spellings, with
+ * invalid records among them. Reproducible, except for poison that is ahead of the clock.
  */
 import type { DeviceEvent, ProducedRecord, RejectedReason } from 'relay-common'
 
 export const deviceTypes = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'] as const
-/** 29 February is among the days. The simulated fleet sends now, and so is in no answer about them. */
+/** 29 February is among the days. The simulated fleet sends current events, so no answer about these days has them. */
 export const START_MS = Date.parse('2024-02-27T00:00:00Z')
 export const DAYS = 5
 export const DAY_MS = 86_400_000
 export const LATE_MAX_MS = 40 * DAY_MS
 
-/** Minutes in which devices send many times over; rows keep up to 600 readings, and answers cut them to the ms. */
+/** Minutes with very many readings: rows store up to 600 readings, and answers cut them to the ms. */
 const BUSY_START_MS = START_MS + 1.5 * DAY_MS - 20_000
 const BUSY_MS = 20 * 60_000
 
 export interface KnownEvents {
-  /** in the order they are sent in */
+  /** in the order of sending */
   readonly records: readonly ProducedRecord[]
-  /** what counts: each reading once, however often it was sent */
+  /** the expected readings, without duplicates */
   readonly readings: readonly DeviceEvent[]
   readonly poison: readonly Poison[]
 }
@@ -30,7 +30,7 @@ export interface Poison {
   readonly field?: string
 }
 
-/** Names that paths, collations and encodings have been seen to stumble over. */
+/** Names that are difficult for paths, collations and encodings. */
 const devices = [
   'thermometer/7 in 50% of cases', 'pulse-ü', 'tank-三号', 'α-1', 'pulse 2?x=1', 'tank#2', "o'hara-1", 'pulse-3',
   'Tank-3', '🚗-1', 'pulse-4+', 'tank-4'
@@ -38,10 +38,10 @@ const devices = [
 const zones = ['Nord/Süd', 'zone a', 'Zone A', '東京 1']
 /** It moves from its own zone to the next one in the middle of the days. */
 const MOVING_DEVICE = 1
-/** Whoever sends for it uses another key than its id. */
+/** Its producer uses another key than its id. */
 const GATEWAY_DEVICE = 4
 
-/** Numbers from 0 to 1 that are the same at every run: Park and Miller's generator. */
+/** Reproducible numbers from 0 to 1: Park and Miller's generator. */
 export function createRandom (seed: number): () => number {
   let state = seed
   return () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647
@@ -71,7 +71,7 @@ export function createKnownEvents (count: number, seed: number): KnownEvents {
       value: valueOf(device, random),
       timestampMs
     }
-    // of those that were there before, half are the same reading once more, half another value at the same time
+    // for a repeated device and time, half are duplicates, half have another value
     const event = before && random() < 0.5 ? before.event : fresh
     readings.set(JSON.stringify([event.deviceId, event.zone, event.timestampMs, event.value]), event)
     past.push({ event, device })
@@ -85,7 +85,7 @@ export function createKnownEvents (count: number, seed: number): KnownEvents {
   return { records: sent, readings: [...readings.values()], poison }
 }
 
-/** @param progress from 0 to 1: event time moves on, with events ahead and behind, and some late by weeks */
+/** @param progress from 0 to 1: event time advances, with events ahead and behind, and some late by weeks */
 function timeOf (progress: number, random: () => number): number {
   const kind = random()
   if (kind < 0.05) return START_MS - Math.floor(random() * LATE_MAX_MS)
@@ -94,7 +94,7 @@ function timeOf (progress: number, random: () => number): number {
   return Math.min(START_MS + Math.floor(progress * DAYS * DAY_MS) + jitterMs, START_MS + DAYS * DAY_MS - 1)
 }
 
-/** Steps of half a degree, whole beats, doubles of all digits, and values far apart; many of them negative. */
+/** Half degrees, whole beats, doubles of all digits, and very different values; many of them negative. */
 function valueOf (device: number, random: () => number): number {
   switch (device % 6) {
     case 0: return Math.round((random() - 0.6) * 60) / 2 + 0
@@ -118,7 +118,7 @@ function write ({ deviceId, deviceType, zone, value, timestampMs }: DeviceEvent,
       const firmware = { version: [1, 2] }
       return JSON.stringify({ firmware, timestamp: local, value, zone, deviceType, deviceId }, null, 1)
     }
-    default: { // ids as escapes: what the fast path leaves to the plain one
+    default: { // escaped ids, which the fast path leaves to the slow one
       const escaped = Array.from({ length: deviceId.length }, (_, n) =>
         `\\u${deviceId.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')
       return `{"deviceId":"${escaped}",` + JSON.stringify({ deviceType, zone, value, timestamp: iso }).slice(1)
@@ -126,11 +126,11 @@ function write ({ deviceId, deviceType, zone, value, timestampMs }: DeviceEvent,
   }
 }
 
-/** Each way of being no event, under the key of a device that sends events as well, or none. */
+/** Every kind of invalid event, with the key of a device that also sends valid ones, or none. */
 function createPoison (events: readonly DeviceEvent[]): Poison[] {
   const good = write(events[0], 0)
   const has = (field: string, source: string) => good.replace(new RegExp(`(?<="${field}":)("[^"]*"|[^,}]+)`), source)
-  const cut = Buffer.from([0xc3, 0x28]) // the first byte of two, and not the second
+  const cut = Buffer.from([0xc3, 0x28]) // the first byte of two, without the second
   const soon = new Date(Date.now() + DAY_MS).toISOString()
   const kinds: Array<[reason: RejectedReason, value: string | Buffer | null, field?: string]> = [
     ['record-empty', null],

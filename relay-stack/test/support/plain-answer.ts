@@ -1,4 +1,4 @@
-/** What the API should answer, in the plainest way: filter, sort, add up as whole numbers. No buckets, no digests. */
+/** The expected answer of the API, in the simplest way: filter, sort, add as whole numbers. No buckets, no digests. */
 import type { DeviceEvent } from 'relay-common'
 
 import { quotientToDouble, sumUnits, UNIT_EXPONENT } from '../../../relay-common/test/support/exact.ts'
@@ -18,12 +18,12 @@ export interface PlainAnswer {
   readonly minValue: number
   readonly maxValue: number
   readonly medianValue: number
-  /** the largest that `medianError` may be: none up to 128 distinct values, then what 0.5 % of the middle two makes */
+  /** the largest allowed `medianError`: 0 up to 128 distinct values, then 0.5 % of the middle two */
   readonly medianErrorMax: number
 }
 
 const EXACT_VALUES_MAX = 128
-/** 0.5 % of the upper edge of a bin, which lies 1.005 % above the lower one, where the value may be. */
+/** 0.5 % of the upper edge of a bin, which is 1.005 % above the lower one, where the value may be. */
 const RELATIVE_ERROR_MAX = 0.005 * 1.0101
 
 /** @returns undefined: no readings */

@@ -1,4 +1,4 @@
-/** Secrets that can be found again wherever they come out, and programs that are watched for them. */
+/** Recognisable secrets, and programs whose output is searched for them. */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -9,14 +9,14 @@ import { fileURLToPath } from 'node:url'
 
 import { commandLineOf } from '../../src/process-table.ts'
 
-/** A secret with characters that need escaping in JSON, in addresses and in a shell, around a core that does not. */
+/** A secret with characters that need escaping in JSON, URLs and shells, around a core that does not. */
 export function makeSecret (): string {
   return `pA/"s%20${coreOf(randomBytes(15).toString('hex'))}@:'é`
 }
 
 const coreOf = (secret: string) => /[0-9A-Za-z_-]{20,}/.exec(secret)?.[0] ?? secret
 
-/** How a secret may look: as it is, in hexadecimal, and in base64 at each of the places of three bytes. */
+/** Forms of a secret: plain, hexadecimal, and base64 at each of the three byte offsets. */
 function formsOf (secret: string): string[] {
   const core = Buffer.from(coreOf(secret))
   const whole = [0, 1, 2].map(skip => core.subarray(skip, skip + Math.floor((core.length - skip) / 3) * 3))
@@ -42,7 +42,10 @@ export interface WatchedProgram {
   readonly exited: Promise<unknown>
 }
 
-/** Starts one of the programs with this environment, what others have compiled, and nothing else. @param name as in `relay-<name>/src/main.ts` */
+/**
+ * Starts one of the programs with this environment, what others have compiled, and nothing else. @param name as in
+ * `relay-<name>/src/main.ts`
+ */
 export function startWatched (
   t: TestContext, name: string, environment: NodeJS.ProcessEnv, args: readonly string[] = []
 ): WatchedProgram {
