@@ -1,6 +1,6 @@
 /**
- * What npm scripts begin with: it looks whether Relay can run here, and runs it. Plain JavaScript, for any Node from 18
- * on has to understand it: an install that left something out ends in one line instead of a stack trace.
+ * Start of all npm scripts: checks whether Relay can run here, and runs it. It is plain JavaScript, so that any Node
+ * from 18 on reports an incomplete install in one line in place of a stack trace.
  *
  *     node run.js [file of TypeScript [its arguments]]
  */
@@ -11,10 +11,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import * as util from 'node:util'
 
 const NODE_MIN = 24
-/** Programs that read `.env`; tests and benchmarks depend on what is written in them alone. */
+/** Programs that read `.env`; tests and benchmarks must not depend on it. */
 const STACK = 'relay-stack/'
 const CLI = 'relay-cli/'
-/** One of them in `.env`: the command line is about those servers, and not about the stack on this machine. */
+/** If `.env` has one of them, the command line uses those servers in place of the local stack. */
 const SERVERS = ['DATABASE_URL', 'DATABASE_URL_FILE', 'POSTGRES_HOST', 'KAFKA_BOOTSTRAP_SERVERS']
 
 const [file, ...args] = process.argv.slice(2)
@@ -42,9 +42,9 @@ async function run () {
 }
 
 /**
- * What was compiled is read back by the next start, here and in the programs that are started from here: that takes half
- * the CPU, and no process keeps the compiler of types in memory. Not in the system's folder for temporary files, where it
- * may be someone else's. A folder that can't be written to does no harm.
+ * Stores compiled code for the next start, here and in child programs: that halves the CPU, and no process keeps the
+ * type stripper in memory. It is not in the system's temporary folder, because others may write there. An unwritable
+ * folder does no harm.
  */
 function keepCompiled () {
   const { XDG_CACHE_HOME, HOME, NODE_COMPILE_CACHE } = process.env
@@ -53,7 +53,7 @@ function keepCompiled () {
   if (process.env.NODE_COMPILE_CACHE) module.enableCompileCache()
 }
 
-/** Takes settings from `.env` beside package.json. What the environment says already wins. */
+/** Reads settings from `.env` beside package.json. The environment takes precedence. */
 function readEnvFile (isWanted) {
   const path = pathOf('.env')
   if (!existsSync(path)) return

@@ -8,7 +8,7 @@ export const schemaFile = fileURLToPath(new URL('./src/schema.ts', import.meta.u
 
 /** @param document OpenAPI 3.1, as the API serves it at `/openapi.json` */
 export async function typesOf (document: unknown): Promise<string> {
-  // words that later versions may add to: a type refuses nothing while a program runs, so it names those that there are
+  // open enums, which later versions may extend: types reject nothing at run time, so they list the current values
   const named = JSON.parse(JSON.stringify(document).replaceAll('"x-extensible-enum"', '"enum"')) as OpenAPI3
   const nodes = await openapiTS(named, { alphabetize: true, defaultNonNullable: false })
   return `/* eslint-disable */\n// Written by relay-client/generate.ts; the document says what things mean.\n\n${astToString(nodes)}`

@@ -13,10 +13,10 @@ export interface Certificates {
 }
 
 /**
- * Makes a certificate authority and a certificate for this machine that it has signed, with `openssl`.
- * @param folder where the files go
- * @param name begins their names
- * @param hosts what the certificate is for, as OpenSSL writes it
+ * Creates a certificate authority and a certificate for this machine signed by it, with `openssl`.
+ * @param folder for the files
+ * @param name prefix of their names
+ * @param hosts of the certificate, in OpenSSL's format
  */
 export async function makeCertificates (
   folder: string, name: string, hosts = 'IP:127.0.0.1,DNS:localhost'

@@ -1,12 +1,12 @@
-/** Chance that is the same at every run of a seed: for tests that can be replayed. */
+/** Reproducible randomness from a seed: for tests that can be replayed. */
 export class Chance {
   #state: number
 
   constructor (seed: number) {
-    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0 // seeds that are neighbours have nothing in common
+    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0 // neighbouring seeds are uncorrelated
   }
 
-  /** From 0 to 1, without 1: the generator `mulberry32`. */
+  /** From 0 to 1 (exclusive): the generator `mulberry32`. */
   next (): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0
     let mixed = this.#state
@@ -20,7 +20,7 @@ export class Chance {
     return Math.floor(this.next() * limit)
   }
 
-  /** A whole number from least to most. */
+  /** A whole number from `least` to `most`, inclusive. */
   between (least: number, most: number): number {
     return least + this.below(most - least + 1)
   }

@@ -1,13 +1,12 @@
-/** Programs of Debian's packages that tests run as they are. */
+/** Programs of Debian's packages for tests. */
 import { spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { basename } from 'node:path'
 
 /**
- * Why a test that runs a program is skipped; false: it is not. In CI it never is: it fails where the program is
- * missing.
- * @param from the package that has it
- * @param harmless an option with which it does nothing
+ * Why a test that needs a program is skipped; false: it is not. In CI it never is: it fails if the program is missing.
+ * @param from the package of the program
+ * @param harmless an option without effect
  */
 export function skipWithout (program: string, from = basename(program), harmless = '--version'): false | string {
   if (process.env.CI || spawnSync(program, [harmless]).error === undefined) return false

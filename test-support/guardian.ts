@@ -1,7 +1,7 @@
 /**
- * Cleans up after a test run, however it ended: a process of its own, whose stdin ends when the run does. What the run
- * has started knows it by its environment; servers are in process groups of their own, so no signal to the run reaches
- * them.
+ * Cleans up after a test run, however it ended: a process of its own, whose stdin ends with the run. It recognises
+ * processes of the run by their environment; servers are in process groups of their own, so no signal to the run
+ * reaches them.
  *
  *     node guardian.ts <id of the run> <folders of the run>
  */
@@ -15,19 +15,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const VARIABLE = 'RELAY_TEST_RUN'
-/** There PostgreSQL makes a database in 16 ms of CPU instead of 50 to 120: it is 400 files. */
+/** PostgreSQL creates a database there in 16 ms of CPU in place of 50 to 120: it has 400 files. */
 const MEMORY = '/dev/shm'
 const MEMORY_FREE_MIN_BYTES = 6 * 2 ** 30
 const ROUNDS_MAX = 50
 const ROUND_MS = 100
 
 export interface Guardian {
-  /** where temporary files of the run go; what is written often, and need not survive, goes to RELAY_TEST_MEMORY */
+  /** temporary files of the run; frequently written ones that need not survive go to RELAY_TEST_MEMORY */
   readonly folder: string
   close (): Promise<void>
 }
 
-/** Begins a run: its temporary files are in a folder of its own, and what it starts from here on ends with it. */
+/** Begins a run: its temporary files are in a folder of its own, and processes started from here on end with it. */
 export function startGuardian (): Guardian {
   const [folder, memory] = [tmpdir(), hasRoom(MEMORY) ? MEMORY : tmpdir()].map(it => mkdtempSync(join(it, 'relay-test-run-')))
   for (const it of [folder, memory]) chmodSync(it, 0o755) // root runs PostgreSQL as another user
@@ -61,7 +61,7 @@ function hasRoom (folder: string): boolean {
   }
 }
 
-/** Processes of the run and all that these have started. */
+/** Processes of the run, and all their descendants. */
 function processesOf (run: string): number[] {
   const parents = new Map<number, number>()
   const found = new Set<number>()
@@ -69,7 +69,7 @@ function processesOf (run: string): number[] {
     try {
       parents.set(pid, Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')[1]))
       if (readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${VARIABLE}=${run}`)) found.add(pid)
-    } catch {} // it has ended meanwhile, or is somebody else's
+    } catch {} // it has ended meanwhile, or belongs to somebody else
   }
   const isOfRun = (pid: number | undefined): boolean => pid !== undefined && (found.has(pid) || isOfRun(parents.get(pid)))
   return [...parents.keys()].filter(pid => pid !== process.pid && isOfRun(pid))

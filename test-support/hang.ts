@@ -1,16 +1,16 @@
 /**
- * Makes a server hang: it keeps its connections and says nothing, as one whose disk stands still or whose host is cut
- * off.
+ * Makes a server hang: it keeps its connections and does not answer, like one with a stalled disk or a disconnected
+ * host.
  */
 import { readFileSync } from 'node:fs'
 
-/** A server that is stopped; it goes on when this is disposed of. */
+/** A paused server; it continues when this is disposed of. */
 export interface Hung extends Disposable {
-  /** Lets it go on. */
+  /** Continues it. */
   goOn (): void
 }
 
-/** Stops a process and its children, which can't become more then. */
+/** Pauses a process and its children, so that no more are created. */
 export function hang (pid: number): Hung {
   process.kill(pid, 'SIGSTOP')
   const pids = [pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(it => it !== '').map(Number)]
@@ -21,7 +21,7 @@ export function hang (pid: number): Hung {
   return { goOn, [Symbol.dispose]: goOn }
 }
 
-/** @returns whether there is such a process */
+/** @returns whether the process exists */
 function signal (pid: number, name: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, name)

@@ -1,4 +1,4 @@
-/** PostgreSQL servers of a test's own, whose data can be copied and put back. */
+/** PostgreSQL servers of a test, whose data can be copied and restored. */
 import { execFile, execFileSync } from 'node:child_process'
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,27 +10,24 @@ import { Client } from 'pg'
 import { startPostgres, type LocalPostgres } from '../relay-stack/src/postgres.ts'
 
 export interface OwnServers {
-  /** Starts a server on the data of that name, made where there are none. */
+  /** Starts a server on the data of that name, created if missing. */
   start (name: string, port: number, parameters?: readonly string[]): Promise<LocalPostgres>
   /** Replaces data by a copy of others. No server may run on either. */
   copy (from: string, to: string): Promise<void>
   /**
-   * Makes a base backup of the data of a server that goes on, as `pg_basebackup` does: its files as they are copied,
-   * between `pg_backup_start` and `pg_backup_stop`. The server must archive its log (`archiving`).
+   * Makes a base backup of a running server, like `pg_basebackup`: its files as they are copied between
+   * `pg_backup_start` and `pg_backup_stop`. The server must archive its log (`archiving`).
    */
   backUp (from: string, server: LocalPostgres, to: string): Promise<void>
-  /** Parameters by which a server archives its log. */
+  /** Parameters that make a server archive its log. */
   readonly archiving: readonly string[]
-  /**
-   * Starts a server on a backup and the archive, which goes as far as a restore point, and then on in a history of its
-   * own.
-   */
+  /** Starts a server on a backup and the archive up to a restore point; it then continues in its own history. */
   startAt (point: string, name: string, port: number): Promise<LocalPostgres>
-  /** Starts a standby on a copy of another server's data, which streams from that. @param parameters more of them */
+  /** Starts a streaming standby on a copy of another server's data. @param parameters further ones */
   startStandby (name: string, port: number, primary: LocalPostgres, parameters?: readonly string[]): Promise<LocalPostgres>
 }
 
-/** They end with the test, and their data go. */
+/** They end with the test, and their data are deleted. */
 export async function openOwnServers (t: TestContext): Promise<OwnServers> {
   const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-own-servers-'))
   await chmod(folder, 0o755) // root runs the servers as another user
@@ -87,7 +84,7 @@ export async function openOwnServers (t: TestContext): Promise<OwnServers> {
   }
 }
 
-/** Copies files that are written meanwhile; some may be gone before their turn. */
+/** Copies files that are written meanwhile; some may disappear before their turn. */
 async function copyLive (from: string, to: string): Promise<void> {
   await new Promise<void>((resolve, reject) => execFile('cp', ['-a', from, to], (error, _, said) => {
     const faults = said.split('\n').filter(it => it !== '' && !/No such file or directory/.test(it))

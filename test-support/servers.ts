@@ -1,7 +1,6 @@
 /**
- * The servers of a whole test run: one PostgreSQL and one Kafka, which test files find by RELAY_TEST_POSTGRES and
- * RELAY_TEST_KAFKA. A file that runs alone starts its own. Whatever ends the run, a guardian leaves nothing of it
- * behind.
+ * The servers of a test run: one PostgreSQL and one Kafka, in RELAY_TEST_POSTGRES and RELAY_TEST_KAFKA for test files.
+ * A file that runs alone starts its own. However the run ends, a guardian cleans up.
  */
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,10 +11,7 @@ import { findJava } from '../relay-stack/src/kafka.ts'
 import { startGuardian } from './guardian.ts'
 
 const cacheDir = fileURLToPath(new URL('../.relay/kafka', import.meta.url))
-/**
- * What Node compiles for one file or program is there for all the others, also in the next run: a start takes half the
- * CPU.
- */
+/** Compile cache shared by all files and programs, also in the next run: it halves the CPU of a start. */
 const compiledDir = fileURLToPath(new URL('../.relay/compiled', import.meta.url))
 const running = new AsyncDisposableStack()
 
@@ -52,7 +48,7 @@ async function startKafka (): Promise<void> {
   process.env.RELAY_TEST_KAFKA = kafka.bootstrapServers
 }
 
-/** A run that is interrupted has no teardown, and the servers are in process groups of their own. */
+/** An interrupted run has no teardown, and the servers are in process groups of their own. */
 function endWithUs (pid: number, signal: NodeJS.Signals): void {
   const end = () => { process.kill(pid, signal) }
   process.once('exit', end)

@@ -1,6 +1,5 @@
 /**
- * A way to a server that can be made bad: connections through it are cut, refused or delayed, and answers are kept
- * from coming back.
+ * A faulty connection to a server: connections are cut, refused or delayed, and answers are dropped.
  *
  *     client ──▶ proxy ──▶ server
  */
@@ -9,22 +8,22 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
 export interface TcpProxy {
   readonly port: number
-  /** bytes that came from the server so far */
+  /** bytes from the server so far */
   readonly receivedBytes: number
-  /** bytes that clients have sent so far, whether they have got to the server or not */
+  /** bytes from clients so far, whether the server has received them or not */
   readonly requestedBytes: number
-  /** how long a chunk waits on its way, in each direction; may be changed at any time */
+  /** delay of a chunk, in each direction; may change at any time */
   delayMs: number
-  /** true: who connects is cut off at once */
+  /** true: new connections are closed at once */
   isRefusing: boolean
-  /** where who connects from now on gets to */
+  /** target of new connections */
   serverPort: number
-  /** Resets all connections that are open. @returns how many there were */
+  /** Resets all open connections. @returns their number */
   cut (): number
   /**
-   * Lets the next request that holds these bytes through, and cuts its connection: the server acts on it, and the
-   * client never hears of it.
-   * @param signal gives up waiting for such a request
+   * Forwards the next request with these bytes, and cuts its connection: the server executes it, and the client gets no
+   * answer.
+   * @param signal ends the wait for such a request
    * @returns whether there was one
    */
   cutBehind (request: Buffer, signal: AbortSignal): Promise<boolean>
@@ -77,15 +76,15 @@ export async function openTcpProxy (serverPort: number): Promise<TcpProxy> {
   }
 }
 
-/** Watches the connections that are open at the moment. */
+/** Watches the current connections. */
 async function cutBehind (pairs: ReadonlySet<Pair>, request: Buffer, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const watched = [...pairs]
   const look = (pair: Pair) => (chunk: Buffer) => {
     if (!chunk.includes(request)) return
-    pair.isAnswering = false // the server's answer, and all behind it, is dropped
+    pair.isAnswering = false // the server's answer, and everything after it, is dropped
     pair.closed.then(() => resolve(true))
-    // once the server has read the request it acts on it; it writes its answer to nobody
+    // once the server has read the request it executes it, and writes its answer to nobody
     pair.server.once('data', () => pair.reset())
   }
   const looks = watched.map(pair => ({ pair, listener: look(pair) }))
@@ -101,12 +100,12 @@ async function cutBehind (pairs: ReadonlySet<Pair>, request: Buffer, signal: Abo
   }
 }
 
-/** A connection: two sockets, and what is on its way between them. */
+/** A connection: two sockets, and the data between them. */
 class Pair {
   readonly client: Socket
   readonly server: Socket
   readonly closed: Promise<void>
-  /** false: what comes from the server is dropped */
+  /** false: data from the server is dropped */
   isAnswering = true
 
   constructor (client: Socket, server: Socket, delayMs: () => number) {
@@ -126,15 +125,15 @@ class Pair {
 }
 
 /**
- * Resets a connection. Node can't in the turn in which it was ended: the socket is lost then, and when all is done the
- * process waits for it for ever, turning.
+ * Resets a connection. Node can't do that in the turn in which it was ended: then the socket is lost, and the process
+ * never exits.
  */
 export function resetSocket (socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
 }
 
-/** Passes on what comes, in order, each chunk no sooner than its delay; a broken side breaks the other. */
+/** Forwards data in order, each chunk after its delay; a broken side breaks the other. */
 function forward (from: Socket, to: Socket, delayMs: () => number, isPassing: () => boolean): void {
   const waiting: { readonly dueMs: number, readonly chunk: Buffer | undefined }[] = []
   let timer: NodeJS.Timeout | undefined

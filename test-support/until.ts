@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /**
  * Waits for a condition.
- * @param what completes "waited … for"; a function is asked when time is up, and may tell what was seen instead
+ * @param what completes "waited … for"; a function is called at the end of the time, and may add what was seen
  * @throws after the limit
  */
 export async function until (

@@ -7,24 +7,24 @@ import type { paths } from './schema.ts'
 import { readStream, type StreamMessage, type StreamQuery } from './stream.ts'
 
 export interface RelayClientSettings extends Partial<RetrySettings> {
-  /** where the API is, such as `https://relay.example` */
+  /** URL of the API, such as `https://relay.example` */
   readonly baseUrl: string
   /** a bearer token: an API key, an access token or a configured one */
   readonly token: string
-  /** in place of the global one */
+  /** replaces the global one */
   readonly fetch?: (request: Request) => Promise<Response>
 }
 
-/** `GET`, `POST` … take a path of the API and answer `{ data, error, response }`, all typed; see openapi-fetch. */
+/** `GET`, `POST` … take a path of the API and return `{ data, error, response }`, all typed; see openapi-fetch. */
 export interface RelayClient extends Client<paths> {
   /**
-   * Rows of `/api/v1/aggregates`, as they come, over as many answers as it takes.
-   * @throws RelayProblem, and Error where the connection goes before the last row
+   * Rows of `/api/v1/aggregates` as they arrive, over as many answers as needed.
+   * @throws RelayProblem, and Error if the connection is lost before the last row
    */
   aggregateRows (query: AggregatesQuery, options?: { readonly signal?: AbortSignal }): AsyncGenerator<AggregateRow, void>
   /**
-   * Messages of `/api/v1/stream`. A connection that goes is made anew, and goes on where it was; it ends with the signal,
-   * or when the caller stops asking.
+   * Messages of `/api/v1/stream`. A lost connection is reopened and resumed; it ends with the signal, or when the
+   * caller stops reading.
    * @throws RelayProblem
    */
   stream (query: StreamQuery, options?: { readonly signal?: AbortSignal }): AsyncGenerator<StreamMessage, void>

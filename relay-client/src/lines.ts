@@ -1,4 +1,4 @@
-/** Lines of a body, as they come: an answer of a million rows is never held. */
+/** Lines of a body as they arrive: an answer of a million rows is never in memory. */
 
 export async function * linesOf (body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder()
@@ -12,7 +12,7 @@ export async function * linesOf (body: ReadableStream<Uint8Array>): AsyncGenerat
   if (rest !== '') yield rest
 }
 
-/** Not every browser's streams are iterable by themselves. A caller that stops ends the answer. */
+/** Not every browser's streams are iterable. If the caller stops, the answer ends. */
 export async function * chunksOf<T> (stream: ReadableStream<T>): AsyncGenerator<T> {
   const reader = stream.getReader()
   let isOver = false
@@ -24,7 +24,7 @@ export async function * chunksOf<T> (stream: ReadableStream<T>): AsyncGenerator<
       yield value
     }
   } finally {
-    if (!isOver) await reader.cancel().catch(() => {}) // it has failed, and the caller hears of that
+    if (!isOver) await reader.cancel().catch(() => {}) // it has failed, and the caller gets the error
     reader.releaseLock()
   }
 }

@@ -1,15 +1,15 @@
 /**
- * A fetch that tries again when that may help: the server said so (429, 503), or could not be reached.
+ * A fetch that retries if that may help: the server said so (429, 503), or was unreachable.
  *
  *     wait before the n-th retry: Retry-After where the answer has one, else about 0.25 s, 0.5 s, 1 s …, up to 30 s
  *
- * Only what may be sent twice is: questions, and what has an `Idempotency-Key`. Any other request is sent again when the
- * answer says that nothing was done with it, and not when there was none.
+ * Only requests that may be sent twice are: queries, and those with an `Idempotency-Key`. Any other request is retried
+ * if the answer says that it had no effect, but not if there was no answer.
  */
 export interface RetrySettings {
-  /** how often it is tried again; 0: not at all */
+  /** number of retries; 0: none */
   readonly retriesMax: number
-  /** waits are no longer than this, whatever the server asks for: then the answer is the caller's, as it is */
+  /** longest wait, whatever the server requests: beyond that the caller gets the answer */
   readonly waitMaxMs: number
 }
 
@@ -17,7 +17,7 @@ export const retryDefaults: RetrySettings = { retriesMax: 4, waitMaxMs: 30_000 }
 
 const WAIT_FIRST_MS = 250
 
-/** @param send what really sends; called with a fresh copy of the request each time */
+/** @param send sends a request; called with a new copy each time */
 export function retrying (send: (request: Request) => Promise<Response>, settings: RetrySettings): (request: Request) => Promise<Response> {
   return async request => {
     const isSafe = request.method === 'GET' || request.method === 'HEAD' || request.headers.has('idempotency-key')
@@ -27,7 +27,7 @@ export function retrying (send: (request: Request) => Promise<Response>, setting
       try {
         response = await send(mayRetry ? request.clone() : request)
       } catch (error) {
-        // fetch says TypeError where there was no answer at all; an abort is the caller's own wish
+        // fetch throws a TypeError if there was no answer; an abort comes from the caller
         if (!(mayRetry && isSafe && error instanceof TypeError) || request.signal.aborted) throw error
         await wait(backoffMs(retry), request.signal)
         continue
@@ -41,7 +41,7 @@ export function retrying (send: (request: Request) => Promise<Response>, setting
   }
 }
 
-/** Doubles each time, with a random half, so that clients that were refused together do not come back together. */
+/** Doubles each time, with a random half, so that clients refused together do not retry together. */
 function backoffMs (retry: number): number {
   return WAIT_FIRST_MS * 2 ** retry * (0.5 + Math.random() / 2)
 }

@@ -1,4 +1,4 @@
-/** Rows of aggregates as a stream: NDJSON, whose last line says that it is the last one, and where to go on. */
+/** Rows of aggregates as a stream: NDJSON, whose last line marks the end and has the cursor. */
 import type { Client } from 'openapi-fetch'
 
 import { linesOf } from './lines.ts'
@@ -7,10 +7,10 @@ import type { components, paths } from './schema.ts'
 
 type Operation = paths['/api/v1/aggregates']['get']
 
-/** As the API takes it, but for what this client sees to by itself. */
+/** The parameters of the API, except those that this client sets. */
 export type AggregatesQuery = Omit<NonNullable<Operation['parameters']['query']>, 'format' | 'cursor'>
 
-/** Percentiles, and their errors, have as many names as there are numbers. */
+/** Percentiles and their errors have unlimited names. */
 export type AggregateRow = components['schemas']['AggregateRow'] & {
   readonly [percentile: `p${number}` | `p${number}Error`]: number | null
 }
@@ -31,7 +31,7 @@ export async function * readRows (
   }
 }
 
-/** @returns the cursor of the next answer; null: there is none */
+/** @returns the cursor of the next answer; null: none */
 async function * rowsOf (response: Response): AsyncGenerator<AggregateRow, string | null> {
   for await (const text of linesOf(response.body!)) {
     const line = JSON.parse(text) as Line

@@ -1,9 +1,9 @@
 /**
- * Messages of a live stream, over connections that come and go:
+ * Messages of a live stream, over several connections:
  *
  *     connecting ──200──▶ reading ──the connection goes, or the server says so──▶ waiting ──▶ connecting, with the last id
  *
- * What was told twice, as the API says may happen, is handed on twice: every rollup is a bucket as it is then.
+ * Duplicates, which the API allows, are passed on: every rollup is the current state of a bucket.
  */
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { Client } from 'openapi-fetch'
@@ -19,15 +19,15 @@ export type RollupMessage = Operation['responses'][200]['content']['text/event-s
 
 export type StreamMessage =
   | { readonly event: 'rollup', readonly data: RollupMessage }
-  /** more has changed in this range than is told: ask for it */
+  /** too many changes in this range to send: query it */
   | { readonly event: 'changed', readonly data: { readonly start: string, readonly end: string } }
-  /** it begins, or goes on */
+  /** it starts or resumes */
   | { readonly event: 'open' }
-  /** what has changed since then is not known any more: ask anew */
+  /** the changes since then are unknown: query again */
   | { readonly event: 'reset' }
   | { readonly event: 'heartbeat' }
 
-/** Before the first new connection; it doubles while there is none. */
+/** Before the first reconnect; it doubles while that fails. */
 const WAIT_FIRST_MS = 500
 
 export async function * readStream (
@@ -54,20 +54,20 @@ export async function * readStream (
       }
     } catch (error) {
       if (signal?.aborted) return
-      if (!(error instanceof TypeError)) throw error // that is what fetch says of connections that are none any more
+      if (!(error instanceof TypeError)) throw error // fetch throws a TypeError for lost connections
     }
     await pause(Math.max(waitMs, askedMs), signal)
   }
 }
 
-/** @returns undefined: nothing that a caller has to hear of, such as an event of a later version */
+/** @returns undefined: irrelevant for the caller, such as an event of a later version */
 function messageOf (event: string | undefined, data: string): StreamMessage | undefined {
   if (event === 'rollup' || event === 'changed') return { event, data: JSON.parse(data) }
   if (event === 'open' || event === 'reset' || event === 'heartbeat') return { event }
   return undefined
 }
 
-/** Ends early, and quietly, with the signal. */
+/** Ends early with the signal, without an error. */
 function pause (waitMs: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise(resolve => {
     const timer = setTimeout(resolve, waitMs)

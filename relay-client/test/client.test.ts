@@ -1,4 +1,4 @@
-/** The client, against the API itself. */
+/** The client with the API itself. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
@@ -11,7 +11,7 @@ const baseMs = Date.UTC(2024, 0, 1)
 const start = new Date(baseMs).toISOString()
 const end = new Date(baseMs + 3_600_000).toISOString()
 
-/** Two devices, a reading each in every minute of an hour. */
+/** Two devices, with a reading in every minute of an hour. */
 const events: PlacedEvent[] = ['a', 'b'].flatMap(deviceId => Array.from({ length: 60 }, (_, minute) => ({
   deviceId, zone: 'Zone A', deviceType: 'THERMOSTAT', value: minute, timestampMs: baseMs + minute * 60_000, sourcePartition: 0
 })))
@@ -22,12 +22,12 @@ async function openSite (t: TestContext, settings: Partial<RelayClientSettings> 
   return {
     ...api,
     relay: createRelayClient({ baseUrl, token: TOKEN, ...settings }),
-    // before the database: streams hold a connection of it
+    // before the database, because streams use a connection of it
     [Symbol.asyncDispose]: () => api.app.close()
   }
 }
 
-/** What a busy API says, so many times before it answers. */
+/** A busy API refuses a number of times before it answers. */
 function refusing (times: number, status: number, headers: Record<string, string> = { 'retry-after': '0' }) {
   const refused = { count: 0 }
   const send = async (request: Request) => {
@@ -63,7 +63,7 @@ test('a caller that stops reading ends the answer', async t => {
   const rows = relay.aggregateRows({ start, end, interval: '1m', stats: 'max' })
   assert.equal((await rows.next()).value?.max, 0)
   await rows.return()
-  await app.close() // waits for answers that are under way
+  await app.close() // waits for answers in progress
 })
 
 test('429 and 503 are retried, within the allowed number and not before Retry-After', async t => {

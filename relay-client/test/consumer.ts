@@ -1,4 +1,4 @@
-/** A program of a user: `node consumer.js <url> <token>`. It is in a project of its own when it runs (package.test.ts). */
+/** A program of a user: `node consumer.js <url> <token>`. It runs in a project of its own (package.test.ts). */
 import { createRelayClient, RelayProblem, type AggregateRow } from '@relay-telemetry/client'
 
 export async function report (baseUrl: string, token: string): Promise<string> {

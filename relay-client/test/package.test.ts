@@ -1,4 +1,6 @@
-/** The package as users get it: packed, installed in a fresh project, compiled, bundled, and run by every Node there is. */
+/**
+ * The package as users get it: packed, installed in a new project, compiled, bundled, and run by every installed Node.
+ */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { access, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
@@ -25,7 +27,7 @@ async function run (command: string, args: readonly string[], cwd: string): Prom
   return stdout
 }
 
-/** A project that has installed the package and nothing else, without a network: what it depends on is packed from ours. */
+/** A project with only this package, without a network: its dependencies are packed from ours. */
 async function openProject (t: TestContext): Promise<{ project: string, files: string[] }> {
   const project = await mkdtemp(join(tmpdir(), 'relay-test-package-'))
   t.after(() => rm(project, { recursive: true, force: true }))
@@ -45,7 +47,7 @@ function packageFolder (name: string): string {
   return path.slice(0, path.lastIndexOf(join('node_modules', name)) + join('node_modules', name).length)
 }
 
-/** Compiles the consumer as its users' compilers are set. */
+/** Compiles the consumer with compiler options of users. */
 async function compile (project: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const config = {
     compilerOptions: { strict: true, skipLibCheck: false, target: 'es2022', types: [], rootDir: '.', outDir: 'dist', ...options },
@@ -55,7 +57,7 @@ async function compile (project: string, options: Readonly<Record<string, unknow
   await run(process.execPath, [resolve('../../node_modules/typescript/bin/tsc'), '--project', '.'], project)
 }
 
-/** Every `node` of PATH that is new enough, once a version: ours, and those that users may have. */
+/** Every new enough `node` in PATH, once per version. */
 async function findNodes (): Promise<Map<string, string>> {
   const found = new Map([[process.version, process.execPath]])
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -73,7 +75,7 @@ test('it installs in a new project, compiles, bundles, and runs on every support
     deviceId: 'a', zone: 'Zone A', deviceType: 'THERMOSTAT', value, timestampMs: Date.UTC(2024, 0, 1, 0, value), sourcePartition: 0
   })))
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  opened.defer(() => app.close()) // before the database: streams hold a connection of it
+  opened.defer(() => app.close()) // before the database, because streams use a connection of it
   const { project, files } = await openProject(t)
   assert.deepEqual(files.filter(it => !/^(dist|src)\/[a-z]+\.(js|d\.ts|ts)(\.map)?$/.test(it)).sort(), ['LICENSE', 'README.md', 'package.json'])
   await cp(join(folder, 'test', 'consumer.ts'), join(project, 'consumer.ts'))

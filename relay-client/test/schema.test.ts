@@ -1,4 +1,4 @@
-/** What is written down about the API, held to the API. */
+/** Compares written documents about the API with the API. */
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
