@@ -188,7 +188,8 @@ function isStalled (socket: Socket, state: State, nowMs: number): boolean {
  */
 export function mayAnswer (socket: Socket): boolean {
   const asked = [...states.get(socket)?.asked ?? []]
-  return socket.writable && asked.length <= 1 && asked.every(([request, { response }]) => !request.complete && !response.headersSent)
+  return socket.writable &&
+    asked.length <= 1 && asked.every(([request, { response }]) => !request.complete && !response.headersSent)
 }
 
 /** Ends a connection: the client has a moment to read the last bytes, then the connection is destroyed. */

@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { Client, Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
+import {
+  Client, Pool, Query, types, type ClientBase, type Connection, type PoolClient, type QueryConfig, type QueryResultRow
+} from 'pg'
 import type { Registry } from 'prom-client'
 
 import { cancelStatement } from './cancel.ts'
 import { RelayError } from './errors.ts'
-import { findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings } from './pooler.ts'
+import {
+  findPoolMode, giveSettings, isStartRefused, pooled, requireSettings, type PoolMode, type SessionSettings
+} from './pooler.ts'
 import { readTls, type TlsFiles } from './tls.ts'
 import type { Logger } from './log.ts'
 import { measurePool } from './pool-metrics.ts'
@@ -50,7 +54,13 @@ const planSettings: Readonly<Record<PlanStyle, SessionSettings>> = {
   any: {},
   // without an alternative PostgreSQL still uses these plans, and their high cost would start the JIT compiler; one
   // query must use one core only
-  'by-key': { enable_seqscan: 'off', enable_mergejoin: 'off', enable_hashjoin: 'off', jit: 'off', max_parallel_workers_per_gather: '0' }
+  'by-key': {
+    enable_seqscan: 'off',
+    enable_mergejoin: 'off',
+    enable_hashjoin: 'off',
+    jit: 'off',
+    max_parallel_workers_per_gather: '0'
+  }
 }
 
 /** What a program stores in its sessions. */
@@ -138,7 +148,9 @@ export function connectionOptions (settings: DatabaseSettings) {
       }
 }
 
-function tlsFiles ({ DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DATABASE_TLS_KEY_FILE: key }: DatabaseSettings): TlsFiles {
+function tlsFiles (
+  { DATABASE_TLS_CA_FILE: ca, DATABASE_TLS_CERT_FILE: cert, DATABASE_TLS_KEY_FILE: key }: DatabaseSettings
+): TlsFiles {
   return { ca, cert, key }
 }
 
@@ -201,7 +213,9 @@ const connectionErrors = new Set([
 export function isConnectionError (error: unknown): boolean {
   const { code, message } = error as { code?: string, message?: string }
   return connectionErrors.has(code ?? '') ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(message ?? '')
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+      message ?? ''
+    )
 }
 
 /** Where the connections of a database are counted. */
@@ -345,11 +359,14 @@ interface Admitted {
  * Checks on the first connection whether sessions are what the program needs, and sets its settings if a pooler dropped
  * them.
  */
-async function admit (client: PoolClient, settings: DatabaseSettings, { program, sessions, wanted }: Admitted): Promise<PoolMode> {
+async function admit (
+  client: PoolClient, settings: DatabaseSettings, { program, sessions, wanted }: Admitted
+): Promise<PoolMode> {
   const limitMs = settings.DATABASE_CONNECT_TIMEOUT_MS
   const mode = await findPoolMode(client, async () => {
     const other = new Client({
-      ...connectionOptions(settings), application_name: program, connectionTimeoutMillis: limitMs, query_timeout: limitMs
+      ...connectionOptions(settings), application_name: program, connectionTimeoutMillis: limitMs,
+      query_timeout: limitMs
     })
     other.on('error', () => {}) // its next statement reports the error
     await other.connect()
@@ -369,7 +386,9 @@ export function databaseFor (database: Database, forWhom: ForWhom): Database {
     ...database,
     query: (sql, values, whom = forWhom) => database.query(sql, values, whom),
     queryPrepared: (name, sql, values, whom = forWhom) => database.queryPrepared(name, sql, values, whom),
-    streamPrepared: (name, sql, values, visit, whom = forWhom) => database.streamPrepared(name, sql, values, visit, whom)
+    streamPrepared: (name, sql, values, visit, whom = forWhom) => database.streamPrepared(
+      name, sql, values, visit, whom
+    )
   }
 }
 
@@ -417,7 +436,9 @@ async function cancelUntil<T> (client: PoolClient, outcome: Promise<T>): Promise
   for (const startedMs = performance.now(); ;) {
     if (performance.now() - startedMs > CANCEL_MAX_MS) return await outcome // the connection is dropped
     await cancelStatement(client, CANCEL_MAX_MS)
-    const ended = await Promise.race([outcome.then(value => ({ value })), delay(CANCEL_AGAIN_MS, undefined, { ref: false })])
+    const ended = await Promise.race([
+      outcome.then(value => ({ value })), delay(CANCEL_AGAIN_MS, undefined, { ref: false })
+    ])
     if (ended) return ended.value
   }
 }

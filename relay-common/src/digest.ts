@@ -1,5 +1,7 @@
 import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
-import { decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
+import {
+  decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch
+} from './packed-values.ts'
 
 /**
  * The distribution of values inside a rollup, as keys with counts in ascending order:

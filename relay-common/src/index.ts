@@ -9,7 +9,8 @@ export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-
 export { allowLogin, databaseLogins, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'
 export type { DatabaseLogin } from './access/database-login.ts'
 export {
-  claimFault, everything, foreignField, intersectGrants, isLimited, isScope, isWithin, mayDevice, mayZone, narrowGrants, scopes
+  claimFault, everything, foreignField, intersectGrants, isLimited, isScope, isWithin, mayDevice, mayZone,
+  narrowGrants, scopes
 } from './access/grants.ts'
 export type { EventGrants, Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'
@@ -30,9 +31,13 @@ export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
 export type { Digest } from './digest.ts'
 export { errorCodes, RelayError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
-export { deadLetterHeaders, deadLetterReasons, ingestReasons, readDeadLetter, toDeadLetterRecord } from './dead-letter.ts'
+export {
+  deadLetterHeaders, deadLetterReasons, ingestReasons, readDeadLetter, toDeadLetterRecord
+} from './dead-letter.ts'
 export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
-export { decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readClaims, rejectedReasons } from './event.ts'
+export {
+  decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readClaims, rejectedReasons
+} from './event.ts'
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
 export { warnOfCompaction } from './event-log/compaction.ts'
@@ -41,7 +46,8 @@ export { partitionOf } from './event-log/key-partition.ts'
 export { eventLogKind, openEventLog, openKafkaEventLog } from './event-log/open.ts'
 export type { EventLogConfig } from './event-log/open.ts'
 export type {
-  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, JoinGroup, LoggedRecord, PartitionOffsets, ProducedRecord,
+  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, EventProducer, JoinGroup, LoggedRecord, PartitionOffsets,
+  ProducedRecord,
   RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
 export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './exact-sum.ts'
@@ -52,14 +58,16 @@ export { healthRoutes, listen, startHealthServer, startMetricsServer } from './h
 export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { isHostOurs } from './hosts.ts'
 export {
-  deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf, lateJournalBlockOf, readJournal
+  deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf,
+  lateJournalBlockOf, readJournal
 } from './journal.ts'
 export type { JournalContent, JournalVisitor } from './journal.ts'
 export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
 export {
-  Counter, createCounterBy, createMetrics, createProcessMetrics, createWeightedHistogram, Gauge, Histogram, measureDegraded, Registry,
+  Counter, createCounterBy, createMetrics, createProcessMetrics, createWeightedHistogram, Gauge, Histogram,
+  measureDegraded, Registry,
   writeMetrics
 } from './metrics.ts'
 export type { MetricValues, WeightedHistogram } from './metrics.ts'
@@ -72,10 +80,13 @@ export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { bracketsOf } from './quantile.ts'
 export type { CountedBracket, Estimate, Share } from './quantile.ts'
-export { cutReadings, decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX, readingsByBucket } from './readings.ts'
+export {
+  cutReadings, decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX, readingsByBucket
+} from './readings.ts'
 export type { MergedReadings, Readings } from './readings.ts'
 export {
-  average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation, sumReadings,
+  average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation,
+  sumReadings,
   total
 } from './rollup.ts'
 export type { Rollup } from './rollup.ts'

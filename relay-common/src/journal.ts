@@ -248,7 +248,9 @@ export class JournalRow {
     }
     this.#baseMs = reader.varint()
     const length = reader.varint()
-    if (length > reader.remaining * SERIES_PER_BYTE_MAX) throw corrupt(`impossible number of entries in a journal row: ${length}`)
+    if (length > reader.remaining * SERIES_PER_BYTE_MAX) {
+      throw corrupt(`impossible number of entries in a journal row: ${length}`)
+    }
     const ids = this.#ids = decodeIntegers(reader, length).slice(0, length)
     for (let n = 0, id = -1; n < length; n++) ids[n] = id += ids[n] + 1
     const sizes = decodeIntegers(reader, length)
@@ -259,7 +261,9 @@ export class JournalRow {
       places[n + 1] = places[n] + size
       if (size <= 0 || places[n + 1] > body.length) throw corrupt('an entry extends beyond its journal row')
     }
-    if (places[length] !== body.length) throw corrupt(`${body.length - places[length]} bytes after the end of a journal row`)
+    if (places[length] !== body.length) {
+      throw corrupt(`${body.length - places[length]} bytes after the end of a journal row`)
+    }
   }
 
   /** entries, in the order of their series */
@@ -273,7 +277,9 @@ export class JournalRow {
     reader.offset = this.#places[n]
     if (this.#kind === READINGS) visitor.readings(this.#ids[n], decodeReadings(reader, this.#baseMs))
     else readRollup(reader, this.#baseMs, this.#ids[n], visitor)
-    if (reader.offset !== this.#places[n + 1]) throw corrupt('the length of an entry in a journal row does not match its bytes')
+    if (reader.offset !== this.#places[n + 1]) {
+      throw corrupt('the length of an entry in a journal row does not match its bytes')
+    }
   }
 
   /** Reads the part of one series. @throws RelayError RELAY_ROLLUP_CORRUPT */

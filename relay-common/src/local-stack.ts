@@ -24,7 +24,9 @@ export async function publishLocalStack (
 ): Promise<{ close (): Promise<void> }> {
   const file = join(dataDir, FILE)
   await rm(file, { force: true }) // a file left by a killed stack would keep its permissions
-  await writeFile(file, JSON.stringify({ ...settings, [PID]: String(process.pid) }, undefined, 2) + '\n', { mode: 0o600 })
+  await writeFile(
+    file, JSON.stringify({ ...settings, [PID]: String(process.pid) }, undefined, 2) + '\n', { mode: 0o600 }
+  )
   return { close: () => rm(file, { force: true }) }
 }
 

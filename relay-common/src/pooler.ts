@@ -97,8 +97,11 @@ export async function requireSettings (client: ClientBase, settings: SessionSett
 
 /** @param isListenEnough whether the program only needs its own session for LISTEN */
 export function pooled (mode: PoolMode, program: string, where: string, isListenEnough: boolean): RelayError {
-  const what = `PostgreSQL at ${where} is behind a pooler that changes the session for each ${mode} (PgBouncer: pool_mode=${mode}), ` +
+  const what =
+    `PostgreSQL at ${where} is behind a pooler that changes the session for each ${mode} (PgBouncer: pool_mode=${mode}), ` +
     `and ${program} needs sessions of its own. Set pool_mode=session for its user, or DATABASE_URL to PostgreSQL itself`
   return new RelayError('RELAY_DATABASE_POOLED',
-    isListenEnough ? `${what}; or set DATABASE_LISTEN_URL to PostgreSQL itself and keep pool_mode=transaction for DATABASE_URL` : what)
+    isListenEnough
+      ? `${what}; or set DATABASE_LISTEN_URL to PostgreSQL itself and keep pool_mode=transaction for DATABASE_URL`
+      : what)
 }

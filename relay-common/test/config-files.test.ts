@@ -25,10 +25,14 @@ test('a missing file or a setting that is given twice is reported without its co
   const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'password')
-  const missing = { code: 'RELAY_CONFIG_INVALID', message: /could not read .*password, named by POSTGRES_PASSWORD_FILE: ENOENT/ }
+  const missing = {
+    code: 'RELAY_CONFIG_INVALID', message: /could not read .*password, named by POSTGRES_PASSWORD_FILE: ENOENT/
+  }
   assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path }), missing)
   await writeFile(path, 'a secret of the file')
-  assert.throws(() => readConfig(schema, { POSTGRES_PASSWORD_FILE: path, POSTGRES_PASSWORD: 'another secret' }), (error: Error) => {
+  assert.throws(() => readConfig(
+    schema, { POSTGRES_PASSWORD_FILE: path, POSTGRES_PASSWORD: 'another secret' }
+  ), (error: Error) => {
     assert.match(error.message, /POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set/)
     return !error.message.includes('secret')
   })

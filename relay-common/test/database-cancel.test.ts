@@ -28,12 +28,18 @@ async function askAll (database: Database, connections = POOL_MAX): Promise<void
 
 test('a statement ends on the server when its signal does, with the reason, in any state', limit, async t => {
   const { database: watcher, settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'cancelled', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'cancelled', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const ways: ReadonlyArray<(database: Database, n: number, seconds: number) => Promise<number>> = [
-    async (database, n, seconds) => (await database.query<{ n: number }>('select $1::integer as n, pg_sleep($2)', [n, seconds]))[0].n,
+    async (database, n, seconds) => (await database.query<{ n: number }>(
+      'select $1::integer as n, pg_sleep($2)', [n, seconds]
+    ))[0].n,
     async (database, n, seconds) =>
-      (await database.queryPrepared<{ n: number }>('sleep', 'select $1::integer as n, pg_sleep($2)', [n, seconds]))[0].n,
+      (await database.queryPrepared<{ n: number }>(
+        'sleep', 'select $1::integer as n, pg_sleep($2)', [n, seconds]
+      ))[0].n,
     async (database, n, seconds) => {
       let seen = -1
       await database.streamPrepared('rows', `
@@ -42,7 +48,8 @@ test('a statement ends on the server when its signal does, with the reason, in a
     }
   ]
   const asked = fc.record({
-    way: fc.nat(ways.length - 1), seconds: fc.constantFrom(0, 0.005, 60), endAfterMs: fc.option(fc.nat(30), { nil: undefined })
+    way: fc.nat(ways.length - 1), seconds: fc.constantFrom(0, 0.005, 60),
+    endAfterMs: fc.option(fc.nat(30), { nil: undefined })
   }).map(it => it.seconds === 60 ? { ...it, endAfterMs: it.endAfterMs ?? 10 } : it)
 
   let cancelled = 0
@@ -66,7 +73,9 @@ test('a statement ends on the server when its signal does, with the reason, in a
 
 test('a wait for a connection ends with its signal, and the connection serves others', limit, async t => {
   const { settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'waiting', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'waiting', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const held = await Promise.all(Array.from({ length: POOL_MAX }, () => database.connect()))
   const ending = new AbortController()
@@ -79,7 +88,9 @@ test('a wait for a connection ends with its signal, and the connection serves ot
 
 test('a connection whose statement can\'t be cancelled is dropped and replaced', limit, async t => {
   const { database: watcher, settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'stubborn', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'stubborn', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const ending = new AbortController()
   // it ignores cancellations, for longer than anybody waits
@@ -94,7 +105,9 @@ test('a connection whose statement can\'t be cancelled is dropped and replaced',
 
 test('rows are read at the pace of their consumer, while others are answered', limit, async t => {
   const { settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const ROWS = 200_000 // 20 MB: more than sockets hold
   let seen = 0
@@ -119,15 +132,20 @@ test('rows are read at the pace of their consumer, while others are answered', l
 
 test('a statement whose rows wait for a turn ends with its signal, and the connection serves others', limit, async t => {
   const { database: watcher, settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced and gone', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: POOL_MAX }, 'paced and gone', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const ending = new AbortController()
   let isAwaited = false
-  const reading = database.streamPrepared('wide rows', "select n, repeat('x', 100) from generate_series(1, 200000) n", [], () => {}, {
+  const reading =
+    database.streamPrepared('wide rows', "select n, repeat('x', 100) from generate_series(1, 200000) n", [], () => {}, {
     signal: ending.signal,
     pace () {
       isAwaited = true
-      return new Promise<void>((_resolve, reject) => { ending.signal.addEventListener('abort', () => reject(ending.signal.reason)) })
+      return new Promise<void>((_resolve, reject) => { ending.signal.addEventListener(
+        'abort', () => reject(ending.signal.reason)
+      ) })
     }
   })
   await until('its turn to be awaited', () => isAwaited)
@@ -139,15 +157,20 @@ test('a statement whose rows wait for a turn ends with its signal, and the conne
 
 test('a finished statement never delays the next one on its connection', limit, async t => {
   const { settings } = await openLocalPostgres(t)
-  const database = await openDatabase({ ...settings, DATABASE_POOL_MAX: 1 }, 'paced to the end', createLogger('test', 'silent'))
+  const database = await openDatabase(
+    { ...settings, DATABASE_POOL_MAX: 1 }, 'paced to the end', createLogger('test', 'silent')
+  )
   t.after(() => database.close())
   const { promise: turn, resolve: letOn } = Promise.withResolvers<void>()
-  await database.streamPrepared('few rows', 'select n from generate_series(1, 10) n', [], () => {}, { pace: () => turn })
+  await database.streamPrepared(
+    'few rows', 'select n from generate_series(1, 10) n', [], () => {}, { pace: () => turn }
+  )
   const ROWS = 200_000 // 20 MB: more than sockets hold
   let seen = 0
   let isAwaited = false
   const next = Promise.withResolvers<void>()
-  const reading = database.streamPrepared('wide rows', `select n, repeat('x', 100) from generate_series(1, ${ROWS}) n`, [], () => { seen++ }, {
+  const reading =
+    database.streamPrepared('wide rows', `select n, repeat('x', 100) from generate_series(1, ${ROWS}) n`, [], () => { seen++ }, {
     pace () {
       isAwaited = true
       return next.promise

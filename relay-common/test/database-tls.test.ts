@@ -21,7 +21,9 @@ test('connections are encrypted, and only a server with a certificate of the aut
   await chmod(folder, 0o755)
   const own = await makeCertificates(folder, 'own', 'DNS:localhost')
   const foreign = await makeCertificates(folder, 'foreign')
-  const settings = { dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' }) }
+  const settings = {
+    dataDir: join(folder, 'data'), logFile: join(folder, 'log'), port: await getPort({ host: '127.0.0.1' })
+  }
 
   const plain = await startPostgres(settings) // creates the folder, whose owner the key must have too
   const owner = await stat(settings.dataDir)
@@ -39,7 +41,9 @@ test('connections are encrypted, and only a server with a certificate of the aut
   const open = (environment: Record<string, string>) =>
     openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, ...environment }), 'test', log)
 
-  const encrypted = opened.adopt(await open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: own.caFile }), it => it.close())
+  const encrypted = opened.adopt(
+    await open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: own.caFile }), it => it.close()
+  )
   const [{ ssl }] = await encrypted.query<{ ssl: boolean }>('select ssl from pg_stat_ssl where pid = pg_backend_pid()')
   assert.equal(ssl, true)
 
@@ -47,5 +51,7 @@ test('connections are encrypted, and only a server with a certificate of the aut
   await assert.rejects(open({ DATABASE_URL: byAddress, DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: own.caFile }),
     /altnames|127\.0\.0\.1/, 'a certificate that is for another name')
   await assert.rejects(open({ DATABASE_TLS: 'true' }), /certificate|self.signed/i, 'an authority that nobody knows')
-  await assert.rejects(open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: join(folder, 'nothing') }), { code: 'RELAY_CONFIG_INVALID' })
+  await assert.rejects(
+    open({ DATABASE_TLS: 'true', DATABASE_TLS_CA_FILE: join(folder, 'nothing') }), { code: 'RELAY_CONFIG_INVALID' }
+  )
 })

@@ -28,8 +28,12 @@ const run = `
 for (const signal of ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   const how = signal === 'SIGHUP' ? 'that ends in order' : `that ends by ${signal}`
   test(`a test run ${how} leaves no process and no folder, on a disk or in memory`, async () => {
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', run], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const { folders, server } = JSON.parse(String((await once(child.stdout, 'data'))[0])) as { folders: string[], server: number }
+    const child = spawn(
+      process.execPath, ['--input-type=module', '--eval', run], { stdio: ['ignore', 'pipe', 'inherit'] }
+    )
+    const { folders, server } = JSON.parse(String((await once(child.stdout, 'data'))[0])) as {
+      folders: string[], server: number
+    }
     for (const it of folders) assert.ok(existsSync(it), it)
     child.kill(signal)
     await once(child, 'exit')

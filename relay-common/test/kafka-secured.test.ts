@@ -78,7 +78,9 @@ test('a broker with TLS, logins and certificates', { timeout: 180_000 }, async t
     'no TLS, where it wants that': [{ KAFKA_BOOTSTRAP_SERVERS: kafka.tls }, /KAFKA_TLS/],
     'an authority that did not sign the broker\'s certificate':
       [at(kafka.tls, foreign.caFile), /not trusted.*KAFKA_TLS_CA_FILE/],
-    'no authority at all': [{ KAFKA_BOOTSTRAP_SERVERS: kafka.tls, KAFKA_TLS: 'true' }, /not trusted.*KAFKA_TLS_CA_FILE/],
+    'no authority at all': [
+      { KAFKA_BOOTSTRAP_SERVERS: kafka.tls, KAFKA_TLS: 'true' }, /not trusted.*KAFKA_TLS_CA_FILE/
+    ],
     'a broker whose certificate is for another host':
       [at(kafka.misnamed, elsewhere.caFile), /does not match the host name.*127\.0\.0\.1/],
     'no certificate, where it wants one': [at(kafka.mutual), /KAFKA_TLS_CERT_FILE/],

@@ -5,7 +5,9 @@ import { test } from 'node:test'
 
 import { Client } from 'pg'
 
-import { createLogger, openDatabase, readConfig, databaseSettings, type DatabaseSettings, type SessionUse } from 'relay-common'
+import {
+  createLogger, openDatabase, readConfig, databaseSettings, type DatabaseSettings, type SessionUse
+} from 'relay-common'
 import { Type } from 'typebox'
 
 import { behindPgbouncer, startPgbouncer } from './support/local-pgbouncer.ts'
@@ -91,7 +93,9 @@ test('all sessions through a pooler have the settings that they have without one
   const pooler = await startPgbouncer(t, url, { pool_mode: 'session', default_pool_size: 20 })
   const readSettings = async (from: string) => {
     await using opened = new AsyncDisposableStack()
-    const database = opened.adopt(await openDatabase(settingsOf(from), 'test', log, { plans: 'by-key' }), it => it.close())
+    const database = opened.adopt(
+      await openDatabase(settingsOf(from), 'test', log, { plans: 'by-key' }), it => it.close()
+    )
     const clients = await Promise.all(Array.from({ length: 5 }, () => database.connect()))
     opened.defer(() => { for (const it of clients) it.release() })
     return await Promise.all(clients.map(async it => (await it.query(`

@@ -38,7 +38,8 @@ test('all time since 1970 has a partition per year, and small ones only for rece
   const counts = Map.groupBy(partitions, it => it.level)
   assert.ok(counts.get('minute')!.length <= 130, `${counts.get('minute')!.length} of minutes`)
   assert.ok(partitions.length <= 240, `${partitions.length} in all`)
-  const newest = partitions.find(it => it.level === 'minute' && it.startMs <= nowMs - WEEK_MS && it.endMs > nowMs - WEEK_MS)!
+  const newest = partitions.find(it => it.level === 'minute' &&
+    it.startMs <= nowMs - WEEK_MS && it.endMs > nowMs - WEEK_MS)!
   assert.equal(newest.endMs - newest.startMs, WEEK_MS)
 })
 
@@ -54,9 +55,15 @@ test('every time belongs to one partition, in any order of creating, dropping an
   const { database } = await openLocalPostgres(t)
   const firstDay = Date.parse('2010-01-01T00:00:00Z') / DAY_MS
   const step = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant('make' as const), day: fc.integer({ min: 0, max: 2_000 }) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('merge' as const), steps: fc.integer({ min: 1, max: 12 }) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('drop' as const), days: fc.integer({ min: 0, max: 1_500 }) }) },
+    {
+      weight: 6, arbitrary: fc.record({ kind: fc.constant('make' as const), day: fc.integer({ min: 0, max: 2_000 }) })
+    },
+    {
+      weight: 2, arbitrary: fc.record({ kind: fc.constant('merge' as const), steps: fc.integer({ min: 1, max: 12 }) })
+    },
+    {
+      weight: 1, arbitrary: fc.record({ kind: fc.constant('drop' as const), days: fc.integer({ min: 0, max: 1_500 }) })
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), days: fc.integer({ min: 1, max: 400 }) }) })
   let merges = 0
   await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 40 }), async steps => {
@@ -82,24 +89,32 @@ test('every time belongs to one partition, in any order of creating, dropping an
         clockDay += it.days
       } else if (it.kind === 'merge') {
         for (let n = 0; n < it.steps; n++) {
-          const [{ state }] = await database.query<{ state: string }>('select merge_rollups_before($1) as state', [clock])
+          const [{ state }] = await database.query<{ state: string }>(
+            'select merge_rollups_before($1) as state', [clock]
+          )
           if (state === 'again') merges++
         }
       } else {
         const keepDays = it.days + 1
-        await database.query("update rollup_levels set retention = make_interval(days => $1) where name = 'minute'", [keepDays])
+        await database.query(
+          "update rollup_levels set retention = make_interval(days => $1) where name = 'minute'", [keepDays]
+        )
         const dropped = (await readPartitions(database)).filter(it => it.level === 'minute')
         await database.query('select drop_rollups_before($1)', [clock])
         await database.query('update rollup_levels set retention = null')
         const kept = new Set((await readPartitions(database)).map(it => it.startMs))
         for (const { startMs, endMs } of dropped.filter(it => !kept.has(it.startMs))) {
           assert.ok(endMs <= (clockDay - keepDays) * DAY_MS)
-          for (const day of [...expected.keys()]) if (day * DAY_MS >= startMs && day * DAY_MS < endMs) expected.delete(day)
+          for (const day of [...expected.keys()]) {
+            if (day * DAY_MS >= startMs && day * DAY_MS < endMs) expected.delete(day)
+          }
         }
       }
       const partitions = (await readPartitions(database)).filter(it => it.level === 'minute')
       assertApart(partitions)
-      const rows = await database.query<{ day: number, sum: number }>('select series_id as day, sum from rollups_minute order by 1')
+      const rows = await database.query<{ day: number, sum: number }>(
+        'select series_id as day, sum from rollups_minute order by 1'
+      )
       assert.deepEqual(rows.map(it => [it.day, it.sum]), [...expected].sort((a, b) => a[0] - b[0]))
     }
   }), { numRuns: 25 })
@@ -122,9 +137,12 @@ test('small partitions of a past year are merged, including rows that are writte
     states.add(state)
     const n = steps++
     // a new row, a changed one and a deleted one, at any step of the merge
-    await both(table => `insert into ${table} values (${100 + n}, ${at(1_500 + n % 100, '7')}, 0, 1, ${n}, 0, 0, '\\x02')`)
-    await both(table => `update ${table} set sum = -sum where series_id = ${1 + n % 40} and bucket_start >= ${at(1_510, '0')} and bucket_start < ${at(1_580, '0')}`)
-    await both(table => `delete from ${table} where series_id = ${1 + n % 40} and bucket_start < ${at(1_503 + n % 30, '0')}`)
+    await both(table =>
+      `insert into ${table} values (${100 + n}, ${at(1_500 + n % 100, '7')}, 0, 1, ${n}, 0, 0, '\\x02')`)
+    await both(table =>
+      `update ${table} set sum = -sum where series_id = ${1 + n % 40} and bucket_start >= ${at(1_510, '0')} and bucket_start < ${at(1_580, '0')}`)
+    await both(table =>
+      `delete from ${table} where series_id = ${1 + n % 40} and bucket_start < ${at(1_503 + n % 30, '0')}`)
   })
   assert.deepEqual([...states].sort(), ['again', 'done'])
   assert.ok(steps > 8, `${steps} steps`)
@@ -184,7 +202,9 @@ test('a merge that is killed at any step continues from there, also with several
   assert.ok(kills > 0, 'nothing was killed')
   assert.deepEqual(await readContent(database), before)
   assert.ok((await readPartitions(database)).length <= 3)
-  assert.deepEqual(await database.query("select from pg_class where relname like '%\\_merged' and not relispartition and relkind = 'r'"), [])
+  assert.deepEqual(await database.query(
+    "select from pg_class where relname like '%\\_merged' and not relispartition and relkind = 'r'"
+  ), [])
 })
 
 test('a merge is refused if its snapshot could be older than its locks', async t => {
@@ -206,7 +226,9 @@ test('a partition past its retention is dropped during its merge', async t => {
   await dropAll(database)
   assert.deepEqual(await readPartitions(database), [])
   assert.deepEqual(await database.query('select from rollup_merges'), [])
-  assert.deepEqual(await database.query("select from pg_class where relname like 'rollups\\_minute\\_%' and relkind = 'r'"), [])
+  assert.deepEqual(
+    await database.query("select from pg_class where relname like 'rollups\\_minute\\_%' and relkind = 'r'"), []
+  )
 })
 
 async function dropAll (database: Database): Promise<number> {
@@ -264,7 +286,9 @@ test('a level with a retention loses exactly the partitions that are completely 
     from generate_series(2800 * 7, 2820 * 7 - 1) n`)
   await database.query("select set_rollup_retention('minute', '30 days')")
   while ((await database.query('select drop_rollups_before(to_timestamp($1))', [nowS])).length > 0);
-  const [{ oldest }] = await database.query<{ oldest: number }>('select min(bucket_start) as oldest from rollups_minute')
+  const [{ oldest }] = await database.query<{ oldest: number }>(
+    'select min(bucket_start) as oldest from rollups_minute'
+  )
   const cutMs = (nowS - 30 * 86_400) * 1000
   assert.ok(oldest <= cutMs && oldest > cutMs - WEEK_MS, new Date(oldest).toISOString())
 })

@@ -6,7 +6,8 @@ import { roundSum } from '../src/exact-sum.ts'
 import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
 import { encodeRollupBody } from '../src/rollup-row.ts'
 import {
-  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, sumReadings, total, type Rollup
+  average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, sumReadings, total,
+  type Rollup
 } from '../src/rollup.ts'
 import { exactDeviation, quotientToDouble, sortedQuantile, sumUnits, toDouble, UNIT_EXPONENT } from './support/exact.ts'
 import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from './support/values.ts'

@@ -154,13 +154,17 @@ export class KafkaClassicMembership implements Membership {
     if (this.#isLooking) return
     this.#isLooking = true
     this.#look()
-      .catch(error => this.#log.debug({ reason: describeError(error) }, 'could not read the metadata of the topic; retrying'))
+      .catch(error => this.#log.debug(
+        { reason: describeError(error) }, 'could not read the metadata of the topic; retrying'
+      ))
       .finally(() => { this.#isLooking = false })
   }
 
   async #heartbeat (): Promise<void> {
     const { group, instanceId = null } = this.#settings
-    await this.#client.call('Heartbeat', await this.#coordinator.connection(), group, this.#generation, this.#memberId, instanceId)
+    await this.#client.call(
+      'Heartbeat', await this.#coordinator.connection(), group, this.#generation, this.#memberId, instanceId
+    )
   }
 
   /** Reports what we hold, waits for all members, and follows the assignment of the leader. */
@@ -168,7 +172,8 @@ export class KafkaClassicMembership implements Membership {
     const { group, instanceId = null, topic } = this.#settings
     this.#mustJoin = false // the report does not include later releases
     const metadata = encodeSubscription({
-      topic, ...this.#topic, owned: [...this.#held.owned], revoking: [...this.#held.revoking], generation: this.#generation
+      topic, ...this.#topic, owned: [...this.#held.owned], revoking: [...this.#held.revoking],
+      generation: this.#generation
     })
     try {
       const connection = await this.#joinClient.broker(await this.#coordinator.address())
@@ -265,7 +270,9 @@ export class KafkaClassicMembership implements Membership {
   #askForLongerSession (error: unknown): boolean {
     const longer = SESSION_TIMEOUTS_MS.find(it => it > this.#sessionTimeoutMs)
     if (longer === undefined) return false
-    this.#log.warn({ group: this.#settings.group, sessionTimeoutMs: this.#sessionTimeoutMs, reason: describeError(error) },
+    this.#log.warn({
+      group: this.#settings.group, sessionTimeoutMs: this.#sessionTimeoutMs, reason: describeError(error)
+    },
       `the broker refused the session timeout; retrying with ${longer} ms`)
     this.#sessionTimeoutMs = longer
     return true
@@ -276,7 +283,9 @@ export class KafkaClassicMembership implements Membership {
     if (hasCode(error, kafkaErrors.INCONSISTENT_GROUP_PROTOCOL)) return groupForeign(group, this.#client.servers, error)
     if (hasCode(error, kafkaErrors.FENCED_INSTANCE_ID)) {
       return new RelayError('RELAY_PARTITION_FENCED',
-        `another consumer joined the group ${group} as ${instanceId}; give each processor its own CONSUMER_INSTANCE_ID`, { cause: error })
+        `another consumer joined the group ${group} as ${instanceId}; give each processor its own CONSUMER_INSTANCE_ID`, {
+          cause: error
+        })
     }
     return this.#client.explain(error)
   }

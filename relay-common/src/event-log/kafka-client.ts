@@ -162,14 +162,18 @@ export class KafkaClient extends Base {
       connection.once('error', error => { broken = error })
       const apis = await this.#elsewhereAfterFailure(() => this.listApis())
       if (!apis.some(it => it.name === 'Fetch' && it.maxVersion >= FETCH_VERSION)) {
-        throw new RelayError('RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs version 3.5 or newer`)
+        throw new RelayError(
+          'RELAY_EVENT_LOG_UNSUPPORTED', `Kafka at ${this.servers} is too old: Relay needs version 3.5 or newer`
+        )
       }
       // brokers that require a login answer the request before without one, but not this one
       await this.call('Metadata', connection, [], false, false)
     } catch (error) {
       const refusal = refusalOf(error) ?? refusalOf(broken)
       if (refusal === undefined) throw error
-      throw new RelayError('RELAY_EVENT_LOG_REFUSED', `no connection to Kafka at ${this.servers}: ${refusal}`, { cause: error })
+      throw new RelayError(
+        'RELAY_EVENT_LOG_REFUSED', `no connection to Kafka at ${this.servers}: ${refusal}`, { cause: error }
+      )
     }
   }
 
@@ -277,7 +281,9 @@ export class KafkaClient extends Base {
   unreachable (cause: unknown): RelayError {
     const reason = describeError(cause)
     // a broker reports neither a required login, nor one without TLS that it does not support
-    const hint = HUNG_UP.test(reason) ? ' Check whether it requires TLS (KAFKA_TLS) or a login (KAFKA_SASL_MECHANISM).' : ''
+    const hint = HUNG_UP.test(reason)
+      ? ' Check whether it requires TLS (KAFKA_TLS) or a login (KAFKA_SASL_MECHANISM).'
+      : ''
     return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
       `Kafka at ${this.servers} does not answer (${reason}); check that it is up, and KAFKA_BOOTSTRAP_SERVERS.${hint}`, { cause })
   }

@@ -77,7 +77,9 @@ export class PlainFetchConnection implements FetchConnection {
       }
     })
     this.#socket.once('connect', () => this.#socket.setTimeout(0))
-    this.#socket.on('timeout', () => this.#end(new Error(this.#socket.connecting ? 'connect ETIMEDOUT' : 'no answer in time')))
+    this.#socket.on(
+      'timeout', () => this.#end(new Error(this.#socket.connecting ? 'connect ETIMEDOUT' : 'no answer in time'))
+    )
     this.#socket.on('error', error => this.#end(error))
     this.#socket.on('close', () => this.#end(new Error('the broker closed the connection')))
   }

@@ -98,7 +98,9 @@ export class KafkaFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false, end: undefined })
+    this.#readings.set(
+      partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false, end: undefined }
+    )
     this.#schedule()
   }
 
@@ -219,7 +221,9 @@ export class KafkaFetcher {
     }
     if (this.#buffer.length > 0) this.#events.ready()
     // a broker answers as soon as it has a record; a live topic would need one fetch for every few records
-    if (fetchedBytes > 0 && fetchedBytes < RESPONSE_MIN_BYTES) await delay(LINGER_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
+    if (fetchedBytes > 0 && fetchedBytes < RESPONSE_MIN_BYTES) {
+      await delay(LINGER_MS, undefined, { signal: this.#closing.signal }).catch(() => {})
+    }
   }
 
   #connectionTo (lane: string, { host, port }: { host: string, port: number }): FetchConnection {
@@ -235,13 +239,16 @@ export class KafkaFetcher {
   }
 
   #keep (
-    reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition, received: Received
+    reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition,
+    received: Received
   ): void {
     if (!batches || batches.length === 0) return
     received.share()
     const { end } = reading
     const notBeforeMs = end !== undefined && end.offset <= offset ? end.atMs : undefined
-    const set = new KafkaRecordSet(partition, offset, highWatermark, batches, aborted, () => received.release(), notBeforeMs)
+    const set = new KafkaRecordSet(
+      partition, offset, highWatermark, batches, aborted, () => received.release(), notBeforeMs
+    )
     reading.offset = set.nextOffset
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes
@@ -269,7 +276,9 @@ export class KafkaFetcher {
         this.#events.ready()
         return
       } catch (error) {
-        this.#log.warn({ partition: reading.partition, reason: describeError(error) }, 'could not read offsets; retrying')
+        this.#log.warn(
+          { partition: reading.partition, reason: describeError(error) }, 'could not read offsets; retrying'
+        )
         await this.#backOff()
       }
     }

@@ -27,7 +27,9 @@ import {
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { HeldPartitions } from './held-partitions.ts'
-import { describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient } from './kafka-client.ts'
+import {
+  describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient
+} from './kafka-client.ts'
 import {
   committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
 } from './kafka-coordinator.ts'
@@ -106,7 +108,9 @@ export class KafkaMembership implements Membership {
         delayMs = RETRY_DELAY_MIN_MS
         const hasChanged = await this.#follow(answer)
         // the group treats a deleted topic as one without partitions, so it would wait forever
-        if (this.#held.owned.size === 0 && this.#missing.isGone(await this.#client.describe(this.#settings.topic) !== undefined)) {
+        if (this.#held.owned.size === 0 && this.#missing.isGone(
+          await this.#client.describe(this.#settings.topic) !== undefined
+        )) {
           return this.#events.failed(topicMissing(this.#settings.topic, this.#client.servers))
         }
         // just after its configuration the coordinator may not know it, and answer five seconds
@@ -192,7 +196,9 @@ export class KafkaMembership implements Membership {
 
   #explain (error: unknown): unknown {
     // a group of the other protocol that the broker may not convert counts as missing
-    if (hasCode(error, kafkaErrors.GROUP_ID_NOT_FOUND)) return groupForeign(this.#settings.group, this.#client.servers, error)
+    if (hasCode(error, kafkaErrors.GROUP_ID_NOT_FOUND)) {
+      return groupForeign(this.#settings.group, this.#client.servers, error)
+    }
     if (!isUnsupported(error)) return this.#client.explain(error)
     return new RelayError('RELAY_EVENT_LOG_UNSUPPORTED',
       `Kafka at ${this.#client.servers} does not support the consumer group protocol of KIP-848 that KAFKA_GROUP_PROTOCOL ` +

@@ -21,7 +21,8 @@ import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { encodeBatches, sealBatch, type Batch } from './kafka-batch.ts'
 import {
-  describeError, isLoading, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings, type TopicLayout
+  describeError, isLoading, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings,
+  type TopicLayout
 } from './kafka-client.ts'
 import type { EventProducer, ProducedRecord } from './port.ts'
 
@@ -254,7 +255,9 @@ class KafkaProducer implements EventProducer {
   async #readLimit (topic: string): Promise<string | null | undefined> {
     const { results: [{ configs: [setting] }] } = await this.#client.call<describeConfigsV4.DescribeConfigsResponse>(
       'DescribeConfigs', await this.#client.anyBroker(),
-      [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: [LIMIT_SETTING] }], false, false)
+      [{
+        resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: [LIMIT_SETTING]
+      }], false, false)
     return setting?.value
   }
 

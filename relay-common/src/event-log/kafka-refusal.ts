@@ -17,7 +17,8 @@ interface Link {
 }
 
 /** OpenSSL's errors of a certificate (https://nodejs.org/api/tls.html#x509-certificate-error-codes) */
-const UNTRUSTED = /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT_|CRL_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH_)/
+const UNTRUSTED =
+  /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_CERT_|CRL_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH_)/
 /** alerts by which the other side ends a handshake */
 const ALERT = /^ERR_SSL_.*_ALERT_/
 

@@ -35,7 +35,9 @@ export async function writeOldPartitions (database: Database, first: number, end
 }
 
 /** Merges until nothing is left. @param between runs after each step */
-export async function mergeAll (database: Database, between: (state: string) => Promise<void> = async () => {}): Promise<void> {
+export async function mergeAll (
+  database: Database, between: (state: string) => Promise<void> = async () => {}
+): Promise<void> {
   for (let state = ''; state !== 'done';) {
     [{ state }] = await database.query<{ state: string }>('select merge_old_rollups() as state')
     await between(state)
