@@ -8,7 +8,8 @@
  * series, and appended to its block and that of its group. Rows come later (compact.ts).
  */
 import {
-  bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf, mergeReadings,
+  bucketStartMs, cutReadings, deviceBlockOf, emptyReadings, emptyRollup, foldUnsorted, groupBlockOf, lateBlockOf,
+  mergeReadings,
   MINUTE_MS, type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
@@ -154,7 +155,9 @@ class Admission {
     }
     if (isSorted) return starts
     const idOf = (start: number) => table.at(arrivals.series[start]).seriesId
-    if ((greatestId - leastId + 1) * arrivals.length > Number.MAX_SAFE_INTEGER) return starts.sort((a, b) => idOf(a) - idOf(b))
+    if ((greatestId - leastId + 1) * arrivals.length > Number.MAX_SAFE_INTEGER) {
+      return starts.sort((a, b) => idOf(a) - idOf(b))
+    }
     // sorted as numbers with the place in their low digits: a comparison function takes ten times as long
     const keys = Float64Array.from(starts, start => (idOf(start) - leastId) * arrivals.length + start).sort()
     for (let n = 0; n < keys.length; n++) keys[n] %= arrivals.length
@@ -175,7 +178,9 @@ class Admission {
       series.settledMaxValue = value
       return
     }
-    const range = { startMs: bucketStartMs(MINUTE_MS, timesMs[start]), endMs: bucketStartMs(MINUTE_MS, newestMs) + MINUTE_MS }
+    const range = {
+      startMs: bucketStartMs(MINUTE_MS, timesMs[start]), endMs: bucketStartMs(MINUTE_MS, newestMs) + MINUTE_MS
+    }
     let journaled: Readings | undefined
     for (let at = start; at < end;) {
       const minuteEnd = endOfMinute(arrivals, at)
@@ -205,7 +210,10 @@ class Admission {
     for (let n = start; n < end; n++) {
       const value = values[n] + 0
       const last = arrived.timesMs.length - 1
-      if (!this.#rules.keepDuplicates && last >= 0 && arrived.timesMs[last] === timesMs[n] && arrived.values[last] === value) continue
+      if (!this.#rules.keepDuplicates &&
+        last >= 0 && arrived.timesMs[last] === timesMs[n] && arrived.values[last] === value) {
+        continue
+      }
       arrived.timesMs.push(timesMs[n])
       arrived.values.push(value)
     }
@@ -219,7 +227,9 @@ class Admission {
 
   /** What the journal has of a series in a range, sorted. Once for all minutes, which may span years. */
   #journaledOf ({ seriesId }: Series, range: TimeRange): Readings {
-    const journaled = this.#partition.journal.readingsOf(seriesId, [deviceBlockOf(seriesId), lateBlockOf(seriesId)], range)
+    const journaled = this.#partition.journal.readingsOf(
+      seriesId, [deviceBlockOf(seriesId), lateBlockOf(seriesId)], range
+    )
     for (const { due } of [this.#own, this.#late!]) { // their readings have left the journal
       const taken = due?.readings.get(seriesId)
       if (taken !== undefined) mergeReadings(journaled, cutReadings(taken, range), true)
@@ -230,7 +240,9 @@ class Admission {
   /** The new readings of a minute, sorted. @param journaled what the journal has of the series */
   #withoutResends (series: Series, minuteMs: number, arrived: Readings, journaled: Readings): Readings {
     const { timesMs, values } = arrived
-    if (timesMs.length === 1 && timesMs[0] === series.settledMaxMs && values[0] === series.settledMaxValue) return emptyReadings()
+    if (timesMs.length === 1 && timesMs[0] === series.settledMaxMs && values[0] === series.settledMaxValue) {
+      return emptyReadings()
+    }
     const there = cutReadings(journaled, { startMs: minuteMs, endMs: minuteMs + MINUTE_MS })
     const window = findKnown(series, MINUTE, minuteMs)
     if (window !== undefined) {

@@ -85,7 +85,9 @@ export class Flusher {
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
 
-  constructor (store: RollupStore, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry) {
+  constructor (
+    store: RollupStore, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry
+  ) {
     this.#store = store
     this.#settings = settings
     this.#sinks = sinks
@@ -196,7 +198,9 @@ export class Flusher {
     partition.deadLetters = []
     partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
-    return { partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters, appended }
+    return {
+      partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters, appended
+    }
   }
 
   /**
@@ -238,7 +242,9 @@ export class Flusher {
         }
         // partitions that are no longer ours are skipped
         const refused = new Set(outcome.partitions)
-        for (const write of left) if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition, outcome.historyId)
+        for (const write of left) {
+          if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition, outcome.historyId)
+        }
         left = left.filter(it => !refused.has(it.move.partition))
       }
     })
@@ -246,7 +252,9 @@ export class Flusher {
     for (const { partition, move } of left) for (const it of move.taken) partition.returning.delete(it)
     if (left.length > 0) {
       this.#metrics.rowsWritten.inc(left.reduce((sum, it) => sum + it.rowCount, 0))
-      this.#sinks.written(new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended))
+      this.#sinks.written(
+        new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended)
+      )
     }
     endTimer()
   }
@@ -273,7 +281,8 @@ export class Flusher {
 
 /** Compacts the whole journal of a partition into rows, for a holder of its progress without arrivals. */
 export async function compactAll (
-  partition: Partition, { readingsPerRowMax }: Pick<SettleRules, 'readingsPerRowMax'>, store: Pick<RollupStore, 'readRows' | 'readElsewhere'>
+  partition: Partition, { readingsPerRowMax }: Pick<SettleRules, 'readingsPerRowMax'>,
+  store: Pick<RollupStore, 'readRows' | 'readElsewhere'>
 ): Promise<{ readonly write: PartitionRows, readonly daysMs: PartitionRows['daysMs'] }> {
   const rules = { readingsPerRowMax, keepDuplicates: true }
   const plan = planFlush(partition, findArrived(partition), rules, 0)
@@ -284,7 +293,8 @@ export async function compactAll (
   admit(partition, rules, plan, rows, 1)
   const { daysMs, ...taken } = rows.take()
   const move = {
-    partition: partition.partition, epoch: 0n, historyId: '', fromOffset: 0n, toOffset: 0n, eventTimeMaxMs: -Infinity, taken: []
+    partition: partition.partition, epoch: 0n, historyId: '', fromOffset: 0n, toOffset: 0n, eventTimeMaxMs: -Infinity,
+    taken: []
   }
   const journal = partition.journal.takeChanges()
   return { write: { ...taken, move, journal, daysMs, arrivals: [], misplaced: [] }, daysMs: [...daysMs, new Set()] }

@@ -147,7 +147,8 @@ export class Folder implements RecordVisitor {
   }
 
   #reject (
-    key: Buffer | null, value: Buffer | null, reason: DeadLetterReason, field: string | undefined, detail: string, offsetDelta: number
+    key: Buffer | null, value: Buffer | null, reason: DeadLetterReason, field: string | undefined, detail: string,
+    offsetDelta: number
   ): void {
     const partition = this.#partition
     partition.deadLetterBytes += LETTER_BYTES + (key?.length ?? 0) + (value?.length ?? 0)

@@ -26,7 +26,9 @@ export async function holdHomes (client: PoolClient, topic: Topic): Promise<Home
   return { partitions: row.partitions, horizonMs: row.horizon ?? -Infinity }
 }
 
-async function readHomes (client: PoolClient, lock: '' | 'for share' | 'for update' = ''): Promise<HomesRow | undefined> {
+async function readHomes (
+  client: PoolClient, lock: '' | 'for share' | 'for update' = ''
+): Promise<HomesRow | undefined> {
   const { rows } = await client.query<HomesRow>(`select topic_id, partitions, horizon from homes ${lock}`)
   return rows[0]
 }

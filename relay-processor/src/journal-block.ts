@@ -1,6 +1,7 @@
 /** One block of the journal in memory: fragments as in the table, and the decoded readings of its newest ones. */
 import {
-  emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings, type Rollup,
+  emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings,
+  type Rollup,
   type TimeRange
 } from 'relay-common'
 

@@ -8,7 +8,8 @@
  * number of a block decides when it is due, so blocks are compacted one after the other.
  */
 import {
-  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS, readJournal, type JournalContent, type Readings, type TimeRange
+  bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS,
+  readJournal, type JournalContent, type Readings, type TimeRange
 } from 'relay-common'
 
 import {
@@ -218,7 +219,9 @@ export class Journal {
   }
 
   /** The fragments to merge a new one with; undefined: none. */
-  #merged ({ fragments, recentFragments, lead }: Block): { from: number, level: number, isRecentAlone: boolean } | undefined {
+  #merged ({ fragments, recentFragments, lead }: Block): {
+    from: number, level: number, isRecentAlone: boolean
+  } | undefined {
     let from = fragments.length
     let level = 0
     for (;; level++) {

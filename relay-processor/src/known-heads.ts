@@ -57,7 +57,9 @@ export class KnownHeads {
    */
   scan (buffer: Buffer, keyStart: number, keyEnd: number, start: number, end: number, out: ScannedEvent): number {
     // the scanners of numbers rely on the brace
-    if (end - start > EVENT_BYTES_MAX || keyEnd - keyStart > HASHED_BYTES_MAX || buffer[end - 1] !== CLOSE_BRACE) return -1
+    if (end - start > EVENT_BYTES_MAX || keyEnd - keyStart > HASHED_BYTES_MAX || buffer[end - 1] !== CLOSE_BRACE) {
+      return -1
+    }
     setBuffer(out, buffer)
     const view = out.view
     const entries = this.#entries

@@ -139,7 +139,9 @@ class Loop {
     this.#flusher = new Flusher(parts.store, settings, {
       sendDeadLetters: async (partition, letters) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
-        await parts.producer.send(settings.deadLettersTopic, letters.map(it => toRecord(it, source, parts.clock.nowMs())))
+        await parts.producer.send(
+          settings.deadLettersTopic, letters.map(it => toRecord(it, source, parts.clock.nowMs()))
+        )
         for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
       },
       written: (nextOffsets, appended) => {
@@ -151,7 +153,9 @@ class Loop {
           const partition = this.#partitions.get(number)
           if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, nowMs)
         }
-        parts.consumer.commit(nextOffsets).catch(error => parts.log.debug({ err: error }, 'could not commit offsets to the log'))
+        parts.consumer.commit(nextOffsets).catch(error => parts.log.debug(
+          { err: error }, 'could not commit offsets to the log'
+        ))
       },
       fenced: (partition, historyId) => this.#onFenced(partition, historyId)
     }, parts.metrics, this.#retry)
@@ -187,7 +191,8 @@ class Loop {
   #stall (): string | undefined {
     const { flushStalledMs } = this.#settings
     const sinceMs = this.#parts.clock.nowMs() - flushStalledMs
-    const behind = [...this.#partitions.values()].filter(it => it.behindSinceMs !== undefined && it.behindSinceMs < sinceMs)
+    const behind = [...this.#partitions.values()].filter(it => it.behindSinceMs !== undefined &&
+      it.behindSinceMs < sinceMs)
     const unclaimed = [...this.#unclaimedSinceMs].filter(([, atMs]) => atMs < sinceMs).map(([number]) => number)
     const said: string[] = []
     if (behind.length > 0) {
@@ -195,7 +200,9 @@ class Loop {
       said.push(`no flush for over ${flushStalledMs} ms, and the log has ${records} unread records in ` +
         `partitions ${behind.map(it => it.partition).join(', ')}`)
     }
-    if (unclaimed.length > 0) said.push(`could not claim partitions ${unclaimed.join(', ')} for over ${flushStalledMs} ms`)
+    if (unclaimed.length > 0) {
+      said.push(`could not claim partitions ${unclaimed.join(', ')} for over ${flushStalledMs} ms`)
+    }
     return said.length > 0 ? said.join('; ') : undefined
   }
 
@@ -266,7 +273,9 @@ class Loop {
       this.#meetGap(topic, gap)
     }
     const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
-    this.#partitions.set(number, createPartition(topic, number, claim, this.#settings.journal, this.#parts.clock.nowMs()))
+    this.#partitions.set(
+      number, createPartition(topic, number, claim, this.#settings.journal, this.#parts.clock.nowMs())
+    )
     this.#unclaimedSinceMs.delete(number)
     consumer.start(number, claim.nextOffset)
     log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
@@ -307,7 +316,8 @@ class Loop {
     for (const { partition } of others) this.#drop(partition, 0)
     this.#parts.metrics.historyChanges.inc()
     this.#parts.log.warn({ before: others[0].historyId, now: historyId, partitions: others.map(it => it.partition) },
-      'the database was restored, restarted or replaced: readings in memory are dropped and read again from its progress')
+      'the database was restored, restarted or replaced: readings in memory are dropped and read again from ' +
+        'its progress')
   }
 
   #drop (number: number, reclaimDelayMs: number): void {
@@ -329,7 +339,9 @@ class Loop {
   }
 
   async #checkStanding (partitions: readonly Partition[]): Promise<void> {
-    const { historyId, epochs } = await this.#parts.store.readStanding(partitions[0].topic.topicId, partitions.map(it => it.partition))
+    const { historyId, epochs } = await this.#parts.store.readStanding(
+      partitions[0].topic.topicId, partitions.map(it => it.partition)
+    )
     this.#onHistory(historyId)
     for (const it of partitions) if (epochs.get(it.partition) !== it.epoch) this.#onFenced(it)
   }
@@ -344,7 +356,9 @@ class Loop {
         if (!this.#stopping.signal.aborted) throw error
         return [] // the next owner finds them
       })
-    this.#lookForMisplacedAtMs = clock.nowMs() + (returned.length > 0 ? this.#settings.flushIntervalMs : LOOK_INTERVAL_MS)
+    this.#lookForMisplacedAtMs = clock.nowMs() + (returned.length > 0
+      ? this.#settings.flushIntervalMs
+      : LOOK_INTERVAL_MS)
     for (const readings of returned) {
       const partition = this.#partitions.get(readings.homePartition) // it may have been fenced meanwhile
       if (partition) takeReturned(partition, readings)

@@ -27,7 +27,9 @@ export interface ReturnTarget {
 }
 
 /** Encodes sorted readings of a series, in as many bodies as needed. */
-function encodeMisplaced (timesMs: readonly number[] | Float64Array, values: readonly number[] | Float64Array): Buffer[] {
+function encodeMisplaced (
+  timesMs: readonly number[] | Float64Array, values: readonly number[] | Float64Array
+): Buffer[] {
   const bodies: Buffer[] = []
   for (let from = 0; from < timesMs.length; from += READINGS_ENCODED_MAX) {
     const readings = {
@@ -50,7 +52,8 @@ export class Misplaced {
 
   /** Adds sorted readings of one series. */
   add (
-    homePartition: number, seriesId: number, { timesMs, values }: Arrivals, start: number, end: number, settledMs: number
+    homePartition: number, seriesId: number, { timesMs, values }: Arrivals, start: number, end: number,
+    settledMs: number
   ): void {
     const bodies = encodeMisplaced(timesMs.subarray(start, end), values.subarray(start, end))
     const seriesIds = bodies.map(() => seriesId)
@@ -104,7 +107,8 @@ export function takeReturned (partition: ReturnTarget, { rowId, name, body, sett
 
 /** The same for single readings. @param rowId row to remove after they are written */
 export function takeReadings (
-  partition: ReturnTarget, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings, settledMs: number
+  partition: ReturnTarget, rowId: bigint, name: ReturnedReadings['name'], { timesMs, values }: Readings,
+  settledMs: number
 ): void {
   if (!partition.returning.has(rowId)) partition.taken.push(rowId)
   partition.returning.add(rowId)
@@ -121,7 +125,10 @@ export function takeReadings (
  * Event time before which a minute of a device counts as late. Readings that arrived in another partition use what that
  * one had settled, because this one progressed while they were on their way.
  */
-export function lateBeforeMs ({ settledTimeMaxMs, returnedSettledMs }: Pick<ReturnTarget, 'settledTimeMaxMs' | 'returnedSettledMs'>, index: number, timeMs: number): number {
+export function lateBeforeMs (
+  { settledTimeMaxMs, returnedSettledMs }: Pick<ReturnTarget, 'settledTimeMaxMs' | 'returnedSettledMs'>, index: number,
+  timeMs: number
+): number {
   if (returnedSettledMs.size === 0) return settledTimeMaxMs
   return Math.min(settledTimeMaxMs, returnedSettledMs.get(returnedKey(index, timeMs)) ?? Infinity)
 }

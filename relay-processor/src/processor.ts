@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, splitGroup, startHealthServer, warnOfCompaction,
+  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, splitGroup,
+  startHealthServer, warnOfCompaction,
   within, writeMetrics, type Database, type Logger, type Readiness, type Running
 } from 'relay-common'
 
@@ -32,14 +33,18 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   await bringUpToDate(config, log)
   const registry = createMetrics('relay-processor')
   const database = started.adopt(
-    await openDatabase(config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }), it => it.close())
+    await openDatabase(
+      config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }
+    ), it => it.close())
   await checkProgressGroup(database, progressGroup(config))
   started.adopt(await startRetention(database, config, log), it => it.close())
 
   const eventLog = started.adopt(await openEventLog(config, database, log), it => it.close())
   const retentionMs = config.EVENTS_RETENTION_HOURS * 3_600_000
   const replicationFactor = config.EVENTS_REPLICATION_FACTOR
-  await eventLog.ensureTopic({ name: config.EVENTS_TOPIC, partitions: config.EVENTS_PARTITIONS, retentionMs, replicationFactor })
+  await eventLog.ensureTopic({
+    name: config.EVENTS_TOPIC, partitions: config.EVENTS_PARTITIONS, retentionMs, replicationFactor
+  })
   await eventLog.ensureTopic({ name: config.DEAD_LETTERS_TOPIC, partitions: 1, retentionMs, replicationFactor })
   for (const topic of [config.EVENTS_TOPIC, config.DEAD_LETTERS_TOPIC]) await warnOfCompaction(eventLog, topic, log)
 

@@ -16,9 +16,12 @@ export interface StoreSettings extends ProgressGroup {
 
 /** Takes over a partition (store.ts). Rows only know the number of their partition, not its topic. */
 export async function claimPartition (
-  database: Database, { kind, ...group }: StoreSettings, topic: Topic, partition: number, owner: string, startOffset: bigint
+  database: Database, { kind, ...group }: StoreSettings, topic: Topic, partition: number, owner: string,
+  startOffset: bigint
 ): Promise<Claim> {
-  const [{ history_id: historyId }] = await database.query<{ history_id: string }>('select ensure_history() as history_id')
+  const [{ history_id: historyId }] = await database.query<{ history_id: string }>(
+    'select ensure_history() as history_id'
+  )
   return await database.transaction(async client => {
     await holdProgressGroup(client, group)
     const homes = await holdHomes(client, topic)
@@ -49,9 +52,13 @@ async function raiseEpoch (
  * Moves the progress of partitions, in the transaction of their rollups.
  * @returns the partitions that did not move: fenced, different from the database, or claimed in another history
  */
-export async function moveProgress (client: PoolClient, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
+export async function moveProgress (
+  client: PoolClient, topicId: string, moves: readonly ProgressMove[]
+): Promise<number[]> {
   const refused: number[] = []
-  for (let n = 0; n < moves.length; n += MOVES_MAX) refused.push(...await moveSome(client, topicId, moves.slice(n, n + MOVES_MAX)))
+  for (let n = 0; n < moves.length; n += MOVES_MAX) {
+    refused.push(...await moveSome(client, topicId, moves.slice(n, n + MOVES_MAX)))
+  }
   return refused
 }
 
@@ -104,7 +111,10 @@ export async function recordGap (
       insert into gaps (topic_id, topic, source_partition, kind, expected_offset, available_offset)
       select $1, $2, $3, $4, $5, $6 from owned on conflict do nothing)
     select from owned`,
-  [topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset, claim?.epoch, claim?.historyId])
+  [
+    topic.topicId, topic.name, gap.partition, gap.kind, gap.expectedOffset, gap.availableOffset, claim?.epoch,
+    claim?.historyId
+  ])
   return rows.length > 0
 }
 
@@ -142,7 +152,9 @@ export async function skipGap (database: Database, topic: Topic, gap: Gap, claim
 export async function readStanding (
   database: Pick<Database, 'queryPrepared'>, topicId: string, partitions: readonly number[]
 ): Promise<Standing> {
-  const rows = await database.queryPrepared<{ history_id: string | null, source_partition: number | null, epoch: bigint }>('read standing', `
+  const rows = await database.queryPrepared<{
+    history_id: string | null, source_partition: number | null, epoch: bigint
+  }>('read standing', `
     select history_id, p.source_partition, p.epoch
     from (select (select history_id from current_history) as history_id) h
     left join progress p on p.topic_id = $1 and p.source_partition = any($2::integer[])`, [topicId, partitions])

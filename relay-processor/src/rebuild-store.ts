@@ -7,7 +7,8 @@
  *                                                       └── whoever owns the partitions waits, and is refused then
  */
 import {
-  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, RelayError, type Database, type Level, type PoolClient, type Readings, type Topic
+  DAY_MS, dayLevel, decodeBody, levels, liftTimeLimits, MINUTE_MS, minuteLevel, RelayError, type Database, type Level,
+  type PoolClient, type Readings, type Topic
 } from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
@@ -98,9 +99,13 @@ export async function openRebuildStore (
   try {
     await prepareIncoming(client)
     await liftTimeLimits(client) // between lock and swap the rest of the log is read, and whole tables are compared
-    const { rows: [{ schema }] } = await client.query<{ schema: string }>('select quote_ident(current_schema()) as schema')
+    const { rows: [{ schema }] } = await client.query<{ schema: string }>(
+      'select quote_ident(current_schema()) as schema'
+    )
     for (const { table } of levels) {
-      await client.query(`create temporary table ${table} (like ${schema}.${table} including defaults, primary key (series_id, bucket_start, source_partition))`)
+      await client.query(
+        `create temporary table ${table} (like ${schema}.${table} including defaults, primary key (series_id, bucket_start, source_partition))`
+      )
     }
     await client.query(
       'create temporary table revised_minutes (series_id integer, source_partition integer, minute timestamptz)')
@@ -145,7 +150,9 @@ class TemporaryTables implements RebuildStore {
   readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => ({ rows: keys.map(() => []), journal: [] })
 
   readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
-    const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (await this.#client.query({ name, text, values })).rows }
+    const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (
+      await this.#client.query({ name, text, values })
+    ).rows }
     return readRows(session as Pick<Database, 'queryPrepared'>, level, sourcePartition, keys)
   }
 
@@ -180,7 +187,9 @@ class TemporaryTables implements RebuildStore {
     const homes = { partitions: topic.partitions, horizonMs: -Infinity }
     // Infinity: all rows are read back
     const claim = { epoch: 0n, historyId: '', nextOffset: 0n, eventTimeMaxMs: Infinity, homes, journal }
-    const { write, daysMs } = await this.#withLiveTables(async () => await compactAll(createPartition(topic, number, claim), this.#rules, this))
+    const { write, daysMs } = await this.#withLiveTables(async () => await compactAll(
+      createPartition(topic, number, claim), this.#rules, this
+    ))
     await this.#livePartitions.ensure([daysMs])
     await this.#withLiveTables(async () => {
       await writeRows(this.#client, [write], false)
@@ -215,7 +224,9 @@ class TemporaryTables implements RebuildStore {
         select distinct source_partition from ${this.#schema}.${table} where bucket_start >= $1 and bucket_start < $2`, dayOf(dayMs))
       for (const it of rows) partitions.add(it.source_partition)
     }
-    const { rows } = await this.#client.query<{ source_partition: number }>('select distinct source_partition from journal')
+    const { rows } = await this.#client.query<{ source_partition: number }>(
+      'select distinct source_partition from journal'
+    )
     for (const it of rows) partitions.add(it.source_partition)
     return [...partitions]
   }
@@ -333,7 +344,9 @@ class TemporaryTables implements RebuildStore {
   async #markRevised (): Promise<void> {
     const { rows } = await this.#client.query<{ day_s: number }>(
       "select distinct date_part('epoch', date_trunc('day', minute, 'UTC')) as day_s from revised_minutes")
-    await this.#livePartitions.ensure([[...levels.map(() => new Set<number>()), new Set(rows.map(it => it.day_s * 1000))]])
+    await this.#livePartitions.ensure([[
+      ...levels.map(() => new Set<number>()), new Set(rows.map(it => it.day_s * 1000))
+    ]])
     await this.#client.query(`
       insert into ${this.#schema}.arrival_counts as a
         (series_id, bucket_start, source_partition, late, duplicates, late_minutes, late_through, revised_at)

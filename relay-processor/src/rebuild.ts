@@ -26,7 +26,9 @@ import { createProcessorMetrics } from './metrics.ts'
 import { readHomesToday } from './homes.ts'
 import { takeReturned } from './misplaced.ts'
 import { createPartition, isAhead, type Partition } from './partition.ts'
-import { checkMaySwap, openRebuildStore, type Comparison, type PartitionRange, type RebuildStore } from './rebuild-store.ts'
+import {
+  checkMaySwap, openRebuildStore, type Comparison, type PartitionRange, type RebuildStore
+} from './rebuild-store.ts'
 import { without, type OffsetSets } from './refused-records.ts'
 import type { SettleRules } from './settle.ts'
 
@@ -113,9 +115,13 @@ export async function rebuildRollups (
   const startOffsets = new Map(starts.map(it => [it.range.partition, it.offset]))
   const readTo = async (targets: ReadonlyMap<number, bigint>) => {
     const total = sumOf(targets) - sumOf(startOffsets)
-    const report = () => onProgress(sumOf(new Map([...partitions].map(([n, it]) => [n, it.nextOffset]))) - sumOf(startOffsets), total)
+    const report = () => onProgress(
+      sumOf(new Map([...partitions].map(([n, it]) => [n, it.nextOffset]))) - sumOf(startOffsets), total
+    )
     await read(consumer, partitions, targets, (partition, records) => {
-      folder.fold(partition, without(records, settings.refused.get(partition.partition), targets.get(partition.partition)!), Date.now())
+      folder.fold(partition, without(
+        records, settings.refused.get(partition.partition), targets.get(partition.partition)!
+      ), Date.now())
       report()
     }, flusher, store, signal)
     report()
@@ -132,7 +138,10 @@ export async function rebuildRollups (
 
   targets = await store.lock(topic, ranges.map(it => it.partition))
   if ((await readHomesToday(database, topic)).partitions !== homes.partitions) {
-    throw new RelayError('RELAY_REPLAY_REFUSED', `partitions were added to ${topic.name} during the rebuild; nothing was changed. Try again`)
+    throw new RelayError(
+      'RELAY_REPLAY_REFUSED',
+      `partitions were added to ${topic.name} during the rebuild; nothing was changed. Try again`
+    )
   }
   await readTo(targets)
   const { changes, fewer } = await store.compare(ranges)
@@ -181,10 +190,14 @@ async function findStarts (
     }
     const startMs = dayFrom(Math.max(coveredMs, fromMs ?? -Infinity))
     const nowMs = Date.now()
-    starts.push({ offset, range: { partition, startMs: keepMs.map(it => Math.max(startMs, dayFrom(nowMs - it))), endMs } })
+    starts.push({
+      offset, range: { partition, startMs: keepMs.map(it => Math.max(startMs, dayFrom(nowMs - it))), endMs }
+    })
   }
   if (starts.length === 0) {
-    throw new RelayError('RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: nothing to rebuild`)
+    throw new RelayError(
+      'RELAY_REPLAY_REFUSED', `no processor has read ${topic.name} into this database yet: nothing to rebuild`
+    )
   }
   // a reading may have arrived in any partition, so the range starts where all are covered
   const startMs = levels.map((_, index) => Math.max(...starts.map(it => it.range.startMs[index])))
@@ -200,7 +213,9 @@ function least (a: bigint, b: bigint): bigint {
   return a < b ? a : b
 }
 
-async function readProgress (database: Database, topic: Topic, ranges: readonly PartitionRange[]): Promise<Map<number, bigint>> {
+async function readProgress (
+  database: Database, topic: Topic, ranges: readonly PartitionRange[]
+): Promise<Map<number, bigint>> {
   const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
     'select source_partition, next_offset from progress where topic_id = $1 and source_partition = any ($2)',
     [topic.topicId, ranges.map(it => it.partition)])

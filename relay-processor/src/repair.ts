@@ -69,7 +69,9 @@ async function findDays (database: Database, { fromMs, toMs }: RepairSettings): 
   return rows.map(it => it.day_s * 1000)
 }
 
-async function repairDay (database: Database, settings: RepairSettings, homes: Homes, dayMs: number): Promise<RepairedDay> {
+async function repairDay (
+  database: Database, settings: RepairSettings, homes: Homes, dayMs: number
+): Promise<RepairedDay> {
   const { topic, isDryRun } = settings
   await using opened = new AsyncDisposableStack()
   const store = opened.adopt(await openRebuildStore(database, settings), it => it.close())
@@ -99,7 +101,9 @@ async function repairDay (database: Database, settings: RepairSettings, homes: H
     return { dayMs, doubled: before - after, changes, refused: undefined }
   } catch (error) {
     if (!(error instanceof RelayError) || error.code !== 'RELAY_REPLAY_REFUSED') throw error
-    return { dayMs, doubled: 0, changes: levels.map(() => ({ added: 0, changed: 0, removed: 0 })), refused: error.message }
+    return {
+      dayMs, doubled: 0, changes: levels.map(() => ({ added: 0, changed: 0, removed: 0 })), refused: error.message
+    }
   }
 }
 

@@ -76,7 +76,9 @@ async function addSeries (database: Database, of: number, names: readonly NewSer
   })
 }
 
-async function inChunks (names: readonly NewSeries[], ask: (chunk: readonly NewSeries[]) => Promise<Row[]>): Promise<Row[]> {
+async function inChunks (
+  names: readonly NewSeries[], ask: (chunk: readonly NewSeries[]) => Promise<Row[]>
+): Promise<Row[]> {
   const rows: Row[] = []
   for (let n = 0; n < names.length; n += NAMES_MAX) {
     for (const row of await ask(names.slice(n, n + NAMES_MAX))) rows.push(row)

@@ -12,7 +12,8 @@
  * and only their bytes remain.
  */
 import {
-  bucketStartMs, emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, levels, mergeReadings, mergeRollup, MINUTE_MS, sumReadings,
+  bucketStartMs, emptyReadings, emptyRollup, firstAtOrAfter, foldReadings, levels, mergeReadings, mergeRollup,
+  MINUTE_MS, sumReadings,
   type Readings, type Rollup
 } from 'relay-common'
 
@@ -137,7 +138,9 @@ function settleMinute (
     arrived.timesMs.push(timesMs[n])
     arrived.values.push(values[n])
   }
-  const own = rules.keepDuplicates || window.elsewhere === undefined ? arrived : readingsWithout(arrived, window.elsewhere)
+  const own = rules.keepDuplicates || window.elsewhere === undefined
+    ? arrived
+    : readingsWithout(arrived, window.elsewhere)
   return addToMinute(window, own, rules.keepDuplicates, rules.readingsPerRowMax, rows)
 }
 

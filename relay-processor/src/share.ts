@@ -2,7 +2,8 @@
 import { hostname } from 'node:os'
 
 import {
-  keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup, type Logger, type MetricValues,
+  keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup, type Logger,
+  type MetricValues,
   type Readiness, type Registry
 } from 'relay-common'
 
@@ -41,7 +42,9 @@ export async function openShare (
   await using opened = new AsyncDisposableStack()
   const metrics = createProcessorMetrics(registry)
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
-  const store = opened.adopt(await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close())
+  const store = opened.adopt(
+    await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close()
+  )
   const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
   const line = opened.adopt(startLine(lineSettings(config), {
     store, eventLog, consumer, producer, clock: systemClock, metrics, log

@@ -2,7 +2,8 @@
 import { workerData, type MessagePort } from 'node:worker_threads'
 
 import {
-  createLogger, createMetrics, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues, type PlainError,
+  createLogger, createMetrics, groupOver, linkThread, openDatabase, openEventLog, toPlainError, type MetricValues,
+  type PlainError,
   type Readiness
 } from 'relay-common'
 
@@ -33,9 +34,13 @@ const served: ThreadServes = {
   open: async groupPort => {
     const registry = createMetrics('relay-processor')
     const database = opened.adopt(
-      await openDatabase(config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }), it => it.close())
+      await openDatabase(
+        config, 'relay-processor', log, { plans: 'by-key', measured: { metrics: registry, server: 'database' } }
+      ), it => it.close())
     const eventLog = opened.adopt(await openEventLog(config, database, log), it => it.close())
-    share = opened.adopt(await openShare(config, { database, eventLog, join: groupOver(groupPort), registry, log }), it => it.close())
+    share = opened.adopt(
+      await openShare(config, { database, eventLog, join: groupOver(groupPort), registry, log }), it => it.close()
+    )
     share.done.catch(error => main.tell('failed', toPlainError(error)))
   },
   readiness: () => share.readiness(),

@@ -5,7 +5,9 @@
  */
 import { MessageChannel, Worker } from 'node:worker_threads'
 
-import { fromPlainError, linkThread, RelayError, serveGroup, within, type JoinGroup, type PlainError } from 'relay-common'
+import {
+  fromPlainError, linkThread, RelayError, serveGroup, within, type JoinGroup, type PlainError
+} from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
 import type { Share } from './share.ts'
@@ -25,7 +27,9 @@ const ANSWER_MAX_MS = 2_000
 export function startThread (config: ProcessorConfig, number: number): Thread {
   const { port1: port, port2: theirPort } = new MessageChannel()
   const data: ThreadData = { config, number, port: theirPort }
-  const worker = new Worker(new URL('./thread-main.ts', import.meta.url), { workerData: data, transferList: [theirPort] })
+  const worker = new Worker(
+    new URL('./thread-main.ts', import.meta.url), { workerData: data, transferList: [theirPort] }
+  )
   const failed = Promise.withResolvers<never>()
   failed.promise.catch(() => {}) // whoever awaits its share gets the error
   const link = linkThread<ThreadServes>(port, { failed: (error: PlainError) => failed.reject(fromPlainError(error)) })

@@ -58,7 +58,11 @@ export function findUnknown (series: RowOwner, levelIndex: number, timeMs: numbe
   windows.late ??= new Map()
   const key = lateKey(levelIndex, bucketMs)
   let window = windows.late.get(key)
-  if (window === undefined) windows.late.set(key, window = { series, levelIndex, bucketMs, packed: undefined, isStored: false, elsewhere: undefined })
+  if (window === undefined) {
+    windows.late.set(
+      key, window = { series, levelIndex, bucketMs, packed: undefined, isStored: false, elsewhere: undefined }
+    )
+  }
   return window.packed === undefined ? window : undefined
 }
 
@@ -70,11 +74,15 @@ export function openWindow (series: RowOwner, levelIndex: number, timeMs: number
   const found = late?.get(lateKey(levelIndex, bucketMs))
   if (found !== undefined) return found
   assert.ok(bucketMs > series.rowsMaxMs, 'a window must be new or read back')
-  return (newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined })
+  return (
+    newest[levelIndex] = { series, levelIndex, bucketMs, packed: EMPTY_ROW, isStored: false, elsewhere: undefined }
+  )
 }
 
 /** A known window that has or may have a row; undefined: there is no row. */
-export function findKnown ({ windows: { newest, late } }: RowOwner, levelIndex: number, timeMs: number): Window | undefined {
+export function findKnown (
+  { windows: { newest, late } }: RowOwner, levelIndex: number, timeMs: number
+): Window | undefined {
   const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
   return newest[levelIndex]?.bucketMs === bucketMs ? newest[levelIndex] : late?.get(lateKey(levelIndex, bucketMs))
 }

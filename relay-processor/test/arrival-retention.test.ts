@@ -10,7 +10,9 @@ import { startRetention } from '../src/retention.ts'
 /** One count per time, written with the role of a processor. */
 async function writeCounts (database: Database, timesMs: readonly number[]): Promise<void> {
   for (const timeMs of timesMs) {
-    await database.query("select ensure_rollup_partitions('arrivals', to_timestamp($1), to_timestamp($1))", [timeMs / 1000])
+    await database.query(
+      "select ensure_rollup_partitions('arrivals', to_timestamp($1), to_timestamp($1))", [timeMs / 1000]
+    )
   }
   await database.transaction(async client => {
     await client.query('set local role relay_processor')
@@ -34,7 +36,9 @@ test('counts of late readings and duplicates are kept as long as the level with 
   const [ancientMs, oldMs, newMs] = [3_000, 300, 1].map(days => thisHourMs - days * DAY_MS)
   await writeCounts(database, [ancientMs, oldMs, newMs])
   const retain = async (minute: string, hour: string, day: string) => {
-    const config = readProcessorConfig({ RETENTION_MINUTE_DAYS: minute, RETENTION_HOUR_DAYS: hour, RETENTION_DAY_DAYS: day })
+    const config = readProcessorConfig({
+      RETENTION_MINUTE_DAYS: minute, RETENTION_HOUR_DAYS: hour, RETENTION_DAY_DAYS: day
+    })
     const retention = await startRetention(database, config, createLogger('test', 'silent'))
     await retention.keptUp
     await retention.close()

@@ -50,7 +50,9 @@ test('a full disk pauses the line until there is space again', async t => {
   await site.database.query(`
     create function no_room () returns trigger language plpgsql as $$
     begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`)
-  await site.database.query('create trigger no_room before insert on rollups_hour for each row execute function no_room()')
+  await site.database.query(
+    'create trigger no_room before insert on rollups_hour for each row execute function no_room()'
+  )
   await send(site, events.slice(0, 600))
   await until('it to say so', async () => {
     const { status, fault } = await readiness(processor)

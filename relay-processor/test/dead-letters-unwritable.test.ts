@@ -28,7 +28,9 @@ async function progressOf (site: Site): Promise<bigint> {
 
 async function assertAllThere (site: Site): Promise<void> {
   // a letter in progress at a kill may be there twice, with the same source offset
-  const letters = new Map((await readDeadLetters(site)).map(it => [`${it.sourcePartition} ${it.sourceOffset}`, it.key!.toString()]))
+  const letters = new Map((await readDeadLetters(site)).map(it => [
+    `${it.sourcePartition} ${it.sourceOffset}`, it.key!.toString()
+  ]))
   assert.deepEqual([...letters.values()].sort(), poison.map(it => it.key).sort())
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(events)))
 }

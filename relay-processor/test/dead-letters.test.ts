@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import {
-  createLogger, deadLetterReasons, EVENT_BYTES_MAX, ingestReasons, type DeadLetterReason, type DeviceEvent, type LoggedRecord
+  createLogger, deadLetterReasons, EVENT_BYTES_MAX, ingestReasons, type DeadLetterReason, type DeviceEvent,
+  type LoggedRecord
 } from 'relay-common'
 import { startProcessor } from '../src/processor.ts'
 import { encode, makeEvents, openSite, send, settled } from './support/open-processor.ts'
@@ -139,7 +140,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
         assert.equal(letter.sourceTopic, site.config.EVENTS_TOPIC)
         const { sourceTopic: topic } = letter
         const [partition, offset] = [letter.sourcePartition!, letter.sourceOffset!]
-        const sources: LoggedRecord[] = await Array.fromAsync(site.eventLog.readRecords(topic, partition, offset, offset + 1n))
+        const sources: LoggedRecord[] = await Array.fromAsync(site.eventLog.readRecords(
+          topic, partition, offset, offset + 1n
+        ))
         assert.equal(sources[0].key?.toString(), name, 'the letter names the place of its record')
         assert.deepEqual(sources[0].value, sent)
       }
@@ -148,7 +151,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
       assert.equal(letters.length, kinds.length + 1)
 
       const odd = oddEvents.map(([, event]) => ({ ...usualEvent, ...event }))
-      assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...odd])))
+      assert.deepEqual(
+        Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...odd]))
+      )
     })
 
     test('by default any key is accepted', async t => {
@@ -168,6 +173,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
 }
 
 test('every reason except those of corrupt batches and the API has a case above', () => {
-  const tested = new Set([...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted', ...Object.keys(ingestReasons)])
+  const tested = new Set([
+    ...kinds.map(([, , reason]) => reason), 'batch-corrupt', 'not-granted', ...Object.keys(ingestReasons)
+  ])
   assert.deepEqual([...tested].sort(), Object.keys(deadLetterReasons).sort())
 })

@@ -16,7 +16,9 @@ const MANY_S = 3600
 /** Number of readings that became rollups within a time after their append; undefined: at any time. */
 async function countWithin (processor: Processor, seconds: number | undefined): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${processor.healthPort}/metrics`)).text()
-  const name = seconds === undefined ? 'relay_freshness_seconds_count' : `relay_freshness_seconds_bucket{le="${seconds}"`
+  const name = seconds === undefined
+    ? 'relay_freshness_seconds_count'
+    : `relay_freshness_seconds_bucket{le="${seconds}"`
   return Number(text.split('\n').find(it => it.startsWith(name))!.split(' ').at(-1))
 }
 

@@ -48,7 +48,9 @@ test('readings are in the journal and then in rows, once, whoever is killed in b
   assert.ok(wasJournaled > 0)
 
   await spawnProcessor(t, site)
-  await until('all of the journal to be rows, though nothing arrives any more', async () => await countJournal(site) === 0)
+  await until(
+    'all of the journal to be rows, though nothing arrives any more', async () => await countJournal(site) === 0
+  )
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute(sent)))
   const [{ span }] = await site.database.query<{ span: number }>(
     "select date_part('epoch', max(bucket_start) - min(bucket_start)) * 1000 as span from rollups_minute")
@@ -99,7 +101,9 @@ test('a day of history that arrives after a live reading does not stall the proc
   await settled(site)
   await send(site, history.slice(0, 100_000)) // again: none of it counts
   await settled(site)
-  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history])))
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...history]))
+  )
 })
 
 test('history in the journals of other partitions is compared at once when partitions are added', { timeout: 300_000 }, async t => {
@@ -107,7 +111,9 @@ test('history in the journals of other partitions is compared at once when parti
   await spawnProcessor(t, site)
   const devices = Array.from({ length: 5_000 }, (_, n) => `device-${n}`)
   const live = devices.map(it => thermostat(it, NOW_MS))
-  const late = Array.from({ length: 18 }, (_, round) => devices.map(it => thermostat(it, NOW_MS - 3_600_000 - round * 61_000)))
+  const late = Array.from(
+    { length: 18 }, (_, round) => devices.map(it => thermostat(it, NOW_MS - 3_600_000 - round * 61_000))
+  )
   await send(site, live)
   for (const it of late) {
     await send(site, it)
@@ -121,7 +127,9 @@ test('history in the journals of other partitions is compared at once when parti
   })
   for (const it of late) await send(site, it)
   await settled(site)
-  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...late.flat()])))
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...live, ...late.flat()]))
+  )
 })
 
 test('each reading of a fleet that is always late counts once', { timeout: 180_000 }, async t => {

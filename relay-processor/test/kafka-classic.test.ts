@@ -16,7 +16,8 @@ test('a hand-over, a kill -9 and a restart under the same name lose nothing and 
   const site = await openSite(t, 'kafka', { KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers })
   if (!site) return
   const epochs = async () => (await site.database.query<{ epoch: bigint }>(
-    'select epoch from progress where topic = $1 order by source_partition', [site.config.EVENTS_TOPIC])).map(it => it.epoch)
+    'select epoch from progress where topic = $1 order by ' +
+      'source_partition', [site.config.EVENTS_TOPIC])).map(it => it.epoch)
 
   const events = makeEvents(12_000, 11)
   const batches = Array.from({ length: 12 }, (_, n) => events.slice(n * 1_000, (n + 1) * 1_000))

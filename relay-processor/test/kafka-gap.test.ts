@@ -74,7 +74,9 @@ for (const policy of ['continue', 'stop'] as const) {
     }
     const [gap, ...more] = await readGaps(site)
     assert.deepEqual(more, [])
-    assert.deepEqual([gap.kind, gap.source_partition, gap.available_offset], ['offset-out-of-range', partition, 19_900n])
+    assert.deepEqual(
+      [gap.kind, gap.source_partition, gap.available_offset], ['offset-out-of-range', partition, 19_900n]
+    )
     assert.ok(gap.expected_offset >= 100n && gap.expected_offset < 19_900n)
     // everything read before it is there; and, if configured, everything after it
     const read = events.slice(0, Number(gap.expected_offset))
@@ -116,7 +118,9 @@ test('partitions that are added under a running processor are read from their be
   await send(site, events.slice(0, 500))
   await settled(site)
   const onTheBroker = { brokerIds: [1] }
-  await admin.createPartitions({ topics: [{ name: topic, count: 7, assignments: [onTheBroker, onTheBroker, onTheBroker] }] })
+  await admin.createPartitions({ topics: [{
+    name: topic, count: 7, assignments: [onTheBroker, onTheBroker, onTheBroker]
+  }] })
   await until('the partitions to be there', async () => (await site.eventLog.describeTopic(topic))?.partitions === 7)
   // a producer that knows them; a device may be in another partition from now on
   const producer = opened.adopt(await site.eventLog.openProducer(), it => it.close())
@@ -125,7 +129,9 @@ test('partitions that are added under a running processor are read from their be
   await producer.send(topic, fresh.map(it => ({ key: it.deviceId, value: encode(it) })))
   await settled(site)
   assert.deepEqual(
-    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events.slice(0, 500), ...fresh])))
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events.slice(
+      0, 500
+    ), ...fresh])))
   assert.ok((await site.eventLog.readOffsets(topic)).slice(4).some(it => it.endOffset > 0n))
   assert.deepEqual(await readGaps(site), [])
 })

@@ -23,11 +23,16 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   order: mostly('itzvs', 'tzivs', 'itzsv', 'vitzs', 'itvzs'),
   value: fc.oneof(
     { weight: 4, arbitrary: fc.double({ noNaN: true, min: -1e6, max: 1e6 }).map(it => JSON.stringify(it)) },
-    { weight: 1, arbitrary: fc.constantFrom('-0', '1e5', '22.', '.5', '007', 'null', '"22.5"', '', '[1]', '123456789012345678.5') }),
+    { weight: 1, arbitrary: fc.constantFrom(
+      '-0', '1e5', '22.', '.5', '007', 'null', '"22.5"', '', '[1]', '123456789012345678.5'
+    ) }),
   time: fc.oneof(
-    { weight: 4, arbitrary: fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }).map(it => JSON.stringify(it)) },
+    { weight: 4, arbitrary: fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }).map(it =>
+      JSON.stringify(it)) },
     { weight: 2, arbitrary: fc.nat(2_000_000_000).map(it => `${it}.123456789`) },
-    { weight: 1, arbitrary: fc.constantFrom('"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z') }),
+    { weight: 1, arbitrary: fc.constantFrom(
+      '"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z'
+    ) }),
   tail: mostly('}', '} ', ',"seq":1}', '}}', '')
 }).map(({ key, id, zone, style: [comma, colon], extra, place, order, value, time, tail }) => {
   const members: Record<string, string> = {
@@ -42,7 +47,9 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   return { key, text: `{${written.join(comma)}${tail}` }
 })
 
-const idsOf = ({ buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: ReturnType<typeof createScannedEvent>) => [
+const idsOf = ({
+  buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd
+}: ReturnType<typeof createScannedEvent>) => [
   buffer.toString('utf8', deviceIdStart, deviceIdEnd), buffer.toString('utf8', deviceTypeStart, deviceTypeEnd),
   buffer.toString('utf8', zoneStart, zoneEnd)
 ].join('\n')
@@ -51,7 +58,9 @@ test('a record with a known head gives the same result as the scanner, whatever 
   const known = createScannedEvent()
   const plain = createScannedEvent()
   let taken = 0
-  fc.assert(fc.property(fc.array(sent, { minLength: 2, maxLength: 30 }), fc.infiniteStream(fc.nat(400)), (records, damage) => {
+  fc.assert(fc.property(fc.array(sent, { minLength: 2, maxLength: 30 }), fc.infiniteStream(
+    fc.nat(400)
+  ), (records, damage) => {
     const heads = new KnownHeads()
     const series: string[] = []
     for (const { key, text } of records) {
@@ -68,9 +77,14 @@ test('a record with a known head gives the same result as the scanner, whatever 
         assert.ok(isTaken, text)
         assert.ok(Object.is(known.value, plain.value), text)
         assert.equal(known.timestampMs, plain.timestampMs, text)
-        assert.equal(series[index], `${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`, 'key and ids are those that were learned')
+        assert.equal(
+          series[index], `${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`,
+          'key and ids are those that were learned'
+        )
       } else if (isTaken) {
-        heads.learn(plain, 1, start, start, end, series.push(`${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`) - 1)
+        heads.learn(
+          plain, 1, start, start, end, series.push(`${buffer.toString('utf8', 1, start)} ${idsOf(plain)}`) - 1
+        )
       }
     }
   }), { numRuns: 5_000 })
@@ -82,7 +96,9 @@ function openHeads () {
   const heads = new KnownHeads()
   const scanned = createScannedEvent()
   const record = (key: string, device: string, value: number) =>
-    Buffer.from(`${key}{"deviceId":"${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":${value},"timestamp":"2024-01-01T00:00:00Z"}`)
+    Buffer.from(
+      `${key}{"deviceId":"${device}","deviceType":"THERMOSTAT","zone":"Zone A","value":${value},"timestamp":"2024-01-01T00:00:00Z"}`
+    )
   return {
     scanned,
     learn (key: string, device: string, series: number) {
@@ -150,7 +166,8 @@ test('a zero byte in a key or head is left to the scanner', () => {
 test('memory of heads does not grow with the length of records', () => {
   const heads = new KnownHeads()
   const learn = (key: string, padding: number) => {
-    const text = `{"pad":"${'x'.repeat(padding)}","deviceId":"${key}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":0}`
+    const text =
+      `{"pad":"${'x'.repeat(padding)}","deviceId":"${key}","deviceType":"THERMOSTAT","zone":"Zone A","value":1,"timestamp":0}`
     const buffer = Buffer.from(key + text)
     const scanned = createScannedEvent()
     assert.ok(scanEvent(buffer, key.length, buffer.length, scanned))

@@ -6,7 +6,9 @@ import { test } from 'node:test'
 import { createLogger, DAY_MS, openDatabase } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
-import { readContent, readPartitions, WEEK_MS, writeOldPartitions } from '../../relay-common/test/support/rollup-partitions.ts'
+import {
+  readContent, readPartitions, WEEK_MS, writeOldPartitions
+} from '../../relay-common/test/support/rollup-partitions.ts'
 import { readProcessorConfig } from '../src/config.ts'
 import { Folder } from '../src/fold.ts'
 import { startRetention } from '../src/retention.ts'
@@ -32,7 +34,9 @@ test('an event of any week since 1970 counts, in a bounded number of partitions'
     folder.fold(partition, recordsOf(0, partition.nextOffset, events.map(encode)), nowMs)
     await flusher.flush([partition], nowMs)
     await flusher.written()
-    assert.deepEqual(Object.fromEntries(await readWindows(database)), Object.fromEntries(recompute(events)), `owner ${owner}`)
+    assert.deepEqual(
+      Object.fromEntries(await readWindows(database)), Object.fromEntries(recompute(events)), `owner ${owner}`
+    )
   }
   const partitions = await readPartitions(database)
   assert.ok(weeks > 2_900 && partitions.length < 200, `${partitions.length} partitions for ${weeks} weeks`)
@@ -59,10 +63,14 @@ test('a processor merges partitions of past years at start, and its retention se
   assert.deepEqual(await readContent(database), before)
   const merged = await readPartitions(database)
   assert.ok(merged.length < 120, `${merged.length} partitions`)
-  for (const { startMs, endMs } of merged.filter(it => it.endMs < Date.now() - 500 * DAY_MS)) assert.ok(endMs - startMs >= 26 * WEEK_MS || startMs <= (week - 200) * WEEK_MS)
+  for (const { startMs, endMs } of merged.filter(it => it.endMs < Date.now() - 500 * DAY_MS)) {
+    assert.ok(endMs - startMs >= 26 * WEEK_MS || startMs <= (week - 200) * WEEK_MS)
+  }
 
   await upkeep({ RETENTION_MINUTE_DAYS: '400' })
-  const [{ oldest }] = await database.query<{ oldest: number }>('select min(bucket_start) as oldest from rollups_minute')
+  const [{ oldest }] = await database.query<{ oldest: number }>(
+    'select min(bucket_start) as oldest from rollups_minute'
+  )
   const keptFromMs = Date.now() - 400 * DAY_MS
   assert.ok(oldest > keptFromMs - 40 * DAY_MS && oldest < keptFromMs + WEEK_MS, new Date(oldest).toISOString())
 })

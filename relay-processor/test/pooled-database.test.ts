@@ -19,7 +19,8 @@ test('behind a pooler that gives transactions different sessions a processor end
   const site = (await openSite(t, 'postgres'))!
   const pooler = await startPgbouncer(t, site.environment.DATABASE_URL, { pool_mode: 'transaction' })
   const child = spawn(process.execPath, [main], {
-    env: { ...process.env, ...site.environment, DATABASE_URL: pooler.url, LOG_LEVEL: 'fatal' }, stdio: ['ignore', 'pipe', 'inherit']
+    env: { ...process.env, ...site.environment, DATABASE_URL: pooler.url, LOG_LEVEL: 'fatal' },
+    stdio: ['ignore', 'pipe', 'inherit']
   })
   t.after(() => { child.kill('SIGKILL') })
   const [[code], said] = await Promise.all([once(child, 'exit'), text(child.stdout)])
@@ -37,7 +38,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
     if (!site) return
     const [{ name }] = await site.database.query<{ name: string }>('select current_database() as name')
     await site.database.query(`alter database ${name} set timezone = 'Asia/Kolkata'`)
-    const pooler = await startPgbouncer(t, site.environment.DATABASE_URL, { pool_mode: 'session', default_pool_size: 50 })
+    const pooler = await startPgbouncer(
+      t, site.environment.DATABASE_URL, { pool_mode: 'session', default_pool_size: 50 }
+    )
     const events = makeEvents(2_000)
     const pooled = { ...site.config, DATABASE_URL: pooler.url, PROCESSOR_THREADS: 2 }
     for (const part of [events.slice(0, 1_000), events.slice(1_000)]) { // the second one reads rows back

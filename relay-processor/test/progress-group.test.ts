@@ -56,7 +56,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
       assert.ok(line.msg.includes(part), `${part} is not in: ${line.msg}`)
     }
     const third = await runToItsEnd(t, site, { CONSUMER_GROUP: 'third', CONSUMER_GROUP_TAKEOVER_FROM: 'second' })
-    assert.equal(JSON.parse(third.said).code, 'RELAY_GROUP_REFUSED', 'who takes over from another group than the one that holds')
+    assert.equal(
+      JSON.parse(third.said).code, 'RELAY_GROUP_REFUSED', 'who takes over from another group than the one that holds'
+    )
 
     await send(site, events.slice(300))
     await settled(site)
@@ -83,7 +85,9 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await until('the processor of the group before to end', () => end !== undefined)
     assert.ok(end instanceof RelayError && end.code === 'RELAY_GROUP_REFUSED', String(end))
     assert.match(end.message, /"second"/)
-    assert.equal(JSON.parse((await runToItsEnd(t, site, {})).said).code, 'RELAY_GROUP_REFUSED', 'and is refused when it comes back')
+    assert.equal(
+      JSON.parse((await runToItsEnd(t, site, {})).said).code, 'RELAY_GROUP_REFUSED', 'and is refused when it comes back'
+    )
     await settled(site)
     await equal(site, events.slice(0, 900))
 
@@ -100,7 +104,9 @@ test('of two groups that claim an empty database at once, one gets all partition
   await using opened = new AsyncDisposableStack()
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: 8 }
   const claimAll = async (group: string) => {
-    const store = opened.adopt(await openPostgresStore(database, { kind: 'kafka', group, takeoverFrom: undefined }), it => it.close())
+    const store = opened.adopt(
+      await openPostgresStore(database, { kind: 'kafka', group, takeoverFrom: undefined }), it => it.close()
+    )
     return await Promise.allSettled(Array.from({ length: 4 }, (_, n) => store.claim(topic, n, group, 0n)))
   }
   const outcomes = await Promise.all([claimAll('a'), claimAll('b')])

@@ -52,8 +52,11 @@ for (const kind of kinds) {
       await change()
       server = await servers.start('data', port)
     }
-    const named = (prefix: string, events: readonly DeviceEvent[]) => events.map(it => ({ ...it, deviceId: `${prefix}-${it.deviceId}` }))
-    const [kept, later, last] = [named('a', makeEvents(100)), named('b', makeEvents(200, 2)), named('c', makeEvents(100, 3))]
+    const named = (prefix: string, events: readonly DeviceEvent[]) =>
+      events.map(it => ({ ...it, deviceId: `${prefix}-${it.deviceId}` }))
+    const [kept, later, last] = [
+      named('a', makeEvents(100)), named('b', makeEvents(200, 2)), named('c', makeEvents(100, 3))
+    ]
 
     await send(kept)
     await untilCounted(kept)

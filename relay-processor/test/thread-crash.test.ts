@@ -24,7 +24,9 @@ async function spawnVictim (t: TestContext, site: Site) {
 
 /** The processes that own partitions. */
 async function readOwners ({ database, config }: Site): Promise<Array<number | undefined>> {
-  const rows = await database.query<{ owner: string }>('select owner from progress where topic = $1', [config.EVENTS_TOPIC])
+  const rows = await database.query<{ owner: string }>(
+    'select owner from progress where topic = $1', [config.EVENTS_TOPIC]
+  )
   return rows.map(it => Number(it.owner.split(':').at(-1)))
 }
 

@@ -4,7 +4,8 @@
  * invalid ones are in the dead letters.
  */
 import {
-  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS, partitionOf, roundSum,
+  bucketStartMs, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReading, HOUR_MS, levels, MINUTE_MS,
+  partitionOf, roundSum,
   type DeviceEvent, type Readings, type Rollup
 } from 'relay-common'
 
@@ -34,12 +35,16 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
         continue
       }
       const nextOffset = Number(progress.nextOffset)
-      if (!isGone && nextOffset !== records.length) faults.push(`${where} is read to ${nextOffset} of ${records.length}`)
+      if (!isGone && nextOffset !== records.length) {
+        faults.push(`${where} is read to ${nextOffset} of ${records.length}`)
+      }
       const missed = missedOffsets(database, topicId, partition)
       for (let offset = Number(progress.firstOffset); offset < nextOffset; offset++) {
         if (missed.has(offset)) continue
         const isEvent = readRecord(records[offset]!) !== undefined
-        if (!isEvent && !log.deadLetters.has(String(records[offset]))) faults.push(`no dead letter of ${offset} in ${where}`)
+        if (!isEvent && !log.deadLetters.has(String(records[offset]))) {
+          faults.push(`no dead letter of ${offset} in ${where}`)
+        }
       }
     }
   }
@@ -47,7 +52,9 @@ export function findFaults (log: Log, database: Database, rules: CountingRules):
   const commits = settledCommits(log, database, rules)
   const expected = expectedRows(commits, rules)
   const names = new Map([...database.seriesIds].map(([name, id]) => [id, name]))
-  const found = new Map(withJournal([...database.rows.values()], [...database.journal.values()], rules.readingsPerRowMax)
+  const found = new Map(withJournal(
+    [...database.rows.values()], [...database.journal.values()], rules.readingsPerRowMax
+  )
     .map(row => [nameOf(row, names), textOf(row)]))
   for (const [name, text] of expected) {
     if (!found.has(name)) faults.push(`missing: ${readable(name)}`)

@@ -1,6 +1,7 @@
 /** The content of rows and journal together, as rows: the simple way. */
 import {
-  bucketStartMs, decodeBody, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings, mergeRollup,
+  bucketStartMs, decodeBody, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
+  mergeRollup,
   readJournal, roundSum, type Readings, type Rollup
 } from 'relay-common'
 
@@ -18,19 +19,24 @@ export function withJournal (
   rows: readonly CopiedRow[], journal: readonly CopiedFragment[], readingsMax: number
 ): CopiedRow[] {
   const contents = new Map<string, Content>()
-  const contentOf = (levelIndex: number, seriesId: number, timeMs: number, sourcePartition: number, keepsReadings: boolean) => {
+  const contentOf =
+    (levelIndex: number, seriesId: number, timeMs: number, sourcePartition: number, keepsReadings: boolean) => {
     const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
     const key = [levelIndex, seriesId, bucketMs, sourcePartition].join()
     let content = contents.get(key)
     if (!content) {
       const readings = keepsReadings && levelIndex === 0 ? { timesMs: [], values: [] } : undefined
-      contents.set(key, content = { key: { levelIndex, seriesId, bucketMs, sourcePartition }, rollup: emptyRollup(), readings })
+      contents.set(
+        key, content = { key: { levelIndex, seriesId, bucketMs, sourcePartition }, rollup: emptyRollup(), readings }
+      )
     }
     return content
   }
   for (const { levelIndex, seriesId, bucketMs, sourcePartition, ...row } of rows) {
     const { rollup, readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
-    Object.assign(contentOf(levelIndex, seriesId, bucketMs, sourcePartition, readings !== undefined), { rollup, readings })
+    Object.assign(
+      contentOf(levelIndex, seriesId, bucketMs, sourcePartition, readings !== undefined), { rollup, readings }
+    )
   }
   for (const { body, sourcePartition } of journal) {
     readJournal(body, {
@@ -44,7 +50,9 @@ export function withJournal (
         }
       },
       rollup: (seriesId, minuteMs, rollup) => {
-        for (const index of levels.keys()) mergeRollup(contentOf(index, seriesId, minuteMs, sourcePartition, false).rollup, rollup)
+        for (const index of levels.keys()) {
+          mergeRollup(contentOf(index, seriesId, minuteMs, sourcePartition, false).rollup, rollup)
+        }
       }
     })
   }

@@ -18,7 +18,8 @@ import { mergeMisplaced } from '../../src/misplaced.ts'
 import type { MisplacedRow } from '../../src/store.ts'
 import type { Homes } from '../../src/home.ts'
 import type {
-  ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings, Standing
+  ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings,
+  Standing
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeFragments, decodeRows, type CopiedFragment, type CopiedRow } from './copied-rows.ts'
@@ -115,7 +116,9 @@ export class Database {
 
   /** @returns restores the current state */
   backUp (): () => void {
-    const tables = [this.rows, this.journal, this.arrivals, this.seriesIds, this.gaps, this.misplaced] as Array<Map<unknown, unknown>>
+    const tables = [
+      this.rows, this.journal, this.arrivals, this.seriesIds, this.gaps, this.misplaced
+    ] as Array<Map<unknown, unknown>>
     const copies = tables.map(it => new Map(it))
     const progress = new Map([...this.progress].map(([key, row]) => [key, { ...row }]))
     const moves = [...this.moves]
@@ -166,7 +169,8 @@ export class Database {
     row.epoch++
     row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, ...others.map(it => it.eventTimeMaxMs))
     row.updatedMs = this.#world.nowMs
-    const journal = [...this.journal.values()].filter(it => it.sourcePartition === partition).sort((a, b) => a.flush - b.flush)
+    const journal = [...this.journal.values()].filter(it =>
+      it.sourcePartition === partition).sort((a, b) => a.flush - b.flush)
     if (journal.length > 0) this.#world.count('journal read back')
     this.#finish(transaction)
     return {
@@ -228,7 +232,8 @@ export class Database {
     const firstMs = Math.min(...keys.map(it => it.bucketMs))
     const endMs = Math.max(...keys.map(it => it.bucketMs)) + MINUTE_MS
     return {
-      rows: keys.map(({ seriesId, bucketMs }) => rows.filter(it => it.seriesId === seriesId && it.bucketMs === bucketMs)),
+      rows: keys.map(({ seriesId, bucketMs }) =>
+        rows.filter(it => it.seriesId === seriesId && it.bucketMs === bucketMs)),
       journal: [...this.journal.values()].filter(it => isElsewhere(it) && blocks.has(it.block) &&
         it.firstMs < endMs && it.lastMs >= firstMs).map(it => it.body)
     }
@@ -255,7 +260,9 @@ export class Database {
   async move (transaction: Transaction, topicId: string, moves: readonly ProgressMove[]): Promise<number[]> {
     this.#checkWithin(transaction)
     const inSomeOrder = [...moves].sort(() => this.#world.chance.next() - 0.5)
-    if (this.#bug !== 'no-fence') for (const { partition } of inSomeOrder) await this.#lock(transaction, progressKey(topicId, partition))
+    if (this.#bug !== 'no-fence') {
+      for (const { partition } of inSomeOrder) await this.#lock(transaction, progressKey(topicId, partition))
+    }
     transaction.moves = moves
     if (this.#bug === 'offset-first') for (const move of moves) this.#apply(topicId, move, new Map())
     this.#watchIdle(transaction)
@@ -292,7 +299,9 @@ export class Database {
         this.#world.count(fromFlush === 0 ? 'compacted' : 'merged')
         if (this.#bug === 'compacted-twice' && fromFlush === 0) continue
         for (const [key, it] of this.journal) {
-          if (it.block === block && it.sourcePartition === move.partition && it.flush >= fromFlush) this.journal.delete(key)
+          if (it.block === block && it.sourcePartition === move.partition && it.flush >= fromFlush) {
+            this.journal.delete(key)
+          }
         }
       }
     }
@@ -341,7 +350,9 @@ export class Database {
   #checkFresh ({ levelIndex, seriesId, bucketMs, sourcePartition, body }: CopiedRow): void {
     const key = rowKey(levelIndex, seriesId, bucketMs, sourcePartition)
     const isRepeated = this.rows.get(key)?.body.equals(body) // of a commit without offsets that was not answered
-    if (this.#bug === undefined && this.rows.has(key) && !isRepeated) this.#world.fail(`${key} is said to be new, and is there`)
+    if (this.#bug === undefined && this.rows.has(key) && !isRepeated) {
+      this.#world.fail(`${key} is said to be new, and is there`)
+    }
   }
 
   readOutcome (topicId: string, move: ProgressMove): MoveOutcome {
@@ -350,7 +361,9 @@ export class Database {
     const isOfTaken = move.fromOffset === move.toOffset && row?.nextOffset === move.toOffset
     const outcome = !row || row.epoch !== move.epoch
       ? 'fenced'
-      : isOfTaken ? move.taken.length === 0 || move.taken.some(it => this.misplaced.has(it)) ? 'not-moved' : 'moved' : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
+      : isOfTaken ? move.taken.length === 0 || move.taken.some(
+        it => this.misplaced.has(it)
+      ) ? 'not-moved' : 'moved' : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
     this.#world.count(`commit without an answer: ${outcome}`)
     return outcome
   }
@@ -381,7 +394,9 @@ export class Database {
     return { historyId: this.historyId, epochs: new Map(rows.map(it => [it.partition, it.epoch])) }
   }
 
-  #isAtGap (topicId: string, { partition, expectedOffset, availableOffset }: Gap, { epoch, historyId }: ClaimName): boolean {
+  #isAtGap (
+    topicId: string, { partition, expectedOffset, availableOffset }: Gap, { epoch, historyId }: ClaimName
+  ): boolean {
     const row = this.progress.get(progressKey(topicId, partition))
     if (historyId !== this.historyId && this.#bug !== 'history-unfenced') return false
     return row?.epoch === epoch && (row.nextOffset === expectedOffset || row.nextOffset === availableOffset)
@@ -409,7 +424,9 @@ export class Database {
     const { partition, toOffset, eventTimeMaxMs } = move
     this.moves.push({ topicId, ...move, homePartitions: this.#homes!.partitions, added })
     const row = this.progress.get(progressKey(topicId, partition))!
-    if (toOffset < row.nextOffset) this.#world.fail(`progress of partition ${partition} goes back from ${row.nextOffset} to ${toOffset}`)
+    if (toOffset < row.nextOffset) {
+      this.#world.fail(`progress of partition ${partition} goes back from ${row.nextOffset} to ${toOffset}`)
+    }
     row.nextOffset = toOffset
     row.eventTimeMaxMs = Math.max(row.eventTimeMaxMs, eventTimeMaxMs)
     row.updatedMs = this.#world.nowMs

@@ -2,7 +2,8 @@
 import { type Level, levels, type Topic } from 'relay-common'
 
 import type {
-  BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings, SeriesName,
+  BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings,
+  SeriesName,
   Standing, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
@@ -16,7 +17,9 @@ export interface StoreFaults {
   refused: number
 }
 
-const passingErrors = [['40001', 'could not serialize access'], ['53100', 'No space left on device'], ['55P03', 'lock not available']]
+const passingErrors = [
+  ['40001', 'could not serialize access'], ['53100', 'No space left on device'], ['55P03', 'lock not available']
+]
 
 export class SimulatedStore implements Store {
   readonly #process: Process
@@ -44,7 +47,9 @@ export class SimulatedStore implements Store {
     return this.#call('name series', () => this.#database.nameSeries(names.map(seriesName)))
   }
 
-  async readRows (level: Level, sourcePartition: number, keys: readonly BucketKey[]): Promise<Array<StoredRow | undefined>> {
+  async readRows (
+    level: Level, sourcePartition: number, keys: readonly BucketKey[]
+  ): Promise<Array<StoredRow | undefined>> {
     const levelIndex = levels.indexOf(level)
     const rows = await this.#call(`read ${keys.length} rows of ${level.name}`, () =>
       this.#database.readRows(keys.map(it => rowKey(levelIndex, it.seriesId, it.bucketMs, sourcePartition))))
@@ -52,12 +57,16 @@ export class SimulatedStore implements Store {
   }
 
   async readElsewhere (sourcePartition: number, keys: readonly BucketKey[]): Promise<Elsewhere> {
-    const found = await this.#call(`read ${keys.length} minutes elsewhere`, () => this.#database.readElsewhere(sourcePartition, keys))
+    const found = await this.#call(
+      `read ${keys.length} minutes elsewhere`, () => this.#database.readElsewhere(sourcePartition, keys)
+    )
     return this.#bug === 'not-elsewhere' ? { rows: keys.map(() => []), journal: [] } : found
   }
 
   readMisplaced (wanted: ReadonlyMap<number, ReadonlySet<bigint>>): Promise<ReturnedReadings[]> {
-    return this.#call('read misplaced', () => this.#database.readMisplaced(wanted, this.#process.world.chance.between(1, 5)))
+    return this.#call(
+      'read misplaced', () => this.#database.readMisplaced(wanted, this.#process.world.chance.between(1, 5))
+    )
   }
 
   async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
@@ -66,7 +75,8 @@ export class SimulatedStore implements Store {
     const transaction = database.begin()
     this.#process.whenDead(() => this.#hangUp(transaction))
     try {
-      const what = moves.map(it => `${it.partition}: ${it.fromOffset} to ${it.toOffset} in epoch ${it.epoch}`).join(', ')
+      const what = moves.map(it =>
+        `${it.partition}: ${it.fromOffset} to ${it.toOffset} in epoch ${it.epoch}`).join(', ')
       const refused = await this.#call(`move ${what}`, () => database.move(transaction, topicId, moves))
       if (refused.length > 0) {
         await this.#call('rollback', () => database.rollback(transaction))
@@ -115,7 +125,9 @@ export class SimulatedStore implements Store {
       const [code, message] = chance.pick(passingErrors)
       serve = () => { throw databaseError(code, message) }
     }
-    const fault: RemoteFault = chance.happens(this.#faults.cut) ? chance.pick(['request-lost', 'answer-lost'] as const) : 'none'
+    const fault: RemoteFault = chance.happens(this.#faults.cut)
+      ? chance.pick(['request-lost', 'answer-lost'] as const)
+      : 'none'
     return this.#process.ask(what, fault, () => new Error('Connection terminated unexpectedly'), serve)
   }
 

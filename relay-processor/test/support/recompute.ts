@@ -1,8 +1,13 @@
 /** The simple computation that the processor must agree with: no windows, no batches, no bytes. */
-import { bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, readJournal, type Database, type DeviceEvent, type Rollup } from 'relay-common'
+import {
+  bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, readJournal,
+  type Database, type DeviceEvent, type Rollup
+} from 'relay-common'
 
 /** Name of a window: `minute 2024-01-01T00:00:00.000Z thermostat-001/THERMOSTAT/Zone A`; no device: `*` */
-export function windowName (level: string, bucketMs: number, deviceId: string | null, deviceType: string, zone: string): string {
+export function windowName (
+  level: string, bucketMs: number, deviceId: string | null, deviceType: string, zone: string
+): string {
   return `${level} ${new Date(bucketMs).toISOString()} ${deviceId ?? '*'}/${deviceType}/${zone}`
 }
 
@@ -59,11 +64,15 @@ export async function readWindows (database: Database, sourcePartition?: number)
       readJournal(body, {
         readings: (id, { timesMs, values }) => {
           for (const [n, timeMs] of timesMs.entries()) {
-            for (const level of levels) foldReading(windowOf(level.name, bucketStartMs(level.sizeMs, timeMs), series.get(id)!), timeMs, values[n])
+            for (const level of levels) {
+              foldReading(windowOf(level.name, bucketStartMs(level.sizeMs, timeMs), series.get(id)!), timeMs, values[n])
+            }
           }
         },
         rollup: (id, minuteMs, rollup) => {
-          for (const level of levels) mergeRollup(windowOf(level.name, bucketStartMs(level.sizeMs, minuteMs), series.get(id)!), rollup)
+          for (const level of levels) {
+            mergeRollup(windowOf(level.name, bucketStartMs(level.sizeMs, minuteMs), series.get(id)!), rollup)
+          }
         }
       })
     }
