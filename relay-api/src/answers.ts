@@ -31,12 +31,14 @@ export const answerSettings = {
   ANSWER_ROWS_MAX: Type.Integer({
     default: 20_000_000,
     minimum: 1_000,
-    description: 'most rollups that one answer may read; an answer with pages continues on the next page, any other is refused'
+    description: 'most rollups that one answer may read; an answer with pages continues on the next page, any other ' +
+      'is refused'
   }),
   ANSWER_SERIES_MAX: Type.Integer({
     default: 1_000_000,
     minimum: 1_000,
-    description: 'most device series that one answer may read one by one; applies to callers who may see only some devices of a zone'
+    description: 'most device series that one answer may read one by one; applies to callers who may see only some ' +
+      'devices of a zone'
   }),
   LONG_ANSWERS_MAX: Type.Integer({
     default: 64, minimum: 1, description: 'most long answers in progress at once, all callers together'
@@ -107,7 +109,9 @@ export function keepAnswers (
     computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
       if (long >= config.LONG_ANSWERS_MAX) {
-        throw new RelayError('RELAY_ANSWERS_BUSY', `${long} long answers are in progress (LONG_ANSWERS_MAX); try again later`)
+        throw new RelayError(
+          'RELAY_ANSWERS_BUSY', `${long} long answers are in progress (LONG_ANSWERS_MAX); try again later`
+        )
       }
       const held = budgets.hold('longAnswers', caller)
       long++
@@ -245,7 +249,9 @@ class OpenAnswer implements Answer {
   stalledMs (nowMs: number): number {
     const { bytesWritten, writableLength } = this.#socket
     const bytes = bytesWritten - writableLength
-    if (writableLength + this.#reply.raw.writableLength === 0 || bytes !== this.#taken.bytes) this.#taken = { bytes, atMs: nowMs }
+    if (writableLength + this.#reply.raw.writableLength === 0 || bytes !== this.#taken.bytes) {
+      this.#taken = { bytes, atMs: nowMs }
+    }
     return nowMs - this.#taken.atMs
   }
 
@@ -282,9 +288,13 @@ class OpenAnswer implements Answer {
 
 function errorOf (reason: EndReason): RelayError {
   switch (reason) {
-    case 'client-gone': return new RelayError('RELAY_CLIENT_GONE', 'the client disconnected before the answer was complete')
+    case 'client-gone': return new RelayError(
+      'RELAY_CLIENT_GONE', 'the client disconnected before the answer was complete'
+    )
     case 'deadline': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the answer took longer than ANSWER_TIMEOUT_MS')
-    case 'stalled': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the client read nothing of its answer for ANSWER_STALL_MS')
+    case 'stalled': return new RelayError(
+      'RELAY_ANSWER_TOO_SLOW', 'the client read nothing of its answer for ANSWER_STALL_MS'
+    )
     case 'closing': return new RelayError('RELAY_ANSWER_TOO_SLOW', 'the API is shutting down; try again')
   }
 }

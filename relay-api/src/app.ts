@@ -2,9 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify'
 import {
-  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase, closeKeepAlive, RelayError,
+  fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest
+} from 'fastify'
+import {
+  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase,
+  closeKeepAlive, RelayError,
   splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running,
   type SessionUse
 } from 'relay-common'
@@ -69,13 +72,19 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
   await bringUpToDate(config, log)
   const registry = createProcessMetrics('relay-api')
   const measured = { metrics: registry, server: 'database' }
-  const opened = await openDatabase(config, 'relay-api', log, { plans: 'by-key', measured, sessions: sessionUse(config) })
+  const opened = await openDatabase(
+    config, 'relay-api', log, { plans: 'by-key', measured, sessions: sessionUse(config) }
+  )
   const guarded = guardDatabase(opened, { server: 'database', config, metrics: registry, log })
   const database = started.adopt(guarded, it => it.close())
   const listens = listenConfig(config)
-  const listenDatabase = listens ? started.adopt(await openDatabase(listens, 'relay-api', log), it => it.close()) : database
+  const listenDatabase = listens
+    ? started.adopt(await openDatabase(listens, 'relay-api', log), it => it.close())
+    : database
   const app = await createApp(config, database, log, registry, listenDatabase)
-  const metrics = started.adopt(await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close())
+  const metrics = started.adopt(
+    await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close()
+  )
   const listening = started.adopt(await listen(app, config.HOST, config.API_PORT, 'API_PORT'), it => it.close())
 
   const running = started.move()
@@ -106,7 +115,9 @@ function listenConfig (config: ApiConfig): ApiConfig | undefined {
 /** On its own connections, because migrations use the default planner settings. */
 async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
   const listens = listenConfig(config)
-  const database = await openDatabase(listens ?? config, 'relay-api', log, { sessions: listens ? 'own' : sessionUse(config) })
+  const database = await openDatabase(
+    listens ?? config, 'relay-api', log, { sessions: listens ? 'own' : sessionUse(config) }
+  )
   try {
     await migrate(database, log)
   } finally {
@@ -120,7 +131,9 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function createApp (
-  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api'), listenDatabase = database
+  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics(
+    'relay-api'
+  ), listenDatabase = database
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -274,7 +287,9 @@ function measureRequests (app: FastifyInstance, metrics: Registry, log: Logger):
     const labels = { method, route, status: reply.statusCode }
     durations.observe(labels, reply.elapsedTime / 1000)
     if (!log.isLevelEnabled('debug')) return // building the line costs time
-    request.log.debug({ ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered')
+    request.log.debug(
+      { ...labels, url: withoutCredentials(request.originalUrl), durationMs: reply.elapsedTime }, 'answered'
+    )
   })
 }
 
@@ -289,5 +304,7 @@ async function queryReadiness (database: Database): Promise<Readiness> {
 
 /** Only of the event log: earlier logins are cached for a while, so the database may be away for a moment. */
 async function ingestReadiness (ingest: Ingest | undefined): Promise<Readiness> {
-  return { 'event log': ingest ? await ingest.outbox.ask(READINESS_TIMEOUT_MS) : 'is not configured: EVENT_LOG is not set' }
+  return { 'event log': ingest
+    ? await ingest.outbox.ask(READINESS_TIMEOUT_MS)
+    : 'is not configured: EVENT_LOG is not set' }
 }

@@ -66,11 +66,16 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
   const open = (error: unknown) => {
     isOpen = true
     opened.inc()
-    log.warn({ server, err: error }, 'circuit breaker open: the server does not answer; requests to it wait for a successful probe')
+    log.warn(
+      { server, err: error },
+      'circuit breaker open: the server does not answer; requests to it wait for a successful probe'
+    )
     for (const { onOpen } of [...underWay]) onOpen?.()
   }
   const ask = async (isFresh: boolean) => {
-    const own = probing = { controller: new AbortController(), ticksLeft: isFresh ? FRESH_FACTOR * probeTicks : probeTicks }
+    const own = probing = {
+      controller: new AbortController(), ticksLeft: isFresh ? FRESH_FACTOR * probeTicks : probeTicks
+    }
     const answersBefore = answers
     try {
       await probe(own.controller.signal, isFresh)
@@ -94,7 +99,9 @@ export function openBreaker ({ server, limitMs, probe }: BreakerSettings, metric
     if (probing) {
       const { controller } = probing
       // data that has arrived is read before the probe is given up
-      if (--probing.ticksLeft === 0) setImmediate(() => controller.abort(new Error(`no answer to a probe or any request for ${limitMs} ms`)))
+      if (--probing.ticksLeft === 0) {
+        setImmediate(() => controller.abort(new Error(`no answer to a probe or any request for ${limitMs} ms`)))
+      }
       return
     }
     if (isOpen || silentTicks - probedTicks >= suspectTicks) ask(false)

@@ -18,12 +18,14 @@ export const apiSettings = Type.Object({
   METRICS_PORT: Type.Optional(Type.Integer({
     minimum: 0,
     maximum: 65535,
-    description: 'port of /metrics, which is not for clients; 0: any free port. Default: 8084, or any free port if API_PORT is 0'
+    description: 'port of /metrics, which is not for clients; 0: any free port. Default: 8084, or any free port if ' +
+      'API_PORT is 0'
   })),
   SHUTDOWN_DRAIN_MS: Type.Integer({
     default: 0,
     minimum: 0,
-    description: 'after SIGTERM, how long the API still answers while /readyz returns 503; longer than a load balancer needs to notice. The image sets 10 s'
+    description: 'after SIGTERM, how long the API still answers while /readyz returns 503; longer than a load ' +
+      'balancer needs to notice. The image sets 10 s'
   }),
   CONNECTIONS_MAX: Type.Integer({
     default: 10_000, minimum: 5, description: 'most open HTTP connections; at most a fifth of them from unknown callers'
@@ -31,7 +33,8 @@ export const apiSettings = Type.Object({
   STRANGER_CONNECTIONS_PER_ADDRESS_MAX: Type.Integer({
     default: 128,
     minimum: 1,
-    description: 'most open connections of one address that have not sent a valid token yet; a further one closes the oldest. Does not apply if TRUST_PROXY is set'
+    description: 'most open connections of one address that have not sent a valid token yet; a further one closes ' +
+      'the oldest. Does not apply if TRUST_PROXY is set'
   }),
   ...accessSettings,
   ...budgetSettings,
@@ -48,12 +51,14 @@ export const apiSettings = Type.Object({
   DATABASE_BREAKER_MS: Type.Integer({
     default: 1_500,
     minimum: 0,
-    description: 'open the circuit breaker after the database answered nothing for this long, not even a probe; until a probe succeeds, queries are answered from memory or with a 503 at once; 0: no breaker'
+    description: 'open the circuit breaker after the database answered nothing for this long, not even a probe; ' +
+      'until a probe succeeds, queries are answered from memory or with a 503 at once; 0: no breaker'
   }),
   PAST_ANSWERS_MB: Type.Integer({
     default: 16,
     minimum: 0,
-    description: 'memory for past answers, which are sent again, marked as stale, while the database is unreachable; 0: none'
+    description: 'memory for past answers, which are sent again, marked as stale, while the database is ' +
+      'unreachable; 0: none'
   }),
   STEP_MINUTES_MAX: Type.Integer({
     default: 20_000_000,
@@ -64,7 +69,8 @@ export const apiSettings = Type.Object({
     description: 'connection string of a streaming replica for the reads of /api/v1'
   })),
   DATABASE_LISTEN_URL: Type.Optional(Type.String({
-    description: 'connection string of the same database without a pooler, for migrations and the one connection that listens for commits; DATABASE_URL may then be a pooler in transaction mode. Requires Kafka as the event log'
+    description: 'connection string of the same database without a pooler, for migrations and the one connection ' +
+      'that listens for commits; DATABASE_URL may then be a pooler in transaction mode. Requires Kafka as the event log'
   })),
   DATABASE_REPLICA_LAG_MAX_MS: Type.Integer({
     default: 10_000,
@@ -77,13 +83,15 @@ export const apiSettings = Type.Object({
   }),
   ALLOWED_HOSTS: Type.String({
     default: '',
-    description: 'accepted host names besides localhost and IP addresses, separated by commas. Empty: any name, unless the well-known token is accepted'
+    description: 'accepted host names besides localhost and IP addresses, separated by commas. Empty: any name, ' +
+      'unless the well-known token is accepted'
   }),
   CORS_ORIGINS: Type.String({
     default: '', description: 'allowed CORS origins, separated by commas; `*`: all; empty: same origin only'
   }),
   CACHE_PAST_S: Type.Integer({
-    default: 60, minimum: 0, description: 'how long clients may cache answers about the past; late events may still change them'
+    default: 60, minimum: 0,
+    description: 'how long clients may cache answers about the past; late events may still change them'
   })
 })
 

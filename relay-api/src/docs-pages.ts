@@ -17,7 +17,10 @@ const mediaTypes = {
 } as const
 type Extension = keyof typeof mediaTypes
 
-const files = ['swagger-ui.css', 'index.css', 'swagger-ui-bundle.js', 'swagger-ui-standalone-preset.js', 'favicon-16x16.png', 'favicon-32x32.png']
+const files = [
+  'swagger-ui.css', 'index.css', 'swagger-ui-bundle.js', 'swagger-ui-standalone-preset.js', 'favicon-16x16.png',
+  'favicon-32x32.png'
+]
 
 /** Their URLs contain the version of Relay. */
 const FILE_CACHE = 'public, max-age=31536000, immutable'

@@ -83,7 +83,9 @@ function checkHosts (app: FastifyInstance, config: ApiConfig): void {
   if (names.length === 0 && !splitList(config.API_TOKENS).includes(WELL_KNOWN_TOKEN)) return
   app.addHook('onRequest', (request, _reply, done) => {
     if (isHostOurs(request.headers.host, names)) return done()
-    done(new RelayError('RELAY_HOST_UNKNOWN', 'unknown name in the Host header; the operator can add it to ALLOWED_HOSTS'))
+    done(new RelayError(
+      'RELAY_HOST_UNKNOWN', 'unknown name in the Host header; the operator can add it to ALLOWED_HOSTS'
+    ))
   })
 }
 

@@ -31,7 +31,9 @@ function refuseBadEncoding (request: FastifyRequest): void {
   const queryAt = url.indexOf('?')
   const path = queryAt === -1 ? url : url.slice(0, queryAt)
   const bad = new Set(path.split('/').filter(it => !isEncoded(it)))
-  for (const [name, value] of Object.entries(request.params as Record<string, string>)) if (bad.has(value)) throw invalid(name)
+  for (const [name, value] of Object.entries(request.params as Record<string, string>)) {
+    if (bad.has(value)) throw invalid(name)
+  }
   if (queryAt === -1) return
   for (const pair of url.slice(queryAt + 1).split('&')) {
     if (!isEncoded(pair)) throw invalid(nameOf(pair))

@@ -5,5 +5,7 @@
 import { Type } from 'typebox'
 
 export function OpenEnum<Word extends string> (words: readonly Word[], description?: string) {
-  return Type.Unsafe<Word>({ type: 'string', 'x-extensible-enum': [...words], ...description === undefined ? {} : { description } })
+  return Type.Unsafe<Word>({
+    type: 'string', 'x-extensible-enum': [...words], ...description === undefined ? {} : { description }
+  })
 }

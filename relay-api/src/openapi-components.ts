@@ -28,7 +28,9 @@ export function withComponents<T extends { paths?: object, components?: object }
     const { title, ...content } = schema
     if (typeof title !== 'string') return schema
     schemas[title] ??= content
-    if (JSON.stringify(schemas[title]) !== JSON.stringify(content)) throw new Error(`two schemas have the title ${title}`)
+    if (JSON.stringify(schemas[title]) !== JSON.stringify(content)) {
+      throw new Error(`two schemas have the title ${title}`)
+    }
     return { $ref: `#/components/schemas/${title}` }
   }
 

@@ -172,7 +172,9 @@ export function problemType (code: ErrorCode): string {
 function toRelayError (error: FastifyError): RelayError {
   if (error instanceof RelayError) return error
   if (error.validation) return validationError(error)
-  if (clientStatus(error) !== undefined) return new RelayError(frameworkCodes[error.code] ?? 'RELAY_REQUEST_INVALID', error.message, { cause: error })
+  if (clientStatus(error) !== undefined) {
+    return new RelayError(frameworkCodes[error.code] ?? 'RELAY_REQUEST_INVALID', error.message, { cause: error })
+  }
   if (error.code === QUERY_CANCELED) return new RelayError('RELAY_ANSWER_TOO_SLOW', error.message, { cause: error })
   if (isConnectionError(error)) return new RelayError('RELAY_DATABASE_UNREACHABLE', error.message, { cause: error })
   return new RelayError('RELAY_INTERNAL', error.message, { cause: error })

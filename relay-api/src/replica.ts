@@ -49,7 +49,8 @@ const NOTES_MAX = 60
 
 /** @param history of the primary */
 export function openReads (
-  config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry, log: Logger
+  config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry,
+  log: Logger
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   // primary and replica each have a cache
@@ -101,7 +102,9 @@ export function openReads (
       isPrimaryUp = false
     }
     if (replica === undefined) {
-      const opened = await openDatabase(replicaConfig, 'relay-api', log, { plans: 'by-key', measured: { metrics, server: 'replica' }, sessions: 'any' })
+      const opened = await openDatabase(
+        replicaConfig, 'relay-api', log, { plans: 'by-key', measured: { metrics, server: 'replica' }, sessions: 'any' }
+      )
       replica = guardDatabase(opened, { server: 'replica', config: replicaConfig, metrics, log })
       facade = sourceOf('replica', withFallback(replica, primary, giveUp))
     }

@@ -17,7 +17,9 @@ const rules: EventRules = {
 const nowMs = Date.UTC(2080, 0) // a fifth of the events is too far in the future
 const written = writtenEvents([...rules.deviceTypes], Date.UTC(2100, 0))
 const events = fc.oneof(written.map(it => Buffer.from(it.text)), damagedEvents(written))
-const grants = fc.constantFrom<EventGrants>({}, { devicePrefixes: ['a', 'd'] }, { zones: ['Zone A'] }, { deviceId: 'a' })
+const grants = fc.constantFrom<EventGrants>(
+  {}, { devicePrefixes: ['a', 'd'] }, { zones: ['Zone A'] }, { deviceId: 'a' }
+)
 
 const nothing: Known = { isFree: () => false, isScannedFree: () => false }
 

@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
 import getPort from 'get-port'
-import { decodeJwt, decodeProtectedHeader, exportJWK, SignJWT, type JWK, type JWTHeaderParameters, type JWTPayload } from 'jose'
+import {
+  decodeJwt, decodeProtectedHeader, exportJWK, SignJWT, type JWK, type JWTHeaderParameters, type JWTPayload
+} from 'jose'
 import { createLogger } from 'relay-common'
 
 import { readIssuerConfig } from '../../relay-issuer/src/config.ts'
@@ -18,7 +20,9 @@ import { openTestApi } from './support/ask.ts'
 
 const log = createLogger('test', 'silent')
 const question = '/api/v1/aggregates?start=-1h'
-const manyFailures = { RATE_LIMIT_FAILED_LOGINS_MAX: '100000', RATE_LIMIT_ADDRESS_MAX: '100000', RATE_LIMIT_PRINCIPAL_MAX: '100000' }
+const manyFailures = {
+  RATE_LIMIT_FAILED_LOGINS_MAX: '100000', RATE_LIMIT_ADDRESS_MAX: '100000', RATE_LIMIT_PRINCIPAL_MAX: '100000'
+}
 
 interface Site {
   readonly issuer: Issuer
@@ -167,7 +171,9 @@ test('nobody else can sign: with no key, a public key, or a key of their own', a
     JSON.stringify(publicKey.export({ format: 'jwk' }))]
   for (const secret of secrets) {
     for (const alg of ['HS256', 'HS384', 'HS512']) {
-      const token = await new SignJWT(claims).setProtectedHeader({ alg, typ: 'at+jwt', ...(kid ? { kid } : {}) }).sign(Buffer.from(secret))
+      const token = await new SignJWT(claims)
+        .setProtectedHeader({ alg, typ: 'at+jwt', ...(kid ? { kid } : {}) })
+        .sign(Buffer.from(secret))
       assert.deepEqual(await ask(token), refused, alg)
     }
   }
@@ -176,7 +182,9 @@ test('nobody else can sign: with no key, a public key, or a key of their own', a
   const ownJwk = await exportJWK(own.publicKey)
   for (const extra of [{}, { kid }, { jwk: ownJwk }, { jku: 'http://127.0.0.1:9/keys' }, { x5u: 'http://127.0.0.1:9/cert' }]) {
     const token = await new SignJWT(claims)
-      .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', ...(kid ? { kid } : {}), ...extra } as JWTHeaderParameters).sign(own.privateKey)
+      .setProtectedHeader(
+        { alg: 'RS256', typ: 'at+jwt', ...(kid ? { kid } : {}), ...extra } as JWTHeaderParameters
+      ).sign(own.privateKey)
     assert.deepEqual(await ask(token), refused, JSON.stringify(Object.keys(extra)))
   }
 

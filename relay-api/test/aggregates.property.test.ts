@@ -7,7 +7,9 @@ import { DAY_MS, MINUTE_MS, parseTimestamp } from 'relay-common'
 
 import { sumUnits } from '../../relay-common/test/support/exact.ts'
 import { openTestApi } from './support/ask.ts'
-import { askAll, checkRow, decimal, expectedRows, fields, offsetMs, placeMs, questions, shown, siteOf, values } from './support/asked-rows.ts'
+import {
+  askAll, checkRow, decimal, expectedRows, fields, offsetMs, placeMs, questions, shown, siteOf, values
+} from './support/asked-rows.ts'
 import { boundariesByLooking } from './support/intl-clock.ts'
 import { recompute, resendsOnce, type ExpectedRow } from './support/recompute.ts'
 import { writeEvents } from './support/write-events.ts'
@@ -55,7 +57,8 @@ test('every number of every row and page is the double nearest to the exact valu
 
 test('a range equals all its parts merged, in any split', { timeout: 300_000 }, async t => {
   const api = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '10000000', RATE_LIMIT_ADDRESS_MAX: '10000000' })
-  await fc.assert(fc.asyncProperty(siteOf(fc.constant(decimal)), fc.array(offsetMs.chain(a => placeMs.map(b => a + b)), {
+  await fc.assert(fc.asyncProperty(siteOf(fc.constant(decimal)), fc.array(offsetMs.chain(a =>
+    placeMs.map(b => a + b)), {
     minLength: 2, maxLength: 6
   }), async ({ baseMs, events }, cuts) => {
     await api.database.query('truncate series, rollups_minute, rollups_hour, rollups_day restart identity')
@@ -128,9 +131,13 @@ test('rows that are filled from earlier ones are also filled from before the ran
           const values = it.events.map(it => it.value)
           const lastMs = Math.max(...it.events.map(it => it.timestampMs))
           const last = Math.max(...it.events.filter(it => it.timestampMs === lastMs).map(it => it.value))
-          return [shown(sumUnits(values)), Math.min(...values), last, it.increase === undefined ? null : shown(it.increase)]
+          return [
+            shown(sumUnits(values)), Math.min(...values), last, it.increase === undefined ? null : shown(it.increase)
+          ]
         }
-        const [before, inside] = [earlier, boundaries].map(it => Map.groupBy(recompute(selected, it, fields[groupBy], DAY_MS), it => it.key))
+        const [before, inside] = [earlier, boundaries].map(it => Map.groupBy(
+          recompute(selected, it, fields[groupBy], DAY_MS), it => it.key
+        ))
         const keys = [...new Set([...before.keys(), ...inside.keys()])]
           .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
         const expected = keys.flatMap(key => {

@@ -263,7 +263,9 @@ test('a counter reset continues; a gap is no step; a value is held until the nex
 test('missing numbers are null, and the row gives the reason', async t => {
   const api = await openTestApi(t)
   const many = Array.from({ length: 5 }, (_, n) => event(HOUR_MS + n, n))
-  await writeEvents(api.database, [event(0, Number.MAX_VALUE), event(1, Number.MAX_VALUE), ...many, event(2 * HOUR_MS, 7)],
+  await writeEvents(api.database, [
+    event(0, Number.MAX_VALUE), event(1, Number.MAX_VALUE), ...many, event(2 * HOUR_MS, 7)
+  ],
     { readingsPerRowMax: 4 })
   const { body } = await api.ask(`/api/v1/aggregates?${day}&interval=1h&stats=sum,stddev,increase,timeWeightedAvg`)
   assert.deepEqual(body.rows.map((it: any) => [it.sum, it.stddev, it.increase, it.unavailable]), [

@@ -65,7 +65,11 @@ async function openSite (t: TestContext, settings: Record<string, string> = {}):
       const response = await open(path, token)
       const text = await textOf(response)
       const isJson = !response.headers['content-type']!.includes('ndjson')
-      return { status: response.statusCode!, body: isJson ? JSON.parse(text) : text, retryAfter: response.headers['retry-after'] }
+      return {
+        status: response.statusCode!,
+        body: isJson ? JSON.parse(text) : text,
+        retryAfter: response.headers['retry-after']
+      }
     },
     busy: async () => (await database.query(`
       select from pg_stat_activity
@@ -174,7 +178,9 @@ test('a caller may have some long answers at once, all callers some more, and a 
   for (const it of [...unread, other]) it.on('error', () => {}).pause()
   await until('those that do not read to be cut off', () => site.metric(/reason="stalled",.*\} 3/))
   await until('them to be given back', () => site.metric(/relay_api_answers\{length="long",.*\} 0/))
-  assert.equal((await (await site.open(longQuestion(ROWS))).setEncoding('utf8').toArray()).join('').split('\n').length, ROWS + 2)
+  assert.equal(
+    (await (await site.open(longQuestion(ROWS))).setEncoding('utf8').toArray()).join('').split('\n').length, ROWS + 2
+  )
 })
 
 test('pages of an answer beyond the read limit contain all of its rows', limit, async t => {
@@ -186,7 +192,8 @@ test('pages of an answer beyond the read limit contain all of its rows', limit, 
     deviceId: `d-${n % 3}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: n, timestampMs, sourcePartition: 0
   })))
   for (const order of ['asc', 'desc']) {
-    const question = `/api/v1/aggregates?groupBy=device&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=1m&order=${order}`
+    const question =
+      `/api/v1/aggregates?groupBy=device&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=1m&order=${order}`
     const seen: string[] = []
     let pages = 0
     for (let next: string | null = ''; next !== null; pages++) {

@@ -44,11 +44,15 @@ function serve (callers: ReadonlyArray<{ costMs: number, perSecond: number }>, s
       }
     }
   }
-  return states.map(it => ({ share: it.answered / it.asked, heavyPart: it.heavy / (seconds * 200), rate: it.costMs * it.perSecond / 1_000 }))
+  return states.map(it => ({
+    share: it.answered / it.asked, heavyPart: it.heavy / (seconds * 200), rate: it.costMs * it.perSecond / 1_000
+  }))
 }
 
 test('a caller that asks for less than its share is answered, whatever the others ask for', () => {
-  fc.assert(fc.property(fc.array(caller, { minLength: 1, maxLength: 4 }), fc.double({ min: 0.2, max: 2, noNaN: true }), (others, speed) => {
+  fc.assert(fc.property(fc.array(caller, { minLength: 1, maxLength: 4 }), fc.double({
+    min: 0.2, max: 2, noNaN: true
+  }), (others, speed) => {
     const fair = speed / (others.length + 1)
     const costMs = 2
     const perSecond = Math.floor(fair / 4 * 1_000 / costMs)
@@ -59,7 +63,9 @@ test('a caller that asks for less than its share is answered, whatever the other
 })
 
 test('who takes far more than the others is heavy most of the time, and they are not', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 2, max: 20 }), (modestCallers, perSecond) => {
+  fc.assert(fc.property(fc.integer({
+    min: 1, max: 10
+  }), fc.integer({ min: 2, max: 20 }), (modestCallers, perSecond) => {
     const modest = Array(modestCallers).fill({ costMs: 2, perSecond })
     const [greedy, ...rest] = serve([{ costMs: 20, perSecond: 1_000 }, ...modest], 1, 10)
     assert.ok(greedy.heavyPart > 0.8, `heavy for ${greedy.heavyPart} of the time`)

@@ -33,10 +33,14 @@ const events: PlacedEvent[] = devices.flatMap((deviceId, n) =>
     sourcePartition: n % 3
   })))
 
-const grants = fc.constantFrom(undefined, {}, { zones: ['Zone A'] }, { zones: ['Zone B'] }, { devicePrefixes: ['a-', 'b-2'] })
+const grants = fc.constantFrom(
+  undefined, {}, { zones: ['Zone A'] }, { zones: ['Zone B'] }, { devicePrefixes: ['a-', 'b-2'] }
+)
 const selection: fc.Arbitrary<Selection> = fc.tuple(
   fc.constantFrom<Selection>(
-    ...devices.map(deviceId => ({ deviceId })), ...zones.map(zone => ({ zone })), ...types.map(deviceType => ({ deviceType })),
+    ...devices.map(deviceId => ({ deviceId })), ...zones.map(zone => ({ zone })), ...types.map(
+      deviceType => ({ deviceType })
+    ),
     { zone: 'Zone A', deviceType: 'CAR_FUEL' }, { deviceId: 'nobody' }),
   grants
 ).map(([selection, grants]) => ({ ...selection, ...grants ? { grants } : {} }))
@@ -50,8 +54,12 @@ test('queries of any callers at the same time are answered as if alone', async t
   const alone = createTotalReader(database, 0)
   for (const cacheBytes of [0, CACHE_BYTES]) {
     const reader = createTotalReader(database, cacheBytes)
-    await fc.assert(fc.asyncProperty(fc.array(fc.tuple(selection, range), { minLength: 1, maxLength: 80 }), async questions => {
-      const answers = await Promise.all(questions.map(([selection, range]) => reader.readTotal(selection, range, nowMs)))
+    await fc.assert(fc.asyncProperty(fc.array(
+      fc.tuple(selection, range), { minLength: 1, maxLength: 80 }
+    ), async questions => {
+      const answers = await Promise.all(questions.map(([selection, range]) => reader.readTotal(
+        selection, range, nowMs
+      )))
       for (const [n, [selection, range]] of questions.entries()) {
         assert.deepEqual(numbersOf(answers[n]), numbersOf(await alone.readTotal(selection, range, nowMs)))
       }
@@ -64,8 +72,11 @@ test('rows equal queries of their own range, with any ends', async t => {
   await writeEvents(database, events)
   const reader = createTotalReader(database, CACHE_BYTES)
   const alone = createTotalReader(database, 0)
-  const cuts = fc.uniqueArray(fc.nat(DAYS * 24 * 60), { minLength: 2, maxLength: 8 }).map(it => it.sort((a, b) => a - b))
-  await fc.assert(fc.asyncProperty(selection, cuts, fc.nat(70_000), fc.nat(70_000), async (selection, cuts, firstMs, lastMs) => {
+  const cuts = fc.uniqueArray(fc.nat(DAYS * 24 * 60), { minLength: 2, maxLength: 8 }).map(it =>
+    it.sort((a, b) => a - b))
+  await fc.assert(fc.asyncProperty(selection, cuts, fc.nat(
+    70_000
+  ), fc.nat(70_000), async (selection, cuts, firstMs, lastMs) => {
     const boundaries = cuts.map(it => startMs + it * MINUTE_MS)
     boundaries[0] -= firstMs
     boundaries[boundaries.length - 1] += lastMs
@@ -119,7 +130,8 @@ test('queries share a statement with others that leave, in any order', async t =
   const reader = createTotalReader(database, 0)
   const expected = numbersOf(await reader.readTotal({ deviceId: 'a-1' }, day, nowMs))
   const asked = fc.record({ afterTurns: fc.nat(3), leavesAfter: fc.option(fc.nat(3), { nil: undefined }) })
-  const turns = async (count: number) => { for (let n = 0; n < count; n++) await new Promise(resolve => setImmediate(resolve)) }
+  const turns =
+    async (count: number) => { for (let n = 0; n < count; n++) await new Promise(resolve => setImmediate(resolve)) }
   await fc.assert(fc.asyncProperty(fc.array(asked, { minLength: 1, maxLength: 20 }), async all => {
     await Promise.all(all.map(async ({ afterTurns, leavesAfter }) => {
       await turns(afterTurns)

@@ -6,7 +6,8 @@ import fc from 'fast-check'
 
 import { hasNameTwice } from '../src/parameters/body.ts'
 
-const escaped = (text: string) => `"${[...text].map(it => `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`
+const escaped = (text: string) =>
+  `"${[...text].map(it => `\\u${it.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`
 const name = fc.string({ maxLength: 4, unit: fc.constantFrom('a', ':', '"', '\\', '{', ',', 'é') })
 const value = fc.jsonValue({ maxDepth: 4 })
 const twice = (text: string) => hasNameTwice(text, JSON.parse(text))
@@ -16,11 +17,14 @@ test('JSON with unique names is accepted, with or without white space', () => {
 })
 
 test('a duplicate name in an object is found at any depth, in any spelling', () => {
-  fc.assert(fc.property(fc.dictionary(name, value), name, value, value, fc.boolean(), fc.nat(3), (others, again, one, other, isEscaped, depth) => {
+  fc.assert(fc.property(fc.dictionary(
+    name, value
+  ), name, value, value, fc.boolean(), fc.nat(3), (others, again, one, other, isEscaped, depth) => {
     const { [again]: _, ...rest } = others
     const members = [
       ...Object.entries(rest).map(([key, it]) => `${JSON.stringify(key)}:${JSON.stringify(it)}`),
-      `${JSON.stringify(again)}:${JSON.stringify(one)}`, `${isEscaped ? escaped(again) : JSON.stringify(again)} : ${JSON.stringify(other)}`
+      `${JSON.stringify(again)}:${JSON.stringify(one)}`,
+      `${isEscaped ? escaped(again) : JSON.stringify(again)} : ${JSON.stringify(other)}`
     ]
     const text = '[{"in":'.repeat(depth) + `{${members.join(',')}}` + '}]'.repeat(depth)
     assert.equal(twice(text), true, text)

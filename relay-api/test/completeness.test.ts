@@ -23,7 +23,9 @@ test('completeness is that of the slowest partition or of readings on their way 
     eventTimeMax: fc.option(fc.integer({ min: 0, max: 2_000 }))
   })
   const misplaced = fc.option(fc.integer({ min: 0, max: 2_000 }))
-  fc.assert(fc.property(fc.array(partition, { minLength: 1, maxLength: 6 }), fc.nat(500), misplaced, (partitions, lagMs, misplacedFirst) => {
+  fc.assert(fc.property(fc.array(
+    partition, { minLength: 1, maxLength: 6 }
+  ), fc.nat(500), misplaced, (partitions, lagMs, misplacedFirst) => {
     const offsets = partitions.map(({ startOffset, length }, n) =>
       ({ partition: n, startOffset, endOffset: startOffset + length }))
     const progress = partitions.flatMap(({ read, eventTimeMax, startOffset, length }, n) => read === null

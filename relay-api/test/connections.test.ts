@@ -33,7 +33,9 @@ async function openApi (t: TestContext, environment: Record<string, string> = {}
   const { app } = await openTestApi(t, environment)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  const count = () => new Promise<number>((resolve, reject) => app.server.getConnections((error, n) => error ? reject(error) : resolve(n)))
+  const count = () => new Promise<number>((resolve, reject) => app.server.getConnections((error, n) => error
+    ? reject(error)
+    : resolve(n)))
   return { app, port, open: opener(t, port), count }
 }
 
@@ -53,7 +55,8 @@ test('a client that sends too slowly is disconnected on both sides after the dea
   const { open, count } = await openApi(t)
   const post = (more: string) =>
     `POST /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\n${more}\r\n\r\n`
-  const events = `POST /api/v1/events HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n`
+  const events =
+    `POST /api/v1/events HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n`
   const ways: Record<string, [first: string, then: string]> = {
     'nothing at all': ['', ''],
     'a head, byte by byte': ['GET /livez HTTP/1.1\r\nhost: a\r\nx: ', 'y'],
@@ -77,7 +80,8 @@ test('a client that sends too slowly is disconnected on both sides after the dea
 
 test('a client that does not read the reason is disconnected too', { timeout: 2 * LONGEST_MS }, async t => {
   const { open, count } = await openApi(t)
-  for (const bytes of ['\0\0\0\0', 'GET / HTTP/1.1\r\nx: ' + 'y'.repeat(20_000), 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n']) {
+  for (const bytes of ['\0\0\0\0', 'GET / HTTP/1.1\r\nx: ' +
+    'y'.repeat(20_000), 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n']) {
     const { socket } = await open()
     socket.pause()
     socket.write(bytes)
@@ -118,7 +122,9 @@ test('unknown callers of an address have a limit, and the oldest makes room; kno
 })
 
 test('a caller has a number of kept-alive connections; further ones are answered and closed', async t => {
-  const { open, app, port } = await openApi(t, { CONNECTIONS_PER_CALLER_MAX: '3', API_TOKENS: `${TOKEN},another-token-of-tests` })
+  const { open, app, port } = await openApi(
+    t, { CONNECTIONS_PER_CALLER_MAX: '3', API_TOKENS: `${TOKEN},another-token-of-tests` }
+  )
   const clients: Array<Awaited<ReturnType<typeof open>>> = []
   for (let n = 0; n < 5; n++) {
     const client = await open()
@@ -129,7 +135,9 @@ test('a caller has a number of kept-alive connections; further ones are answered
   assert.deepEqual(clients.map(it => /^connection: close/mi.test(it.answer())), [false, false, false, true, true])
   await until('further ones to be closed', () => clients.slice(3).every(it => isGone(it.socket)), 5_000)
   const { statusCode } = await new Promise<{ statusCode?: number }>(resolve => httpRequest(
-    { port, path: '/api/v1/aggregates?start=-1h', headers: { authorization: 'Bearer another-token-of-tests' } }, resolve).end())
+    {
+      port, path: '/api/v1/aggregates?start=-1h', headers: { authorization: 'Bearer another-token-of-tests' }
+    }, resolve).end())
   assert.equal(statusCode, 200)
   clients[0].socket.destroy()
   await until('there to be room again', async () => {
@@ -148,7 +156,9 @@ test('the total number of connections is bounded', async t => {
 })
 
 test('probe servers and the issuer have the same deadlines', { timeout: 2 * LONGEST_MS }, async t => {
-  const health = await startHealthServer({ HOST: '127.0.0.1', HEALTH_PORT: 0 }, { readiness: () => ({}), metrics: createMetrics('test') })
+  const health = await startHealthServer(
+    { HOST: '127.0.0.1', HEALTH_PORT: 0 }, { readiness: () => ({}), metrics: createMetrics('test') }
+  )
   t.after(() => health.close())
   const issuer = await startIssuer(readIssuerConfig({ ISSUER_PORT: '0' }), createLogger('test', 'silent'))
   t.after(() => issuer.close())

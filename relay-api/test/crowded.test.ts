@@ -18,7 +18,8 @@ const MANY = 5_001
 test('the edges of a crowded zone are read in a statement that counts as long, those of a small one are not', { timeout: 60_000 }, async t => {
   const { database } = await openLocalPostgres(t)
   const eventsOf = (zone: string, count: number) => Array.from({ length: count }, (_, n) => ({
-    deviceId: `${zone} ${n}`, deviceType: n % 2 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone, value: n, timestampMs: startMs + n % 120_000, sourcePartition: 0
+    deviceId: `${zone} ${n}`, deviceType: n % 2 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone, value: n,
+    timestampMs: startMs + n % 120_000, sourcePartition: 0
   }))
   const all = [...eventsOf('Crowded', MANY), ...eventsOf('Small', 10)]
   await writeEvents(database, all)
@@ -52,7 +53,9 @@ test('a zone that grows is crowded soon after', { timeout: 60_000 }, async t => 
   let nowMs = 0
   const crowds = createCrowds(database, () => nowMs)
   assert.equal(await crowds.isCrowded({ zone: 'New' }), false)
-  await database.query(`insert into series (device_id, zone, device_type) select 'd' || n, 'New', 'CAR_FUEL' from generate_series(1, ${MANY}) n`)
+  await database.query(
+    `insert into series (device_id, zone, device_type) select 'd' || n, 'New', 'CAR_FUEL' from generate_series(1, ${MANY}) n`
+  )
   nowMs += 20_000
   assert.equal(await crowds.isCrowded({ zone: 'New' }), true)
 })

@@ -49,7 +49,9 @@ async function preparePostgres (t: TestContext): Promise<() => Promise<LocalPost
 test('while the database is unreachable answers are 503 with Retry-After; afterwards they return', limit, async t => {
   const start = await preparePostgres(t)
   const server = await start()
-  const config = readApiConfig({ DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0', PAST_ANSWERS_MB: '0' })
+  const config = readApiConfig({
+    DATABASE_URL: server.url('postgres'), API_TOKENS: 'token', API_PORT: '0', PAST_ANSWERS_MB: '0'
+  })
   const api = await startApi(config, log)
   t.after(() => api.close())
   const ask = (path: string) => fetch(`http://127.0.0.1:${api.port}${path}`,
@@ -118,7 +120,9 @@ test('an answer that takes too long, or waits too long for a connection, is a 50
 
 test('closing answers pending requests, then accepts no more', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
-  const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0', ROLLUP_CACHE_MB: '0' }), log)
+  const api = await startApi(
+    readApiConfig({ DATABASE_URL: url, API_TOKENS: 'token', API_PORT: '0', ROLLUP_CACHE_MB: '0' }), log
+  )
   t.after(() => api.close())
   await using lock = await lockDays(database)
   const ask = () => fetch(`http://127.0.0.1:${api.port}${question}`, { headers: { authorization: 'Bearer token' } })

@@ -11,7 +11,9 @@ import { writeEvents, type PlacedEvent } from './support/write-events.ts'
 const baseMs = Date.UTC(2024, 1, 27)
 const iso = (timeMs: number) => new Date(timeMs).toISOString()
 
-function event (deviceId: string, zone: string, deviceType: string, timestampMs: number, value: number, sourcePartition = 0): PlacedEvent {
+function event (
+  deviceId: string, zone: string, deviceType: string, timestampMs: number, value: number, sourcePartition = 0
+): PlacedEvent {
   return { deviceId, zone, deviceType, timestampMs, value, sourcePartition }
 }
 
@@ -27,10 +29,12 @@ const events = [
 ]
 
 const thermo1 = {
-  device: 'thermo-1', zone: 'Zone B', type: 'THERMOSTAT', firstSeen: iso(baseMs + 3 * DAY_MS), lastSeen: iso(baseMs + 3 * DAY_MS), lastValue: 19
+  device: 'thermo-1', zone: 'Zone B', type: 'THERMOSTAT', firstSeen: iso(baseMs + 3 * DAY_MS),
+  lastSeen: iso(baseMs + 3 * DAY_MS), lastValue: 19
 }
 const thermo2 = {
-  device: 'thermo-2', zone: 'Zone A', type: 'THERMOSTAT', firstSeen: iso(baseMs + 9), lastSeen: iso(baseMs + 400 * DAY_MS + 7), lastValue: -2
+  device: 'thermo-2', zone: 'Zone A', type: 'THERMOSTAT', firstSeen: iso(baseMs + 9),
+  lastSeen: iso(baseMs + 400 * DAY_MS + 7), lastValue: -2
 }
 
 async function openSite (t: Parameters<typeof openTestApi>[0]): Promise<TestApi> {
@@ -45,7 +49,8 @@ test('devices are listed with their zones, first seen, and newest readings', asy
   assert.equal(status, 200)
   assert.deepEqual(body, {
     devices: [
-      { device: 'car-1', zone: 'Garage', type: 'CAR_FUEL', firstSeen: iso(baseMs + 5), lastSeen: iso(baseMs + 5), lastValue: 40 },
+      { device: 'car-1', zone: 'Garage', type: 'CAR_FUEL', firstSeen: iso(baseMs +
+        5), lastSeen: iso(baseMs + 5), lastValue: 40 },
       { ...thermo1, firstSeen: iso(baseMs + 1_000) },
       thermo2
     ],
@@ -56,12 +61,16 @@ test('devices are listed with their zones, first seen, and newest readings', asy
 test('filters select devices and their zones; a prefix selects ids that start with it', async t => {
   const { ask } = await openSite(t)
   const found = async (query: string) =>
-    (await ask(`/api/v1/devices?${query}`)).body.devices.map((it: { device: string, lastValue: number }) => [it.device, it.lastValue])
+    (await ask(`/api/v1/devices?${query}`)).body.devices.map(
+      (it: { device: string, lastValue: number }) => [it.device, it.lastValue]
+    )
   assert.deepEqual(await found('zone=Zone%20A'), [['thermo-1', 20.7], ['thermo-2', -2]])
   assert.deepEqual(await found('zone=Zone%20A&zone=Garage&type=CAR_FUEL'), [['car-1', 40]])
   assert.deepEqual(await found('prefix=thermo'), [['thermo-1', 19], ['thermo-2', -2]])
   assert.deepEqual(await found('device=thermo-2&device=car-1'), [['car-1', 40], ['thermo-2', -2]])
-  for (const prefix of ['THERMO', '%', '_', 'thermo-22', '\\']) assert.deepEqual(await found(`prefix=${encodeURIComponent(prefix)}`), [])
+  for (const prefix of ['THERMO', '%', '_', 'thermo-22', '\\']) {
+    assert.deepEqual(await found(`prefix=${encodeURIComponent(prefix)}`), [])
+  }
 })
 
 test('one device: all its zones, the newest first, and its newest reading', async t => {
@@ -95,8 +104,12 @@ test('zones and types count their devices; one that moved counts in both', async
     { type: 'CAR_FUEL', zones: ['Garage'], devices: 1, lastSeen: iso(baseMs + 5) },
     { type: 'THERMOSTAT', zones: ['Zone A', 'Zone B'], devices: 2, lastSeen: iso(baseMs + 400 * DAY_MS + 7) }
   ])
-  assert.deepEqual((await ask('/api/v1/zones?type=CAR_FUEL')).body.zones.map((it: { zone: string }) => it.zone), ['Garage'])
-  assert.deepEqual((await ask('/api/v1/types?zone=Zone%20B')).body.types.map((it: { devices: number }) => it.devices), [1])
+  assert.deepEqual(
+    (await ask('/api/v1/zones?type=CAR_FUEL')).body.zones.map((it: { zone: string }) => it.zone), ['Garage']
+  )
+  assert.deepEqual(
+    (await ask('/api/v1/types?zone=Zone%20B')).body.types.map((it: { devices: number }) => it.devices), [1]
+  )
 })
 
 test('a foreign cursor, or one of another kind, is refused', async t => {

@@ -28,21 +28,27 @@ function nearlyNext (value: number): string {
 }
 
 const spellings: ReadonlyArray<(value: number) => string> = [
-  JSON.stringify, it => it.toExponential(20).replace('e+', 'E+'), allDigits, nearlyNext, it => `${JSON.stringify(it)}${/[.e]/.test(String(it)) ? '' : '.000'}`
+  JSON.stringify, it => it.toExponential(20).replace('e+', 'E+'), allDigits, nearlyNext, it =>
+    `${JSON.stringify(it)}${/[.e]/.test(String(it)) ? '' : '.000'}`
 ]
 
 function written ({ deviceId, deviceType, zone, value, timestampMs }: PlacedEvent, n: number): string {
   const text = spellings[n % spellings.length](value)
   assert.equal(Number(text) + 0, value)
-  return JSON.stringify({ deviceId, deviceType, zone, timestamp: new Date(timestampMs).toISOString() }).replace(/}$/, `,"value":${text}}`)
+  return JSON.stringify({ deviceId, deviceType, zone, timestamp: new Date(timestampMs).toISOString() }).replace(
+    /}$/, `,"value":${text}}`
+  )
 }
 
 async function settle ({ log: { eventLog, topic }, database }: IngestSite): Promise<void> {
   const ends = await eventLog.readOffsets(topic)
   await until('all events to be in the rollups', async () => {
-    const progress = await database.query<{ source_partition: number, next_offset: bigint }>('select source_partition, next_offset from progress')
+    const progress = await database.query<{ source_partition: number, next_offset: bigint }>(
+      'select source_partition, next_offset from progress'
+    )
     return ends.every(({ partition, startOffset, endOffset }) =>
-      startOffset === endOffset || progress.some(it => it.source_partition === partition && it.next_offset >= endOffset))
+      startOffset === endOffset ||
+        progress.some(it => it.source_partition === partition && it.next_offset >= endOffset))
   })
 }
 
@@ -59,7 +65,9 @@ for (const journalS of ['0', '60']) {
     const site = opened.use((await openIngestSite(t, 'postgres', {
       RATE_LIMIT_PRINCIPAL_MAX: '10000000', NEW_SERIES_PER_HOUR_MAX: '1000000', NEW_ZONES_PER_HOUR_MAX: '100000'
     }))!)
-    const config = readProcessorConfig({ ...site.environment, FLUSH_INTERVAL_MS: '20', JOURNAL_INTERVAL_S: journalS, HEALTH_PORT: '0' })
+    const config = readProcessorConfig({
+      ...site.environment, FLUSH_INTERVAL_MS: '20', JOURNAL_INTERVAL_S: journalS, HEALTH_PORT: '0'
+    })
     opened.adopt(await startProcessor(config, createLogger('test', 'silent')), it => it.close())
     const ask = async (path: string) => {
       const response = await fetch(site.url + path, { headers: { authorization } })
@@ -68,22 +76,37 @@ for (const journalS of ['0', '60']) {
     let run = 0
     let rowCount = 0
     let estimated = 0
-    await fc.assert(fc.asyncProperty(siteOf(values, 6).chain(it => fc.tuple(fc.constant(it), questions(it))), async ([{ events: anywhere }, asked]) => {
+    await fc.assert(fc.asyncProperty(siteOf(values, 6).chain(it =>
+      fc.tuple(fc.constant(it), questions(it))), async ([{ events: anywhere }, asked]) => {
       const name = `${++run}/`
-      const events = anywhere.map(it => ({ ...it, deviceId: name + it.deviceId, zone: name + it.zone, sourcePartition: 0 }))
+      const events = anywhere.map(it => ({
+        ...it, deviceId: name + it.deviceId, zone: name + it.zone, sourcePartition: 0
+      }))
       const zones = [...new Set(events.map(it => it.zone))]
       const lines = events.map(written)
       // in several bodies, with some duplicates
-      const bodies = [lines.slice(0, 90), lines.slice(90, 200), lines.slice(200), lines.slice(0, 40)].filter(it => it.length > 0)
+      const bodies = [lines.slice(0, 90), lines.slice(90, 200), lines.slice(200), lines.slice(0, 40)].filter(it =>
+        it.length > 0)
       for (const body of bodies) {
         const { status, body: answer } = await site.post(body.join('\n'), { 'content-type': 'application/x-ndjson' })
         assert.equal(status, 202, JSON.stringify(answer))
       }
       await settle(site)
       const times = events.map(it => it.timestampMs)
-      const all = { ...asked[0], device: [], zone: [], type: [], groupBy: undefined, startMs: Math.min(...times), endMs: Math.max(...times) + 1, interval: 'range' }
+      const all = {
+        ...asked[0],
+        device: [],
+        zone: [],
+        type: [],
+        groupBy: undefined,
+        startMs: Math.min(...times),
+        endMs: Math.max(...times) + 1,
+        interval: 'range'
+      }
       for (const it of [all, ...asked.slice(0, 4)]) {
-        const question = { ...it, limit: 10_000, device: it.device.map(id => name + id), zone: it.zone.length > 0 ? it.zone.map(zone => name + zone) : zones }
+        const question = { ...it, limit: 10_000, device: it.device.map(id => name + id), zone: it.zone.length > 0
+          ? it.zone.map(zone => name + zone)
+          : zones }
         const rows = await askAll({ ask }, question)
         const expected = expectedRows(events, question)
         assert.equal(rows.length, expected.length, JSON.stringify(question))

@@ -16,7 +16,9 @@ const nobodyIsHeavy = { ask: () => {}, isHeavy: () => false }
 const settle = () => new Promise(resolve => setImmediate(resolve))
 
 test('a caller that takes all it can get leaves a connection for whoever comes next', { timeout: 10_000 }, async () => {
-  await fc.assert(fc.asyncProperty(fc.integer({ min: 5, max: 40 }), fc.nat(50), fc.nat(50), async (poolMax, short, long) => {
+  await fc.assert(fc.asyncProperty(fc.integer({
+    min: 5, max: 40
+  }), fc.nat(50), fc.nat(50), async (poolMax, short, long) => {
     const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax }, nobodyIsHeavy)
     const ending = new AbortController()
     const asked = [...Array(short).fill(false), ...Array(long).fill(true)].map(async isLong => {
@@ -44,9 +46,12 @@ test('callers take turns: one with a thousand questions is as far as one with th
 
 test('connections are never more than there are, and all are back in the end, whoever goes meanwhile', async () => {
   const asked = fc.record({
-    caller: fc.constantFrom('a', 'b', 'c'), isLong: fc.boolean(), turns: fc.nat(5), leavesAfter: fc.option(fc.nat(5), { nil: undefined })
+    caller: fc.constantFrom('a', 'b', 'c'), isLong: fc.boolean(), turns: fc.nat(5),
+    leavesAfter: fc.option(fc.nat(5), { nil: undefined })
   })
-  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(asked, { maxLength: 60 }), async (poolMax, all) => {
+  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(
+    asked, { maxLength: 60 }
+  ), async (poolMax, all) => {
     const shares = createShares({ ...settings, DATABASE_POOL_MAX: poolMax }, nobodyIsHeavy)
     let held = 0
     await Promise.all(all.map(async ({ caller, isLong, turns, leavesAfter }) => {
@@ -70,7 +75,9 @@ test('connections are never more than there are, and all are back in the end, wh
       share.giveBack()
     }))
     assert.equal(held, 0)
-    await Promise.all(Array.from({ length: Math.min(poolMax, 2) }, (_, n) => shares.take(`next ${n}`, false))) // at once
+    await Promise.all(Array.from(
+      { length: Math.min(poolMax, 2) }, (_, n) => shares.take(`next ${n}`, false)
+    )) // at once
   }))
 })
 
@@ -190,7 +197,9 @@ test('a database that does not answer says nothing of the callers', async t => {
 
 test('one that waits for its own questions waits as long as some of them are answered; then it is told', async t => {
   const { shares, pass } = onClock(t)
-  const holders = await Promise.all(Array.from({ length: 8 }, (_, n) => shares.take(n < 2 ? 'own' : `holder ${n}`, false)))
+  const holders = await Promise.all(Array.from(
+    { length: 8 }, (_, n) => shares.take(n < 2 ? 'own' : `holder ${n}`, false)
+  ))
   const own = Array.from({ length: 4 }, () => shares.take('own', false))
   const outcomes = own.map(it => it.then(() => 'got', (error: Error & { code: string }) => error.code))
   const halfMs = settings.DATABASE_CONNECT_TIMEOUT_MS / 2

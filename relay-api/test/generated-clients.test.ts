@@ -37,7 +37,9 @@ suite('a generated client sends events, queries their average, and reads errors'
   test('for Python, by openapi-python-client, without a warning', await optionsOf(pythonGenerator), async t => {
     const tools = await pythonGenerator.install()
     await using site = await openSite(t)
-    const env = { PYTHONPATH: tools, PATH: join(tools, 'bin') + delimiter + process.env.PATH, PYTHONDONTWRITEBYTECODE: '1' }
+    const env = {
+      PYTHONPATH: tools, PATH: join(tools, 'bin') + delimiter + process.env.PATH, PYTHONDONTWRITEBYTECODE: '1'
+    }
     const client = join(site.folder, 'relay_client')
     await run('python3', ['-m', 'openapi_python_client', 'generate', '--path', site.document, '--output-path', client,
       '--meta', 'none', '--fail-on-warning'], env)
@@ -54,9 +56,13 @@ suite('a generated client sends events, queries their average, and reads errors'
     await run('java', [...shortLivedJvm, '-jar', generator, 'generate', '--generator-name', 'java', '--library', 'native',
       '--input-spec', site.document, '--output', sources])
     const main = join(sources, 'src', 'main', 'java')
-    const files = (await readdir(main, { recursive: true })).filter(it => it.endsWith('.java')).map(it => join(main, it))
+    const files = (await readdir(main, { recursive: true }))
+      .filter(it => it.endsWith('.java'))
+      .map(it => join(main, it))
     const classPath = [classes, ...jars.filter(it => it !== generator)].join(delimiter)
-    await run('javac', [...shortLivedJvm.map(it => `-J${it}`), '-nowarn', '-d', classes, '-cp', classPath, ...files, sourceOf('Use.java')])
+    await run('javac', [
+      ...shortLivedJvm.map(it => `-J${it}`), '-nowarn', '-d', classes, '-cp', classPath, ...files, sourceOf('Use.java')
+    ])
     await run('java', [...shortLivedJvm, '-cp', classPath, 'Use', site.url, TOKEN])
   })
 })
@@ -64,7 +70,9 @@ suite('a generated client sends events, queries their average, and reads errors'
 test('docs/clients.md names the tested versions', async () => {
   const docs = await readFile(new URL('../../docs/clients.md', import.meta.url), 'utf8')
   const [, python] = /^openapi-python-client==(.+)$/m.exec(await readFile(sourceOf('requirements.txt'), 'utf8'))!
-  const [, java] = /openapi-generator-cli<\/artifactId>\s*<version>(.+)<\/version>/.exec(await readFile(sourceOf('pom.xml'), 'utf8'))!
+  const [, java] = /openapi-generator-cli<\/artifactId>\s*<version>(.+)<\/version>/.exec(await readFile(
+    sourceOf('pom.xml'), 'utf8'
+  ))!
   assert.ok(docs.includes(`| openapi-python-client | ${python} |`), python)
   assert.ok(docs.includes(`| openapi-generator, Java (\`native\`) | ${java} |`), java)
 })

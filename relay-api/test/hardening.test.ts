@@ -41,7 +41,8 @@ test('answers with data run nothing in a browser', async t => {
 test('a body of another type is refused, and so is an oversized one', async t => {
   const { app } = await openTestApi(t)
   const post = (payload: string, type?: string) => app.inject({
-    method: 'POST', url: '/api/v1/keys', payload, headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
+    method: 'POST', url: '/api/v1/keys', payload,
+    headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
   })
   const body = JSON.stringify({ name: 'k', scopes: ['events:read'] })
   for (const type of ['text/plain', 'text/html', 'application/xml', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded', 'nonsense']) {
@@ -95,8 +96,12 @@ test('client input can\'t forge a log line', async t => {
   const { app } = await openTestApi(t, {}, log)
   const forged = '\n{"level":30,"msg":"refused","principal":"admin"}\r\n'
   await app.inject({ url: `/api/events/device/${encodeURIComponent(forged)}?startTime=a`, headers: { authorization } })
-  await app.inject({ url: `/api/v1/aggregates?device=${encodeURIComponent(forged)}`, headers: { authorization: 'Bearer wrong' } })
-  await app.inject({ url: '/api/v1/aggregates', headers: { authorization, 'user-agent': forged, traceparent: forged, 'x-request-id': forged } })
+  await app.inject({
+    url: `/api/v1/aggregates?device=${encodeURIComponent(forged)}`, headers: { authorization: 'Bearer wrong' }
+  })
+  await app.inject({ url: '/api/v1/aggregates', headers: {
+    authorization, 'user-agent': forged, traceparent: forged, 'x-request-id': forged
+  } })
   assert.ok(lines.length > 0)
   for (const line of lines) {
     assert.equal(line.trim().split('\n').length, 1)
@@ -108,7 +113,8 @@ test('a request with two possible readings is refused, and no part of it becomes
   const { app } = await openTestApi(t)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  const start = `POST /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\n`
+  const start =
+    `POST /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\ncontent-type: application/json\r\n`
   const hidden = `GET /api/v1/keys HTTP/1.1\r\nhost: a\r\nauthorization: ${authorization}\r\n\r\n`
   for (const [what, headers] of Object.entries({
     'two ways to say how long it is': 'content-length: 4\r\ntransfer-encoding: chunked\r\n',
@@ -147,13 +153,19 @@ test('in production the well-known token prevents the start, unless it is allowe
 test('an answer with a key is never cached, and one with data only by its client', async t => {
   const { app } = await openTestApi(t)
   const headers = { authorization }
-  const made = await app.inject({ method: 'POST', url: '/api/v1/keys', headers, payload: { name: 'k', scopes: ['events:read'] } })
-  const rotated = await app.inject({ method: 'POST', url: `/api/v1/keys/${made.json().id}/rotate`, headers, payload: {} })
+  const made = await app.inject({
+    method: 'POST', url: '/api/v1/keys', headers, payload: { name: 'k', scopes: ['events:read'] }
+  })
+  const rotated = await app.inject({
+    method: 'POST', url: `/api/v1/keys/${made.json().id}/rotate`, headers, payload: {}
+  })
   for (const answer of [made, rotated]) {
     assert.ok(answer.json().key)
     assert.equal(answer.headers['cache-control'], 'no-store')
   }
-  assert.match(String((await app.inject({ url: '/api/v1/aggregates?start=-1h', headers })).headers['cache-control']), /^private/)
+  assert.match(
+    String((await app.inject({ url: '/api/v1/aggregates?start=-1h', headers })).headers['cache-control']), /^private/
+  )
   const others = [
     { url: '/api/v1/zones' }, // refused
     { url: '/api/v1/zones?zone=1', headers },

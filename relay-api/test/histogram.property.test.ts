@@ -19,7 +19,9 @@ const value = fc.oneof(
 /** A few of any kind, or so many that their digest is a sketch. */
 const values = fc.oneof(
   fc.array(value, { minLength: 1, maxLength: 40 }),
-  fc.array(fc.double({ min: -100, max: 100, noNaN: true }).map(it => it + 0), { minLength: 200, maxLength: 400, size: 'max' })
+  fc.array(
+    fc.double({ min: -100, max: 100, noNaN: true }).map(it => it + 0), { minLength: 200, maxLength: 400, size: 'max' }
+  )
 )
 
 function rollupOf (values: readonly number[]) {
@@ -34,7 +36,9 @@ function isIn (value: number, { from, to }: HistogramBin, isLast: boolean): bool
 
 test('bins are adjacent from the least to the greatest value, and their counts are within the stated error', () => {
   let sketches = 0
-  fc.assert(fc.property(values, fc.integer({ min: 1, max: 60 }), fc.constantFrom('linear', 'log'), (values, wanted, scale) => {
+  fc.assert(fc.property(values, fc.integer({ min: 1, max: 60 }), fc.constantFrom(
+    'linear', 'log'
+  ), (values, wanted, scale) => {
     const rollup = rollupOf(values)
     const bins = histogramOf(rollup, wanted, scale as 'linear' | 'log')
     assert.ok(bins.length >= 1 && bins.length <= wanted + 1)

@@ -18,7 +18,8 @@ const noLimits = {
   RATE_LIMIT_PRINCIPAL_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000'
 }
 const events: PlacedEvent[] = [...zones, '=1+1'].map((zone, n) => ({
-  deviceId: `=cmd${n}`, deviceType: 'THERMOSTAT', zone, value: n, timestampMs: Date.parse(range.start) + 1000, sourcePartition: 0
+  deviceId: `=cmd${n}`, deviceType: 'THERMOSTAT', zone, value: n, timestampMs: Date.parse(range.start) + 1000,
+  sourcePartition: 0
 }))
 
 interface Operation {
@@ -34,7 +35,9 @@ async function openSite (t: TestContext) {
   const { app, database } = await openTestApi(t, noLimits)
   await writeEvents(database, events)
   await app.ready()
-  const document = app.swagger() as { paths: Record<string, Record<string, { parameters?: Array<{ in: string, name: string, schema: any }> }>> }
+  const document = app.swagger() as {
+    paths: Record<string, Record<string, { parameters?: Array<{ in: string, name: string, schema: any }> }>>
+  }
   const operations: Operation[] = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { parameters = [] }]) => ({
       method: method.toUpperCase() as Operation['method'],
@@ -44,13 +47,18 @@ async function openSite (t: TestContext) {
       path_: parameters.filter(it => it.in === 'path').map(it => it.name)
     } as const)))
     .filter(it => it.path !== '/api/v1/stream') // endless if allowed; tested below
-  const ask = async (operation: Pick<Operation, 'method' | 'path'>, token: string | undefined, values: Record<string, string> = {}) => {
+  const ask = async (
+    operation: Pick<Operation, 'method' | 'path'>, token: string | undefined, values: Record<string, string> = {}
+  ) => {
     const url = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'x'))
     const query = Object.entries(values).filter(([name]) => !operation.path.includes(`{${name}}`))
     const options: InjectOptions = {
       method: operation.method,
       url: `${url}?${new URLSearchParams(query)}`,
-      headers: { ...token === undefined ? {} : { authorization: `Bearer ${token}` }, ...operation.method === 'POST' ? { 'content-type': 'application/json' } : {} },
+      headers: {
+        ...token === undefined ? {} : { authorization: `Bearer ${token}` },
+        ...operation.method === 'POST' ? { 'content-type': 'application/json' } : {}
+      },
       ...operation.method === 'POST' ? { payload: '{}' } : {}
     }
     const { statusCode, body, headers } = await app.inject(options)
@@ -67,8 +75,10 @@ test('no route answers a caller without permission', async t => {
   assert.ok(operations.length >= 15, `${operations.length} operations`)
   const key = await keyOf(['events:read'])
   const strangers = [
-    undefined, '', 'x', TOKEN.slice(1), `${TOKEN}x`, TOKEN.toUpperCase(), key.slice(0, -1), `${key}x`, key.replace('local', 'other'),
-    key.replace('relay_', ''), 'null', 'undefined', 'true', '[object Object]', "' or '1'='1", '*', '%00', 'eyJhbGciOiJub25lIn0.e30.'
+    undefined, '', 'x', TOKEN.slice(1), `${TOKEN}x`, TOKEN.toUpperCase(), key.slice(0, -1), `${key}x`,
+    key.replace('local', 'other'),
+    key.replace('relay_', ''), 'null', 'undefined', 'true', '[object Object]', "' or '1'='1", '*', '%00',
+    'eyJhbGciOiJub25lIn0.e30.'
   ]
   const principals: Array<[key: string, scopes: Scope[]]> = []
   for (const scopes of [[], ['events:read'], ['events:write'], ['admin'], ['events:read', 'events:write'], ['events:read', 'admin']] as Scope[][]) {
@@ -80,13 +90,18 @@ test('no route answers a caller without permission', async t => {
     for (const zone of [undefined, ...zones]) {
       const values: Record<string, string> = zone !== undefined && everyParameter.includes('zone') ? { zone } : {}
       for (const token of strangers) {
-        assert.equal((await ask(operation, token, values)).status, 401, `${operation.method} ${operation.path} for ${String(token)}`)
+        assert.equal(
+          (await ask(operation, token, values)).status, 401,
+          `${operation.method} ${operation.path} for ${String(token)}`
+        )
         refused++
       }
       for (const [token, scopes] of principals) {
         const { status } = await ask(operation, token, values)
         const isAllowed = scopes.includes(operation.scope)
-        assert.equal(status === 403, !isAllowed, `${operation.method} ${operation.path} for ${scopes.join()}: ${status}`)
+        assert.equal(
+          status === 403, !isAllowed, `${operation.method} ${operation.path} for ${scopes.join()}: ${status}`
+        )
         if (!isAllowed) refused++
       }
     }
@@ -100,8 +115,11 @@ test('a zone without a grant is refused by name on every route with zones', asyn
   const { operations, ask, keyOf } = await openSite(t)
   const key = await keyOf(['events:read', 'events:write', 'admin'], { zones: ['Zone A'] })
   let refused = 0
-  for (const operation of operations.filter(it => it.scope === 'events:read' && [...it.query, ...it.path_].includes('zone'))) {
-    const others: Record<string, string> = operation.path.startsWith('/api/v1') ? {} : { startTime: range.start, endTime: range.end }
+  for (const operation of operations.filter(it =>
+    it.scope === 'events:read' && [...it.query, ...it.path_].includes('zone'))) {
+    const others: Record<string, string> = operation.path.startsWith('/api/v1')
+      ? {}
+      : { startTime: range.start, endTime: range.end }
     const required: Record<string, string> = operation.path_.includes('deviceType') ? { deviceType: 'THERMOSTAT' } : {}
     for (const zone of ['Zone B', 'Zone C', 'zone a', 'Zone A ', 'Zone%20A', 'nothing']) {
       const { status, body } = await ask(operation, key, { ...others, ...required, zone })
@@ -133,13 +151,20 @@ test('an API key with any flipped bit is refused', async t => {
 
 /** Written for this test; each would have an effect if text were pasted into a statement, path, template or shell. */
 const payloads = [
-  "'", '"', '`', "';--", "' or 1=1 --", "') or ('1'='1", "'; drop table series; --", "' union select secret_hash from api_keys --",
-  '1; select pg_sleep(10)', '$$; drop table series; $$', "\\'; drop table series; --", "' || pg_read_file('/etc/passwd') || '",
-  '%27%20or%201%3D1', '{zone}', '$1', '$2::text', '::text', "x' and 1=(select count(*) from api_keys) and 'x'='x", '/*', '--',
-  '../../etc/passwd', '..%2f..%2fetc%2fpasswd', '/etc/passwd', 'file:///etc/passwd', 'http://127.0.0.1:9/', '\\\\host\\share', '.', '..',
-  '{{7*7}}', '$' + '{7*7}', '<%= 7*7 %>', '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', 'javascript:alert(1)',
-  ';id', '|id', '$(id)', '`id`', '&& id', '=1+1', '+1', '-1', '@SUM(A1)', '%n%s', '\u202e', '\ufeff', '\ud83d\ude00', 'null', 'NaN', '__proto__',
-  'constructor', '9'.repeat(400), '-9223372036854775809', '1e309', '0x10', '[]', '{}', '*', '%', '_', '\\', 'a'.repeat(5000)
+  "'", '"', '`', "';--", "' or 1=1 --", "') or ('1'='1", "'; drop table series; --",
+  "' union select secret_hash from api_keys --",
+  '1; select pg_sleep(10)', '$$; drop table series; $$', "\\'; drop table series; --",
+  "' || pg_read_file('/etc/passwd') || '",
+  '%27%20or%201%3D1', '{zone}', '$1', '$2::text', '::text', "x' and 1=(select count(*) from api_keys) and 'x'='x",
+  '/*', '--',
+  '../../etc/passwd', '..%2f..%2fetc%2fpasswd', '/etc/passwd', 'file:///etc/passwd', 'http://127.0.0.1:9/',
+  '\\\\host\\share', '.', '..',
+  '{{7*7}}', '$' + '{7*7}', '<%= 7*7 %>', '<script>alert(1)</script>', '"><img src=x onerror=alert(1)>',
+  'javascript:alert(1)',
+  ';id', '|id', '$(id)', '`id`', '&& id', '=1+1', '+1', '-1', '@SUM(A1)', '%n%s', '\u202e', '\ufeff', '\ud83d\ude00',
+  'null', 'NaN', '__proto__',
+  'constructor', '9'.repeat(400), '-9223372036854775809', '1e309', '0x10', '[]', '{}', '*', '%', '_', '\\',
+  'a'.repeat(5000)
 ]
 
 test('payloads in any parameter change nothing, reach nothing, and cause no failure', { timeout: 300_000 }, async t => {

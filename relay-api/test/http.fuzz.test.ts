@@ -24,27 +24,44 @@ const STATUS_LINE = /HTTP\/1\.1 \d{3} /
 const SEED = 4711
 const GIVE_UP_MS = 20_000
 
-const methods = ['GET', 'POST', 'HEAD', 'DELETE', 'PUT', 'OPTIONS', 'PATCH', 'TRACE', 'CONNECT', 'QUERY', 'get', 'G\0T', 'PRI', 'M-SEARCH', '', 'SOURCE']
+const methods = [
+  'GET', 'POST', 'HEAD', 'DELETE', 'PUT', 'OPTIONS', 'PATCH', 'TRACE', 'CONNECT', 'QUERY', 'get', 'G\0T', 'PRI',
+  'M-SEARCH', '', 'SOURCE'
+]
 const paths = [
-  '/livez', '/readyz', '/openapi.json', '/docs/', '/docs/static/start.js', '/api/v1/keys', '/api/v1/keys/aaaaaaaaaaaa/rotate', '/api/v1/events', '/api/v1/aggregates?start=-1h',
-  '/api/v1/zones', '/api/events/zone/a', '/api/v1/stream?%', '*', '//', '/../../etc/passwd', '/%00', '/%ff', '/a b', 'http://evil.example/livez', 'a:80', '/?' + 'x='.repeat(500), '/' + 'y'.repeat(2_000), '\u00e9', '/#'
+  '/livez', '/readyz', '/openapi.json', '/docs/', '/docs/static/start.js', '/api/v1/keys',
+  '/api/v1/keys/aaaaaaaaaaaa/rotate', '/api/v1/events', '/api/v1/aggregates?start=-1h',
+  '/api/v1/zones', '/api/events/zone/a', '/api/v1/stream?%', '*', '//', '/../../etc/passwd', '/%00', '/%ff', '/a b',
+  'http://evil.example/livez', 'a:80', '/?' + 'x='.repeat(500), '/' + 'y'.repeat(2_000), '\u00e9', '/#'
 ]
-const versions = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.1 ', 'http/1.1', '', 'RTSP/1.0']
+const versions = [
+  'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.1 ', 'http/1.1', '', 'RTSP/1.0'
+]
 const headers = [
-  'content-type: application/json', 'content-type:', 'content-type: ;', 'content-type: application/x-ndjson', 'content-encoding: gzip', 'content-encoding: br',
-  'content-length: 5', 'content-length: 0', 'content-length: -1', 'content-length: 99999999999999999999', 'content-length: 5, 5', 'content-length: 1e3', 'transfer-encoding: chunked',
-  'transfer-encoding: chunked, chunked', 'transfer-encoding: identity', 'transfer-encoding: \u000bchunked', 'expect: 100-continue', 'expect: 200-ok', 'upgrade: websocket', 'upgrade: h2c', 'connection: upgrade',
-  'connection: close', 'connection: keep-alive, x', 'te: trailers', 'trailer: x', 'host: a', 'host: b', 'host:', 'accept: a/b;q=9,,;', 'accept-encoding: br;q=x', 'if-none-match: ,"', 'range: bytes=0-',
-  'authorization: Bearer', 'authorization: Basic x', 'authorization: Bearer ' + 'x.'.repeat(50), 'origin: null', 'x: ' + 'z'.repeat(1_000), ': x', 'x', ' x: y', 'x\0: y', 'x: \0', 'x: \u007f', 'traceparent: 00-0-0-0',
-  'idempotency-key: \u00ff', 'last-event-id: x', 'keep-alive: timeout=99999', 'http2-settings: x', 'proxy-connection: x', '__proto__: x', 'constructor: x', 'cookie: ' + 'a=b;'.repeat(100)
+  'content-type: application/json', 'content-type:', 'content-type: ;', 'content-type: application/x-ndjson',
+  'content-encoding: gzip', 'content-encoding: br',
+  'content-length: 5', 'content-length: 0', 'content-length: -1', 'content-length: 99999999999999999999',
+  'content-length: 5, 5', 'content-length: 1e3', 'transfer-encoding: chunked',
+  'transfer-encoding: chunked, chunked', 'transfer-encoding: identity', 'transfer-encoding: \u000bchunked',
+  'expect: 100-continue', 'expect: 200-ok', 'upgrade: websocket', 'upgrade: h2c', 'connection: upgrade',
+  'connection: close', 'connection: keep-alive, x', 'te: trailers', 'trailer: x', 'host: a', 'host: b', 'host:',
+  'accept: a/b;q=9,,;', 'accept-encoding: br;q=x', 'if-none-match: ,"', 'range: bytes=0-',
+  'authorization: Bearer', 'authorization: Basic x', 'authorization: Bearer ' + 'x.'.repeat(50), 'origin: null',
+  'x: ' + 'z'.repeat(1_000), ': x', 'x', ' x: y', 'x\0: y', 'x: \0', 'x: \u007f', 'traceparent: 00-0-0-0',
+  'idempotency-key: \u00ff', 'last-event-id: x', 'keep-alive: timeout=99999', 'http2-settings: x',
+  'proxy-connection: x', '__proto__: x', 'constructor: x', 'cookie: ' + 'a=b;'.repeat(100)
 ]
-const bodies = ['', 'hello', '{}', '{"name":', '[[[[[[', '5\r\nhello\r\n0\r\n\r\n', '0\r\nx: y\r\n\r\n', 'ffffffffffffffff\r\n', '-1\r\n', '5;a=b\r\nhel', '\u001f\u008b\u0008', '\n\n\n\n', 'null', '"x"', '\0\0\0\0']
+const bodies = [
+  '', 'hello', '{}', '{"name":', '[[[[[[', '5\r\nhello\r\n0\r\n\r\n', '0\r\nx: y\r\n\r\n', 'ffffffffffffffff\r\n',
+  '-1\r\n', '5;a=b\r\nhel', '\u001f\u008b\u0008', '\n\n\n\n', 'null', '"x"', '\0\0\0\0'
+]
 const ends = ['\r\n', '\r\n', '\r\n', '\r\n', '\n', '\r', '\r\r\n', '']
 
 const goodMethods = ['GET', 'GET', 'GET', 'POST', 'POST', 'HEAD', 'DELETE', 'PUT', 'OPTIONS', 'PATCH', 'TRACE']
 const goodPaths = paths.filter(it => it.startsWith('/') && !/[^\x21-\x7e]/.test(it))
 /** some are odd, but none gives the length of a body or ends a connection */
-const goodHeaders = headers.filter(it => /^[\w-]+: [\x20-\x7e]*$/.test(it) && !/^(content-length|transfer-encoding|connection|upgrade|host|expect|trailer):/.test(it))
+const goodHeaders = headers.filter(it => /^[\w-]+: [\x20-\x7e]*$/.test(it) &&
+  !/^(content-length|transfer-encoding|connection|upgrade|host|expect|trailer):/.test(it))
 
 /** Nearly all are readable, so that following requests on the connection are parsed too. */
 function head (chance: Chance): string {
@@ -59,7 +76,10 @@ function readable (chance: Chance): string {
   const body = method === 'GET' || method === 'HEAD' || method === 'TRACE' ? '' : chance.pick(bodies)
   if (body !== '' && chance.happens(0.5)) {
     const size = Buffer.byteLength(body, 'latin1').toString(16)
-    return [...lines, 'transfer-encoding: chunked', '', `${size}${chance.pick(['', ';a=b'])}`, body, '0', ...chance.pick([[], ['x: y']]), '', ''].join('\r\n')
+    return [
+      ...lines, 'transfer-encoding: chunked', '', `${size}${chance.pick(['', ';a=b'])}`, body, '0',
+      ...chance.pick([[], ['x: y']]), '', ''
+    ].join('\r\n')
   }
   return [...lines, `content-length: ${Buffer.byteLength(body, 'latin1')}`, '', body].join('\r\n')
 }
@@ -103,7 +123,9 @@ async function sendAll (port: number, heads: readonly string[], statuses: Map<nu
       else if ((at - first) % BURST === 0) await answers(at - first)
     }
     await endSoon(socket, isOver)
-    for (const [, status] of answered.matchAll(/HTTP\/1\.1 (\d{3}) /g)) statuses.set(Number(status), (statuses.get(Number(status)) ?? 0) + 1)
+    for (const [, status] of answered.matchAll(/HTTP\/1\.1 (\d{3}) /g)) {
+      statuses.set(Number(status), (statuses.get(Number(status)) ?? 0) + 1)
+    }
   }
 }
 
@@ -159,7 +181,9 @@ test('arbitrary headers and bodies at worst end their connection', { timeout: 60
   }
   await asking
   const answers = [...statuses].sort(([a], [b]) => a - b)
-  t.diagnostic(`${sent} heads, answers by status: ${answers.map(it => it.join(': ')).join(', ')}; ${honest} honest answers, the slowest after ${Math.round(slowestMs)} ms`)
+  t.diagnostic(
+    `${sent} heads, answers by status: ${answers.map(it => it.join(': ')).join(', ')}; ${honest} honest answers, the slowest after ${Math.round(slowestMs)} ms`
+  )
   assert.deepEqual(answers.filter(([status]) => status >= 500 && status !== 503), [])
   assert.ok(statuses.get(400)! > 0 && statuses.get(401)! > 0 && statuses.get(200)! > 0)
   assert.ok(answers.reduce((sum, [, count]) => sum + count, 0) > HEADS / 10, 'many can be read, and are answered')

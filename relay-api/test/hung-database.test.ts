@@ -23,7 +23,8 @@ const past = [
   `/api/v1/aggregates?${day}`, `/api/v1/aggregates?${day}&format=csv`, `/api/v1/top?groupBy=device&stat=max&${day}`
 ]
 const never = [
-  '/api/events/zone/Zone%20B?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z', `/api/v1/aggregates?${day}&zone=Zone%20B`,
+  '/api/events/zone/Zone%20B?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z',
+  `/api/v1/aggregates?${day}&zone=Zone%20B`,
   '/api/v1/aggregates?start=-1h', '/api/v1/devices'
 ]
 /** A query that waits for the database takes 5 s and more. */
@@ -43,7 +44,8 @@ async function openSite (t: TestContext, settings: Record<string, string> = {}) 
   }
   const database = await openDatabase(config, 'test', log)
   await writeEvents(database, [{
-    deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: Date.UTC(2024, 0, 1), sourcePartition: 0
+    deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: Date.UTC(2024, 0, 1),
+    sourcePartition: 0
   }])
   await database.close()
   return { server, config, api, ask, metric, [Symbol.asyncDispose]: () => api.close() }
@@ -86,7 +88,9 @@ test('while the database hangs nobody waits: known answers are marked stale, all
   t.diagnostic(`the slowest of ${QUICK_REQUESTS} answers took ${Math.max(...tookMs).toFixed(1)} ms`)
   for (const path of ['/docs/', '/openapi.json', '/livez']) assert.equal((await ask(path)).status, 200, path)
   assert.equal((await ask('/readyz')).status, 503)
-  await until('stale answers to be counted', async () => await metric('relay_api_stale_answers_total') > QUICK_REQUESTS / 2)
+  await until(
+    'stale answers to be counted', async () => await metric('relay_api_stale_answers_total') > QUICK_REQUESTS / 2
+  )
 
   hung.goOn()
   const onMs = performance.now()
@@ -114,7 +118,9 @@ test('a stored answer is only for its own caller, also while the database hangs'
   assert.equal((await ask(past[1], asKey)).status, 200)
   using hung = hang(site.server.pid)
   const asked = await ask(past[1], asKey)
-  assert.deepEqual([asked.status, asked.headers.has('relay-stale-since')], [200, true], 'a key that was good before is still known')
+  assert.deepEqual(
+    [asked.status, asked.headers.has('relay-stale-since')], [200, true], 'a key that was good before is still known'
+  )
   assert.equal((await ask(past[0], asKey)).status, 503)
   assert.equal((await ask(past[1])).status, 503)
   hung.goOn()
@@ -128,7 +134,8 @@ test('a long statement does not count as a hanging database', limit, async t => 
     await database.transaction(async client => {
       await client.query('lock table rollups_day in access exclusive mode')
       const held = site.ask(past[0])
-      const probes = "select count(*)::int as n from pg_stat_activity where application_name = 'relay-api' and wait_event_type = 'Lock'"
+      const probes =
+        "select count(*)::int as n from pg_stat_activity where application_name = 'relay-api' and wait_event_type = 'Lock'"
       await until('the question to wait', async () => (await client.query(probes)).rows[0].n > 0)
       for (let n = 0; n < 3; n++) {
         await client.query('select pg_sleep(1)') // without other queries or answers meanwhile
@@ -151,7 +158,8 @@ test('events are accepted while the database hangs, also from callers with an AP
   const eventLog = await openEventLog(site.config, undefined, log)
   await eventLog.ensureTopic({ name: topic, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
   const make = await site.ask('/api/v1/keys', {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'sender', scopes: ['events:write'] })
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'sender', scopes: ['events:write'] })
   })
   const { key } = await make.json() as { key: string }
   const post = async (n: number, credential = key) => (await site.ask('/api/v1/events', {

@@ -44,7 +44,9 @@ async function refuseQuickly (send: () => Promise<Answered>): Promise<number> {
     const sentMs = performance.now()
     const { status, body, headers } = await send()
     slowestMs = Math.max(slowestMs, performance.now() - sentMs)
-    assert.deepEqual([status, body.code, headers.get('relay-degraded')], [503, 'RELAY_EVENT_LOG_UNREACHABLE', 'event-log'])
+    assert.deepEqual(
+      [status, body.code, headers.get('relay-degraded')], [503, 'RELAY_EVENT_LOG_UNREACHABLE', 'event-log']
+    )
     assert.ok(Number(headers.get('retry-after')) > 0)
   }
   assert.ok(performance.now() - startedMs < QUICK_MS, 'nobody waits for the event log')
@@ -56,7 +58,9 @@ test('while Kafka hangs events are refused at once and queries work; afterwards 
   if (!kafka) return
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
-  const environment = { DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers, API_TOKENS: TOKEN, API_PORT: '0' }
+  const environment = {
+    DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers, API_TOKENS: TOKEN, API_PORT: '0'
+  }
   const config = readApiConfig(environment)
   const eventLog = opened.adopt(await openEventLog(config, undefined, log), it => it.close())
   const topic = config.EVENTS_TOPIC

@@ -13,7 +13,9 @@ import { createLogger, openEventLog } from 'relay-common'
 import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { countRecords, readTopic } from '../../relay-simulator/test/support/event-logs.ts'
-import { openBreakableConnection, type BreakableConnection } from '../../relay-simulator/test/support/breakable-connection.ts'
+import {
+  openBreakableConnection, type BreakableConnection
+} from '../../relay-simulator/test/support/breakable-connection.ts'
 import { startKafka } from '../../relay-stack/src/kafka.ts'
 import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
 import { until } from '../../test-support/until.ts'

@@ -19,7 +19,9 @@ const lines = { 'content-type': 'application/x-ndjson' }
 const gzipped = { 'content-encoding': 'gzip' }
 
 /** Sends a request with an endless body. */
-async function stall (t: TestContext, site: IngestSite, body: Uint8Array, headers: Record<string, string> = {}): Promise<Socket> {
+async function stall (
+  t: TestContext, site: IngestSite, body: Uint8Array, headers: Record<string, string> = {}
+): Promise<Socket> {
   const socket = connect(Number(new URL(site.url).port), '127.0.0.1')
   t.after(() => socket.destroy())
   socket.on('error', () => {})
@@ -103,7 +105,10 @@ test('while the most expensive JSON bodies are read, others are answered: no bod
     const { longestMs, allMs } = endTurns()
     assert.ok([202, 207, 413, 422, 503].includes(status), `${what}: ${status}`)
     if (what === 'deep' || what === 'named' || what === 'open') assert.equal(answer.refused[0].reason, 'too-complex')
-    assert.ok(longestMs <= Math.max(TURN_CPU_MAX_MS, TURN_SHARE_MAX * allMs), `${what}: a turn of ${longestMs} ms, of ${allMs} ms in all`)
+    assert.ok(
+      longestMs <= Math.max(TURN_CPU_MAX_MS, TURN_SHARE_MAX * allMs),
+      `${what}: a turn of ${longestMs} ms, of ${allMs} ms in all`
+    )
     const zipped = await site.post(gzipSync(body), { ...lines, ...gzipped }) // a few KiB that are 8 MiB
     assert.ok([413, status].includes(zipped.status), `${what}: ${zipped.status}`)
   }
@@ -228,8 +233,17 @@ test('chunks of any size form one body, and one of too many chunks is too large'
     t.after(() => socket.destroy())
     socket.on('error', () => {})
     const answer = readAll(socket)
-    const all = { host: 'x', authorization, 'content-type': 'application/json', 'transfer-encoding': 'chunked', connection: 'close', ...rest }
-    socket.write(`POST /api/v1/events HTTP/1.1\r\n${Object.entries(all).map(it => `${it.join(': ')}\r\n`).join('')}\r\n`)
+    const all = {
+      host: 'x',
+      authorization,
+      'content-type': 'application/json',
+      'transfer-encoding': 'chunked',
+      connection: 'close',
+      ...rest
+    }
+    socket.write(
+      `POST /api/v1/events HTTP/1.1\r\n${Object.entries(all).map(it => `${it.join(': ')}\r\n`).join('')}\r\n`
+    )
     for (let at = 0; at < chunks.length; at += 5_000) {
       // not into an answer: its end would be lost
       if (socket.bytesRead === 0) socket.write(chunks.slice(at, at + 5_000))

@@ -40,12 +40,17 @@ for (const kind of kinds) {
       await using site = await openIngestSite(t, kind)
       if (!site) return
       for (const headers of [{ 'content-type': 'text/csv' }, { 'content-encoding': 'zstd' }, { 'content-encoding': 'deflate' }]) {
-        const { status, headers: said } = await site.post(JSON.stringify(eventOf(0)), headers as unknown as Record<string, string>)
+        const { status, headers: said } = await site.post(
+          JSON.stringify(eventOf(0)), headers as unknown as Record<string, string>
+        )
         assert.deepEqual([status, said.get('accept-post'), said.get('accept-encoding')],
           [415, 'application/json, application/x-ndjson', 'gzip, identity'])
       }
       const lines = [eventOf(1), eventOf(2)].map(it => JSON.stringify(it)).join('\r\n')
-      const bodies = [[lines, 'application/x-ndjson'], [`[${lines.replace('\r\n', ',')}]`, 'application/json'], [JSON.stringify(eventOf(3)), 'application/json']]
+      const bodies = [
+        [lines, 'application/x-ndjson'], [`[${lines.replace('\r\n', ',')}]`, 'application/json'],
+        [JSON.stringify(eventOf(3)), 'application/json']
+      ]
       for (const [body, type] of bodies) {
         const { status, body: answer } = await site.post(`\ufeff${body}`, { 'content-type': type })
         assert.equal(status, 202, JSON.stringify(answer))
@@ -77,9 +82,13 @@ for (const kind of kinds) {
       const tenYears = { RETENTION_MINUTE_DAYS: '30', RETENTION_HOUR_DAYS: '365', RETENTION_DAY_DAYS: '3653' }
       await using site = await openIngestSite(t, kind, tenYears)
       if (!site) return
-      const { status, body } = await site.post(JSON.stringify([eventOf(0), eventOf(1, { timestamp: '1999-12-31T00:00:00Z' })]))
+      const { status, body } = await site.post(JSON.stringify([
+        eventOf(0), eventOf(1, { timestamp: '1999-12-31T00:00:00Z' })
+      ]))
       assert.deepEqual([status, body.accepted, body.refused.length], [207, 1, 1])
-      assert.deepEqual([body.refused[0].index, body.refused[0].reason, body.refused[0].field], [1, 'too-old', 'timestamp'])
+      assert.deepEqual(
+        [body.refused[0].index, body.refused[0].reason, body.refused[0].field], [1, 'too-old', 'timestamp']
+      )
       assert.equal(await countRecords(site.log), 1)
     })
 
@@ -158,7 +167,9 @@ test('a body that can\'t be split into events is refused as a whole', limit, asy
   ]
   for (const [body, headers, status, code] of cases) {
     const answered = await site.post(body, headers)
-    assert.deepEqual([answered.status, answered.body.code], [status, code], `${String(body).slice(0, 60)} ${answered.body.detail}`)
+    assert.deepEqual(
+      [answered.status, answered.body.code], [status, code], `${String(body).slice(0, 60)} ${answered.body.detail}`
+    )
   }
   const none = await site.post(JSON.stringify([{}, 1]))
   assert.deepEqual([none.body.accepted, none.body.refused.length, none.body.status], [0, 2, 422])
@@ -181,7 +192,9 @@ test('unknown callers may not send, an API without an event log accepts nothing,
   const { app, ask } = await openTestApi(t)
   const send = async (headers: Record<string, string>) => {
     const { statusCode, body } = await app.inject(
-      { url: '/api/v1/events', method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '[]' })
+      {
+        url: '/api/v1/events', method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '[]'
+      })
     return [statusCode, JSON.parse(body).code]
   }
   assert.deepEqual(await send({}), [401, 'RELAY_UNAUTHORIZED'])

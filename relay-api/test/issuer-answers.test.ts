@@ -15,7 +15,9 @@ type Answers = Readonly<Record<string, (response: ServerResponse, url: string) =
 
 /** A server with arbitrary answers. */
 async function openServer (t: TestContext, answers: Answers): Promise<string> {
-  const server = createServer((request, response) => (answers[request.url!] ?? (it => it.writeHead(404).end()))(response, url))
+  const server = createServer((request, response) => (answers[request.url!] ?? (it => it.writeHead(404).end()))(
+    response, url
+  ))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.after(() => { server.close(); server.closeAllConnections() })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -39,8 +41,13 @@ test('an issuer must confirm its own identity', async t => {
     const issuer = await openServer(t, answers)
     const { app } = await openTestApi(t, { OIDC_ISSUER: issuer })
     const token = await new SignJWT({ iss: issuer, aud: 'relay', sub: 's', scope: 'events:read' })
-      .setProtectedHeader({ alg: ALGORITHM, typ: 'at+jwt', kid: 'k' }).setIssuedAt().setExpirationTime('5m').sign(privateKey)
-    const { statusCode, body } = await app.inject({ url: '/api/v1/zones', headers: { authorization: `Bearer ${token}` } })
+      .setProtectedHeader({ alg: ALGORITHM, typ: 'at+jwt', kid: 'k' })
+        .setIssuedAt()
+        .setExpirationTime('5m')
+        .sign(privateKey)
+    const { statusCode, body } = await app.inject({
+      url: '/api/v1/zones', headers: { authorization: `Bearer ${token}` }
+    })
     assert.doesNotMatch(body, /127\.0\.0\.1/)
     return statusCode
   }
@@ -49,13 +56,16 @@ test('an issuer must confirm its own identity', async t => {
   for (const [what, changed] of Object.entries<Answers>({
     'it says that it is another': { [DISCOVERY]: json(url => ({ issuer: another, jwks_uri: `${url}/keys` })) },
     'it does not say who it is': { [DISCOVERY]: json(url => ({ jwks_uri: `${url}/keys` })) },
-    'it sends elsewhere': { [DISCOVERY]: response => { response.writeHead(302, { location: another + DISCOVERY }).end() } },
+    'it sends elsewhere': { [DISCOVERY]: response => { response.writeHead(302, { location: another +
+      DISCOVERY }).end() } },
     'its keys are in a file': { [DISCOVERY]: json(url => ({ issuer: url, jwks_uri: 'file:///etc/passwd' })) },
     'it names no keys': { [DISCOVERY]: json(url => ({ issuer: url })) },
     'it speaks no JSON': { [DISCOVERY]: response => { response.end('<html>') } },
     'it speaks of nothing': { [DISCOVERY]: json(() => null) },
     'it fails': { [DISCOVERY]: response => { response.writeHead(500).end('{}') } },
-    'its keys are elsewhere, and it sends there': { '/keys': response => { response.writeHead(302, { location: `${another}/keys` }).end() } },
+    'its keys are elsewhere, and it sends there': { '/keys': response => { response.writeHead(
+      302, { location: `${another}/keys` }
+    ).end() } },
     'its keys are none': { '/keys': json(() => ({ keys: 'all' })) }
   })) assert.equal(await askAs({ ...honest, ...changed }), 503, what)
   assert.equal(await askAs({ ...honest, '/keys': json(() => ({ keys: [] })) }), 401, 'it has no keys')

@@ -10,7 +10,9 @@ const mark = fc.constantFrom('', '\ufeff')
 const space = fc.stringMatching(/^[ \t\r\n]{0,3}$/)
 const json = fc.jsonValue({ maxDepth: 3 })
 const lineJson = json.map(it => JSON.stringify(it))
-const anyJson = fc.tuple(json, fc.constantFrom(undefined, 1, '\t')).map(([it, indent]) => JSON.stringify(it, undefined, indent))
+const anyJson = fc.tuple(json, fc.constantFrom(undefined, 1, '\t')).map(([it, indent]) => JSON.stringify(
+  it, undefined, indent
+))
 
 type Cut = Fault | { readonly kind: 'items', readonly items: readonly Uint8Array[] }
 
@@ -27,14 +29,19 @@ function cutAll (body: Buffer, framing: Framing, itemsMax: number): Cut {
 const texts = (cut: Cut) => cut.kind === 'items' ? cut.items.map(it => Buffer.from(it).toString()) : cut
 
 test('an array is split into the texts of its items, with any spacing', () => {
-  fc.assert(fc.property(mark, fc.array(fc.tuple(space, anyJson, space), { maxLength: 8 }), space, space, (start, parts, before, after) => {
-    const body = `${start}${before}[${parts.map(it => it.join('')).join(',')}${parts.length === 0 ? before : ''}]${after}`
+  fc.assert(fc.property(mark, fc.array(
+    fc.tuple(space, anyJson, space), { maxLength: 8 }
+  ), space, space, (start, parts, before, after) => {
+    const body =
+      `${start}${before}[${parts.map(it => it.join('')).join(',')}${parts.length === 0 ? before : ''}]${after}`
     assert.deepEqual(texts(cutAll(Buffer.from(body), 'json', 100)), parts.map(([, it]) => it))
   }), { numRuns: 1_000 })
 })
 
 test('lines are split into their texts, and blank ones are skipped', () => {
-  fc.assert(fc.property(mark, fc.array(fc.tuple(fc.constantFrom('', ' ', '\t', '\r\n \n'), lineJson, fc.constantFrom('\n', '\r\n'))), (start, parts) => {
+  fc.assert(fc.property(mark, fc.array(fc.tuple(
+    fc.constantFrom('', ' ', '\t', '\r\n \n'), lineJson, fc.constantFrom('\n', '\r\n')
+  )), (start, parts) => {
     const body = start + parts.map(it => it.join('')).join('')
     assert.deepEqual(texts(cutAll(Buffer.from(body), 'ndjson', 1_000)), parts.map(([, it]) => it))
   }))
@@ -42,7 +49,9 @@ test('lines are split into their texts, and blank ones are skipped', () => {
 
 test('a valid JSON array is never broken, and its items equal those of JSON', () => {
   // pieces of JSON in any order: mostly invalid, sometimes an array
-  const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\', '\\"', '1', '"a"', ' ', '\n', 'null', '{"a":[1]}'),
+  const pieces = fc.array(fc.constantFrom(
+    '[', ']', '{', '}', ',', ':', '"', '\\', '\\"', '1', '"a"', ' ', '\n', 'null', '{"a":[1]}'
+  ),
     { maxLength: 12 })
   fc.assert(fc.property(pieces, it => {
     const body = `[${it.join('')}`
@@ -55,7 +64,9 @@ test('a valid JSON array is never broken, and its items equal those of JSON', ()
 })
 
 test('valid items form a valid array: nothing is accepted from invalid JSON', () => {
-  const pieces = fc.array(fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\"', '1', '"a"', ' ', '{"a":[1]}'), { maxLength: 10 })
+  const pieces = fc.array(
+    fc.constantFrom('[', ']', '{', '}', ',', ':', '"', '\\"', '1', '"a"', ' ', '{"a":[1]}'), { maxLength: 10 }
+  )
   fc.assert(fc.property(pieces, it => {
     const body = `[${it.join('')}`
     const cut = cutAll(Buffer.from(body), 'json', 100)
@@ -66,7 +77,9 @@ test('valid items form a valid array: nothing is accepted from invalid JSON', ()
 })
 
 test('any bytes are split or refused, with no more items than allowed', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom('json', 'ndjson'), fc.integer({ min: 1, max: 5 }),
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom('json', 'ndjson'), fc.integer({
+    min: 1, max: 5
+  }),
     (body, framing, itemsMax) => {
       const cut = cutAll(Buffer.from(body), framing, itemsMax)
       if (cut.kind === 'items') assert.ok(cut.items.length <= itemsMax)

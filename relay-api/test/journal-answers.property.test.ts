@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
-import { bucketStartMs, createApiKey, DAY_MS, encodeRollupBody, HOUR_MS, levels, MINUTE_MS, type Database, type Grants } from 'relay-common'
+import {
+  bucketStartMs, createApiKey, DAY_MS, encodeRollupBody, HOUR_MS, levels, MINUTE_MS, type Database, type Grants
+} from 'relay-common'
 
 import type { GroupBy } from '../src/query/group-by.ts'
 import { View } from '../src/stream/view.ts'
@@ -21,7 +23,10 @@ const timeMs = fc.tuple(
   fc.constantFrom(-2 * DAY_MS, -DAY_MS, -HOUR_MS, -7 * MINUTE_MS, 0, 7 * MINUTE_MS, HOUR_MS),
   fc.oneof(fc.constantFrom(-1, 0, 1, MINUTE_MS - 1, MINUTE_MS), fc.nat(3 * MINUTE_MS))
 ).map(([a, b]) => a + b)
-const value = fc.oneof(fc.integer({ min: -50, max: 50 }).map(it => it / 10 + 0), fc.double({ min: -1000, max: 1000, noNaN: true }).map(it => it + 0))
+const value = fc.oneof(
+  fc.integer({ min: -50, max: 50 }).map(it => it / 10 + 0),
+  fc.double({ min: -1000, max: 1000, noNaN: true }).map(it => it + 0)
+)
 
 /** A reading, and where it is stored: in rows or in the journal, for its device and its group. */
 interface Spread {
@@ -52,12 +57,18 @@ interface Site {
 /** With many of one kind some minutes no longer store their readings, and digests become sketches. */
 const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
   const of = (spread: fc.Arbitrary<Spread>, minLength: number, maxLength: number) => fc.uniqueArray(spread, {
-    minLength, maxLength, size: 'max', selector: ({ event: { deviceId, deviceType, zone, timestampMs } }) => [deviceId, deviceType, zone, timestampMs].join()
+    minLength, maxLength, size: 'max', selector: ({ event: {
+      deviceId, deviceType, zone, timestampMs
+    } }) => [deviceId, deviceType, zone, timestampMs].join()
   })
-  const one = spread(baseMs).map(it => ({ ...it, event: { ...it.event, deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT' } }))
+  const one = spread(baseMs).map(it => ({
+    ...it, event: { ...it.event, deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT' }
+  }))
   return fc.record({
     baseMs: fc.constant(baseMs),
-    spreads: fc.oneof({ weight: 2, arbitrary: of(spread(baseMs), 1, 120) }, { weight: 1, arbitrary: of(one, 150, 250) }),
+    spreads: fc.oneof(
+      { weight: 2, arbitrary: of(spread(baseMs), 1, 120) }, { weight: 1, arbitrary: of(one, 150, 250) }
+    ),
     readingsPerRowMax: fc.constantFrom(600, 600, 2)
   })
 })
@@ -69,7 +80,8 @@ const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
 function journaledIn ({ spreads, readingsPerRowMax }: Site, which: number): NonNullable<WriteSettings['journaled']> {
   const minuteOf = ({ deviceId, zone, deviceType, sourcePartition, timestampMs }: PlacedEvent) =>
     [deviceId, zone, deviceType, sourcePartition, bucketStartMs(MINUTE_MS, timestampMs)].join('\n')
-  const of = (whose: 'devices' | 'groups') => [...Map.groupBy(spreads, it => minuteOf(it.event)).values()].flatMap(minute => {
+  const of =
+    (whose: 'devices' | 'groups') => [...Map.groupBy(spreads, it => minuteOf(it.event)).values()].flatMap(minute => {
     const journaled = minute.flatMap(({ event, places }) => {
       const place = places[which][whose]
       return place ? [[event, place] as const] : []
@@ -88,14 +100,19 @@ interface Asked {
 
 const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
   const end = fc.oneof(
-    fc.tuple(fc.constantFrom(...spreads), fc.constantFrom(1, MINUTE_MS, HOUR_MS, DAY_MS), fc.integer({ min: -1, max: 1 })).map(
+    fc.tuple(fc.constantFrom(...spreads), fc.constantFrom(1, MINUTE_MS, HOUR_MS, DAY_MS), fc.integer({
+      min: -1, max: 1
+    })).map(
       ([near, sizeMs, besideMs]) => bucketStartMs(sizeMs, near.event.timestampMs) + besideMs),
     fc.constantFrom(-DAY_MS, 0, 2 * HOUR_MS, DAY_MS).map(it => baseMs + it))
   const range = fc.tuple(end, end).filter(([a, b]) => a !== b).map(([a, b]) =>
     [a, b].sort((a, b) => a - b).map(it => new Date(it).toISOString()))
-  const some = (name: string, names: readonly string[]) => fc.oneof(fc.constant<string[]>([]), fc.subarray([...names], { minLength: 1, maxLength: 2 }))
+  const some = (name: string, names: readonly string[]) => fc.oneof(
+    fc.constant<string[]>([]), fc.subarray([...names], { minLength: 1, maxLength: 2 })
+  )
     .map(all => all.map(it => [name, it] as const))
-  const selection = fc.tuple(some('device', devices), some('zone', zones), some('type', deviceTypes)).map(it => it.flat())
+  const selection = fc.tuple(some('device', devices), some('zone', zones), some('type', deviceTypes)).map(it =>
+    it.flat())
   const groupBy = fc.constantFrom('', 'device', 'zone', 'type').map(it => it === '' ? [] : [['groupBy', it] as const])
   const ofRange = range.map(([start, end]) => [['start', start], ['end', end]] as const)
   const statsOf = (names: string) => [['stats', names], ['maxGap', '1h'], ['limit', '5000']] as const
@@ -103,34 +120,60 @@ const questions = ({ baseMs, spreads }: Site): fc.Arbitrary<Asked[]> => {
   const stats = fc.constantFrom(statsOf(`${withoutSteps},increase,rate,timeWeightedAvg`), statsOf(withoutSteps))
 
   const old = fc.tuple(range, fc.constantFrom(
-    ...devices.map(it => `device/${it}`), ...zones.map(it => `zone/${encodeURIComponent(it)}`), ...deviceTypes.map(it => `type/${it}`),
+    ...devices.map(it =>
+      `device/${it}`), ...zones.map(it => `zone/${encodeURIComponent(it)}`), ...deviceTypes.map(it => `type/${it}`),
     `zone/${encodeURIComponent(zones[0])}/type/${deviceTypes[0]}`
-  )).map(([[startTime, endTime], it]) => ({ path: `/api/events/${it}`, query: [['startTime', startTime], ['endTime', endTime]] as const }))
-  const rows = fc.tuple(selection, ofRange, groupBy, fc.constantFrom('range', '1m', '7m', '1h', '3h', '1d'), fc.constantFrom('UTC', 'Asia/Kolkata'), fc.constantFrom('none', 'none', 'previous', 'null'), fc.constantFrom('asc', 'desc'), stats).filter(
-    ([, [[, start], [, end]], , interval]) => interval.endsWith('m') ? Date.parse(end) - Date.parse(start) < 3 * HOUR_MS : true
+  )).map(([[startTime, endTime], it]) => ({
+    path: `/api/events/${it}`, query: [['startTime', startTime], ['endTime', endTime]] as const
+  }))
+  const rows = fc.tuple(
+    selection, ofRange, groupBy, fc.constantFrom('range', '1m', '7m', '1h', '3h', '1d'),
+    fc.constantFrom('UTC', 'Asia/Kolkata'), fc.constantFrom('none', 'none', 'previous', 'null'),
+    fc.constantFrom('asc', 'desc'), stats
+  ).filter(
+    ([, [[, start], [, end]], , interval]) => interval.endsWith('m')
+      ? Date.parse(end) - Date.parse(start) < 3 * HOUR_MS
+      : true
   ).map(([selection, range, groupBy, interval, tz, fill, order, stats]) => ({
     path: '/api/v1/aggregates',
-    query: [...selection, ...range, ...groupBy, ...stats, ['interval', interval], ['tz', tz], ['fill', fill], ['order', order]] as const
+    query: [
+      ...selection, ...range, ...groupBy, ...stats, ['interval', interval], ['tz', tz], ['fill', fill], ['order', order]
+    ] as const
   }))
-  const filled = fc.tuple(fc.constantFrom(...spreads), fc.integer({ min: -1, max: 10 * MINUTE_MS }), fc.constantFrom('device', 'zone', 'type')).map(
+  const filled = fc.tuple(
+    fc.constantFrom(...spreads), fc.integer({ min: -1, max: 10 * MINUTE_MS }), fc.constantFrom('device', 'zone', 'type')
+  ).map(
     ([{ event }, behindMs, groupBy]) => ({
       path: '/api/v1/aggregates',
       query: [
-        ['start', new Date(event.timestampMs + behindMs).toISOString()], ['end', new Date(event.timestampMs + behindMs + MINUTE_MS).toISOString()],
+        ['start', new Date(event.timestampMs + behindMs).toISOString()],
+        ['end', new Date(event.timestampMs + behindMs + MINUTE_MS).toISOString()],
         ['groupBy', groupBy], ['fill', 'previous'], ['interval', '1m'], ['stats', 'last,count,increase']
       ] as const
     }))
-  const ranking = fc.tuple(selection, ofRange, fc.constantFrom('device', 'zone', 'type'), fc.constantFrom('avg', 'last', 'increase')).map(
-    ([selection, range, groupBy, stat]) => ({ path: '/api/v1/top', query: [...selection, ...range, ['groupBy', groupBy], ['stat', stat]] as const }))
+  const ranking = fc.tuple(
+    selection, ofRange, fc.constantFrom('device', 'zone', 'type'), fc.constantFrom('avg', 'last', 'increase')
+  ).map(
+    ([selection, range, groupBy, stat]) => ({
+      path: '/api/v1/top', query: [...selection, ...range, ['groupBy', groupBy], ['stat', stat]] as const
+    }))
   const others = fc.tuple(fc.constantFrom('/api/v1/compare', '/api/v1/distribution'), selection, ofRange).map(
     ([path, selection, range]) => ({ path, query: [...selection, ...range] }))
   const present = fc.tuple(
-    fc.constantFrom('/api/v1/devices', '/api/v1/zones', '/api/v1/types', ...devices.flatMap(it => [`/api/v1/devices/${it}`, `/api/v1/devices/${it}/latest`])),
+    fc.constantFrom(
+      '/api/v1/devices', '/api/v1/zones', '/api/v1/types',
+      ...devices.flatMap(it => [`/api/v1/devices/${it}`, `/api/v1/devices/${it}/latest`])
+    ),
     fc.constantFrom('', ...zones)
-  ).map(([path, zone]) => ({ path, query: zone !== '' && /(?:devices|types)$/.test(path) ? [['zone', zone] as const] : [] }))
-  const grants: fc.Arbitrary<Grants> = fc.constantFrom({}, {}, {}, { devicePrefixes: ['d-'] }, { zones: [zones[0], zones[2]] })
+  ).map(([path, zone]) => ({
+    path, query: zone !== '' && /(?:devices|types)$/.test(path) ? [['zone', zone] as const] : []
+  }))
+  const grants: fc.Arbitrary<Grants> = fc.constantFrom(
+    {}, {}, {}, { devicePrefixes: ['d-'] }, { zones: [zones[0], zones[2]] }
+  )
   const one = fc.tuple(fc.oneof(
-    { weight: 3, arbitrary: old }, { weight: 4, arbitrary: rows }, { weight: 3, arbitrary: filled }, { weight: 1, arbitrary: ranking }, { weight: 2, arbitrary: others },
+    { weight: 3, arbitrary: old }, { weight: 4, arbitrary: rows }, { weight: 3, arbitrary: filled },
+    { weight: 1, arbitrary: ranking }, { weight: 2, arbitrary: others },
     { weight: 3, arbitrary: present }), grants).map(([it, grants]) => ({ ...it, grants }))
   return fc.array(one, { minLength: 50, maxLength: 50 })
 }
@@ -144,7 +187,9 @@ async function openSite (t: TestContext) {
   const keyOf = async (grants: Grants) => {
     const name = JSON.stringify(grants)
     const key = keys.get(name) ?? (await createApiKey(database,
-      { environment: 'local', name, scopes: ['events:read'], grants, expiresAtMs: undefined }, { principal: 'test' })).key
+      { environment: 'local', name, scopes: ['events:read'], grants, expiresAtMs: undefined }, {
+        principal: 'test'
+      })).key
     keys.set(name, key)
     return key
   }
@@ -152,7 +197,9 @@ async function openSite (t: TestContext) {
     database,
     ask: async ({ path, query, grants }: Asked) => {
       const url = `${path}?${new URLSearchParams(query.map(([name, it]): [string, string] => [name, it]))}`
-      const { statusCode, body } = await app.inject({ url, headers: { authorization: `Bearer ${await keyOf(grants)}` } })
+      const { statusCode, body } = await app.inject({
+        url, headers: { authorization: `Bearer ${await keyOf(grants)}` }
+      })
       assert.ok(statusCode < 500, `${url}: ${statusCode} ${body}`)
       const { completeThrough, asOf, requestId, instance, ...rest } = JSON.parse(body)
       return { status: statusCode, ...rest }
@@ -163,7 +210,9 @@ async function openSite (t: TestContext) {
 const TABLES = 'rollups_minute, rollups_hour, rollups_day, journal'
 
 /** A stream's content of all buckets with events. */
-async function windowsOf (database: Database, events: readonly PlacedEvent[], groupBy: GroupBy | undefined, levelIndex: number) {
+async function windowsOf (
+  database: Database, events: readonly PlacedEvent[], groupBy: GroupBy | undefined, levelIndex: number
+) {
   const view = new View({ selection: { devices: [], zones: [], types: [], grants: {} }, levelIndex, groupBy })
   for (const it of await database.query<{ series_id: number, device_id: string | null, zone: string, device_type: string }>('select * from series')) {
     view.take({ seriesId: it.series_id, deviceId: it.device_id, zone: it.zone, deviceType: it.device_type })
@@ -173,7 +222,9 @@ async function windowsOf (database: Database, events: readonly PlacedEvent[], gr
   const contents = await readWindows(database, new Map([[view, { windows, stretch: undefined }]]))
   return new Map(windows.map(it => {
     const rollup = contents(view, it) // equal rollups have equal bytes
-    return [`${it.group} ${it.bucketMs}`, rollup && `${rollup.count} ${encodeRollupBody(rollup, it.bucketMs).toString('hex')}`]
+    return [
+      `${it.group} ${it.bucketMs}`, rollup && `${rollup.count} ${encodeRollupBody(rollup, it.bucketMs).toString('hex')}`
+    ]
   }))
 }
 
@@ -181,14 +232,17 @@ test('whatever part of the readings is in the journal, every answer equals that 
   const ofRows = await openSite(t)
   const split = await openSite(t)
   let answers = 0
-  await fc.assert(fc.asyncProperty(site.chain(it => fc.tuple(fc.constant(it), questions(it))), async ([site, questions]) => {
+  await fc.assert(fc.asyncProperty(site.chain(it =>
+    fc.tuple(fc.constant(it), questions(it))), async ([site, questions]) => {
     const events = site.spreads.map(it => it.event)
     const { readingsPerRowMax } = site
     for (const { database } of [ofRows, split]) await database.query(`truncate series, ${TABLES} restart identity`)
     await writeEvents(ofRows.database, events, { readingsPerRowMax })
     for (const which of [0, 1]) { // compaction, and other moves: none of them is announced
       await split.database.query(`truncate ${TABLES}`)
-      await writeEvents(split.database, events, { readingsPerRowMax, journaled: journaledIn(site, which), announces: which === 0 })
+      await writeEvents(
+        split.database, events, { readingsPerRowMax, journaled: journaledIn(site, which), announces: which === 0 }
+      )
       for (const asked of questions) {
         const [found, expected] = [await split.ask(asked), await ofRows.ask(asked)]
         assert.deepEqual(found, expected, JSON.stringify(asked))

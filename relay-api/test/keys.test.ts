@@ -54,7 +54,9 @@ test('a key can be rotated: both secrets work for a while, then only the new one
   const rotated = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, { overlapSeconds: 60 })
   assert.equal(rotated.status, 200)
   assert.notEqual(rotated.body.key, key)
-  await until('the new secret to work', async () => (await ask('GET', question, rotated.body.key)).status === 200, 5_000)
+  await until(
+    'the new secret to work', async () => (await ask('GET', question, rotated.body.key)).status === 200, 5_000
+  )
   assert.equal((await ask('GET', question, key)).status, 200)
 
   await database.query("update api_keys set former_secret_until = now() - interval '1 s'")
@@ -62,7 +64,9 @@ test('a key can be rotated: both secrets work for a while, then only the new one
   assert.equal((await ask('GET', question, rotated.body.key)).status, 200)
 
   const without = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, { overlapSeconds: 0 })
-  await until('the former secret to be dead', async () => (await ask('GET', question, rotated.body.key)).status === 401, 5_000)
+  await until(
+    'the former secret to be dead', async () => (await ask('GET', question, rotated.body.key)).status === 401, 5_000
+  )
   assert.equal((await ask('GET', question, without.body.key)).status, 200)
 })
 
@@ -77,7 +81,9 @@ test('a revoked key is refused by every process within five seconds', async t =>
   assert.equal((await askElsewhere('GET', question, key)).status, 200)
 
   assert.equal((await ask('DELETE', `/api/v1/keys/${id}`, TOKEN)).status, 204)
-  await until('the key to be dead elsewhere', async () => (await askElsewhere('GET', question, key)).status === 401, 5_000)
+  await until(
+    'the key to be dead elsewhere', async () => (await askElsewhere('GET', question, key)).status === 401, 5_000
+  )
   await until('the key to be dead here', async () => (await ask('GET', question, key)).status === 401, 5_000)
   assert.equal((await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, {})).body.code, 'RELAY_API_KEY_UNKNOWN')
 })
@@ -111,7 +117,9 @@ test('nobody can create a key with more rights than their own', async t => {
     [{ ...wanted, devicePrefixes: undefined }, 403],
     [{ ...wanted, scopes: ['events:write'] }, 403]
   ]
-  for (const [payload, status] of cases) assert.equal((await ask('POST', '/api/v1/keys', key, payload)).status, status, JSON.stringify(payload))
+  for (const [payload, status] of cases) {
+    assert.equal((await ask('POST', '/api/v1/keys', key, payload)).status, status, JSON.stringify(payload))
+  }
 
   const { body: other } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'of all zones', scopes: ['events:read'] })
   assert.equal((await ask('DELETE', `/api/v1/keys/${other.id}`, key)).status, 403)
@@ -125,7 +133,8 @@ test('the request is checked, and the answer names the fault', async t => {
   const good = { name: 'k', scopes: ['events:read'] }
   const cases: Array<[payload: object, parameter: string]> = [
     [{ scopes: ['events:read'] }, 'name'], [{ name: 'k' }, 'scopes'], [{ ...good, name: '' }, 'name'],
-    [{ ...good, name: 'x'.repeat(101) }, 'name'], [{ ...good, scopes: [] }, 'scopes'], [{ ...good, scopes: ['all'] }, 'scopes'],
+    [{ ...good, name: 'x'.repeat(101) }, 'name'], [{ ...good, scopes: [] }, 'scopes'],
+    [{ ...good, scopes: ['all'] }, 'scopes'],
     [{ ...good, zones: [''] }, 'zones'], [{ ...good, devicePrefixes: ['a\u0000'] }, 'devicePrefixes']
   ]
   for (const [payload, parameter] of cases) {
@@ -152,7 +161,9 @@ test('only a hash is stored, lists contain no secret, and every action is in the
     assert.ok(!JSON.stringify(tables).includes(secret))
     assert.ok(!JSON.stringify(list.body).includes(secret))
   }
-  const acts = await database.query<{ act: string, target: string, principal: string, address: string, request_id: string }>(
+  const acts = await database.query<{
+    act: string, target: string, principal: string, address: string, request_id: string
+  }>(
     'select * from audit_log order by audit_id')
   assert.deepEqual(acts.map(it => [it.act, it.target]),
     [['api-key.create', id], ['api-key.rotate', id], ['api-key.revoke', id]])
@@ -168,7 +179,9 @@ test('the time of last use is stored', async t => {
   const { body: { key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await ask('GET', question, key)
   await app.close() // stores pending times of last use
-  const [{ last_used_at: lastUsedAt }] = await database.query<{ last_used_at: number }>('select last_used_at from api_keys')
+  const [{ last_used_at: lastUsedAt }] = await database.query<{ last_used_at: number }>(
+    'select last_used_at from api_keys'
+  )
   assert.ok(Math.abs(lastUsedAt - Date.now()) < 120_000)
 })
 
@@ -194,8 +207,13 @@ test('a misspelled restriction, or one of another type, creates no key, and the 
   const cases: Array<[payload: object, code: string, parameter: string, said: RegExp]> = [
     [{ ...good, zone: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'zone', /did you mean zones\?/],
     [{ ...good, Zones: ['Zone A'] }, 'RELAY_PARAMETER_UNKNOWN', 'Zones', /did you mean zones\?/],
-    [{ ...good, expires_at: '2030-01-01T00:00:00Z' }, 'RELAY_PARAMETER_UNKNOWN', 'expires_at', /did you mean expiresAt\?/],
-    [{ ...good, device_prefixes: ['a'] }, 'RELAY_PARAMETER_UNKNOWN', 'device_prefixes', /did you mean devicePrefixes\?/],
+    [
+      { ...good, expires_at: '2030-01-01T00:00:00Z' }, 'RELAY_PARAMETER_UNKNOWN', 'expires_at',
+      /did you mean expiresAt\?/
+    ],
+    [
+      { ...good, device_prefixes: ['a'] }, 'RELAY_PARAMETER_UNKNOWN', 'device_prefixes', /did you mean devicePrefixes\?/
+    ],
     [{ ...good, grants: { zones: ['Zone A'] } }, 'RELAY_PARAMETER_UNKNOWN', 'grants', /known are name, scopes, zones/],
     [{ ...good, ['x'.repeat(10_000)]: 1 }, 'RELAY_PARAMETER_UNKNOWN', 'x'.repeat(64), /known are name/],
     [{ ...good, zones: 'Zone A' }, 'RELAY_PARAMETER_INVALID', 'zones', /array/],
@@ -228,17 +246,21 @@ test('a misspelled restriction, or one of another type, creates no key, and the 
 test('a duplicate name in a body creates no key, because one of two restrictions would be lost', async t => {
   const { app, database } = await openApi(t)
   const post = async (path: string, payload: string) => await app.inject({
-    method: 'POST', url: path, payload, headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
+    method: 'POST', url: path, payload,
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
   })
   for (const more of [
-    '"zones":["a"],"zones":["b"]', '"zones":["a"],"z\\u006fnes":["b"]', '"zones":["a"] , "zones":["a"]', '"devicePrefixes":["a"],"devicePrefixes":["b"]',
+    '"zones":["a"],"zones":["b"]', '"zones":["a"],"z\\u006fnes":["b"]', '"zones":["a"] , "zones":["a"]',
+    '"devicePrefixes":["a"],"devicePrefixes":["b"]',
     '"expiresAt":"2030-01-01T00:00:00Z","expiresAt":"2031-01-01T00:00:00Z"', '"name":"l"', '"scopes":["admin"]'
   ]) {
     const { statusCode, body } = await post('/api/v1/keys', `{"name":"k","scopes":["events:read"],${more}}`)
     assert.equal(statusCode, 400, more)
     assert.match(JSON.parse(body).detail, /duplicate name/)
   }
-  const { statusCode, body } = await post('/api/v1/keys', '{"name":"a:\\":","scopes":["events:read"],"zones":[":","{\\"a\\":1}"]}')
+  const { statusCode, body } = await post(
+    '/api/v1/keys', '{"name":"a:\\":","scopes":["events:read"],"zones":[":","{\\"a\\":1}"]}'
+  )
   assert.equal(statusCode, 201, body)
   const { id } = JSON.parse(body)
   assert.equal((await post(`/api/v1/keys/${id}/rotate`, '{"overlapSeconds":60,"overlapSeconds":0}')).statusCode, 400)
@@ -251,14 +273,17 @@ test('a key is rotated without a body, or with an empty one of any type', async 
   const { body: { id, key } } = await ask('POST', '/api/v1/keys', TOKEN, { name: 'k', scopes: ['events:read'] })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  const send = (headers: Record<string, string>, body?: string | ReadableStream) => fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}/rotate`, {
-    method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, ...headers }, body, ...body instanceof ReadableStream ? { duplex: 'half' } : {}
+  const send = (headers: Record<string, string>, body?: string | ReadableStream) =>
+    fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}/rotate`, {
+    method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, ...headers }, body,
+    ...body instanceof ReadableStream ? { duplex: 'half' } : {}
   } as RequestInit)
   const nothing = () => new ReadableStream({ start: it => it.close() })
   for (const [headers, body] of [
     [{}, undefined], [{ 'content-type': 'application/json' }, undefined], [{ 'content-type': 'application/json' }, ''],
     [{ 'content-type': 'application/x-www-form-urlencoded' }, ''], [{ 'content-type': 'application/json' }, nothing()],
-    [{}, nothing()], [{ 'content-type': 'application/json' }, '{}'], [{ 'content-type': 'application/json; charset=utf-8' }, '{"overlapSeconds":3600}']
+    [{}, nothing()], [{ 'content-type': 'application/json' }, '{}'],
+    [{ 'content-type': 'application/json; charset=utf-8' }, '{"overlapSeconds":3600}']
   ] as Array<[Record<string, string>, string | ReadableStream | undefined]>) {
     const response = await send(headers, body)
     const rotated = await response.json() as Record<string, string>

@@ -20,8 +20,11 @@ const offset = fc.bigInt({ min: 0n, max: 20n })
 test('unread records are those in the log from the next offset', () => {
   fc.assert(fc.property(offset, offset, fc.option(offset), (startOffset, length, next) => {
     const endOffset = startOffset + length
-    const [unread] = unreadOf({ offsets: [{ partition: 3, startOffset, endOffset }] }, new Map(next === null ? [] : [[3, next]]))
-    const offsets = Array.from({ length: Number(length) }, (_, n) => startOffset + BigInt(n)).filter(it => it >= (next ?? 0n))
+    const [unread] = unreadOf(
+      { offsets: [{ partition: 3, startOffset, endOffset }] }, new Map(next === null ? [] : [[3, next]])
+    )
+    const offsets = Array.from({ length: Number(length) }, (_, n) =>
+      startOffset + BigInt(n)).filter(it => it >= (next ?? 0n))
     assert.equal(Number(unread.endOffset - unread.offset), offsets.length)
     assert.equal(unread.offset, offsets[0] ?? endOffset)
   }))
@@ -34,9 +37,14 @@ async function openApi (site: Site, started: AsyncDisposableStack) {
   await app.ready()
   const read = async () => {
     const text = await app.metrics.metrics()
-    const valuesOf = (name: string) => [...text.matchAll(new RegExp(`^${name}\\{.*\\} (\\S+)$`, 'gm'))].map(it => Number(it[1]))
+    const valuesOf = (name: string) => [...text.matchAll(new RegExp(`^${name}\\{.*\\} (\\S+)$`, 'gm'))].map(it =>
+      Number(it[1]))
     const records = valuesOf('relay_api_lag_records')
-    return { partitions: records.length, records: records.reduce((sum, it) => sum + it, 0), seconds: Math.max(...valuesOf('relay_api_lag_seconds')) }
+    return {
+      partitions: records.length,
+      records: records.reduce((sum, it) => sum + it, 0),
+      seconds: Math.max(...valuesOf('relay_api_lag_seconds'))
+    }
   }
   const untilLag = (records: number) => until(`a lag of ${records} records`, async () => {
     const lag = await read()
@@ -87,7 +95,8 @@ for (const kind of ['postgres', 'kafka'] as const) {
     const { read, untilLag } = await openApi(site, started)
     let sent = 0
     const sendSome = (count: number) => send(site, Array.from({ length: count }, () => ({
-      deviceId: `d-${sent % 10}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: sent, timestampMs: Date.now() - 60_000 + sent++
+      deviceId: `d-${sent % 10}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: sent,
+      timestampMs: Date.now() - 60_000 + sent++
     })))
 
     await untilLag(0)

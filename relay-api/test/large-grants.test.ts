@@ -26,15 +26,22 @@ const FOREIGN = 50
 async function openSite (t: TestContext, environment: Record<string, string> = {}) {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '1000000', ...environment })
   const events = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => ({
-    deviceId: `${prefix}${n}`, deviceType: n % 3 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone: 'Large', value: n, timestampMs: dayMs + n % 200 * 60_000 + 1, sourcePartition: 0
+    deviceId: `${prefix}${n}`, deviceType: n % 3 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone: 'Large', value: n,
+    timestampMs: dayMs + n % 200 * 60_000 + 1, sourcePartition: 0
   }))
   const all = [...events('mine-', MINE), ...events('foreign-', FOREIGN)]
-  const places = new Map(all.flatMap((it, n) => n % 3 === 1 ? [[it, { flush: n % 2, isLate: n % 5 === 0 }] as const] : []))
+  const places = new Map(all.flatMap((it, n) => n % 3 === 1
+    ? [[it, { flush: n % 2, isLate: n % 5 === 0 }] as const]
+    : []))
   await writeEvents(database, all, { journaled: { devices: places, groups: places } })
   const keyOf = async (grants: Grants) => (await createApiKey(database,
-    { environment: 'local', name: 'mine', scopes: ['events:read'], grants, expiresAtMs: undefined }, { principal: 'test' })).key
+    { environment: 'local', name: 'mine', scopes: ['events:read'], grants, expiresAtMs: undefined }, {
+      principal: 'test'
+    })).key
   const ask = async (token: string, path: string, query: Record<string, string> = {}) => {
-    const response = await app.inject({ url: `${path}?${new URLSearchParams(query)}`, headers: { authorization: `Bearer ${token}` } })
+    const response = await app.inject({
+      url: `${path}?${new URLSearchParams(query)}`, headers: { authorization: `Bearer ${token}` }
+    })
     return { status: response.statusCode, body: response.json() as any }
   }
   return { ask, database, keyOf }
@@ -57,13 +64,22 @@ test('every query on many devices of a zone counts the visible ones, in any piec
       for (const groupBy of ['', 'zone', 'type', 'device']) {
         const query = { ...day, ...groupBy && { groupBy }, stats: 'count', limit: '100000' }
         assert.equal(counted(await get('/api/v1/aggregates', { ...query, interval: '1d' })), count)
-        if (groupBy !== 'device') assert.equal(counted(await get('/api/v1/aggregates', { ...query, interval: '1m' })), count)
+        if (groupBy !== 'device') {
+          assert.equal(counted(await get('/api/v1/aggregates', { ...query, interval: '1m' })), count)
+        }
       }
       const whole = await get('/api/v1/aggregates', { ...day, interval: 'range', stats: 'count,sum,min,max' })
-      if (count === MINE) assert.deepEqual([whole.rows[0].sum, whole.rows[0].min, whole.rows[0].max], [sumTo(MINE), 0, MINE - 1])
+      if (count === MINE) {
+        assert.deepEqual([whole.rows[0].sum, whole.rows[0].min, whole.rows[0].max], [sumTo(MINE), 0, MINE - 1])
+      }
       assert.equal((await get('/api/events/zone/Large', v0Day)).count, count)
-      for (let n = 0; n < 2; n++) assert.equal((await get('/api/events/type/CAR_FUEL', v0Day)).count + (await get('/api/events/zone/Large/type/THERMOSTAT', v0Day)).count, count)
-      assert.equal((await get('/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' })).count < count, true)
+      for (let n = 0; n < 2; n++) {
+        assert.equal((await get('/api/events/type/CAR_FUEL', v0Day)).count +
+          (await get('/api/events/zone/Large/type/THERMOSTAT', v0Day)).count, count)
+      }
+      assert.equal(
+        (await get('/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' })).count < count, true
+      )
       assert.equal((await get('/api/v1/distribution', day)).count, count)
       assert.equal((await get('/api/v1/compare', { ...day, stats: 'count' })).stats[0].value, count)
       const top = await get('/api/v1/top', { ...day, groupBy: 'type', stat: 'count' })
@@ -82,12 +98,20 @@ test('devices are paged, each once, with any prefixes of caller and query', asyn
   const { ask, keyOf } = await openSite(t)
   const cases: ReadonlyArray<[Grants, Record<string, string>, (id: string) => boolean]> = [
     [{ devicePrefixes: ['mine-9', 'mine-1'] }, {}, id => /^mine-[19]/.test(id)],
-    [{ devicePrefixes: ['mine-9', 'mine-99', 'mine-2'], zones: ['Large', 'Small'] }, { prefix: 'mine-99' }, id => /^mine-99/.test(id)],
-    [{ devicePrefixes: ['mine-12'] }, { prefix: 'mine', type: 'CAR_FUEL' }, id => /^mine-12/.test(id) && Number(id.slice(5)) % 3 === 0],
+    [
+      { devicePrefixes: ['mine-9', 'mine-99', 'mine-2'], zones: ['Large', 'Small'] }, { prefix: 'mine-99' },
+      id => /^mine-99/.test(id)
+    ],
+    [
+      { devicePrefixes: ['mine-12'] }, { prefix: 'mine', type: 'CAR_FUEL' },
+      id => /^mine-12/.test(id) && Number(id.slice(5)) % 3 === 0
+    ],
     [{ devicePrefixes: ['mine-12'] }, { prefix: 'foreign' }, () => false],
     [{ zones: ['Large'] }, { prefix: 'foreign-2' }, id => /^foreign-2/.test(id)]
   ]
-  const all = [...Array.from({ length: MINE }, (_, n) => `mine-${n}`), ...Array.from({ length: FOREIGN }, (_, n) => `foreign-${n}`)]
+  const all = [
+    ...Array.from({ length: MINE }, (_, n) => `mine-${n}`), ...Array.from({ length: FOREIGN }, (_, n) => `foreign-${n}`)
+  ]
   for (const [grants, query, isMeant] of cases) {
     const token = await keyOf(grants)
     const found: string[] = []
@@ -105,8 +129,10 @@ test('more devices than the limit of an answer are refused, with their number', 
   const { ask, keyOf } = await openSite(t, { ANSWER_SERIES_MAX: '1200' })
   const token = await keyOf({ devicePrefixes: ['mine-'] })
   for (const [path, query] of [
-    ['/api/v1/aggregates', day], ['/api/v1/top', { ...day, groupBy: 'zone' }], ['/api/v1/compare', day], ['/api/v1/distribution', day],
-    ['/api/v1/zones', {}], ['/api/v1/types', {}], ['/api/events/zone/Large', v0Day], ['/api/events/type/CAR_FUEL', v0Day]
+    ['/api/v1/aggregates', day], ['/api/v1/top', { ...day, groupBy: 'zone' }], ['/api/v1/compare', day],
+    ['/api/v1/distribution', day],
+    ['/api/v1/zones', {}], ['/api/v1/types', {}], ['/api/events/zone/Large', v0Day],
+    ['/api/events/type/CAR_FUEL', v0Day]
   ] as const) {
     const { status, body } = await ask(token, path, query)
     assert.deepEqual([status, body.code], [400, 'RELAY_TOO_MANY_POINTS'], path)
@@ -114,13 +140,17 @@ test('more devices than the limit of an answer are refused, with their number', 
   }
   const few = await keyOf({ devicePrefixes: ['mine-11'] })
   assert.equal((await ask(few, '/api/v1/aggregates', day)).status, 200)
-  assert.equal((await ask(token, '/api/v1/aggregates', { ...day, device: 'mine-7' })).status, 200, 'a device by its name')
+  assert.equal(
+    (await ask(token, '/api/v1/aggregates', { ...day, device: 'mine-7' })).status, 200, 'a device by its name'
+  )
   assert.equal((await ask(token, '/api/v1/devices', { limit: '10' })).status, 200, 'a page of devices')
 })
 
 test('a piece has few series, all pieces together have all, and a caller without prefixes has none', async t => {
   const { database } = await openSite(t)
-  const found = await findGranted(database, { devices: [], zones: [], types: [], grants: { devicePrefixes: ['mine-', 'mine-1'] } }, nobody)
+  const found = await findGranted(
+    database, { devices: [], zones: [], types: [], grants: { devicePrefixes: ['mine-', 'mine-1'] } }, nobody
+  )
   const pieces = piecesOf(found)
   assert.deepEqual(pieces.map(it => seriesOf(it.granted)).sort((a, b) => b - a), [PIECE_SERIES, PIECE_SERIES, 100])
   const ids = pieces.flatMap(it => it.granted!.series.flatMap(it => [...it.ids]))
@@ -136,7 +166,9 @@ test('a cached day is read again after a device of the caller was added', async 
   const token = await keyOf({ devicePrefixes: ['mine-'] })
   const count = async () => (await ask(token, '/api/events/zone/Large', v0Day)).body.count
   for (let n = 0; n < 2; n++) assert.equal(await count(), MINE)
-  await writeEvents(database, [{ deviceId: 'mine-new', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1 }])
+  await writeEvents(database, [{
+    deviceId: 'mine-new', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1
+  }])
   assert.equal(await count(), MINE + 1)
 })
 
@@ -147,12 +179,16 @@ test('a caller who may see all devices of a zone gets the answers of the zone, u
   const aggregates = (groupBy: string, interval: string, stats: string): [string, Record<string, string>] =>
     ['/api/v1/aggregates', { ...day, ...groupBy && { groupBy }, interval, fill: 'previous', stats, limit: '10000' }]
   const questions: ReadonlyArray<[string, Record<string, string>]> = [
-    ['/api/events/zone/Large', v0Day], ['/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' }], ['/api/events/type/CAR_FUEL', v0Day],
+    ['/api/events/zone/Large', v0Day], ['/api/events/zone/Large', { ...v0Day, startTime: '2024-01-01T00:00:00.002Z' }],
+    ['/api/events/type/CAR_FUEL', v0Day],
     ...['', 'zone', 'type'].flatMap(groupBy => ['1m', '1h', '1d', '90m'].map(interval =>
       aggregates(groupBy, interval, 'count,avg,median,stddev'))),
     // these read all minutes of each series, which takes a second, so not all pairs
-    ...[['', '1m'], ['zone', '1h'], ['type', '90m']].map(([groupBy, interval]) => aggregates(groupBy, interval, 'last,increase')),
-    ['/api/v1/distribution', day], ['/api/v1/compare', day], ['/api/v1/top', { ...day, groupBy: 'type', stat: 'median' }], ['/api/v1/zones', {}], ['/api/v1/types', {}]
+    ...[['', '1m'], ['zone', '1h'], ['type', '90m']].map(([groupBy, interval]) => aggregates(
+      groupBy, interval, 'last,increase'
+    )),
+    ['/api/v1/distribution', day], ['/api/v1/compare', day],
+    ['/api/v1/top', { ...day, groupBy: 'type', stat: 'median' }], ['/api/v1/zones', {}], ['/api/v1/types', {}]
   ]
   const askAll = async (token: string) => {
     const answers = []
@@ -163,7 +199,9 @@ test('a caller who may see all devices of a zone gets the answers of the zone, u
   for (const { path, status } of before) assert.equal(status, 200, path)
   for (let n = 0; n < 2; n++) assert.deepEqual(await askAll(byPrefix), before)
 
-  await writeEvents(database, [{ deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1e6, timestampMs: dayMs + 5, sourcePartition: 1 }])
+  await writeEvents(database, [{
+    deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1e6, timestampMs: dayMs + 5, sourcePartition: 1
+  }])
   assert.deepEqual(await askAll(byPrefix), before)
   assert.notDeepEqual(await askAll(byZone), before)
 })
@@ -178,13 +216,21 @@ test('a device that appears during an answer is never in it: the caller must ret
   const range = { startMs: dayMs, endMs: dayMs + DAY_MS }
   const reads: Array<() => Promise<unknown>> = [
     () => totals.readTotal({ zone: 'Large', grants }, range, Date.now()), // the second time from the cache
-    () => readBuckets(database, { selection: { ...asked, grants }, groupBy: 'zone', kind: 'groups' }, ['Large'], planRows([range.startMs, range.endMs], 0, 1)),
+    () => readBuckets(
+      database, { selection: { ...asked, grants }, groupBy: 'zone', kind: 'groups' }, ['Large'],
+      planRows([range.startMs, range.endMs], 0, 1)
+    ),
     () => readArrivalTotals(database, { ...asked, grants }, range),
     () => readGroupPresences(database, { ...asked, grants }, 'zone', ['Large']),
-    () => readSteps(database, { selection: { ...asked, grants }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: dayMs }, new Map([['', [dayMs, dayMs + HOUR_MS]]]))
+    () => readSteps(
+      database, { selection: { ...asked, grants }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: dayMs },
+      new Map([['', [dayMs, dayMs + HOUR_MS]]])
+    )
   ]
   for (const read of reads) await read()
-  await writeEvents(plain, [{ deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1 }])
+  await writeEvents(plain, [{
+    deviceId: 'other', deviceType: 'THERMOSTAT', zone: 'Large', value: 1, timestampMs: dayMs + 5, sourcePartition: 1
+  }])
   for (const read of reads) await assert.rejects(read(), { code: 'RELAY_ANSWERS_BUSY' }, read.toString())
   assert.ok((await findGranted(database, asked, nobody)).granted)
 })

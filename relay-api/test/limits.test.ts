@@ -30,13 +30,17 @@ test('a caller with too many requests is told so, with the rest of its limit bef
 
 test('callers have separate limits', async t => {
   const { app } = await openTestApi(t, { API_TOKENS: 'one,two', RATE_LIMIT_PRINCIPAL_MAX: '2' })
-  const ask = async (token: string) => (await app.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
+  const ask = async (token: string) => (await app.inject({
+    url, headers: { authorization: `Bearer ${token}` }
+  })).statusCode
   assert.deepEqual([await ask('one'), await ask('one'), await ask('one'), await ask('two')], [200, 200, 429, 200])
 })
 
 test('an address with too many unknown tokens must wait; known callers need not', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '3' })
-  const ask = async (remoteAddress: string, headers: Record<string, string> = {}) => await app.inject({ url, remoteAddress, headers })
+  const ask = async (remoteAddress: string, headers: Record<string, string> = {}) => await app.inject({
+    url, remoteAddress, headers
+  })
   const statuses = async (count: number, address: string) => {
     const answered: number[] = []
     for (let n = 0; n < count; n++) answered.push((await ask(address)).statusCode)
@@ -55,9 +59,13 @@ test('an address with too many unknown tokens must wait; known callers need not'
 
 test('invalid tokens of an address keep out no valid one, seen before or not', async t => {
   const { app, database } = await openTestApi(t, { API_TOKENS: `${TOKEN},short`, RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
-  const ask = (token: string, remoteAddress = '10.0.0.1') => app.inject({ url, remoteAddress, headers: { authorization: `Bearer ${token}` } })
+  const ask = (token: string, remoteAddress = '10.0.0.1') => app.inject({
+    url, remoteAddress, headers: { authorization: `Bearer ${token}` }
+  })
   const keyOf = async (name: string) => (await createApiKey(database,
-    { environment: 'local', name, scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, { principal: 'test' })).key
+    { environment: 'local', name, scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, {
+      principal: 'test'
+    })).key
   const [before, later] = [await keyOf('before'), await keyOf('later')]
   assert.equal((await ask(before)).statusCode, 200)
   for (let n = 0; n < 3; n++) assert.equal((await ask(`wrong${n}`)).statusCode, 401)
@@ -73,8 +81,12 @@ test('invalid tokens of an address keep out no valid one, seen before or not', a
 test('a flood of invalid keys needs few statements, and a valid one gets in meanwhile', async t => {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_FAILED_LOGINS_MAX: '3' })
   const { key } = await createApiKey(database,
-    { environment: 'local', name: 'k', scopes: ['events:read'], grants: {}, expiresAtMs: undefined }, { principal: 'test' })
-  const ask = (token: string) => app.inject({ url: '/api/v1/keys', remoteAddress: '10.0.0.1', headers: { authorization: `Bearer ${token}` } })
+    {
+      environment: 'local', name: 'k', scopes: ['events:read'], grants: {}, expiresAtMs: undefined
+    }, { principal: 'test' })
+  const ask = (token: string) => app.inject({
+    url: '/api/v1/keys', remoteAddress: '10.0.0.1', headers: { authorization: `Bearer ${token}` }
+  })
   let statements = 0
   const { queryPrepared } = database
   database.queryPrepared = ((name: string, ...rest: [string, unknown[]]) => {
@@ -90,7 +102,9 @@ test('a flood of invalid keys needs few statements, and a valid one gets in mean
 })
 
 test('an unknown caller causes a bounded number of statements if processes count together', async t => {
-  const { app, database } = await openTestApi(t, { RATE_LIMIT_STORE: 'postgres', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000' })
+  const { app, database } = await openTestApi(
+    t, { RATE_LIMIT_STORE: 'postgres', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000' }
+  )
   let statements = 0
   const { queryPrepared } = database
   database.queryPrepared = ((...args: Parameters<typeof queryPrepared>) => {
@@ -108,7 +122,9 @@ test('an unknown caller causes a bounded number of statements if processes count
 test('an address without known callers can\'t fill the log', () => {
   const lines: Array<Record<string, unknown>> = []
   let nowMs = 0
-  const audit = createAudit({ warn: (line: object) => { lines.push(line as Record<string, unknown>) } } as never, () => nowMs)
+  const audit = createAudit(
+    { warn: (line: object) => { lines.push(line as Record<string, unknown>) } } as never, () => nowMs
+  )
   for (let n = 0; n < 3_000; n++, nowMs += 20) audit({ act: 'blocked', reason: 'r', address: '10.0.0.1' })
   assert.equal(lines.length, 60)
   audit({ act: 'blocked', reason: 'r', address: '10.0.0.2' })
@@ -123,19 +139,27 @@ test('processes that share a database count together', async t => {
   const config = readApiConfig({ DATABASE_URL: 'postgres://not-used', API_TOKENS: TOKEN, ...environment })
   const other = await createApp(config, database, createLogger('test', 'silent'))
   t.after(() => other.close())
-  const ask = async (at: typeof app, token = TOKEN) => (await at.inject({ url, headers: { authorization: `Bearer ${token}` } })).statusCode
-  assert.deepEqual([await ask(app), await ask(other), await ask(app), await ask(other), await ask(app), await ask(other)],
+  const ask = async (at: typeof app, token = TOKEN) => (await at.inject({
+    url, headers: { authorization: `Bearer ${token}` }
+  })).statusCode
+  assert.deepEqual([
+    await ask(app), await ask(other), await ask(app), await ask(other), await ask(app), await ask(other)
+  ],
     [200, 200, 200, 200, 429, 429])
   await database.query("update rate_limits set window_end = now() - interval '1 s'")
   assert.equal(await ask(other), 200, 'a new window')
-  assert.deepEqual([await ask(app, 'wrong'), await ask(other, 'wrong'), await ask(app, 'wrong'), await ask(other)], [401, 401, 429, 200])
+  assert.deepEqual([
+    await ask(app, 'wrong'), await ask(other, 'wrong'), await ask(app, 'wrong'), await ask(other)
+  ], [401, 401, 429, 200])
 })
 
 test('behind a trusted proxy the client\'s address counts; from others the header is ignored', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_ADDRESS_MAX: '1', TRUST_PROXY: '10.1.0.0/16' })
   const ask = async (remoteAddress: string, forwarded: string) =>
     (await app.inject({ url, remoteAddress, headers: { 'x-forwarded-for': forwarded } })).statusCode
-  assert.deepEqual([await ask('10.1.0.1', '192.0.2.1'), await ask('10.1.0.2', '192.0.2.1'), await ask('10.1.0.1', '192.0.2.2')], [401, 429, 401])
+  assert.deepEqual([
+    await ask('10.1.0.1', '192.0.2.1'), await ask('10.1.0.2', '192.0.2.1'), await ask('10.1.0.1', '192.0.2.2')
+  ], [401, 429, 401])
   assert.deepEqual([await ask('10.2.0.1', '192.0.2.3'), await ask('10.2.0.1', '192.0.2.4')], [401, 429])
 })
 

@@ -119,7 +119,8 @@ test('bodies are split in linear time, whatever lines and arrays contain', () =>
 
 test('no step of splitting a body is long: each reads a bounded number of bytes', () => {
   for (const [framing, text] of [
-    ['ndjson', '\n'], ['ndjson', ' '], ['ndjson', 'a'], ['ndjson', '{}\n'], ['json', ' '], ['json', '['], ['json', '"'], ['json', '[1,']
+    ['ndjson', '\n'], ['ndjson', ' '], ['ndjson', 'a'], ['ndjson', '{}\n'], ['json', ' '], ['json', '['],
+    ['json', '"'], ['json', '[1,']
   ] as const) {
     const body = Buffer.from(text.repeat(300_000 / text.length))
     const touched = new Set<number>()
@@ -148,7 +149,8 @@ test('events are decoded and checked in linear time', () => {
     'one name again and again': repeat('"a":1,', '{', `${five}}`),
     'a field again and again': repeat('"zone":1,', '{', `${five}}`),
     'many names': size => `{${Array.from({ length: size / 11 }, (_, n) => `"n${n}":1,`).join('')}${five}}`,
-    'names that are numbers': size => `{${Array.from({ length: size / 16 }, (_, n) => `"${4294967290 - n * 7}":1,`).join('')}${five}}`,
+    'names that are numbers': size =>
+      `{${Array.from({ length: size / 16 }, (_, n) => `"${4294967290 - n * 7}":1,`).join('')}${five}}`,
     'many objects': inEvent(size => `[${Array.from({ length: size / 13 }, (_, n) => `{"n${n}":1},`).join('')}1]`),
     'a long number': inEvent(repeat('9')),
     'a long fraction': inEvent(repeat('0', '0.', '1')),
@@ -158,13 +160,19 @@ test('events are decoded and checked in linear time', () => {
     'a long type': repeat('a', '{"deviceId":"d","deviceType":"', '","zone":"z","value":1,"timestamp":1}'),
     'a long value': repeat('1', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","timestamp":1,"value":', '}'),
     'a long time': repeat('0', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":0.', '1}'),
-    'a time with a long exponent': repeat('0', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1e', '1}'),
-    'a time in words': repeat('1', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":"', '"}'),
+    'a time with a long exponent': repeat(
+      '0', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":1e', '1}'
+    ),
+    'a time in words': repeat(
+      '1', '{"deviceId":"d","deviceType":"THERMOSTAT","zone":"z","value":1,"timestamp":"', '"}'
+    ),
     blanks: repeat(' ', '{', `${five}}`)
   }
   for (const [what, make] of Object.entries(events)) {
     assertLinear(`judging ${what}`, size => Buffer.from(make(size)), bytes => excessOf(bytes))
-    assertLinear(what, size => Buffer.from(make(size)), bytes => excessOf(bytes) ?? decodeEvent(bytes, rules, Date.now()), 4_096)
+    assertLinear(
+      what, size => Buffer.from(make(size)), bytes => excessOf(bytes) ?? decodeEvent(bytes, rules, Date.now()), 4_096
+    )
   }
   // a processor, which has no such check, decodes any event of the largest size in bounded time
   const timeOf = (make: (size: number) => string) => {
@@ -184,7 +192,9 @@ test('events are decoded and checked in linear time', () => {
 
 test('an oversized event is not parsed', () => {
   const bytes = Buffer.from('['.repeat(64 * 1024 + 1))
-  assert.deepEqual(decodeEvent(bytes, rules, 0), { kind: 'rejected', reason: 'oversized', field: undefined, detail: '65537 bytes, over 65536' })
+  assert.deepEqual(decodeEvent(bytes, rules, 0), {
+    kind: 'rejected', reason: 'oversized', field: undefined, detail: '65537 bytes, over 65536'
+  })
 })
 
 test('parameters and headers are read in linear time, with any content', () => {
@@ -205,12 +215,16 @@ test('parameters and headers are read in linear time, with any content', () => {
     'a cursor of a name': text => readNameCursor(Buffer.from(`1${text}`).toString('base64url')),
     'a hint': text => didYouMean(text, known),
     'a hint among long names': text => didYouMean(text, [text + 'abcd', 'a'.repeat(text.length + 10)]),
-    'a selection': text => readSelection({ device: text.split(','), zone: [], type: [] }, new Set(['THERMOSTAT']), grants),
+    'a selection': text => readSelection(
+      { device: text.split(','), zone: [], type: [] }, new Set(['THERMOSTAT']), grants
+    ),
     'a type that is not known': text => readSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
     'Content-Type': framingOf,
     'Content-Type with parameters': text => framingOf(`application/json;${text}`),
     'If-None-Match': text => isTagKnown({ headers: { 'if-none-match': text } }, 'W/"tag"'),
-    'If-None-Match of tags': text => isTagKnown({ headers: { 'if-none-match': text.replaceAll(/./g, 'W/"a", ') } }, '"tag"'),
+    'If-None-Match of tags': text => isTagKnown(
+      { headers: { 'if-none-match': text.replaceAll(/./g, 'W/"a", ') } }, '"tag"'
+    ),
     'Idempotency-Key': text => isKeyed({ 'idempotency-key': text }),
     Authorization: text => bearerOf({ headers: { authorization: text } }),
     'Authorization with a token': text => bearerOf({ headers: { authorization: `Bearer ${text}` } }),
@@ -219,7 +233,9 @@ test('parameters and headers are read in linear time, with any content', () => {
     'an API key of ours': text => parseApiKey(`relay_local_${text}`),
     'an access token': text => provider.isUnguessable(text),
     Host: text => isHostOurs(text, ['relay.example']),
-    Accept: text => readFormat(undefined, { headers: { accept: text }, accepts: () => ({ type: () => false }) } as unknown as FastifyRequest),
+    Accept: text => readFormat(
+      undefined, { headers: { accept: text }, accepts: () => ({ type: () => false }) } as unknown as FastifyRequest
+    ),
     'Last-Event-ID': parsePosition,
     traceparent: text => traceIdOf({ headers: { traceparent: text } }),
     'an address that is logged': withoutCredentials,
@@ -234,7 +250,10 @@ test('parameters and headers are read in linear time, with any content', () => {
 
 test('the subject of an access token is read in linear time', () => {
   for (const [what, make] of Object.entries({ 'a long subject': repeat('a', '{"sub":"', '"}'), 'many claims': repeat('"sub":1,', '{', '"sub":1}'), 'a nest': repeat('[') })) {
-    assertLinear(what, size => `a.${Buffer.from(make(size)).toString('base64url')}.b`, token => provider.isUnguessable(token), 1_024)
+    assertLinear(
+      what, size => `a.${Buffer.from(make(size)).toString('base64url')}.b`, token => provider.isUnguessable(token),
+      1_024
+    )
   }
 })
 
@@ -245,7 +264,9 @@ test('duplicate names in a JSON body are found in linear time', () => {
     'a long text': repeat('\\\\:', '["', '"]'),
     'a long list': repeat('1,', '[', '1]')
   })) {
-    assertLinear(what, size => ({ text: make(size), value: JSON.parse(make(size)) }), ({ text, value }) => hasNameTwice(text, value), 4_096)
+    assertLinear(what, size => ({ text: make(size), value: JSON.parse(make(size)) }), ({ text, value }) => hasNameTwice(
+      text, value
+    ), 4_096)
   }
 })
 
@@ -255,7 +276,10 @@ test('rows are written in linear time, with any cells', () => {
     for (const [what, make] of Object.entries(texts)) {
       assertLinear(`a cell of ${what} as ${format}`, make, text => writer.rows([[text, 1]]), 4_096)
     }
-    assertLinear(`rows as ${format}`, size => Array.from({ length: size }, (_, n) => [`d${n}`, n]), rows => writer.rows(rows), 2_048)
+    assertLinear(
+      `rows as ${format}`, size => Array.from({ length: size }, (_, n) => [`d${n}`, n]), rows => writer.rows(rows),
+      2_048
+    )
   }
 })
 
@@ -263,7 +287,9 @@ test('waiting sends are taken in linear time, for any number of callers and requ
   const records = [{ key: null, value: '' }]
   const fill = (size: number, callers: number) => {
     const line = new WaitingLine()
-    for (let n = 0; n < size; n++) line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as Waiting)
+    for (let n = 0; n < size; n++) {
+      line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as Waiting)
+    }
     return line
   }
   for (const callers of [1, 10, 1_000]) {
@@ -292,5 +318,7 @@ test('a caller with many waiting sends does not delay others: one per caller goe
 
 test('a series look-up takes time linear in the length of its names', () => {
   const known = new KnownSeries()
-  assertLinear('a look-up', size => 'a'.repeat(size), deviceId => known.has({ deviceId, zone: 'z', deviceType: 't' }), 65_536)
+  assertLinear(
+    'a look-up', size => 'a'.repeat(size), deviceId => known.has({ deviceId, zone: 'z', deviceType: 't' }), 65_536
+  )
 })

@@ -30,7 +30,10 @@ for (const protocolVersion of [4, 5] as const) {
     })
     let isClosed = false
     client.on('close', () => { isClosed = true })
-    const others = ['tele/hub/LWT', 'zigbee2mqtt/bridge/state', 'homeassistant/sensor/x/config', 'devices/x', `${site.topic}x`, 'devices//events', '//' + site.topic]
+    const others = [
+      'tele/hub/LWT', 'zigbee2mqtt/bridge/state', 'homeassistant/sensor/x/config', 'devices/x', `${site.topic}x`,
+      'devices//events', '//' + site.topic
+    ]
     const system = ['$SYS/broker/connection/hub/state', '$share/x']
     await client.subscribeAsync('cmnd/hub/#').catch(() => {}) // refused
     for (const topic of [...others, ...system]) {
@@ -54,9 +57,12 @@ for (const protocolVersion of [4, 5] as const) {
   const name = protocolVersion === 4 ? '3.1.1' : '5'
   test(`a will over MQTT ${name} is accepted when its client is lost, but not after a goodbye`, limit, async t => {
     await using site = (await openMqttSite(t, 'postgres'))!
-    const leave = async (clientId: string, will: { topic: string, payload: string }, go: (client: MqttClient) => unknown) => {
+    const leave = async (
+      clientId: string, will: { topic: string, payload: string }, go: (client: MqttClient) => unknown
+    ) => {
       const client = await site.connect({
-        protocolVersion, clientId, reconnectPeriod: 0, will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true }
+        protocolVersion, clientId, reconnectPeriod: 0,
+        will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true }
       })
       const closed = once(client as unknown as EventEmitter, 'close')
       await go(client)
@@ -72,8 +78,15 @@ for (const protocolVersion of [4, 5] as const) {
     await leave('taken over', { topic: site.topic, payload: event(3) }, async () => {
       await site.connect({ protocolVersion, clientId: 'taken over', reconnectPeriod: 0 })
     })
-    if (protocolVersion === 5) await leave('with its will', { topic: site.topic, payload: event(4) }, it => it.endAsync(false, { reasonCode: 4 }))
-    await leave('violation', { topic: site.topic, payload: event(5) }, it => { it.stream.write(Buffer.from('30ffffffff00', 'hex')) })
+    if (protocolVersion === 5) {
+      await leave(
+        'with its will', { topic: site.topic, payload: event(4) }, it => it.endAsync(false, { reasonCode: 4 })
+      )
+    }
+    await leave(
+      'violation', { topic: site.topic, payload: event(5) },
+      it => { it.stream.write(Buffer.from('30ffffffff00', 'hex')) }
+    )
     const expected = protocolVersion === 5 ? [0, 0.75, 1, 1.25] : [0, 0.75, 1.25]
     await until('the wills', async () => ((await readEvents(site.log)).get('d') ?? []).length === expected.length)
     assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value).sort((a, b) => a - b), expected)
@@ -85,18 +98,24 @@ for (const protocolVersion of [4, 5] as const) {
 
 test('a will is accepted after the keep-alive time, but not after its key was revoked', limit, async t => {
   await using site = (await openMqttSite(t, 'postgres'))!
-  const will = (n: number) => ({ topic: site.topic, payload: Buffer.from(JSON.stringify(eventOf(n, { deviceId: 'd' }))), qos: 0, retain: false })
+  const will = (n: number) => ({
+    topic: site.topic, payload: Buffer.from(JSON.stringify(eventOf(n, { deviceId: 'd' }))), qos: 0, retain: false
+  })
   assert.deepEqual(await heardBy(site, login(5, { keepalive: 1, will: will(0) }), 5), ['connack 0', 'disconnect 8d'])
   await until('the will', async () => (await readEvents(site.log)).has('d'))
 
   const key = await site.makeKey()
-  const client = await site.connect({ protocolVersion: 5, password: key, reconnectPeriod: 0, will: { ...will(1), qos: 0 } })
+  const client = await site.connect({
+    protocolVersion: 5, password: key, reconnectPeriod: 0, will: { ...will(1), qos: 0 }
+  })
   const closed = once(client as unknown as EventEmitter, 'close')
   const id = key.split('_').at(-2)
   const { status } = await fetch(`${site.url}/api/v1/keys/${id}`, { method: 'DELETE', headers: { authorization } })
   assert.equal(status, 204)
   await closed
-  await site.connect().then(it => it.publishAsync(site.topic, JSON.stringify(eventOf(2, { deviceId: 'd' })), { qos: 1 }))
+  await site.connect().then(it => it.publishAsync(
+    site.topic, JSON.stringify(eventOf(2, { deviceId: 'd' })), { qos: 1 }
+  ))
   assert.deepEqual((await readEvents(site.log)).get('d')!.map(it => it.value), [0, 0.5])
 })
 
@@ -115,7 +134,9 @@ test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets
   await using site = (await openMqttSite(t, 'postgres'))!
   const client = await site.connect({ protocolVersion: 5, clientId: '', reconnectPeriod: 0 })
   const publish = async (topic: string, n: number, topicAlias: number) => {
-    await client.publishAsync(topic, JSON.stringify(eventOf(n, { deviceId: 'd' })), { qos: 1, properties: { topicAlias } })
+    await client.publishAsync(
+      topic, JSON.stringify(eventOf(n, { deviceId: 'd' })), { qos: 1, properties: { topicAlias } }
+    )
   }
   await publish('devices/d/events', 0, 1)
   await publish(site.topic, 1, 16)
@@ -125,7 +146,8 @@ test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets
 })
 
 const login = (protocolVersion: 4 | 5, fields: object = {}) => generate({
-  cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, username: 'u', password: Buffer.from(TOKEN), ...fields
+  cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, username: 'u',
+  password: Buffer.from(TOKEN), ...fields
 } as Packet, { protocolVersion })
 const packet = (fields: object, protocolVersion: 4 | 5 = 5) => generate(fields as Packet, { protocolVersion })
 /** A login with flags that the library would not write. */
@@ -161,16 +183,28 @@ const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | 
   ['UNSUBSCRIBE without topics', 5, hex('a2 03 00 01 00'), 'disconnect 82'],
   ['SUBSCRIBE without anything', 5, hex('82 00'), 'disconnect 81'],
   ['SUBSCRIBE with the id 0', 5, hex('82 07 00 00 00 00 01 61 00'), 'disconnect 82'],
-  ['a topic with a wildcard', 5, packet({ cmd: 'publish', topic: 'a/#', payload: '', qos: 1, messageId: 1 }), 'disconnect 90'],
+  [
+    'a topic with a wildcard', 5, packet({ cmd: 'publish', topic: 'a/#', payload: '', qos: 1, messageId: 1 }),
+    'disconnect 90'
+  ],
   ['a topic that is no UTF-8', 5, hex('30 04 00 01 ff 00'), 'disconnect 81'],
   ['a topic with a NUL', 5, hex('30 04 00 01 00 00'), 'disconnect 81'],
   ['no topic and no alias', 5, hex('30 03 00 00 00'), 'disconnect 82'],
-  ['an alias that stands for nothing', 5, packet({ cmd: 'publish', topic: '', payload: '', qos: 0, properties: { topicAlias: 3 } }), 'disconnect 94'],
-  ['an alias over the limit', 5, packet({ cmd: 'publish', topic: 'a', payload: '', qos: 0, properties: { topicAlias: 17 } }), 'disconnect 94'],
+  [
+    'an alias that stands for nothing', 5,
+    packet({ cmd: 'publish', topic: '', payload: '', qos: 0, properties: { topicAlias: 3 } }), 'disconnect 94'
+  ],
+  [
+    'an alias over the limit', 5,
+    packet({ cmd: 'publish', topic: 'a', payload: '', qos: 0, properties: { topicAlias: 17 } }), 'disconnect 94'
+  ],
   ['an alias of 0', 5, hex('30 07 00 01 61 03 23 00 00'), 'disconnect 94'],
   ['a message of QoS 3', 5, hex('36 03 00 00 00'), 'disconnect 81'],
   ['a message with the id 0', 5, hex('32 06 00 01 61 00 00 00'), 'disconnect 82'],
-  ['a packet over the limit', 5, packet({ cmd: 'publish', topic: 'a', payload: 'x'.repeat(80_000), qos: 0 }), 'disconnect 95'],
+  [
+    'a packet over the limit', 5, packet({ cmd: 'publish', topic: 'a', payload: 'x'.repeat(80_000), qos: 0 }),
+    'disconnect 95'
+  ],
   ['a length that never ends', 5, hex('30 ff ff ff ff ff'), 'disconnect 81'],
   ['an unknown property', 5, hex('30 05 00 01 61 01 7f'), 'disconnect 81'],
   ['PUBACK of what was not sent', 5, packet({ cmd: 'puback', messageId: 1, reasonCode: 0 }), 'disconnect 82'],
@@ -181,9 +215,17 @@ const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | 
 
 /** A first packet, and the answer. */
 const refusals: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | undefined]> = [
-  ['MQTT 3.1', 4, packet({ cmd: 'connect', protocolId: 'MQIsdp', protocolVersion: 3, clientId: 'c', clean: true, keepalive: 0 }, 4), 'connack 1'],
-  ['MQTT 6', 5, Buffer.concat([hex('10 10 0004'), Buffer.from('MQTT'), hex('06 02 00 00 00 00 01 63 00 00')]), 'connack 84'],
-  ['another protocol', 4, Buffer.concat([hex('10 0d 0004'), Buffer.from('HTTP'), hex('04 02 00 00 00 01 63')]), undefined],
+  ['MQTT 3.1', 4, packet(
+    { cmd: 'connect', protocolId: 'MQIsdp', protocolVersion: 3, clientId: 'c', clean: true, keepalive: 0 }, 4
+  ), 'connack 1'],
+  [
+    'MQTT 6', 5, Buffer.concat([hex('10 10 0004'), Buffer.from('MQTT'), hex('06 02 00 00 00 00 01 63 00 00')]),
+    'connack 84'
+  ],
+  [
+    'another protocol', 4, Buffer.concat([hex('10 0d 0004'), Buffer.from('HTTP'), hex('04 02 00 00 00 01 63')]),
+    undefined
+  ],
   ['a wrong token', 5, login(5, { password: Buffer.from('wrong') }), 'connack 87'],
   ['a wrong token', 4, login(4, { password: Buffer.from('wrong') }), 'connack 5'],
   ['no client id for a session that stays', 4, withFlags(login(4, { clientId: '' }), 0xc0), 'connack 2'],
@@ -203,7 +245,9 @@ suite('the protocol of MQTT', limit, () => {
     const honest = await site.connect({ reconnectPeriod: 0 })
     for (const [name, version, bytes, heard] of violations) {
       const expected = ['connack 0', ...heard === undefined ? [] : [heard]]
-      assert.deepEqual(await heardBy(site, Buffer.concat([login(version), bytes]), version), expected, `${name}, MQTT ${version}`)
+      assert.deepEqual(
+        await heardBy(site, Buffer.concat([login(version), bytes]), version), expected, `${name}, MQTT ${version}`
+      )
       await honest.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 })
     }
     assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="fault"'), 0)
@@ -212,7 +256,9 @@ suite('the protocol of MQTT', limit, () => {
   test('a refused client gets the reason, if the version has a code for it', async t => {
     await using site = (await openMqttSite(t, 'postgres', { RATE_LIMIT_FAILED_LOGINS_MAX: '1000' }))!
     for (const [name, version, bytes, heard] of refusals) {
-      assert.deepEqual(await heardBy(site, bytes, version), heard === undefined ? [] : [heard], `${name}, MQTT ${version}`)
+      assert.deepEqual(
+        await heardBy(site, bytes, version), heard === undefined ? [] : [heard], `${name}, MQTT ${version}`
+      )
     }
   })
 
@@ -220,16 +266,30 @@ suite('the protocol of MQTT', limit, () => {
     await using site = (await openMqttSite(t, 'postgres'))!
     for (const version of [4, 5] as const) {
       const publish = (n: number, qos: number, messageId?: number, dup = false) =>
-        packet({ cmd: 'publish', topic: site.topic, payload: JSON.stringify(eventOf(n, { deviceId: 'd' })), qos, messageId, dup, retain: true }, version)
+        packet({
+          cmd: 'publish',
+          topic: site.topic,
+          payload: JSON.stringify(eventOf(n, { deviceId: 'd' })),
+          qos,
+          messageId,
+          dup,
+          retain: true
+        }, version)
       const release = (messageId: number) => packet({ cmd: 'pubrel', messageId, reasonCode: 0 }, version)
       const goodbye = packet({ cmd: 'disconnect', reasonCode: 0 }, version)
-      const bytes = [login(version, { clean: false }), publish(0, 2, 7), publish(0, 2, 7, true), release(7), release(7), goodbye, publish(1, 0), publish(2, 1, 8)]
+      const bytes = [
+        login(version, { clean: false }), publish(0, 2, 7), publish(0, 2, 7, true), release(7), release(7), goodbye,
+        publish(1, 0), publish(2, 1, 8)
+      ]
       const heard = (await heardBy(site, Buffer.concat(bytes), version)).map(it => it.split(' ')[0])
       assert.deepEqual(heard.sort(), ['connack', 'pubcomp', 'pubcomp', 'pubrec', 'pubrec'].slice(0, heard.length))
       const next = await site.connect({ protocolVersion: version, reconnectPeriod: 0 })
       await next.publishAsync(site.topic, JSON.stringify(eventOf(version, { deviceId: 'next' })), { qos: 1 })
       await until('the events before', async () => (await readEvents(site.log)).has('d'))
-      assert.ok((await readEvents(site.log)).get('d')!.every(it => it.value === 0), 'QoS 2 before DISCONNECT is taken, what is behind it is not')
+      assert.ok(
+        (await readEvents(site.log)).get('d')!.every(it => it.value === 0),
+        'QoS 2 before DISCONNECT is taken, what is behind it is not'
+      )
     }
   })
 

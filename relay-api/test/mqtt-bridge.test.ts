@@ -19,17 +19,22 @@ import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'
 /** Debian's path, which is not in everybody's PATH */
 const mosquitto = existsSync('/usr/sbin/mosquitto') ? '/usr/sbin/mosquitto' : 'mosquitto'
 const hasMosquitto = spawnSync(mosquitto, ['-h']).error === undefined
-const options = { timeout: 120_000, skip: hasMosquitto ? false : 'there is no mosquitto here (Debian: apt-get install mosquitto)' }
+const options = {
+  timeout: 120_000, skip: hasMosquitto ? false : 'there is no mosquitto here (Debian: apt-get install mosquitto)'
+}
 
 /** Starts a broker with a bridge to a site. @returns its port */
-async function startBroker (opened: AsyncDisposableStack, site: MqttSite, settings: readonly string[]): Promise<number> {
+async function startBroker (
+  opened: AsyncDisposableStack, site: MqttSite, settings: readonly string[]
+): Promise<number> {
   const port = await getPort({ host: '127.0.0.1' })
   const folder = await mkdtemp(join(tmpdir(), 'relay-test-bridge-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'mosquitto.conf')
   await writeFile(file, [
     `listener ${port} 127.0.0.1`, 'allow_anonymous true', 'user root', // of the broker itself
-    'connection relay', `address 127.0.0.1:${site.port}`, 'remote_username bridge', `remote_password ${await site.makeKey()}`, ...settings
+    'connection relay', `address 127.0.0.1:${site.port}`, 'remote_username bridge',
+    `remote_password ${await site.makeKey()}`, ...settings
   ].join('\n'), { mode: 0o600 })
   const broker = spawn(mosquitto, ['-c', file], { stdio: 'ignore' })
   opened.defer(async () => {
@@ -55,16 +60,23 @@ for (const [name, settingsOf] of Object.entries(bridges)) {
     await until('the bridge to be connected', async () => await site.metric('relay_api_mqtt_connections') === 1)
     const device = await connectAsync(`mqtt://127.0.0.1:${port}`)
     opened.defer(() => device.endAsync(true))
-    const publish = async (topic: string, text: string, retain = false) => { await device.publishAsync(topic, text, { qos: 1, retain }) }
+    const publish = async (topic: string, text: string, retain = false) => { await device.publishAsync(
+      topic, text, { qos: 1, retain }
+    ) }
     await publish('zigbee2mqtt/bridge/state', 'online', true)
     for (let n = 0; n < 6; n++) {
       await publish(n % 2 === 0 ? site.topic : 'devices/d/events', JSON.stringify(eventOf(n, { deviceId: 'd' })))
       await publish('tele/tasmota/LWT', 'Online')
     }
     await until('all events', async () => ((await readEvents(site.log)).get('d')?.length ?? 0) >= 6)
-    assert.deepEqual([...new Set((await readEvents(site.log)).get('d')!.map(it => it.value))], [0, 0.25, 0.5, 0.75, 1, 1.25])
+    assert.deepEqual(
+      [...new Set((await readEvents(site.log)).get('d')!.map(it => it.value))], [0, 0.25, 0.5, 0.75, 1, 1.25]
+    )
     assert.equal(await site.metric('relay_api_mqtt_ended_total'), 0)
     assert.equal(await site.metric('relay_api_mqtt_connections'), 1)
-    assert.ok(await site.metric('relay_api_mqtt_ignored_total', 'reason="system-topic"') > 0, 'the state of the bridge was counted')
+    assert.ok(
+      await site.metric('relay_api_mqtt_ignored_total', 'reason="system-topic"') > 0,
+      'the state of the bridge was counted'
+    )
   })
 }

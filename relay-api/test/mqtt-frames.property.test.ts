@@ -39,7 +39,10 @@ function cutAt (bytes: Buffer, places: readonly number[]): Buffer[] {
 }
 
 test('packets come out unchanged, for any pieces', () => {
-  const packets = fc.array(fc.record({ type: fc.integer({ min: 0, max: 15 }), bodyBytes: fc.oneof(fc.nat(20), fc.nat(4_900)) }), { maxLength: 8 })
+  const packets = fc.array(
+    fc.record({ type: fc.integer({ min: 0, max: 15 }), bodyBytes: fc.oneof(fc.nat(20), fc.nat(4_900)) }),
+    { maxLength: 8 }
+  )
   fc.assert(fc.property(packets, fc.array(fc.nat(), { maxLength: 40 }), (made, places) => {
     const whole = made.map(it => packetOf(it.type, it.bodyBytes))
     const frames = new Frames(kept)
@@ -65,7 +68,9 @@ test('an oversized length, or an invalid one, is detected before the packet arri
 
 test('decoding throws nothing, for any bytes', () => {
   const body = fc.uint8Array({ maxLength: 80 })
-  fc.assert(fc.property(fc.integer({ min: 0, max: 255 }), body, fc.constantFrom(undefined, 4, 5), (first, bytes, version) => {
+  fc.assert(fc.property(fc.integer({ min: 0, max: 255 }), body, fc.constantFrom(
+    undefined, 4, 5
+  ), (first, bytes, version) => {
     const decoder = createDecoder()
     if (version) decoder.decode(connect(version))
     const packet = Buffer.concat([Buffer.from([first, bytes.length]), bytes])
@@ -76,7 +81,9 @@ test('decoding throws nothing, for any bytes', () => {
 })
 
 function connect (protocolVersion: 4 | 5, fields: object = {}): Buffer {
-  return generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, ...fields } as Packet, { protocolVersion })
+  return generate({
+    cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, ...fields
+  } as Packet, { protocolVersion })
 }
 
 const RUNS = 5
@@ -98,7 +105,10 @@ function costOf (work: () => void): number {
 const RATIO_MAX = 2.5
 const large = { keptMaxBytes: 2 ** 27, passedMaxBytes: 2 ** 27 }
 const publish = (fields: object) =>
-  generate({ cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, ...fields } as Packet, { protocolVersion: 5 })
+  generate(
+    { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, ...fields } as Packet,
+    { protocolVersion: 5 }
+  )
 
 /** A packet of MQTT 5 with raw properties. */
 function withProperties (properties: Buffer): Buffer {
@@ -131,17 +141,30 @@ const growing: Record<string, (n: number) => () => void> = {
   },
   'a topic' (n) { return decoding(publish({ topic: 't'.repeat(n) })) },
   'a payload' (n) { return decoding(publish({ payload: 'x'.repeat(10 * n) })) },
-  'user properties of one name' (n) { return decoding(publish({ properties: { userProperties: { a: Array<string>(n).fill('b') } } })) },
+  'user properties of one name' (n) { return decoding(publish({
+    properties: { userProperties: { a: Array<string>(n).fill('b') } }
+  })) },
   'user properties of many names' (n) {
-    return decoding(publish({ properties: { userProperties: Object.fromEntries(Array.from({ length: n }, (_, at) => [`n${at}`, 'b'])) } }))
+    return decoding(publish({ properties: { userProperties: Object.fromEntries(Array.from(
+      { length: n }, (_, at) => [`n${at}`, 'b']
+    )) } }))
   },
-  'one property again and again' (n) { return decoding(withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([1, 1]))))) },
-  'numbers as properties' (n) { return decoding(withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([0x0b, 1]))))) },
+  'one property again and again' (n) { return decoding(
+    withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([1, 1]))))
+  ) },
+  'numbers as properties' (n) { return decoding(
+    withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([0x0b, 1]))))
+  ) },
   subscriptions (n) {
-    return decoding(generate({ cmd: 'subscribe', messageId: 1, subscriptions: Array.from({ length: n }, () => ({ topic: 'a', qos: 0 })) } as Packet, { protocolVersion: 5 }))
+    return decoding(generate({
+      cmd: 'subscribe', messageId: 1, subscriptions: Array.from({ length: n }, () => ({ topic: 'a', qos: 0 }))
+    } as Packet, { protocolVersion: 5 }))
   },
   unsubscriptions (n) {
-    return decoding(generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: Array<string>(n).fill('a') } as Packet, { protocolVersion: 5 }))
+    return decoding(generate(
+      { cmd: 'unsubscribe', messageId: 1, unsubscriptions: Array<string>(n).fill('a') } as Packet,
+      { protocolVersion: 5 }
+    ))
   },
   'a client id' (n) {
     const bytes = connect(5, { clientId: 'c'.repeat(n) })

@@ -60,7 +60,9 @@ for (const kind of kinds) {
       assert.equal(letters.filter(it => it.reason === 'not-granted').length, count - 1)
       assert.ok(letters.every(it => it.principal!.startsWith('key:') && it.sourceOffset === undefined))
       assert.deepEqual(letters[0].grants, grants)
-      assert.deepEqual(letters.find(it => it.sourceTopic === 'mqtt:devices/a-2/events')!.grants, { ...grants, deviceId: 'a-2' })
+      assert.deepEqual(
+        letters.find(it => it.sourceTopic === 'mqtt:devices/a-2/events')!.grants, { ...grants, deviceId: 'a-2' }
+      )
 
       const replayed = await runCli(site, ['dead-letters', 'replay', '--yes'])
       assert.match(replayed.stdout, /again: 0 letters\n/, replayed.stderr)
@@ -77,17 +79,26 @@ for (const kind of kinds) {
       await four.publishAsync(site.topic, toaster, { qos: 1 })
       await four.publishAsync('devices/a-1/events', toaster, { qos: 1 })
       const [letter] = documents(await runCli(site, ['dead-letters', 'list', '--json']))
-      assert.deepEqual([letter.reason, letter.device, letter.principal.slice(0, 4), letter.grants], ['device-type-unknown', 'a-1', 'key:', grants])
+      assert.deepEqual(
+        [letter.reason, letter.device, letter.principal.slice(0, 4), letter.grants],
+        ['device-type-unknown', 'a-1', 'key:', grants]
+      )
       const shown = await runCli(site, ['dead-letters', 'show', letter.letter])
       assert.match(shown.stdout, new RegExp(`principal +${letter.principal}`))
-      assert.equal(documents(await runCli(site, ['dead-letters', 'list', '--json', '--principal', letter.principal])).length, 2)
-      assert.equal(documents(await runCli(site, ['dead-letters', 'list', '--json', '--principal', 'key:none'])).length, 0)
+      assert.equal(
+        documents(await runCli(site, ['dead-letters', 'list', '--json', '--principal', letter.principal])).length, 2
+      )
+      assert.equal(
+        documents(await runCli(site, ['dead-letters', 'list', '--json', '--principal', 'key:none'])).length, 0
+      )
 
       await site.database.query("update api_keys set zones = '{Zone B}'")
       assert.match((await runCli(site, ['dead-letters', 'replay', '--yes'])).stdout, /again: 0 letters/)
       await site.database.query('update api_keys set zones = null')
       assert.match((await runCli(site, ['dead-letters', 'replay', '--yes'])).stdout, /again: 2 letters/)
-      assert.deepEqual((await readTopic(site.log)).map(it => [String(it.key), String(it.value)]), [['a-1', toaster], ['a-1', toaster]])
+      assert.deepEqual(
+        (await readTopic(site.log)).map(it => [String(it.key), String(it.value)]), [['a-1', toaster], ['a-1', toaster]]
+      )
     })
   })
 }
@@ -120,7 +131,8 @@ test('above its budget of dead letters none of a caller is stored, and its next 
 const ids = fc.constantFrom('a-1', 'a-2', 'b-1', 'a', '')
 const zones = fc.constantFrom('Zone A', 'Zone B')
 const anyGrants: fc.Arbitrary<EventGrants> = fc.record({
-  zones: fc.array(zones, { maxLength: 2 }), devicePrefixes: fc.array(fc.constantFrom('a', 'a-', 'b-', ''), { maxLength: 2 }), deviceId: ids
+  zones: fc.array(zones, { maxLength: 2 }),
+  devicePrefixes: fc.array(fc.constantFrom('a', 'a-', 'b-', ''), { maxLength: 2 }), deviceId: ids
 }, { requiredKeys: [] })
 
 test('invalid bytes are judged by grants like the events that they may become', () => {

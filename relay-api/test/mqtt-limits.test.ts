@@ -15,7 +15,9 @@ import { eventOf } from './support/ingest-site.ts'
 import { openMqttSite, type MqttSite } from './support/mqtt-site.ts'
 
 const limit = { timeout: 120_000 }
-const open = async (t: TestContext, settings: Record<string, string>, log?: Logger) => (await openMqttSite(t, 'postgres', settings, log))!
+const open = async (t: TestContext, settings: Record<string, string>, log?: Logger) => (await openMqttSite(
+  t, 'postgres', settings, log
+))!
 const event = (n: number) => JSON.stringify(eventOf(n))
 
 /** Logs in on a socket. @returns everything received since */
@@ -25,7 +27,8 @@ async function logIn (socket: Socket, protocolVersion: 4 | 5 = 5, fields: object
   parsing.on('packet', it => heard.push(it))
   socket.on('data', bytes => parsing.parse(bytes))
   socket.write(generate({
-    cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: crypto.randomUUID(), clean: true, keepalive: 0, username: 'u', password: Buffer.from(TOKEN), ...fields
+    cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: crypto.randomUUID(), clean: true, keepalive: 0,
+    username: 'u', password: Buffer.from(TOKEN), ...fields
   }))
   await until('to be logged in', () => heard[0]?.cmd === 'connack')
   return heard
@@ -50,7 +53,8 @@ test('above its messages per second MQTT 5 gets 0x97, the rest waits without los
     site.connect({ protocolVersion: 4 })
   ])
   const refused: unknown[] = []
-  const send = (n: number) => five.publishAsync(site.topic, event(n), { qos: 1 }).catch(error => refused.push(error.code))
+  const send = (n: number) =>
+    five.publishAsync(site.topic, event(n), { qos: 1 }).catch(error => refused.push(error.code))
   const all = Promise.all(Array.from({ length: 20 }, (_, n) => send(n)))
   await until('a refusal', () => refused.length > 0)
   await other.publishAsync(site.topic, event(1000), { qos: 1 })
@@ -70,7 +74,9 @@ test('above its bytes per second a caller waits, and others do not', limit, asyn
   const [many, other] = [await site.connect({ password: await site.makeKey() }), await site.connect()]
   const large = (n: number) => JSON.stringify({ ...eventOf(n), more: 'x'.repeat(60_000) })
   const all = Promise.all(Array.from({ length: 6 }, (_, n) => many.publishAsync(site.topic, large(n), { qos: 1 })))
-  await until('it to wait', async () => await site.metric('relay_api_budget_exceeded_total', 'budget="mqttBytes"', 'caller="key:') > 0)
+  await until('it to wait', async () => await site.metric(
+    'relay_api_budget_exceeded_total', 'budget="mqttBytes"', 'caller="key:'
+  ) > 0)
   await other.publishAsync(site.topic, large(100), { qos: 1 })
   await all
   assert.equal(await countRecords(site.log), 7)
@@ -104,21 +110,29 @@ test('an address with too many connects gets no answer, and its connected client
 })
 
 test('unknown clients take no place of known ones: the oldest makes room', limit, async t => {
-  await using site = await open(t, { MQTT_PENDING_MAX: '10', MQTT_PENDING_PER_ADDRESS_MAX: '5', MQTT_CONNECTIONS_MAX: '2' })
+  await using site = await open(
+    t, { MQTT_PENDING_MAX: '10', MQTT_PENDING_PER_ADDRESS_MAX: '5', MQTT_CONNECTIONS_MAX: '2' }
+  )
   const strangers = Array.from({ length: 30 }, () => site.open())
-  await until('there to be as many as may be', async () => await site.metric('relay_api_mqtt_pending_connections') === 5)
+  await until(
+    'there to be as many as may be', async () => await site.metric('relay_api_mqtt_pending_connections') === 5
+  )
   for (const protocolVersion of [4, 5] as const) {
     const client = await site.connect({ protocolVersion })
     await client.publishAsync(site.topic, event(0), { qos: 1 })
   }
-  await until('the others to be gone', () => strangers.filter(it => it.closed || it.readableEnded || it.destroyed).length >= 25)
+  await until(
+    'the others to be gone', () => strangers.filter(it => it.closed || it.readableEnded || it.destroyed).length >= 25
+  )
   // no place among clients
   await assert.rejects(site.connect({ protocolVersion: 5, reconnectPeriod: 0 }), { code: 0x89 })
 })
 
 test('the time of a login starts with the accept, for any pieces', limit, async t => {
   await using site = await open(t, { MQTT_CONNECT_TIMEOUT_MS: '500' })
-  const connect = Buffer.concat([Buffer.from([0x10, 0x80, 0x7d]), Buffer.from('00044d51545405c2', 'hex'), Buffer.alloc(16_000, 1)])
+  const connect = Buffer.concat([
+    Buffer.from([0x10, 0x80, 0x7d]), Buffer.from('00044d51545405c2', 'hex'), Buffer.alloc(16_000, 1)
+  ])
   await drip(site.open(), n => connect.subarray(n, n + 1))
   await once(site.open().resume(), 'close') // sending nothing is too late as well
   assert.equal(await site.metric('relay_api_mqtt_refused_connects_total', 'reason="timeout"'), 2)
@@ -129,14 +143,18 @@ test('a packet has a time limit, and bytes of an incomplete one are no sign of l
   const slow = site.open()
   const heard = await logIn(slow)
   await drip(slow, n => n === 0 ? Buffer.from([0x30, 0xff, 0x7f, 0, 10]) : Buffer.from('x'))
-  assert.deepEqual(heard.slice(1).map(it => [it.cmd, (it as { reasonCode?: number }).reasonCode]), [['disconnect', 0x80]])
+  assert.deepEqual(
+    heard.slice(1).map(it => [it.cmd, (it as { reasonCode?: number }).reasonCode]), [['disconnect', 0x80]]
+  )
   assert.equal(await site.metric('relay_api_mqtt_ended_total', 'reason="packetTimeout"'), 1)
 
   await using second = await open(t, {})
   const silent = second.open()
   const words = await logIn(silent, 5, { keepalive: 1 })
   await drip(silent, n => n === 0 ? Buffer.from([0x30, 0xff, 0x7f, 0, 10]) : Buffer.from('x'))
-  assert.deepEqual(words.slice(1).map(it => [it.cmd, (it as { reasonCode?: number }).reasonCode]), [['disconnect', 0x8d]])
+  assert.deepEqual(
+    words.slice(1).map(it => [it.cmd, (it as { reasonCode?: number }).reasonCode]), [['disconnect', 0x8d]]
+  )
 })
 
 test('a client that does not read its answers is not read either, and is disconnected soon', limit, async t => {
@@ -144,7 +162,9 @@ test('a client that does not read its answers is not read either, and is disconn
   const socket = site.open()
   await logIn(socket)
   socket.pause()
-  const refused = generate({ cmd: 'publish', topic: site.topic, payload: 'x', qos: 1, messageId: 1, dup: false, retain: false }, { protocolVersion: 5 })
+  const refused = generate({
+    cmd: 'publish', topic: site.topic, payload: 'x', qos: 1, messageId: 1, dup: false, retain: false
+  }, { protocolVersion: 5 })
   const many = Buffer.concat(Array<Buffer>(1_000).fill(refused)) // each is answered with its reason as text
   let isClosed = false
   socket.once('close', () => { isClosed = true })

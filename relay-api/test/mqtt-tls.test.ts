@@ -48,7 +48,9 @@ async function openFolder (opened: AsyncDisposableStack): Promise<string> {
 test('with a certificate MQTT only accepts TLS, from clients that trust it and have one if required', limit, async t => {
   await using opened = new AsyncDisposableStack()
   const folder = await openFolder(opened)
-  const [own, devices, foreign] = await Promise.all(['own', 'devices', 'foreign'].map(name => makeCertificates(folder, name)))
+  const [own, devices, foreign] = await Promise.all(['own', 'devices', 'foreign'].map(name => makeCertificates(
+    folder, name
+  )))
   const ports = { open: await getPort({ host: '127.0.0.1' }), mutual: await getPort({ host: '127.0.0.1' }) }
   const tls = { MQTT_TLS_CERT_FILE: own.certFile, MQTT_TLS_KEY_FILE: own.keyFile }
   const site = opened.use((await openIngestSite(t, 'postgres', { ...tls, MQTT_PORT: String(ports.open) }))!)
@@ -67,7 +69,9 @@ test('with a certificate MQTT only accepts TLS, from clients that trust it and h
       await client.endAsync(true)
     }
   }
-  const certificateOf = async ({ certFile, keyFile }: typeof own) => ({ cert: await readFile(certFile), key: await readFile(keyFile) })
+  const certificateOf = async ({ certFile, keyFile }: typeof own) => ({
+    cert: await readFile(certFile), key: await readFile(keyFile)
+  })
 
   await send(ports.open)
   await send(ports.mutual, await certificateOf(devices))
@@ -137,12 +141,16 @@ test('the time of a TLS login starts with the accept: an incomplete handshake ho
     const socket = connectSocket(port, '127.0.0.1')
     opened.defer(() => { socket.destroy() })
     socket.on('error', () => {}).resume()
-    const drip = setInterval(() => { if (socket.writable) socket.write(socket.bytesWritten < hello.length ? hello : Buffer.from([0])) }, 50)
+    const drip = setInterval(
+      () => { if (socket.writable) socket.write(socket.bytesWritten < hello.length ? hello : Buffer.from([0])) }, 50
+    )
     opened.defer(() => clearInterval(drip))
     return once(socket, 'close')
   })
   const ca = await readFile(own.caFile)
-  const connect = () => connectAsync(`mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca })
+  const connect = () => connectAsync(
+    `mqtts://localhost:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 0, ca }
+  )
   let client: MqttClient | undefined // during the time of the unknown clients it may find no place
   await until('a client to find a place', async () => (client = await connect().catch(() => undefined)) !== undefined)
   opened.defer(() => client!.endAsync(true))

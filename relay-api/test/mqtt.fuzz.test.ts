@@ -26,12 +26,15 @@ function streamOf (chance: Chance, events: string): { bytes: Buffer, packets: nu
   const version: Version = chance.pick([4, 5])
   const bad = (from: Buffer) => chance.happens(0.3) ? misplacedPacket(chance, version) : mutate(chance, from)
   if (chance.happens(STRANGERS_SHARE)) {
-    const hello = connectPacket(chance, version, chance.pick([TOKEN, 'wrong', '']), chance.happens(0.2) ? { clientId: '' } : {})
+    const hello = connectPacket(
+      chance, version, chance.pick([TOKEN, 'wrong', '']), chance.happens(0.2) ? { clientId: '' } : {}
+    )
     return { bytes: Buffer.concat([bad(hello), validPacket(chance, version, events)]), packets: 1 }
   }
   const valid = Array.from({ length: chance.between(50, 250) }, () => validPacket(chance, version, events))
   const bytes = Buffer.concat([
-    connectPacket(chance, version, TOKEN), ...valid, bad(validPacket(chance, version, events)), validPacket(chance, version, events)
+    connectPacket(chance, version, TOKEN), ...valid, bad(validPacket(chance, version, events)),
+    validPacket(chance, version, events)
   ])
   return { bytes, packets: valid.length + 2 }
 }
@@ -68,7 +71,9 @@ test(`${PACKETS} random packets only end their own connections`, { timeout: 900_
   let acknowledged = 0
   const over = new AbortController()
   const beside = (async () => {
-    for (; !over.signal.aborted; acknowledged++) await honest.publishAsync(site.topic, JSON.stringify(eventOf(acknowledged)), { qos: 1 })
+    for (; !over.signal.aborted; acknowledged++) {
+      await honest.publishAsync(site.topic, JSON.stringify(eventOf(acknowledged)), { qos: 1 })
+    }
   })()
 
   let sent = 0
@@ -84,7 +89,9 @@ test(`${PACKETS} random packets only end their own connections`, { timeout: 900_
   }))
   over.abort()
   await beside
-  t.diagnostic(`seed ${SEED}: ${sent} packets on ${connections} connections; ${acknowledged} events acknowledged beside them`)
+  t.diagnostic(
+    `seed ${SEED}: ${sent} packets on ${connections} connections; ${acknowledged} events acknowledged beside them`
+  )
   assert.equal(closes, 0)
   assert.ok(acknowledged > 0)
   assert.deepEqual(rejections, [])
@@ -94,5 +101,6 @@ test(`${PACKETS} random packets only end their own connections`, { timeout: 900_
 
 async function gone (site: MqttSite): Promise<void> {
   await until('all connections but the honest one to be gone', async () =>
-    await site.metric('relay_api_mqtt_connections') === 1 && await site.metric('relay_api_mqtt_pending_connections') === 0)
+    await site.metric('relay_api_mqtt_connections') === 1 &&
+      await site.metric('relay_api_mqtt_pending_connections') === 0)
 }

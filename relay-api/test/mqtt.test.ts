@@ -67,8 +67,12 @@ test('a reason text is valid for every client, and omitted if the client accepts
     if (packet.cmd === 'puback') reasons.push(packet.properties?.reasonString ?? '')
   })
   const event = JSON.stringify(eventOf(0, { deviceId: 'd' }))
-  const payloads = [`\ufeff${event}`, '\u0000', '\u007f', '\u0085', '\ufdd0', '\uffff', '\u{1ffff}', '{"\ufeff', `x${'💧'.repeat(100)}`]
-  for (const payload of payloads) await assert.rejects(client.publishAsync(site.topic, payload, { qos: 1 }), { code: 0x99 })
+  const payloads = [
+    `\ufeff${event}`, '\u0000', '\u007f', '\u0085', '\ufdd0', '\uffff', '\u{1ffff}', '{"\ufeff', `x${'💧'.repeat(100)}`
+  ]
+  for (const payload of payloads) {
+    await assert.rejects(client.publishAsync(site.topic, payload, { qos: 1 }), { code: 0x99 })
+  }
   assert.equal(reasons.length, payloads.length)
   for (const reason of reasons) {
     assert.match(reason, /^not-json: ./)
@@ -81,7 +85,9 @@ test('a reason text is valid for every client, and omitted if the client accepts
     await short.publishAsync(site.topic, event, { qos })
   }
   const goodbyes: Array<string | undefined> = []
-  short.on('packetreceive', packet => { if (packet.cmd === 'disconnect') goodbyes.push(packet.properties?.reasonString) })
+  short.on(
+    'packetreceive', packet => { if (packet.cmd === 'disconnect') goodbyes.push(packet.properties?.reasonString) }
+  )
   const closed = once(short as unknown as EventEmitter, 'close')
   short.stream.write(Buffer.from('f000', 'hex')) // AUTH, which was not requested
   await closed
@@ -137,7 +143,9 @@ test('messages unacknowledged when the log became unreachable are resent, and no
   client.on('packetreceive', ({ cmd }) => { if (cmd === 'connack') reconnects++ })
   try {
     await blocker.query('begin; lock table event_log_batches in access exclusive mode')
-    sent = Promise.all(Array.from({ length: 20 }, (_, n) => client.publishAsync(site.topic, JSON.stringify(eventOf(n)), { qos: 1 })))
+    sent = Promise.all(Array.from(
+      { length: 20 }, (_, n) => client.publishAsync(site.topic, JSON.stringify(eventOf(n)), { qos: 1 })
+    ))
       .then(() => { isAcknowledged = true })
     await until('the client to come back', () => reconnects > 0)
     assert.equal(isAcknowledged, false)
@@ -195,7 +203,9 @@ test('clients whose key is revoked or expires are told, and disconnected soon', 
 
   const expiring = await makeKey()
   const last = await open(expiring.key)
-  await site.database.query("update api_keys set expires_at = now() + interval '1 second' where key_id = $1", [expiring.id])
+  await site.database.query(
+    "update api_keys set expires_at = now() + interval '1 second' where key_id = $1", [expiring.id]
+  )
   await last.closed
   assert.equal(last.reason(), 0x87)
   await other.client.publishAsync(site.topic, JSON.stringify(eventOf(0)), { qos: 1 }) // it is still connected

@@ -15,13 +15,19 @@ const authorization = `Bearer ${TOKEN}`
 const day = 'start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z'
 
 /** Every route of the document, with what it needs to be answered. */
-async function routesOf (app: Awaited<ReturnType<typeof openTestApi>>['app']): Promise<Array<{ method: 'GET' | 'POST' | 'DELETE', url: string }>> {
+async function routesOf (
+  app: Awaited<ReturnType<typeof openTestApi>>['app']
+): Promise<Array<{ method: 'GET' | 'POST' | 'DELETE', url: string }>> {
   const { paths } = (await app.inject('/openapi.json')).json()
   const queries: Record<string, string> = {
-    '/api/v1/top': `groupBy=device&stat=max&${day}`, '/api/v1/stream': '', '/api/v1/keys': '', '/api/v1/zones': '', '/api/v1/types': '', '/api/v1/devices': ''
+    '/api/v1/top': `groupBy=device&stat=max&${day}`, '/api/v1/stream': '', '/api/v1/keys': '', '/api/v1/zones': '',
+    '/api/v1/types': '', '/api/v1/devices': ''
   }
-  return Object.entries<Record<string, unknown>>(paths).flatMap(([path, methods]) => Object.keys(methods).map(method => {
-    const query = path.startsWith('/api/events') ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z' : queries[path] ?? (path.includes('{') ? '' : day)
+  return Object.entries<Record<string, unknown>>(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => {
+    const query = path.startsWith(
+      '/api/events'
+    ) ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z' : queries[path] ?? (path.includes('{') ? '' : day)
     const name = path.replace('{deviceType}', 'THERMOSTAT').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
     return { method: method.toUpperCase() as 'GET', url: method === 'get' && query ? `${name}?${query}` : name }
   }))
@@ -39,7 +45,9 @@ test('parameters of media types in Accept are ignored, on every route', async t 
     }
   }
   assert.ok(asked > 40)
-  const csv = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: { authorization, accept: 'application/json;q=0.1, text/csv;header=present' } })
+  const csv = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: {
+    authorization, accept: 'application/json;q=0.1, text/csv;header=present'
+  } })
   assert.match(String(csv.headers['content-type']), /^text\/csv/)
 })
 
@@ -49,24 +57,31 @@ test('a list of media types without parameters names the same types', () => {
   fc.assert(fc.property(fc.string(), it => { assert.equal(typeof withoutParameters(it), 'string') }))
 })
 
-const open = ['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json'].map(url => ({ method: 'GET', url }))
+const open = ['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json'].map(url => ({
+  method: 'GET', url
+}))
 
 test('Accept chooses among the formats of a route, and has no other effect', async t => {
   const { app, database } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'events' })
   const eventLog = await openEventLog({ EVENT_LOG: 'postgres' }, database, createLogger('test', 'silent'))
   t.after(() => eventLog.close())
-  for (const name of ['events', 'iot-events.dead-letters']) await eventLog.ensureTopic({ name, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
+  for (const name of ['events', 'iot-events.dead-letters']) {
+    await eventLog.ensureTopic({ name, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
+  }
   const event = [{ deviceId: 'd', zone: 'z', deviceType: 'THERMOSTAT', value: 1, timestamp: '2024-01-01T00:00:00Z' }]
-  const payloads: Record<string, object> = { '/api/v1/keys': { name: 'k', scopes: ['events:read'] }, '/api/v1/events': event }
+  const payloads: Record<string, object> =
+    { '/api/v1/keys': { name: 'k', scopes: ['events:read'] }, '/api/v1/events': event }
   const ask = async (method: string, url: string, accept?: string) => {
     const { statusCode, headers } = await app.inject({
-      method: method as 'GET', url, headers: { authorization, ...accept === undefined ? {} : { accept } }, ...method === 'POST' && { payload: payloads[url] ?? {} }
+      method: method as 'GET', url, headers: { authorization, ...accept === undefined ? {} : { accept } },
+      ...method === 'POST' && { payload: payloads[url] ?? {} }
     })
     return [statusCode, headers['content-type']]
   }
   await until('events to be taken', async () => (await ask('POST', '/api/v1/events'))[0] === 202)
   const headers = [
-    '*/*', 'text/plain', 'text/plain;q=0.5, image/*', 'text/html;charset=utf-8', 'application/xml', 'application/json;q=0', 'nonsense', '', ',', 'a/b/c', ';q=1',
+    '*/*', 'text/plain', 'text/plain;q=0.5, image/*', 'text/html;charset=utf-8', 'application/xml',
+    'application/json;q=0', 'nonsense', '', ',', 'a/b/c', ';q=1',
     'text/event-stream', '"'.repeat(3_000), 'application/problem+json', 'x/'.repeat(2_000)
   ]
   const took = new Map<string, unknown>()
@@ -74,9 +89,13 @@ test('Accept chooses among the formats of a route, and has no other effect', asy
     if (url.startsWith('/api/v1/stream')) continue
     const usual = await ask(method, url)
     took.set(`${method} ${url}`, usual[0])
-    for (const accept of headers) assert.deepEqual(await ask(method, url, accept), usual, `${method} ${url} ${accept.slice(0, 40)}`)
+    for (const accept of headers) {
+      assert.deepEqual(await ask(method, url, accept), usual, `${method} ${url} ${accept.slice(0, 40)}`)
+    }
   }
-  assert.deepEqual([took.get('POST /api/v1/events'), took.get('POST /api/v1/keys'), took.get(`GET /api/v1/aggregates?${day}`)], [202, 201, 200])
+  assert.deepEqual([
+    took.get('POST /api/v1/events'), took.get('POST /api/v1/keys'), took.get(`GET /api/v1/aggregates?${day}`)
+  ], [202, 201, 200])
 })
 
 test('every method on every path is accepted, or a 405 that lists the allowed ones', async t => {
@@ -92,9 +111,14 @@ test('every method on every path is accepted, or a 405 that lists the allowed on
   for (const [path, { url, methods }] of paths) {
     for (const method of METHODS) {
       if (method === 'CONNECT' || (path === '/api/v1/stream' && method === 'GET')) continue
-      const { statusCode, headers, body } = await app.inject({ method: method as 'GET', url, headers: { authorization } })
+      const { statusCode, headers, body } = await app.inject({
+        method: method as 'GET', url, headers: { authorization }
+      })
       if (methods.has(method)) {
-        assert.ok(statusCode !== 405 && !(statusCode === 404 && body.includes('RELAY_ROUTE_UNKNOWN')), `${method} ${url}: ${statusCode}`)
+        assert.ok(
+          statusCode !== 405 && !(statusCode === 404 && body.includes('RELAY_ROUTE_UNKNOWN')),
+          `${method} ${url}: ${statusCode}`
+        )
         continue
       }
       assert.equal(statusCode, 405, `${method} ${url}`)
@@ -111,8 +135,12 @@ test('an empty or malformed Content-Type is 415 with its code', async t => {
   const { app } = await openTestApi(t, { EVENT_LOG: 'postgres' })
   for (const url of ['/api/v1/keys', '/api/v1/events', '/api/v1/keys/aaaaaaaaaaaa/rotate']) {
     for (const type of ['', ' ', 'nonsense', '/', 'application/', 'application/json/x', ';charset=utf-8', 'a b/c', 'text/plain']) {
-      const { statusCode, body } = await app.inject({ method: 'POST', url, payload: '{}', headers: { authorization, 'content-type': type } })
-      assert.deepEqual([statusCode, JSON.parse(body).code], [415, 'RELAY_MEDIA_TYPE_UNKNOWN'], `${url} ${JSON.stringify(type)}`)
+      const { statusCode, body } = await app.inject({
+        method: 'POST', url, payload: '{}', headers: { authorization, 'content-type': type }
+      })
+      assert.deepEqual(
+        [statusCode, JSON.parse(body).code], [415, 'RELAY_MEDIA_TYPE_UNKNOWN'], `${url} ${JSON.stringify(type)}`
+      )
     }
   }
 })
@@ -132,17 +160,25 @@ test('invalid percent-encoding in query or path is a 400 that names the paramete
     ]
     for (const [url, parameter] of cases) {
       const { statusCode, body } = await app.inject({ url, headers: { authorization } })
-      assert.deepEqual([statusCode, JSON.parse(body).code, JSON.parse(body).parameter], [400, 'RELAY_PARAMETER_INVALID', parameter], url)
+      assert.deepEqual(
+        [statusCode, JSON.parse(body).code, JSON.parse(body).parameter], [400, 'RELAY_PARAMETER_INVALID', parameter],
+        url
+      )
       assert.equal((await app.inject({ url })).statusCode, 401, url)
     }
   }
   assert.equal((await app.inject({ url: '/api/nothing/%ZZ', headers: { authorization } })).statusCode, 404)
-  assert.equal((await app.inject({ url: `/api/events/zone/100%25?${range}`, headers: { authorization } })).json().code, 'RELAY_NO_DATA')
+  assert.equal(
+    (await app.inject({ url: `/api/events/zone/100%25?${range}`, headers: { authorization } })).json().code,
+    'RELAY_NO_DATA'
+  )
 })
 
 test('every answer and every problem of every route has cache headers', async t => {
   const { app } = await openTestApi(t)
-  const routes = [...await routesOf(app), ...['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/nothing', '/api/nothing', '/%ZZ'].map(url => ({ method: 'GET' as const, url }))]
+  const routes = [...await routesOf(app), ...[
+    '/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/nothing', '/api/nothing', '/%ZZ'
+  ].map(url => ({ method: 'GET' as const, url }))]
   let asked = 0
   for (const { method, url } of routes) {
     if (url.startsWith('/api/v1/stream')) continue
@@ -163,7 +199,9 @@ test('pages of other origins may read rate limits, and whether an answer was rep
   const { app } = await openTestApi(t, { CORS_ORIGINS: origin })
   const { headers } = await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { authorization, origin } })
   const exposed = String(headers['access-control-expose-headers']).split(', ')
-  for (const name of ['idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']) assert.ok(exposed.includes(name), name)
+  for (const name of ['idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']) {
+    assert.ok(exposed.includes(name), name)
+  }
 })
 
 test('if the token of the local stack is accepted, foreign host names are refused', async t => {
@@ -178,7 +216,9 @@ test('if the token of the local stack is accepted, foreign host names are refuse
     assert.equal(await status(host), 421, host)
   }
   const { app } = await openTestApi(t)
-  assert.equal((await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { host: 'relay.example', authorization } })).statusCode, 200)
+  assert.equal((await app.inject({
+    url: `/api/v1/aggregates?${day}`, headers: { host: 'relay.example', authorization }
+  })).statusCode, 200)
 })
 
 test('a URL in the log has no secret, and is redacted in linear time', () => {

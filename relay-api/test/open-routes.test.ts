@@ -11,7 +11,10 @@ import { readApiConfig } from '../src/config.ts'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { openTestApi, TOKEN } from './support/ask.ts'
 
-const files = ['/docs/static/swagger-ui-bundle.js', '/docs/static/swagger-ui.css', '/docs/static/start.js', '/docs/static/favicon-16x16.png']
+const files = [
+  '/docs/static/swagger-ui-bundle.js', '/docs/static/swagger-ui.css', '/docs/static/start.js',
+  '/docs/static/favicon-16x16.png'
+]
 
 test('the document is rendered once, and sent in the client\'s encoding, or as not modified', async t => {
   const { app } = await openTestApi(t)
@@ -23,7 +26,9 @@ test('the document is rendered once, and sent in the client\'s encoding, or as n
     return swagger.apply(app, args)
   }) as typeof swagger
   const asked = await Promise.all(Array.from({ length: 50 }, (_, n) =>
-    app.inject({ url: '/openapi.json', headers: { 'accept-encoding': ['br', 'gzip', 'identity', 'br;q=0, gzip', '*'][n % 5] } })))
+    app.inject({
+      url: '/openapi.json', headers: { 'accept-encoding': ['br', 'gzip', 'identity', 'br;q=0, gzip', '*'][n % 5] }
+    })))
   assert.equal(made, 1)
   const documents = asked.map(({ headers, rawPayload }) => {
     if (headers['content-encoding'] === 'br') return brotliDecompressSync(rawPayload).toString()
@@ -33,7 +38,9 @@ test('the document is rendered once, and sent in the client\'s encoding, or as n
   assert.deepEqual(asked.slice(0, 4).map(it => it.headers['content-encoding']), ['br', 'gzip', undefined, 'gzip'])
   assert.equal(new Set(asked.slice(0, 3).map(it => it.headers.etag)).size, 3, 'each encoding has a tag of its own')
   for (const { headers } of asked.slice(0, 3)) {
-    const again = await app.inject({ url: '/openapi.json', headers: { 'accept-encoding': String(headers['content-encoding'] ?? 'identity'), 'if-none-match': String(headers.etag) } })
+    const again = await app.inject({ url: '/openapi.json', headers: {
+      'accept-encoding': String(headers['content-encoding'] ?? 'identity'), 'if-none-match': String(headers.etag)
+    } })
     assert.deepEqual([again.statusCode, again.body], [304, ''])
   }
 })
@@ -49,7 +56,9 @@ test('files of /docs are cached for long, the page is not, and nothing else of t
   }
   const page = await app.inject({ url: '/docs/' })
   assert.match(String(page.headers['cache-control']), /max-age=300$/)
-  for (const [, url] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) assert.equal((await app.inject({ url })).statusCode, 200, url)
+  for (const [, url] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) {
+    assert.equal((await app.inject({ url })).statusCode, 200, url)
+  }
   for (const url of ['/docs/json', '/docs/yaml', '/docs/static/index.html', '/docs/static/..%2fpackage.json', '/docs/static/constructor']) {
     assert.equal((await app.inject({ url })).statusCode, 404, url)
   }
@@ -58,7 +67,9 @@ test('files of /docs are cached for long, the page is not, and nothing else of t
 test('each address has a limit for open routes, and probes are always answered', async t => {
   const { app } = await openTestApi(t, { RATE_LIMIT_OPEN_MAX: '5' })
   const ask = async (url: string, remoteAddress = '10.0.0.1') => await app.inject({ url, remoteAddress })
-  for (const url of ['/openapi.json', '/docs', '/docs/', files[0], files[2]]) assert.equal((await ask(url)).statusCode, 200)
+  for (const url of ['/openapi.json', '/docs', '/docs/', files[0], files[2]]) {
+    assert.equal((await ask(url)).statusCode, 200)
+  }
   const over = await ask('/openapi.json')
   assert.deepEqual([over.statusCode, over.json().code], [429, 'RELAY_RATE_LIMITED'])
   assert.ok(Number(over.headers['retry-after']) > 0)
@@ -89,10 +100,17 @@ test('a flood of probes needs few statements, and an unreachable database is rep
 
 test('metrics are on their own port, and collected at most once per second', async t => {
   const { url } = await openLocalPostgres(t)
-  const api = await startApi(readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0' }), createLogger('test', 'silent'))
+  const api = await startApi(
+    readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, API_PORT: '0' }), createLogger('test', 'silent')
+  )
   t.after(() => api.close())
-  assert.match(await (await fetch(`http://127.0.0.1:${api.metricsPort}/metrics`)).text(), /^process_cpu_seconds_total{program="relay-api"}/m)
-  for (const path of ['/metrics', '/api/metrics']) assert.notEqual((await fetch(`http://127.0.0.1:${api.port}${path}`)).status, 200)
+  assert.match(
+    await (await fetch(`http://127.0.0.1:${api.metricsPort}/metrics`)).text(),
+    /^process_cpu_seconds_total{program="relay-api"}/m
+  )
+  for (const path of ['/metrics', '/api/metrics']) {
+    assert.notEqual((await fetch(`http://127.0.0.1:${api.port}${path}`)).status, 200)
+  }
   assert.equal((await fetch(`http://127.0.0.1:${api.metricsPort}/api/v1/keys`)).status, 404)
 
   const registry = createMetrics('test')
@@ -101,6 +119,8 @@ test('metrics are on their own port, and collected at most once per second', asy
   const server = await startMetricsServer('127.0.0.1', 0, registry)
   t.after(() => server.close())
   const startedMs = performance.now()
-  await Promise.all(Array.from({ length: 100 }, async () => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text()))
+  await Promise.all(Array.from(
+    { length: 100 }, async () => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text()
+  ))
   assert.ok(collected <= 2 + (performance.now() - startedMs) / 1000, `collected ${collected} times`)
 })

@@ -65,13 +65,17 @@ const known: Readonly<Record<string, readonly string[]>> = {
 
 const anyText = fc.oneof(
   fc.string({ maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 8 }),
-  fc.constantFrom('', '-1', '0', '1e999', 'null', '[]', '{"a":1}', '%', '\0', '\u{1F600}', "' or 1=1 --", 'NaN', 'x'.repeat(3_000)))
+  fc.constantFrom(
+    '', '-1', '0', '1e999', 'null', '[]', '{"a":1}', '%', '\0', '\u{1F600}', "' or 1=1 --", 'NaN', 'x'.repeat(3_000)
+  ))
 
 /** A value that a schema allows. */
 function goodValue (name: string, schema: Schema): fc.Arbitrary<string> {
   if (schema.type === 'array') return goodValue(name, schema.items ?? {})
   if (schema.enum) return fc.constantFrom(...schema.enum)
-  if (schema.type === 'integer') return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 1_000, 1_000) }).map(String)
+  if (schema.type === 'integer') {
+    return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 1_000, 1_000) }).map(String)
+  }
   return known[name] ? fc.constantFrom(...known[name]) : fc.string({ minLength: 1, maxLength: 12 })
 }
 
@@ -117,11 +121,18 @@ function requestOf (method: string, path: string, { parameters = [], requestBody
     fc.constant(it.name),
     it.schema.type === 'array'
       ? fc.array(valueOf(it), { maxLength: 3 })
-      : fc.oneof({ weight: it.required ? 8 : 1, arbitrary: valueOf(it).map(value => [value]) }, { weight: 1, arbitrary: fc.constant([]) }))))
-  const more = fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: anyText.map(it => `&${encode(it)}=1`) })
+      : fc.oneof(
+        { weight: it.required ? 8 : 1, arbitrary: valueOf(it).map(value => [value]) },
+        { weight: 1, arbitrary: fc.constant([]) }
+      ))))
+  const more = fc.oneof(
+    { weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: anyText.map(it => `&${encode(it)}=1`) }
+  )
   const body = requestBody === undefined
     ? fc.constant(undefined)
-    : fc.oneof(fc.json(), fc.jsonValue().map(it => JSON.stringify(it)), anyText, ...path === '/api/v1/events' ? bodiesOfEvents : [])
+    : fc.oneof(fc.json(), fc.jsonValue().map(it => JSON.stringify(it)), anyText, ...path === '/api/v1/events'
+      ? bodiesOfEvents
+      : [])
   const headers = fc.tuple(...inHeaders.map(it => fc.option(headerValue.map(value => [it.name, value] as const))))
   return fc.record({ pathValues, query, more, body, headers }).map(({ pathValues, query, more, body, headers }) => {
     const filled = inPath.reduce((url, it, n) => url.replace(`{${it.name}}`, encode(pathValues[n] as string)), path)
@@ -143,7 +154,9 @@ test('every answer matches the document', { timeout: 600_000 }, async t => {
   await using opened = new AsyncDisposableStack()
   const testLog = (await openTestLog(t, 'postgres'))!
   const database = testLog.database!
-  await testLog.eventLog.ensureTopic({ name: testLog.topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1 })
+  await testLog.eventLog.ensureTopic({
+    name: testLog.topic, partitions: 4, retentionMs: 3_600_000, replicationFactor: -1
+  })
   const config = readApiConfig({
     ...testLog.environment, API_TOKENS: TOKEN, RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_PRINCIPAL_MAX: '1000000'
   })
@@ -164,11 +177,13 @@ test('every answer matches the document', { timeout: 600_000 }, async t => {
     return { statusCode: response.status, contentType, body: Buffer.from(value ?? []).toString() }
   }
   const send: Request = {
-    method: 'POST', url: '/api/v1/events', headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, payload: '[]'
+    method: 'POST', url: '/api/v1/events',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, payload: '[]'
   }
   await until('events to be taken', async () => (await ask(send)).statusCode === 202)
   await writeEvents(database, [0, 1, 2].map(n => ({
-    deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT', value: n, timestampMs: Date.UTC(2024, 0, 1, n), sourcePartition: 0
+    deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT', value: n, timestampMs: Date.UTC(2024, 0, 1, n),
+    sourcePartition: 0
   })))
   const document = JSON.parse((await ask({ ...send, method: 'GET', url: '/openapi.json', payload: undefined })).body) as
     { paths: Record<string, Record<string, Operation>>, components: object }
@@ -198,7 +213,9 @@ test('every answer matches the document', { timeout: 600_000 }, async t => {
         if (declared.content === undefined || body === '') return
         const content = declared.content[mediaType] ?? declared['x-other-content']?.[mediaType]
         assert.ok(content, `${said}: ${mediaType} is not in the document`)
-        if (mediaType === 'text/event-stream') assert.match(body, /^(?:retry: \d+\n)?event: (open|reset|rollup|changed|heartbeat|end)\n/, said)
+        if (mediaType === 'text/event-stream') {
+          assert.match(body, /^(?:retry: \d+\n)?event: (open|reset|rollup|changed|heartbeat|end)\n/, said)
+        }
         if (content.schema === undefined || !/(^application\/|\+)json$/.test(mediaType)) return
         const validate = validatorOf(content.schema)
         assert.ok(validate(JSON.parse(body)), `${said}: ${ajv.errorsText(validate.errors)}`)

@@ -60,7 +60,9 @@ test('each operation has a name, and each object in bodies and answers is a comp
   for (const name of names) assert.match(name, /^[a-z][a-zA-Z]+$/)
   assert.equal(new Set(names).size, names.length)
 
-  const contents = operations.flatMap(it => [it.requestBody?.content, ...Object.values(it.responses).map(it => it.content)])
+  const contents = operations.flatMap(it => [
+    it.requestBody?.content, ...Object.values(it.responses).map(it => it.content)
+  ])
   for (const content of contents) {
     const types = Object.keys(content ?? {})
     assert.ok(types.length <= 1, `${types.join(', ')}: clients take the first, none, or bytes`)
@@ -84,9 +86,14 @@ test('names, patterns and numbers are valid in every language', async t => {
     if (types.includes('number')) assert.equal(format, 'double', place)
     if (types.includes('integer')) assert.match(String(format), /^int(32|64)$/, place)
     assert.ok(types.filter(it => it !== 'null').length <= 1, `${place}: one type, or null`)
-    assert.ok(!('anyOf' in schema || 'oneOf' in schema), `${place}: one of several has a poor type, or none that compiles`)
+    assert.ok(
+      !('anyOf' in schema || 'oneOf' in schema), `${place}: one of several has a poor type, or none that compiles`
+    )
     if (typeof additionalProperties === 'object') {
-      assert.equal((additionalProperties as Schema).type, 'string', `${place}: generated Go does not compile with others that may be null`)
+      assert.equal(
+        (additionalProperties as Schema).type, 'string',
+        `${place}: generated Go does not compile with others that may be null`
+      )
     }
   }
 })
@@ -105,8 +112,12 @@ test('two schemas with one title are an error, and equal ones are one component'
   const answerOf = (...schemas: object[]) => ({ paths: { '/': { get: { responses: schemas } } } })
   const { components, paths } = withComponents(answerOf(point, { type: 'array', items: point })) as
     Required<ReturnType<typeof answerOf>> & { components: object }
-  assert.deepEqual(components, { schemas: { Point: { type: 'object', properties: { x: { type: 'number', format: 'double' } } } } })
+  assert.deepEqual(
+    components, { schemas: { Point: { type: 'object', properties: { x: { type: 'number', format: 'double' } } } } }
+  )
   const reference = { $ref: '#/components/schemas/Point' }
   assert.deepEqual(paths['/'].get.responses, [reference, { type: 'array', items: reference }])
-  assert.throws(() => withComponents(answerOf(point, { ...point, description: 'another' })), /two schemas have the title Point/)
+  assert.throws(
+    () => withComponents(answerOf(point, { ...point, description: 'another' })), /two schemas have the title Point/
+  )
 })

@@ -18,7 +18,9 @@ async function openSite (t: TestContext, weeks: number) {
   const { database, url } = await openLocalPostgres(t)
   const event = (timestampMs: number, value: number) =>
     ({ deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value, timestampMs, sourcePartition: 0 })
-  const yesterday = Array.from({ length: 24 * 12 }, (_, n) => event(dayMs - 2 * DAY_MS + n * 5 * MINUTE_MS + 500, n % 30))
+  const yesterday = Array.from(
+    { length: 24 * 12 }, (_, n) => event(dayMs - 2 * DAY_MS + n * 5 * MINUTE_MS + 500, n % 30)
+  )
   const weekly = Array.from({ length: weeks }, (_, n) => event(dayMs - 3 * DAY_MS - n * WEEK_MS, 20))
   await writeEvents(database, [...weekly, ...yesterday])
   await database.query('analyze')
@@ -34,7 +36,10 @@ async function openSite (t: TestContext, weeks: number) {
       for (const row of rows) visit(row)
     })
   }
-  const app = await createApp(readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, RANGE_MAX_DAYS: '36500' }), counted, createLogger('test', 'silent'))
+  const app = await createApp(
+    readApiConfig({ DATABASE_URL: url, API_TOKENS: TOKEN, RANGE_MAX_DAYS: '36500' }), counted,
+    createLogger('test', 'silent')
+  )
   t.after(() => app.close())
   const ask = async (path: string, startMs: number, endMs: number, more: Record<string, string> = {}) => {
     locksMax = 0
@@ -42,7 +47,9 @@ async function openSite (t: TestContext, weeks: number) {
     const query = new URLSearchParams({
       ...more, [names[0]]: new Date(startMs).toISOString(), [names[1]]: new Date(endMs).toISOString()
     })
-    const { statusCode, body } = await app.inject({ url: `${path}?${query}`, headers: { authorization: `Bearer ${TOKEN}` } })
+    const { statusCode, body } = await app.inject({
+      url: `${path}?${query}`, headers: { authorization: `Bearer ${TOKEN}` }
+    })
     assert.ok(statusCode === 200 || statusCode === 404, body) // there may be no reading
     return { body: JSON.parse(body), locks: locksMax }
   }
@@ -75,6 +82,10 @@ test('an event in each of 3,000 weeks creates a bounded number of partitions, an
   }
 
   // all partitions at once, by several callers, with the server's default number of locks
-  const all = await Promise.all(Array.from({ length: 10 }, () => large.ask('/api/v1/aggregates', 0, dayMs, { device: 'd', interval: '30d' })))
-  for (const { body } of all) assert.equal(body.rows.reduce((sum: number, it: { count: number }) => sum + it.count, 0), weeks + 24 * 12)
+  const all = await Promise.all(Array.from(
+    { length: 10 }, () => large.ask('/api/v1/aggregates', 0, dayMs, { device: 'd', interval: '30d' })
+  ))
+  for (const { body } of all) {
+    assert.equal(body.rows.reduce((sum: number, it: { count: number }) => sum + it.count, 0), weeks + 24 * 12)
+  }
 })

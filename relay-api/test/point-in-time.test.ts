@@ -70,12 +70,16 @@ for (const kind of kinds) {
     const send = async (from: number, to: number) => {
       for (let at = from; at < to; at += 100) {
         const body = events.slice(at, Math.min(at + 100, to)).map(it => JSON.stringify(it)).join('\n')
-        await until('events to be taken', async () => (await post(body, { 'content-type': 'application/x-ndjson' })).status === 202)
+        await until(
+          'events to be taken',
+          async () => (await post(body, { 'content-type': 'application/x-ndjson' })).status === 202
+        )
       }
     }
     const readRows = async (): Promise<Row[] | undefined> => {
       const query = new URLSearchParams({
-        zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-01-01T00:00:00Z', end: '2024-01-02T00:00:00Z'
+        zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-01-01T00:00:00Z',
+        end: '2024-01-02T00:00:00Z'
       })
       const response = await fetch(`${origin}/api/v1/aggregates?${query}`, { headers: { authorization } })
       const { rows } = await response.json() as { rows: Row[] }

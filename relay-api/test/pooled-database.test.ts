@@ -23,7 +23,8 @@ const range = 'start=2024-01-01T00:00:00Z&end=2024-01-01T01:00:00Z'
 async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   await using running = new AsyncDisposableStack()
   running.adopt(await startProcessor(readProcessorConfig({
-    ...site.environment, DATABASE_URL: directUrl, CONSUMER_GROUP: site.log.topic, FLUSH_INTERVAL_MS: '20', HEALTH_PORT: '0'
+    ...site.environment, DATABASE_URL: directUrl, CONSUMER_GROUP: site.log.topic, FLUSH_INTERVAL_MS: '20',
+    HEALTH_PORT: '0'
   }), log), it => it.close())
   const client = await listen(site.url, '?interval=1d')
   running.defer(() => client.close())
@@ -38,7 +39,8 @@ async function isRight (site: IngestSite, directUrl: string): Promise<void> {
     return await response.json() as { rows: Array<Record<string, any>> }
   }
   const sum = Array.from({ length: EVENTS }, (_, n) => eventOf(n).value).reduce((total, it) => total + it)
-  const questions = ['1m', '5m', '1h', 'range'].flatMap(interval => ['', '&zone=Zone%20A', '&type=THERMOSTAT', '&groupBy=device']
+  const questions =
+    ['1m', '5m', '1h', 'range'].flatMap(interval => ['', '&zone=Zone%20A', '&type=THERMOSTAT', '&groupBy=device']
     .map(selection => `aggregates?${range}&interval=${interval}&stats=count,sum${selection}`))
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all([...questions, ...questions].map(ask)) // more than there are sessions
@@ -97,7 +99,8 @@ test('without a listening connection such a pooler is refused, and always with t
 })
 
 async function refusalOf (settings: Record<string, string>): Promise<{ code: string, message: string }> {
-  const api = await startApi(readApiConfig({ API_TOKENS: TOKEN, API_PORT: '0', ...settings }), log).catch(error => error)
+  const api = await startApi(readApiConfig({ API_TOKENS: TOKEN, API_PORT: '0', ...settings }), log).catch(error =>
+    error)
   if (!(api instanceof Error)) await api.close()
   assert.ok(api instanceof Error, 'it was started')
   return api as Error & { code: string }

@@ -10,7 +10,9 @@ import { prefixesWithin, prefixRanges, rangesOutside, type IdRange } from '../sr
 /**
  * With difficult cases: the ends of the code points, those around surrogates, and those with changing numbers of bytes.
  */
-const character = fc.constantFrom('a', 'b', '-', '~', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}')
+const character = fc.constantFrom(
+  'a', 'b', '-', '~', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}'
+)
 const text = fc.array(character, { maxLength: 4 }).map(it => it.join(''))
 const ids = fc.array(text, { minLength: 1, maxLength: 20 })
 const compare = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
@@ -20,9 +22,13 @@ test('an id is in exactly one range: inside if it starts with a prefix, otherwis
     const ranges = prefixRanges(prefixes)
     const outside = rangesOutside(prefixes)
     for (const id of [...ids, ...prefixes, ...prefixes.map(it => `${it}\u{10ffff}\u{10ffff}`)]) {
-      const holding = (ranges: readonly IdRange[]) => ranges.filter(it => compare(id, it.from) >= 0 && compare(id, it.before) < 0).length
+      const holding = (ranges: readonly IdRange[]) => ranges.filter(it => compare(id, it.from) >= 0 && compare(
+        id, it.before
+      ) < 0).length
       const isMeant = prefixes.some(it => id.startsWith(it))
-      assert.deepEqual([holding(ranges), holding(outside)], isMeant ? [1, 0] : [0, 1], JSON.stringify({ id, ranges, outside }))
+      assert.deepEqual(
+        [holding(ranges), holding(outside)], isMeant ? [1, 0] : [0, 1], JSON.stringify({ id, ranges, outside })
+      )
     }
   }), { numRuns: 1_000 })
 })

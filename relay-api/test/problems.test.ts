@@ -96,7 +96,9 @@ test('unknown paths and methods are problems as well', async t => {
   assertProblem(await ask('/api/events'), { status: 404, code: 'RELAY_ROUTE_UNKNOWN' })
   assertProblem(await ask('/api/events/zone/a/b'), { status: 404, code: 'RELAY_ROUTE_UNKNOWN' })
   assertProblem(await ask('/nothing'), { status: 404, code: 'RELAY_ROUTE_UNKNOWN' })
-  assertProblem(await ask(`/api/events/zone/%ZZ?startTime=${startTime}&endTime=${endTime}`), { status: 400, code: 'RELAY_PARAMETER_INVALID', parameter: 'zone' })
+  assertProblem(await ask(`/api/events/zone/%ZZ?startTime=${startTime}&endTime=${endTime}`), {
+    status: 400, code: 'RELAY_PARAMETER_INVALID', parameter: 'zone'
+  })
 
   for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
     const response = await app.inject({

@@ -64,10 +64,14 @@ test('an event refused by a quota is accepted later with the same Idempotency-Ke
 
 test('new zones have a separate quota, even with series left', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_ZONES_PER_HOUR_MAX: '2' }))!
-  await site.database.query("insert into series (device_id, zone, device_type) values ('x', 'Zone 9', 'THERMOSTAT'), (null, 'Zone 9', 'THERMOSTAT')")
+  await site.database.query(
+    "insert into series (device_id, zone, device_type) values ('x', 'Zone 9', 'THERMOSTAT'), (null, 'Zone 9', 'THERMOSTAT')"
+  )
   const inZone = (name: string, zone: string) => device(name, { zone })
   const sent = await site.post(body(
-    [inZone('a', 'Zone 1'), inZone('b', 'Zone 2'), inZone('c', 'Zone 3'), inZone('d', 'Zone 9'), inZone('e', 'Zone 1')]))
+    [
+      inZone('a', 'Zone 1'), inZone('b', 'Zone 2'), inZone('c', 'Zone 3'), inZone('d', 'Zone 9'), inZone('e', 'Zone 1')
+    ]))
   assert.deepEqual([sent.status, sent.body.accepted], [207, 4])
   assert.deepEqual(reasonsOf(sent), [[2, 'quota-exceeded', 'zone']])
   assert.equal((await site.post(body([inZone('f', 'Zone 2'), inZone('g', 'Zone 9')]))).status, 202)
@@ -85,7 +89,9 @@ test('new partitions have a quota, one per past year; recent times and those wit
   ]))
   assert.equal(sent.status, 207, JSON.stringify(sent.body))
   assert.deepEqual(reasonsOf(sent), [[8, 'quota-exceeded', 'timestamp']])
-  assert.equal((await site.post(body([at('1990-01-02T12:00:00Z'), at('1990-11-11T00:00:00Z'), at('2001-06-01T00:00:00Z')]))).status, 202)
+  assert.equal((await site.post(body([
+    at('1990-01-02T12:00:00Z'), at('1990-11-11T00:00:00Z'), at('2001-06-01T00:00:00Z')
+  ]))).status, 202)
   assert.equal((await site.post(body([at('1992-01-01T00:00:00Z')]))).status, 429)
   assert.equal((await site.post(body([at('1992-01-01T00:00:00Z')]), asOther)).status, 202)
 })

@@ -30,7 +30,9 @@ async function openSite (t: TestContext) {
       'insert into series (zone, device_type) values ($1, $2) returning series_id', [zone, type])
     series.push(id)
   }
-  const cells = series.flatMap(seriesId => Array.from({ length: DAYS }, (_, day) => ({ seriesId, day, readings: READINGS })))
+  const cells = series.flatMap(seriesId => Array.from(
+    { length: DAYS }, (_, day) => ({ seriesId, day, readings: READINGS })
+  ))
 
   /** One transaction: these cells have so many readings now. */
   const flush = async (changed: typeof cells) => database.transaction(async client => {
@@ -43,7 +45,9 @@ async function openSite (t: TestContext) {
         values ($1, to_timestamp($2), 0, $3, $4, $5, $6, $7)
         on conflict (series_id, bucket_start, source_partition) do update
           set count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max, body = excluded.body`,
-      [seriesId, bucketMs / 1000, rollup.count, total(rollup), rollup.min, rollup.max, encodeRollupBody(rollup, bucketMs)])
+      [seriesId, bucketMs / 1000, rollup.count, total(rollup), rollup.min, rollup.max, encodeRollupBody(
+        rollup, bucketMs
+      )])
       await client.query(`
         insert into rollup_commits (level, first_bucket, last_bucket, series_ids)
         values (2, to_timestamp($1), to_timestamp($1), array[$2::integer])`, [bucketMs / 1000, seriesId])
@@ -121,8 +125,12 @@ test('any range and any of its rows equal those of an uncached reader, after any
     ({ startMs: firstDayMs + start * DAY_MS, endMs: firstDayMs + Math.min(start + length, DAYS) * DAY_MS }))
   const selection = fc.constantFrom({ zone }, { deviceType: 'THERMOSTAT' }, { zone, deviceType: 'CAR_FUEL' })
   const step = fc.record({
-    changed: fc.array(fc.record({ at: fc.nat(cells.length - 1), readings: fc.integer({ min: 1, max: 200 }) }), { maxLength: 3 }),
-    asked: fc.array(fc.record({ selection, range, waitMs: fc.constantFrom(0, 1_000, 61_000, 700_000) }), { minLength: 1, maxLength: 4 })
+    changed: fc.array(
+      fc.record({ at: fc.nat(cells.length - 1), readings: fc.integer({ min: 1, max: 200 }) }), { maxLength: 3 }
+    ),
+    asked: fc.array(fc.record({ selection, range, waitMs: fc.constantFrom(0, 1_000, 61_000, 700_000) }), {
+      minLength: 1, maxLength: 4
+    })
   })
   await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async steps => {
     for (const { changed, asked } of steps) {

@@ -33,16 +33,22 @@ test('each function is ready while its own servers answer, whatever the state of
     const { faults = {} } = await response.json() as { faults?: Record<string, string> }
     return { status: response.status, faults }
   }
-  const statuses = async () => Object.fromEntries(await Promise.all(functions.map(async it => [it, (await readyz(it)).status])))
+  const statuses = async () =>
+    Object.fromEntries(await Promise.all(functions.map(async it => [it, (await readyz(it)).status])))
   const untilStatuses = (what: string, [plain, query, ingest, any]: readonly number[]) => {
     let seen = {}
     const wanted = { '': plain, '?for=query': query, '?for=ingest': ingest, '?for=any': any }
-    return until(() => `${what}, and not ${JSON.stringify(seen)}`, async () => JSON.stringify(seen = await statuses()) === JSON.stringify(wanted))
+    return until(
+      () => `${what}, and not ${JSON.stringify(seen)}`,
+      async () => JSON.stringify(seen = await statuses()) === JSON.stringify(wanted)
+    )
   }
 
   await untilStatuses('ingest to wait for its topic', [200, 200, 503, 200])
   assert.match((await readyz('?for=ingest')).faults['event log'], /has no topic|is not open yet/)
-  await eventLog.ensureTopic({ name: config.EVENTS_TOPIC, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
+  await eventLog.ensureTopic({
+    name: config.EVENTS_TOPIC, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1
+  })
   await untilStatuses('all to be ready', [200, 200, 200, 200])
 
   await way.cut()
@@ -69,10 +75,14 @@ test('each function is ready while its own servers answer, whatever the state of
 
 test('an API without ingest is not ready for it, and an unknown function is refused', async t => {
   const { app } = await openTestApi(t)
-  assert.deepEqual((await app.inject('/readyz?for=ingest')).json().faults, { 'event log': 'is not configured: EVENT_LOG is not set' })
+  assert.deepEqual(
+    (await app.inject('/readyz?for=ingest')).json().faults, { 'event log': 'is not configured: EVENT_LOG is not set' }
+  )
   for (const which of ['?for=', '?for=toString', '?for=query&for=ingest', '?for=query,ingest']) {
     const { statusCode, body } = await app.inject(`/readyz${which}`)
     assert.deepEqual([statusCode, JSON.parse(body).code], [400, 'RELAY_PARAMETER_INVALID'], which)
   }
-  for (const which of ['', '?for=query', '?for=any', '?other=1']) assert.equal((await app.inject(`/readyz${which}`)).statusCode, 200, which)
+  for (const which of ['', '?for=query', '?for=any', '?other=1']) {
+    assert.equal((await app.inject(`/readyz${which}`)).statusCode, 200, which)
+  }
 })

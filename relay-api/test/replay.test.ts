@@ -59,7 +59,9 @@ test('rows that a replay has changed after they were final say so, and no others
     assert.equal(statusCode, 200, body)
     return JSON.parse(body)
   }
-  const rows = async (query: string) => (await ask(query)).rows.map((it: { count: number, status: string }) => [it.count, it.status])
+  const rows = async (query: string) => (await ask(query)).rows.map(
+    (it: { count: number, status: string }) => [it.count, it.status]
+  )
   const at = (deviceId: string, minutes: number): DeviceEvent =>
     ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: noonMs + minutes * MINUTE_MS })
 
@@ -71,7 +73,9 @@ test('rows that a replay has changed after they were final say so, and no others
   assert.deepEqual(await rows('interval=1h'), [[4, 'final'], [1, 'final']])
 
   const replay = async (...options: string[]) => {
-    const run = await runCli({ environment: { ...site.environment, KEEP_DUPLICATES: 'false' } }, ['replay', '--yes', ...options])
+    const run = await runCli(
+      { environment: { ...site.environment, KEEP_DUPLICATES: 'false' } }, ['replay', '--yes', ...options]
+    )
     assert.equal(run.code, 0, run.stderr)
   }
   await replay('--allow-fewer')

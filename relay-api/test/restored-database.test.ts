@@ -79,7 +79,8 @@ async function openSite (t: TestContext, name = 'postgres') {
     }),
     /** The answer of the API. */
     async answered () {
-      const response = await fetch(`${url}/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=range`,
+      const response =
+        await fetch(`${url}/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=range`,
         { headers: { authorization } })
       if (response.status === 503 || response.headers.has('relay-stale-since')) return undefined // it is not up yet
       assert.equal(response.status, 200)
@@ -96,7 +97,9 @@ async function openSite (t: TestContext, name = 'postgres') {
       proxy.cut()
       const administer = (sql: string) => direct(database => database.query(sql), urlOf(port, 'postgres'))
       await administer(`drop database if exists ${to} with (force)`)
-      await until('the last connection to end', () => administer(`create database ${to} template ${from}`).then(() => true, () => false))
+      await until('the last connection to end', () => administer(`create database ${to} template ${from}`).then(
+        () => true, () => false
+      ))
       proxy.isRefusing = false
     },
     /** Runs transactions that touch no rollup, as others do on a live site. */

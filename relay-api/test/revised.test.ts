@@ -31,15 +31,20 @@ for (const kind of ['postgres', 'kafka'] as const) {
     const config = readApiConfig({ ...site.environment, API_TOKENS: TOKEN })
     const app = started.adopt(await createApp(config, site.database, log), it => it.close())
     const get = async (query: string) => {
-      const response = await app.inject({ url: `/api/v1/aggregates?${query}`, headers: { authorization: `Bearer ${TOKEN}` } })
+      const response = await app.inject({
+        url: `/api/v1/aggregates?${query}`, headers: { authorization: `Bearer ${TOKEN}` }
+      })
       assert.equal(response.statusCode, 200, response.body)
       return response
     }
     const fourHoursAgo = bucketStartMs(HOUR_MS, Date.now()) - 4 * HOUR_MS
-    const range = `start=${new Date(fourHoursAgo).toISOString()}&end=${new Date(fourHoursAgo + 3 * HOUR_MS).toISOString()}`
+    const range =
+      `start=${new Date(fourHoursAgo).toISOString()}&end=${new Date(fourHoursAgo + 3 * HOUR_MS).toISOString()}`
     const ask = async (query: string): Promise<Answer> => (await get(`${range}&${query}`)).json()
     const at = (deviceId: string, minutes: number): DeviceEvent =>
-      ({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: fourHoursAgo + minutes * MINUTE_MS })
+      ({
+        deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: fourHoursAgo + minutes * MINUTE_MS
+      })
     const counted = (answer: Answer) => [answer.lateReadings, answer.duplicateReadings]
     /** separate flushes, because out of order within one is not late */
     const flush = async (events: DeviceEvent[]) => {
@@ -56,12 +61,16 @@ for (const kind of ['postgres', 'kafka'] as const) {
 
     // its minute was over, its hour was not
     await flush([at('x', 30)])
-    assert.deepEqual((await ask('interval=1m&device=x')).rows.map(it => it.status), ['final', 'final', 'revised', 'final'])
+    assert.deepEqual(
+      (await ask('interval=1m&device=x')).rows.map(it => it.status), ['final', 'final', 'revised', 'final']
+    )
     assert.deepEqual((await ask('interval=1h&device=x')).rows.map(it => it.status), ['final'])
 
     // duplicates change nothing, and are counted
     await flush([at('x', 30), at('x', 30), at('y', 50)])
-    assert.deepEqual((await ask('interval=1h&groupBy=device')).rows.map(it => [it.status, it.count]), [['final', 4], ['final', 2]])
+    assert.deepEqual(
+      (await ask('interval=1h&groupBy=device')).rows.map(it => [it.status, it.count]), [['final', 4], ['final', 2]]
+    )
     assert.deepEqual(counted(await ask('device=x')), [1, 2])
     assert.deepEqual(counted(await ask('device=y')), [0, 1])
     assert.deepEqual(counted(await ask('zone=Zone%20A')), [1, 3])
@@ -73,26 +82,33 @@ for (const kind of ['postgres', 'kafka'] as const) {
     assert.deepEqual(after.rows.map(it => [it.device, it.status, it.count]),
       [['x', 'revised', 6], ['x', 'final', 1], ['y', 'final', 2]])
     assert.deepEqual((await ask('interval=1h&zone=Zone%20A')).rows.map(it => it.status), ['revised', 'final'])
-    assert.deepEqual((await ask('interval=1m&device=x')).rows.map(it => [Date.parse(it.bucketStart) - fourHoursAgo, it.status]),
+    assert.deepEqual((await ask('interval=1m&device=x')).rows.map(
+      it => [Date.parse(it.bucketStart) - fourHoursAgo, it.status]
+    ),
       [[0, 'final'], [10, 'final'], [20, 'revised'], [30, 'revised'], [50, 'final'], [130, 'final']]
         .map(([minutes, status]) => [Number(minutes) * MINUTE_MS, status]))
     assert.deepEqual(counted(after), [3, 3])
     assert.deepEqual(counted(await ask('type=CAR_FUEL')), [0, 0])
 
     // rows that are not final are provisional, whatever was late; a row as long as the range ends after what was late
-    const open = (await get(`start=${new Date(fourHoursAgo).toISOString()}&end=now%2B1h&interval=range`)).json() as Answer
+    const open =
+      (await get(`start=${new Date(fourHoursAgo).toISOString()}&end=now%2B1h&interval=range`)).json() as Answer
     assert.deepEqual(open.rows.map(it => [it.status, it.count]), [['provisional', 9]])
     assert.deepEqual((await ask('interval=range')).rows.map(it => it.status), ['final'])
     const csv = (await get(`${range}&interval=1h&device=x&stats=count&format=csv`)).body.trim().split('\r\n').slice(1)
     assert.deepEqual(csv.map(it => it.split(',').slice(2, 4)), [['6', 'revised'], ['1', 'final']])
     const ndjson = (await get(`${range}&interval=1h&format=ndjson`)).body.trim().split('\n').map(it => JSON.parse(it))
-    assert.deepEqual([ndjson[0].status, ndjson.at(-1).end.lateReadings, ndjson.at(-1).end.duplicateReadings], ['revised', 3, 3])
+    assert.deepEqual(
+      [ndjson[0].status, ndjson.at(-1).end.lateReadings, ndjson.at(-1).end.duplicateReadings], ['revised', 3, 3]
+    )
   })
 }
 
 test('minutes and hours are revised by exactly the late readings that arrived after their end', () => {
   const scenario = fc.record({
-    late: fc.array(fc.record({ minute: fc.nat(59), throughMinute: fc.integer({ min: 1, max: 300 }) }), { minLength: 1, maxLength: 5 }),
+    late: fc.array(
+      fc.record({ minute: fc.nat(59), throughMinute: fc.integer({ min: 1, max: 300 }) }), { minLength: 1, maxLength: 5 }
+    ),
     sizeMinutes: fc.constantFrom(1, 60, 120, 180),
     first: fc.integer({ min: -2, max: 2 })
   })
@@ -106,7 +122,8 @@ test('minutes and hours are revised by exactly the late readings that arrived af
     }
     const sizeMs = sizeMinutes * MINUTE_MS
     // rows of hours start on any hour, and one of them is of the hour
-    const startMs = sizeMinutes === 1 ? hourMs : hourMs - (first < 0 ? 0 : Math.min(first, sizeMinutes / 60 - 1)) * HOUR_MS
+    const startMs =
+      sizeMinutes === 1 ? hourMs : hourMs - (first < 0 ? 0 : Math.min(first, sizeMinutes / 60 - 1)) * HOUR_MS
     const ranges = Array.from({ length: sizeMinutes === 1 ? 60 : 2 }, (_, n) =>
       ({ startMs: startMs + n * sizeMs, endMs: startMs + (n + 1) * sizeMs }))
     const expected = ranges.flatMap(({ startMs, endMs }, row) => readings.some(({ minute, through }) => {

@@ -55,11 +55,14 @@ interface Balancer {
 }
 
 /** Starts haproxy in front of servers, without retries, so that clients see each failure. */
-async function openBalancer (opened: AsyncDisposableStack, folder: string, ports: ReadonlyMap<string, number>): Promise<Balancer> {
+async function openBalancer (
+  opened: AsyncDisposableStack, folder: string, ports: ReadonlyMap<string, number>
+): Promise<Balancer> {
   const [port, statsPort] = [await getPort({ host }), await getPort({ host })]
   const file = join(folder, 'haproxy.cfg')
   await writeFile(file, [
-    'defaults', ' mode http', ' retries 0', ' timeout connect 5s', ' timeout client 60s', ' timeout server 60s', ' timeout check 20s',
+    'defaults', ' mode http', ' retries 0', ' timeout connect 5s', ' timeout client 60s', ' timeout server 60s',
+    ' timeout check 20s',
     'frontend relay', ` bind ${host}:${port}`, ' default_backend apis',
     'frontend stats', ` bind ${host}:${statsPort}`, ' stats enable', ' stats uri /',
     'backend apis', ' option httpchk GET /readyz', ' default-server check inter 200ms fall 2 rise 2',
@@ -90,7 +93,9 @@ test('an API that is told to end is not ready, and continues to answer on connec
   const client = await connectAsync(`mqtt://${host}:${mqttPort}`,
     { protocolVersion: 5, username: 'device', password: authorization.replace('Bearer ', ''), reconnectPeriod: 0 })
   opened.defer(() => client.endAsync(true))
-  const parted = new Promise<number | undefined>(resolve => client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)))
+  const parted = new Promise<number | undefined>(resolve => client.once(
+    'disconnect', ({ reasonCode }) => resolve(reasonCode)
+  ))
   await until('events to be taken', async () => await post(1) === 202)
   assert.equal((await ask('/readyz')).status, 200)
   assert.notEqual((await ask(question)).headers.get('connection'), 'close')
@@ -117,7 +122,9 @@ test('no request fails while the APIs behind a load balancer are restarted one a
   const fleet = openFleet(opened, folder, site.environment)
   const ports = new Map([['a', await getPort({ host })], ['b', await getPort({ host })]])
   const running = new Map<string, RunningProgram>()
-  const start = async (name: string) => running.set(name, await fleet.start(name, ports.get(name)!, await getPort({ host })))
+  const start = async (name: string) => running.set(
+    name, await fleet.start(name, ports.get(name)!, await getPort({ host }))
+  )
   for (const name of ports.keys()) await start(name)
   const balancer = await openBalancer(opened, folder, ports)
   const untilUp = (...names: string[]) => until(`${names.join(' and ')} to be up`, async () => {
@@ -132,7 +139,9 @@ test('no request fails while the APIs behind a load balancer are restarted one a
   const request = async (n: number) => {
     const isQuestion = n % 2 === 0
     const [status, wanted] = isQuestion
-      ? [(await fetch(`${balancer.url}${question}`, { headers: { authorization } }).then(async it => { await it.text(); return it })).status, 200]
+      ? [(await fetch(
+        `${balancer.url}${question}`, { headers: { authorization } }
+      ).then(async it => { await it.text(); return it })).status, 200]
       : [(await poster(balancer.url)(JSON.stringify([eventOf(n)]))).status, 202]
     if (status !== wanted) failed.push(`${isQuestion ? 'question' : 'events'}: ${status}`)
   }

@@ -16,7 +16,9 @@ const ROWS = 1_440
 
 /** The minutes of a day, for series that were found before, so no statement is sent. */
 function questionOf (series: number): Question {
-  const granted = { series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Int32Array.from({ length: series }, (_, n) => n) }], position: 1n }
+  const granted = {
+    series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Int32Array.from({ length: series }, (_, n) => n) }], position: 1n
+  }
   return {
     selection: { devices: [], zones: [], types: [], grants: { devicePrefixes: ['d'] }, granted },
     groupBy: 'zone',
@@ -37,13 +39,16 @@ function questionOf (series: number): Question {
 /** A database in which each group has the given hours. */
 const withHours = (hours: readonly number[]): Database => ({
   async streamPrepared (_name: string, _sql: string, values: unknown[], visit: (columns: unknown[]) => void) {
-    for (const key of values.at(-1) as string[]) for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600, null])
+    for (const key of values.at(-1) as string[]) {
+      for (const hour of hours) visit([key, startMs / 1000 + hour * 3_600, null])
+    }
   }
 } as unknown as Database)
 const ALL_HOURS = Array.from({ length: 24 }, (_, n) => n)
 
 /** @param share existing part of the possible table rows */
-async function cut (series: number, share: (row: number) => number): Promise<Array<{ first: number, end: number, read: number }>> {
+async function cut (series: number, share: (row: number) =>
+  number): Promise<Array<{ first: number, end: number, read: number }>> {
   let rowsRead = 0
   const asker: Asker = { ...nobody, get rowsRead () { return rowsRead } }
   const found = []
@@ -57,7 +62,9 @@ async function cut (series: number, share: (row: number) => number): Promise<Arr
 }
 
 test('every row of an answer is in one slice, in order, for any data', async () => {
-  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 300_000 }), fc.array(fc.constantFrom(0, 0.001, 0.5, 1), { minLength: 1, maxLength: 20 }), async (series, shares) => {
+  await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 300_000 }), fc.array(
+    fc.constantFrom(0, 0.001, 0.5, 1), { minLength: 1, maxLength: 20 }
+  ), async (series, shares) => {
     let next = 0
     for (const { first, end } of await cut(series, row => shares[Math.floor(row * shares.length / ROWS)])) {
       assert.equal(first, next)
@@ -85,13 +92,20 @@ test('for many series with all rows, a slice reads at most ten of each', async (
 
 test('rows of hours with readings are in one slice each, others are skipped, in both directions of time', async () => {
   await fc.assert(fc.asyncProperty(
-    fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,3}$/), fc.integer({ min: 1, max: 400 })), { minLength: 1, maxLength: 8 }),
-    fc.uniqueArray(fc.integer({ min: 0, max: 23 })), fc.boolean(), fc.option(fc.integer({ min: -1, max: 24 }), { nil: undefined }),
+    fc.array(
+      fc.tuple(fc.stringMatching(/^[a-z]{1,3}$/), fc.integer({ min: 1, max: 400 })), { minLength: 1, maxLength: 8 }
+    ),
+    fc.uniqueArray(fc.integer({ min: 0, max: 23 })), fc.boolean(),
+    fc.option(fc.integer({ min: -1, max: 24 }), { nil: undefined }),
     async (zones, hours, isDescending, keptHour) => {
-      const series = [...new Map(zones)].map(([zone, count]) => ({ zone, type: 'THERMOSTAT', ids: new Int32Array(count) }))
+      const series = [...new Map(zones)].map(([zone, count]) => ({
+        zone, type: 'THERMOSTAT', ids: new Int32Array(count)
+      }))
       const question = questionOf(1)
       const keptSince = { ...keptForEver, hour: keptHour === undefined ? -Infinity : startMs + keptHour * 3_600_000 }
-      const asked = { ...question, isDescending, keptSince, selection: { ...question.selection, granted: { series, position: 1n } } }
+      const asked = {
+        ...question, isDescending, keptSince, selection: { ...question.selection, granted: { series, position: 1n } }
+      }
       const seen = new Map(series.map(it => [it.zone, { rows: new Set<number>(), next: 0 }]))
       for await (const { groups, first, end, occupied } of slices(withHours(hours), asked, nobody)) {
         for (const { key } of groups) {

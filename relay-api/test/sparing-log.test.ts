@@ -8,7 +8,10 @@ import { openSparingLog } from '../src/sparing-log.ts'
 
 function openLines () {
   const lines: Array<Record<string, unknown>> = []
-  return { lines, log: { warn: (fields: object, message: string) => { lines.push({ ...fields, message }) } } as unknown as Logger }
+  return {
+    lines,
+    log: { warn: (fields: object, message: string) => { lines.push({ ...fields, message }) } } as unknown as Logger
+  }
 }
 
 test('of lines with one kind and address the first is written, then the number of others', () => {

@@ -90,11 +90,14 @@ test('every number of a rollup is exact or within its error: of values of any si
   let sketches = 0
   const values = fc.oneof(anyValues(300), alikeValues(300)).filter(it => it.length > 0)
   fc.assert(fc.property(
-    values, anyOrder(), anyCuts(), anyMergeTree(), fc.array(fc.nat(50), { minLength: 1, maxLength: 5 }), fc.array(percent, { minLength: 4 }),
+    values, anyOrder(), anyCuts(), anyMergeTree(), fc.array(fc.nat(50), { minLength: 1, maxLength: 5 }),
+    fc.array(percent, { minLength: 4 }),
     (values, order, cut, merge, doublings, percents) => {
       const counted: Counted = new Map()
       const parts = cut(order(values)).filter(it => it.length > 0).map((part, n) => {
-        const readings = mergeReadings(emptyReadings(), { timesMs: part.map((_, n) => n % 50), values: [...part] }, true).merged
+        const readings = mergeReadings(emptyReadings(), {
+          timesMs: part.map((_, n) => n % 50), values: [...part]
+        }, true).merged
         const rollup = storedReadings(readings)
         // so often that all parts together stay below 2^53, and one value below the limit of a digest
         const times = Math.min(doublings[n % doublings.length], Math.floor(Math.log2(2 ** 51 / values.length)))
@@ -117,7 +120,8 @@ test('every number of a rollup is exact or within its error: of values of any si
 
 test('a percentile has its requested name, in the shortest form', () => {
   for (const [asked, name] of [
-    ['p99.9', 'p99.9'], ['p099.90', 'p99.9'], ['p0.000000001', 'p0.000000001'], ['p100.000', 'p100'], ['p0', 'p0'], ['p000.5', 'p0.5']
+    ['p99.9', 'p99.9'], ['p099.90', 'p99.9'], ['p0.000000001', 'p0.000000001'], ['p100.000', 'p100'], ['p0', 'p0'],
+    ['p000.5', 'p0.5']
   ] as const) assert.deepEqual(findStatistic(asked)?.columns, [name, `${name}Error`], asked)
   for (const asked of ['p', 'p-1', 'p1e1', 'p100.1', 'p1.', 'p.5', 'p1.0000000001', 'p101', 'p1000']) {
     assert.equal(findStatistic(asked), undefined, asked)
@@ -126,7 +130,9 @@ test('a percentile has its requested name, in the shortest form', () => {
 
 test('increases, rates and averages over time are rounded once, in any order of series and split', () => {
   const minuteMs = 20 * MINUTE_MS
-  const series = fc.tuple(fc.oneof(anyValues(40), alikeValues(40)), fc.array(fc.nat(90_000), { minLength: 1, maxLength: 9 }))
+  const series = fc.tuple(
+    fc.oneof(anyValues(40), alikeValues(40)), fc.array(fc.nat(90_000), { minLength: 1, maxLength: 9 })
+  )
     .map(([values, stepsMs]) => {
       let timeMs = 0
       return values.map((value, n) => {
@@ -137,12 +143,15 @@ test('increases, rates and averages over time are rounded once, in any order of 
   const anyBoundaries = fc.uniqueArray(fc.integer({ min: 0, max: minuteMs }), { minLength: 2, maxLength: 5 })
     .map(it => it.sort((a, b) => a - b))
   fc.assert(fc.property(
-    fc.array(series, { minLength: 1, maxLength: 4 }), anyBoundaries, fc.constantFrom(1_000, 30_000, minuteMs), anyOrder(), anyCuts(),
+    fc.array(series, { minLength: 1, maxLength: 4 }), anyBoundaries, fc.constantFrom(1_000, 30_000, minuteMs),
+    anyOrder(), anyCuts(),
     (all, boundaries, maxGapMs, order, cut) => {
       const sums = boundaries.slice(1).map(emptyStepSums)
       for (const readings of order(all)) {
         const walk = walkSteps(boundaries, sums, maxGapMs, 1e15)
-        for (const part of cut(readings)) walk.add({ timesMs: part.map(it => it.timeMs), values: part.map(it => it.value) })
+        for (const part of cut(readings)) {
+          walk.add({ timesMs: part.map(it => it.timeMs), values: part.map(it => it.value) })
+        }
         walk.finish()
       }
       for (const [n, steps] of sums.entries()) {
@@ -162,8 +171,12 @@ test('increases, rates and averages over time are rounded once, in any order of 
         const read = (name: string) => findStatistic(name)!.read({ rollup: emptyRollup(), steps, lengthMs })[0]
         const few = (value: () => number, isFew: boolean) => isFew ? 'too-few-readings' : shown(value())
         assert.equal(read('increase'), few(() => quotientToDouble(increase, 1n, UNIT_EXPONENT), count === 0))
-        assert.equal(read('rate'), few(() => quotientToDouble(increase * 1000n, BigInt(lengthMs), UNIT_EXPONENT), count === 0))
-        assert.equal(read('timeWeightedAvg'), few(() => quotientToDouble(weighted, heldMs, UNIT_EXPONENT), heldMs === 0n))
+        assert.equal(
+          read('rate'), few(() => quotientToDouble(increase * 1000n, BigInt(lengthMs), UNIT_EXPONENT), count === 0)
+        )
+        assert.equal(
+          read('timeWeightedAvg'), few(() => quotientToDouble(weighted, heldMs, UNIT_EXPONENT), heldMs === 0n)
+        )
       }
     }), { numRuns: 1500 })
 })

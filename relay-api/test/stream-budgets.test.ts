@@ -18,7 +18,8 @@ const limit = { timeout: 120_000 }
 test('a caller has a limit of streams and of different queries; others have their own, and ended ones are returned', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({
-    DATABASE_URL: url, API_TOKENS: 'one,two', API_PORT: '0', STREAMS_PER_CALLER_MAX: '3', STREAM_VIEWS_PER_CALLER_MAX: '2'
+    DATABASE_URL: url, API_TOKENS: 'one,two', API_PORT: '0', STREAMS_PER_CALLER_MAX: '3',
+    STREAM_VIEWS_PER_CALLER_MAX: '2'
   }), createLogger('test', 'silent'))
   t.after(() => api.close())
   const ending = new AbortController()
@@ -46,7 +47,9 @@ test('a caller has a limit of streams and of different queries; others have thei
 })
 
 test('buffers of a caller\'s streams have a budget: slow readers are dropped by it, others are not', limit, async t => {
-  await using site = await openStreamSite(t, { STREAM_BYTES_PER_CALLER_MAX: '100000', STREAM_BUFFER_MAX_BYTES: '50000000' })
+  await using site = await openStreamSite(
+    t, { STREAM_BYTES_PER_CALLER_MAX: '100000', STREAM_BUFFER_MAX_BYTES: '50000000' }
+  )
   const reader = await site.listen('?groupBy=device')
   const slow = await openUnread(`${site.url}/api/v1/stream?groupBy=device`)
   t.after(() => slow.destroy())
@@ -55,7 +58,9 @@ test('buffers of a caller\'s streams have a budget: slow readers are dropped by 
   const devices = Array.from({ length: 900 }, (_, n) => `${n} `.padEnd(128, 'x'))
   for (let value = 0; !/budget_exceeded_total{[^}]*budget="streamBytes"[^}]*} 1$/m.test(await metrics()); value++) {
     await site.send(...devices.map(it => eventOf(value % 50, { deviceId: it, value })))
-    await until(`round ${value}`, () => reader.of('rollup').filter(it => it.last === value).length >= 900 || reader.hasEnded)
+    await until(
+      `round ${value}`, () => reader.of('rollup').filter(it => it.last === value).length >= 900 || reader.hasEnded
+    )
     assert.equal(reader.hasEnded, false)
   }
   slow.resume()

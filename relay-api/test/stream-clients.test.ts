@@ -46,7 +46,9 @@ test('a thousand clients get every commit, with one read of the database for all
     await site.send(...Array.from({ length: 20 }, (_, n) => eventOf(round, { deviceId: `d${n}` })))
     await until(`commit ${round} to reach everybody`, () => clients.every(it => it.text.includes(`"count":${round},`)))
   }
-  t.diagnostic(`${clients.length} clients, ${Math.round((performance.now() - startedMs) / rounds)} ms from an event to all of them`)
+  t.diagnostic(
+    `${clients.length} clients, ${Math.round((performance.now() - startedMs) / rounds)} ms from an event to all of them`
+  )
   assert.ok(counted.count - before < 200, `${counted.count - before} questions for ${rounds} commits`)
 })
 
@@ -58,12 +60,15 @@ test('a slow reader gets the reason and is dropped; it resumes without missing a
   response.pause()
 
   const devices = Array.from({ length: 900 }, (_, n) => `${n} `.padEnd(128, 'x'))
-  const dropped = async () => /stream_dropped_total{[^}]*reason="slow"[^}]*} 1$/m.test(await (await fetch(site.metricsUrl)).text())
+  const dropped = async () =>
+    /stream_dropped_total{[^}]*reason="slow"[^}]*} 1$/m.test(await (await fetch(site.metricsUrl)).text())
   let rounds = 0
   while (!await dropped()) {
     const value = rounds++
     await site.send(...devices.map(it => eventOf(value % 50, { deviceId: it, value })))
-    await until(`round ${value}`, () => reader.of('rollup').filter(it => it.last === value).length >= 900 || reader.hasEnded)
+    await until(
+      `round ${value}`, () => reader.of('rollup').filter(it => it.last === value).length >= 900 || reader.hasEnded
+    )
     assert.equal(reader.hasEnded, false)
   }
 

@@ -95,7 +95,9 @@ test('a revoked key gets no more after five seconds, and the reason', limit, asy
   const { id, key } = await made.json() as { id: string, key: string }
   await using closing = new AsyncDisposableStack()
   const client = closing.adopt(await listen(site.url, '', undefined, `Bearer ${key}`), async it => it.close())
-  assert.equal((await fetch(`${site.url}/api/v1/keys/${id}`, { method: 'DELETE', headers: { authorization } })).status, 204)
+  assert.equal(
+    (await fetch(`${site.url}/api/v1/keys/${id}`, { method: 'DELETE', headers: { authorization } })).status, 204
+  )
   await until('the stream to end', () => client.of('end').length === 1, 6_000)
   assert.equal(client.of('end')[0].reason, 'unauthorized')
 })
@@ -108,7 +110,9 @@ test('late readings change old buckets, and very many of them are sent as one ra
   await until('the old bucket', () => client.buckets.get(at(0))?.max === 8)
 
   await site.send(...Array.from({ length: 400 }, (_, n) => eventOf(86_400 + n * 60, { deviceId: 'd1' })))
-  const told = () => [...client.of('changed'), ...client.of('rollup').map(it => ({ start: it.bucketStart, end: it.bucketEnd }))]
+  const told = () => [
+    ...client.of('changed'), ...client.of('rollup').map(it => ({ start: it.bucketStart, end: it.bucketEnd }))
+  ]
   const isTold = (n: number) => told().some(it => it.start <= at(86_400 + n * 60) && it.end > at(86_400 + n * 60))
   await until('every minute to be told', () => Array.from({ length: 400 }, (_, n) => n).every(isTold))
   assert.ok(client.of('rollup').length < 300, `${client.of('rollup').length} events`)

@@ -90,10 +90,14 @@ test('a range compared with the one before it, and with the same weekday', async
   assert.equal(long.against.start, iso(monday - 14 * DAY_MS))
   // the clock of New York is set on 10 March: that day has 23 hours, and its week 167
   for (const [start, end, against] of [
-    ['2024-03-10T00:00:00-05:00', '2024-03-11T00:00:00-04:00', ['2024-03-03T05:00:00.000Z', '2024-03-04T05:00:00.000Z']],
+    [
+      '2024-03-10T00:00:00-05:00', '2024-03-11T00:00:00-04:00', ['2024-03-03T05:00:00.000Z', '2024-03-04T05:00:00.000Z']
+    ],
     ['2024-03-04T00:00:00-05:00', '2024-03-11T00:00:00-04:00', ['2024-02-26T05:00:00.000Z', '2024-03-04T05:00:00.000Z']]
   ] as const) {
-    const { body } = await ask('/api/v1/compare', { start, end, against: 'weekday', tz: 'America/New_York', stats: 'count' })
+    const { body } = await ask(
+      '/api/v1/compare', { start, end, against: 'weekday', tz: 'America/New_York', stats: 'count' }
+    )
     assert.deepEqual([body.against.start, body.against.end], against)
     assert.ok(body.stats[0].againstValue >= 15)
   }
@@ -129,13 +133,17 @@ test('an invalid parameter is explained', async t => {
     ['top?order=up', 'RELAY_PARAMETER_INVALID', 'order'], ['top?limit=0', 'RELAY_PARAMETER_INVALID', 'limit'],
     ['top?limit=1001', 'RELAY_PARAMETER_INVALID', 'limit'], ['top?limit=many', 'RELAY_PARAMETER_INVALID', 'limit'],
     ['top?stats=avg', 'RELAY_PARAMETER_UNKNOWN', 'stats'],
-    ['distribution?bins=0', 'RELAY_PARAMETER_INVALID', 'bins'], ['distribution?bins=1.5', 'RELAY_PARAMETER_INVALID', 'bins'],
+    ['distribution?bins=0', 'RELAY_PARAMETER_INVALID', 'bins'],
+    ['distribution?bins=1.5', 'RELAY_PARAMETER_INVALID', 'bins'],
     ['distribution?scale=cubic', 'RELAY_PARAMETER_INVALID', 'scale'],
-    ['compare?against=yesterday', 'RELAY_PARAMETER_INVALID', 'against'], ['compare?stats=', 'RELAY_PARAMETER_INVALID', 'stats'],
+    ['compare?against=yesterday', 'RELAY_PARAMETER_INVALID', 'against'],
+    ['compare?stats=', 'RELAY_PARAMETER_INVALID', 'stats'],
     ['compare?start=0000-01-01T00:00:00Z&end=0000-01-02T00:00:00Z', 'RELAY_RANGE_INVALID', 'start'],
-    ['devices?limit=1001', 'RELAY_PARAMETER_INVALID', 'limit'], ['devices?prefix=a%00', 'RELAY_PARAMETER_INVALID', 'prefix'],
+    ['devices?limit=1001', 'RELAY_PARAMETER_INVALID', 'limit'],
+    ['devices?prefix=a%00', 'RELAY_PARAMETER_INVALID', 'prefix'],
     ['devices/a?zone=b', 'RELAY_PARAMETER_UNKNOWN', 'zone'], ['zones?device=b', 'RELAY_PARAMETER_UNKNOWN', 'device'],
-    ['types?type=CAR_FUEL', 'RELAY_PARAMETER_UNKNOWN', 'type'], ['devices?type=CAR', 'RELAY_DEVICE_TYPE_UNKNOWN', 'type']
+    ['types?type=CAR_FUEL', 'RELAY_PARAMETER_UNKNOWN', 'type'],
+    ['devices?type=CAR', 'RELAY_DEVICE_TYPE_UNKNOWN', 'type']
   ]
   for (const [path, code, parameter] of cases) {
     const { status, body } = await ask(`/api/v1/${path}`)

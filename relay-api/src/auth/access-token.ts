@@ -78,7 +78,8 @@ export function identifyAccessToken (settings: AccessTokenSettings): Identifier 
     // a signature can't be guessed, and only known subjects cause the cost of its check
     isUnguessable (credential) {
       const subject = isJwt(credential) && credential.length <= TOKEN_CHARACTERS_MAX ? subjectOf(credential) : undefined
-      return subject !== undefined && subjects.get(subject) === true && failures.read(subject).count < FAILURES_PER_SUBJECT_MAX
+      return subject !== undefined &&
+        subjects.get(subject) === true && failures.read(subject).count < FAILURES_PER_SUBJECT_MAX
     }
   }
 }
@@ -111,7 +112,9 @@ async function check (
     if (type === undefined || !types.includes(type)) return { reason: `its type is ${String(type)}` }
     if (payload.iat! > Date.now() / 1000 + clockSkewS) return { reason: 'it was issued in the future' }
     const misspelled = Object.keys(payload).find(it => isMeantForUs(it) && !grantClaims.includes(it))
-    if (misspelled !== undefined) return { reason: `its claim ${misspelled.slice(0, 64)} must be one of ${grantClaims.join(', ')}` }
+    if (misspelled !== undefined) {
+      return { reason: `its claim ${misspelled.slice(0, 64)} must be one of ${grantClaims.join(', ')}` }
+    }
     const grants = grantsOf(payload)
     if (grants === undefined) return { reason: 'its relay_ claims must be lists of strings' }
     const principal = { kind: 'access-token' as const, id: `sub:${payload.sub}`, scopes: scopesOf(payload), grants }

@@ -57,7 +57,9 @@ export function createGate (identifiers: readonly Identifier[], strangers: Stran
     return identify(credential, identifiers.length)
   }
 
-  const passUnknown = async (credential: string, name: string, address: string, asked: Identified | Promise<Identified> | undefined): Promise<Passed> => {
+  const passUnknown = async (
+    credential: string, name: string, address: string, asked: Identified | Promise<Identified> | undefined
+  ): Promise<Passed> => {
     let waitS = 0
     if (asked === undefined) {
       waitS = strangers.ask(address) || await strangers.blockedForS(address)
@@ -81,7 +83,9 @@ export function createGate (identifiers: readonly Identifier[], strangers: Stran
       const name = hash('sha256', credential, 'base64url')
       if (good.get(name) === undefined) return passUnknown(credential, name, address, undefined)
       const identified = identifyNow(credential)
-      if (identified instanceof Promise || identified.kind !== 'known') return passUnknown(credential, name, address, identified)
+      if (identified instanceof Promise || identified.kind !== 'known') {
+        return passUnknown(credential, name, address, identified)
+      }
       good.set(name, true)
       return identified
     }

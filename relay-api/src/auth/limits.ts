@@ -53,7 +53,9 @@ export function openLimits (settings: LimitSettings): Limits {
 }
 
 /** Hot path: every request passes here, and counting in memory creates no promise. */
-function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, database }: LimitSettings, keptMax: number): void {
+function limitPrincipals (
+  app: FastifyInstance, { perPrincipalMax, windowMs, database }: LimitSettings, keptMax: number
+): void {
   const requests = createWindowCounter(windowMs, keptMax)
   const tell = ({ count, endsInS }: Counted, reply: FastifyReply) => {
     reply.header('ratelimit-limit', perPrincipalMax)
@@ -71,7 +73,9 @@ function limitPrincipals (app: FastifyInstance, { perPrincipalMax, windowMs, dat
   })
 }
 
-function createStrangers ({ strangersMax, failedLoginsMax, windowMs, database }: LimitSettings, keptMax: number): Strangers {
+function createStrangers (
+  { strangersMax, failedLoginsMax, windowMs, database }: LimitSettings, keptMax: number
+): Strangers {
   const requests = createWindowCounter(windowMs, keptMax)
   const failures = createWindowCounter(windowMs, keptMax)
   const statements = createWindowCounter(1_000, 1)

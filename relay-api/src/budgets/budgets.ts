@@ -2,7 +2,9 @@
 import { Counter, RelayError, type Registry } from 'relay-common'
 import { LruMap } from 'toad-cache'
 
-import { budgets, type Budget, type BudgetConfig, type BudgetName, type HeldBudget, type SpentBudget } from './declared.ts'
+import {
+  budgets, type Budget, type BudgetConfig, type BudgetName, type HeldBudget, type SpentBudget
+} from './declared.ts'
 
 export interface Budgets {
   /**
@@ -42,7 +44,9 @@ const CALLERS_NAMED_MAX = 1_000
 const HELD_RETRY_S = 2
 
 /** @param now monotonic, ms */
-export function createBudgets (config: BudgetConfig, metrics: Registry, now: () => number = () => performance.now()): Budgets {
+export function createBudgets (
+  config: BudgetConfig, metrics: Registry, now: () => number = () => performance.now()
+): Budgets {
   const exceeded = new Counter({
     name: 'relay_api_budget_exceeded_total',
     help: 'Requests and messages refused because the caller exceeded a budget',

@@ -20,7 +20,8 @@ export const budgetSettings = {
     default: 100, minimum: 1, description: 'most answers in progress at once for one caller'
   }),
   CONNECTIONS_PER_CALLER_MAX: Type.Integer({
-    default: 2_000, minimum: 1, description: 'most HTTP connections of one caller that are kept alive; further ones are closed after each response'
+    default: 2_000, minimum: 1,
+    description: 'most HTTP connections of one caller that are kept alive; further ones are closed after each response'
   }),
   INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES: Type.Integer({
     default: 16 * MIB,
@@ -28,10 +29,12 @@ export const budgetSettings = {
     description: 'most bytes of events of one caller in memory at once; at least INGEST_BODY_MAX_BYTES'
   }),
   INGEST_BYTES_PER_MINUTE_MAX: Type.Integer({
-    default: 512 * MIB, minimum: 1_024, description: 'most bytes of events, uncompressed, that one caller may send per minute'
+    default: 512 * MIB, minimum: 1_024,
+    description: 'most bytes of events, uncompressed, that one caller may send per minute'
   }),
   LONG_ANSWERS_PER_CALLER_MAX: Type.Integer({
-    default: 16, minimum: 1, description: 'most long answers (many statements, or a stream) in progress at once for one caller'
+    default: 16, minimum: 1,
+    description: 'most long answers (many statements, or a stream) in progress at once for one caller'
   }),
   STREAMS_PER_CALLER_MAX: Type.Integer({
     default: 500, minimum: 1, description: 'most streams of live changes that one caller may have open at once'
@@ -42,27 +45,32 @@ export const budgetSettings = {
   STREAM_BYTES_PER_CALLER_MAX: Type.Integer({
     default: 32 * MIB,
     minimum: 1_024,
-    description: 'most bytes buffered for all streams of one caller; above it the streams with the fullest buffers are closed'
+    description: 'most bytes buffered for all streams of one caller; above it the streams with the fullest buffers ' +
+      'are closed'
   }),
   STREAM_RESUMES_PER_MINUTE_MAX: Type.Integer({
     default: 1_000,
     minimum: 1,
-    description: 'most streams with a Last-Event-ID that one caller may open per minute; each needs its own read of missed changes'
+    description: 'most streams with a Last-Event-ID that one caller may open per minute; each needs its own read of ' +
+      'missed changes'
   }),
   NEW_SERIES_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'most new series (device, zone and type) that one caller may add per hour'
   }),
   MQTT_CONNECTS_PER_MINUTE_MAX: Type.Integer({
-    default: 6_000, minimum: 1, description: 'most MQTT connections that one address (IPv6: one /64) may open per minute'
+    default: 6_000, minimum: 1,
+    description: 'most MQTT connections that one address (IPv6: one /64) may open per minute'
   }),
   MQTT_CONNECTIONS_PER_CALLER_MAX: Type.Integer({
     default: 5_000, minimum: 1, description: 'most MQTT clients of one caller connected at once'
   }),
   MQTT_MESSAGES_PER_SECOND_MAX: Type.Integer({
-    default: 5_000, minimum: 1, description: 'most MQTT packets that one caller may send per second, over all its connections'
+    default: 5_000, minimum: 1,
+    description: 'most MQTT packets that one caller may send per second, over all its connections'
   }),
   MQTT_BYTES_PER_SECOND_MAX: Type.Integer({
-    default: 2 * 1024 * 1024, minimum: 128 * 1024, description: 'most bytes of MQTT events that one caller may send per second, over all its connections'
+    default: 2 * 1024 * 1024, minimum: 128 * 1024,
+    description: 'most bytes of MQTT events that one caller may send per second, over all its connections'
   }),
   DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
     default: 20_000, minimum: 1, description: 'most dead letters kept per hour for the MQTT events of one caller'
@@ -73,7 +81,8 @@ export const budgetSettings = {
   NEW_PARTITIONS_PER_HOUR_MAX: Type.Integer({
     default: 30,
     minimum: 1,
-    description: 'most table partitions that the events of one caller may create per hour (one per past year or recent week without rollups)'
+    description: 'most table partitions that the events of one caller may create per hour (one per past year or ' +
+      'recent week without rollups)'
   }),
   SERIES_LOOKUPS_PER_MINUTE_MAX: Type.Integer({
     default: 300_000,
@@ -86,7 +95,8 @@ export const budgetSettings = {
   KEPT_ANSWER_BYTES_PER_HOUR_MAX: Type.Integer({
     default: 64 * MIB,
     minimum: 1_024,
-    description: 'most bytes of answers stored per hour for the Idempotency-Keys of one caller; above it an answer is not stored'
+    description: 'most bytes of answers stored per hour for the Idempotency-Keys of one caller; above it an answer ' +
+      'is not stored'
   })
 }
 
@@ -113,10 +123,12 @@ export const budgets = {
     setting: 'STREAMS_PER_CALLER_MAX', what: 'open streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamViews: {
-    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'open streams with different queries', shownBy: 'relay-api/test/stream-budgets.test.ts'
+    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'open streams with different queries',
+    shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamBytes: {
-    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes buffered for streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
+    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes buffered for streams',
+    shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamResumes: {
     setting: 'STREAM_RESUMES_PER_MINUTE_MAX',
@@ -125,22 +137,27 @@ export const budgets = {
     shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   connections: {
-    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'kept-alive HTTP connections', shownBy: 'relay-api/test/connections.test.ts'
+    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'kept-alive HTTP connections',
+    shownBy: 'relay-api/test/connections.test.ts'
   },
   mqttConnects: {
-    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'MQTT connects of an address', refillMs: MINUTE_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'MQTT connects of an address', refillMs: MINUTE_MS,
+    shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttConnections: {
     setting: 'MQTT_CONNECTIONS_PER_CALLER_MAX', what: 'MQTT clients', shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttMessages: {
-    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'MQTT packets', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'MQTT packets', refillMs: SECOND_MS,
+    shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttBytes: {
-    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of MQTT events', refillMs: SECOND_MS, shownBy: 'relay-api/test/mqtt-limits.test.ts'
+    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of MQTT events', refillMs: SECOND_MS,
+    shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   deadLetters: {
-    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'stored dead letters', refillMs: HOUR_MS, shownBy: 'relay-api/test/mqtt-grants.test.ts'
+    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'stored dead letters', refillMs: HOUR_MS,
+    shownBy: 'relay-api/test/mqtt-grants.test.ts'
   },
   ingestInFlight: {
     setting: 'INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES',

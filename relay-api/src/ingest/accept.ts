@@ -9,7 +9,8 @@
  */
 import {
   claimFault, createScannedEvent, decodeEvent, EVENT_BYTES_MAX, foreignField, ingestReasons, isLimited, oldestTakenMs,
-  rejectedReasons, scanEvent, type DeviceEvent, type EventGrants, type EventRules, type FieldName, type ProducedRecord, type ScannedEvent
+  rejectedReasons, scanEvent, type DeviceEvent, type EventGrants, type EventRules, type FieldName, type ProducedRecord,
+  type ScannedEvent
 } from 'relay-common'
 
 import { excessOf, isSurelySimple } from './complexity.ts'
@@ -105,7 +106,9 @@ export class Sorting {
     if (!this.#known.isScannedFree(scanned, this.#nowMs)) return undefined
     if (this.#isLimited) {
       const deviceId = this.#body.toString('utf8', deviceIdStart, deviceIdEnd)
-      if (foreignField(this.#allowed.grants, deviceId, this.#body.toString('utf8', zoneStart, zoneEnd))) return undefined
+      if (foreignField(this.#allowed.grants, deviceId, this.#body.toString('utf8', zoneStart, zoneEnd))) {
+        return undefined
+      }
     }
     return this.#body.subarray(deviceIdStart, deviceIdEnd)
   }
@@ -120,7 +123,9 @@ export class Sorting {
       ? foreignField(grants, decoded.event.deviceId, decoded.event.zone)
       : excess === undefined ? foreignClaim(grants, item) : undefined // it is refused, and not worth parsing
     if (foreign) {
-      this.refused.push({ index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}` })
+      this.refused.push({
+        index, reason: 'not-granted', field: foreign, detail: `this caller may not send for this ${foreign}`
+      })
     } else if (decoded.kind === 'rejected') {
       const { reason, field, detail } = decoded
       this.refused.push({ index, reason, ...(field ? { field } : {}), detail })

@@ -88,7 +88,9 @@ async function beforeDeadline (
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new RelayError('RELAY_BODY_TOO_SLOW', `the body did not arrive within ${timeoutMs / 1000} s; send less per request`))
+      reject(new RelayError(
+        'RELAY_BODY_TOO_SLOW', `the body did not arrive within ${timeoutMs / 1000} s; send less per request`
+      ))
       if (source !== request) source.destroy()
     }, timeoutMs)
   })
@@ -143,7 +145,9 @@ async function inflate (
     }
   } catch (error) {
     if (error instanceof RelayError) throw error
-    throw new RelayError('RELAY_REQUEST_INVALID', `the body is not valid gzip: ${(error as Error).message}`, { cause: error })
+    throw new RelayError(
+      'RELAY_REQUEST_INVALID', `the body is not valid gzip: ${(error as Error).message}`, { cause: error }
+    )
   }
   if (gunzip.bytesWritten < sent.bytes || !request.readableEnded) {
     throw new RelayError('RELAY_REQUEST_INVALID', 'the body is not valid gzip: data after its end')
@@ -227,5 +231,7 @@ class GrowingBody {
 }
 
 function tooLarge (maxBytes: number): RelayError {
-  return new RelayError('RELAY_BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes; split the events over several requests`)
+  return new RelayError(
+    'RELAY_BODY_TOO_LARGE', `the body is larger than ${maxBytes} bytes; split the events over several requests`
+  )
 }

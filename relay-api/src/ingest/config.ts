@@ -23,7 +23,8 @@ export const ingestSettings = {
   INGEST_BREAKER_MS: Type.Integer({
     default: 2_000,
     minimum: 0,
-    description: 'open the circuit breaker after the event log accepted nothing for this long; until it accepts again, events are refused at once with Retry-After; 0: they wait'
+    description: 'open the circuit breaker after the event log accepted nothing for this long; until it accepts ' +
+      'again, events are refused at once with Retry-After; 0: they wait'
   }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({
     default: 24, minimum: 1, description: 'how long an Idempotency-Key is stored'
@@ -36,7 +37,8 @@ export const ingestSettings = {
   })),
   MQTT_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
   MQTT_TLS_CA_FILE: Type.Optional(Type.String({
-    description: 'PEM file of the CA that must have signed the client certificates of MQTT clients, besides their token; not set: no client certificate required'
+    description: 'PEM file of the CA that must have signed the client certificates of MQTT clients, besides their ' +
+      'token; not set: no client certificate required'
   })),
   MQTT_CONNECTIONS_MAX: Type.Integer({
     default: 10_000, minimum: 1, description: 'most MQTT clients at once; connections before login do not count'
@@ -45,13 +47,16 @@ export const ingestSettings = {
     default: 1_000, minimum: 1, description: 'most MQTT connections before login; above it the oldest is closed'
   }),
   MQTT_PENDING_PER_ADDRESS_MAX: Type.Integer({
-    default: 200, minimum: 1, description: 'most MQTT connections before login from one address (IPv6: one /64); above it its oldest is closed'
+    default: 200, minimum: 1,
+    description: 'most MQTT connections before login from one address (IPv6: one /64); above it its oldest is closed'
   }),
   MQTT_CONNECT_TIMEOUT_MS: Type.Integer({
-    default: 10_000, minimum: 100, description: 'time limit for the login of an MQTT client, from the accept on, including TLS'
+    default: 10_000, minimum: 100,
+    description: 'time limit for the login of an MQTT client, from the accept on, including TLS'
   }),
   MQTT_PACKET_TIMEOUT_MS: Type.Integer({
-    default: 30_000, minimum: 100, description: 'time limit for receiving a whole MQTT packet, from its first byte on, and for a client to read its answers'
+    default: 30_000, minimum: 100, description: 'time limit for receiving a whole MQTT packet, from its first byte ' +
+      'on, and for a client to read its answers'
   })
 }
 

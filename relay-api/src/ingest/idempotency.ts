@@ -88,7 +88,9 @@ export function openIdempotentAnswers (database: Database, keepHours: number, lo
         return { ...answer, isReplayed: false }
       }
       // the events are in the log, so a failure to store this must not fail the answer
-      await keep(database, request, claim, answer).catch(it => log.error({ err: it }, 'could not store an idempotency answer'))
+      await keep(database, request, claim, answer).catch(it => log.error(
+        { err: it }, 'could not store an idempotency answer'
+      ))
       return { ...answer, isReplayed: false }
     },
     async close () {

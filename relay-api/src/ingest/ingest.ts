@@ -10,7 +10,8 @@
 import { createHash } from 'node:crypto'
 
 import {
-  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, readClaims, RelayError, splitList, toDeadLetterRecord, type Database, type EventGrants,
+  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, readClaims, RelayError, splitList,
+  toDeadLetterRecord, type Database, type EventGrants,
   type EventRules, type ForWhom, type Logger, type Registry
 } from 'relay-common'
 
@@ -59,7 +60,9 @@ export interface Ingest {
    * @param source protocol and topic of the event
    * @throws RelayError RELAY_EVENT_LOG_UNREACHABLE
    */
-  keepRefused (bytes: Buffer, refused: Refused, principal: Principal, from: EventOrigin & { readonly source: string }): Promise<void>
+  keepRefused (
+    bytes: Buffer, refused: Refused, principal: Principal, from: EventOrigin & { readonly source: string }
+  ): Promise<void>
   close (): Promise<void>
 }
 
@@ -180,9 +183,13 @@ function * sortBody (body: Buffer, framing: Framing, limits: CutLimits, sorted: 
   for (let step = cutting.next(); ; step = cutting.next()) {
     if (step.done) {
       const fault = step.value
-      if (fault?.kind === 'broken') throw new RelayError('RELAY_REQUEST_INVALID', `could not parse the body: ${fault.detail}`)
+      if (fault?.kind === 'broken') {
+        throw new RelayError('RELAY_REQUEST_INVALID', `could not parse the body: ${fault.detail}`)
+      }
       if (fault?.kind === 'too-many') {
-        throw new RelayError('RELAY_BODY_TOO_LARGE', `the body has more than ${fault.what}; split it over several requests`)
+        throw new RelayError(
+          'RELAY_BODY_TOO_LARGE', `the body has more than ${fault.what}; split it over several requests`
+        )
       }
       return
     }
@@ -218,7 +225,9 @@ function * hashSlowly (framing: Framing, body: Uint8Array): Generator<undefined,
 }
 
 function rulesOf (config: IngestConfig): EventRules {
-  return { deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS, keepMs: keepMsOf(config) }
+  return {
+    deviceTypes: new Set(splitList(config.DEVICE_TYPES)), futureMaxMs: config.FUTURE_MAX_MS, keepMs: keepMsOf(config)
+  }
 }
 
 function createCounts (metrics: Registry, inFlight: InFlight) {

@@ -43,7 +43,9 @@ export class KnownSeries {
   }
 
   /** Whether the series of an event is known. Its names may be anything; only added ones match. */
-  hasScanned ({ view, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd, deviceTypeStart, deviceTypeEnd }: ScannedEvent): boolean {
+  hasScanned (
+    { view, deviceIdStart, deviceIdEnd, zoneStart, zoneEnd, deviceTypeStart, deviceTypeEnd }: ScannedEvent
+  ): boolean {
     const deviceBytes = deviceIdEnd - deviceIdStart
     const zoneBytes = zoneEnd - zoneStart
     const typeBytes = deviceTypeEnd - deviceTypeStart

@@ -147,7 +147,9 @@ export class MqttConnection {
     if (this.#state === 'closed') return
     const isOpen = this.#state === 'open'
     this.#state = 'closed'
-    if (reason === 'shuttingDown' || reason === 'notAuthorized' || (reason === 'takenOver' && this.#will?.isDelayed)) this.#will = undefined
+    if (reason === 'shuttingDown' || reason === 'notAuthorized' || (reason === 'takenOver' && this.#will?.isDelayed)) {
+      this.#will = undefined
+    }
     if (reason !== undefined) this.#parts.counts.ended(counted)
     this.#socket.end(isOpen && reason !== undefined ? this.#goodbye(reason, detail) : undefined)
     if (isOpen && reason !== undefined && reason !== 'shuttingDown' && reason !== 'takenOver') {
@@ -192,9 +194,15 @@ export class MqttConnection {
     if (topic.kind !== 'events') return this.#noteIgnored(name, topic.kind)
     const isPaid = this.#spend('mqttMessages', 1) && this.#spend('mqttBytes', payload.length)
     const lease = isPaid ? this.#takeRoom(payload.length) : undefined
-    if (!lease) return this.#parts.note(this, 'an MQTT will was dropped: too many events are waiting', { topic: name.slice(0, TOPIC_SHOWN_CHARACTERS) })
+    if (!lease) {
+      return this.#parts.note(
+        this, 'an MQTT will was dropped: too many events are waiting', { topic: name.slice(0, TOPIC_SHOWN_CHARACTERS) }
+      )
+    }
     const message = { topic: name, qos: 0, messageId: undefined, payload }
-    this.#messages.accept(message, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
+    this.#messages.accept(
+      message, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease
+    )
   }
 
   #isBlocked (): boolean {
@@ -313,7 +321,9 @@ export class MqttConnection {
   #takeLater (frame: Frame): void {
     const decoded = this.#version === 5 && frame.kind === 'whole' ? this.#decoder.decode(frame.bytes) : undefined
     if (decoded?.kind === 'packet' && decoded.packet.cmd === 'publish' && decoded.packet.qos > 0) {
-      this.#messages.pass(messageOf(decoded.packet), 5, 'quotaExceeded', 'send limit of this caller exceeded; try again later')
+      this.#messages.pass(
+        messageOf(decoded.packet), 5, 'quotaExceeded', 'send limit of this caller exceeded; try again later'
+      )
     } else {
       this.#heldFrame = frame
     }
@@ -348,12 +358,15 @@ export class MqttConnection {
 
     this.#state = 'open'
     this.#will = will && {
-      topic: will.topic, payload: Buffer.from(will.payload), isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
+      topic: will.topic, payload: Buffer.from(will.payload),
+      isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
     }
     this.#keepAliveMs = keepalive * 1000 // 0: it may be silent forever
     this.#clientPacketMaxBytes = properties?.maximumPacketSize ?? Infinity
     this.#isToldReasons = properties?.requestProblemInformation !== false
-    this.#frames.setLimits({ keptMaxBytes: limits.packetMaxBytes, passedMaxBytes: version === 4 ? PASSED_MAX_BYTES : 0 })
+    this.#frames.setLimits({
+      keptMaxBytes: limits.packetMaxBytes, passedMaxBytes: version === 4 ? PASSED_MAX_BYTES : 0
+    })
     this.#send(welcome(version, limits, clientId ? undefined : this.#clientId))
     this.#heardMs = performance.now()
     this.#pump()
@@ -381,7 +394,9 @@ export class MqttConnection {
       case 'unsubscribe':
         return this.#send(acknowledgeUnsubscribe(this.#version, packet.messageId!, packet.unsubscriptions.length))
       case 'disconnect':
-        if (this.#version === 4 || (packet.reasonCode ?? NORMAL_DISCONNECT) === NORMAL_DISCONNECT) this.#will = undefined
+        if (this.#version === 4 || (packet.reasonCode ?? NORMAL_DISCONNECT) === NORMAL_DISCONNECT) {
+          this.#will = undefined
+        }
         return this.close()
       default:
         this.close('protocolError', `unexpected ${packet.cmd}: not allowed from a client, or sent twice`)
@@ -411,14 +426,19 @@ export class MqttConnection {
       return this.#tryAgain(ROOM_RETRY_MS)
     }
     const payload = Buffer.from(message.payload) // a copy, because the received buffer holds other data too
-    this.#messages.accept({ ...message, payload }, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease)
+    this.#messages.accept(
+      { ...message, payload }, { principal: this.#principal!, version: this.#version, deviceId: topic.deviceId }, lease
+    )
   }
 
   #noteIgnored (topic: string, kind: 'system' | 'other'): void {
     this.#parts.counts.ignored(`${kind}-topic`)
     if (kind === 'system' || this.#isOtherTopicNoted) return
     this.#isOtherTopicNoted = true
-    this.#parts.note(this, 'an MQTT client publishes to a topic that is not for events', { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) })
+    this.#parts.note(
+      this, 'an MQTT client publishes to a topic that is not for events',
+      { topic: topic.slice(0, TOPIC_SHOWN_CHARACTERS) }
+    )
   }
 
   #send (bytes: Buffer): void {

@@ -12,7 +12,8 @@ export type RefusedConnect = typeof refusedConnects[number]
 
 /** Reasons to end a connection. */
 export const endedReasons = [
-  'malformed', 'protocolError', 'topicNameInvalid', 'topicAliasInvalid', 'packetTooLarge', 'packetTimeout', 'keepAliveTimeout',
+  'malformed', 'protocolError', 'topicNameInvalid', 'topicAliasInvalid', 'packetTooLarge', 'packetTimeout',
+  'keepAliveTimeout',
   'takenOver', 'notAuthorized', 'shuttingDown', 'unspecified', 'fault'
 ] as const
 export type EndedReason = typeof endedReasons[number]
@@ -43,10 +44,16 @@ export function createMqttCounts (
   gauge({ name: 'relay_api_mqtt_pending_connections', help: 'MQTT connections before login' }, connections.pending)
   return {
     refusedConnect: counter(
-      { name: 'relay_api_mqtt_refused_connects_total', help: 'MQTT connections that failed to log in, by reason' }, refusedConnects),
-    ended: counter({ name: 'relay_api_mqtt_ended_total', help: 'MQTT connections closed by Relay, by reason' }, endedReasons),
+      {
+        name: 'relay_api_mqtt_refused_connects_total', help: 'MQTT connections that failed to log in, by reason'
+      }, refusedConnects),
+    ended: counter(
+      { name: 'relay_api_mqtt_ended_total', help: 'MQTT connections closed by Relay, by reason' }, endedReasons
+    ),
     ignored: counter(
-      { name: 'relay_api_mqtt_ignored_total', help: 'MQTT messages to topics that are not for events, by reason' }, ignoredReasons)
+      {
+        name: 'relay_api_mqtt_ignored_total', help: 'MQTT messages to topics that are not for events, by reason'
+      }, ignoredReasons)
   }
 }
 

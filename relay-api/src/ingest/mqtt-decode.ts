@@ -31,7 +31,9 @@ export function createDecoder (): Decoder {
       try {
         const restBytes = parser.parse(bytes)
         const { packet, fault } = found
-        if (!packet || fault || restBytes > 0) return violation('malformed', fault?.message ?? 'a packet whose length does not match its header')
+        if (!packet || fault || restBytes > 0) {
+          return violation('malformed', fault?.message ?? 'a packet whose length does not match its header')
+        }
         if (packet.cmd === 'connect') version = packet.protocolVersion
         return faultOf(packet, bytes, version === 5 ? 5 : 4) ?? { kind: 'packet', packet }
       } catch (error) { // the library reads past the end of some packets
@@ -96,8 +98,12 @@ function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | un
       if (/[+#]/.test(packet.topic)) return violation('topicNameInvalid', 'a topic with wildcards')
       if (packet.qos > 0 && !isId(packet.messageId)) return violation('protocolError', 'a message without an id')
       const alias: unknown = packet.properties?.topicAlias
-      if (alias !== undefined && (typeof alias !== 'number' || alias < 1)) return violation('topicAliasInvalid', 'a topic alias of 0')
-      if (packet.topic === '' && alias === undefined) return violation(version === 5 ? 'protocolError' : 'malformed', 'a message without a topic')
+      if (alias !== undefined && (typeof alias !== 'number' || alias < 1)) {
+        return violation('topicAliasInvalid', 'a topic alias of 0')
+      }
+      if (packet.topic === '' && alias === undefined) {
+        return violation(version === 5 ? 'protocolError' : 'malformed', 'a message without a topic')
+      }
       return undefined
     }
     case 'subscribe': case 'unsubscribe': {
@@ -112,7 +118,9 @@ function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | un
   }
 }
 
-function faultOfConnect ({ protocolVersion, password, username, will, properties }: IConnectPacket): Decoded | undefined {
+function faultOfConnect (
+  { protocolVersion, password, username, will, properties }: IConnectPacket
+): Decoded | undefined {
   if (protocolVersion === 4 && password !== undefined && username === undefined) {
     return violation('malformed', 'a password without a user name, which MQTT 3.1.1 does not allow')
   }

@@ -80,7 +80,9 @@ export class MqttMessages {
       try {
         const { reason, detail } = await handled
         const told = version === 5 && this.#events.isTold() ? detail : undefined
-        if (qos === 1 || qos === 2) this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), told)
+        if (qos === 1 || qos === 2) {
+          this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), told)
+        }
       } catch (error) {
         if ((error as RelayError).code !== 'RELAY_EVENT_LOG_UNREACHABLE') throw error
         this.#events.away('the event log is unreachable')

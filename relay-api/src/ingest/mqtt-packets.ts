@@ -103,7 +103,9 @@ export function refuseConnect (version: Version, reason: Reason, detail?: string
 }
 
 /** @param qos 1: PUBACK; 2: PUBREC, followed by PUBREL and PUBCOMP unless it refuses */
-export function acknowledge (version: Version, qos: 1 | 2, messageId: number, reason?: Reason, detail?: string): Buffer {
+export function acknowledge (
+  version: Version, qos: 1 | 2, messageId: number, reason?: Reason, detail?: string
+): Buffer {
   return generate({
     cmd: qos === 1 ? 'puback' : 'pubrec',
     messageId,

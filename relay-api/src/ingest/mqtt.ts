@@ -100,7 +100,9 @@ export function createMqttServer (
           connections.delete(it)
         },
         note: ({ address, principalId }, what, details) =>
-          notes.warn({ kind: `${what} ${String(details.reason)}`, address }, { address, principal: principalId, ...details }, what)
+          notes.warn({ kind: `${what} ${String(details.reason)}`, address }, {
+            address, principal: principalId, ...details
+          }, what)
       })
       connections.set(connection, undefined)
     }

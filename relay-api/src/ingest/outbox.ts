@@ -103,7 +103,9 @@ export function openOutbox (
   const deliver = async (together: readonly Waiting[]) => {
     using watched = breaker.watch()
     try {
-      await producer!.send(together[0].topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records))
+      await producer!.send(
+        together[0].topic, together.length === 1 ? together[0].records : together.flatMap(it => it.records)
+      )
       watched.answered()
       for (const it of together) it.done()
     } catch (error) {

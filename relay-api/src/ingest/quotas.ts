@@ -117,7 +117,8 @@ interface Memory {
 }
 
 async function spendPartitions (
-  caller: string, dear: readonly Dear[], nowMs: number, { times, budgets, ask, refused }: Asking & { times: RollupTimes }
+  caller: string, dear: readonly Dear[], nowMs: number,
+  { times, budgets, ask, refused }: Asking & { times: RollupTimes }
 ): Promise<void> {
   const isOld = ({ event }: Dear) => !times.isCovered(event.timestampMs, nowMs)
   if (!dear.some(isOld)) return

@@ -76,7 +76,9 @@ interface TimeSpan {
 /** As in `rollup_partition_bounds`. */
 function startOf ({ chunkMs, mergedMs, recentMs }: Cuts, timeMs: number, nowMs: number): number {
   const unitMs = Math.floor(timeMs / mergedMs) * mergedMs
-  return unitMs + mergedMs <= nowMs - recentMs || unitMs >= nowMs + recentMs ? unitMs : Math.floor(timeMs / chunkMs) * chunkMs
+  return unitMs + mergedMs <= nowMs - recentMs || unitMs >= nowMs + recentMs
+    ? unitMs
+    : Math.floor(timeMs / chunkMs) * chunkMs
 }
 
 /** Binary search, because there may be thousands. @returns the index of the first range that ends after a time */

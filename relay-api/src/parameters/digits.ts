@@ -29,5 +29,6 @@ function isInDigits (text: string, type: 'integer' | 'number'): boolean {
 
 function numbersOf (schema: object): Array<[parameter: string, 'integer' | 'number']> {
   const { querystring } = schema as { querystring?: { properties?: Record<string, { type?: unknown }> } }
-  return Object.entries(querystring?.properties ?? {}).flatMap(([name, { type }]) => type === 'integer' || type === 'number' ? [[name, type]] : [])
+  return Object.entries(querystring?.properties ?? {}).flatMap(([name, { type }]) =>
+    type === 'integer' || type === 'number' ? [[name, type]] : [])
 }

@@ -135,7 +135,10 @@ export function grantsCondition (
     ...zones === undefined ? [] : [`${seriesColumn('zone', namesDevices)} = any($${values.push(zones)}::text[])`],
     ...devicePrefixes === undefined
       ? []
-      : [...namesDevices ? [] : stretchAround(devicePrefixes, values), `s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`]
+      : [
+        ...namesDevices ? [] : stretchAround(devicePrefixes, values),
+        `s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`
+      ]
   ]
 }
 

@@ -72,19 +72,27 @@ export async function * aggregate (
 
 /** After all rows of a slice: without filling, no row depends on an earlier slice. */
 function endOf ({ groups, end }: Slice, question: Question): Position {
-  return { key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined }
+  return {
+    key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined
+  }
 }
 
-async function readSlice (source: RowSource, question: Question, { groups, first, end, occupied }: Slice): Promise<Found[]> {
+async function readSlice (
+  source: RowSource, question: Question, { groups, first, end, occupied }: Slice
+): Promise<Found[]> {
   const { boundaries, isDescending, lookBack } = question
   const rowCount = boundaries.length - 1
   const keys = groups.map(it => it.key)
-  const rows = occupied.map(it => isDescending ? { first: rowOf(question, it.end - 1), end: rowOf(question, it.first) + 1 } : it)
+  const rows = occupied.map(it => isDescending
+    ? { first: rowOf(question, it.end - 1), end: rowOf(question, it.first) + 1 }
+    : it)
   const read = await readRows(source, question, keys, isDescending ? rows.reverse() : rows)
   const isAtStart = isDescending ? end === rowCount : first === 0
   const isOpen = (key: string) => isAtStart ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
   const before = lookBack && await readRowsBefore(source.database, question, lookBack, keys.filter(isOpen),
-    async (keys, { startMs, endMs }) => firstRows(await readPlans(source, question, keys, planRows([startMs, endMs], 0, 1), [startMs, endMs])), source.asker)
+    async (keys, { startMs, endMs }) => firstRows(await readPlans(
+      source, question, keys, planRows([startMs, endMs], 0, 1), [startMs, endMs]
+    )), source.asker)
 
   const found: Found[] = []
   for (const key of keys) {
@@ -112,11 +120,15 @@ function firstRows (rows: ReadRows): Map<string, RowNumbers> {
 }
 
 /** @param stretches of indexes of rows, ascending; only one if steps are wanted */
-async function readRows (source: RowSource, question: Question, keys: readonly string[], stretches: readonly Ordinals[]): Promise<ReadRows> {
+async function readRows (
+  source: RowSource, question: Question, keys: readonly string[], stretches: readonly Ordinals[]
+): Promise<ReadRows> {
   const { boundaries } = question
   const indexes = stretches.flatMap(({ first, end }) => Array.from({ length: end - first }, (_, n) => first + n))
   const plans = stretches.flatMap(({ first, end }) => planRows(boundaries, first, end))
-  const ofSteps = question.statistics.some(it => it.needsSteps) ? boundaries.slice(stretches[0].first, stretches[0].end + 1) : []
+  const ofSteps = question.statistics.some(it => it.needsSteps)
+    ? boundaries.slice(stretches[0].first, stretches[0].end + 1)
+    : []
   const read = await readPlans(source, question, keys, plans, ofSteps)
   return new Map([...read].map(([key, rows]) => [key, new Map([...rows].map(([n, it]) => [indexes[n], it]))]))
 }

@@ -31,11 +31,13 @@ export const nobody: Asker = {
 /** The error of an answer that can't be paged and exceeds the limit of rows. */
 export function tooMuchToRead (): RelayError {
   return new RelayError('RELAY_TOO_MANY_POINTS', 'the answer would read too many rollups ' +
-    '(ANSWER_ROWS_MAX); use a shorter range, longer intervals, or fewer devices, zones or types', { parameter: 'start' })
+    '(ANSWER_ROWS_MAX); use a shorter range, longer intervals, or fewer devices, ' +
+      'zones or types', { parameter: 'start' })
 }
 
 /** The error if there are too many devices to read one by one. */
 export function tooManySeries (max: number): RelayError {
   return new RelayError('RELAY_TOO_MANY_POINTS', `the answer would read more than ${max} device series one by one ` +
-    '(ANSWER_SERIES_MAX), because you may see only some devices of a zone; select fewer zones or types, or name devices', { parameter: 'zone' })
+    '(ANSWER_SERIES_MAX), because you may see only some devices of a zone; select fewer zones or types, or ' +
+      'name devices', { parameter: 'zone' })
 }

@@ -14,7 +14,8 @@ const TYPES_AT_ONCE = 100
  */
 export async function countDevicesOfZones (database: Database, selection: Selection): Promise<Map<string, number>> {
   const values: unknown[] = []
-  const rows = await database.queryPrepared<{ name: string, devices: number }>(`devices of zones ${shapeOfStretches(selection)}`, `
+  const rows =
+    await database.queryPrepared<{ name: string, devices: number }>(`devices of zones ${shapeOfStretches(selection)}`, `
     select z.zone as name, sum(c.devices)::integer as devices from ${idStretches(selection, values)} cross join lateral (
       select count(distinct s.device_id) as devices from series s where ${inStretch(selection, values)}) c
     group by 1`, values)
@@ -32,7 +33,8 @@ export async function countDevicesOfTypes (database: Database, selection: Select
     const types = selection.types.slice(n, n + TYPES_AT_ONCE)
     const values: unknown[] = [types]
     const asked = { ...selection, types }
-    const columns = types.map((_, n) => `count(distinct s.device_id) filter (where (s.device_type || '') = ($1::text[])[${n + 1}]) as c${n}`)
+    const columns = types.map((_, n) =>
+      `count(distinct s.device_id) filter (where (s.device_type || '') = ($1::text[])[${n + 1}]) as c${n}`)
     // two zones may have the same ids, two ranges may not: so one zone, or all at once
     const [found] = await database.queryPrepared<{ devices: number[] }>(`devices of types ${types.length} ${shapeOfStretches(asked, 'one')}`, `
       select array[${types.map((_, n) => `coalesce(sum(c.c${n}), 0)::integer`).join(', ')}] as devices

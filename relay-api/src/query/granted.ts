@@ -64,13 +64,16 @@ async function seeWhole (database: Database, selection: Selection): Promise<Sele
 export function reportChangedZones (database: Database): Database {
   const report = (error: Error) => {
     if ((error as { code?: string }).code !== NOT_WHOLE) throw error
-    throw new RelayError('RELAY_ANSWERS_BUSY', 'the devices of a zone changed while the answer was read; try again', { cause: error })
+    throw new RelayError(
+      'RELAY_ANSWERS_BUSY', 'the devices of a zone changed while the answer was read; try again', { cause: error }
+    )
   }
   return {
     ...database,
     query: (sql, values, whom) => database.query<never>(sql, values, whom).catch(report),
     queryPrepared: (name, sql, values, whom) => database.queryPrepared<never>(name, sql, values, whom).catch(report),
-    streamPrepared: (name, sql, values, visit, whom) => database.streamPrepared(name, sql, values, visit, whom).catch(report)
+    streamPrepared: (name, sql, values, visit, whom) =>
+      database.streamPrepared(name, sql, values, visit, whom).catch(report)
   }
 }
 
@@ -103,8 +106,11 @@ const zonesMaxOf: Readonly<Record<ByZone, number>> = { each: Infinity, few: 200,
 export function idStretches (selection: Selection, values: unknown[], byZone: ByZone = 'each'): string {
   const ranges = prefixRanges(selection.grants.devicePrefixes ?? [''])
   const parameter = (texts: readonly string[]) => `$${values.push(texts)}::text[]`
-  const stretches = `unnest(${parameter(ranges.map(it => it.from))}, ${parameter(ranges.map(it => it.before))}) as p (from_id, before_id)`
-  return isByZone(selection, byZone) ? `unnest(${parameter(zonesOf(selection)!)}) as z (zone) cross join ${stretches}` : stretches
+  const stretches =
+    `unnest(${parameter(ranges.map(it => it.from))}, ${parameter(ranges.map(it => it.before))}) as p (from_id, before_id)`
+  return isByZone(selection, byZone)
+    ? `unnest(${parameter(zonesOf(selection)!)}) as z (zone) cross join ${stretches}`
+    : stretches
 }
 
 /** The condition that a row `s` of series is of a device in such a range. */
@@ -115,7 +121,9 @@ export function inStretch (selection: Selection, values: unknown[], byZone: ByZo
   const oneOf = (column: 'zone' | 'device_type', names: readonly string[]) =>
     `${seriesColumn(column, true)} = any($${values.push(names)}::text[])`
   return [
-    ...isByZone(selection, byZone) ? ['s.zone = z.zone and length(s.device_id) > 0'] : zones ? [oneOf('zone', zones)] : [],
+    ...isByZone(selection, byZone) ? ['s.zone = z.zone and length(s.device_id) > 0'] : zones ? [oneOf(
+      'zone', zones
+    )] : [],
     's.device_id >= p.from_id and s.device_id < p.before_id',
     ...types.length === 0 ? [] : [oneOf('device_type', types)]
   ].join(' and ')

@@ -34,7 +34,8 @@ const GROUPS_AT_ONCE = 10
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readGroupRows (
-  { database, totals, asker }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[], nowMs: number
+  { database, totals, asker }: RowSource, query: BucketQuery, keys: readonly string[], plans: readonly Plan[],
+  nowMs: number
 ): Promise<MergedRows> {
   const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
   const selections = keys.map(key => selectionOf(query, key))

@@ -44,10 +44,13 @@ export async function readGroups (
   database: Database, selection: Selection, groupBy: GroupBy | undefined, kind: SeriesKind,
   after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
 ): Promise<Group[]> {
-  if (groupBy === 'device' && selection.devices.length === 0) return await readDeviceGroups(database, selection, after, limit)
+  if (groupBy === 'device' && selection.devices.length === 0) {
+    return await readDeviceGroups(database, selection, after, limit)
+  }
   if (selection.granted && groupBy !== 'device') {
     const groups = groupsOfGranted(selection.granted, groupBy)
-    const first = after === undefined ? 0 : groups.findIndex(it => compareBytes(it.key, after.key) >= (after.isIncluded ? 0 : 1))
+    const first = after === undefined ? 0 : groups.findIndex(it =>
+      compareBytes(it.key, after.key) >= (after.isIncluded ? 0 : 1))
     return first === -1 ? [] : groups.slice(first, first + limit)
   }
   const values: unknown[] = []
@@ -65,7 +68,8 @@ export async function readGroups (
 
 /** By ranges of the index of devices: each returns at most a page, so none is read to its end. */
 async function readDeviceGroups (
-  database: Database, selection: Selection, after: { readonly key: string, readonly isIncluded: boolean } | undefined, limit: number
+  database: Database, selection: Selection, after: { readonly key: string, readonly isIncluded: boolean } | undefined,
+  limit: number
 ): Promise<Group[]> {
   const values: unknown[] = [limit]
   const from = after ? `and s.device_id ${after.isIncluded ? '>=' : '>'} $${values.push(after.key)}` : ''

@@ -7,8 +7,10 @@
  * A row of the journal has readings of hundreds of devices, and is read once per statement, for any of them.
  */
 import {
-  bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn, lastAtOrBefore, lateBlockOf,
-  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor, type Readings, type Rollup, type TimeRange
+  bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn,
+  lastAtOrBefore, lateBlockOf,
+  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor,
+  type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
 import type { Granted } from './granted-series.ts'
@@ -66,7 +68,9 @@ export function journalOfMany (
 }
 
 /** Rows `j` of blocks, each once. @param blocks SQL of an array of them (`blocksOf`) */
-export function journalOfBlocks (blocks: string, times: Pick<JournalQuery, 'startTime' | 'endTime'>, columns: string): string {
+export function journalOfBlocks (
+  blocks: string, times: Pick<JournalQuery, 'startTime' | 'endTime'>, columns: string
+): string {
   return `
     select ${columns} from unnest(${blocks}) as b (block)
     cross join lateral (select * from journal j where j.block = b.block${within(times)} offset 0) j`
@@ -149,7 +153,9 @@ export interface Places {
 export function createPlaces (buckets: readonly BucketRange[], edgeMinutesMs: readonly number[]): Places {
   const edges = [...new Set(edgeMinutesMs)].map(startMs =>
     ({ startMs, endMs: startMs + MINUTE_MS, sizeMs: MINUTE_MS, isEdge: true }))
-  const ranges = [...buckets.map(({ startMs, endMs, level: { sizeMs } }) => ({ startMs, endMs, sizeMs, isEdge: false })), ...edges]
+  const ranges = [
+    ...buckets.map(({ startMs, endMs, level: { sizeMs } }) => ({ startMs, endMs, sizeMs, isEdge: false })), ...edges
+  ]
     .sort((a, b) => a.startMs - b.startMs)
   const starts = ranges.map(it => it.startMs)
   return {

@@ -10,7 +10,9 @@
  */
 import { HOUR_MS, MINUTE_MS, type Database, type TimeRange } from 'relay-common'
 
-import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import {
+  isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection
+} from '../parameters/selection.ts'
 import { piecesOf } from './pieces.ts'
 
 export interface ArrivalTotals {

@@ -6,7 +6,9 @@
  *
  * Finer buckets come first; if retention may have dropped some, coarser ones are read as well.
  */
-import { bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level, type TimeRange } from 'relay-common'
+import {
+  bucketStartMs, DAY_MS, decodeBody, levels, MINUTE_MS, type Database, type DecodedRow, type Level, type TimeRange
+} from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
@@ -49,7 +51,9 @@ export async function readRowsBefore (
     return { startMs: row.startMs, endMs: Math.min(row.endMs, startMs) }
   }
   const read = async (rows: ReadonlyMap<string, TimeRange>) => {
-    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow, asker)) found.set(key, numbers)
+    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow, asker)) {
+      found.set(key, numbers)
+    }
   }
 
   if (startMs % MINUTE_MS !== 0) { // a part of a minute: no bucket ends there
@@ -94,7 +98,10 @@ async function readEach (
   for (let n = 0; n < plans.length; n += GROUPS_AT_ONCE) {
     const merged = await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))
     const steps = merged.size > 0 && question.statistics.some(it => it.needsSteps)
-      ? await readSteps(database, question, new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])), asker)
+      ? await readSteps(
+        database, question,
+        new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])), asker
+      )
       : undefined
     for (const [key, it] of merged) {
       const turn = asker.pace()
@@ -131,7 +138,8 @@ async function readTogether (
 
 /** One statement. @param merges by group: receive the rows */
 async function readInto (
-  merges: ReadonlyMap<string, Merge>, database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>,
+  merges: ReadonlyMap<string, Merge>, database: Database,
+  { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>,
   plans: ReadonlyMap<string, Plan>
 ): Promise<void> {
   const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
@@ -144,7 +152,8 @@ async function readInto (
   const series = `${keyColumn} = any($${values.push([...plans.keys()])}::text[]) and ${ofKind}`
   const windows = [...plans].flatMap(([key, { buckets }]) => buckets.map(it => ({ key, ...it })))
   const range = around(windows)!
-  const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
+  const [startTime, endTime] = [range.startMs, range.endMs].map(it =>
+    `to_timestamp($${values.push(it / 1000)}::float8)`)
   const inJournal = journalOfMany({ kind, series: `series s where ${series}`, startTime, endTime }, 'of_journal',
     `${groupColumn(groupBy)}, s.zone, s.device_type, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea`,
     'null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
@@ -161,11 +170,14 @@ async function readInto (
       cross join lateral (select * from ${level.table} r where r.series_id = s.series_id
         and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) offset 0) r`
   })
-  const name = `rows before by ${groupBy} of ${kind} where ${shapeOf(selection)} from ${used.map(it => it.name[0]).join('')}`
+  const name =
+    `rows before by ${groupBy} of ${kind} where ${shapeOf(selection)} from ${used.map(it => it.name[0]).join('')}`
   const journal = createJournal<Source & { readonly key: string }>(range)
   await database.streamPrepared(name, `with ${inJournal.blocks}${[...arms, ...inJournal.arms].join('\n    union all')}`, values, columns => {
     const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
-    if (bucketStartS !== null) merges.get(key)!.add({ edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
+    if (bucketStartS !== null) merges.get(key)!.add({
+      edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body
+    })
     else if (body === null) journal.addSeries(count, { key, zone, deviceType })
     else journal.addRow(body)
   })
@@ -173,7 +185,9 @@ async function readInto (
   const add = ({ key, ...source }: Source & { readonly key: string }, bucketStartMs: number, content: DecodedRow) =>
     merges.get(key)!.add({ ...source, edge: undefined, bucketStartMs, content })
   journal.finish({
-    readings: (series, readings) => places.get(series.key)!.readings(readings, (it, _, content) => add(series, it, content)),
+    readings: (series, readings) => places.get(series.key)!.readings(
+      readings, (it, _, content) => add(series, it, content)
+    ),
     rollup: (series, minuteMs, rollup) =>
       places.get(series.key)!.minute(minuteMs, it => add(series, it, { rollup, readings: undefined }))
   })
@@ -202,7 +216,8 @@ async function readNewest (
 }
 
 async function readNewestOf (
-  database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>, keys: readonly string[], level: Level,
+  database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>, keys: readonly string[],
+  level: Level,
   { startMs, endMs }: TimeRange
 ): Promise<Map<string, number>> {
   const newest = new Map<string, number>()
@@ -212,10 +227,14 @@ async function readNewestOf (
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
-  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  const ofGroups = groupBy === undefined
+    ? 'true'
+    : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const name = `newest ${level.name} by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)}`
   const series = `${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
-  const inJournal = journalOfMany({ kind, series: `series s where ${series}`, startTime: 'to_timestamp($1)', endTime: 'to_timestamp($2)' }, 'of_journal',
+  const inJournal = journalOfMany({
+    kind, series: `series s where ${series}`, startTime: 'to_timestamp($1)', endTime: 'to_timestamp($2)'
+  }, 'of_journal',
     `${column}, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea`,
     'null, null::float8, null::float8, null::float8, null::float8, j.body')
   const journal = createJournal<string>(whole)
@@ -231,7 +250,9 @@ async function readNewestOf (
     where ${series}
     union all ${inJournal.arms.join(' union all ')}`, values, columns => {
     const [key, bucketStartS, count, min, max, body] = columns as Columns
-    if (bucketStartS !== null) note(key, decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup.lastMs)
+    if (bucketStartS !== null) note(
+      key, decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup.lastMs
+    )
     else if (body === null) journal.addSeries(count, key)
     else journal.addRow(body)
   })

@@ -5,7 +5,8 @@
  * the whole minute is used, for all devices, so that all numbers are of one range, and `coverage` states it.
  */
 import {
-  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup, type RollupRow, type TimeRange
+  cutReadings, decodeBody, emptyRollup, foldReadings, mergeRollup, MINUTE_MS, type DecodedRow, type Rollup,
+  type RollupRow, type TimeRange
 } from 'relay-common'
 
 import type { Plan } from './plan.ts'

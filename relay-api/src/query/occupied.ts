@@ -87,7 +87,9 @@ async function readBucketStarts (
   const namesDevices = isFound(selection) || groupBy === 'device'
   const values: unknown[] = [startMs / 1000, endMs / 1000]
   const condition = seriesCondition(selection, values, namesDevices)
-  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  const ofGroups = groupBy === undefined
+    ? 'true'
+    : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const series = `series s where ${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
   const [startTime, endTime] = ['to_timestamp($1)', 'to_timestamp($2)']
   const { blocks, arms: [, journal] } = journalOfMany({ kind, series, startTime, endTime }, 'blocks', '',
@@ -112,11 +114,14 @@ function rowsAt (question: Question, level: Level, stretches: readonly TimeRange
   const wholeMs = { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
   const isSureMs = keptSince[level.name] + level.sizeMs
   const unsure = isSureMs > wholeMs.startMs ? [{ startMs: wholeMs.startMs, endMs: isSureMs }] : []
-  const rows = union([[...unsure, ...stretches].filter(it => it.endMs > wholeMs.startMs && it.startMs < wholeMs.endMs).map(it => ({
+  const rows =
+    union([[...unsure, ...stretches].filter(it => it.endMs > wholeMs.startMs && it.startMs < wholeMs.endMs).map(it => ({
     first: boundaries.lastAtOrBefore(it.startMs),
     end: Math.min(boundaries.lastAtOrBefore(it.endMs - 1) + 1, rowCount)
   }))])
-  return isDescending ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 })) : rows
+  return isDescending
+    ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 }))
+    : rows
 }
 
 /** The parts of rows that lie within others. @param rows ascending */

@@ -7,7 +7,9 @@
  */
 import { decodeBody, dayLevel, type Database } from 'relay-common'
 
-import { isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import {
+  isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection
+} from '../parameters/selection.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
@@ -44,8 +46,11 @@ function daysOf (series: string, kind: SeriesKind, ends: ReadonlyArray<'first' |
     from found s cross join lateral (
       select * from ${dayLevel.table} r where r.series_id = s.series_id
       order by r.bucket_start ${end === 'first' ? 'asc' : 'desc'} fetch first 1 rows with ties) r`)
-  const journal = journalOfMany({ kind, series: 'found s where true', startTime: undefined, endTime: undefined }, 'of_journal',
-    's.device_id, s.zone, s.device_type, null, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea',
+  const journal = journalOfMany({
+    kind, series: 'found s where true', startTime: undefined, endTime: undefined
+  }, 'of_journal',
+    's.device_id, s.zone, s.device_type, null, null::float8, s.series_id::float8, null::float8, null::float8, ' +
+      'null::bytea',
     'null, null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
   return `with found as materialized (${series}), ${journal.blocks} ${[...arms, ...journal.arms].join(' union all ')}`
 }
@@ -88,7 +93,9 @@ function pageOf (selection: Selection, prefix: string, after: string | undefined
     return `select distinct s.device_id from series s where ${kindCondition('devices', true)} and ${ofDevices} ${behind} ${ofPrefix} order by 1 limit $1`
   }
   const { grants } = selection
-  const asked = { ...selection, grants: { ...grants, devicePrefixes: prefixesWithin(grants.devicePrefixes ?? [''], prefix) } }
+  const asked = {
+    ...selection, grants: { ...grants, devicePrefixes: prefixesWithin(grants.devicePrefixes ?? [''], prefix) }
+  }
   const stretches = idStretches(asked, values, 'few')
   const behind = after === undefined ? '' : `and s.device_id > $${values.push(after)}`
   return `
@@ -105,7 +112,10 @@ function pageOf (selection: Selection, prefix: string, after: string | undefined
 export async function readGroupNames (
   database: Database, selection: Selection, by: 'zone' | 'type', after: string | undefined, limit: number
 ): Promise<string[]> {
-  const groups = await readGroups(database, selection, by, groupKind(selection), after === undefined ? undefined : { key: after, isIncluded: false }, limit)
+  const groups = await readGroups(
+    database, selection, by, groupKind(selection), after === undefined ? undefined : { key: after, isIncluded: false },
+    limit
+  )
   return groups.map(it => it.key)
 }
 
@@ -154,7 +164,9 @@ async function readPresences (
   const journal = createJournal<Pick<Presence, 'zone' | 'type'> & { readonly device: string }>(allTime)
   const presenceOf = (device: string, zone: string, type: string) => {
     const key = [device, zone, type].join('\n')
-    const presence = found.get(key) ?? { device, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity }
+    const presence = found.get(key) ?? {
+      device, zone, type, firstMs: Infinity, lastMs: -Infinity, lastValue: -Infinity
+    }
     found.set(key, presence)
     return presence
   }

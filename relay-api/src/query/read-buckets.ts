@@ -14,7 +14,9 @@ import { grantedOf, groupOfGranted, piecesOf, seriesOf } from './pieces.ts'
 import type { Granted } from './granted-series.ts'
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
 import type { GroupBy } from './group-by.ts'
-import { allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal } from './journal.ts'
+import {
+  allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal
+} from './journal.ts'
 import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 
@@ -73,7 +75,9 @@ export async function readBuckets (
     else for (const { row, edge } of edges.get(found.bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
   }
   const visit = (columns: unknown[], journal: Journal<Source & { readonly key: string }>) => {
-    const [key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS] = columns as Columns
+    const [
+      key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS
+    ] = columns as Columns
     if (bucketStartS === null) {
       if (body === null) journal.addSeries(count, { key, zone, deviceType })
       else journal.addRow(body)
@@ -128,7 +132,8 @@ type Columns = [
 const minuteAt = (startMs: number): TimeRange => ({ startMs, endMs: startMs + MINUTE_MS })
 
 function addGranted (
-  journal: Journal<Source & { readonly key: string }>, { series }: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined
+  journal: Journal<Source & { readonly key: string }>, { series }: Granted,
+  groupBy: Exclude<GroupBy, 'device'> | undefined
 ): void {
   for (const { zone, type, ids } of series) {
     const source = { key: groupOfGranted({ zone, type }, groupBy), zone, deviceType: type }
@@ -168,7 +173,9 @@ function statementFor (
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
   const column = groupColumn(groupBy)
-  const ofGroups = groupBy === undefined ? 'true' : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
+  const ofGroups = groupBy === undefined
+    ? 'true'
+    : `${groupKey(groupBy, namesDevices)} = any($${values.push(keys)}::text[])`
   const seriesOfKind = (kind: SeriesKind) => `${kindCondition(kind, namesDevices)} and ${condition} and ${ofGroups}`
   const seconds = (timesMs: readonly number[]) => `$${values.push(timesMs.map(it => it / 1000))}::float8[]`
 
@@ -210,15 +217,23 @@ function statementFor (
   }
   const journals: string[] = []
   for (const whose of ['devices', 'groups'] as const) {
-    const range = around([...kind === whose ? [...stretches.values()].flat() : [], ...whose === 'devices' ? edgeMinutes.map(minuteAt) : []])
+    const range = around([
+      ...kind === whose ? [...stretches.values()].flat() : [], ...whose === 'devices' ? edgeMinutes.map(minuteAt) : []
+    ])
     if (!range) continue
-    const [startTime, endTime] = [range.startMs, range.endMs].map(it => `to_timestamp($${values.push(it / 1000)}::float8)`)
-    const rowColumns = 'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, null::bigint, null::float8'
+    const [startTime, endTime] = [range.startMs, range.endMs].map(it =>
+      `to_timestamp($${values.push(it / 1000)}::float8)`)
+    const rowColumns = 'null, false, null, null, null::float8, null::float8, null::float8, null::float8, j.body, ' +
+      'null::bigint, null::float8'
     if (selection.granted && groupBy !== 'device') { // their ids are known
-      arms.push(journalOfBlocks(`$${values.push(blocksOfGranted(selection.granted))}::integer[]`, { startTime, endTime }, rowColumns))
+      arms.push(journalOfBlocks(
+        `$${values.push(blocksOfGranted(selection.granted))}::integer[]`, { startTime, endTime }, rowColumns
+      ))
       continue
     }
-    const it = journalOfMany({ kind: whose, series: `series s where ${seriesOfKind(whose)}`, startTime, endTime }, `journal_of_${whose}`,
+    const it = journalOfMany({
+      kind: whose, series: `series s where ${seriesOfKind(whose)}`, startTime, endTime
+    }, `journal_of_${whose}`,
       `${column}, false, s.zone, s.device_type, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea, null::bigint, null::float8`,
       rowColumns)
     journals.push(it.blocks)
@@ -226,5 +241,7 @@ function statementFor (
   }
   const tables = used.map(it => it.name[0]).join('') + (edgeMinutes.length > 0 ? 'e' : '') + (marksRevised ? 'r' : '')
   const name = `buckets by ${groupBy ?? 'all'} of ${kind} where ${shapeOf(selection)} from ${tables}`
-  return { name, sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`, values }
+  return {
+    name, sql: `${journals.length === 0 ? '' : `with ${journals.join(', ')}`}${arms.join('\n    union all')}`, values
+  }
 }

@@ -5,7 +5,8 @@
  * grows with the range.
  */
 import {
-  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database, type Readings, type TimeRange
+  bucketStartMs, cutReadings, decodeBody, emptyReadings, mergeReadings, MINUTE_MS, minuteLevel, type Database,
+  type Readings, type TimeRange
 } from 'relay-common'
 
 import { isFound, kindCondition, seriesCondition, type Selection } from '../parameters/selection.ts'
@@ -138,7 +139,9 @@ const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w 
 const withinAll = 'r.bucket_start >= to_timestamp($4) and r.bucket_start < to_timestamp($5)'
 
 /** Walks the rows of some windows, after the journal of them. */
-async function walkRows (database: Database, name: string, rows: string, all: readonly Window[], walks: Walks): Promise<void> {
+async function walkRows (
+  database: Database, name: string, rows: string, all: readonly Window[], walks: Walks
+): Promise<void> {
   const windows = all.filter(it => it.startMs < it.endMs)
   const range = around(windows)
   if (!range) return
@@ -148,7 +151,9 @@ async function walkRows (database: Database, name: string, rows: string, all: re
   const takeJournal = () => {
     if (isJournalTaken) return
     isJournalTaken = true
-    journal.finish({ readings: (window, readings) => walks.get(window.id)!.take(cutReadings(readings, window)), rollup: () => {} })
+    journal.finish({
+      readings: (window, readings) => walks.get(window.id)!.take(cutReadings(readings, window)), rollup: () => {}
+    })
   }
 
   const inJournal = journalOfBlocks('$6::integer[]', { startTime: 'to_timestamp($4)', endTime: 'to_timestamp($5)' },

@@ -18,7 +18,9 @@ import { createBatches, type Batches } from './batch.ts'
 import { blocksOf, halvesOf, type Block } from './blocks.ts'
 import { createCrowds } from './crowded.ts'
 import { piecesOf, seriesOf } from './pieces.ts'
-import { addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally } from './merge.ts'
+import {
+  addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally
+} from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
 import { keptSinceOf, readRows, usesDevices, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
@@ -260,7 +262,9 @@ function splitPlan (
 
 function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange): void {
   const last = ranges.at(-1)
-  if (last?.level === level && last.endMs === startMs) ranges[ranges.length - 1] = { level, startMs: last.startMs, endMs }
+  if (last?.level === level && last.endMs === startMs) ranges[ranges.length - 1] = {
+    level, startMs: last.startMs, endMs
+  }
   else ranges.push({ level, startMs, endMs })
 }
 

@@ -8,7 +8,8 @@
  * the journal.
  */
 import {
-  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName, type TimeRange
+  DAY_MS, HOUR_MS, levels, MINUTE_MS, minuteLevel, type Database, type DecodedRow, type Level, type LevelName,
+  type TimeRange
 } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
@@ -20,7 +21,9 @@ import {
   around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal
 } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
-import { grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants } from '../parameters/selection.ts'
+import {
+  grantedCondition, grantsCondition, kindCondition, seriesColumn, shapeOfGrants, wholeCondition, type SeenGrants
+} from '../parameters/selection.ts'
 import type { Granted } from './granted-series.ts'
 import type { ReadRow, Source } from './merge.ts'
 
@@ -120,7 +123,9 @@ function visitJournal (
     if (!isEdge && usesDevices(selection) !== isOfGroups) visit({ ...source, edge: undefined, bucketStartMs, content })
     if (!isEdge) return
     for (const [edge, it] of edges.entries()) {
-      if (it.bucketMs === bucketStartMs && (it.isOfGroups ?? false) === isOfGroups) visit({ ...source, edge, bucketStartMs, content })
+      if (it.bucketMs === bucketStartMs && (it.isOfGroups ?? false) === isOfGroups) {
+        visit({ ...source, edge, bucketStartMs, content })
+      }
     }
   }
   journal.finish({
@@ -221,7 +226,9 @@ function questionFor (
   }
   // `&&` compares every pair: if a selection may have very many series, any commit may have changed some of them
   const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && kind === 'groups')
-  const isTouched = seriesAreFew ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))` : 'true'
+  const isTouched = seriesAreFew
+    ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`
+    : 'true'
   for (const level of levels) {
     const ranges = buckets.filter(it => it.level === level)
     if (ranges.length === 0) continue
@@ -230,7 +237,10 @@ function questionFor (
     // and planning each time takes longer than the read
     if (ranges.length <= ARMS_MAX) {
       for (const { startMs, endMs } of ranges) {
-        arms.push(arm(level.table, BUCKET, series, '', `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`))
+        arms.push(arm(
+          level.table, BUCKET, series, '',
+          `r.bucket_start >= ${time(startMs)} and r.bucket_start < ${time(endMs)}${bounds}`
+        ))
       }
     } else {
       const [starts, ends] = [times(ranges.map(it => it.startMs)), times(ranges.map(it => it.endMs))]
@@ -241,15 +251,25 @@ function questionFor (
   }
   for (const [n, { bucketMs, isOfGroups }] of edges.entries()) {
     const bounds = within('r.bucket_start', [{ startMs: bucketMs, endMs: bucketMs + MINUTE_MS }])
-    arms.push(arm(minuteLevel.table, n, seriesOf(isOfGroups ? 'groups' : 'devices'), '', `r.bucket_start = ${time(bucketMs)}${bounds}`))
+    arms.push(arm(
+      minuteLevel.table, n, seriesOf(isOfGroups ? 'groups' : 'devices'), '',
+      `r.bucket_start = ${time(bucketMs)}${bounds}`
+    ))
   }
   const journals: string[] = []
   for (const whose of ['devices', 'groups'] as const) {
     const range = around(rangesOf({
-      buckets: kind === whose ? buckets : [], edges: edges.filter(it => (it.isOfGroups ? 'groups' : 'devices') === whose)
+      buckets: kind === whose ? buckets : [], edges: edges.filter(
+        it => (it.isOfGroups ? 'groups' : 'devices') === whose
+      )
     }))
     if (!range) continue
-    const query = { kind: whose, series: `series s where ${seriesOf(whose)}`, startTime: time(range.startMs), endTime: time(range.endMs) }
+    const query = {
+      kind: whose,
+      series: `series s where ${seriesOf(whose)}`,
+      startTime: time(range.startMs),
+      endTime: time(range.endMs)
+    }
     const ofSeries = `${JOURNAL}, s.zone, s.device_type, s.series_id::float8, null::float8, null::float8, null::float8`
     if (selection.deviceId !== undefined) { // few series at most
       arms.push(journalOfEach(query, `${ofSeries}, j.body`))

@@ -46,7 +46,9 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
         response: { 200: eventsAnswerSchema, ...problemResponses(404) }
       }
       app.withTypeProvider<TypeBoxTypeProvider>().get(path, { schema },
-        request => findEvents({ ...request.params, grants: request.principal.grants }, request.query, settings, request.answer))
+        request => findEvents(
+          { ...request.params, grants: request.principal.grants }, request.query, settings, request.answer
+        ))
     }
   })
 }
@@ -67,7 +69,9 @@ async function findEvents (
   const asked = { devices: given(deviceId), zones: given(zone), types: given(deviceType), grants }
   const found = await findGranted(database, asked, asker)
   const { granted } = found
-  const merged = await totals.readTotal({ ...selection, grants: found.grants, ...granted && { granted } }, range, Date.now())
+  const merged = await totals.readTotal(
+    { ...selection, grants: found.grants, ...granted && { granted } }, range, Date.now()
+  )
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'no readings match this selection and range')
   }

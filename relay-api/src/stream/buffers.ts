@@ -21,7 +21,9 @@ export interface Dropped<C> {
 }
 
 /** @returns the clients to drop, so that the rest is within the limits */
-export function chooseDropped<C extends WaitingClient> (clients: Iterable<C>, { perCallerMaxBytes, maxBytes }: BufferLimits): Dropped<C>[] {
+export function chooseDropped<C extends WaitingClient> (
+  clients: Iterable<C>, { perCallerMaxBytes, maxBytes }: BufferLimits
+): Dropped<C>[] {
   const byCaller = new Map<string, number>()
   let all = 0
   for (const { caller, waitingBytes } of clients) {

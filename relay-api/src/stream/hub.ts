@@ -81,7 +81,8 @@ export class Hub {
   #stopWaiting: (() => void) | undefined
 
   constructor (
-    databases: HubDatabases, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry, log: Logger
+    databases: HubDatabases, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry,
+    log: Logger
   ) {
     const { database, listenDatabase } = databases
     this.#database = database
@@ -191,7 +192,9 @@ export class Hub {
     await this.#history.ensure()
     const named = await readNow(this.#database)
     if (named) return named
-    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'could not store the history id of the database: the role may not write it')
+    throw new RelayError(
+      'RELAY_DATABASE_UNREACHABLE', 'could not store the history id of the database: the role may not write it'
+    )
   }
 
   /** The view of a query. When this returns no round is in progress, and the next one includes the view. */
@@ -204,7 +207,8 @@ export class Hub {
   }
 
   #add (
-    view: View, lastId: string | undefined, response: ServerResponse, of: Pick<Listening, 'caller' | 'checkPermission' | 'held'>
+    view: View, lastId: string | undefined, response: ServerResponse,
+    of: Pick<Listening, 'caller' | 'checkPermission' | 'held'>
   ): void {
     const client = new Client(response, {
       bufferMaxBytes: this.#config.STREAM_BUFFER_MAX_BYTES, ended: reason => this.#remove(client, reason)
@@ -327,8 +331,12 @@ export class Hub {
    * more is sent, because what was just sent waits for everybody and is one buffer for all clients of a view.
    */
   #boundBuffers (): void {
-    const waiting = [...this.#clients].map(([client, { caller }]) => ({ client, caller, waitingBytes: client.waitingBytes }))
-    const limits = { perCallerMaxBytes: this.#budgets.maxOf('streamBytes'), maxBytes: this.#config.STREAM_BUFFERS_MAX_BYTES }
+    const waiting = [...this.#clients].map(([client, { caller }]) => ({
+      client, caller, waitingBytes: client.waitingBytes
+    }))
+    const limits = {
+      perCallerMaxBytes: this.#budgets.maxOf('streamBytes'), maxBytes: this.#config.STREAM_BUFFERS_MAX_BYTES
+    }
     for (const { client: { client, caller }, isCallers } of chooseDropped(waiting, limits)) {
       if (isCallers) this.#budgets.count('streamBytes', caller)
       client.cut()

@@ -36,7 +36,8 @@ export const rollupMessageSchema = Type.Object({
   max: Type.Number(),
   median: Type.Number(),
   medianError: Type.Unsafe<number | null>({
-    type: ['number', 'null'], description: 'the true median is within median ± medianError; null: no double can bound it'
+    type: ['number', 'null'],
+    description: 'the true median is within median ± medianError; null: no double can bound it'
   }),
   last: Type.Number({ description: 'the newest reading' }),
   lastTime: Time

@@ -10,7 +10,9 @@ export function createStreamMetrics (metrics: Registry, countClients: () => numb
   })
   return {
     dropped: createCounterBy(
-      metrics, { name: 'relay_api_stream_dropped_total', help: 'Streams closed by Relay, by reason' }, 'reason', endReasons),
+      metrics, {
+        name: 'relay_api_stream_dropped_total', help: 'Streams closed by Relay, by reason'
+      }, 'reason', endReasons),
     round: new Histogram({
       name: 'relay_api_stream_round_seconds',
       help: 'Time from reading the commits to sending them to the last client',

@@ -93,7 +93,9 @@ export class Views {
   async #fill (view: View): Promise<void> {
     const values: unknown[] = []
     const { devices } = view.question.selection
-    const kind = kindCondition(usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups', devices.length > 0)
+    const kind = kindCondition(
+      usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups', devices.length > 0
+    )
     const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
     await this.#refuseMany(view.question, condition, values)
     // rows are handled as they arrive, so that nothing else waits for all of them

@@ -1,6 +1,7 @@
 /** Changed windows of views: which buckets of which groups changed, and their current rollups. */
 import {
-  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database, type RelayError, type Rollup, type TimeRange
+  bucketStartMs, decodeBody, emptyRollup, foldReadings, levels, mergeRollup, readingsByBucket, type Database,
+  type RelayError, type Rollup, type TimeRange
 } from 'relay-common'
 
 import { usesDevices, type SeriesKind } from '../query/groups.ts'
@@ -125,7 +126,9 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, V
       if (view.question.levelIndex !== levelIndex) continue
       const kind = usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups'
       for (const { group, bucketMs } of windows) {
-        for (const seriesId of view.groups.get(group) ?? []) keys.set(`${seriesId} ${bucketMs}`, { seriesId, bucketMs, kind })
+        for (const seriesId of view.groups.get(group) ?? []) {
+          keys.set(`${seriesId} ${bucketMs}`, { seriesId, bucketMs, kind })
+        }
       }
     }
     const all = [...keys.values()]
@@ -152,7 +155,9 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
   const { name, table, sizeMs } = levels[levelIndex]
   const ids = keys.map(it => it.seriesId)
   const times = keys.map(it => it.bucketMs)
-  const range = { startMs: times.reduce((a, b) => Math.min(a, b)), endMs: times.reduce((a, b) => Math.max(a, b)) + sizeMs }
+  const range = {
+    startMs: times.reduce((a, b) => Math.min(a, b)), endMs: times.reduce((a, b) => Math.max(a, b)) + sizeMs
+  }
   const add = (seriesId: number, bucketMs: number, rollup: Rollup | undefined) => {
     const key = `${seriesId} ${bucketMs}`
     const known = found.get(key)

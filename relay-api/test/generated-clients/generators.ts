@@ -41,15 +41,22 @@ export const pythonGenerator: Generator = {
   name: 'openapi-python-client',
   findMissing: async () => await isFine('python3', ['-c', PYTHON_CHECK]) ? undefined : 'Python 3.11 or newer, and pip',
   install: () => fill('requirements.txt', async (list, folder) => {
-    await run('python3', ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', '--target', folder, '--requirement', list])
+    await run('python3', [
+      '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile', '--target', folder,
+      '--requirement', list
+    ])
   })
 }
 
 export const javaGenerator: Generator = {
   name: 'openapi-generator',
-  findMissing: async () => await isFine('javac', ['--release', '17', '--version']) && await isFine('mvn', ['--version']) ? undefined : 'a JDK 17 or newer, and Maven',
+  findMissing: async () => await isFine('javac', ['--release', '17', '--version']) && await isFine('mvn', ['--version'])
+    ? undefined
+    : 'a JDK 17 or newer, and Maven',
   install: () => fill('pom.xml', async (pom, folder) => {
-    await run('mvn', ['--batch-mode', '--quiet', '--file', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`])
+    await run(
+      'mvn', ['--batch-mode', '--quiet', '--file', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`]
+    )
   })
 }
 

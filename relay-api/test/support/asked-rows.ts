@@ -55,7 +55,8 @@ export interface Site {
 }
 
 /** Few events of all kinds, or so many of one that digests become sketches. */
-export const siteOf = (values: fc.Arbitrary<fc.Arbitrary<number>>, largeWeight = 1): fc.Arbitrary<Site> => fc.tuple(baseMs, values).chain(([baseMs, value]) => fc.oneof(
+export const siteOf = (values: fc.Arbitrary<fc.Arbitrary<number>>, largeWeight = 1): fc.Arbitrary<Site> =>
+  fc.tuple(baseMs, values).chain(([baseMs, value]) => fc.oneof(
   { weight: 3, arbitrary: fc.array(event(baseMs, value), { minLength: 1, maxLength: 150, size: 'max' }) },
   {
     weight: largeWeight,
@@ -109,7 +110,9 @@ export const questions = ({ baseMs, events }: Site): fc.Arbitrary<Asked[]> => {
 const stats = 'count,sum,avg,min,max,median,p0,p90,p99.9,stddev,first,last,increase,rate,timeWeightedAvg'
 
 /** All pages of an answer, as one. */
-export async function askAll (api: Pick<TestApi, 'ask'>, asked: Asked, more: Record<string, string> = {}): Promise<Array<Record<string, any>>> {
+export async function askAll (
+  api: Pick<TestApi, 'ask'>, asked: Asked, more: Record<string, string> = {}
+): Promise<Array<Record<string, any>>> {
   const query = new URLSearchParams([
     ...asked.device.map(it => ['device', it]), ...asked.zone.map(it => ['zone', it]),
     ...asked.type.map(it => ['type', it]), ...asked.groupBy ? [['groupBy', asked.groupBy]] : [],

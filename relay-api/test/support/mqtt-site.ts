@@ -35,7 +35,9 @@ export async function openMqttSite (
     port,
     topic: site.log.topic,
     async connect (options) {
-      const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 100, ...options })
+      const client = await connectAsync(
+        `mqtt://127.0.0.1:${port}`, { username: 'device', password: TOKEN, reconnectPeriod: 100, ...options }
+      )
       client.on('error', () => {})
       running.defer(async () => client.endAsync(true))
       return client
@@ -60,7 +62,8 @@ export async function openMqttSite (
       const first = await read()
       let text = first // a cached answer has other times than the next one
       await until('metrics that are newer than the question', async () => (text = await read()) !== first)
-      const lines = text.split('\n').filter(it => it.startsWith(`${name}{`) && labels.every(label => it.includes(label)))
+      const lines = text.split('\n').filter(it => it.startsWith(`${name}{`) &&
+        labels.every(label => it.includes(label)))
       return lines.reduce((sum, it) => sum + Number(it.slice(it.lastIndexOf(' '))), 0)
     },
     [Symbol.asyncDispose]: () => running.disposeAsync()

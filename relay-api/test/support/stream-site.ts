@@ -42,7 +42,9 @@ export async function openStreamSite (
   const running = opened.move()
   return {
     ...site,
-    send: (...events) => producer.send(site.log.topic, events.map(it => ({ key: it.deviceId, value: JSON.stringify(it) }))),
+    send: (...events) => producer.send(
+      site.log.topic, events.map(it => ({ key: it.deviceId, value: JSON.stringify(it) }))
+    ),
     restartProcessor: async () => {
       await processor.close()
       processor = await start()

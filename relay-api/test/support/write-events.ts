@@ -3,8 +3,10 @@
  * functions, without a processor.
  */
 import {
-  bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, groupBlockOf,
-  JournalWriter, lateBlockOf, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total, type Database,
+  bucketStartMs, deviceBlockOf, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings,
+  groupBlockOf,
+  JournalWriter, lateBlockOf, levels, mergeReadings, mergeRollup, minuteLevel, READINGS_PER_ROW_MAX_DEFAULT, total,
+  type Database,
   type DeviceEvent, type Level, type Readings, type Rollup
 } from 'relay-common'
 
@@ -42,7 +44,11 @@ export interface JournalPlace {
 /** Writes events of buckets that no earlier call has written. */
 export async function writeEvents (
   database: Database, events: readonly PlacedEvent[],
-  { readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT, journaled = { devices: new Map(), groups: new Map() }, announces = true }: WriteSettings = {}
+  {
+    readingsPerRowMax = READINGS_PER_ROW_MAX_DEFAULT,
+    journaled = { devices: new Map(), groups: new Map() },
+    announces = true
+  }: WriteSettings = {}
 ): Promise<void> {
   const seriesIds = await ensureSeries(database, [...new Set(events.flatMap(it => [deviceKey(it), groupKey(it)]))])
   await writeJournal(database, events, seriesIds, journaled)
@@ -74,7 +80,8 @@ async function ensurePartitions (database: Database, level: Level, timesMs: read
   let fromMs = -Infinity // an existing partition covers the time up to there
   for (const timeMs of timesMs.toSorted((a, b) => a - b)) {
     if (timeMs < fromMs) continue
-    const partitions = await database.query<{ ends: number }>('select ends from ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($2))',
+    const partitions = await database.query<{ ends: number }>('select ends from ensure_rollup_partitions($1, ' +
+      'to_timestamp($2), to_timestamp($2))',
       [level.name, timeMs / 1000])
     fromMs = partitions.at(-1)!.ends
   }
@@ -109,7 +116,8 @@ function rowsOf (events: readonly PlacedEvent[], journaled: NonNullable<WriteSet
         const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
         const key = [series, level.name, sourcePartition, bucketMs].join()
         const row = rows.get(key) ??
-          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(whose === 'devices' && level === minuteLevel ? { readings } : {}) }
+          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(whose === 'devices' &&
+            level === minuteLevel ? { readings } : {}) }
         rows.set(key, row)
         mergeRollup(row.rollup, rollup)
       }
@@ -119,7 +127,9 @@ function rowsOf (events: readonly PlacedEvent[], journaled: NonNullable<WriteSet
 }
 
 /** The readings of each minute of each device. */
-function minutesOf (events: readonly PlacedEvent[]): Iterable<{ readonly event: PlacedEvent, readonly readings: Readings }> {
+function minutesOf (
+  events: readonly PlacedEvent[]
+): Iterable<{ readonly event: PlacedEvent, readonly readings: Readings }> {
   const minutes = new Map<string, { readonly event: PlacedEvent, readonly readings: Readings }>()
   for (const event of events) {
     const key = [deviceKey(event), event.sourcePartition, bucketStartMs(minuteLevel.sizeMs, event.timestampMs)].join()
@@ -147,7 +157,9 @@ async function writeJournal (
     })
 
   const idOf = (it: PlacedEvent) => seriesIds.get(deviceKey(it))!
-  for (const [key, ofRow] of rowsOf('devices', (it, isLate) => isLate ? lateBlockOf(idOf(it)) : deviceBlockOf(idOf(it)))) {
+  for (const [key, ofRow] of rowsOf('devices', (it, isLate) => isLate
+    ? lateBlockOf(idOf(it))
+    : deviceBlockOf(idOf(it)))) {
     ofRow.sort((a, b) => idOf(a) - idOf(b) || a.timestampMs - b.timestampMs || a.value - b.value)
     for (const it of ofRow) writer.addReading(idOf(it), it.timestampMs, it.value)
     await write(JSON.parse(key))

@@ -9,7 +9,10 @@ export async function writeMinutes (database: Database, startMs: number, rows: n
   const event = { deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 21.5, sourcePartition: 0 }
   await writeEvents(database, [{ ...event, timestampMs: startMs }])
   for (const { name, table, sizeMs } of levels) {
-    await database.query('select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($3))', [name, startMs / 1000, startMs / 1000 + rows * 60])
+    await database.query(
+      'select ensure_rollup_partitions($1, to_timestamp($2), to_timestamp($3))',
+      [name, startMs / 1000, startMs / 1000 + rows * 60]
+    )
     await database.query(`
       insert into ${table} (series_id, bucket_start, source_partition, count, sum, min, max, body)
       select series_id, bucket_start + n * interval '${sizeMs / 60_000} minutes', source_partition, count, sum, min, max, body

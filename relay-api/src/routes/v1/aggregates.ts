@@ -84,7 +84,9 @@ const rowSchema = Type.Object({
   status: OpenEnum(['final', 'provisional', 'revised'],
     'final: everything up to its end was read; revised: late readings changed it after that'),
   filled: Type.Optional(Type.Boolean({ description: 'no readings' })),
-  unavailable: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'for each null statistic, the reason' }))
+  unavailable: Type.Optional(Type.Record(
+    Type.String(), Type.String(), { description: 'for each null statistic, the reason' }
+  ))
 }, {
   title: 'AggregateRow',
   additionalProperties: true, // numbers and nulls, for which generated Go does not compile
@@ -92,7 +94,9 @@ const rowSchema = Type.Object({
 })
 
 const answerSchema = Type.Object({
-  start: Type.String({ description: 'range of all rows, in `tz`; wider than requested only where the stored data is coarser' }),
+  start: Type.String({
+    description: 'range of all rows, in `tz`; wider than requested only where the stored data is coarser'
+  }),
   end: Type.String(),
   interval: Type.String({ description: 'the interval that was used, for `auto`' }),
   tz: Type.String(),
@@ -101,7 +105,8 @@ const answerSchema = Type.Object({
     description: 'every partition was read up to this event time, or to the end of the range; null: unknown'
   }),
   lateReadings: Type.Integer({
-    description: 'late readings of the selection in the hours of the range: their minute was already final when they arrived'
+    description: 'late readings of the selection in the hours of the range: their minute was already final when ' +
+      'they arrived'
   }),
   duplicateReadings: Type.Integer({ description: 'and resends, which are not counted again' }),
   rows: Type.Array(rowSchema, { description: 'ordered by group, then by time' }),
@@ -134,7 +139,9 @@ const GAP_MAX_MS = DAY_MS
 
 export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async (request, reply) =>
-    findAggregates(request.query, request.principal.grants, readFormat(request.query.format, request), parts, request.answer, reply))
+    findAggregates(
+      request.query, request.principal.grants, readFormat(request.query.format, request), parts, request.answer, reply
+    ))
 }
 
 async function findAggregates (

@@ -51,8 +51,12 @@ const schema = {
         value: NullableNumber('value of the range; null: none'),
         againstValue: NullableNumber('value of the earlier range'),
         change: NullableNumber('value - againstValue, computed from the values shown'),
-        relativeChange: NullableNumber('(value - againstValue) / |againstValue|: 0.1 means 10 % more; null if againstValue is 0'),
-        error: Type.Optional(NullableNumber('for a percentile: the true value is within value ± error; null: no bound')),
+        relativeChange: NullableNumber(
+          '(value - againstValue) / |againstValue|: 0.1 means 10 % more; null if againstValue is 0'
+        ),
+        error: Type.Optional(
+          NullableNumber('for a percentile: the true value is within value ± error; null: no bound')
+        ),
         againstError: Type.Optional(NullableNumber('same for the earlier range'))
       }, { title: 'ComparedStatistic' }), { description: 'in the order of `stats`' })
     }, { title: 'Comparison' }),
@@ -89,7 +93,9 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
 function earlierRange (range: TimeRange, against: Against, clock: ZoneClock): TimeRange {
   const earlier = against === 'previous' ? before(range) : sameWeekdays(range, clock)
   if (earlier.startMs >= YEAR_0_MS) return earlier
-  throw new RelayError('RELAY_RANGE_INVALID', 'the range to compare with would start before year 0', { parameter: 'start' })
+  throw new RelayError(
+    'RELAY_RANGE_INVALID', 'the range to compare with would start before year 0', { parameter: 'start' }
+  )
 }
 
 function before ({ startMs, endMs }: TimeRange): TimeRange {

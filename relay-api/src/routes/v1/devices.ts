@@ -77,7 +77,8 @@ const latestSchema = {
   params: Type.Object({ device: Name }),
   response: {
     200: Type.Object({
-      device: Type.String(), zone: Type.String(), type: Type.String(), value: Type.Number(), timestamp: Time('of the reading')
+      device: Type.String(), zone: Type.String(), type: Type.String(), value: Type.Number(),
+      timestamp: Time('of the reading')
     }, { title: 'LatestReading' }),
     ...problemResponses(404)
   }
@@ -89,20 +90,26 @@ export function devicesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1P
   routes.get('/devices', { schema: listSchema }, async (request, reply) => {
     const { prefix, limit, cursor } = request.query
     const selection = readSelection(request.query, deviceTypes, request.principal.grants)
-    const found = await readDevices(reads.choose(request.answer).database, selection, prefix, readNameCursor(cursor), limit + 1)
+    const found = await readDevices(
+      reads.choose(request.answer).database, selection, prefix, readNameCursor(cursor), limit + 1
+    )
     const devices = found.slice(0, limit).map(it => ({ device: it.device, ...renderDevice(it) }))
     askAgain(reply)
     return { devices, next: found.length > limit ? writeNameCursor(devices[limit - 1].device) : null }
   })
 
   routes.get('/devices/:device', { schema: deviceSchema }, async (request, reply) => {
-    const found = await findDevice(reads.choose(request.answer).database, request.params.device, request.principal.grants)
+    const found = await findDevice(
+      reads.choose(request.answer).database, request.params.device, request.principal.grants
+    )
     askAgain(reply)
     return { device: found.device, ...renderDevice(found), series: found.series.map(render) }
   })
 
   routes.get('/devices/:device/latest', { schema: latestSchema }, async (request, reply) => {
-    const { device, series: [{ zone, type, lastValue, lastMs }] } = await findDevice(reads.choose(request.answer).database, request.params.device, request.principal.grants)
+    const { device, series: [{ zone, type, lastValue, lastMs }] } = await findDevice(
+      reads.choose(request.answer).database, request.params.device, request.principal.grants
+    )
     askAgain(reply)
     return { device, zone, type, value: lastValue, timestamp: toIso(lastMs) }
   })

@@ -56,8 +56,10 @@ export const keyedHeaders = Type.Object({
 const schema = {
   operationId: 'sendEvents',
   summary: 'Send events',
-  description: 'One event or an array of events as JSON, or one event per line (`application/x-ndjson`); gzip is accepted. An ' +
-    'answer is sent when the events in `accepted` are durable; events that are sent again count once. With an `Idempotency-Key` the same body gets the same answer, ' +
+  description: 'One event or an array of events as JSON, or one event per line (`application/x-ndjson`); gzip is ' +
+    'accepted. An ' +
+    'answer is sent when the events in `accepted` are durable; events that are sent again count once. With an ' +
+      '`Idempotency-Key` the same body gets the same answer, ' +
     'and is not sent to the event log again.',
   tags: ['ingest'],
   headers: keyedHeaders,
@@ -77,7 +79,8 @@ const schema = {
     },
     ...problemResponses(408, 409, 413, 415),
     429: {
-      description: 'A limit of the caller is used up; for a quota of new series, zones or partitions, `refused` lists the events',
+      description: 'A limit of the caller is used up; for a quota of new series, zones or partitions, `refused` ' +
+        'lists the events',
       content: { 'application/problem+json': { schema: eventsProblemSchema } }
     },
     422: {
@@ -121,7 +124,9 @@ async function takeEvents ({ ingest, budgets }: V1Parts, request: FastifyRequest
 }
 
 /** The accepted bodies, for clients that can choose: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3 */
-const takenHeaders = { 'accept-post': Object.values(mediaTypes).map(([name]) => name).join(', '), 'accept-encoding': 'gzip, identity' }
+const takenHeaders = {
+  'accept-post': Object.values(mediaTypes).map(([name]) => name).join(', '), 'accept-encoding': 'gzip, identity'
+}
 
 async function answerOnce (
   ingest: Ingest, budgets: Budgets, request: FastifyRequest, reply: FastifyReply, framing: Framing, body: Buffer

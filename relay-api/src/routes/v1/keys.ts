@@ -2,7 +2,8 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
-  API_KEY_NAME_UNITS_MAX, createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp, RelayError, revokeApiKey, rotateApiKey,
+  API_KEY_NAME_UNITS_MAX, createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp,
+  RelayError, revokeApiKey, rotateApiKey,
   scopes, type Actor, type Database, type Grants, type Scope, type StoredApiKey
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
@@ -32,7 +33,9 @@ const newKeySchema = Type.Object({
     description: 'purpose of the key, for people'
   }),
   scopes: Type.Array(ScopeName, { minItems: 1, maxItems: scopes.length, description: 'scopes of the key' }),
-  zones: Type.Optional(Type.Array(Name, { maxItems: GRANTS_MAX, description: 'zones that the key may use; absent: all' })),
+  zones: Type.Optional(Type.Array(
+    Name, { maxItems: GRANTS_MAX, description: 'zones that the key may use; absent: all' }
+  )),
   devicePrefixes: Type.Optional(Type.Array(
     Type.String({ minLength: 1, maxLength: ID_UNITS_MAX, pattern: WITHOUT_CONTROLS_PATTERN }),
     { maxItems: GRANTS_MAX, description: 'prefixes of the device ids that the key may use; absent: all' })),
@@ -68,7 +71,9 @@ const params = Type.Object({ id: Type.String({ pattern: '^[0-9A-Za-z]{1,32}$', d
 const tags = ['keys']
 const config = { scope: 'admin' as const }
 
-export function keysRoutes (app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts): void {
+export function keysRoutes (
+  app: FastifyInstance, { config: { API_KEY_ENVIRONMENT: environment }, database }: V1Parts
+): void {
   const typed = app.withTypeProvider<TypeBoxTypeProvider>()
 
   typed.post('/keys', {
@@ -173,16 +178,23 @@ function readNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
     throw new RelayError('RELAY_PARAMETER_INVALID',
       'expiresAt must be a time within the next ten years, such as 2030-01-01T00:00:00Z', { parameter: 'expiresAt' })
   }
-  const grants = { ...(zones === undefined ? {} : { zones }), ...(devicePrefixes === undefined ? {} : { devicePrefixes }) }
+  const grants = {
+    ...(zones === undefined ? {} : { zones }), ...(devicePrefixes === undefined ? {} : { devicePrefixes })
+  }
   return { name, scopes: [...new Set(body.scopes)], grants, expiresAtMs }
 }
 
 const EXPIRY_MAX_MS = 3_653 * DAY_MS
 
 /** Nobody may give, or revoke, more rights than their own. */
-function assertMayGive ({ principal }: FastifyRequest, { scopes, grants }: Pick<StoredApiKey, 'grants'> & { readonly scopes: readonly Scope[] }): void {
+function assertMayGive (
+  { principal }: FastifyRequest,
+  { scopes, grants }: Pick<StoredApiKey, 'grants'> & { readonly scopes: readonly Scope[] }
+): void {
   const missing = scopes.filter(it => !principal.scopes.has(it))
-  if (missing.length > 0) throw new RelayError('RELAY_FORBIDDEN', `the key would have scopes that you do not have: ${missing.join(', ')}`)
+  if (missing.length > 0) {
+    throw new RelayError('RELAY_FORBIDDEN', `the key would have scopes that you do not have: ${missing.join(', ')}`)
+  }
   if (!isWithin(grants, principal.grants)) {
     throw new RelayError('RELAY_FORBIDDEN', 'the key would allow zones or devices that you may not see')
   }
@@ -206,6 +218,8 @@ function render (stored: StoredApiKey, nowMs: number): Static<typeof keySchema> 
     expiresAt: time(stored.expiresAtMs),
     revokedAt: time(stored.revokedAtMs),
     lastUsedAt: time(stored.lastUsedAtMs),
-    formerSecretUntil: formerSecretUntilMs !== undefined && formerSecretUntilMs > nowMs ? time(formerSecretUntilMs) : null
+    formerSecretUntil: formerSecretUntilMs !== undefined && formerSecretUntilMs > nowMs
+      ? time(formerSecretUntilMs)
+      : null
   }
 }

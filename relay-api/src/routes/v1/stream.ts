@@ -23,7 +23,8 @@ const intervals = ['1m', '1h', '1d']
 const schema = {
   operationId: 'streamRollups',
   summary: 'Stream the rollups of a selection as they change',
-  description: 'Server-sent events. `rollup`: the current state of a bucket. `changed`: a range in which more has changed ' +
+  description: 'Server-sent events. `rollup`: the current state of a bucket. `changed`: a range in which more ' +
+    'has changed ' +
     'than is sent. `reset`: the changes since Last-Event-ID are no longer known. `open`: all ' +
     'changes from now on will be sent. `heartbeat`: no changes. `end`: why the stream ends. A client that comes ' +
     'back with the id of its last event (Last-Event-ID) misses nothing; it may get an event twice.',

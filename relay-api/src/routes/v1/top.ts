@@ -24,7 +24,9 @@ const schema = {
   querystring: Type.Object({
     ...selectionParameters,
     ...rangeParameters,
-    groupBy: Type.Unsafe<GroupBy>({ type: 'string', enum: [...groupBys], default: 'device', description: 'what is ranked' }),
+    groupBy: Type.Unsafe<GroupBy>({
+      type: 'string', enum: [...groupBys], default: 'device', description: 'what is ranked'
+    }),
     stat: Type.String({
       default: 'avg', maxLength: 64, description: `statistic to rank by, one of ${statisticNames.join(', ')}`
     }),
@@ -67,7 +69,9 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const selection = groupBy === 'device' ? asked : await findGranted(source.database, asked, request.answer)
     const keptSince = await readKeptSince(source.database)
 
-    const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(limit, order === 'desc')
+    const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(
+      limit, order === 'desc'
+    )
     let unranked = 0
     for await (const row of readWholeRange(source, { selection, groupBy, statistics, range, keptSince, nowMs })) {
       const [count, value, error = null] = row.numbers
@@ -91,5 +95,7 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
 function readStatistic (stat: string) {
   const found = findStatistic(stat)
   if (found) return found
-  throw new RelayError('RELAY_PARAMETER_INVALID', `stat must be one of ${statisticNames.join(', ')}`, { parameter: 'stat' })
+  throw new RelayError(
+    'RELAY_PARAMETER_INVALID', `stat must be one of ${statisticNames.join(', ')}`, { parameter: 'stat' }
+  )
 }

@@ -13,14 +13,18 @@ import { readGroupNames, readGroupPresences } from '../../query/presence.ts'
 import type { V1Parts } from './parts.ts'
 
 const seen = {
-  devices: Type.Integer({ description: 'devices that ever sent from this zone; a device that moved counts in both zones' }),
+  devices: Type.Integer({
+    description: 'devices that ever sent from this zone; a device that moved counts in both zones'
+  }),
   lastSeen: Type.String({ format: 'date-time', description: 'time of the newest reading' })
 }
 
 /** Zones are read with all their groups: this is a small answer, and small sites fit in one. */
 const page = pageParameters({ preset: 1_000, max: 5_000 })
 const inOrder = { description: 'ordered by the bytes of their names' }
-const next = Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer' })
+const next = Type.Unsafe<string | null>({
+  type: ['string', 'null'], description: 'where there are more: `cursor` of the next answer'
+})
 /** A type may be in every zone of a site. */
 const ZONES_NAMED_MAX = 1_000
 
