@@ -22,7 +22,9 @@ export function openApi (environment: NodeJS.ProcessEnv = process.env, retriesMa
   }
   const ofStack = isLocalStack ? splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN : undefined
   const token = environment.RELAY_TOKEN || ofStack
-  if (token === undefined) throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} requires a token`)
+  if (token === undefined) {
+    throw new RelayError('RELAY_CONFIG_INVALID', `RELAY_TOKEN is not set: ${url} requires a token`)
+  }
   return { url, relay: createRelayClient({ baseUrl: url, token, retriesMax }) }
 }
 

@@ -12,7 +12,9 @@ export function parseTime (text: string): number {
   const agoMs = durationMs(text.replace(/^-/, ''))
   if (agoMs !== undefined) return Date.now() - agoMs
   const timeMs = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text)
-  if (timeMs === undefined) throw new InvalidArgumentError('Must be a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
+  if (timeMs === undefined) {
+    throw new InvalidArgumentError('Must be a time such as 2024-01-31T12:00:00Z, 2024-01-31 or 24h (ago).')
+  }
   return timeMs
 }
 

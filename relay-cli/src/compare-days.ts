@@ -1,6 +1,7 @@
 /** Compares the events of a range with the database, day by day. */
 import {
-  bucketStartMs, DAY_MS, decodeBody, emptyRollup, encodeRollupBody, levels, mergeRollup, partitionOf, type Level, type PoolClient,
+  bucketStartMs, DAY_MS, decodeBody, emptyRollup, encodeRollupBody, levels, mergeRollup, partitionOf, type Level,
+  type PoolClient,
   type Rollup
 } from 'relay-common'
 
@@ -67,7 +68,10 @@ export async function * compare (checked: Checked, files: DayFiles, homes: numbe
           if (groupId !== undefined) for (const level of levels) addDelta(groupDeltas, level, groupId, delta)
         }))
     }
-    yield * compareDay(checked, dayMs, groups, ofGroups, undefined, (index, windows) => windows.map(it => withDelta(groupDeltas, index, it)))
+    yield * compareDay(
+      checked, dayMs, groups, ofGroups, undefined,
+      (index, windows) => windows.map(it => withDelta(groupDeltas, index, it))
+    )
   }
 }
 
@@ -108,7 +112,8 @@ async function * compareDay (
 
 /** For minutes, adds readings on their way home; for hours and days, what these changed in their minutes. */
 function addOnTheWay (
-  { onTheWay, rules }: Checked, devices: readonly Series[], levelIndex: number, windows: readonly StoredWindow[], fromMs: number,
+  { onTheWay, rules }: Checked, devices: readonly Series[], levelIndex: number, windows: readonly StoredWindow[],
+  fromMs: number,
   toMs: number, deltas: Map<string, Rollup>, isNew: (device: Series, delta: Rollup) => void
 ): StoredWindow[] {
   if (levelIndex > 0) return windows.map(it => withDelta(deltas, levelIndex, it))
@@ -146,11 +151,15 @@ function mergeExpected (a: ExpectedRow | undefined, b: ExpectedRow): ExpectedRow
   const rollup = emptyRollup()
   for (const it of [a, b]) mergeRollup(rollup, decodeBody({ ...it, bucketStartMs: it.bucketMs }).rollup)
   const { count, min, max } = rollup
-  return { ...a, count, min, max, body: encodeRollupBody(rollup, a.bucketMs), isUncertain: a.isUncertain || b.isUncertain }
+  return {
+    ...a, count, min, max, body: encodeRollupBody(rollup, a.bucketMs), isUncertain: a.isUncertain || b.isUncertain
+  }
 }
 
 async function readSeries (client: PoolClient): Promise<Series[]> {
-  const { rows } = await client.query<{ series_id: number, device_id: string | null, device_type: string, zone: string }>(
+  const { rows } = await client.query<{
+    series_id: number, device_id: string | null, device_type: string, zone: string
+  }>(
     'select series_id, device_id, device_type, zone from series')
   return rows.map(it => ({ seriesId: it.series_id, deviceId: it.device_id, deviceType: it.device_type, zone: it.zone }))
 }

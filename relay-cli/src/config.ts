@@ -1,4 +1,6 @@
-import { databaseSettings, eventLogSettings, eventSettings, readConfig, retentionSettings, withLocalStack } from 'relay-common'
+import {
+  databaseSettings, eventLogSettings, eventSettings, readConfig, retentionSettings, withLocalStack
+} from 'relay-common'
 import { processorSettings } from 'relay-processor/config'
 import { Type, type Static, type TInteger } from 'typebox'
 

@@ -46,7 +46,8 @@ export async function openDayFiles (): Promise<DayFiles> {
     daysMs: () => [...days].sort((a, b) => a - b),
     async read (partition, dayMs) {
       await write()
-      const text = await readFile(join(folder, nameOf(partition, dayMs)), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      const text =
+        await readFile(join(folder, nameOf(partition, dayMs)), 'utf8').catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return '' // nothing of that partition on that day
         throw error
       })

@@ -4,7 +4,8 @@ import { printable, printableLines, RelayError, type ProducedRecord } from 'rela
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
 import {
-  findLetters, findNewest, listedLetter, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER, REPLAYED_HEADER, type Letter,
+  findLetters, findNewest, listedLetter, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER,
+  REPLAYED_HEADER, type Letter,
   type LetterFilter, type ListedLetter
 } from './dead-letters.ts'
 import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
@@ -29,10 +30,13 @@ export function addDeadLetters (program: Command): void {
     .argument('<partition:offset>', 'where the letter is, as list shows it', parsePlace)
     .option('--raw', 'only the bytes of the value')
     .option('--json', 'as JSON; the value is base64')
-    .addHelpText('after', '\nExamples:\n  relay dead-letters show 0:1234\n  relay dead-letters show 0:1234 --raw > event.json')
+    .addHelpText(
+      'after', '\nExamples:\n  relay dead-letters show 0:1234\n  relay dead-letters show 0:1234 --raw > event.json'
+    )
     .action(show)
   withFilters(group.command('replay'))
-    .description('send letters to the events topic again, with their original key and value, if their sender has the permission. Without --yes only show what would be sent')
+    .description('send letters to the events topic again, with their original key and value, if their sender has the ' +
+      'permission. Without --yes only show what would be sent')
     .option('--yes', 'send them')
     .option('--again', 'include letters that were replayed before')
     .option('--limit <count>', 'most letters to send (default: all)', parseCount)
@@ -77,14 +81,18 @@ async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
   }
   printTable(['letter', 'time', 'reason', 'field', 'device', 'source', 'principal', 'detail', ''], letters.map(it => [
     it.place, formatTime(it.timeMs), it.reason, it.field ?? '', excerpt(it.device ?? ''),
-    it.sourceOffset === undefined ? excerpt(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`, excerpt(it.principal ?? ''),
+    it.sourceOffset === undefined ? excerpt(it.sourceTopic) : `${it.sourcePartition}:${it.sourceOffset}`,
+    excerpt(it.principal ?? ''),
     excerpt(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
-  if (before > 0) printLine(`\n${before} older letters are not shown; use --limit, or --until ${formatTime(letters[0].timeMs)}`)
+  if (before > 0) {
+    printLine(`\n${before} older letters are not shown; use --limit, or --until ${formatTime(letters[0].timeMs)}`)
+  }
 }
 
 async function show (
-  { partition, offset }: { partition: number, offset: bigint }, { raw, json }: OutputOptions & { readonly raw?: boolean }
+  { partition, offset }: { partition: number, offset: bigint },
+  { raw, json }: OutputOptions & { readonly raw?: boolean }
 ): Promise<void> {
   await using site = await openSite()
   await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
@@ -94,22 +102,32 @@ async function show (
     // unchanged for a file or another program; a terminal would obey escape sequences
     process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
   } else if (json) {
-    printJson({ ...describe(listedLetter(letter)), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null })
+    printJson({
+      ...describe(listedLetter(letter)),
+      key: letter.key?.toString('base64') ?? null,
+      value: letter.value?.toString('base64') ?? null
+    })
   } else {
     const { sourceTopic, sourcePartition, sourceOffset, valueBytes, principal, grants } = letter
     const isFromLog = sourceOffset !== undefined
     for (const [name, text] of [
-      ['letter', letter.place], ['time', formatTime(letter.timeMs)], ['reason', letter.reason], ['field', letter.field ?? '-'],
-      ['detail', letter.detail], ['source', isFromLog ? `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}` : sourceTopic],
+      ['letter', letter.place], ['time', formatTime(letter.timeMs)], ['reason', letter.reason],
+      ['field', letter.field ?? '-'],
+      ['detail', letter.detail],
+      ['source', isFromLog ? `${sourceTopic}, partition ${sourcePartition}, offset ${sourceOffset}` : sourceTopic],
       ['principal', principal ?? 'unknown'], ['grants', grants ? JSON.stringify(grants) : 'unknown'],
       ['key', letter.key?.toString() ?? 'none'], ['replayed', letter.replayedAt ?? 'never'],
-      ['value', letter.value === null ? 'null' : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', truncated' : ''}`]
+      ['value', letter.value === null
+        ? 'null'
+        : `${valueBytes ?? letter.value.length} bytes${valueBytes ? ', truncated' : ''}`]
     ]) printLine(`${name.padEnd(9)} ${text}`)
     if (letter.value) printLine(`\n${letter.value.toString()}`)
   }
 }
 
-async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { readonly yes?: boolean, readonly again?: boolean }): Promise<void> {
+async function replay (
+  { yes, again, limit, json, ...filter }: ListOptions & { readonly yes?: boolean, readonly again?: boolean }
+): Promise<void> {
   await using site = await openSite()
   await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
   await topicOf(site, site.config.EVENTS_TOPIC)
@@ -156,7 +174,9 @@ async function replay ({ yes, again, limit, json, ...filter }: ListOptions & { r
  * Sends letters, then marks them. If it is killed in between, they are sent again: events count once, others become
  * another letter.
  */
-async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventLog']['openProducer']>>, letters: readonly Letter[]): Promise<void> {
+async function send (
+  { config }: Site, producer: Awaited<ReturnType<Site['eventLog']['openProducer']>>, letters: readonly Letter[]
+): Promise<void> {
   const at = new Date().toISOString()
   await producer.send(config.EVENTS_TOPIC, letters.map(({ key, value, place }): ProducedRecord =>
     ({ key, value, headers: { [REPLAY_OF_HEADER]: place } })))
@@ -165,7 +185,10 @@ async function send ({ config }: Site, producer: Awaited<ReturnType<Site['eventL
 }
 
 function describe (letter: ListedLetter) {
-  const { place, device, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt, principal, grants } = letter
+  const {
+    place, device, timeMs, reason, field, detail, sourceTopic, sourcePartition, sourceOffset, replayedAt, principal,
+    grants
+  } = letter
   return {
     letter: place,
     time: formatTime(timeMs),

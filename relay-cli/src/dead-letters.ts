@@ -1,6 +1,7 @@
 /** Dead letters for the commands: filtered, in the order of writing. */
 import {
-  claimFault, deadLetterReasons, findApiKey, intersectGrants, readDeadLetter, type Database, type DeadLetterInfo, type EventGrants,
+  claimFault, deadLetterReasons, findApiKey, intersectGrants, readDeadLetter, type Database, type DeadLetterInfo,
+  type EventGrants,
   type LoggedRecord
 } from 'relay-common'
 
@@ -115,7 +116,9 @@ export async function findNewest (
 }
 
 /** One letter; undefined if there is none at that position. */
-export async function readLetter ({ eventLog, config }: Site, partition: number, offset: bigint): Promise<Letter | undefined> {
+export async function readLetter (
+  { eventLog, config }: Site, partition: number, offset: bigint
+): Promise<Letter | undefined> {
   const topic = config.DEAD_LETTERS_TOPIC
   const replayed: Replays = new Map()
   let found: LoggedRecord | undefined
@@ -174,7 +177,8 @@ export function openReplayGuard (database: Database): (letter: Letter) => Promis
   const present = new Map<string, Promise<EventGrants | undefined>>()
   const grantsOf = (principal: string) => {
     if (!principal.startsWith(KEY_PRINCIPAL)) return undefined
-    const known = present.get(principal) ?? findApiKey(database, principal.slice(KEY_PRINCIPAL.length)).then(it => it?.grants)
+    const known = present.get(principal) ??
+      findApiKey(database, principal.slice(KEY_PRINCIPAL.length)).then(it => it?.grants)
     present.set(principal, known)
     return known
   }

@@ -22,7 +22,9 @@ export function addDevices (program: Command): void {
     .option('--prefix <text>', 'only ids that start with this')
     .option('--limit <n>', 'most devices to show', parseLimit, LIMIT_DEFAULT)
     .option('--json', 'one JSON object per device')
-    .addHelpText('after', '\nExamples:\n  relay devices --zone "Zone A"\n  relay devices --prefix thermostat- --limit 1000 --json')
+    .addHelpText(
+      'after', '\nExamples:\n  relay devices --zone "Zone A"\n  relay devices --prefix thermostat- --limit 1000 --json'
+    )
     .action(devices)
 }
 
@@ -50,7 +52,8 @@ async function devices ({ prefix, limit, json, ...options }: DevicesOptions): Pr
     }
     if (shown.length === 0) return printLine('no devices')
     printTable(['device', 'zone', 'type', 'last value', 'last seen'], shown.map(it => [
-      it.device, it.zone, it.type, it.lastValue, `${it.lastSeen} (${formatAge(Date.now() - Date.parse(it.lastSeen))} ago)`
+      it.device, it.zone, it.type, it.lastValue,
+      `${it.lastSeen} (${formatAge(Date.now() - Date.parse(it.lastSeen))} ago)`
     ]))
     if (next !== null) printLine(`\nthere are more than ${limit}; use --limit`)
   })

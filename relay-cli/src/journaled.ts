@@ -1,6 +1,7 @@
 /** The journal of windows, which counts like rows, and is not in them. */
 import {
-  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup, readingsByBucket, readJournal, type PoolClient,
+  bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup,
+  readingsByBucket, readJournal, type PoolClient,
   type Readings, type Rollup
 } from 'relay-common'
 
@@ -34,10 +35,14 @@ export class Journaled {
       let window = windows[levelIndex].get(key)
       if (!window) windows[levelIndex].set(key, window = { seriesId, bucketMs, parts: new Map() })
       let part = window.parts.get(partition)
-      if (!part) window.parts.set(partition, part = { rollup: emptyRollup(), readings: isDevice ? emptyReadings() : undefined })
+      if (!part) {
+        window.parts.set(partition, part = { rollup: emptyRollup(), readings: isDevice ? emptyReadings() : undefined })
+      }
       return part
     }
-    const { rows } = await client.query<{ source_partition: number, body: Buffer }>('select source_partition, body from journal')
+    const { rows } = await client.query<{ source_partition: number, body: Buffer }>(
+      'select source_partition, body from journal'
+    )
     for (const { source_partition: partition, body } of rows) {
       readJournal(body, {
         readings: (seriesId, readings) => {
@@ -50,7 +55,9 @@ export class Journaled {
           }
         },
         rollup: (seriesId, minuteMs, rollup) => {
-          for (const index of levels.keys()) mergeRollup(partOf(index, seriesId, minuteMs, partition, false).rollup, rollup)
+          for (const index of levels.keys()) {
+            mergeRollup(partOf(index, seriesId, minuteMs, partition, false).rollup, rollup)
+          }
         }
       })
     }
@@ -65,7 +72,8 @@ export class Journaled {
 
   /** Days of a range with readings in it. */
   daysMs (fromMs: number, toMs: number): number[] {
-    return [...this.#windows[0]].filter(([, windows]) => windows.some(it => it.bucketMs >= fromMs && it.bucketMs < toMs))
+    return [...this.#windows[0]].filter(([, windows]) =>
+      windows.some(it => it.bucketMs >= fromMs && it.bucketMs < toMs))
       .map(([dayMs]) => dayMs)
   }
 }

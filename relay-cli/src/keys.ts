@@ -3,7 +3,8 @@ import { userInfo } from 'node:os'
 
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import {
-  createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes, type Actor, type Scope,
+  createApiKey, isScope, KEY_ENVIRONMENT_PATTERN, listApiKeys, revokeApiKey, rotateApiKey, scopes, type Actor,
+  type Scope,
   type StoredApiKey
 } from 'relay-common'
 
@@ -24,7 +25,10 @@ const OVERLAP_MS = 24 * 3_600_000
 
 export function addKeys (program: Command): void {
   const group = program.command('keys').description('manage API keys')
-  group.command('list').description('list all keys, including revoked ones, without secrets').option('--json', 'as JSON').action(list)
+  group.command('list')
+    .description('list all keys, including revoked ones, without secrets')
+    .option('--json', 'as JSON')
+    .action(list)
   group.command('create')
     .description('create a key and show it, only this once')
     .addOption(new Option('--name <name>', 'purpose of the key').makeOptionMandatory())
@@ -34,7 +38,9 @@ export function addKeys (program: Command): void {
     .option('--expires <duration>', 'lifetime, e.g. 90d (default: no limit)', parseDuration)
     .addOption(environment())
     .option('--json', 'as JSON')
-    .addHelpText('after', '\nExamples:\n  relay keys create --name dashboard --scope events:read --zone "Zone A" --expires 90d')
+    .addHelpText(
+      'after', '\nExamples:\n  relay keys create --name dashboard --scope events:read --zone "Zone A" --expires 90d'
+    )
     .action(create)
   group.command('rotate')
     .description('give a key a new secret and show it, only this once; the old one still works for a while')
@@ -43,13 +49,19 @@ export function addKeys (program: Command): void {
     .addOption(environment())
     .option('--json', 'as JSON')
     .action(rotate)
-  group.command('revoke').description('revoke a key, everywhere within seconds').argument('<key-id>').option('--json', 'as JSON').action(revoke)
+  group.command('revoke')
+    .description('revoke a key, everywhere within seconds')
+    .argument('<key-id>')
+    .option('--json', 'as JSON')
+    .action(revoke)
 }
 
 function environment (): Option {
   return new Option('--environment <name>', 'the part of a key that names its site, as set for the API')
     .env('API_KEY_ENVIRONMENT').default('local').argParser(text => {
-      if (!new RegExp(KEY_ENVIRONMENT_PATTERN).test(text)) throw new InvalidArgumentError('Must be lower-case letters and digits.')
+      if (!new RegExp(KEY_ENVIRONMENT_PATTERN).test(text)) {
+        throw new InvalidArgumentError('Must be lower-case letters and digits.')
+      }
       return text
     })
 }
@@ -72,7 +84,8 @@ async function list ({ json }: OutputOptions): Promise<void> {
   else {
     printTable(['key', 'name', 'scopes', 'zones', 'devices', 'state', 'last used'], keys.map(it => [
       it.keyId, it.name, it.scopes.join(' '), it.grants.zones?.join(', ') ?? 'all',
-      it.grants.devicePrefixes?.map(prefix => `${prefix}…`).join(', ') ?? 'all', stateOf(it), formatTime(it.lastUsedAtMs ?? null)
+      it.grants.devicePrefixes?.map(prefix => `${prefix}…`).join(', ') ??
+        'all', stateOf(it), formatTime(it.lastUsedAtMs ?? null)
     ]))
   }
 }
@@ -91,7 +104,8 @@ async function create ({ name, scope, zone, devicePrefix, expires, environment, 
 }
 
 async function rotate (
-  keyId: string, { overlap, environment, json }: OutputOptions & { readonly overlap: number, readonly environment: string }
+  keyId: string,
+  { overlap, environment, json }: OutputOptions & { readonly overlap: number, readonly environment: string }
 ): Promise<void> {
   await using site = await openSiteDatabase()
   const issued = await rotateApiKey(site.database, environment, keyId, overlap, actor())
@@ -112,7 +126,9 @@ function stateOf ({ revokedAtMs, expiresAtMs }: StoredApiKey): string {
   return `${expiresAtMs <= Date.now() ? 'expired' : 'valid until'} ${formatTime(expiresAtMs)}`
 }
 
-function describe ({ keyId, name, scopes, grants, createdBy, createdAtMs, expiresAtMs, revokedAtMs, lastUsedAtMs }: StoredApiKey) {
+function describe (
+  { keyId, name, scopes, grants, createdBy, createdAtMs, expiresAtMs, revokedAtMs, lastUsedAtMs }: StoredApiKey
+) {
   const time = (timeMs: number | undefined) => timeMs === undefined ? null : formatTime(timeMs)
   return {
     keyId,

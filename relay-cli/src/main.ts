@@ -27,7 +27,8 @@ const EXIT_FAILED = 2
 const EXIT_USAGE = 64 // as in sysexits.h
 
 const program = new Command('relay')
-  .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and rebuilds of\n' +
+  .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and ' +
+    'rebuilds of\n' +
     'rollups, API keys.\n' +
     'Uses the local stack of npm start, or the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
     'name (docs/configuration.md).')
@@ -41,7 +42,8 @@ const program = new Command('relay')
   .showHelpAfterError('(see --help)')
   .exitOverride()
 const commands = [
-  addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys, addMigrate
+  addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys,
+  addMigrate
 ]
 for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()
@@ -53,7 +55,9 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
   } else {
     const { message } = error as Error
-    console.error(printableLines(error instanceof RelayError ? `relay: ${message} (${error.code})` : `relay: ${message}`))
+    console.error(printableLines(error instanceof RelayError
+      ? `relay: ${message} (${error.code})`
+      : `relay: ${message}`))
     process.exit(EXIT_FAILED) // a failed command may leave an open connection behind
   }
 }

@@ -26,7 +26,8 @@ export function addMigrate (program: Command): void {
     .description('migrate the database; safe to run several at once')
     .option('--dry-run', 'only show the pending migrations')
     .option('--login <program=file>',
-      'create the login relay_<program>_login for a program, with the password in a file; the file is created if missing',
+      'create the login relay_<program>_login for a program, with the password in a file; the file is created ' +
+        'if missing',
       addLogin, [])
     .option('--json', 'as JSON')
     .addHelpText('after',

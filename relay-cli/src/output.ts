@@ -16,7 +16,9 @@ export function printLine (text = ''): void {
   console.log(printableLines(text))
 }
 
-export function printTable (head: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number | bigint>>): void {
+export function printTable (
+  head: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number | bigint>>
+): void {
   const lines = [head, ...rows].map(row => row.map(it => printable(String(it))))
   const widths = head.map((_, column) => Math.max(...lines.map(it => it[column].length)))
   for (const line of lines) console.log(line.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd())

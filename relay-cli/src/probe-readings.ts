@@ -65,5 +65,7 @@ export function numbersOf (readings: readonly Reading[]): Numbers {
 export function differenceOf (expected: Numbers, found: Numbers): string | undefined {
   const names = Object.keys({ ...expected, ...found }) as Array<keyof Numbers>
   const differing = names.filter(it => !Object.is(expected[it], found[it]))
-  return differing.length === 0 ? undefined : differing.map(it => `${it} is ${found[it]} and should be ${expected[it]}`).join(', ')
+  return differing.length === 0
+    ? undefined
+    : differing.map(it => `${it} is ${found[it]} and should be ${expected[it]}`).join(', ')
 }

@@ -25,7 +25,9 @@ export function addProbe (program: Command): void {
   program.command('probe')
     .description('send known readings and query them, to check that answers are timely and exact; runs until Ctrl-C')
     .addOption(new Option('--every <duration>', 'time between readings').argParser(parseDuration).default(5_000, '5s'))
-    .addOption(new Option('--within <duration>', 'time limit for a reading to be in answers').argParser(parseDuration).default(10_000, '10s'))
+    .addOption(new Option(
+      '--within <duration>', 'time limit for a reading to be in answers'
+    ).argParser(parseDuration).default(10_000, '10s'))
     .option('--once', 'send one reading, then exit')
     .option('--device <id>', 'device id, used by this probe only', 'relay-probe')
     .option('--zone <zone>', 'where it is', 'relay-probe')
@@ -33,7 +35,8 @@ export function addProbe (program: Command): void {
     .option('--metrics-port <port>', 'serve relay_probe_* for Prometheus at /metrics; 0: any free port', parseCount)
     .addOption(new Option('--metrics-host <address>', 'where').env('HOST').default('127.0.0.1'))
     .option('--json', 'one JSON object per round')
-    .addHelpText('after', '\nExit code 1: in some round a reading was missing or an answer was wrong. With --once, 2: not accepted or\n' +
+    .addHelpText('after', '\nExit code 1: in some round a reading was missing or an answer was wrong. With --once, ' +
+      '2: not accepted or\n' +
       'not answered.\n\nExamples:\n  relay probe --once --within 30s\n  relay probe --metrics-port 8085')
     .action(probe)
 }
@@ -46,7 +49,9 @@ async function probe (options: ProbeOptions): Promise<void> {
   const registry = createMetrics('relay-probe')
   const count = createProbeMetrics(registry)
   if (options.metricsPort !== undefined) {
-    const server = opened.adopt(await startMetricsServer(options.metricsHost, options.metricsPort, registry), it => it.close())
+    const server = opened.adopt(
+      await startMetricsServer(options.metricsHost, options.metricsPort, registry), it => it.close()
+    )
     console.error(`relay: metrics at http://${options.metricsHost}:${server.port}/metrics`)
   }
   await withApi(async ({ relay }) => {
@@ -73,5 +78,8 @@ function show ({ result, reading, latencyMs, detail }: ProbeRound, { json }: Out
   const time = new Date(reading.timeMs).toISOString()
   const latency = latencyMs === undefined ? undefined : Math.round(latencyMs)
   if (json) printJson({ time, value: reading.value, result, latencyMs: latency, detail })
-  else printLine([time, result.padEnd(9), ...latency === undefined ? [] : [`visible after ${latency} ms`], ...detail === undefined ? [] : [detail]].join('  '))
+  else printLine([
+    time, result.padEnd(9), ...latency === undefined ? [] : [`visible after ${latency} ms`],
+    ...detail === undefined ? [] : [detail]
+  ].join('  '))
 }

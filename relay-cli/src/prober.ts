@@ -12,7 +12,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { RelayClient } from '@relay-telemetry/client/src/index.ts'
 
 import { failureOf } from './api.ts'
-import { differenceOf, eventOf, numbersOf, readingAt, STATISTICS, type Numbers, type ProbeDevice, type Reading } from './probe-readings.ts'
+import {
+  differenceOf, eventOf, numbersOf, readingAt, STATISTICS, type Numbers, type ProbeDevice, type Reading
+} from './probe-readings.ts'
 
 export const probeResults = ['ok', 'missing', 'different', 'failed'] as const
 
@@ -93,7 +95,9 @@ export class Prober {
   }
 
   /** Queries until an answer is as expected, is wrong, or time is up. */
-  async #compare (readings: readonly Reading[], until: number, signal: AbortSignal): Promise<Pick<ProbeRound, 'result' | 'detail'>> {
+  async #compare (
+    readings: readonly Reading[], until: number, signal: AbortSignal
+  ): Promise<Pick<ProbeRound, 'result' | 'detail'>> {
     const expected = numbersOf(readings)
     const range = { startMs: readings[0].timeMs, endMs: readings[readings.length - 1].timeMs + 1 }
     for (let waitMs = ASK_INTERVAL_MIN_MS; ; waitMs = Math.min(2 * waitMs, ASK_INTERVAL_MAX_MS)) {
@@ -103,7 +107,9 @@ export class Prober {
         const detail = differenceOf(expected, found)
         if (detail === undefined) return { result: 'ok' }
         // too few may become complete in a moment; as many or more will not
-        outcome = { result: found.count < expected.count ? 'missing' : 'different', detail: `${detail}, ${rangeOf(range)}` }
+        outcome = {
+          result: found.count < expected.count ? 'missing' : 'different', detail: `${detail}, ${rangeOf(range)}`
+        }
       } catch (error) {
         outcome = { result: 'failed', detail: `not answered: ${this.#messageOf(error, signal)}` }
       }
@@ -135,7 +141,8 @@ export class Prober {
     if (row === undefined) return { count: 0 }
     const { count, sum, avg, min, max, first, last, firstTime, lastTime } = row
     return {
-      count, sum, avg, min, max, first, firstMs: Date.parse(String(firstTime)), last, lastMs: Date.parse(String(lastTime))
+      count, sum, avg, min, max, first, firstMs: Date.parse(String(firstTime)), last,
+      lastMs: Date.parse(String(lastTime))
     }
   }
 
@@ -143,7 +150,9 @@ export class Prober {
   #messageOf (error: unknown, signal: AbortSignal): string {
     signal.throwIfAborted()
     const { message, cause } = error as Error
-    return message === 'fetch failed' ? `no connection to the API (${(cause as { code?: string })?.code ?? String(cause)})` : message
+    return message === 'fetch failed'
+      ? `no connection to the API (${(cause as { code?: string })?.code ?? String(cause)})`
+      : message
   }
 }
 

@@ -20,14 +20,23 @@ interface QueryOptions extends SelectionOptions, OutputOptions {
 const LIMIT_DEFAULT = 1_000
 
 export function addQuery (program: Command): void {
-  addSelection(program.command('query').description('show statistics of a selection over a range, in rows (docs/aggregates.md)'))
+  addSelection(
+    program.command('query').description('show statistics of a selection over a range, in rows (docs/aggregates.md)')
+  )
     .option('--start <time>', 'start, inclusive: ISO-8601 with an offset, or relative to now', '-24h')
     .option('--end <time>', 'end, exclusive', 'now')
     .option('--interval <length>', 'length of each row: 5m, 1h, 1d, 1w, 1mo, range (one row), auto', 'auto')
     .option('--tz <zone>', 'time zone of the rows', 'UTC')
-    .addOption(new Option('--group-by <what>', 'separate rows per device, zone or type').choices(['device', 'zone', 'type']))
-    .option('--stats <list>', 'statistics: count, avg, min, max, median, p99, sum, first, last, increase …', 'count,avg,min,max')
-    .addOption(new Option('--fill <how>', 'how to fill rows without readings').choices(['none', 'null', 'previous', 'linear']).default('none'))
+    .addOption(
+      new Option('--group-by <what>', 'separate rows per device, zone or type').choices(['device', 'zone', 'type'])
+    )
+    .option(
+      '--stats <list>', 'statistics: count, avg, min, max, median, p99, sum, first, last, increase …',
+      'count,avg,min,max'
+    )
+    .addOption(new Option(
+      '--fill <how>', 'how to fill rows without readings'
+    ).choices(['none', 'null', 'previous', 'linear']).default('none'))
     .option('--limit <n>', 'most rows to show', parseLimit, LIMIT_DEFAULT)
     .option('--json', 'one JSON object per row, as they arrive')
     .addHelpText('after', '\nExamples:\n  relay query --zone "Zone A" --interval 1h' +

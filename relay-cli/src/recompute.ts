@@ -79,7 +79,9 @@ export function recomputeDay (events: readonly DeviceEvent[], rules: RecomputeRu
     }
   }
   for (const [key, { rollup, ...rest }] of windows) {
-    rows.set(key, { ...rest, count: rollup.count, min: rollup.min, max: rollup.max, body: encodeRollupBody(rollup, rest.bucketMs) })
+    rows.set(key, {
+      ...rest, count: rollup.count, min: rollup.min, max: rollup.max, body: encodeRollupBody(rollup, rest.bucketMs)
+    })
   }
   return rows
 }

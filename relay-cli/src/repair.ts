@@ -16,10 +16,15 @@ interface RepairOptions extends OutputOptions {
 
 export function addRepair (program: Command): void {
   program.command('repair')
-    .description('merge readings that were counted in several partitions, using only the rollups. Without --yes show what ' +
+    .description('merge readings that were counted in several partitions, using only the rollups. Without --yes ' +
+      'show what ' +
       'would change. Exit code 1: some days were not repaired')
-    .addOption(new Option('--from <time>', 'start of the range of whole UTC days').argParser(parseTime).makeOptionMandatory())
-    .addOption(new Option('--to <time>', 'end of the range of whole UTC days, exclusive').argParser(parseTime).makeOptionMandatory())
+    .addOption(
+      new Option('--from <time>', 'start of the range of whole UTC days').argParser(parseTime).makeOptionMandatory()
+    )
+    .addOption(new Option(
+      '--to <time>', 'end of the range of whole UTC days, exclusive'
+    ).argParser(parseTime).makeOptionMandatory())
     .option('--yes', 'repair them')
     .option('--dry-run', 'only compare, even with --yes')
     .option('--json', 'one JSON object per day')

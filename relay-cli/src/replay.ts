@@ -18,7 +18,8 @@ interface ReplayOptions extends OutputOptions {
 
 export function addReplay (program: Command): void {
   program.command('replay')
-    .description('rebuild rollups from the event log and swap them with the live ones in one transaction. Without --yes ' +
+    .description('rebuild rollups from the event log and swap them with the live ones in one transaction. ' +
+      'Without --yes ' +
       'only show what would change')
     .option('--from <time|offset>', 'start of the range of whole UTC days, or an offset of each partition ' +
       '(default: the start of the log)', parseTimeOrOffset)
@@ -83,7 +84,9 @@ function describe ({ ranges, records, fewer, changes, isSwapped }: RebuildResult
 function show ({ ranges, records, fewer, changes, isSwapped }: RebuildResult): void {
   const time = (timeMs: number) => Number.isFinite(timeMs) ? formatTime(timeMs) : timeMs < 0 ? 'the beginning' : 'now'
   printLine(`${countOf(records, 'record')} read. Days that ${isSwapped ? 'were' : 'would be'} replaced, by partition:`)
-  printTable(['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)]))
+  printTable(
+    ['partition', 'from', 'to'], ranges.map(it => [it.partition, time(Math.min(...it.startMs)), time(it.endMs)])
+  )
   printLine()
   printTable(['rows', 'added', 'changed', 'removed'],
     levels.map(({ name }, index) => [name, changes[index].added, changes[index].changed, changes[index].removed]))

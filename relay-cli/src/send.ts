@@ -33,7 +33,8 @@ export function addSend (program: Command): void {
     .option('--time <time>', 'time of the event: ISO-8601 with an offset (default: now)')
     .option('--json', 'as JSON: accepted, and each refused event')
     .addHelpText('after', '\nExit code 1: some events were refused. An event that is sent again counts once.' +
-      '\n\nExamples:\n  relay send --device d-1 --zone "Zone A" --type THERMOSTAT --value 21.5\n  relay send events.ndjson' +
+      '\n\nExamples:\n  relay send --device d-1 --zone "Zone A" --type THERMOSTAT --value 21.5\n  relay send ' +
+        'events.ndjson' +
       '\n  zcat events.ndjson.gz | relay send')
     .action(send)
 }
@@ -82,9 +83,13 @@ function eventOf (file: string | undefined, { device, zone, type, value, time }:
   const given = { '--device': device, '--zone': zone, '--type': type, '--value': value }
   const missing = Object.entries(given).filter(([, it]) => it === undefined).map(([name]) => name)
   if (missing.length === 4 && time === undefined) return undefined
-  if (file !== undefined) throw new RelayError('RELAY_CONFIG_INVALID', 'give a file or the options of one event, not both')
+  if (file !== undefined) {
+    throw new RelayError('RELAY_CONFIG_INVALID', 'give a file or the options of one event, not both')
+  }
   if (missing.length > 0) throw new RelayError('RELAY_CONFIG_INVALID', `an event needs ${missing.join(', ')}`)
-  return JSON.stringify({ deviceId: device, deviceType: type, zone, value, timestamp: time ?? new Date().toISOString() })
+  return JSON.stringify({
+    deviceId: device, deviceType: type, zone, value, timestamp: time ?? new Date().toISOString()
+  })
 }
 
 /** Original lines, in batches. */
@@ -131,7 +136,9 @@ async function sendBatch ({ relay }: Api, lines: readonly string[]) {
     body: []
   })
   if (data) return data
-  const { accepted, refused } = error as { accepted?: number, refused?: Array<{ index: number, reason: string, detail: string }> }
+  const { accepted, refused } = error as {
+    accepted?: number, refused?: Array<{ index: number, reason: string, detail: string }>
+  }
   if (refused === undefined) throw failureOf(error)
   return { accepted: accepted ?? 0, refused }
 }

@@ -1,6 +1,7 @@
 /** The database and the event log of a command, from the environment. */
 import {
-  createLogger, levels, openDatabase, openEventLog, RelayError, splitList, type Database, type EventLog, type EventRules,
+  createLogger, levels, openDatabase, openEventLog, RelayError, splitList, type Database, type EventLog,
+  type EventRules,
   type Topic
 } from 'relay-common'
 
@@ -25,9 +26,14 @@ export async function openSiteDatabase (): Promise<SiteDatabase> {
   const config = readCliConfig()
   await using opened = new AsyncDisposableStack()
   const database = opened.adopt(await openDatabase(config, 'relay-cli', log), it => it.close())
-  const [{ migrated }] = await database.query<{ migrated: boolean }>("select to_regclass('progress') is not null as migrated")
+  const [{ migrated }] = await database.query<{ migrated: boolean }>(
+    "select to_regclass('progress') is not null as migrated"
+  )
   if (!migrated) {
-    throw new RelayError('RELAY_DATABASE_UNREACHABLE', 'the database has no tables of Relay; start a processor on it or run `relay migrate`')
+    throw new RelayError(
+      'RELAY_DATABASE_UNREACHABLE',
+      'the database has no tables of Relay; start a processor on it or run `relay migrate`'
+    )
   }
   const all = opened.move()
   return { config, database, [Symbol.asyncDispose]: () => all.disposeAsync() }
@@ -47,7 +53,9 @@ export async function openSite (): Promise<Site> {
 }
 
 async function checkKind (database: Database, { kind }: EventLog, topic: string): Promise<void> {
-  const kinds = await database.query<{ event_log: string }>('select distinct event_log from progress where topic = $1', [topic])
+  const kinds = await database.query<{ event_log: string }>(
+    'select distinct event_log from progress where topic = $1', [topic]
+  )
   if (kinds.length === 0 || kinds.some(it => it.event_log === kind)) return
   throw new RelayError('RELAY_CONFIG_INVALID', kind === 'postgres'
     ? `${topic} was read from Kafka: set KAFKA_BOOTSTRAP_SERVERS (the local stack's is 127.0.0.1:9092)`
@@ -57,7 +65,9 @@ async function checkKind (database: Database, { kind }: EventLog, topic: string)
 /** @throws RelayError RELAY_TOPIC_MISSING */
 export async function topicOf ({ eventLog }: Site, name: string): Promise<Topic> {
   const topic = await eventLog.describeTopic(name)
-  if (!topic) throw new RelayError('RELAY_TOPIC_MISSING', `no topic ${name} (${eventLog.description}); check EVENTS_TOPIC`)
+  if (!topic) {
+    throw new RelayError('RELAY_TOPIC_MISSING', `no topic ${name} (${eventLog.description}); check EVENTS_TOPIC`)
+  }
   return topic
 }
 

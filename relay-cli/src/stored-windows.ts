@@ -3,7 +3,8 @@
  * those from before its home was there; readings on their way home are in none yet.
  */
 import {
-  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, isBodyOf, levels,
+  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, isBodyOf,
+  levels,
   mergeReadings, mergeRollup, MINUTE_MS, RelayError, type PoolClient, type Readings, type Rollup
 } from 'relay-common'
 import { decodeMisplaced } from 'relay-processor/misplaced'
@@ -38,7 +39,8 @@ export interface StoredWindow {
 
 /** Reads the windows of some series in a range of one day, by series and time. @param journaled of the same snapshot */
 export async function readWindows (
-  client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number, toMs: number
+  client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number,
+  toMs: number
 ): Promise<StoredWindow[]> {
   const { rows } = await client.query<StoredRow>(`
     select r.* from unnest($1::integer[]) as k (series_id)
@@ -93,9 +95,12 @@ function mergeParts (
     }
   }
   for (const part of parts) add(part)
-  const count = rows.reduce((sum, it) => sum + Number(it.count), 0) + parts.reduce((sum, it) => sum + it.rollup.count, 0)
+  const count = rows.reduce((sum, it) => sum + Number(it.count), 0) + parts.reduce(
+    (sum, it) => sum + it.rollup.count, 0
+  )
   return {
-    seriesId, bucketMs, rows: rows.length + parts.length, count, rollup, readings: keepsReadings ? all : undefined, doubled, isReadable
+    seriesId, bucketMs, rows: rows.length + parts.length, count, rollup, readings: keepsReadings ? all : undefined,
+    doubled, isReadable
   }
 }
 
@@ -104,7 +109,9 @@ function copyOf ({ timesMs, values }: Readings): Readings {
 }
 
 /** Whether a window is as expected, to the byte. */
-export function isAsExpected (expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredWindow): boolean {
+export function isAsExpected (
+  expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredWindow
+): boolean {
   const { count, min, max, body } = expected
   if (!isReadable || rollup.count !== count || rollup.min !== min || rollup.max !== max) return false
   const wanted = decodeBody({ bucketStartMs: bucketMs, count, min, max, body })

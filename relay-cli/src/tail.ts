@@ -15,9 +15,14 @@ export function addTail (program: Command): void {
   const description = 'show rollups as they change, until Ctrl-C; changes during a lost connection are shown after it'
   addSelection(program.command('tail').description(description))
     .addOption(new Option('--interval <length>', 'length of the buckets').choices(['1m', '1h', '1d']).default('1m'))
-    .addOption(new Option('--group-by <what>', 'one rollup per device, zone or type').choices(['device', 'zone', 'type', 'all']).default('device'))
+    .addOption(new Option(
+      '--group-by <what>', 'one rollup per device, zone or type'
+    ).choices(['device', 'zone', 'type', 'all']).default('device'))
     .option('--json', 'one JSON object per rollup')
-    .addHelpText('after', '\nExamples:\n  relay tail --device thermostat-001\n  relay tail --group-by zone --interval 1h --json | jq .avg')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  relay tail --device thermostat-001\n  relay tail --group-by zone --interval 1h --json | jq .avg'
+    )
     .action(tail)
 }
 

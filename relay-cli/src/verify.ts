@@ -9,7 +9,8 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  decodeEvent, levels, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules, type PoolClient,
+  decodeEvent, levels, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules,
+  type PoolClient,
   type RecordVisitor, type Topic
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
@@ -17,7 +18,9 @@ import { readRefused, without, type OffsetSets } from 'relay-processor/refused-r
 import { parseTime } from './arguments.ts'
 import { compare, homeOf, type Difference, type Range } from './compare-days.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
-import { countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress } from './output.ts'
+import {
+  countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress
+} from './output.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 import { Journaled } from './journaled.ts'
 import { OnTheWay } from './stored-windows.ts'
@@ -28,7 +31,8 @@ const WAIT_MAX_MS = 500
 
 export function addVerify (program: Command): void {
   program.command('verify')
-    .description('recompute a range of event time from the log and report every difference to the rollups. Exit code 1: there are some')
+    .description('recompute a range of event time from the log and report every difference to the rollups. Exit code ' +
+      '1: there are some')
     .addOption(new Option('--from <time>', 'start of the range').argParser(parseTime).makeOptionMandatory())
     .addOption(new Option('--to <time>', 'end of the range, exclusive').argParser(parseTime).makeOptionMandatory())
     .option('--json', 'one JSON object per difference, then a summary')
@@ -41,7 +45,9 @@ Examples:
     .action(verify)
 }
 
-async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { readonly from: number, readonly to: number }): Promise<void> {
+async function verify (
+  { from: fromMs, to: toMs, json }: OutputOptions & { readonly from: number, readonly to: number }
+): Promise<void> {
   const range = { fromMs, toMs }
   if (fromMs >= toMs) throw new RelayError('RELAY_RANGE_INVALID', '--from must be before --to')
   await using site = await openSite()
@@ -78,7 +84,9 @@ async function verify ({ from: fromMs, to: toMs, json }: OutputOptions & { reado
   else {
     printLine(`${countOf(counts.rows, 'row')} compared, ${countOf(counts.differences, 'difference')}`)
     if (counts.uncertain > 0) {
-      printLine(`${counts.uncertain} of the differing rows may be right: resends in minutes that no longer store their readings`)
+      printLine(
+        `${counts.uncertain} of the differing rows may be right: resends in minutes that no longer store their readings`
+      )
     }
   }
   if (counts.differences > 0) process.exitCode = 1
@@ -109,7 +117,9 @@ async function readHomes (client: PoolClient, { partitions }: Topic): Promise<nu
  * Start offset of each partition: an event is appended at most `FUTURE_MAX_MS` before its time.
  * @throws RelayError RELAY_RANGE_INVALID if the log does not have the whole range
  */
-async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, targets: ReadonlyMap<number, bigint>): Promise<Map<number, bigint>> {
+async function findStarts (
+  { eventLog, config }: Site, { fromMs }: Range, targets: ReadonlyMap<number, bigint>
+): Promise<Map<number, bigint>> {
   const found = await eventLog.findOffsets(config.EVENTS_TOPIC, Math.max(0, fromMs - config.FUTURE_MAX_MS))
   const starts = new Map<number, bigint>()
   for (const { partition, startOffset } of await eventLog.readOffsets(config.EVENTS_TOPIC)) {
@@ -129,7 +139,8 @@ async function findStarts ({ eventLog, config }: Site, { fromMs }: Range, target
 }
 
 async function readEvents (
-  { eventLog, config }: Site, partitions: number, homes: number, starts: ReadonlyMap<number, bigint>, targets: ReadonlyMap<number, bigint>,
+  { eventLog, config }: Site, partitions: number, homes: number, starts: ReadonlyMap<number, bigint>,
+  targets: ReadonlyMap<number, bigint>,
   refused: OffsetSets, range: Range, files: DayFiles, progress: Progress
 ): Promise<void> {
   const consumer = await eventLog.openConsumer({
@@ -141,7 +152,9 @@ async function readEvents (
   try {
     const next = new Map(starts)
     const sum = (offsets: Iterable<bigint>) => [...offsets].reduce((all, it) => all + it, 0n)
-    const total = [...starts].reduce((all, [partition, offset]) => all + (targets.get(partition)! > offset ? targets.get(partition)! - offset : 0n), 0n)
+    const total = [...starts].reduce(
+      (all, [partition, offset]) => all + (targets.get(partition)! > offset ? targets.get(partition)! - offset : 0n), 0n
+    )
     const isBehind = (partition: number) => next.get(partition)! < targets.get(partition)!
     const taker = createTaker(rulesOf(config), range, event => files.add(homeOf(event.deviceId, homes), event))
     await assigned(consumer, partitions)
@@ -157,7 +170,9 @@ async function readEvents (
         await files.relieve()
         progress.update(sum(next.values()) - sum(starts.values()), total)
       } else if (news.kind !== 'idle') {
-        throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `could not read the log to the end (${news.kind}); try again`)
+        throw new RelayError(
+          'RELAY_EVENT_LOG_UNREACHABLE', `could not read the log to the end (${news.kind}); try again`
+        )
       }
     }
   } finally {
@@ -191,7 +206,9 @@ function createTaker (
   }
 }
 
-function describe ({ kind, level, bucketMs, deviceId, deviceType, zone, partition, expectedCount, foundCount }: Difference): string {
+function describe (
+  { kind, level, bucketMs, deviceId, deviceType, zone, partition, expectedCount, foundCount }: Difference
+): string {
   const counts = kind === 'different' && expectedCount === foundCount
     ? `${foundCount} readings, other values`
     : `${foundCount} readings, ${expectedCount} in the log`

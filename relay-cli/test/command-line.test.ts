@@ -18,7 +18,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 test('an error is one line, and the exit code distinguishes a wrong command line from failed work', async t => {
   const site = (await openSite(t, 'postgres'))!
-  const missing = await runCli({ ...site, environment: { ...site.environment, EVENTS_TOPIC: 'no-such-topic' } }, ['lag'])
+  const missing = await runCli(
+    { ...site, environment: { ...site.environment, EVENTS_TOPIC: 'no-such-topic' } }, ['lag']
+  )
   assert.deepEqual([missing.code, missing.stdout], [2, ''])
   assert.match(missing.stderr, /^relay: no topic no-such-topic .*\(RELAY_TOPIC_MISSING\)\n$/)
 
@@ -32,7 +34,9 @@ test('an error is one line, and the exit code distinguishes a wrong command line
   noPassword.password = ''
   const nobody = await runCli({ ...site, environment: { ...site.environment, DATABASE_URL: noPassword.href } }, ['lag'])
   assert.equal(nobody.code, 2)
-  assert.match(nobody.stderr, /^relay: PostgreSQL at \S+ requires a password, but none is set.*POSTGRES_PASSWORD_FILE.*\n$/)
+  assert.match(
+    nobody.stderr, /^relay: PostgreSQL at \S+ requires a password, but none is set.*POSTGRES_PASSWORD_FILE.*\n$/
+  )
 
   for (const args of [['lagg'], ['lag', '--nonsense'], ['verify'], ['verify', '--from', 'yesterday', '--to', '0s']]) {
     const usage = await runCli(site, args)
@@ -64,10 +68,17 @@ test('without a configured database or log it is the local stack, and otherwise 
     await runCli({ environment: rest }, ['--data-dir', join(folder, 'no-such-folder'), 'lag'])
   ]) {
     assert.equal(run.code, 2)
-    assert.match(run.stderr, new RegExp(`^relay: no local stack is running \\(${folder}.*RELAY_DATA_DIR or --data-dir.*DATABASE_URL.*\\n$`))
+    assert.match(
+      run.stderr,
+      new RegExp(`^relay: no local stack is running \\(${folder}.*RELAY_DATA_DIR or --data-dir.*DATABASE_URL.*\\n$`)
+    )
   }
-  await writeFile(join(folder, 'site.json'), JSON.stringify({ DATABASE_URL, EVENT_LOG, RELAY_STACK_PID: `${await deadPid()}` }))
-  assert.match((await runCli({ environment }, ['lag'])).stderr, /no local stack is running/, 'a killed one takes nothing back')
+  await writeFile(
+    join(folder, 'site.json'), JSON.stringify({ DATABASE_URL, EVENT_LOG, RELAY_STACK_PID: `${await deadPid()}` })
+  )
+  assert.match(
+    (await runCli({ environment }, ['lag'])).stderr, /no local stack is running/, 'a killed one takes nothing back'
+  )
 })
 
 test('no help text shows a JavaScript value as a default, and every program prints its version', async () => {

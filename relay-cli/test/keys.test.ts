@@ -7,7 +7,9 @@ import { documents, runCli } from './support/run-cli.ts'
 
 test('a key is created, listed without its secret, rotated and revoked, with entries in the audit log', async t => {
   const site = (await openSite(t, 'postgres'))!
-  const created = await runCli(site, ['keys', 'create', '--name', 'dashboard', '--scope', 'events:read', '--zone', 'Zone A', '--expires', '1d', '--json'])
+  const created = await runCli(site, [
+    'keys', 'create', '--name', 'dashboard', '--scope', 'events:read', '--zone', 'Zone A', '--expires', '1d', '--json'
+  ])
   assert.equal(created.code, 0, created.stderr)
   const [{ key, keyId, expiresAt }] = documents(created)
   assert.equal(parseApiKey(key)?.id, keyId)
@@ -29,8 +31,11 @@ test('a key is created, listed without its secret, rotated and revoked, with ent
     const refused = await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', ...wrong])
     assert.deepEqual([refused.code, refused.stdout], [2, ''], `${JSON.stringify(wrong)}: ${refused.stderr}`)
   }
-  assert.equal((await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', '--zones', 'Zone A'])).code, 64)
-  const acts = await site.database.query<{ act: string, target: string }>('select act, target from audit_log order by audit_id')
+  assert.equal(
+    (await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', '--zones', 'Zone A'])).code, 64
+  )
+  const acts =
+    await site.database.query<{ act: string, target: string }>('select act, target from audit_log order by audit_id')
   assert.deepEqual(acts.map(it => it.act), ['api-key.create', 'api-key.rotate', 'api-key.revoke'])
   assert.ok(acts.every(it => it.target === keyId))
 })

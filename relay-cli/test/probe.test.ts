@@ -42,7 +42,9 @@ async function openProbeSite (t: TestContext, kind: EventLog['kind'] = 'postgres
   if (!api) return undefined
   opened.use(api)
   const proxy = opened.adopt(await openTcpProxy(Number(new URL(api.url).port)), it => it.close())
-  const config = readProcessorConfig({ ...api.environment, CONSUMER_GROUP: api.log.topic, FLUSH_INTERVAL_MS: '20', HEALTH_PORT: '0' })
+  const config = readProcessorConfig({
+    ...api.environment, CONSUMER_GROUP: api.log.topic, FLUSH_INTERVAL_MS: '20', HEALTH_PORT: '0'
+  })
   let processor: Awaited<ReturnType<typeof startProcessor>> | undefined
   const stop = async () => {
     await processor?.close()
@@ -73,7 +75,8 @@ function runProbe (t: TestContext, site: ProbeSite, ...args: string[]): { child:
 }
 
 const have = (rounds: readonly Round[], result: string, from: number) => until(
-  () => `a round that is ${result}: ${JSON.stringify(rounds.slice(from))}`, () => rounds.slice(from).some(it => it.result === result))
+  () => `a round that is ${result}: ${JSON.stringify(rounds.slice(from))}`, () =>
+    rounds.slice(from).some(it => it.result === result))
 
 for (const kind of kinds) {
   test(`a probe finds its reading exactly as sent, and exits 0: ${kind}`, limit, async t => {
@@ -81,11 +84,15 @@ for (const kind of kinds) {
     const site = await openProbeSite(t, kind)
     if (!site) return
     opened.use(site)
-    const run = await runCli(site, ['probe', '--once', '--json', '--within', '60s', '--device', 'p-1', '--zone', 'p', '--type', 'CAR_FUEL'])
+    const run = await runCli(
+      site, ['probe', '--once', '--json', '--within', '60s', '--device', 'p-1', '--zone', 'p', '--type', 'CAR_FUEL']
+    )
     assert.equal(run.code, 0, run.stderr)
     const [round] = documents(run)
     assert.deepEqual([round.result, typeof round.latencyMs, round.detail], ['ok', 'number', undefined])
-    const rows = documents(await runCli(site, ['query', '--device', 'p-1', '--zone', 'p', '--interval', 'range', '--stats', 'count,sum,last', '--json']))
+    const rows = documents(await runCli(
+      site, ['query', '--device', 'p-1', '--zone', 'p', '--interval', 'range', '--stats', 'count,sum,last', '--json']
+    ))
     assert.deepEqual(rows.map(it => [it.count, it.sum, it.last, Date.parse(it.lastTime)]),
       [[1, round.value, round.value, Date.parse(round.time)]])
     const told = await runCli(site, ['probe', '--once', '--within', '60s'])
@@ -110,8 +117,12 @@ test('a reading that is not visible in time is missing, and is found once it is 
   await site.startProcessor()
   await have(rounds, 'ok', rounds.length)
   await until('the metrics to say so', async () => await metric('relay_probe_rounds_total{result="missing"') >= 1 &&
-    await metric('relay_probe_latency_seconds_count') >= 2 && await metric('relay_probe_last_success_timestamp_seconds') > 1.7e9)
-  assert.deepEqual([await metric('relay_probe_rounds_total{result="different"'), await metric('relay_probe_rounds_total{result="failed"')], [0, 0])
+    await metric('relay_probe_latency_seconds_count') >= 2 &&
+      await metric('relay_probe_last_success_timestamp_seconds') > 1.7e9)
+  assert.deepEqual([
+    await metric('relay_probe_rounds_total{result="different"'),
+    await metric('relay_probe_rounds_total{result="failed"')
+  ], [0, 0])
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [1, null])
 })
@@ -122,7 +133,9 @@ test('an extra reading, or another number, is detected whenever it appears', lim
   await until('three rounds', () => rounds.length >= 3)
   assert.deepEqual([...new Set(rounds.map(it => it.result))], ['ok'])
   const between = new Date(Date.parse(rounds[0].time) + 1).toISOString()
-  const more = { deviceId: 'relay-probe', deviceType: 'THERMOSTAT', zone: 'relay-probe', value: 1_000, timestamp: between }
+  const more = {
+    deviceId: 'relay-probe', deviceType: 'THERMOSTAT', zone: 'relay-probe', value: 1_000, timestamp: between
+  }
   assert.equal((await site.api.post(JSON.stringify([more]))).status, 202)
   await have(rounds, 'different', 3)
   const { detail } = rounds.find(it => it.result === 'different')!

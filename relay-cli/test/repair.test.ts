@@ -40,7 +40,9 @@ test('repair makes readings in two partitions count once, while processors conti
   const done = await runCli(site, ['repair', ...RANGE, '--yes', '--json'])
   assert.equal(done.code, 0, done.stderr)
   const days = documents(done)
-  assert.deepEqual(documents(dry), days.map(it => ({ ...it, isDryRun: true })), 'a dry run says what the repair does then')
+  assert.deepEqual(
+    documents(dry), days.map(it => ({ ...it, isDryRun: true })), 'a dry run says what the repair does then'
+  )
   const distinct = new Set(events.map(it => JSON.stringify(it))).size
   assert.equal(days.reduce((sum, it) => sum + it.doubled, 0), distinct)
   assert.deepEqual(Object.fromEntries(await readWindows(site.database)), right)
@@ -48,9 +50,13 @@ test('repair makes readings in two partitions count once, while processors conti
   const more = makeEvents(500, 7)
   await send(site, more)
   await settled(site)
-  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more])))
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more]))
+  )
   assert.deepEqual(documents(await runCli(site, ['verify', ...RANGE, '--json'])).at(-1).differences, 0)
-  assert.match((await runCli(site, ['repair', ...RANGE])).stdout, /nothing to repair: no device has a minute in several partitions/)
+  assert.match(
+    (await runCli(site, ['repair', ...RANGE])).stdout, /nothing to repair: no device has a minute in several partitions/
+  )
 })
 
 test('repair leaves a day unchanged if its minutes are incomplete, and reports it', async t => {

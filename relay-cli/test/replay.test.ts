@@ -7,7 +7,9 @@ import { test } from 'node:test'
 
 import { createLogger, databaseUserOf } from 'relay-common'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
-import { makeEvents, openSite, send, settled, spawnProcessor, type Site } from '../../relay-processor/test/support/open-processor.ts'
+import {
+  makeEvents, openSite, send, settled, spawnProcessor, type Site
+} from '../../relay-processor/test/support/open-processor.ts'
 import { readWindows, recompute } from '../../relay-processor/test/support/recompute.ts'
 import { until } from '../../test-support/until.ts'
 import { documents, runCli, spawnCli } from './support/run-cli.ts'
@@ -176,7 +178,9 @@ test('a replay compacts the journal, and its owner continues', { timeout: 180_00
   await send(site, more) // the first half again
   await settled(site)
   assert.ok(await isJournaled())
-  assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more])))
+  assert.deepEqual(
+    Object.fromEntries(await readWindows(site.database)), Object.fromEntries(recompute([...events, ...more]))
+  )
   const verified = await runCli(site, ['verify', '--from', '2024-01-01T00:00:00Z', '--to', '2024-04-01T00:00:00Z'])
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
 })
@@ -200,6 +204,8 @@ test('replay and repair refuse a processor\'s login before they read anything; a
   for (const command of [['replay', '--yes'], ['repair', '--from', '2024-01-01', '--to', '2024-03-01', '--yes']]) {
     const { code, stderr } = await runCli(asProcessor, command)
     assert.equal(code, 2)
-    assert.match(stderr, /relay_processor_login may not delete from rollups_minute, rollups_hour, rollups_day: log in as the owner/)
+    assert.match(
+      stderr, /relay_processor_login may not delete from rollups_minute, rollups_hour, rollups_day: log in as the owner/
+    )
   }
 })

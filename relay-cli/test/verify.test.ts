@@ -25,14 +25,17 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await settled(site)
     await processor.close()
     const [{ rows }] = await site.database.query<{ rows: bigint }>(
-      'select (select count(*) from rollups_minute) + (select count(*) from rollups_hour) + (select count(*) from rollups_day) as rows')
+      'select (select count(*) from rollups_minute) + (select count(*) from rollups_hour) + (select count(*) from ' +
+        'rollups_day) as rows')
 
     const clean = await runCli(site, ['verify', ...RANGE])
     assert.equal(clean.code, 0, clean.stdout + clean.stderr)
     assert.deepEqual(documents(clean), [{ rows: Number(rows), uncertain: 0, differences: 0 }])
 
     // a range that cuts hours and days: their rows are skipped, minutes are compared
-    const cut = await runCli(site, ['verify', '--from', '2024-03-01T10:00:30Z', '--to', '2024-03-01T10:09:30Z', '--json'])
+    const cut = await runCli(
+      site, ['verify', '--from', '2024-03-01T10:00:30Z', '--to', '2024-03-01T10:09:30Z', '--json']
+    )
     const [{ minutes }] = await site.database.query<{ minutes: bigint }>(`
       select count(*) as minutes from rollups_minute where bucket_start >= '2024-03-01T10:01:00Z' and bucket_start < '2024-03-01T10:09:00Z'`)
     assert.deepEqual([cut.code, documents(cut)], [0, [{ rows: Number(minutes), uncertain: 0, differences: 0 }]])
@@ -89,7 +92,9 @@ test('verify finds readings that counted in two partitions, and ignores those on
     select series_id, bucket_start, (source_partition + 1) % 4, count, sum, min, max, body from rollups_minute
     where series_id = $1 and bucket_start = '2024-03-01T10:01:00Z'`, [seriesId])
   const doubled = documents(await runCli(site, ['verify', ...RANGE]))
-  assert.deepEqual(doubled.slice(0, -1).map(it => [it.level, it.kind, it.deviceId, it.foundCount === 2 * it.expectedCount]),
+  assert.deepEqual(doubled.slice(0, -1).map(it => [
+    it.level, it.kind, it.deviceId, it.foundCount === 2 * it.expectedCount
+  ]),
     [['minute', 'doubled', 'device-1', true]])
 })
 

@@ -15,7 +15,9 @@ export interface CliRun {
 
 /** Starts `relay` as a process on a site. */
 export function spawnCli (site: Pick<Site, 'environment'>, args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...site.environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn(process.execPath, [main, ...args], {
+    env: { ...process.env, ...site.environment }, stdio: ['ignore', 'pipe', 'pipe']
+  })
 }
 
 export async function runCli (site: Pick<Site, 'environment'>, args: readonly string[]): Promise<CliRun> {
