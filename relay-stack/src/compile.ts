@@ -21,7 +21,8 @@ export function compilePrograms (): { close: () => Promise<void> } {
   const folder = process.env.NODE_COMPILE_CACHE
   const mark = folder && join(folder, `programs-${sourcesNow()}`)
   if (!mark || existsSync(mark)) return { close: async () => {} }
-  const code = ["process.once('disconnect', () => process.exit()); process.channel.unref()", ...urls.map(it => `await import(${JSON.stringify(it.href)})`)].join('\n')
+  const code = ["process.once('disconnect', () => process.exit()); process.channel.unref()", ...urls.map(it =>
+    `await import(${JSON.stringify(it.href)})`)].join('\n')
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code, '--', '--version'], {
     // it ends with us
     cwd: fileURLToPath(new URL('../..', import.meta.url)), stdio: ['ignore', 'ignore', 'ignore', 'ipc']

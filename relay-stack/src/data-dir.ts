@@ -107,7 +107,8 @@ async function openFolder (folder: string, fresh: boolean, say: Say): Promise<Da
       return eventLogPlaces.find(it => it === said)
     },
     writeEventLog: place => writeWhole(eventLog, place),
-    guessEventLog: () => existsSync(join(dataDir.kafka, 'log')) ? 'kafka' : existsSync(dataDir.postgres) ? 'postgres' : undefined,
+    guessEventLog: () =>
+      existsSync(join(dataDir.kafka, 'log')) ? 'kafka' : existsSync(dataDir.postgres) ? 'postgres' : undefined,
     close: () => rm(lock, { force: true })
   }
 }

@@ -18,7 +18,9 @@ export function watchDisk (folder: string, say: (line: string) => void): { close
     const full = await fullDisk(folder)
     if ((full !== undefined) === isFull) return
     isFull = full !== undefined
-    say(full === undefined ? `the disk of ${folder} has space again` : `${full}: free some space; until then events and rollups wait`)
+    say(full === undefined
+      ? `the disk of ${folder} has space again`
+      : `${full}: free some space; until then events and rollups wait`)
   }, LOOK_INTERVAL_MS)
   return { close: () => clearInterval(timer) }
 }

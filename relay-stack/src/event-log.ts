@@ -72,7 +72,8 @@ function refused (before: EventLogPlace, named: EventLogPlace | undefined, why =
   return new RelayError('RELAY_CONFIG_INVALID', `the events of this data folder are in ${placeNames[before]}${other}${why}\n` +
     `  to continue:  ${waysBack[before]}\n` +
     '  to move:      run until `npm run relay -- lag` shows no lag, stop, and start once with --move-event-log:\n' +
-    '                rollups stay; events only in the old log are not read again, and verify reports them as unexpected\n' +
+    '                rollups stay; events only in the old log are not read again, and verify reports them as ' +
+      'unexpected\n' +
     '  to restart:   use another folder with --data-dir, or delete this one with --fresh')
 }
 
@@ -95,7 +96,9 @@ export async function settleEventLog (
   } catch (error) {
     if (signal.aborted) throw error
     if (wish.asked || wish.before === 'kafka') {
-      throw new RelayError('RELAY_CONFIG_INVALID', `${(error as Error).message}; or use --event-log postgres`, { cause: error })
+      throw new RelayError(
+        'RELAY_CONFIG_INVALID', `${(error as Error).message}; or use --event-log postgres`, { cause: error }
+      )
     }
     return { kind: 'postgres', why: (error as Error).message }
   }

@@ -30,6 +30,8 @@ export function explainFileError (error: unknown, what: string, option: string):
   if (error instanceof RelayError || reason === undefined) return error
   const { path } = error as NodeJS.ErrnoException
   const where = path === undefined || what.endsWith(path) ? '' : ` (${path})`
-  const remedy = /^the disk/.test(reason) ? `free some space, or use another with ${option}` : `use another with ${option}`
+  const remedy = /^the disk/.test(reason)
+    ? `free some space, or use another with ${option}`
+    : `use another with ${option}`
   return new RelayError('RELAY_CONFIG_INVALID', `can't use ${what}: ${reason}${where}; ${remedy}`, { cause: error })
 }

@@ -26,7 +26,9 @@ export function askAboutLastHour (
   const endMs = Math.ceil(nowMs / 1_000) * 1_000 + AHEAD_MS
   const time = (timeMs: number) => new Date(timeMs).toISOString().replace('.000', '')
   const range = `startTime=${time(endMs - HOUR_MS)}&endTime=${time(endMs)}`
-  return { url: `http://127.0.0.1:${apiPort}/api/events/device/${encodeURIComponent(deviceId)}?${range}`, token, expectedCount }
+  return {
+    url: `http://127.0.0.1:${apiPort}/api/events/device/${encodeURIComponent(deviceId)}?${range}`, token, expectedCount
+  }
 }
 
 export const curlOf = ({ url, token }: Question) => `curl -H "Authorization: Bearer ${token}" "${url}"`

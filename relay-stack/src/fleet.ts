@@ -25,7 +25,9 @@ export function chooseFleet (
   { hasSimulator, simulator }: StackOptions, environment: NodeJS.ProcessEnv, areServersOurs: boolean
 ): ChosenFleet | undefined {
   if (simulator.DEVICES === '0') return undefined
-  const { DEVICES, RATE, ZONES, SEED, deviceTypes, backfillMs } = readSimulatorConfig({ ...environment, ...simulator }, [])
+  const { DEVICES, RATE, ZONES, SEED, deviceTypes, backfillMs } = readSimulatorConfig(
+    { ...environment, ...simulator }, []
+  )
   if (!(hasSimulator ?? (areServersOurs || Object.keys(simulator).length > 0))) return undefined
   const [{ deviceId }] = new Fleet({ devices: 1, zones: ZONES, rate: RATE, seed: SEED, deviceTypes }).devices
   return { firstDevice: deviceId, eventsPerSecond: DEVICES * RATE, rate: RATE, backfillMs }

@@ -205,7 +205,9 @@ async function format (cacheDir: string, dataDir: string, properties: string, cl
     await run(command, args)
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr?.trim() || String(cause)
-    throw new RelayError('RELAY_CONFIG_INVALID', `Kafka could not create its data folder ${dataDir}: ${said}`, { cause })
+    throw new RelayError(
+      'RELAY_CONFIG_INVALID', `Kafka could not create its data folder ${dataDir}: ${said}`, { cause }
+    )
   }
 }
 

@@ -12,7 +12,9 @@ export function explainMaven (said: string): string {
     .filter(line => line !== '')
   const all = lines.join('\n')
   const transfer = /Could not transfer .*? from\/to \S+ \((\w+:\/\/[^)]+)\): (.*)/.exec(all)
-  if (transfer) return `can't reach ${URL.parse(transfer[1])?.origin ?? transfer[1]} (${transfer[2].replace(/^transfer failed for \S+: /, '')})`
+  if (transfer) {
+    return `can't reach ${URL.parse(transfer[1])?.origin ?? transfer[1]} (${transfer[2].replace(/^transfer failed for \S+: /, '')})`
+  }
   if (/No space left on device/.test(all)) return 'no space left on the disk for the jars'
   return excerpt(lines.find(line => !/^Some problems were encountered/.test(line)) ?? 'it gave no reason')
 }

@@ -32,7 +32,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Settings of the simulator that the stack passes on under their own names. */
 const simulatorOptions = [
-  ['--devices <count>', 'DEVICES', 'number of devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'],
+  [
+    '--devices <count>', 'DEVICES',
+    'number of devices, 0 for none; the first three are thermostat-001, heart-rate-001, car-fuel-001'
+  ],
   ['--zones <count>', 'ZONES', 'number of zones for the other devices'],
   ['--rate <events>', 'RATE', 'events per second per device'],
   ['--seed <number>', 'SEED', 'seed of the random values; the same seed gives the same events'],
@@ -59,10 +62,13 @@ export function createCommand (): Command {
     .addOption(dataDirOption())
     .addOption(new Option('--kafka-cache <folder>', 'where Kafka\'s jars are kept')
       .env('RELAY_KAFKA_CACHE').default('.relay/kafka', '.relay/kafka beside package.json'))
-    .addOption(new Option('--event-log <log>', 'where events are kept (default: as before in this data folder; at its ' +
+    .addOption(new Option('--event-log <log>', 'where events are kept (default: as before in this data ' +
+      'folder; at its ' +
       'first start kafka if KAFKA_BOOTSTRAP_SERVERS is set or Java 17 and Maven are found, else postgres)')
       .env('EVENT_LOG').choices(['kafka', 'postgres']))
-    .addOption(new Option('--move-event-log', 'switch to another event log than before; events only in the old one are not read again'))
+    .addOption(new Option(
+      '--move-event-log', 'switch to another event log than before; events only in the old one are not read again'
+    ))
     .addOption(new Option('--fresh', 'delete all data of the data folder first (env: RELAY_FRESH=1)'))
     .addOption(new Option('--logs', 'show the logs of all parts (env: RELAY_LOGS=1)'))
     .addOption(new Option('--simulator', 'simulate a fleet even on your own servers (env: RELAY_SIMULATOR=1)'))

@@ -65,7 +65,9 @@ export async function openPorts<Name extends string> (
   async function move (name: Name, { what, port, option }: WantedPort): Promise<void> {
     const exclude = [...chosen.values(), ...entries.map(([, it]) => it.port)].filter(it => it !== 0)
     const last = Math.min(port + NEXT_PORTS, 65_535)
-    chosen.set(name, await getPort({ host: LOCAL_HOST, exclude, port: port === 0 ? undefined : portNumbers(port, last) }))
+    chosen.set(
+      name, await getPort({ host: LOCAL_HOST, exclude, port: port === 0 ? undefined : portNumbers(port, last) })
+    )
     if (port !== 0) say(`port ${port} is in use: using port ${chosen.get(name)} for ${what} (${option} sets another)`)
   }
 

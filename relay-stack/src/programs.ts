@@ -80,7 +80,9 @@ export async function startPrograms (
   }))
   const api = () => start(context, 'api', ['api', 'metrics', 'mqtt'], () => ({
     API_TOKENS: WELL_KNOWN_TOKEN,
-    ...options.issuer ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.of('issuer')}`, OIDC_DASHBOARD_CLIENT: 'relay-web' } : {},
+    ...options.issuer
+      ? { OIDC_ISSUER: `http://${LOCAL_HOST}:${ports.of('issuer')}`, OIDC_DASHBOARD_CLIENT: 'relay-web' }
+      : {},
     ...environmentFor('api'),
     API_PORT: String(ports.of('api')),
     METRICS_PORT: String(ports.of('metrics')),

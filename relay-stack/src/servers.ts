@@ -15,7 +15,8 @@ export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
 
 /** Settings of a broker beside other programs: it releases unused memory, and does not wake up without work. */
 const SPARING_JVM = [
-  '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1', '-Xss512k',
+  '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1',
+  '-Xss512k',
   '-Xmn8m', '-XX:-UsePerfData'
 ]
 /** Its cleaner would take 128 MB at the start, and each idle thread wakes up several times per second. */

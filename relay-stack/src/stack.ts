@@ -86,7 +86,8 @@ export async function startStack (
 
 /** The requested event log, or that of the data folder. */
 async function chooseEventLogOf (
-  options: StackOptions, environment: NodeJS.ProcessEnv, dataDir: DataDir, say: (line: string) => void, signal: AbortSignal
+  options: StackOptions, environment: NodeJS.ProcessEnv, dataDir: DataDir, say: (line: string) =>
+    void, signal: AbortSignal
 ): Promise<EventLogChoice> {
   const bootstrapServers = environment.KAFKA_BOOTSTRAP_SERVERS
   const isNamed = Boolean(options.eventLog || bootstrapServers)
@@ -124,7 +125,9 @@ function followLogs ({ options, logs, report }: StackContext, started: AsyncDisp
 
 function metricsTargets ({ fleet, ports }: StackContext): MetricsTarget[] {
   const of = (program: string, port: PortName) => ({ program, at: `${LOCAL_HOST}:${ports.of(port)}` })
-  return [of('relay-api', 'metrics'), of('relay-processor', 'processor'), ...fleet ? [of('relay-simulator', 'simulator')] : []]
+  return [
+    of('relay-api', 'metrics'), of('relay-processor', 'processor'), ...fleet ? [of('relay-simulator', 'simulator')] : []
+  ]
 }
 
 /** @param historyMs history that the fleet is sending */

@@ -79,7 +79,9 @@ async function openSite (
   const where = (part: string) => new RegExp(`^ {2}${part} +(\\S+) `, 'm').exec(stack.text)?.[1]
   const kafka = where('kafka')
   const [host, port] = where('postgres')!.split(/[:/]/)
-  const environment = { POSTGRES_HOST: host, POSTGRES_PORT: port, POSTGRES_PASSWORD_FILE: join(dataDir, 'passwords/owner') }
+  const environment = {
+    POSTGRES_HOST: host, POSTGRES_PORT: port, POSTGRES_PASSWORD_FILE: join(dataDir, 'passwords/owner')
+  }
   const settings = readConfig(Type.Object(databaseSettings), environment)
   const database = opened.adopt(await openDatabase(settings, 'test', log), it => it.close())
   const config = { ...settings, EVENT_LOG: kind, KAFKA_BOOTSTRAP_SERVERS: kafka }
@@ -127,10 +129,12 @@ async function endsOf ({ eventLog }: Site, topic: string): Promise<Map<number, b
 
 async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): Promise<void> {
   let progress = new Map<number, bigint>()
-  await until(() => `progress to reach the ends ${[...ends].join(' ')}; it is at ${[...progress].join(' ')}`, async () => {
+  await until(() =>
+    `progress to reach the ends ${[...ends].join(' ')}; it is at ${[...progress].join(' ')}`, async () => {
     progress = await progressOf(site)
     const onTheWay = await site.database.query('select from misplaced_readings limit 1') // some are sent without a key
-    return onTheWay.length === 0 && [...ends].every(([partition, end]) => end === 0n || (progress.get(partition) ?? 0n) >= end)
+    return onTheWay.length === 0 &&
+      [...ends].every(([partition, end]) => end === 0n || (progress.get(partition) ?? 0n) >= end)
   })
 }
 

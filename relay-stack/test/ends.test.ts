@@ -62,7 +62,9 @@ suite('a stack that ends', { concurrency: 1 }, () => {
       for (const waitS of [1, 2, 4, 8]) {
         process.kill(pid, 'SIGKILL')
         await stack.said(new RegExp(`^api: killed by SIGKILL; it restarts in ${waitS} s`, 'm'))
-        await until('the API', () => (stack.text.match(/^api is running again/gm) ?? []).length === Math.log2(waitS) + 1)
+        await until(
+          'the API', () => (stack.text.match(/^api is running again/gm) ?? []).length === Math.log2(waitS) + 1
+        )
         pid = Number([...stack.text.matchAll(/^api is running again \(process (\d+)\)/gm)].at(-1)![1])
       }
       process.kill(pid, 'SIGKILL')

@@ -19,8 +19,18 @@ const cases: { wish: EventLogWish, java: FoundJava, says: RegExp, isOurs: boolea
   { wish: { asked: 'kafka' }, java: cached, says: /^Event log: Kafka \(as asked for\)$/, isOurs: true },
   { wish: { before: 'postgres' }, java: cached, says: /PostgreSQL \(as before\)$/, isOurs: false },
   { wish: { before: 'kafka' }, java: cached, says: /Kafka \(as before\)$/, isOurs: true },
-  { wish: { before: 'kafka elsewhere', ...kafkaSomewhere }, java: missing, says: /Kafka at kafka\.example/, isOurs: false },
-  { wish: { before: 'kafka', asked: 'postgres', isMove: true }, java: missing, says: /PostgreSQL \(as asked for\)$/, isOurs: false },
+  {
+    wish: { before: 'kafka elsewhere', ...kafkaSomewhere },
+    java: missing,
+    says: /Kafka at kafka\.example/,
+    isOurs: false
+  },
+  {
+    wish: { before: 'kafka', asked: 'postgres', isMove: true },
+    java: missing,
+    says: /PostgreSQL \(as asked for\)$/,
+    isOurs: false
+  },
   { wish: { before: 'postgres', isMove: true }, java: cached, says: /^Event log: Kafka \(found Java 21/, isOurs: true }
 ]
 
@@ -41,12 +51,28 @@ suite('the event log of the stack', () => {
   })
 
   const others: { wish: EventLogWish, java: FoundJava, says: RegExp }[] = [
-    { wish: { before: 'kafka', asked: 'postgres' }, java: cached, says: /in the Kafka of npm start, not in PostgreSQL\n.*--event-log kafka/ },
-    { wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; it needs Java 17 or newer and Maven\n/ },
-    { wish: { before: 'postgres', asked: 'kafka' }, java: cached, says: /in PostgreSQL, not in the Kafka of npm start/ },
-    { wish: { before: 'postgres', ...kafkaSomewhere }, java: cached, says: /in PostgreSQL, not in a Kafka of your own/ },
-    { wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*set KAFKA_BOOTSTRAP_SERVERS/ },
-    { wish: { before: 'kafka elsewhere', asked: 'postgres' }, java: cached, says: /a Kafka of your own, not in PostgreSQL/ }
+    {
+      wish: { before: 'kafka', asked: 'postgres' },
+      java: cached,
+      says: /in the Kafka of npm start, not in PostgreSQL\n.*--event-log kafka/
+    },
+    {
+      wish: { before: 'kafka' }, java: missing, says: /in the Kafka of npm start; it needs Java 17 or newer and Maven\n/
+    },
+    {
+      wish: { before: 'postgres', asked: 'kafka' }, java: cached, says: /in PostgreSQL, not in the Kafka of npm start/
+    },
+    {
+      wish: { before: 'postgres', ...kafkaSomewhere }, java: cached, says: /in PostgreSQL, not in a Kafka of your own/
+    },
+    {
+      wish: { before: 'kafka elsewhere' }, java: cached, says: /in a Kafka of your own\n.*set KAFKA_BOOTSTRAP_SERVERS/
+    },
+    {
+      wish: { before: 'kafka elsewhere', asked: 'postgres' },
+      java: cached,
+      says: /a Kafka of your own, not in PostgreSQL/
+    }
   ]
   for (const { wish, java, says } of others) {
     test(`another log than before is refused, with how to move: ${JSON.stringify(wish)}, Java ${java.kind}`, async () => {

@@ -52,5 +52,8 @@ test('two stacks start together, one without a fleet and one with its own types;
 
   const moved = startStackProcess(first, ['--event-log', 'kafka'], { KAFKA_BOOTSTRAP_SERVERS: 'kafka.example:9092' })
   assert.equal(await moved.exited, 1)
-  assert.match(moved.text, /^the events of this data folder are in PostgreSQL, not in a Kafka of your own\n.*to continue.*\n.*to move/)
+  assert.match(
+    moved.text,
+    /^the events of this data folder are in PostgreSQL, not in a Kafka of your own\n.*to continue.*\n.*to move/
+  )
 })

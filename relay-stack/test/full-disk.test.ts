@@ -31,7 +31,10 @@ test('a full disk is reported as full, and as nothing else', { timeout: 120_000 
   assert.equal(await fullDisk(folder), undefined)
   const stack = startStackProcess(join(disk, 'data'), onPostgres)
   assert.equal(await stack.exited, 1)
-  assert.match(stack.text, /^(Event log: .*\n)?(the disk of .*: free some space; .*\n)?the disk of \S+ is full; free some space, or use another with --data-dir\n$/)
+  assert.match(
+    stack.text,
+    /^(Event log: .*\n)?(the disk of .*: free some space; .*\n)?the disk of \S+ is full; free some space, or use another with --data-dir\n$/
+  )
 })
 
 test('an invalid data folder is one line with the reason', async t => {

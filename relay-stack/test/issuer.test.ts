@@ -17,7 +17,9 @@ test('the commands of the documentation get tokens that the API accepts', { time
   const ask = async (token: string) => (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).status
 
   const commands = [...(await readFile(documentation, 'utf8')).matchAll(/```sh\n(.+?)```/gs)].map(([, it]) => it)
-  const [service, person] = commands.filter(it => it.includes('8083')).map(it => it.replaceAll('http://127.0.0.1:8083', issuer))
+  const [service, person] = commands.filter(it => it.includes('8083')).map(it => it.replaceAll(
+    'http://127.0.0.1:8083', issuer
+  ))
   for (const command of [service, person]) {
     const { stdout } = await run('bash', ['-c', command])
     const { access_token: token } = JSON.parse(stdout) as { access_token: string }

@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import getPort from 'get-port'
 import { connectAsync } from 'mqtt'
 import {
-  createLogger, DAY_MS, findRetentionDifferences, maySetRetention, openDatabase, openEventLog, setRetention, type Database
+  createLogger, DAY_MS, findRetentionDifferences, maySetRetention, openDatabase, openEventLog, setRetention,
+  type Database
 } from 'relay-common'
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
@@ -36,7 +37,8 @@ async function addUser (opened: AsyncDisposableStack, database: Database, url: s
 }
 
 const event = (seconds: number) => JSON.stringify({
-  deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: seconds, timestamp: new Date(Date.UTC(2024, 0, 1, 0, 0, seconds)).toISOString()
+  deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: seconds,
+  timestamp: new Date(Date.UTC(2024, 0, 1, 0, 0, seconds)).toISOString()
 })
 
 test('producer, processor and API work with their own roles, including the event log', async t => {
@@ -55,13 +57,16 @@ test('producer, processor and API work with their own roles, including the event
   await producer.send(topic, [{ key: 'd', value: 'poison' }])
 
   const processorUrl = await addUser(opened, database, url, 'relay_processor')
-  opened.adopt(await startProcessor(readProcessorConfig({ ...shared, DATABASE_URL: processorUrl, RETENTION_MINUTE_DAYS: '100000' }), log),
+  opened.adopt(await startProcessor(
+    readProcessorConfig({ ...shared, DATABASE_URL: processorUrl, RETENTION_MINUTE_DAYS: '100000' }), log
+  ),
     it => it.close())
 
   const apiUrl = await addUser(opened, database, url, 'relay_api')
   const mqttPort = await getPort({ host: '127.0.0.1' })
   const api = opened.adopt(await startApi(readApiConfig({
-    ...shared, DATABASE_URL: apiUrl, MQTT_PORT: String(mqttPort), API_TOKENS: 'token', API_PORT: '0', RATE_LIMIT_STORE: 'postgres'
+    ...shared, DATABASE_URL: apiUrl, MQTT_PORT: String(mqttPort), API_TOKENS: 'token', API_PORT: '0',
+    RATE_LIMIT_STORE: 'postgres'
   }), log), it => it.close())
   const ask = async (path: string, init: RequestInit = {}) => {
     const response = await fetch(`http://127.0.0.1:${api.port}${path}`, {
@@ -72,12 +77,18 @@ test('producer, processor and API work with their own roles, including the event
 
   const question = '/api/events/device/d?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
   await until('the rollups', async () => (await ask(question)).body.count === 4)
-  assert.equal((await ask('/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&device=d')).status, 200)
-  assert.equal((await ask('/api/v1/keys', { method: 'POST', body: JSON.stringify({ name: 'k', scopes: ['events:read'] }) })).status, 201)
+  assert.equal(
+    (await ask('/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&device=d')).status, 200
+  )
+  assert.equal((await ask('/api/v1/keys', {
+    method: 'POST', body: JSON.stringify({ name: 'k', scopes: ['events:read'] })
+  })).status, 201)
   assert.equal((await ask('/api/v1/events', { method: 'POST', body: event(5) })).status, 202)
   await until('an event that came over the API', async () => (await ask(question)).body.count === 5)
   await until('the dead letter', async () => (await database.query('select from dead_letters')).length === 1)
-  const device = await connectAsync(`mqtt://127.0.0.1:${mqttPort}`, { username: 'device', password: 'token', protocolVersion: 4 })
+  const device = await connectAsync(
+    `mqtt://127.0.0.1:${mqttPort}`, { username: 'device', password: 'token', protocolVersion: 4 }
+  )
   opened.defer(() => device.endAsync(true))
   await device.publishAsync(topic, event(6), { qos: 1 })
   await device.publishAsync(topic, 'poison', { qos: 1 })
@@ -91,24 +102,37 @@ test('no role can do what another role is for', async t => {
   await database.query("insert into rollups_minute values (1, '2024-01-01T00:00:00Z', 0, 1, 1, 1, 1, '')")
   const insert = "insert into rollups_minute values (2, '2024-01-01T00:00:00Z', 0, 1, 1, 1, 1, '')"
   const forEverybody = [
-    'delete from rollups_minute', 'truncate rollups_minute', 'drop table rollups_minute', 'delete from progress', 'delete from audit_log',
-    'update audit_log set act = \'\'', 'create table mine (a integer)', 'create function mine () returns integer language sql as \'select 1\'',
-    'alter role relay_api superuser', 'create role another', 'select * from pg_authid', 'insert into migrations (name, run_on) values (\'x\', now())',
-    "select drop_event_log_topic('iot-events')", 'delete from event_log_batches', 'insert into event_log_topics (topic) values (\'x\')',
-    "select set_rollup_retention('minute', '1 day')", "select set_rollup_retention('minute', null)", "select drop_rollups_before('infinity')",
-    "select trim_rollups_before('infinity')", "select merge_rollups_before('infinity')", "select make_rollup_partition('minute', '1900-01-01', now())",
-    'select abandon_rollup_merge(0)', 'delete from rollup_merges', 'insert into rollup_merge_changes default values', 'update rollup_trims set cut = now()',
-    "copy rollups_minute to program 'true'", "select pg_read_file('/etc/passwd')", 'update rollup_levels set retention = \'1 day\''
+    'delete from rollups_minute', 'truncate rollups_minute', 'drop table rollups_minute', 'delete from progress',
+    'delete from audit_log',
+    'update audit_log set act = \'\'', 'create table mine (a integer)',
+    'create function mine () returns integer language sql as \'select 1\'',
+    'alter role relay_api superuser', 'create role another', 'select * from pg_authid',
+    'insert into migrations (name, run_on) values (\'x\', now())',
+    "select drop_event_log_topic('iot-events')", 'delete from event_log_batches',
+    'insert into event_log_topics (topic) values (\'x\')',
+    "select set_rollup_retention('minute', '1 day')", "select set_rollup_retention('minute', null)",
+    "select drop_rollups_before('infinity')",
+    "select trim_rollups_before('infinity')", "select merge_rollups_before('infinity')",
+    "select make_rollup_partition('minute', '1900-01-01', now())",
+    'select abandon_rollup_merge(0)', 'delete from rollup_merges', 'insert into rollup_merge_changes default values',
+    'update rollup_trims set cut = now()',
+    "copy rollups_minute to program 'true'", "select pg_read_file('/etc/passwd')",
+    'update rollup_levels set retention = \'1 day\''
   ]
   const forbidden: Record<string, string[]> = {
     relay_api: [
-      insert, 'delete from journal', 'update rollups_minute set count = 2', 'insert into series (zone, device_type) values (\'z\', \'t\')', 'update progress set next_offset = 0',
+      insert, 'delete from journal', 'update rollups_minute set count = 2',
+      'insert into series (zone, device_type) values (\'z\', \'t\')', 'update progress set next_offset = 0',
       'select drop_old_rollups()', 'insert into gaps default values',
       'select * from audit_log', 'delete from api_keys'
     ],
-    relay_processor: ['select * from api_keys', 'insert into api_keys (key_id) values (\'x\')', 'select * from audit_log', 'select * from ingest_answers'],
+    relay_processor: [
+      'select * from api_keys', 'insert into api_keys (key_id) values (\'x\')', 'select * from audit_log',
+      'select * from ingest_answers'
+    ],
     relay_producer: [
-      insert, 'select * from rollups_minute', 'select * from journal', 'select * from series', 'select * from api_keys', 'select * from progress',
+      insert, 'select * from rollups_minute', 'select * from journal', 'select * from series',
+      'select * from api_keys', 'select * from progress',
       'select * from event_log_batches', 'update progress set next_offset = 0'
     ]
   }
@@ -134,7 +158,8 @@ test('a compromised processor can only drop rollups past the retention of the ow
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const address = await addUser(opened, database, url, 'relay_processor')
-  const days = [1, 20, 400, 4_000].map(it => new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - it * DAY_MS).toISOString())
+  const days = [1, 20, 400, 4_000].map(it =>
+    new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS - it * DAY_MS).toISOString())
   const tables = { minute: 'rollups_minute', hour: 'rollups_hour', day: 'rollups_day' }
   for (const [level, table] of Object.entries(tables)) {
     for (const day of days) {
@@ -154,7 +179,9 @@ test('a compromised processor can only drop rollups past the retention of the ow
   const session = await taken.connect()
   for (const statement of attacks) await session.query(statement)
   session.release(true)
-  for (const table of Object.values(tables)) assert.equal((await database.query(`select from ${table}`)).length, days.length)
+  for (const table of Object.values(tables)) {
+    assert.equal((await database.query(`select from ${table}`)).length, days.length)
+  }
 
   await database.query("select set_rollup_retention('minute', '100 days')")
   while ((await taken.query('select drop_old_rollups()')).length > 0);
@@ -170,10 +197,14 @@ test('a processor that may not set the retention logs differences to its setting
   const limited = await openDatabase(readProcessorConfig({ DATABASE_URL: address }), 'test', log)
   opened.defer(() => limited.close())
   assert.equal(await maySetRetention(limited), false)
-  assert.deepEqual(await findRetentionDifferences(limited, { RETENTION_MINUTE_DAYS: 7, RETENTION_HOUR_DAYS: 0, RETENTION_DAY_DAYS: 400 }),
+  assert.deepEqual(await findRetentionDifferences(
+    limited, { RETENTION_MINUTE_DAYS: 7, RETENTION_HOUR_DAYS: 0, RETENTION_DAY_DAYS: 400 }
+  ),
     ['RETENTION_MINUTE_DAYS is 7, but 30 in the database', 'RETENTION_DAY_DAYS is 400, but 0 in the database'])
   await setRetention(database, { RETENTION_HOUR_DAYS: 60, RETENTION_DAY_DAYS: 400 })
-  const kept = await limited.query("select name, retention::text from rollup_levels where name in ('minute', 'arrivals') order by 1")
+  const kept = await limited.query(
+    "select name, retention::text from rollup_levels where name in ('minute', 'arrivals') order by 1"
+  )
   assert.deepEqual(kept, [{ name: 'arrivals', retention: '400 days' }, { name: 'minute', retention: '30 days' }])
 })
 
@@ -181,7 +212,9 @@ test('a role that may not migrate names one that can, and needs nothing if the s
   const { database, url } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const address = await addUser(opened, database, url, 'relay_api')
-  const start = async () => await startApi(readApiConfig({ DATABASE_URL: address, API_TOKENS: 'token', API_PORT: '0' }), log)
+  const start = async () => await startApi(
+    readApiConfig({ DATABASE_URL: address, API_TOKENS: 'token', API_PORT: '0' }), log
+  )
   await (await start()).close()
   await database.query("delete from migrations where name = '0010-roles'")
   await assert.rejects(start(), { code: 'RELAY_MIGRATION_FAILED', message: /run `relay migrate` as the owner/ })

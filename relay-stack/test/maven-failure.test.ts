@@ -10,8 +10,10 @@ import { describeChoice, settleEventLog } from '../src/event-log.ts'
 import { findJava } from '../src/kafka.ts'
 import { explainMaven } from '../src/maven-failure.ts'
 
-const descriptor = '\u001b[0m[ERROR] Failed to execute goal on project relay-local-kafka: Could not resolve dependencies: Failed to read ' +
-  'artifact descriptor for org.apache.kafka:kafka_2.13:jar:4.3.1: Could not transfer artifact org.apache.kafka:kafka_2.13:pom:4.3.1 ' +
+const descriptor = '\u001b[0m[ERROR] Failed to execute goal on project relay-local-kafka: Could not resolve ' +
+  'dependencies: Failed to read ' +
+  'artifact descriptor for org.apache.kafka:kafka_2.13:jar:4.3.1: Could not transfer artifact ' +
+    'org.apache.kafka:kafka_2.13:pom:4.3.1 ' +
   'from/to central (https://repo.example/maven2): transfer failed for https://repo.example/maven2/org/kafka_2.13-4.3.1.pom: '
 
 const cases: [said: string, means: RegExp][] = [
@@ -21,9 +23,11 @@ const cases: [said: string, means: RegExp][] = [
     /^can't reach https:\/\/repo\.example \(Connect to .* failed: Connection refused\)$/],
   ['[ERROR] Failed to execute goal: /m2/kafka.jar -> /cache/kafka.jar: No space left on device -> [Help 1]\n[ERROR] \n',
     /^no space left on the disk/],
-  ['[ERROR] [ERROR] Some problems were encountered while processing the POMs:\n[FATAL] Non-readable POM /clone/pom.xml: no more data\n',
+  ['[ERROR] [ERROR] Some problems were encountered while processing the POMs:\n[FATAL] Non-readable POM ' +
+    '/clone/pom.xml: no more data\n',
     /^Non-readable POM \/clone\/pom\.xml/],
-  ['The JAVA_HOME environment variable is not defined correctly,\nthis environment variable is needed to run this program.\n',
+  ['The JAVA_HOME environment variable is not defined correctly,\nthis environment variable is needed to run this ' +
+    'program.\n',
     /^The JAVA_HOME environment variable is not defined correctly/],
   ['', /gave no reason/],
   ['x'.repeat(10_000), /^x{300}…$/]
@@ -54,7 +58,8 @@ suite('a failed Maven', () => {
     assert.match(describeChoice(choice),
       /^Event log: PostgreSQL \(Maven could not fetch Kafka: can't reach https?:\/\/\S+ \(.*Connection refused.*\)\)$/)
     await assert.rejects(settle('kafka'), {
-      code: 'RELAY_CONFIG_INVALID', message: /^Maven could not fetch Kafka: .*Connection refused.*; or use --event-log postgres$/
+      code: 'RELAY_CONFIG_INVALID',
+      message: /^Maven could not fetch Kafka: .*Connection refused.*; or use --event-log postgres$/
     })
     assert.deepEqual(await readdir(cacheDir), [], 'and nothing half fetched is left')
   })

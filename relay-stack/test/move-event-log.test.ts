@@ -21,13 +21,16 @@ interface Sent {
 /** Readings of all devices; those of one round are after those of the round before. */
 function round (n: number): Sent[] {
   return Array.from({ length: DEVICES * ROUND }, (_, at) => ({
-    deviceId: `device-${at % DEVICES}`, value: n * 1_000 + Math.floor(at / DEVICES), timestampMs: START_MS + (n * ROUND + Math.floor(at / DEVICES)) * 7_000
+    deviceId: `device-${at % DEVICES}`, value: n * 1_000 + Math.floor(at / DEVICES),
+    timestampMs: START_MS + (n * ROUND + Math.floor(at / DEVICES)) * 7_000
   }))
 }
 
 async function send (origin: string, token: string, events: readonly Sent[]): Promise<void> {
   const lines = events.map(({ deviceId, value, timestampMs }) =>
-    JSON.stringify({ deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value, timestamp: new Date(timestampMs).toISOString() }))
+    JSON.stringify({
+      deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value, timestamp: new Date(timestampMs).toISOString()
+    }))
   for (let at = 0; at < lines.length; at += 500) {
     const response = await fetch(`${origin}/api/v1/events`, {
       method: 'POST',
@@ -42,9 +45,12 @@ type Row = Record<'device' | 'count' | 'sum' | 'last', unknown>
 
 async function readRows (origin: string, token: string): Promise<Row[]> {
   const query = new URLSearchParams({
-    zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-05-01T00:00:00Z', end: '2024-05-02T00:00:00Z'
+    zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-05-01T00:00:00Z',
+    end: '2024-05-02T00:00:00Z'
   })
-  const response = await fetch(`${origin}/api/v1/aggregates?${query}`, { headers: { authorization: `Bearer ${token}` } })
+  const response = await fetch(
+    `${origin}/api/v1/aggregates?${query}`, { headers: { authorization: `Bearer ${token}` } }
+  )
   const { rows } = await response.json() as { rows: Row[] }
   return rows.map(({ device, count, sum, last }) => ({ device, count, sum, last }))
 }
@@ -52,11 +58,14 @@ async function readRows (origin: string, token: string): Promise<Row[]> {
 function expectedRows (events: readonly Sent[]): Row[] {
   const byDevice = [...Map.groupBy(events, it => it.deviceId)].sort(([a], [b]) => a < b ? -1 : 1)
   return byDevice.map(([device, of]) =>
-    ({ device, count: of.length, sum: of.reduce((sum, it) => sum + it.value, 0), last: of.toSorted((a, b) => a.timestampMs - b.timestampMs).at(-1)!.value }))
+    ({ device, count: of.length, sum: of.reduce((sum, it) =>
+      sum + it.value, 0), last: of.toSorted((a, b) => a.timestampMs - b.timestampMs).at(-1)!.value }))
 }
 
 /** Sends events, some of them resent, and `fresh` after them: when those count, all have been handled. */
-async function sendAndCheck (stack: StackProcess, again: readonly Sent[], fresh: readonly Sent[], all: readonly Sent[]): Promise<void> {
+async function sendAndCheck (
+  stack: StackProcess, again: readonly Sent[], fresh: readonly Sent[], all: readonly Sent[]
+): Promise<void> {
   const { url, token } = await stack.up().catch(() => stack.up()) // after a kill Kafka reads its log first
   const { origin } = new URL(url)
   await send(origin, token, again)

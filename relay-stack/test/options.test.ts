@@ -125,7 +125,10 @@ suite('the fleet of the stack', () => {
   })
 
   test('settings that the simulator would refuse are refused before anything starts, even without a fleet', () => {
-    const wrong = [['--late', 'often'], ['--backfill', 'yesterday'], ['--rate', '-1'], ['--no-simulator', '--seed', 'x'], ['--devices', '1.5']]
+    const wrong = [
+      ['--late', 'often'], ['--backfill', 'yesterday'], ['--rate', '-1'], ['--no-simulator', '--seed', 'x'],
+      ['--devices', '1.5']
+    ]
     for (const args of wrong) assert.throws(() => choose(args), { code: 'RELAY_CONFIG_INVALID' }, args.join(' '))
   })
 })
@@ -136,7 +139,8 @@ suite('ports of the stack', () => {
   test('one port for two parts is refused by name', async () => {
     const port = await getPort({ host: '127.0.0.1' })
     await assert.rejects(openPorts({
-      api: { ...wanted(port, true, '--api-port'), what: 'the API' }, kafka: { ...wanted(port, true, '--kafka-port'), what: 'Kafka' }
+      api: { ...wanted(port, true, '--api-port'), what: 'the API' },
+      kafka: { ...wanted(port, true, '--kafka-port'), what: 'Kafka' }
     }, assert.fail), {
       code: 'RELAY_PORT_IN_USE',
       message: `port ${port} is set for the API and for Kafka; use another with --kafka-port`
@@ -156,9 +160,13 @@ suite('ports of the stack', () => {
     const taken = await listen(t, 0)
     const said: string[] = []
     const say = (line: string) => said.push(line)
-    const ports = await openPorts({ health: wanted(taken, false, '--health-port'), other: wanted(taken + 1, false) }, say)
+    const ports = await openPorts(
+      { health: wanted(taken, false, '--health-port'), other: wanted(taken + 1, false) }, say
+    )
     assert.ok(ports.of('health') > taken + 1, 'nor the one that another part wants')
-    assert.match(said[0], new RegExp(`^port ${taken} is in use: using port ${ports.of('health')} for a part \\(--health-port`))
+    assert.match(
+      said[0], new RegExp(`^port ${taken} is in use: using port ${ports.of('health')} for a part \\(--health-port`)
+    )
 
     const before = ports.of('health')
     let tries = 0

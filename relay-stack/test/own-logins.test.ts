@@ -44,7 +44,8 @@ suite('the users of the local stack', { concurrency: 1 }, () => {
       assert.ok((await api.query('select from rollups_minute union all select from journal limit 1')).length > 0)
       for (const statement of [
         INSERT, 'update rollups_minute set count = 2', 'delete from rollups_hour', 'truncate rollups_day',
-        'update progress set next_offset = 0', 'drop table rollups_minute', 'set role relay', 'set role relay_processor',
+        'update progress set next_offset = 0', 'drop table rollups_minute', 'set role relay',
+        'set role relay_processor',
         `set role ${databaseUserOf('processor')}`
       ]) await assert.rejects(api.query(statement), { code: '42501' }, statement)
       const processor = opened.use(await openAs(await environmentOfProcess(pids.processor))).database

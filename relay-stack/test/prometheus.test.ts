@@ -30,8 +30,12 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
     `--config.file=${config}`, `--storage.tsdb.path=${data}`, `--web.listen-address=${host}:${port}`
   ], { stdio: 'ignore' })
   try {
-    const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(it => it.ok ? it.json() : undefined, () => undefined) as
-      { data: { activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[] } } | undefined
+    const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(
+      it => it.ok ? it.json() : undefined, () => undefined
+    ) as
+      { data: {
+        activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[]
+      } } | undefined
     let targets: { health: string, scrapeUrl: string }[] = []
     await until(() => `targets that are up, and found ${JSON.stringify(targets)}`, async () => {
       targets = (await ask('targets'))?.data.activeTargets ?? []

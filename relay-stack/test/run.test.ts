@@ -19,7 +19,9 @@ async function makeClone (t: TestContext, files: Record<string, string>): Promis
   return folder
 }
 
-function run (folder: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []) {
+function run (
+  folder: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []
+) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [...nodeArgs, join(folder, 'run.js'), ...args],
     { env: environment, encoding: 'utf8' })
   return { status, stdout, stderr }
@@ -43,7 +45,9 @@ suite('npm scripts', () => {
       'old.cjs': "Object.defineProperty(process.versions, 'node', { value: '18.20.8' })",
       'relay-stack/src/main.ts': 'console.log("started")'
     })
-    const { status, stdout, stderr } = run(clone, ['relay-stack/src/main.ts'], {}, ['--require', join(clone, 'old.cjs')])
+    const { status, stdout, stderr } = run(
+      clone, ['relay-stack/src/main.ts'], {}, ['--require', join(clone, 'old.cjs')]
+    )
     assert.deepEqual([status, stdout], [1, ''])
     assert.match(stderr, /^Relay needs Node 24.*`npm ci`.*\n$/)
   })
@@ -59,15 +63,21 @@ suite('npm scripts', () => {
   })
 
   test('keep compiled code for the next start, also for programs started from here', async t => {
-    const clone = await makeClone(t, { ...installed, 'bench/src/main.ts': 'console.log(process.env.NODE_COMPILE_CACHE)' })
+    const clone = await makeClone(
+      t, { ...installed, 'bench/src/main.ts': 'console.log(process.env.NODE_COMPILE_CACHE)' }
+    )
     const cached = async (folder: string) => (await readdir(folder, { recursive: true })).length
     assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone }).stdout, join(clone, '.cache', 'relay') + '\n')
     assert.ok(await cached(join(clone, '.cache', 'relay')) > 0)
     const [chosen, own] = [join(clone, 'chosen'), join(clone, 'own')]
-    assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, XDG_CACHE_HOME: chosen }).stdout, join(chosen, 'relay') + '\n')
+    assert.equal(
+      run(clone, ['bench/src/main.ts'], { HOME: clone, XDG_CACHE_HOME: chosen }).stdout, join(chosen, 'relay') + '\n'
+    )
     assert.equal(run(clone, ['bench/src/main.ts'], { HOME: clone, NODE_COMPILE_CACHE: own }).stdout, own + '\n')
     const file = join(clone, 'run.js') // no folder can be created in it
-    assert.deepEqual(run(clone, ['bench/src/main.ts'], { HOME: file }), { status: 0, stdout: join(file, '.cache', 'relay') + '\n', stderr: '' })
+    assert.deepEqual(run(clone, ['bench/src/main.ts'], { HOME: file }), {
+      status: 0, stdout: join(file, '.cache', 'relay') + '\n', stderr: ''
+    })
   })
 
   test('the stack reads settings from .env, the command line those that name servers, others none', async t => {
@@ -75,7 +85,8 @@ suite('npm scripts', () => {
     const programs = { 'relay-stack/src/main.ts': show, 'relay-cli/src/main.ts': show, 'bench/src/main.ts': show }
     const env = '# a comment\nDEVICES=7\nPOSTGRES_PORT="15432"\nRELAY_DATA_DIR=/data\n'
     const local = await makeClone(t, { ...installed, ...programs, '.env': env })
-    const stdout = (clone: string, program: string, environment = {}) => run(clone, [`${program}/src/main.ts`], environment).stdout
+    const stdout = (clone: string, program: string, environment = {}) =>
+      run(clone, [`${program}/src/main.ts`], environment).stdout
     assert.equal(stdout(local, 'relay-stack'), '7,15432,/data\n')
     assert.equal(stdout(local, 'relay-stack', { DEVICES: '9' }), '9,15432,/data\n', 'the environment wins')
     assert.equal(stdout(local, 'relay-cli'), '-,-,/data\n', 'else it would not be the stack that runs here')

@@ -40,23 +40,42 @@ suite('secrets', { concurrency: 1 }, () => {
     const cases: Array<[what: string, programs: readonly string[], settings: Record<string, string>]> = [
       ['a wrong password', daemons, { ...there, POSTGRES_PASSWORD: secret }],
       ['a wrong password in a file', ['api'], { ...there, POSTGRES_PASSWORD_FILE: file }],
-      ['a wrong password in an address', ['processor', 'cli'], { DATABASE_URL: url.replace(/:[^:@/]+@/, `:${inAddress}@`) }],
-      ['a server that is not there', ['simulator', 'cli'], { DATABASE_URL: `postgresql://relay:${inAddress}@${HOST}:${nobody}/relay` }],
+      [
+        'a wrong password in an address', ['processor', 'cli'],
+        { DATABASE_URL: url.replace(/:[^:@/]+@/, `:${inAddress}@`) }
+      ],
+      [
+        'a server that is not there', ['simulator', 'cli'],
+        { DATABASE_URL: `postgresql://relay:${inAddress}@${HOST}:${nobody}/relay` }
+      ],
       ['a host that is not there', ['api'], { DATABASE_URL: `postgresql://relay:${inAddress}@nowhere.invalid/relay` }],
-      ['an address that is none', ['processor', 'cli'], { DATABASE_URL: `postgresql://relay:${inAddress}@${HOST}:port/relay` }],
+      [
+        'an address that is none', ['processor', 'cli'],
+        { DATABASE_URL: `postgresql://relay:${inAddress}@${HOST}:port/relay` }
+      ],
       ['an address that is none at all', ['api'], { DATABASE_URL: `${secret} postgresql` }],
       ['an address in a file that is none', ['api'], { DATABASE_URL_FILE: file }],
-      ['a wrong password for the replica', ['api'], { DATABASE_URL: url, API_PORT: '-1', DATABASE_REPLICA_URL: `postgresql://relay:${inAddress}@${HOST}:x/relay` }],
+      ['a wrong password for the replica', ['api'], {
+        DATABASE_URL: url, API_PORT: '-1', DATABASE_REPLICA_URL: `postgresql://relay:${inAddress}@${HOST}:x/relay`
+      }],
       ['two passwords', ['processor'], { ...there, POSTGRES_PASSWORD: secret, POSTGRES_PASSWORD_FILE: file }],
-      ['another setting that is wrong', ['api', 'simulator'], { ...there, POSTGRES_PASSWORD: secret, API_TOKENS: secret, LOG_LEVEL: 'chatty' }],
+      ['another setting that is wrong', ['api', 'simulator'], {
+        ...there, POSTGRES_PASSWORD: secret, API_TOKENS: secret, LOG_LEVEL: 'chatty'
+      }],
       ['a server without TLS', ['api'], { DATABASE_URL: url, POSTGRES_PASSWORD: secret, DATABASE_TLS: 'true' }],
-      ['a key that is none', ['api', 'processor'], { ...there, DATABASE_TLS: 'true', DATABASE_TLS_CERT_FILE: file, DATABASE_TLS_KEY_FILE: file }],
+      ['a key that is none', ['api', 'processor'], {
+        ...there, DATABASE_TLS: 'true', DATABASE_TLS_CERT_FILE: file, DATABASE_TLS_KEY_FILE: file
+      }],
       ['a token that no header can hold', ['api'], { DATABASE_URL: url, API_TOKENS: `${secret} é` }],
-      ['the well-known token beside another', ['api'], { DATABASE_URL: url, API_TOKENS: `supermetrics-api-token-2024,${secret}`, NODE_ENV: 'production' }],
+      ['the well-known token beside another', ['api'], {
+        DATABASE_URL: url, API_TOKENS: `supermetrics-api-token-2024,${secret}`, NODE_ENV: 'production'
+      }],
       ['a Kafka that is not there', ['processor'], { ...kafka, ...sasl }],
       ['a login to Kafka with half of its settings', ['processor'], { ...kafka, ...sasl, KAFKA_SASL_USERNAME: '' }],
       ['a mechanism that is none', ['simulator', 'api'], { ...kafka, ...sasl, KAFKA_SASL_MECHANISM: 'MAGIC' }],
-      ['a key to Kafka that is none', ['processor'], { ...kafka, KAFKA_TLS: 'true', KAFKA_TLS_CERT_FILE: file, KAFKA_TLS_KEY_FILE: file }],
+      ['a key to Kafka that is none', ['processor'], {
+        ...kafka, KAFKA_TLS: 'true', KAFKA_TLS_CERT_FILE: file, KAFKA_TLS_KEY_FILE: file
+      }],
       ['an issuer in production', ['issuer'], { ISSUER_CLIENT_SECRET: secret, NODE_ENV: 'production' }]
     ]
     let runs = 0
@@ -65,7 +84,9 @@ suite('secrets', { concurrency: 1 }, () => {
         const environment = { ...loudest, DATABASE_CONNECT_TIMEOUT_MS: '500', ...settings }
         const program = startWatched(t, name, environment, name === 'cli' ? ['lag'] : [])
         assertNoSecret(commandLinesOf(program.process.pid!), { secret }, 'a command line')
-        await until(() => `${name} to end with ${what}: ${program.output()}`, () => program.process.exitCode !== null, 30_000)
+        await until(
+          () => `${name} to end with ${what}: ${program.output()}`, () => program.process.exitCode !== null, 30_000
+        )
         await program.exited
         assert.notEqual(program.process.exitCode, 0, `${name} with ${what}: ${program.output()}`)
         assert.ok(program.output().length > 0, `${name} with ${what} says nothing`)
@@ -108,10 +129,17 @@ suite('secrets', { concurrency: 1 }, () => {
 
     let answers = ''
     const ask = async (path: string, token?: string, init: RequestInit = {}) => {
-      const headers = { ...token === undefined ? {} : { authorization: `Bearer ${token}` }, ...init.body ? { 'content-type': 'application/json' } : {} }
+      const headers = {
+        ...token === undefined ? {} : { authorization: `Bearer ${token}` },
+        ...init.body ? { 'content-type': 'application/json' } : {}
+      }
       const response = await fetch(`http://${HOST}:${apiPort}${path}`, { ...init, headers })
       const body = await response.text()
-      return { status: response.status, body, said: `${path} ${response.status} ${JSON.stringify([...response.headers])} ${body}\n` }
+      return {
+        status: response.status,
+        body,
+        said: `${path} ${response.status} ${JSON.stringify([...response.headers])} ${body}\n`
+      }
     }
     /** Sends a request, and stores the answer. @returns the status */
     const look = async (...asked: Parameters<typeof ask>) => {
@@ -122,9 +150,13 @@ suite('secrets', { concurrency: 1 }, () => {
 
     const token = secrets['configured token']
     const question = '/api/v1/aggregates?start=-1h'
-    const made = JSON.parse((await ask('/api/v1/keys', token, { method: 'POST', body: '{"name":"k","scopes":["events:read"]}' })).body)
+    const made = JSON.parse((await ask('/api/v1/keys', token, {
+      method: 'POST', body: '{"name":"k","scopes":["events:read"]}'
+    })).body)
     secrets['API key'] = made.key.split('_')[3]
-    const rotated = JSON.parse((await ask(`/api/v1/keys/${made.id}/rotate`, token, { method: 'POST', body: '{"overlapSeconds":0}' })).body)
+    const rotated = JSON.parse((await ask(`/api/v1/keys/${made.id}/rotate`, token, {
+      method: 'POST', body: '{"overlapSeconds":0}'
+    })).body)
     secrets['rotated key'] = rotated.key.split('_')[3]
     const granted = await (await logInService(issuerUrl, 'events:read', secrets['client secret'])).json() as Tokens
     secrets['access token'] = granted.access_token.split('.')[2]
@@ -143,7 +175,9 @@ suite('secrets', { concurrency: 1 }, () => {
     assert.equal(await look('/api/v1/keys', token), 200)
     assert.equal(await look(`/api/v1/keys/${made.id}`, token, { method: 'DELETE' }), 204)
     await until('the revoked key to be dead', async () => await look(question, rotated.key) === 401)
-    assert.equal(await look('/api/v1/events', token, { method: 'POST', body: `{"deviceId":"${token.slice(0, 5)}"}` }), 422)
+    assert.equal(
+      await look('/api/v1/events', token, { method: 'POST', body: `{"deviceId":"${token.slice(0, 5)}"}` }), 422
+    )
     assert.equal(await look('/api/v1/nowhere', token), 404)
     for (const path of ['/readyz', '/openapi.json']) assert.equal(await look(path), 200)
     answers += await (await fetch(`http://${HOST}:${metricsPort}/metrics`)).text()
@@ -152,7 +186,9 @@ suite('secrets', { concurrency: 1 }, () => {
     assert.equal(await look(`${question}&access_token=${token}`, token), 400)
 
     await allowLogin(database, 'api', 'another')
-    await database.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [databaseUserOf('api')])
+    await database.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [databaseUserOf('api')]
+    )
     await until('the database to refuse the API', async () => // at first it only sees a lost connection
       await look(`${question}&tz=UTC`, token) >= 500 && api.output().includes('password authentication failed'))
     await look('/readyz')
@@ -167,7 +203,9 @@ suite('secrets', { concurrency: 1 }, () => {
     // the client gets its own URL back, with its token; nobody else does
     const { 'configured token': _, ...ofOthers } = secrets
     assertNoSecret(answers, ofOthers, 'an answer')
-    const kept = await database.query('select (select array_agg(k::text) from api_keys k) as keys, (select array_agg(a::text) from audit_log a) as acts')
+    const kept = await database.query(
+      'select (select array_agg(k::text) from api_keys k) as keys, (select array_agg(a::text) from audit_log a) as acts'
+    )
     assertNoSecret(JSON.stringify(kept), secrets, 'the database')
   })
 
@@ -210,12 +248,16 @@ suite('secrets', { concurrency: 1 }, () => {
     await npm.up()
     const passwords = join(dataDir, 'passwords')
     const names = await readdir(passwords)
-    const secrets = Object.fromEntries(await Promise.all(names.map(async it => [it, (await readFile(join(passwords, it), 'utf8')).trim()])))
+    const secrets = Object.fromEntries(await Promise.all(names.map(async it => [it, (await readFile(join(
+      passwords, it
+    ), 'utf8')).trim()])))
     assert.ok(names.length >= 4)
     const running = runningOn(dataDir)
     assert.ok(running.length >= 5)
     for (const pid of [npm.pid, ...running]) assertNoSecret(commandLinesOf(pid), secrets, 'a command line')
-    for (const pid of running) assertNoSecret(await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''), secrets, 'an environment')
+    for (const pid of running) {
+      assertNoSecret(await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''), secrets, 'an environment')
+    }
     npm.kill('SIGTERM')
     assert.equal(await npm.exited, 0, npm.text)
     assertNoSecret(npm.text, secrets, 'the terminal')

@@ -49,7 +49,9 @@ suite('npm start', { concurrency: 1 }, () => {
 
     const second = startStackProcess(dataDir, onPostgres)
     assert.equal(await second.exited, 1)
-    assert.match(second.text, new RegExp(`another stack \\(process ${first.pid}\\) is running on ${dataDir}.*--data-dir`))
+    assert.match(
+      second.text, new RegExp(`another stack \\(process ${first.pid}\\) is running on ${dataDir}.*--data-dir`)
+    )
 
     first.kill('SIGKILL') // only the stack: PostgreSQL is left over, and the programs end by themselves
     await first.exited

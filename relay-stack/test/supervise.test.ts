@@ -72,7 +72,9 @@ suite('a supervised process', () => {
   test('that died for an external reason restarts when that is over, without counting a death', async () => {
     const { observer, deaths, blocks, backs } = observe()
     blocks.now = 'the disk is full'
-    const part = await supervise({ name: 'sleeper', start: async () => startNode('setInterval(() => {}, 1000)') }, observer)
+    const part = await supervise(
+      { name: 'sleeper', start: async () => startNode('setInterval(() => {}, 1000)') }, observer
+    )
     process.kill(part.current.pid, 'SIGKILL')
     await until('it to be said', () => blocks.said.length > 0)
     blocks.now = undefined
