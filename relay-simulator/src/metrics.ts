@@ -12,7 +12,9 @@ export function createSimulatorMetrics (registry: Registry, liveBehindMs: () => 
   const registers = [registry]
   return {
     sent: createCounterBy(
-      registry, { name: 'relay_sent_records_total', help: 'records acknowledged by the event log, by kind' }, 'kind', sentKinds),
+      registry, {
+        name: 'relay_sent_records_total', help: 'records acknowledged by the event log, by kind'
+      }, 'kind', sentKinds),
     skipped: new Counter({
       name: 'relay_skipped_events_total',
       help: 'live events skipped because the event log was unreachable for too long',

@@ -56,7 +56,9 @@ export const poisonKinds: readonly PoisonKind[] = [
   { name: 'value beyond a double', reason: 'value-not-finite', write: withValue('1e999') },
   { name: 'zone blank', reason: 'id-invalid', write: text => text.replace(JSON_STRING_AT_ZONE, '" "') },
   { name: 'zone with a line break', reason: 'id-invalid', write: text => text.replace(JSON_STRING_AT_ZONE, '"A\\nB"') },
-  { name: 'deviceId too long', reason: 'id-invalid', write: text => text.replace(JSON_STRING_AT_DEVICE, `"${LONG_ID}"`) },
+  {
+    name: 'deviceId too long', reason: 'id-invalid', write: text => text.replace(JSON_STRING_AT_DEVICE, `"${LONG_ID}"`)
+  },
   {
     name: 'half a surrogate pair',
     reason: 'id-invalid',

@@ -75,8 +75,12 @@ export async function startSimulator (config: SimulatorConfig, log: Logger, nowM
 
 /** Opens the event log, with its database if it is in PostgreSQL. */
 async function openLog (config: SimulatorConfig, log: Logger, started: AsyncDisposableStack): Promise<EventLog> {
-  if (eventLogKind(config) === 'kafka') return started.adopt(await openEventLog(config, undefined, log), it => it.close())
-  const database = started.adopt(await openDatabase(config, 'relay-simulator', log, { plans: 'by-key' }), it => it.close())
+  if (eventLogKind(config) === 'kafka') {
+    return started.adopt(await openEventLog(config, undefined, log), it => it.close())
+  }
+  const database = started.adopt(
+    await openDatabase(config, 'relay-simulator', log, { plans: 'by-key' }), it => it.close()
+  )
   await migrate(database, log)
   return started.adopt(await openEventLog(config, database, log), it => it.close())
 }

@@ -26,13 +26,17 @@ test('the known fleet is three devices in three zones, with any other setting', 
 })
 
 test('a fleet has devices of the accepted types, in rotation, and the known ones of these', () => {
-  const types = fc.uniqueArray(fc.oneof(fc.constantFrom('THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'), fc.string({ minLength: 1 })),
+  const types = fc.uniqueArray(fc.oneof(
+    fc.constantFrom('THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'), fc.string({ minLength: 1 })
+  ),
     { minLength: 1, maxLength: 6 })
   fc.assert(fc.property(settings, types, (given, deviceTypes) => {
     const { devices } = new Fleet({ ...given, devices: 60, deviceTypes })
     assert.deepEqual(new Set(devices.map(it => it.deviceType)), new Set(deviceTypes))
     assert.equal(new Set(devices.map(it => it.deviceId)).size, 60)
-    for (const { deviceType, seed } of devices) assert.ok(Number.isFinite(valueAt(deviceType, seed, Date.UTC(2024, 0, 1))))
+    for (const { deviceType, seed } of devices) {
+      assert.ok(Number.isFinite(valueAt(deviceType, seed, Date.UTC(2024, 0, 1))))
+    }
   }))
   const [device] = new Fleet({ devices: 1, zones: 1, rate: 1, seed: 1, deviceTypes: ['CO2 level'] }).devices
   assert.equal(device.deviceId, 'co2-level-0001')
