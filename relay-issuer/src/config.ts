@@ -3,7 +3,9 @@ import { Type, type Static } from 'typebox'
 
 export const issuerSettings = Type.Object({
   ...programSettings,
-  ISSUER_PORT: Type.Integer({ default: 8083, minimum: 0, maximum: 65535, description: 'port of the development issuer; 0: any free port' }),
+  ISSUER_PORT: Type.Integer({
+    default: 8083, minimum: 0, maximum: 65535, description: 'port of the development issuer; 0: any free port'
+  }),
   ISSUER_KEYS_FILE: Type.Optional(Type.String({
     description: 'file of its keys, so that tokens survive a restart; not set: new keys at each start'
   })),

@@ -13,7 +13,8 @@ import type { AddressInfo, Socket } from 'node:net'
 import getPort from 'get-port'
 import Provider, { interactionPolicy, type Configuration, type ResourceServer } from 'oidc-provider'
 import {
-  boundConnections, endHard, isHostOurs, RelayError, scopes, serverOptions, sharesOfProbes, splitList, type Logger, type Running
+  boundConnections, endHard, isHostOurs, RelayError, scopes, serverOptions, sharesOfProbes, splitList, type Logger,
+  type Running
 } from 'relay-common'
 
 import { accounts } from './accounts.ts'
@@ -46,7 +47,9 @@ export async function startIssuer (config: IssuerConfig, log: Logger): Promise<I
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', (cause: NodeJS.ErrnoException) => reject(cause.code === 'EADDRINUSE'
-      ? new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${config.HOST} is in use; set another with ISSUER_PORT`, { cause })
+      ? new RelayError(
+        'RELAY_PORT_IN_USE', `port ${port} on ${config.HOST} is in use; set another with ISSUER_PORT`, { cause }
+      )
       : cause))
   })
   log.info({ issuer: url, port: (server.address() as AddressInfo).port, accounts: Object.keys(accounts) },
@@ -71,13 +74,17 @@ function guardBrowsers (provider: Provider, config: IssuerConfig): void {
   provider.use(async (context, next) => {
     if (!isHostOurs(context.req.headers.host, [config.HOST])) {
       context.status = 421
-      context.body = { error: 'invalid_request', error_description: 'the development issuer accepts requests from this machine only' }
+      context.body = {
+        error: 'invalid_request', error_description: 'the development issuer accepts requests from this machine only'
+      }
       return
     }
     await next()
     const { origin } = context.req.headers
     if (origin === undefined || origins.includes(origin)) return
-    for (const name of Object.keys(context.response.headers)) if (name.startsWith('access-control-')) context.remove(name)
+    for (const name of Object.keys(context.response.headers)) {
+      if (name.startsWith('access-control-')) context.remove(name)
+    }
   })
 }
 

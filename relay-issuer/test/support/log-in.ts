@@ -54,7 +54,9 @@ export async function authorize (issuer: string, account: string, scope: string,
 }
 
 /** Calls the token endpoint. */
-export function askToken (issuer: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> {
+export function askToken (
+  issuer: string, form: Record<string, string>, headers: Record<string, string> = {}
+): Promise<Response> {
   return fetch(`${issuer}/token`, { method: 'POST', body: new URLSearchParams(form), headers })
 }
 
