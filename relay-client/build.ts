@@ -8,5 +8,8 @@ const folder = new URL('.', import.meta.url)
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
 
 rmSync(new URL('dist', folder), { recursive: true, force: true })
-execFileSync(process.execPath, [tsc, '--project', fileURLToPath(new URL('tsconfig.build.json', folder))], { stdio: ['ignore', 'inherit', 'inherit'] })
+execFileSync(
+  process.execPath, [tsc, '--project', fileURLToPath(new URL('tsconfig.build.json', folder))],
+  { stdio: ['ignore', 'inherit', 'inherit'] }
+)
 copyFileSync(new URL('../LICENSE', folder), new URL('LICENSE', folder))

@@ -21,7 +21,9 @@ export interface RelayClient extends Client<paths> {
    * Rows of `/api/v1/aggregates` as they arrive, over as many answers as needed.
    * @throws RelayProblem, and Error if the connection is lost before the last row
    */
-  aggregateRows (query: AggregatesQuery, options?: { readonly signal?: AbortSignal }): AsyncGenerator<AggregateRow, void>
+  aggregateRows (
+    query: AggregatesQuery, options?: { readonly signal?: AbortSignal }
+  ): AsyncGenerator<AggregateRow, void>
   /**
    * Messages of `/api/v1/stream`. A lost connection is reopened and resumed; it ends with the signal, or when the
    * caller stops reading.
@@ -33,7 +35,8 @@ export interface RelayClient extends Client<paths> {
 export function createRelayClient (settings: RelayClientSettings): RelayClient {
   const { baseUrl, token, fetch: send = request => fetch(request) } = settings
   const retries = {
-    retriesMax: settings.retriesMax ?? retryDefaults.retriesMax, waitMaxMs: settings.waitMaxMs ?? retryDefaults.waitMaxMs
+    retriesMax: settings.retriesMax ?? retryDefaults.retriesMax,
+    waitMaxMs: settings.waitMaxMs ?? retryDefaults.waitMaxMs
   }
   const client = createClient<paths>({
     baseUrl, headers: { authorization: `Bearer ${token}` }, fetch: retrying(send, retries)

@@ -13,7 +13,8 @@ const end = new Date(baseMs + 3_600_000).toISOString()
 
 /** Two devices, with a reading in every minute of an hour. */
 const events: PlacedEvent[] = ['a', 'b'].flatMap(deviceId => Array.from({ length: 60 }, (_, minute) => ({
-  deviceId, zone: 'Zone A', deviceType: 'THERMOSTAT', value: minute, timestampMs: baseMs + minute * 60_000, sourcePartition: 0
+  deviceId, zone: 'Zone A', deviceType: 'THERMOSTAT', value: minute, timestampMs: baseMs + minute * 60_000,
+  sourcePartition: 0
 })))
 
 async function openSite (t: TestContext, settings: Partial<RelayClientSettings> = {}) {
@@ -54,7 +55,8 @@ test('rows are paged automatically, and a refusal is an error with its reason', 
   assert.deepEqual(rows.map(it => [it.device, it.max]), events.map(it => [it.deviceId, it.value]))
   assert.deepEqual(await Array.fromAsync(relay.aggregateRows({ start, end, zone: ['nowhere'] })), [])
   await assert.rejects(Array.fromAsync(relay.aggregateRows({ start: 'yesterday' })),
-    (error: unknown) => error instanceof RelayProblem && error.problem.code === 'RELAY_PARAMETER_INVALID' && /start/.test(error.message))
+    (error: unknown) => error instanceof RelayProblem &&
+      error.problem.code === 'RELAY_PARAMETER_INVALID' && /start/.test(error.message))
 })
 
 test('a caller that stops reading ends the answer', async t => {
@@ -86,7 +88,10 @@ test('429 and 503 are retried, within the allowed number and not before Retry-Af
 
 test('Retry-After is seconds or a date', () => {
   const wait = (text: string) => retryAfterMs(new Response(null, { headers: { 'retry-after': text } }), baseMs)
-  assert.deepEqual(['2', 'Mon, 01 Jan 2024 00:00:05 GMT', 'Sun, 31 Dec 2023 00:00:00 GMT', 'soon'].map(wait), [2_000, 5_000, 0, undefined])
+  assert.deepEqual(
+    ['2', 'Mon, 01 Jan 2024 00:00:05 GMT', 'Sun, 31 Dec 2023 00:00:00 GMT', 'soon'].map(wait),
+    [2_000, 5_000, 0, undefined]
+  )
 })
 
 test('without an answer a query is repeated, and a request with a possible effect is not', async t => {
@@ -129,7 +134,9 @@ test('a stream that reconnected too early waits as told', { timeout: 60_000 }, a
     fetch: async request => {
       if (!request.headers.has('last-event-id')) return fetch(request)
       cameBackMs = [...cameBackMs, performance.now()]
-      return cameBackMs.length === 1 ? new Response('event: end\ndata: {"reason":"busy","retryAfterS":2}\n\n') : fetch(request)
+      return cameBackMs.length === 1
+        ? new Response('event: end\ndata: {"reason":"busy","retryAfterS":2}\n\n')
+        : fetch(request)
     }
   })
   let opened = 0

@@ -20,5 +20,7 @@ export async function report (baseUrl: string, token: string): Promise<string> {
     stop.abort()
   }
   const refusal = await relay.aggregateRows({ start: 'yesterday' }).next().catch((it: unknown) => it)
-  return [...devices, ...numbers, first, refusal instanceof RelayProblem ? refusal.problem.code : 'no problem'].join(', ')
+  return [...devices, ...numbers, first, refusal instanceof RelayProblem
+    ? refusal.problem.code
+    : 'no problem'].join(', ')
 }

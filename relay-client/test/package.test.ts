@@ -50,7 +50,9 @@ function packageFolder (name: string): string {
 /** Compiles the consumer with compiler options of users. */
 async function compile (project: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const config = {
-    compilerOptions: { strict: true, skipLibCheck: false, target: 'es2022', types: [], rootDir: '.', outDir: 'dist', ...options },
+    compilerOptions: {
+      strict: true, skipLibCheck: false, target: 'es2022', types: [], rootDir: '.', outDir: 'dist', ...options
+    },
     files: ['consumer.ts']
   }
   await writeFile(join(project, 'tsconfig.json'), JSON.stringify(config))
@@ -72,12 +74,16 @@ test('it installs in a new project, compiles, bundles, and runs on every support
   await using opened = new AsyncDisposableStack()
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [1, 2].map(value => ({
-    deviceId: 'a', zone: 'Zone A', deviceType: 'THERMOSTAT', value, timestampMs: Date.UTC(2024, 0, 1, 0, value), sourcePartition: 0
+    deviceId: 'a', zone: 'Zone A', deviceType: 'THERMOSTAT', value, timestampMs: Date.UTC(2024, 0, 1, 0, value),
+    sourcePartition: 0
   })))
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   opened.defer(() => app.close()) // before the database, because streams use a connection of it
   const { project, files } = await openProject(t)
-  assert.deepEqual(files.filter(it => !/^(dist|src)\/[a-z]+\.(js|d\.ts|ts)(\.map)?$/.test(it)).sort(), ['LICENSE', 'README.md', 'package.json'])
+  assert.deepEqual(
+    files.filter(it => !/^(dist|src)\/[a-z]+\.(js|d\.ts|ts)(\.map)?$/.test(it)).sort(),
+    ['LICENSE', 'README.md', 'package.json']
+  )
   await cp(join(folder, 'test', 'consumer.ts'), join(project, 'consumer.ts'))
 
   await t.test('tsc accepts its declarations, with any module resolution', async () => {
@@ -87,20 +93,27 @@ test('it installs in a new project, compiles, bundles, and runs on every support
     for (const name of ['@types/node', 'undici-types']) {
       await cp(dirname(resolve(`${name}/package.json`)), join(project, 'node_modules', name), { recursive: true })
     }
-    await compile(project, { module: 'esnext', moduleResolution: 'bundler', lib: ['es2022'], types: ['node'], noEmit: true })
+    await compile(
+      project, { module: 'esnext', moduleResolution: 'bundler', lib: ['es2022'], types: ['node'], noEmit: true }
+    )
   })
 
   const said = 'a 2.0, 1.5 1.95, open, RELAY_PARAMETER_INVALID'
   const nodes = await findNodes()
-  const load = (module: string) => `const { report } = ${module}; report('${url}', '${TOKEN}').then(it => console.log(it))`
+  const load = (module: string) =>
+    `const { report } = ${module}; report('${url}', '${TOKEN}').then(it => console.log(it))`
   for (const [version, node] of nodes) {
     await t.test(`Node ${version} runs it`, async () => {
-      assert.equal(await run(node, ['--input-type=module', '--eval', load('await import("./dist/consumer.js")')], project), `${said}\n`)
+      assert.equal(await run(
+        node, ['--input-type=module', '--eval', load('await import("./dist/consumer.js")')], project
+      ), `${said}\n`)
     })
   }
 
   await t.test('a bundler makes one file of it, for Node and for browsers', async () => {
-    const entry: BuildOptions = { absWorkingDir: project, entryPoints: ['dist/consumer.js'], bundle: true, logLevel: 'silent' }
+    const entry: BuildOptions = {
+      absWorkingDir: project, entryPoints: ['dist/consumer.js'], bundle: true, logLevel: 'silent'
+    }
     const { warnings } = await build({ ...entry, platform: 'node', format: 'cjs', outfile: 'bundle.cjs' })
     const browser = await build({ ...entry, platform: 'browser', format: 'esm', outfile: 'bundle.mjs' })
     assert.deepEqual([...warnings, ...browser.warnings], [])
