@@ -121,7 +121,9 @@ async function makeKeys (database: Database, count: number): Promise<string[]> {
   const keys: string[] = []
   for (let n = 0; n < count; n++) {
     const grants = { zones: ['Zone A'] }
-    const wanted = { environment: 'local', name: `key ${n}`, scopes: ['events:read' as const], grants, expiresAtMs: undefined }
+    const wanted = {
+      environment: 'local', name: `key ${n}`, scopes: ['events:read' as const], grants, expiresAtMs: undefined
+    }
     keys.push((await createApiKey(database, wanted, { principal: 'bench' })).key)
   }
   return keys

@@ -30,7 +30,9 @@ export async function benchAccuracy ({ quick = false }: { quick?: boolean }): Pr
   const [start, end] = [startMs, history.endMs].map(it => new Date(it).toISOString())
   const answer = await ask(`${api.url}/api/events/zone/Zone%20A?startTime=${start}&endTime=${end}`)
   const readings = readingsOf(startMs)
-  if (answer.count !== readings.length) throw new Error(`${readings.length} readings are there; the answer counts ${answer.count}`)
+  if (answer.count !== readings.length) {
+    throw new Error(`${readings.length} readings are there; the answer counts ${answer.count}`)
+  }
   const found = [compare('median', answer.medianValue, answer.medianError, quantileOf(readings, 0.5))]
   for (const percentile of PERCENTILES) {
     const query = new URLSearchParams({ start, end, zone: 'Zone A', groupBy: 'zone', stat: `p${percentile}` })

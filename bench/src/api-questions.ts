@@ -37,7 +37,9 @@ export function createScenarios (history: History): Scenario[] {
   const askRows = ({ path, count }: Question): Question => {
     const { pathname, searchParams } = new URL(path, 'http://localhost')
     const [, , , kind, name] = pathname.split('/')
-    const query = new URLSearchParams({ [kind]: decodeURIComponent(name), interval: '1d', stats: 'count,avg,min,max,median' })
+    const query = new URLSearchParams({
+      [kind]: decodeURIComponent(name), interval: '1d', stats: 'count,avg,min,max,median'
+    })
     query.set('start', searchParams.get('startTime')!)
     query.set('end', searchParams.get('endTime')!)
     return { path: `/api/v1/aggregates?${query}`, count }

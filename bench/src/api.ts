@@ -58,9 +58,13 @@ const ZONES = 10
 export async function benchApi (options: ApiBenchOptions): Promise<void> {
   const { devices, days } = options
   const circumstances = await readCircumstances(options.quick ?? false)
-  const history: History = { devices, days, zones: ZONES, partitions: PARTITIONS, endMs: END_MS, minuteDays: MINUTE_DAYS }
+  const history: History = {
+    devices, days, zones: ZONES, partitions: PARTITIONS, endMs: END_MS, minuteDays: MINUTE_DAYS
+  }
   await using opened = new AsyncDisposableStack()
-  console.log(`opening ${days} days of ${devices.toLocaleString('en')} devices; the first time it is written, for minutes …`)
+  console.log(
+    `opening ${days} days of ${devices.toLocaleString('en')} devices; the first time it is written, for minutes …`
+  )
   const postgres = opened.adopt(await openHistory('api', history), it => it.close())
   const api = opened.use(await startApi(postgres.database))
   const bare = opened.use(await startBareApi(postgres.database))
@@ -72,7 +76,9 @@ export async function benchApi (options: ApiBenchOptions): Promise<void> {
   for (const scenario of scenarios) {
     const result = await measure(scenario, api, bare, options)
     measured.push(result)
-    console.log(`  ${result.scenario.padEnd(28)} ${result.ratio.toFixed(2)}x of bare, alone ${result.aloneP50Ms.toFixed(2)} ms`)
+    console.log(
+      `  ${result.scenario.padEnd(28)} ${result.ratio.toFixed(2)}x of bare, alone ${result.aloneP50Ms.toFixed(2)} ms`
+    )
   }
   const memory = await watchMemory(api, scenarios, measured, options)
   report(measured, memory)
@@ -109,7 +115,9 @@ async function measure (
   const bareRequestsPerSecond = median(bareRuns.map(it => it.requestsPerSecond))
   const alone = await putLoad({ url: api.url, headers, paths, connections: 1, seconds })
   const steady = await putLoad(
-    { url: api.url, headers, paths, connections, seconds, rate: Math.max(Math.floor(requestsPerSecond * STEADY_SHARE), 1) })
+    { url: api.url, headers, paths, connections, seconds, rate: Math.max(
+      Math.floor(requestsPerSecond * STEADY_SHARE), 1
+    ) })
   return {
     scenario: name,
     requestsPerSecond,
@@ -161,7 +169,8 @@ const MEMORY_SAMPLES = 20
 
 /** All kinds of queries, mixed, at 70 % of the possible rate: does the memory of the API level off? */
 async function watchMemory (
-  api: ApiServer, scenarios: readonly Scenario[], measured: readonly Measured[], { memorySeconds, connections }: ApiBenchOptions
+  api: ApiServer, scenarios: readonly Scenario[], measured: readonly Measured[],
+  { memorySeconds, connections }: ApiBenchOptions
 ): Promise<MemorySample[]> {
   const paths = scenarios.flatMap(it => it.questions.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
   // for a mix of equal shares, the times add up
@@ -201,5 +210,7 @@ function report (measured: readonly Measured[], memory: readonly MemorySample[])
     'p99 ms': it.steadyP99Ms.toFixed(2),
     errors: it.errors
   })))
-  if (memory.length > 0) console.log(`memory: ${memory.map(it => `${Math.round(it.residentMb)} MB at ${it.second} s`).join(', ')}`)
+  if (memory.length > 0) {
+    console.log(`memory: ${memory.map(it => `${Math.round(it.residentMb)} MB at ${it.second} s`).join(', ')}`)
+  }
 }

@@ -150,7 +150,9 @@ function * readOutages (devices: number, intervalMs: number, startMs: number): G
   }
 }
 
-function * readOutage (n: number, devices: number, intervalMs: number, startMs: number): Generator<LateReading, undefined> {
+function * readOutage (
+  n: number, devices: number, intervalMs: number, startMs: number
+): Generator<LateReading, undefined> {
   const device = n % devices
   const slot = (Math.floor(spread(device, PLASTIC) * SLOTS) + Math.floor(n / devices) * SLOT_STEP) % SLOTS
   const sizeMs = OUTAGE_MIN_MS + spread(n, GOLDEN) * (OUTAGE_MAX_MS - OUTAGE_MIN_MS)

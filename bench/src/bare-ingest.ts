@@ -14,7 +14,9 @@ const eventLog = await openKafkaEventLog(
 const producer = await eventLog.openProducer()
 const topic = process.env.EVENTS_TOPIC!
 
-interface Waiting { readonly records: readonly ProducedRecord[], readonly done: () => void, readonly failed: (error: unknown) => void }
+interface Waiting {
+  readonly records: readonly ProducedRecord[], readonly done: () => void, readonly failed: (error: unknown) => void
+}
 
 let waiting: Waiting[] = []
 let underWay = 0

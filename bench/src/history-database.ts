@@ -22,7 +22,9 @@ const FORMAT = 1
  * GB.
  * @returns the server, and the connection string of the database
  */
-export async function openHistory (name: string, history: History): Promise<LocalPostgres & { readonly database: string }> {
+export async function openHistory (name: string, history: History): Promise<LocalPostgres & {
+  readonly database: string
+}> {
   const { devices, zones, partitions, endMs, days, minuteDays } = history
   const key = createHash('sha256')
     .update(JSON.stringify([FORMAT, { devices, zones, partitions, endMs, days, minuteDays }])).digest('hex').slice(0, 8)
@@ -57,7 +59,10 @@ async function makeHistory (dataDir: string, done: string, history: History): Pr
   const server = await startPostgres({
     dataDir,
     ...await serverSettings(dataDir),
-    parameters: ['fsync=off', 'full_page_writes=off', 'max_wal_size=8GB', 'autovacuum=off', 'wal_level=minimal', 'max_wal_senders=0']
+    parameters: [
+      'fsync=off', 'full_page_writes=off', 'max_wal_size=8GB', 'autovacuum=off', 'wal_level=minimal',
+      'max_wal_senders=0'
+    ]
   })
   try {
     await ensureDatabase(server, 'relay')
@@ -77,9 +82,13 @@ async function makeHistory (dataDir: string, done: string, history: History): Pr
   await writeFile(done, new Date().toISOString())
 }
 
-async function withDatabase (url: string, work: (...args: Parameters<typeof migrate>) => Promise<unknown>): Promise<void> {
+async function withDatabase (
+  url: string, work: (...args: Parameters<typeof migrate>) => Promise<unknown>
+): Promise<void> {
   const log = createLogger('bench', 'error') // that the server ends before an idle connection does is expected
-  const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, DATABASE_STATEMENT_TIMEOUT_MS: '0' }), 'bench', log)
+  const database = await openDatabase(
+    readConfig(Type.Object(databaseSettings), { DATABASE_URL: url, DATABASE_STATEMENT_TIMEOUT_MS: '0' }), 'bench', log
+  )
   try {
     await work(database, log)
   } finally {

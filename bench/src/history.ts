@@ -126,7 +126,8 @@ async function createSeries (database: Database, history: History): Promise<{ de
   const fleet = createFleet(history.devices, history.zones)
   const id = async (deviceId: string | null, zone: string, type: string) => {
     const [row] = await database.query<{ series_id: number }>(
-      'insert into series (device_id, zone, device_type) values ($1, $2, $3) returning series_id', [deviceId, zone, type])
+      'insert into series (device_id, zone, device_type) values ($1, $2, $3) returning ' +
+        'series_id', [deviceId, zone, type])
     return row.series_id
   }
   const groupIds = new Map<string, number>()

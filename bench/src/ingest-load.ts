@@ -70,7 +70,15 @@ async function open ({ port, token }: MqttLoad, clientId: string): Promise<Socke
   const socket = connect(port, '127.0.0.1')
   socket.setNoDelay(true)
   await once(socket, 'connect')
-  socket.write(generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId, username: 'bench', password: Buffer.from(token) }))
+  socket.write(generate({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clean: true,
+    clientId,
+    username: 'bench',
+    password: Buffer.from(token)
+  }))
   const [welcome] = await once(socket, 'data') as [Buffer]
   if (welcome[3] !== 0) throw new Error(`the API does not take a client by MQTT: ${welcome.toString('hex')}`)
   return socket
@@ -79,7 +87,8 @@ async function open ({ port, token }: MqttLoad, clientId: string): Promise<Socke
 /** One per place of the window: the message with that id is always the same. */
 function packetsOf ({ topic, events }: MqttLoad, first: number): Buffer[] {
   return Array.from({ length: WINDOW }, (_, n) =>
-    generate({ cmd: 'publish', topic, payload: events[(first + n) % events.length], qos: 1, messageId: n + 1, dup: false, retain: false }))
+    generate({ cmd: 'publish', topic, payload: events[(first + n) % events.length], qos: 1, messageId: n +
+      1, dup: false, retain: false }))
 }
 
 /** @param left shared by all connections; each subtracts what it sends */

@@ -85,7 +85,9 @@ export async function benchIngest (options: IngestBenchOptions): Promise<void> {
   const circumstances = await readCircumstances(options.quick === true || options.only !== undefined)
   await using servers = await openServers()
   await using opened = new AsyncDisposableStack()
-  await servers.eventLog.ensureTopic({ name: TOPIC, partitions: PARTITIONS, retentionMs: 86_400_000, replicationFactor: -1 })
+  await servers.eventLog.ensureTopic({
+    name: TOPIC, partitions: PARTITIONS, retentionMs: 86_400_000, replicationFactor: -1
+  })
   const mqttPort = await getPort({ host: '127.0.0.1' })
   const api = await startTarget('api', servers, mqttPort, options.cpuProf)
   opened.use(api.program)
@@ -93,13 +95,25 @@ export async function benchIngest (options: IngestBenchOptions): Promise<void> {
   opened.use(bare.program)
 
   const startMs = Math.floor(Date.now() / 1000) * 1000 - BODIES * 1000
-  const [records] = makeBatches({ topic: TOPIC, events: BODIES * BODY_EVENTS, devices: DEVICES, partitions: PARTITIONS, startMs })
+  const [records] = makeBatches({
+    topic: TOPIC, events: BODIES * BODY_EVENTS, devices: DEVICES, partitions: PARTITIONS, startMs
+  })
   const lines = records.map(it => it.value as string)
-  const bodies = Array.from({ length: BODIES }, (_, n) => lines.slice(n * BODY_EVENTS, (n + 1) * BODY_EVENTS).join('\n'))
+  const bodies = Array.from(
+    { length: BODIES }, (_, n) => lines.slice(n * BODY_EVENTS, (n + 1) * BODY_EVENTS).join('\n')
+  )
   const one = ({ url }: Target): Send => amount =>
-    sendByHttp({ url, token: TOKEN, contentType: 'application/json', bodies: lines.slice(0, SINGLE_BODIES), amount, connections: CONNECTIONS })
+    sendByHttp({
+      url,
+      token: TOKEN,
+      contentType: 'application/json',
+      bodies: lines.slice(0, SINGLE_BODIES),
+      amount,
+      connections: CONNECTIONS
+    })
   const many = ({ url }: Target): Send => amount => sendByHttp({
-    url, token: TOKEN, contentType: 'application/x-ndjson', bodies, amount: amount / BODY_EVENTS, connections: BODY_CONNECTIONS
+    url, token: TOKEN, contentType: 'application/x-ndjson', bodies, amount: amount / BODY_EVENTS,
+    connections: BODY_CONNECTIONS
   })
   const byMqtt: Send = amount =>
     sendByMqtt({ port: mqttPort, token: TOKEN, topic: TOPIC, events: lines, amount, connections: MQTT_CONNECTIONS })
@@ -165,7 +179,9 @@ async function startTarget (
   return { program, url: `http://127.0.0.1:${port}` }
 }
 
-async function measure (send: Send, events: number, { program }: Target, { kafka, eventLog }: BenchServers): Promise<Run> {
+async function measure (
+  send: Send, events: number, { program }: Target, { kafka, eventLog }: BenchServers
+): Promise<Run> {
   const loggedBefore = await countLogged(eventLog)
   const before = await readUsage(program.pid)
   const brokerBefore = await readUsage(kafka.pid)
@@ -206,6 +222,7 @@ function report (cases: readonly IngestCase[]): void {
 }
 
 function drawRatios (cases: readonly IngestCase[]): Promise<string> {
-  return drawBars('Ingest: events a second, over those of a bare server', 'the same bytes into the same Kafka, acknowledged when durable',
+  return drawBars('Ingest: events a second, over those of a bare server', 'the same bytes into the same Kafka, ' +
+    'acknowledged when durable',
     'ratio', cases.map(({ way, rateRatio }) => ({ label: way, value: rateRatio })), '.2f')
 }

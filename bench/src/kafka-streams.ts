@@ -79,7 +79,9 @@ export async function runKafkaStreams (
   }
   const [code] = await exited
   if (code !== 0 || said.get('counted') !== events || !usage || !serversAfter) {
-    throw new Error(`${guarantees[guarantee]} ended with ${code}: it counted ${said.get('counted')} of ${events} events`)
+    throw new Error(
+      `${guarantees[guarantee]} ended with ${code}: it counted ${said.get('counted')} of ${events} events`
+    )
   }
   return describeRun(guarantees[guarantee], {
     events,

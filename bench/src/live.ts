@@ -116,7 +116,9 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   const after = await look(servers, database, { processor: processor.pid, fleet: fleet.pid })
   const latenciesMs = probeSeconds === 0
     ? []
-    : await Promise.race([measureProbes(producer, `http://127.0.0.1:${port}`, probeSeconds * 1000), processor.failed, api.failed])
+    : await Promise.race([
+      measureProbes(producer, `http://127.0.0.1:${port}`, probeSeconds * 1000), processor.failed, api.failed
+    ])
   const lagAfter = await readLag(servers, database)
   const report = await fleet.end()
   await drain(servers, database)
@@ -157,7 +159,9 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   }
   const { cpuUsPerEvent, ...flat } = result
   console.table([Object.fromEntries(Object.entries(cpuUsPerEvent).map(([name, us]) => [name, us.toFixed(2)]))])
-  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [name, typeof it === 'number' ? Number(it.toPrecision(4)) : it])))
+  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [
+    name, typeof it === 'number' ? Number(it.toPrecision(4)) : it
+  ])))
   const others = (readResults<LiveResult>('live', quick)?.cases ?? []).filter(it => nameOf(it) !== nameOf(result))
   const cases = [...others, result].sort((a, b) => b.devices / b.intervalS - a.devices / a.intervalS || a.late - b.late)
   await writeResults('live', circumstances, { cases }, {})
@@ -204,7 +208,9 @@ interface Look {
 async function look (
   servers: BenchServers, database: Database, pids: Readonly<Record<'processor' | 'fleet', number>>
 ): Promise<Look> {
-  const [processor, fleet, cpu] = await Promise.all([readUsage(pids.processor), readUsage(pids.fleet), readServersCpu(servers)])
+  const [processor, fleet, cpu] = await Promise.all([
+    readUsage(pids.processor), readUsage(pids.fleet), readServersCpu(servers)
+  ])
   type Column = 'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes'
   const [row] = await database.query<Record<Column, number>>(`
     select (select sum(next_offset) from progress)::float8 as stored,
@@ -239,7 +245,9 @@ async function readLag ({ eventLog }: BenchServers, database: Database): Promise
 async function drain (servers: BenchServers, database: Database): Promise<number> {
   const startedMs = performance.now()
   while (await readLag(servers, database) > 0) {
-    if (performance.now() - startedMs > DRAIN_LIMIT_MS) throw new Error('the processor does not come to the end of the log')
+    if (performance.now() - startedMs > DRAIN_LIMIT_MS) {
+      throw new Error('the processor does not come to the end of the log')
+    }
     await delay(100)
   }
   return performance.now() - startedMs

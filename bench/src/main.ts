@@ -26,7 +26,10 @@ program.command('live')
   .option('--devices <n>', 'devices', Number, 10_000)
   .option('--interval-s <n>', 'seconds between two readings of a device', Number, 1)
   .option('--seconds <n>', 'how long it is measured', Number, 300)
-  .option('--warm-up <n>', 'seconds before that: until journaled readings have become rows, for it is a part of what they cost', Number, 180)
+  .option(
+    '--warm-up <n>',
+    'seconds before that: until journaled readings have become rows, for it is a part of what they cost', Number, 180
+  )
   .option('--late <share>', 'share of readings that are late by minutes to days', Number, 0)
   .option('--resent <share>', 'share of readings that are sent twice', Number, 0)
   .option('--probe-seconds <n>', 'how long freshness is measured behind that; 0: not at all', Number, 60)

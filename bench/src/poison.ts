@@ -46,7 +46,9 @@ export async function benchPoison ({ records, quick, cpuProf }: PoisonBenchOptio
   opened.defer(() => database.close())
   const watch = opened.use(await watchProgress(database))
   const ended = watch.reached(await readEnds(servers.eventLog, TOPIC))
-  const processor = opened.use(startProgram('processor', { environment: processorEnvironment(servers, 'poison', TOPIC), cpuProf }))
+  const processor = opened.use(startProgram(
+    'processor', { environment: processorEnvironment(servers, 'poison', TOPIC), cpuProf }
+  ))
 
   const claimedMs = await Promise.race([processor.failed, watch.claimed])
   const atClaim = await readUsage(processor.pid)

@@ -37,7 +37,10 @@ export async function readCircumstances (isQuick: boolean): Promise<Circumstance
     run(command, args, { cwd: root }).then(it => (it.stdout + it.stderr).trim(), () => '')
   const [hash, changes, system, java] = await Promise.all([
     said('git', ['rev-parse', '--short', 'HEAD']),
-    said('git', ['status', '--porcelain', '--', 'relay-common/src', 'relay-processor/src', 'relay-api/src', 'bench/src', 'bench/kafka-streams']),
+    said('git', [
+      'status', '--porcelain', '--', 'relay-common/src', 'relay-processor/src', 'relay-api/src', 'bench/src',
+      'bench/kafka-streams'
+    ]),
     said('uname', ['-srm']),
     said(javaCommand(), ['-version'])
   ])

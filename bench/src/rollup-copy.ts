@@ -61,7 +61,9 @@ export class RollupCopy {
     at = chunk.writeBigInt64BE(BigInt(bucketMs - POSTGRES_EPOCH_MS) * 1000n, chunk.writeInt32BE(8, at))
     at = chunk.writeInt32BE(sourcePartition, chunk.writeInt32BE(4, at))
     at = chunk.writeBigInt64BE(BigInt(rollup.count), chunk.writeInt32BE(8, at))
-    for (const value of [total(rollup), rollup.min, rollup.max]) at = chunk.writeDoubleBE(value, chunk.writeInt32BE(8, at))
+    for (const value of [total(rollup), rollup.min, rollup.max]) {
+      at = chunk.writeDoubleBE(value, chunk.writeInt32BE(8, at))
+    }
     at = chunk.writeInt32BE(length, at)
     bytes.copy(chunk, at, 0, length)
     this.#length = at + length

@@ -43,8 +43,23 @@ const cases: readonly Case[] = [
   { kind: 'values', name: '100,000 values in a window', events: 3_200_000, devices: 16, intervalMs: 0.6 },
   // always 43,200 minutes of devices, and as many of groups: each device is alone in its zone. One device is in one
   // source partition, so all are: fetching from one of eight costs more
-  { kind: 'event time', name: '1 hour of event time', events: 2_592_000, devices: 720, zones: 720, intervalMs: SECOND_MS, partitions: 1 },
-  { kind: 'event time', name: '30 days of event time', events: 2_592_000, devices: 1, intervalMs: SECOND_MS, partitions: 1 },
+  {
+    kind: 'event time',
+    name: '1 hour of event time',
+    events: 2_592_000,
+    devices: 720,
+    zones: 720,
+    intervalMs: SECOND_MS,
+    partitions: 1
+  },
+  {
+    kind: 'event time',
+    name: '30 days of event time',
+    events: 2_592_000,
+    devices: 1,
+    intervalMs: SECOND_MS,
+    partitions: 1
+  },
   { kind: 'rows', name: '60 readings a minute', events: 1_000_000, devices: 1_000, intervalMs: SECOND_MS },
   { kind: 'rows', name: '1 reading a minute: each a row', events: 1_000_000, devices: 100_000, intervalMs: MINUTE_MS },
   { kind: 'late', name: 'none late', events: 2_000_000, devices: 1_000, intervalMs: SECOND_MS },

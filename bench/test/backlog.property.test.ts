@@ -68,11 +68,16 @@ test('after outages a fifth is late: some devices at a time, each the readings o
   assert.deepEqual(events.filter(it => it.timestampMs >= START_MS), inOrder)
 
   const outages = Map.groupBy(late, it => it.deviceId).values().flatMap(readings => {
-    const cuts = [0, ...readings.keys().filter(n => n > 0 && readings[n].timestampMs - readings[n - 1].timestampMs !== intervalMs)]
+    const cuts = [
+      0, ...readings.keys().filter(n => n > 0 && readings[n].timestampMs - readings[n - 1].timestampMs !== intervalMs)
+    ]
     return cuts.map((from, n) => readings.slice(from, cuts[n + 1]))
   }).toArray()
   assert.ok(outages.length > 100, `${outages.length} outages`)
   const minutes = outages.map(it => it.length * intervalMs / 60_000)
   assert.ok(Math.max(...minutes) <= 60.2, `one of ${Math.max(...minutes)} minutes`)
-  assert.equal(minutes.filter(it => it < 10).length <= 1, true, 'all but the one that is delivered at the end are 10 minutes or more')
+  assert.equal(
+    minutes.filter(it => it < 10).length <= 1, true,
+    'all but the one that is delivered at the end are 10 minutes or more'
+  )
 })
