@@ -15,6 +15,7 @@ import { rollingRestart } from './cases/rolling-restart.ts'
 import type { Fault } from './fault.ts'
 
 export const faults: readonly Fault[] = [
-  killedProcessors, killedCompaction, crashedDatabase, restoredDatabase, promotedReplica, killedBrokers, pausedProcessors, pausedBrokers,
+  killedProcessors, killedCompaction, crashedDatabase, restoredDatabase, promotedReplica, killedBrokers,
+  pausedProcessors, pausedBrokers,
   cutDatabaseConnections, cutKafkaConnections, restartedBrokers, addedPartitions, rollingRestart
 ]

@@ -3,8 +3,10 @@
  * in answers. Rows of several source partitions are merged, because homes change when partitions are added.
  */
 import {
-  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings, mergeRollup,
-  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, readJournal, RelayError, roundSum, type Database, type Readings, type Rollup
+  bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels,
+  mergeReadings, mergeRollup,
+  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, readJournal, RelayError, roundSum, type Database, type Readings,
+  type Rollup
 } from 'relay-common'
 
 import { isDeviceMinute, rowName, type ExpectedRow, type Recomputation } from './recompute.ts'
@@ -77,7 +79,8 @@ interface StoredWindow {
 /** By name. All of one snapshot. */
 async function readWindows (database: Database): Promise<Map<string, StoredWindow>> {
   const windows = new Map<string, StoredWindow>()
-  const windowOf = (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
+  const windowOf =
+    (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
     const name = rowName({ level, bucketMs, deviceId, zone, deviceType })
     let window = windows.get(name)
     if (!window) windows.set(name, window = { bucketMs, rows: [], rollup: emptyRollup(), readings: emptyReadings() })
@@ -90,7 +93,9 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
         select device_id, zone, device_type, bucket_start, count, sum, min, max, body from ${table} join series using (series_id)`)
       for (const row of rows) windowOf(name, row.bucket_start, row).rows.push(row)
     }
-    const { rows: named } = await client.query<SeriesRow & { series_id: number }>('select series_id, device_id, zone, device_type from series')
+    const { rows: named } = await client.query<SeriesRow & { series_id: number }>(
+      'select series_id, device_id, zone, device_type from series'
+    )
     const series = new Map(named.map(it => [it.series_id, it]))
     const { rows: journal } = await client.query<{ body: Buffer }>('select body from journal')
     const addReadings = (of: SeriesRow, arrived: Readings) => {
@@ -106,7 +111,9 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
       readJournal(body, {
         readings: (id, readings) => addReadings(series.get(id)!, readings),
         rollup: (id, minuteMs, rollup) => {
-          for (const { name, sizeMs } of levels) mergeRollup(windowOf(name, bucketStartMs(sizeMs, minuteMs), series.get(id)!).rollup, rollup)
+          for (const { name, sizeMs } of levels) {
+            mergeRollup(windowOf(name, bucketStartMs(sizeMs, minuteMs), series.get(id)!).rollup, rollup)
+          }
         }
       })
     }

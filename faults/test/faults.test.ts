@@ -53,7 +53,9 @@ interface Row {
 /** Removes a reading from one row, duplicates one in another, and deletes a third row: each is detected. */
 async function seesWhatIsWrong (site: Site): Promise<void> {
   const { database } = site
-  await until('all of the journal to be rows', async () => (await database.query('select from journal limit 1')).length === 0)
+  await until(
+    'all of the journal to be rows', async () => (await database.query('select from journal limit 1')).length === 0
+  )
   const rows = await database.query<Row>(`
     select series_id, bucket_start, source_partition, count, min, max, body
     from rollups_minute join series using (series_id) where device_id is not null and count > 2 limit 2`)

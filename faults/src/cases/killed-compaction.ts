@@ -21,7 +21,9 @@ export const killedCompaction: Fault = {
       await database.transaction(async client => {
         await client.query(`lock table ${dayLevel.table} in share mode`)
         await until('a processor to write days', async () => {
-          const waiting = await database.query('select from pg_locks where not granted and relation = $1::regclass limit 1', [dayLevel.table])
+          const waiting = await database.query(
+            'select from pg_locks where not granted and relation = $1::regclass limit 1', [dayLevel.table]
+          )
           return waiting.length > 0
         })
         if (isInside) await kill()

@@ -15,7 +15,9 @@ export const killedProcessors: Fault = {
     do {
       const victims = processors.all.filter(() => chance.happens(0.5))
       if (victims.length === 0) victims.push(chance.pick(processors.all))
-      const awayMs = chance.happens(0.3) ? chance.between(SESSION_TIMEOUT_MS, SESSION_TIMEOUT_MS * 1.5) : chance.between(0, 500)
+      const awayMs = chance.happens(0.3)
+        ? chance.between(SESSION_TIMEOUT_MS, SESSION_TIMEOUT_MS * 1.5)
+        : chance.between(0, 500)
       await Promise.all(victims.map(it => it.kill()))
       times += victims.length
       await delay(awayMs)
