@@ -161,7 +161,9 @@ export class Attacker {
         ...headers
       }
     })
-    const leaving = ask.leaveAfterMs === undefined ? undefined : setTimeout(() => { request.destroy(); end(0) }, ask.leaveAfterMs)
+    const leaving = ask.leaveAfterMs === undefined
+      ? undefined
+      : setTimeout(() => { request.destroy(); end(0) }, ask.leaveAfterMs)
     request.on('socket', socket => this.#track(socket))
     request.on('timeout', () => { request.destroy(); end(0) })
     request.on('error', () => end(0))
@@ -185,7 +187,9 @@ export class Attacker {
       if (ms > TOLD_MS) this.note = `${(ms / 1_000).toFixed(1)} s for ${method} ${path.slice(0, 90)}`
     }
     if (status >= 500 && status !== 503 && status !== 501 && status !== 505) this.broken(`${status} for ${where}`)
-    if ((status === 429 || status === 503) && headers['retry-after'] === undefined) this.broken(`${status} without Retry-After for ${where}`)
+    if ((status === 429 || status === 503) && headers['retry-after'] === undefined) {
+      this.broken(`${status} without Retry-After for ${where}`)
+    }
     if (status >= 200 && path.startsWith('/api/') && headers['cache-control'] === undefined) {
       const [, resource] = /^(\/api\/(?:v1|events)\/[a-z]*)/.exec(path) ?? []
       this.broken(`status ${status} without Cache-Control for ${method} ${resource ?? 'an unknown address'}`)
@@ -216,7 +220,9 @@ export class Attacker {
 
   /** Logs in over MQTT. @returns undefined: refused */
   async mqtt (ask: MqttAsk = {}): Promise<MqttSocket | undefined> {
-    const { version = 5, token = this.target.token, clientId = `c${this.#requests}-${this.chance.below(1e9)}`, keepalive = 60 } = ask
+    const {
+      version = 5, token = this.target.token, clientId = `c${this.#requests}-${this.chance.below(1e9)}`, keepalive = 60
+    } = ask
     const raw = await this.connect(this.target.mqttPort, ask.from)
     const mqtt = new MqttSocket(raw, version)
     raw.write(connectPacket(version, clientId, token, keepalive))
@@ -247,7 +253,9 @@ export class RawSocket {
   constructor (socket: Socket) {
     this.socket = socket
     socket.on('error', () => {})
-    socket.on('data', (chunk: Buffer) => { if ((this.#size += chunk.length) < BODY_KEPT_BYTES) this.#chunks.push(chunk) })
+    socket.on(
+      'data', (chunk: Buffer) => { if ((this.#size += chunk.length) < BODY_KEPT_BYTES) this.#chunks.push(chunk) }
+    )
     this.connected = new Promise(resolve => socket.once('connect', () => resolve()))
     this.closed = new Promise(resolve => socket.once('close', () => {
       this.closedMs = performance.now()
@@ -258,7 +266,9 @@ export class RawSocket {
   get isOpen (): boolean { return this.closedMs === undefined }
   get received (): Buffer { return Buffer.concat(this.#chunks) }
   /** status of the first HTTP answer; 0: none */
-  get status (): number { return Number(/^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0) }
+  get status (): number { return Number(
+    /^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0
+  ) }
 
   write (bytes: Buffer | string): void { if (this.isOpen && !this.socket.destroyed) this.socket.write(bytes) }
   end (): void { this.socket.destroy() }
@@ -329,6 +339,7 @@ let made = 0
 /** One event as JSON, with a time in the last half minute. */
 export function eventOf (deviceId: string, zone: string, more: Record<string, unknown> = {}): string {
   return JSON.stringify({
-    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5, timestamp: new Date(Date.now() - made++ % 30_000).toISOString(), ...more
+    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5,
+    timestamp: new Date(Date.now() - made++ % 30_000).toISOString(), ...more
   })
 }

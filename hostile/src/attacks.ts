@@ -18,7 +18,8 @@ import { streams } from './cases/streams.ts'
 import { tokens } from './cases/tokens.ts'
 
 const all: readonly Attack[] = [
-  ...slow, ...openRoutes, ...tokens, ...lockout, ...keys, ...heads, ...parameters, ...inside, ...mqttGrants, ...mqttPackets, ...fragments,
+  ...slow, ...openRoutes, ...tokens, ...lockout, ...keys, ...heads, ...parameters, ...inside, ...mqttGrants,
+  ...mqttPackets, ...fragments,
   ...mqttLoad, ...streams, ...blankBodies, ...jsonShapes, ...gzipBodies, ...largeAnswers, ...abandoned, ...series
 ]
 const isLasting = (it: Attack) => it.closedWithinMs !== undefined

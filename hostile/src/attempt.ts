@@ -91,10 +91,14 @@ export async function attempt (attack: Attack, parts: Parts): Promise<Attempt> {
 }
 
 /** @returns undefined: it did not end */
-async function run (attack: Attack, { attackers, site, settings, number }: Parts, token: string): Promise<Done | undefined> {
+async function run (
+  attack: Attack, { attackers, site, settings, number }: Parts, token: string
+): Promise<Done | undefined> {
   const spanMs = attack.spanMs ?? settings.spanMs
   const seed = hash('sha256', `${settings.seed} ${attack.name}`, 'buffer').readUInt32BE()
-  const order = { kind: 'run', name: attack.name, number, target: site.target(token), seed, spanMs, generated: settings.generated } as const
+  const order = {
+    kind: 'run', name: attack.name, number, target: site.target(token), seed, spanMs, generated: settings.generated
+  } as const
   return await attackers.run(order, spanMs * 2 + ENDS_WITHIN_MS)
 }
 
@@ -103,16 +107,21 @@ async function recover (parts: Parts): Promise<{ readonly ms: number, readonly w
   const first = await waitForNormal(parts)
   if (first.wrong.length === 0) {
     const isLate = first.ms > bounds.recoveryMs
-    return { ...first, wrong: isLate ? [`it was back to normal after ${(first.ms / 1_000).toFixed(0)} s; ${bounds.recoveryMs / 1_000} s are allowed`] : [] }
+    return { ...first, wrong: isLate
+      ? [`it was back to normal after ${(first.ms / 1_000).toFixed(0)} s; ${bounds.recoveryMs / 1_000} s are allowed`]
+      : [] }
   }
   await parts.site.restartPrograms()
   await waitForNormal(parts)
-  const wrong = `it was not back to normal within ${GIVEN_UP_MS / 1_000} s, and had to be started again: ${first.wrong.join('; ').slice(0, 300)}`
+  const wrong =
+    `it was not back to normal within ${GIVEN_UP_MS / 1_000} s, and had to be started again: ${first.wrong.join('; ').slice(0, 300)}`
   return { ms: first.ms, wrong: [wrong] }
 }
 
 /** @returns what was wrong in the last window; empty: it is back to normal */
-async function waitForNormal ({ honest, quiet, settings: { floorMs } }: Parts): Promise<{ readonly ms: number, readonly wrong: readonly string[] }> {
+async function waitForNormal (
+  { honest, quiet, settings: { floorMs } }: Parts
+): Promise<{ readonly ms: number, readonly wrong: readonly string[] }> {
   const startedMs = performance.now()
   for (;;) {
     await delay(RECOVERY_WINDOW_MS)

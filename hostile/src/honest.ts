@@ -43,7 +43,9 @@ export interface HonestWindow {
   readonly visible: number
 }
 
-export type HonestOrder = { readonly kind: 'start', readonly settings: HonestSettings } | { readonly kind: 'cut' } | { readonly kind: 'stop' }
+export type HonestOrder = { readonly kind: 'start', readonly settings: HonestSettings } | { readonly kind: 'cut' } | {
+  readonly kind: 'stop'
+}
 
 const HOST = '127.0.0.1'
 const TIMEOUT_MS = 10_000
@@ -150,7 +152,8 @@ class HonestClient {
     this.#lastTimeMs = Math.max(this.#lastTimeMs + 1, Date.now())
     const deviceId = `live-${this.#runId}-${this.#sent++ % LIVE_DEVICES}`
     return JSON.stringify({
-      deviceId, deviceType: 'THERMOSTAT', zone: this.#settings.liveZone, value: 20 + this.#sent % 10 / 2, timestamp: new Date(this.#lastTimeMs).toISOString()
+      deviceId, deviceType: 'THERMOSTAT', zone: this.#settings.liveZone, value: 20 + this.#sent % 10 / 2,
+      timestamp: new Date(this.#lastTimeMs).toISOString()
     })
   }
 
@@ -180,7 +183,9 @@ class HonestClient {
     const { liveZone, readToken } = this.#settings
     const from = new Date(this.#startedMs - 60_000).toISOString()
     const to = new Date(Date.now() + 60_000).toISOString()
-    this.#request('look', { path: `/api/events/zone/${encodeURIComponent(liveZone)}?startTime=${from}&endTime=${to}`, token: readToken }).then(answer => {
+    this.#request('look', {
+      path: `/api/events/zone/${encodeURIComponent(liveZone)}?startTime=${from}&endTime=${to}`, token: readToken
+    }).then(answer => {
       if (answer === undefined || answer.status === 404) return
       if (answer.status !== 200) return this.#fail(`look: status ${answer.status} ${codeOf(answer.body)}`)
       this.#visible = (JSON.parse(answer.body) as { count: number }).count
@@ -206,7 +211,9 @@ class HonestClient {
   }
 
   /** @returns undefined: it failed, which is recorded */
-  async #request (kind: string, ask: { path: string, token: string, body?: string }): Promise<{ status: number, body: string } | undefined> {
+  async #request (
+    kind: string, ask: { path: string, token: string, body?: string }
+  ): Promise<{ status: number, body: string } | undefined> {
     const underWay = this.#begin(kind)
     try {
       return await this.#fetch(ask)
@@ -218,7 +225,9 @@ class HonestClient {
     }
   }
 
-  async #fetch ({ path, token, body }: { path: string, token: string, body?: string }): Promise<{ status: number, body: string }> {
+  async #fetch (
+    { path, token, body }: { path: string, token: string, body?: string }
+  ): Promise<{ status: number, body: string }> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number, body: string }>()
     const request = httpRequest({
       host: HOST,
@@ -228,13 +237,17 @@ class HonestClient {
       agent: this.#agent,
       headers: {
         authorization: `Bearer ${token}`,
-        ...body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }
+        ...body === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }
       }
     })
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)), TIMEOUT_MS)
     request.on('error', error => {
       // a server may close an idle connection just as it is used again; every client retries then
-      if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET') resolve(this.#fetch({ path, token, body }))
+      if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET') resolve(this.#fetch({
+        path, token, body
+      }))
       else reject(error)
     })
     request.on('response', response => {
@@ -254,7 +267,9 @@ class MqttPublisher {
   readonly #port: number
   readonly #token: string
   readonly #fail: (what: string) => void
-  readonly #waiting = new Map<number, { resolve: (isTaken: boolean) => void, reject: (error: Error) => void, timer: NodeJS.Timeout }>()
+  readonly #waiting = new Map<number, {
+    resolve: (isTaken: boolean) => void, reject: (error: Error) => void, timer: NodeJS.Timeout
+  }>()
   #socket: Socket | undefined
   #isOpen = false
   #isClosing = false
@@ -275,7 +290,9 @@ class MqttPublisher {
       reject(new Error(`no acknowledgement within ${TIMEOUT_MS / 1_000} s`))
     }, TIMEOUT_MS)
     this.#waiting.set(messageId, { resolve, reject, timer })
-    const packet = { cmd: 'publish', topic: 'iot-events', payload, qos: 1, messageId, dup: false, retain: false } as const
+    const packet = {
+      cmd: 'publish', topic: 'iot-events', payload, qos: 1, messageId, dup: false, retain: false
+    } as const
     if (this.#isOpen) this.#socket!.write(generate(packet, { protocolVersion: 5 }))
     else this.#settle(messageId, new Error('there is no connection'))
     return await promise

@@ -19,7 +19,8 @@ export type Class = typeof classes[number]
 export type Spreads = Readonly<Record<Class, Spread>>
 
 export function spreadsOf ({ times }: Pick<HonestWindow, 'times'>): Spreads {
-  const of = (is: (kind: string) => boolean) => spreadOf(Object.entries(times).filter(([kind]) => is(kind)).flatMap(([, it]) => it))
+  const of = (is: (kind: string) => boolean) =>
+    spreadOf(Object.entries(times).filter(([kind]) => is(kind)).flatMap(([, it]) => it))
   return {
     all: of(() => true),
     questions: of(kind => !kind.startsWith('send by')),
@@ -57,6 +58,10 @@ export function judgeHonest (quiet: Spreads, window: HonestWindow, floorMs = FLO
   const slow = all.p99 > allowedMs(quiet, floorMs)
     ? [`honest p99 ${all.p99.toFixed(0)} ms, ${(all.p99 / quiet.all.p99).toFixed(1)} times the quiet ${quiet.all.p99.toFixed(0)} ms`]
     : []
-  if (window.behindMs > BEHIND_MAX_MS) slow.push(`honest events were not in the answers ${(window.behindMs / 1_000).toFixed(1)} s after they were acknowledged`)
+  if (window.behindMs > BEHIND_MAX_MS) {
+    slow.push(
+      `honest events were not in the answers ${(window.behindMs / 1_000).toFixed(1)} s after they were acknowledged`
+    )
+  }
   return { slow, broken: window.failures.map(it => `honest ${it}`) }
 }

@@ -31,8 +31,12 @@ function judge ({ name, closedWithinMs = 0 }: Attack, lasted: Lasted | undefined
     name,
     note: `${opened - stillOpen} of ${opened} connections closed, the slowest after ${seconds(slowestMs, 1)}`,
     broken: [
-      ...stillOpen > 0 ? [`${stillOpen} of ${opened} connections are still open; they have to be closed within ${seconds(closedWithinMs)}`] : [],
-      ...slowestMs > closedWithinMs ? [`a connection was closed after ${seconds(slowestMs)}; ${seconds(closedWithinMs)} are allowed`] : []
+      ...stillOpen > 0
+        ? [`${stillOpen} of ${opened} connections are still open; they have to be closed within ${seconds(closedWithinMs)}`]
+        : [],
+      ...slowestMs > closedWithinMs
+        ? [`a connection was closed after ${seconds(slowestMs)}; ${seconds(closedWithinMs)} are allowed`]
+        : []
     ]
   }
 }

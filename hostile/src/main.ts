@@ -51,9 +51,14 @@ const program = new Command('test:hostile').version(version)
   .option('--only <attack>', 'one attack, or one kind of them (may be repeated)', addAttacks)
   .option('--sample', 'one attack of each kind: the seed decides which')
   .option('--seed <n>', 'what is generated', Number, Date.now() % 1_000_000)
-  .addOption(new Option('--event-log <log>', 'default: kafka where Java 17 and Maven are there, else postgres').choices(['kafka', 'postgres']))
+  .addOption(new Option('--event-log <log>', 'default: kafka where Java 17 and Maven are there, else postgres').choices(
+    ['kafka', 'postgres']
+  ))
   .option('--quick', 'a small site and few generated requests, for those who write attacks; its results are not kept')
-  .option('--floor-ms <ms>', 'an honest p99 up to here is never too slow; more for a machine that has other things to do', Number, FLOOR_MS)
+  .option(
+    '--floor-ms <ms>', 'an honest p99 up to here is never too slow; more for a machine that has other things to do',
+    Number, FLOOR_MS
+  )
   .option('--keep', 'leave data and logs where they are')
   .option('--list', 'show the attacks, and make none')
 
@@ -92,7 +97,9 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
   await prepare(site, scale)
   const sinceStart = () => `${((performance.now() - startedMs) / 1_000).toFixed(0)} s`
   const of = (n: number, what: string) => `${n.toLocaleString('en')} ${what}`
-  console.log(`prepared after ${sinceStart()}: ${of(scale.devices, 'devices in one zone')}, ${of(scale.zones, 'zones')}, ${of(scale.weeks, 'weeks')}`)
+  console.log(
+    `prepared after ${sinceStart()}: ${of(scale.devices, 'devices in one zone')}, ${of(scale.zones, 'zones')}, ${of(scale.weeks, 'weeks')}`
+  )
 
   const honest = opened.adopt(await startHonest({
     apiPort: site.apiPort,
@@ -119,14 +126,22 @@ async function run (options: Options & { readonly list?: boolean }): Promise<voi
   const failed = suite.reports.filter(it => it.broken.length > 0)
   tellQuiet(suite)
   const whole = suite.reports.length === attacks.length && !options.quick
-  if (whole) await keep(suite, { seed: options.seed, eventLog, floorMs: options.floorMs, seconds: (performance.now() - startedMs) / 1_000 })
+  if (whole) {
+    await keep(suite, {
+      seed: options.seed, eventLog, floorMs: options.floorMs, seconds: (performance.now() - startedMs) / 1_000
+    })
+  }
   console.log(`\nhonest events: ${lost.acknowledged} acknowledged, ${lost.visible} counted`)
-  console.log(`${suite.reports.length - failed.length} passed, ${failed.length} failed; ${sinceStart()}; --seed ${options.seed}`)
+  console.log(
+    `${suite.reports.length - failed.length} passed, ${failed.length} failed; ${sinceStart()}; --seed ${options.seed}`
+  )
   tellFailed(failed)
   if (failed.length > 0 || lost.acknowledged > lost.visible) process.exitCode = 1
 }
 
-function say ({ name, who, requests, ratio, honest, recoverySeconds, codes, note, broken, clues }: AttackReport, when: string): void {
+function say (
+  { name, who, requests, ratio, honest, recoverySeconds, codes, note, broken, clues }: AttackReport, when: string
+): void {
   const outcome = broken.length > 0 ? 'FAILED' : 'ok    '
   const answers = Object.entries(codes).map(([code, times]) => `${times} x ${code}`).join(', ')
   console.log(`${outcome} ${name} (${who}): ${requests} requests${answers ? ` (${answers})` : ''}; honest p99 ` +
@@ -136,7 +151,9 @@ function say ({ name, who, requests, ratio, honest, recoverySeconds, codes, note
 }
 
 function tellFailed (reports: readonly AttackReport[]): void {
-  for (const { name, broken } of reports.filter(it => it.broken.length > 0)) console.log(`  failed: ${name}: ${broken[0]}`)
+  for (const { name, broken } of reports.filter(it => it.broken.length > 0)) {
+    console.log(`  failed: ${name}: ${broken[0]}`)
+  }
 }
 
 /** Observations of the honest client before the first attack, by kind of request. */
@@ -149,7 +166,9 @@ function tellQuiet ({ quiet }: Suite): void {
 }
 
 /** Checks that every event acknowledged to the honest client is in the answers. */
-async function countLost (honest: Awaited<ReturnType<typeof startHonest>>): Promise<{ acknowledged: number, visible: number }> {
+async function countLost (
+  honest: Awaited<ReturnType<typeof startHonest>>
+): Promise<{ acknowledged: number, visible: number }> {
   honest.stop()
   for (const untilMs = performance.now() + 20_000; ;) {
     await new Promise(resolve => setTimeout(resolve, 500))
@@ -158,10 +177,18 @@ async function countLost (honest: Awaited<ReturnType<typeof startHonest>>): Prom
   }
 }
 
-async function keep (suite: Suite, run: { seed: number, eventLog: string, floorMs: number, seconds: number }): Promise<void> {
+async function keep (
+  suite: Suite, run: { seed: number, eventLog: string, floorMs: number, seconds: number }
+): Promise<void> {
   const machine = `${cpus().length} x ${cpus()[0].model}`
   const quiet = Object.fromEntries(Object.entries(suite.quiet.times).map(([kind, times]) => [kind, spreadOf(times)]))
-  const result = { date: new Date().toISOString(), machine, ...run, quiet: { classes: suite.quiet.all, kinds: quiet }, reports: suite.reports }
+  const result = {
+    date: new Date().toISOString(),
+    machine,
+    ...run,
+    quiet: { classes: suite.quiet.all, kinds: quiet },
+    reports: suite.reports
+  }
   await mkdir(dirname(resultsFile), { recursive: true })
   await writeFile(resultsFile, JSON.stringify(result, null, 2) + '\n')
 }

@@ -44,7 +44,9 @@ export async function prepare (site: Site, scale: Scale): Promise<void> {
   } finally {
     await producer.close()
   }
-  await until('the processor to have read all that was prepared', async () => await unreadEvents(site) < LIVE_EVENTS, LIMIT_MS)
+  await until(
+    'the processor to have read all that was prepared', async () => await unreadEvents(site) < LIVE_EVENTS, LIMIT_MS
+  )
   // processor and server do this by themselves within minutes; otherwise it would happen during the first attacks
   await until('the journal of all that was prepared to be rows', async () => {
     const [{ count }] = await site.database.query<{ count: bigint }>(
@@ -65,7 +67,10 @@ export function knownQuestions (scale: Scale): KnownQuestion[] {
     of('v0 device', `/api/events/device/honest-1?startTime=${iso(DAY)}&endTime=${iso(DAY + DAY_MS)}`),
     of('aggregates of a device', `/api/v1/aggregates?device=honest-2&${day}&interval=1h&stats=count,avg,min,max`),
     of('v0 zone', `/api/events/zone/${HONEST_ZONE}?startTime=${iso(DAY)}&endTime=${iso(DAY + DAY_MS)}`),
-    of('aggregates by device', `/api/v1/aggregates?zone=${HONEST_ZONE}&${day}&interval=6h&groupBy=device&stats=count,median`),
+    of(
+      'aggregates by device',
+      `/api/v1/aggregates?zone=${HONEST_ZONE}&${day}&interval=6h&groupBy=device&stats=count,median`
+    ),
     of('a device', '/api/v1/devices/honest-3'),
     of('its newest reading', '/api/v1/devices/honest-4/latest'),
     of('a day long ago', `/api/v1/aggregates?device=old-1&${oldDay}&interval=range&stats=count,min,max`),
@@ -86,7 +91,9 @@ function honestRecords (): ProducedRecord[] {
 }
 
 function record (deviceId: string, zone: string, value: number, timeMs: number): ProducedRecord {
-  return { key: deviceId, value: JSON.stringify({ deviceId, deviceType: 'THERMOSTAT', zone, value, timestamp: iso(timeMs) }) }
+  return {
+    key: deviceId, value: JSON.stringify({ deviceId, deviceType: 'THERMOSTAT', zone, value, timestamp: iso(timeMs) })
+  }
 }
 
 function * fill (count: number, make: (n: number) => ProducedRecord): Generator<ProducedRecord> {

@@ -84,18 +84,26 @@ const LOGGED_MAX = 5
 export async function openSite (settings: SiteSettings): Promise<Site> {
   await using started = new AsyncDisposableStack()
   const dataDir = join(settings.folder, 'data')
-  const ports = { mqtt: await getPort({ host: HOST }), debug: await getPort({ host: HOST }), issuer: await getPort({ host: HOST }) }
+  const ports = {
+    mqtt: await getPort({ host: HOST }), debug: await getPort({ host: HOST }), issuer: await getPort({ host: HOST })
+  }
   const stack = started.adopt(startStack(settings, dataDir, ports), it => stop(it.child))
   await until(() => `the stack to be up; it said:\n${stack.said.text}`, () => {
-    if (stack.child.exitCode !== null) throw new Error(`the stack ended with ${stack.child.exitCode}:\n${stack.said.text}`)
+    if (stack.child.exitCode !== null) {
+      throw new Error(`the stack ended with ${stack.child.exitCode}:\n${stack.said.text}`)
+    }
     return /^ {2}curl /m.test(stack.said.text)
   }, START_TIMEOUT_MS)
   const portOf = (part: string) => Number(new RegExp(`^  ${part} +\\S*:(\\d+)`, 'm').exec(stack.said.text)![1])
 
   const environment = JSON.parse(await readFile(join(dataDir, 'site.json'), 'utf8')) as NodeJS.ProcessEnv
-  const owner = readConfig(Type.Object({ ...databaseSettings, ...eventLogSettings, ...eventLogConnectionSettings }), environment)
+  const owner = readConfig(
+    Type.Object({ ...databaseSettings, ...eventLogSettings, ...eventLogConnectionSettings }), environment
+  )
   const log = createLogger('hostile', 'silent')
-  const database = started.adopt(await openDatabase({ ...owner, DATABASE_POOL_MAX: 3 }, 'hostile', log), it => it.close())
+  const database = started.adopt(
+    await openDatabase({ ...owner, DATABASE_POOL_MAX: 3 }, 'hostile', log), it => it.close()
+  )
   const eventLog = started.adopt(await openEventLog(owner, database, log), it => it.close())
   started.adopt(await startDebugApi(settings.folder, environment, ports), it => stop(it))
 
@@ -115,10 +123,13 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
     environment,
     makeKey: (name, key) => makeKey(apiPort, name, key),
     target: token => ({
-      apiPort, mqttPort: ports.mqtt, issuerPort: ports.issuer, debugPort: ports.debug, token, adminToken: WELL_KNOWN_TOKEN
+      apiPort, mqttPort: ports.mqtt, issuerPort: ports.issuer, debugPort: ports.debug, token,
+      adminToken: WELL_KNOWN_TOKEN
     }),
     observe: () => observe(dataDir, database),
-    caughtUp: limitMs => until('', async () => await unreadEvents(site) < LIVE_EVENTS, limitMs).then(() => true, () => false),
+    caughtUp: limitMs => until('', async () => await unreadEvents(site) < LIVE_EVENTS, limitMs).then(
+      () => true, () => false
+    ),
     logged: since => logged(join(dataDir, 'logs'), since),
     restartPrograms: () => restartPrograms(site),
     close: () => running.disposeAsync()
@@ -130,7 +141,8 @@ interface Ports { readonly mqtt: number, readonly debug: number, readonly issuer
 
 function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, ports: Ports) {
   const args = [
-    '--api-port', '0', '--kafka-port', '0', '--postgres-port', '0', '--issuer', '--issuer-port', String(ports.issuer), '--event-log', eventLog,
+    '--api-port', '0', '--kafka-port', '0', '--postgres-port', '0', '--issuer', '--issuer-port', String(ports.issuer),
+    '--event-log', eventLog,
     '--data-dir', dataDir, '--kafka-cache', cacheDir, '--devices', '20', '--rate', '0.2', '--backfill', '2h'
   ]
   const child = spawn(process.execPath, [STACK, ...args], {
@@ -139,7 +151,9 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
     detached: true // Ctrl-C is for us: we stop it in order
   })
   const said = { text: '' }
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => { said.text += text })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', text => { said.text += text })
+  }
   const endWithUs = () => { child.kill('SIGTERM') }
   process.on('exit', endWithUs)
   child.once('exit', () => process.off('exit', endWithUs))
@@ -150,13 +164,22 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
 async function startDebugApi (folder: string, environment: NodeJS.ProcessEnv, ports: Ports): Promise<ChildProcess> {
   const output = await open(join(folder, 'debug-api.log'), 'a')
   const child = spawn(process.execPath, [API], {
-    env: { ...process.env, ...environment, API_PORT: String(ports.debug), LOG_LEVEL: 'debug', API_TOKENS: WELL_KNOWN_TOKEN, METRICS_PORT: '0' },
+    env: {
+      ...process.env,
+      ...environment,
+      API_PORT: String(ports.debug),
+      LOG_LEVEL: 'debug',
+      API_TOKENS: WELL_KNOWN_TOKEN,
+      METRICS_PORT: '0'
+    },
     stdio: ['ignore', output.fd, output.fd, 'ipc']
   })
   await output.close()
   await Promise.race([
     once(child, 'message'),
-    once(child, 'exit').then(() => { throw new Error(`the API at level debug did not start; see ${folder}/debug-api.log`) })
+    once(child, 'exit').then(
+      () => { throw new Error(`the API at level debug did not start; see ${folder}/debug-api.log`) }
+    )
   ])
   return child
 }
@@ -183,11 +206,15 @@ async function makeKey (apiPort: number, name: string, key: KeyWanted): Promise<
 
 async function observe (dataDir: string, database: Database): Promise<Observed> {
   const processes = await readProcesses()
-  const pidIn = async (...path: string[]) => Number((await readFile(join(dataDir, ...path), 'utf8').catch(() => '0')).split('\n')[0])
+  const pidIn = async (...path: string[]) =>
+    Number((await readFile(join(dataDir, ...path), 'utf8').catch(() => '0')).split('\n')[0])
   const [api, processor, postgres, kafka] = await Promise.all([
-    pidIn('pids', 'api.pid'), pidIn('pids', 'processor.pid'), pidIn('postgres', 'postmaster.pid'), pidIn('kafka-data', 'kafka.pid')
+    pidIn('pids', 'api.pid'), pidIn('pids', 'processor.pid'), pidIn('postgres', 'postmaster.pid'),
+    pidIn('kafka-data', 'kafka.pid')
   ])
-  const logs = await Promise.all(['api', 'processor'].map(it => stat(join(dataDir, 'logs', `${it}.log`)).then(it => it.size, () => 0)))
+  const logs = await Promise.all(['api', 'processor'].map(it => stat(join(dataDir, 'logs', `${it}.log`)).then(
+    it => it.size, () => 0
+  )))
   const [row] = await database.query<{ partitions: bigint, ungranted: bigint }>(`
     select
       (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhparent where c.relname like 'rollups\\_%' and c.relkind = 'p') as partitions,
@@ -201,7 +228,8 @@ async function observe (dataDir: string, database: Database): Promise<Observed> 
       'a backend of PostgreSQL': await largestChildMb(processes, postgres)
     },
     cpuMs: {
-      api: cpuMsOf(processes, api), processor: cpuMsOf(processes, processor), PostgreSQL: cpuMsOf(processes, postgres), Kafka: cpuMsOf(processes, kafka)
+      api: cpuMsOf(processes, api), processor: cpuMsOf(processes, processor), PostgreSQL: cpuMsOf(processes, postgres),
+      Kafka: cpuMsOf(processes, kafka)
     },
     logBytes: logs.reduce((a, b) => a + b),
     partitions: Number(row.partitions),
@@ -245,5 +273,7 @@ async function restartPrograms (site: Site): Promise<void> {
 }
 
 export async function isReady (port: number): Promise<boolean> {
-  return await fetch(`http://${HOST}:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(it => it.ok, () => false)
+  return await fetch(`http://${HOST}:${port}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
+    it => it.ok, () => false
+  )
 }

@@ -64,12 +64,16 @@ export async function runSuite (
   await warmUp(honest, settings.floorMs)
   const quietWindow = await measureQuiet(honest, settings.quietMs)
   const quiet = spreadsOf(quietWindow)
-  if (quietWindow.failures.length > 0) throw new Error(`the honest client fails on a quiet site: ${quietWindow.failures.join('; ')}`)
+  if (quietWindow.failures.length > 0) {
+    throw new Error(`the honest client fails on a quiet site: ${quietWindow.failures.join('; ')}`)
+  }
 
   const reports = new Map<string, AttackReport>()
   const madeMs = new Map<string, number>()
   for (const [index, attack] of attacks.entries()) {
-    const parts = { site, honest, attackers: attack.closedWithinMs === undefined ? attackers : holders, quiet, settings }
+    const parts = {
+      site, honest, attackers: attack.closedWithinMs === undefined ? attackers : holders, quiet, settings
+    }
     const made = await make(attack, parts, index * TRIES_MAX)
     madeMs.set(attack.name, performance.now())
     reports.set(attack.name, made)
@@ -77,7 +81,9 @@ export async function runSuite (
   }
   for (const { name, note, broken } of await judgeLasting(attacks, holders, madeMs)) {
     const before = reports.get(name)!
-    const whole = { ...before, note: [before.note, note].filter(Boolean).join('; '), broken: [...before.broken, ...broken] }
+    const whole = {
+      ...before, note: [before.note, note].filter(Boolean).join('; '), broken: [...before.broken, ...broken]
+    }
     reports.set(name, whole)
     report({ ...whole, broken })
   }
@@ -90,7 +96,9 @@ async function make (attack: Attack, parts: Omit<Parts, 'quietNow' | 'number'>, 
   const slowBefore: string[] = []
   for (let tries = 1; ; tries++) {
     const quietNow = tries === 1 ? quiet : worseOf(quiet, spreadsOf(await measureQuiet(honest, QUIET_AGAIN_MS)))
-    const made = await attempt(attack, { ...parts, quietNow, number: number + tries }).catch(error => unreachable(parts.site, error as Error))
+    const made = await attempt(attack, { ...parts, quietNow, number: number + tries }).catch(error => unreachable(
+      parts.site, error as Error
+    ))
     if (made.broken.length === 0 && made.slow.length > 0 && tries < TRIES_MAX) {
       slowBefore.push(...made.slow)
       continue
@@ -103,7 +111,15 @@ async function make (attack: Attack, parts: Omit<Parts, 'quietNow' | 'number'>, 
 async function unreachable (site: Site, error: Error): Promise<Attempt> {
   await site.restartPrograms()
   const window = { times: {}, failures: [], behindMs: 0, acknowledged: 0, visible: 0 }
-  return { done: undefined, window, recoveryMs: 0, cpu: '', slow: [], broken: [`the site could not be looked at: ${error.message}`], logged: [] }
+  return {
+    done: undefined,
+    window,
+    recoveryMs: 0,
+    cpu: '',
+    slow: [],
+    broken: [`the site could not be looked at: ${error.message}`],
+    logged: []
+  }
 }
 
 interface Made { readonly quietNow: Spreads, readonly tries: number, readonly slowBefore: readonly string[] }
@@ -125,7 +141,9 @@ function describe (attack: Attack, made: Attempt, { quietNow, tries, slowBefore 
     note: [done?.note, tries > 1 ? `try ${tries}, before: ${slowBefore.join('; ')}` : ''].filter(Boolean).join('; '),
     tries,
     broken,
-    clues: broken.length === 0 ? [] : [`slowest: ${slowestOf(window)}`, `CPU, in percent of a core: ${cpu}`, ...logged.map(it => `log: ${it}`)]
+    clues: broken.length === 0
+      ? []
+      : [`slowest: ${slowestOf(window)}`, `CPU, in percent of a core: ${cpu}`, ...logged.map(it => `log: ${it}`)]
   }
 }
 

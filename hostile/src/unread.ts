@@ -7,7 +7,9 @@ export const EVENTS_TOPIC = 'iot-events'
 export const LIVE_EVENTS = 200
 
 /** Events that are in the log and not in the rollups. */
-export async function unreadEvents ({ database, eventLog }: { readonly database: Database, readonly eventLog: EventLog }): Promise<number> {
+export async function unreadEvents (
+  { database, eventLog }: { readonly database: Database, readonly eventLog: EventLog }
+): Promise<number> {
   const ends = await eventLog.readOffsets(EVENTS_TOPIC)
   const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
     'select source_partition, next_offset from progress where topic = $1', [EVENTS_TOPIC])

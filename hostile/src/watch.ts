@@ -41,7 +41,9 @@ export async function watchSite (site: Site): Promise<Watch> {
     while (!ending.signal.aborted) {
       const lookedMs = performance.now()
       const observed = await site.observe().catch(() => undefined)
-      for (const [program, mb] of Object.entries(observed?.memoryMb ?? {})) largestMb[program] = Math.max(largestMb[program] ?? 0, mb)
+      for (const [program, mb] of Object.entries(observed?.memoryMb ?? {})) {
+        largestMb[program] = Math.max(largestMb[program] ?? 0, mb)
+      }
       const ready = await Promise.all([isReady(site.apiPort), isReady(site.processorPort)])
       await delay(LOOK_EVERY_MS, undefined, { signal: ending.signal }).catch(() => {})
       if (ready.includes(false)) notReadyMs += performance.now() - lookedMs
@@ -72,7 +74,9 @@ function compare (before: Observed, after: Observed, tookMs: number): string[] {
   const logMax = bounds.logBytes + bounds.logBytesPerSecond * tookMs / 1_000
   return [
     ...ended.map(it => `${it} has ended: its process is another one`),
-    ...after.ungranted > before.ungranted ? [`${after.ungranted - before.ungranted} series that were not granted are counted`] : [],
+    ...after.ungranted > before.ungranted
+      ? [`${after.ungranted - before.ungranted} series that were not granted are counted`]
+      : [],
     ...after.partitions > bounds.partitions && after.partitions > before.partitions
       ? [`rollups have ${after.partitions} partitions, ${after.partitions - before.partitions} of them new; ${bounds.partitions} are allowed`]
       : [],

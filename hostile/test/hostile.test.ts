@@ -53,7 +53,10 @@ suite('attacks', () => {
     const reports = new Map<string, AttackReport>()
     const [heads] = named('slow/heads')
     const kept = { ...heads, closedWithinMs: 2_000 }
-    await runSuite(weak.site, honest, [kept, ...named('open-routes/openapi', 'open-routes/docs', 'open-routes/probes')], SETTINGS, it => reports.set(it.name, it))
+    await runSuite(
+      weak.site, honest, [kept, ...named('open-routes/openapi', 'open-routes/docs', 'open-routes/probes')], SETTINGS,
+      it => reports.set(it.name, it)
+    )
 
     const brokenOf = (name: string) => reports.get(name)!.broken.join('\n')
     assert.match(brokenOf('slow/heads'), /connections are still open|a connection was closed after/)
@@ -65,14 +68,19 @@ suite('attacks', () => {
 
 test('a p99 of three times the quiet one is allowed, and slightly more is not', () => {
   const window = (ms: number) => ({
-    times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] }, failures: [], behindMs: 0, acknowledged: 0, visible: 0
+    times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] }, failures: [],
+    behindMs: 0, acknowledged: 0, visible: 0
   })
   const quiet = spreadsOf(window(40))
   assert.deepEqual(judgeHonest(quiet, window(120)), { slow: [], broken: [] })
   assert.equal(judgeHonest(quiet, window(121)).slow.length, 1)
   assert.equal(ratioOf(quiet, spreadsOf(window(120))), 3)
-  assert.deepEqual(judgeHonest(spreadsOf(window(1)), window(50)), { slow: [], broken: [] }, 'three times next to nothing')
-  assert.deepEqual(judgeHonest(quiet, { ...window(40), failures: ['top: status 500'] }).broken, ['honest top: status 500'])
+  assert.deepEqual(
+    judgeHonest(spreadsOf(window(1)), window(50)), { slow: [], broken: [] }, 'three times next to nothing'
+  )
+  assert.deepEqual(
+    judgeHonest(quiet, { ...window(40), failures: ['top: status 500'] }).broken, ['honest top: status 500']
+  )
   assert.equal(judgeHonest(quiet, { ...window(40), behindMs: 11_000 }).slow.length, 1)
 })
 
@@ -94,7 +102,9 @@ async function startWeakServer (): Promise<{ readonly site: Site, close (): Prom
     adminToken: 'x',
     makeKey: async () => 'x',
     target: (token: string) => ({ apiPort, mqttPort: 0, issuerPort: 0, token, adminToken: 'x' }),
-    observe: async () => ({ pids: { api: child.pid! }, memoryMb: {}, cpuMs: {}, logBytes: 0, partitions: 0, ungranted: 0 }),
+    observe: async () => ({
+      pids: { api: child.pid! }, memoryMb: {}, cpuMs: {}, logBytes: 0, partitions: 0, ungranted: 0
+    }),
     caughtUp: async () => true,
     logged: async () => [],
     restartPrograms: async () => {}
