@@ -25,8 +25,13 @@ export async function makeCertificates (
   const [caFile, caKeyFile, certFile, keyFile, requestFile, extensionsFile] =
     ['ca.pem', 'ca.key', 'cert.pem', 'cert.key', 'request.pem', 'extensions'].map(file)
   const subject = (of: string) => ['-subj', `/O=${name}/CN=${of}`]
-  await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject('authority'), '-keyout', caKeyFile, '-out', caFile])
-  await run('openssl', ['req', '-newkey', 'rsa:2048', '-nodes', ...subject('server'), '-keyout', keyFile, '-out', requestFile])
+  await run('openssl', [
+    'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject('authority'), '-keyout', caKeyFile,
+    '-out', caFile
+  ])
+  await run(
+    'openssl', ['req', '-newkey', 'rsa:2048', '-nodes', ...subject('server'), '-keyout', keyFile, '-out', requestFile]
+  )
   await writeFile(extensionsFile, `subjectAltName=${hosts}`)
   await run('openssl', ['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial', '-days', '2',
     '-extfile', extensionsFile, '-out', certFile])

@@ -29,7 +29,8 @@ export interface Guardian {
 
 /** Begins a run: its temporary files are in a folder of its own, and processes started from here on end with it. */
 export function startGuardian (): Guardian {
-  const [folder, memory] = [tmpdir(), hasRoom(MEMORY) ? MEMORY : tmpdir()].map(it => mkdtempSync(join(it, 'relay-test-run-')))
+  const [folder, memory] = [tmpdir(), hasRoom(MEMORY) ? MEMORY : tmpdir()].map(it =>
+    mkdtempSync(join(it, 'relay-test-run-')))
   for (const it of [folder, memory]) chmodSync(it, 0o755) // root runs PostgreSQL as another user
   const before = process.env.TMPDIR
   const guardian = spawn(process.execPath, [fileURLToPath(import.meta.url), basename(folder), folder, memory],
@@ -71,7 +72,8 @@ function processesOf (run: string): number[] {
       if (readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${VARIABLE}=${run}`)) found.add(pid)
     } catch {} // it has ended meanwhile, or belongs to somebody else
   }
-  const isOfRun = (pid: number | undefined): boolean => pid !== undefined && (found.has(pid) || isOfRun(parents.get(pid)))
+  const isOfRun = (pid: number | undefined): boolean => pid !== undefined &&
+    (found.has(pid) || isOfRun(parents.get(pid)))
   return [...parents.keys()].filter(pid => pid !== process.pid && isOfRun(pid))
 }
 

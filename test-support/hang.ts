@@ -13,7 +13,9 @@ export interface Hung extends Disposable {
 /** Pauses a process and its children, so that no more are created. */
 export function hang (pid: number): Hung {
   process.kill(pid, 'SIGSTOP')
-  const pids = [pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(it => it !== '').map(Number)]
+  const pids = [
+    pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(it => it !== '').map(Number)
+  ]
   const stopped = pids.filter(it => signal(it, 'SIGSTOP'))
   const goOn = () => {
     for (const it of stopped.splice(0)) signal(it, 'SIGCONT')

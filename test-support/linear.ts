@@ -17,7 +17,9 @@ const RUN_MS_MIN = 0.5
  * @param work what is measured; it returns something, so that it is not optimised away
  * @param size of the smaller input
  */
-export function assertLinear<T> (what: string, make: (size: number) => T, work: (input: T) => unknown, size = 8_192): void {
+export function assertLinear<T> (
+  what: string, make: (size: number) => T, work: (input: T) => unknown, size = 8_192
+): void {
   const [small, large] = [make(size), make(GROWTH * size)]
   let kept: unknown
   const timeOf = (input: T, times: number) => {
@@ -40,5 +42,7 @@ export function assertLinear<T> (what: string, make: (size: number) => T, work: 
     if (ratio <= RATIO_MAX) return
     ratios.push(ratio)
   }
-  assert.fail(`${what}: twice of ${size} takes ${ratios.map(it => it.toFixed(2)).join(', ')} times as long (${typeof kept})`)
+  assert.fail(
+    `${what}: twice of ${size} takes ${ratios.map(it => it.toFixed(2)).join(', ')} times as long (${typeof kept})`
+  )
 }

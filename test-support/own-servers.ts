@@ -24,7 +24,9 @@ export interface OwnServers {
   /** Starts a server on a backup and the archive up to a restore point; it then continues in its own history. */
   startAt (point: string, name: string, port: number): Promise<LocalPostgres>
   /** Starts a streaming standby on a copy of another server's data. @param parameters further ones */
-  startStandby (name: string, port: number, primary: LocalPostgres, parameters?: readonly string[]): Promise<LocalPostgres>
+  startStandby (
+    name: string, port: number, primary: LocalPostgres, parameters?: readonly string[]
+  ): Promise<LocalPostgres>
 }
 
 /** They end with the test, and their data are deleted. */
@@ -45,7 +47,9 @@ export async function openOwnServers (t: TestContext): Promise<OwnServers> {
   }
   const archive = join(folder, 'archive')
   await mkdir(archive)
-  const own = (path: string) => { if (process.getuid?.() === 0) execFileSync('chown', ['-R', 'postgres:postgres', path]) }
+  const own = (path: string) => { if (process.getuid?.() === 0) execFileSync(
+    'chown', ['-R', 'postgres:postgres', path]
+  ) }
   own(archive)
   return {
     start,
@@ -56,12 +60,16 @@ export async function openOwnServers (t: TestContext): Promise<OwnServers> {
       try {
         await client.query("select pg_backup_start('backup', fast => true)")
         await copyLive(join(folder, from), join(folder, to))
-        const { rows: [{ labelfile }] } = await client.query('select labelfile from pg_backup_stop(wait_for_archive => true)')
+        const { rows: [{ labelfile }] } = await client.query(
+          'select labelfile from pg_backup_stop(wait_for_archive => true)'
+        )
         await writeFile(join(folder, to, 'backup_label'), labelfile)
       } finally {
         await client.end()
       }
-      for (const it of ['pg_wal', 'postmaster.pid', 'postmaster.opts']) await rm(join(folder, to, it), { recursive: true, force: true })
+      for (const it of ['pg_wal', 'postmaster.pid', 'postmaster.opts']) {
+        await rm(join(folder, to, it), { recursive: true, force: true })
+      }
       await mkdir(join(folder, to, 'pg_wal'))
       own(join(folder, to))
     },
