@@ -13,7 +13,8 @@ const end = '<!-- end of budgets -->'
 /** The table, as Markdown. */
 export function renderBudgets (): string {
   const rows = Object.values(budgets).map(({ setting, what, shownBy, ...rest }: Budget) => {
-    const per = rest.refillMs === undefined ? 'at once' : rest.refillMs === 3_600_000 ? 'per hour' : `per ${rest.refillMs / 1000} s`
+    const per =
+      rest.refillMs === undefined ? 'at once' : rest.refillMs === 3_600_000 ? 'per hour' : `per ${rest.refillMs / 1000} s`
     const { default: size } = budgetSettings[setting] as unknown as { default: number }
     return `| ${what} | \`${setting}\` | ${size.toLocaleString('en')} ${per} | \`${shownBy}\` |`
   })

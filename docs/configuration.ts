@@ -51,12 +51,14 @@ milliseconds. Unknown variables are ignored.
 `
 
 const about: Readonly<Record<string, string>> = {
-  simulator: 'All except the port are also command line options, which override the variables: `--devices 1000`, `--help`.\n\n',
+  simulator: 'All except the port are also command line options, which override the variables: `--devices 1000`, ' +
+    '`--help`.\n\n',
   processor: '',
   api: ''
 }
 
-const aboutStack = `The local stack has its own options, each with an environment variable; an option overrides it. The environment is
+const aboutStack =
+  `The local stack has its own options, each with an environment variable; an option overrides it. The environment is
 also passed to the three programs, so \`GAP_POLICY=continue npm start\` works.`
 
 const aboutCompose = `\`compose.yaml\` takes these from the environment or from a file \`.env\` beside it:
@@ -107,7 +109,9 @@ function programTable (schema: TObject, sharedNames: ReadonlySet<string>): strin
 
 function stackTable (): string {
   const rows = createCommand().options.map(({ flags, envVar, defaultValue, defaultValueDescription, description }) =>
-    [code(flags), envVar === undefined ? '' : code(envVar), defaultValueDescription ?? shown(defaultValue), description])
+    [
+      code(flags), envVar === undefined ? '' : code(envVar), defaultValueDescription ?? shown(defaultValue), description
+    ])
   return table(['option', 'variable', 'default', 'meaning'], rows)
 }
 

@@ -35,7 +35,8 @@ export function renderHostile (result = readResult()): string {
   const again = reports.filter(it => it.tries > 1).length
   const { p50, p99 } = quiet.classes.all
   return [
-    '| kind | attackers | attacks | requests | succeeded | worst honest p99 | times the quiet one | normal again after |',
+    '| kind | attackers | attacks | requests | succeeded | worst honest p99 | times the quiet one | normal ' +
+      'again after |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
     rowOf('all', '', reports),

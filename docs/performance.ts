@@ -50,11 +50,14 @@ const sections: Readonly<Record<string, () => string>> = {
   targets: renderTargets,
   live: () => render('live', it => [
     table([
-      'devices', 'late', 'events/s', 'CPU us/event, both', 'processor', 'PostgreSQL', 'broker', 'WAL bytes/event', 'rows/event',
+      'devices', 'late', 'events/s', 'CPU us/event, both', 'processor', 'PostgreSQL', 'broker', 'WAL bytes/event',
+      'rows/event',
       'visible after, p50', 'p99', 'lag before', 'lag after', 'processor MB', 'journal MB'
     ], it.cases.map(row => [
       `${whole(row.devices)}, each ${row.intervalS} s`, `${row.late * 100} %`, whole(row.eventsPerSecond),
-      ...[row.cpuUsPerEvent.both, row.cpuUsPerEvent.processor, row.cpuUsPerEvent.postgres, row.cpuUsPerEvent.broker].map(us => us.toFixed(1)),
+      ...[
+        row.cpuUsPerEvent.both, row.cpuUsPerEvent.processor, row.cpuUsPerEvent.postgres, row.cpuUsPerEvent.broker
+      ].map(us => us.toFixed(1)),
       whole(row.walBytesPerEvent), row.rowsPerEvent.toFixed(3), ...[row.p50Ms, row.p99Ms].map(ms => `${whole(ms)} ms`),
       whole(row.lagBefore), whole(row.lagAfter), whole(row.processorMemoryMb), whole(row.journalMb)
     ]))
@@ -133,8 +136,11 @@ const sections: Readonly<Record<string, () => string>> = {
     chart('access', 'CPU of the API to know who asks, by credential')
   ]),
   ingest: () => render('ingest', it => [
-    table(['way', 'events/s', 'of bare', 'CPU us/event', 'of bare', 'broker us/event'], it.cases.map(({ way, relay, bare }) => [
-      way, whole(relay.eventsPerSecond.median), whole(bare.eventsPerSecond.median), relay.cpuUsPerEvent.median.toFixed(1),
+    table([
+      'way', 'events/s', 'of bare', 'CPU us/event', 'of bare', 'broker us/event'
+    ], it.cases.map(({ way, relay, bare }) => [
+      way, whole(relay.eventsPerSecond.median), whole(bare.eventsPerSecond.median),
+      relay.cpuUsPerEvent.median.toFixed(1),
       bare.cpuUsPerEvent.median.toFixed(1), relay.brokerCpuUsPerEvent.median.toFixed(1)
     ])),
     chart('ingest', 'events per second of the API, over those of a bare server')
@@ -190,24 +196,33 @@ function renderTargets (): string {
   const rate = (start: string) => caseNamed(start)?.relative.rate
   const memory = read('memory')
   const freshness = read('freshness')
-  const live = (devices: number) => read('live')?.cases.find(it => it.devices === devices && it.intervalS === 1 && it.late + it.resent === 0)
+  const live = (devices: number) =>
+    read('live')?.cases.find(it => it.devices === devices && it.intervalS === 1 && it.late + it.resent === 0)
   const poison = read('poison')
   const asked = read('api')?.measured
   const question = (name: string) => asked?.find(it => it.scenario === name)
   const worst = (of: (it: Measured) => number | undefined) => asked && Math.max(...asked.map(it => of(it) ?? 0))
   const access = (name: AccessCase) => read('access')?.cases.find(it => it.name === name)?.cpuUs.median
   const rows = [
-    target('live, 10,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 4, live(10_000)?.cpuUsPerEvent.both),
+    target(
+      'live, 10,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 4,
+      live(10_000)?.cpuUsPerEvent.both
+    ),
     target('the same, WAL bytes/event', '<=', 60, live(10_000)?.walBytesPerEvent),
     target('the same, from produce to visible, p50, ms', '<=', 300, live(10_000)?.p50Ms),
     target('the same, p99, ms', '<=', 600, live(10_000)?.p99Ms),
-    target('live, 100,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 2, live(100_000)?.cpuUsPerEvent.both),
+    target(
+      'live, 100,000 devices at 1 Hz: CPU of processor and PostgreSQL, us/event', '<=', 2,
+      live(100_000)?.cpuUsPerEvent.both
+    ),
     target('the same, WAL bytes/event', '<=', 30, live(100_000)?.walBytesPerEvent),
     target('the same, from produce to visible, p50, ms', '<=', 600, live(100_000)?.p50Ms),
     target('the same, p99, ms', '<=', 1500, live(100_000)?.p99Ms),
     target('events/s over the consumer benchmark, from the start to the last commit', '>=', 0.9,
       ratios(CONSUMER_BENCHMARK)?.fromStart),
-    target('events/s over Kafka Streams exactly once, while reading', '>=', 10, ratios(KAFKA_STREAMS_EXACTLY_ONCE)?.reading),
+    target(
+      'events/s over Kafka Streams exactly once, while reading', '>=', 10, ratios(KAFKA_STREAMS_EXACTLY_ONCE)?.reading
+    ),
     target('the same over Kafka Streams in memory alone', '>=', 10, ratios(KAFKA_STREAMS)?.reading),
     target('CPU of the processor, us/event', '<=', 1.5, relay?.cpuUsPerEvent.median),
     target('CPU/event of 100,000 devices over 1,000', '<=', 2, cpu('100,000 devices')),
