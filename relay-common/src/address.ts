@@ -16,7 +16,9 @@ export function normaliseAddress (address: string): string {
   const [head, tail] = address.split('%', 1)[0].split('::')
   const groups = (text: string) => text === '' ? [] : text.split(':')
   const first = groups(head)
-  if (tail !== undefined) first.push(...Array<string>(Math.max(0, GROUPS - first.length - groups(tail).length)).fill('0'), ...groups(tail))
+  if (tail !== undefined) {
+    first.push(...Array<string>(Math.max(0, GROUPS - first.length - groups(tail).length)).fill('0'), ...groups(tail))
+  }
   return `${first.slice(0, SITE_GROUPS).map(it => Number.parseInt(it, 16).toString(16)).join(':')}::/64`
 }
 

@@ -1,7 +1,9 @@
 /** Binary search in ascending numbers. */
 
 /** @returns index of the first number at or above `wanted`, from `start`; `end` if all are below */
-export function firstAtOrAfter (ascending: ArrayLike<number>, wanted: number, start = 0, end = ascending.length): number {
+export function firstAtOrAfter (
+  ascending: ArrayLike<number>, wanted: number, start = 0, end = ascending.length
+): number {
   let low = start
   for (let high = end; low < high;) {
     const middle = (low + high) >>> 1

@@ -53,7 +53,9 @@ export function readSettingFile (name: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new RelayError('RELAY_CONFIG_INVALID', `could not read ${path}, named by ${name}: ${(cause as Error).message}`, { cause })
+    throw new RelayError(
+      'RELAY_CONFIG_INVALID', `could not read ${path}, named by ${name}: ${(cause as Error).message}`, { cause }
+    )
   }
 }
 
@@ -67,39 +69,76 @@ const Port = (description: string, preset?: number) =>
 
 /** Settings of every program: its log, and where its probes and metrics listen. */
 export const programSettings = {
-  LOG_LEVEL: Type.String({ default: 'info', enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], description: 'lowest level that is logged' }),
+  LOG_LEVEL: Type.String({
+    default: 'info',
+    enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    description: 'lowest level that is logged'
+  }),
   HOST: Type.String({ default: '127.0.0.1', description: 'address that HTTP listens on; use 0.0.0.0 in containers' }),
-  SHUTDOWN_TIMEOUT_MS: Type.Integer({ default: 10_000, minimum: 100, description: 'longest wait after SIGTERM for work in progress' })
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({
+    default: 10_000, minimum: 100, description: 'longest wait after SIGTERM for work in progress'
+  })
 }
 
 /** Settings of programs that use PostgreSQL. `DATABASE_URL` takes precedence over the parts. */
 export const databaseSettings = {
-  DATABASE_URL: Type.Optional(Type.String({ description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used' })),
+  DATABASE_URL: Type.Optional(Type.String({
+    description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used'
+  })),
   POSTGRES_HOST: Type.String({ default: '127.0.0.1', description: 'PostgreSQL host' }),
   POSTGRES_PORT: Port('PostgreSQL port', 5432),
   POSTGRES_DB: Type.String({ default: 'relay', description: 'database name' }),
   POSTGRES_USER: Type.String({ default: 'relay', description: 'database user' }),
   POSTGRES_PASSWORD: Type.String({ default: '', description: 'password of the database user' }),
-  DATABASE_TLS: Type.Boolean({ default: false, description: 'use TLS to PostgreSQL and verify its certificate; `sslmode` in DATABASE_URL does the same' }),
-  DATABASE_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the CA of the server certificate; default: the CAs that Node trusts' })),
-  DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of the client certificate for PostgreSQL' })),
+  DATABASE_TLS: Type.Boolean({
+    default: false,
+    description: 'use TLS to PostgreSQL and verify its certificate; `sslmode` in DATABASE_URL does the same'
+  }),
+  DATABASE_TLS_CA_FILE: Type.Optional(Type.String({
+    description: 'PEM file of the CA of the server certificate; default: the CAs that Node trusts'
+  })),
+  DATABASE_TLS_CERT_FILE: Type.Optional(Type.String({
+    description: 'PEM file of the client certificate for PostgreSQL'
+  })),
   DATABASE_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
   DATABASE_POOL_MAX: Type.Integer({ default: 10, minimum: 1, description: 'most connections to PostgreSQL' }),
-  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({ default: 5_000, minimum: 100, description: 'longest wait for a connection from the pool' }),
-  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'statement timeout of PostgreSQL; 0: no limit. Migrations, `relay verify` and `relay replay` have none' }),
-  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: Type.Integer({ default: 60_000, minimum: 0, description: 'PostgreSQL closes a session that is idle in a transaction for this long; 0: never. Writes of the processor have 20 s' }),
-  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or newer on Linux' })
+  DATABASE_CONNECT_TIMEOUT_MS: Type.Integer({
+    default: 5_000, minimum: 100, description: 'longest wait for a connection from the pool'
+  }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
+    default: 60_000,
+    minimum: 0,
+    description: 'statement timeout of PostgreSQL; 0: no limit. Migrations, `relay verify` and `relay replay` have none'
+  }),
+  DATABASE_IDLE_TRANSACTION_TIMEOUT_MS: Type.Integer({
+    default: 60_000,
+    minimum: 0,
+    description: 'PostgreSQL closes a session that is idle in a transaction for this long; 0: never. Writes of the ' +
+      'processor have 20 s'
+  }),
+  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL ' +
+    'checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or ' +
+      'newer on Linux' })
 }
 
 /** The address of the event log, and the topic of events. */
 export const eventLogConnectionSettings = {
-  EVENT_LOG: Type.Optional(Type.String({ enum: ['kafka', 'postgres'], description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres' })),
-  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({ description: 'host:port of the Kafka brokers, separated by commas' })),
+  EVENT_LOG: Type.Optional(Type.String({
+    enum: ['kafka', 'postgres'],
+    description: 'where events are kept; default: kafka when KAFKA_BOOTSTRAP_SERVERS is set, else postgres'
+  })),
+  KAFKA_BOOTSTRAP_SERVERS: Type.Optional(Type.String({
+    description: 'host:port of the Kafka brokers, separated by commas'
+  })),
   KAFKA_TLS: Type.Boolean({ default: false, description: 'use TLS to Kafka and verify its certificate' }),
-  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({ description: 'PEM file of the CA of the broker certificates; default: the CAs that Node trusts' })),
+  KAFKA_TLS_CA_FILE: Type.Optional(Type.String({
+    description: 'PEM file of the CA of the broker certificates; default: the CAs that Node trusts'
+  })),
   KAFKA_TLS_CERT_FILE: Type.Optional(Type.String({ description: 'PEM file of the client certificate for Kafka' })),
   KAFKA_TLS_KEY_FILE: Type.Optional(Type.String({ description: 'PEM file of the key of that certificate' })),
-  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({ enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'SASL mechanism for Kafka; not set: no login' })),
+  KAFKA_SASL_MECHANISM: Type.Optional(Type.String({
+    enum: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'], description: 'SASL mechanism for Kafka; not set: no login'
+  })),
   KAFKA_SASL_USERNAME: Type.String({ default: '', description: 'SASL user for Kafka' }),
   KAFKA_SASL_PASSWORD: Type.String({ default: '', description: 'password of that user' }),
   EVENTS_TOPIC: Type.String({ default: 'iot-events', description: 'topic of the events' }),
@@ -109,23 +148,45 @@ export const eventLogConnectionSettings = {
 /** Settings of programs that read the event log in groups, create its topics, or use dead letters. */
 export const eventLogSettings = {
   ...eventLogConnectionSettings,
-  KAFKA_GROUP_PROTOCOL: Type.String({ enum: ['auto', 'consumer', 'classic'], default: 'auto', description: 'consumer group protocol: consumer (KIP-848), classic, or auto (the newest that the brokers support)' }),
-  EVENTS_PARTITIONS: Type.Integer({ default: 8, minimum: 1, description: 'partitions of the topic, if Relay creates it' }),
-  EVENTS_RETENTION_HOURS: Type.Integer({ default: 168, minimum: 1, description: 'retention of the topic, if Relay creates it' }),
-  EVENTS_REPLICATION_FACTOR: Type.Integer({ default: -1, minimum: -1, description: 'replication factor of the topic, if Relay creates it; -1: the broker\'s default' })
+  KAFKA_GROUP_PROTOCOL: Type.String({
+    enum: ['auto', 'consumer', 'classic'],
+    default: 'auto',
+    description: 'consumer group protocol: consumer (KIP-848), classic, or auto (the newest that the brokers support)'
+  }),
+  EVENTS_PARTITIONS: Type.Integer({
+    default: 8, minimum: 1, description: 'partitions of the topic, if Relay creates it'
+  }),
+  EVENTS_RETENTION_HOURS: Type.Integer({
+    default: 168, minimum: 1, description: 'retention of the topic, if Relay creates it'
+  }),
+  EVENTS_REPLICATION_FACTOR: Type.Integer({
+    default: -1,
+    minimum: -1,
+    description: 'replication factor of the topic, if Relay creates it; -1: the broker\'s default'
+  })
 }
 
 /** What counts as a valid event, for all programs that decode or check events. */
 export const eventSettings = {
-  DEVICE_TYPES: Type.String({ default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'accepted device types, separated by commas' }),
-  FUTURE_MAX_MS: Type.Integer({ default: 300_000, minimum: 0, description: 'how far in the future an event time may be' })
+  DEVICE_TYPES: Type.String({
+    default: 'THERMOSTAT,HEART_RATE_METER,CAR_FUEL', description: 'accepted device types, separated by commas'
+  }),
+  FUTURE_MAX_MS: Type.Integer({
+    default: 300_000, minimum: 0, description: 'how far in the future an event time may be'
+  })
 }
 
 /** Retention of rollups: for the processor, which drops them, and for programs that refuse events that are too old. */
 export const retentionSettings = {
-  RETENTION_MINUTE_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of minute rollups in days; 0: forever' }),
-  RETENTION_HOUR_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of hour rollups in days; 0: forever' }),
-  RETENTION_DAY_DAYS: Type.Integer({ default: 0, minimum: 0, description: 'retention of day rollups in days; 0: forever' })
+  RETENTION_MINUTE_DAYS: Type.Integer({
+    default: 0, minimum: 0, description: 'retention of minute rollups in days; 0: forever'
+  }),
+  RETENTION_HOUR_DAYS: Type.Integer({
+    default: 0, minimum: 0, description: 'retention of hour rollups in days; 0: forever'
+  }),
+  RETENTION_DAY_DAYS: Type.Integer({
+    default: 0, minimum: 0, description: 'retention of day rollups in days; 0: forever'
+  })
 }
 
 /** Retention by index of the level, in ms; Infinity: forever. */
@@ -135,4 +196,6 @@ export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): nu
 }
 
 /** Port of probes and metrics of a program without an API. */
-export const healthPort = (preset: number) => ({ HEALTH_PORT: Port('port of /livez, /readyz and /metrics; 0: any free port', preset) })
+export const healthPort = (preset: number) => ({ HEALTH_PORT: Port(
+  'port of /livez, /readyz and /metrics; 0: any free port', preset
+) })

@@ -153,7 +153,9 @@ function readGrants (text: string | undefined): EventGrants | undefined {
     if (typeof read !== 'object' || read === null || Array.isArray(read)) return undefined
     const isTexts = (it: unknown) => Array.isArray(it) && it.every(text => typeof text === 'string')
     const isGrant = ([name, value]: [string, unknown]) =>
-      name === 'deviceId' ? typeof value === 'string' : (name === 'zones' || name === 'devicePrefixes') && isTexts(value)
+      name === 'deviceId'
+        ? typeof value === 'string'
+        : (name === 'zones' || name === 'devicePrefixes') && isTexts(value)
     return Object.entries(read).every(isGrant) ? read as EventGrants : undefined
   } catch {
     return undefined

@@ -71,7 +71,8 @@ export class RelayError extends Error {
   readonly retryAfterS: number | undefined
 
   constructor (
-    code: ErrorCode, message: string, options?: ErrorOptions & { readonly parameter?: string, readonly retryAfterS?: number }
+    code: ErrorCode, message: string,
+    options?: ErrorOptions & { readonly parameter?: string, readonly retryAfterS?: number }
   ) {
     super(message, options)
     this.name = 'RelayError'

@@ -165,7 +165,9 @@ function decodeFields (
   const oldestMs = oldestTakenMs(rules, nowMs)
   if (timestampMs < oldestMs) {
     const oldest = new Date(oldestMs).toISOString()
-    return rejected('too-old', `${excerpt(timestampSource)} is before ${oldest}, the start of the retention`, 'timestamp')
+    return rejected(
+      'too-old', `${excerpt(timestampSource)} is before ${oldest}, the start of the retention`, 'timestamp'
+    )
   }
 
   return { kind: 'event', event: { deviceId, deviceType, zone, value: value + 0, timestampMs } } // -0 + 0 is 0

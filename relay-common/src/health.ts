@@ -54,7 +54,9 @@ export const healthRoutes: FastifyPluginCallback<HealthSettings> = (
     if (name === undefined || byName.size === 0) return readinessNow
     const found = typeof name === 'string' ? byName.get(name) : undefined
     if (found) return found
-    throw new RelayError('RELAY_PARAMETER_INVALID', `for must be one of ${[...byName.keys()].join(', ')}`, { parameter: 'for' })
+    throw new RelayError(
+      'RELAY_PARAMETER_INVALID', `for must be one of ${[...byName.keys()].join(', ')}`, { parameter: 'for' }
+    )
   }
   app.get('/livez', { logLevel: 'silent' }, async (_request, reply) =>
     reply.header('cache-control', 'no-store').send({ status: 'live' }))
@@ -102,7 +104,9 @@ export interface Listening {
 /** An app that only serves probes and metrics, with bounded connections. */
 export function createProbeApp (): FastifyInstance {
   const { requestTimeout, keepAliveTimeout, ...http } = serverOptions
-  const app = fastify({ requestTimeout, keepAliveTimeout, http, clientErrorHandler: (_error, socket) => endHard(socket) })
+  const app = fastify({
+    requestTimeout, keepAliveTimeout, http, clientErrorHandler: (_error, socket) => endHard(socket)
+  })
   boundConnections(app.server as Server, sharesOfProbes)
   closeKeepAlive(app)
   return app
@@ -142,7 +146,9 @@ export async function listen (app: FastifyInstance, host: string, port: number, 
   } catch (cause) {
     await app.close()
     if ((cause as { code?: string }).code !== 'EADDRINUSE') throw cause
-    throw new RelayError('RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; set another with ${setting}`, { cause })
+    throw new RelayError(
+      'RELAY_PORT_IN_USE', `port ${port} on ${host} is in use; set another with ${setting}`, { cause }
+    )
   }
   return { port: (app.server.address() as AddressInfo).port, close: () => app.close() }
 }

@@ -1,4 +1,6 @@
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry, type Metric, type MetricObject } from 'prom-client'
+import {
+  AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry, type Metric, type MetricObject
+} from 'prom-client'
 
 import { version } from './version.ts'
 import { within } from './within.ts'
@@ -39,7 +41,8 @@ export function createProcessMetrics (program: string): Registry {
  * alerts would miss that count.
  */
 export function createCounterBy<L extends string> (
-  registry: Registry, { name, help }: { readonly name: string, readonly help: string }, label: L, values: readonly string[]
+  registry: Registry, { name, help }: { readonly name: string, readonly help: string }, label: L,
+  values: readonly string[]
 ): Counter<L> {
   const counter = new Counter<L>({ name, help, labelNames: [label], registers: [registry] })
   for (const value of values) counter.inc({ [label]: value } as Record<L, string>, 0)
@@ -64,7 +67,9 @@ export function measureDegraded (
     async collect () {
       const parts = await within(READINESS_MAX_MS, readiness()).catch(() => ({ readiness: 'is unknown' }))
       this.reset()
-      for (const [part, fault] of Object.entries(parts)) this.set({ part: part.replaceAll(' ', '-') }, fault === undefined ? 0 : 1)
+      for (const [part, fault] of Object.entries(parts)) {
+        this.set({ part: part.replaceAll(' ', '-') }, fault === undefined ? 0 : 1)
+      }
     }
   })
 }
@@ -80,7 +85,8 @@ export interface WeightedHistogram {
  * @param buckets upper bounds, ascending
  */
 export function createWeightedHistogram (
-  registry: Registry, { name, help, buckets }: { readonly name: string, readonly help: string, readonly buckets: readonly number[] }
+  registry: Registry,
+  { name, help, buckets }: { readonly name: string, readonly help: string, readonly buckets: readonly number[] }
 ): WeightedHistogram {
   const counts = new Array<number>(buckets.length + 1).fill(0) // the last: above all bounds
   let sum = 0

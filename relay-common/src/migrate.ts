@@ -9,8 +9,13 @@ const migrationsDir = fileURLToPath(new URL('../migrations', import.meta.url))
 
 /** The names of pending migrations, in their order. */
 export async function pendingMigrations (database: Database): Promise<string[]> {
-  const names = (await readdir(migrationsDir)).filter(it => it.endsWith('.sql')).map(it => it.slice(0, -'.sql'.length)).sort()
-  const [{ present }] = await database.query<{ present: boolean }>("select to_regclass('migrations') is not null as present")
+  const names = (await readdir(migrationsDir))
+    .filter(it => it.endsWith('.sql'))
+    .map(it => it.slice(0, -'.sql'.length))
+    .sort()
+  const [{ present }] = await database.query<{ present: boolean }>(
+    "select to_regclass('migrations') is not null as present"
+  )
   if (!present) return names
   const taken = new Set((await database.query<{ name: string }>('select name from migrations')).map(it => it.name))
   return names.filter(it => !taken.has(it))

@@ -20,7 +20,9 @@ export async function setRetention (database: Database, days: RetentionDays): Pr
     for (const { name } of levels) {
       const keepDays = days[settingOf(name)]
       if (keepDays === undefined) continue
-      await client.query('select set_rollup_retention($1, make_interval(days => nullif($2::integer, 0)))', [name, keepDays])
+      await client.query(
+        'select set_rollup_retention($1, make_interval(days => nullif($2::integer, 0)))', [name, keepDays]
+      )
     }
     await client.query(`
       select set_rollup_retention('arrivals', case when bool_and(retention is not null) then max(retention) end)
@@ -42,6 +44,8 @@ export async function findRetentionDifferences (database: Database, days: Retent
   return levels.flatMap(({ name }) => {
     const setting = settingOf(name)
     const stored = rows.find(it => it.name === name)!.days
-    return days[setting] === undefined || days[setting] === stored ? [] : [`${setting} is ${days[setting]}, but ${stored} in the database`]
+    return days[setting] === undefined || days[setting] === stored
+      ? []
+      : [`${setting} is ${days[setting]}, but ${stored} in the database`]
   })
 }

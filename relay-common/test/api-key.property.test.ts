@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { createApiKeyParts, formatApiKey, isWithin, mayDevice, mayZone, parseApiKey, withNewSecret, type Grants } from 'relay-common'
+import {
+  createApiKeyParts, formatApiKey, isWithin, mayDevice, mayZone, parseApiKey, withNewSecret, type Grants
+} from 'relay-common'
 
 const environments = fc.stringMatching(/^[a-z0-9]{1,16}$/)
 const keys = environments.map(it => createApiKeyParts(it))
@@ -38,7 +40,9 @@ test('other texts are refused, and nothing throws', () => {
   for (const text of ['', 'relay_', 'relay_local', `relay_local_${'a'.repeat(12)}_${'b'.repeat(49)}`, 'ghp_abc']) {
     assert.equal(parseApiKey(text), undefined)
   }
-  fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' })), text => assert.equal(parseApiKey(text), undefined)))
+  fc.assert(fc.property(
+    fc.oneof(fc.string(), fc.string({ unit: 'binary' })), text => assert.equal(parseApiKey(text), undefined)
+  ))
 })
 
 test('a new secret gives another key with the same id', () => {

@@ -13,8 +13,12 @@ import { openLocalPostgres } from './support/local-postgres.ts'
 const log = createLogger('test', 'silent')
 
 /** Queries on a new connection, as after a restart. */
-async function ask<R extends Record<string, unknown>> (server: LocalPostgres, sql: string, name = 'postgres'): Promise<R[]> {
-  const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url(name) }), 'test', log)
+async function ask<R extends Record<string, unknown>> (
+  server: LocalPostgres, sql: string, name = 'postgres'
+): Promise<R[]> {
+  const database = await openDatabase(
+    readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url(name) }), 'test', log
+  )
   try {
     return await database.query<R>(sql)
   } finally {
@@ -33,7 +37,9 @@ async function nameHistory (server: LocalPostgres): Promise<string> {
 }
 
 async function migrateServer (server: LocalPostgres): Promise<void> {
-  const database = await openDatabase(readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url('postgres') }), 'test', log)
+  const database = await openDatabase(
+    readConfig(Type.Object(databaseSettings), { DATABASE_URL: server.url('postgres') }), 'test', log
+  )
   try {
     await migrate(database, log)
   } finally {
@@ -77,7 +83,9 @@ test('a history ends if commits may be lost, and never otherwise', { timeout: 30
   server = await servers.start('primary', port)
   await assertOther('a copy that is put back')
 
-  const [{ pid }] = await ask<{ pid: number }>(server, "select pid from pg_stat_activity where backend_type = 'background writer'")
+  const [{ pid }] = await ask<{ pid: number }>(
+    server, "select pid from pg_stat_activity where backend_type = 'background writer'"
+  )
   process.kill(pid, 'SIGKILL')
   await until('the server to recover', () => ask(server, 'select 1').then(() => true, () => false))
   await assertOther('the crash of a process of the server')
@@ -111,7 +119,9 @@ test('a history ends if commits may be lost, and never otherwise', { timeout: 30
 
 test('programs that find a history without an id at the same time agree on one', async t => {
   const { database } = await openLocalPostgres(t) // a copy of another database: it has none
-  const named = await Promise.all(Array.from({ length: 5 }, () => database.query<{ id: string }>('select ensure_history() as id')))
+  const named = await Promise.all(Array.from(
+    { length: 5 }, () => database.query<{ id: string }>('select ensure_history() as id')
+  ))
   assert.equal(new Set(named.map(([{ id }]) => id)).size, 1)
 })
 

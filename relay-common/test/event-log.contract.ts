@@ -111,10 +111,14 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       ]
       await send(eventLog, topic.name, [...sent, ...numbered(4_997)])
       await send(eventLog, topic.name, numbered(5_000))
-      const read = async (from: bigint, to: bigint) => await Array.fromAsync(eventLog.readRecords(topic.name, 0, from, to))
+      const read = async (from: bigint, to: bigint) => await Array.fromAsync(eventLog.readRecords(
+        topic.name, 0, from, to
+      ))
 
       const [first, second, third, ...rest] = await read(0n, 10_000n)
-      assert.deepEqual([first.key, first.value, first.headers], [Buffer.from('a'), Buffer.from('first'), sent[0].headers])
+      assert.deepEqual(
+        [first.key, first.value, first.headers], [Buffer.from('a'), Buffer.from('first'), sent[0].headers]
+      )
       assert.deepEqual([second.key, second.value, second.headers], [null, null, {}])
       assert.deepEqual([third.key, third.value], [Buffer.from('c'), sent[2].value])
       assert.ok(first.appendedMs >= beforeMs - 1_000 && first.appendedMs <= Date.now() + 1_000)
@@ -201,7 +205,9 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
     promise('partitions without records keep no room of a small buffer from the others', async (opened, { eventLog }) => {
       const partitions = 3
       const topic = await eventLog.ensureTopic(topicOf(partitions))
-      const consumer = await openConsumer(opened, eventLog, { ...consumerOf(topic.name), fetchBufferMaxBytes: 1024 * 1024 })
+      const consumer = await openConsumer(
+        opened, eventLog, { ...consumerOf(topic.name), fetchBufferMaxBytes: 1024 * 1024 }
+      )
       await waitAssigned(consumer, partitions)
       for (let partition = 0; partition < partitions; partition++) consumer.start(partition, 0n)
       // one that is read after the other; the rest waits for records
@@ -362,7 +368,9 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
       await send(eventLog, topic.name, numbered(600))
       await group.until('these are read', () => group.reads.length >= 600)
       const newcomer = await group.join('newcomer')
-      await group.until('half of the partitions have moved', () => newcomer.owned.size === 3 && group.owned.length === 6)
+      await group.until(
+        'half of the partitions have moved', () => newcomer.owned.size === 3 && group.owned.length === 6
+      )
       await send(eventLog, topic.name, numbered(600, 600))
       await group.until('all are read', () => group.reads.length >= 1_200)
       await Promise.all([group.members.get('one')!.close(), group.members.get('other')!.close()])
@@ -442,7 +450,9 @@ function consumerOf (topic: string): ConsumerSettings {
 
 /** Records with consecutive values; every seventh one shares a key. */
 function numbered (count: number, from = 0): { key: string, value: string }[] {
-  return Array.from({ length: count }, (_, index) => ({ key: `device-${(from + index) % 7}`, value: `${from + index}` }))
+  return Array.from(
+    { length: count }, (_, index) => ({ key: `device-${(from + index) % 7}`, value: `${from + index}` })
+  )
 }
 
 /** The offsets of [from, to). */
@@ -484,7 +494,9 @@ function byPlace (reads: readonly Read[]): string[] {
 function assertOnceInOrder (reads: readonly Read[]): void {
   for (const [partition, ofPartition] of Map.groupBy(reads, it => it.partition)) {
     ofPartition.forEach(({ offset, member }, index) =>
-      assert.equal(offset, BigInt(index), `partition ${partition}: offset ${offset} came as number ${index}, to ${member}`))
+      assert.equal(
+        offset, BigInt(index), `partition ${partition}: offset ${offset} came as number ${index}, to ${member}`
+      ))
   }
 }
 

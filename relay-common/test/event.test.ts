@@ -168,7 +168,9 @@ for (const [title, timestampMs, keepRules, isTaken] of [
   ['the epoch, where nothing is said about retention', 0, rules, true]
 ] as const) {
   test(`${isTaken ? 'taken' : 'too old'}: ${title}`, () => {
-    const decoded = decodeEvent(Buffer.from(write({ timestamp: `"${new Date(timestampMs).toISOString()}"` })), keepRules, nowMs)
+    const decoded = decodeEvent(
+      Buffer.from(write({ timestamp: `"${new Date(timestampMs).toISOString()}"` })), keepRules, nowMs
+    )
     assert.equal(decoded.kind === 'event' ? decoded.kind : decoded.reason, isTaken ? 'event' : 'too-old')
   })
 }

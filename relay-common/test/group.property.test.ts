@@ -63,8 +63,11 @@ test('each partition belongs to the same share every time, and is assigned only 
         owners.set(partition, index)
       }
     }
-    const all = (of: ReadonlyArray<readonly [string, number[]]>) => of.flatMap(([kind, own]) => own.map(it => `${kind} ${it}`)).sort()
-    assert.deepEqual(all(members.flatMap(it => it.told.map(({ kind, partitions }) => [kind, partitions] as const))), all(news))
+    const all = (of: ReadonlyArray<readonly [string, number[]]>) =>
+      of.flatMap(([kind, own]) => own.map(it => `${kind} ${it}`)).sort()
+    assert.deepEqual(
+      all(members.flatMap(it => it.told.map(({ kind, partitions }) => [kind, partitions] as const))), all(news)
+    )
   }))
 })
 
@@ -103,7 +106,9 @@ test('over a port news keep their order, and calls get results', async t => {
 
 test('an error keeps its code, message and cause over a port', async t => {
   const { group, member } = openOverPort(t)
-  group.tell().failed(new RelayError('RELAY_TOPIC_MISSING', 'there is no topic', { cause: new Error('it was deleted') }))
+  group.tell().failed(new RelayError(
+    'RELAY_TOPIC_MISSING', 'there is no topic', { cause: new Error('it was deleted') }
+  ))
   await until('the error to arrive', () => member.failures.length === 1)
   const [error] = member.failures as RelayError[]
   assert.ok(error instanceof RelayError)

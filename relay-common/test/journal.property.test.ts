@@ -12,7 +12,9 @@ import { MINUTE_MS } from '../src/window.ts'
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z')
 
-const value = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer({ min: -999, max: 999 }).map(it => it / 10))
+const value = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer({ min: -999, max: 999 }).map(it => it / 10)
+)
 const timeMs = fc.oneof(fc.nat(NOW_MS), fc.nat(120_000).map(it => NOW_MS - it))
 const readings = fc.array(fc.tuple(timeMs, value), { minLength: 1, maxLength: 20 }).map(all => {
   const merged: Readings = { timesMs: [], values: [] }
@@ -27,7 +29,9 @@ const writer = new JournalWriter()
 
 test('a row of the journal returns the readings of all series, and of a single one', () => {
   fc.assert(fc.property(bySeries(readings), fc.nat(), (series, which) => {
-    for (const [id, { timesMs, values }] of series) for (const n of timesMs.keys()) writer.addReading(id, timesMs[n], values[n])
+    for (const [id, { timesMs, values }] of series) {
+      for (const n of timesMs.keys()) writer.addReading(id, timesMs[n], values[n])
+    }
     const { body, count, firstMs, lastMs } = writer.take()
     assert.ok(writer.isEmpty)
     const all = series.flatMap(([, it]) => it.timesMs)
@@ -39,7 +43,10 @@ test('a row of the journal returns the readings of all series, and of a single o
 })
 
 test('a row of the journal returns the rollups of each group and minute', () => {
-  const minutes = fc.array(fc.tuple(fc.nat(100_000), fc.array(fc.tuple(fc.nat(59_999), value), { minLength: 1, maxLength: 5 })), { minLength: 1, maxLength: 4 })
+  const minutes = fc.array(
+    fc.tuple(fc.nat(100_000), fc.array(fc.tuple(fc.nat(59_999), value), { minLength: 1, maxLength: 5 })),
+    { minLength: 1, maxLength: 4 }
+  )
   fc.assert(fc.property(bySeries(minutes), groups => {
     const given: Array<[number, number, Rollup]> = []
     for (const [id, ofGroup] of groups) {

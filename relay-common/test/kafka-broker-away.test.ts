@@ -22,7 +22,9 @@ suite('an unreachable broker', () => {
     const before = performance.now()
     await assert.rejects(openKafkaEventLog({ bootstrapServers: [nobody], clientId: 'relay-test' }, log), {
       code: 'RELAY_EVENT_LOG_UNREACHABLE',
-      message: new RegExp(`^Kafka at ${nobody} does not answer \\(.*ECONNREFUSED.*\\); check that it is up, and KAFKA_\\w+\\.$`)
+      message: new RegExp(
+        `^Kafka at ${nobody} does not answer \\(.*ECONNREFUSED.*\\); check that it is up, and KAFKA_\\w+\\.$`
+      )
     })
     assert.ok(performance.now() - before < 15_000)
   })

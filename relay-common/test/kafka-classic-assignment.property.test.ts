@@ -132,7 +132,9 @@ suite('assigning partitions to members', () => {
       play(group, [...steps, { kind: 'join', name: last }])
       group.settle()
       const owned = [...group.members.values()].flatMap(it => [...it.owned])
-      assert.deepEqual(owned.sort((a, b) => a - b), Array.from({ length: group.partitions }, (_, partition) => partition))
+      assert.deepEqual(
+        owned.sort((a, b) => a - b), Array.from({ length: group.partitions }, (_, partition) => partition)
+      )
       assert.ok(Math.max(...group.counts()) - Math.min(...group.counts()) <= 1, `shares are ${group.counts()}`)
       const before = [...group.members].map(([name, { owned }]) => [name, [...owned].sort()])
       group.rebalance()
@@ -149,14 +151,17 @@ suite('assigning partitions to members', () => {
       const before = held()
       play(group, [{ kind: 'join', name: 'f' }])
       group.settle()
-      const moved = [...before].flatMap(([name, owned]) => [...owned].filter(it => !group.members.get(name)!.owned.has(it)))
+      const moved =
+        [...before].flatMap(([name, owned]) => [...owned].filter(it => !group.members.get(name)!.owned.has(it)))
       assert.equal(moved.length, Math.floor(partitions / (count + 1)))
 
       const shared = held()
       play(group, [{ kind: 'leave', name: 'f' }])
       group.settle()
       for (const [name, { owned }] of group.members) {
-        for (const partition of shared.get(name)!) assert.ok(owned.has(partition), `${name} lost partition ${partition}`)
+        for (const partition of shared.get(name)!) {
+          assert.ok(owned.has(partition), `${name} lost partition ${partition}`)
+        }
       }
     }))
   })
@@ -182,9 +187,12 @@ suite('assigning partitions to members', () => {
     const partitions = fc.uniqueArray(fc.integer({ min: 0, max: 1_000 }), { maxLength: 20 })
     const sorted = (of: readonly number[]) => of.toSorted((a, b) => a - b)
     fc.assert(fc.property(
-      fc.string({ minLength: 1 }), fc.uuid(), fc.nat(), partitions, partitions, fc.integer({ min: -1, max: 2 ** 31 - 1 }),
+      fc.string({ minLength: 1 }), fc.uuid(), fc.nat(), partitions, partitions,
+      fc.integer({ min: -1, max: 2 ** 31 - 1 }),
       (topic, topicId, count, owned, revoking, generation) => {
-        const subscription = { topic, topicId, partitions: count, owned: sorted(owned), revoking: sorted(revoking), generation }
+        const subscription = {
+          topic, topicId, partitions: count, owned: sorted(owned), revoking: sorted(revoking), generation
+        }
         assert.deepEqual(decodeSubscription(encodeSubscription(subscription)), subscription)
         assert.deepEqual(decodeAssignment(topic, encodeAssignment(topic, owned)), sorted(owned))
         assert.deepEqual(decodeAssignment(`${topic}.`, encodeAssignment(topic, owned)), [])

@@ -34,7 +34,9 @@ class Site {
     const present = this.#eventLogs.get(groupProtocol)
     if (present) return present
     const eventLog = this.#opened.adopt(
-      await openKafkaEventLog({ bootstrapServers: [this.server], clientId: 'test', groupProtocol }, log), it => it.close())
+      await openKafkaEventLog(
+        { bootstrapServers: [this.server], clientId: 'test', groupProtocol }, log
+      ), it => it.close())
     this.#eventLogs.set(groupProtocol, eventLog)
     await eventLog.ensureTopic({ name: this.topic, partitions: 2, retentionMs: 3_600_000, replicationFactor: -1 })
     return eventLog
@@ -44,7 +46,9 @@ class Site {
     const { topic, group } = this
     const eventLog = await this.log(groupProtocol)
     return this.#opened.adopt(await eventLog.openConsumer(
-      { topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024, ...settings }), it => it.close())
+      {
+        topic, group, sessionTimeoutMs: SESSION_TIMEOUT_MS, fetchBufferMaxBytes: 1024 * 1024, ...settings
+      }), it => it.close())
   }
 }
 

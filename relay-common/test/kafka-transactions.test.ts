@@ -30,10 +30,14 @@ suite('records of other producers', () => {
     if (!opened) return
     const { topic, producer, eventLog } = opened
     const beforeMs = Date.now()
-    await producer.send({ messages: [0, 1].map(n => ({ topic, key: 'one', value: String(n), timestamp: BigInt(1_000 * n) })) })
+    await producer.send({ messages: [0, 1].map(n => ({
+      topic, key: 'one', value: String(n), timestamp: BigInt(1_000 * n)
+    })) })
     const read = await Array.fromAsync(eventLog.readRecords(topic, 0, 0n, 2n))
     assert.equal(read.length, 2)
-    for (const { appendedMs } of read) assert.ok(appendedMs >= beforeMs - 1_000 && appendedMs <= Date.now() + 1_000, String(appendedMs))
+    for (const { appendedMs } of read) {
+      assert.ok(appendedMs >= beforeMs - 1_000 && appendedMs <= Date.now() + 1_000, String(appendedMs))
+    }
     assert.deepEqual(await eventLog.findOffsets(topic, beforeMs - 3_600_000), [0n])
     assert.deepEqual(await eventLog.findOffsets(topic, Date.now() + 3_600_000), [2n])
   })
@@ -57,7 +61,9 @@ suite('records of other producers', () => {
     consumer.start(0, 0n)
     // a broker answers the end of a transaction before its marker is in the log
     const endOffset = 9n // five records and four markers
-    await until('the end of all transactions', async () => (await eventLog.readOffsets(topic))[0].endOffset === endOffset)
+    await until(
+      'the end of all transactions', async () => (await eventLog.readOffsets(topic))[0].endOffset === endOffset
+    )
     const values: string[] = []
     for (let next = 0n; next < endOffset;) {
       const news = await nextNews(consumer)

@@ -17,7 +17,9 @@ const program = `
 /** @returns the exit code of a program that logs 10 MB to a file */
 async function runLoggingTo (path: string): Promise<number> {
   const output = openSync(path, 'w')
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', output, 'ignore'] })
+  const child = spawn(
+    process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', output, 'ignore'] }
+  )
   closeSync(output)
   const [code] = await once(child, 'exit')
   return code

@@ -118,7 +118,9 @@ suite('retention in PostgreSQL', { timeout: 120_000 }, () => {
     assert.equal((await tablesOf(database, topic)).length, 2)
     await curious.query('commit')
     curious.release()
-    await until('the first segment to be dropped', async () => (await eventLog.readOffsets(topic.name))[0].startOffset === 1n)
+    await until(
+      'the first segment to be dropped', async () => (await eventLog.readOffsets(topic.name))[0].startOffset === 1n
+    )
     assert.deepEqual(await database.query('select record_offset from event_log'), [{ record_offset: 1n }])
   })
 })

@@ -10,7 +10,11 @@ const MB = 1024 * 1024
 suite('receive buffers', () => {
   test('received bytes stay unchanged until their last user has released them, whatever others do', () => {
     const steps = fc.array(fc.oneof(
-      fc.record({ kind: fc.constant('take' as const), sizeBytes: fc.integer({ min: 1, max: 300_000 }), users: fc.integer({ min: 1, max: 3 }) }),
+      fc.record({
+        kind: fc.constant('take' as const),
+        sizeBytes: fc.integer({ min: 1, max: 300_000 }),
+        users: fc.integer({ min: 1, max: 3 })
+      }),
       fc.record({ kind: fc.constant('release' as const), which: fc.nat(20) })
     ), { maxLength: 60 })
     fc.assert(fc.property(steps, steps => {

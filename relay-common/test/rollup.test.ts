@@ -44,7 +44,9 @@ test('the standard deviation is that of the population, also far from zero', () 
 test('one value of any size does not destroy the standard deviation of the others', () => {
   const tenths = Array.from({ length: 200 }, (_, n) => 20 + n / 10)
   for (const value of [1e-146, 1e-200, Number.MIN_VALUE, -Number.MIN_VALUE]) {
-    assert.equal(standardDeviation(rollupOf(...tenths, value)), standardDeviation(rollupOf(...tenths, 0)), String(value))
+    assert.equal(
+      standardDeviation(rollupOf(...tenths, value)), standardDeviation(rollupOf(...tenths, 0)), String(value)
+    )
   }
   assert.equal(standardDeviation(rollupOf(1, 1e300)), 5e299)
   assert.equal(standardDeviation(rollupOf(Number.MAX_VALUE, -Number.MAX_VALUE)), Number.MAX_VALUE)

@@ -12,7 +12,9 @@ test('a point between any two numbers is rounded once', () => {
   const anyShare = anyCount.chain(whole => fc.tuple(fc.integer({ min: 0, max: whole }), fc.constant(whole)))
   fc.assert(fc.property(anyValue, anyValue, anyShare, (from, to, [part, whole]) => {
     const exactly = toUnits(from) * BigInt(whole - part) + toUnits(to) * BigInt(part)
-    assert.equal(interpolate(from + 0, to + 0, part, whole), quotientToDouble(exactly, BigInt(whole), UNIT_EXPONENT) + 0)
+    assert.equal(
+      interpolate(from + 0, to + 0, part, whole), quotientToDouble(exactly, BigInt(whole), UNIT_EXPONENT) + 0
+    )
   }), { numRuns: 5000 })
 })
 

@@ -86,7 +86,9 @@ function checkNewKey ({ name, grants, expiresAtMs }: NewApiKey): void {
   }
   const wrong = grantsFault(grants)
   if (wrong) refuse(wrong.field, wrong.fault)
-  if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) refuse('expiresAt', 'must be a time up to the year 9999')
+  if (expiresAtMs !== undefined && !(expiresAtMs <= TIME_MAX_MS)) {
+    refuse('expiresAt', 'must be a time up to the year 9999')
+  }
 }
 
 const TIME_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
@@ -132,7 +134,9 @@ export async function findApiKey (database: Database, keyId: string): Promise<St
 
 /** The existing keys among these ids, in any order. */
 export async function findApiKeys (database: Database, keyIds: readonly string[]): Promise<StoredApiKey[]> {
-  return (await database.queryPrepared<Row>('find api keys', 'select * from api_keys where key_id = any($1::text[])', [keyIds])).map(fromRow)
+  return (await database.queryPrepared<Row>(
+    'find api keys', 'select * from api_keys where key_id = any($1::text[])', [keyIds]
+  )).map(fromRow)
 }
 
 /** All keys, including revoked ones, in order of creation. */

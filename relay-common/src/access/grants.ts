@@ -50,7 +50,9 @@ function maySendFor (grants: EventGrants, deviceId: string): boolean {
  * What the bytes of a refused event claim beyond the grants of their sender.
  * @returns `unreadable`: their device or zone is unknown; undefined: everything is granted
  */
-export function claimFault (grants: EventGrants, bytes: Uint8Array | null): 'deviceId' | 'zone' | 'unreadable' | undefined {
+export function claimFault (
+  grants: EventGrants, bytes: Uint8Array | null
+): 'deviceId' | 'zone' | 'unreadable' | undefined {
   if (!isLimited(grants)) return undefined
   const claims = readClaims(bytes)
   if (!claims) return 'unreadable'
@@ -103,9 +105,12 @@ export function isWithin (inner: Grants, outer: Grants): boolean {
  * every device, so it would be no limit.
  * @returns the field, and the fault in words that follow its name; undefined: none
  */
-export function grantsFault ({ zones = [], devicePrefixes = [] }: Grants): { readonly field: keyof Grants, readonly fault: string } | undefined {
+export function grantsFault ({ zones = [], devicePrefixes = [] }: Grants): {
+  readonly field: keyof Grants, readonly fault: string
+} | undefined {
   if (!zones.every(isId)) return { field: 'zones', fault: 'contains an invalid zone name' }
-  const isPrefix = (text: string) => text !== '' && text.length <= ID_UNITS_MAX && text.isWellFormed() && !/\p{Cc}/u.test(text)
+  const isPrefix = (text: string) => text !== '' &&
+    text.length <= ID_UNITS_MAX && text.isWellFormed() && !/\p{Cc}/u.test(text)
   if (!devicePrefixes.every(isPrefix)) return { field: 'devicePrefixes', fault: 'contains an invalid device id prefix' }
   return undefined
 }

@@ -13,5 +13,8 @@ export async function warnOfCompaction (eventLog: EventLog, topic: string, log: 
     log.debug({ err: error, topic }, 'could not read the settings of the topic')
     return
   }
-  log.warn({ topic }, `topic ${topic} is compacted: Kafka deletes records before they are read. Set its cleanup.policy to delete`)
+  log.warn(
+    { topic },
+    `topic ${topic} is compacted: Kafka deletes records before they are read. Set its cleanup.policy to delete`
+  )
 }

@@ -61,7 +61,9 @@ export function decodeSubscription (bytes: Buffer): Subscription {
 }
 
 export function encodeAssignment (topic: string, partitions: readonly number[]): Buffer {
-  return encodeConsumerProtocolAssignment({ version: VERSION, assignedPartitions: [{ topic, partitions: [...partitions] }] })
+  return encodeConsumerProtocolAssignment({
+    version: VERSION, assignedPartitions: [{ topic, partitions: [...partitions] }]
+  })
 }
 
 /** @returns partitions of the topic; those of other topics are ignored */

@@ -34,7 +34,9 @@ function joinGroup (
 ): Group {
   const client = new KafkaClient(cluster)
   const membershipEvents: MembershipEvents = {
-    assigned: async (topicId, partitions) => events.assigned(await findTopic(client, settings.topic, topicId), partitions),
+    assigned: async (topicId, partitions) => events.assigned(
+      await findTopic(client, settings.topic, topicId), partitions
+    ),
     revoked: partitions => events.revoked(partitions),
     lost: partitions => events.lost(partitions),
     failed: error => events.failed(error)

@@ -22,7 +22,9 @@ export async function * readRecords (
 ): AsyncGenerator<LoggedRecord> {
   const maxBytes = toOffset - fromOffset === 1n ? ONE_RECORD_MAX_BYTES : RESPONSE_MAX_BYTES
   for (let offset = fromOffset; offset < toOffset;) {
-    const batches = await client.retry(ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset, maxBytes))
+    const batches = await client.retry(
+      ANSWER_TIMEOUT_MS, () => fetchBatches(client, topic, partition, offset, maxBytes)
+    )
     if (batches.length === 0) return // records before `toOffset` are deleted, or were never committed
     for (const batch of batches) {
       const isControl = (batch.attributes & IS_CONTROL) !== 0
@@ -46,7 +48,9 @@ export async function * readRecords (
   }
 }
 
-async function fetchBatches (client: KafkaClient, topic: string, partition: number, fetchOffset: bigint, maxBytes: number) {
+async function fetchBatches (
+  client: KafkaClient, topic: string, partition: number, fetchOffset: bigint, maxBytes: number
+) {
   const layout = await client.describe(topic)
   const leader = layout?.brokers.get(layout.leaders[partition])
   if (!layout || !leader) throw topicMissing(topic, client.servers)

@@ -61,7 +61,9 @@ async function ensureTopic (client: KafkaClient, settings: TopicSettings): Promi
   return await client.retry(CREATE_TIMEOUT_MS, async () => {
     const layout = await client.describe(settings.name)
     if (!layout) await createTopic(client, settings)
-    if (!layout || layout.leaders.includes(-1)) throw new NotYet(`topic ${settings.name} has partitions without a leader`)
+    if (!layout || layout.leaders.includes(-1)) {
+      throw new NotYet(`topic ${settings.name} has partitions without a leader`)
+    }
     return withoutLayout(layout)
   })
 }

@@ -66,7 +66,9 @@ export async function openEventLog (
 
 function securityOf (config: EventLogConfig): Pick<KafkaSettings, 'tls' | 'sasl'> {
   const { KAFKA_TLS_CA_FILE: ca, KAFKA_TLS_CERT_FILE: cert, KAFKA_TLS_KEY_FILE: key } = config
-  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = config
+  const {
+    KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = ''
+  } = config
   return {
     ...(config.KAFKA_TLS ? { tls: readTls('KAFKA_TLS', { ca, cert, key }) } : {}),
     ...(mechanism ? { sasl: { mechanism: mechanism as KafkaLogin['mechanism'], username, password } } : {})

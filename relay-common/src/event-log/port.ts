@@ -121,7 +121,13 @@ export type ConsumerNews =
   | { readonly kind: 'revoked', readonly partitions: readonly number[] }
   | { readonly kind: 'lost', readonly partitions: readonly number[] }
   | { readonly kind: 'records', readonly records: RecordSet }
-  | { readonly kind: 'gap', readonly partition: number, readonly expectedOffset: bigint, readonly startOffset: bigint, readonly endOffset: bigint }
+  | {
+    readonly kind: 'gap',
+    readonly partition: number,
+    readonly expectedOffset: bigint,
+    readonly startOffset: bigint,
+    readonly endOffset: bigint
+  }
   /** nothing happened within the wait */
   | { readonly kind: 'idle' }
 
@@ -200,7 +206,9 @@ export interface RecordVisitor {
    * @param valueStart first byte of the value; -1: the value is null
    * @param offsetDelta offset of the record, relative to `baseOffset`
    */
-  record (buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number): void
+  record (
+    buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number
+  ): void
   /** An unreadable part of the log (wrong checksum or format), with its original bytes. */
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void
 }

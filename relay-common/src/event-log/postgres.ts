@@ -57,7 +57,9 @@ export async function openPostgresEventLog (
       if (!offsets) throw topicMissing(name, description)
       return offsets
     },
-    readRecords: (name, partition, fromOffset, toOffset) => readRecords(database, name, partition, fromOffset, toOffset),
+    readRecords: (name, partition, fromOffset, toOffset) => readRecords(
+      database, name, partition, fromOffset, toOffset
+    ),
     openProducer: async () => openPostgresProducer(database, description),
     openGroup: consumer => openPostgresGroup(database, description, consumer, log),
     openConsumer: async (consumer, join) => new PostgresConsumer(database, consumer.fetchBufferMaxBytes,

@@ -80,7 +80,9 @@ export async function startTestKafka (
 ): Promise<OwnKafka> {
   const dataDir = await mkdtemp(join(tmpdir(), 'relay-test-kafka-'))
   const port = settings.port ?? await getPort({ host: '127.0.0.1' })
-  const kafka = await startKafka({ ...settings, cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log: createLogger('test', 'warn') })
+  const kafka = await startKafka({
+    ...settings, cacheDir, dataDir, port, jvmArgs: shortLivedJvm, log: createLogger('test', 'warn')
+  })
   const close = async () => {
     await kafka.close()
     await rm(dataDir, { recursive: true, force: true })

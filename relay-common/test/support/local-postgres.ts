@@ -6,7 +6,9 @@ import { after, type TestContext } from 'node:test'
 import getPort from 'get-port'
 import { Client } from 'pg'
 
-import { createLogger, migrate, openDatabase, readConfig, databaseSettings, type Database, type DatabaseSettings } from 'relay-common'
+import {
+  createLogger, migrate, openDatabase, readConfig, databaseSettings, type Database, type DatabaseSettings
+} from 'relay-common'
 import { startPostgres, type LocalPostgres } from '../../../relay-stack/src/postgres.ts'
 import { Type } from 'typebox'
 
@@ -21,7 +23,9 @@ export interface TestDatabase {
 const TEMPLATE = 'relay_template'
 
 /** Starts a server whose data need not survive a power failure: tests only kill it. */
-export async function startTestPostgres (): Promise<{ url: string, server: LocalPostgres, close: () => Promise<void> }> {
+export async function startTestPostgres (): Promise<{
+  url: string, server: LocalPostgres, close: () => Promise<void>
+}> {
   const folder = await mkdtemp(join(process.env.RELAY_TEST_MEMORY ?? tmpdir(), 'relay-test-postgres-'))
   await chmod(folder, 0o755) // root runs the server as another user
   const server = await startPostgres({

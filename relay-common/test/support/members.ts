@@ -7,7 +7,9 @@ import { once } from 'node:events'
 import { MessageChannel } from 'node:worker_threads'
 
 import { groupOver, serveGroup, splitGroup } from '../../src/event-log/group.ts'
-import type { ConsumerNews, ConsumerSettings, EventConsumer, EventLog, JoinGroup, RecordSet } from '../../src/event-log/port.ts'
+import type {
+  ConsumerNews, ConsumerSettings, EventConsumer, EventLog, JoinGroup, RecordSet
+} from '../../src/event-log/port.ts'
 
 /** Longest wait for an expected event: a hand-over after a death takes a session timeout. */
 const LIMIT_MS = 30_000

@@ -77,7 +77,9 @@ export interface Walked {
 }
 
 /** Walks bytes like those of a fetch from `offset`. */
-export function walk (bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = [], notBeforeMs?: number): Walked {
+export function walk (
+  bytes: Buffer, offset = 0n, aborted: readonly AbortedTransaction[] = [], notBeforeMs?: number
+): Walked {
   const set = new KafkaRecordSet(0, offset, 0n, bytes, aborted, undefined, notBeforeMs)
   const walked: Walked = { records: [], corrupt: [], nextOffset: set.nextOffset, appendedMs: [] }
   set.forEach({
