@@ -41,7 +41,9 @@ export function compactBlock (
       for (const level of levels.keys()) coarser.add(owner, level, minutes.get(minuteMs)!)
     }
     coarser.write()
-    owner.rowsMaxMs = Math.max(owner.rowsMaxMs, minutes.values().reduce((most, it) => Math.max(most, it.lastMs), -Infinity))
+    owner.rowsMaxMs = Math.max(
+      owner.rowsMaxMs, minutes.values().reduce((most, it) => Math.max(most, it.lastMs), -Infinity)
+    )
     forgetLate(owner)
   }
   return { readings: left }

@@ -15,7 +15,9 @@ const COLUMN_COUNT = 6
 const FIXED_BYTES = 2 + COLUMN_COUNT * 4 + 4 + 4 + 3 * 8
 
 /** A row in the format of COPY (copy-rows.ts). */
-export function encodeJournalRow (block: number, sourcePartition: number, flush: number, content: JournalContent): Buffer {
+export function encodeJournalRow (
+  block: number, sourcePartition: number, flush: number, content: JournalContent
+): Buffer {
   const { firstMs, lastMs, body } = content
   const row = Buffer.allocUnsafe(FIXED_BYTES + body.length)
   let at = row.writeInt16BE(COLUMN_COUNT)
@@ -34,7 +36,8 @@ function toMicroseconds (timeMs: number): bigint {
 
 /** Writes the journal changes of a flush, in the transaction that moves progress. */
 export async function writeJournal (client: PoolClient, writes: readonly PartitionRows[]): Promise<void> {
-  const removed = writes.flatMap(({ move, journal }) => journal.removed.map(it => ({ ...it, partition: move.partition })))
+  const removed = writes.flatMap(({ move, journal }) =>
+    journal.removed.map(it => ({ ...it, partition: move.partition })))
   if (removed.length > 0) {
     // each block by its key: `order by` and `limit` make other plans more expensive, whatever the statistics say
     // (rollup-rows.ts). Nobody else writes rows of this partition meanwhile, so they stay in place

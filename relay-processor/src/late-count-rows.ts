@@ -12,7 +12,9 @@ export async function writeArrivals (client: PoolClient, writes: readonly Partit
   for (let n = 0; n < rows.length; n += ROWS_MAX) await addArrivals(client, rows.slice(n, n + ROWS_MAX))
 }
 
-async function addArrivals (client: PoolClient, rows: ReadonlyArray<ArrivalRow & { readonly partition: number }>): Promise<void> {
+async function addArrivals (
+  client: PoolClient, rows: ReadonlyArray<ArrivalRow & { readonly partition: number }>
+): Promise<void> {
   await client.query(`
     insert into arrival_counts as a
       (series_id, bucket_start, source_partition, late, duplicates, late_minutes, late_through, revised_at)

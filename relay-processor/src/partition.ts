@@ -101,7 +101,9 @@ export function lagOf ({ endOffset, nextOffset }: Pick<Partition, 'endOffset' | 
 }
 
 /** Number of records in the log that are not in the database, including those in memory, as far as known. */
-export function unstoredOf ({ endOffset, nextOffset, storedOffset }: Pick<Partition, 'endOffset' | 'nextOffset' | 'storedOffset'>): number {
+export function unstoredOf (
+  { endOffset, nextOffset, storedOffset }: Pick<Partition, 'endOffset' | 'nextOffset' | 'storedOffset'>
+): number {
   return Number((endOffset > nextOffset ? endOffset : nextOffset) - storedOffset)
 }
 

@@ -22,7 +22,9 @@ export async function openPostgresStore (database: Database, settings: StoreSett
   const partitions = new RollupPartitions(database)
   const writer = new Writer(database)
   return {
-    claim: (topic, partition, owner, startOffset) => claimPartition(database, settings, topic, partition, owner, startOffset),
+    claim: (topic, partition, owner, startOffset) => claimPartition(
+      database, settings, topic, partition, owner, startOffset
+    ),
     findGap: (topic, partition, startOffset) => findGap(database, settings.kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
     readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),

@@ -1,5 +1,7 @@
 /** Reads data of the store into memory: ids of series, and windows that settling will change. */
-import { cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings } from 'relay-common'
+import {
+  cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings
+} from 'relay-common'
 
 import { EMPTY_ROW, packStored } from './packed-row.ts'
 import type { Partition } from './partition.ts'
@@ -40,7 +42,9 @@ export async function readBack (
       window.isStored = row !== undefined
     }
     if (index > 0) continue
-    await readElsewhere(store, partition, windows.filter(it => it.series.group !== undefined && it.bucketMs <= homes.horizonMs))
+    await readElsewhere(
+      store, partition, windows.filter(it => it.series.group !== undefined && it.bucketMs <= homes.horizonMs)
+    )
   }
 }
 
@@ -78,8 +82,12 @@ function journaledOf (journal: readonly Buffer[], seriesIds: ReadonlySet<number>
   return found
 }
 
-function readingsOf (rows: readonly StoredRow[], journaled: Readings | undefined, minuteMs: number): Readings | undefined {
-  const all = journaled === undefined ? emptyReadings() : cutReadings(journaled, { startMs: minuteMs, endMs: minuteMs + MINUTE_MS })
+function readingsOf (
+  rows: readonly StoredRow[], journaled: Readings | undefined, minuteMs: number
+): Readings | undefined {
+  const all = journaled === undefined
+    ? emptyReadings()
+    : cutReadings(journaled, { startMs: minuteMs, endMs: minuteMs + MINUTE_MS })
   if (rows.length === 0 && all.timesMs.length === 0) return undefined
   for (const row of rows) {
     const { readings } = decodeBody({ ...row, bucketStartMs: minuteMs })

@@ -1,7 +1,9 @@
 /** Rollups in the database: rows are read back by key and written in batches; missing partitions are created. */
 import { once } from 'node:events'
 
-import { deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient } from 'relay-common'
+import {
+  deviceBlockOf, lateBlockOf, levels, MINUTE_MS, minuteLevel, type Database, type Level, type PoolClient
+} from 'relay-common'
 import { from as copyFrom } from 'pg-copy-streams'
 
 import { COPY_COLUMNS, copyStream } from './copy-rows.ts'
@@ -116,7 +118,9 @@ export async function prepareIncoming (client: PoolClient): Promise<void> {
  * @param isNewTrusted false: rows that should be new may exist, and are replaced
  * @throws if it is true and one exists (`isUniqueViolation`): then the transaction can only be rolled back
  */
-export async function writeRows (client: PoolClient, writes: readonly PartitionRows[], isNewTrusted: boolean): Promise<void> {
+export async function writeRows (
+  client: PoolClient, writes: readonly PartitionRows[], isNewTrusted: boolean
+): Promise<void> {
   for (const [index, level] of levels.entries()) {
     const fresh = writes.flatMap(it => it.rows[index].fresh)
     const changed = writes.flatMap(it => it.rows[index].changed)

@@ -168,7 +168,8 @@ export class SeriesTable {
     this.#place({
       hash: this.#hashOf(key),
       key: Buffer.concat([
-        buffer.subarray(deviceIdStart, deviceIdEnd), buffer.subarray(deviceTypeStart, deviceTypeEnd), buffer.subarray(zoneStart, zoneEnd)
+        buffer.subarray(deviceIdStart, deviceIdEnd), buffer.subarray(deviceTypeStart, deviceTypeEnd),
+        buffer.subarray(zoneStart, zoneEnd)
       ]),
       deviceLength: deviceIdEnd - deviceIdStart,
       typeLength: deviceTypeEnd - deviceTypeStart,
@@ -188,8 +189,12 @@ export class SeriesTable {
     return probes
   }
 
-  #hashOf ({ buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey): number {
-    return this.#hashKeys.hashParts(buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd)
+  #hashOf (
+    { buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey
+  ): number {
+    return this.#hashKeys.hashParts(
+      buffer, deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd
+    )
   }
 
   #create (deviceId: string | null, deviceType: string, zone: string, group: Series | undefined, home: number): Series {
@@ -264,7 +269,9 @@ export class SeriesTable {
   }
 }
 
-function sizeOf ({ deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey): number {
+function sizeOf (
+  { deviceIdStart, deviceIdEnd, deviceTypeStart, deviceTypeEnd, zoneStart, zoneEnd }: SeriesKey
+): number {
   return deviceIdEnd - deviceIdStart + deviceTypeEnd - deviceTypeStart + zoneEnd - zoneStart
 }
 

@@ -31,7 +31,9 @@ const event: fc.Arbitrary<DeviceEvent> = fc.record({
   deviceId: fc.constantFrom('a', 'b', 'ünï'),
   deviceType: fc.constantFrom('THERMOSTAT', 'CAR_FUEL'),
   zone: fc.constantFrom('Zone A', 'Zone B'),
-  value: fc.oneof(fc.integer({ min: -50, max: 50 }).map(it => it / 10), fc.double({ noNaN: true, noDefaultInfinity: true })).map(it => it + 0),
+  value: fc.oneof(fc.integer({ min: -50, max: 50 }).map(it => it / 10), fc.double({
+    noNaN: true, noDefaultInfinity: true
+  })).map(it => it + 0),
   timestampMs: fc.oneof(
     { weight: 4, arbitrary: fc.integer({ min: nowMs - 180_000, max: nowMs }) },
     { weight: 1, arbitrary: fc.integer({ min: nowMs - 30 * 86_400_000, max: nowMs }) })
@@ -61,11 +63,15 @@ async function send (
   database: Database, number: number, events: DeviceEvent[],
   way: { order: Iterator<number>, batch: number, flushEvery: number, restartEvery: number, seriesInMemoryMax: number }
 ): Promise<void> {
-  const shuffled = events.map(it => ({ it, at: way.order.next().value as number })).sort((a, b) => a.at - b.at).map(({ it }) => it)
+  const shuffled = events.map(it => ({ it, at: way.order.next().value as number }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ it }) => it)
   const topic = { name: 'iot-events', topicId: randomUUID(), partitions: number + 1 }
   const folder = new Folder(rules)
   await using opened = new AsyncDisposableStack()
-  const store = opened.adopt(await openPostgresStore(database, { kind: 'postgres', group: 'relay-processor', takeoverFrom: undefined }), it => it.close())
+  const store = opened.adopt(await openPostgresStore(
+    database, { kind: 'postgres', group: 'relay-processor', takeoverFrom: undefined }
+  ), it => it.close())
   let flusher: Flusher | undefined
   let partition!: ReturnType<typeof createPartition>
 

@@ -56,6 +56,9 @@ test('processor and API warn of a compacted topic at start, and of no other', { 
 
   await setPolicy(site, events, 'compact,delete')
   await setPolicy(site, letters, 'compact')
-  await until('the broker to say so', async () => await site.eventLog.isCompacted(events) && await site.eventLog.isCompacted(letters))
+  await until(
+    'the broker to say so',
+    async () => await site.eventLog.isCompacted(events) && await site.eventLog.isCompacted(letters)
+  )
   assert.deepEqual(await startBoth(), { ofProcessor: [events, letters], ofApi: [events] })
 })

@@ -30,7 +30,9 @@ test('a read-only database pauses the line, /readyz reports it, and the line res
   if (!site) return
   const events = makeEvents(2_000, 5)
   const processor = await startProcessor(site.config, createLogger('test', 'silent'))
-  const readiness = async () => await (await fetch(`http://127.0.0.1:${processor.healthPort}/readyz`)).json() as { status: string, faults?: Record<string, string> }
+  const readiness = async () => await (await fetch(`http://127.0.0.1:${processor.healthPort}/readyz`)).json() as {
+    status: string, faults?: Record<string, string>
+  }
   await send(site, events.slice(0, 1_000))
   await settled(site)
   assert.equal((await readiness()).status, 'ready')

@@ -19,7 +19,9 @@ test('a zombie writes nothing for a lost partition and everything for a kept one
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   // the home of a device is one partition
-  const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => partitionOf(Buffer.from(it.deviceId), 2) === half).map(encode))
+  const [ofLost, ofKept] = [0, 1].map(half => makeEvents(200).filter(it => partitionOf(
+    Buffer.from(it.deviceId), 2
+  ) === half).map(encode))
   const zombie = await openOwner(database, topic, opened)
   const lost = await zombie.claim(0)
   const kept = await zombie.claim(1)

@@ -11,9 +11,13 @@ const last = { startedMs: 0, readings: 100_000, rows: 3_000, tookMs: 100, isWrit
 const cases = [
   ['who keeps up flushes at the short interval', keepingUp, last, { before: 199, at: 200 }],
   ['a backlog at the long one', backlog, last, { before: 4_999, at: 5_000 }],
-  ['and where the flush before took long, at three times that', backlog, { ...last, tookMs: 4_000 }, { before: 11_999, at: 12_000 }],
+  ['and where the flush before took long, at three times that', backlog, { ...last, tookMs: 4_000 }, {
+    before: 11_999, at: 12_000
+  }],
   ['or where what waits will take long', { ...backlog, rows: 300_000 }, last, { before: 8_999, at: 9_000 }],
-  ['but not for ever, where it had to be retried', backlog, { ...last, tookMs: 3_600_000 }, { before: 14_999, at: 15_000 }],
+  ['but not for ever, where it had to be retried', backlog, { ...last, tookMs: 3_600_000 }, {
+    before: 14_999, at: 15_000
+  }],
   ['who keeps up is not slowed by it', keepingUp, { ...last, tookMs: 3_600_000 }, { before: 199, at: 200 }]
 ] as const
 
@@ -21,7 +25,9 @@ for (const [name, waiting, before, due] of cases) {
   test(name, () => {
     assert.equal(isFlushDue(settings, waiting, before, due.before), false)
     assert.equal(isFlushDue(settings, waiting, before, due.at), true)
-    assert.equal(isFlushDue(settings, waiting, { ...before, isWriting: true }, due.at), false, 'while one is on its way')
+    assert.equal(
+      isFlushDue(settings, waiting, { ...before, isWriting: true }, due.at), false, 'while one is on its way'
+    )
   })
 }
 

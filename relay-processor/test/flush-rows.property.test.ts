@@ -36,9 +36,18 @@ const anyRow: fc.Arbitrary<Row> = fc.record({
 })
 
 function createWindow ({ levelIndex, isStored }: Row, seriesId: number): Window {
-  const series = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity).findOrAdd({ deviceId: `device-${seriesId}`, deviceType: 'THERMOSTAT', zone: 'Zone A' })
+  const series = new SeriesTable(0, { partitions: 1, horizonMs: -Infinity }, -Infinity).findOrAdd({
+    deviceId: `device-${seriesId}`, deviceType: 'THERMOSTAT', zone: 'Zone A'
+  })
   series.seriesId = seriesId
-  return { series, levelIndex, bucketMs: bucketStartMs(levels[levelIndex].sizeMs, START_MS), packed: EMPTY_ROW, isStored, elsewhere: undefined }
+  return {
+    series,
+    levelIndex,
+    bucketMs: bucketStartMs(levels[levelIndex].sizeMs, START_MS),
+    packed: EMPTY_ROW,
+    isStored,
+    elsewhere: undefined
+  }
 }
 
 function rollupOf (readings: Readings): Rollup {
@@ -126,7 +135,9 @@ test('rows past their retention stay in memory, and are not written', () => {
   const flushRows = new FlushRows()
   flushRows.begin(PARTITION, [START_MS + 1, START_MS, -Infinity])
   const readings = { timesMs: [START_MS], values: [21.5] }
-  const added = addAll(flushRows, [...levels.keys()].map(levelIndex => ({ levelIndex, keepsReadings: true, isStored: false, readings })))
+  const added = addAll(
+    flushRows, [...levels.keys()].map(levelIndex => ({ levelIndex, keepsReadings: true, isStored: false, readings }))
+  )
   const { rows, rowCount, daysMs } = flushRows.take()
   assert.equal(rowCount, 2)
   assert.deepEqual(rows.map(it => it.fresh.flatMap(chunk => decodeRows(0, chunk)).length), [0, 1, 1])

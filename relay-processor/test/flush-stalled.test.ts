@@ -48,7 +48,9 @@ test('a flush that waits for a lock makes the processor not ready, counts as lag
   // it is collected once per second
   await until('the metric to say so', async () => await metric(processor, 'relay_flush_stalled') === 1)
   await send(site, events.slice(400))
-  await until('lag to count what is in memory and what is not read', async () => await metric(processor, 'relay_lag_records') === 400)
+  await until('lag to count what is in memory and what is not read', async () => await metric(
+    processor, 'relay_lag_records'
+  ) === 400)
 
   await client.query('rollback')
   await settled(site)
@@ -66,7 +68,9 @@ test('a partition that can\'t be claimed makes the processor not ready', async t
   await client.query('begin')
   await client.query('lock table progress in exclusive mode')
   const processor = await start(opened, site)
-  await until('it to say so', async () => /could not claim partitions/.test((await readiness(processor)).faults.flush ?? ''))
+  await until(
+    'it to say so', async () => /could not claim partitions/.test((await readiness(processor)).faults.flush ?? '')
+  )
   await client.query('rollback')
   await until('it to be ready', async () => (await readiness(processor)).status === 200)
 })
@@ -82,7 +86,9 @@ test('a statement beyond its time limit is ended, retried and counted', async t 
   await client.query('begin')
   await client.query('lock table rollups_hour in share mode')
   await send(site, events.slice(200))
-  await until('it to say so', async () => /DATABASE_STATEMENT_TIMEOUT_MS/.test((await readiness(processor)).faults.rollups ?? ''))
+  await until(
+    'it to say so', async () => /DATABASE_STATEMENT_TIMEOUT_MS/.test((await readiness(processor)).faults.rollups ?? '')
+  )
   await until('two tries', async () => await metric(processor, 'relay_statement_timeouts_total') >= 2)
   await client.query('rollback')
   await settled(site)

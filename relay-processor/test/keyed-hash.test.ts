@@ -126,7 +126,9 @@ test('names that are one text, split at different places, are found as fast as o
 })
 
 test('consecutive ids are found as fast as others', () => {
-  assertFew(Array.from({ length: COUNT }, (_, n) => ({ deviceId: `sensor-${String(n).padStart(8, '0')}`, zone: 'Zone A' })))
+  assertFew(Array.from(
+    { length: COUNT }, (_, n) => ({ deviceId: `sensor-${String(n).padStart(8, '0')}`, zone: 'Zone A' })
+  ))
 })
 
 test('two processes use different numbers: what collides in one does not in the other', () => {

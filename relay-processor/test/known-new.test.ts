@@ -21,7 +21,9 @@ test('progress that was reset by hand counts everything again, once, beside a he
   const { database } = await openLocalPostgres(t)
   await using opened = new AsyncDisposableStack()
   const events = makeEvents(400)
-  const ofPartition = [0, 1].map(half => events.filter(it => partitionOf(Buffer.from(it.deviceId), 2) === half).map(encode))
+  const ofPartition = [0, 1].map(half => events.filter(it => partitionOf(
+    Buffer.from(it.deviceId), 2
+  ) === half).map(encode))
 
   const first = await openOwner(database, topic, opened)
   const before = await first.claim(0)

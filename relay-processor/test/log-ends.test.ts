@@ -12,7 +12,9 @@ test('a log that refuses or does not answer is a fault until it answers again', 
   let readOffsets: () => Promise<PartitionOffsets[]> = async () => []
   let noted = 0
   const line = { noteEnds: () => { noted++ }, observe: () => {} }
-  const ends = watchLogEnds({ readOffsets: () => readOffsets() }, 'events', line, createLogger('test', 'silent'), INTERVAL_MS)
+  const ends = watchLogEnds(
+    { readOffsets: () => readOffsets() }, 'events', line, createLogger('test', 'silent'), INTERVAL_MS
+  )
   t.after(() => ends.close())
   await until('its ends', () => noted > 0)
   assert.equal(ends.fault(), undefined)

@@ -37,7 +37,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
     await settled(site)
     await equal(site, events)
     const rows = await site.database.query<{ device_id: string, source_partition: number }>(
-      'select distinct device_id, source_partition from rollups_minute join series using (series_id) where device_id is not null')
+      'select distinct device_id, source_partition from rollups_minute join series using (series_id) where device_id ' +
+        'is not null')
     for (const { device_id: deviceId, source_partition: partition } of rows) {
       assert.equal(partition, partitionOf(Buffer.from(deviceId), 4), deviceId)
     }
@@ -53,7 +54,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
       await send(site, events.slice(n * 500, (n + 1) * 500).filter((_, at) => at % 2 === 0))
       await sendElsewhere(site, events.slice(n * 500, (n + 1) * 500))
       await until('some of them to be on their way, or at home', async () =>
-        (await site.database.query('select from misplaced_readings union all select from rollups_day limit 1')).length > 0)
+        (await site.database.query('select from misplaced_readings union all select from ' +
+          'rollups_day limit 1')).length > 0)
       processor.kill('SIGKILL')
       await once(processor, 'exit')
       processor = await spawnProcessor(t, site)

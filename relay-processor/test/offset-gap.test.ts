@@ -35,10 +35,13 @@ test('by default the processor stops at a gap, reports it, and moves nothing', a
   const partition = await openGap(site)
   const processor = await startProcessor(site.config, log)
   await assert.rejects(processor.done, (error: unknown) =>
-    error instanceof RelayError && error.code === 'RELAY_OFFSET_GAP' && /offset 20/.test(error.message) && /40/.test(error.message))
+    error instanceof RelayError &&
+      error.code === 'RELAY_OFFSET_GAP' && /offset 20/.test(error.message) && /40/.test(error.message))
   await processor.close().catch(() => {})
 
-  assert.deepEqual(await site.database.query('select source_partition, kind, expected_offset, available_offset from gaps'),
+  assert.deepEqual(await site.database.query(
+    'select source_partition, kind, expected_offset, available_offset from gaps'
+  ),
     [{ source_partition: partition, kind: 'offset-out-of-range', expected_offset: 20n, available_offset: 40n }])
   const [{ next_offset: nextOffset }] = await site.database.query<{ next_offset: bigint }>(
     'select next_offset from progress where source_partition = $1', [partition])
@@ -93,7 +96,9 @@ test('a recreated topic continues the rows of the old one, if configured', async
 test('a topic that was recreated before it was read is not a gap: it is read for the first time', async t => {
   const site = (await openSite(t, 'postgres'))!
   const first = await startProcessor(site.config, log)
-  await until('it to have claimed the partitions', async () => (await site.database.query('select from progress')).length === 4)
+  await until(
+    'it to have claimed the partitions', async () => (await site.database.query('select from progress')).length === 4
+  )
   await first.close()
   await site.database.query('select drop_event_log_topic($1)', [site.config.EVENTS_TOPIC])
   const second = await startProcessor(site.config, log)

@@ -24,10 +24,13 @@ test('its metrics are the sums over its threads, and those of the process', asyn
   await send(site, makeEvents(1_000))
   await settled(site)
   const metrics = await (await ask(processor, '/metrics')).text()
-  const valueOf = (name: string) => Number(new RegExp(`^${name}\\{program="relay-processor"\\} (.*)$`, 'm').exec(metrics)?.[1])
+  const valueOf = (name: string) =>
+    Number(new RegExp(`^${name}\\{program="relay-processor"\\} (.*)$`, 'm').exec(metrics)?.[1])
   assert.equal(valueOf('relay_readings_total') + valueOf('relay_duplicates_total'), 1_000)
   assert.ok(valueOf('process_resident_memory_bytes') > 0)
-  for (const partition of [0, 1, 2, 3]) assert.match(metrics, new RegExp(`^relay_lag_records\\{.*partition="${partition}".*\\} 0$`, 'm'))
+  for (const partition of [0, 1, 2, 3]) {
+    assert.match(metrics, new RegExp(`^relay_lag_records\\{.*partition="${partition}".*\\} 0$`, 'm'))
+  }
 })
 
 test('it is not ready while one of its threads can\'t write', async t => {
@@ -38,7 +41,9 @@ test('it is not ready while one of its threads can\'t write', async t => {
   await site.database.query(`
     create function no_room () returns trigger language plpgsql as $$
     begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`)
-  await site.database.query('create trigger no_room before insert on rollups_hour for each row execute function no_room()')
+  await site.database.query(
+    'create trigger no_room before insert on rollups_hour for each row execute function no_room()'
+  )
   await send(site, makeEvents(100).map(it => ({ ...it, deviceId: 'of-one-partition' })))
   await until('it to say that it is not ready', async () => (await ask(processor, '/readyz')).status === 503)
   assert.match(await (await ask(processor, '/readyz')).text(), /No space left on device/)
@@ -59,6 +64,8 @@ test('a failing thread ends the processor, with its error', async t => {
     await site.database.query('update event_log_partitions set start_offset = 40 where next_offset > 40')
     await using opened = new AsyncDisposableStack()
     const processor = await start(opened, site)
-    await assert.rejects(processor.done, (error: unknown) => error instanceof RelayError && error.code === 'RELAY_OFFSET_GAP')
+    await assert.rejects(
+      processor.done, (error: unknown) => error instanceof RelayError && error.code === 'RELAY_OFFSET_GAP'
+    )
   }
 })

@@ -3,7 +3,8 @@ export const bugs = {
   'no-fence': 'progress moves whoever asks, from wherever it is',
   'offset-first': 'progress moves before the rows, in a transaction of its own',
   'no-read-back': 'rows are written over as if nothing had been there',
-  'new-by-mistake': 'a claim does not tell how far its partition had come, so that rows that are there pass for new ones',
+  'new-by-mistake': 'a claim does not tell how far its partition had come, so that rows that are there pass ' +
+    'for new ones',
   'kept-after-fencing': 'an owner that was fenced takes the partition back and goes on with what it has in memory',
   'counted-apart': 'what came late or again is counted before the transaction commits, and stays if it does not',
   'misplaced-kept': 'readings that have come home stay where they were handed over, and come home again',

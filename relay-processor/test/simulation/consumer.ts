@@ -2,7 +2,9 @@
  * A consumer and a producer of the simulated log, as seen by a process: according to the contract of the event log's
  * port.
  */
-import { RelayError, type ConsumerNews, type EventConsumer, type EventProducer, type ProducedRecord } from 'relay-common'
+import {
+  RelayError, type ConsumerNews, type EventConsumer, type EventProducer, type ProducedRecord
+} from 'relay-common'
 
 import { recordsOf } from '../support/records.ts'
 import type { Log } from './log.ts'
@@ -140,7 +142,9 @@ export class SimulatedConsumer implements EventConsumer {
       if (news) return this.#answer(waiting, news)
       if (waiting.isTimed) return
       waiting.isTimed = true
-      this.#process.sleep(Math.max(0, waiting.deadlineMs - world.nowMs)).then(() => this.#answer(waiting, { kind: 'idle' }))
+      this.#process.sleep(Math.max(0, waiting.deadlineMs - world.nowMs)).then(() => this.#answer(
+        waiting, { kind: 'idle' }
+      ))
     }))
   }
 
@@ -194,7 +198,9 @@ export class SimulatedProducer implements EventProducer {
 
   send (_topic: string, records: readonly ProducedRecord[]): Promise<void> {
     const { chance } = this.#process.world
-    const fault: RemoteFault = chance.happens(this.#faults.lost) ? chance.pick(['request-lost', 'answer-lost'] as const) : 'none'
+    const fault: RemoteFault = chance.happens(this.#faults.lost)
+      ? chance.pick(['request-lost', 'answer-lost'] as const)
+      : 'none'
     return this.#process.ask(`letters: ${records.length} dead ones`, fault, lost, () => {
       this.#log.checkReachable()
       for (const { value } of records) this.#log.deadLetters.add(String(value))

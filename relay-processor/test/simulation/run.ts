@@ -89,7 +89,13 @@ class Simulation {
     this.#bug = bug
     this.#log = new Log(this.world, chance.between(1, 3))
     this.#database = new Database(this.world, bug)
-    this.#faults = { cut: chance.pick([0, 0.01, 0.05]), refused: chance.pick([0, 0.01, 0.05]), lost: chance.pick([0, 0.2]), kill: chance.pick([0, 0.01]), pause: chance.pick([0, 0.01]) }
+    this.#faults = {
+      cut: chance.pick([0, 0.01, 0.05]),
+      refused: chance.pick([0, 0.01, 0.05]),
+      lost: chance.pick([0, 0.2]),
+      kill: chance.pick([0, 0.01]),
+      pause: chance.pick([0, 0.01])
+    }
     this.#gapPolicy = chance.pick(['stop', 'continue'])
     // above the maximum a duplicate is not detected and counts: so there is either a low maximum or undetected
     // duplicates
@@ -168,7 +174,9 @@ class Simulation {
     const skewMs = this.#chance.between(-200, 200) // no two clocks agree
     const line = startLine({ ...this.#settings, owner: process.name, gapPolicy: this.#gapPolicy }, {
       store: new SimulatedStore(process, this.#database, this.#faults, this.#bug),
-      eventLog: { readOffsets: () => process.ask('read offsets', 'none', () => new Error(), () => this.#log.readOffsets()) },
+      eventLog: { readOffsets: () => process.ask(
+        'read offsets', 'none', () => new Error(), () => this.#log.readOffsets()
+      ) },
       consumer,
       producer: new SimulatedProducer(process, this.#log, this.#faults),
       clock: {
@@ -285,7 +293,9 @@ class Simulation {
     retention: () => {
       const partition = this.#chance.pick(this.#log.topic.partitions)
       const { startOffset, records } = partition
-      partition.startOffset = this.#chance.happens(0.5) ? records.length : this.#chance.between(startOffset, records.length)
+      partition.startOffset = this.#chance.happens(0.5)
+        ? records.length
+        : this.#chance.between(startOffset, records.length)
     },
     'topic made anew': () => {
       if (this.#log.topics.length < 3) this.#log.createTopic(this.#chance.between(1, 3))
@@ -318,7 +328,9 @@ class Simulation {
     machine.process.deliver(() => {
       machine.line?.close().catch(() => {}) // its end is checked elsewhere
       this.world.schedule(5_000, '', () => {
-        if (!machine.process.isPaused && this.#machines.includes(machine)) this.world.fail(`${machine.process.name} does not go`)
+        if (!machine.process.isPaused && this.#machines.includes(machine)) {
+          this.world.fail(`${machine.process.name} does not go`)
+        }
       })
     })
   }

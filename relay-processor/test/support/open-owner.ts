@@ -18,7 +18,9 @@ export async function openOwner (database: Database, topic: Topic, opened: Async
   }
   const sinks = { sendDeadLetters: async () => {}, written: () => {}, fenced: (it: Partition) => { fenced.push(it) } }
   const metrics = createProcessorMetrics(createMetrics('test'))
-  const store = opened.adopt(await openPostgresStore(database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined }), it => it.close())
+  const store = opened.adopt(await openPostgresStore(
+    database, { kind: 'kafka', group: 'relay-processor', takeoverFrom: undefined }
+  ), it => it.close())
   const flusher = opened.adopt(new Flusher(store, settings, sinks, metrics, (_what, work) => work()), it => it.close())
   const claim = async (number: number) => createPartition(topic, number, await store.claim(topic, number, 'owner', 0n))
   return { store, flusher, fenced, claim }

@@ -4,7 +4,9 @@ import { randomUUID } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-import { createLogger, openEventLog, type Database, type DeviceEvent, type EventLog, type EventProducer } from 'relay-common'
+import {
+  createLogger, openEventLog, type Database, type DeviceEvent, type EventLog, type EventProducer
+} from 'relay-common'
 import { openLocalKafka } from '../../../relay-common/test/support/local-kafka.ts'
 import { openLocalPostgres } from '../../../relay-common/test/support/local-postgres.ts'
 import { until } from '../../../test-support/until.ts'
@@ -21,7 +23,9 @@ export interface Site {
 }
 
 /** Settings of a processor with its own topic. */
-export function environmentOn (databaseUrl: string, kind: EventLog['kind'], kafka: { readonly bootstrapServers: string } | undefined) {
+export function environmentOn (
+  databaseUrl: string, kind: EventLog['kind'], kafka: { readonly bootstrapServers: string } | undefined
+) {
   const topic = `iot-events-${randomUUID()}`
   return {
     DATABASE_URL: databaseUrl,
@@ -86,13 +90,17 @@ export async function settled (site: Site): Promise<void> {
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 /** Starts a processor as a process; it ends with the test. */
-export async function spawnProcessor (t: TestContext, site: Site, settings: Record<string, string> = {}): Promise<ChildProcess> {
+export async function spawnProcessor (
+  t: TestContext, site: Site, settings: Record<string, string> = {}
+): Promise<ChildProcess> {
   const child = spawn(process.execPath, [main], {
     env: { ...process.env, ...site.environment, ...settings }, stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
   child.stdout!.resume() // its log, for readers
   t.after(() => { child.kill('SIGKILL') })
-  await Promise.race([once(child, 'message'), once(child, 'exit').then(() => { throw new Error('the processor ended at its start') })])
+  await Promise.race([
+    once(child, 'message'), once(child, 'exit').then(() => { throw new Error('the processor ended at its start') })
+  ])
   return child
 }
 

@@ -2,7 +2,8 @@ import type { RecordSet, RecordVisitor } from 'relay-common'
 
 /** Records as a log returns them: keys and values consecutive in one buffer. */
 export function recordsOf (
-  partition: number, baseOffset: bigint, values: ReadonlyArray<string | Buffer | null>, endOffset = baseOffset + BigInt(values.length)
+  partition: number, baseOffset: bigint, values: ReadonlyArray<string | Buffer | null>, endOffset = baseOffset +
+    BigInt(values.length)
 ): RecordSet {
   const parts = values.map(it => it === null ? null : Buffer.from(it))
   const buffer = Buffer.concat(parts.map(it => it ?? Buffer.alloc(0)))
