@@ -38,7 +38,9 @@ export function sendTagged (reply: FastifyReply, body: string): FastifyReply {
 }
 
 /** Whether `If-None-Match` contains a tag; weak and strong tags are equal. */
-export function isTagKnown ({ headers: { 'if-none-match': known } }: Pick<FastifyRequest, 'headers'>, tag: string): boolean {
+export function isTagKnown (
+  { headers: { 'if-none-match': known } }: Pick<FastifyRequest, 'headers'>, tag: string
+): boolean {
   const opaque = (text: string) => text.replace(/^W\//, '')
   return known?.split(',').map(it => it.trim()).some(it => it === '*' || opaque(it) === opaque(tag)) ?? false
 }

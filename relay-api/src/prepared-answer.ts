@@ -55,7 +55,10 @@ async function prepare (make: () => Buffer | string | Promise<Buffer | string>):
   const versions = new Map([['identity', version(body)]])
   if (body.length < COMPRESSED_MIN_BYTES) return versions
   const [brotli, zipped] = await Promise.all([
-    compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY, [constants.BROTLI_PARAM_SIZE_HINT]: body.length } }),
+    compressBrotli(
+      body,
+      { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY, [constants.BROTLI_PARAM_SIZE_HINT]: body.length } }
+    ),
     compressGzip(body, { level: constants.Z_BEST_COMPRESSION })
   ])
   return versions.set('br', version(brotli)).set('gzip', version(zipped))

@@ -23,9 +23,13 @@ export async function guard (
 ): Promise<LogIn> {
   const tokens = tokensOf(config)
   const accessTokens = accessTokenSettings(config)
-  if (tokens.length === 0 && !accessTokens) log.warn('API_TOKENS and OIDC_ISSUER are not set: only API keys are accepted')
+  if (tokens.length === 0 && !accessTokens) {
+    log.warn('API_TOKENS and OIDC_ISSUER are not set: only API keys are accepted')
+  }
   if (tokens.some(it => it.length < GUESSABLE_CHARACTERS)) {
-    log.warn(`API_TOKENS has a token shorter than ${GUESSABLE_CHARACTERS} characters, which can be guessed; use a longer one`)
+    log.warn(
+      `API_TOKENS has a token shorter than ${GUESSABLE_CHARACTERS} characters, which can be guessed; use a longer one`
+    )
   }
   const keys = openApiKeys(database, config.API_KEY_ENVIRONMENT)
   app.addHook('onClose', () => keys[Symbol.asyncDispose]())

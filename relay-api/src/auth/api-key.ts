@@ -105,7 +105,11 @@ function createLookUp (database: Database): (id: string) => Promise<StoredApiKey
   return id => {
     const known = waiting.get(id)
     if (known) return known.promise
-    if (waiting.size >= WAITING_MAX) return Promise.reject(new RelayError('RELAY_RATE_LIMITED', 'too many API key look-ups in progress; try again later'))
+    if (waiting.size >= WAITING_MAX) {
+      return Promise.reject(new RelayError(
+        'RELAY_RATE_LIMITED', 'too many API key look-ups in progress; try again later'
+      ))
+    }
     const asked = Promise.withResolvers<StoredApiKey | undefined>()
     waiting.set(id, asked)
     if (!isUnderWay) run()

@@ -8,7 +8,9 @@ import type { KeptSince } from '../query/plan.ts'
 import { openZoneClock, type ZoneClock } from '../query/zone-clock.ts'
 
 export function TimeZone (what: string) {
-  return Type.String({ default: 'UTC', maxLength: 64, description: `IANA time zone ${what}, such as \`Europe/Berlin\`` })
+  return Type.String({
+    default: 'UTC', maxLength: 64, description: `IANA time zone ${what}, such as \`Europe/Berlin\``
+  })
 }
 
 /** For the query schema of a route with rows of intervals. */

@@ -31,7 +31,10 @@ export function readNameCursor (cursor: string | undefined): string | undefined 
   const name = text.slice(1)
   // another encoding was not made by us; names contain no control characters, and PostgreSQL rejects one of them
   if (text[0] !== '1' || writeNameCursor(name) !== cursor || /\p{Cc}/u.test(name)) {
-    throw new RelayError('RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged', { parameter: 'cursor' })
+    throw new RelayError(
+      'RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged',
+      { parameter: 'cursor' }
+    )
   }
   return name
 }

@@ -23,6 +23,7 @@ function parametersOf (request: FastifyRequest): string[] {
 
 function unknown (name: string, known: readonly string[]): RelayError {
   const shown = name.slice(0, 64)
-  const help = didYouMean(shown, known) || (known.length === 0 ? '; this route has none' : `; known are ${known.join(', ')}`)
+  const help = didYouMean(shown, known) ||
+    (known.length === 0 ? '; this route has none' : `; known are ${known.join(', ')}`)
   return new RelayError('RELAY_PARAMETER_UNKNOWN', `unknown parameter ${shown}${help}`, { parameter: shown })
 }

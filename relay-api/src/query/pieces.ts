@@ -12,7 +12,9 @@ import type { Group, GroupBy } from './group-by.ts'
 export const PIECE_SERIES = 2_000
 
 /** The name of the group of some series. */
-export function groupOfGranted ({ zone, type }: Pick<GrantedSeries, 'zone' | 'type'>, groupBy: Exclude<GroupBy, 'device'> | undefined): string {
+export function groupOfGranted (
+  { zone, type }: Pick<GrantedSeries, 'zone' | 'type'>, groupBy: Exclude<GroupBy, 'device'> | undefined
+): string {
   return groupBy === undefined ? '' : groupBy === 'zone' ? zone : type
 }
 
@@ -43,7 +45,9 @@ interface MayBeGranted {
 }
 
 /** The same for some groups. */
-export function grantedOf<S extends MayBeGranted> (selection: S, groupBy: GroupBy | undefined, keys: readonly string[]): S {
+export function grantedOf<S extends MayBeGranted> (
+  selection: S, groupBy: GroupBy | undefined, keys: readonly string[]
+): S {
   const { granted } = selection
   if (granted === undefined || groupBy === undefined || groupBy === 'device') return selection
   const name = JSON.stringify([groupBy, keys])

@@ -59,7 +59,9 @@ const BLOCK_BYTES = 800
 const KEY_BYTES = 24
 
 export function createRollupCache (maxBytes: number): RollupCache {
-  if (maxBytes === 0) return { find: () => undefined, keep: () => {}, confirm: () => {}, drop: () => {}, clear: () => {} }
+  if (maxBytes === 0) {
+    return { find: () => undefined, keep: () => {}, confirm: () => {}, drop: () => {}, clear: () => {} }
+  }
   const blocks = new LRUCache<string, KeptBlock>({ maxSize: maxBytes, sizeCalculation: sizeOf })
   /** past buckets that changed, by their own keys: until when they are not cached */
   const recentlyChanged = new LRUCache<string, number>({ max: RECENTLY_CHANGED_MAX })
@@ -81,7 +83,9 @@ export function createRollupCache (maxBytes: number): RollupCache {
     },
     keep (selectionKey, block, { rollup, zones, deviceTypes }, { position, historyId }, nowMs) {
       if (historyId === null || mayChangeSoon(selectionKey, block, nowMs)) return
-      blocks.set(keyOf(selectionKey, block), { block, rollup, zones, deviceTypes, position, historyId, checkedMs: nowMs })
+      blocks.set(
+        keyOf(selectionKey, block), { block, rollup, zones, deviceTypes, position, historyId, checkedMs: nowMs }
+      )
     },
     confirm (kept, position, nowMs) {
       if (position < kept.position) return

@@ -1,5 +1,7 @@
 /** Statistics of a rollup and its steps, and their columns. */
-import { average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share } from 'relay-common'
+import {
+  average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share
+} from 'relay-common'
 
 import type { StepSums } from './counter-steps.ts'
 
@@ -118,5 +120,7 @@ export function findStatistic (name: string): Statistic | undefined {
   const fraction = (parts[2] ?? '').replace(/(?<!0)0+$/, '')
   // decimal, because no double is 99.9
   const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length }
-  return share.part > share.whole ? undefined : percentile(fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share)
+  return share.part > share.whole ? undefined : percentile(
+    fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share
+  )
 }
