@@ -47,9 +47,13 @@ export async function openOwnServers (t: TestContext): Promise<OwnServers> {
   }
   const archive = join(folder, 'archive')
   await mkdir(archive)
-  const own = (path: string) => { if (process.getuid?.() === 0) execFileSync(
-    'chown', ['-R', 'postgres:postgres', path]
-  ) }
+  const own = (path: string) => {
+    if (process.getuid?.() === 0) {
+      execFileSync(
+        'chown', ['-R', 'postgres:postgres', path]
+      )
+    }
+  }
   own(archive)
   return {
     start,

@@ -115,9 +115,16 @@ async function measure (
   const bareRequestsPerSecond = median(bareRuns.map(it => it.requestsPerSecond))
   const alone = await putLoad({ url: api.url, headers, paths, connections: 1, seconds })
   const steady = await putLoad(
-    { url: api.url, headers, paths, connections, seconds, rate: Math.max(
-      Math.floor(requestsPerSecond * STEADY_SHARE), 1
-    ) })
+    {
+      url: api.url,
+      headers,
+      paths,
+      connections,
+      seconds,
+      rate: Math.max(
+        Math.floor(requestsPerSecond * STEADY_SHARE), 1
+      )
+    })
   return {
     scenario: name,
     requestsPerSecond,

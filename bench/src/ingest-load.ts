@@ -87,8 +87,16 @@ async function open ({ port, token }: MqttLoad, clientId: string): Promise<Socke
 /** One per place of the window: the message with that id is always the same. */
 function packetsOf ({ topic, events }: MqttLoad, first: number): Buffer[] {
   return Array.from({ length: WINDOW }, (_, n) =>
-    generate({ cmd: 'publish', topic, payload: events[(first + n) % events.length], qos: 1, messageId: n +
-      1, dup: false, retain: false }))
+    generate({
+      cmd: 'publish',
+      topic,
+      payload: events[(first + n) % events.length],
+      qos: 1,
+      messageId: n +
+      1,
+      dup: false,
+      retain: false
+    }))
 }
 
 /** @param left shared by all connections; each subtracts what it sends */

@@ -112,7 +112,11 @@ export async function benchIngest (options: IngestBenchOptions): Promise<void> {
       connections: CONNECTIONS
     })
   const many = ({ url }: Target): Send => amount => sendByHttp({
-    url, token: TOKEN, contentType: 'application/x-ndjson', bodies, amount: amount / BODY_EVENTS,
+    url,
+    token: TOKEN,
+    contentType: 'application/x-ndjson',
+    bodies,
+    amount: amount / BODY_EVENTS,
     connections: BODY_CONNECTIONS
   })
   const byMqtt: Send = amount =>
@@ -224,5 +228,5 @@ function report (cases: readonly IngestCase[]): void {
 function drawRatios (cases: readonly IngestCase[]): Promise<string> {
   return drawBars('Ingest: events a second, over those of a bare server', 'the same bytes into the same Kafka, ' +
     'acknowledged when durable',
-    'ratio', cases.map(({ way, rateRatio }) => ({ label: way, value: rateRatio })), '.2f')
+  'ratio', cases.map(({ way, rateRatio }) => ({ label: way, value: rateRatio })), '.2f')
 }

@@ -81,11 +81,11 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
   const windows = new Map<string, StoredWindow>()
   const windowOf =
     (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
-    const name = rowName({ level, bucketMs, deviceId, zone, deviceType })
-    let window = windows.get(name)
-    if (!window) windows.set(name, window = { bucketMs, rows: [], rollup: emptyRollup(), readings: emptyReadings() })
-    return window
-  }
+      const name = rowName({ level, bucketMs, deviceId, zone, deviceType })
+      let window = windows.get(name)
+      if (!window) windows.set(name, window = { bucketMs, rows: [], rollup: emptyRollup(), readings: emptyReadings() })
+      return window
+    }
   await database.transaction(async client => {
     await client.query('set transaction isolation level repeatable read')
     for (const { name, table } of levels) {

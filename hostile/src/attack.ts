@@ -54,9 +54,13 @@ export const VAULT_PREFIX = 'vault-'
 export const restrictedRead: KeyWanted = { scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: [OWN_PREFIX] }
 export const restrictedWrite: KeyWanted = { scopes: ['events:write'], zones: [OWN_ZONE], devicePrefixes: [OWN_PREFIX] }
 /** eight of nine devices of the zone, so that no group equals what it may see */
-export const partialRead: KeyWanted = { scopes: ['events:read'], zones: [OWN_ZONE], devicePrefixes: Array.from(
-  { length: 8 }, (_, n) => `${OWN_PREFIX}${n + 1}`
-) }
+export const partialRead: KeyWanted = {
+  scopes: ['events:read'],
+  zones: [OWN_ZONE],
+  devicePrefixes: Array.from(
+    { length: 8 }, (_, n) => `${OWN_PREFIX}${n + 1}`
+  )
+}
 /** as for a dashboard */
 export const readEverything: KeyWanted = { scopes: ['events:read'] }
 

@@ -266,9 +266,11 @@ export class RawSocket {
   get isOpen (): boolean { return this.closedMs === undefined }
   get received (): Buffer { return Buffer.concat(this.#chunks) }
   /** status of the first HTTP answer; 0: none */
-  get status (): number { return Number(
-    /^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0
-  ) }
+  get status (): number {
+    return Number(
+      /^HTTP\/1\.[01] (\d{3})/.exec(this.received.subarray(0, 20).toString('latin1'))?.[1] ?? 0
+    )
+  }
 
   write (bytes: Buffer | string): void { if (this.isOpen && !this.socket.destroyed) this.socket.write(bytes) }
   end (): void { this.socket.destroy() }
@@ -339,7 +341,11 @@ let made = 0
 /** One event as JSON, with a time in the last half minute. */
 export function eventOf (deviceId: string, zone: string, more: Record<string, unknown> = {}): string {
   return JSON.stringify({
-    deviceId, deviceType: 'THERMOSTAT', zone, value: 21.5,
-    timestamp: new Date(Date.now() - made++ % 30_000).toISOString(), ...more
+    deviceId,
+    deviceType: 'THERMOSTAT',
+    zone,
+    value: 21.5,
+    timestamp: new Date(Date.now() - made++ % 30_000).toISOString(),
+    ...more
   })
 }

@@ -107,9 +107,12 @@ async function recover (parts: Parts): Promise<{ readonly ms: number, readonly w
   const first = await waitForNormal(parts)
   if (first.wrong.length === 0) {
     const isLate = first.ms > bounds.recoveryMs
-    return { ...first, wrong: isLate
-      ? [`it was back to normal after ${(first.ms / 1_000).toFixed(0)} s; ${bounds.recoveryMs / 1_000} s are allowed`]
-      : [] }
+    return {
+      ...first,
+      wrong: isLate
+        ? [`it was back to normal after ${(first.ms / 1_000).toFixed(0)} s; ${bounds.recoveryMs / 1_000} s are allowed`]
+        : []
+    }
   }
   await parts.site.restartPrograms()
   await waitForNormal(parts)

@@ -152,7 +152,10 @@ class HonestClient {
     this.#lastTimeMs = Math.max(this.#lastTimeMs + 1, Date.now())
     const deviceId = `live-${this.#runId}-${this.#sent++ % LIVE_DEVICES}`
     return JSON.stringify({
-      deviceId, deviceType: 'THERMOSTAT', zone: this.#settings.liveZone, value: 20 + this.#sent % 10 / 2,
+      deviceId,
+      deviceType: 'THERMOSTAT',
+      zone: this.#settings.liveZone,
+      value: 20 + this.#sent % 10 / 2,
       timestamp: new Date(this.#lastTimeMs).toISOString()
     })
   }
@@ -245,10 +248,11 @@ class HonestClient {
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`)), TIMEOUT_MS)
     request.on('error', error => {
       // a server may close an idle connection just as it is used again; every client retries then
-      if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET') resolve(this.#fetch({
-        path, token, body
-      }))
-      else reject(error)
+      if (request.reusedSocket && (error as { code?: string }).code === 'ECONNRESET') {
+        resolve(this.#fetch({
+          path, token, body
+        }))
+      } else reject(error)
     })
     request.on('response', response => {
       let text = ''
@@ -270,6 +274,7 @@ class MqttPublisher {
   readonly #waiting = new Map<number, {
     resolve: (isTaken: boolean) => void, reject: (error: Error) => void, timer: NodeJS.Timeout
   }>()
+
   #socket: Socket | undefined
   #isOpen = false
   #isClosing = false

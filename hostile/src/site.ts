@@ -123,7 +123,11 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
     environment,
     makeKey: (name, key) => makeKey(apiPort, name, key),
     target: token => ({
-      apiPort, mqttPort: ports.mqtt, issuerPort: ports.issuer, debugPort: ports.debug, token,
+      apiPort,
+      mqttPort: ports.mqtt,
+      issuerPort: ports.issuer,
+      debugPort: ports.debug,
+      token,
       adminToken: WELL_KNOWN_TOKEN
     }),
     observe: () => observe(dataDir, database),
@@ -228,7 +232,9 @@ async function observe (dataDir: string, database: Database): Promise<Observed> 
       'a backend of PostgreSQL': await largestChildMb(processes, postgres)
     },
     cpuMs: {
-      api: cpuMsOf(processes, api), processor: cpuMsOf(processes, processor), PostgreSQL: cpuMsOf(processes, postgres),
+      api: cpuMsOf(processes, api),
+      processor: cpuMsOf(processes, processor),
+      PostgreSQL: cpuMsOf(processes, postgres),
       Kafka: cpuMsOf(processes, kafka)
     },
     logBytes: logs.reduce((a, b) => a + b),

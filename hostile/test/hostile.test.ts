@@ -68,8 +68,11 @@ suite('attacks', () => {
 
 test('a p99 of three times the quiet one is allowed, and slightly more is not', () => {
   const window = (ms: number) => ({
-    times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] }, failures: [],
-    behindMs: 0, acknowledged: 0, visible: 0
+    times: { 'a question': Array<number>(200).fill(ms), 'send by HTTP': [], 'send by MQTT': [] },
+    failures: [],
+    behindMs: 0,
+    acknowledged: 0,
+    visible: 0
   })
   const quiet = spreadsOf(window(40))
   assert.deepEqual(judgeHonest(quiet, window(120)), { slow: [], broken: [] })

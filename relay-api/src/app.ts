@@ -304,7 +304,9 @@ async function queryReadiness (database: Database): Promise<Readiness> {
 
 /** Only of the event log: earlier logins are cached for a while, so the database may be away for a moment. */
 async function ingestReadiness (ingest: Ingest | undefined): Promise<Readiness> {
-  return { 'event log': ingest
-    ? await ingest.outbox.ask(READINESS_TIMEOUT_MS)
-    : 'is not configured: EVENT_LOG is not set' }
+  return {
+    'event log': ingest
+      ? await ingest.outbox.ask(READINESS_TIMEOUT_MS)
+      : 'is not configured: EVENT_LOG is not set'
+  }
 }

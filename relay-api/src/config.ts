@@ -90,7 +90,8 @@ export const apiSettings = Type.Object({
     default: '', description: 'allowed CORS origins, separated by commas; `*`: all; empty: same origin only'
   }),
   CACHE_PAST_S: Type.Integer({
-    default: 60, minimum: 0,
+    default: 60,
+    minimum: 0,
     description: 'how long clients may cache answers about the past; late events may still change them'
   })
 })

@@ -266,7 +266,7 @@ test('missing numbers are null, and the row gives the reason', async t => {
   await writeEvents(api.database, [
     event(0, Number.MAX_VALUE), event(1, Number.MAX_VALUE), ...many, event(2 * HOUR_MS, 7)
   ],
-    { readingsPerRowMax: 4 })
+  { readingsPerRowMax: 4 })
   const { body } = await api.ask(`/api/v1/aggregates?${day}&interval=1h&stats=sum,stddev,increase,timeWeightedAvg`)
   assert.deepEqual(body.rows.map((it: any) => [it.sum, it.stddev, it.increase, it.unavailable]), [
     [null, 0, 0, { sum: 'out-of-range' }],

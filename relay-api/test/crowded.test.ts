@@ -18,8 +18,12 @@ const MANY = 5_001
 test('the edges of a crowded zone are read in a statement that counts as long, those of a small one are not', { timeout: 60_000 }, async t => {
   const { database } = await openLocalPostgres(t)
   const eventsOf = (zone: string, count: number) => Array.from({ length: count }, (_, n) => ({
-    deviceId: `${zone} ${n}`, deviceType: n % 2 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone, value: n,
-    timestampMs: startMs + n % 120_000, sourcePartition: 0
+    deviceId: `${zone} ${n}`,
+    deviceType: n % 2 === 0 ? 'CAR_FUEL' : 'THERMOSTAT',
+    zone,
+    value: n,
+    timestampMs: startMs + n % 120_000,
+    sourcePartition: 0
   }))
   const all = [...eventsOf('Crowded', MANY), ...eventsOf('Small', 10)]
   await writeEvents(database, all)

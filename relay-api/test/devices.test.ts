@@ -29,12 +29,20 @@ const events = [
 ]
 
 const thermo1 = {
-  device: 'thermo-1', zone: 'Zone B', type: 'THERMOSTAT', firstSeen: iso(baseMs + 3 * DAY_MS),
-  lastSeen: iso(baseMs + 3 * DAY_MS), lastValue: 19
+  device: 'thermo-1',
+  zone: 'Zone B',
+  type: 'THERMOSTAT',
+  firstSeen: iso(baseMs + 3 * DAY_MS),
+  lastSeen: iso(baseMs + 3 * DAY_MS),
+  lastValue: 19
 }
 const thermo2 = {
-  device: 'thermo-2', zone: 'Zone A', type: 'THERMOSTAT', firstSeen: iso(baseMs + 9),
-  lastSeen: iso(baseMs + 400 * DAY_MS + 7), lastValue: -2
+  device: 'thermo-2',
+  zone: 'Zone A',
+  type: 'THERMOSTAT',
+  firstSeen: iso(baseMs + 9),
+  lastSeen: iso(baseMs + 400 * DAY_MS + 7),
+  lastValue: -2
 }
 
 async function openSite (t: Parameters<typeof openTestApi>[0]): Promise<TestApi> {
@@ -49,8 +57,15 @@ test('devices are listed with their zones, first seen, and newest readings', asy
   assert.equal(status, 200)
   assert.deepEqual(body, {
     devices: [
-      { device: 'car-1', zone: 'Garage', type: 'CAR_FUEL', firstSeen: iso(baseMs +
-        5), lastSeen: iso(baseMs + 5), lastValue: 40 },
+      {
+        device: 'car-1',
+        zone: 'Garage',
+        type: 'CAR_FUEL',
+        firstSeen: iso(baseMs +
+        5),
+        lastSeen: iso(baseMs + 5),
+        lastValue: 40
+      },
       { ...thermo1, firstSeen: iso(baseMs + 1_000) },
       thermo2
     ],

@@ -104,9 +104,14 @@ for (const journalS of ['0', '60']) {
         interval: 'range'
       }
       for (const it of [all, ...asked.slice(0, 4)]) {
-        const question = { ...it, limit: 10_000, device: it.device.map(id => name + id), zone: it.zone.length > 0
-          ? it.zone.map(zone => name + zone)
-          : zones }
+        const question = {
+          ...it,
+          limit: 10_000,
+          device: it.device.map(id => name + id),
+          zone: it.zone.length > 0
+            ? it.zone.map(zone => name + zone)
+            : zones
+        }
         const rows = await askAll({ ask }, question)
         const expected = expectedRows(events, question)
         assert.equal(rows.length, expected.length, JSON.stringify(question))

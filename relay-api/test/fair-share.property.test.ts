@@ -46,7 +46,9 @@ test('callers take turns: one with a thousand questions is as far as one with th
 
 test('connections are never more than there are, and all are back in the end, whoever goes meanwhile', async () => {
   const asked = fc.record({
-    caller: fc.constantFrom('a', 'b', 'c'), isLong: fc.boolean(), turns: fc.nat(5),
+    caller: fc.constantFrom('a', 'b', 'c'),
+    isLong: fc.boolean(),
+    turns: fc.nat(5),
     leavesAfter: fc.option(fc.nat(5), { nil: undefined })
   })
   await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(

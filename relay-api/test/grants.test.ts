@@ -16,10 +16,14 @@ const types = ['THERMOSTAT', 'CAR_FUEL']
 /** Every device in every zone, with both types: 10 readings each, over two days and both partitions. */
 const events: PlacedEvent[] = zones.flatMap((zone, z) =>
   devices.flatMap((deviceId, d) => types.flatMap((deviceType, y) =>
-  Array.from({ length: 10 }, (_, n) => ({
-    deviceId, deviceType, zone, value: z * 100 + d * 10 + y + n / 10, timestampMs: dayMs + n * 17_000_123,
-    sourcePartition: d % 2
-  })))))
+    Array.from({ length: 10 }, (_, n) => ({
+      deviceId,
+      deviceType,
+      zone,
+      value: z * 100 + d * 10 + y + n / 10,
+      timestampMs: dayMs + n * 17_000_123,
+      sourcePartition: d % 2
+    })))))
 
 const range = { start: '2024-01-01T00:00:00.500Z', end: '2024-01-03T00:00:00Z' }
 const rangeOld = { startTime: range.start, endTime: range.end }
@@ -47,9 +51,12 @@ async function openSite (t: TestContext) {
     const response = await app.inject({ url: `${path}?${parameters}`, headers: { authorization: `Bearer ${token}` } })
     return { status: response.statusCode, body: response.json() as any }
   }
-  return { ask, askAs: async (grants: Grants, path: string, query?: Record<string, string | string[]>) => await ask(
-    await keyOf(grants), path, query
-  ) }
+  return {
+    ask,
+    askAs: async (grants: Grants, path: string, query?: Record<string, string | string[]>) => await ask(
+      await keyOf(grants), path, query
+    )
+  }
 }
 
 const seen = (grants: Grants) => inRange.filter(it => mayZone(grants, it.zone) && mayDevice(grants, it.deviceId))
@@ -85,23 +92,23 @@ test('the first endpoints obey grants as well, for repeated queries in every for
   await fc.assert(fc.asyncProperty(grantsArbitrary, fc.constantFrom(
     ...zones
   ), fc.constantFrom(...devices), fc.constantFrom(...types),
-    fc.constantFrom('device', 'zone', 'type', 'both'), async (grants, zone, device, type, kind) => {
-      const [path, isSelected, isAllowed] = {
-        device: [`device/${device}`, (it: PlacedEvent) => it.deviceId === device, mayDevice(grants, device)],
-        zone: [`zone/${zone}`, (it: PlacedEvent) => it.zone === zone, mayZone(grants, zone)],
-        type: [`type/${type}`, (it: PlacedEvent) => it.deviceType === type, true],
-        both: [`zone/${zone}/type/${type}`, (it: PlacedEvent) => it.zone === zone && it.deviceType === type, mayZone(
-          grants, zone
-        )]
-      }[kind] as [string, (it: PlacedEvent) => boolean, boolean]
-      const expected = seen(grants).filter(isSelected)
-      for (let n = 0; n < 2; n++) { // the second time from the cache, if possible
-        const { status, body } = await askAs(grants, encodeURI(`/api/events/${path}`), rangeOld)
-        if (!isAllowed) assert.deepEqual([status, body.code], [403, 'RELAY_FORBIDDEN'])
-        else if (expected.length === 0) assert.deepEqual([status, body.code], [404, 'RELAY_NO_DATA'])
-        else assert.deepEqual([body.count, body.maxValue], [expected.length, Math.max(...expected.map(it => it.value))])
-      }
-    }), { numRuns: 150 })
+  fc.constantFrom('device', 'zone', 'type', 'both'), async (grants, zone, device, type, kind) => {
+    const [path, isSelected, isAllowed] = {
+      device: [`device/${device}`, (it: PlacedEvent) => it.deviceId === device, mayDevice(grants, device)],
+      zone: [`zone/${zone}`, (it: PlacedEvent) => it.zone === zone, mayZone(grants, zone)],
+      type: [`type/${type}`, (it: PlacedEvent) => it.deviceType === type, true],
+      both: [`zone/${zone}/type/${type}`, (it: PlacedEvent) => it.zone === zone && it.deviceType === type, mayZone(
+        grants, zone
+      )]
+    }[kind] as [string, (it: PlacedEvent) => boolean, boolean]
+    const expected = seen(grants).filter(isSelected)
+    for (let n = 0; n < 2; n++) { // the second time from the cache, if possible
+      const { status, body } = await askAs(grants, encodeURI(`/api/events/${path}`), rangeOld)
+      if (!isAllowed) assert.deepEqual([status, body.code], [403, 'RELAY_FORBIDDEN'])
+      else if (expected.length === 0) assert.deepEqual([status, body.code], [404, 'RELAY_NO_DATA'])
+      else assert.deepEqual([body.count, body.maxValue], [expected.length, Math.max(...expected.map(it => it.value))])
+    }
+  }), { numRuns: 150 })
 })
 
 test('a cached answer of whole days equals an uncached one, for any grants', async t => {

@@ -41,7 +41,9 @@ test('answers with data run nothing in a browser', async t => {
 test('a body of another type is refused, and so is an oversized one', async t => {
   const { app } = await openTestApi(t)
   const post = (payload: string, type?: string) => app.inject({
-    method: 'POST', url: '/api/v1/keys', payload,
+    method: 'POST',
+    url: '/api/v1/keys',
+    payload,
     headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
   })
   const body = JSON.stringify({ name: 'k', scopes: ['events:read'] })
@@ -99,9 +101,12 @@ test('client input can\'t forge a log line', async t => {
   await app.inject({
     url: `/api/v1/aggregates?device=${encodeURIComponent(forged)}`, headers: { authorization: 'Bearer wrong' }
   })
-  await app.inject({ url: '/api/v1/aggregates', headers: {
-    authorization, 'user-agent': forged, traceparent: forged, 'x-request-id': forged
-  } })
+  await app.inject({
+    url: '/api/v1/aggregates',
+    headers: {
+      authorization, 'user-agent': forged, traceparent: forged, 'x-request-id': forged
+    }
+  })
   assert.ok(lines.length > 0)
   for (const line of lines) {
     assert.equal(line.trim().split('\n').length, 1)

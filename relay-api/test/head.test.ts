@@ -25,18 +25,30 @@ test('HEAD has the headers of GET, and reads only the beginning of a long answer
   const startMs = Date.UTC(2024, 0, 1)
   const rows = 8_000
   await writeEvents(database, Array.from({ length: rows }, (_, n) =>
-    ({ deviceId: 'd', zone: 'Zone A', deviceType: 'THERMOSTAT', value: n, timestampMs: startMs +
-      n * MINUTE_MS, sourcePartition: 0 })))
+    ({
+      deviceId: 'd',
+      zone: 'Zone A',
+      deviceType: 'THERMOSTAT',
+      value: n,
+      timestampMs: startMs +
+      n * MINUTE_MS,
+      sourcePartition: 0
+    })))
 
   const ask = async (method: 'GET' | 'HEAD', lengthMinutes: number, format: string) => {
     const query = new URLSearchParams({
-      device: 'd', start: new Date(startMs)
-        .toISOString(), end: new Date(startMs + lengthMinutes * MINUTE_MS)
-        .toISOString(), interval: '1m', format
+      device: 'd',
+      start: new Date(startMs)
+        .toISOString(),
+      end: new Date(startMs + lengthMinutes * MINUTE_MS)
+        .toISOString(),
+      interval: '1m',
+      format
     })
     statements = 0
     const { statusCode, headers, body } = await app.inject({
-      method, url: `/api/v1/aggregates?${query}`,
+      method,
+      url: `/api/v1/aggregates?${query}`,
       headers: { authorization: `Bearer ${TOKEN}`, 'accept-encoding': 'identity' }
     })
     const {

@@ -18,7 +18,11 @@ const noLimits = {
   RATE_LIMIT_PRINCIPAL_MAX: '1000000', RATE_LIMIT_ADDRESS_MAX: '1000000', RATE_LIMIT_FAILED_LOGINS_MAX: '1000000'
 }
 const events: PlacedEvent[] = [...zones, '=1+1'].map((zone, n) => ({
-  deviceId: `=cmd${n}`, deviceType: 'THERMOSTAT', zone, value: n, timestampMs: Date.parse(range.start) + 1000,
+  deviceId: `=cmd${n}`,
+  deviceType: 'THERMOSTAT',
+  zone,
+  value: n,
+  timestampMs: Date.parse(range.start) + 1000,
   sourcePartition: 0
 }))
 

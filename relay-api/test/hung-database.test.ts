@@ -44,7 +44,11 @@ async function openSite (t: TestContext, settings: Record<string, string> = {}) 
   }
   const database = await openDatabase(config, 'test', log)
   await writeEvents(database, [{
-    deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: Date.UTC(2024, 0, 1),
+    deviceId: 'd',
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value: 1,
+    timestampMs: Date.UTC(2024, 0, 1),
     sourcePartition: 0
   }])
   await database.close()
@@ -158,7 +162,8 @@ test('events are accepted while the database hangs, also from callers with an AP
   const eventLog = await openEventLog(site.config, undefined, log)
   await eventLog.ensureTopic({ name: topic, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
   const make = await site.ask('/api/v1/keys', {
-    method: 'POST', headers: { 'content-type': 'application/json' },
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ name: 'sender', scopes: ['events:write'] })
   })
   const { key } = await make.json() as { key: string }

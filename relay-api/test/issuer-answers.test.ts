@@ -42,9 +42,9 @@ test('an issuer must confirm its own identity', async t => {
     const { app } = await openTestApi(t, { OIDC_ISSUER: issuer })
     const token = await new SignJWT({ iss: issuer, aud: 'relay', sub: 's', scope: 'events:read' })
       .setProtectedHeader({ alg: ALGORITHM, typ: 'at+jwt', kid: 'k' })
-        .setIssuedAt()
-        .setExpirationTime('5m')
-        .sign(privateKey)
+      .setIssuedAt()
+      .setExpirationTime('5m')
+      .sign(privateKey)
     const { statusCode, body } = await app.inject({
       url: '/api/v1/zones', headers: { authorization: `Bearer ${token}` }
     })
@@ -56,16 +56,26 @@ test('an issuer must confirm its own identity', async t => {
   for (const [what, changed] of Object.entries<Answers>({
     'it says that it is another': { [DISCOVERY]: json(url => ({ issuer: another, jwks_uri: `${url}/keys` })) },
     'it does not say who it is': { [DISCOVERY]: json(url => ({ jwks_uri: `${url}/keys` })) },
-    'it sends elsewhere': { [DISCOVERY]: response => { response.writeHead(302, { location: another +
-      DISCOVERY }).end() } },
+    'it sends elsewhere': {
+      [DISCOVERY]: response => {
+        response.writeHead(302, {
+          location: another +
+      DISCOVERY
+        }).end()
+      }
+    },
     'its keys are in a file': { [DISCOVERY]: json(url => ({ issuer: url, jwks_uri: 'file:///etc/passwd' })) },
     'it names no keys': { [DISCOVERY]: json(url => ({ issuer: url })) },
     'it speaks no JSON': { [DISCOVERY]: response => { response.end('<html>') } },
     'it speaks of nothing': { [DISCOVERY]: json(() => null) },
     'it fails': { [DISCOVERY]: response => { response.writeHead(500).end('{}') } },
-    'its keys are elsewhere, and it sends there': { '/keys': response => { response.writeHead(
-      302, { location: `${another}/keys` }
-    ).end() } },
+    'its keys are elsewhere, and it sends there': {
+      '/keys': response => {
+        response.writeHead(
+          302, { location: `${another}/keys` }
+        ).end()
+      }
+    },
     'its keys are none': { '/keys': json(() => ({ keys: 'all' })) }
   })) assert.equal(await askAs({ ...honest, ...changed }), 503, what)
   assert.equal(await askAs({ ...honest, '/keys': json(() => ({ keys: [] })) }), 401, 'it has no keys')

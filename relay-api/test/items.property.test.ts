@@ -52,7 +52,7 @@ test('a valid JSON array is never broken, and its items equal those of JSON', ()
   const pieces = fc.array(fc.constantFrom(
     '[', ']', '{', '}', ',', ':', '"', '\\', '\\"', '1', '"a"', ' ', '\n', 'null', '{"a":[1]}'
   ),
-    { maxLength: 12 })
+  { maxLength: 12 })
   fc.assert(fc.property(pieces, it => {
     const body = `[${it.join('')}`
     const cut = cutAll(Buffer.from(body), 'json', 100)
@@ -80,10 +80,10 @@ test('any bytes are split or refused, with no more items than allowed', () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom('json', 'ndjson'), fc.integer({
     min: 1, max: 5
   }),
-    (body, framing, itemsMax) => {
-      const cut = cutAll(Buffer.from(body), framing, itemsMax)
-      if (cut.kind === 'items') assert.ok(cut.items.length <= itemsMax)
-    }))
+  (body, framing, itemsMax) => {
+    const cut = cutAll(Buffer.from(body), framing, itemsMax)
+    if (cut.kind === 'items') assert.ok(cut.items.length <= itemsMax)
+  }))
 })
 
 function parse (text: string): unknown {

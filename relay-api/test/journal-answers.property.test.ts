@@ -57,9 +57,14 @@ interface Site {
 /** With many of one kind some minutes no longer store their readings, and digests become sketches. */
 const site: fc.Arbitrary<Site> = baseMs.chain(baseMs => {
   const of = (spread: fc.Arbitrary<Spread>, minLength: number, maxLength: number) => fc.uniqueArray(spread, {
-    minLength, maxLength, size: 'max', selector: ({ event: {
-      deviceId, deviceType, zone, timestampMs
-    } }) => [deviceId, deviceType, zone, timestampMs].join()
+    minLength,
+    maxLength,
+    size: 'max',
+    selector: ({
+      event: {
+        deviceId, deviceType, zone, timestampMs
+      }
+    }) => [deviceId, deviceType, zone, timestampMs].join()
   })
   const one = spread(baseMs).map(it => ({
     ...it, event: { ...it.event, deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT' }
@@ -82,13 +87,13 @@ function journaledIn ({ spreads, readingsPerRowMax }: Site, which: number): NonN
     [deviceId, zone, deviceType, sourcePartition, bucketStartMs(MINUTE_MS, timestampMs)].join('\n')
   const of =
     (whose: 'devices' | 'groups') => [...Map.groupBy(spreads, it => minuteOf(it.event)).values()].flatMap(minute => {
-    const journaled = minute.flatMap(({ event, places }) => {
-      const place = places[which][whose]
-      return place ? [[event, place] as const] : []
+      const journaled = minute.flatMap(({ event, places }) => {
+        const place = places[which][whose]
+        return place ? [[event, place] as const] : []
+      })
+      const isLost = whose === 'devices' && minute.length > readingsPerRowMax
+      return isLost ? journaled.slice(0, minute.length - readingsPerRowMax - 1) : journaled
     })
-    const isLost = whose === 'devices' && minute.length > readingsPerRowMax
-    return isLost ? journaled.slice(0, minute.length - readingsPerRowMax - 1) : journaled
-  })
   return { devices: new Map(of('devices')), groups: new Map(of('groups')) }
 }
 

@@ -246,7 +246,9 @@ test('a misspelled restriction, or one of another type, creates no key, and the 
 test('a duplicate name in a body creates no key, because one of two restrictions would be lost', async t => {
   const { app, database } = await openApi(t)
   const post = async (path: string, payload: string) => await app.inject({
-    method: 'POST', url: path, payload,
+    method: 'POST',
+    url: path,
+    payload,
     headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
   })
   for (const more of [
@@ -275,9 +277,11 @@ test('a key is rotated without a body, or with an empty one of any type', async 
   const { port } = app.server.address() as AddressInfo
   const send = (headers: Record<string, string>, body?: string | ReadableStream) =>
     fetch(`http://127.0.0.1:${port}/api/v1/keys/${id}/rotate`, {
-    method: 'POST', headers: { authorization: `Bearer ${TOKEN}`, ...headers }, body,
-    ...body instanceof ReadableStream ? { duplex: 'half' } : {}
-  } as RequestInit)
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, ...headers },
+      body,
+      ...body instanceof ReadableStream ? { duplex: 'half' } : {}
+    } as RequestInit)
   const nothing = () => new ReadableStream({ start: it => it.close() })
   for (const [headers, body] of [
     [{}, undefined], [{ 'content-type': 'application/json' }, undefined], [{ 'content-type': 'application/json' }, ''],

@@ -95,7 +95,10 @@ for (const kind of ['postgres', 'kafka'] as const) {
     const { read, untilLag } = await openApi(site, started)
     let sent = 0
     const sendSome = (count: number) => send(site, Array.from({ length: count }, () => ({
-      deviceId: `d-${sent % 10}`, deviceType: 'THERMOSTAT', zone: 'Zone A', value: sent,
+      deviceId: `d-${sent % 10}`,
+      deviceType: 'THERMOSTAT',
+      zone: 'Zone A',
+      value: sent,
       timestampMs: Date.now() - 60_000 + sent++
     })))
 

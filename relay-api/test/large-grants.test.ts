@@ -26,8 +26,12 @@ const FOREIGN = 50
 async function openSite (t: TestContext, environment: Record<string, string> = {}) {
   const { app, database } = await openTestApi(t, { RATE_LIMIT_PRINCIPAL_MAX: '1000000', ...environment })
   const events = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => ({
-    deviceId: `${prefix}${n}`, deviceType: n % 3 === 0 ? 'CAR_FUEL' : 'THERMOSTAT', zone: 'Large', value: n,
-    timestampMs: dayMs + n % 200 * 60_000 + 1, sourcePartition: 0
+    deviceId: `${prefix}${n}`,
+    deviceType: n % 3 === 0 ? 'CAR_FUEL' : 'THERMOSTAT',
+    zone: 'Large',
+    value: n,
+    timestampMs: dayMs + n % 200 * 60_000 + 1,
+    sourcePartition: 0
   }))
   const all = [...events('mine-', MINE), ...events('foreign-', FOREIGN)]
   const places = new Map(all.flatMap((it, n) => n % 3 === 1

@@ -34,14 +34,14 @@ const get = (path: string, ...more: string[]) => head(
 )
 const post = (body: string, ...more: string[]) =>
   head('POST /api/v1/events HTTP/1.1', 'Host: relay', `Authorization: ${authorization}`,
-  'Content-Type: application/json', `Content-Length: ${body.length}`, ...more) + body
+    'Content-Type: application/json', `Content-Length: ${body.length}`, ...more) + body
 const question = '/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range'
 const http2 = [
   'Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA'
 ]
 const chunked =
   head('POST /api/v1/events HTTP/1.1', 'Host: relay', `Authorization: ${authorization}`, 'Content-Type: application/json',
-  'Transfer-Encoding: Chunked', 'Trailer: X-Sum')
+    'Transfer-Encoding: Chunked', 'Trailer: X-Sum')
 
 const cases: ReadonlyArray<readonly [
   name: string, bytes: string | readonly string[], statuses: readonly number[], also?: RegExp

@@ -145,7 +145,7 @@ test('processes that share a database count together', async t => {
   assert.deepEqual([
     await ask(app), await ask(other), await ask(app), await ask(other), await ask(app), await ask(other)
   ],
-    [200, 200, 200, 200, 429, 429])
+  [200, 200, 200, 200, 429, 429])
   await database.query("update rate_limits set window_end = now() - interval '1 s'")
   assert.equal(await ask(other), 200, 'a new window')
   assert.deepEqual([

@@ -61,7 +61,9 @@ for (const protocolVersion of [4, 5] as const) {
       clientId: string, will: { topic: string, payload: string }, go: (client: MqttClient) => unknown
     ) => {
       const client = await site.connect({
-        protocolVersion, clientId, reconnectPeriod: 0,
+        protocolVersion,
+        clientId,
+        reconnectPeriod: 0,
         will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true }
       })
       const closed = once(client as unknown as EventEmitter, 'close')
@@ -146,8 +148,15 @@ test('topic aliases of MQTT 5 stand for their topic, and an empty client id gets
 })
 
 const login = (protocolVersion: 4 | 5, fields: object = {}) => generate({
-  cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: 'c', clean: true, keepalive: 0, username: 'u',
-  password: Buffer.from(TOKEN), ...fields
+  cmd: 'connect',
+  protocolId: 'MQTT',
+  protocolVersion,
+  clientId: 'c',
+  clean: true,
+  keepalive: 0,
+  username: 'u',
+  password: Buffer.from(TOKEN),
+  ...fields
 } as Packet, { protocolVersion })
 const packet = (fields: object, protocolVersion: 4 | 5 = 5) => generate(fields as Packet, { protocolVersion })
 /** A login with flags that the library would not write. */

@@ -60,9 +60,11 @@ for (const [name, settingsOf] of Object.entries(bridges)) {
     await until('the bridge to be connected', async () => await site.metric('relay_api_mqtt_connections') === 1)
     const device = await connectAsync(`mqtt://127.0.0.1:${port}`)
     opened.defer(() => device.endAsync(true))
-    const publish = async (topic: string, text: string, retain = false) => { await device.publishAsync(
-      topic, text, { qos: 1, retain }
-    ) }
+    const publish = async (topic: string, text: string, retain = false) => {
+      await device.publishAsync(
+        topic, text, { qos: 1, retain }
+      )
+    }
     await publish('zigbee2mqtt/bridge/state', 'online', true)
     for (let n = 0; n < 6; n++) {
       await publish(n % 2 === 0 ? site.topic : 'devices/d/events', JSON.stringify(eventOf(n, { deviceId: 'd' })))

@@ -141,20 +141,30 @@ const growing: Record<string, (n: number) => () => void> = {
   },
   'a topic' (n) { return decoding(publish({ topic: 't'.repeat(n) })) },
   'a payload' (n) { return decoding(publish({ payload: 'x'.repeat(10 * n) })) },
-  'user properties of one name' (n) { return decoding(publish({
-    properties: { userProperties: { a: Array<string>(n).fill('b') } }
-  })) },
-  'user properties of many names' (n) {
-    return decoding(publish({ properties: { userProperties: Object.fromEntries(Array.from(
-      { length: n }, (_, at) => [`n${at}`, 'b']
-    )) } }))
+  'user properties of one name' (n) {
+    return decoding(publish({
+      properties: { userProperties: { a: Array<string>(n).fill('b') } }
+    }))
   },
-  'one property again and again' (n) { return decoding(
-    withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([1, 1]))))
-  ) },
-  'numbers as properties' (n) { return decoding(
-    withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([0x0b, 1]))))
-  ) },
+  'user properties of many names' (n) {
+    return decoding(publish({
+      properties: {
+        userProperties: Object.fromEntries(Array.from(
+          { length: n }, (_, at) => [`n${at}`, 'b']
+        ))
+      }
+    }))
+  },
+  'one property again and again' (n) {
+    return decoding(
+      withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([1, 1]))))
+    )
+  },
+  'numbers as properties' (n) {
+    return decoding(
+      withProperties(Buffer.concat(Array<Buffer>(n).fill(Buffer.from([0x0b, 1]))))
+    )
+  },
   subscriptions (n) {
     return decoding(generate({
       cmd: 'subscribe', messageId: 1, subscriptions: Array.from({ length: n }, () => ({ topic: 'a', qos: 0 }))

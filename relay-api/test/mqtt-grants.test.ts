@@ -132,7 +132,8 @@ const ids = fc.constantFrom('a-1', 'a-2', 'b-1', 'a', '')
 const zones = fc.constantFrom('Zone A', 'Zone B')
 const anyGrants: fc.Arbitrary<EventGrants> = fc.record({
   zones: fc.array(zones, { maxLength: 2 }),
-  devicePrefixes: fc.array(fc.constantFrom('a', 'a-', 'b-', ''), { maxLength: 2 }), deviceId: ids
+  devicePrefixes: fc.array(fc.constantFrom('a', 'a-', 'b-', ''), { maxLength: 2 }),
+  deviceId: ids
 }, { requiredKeys: [] })
 
 test('invalid bytes are judged by grants like the events that they may become', () => {

@@ -27,8 +27,15 @@ async function logIn (socket: Socket, protocolVersion: 4 | 5 = 5, fields: object
   parsing.on('packet', it => heard.push(it))
   socket.on('data', bytes => parsing.parse(bytes))
   socket.write(generate({
-    cmd: 'connect', protocolId: 'MQTT', protocolVersion, clientId: crypto.randomUUID(), clean: true, keepalive: 0,
-    username: 'u', password: Buffer.from(TOKEN), ...fields
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion,
+    clientId: crypto.randomUUID(),
+    clean: true,
+    keepalive: 0,
+    username: 'u',
+    password: Buffer.from(TOKEN),
+    ...fields
   }))
   await until('to be logged in', () => heard[0]?.cmd === 'connack')
   return heard

@@ -20,17 +20,23 @@ async function routesOf (
 ): Promise<Array<{ method: 'GET' | 'POST' | 'DELETE', url: string }>> {
   const { paths } = (await app.inject('/openapi.json')).json()
   const queries: Record<string, string> = {
-    '/api/v1/top': `groupBy=device&stat=max&${day}`, '/api/v1/stream': '', '/api/v1/keys': '', '/api/v1/zones': '',
-    '/api/v1/types': '', '/api/v1/devices': ''
+    '/api/v1/top': `groupBy=device&stat=max&${day}`,
+    '/api/v1/stream': '',
+    '/api/v1/keys': '',
+    '/api/v1/zones': '',
+    '/api/v1/types': '',
+    '/api/v1/devices': ''
   }
   return Object.entries<Record<string, unknown>>(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map(method => {
-    const query = path.startsWith(
-      '/api/events'
-    ) ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z' : queries[path] ?? (path.includes('{') ? '' : day)
-    const name = path.replace('{deviceType}', 'THERMOSTAT').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
-    return { method: method.toUpperCase() as 'GET', url: method === 'get' && query ? `${name}?${query}` : name }
-  }))
+      const query = path.startsWith(
+        '/api/events'
+      )
+        ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
+        : queries[path] ?? (path.includes('{') ? '' : day)
+      const name = path.replace('{deviceType}', 'THERMOSTAT').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
+      return { method: method.toUpperCase() as 'GET', url: method === 'get' && query ? `${name}?${query}` : name }
+    }))
 }
 
 test('parameters of media types in Accept are ignored, on every route', async t => {
@@ -45,9 +51,12 @@ test('parameters of media types in Accept are ignored, on every route', async t 
     }
   }
   assert.ok(asked > 40)
-  const csv = await app.inject({ url: `/api/v1/aggregates?${day}&interval=1h`, headers: {
-    authorization, accept: 'application/json;q=0.1, text/csv;header=present'
-  } })
+  const csv = await app.inject({
+    url: `/api/v1/aggregates?${day}&interval=1h`,
+    headers: {
+      authorization, accept: 'application/json;q=0.1, text/csv;header=present'
+    }
+  })
   assert.match(String(csv.headers['content-type']), /^text\/csv/)
 })
 
@@ -73,7 +82,9 @@ test('Accept chooses among the formats of a route, and has no other effect', asy
     { '/api/v1/keys': { name: 'k', scopes: ['events:read'] }, '/api/v1/events': event }
   const ask = async (method: string, url: string, accept?: string) => {
     const { statusCode, headers } = await app.inject({
-      method: method as 'GET', url, headers: { authorization, ...accept === undefined ? {} : { accept } },
+      method: method as 'GET',
+      url,
+      headers: { authorization, ...accept === undefined ? {} : { accept } },
       ...method === 'POST' && { payload: payloads[url] ?? {} }
     })
     return [statusCode, headers['content-type']]

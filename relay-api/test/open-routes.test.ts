@@ -38,9 +38,12 @@ test('the document is rendered once, and sent in the client\'s encoding, or as n
   assert.deepEqual(asked.slice(0, 4).map(it => it.headers['content-encoding']), ['br', 'gzip', undefined, 'gzip'])
   assert.equal(new Set(asked.slice(0, 3).map(it => it.headers.etag)).size, 3, 'each encoding has a tag of its own')
   for (const { headers } of asked.slice(0, 3)) {
-    const again = await app.inject({ url: '/openapi.json', headers: {
-      'accept-encoding': String(headers['content-encoding'] ?? 'identity'), 'if-none-match': String(headers.etag)
-    } })
+    const again = await app.inject({
+      url: '/openapi.json',
+      headers: {
+        'accept-encoding': String(headers['content-encoding'] ?? 'identity'), 'if-none-match': String(headers.etag)
+      }
+    })
     assert.deepEqual([again.statusCode, again.body], [304, ''])
   }
 })

@@ -177,12 +177,18 @@ test('every answer matches the document', { timeout: 600_000 }, async t => {
     return { statusCode: response.status, contentType, body: Buffer.from(value ?? []).toString() }
   }
   const send: Request = {
-    method: 'POST', url: '/api/v1/events',
-    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }, payload: '[]'
+    method: 'POST',
+    url: '/api/v1/events',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    payload: '[]'
   }
   await until('events to be taken', async () => (await ask(send)).statusCode === 202)
   await writeEvents(database, [0, 1, 2].map(n => ({
-    deviceId: 'd-1', zone: 'Zone A', deviceType: 'THERMOSTAT', value: n, timestampMs: Date.UTC(2024, 0, 1, n),
+    deviceId: 'd-1',
+    zone: 'Zone A',
+    deviceType: 'THERMOSTAT',
+    value: n,
+    timestampMs: Date.UTC(2024, 0, 1, n),
     sourcePartition: 0
   })))
   const document = JSON.parse((await ask({ ...send, method: 'GET', url: '/openapi.json', payload: undefined })).body) as

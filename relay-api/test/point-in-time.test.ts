@@ -78,7 +78,11 @@ for (const kind of kinds) {
     }
     const readRows = async (): Promise<Row[] | undefined> => {
       const query = new URLSearchParams({
-        zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-01-01T00:00:00Z',
+        zone: 'Zone A',
+        groupBy: 'device',
+        interval: 'range',
+        stats: 'count,sum,last',
+        start: '2024-01-01T00:00:00Z',
         end: '2024-01-02T00:00:00Z'
       })
       const response = await fetch(`${origin}/api/v1/aggregates?${query}`, { headers: { authorization } })

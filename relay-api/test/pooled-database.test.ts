@@ -23,7 +23,10 @@ const range = 'start=2024-01-01T00:00:00Z&end=2024-01-01T01:00:00Z'
 async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   await using running = new AsyncDisposableStack()
   running.adopt(await startProcessor(readProcessorConfig({
-    ...site.environment, DATABASE_URL: directUrl, CONSUMER_GROUP: site.log.topic, FLUSH_INTERVAL_MS: '20',
+    ...site.environment,
+    DATABASE_URL: directUrl,
+    CONSUMER_GROUP: site.log.topic,
+    FLUSH_INTERVAL_MS: '20',
     HEALTH_PORT: '0'
   }), log), it => it.close())
   const client = await listen(site.url, '?interval=1d')
@@ -41,7 +44,7 @@ async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   const sum = Array.from({ length: EVENTS }, (_, n) => eventOf(n).value).reduce((total, it) => total + it)
   const questions =
     ['1m', '5m', '1h', 'range'].flatMap(interval => ['', '&zone=Zone%20A', '&type=THERMOSTAT', '&groupBy=device']
-    .map(selection => `aggregates?${range}&interval=${interval}&stats=count,sum${selection}`))
+      .map(selection => `aggregates?${range}&interval=${interval}&stats=count,sum${selection}`))
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all([...questions, ...questions].map(ask)) // more than there are sessions
     for (const [n, { rows }] of answers.entries()) {

@@ -49,7 +49,11 @@ test('answers come from the replica while its lag is small, otherwise from the p
   }
   let written = 0
   const write = () => writeEvents(database, [{
-    deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: written, timestampMs: dayMs + written * 60_000,
+    deviceId: 'd-1',
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value: written,
+    timestampMs: dayMs + written * 60_000,
     sourcePartition: written++
   }])
   /** of every other route that reads rollups: all change with the newest reading */
@@ -109,8 +113,10 @@ test('a replica from before a restore is not used, at any position', { timeout: 
   const { servers, primary, standby } = await startPair(t)
   const port = primary.port
   const config = readApiConfig({
-    DATABASE_URL: primary.url('postgres'), DATABASE_REPLICA_URL: standby.url('postgres'),
-    API_TOKENS: 'token-of-the-tests', API_PORT: '0'
+    DATABASE_URL: primary.url('postgres'),
+    DATABASE_REPLICA_URL: standby.url('postgres'),
+    API_TOKENS: 'token-of-the-tests',
+    API_PORT: '0'
   })
   const api = await startApi(config, log)
   t.after(() => api.close())
@@ -118,7 +124,11 @@ test('a replica from before a restore is not used, at any position', { timeout: 
   const write = async (count: number) => {
     const database = await openDatabase(config, 'test', log)
     await writeEvents(database, Array.from({ length: count }, () => ({
-      deviceId: 'd-1', deviceType: 'THERMOSTAT', zone: 'Zone A', value: 1, timestampMs: dayMs,
+      deviceId: 'd-1',
+      deviceType: 'THERMOSTAT',
+      zone: 'Zone A',
+      value: 1,
+      timestampMs: dayMs,
       sourcePartition: written++
     })))
     await database.close()
@@ -126,7 +136,7 @@ test('a replica from before a restore is not used, at any position', { timeout: 
   const count = async () => {
     const response =
       await fetch(`http://127.0.0.1:${api.port}/api/v1/aggregates?start=2024-01-01T00:00:00Z&end=2024-01-02T00:00:00Z&interval=range`,
-      { headers: { authorization: 'Bearer token-of-the-tests' } })
+        { headers: { authorization: 'Bearer token-of-the-tests' } })
     return response.status === 200
       ? (await response.json() as { rows: Array<{ count: number }> }).rows[0].count
       : undefined

@@ -16,7 +16,9 @@ test('requests count by purpose and outcome, and gaps when they are recorded', a
   assert.equal((await ask('/api/v1/aggregates', { ...range, end: 'yesterday' })).status, 400)
   assert.equal((await ask('/readyz')).status, 200)
   const post = (payload: string) => app.inject({
-    method: 'POST', url: '/api/v1/events', payload,
+    method: 'POST',
+    url: '/api/v1/events',
+    payload,
     headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' }
   })
   assert.equal((await post('[')).statusCode, 400)
@@ -25,7 +27,11 @@ test('requests count by purpose and outcome, and gaps when they are recorded', a
   )
   assert.ok(statusCode >= 500, 'there is no topic yet')
   assert.deepEqual(await values('relay_api_requests_total'), {
-    'query answered': 1, 'query refused': 1, 'query failed': 0, 'ingest answered': 0, 'ingest refused': 1,
+    'query answered': 1,
+    'query refused': 1,
+    'query failed': 0,
+    'ingest answered': 0,
+    'ingest refused': 1,
     'ingest failed': 1
   })
 

@@ -81,7 +81,7 @@ async function openSite (t: TestContext, name = 'postgres') {
     async answered () {
       const response =
         await fetch(`${url}/api/v1/aggregates?zone=Zone%20A&start=2024-01-01T00:00:00Z&end=2024-02-10T00:00:00Z&interval=range`,
-        { headers: { authorization } })
+          { headers: { authorization } })
       if (response.status === 503 || response.headers.has('relay-stale-since')) return undefined // it is not up yet
       assert.equal(response.status, 200)
       return (await response.json() as { rows: Array<{ count: number }> }).rows[0].count

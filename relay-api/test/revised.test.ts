@@ -85,8 +85,8 @@ for (const kind of ['postgres', 'kafka'] as const) {
     assert.deepEqual((await ask('interval=1m&device=x')).rows.map(
       it => [Date.parse(it.bucketStart) - fourHoursAgo, it.status]
     ),
-      [[0, 'final'], [10, 'final'], [20, 'revised'], [30, 'revised'], [50, 'final'], [130, 'final']]
-        .map(([minutes, status]) => [Number(minutes) * MINUTE_MS, status]))
+    [[0, 'final'], [10, 'final'], [20, 'revised'], [30, 'revised'], [50, 'final'], [130, 'final']]
+      .map(([minutes, status]) => [Number(minutes) * MINUTE_MS, status]))
     assert.deepEqual(counted(after), [3, 3])
     assert.deepEqual(counted(await ask('type=CAR_FUEL')), [0, 0])
 

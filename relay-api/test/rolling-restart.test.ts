@@ -141,7 +141,7 @@ test('no request fails while the APIs behind a load balancer are restarted one a
     const [status, wanted] = isQuestion
       ? [(await fetch(
         `${balancer.url}${question}`, { headers: { authorization } }
-      ).then(async it => { await it.text(); return it })).status, 200]
+        ).then(async it => { await it.text(); return it })).status, 200]
       : [(await poster(balancer.url)(JSON.stringify([eventOf(n)]))).status, 202]
     if (status !== wanted) failed.push(`${isQuestion ? 'question' : 'events'}: ${status}`)
   }

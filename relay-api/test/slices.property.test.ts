@@ -48,7 +48,7 @@ const ALL_HOURS = Array.from({ length: 24 }, (_, n) => n)
 
 /** @param share existing part of the possible table rows */
 async function cut (series: number, share: (row: number) =>
-  number): Promise<Array<{ first: number, end: number, read: number }>> {
+number): Promise<Array<{ first: number, end: number, read: number }>> {
   let rowsRead = 0
   const asker: Asker = { ...nobody, get rowsRead () { return rowsRead } }
   const found = []

@@ -18,7 +18,10 @@ const limit = { timeout: 120_000 }
 test('a caller has a limit of streams and of different queries; others have their own, and ended ones are returned', limit, async t => {
   const { database, url } = await openLocalPostgres(t)
   const api = await startApi(readApiConfig({
-    DATABASE_URL: url, API_TOKENS: 'one,two', API_PORT: '0', STREAMS_PER_CALLER_MAX: '3',
+    DATABASE_URL: url,
+    API_TOKENS: 'one,two',
+    API_PORT: '0',
+    STREAMS_PER_CALLER_MAX: '3',
     STREAM_VIEWS_PER_CALLER_MAX: '2'
   }), createLogger('test', 'silent'))
   t.after(() => api.close())

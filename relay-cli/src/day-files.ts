@@ -48,9 +48,9 @@ export async function openDayFiles (): Promise<DayFiles> {
       await write()
       const text =
         await readFile(join(folder, nameOf(partition, dayMs)), 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return '' // nothing of that partition on that day
-        throw error
-      })
+          if (error.code === 'ENOENT') return '' // nothing of that partition on that day
+          throw error
+        })
       return text.split('\n').filter(it => it !== '').map(line => {
         const [deviceId, deviceType, zone, timestampMs, value] = JSON.parse(line)
         return { deviceId, deviceType, zone, timestampMs, value }

@@ -31,7 +31,11 @@ async function showLag ({ json, max }: OutputOptions & { readonly max?: number }
   await using site = await openSite()
   const topic = await topicOf(site, site.config.EVENTS_TOPIC)
   const progress = await site.database.query<{
-    source_partition: number, epoch: bigint, owner: string, next_offset: bigint, event_time_max: number | null,
+    source_partition: number,
+    epoch: bigint,
+    owner: string,
+    next_offset: bigint,
+    event_time_max: number | null,
     age_ms: number
   }>(`
     select source_partition, epoch, owner, next_offset, event_time_max,

@@ -18,7 +18,8 @@ export function createProbeMetrics (registry: Registry): (round: ProbeRound) => 
     registers
   })
   const success = new Gauge({
-    name: 'relay_probe_last_success_timestamp_seconds', help: 'Time of the last successful round; 0: none yet',
+    name: 'relay_probe_last_success_timestamp_seconds',
+    help: 'Time of the last successful round; 0: none yet',
     registers
   })
   return ({ result, latencyMs }) => {

@@ -78,8 +78,10 @@ function show ({ result, reading, latencyMs, detail }: ProbeRound, { json }: Out
   const time = new Date(reading.timeMs).toISOString()
   const latency = latencyMs === undefined ? undefined : Math.round(latencyMs)
   if (json) printJson({ time, value: reading.value, result, latencyMs: latency, detail })
-  else printLine([
-    time, result.padEnd(9), ...latency === undefined ? [] : [`visible after ${latency} ms`],
-    ...detail === undefined ? [] : [detail]
-  ].join('  '))
+  else {
+    printLine([
+      time, result.padEnd(9), ...latency === undefined ? [] : [`visible after ${latency} ms`],
+      ...detail === undefined ? [] : [detail]
+    ].join('  '))
+  }
 }

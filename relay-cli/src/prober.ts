@@ -141,7 +141,14 @@ export class Prober {
     if (row === undefined) return { count: 0 }
     const { count, sum, avg, min, max, first, last, firstTime, lastTime } = row
     return {
-      count, sum, avg, min, max, first, firstMs: Date.parse(String(firstTime)), last,
+      count,
+      sum,
+      avg,
+      min,
+      max,
+      first,
+      firstMs: Date.parse(String(firstTime)),
+      last,
       lastMs: Date.parse(String(lastTime))
     }
   }

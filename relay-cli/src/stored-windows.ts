@@ -99,8 +99,14 @@ function mergeParts (
     (sum, it) => sum + it.rollup.count, 0
   )
   return {
-    seriesId, bucketMs, rows: rows.length + parts.length, count, rollup, readings: keepsReadings ? all : undefined,
-    doubled, isReadable
+    seriesId,
+    bucketMs,
+    rows: rows.length + parts.length,
+    count,
+    rollup,
+    readings: keepsReadings ? all : undefined,
+    doubled,
+    isReadable
   }
 }
 

@@ -22,7 +22,10 @@ const end = '2024-01-01T01:00:00Z'
 /** Of one device, one per minute. */
 function lines (values: readonly number[], deviceId = 'd-1'): string {
   return values.map((value, n) => JSON.stringify({
-    deviceId, deviceType: 'THERMOSTAT', zone: 'Zone A', value,
+    deviceId,
+    deviceType: 'THERMOSTAT',
+    zone: 'Zone A',
+    value,
     timestamp: new Date(Date.parse(start) + n * 60_000).toISOString()
   }) + '\n').join('')
 }

@@ -95,7 +95,7 @@ test('verify finds readings that counted in two partitions, and ignores those on
   assert.deepEqual(doubled.slice(0, -1).map(it => [
     it.level, it.kind, it.deviceId, it.foundCount === 2 * it.expectedCount
   ]),
-    [['minute', 'doubled', 'device-1', true]])
+  [['minute', 'doubled', 'device-1', true]])
 })
 
 function arrivalsOf (events: readonly DeviceEvent[]): Arrivals {

@@ -19,7 +19,7 @@ const WAIT_FIRST_MS = 250
 
 /** @param send sends a request; called with a new copy each time */
 export function retrying (send: (request: Request) => Promise<Response>, settings: RetrySettings): (request: Request) =>
-  Promise<Response> {
+Promise<Response> {
   return async request => {
     const isSafe = request.method === 'GET' || request.method === 'HEAD' || request.headers.has('idempotency-key')
     for (let retry = 0; ; retry++) {

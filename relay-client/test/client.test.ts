@@ -13,7 +13,11 @@ const end = new Date(baseMs + 3_600_000).toISOString()
 
 /** Two devices, with a reading in every minute of an hour. */
 const events: PlacedEvent[] = ['a', 'b'].flatMap(deviceId => Array.from({ length: 60 }, (_, minute) => ({
-  deviceId, zone: 'Zone A', deviceType: 'THERMOSTAT', value: minute, timestampMs: baseMs + minute * 60_000,
+  deviceId,
+  zone: 'Zone A',
+  deviceType: 'THERMOSTAT',
+  value: minute,
+  timestampMs: baseMs + minute * 60_000,
   sourcePartition: 0
 })))
 

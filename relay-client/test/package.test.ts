@@ -74,7 +74,11 @@ test('it installs in a new project, compiles, bundles, and runs on every support
   await using opened = new AsyncDisposableStack()
   const { app, database } = await openTestApi(t)
   await writeEvents(database, [1, 2].map(value => ({
-    deviceId: 'a', zone: 'Zone A', deviceType: 'THERMOSTAT', value, timestampMs: Date.UTC(2024, 0, 1, 0, value),
+    deviceId: 'a',
+    zone: 'Zone A',
+    deviceType: 'THERMOSTAT',
+    value,
+    timestampMs: Date.UTC(2024, 0, 1, 0, value),
     sourcePartition: 0
   })))
   const url = await app.listen({ host: '127.0.0.1', port: 0 })

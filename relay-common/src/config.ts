@@ -116,9 +116,13 @@ export const databaseSettings = {
     description: 'PostgreSQL closes a session that is idle in a transaction for this long; 0: never. Writes of the ' +
       'processor have 20 s'
   }),
-  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({ default: 2_000, minimum: 0, description: 'how often PostgreSQL ' +
+  DATABASE_CLIENT_CHECK_INTERVAL_MS: Type.Integer({
+    default: 2_000,
+    minimum: 0,
+    description: 'how often PostgreSQL ' +
     'checks during a statement whether its client is still connected; 0: never. Needs PostgreSQL 14 or ' +
-      'newer on Linux' })
+      'newer on Linux'
+  })
 }
 
 /** The address of the event log, and the topic of events. */
@@ -196,6 +200,8 @@ export function keepMsOf (config: Static<TObject<typeof retentionSettings>>): nu
 }
 
 /** Port of probes and metrics of a program without an API. */
-export const healthPort = (preset: number) => ({ HEALTH_PORT: Port(
-  'port of /livez, /readyz and /metrics; 0: any free port', preset
-) })
+export const healthPort = (preset: number) => ({
+  HEALTH_PORT: Port(
+    'port of /livez, /readyz and /metrics; 0: any free port', preset
+  )
+})

@@ -365,7 +365,9 @@ async function admit (
   const limitMs = settings.DATABASE_CONNECT_TIMEOUT_MS
   const mode = await findPoolMode(client, async () => {
     const other = new Client({
-      ...connectionOptions(settings), application_name: program, connectionTimeoutMillis: limitMs,
+      ...connectionOptions(settings),
+      application_name: program,
+      connectionTimeoutMillis: limitMs,
       query_timeout: limitMs
     })
     other.on('error', () => {}) // its next statement reports the error

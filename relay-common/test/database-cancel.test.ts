@@ -48,7 +48,8 @@ test('a statement ends on the server when its signal does, with the reason, in a
     }
   ]
   const asked = fc.record({
-    way: fc.nat(ways.length - 1), seconds: fc.constantFrom(0, 0.005, 60),
+    way: fc.nat(ways.length - 1),
+    seconds: fc.constantFrom(0, 0.005, 60),
     endAfterMs: fc.option(fc.nat(30), { nil: undefined })
   }).map(it => it.seconds === 60 ? { ...it, endAfterMs: it.endAfterMs ?? 10 } : it)
 
@@ -140,14 +141,16 @@ test('a statement whose rows wait for a turn ends with its signal, and the conne
   let isAwaited = false
   const reading =
     database.streamPrepared('wide rows', "select n, repeat('x', 100) from generate_series(1, 200000) n", [], () => {}, {
-    signal: ending.signal,
-    pace () {
-      isAwaited = true
-      return new Promise<void>((_resolve, reject) => { ending.signal.addEventListener(
-        'abort', () => reject(ending.signal.reason)
-      ) })
-    }
-  })
+      signal: ending.signal,
+      pace () {
+        isAwaited = true
+        return new Promise<void>((_resolve, reject) => {
+          ending.signal.addEventListener(
+            'abort', () => reject(ending.signal.reason)
+          )
+        })
+      }
+    })
   await until('its turn to be awaited', () => isAwaited)
   ending.abort(new Error('gone'))
   await assert.rejects(reading, { message: 'gone' })
@@ -171,11 +174,11 @@ test('a finished statement never delays the next one on its connection', limit, 
   const next = Promise.withResolvers<void>()
   const reading =
     database.streamPrepared('wide rows', `select n, repeat('x', 100) from generate_series(1, ${ROWS}) n`, [], () => { seen++ }, {
-    pace () {
-      isAwaited = true
-      return next.promise
-    }
-  })
+      pace () {
+        isAwaited = true
+        return next.promise
+      }
+    })
   await until('the next statement to have rows', () => isAwaited)
   letOn()
   await delay(0)

@@ -70,9 +70,11 @@ test('long work has no time limits', async t => {
   await using opened = new AsyncDisposableStack() // the pool waits for it
   const client = opened.adopt(await database.connect(), it => it.release(true))
   await liftTimeLimits(client)
-  const session = { query: async (sql: string, values?: unknown[]) => (await client.query(
-    sql, values
-  )).rows } as Pick<Database, 'query'>
+  const session = {
+    query: async (sql: string, values?: unknown[]) => (await client.query(
+      sql, values
+    )).rows
+  } as Pick<Database, 'query'>
   assert.equal(await settingOf(session, 'statement_timeout'), '0')
   assert.equal(await settingOf(session, 'idle_in_transaction_session_timeout'), '0')
 })

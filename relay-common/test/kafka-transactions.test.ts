@@ -30,9 +30,11 @@ suite('records of other producers', () => {
     if (!opened) return
     const { topic, producer, eventLog } = opened
     const beforeMs = Date.now()
-    await producer.send({ messages: [0, 1].map(n => ({
-      topic, key: 'one', value: String(n), timestamp: BigInt(1_000 * n)
-    })) })
+    await producer.send({
+      messages: [0, 1].map(n => ({
+        topic, key: 'one', value: String(n), timestamp: BigInt(1_000 * n)
+      }))
+    })
     const read = await Array.fromAsync(eventLog.readRecords(topic, 0, 0n, 2n))
     assert.equal(read.length, 2)
     for (const { appendedMs } of read) {

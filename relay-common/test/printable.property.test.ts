@@ -8,10 +8,12 @@ import { printable, printableJson, printableLines } from 'relay-common'
 
 /** Characters that a terminal could obey, or that could hide or reverse text. */
 const dangerous = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
-const texts = fc.string({ unit: fc.oneof(
-  fc.constantFrom('\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'),
-  fc.string({ unit: 'binary' })
-) })
+const texts = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom('\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'),
+    fc.string({ unit: 'binary' })
+  )
+})
 
 test('nothing that a terminal obeys remains, in a line, in lines and in JSON', () => {
   fc.assert(fc.property(texts, text => {

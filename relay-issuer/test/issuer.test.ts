@@ -50,8 +50,12 @@ test('a code is only sent to the registered addresses of its client', async t =>
   const url = await openIssuer(t)
   for (const callback of ['https://evil.example.com/callback', 'http://127.0.0.1:8765/other', 'http://127.0.0.1.evil.example.com/callback']) {
     const query = new URLSearchParams({
-      client_id: 'relay-web', response_type: 'code', redirect_uri: callback, scope: 'openid',
-      code_challenge: 'c'.repeat(43), code_challenge_method: 'S256'
+      client_id: 'relay-web',
+      response_type: 'code',
+      redirect_uri: callback,
+      scope: 'openid',
+      code_challenge: 'c'.repeat(43),
+      code_challenge_method: 'S256'
     })
     const response = await fetch(`${url}/auth?${query}`, { redirect: 'manual' })
     assert.equal(response.status, 400, callback)

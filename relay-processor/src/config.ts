@@ -11,8 +11,12 @@ export const processorSettings = Type.Object({
     minimum: 4,
     description: 'most connections to PostgreSQL; writers and an event log in PostgreSQL each hold some permanently'
   }),
-  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({ default: 120_000, minimum: 0, description: 'statement timeout of ' +
-    'PostgreSQL, also for the COPY of a large flush, which is then retried (`RELAY_STATEMENT_TIMEOUT`); 0: no limit' }),
+  DATABASE_STATEMENT_TIMEOUT_MS: Type.Integer({
+    default: 120_000,
+    minimum: 0,
+    description: 'statement timeout of ' +
+    'PostgreSQL, also for the COPY of a large flush, which is then retried (`RELAY_STATEMENT_TIMEOUT`); 0: no limit'
+  }),
   ...eventLogSettings,
   ...eventSettings,
   ...retentionSettings,
@@ -27,8 +31,10 @@ export const processorSettings = Type.Object({
     default: 'relay-processor',
     description: 'consumer group; its processors share the partitions, and a database holds the rollups of one group'
   }),
-  CONSUMER_GROUP_TAKEOVER_FROM: Type.Optional(Type.String({ description: 'previous consumer group of this database, ' +
-    'which CONSUMER_GROUP replaces; otherwise a second group is refused (`RELAY_GROUP_REFUSED`)' })),
+  CONSUMER_GROUP_TAKEOVER_FROM: Type.Optional(Type.String({
+    description: 'previous consumer group of this database, ' +
+    'which CONSUMER_GROUP replaces; otherwise a second group is refused (`RELAY_GROUP_REFUSED`)'
+  })),
   CONSUMER_INSTANCE_ID: Type.Optional(Type.String({
     description: 'stable name of this processor; a quick restart with the same name moves no partition'
   })),
@@ -44,21 +50,38 @@ export const processorSettings = Type.Object({
   FLUSH_INTERVAL_MAX_MS: Type.Integer({
     default: 5_000, minimum: 10, description: 'time between two flushes while it catches up with a backlog'
   }),
-  FLUSH_STALLED_MS: Type.Integer({ default: 30_000, minimum: 100, description: '`/readyz` reports a stall if the log ' +
-    'has new records and nothing was flushed for this long; nothing is restarted' }),
-  FLUSH_READINGS_MAX: Type.Integer({ default: 4_000_000, minimum: 1, description: 'flush at the latest when this ' +
-    'many readings are in memory, at 20 bytes each; a million is enough if many share a row' }),
-  JOURNAL_INTERVAL_S: Type.Integer({ default: 120, minimum: 0, maximum: 600, description: 'how often the rows of ' +
+  FLUSH_STALLED_MS: Type.Integer({
+    default: 30_000,
+    minimum: 100,
+    description: '`/readyz` reports a stall if the log ' +
+    'has new records and nothing was flushed for this long; nothing is restarted'
+  }),
+  FLUSH_READINGS_MAX: Type.Integer({
+    default: 4_000_000,
+    minimum: 1,
+    description: 'flush at the latest when this ' +
+    'many readings are in memory, at 20 bytes each; a million is enough if many share a row'
+  }),
+  JOURNAL_INTERVAL_S: Type.Integer({
+    default: 120,
+    minimum: 0,
+    maximum: 600,
+    description: 'how often the rows of ' +
     'live devices are written; until then answers read their new readings from the journal. 0: no journal, each ' +
-      'flush writes the rows of all devices in it' }),
+      'flush writes the rows of all devices in it'
+  }),
   READINGS_PER_ROW_MAX: Type.Integer({
     default: 600,
     minimum: 0,
     maximum: 60_000,
     description: 'most readings stored per device and minute; above it only their distribution is stored'
   }),
-  KEY_POLICY: Type.String({ default: 'accept', enum: ['accept', 'reject'], description: 'what to do with a record ' +
-    'whose key is not its device id: ignore accepts any key, reject writes a dead letter' }),
+  KEY_POLICY: Type.String({
+    default: 'accept',
+    enum: ['accept', 'reject'],
+    description: 'what to do with a record ' +
+    'whose key is not its device id: ignore accepts any key, reject writes a dead letter'
+  }),
   KEEP_DUPLICATES: Type.Boolean({
     default: false, description: 'count a resent reading (same device, time and value) again'
   }),

@@ -293,7 +293,12 @@ export async function compactAll (
   admit(partition, rules, plan, rows, 1)
   const { daysMs, ...taken } = rows.take()
   const move = {
-    partition: partition.partition, epoch: 0n, historyId: '', fromOffset: 0n, toOffset: 0n, eventTimeMaxMs: -Infinity,
+    partition: partition.partition,
+    epoch: 0n,
+    historyId: '',
+    fromOffset: 0n,
+    toOffset: 0n,
+    eventTimeMaxMs: -Infinity,
     taken: []
   }
   const journal = partition.journal.takeChanges()

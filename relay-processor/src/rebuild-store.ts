@@ -150,9 +150,11 @@ class TemporaryTables implements RebuildStore {
   readElsewhere: RollupStore['readElsewhere'] = async (_, keys) => ({ rows: keys.map(() => []), journal: [] })
 
   readRows: RollupStore['readRows'] = (level, sourcePartition, keys) => {
-    const session = { queryPrepared: async (name: string, text: string, values: unknown[]) => (
-      await this.#client.query({ name, text, values })
-    ).rows }
+    const session = {
+      queryPrepared: async (name: string, text: string, values: unknown[]) => (
+        await this.#client.query({ name, text, values })
+      ).rows
+    }
     return readRows(session as Pick<Database, 'queryPrepared'>, level, sourcePartition, keys)
   }
 

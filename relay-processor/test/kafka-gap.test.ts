@@ -118,9 +118,11 @@ test('partitions that are added under a running processor are read from their be
   await send(site, events.slice(0, 500))
   await settled(site)
   const onTheBroker = { brokerIds: [1] }
-  await admin.createPartitions({ topics: [{
-    name: topic, count: 7, assignments: [onTheBroker, onTheBroker, onTheBroker]
-  }] })
+  await admin.createPartitions({
+    topics: [{
+      name: topic, count: 7, assignments: [onTheBroker, onTheBroker, onTheBroker]
+    }]
+  })
   await until('the partitions to be there', async () => (await site.eventLog.describeTopic(topic))?.partitions === 7)
   // a producer that knows them; a device may be in another partition from now on
   const producer = opened.adopt(await site.eventLog.openProducer(), it => it.close())

@@ -23,16 +23,25 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   order: mostly('itzvs', 'tzivs', 'itzsv', 'vitzs', 'itvzs'),
   value: fc.oneof(
     { weight: 4, arbitrary: fc.double({ noNaN: true, min: -1e6, max: 1e6 }).map(it => JSON.stringify(it)) },
-    { weight: 1, arbitrary: fc.constantFrom(
-      '-0', '1e5', '22.', '.5', '007', 'null', '"22.5"', '', '[1]', '123456789012345678.5'
-    ) }),
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        '-0', '1e5', '22.', '.5', '007', 'null', '"22.5"', '', '[1]', '123456789012345678.5'
+      )
+    }),
   time: fc.oneof(
-    { weight: 4, arbitrary: fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }).map(it =>
-      JSON.stringify(it)) },
+    {
+      weight: 4,
+      arbitrary: fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }).map(it =>
+        JSON.stringify(it))
+    },
     { weight: 2, arbitrary: fc.nat(2_000_000_000).map(it => `${it}.123456789`) },
-    { weight: 1, arbitrary: fc.constantFrom(
-      '"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z'
-    ) }),
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        '"2024-02-30T00:00:00Z"', '1e9', '-1', 'true', '""', '"2024-01-01T00:00:00Z'
+      )
+    }),
   tail: mostly('}', '} ', ',"seq":1}', '}}', '')
 }).map(({ key, id, zone, style: [comma, colon], extra, place, order, value, time, tail }) => {
   const members: Record<string, string> = {

@@ -42,7 +42,7 @@ test('by default the processor stops at a gap, reports it, and moves nothing', a
   assert.deepEqual(await site.database.query(
     'select source_partition, kind, expected_offset, available_offset from gaps'
   ),
-    [{ source_partition: partition, kind: 'offset-out-of-range', expected_offset: 20n, available_offset: 40n }])
+  [{ source_partition: partition, kind: 'offset-out-of-range', expected_offset: 20n, available_offset: 40n }])
   const [{ next_offset: nextOffset }] = await site.database.query<{ next_offset: bigint }>(
     'select next_offset from progress where source_partition = $1', [partition])
   assert.equal(nextOffset, 20n)

@@ -28,11 +28,14 @@ const fleetSettings = {
     default: 1, minimum: RATE_MIN, maximum: RATE_MAX, description: 'events per second per device'
   }),
   SEED: Type.Integer({
-    default: 1, minimum: 0, maximum: 4_294_967_295,
+    default: 1,
+    minimum: 0,
+    maximum: 4_294_967_295,
     description: 'seed of the random values; the same seed gives the same events'
   }),
   BACKFILL: Type.String({
-    default: '0', description: 'history to send, e.g. 90m, 24h, 30d: before the live events if it has at most a ' +
+    default: '0',
+    description: 'history to send, e.g. 90m, 24h, 30d: before the live events if it has at most a ' +
       'million, else besides them'
   }),
   EXIT_AFTER_BACKFILL: Type.Boolean({

@@ -29,7 +29,7 @@ test('a fleet has devices of the accepted types, in rotation, and the known ones
   const types = fc.uniqueArray(fc.oneof(
     fc.constantFrom('THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'), fc.string({ minLength: 1 })
   ),
-    { minLength: 1, maxLength: 6 })
+  { minLength: 1, maxLength: 6 })
   fc.assert(fc.property(settings, types, (given, deviceTypes) => {
     const { devices } = new Fleet({ ...given, devices: 60, deviceTypes })
     assert.deepEqual(new Set(devices.map(it => it.deviceType)), new Set(deviceTypes))

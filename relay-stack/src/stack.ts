@@ -87,7 +87,7 @@ export async function startStack (
 /** The requested event log, or that of the data folder. */
 async function chooseEventLogOf (
   options: StackOptions, environment: NodeJS.ProcessEnv, dataDir: DataDir, say: (line: string) =>
-    void, signal: AbortSignal
+  void, signal: AbortSignal
 ): Promise<EventLogChoice> {
   const bootstrapServers = environment.KAFKA_BOOTSTRAP_SERVERS
   const isNamed = Boolean(options.eventLog || bootstrapServers)

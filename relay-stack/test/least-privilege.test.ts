@@ -37,7 +37,10 @@ async function addUser (opened: AsyncDisposableStack, database: Database, url: s
 }
 
 const event = (seconds: number) => JSON.stringify({
-  deviceId: 'd', deviceType: 'THERMOSTAT', zone: 'Zone A', value: seconds,
+  deviceId: 'd',
+  deviceType: 'THERMOSTAT',
+  zone: 'Zone A',
+  value: seconds,
   timestamp: new Date(Date.UTC(2024, 0, 1, 0, 0, seconds)).toISOString()
 })
 
@@ -60,12 +63,16 @@ test('producer, processor and API work with their own roles, including the event
   opened.adopt(await startProcessor(
     readProcessorConfig({ ...shared, DATABASE_URL: processorUrl, RETENTION_MINUTE_DAYS: '100000' }), log
   ),
-    it => it.close())
+  it => it.close())
 
   const apiUrl = await addUser(opened, database, url, 'relay_api')
   const mqttPort = await getPort({ host: '127.0.0.1' })
   const api = opened.adopt(await startApi(readApiConfig({
-    ...shared, DATABASE_URL: apiUrl, MQTT_PORT: String(mqttPort), API_TOKENS: 'token', API_PORT: '0',
+    ...shared,
+    DATABASE_URL: apiUrl,
+    MQTT_PORT: String(mqttPort),
+    API_TOKENS: 'token',
+    API_PORT: '0',
     RATE_LIMIT_STORE: 'postgres'
   }), log), it => it.close())
   const ask = async (path: string, init: RequestInit = {}) => {
@@ -200,7 +207,7 @@ test('a processor that may not set the retention logs differences to its setting
   assert.deepEqual(await findRetentionDifferences(
     limited, { RETENTION_MINUTE_DAYS: 7, RETENTION_HOUR_DAYS: 0, RETENTION_DAY_DAYS: 400 }
   ),
-    ['RETENTION_MINUTE_DAYS is 7, but 30 in the database', 'RETENTION_DAY_DAYS is 400, but 0 in the database'])
+  ['RETENTION_MINUTE_DAYS is 7, but 30 in the database', 'RETENTION_DAY_DAYS is 400, but 0 in the database'])
   await setRetention(database, { RETENTION_HOUR_DAYS: 60, RETENTION_DAY_DAYS: 400 })
   const kept = await limited.query(
     "select name, retention::text from rollup_levels where name in ('minute', 'arrivals') order by 1"

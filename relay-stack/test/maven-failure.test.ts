@@ -25,10 +25,10 @@ const cases: [said: string, means: RegExp][] = [
     /^no space left on the disk/],
   ['[ERROR] [ERROR] Some problems were encountered while processing the POMs:\n[FATAL] Non-readable POM ' +
     '/clone/pom.xml: no more data\n',
-    /^Non-readable POM \/clone\/pom\.xml/],
+  /^Non-readable POM \/clone\/pom\.xml/],
   ['The JAVA_HOME environment variable is not defined correctly,\nthis environment variable is needed to run this ' +
     'program.\n',
-    /^The JAVA_HOME environment variable is not defined correctly/],
+  /^The JAVA_HOME environment variable is not defined correctly/],
   ['', /gave no reason/],
   ['x'.repeat(10_000), /^x{300}…$/]
 ]

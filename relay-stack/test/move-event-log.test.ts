@@ -21,7 +21,8 @@ interface Sent {
 /** Readings of all devices; those of one round are after those of the round before. */
 function round (n: number): Sent[] {
   return Array.from({ length: DEVICES * ROUND }, (_, at) => ({
-    deviceId: `device-${at % DEVICES}`, value: n * 1_000 + Math.floor(at / DEVICES),
+    deviceId: `device-${at % DEVICES}`,
+    value: n * 1_000 + Math.floor(at / DEVICES),
     timestampMs: START_MS + (n * ROUND + Math.floor(at / DEVICES)) * 7_000
   }))
 }
@@ -45,7 +46,11 @@ type Row = Record<'device' | 'count' | 'sum' | 'last', unknown>
 
 async function readRows (origin: string, token: string): Promise<Row[]> {
   const query = new URLSearchParams({
-    zone: 'Zone A', groupBy: 'device', interval: 'range', stats: 'count,sum,last', start: '2024-05-01T00:00:00Z',
+    zone: 'Zone A',
+    groupBy: 'device',
+    interval: 'range',
+    stats: 'count,sum,last',
+    start: '2024-05-01T00:00:00Z',
     end: '2024-05-02T00:00:00Z'
   })
   const response = await fetch(
@@ -58,8 +63,13 @@ async function readRows (origin: string, token: string): Promise<Row[]> {
 function expectedRows (events: readonly Sent[]): Row[] {
   const byDevice = [...Map.groupBy(events, it => it.deviceId)].sort(([a], [b]) => a < b ? -1 : 1)
   return byDevice.map(([device, of]) =>
-    ({ device, count: of.length, sum: of.reduce((sum, it) =>
-      sum + it.value, 0), last: of.toSorted((a, b) => a.timestampMs - b.timestampMs).at(-1)!.value }))
+    ({
+      device,
+      count: of.length,
+      sum: of.reduce((sum, it) =>
+        sum + it.value, 0),
+      last: of.toSorted((a, b) => a.timestampMs - b.timestampMs).at(-1)!.value
+    }))
 }
 
 /** Sends events, some of them resent, and `fresh` after them: when those count, all have been handled. */

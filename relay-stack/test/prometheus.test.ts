@@ -33,9 +33,11 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
     const ask = async (path: string) => await fetch(`http://${host}:${port}/api/v1/${path}`).then(
       it => it.ok ? it.json() : undefined, () => undefined
     ) as
-      { data: {
-        activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[]
-      } } | undefined
+      {
+        data: {
+          activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[]
+        }
+      } | undefined
     let targets: { health: string, scrapeUrl: string }[] = []
     await until(() => `targets that are up, and found ${JSON.stringify(targets)}`, async () => {
       targets = (await ask('targets'))?.data.activeTargets ?? []

@@ -12,7 +12,8 @@ export const accessSettings = {
     default: false, description: 'accept the well-known token of the local stack although NODE_ENV is production'
   }),
   API_KEY_ENVIRONMENT: Type.String({
-    default: 'local', pattern: KEY_ENVIRONMENT_PATTERN,
+    default: 'local',
+    pattern: KEY_ENVIRONMENT_PATTERN,
     description: 'the part of an API key that names its site; keys of other sites are refused'
   }),
   OIDC_ISSUER: Type.Optional(Type.String({
@@ -46,7 +47,8 @@ export const accessSettings = {
       'not count'
   }),
   RATE_LIMIT_OPEN_MAX: Type.Integer({
-    default: 600, minimum: 1,
+    default: 600,
+    minimum: 1,
     description: 'most requests per window from one address for public pages (the dashboard, `/docs`, `/openapi.json`)'
   }),
   RATE_LIMIT_PRINCIPAL_MAX: Type.Integer({
@@ -65,7 +67,8 @@ export const accessSettings = {
     default: 60_000, minimum: 1_000, description: 'length of the rate limit window'
   }),
   RATE_LIMIT_STORE: Type.String({
-    default: 'memory', enum: ['memory', 'postgres'],
+    default: 'memory',
+    enum: ['memory', 'postgres'],
     description: 'where requests of callers and failed logins are counted; postgres: all API processes count together'
   }),
   TRUST_PROXY: Type.String({

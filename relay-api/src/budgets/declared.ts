@@ -20,7 +20,8 @@ export const budgetSettings = {
     default: 100, minimum: 1, description: 'most answers in progress at once for one caller'
   }),
   CONNECTIONS_PER_CALLER_MAX: Type.Integer({
-    default: 2_000, minimum: 1,
+    default: 2_000,
+    minimum: 1,
     description: 'most HTTP connections of one caller that are kept alive; further ones are closed after each response'
   }),
   INGEST_IN_FLIGHT_PER_CALLER_MAX_BYTES: Type.Integer({
@@ -29,11 +30,13 @@ export const budgetSettings = {
     description: 'most bytes of events of one caller in memory at once; at least INGEST_BODY_MAX_BYTES'
   }),
   INGEST_BYTES_PER_MINUTE_MAX: Type.Integer({
-    default: 512 * MIB, minimum: 1_024,
+    default: 512 * MIB,
+    minimum: 1_024,
     description: 'most bytes of events, uncompressed, that one caller may send per minute'
   }),
   LONG_ANSWERS_PER_CALLER_MAX: Type.Integer({
-    default: 16, minimum: 1,
+    default: 16,
+    minimum: 1,
     description: 'most long answers (many statements, or a stream) in progress at once for one caller'
   }),
   STREAMS_PER_CALLER_MAX: Type.Integer({
@@ -58,18 +61,21 @@ export const budgetSettings = {
     default: 20_000, minimum: 1, description: 'most new series (device, zone and type) that one caller may add per hour'
   }),
   MQTT_CONNECTS_PER_MINUTE_MAX: Type.Integer({
-    default: 6_000, minimum: 1,
+    default: 6_000,
+    minimum: 1,
     description: 'most MQTT connections that one address (IPv6: one /64) may open per minute'
   }),
   MQTT_CONNECTIONS_PER_CALLER_MAX: Type.Integer({
     default: 5_000, minimum: 1, description: 'most MQTT clients of one caller connected at once'
   }),
   MQTT_MESSAGES_PER_SECOND_MAX: Type.Integer({
-    default: 5_000, minimum: 1,
+    default: 5_000,
+    minimum: 1,
     description: 'most MQTT packets that one caller may send per second, over all its connections'
   }),
   MQTT_BYTES_PER_SECOND_MAX: Type.Integer({
-    default: 2 * 1024 * 1024, minimum: 128 * 1024,
+    default: 2 * 1024 * 1024,
+    minimum: 128 * 1024,
     description: 'most bytes of MQTT events that one caller may send per second, over all its connections'
   }),
   DEAD_LETTERS_PER_HOUR_MAX: Type.Integer({
@@ -123,11 +129,13 @@ export const budgets = {
     setting: 'STREAMS_PER_CALLER_MAX', what: 'open streams', shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamViews: {
-    setting: 'STREAM_VIEWS_PER_CALLER_MAX', what: 'open streams with different queries',
+    setting: 'STREAM_VIEWS_PER_CALLER_MAX',
+    what: 'open streams with different queries',
     shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamBytes: {
-    setting: 'STREAM_BYTES_PER_CALLER_MAX', what: 'bytes buffered for streams',
+    setting: 'STREAM_BYTES_PER_CALLER_MAX',
+    what: 'bytes buffered for streams',
     shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   streamResumes: {
@@ -137,26 +145,35 @@ export const budgets = {
     shownBy: 'relay-api/test/stream-budgets.test.ts'
   },
   connections: {
-    setting: 'CONNECTIONS_PER_CALLER_MAX', what: 'kept-alive HTTP connections',
+    setting: 'CONNECTIONS_PER_CALLER_MAX',
+    what: 'kept-alive HTTP connections',
     shownBy: 'relay-api/test/connections.test.ts'
   },
   mqttConnects: {
-    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX', what: 'MQTT connects of an address', refillMs: MINUTE_MS,
+    setting: 'MQTT_CONNECTS_PER_MINUTE_MAX',
+    what: 'MQTT connects of an address',
+    refillMs: MINUTE_MS,
     shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttConnections: {
     setting: 'MQTT_CONNECTIONS_PER_CALLER_MAX', what: 'MQTT clients', shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttMessages: {
-    setting: 'MQTT_MESSAGES_PER_SECOND_MAX', what: 'MQTT packets', refillMs: SECOND_MS,
+    setting: 'MQTT_MESSAGES_PER_SECOND_MAX',
+    what: 'MQTT packets',
+    refillMs: SECOND_MS,
     shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   mqttBytes: {
-    setting: 'MQTT_BYTES_PER_SECOND_MAX', what: 'bytes of MQTT events', refillMs: SECOND_MS,
+    setting: 'MQTT_BYTES_PER_SECOND_MAX',
+    what: 'bytes of MQTT events',
+    refillMs: SECOND_MS,
     shownBy: 'relay-api/test/mqtt-limits.test.ts'
   },
   deadLetters: {
-    setting: 'DEAD_LETTERS_PER_HOUR_MAX', what: 'stored dead letters', refillMs: HOUR_MS,
+    setting: 'DEAD_LETTERS_PER_HOUR_MAX',
+    what: 'stored dead letters',
+    refillMs: HOUR_MS,
     shownBy: 'relay-api/test/mqtt-grants.test.ts'
   },
   ingestInFlight: {

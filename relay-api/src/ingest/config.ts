@@ -47,15 +47,19 @@ export const ingestSettings = {
     default: 1_000, minimum: 1, description: 'most MQTT connections before login; above it the oldest is closed'
   }),
   MQTT_PENDING_PER_ADDRESS_MAX: Type.Integer({
-    default: 200, minimum: 1,
+    default: 200,
+    minimum: 1,
     description: 'most MQTT connections before login from one address (IPv6: one /64); above it its oldest is closed'
   }),
   MQTT_CONNECT_TIMEOUT_MS: Type.Integer({
-    default: 10_000, minimum: 100,
+    default: 10_000,
+    minimum: 100,
     description: 'time limit for the login of an MQTT client, from the accept on, including TLS'
   }),
   MQTT_PACKET_TIMEOUT_MS: Type.Integer({
-    default: 30_000, minimum: 100, description: 'time limit for receiving a whole MQTT packet, from its first byte ' +
+    default: 30_000,
+    minimum: 100,
+    description: 'time limit for receiving a whole MQTT packet, from its first byte ' +
       'on, and for a client to read its answers'
   })
 }

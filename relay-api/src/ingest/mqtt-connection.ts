@@ -358,7 +358,8 @@ export class MqttConnection {
 
     this.#state = 'open'
     this.#will = will && {
-      topic: will.topic, payload: Buffer.from(will.payload),
+      topic: will.topic,
+      payload: Buffer.from(will.payload),
       isDelayed: !clean && (will.properties?.willDelayInterval ?? 0) > 0
     }
     this.#keepAliveMs = keepalive * 1000 // 0: it may be silent forever

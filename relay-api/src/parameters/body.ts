@@ -24,10 +24,11 @@ export function strictJsonParser (app: FastifyInstance): FastifyBodyParser<strin
   const parse = app.getDefaultJsonParser('error', 'error')
   return (request, body, done) => parse(request, body, (error, value) => {
     if (error) done(error)
-    else if (hasNameTwice(body, value)) done(new RelayError(
-      'RELAY_REQUEST_INVALID', 'an object in the body has a duplicate name'
-    ))
-    else done(null, value)
+    else if (hasNameTwice(body, value)) {
+      done(new RelayError(
+        'RELAY_REQUEST_INVALID', 'an object in the body has a duplicate name'
+      ))
+    } else done(null, value)
   })
 }
 

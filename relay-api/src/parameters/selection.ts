@@ -136,9 +136,9 @@ export function grantsCondition (
     ...devicePrefixes === undefined
       ? []
       : [
-        ...namesDevices ? [] : stretchAround(devicePrefixes, values),
+          ...namesDevices ? [] : stretchAround(devicePrefixes, values),
         `s.device_id ^@ any($${values.push(devicePrefixes)}::text[])`
-      ]
+        ]
   ]
 }
 

@@ -117,6 +117,11 @@ async function send (
     } catch (error) {
       one.failure = { error } // one failed answer does not fail the batch
     }
-  }, { signal, caller: asked[0].asker.caller, isLong: isLong ||
-    asked[0].asker.isLong, pace: () => asked.find(isWanted)?.asker.pace() })
+  }, {
+    signal,
+    caller: asked[0].asker.caller,
+    isLong: isLong ||
+    asked[0].asker.isLong,
+    pace: () => asked.find(isWanted)?.asker.pace()
+  })
 }

@@ -121,9 +121,13 @@ export function inStretch (selection: Selection, values: unknown[], byZone: ByZo
   const oneOf = (column: 'zone' | 'device_type', names: readonly string[]) =>
     `${seriesColumn(column, true)} = any($${values.push(names)}::text[])`
   return [
-    ...isByZone(selection, byZone) ? ['s.zone = z.zone and length(s.device_id) > 0'] : zones ? [oneOf(
-      'zone', zones
-    )] : [],
+    ...isByZone(selection, byZone)
+      ? ['s.zone = z.zone and length(s.device_id) > 0']
+      : zones
+        ? [oneOf(
+            'zone', zones
+          )]
+        : [],
     's.device_id >= p.from_id and s.device_id < p.before_id',
     ...types.length === 0 ? [] : [oneOf('device_type', types)]
   ].join(' and ')

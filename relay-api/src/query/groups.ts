@@ -49,8 +49,10 @@ export async function readGroups (
   }
   if (selection.granted && groupBy !== 'device') {
     const groups = groupsOfGranted(selection.granted, groupBy)
-    const first = after === undefined ? 0 : groups.findIndex(it =>
-      compareBytes(it.key, after.key) >= (after.isIncluded ? 0 : 1))
+    const first = after === undefined
+      ? 0
+      : groups.findIndex(it =>
+        compareBytes(it.key, after.key) >= (after.isIncluded ? 0 : 1))
     return first === -1 ? [] : groups.slice(first, first + limit)
   }
   const values: unknown[] = []

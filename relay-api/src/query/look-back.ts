@@ -175,10 +175,11 @@ async function readInto (
   const journal = createJournal<Source & { readonly key: string }>(range)
   await database.streamPrepared(name, `with ${inJournal.blocks}${[...arms, ...inJournal.arms].join('\n    union all')}`, values, columns => {
     const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
-    if (bucketStartS !== null) merges.get(key)!.add({
-      edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body
-    })
-    else if (body === null) journal.addSeries(count, { key, zone, deviceType })
+    if (bucketStartS !== null) {
+      merges.get(key)!.add({
+        edge: undefined, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body
+      })
+    } else if (body === null) journal.addSeries(count, { key, zone, deviceType })
     else journal.addRow(body)
   })
   const places = new Map([...plans].map(([key, { buckets }]) => [key, createPlaces(buckets, [])]))
@@ -250,10 +251,11 @@ async function readNewestOf (
     where ${series}
     union all ${inJournal.arms.join(' union all ')}`, values, columns => {
     const [key, bucketStartS, count, min, max, body] = columns as Columns
-    if (bucketStartS !== null) note(
-      key, decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup.lastMs
-    )
-    else if (body === null) journal.addSeries(count, key)
+    if (bucketStartS !== null) {
+      note(
+        key, decodeBody({ bucketStartMs: bucketStartS * 1000, count, min, max, body }).rollup.lastMs
+      )
+    } else if (body === null) journal.addSeries(count, key)
     else journal.addRow(body)
   })
   journal.finish({

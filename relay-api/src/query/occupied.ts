@@ -116,9 +116,9 @@ function rowsAt (question: Question, level: Level, stretches: readonly TimeRange
   const unsure = isSureMs > wholeMs.startMs ? [{ startMs: wholeMs.startMs, endMs: isSureMs }] : []
   const rows =
     union([[...unsure, ...stretches].filter(it => it.endMs > wholeMs.startMs && it.startMs < wholeMs.endMs).map(it => ({
-    first: boundaries.lastAtOrBefore(it.startMs),
-    end: Math.min(boundaries.lastAtOrBefore(it.endMs - 1) + 1, rowCount)
-  }))])
+      first: boundaries.lastAtOrBefore(it.startMs),
+      end: Math.min(boundaries.lastAtOrBefore(it.endMs - 1) + 1, rowCount)
+    }))])
   return isDescending
     ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 }))
     : rows

@@ -49,9 +49,9 @@ function daysOf (series: string, kind: SeriesKind, ends: ReadonlyArray<'first' |
   const journal = journalOfMany({
     kind, series: 'found s where true', startTime: undefined, endTime: undefined
   }, 'of_journal',
-    's.device_id, s.zone, s.device_type, null, null::float8, s.series_id::float8, null::float8, null::float8, ' +
+  's.device_id, s.zone, s.device_type, null, null::float8, s.series_id::float8, null::float8, null::float8, ' +
       'null::bytea',
-    'null, null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
+  'null, null, null, null, null::float8, null::float8, null::float8, null::float8, j.body')
   return `with found as materialized (${series}), ${journal.blocks} ${[...arms, ...journal.arms].join(' union all ')}`
 }
 

@@ -262,10 +262,11 @@ function splitPlan (
 
 function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange): void {
   const last = ranges.at(-1)
-  if (last?.level === level && last.endMs === startMs) ranges[ranges.length - 1] = {
-    level, startMs: last.startMs, endMs
-  }
-  else ranges.push({ level, startMs, endMs })
+  if (last?.level === level && last.endMs === startMs) {
+    ranges[ranges.length - 1] = {
+      level, startMs: last.startMs, endMs
+    }
+  } else ranges.push({ level, startMs, endMs })
 }
 
 /** The content of a node. @param keepPart gets newly merged parts of it */

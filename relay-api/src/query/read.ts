@@ -259,7 +259,8 @@ function questionFor (
   const journals: string[] = []
   for (const whose of ['devices', 'groups'] as const) {
     const range = around(rangesOf({
-      buckets: kind === whose ? buckets : [], edges: edges.filter(
+      buckets: kind === whose ? buckets : [],
+      edges: edges.filter(
         it => (it.isOfGroups ? 'groups' : 'devices') === whose
       )
     }))

@@ -120,7 +120,9 @@ export function findStatistic (name: string): Statistic | undefined {
   const fraction = (parts[2] ?? '').replace(/(?<!0)0+$/, '')
   // decimal, because no double is 99.9
   const share = { part: Number(whole + fraction), whole: 100 * 10 ** fraction.length }
-  return share.part > share.whole ? undefined : percentile(
-    fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share
-  )
+  return share.part > share.whole
+    ? undefined
+    : percentile(
+      fraction === '' ? `p${whole}` : `p${whole}.${fraction}`, share
+    )
 }

@@ -8,7 +8,8 @@ export const streamSettings = {
     default: 2_000, minimum: 1, description: 'most open streams of live changes'
   }),
   STREAM_BUFFER_MAX_BYTES: Type.Integer({
-    default: MIB, minimum: 1_024,
+    default: MIB,
+    minimum: 1_024,
     description: 'most bytes buffered for one client of a stream; a slower client is disconnected'
   }),
   STREAM_BUFFERS_MAX_BYTES: Type.Integer({

@@ -57,13 +57,13 @@ export interface Site {
 /** Few events of all kinds, or so many of one that digests become sketches. */
 export const siteOf = (values: fc.Arbitrary<fc.Arbitrary<number>>, largeWeight = 1): fc.Arbitrary<Site> =>
   fc.tuple(baseMs, values).chain(([baseMs, value]) => fc.oneof(
-  { weight: 3, arbitrary: fc.array(event(baseMs, value), { minLength: 1, maxLength: 150, size: 'max' }) },
-  {
-    weight: largeWeight,
-    arbitrary: fc.array(event(baseMs, value).map(it => ({ ...it, zone: 'Zone A', deviceType: 'THERMOSTAT' })),
-      { minLength: 400, maxLength: 500, size: 'max' })
-  }
-).map(events => ({ baseMs, events })))
+    { weight: 3, arbitrary: fc.array(event(baseMs, value), { minLength: 1, maxLength: 150, size: 'max' }) },
+    {
+      weight: largeWeight,
+      arbitrary: fc.array(event(baseMs, value).map(it => ({ ...it, zone: 'Zone A', deviceType: 'THERMOSTAT' })),
+        { minLength: 400, maxLength: 500, size: 'max' })
+    }
+  ).map(events => ({ baseMs, events })))
 
 export const fields: Readonly<Record<string, Field>> = { device: 'deviceId', zone: 'zone', type: 'deviceType' }
 

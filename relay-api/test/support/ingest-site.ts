@@ -64,8 +64,16 @@ export async function openIngestSite (
   const post = poster(url)
   const database = testLog.database ?? own!.database
   const site =
-    { url, metricsUrl: `http://127.0.0.1:${api.metricsPort}/metrics`, log: testLog, database, environment, post, [Symbol.asyncDispose]: () =>
-    api.close() }
+    {
+      url,
+      metricsUrl: `http://127.0.0.1:${api.metricsPort}/metrics`,
+      log: testLog,
+      database,
+      environment,
+      post,
+      [Symbol.asyncDispose]: () =>
+        api.close()
+    }
   await until('events to be taken', async () => (await post('[]')).status === 202)
   return site
 }

@@ -38,12 +38,22 @@ export function validPacket (chance: Chance, version: Version, events: string): 
   const packet = chance.pick<() => object>([
     () => ({ cmd: 'pingreq' }),
     () => ({ cmd: 'pubrel', messageId, ...version === 5 ? { reasonCode: 0 } : {} }),
-    () => ({ cmd: 'subscribe', messageId, subscriptions: Array.from(
-      { length: chance.between(1, 4) }, () => ({ topic: chance.pick(topics), qos: chance.below(3) })
-    ), ...properties() }),
-    () => ({ cmd: 'unsubscribe', messageId, unsubscriptions: Array.from(
-      { length: chance.between(1, 4) }, () => chance.pick(topics)
-    ), ...properties() }),
+    () => ({
+      cmd: 'subscribe',
+      messageId,
+      subscriptions: Array.from(
+        { length: chance.between(1, 4) }, () => ({ topic: chance.pick(topics), qos: chance.below(3) })
+      ),
+      ...properties()
+    }),
+    () => ({
+      cmd: 'unsubscribe',
+      messageId,
+      unsubscriptions: Array.from(
+        { length: chance.between(1, 4) }, () => chance.pick(topics)
+      ),
+      ...properties()
+    }),
     ...Array<() => object>(4).fill(() => ({
       cmd: 'publish',
       topic: chance.pick(topics),

@@ -82,7 +82,7 @@ async function ensurePartitions (database: Database, level: Level, timesMs: read
     if (timeMs < fromMs) continue
     const partitions = await database.query<{ ends: number }>('select ends from ensure_rollup_partitions($1, ' +
       'to_timestamp($2), to_timestamp($2))',
-      [level.name, timeMs / 1000])
+    [level.name, timeMs / 1000])
     fromMs = partitions.at(-1)!.ends
   }
 }
@@ -116,8 +116,17 @@ function rowsOf (events: readonly PlacedEvent[], journaled: NonNullable<WriteSet
         const bucketMs = bucketStartMs(level.sizeMs, event.timestampMs)
         const key = [series, level.name, sourcePartition, bucketMs].join()
         const row = rows.get(key) ??
-          { level, series, sourcePartition, bucketMs, rollup: emptyRollup(), ...(whose === 'devices' &&
-            level === minuteLevel ? { readings } : {}) }
+          {
+            level,
+            series,
+            sourcePartition,
+            bucketMs,
+            rollup: emptyRollup(),
+            ...(whose === 'devices' &&
+            level === minuteLevel
+              ? { readings }
+              : {})
+          }
         rows.set(key, row)
         mergeRollup(row.rollup, rollup)
       }

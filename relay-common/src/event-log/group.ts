@@ -48,9 +48,11 @@ export function splitGroup (join: JoinGroup, shares: number): JoinGroup[] {
   })
 }
 
-type EventsOverPort = Pick<GroupEvents, 'assigned' | 'revoked' | 'lost' | 'appended'> & { failed (
-  error: PlainError
-): void }
+type EventsOverPort = Pick<GroupEvents, 'assigned' | 'revoked' | 'lost' | 'appended'> & {
+  failed (
+    error: PlainError
+  ): void
+}
 
 /** Joins a group for a consumer in another thread, which holds the other end of the port. */
 export function serveGroup (port: MessagePort, join: JoinGroup): void {

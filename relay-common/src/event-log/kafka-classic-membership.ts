@@ -172,7 +172,10 @@ export class KafkaClassicMembership implements Membership {
     const { group, instanceId = null, topic } = this.#settings
     this.#mustJoin = false // the report does not include later releases
     const metadata = encodeSubscription({
-      topic, ...this.#topic, owned: [...this.#held.owned], revoking: [...this.#held.revoking],
+      topic,
+      ...this.#topic,
+      owned: [...this.#held.owned],
+      revoking: [...this.#held.revoking],
       generation: this.#generation
     })
     try {

@@ -21,17 +21,17 @@ export function withJournal (
   const contents = new Map<string, Content>()
   const contentOf =
     (levelIndex: number, seriesId: number, timeMs: number, sourcePartition: number, keepsReadings: boolean) => {
-    const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
-    const key = [levelIndex, seriesId, bucketMs, sourcePartition].join()
-    let content = contents.get(key)
-    if (!content) {
-      const readings = keepsReadings && levelIndex === 0 ? { timesMs: [], values: [] } : undefined
-      contents.set(
-        key, content = { key: { levelIndex, seriesId, bucketMs, sourcePartition }, rollup: emptyRollup(), readings }
-      )
+      const bucketMs = bucketStartMs(levels[levelIndex].sizeMs, timeMs)
+      const key = [levelIndex, seriesId, bucketMs, sourcePartition].join()
+      let content = contents.get(key)
+      if (!content) {
+        const readings = keepsReadings && levelIndex === 0 ? { timesMs: [], values: [] } : undefined
+        contents.set(
+          key, content = { key: { levelIndex, seriesId, bucketMs, sourcePartition }, rollup: emptyRollup(), readings }
+        )
+      }
+      return content
     }
-    return content
-  }
   for (const { levelIndex, seriesId, bucketMs, sourcePartition, ...row } of rows) {
     const { rollup, readings } = decodeBody({ ...row, bucketStartMs: bucketMs })
     Object.assign(

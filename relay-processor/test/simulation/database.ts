@@ -361,9 +361,13 @@ export class Database {
     const isOfTaken = move.fromOffset === move.toOffset && row?.nextOffset === move.toOffset
     const outcome = !row || row.epoch !== move.epoch
       ? 'fenced'
-      : isOfTaken ? move.taken.length === 0 || move.taken.some(
-        it => this.misplaced.has(it)
-      ) ? 'not-moved' : 'moved' : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
+      : isOfTaken
+        ? move.taken.length === 0 || move.taken.some(
+          it => this.misplaced.has(it)
+        )
+          ? 'not-moved'
+          : 'moved'
+        : row.nextOffset === move.toOffset ? 'moved' : row.nextOffset === move.fromOffset ? 'not-moved' : 'fenced'
     this.#world.count(`commit without an answer: ${outcome}`)
     return outcome
   }

@@ -174,9 +174,11 @@ class Simulation {
     const skewMs = this.#chance.between(-200, 200) // no two clocks agree
     const line = startLine({ ...this.#settings, owner: process.name, gapPolicy: this.#gapPolicy }, {
       store: new SimulatedStore(process, this.#database, this.#faults, this.#bug),
-      eventLog: { readOffsets: () => process.ask(
-        'read offsets', 'none', () => new Error(), () => this.#log.readOffsets()
-      ) },
+      eventLog: {
+        readOffsets: () => process.ask(
+          'read offsets', 'none', () => new Error(), () => this.#log.readOffsets()
+        )
+      },
       consumer,
       producer: new SimulatedProducer(process, this.#log, this.#faults),
       clock: {

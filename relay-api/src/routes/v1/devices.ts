@@ -77,7 +77,10 @@ const latestSchema = {
   params: Type.Object({ device: Name }),
   response: {
     200: Type.Object({
-      device: Type.String(), zone: Type.String(), type: Type.String(), value: Type.Number(),
+      device: Type.String(),
+      zone: Type.String(),
+      type: Type.String(),
+      value: Type.Number(),
       timestamp: Time('of the reading')
     }, { title: 'LatestReading' }),
     ...problemResponses(404)

@@ -25,7 +25,9 @@ const schema = {
     ...selectionParameters,
     ...rangeParameters,
     bins: Type.Integer({
-      minimum: 1, maximum: BINS_MAX, default: 20,
+      minimum: 1,
+      maximum: BINS_MAX,
+      default: 20,
       description: 'number of bins; fewer are returned if the values are too close'
     }),
     scale: Type.Unsafe<'linear' | 'log'>({
