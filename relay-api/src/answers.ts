@@ -18,7 +18,7 @@ import { Type, type Static } from 'typebox'
 import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
 import type { AttainedService } from './query/attained-service.ts'
-import { Computing } from './query/computing.ts'
+import { Computing, createTurnClock } from './query/computing.ts'
 import { createTurns } from './query/turns.ts'
 
 export const answerSettings = {
@@ -105,6 +105,7 @@ export function keepAnswers (
   const settings: AnswerSettings = {
     rowsMax: config.ANSWER_ROWS_MAX,
     seriesMax: config.ANSWER_SERIES_MAX,
+    isTurnSpent: createTurnClock(PIECE_MS),
     turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong || service.isHeavy(caller), signal),
     computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
@@ -181,6 +182,8 @@ export function keepAnswers (
 interface AnswerSettings {
   readonly rowsMax: number
   readonly seriesMax: number
+  /** whether the turn of the event loop has been long enough, whoever computed in it */
+  readonly isTurnSpent: (nowMs: number) => boolean
   readonly turn: (answer: OpenAnswer) => Promise<void>
   readonly computed: (caller: string, ms: number) => void
   readonly holdLong: (caller: string) => Disposable
@@ -229,8 +232,9 @@ class OpenAnswer implements Answer {
   pace (): Promise<void> | undefined {
     if (this.#ended) throw this.#ended
     const computing = this.#computing
-    computing.step(performance.now())
-    if (computing.pieceMs < PIECE_MS) return undefined
+    const nowMs = performance.now()
+    computing.step(nowMs)
+    if (computing.pieceMs < PIECE_MS && !this.#settings.isTurnSpent(nowMs)) return undefined
     this.#countPiece()
     return this.#settings.turn(this).then(() => computing.goOn(performance.now()))
   }

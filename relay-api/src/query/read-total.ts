@@ -121,9 +121,9 @@ async function attemptTotals (
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
   const nodes: Node[][] = []
   for (const plan of plans) {
-    nodes.push(splitPlan(plan, selection, split, block => cache.find(key, block, nowMs)))
-    const turn = asker.pace()
+    const turn = asker.pace() // before: others may have come to this point in the same turn
     if (turn) await turn
+    nodes.push(splitPlan(plan, selection, split, block => cache.find(key, block, nowMs)))
   }
   /** of plans with any data */
   const merges: Array<Merge | undefined> = []
