@@ -200,9 +200,10 @@ async function compose (
   checkBodies(app)
   await addCorsAndCompression(app, config)
   await openApiRoutes(app, config)
+  const queries = async () => reads.hasReplica() ? {} : await queryReadiness(database)
   await app.register(async probes => refuseOtherMethods(probes, () => healthRoutes(probes, {
-    readiness: () => queryReadiness(database),
-    functions: { query: () => queryReadiness(database), ingest: () => ingestReadiness(ingest) },
+    readiness: queries,
+    functions: { query: queries, ingest: () => ingestReadiness(ingest) },
     isDraining: () => parting.hasBegun
   }, () => {})))
   await app.register(async api => {

@@ -66,7 +66,8 @@ export const apiSettings = Type.Object({
     description: 'most device minutes that one answer may read for increase, rate and timeWeightedAvg'
   }),
   DATABASE_REPLICA_URL: Type.Optional(Type.String({
-    description: 'connection string of a streaming replica for the reads of /api/v1'
+    description: 'connection string of a streaming replica for the reads of /api/v1, ' +
+      'and for all reads while the primary is unreachable'
   })),
   DATABASE_LISTEN_URL: Type.Optional(Type.String({
     description: 'connection string of the same database without a pooler, for migrations and the one connection ' +

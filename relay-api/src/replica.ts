@@ -5,7 +5,7 @@
  * Lag is computed from the WAL position that the replica has replayed, not from its own report. Once per second we note
  * the WAL position of the primary; a replica that has replayed a note is no older than the note. This also detects a
  * replica that lost its primary and believes that it is up to date. While the primary is unreachable, a replica that
- * has replayed the last note continues to answer.
+ * has replayed the last note answers all queries.
  *
  * WAL positions belong to one history of the database. A replica of another history than the primary's is not used: it
  * follows the time before a restore, or has not received the new history yet.
@@ -36,10 +36,14 @@ export interface ReadSource {
 }
 
 export interface Reads {
-  /** The primary, for answers that need the newest commits. */
+  /**
+   * The primary, for answers that need the newest commits. While it is unreachable, a replica that has all known commits.
+   */
   choosePrimary (asker: Asker): ReadSource
   /** The server for a whole answer. If the replica fails meanwhile, the primary takes over. */
   choose (asker: Asker): ReadSource
+  /** Whether the replica would answer if the primary were unreachable. */
+  hasReplica (): boolean
   close (): Promise<void>
 }
 
@@ -71,8 +75,10 @@ export function openReads (
     registers: [metrics],
     collect () { for (const [server, { waiting }] of sharesOf) this.set({ server }, waiting) }
   })
-  const choosePrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
-  if (replicaUrl === undefined) return { choosePrimary, choose: choosePrimary, close: async () => {} }
+  const onlyPrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
+  if (replicaUrl === undefined) {
+    return { choosePrimary: onlyPrimary, choose: onlyPrimary, hasReplica: () => false, close: async () => {} }
+  }
 
   const closing = new AbortController()
   const replicaConfig = { ...config, DATABASE_URL: replicaUrl }
@@ -84,7 +90,9 @@ export function openReads (
   let historyId: string | undefined
 
   const lagMs = () => current === undefined ? Infinity : Date.now() - current.asOfMs
-  const isUsable = () => lagMs() <= lagMaxMs || (!isPrimaryUp && current?.hasAll === true)
+  /** the primary is unreachable, and the replica takes its place */
+  const isAlone = () => !isPrimaryUp && current?.hasAll === true
+  const isUsable = () => lagMs() <= lagMaxMs || isAlone()
   const giveUp = () => { current = undefined }
 
   const watchOnce = async () => {
@@ -141,8 +149,9 @@ export function openReads (
     collect () { this.set(lagMs() / 1000) }
   })
   return {
-    choosePrimary,
-    choose: asker => facade && isUsable() ? sourceFor(facade, asker, lagMs()) : choosePrimary(asker),
+    choosePrimary: asker => facade && isAlone() ? sourceFor(facade, asker, lagMs()) : onlyPrimary(asker),
+    choose: asker => facade && isUsable() ? sourceFor(facade, asker, lagMs()) : onlyPrimary(asker),
+    hasReplica: () => facade !== undefined && isUsable(),
     async close () {
       closing.abort()
       await watching

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
+import getPort from 'get-port'
 import { createLogger } from 'relay-common'
 
 import { behindPgbouncer, startPgbouncer } from '../../relay-common/test/support/local-pgbouncer.ts'
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
+import { openOwnServers } from '../../test-support/own-servers.ts'
 import { until } from '../../test-support/until.ts'
 import { startApi } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
@@ -99,6 +101,25 @@ test('without a listening connection such a pooler is refused, and always with t
   const ofLog = await refusalOf({ DATABASE_URL: pooler.url, DATABASE_LISTEN_URL: url, EVENT_LOG: 'postgres' })
   assert.equal(ofLog.code, 'RELAY_DATABASE_POOLED')
   assert.doesNotMatch(ofLog.message, /DATABASE_LISTEN_URL/)
+})
+
+test('while the database behind a pooler is away an API says so, and answers again afterwards', behindPgbouncer, async t => {
+  const servers = await openOwnServers(t)
+  const port = await getPort({ host: '127.0.0.1' })
+  const server = await servers.start('primary', port)
+  const pooler = await startPgbouncer(t, server.url('postgres'), { pool_mode: 'session', server_login_retry: 1 })
+  const api = await startApi(readApiConfig({ DATABASE_URL: pooler.url, API_TOKENS: TOKEN, API_PORT: '0', METRICS_PORT: '0' }), log)
+  t.after(() => api.close())
+  const ask = async () => {
+    const response = await fetch(`http://127.0.0.1:${api.port}/api/v1/devices`, { headers: { authorization } })
+    return [response.status, (await response.json() as { code?: string }).code]
+  }
+  assert.deepEqual(await ask(), [200, undefined])
+  process.kill(server.pid, 'SIGKILL')
+  await server.exited
+  for (let n = 0; n < 5; n++) assert.deepEqual(await ask(), [503, 'RELAY_DATABASE_UNREACHABLE'])
+  await servers.start('primary', port)
+  await until('answers again', async () => (await ask())[0] === 200)
 })
 
 async function refusalOf (settings: Record<string, string>): Promise<{ code: string, message: string }> {

@@ -100,13 +100,21 @@ test('answers come from the replica while its lag is small, otherwise from the p
   for (let n = 0; n < 5; n++) assert.equal(await count(), 3)
 
   await until('metrics to know that it is gone', async () => await lagS() === Infinity) // they are cached for a second
-  await startStandby()
+  const replica = await startStandby()
   await until('the replica to be in use again', async () => await lagS() < lagMaxS)
 
   // the primary is killed: the data of the replica are still available
   process.kill(primary.pid, 'SIGKILL')
   await primary.exited
   for (let n = 0; n < 3; n++) assert.equal(await count(), 3)
+  const statusOf = async (path: string) => (await get(path)).status
+  await until('the replica to take its place for all routes', async () => await statusOf(
+    '/api/events/zone/Zone%20A?startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z') === 200)
+  for (const which of ['', '?for=query', '?for=any']) assert.equal(await statusOf(`/readyz${which}`), 200, which)
+
+  // both are gone
+  process.kill(replica.pid, 'SIGKILL')
+  await until('it not to be ready', async () => await statusOf('/readyz?for=query') === 503)
 })
 
 test('a replica from before a restore is not used, at any position', { timeout: 300_000 }, async t => {

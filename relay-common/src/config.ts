@@ -83,7 +83,8 @@ export const programSettings = {
 /** Settings of programs that use PostgreSQL. `DATABASE_URL` takes precedence over the parts. */
 export const databaseSettings = {
   DATABASE_URL: Type.Optional(Type.String({
-    description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used'
+    description: 'PostgreSQL connection string; if not set, the POSTGRES_ settings are used. ' +
+      'Without a password in it, POSTGRES_PASSWORD is used'
   })),
   POSTGRES_HOST: Type.String({ default: '127.0.0.1', description: 'PostgreSQL host' }),
   POSTGRES_PORT: Port('PostgreSQL port', 5432),

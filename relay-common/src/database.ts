@@ -137,7 +137,7 @@ const relayTypes = {
 export function connectionOptions (settings: DatabaseSettings) {
   const ssl = settings.DATABASE_TLS ? { ssl: readTls('DATABASE_TLS', tlsFiles(settings)) } : {}
   return settings.DATABASE_URL
-    ? { connectionString: settings.DATABASE_URL, ...ssl }
+    ? { connectionString: withPassword(settings.DATABASE_URL, settings.POSTGRES_PASSWORD), ...ssl }
     : {
         host: settings.POSTGRES_HOST,
         port: settings.POSTGRES_PORT,
@@ -146,6 +146,14 @@ export function connectionOptions (settings: DatabaseSettings) {
         password: settings.POSTGRES_PASSWORD,
         ...ssl
       }
+}
+
+/** A URL is seen by whoever sees the environment, so its password may be in `POSTGRES_PASSWORD_FILE`. */
+function withPassword (text: string, password: string): string {
+  const url = URL.parse(text)
+  if (!url || password === '' || url.password !== '' || url.searchParams.has('password')) return text
+  url.password = password
+  return url.href
 }
 
 function tlsFiles (
@@ -206,7 +214,8 @@ export function describeDatabase (settings: DatabaseSettings): string {
 /** Errors after which a retry may succeed: the connection was lost, or the server starts or stops. */
 const connectionErrors = new Set([
   'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH',
-  '57P01', '57P02', '57P03', '08000', '08001', '08003', '08004', '08006', '53300'
+  '57P01', '57P02', '57P03', '08000', '08001', '08003', '08004', '08006', '53300',
+  '08P01' // PgBouncer says this when its server has gone, and closes the connection
 ])
 
 /** Whether the database was unreachable, in contrast to a refused statement. */

@@ -52,19 +52,27 @@ export async function startPgbouncer (
     '[databases]', `* = host=${hostname} port=${port} user=${username} password=${password}`,
     '[pgbouncer]', ...Object.entries(all).map(([name, value]) => `${name} = ${value}`), ''
   ].join('\n'))
+  const urlOf = (path: string) => `postgresql://${username}@127.0.0.1:${ownPort}${path}`
+  await runPgbouncer(t, file, urlOf(pathname))
+  return { url: urlOf(pathname), reconnect: () => query(urlOf('/pgbouncer'), 'reconnect') }
+}
+
+/**
+ * Runs PgBouncer with a file of settings until the test ends.
+ * @param url of a database behind it, which it is asked for until it answers
+ */
+export async function runPgbouncer (t: TestContext, file: string, url: string): Promise<void> {
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [] // it refuses to run as root
   const bouncer = spawn(pgbouncer, [...asNobody, file], { stdio: 'ignore' })
   t.after(() => endProgram(bouncer))
-
-  const urlOf = (path: string) => `postgresql://${username}@127.0.0.1:${ownPort}${path}`
-  const tell = async (command: string) => {
-    const client = new Client({ connectionString: urlOf('/pgbouncer') })
-    await client.connect()
-    await client.query(command).finally(() => client.end())
-  }
   await until('PgBouncer to take connections', () => {
     if (bouncer.exitCode !== null) throw new Error('PgBouncer did not start')
-    return tell('show version').then(() => true, () => false)
+    return query(url, 'select 1').then(() => true, () => false)
   })
-  return { url: urlOf(pathname), reconnect: () => tell('reconnect') }
+}
+
+async function query (url: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query(sql).finally(() => client.end())
 }
