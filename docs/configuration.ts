@@ -68,6 +68,7 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`BIND_ADDRESS\` | \`127.0.0.1\` | address of this machine to listen on; \`0.0.0.0\`: all addresses |
 | \`API_PORT\` | \`8080\` | port of the API on this machine |
 | \`KAFKA_PORT\` | \`9092\` | port of Kafka on this machine |
+| \`KAFKA_PORT_2\`, \`KAFKA_PORT_3\` | \`9192\`, \`9292\` | ports of the other two brokers of \`compose.cluster.yaml\` on this machine |
 | \`KAFKA_ADVERTISED_HOST\` | \`localhost\` | host name of this machine for clients outside of the containers |
 | \`POSTGRES_PORT\` | \`5432\` | port of PostgreSQL on this machine |
 | \`POSTGRES_PASSWORD\` | \`relay\` | password of the database owner, who runs migrations; set when the volume is created, not changed later |
@@ -88,7 +89,8 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 
 \`compose.scaled.yaml\` over \`compose.yaml\` starts three processors, and two APIs behind HAProxy, which then listens on \`API_PORT\`.
 \`--scale processor=2 --scale api=4\` starts other numbers. Each takes up to 11 connections to PostgreSQL: for more of them,
-raise \`max_connections\` of \`postgres\`. \`docker compose build --build-arg NODE_IMAGE=…\` takes Node from a mirror.`
+raise \`max_connections\` of \`postgres\`. \`compose.cluster.yaml\` adds brokers, a replica and a pooler ([deployment](deployment.md)).
+\`docker compose build --build-arg NODE_IMAGE=…\` takes Node from a mirror.`
 
 function section (title: string, body: string): string {
   return `## ${title}\n\n${body}\n`

@@ -16,12 +16,12 @@ import { valueAt } from '../../relay-simulator/src/value.ts'
 import { until } from '../../test-support/until.ts'
 import { ROOT } from '../test/support/dockerfile.ts'
 import { programs, rootManifest } from '../test/support/programs.ts'
-import { startLoad, type Load } from './load.ts'
-import { docker, openSite, STAND_INS } from './site.ts'
+import { assertCounted, inAnHour, startLoad, type Load } from './load.ts'
+import { docker, isOfStandIns, openSite } from './site.ts'
+import { assertWatched } from './watched.ts'
 
-const isOfStandIns = process.env.STAND_INS !== undefined
 const volumesBefore = await listVolumes()
-const site = await openSite(isOfStandIns ? ['compose.yaml', STAND_INS] : ['compose.yaml'])
+const site = await openSite('compose.yaml')
 after(() => site.close())
 
 const MB = 1_000_000
@@ -38,30 +38,20 @@ const newVolumes = async () => (await listVolumes()).filter(it => !volumesBefore
 /** Volumes without a name: the image asks for one that compose.yaml does not mount. */
 const unnamedVolumes = async () => (await newVolumes()).filter(it => !it.startsWith('relay-test_'))
 
-const serviceOf = async (service: string) => (await site.containers()).filter(it => it.service === service)
-
 async function untilStartedAgain (service: string, id: string): Promise<void> {
   const restarts = async () => Number(await docker('inspect', '--format', '{{.RestartCount}}', id))
   await until(`the engine to start ${service} again`, async () => await restarts() > 0)
 }
 
-/** Holds the answers about a load against a plain count of it. */
-async function assertCounted ({ sent, failed }: Load, zone: string): Promise<void> {
-  const question = `/api/v1/aggregates?zone=${zone}&start=-20d&end=${inAnHour()}&interval=range&stats=count,sum`
-  let answer: any
-  await until(() => `${zone} to be counted: ${JSON.stringify(sent)}, the answer is ${JSON.stringify(answer)}`, async () => {
-    answer = await site.ask(question).catch(String)
-    return answer.body?.rows?.[0]?.count >= sent.count
-  }, 120_000)
-  const [{ count, sum }] = answer.body.rows
-  assert.deepEqual({ count, sum }, sent)
-  console.log(`${zone}: ${sent.count} events, all counted once; ${failed.length} requests failed and were sent again`)
+async function assertAllCounted (load: Load, zone: string): Promise<void> {
+  await assertCounted(site, load, zone)
+  console.log(`${zone}: ${load.sent.count} events, all counted once; ${load.failed.length} requests failed and were sent again`)
 }
 
 suite('docker compose', () => {
   test('build makes an image of each program, none larger than its budget', { timeout: 1_200_000 }, async () => {
     const startMs = performance.now()
-    await site.compose('--profile', '*', 'build', 'simulator', 'processor', 'api')
+    await site.paste('docker compose build')
     console.log(`built in ${seconds(startMs)} s`)
     const sizeOf = async (image: string) => Number(await docker('image', 'inspect', '--format', '{{.Size}}', image))
     const standInBytes = isOfStandIns ? await sizeOf('relay-stand-in/debian:trixie') - DEBIAN_BYTES : 0
@@ -74,13 +64,13 @@ suite('docker compose', () => {
 
   test('up -d: every service is well, and the first answer is right', { timeout: 300_000 }, async () => {
     const startMs = performance.now()
-    await site.compose('up', '--detach')
+    await site.paste('docker compose up -d')
     const question = hourOf('device/thermostat-001')
     await until('the first answer', async () => (await site.ask(question).catch(() => undefined))?.body.count === 3_600)
     console.log(`first right answer after ${seconds(startMs)} s`)
     await site.untilWell()
     console.log(`all well after ${seconds(startMs)} s`)
-    const [migrate] = await serviceOf('migrate')
+    const [migrate] = await site.containers('migrate')
     assert.equal(await docker('inspect', '--format', '{{.State.ExitCode}}', migrate.id), '0')
   })
 
@@ -130,7 +120,7 @@ suite('docker compose', () => {
   test('down and up: the data are there, and nothing without a name is left', { timeout: 300_000 }, async () => {
     const before = (await site.ask(hourOf('zone/Zone%20A'))).body
     const startMs = performance.now()
-    await site.compose('down')
+    await site.paste('docker compose down')
     console.log(`down in ${seconds(startMs)} s`)
     assert.deepEqual(await site.containers(), [])
     assert.deepEqual(await unnamedVolumes(), [])
@@ -146,7 +136,7 @@ suite('docker compose', () => {
   test('each container is killed and restarted under load: nothing is lost, nothing counts twice', ofMinutes, async () => {
     const load = startLoad(site.ports.api, 'killed', Date.now() - HOUR_MS)
     for (const service of ['processor', 'api', 'kafka', 'postgres', 'simulator']) {
-      const [{ id }] = await serviceOf(service)
+      const [{ id }] = await site.containers(service)
       await site.crash(id)
       await untilStartedAgain(service, id)
       await site.untilWell()
@@ -154,14 +144,38 @@ suite('docker compose', () => {
       await site.untilWell()
     }
     await load.stop()
-    await assertCounted(load, 'killed')
+    await assertAllCounted(load, 'killed')
+  })
+
+  test('late readings in compressed chunks of TimescaleDB count once, in answers and in rows', ofMinutes, async t => {
+    if (await site.psql('select rollups_are_hypertables()') !== 't') return t.skip('its community edition is not here')
+    const zone = 'compressed'
+    const chunks = `from timescaledb_information.chunks
+      where hypertable_name = 'rollups_minute' and range_end < now() - interval '2 days'`
+    const rows = `select coalesce(sum(count), 0) from rollups_minute join series using (series_id)
+      where zone = '${zone}' and device_id is not null and bucket_start < now() - interval '2 days'`
+    const startMs = Date.now() - HOUR_MS
+    const inRows = async (load: Load) => {
+      await assertAllCounted(load, zone)
+      await until('late readings to be in rows', async () => Number(await site.psql(rows)) === load.sent.count / 10, 400_000)
+    }
+    const first = startLoad(site.ports.api, zone, startMs)
+    await until('some events', () => first.succeeded >= 5)
+    await first.stop()
+    await inRows(first)
+    const compressed = await site.psql(`select count(compress_chunk(format('%I.%I', chunk_schema, chunk_name)::regclass, true)) ${chunks}`)
+    assert.ok(Number(compressed) > 0)
+    const again = startLoad(site.ports.api, zone, startMs) // what was sent before, and more
+    await until('more events', () => again.succeeded >= 10)
+    await again.stop()
+    await inRows(again)
+    assert.equal(await site.psql(`select bool_or(is_compressed) ${chunks}`), 't')
   })
 
   test('run --rm relay verify finds no difference, and replay has nothing to change', { timeout: 600_000 }, async () => {
     const startMs = performance.now()
-    const day = (timeMs: number) => new Date(timeMs).toISOString().slice(0, 10)
-    const args = ['--from', day(Date.now() - 15 * 24 * HOUR_MS), '--to', day(Date.now() + 48 * HOUR_MS), '--json']
-    console.log(await site.compose('run', '--rm', '-T', 'relay', 'verify', ...args))
+    await site.paste('docker compose run --rm relay verify --from 24h --to 0s')
+    console.log(await site.verify())
     console.log(`verified in ${seconds(startMs)} s`)
     const replay = JSON.parse(await site.compose('run', '--rm', '-T', 'relay', 'replay', '--json'))
     for (const change of Object.values(replay.changes)) assert.deepEqual(change, { added: 0, changed: 0, removed: 0 })
@@ -171,50 +185,39 @@ suite('docker compose', () => {
     assert.deepEqual(await unnamedVolumes(), [])
   })
 
-  test('three processors and two APIs behind a proxy: one of each is stopped and killed under load', ofMinutes, async () => {
-    site.useScaled()
-    await site.compose('up', '--detach', '--build', '--scale', 'processor=3', '--scale', 'api=2')
+  test('a site can do without the simulated fleet', ofMinutes, async () => {
+    await site.paste('docker compose up -d --scale simulator=0')
+    assert.deepEqual(await site.containers('simulator'), [])
+    await site.paste('docker compose up -d')
     await site.untilWell()
-    assert.deepEqual([(await serviceOf('processor')).length, (await serviceOf('api')).length], [3, 2])
+  })
+
+  test('three processors and two APIs behind a proxy: one of each is stopped and killed under load', ofMinutes, async () => {
+    site.use('compose.yaml:compose.scaled.yaml')
+    await site.paste('docker compose up -d')
+    await site.untilWell()
+    assert.deepEqual([(await site.containers('processor')).length, (await site.containers('api')).length], [3, 2])
 
     const load = startLoad(site.ports.api, 'scaled', Date.now() - HOUR_MS)
-    await until('all three to work', async () => await psql('select count(distinct owner) from progress') === '3', 120_000)
-    const [api] = await serviceOf('api')
+    await until('all three to work', async () => await site.psql('select count(distinct owner) from progress') === '3', 120_000)
+    const [api] = await site.containers('api')
     await docker('stop', '-t', '20', api.id)
     assert.deepEqual(load.failed, [], 'an API that is stopped drains first')
     await docker('start', api.id)
     await site.untilWell()
     for (const service of ['processor', 'api']) {
-      const [{ id }] = await serviceOf(service)
+      const [{ id }] = await site.containers(service)
       await site.crash(id)
       await untilStartedAgain(service, id)
       await site.untilWell()
     }
     await load.stop()
-    await assertCounted(load, 'scaled')
-    console.log(`connections: ${await psql('select count(*) from pg_stat_activity where backend_type = \'client backend\'')}`)
+    await assertAllCounted(load, 'scaled')
+    console.log(`connections: ${await site.psql('select count(*) from pg_stat_activity where backend_type = \'client backend\'')}`)
   })
 
   test('--profile monitoring: Prometheus reaches every part, and has its rules', { timeout: 300_000 }, async () => {
-    const services = ['prometheus', 'alertmanager', 'postgres-exporter', 'probe', ...isOfStandIns ? [] : ['grafana']]
-    await site.compose('--profile', 'monitoring', 'up', '--detach', '--no-recreate', ...services)
-    await site.untilWell()
-    const asked = async (path: string) => {
-      const command = ['wget', '-q', '-O', '-', `http://127.0.0.1:9090${path}`]
-      return JSON.parse(await site.compose('exec', '-T', 'prometheus', ...command)).data
-    }
-    let down: string[] = []
-    await until(() => `targets to be up, but ${down.join(', ')}`, async () => {
-      const { activeTargets } = await asked('/api/v1/targets?state=active')
-      down = (activeTargets as Array<{ health: string, scrapeUrl: string, lastError: string }>)
-        .filter(it => it.health !== 'up').map(it => `${it.scrapeUrl}: ${it.lastError}`)
-      return activeTargets.length >= 8 && down.length === 0
-    }, 120_000)
-    assert.ok((await asked('/api/v1/rules')).groups.length > 0)
-    await until('the probe to be content', async () => {
-      const { result } = await asked('/api/v1/query?query=relay_probe_rounds_total%7Bresult%3D%22ok%22%7D')
-      return Number(result[0]?.value[1]) > 0
-    })
+    await assertWatched(site, 8)
   })
 
   test('down --volumes leaves nothing behind', { timeout: 120_000 }, async () => {
@@ -225,12 +228,7 @@ suite('docker compose', () => {
   })
 })
 
-const inAnHour = () => new Date(Date.now() + HOUR_MS).toISOString()
-
 const seconds = (startMs: number) => ((performance.now() - startMs) / 1_000).toFixed(1)
-
-const psql = (statement: string) => site.compose('exec', '-T', 'postgres',
-  'psql', '--username=relay', '--dbname=relay', '--no-align', '--tuples-only', `--command=${statement}`)
 
 /** The last whole hour that ended two hours ago. */
 function hour (): { startMs: number, endMs: number } {

@@ -1,69 +1,145 @@
 /**
- * Events of a fleet of the test's own, sent by the API while containers die, each until it is accepted; and what a plain count
- * says of them.
+ * What clients do while containers die: events of a fleet of the test's own are sent to the API, each until it is accepted, and
+ * questions are asked whose answers are known.
  */
+import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { DAY_MS, HOUR_MS, WELL_KNOWN_TOKEN } from 'relay-common'
+
+import { until } from '../../test-support/until.ts'
+import type { Site } from './site.ts'
 
 const DEVICES = 200
 const EVENTS_PER_REQUEST = 500
 const PAUSE_MS = 150
+const AGAIN_MS = 200
 const REQUEST_TIMEOUT_MS = 15_000
 const LATE_DAYS = 10
-const DAY_MS = 86_400_000
 
-export interface Load {
-  /** accepted, each counted once */
-  readonly sent: { readonly count: number, readonly sum: number }
-  /** requests that failed, and were sent again */
+/** What a plain count says of events. */
+export interface Counted { readonly count: number, readonly sum: number }
+
+/** How the requests of a client went, which it makes one after the other. */
+export interface Requests {
+  readonly succeeded: number
+  /** status and body, or the error of the connection */
   readonly failed: readonly string[]
-  /** Stops after what is in hand is accepted. */
+  /** longest time from one request that succeeded to the next one */
+  readonly longestGapMs: number
+  /** Stops after the next request that succeeds. @throws what was wrong with an answer */
   stop (): Promise<void>
 }
 
-/**
- * @param startMs the first event's time; each further one is a millisecond later, and every tenth ten days older
- */
-export function startLoad (port: number, zone: string, startMs: number): Load {
-  const stopping = new AbortController()
-  const sent = { count: 0, sum: 0 }
+export interface Load extends Requests {
+  /** accepted, each counted once */
+  readonly sent: Counted
+}
+
+/** @param next makes a request. @returns undefined, or why it failed */
+function startRequests (next: () => Promise<string | undefined>): Requests {
+  let isStopping = false
   const failed: string[] = []
-  let next = 0
+  let succeeded = 0
+  let longestGapMs = 0
 
-  const makeBatch = () => Array.from({ length: EVENTS_PER_REQUEST }, () => {
-    const n = next++
-    const timestamp = new Date(startMs + n - (n % 10 === 0 ? LATE_DAYS * DAY_MS : 0)).toISOString()
-    return { deviceId: `${zone}-${n % DEVICES}`, deviceType: 'THERMOSTAT', zone, value: n % 97, timestamp }
-  })
-
-  const post = async (events: readonly object[]): Promise<boolean> => {
-    try {
-      const response = await fetch(`http://127.0.0.1:${port}/api/v1/events`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${WELL_KNOWN_TOKEN}`, 'content-type': 'application/json' },
-        body: JSON.stringify(events),
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)
-      })
-      const body = await response.text()
-      if (response.status === 200 || response.status === 202) return true
-      failed.push(`${response.status}: ${body.slice(0, 300)}`)
-    } catch (error) {
-      failed.push(String((error as Error).cause ?? error))
-    }
-    return false
-  }
-
-  const sending = (async () => {
-    while (!stopping.signal.aborted) {
-      const events = makeBatch()
-      while (!await post(events)) await delay(200) // a reading that is sent again counts once
-      for (const { value } of events) {
-        sent.count++
-        sent.sum += value
+  const making = (async () => {
+    for (let lastMs = performance.now(); ;) {
+      const reason = await next()
+      if (reason !== undefined) {
+        failed.push(reason)
+        await delay(AGAIN_MS)
+        continue
       }
+      const nowMs = performance.now()
+      longestGapMs = Math.max(longestGapMs, nowMs - lastMs)
+      lastMs = nowMs
+      succeeded++
+      if (isStopping) return
       await delay(PAUSE_MS)
     }
   })()
-  return { sent, failed, stop: async () => { stopping.abort(); await sending } }
+  making.catch(() => {}) // `stop` throws it
+  return {
+    get succeeded () { return succeeded },
+    failed,
+    get longestGapMs () { return longestGapMs },
+    stop: async () => { isStopping = true; await making }
+  }
 }
+
+async function request (port: number, path: string, body?: string): Promise<{ readonly text: string, readonly fault?: string }> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: `Bearer ${WELL_KNOWN_TOKEN}`, ...body === undefined ? {} : { 'content-type': 'application/json' } },
+      body,
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)
+    })
+    const text = await response.text()
+    return response.ok && response.status !== 207 ? { text } : { text, fault: `${response.status}: ${text.slice(0, 300)}` }
+  } catch (error) {
+    return { text: '', fault: String((error as Error).cause ?? error) }
+  }
+}
+
+/**
+ * Sends events, and those of a request that failed again: each counts once.
+ * @param startMs the first event's time; each further one is a millisecond later, and every tenth ten days older
+ */
+export function startLoad (port: number, zone: string, startMs: number): Load {
+  const sent = { count: 0, sum: 0 }
+  let first = 0 // of the events that are not accepted yet
+  const requests = startRequests(async () => {
+    const events = Array.from({ length: EVENTS_PER_REQUEST }, (_, index) => {
+      const n = first + index
+      const timestamp = new Date(startMs + n - (n % 10 === 0 ? LATE_DAYS * DAY_MS : 0)).toISOString()
+      return { deviceId: `${zone}-${n % DEVICES}`, deviceType: 'THERMOSTAT', zone, value: n % 97, timestamp }
+    })
+    const { fault } = await request(port, '/api/v1/events', JSON.stringify(events))
+    if (fault !== undefined) return fault
+    first += events.length
+    for (const { value } of events) {
+      sent.count++
+      sent.sum += value
+    }
+  })
+  return Object.assign(requests, { sent })
+}
+
+/** Holds the answers about a load against a plain count of it. */
+export async function assertCounted (site: Site, { sent }: Load, zone: string): Promise<void> {
+  const question = `/api/v1/aggregates?zone=${zone}&start=-20d&end=${inAnHour()}&interval=range&stats=count,sum`
+  let answer: any
+  await until(() => `${zone} to be counted: ${JSON.stringify(sent)}, the answer is ${JSON.stringify(answer)}`, async () => {
+    answer = await site.ask(question).catch(String)
+    return answer.body?.rows?.[0]?.count >= sent.count
+  }, 120_000)
+  const [{ count, sum }] = answer.body.rows
+  assert.deepEqual({ count, sum }, sent)
+}
+
+/** The two ways to ask for the readings of a zone. */
+export type Way = 'v1' | 'events'
+
+/**
+ * Asks for the readings of a zone that gets no more of them. No question is asked twice, for answers of the past are remembered.
+ * A wrong answer ends it, and `stop` throws that.
+ */
+export function startQuestions (port: number, way: Way, zone: string, { count, sum }: Counted): Requests {
+  const fromMs = Date.now() - 20 * DAY_MS
+  const to = inAnHour()
+  let n = 0
+  return startRequests(async () => {
+    const from = new Date(fromMs - n++).toISOString()
+    const { text, fault } = await request(port, way === 'v1'
+      ? `/api/v1/aggregates?zone=${zone}&start=${from}&end=${to}&interval=range&stats=count,sum`
+      : `/api/events/zone/${zone}?startTime=${from}&endTime=${to}`)
+    if (fault !== undefined) return fault
+    const body = JSON.parse(text)
+    if (way === 'v1') assert.deepEqual([body.rows[0]?.count, body.rows[0]?.sum], [count, sum])
+    else assert.equal(body.count, count)
+  })
+}
+
+export const inAnHour = () => new Date(Date.now() + HOUR_MS).toISOString()

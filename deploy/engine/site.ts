@@ -1,13 +1,14 @@
 /**
- * A site of compose.yaml on a real engine, beside whatever else runs there: a project, volumes and ports of its own, which
- * `close` removes.
+ * A site of compose.yaml, and of files over it, on a real engine, beside whatever else runs there: a project, volumes and ports of
+ * its own, which `close` removes.
  */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import getPort from 'get-port'
-import { WELL_KNOWN_TOKEN } from 'relay-common'
+import { DAY_MS, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import { until } from '../../test-support/until.ts'
 import { ROOT } from '../test/support/dockerfile.ts'
@@ -26,19 +27,25 @@ export interface Container {
 }
 
 export interface Site {
-  readonly ports: { readonly api: number, readonly kafka: number, readonly postgres: number }
+  readonly ports: { readonly api: number, readonly kafka: number }
   /** Runs `docker compose`. @returns what it wrote to stdout */
   compose (...args: readonly string[]): Promise<string>
-  /** With compose.scaled.yaml over compose.yaml from now on. */
-  useScaled (): void
-  /** All containers, those that have ended too. */
-  containers (): Promise<Container[]>
+  /** Runs a line of the documentation, as people paste it into their shell. @returns what it wrote to stdout */
+  paste (line: string): Promise<string>
+  /** Takes another COMPOSE_FILE from now on. */
+  use (composeFile: string): void
+  /** All containers, those that have ended too; with a service, its own. */
+  containers (service?: string): Promise<Container[]>
   /** Waits until every container is well, but those of services that end. @throws with what is not */
   untilWell (): Promise<void>
   /** Ends the main process of a container as a fault would, so that the engine starts it again. */
   crash (id: string): Promise<void>
   /** GET of the API with the token. */
   ask (path: string): Promise<{ readonly status: number, readonly body: any }>
+  /** Runs a statement as the owner of the database. @returns its only value */
+  psql (statement: string): Promise<string>
+  /** Recomputes the last 15 days from the log. @returns what it says. @throws with the differences, if there are any */
+  verify (): Promise<string>
   close (): Promise<void>
 }
 
@@ -47,22 +54,27 @@ export async function docker (...args: readonly string[]): Promise<string> {
   return stdout.trim()
 }
 
-/** @param files of Compose, each over the one before it */
-export async function openSite (files: readonly string[]): Promise<Site> {
+/** Whether images stand in for those of others. */
+export const isOfStandIns = process.env.STAND_INS !== undefined
+
+/** @param composeFile COMPOSE_FILE: files, each over the one before it, with colons between them */
+export async function openSite (composeFile: string): Promise<Site> {
   const freePort = () => getPort({ host: '127.0.0.1' })
-  const ports = { api: await freePort(), kafka: await freePort(), postgres: await freePort() }
+  const ports = { api: await freePort(), kafka: await freePort() }
+  const others = { KAFKA_PORT_2: await freePort(), KAFKA_PORT_3: await freePort(), POSTGRES_PORT: await freePort() }
   const env = {
-    ...process.env, API_PORT: String(ports.api), KAFKA_PORT: String(ports.kafka), POSTGRES_PORT: String(ports.postgres)
+    ...process.env,
+    ...Object.fromEntries(Object.entries({ API_PORT: ports.api, KAFKA_PORT: ports.kafka, ...others }).map(([name, it]) => [name, String(it)]))
   }
-  let used = files
-  const compose = async (...args: readonly string[]) => {
-    const from = used.flatMap(it => ['--file', join(ROOT, it)])
-    const { stdout } = await run('docker', ['compose', '--project-name', PROJECT, ...from, ...args],
-      { env, cwd: ROOT, maxBuffer: OUTPUT_MAX_BYTES })
+  let used = withStandIns(composeFile)
+  const inShell = async (command: string, args: readonly string[]) => {
+    const { stdout } = await run(command, args,
+      { env: { ...env, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: used }, cwd: ROOT, maxBuffer: OUTPUT_MAX_BYTES })
     return stdout.trim()
   }
+  const compose = (...args: readonly string[]) => inShell('docker', ['compose', ...args])
 
-  const containers = async () => {
+  const containers = async (service?: string) => {
     const ids = await docker('ps', '--all', '--quiet', '--no-trunc', '--filter', `label=com.docker.compose.project=${PROJECT}`)
     if (ids === '') return []
     const inspected = JSON.parse(await docker('inspect', ...ids.split('\n'))) as Array<{
@@ -70,7 +82,7 @@ export async function openSite (files: readonly string[]): Promise<Site> {
     }>
     return inspected.map(({ Id, State, Config }) => ({
       id: Id, service: Config.Labels['com.docker.compose.service'], state: State.Status, health: State.Health?.Status ?? ''
-    }))
+    })).filter(it => service === undefined || it.service === service)
   }
   const unwell = async () => (await containers())
     .filter(it => it.service !== 'migrate' && (it.state !== 'running' || !['healthy', ''].includes(it.health)))
@@ -80,7 +92,8 @@ export async function openSite (files: readonly string[]): Promise<Site> {
   return {
     ports,
     compose,
-    useScaled () { used = [...files, 'compose.scaled.yaml', ...files.includes(STAND_INS) ? [STAND_INS_SCALED] : []] },
+    paste: line => inShell('bash', ['-c', line]),
+    use (file) { used = withStandIns(file) },
     containers,
     async untilWell () {
       let seen: Container[] = []
@@ -88,7 +101,7 @@ export async function openSite (files: readonly string[]): Promise<Site> {
     },
     async crash (id) {
       const pid = await docker('inspect', '--format', '{{.State.Pid}}', id)
-      const image = await docker('inspect', '--format', '{{.Image}}', (await containers()).find(it => it.service === 'api')!.id)
+      const image = await docker('inspect', '--format', '{{.Image}}', (await containers('api'))[0].id)
       const asRoot = ['--pid=host', '--user=root', '--entrypoint=bash', '--no-healthcheck']
       await docker('run', '--rm', ...asRoot, image, '-c', `kill -KILL ${pid}`)
     },
@@ -97,9 +110,19 @@ export async function openSite (files: readonly string[]): Promise<Site> {
       const response = await fetch(`http://127.0.0.1:${ports.api}${path}`, { headers })
       return { status: response.status, body: await response.json() }
     },
+    psql: statement => compose('exec', '-T', 'postgres',
+      'psql', '--username=relay', '--dbname=relay', '--no-align', '--tuples-only', `--command=${statement}`),
+    async verify () {
+      const day = (timeMs: number) => new Date(timeMs).toISOString().slice(0, 10)
+      const range = ['--from', day(Date.now() - 15 * DAY_MS), '--to', day(Date.now() + 2 * DAY_MS)]
+      return await compose('run', '--rm', '-T', 'relay', 'verify', ...range, '--json')
+    },
     close
   }
 }
 
-export const STAND_INS = 'deploy/engine/stand-ins/compose.yaml'
-export const STAND_INS_SCALED = 'deploy/engine/stand-ins/compose.scaled.yaml'
+/** Each file, and over it the one for stand-ins. */
+function withStandIns (composeFile: string): string {
+  if (!isOfStandIns) return composeFile
+  return composeFile.split(':').flatMap(it => [it, join('deploy/engine/stand-ins', it)]).filter(it => existsSync(join(ROOT, it))).join(':')
+}

@@ -12,35 +12,38 @@ import { createLogger } from 'relay-common'
 
 import { findJava, installKafka, kafkaTool } from '../../relay-stack/src/kafka.ts'
 import { openLocalKafka } from '../../relay-common/test/support/local-kafka.ts'
+import { readCluster } from './support/cluster.ts'
 import { readCompose } from './support/compose.ts'
 import { ROOT } from './support/dockerfile.ts'
 
 const run = promisify(execFile)
 const cacheDir = join(ROOT, '.relay/kafka')
 
-test('a real Kafka of that version formats its log with the settings of compose.yaml', async t => {
-  const java = await findJava(cacheDir)
-  if (java.kind === 'missing') {
-    if (process.env.CI) throw new Error(`this test needs ${java.what}`)
-    t.skip(`Kafka needs ${java.what}`)
-    return
-  }
-  await installKafka(cacheDir, createLogger('test', 'warn'))
-  const folder = await mkdtemp(join(tmpdir(), 'relay-compose-kafka-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+for (const [where, kafka] of [['compose.yaml', readCompose().services.kafka], ['compose.cluster.yaml', readCluster().services['kafka-2']]] as const) {
+  test(`a real Kafka of that version formats its log with the settings of ${where}`, async t => {
+    const java = await findJava(cacheDir)
+    if (java.kind === 'missing') {
+      if (process.env.CI) throw new Error(`this test needs ${java.what}`)
+      t.skip(`Kafka needs ${java.what}`)
+      return
+    }
+    await installKafka(cacheDir, createLogger('test', 'warn'))
+    const folder = await mkdtemp(join(tmpdir(), 'relay-compose-kafka-'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
 
-  // the image makes properties of its variables: KAFKA_NODE_ID is node.id
-  const { CLUSTER_ID, KAFKA_HEAP_OPTS, ...settings } = readCompose().services.kafka.environment
-  const properties = Object.entries({ ...settings, KAFKA_LOG_DIRS: join(folder, 'log') })
-    .map(([name, value]) => `${name.replace('KAFKA_', '').toLowerCase().replaceAll('_', '.')}=${value}`)
-  await writeFile(join(folder, 'server.properties'), properties.join('\n'))
+    // the image makes properties of its variables: KAFKA_NODE_ID is node.id
+    const { CLUSTER_ID, KAFKA_HEAP_OPTS, ...settings } = kafka.environment
+    const properties = Object.entries({ ...settings, KAFKA_LOG_DIRS: join(folder, 'log') })
+      .map(([name, value]) => `${name.replace('KAFKA_', '').toLowerCase().replaceAll('_', '.')}=${value}`)
+    await writeFile(join(folder, 'server.properties'), properties.join('\n'))
 
-  const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
-    ['format', '--cluster-id', String(CLUSTER_ID), '--config', join(folder, 'server.properties')],
-    [String(KAFKA_HEAP_OPTS)])
-  await run(command, args)
-  assert.match(await readFile(join(folder, 'log/meta.properties'), 'utf8'), new RegExp(`^cluster.id=${CLUSTER_ID}$`, 'm'))
-})
+    const { command, args } = kafkaTool(cacheDir, 'kafka.tools.StorageTool',
+      ['format', '--cluster-id', String(CLUSTER_ID), '--config', join(folder, 'server.properties')],
+      [String(KAFKA_HEAP_OPTS)])
+    await run(command, args)
+    assert.match(await readFile(join(folder, 'log/meta.properties'), 'utf8'), new RegExp(`^cluster.id=${CLUSTER_ID}$`, 'm'))
+  })
+}
 
 test('the health check of compose.yaml holds where a broker answers, and fails where nobody or somebody else does', async t => {
   const kafka = await openLocalKafka(t)

@@ -5,19 +5,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-import { parse } from 'yaml'
-
 import { readApiConfig } from '../../relay-api/src/config.ts'
 import { readCliConfig } from '../../relay-cli/src/config.ts'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { skipWithout } from '../../test-support/debian-tool.ts'
-import { environmentOf, readCompose, settingsOf, type Service } from './support/compose.ts'
+import { readOverlay } from './support/cluster.ts'
+import { environmentOf, readCompose, settingsOf } from './support/compose.ts'
 import { environmentOf as environmentOfImage, PINNED, ROOT } from './support/dockerfile.ts'
 
-const text = readFileSync(join(ROOT, 'compose.scaled.yaml'), 'utf8').replace(/\$\{\w+:-([^}]*)\}/g, '$1')
-const reset = { tag: '!reset', collection: 'seq' } as const
-type ScaledService = Partial<Service> & { readonly scale?: number }
-const scaled = parse(text, { customTags: tags => [...tags, reset] }).services as Record<string, ScaledService>
+const { services: scaled } = readOverlay('compose.scaled.yaml')
 const { services } = readCompose()
 const haproxyFile = join(ROOT, 'deploy/scaled/haproxy.cfg')
 const haproxyConfig = readFileSync(haproxyFile, 'utf8')
@@ -40,7 +36,8 @@ test('the proxy asks each API for what its requests need, at the port of the ima
   const of = (backend: string) => haproxyConfig.split(/^(?=\w)/m).find(it => it.startsWith(`backend ${backend}\n`))!
   for (const [backend, need] of [['ingest', 'ingest'], ['query', 'query']]) {
     assert.match(of(backend), new RegExp(`uri /readyz\\?for=${need} `))
-    assert.match(of(backend), new RegExp(`server-template api \\d+ api:${API_PORT}\n`))
+    assert.match(of(backend), new RegExp(`server-template ${backend} \\d+ ${backend}:${API_PORT}\n`))
+    assert.ok(scaled.api.networks!.default.aliases.includes(backend))
   }
   assert.match(of('query'), /disable-l7-retry unless METH_GET/, 'a key that is made must not be made twice')
 })
@@ -48,7 +45,7 @@ test('the proxy asks each API for what its requests need, at the port of the ima
 test('an API that is stopped drains for longer than the proxy takes to notice, and ends before it is killed', () => {
   const [, interval, fall] = haproxyConfig.match(/default-server check inter (\d+)s fall (\d+)/)!
   const { SHUTDOWN_DRAIN_MS, SHUTDOWN_TIMEOUT_MS } = readApiConfig({
-    ...environmentOfImage('api'), ...settingsOf(services.api), ...environmentOf(scaled.api as Service)
+    ...environmentOfImage('api'), ...settingsOf(services.api), ...environmentOf(scaled.api)
   })
   assert.ok(SHUTDOWN_DRAIN_MS > Number(interval) * Number(fall) * 1_000)
   assert.ok(parseInt(services.api.stop_grace_period) * 1_000 > SHUTDOWN_DRAIN_MS + SHUTDOWN_TIMEOUT_MS)

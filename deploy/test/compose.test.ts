@@ -236,7 +236,7 @@ test('no variable is left open', () => {
 })
 
 const plugin = spawnSync('docker', ['compose', 'version'])
-for (const files of [['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml']]) {
+for (const files of [['compose.yaml'], ['compose.yaml', 'compose.scaled.yaml'], ['compose.yaml', 'compose.cluster.yaml']]) {
   test(`docker compose takes ${files.join(' and ')}`, {
     skip: plugin.status !== 0 && 'docker compose is not on this machine'
   }, () => {
