@@ -33,8 +33,8 @@ export async function makeCertificates (
     'openssl', ['req', '-newkey', 'rsa:2048', '-nodes', ...subject('server'), '-keyout', keyFile, '-out', requestFile]
   )
   await writeFile(extensionsFile, `subjectAltName=${hosts}`)
-  await run('openssl', ['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial', '-days', '2',
-    '-extfile', extensionsFile, '-out', certFile])
+  await run('openssl', ['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial',
+    '-days', '2', '-extfile', extensionsFile, '-out', certFile])
   return { caFile, certFile, keyFile }
 }
 

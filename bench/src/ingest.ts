@@ -214,7 +214,9 @@ function figuresOf (runs: readonly Run[]): IngestFigures {
 }
 
 function report (cases: readonly IngestCase[]): void {
-  console.table(cases.flatMap(({ way, relay, bare, rateRatio, cpuRatio }) => [['Relay', relay] as const, ['bare', bare] as const].map(([who, it]) => ({
+  console.table(cases.flatMap(({ way, relay, bare, rateRatio, cpuRatio }) => [
+    ['Relay', relay] as const, ['bare', bare] as const
+  ].map(([who, it]) => ({
     way,
     who,
     'events/s': Math.round(it.eventsPerSecond.median),

@@ -27,7 +27,9 @@ test('a key is created, listed without its secret, rotated and revoked, with ent
   assert.match((await runCli(site, ['keys', 'list'])).stdout, /revoked/)
   assert.equal((await runCli(site, ['keys', 'revoke', 'nobody'])).code, 2)
   assert.equal((await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'everything'])).code, 64)
-  for (const wrong of [['--device-prefix', ''], ['--zone', ''], ['--name', ' '], ['--name', 'a\u001b[2J'], ['--expires', '99999999999d']]) {
+  for (const wrong of [
+    ['--device-prefix', ''], ['--zone', ''], ['--name', ' '], ['--name', 'a\u001b[2J'], ['--expires', '99999999999d']
+  ]) {
     const refused = await runCli(site, ['keys', 'create', '--name', 'x', '--scope', 'events:read', ...wrong])
     assert.deepEqual([refused.code, refused.stdout], [2, ''], `${JSON.stringify(wrong)}: ${refused.stderr}`)
   }

@@ -95,8 +95,8 @@ for (const kind of ['kafka', 'postgres'] as const) {
     } finally {
       locker.release()
     }
-    await until('the server to drop the session', async () => (await site.database.query(
-      "select from pg_stat_activity where datname = current_database() and application_name = 'relay-cli'")).length === 0)
+    await until('the server to drop the session', async () => (await site.database.query(`
+      select from pg_stat_activity where datname = current_database() and application_name = 'relay-cli'`)).length === 0)
     assert.deepEqual(Object.fromEntries(await readWindows(site.database)), Object.fromEntries(before))
     assert.deepEqual(await progress(), progressBefore)
 

@@ -255,7 +255,8 @@ const IDLE_MAX_MS = 300_000
  *   RELAY_DATABASE_POOLED behind a pooler that does not provide what `sessions` requires
  */
 export async function openDatabase (
-  settings: DatabaseSettings, program: string, log: Logger, { plans = 'any', measured, sessions = 'own' }: OpenOptions = {}
+  settings: DatabaseSettings, program: string, log: Logger,
+  { plans = 'any', measured, sessions = 'own' }: OpenOptions = {}
 ): Promise<Database> {
   const { DATABASE_CLIENT_CHECK_INTERVAL_MS: checkMs = 0 } = settings
   const wanted = sessionSettings(settings, plans)

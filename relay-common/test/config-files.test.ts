@@ -13,7 +13,9 @@ test('a setting can come from a file, without its last line end', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'relay-config-'))
   t.after(() => rm(folder, { recursive: true }))
   const path = join(folder, 'password')
-  for (const [text, password] of [['secret', 'secret'], ['secret\n', 'secret'], ['secret\r\n', 'secret'], [' a b \n\n', ' a b \n']]) {
+  for (const [text, password] of [
+    ['secret', 'secret'], ['secret\n', 'secret'], ['secret\r\n', 'secret'], [' a b \n\n', ' a b \n']
+  ]) {
     await writeFile(path, text)
     assert.equal(readConfig(schema, { POSTGRES_PASSWORD_FILE: path }).POSTGRES_PASSWORD, password)
   }

@@ -10,7 +10,8 @@ import { printable, printableJson, printableLines } from 'relay-common'
 const dangerous = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u
 const texts = fc.string({
   unit: fc.oneof(
-    fc.constantFrom('\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'),
+    fc.constantFrom(
+      '\u001b[2J', '\u009b31m', '\u007f', '\r', '\n', '\u202e', '\u200b', '\u2028', '\ud800', '\u{e0041}'),
     fc.string({ unit: 'binary' })
   )
 })

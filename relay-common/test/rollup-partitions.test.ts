@@ -23,7 +23,9 @@ test('partitions are created for buckets of any age, once, also by several progr
     (1, '1970-01-01T00:00:00Z', 0, 1, 1, 1, 1, '')`)
   const [{ rows }] = await database.query<{ rows: bigint }>('select count(*) as rows from rollups_minute')
   assert.equal(rows, 3n)
-  for (const [first, last] of [['1969-12-31', '1970-01-01'], ['2024-01-01', '2999-01-01'], ['2024-01-02', '2024-01-01']]) {
+  for (const [first, last] of [
+    ['1969-12-31', '1970-01-01'], ['2024-01-01', '2999-01-01'], ['2024-01-02', '2024-01-01']
+  ]) {
     await assert.rejects(make(first, last), { code: '22008' })
   }
 })

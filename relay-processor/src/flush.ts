@@ -209,10 +209,11 @@ export class Flusher {
    */
   #forgetCold (partitions: readonly Partition[], flushNumber: number): void {
     for (const { series, eventTimeMaxMs } of partitions) series.forgetIdleWindows(eventTimeMaxMs)
+    const { seriesInMemoryMax } = this.#settings
     const count = () => partitions.reduce((sum, it) => sum + it.series.size, 0)
-    if (count() > this.#settings.seriesInMemoryMax) {
+    if (count() > seriesInMemoryMax) {
       // the coldest first: halves the age each time until it fits
-      for (let age = flushNumber - 1; age > 0 && count() > this.#settings.seriesInMemoryMax; age = Math.floor(age / 2)) {
+      for (let age = flushNumber - 1; age > 0 && count() > seriesInMemoryMax; age = Math.floor(age / 2)) {
         for (const partition of partitions) partition.series.forget(flushNumber - age)
       }
     }

@@ -116,8 +116,8 @@ function forEachMinute ({ arrivals, series: table }: Partition, visit: (series: 
 }
 
 function needOfBlock (
-  { series: table }: Partition, { readings, rollups, cutMs, owners }: DueBlock, need: (owner: RowOwner, timeMs: number) =>
-  void
+  { series: table }: Partition, { readings, rollups, cutMs, owners }: DueBlock,
+  need: (owner: RowOwner, timeMs: number) => void
 ): void {
   for (const [id, { timesMs }] of readings) {
     const owner = table.ownerOf(id)

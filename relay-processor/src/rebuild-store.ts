@@ -252,8 +252,9 @@ class TemporaryTables implements RebuildStore {
       order by series_id, bucket_start`, dayOf(dayMs))
     for (;;) {
       const { rows } = await this.#client.query<LiveRow>(`fetch ${MINUTES_PER_FETCH} from live_minutes`)
-      for (const { device_id: deviceId, zone, device_type: deviceType, bucket_start: bucketStartMs, count, ...row } of rows) {
-        const { readings } = decodeBody({ ...row, count: Number(count), bucketStartMs })
+      for (const row of rows) {
+        const { device_id: deviceId, zone, device_type: deviceType, bucket_start: bucketStartMs, count, ...rest } = row
+        const { readings } = decodeBody({ ...rest, count: Number(count), bucketStartMs })
         yield { name: { deviceId, zone, deviceType }, readings }
       }
       if (rows.length < MINUTES_PER_FETCH) break

@@ -178,7 +178,8 @@ test('a compromised processor can only drop rollups past the retention of the ow
   opened.defer(() => taken.close())
   const attacks = [
     "set timezone = 'UTC+14'", "set datestyle = 'SQL, DMY'", 'set search_path = pg_temp, public',
-    "create temporary table rollup_levels as select name, table_name, chunk, merged, recent, interval '0' as retention from public.rollup_levels",
+    `create temporary table rollup_levels as
+      select name, table_name, chunk, merged, recent, interval '0' as retention from public.rollup_levels`,
     'create temporary view rollup_partitions as select * from public.rollup_partitions',
     'select public.drop_old_rollups()', 'select public.trim_old_rollups()', 'select public.merge_old_rollups()',
     "select public.ensure_rollup_partitions('minute', '1970-01-01', '1970-01-01')"

@@ -35,7 +35,8 @@ test('a Prometheus with the settings of the stack scrapes every program, and has
     ) as
       {
         data: {
-          activeTargets: { health: string, scrapeUrl: string }[], groups: { rules: { name: string, health: string }[] }[]
+          activeTargets: { health: string, scrapeUrl: string }[]
+          groups: { rules: { name: string, health: string }[] }[]
         }
       } | undefined
     let targets: { health: string, scrapeUrl: string }[] = []

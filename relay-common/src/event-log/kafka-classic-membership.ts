@@ -97,8 +97,8 @@ export class KafkaClassicMembership implements Membership {
 
   async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
     const { group, topic, instanceId = null } = this.#settings
-    await this.#client.call('OffsetCommit', await this.#coordinator.connection(), group, this.#generation, this.#memberId,
-      instanceId, committedOffsets(topic, nextOffsets))
+    await this.#client.call('OffsetCommit', await this.#coordinator.connection(),
+      group, this.#generation, this.#memberId, instanceId, committedOffsets(topic, nextOffsets))
   }
 
   async close (): Promise<void> {

@@ -47,8 +47,9 @@ export async function fetchRaw (connection: FetchConnection, request: FetchReque
   const partitions = request.partitions.map(({ partition, offset: fetchOffset }) => ({
     partition, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch: -1, partitionMaxBytes: request.partitionMaxBytes
   }))
-  const { reader, received } = await connection.request(FETCH, FETCH_VERSION, fetchV15.createRequest(request.waitMaxMs, 1,
-    request.maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1, [{ topicId: request.topicId, partitions }], [], ''))
+  const { reader, received } = await connection.request(FETCH, FETCH_VERSION, fetchV15.createRequest(
+    request.waitMaxMs, 1, request.maxBytes, FetchIsolationLevels.READ_COMMITTED, 0, -1,
+    [{ topicId: request.topicId, partitions }], [], ''))
   return { partitions: parseAnswer(reader), received }
 }
 

@@ -81,8 +81,8 @@ export class KafkaMembership implements Membership {
   /** Commits offsets to the group; the broker refuses partitions that are not ours (any more). */
   async commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void> {
     const { group, topic } = this.#settings
-    await this.#client.call('OffsetCommit', await this.#coordinator.connection(), group, this.#epoch, this.#memberId, null,
-      committedOffsets(topic, nextOffsets))
+    await this.#client.call('OffsetCommit', await this.#coordinator.connection(),
+      group, this.#epoch, this.#memberId, null, committedOffsets(topic, nextOffsets))
   }
 
   async close (): Promise<void> {

@@ -10,7 +10,8 @@ export type Letter = DeadLetterInfo & Pick<LoggedRecord, 'key' | 'value'>
 export async function readDeadLetters ({ eventLog, config }: Pick<Site, 'eventLog' | 'config'>): Promise<Letter[]> {
   const letters: Letter[] = []
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(config.DEAD_LETTERS_TOPIC)) {
-    for await (const { key, value, headers } of eventLog.readRecords(config.DEAD_LETTERS_TOPIC, partition, startOffset, endOffset)) {
+    const records = eventLog.readRecords(config.DEAD_LETTERS_TOPIC, partition, startOffset, endOffset)
+    for await (const { key, value, headers } of records) {
       const letter = readDeadLetter(headers)
       assert.ok(letter, 'a record of the topic is no dead letter')
       letters.push({ ...letter, key, value })
