@@ -55,9 +55,11 @@ async function underLoad (zone: string, work: (clients: Clients) => Promise<void
   try {
     await progress('at first')
     await work({ load, v1, events, progress })
-  } finally {
-    await Promise.all(clients.map(([, it]) => it.stop()))
+  } catch (error) {
+    for (const [, it] of clients) it.stop().catch(() => {}) // not to be waited for: the site may be down
+    throw error
   }
+  await Promise.all(clients.map(([, it]) => it.stop()))
   await assertCounted(site, load, zone)
   const cells = clients.flatMap(([, it]) => [it.succeeded, it.failed.length, (it.longestGapMs / 1_000).toFixed(1)])
   figures.push(`| ${zone} | ${load.sent.count} | ${cells.slice(1).join(' | ')} |`)
@@ -171,7 +173,8 @@ suite('docker compose with compose.cluster.yaml', () => {
       await docker('kill', (await site.containers('postgres'))[0].id) // it does not get to send its last commits
       await site.paste('docker compose rm -fsv postgres postgres-replica')
       await site.paste('docker volume rm ${COMPOSE_PROJECT_NAME:-relay}_postgres-data') // eslint-disable-line no-template-curly-in-string
-      await site.paste('docker compose run --rm --no-deps --entrypoint bash -v postgres-replica-data:/replica postgres -c \'cp -a /replica/18 /var/lib/postgresql/ && rm "$PGDATA/standby.signal"\'')
+      // eslint-disable-next-line no-template-curly-in-string
+      await site.paste('docker compose run --rm --no-deps --entrypoint bash -v ${COMPOSE_PROJECT_NAME:-relay}_postgres-replica-data:/replica postgres -c \'cp -a /replica/18 /var/lib/postgresql/ && rm "$PGDATA/standby.signal"\'')
       await site.paste('docker compose up -d postgres')
       await copyReplica()
       await progress('with another primary')
