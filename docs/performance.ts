@@ -10,6 +10,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AccessCase, AccessResult } from '../bench/src/access.ts'
 import type { AccuracyResult } from '../bench/src/accuracy.ts'
 import type { ApiResult, Measured } from '../bench/src/api.ts'
+import type { DatabasesResult, HistoryResult } from '../bench/src/databases.ts'
 import type { FreshnessResult } from '../bench/src/freshness.ts'
 import type { IngestResult, IngestWay } from '../bench/src/ingest.ts'
 import type { LiveResult } from '../bench/src/live.ts'
@@ -36,6 +37,7 @@ interface Results {
   freshness: FreshnessResult
   poison: PoisonResult
   api: ApiResult
+  databases: DatabasesResult
   accuracy: AccuracyResult
   access: AccessResult
   ingest: IngestResult
@@ -62,6 +64,24 @@ const sections: Readonly<Record<string, () => string>> = {
       whole(row.lagBefore), whole(row.lagAfter), whole(row.processorMemoryMb), whole(row.journalMb)
     ]))
   ]),
+  livePeers: () => render(withPeers().length === 0 ? undefined : 'live', () => withPeers().flatMap(row => [
+    `${whole(row.devices)} devices, each ${row.intervalS} s, ${row.late * 100} % late, ${row.resent * 100} % resent:`,
+    table([
+      'who', 'events/s', 'CPU us/event', 'of Relay', 'bytes written/event', 'of Relay', 'a device\'s last hour, p50',
+      'p99', 'of Relay, p50', 'visible after, p50', 'p99', 'counts'
+    ], row.beside.map(peer => {
+      const relay = row.beside[0]
+      return [
+        peer.name, whole(peer.eventsPerSecond),
+        peer.cpuUsPerEvent.toFixed(1), ratio(peer.cpuUsPerEvent / relay.cpuUsPerEvent),
+        whole(peer.writtenBytesPerEvent), ratio(peer.writtenBytesPerEvent / relay.writtenBytesPerEvent),
+        ...[peer.questionP50Ms, peer.questionP99Ms].map(ms => `${ms.toFixed(1)} ms`),
+        ratio(peer.questionP50Ms / relay.questionP50Ms),
+        ...[peer.freshP50Ms, peer.freshP99Ms].map(ms => `${whole(ms)} ms`),
+        peer.counted === peer.sent ? 'right' : `**${whole(peer.counted)} for ${whole(peer.sent)}**`
+      ]
+    }))
+  ])),
   processor: () => render('processor', it => [
     table(runHead, it.compressions[0].summary.map(runRow)),
     ratioLine(it.compressions[0]),
@@ -125,6 +145,7 @@ const sections: Readonly<Record<string, () => string>> = {
     'Memory of the API under a mix of all, at 70 %: ' +
     it.memory.map(({ second, residentMb }) => `${whole(residentMb)} MB after ${second} s`).join(', ') + '.'
   ]),
+  databases: () => render('databases', it => [`QuestDB ${it.questDb}.`, ...it.histories.flatMap(renderHistory)]),
   accuracy: () => render('accuracy', it => [
     `${whole(it.readings)} readings of a zone, of a year:`,
     table(['statistic', 'answer', 'stated bound', 'of the sorted readings', 'off by'], it.found.map(row =>
@@ -147,9 +168,16 @@ const sections: Readonly<Record<string, () => string>> = {
   ])
 }
 
-function render<N extends keyof Results> (name: N, parts: (it: Results[N] & Circumstances) => string[]): string {
-  const it = read(name)
-  return it ? [circumstances(it), ...parts(it)].join('\n\n') : 'Not measured yet.'
+const NOT_MEASURED = 'Not measured yet.'
+
+/** Fleets that went to databases as well; figures of before had none. */
+const withPeers = () => (read('live')?.cases ?? []).filter(it => it.beside?.length > 0)
+
+function render<N extends keyof Results> (
+  name: N | undefined, parts: (it: Results[N] & Circumstances) => string[]
+): string {
+  const it = name && read(name)
+  return it ? [circumstances(it), ...parts(it)].join('\n\n') : NOT_MEASURED
 }
 
 function circumstances ({ date, commit, machine, versions, isQuick }: Circumstances): string {
@@ -157,6 +185,31 @@ function circumstances ({ date, commit, machine, versions, isQuick }: Circumstan
     `load before the start ${machine.loadBefore}; Node.js ${versions.node}, Java ${versions.java}, ` +
     `Kafka ${versions.kafka}, PostgreSQL ${versions.postgres}` +
     (isQuick ? '. **A quick run: no more than a hint.**' : '.')
+}
+
+/** Times over those of Relay. Where a peer is faster is said first. */
+function renderHistory ({ name, devices, readings, peers, date, commit }: HistoryResult): string[] {
+  const [relay, ...others] = peers
+  const timeRatio = (peer: typeof relay, n: number) => peer.questions[n].ms.median / relay.questions[n].ms.median
+  const wins = relay.questions.flatMap((question, n) => others
+    .filter(peer => timeRatio(peer, n) < 1)
+    .map(peer => `${question.name}: ${peer.name} takes ${ratio(timeRatio(peer, n))} of Relay's time`))
+  const smaller = others.filter(it => it.sizeBytes < relay.sizeBytes).map(it => `${it.name} takes less disk`)
+  const answer = (peer: typeof relay, n: number) => {
+    const { ms, wrong, asked } = peer.questions[n]
+    const beside = peer === relay ? '' : `, ${ratio(timeRatio(peer, n))}`
+    return `${ms.median.toFixed(1)} ms${beside}` + (wrong > 0 ? `, **${wrong} of ${asked} wrong**` : '')
+  }
+  return [
+    `### ${name}: ${whole(devices)} devices, ${whole(readings)} readings (${date.slice(0, 10)}, commit ${commit})`,
+    'Where a peer wins: ' + ([...wins, ...smaller].join('; ') || 'nowhere here') + '.',
+    table(['question, p50', ...peers.map(it => it === relay ? it.name : `${it.name}, of Relay's time`)],
+      relay.questions.map(({ name }, n) => [name, ...peers.map(it => answer(it, n))])),
+    table(['who', 'on disk, GB', 'of Relay', 'last hour, events/s', 'CPU us/event'], peers.map(it => [
+      it.name, (it.sizeBytes / 1e9).toFixed(2), ratio(it.sizeBytes / relay.sizeBytes),
+      whole(it.tailEventsPerSecond), it.tailCpuUsPerEvent.toFixed(1)
+    ]))
+  ]
 }
 
 const runHead = [

@@ -1,7 +1,7 @@
 /** Queries of the API benchmark: random devices, zones and days, the same in every run. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
-import { createFleet, READINGS_PER_HOUR } from './history-fleet.ts'
+import { createFleet, createRandom, READINGS_PER_HOUR } from './history-fleet.ts'
 import type { History } from './history.ts'
 
 export interface Question {
@@ -94,14 +94,4 @@ export function createScenarios (history: History): Scenario[] {
 
 function toIso (timeMs: number): string {
   return new Date(timeMs).toISOString()
-}
-
-/** mulberry32 by Tommy Ettinger: the same queries in every run */
-function createRandom (seed: number): () => number {
-  return () => {
-    seed = seed + 0x6d2b79f5 | 0
-    let t = Math.imul(seed ^ seed >>> 15, 1 | seed)
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32
-  }
 }

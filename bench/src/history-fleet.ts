@@ -1,4 +1,4 @@
-/** Readings of a benchmark fleet: one per minute and device, a pure function of device and time. */
+/** Readings of a benchmark fleet: at a steady pace, a pure function of device and time. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
 export interface FleetDevice {
@@ -19,13 +19,14 @@ export function createFleet (devices: number, zones: number): FleetDevice[] {
   }))
 }
 
+/** of each device, by default */
 export const READINGS_PER_HOUR = 60
-const READING_MS = HOUR_MS / READINGS_PER_HOUR
+export const READING_MS = HOUR_MS / READINGS_PER_HOUR
 
 /**
  * The readings of one device in one hour: a daily and a yearly cycle, and noise, in the steps of a sensor. Temperatures
  * have tens of distinct values per day, heart rates a hundred, fuel levels a thousand, for digests of all kinds.
- * @param into receives the values; the n-th is of the n-th minute
+ * @param into receives the values, spread evenly over the hour
  */
 export function fillHour (n: number, hourStartMs: number, into: Float64Array): void {
   const day = Math.sin(hourStartMs / DAY_MS * 2 * Math.PI)
@@ -37,15 +38,26 @@ export function fillHour (n: number, hourStartMs: number, into: Float64Array): v
     return state / 2 ** 31
   }
   noise()
-  for (let at = 0; at < READINGS_PER_HOUR; at++) {
+  for (let at = 0; at < into.length; at++) {
+    const minute = at * READINGS_PER_HOUR / into.length
     if (n % 3 === 0) into[at] = Math.round(210 + 40 * year + 20 * day + 10 * own + 5 * noise()) / 10
     else if (n % 3 === 1) into[at] = Math.round(75 + 20 * day + 2 * own + 20 * noise())
-    else into[at] = Math.round(1000 - (hourStartMs / HOUR_MS * 8 + at / 8 + 97 * n) % 960 + noise()) / 10
+    else into[at] = Math.round(1000 - (hourStartMs / HOUR_MS * 8 + minute / 8 + 97 * n) % 960 + noise()) / 10
     into[at] += 0 // never -0
   }
 }
 
 /** Time of the n-th reading of an hour: devices are not synchronised. */
-export function readingTimeMs (n: number, hourStartMs: number, at: number): number {
-  return hourStartMs + at * READING_MS + n * 7919 % READING_MS
+export function readingTimeMs (n: number, hourStartMs: number, at: number, readingMs = READING_MS): number {
+  return hourStartMs + at * readingMs + n * 7919 % readingMs
+}
+
+/** mulberry32 by Tommy Ettinger: the same numbers from 0 to 1 in every run */
+export function createRandom (seed: number): () => number {
+  return () => {
+    seed = seed + 0x6d2b79f5 | 0
+    let t = Math.imul(seed ^ seed >>> 15, 1 | seed)
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
+    return ((t ^ t >>> 14) >>> 0) / 2 ** 32
+  }
 }

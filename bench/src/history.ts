@@ -13,7 +13,7 @@ import {
 } from 'relay-common'
 
 import { partitionOf } from '../../relay-common/src/event-log/key-partition.ts'
-import { createFleet, fillHour, READINGS_PER_HOUR, readingTimeMs, type FleetDevice } from './history-fleet.ts'
+import { createFleet, fillHour, READING_MS, readingTimeMs, type FleetDevice } from './history-fleet.ts'
 import { RollupCopy } from './rollup-copy.ts'
 
 export interface History {
@@ -25,6 +25,10 @@ export interface History {
   readonly days: number
   /** number of newest days that also have minutes */
   readonly minuteDays: number
+  /** between two readings of a device; default: a minute */
+  readonly readingMs?: number
+  /** readings from this time on are left out; default: none */
+  readonly untilMs?: number
 }
 
 interface Series {
@@ -49,6 +53,7 @@ interface Group extends Series {
 export async function writeHistory (
   database: Database, history: History, progress: (share: number) => void = () => {}
 ): Promise<void> {
+  const { readingMs = READING_MS, untilMs = history.endMs } = history
   const { devices, groups } = await createSeries(database, history)
   const startMs = history.endMs - history.days * DAY_MS
   const minutesFromMs = history.endMs - history.minuteDays * DAY_MS
@@ -59,14 +64,15 @@ export async function writeHistory (
   }
 
   const [minutes, hours, days] = await Promise.all(levels.map(it => RollupCopy.open(database, it)))
-  for (let dayMs = startMs; dayMs < history.endMs; dayMs += DAY_MS) {
+  const values = new Float64Array(HOUR_MS / readingMs)
+  for (let dayMs = startMs; dayMs < untilMs; dayMs += DAY_MS) {
     const deviceDays = devices.map(emptyRollup)
     for (const group of groups) group.day = emptyRollup()
-    for (let hourMs = dayMs; hourMs < dayMs + DAY_MS; hourMs += HOUR_MS) {
+    for (let hourMs = dayMs; hourMs < Math.min(dayMs + DAY_MS, untilMs); hourMs += HOUR_MS) {
       const withMinutes = hourMs >= minutesFromMs
       for (const group of groups) startHour(group, withMinutes)
       for (const device of devices) {
-        const hour = foldHour(device, hourMs, withMinutes ? minutes : undefined)
+        const hour = foldHour(device, hourMs, values, withMinutes ? minutes : undefined)
         hours.append({ ...seriesOf(device), bucketMs: hourMs, rollup: hour })
         mergeRollup(deviceDays[device.n], hour)
         mergeRollup(device.group.hour, hour)
@@ -100,23 +106,27 @@ function startHour (group: Group, withMinutes: boolean): void {
   group.minutes = withMinutes ? Array.from({ length: HOUR_MS / MINUTE_MS }, emptyRollup) : []
 }
 
-const values = new Float64Array(READINGS_PER_HOUR)
-
-/** One device's hour; its minutes are written if wanted. */
-function foldHour (device: Device, hourMs: number, minutes: RollupCopy | undefined): Rollup {
+/**
+ * One device's hour; its minutes are written if wanted.
+ * @param values as long as an hour has readings; overwritten
+ */
+function foldHour (device: Device, hourMs: number, values: Float64Array, minutes: RollupCopy | undefined): Rollup {
+  const readingMs = HOUR_MS / values.length
   fillHour(device.n, hourMs, values)
-  const readings = { timesMs: new Array<number>(READINGS_PER_HOUR), values: Array.from(values) }
-  for (let at = 0; at < READINGS_PER_HOUR; at++) readings.timesMs[at] = readingTimeMs(device.n, hourMs, at)
+  const timesMs = new Array<number>(values.length)
+  for (let at = 0; at < values.length; at++) timesMs[at] = readingTimeMs(device.n, hourMs, at, readingMs)
   const hour = emptyRollup()
-  foldReadings(hour, readings)
+  foldReadings(hour, { timesMs, values: Array.from(values) })
   if (!minutes) return hour
 
-  for (const [at, timeMs] of readings.timesMs.entries()) {
+  const perMinute = MINUTE_MS / readingMs
+  for (let at = 0; at < values.length; at += perMinute) {
     const rollup = emptyRollup()
-    const ofMinute = { timesMs: [timeMs], values: [readings.values[at]] }
-    foldReadings(rollup, ofMinute)
-    const bucketMs = bucketStartMs(MINUTE_MS, timeMs)
-    minutes.append({ ...seriesOf(device), bucketMs, rollup, readings: ofMinute })
+    const end = at + perMinute
+    const readings = { timesMs: timesMs.slice(at, end), values: Array.from(values.subarray(at, end)) }
+    foldReadings(rollup, readings)
+    const bucketMs = bucketStartMs(MINUTE_MS, timesMs[at])
+    minutes.append({ ...seriesOf(device), bucketMs, rollup, readings })
     mergeRollup(device.group.minutes[(bucketMs - hourMs) / MINUTE_MS], rollup)
   }
   return hour
@@ -148,13 +158,15 @@ async function createSeries (database: Database, history: History): Promise<{ de
 }
 
 /** The state after a processor has read everything. */
-async function writeProgress (database: Database, { partitions, endMs, devices, days }: History): Promise<void> {
-  const events = Math.round(devices * days * DAY_MS / HOUR_MS * READINGS_PER_HOUR / partitions)
+async function writeProgress (
+  database: Database, { partitions, endMs, devices, days, readingMs = READING_MS, untilMs = endMs }: History
+): Promise<void> {
+  const events = Math.round(devices * (untilMs - endMs + days * DAY_MS) / readingMs / partitions)
   const topicId = randomUUID()
   for (let partition = 0; partition < partitions; partition++) {
     await database.query(`
       insert into progress (topic_id, source_partition, event_log, topic, epoch, owner, next_offset, event_time_max)
       values ($1, $2, 'kafka', 'iot-events', 1, 'bench', $3, to_timestamp($4))`,
-    [topicId, partition, events, (endMs - 1) / 1000])
+    [topicId, partition, events, (untilMs - 1) / 1000])
   }
 }

@@ -4,69 +4,59 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { createLogger, openKafkaEventLog } from 'relay-common'
+import type { FleetReport } from './live-peers.ts'
+import { createLiveFleet, openSink, type FleetReading, type SinkSettings } from './live-sinks.ts'
 
-import type { FleetReport } from './live.ts'
-
-const { KAFKA_BOOTSTRAP_SERVERS = '', EVENTS_TOPIC = '', FLEET = '' } = process.env
-const { devices, intervalMs, late, resent } = JSON.parse(FLEET) as {
-  devices: number, intervalMs: number, late: number, resent: number
+const { devices, intervalMs, late, resent, sink: settings } = JSON.parse(process.env.FLEET!) as {
+  devices: number, intervalMs: number, late: number, resent: number, sink: SinkSettings
 }
 
-const TYPES = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']
-const ZONES = 20
-const TICK_MS = 50
-const SENDING_MAX = 8
 const LATE_MIN_MS = 60_000
 const LATE_MAX_MS = 3 * 86_400_000
 
-const eventLog = await openKafkaEventLog(
-  { bootstrapServers: [KAFKA_BOOTSTRAP_SERVERS], clientId: 'fleet' }, createLogger('fleet', 'error'))
-const producer = await eventLog.openProducer()
-
-const fleet = Array.from({ length: devices }, (_, n) => {
-  const id = `device-${String(n).padStart(6, '0')}`
-  const start = `{"deviceId":"${id}","deviceType":"${TYPES[n % 3]}","zone":"Zone ${n % ZONES}","value":`
-  return { id, start, last: '' }
-})
+const sink = await openSink(settings, createLiveFleet(devices))
+/** what each device has sent last */
+const last: Array<FleetReading | undefined> = []
 
 const over = new AbortController()
-process.once('message', () => over.abort())
-const report: FleetReport = { sent: 0, resent: 0, late: 0, behindMaxMs: 0 }
+const report: FleetReport = { sent: 0, acknowledged: 0, resent: 0, late: 0, behindMaxMs: 0 }
+process.on('message', said => said === 'end' ? over.abort() : process.send!(report))
 const sending = new Set<Promise<void>>()
 const startedMs = performance.now()
 const firstMs = Date.now()
 for (let n = 0; !over.signal.aborted;) {
   const elapsedMs = performance.now() - startedMs
   const due = Math.floor(elapsedMs / intervalMs * devices)
-  const records = []
+  const readings: FleetReading[] = []
   for (; n < due; n++) {
-    const device = fleet[n % devices]
+    const device = n % devices
     // planned times: a fleet that is behind must not send two readings with one time, which might have one value too
-    const timeMs = Math.floor(firstMs + n / devices * intervalMs)
+    const plannedMs = Math.floor(firstMs + n / devices * intervalMs)
     const isLate = late > 0 && Math.random() < late
-    const ageMs = isLate ? LATE_MIN_MS + Math.floor(Math.random() * LATE_MAX_MS) : 0
-    const time = new Date(timeMs - ageMs).toISOString()
+    const timeMs = isLate ? plannedMs - LATE_MIN_MS - Math.floor(Math.random() * LATE_MAX_MS) : plannedMs
     const value = Math.round(200 + 50 * Math.sin(n / devices / 60 + n) + Math.random() * 4) / 10
-    const record = `${device.start}${value},"timestamp":"${time}"}`
-    records.push({ key: device.id, value: record })
+    const reading = { device, timeMs, value }
+    readings.push(reading)
     if (isLate) report.late++
-    if (resent > 0 && Math.random() < resent && device.last !== '') {
-      records.push({ key: device.id, value: device.last })
+    const before = last[device]
+    if (resent > 0 && Math.random() < resent && before) {
+      readings.push(before)
       report.resent++
     }
-    device.last = record
+    last[device] = reading
   }
-  report.sent += records.length
-  if (records.length > 0) {
-    const sent = producer.send(EVENTS_TOPIC, records).finally(() => sending.delete(sent))
+  report.sent += readings.length
+  if (readings.length > 0) {
+    const sent = sink.send(readings).then(() => {
+      report.acknowledged += readings.length
+      sending.delete(sent)
+    })
     sending.add(sent)
   }
-  if (sending.size >= SENDING_MAX) await Promise.race(sending) // readings due meanwhile are combined
-  await delay(TICK_MS)
-  report.behindMaxMs = Math.max(report.behindMaxMs, performance.now() - startedMs - elapsedMs - TICK_MS)
+  if (sending.size >= sink.sendingMax) await Promise.race(sending) // readings due meanwhile are combined
+  await delay(sink.tickMs - performance.now() % sink.tickMs)
+  report.behindMaxMs = Math.max(report.behindMaxMs, performance.now() - startedMs - elapsedMs - sink.tickMs)
 }
 await Promise.all(sending)
-await producer.close()
-await eventLog.close()
+await sink.close()
 process.send!(report, () => process.exit())

@@ -8,23 +8,21 @@
  * Freshness is measured from outside, by probe devices (freshness.ts), after the cost, so that queries are not part of
  * it. At the end all sent readings are counted.
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 
 import getPort from 'get-port'
 import type { Database } from 'relay-common'
 
 import { createTopic, readEnds } from './backlog.ts'
 import { checkCounts } from './check-counts.ts'
-import { endWith } from './children.ts'
 import { measureProbes, TOKEN, TOPIC, UNLIMITED } from './freshness.ts'
-import { readUsage } from './process-usage.ts'
+import { askLive, askRelay, NOT_ASKED } from './live-questions.ts'
+import { measureLivePeer, startFleet, type LivePeer, type LivePeerName } from './live-peers.ts'
+import { readTreeUsage, readUsage } from './process-usage.ts'
 import { startProgram } from './program.ts'
 import { processorEnvironment } from './relay-processor.ts'
 import { readCircumstances, readResults, writeResults } from './results.ts'
-import { openServers, readServersCpu, type BenchServers } from './servers.ts'
+import { openServers, type BenchServers } from './servers.ts'
 
 export interface LiveOptions {
   readonly devices: number
@@ -40,15 +38,8 @@ export interface LiveOptions {
   readonly warmUp: number
   /** folder for a CPU profile of the processor */
   readonly cpuProf?: string
-}
-
-/** Report of a fleet at its end. */
-export interface FleetReport {
-  sent: number
-  resent: number
-  late: number
-  /** its own largest delay, because it shares the cores */
-  behindMaxMs: number
+  /** databases that the same fleet sends to afterwards, one after the other */
+  readonly peers?: readonly LivePeerName[]
 }
 
 const DATABASE = 'live'
@@ -79,6 +70,8 @@ export interface LiveCase {
   readonly fleetBehindMaxMs: number
   /** readings found at the end, each once: everything that was sent */
   readonly counted: number
+  /** Relay first, then those that it was measured beside, if any */
+  readonly beside: readonly LivePeer[]
   readonly date: string
   readonly commit: string
 }
@@ -89,8 +82,23 @@ export interface LiveResult {
 
 /** Runs the benchmark, prints its figures, and stores them in `live`, beside those of other fleets. */
 export async function benchLive (options: LiveOptions): Promise<void> {
-  const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, quick = false, probeSeconds } = options
+  const { quick = false, peers = [] } = options
   const circumstances = await readCircumstances(quick)
+  const { date, commit } = circumstances
+  const { relay, ...measured } = await measureRelay(options)
+  const beside = [relay]
+  for (const name of peers) beside.push(await measureLivePeer(name, options))
+  const result: LiveCase = { ...measured, beside: peers.length > 0 ? beside : [], date, commit }
+  report(result)
+  const others = (readResults<LiveResult>('live', quick)?.cases ?? []).filter(it => nameOf(it) !== nameOf(result))
+  const cases = [...others, result].sort((a, b) => b.devices / b.intervalS - a.devices / a.intervalS || a.late - b.late)
+  await writeResults('live', circumstances, { cases }, {})
+}
+
+type MeasuredCase = Omit<LiveCase, 'beside' | 'date' | 'commit'>
+
+async function measureRelay (options: LiveOptions): Promise<MeasuredCase & { readonly relay: LivePeer }> {
+  const { devices, intervalS, seconds, late, resent, warmUp, cpuProf, probeSeconds, peers = [] } = options
   await using servers = await openServers()
   await createTopic(servers.admin, { topic: TOPIC, events: 0, devices, partitions: PARTITIONS }, 'none')
   const database = await servers.openDatabase(DATABASE)
@@ -107,7 +115,7 @@ export async function benchLive (options: LiveOptions): Promise<void> {
   opened.defer(() => producer.close())
   console.log(`${devices.toLocaleString('en')} devices, a reading each ${intervalS} s, ${late * 100} % late, ` +
     `${resent * 100} % resent, for ${seconds} s …`)
-  const fleet = startFleet(environment, { devices, intervalMs: intervalS * 1000, late, resent })
+  const fleet = startFleet(options, { kind: 'kafka', bootstrapServers: servers.kafka.bootstrapServers, topic: TOPIC })
   await Promise.race([delay(warmUp * 1000), processor.failed, api.failed])
 
   const before = await look(servers, database, { processor: processor.pid, fleet: fleet.pid })
@@ -119,52 +127,69 @@ export async function benchLive (options: LiveOptions): Promise<void> {
     : await Promise.race([
       measureProbes(producer, `http://127.0.0.1:${port}`, probeSeconds * 1000), processor.failed, api.failed
     ])
+  const asked = peers.length === 0
+    ? undefined
+    : await Promise.race([askLive(askRelay(`http://127.0.0.1:${port}`), options), processor.failed, api.failed])
   const lagAfter = await readLag(servers, database)
-  const report = await fleet.end()
+  const fleetReport = await fleet.end()
   await drain(servers, database)
   const sorted = latenciesMs.toSorted((a, b) => a - b)
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN
   const events = after.stored - before.stored
-  const perEvent = (cpuSeconds: (it: Look) => number) => (cpuSeconds(after) - cpuSeconds(before)) / events * 1e6
-  const processorCpu = perEvent(it => it.processor)
-  const postgresCpu = perEvent(it => it.postgres)
-  const { date, commit } = circumstances
-  const result: LiveCase = {
+  const perEvent = (amount: (it: Look) => number) => (amount(after) - amount(before)) / events
+  const usPerEvent = (cpuSeconds: (it: Look) => number) => perEvent(cpuSeconds) * 1e6
+  const cpuUsPerEvent = {
+    both: usPerEvent(it => it.processor + it.postgres),
+    processor: usPerEvent(it => it.processor),
+    postgres: usPerEvent(it => it.postgres),
+    broker: usPerEvent(it => it.broker),
+    fleet: usPerEvent(it => it.fleet)
+  }
+  const eventsPerSecond = events / (after.atMs - before.atMs) * 1000
+  const sent = fleetReport.sent - fleetReport.resent
+  const counted = await checkCounts(database, sent + latenciesMs.length)
+  return {
     devices,
     intervalS,
     late,
     resent,
     seconds,
-    eventsPerSecond: events / (after.atMs - before.atMs) * 1000,
+    eventsPerSecond,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     lagBefore,
     lagAfter,
-    cpuUsPerEvent: {
-      both: processorCpu + postgresCpu,
-      processor: processorCpu,
-      postgres: postgresCpu,
-      broker: perEvent(it => it.broker),
-      fleet: perEvent(it => it.fleet)
-    },
-    walBytesPerEvent: (after.walBytes - before.walBytes) / events,
-    rowsPerEvent: (after.rows - before.rows) / events,
+    cpuUsPerEvent,
+    walBytesPerEvent: perEvent(it => it.walBytes),
+    rowsPerEvent: perEvent(it => it.rows),
     transactionsPerSecond: (after.commits - before.commits) / (after.atMs - before.atMs) * 1000,
     processorMemoryMb: after.memoryMb,
     journalMb: after.journalMb,
-    fleetBehindMaxMs: report.behindMaxMs,
-    counted: await checkCounts(database, report.sent - report.resent + latenciesMs.length),
-    date,
-    commit
+    fleetBehindMaxMs: fleetReport.behindMaxMs,
+    counted,
+    relay: {
+      name: 'Relay',
+      eventsPerSecond,
+      cpuUsPerEvent: cpuUsPerEvent.both + cpuUsPerEvent.broker,
+      writtenBytesPerEvent: perEvent(it => it.writtenBytes),
+      ...asked ?? NOT_ASKED,
+      sent: sent + latenciesMs.length,
+      counted
+    }
   }
-  const { cpuUsPerEvent, ...flat } = result
+}
+
+function report ({ cpuUsPerEvent, beside, ...flat }: LiveCase): void {
   console.table([Object.fromEntries(Object.entries(cpuUsPerEvent).map(([name, us]) => [name, us.toFixed(2)]))])
-  console.table(Object.fromEntries(Object.entries(flat).map(([name, it]) => [
+  console.table(short(flat))
+  if (beside.length > 0) console.table(beside.map(short))
+}
+
+/** Four digits of each number. */
+function short (figures: object): object {
+  return Object.fromEntries(Object.entries(figures).map(([name, it]) => [
     name, typeof it === 'number' ? Number(it.toPrecision(4)) : it
-  ])))
-  const others = (readResults<LiveResult>('live', quick)?.cases ?? []).filter(it => nameOf(it) !== nameOf(result))
-  const cases = [...others, result].sort((a, b) => b.devices / b.intervalS - a.devices / a.intervalS || a.late - b.late)
-  await writeResults('live', circumstances, { cases }, {})
+  ]))
 }
 
 /** Identifies the fleet. */
@@ -172,23 +197,7 @@ function nameOf ({ devices, intervalS, late, resent }: LiveCase): string {
   return [devices, intervalS, late, resent].join()
 }
 
-function startFleet (environment: NodeJS.ProcessEnv, fleet: object) {
-  const child = fork(fileURLToPath(new URL('./live-fleet.ts', import.meta.url)), {
-    env: { ...process.env, ...environment, FLEET: JSON.stringify(fleet) }
-  })
-  const ending = endWith(child)
-  return {
-    pid: child.pid!,
-    end: async (): Promise<FleetReport> => {
-      child.send('end')
-      const [report] = await once(child, 'message') as [FleetReport]
-      ending[Symbol.dispose]()
-      return report
-    }
-  }
-}
-
-/** Totals up to a moment. */
+/** What was used and written up to a moment. */
 interface Look {
   readonly atMs: number
   readonly processor: number
@@ -198,6 +207,8 @@ interface Look {
   /** events in the rollups */
   readonly stored: number
   readonly walBytes: number
+  /** by the processor, PostgreSQL and the broker */
+  readonly writtenBytes: number
   /** inserted and updated, of any table */
   readonly rows: number
   readonly commits: number
@@ -208,8 +219,8 @@ interface Look {
 async function look (
   servers: BenchServers, database: Database, pids: Readonly<Record<'processor' | 'fleet', number>>
 ): Promise<Look> {
-  const [processor, fleet, cpu] = await Promise.all([
-    readUsage(pids.processor), readUsage(pids.fleet), readServersCpu(servers)
+  const [processor, fleet, postgres, broker] = await Promise.all([
+    readUsage(pids.processor), readUsage(pids.fleet), readTreeUsage(servers.postgres.pid), readUsage(servers.kafka.pid)
   ])
   type Column = 'stored' | 'wal' | 'rows' | 'commits' | 'journal_bytes'
   const [row] = await database.query<Record<Column, number>>(`
@@ -223,10 +234,11 @@ async function look (
     atMs: performance.now(),
     processor: processor.cpuSeconds,
     fleet: fleet.cpuSeconds,
-    postgres: cpu.postgres,
-    broker: cpu.broker,
+    postgres: postgres.cpuSeconds,
+    broker: broker.cpuSeconds,
     stored: row.stored,
     walBytes: row.wal,
+    writtenBytes: processor.writtenBytes + postgres.writtenBytes + broker.writtenBytes,
     rows: row.rows,
     commits: row.commits,
     memoryMb: processor.memoryMaxBytes / 2 ** 20,
@@ -238,11 +250,12 @@ async function look (
 async function readLag ({ eventLog }: BenchServers, database: Database): Promise<number> {
   const ends = await readEnds(eventLog, TOPIC)
   const [{ stored }] = await database.query<{ stored: number }>(
-    'select sum(next_offset)::float8 as stored from progress')
+    'select coalesce(sum(next_offset), 0)::float8 as stored from progress where topic = $1', [TOPIC])
   return ends.values().reduce((sum, it) => sum + Number(it), 0) - stored
 }
 
-async function drain (servers: BenchServers, database: Database): Promise<number> {
+/** Waits until the rollups have all that the log has. @returns how long that took, in ms */
+export async function drain (servers: BenchServers, database: Database): Promise<number> {
   const startedMs = performance.now()
   while (await readLag(servers, database) > 0) {
     if (performance.now() - startedMs > DRAIN_LIMIT_MS) {

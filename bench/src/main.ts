@@ -6,9 +6,11 @@ import { benchAccess } from './access.ts'
 import { benchAccuracy } from './accuracy.ts'
 import { benchAll } from './all.ts'
 import { benchApi } from './api.ts'
+import { benchDatabases } from './databases.ts'
 import { benchFreshness } from './freshness.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
+import { livePeerNames, readLivePeers } from './live-peers.ts'
 import { benchMemory } from './memory.ts'
 import { benchPoison } from './poison.ts'
 import { benchProcessor, readCompressions } from './processor.ts'
@@ -33,6 +35,8 @@ program.command('live')
   .option('--late <share>', 'share of readings that are late by minutes to days', Number, 0)
   .option('--resent <share>', 'share of readings that are sent twice', Number, 0)
   .option('--probe-seconds <n>', 'how long freshness is measured behind that; 0: not at all', Number, 60)
+  .option('--peers <names>', `databases that get the same fleet: ${livePeerNames.join(', ')}; comma-separated`,
+    readLivePeers, [])
   .option('--quick', 'results go to .relay/bench')
   .option('--cpu-prof <folder>', 'write a CPU profile of the processor there')
   .action(benchLive)
@@ -83,6 +87,14 @@ program.command('api')
   .option('--only <text>', 'only questions whose name has this in it')
   .option('--quick', 'results go to .relay/bench')
   .action(benchApi)
+
+program.command('databases')
+  .description('questions about 260 million readings, beside QuestDB and plain rows of PostgreSQL')
+  .option('--size <share>', 'of the devices of each history', Number, 1)
+  .option('--only <text>', 'only histories whose name has this in it')
+  .option('--questions <n>', 'questions of each kind', Number, 20)
+  .option('--quick', 'a hundredth of the readings; results go to .relay/bench')
+  .action(benchDatabases)
 
 program.command('accuracy')
   .description('percentiles of a year of ten million readings, beside those of the sorted readings')

@@ -6,6 +6,18 @@ export interface Usage {
   readonly cpuSeconds: number
   /** peak resident memory in bytes; for several processes the sum */
   readonly memoryMaxBytes: number
+  /** bytes that it made the system write to disks; 0 where it may not be known */
+  readonly writtenBytes: number
+}
+
+const NOTHING: Usage = { cpuSeconds: 0, memoryMaxBytes: 0, writtenBytes: 0 }
+
+export function sumUsage (all: readonly Usage[]): Usage {
+  return all.reduce((sum, it) => ({
+    cpuSeconds: sum.cpuSeconds + it.cpuSeconds,
+    memoryMaxBytes: sum.memoryMaxBytes + it.memoryMaxBytes,
+    writtenBytes: sum.writtenBytes + it.writtenBytes
+  }), NOTHING)
 }
 
 const TICKS_PER_SECOND = 100 // USER_HZ, which is fixed for programs on Linux
@@ -19,7 +31,12 @@ export async function readUsage (pid: number): Promise<Usage> {
   const ticks = fields.slice(11, 15).reduce((sum, it) => sum + Number(it), 0) // utime, stime, cutime, cstime
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   const memoryKb = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0)
-  return { cpuSeconds: ticks / TICKS_PER_SECOND, memoryMaxBytes: memoryKb * PAGE }
+  const io = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '')
+  return {
+    cpuSeconds: ticks / TICKS_PER_SECOND,
+    memoryMaxBytes: memoryKb * PAGE,
+    writtenBytes: Number(/^write_bytes: (\d+)/m.exec(io)?.[1] ?? 0)
+  }
 }
 
 /** Usage of a server and its running child processes. */
@@ -30,10 +47,7 @@ export async function readTreeUsage (pid: number): Promise<Usage> {
     const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
     if (stat && Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid) pids.push(Number(entry))
   }
-  const all = await Promise.all(pids.map(it => readUsage(it).catch(() => ({ cpuSeconds: 0, memoryMaxBytes: 0 }))))
-  return all.reduce((sum, it) => ({
-    cpuSeconds: sum.cpuSeconds + it.cpuSeconds, memoryMaxBytes: sum.memoryMaxBytes + it.memoryMaxBytes
-  }))
+  return sumUsage(await Promise.all(pids.map(it => readUsage(it).catch(() => NOTHING))))
 }
 
 /** Resident memory of a running process, in bytes. */
