@@ -9,8 +9,9 @@ import { delimiter, join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { run } from '../../test-support/install-once.ts'
 import { shortLivedJvm } from '../../test-support/short-lived-jvm.ts'
-import { javaGenerator, pythonGenerator, run, type Generator } from './generated-clients/generators.ts'
+import { javaGenerator, pythonGenerator, type Generator } from './generated-clients/generators.ts'
 import { TOKEN } from './support/ask.ts'
 import { openStreamSite } from './support/stream-site.ts'
 

@@ -1,0 +1,50 @@
+{{/* Names and labels. */}}
+
+{{/* At most 40 characters, so that what is appended fits into the 63 of a label. */}}
+{{- define "relay.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{/* What all pods of a release have. */}}
+{{- define "relay.releaseLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* What the pods of one program have. Takes root and component. */}}
+{{- define "relay.selectorLabels" -}}
+{{ include "relay.releaseLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Takes root and component. */}}
+{{- define "relay.labels" -}}
+{{ include "relay.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Takes root, component, and name if it is not that of the component. */}}
+{{- define "relay.metadata" -}}
+name: {{ include "relay.fullname" .root }}-{{ .name | default .component }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "relay.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* Takes root and image: api or processor. */}}
+{{- define "relay.image" -}}
+{{- $image := index .root.Values.images .image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
