@@ -6,7 +6,9 @@ export {
   API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, findApiKeys, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
 } from './access/api-key-store.ts'
 export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
-export { allowLogin, databaseLogins, databaseRoles, databaseUserOf, keepPassword, scramSecret } from './access/database-login.ts'
+export {
+  allowLogin, databaseLogins, databaseRoles, databaseUserOf, keepPassword, scramSecret
+} from './access/database-login.ts'
 export type { DatabaseLogin } from './access/database-login.ts'
 export {
   claimFault, everything, foreignField, intersectGrants, isLimited, isScope, isWithin, mayDevice, mayZone,
