@@ -99,7 +99,7 @@ test('CI runs what anybody can run, with no more rights than that needs, by acti
 
 test('newer versions are proposed for all that is fixed: packages, images, jars, actions', () => {
   const ecosystems = parse(read('.github/dependabot.yml')).updates.map((it: Record<string, string>) => it['package-ecosystem'])
-  assert.deepEqual(ecosystems.sort(), ['docker', 'docker-compose', 'github-actions', 'maven', 'npm'])
+  assert.deepEqual(ecosystems.sort(), ['docker', 'docker-compose', 'github-actions', 'maven', 'npm', 'pip'])
 })
 
 test('no file that may hold a secret is in the repository', t => {
