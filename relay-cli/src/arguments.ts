@@ -1,6 +1,6 @@
 /** Values of command line arguments. */
 import { InvalidArgumentError } from 'commander'
-import { parseTimestamp } from 'relay-common'
+import { parseLetterPlace, parseTimestamp, type LetterPlace } from 'relay-common'
 
 const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
@@ -37,10 +37,10 @@ export function parseLimit (text: string): number {
 }
 
 /** A place in a log: `<partition>:<offset>`. */
-export function parsePlace (text: string): { readonly partition: number, readonly offset: bigint } {
-  const place = /^(\d+):(\d+)$/.exec(text)
+export function parsePlace (text: string): LetterPlace {
+  const place = parseLetterPlace(text)
   if (!place) throw new InvalidArgumentError('Must be a partition and offset such as 0:1234.')
-  return { partition: Number(place[1]), offset: BigInt(place[2]) }
+  return place
 }
 
 /** A duration: `30s`, `90m`, `24h`, `7d`. @returns ms */

@@ -1,18 +1,18 @@
 /** `relay dead-letters list | show | replay` */
 import { Command, InvalidArgumentError } from 'commander'
-import { printable, printableLines, RelayError, type ProducedRecord } from 'relay-common'
+import {
+  deadLetterReasons, findLetters, listedLetter, listLetters, openReplayGuard, printable, printableLines, readLetters,
+  RelayError, replayLetters,
+  type Letter, type LetterFilter, type LetterPlace, type LetterTopic, type ListedLetter, type NotReplayed, type OnRecord
+} from 'relay-common'
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
-import {
-  findLetters, findNewest, listedLetter, openReplayGuard, readLetter, reasons, REPLAY_OF_HEADER, REPLAYED_AT_HEADER,
-  REPLAYED_HEADER, type Letter,
-  type LetterFilter, type ListedLetter
-} from './dead-letters.ts'
-import { countOf, formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
+import { countOf, formatTime, printJson, printLine, printTable, startProgress, type OutputOptions } from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
 
 type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
 
+const reasons = Object.keys(deadLetterReasons)
 const EXCERPT_CHARACTERS = 60
 const SEND_AT_A_TIME = 1_000
 const NOT_GRANTED_SHOWN_MAX = 20
@@ -67,10 +67,23 @@ function parseReason (text: string, before: readonly string[] = []): string[] {
   return [...before, text]
 }
 
+/** @throws RelayError RELAY_TOPIC_MISSING */
+async function letterTopic (site: Site): Promise<LetterTopic> {
+  const { name } = await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
+  return { eventLog: site.eventLog, topic: name }
+}
+
+/** Reads with a bar, which is gone before anything is printed. */
+async function reading<T> (read: (onRecord: OnRecord) => Promise<T>): Promise<T> {
+  using progress = startProgress('reading')
+  return await read((done, total) => progress.update(done, total))
+}
+
 async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
   await using site = await openSite()
-  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
-  const { letters, before } = await findNewest(findLetters(site, filter), limit)
+  const topic = await letterTopic(site)
+  const { letters: newest, older } = await reading(onRecord => listLetters(topic, filter, { limit, onRecord }))
+  const letters = newest.toReversed()
   if (json) {
     for (const it of letters) printJson(describe(it))
     return
@@ -85,19 +98,16 @@ async function list ({ limit, json, ...filter }: ListOptions): Promise<void> {
     excerpt(it.principal ?? ''),
     excerpt(it.detail), it.replayedAt === undefined ? '' : 'replayed'
   ]))
-  if (before > 0) {
-    printLine(`\n${before} older letters are not shown; use --limit, or --until ${formatTime(letters[0].timeMs)}`)
-  }
+  if (older > 0) printLine(`\n${older} older letters are not shown; use --limit, or --until ${formatTime(letters[0].timeMs)}`)
 }
 
 async function show (
-  { partition, offset }: { partition: number, offset: bigint },
-  { raw, json }: OutputOptions & { readonly raw?: boolean }
+  place: LetterPlace, { raw, json }: OutputOptions & { readonly raw?: boolean }
 ): Promise<void> {
   await using site = await openSite()
-  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
-  const letter = await readLetter(site, partition, offset)
-  if (!letter) throw new RelayError('RELAY_NO_DATA', `no dead letter at ${partition}:${offset}`)
+  const topic = await letterTopic(site)
+  const [letter] = await reading(onRecord => readLetters(topic, [place], onRecord))
+  if (!letter) throw new RelayError('RELAY_NO_DATA', `no dead letter at ${place.partition}:${place.offset}`)
   if (raw) {
     // unchanged for a file or another program; a terminal would obey escape sequences
     process.stdout.write(process.stdout.isTTY ? printableLines(String(letter.value ?? '')) : letter.value ?? '')
@@ -125,36 +135,40 @@ async function show (
   }
 }
 
+/** By why letters were not sent: how `--json` names the count. */
+const counted = {
+  'replayed-before': 'before', truncated: 'cutOff', corrupt: 'corrupt', 'not-granted': 'notGranted'
+} as const satisfies Record<NotReplayed['reason'], string>
+
 async function replay (
-  { yes, again, limit, json, ...filter }: ListOptions & { readonly yes?: boolean, readonly again?: boolean }
+  { yes, again = false, limit, json, ...filter }: ListOptions & { readonly yes?: boolean, readonly again?: boolean }
 ): Promise<void> {
   await using site = await openSite()
-  await topicOf(site, site.config.DEAD_LETTERS_TOPIC)
+  const topic = await letterTopic(site)
   await topicOf(site, site.config.EVENTS_TOPIC)
   const counts = { sent: 0, before: 0, cutOff: 0, corrupt: 0, notGranted: 0 }
   const faultOf = openReplayGuard(site.database)
   const waiting: Letter[] = []
   const producer = await site.eventLog.openProducer()
+  const topics = { events: site.config.EVENTS_TOPIC, deadLetters: topic.topic }
+  const send = (letters: readonly Letter[]) =>
+    replayLetters(letters, topics, (name, records) => producer.send(name, records))
   try {
-    for await (const letter of findLetters(site, filter)) {
+    for await (const letter of await reading(onRecord => findLetters(topic, filter, onRecord))) {
       if (counts.sent === limit) break
-      if (letter.replayedAt !== undefined && !again) counts.before++
-      else if (letter.reason === 'batch-corrupt') counts.corrupt++ // its bytes are not a record
-      else if (letter.valueBytes !== undefined) counts.cutOff++
-      else {
-        const fault = await faultOf(letter)
-        if (fault !== undefined) {
-          counts.notGranted++
-          if (counts.notGranted <= NOT_GRANTED_SHOWN_MAX) console.error(printable(`skipped ${letter.place}: ${fault}`))
-          continue
-        }
-        counts.sent++
-        if (json && !yes) printJson(describe(listedLetter(letter)))
-        if (yes) waiting.push(letter)
-        if (waiting.length >= SEND_AT_A_TIME) await send(site, producer, waiting.splice(0))
+      const fault = await faultOf(letter, again)
+      if (fault) {
+        counts[counted[fault.reason]]++
+        const isShown = fault.reason === 'not-granted' && counts.notGranted <= NOT_GRANTED_SHOWN_MAX
+        if (isShown) console.error(printable(`skipped ${letter.place}: ${fault.detail}`))
+        continue
       }
+      counts.sent++
+      if (json && !yes) printJson(describe(listedLetter(letter)))
+      if (yes) waiting.push(letter)
+      if (waiting.length >= SEND_AT_A_TIME) await send(waiting.splice(0))
     }
-    await send(site, producer, waiting)
+    if (waiting.length > 0) await send(waiting)
   } finally {
     await producer.close()
   }
@@ -162,26 +176,12 @@ async function replay (
     if (yes) printJson(counts)
     return
   }
-  printLine(`${yes ? 'sent' : 'to send'} to ${site.config.EVENTS_TOPIC} again: ${countOf(counts.sent, 'letter')}`)
+  printLine(`${yes ? 'sent' : 'to send'} to ${topics.events} again: ${countOf(counts.sent, 'letter')}`)
   if (counts.before > 0) printLine(`skipped ${counts.before} replayed before (--again includes them)`)
   if (counts.cutOff > 0) printLine(`skipped ${counts.cutOff} truncated: only their source has the whole records`)
   if (counts.corrupt > 0) printLine(`skipped ${counts.corrupt} corrupt batches`)
   if (counts.notGranted > 0) printLine(`skipped ${counts.notGranted}: their senders have no permission`)
   if (!yes && counts.sent > 0) printLine('nothing was sent; --yes sends them')
-}
-
-/**
- * Sends letters, then marks them. If it is killed in between, they are sent again: events count once, others become
- * another letter.
- */
-async function send (
-  { config }: Site, producer: Awaited<ReturnType<Site['eventLog']['openProducer']>>, letters: readonly Letter[]
-): Promise<void> {
-  const at = new Date().toISOString()
-  await producer.send(config.EVENTS_TOPIC, letters.map(({ key, value, place }): ProducedRecord =>
-    ({ key, value, headers: { [REPLAY_OF_HEADER]: place } })))
-  await producer.send(config.DEAD_LETTERS_TOPIC, letters.map(({ place }): ProducedRecord =>
-    ({ key: null, value: null, headers: { [REPLAYED_HEADER]: place, [REPLAYED_AT_HEADER]: at } })))
 }
 
 function describe (letter: ListedLetter) {

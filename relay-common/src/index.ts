@@ -5,7 +5,9 @@ export type { ApiKeyParts } from './access/api-key.ts'
 export {
   API_KEY_NAME_UNITS_MAX, createApiKey, findApiKey, findApiKeys, listApiKeys, revokeApiKey, rotateApiKey, touchApiKeys
 } from './access/api-key-store.ts'
-export type { Actor, IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
+export type { IssuedApiKey, NewApiKey, StoredApiKey } from './access/api-key-store.ts'
+export { writeAudit } from './access/audit-log.ts'
+export type { Actor } from './access/audit-log.ts'
 export {
   allowLogin, databaseLogins, databaseRoles, databaseUserOf, keepPassword, scramSecret
 } from './access/database-login.ts'
@@ -37,6 +39,12 @@ export {
   deadLetterHeaders, deadLetterReasons, ingestReasons, readDeadLetter, toDeadLetterRecord
 } from './dead-letter.ts'
 export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
+export { notReplayedReasons, openReplayGuard, replayLetters } from './dead-letter-replay.ts'
+export type { NotReplayed, ReplayTopics } from './dead-letter-replay.ts'
+export { findLetters, listedLetter, listLetters, parseLetterPlace, readLetters } from './dead-letters.ts'
+export type {
+  Letter, LetterFilter, LetterList, LetterPlace, LetterTopic, ListedLetter, ListPosition, OnRecord
+} from './dead-letters.ts'
 export {
   decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readClaims, rejectedReasons
 } from './event.ts'
@@ -80,6 +88,8 @@ export { createDatabaseProbe } from './probe-database.ts'
 export type { DatabaseProbe } from './probe-database.ts'
 export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
+export { instanceName, readPrograms, reportProgram } from './program-reports.ts'
+export type { Measured, ProgramReport } from './program-reports.ts'
 export { bracketsOf } from './quantile.ts'
 export type { CountedBracket, Estimate, Share } from './quantile.ts'
 export {

@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 import {
-  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, splitGroup,
-  startHealthServer, warnOfCompaction,
-  within, writeMetrics, type Database, type Logger, type Readiness, type Running
+  createMetrics, createProcessMetrics, measureDegraded, migrate, openDatabase, openEventLog, reportProgram, splitGroup,
+  startHealthServer, warnOfCompaction, within, writeMetrics, type Database, type Logger, type Readiness, type Running
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
+import { createMeasure } from './measured.ts'
 import { checkProgressGroup } from './progress-group.ts'
 import { startRetention } from './retention.ts'
-import { consumerSettings, openShare, progressGroup, type Share } from './share.ts'
+import { consumerSettings, openShare, ownerOf, progressGroup, type Share } from './share.ts'
 import { startThread } from './thread.ts'
 
 export interface Processor extends Running {
@@ -56,6 +56,10 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
   started.defer(() => closeAll(opening))
   const shares = await Promise.all(opening)
 
+  const readThreads = () => Promise.all(shares.map(it => it.metrics()))
+  started.adopt(reportProgram(database, 'relay-processor', ownerOf(config), createMeasure(readThreads), log),
+    it => it.close())
+
   const metrics = createProcessMetrics('relay-processor')
   const databaseFault = watchDatabase(database)
   const readiness = async () => {
@@ -67,7 +71,7 @@ export async function startProcessor (config: ProcessorConfig, log: Logger): Pro
     readiness,
     metrics: {
       contentType: metrics.contentType,
-      metrics: async () => await writeMetrics(metrics, await Promise.all(shares.map(it => it.metrics())))
+      metrics: async () => await writeMetrics(metrics, await readThreads())
     }
   }), it => it.close())
 

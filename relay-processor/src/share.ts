@@ -1,10 +1,7 @@
 /** The work of one thread of a processor: a line over its share of the partitions, with its own resources. */
-import { hostname } from 'node:os'
-
 import {
-  keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup, type Logger,
-  type MetricValues,
-  type Readiness, type Registry
+  instanceName, keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup,
+  type Logger, type MetricValues, type Readiness, type Registry
 } from 'relay-common'
 
 import { systemClock } from './clock.ts'
@@ -83,12 +80,17 @@ export function consumerSettings (config: ProcessorConfig): ConsumerSettings {
   }
 }
 
+/** How progress names the owner of a partition. */
+export function ownerOf (config: ProcessorConfig): string {
+  return instanceName(config.CONSUMER_INSTANCE_ID)
+}
+
 function lineSettings (config: ProcessorConfig) {
   const keepMs = keepMsOf(config)
   return {
     topic: config.EVENTS_TOPIC,
     deadLettersTopic: config.DEAD_LETTERS_TOPIC,
-    owner: `${config.CONSUMER_INSTANCE_ID ?? hostname()}:${process.pid}`,
+    owner: ownerOf(config),
     flushIntervalMs: config.FLUSH_INTERVAL_MS,
     flushIntervalMaxMs: Math.max(config.FLUSH_INTERVAL_MAX_MS, config.FLUSH_INTERVAL_MS),
     flushStalledMs: Math.max(config.FLUSH_STALLED_MS, 2 * config.FLUSH_INTERVAL_MAX_MS, 2 * config.FLUSH_INTERVAL_MS),

@@ -1,7 +1,8 @@
 /** The table `api_keys` and its changes, each with its line in `audit_log`. */
-import type { Database, PoolClient } from '../database.ts'
+import type { Database } from '../database.ts'
 import { RelayError } from '../errors.ts'
 import { createApiKeyParts, formatApiKey, hashSecret, withNewSecret } from './api-key.ts'
+import { writeAudit, type Actor } from './audit-log.ts'
 import { grantsFault, type Grants, type Scope } from './grants.ts'
 
 export const API_KEY_NAME_UNITS_MAX = 100
@@ -29,13 +30,6 @@ export interface NewApiKey {
   readonly grants: Grants
   /** undefined: never */
   readonly expiresAtMs: number | undefined
-}
-
-/** Who makes a change, for the audit log. */
-export interface Actor {
-  readonly principal: string
-  readonly address?: string
-  readonly requestId?: string
 }
 
 /** A new key, or a key with a new secret: the only time that the secret is visible. */
@@ -154,14 +148,6 @@ export async function touchApiKeys (database: Database, keyIds: readonly string[
 
 function unknownKey (keyId: string): RelayError {
   return new RelayError('RELAY_API_KEY_UNKNOWN', `API key ${keyId} is unknown, revoked or expired`)
-}
-
-async function writeAudit (
-  client: PoolClient, { principal, address, requestId }: Actor, act: string, target: string, details: object
-): Promise<void> {
-  await client.query(`
-    insert into audit_log (principal, act, target, address, request_id, details) values ($1, $2, $3, $4, $5, $6)`,
-  [principal, act, target, address ?? null, requestId ?? null, details])
 }
 
 function fromRow (row: Row): StoredApiKey {

@@ -1,0 +1,277 @@
+/**
+ * The topic of dead letters, for those who look after a site: letters by filter, newest first, or by place.
+ *
+ * A letter that was replayed has a marker behind it in the topic (dead-letter-replay.ts). So the topic is read to its
+ * end before anything is said of a letter.
+ */
+import { deadLetterReasons, readDeadLetter, type DeadLetterInfo } from './dead-letter.ts'
+import type { EventLog, LoggedRecord } from './event-log/port.ts'
+
+export interface LetterTopic {
+  readonly eventLog: Pick<EventLog, 'readOffsets' | 'findOffsets' | 'readRecords'>
+  /** where the dead letters are */
+  readonly topic: string
+}
+
+/** Where a letter is in its topic. */
+export interface LetterPlace {
+  readonly partition: number
+  readonly offset: bigint
+}
+
+export interface Letter extends DeadLetterInfo, LetterPlace {
+  /** where it is, as people write it: `<partition>:<offset>` */
+  readonly place: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  /** when it was sent to the events topic again, ISO-8601; undefined: never */
+  readonly replayedAt: string | undefined
+}
+
+export interface LetterFilter {
+  readonly reason?: readonly string[]
+  readonly since?: number
+  readonly until?: number
+  readonly device?: string
+  readonly sourcePartition?: number
+  readonly principal?: string
+}
+
+/**
+ * Called with each record that is read: shows how far reading is, or makes it wait, so that others have their turn.
+ * What it throws ends the reading.
+ */
+export type OnRecord = (read: bigint, total: bigint) => Promise<void> | undefined | void
+
+/** A letter that was replayed has a marker behind it in the dead letters: this header, with its place. */
+export const REPLAYED_HEADER = 'relay-replayed'
+export const REPLAYED_AT_HEADER = 'relay-replayed-at'
+
+const PLACE = /^(\d{1,9}):(\d{1,19})$/
+
+/** @returns undefined for what is not `<partition>:<offset>` */
+export function parseLetterPlace (text: string): LetterPlace | undefined {
+  const place = PLACE.exec(text)
+  return place ? { partition: Number(place[1]), offset: BigInt(place[2]) } : undefined
+}
+
+/** Bytes that are kept of a first reading: keys and values, and so many for all else of a record. */
+const KEPT_MAX_BYTES = 16 * 1024 * 1024
+const RECORD_BYTES = 500
+
+/**
+ * Finds letters, with their bytes, in the order of their partitions and offsets. What was found while the topic was
+ * read to its end is not read once more, unless it is more than memory is for.
+ */
+export async function findLetters (
+  from: LetterTopic, filter: LetterFilter, onRecord?: OnRecord
+): Promise<AsyncIterable<Letter>> {
+  const parts = await partsSince(from, filter.since)
+  const replays: Replays = new Map()
+  const kept: LoggedRecord[] = []
+  let keptBytes = 0
+  let more: LoggedRecord | undefined
+  for await (const record of readParts(from, parts, onRecord)) {
+    noteReplay(record, replays)
+    if (more || !isAsked(toLetter(record, replays), filter)) continue
+    keptBytes += RECORD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0)
+    if (keptBytes > KEPT_MAX_BYTES) more = record
+    else kept.push(copyOf(record))
+  }
+  return lettersOf(from, parts, filter, { replays, kept, more })
+}
+
+interface Found {
+  readonly replays: Replays
+  readonly kept: readonly LoggedRecord[]
+  /** the first that was not kept */
+  readonly more: LoggedRecord | undefined
+}
+
+async function * lettersOf (
+  from: LetterTopic, parts: readonly Part[], filter: LetterFilter, { replays, kept, more }: Found
+): AsyncGenerator<Letter> {
+  for (const record of kept) yield toLetter(record, replays)!
+  if (!more) return
+  const rest = parts.filter(it => it.partition >= more.partition)
+    .map(it => it.partition === more.partition ? { ...it, first: more.offset } : it)
+  for await (const record of readParts(from, rest)) {
+    const letter = toLetter(record, replays)
+    if (isAsked(letter, filter)) yield letter
+  }
+}
+
+/** A letter without its bytes: many of them can be kept. */
+export interface ListedLetter extends Omit<Letter, 'key' | 'value'> {
+  readonly device: string | undefined
+  /** of its value; undefined: it has none */
+  readonly keptBytes: number | undefined
+}
+
+/** What anybody wrote may be long, and a list is of many. */
+const LISTED_CHARACTERS_MAX = 1_000
+
+export function listedLetter ({ key, value, ...rest }: Letter): ListedLetter {
+  const device = deviceOf({ key, value })
+  return {
+    ...rest,
+    detail: excerpt(rest.detail),
+    device: device === undefined ? undefined : excerpt(device),
+    keptBytes: value?.length
+  }
+}
+
+/** A copy: a part of a text would hold all of it. */
+function excerpt (text: string): string {
+  return text.length <= LISTED_CHARACTERS_MAX ? text : Buffer.from(text.slice(0, LISTED_CHARACTERS_MAX)).toString()
+}
+
+/** Where a list goes on: behind this letter. */
+export interface ListPosition extends LetterPlace {
+  readonly timeMs: number
+}
+
+export interface LetterList {
+  /** the newest first; letters of one time in the order of the log, turned round */
+  readonly letters: readonly ListedLetter[]
+  /** how many older ones there are */
+  readonly older: number
+  /** of all that the filter lets through, by reason; `other`: one that this version does not know */
+  readonly reasons: ReadonlyMap<string, number>
+}
+
+/**
+ * Lists the newest letters.
+ * @param options limit: 1 or more; behind: only older ones than this; isSeen: leaves out what the caller may not see
+ */
+export async function listLetters (
+  from: LetterTopic, filter: LetterFilter,
+  { limit, behind, isSeen = () => true, onRecord }: {
+    readonly limit: number
+    readonly behind?: ListPosition | undefined
+    readonly isSeen?: (letter: Letter) => boolean
+    readonly onRecord?: OnRecord
+  }
+): Promise<LetterList> {
+  const replays: Replays = new Map()
+  const reasons = new Map<string, number>()
+  let letters: ListedLetter[] = []
+  let older = 0
+  const cut = () => {
+    letters.sort(newestFirst)
+    older += Math.max(0, letters.length - limit)
+    letters = letters.slice(0, limit)
+  }
+  for await (const record of readParts(from, await partsSince(from, filter.since), onRecord)) {
+    noteReplay(record, replays)
+    const letter = toLetter(record, replays)
+    if (!isAsked(letter, filter) || !isSeen(letter)) continue
+    const reason = letter.reason in deadLetterReasons ? letter.reason : 'other'
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+    if (behind && newestFirst(letter, behind) <= 0) continue
+    letters.push(listedLetter(letter))
+    if (letters.length >= 2 * limit) cut()
+  }
+  cut()
+  return { letters: letters.map(it => ({ ...it, replayedAt: replays.get(it.place) })), older, reasons }
+}
+
+function newestFirst (a: ListPosition, b: ListPosition): number {
+  return b.timeMs - a.timeMs || b.partition - a.partition || Number(b.offset - a.offset)
+}
+
+/** Markers are younger than their letter, but for clocks of machines that differ. */
+const CLOCKS_APART_MS = 60 * 60 * 1000
+
+/** Reads letters by their places. Places where there is no letter are left out. */
+export async function readLetters (
+  from: LetterTopic, places: readonly LetterPlace[], onRecord?: OnRecord
+): Promise<Letter[]> {
+  const { eventLog, topic } = from
+  const offsets = await eventLog.readOffsets(topic)
+  const found: LoggedRecord[] = []
+  for (const { partition, offset } of places) {
+    const part = offsets.find(it => it.partition === partition)
+    if (!part || offset < part.startOffset || offset >= part.endOffset) continue
+    for await (const record of eventLog.readRecords(topic, partition, offset, offset + 1n)) {
+      if (record.offset === offset && readDeadLetter(record.headers)) found.push(copyOf(record))
+    }
+  }
+  if (found.length === 0) return []
+  const replays: Replays = new Map()
+  const sinceMs = found.reduce((oldestMs, it) => Math.min(oldestMs, it.appendedMs), Infinity) - CLOCKS_APART_MS
+  for await (const record of readParts(from, await partsSince(from, sinceMs), onRecord)) noteReplay(record, replays)
+  return found.map(it => toLetter(it, replays)!)
+}
+
+/** The device of a letter: as its JSON says where it is one with a device id, else the key. */
+export function deviceOf ({ key, value }: Pick<Letter, 'key' | 'value'>): string | undefined {
+  try {
+    const { deviceId } = JSON.parse(String(value)) as { deviceId?: unknown }
+    if (typeof deviceId === 'string') return deviceId
+  } catch {} // many letters are here for not being JSON
+  return key?.toString()
+}
+
+/** A stretch of a partition. */
+interface Part {
+  readonly partition: number
+  readonly first: bigint
+  readonly end: bigint
+}
+
+async function partsSince ({ eventLog, topic }: LetterTopic, sinceMs: number | undefined): Promise<Part[]> {
+  // times below 0 mean something else to Kafka
+  const from = sinceMs === undefined || sinceMs <= 0 ? undefined : await eventLog.findOffsets(topic, sinceMs)
+  return (await eventLog.readOffsets(topic)).map(({ partition, startOffset, endOffset }) =>
+    ({ partition, first: greatest(from?.[partition] ?? 0n, startOffset), end: endOffset }))
+}
+
+async function * readParts (
+  { eventLog, topic }: LetterTopic, parts: readonly Part[], onRecord?: OnRecord
+): AsyncGenerator<LoggedRecord> {
+  const total = parts.reduce((sum, { first, end }) => end > first ? sum + end - first : sum, 0n)
+  let read = 0n
+  for (const { partition, first, end } of parts) {
+    for await (const record of eventLog.readRecords(topic, partition, first, end)) {
+      const wait = onRecord?.(++read, total)
+      if (wait) await wait
+      yield record
+    }
+  }
+}
+
+/** By the places of the letters that were replayed: when. */
+type Replays = Map<string, string>
+
+function noteReplay ({ headers }: LoggedRecord, replays: Replays): void {
+  if (headers[REPLAYED_HEADER]) replays.set(headers[REPLAYED_HEADER], headers[REPLAYED_AT_HEADER] ?? '')
+}
+
+function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, replays: Replays): Letter | undefined {
+  const info = readDeadLetter(headers)
+  const place = `${partition}:${offset}`
+  return info && { ...info, partition, offset, place, key, value, replayedAt: replays.get(place) }
+}
+
+/** What was read is a part of all that came with it, which would stay in memory too. */
+function copyOf (record: LoggedRecord): LoggedRecord {
+  const copy = (bytes: Buffer | null) => bytes && Buffer.from(bytes)
+  return { ...record, key: copy(record.key), value: copy(record.value) }
+}
+
+function greatest (a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+function isAsked (
+  letter: Letter | undefined, { reason, since, until, device, sourcePartition, principal }: LetterFilter
+): letter is Letter {
+  return letter !== undefined &&
+    (reason === undefined || reason.includes(letter.reason)) &&
+    (since === undefined || letter.timeMs >= since) &&
+    (until === undefined || letter.timeMs < until) &&
+    (device === undefined || deviceOf(letter) === device) &&
+    (sourcePartition === undefined || letter.sourcePartition === sourcePartition) &&
+    (principal === undefined || letter.principal === principal)
+}

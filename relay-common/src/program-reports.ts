@@ -1,0 +1,102 @@
+/**
+ * The table `programs`: which programs run on a database, of which version, and how they do. Each reports itself; a
+ * report that fails is left out, and the next one comes.
+ */
+import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Database } from './database.ts'
+import type { Logger } from './log.ts'
+import { version } from './version.ts'
+import { within } from './within.ts'
+
+/** What a program measured since its report before; undefined: it did nothing that could be measured. */
+export interface Measured {
+  readonly readingsPerSecond?: number
+  /** how long a flush took to write, on average */
+  readonly flushSeconds?: number
+  /** from the append of a reading to the commit of its rollups, on average */
+  readonly freshnessSeconds?: number
+}
+
+export interface ProgramReport {
+  readonly program: string
+  readonly instance: string
+  readonly version: string
+  readonly startedMs: number
+  readonly seenMs: number
+  /** it reported itself lately */
+  readonly isUp: boolean
+  readonly measured: Measured
+}
+
+const REPORT_INTERVAL_MS = 10_000
+/** Three reports are missing. */
+const UP_MAX = '35 seconds'
+const KEPT_MAX = '1 hour'
+/** Closing waits no longer for a report under way. */
+const CLOSE_MAX_MS = 500
+
+/** @param name where the host's is not the one to go by */
+export function instanceName (name = hostname()): string {
+  return `${name}:${process.pid}`
+}
+
+/**
+ * Reports a program until it is closed.
+ * @param measure called for each report
+ */
+export function reportProgram (
+  database: Database, program: string, instance: string, measure: () => Promise<Measured>, log: Logger
+): { close (): Promise<void> } {
+  const closing = new AbortController()
+  const startedAt = new Date()
+  const report = async () => {
+    while (!closing.signal.aborted) {
+      try {
+        await database.query(`
+          with gone as (delete from programs where seen_at < now() - interval '${KEPT_MAX}')
+          insert into programs (program, instance, version, started_at, measured) values ($1, $2, $3, $4, $5)
+          on conflict (program, instance) do update
+            set version = excluded.version, started_at = excluded.started_at, seen_at = now(), measured = excluded.measured`,
+        [program, instance, version, startedAt, await measure()], { signal: closing.signal })
+      } catch (error) {
+        if (!closing.signal.aborted) log.debug({ err: error }, 'could not report this program')
+      }
+      await delay(REPORT_INTERVAL_MS, undefined, { signal: closing.signal, ref: false }).catch(() => {})
+    }
+  }
+  const reporting = report()
+  return {
+    async close () {
+      closing.abort()
+      await within(CLOSE_MAX_MS, reporting).catch(() => {}) // a database that hangs must not hold the program
+    }
+  }
+}
+
+interface Row {
+  readonly program: string
+  readonly instance: string
+  readonly version: string
+  readonly started_at: number
+  readonly seen_at: number
+  readonly is_up: boolean
+  readonly measured: Measured
+}
+
+/** The programs that reported themselves in the last hour, by name. */
+export async function readPrograms (database: Database): Promise<ProgramReport[]> {
+  const rows = await database.query<Row & Record<string, unknown>>(`
+    select program, instance, version, started_at, seen_at, seen_at > now() - interval '${UP_MAX}' as is_up, measured
+    from programs order by program, instance`)
+  return rows.map(it => ({
+    program: it.program,
+    instance: it.instance,
+    version: it.version,
+    startedMs: it.started_at,
+    seenMs: it.seen_at,
+    isUp: it.is_up,
+    measured: it.measured
+  }))
+}
