@@ -105,5 +105,6 @@ EXPOSE 8080 8084
 ENTRYPOINT ["node", "--max-semi-space-size=8", "relay-api/src/main.ts"]
 COPY --from=api-dependencies /relay ./
 COPY --from=sources /relay ./
+COPY docs/runbook.md docs/
 COPY relay-dashboard/dist relay-dashboard/dist
 COPY relay-api/src relay-api/src

@@ -6,10 +6,9 @@ import {
   fastify, LogController, type FastifyBaseLogger, type FastifyError, type FastifyInstance, type FastifyRequest
 } from 'fastify'
 import {
-  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, listen, measureDegraded, migrate, openDatabase,
-  closeKeepAlive, RelayError,
-  splitList, startMetricsServer, type Database, type Logger, type Readiness, type Registry, type Running,
-  type SessionUse
+  Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, instanceName, listen, measureDegraded, migrate,
+  openDatabase, closeKeepAlive, RelayError, reportProgram, splitList, startMetricsServer, type Database, type Logger,
+  type Readiness, type Registry, type Running, type SessionUse
 } from 'relay-common'
 
 import { keepAnswers } from './answers.ts'
@@ -23,7 +22,7 @@ import { guardDatabase } from './guarded-database.ts'
 import { boundClients, harden, knowClient, serverLimits } from './hardening.ts'
 import { watchHistory } from './database-history.ts'
 import { openCompleteness } from './completeness.ts'
-import { measureLag } from './lag.ts'
+import { measureLag, openLag } from './lag.ts'
 import { openLogEnds } from './log-ends.ts'
 import { sendClientProblem, sendProblem } from './problem.ts'
 import { checkEncoding, ignoreMediaTypeParameters, keepBadEncoding } from './negotiation.ts'
@@ -82,6 +81,7 @@ export async function startApi (config: ApiConfig, log: Logger): Promise<Api> {
     ? started.adopt(await openDatabase(listens, 'relay-api', log), it => it.close())
     : database
   const app = await createApp(config, database, log, registry, listenDatabase)
+  started.adopt(reportProgram(database, 'relay-api', instanceName(), async () => ({}), log), it => it.close())
   const metrics = started.adopt(
     await startMetricsServer(config.HOST, metricsPortOf(config), app.metrics), it => it.close()
   )
@@ -186,7 +186,8 @@ async function compose (
   const logEnds = openLogEnds(config, database, log)
   app.addHook('onClose', () => logEnds.close())
   const completeness = openCompleteness(logEnds)
-  if (isIngestOn(config)) measureLag(logEnds, database, metrics, log)
+  const lag = openLag(logEnds, database)
+  if (isIngestOn(config)) measureLag(lag, metrics, log)
   measureGaps(database, metrics, log)
   measureDegraded(metrics, async () => ({
     ...await queryReadiness(database), ...ingest ? await ingestReadiness(ingest) : {}
@@ -218,7 +219,7 @@ async function compose (
     api.setNotFoundHandler(refuseRoute) // after the guard as well
     const deviceTypes = deviceTypesOf(config)
     eventsRoutes(api, { reads, deviceTypes, rangeMaxDays: config.RANGE_MAX_DAYS })
-    const parts = { config, database, reads, completeness, deviceTypes, ingest, hub, budgets, log }
+    const parts = { config, database, reads, completeness, logEnds, lag, deviceTypes, ingest, hub, budgets, log }
     await api.register(async v1 => v1Routes(v1, parts), { prefix: '/v1' })
   }, { prefix: '/api' })
 }

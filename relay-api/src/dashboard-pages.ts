@@ -11,6 +11,7 @@ import { RelayError, splitList, WELL_KNOWN_TOKEN } from 'relay-common'
 
 import type { AccessConfig } from './auth/config.ts'
 import { prepareAnswer } from './prepared-answer.ts'
+import { readRunbookPage } from './runbook-page.ts'
 
 const folder = fileURLToPath(new URL('../../relay-dashboard/dist', import.meta.url))
 
@@ -52,8 +53,13 @@ export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): vo
     headers: { 'content-security-policy': policyFor(config) }
   })
   for (const view of views) app.get(view, hidden, page)
+  const names = readdirSync(join(folder, 'assets'))
+  const styleSheet = `/assets/${names.find(it => it.endsWith('.css'))}`
+  app.get('/runbook', hidden, prepareAnswer(() => readRunbookPage(styleSheet), {
+    mediaType: 'text/html; charset=utf-8', cacheControl: PAGE_CACHE, headers: { 'content-security-policy': policyFor(config) }
+  }))
   const answers = new Map(
-    readdirSync(join(folder, 'assets')).map(name => {
+    names.map(name => {
       const bytes = readFileSync(join(folder, 'assets', name))
       const mediaType = mediaTypes[name.slice(name.lastIndexOf('.')) as Extension]
       return [name, prepareAnswer(() => bytes, { mediaType, cacheControl: FILE_CACHE })]

@@ -63,8 +63,61 @@ export class SeenEnds {
   }
 }
 
+/** What is unread of a partition, and since when. */
+export interface PartitionLag extends Unread {
+  /** when the oldest unread record was appended, ms since the epoch; undefined: there is none, or it is not known */
+  readonly appendedMs: number | undefined
+}
+
+export interface Lag {
+  /**
+   * Of all partitions. Whoever asks meanwhile gets the same answer.
+   * @returns undefined: the log is away, or this API knows none
+   * @throws DOMException TimeoutError, or what the database threw
+   */
+  read (): Promise<readonly PartitionLag[] | undefined>
+}
+
+/** How long ago the oldest unread record was appended, s; 0: there is none. */
+export function lagSeconds ({ appendedMs }: PartitionLag, nowMs: number): number {
+  return appendedMs === undefined ? 0 : Math.max(0, nowMs - appendedMs) / 1000
+}
+
+export function openLag (ends: LogEnds, database: Database): Lag {
+  /** when the oldest unread record of a partition was appended: it stays the oldest until it is read */
+  let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
+  let seen = new SeenEnds()
+  let seenTopicId = ''
+
+  const appendedMs = async ({ partition, offset, endOffset }: Unread) => {
+    const before = known.get(partition)
+    if (before?.offset === offset) return before.appendedMs
+    const timeMs = await ends.appendedMs(partition, offset, endOffset)
+    return timeMs === undefined ? undefined : Math.max(timeMs, seen.notBeforeMs(partition, offset))
+  }
+  const read = async (): Promise<PartitionLag[] | undefined> => {
+    const ofLog = await ends.read()
+    if (!ofLog) return undefined
+    if (ofLog.topicId !== seenTopicId) seen = new SeenEnds()
+    seenTopicId = ofLog.topicId
+    for (const { partition, endOffset } of ofLog.offsets) seen.note(partition, endOffset, ofLog.atMs)
+    const unread = unreadOf(ofLog, await readNextOffsets(database, ofLog.topicId))
+    const partitions = await Promise.all(unread.map(async it =>
+      ({ ...it, appendedMs: it.offset < it.endOffset ? await appendedMs(it) : undefined })))
+    known = new Map(partitions.flatMap(({ partition, offset, appendedMs }) => appendedMs === undefined ? [] : [[partition, { offset, appendedMs }]]))
+    return partitions
+  }
+  let reading: ReturnType<typeof read> | undefined
+  return {
+    async read () {
+      reading ??= read().finally(() => { reading = undefined })
+      return await within(WAIT_MAX_MS, reading)
+    }
+  }
+}
+
 /** Adds the gauges `relay_api_lag_records` and `relay_api_lag_seconds`. */
-export function measureLag (ends: LogEnds, database: Database, metrics: Registry, log: Logger): void {
+export function measureLag (lag: Lag, metrics: Registry, log: Logger): void {
   const records = new Gauge({
     name: 'relay_api_lag_records',
     help: 'Records in the event log that are not in the rollups yet; reported even if no processor runs',
@@ -82,41 +135,15 @@ export function measureLag (ends: LogEnds, database: Database, metrics: Registry
   /** for both gauges, which are read together */
   let refreshing: Promise<void> | undefined
   const refreshTogether = () => (refreshing ??= refresh().finally(() => { refreshing = undefined }))
-  /** append time of the oldest unread record of a partition, which stays the oldest until it is read */
-  let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
-
-  let seen = new SeenEnds()
-  let seenTopicId = ''
-
-  const appendedMs = async ({ partition, offset, endOffset }: Unread) => {
-    const before = known.get(partition)
-    if (before?.offset === offset) return before.appendedMs
-    const timeMs = await ends.appendedMs(partition, offset, endOffset)
-    return timeMs === undefined ? undefined : Math.max(timeMs, seen.notBeforeMs(partition, offset))
-  }
-  const read = async () => {
-    const ofLog = await ends.read()
-    if (!ofLog) return undefined
-    if (ofLog.topicId !== seenTopicId) seen = new SeenEnds()
-    seenTopicId = ofLog.topicId
-    for (const { partition, endOffset } of ofLog.offsets) seen.note(partition, endOffset, ofLog.atMs)
-    const unread = unreadOf(ofLog, await readNextOffsets(database, ofLog.topicId))
-    return await Promise.all(unread.map(async it =>
-      ({ ...it, appendedMs: it.offset < it.endOffset ? await appendedMs(it) : undefined })))
-  }
-  let reading: ReturnType<typeof read> | undefined
   const refresh = async () => {
     records.reset()
     seconds.reset()
     try {
-      reading ??= read().finally(() => { reading = undefined })
-      const partitions = await within(WAIT_MAX_MS, reading) ?? []
+      const partitions = await lag.read() ?? []
       const nowMs = Date.now()
-      known = new Map()
-      for (const { partition, offset, endOffset, appendedMs } of partitions) {
-        records.set({ partition }, Number(endOffset - offset))
-        seconds.set({ partition }, appendedMs === undefined ? 0 : Math.max(0, nowMs - appendedMs) / 1000)
-        if (appendedMs !== undefined) known.set(partition, { offset, appendedMs })
+      for (const it of partitions) {
+        records.set({ partition: it.partition }, Number(it.endOffset - it.offset))
+        seconds.set({ partition: it.partition }, lagSeconds(it, nowMs))
       }
     } catch (error) {
       log.debug({ err: error }, 'could not measure how far the rollups are behind the log')

@@ -1,10 +1,10 @@
 /**
- * Ends of the event log, for comparison with progress. They are read at most once per second with a short limit; an
+ * The event log, and its ends, for comparison with progress. Ends are read at most once per second with a short limit; an
  * unreachable log is skipped for a while.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { openEventLog, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
+import { openEventLog, RelayError, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
 
@@ -16,6 +16,8 @@ export interface KnownEnds {
 }
 
 export interface LogEnds {
+  /** The log itself. @throws RelayError RELAY_EVENT_LOG_UNREACHABLE */
+  open (): Promise<EventLog>
   /** @returns undefined: this API has no log, or it is unreachable */
   read (): Promise<KnownEnds | undefined>
   /**
@@ -35,15 +37,20 @@ const WAIT_MAX_MS = 1_000
 const AWAY_MS = 5_000
 
 export function openLogEnds (config: ApiConfig, database: Database, log: Logger): LogEnds {
-  let eventLog: EventLog | undefined
+  let opening: Promise<EventLog> | undefined
   let ends: KnownEnds | undefined
   let asking: Promise<void> | undefined
   let awayUntilMs = 0
   const closing = new AbortController()
 
+  const open = () => (opening ??= openEventLog(config, database, log).catch(error => {
+    opening = undefined
+    awayUntilMs = Date.now() + AWAY_MS
+    throw error
+  }))
   const ask = async () => {
     try {
-      eventLog ??= await openEventLog(config, database, log)
+      const eventLog = await open()
       const atMs = Date.now()
       const topic = await eventLog.describeTopic(config.EVENTS_TOPIC)
       ends = topic && { atMs, topicId: topic.topicId, offsets: await eventLog.readOffsets(config.EVENTS_TOPIC) }
@@ -55,13 +62,18 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
     }
   }
   const first = async (partition: number, fromOffset: bigint, toOffset: bigint) => {
-    const records = eventLog!.readRecords(config.EVENTS_TOPIC, partition, fromOffset, toOffset)[Symbol.asyncIterator]()
+    const records = (await open()).readRecords(config.EVENTS_TOPIC, partition, fromOffset, toOffset)[Symbol.asyncIterator]()
     const { value, done } = await records.next()
     await records.return?.()
     return done ? undefined : value.appendedMs
   }
 
   return {
+    async open () {
+      const isLeftAlone = closing.signal.aborted || (!opening && Date.now() < awayUntilMs)
+      if (isLeftAlone) throw new RelayError('RELAY_EVENT_LOG_UNREACHABLE', 'the event log did not answer a moment ago')
+      return await open()
+    },
     async read () {
       const nowMs = Date.now()
       if (ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS) return ends
@@ -72,14 +84,14 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
       return ends !== undefined && nowMs - ends.atMs < ENDS_KEPT_MS ? ends : undefined
     },
     async appendedMs (partition, offset, endOffset) {
-      if (!eventLog || closing.signal.aborted) return undefined
+      if (!opening || closing.signal.aborted) return undefined
       // one record is a small read; if there is none (the end of a transaction), all later ones are searched
       return await first(partition, offset, offset + 1n) ?? await first(partition, offset + 1n, endOffset)
     },
     async close () {
       closing.abort()
       await asking
-      await eventLog?.close()
+      await (await opening?.catch(() => undefined))?.close()
     }
   }
 }

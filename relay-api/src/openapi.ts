@@ -37,6 +37,7 @@ export async function openApiRoutes (app: FastifyInstance, config: AccessConfig)
         { name: 'devices', description: 'devices, zones and types, and their newest readings' },
         { name: 'ingest', description: 'sending events and streaming changes' },
         { name: 'keys', description: 'API keys and their permissions' },
+        { name: 'operations', description: 'for administrators: status of the site, and dead letters' },
         { name: 'events', description: 'the first version: one rollup of one range' }
       ]
     },

@@ -102,7 +102,7 @@ const TITLE_DEFAULT = 'Internal error'
 const innerDetails: Partial<Record<ErrorCode, string>> = {
   RELAY_DATABASE_UNREACHABLE: 'the database is unreachable or overloaded; try again later',
   RELAY_ISSUER_UNREACHABLE: 'could not read the keys of the OpenID provider; try again later',
-  RELAY_EVENT_LOG_UNREACHABLE: 'the event log is unreachable; send the events again later, none counts twice',
+  RELAY_EVENT_LOG_UNREACHABLE: 'the event log is unreachable; try again later: events that are sent again count once',
   RELAY_INGEST_BUSY: 'too many events are waiting for the event log; try again later',
   RELAY_INGEST_OFF: 'this API accepts no events; the operator can set EVENT_LOG',
   RELAY_STREAM_FULL: 'the limit of open streams is reached; try again later',

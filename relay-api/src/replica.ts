@@ -44,6 +44,11 @@ export interface Reads {
   choose (asker: Asker): ReadSource
   /** Whether the replica would answer if the primary were unreachable. */
   hasReplica (): boolean
+  /**
+   * How far the replica is behind the primary, ms; Infinity: it is unreachable.
+   * @returns undefined: there is no replica
+   */
+  replicaLagMs (): number | undefined
   close (): Promise<void>
 }
 
@@ -77,7 +82,13 @@ export function openReads (
   })
   const onlyPrimary = (asker: Asker): ReadSource => sourceFor(onPrimary, asker, 0)
   if (replicaUrl === undefined) {
-    return { choosePrimary: onlyPrimary, choose: onlyPrimary, hasReplica: () => false, close: async () => {} }
+    return {
+      choosePrimary: onlyPrimary,
+      choose: onlyPrimary,
+      hasReplica: () => false,
+      replicaLagMs: () => undefined,
+      close: async () => {}
+    }
   }
 
   const closing = new AbortController()
@@ -152,6 +163,7 @@ export function openReads (
     choosePrimary: asker => facade && isAlone() ? sourceFor(facade, asker, lagMs()) : onlyPrimary(asker),
     choose: asker => facade && isUsable() ? sourceFor(facade, asker, lagMs()) : onlyPrimary(asker),
     hasReplica: () => facade !== undefined && isUsable(),
+    replicaLagMs: lagMs,
     async close () {
       closing.abort()
       await watching

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
 import { WELL_KNOWN_TOKEN } from 'relay-common'
 
+import { renderMarkdown } from '../src/runbook-page.ts'
 import { openTestApi } from './support/ask.ts'
 
 test('the dashboard is at /, open to everybody, and runs only its own files', async t => {
@@ -62,4 +64,34 @@ test('the page may connect to the provider of the login, and an odd name stays a
   const [, content] = /name="relay-oidc" content="([^"]*)"/.exec(body)!
   assert.deepEqual(JSON.parse(content.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)))),
     { issuer: 'https://login.example/realms/relay', clientId: 'a"><b>' })
+})
+
+test('the runbook is a page: each heading has its address, and each link within it leads to one', async t => {
+  const { app } = await openTestApi(t)
+  const { statusCode, headers, body } = await app.inject('/runbook')
+  assert.equal(statusCode, 200)
+  assert.match(String(headers['content-type']), /^text\/html/)
+  const styleSheet = /href="(\/assets\/[^"]+\.css)"/.exec(body)![1]
+  assert.equal((await app.inject(styleSheet)).statusCode, 200)
+  const ids = [...body.matchAll(/<h\d id="([^"]+)"/g)].map(([, it]) => it)
+  const headings = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8').match(/^#+ .*$/gm)!
+  assert.equal(new Set(ids).size, headings.length)
+  assert.deepEqual([...body.matchAll(/href="#([^"]+)"/g)].map(([, it]) => it).filter(it => !ids.includes(it)), [])
+  const words = body.replace(/<(code|pre)[^>]*>[^]*?<\/\1>/g, '')
+  assert.doesNotMatch(words, /\]\(|\*\*|`|^[|#] /m)
+})
+
+test('Markdown of the runbook is text, whatever is in it', () => {
+  const cases: Array<[markdown: string, html: string]> = [
+    ['a <b> & "c"\nd', '<p>a &lt;b&gt; &amp; &quot;c&quot; d</p>'],
+    ['## Gaps, and `x`', '<h2 id="gaps-and-x">Gaps, and <code>x</code></h2>'],
+    ['- **a**: [b](#c)\n  d\n- `**e**`', '<ul><li><strong>a</strong>: <a href="#c">b</a> d</li><li><code>**e**</code></li></ul>'],
+    ['1. a\n2. *b*', '<ol><li>a</li><li><em>b</em></li></ol>'],
+    ['    select *\n    from t', '<pre tabindex="0"><code>select *\nfrom t</code></pre>'],
+    ['[a](cli.md#b)', '<p>a (docs/cli.md#b)</p>'],
+    ['| a | b |\n| --- | --- |\n| c | |', '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>' +
+      '<tbody><tr><td>c</td><td></td></tr></tbody></table></div>'],
+    ['<!-- written by\na program -->', '']
+  ]
+  for (const [markdown, html] of cases) assert.equal(renderMarkdown(markdown), html)
 })

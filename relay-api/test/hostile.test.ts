@@ -46,7 +46,7 @@ async function openSite (t: TestContext) {
     Object.entries(methods).map(([method, { parameters = [] }]) => ({
       method: method.toUpperCase() as Operation['method'],
       path,
-      scope: path.startsWith('/api/v1/keys') ? 'admin' : method === 'get' ? 'events:read' : 'events:write',
+      scope: /^\/api\/v1\/(keys|operations|dead-letters)/.test(path) ? 'admin' : method === 'get' ? 'events:read' : 'events:write',
       query: parameters.filter(it => it.in === 'query').map(it => it.name),
       path_: parameters.filter(it => it.in === 'path').map(it => it.name)
     } as const)))

@@ -107,6 +107,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dead letters of a range of time, newest first
+         * @description The letters of the whole range are read for each page: use a short range on a site with millions of them.
+         */
+        get: operations["listDeadLetters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead-letters/{letter}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One dead letter, with its bytes */
+        get: operations["getDeadLetter"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead-letters/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send dead letters to the events topic again
+         * @description With their original key and value, if their senders have the permission. A dry run, the default, only says what would be sent. Events that are sent twice count once.
+         */
+        post: operations["replayDeadLetters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -241,6 +298,26 @@ export interface paths {
         put?: never;
         /** Rotate the secret of a key */
         post: operations["rotateKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status of the site: lag by partition, gaps, replica and programs
+         * @description For administrators without grants: it is about all devices. Two answers give rates: `nextOffset` moves as records are read, `endOffset` as they are sent.
+         */
+        get: operations["getOperations"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -506,6 +583,137 @@ export interface components {
              */
             start: string;
         };
+        DeadLetter: {
+            /** @description what was found */
+            detail: string;
+            /** @description device id in the value, or else the key */
+            device: string | null;
+            /** @description the field at fault, if any */
+            field: string | null;
+            /** @description the letter holds only the first part of the value */
+            isTruncated: boolean;
+            /** @description partition and offset of the letter, such as 0:1234 */
+            letter: string;
+            /** @description who sent what the API refused; null: unknown */
+            principal: string | null;
+            /** @enum {string} */
+            reason: "record-empty" | "oversized" | "not-utf8" | "not-json" | "not-object" | "field-duplicate" | "field-missing" | "field-type" | "id-invalid" | "device-type-unknown" | "value-not-finite" | "timestamp-invalid" | "timestamp-before-epoch" | "timestamp-future" | "too-old" | "key-mismatch" | "not-granted" | "batch-corrupt" | "too-complex" | "quota-exceeded";
+            /**
+             * Format: date-time
+             * @description null: it was not replayed
+             */
+            replayedAt: string | null;
+            /**
+             * Format: int64
+             * @description null: as above
+             */
+            sourceOffset: number | null;
+            /**
+             * Format: int64
+             * @description null: the API refused it, so it never was in the events topic
+             */
+            sourcePartition: number | null;
+            /** @description where it came from: a topic, or for MQTT its topic */
+            sourceTopic: string;
+            /**
+             * Format: date-time
+             * @description when it was refused
+             */
+            time: string;
+            /**
+             * Format: int64
+             * @description length of the value; null: there is none
+             */
+            valueBytes: number | null;
+        };
+        DeadLetterCount: {
+            /** Format: int64 */
+            count: number;
+            /** @enum {string} */
+            reason: "record-empty" | "oversized" | "not-utf8" | "not-json" | "not-object" | "field-duplicate" | "field-missing" | "field-type" | "id-invalid" | "device-type-unknown" | "value-not-finite" | "timestamp-invalid" | "timestamp-before-epoch" | "timestamp-future" | "too-old" | "key-mismatch" | "not-granted" | "batch-corrupt" | "too-complex" | "quota-exceeded" | "other";
+        };
+        DeadLetterDetails: {
+            /** @description what was found */
+            detail: string;
+            /** @description device id in the value, or else the key */
+            device: string | null;
+            /** @description the field at fault, if any */
+            field: string | null;
+            /** @description the letter holds only the first part of the value */
+            isTruncated: boolean;
+            /** @description bytes of the key, in base64 */
+            key: string | null;
+            /** @description partition and offset of the letter, such as 0:1234 */
+            letter: string;
+            /** @description who sent what the API refused; null: unknown */
+            principal: string | null;
+            /** @enum {string} */
+            reason: "record-empty" | "oversized" | "not-utf8" | "not-json" | "not-object" | "field-duplicate" | "field-missing" | "field-type" | "id-invalid" | "device-type-unknown" | "value-not-finite" | "timestamp-invalid" | "timestamp-before-epoch" | "timestamp-future" | "too-old" | "key-mismatch" | "not-granted" | "batch-corrupt" | "too-complex" | "quota-exceeded";
+            /**
+             * Format: date-time
+             * @description null: it was not replayed
+             */
+            replayedAt: string | null;
+            /**
+             * Format: int64
+             * @description null: as above
+             */
+            sourceOffset: number | null;
+            /**
+             * Format: int64
+             * @description null: the API refused it, so it never was in the events topic
+             */
+            sourcePartition: number | null;
+            /** @description where it came from: a topic, or for MQTT its topic */
+            sourceTopic: string;
+            /**
+             * Format: date-time
+             * @description when it was refused
+             */
+            time: string;
+            /** @description bytes of the value, in base64 */
+            value: string | null;
+            /**
+             * Format: int64
+             * @description length of the value; null: there is none
+             */
+            valueBytes: number | null;
+        };
+        DeadLetterList: {
+            /** Format: date-time */
+            end: string;
+            letters: components["schemas"]["DeadLetter"][];
+            /** @description where there are older letters: `cursor` of the next answer */
+            next: string | null;
+            /** @description letters of the range that the filters let through, over all pages; the most frequent reason first */
+            reasons: components["schemas"]["DeadLetterCount"][];
+            /** Format: date-time */
+            start: string;
+        };
+        DeadLetterReplay: {
+            /**
+             * @description true: also letters that were replayed before
+             * @default false
+             */
+            again?: boolean;
+            /**
+             * @description true: send nothing
+             * @default true
+             */
+            dryRun?: boolean;
+            /** @description which letters */
+            letters: string[];
+        };
+        DeadLetterReplayAnswer: {
+            dryRun: boolean;
+            /** @description in the order of the request */
+            letters: components["schemas"]["ReplayedLetter"][];
+            /**
+             * Format: int64
+             * @description letters that were sent; of a dry run, that would be
+             */
+            sent: number;
+        };
         /** @description zone, type and lastValue are those of the newest reading */
         Device: {
             device: string;
@@ -655,6 +863,29 @@ export interface components {
             /** @description stable URI of the problem type */
             type: string;
         };
+        /** @description records that were gone from the event log before they were read */
+        Gap: {
+            /**
+             * Format: int64
+             * @description first offset after the gap
+             */
+            availableOffset: number;
+            /**
+             * Format: int64
+             * @description where reading should have continued
+             */
+            expectedOffset: number;
+            /**
+             * Format: date-time
+             * @description when a processor met it
+             */
+            foundAt: string;
+            /** @enum {string} */
+            kind: "offset-out-of-range" | "topic-recreated";
+            /** Format: int64 */
+            partition: number;
+            topic: string;
+        };
         IngestAnswer: {
             /**
              * Format: int64
@@ -709,6 +940,76 @@ export interface components {
             value: number;
             zone: string;
         };
+        Operations: {
+            /**
+             * Format: date-time
+             * @description of this answer
+             */
+            asOf: string;
+            /**
+             * Format: date-time
+             * @description answers have all readings up to this event time; null: unknown
+             */
+            completeThrough: string | null;
+            /**
+             * Format: int64
+             * @description gaps that were ever recorded
+             */
+            gapCount: number;
+            /** @description the newest 100, newest first */
+            gaps: components["schemas"]["Gap"][];
+            /** @description whether this API reads from a replica */
+            hasReplica: boolean;
+            /** @description false: this API can't read the event log, or does not know it */
+            isEventLogReachable: boolean;
+            /** @description ordered by partition */
+            partitions: components["schemas"]["PartitionStatus"][];
+            /** @description programs that reported themselves in the last hour */
+            programs: components["schemas"]["ProgramStatus"][];
+            /**
+             * Format: double
+             * @description how far the replica is behind; null: there is none, or it is unreachable
+             */
+            replicaLagSeconds: number | null;
+            /** @description topic of the events */
+            topic: string;
+        };
+        PartitionStatus: {
+            /**
+             * Format: int64
+             * @description offset that the next record will get; null: the event log is unreachable
+             */
+            endOffset: number | null;
+            /**
+             * Format: date-time
+             * @description when its progress last moved
+             */
+            flushedAt: string | null;
+            /**
+             * Format: int64
+             * @description records that are not in the rollups yet; null: unknown
+             */
+            lagRecords: number | null;
+            /**
+             * Format: double
+             * @description time since the oldest of them was appended; 0: there is none; null: unknown
+             */
+            lagSeconds: number | null;
+            /**
+             * Format: date-time
+             * @description newest event time in the rollups
+             */
+            newestEventTime: string | null;
+            /**
+             * Format: int64
+             * @description offset of the next record to read; null: nothing was read
+             */
+            nextOffset: number | null;
+            /** @description instance of the processor that has it; null: none ever had it */
+            owner: string | null;
+            /** Format: int64 */
+            partition: number;
+        };
         /** @description RFC 9457; the codes are in docs/errors.md */
         Problem: {
             /** @enum {string} */
@@ -726,6 +1027,40 @@ export interface components {
             title: string;
             /** @description stable URI of the problem type */
             type: string;
+        };
+        ProgramStatus: {
+            /**
+             * Format: double
+             * @description of a processor: average time to write a flush, since the report before; null: no flush
+             */
+            flushSeconds: number | null;
+            /**
+             * Format: double
+             * @description of a processor: average time from the append of a reading to the commit of its rollups; null: no reading
+             */
+            freshnessSeconds: number | null;
+            /** @description host or configured name, and process id */
+            instance: string;
+            /** @description whether it reported itself lately */
+            isUp: boolean;
+            /** @description relay-processor or relay-api */
+            program: string;
+            /**
+             * Format: double
+             * @description of a processor: readings counted per second, since the report before
+             */
+            readingsPerSecond: number | null;
+            /**
+             * Format: date-time
+             * @description when it last reported itself; it does every 10 s
+             */
+            seenAt: string;
+            /**
+             * Format: date-time
+             * @description when it started
+             */
+            startedAt: string;
+            version: string;
         };
         RangeRollup: {
             /** Format: double */
@@ -797,6 +1132,16 @@ export interface components {
             index: number;
             /** @enum {string} */
             reason: "record-empty" | "oversized" | "not-utf8" | "not-json" | "not-object" | "field-duplicate" | "field-missing" | "field-type" | "id-invalid" | "device-type-unknown" | "value-not-finite" | "timestamp-invalid" | "timestamp-before-epoch" | "timestamp-future" | "too-old" | "too-complex" | "quota-exceeded" | "not-granted";
+        };
+        ReplayedLetter: {
+            /** @description why it was not sent, in words */
+            detail: string | null;
+            letter: string;
+            /**
+             * @description ready: a dry run would send it; sent: it was sent; any other: why it was not
+             * @enum {string}
+             */
+            outcome: "ready" | "sent" | "unknown" | "replayed-before" | "corrupt" | "truncated" | "not-granted";
         };
         RollupMessage: {
             /** Format: double */
@@ -1399,6 +1744,274 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listDeadLetters: {
+        parameters: {
+            query?: {
+                /** @description `next` of the previous page, to continue after it */
+                cursor?: string;
+                device?: string;
+                /** @description end of the range, exclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
+                end?: string;
+                /** @description most letters in the answer */
+                limit?: number;
+                /** @description only this reason; may be repeated */
+                reason?: ("record-empty" | "oversized" | "not-utf8" | "not-json" | "not-object" | "field-duplicate" | "field-missing" | "field-type" | "id-invalid" | "device-type-unknown" | "value-not-finite" | "timestamp-invalid" | "timestamp-before-epoch" | "timestamp-future" | "too-old" | "key-mismatch" | "not-granted" | "batch-corrupt" | "too-complex" | "quota-exceeded")[];
+                /** @description start of the range, inclusive: ISO-8601 with an offset, or relative to now: `now`, `-24h`, `now-7d` */
+                start?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDeadLetter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description partition and offset of a letter, such as 0:1234 */
+                letter: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterDetails"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replayDeadLetters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeadLetterReplay"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterReplayAnswer"];
                 };
             };
             /** @description Bad Request */
@@ -2246,6 +2859,80 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOperations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operations"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -19,6 +19,8 @@ export interface Asked {
 export interface TestApi {
   readonly app: FastifyInstance
   readonly database: Database
+  /** of the same database, for other programs */
+  readonly databaseUrl: string
   /** Sends a request with a valid token. */
   ask (path: string, query?: Record<string, string>): Promise<Asked>
 }
@@ -39,5 +41,5 @@ export async function openTestApi (
     const { statusCode, body, headers } = await app.inject({ url, headers: { authorization: `Bearer ${TOKEN}` } })
     return { status: statusCode, body: JSON.parse(body), headers }
   }
-  return { app, database, ask }
+  return { app, database, databaseUrl: url, ask }
 }

@@ -3,11 +3,11 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
   API_KEY_NAME_UNITS_MAX, createApiKey, DAY_MS, findApiKey, ID_UNITS_MAX, isWithin, listApiKeys, parseTimestamp,
-  RelayError, revokeApiKey, rotateApiKey,
-  scopes, type Actor, type Database, type Grants, type Scope, type StoredApiKey
+  RelayError, revokeApiKey, rotateApiKey, scopes, type Database, type Grants, type Scope, type StoredApiKey
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
+import { actorOf } from '../../auth/actor.ts'
 import { OpenEnum } from '../../open-enum.ts'
 import { strictJsonParser } from '../../parameters/body.ts'
 import { Name, WITHOUT_CONTROLS_PATTERN } from '../../parameters/selection.ts'
@@ -198,10 +198,6 @@ function assertMayGive (
   if (!isWithin(grants, principal.grants)) {
     throw new RelayError('RELAY_FORBIDDEN', 'the key would allow zones or devices that you may not see')
   }
-}
-
-function actorOf (request: FastifyRequest): Actor {
-  return { principal: request.principal.id, address: request.ip, requestId: request.id }
 }
 
 function render (stored: StoredApiKey, nowMs: number): Static<typeof keySchema> {

@@ -7,10 +7,12 @@ import { refuseOtherMethods } from '../other-methods.ts'
 import type { V1Parts } from './parts.ts'
 import { aggregatesRoutes } from './aggregates.ts'
 import { compareRoutes } from './compare.ts'
+import { deadLettersRoutes } from './dead-letters.ts'
 import { devicesRoutes } from './devices.ts'
 import { distributionRoutes } from './distribution.ts'
 import { ingestRoutes } from './events.ts'
 import { keysRoutes, rotationRoutes } from './keys.ts'
+import { operationsRoutes } from './operations.ts'
 import { topRoutes } from './top.ts'
 import { zonesRoutes } from './zones.ts'
 import { streamRoutes } from './stream.ts'
@@ -21,9 +23,11 @@ export function v1Routes (app: FastifyInstance, parts: V1Parts): void {
   refuseOtherMethods(app, () => {
     aggregatesRoutes(app, parts)
     compareRoutes(app, parts)
+    deadLettersRoutes(app, parts)
     devicesRoutes(app, parts)
     distributionRoutes(app, parts)
     keysRoutes(app, parts)
+    operationsRoutes(app, parts)
     streamRoutes(app, parts)
     topRoutes(app, parts)
     zonesRoutes(app, parts)

@@ -1,0 +1,7 @@
+import type { FastifyRequest } from 'fastify'
+import type { Actor } from 'relay-common'
+
+/** Who acts by a request, for the audit log. */
+export function actorOf (request: FastifyRequest): Actor {
+  return { principal: request.principal.id, address: request.ip, requestId: request.id }
+}
