@@ -1,7 +1,7 @@
 /** HTTP alternatives for clients, and the headers of every answer. */
 import assert from 'node:assert/strict'
 import { METHODS } from 'node:http'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
 import { createLogger, openEventLog, WELL_KNOWN_TOKEN } from 'relay-common'
@@ -23,24 +23,34 @@ async function routesOf (
     '/api/v1/top': `groupBy=device&stat=max&${day}`,
     '/api/v1/stream': '',
     '/api/v1/keys': '',
+    '/api/v1/operations': '',
+    '/api/v1/dead-letters': '',
     '/api/v1/zones': '',
     '/api/v1/types': '',
     '/api/v1/devices': ''
   }
   return Object.entries<Record<string, unknown>>(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map(method => {
-      const query = path.startsWith(
-        '/api/events'
-      )
+      const query = path.startsWith('/api/events')
         ? 'startTime=2024-01-01T00:00:00Z&endTime=2024-01-02T00:00:00Z'
         : queries[path] ?? (path.includes('{') ? '' : day)
-      const name = path.replace('{deviceType}', 'THERMOSTAT').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
+      const name = path.replace('{deviceType}', 'THERMOSTAT').replace('{letter}', '0:0').replace(/\{\w+\}/g, 'aaaaaaaaaaaa')
       return { method: method.toUpperCase() as 'GET', url: method === 'get' && query ? `${name}?${query}` : name }
     }))
 }
 
+async function openApiWithTopics (t: TestContext) {
+  const api = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'events' })
+  const eventLog = await openEventLog({ EVENT_LOG: 'postgres' }, api.database, createLogger('test', 'silent'))
+  t.after(() => eventLog.close())
+  for (const name of ['events', 'iot-events.dead-letters']) {
+    await eventLog.ensureTopic({ name, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
+  }
+  return api
+}
+
 test('parameters of media types in Accept are ignored, on every route', async t => {
-  const { app } = await openTestApi(t)
+  const { app } = await openApiWithTopics(t)
   let asked = 0
   for (const { method, url } of await routesOf(app)) {
     if (method !== 'GET' || url.startsWith('/api/v1/stream')) continue
@@ -71,12 +81,7 @@ const open = ['/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '
 }))
 
 test('Accept chooses among the formats of a route, and has no other effect', async t => {
-  const { app, database } = await openTestApi(t, { EVENT_LOG: 'postgres', EVENTS_TOPIC: 'events' })
-  const eventLog = await openEventLog({ EVENT_LOG: 'postgres' }, database, createLogger('test', 'silent'))
-  t.after(() => eventLog.close())
-  for (const name of ['events', 'iot-events.dead-letters']) {
-    await eventLog.ensureTopic({ name, partitions: 1, retentionMs: 3_600_000, replicationFactor: -1 })
-  }
+  const { app } = await openApiWithTopics(t)
   const event = [{ deviceId: 'd', zone: 'z', deviceType: 'THERMOSTAT', value: 1, timestamp: '2024-01-01T00:00:00Z' }]
   const payloads: Record<string, object> =
     { '/api/v1/keys': { name: 'k', scopes: ['events:read'] }, '/api/v1/events': event }
