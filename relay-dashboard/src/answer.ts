@@ -7,7 +7,7 @@
  * So a view has something to show while it waits, and nothing jumps.
  */
 import type { RelayClient } from '@relay-telemetry/client/src/index.ts'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 import { failureOf, type Failure } from './failure.ts'
 import { signOut, useSession } from './session.ts'
@@ -35,7 +35,7 @@ export function useAnswer<T> (
   asking.current = ask
   const again = () => setRound(it => it + 1)
 
-  useEffect(() => {
+  useLayoutEffect(() => { // before the first frame: the answer is on its way while that is drawn
     if (question === undefined || session === undefined) return setState({ isLoading: false })
     const gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined

@@ -3,6 +3,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import Plot, { type AlignedData, type Axis, type Options, type Series } from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 
+import { extentOf } from './columns.ts'
+import { drawLines, type DrawnLine } from './draw-lines.ts'
 import { formatNumber, formatTime } from './format.ts'
 import { isDark, onSchemeChange, strokeOf, translucent } from './palette.ts'
 import type { Line } from './series.ts'
@@ -39,7 +41,7 @@ export function Chart (props: ChartProps) {
   const latest = useRef(props)
   latest.current = props
   const shape = JSON.stringify([
-    props.lines.map(it => [it.name, it.low !== undefined, it.of]),
+    props.lines.map(it => [it.name, it.of]),
     props.zone,
     scheme,
     props.height
@@ -73,7 +75,7 @@ export function Chart (props: ChartProps) {
         }
       ]) => {
         latest.current.onWidth?.(width)
-        plot.current?.setSize({ width, height: latest.current.height ?? HEIGHT })
+        if (plot.current?.width !== width) plot.current?.setSize({ width, height: latest.current.height ?? HEIGHT })
       }
     )
     observer.observe(holder.current!)
@@ -120,50 +122,44 @@ export function Swatch ({ line, index }: { readonly line: Line; readonly index: 
 const lastOf = (values: readonly (number | null)[]) => values.findLast(it => typeof it === 'number')
 
 function dataOf ({ times, lines }: ChartProps): AlignedData {
-  return [
-    times,
-    ...lines.flatMap(it => (it.low ? [it.low, it.high!, it.values] : [it.values]))
-  ] as unknown as AlignedData
+  return [times, ...lines.map(it => it.values)] as unknown as AlignedData
 }
 
 type Latest = { readonly current: ChartProps }
 
 function optionsOf (latest: Latest, width: number, onHover: (place: number | null) => void): Options {
   const { lines, zone, height = HEIGHT } = latest.current
-  const series: Series[] = [{}]
-  const bands: Options['bands'] = []
-  lines.forEach((line, index) => {
-    const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
-    if (line.low) {
-      const edge: Series = { width: 0, points: { show: false } } // the band says where it ends, for less
-      bands.push({ series: [series.length + 1, series.length], fill: translucent(color, BAND_ALPHA) })
-      series.push(edge, edge)
-    }
-    series.push({ stroke: color, width: line.of === undefined ? 2 : 1.5, dash, points: { size: 5 } })
+  const styles = lines.map(({ of }, index) => {
+    const { color, dash } = strokeOf(of ?? index, of !== undefined)
+    return { color, dash, bandColor: translucent(color, BAND_ALPHA), width: of === undefined ? 2 : 1.5 }
   })
+  const drawn = (): DrawnLine[] => latest.current.lines.map((line, index) => ({ ...styles[index], ...line }))
+  // drawn by ourselves; uPlot has their points and their place under the pointer
+  const series = styles.map(({ color }): Series => ({ stroke: color, width: 2, auto: false, paths: () => null, points: { size: 5 } }))
   const ink = getComputedStyle(document.documentElement)
+  const [muted, line, hatch, revised] = ['--muted', '--line', '--hatch', '--revised'].map(it => ink.getPropertyValue(it))
   const axis = {
-    stroke: ink.getPropertyValue('--muted'),
-    grid: { stroke: ink.getPropertyValue('--line'), width: 1 },
-    ticks: { stroke: ink.getPropertyValue('--line'), width: 1 },
+    stroke: muted,
+    grid: { stroke: line, width: 1 },
+    ticks: { stroke: line, width: 1 },
     font: '12px system-ui, sans-serif'
   }
   return {
     width,
     height,
-    series,
-    bands,
+    series: [{}, ...series],
     tzDate: time => Plot.tzDate(new Date(time * 1_000), zone),
     legend: { show: false },
-    scales: { x: { time: true } },
+    scales: { x: { time: true }, y: { range: plot => rangeOf(plot, latest) } },
     axes: [
       { ...axis, space: 76, values: clockValues },
       { ...axis, size: 64, values: (_, splits) => splits.map(formatNumber) }
     ],
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 7 } },
     hooks: {
-      drawClear: [plot => shadeUnfinished(plot, latest)],
-      draw: [plot => markRevised(plot, latest)],
+      drawClear: [plot => shadeUnfinished(plot, latest, hatch)],
+      drawAxes: [plot => drawLines(plot, drawn())],
+      draw: [plot => markRevised(plot, latest, revised)],
       setCursor: [plot => onHover(plot.cursor.idx ?? null)],
       setSelect: [
         plot => {
@@ -177,6 +173,16 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
   }
 }
 
+/** As much above and below the values in sight as uPlot leaves. */
+const RANGE_PADDING = 0.1
+
+function rangeOf (plot: Plot, { current: { lines } }: Latest): Plot.Range.MinMax {
+  const [first, last] = plot.series[0].idxs ?? []
+  if (typeof first !== 'number' || typeof last !== 'number') return [null, null]
+  const extent = extentOf(lines.flatMap(({ values, low, high }) => [values, ...(low ? [low, high!] : [])]), first, last + 1)
+  return extent ? Plot.rangeNum(...extent, RANGE_PADDING, true) : [null, null]
+}
+
 /** 24-hour clocks, and years in front, in any locale. */
 const clockValues = [
   [31_536_000, '{YYYY}', null, null, null, null, null, null, 1],
@@ -187,7 +193,7 @@ const clockValues = [
 ] as unknown as Axis.Values
 
 /** Hatches what is not complete: readings of that time may still come. */
-function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Latest): void {
+function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Latest, color: string): void {
   if (completeThrough === undefined || completeThrough === null || completeThrough >= end) return
   const {
     ctx,
@@ -199,7 +205,7 @@ function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Lat
   ctx.beginPath()
   ctx.rect(from, top, left + width - from, height)
   ctx.clip()
-  ctx.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue('--hatch')
+  ctx.strokeStyle = color
   ctx.lineWidth = devicePixelRatio
   ctx.beginPath()
   for (let x = from - height; x < left + width; x += 9 * devicePixelRatio) {
@@ -212,22 +218,32 @@ function shadeUnfinished (plot: Plot, { current: { completeThrough, end } }: Lat
 
 const none: ReadonlySet<number> = new Set()
 
-/** A bar on the axis for each bucket that late readings have changed. */
-function markRevised (plot: Plot, { current: { revised = none, times } }: Latest): void {
-  if (revised.size === 0) return
+/** A bar on the axis for buckets that late readings have changed: one for all that follow one another. */
+function markRevised (plot: Plot, { current: { revised = none, times } }: Latest, color: string): void {
+  const [first, last] = plot.series[0].idxs ?? []
+  if (revised.size === 0 || typeof first !== 'number' || typeof last !== 'number') return
   const {
     ctx,
     bbox: { left, top, width, height }
   } = plot
   const thick = 4 * devicePixelRatio
   ctx.save()
-  ctx.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--revised')
-  times.forEach((time, place) => {
-    if (!revised.has(time)) return
-    const from = Math.max(left, plot.valToPos(time, 'x', true))
-    const to = Math.min(left + width, plot.valToPos(times[place + 1] ?? time, 'x', true))
+  ctx.fillStyle = color
+  const mark = (start: number, end: number) => {
+    const from = Math.max(left, plot.valToPos(times[start], 'x', true))
+    const to = Math.min(left + width, plot.valToPos(times[end] ?? times[end - 1], 'x', true))
     if (to > left && from < left + width) ctx.fillRect(from, top + height - thick, Math.max(to - from, 1), thick)
-  })
+  }
+  let start: number | undefined
+  for (let at = Math.max(0, first - 1); at <= last; at++) { // the first in sight may have begun before
+    const isRevised = revised.has(times[at])
+    if (isRevised) start ??= at
+    else if (start !== undefined) {
+      mark(start, at)
+      start = undefined
+    }
+  }
+  if (start !== undefined) mark(start, last + 1)
   ctx.restore()
 }
 

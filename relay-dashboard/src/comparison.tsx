@@ -4,6 +4,7 @@ import type { AggregatesQuery, components, RelayClient } from '@relay-telemetry/
 import { readAggregates, type Found } from './aggregates.ts'
 import { dataOf } from './failure.ts'
 import { formatNumber, formatPercent, formatTime } from './format.ts'
+import { numeric, Table } from './table.tsx'
 
 export const againsts = { '': 'nothing', previous: 'the range before', weekday: 'the same weekday before' } as const
 export type Against = Exclude<keyof typeof againsts, ''>
@@ -38,41 +39,25 @@ export function ComparisonTable ({
   readonly zone: string
 }) {
   return (
-    <div class='scroll' tabIndex={0} role='region' aria-label='Comparison'>
-      <table>
-        <caption>
+    <Table
+      label='Comparison'
+      columns={['number', ...['now', 'before', 'change', 'relative'].map(numeric)]}
+      caption={
+        <>
           All together: {formatTime(range.start, zone)} to {formatTime(range.end, zone)}, against{' '}
           {formatTime(against.start, zone)} to {formatTime(against.end, zone)} ({zone})
-        </caption>
-        <thead>
-          <tr>
-            <th scope='col'>number</th>
-            <th scope='col' class='number'>
-              now
-            </th>
-            <th scope='col' class='number'>
-              before
-            </th>
-            <th scope='col' class='number'>
-              change
-            </th>
-            <th scope='col' class='number'>
-              relative
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {stats.map(({ stat, value, againstValue, change, relativeChange }) => (
-            <tr key={stat}>
-              <td>{stat}</td>
-              <td class='number'>{formatNumber(value)}</td>
-              <td class='number'>{formatNumber(againstValue)}</td>
-              <td class='number'>{formatNumber(change)}</td>
-              <td class='number'>{relativeChange === null ? '–' : formatPercent(relativeChange)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        </>
+      }
+    >
+      {stats.map(({ stat, value, againstValue, change, relativeChange }) => (
+        <tr key={stat}>
+          <td>{stat}</td>
+          <td class='number'>{formatNumber(value)}</td>
+          <td class='number'>{formatNumber(againstValue)}</td>
+          <td class='number'>{formatNumber(change)}</td>
+          <td class='number'>{relativeChange === null ? '–' : formatPercent(relativeChange)}</td>
+        </tr>
+      ))}
+    </Table>
   )
 }

@@ -3,6 +3,9 @@
  *
  *     by id         pages are asked for as somebody scrolls to their end
  *     silent first  all pages are asked for, one after the other, and then sorted
+ *
+ * When there are more devices than before, or fewer, the pages that are there are asked for again, and take their place at once.
+ * Devices keep their order then: new ones come between.
  */
 import type { components, RelayClient } from '@relay-telemetry/client/src/index.ts'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
@@ -31,69 +34,88 @@ export type Order = 'id' | 'silent'
 
 const PAGE_DEVICES = 1_000
 
-interface State {
+interface Pages {
   readonly devices: readonly Device[]
   readonly next: string | null | undefined
+  readonly count: number
+}
+
+const noPages: Pages = { devices: [], next: undefined, count: 0 }
+
+interface State extends Pages {
+  /** what they answer */
+  readonly question: string
+  /** how many devices there were when they were asked for */
+  readonly total: number
   readonly failure?: Failure
 }
 
-export function useDevices (query: DeviceQuery, order: Order): DeviceList {
+/** @param total how many devices there are: another number asks again */
+export function useDevices (query: DeviceQuery, order: Order, total: number): DeviceList {
   const { session } = useSession()
   const question = JSON.stringify(query)
-  const [state, setState] = useState<State>({ devices: [], next: undefined })
+  const [state, setState] = useState<State>({ ...noPages, question, total })
   const [wanted, setWanted] = useState(1)
-  const asked = useRef({ question, pages: 0 })
+  const [attempt, setAttempt] = useState(0)
+  const latest = useRef(state)
+  latest.current = state
+  /** by device, when it was last seen when it was listed first: what the order goes by */
+  const listed = useRef(new Map<string, number>())
+  const isNew = state.question !== question
 
   useEffect(() => {
-    asked.current = { question, pages: 0 }
-    setState({ devices: [], next: undefined })
-    setWanted(1)
+    if (isNew) {
+      listed.current = new Map()
+      setWanted(1)
+    }
   }, [question])
 
   useEffect(() => {
     if (session === undefined) return
     const gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
-    const ask = async (from: State): Promise<void> => {
-      const pagesMax = order === 'silent' ? Infinity : wanted
-      for (let current = from; current.next !== null && asked.current.pages < pagesMax;) {
-        current = await askPage(session.relay, query, current, gone.signal)
+    const pagesMax = order === 'silent' ? Infinity : isNew ? 1 : wanted
+    const before = latest.current
+    const isAgain = !isNew && before.total !== total && before.count > 0
+    const ask = async () => {
+      let pages: Pages = isNew || isAgain ? noPages : before
+      // pages that are asked for again are shown all at once, so that nothing jumps
+      const shownFrom = isAgain ? before.count : 1
+      while (pages.next !== null && pages.count < Math.max(pagesMax, isAgain ? before.count : 0)) {
+        pages = await askPage(session.relay, query, pages, gone.signal)
         if (gone.signal.aborted) return
-        asked.current.pages++
-        setState(current)
+        if (pages.count >= shownFrom || pages.next === null) setState({ ...pages, question, total })
       }
     }
-    const start = (from: State) => {
-      ask(from).catch(error => {
-        if (gone.signal.aborted) return
-        const failure = failureOf(error)
-        if (failure.isSignedOut) return signOut(failure.detail)
-        setState(it => ({ ...it, failure }))
-        if (failure.retryAfterMs === undefined) return
-        timer = setTimeout(() => setWanted(it => it + 1), failure.retryAfterMs)
-      })
-    }
-    start(asked.current.pages === 0 ? { devices: [], next: undefined } : state)
+    if (isNew) setState({ ...noPages, question, total })
+    ask().catch(error => {
+      if (gone.signal.aborted) return
+      const failure = failureOf(error)
+      if (failure.isSignedOut) return signOut(failure.detail)
+      setState(it => ({ ...it, failure }))
+      if (failure.retryAfterMs === undefined) return
+      timer = setTimeout(() => setAttempt(it => it + 1), failure.retryAfterMs)
+    })
     return () => {
       gone.abort()
       clearTimeout(timer)
     }
-  }, [question, session, wanted, order])
+  }, [question, session, wanted, order, total, attempt])
 
   const devices = useMemo(() => {
     if (order === 'id' || state.next !== null) return state.devices
-    return state.devices.toSorted((a, b) => Date.parse(a.lastSeen) - Date.parse(b.lastSeen))
+    const { current } = listed
+    for (const it of state.devices) if (!current.has(it.device)) current.set(it.device, Date.parse(it.lastSeen))
+    return state.devices.toSorted((a, b) => current.get(a.device)! - current.get(b.device)!)
   }, [state, order])
   return {
-    devices,
-    isLoading:
-      state.failure === undefined &&
-      state.next !== null &&
-      (order === 'silent' || state.next === undefined || asked.current.pages < wanted),
+    devices: isNew ? [] : devices,
+    isLoading: isNew || (state.failure === undefined && state.next !== null &&
+      (order === 'silent' || state.next === undefined || state.count < wanted)),
     hasMore: state.next !== null,
     failure: state.failure,
     more: () => {
-      if (state.next) setWanted(asked.current.pages + 1)
+      if (state.next) setWanted(state.count + 1)
     }
   }
 }
@@ -101,9 +123,9 @@ export function useDevices (query: DeviceQuery, order: Order): DeviceList {
 async function askPage (
   relay: RelayClient,
   { prefix, zone, type }: DeviceQuery,
-  { devices, next }: State,
+  { devices, next, count }: Pages,
   signal: AbortSignal
-): Promise<State> {
+): Promise<Pages> {
   const query = {
     ...(prefix === '' ? {} : { prefix }),
     zone,
@@ -112,5 +134,5 @@ async function askPage (
     ...(next ? { cursor: next } : {})
   }
   const page = dataOf(await relay.GET('/api/v1/devices', { params: { query }, signal }))
-  return { devices: [...devices, ...page.devices], next: page.next }
+  return { devices: [...devices, ...page.devices], next: page.next, count: count + 1 }
 }

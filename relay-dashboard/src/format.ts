@@ -104,3 +104,23 @@ function zoneOffsetMs (timeMs: number, zone: string): number {
   )
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(timeMs / 1_000) * 1_000
 }
+
+/** `42 ms`, `1.5 s`, `3 min`, `2 hr`; undefined: not known */
+export function formatSeconds (seconds: number | undefined): string {
+  if (seconds === undefined) return '–'
+  const [unit, , unitSeconds] = durations.find(([, from]) => seconds >= from) ?? durations.at(-1)!
+  return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumSignificantDigits: 2 }).format(seconds / unitSeconds)
+}
+
+const durations = [
+  ['day', 172_800, 86_400],
+  ['hour', 7_200, 3_600],
+  ['minute', 120, 60],
+  ['second', 1, 1],
+  ['millisecond', 0, 0.001]
+] as const
+
+/** `1,200/s`; undefined: not known */
+export function formatRate (perSecond: number | undefined): string {
+  return perSecond === undefined ? '–' : `${formatNumber(perSecond < 10 ? Math.round(perSecond * 10) / 10 : Math.round(perSecond))}/s`
+}

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 
 import { countOf, formatNumber, formatTime } from './format.ts'
 import type { Grouping, Row } from './series.ts'
+import { numeric, Table } from './table.tsx'
 
 interface RowsTableProps {
   readonly rows: readonly Row[]
@@ -20,36 +21,23 @@ export function RowsTable ({ rows, columns, groupBy, zone }: RowsTableProps) {
   const first = shown * PAGE_ROWS
   return (
     <div class='table'>
-      <div class='scroll' tabIndex={0} role='region' aria-label='Rows'>
-        <table>
-          <thead>
-            <tr>
-              <th scope='col'>From ({zone})</th>
-              {groupBy && <th scope='col'>{groupBy}</th>}
-              {columns.map(it => (
-                <th key={it} scope='col' class='number'>
-                  {it}
-                </th>
-              ))}
-              <th scope='col'>state</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(first, first + PAGE_ROWS).map(row => (
-              <tr key={`${row.bucketStart} ${groupBy && row[groupBy]}`} class={row.filled ? 'filled' : row.status}>
-                <td>{formatTime(row.bucketStart, zone, 'zone')}</td>
-                {groupBy && <td>{row[groupBy]}</td>}
-                {columns.map(it => (
-                  <Cell key={it} row={row} column={it} />
-                ))}
-                <td>
-                  <Status row={row} />
-                </td>
-              </tr>
+      <Table
+        label='Rows'
+        columns={[`From (${zone})`, ...(groupBy ? [groupBy] : []), ...columns.map(numeric), 'state']}
+      >
+        {rows.slice(first, first + PAGE_ROWS).map(row => (
+          <tr key={`${row.bucketStart} ${groupBy && row[groupBy]}`} class={row.filled ? 'filled' : row.status}>
+            <td>{formatTime(row.bucketStart, zone, 'zone')}</td>
+            {groupBy && <td>{row[groupBy]}</td>}
+            {columns.map(it => (
+              <Cell key={it} row={row} column={it} />
             ))}
-          </tbody>
-        </table>
-      </div>
+            <td>
+              <Status row={row} />
+            </td>
+          </tr>
+        ))}
+      </Table>
       <p class='pages'>
         <button type='button' disabled={shown === 0} onClick={() => setPage(shown - 1)}>
           Previous rows

@@ -12,6 +12,7 @@ import { customChange, questionOf, readRange, type Range } from '../range.ts'
 import { RangePicker } from '../range-picker.tsx'
 import { linesOf, type Row } from '../series.ts'
 import { statistics } from '../statistics.ts'
+import { numeric, Table } from '../table.tsx'
 
 const PATH = '/device'
 const REFRESH_MS = 15_000
@@ -339,35 +340,26 @@ function Places ({ device, zone }: { readonly device: Details; readonly zone: st
           ? 'It has sent from one place, as one type'
           : 'Where it has sent from, and as what'}
       </h2>
-      <div class='scroll' tabIndex={0} role='region' aria-label='Places'>
-        <table>
-          <thead>
-            <tr>
-              <th scope='col'>zone</th>
-              <th scope='col'>type</th>
-              <th scope='col'>first seen ({zone})</th>
-              <th scope='col'>last seen ({zone})</th>
-              <th scope='col' class='number'>
-                last value
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {device.series.map(it => (
-              <tr key={`${it.zone} ${it.type}`}>
-                <td>{it.zone}</td>
-                <td>{it.type}</td>
-                <td>{formatTime(it.firstSeen, zone, 'zone')}</td>
-                <td>{formatTime(it.lastSeen, zone, 'zone')}</td>
-                <td class='number'>{formatNumber(it.lastValue)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label='Places'
+        columns={['zone', 'type', `first seen (${zone})`, `last seen (${zone})`, numeric('last value')]}
+      >
+        {device.series.map(it => (
+          <tr key={`${it.zone} ${it.type}`}>
+            <td>{it.zone}</td>
+            <td>{it.type}</td>
+            <td>{formatTime(it.firstSeen, zone, 'zone')}</td>
+            <td>{formatTime(it.lastSeen, zone, 'zone')}</td>
+            <td class='number'>{formatNumber(it.lastValue)}</td>
+          </tr>
+        ))}
+      </Table>
       <p class='hint'>
-        Events of it that could not be taken are dead letters: <code>npm run relay -- dead-letters list</code> shows
-        them, and why.
+        Its invalid events are dead letters. Administrators see them, and why, in{' '}
+        <a href={addressOf('/operations', new URLSearchParams({ device: device.device }))} onClick={follow}>
+          Operations
+        </a>
+        .
       </p>
     </section>
   )

@@ -1,5 +1,5 @@
 /** What there is: zones and types, and every device with its newest reading. */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 import { useAnswer } from '../answer.ts'
 import { useNow } from '../clock.ts'
@@ -10,6 +10,7 @@ import { addressOf, changed, follow, go, usePlace, type Change } from '../locati
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
 import { readSelection } from '../selection.ts'
 import { Sparkline, useRecent } from '../sparklines.tsx'
+import { numeric, Table } from '../table.tsx'
 
 export const FLEET_PATH = '/'
 const REFRESH_MS = 30_000
@@ -122,49 +123,35 @@ const OTHERS_SHOWN = 3
 
 function Groups ({ kind, chosen, rows, others, nowMs, change }: GroupsProps) {
   return (
-    <div class='scroll short' tabIndex={0} role='region' aria-label={`By ${kind}`}>
-      <table>
-        <thead>
-          <tr>
-            <th scope='col'>{kind}</th>
-            <th scope='col' class='number'>
-              devices
-            </th>
-            <th scope='col'>last seen</th>
-            <th scope='col'>{others}</th>
+    <Table label={`By ${kind}`} columns={[kind, numeric('devices'), 'last seen', others]} isShort>
+      {rows.map(({ name, devices, lastSeen, others }) => {
+        const isChosen = chosen.includes(name)
+        return (
+          <tr key={name}>
+            <td>
+              <button
+                type='button'
+                class='choose'
+                aria-pressed={isChosen}
+                title={isChosen ? 'Show all devices' : `Show the devices of ${name}`}
+                onClick={() =>
+                  change({ [kind]: isChosen ? chosen.filter(it => it !== name) : [...chosen, name] })}
+              >
+                {name}
+              </button>
+            </td>
+            <td class='number'>{formatCount(devices)}</td>
+            <td>
+              <Ago time={lastSeen} nowMs={nowMs} />
+            </td>
+            <td>
+              {others.slice(0, OTHERS_SHOWN).join(', ')}
+              {others.length > OTHERS_SHOWN && ` and ${others.length - OTHERS_SHOWN} more`}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ name, devices, lastSeen, others }) => {
-            const isChosen = chosen.includes(name)
-            return (
-              <tr key={name}>
-                <td>
-                  <button
-                    type='button'
-                    class='choose'
-                    aria-pressed={isChosen}
-                    title={isChosen ? 'Show all devices' : `Show the devices of ${name}`}
-                    onClick={() =>
-                      change({ [kind]: isChosen ? chosen.filter(it => it !== name) : [...chosen, name] })}
-                  >
-                    {name}
-                  </button>
-                </td>
-                <td class='number'>{formatCount(devices)}</td>
-                <td>
-                  <Ago time={lastSeen} nowMs={nowMs} />
-                </td>
-                <td>
-                  {others.slice(0, OTHERS_SHOWN).join(', ')}
-                  {others.length > OTHERS_SHOWN && ` and ${others.length - OTHERS_SHOWN} more`}
-                </td>
-              </tr>
-            )
-          })}
-        </tbody>
-      </table>
-    </div>
+        )
+      })}
+    </Table>
   )
 }
 
@@ -199,7 +186,8 @@ function Devices ({ total, query, nowMs, change }: DevicesProps) {
       ...(zone.length === 0 ? {} : { zone: [...zone] }),
       ...(type.length === 0 ? {} : { type: [...type] })
     },
-    order
+    order,
+    total
   )
   const { devices, failure } = list
   return (
@@ -291,14 +279,24 @@ function DeviceRows ({
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [view, setView] = useState({ first: 0, count: 20 })
+  /** the device at the top, and which of the list it was */
+  const top = useRef({ device: '', place: 0 })
   const look = () => {
     if (!scroller.current) return // the view has gone
     const { scrollTop, clientHeight } = scroller.current
+    const place = Math.floor(scrollTop / ROW_PX)
+    top.current = { device: devices[place]?.device ?? '', place }
     const first = Math.max(0, Math.floor(scrollTop / ROW_PX) - 1 - ROWS_BEYOND)
     const count = Math.ceil(clientHeight / ROW_PX) + 2 * ROWS_BEYOND
     setView(it => (it.first === first && it.count === count ? it : { first, count }))
     if (first + count >= devices.length) onEnd()
   }
+  useLayoutEffect(() => {
+    // devices that came in above must not push away what somebody looks at
+    const { device, place } = top.current
+    const moved = place === 0 || devices[place]?.device === device ? -1 : devices.findIndex(it => it.device === device)
+    if (moved !== -1) scroller.current!.scrollTop += (moved - place) * ROW_PX
+  }, [devices])
   useEffect(() => {
     const observer = new ResizeObserver(look)
     observer.observe(scroller.current!)
