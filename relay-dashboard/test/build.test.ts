@@ -26,6 +26,8 @@ async function filesIn (folder: string): Promise<Map<string, string>> {
 test('the files that are shipped are what the sources build, to the byte', async t => {
   const outDir = await mkdtemp(join(tmpdir(), 'relay-dashboard-'))
   t.after(() => rm(outDir, { recursive: true }))
+  process.env.NODE_ENV = 'production' // the test runner says `test`, and then Vite builds another page
+  process.chdir(root) // as npm does: the names of files depend on it
   await build({ root, logLevel: 'error', build: { outDir } })
   const [built, shipped] = await Promise.all([filesIn(outDir), filesIn(join(root, 'dist'))])
   assert.deepEqual([...shipped.keys()], [...built.keys()], 'npm run build -w relay-dashboard')
