@@ -19,12 +19,17 @@ export function numbersOf (values: Values): Numbers {
   return numbers
 }
 
-/** Where values of a scale are on the canvas: from + value * by. */
-export interface Axis { readonly from: number, readonly by: number }
+/** A scale on the canvas: where its least value is, and pixels per unit. */
+export interface Axis { readonly start: number, readonly min: number, readonly by: number }
 
 export function axisOf (start: number, length: number, min: number, max: number): Axis {
-  const by = length / (max - min || 1)
-  return { from: start - min * by, by }
+  const by = length / (max - min)
+  return { start, min, by: Number.isFinite(by) ? by : 0 } // one value alone, or two that are next to equal
+}
+
+/** Pixels. The difference comes first: large values that are close to each other would be rounded. */
+export function placeOn ({ start, min, by }: Axis, value: number): number {
+  return start + (value - min) * by
 }
 
 /** Columns of pixels that have points, from left to right. */
@@ -38,7 +43,7 @@ export interface Columns {
 
 /** Sorts the points from `first` to before `end` into columns. @param times ascending */
 export function columnsOf (times: ArrayLike<number>, first: number, end: number, x: Axis): Columns {
-  const columnOf = (at: number) => Math.floor(x.from + times[at] * x.by)
+  const columnOf = (at: number) => Math.floor(placeOn(x, times[at]))
   const most = end > first ? Math.min(end - first, columnOf(end - 1) - columnOf(first) + 1) : 0
   const lefts = new Int32Array(most)
   const firsts = new Int32Array(most + 1)
@@ -47,7 +52,7 @@ export function columnsOf (times: ArrayLike<number>, first: number, end: number,
     const left = columnOf(at)
     lefts[count] = left
     firsts[count++] = at
-    at = firstAtOrAfter(times, (left + 1 - x.from) / x.by, at + 1, end)
+    at = firstAtOrAfter(times, x.min + (left + 1 - x.start) / x.by, at + 1, end)
     while (at < end && columnOf(at) <= left) at++ // rounding
   }
   firsts[count] = end
@@ -72,8 +77,8 @@ export function eachBar (
       topBefore = bottomBefore = NaN
       continue
     }
-    const top = y.from + high * y.by
-    const bottom = y.from + low * y.by
+    const top = placeOn(y, high)
+    const bottom = placeOn(y, low)
     // a line has no hole between two columns
     const from = Math.round((bottomBefore < top ? bottomBefore : top) - thick / 2)
     const to = Math.round((topBefore > bottom ? topBefore : bottom) + thick / 2)

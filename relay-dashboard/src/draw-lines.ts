@@ -9,7 +9,7 @@
  */
 import type Plot from 'uplot'
 
-import { axisOf, columnsOf, eachBar, firstAtOrAfter, numbersOf, type Axis, type Columns, type Numbers, type Values } from './columns.ts'
+import { axisOf, columnsOf, eachBar, firstAtOrAfter, numbersOf, placeOn, type Axis, type Columns, type Numbers, type Values } from './columns.ts'
 
 export interface DrawnLine {
   readonly values: Values
@@ -77,7 +77,7 @@ function drawCurve (
   for (const [from, to] of stretchesOf(line.values, first, end)) {
     trace(ctx, times, values, from, to, 1, x, y)
     // a point between two gaps is a dot
-    if (to - from === 1) ctx.lineTo(x.from + times[from] * x.by + ctx.lineWidth, y.from + values[from] * y.by)
+    if (to - from === 1) ctx.lineTo(placeOn(x, times[from]) + ctx.lineWidth, placeOn(y, values[from]))
   }
   ctx.stroke()
 }
@@ -89,7 +89,7 @@ function trace (
   let isFirst = step === 1
   for (let at = from; at !== to; at += step) {
     if (Number.isNaN(values[at])) continue
-    const [left, top] = [x.from + times[at] * x.by, y.from + values[at] * y.by]
+    const [left, top] = [placeOn(x, times[at]), placeOn(y, values[at])]
     if (isFirst) ctx.moveTo(left, top)
     else ctx.lineTo(left, top)
     isFirst = false

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { axisOf, columnsOf, eachBar, extentOf, firstAtOrAfter, numbersOf } from '../src/columns.ts'
+import { axisOf, columnsOf, eachBar, extentOf, firstAtOrAfter, numbersOf, placeOn } from '../src/columns.ts'
 
 const WIDTH = 50
 const HEIGHT = 100
@@ -32,8 +32,8 @@ test('each value is in the bar of its column, and no bar goes beyond its own col
     const tops = new Map<number, number[]>()
     for (const [at, value] of values.entries()) {
       if (value === null) continue
-      const left = Math.floor(x.from + times[at] * x.by)
-      const top = y.from + value * y.by
+      const left = Math.floor(placeOn(x, times[at]))
+      const top = placeOn(y, value)
       tops.set(left, [...tops.get(left) ?? [], top])
       const bar = bars.get(left)!
       assert.ok(bar.top <= top + 1 && bar.bottom >= top - 1, `${top} in ${JSON.stringify(bar)}`)
@@ -54,7 +54,7 @@ test('every point is in one column, and columns come in order', () => {
     assert.equal(firsts[count], times.length)
     for (let n = 0; n < count; n++) {
       assert.ok(firsts[n] < firsts[n + 1] && (n === 0 || lefts[n] > lefts[n - 1]))
-      for (let at = firsts[n]; at < firsts[n + 1]; at++) assert.equal(Math.floor(x.from + times[at] * x.by), lefts[n])
+      for (let at = firsts[n]; at < firsts[n + 1]; at++) assert.equal(Math.floor(placeOn(x, times[at])), lefts[n])
     }
   }))
 })
