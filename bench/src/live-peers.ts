@@ -7,18 +7,16 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-import getPort from 'get-port'
 import { DAY_MS } from 'relay-common'
-import { Client, Pool } from 'pg'
+import { Pool } from 'pg'
 
-import { ensureDatabase, startPostgres } from '../../relay-stack/src/postgres.ts'
-import { endOnSignal, endWith } from './children.ts'
+import { endWith } from './children.ts'
 import type { LiveOptions } from './live.ts'
 import { askLive, askQuestDb, askRows, type LiveAnswers, type LiveAsker } from './live-questions.ts'
 import { createLiveFleet, type SinkSettings } from './live-sinks.ts'
 import { readTreeUsage, readUsage, type Usage } from './process-usage.ts'
 import { createReadings, queryQuestDb, startQuestDb, untilApplied } from './questdb.ts'
-import { createRowsIndexes, createRowsTable, rowsServerParameters } from './rows-table.ts'
+import { createRowsIndexes, createRowsTable, startRowsServer } from './rows-table.ts'
 
 export const livePeerNames = ['questdb', 'questdb-sync', 'rows'] as const
 export type LivePeerName = typeof livePeerNames[number]
@@ -152,25 +150,16 @@ async function openQuestDb (
 
 async function openRows (folder: string, { devices }: LiveOptions): Promise<PeerServer> {
   await using opened = new AsyncDisposableStack()
-  const server = opened.adopt(await startPostgres({
-    dataDir: join(folder, 'data'),
-    logFile: join(folder, 'postgres.log'),
-    port: await getPort({ host: '127.0.0.1' }),
-    parameters: rowsServerParameters
-  }), it => it.close())
-  opened.use(endOnSignal(() => server.close()))
-  await ensureDatabase(server, 'rows')
-  const client = opened.adopt(new Client({ connectionString: server.url('rows') }), it => it.end())
-  await client.connect()
+  const { client, pid, url } = opened.use(await startRowsServer(folder))
   await createRowsTable(client, createLiveFleet(devices))
   await createRowsIndexes(client)
-  const asking = opened.adopt(new Pool({ connectionString: server.url('rows') }), it => it.end())
+  const asking = opened.adopt(new Pool({ connectionString: url }), it => it.end())
   const running = opened.move()
   return {
     name: 'PostgreSQL, rows by COPY',
-    sink: { kind: 'rows', url: server.url('rows') },
+    sink: { kind: 'rows', url },
     asker: askRows(asking),
-    readUsage: () => readTreeUsage(server.pid),
+    readUsage: () => readTreeUsage(pid),
     async count () {
       const { rows } = await client.query<{ count: number }>('select count(*)::float8 as count from readings')
       return rows[0].count

@@ -1,23 +1,20 @@
 /**
  * QuestDB on this machine, set up as its documentation advises: a WAL table, partitions by the number of rows per day,
  * deduplication by time and series, an index of devices, lines over HTTP. Maven fetches its jars by
- * `../questdb/pom.xml`, once, into a folder beside Kafka's. It needs Java 17.
+ * `../questdb/pom.xml`, once, into `.relay/questdb`. It needs Java 17.
  */
-import { execFile, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 
 import getPort from 'get-port'
 
 import { javaCommand } from '../../relay-stack/src/kafka-install.ts'
+import { installList, run } from '../../test-support/install-once.ts'
 import { endWith } from './children.ts'
 import type { FleetDevice } from './history-fleet.ts'
-import { kafkaCacheDir } from './servers.ts'
 
 export interface QuestDb extends AsyncDisposable {
   readonly url: string
@@ -30,8 +27,7 @@ export interface QuestDbSettings {
   readonly isSynced?: boolean
 }
 
-const POM = fileURLToPath(new URL('../questdb/pom.xml', import.meta.url))
-const STAMP = 'complete'
+const POM = new URL('../questdb/pom.xml', import.meta.url)
 const START_LIMIT_MS = 60_000
 const APPLY_LIMIT_MS = 900_000
 const STOP_LIMIT_MS = 20_000
@@ -43,21 +39,8 @@ export const questDbVersion = /<questdb.version>(.*)<\/questdb.version>/.exec(re
 
 /** @returns the folder of its jars; fetches them first if needed */
 async function installQuestDb (): Promise<string> {
-  const hash = createHash('sha256').update(await readFile(POM)).digest('hex')
-  const target = join(kafkaCacheDir, `questdb-${hash.slice(0, 16)}`)
-  if (existsSync(join(target, STAMP))) return target
-  await mkdir(kafkaCacheDir, { recursive: true })
-  const scratch = await mkdtemp(join(kafkaCacheDir, 'fetching-'))
-  try {
-    await promisify(execFile)('mvn', ['--batch-mode', '--quiet', '--file', POM, 'dependency:copy-dependencies',
-      `-DoutputDirectory=${scratch}`, '-DincludeScope=runtime'])
-    await writeFile(join(scratch, STAMP), '')
-    await rename(scratch, target)
-  } catch (error) {
-    await rm(scratch, { recursive: true, force: true })
-    throw error
-  }
-  return target
+  return await installList('questdb', POM, (pom, folder) => run('mvn', ['--batch-mode', '--quiet', '--file', pom,
+    'dependency:copy-dependencies', `-DoutputDirectory=${folder}`, '-DincludeScope=runtime']))
 }
 
 /** Starts QuestDB on an empty folder and waits until it answers. */

@@ -3,17 +3,46 @@
  * and time, a BRIN index on time. Nothing prevents a reading from being stored twice.
  */
 import { once } from 'node:events'
+import { join } from 'node:path'
 
-import type { ClientBase } from 'pg'
+import getPort from 'get-port'
+import { Client, type ClientBase } from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 
+import { ensureDatabase, startPostgres } from '../../relay-stack/src/postgres.ts'
+import { endOnSignal } from './children.ts'
 import type { FleetDevice } from './history-fleet.ts'
 
 /** Settings of its server, for a machine of its own. */
-export const rowsServerParameters = [
+const serverParameters = [
   'shared_buffers=2GB', 'work_mem=64MB', 'maintenance_work_mem=1GB', 'max_wal_size=4GB', 'checkpoint_timeout=15min',
   'random_page_cost=1.1', 'effective_cache_size=8GB'
 ]
+
+export interface RowsServer extends AsyncDisposable {
+  readonly url: string
+  /** of the server's first process */
+  readonly pid: number
+  readonly client: Client
+}
+
+/** Starts its server on an empty folder, with a database and a client of it. */
+export async function startRowsServer (folder: string): Promise<RowsServer> {
+  await using opened = new AsyncDisposableStack()
+  const server = opened.adopt(await startPostgres({
+    dataDir: join(folder, 'data'),
+    logFile: join(folder, 'postgres.log'),
+    port: await getPort({ host: '127.0.0.1' }),
+    parameters: serverParameters
+  }), it => it.close())
+  opened.use(endOnSignal(() => server.close()))
+  await ensureDatabase(server, 'rows')
+  const url = server.url('rows')
+  const client = opened.adopt(new Client({ connectionString: url }), it => it.end())
+  await client.connect()
+  const running = opened.move()
+  return { url, pid: server.pid, client, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
 
 export async function createRowsTable (client: ClientBase, fleet: readonly FleetDevice[]): Promise<void> {
   await client.query(`

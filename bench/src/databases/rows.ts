@@ -1,14 +1,9 @@
 /** PostgreSQL with plain rows. */
-import { join } from 'node:path'
+import type { Client } from 'pg'
 
-import getPort from 'get-port'
-import { Client } from 'pg'
-
-import { ensureDatabase, startPostgres } from '../../../relay-stack/src/postgres.ts'
-import { endOnSignal } from '../children.ts'
 import { readingTimeMs } from '../history-fleet.ts'
 import { readTreeUsage } from '../process-usage.ts'
-import { createRowsIndexes, createRowsTable, RowsCopy, rowsServerParameters } from '../rows-table.ts'
+import { createRowsIndexes, createRowsTable, RowsCopy, startRowsServer } from '../rows-table.ts'
 import type { DatabasePeer } from './peer.ts'
 import { TOP, type Answer, type Question, type Selection } from './questions.ts'
 import { inBatches, orderOfDevices, storedSteps, tailReadings } from './readings.ts'
@@ -18,16 +13,7 @@ const TAIL_ROWS = 20_000
 
 export async function openRows (folder: string): Promise<DatabasePeer> {
   await using opened = new AsyncDisposableStack()
-  const server = opened.adopt(await startPostgres({
-    dataDir: join(folder, 'data'),
-    logFile: join(folder, 'postgres.log'),
-    port: await getPort({ host: '127.0.0.1' }),
-    parameters: rowsServerParameters
-  }), it => it.close())
-  opened.use(endOnSignal(() => server.close()))
-  await ensureDatabase(server, 'rows')
-  const client = opened.adopt(new Client({ connectionString: server.url('rows') }), it => it.end())
-  await client.connect()
+  const { client, pid } = opened.use(await startRowsServer(folder))
 
   const running = opened.move()
   return {
@@ -57,7 +43,7 @@ export async function openRows (folder: string): Promise<DatabasePeer> {
       await client.query('vacuum (analyze) readings') // autovacuum would, some minutes later
     },
     ask: question => ask(client, question),
-    readUsage: () => readTreeUsage(server.pid),
+    readUsage: () => readTreeUsage(pid),
     async readSizeBytes () {
       const { rows: [{ size }] } = await client.query<{ size: number }>(
         'select pg_database_size(current_database())::float8 as size')
