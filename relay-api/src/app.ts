@@ -131,9 +131,8 @@ async function bringUpToDate (config: ApiConfig, log: Logger): Promise<void> {
  * @throws RelayError RELAY_CONFIG_INVALID
  */
 export async function createApp (
-  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics(
-    'relay-api'
-  ), listenDatabase = database
+  config: ApiConfig, database: Database, log: Logger, metrics = createProcessMetrics('relay-api'),
+  listenDatabase = database
 ): Promise<FastifyInstance> {
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,

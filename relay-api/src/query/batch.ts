@@ -120,8 +120,7 @@ async function send (
   }, {
     signal,
     caller: asked[0].asker.caller,
-    isLong: isLong ||
-    asked[0].asker.isLong,
+    isLong: isLong || asked[0].asker.isLong,
     pace: () => asked.find(isWanted)?.asker.pace()
   })
 }

@@ -57,8 +57,8 @@ export function createBoundaries (): BoundariesBuilder {
       if (last !== undefined && last.count === 1 && (count === 1 || startMs - last.startMs === stepMs)) {
         last.stepMs = startMs - last.startMs
         last.count += count
-      } else if (last !== undefined && startMs === last.startMs +
-        last.count * last.stepMs && (count === 1 || stepMs === last.stepMs)) {
+      } else if (last !== undefined && startMs === last.startMs + last.count * last.stepMs &&
+        (count === 1 || stepMs === last.stepMs)) {
         last.count += count
       } else {
         runs.push({ startMs, stepMs, count, first: length })

@@ -124,9 +124,7 @@ export function inStretch (selection: Selection, values: unknown[], byZone: ByZo
     ...isByZone(selection, byZone)
       ? ['s.zone = z.zone and length(s.device_id) > 0']
       : zones
-        ? [oneOf(
-            'zone', zones
-          )]
+        ? [oneOf('zone', zones)]
         : [],
     's.device_id >= p.from_id and s.device_id < p.before_id',
     ...types.length === 0 ? [] : [oneOf('device_type', types)]
