@@ -190,13 +190,13 @@ function circumstances ({ date, commit, machine, versions, isQuick }: Circumstan
 /** Times over those of Relay. Where a peer is faster is said first. */
 function renderHistory ({ name, devices, readings, peers, date, commit }: HistoryResult): string[] {
   const [relay, ...others] = peers
-  const timeRatio = (peer: typeof relay, n: number) => peer.questions[n].ms.median / relay.questions[n].ms.median
-  const wins = relay.questions.flatMap((question, n) => others
+  const timeRatio = (peer: typeof relay, n: number) => peer.queries[n].ms.median / relay.queries[n].ms.median
+  const wins = relay.queries.flatMap((query, n) => others
     .filter(peer => timeRatio(peer, n) < 1)
-    .map(peer => `${question.name}: ${peer.name} takes ${ratio(timeRatio(peer, n))} of Relay's time`))
+    .map(peer => `${query.name}: ${peer.name} takes ${ratio(timeRatio(peer, n))} of Relay's time`))
   const smaller = others.filter(it => it.sizeBytes < relay.sizeBytes).map(it => `${it.name} takes less disk`)
   const answer = (peer: typeof relay, n: number) => {
-    const { ms, wrong, asked } = peer.questions[n]
+    const { ms, wrong, asked } = peer.queries[n]
     const beside = peer === relay ? '' : `, ${ratio(timeRatio(peer, n))}`
     return `${ms.median.toFixed(1)} ms${beside}` + (wrong > 0 ? `, **${wrong} of ${asked} wrong**` : '')
   }
@@ -204,7 +204,7 @@ function renderHistory ({ name, devices, readings, peers, date, commit }: Histor
     `### ${name}: ${whole(devices)} devices, ${whole(readings)} readings (${date.slice(0, 10)}, commit ${commit})`,
     'Where a peer wins: ' + ([...wins, ...smaller].join('; ') || 'nowhere here') + '.',
     table(['question, p50', ...peers.map(it => it === relay ? it.name : `${it.name}, of Relay's time`)],
-      relay.questions.map(({ name }, n) => [name, ...peers.map(it => answer(it, n))])),
+      relay.queries.map(({ name }, n) => [name, ...peers.map(it => answer(it, n))])),
     table(['who', 'on disk, GB', 'of Relay', 'last hour, events/s', 'CPU us/event'], peers.map(it => [
       it.name, (it.sizeBytes / 1e9).toFixed(2), ratio(it.sizeBytes / relay.sizeBytes),
       whole(it.tailEventsPerSecond), it.tailCpuUsPerEvent.toFixed(1)
@@ -253,7 +253,7 @@ function renderTargets (): string {
     read('live')?.cases.find(it => it.devices === devices && it.intervalS === 1 && it.late + it.resent === 0)
   const poison = read('poison')
   const asked = read('api')?.measured
-  const question = (name: string) => asked?.find(it => it.scenario === name)
+  const ofScenario = (name: string) => asked?.find(it => it.scenario === name)
   const worst = (of: (it: Measured) => number | undefined) => asked && Math.max(...asked.map(it => of(it) ?? 0))
   const access = (name: AccessCase) => read('access')?.cases.find(it => it.name === name)?.cpuUs.median
   const rows = [
@@ -290,11 +290,11 @@ function renderTargets (): string {
     target('from produce to visible at 10,000 events/s, p50, ms', '<=', 300, freshness?.p50Ms),
     target('the same, p99, ms', '<=', 1000, freshness?.p99Ms),
     target('records/s if all are invalid', '>=', 50_000, poison?.recordsPerSecond),
-    target('queries of a device and a day, relative to a bare server', '>=', 0.5, question('a device, a day')?.ratio),
+    target('queries of a device and a day, relative to a bare server', '>=', 0.5, ofScenario('a device, a day')?.ratio),
     ...['a zone', 'a type', 'a zone and type'].map(it =>
-      target(`the same of ${it} and 30 days`, '>=', 0.3, question(`${it}, 30 days`)?.ratio)),
+      target(`the same of ${it} and 30 days`, '>=', 0.3, ofScenario(`${it}, 30 days`)?.ratio)),
     target('time for 365 days over a day, slowest kind', '<=', 3, worst(it => {
-      const day = question(it.scenario.replace(', 365 days', ', a day'))
+      const day = ofScenario(it.scenario.replace(', 365 days', ', a day'))
       return it.scenario.endsWith(', 365 days') && day ? it.aloneP50Ms / day.aloneP50Ms : undefined
     })),
     target('p99 over p50 at 70 % of the peak, worst kind', '<=', 5, worst(it => it.steadyP99Ms / it.steadyP50Ms)),

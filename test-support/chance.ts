@@ -1,18 +1,14 @@
 /** Reproducible randomness from a seed: for tests that can be replayed. */
 export class Chance {
-  #state: number
+  readonly #random: () => number
 
   constructor (seed: number) {
-    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0 // neighbouring seeds are uncorrelated
+    this.#random = createRandom(Math.imul(seed, 0x9e3779b1)) // neighbouring seeds are uncorrelated
   }
 
-  /** From 0 to 1 (exclusive): the generator `mulberry32`. */
+  /** From 0 to 1 (exclusive). */
   next (): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+    return this.#random()
   }
 
   /** A whole number below a limit. */
@@ -31,5 +27,16 @@ export class Chance {
 
   happens (probability: number): boolean {
     return this.next() < probability
+  }
+}
+
+/** Numbers from 0 to 1 (exclusive), the same for the same seed: `mulberry32` by Tommy Ettinger. */
+export function createRandom (seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = state + 0x6d2b79f5 | 0
+    let mixed = Math.imul(state ^ state >>> 15, state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
+    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32
   }
 }

@@ -4,7 +4,7 @@
  */
 import { headers, startApi, startBareApi, type ApiServer } from './api-server.ts'
 import { putLoad, type LoadResult } from './api-load.ts'
-import { createScenarios, type Scenario } from './api-questions.ts'
+import { createScenarios, type Scenario } from './api-requests.ts'
 import { drawBars } from './chart.ts'
 import { openHistory } from './history-database.ts'
 import type { History } from './history.ts'
@@ -92,10 +92,10 @@ function drawRatios (measured: readonly Measured[], { connections }: ApiBenchOpt
 }
 
 async function measure (
-  { name, questions }: Scenario, api: ApiServer, bare: ApiServer, { seconds, repeats, connections }: ApiBenchOptions
+  { name, requests }: Scenario, api: ApiServer, bare: ApiServer, { seconds, repeats, connections }: ApiBenchOptions
 ): Promise<Measured> {
-  const firstTimesMs = await askAll(api, questions)
-  const paths = questions.map(it => it.path)
+  const firstTimesMs = await askAll(api, requests)
+  const paths = requests.map(it => it.path)
   const full = (server: ApiServer, paths: readonly string[]) =>
     putLoad({ url: server.url, headers, paths, connections, seconds })
   await untilNoFaster(() => full(api, paths))
@@ -154,9 +154,9 @@ async function untilNoFaster (run: () => Promise<LoadResult>): Promise<void> {
 }
 
 /** Checks every answer: a fast wrong answer is no answer. @returns the time of each, in ms */
-async function askAll (api: ApiServer, questions: Scenario['questions']): Promise<number[]> {
+async function askAll (api: ApiServer, requests: Scenario['requests']): Promise<number[]> {
   const timesMs: number[] = []
-  for (const { path, count } of questions) {
+  for (const { path, count } of requests) {
     const startedMs = performance.now()
     const response = await fetch(api.url + path, { headers })
     const answer = await response.json() as { count?: number, rows?: Array<{ count: number }>, detail?: string }
@@ -179,7 +179,7 @@ async function watchMemory (
   api: ApiServer, scenarios: readonly Scenario[], measured: readonly Measured[],
   { memorySeconds, connections }: ApiBenchOptions
 ): Promise<MemorySample[]> {
-  const paths = scenarios.flatMap(it => it.questions.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
+  const paths = scenarios.flatMap(it => it.requests.map(it => it.path)).sort((a, b) => hash(a) - hash(b))
   // for a mix of equal shares, the times add up
   const rate = STEADY_SHARE * measured.length / measured.reduce((sum, it) => sum + 1 / it.requestsPerSecond, 0)
   const samples: MemorySample[] = []
@@ -187,7 +187,7 @@ async function watchMemory (
   const seconds = Math.max(Math.round(memorySeconds / MEMORY_SAMPLES), 1)
   for (let n = 1; n <= MEMORY_SAMPLES; n++) {
     const { errors } = await putLoad({ url: api.url, headers, paths, connections, seconds, rate: Math.floor(rate) })
-    if (errors > 0) throw new Error(`${errors} questions had no answer`)
+    if (errors > 0) throw new Error(`${errors} queries had no answer`)
     samples.push({ second: n * seconds, residentMb: await readResident(api.pid) / 2 ** 20 })
   }
   return samples
@@ -206,7 +206,7 @@ function median (values: readonly number[]): number {
 
 function report (measured: readonly Measured[], memory: readonly MemorySample[]): void {
   console.table(measured.map(it => ({
-    question: it.scenario,
+    query: it.scenario,
     'requests/s': Math.round(it.requestsPerSecond),
     bare: Math.round(it.bareRequestsPerSecond),
     ratio: it.ratio.toFixed(2),

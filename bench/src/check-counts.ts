@@ -1,4 +1,4 @@
-import { readJournal, type Database } from 'relay-common'
+import { decodeJournal, type Database } from 'relay-common'
 
 /**
  * Checks a result: at every level each event counts once for its device and once for its group, in rows or in the
@@ -11,7 +11,7 @@ export async function checkCounts (database: Database, events: number): Promise<
     const journal = { devices: 0, groups: 0 }
     const { rows } = await client.query<{ body: Buffer }>('select body from journal')
     for (const { body } of rows) {
-      readJournal(body, {
+      decodeJournal(body, {
         readings: (_, { timesMs }) => { journal.devices += timesMs.length },
         rollup: (_, __, { count }) => { journal.groups += count }
       })

@@ -1,6 +1,6 @@
 /**
  * Relay beside databases that hold the same readings: the same history, the same last hour with resends and late
- * readings, the same questions. Each has the machine to itself, and nothing is written while questions are asked.
+ * readings, the same queries. Each has the machine to itself, and nothing is written while queries are asked.
  * Every answer is compared with a plain computation over all readings, each counted once.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { DAY_MS } from 'relay-common'
 import { computeAnswers, findFault } from './databases/expected.ts'
 import type { DatabasePeer } from './databases/peer.ts'
 import { openQuestDb } from './databases/questdb.ts'
-import { createQuestions, END_MS, type Answer, type Question, type QuestionGroup } from './databases/questions.ts'
+import { createQueries, END_MS, type Answer, type BenchmarkQuery, type QueryGroup } from './databases/queries.ts'
 import { createStored, tailReadings, type Stored, type StoredSettings } from './databases/readings.ts'
 import { openRelay } from './databases/relay.ts'
 import { openRows } from './databases/rows.ts'
@@ -25,8 +25,8 @@ export interface DatabasesOptions {
   /** of the devices of each history */
   readonly size: number
   readonly only?: string
-  /** questions of each kind */
-  readonly questions: number
+  /** queries of each kind */
+  readonly queries: number
   readonly quick?: boolean
 }
 
@@ -52,12 +52,12 @@ export interface PeerResult {
   /** of the last hour, from the first one sent until answers show all */
   readonly tailEventsPerSecond: number
   readonly tailCpuUsPerEvent: number
-  readonly questions: readonly QuestionResult[]
+  readonly queries: readonly QueryResult[]
 }
 
-export interface QuestionResult {
+export interface QueryResult {
   readonly name: string
-  /** of questions that were not asked before */
+  /** of queries that were not asked before */
   readonly ms: Spread
   readonly asked: number
   readonly wrong: number
@@ -70,7 +70,7 @@ interface History extends StoredSettings {
 }
 
 const ZONES = 10
-/** After this time no more questions of a kind are asked. */
+/** After this time no more queries of a kind are asked. */
 const GROUP_LIMIT_MS = 60_000
 
 const openers: ReadonlyArray<(folder: string) => Promise<DatabasePeer>> = [openWithServers, openQuestDb, openRows]
@@ -127,15 +127,15 @@ export async function benchDatabases (options: DatabasesOptions): Promise<void> 
 }
 
 async function measureHistory (
-  history: History, { questions }: DatabasesOptions
+  history: History, { queries }: DatabasesOptions
 ): Promise<Omit<HistoryResult, 'date' | 'commit'>> {
   const { name, devices, readingMs, days } = history
   const stored = createStored(history)
   const readings = devices * days * DAY_MS / readingMs
-  const groups = createQuestions(stored, questions)
+  const groups = createQueries(stored, queries)
   const [ofDevices, ofReadings] = [devices, readings].map(it => it.toLocaleString('en'))
   console.log(`${name}: ${ofDevices} devices, ${ofReadings} readings; computing the right answers …`)
-  const expected = computeAnswers(stored, groups.flatMap(it => it.questions))
+  const expected = computeAnswers(stored, groups.flatMap(it => it.queries))
   const peers: PeerResult[] = []
   for (const open of openers) {
     const folder = await mkdtemp(join(tmpdir(), 'relay-bench-'))
@@ -151,7 +151,7 @@ async function measureHistory (
 }
 
 async function measurePeer (
-  opened: DatabasePeer, stored: Stored, groups: readonly QuestionGroup[], expected: ReadonlyMap<Question, Answer>
+  opened: DatabasePeer, stored: Stored, groups: readonly QueryGroup[], expected: ReadonlyMap<BenchmarkQuery, Answer>
 ): Promise<PeerResult> {
   await using peer = opened
   const startedMs = performance.now()
@@ -165,7 +165,7 @@ async function measurePeer (
   const tailMs = performance.now() - tailStartedMs
   const after = await peer.readUsage()
 
-  const results: QuestionResult[] = []
+  const results: QueryResult[] = []
   for (const group of groups) {
     const result = await measureQuestions(peer, group, expected)
     results.push(result)
@@ -177,21 +177,21 @@ async function measurePeer (
     sizeBytes: await peer.readSizeBytes(),
     tailEventsPerSecond: tailEvents / tailMs * 1000,
     tailCpuUsPerEvent: (after.cpuSeconds - before.cpuSeconds) / tailEvents * 1e6,
-    questions: results
+    queries: results
   }
 }
 
 async function measureQuestions (
-  peer: DatabasePeer, { name, questions }: QuestionGroup, expected: ReadonlyMap<Question, Answer>
-): Promise<QuestionResult> {
+  peer: DatabasePeer, { name, queries }: QueryGroup, expected: ReadonlyMap<BenchmarkQuery, Answer>
+): Promise<QueryResult> {
   const timesMs: number[] = []
   const faults: string[] = []
   const startedMs = performance.now()
-  for (const question of questions) {
+  for (const query of queries) {
     const askedMs = performance.now()
-    const answer = await peer.ask(question)
+    const answer = await peer.ask(query)
     timesMs.push(performance.now() - askedMs)
-    const fault = findFault(answer, expected.get(question)!)
+    const fault = findFault(answer, expected.get(query)!)
     if (fault) faults.push(fault)
     if (performance.now() - startedMs > GROUP_LIMIT_MS) break
   }
@@ -199,10 +199,10 @@ async function measureQuestions (
 }
 
 function report (peers: readonly PeerResult[]): void {
-  console.table(peers[0].questions.map(({ name }, n) => ({
-    question: name,
+  console.table(peers[0].queries.map(({ name }, n) => ({
+    query: name,
     ...Object.fromEntries(peers.map(it => {
-      const { ms, wrong } = it.questions[n]
+      const { ms, wrong } = it.queries[n]
       return [`${it.name}, ms`, ms.median.toFixed(2) + (wrong > 0 ? ' (wrong)' : '')]
     }))
   })))

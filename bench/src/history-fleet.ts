@@ -51,13 +51,3 @@ export function fillHour (n: number, hourStartMs: number, into: Float64Array): v
 export function readingTimeMs (n: number, hourStartMs: number, at: number, readingMs = READING_MS): number {
   return hourStartMs + at * readingMs + n * 7919 % readingMs
 }
-
-/** mulberry32 by Tommy Ettinger: the same numbers from 0 to 1 in every run */
-export function createRandom (seed: number): () => number {
-  return () => {
-    seed = seed + 0x6d2b79f5 | 0
-    let t = Math.imul(seed ^ seed >>> 15, 1 | seed)
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32
-  }
-}

@@ -12,7 +12,7 @@ import { Pool } from 'pg'
 
 import { endWith } from './children.ts'
 import type { LiveOptions } from './live.ts'
-import { askLive, askQuestDb, askRows, type LiveAnswers, type LiveAsker } from './live-questions.ts'
+import { askLive, askQuestDb, askRows, type LiveAnswers, type LiveAsker } from './live-queries.ts'
 import { createLiveFleet, type SinkSettings } from './live-sinks.ts'
 import { readTreeUsage, readUsage, type Usage } from './process-usage.ts'
 import { createReadings, queryQuestDb, startQuestDb, untilApplied } from './questdb.ts'

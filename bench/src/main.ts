@@ -92,7 +92,7 @@ program.command('databases')
   .description('questions about 260 million readings, beside QuestDB and plain rows of PostgreSQL')
   .option('--size <share>', 'of the devices of each history', Number, 1)
   .option('--only <text>', 'only histories whose name has this in it')
-  .option('--questions <n>', 'questions of each kind', Number, 20)
+  .option('--queries <n>', 'queries of each kind', Number, 20)
   .option('--quick', 'a hundredth of the readings; results go to .relay/bench')
   .action(benchDatabases)
 

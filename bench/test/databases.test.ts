@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { DAY_MS } from 'relay-common'
 
 import { computeAnswers, findFault } from '../src/databases/expected.ts'
-import { createQuestions, END_MS, type Answer, type Question } from '../src/databases/questions.ts'
+import { createQueries, END_MS, type Answer, type BenchmarkQuery } from '../src/databases/queries.ts'
 import { createStored, orderOfDevices, storedSteps, tailReadings, type Reading } from '../src/databases/readings.ts'
 import { readingTimeMs } from '../src/history-fleet.ts'
 
@@ -30,11 +30,11 @@ test('readings are sent once, and resends repeat one of them', () => {
 })
 
 test('right answers are those of all readings, each counted once', () => {
-  const questions = createQuestions(stored, 2).flatMap(it => it.questions)
-  const answers = computeAnswers(stored, questions)
-  for (const question of questions) {
-    if (question.kind !== 'total') continue
-    const { selection: { device, zone, type }, startMs, endMs } = question
+  const queries = createQueries(stored, 2).flatMap(it => it.queries)
+  const answers = computeAnswers(stored, queries)
+  for (const query of queries) {
+    if (query.kind !== 'total') continue
+    const { selection: { device, zone, type }, startMs, endMs } = query
     const values = readings.filter(({ n, timeMs }) => {
       const it = stored.fleet[n]
       return timeMs >= startMs && timeMs < endMs &&
@@ -46,15 +46,15 @@ test('right answers are those of all readings, each counted once', () => {
       max: Math.max(...values),
       avg: values.reduce((sum, it) => sum + it) / values.length
     }
-    assert.equal(findFault([row], answers.get(question)!), undefined)
+    assert.equal(findFault([row], answers.get(query)!), undefined)
   }
 })
 
 test('a day on which clocks are set back has 25 hours', () => {
-  const question: Question = {
+  const query: BenchmarkQuery = {
     kind: 'rows', selection: {}, startMs: END_MS - 3 * DAY_MS, endMs: END_MS, interval: 'day', timeZone: 'Europe/Berlin'
   }
-  const rows = computeAnswers(stored, [question]).get(question)!
+  const rows = computeAnswers(stored, [query]).get(query)!
   const hours = rows.map(it => Math.floor(it.count! / 6 / 60))
   assert.deepEqual(hours, [22, 25, 24, 1])
 })

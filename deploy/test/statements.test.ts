@@ -26,20 +26,20 @@ import { readOccupied } from '../../relay-api/src/query/occupied.ts'
 import { keptForEver } from '../../relay-api/src/query/plan.ts'
 import { rangesOutside } from '../../relay-api/src/query/prefix-ranges.ts'
 import { planRows, readBuckets } from '../../relay-api/src/query/read-buckets.ts'
-import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read.ts'
+import { readRows as readTotalRows, type Wanted } from '../../relay-api/src/query/read-rows.ts'
 import { readSteps } from '../../relay-api/src/query/read-steps.ts'
 import { readDevices, readGroupPresences } from '../../relay-api/src/query/presence.ts'
 import { findStatistic } from '../../relay-api/src/query/statistics.ts'
 import { openZoneClock } from '../../relay-api/src/query/zone-clock.ts'
 import { readChanges } from '../../relay-api/src/stream/commits.ts'
 import { View } from '../../relay-api/src/stream/view.ts'
-import { readWindows } from '../../relay-api/src/stream/windows.ts'
+import { readChangedBuckets } from '../../relay-api/src/stream/changed-buckets.ts'
 import { announceRollups } from '../../relay-processor/src/announce.ts'
 import { writeArrivals } from '../../relay-processor/src/late-count-rows.ts'
 import { writeJournal } from '../../relay-processor/src/journal-rows.ts'
 import { moveProgress } from '../../relay-processor/src/progress.ts'
 import { readMisplaced } from '../../relay-processor/src/homes.ts'
-import { readElsewhere, readRows } from '../../relay-processor/src/rollup-rows.ts'
+import { readElsewhere, readStoredRows } from '../../relay-processor/src/rollup-rows.ts'
 import { nameSeries } from '../../relay-processor/src/series-ids.ts'
 import type { PartitionRows } from '../../relay-processor/src/store.ts'
 import { explaining, type Explained } from './support/explained.ts'
@@ -108,7 +108,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'rows are read back': async ({ database }) => {
     for (const level of levels) {
-      await readRows(database, level, 0, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs })))
+      await readStoredRows(database, level, 0, range(KEYS, 100_000).map(seriesId => ({ seriesId, bucketMs: startMs })))
     }
   },
   'minutes of other partitions are read': ({ database }) =>
@@ -156,7 +156,7 @@ const cases: Readonly<Record<string, Case>> = {
     { selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'zone', kind: 'groups', marksRevised: true },
     ['Zone A'], planRows(range(101).map(n => startMs + n * HOUR_MS), 0, 100)),
   'rows that can have readings are found': async ({ database }) => {
-    const question = {
+    const query = {
       statistics: [findStatistic('avg')!],
       boundaries: boundariesAt(...range(DAY_MS / MINUTE_MS + 1).map(n => startMs + n * MINUTE_MS)),
       isDescending: false,
@@ -170,8 +170,8 @@ const cases: Readonly<Record<string, Case>> = {
       marksRevised: false
     } as const
     const groups = (keys: readonly string[]) => keys.map(key => ({ key, seriesCount: 1 }))
-    await readOccupied(database, { ...question, selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'device' }, 'devices', groups(range(400, 100_000).map(n => `device-${n}`)))
-    await readOccupied(database, { ...question, selection: ofAll, groupBy: 'zone' }, 'groups', groups(range(100, 1).map(n => `Zone ${n}`)))
+    await readOccupied(database, { ...query, selection: { ...ofAll, zones: ['Zone A'] }, groupBy: 'device' }, 'devices', groups(range(400, 100_000).map(n => `device-${n}`)))
+    await readOccupied(database, { ...query, selection: ofAll, groupBy: 'zone' }, 'groups', groups(range(100, 1).map(n => `Zone ${n}`)))
   },
   'steps are walked': ({ database }) => readSteps(database,
     { selection: { ...ofAll, devices: range(100, 100_000).map(n => `device-${n}`), zones: ['Zone A'] }, groupBy: undefined, maxGapMs: HOUR_MS, nowMs: startMs + DAY_MS },
@@ -234,8 +234,8 @@ const cases: Readonly<Record<string, Case>> = {
     for (const levelIndex of levels.keys()) {
       const view = new View({ selection: { ...ofAll, grants: noGrants }, levelIndex, groupBy: 'device' })
       for (const n of range(KEYS, 100_000)) view.take({ seriesId: n, ...nameOf(n) })
-      const windows = [...view.groups.keys()].map(group => ({ group, bucketMs: startMs }))
-      await readWindows(database, new Map([[view, { windows, stretch: undefined }]]))
+      const buckets = [...view.groups.keys()].map(group => ({ group, bucketMs: startMs }))
+      await readChangedBuckets(database, new Map([[view, { buckets, stretch: undefined }]]))
     }
   },
   'what has changed since is read': ({ database }) =>
@@ -264,19 +264,19 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
   'relay-processor/src/journal-rows.ts': { count: 1, by: ['blocks leave the journal'] },
   'relay-processor/src/rollup-rows.ts': { count: 3, by: ['rows are read back', 'minutes of other partitions are read'] },
   'relay-processor/src/homes.ts': { count: 1, by: ['readings come home'] },
-  'relay-cli/src/stored-windows.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
+  'relay-cli/src/stored-buckets.ts': 'a check compares whole days of tables, for its operator alone: no sender can start one',
   'relay-processor/src/late-count-rows.ts': { count: 1, by: ['counts of late readings are added'] },
   'relay-processor/src/progress.ts': { count: 1, by: ['progress is moved'] },
   'relay-processor/src/rebuild-store.ts': 'a rebuild compares whole days of tables, for its operator alone: no sender can start one',
   'relay-api/src/query/batch.ts': { count: 1, by: ['questions of one turn are answered'] },
-  'relay-api/src/query/read.ts': { count: 1, by: ['questions of one turn are answered'] },
+  'relay-api/src/query/read-rows.ts': { count: 1, by: ['questions of one turn are answered'] },
   'relay-api/src/query/journal.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/read-buckets.ts': { count: 1, by: ['rows of an answer are read', 'rows of a zone are read'] },
   'relay-api/src/parameters/selection.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', 'zones of which a caller sees all devices are read'] },
   'relay-api/src/query/granted.ts': { count: 2, by: ['devices of a prefix are found in a large zone, and counted', A_PAGE] },
   'relay-api/src/query/read-steps.ts': { count: 1, by: ['steps are walked', 'rows before a range are read'] },
   'relay-api/src/query/look-back.ts': { count: 1, by: ['rows before a range are read'] },
-  'relay-api/src/stream/windows.ts': { count: 1, by: ['windows of a stream are read'] },
+  'relay-api/src/stream/changed-buckets.ts': { count: 1, by: ['windows of a stream are read'] },
   'relay-api/src/stream/commits.ts': { count: 1, by: ['what has changed since is read'] },
   'relay-api/src/ingest/quotas.ts': { count: 2, by: ['series and zones of events are looked up for quotas'] },
   'relay-common/migrations/0016-rollup-partitions.sql':

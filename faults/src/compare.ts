@@ -5,7 +5,7 @@
 import {
   bucketStartMs, decodeBody, emptyReadings, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels,
   mergeReadings, mergeRollup,
-  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, readJournal, RelayError, roundSum, type Database, type Readings,
+  READINGS_PER_ROW_MAX_DEFAULT, readingsByBucket, decodeJournal, RelayError, roundSum, type Database, type Readings,
   type Rollup
 } from 'relay-common'
 
@@ -55,7 +55,7 @@ export async function compareRollups (database: Database, expected: Recomputatio
     for (const times of left.values()) doubled += times
   }
 
-  const windows = await readWindows(database)
+  const windows = await readStoredBuckets(database)
   for (const [name, window] of windows) {
     missing.delete(name)
     const should = expected.row(name)
@@ -67,7 +67,7 @@ export async function compareRollups (database: Database, expected: Recomputatio
 }
 
 /** The stored content of a window. */
-interface StoredWindow {
+interface StoredBucket {
   readonly bucketMs: number
   readonly rows: StoredRow[]
   /** of the journal */
@@ -77,8 +77,8 @@ interface StoredWindow {
 }
 
 /** By name. All of one snapshot. */
-async function readWindows (database: Database): Promise<Map<string, StoredWindow>> {
-  const windows = new Map<string, StoredWindow>()
+async function readStoredBuckets (database: Database): Promise<Map<string, StoredBucket>> {
+  const windows = new Map<string, StoredBucket>()
   const windowOf =
     (level: string, bucketMs: number, { device_id: deviceId, zone, device_type: deviceType }: SeriesRow) => {
       const name = rowName({ level, bucketMs, deviceId, zone, deviceType })
@@ -108,7 +108,7 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
       }
     }
     for (const { body } of journal) {
-      readJournal(body, {
+      decodeJournal(body, {
         readings: (id, readings) => addReadings(series.get(id)!, readings),
         rollup: (id, minuteMs, rollup) => {
           for (const { name, sizeMs } of levels) {
@@ -122,7 +122,7 @@ async function readWindows (database: Database): Promise<Map<string, StoredWindo
 }
 
 /** The row that merges a whole window; an unreadable one stays unchanged. */
-function mergeWindow ({ bucketMs, rows, rollup, readings }: StoredWindow, mayKeepReadings: boolean): ExpectedRow {
+function mergeWindow ({ bucketMs, rows, rollup, readings }: StoredBucket, mayKeepReadings: boolean): ExpectedRow {
   const stored = rows.map(it => ({ ...it, count: Number(it.count) }))
   if (stored.length === 1 && rollup.count === 0) return stored[0]
   let keepsReadings = mayKeepReadings

@@ -19,7 +19,7 @@ import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
 import type { AttainedService } from './query/attained-service.ts'
 import { Computing, createTurnClock } from './query/computing.ts'
-import { createTurns } from './query/turns.ts'
+import { createComputeTurns } from './query/compute-turns.ts'
 
 export const answerSettings = {
   ANSWER_TIMEOUT_MS: Type.Integer({
@@ -81,7 +81,7 @@ export function keepAnswers (
   const open = new Set<OpenAnswer>()
   const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
   let long = 0
-  const turns = createTurns(() => {
+  const turns = createComputeTurns(() => {
     for (const answer of open) if (!answer.isLong && !service.isHeavy(answer.caller)) return true
     return false
   })

@@ -11,7 +11,7 @@
  */
 import type { Database } from 'relay-common'
 
-import type { KnownEnds, LogEnds } from './log-ends.ts'
+import type { KnownEnds, EventLogEnds } from './log-ends.ts'
 import type { ReadSource } from './replica.ts'
 
 export interface Completeness {
@@ -23,7 +23,7 @@ export interface Completeness {
 }
 
 /** @param ends of the log, read at most once per second */
-export function openCompleteness (ends: LogEnds): Completeness {
+export function openCompleteness (ends: EventLogEnds): Completeness {
   return {
     async read ({ database, lagMs }) {
       const known = await ends.read()

@@ -6,9 +6,9 @@
  *
  * If the log or the database is unreachable, there are no values; other alerts cover that.
  */
-import { Gauge, within, type Database, type Logger, type Registry } from 'relay-common'
+import { Gauge, readNextOffsets, within, type Database, type Logger, type Registry } from 'relay-common'
 
-import type { KnownEnds, LogEnds } from './log-ends.ts'
+import type { KnownEnds, EventLogEnds } from './log-ends.ts'
 
 /** A scrape does not wait longer for them. */
 const WAIT_MAX_MS = 2_000
@@ -83,7 +83,7 @@ export function lagSeconds ({ appendedMs }: PartitionLag, nowMs: number): number
   return appendedMs === undefined ? 0 : Math.max(0, nowMs - appendedMs) / 1000
 }
 
-export function openLag (ends: LogEnds, database: Database): Lag {
+export function openLag (ends: EventLogEnds, database: Database): Lag {
   /** when the oldest unread record of a partition was appended: it stays the oldest until it is read */
   let known = new Map<number, { readonly offset: bigint, readonly appendedMs: number }>()
   let seen = new SeenEnds()
@@ -149,10 +149,4 @@ export function measureLag (lag: Lag, metrics: Registry, log: Logger): void {
       log.debug({ err: error }, 'could not measure how far the rollups are behind the log')
     }
   }
-}
-
-async function readNextOffsets (database: Database, topicId: string): Promise<Map<number, bigint>> {
-  const rows = await database.queryPrepared<{ source_partition: number, next_offset: bigint }>('next offsets',
-    'select source_partition, next_offset from progress where topic_id = $1', [topicId])
-  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
 }

@@ -15,7 +15,7 @@ export interface KnownEnds {
   readonly offsets: readonly PartitionOffsets[]
 }
 
-export interface LogEnds {
+export interface EventLogEnds {
   /** The log itself. @throws RelayError RELAY_EVENT_LOG_UNREACHABLE */
   open (): Promise<EventLog>
   /** @returns undefined: this API has no log, or it is unreachable */
@@ -36,7 +36,7 @@ const WAIT_MAX_MS = 1_000
 /** How long an unreachable log is skipped. */
 const AWAY_MS = 5_000
 
-export function openLogEnds (config: ApiConfig, database: Database, log: Logger): LogEnds {
+export function openLogEnds (config: ApiConfig, database: Database, log: Logger): EventLogEnds {
   let opening: Promise<EventLog> | undefined
   let ends: KnownEnds | undefined
   let asking: Promise<void> | undefined

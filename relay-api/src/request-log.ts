@@ -1,7 +1,7 @@
 /** The log of one request: a child of the program's, created on first use, which few requests need. */
 import type { FastifyBaseLogger } from 'fastify'
 
-type Level = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 type Said = readonly unknown[]
 
 class LateLog {
@@ -24,7 +24,7 @@ class LateLog {
 
   get #log (): FastifyBaseLogger { return (this.#made ??= this.#make()) }
 
-  #write (level: Level, said: Said): void {
+  #write (level: LogLevel, said: Said): void {
     (this.#log[level] as (...said: Said) => void)(...said)
   }
 }

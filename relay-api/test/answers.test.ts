@@ -97,7 +97,7 @@ async function lockDays (database: Database): Promise<AsyncDisposable & { readon
   return { release, [Symbol.asyncDispose]: release }
 }
 
-const longQuestion = (rows: number) => `/api/v1/aggregates?device=d-1&start=${new Date(startMs).toISOString()}` +
+const longQuery = (rows: number) => `/api/v1/aggregates?device=d-1&start=${new Date(startMs).toISOString()}` +
   `&end=${new Date(startMs + rows * 60_000).toISOString()}&interval=1m&limit=${rows}&stats=count,avg,min,max&format=ndjson`
 
 test('after its client has left nothing of an answer runs in the database, for any query', limit, async t => {
@@ -165,21 +165,21 @@ test('a caller may have some long answers at once, all callers some more, and a 
     LONG_ANSWERS_PER_CALLER_MAX: '2', LONG_ANSWERS_MAX: '3', ANSWER_STALL_MS: '3000', DATABASE_POOL_MAX: '6'
   })
   await writeMinutes(site.database, startMs, ROWS)
-  const unread = [await site.open(longQuestion(ROWS)), await site.open(longQuestion(ROWS))]
-  const refused = await site.ask(longQuestion(ROWS))
+  const unread = [await site.open(longQuery(ROWS)), await site.open(longQuery(ROWS))]
+  const refused = await site.ask(longQuery(ROWS))
   assert.deepEqual([refused.status, refused.body.code], [429, 'RELAY_BUDGET_EXCEEDED'])
   assert.ok(Number(refused.retryAfter) > 0)
-  assert.equal((await site.ask(longQuestion(3))).status, 200, 'short ones are answered')
-  const other = await site.open(longQuestion(ROWS), 'two')
+  assert.equal((await site.ask(longQuery(3))).status, 200, 'short ones are answered')
+  const other = await site.open(longQuery(ROWS), 'two')
   assert.equal(other.statusCode, 200)
-  const busy = await site.ask(longQuestion(ROWS), 'two')
+  const busy = await site.ask(longQuery(ROWS), 'two')
   assert.deepEqual([busy.status, busy.body.code], [503, 'RELAY_ANSWERS_BUSY'])
 
   for (const it of [...unread, other]) it.on('error', () => {}).pause()
   await until('those that do not read to be cut off', () => site.metric(/reason="stalled",.*\} 3/))
   await until('them to be given back', () => site.metric(/relay_api_answers\{length="long",.*\} 0/))
   assert.equal(
-    (await (await site.open(longQuestion(ROWS))).setEncoding('utf8').toArray()).join('').split('\n').length, ROWS + 2
+    (await (await site.open(longQuery(ROWS))).setEncoding('utf8').toArray()).join('').split('\n').length, ROWS + 2
   )
 })
 

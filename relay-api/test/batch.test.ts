@@ -9,7 +9,7 @@ import { openLocalPostgres } from '../../relay-common/test/support/local-postgre
 import { nobody } from '../src/query/asker.ts'
 import type { Merged } from '../src/query/merge.ts'
 import { planRange } from '../src/query/plan.ts'
-import type { Selection } from '../src/query/read.ts'
+import type { SeriesFilter } from '../src/query/read-rows.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
 import { counting, numbersOf } from './support/totals.ts'
 import { writeEvents, type PlacedEvent } from './support/write-events.ts'
@@ -36,8 +36,8 @@ const events: PlacedEvent[] = devices.flatMap((deviceId, n) =>
 const grants = fc.constantFrom(
   undefined, {}, { zones: ['Zone A'] }, { zones: ['Zone B'] }, { devicePrefixes: ['a-', 'b-2'] }
 )
-const selection: fc.Arbitrary<Selection> = fc.tuple(
-  fc.constantFrom<Selection>(
+const selection: fc.Arbitrary<SeriesFilter> = fc.tuple(
+  fc.constantFrom<SeriesFilter>(
     ...devices.map(deviceId => ({ deviceId })), ...zones.map(zone => ({ zone })), ...types.map(
       deviceType => ({ deviceType })
     ),

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { createRowsWriter, defuse } from '../src/formats/rows.ts'
+import { defuse } from '../src/formats/csv.ts'
+import { createRowsWriter } from '../src/formats/rows.ts'
 
 const signs = ['=', '+', '-', '@', '|', '%', '\uff1d', '\uff0b', '\uff0d', '\uff20']
 

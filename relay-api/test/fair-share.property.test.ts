@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test'
 
 import fc from 'fast-check'
 
-import { createShares, type Share, type Shares } from '../src/query/fair-share.ts'
+import { createShares, type HeldConnection, type Shares } from '../src/query/fair-share.ts'
 
 const MAX = 10
 
@@ -107,8 +107,8 @@ function onClock (t: TestContext) {
 }
 
 /** Asks many times at once. @returns those that have a connection, in the order in which they got it */
-function askOften (shares: Shares, caller: string, isLong: boolean, times: number): Share[] {
-  const got: Share[] = []
+function askOften (shares: Shares, caller: string, isLong: boolean, times: number): HeldConnection[] {
+  const got: HeldConnection[] = []
   for (let n = 0; n < times; n++) shares.take(caller, isLong).then(it => got.push(it))
   return got
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { cutItems, type Fault, type Framing } from '../src/ingest/items.ts'
+import { cutItems, type BodyFault, type Framing } from '../src/ingest/items.ts'
 
 /** a byte order mark, as in files from Windows */
 const mark = fc.constantFrom('', '\ufeff')
@@ -14,7 +14,7 @@ const anyJson = fc.tuple(json, fc.constantFrom(undefined, 1, '\t')).map(([it, in
   it, undefined, indent
 ))
 
-type Cut = Fault | { readonly kind: 'items', readonly items: readonly Uint8Array[] }
+type Cut = BodyFault | { readonly kind: 'items', readonly items: readonly Uint8Array[] }
 
 /** All items of a body at once. */
 function cutAll (body: Buffer, framing: Framing, itemsMax: number): Cut {

@@ -9,7 +9,7 @@ import {
 
 import type { GroupBy } from '../src/query/group-by.ts'
 import { View } from '../src/stream/view.ts'
-import { readWindows } from '../src/stream/windows.ts'
+import { readChangedBuckets } from '../src/stream/changed-buckets.ts'
 import { openTestApi } from './support/ask.ts'
 import { writeEvents, type JournalPlace, type PlacedEvent, type WriteSettings } from './support/write-events.ts'
 
@@ -222,10 +222,10 @@ async function windowsOf (
   for (const it of await database.query<{ series_id: number, device_id: string | null, zone: string, device_type: string }>('select * from series')) {
     view.take({ seriesId: it.series_id, deviceId: it.device_id, zone: it.zone, deviceType: it.device_type })
   }
-  const buckets = new Set(events.map(it => bucketStartMs(levels[levelIndex].sizeMs, it.timestampMs)))
-  const windows = [...view.groups.keys()].flatMap(group => [...buckets].map(bucketMs => ({ group, bucketMs })))
-  const contents = await readWindows(database, new Map([[view, { windows, stretch: undefined }]]))
-  return new Map(windows.map(it => {
+  const starts = new Set(events.map(it => bucketStartMs(levels[levelIndex].sizeMs, it.timestampMs)))
+  const buckets = [...view.groups.keys()].flatMap(group => [...starts].map(bucketMs => ({ group, bucketMs })))
+  const contents = await readChangedBuckets(database, new Map([[view, { buckets, stretch: undefined }]]))
+  return new Map(buckets.map(it => {
     const rollup = contents(view, it) // equal rollups have equal bytes
     return [
       `${it.group} ${it.bucketMs}`, rollup && `${rollup.count} ${encodeRollupBody(rollup, it.bucketMs).toString('hex')}`

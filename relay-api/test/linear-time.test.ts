@@ -16,16 +16,16 @@ import { framingOf } from '../src/ingest/body.ts'
 import { excessOf } from '../src/ingest/complexity.ts'
 import { cutItems, type Framing } from '../src/ingest/items.ts'
 import { KnownSeries } from '../src/ingest/known-series.ts'
-import { WaitingLine, type Waiting } from '../src/ingest/outbox.ts'
-import { runNow } from '../src/ingest/turns.ts'
+import { WaitingLine, type QueuedBatch } from '../src/ingest/outbox.ts'
+import { runNow } from '../src/ingest/ingest-turns.ts'
 import { hasNameTwice } from '../src/parameters/body.ts'
-import { readCursor } from '../src/parameters/cursor.ts'
-import { readFormat } from '../src/parameters/format.ts'
+import { decodeCursor } from '../src/parameters/cursor.ts'
+import { chooseFormat } from '../src/parameters/format.ts'
 import { didYouMean } from '../src/parameters/nearest.ts'
-import { readNameCursor } from '../src/parameters/page.ts'
-import { readSelection } from '../src/parameters/selection.ts'
-import { readStatistics } from '../src/parameters/statistics.ts'
-import { parseTime, readDuration, withPlus } from '../src/parameters/time.ts'
+import { decodeNameCursor } from '../src/parameters/page.ts'
+import { parseSelection } from '../src/parameters/selection.ts'
+import { parseStatistics } from '../src/parameters/statistics.ts'
+import { parseTime, parseDurationParameter, withPlus } from '../src/parameters/time.ts'
 import { parseInterval } from '../src/query/interval.ts'
 import { emptyStepSums, walkSteps } from '../src/query/counter-steps.ts'
 import { withoutCredentials } from '../src/redaction.ts'
@@ -206,19 +206,19 @@ test('parameters and headers are read in linear time, with any content', () => {
     'a time': text => parseTime(text, 0),
     'a timestamp': parseTimestamp,
     'a time with a blank': withPlus,
-    'a duration': text => readDuration('maxGap', text, 1e9),
+    'a duration': text => parseDurationParameter('maxGap', text, 1e9),
     'an interval': parseInterval,
-    'a list of statistics': readStatistics,
-    'a cursor': text => readCursor('q', text),
-    'a cursor of JSON': text => readCursor('q', Buffer.from(text).toString('base64url')),
-    'a cursor of names': readNameCursor,
-    'a cursor of a name': text => readNameCursor(Buffer.from(`1${text}`).toString('base64url')),
+    'a list of statistics': parseStatistics,
+    'a cursor': text => decodeCursor('q', text),
+    'a cursor of JSON': text => decodeCursor('q', Buffer.from(text).toString('base64url')),
+    'a cursor of names': decodeNameCursor,
+    'a cursor of a name': text => decodeNameCursor(Buffer.from(`1${text}`).toString('base64url')),
     'a hint': text => didYouMean(text, known),
     'a hint among long names': text => didYouMean(text, [text + 'abcd', 'a'.repeat(text.length + 10)]),
-    'a selection': text => readSelection(
+    'a selection': text => parseSelection(
       { device: text.split(','), zone: [], type: [] }, new Set(['THERMOSTAT']), grants
     ),
-    'a type that is not known': text => readSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
+    'a type that is not known': text => parseSelection({ type: [text] }, new Set(['THERMOSTAT']), grants),
     'Content-Type': framingOf,
     'Content-Type with parameters': text => framingOf(`application/json;${text}`),
     'If-None-Match': text => isTagKnown({ headers: { 'if-none-match': text } }, 'W/"tag"'),
@@ -233,7 +233,7 @@ test('parameters and headers are read in linear time, with any content', () => {
     'an API key of ours': text => parseApiKey(`relay_local_${text}`),
     'an access token': text => provider.isUnguessable(text),
     Host: text => isHostOurs(text, ['relay.example']),
-    Accept: text => readFormat(
+    Accept: text => chooseFormat(
       undefined, { headers: { accept: text }, accepts: () => ({ type: () => false }) } as unknown as FastifyRequest
     ),
     'Last-Event-ID': parsePosition,
@@ -288,7 +288,7 @@ test('waiting sends are taken in linear time, for any number of callers and requ
   const fill = (size: number, callers: number) => {
     const line = new WaitingLine()
     for (let n = 0; n < size; n++) {
-      line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as Waiting)
+      line.add(`${n % callers}`, { topic: 't', records, done: () => {}, failed: () => {} } as QueuedBatch)
     }
     return line
   }
@@ -304,10 +304,10 @@ test('a caller with many waiting sends does not delay others: one per caller goe
   const line = new WaitingLine()
   const records = (count: number) => Array(count).fill({ key: null, value: '' })
   const add = (caller: string, name: string, count: number, topic = 't') =>
-    line.add(caller, { topic, name, records: records(count), done: () => {}, failed: () => {} } as Waiting)
+    line.add(caller, { topic, name, records: records(count), done: () => {}, failed: () => {} } as QueuedBatch)
   for (let n = 0; n < 10; n++) add('greedy', `greedy ${n}`, 6_000)
   for (const caller of ['a', 'b', 'c']) add(caller, caller, 1_000)
-  const names = () => line.takeTogether().map(it => (it as Waiting & { name: string }).name)
+  const names = () => line.takeTogether().map(it => (it as QueuedBatch & { name: string }).name)
   assert.deepEqual(names(), ['greedy 0', 'a', 'b', 'c'])
   assert.deepEqual(names(), ['greedy 1'])
   add('d', 'd', 1_000)

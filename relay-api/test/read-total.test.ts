@@ -7,7 +7,7 @@ import { DAY_MS, dayLevel, emptyRollup, encodeRollupBody, foldReading, total } f
 
 import { openLocalPostgres } from '../../relay-common/test/support/local-postgres.ts'
 import { until } from '../../test-support/until.ts'
-import { blocksOf, halvesOf, type Block } from '../src/query/blocks.ts'
+import { blocksOf, halvesOf, type CacheBlock } from '../src/query/blocks.ts'
 import { planRange } from '../src/query/plan.ts'
 import { createTotalReader } from '../src/query/read-total.ts'
 import { counting, numbersOf } from './support/totals.ts'
@@ -159,7 +159,7 @@ test('blocks cover a range without gaps or overlaps, and each is two halves of t
     const range = { level: dayLevel, startMs: start * DAY_MS, endMs: (start + length) * DAY_MS }
     const blocks = blocksOf(range)
     let atMs = range.startMs
-    const check = (block: Block) => {
+    const check = (block: CacheBlock) => {
       assert.equal(block.endMs - block.startMs, 2 ** block.power * DAY_MS)
       assert.equal(Math.abs(block.startMs % (block.endMs - block.startMs)), 0)
       if (block.power === 0) return

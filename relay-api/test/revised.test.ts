@@ -10,7 +10,7 @@ import { startProcessor } from '../../relay-processor/src/processor.ts'
 import { until } from '../../test-support/until.ts'
 import { createApp } from '../src/app.ts'
 import { readApiConfig } from '../src/config.ts'
-import { rowsRevisedBy } from '../src/query/late-readings.ts'
+import { rowsRevisedBy } from '../src/query/row-status.ts'
 import { TOKEN } from './support/ask.ts'
 
 const log = createLogger('test', 'silent')

@@ -8,14 +8,14 @@ import { MINUTE_MS, type Database } from 'relay-common'
 import { nobody, type Asker } from '../src/query/asker.ts'
 import { boundariesAt } from '../src/query/boundaries.ts'
 import { keptForEver } from '../src/query/plan.ts'
-import type { Question } from '../src/query/question.ts'
+import type { RowsQuery } from '../src/query/rows-query.ts'
 import { slices } from '../src/query/slices.ts'
 
 const startMs = Date.parse('2024-01-01T00:00:00Z')
 const ROWS = 1_440
 
 /** The minutes of a day, for series that were found before, so no statement is sent. */
-function questionOf (series: number): Question {
+function questionOf (series: number): RowsQuery {
   const granted = {
     series: [{ zone: 'Large', type: 'THERMOSTAT', ids: Int32Array.from({ length: series }, (_, n) => n) }], position: 1n
   }

@@ -9,12 +9,12 @@ import { renderChanges, rollupMessageSchema } from '../src/stream/message.ts'
 import type { View } from '../src/stream/view.ts'
 
 test('a sum beyond the range of doubles is null in a stream, as its schema says', () => {
-  const view = { question: { groupBy: undefined }, level: minuteLevel } as View
-  const told = { windows: [{ group: '', bucketMs: 0 }], stretch: undefined }
+  const view = { query: { groupBy: undefined }, level: minuteLevel } as View
+  const changes = { buckets: [{ group: '', bucketMs: 0 }], stretch: undefined }
   const messageOf = (...values: number[]) => {
     const rollup = emptyRollup()
     values.forEach((value, n) => foldReading(rollup, n, value))
-    const data = JSON.parse(renderChanges(view, told, () => rollup).split('data: ')[1])
+    const data = JSON.parse(renderChanges(view, changes, () => rollup).split('data: ')[1])
     assert.ok(Compile(rollupMessageSchema).Check(data), JSON.stringify(data))
     return [data.sum, data.avg]
   }

@@ -1,15 +1,15 @@
 /** Values of command line arguments. */
 import { InvalidArgumentError } from 'commander'
-import { parseLetterPlace, parseTimestamp, type LetterPlace } from 'relay-common'
+import { parseDuration, parseLetterPlace, parseTimestamp, type DurationUnit, type LetterPlace } from 'relay-common'
 
-const unitsMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const units: readonly DurationUnit[] = ['s', 'm', 'h', 'd']
 
 /**
  * A time: ISO-8601 with an offset, a day (`2024-01-31`, from 00:00 UTC), or an age (`90m`, `24h`, `7d`).
  * @returns ms since the epoch
  */
 export function parseTime (text: string): number {
-  const agoMs = durationMs(text.replace(/^-/, ''))
+  const agoMs = parseDuration(text.replace(/^-/, ''), units)
   if (agoMs !== undefined) return Date.now() - agoMs
   const timeMs = parseTimestamp(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text)
   if (timeMs === undefined) {
@@ -44,13 +44,8 @@ export function parsePlace (text: string): LetterPlace {
 }
 
 /** A duration: `30s`, `90m`, `24h`, `7d`. @returns ms */
-export function parseDuration (text: string): number {
-  const ms = durationMs(text)
+export function parseDurationArgument (text: string): number {
+  const ms = parseDuration(text, units)
   if (ms === undefined) throw new InvalidArgumentError('Must be a duration such as 30s, 90m, 24h or 7d.')
   return ms
-}
-
-function durationMs (text: string): number | undefined {
-  const duration = /^(\d+)([smhd])$/.exec(text)
-  return duration ? Number(duration[1]) * unitsMs[duration[2] as keyof typeof unitsMs] : undefined
 }

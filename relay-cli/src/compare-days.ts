@@ -8,9 +8,9 @@ import {
 import type { DayFiles } from './day-files.ts'
 import type { Journaled } from './journaled.ts'
 import { recomputeDay, rowKey, type ExpectedRow, type RecomputeRules, type RowName } from './recompute.ts'
-import { emptyWindow, isAsExpected, readWindows, type OnTheWay, type StoredWindow } from './stored-windows.ts'
+import { emptyWindow, isAsExpected, readStoredBuckets, type OnTheWay, type StoredBucket } from './stored-buckets.ts'
 
-export interface Range {
+export interface VerifiedRange {
   readonly fromMs: number
   readonly toMs: number
 }
@@ -30,7 +30,7 @@ interface Series extends Pick<RowName, 'deviceId' | 'deviceType' | 'zone'> {
 /** Parameters of a comparison. */
 export interface Checked {
   readonly client: PoolClient
-  readonly range: Range
+  readonly range: VerifiedRange
   readonly onTheWay: OnTheWay
   readonly journaled: Journaled
   readonly rules: RecomputeRules
@@ -76,7 +76,7 @@ export async function * compare (checked: Checked, files: DayFiles, homes: numbe
 }
 
 /** Adds readings on their way home to windows of a level. */
-type Completed = (levelIndex: number, windows: StoredWindow[], fromMs: number, toMs: number) => StoredWindow[]
+type Completed = (levelIndex: number, windows: StoredBucket[], fromMs: number, toMs: number) => StoredBucket[]
 
 async function * compareDay (
   { client, journaled, range: { fromMs, toMs }, keptFromMs, counts }: Checked, dayMs: number, series: readonly Series[],
@@ -87,7 +87,7 @@ async function * compareDay (
     const firstMs = Math.max(dayMs, Math.ceil(fromMs / sizeMs) * sizeMs)
     const endMs = Math.min(dayMs + DAY_MS, Math.floor(toMs / sizeMs) * sizeMs)
     if (firstMs >= endMs) continue
-    const stored = await readWindows(client, journaled, index, [...names.keys()], firstMs, endMs)
+    const stored = await readStoredBuckets(client, journaled, index, [...names.keys()], firstMs, endMs)
     for (const window of completed(index, stored, firstMs, endMs)) {
       const { deviceId, deviceType, zone } = names.get(window.seriesId)!
       const name: RowName = { level, bucketMs: window.bucketMs, deviceId, deviceType, zone }
@@ -112,10 +112,10 @@ async function * compareDay (
 
 /** For minutes, adds readings on their way home; for hours and days, what these changed in their minutes. */
 function addOnTheWay (
-  { onTheWay, rules }: Checked, devices: readonly Series[], levelIndex: number, windows: readonly StoredWindow[],
+  { onTheWay, rules }: Checked, devices: readonly Series[], levelIndex: number, windows: readonly StoredBucket[],
   fromMs: number,
   toMs: number, deltas: Map<string, Rollup>, isNew: (device: Series, delta: Rollup) => void
-): StoredWindow[] {
+): StoredBucket[] {
   if (levelIndex > 0) return windows.map(it => withDelta(deltas, levelIndex, it))
   const names = new Map(devices.map(it => [it.seriesId, it]))
   const stored = new Set(windows.map(it => `${it.seriesId} ${it.bucketMs}`))
@@ -138,7 +138,7 @@ function addDelta (deltas: Map<string, Rollup>, { name, sizeMs }: Level, seriesI
   mergeRollup(sum, delta)
 }
 
-function withDelta (deltas: ReadonlyMap<string, Rollup>, levelIndex: number, window: StoredWindow): StoredWindow {
+function withDelta (deltas: ReadonlyMap<string, Rollup>, levelIndex: number, window: StoredBucket): StoredBucket {
   const delta = deltas.get(`${levels[levelIndex].name} ${window.seriesId} ${window.bucketMs}`)
   if (!delta) return window
   const rollup = emptyRollup()

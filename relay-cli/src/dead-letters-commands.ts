@@ -7,7 +7,9 @@ import {
 } from 'relay-common'
 
 import { parseCount, parsePlace, parseTime } from './arguments.ts'
-import { countOf, formatTime, printJson, printLine, printTable, startProgress, type OutputOptions } from './output.ts'
+import {
+  countOf, formatTime, printJson, printLine, printTable, startProgressBar, type OutputOptions
+} from './output.ts'
 import { openSite, topicOf, type Site } from './site.ts'
 
 type ListOptions = LetterFilter & OutputOptions & { readonly limit: number }
@@ -75,7 +77,7 @@ async function letterTopic (site: Site): Promise<LetterTopic> {
 
 /** Reads with a bar, which is gone before anything is printed. */
 async function reading<T> (read: (onRecord: OnRecord) => Promise<T>): Promise<T> {
-  using progress = startProgress('reading')
+  using progress = startProgressBar('reading')
   return await read((done, total) => progress.update(done, total))
 }
 

@@ -1,7 +1,7 @@
 /** The journal of windows, which counts like rows, and is not in them. */
 import {
   bucketStartMs, DAY_MS, emptyReadings, emptyRollup, foldReadings, levels, mergeReadings, mergeRollup,
-  readingsByBucket, readJournal, type PoolClient,
+  readingsByBucket, decodeJournal, type PoolClient,
   type Readings, type Rollup
 } from 'relay-common'
 
@@ -44,7 +44,7 @@ export class Journaled {
       'select source_partition, body from journal'
     )
     for (const { source_partition: partition, body } of rows) {
-      readJournal(body, {
+      decodeJournal(body, {
         readings: (seriesId, readings) => {
           for (const [index, { sizeMs }] of levels.entries()) {
             for (const [bucketMs, ofBucket] of readingsByBucket(readings, sizeMs)) {

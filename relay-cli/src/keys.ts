@@ -8,7 +8,7 @@ import {
   type StoredApiKey
 } from 'relay-common'
 
-import { parseDuration } from './arguments.ts'
+import { parseDurationArgument } from './arguments.ts'
 import { formatTime, printJson, printLine, printTable, type OutputOptions } from './output.ts'
 import { openSiteDatabase } from './site.ts'
 
@@ -35,7 +35,7 @@ export function addKeys (program: Command): void {
     .addOption(new Option('--scope <scope...>', scopes.join(', ')).argParser(parseScope).makeOptionMandatory())
     .option('--zone <zone...>', 'only these zones (default: all)')
     .option('--device-prefix <prefix...>', 'only devices whose ids start with this (default: all)')
-    .option('--expires <duration>', 'lifetime, e.g. 90d (default: no limit)', parseDuration)
+    .option('--expires <duration>', 'lifetime, e.g. 90d (default: no limit)', parseDurationArgument)
     .addOption(environment())
     .option('--json', 'as JSON')
     .addHelpText(
@@ -45,7 +45,7 @@ export function addKeys (program: Command): void {
   group.command('rotate')
     .description('give a key a new secret and show it, only this once; the old one still works for a while')
     .argument('<key-id>')
-    .option('--overlap <duration>', 'how long the old secret still works', parseDuration, OVERLAP_MS)
+    .option('--overlap <duration>', 'how long the old secret still works', parseDurationArgument, OVERLAP_MS)
     .addOption(environment())
     .option('--json', 'as JSON')
     .action(rotate)

@@ -41,12 +41,12 @@ export function formatAge (ageMs: number): string {
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
 }
 
-export interface Progress extends Disposable {
+export interface ProgressBar extends Disposable {
   update (done: bigint, total: bigint): void
 }
 
 /** A bar on stderr if it is a terminal. */
-export function startProgress (what: string): Progress {
+export function startProgressBar (what: string): ProgressBar {
   const bar = new SingleBar({
     format: `${what} {bar} {percentage}% | {value}/{total} records | {eta_formatted} left`,
     stream: process.stderr,

@@ -5,7 +5,7 @@ import { Option, type Command } from 'commander'
 import { createMetrics, startMetricsServer } from 'relay-common'
 
 import { withApi } from './api.ts'
-import { parseCount, parseDuration } from './arguments.ts'
+import { parseCount, parseDurationArgument } from './arguments.ts'
 import { printJson, printLine, type OutputOptions } from './output.ts'
 import { createProbeMetrics } from './probe-metrics.ts'
 import { Prober, type ProbeRound } from './prober.ts'
@@ -24,10 +24,12 @@ interface ProbeOptions extends OutputOptions {
 export function addProbe (program: Command): void {
   program.command('probe')
     .description('send known readings and query them, to check that answers are timely and exact; runs until Ctrl-C')
-    .addOption(new Option('--every <duration>', 'time between readings').argParser(parseDuration).default(5_000, '5s'))
+    .addOption(
+      new Option('--every <duration>', 'time between readings').argParser(parseDurationArgument).default(5_000, '5s')
+    )
     .addOption(new Option(
       '--within <duration>', 'time limit for a reading to be in answers'
-    ).argParser(parseDuration).default(10_000, '10s'))
+    ).argParser(parseDurationArgument).default(10_000, '10s'))
     .option('--once', 'send one reading, then exit')
     .option('--device <id>', 'device id, used by this probe only', 'relay-probe')
     .option('--zone <zone>', 'where it is', 'relay-probe')

@@ -30,7 +30,7 @@ export interface RecomputeRules {
   readonly keepDuplicates: boolean
 }
 
-interface Window extends RowName {
+interface OpenRow extends RowName {
   readonly rollup: Rollup
   isUncertain: boolean
 }
@@ -43,12 +43,12 @@ export function rowKey ({ level, bucketMs, deviceId, deviceType, zone }: RowName
 /** @param events of one source partition and one day */
 export function recomputeDay (events: readonly DeviceEvent[], rules: RecomputeRules): Map<string, ExpectedRow> {
   const rows = new Map<string, ExpectedRow>()
-  const windows = new Map<string, Window>()
-  const windowOf = (name: RowName) => {
+  const openRows = new Map<string, OpenRow>()
+  const openRowOf = (name: RowName) => {
     const key = rowKey(name)
-    let window = windows.get(key)
-    if (!window) windows.set(key, window = { ...name, rollup: emptyRollup(), isUncertain: false })
-    return window
+    let openRow = openRows.get(key)
+    if (!openRow) openRows.set(key, openRow = { ...name, rollup: emptyRollup(), isUncertain: false })
+    return openRow
   }
 
   const byMinute = Map.groupBy(events, it =>
@@ -73,12 +73,12 @@ export function recomputeDay (events: readonly DeviceEvent[], rules: RecomputeRu
       ...levels.map(({ name: level, sizeMs }): RowName =>
         ({ ...name, level, bucketMs: bucketStartMs(sizeMs, timestampMs), deviceId: null }))
     ]
-    for (const window of others.map(windowOf)) {
-      window.isUncertain ||= isUncertain
-      for (const [n, timeMs] of merged.timesMs.entries()) foldReading(window.rollup, timeMs, merged.values[n])
+    for (const openRow of others.map(openRowOf)) {
+      openRow.isUncertain ||= isUncertain
+      for (const [n, timeMs] of merged.timesMs.entries()) foldReading(openRow.rollup, timeMs, merged.values[n])
     }
   }
-  for (const [key, { rollup, ...rest }] of windows) {
+  for (const [key, { rollup, ...rest }] of openRows) {
     rows.set(key, {
       ...rest, count: rollup.count, min: rollup.min, max: rollup.max, body: encodeRollupBody(rollup, rest.bucketMs)
     })

@@ -5,7 +5,9 @@ import { rebuildRollups, type RebuildResult } from 'relay-processor/rebuild'
 import { readRefused } from 'relay-processor/refused-records'
 
 import { parseTime, parseTimeOrOffset } from './arguments.ts'
-import { countOf, formatTime, printJson, printLine, printTable, startProgress, type OutputOptions } from './output.ts'
+import {
+  countOf, formatTime, printJson, printLine, printTable, startProgressBar, type OutputOptions
+} from './output.ts'
 import { openSite, readKeepMs, rulesOf } from './site.ts'
 
 interface ReplayOptions extends OutputOptions {
@@ -46,7 +48,7 @@ async function replay ({ from, to, yes, dryRun, allowFewer, json }: ReplayOption
   const onSignal = () => stop.abort(new Error('stopped; nothing was changed'))
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
 
-  const progress = startProgress('rebuilding')
+  const progress = startProgressBar('rebuilding')
   const refused = await readRefused(eventLog, config.DEAD_LETTERS_TOPIC, config.EVENTS_TOPIC)
   const result = await rebuildRollups(database, eventLog, {
     topic: config.EVENTS_TOPIC,

@@ -9,25 +9,23 @@ import { randomUUID } from 'node:crypto'
 
 import { Option, type Command } from 'commander'
 import {
-  decodeEvent, levels, liftTimeLimits, RelayError, type DeviceEvent, type EventConsumer, type EventRules,
-  type PoolClient,
-  type RecordVisitor, type Topic
+  catchUp, decodeEvent, levels, liftTimeLimits, readNextOffsets, RelayError, waitForPartitions, type ConsumerNews,
+  type Database, type DeviceEvent, type EventRules, type PoolClient, type RecordVisitor, type Topic
 } from 'relay-common'
 import { readRefused, without, type OffsetSets } from 'relay-processor/refused-records'
 
 import { parseTime } from './arguments.ts'
-import { compare, homeOf, type Difference, type Range } from './compare-days.ts'
+import { compare, homeOf, type Difference, type VerifiedRange } from './compare-days.ts'
 import { openDayFiles, type DayFiles } from './day-files.ts'
 import {
-  countOf, formatTime, printJson, printLine, startProgress, type OutputOptions, type Progress
+  countOf, formatTime, printJson, printLine, startProgressBar, type OutputOptions, type ProgressBar
 } from './output.ts'
 import { openSite, readKeepMs, rulesOf, topicOf, type Site } from './site.ts'
 import { Journaled } from './journaled.ts'
-import { OnTheWay } from './stored-windows.ts'
+import { OnTheWay } from './stored-buckets.ts'
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
 const SESSION_TIMEOUT_MS = 45_000
-const WAIT_MAX_MS = 500
 
 export function addVerify (program: Command): void {
   program.command('verify')
@@ -54,13 +52,13 @@ async function verify (
   await using files = await openDayFiles()
   using snapshot = await openSnapshot(site)
   const topic = await topicOf(site, site.config.EVENTS_TOPIC)
-  const targets = await readProgress(snapshot.client, topic.topicId)
+  const targets = await readNextOffsets(snapshot, topic.topicId)
   const homes = await readHomes(snapshot.client, topic)
   const starts = await findStarts(site, range, targets)
   const refused = await readRefused(site.eventLog, site.config.DEAD_LETTERS_TOPIC, topic.name)
 
   {
-    using progress = startProgress('reading')
+    using progress = startProgressBar('reading')
     await readEvents(site, topic.partitions, homes, starts, targets, refused, range, files, progress)
   }
 
@@ -93,19 +91,21 @@ async function verify (
 }
 
 /** A connection with a snapshot of the database. */
-async function openSnapshot ({ database }: Site): Promise<{ readonly client: PoolClient } & Disposable> {
+interface Snapshot extends Pick<Database, 'queryPrepared'> {
+  readonly client: PoolClient
+}
+
+async function openSnapshot ({ database }: Site): Promise<Snapshot & Disposable> {
   const client = await database.connect()
   await liftTimeLimits(client)
   await client.query('begin isolation level repeatable read, read only')
   // before the snapshot, which the first query takes: it would lack rows of partitions merged after it
   await client.query(`lock table only ${levels.map(it => it.table).join(', only ')} in access share mode`)
-  return { client, [Symbol.dispose]: () => client.release(true) }
-}
-
-async function readProgress (client: PoolClient, topicId: string): Promise<Map<number, bigint>> {
-  const { rows } = await client.query<{ source_partition: number, next_offset: bigint }>(
-    'select source_partition, next_offset from progress where topic_id = $1', [topicId])
-  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
+  return {
+    client,
+    queryPrepared: async (name, text, values) => (await client.query({ name, text, values })).rows,
+    [Symbol.dispose]: () => client.release(true)
+  }
 }
 
 async function readHomes (client: PoolClient, { partitions }: Topic): Promise<number> {
@@ -118,7 +118,7 @@ async function readHomes (client: PoolClient, { partitions }: Topic): Promise<nu
  * @throws RelayError RELAY_RANGE_INVALID if the log does not have the whole range
  */
 async function findStarts (
-  { eventLog, config }: Site, { fromMs }: Range, targets: ReadonlyMap<number, bigint>
+  { eventLog, config }: Site, { fromMs }: VerifiedRange, targets: ReadonlyMap<number, bigint>
 ): Promise<Map<number, bigint>> {
   const found = await eventLog.findOffsets(config.EVENTS_TOPIC, Math.max(0, fromMs - config.FUTURE_MAX_MS))
   const starts = new Map<number, bigint>()
@@ -141,7 +141,7 @@ async function findStarts (
 async function readEvents (
   { eventLog, config }: Site, partitions: number, homes: number, starts: ReadonlyMap<number, bigint>,
   targets: ReadonlyMap<number, bigint>,
-  refused: OffsetSets, range: Range, files: DayFiles, progress: Progress
+  refused: OffsetSets, range: VerifiedRange, files: DayFiles, progress: ProgressBar
 ): Promise<void> {
   const consumer = await eventLog.openConsumer({
     topic: config.EVENTS_TOPIC,
@@ -155,41 +155,29 @@ async function readEvents (
     const total = [...starts].reduce(
       (all, [partition, offset]) => all + (targets.get(partition)! > offset ? targets.get(partition)! - offset : 0n), 0n
     )
-    const isBehind = (partition: number) => next.get(partition)! < targets.get(partition)!
     const taker = createTaker(rulesOf(config), range, event => files.add(homeOf(event.deviceId, homes), event))
-    await assigned(consumer, partitions)
-    for (const [partition, offset] of starts) if (isBehind(partition)) consumer.start(partition, offset)
-    while ([...next.keys()].some(isBehind)) {
-      const news = await consumer.next(WAIT_MAX_MS)
-      if (news.kind === 'records') {
-        const { partition } = news.records
-        if (!isBehind(partition)) continue
-        const records = without(news.records, refused.get(partition), targets.get(partition)!)
-        records.forEach(taker)
-        next.set(partition, records.nextOffset)
-        await files.relieve()
-        progress.update(sum(next.values()) - sum(starts.values()), total)
-      } else if (news.kind !== 'idle') {
-        throw new RelayError(
-          'RELAY_EVENT_LOG_UNREACHABLE', `could not read the log to the end (${news.kind}); try again`
-        )
-      }
+    await waitForPartitions(consumer, { partitions }, refuse)
+    for await (const set of catchUp(consumer, starts, targets, refuse)) {
+      const { partition } = set
+      const records = without(set, refused.get(partition), targets.get(partition)!)
+      records.forEach(taker)
+      next.set(partition, records.nextOffset)
+      await files.relieve()
+      progress.update(sum(next.values()) - sum(starts.values()), total)
     }
   } finally {
     await consumer.close()
   }
 }
 
-async function assigned (consumer: EventConsumer, partitions: number): Promise<void> {
-  for (let count = 0; count < partitions;) {
-    const news = await consumer.next(WAIT_MAX_MS)
-    if (news.kind === 'assigned') count += news.partitions.length
-  }
+function refuse ({ kind }: ConsumerNews): RelayError {
+  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE', `could not read the log to the end (${kind}); try again`)
 }
 
 /** Decodes records one by one, and keeps the events of the range. */
 function createTaker (
-  rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: Range, take: (event: DeviceEvent) => void
+  rules: EventRules & { readonly isKeyChecked: boolean }, { fromMs, toMs }: VerifiedRange,
+  take: (event: DeviceEvent) => void
 ): RecordVisitor {
   const everRules = { ...rules, futureMaxMs: Infinity } // records that were refused for their time are skipped before
   const nowMs = Date.now()

@@ -15,7 +15,7 @@ export type AggregateRow = components['schemas']['AggregateRow'] & {
   readonly [percentile: `p${number}` | `p${number}Error`]: number | null
 }
 
-type Line = AggregateRow | { readonly end: { readonly next: string | null } }
+type NdjsonLine = AggregateRow | { readonly end: { readonly next: string | null } }
 
 export async function * readRows (
   client: Client<paths>, query: AggregatesQuery, signal: AbortSignal | undefined
@@ -34,7 +34,7 @@ export async function * readRows (
 /** @returns the cursor of the next answer; null: none */
 async function * rowsOf (response: Response): AsyncGenerator<AggregateRow, string | null> {
   for await (const text of linesOf(response.body!)) {
-    const line = JSON.parse(text) as Line
+    const line = JSON.parse(text) as NdjsonLine
     if ('end' in line) return (line as { end: { next: string | null } }).end.next
     yield line as AggregateRow
   }

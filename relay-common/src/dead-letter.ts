@@ -121,7 +121,7 @@ function writeGrants (grants: EventGrants, value: Buffer | null): string {
 }
 
 /** @returns undefined if these are not the headers of a dead letter: anybody may write to a topic */
-export function readDeadLetter (headers: Readonly<Record<string, string>>): DeadLetterInfo | undefined {
+export function decodeDeadLetter (headers: Readonly<Record<string, string>>): DeadLetterInfo | undefined {
   const names = deadLetterHeaders
   const principal = headers[names.principal]
   const isNumber = (text: string | undefined) => text !== undefined && /^\d+$/.test(text)
@@ -141,12 +141,12 @@ export function readDeadLetter (headers: Readonly<Record<string, string>>): Dead
     timeMs,
     valueBytes: valueBytes === undefined ? undefined : Number(valueBytes),
     principal,
-    grants: readGrants(headers[names.grants])
+    grants: decodeGrants(headers[names.grants])
   }
 }
 
 /** @returns undefined unless the text is valid: unreadable grants must not allow everything */
-function readGrants (text: string | undefined): EventGrants | undefined {
+function decodeGrants (text: string | undefined): EventGrants | undefined {
   if (text === undefined) return undefined
   try {
     const read: unknown = JSON.parse(text)

@@ -4,7 +4,7 @@
  * A letter that was replayed has a marker behind it in the topic (dead-letter-replay.ts). So the topic is read to its
  * end before anything is said of a letter.
  */
-import { deadLetterReasons, readDeadLetter, type DeadLetterInfo } from './dead-letter.ts'
+import { deadLetterReasons, decodeDeadLetter, type DeadLetterInfo } from './dead-letter.ts'
 import type { EventLog, LoggedRecord } from './event-log/port.ts'
 
 export interface LetterTopic {
@@ -194,7 +194,7 @@ export async function readLetters (
     const part = offsets.find(it => it.partition === partition)
     if (!part || offset < part.startOffset || offset >= part.endOffset) continue
     for await (const record of eventLog.readRecords(topic, partition, offset, offset + 1n)) {
-      if (record.offset === offset && readDeadLetter(record.headers)) found.push(copyOf(record))
+      if (record.offset === offset && decodeDeadLetter(record.headers)) found.push(copyOf(record))
     }
   }
   if (found.length === 0) return []
@@ -249,7 +249,7 @@ function noteReplay ({ headers }: LoggedRecord, replays: Replays): void {
 }
 
 function toLetter ({ partition, offset, key, value, headers }: LoggedRecord, replays: Replays): Letter | undefined {
-  const info = readDeadLetter(headers)
+  const info = decodeDeadLetter(headers)
   const place = `${partition}:${offset}`
   return info && { ...info, partition, offset, place, key, value, replayedAt: replays.get(place) }
 }

@@ -89,7 +89,7 @@ export function foldValue (digest: Digest, value: number): void {
   digest.bins = undefined
   keys.splice(at, 0, key)
   counts.splice(at, 0, 1)
-  settle(digest)
+  raiseLevelAsNeeded(digest)
 }
 
 /**
@@ -105,7 +105,7 @@ export function foldRuns (digest: Digest, values: number[], counts: number[], le
     const bins = Array.from({ length }, (_, n) => binKey(values[n], 0))
     addRuns(digest, runKeys, runCounts, joinRuns(bins, counts, length, digest.level))
   }
-  settle(digest)
+  raiseLevelAsNeeded(digest)
 }
 
 /** Adds `from` to `into`; `from` is another digest, and stays unchanged. */
@@ -116,11 +116,11 @@ export function mergeDigest (into: Digest, from: Digest): void {
   } else {
     addRuns(into, runKeys, runCounts, joinDigest(from, into.level))
   }
-  settle(into)
+  raiseLevelAsNeeded(into)
 }
 
 /** Takes the steps that the number of keys requires. */
-function settle (digest: Digest): void {
+function raiseLevelAsNeeded (digest: Digest): void {
   if (digest.level === EXACT && digest.keys.length > DIGEST_EXACT_VALUES_MAX) raiseLevel(digest, 0)
   while (digest.keys.length > DIGEST_BINS_MAX) raiseLevel(digest, digest.level + 1)
 }

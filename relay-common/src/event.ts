@@ -185,7 +185,7 @@ export interface Claims {
  * a new type, a later clock or a newer decoder.
  * @returns undefined if they are not a JSON object of the size of an event
  */
-export function readClaims (bytes: Uint8Array | null): Claims | undefined {
+export function decodeClaims (bytes: Uint8Array | null): Claims | undefined {
   if (bytes === null || bytes.length > EVENT_BYTES_MAX) return undefined
   try {
     const text = utf8.decode(bytes)

@@ -33,10 +33,12 @@ export {
 export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database.ts'
 export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
 export type { Digest } from './digest.ts'
+export { parseDuration, unitsMs } from './duration.ts'
+export type { DurationUnit } from './duration.ts'
 export { errorCodes, RelayError } from './errors.ts'
 export type { ErrorCode } from './errors.ts'
 export {
-  deadLetterHeaders, deadLetterReasons, ingestReasons, readDeadLetter, toDeadLetterRecord
+  deadLetterHeaders, deadLetterReasons, ingestReasons, decodeDeadLetter, toDeadLetterRecord
 } from './dead-letter.ts'
 export type { DeadLetterInfo, DeadLetterReason, NewDeadLetter } from './dead-letter.ts'
 export { notReplayedReasons, openReplayGuard, replayLetters } from './dead-letter-replay.ts'
@@ -46,10 +48,11 @@ export type {
   Letter, LetterFilter, LetterList, LetterPlace, LetterTopic, ListedLetter, ListPosition, OnRecord
 } from './dead-letters.ts'
 export {
-  decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, readClaims, rejectedReasons
+  decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, decodeClaims, rejectedReasons
 } from './event.ts'
 export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
+export { catchUp, waitForPartitions } from './event-log/catch-up.ts'
 export { warnOfCompaction } from './event-log/compaction.ts'
 export { groupOver, serveGroup, splitGroup } from './event-log/group.ts'
 export { partitionOf } from './event-log/key-partition.ts'
@@ -69,7 +72,7 @@ export type { HealthSettings, Listening, Readiness } from './health.ts'
 export { isHostOurs } from './hosts.ts'
 export {
   deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf,
-  lateJournalBlockOf, readJournal
+  lateJournalBlockOf, decodeJournal
 } from './journal.ts'
 export type { JournalContent, JournalVisitor } from './journal.ts'
 export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
@@ -82,6 +85,7 @@ export {
 } from './metrics.ts'
 export type { MetricValues, WeightedHistogram } from './metrics.ts'
 export { migrate, pendingMigrations } from './migrate.ts'
+export { readNextOffsets } from './next-offsets.ts'
 export { closeKeepAlive } from './close-keep-alive.ts'
 export { printable, printableJson, printableLines } from './printable.ts'
 export { createDatabaseProbe } from './probe-database.ts'
@@ -89,9 +93,9 @@ export type { DatabaseProbe } from './probe-database.ts'
 export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { instanceName, readPrograms, reportProgram } from './program-reports.ts'
-export type { Measured, ProgramReport } from './program-reports.ts'
+export type { ProgramMeasurements, ProgramReport } from './program-reports.ts'
 export { bracketsOf } from './quantile.ts'
-export type { CountedBracket, Estimate, Share } from './quantile.ts'
+export type { CountedBracket, Estimate, Fraction } from './quantile.ts'
 export {
   cutReadings, decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX, readingsByBucket
 } from './readings.ts'

@@ -223,7 +223,7 @@ export class JournalWriter {
  * @param wanted left out: all series
  * @throws RelayError RELAY_ROLLUP_CORRUPT
  */
-export function readJournal (
+export function decodeJournal (
   body: Uint8Array, visitor: JournalVisitor, wanted?: (seriesId: number) => boolean
 ): void {
   const row = new JournalRow(body)
@@ -276,7 +276,7 @@ export class JournalRow {
     const reader = this.#reader
     reader.offset = this.#places[n]
     if (this.#kind === READINGS) visitor.readings(this.#ids[n], decodeReadings(reader, this.#baseMs))
-    else readRollup(reader, this.#baseMs, this.#ids[n], visitor)
+    else decodeRollup(reader, this.#baseMs, this.#ids[n], visitor)
     if (reader.offset !== this.#places[n + 1]) {
       throw corrupt('the length of an entry in a journal row does not match its bytes')
     }
@@ -292,7 +292,7 @@ export class JournalRow {
 /** A run of zeros takes a few bytes, but each entry has some, so damaged bytes can't cause a large allocation. */
 const SERIES_PER_BYTE_MAX = 1
 
-function readRollup (reader: ByteReader, baseMs: number, seriesId: number, visitor: JournalVisitor): void {
+function decodeRollup (reader: ByteReader, baseMs: number, seriesId: number, visitor: JournalVisitor): void {
   const minuteMs = baseMs + reader.varint() * MINUTE_MS
   const content = decodeContent(reader, minuteMs)
   if (content.kind !== 'rollup') throw corrupt('a group rollup in the journal contains readings')

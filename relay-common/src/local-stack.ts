@@ -47,16 +47,16 @@ export function withLocalStack (environment: NodeJS.ProcessEnv): NodeJS.ProcessE
 export function apiUrlOf (environment: NodeJS.ProcessEnv): { readonly url: string, readonly isLocalStack: boolean } {
   const { RELAY_URL: url } = environment
   if (url) return { url, isLocalStack: false }
-  const { RELAY_URL: told } = findLocalStack(environment, 'RELAY_URL')
-  if (told) return { url: told, isLocalStack: true }
+  const { RELAY_URL: published } = findLocalStack(environment, 'RELAY_URL')
+  if (published) return { url: published, isLocalStack: true }
   throw new RelayError('RELAY_CONFIG_INVALID', 'the local stack did not publish the address of its API: set RELAY_URL')
 }
 
 /** @param others settings that name other servers */
 function findLocalStack (environment: NodeJS.ProcessEnv, others: string): NodeJS.ProcessEnv {
   const dataDir = environment.RELAY_DATA_DIR || DATA_DIR_DEFAULT
-  const told = readPublished(join(dataDir, FILE))
-  if (told !== undefined && isRunning(Number(told[PID]))) return told
+  const published = readPublished(join(dataDir, FILE))
+  if (published !== undefined && isRunning(Number(published[PID]))) return published
   throw new RelayError('RELAY_CONFIG_INVALID', `no local stack is running (${dataDir}): start it with npm start, set its data ` +
     `folder with RELAY_DATA_DIR or --data-dir, or set other servers with ${others}`)
 }

@@ -11,7 +11,7 @@ import { version } from './version.ts'
 import { within } from './within.ts'
 
 /** What a program measured since its report before; undefined: it did nothing that could be measured. */
-export interface Measured {
+export interface ProgramMeasurements {
   readonly readingsPerSecond?: number
   /** how long a flush took to write, on average */
   readonly flushSeconds?: number
@@ -27,7 +27,7 @@ export interface ProgramReport {
   readonly seenMs: number
   /** it reported itself lately */
   readonly isUp: boolean
-  readonly measured: Measured
+  readonly measured: ProgramMeasurements
 }
 
 const REPORT_INTERVAL_MS = 10_000
@@ -47,7 +47,7 @@ export function instanceName (name = hostname()): string {
  * @param measure called for each report
  */
 export function reportProgram (
-  database: Database, program: string, instance: string, measure: () => Promise<Measured>, log: Logger
+  database: Database, program: string, instance: string, measure: () => Promise<ProgramMeasurements>, log: Logger
 ): { close (): Promise<void> } {
   const closing = new AbortController()
   const startedAt = new Date()
@@ -82,7 +82,7 @@ interface Row {
   readonly started_at: number
   readonly seen_at: number
   readonly is_up: boolean
-  readonly measured: Measured
+  readonly measured: ProgramMeasurements
 }
 
 /** The programs that reported themselves in the last hour, by name. */

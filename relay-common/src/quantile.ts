@@ -15,7 +15,7 @@ export interface Estimate {
 const ROUNDING = 4e-12
 
 /** An exact fraction: 99.9 % is 999 of 1,000, which no double represents. Both are whole, with `part` up to `whole`. */
-export interface Share {
+export interface Fraction {
   readonly part: number
   readonly whole: number
 }
@@ -28,7 +28,7 @@ export interface Share {
  * @param max the largest
  * @returns NaN without values
  */
-export function quantile (digest: Digest, share: Share, min: number, max: number): Estimate {
+export function quantile (digest: Digest, share: Fraction, min: number, max: number): Estimate {
   const count = digest.counts.reduce((sum, it) => sum + it, 0)
   if (count === 0) return { value: NaN, error: NaN }
   const { whole } = share
@@ -44,7 +44,7 @@ export function quantile (digest: Digest, share: Share, min: number, max: number
 }
 
 /** The place of a share of a number: `rank`, plus `rest` of `whole`. */
-function placeOf (last: number, { part, whole }: Share): { rank: number, rest: number } {
+function placeOf (last: number, { part, whole }: Fraction): { rank: number, rest: number } {
   const product = last * part
   if (Number.isSafeInteger(product)) {
     const rest = product % whole

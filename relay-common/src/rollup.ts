@@ -1,6 +1,6 @@
 import { emptyDigest, foldRuns, foldValue, mergeDigest, type Digest } from './digest.ts'
 import { addValue, divideSum, emptySum, mergeSum, roundSum, type ExactSum } from './exact-sum.ts'
-import { quantile as quantileOfDigest, type Estimate, type Share } from './quantile.ts'
+import { quantile as quantileOfDigest, type Estimate, type Fraction } from './quantile.ts'
 import type { Readings } from './readings.ts'
 import { addSquare, deviation, mergeSquares } from './square-sum.ts'
 
@@ -193,7 +193,7 @@ export function average (rollup: Rollup): number {
   return rollup.count === 0 ? NaN : divideSum(rollup.sum, rollup.count)
 }
 
-const HALF: Share = { part: 1, whole: 2 }
+const HALF: Fraction = { part: 1, whole: 2 }
 
 /** The median with its largest error. NaN without readings. */
 export function median (rollup: Rollup): Estimate {
@@ -201,7 +201,7 @@ export function median (rollup: Rollup): Estimate {
 }
 
 /** A quantile, interpolated like numpy's `linear`, with its largest error. NaN without readings. */
-export function quantile (rollup: Rollup, share: Share): Estimate {
+export function quantile (rollup: Rollup, share: Fraction): Estimate {
   return quantileOfDigest(rollup.digest, share, rollup.min, rollup.max)
 }
 

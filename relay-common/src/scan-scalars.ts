@@ -112,7 +112,7 @@ export function scanIsoTime (buffer: Buffer, at: number, end: number, out: Scann
     view.getInt32(at, true) !== dayBytes0 || view.getInt32(at + 4, true) !== dayBytes4 ||
     view.getInt16(at + 8, true) !== dayBytes8
   ) {
-    if (!readDay(buffer, at)) return -1
+    if (!scanDay(buffer, at)) return -1
     dayBytes0 = view.getInt32(at, true)
     dayBytes4 = view.getInt32(at + 4, true)
     dayBytes8 = view.getInt16(at + 8, true)
@@ -154,7 +154,7 @@ export function scanIsoTime (buffer: Buffer, at: number, end: number, out: Scann
 }
 
 /** Reads YYYY-MM-DD into `dayMs`; false: not a day, or before 1970. */
-function readDay (buffer: Buffer, at: number): boolean {
+function scanDay (buffer: Buffer, at: number): boolean {
   if (buffer[at + 4] !== MINUS || buffer[at + 7] !== MINUS) return false
   const century = twoDigits(buffer, at)
   const yearOfCentury = twoDigits(buffer, at + 2)

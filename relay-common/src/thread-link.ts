@@ -15,7 +15,7 @@ export interface ThreadLink<Theirs extends Served<Theirs>> {
     name: Name, args: Parameters<Theirs[Name]>, transfer?: readonly Transferable[]
   ): Promise<Awaited<ReturnType<Theirs[Name]>>>
   /** Calls a function of the other end without waiting for its result. */
-  tell<Name extends keyof Theirs & string> (name: Name, ...args: Parameters<Theirs[Name]>): void
+  notify<Name extends keyof Theirs & string> (name: Name, ...args: Parameters<Theirs[Name]>): void
 }
 
 type Message =
@@ -64,7 +64,7 @@ export function linkThread<Theirs extends Served<Theirs>> (
       port.postMessage({ kind: 'call', id: calls, name, args }, transfer)
       return call.promise
     },
-    tell: (name, ...args) => port.postMessage({ kind: 'call', name, args })
+    notify: (name, ...args) => port.postMessage({ kind: 'call', name, args })
   }
 }
 

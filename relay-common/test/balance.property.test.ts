@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
 
-import { balance, type Lease } from '../src/event-log/balance.ts'
+import { balance, type PartitionLease } from '../src/event-log/balance.ts'
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f']
 
@@ -14,12 +14,14 @@ const state = fc.record({
 }).map(({ partitions, members, seeds }) => ({
   partitions,
   members,
-  leases: seeds.slice(0, partitions).flatMap(({ owner, isRevoked }, partition): Lease[] =>
+  leases: seeds.slice(0, partitions).flatMap(({ owner, isRevoked }, partition): PartitionLease[] =>
     owner === null ? [] : [{ partition, member: members[owner % members.length], isRevoked }])
 }))
 
 /** One round of leases; with `isPrompt` owners release revoked partitions at once. */
-function play (partitions: number, members: readonly string[], leases: readonly Lease[], isPrompt: boolean): Lease[] {
+function play (
+  partitions: number, members: readonly string[], leases: readonly PartitionLease[], isPrompt: boolean
+): PartitionLease[] {
   const { grants, revokes } = balance(partitions, members, leases)
   for (const { partition } of grants) {
     const owner = leases.find(it => it.partition === partition)
@@ -31,12 +33,12 @@ function play (partitions: number, members: readonly string[], leases: readonly 
   ].filter(it => !isPrompt || !it.isRevoked)
 }
 
-function settle (partitions: number, members: readonly string[], leases: readonly Lease[]): Lease[] {
+function settle (partitions: number, members: readonly string[], leases: readonly PartitionLease[]): PartitionLease[] {
   for (let round = 0; round < 4; round++) leases = play(partitions, members, leases, true)
   return [...leases]
 }
 
-function countOf (leases: readonly Lease[], member: string): number {
+function countOf (leases: readonly PartitionLease[], member: string): number {
   return leases.filter(it => it.member === member).length
 }
 

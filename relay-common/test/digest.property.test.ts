@@ -8,7 +8,7 @@ import {
   foldRuns, foldValue, mergeDigest, type Digest
 } from '../src/digest.ts'
 import { RelayError } from '../src/errors.ts'
-import { quantile, type Share } from '../src/quantile.ts'
+import { quantile, type Fraction } from '../src/quantile.ts'
 import { sortedQuantile, toUnits } from './support/exact.ts'
 import { anyCuts, anyDamage, anyMergeTree, anyOrder, anyValues } from './support/values.ts'
 
@@ -35,12 +35,12 @@ function encode (digest: Digest): Buffer {
 }
 
 /** A percentage with up to nine decimals, as in the names of statistics. */
-const anyShare: fc.Arbitrary<Share> = fc.oneof(
+const anyShare: fc.Arbitrary<Fraction> = fc.oneof(
   fc.constantFrom([0, 1], [1, 100], [1, 4], [1, 2], [3, 4], [95, 100], [99, 100], [999, 1000], [1, 1]),
   fc.integer({ min: 0, max: 9 }).chain(digits => fc.tuple(fc.nat(100 * 10 ** digits), fc.constant(100 * 10 ** digits)))
 ).map(([part, whole]) => ({ part, whole }))
 
-const HALF: Share = { part: 1, whole: 2 }
+const HALF: Fraction = { part: 1, whole: 2 }
 
 /** So many magnitudes that bins are joined, up to all magnitudes of doubles. */
 const wideValues = fc.tuple(
@@ -51,7 +51,7 @@ const wideValues = fc.tuple(
   return bothSigns && n % 2 === 0 ? -value : value
 }))
 
-function checkQuantile (digest: Digest, values: readonly number[], share: Share): void {
+function checkQuantile (digest: Digest, values: readonly number[], share: Fraction): void {
   const min = values.reduce((a, b) => Math.min(a, b))
   const max = values.reduce((a, b) => Math.max(a, b))
   const truth = sortedQuantile(values, share.part, share.whole)

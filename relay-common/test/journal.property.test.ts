@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { RelayError } from '../src/errors.ts'
-import { JournalWriter, readJournal } from '../src/journal.ts'
+import { JournalWriter, decodeJournal } from '../src/journal.ts'
 import { mergeReadings, type Readings } from '../src/readings.ts'
 import { emptyRollup, foldReading, type Rollup } from '../src/rollup.ts'
 import { encodeRollupBody } from '../src/rollup-row.ts'
@@ -63,7 +63,7 @@ test('a row of the journal returns the rollups of each group and minute', () => 
     assert.equal(firstMs, Math.min(...given.map(([,, it]) => it.firstMs)))
     assert.equal(lastMs, Math.max(...given.map(([,, it]) => it.lastMs)))
     const found: typeof given = []
-    readJournal(body, { readings: () => assert.fail(), rollup: (...it) => found.push(it) })
+    decodeJournal(body, { readings: () => assert.fail(), rollup: (...it) => found.push(it) })
     assert.deepEqual(found.map(inBytes), given.map(inBytes))
   }))
 })
@@ -89,6 +89,6 @@ function inBytes ([id, minuteMs, rollup]: [number, number, Rollup]): unknown[] {
 
 function readingsIn (body: Buffer, wanted?: (id: number) => boolean): Array<[number, Readings]> {
   const found: Array<[number, Readings]> = []
-  readJournal(body, { readings: (...it) => found.push(it), rollup: () => assert.fail() }, wanted)
+  decodeJournal(body, { readings: (...it) => found.push(it), rollup: () => assert.fail() }, wanted)
   return found
 }

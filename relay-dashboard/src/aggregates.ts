@@ -5,7 +5,7 @@ import { dataOf } from './failure.ts'
 import { countOf } from './format.ts'
 import type { Row } from './series.ts'
 
-export interface Found {
+export interface Aggregates {
   readonly rows: readonly Row[]
   readonly startMs: number
   readonly endMs: number
@@ -24,7 +24,7 @@ export async function readAggregates (
   relay: RelayClient,
   asked: AggregatesQuery,
   signal: AbortSignal
-): Promise<Found> {
+): Promise<Aggregates> {
   const rows: Row[] = []
   for (let cursor: string | undefined; ;) {
     const query = { ...asked, limit: PAGE_ROWS, ...(cursor === undefined ? {} : { cursor }) }

@@ -22,21 +22,21 @@ export interface Answer<T> {
 interface State<T> { readonly data?: T, readonly failure?: Failure, readonly isLoading: boolean }
 
 /**
- * @param question what is asked, as text: another text asks again; undefined: nothing is asked
+ * @param queryKey what is asked, as text: another text asks again; undefined: nothing is asked
  * @param refreshMs how often it is asked again while the page is looked at
  */
 export function useAnswer<T> (
-  question: string | undefined, ask: (relay: RelayClient, signal: AbortSignal) => Promise<T>, refreshMs?: number
+  queryKey: string | undefined, ask: (relay: RelayClient, signal: AbortSignal) => Promise<T>, refreshMs?: number
 ): Answer<T> {
   const { session } = useSession()
-  const [state, setState] = useState<State<T>>({ isLoading: question !== undefined })
+  const [state, setState] = useState<State<T>>({ isLoading: queryKey !== undefined })
   const [round, setRound] = useState(0)
   const asking = useRef(ask)
   asking.current = ask
   const again = () => setRound(it => it + 1)
 
   useLayoutEffect(() => { // before the first frame: the answer is on its way while that is drawn
-    if (question === undefined || session === undefined) return setState({ isLoading: false })
+    if (queryKey === undefined || session === undefined) return setState({ isLoading: false })
     const gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     const later = (waitMs: number | undefined) => {
@@ -58,6 +58,6 @@ export function useAnswer<T> (
       gone.abort()
       clearTimeout(timer)
     }
-  }, [question, session, round])
+  }, [queryKey, session, round])
   return { data: state.data, failure: state.failure, isLoading: state.isLoading, again }
 }

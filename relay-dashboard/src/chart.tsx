@@ -7,13 +7,13 @@ import { extentOf } from './columns.ts'
 import { drawLines, type DrawnLine } from './draw-lines.ts'
 import { formatNumber, formatTime } from './format.ts'
 import { isDark, onSchemeChange, strokeOf, translucent } from './palette.ts'
-import type { Line } from './series.ts'
+import type { ChartLine } from './series.ts'
 
 export interface ChartProps {
   /** what it is, for those who don't see it */
   readonly label: string
   readonly times: readonly number[]
-  readonly lines: readonly Line[]
+  readonly lines: readonly ChartLine[]
   readonly zone: string
   /** the range that is asked about, s; data may be of a part of it */
   readonly start: number
@@ -109,7 +109,7 @@ export function Chart (props: ChartProps) {
   )
 }
 
-export function Swatch ({ line, index }: { readonly line: Line; readonly index: number }) {
+export function Swatch ({ line, index }: { readonly line: ChartLine; readonly index: number }) {
   const { color, dash } = strokeOf(line.of ?? index, line.of !== undefined)
   return (
     <svg class='swatch' width='18' height='8' aria-hidden='true'>

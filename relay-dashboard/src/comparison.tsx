@@ -1,7 +1,7 @@
 /** A range beside an earlier one: its lines for the chart, and its numbers. */
 import type { AggregatesQuery, components, RelayClient } from '@relay-telemetry/client/src/index.ts'
 
-import { readAggregates, type Found } from './aggregates.ts'
+import { readAggregates, type Aggregates } from './aggregates.ts'
 import { dataOf } from './failure.ts'
 import { formatNumber, formatPercent, formatTime } from './format.ts'
 import { numeric, Table } from './table.tsx'
@@ -11,7 +11,7 @@ export type Against = Exclude<keyof typeof againsts, ''>
 
 export interface Compared {
   readonly comparison: components['schemas']['Comparison']
-  readonly before: Found
+  readonly before: Aggregates
 }
 
 /** @param found the range that is compared, as it was answered: the earlier one gets the same interval */
@@ -19,7 +19,7 @@ export async function readComparison (
   relay: RelayClient,
   asked: AggregatesQuery,
   against: Against,
-  found: Found,
+  found: Aggregates,
   signal: AbortSignal
 ): Promise<Compared> {
   const { device, zone, type, tz, stats } = asked

@@ -44,7 +44,7 @@ const noPages: Pages = { devices: [], next: undefined, count: 0 }
 
 interface State extends Pages {
   /** what they answer */
-  readonly question: string
+  readonly queryKey: string
   /** how many devices there were when they were asked for */
   readonly total: number
   readonly failure?: Failure
@@ -53,22 +53,22 @@ interface State extends Pages {
 /** @param total how many devices there are: another number asks again */
 export function useDevices (query: DeviceQuery, order: Order, total: number): DeviceList {
   const { session } = useSession()
-  const question = JSON.stringify(query)
-  const [state, setState] = useState<State>({ ...noPages, question, total })
+  const queryKey = JSON.stringify(query)
+  const [state, setState] = useState<State>({ ...noPages, queryKey, total })
   const [wanted, setWanted] = useState(1)
   const [attempt, setAttempt] = useState(0)
   const latest = useRef(state)
   latest.current = state
   /** by device, when it was last seen when it was listed first: what the order goes by */
   const listed = useRef(new Map<string, number>())
-  const isNew = state.question !== question
+  const isNew = state.queryKey !== queryKey
 
   useEffect(() => {
     if (isNew) {
       listed.current = new Map()
       setWanted(1)
     }
-  }, [question])
+  }, [queryKey])
 
   useEffect(() => {
     if (session === undefined) return
@@ -84,10 +84,10 @@ export function useDevices (query: DeviceQuery, order: Order, total: number): De
       while (pages.next !== null && pages.count < Math.max(pagesMax, isAgain ? before.count : 0)) {
         pages = await askPage(session.relay, query, pages, gone.signal)
         if (gone.signal.aborted) return
-        if (pages.count >= shownFrom || pages.next === null) setState({ ...pages, question, total })
+        if (pages.count >= shownFrom || pages.next === null) setState({ ...pages, queryKey, total })
       }
     }
-    if (isNew) setState({ ...noPages, question, total })
+    if (isNew) setState({ ...noPages, queryKey, total })
     ask().catch(error => {
       if (gone.signal.aborted) return
       const failure = failureOf(error)
@@ -100,7 +100,7 @@ export function useDevices (query: DeviceQuery, order: Order, total: number): De
       gone.abort()
       clearTimeout(timer)
     }
-  }, [question, session, wanted, order, total, attempt])
+  }, [queryKey, session, wanted, order, total, attempt])
 
   const devices = useMemo(() => {
     if (order === 'id' || state.next !== null) return state.devices

@@ -15,7 +15,7 @@ import { useEffect, useState } from 'preact/hooks'
 
 import { dataOf, failureOf, type Failure } from './failure.ts'
 import { signOut, useSession, type Session } from './session.ts'
-import type { Grouping, Line } from './series.ts'
+import type { GroupBy, ChartLine } from './series.ts'
 
 export type Connection = 'connecting' | 'live' | 'again'
 
@@ -24,7 +24,7 @@ export interface Live {
   readonly failure: Failure | undefined
   /** s since the epoch, ascending */
   readonly times: readonly number[]
-  readonly lines: readonly Line[]
+  readonly lines: readonly ChartLine[]
   /** when the newest reading was made, ms */
   readonly newestMs: number | undefined
   /** messages so far */
@@ -48,11 +48,11 @@ interface Points {
 
 export function useLive (
   query: Omit<StreamQuery, 'interval' | 'groupBy'>,
-  groupBy: Grouping | undefined,
+  groupBy: GroupBy | undefined,
   isPaused: boolean
 ): Live {
   const { session } = useSession()
-  const question = JSON.stringify([query, groupBy])
+  const queryKey = JSON.stringify([query, groupBy])
   const [live, setLive] = useState<Live>(nothing)
 
   useEffect(() => {
@@ -143,7 +143,7 @@ export function useLive (
       gone.abort()
       clearInterval(timer)
     }
-  }, [question, session, isPaused])
+  }, [queryKey, session, isPaused])
   return live
 }
 
@@ -171,10 +171,10 @@ function watched ({ token, send }: Session, onConnect: () => void) {
   })
 }
 
-const nameOf = (row: Pick<RollupMessage, Grouping>, groupBy: Grouping | undefined) =>
+const nameOf = (row: Pick<RollupMessage, GroupBy>, groupBy: GroupBy | undefined) =>
   groupBy === undefined ? 'all' : String(row[groupBy])
 
-function linesFrom (groups: ReadonlyMap<string, Points>): { readonly times: number[]; readonly lines: Line[] } {
+function linesFrom (groups: ReadonlyMap<string, Points>): { readonly times: number[]; readonly lines: ChartLine[] } {
   const since = Date.now() / 1_000 - KEPT_S
   for (const { values } of groups.values()) {
     for (const time of values.keys()) if (time < since) values.delete(time)

@@ -28,7 +28,7 @@ export type Range =
   | { readonly kind: 'preset'; readonly preset: Preset }
   | { readonly kind: 'custom'; readonly startMs: number; readonly endMs: number }
 
-export function readRange (query: URLSearchParams): Range {
+export function parseRange (query: URLSearchParams): Range {
   const startMs = Date.parse(query.get('start') ?? '')
   const endMs = Date.parse(query.get('end') ?? '')
   if (startMs < endMs) return { kind: 'custom', startMs, endMs }

@@ -2,13 +2,13 @@
 import { useState } from 'preact/hooks'
 
 import { countOf, formatNumber, formatTime } from './format.ts'
-import type { Grouping, Row } from './series.ts'
+import type { GroupBy, Row } from './series.ts'
 import { numeric, Table } from './table.tsx'
 
 interface RowsTableProps {
   readonly rows: readonly Row[]
   readonly columns: readonly string[]
-  readonly groupBy: Grouping | undefined
+  readonly groupBy: GroupBy | undefined
   readonly zone: string
 }
 

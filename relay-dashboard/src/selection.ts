@@ -14,7 +14,7 @@ export const kindLabels = { device: 'Devices', zone: 'Zones', type: 'Types' } as
   string
 >
 
-export function readSelection (query: URLSearchParams): Selection {
+export function parseSelection (query: URLSearchParams): Selection {
   return { device: query.getAll('device'), zone: query.getAll('zone'), type: query.getAll('type') }
 }
 

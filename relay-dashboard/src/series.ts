@@ -4,9 +4,9 @@ import type { components } from '@relay-telemetry/client/src/index.ts'
 import type { Statistic } from './statistics.ts'
 
 export type Row = components['schemas']['AggregateRow']
-export type Grouping = 'device' | 'zone' | 'type'
+export type GroupBy = 'device' | 'zone' | 'type'
 
-export interface Line {
+export interface ChartLine {
   readonly name: string
   readonly values: (number | null)[]
   readonly low?: (number | null)[]
@@ -18,7 +18,7 @@ export interface Line {
 export interface Lines {
   /** starts of buckets, s since the epoch, ascending */
   readonly times: number[]
-  readonly lines: readonly Line[]
+  readonly lines: readonly ChartLine[]
   /** groups that are not shown, for more could not be told apart */
   readonly left: number
   /** starts of buckets that late readings have changed, s */
@@ -28,10 +28,10 @@ export interface Lines {
 /** More lines than this can't be told apart. */
 export const LINES_MAX = 12
 
-export function linesOf (rows: readonly Row[], groupBy: Grouping | undefined, { line, band }: Statistic): Lines {
+export function linesOf (rows: readonly Row[], groupBy: GroupBy | undefined, { line, band }: Statistic): Lines {
   const times = [...new Set(rows.map(it => Date.parse(it.bucketStart) / 1_000))].sort((a, b) => a - b)
   const placeOf = new Map(times.map((time, place) => [time, place]))
-  const groups = new Map<string, Line>()
+  const groups = new Map<string, ChartLine>()
   const left = new Set<string>()
   const revised = new Set<number>()
   const empty = () => new Array<number | null>(times.length).fill(null)
@@ -64,7 +64,7 @@ const numberOf = (value: unknown) => typeof value === 'number' ? value : null
  * Lines of an earlier range, laid under those of this one.
  * @param shiftMs how much later this range is
  */
-export function linesBefore (now: Lines, before: Lines, shiftMs: number): Line[] {
+export function linesBefore (now: Lines, before: Lines, shiftMs: number): ChartLine[] {
   const shiftS = shiftMs / 1_000
   return now.lines.flatMap(({ name }, of) => {
     const line = before.lines.find(it => it.name === name)

@@ -22,12 +22,12 @@ export function curlOf (path: string, query: ApiQuery, token: string): string {
 const shellQuoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 export function clientCodeOf (query: ApiQuery): string {
-  const { limit: _, fill, ...asked } = query
-  const question = JSON.stringify({ ...asked, ...(fill === undefined ? {} : { fill }) }, undefined, 2)
+  const { limit: _, fill, ...others } = query
+  const asked = JSON.stringify({ ...others, ...(fill === undefined ? {} : { fill }) }, undefined, 2)
   return `import { createRelayClient } from '@relay-telemetry/client'
 
 const relay = createRelayClient({ baseUrl: ${JSON.stringify(location.origin)}, token: process.env.RELAY_TOKEN })
 
-for await (const row of relay.aggregateRows(${question})) console.log(row)
+for await (const row of relay.aggregateRows(${asked})) console.log(row)
 `
 }

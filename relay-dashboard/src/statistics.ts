@@ -22,7 +22,7 @@ export const statistics: readonly Statistic[] = [
   { name: 'timeWeightedAvg', label: 'Time-weighted average', line: 'timeWeightedAvg' }
 ]
 
-export function readStatistic (query: URLSearchParams): Statistic {
+export function parseStatistic (query: URLSearchParams): Statistic {
   return statistics.find(it => it.name === query.get('stat')) ?? statistics[0]
 }
 

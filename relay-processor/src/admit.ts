@@ -17,13 +17,14 @@ import { LateCounts } from './late-counts.ts'
 import { compactBlock } from './compact.ts'
 import type { FlushRows } from './flush-rows.ts'
 import { emptyBlock, LATE_MS, type DueBlock } from './journal.ts'
-import { addReadings, addRollup, type Gathered, type RecentReadings } from './journal-block.ts'
+import { addReadings, addRollup, type FragmentContent, type RecentReadings } from './journal-block.ts'
 import type { JournalPlan } from './plan-flush.ts'
 import { lateBeforeMs } from './misplaced.ts'
 import { unpackMinute } from './packed-row.ts'
 import { lagOf, type Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
-import { endOfMinute, endOfSeries, readingsWithout, type Settled, type SettleRules } from './settle.ts'
+import { readingsWithout } from './minute-readings.ts'
+import { endOfMinute, endOfSeries, type Settled, type SettleRules } from './settle.ts'
 import { findKnown, forgetLate } from './windows.ts'
 
 const MINUTE = 0
@@ -299,7 +300,7 @@ class Admission {
     const byBlock = Map.groupBy(this.#groups, ([{ seriesId }]) => groupBlockOf(seriesId))
     for (const [number, groups] of byBlock) {
       const due = this.#dueOf(number)
-      const deltas: Pick<Gathered, 'rollups'> = due ?? { rollups: new Map() }
+      const deltas: Pick<FragmentContent, 'rollups'> = due ?? { rollups: new Map() }
       for (const [{ seriesId }, minutes] of groups) {
         for (const [minuteMs, readings] of minutes) {
           addRollup(deltas, seriesId, minuteMs, rollupOf(readings))

@@ -6,10 +6,11 @@ import { cutReadings, levels, MINUTE_MS, readingsByBucket, type Readings } from 
 
 import type { FlushRows } from './flush-rows.ts'
 import type { DueBlock } from './journal.ts'
-import { ascending, type Gathered } from './journal-block.ts'
+import { ascending, type FragmentContent } from './journal-block.ts'
 import type { SeriesTable } from './series-table.ts'
 import type { RowOwner } from './windows.ts'
-import { addToMinute, OpenRollups, type SettleRules } from './settle.ts'
+import { addToMinute } from './minute-readings.ts'
+import { OpenRollups, type SettleRules } from './settle.ts'
 import { forgetLate, openWindow } from './windows.ts'
 
 const MINUTE = 0
@@ -21,7 +22,7 @@ const [, ...coarserIndexes] = levels.keys()
  */
 export function compactBlock (
   block: DueBlock, table: SeriesTable, { readingsPerRowMax }: SettleRules, rows: FlushRows
-): Pick<Gathered, 'readings'> {
+): Pick<FragmentContent, 'readings'> {
   const left = new Map<number, Readings>()
   const coarser = new OpenRollups(rows)
   const ownerOf = (id: number) => block.owners.get(id) ?? table.ownerOf(id)

@@ -15,7 +15,7 @@ export interface PaceSettings {
 }
 
 /** Data that waits for a flush. */
-export interface Waiting {
+export interface UnflushedData {
   readonly readings: number
   readonly deadLetterBytes: number
   /** unread records in the log */
@@ -52,20 +52,20 @@ const INTERVAL_LONGEST_MS = 15_000 // half of FLUSH_STALLED_MS, or a backlog wou
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 
 /** Whether the waiting data should be flushed now. */
-export function isFlushDue (settings: PaceSettings, waiting: Waiting, last: LastFlush, nowMs: number): boolean {
+export function isFlushDue (settings: PaceSettings, waiting: UnflushedData, last: LastFlush, nowMs: number): boolean {
   if (waiting.readings >= settings.flushReadingsMax || waiting.deadLetterBytes >= DEAD_LETTER_BYTES_MAX) return true
   if (waiting.readings >= BACKLOG_READINGS_MIN && isWorthIt(waiting, last)) return true
   if (last.isWriting) return false // it would wait for that write
   return nowMs >= last.startedMs + intervalMs(settings, waiting, last)
 }
 
-function isWorthIt ({ readings, rows }: Waiting, last: LastFlush): boolean {
+function isWorthIt ({ readings, rows }: UnflushedData, last: LastFlush): boolean {
   const byLast = last.readings === 0 ? 0 : readings * last.rows / last.readings
   if (Math.max(rows, byLast) >= BACKLOG_ROWS_MAX) return true
   return readings >= READINGS_PER_ROW * Math.max(rows, last.rows)
 }
 
-function intervalMs (settings: PaceSettings, { lag, rows }: Waiting, { tookMs }: LastFlush): number {
+function intervalMs (settings: PaceSettings, { lag, rows }: UnflushedData, { tookMs }: LastFlush): number {
   if (lag <= BACKLOG_RECORDS) return settings.flushIntervalMs
   const takesMs = Math.max(tookMs, rows * ROW_MS)
   return Math.max(settings.flushIntervalMaxMs, Math.min(takesMs * INTERVAL_PER_TIME, INTERVAL_LONGEST_MS))

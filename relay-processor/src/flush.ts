@@ -232,7 +232,7 @@ export class Flusher {
     let left = writes
     let isUncertain = false // a commit was sent without an answer
     await this.#retry('writing rollups', async () => {
-      if (isUncertain) left = await this.#settleUncertain(left, topicId)
+      if (isUncertain) left = await this.#resolveUncertain(left, topicId)
       isUncertain = false
       while (left.length > 0) {
         const outcome = await this.#store.write(topicId, left)
@@ -261,7 +261,7 @@ export class Flusher {
   }
 
   /** After a commit without an answer: the partitions whose rows are not written yet. */
-  async #settleUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
+  async #resolveUncertain (writes: PartitionWrite[], topicId: string): Promise<PartitionWrite[]> {
     const left: PartitionWrite[] = []
     const done = new Map<number, bigint>()
     const appended: Appended[] = []

@@ -1,6 +1,6 @@
 /** One block of the journal in memory: fragments as in the table, and the decoded readings of its newest ones. */
 import {
-  emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, readJournal, type JournalWriter, type Readings,
+  emptyReadings, firstAtOrAfter, mergeReadings, mergeRollup, decodeJournal, type JournalWriter, type Readings,
   type Rollup,
   type TimeRange
 } from 'relay-common'
@@ -13,7 +13,7 @@ export interface Fragment {
 }
 
 /** By series, the content of fragments. */
-export interface Gathered {
+export interface FragmentContent {
   readonly readings: Map<number, Readings>
   /** of groups, by minute */
   readonly rollups: Map<number, Map<number, Rollup>>
@@ -66,7 +66,7 @@ export class RecentReadings {
     return series
   }
 
-  gatherInto (gathered: Pick<Gathered, 'readings'>): void {
+  gatherInto (gathered: Pick<FragmentContent, 'readings'>): void {
     const order = this.#order()
     for (let start = 0, end; start < order.length; start = end) {
       const id = this.#ids[order[start]]
@@ -118,7 +118,7 @@ export class RecentReadings {
   }
 }
 
-export interface Block {
+export interface JournalBlock {
   readonly number: number
   /** consecutive in time; those with recent readings are last */
   readonly fragments: Fragment[]
@@ -137,10 +137,10 @@ export interface Block {
 }
 
 /** Content of the fragments from an index on. */
-export function gather ({ fragments, recent, recentFragments }: Block, from = 0): Gathered {
-  const gathered: Gathered = { readings: new Map(), rollups: new Map() }
+export function contentOfFragments ({ fragments, recent, recentFragments }: JournalBlock, from = 0): FragmentContent {
+  const gathered: FragmentContent = { readings: new Map(), rollups: new Map() }
   for (const { body } of fragments.slice(from, fragments.length - recentFragments)) {
-    readJournal(body, {
+    decodeJournal(body, {
       readings: (id, readings) => addReadings(gathered, id, readings),
       rollup: (id, minuteMs, rollup) => addRollup(gathered, id, minuteMs, rollup)
     })
@@ -150,14 +150,18 @@ export function gather ({ fragments, recent, recentFragments }: Block, from = 0)
 }
 
 /** @param readings ownership passes here; all of them are new */
-export function addReadings ({ readings: bySeries }: Pick<Gathered, 'readings'>, id: number, readings: Readings): void {
+export function addReadings (
+  { readings: bySeries }: Pick<FragmentContent, 'readings'>, id: number, readings: Readings
+): void {
   const base = bySeries.get(id)
   if (base === undefined) bySeries.set(id, readings)
   else mergeReadings(base, readings, true)
 }
 
 /** @param rollup ownership passes here */
-export function addRollup ({ rollups }: Pick<Gathered, 'rollups'>, id: number, minuteMs: number, rollup: Rollup): void {
+export function addRollup (
+  { rollups }: Pick<FragmentContent, 'rollups'>, id: number, minuteMs: number, rollup: Rollup
+): void {
   let minutes = rollups.get(id)
   if (minutes === undefined) rollups.set(id, minutes = new Map())
   const base = minutes.get(minuteMs)
@@ -165,14 +169,14 @@ export function addRollup ({ rollups }: Pick<Gathered, 'rollups'>, id: number, m
   else mergeRollup(base, rollup)
 }
 
-export function writeReadings ({ readings }: Pick<Gathered, 'readings'>, writer: JournalWriter): void {
+export function writeReadings ({ readings }: Pick<FragmentContent, 'readings'>, writer: JournalWriter): void {
   for (const id of ascending(readings.keys())) {
     const { timesMs, values } = readings.get(id)!
     for (let n = 0; n < timesMs.length; n++) writer.addReading(id, timesMs[n], values[n])
   }
 }
 
-export function writeRollups ({ rollups }: Pick<Gathered, 'rollups'>, writer: JournalWriter): void {
+export function writeRollups ({ rollups }: Pick<FragmentContent, 'rollups'>, writer: JournalWriter): void {
   for (const id of ascending(rollups.keys())) {
     const minutes = rollups.get(id)!
     for (const minuteMs of ascending(minutes.keys())) writer.addRollup(id, minuteMs, minutes.get(minuteMs)!)

@@ -9,11 +9,12 @@
  */
 import {
   bucketStartMs, cutReadings, emptyReadings, JournalRow, JournalWriter, kindOfBlock, mergeReadings, MINUTE_MS,
-  readJournal, type JournalContent, type Readings, type TimeRange
+  decodeJournal, type JournalContent, type Readings, type TimeRange
 } from 'relay-common'
 
 import {
-  addRollup, gather, RecentReadings, writeReadings, writeRollups, type Block, type Fragment, type Gathered
+  addRollup, contentOfFragments, RecentReadings, writeReadings, writeRollups, type Fragment, type FragmentContent,
+  type JournalBlock
 } from './journal-block.ts'
 import { encodeJournalRow } from './journal-rows.ts'
 import type { RowOwner } from './windows.ts'
@@ -47,7 +48,7 @@ export function journalSettings (intervalMs: number): JournalSettings {
 export const NO_JOURNAL = journalSettings(0)
 
 /** A block whose readings become rows. */
-export interface DueBlock extends Gathered {
+export interface DueBlock extends FragmentContent {
   readonly number: number
   /** readings from here on stay in the journal; Infinity: none */
   readonly cutMs: number
@@ -73,7 +74,7 @@ const writer = new JournalWriter()
 export class Journal {
   readonly #partition: number
   readonly #settings: JournalSettings
-  readonly #blocks = new Map<number, Block>()
+  readonly #blocks = new Map<number, JournalBlock>()
   #nowMs: number
   #dueAtMs = Infinity
   #flush = 1
@@ -90,7 +91,7 @@ export class Journal {
     for (const { block: number, flush, body } of stored) {
       let readings = 0
       const ids = new Set<number>()
-      readJournal(body, {
+      decodeJournal(body, {
         readings: (id, { timesMs }) => {
           readings += timesMs.length
           ids.add(id)
@@ -151,10 +152,10 @@ export class Journal {
     return due
   }
 
-  #take (block: Block, cutMs: number): DueBlock {
+  #take (block: JournalBlock, cutMs: number): DueBlock {
     this.#blocks.delete(block.number)
     this.#removed.push({ block: block.number, fromFlush: 0 })
-    return { number: block.number, cutMs, ...gather(block), owners: new Map() }
+    return { number: block.number, cutMs, ...contentOfFragments(block), owners: new Map() }
   }
 
   /** Receives readings of a block, series by series; `write` makes a row of the new ones. */
@@ -181,7 +182,7 @@ export class Journal {
     if (merged.isRecentAlone) {
       series = recent.writeAll(writer)
     } else {
-      const gathered = gather(block, merged.from)
+      const gathered = contentOfFragments(block, merged.from)
       writeReadings(gathered, writer)
       series = gathered.readings.size
     }
@@ -195,13 +196,13 @@ export class Journal {
    * Writes a row with rollups of groups, merged with those that are due for merging. @param deltas ownership passes
    * here
    */
-  writeRollups (number: number, deltas: Pick<Gathered, 'rollups'>): void {
+  writeRollups (number: number, deltas: Pick<FragmentContent, 'rollups'>): void {
     const block = this.#blockOf(number)
     const merged = this.#merged(block)
     let count = 0
     for (const minutes of deltas.rollups.values()) for (const it of minutes.values()) count += it.count
     if (merged !== undefined) {
-      const gathered = gather(block, merged.from)
+      const gathered = contentOfFragments(block, merged.from)
       this.#dropFrom(block, merged.from)
       for (const [id, minutes] of gathered.rollups) {
         for (const [minuteMs, rollup] of minutes) addRollup(deltas, id, minuteMs, rollup)
@@ -212,14 +213,14 @@ export class Journal {
   }
 
   /** Journals again the rest of a due block. */
-  writeLeft (number: number, left: Pick<Gathered, 'readings'>): void {
+  writeLeft (number: number, left: Pick<FragmentContent, 'readings'>): void {
     writeReadings(left, writer)
     const count = left.readings.values().reduce((sum, it) => sum + it.timesMs.length, 0)
     this.#add(this.#blockOf(number), left.readings.size, count, 1)
   }
 
   /** The fragments to merge a new one with; undefined: none. */
-  #merged ({ fragments, recentFragments, lead }: Block): {
+  #merged ({ fragments, recentFragments, lead }: JournalBlock): {
     from: number, level: number, isRecentAlone: boolean
   } | undefined {
     let from = fragments.length
@@ -234,7 +235,7 @@ export class Journal {
     return { from, level, isRecentAlone: from >= fragments.length - recentFragments }
   }
 
-  #dropFrom (block: Block, from: number): void {
+  #dropFrom (block: JournalBlock, from: number): void {
     block.lead = 0
     const dropped = block.fragments.splice(from)
     if (dropped.length === 0) return
@@ -243,7 +244,7 @@ export class Journal {
   }
 
   /** Adds a written row of the journal. */
-  #add (block: Block, series: number, fresh: number, level: number): void {
+  #add (block: JournalBlock, series: number, fresh: number, level: number): void {
     const content: JournalContent = writer.take()
     const flush = this.#flush
     this.#rows.push(encodeJournalRow(block.number, this.#partition, flush, content))
@@ -253,7 +254,7 @@ export class Journal {
     block.series = Math.max(block.series, series)
   }
 
-  #blockOf (number: number): Block {
+  #blockOf (number: number): JournalBlock {
     let block = this.#blocks.get(number)
     if (block !== undefined) return block
     const { intervalMs, fragmentsMax } = this.#settings

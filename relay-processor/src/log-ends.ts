@@ -8,7 +8,7 @@ const INTERVAL_MS = 5_000
 /** an unreachable log may take minutes to fail, so it counts as unreachable earlier */
 const OVERDUE_AFTER_INTERVALS = 2
 
-export interface LogEnds {
+export interface LogEndsWatch {
   /** why the log can't be read; undefined: it can, as far as known */
   fault (): string | undefined
   close (): void
@@ -18,7 +18,7 @@ export interface LogEnds {
 export function watchLogEnds (
   eventLog: Pick<EventLog, 'readOffsets'>, topic: string, line: Pick<Line, 'noteEnds' | 'observe'>, log: Logger,
   intervalMs = INTERVAL_MS
-): LogEnds {
+): LogEndsWatch {
   let askedMs: number | undefined // undefined: no request in progress
   let failure: string | undefined
   const timer = setInterval(() => {

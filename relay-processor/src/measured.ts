@@ -2,7 +2,7 @@
  * What a processor did since it was asked before, from its own metrics: rates and averages, for its report
  * (relay-common).
  */
-import type { Measured, MetricValues } from 'relay-common'
+import type { ProgramMeasurements, MetricValues } from 'relay-common'
 
 /** Sums of all threads so far, by what is measured. */
 interface Sums {
@@ -15,7 +15,7 @@ interface Sums {
 }
 
 /** @param read the metrics of each thread */
-export function createMeasure (read: () => Promise<readonly MetricValues[]>): () => Promise<Measured> {
+export function createMeasure (read: () => Promise<readonly MetricValues[]>): () => Promise<ProgramMeasurements> {
   let before: Sums | undefined
   return async () => {
     const now = sumsOf(await read(), performance.now())
@@ -41,7 +41,7 @@ function sumsOf (threads: readonly MetricValues[], atMs: number): Sums {
   }
 }
 
-function measuredBetween (before: Sums, now: Sums): Measured {
+function measuredBetween (before: Sums, now: Sums): ProgramMeasurements {
   const average = (total: 'flushSeconds' | 'ageSeconds', count: 'flushes' | 'ages') => {
     const many = now[count] - before[count]
     return many > 0 ? (now[total] - before[total]) / many : undefined

@@ -12,7 +12,7 @@ import {
   claimPartition, findGap, moveProgress, readOutcome, readStanding, recordGap, skipGap, type StoreSettings
 } from './progress.ts'
 import {
-  isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readRows, RollupPartitions, writeRows
+  isPartitionMissing, isUniqueViolation, prepareIncoming, readElsewhere, readStoredRows, RollupPartitions, writeRows
 } from './rollup-rows.ts'
 import { nameSeries } from './series-ids.ts'
 import type { PartitionRows, Store, WriteOutcome } from './store.ts'
@@ -27,7 +27,7 @@ export async function openPostgresStore (database: Database, settings: StoreSett
     ),
     findGap: (topic, partition, startOffset) => findGap(database, settings.kind, topic, partition, startOffset),
     nameSeries: names => nameSeries(database, names),
-    readRows: (level, sourcePartition, keys) => readRows(database, level, sourcePartition, keys),
+    readRows: (level, sourcePartition, keys) => readStoredRows(database, level, sourcePartition, keys),
     readElsewhere: (sourcePartition, keys) => readElsewhere(database, sourcePartition, keys),
     readMisplaced: wanted => readMisplaced(database, wanted),
     write: async (topicId, writes) => {

@@ -9,7 +9,7 @@ import type { ProcessorConfig } from './config.ts'
 import { createMeasure } from './measured.ts'
 import { checkProgressGroup } from './progress-group.ts'
 import { startRetention } from './retention.ts'
-import { consumerSettings, openShare, ownerOf, progressGroup, type Share } from './share.ts'
+import { consumerSettings, openShare, ownerOf, progressGroup, type ThreadShare } from './share.ts'
 import { startThread } from './thread.ts'
 
 export interface Processor extends Running {
@@ -101,7 +101,7 @@ async function bringUpToDate (config: ProcessorConfig, log: Logger): Promise<voi
 }
 
 /** In parallel: each has the same few seconds to write what it holds. */
-async function closeAll (opening: readonly Promise<Share>[]): Promise<void> {
+async function closeAll (opening: readonly Promise<ThreadShare>[]): Promise<void> {
   const closing = await Promise.allSettled(opening.map(async it => await (await it.catch(() => undefined))?.close()))
   const failed = closing.find(it => it.status === 'rejected')
   if (failed) throw failed.reason

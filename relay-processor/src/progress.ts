@@ -6,7 +6,7 @@ import type { Database, EventLog, PoolClient, Topic } from 'relay-common'
 import { areMisplaced, holdHomes, toTimestamp } from './homes.ts'
 import { readStoredJournal } from './journal-rows.ts'
 import { holdProgressGroup, type ProgressGroup } from './progress-group.ts'
-import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, Standing } from './store.ts'
+import type { Claim, ClaimName, Gap, MoveOutcome, ProgressMove, CurrentClaims } from './store.ts'
 
 /** The source and the group of a store. */
 export interface StoreSettings extends ProgressGroup {
@@ -151,7 +151,7 @@ export async function skipGap (database: Database, topic: Topic, gap: Gap, claim
 /** The claims that hold now (store.ts). */
 export async function readStanding (
   database: Pick<Database, 'queryPrepared'>, topicId: string, partitions: readonly number[]
-): Promise<Standing> {
+): Promise<CurrentClaims> {
   const rows = await database.queryPrepared<{
     history_id: string | null, source_partition: number | null, epoch: bigint
   }>('read standing', `

@@ -1,6 +1,6 @@
 /** Reads data of the store into memory: ids of series, and windows that settling will change. */
 import {
-  cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, readJournal, type Readings
+  cutReadings, decodeBody, emptyReadings, levels, mergeReadings, MINUTE_MS, decodeJournal, type Readings
 } from 'relay-common'
 
 import { EMPTY_ROW, packStored } from './packed-row.ts'
@@ -42,7 +42,7 @@ export async function readBack (
       window.isStored = row !== undefined
     }
     if (index > 0) continue
-    await readElsewhere(
+    await addElsewhere(
       store, partition, windows.filter(it => it.series.group !== undefined && it.bucketMs <= homes.horizonMs)
     )
   }
@@ -52,7 +52,7 @@ export async function readBack (
  * Reads what other partitions have of minutes from before their devices had their home here: a duplicate of it counts
  * there. A minute that no longer stores its readings can't be compared.
  */
-async function readElsewhere (store: RollupStore, partition: number, windows: readonly Window[]): Promise<void> {
+async function addElsewhere (store: RollupStore, partition: number, windows: readonly Window[]): Promise<void> {
   if (windows.length === 0) return
   const keys = windows.map(({ series, bucketMs }) => ({ seriesId: series.seriesId, bucketMs }))
   const { rows, journal } = await store.readElsewhere(partition, keys)
@@ -66,7 +66,7 @@ async function readElsewhere (store: RollupStore, partition: number, windows: re
 function journaledOf (journal: readonly Buffer[], seriesIds: ReadonlySet<number>): Map<number, Readings> {
   const found = new Map<number, Readings>()
   for (const body of journal) {
-    readJournal(body, {
+    decodeJournal(body, {
       readings (id, { timesMs, values }) {
         let all = found.get(id)
         if (all === undefined) found.set(id, all = emptyReadings())

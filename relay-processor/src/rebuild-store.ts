@@ -15,7 +15,7 @@ import { COPY_COLUMNS } from './copy-rows.ts'
 import { compactAll } from './flush.ts'
 import { readStoredJournal, writeJournal } from './journal-rows.ts'
 import { createPartition } from './partition.ts'
-import { clearIncoming, prepareIncoming, readRows, RollupPartitions, writeRows } from './rollup-rows.ts'
+import { clearIncoming, prepareIncoming, readStoredRows, RollupPartitions, writeRows } from './rollup-rows.ts'
 import { writeMisplaced } from './homes.ts'
 import { nameSeries } from './series-ids.ts'
 import { leftOf } from './misplaced.ts'
@@ -155,7 +155,7 @@ class TemporaryTables implements RebuildStore {
         await this.#client.query({ name, text, values })
       ).rows
     }
-    return readRows(session as Pick<Database, 'queryPrepared'>, level, sourcePartition, keys)
+    return readStoredRows(session as Pick<Database, 'queryPrepared'>, level, sourcePartition, keys)
   }
 
   write: RollupStore['write'] = async (_, writes) => {

@@ -16,8 +16,8 @@
 import { randomUUID } from 'node:crypto'
 
 import {
-  bucketStartMs, createMetrics, DAY_MS, levels, RelayError, type ConsumerNews, type Database, type EventConsumer,
-  type EventLog, type EventRules, type RecordSet, type Topic
+  bucketStartMs, catchUp, createMetrics, DAY_MS, levels, readNextOffsets, RelayError, waitForPartitions,
+  type ConsumerNews, type Database, type EventConsumer, type EventLog, type EventRules, type RecordSet, type Topic
 } from 'relay-common'
 
 import { Flusher } from './flush.ts'
@@ -64,7 +64,6 @@ export type RebuildProgress = (done: bigint, total: bigint) => void
 
 const FETCH_BUFFER_MAX_BYTES = 32 * 1024 * 1024
 const SESSION_TIMEOUT_MS = 45_000
-const WAIT_MAX_MS = 500
 const FLUSH_READINGS_MAX = 1_000_000
 const DEAD_LETTER_BYTES_MAX = 16 * 1024 * 1024
 /** so close to the live rollups, the rest is read under the lock, in less than a second */
@@ -92,7 +91,7 @@ export async function rebuildRollups (
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
     fetchBufferMaxBytes: FETCH_BUFFER_MAX_BYTES
   }), it => it.close())
-  await assigned(consumer, topic, signal)
+  await waitForPartitions(consumer, topic, refuse, signal)
 
   const partitions = new Map(starts.map(({ range, offset }) =>
     [range.partition, createPartition(topic, range.partition, {
@@ -127,10 +126,10 @@ export async function rebuildRollups (
     report()
   }
 
-  let targets: ReadonlyMap<number, bigint> = await readProgress(database, topic, ranges)
+  let targets: ReadonlyMap<number, bigint> = await readTargets(database, topic, ranges)
   for (let round = 0; round < CATCH_UPS_MAX; round++) {
     await readTo(targets)
-    const moved = await readProgress(database, topic, ranges)
+    const moved = await readTargets(database, topic, ranges)
     const behind = sumOf(moved) - sumOf(targets)
     targets = moved
     if (behind < NEAR_RECORDS) break
@@ -213,23 +212,14 @@ function least (a: bigint, b: bigint): bigint {
   return a < b ? a : b
 }
 
-async function readProgress (
+async function readTargets (
   database: Database, topic: Topic, ranges: readonly PartitionRange[]
 ): Promise<Map<number, bigint>> {
-  const rows = await database.query<{ source_partition: number, next_offset: bigint }>(
-    'select source_partition, next_offset from progress where topic_id = $1 and source_partition = any ($2)',
-    [topic.topicId, ranges.map(it => it.partition)])
-  return new Map(rows.map(it => [it.source_partition, it.next_offset]))
-}
-
-/** Waits until the consumer, alone in its group, has all partitions. */
-async function assigned (consumer: EventConsumer, topic: Topic, signal: AbortSignal): Promise<void> {
-  for (let partitions = 0; partitions < topic.partitions;) {
-    const news = await consumer.next(WAIT_MAX_MS, signal)
-    signal.throwIfAborted()
-    if (news.kind === 'assigned') partitions += news.partitions.length
-    else if (news.kind !== 'idle') throw unexpected(news)
-  }
+  const nextOffsets = await readNextOffsets(database, topic.topicId)
+  return new Map(ranges.flatMap(({ partition }): Array<[number, bigint]> => {
+    const offset = nextOffsets.get(partition)
+    return offset === undefined ? [] : [[partition, offset]]
+  }))
 }
 
 /** Reads partitions, each to its target, with flushes in between and at the end. */
@@ -238,7 +228,6 @@ async function read (
   take: (partition: Partition, records: RecordSet) => void, flusher: Flusher, store: RebuildStore, signal: AbortSignal
 ): Promise<void> {
   const all = [...partitions.values()]
-  const isBehind = (it: Partition) => it.nextOffset < (targets.get(it.partition) ?? 0n)
   const flush = async () => {
     do {
       await flusher.flush(all, Date.now())
@@ -249,20 +238,9 @@ async function read (
       }
     } while (all.some(isAhead)) // readings that reached their home
   }
-  for (const it of all) if (isBehind(it)) consumer.start(it.partition, it.nextOffset)
-
-  while (all.some(isBehind)) {
-    const news = await consumer.next(WAIT_MAX_MS, signal)
-    signal.throwIfAborted()
-    if (news.kind === 'records') {
-      const partition = partitions.get(news.records.partition)!
-      if (isBehind(partition)) take(partition, news.records)
-    } else if (news.kind === 'gap') {
-      throw new RelayError('RELAY_OFFSET_GAP', `the log lost offset ${news.expectedOffset} of partition ${news.partition} ` +
-        'during the rebuild; nothing was changed. Try again')
-    } else if (news.kind !== 'idle') {
-      throw unexpected(news)
-    }
+  const from = new Map(all.map(it => [it.partition, it.nextOffset]))
+  for await (const records of catchUp(consumer, from, targets, refuse, signal)) {
+    take(partitions.get(records.partition)!, records)
     const readings = all.reduce((sum, it) => sum + it.arrivedReadings, 0)
     const letterBytes = all.reduce((sum, it) => sum + it.deadLetterBytes, 0)
     if (readings >= FLUSH_READINGS_MAX || letterBytes >= DEAD_LETTER_BYTES_MAX) await flush()
@@ -270,9 +248,12 @@ async function read (
   await flush()
 }
 
-function unexpected (news: ConsumerNews): RelayError {
-  return new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
-    `the log revoked partitions during the rebuild (${news.kind}); nothing was changed. Try again`)
+function refuse (news: ConsumerNews): RelayError {
+  return news.kind === 'gap'
+    ? new RelayError('RELAY_OFFSET_GAP', `the log lost offset ${news.expectedOffset} of partition ${news.partition} ` +
+      'during the rebuild; nothing was changed. Try again')
+    : new RelayError('RELAY_EVENT_LOG_UNREACHABLE',
+      `the log revoked partitions during the rebuild (${news.kind}); nothing was changed. Try again`)
 }
 
 function sumOf (offsets: ReadonlyMap<number, bigint>): bigint {

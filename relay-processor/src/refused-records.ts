@@ -2,7 +2,7 @@
  * Records whose validity depends on the time of reading: an event from the future was refused, but would be accepted
  * now. A later read uses the dead letters to decide.
  */
-import { readDeadLetter, type EventLog, type RecordSet } from 'relay-common'
+import { decodeDeadLetter, type EventLog, type RecordSet } from 'relay-common'
 
 /** Offsets by partition. */
 export type OffsetSets = ReadonlyMap<number, ReadonlySet<bigint>>
@@ -15,7 +15,7 @@ export async function readRefused (eventLog: EventLog, deadLettersTopic: string,
   if (!await eventLog.describeTopic(deadLettersTopic)) return refused
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(deadLettersTopic)) {
     for await (const { headers } of eventLog.readRecords(deadLettersTopic, partition, startOffset, endOffset)) {
-      const letter = readDeadLetter(headers)
+      const letter = decodeDeadLetter(headers)
       if (!letter || letter.sourceTopic !== topic || !dependsOnTime.has(letter.reason)) continue
       const { sourcePartition, sourceOffset } = letter
       if (sourcePartition === undefined || sourceOffset === undefined) continue // it was never in the topic

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { ProcessorConfig } from './config.ts'
 
-export interface Retention {
+export interface RetentionTask {
   /** resolves after the maintenance at the start, successful or not */
   readonly keptUp: Promise<void>
   close (): Promise<void>
@@ -27,7 +27,9 @@ const LOCK_NOT_AVAILABLE = '55P03'
  * Stores the retention of each level if this login may, and maintains the tables, now and every hour. `close` waits for
  * the current step.
  */
-export async function startRetention (database: Database, config: ProcessorConfig, log: Logger): Promise<Retention> {
+export async function startRetention (
+  database: Database, config: ProcessorConfig, log: Logger
+): Promise<RetentionTask> {
   if (await maySetRetention(database)) {
     await setRetention(database, config)
   } else {

@@ -22,7 +22,7 @@ interface FoundRow {
  * Reads rows of a level by key.
  * @returns in the order of the keys; undefined: no such row
  */
-export async function readRows (
+export async function readStoredRows (
   database: Pick<Database, 'queryPrepared'>, level: Level, sourcePartition: number, keys: readonly BucketKey[]
 ): Promise<Array<StoredRow | undefined>> {
   const found: Array<StoredRow | undefined> = new Array(keys.length).fill(undefined)
@@ -165,7 +165,7 @@ async function copyInto (client: PoolClient, table: string, rows: readonly Buffe
 const partitionedNames = [...levels.map(it => it.name), 'arrivals']
 
 /** Event time of a partition, in ms: from its start up to its end. */
-interface Stretch {
+interface PartitionTimes {
   readonly startMs: number
   readonly endMs: number
 }
@@ -174,7 +174,7 @@ interface Stretch {
 export class RollupPartitions {
   readonly #database: Database
   /** by index of the name, the newest known first; merges make partitions larger, so entries stay valid */
-  readonly #known: readonly Stretch[][] = partitionedNames.map(() => [])
+  readonly #known: readonly PartitionTimes[][] = partitionedNames.map(() => [])
 
   constructor (database: Database) {
     this.#database = database

@@ -13,7 +13,7 @@ import { createProcessorMetrics } from './metrics.ts'
 import { openPostgresStore } from './postgres-store.ts'
 import type { ProgressGroup } from './progress-group.ts'
 
-export interface Share {
+export interface ThreadShare {
   /** settles when its line ends, with its error if any */
   readonly done: Promise<void>
   readiness (): Promise<Readiness>
@@ -35,7 +35,7 @@ export interface ShareParts {
 /** Opens a share of a processor. The database must be migrated, and the log must have its topics. */
 export async function openShare (
   config: ProcessorConfig, { database, eventLog, join, registry, log }: ShareParts
-): Promise<Share> {
+): Promise<ThreadShare> {
   await using opened = new AsyncDisposableStack()
   const metrics = createProcessorMetrics(registry)
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())

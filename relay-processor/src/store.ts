@@ -81,7 +81,7 @@ export interface Store {
   skipGap (topic: Topic, gap: Gap, claim: ClaimName): Promise<boolean>
 
   /** The claims of partitions that hold now. */
-  readStanding (topicId: string, partitions: readonly number[]): Promise<Standing>
+  readStanding (topicId: string, partitions: readonly number[]): Promise<CurrentClaims>
 
   close (): Promise<void>
 }
@@ -96,7 +96,7 @@ export interface ClaimName {
   readonly historyId: string
 }
 
-export interface Standing {
+export interface CurrentClaims {
   /** current history of the database; null: it has no name yet, so no claim belongs to it */
   readonly historyId: string | null
   /** by partition */

@@ -8,7 +8,7 @@ import {
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
-import { openShare, type Share } from './share.ts'
+import { openShare, type ThreadShare } from './share.ts'
 
 export interface ThreadData {
   readonly config: ProcessorConfig
@@ -28,7 +28,7 @@ type MainServes = { failed (error: PlainError): void }
 const { config, number, port } = workerData as ThreadData
 const log = createLogger('relay-processor', config.LOG_LEVEL).child({ thread: number })
 const opened = new AsyncDisposableStack()
-let share: Share
+let share: ThreadShare
 
 const served: ThreadServes = {
   open: async groupPort => {
@@ -41,7 +41,7 @@ const served: ThreadServes = {
     share = opened.adopt(
       await openShare(config, { database, eventLog, join: groupOver(groupPort), registry, log }), it => it.close()
     )
-    share.done.catch(error => main.tell('failed', toPlainError(error)))
+    share.done.catch(error => main.notify('failed', toPlainError(error)))
   },
   readiness: () => share.readiness(),
   metrics: () => share.metrics(),

@@ -10,12 +10,12 @@ import {
 } from 'relay-common'
 
 import type { ProcessorConfig } from './config.ts'
-import type { Share } from './share.ts'
+import type { ThreadShare } from './share.ts'
 import type { ThreadData, ThreadServes } from './thread-main.ts'
 
 export interface Thread {
   /** Opens its share of the work; the database must be migrated and the topics must exist. */
-  open (join: JoinGroup): Promise<Share>
+  open (join: JoinGroup): Promise<ThreadShare>
   /** Ends the thread in any state: its share was closed, or has failed. */
   close (): Promise<void>
 }

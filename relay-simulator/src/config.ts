@@ -8,7 +8,7 @@ import {
 import { Command, Option } from 'commander'
 import { Type, type Static, type TSchemaOptions } from 'typebox'
 
-import { parseDuration, parseShare } from './quantities.ts'
+import { parseDurationSetting, parseShare } from './quantities.ts'
 
 /** Highest rate: one event per device and millisecond, because times identify events. */
 const RATE_MAX = 1_000
@@ -95,8 +95,8 @@ export type SimulatorConfig = Readonly<Static<typeof simulatorSettings>> & {
 export function readSimulatorConfig (
   environment: NodeJS.ProcessEnv = process.env, args: readonly string[] = process.argv.slice(2)
 ): SimulatorConfig {
-  const config = readConfig(simulatorSettings, { ...environment, ...readOptions(args) })
-  const backfillMs = read('BACKFILL', config.BACKFILL, parseDuration)
+  const config = readConfig(simulatorSettings, { ...environment, ...parseOptions(args) })
+  const backfillMs = read('BACKFILL', config.BACKFILL, parseDurationSetting)
   if (config.EXIT_AFTER_BACKFILL && backfillMs === 0) {
     throw invalid('EXIT_AFTER_BACKFILL (--once) sends only the history, but BACKFILL (--backfill) is 0')
   }
@@ -106,7 +106,7 @@ export function readSimulatorConfig (
     ...config,
     deviceTypes,
     backfillMs,
-    catchUpMaxMs: read('CATCH_UP_MAX', config.CATCH_UP_MAX, parseDuration),
+    catchUpMaxMs: read('CATCH_UP_MAX', config.CATCH_UP_MAX, parseDurationSetting),
     faultShares: {
       late: read('LATE', config.LATE, parseShare),
       duplicates: read('DUPLICATES', config.DUPLICATES, parseShare),
@@ -116,7 +116,7 @@ export function readSimulatorConfig (
 }
 
 /** The given options, by the names of their variables. */
-function readOptions (args: readonly string[]): NodeJS.ProcessEnv {
+function parseOptions (args: readonly string[]): NodeJS.ProcessEnv {
   const command = new Command('relay-simulator')
     .description('Sends the events of a simulated fleet to the event log. Each option has an environment variable.')
     .allowExcessArguments(false)

@@ -1,16 +1,15 @@
 /** Quantities in settings: `90m`, `1%`. Both functions throw messages for settings errors. */
-
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+import { unitsMs, type DurationUnit } from 'relay-common'
 
 /**
  * Reads a duration: a number and a unit (`500ms`, `90m`, `1.5h`, `30d`), or 0.
  * @returns whole milliseconds
  * @throws RangeError with the given text and valid examples
  */
-export function parseDuration (text: string): number {
+export function parseDurationSetting (text: string): number {
   if (text.trim() === '0') return 0
   const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
-  const ms = parts ? Math.round(Number(parts[1]) * unitMs[parts[2] as keyof typeof unitMs]) : NaN
+  const ms = parts ? Math.round(Number(parts[1]) * unitsMs[parts[2] as DurationUnit]) : NaN
   if (Number.isSafeInteger(ms)) return ms
   throw new RangeError(`must be a number and a unit, e.g. 90m (ms, s, m, h, d), or 0; got "${text}"`)
 }

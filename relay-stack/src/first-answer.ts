@@ -12,7 +12,7 @@ const POLL_MS = 50
 /** Of an hour's readings: some may be on their way. */
 const COMPLETE_SHARE = 0.99
 
-export interface Question {
+export interface FirstQuery {
   readonly url: string
   readonly token: string
   /** readings of a complete answer; 0: any number */
@@ -20,9 +20,9 @@ export interface Question {
 }
 
 /** A query on the last hour of a device. */
-export function askAboutLastHour (
+export function queryLastHour (
   apiPort: number, token: string, deviceId: string, expectedCount: number, nowMs: number
-): Question {
+): FirstQuery {
   const endMs = Math.ceil(nowMs / 1_000) * 1_000 + AHEAD_MS
   const time = (timeMs: number) => new Date(timeMs).toISOString().replace('.000', '')
   const range = `startTime=${time(endMs - HOUR_MS)}&endTime=${time(endMs)}`
@@ -31,7 +31,7 @@ export function askAboutLastHour (
   }
 }
 
-export const curlOf = ({ url, token }: Question) => `curl -H "Authorization: Bearer ${token}" "${url}"`
+export const curlOf = ({ url, token }: FirstQuery) => `curl -H "Authorization: Bearer ${token}" "${url}"`
 
 /** A command that sends one event, if no fleet does. */
 export function sendingCurl (apiPort: number, token: string, deviceType: string, nowMs: number): string {
@@ -45,18 +45,18 @@ export function sendingCurl (apiPort: number, token: string, deviceType: string,
  * Waits until the API answers a query with complete data.
  * @returns the problem; undefined: none
  */
-export async function waitForAnswer (question: Question, signal: AbortSignal): Promise<string | undefined> {
+export async function waitForAnswer (query: FirstQuery, signal: AbortSignal): Promise<string | undefined> {
   let said = 'it is unreachable'
   const startMs = performance.now()
   let count = -1
   while (!signal.aborted) {
     const waitedMs = performance.now() - startMs
-    if (count >= question.expectedCount * COMPLETE_SHARE) return undefined
+    if (count >= query.expectedCount * COMPLETE_SHARE) return undefined
     if (count >= 0 && waitedMs > COMPLETE_TIMEOUT_MS) return 'more of the history is being sent'
     if (waitedMs > ANSWER_TIMEOUT_MS) return `the API has no answer yet (${said}); see the logs`
     try {
-      const response = await fetch(question.url, {
-        headers: { authorization: `Bearer ${question.token}` },
+      const response = await fetch(query.url, {
+        headers: { authorization: `Bearer ${query.token}` },
         signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)])
       })
       const body = await response.json() as { count?: number, detail?: string }

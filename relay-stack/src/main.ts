@@ -13,7 +13,7 @@ import { RelayError } from 'relay-common'
 import { killAll } from './data-dir.ts'
 import { fullDisk } from './disk.ts'
 import { explainFileError } from './file-error.ts'
-import { readOptions } from './options.ts'
+import { parseOptions } from './options.ts'
 import { startStack } from './stack.ts'
 
 process.umask(0o077) // files written by us and our children are closed to all others
@@ -22,7 +22,7 @@ const STOP_TIMEOUT_MS = 45_000
 /** npm forwards a Ctrl-C that we also got from the terminal: one key, two signals. */
 const SAME_SIGNAL_MS = 1_000
 
-const options = readOptions(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
+const options = parseOptions(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
 const stopping = new AbortController()
 const say = (text: string) => process.stdout.write(text)
 // a closed terminal sends SIGHUP and accepts no text: that must not disturb the stop

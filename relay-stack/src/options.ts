@@ -6,7 +6,7 @@ import { Command, Option } from 'commander'
 import { version } from 'relay-common'
 
 import { HISTORY_EVENTS_MAX } from './backfill.ts'
-import { addPortOptions, readPortOptions, type PortName } from './port-options.ts'
+import { addPortOptions, parsePortOptions, type PortName } from './port-options.ts'
 import type { WantedPort } from './ports.ts'
 
 export interface StackOptions {
@@ -88,7 +88,9 @@ export function createCommand (): Command {
  * @param args command line arguments
  * @param startedIn base of relative paths on the command line
  */
-export function readOptions (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): StackOptions {
+export function parseOptions (
+  args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string
+): StackOptions {
   const command = createCommand()
   parse(command, args, environment)
   const options = command.opts()
@@ -102,7 +104,7 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
     if (value !== undefined && value !== '') simulator[variable] = value
   }
   return {
-    ports: readPortOptions(command),
+    ports: parsePortOptions(command),
     dataDir: folder('dataDir'),
     kafkaCache: folder('kafkaCache'),
     eventLog: options.eventLog,
@@ -116,7 +118,7 @@ export function readOptions (args: readonly string[], environment: NodeJS.Proces
 }
 
 /** Reads the options of `npm stop`, like `readOptions`. @returns the data folder, absolute */
-export function readFolder (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): string {
+export function parseFolder (args: readonly string[], environment: NodeJS.ProcessEnv, startedIn: string): string {
   const command = new Command('npm stop --')
     .description('Stops the stack that npm start runs on a data folder.')
     .version(version)

@@ -30,7 +30,7 @@ export function addPortOptions (command: Command): void {
  * The requested ports, or the defaults. A request for any API port may mean several stacks started at once, which would
  * all find the other default ports free; so those are any port then as well.
  */
-export function readPortOptions (command: Command): Record<PortName, WantedPort> {
+export function parsePortOptions (command: Command): Record<PortName, WantedPort> {
   const isAsked = (name: PortName) => command.getOptionValueSource(keyOf(name)) !== 'default'
   const portOf = (name: PortName) => Number(command.opts()[keyOf(name)])
   const isAny = isAsked('api') && portOf('api') === 0

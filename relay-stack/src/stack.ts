@@ -11,7 +11,7 @@ import { DATABASE } from './database.ts'
 import { openDataDir, type DataDir } from './data-dir.ts'
 import { fullDisk, watchDisk } from './disk.ts'
 import { describeChoice, isKafkaOurs, placeOf, settleEventLog, type EventLogChoice } from './event-log.ts'
-import { askAboutLastHour, curlOf, sendingCurl, waitForAnswer } from './first-answer.ts'
+import { queryLastHour, curlOf, sendingCurl, waitForAnswer } from './first-answer.ts'
 import { chooseFleet } from './fleet.ts'
 import { followLog, openLogFiles } from './log-files.ts'
 import { checkLoopback } from './loopback.ts'
@@ -138,8 +138,8 @@ async function reportFirstAnswer (
   const token = splitList(environment.API_TOKENS ?? '')[0] ?? WELL_KNOWN_TOKEN
   const expectedCount = Math.min(historyMs, 3_600_000) / 1_000 * (fleet?.rate ?? 0)
   const device = fleet?.firstDevice ?? 'my-device'
-  const question = askAboutLastHour(ports.of('api'), token, device, expectedCount, Date.now())
-  const problem = fleet && await waitForAnswer(question, signal)
+  const query = queryLastHour(ports.of('api'), token, device, expectedCount, Date.now())
+  const problem = fleet && await waitForAnswer(query, signal)
   if (signal.aborted) return
 
   report.line(`Relay is up after ${(performance.now() / 1_000).toFixed(1)} s${problem ? `, but ${problem}` : ''}\n`)
@@ -147,7 +147,7 @@ async function reportFirstAnswer (
   report.table(rowsOf(context, parts))
   const [deviceType] = splitList(environment.DEVICE_TYPES ?? '')
   if (!fleet) report.line(`\n  ${sendingCurl(ports.of('api'), token, deviceType ?? 'THERMOSTAT', Date.now())}`)
-  report.line(`\n  ${curlOf(question)}\n\nMQTT clients use a token as their password, as in the command above`)
+  report.line(`\n  ${curlOf(query)}\n\nMQTT clients use a token as their password, as in the command above`)
   report.line(describeMetrics(metricsTargets(context), prometheusFile))
   report.line(`Ctrl-C or npm stop stops everything; the data stays in ${dataDir.path}`)
 }

@@ -3,13 +3,13 @@ import { existsSync, realpathSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { stackOn } from './data-dir.ts'
-import { readFolder } from './options.ts'
+import { parseFolder } from './options.ts'
 
 /** A stack kills itself after 45 s. */
 const STOP_TIMEOUT_MS = 60_000
 const POLL_MS = 50
 
-const folder = readFolder(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
+const folder = parseFolder(process.argv.slice(2), process.env, process.env.INIT_CWD ?? process.cwd())
 process.exitCode = await stop(existsSync(folder) ? realpathSync(folder) : folder)
 
 async function stop (path: string): Promise<number> {

@@ -12,10 +12,11 @@ import {
 } from 'relay-common'
 import { Type } from 'typebox'
 
+import { createRandom } from '../../test-support/chance.ts'
 import { until } from '../../test-support/until.ts'
 import { findJava } from '../src/kafka.ts'
 import {
-  createKnownEvents, createRandom, DAY_MS, DAYS, deviceTypes, LATE_MAX_MS, START_MS, type KnownEvents
+  createKnownEvents, DAY_MS, DAYS, deviceTypes, LATE_MAX_MS, START_MS, type KnownEvents
 } from './support/known-events.ts'
 import { plainAnswer, type Asked } from './support/plain-answer.ts'
 import {

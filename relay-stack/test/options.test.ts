@@ -7,7 +7,7 @@ import getPort from 'get-port'
 import { RelayError } from 'relay-common'
 
 import { chooseFleet } from '../src/fleet.ts'
-import { createCommand, readOptions, type StackOptions } from '../src/options.ts'
+import { createCommand, parseOptions, type StackOptions } from '../src/options.ts'
 import { openPorts } from '../src/ports.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -26,7 +26,7 @@ function withEnvironment<T> (variables: Record<string, string>, work: () => T): 
 }
 
 const read = (args: string[], variables: Record<string, string> = {}) =>
-  withEnvironment(variables, () => readOptions(args, process.env, '/somewhere'))
+  withEnvironment(variables, () => parseOptions(args, process.env, '/somewhere'))
 
 const portsOf = (ports: StackOptions['ports']) =>
   Object.fromEntries(Object.entries(ports).map(([name, it]) => [name, it.port]))

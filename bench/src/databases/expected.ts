@@ -4,13 +4,13 @@
  */
 import { HOUR_MS } from 'relay-common'
 
-import type { Answer, AnswerRow, Question, RangeQuestion, Selection } from './questions.ts'
-import { TOP } from './questions.ts'
+import type { Answer, AnswerRow, BenchmarkQuery, RangeQuery, Selection } from './queries.ts'
+import { TOP } from './queries.ts'
 import { readingsPerHour, storedHours, tailReadings, type Stored } from './readings.ts'
 import { readingTimeMs, type FleetDevice } from '../history-fleet.ts'
 
 /** Neumaier's sum: what it lacks is far below what averages are compared by. */
-class Tally {
+class ExpectedTotal {
   count = 0
   min = Infinity
   max = -Infinity
@@ -31,7 +31,7 @@ class Tally {
     this.#addSum(value)
   }
 
-  merge (other: Tally): void {
+  merge (other: ExpectedTotal): void {
     this.count += other.count
     this.min = Math.min(this.min, other.min)
     this.max = Math.max(this.max, other.max)
@@ -63,15 +63,15 @@ class Tally {
   }
 }
 
-/** Tallies of one question, by the row that a reading belongs to. */
+/** Tallies of one query, by the row that a reading belongs to. */
 interface Asked {
-  readonly question: RangeQuestion
-  readonly rows: Map<string | number, Tally>
+  readonly query: RangeQuery
+  readonly rows: Map<string | number, ExpectedTotal>
 }
 
-/** Answers to all questions. */
-export function computeAnswers (stored: Stored, questions: readonly Question[]): Map<Question, Answer> {
-  const asked = questions.filter(it => it.kind !== 'latest').map((question): Asked => ({ question, rows: new Map() }))
+/** Answers to all queries. */
+export function computeAnswers (stored: Stored, queries: readonly BenchmarkQuery[]): Map<BenchmarkQuery, Answer> {
+  const asked = queries.filter(it => it.kind !== 'latest').map((query): Asked => ({ query, rows: new Map() }))
   const newest = stored.fleet.map(() => ({ timeMs: -Infinity, value: NaN }))
   const see = (n: number, timeMs: number, value: number) => {
     if (timeMs > newest[n].timeMs) newest[n] = { timeMs, value }
@@ -79,14 +79,14 @@ export function computeAnswers (stored: Stored, questions: readonly Question[]):
   const perHour = readingsPerHour(stored)
   for (const { hourMs, values } of storedHours(stored)) {
     for (const [n, device] of stored.fleet.entries()) {
-      const hour = new Tally(false)
+      const hour = new ExpectedTotal(false)
       for (const value of values[n]) hour.add(value)
       see(n, readingTimeMs(n, hourMs, perHour - 1, stored.readingMs), values[n][perHour - 1])
       for (const it of asked) {
-        const { startMs, endMs, kind } = it.question
-        if (!isSelected(it.question.selection, device) || hourMs + HOUR_MS <= startMs || hourMs >= endMs) continue
+        const { startMs, endMs, kind } = it.query
+        if (!isSelected(it.query.selection, device) || hourMs + HOUR_MS <= startMs || hourMs >= endMs) continue
         if (kind !== 'p99' && hourMs >= startMs && hourMs + HOUR_MS <= endMs) {
-          tallyOf(it, device, hourMs).merge(hour)
+          totalOf(it, device, hourMs).merge(hour)
           continue
         }
         for (let at = 0; at < perHour; at++) {
@@ -99,12 +99,12 @@ export function computeAnswers (stored: Stored, questions: readonly Question[]):
     if (isResent) continue
     see(n, timeMs, value)
     for (const it of asked) {
-      if (isSelected(it.question.selection, stored.fleet[n])) addTo(it, stored.fleet[n], timeMs, value)
+      if (isSelected(it.query.selection, stored.fleet[n])) addTo(it, stored.fleet[n], timeMs, value)
     }
   }
   const latest = stored.fleet.map(({ id }, n) => ({ device: id, ...newest[n] }))
-  return new Map(questions.map(it =>
-    [it, it.kind === 'latest' ? latest : render(asked.find(({ question }) => question === it)!)]))
+  return new Map(queries.map(it =>
+    [it, it.kind === 'latest' ? latest : render(asked.find(({ query }) => query === it)!)]))
 }
 
 function isSelected ({ device, zone, type }: Selection, it: FleetDevice): boolean {
@@ -112,14 +112,14 @@ function isSelected ({ device, zone, type }: Selection, it: FleetDevice): boolea
 }
 
 function addTo (asked: Asked, device: FleetDevice, timeMs: number, value: number): void {
-  const { startMs, endMs } = asked.question
-  if (timeMs >= startMs && timeMs < endMs) tallyOf(asked, device, timeMs).add(value)
+  const { startMs, endMs } = asked.query
+  if (timeMs >= startMs && timeMs < endMs) totalOf(asked, device, timeMs).add(value)
 }
 
-function tallyOf ({ question, rows }: Asked, device: FleetDevice, timeMs: number): Tally {
-  const key = question.kind === 'top' ? device.id : question.kind === 'rows' ? rowOf(question, timeMs) : ''
+function totalOf ({ query, rows }: Asked, device: FleetDevice, timeMs: number): ExpectedTotal {
+  const key = query.kind === 'top' ? device.id : query.kind === 'rows' ? rowOf(query, timeMs) : ''
   let tally = rows.get(key)
-  if (!tally) rows.set(key, tally = new Tally(question.kind === 'p99'))
+  if (!tally) rows.set(key, tally = new ExpectedTotal(query.kind === 'p99'))
   return tally
 }
 
@@ -127,7 +127,7 @@ const clocks = new Map<string, Intl.DateTimeFormat>()
 const days = new Map<string, string>()
 
 /** Hours of a clock that is whole hours from UTC are hours of UTC; days are what it shows. */
-function rowOf ({ interval, timeZone }: RangeQuestion & { kind: 'rows' }, timeMs: number): string | number {
+function rowOf ({ interval, timeZone }: RangeQuery & { kind: 'rows' }, timeMs: number): string | number {
   const hourMs = Math.floor(timeMs / HOUR_MS) * HOUR_MS
   if (interval === 'hour') return hourMs
   const key = `${timeZone} ${hourMs}`
@@ -140,12 +140,12 @@ function rowOf ({ interval, timeZone }: RangeQuestion & { kind: 'rows' }, timeMs
   return day
 }
 
-function render ({ question, rows }: Asked): Answer {
+function render ({ query, rows }: Asked): Answer {
   const tallies = [...rows]
-  if (question.kind === 'top') {
+  if (query.kind === 'top') {
     return tallies.map(([, it]) => ({ avg: it.avg })).sort((a, b) => b.avg - a.avg).slice(0, TOP)
   }
-  if (question.kind === 'p99') return tallies.map(([, it]) => ({ p99: it.percentile(0.99) }))
+  if (query.kind === 'p99') return tallies.map(([, it]) => ({ p99: it.percentile(0.99) }))
   return tallies.sort(([a], [b]) => a < b ? -1 : 1).map(([, { count, min, max, avg }]) => ({ count, min, max, avg }))
 }
 

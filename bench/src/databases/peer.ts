@@ -1,6 +1,6 @@
 /** One database under test. */
 import type { Usage } from '../process-usage.ts'
-import type { Answer, Question } from './questions.ts'
+import type { Answer, BenchmarkQuery } from './queries.ts'
 import type { Stored } from './readings.ts'
 
 export interface DatabasePeer extends AsyncDisposable {
@@ -9,7 +9,7 @@ export interface DatabasePeer extends AsyncDisposable {
   fill (stored: Stored): Promise<void>
   /** Takes the last hour the way that readings come in life, and returns when answers show all of it. */
   takeTail (stored: Stored): Promise<void>
-  ask (question: Question): Promise<Answer>
+  ask (query: BenchmarkQuery): Promise<Answer>
   /** of all its processes */
   readUsage (): Promise<Usage>
   /** of what it keeps on disk */

@@ -10,7 +10,7 @@ import {
   createReadings, lineStart, queryQuestDb, sendLines, startQuestDb, untilApplied, type Cell
 } from '../questdb.ts'
 import type { DatabasePeer } from './peer.ts'
-import { TOP, type Answer, type Question, type Selection } from './questions.ts'
+import { TOP, type Answer, type BenchmarkQuery, type Selection } from './queries.ts'
 import { inBatches, orderOfDevices, storedSteps, tailReadings } from './readings.ts'
 
 const LINES_PER_REQUEST = 50_000
@@ -57,22 +57,22 @@ export async function openQuestDb (folder: string): Promise<DatabasePeer> {
       }
       await untilApplied(url)
     },
-    ask: question => ask(url, question),
+    ask: query => ask(url, query),
     readUsage: () => readUsage(server.pid),
     readSizeBytes: () => sizeOf(join(folder, 'db')),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
 }
 
-async function ask (url: string, question: Question): Promise<Answer> {
-  if (question.kind === 'latest') {
+async function ask (url: string, query: BenchmarkQuery): Promise<Answer> {
+  if (query.kind === 'latest') {
     const rows = await queryQuestDb(url, `
       select device, ts, value from (select * from readings latest on ts partition by device) order by device`)
     return rows.map(([device, ts, value]) =>
       ({ device: String(device), timeMs: Date.parse(String(ts)), value: Number(value) }))
   }
-  const where = whereOf(question.selection, question.startMs, question.endMs)
-  switch (question.kind) {
+  const where = whereOf(query.selection, query.startMs, query.endMs)
+  switch (query.kind) {
     case 'top': {
       const rows = await queryQuestDb(url, `
         select device, avg from (select device, avg(value) avg from readings ${where}) order by avg desc limit ${TOP}`)
@@ -86,10 +86,10 @@ async function ask (url: string, question: Question): Promise<Answer> {
       return toRows(await queryQuestDb(url,
         `select count(), min(value), max(value), avg(value) from readings ${where}`))
     case 'rows': {
-      const unit = question.interval === 'hour' ? '1h' : '1d'
+      const unit = query.interval === 'hour' ? '1h' : '1d'
       const rows = await queryQuestDb(url, `
         select ts, count(), min(value), max(value), avg(value) from readings ${where}
-        sample by ${unit} align to calendar time zone '${question.timeZone}'`)
+        sample by ${unit} align to calendar time zone '${query.timeZone}'`)
       return toRows(rows.map(it => it.slice(1)))
     }
   }

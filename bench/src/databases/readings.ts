@@ -6,7 +6,8 @@
  */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
-import { createFleet, createRandom, fillHour, readingTimeMs, type FleetDevice } from '../history-fleet.ts'
+import { createRandom } from '../../../test-support/chance.ts'
+import { createFleet, fillHour, readingTimeMs, type FleetDevice } from '../history-fleet.ts'
 
 export interface StoredSettings {
   readonly devices: number

@@ -1,6 +1,6 @@
 /**
  * Relay. Its own code folds the history into rollups, as a processor would; the last hour goes through Kafka and a
- * processor, and questions go to the API.
+ * processor, and queries go to the API.
  */
 import getPort from 'get-port'
 import type { Database, ProducedRecord } from 'relay-common'
@@ -14,7 +14,7 @@ import { startProgram } from '../program.ts'
 import { processorEnvironment } from '../relay-processor.ts'
 import type { BenchServers } from '../servers.ts'
 import type { DatabasePeer } from './peer.ts'
-import { TOP, type Answer, type Question } from './questions.ts'
+import { TOP, type Answer, type BenchmarkQuery } from './queries.ts'
 import { inBatches, tailReadings, type Stored } from './readings.ts'
 
 const DATABASE = 'databases'
@@ -60,7 +60,7 @@ export async function openRelay (servers: BenchServers): Promise<DatabasePeer> {
       }
       await drain(servers, database)
     },
-    ask: question => ask(url, question),
+    ask: query => ask(url, query),
     readUsage: async () => sumUsage(await Promise.all([readTreeUsage(servers.postgres.pid), ...pids.map(readUsage)])),
     readSizeBytes: () => readSizeBytes(database),
     [Symbol.asyncDispose]: () => running.disposeAsync()
@@ -79,24 +79,24 @@ async function readSizeBytes (database: Database): Promise<number> {
   return size
 }
 
-async function ask (url: string, question: Question): Promise<Answer> {
-  if (question.kind === 'latest') return askLatest(url)
-  const range = { start: new Date(question.startMs).toISOString(), end: new Date(question.endMs).toISOString() }
-  switch (question.kind) {
+async function ask (url: string, query: BenchmarkQuery): Promise<Answer> {
+  if (query.kind === 'latest') return askLatest(url)
+  const range = { start: new Date(query.startMs).toISOString(), end: new Date(query.endMs).toISOString() }
+  switch (query.kind) {
     case 'top': {
       const { rows } = await get<{ device: string, value: number }>(url, 'top',
-        { ...question.selection, ...range, groupBy: 'device', stat: 'avg', limit: String(TOP) })
+        { ...query.selection, ...range, groupBy: 'device', stat: 'avg', limit: String(TOP) })
       return rows!.map(({ device, value }) => ({ device, avg: value }))
     }
     case 'p99':
-      return rowsOf(await get(url, 'aggregates', { ...question.selection, ...range, interval: 'range', stats: 'p99' }))
+      return rowsOf(await get(url, 'aggregates', { ...query.selection, ...range, interval: 'range', stats: 'p99' }))
     case 'total':
       return rowsOf(await get(url, 'aggregates',
-        { ...question.selection, ...range, interval: 'range', stats: 'count,min,max,avg' }))
+        { ...query.selection, ...range, interval: 'range', stats: 'count,min,max,avg' }))
     case 'rows': {
-      const interval = question.interval === 'hour' ? '1h' : '1d'
+      const interval = query.interval === 'hour' ? '1h' : '1d'
       return rowsOf(await get(url, 'aggregates',
-        { ...question.selection, ...range, interval, tz: question.timeZone, stats: 'count,min,max,avg' }))
+        { ...query.selection, ...range, interval, tz: query.timeZone, stats: 'count,min,max,avg' }))
     }
   }
 }

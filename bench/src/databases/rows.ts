@@ -5,7 +5,7 @@ import { readingTimeMs } from '../history-fleet.ts'
 import { readTreeUsage } from '../process-usage.ts'
 import { createRowsIndexes, createRowsTable, RowsCopy, startRowsServer } from '../rows-table.ts'
 import type { DatabasePeer } from './peer.ts'
-import { TOP, type Answer, type Question, type Selection } from './questions.ts'
+import { TOP, type Answer, type BenchmarkQuery, type Selection } from './queries.ts'
 import { inBatches, orderOfDevices, storedSteps, tailReadings } from './readings.ts'
 
 /** rows of a transaction of the last hour */
@@ -42,7 +42,7 @@ export async function openRows (folder: string): Promise<DatabasePeer> {
       }
       await client.query('vacuum (analyze) readings') // autovacuum would, some minutes later
     },
-    ask: question => ask(client, question),
+    ask: query => ask(client, query),
     readUsage: () => readTreeUsage(pid),
     async readSizeBytes () {
       const { rows: [{ size }] } = await client.query<{ size: number }>(
@@ -55,8 +55,8 @@ export async function openRows (folder: string): Promise<DatabasePeer> {
 
 const stats = 'count(*)::float8 as count, min(value), max(value), avg(value)'
 
-async function ask (client: Client, question: Question): Promise<Answer> {
-  if (question.kind === 'latest') {
+async function ask (client: Client, query: BenchmarkQuery): Promise<Answer> {
+  if (query.kind === 'latest') {
     const { rows } = await client.query<{ device: string, ms: number, value: number }>(`
       select d.name as device, extract(epoch from r.ts)::float8 * 1000 as ms, r.value
       from devices d
@@ -64,11 +64,11 @@ async function ask (client: Client, question: Question): Promise<Answer> {
       order by d.name`)
     return rows.map(({ device, ms, value }) => ({ device, timeMs: Math.round(ms), value }))
   }
-  const { startMs, endMs } = question
-  const { condition, values } = chosen(question.selection)
+  const { startMs, endMs } = query
+  const { condition, values } = chosen(query.selection)
   const where = `where ts >= $1 and ts < $2${condition}`
   const parameters = [new Date(startMs).toISOString(), new Date(endMs).toISOString(), ...values]
-  switch (question.kind) {
+  switch (query.kind) {
     case 'top': {
       const { rows } = await client.query(`
         select d.name as device, t.avg
@@ -84,7 +84,7 @@ async function ask (client: Client, question: Question): Promise<Answer> {
     case 'total':
       return (await client.query(`select ${stats} from readings ${where}`, parameters)).rows
     case 'rows': {
-      const bucket = `date_trunc('${question.interval}', ts, '${question.timeZone}')`
+      const bucket = `date_trunc('${query.interval}', ts, '${query.timeZone}')`
       const { rows } = await client.query(
         `select ${stats} from readings ${where} group by ${bucket} order by ${bucket}`, parameters)
       return rows

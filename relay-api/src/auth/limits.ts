@@ -13,7 +13,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { normaliseAddress, RelayError, type Database } from 'relay-common'
 
 import { countFailure, countRequest, readFailures } from './rate-limit-store.ts'
-import { createWindowCounter, KEYS_KEPT_MAX, type Counted } from './window-counter.ts'
+import { createWindowCounter, KEYS_KEPT_MAX, type WindowCount } from './window-counter.ts'
 
 export interface LimitSettings {
   readonly strangersMax: number
@@ -36,7 +36,7 @@ export interface Strangers {
   fail (address: string): Promise<void>
 }
 
-export interface Limits {
+export interface RequestLimits {
   readonly strangers: Strangers
   /** refuses principals with too many requests, and adds the rest of the limit to each answer */
   readonly byPrincipal: (app: FastifyInstance) => void
@@ -44,7 +44,7 @@ export interface Limits {
 
 const STATEMENTS_PER_S = 50
 
-export function openLimits (settings: LimitSettings): Limits {
+export function openLimits (settings: LimitSettings): RequestLimits {
   const keptMax = settings.callersKeptMax ?? KEYS_KEPT_MAX
   return {
     strangers: createStrangers(settings, keptMax),
@@ -57,7 +57,7 @@ function limitPrincipals (
   app: FastifyInstance, { perPrincipalMax, windowMs, database }: LimitSettings, keptMax: number
 ): void {
   const requests = createWindowCounter(windowMs, keptMax)
-  const tell = ({ count, endsInS }: Counted, reply: FastifyReply) => {
+  const addLimitHeaders = ({ count, endsInS }: WindowCount, reply: FastifyReply) => {
     reply.header('ratelimit-limit', perPrincipalMax)
     reply.header('ratelimit-remaining', Math.max(0, perPrincipalMax - count))
     reply.header('ratelimit-reset', endsInS)
@@ -66,10 +66,10 @@ function limitPrincipals (
     return tooOften(`request limit exceeded; try again in ${endsInS} s`)
   }
   app.addHook('onRequest', ({ principal }, reply, done) => {
-    if (!database) return done(tell(requests.add(principal.id), reply))
+    if (!database) return done(addLimitHeaders(requests.add(principal.id), reply))
     countRequest(database, `principal:${principal.id}`, windowMs)
       .catch(() => requests.add(principal.id)) // an unreachable database keeps nobody out
-      .then(it => done(tell(it, reply)), done)
+      .then(it => done(addLimitHeaders(it, reply)), done)
   })
 }
 
@@ -80,7 +80,7 @@ function createStrangers (
   const failures = createWindowCounter(windowMs, keptMax)
   const statements = createWindowCounter(1_000, 1)
   /** the database, if unknown callers may use it; an unreachable one must keep nobody out */
-  const shared = async (ask: (database: Database) => Promise<Counted | undefined>, key: string) => {
+  const shared = async (ask: (database: Database) => Promise<WindowCount | undefined>, key: string) => {
     if (!database || statements.add('').count > STATEMENTS_PER_S) return
     const counted = await ask(database).catch(() => undefined)
     if (counted) failures.raise(key, counted.count, counted.endsInS)

@@ -1,24 +1,24 @@
 /** Counts of requests in PostgreSQL (`rate_limits`), for API processes that count together. */
 import type { Database } from 'relay-common'
 
-import type { Counted } from './window-counter.ts'
+import type { WindowCount } from './window-counter.ts'
 
 /** one count in so many deletes expired rows; a table of an hour's callers is small */
 const SWEEP_EVERY = 1_000
 
 /** Counts a request. @param key of its caller, separate from those of failures */
-export async function countRequest (database: Database, key: string, windowMs: number): Promise<Counted> {
+export async function countRequest (database: Database, key: string, windowMs: number): Promise<WindowCount> {
   return await count(database, key, windowMs)
 }
 
 /** Counts an invalid credential of an address. */
-export async function countFailure (database: Database, address: string, windowMs: number): Promise<Counted> {
+export async function countFailure (database: Database, address: string, windowMs: number): Promise<WindowCount> {
   return await count(database, `failed:${address}`, windowMs)
 }
 
 /** Invalid credentials of an address in the current window; undefined: none. */
-export async function readFailures (database: Database, address: string): Promise<Counted | undefined> {
-  const [counted] = await database.queryPrepared<Counted>('read request count', `
+export async function readFailures (database: Database, address: string): Promise<WindowCount | undefined> {
+  const [counted] = await database.queryPrepared<WindowCount>('read request count', `
     select count, ceil(extract(epoch from window_end - now()))::integer as "endsInS"
     from rate_limits where key = $1 and window_end > now()`,
   [`failed:${address}`])
@@ -27,11 +27,11 @@ export async function readFailures (database: Database, address: string): Promis
 
 let counts = 0
 
-async function count (database: Database, key: string, windowMs: number): Promise<Counted> {
+async function count (database: Database, key: string, windowMs: number): Promise<WindowCount> {
   if (++counts % SWEEP_EVERY === 0) {
     database.query('delete from rate_limits where window_end < now()').catch(() => {}) // the next count will
   }
-  const [counted] = await database.queryPrepared<Counted>('count request', `
+  const [counted] = await database.queryPrepared<WindowCount>('count request', `
     insert into rate_limits as r (key, count, window_end) values ($1, 1, now() + $2 * interval '1 ms')
     on conflict (key) do update set
       count = case when r.window_end <= now() then 1 else r.count + 1 end,

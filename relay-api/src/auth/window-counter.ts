@@ -1,15 +1,15 @@
 /** Counts per key in windows of time, in memory. */
 import { LruMap } from 'toad-cache'
 
-export interface Counted {
+export interface WindowCount {
   readonly count: number
   /** until the window of this key ends, rounded up */
   readonly endsInS: number
 }
 
 export interface WindowCounter {
-  add (key: string): Counted
-  read (key: string): Counted
+  add (key: string): WindowCount
+  read (key: string): WindowCount
   /** Takes over a higher count from elsewhere. */
   raise (key: string, count: number, endsInS: number): void
 }
@@ -26,16 +26,16 @@ export function createWindowCounter (
     const window = windows.get(key)
     return window !== undefined && window.endMs > now() ? window : undefined
   }
-  const told = (window: { readonly count: number, readonly endMs: number } | undefined): Counted =>
+  const countOf = (window: { readonly count: number, readonly endMs: number } | undefined): WindowCount =>
     ({ count: window?.count ?? 0, endsInS: window === undefined ? 0 : Math.ceil((window.endMs - now()) / 1000) })
   return {
     add (key) {
       let window = find(key)
       if (window === undefined) windows.set(key, window = { count: 0, endMs: now() + windowMs })
       window.count++
-      return told(window)
+      return countOf(window)
     },
-    read: key => told(find(key)),
+    read: key => countOf(find(key)),
     raise (key, count, endsInS) {
       const window = find(key)
       if (window !== undefined && window.count >= count) return

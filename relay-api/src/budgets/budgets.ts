@@ -56,7 +56,7 @@ export function createBudgets (
   // callers are unknown until they come
   for (const budget of Object.keys(budgets)) exceeded.inc({ budget, caller: 'other' }, 0)
   const named = new Set<string>()
-  const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<Level>(CALLERS_KEPT_MAX)]))
+  const spent = new Map(Object.keys(budgets).map(name => [name, new LruMap<BudgetLevel>(CALLERS_KEPT_MAX)]))
   /** by budget, what each caller holds */
   const held = new Map(Object.keys(budgets).map(name => [name, new Map<string, number>()]))
 
@@ -74,7 +74,7 @@ export function createBudgets (
   }
 
   /** @returns what is left now */
-  const levelOf = (name: SpentBudget, caller: string): Level => {
+  const levelOf = (name: SpentBudget, caller: string): BudgetLevel => {
     const { setting, refillMs } = budgets[name]
     const max = config[setting]
     const atMs = now()
@@ -133,7 +133,7 @@ export function createBudgets (
 }
 
 /** The rest of a spent budget at a time. */
-interface Level {
+interface BudgetLevel {
   left: number
   atMs: number
 }

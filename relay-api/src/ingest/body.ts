@@ -5,7 +5,7 @@ import { createGunzip, type Gunzip } from 'node:zlib'
 
 import { RelayError } from 'relay-common'
 
-import type { Lease } from './in-flight.ts'
+import type { BytesLease } from './in-flight.ts'
 import type { Framing } from './items.ts'
 
 /** Media types by framing; the first of each is the registered or the most common one. */
@@ -58,7 +58,7 @@ const INFLATED_FREE_BYTES = 256 * 1024
  *   RELAY_INGEST_BUSY, RELAY_BUDGET_EXCEEDED; RELAY_REQUEST_INVALID for an invalid or truncated gzip, or one with
  *   trailing bytes
  */
-export async function readBody (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
+export async function readBody (request: IncomingMessage, limits: BodyLimits, lease: BytesLease): Promise<Buffer> {
   const { 'content-encoding': encoding, 'content-length': length = '0' } = request.headers
   if (Number(length) > limits.maxBytes) throw tooLarge(limits.maxBytes)
   switch (encoding?.trim().toLowerCase() || 'identity') { // an empty one means none
@@ -71,7 +71,7 @@ export async function readBody (request: IncomingMessage, limits: BodyLimits, le
   }
 }
 
-async function readZipped (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
+async function readZipped (request: IncomingMessage, limits: BodyLimits, lease: BytesLease): Promise<Buffer> {
   lease.take(INFLATER_BYTES)
   const gunzip = createGunzip()
   try {
@@ -108,20 +108,20 @@ function isHere ({ complete, headers, readableLength }: IncomingMessage): boolea
 }
 
 /** A body that has already arrived, as small ones do, together with the headers. */
-function readWhole (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Buffer {
+function readWhole (request: IncomingMessage, { maxBytes }: BodyLimits, lease: BytesLease): Buffer {
   const body = new GrowingBody(maxBytes, lease)
   const bytes = request.read() as Buffer | null // all of it; null: none
   if (bytes !== null) body.add(bytes)
   return body.bytes
 }
 
-async function readPlain (request: IncomingMessage, limits: BodyLimits, lease: Lease): Promise<Buffer> {
+async function readPlain (request: IncomingMessage, limits: BodyLimits, lease: BytesLease): Promise<Buffer> {
   await undefined // data that came with the headers is parsed after this turn
   if (isHere(request)) return readWhole(request, limits, lease)
   return await beforeDeadline(request, limits, request, () => readChunks(request, limits, lease))
 }
 
-async function readChunks (request: IncomingMessage, { maxBytes }: BodyLimits, lease: Lease): Promise<Buffer> {
+async function readChunks (request: IncomingMessage, { maxBytes }: BodyLimits, lease: BytesLease): Promise<Buffer> {
   const body = new GrowingBody(maxBytes, lease)
   // the request must outlive the loop, because it carries the answer
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) body.add(chunk)
@@ -129,7 +129,7 @@ async function readChunks (request: IncomingMessage, { maxBytes }: BodyLimits, l
 }
 
 async function inflate (
-  request: IncomingMessage, gunzip: Gunzip, { maxBytes }: BodyLimits, lease: Lease
+  request: IncomingMessage, gunzip: Gunzip, { maxBytes }: BodyLimits, lease: BytesLease
 ): Promise<Buffer> {
   const sent: Sent = { bytes: 0, counted: 0 }
   const feeding = feed(request, gunzip, maxBytes, sent)
@@ -190,12 +190,12 @@ function drained (gunzip: Gunzip): Promise<void> {
 class GrowingBody {
   size = 0
   readonly #maxBytes: number
-  readonly #lease: Lease
+  readonly #lease: BytesLease
   #counted = 0
   #chunk: Buffer | undefined
   #buffer: Buffer | undefined
 
-  constructor (maxBytes: number, lease: Lease) {
+  constructor (maxBytes: number, lease: BytesLease) {
     this.#maxBytes = maxBytes
     this.#lease = lease
   }

@@ -13,10 +13,10 @@ export interface InFlight {
    * Room for one request. Release it in any case.
    * @param caller id of a principal
    */
-  open (caller: string): Lease
+  open (caller: string): BytesLease
 }
 
-export interface Lease extends Disposable {
+export interface BytesLease extends Disposable {
   /** @throws RelayError RELAY_INGEST_BUSY if there is no room, RELAY_BUDGET_EXCEEDED if this caller has none */
   take (bytes: number): void
 }

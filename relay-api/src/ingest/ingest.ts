@@ -5,12 +5,12 @@
  *                                 └──▶ refused, each with its reason
  *                                        └── whose sender can't be told: outbox ──▶ dead letters
  *
- * A large body is read in slices (turns.ts), so that no client delays the others.
+ * A large body is read in slices (ingest-turns.ts), so that no client delays the others.
  */
 import { createHash } from 'node:crypto'
 
 import {
-  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, readClaims, RelayError, splitList,
+  Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, decodeClaims, RelayError, splitList,
   toDeadLetterRecord, type Database, type EventGrants,
   type EventRules, type ForWhom, type Logger, type Registry
 } from 'relay-common'
@@ -18,14 +18,14 @@ import {
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { refusedReasons, Sorting, type Dear, type Refused } from './accept.ts'
-import { openIdempotentAnswers, type IdempotentAnswers } from './idempotency.ts'
+import { openIdempotentAnswers, type IdempotentAnswers } from './idempotency-key.ts'
 import type { IngestConfig } from './config.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import type { BodyLimits } from './body.ts'
 import { cutItems, type CutLimits, type Framing } from './items.ts'
 import { openOutbox, type Outbox } from './outbox.ts'
 import { createQuotas, type Quotas } from './quotas.ts'
-import { createTurns, runNow } from './turns.ts'
+import { createIngestTurns, runNow } from './ingest-turns.ts'
 
 export interface IngestAnswer {
   /** events that are now durable in the log */
@@ -95,7 +95,7 @@ export function openIngest (
   const rules = rulesOf(config)
   const counts = createCounts(metrics, inFlight)
   const quotas = createQuotas(database, budgets, log)
-  const turns = createTurns()
+  const turns = createIngestTurns()
   const cutLimits: CutLimits = { itemsMax: config.INGEST_EVENTS_MAX, blankLinesMax: config.INGEST_EVENTS_MAX }
 
   const take = async (sorted: Sorting, caller: string, nowMs: number, waiting?: ForWhom): Promise<IngestAnswer> => {
@@ -160,7 +160,7 @@ function grantsOf ({ grants }: Principal, { deviceId }: EventOrigin): EventGrant
 
 /** A replayed letter goes to the partition of its device, if that can be read. */
 function keyOf (bytes: Buffer): Buffer | null {
-  const [deviceId, ...others] = readClaims(bytes)?.deviceIds ?? []
+  const [deviceId, ...others] = decodeClaims(bytes)?.deviceIds ?? []
   return typeof deviceId === 'string' && isId(deviceId) && others.length === 0 ? Buffer.from(deviceId) : null
 }
 

@@ -22,13 +22,13 @@ export interface CutLimits {
 }
 
 /** Why no item of a body can be accepted. */
-export type Fault =
+export type BodyFault =
   | { readonly kind: 'too-many', readonly what: string }
   /** the limits of items are unclear */
   | { readonly kind: 'broken', readonly detail: string }
 
 /** The items of a body, with undefined for steps without one; finally the fault, if any. */
-export type Cutting = Generator<Buffer | undefined, Fault | undefined>
+export type Cutting = Generator<Buffer | undefined, BodyFault | undefined>
 
 /** Bytes per step: less than a tenth of a ms. */
 const PAUSE_BYTES = 64 * 1024
@@ -164,10 +164,10 @@ function isSpace (byte: number | undefined): boolean {
   return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB
 }
 
-function tooMany (itemsMax: number): Fault {
+function tooMany (itemsMax: number): BodyFault {
   return { kind: 'too-many', what: `${itemsMax} events` }
 }
 
-function broken (detail: string): Fault {
+function broken (detail: string): BodyFault {
   return { kind: 'broken', detail }
 }

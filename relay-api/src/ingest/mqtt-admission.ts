@@ -24,7 +24,7 @@ export interface AdmissionSettings {
   readonly pendingPerAddressMax: number
 }
 
-export class Admission {
+export class MqttAdmission {
   readonly #settings: AdmissionSettings
   readonly #budgets: Budgets
   readonly #refused: (reason: RefusedConnect) => void

@@ -21,15 +21,15 @@ import { EVENT_BYTES_MAX, type RelayError } from 'relay-common'
 import type { LogIn } from '../auth/authenticate.ts'
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
-import type { Lease } from './in-flight.ts'
+import type { BytesLease } from './in-flight.ts'
 import type { Ingest } from './ingest.ts'
 import { endedReasonOf, type EndedReason, type MqttCounts, type RefusedConnect } from './mqtt-counts.ts'
 import { askedVersion, createDecoder, decodeCutOff } from './mqtt-decode.ts'
 import { Frames, type Frame } from './mqtt-frames.ts'
-import { MqttMessages, type Message } from './mqtt-messages.ts'
+import { MqttMessages, type MqttMessage } from './mqtt-messages.ts'
 import {
-  acknowledgeUnsubscribe, answerPing, complete, partWith, refuseConnect, refuseSubscriptions, welcome, type Limits,
-  type Reason, type Version
+  acknowledgeUnsubscribe, answerPing, complete, partWith, refuseConnect, refuseSubscriptions, welcome, type MqttLimits,
+  type MqttReason, type MqttVersion
 } from './mqtt-packets.ts'
 import { MqttSocket } from './mqtt-socket.ts'
 import { topicOf } from './mqtt-topic.ts'
@@ -60,7 +60,7 @@ const CONNECT_TYPE = 0x10
 const CONNECT_MAX_BYTES = 16 * 1024
 /** of a message, without its event: topic, properties, header */
 const HEAD_MAX_BYTES = 4 * 1024
-const limits: Limits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + HEAD_MAX_BYTES, topicAliasMax: 16 }
+const limits: MqttLimits = { receiveMax: 200, packetMaxBytes: EVENT_BYTES_MAX + HEAD_MAX_BYTES, topicAliasMax: 16 }
 /** clients of 3.1.1 can't know our limit: they resend an oversized message forever unless it is acknowledged */
 const PASSED_MAX_BYTES = 16 * 1024 * 1024
 /** this part of an incomplete packet needs no room in flight */
@@ -90,7 +90,7 @@ export class MqttConnection {
   readonly #messages: MqttMessages
   readonly #topicOfAlias = new Map<number, string>()
   #state: 'connecting' | 'identifying' | 'open' | 'closed' = 'connecting'
-  #version: Version = 4
+  #version: MqttVersion = 4
   #principal: Principal | undefined
   #reauthenticate: (() => Promise<void>) | undefined
   #clientId = ''
@@ -100,10 +100,10 @@ export class MqttConnection {
   #isToldReasons = true
   /** the packet that can't be handled yet: above a budget, or without room in flight */
   #heldFrame: Frame | undefined
-  #heldMessage: { readonly message: Message, readonly isPaid: boolean } | undefined
+  #heldMessage: { readonly message: MqttMessage, readonly isPaid: boolean } | undefined
   #retry: NodeJS.Timeout | undefined
   /** room for an incomplete packet */
-  #partialLease: Lease | undefined
+  #partialLease: BytesLease | undefined
   #heardMs = performance.now()
   /** start of the incomplete packet */
   #partialSinceMs: number | undefined
@@ -127,7 +127,7 @@ export class MqttConnection {
     })
     this.#messages = new MqttMessages(parts.ingest, {
       send: bytes => this.#sendIfTaken(bytes),
-      settled: () => this.#pump(),
+      acknowledged: () => this.#pump(),
       away: detail => this.close('unspecified', detail),
       isTold: () => this.#isToldReasons
     }, this.#socket.guarded(error => { throw error }))
@@ -143,7 +143,7 @@ export class MqttConnection {
   get isOpen (): boolean { return this.#state === 'open' }
 
   /** @param reason sent to clients if MQTT has a code for it; undefined: the client said goodbye */
-  close (reason?: Reason, detail?: string, counted: EndedReason = endedReasonOf(reason)): void {
+  close (reason?: MqttReason, detail?: string, counted: EndedReason = endedReasonOf(reason)): void {
     if (this.#state === 'closed') return
     const isOpen = this.#state === 'open'
     this.#state = 'closed'
@@ -271,7 +271,7 @@ export class MqttConnection {
   }
 
   /** @returns undefined: none now */
-  #takeRoom (bytes: number): Lease | undefined {
+  #takeRoom (bytes: number): BytesLease | undefined {
     const lease = this.#parts.ingest.inFlight.open(this.#principal!.id)
     try {
       lease.take(bytes)
@@ -373,7 +373,7 @@ export class MqttConnection {
     this.#pump()
   }
 
-  #refuse (counted: RefusedConnect, version: Version, reason: Reason, detail?: string): void {
+  #refuse (counted: RefusedConnect, version: MqttVersion, reason: MqttReason, detail?: string): void {
     this.#state = 'closed'
     this.#parts.counts.refusedConnect(counted)
     this.#socket.end(refuseConnect(version, reason, detail))
@@ -414,7 +414,7 @@ export class MqttConnection {
   }
 
   /** @param isPaid whether its bytes were already taken from the budget */
-  #publish (message: Message, isPaid = false): void {
+  #publish (message: MqttMessage, isPaid = false): void {
     const topic = topicOf(message.topic, this.#parts.topic)
     if (topic.kind !== 'events') {
       this.#noteIgnored(message.topic, topic.kind)
@@ -454,7 +454,7 @@ export class MqttConnection {
   }
 
   /** With the reason as text if the client wants and accepts that. */
-  #goodbye (reason: Reason, detail: string | undefined): Buffer {
+  #goodbye (reason: MqttReason, detail: string | undefined): Buffer {
     const inWords = partWith(this.#version, reason, this.#isToldReasons ? detail : undefined)
     return inWords.length <= this.#clientPacketMaxBytes ? inWords : partWith(this.#version, reason)
   }
@@ -463,6 +463,6 @@ export class MqttConnection {
   #hasClosed (): boolean { return this.#state === 'closed' }
 }
 
-function messageOf ({ topic, qos, messageId, payload }: IPublishPacket): Message {
+function messageOf ({ topic, qos, messageId, payload }: IPublishPacket): MqttMessage {
   return { topic, qos, messageId, payload: payload as Buffer }
 }

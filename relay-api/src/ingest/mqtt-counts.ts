@@ -1,7 +1,7 @@
 /** Metrics of MQTT. Each label exists from the start, so that alerts see the first event of its kind. */
 import { Counter, Gauge, type Registry } from 'relay-common'
 
-import type { Reason } from './mqtt-packets.ts'
+import type { MqttReason } from './mqtt-packets.ts'
 
 /** Reasons to refuse a connection. */
 export const refusedConnects = [
@@ -58,6 +58,6 @@ export function createMqttCounts (
 }
 
 /** @returns the label of a protocol reason */
-export function endedReasonOf (reason: Reason | undefined): EndedReason {
+export function endedReasonOf (reason: MqttReason | undefined): EndedReason {
   return endedReasons.find(it => it === reason) ?? 'unspecified'
 }

@@ -6,16 +6,16 @@ import { isUtf8 } from 'node:buffer'
 
 import { parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
 
-import type { Reason, Version } from './mqtt-packets.ts'
+import type { MqttReason, MqttVersion } from './mqtt-packets.ts'
 
-export type Decoded =
+export type DecodedPacket =
   | { readonly kind: 'packet', readonly packet: Packet }
   /** the answer required by the standard, in versions that have one */
-  | { readonly kind: 'violation', readonly reason: Reason, readonly detail: string }
+  | { readonly kind: 'violation', readonly reason: MqttReason, readonly detail: string }
 
 export interface Decoder {
   /** @param bytes one whole packet; never throws */
-  decode (bytes: Buffer): Decoded
+  decode (bytes: Buffer): DecodedPacket
 }
 
 export function createDecoder (): Decoder {
@@ -88,7 +88,7 @@ export function askedVersion (bytes: Buffer): number | undefined {
 }
 
 /** Errors that the library accepts and the standard does not. */
-function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | undefined {
+function faultOf (packet: Packet, bytes: Buffer, version: MqttVersion): DecodedPacket | undefined {
   switch (packet.cmd) {
     case 'connect': return faultOfConnect(packet)
     case 'publish': {
@@ -120,7 +120,7 @@ function faultOf (packet: Packet, bytes: Buffer, version: Version): Decoded | un
 
 function faultOfConnect (
   { protocolVersion, password, username, will, properties }: IConnectPacket
-): Decoded | undefined {
+): DecodedPacket | undefined {
   if (protocolVersion === 4 && password !== undefined && username === undefined) {
     return violation('malformed', 'a password without a user name, which MQTT 3.1.1 does not allow')
   }
@@ -145,6 +145,6 @@ function isId (messageId: number | undefined): messageId is number {
   return messageId !== undefined && messageId > 0
 }
 
-function violation (reason: Reason, detail: string): Decoded {
+function violation (reason: MqttReason, detail: string): DecodedPacket {
   return { kind: 'violation', reason, detail }
 }

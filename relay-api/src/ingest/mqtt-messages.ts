@@ -10,11 +10,11 @@ import type { RelayError } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
 import type { RefusedReason } from './accept.ts'
-import type { Lease } from './in-flight.ts'
+import type { BytesLease } from './in-flight.ts'
 import type { Ingest } from './ingest.ts'
-import { acknowledge, type Reason, type Version } from './mqtt-packets.ts'
+import { acknowledge, type MqttReason, type MqttVersion } from './mqtt-packets.ts'
 
-export interface Message {
+export interface MqttMessage {
   readonly topic: string
   readonly qos: number
   readonly messageId: number | undefined
@@ -24,9 +24,9 @@ export interface Message {
 }
 
 /** The sender of messages. */
-export interface Sender {
+export interface MqttSender {
   readonly principal: Principal
-  readonly version: Version
+  readonly version: MqttVersion
   /** the device of the topic; undefined: any */
   readonly deviceId: string | undefined
 }
@@ -35,14 +35,14 @@ export interface MessageEvents {
   /** @returns false: longer than the client accepts, not sent */
   readonly send: (bytes: Buffer) => boolean
   /** fewer messages wait */
-  readonly settled: () => void
+  readonly acknowledged: () => void
   /** the event log is unreachable */
   readonly away: (detail: string) => void
   /** whether the client wants reasons as text */
   readonly isTold: () => boolean
 }
 
-interface Outcome { readonly reason?: Reason, readonly detail?: string }
+interface Outcome { readonly reason?: MqttReason, readonly detail?: string }
 
 export class MqttMessages {
   readonly #ingest: Ingest
@@ -63,25 +63,25 @@ export class MqttMessages {
   get waiting (): number { return this.#waiting }
 
   /** @param lease of the bytes; released when they are no longer needed */
-  accept (message: Message, sender: Sender, lease: Lease): void {
+  accept (message: MqttMessage, sender: MqttSender, lease: BytesLease): void {
     const handled = this.#handle(message, sender).finally(() => lease[Symbol.dispose]())
-    this.#settle(message, sender.version, handled)
+    this.#acknowledgeWhenHandled(message, sender.version, handled)
   }
 
   /** Acknowledges a message without handling it. */
-  pass (message: Message, version: Version, reason?: Reason, detail?: string): void {
-    if (message.qos > 0) this.#settle(message, version, Promise.resolve({ reason, detail }))
+  pass (message: MqttMessage, version: MqttVersion, reason?: MqttReason, detail?: string): void {
+    if (message.qos > 0) this.#acknowledgeWhenHandled(message, version, Promise.resolve({ reason, detail }))
   }
 
-  #settle ({ qos, messageId }: Message, version: Version, handled: Promise<Outcome>): void {
+  #acknowledgeWhenHandled ({ qos, messageId }: MqttMessage, version: MqttVersion, handled: Promise<Outcome>): void {
     this.#waiting++
     handled.catch(() => {}) // handled in its turn
     this.#acknowledged = this.#acknowledged.then(async () => {
       try {
         const { reason, detail } = await handled
-        const told = version === 5 && this.#events.isTold() ? detail : undefined
+        const shownDetail = version === 5 && this.#events.isTold() ? detail : undefined
         if (qos === 1 || qos === 2) {
-          this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), told)
+          this.#acknowledge(words => acknowledge(version, qos, messageId!, reason, words), shownDetail)
         }
       } catch (error) {
         if ((error as RelayError).code !== 'RELAY_EVENT_LOG_UNREACHABLE') throw error
@@ -89,7 +89,7 @@ export class MqttMessages {
       } finally {
         this.#waiting--
       }
-      this.#events.settled()
+      this.#events.acknowledged()
     }).catch(this.#fail)
   }
 
@@ -98,7 +98,7 @@ export class MqttMessages {
     if (!this.#events.send(answer(words)) && words !== undefined) this.#events.send(answer(undefined))
   }
 
-  async #handle (message: Message, { principal, version, deviceId }: Sender): Promise<Outcome> {
+  async #handle (message: MqttMessage, { principal, version, deviceId }: MqttSender): Promise<Outcome> {
     const { payload, sizeBytes, qos, topic } = message
     const refused = await this.#ingest.acceptOne(payload, principal, { deviceId, sizeBytes })
     if (!refused) return {}
@@ -111,7 +111,7 @@ export class MqttMessages {
 }
 
 /** Reasons that are not about the payload. */
-const mqttReasons: Partial<Record<RefusedReason, Reason>> = {
+const mqttReasons: Partial<Record<RefusedReason, MqttReason>> = {
   'not-granted': 'notAuthorized',
   'quota-exceeded': 'quotaExceeded'
 }

@@ -6,7 +6,7 @@ import { generate, writeToStream, type Packet } from 'mqtt-packet'
 
 writeToStream.cacheNumbers = false // otherwise the first packet creates a buffer for each 16-bit number: 16 MB
 
-export type Version = 4 | 5
+export type MqttVersion = 4 | 5
 
 /** Reason codes of MQTT 5. */
 export const reasons = {
@@ -29,10 +29,10 @@ export const reasons = {
   payloadInvalid: 0x99
 } as const
 
-export type Reason = keyof typeof reasons
+export type MqttReason = keyof typeof reasons
 
 /** CONNACK return codes of MQTT 3.1.1, by the reason code of MQTT 5; without one the connection is closed silently. */
-const returnCodes: Partial<Record<Reason, number>> = {
+const returnCodes: Partial<Record<MqttReason, number>> = {
   versionUnsupported: 1,
   clientIdInvalid: 2,
   unavailable: 3,
@@ -45,7 +45,7 @@ const SUBSCRIPTION_FAILED = 0x80
 const NO_SUBSCRIPTION_EXISTED = 0x11
 
 /** Limits that a server announces to a client. */
-export interface Limits {
+export interface MqttLimits {
   /** messages that may wait for their acknowledgement */
   readonly receiveMax: number
   readonly packetMaxBytes: number
@@ -54,7 +54,7 @@ export interface Limits {
 
 /** @param assignedId for a client without an id */
 export function welcome (
-  version: Version, { receiveMax, packetMaxBytes, topicAliasMax }: Limits, assignedId: string | undefined
+  version: MqttVersion, { receiveMax, packetMaxBytes, topicAliasMax }: MqttLimits, assignedId: string | undefined
 ): Buffer {
   return generate({
     cmd: 'connack',
@@ -91,7 +91,7 @@ function inWords (detail: string | undefined) {
 }
 
 /** Refuses a client. @returns nothing if its version has no code for it */
-export function refuseConnect (version: Version, reason: Reason, detail?: string): Buffer {
+export function refuseConnect (version: MqttVersion, reason: MqttReason, detail?: string): Buffer {
   if (version === 4 && returnCodes[reason] === undefined) return Buffer.alloc(0)
   return generate({
     cmd: 'connack',
@@ -104,7 +104,7 @@ export function refuseConnect (version: Version, reason: Reason, detail?: string
 
 /** @param qos 1: PUBACK; 2: PUBREC, followed by PUBREL and PUBCOMP unless it refuses */
 export function acknowledge (
-  version: Version, qos: 1 | 2, messageId: number, reason?: Reason, detail?: string
+  version: MqttVersion, qos: 1 | 2, messageId: number, reason?: MqttReason, detail?: string
 ): Buffer {
   return generate({
     cmd: qos === 1 ? 'puback' : 'pubrec',
@@ -115,17 +115,17 @@ export function acknowledge (
 }
 
 /** The end of a message of QoS 2. */
-export function complete (version: Version, messageId: number): Buffer {
+export function complete (version: MqttVersion, messageId: number): Buffer {
   return generate({ cmd: 'pubcomp', messageId, reasonCode: 0 } as Packet, { protocolVersion: version })
 }
 
 /** Nobody can subscribe: this is not a broker. */
-export function refuseSubscriptions (version: Version, messageId: number, count: number): Buffer {
+export function refuseSubscriptions (version: MqttVersion, messageId: number, count: number): Buffer {
   const granted = Array<number>(count).fill(version === 5 ? reasons.notAuthorized : SUBSCRIPTION_FAILED)
   return generate({ cmd: 'suback', messageId, granted }, { protocolVersion: version })
 }
 
-export function acknowledgeUnsubscribe (version: Version, messageId: number, count: number): Buffer {
+export function acknowledgeUnsubscribe (version: MqttVersion, messageId: number, count: number): Buffer {
   return generate({ cmd: 'unsuback', messageId, granted: Array<number>(count).fill(NO_SUBSCRIPTION_EXISTED) } as Packet,
     { protocolVersion: version })
 }
@@ -137,7 +137,7 @@ export function answerPing (): Buffer {
 }
 
 /** MQTT 3.1.1 has no such packet from a server. */
-export function partWith (version: Version, reason: Reason, detail?: string): Buffer {
+export function partWith (version: MqttVersion, reason: MqttReason, detail?: string): Buffer {
   if (version !== 5) return Buffer.alloc(0)
   return generate({
     cmd: 'disconnect',

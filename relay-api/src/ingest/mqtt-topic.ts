@@ -6,7 +6,7 @@
  *     all else                              births, wills, states: nobody listens here
  */
 
-export type Topic =
+export type MqttTopic =
   /** @property deviceId the device of the events; undefined: any */
   | { readonly kind: 'events', readonly deviceId?: string }
   | { readonly kind: 'system' | 'other' }
@@ -14,12 +14,12 @@ export type Topic =
 const ofDevice = /^devices\/([^/+#]+)\/events$/
 
 /** @param events name of the topic for events of any device */
-export function topicOf (name: string, events: string): Topic {
+export function topicOf (name: string, events: string): MqttTopic {
   const found = kindOf(name, events)
   return found.kind === 'other' && name.startsWith('/') ? kindOf(name.slice(1), events) : found
 }
 
-function kindOf (name: string, events: string): Topic {
+function kindOf (name: string, events: string): MqttTopic {
   if (name === events) return { kind: 'events' }
   const deviceId = ofDevice.exec(name)?.[1]
   if (deviceId !== undefined) return { kind: 'events', deviceId }

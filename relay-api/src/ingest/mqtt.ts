@@ -10,7 +10,7 @@ import type { Budgets, Held } from '../budgets/budgets.ts'
 import { openSparingLog } from '../sparing-log.ts'
 import type { IngestConfig } from './config.ts'
 import type { Ingest } from './ingest.ts'
-import { Admission } from './mqtt-admission.ts'
+import { MqttAdmission } from './mqtt-admission.ts'
 import { MqttConnection } from './mqtt-connection.ts'
 import { createMqttCounts } from './mqtt-counts.ts'
 import { createTransport } from './mqtt-transport.ts'
@@ -48,7 +48,7 @@ export function createMqttServer (
   let open = 0
   const notes = openSparingLog(log)
   const counts = createMqttCounts(metrics, { open: () => open, pending: () => admission.pending })
-  const admission = new Admission({
+  const admission = new MqttAdmission({
     connectTimeoutMs: config.MQTT_CONNECT_TIMEOUT_MS,
     pendingMax: config.MQTT_PENDING_MAX,
     pendingPerAddressMax: config.MQTT_PENDING_PER_ADDRESS_MAX

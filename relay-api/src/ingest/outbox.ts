@@ -44,7 +44,7 @@ const UNDER_WAY_MAX = 2
 const TOGETHER_MAX_RECORDS = 10_000
 const REOPEN_DELAY_MS = 2_000
 
-export interface Waiting {
+export interface QueuedBatch {
   readonly topic: string
   readonly records: readonly ProducedRecord[]
   readonly done: () => void
@@ -100,7 +100,7 @@ export function openOutbox (
     }
   }, metrics, log)
 
-  const deliver = async (together: readonly Waiting[]) => {
+  const deliver = async (together: readonly QueuedBatch[]) => {
     using watched = breaker.watch()
     try {
       await producer!.send(
@@ -169,19 +169,19 @@ export function openOutbox (
 /** Waiting sends, by caller. */
 export class WaitingLine {
   /** in the order of turns; no list is empty */
-  readonly #byCaller = new Map<string, Waiting[]>()
+  readonly #byCaller = new Map<string, QueuedBatch[]>()
 
   get isEmpty (): boolean { return this.#byCaller.size === 0 }
 
-  add (caller: string, it: Waiting): void {
+  add (caller: string, it: QueuedBatch): void {
     const own = this.#byCaller.get(caller)
     if (own) own.push(it)
     else this.#byCaller.set(caller, [it])
   }
 
   /** Takes at least one, one per caller before a second of any, all for one topic. */
-  takeTogether (): Waiting[] {
-    const together: Waiting[] = []
+  takeTogether (): QueuedBatch[] {
+    const together: QueuedBatch[] = []
     const taken = new Map<string, number>()
     let records = 0
     let more = [...this.#byCaller]

@@ -48,10 +48,10 @@ export function createQuotas (database: Database, budgets: Budgets, log: Logger)
   let awayUntilMs = -Infinity
 
   /** @returns the result of the database; undefined: unreachable */
-  const ask = async <T>(question: () => Promise<T>): Promise<T | undefined> => {
+  const ask = async <T>(lookUp: () => Promise<T>): Promise<T | undefined> => {
     if (performance.now() < awayUntilMs) return undefined
     try {
-      return await within(LOOKUP_TIMEOUT_MS, question())
+      return await within(LOOKUP_TIMEOUT_MS, lookUp())
     } catch (error) {
       awayUntilMs = performance.now() + AWAY_MS
       log.warn({ err: error }, 'could not look up known series: series not in memory count as new for now')
@@ -107,7 +107,7 @@ interface Spending {
 
 interface Asking {
   readonly budgets: Budgets
-  readonly ask: <T>(question: () => Promise<T>) => Promise<T | undefined>
+  readonly ask: <T>(lookUp: () => Promise<T>) => Promise<T | undefined>
   readonly refused: Refusals
 }
 

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { RelayError, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
 import { Type } from 'typebox'
 
-import type { Position } from '../query/question.ts'
+import type { CursorPosition } from '../query/rows-query.ts'
 import type { AskedRange } from './time.ts'
 
 export const Cursor = Type.Optional(Type.String({
@@ -17,28 +17,28 @@ export const Cursor = Type.Optional(Type.String({
 
 export interface Resumed {
   readonly range: AskedRange
-  readonly after: Position
+  readonly after: CursorPosition
 }
 
 type Wire = [
-  question: string, startMs: number, endMs: number, isRelative: boolean, key: string, rowStartMs: number,
+  query: string, startMs: number, endMs: number, isRelative: boolean, key: string, rowStartMs: number,
   anchorMs: number | null, numbers: ReadonlyArray<number | null>
 ]
 
-/** @param question anything that distinguishes queries */
-export function writeCursor (question: unknown, { startMs, endMs, isRelative }: AskedRange, after: Position): string {
+/** @param query anything that distinguishes queries */
+export function encodeCursor (query: unknown, { startMs, endMs, isRelative }: AskedRange, after: CursorPosition): string {
   const { key, startMs: rowStartMs, anchor } = after
-  const wire: Wire = [hashOf(question), startMs, endMs, isRelative, key, rowStartMs,
+  const wire: Wire = [hashOf(query), startMs, endMs, isRelative, key, rowStartMs,
     anchor?.startMs ?? null, anchor?.numbers ?? []]
   return Buffer.from(JSON.stringify(wire)).toString('base64url')
 }
 
 /** @throws RelayError RELAY_CURSOR_INVALID */
-export function readCursor (question: unknown, cursor: string): Resumed {
+export function decodeCursor (query: unknown, cursor: string): Resumed {
   const wire = parse(cursor)
   if (!wire) throw invalid('cursor is invalid: use `next` of an answer unchanged')
   const [hash, startMs, endMs, isRelative, key, rowStartMs, anchorMs, numbers] = wire
-  if (hash !== hashOf(question)) throw invalid('cursor belongs to another query: only limit and format may change')
+  if (hash !== hashOf(query)) throw invalid('cursor belongs to another query: only limit and format may change')
   return {
     range: { startMs, endMs, isRelative },
     after: { key, startMs: rowStartMs, anchor: anchorMs === null ? undefined : { startMs: anchorMs, numbers } }
@@ -66,8 +66,8 @@ function isTime (value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= YEAR_0_MS && (value as number) < YEAR_10000_MS
 }
 
-function hashOf (question: unknown): string {
-  return createHash('sha256').update(JSON.stringify(question)).digest('base64url').slice(0, 16)
+function hashOf (query: unknown): string {
+  return createHash('sha256').update(JSON.stringify(query)).digest('base64url').slice(0, 16)
 }
 
 function invalid (message: string): RelayError {

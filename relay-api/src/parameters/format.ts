@@ -24,7 +24,7 @@ const ACCEPT_CHARACTERS_MAX = 1_024
  * formats. A header of more than 1,024 characters is ignored.
  * @param format the parameter, which takes precedence
  */
-export function readFormat (format: string | undefined, request: FastifyRequest): FormatName {
+export function chooseFormat (format: string | undefined, request: FastifyRequest): FormatName {
   if (format !== undefined) return format as FormatName
   if ((request.headers.accept?.length ?? 0) > ACCEPT_CHARACTERS_MAX) return 'json'
   const accepted = request.accepts().type(Object.values(mediaTypes))

@@ -31,7 +31,7 @@ export const intervalParameters = {
 export type IntervalQuery = Static<TObject<typeof intervalParameters>>
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
-export function readZoneClock (tz: string): ZoneClock {
+export function parseZoneClock (tz: string): ZoneClock {
   const clock = openZoneClock(tz)
   if (clock) return clock
   throw new RelayError('RELAY_PARAMETER_INVALID',
@@ -50,7 +50,7 @@ export interface CutRange {
  * @throws RelayError RELAY_PARAMETER_INVALID; RELAY_TOO_MANY_POINTS, RELAY_INTERVAL_TOO_FINE with the shortest interval
  *   that fits
  */
-export function readRows (
+export function splitIntoRows (
   { interval: name, maxPoints }: IntervalQuery, range: TimeRange, clock: ZoneClock, keptSince: KeptSince,
   pointsMax: number
 ): CutRange {

@@ -20,17 +20,17 @@ export function pageParameters (limits: { readonly preset: number, readonly max:
 /** A name has at most four bytes per character, and base64 adds a third. */
 const CURSOR_CHARACTERS_MAX = Math.ceil(ID_UNITS_MAX * 4 * 4 / 3) + 8
 
-export function writeNameCursor (name: string): string {
+export function encodeNameCursor (name: string): string {
   return Buffer.from(`1${name}`).toString('base64url') // the version of the format
 }
 
 /** @throws RelayError RELAY_CURSOR_INVALID */
-export function readNameCursor (cursor: string | undefined): string | undefined {
+export function decodeNameCursor (cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined
   const text = Buffer.from(cursor, 'base64url').toString()
   const name = text.slice(1)
   // another encoding was not made by us; names contain no control characters, and PostgreSQL rejects one of them
-  if (text[0] !== '1' || writeNameCursor(name) !== cursor || /\p{Cc}/u.test(name)) {
+  if (text[0] !== '1' || encodeNameCursor(name) !== cursor || /\p{Cc}/u.test(name)) {
     throw new RelayError(
       'RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged',
       { parameter: 'cursor' }

@@ -62,7 +62,7 @@ export interface Selection {
 }
 
 /** @throws RelayError RELAY_DEVICE_TYPE_UNKNOWN, RELAY_FORBIDDEN */
-export function readSelection (
+export function parseSelection (
   query: Partial<SelectionQuery>, deviceTypes: ReadonlySet<string>, grants: Grants
 ): Selection {
   const names = (given: readonly string[] = []) => [...new Set(given)].sort()

@@ -17,7 +17,7 @@ export const Statistics = Type.String({
 })
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
-export function readStatistics (stats: string): Statistic[] {
+export function parseStatistics (stats: string): Statistic[] {
   const names = [...new Set(stats.split(',').map(it => it.trim()))]
   if (names.length > STATISTICS_MAX) throw invalid(`stats has more than ${STATISTICS_MAX} names`)
   return names.map(name => {

@@ -2,10 +2,11 @@
  * `start` and `end`: the range [start, end).
  *
  *     2024-01-01T00:00:00Z   2024-01-01T02:00:00+02:00     ISO-8601 with an offset
- *     now   now-7d   -24h   now+5m                         relative to the moment of the question; s, m, h, d, w
+ *     now   now-7d   -24h   now+5m                         relative to the moment of the query; s, m, h, d, w
  */
 import {
-  DAY_MS, HOUR_MS, MINUTE_MS, parseTimestamp, RelayError, YEAR_0_MS, YEAR_10000_MS, type TimeRange
+  DAY_MS, HOUR_MS, parseDuration, parseTimestamp, RelayError, unitsMs, YEAR_0_MS, YEAR_10000_MS, type DurationUnit,
+  type TimeRange
 } from 'relay-common'
 import { Type, type Static, type TObject } from 'typebox'
 
@@ -35,9 +36,9 @@ export interface AskedRange extends TimeRange {
  * @param nowMs the clock
  * @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG
  */
-export function readRange ({ start, end }: RangeQuery, nowMs: number, rangeMaxDays: number): AskedRange {
-  const startMs = readTime('start', start, nowMs)
-  const endMs = readTime('end', end, nowMs)
+export function parseRange ({ start, end }: RangeQuery, nowMs: number, rangeMaxDays: number): AskedRange {
+  const startMs = parseTimeParameter('start', start, nowMs)
+  const endMs = parseTimeParameter('end', end, nowMs)
   if (endMs <= startMs) {
     throw new RelayError('RELAY_RANGE_INVALID', 'end must be after start', { parameter: 'end' })
   }
@@ -52,24 +53,21 @@ export function checkLength ({ startMs, endMs }: TimeRange, rangeMaxDays: number
     `from start to end are more than ${rangeMaxDays} days`, { parameter: 'start' })
 }
 
-function readTime (parameter: string, text: string, nowMs: number): number {
+function parseTimeParameter (parameter: string, text: string, nowMs: number): number {
   const timeMs = parseTime(text, nowMs)
   if (timeMs !== undefined) return timeMs
   throw new RelayError('RELAY_PARAMETER_INVALID', `${parameter} must be an ISO-8601 time with an offset, such as ` +
     '2024-01-01T00:00:00Z, or relative to now, such as now, -24h or now-7d', { parameter })
 }
 
-const unitsMs: Readonly<Record<string, number>> = {
-  s: 1_000, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS, w: 7 * DAY_MS
-}
+const units: readonly DurationUnit[] = ['s', 'm', 'h', 'd', 'w']
 
 /**
  * Reads a duration, such as `30s`, `15m` or `1h`.
  * @throws RelayError RELAY_PARAMETER_INVALID
  */
-export function readDuration (parameter: string, text: string, maxMs: number): number {
-  const parts = /^(\d{1,9})([smhdw])$/.exec(text)
-  const durationMs = parts === null ? 0 : Number(parts[1]) * unitsMs[parts[2]]
+export function parseDurationParameter (parameter: string, text: string, maxMs: number): number {
+  const durationMs = parseDuration(text, units) ?? 0
   if (durationMs > 0 && durationMs <= maxMs) return durationMs
   throw new RelayError('RELAY_PARAMETER_INVALID',
     `${parameter} must be a duration such as 30s, 15m or 1h, at most ${maxMs / HOUR_MS} h`, { parameter })
@@ -82,7 +80,7 @@ export function parseTime (text: string, nowMs: number): number | undefined {
   const parts = /^(?:now)?(?:([-+ ])(\d{1,9})([smhdw]))?$/.exec(text)
   if (parts === null || text === '') return undefined
   const [, sign, amount = '0', unit = 's'] = parts
-  const timeMs = nowMs + (sign === '-' ? -1 : 1) * Number(amount) * unitsMs[unit]
+  const timeMs = nowMs + (sign === '-' ? -1 : 1) * Number(amount) * unitsMs[unit as DurationUnit]
   return timeMs >= YEAR_0_MS && timeMs < YEAR_10000_MS ? timeMs : undefined
 }
 

@@ -6,13 +6,13 @@
  *     slices ──read──▶ rows with readings ──fill──▶ rows ──limit──▶ chunks, and where to go on
  */
 import { tooMuchToRead } from './asker.ts'
-import { createFiller, type AnswerRow, type Found, type RowNumbers } from './fill.ts'
+import { createFiller, type AnswerRow, type FoundRow, type RowNumbers } from './fill.ts'
 import { readGroupRows, type RowSource } from './group-rows.ts'
-import { usesDevices } from './groups.ts'
+import { readsDeviceSeries } from './groups.ts'
 import { readRowsBefore } from './look-back.ts'
 import { countOf, type Ordinals } from './occupied.ts'
 import type { Plan } from './plan.ts'
-import { ordinalOf, rowOf, type Position, type Question } from './question.ts'
+import { ordinalOf, rowOf, type CursorPosition, type RowsQuery } from './rows-query.ts'
 import { planRows, type BucketQuery } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
@@ -30,24 +30,24 @@ const SHORT_SLICES_MAX = 8
  *   without a row to continue after
  */
 export async function * aggregate (
-  source: RowSource, question: Question
-): AsyncGenerator<AnswerRow[], Position | undefined> {
-  if (question.boundaries.length < 2) return undefined
-  const filler = createFiller(question)
-  let left = question.limit
-  let position = question.after
+  source: RowSource, query: RowsQuery
+): AsyncGenerator<AnswerRow[], CursorPosition | undefined> {
+  if (query.boundaries.length < 2) return undefined
+  const filler = createFiller(query)
+  let left = query.limit
+  let position = query.after
   let chunk: AnswerRow[] = []
 
   const { asker } = source
   let slicesRead = 0
-  for await (const slice of slices(source.database, question, asker)) {
+  for await (const slice of slices(source.database, query, asker)) {
     if (!asker.mayReadOn) {
-      if (question.limit === Infinity || position === question.after) throw tooMuchToRead()
+      if (query.limit === Infinity || position === query.after) throw tooMuchToRead()
       yield chunk
       return position
     }
     if (slicesRead++ === SHORT_SLICES_MAX) asker.becomeLong()
-    for (const found of await readSlice(source, question, slice)) {
+    for (const found of await readSlice(source, query, slice)) {
       for (const { row, ...rest } of filler.rowsOf(found)) {
         if (left === 0) {
           yield chunk
@@ -55,7 +55,7 @@ export async function * aggregate (
         }
         left--
         chunk.push(rest)
-        position = { key: rest.key, startMs: question.boundaries.at(row), anchor: filler.anchor() }
+        position = { key: rest.key, startMs: query.boundaries.at(row), anchor: filler.anchor() }
         if (chunk.length < CHUNK_ROWS) continue
         const turn = asker.pace()
         if (turn) await turn
@@ -63,7 +63,7 @@ export async function * aggregate (
         chunk = []
       }
     }
-    if (question.fill === 'none') position = endOf(slice, question)
+    if (query.fill === 'none') position = endOf(slice, query)
     asker.countRead(slice.groups.length * countOf(slice.occupied))
   }
   yield chunk
@@ -71,45 +71,45 @@ export async function * aggregate (
 }
 
 /** After all rows of a slice: without filling, no row depends on an earlier slice. */
-function endOf ({ groups, end }: Slice, question: Question): Position {
+function endOf ({ groups, end }: Slice, query: RowsQuery): CursorPosition {
   return {
-    key: groups[groups.length - 1].key, startMs: question.boundaries.at(rowOf(question, end - 1)), anchor: undefined
+    key: groups[groups.length - 1].key, startMs: query.boundaries.at(rowOf(query, end - 1)), anchor: undefined
   }
 }
 
 async function readSlice (
-  source: RowSource, question: Question, { groups, first, end, occupied }: Slice
-): Promise<Found[]> {
-  const { boundaries, isDescending, lookBack } = question
+  source: RowSource, query: RowsQuery, { groups, first, end, occupied }: Slice
+): Promise<FoundRow[]> {
+  const { boundaries, isDescending, lookBack } = query
   const rowCount = boundaries.length - 1
   const keys = groups.map(it => it.key)
   const rows = occupied.map(it => isDescending
-    ? { first: rowOf(question, it.end - 1), end: rowOf(question, it.first) + 1 }
+    ? { first: rowOf(query, it.end - 1), end: rowOf(query, it.first) + 1 }
     : it)
-  const read = await readRows(source, question, keys, isDescending ? rows.reverse() : rows)
+  const read = await readRowNumbers(source, query, keys, isDescending ? rows.reverse() : rows)
   const isAtStart = isDescending ? end === rowCount : first === 0
-  const isOpen = (key: string) => isAtStart ? !read.get(key)!.has(0) : goesOnWithoutAnchor(question, key, first)
-  const before = lookBack && await readRowsBefore(source.database, question, lookBack, keys.filter(isOpen),
+  const isOpen = (key: string) => isAtStart ? !read.get(key)!.has(0) : goesOnWithoutAnchor(query, key, first)
+  const before = lookBack && await readRowsBefore(source.database, query, lookBack, keys.filter(isOpen),
     async (keys, { startMs, endMs }) => firstRows(await readPlans(
-      source, question, keys, planRows([startMs, endMs], 0, 1), [startMs, endMs]
+      source, query, keys, planRows([startMs, endMs], 0, 1), [startMs, endMs]
     )), source.asker)
 
-  const found: Found[] = []
+  const found: FoundRow[] = []
   for (const key of keys) {
     const numbers = before?.get(key)?.numbers
     if (numbers) found.push({ kind: 'before', key, numbers })
     const rows = [...read.get(key)!].sort(([a], [b]) => isDescending ? b - a : a - b)
-    for (const [n, facts] of rows) found.push({ kind: 'row', key, ordinal: rowOf(question, n), facts })
+    for (const [n, facts] of rows) found.push({ kind: 'row', key, ordinal: rowOf(query, n), facts })
     if (end === rowCount) found.push({ kind: 'group-end', key })
   }
   return found
 }
 
 /** Whether a page starts within a group that had no row with readings before. */
-function goesOnWithoutAnchor (question: Question, key: string, first: number): boolean {
-  const { after, isDescending } = question
+function goesOnWithoutAnchor (query: RowsQuery, key: string, first: number): boolean {
+  const { after, isDescending } = query
   if (isDescending || after?.key !== key || after.anchor !== undefined) return false
-  return first === ordinalOf(question, after.startMs) + 1
+  return first === ordinalOf(query, after.startMs) + 1
 }
 
 /** By group, and by row in it: rows with readings. */
@@ -120,30 +120,30 @@ function firstRows (rows: ReadRows): Map<string, RowNumbers> {
 }
 
 /** @param stretches of indexes of rows, ascending; only one if steps are wanted */
-async function readRows (
-  source: RowSource, question: Question, keys: readonly string[], stretches: readonly Ordinals[]
+async function readRowNumbers (
+  source: RowSource, query: RowsQuery, keys: readonly string[], stretches: readonly Ordinals[]
 ): Promise<ReadRows> {
-  const { boundaries } = question
+  const { boundaries } = query
   const indexes = stretches.flatMap(({ first, end }) => Array.from({ length: end - first }, (_, n) => first + n))
   const plans = stretches.flatMap(({ first, end }) => planRows(boundaries, first, end))
-  const ofSteps = question.statistics.some(it => it.needsSteps)
+  const ofSteps = query.statistics.some(it => it.needsSteps)
     ? boundaries.slice(stretches[0].first, stretches[0].end + 1)
     : []
-  const read = await readPlans(source, question, keys, plans, ofSteps)
+  const read = await readPlans(source, query, keys, plans, ofSteps)
   return new Map([...read].map(([key, rows]) => [key, new Map([...rows].map(([n, it]) => [indexes[n], it]))]))
 }
 
 /** Reads one plan per row. @param boundaries of all these rows, for steps */
 async function readPlans (
-  source: RowSource, question: Question, keys: readonly string[], plans: readonly Plan[], boundaries: readonly number[]
+  source: RowSource, query: RowsQuery, keys: readonly string[], plans: readonly Plan[], boundaries: readonly number[]
 ): Promise<ReadRows> {
   if (plans.length === 0) return new Map(keys.map(key => [key, new Map()]))
-  const { selection, groupBy, marksRevised } = question
-  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
-  const query: BucketQuery = { selection, groupBy, kind, marksRevised }
-  const merged = await readGroupRows(source, query, keys, plans, question.nowMs)
-  const steps = question.statistics.some(it => it.needsSteps)
-    ? await readSteps(source.database, question, new Map(keys.map(key => [key, boundaries])), source.asker)
+  const { selection, groupBy, marksRevised } = query
+  const kind = readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups'
+  const bucketQuery: BucketQuery = { selection, groupBy, kind, marksRevised }
+  const merged = await readGroupRows(source, bucketQuery, keys, plans, query.nowMs)
+  const steps = query.statistics.some(it => it.needsSteps)
+    ? await readSteps(source.database, query, new Map(keys.map(key => [key, boundaries])), source.asker)
     : undefined
   const read: ReadRows = new Map()
   for (const key of keys) {
@@ -151,7 +151,7 @@ async function readPlans (
     for (const [n, it] of merged.get(key)!) {
       const turn = source.asker.pace()
       if (turn) await turn
-      rows.set(n, numbersOf(question, it, steps?.get(key)![n]))
+      rows.set(n, numbersOf(query, it, steps?.get(key)![n]))
     }
     read.set(key, rows)
   }

@@ -3,7 +3,7 @@ import { average, median, type TimeRange } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import type { Merged } from './merge.ts'
-import type { Selection } from './read.ts'
+import type { SeriesFilter } from './read-rows.ts'
 
 const NullableString = Type.Unsafe<string | null>({ type: ['string', 'null'] })
 
@@ -43,13 +43,13 @@ export type EventsAnswer = Static<typeof eventsAnswerSchema>
  * @param startTime as sent by the client
  * @param endTime as sent by the client
  */
-export function answerOf (selection: Selection, startTime: string, endTime: string, merged: Merged): EventsAnswer {
+export function answerOf (filter: SeriesFilter, startTime: string, endTime: string, merged: Merged): EventsAnswer {
   const { rollup, coverage } = merged
   const { value: medianValue, error: medianError } = median(rollup)
   return {
-    deviceId: selection.deviceId ?? null,
-    zone: selection.zone ?? onlyOne(merged.zones),
-    deviceType: selection.deviceType ?? onlyOne(merged.deviceTypes),
+    deviceId: filter.deviceId ?? null,
+    zone: filter.zone ?? onlyOne(merged.zones),
+    deviceType: filter.deviceType ?? onlyOne(merged.deviceTypes),
     timeWindowStart: startTime,
     timeWindowEnd: endTime,
     avgValue: average(rollup),

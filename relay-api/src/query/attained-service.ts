@@ -2,7 +2,7 @@
  * Attained service: how much work the API did recently for each caller, and which callers got more than the others.
  *
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
- *     rate   work per time over the last second, with exponential decay; for a new caller, since its first question
+ *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query
  *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin
  *
  * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time
@@ -17,9 +17,9 @@
 
 /** After this time past work counts 1/e. */
 const MEMORY_MS = 1_000
-/** A caller is active for this time after its last question or its last work. */
+/** A caller is active for this time after its last query or its last work. */
 const BESIDE_MS = 1_000
-/** Least age of a new caller: without it, the first question alone would be a rate of 100 %. */
+/** Least age of a new caller: without it, the first query alone would be a rate of 100 %. */
 const AGE_MIN_MS = 50
 /** over the mean rate */
 const HEAVY_PART = 1.25

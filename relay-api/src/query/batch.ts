@@ -3,9 +3,9 @@
  * is overhead: a message to the server, a process that wakes up, an answer to parse. A busy API has several queries at
  * a time: five with ten clients, at half the CPU each.
  *
- *     question ──┐
- *     question ──┼─ same shape, same turn ──▶ one statement: a table q of questions, and for each the rows of its answer
- *     question ──┘
+ *     query ──┐
+ *     query ──┼─ same shape, same turn ──▶ one statement: a table q of queries, and for each the rows of its answer
+ *     query ──┘
  *
  * A statement is cancelled when all its callers have left.
  */
@@ -17,7 +17,7 @@ import type { Asker } from './asker.ts'
 import { shareWork, type SharedWork } from './shared-work.ts'
 
 /** A SELECT with its own values. */
-export interface Question {
+export interface BatchQuery {
   /** of the shape: equal names have equal `sql` */
   readonly name: string
   /** own values are columns of `q`: `q.p1`, `q.p2` …; values shared by a batch are `$1`, `$2` … */
@@ -41,18 +41,18 @@ export interface Batches {
    * Runs a query, and visits each row, as an array of its columns, while the next ones arrive.
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, errors of `visit`, and the reason of the asker's signal
    */
-  ask (question: Question, visit: (columns: unknown[]) => void, asker: Asker): Promise<void>
+  ask (query: BatchQuery, visit: (columns: unknown[]) => void, asker: Asker): Promise<void>
 }
 
-interface Asked {
+interface WaitingQuery {
   readonly own: readonly OwnValue[]
   readonly visit: (columns: unknown[]) => void
   readonly asker: Asker
   failure?: { readonly error: unknown }
 }
 
-interface Batch {
-  readonly asked: Asked[]
+interface OpenBatch {
+  readonly waiting: WaitingQuery[]
   /** rejects for all of them if the statement fails */
   readonly answered: SharedWork<void>
 }
@@ -62,46 +62,46 @@ const BATCH_MAX = 50
 
 export function createBatches (database: Pick<Database, 'streamPrepared'>): Batches {
   /** by shape, caller and shared values: batches that are not sent yet */
-  const open = new Map<string, Batch>()
+  const open = new Map<string, OpenBatch>()
 
-  const begin = (key: string, question: Question): Batch => {
-    const asked: Asked[] = []
-    const batch: Batch = {
-      asked,
+  const begin = (key: string, query: BatchQuery): OpenBatch => {
+    const waiting: WaitingQuery[] = []
+    const batch: OpenBatch = {
+      waiting,
       answered: shareWork(async signal => {
         await nextTurn()
         if (open.get(key) === batch) open.delete(key)
-        await send(database, question, asked, signal)
+        await send(database, query, waiting, signal)
       })
     }
-    if (question.isShort) open.set(key, batch)
+    if (query.isShort) open.set(key, batch)
     return batch
   }
 
   return {
-    async ask (question, visit, asker) {
+    async ask (query, visit, asker) {
       asker.signal?.throwIfAborted()
       // each caller has its own batches, which wait for its own share of the connections; some have 2,000 ids of series
-      const key = question.isShort ? `${question.name} ${JSON.stringify([asker.caller, question.shared])}` : ''
+      const key = query.isShort ? `${query.name} ${JSON.stringify([asker.caller, query.shared])}` : ''
       const known = open.get(key)
-      const batch = known === undefined || known.answered.isLeft ? begin(key, question) : known
-      const asked: Asked = { own: question.own, visit, asker }
-      if (batch.asked.push(asked) === BATCH_MAX) open.delete(key)
+      const batch = known === undefined || known.answered.isLeft ? begin(key, query) : known
+      const waiting: WaitingQuery = { own: query.own, visit, asker }
+      if (batch.waiting.push(waiting) === BATCH_MAX) open.delete(key)
       await batch.answered.join(asker.signal)
-      if (asked.failure) throw asked.failure.error
+      if (waiting.failure) throw waiting.failure.error
     }
   }
 }
 
-const isWanted = ({ asker }: Asked) => asker.signal?.aborted !== true
+const isWanted = ({ asker }: WaitingQuery) => asker.signal?.aborted !== true
 
 async function send (
-  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared, isLong }: Question, all: readonly Asked[],
+  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared, isLong }: BatchQuery, all: readonly WaitingQuery[],
   signal: AbortSignal
 ): Promise<void> {
-  const asked = all.filter(isWanted)
-  if (asked.length === 0) return
-  const values = own.map((_, n) => asked.map(it => it.own[n].value))
+  const waiting = all.filter(isWanted)
+  if (waiting.length === 0) return
+  const values = own.map((_, n) => waiting.map(it => it.own[n].value))
   // a subquery hides the number of values from the planner, so that one plan serves any number
   const columns = own.map(({ type }, n) => `(select $${shared.length + n + 1}::${type}[])`)
   const names = own.map((_, n) => `p${n + 1}`)
@@ -109,7 +109,7 @@ async function send (
     select a.*, q.n
     from unnest(${columns.join(', ')}) with ordinality as q (${names.join(', ')}, n)
     cross join lateral (${sql}) as a`, [...shared, ...values], columns => {
-    const one = asked[Number(columns.at(-1)) - 1]
+    const one = waiting[Number(columns.at(-1)) - 1]
     if (one.failure || one.asker.signal?.aborted) return
     one.asker.countRead(1)
     try {
@@ -119,8 +119,8 @@ async function send (
     }
   }, {
     signal,
-    caller: asked[0].asker.caller,
-    isLong: isLong || asked[0].asker.isLong,
-    pace: () => asked.find(isWanted)?.asker.pace()
+    caller: waiting[0].asker.caller,
+    isLong: isLong || waiting[0].asker.isLong,
+    pace: () => waiting.find(isWanted)?.asker.pace()
   })
 }

@@ -6,7 +6,7 @@ import { bucketStartMs, type Level } from 'relay-common'
 
 import type { BucketRange } from './plan.ts'
 
-export interface Block extends BucketRange {
+export interface CacheBlock extends BucketRange {
   /** it is 2^power buckets long */
   readonly power: number
 }
@@ -15,8 +15,8 @@ export interface Block extends BucketRange {
 const POWER_MAX = 7
 
 /** The fewest blocks that make up a range of buckets, in the order of time. */
-export function blocksOf ({ level, startMs, endMs }: BucketRange): Block[] {
-  const blocks: Block[] = []
+export function blocksOf ({ level, startMs, endMs }: BucketRange): CacheBlock[] {
+  const blocks: CacheBlock[] = []
   for (let atMs = startMs; atMs < endMs;) {
     let power = 0
     while (power < POWER_MAX && isBlock(level, atMs, power + 1) && atMs + lengthMs(level, power + 1) <= endMs) power++
@@ -27,18 +27,18 @@ export function blocksOf ({ level, startMs, endMs }: BucketRange): Block[] {
 }
 
 /** @param block longer than one bucket */
-export function halvesOf ({ level, startMs, power }: Block): [Block, Block] {
+export function halvesOf ({ level, startMs, power }: CacheBlock): [CacheBlock, CacheBlock] {
   const half = power - 1
   return [blockAt(level, startMs, half), blockAt(level, startMs + lengthMs(level, half), half)]
 }
 
 /** All blocks that contain a bucket. */
-export function blocksAround (level: Level, bucketMs: number): Block[] {
+export function blocksAround (level: Level, bucketMs: number): CacheBlock[] {
   return Array.from({ length: POWER_MAX + 1 }, (_, power) =>
     blockAt(level, bucketStartMs(lengthMs(level, power), bucketMs), power))
 }
 
-function blockAt (level: Level, startMs: number, power: number): Block {
+function blockAt (level: Level, startMs: number, power: number): CacheBlock {
   return { level, power, startMs, endMs: startMs + lengthMs(level, power) }
 }
 

@@ -5,7 +5,7 @@
 import type { Database, ForWhom } from 'relay-common'
 
 import { kindCondition, seriesColumn } from '../parameters/selection.ts'
-import type { Selection } from './read.ts'
+import type { SeriesFilter } from './read-rows.ts'
 
 /** The minutes of so many series take PostgreSQL some 20 ms, as those of 300,000 took about a second. */
 const SERIES_MAX = 5_000
@@ -18,7 +18,7 @@ export interface Crowds {
    * Whether the devices of a zone, of a type or all of them are very many.
    * @throws RelayError RELAY_DATABASE_UNREACHABLE
    */
-  isCrowded (selection: Pick<Selection, 'zone' | 'deviceType'>, whom?: ForWhom): Promise<boolean>
+  isCrowded (filter: Pick<SeriesFilter, 'zone' | 'deviceType'>, whom?: ForWhom): Promise<boolean>
 }
 
 /** @param now ms of a clock that only goes on */

@@ -56,7 +56,7 @@ interface Waiting {
 }
 
 /** A connection that a caller has. */
-export interface Share {
+export interface HeldConnection {
   /** @param isAway the database did not answer: that says nothing of the caller */
   giveBack (isAway?: boolean): void
 }
@@ -102,7 +102,7 @@ export interface Shares {
   /** how many statements wait for their caller's share now */
   readonly waiting: number
   /** Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE */
-  take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<Share>
+  take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<HeldConnection>
 }
 
 interface Caller {
@@ -162,7 +162,7 @@ export function createShares (
     }
   }
 
-  const hold = (name: string, isLong: boolean, askedMs: number): Share => {
+  const hold = (name: string, isLong: boolean, askedMs: number): HeldConnection => {
     const isHeavy = service.isHeavy(name)
     const caller = callers.get(name)!
     free--
@@ -197,7 +197,7 @@ export function createShares (
       let onAbort: (() => void) | undefined
       caller.waiting++
       try {
-        return await new Promise<Share>((resolve, reject) => {
+        return await new Promise<HeldConnection>((resolve, reject) => {
           const waiting = { go: () => resolve(hold(name, isLong, askedMs)) }
           queue.add(name, waiting)
           handOut()

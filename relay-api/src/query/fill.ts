@@ -11,8 +11,8 @@
  */
 import { interpolate } from 'relay-common'
 
-import { columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type Position, type Question } from './question.ts'
-import { isFillable, type Reason } from './statistics.ts'
+import { columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type CursorPosition, type RowsQuery } from './rows-query.ts'
+import { isFillable, type MissingReason } from './statistics.ts'
 
 export interface FilledRow {
   /** index of its boundaries */
@@ -72,7 +72,7 @@ export interface AnswerRow {
   readonly endMs: number
   readonly numbers: Numbers
   /** by statistic: the reason of a missing number */
-  readonly unavailable: Readonly<Record<string, Reason>> | undefined
+  readonly unavailable: Readonly<Record<string, MissingReason>> | undefined
   readonly isFilled: boolean
   /** it changed after it may have been final */
   readonly isRevised: boolean
@@ -82,7 +82,7 @@ export interface AnswerRow {
  * A row with readings, or the end of a group's rows. The last row before the range (`look-back.ts`) comes before the
  * first of a group that can't be filled otherwise.
  */
-export type Found =
+export type FoundRow =
   | { readonly kind: 'before', readonly key: string, readonly numbers: Numbers }
   | { readonly kind: 'row', readonly key: string, readonly ordinal: number, readonly facts: RowNumbers }
   | { readonly kind: 'group-end', readonly key: string }
@@ -91,23 +91,23 @@ export interface RowNumbers {
   readonly startMs: number
   readonly endMs: number
   readonly numbers: Numbers
-  readonly unavailable: Readonly<Record<string, Reason>> | undefined
+  readonly unavailable: Readonly<Record<string, MissingReason>> | undefined
   readonly isRevised: boolean
 }
 
 /** Inserts the rows without readings. */
 export interface Filler {
   /** Handles the next row with readings, after the filled rows before it. @returns with the index of each row */
-  rowsOf (found: Found): Generator<AnswerRow & { readonly row: number }>
+  rowsOf (found: FoundRow): Generator<AnswerRow & { readonly row: number }>
   /** the last row with readings of the current group, for a `Position`: one in the range */
-  anchor (): Position['anchor']
+  anchor (): CursorPosition['anchor']
 }
 
 /** In place of the index of a row: it is before the range. */
 const BEFORE_ALL = -1
 
-export function createFiller (question: Question): Filler {
-  const { boundaries, after, statistics, fill, isDescending } = question
+export function createFiller (query: RowsQuery): Filler {
+  const { boundaries, after, statistics, fill, isDescending } = query
   const columns = columnsOf(statistics)
   const settings: FillSettings = {
     fill,
@@ -117,13 +117,13 @@ export function createFiller (question: Question): Filler {
   }
   const counts = columns.map(it => it === 'count')
   let key = after?.key
-  let next = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1 // ordinal, in the group of `key`
+  let next = after === undefined ? 0 : ordinalOf(query, after.startMs) + 1 // ordinal, in the group of `key`
   let anchor: Anchor | undefined = after?.anchor &&
     { row: boundaries.lastAtOrBefore(after.anchor.startMs), numbers: after.anchor.numbers }
   let before: Anchor | undefined // of a group whose first row in time has no readings
 
   const rowsUpTo = function * (end: number) {
-    for (let ordinal = next; ordinal < end; ordinal++) yield rowOf(question, ordinal)
+    for (let ordinal = next; ordinal < end; ordinal++) yield rowOf(query, ordinal)
   }
   const filledUpTo = function * (end: number, upcoming: Anchor | undefined) {
     for (const { row, numbers } of fillBetween(anchor, upcoming, rowsUpTo(end), settings)) {
@@ -157,7 +157,7 @@ export function createFiller (question: Question): Filler {
         yield * filledUpTo(boundaries.length - 1, isDescending ? before : undefined)
         return
       }
-      const row = rowOf(question, found.ordinal)
+      const row = rowOf(query, found.ordinal)
       const upcoming = { row, numbers: found.facts.numbers }
       yield * filledUpTo(found.ordinal, upcoming)
       anchor = upcoming

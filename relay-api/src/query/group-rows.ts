@@ -7,11 +7,11 @@
 import { lastAtOrBefore, type Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
-import { rowsRevisedBy } from './late-readings.ts'
+import { rowsRevisedBy } from './row-status.ts'
 import type { Plan } from './plan.ts'
 import { grantedOf } from './pieces.ts'
 import { readBuckets, type BucketQuery, type MergedRow, type MergedRows } from './read-buckets.ts'
-import type { Selection } from './read.ts'
+import type { SeriesFilter } from './read-rows.ts'
 import type { TotalReader, Totals } from './read-total.ts'
 
 /** Source of rows: the database and its state. */
@@ -54,7 +54,7 @@ export async function readGroupRows (
 }
 
 /** @returns undefined if the group has several named devices, zones or types */
-function selectionOf ({ selection, groupBy }: BucketQuery, key: string): Selection | undefined {
+function selectionOf ({ selection, groupBy }: BucketQuery, key: string): SeriesFilter | undefined {
   if (groupBy === 'device') return undefined // each has few rows, and one statement reads them for all
   const { devices, grants } = selection
   const zones = groupBy === 'zone' ? [key] : selection.zones

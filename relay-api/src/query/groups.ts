@@ -30,7 +30,7 @@ export function groupKey (groupBy: GroupBy | undefined, namesDevices: boolean): 
 }
 
 /** Whether whole buckets come from the series of devices; otherwise from group series. */
-export function usesDevices (selection: Selection, groupBy: GroupBy | undefined): boolean {
+export function readsDeviceSeries (selection: Selection, groupBy: GroupBy | undefined): boolean {
   return selectsDevices(selection) || groupBy === 'device'
 }
 
@@ -122,6 +122,6 @@ export async function countGroups (
   const condition = seriesCondition(selection, values)
   const [{ count }] = await database.query<{ count: number }>(`
     select count(distinct ${columnOf[groupBy]})::integer as count from series s
-    where ${kindCondition(usesDevices(selection, groupBy) ? 'devices' : 'groups', isFound(selection))} and ${condition}`, values)
+    where ${kindCondition(readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups', isFound(selection))} and ${condition}`, values)
   return count
 }

@@ -2,14 +2,14 @@
  * The journal of a query: readings of its series that are not in rows yet (relay-common, `journal.ts`). The statement
  * that reads the rows also reads the journal, so both are of one moment, and each reading is in exactly one.
  *
- *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the question
+ *     blocks of the series ──▶ journal rows of that time ──▶ readings, by series ──place──▶ buckets and edges of the query
  *
  * A row of the journal has readings of hundreds of devices, and is read once per statement, for any of them.
  */
 import {
   bucketStartMs, cutReadings, deviceBlockOf, emptyRollup, foldReadings, groupBlockOf, journalBlockOf, journalBlocksIn,
   lastAtOrBefore, lateBlockOf,
-  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, readJournal, type DecodedRow, type JournalVisitor,
+  lateJournalBlockOf, mergeReadings, MINUTE_MS, readingsByBucket, decodeJournal, type DecodedRow, type JournalVisitor,
   type Readings, type Rollup, type TimeRange
 } from 'relay-common'
 
@@ -29,7 +29,7 @@ export interface JournalQuery {
 
 /** Rows `j` for each of a few series. @param columns of `s` and `j` */
 export function journalOfEach ({ kind, series, ...times }: JournalQuery, columns: string): string {
-  // `offset 0`, as in read.ts: by the primary key, one series at a time
+  // `offset 0`, as in read-rows.ts: by the primary key, one series at a time
   return `
     select ${columns}
     from (select s.* from ${series}) s cross join lateral (
@@ -77,7 +77,7 @@ export function journalOfBlocks (
 }
 
 /** All blocks that may contain some series, each once. */
-export function blocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
+export function journalBlocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
   return [...new Set(series.flatMap(({ seriesId, kind }) =>
     kind === 'devices' ? [deviceBlockOf(seriesId), lateBlockOf(seriesId)] : [groupBlockOf(seriesId)]))]
 }
@@ -95,7 +95,7 @@ function within ({ startTime, endTime }: Pick<JournalQuery, 'startTime' | 'endTi
 }
 
 /** Collects the content of journal rows by series, with what each means to the query. */
-export interface Journal<Series> {
+export interface JournalCollector<Series> {
   addSeries (seriesId: number, series: Series): void
   /** @param seriesId the wanted one; undefined: all added series, before or after it */
   addRow (body: Buffer, seriesId?: number): void
@@ -112,7 +112,7 @@ export interface Journal<Series> {
 export const allTime: TimeRange = { startMs: -Infinity, endMs: Infinity }
 
 /** @param range readings of other times are skipped */
-export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<Series> {
+export function createJournalCollector<Series> ({ startMs, endMs }: TimeRange): JournalCollector<Series> {
   const seriesById = new Map<number, Series>()
   const readingsById = new Map<number, Readings>()
   const rollups: Array<{ readonly seriesId: number, readonly minuteMs: number, readonly rollup: Rollup }> = []
@@ -133,7 +133,7 @@ export function createJournal<Series> ({ startMs, endMs }: TimeRange): Journal<S
     addRow: (body, seriesId) => { rows.push({ body, seriesId }) },
     finish ({ readings, rollup }) {
       for (const { body, seriesId } of rows) {
-        readJournal(body, visitor, seriesId === undefined ? it => seriesById.has(it) : it => it === seriesId)
+        decodeJournal(body, visitor, seriesId === undefined ? it => seriesById.has(it) : it => it === seriesId)
       }
       for (const [seriesId, it] of readingsById) readings(seriesById.get(seriesId)!, it)
       for (const it of rollups) rollup(seriesById.get(it.seriesId)!, it.minuteMs, it.rollup)

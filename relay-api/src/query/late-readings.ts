@@ -1,14 +1,5 @@
-/**
- * Late readings and duplicates (`arrival_counts`, by series and hour) in answers: their counts, and which rows were
- * revised after they were final.
- *
- *     a row that ends at e is revised    ◀──  a late reading in one of its minutes arrived after its source partition had been
- *                                             read to e; or a replay changed one of its minutes after e
- *
- * Exact for rows of a minute and of whole hours. Other rows in the same hour share the latest of its times: a row may
- * be marked revised because of a late reading in a neighbouring row.
- */
-import { HOUR_MS, MINUTE_MS, type Database, type TimeRange } from 'relay-common'
+/** Late readings and duplicates (`arrival_counts`, by series and hour): their counts, and when late ones arrived. */
+import { HOUR_MS, type Database, type TimeRange } from 'relay-common'
 
 import {
   isFound, kindCondition, selectsDevices, seriesCondition, shapeOf, type Selection
@@ -35,7 +26,7 @@ export interface LateReadings {
  * @param bounds further conditions, for the planner
  */
 export function lateReadingsOf ({ startMs, endMs }: TimeRange, time: (timeMs: number) => string, bounds = ''): string {
-  // `offset 0`, as in read.ts: by the primary key, one series at a time
+  // `offset 0`, as in read-rows.ts: by the primary key, one series at a time
   return `
       select * from arrival_counts a where a.series_id = s.series_id and a.late_minutes <> 0
         and a.bucket_start > ${time(startMs - HOUR_MS)} and a.bucket_start < ${time(endMs)}${bounds} offset 0`
@@ -89,25 +80,4 @@ async function readArrivalsOf (
 interface Page {
   readonly zone: string
   readonly type: string
-}
-
-/**
- * The rows of an answer that late readings have revised.
- * @param ranges of the rows, ascending, without overlap
- * @param first index of the first range that does not end before the hour
- */
-export function * rowsRevisedBy (
-  { hourMs, minutes, throughMs }: LateReadings, ranges: readonly TimeRange[], first: number
-): Generator<number> {
-  for (let row = first; row < ranges.length && ranges[row].startMs < hourMs + HOUR_MS; row++) {
-    const { startMs, endMs } = ranges[row]
-    if (endMs <= throughMs && (minutes & minutesOf(hourMs, startMs, endMs)) !== 0n) yield row
-  }
-}
-
-/** The minutes of an hour that a range overlaps, one bit each. */
-function minutesOf (hourMs: number, startMs: number, endMs: number): bigint {
-  const first = Math.floor(Math.max(startMs - hourMs, 0) / MINUTE_MS)
-  const end = Math.ceil(Math.min(endMs - hourMs, HOUR_MS) / MINUTE_MS)
-  return end <= first ? 0n : ((1n << BigInt(end - first)) - 1n) << BigInt(first)
 }

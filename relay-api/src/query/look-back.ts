@@ -14,12 +14,12 @@ import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/
 import { nobody, type Asker } from './asker.ts'
 import type { RowNumbers } from './fill.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
-import { groupColumn, groupKey, usesDevices } from './groups.ts'
+import { groupColumn, groupKey, readsDeviceSeries } from './groups.ts'
 import { longestMs, rowAround, type Interval } from './interval.ts'
-import { around, createJournal, createPlaces, journalOfMany } from './journal.ts'
+import { around, createJournalCollector, createPlaces, journalOfMany } from './journal.ts'
 import { createMerge, type Merge, type Source } from './merge.ts'
 import { planRange, type KeptSince, type Plan } from './plan.ts'
-import type { LookBack, Question } from './question.ts'
+import type { LookBack, RowsQuery } from './rows-query.ts'
 import type { MergedRow } from './read-buckets.ts'
 import { readSteps } from './read-steps.ts'
 import { numbersOf } from './row-numbers.ts'
@@ -32,7 +32,7 @@ function reachMs (interval: Interval): number {
 }
 
 /** Reads one row of some groups. */
-export type ReadRow = (keys: readonly string[], range: TimeRange) => Promise<ReadonlyMap<string, RowNumbers>>
+export type RowReader = (keys: readonly string[], range: TimeRange) => Promise<ReadonlyMap<string, RowNumbers>>
 
 /**
  * Reads the last row before the range, for each group that has one.
@@ -40,18 +40,18 @@ export type ReadRow = (keys: readonly string[], range: TimeRange) => Promise<Rea
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
  */
 export async function readRowsBefore (
-  database: Database, question: Question, { interval, clock, keptSince }: LookBack, keys: readonly string[],
-  readRow: ReadRow, asker: Asker = nobody
+  database: Database, query: RowsQuery, { interval, clock, keptSince }: LookBack, keys: readonly string[],
+  readRow: RowReader, asker: Asker = nobody
 ): Promise<Map<string, RowNumbers>> {
   const found = new Map<string, RowNumbers>()
   if (keys.length === 0) return found
-  const startMs = question.boundaries.at(0)
+  const startMs = query.boundaries.at(0)
   const rowOf = (timeMs: number) => {
     const row = rowAround(timeMs, interval, clock)
     return { startMs: row.startMs, endMs: Math.min(row.endMs, startMs) }
   }
   const read = async (rows: ReadonlyMap<string, TimeRange>) => {
-    for (const [key, numbers] of await readEach(database, question, keptSince, rows, readRow, asker)) {
+    for (const [key, numbers] of await readEach(database, query, keptSince, rows, readRow, asker)) {
       found.set(key, numbers)
     }
   }
@@ -64,7 +64,7 @@ export async function readRowsBefore (
   for (const level of levels) {
     const missing = keys.filter(it => !found.has(it))
     if (missing.length === 0) break
-    const newest = await readNewest(database, question, missing, level, { startMs: fromMs, endMs: startMs })
+    const newest = await readNewest(database, query, missing, level, { startMs: fromMs, endMs: startMs })
     await read(new Map([...newest].map(([key, lastMs]) => [key, rowOf(lastMs)])))
     if (keptSince[level.name] <= fromMs) break
   }
@@ -73,13 +73,13 @@ export async function readRowsBefore (
 
 /** Reads a row of each group: together if it only needs buckets. */
 async function readEach (
-  database: Database, question: Question, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: ReadRow,
+  database: Database, query: RowsQuery, keptSince: KeptSince, rows: ReadonlyMap<string, TimeRange>, readRow: RowReader,
   asker: Asker
 ): Promise<Map<string, RowNumbers>> {
   const found = new Map<string, RowNumbers>()
   const together = new Map<string, Plan>()
   const alone = new Map<string, { readonly row: TimeRange, readonly keys: string[] }>()
-  const isOne = question.groupBy === undefined
+  const isOne = query.groupBy === undefined
   for (const [key, row] of rows) {
     const plan = planRange(row, keptSince)
     const { coverage } = plan
@@ -96,17 +96,17 @@ async function readEach (
 
   const plans = [...together]
   for (let n = 0; n < plans.length; n += GROUPS_AT_ONCE) {
-    const merged = await readTogether(database, question, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))
-    const steps = merged.size > 0 && question.statistics.some(it => it.needsSteps)
+    const merged = await readTogether(database, query, new Map(plans.slice(n, n + GROUPS_AT_ONCE)))
+    const steps = merged.size > 0 && query.statistics.some(it => it.needsSteps)
       ? await readSteps(
-        database, question,
+        database, query,
         new Map([...merged].map(([key, { coverage: { startMs, endMs } }]) => [key, [startMs, endMs]])), asker
       )
       : undefined
     for (const [key, it] of merged) {
       const turn = asker.pace()
       if (turn) await turn
-      found.set(key, numbersOf(question, it, steps?.get(key)![0]))
+      found.set(key, numbersOf(query, it, steps?.get(key)![0]))
     }
   }
   for (const { row, keys } of alone.values()) {
@@ -120,7 +120,7 @@ const GROUPS_AT_ONCE = 100
 
 /** Reads the buckets of one plan per group, in one statement. */
 async function readTogether (
-  database: Database, { selection, groupBy }: Question, plans: ReadonlyMap<string, Plan>
+  database: Database, { selection, groupBy }: RowsQuery, plans: ReadonlyMap<string, Plan>
 ): Promise<Map<string, MergedRow>> {
   const merges = new Map([...plans].map(([key, plan]) => [key, createMerge(plan)]))
   if (selection.granted === undefined) {
@@ -139,10 +139,10 @@ async function readTogether (
 /** One statement. @param merges by group: receive the rows */
 async function readInto (
   merges: ReadonlyMap<string, Merge>, database: Database,
-  { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>,
+  { selection, groupBy }: Pick<RowsQuery, 'selection' | 'groupBy'>,
   plans: ReadonlyMap<string, Plan>
 ): Promise<void> {
-  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const kind = readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups'
   const values: unknown[] = []
   const namesDevices = isFound(selection) || groupBy === 'device'
   const condition = seriesCondition(selection, values, namesDevices)
@@ -172,7 +172,7 @@ async function readInto (
   })
   const name =
     `rows before by ${groupBy} of ${kind} where ${shapeOf(selection)} from ${used.map(it => it.name[0]).join('')}`
-  const journal = createJournal<Source & { readonly key: string }>(range)
+  const journal = createJournalCollector<Source & { readonly key: string }>(range)
   await database.streamPrepared(name, `with ${inJournal.blocks}${[...arms, ...inJournal.arms].join('\n    union all')}`, values, columns => {
     const [key, zone, deviceType, bucketStartS, count, min, max, body] = columns as BucketColumns
     if (bucketStartS !== null) {
@@ -205,7 +205,7 @@ type Columns = [key: string, bucketStartS: number, count: number, min: number, m
 
 /** By group: the time of the newest reading in whole buckets of a level in a range. */
 async function readNewest (
-  database: Database, { selection: asked, groupBy }: Question, keys: readonly string[], level: Level, range: TimeRange
+  database: Database, { selection: asked, groupBy }: RowsQuery, keys: readonly string[], level: Level, range: TimeRange
 ): Promise<Map<string, number>> {
   const newest = new Map<string, number>()
   for (const selection of piecesOf(grantedOf(asked, groupBy, keys))) {
@@ -217,12 +217,12 @@ async function readNewest (
 }
 
 async function readNewestOf (
-  database: Database, { selection, groupBy }: Pick<Question, 'selection' | 'groupBy'>, keys: readonly string[],
+  database: Database, { selection, groupBy }: Pick<RowsQuery, 'selection' | 'groupBy'>, keys: readonly string[],
   level: Level,
   { startMs, endMs }: TimeRange
 ): Promise<Map<string, number>> {
   const newest = new Map<string, number>()
-  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const kind = readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups'
   const whole = { startMs: bucketStartMs(level.sizeMs, startMs), endMs: bucketStartMs(level.sizeMs, endMs) }
   const values: unknown[] = [whole.startMs / 1000, whole.endMs / 1000]
   const namesDevices = isFound(selection) || groupBy === 'device'
@@ -238,7 +238,7 @@ async function readNewestOf (
   }, 'of_journal',
     `${column}, null::float8, s.series_id::float8, null::float8, null::float8, null::bytea`,
     'null, null::float8, null::float8, null::float8, null::float8, j.body')
-  const journal = createJournal<string>(whole)
+  const journal = createJournalCollector<string>(whole)
   const note = (key: string, lastMs: number) => {
     if (lastMs >= startMs) newest.set(key, Math.max(lastMs, newest.get(key) ?? -Infinity))
   }

@@ -18,11 +18,11 @@ export interface Source {
 }
 
 /** Data of a series in one bucket: a row of a rollup table, or readings of the journal. */
-export type Found = Source & { readonly bucketStartMs: number } &
+export type BucketContent = Source & { readonly bucketStartMs: number } &
   (Pick<RollupRow, 'count' | 'min' | 'max' | 'body'> | { readonly content: DecodedRow })
 
 /** The same with the edge of the plan that it is for; undefined: the whole bucket counts. */
-export type ReadRow = Found & { readonly edge: number | undefined }
+export type ReadRow = BucketContent & { readonly edge: number | undefined }
 
 /** All readings of a selection, and their origin. */
 export interface Merged {
@@ -44,7 +44,7 @@ export interface Merge {
   /**
    * Whether a group's minute can't answer for an edge because it has readings outside: the devices' minutes are needed.
    */
-  readonly needsDevices: boolean
+  readonly needsDeviceMinutes: boolean
   /** The merged result. Call it once, after the last row. */
   finish (): Merged
 }
@@ -74,7 +74,7 @@ export function createMerge (plan: Plan): Merge {
       else addToEdge(row.edge, row, decoded)
     },
     addTally: tally => joinTally(total, tally),
-    get needsDevices () {
+    get needsDeviceMinutes () {
       return edges.some(({ edge, whole: { rollup } }) =>
         edge.isOfGroups && (rollup.firstMs < edge.startMs || rollup.lastMs >= edge.endMs) && rollup.count > 0)
     },

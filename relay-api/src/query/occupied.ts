@@ -15,7 +15,7 @@ import { isFound, kindCondition, seriesCondition, shapeOf } from '../parameters/
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
 import type { Group } from './group-by.ts'
 import { journalOfMany } from './journal.ts'
-import { rowOf, type Question } from './question.ts'
+import { rowOf, type RowsQuery } from './rows-query.ts'
 
 /** Indexes of rows in their group's part of the answer: from `first` up to `end`, exclusive. */
 export interface Ordinals {
@@ -33,7 +33,7 @@ const BUCKETS_MAX = 2_000
 const STATEMENT_BUCKETS = 10_000
 
 /** @returns the level to check; undefined: none is worth it */
-function levelFor ({ boundaries, statistics }: Question): Level | undefined {
+function levelFor ({ boundaries, statistics }: RowsQuery): Level | undefined {
   const rowCount = boundaries.length - 1
   if (rowCount < ROWS_MIN || statistics.some(it => it.needsSteps)) return undefined
   const rangeMs = boundaries.at(-1) - boundaries.at(0)
@@ -47,11 +47,11 @@ function levelFor ({ boundaries, statistics }: Question): Level | undefined {
  * @throws RelayError RELAY_DATABASE_UNREACHABLE
  */
 export async function readOccupied (
-  database: Database, question: Question, kind: SeriesKind, groups: readonly Group[]
+  database: Database, query: RowsQuery, kind: SeriesKind, groups: readonly Group[]
 ): Promise<Map<string, Ordinals[]> | undefined> {
-  const level = levelFor(question)
+  const level = levelFor(query)
   if (level === undefined) return undefined
-  const { boundaries } = question
+  const { boundaries } = query
   const range = { startMs: bucketStartMs(level.sizeMs, boundaries.at(0)), endMs: boundaries.at(-1) }
   const buckets = Math.ceil((range.endMs - range.startMs) / level.sizeMs)
   const found = new Map<string, TimeRange[]>()
@@ -61,7 +61,7 @@ export async function readOccupied (
     if (keys.length === 0) return
     for (const key of keys) found.set(key, [])
     const journaled: TimeRange[] = []
-    await readBucketStarts(database, question, kind, level, range, keys, (key, stretch) => {
+    await readBucketStarts(database, query, kind, level, range, keys, (key, stretch) => {
       if (key === null) journaled.push(stretch)
       else found.get(key)!.push(stretch)
     })
@@ -76,12 +76,12 @@ export async function readOccupied (
     size += seriesCount * buckets
   }
   await readSome()
-  return new Map([...found].map(([key, stretches]) => [key, rowsAt(question, level, stretches)]))
+  return new Map([...found].map(([key, stretches]) => [key, rowsAt(query, level, stretches)]))
 }
 
 /** @param visit gets buckets by group, and with null those of the journal for some of the groups */
 async function readBucketStarts (
-  database: Database, { selection, groupBy }: Question, kind: SeriesKind, level: Level, { startMs, endMs }: TimeRange,
+  database: Database, { selection, groupBy }: RowsQuery, kind: SeriesKind, level: Level, { startMs, endMs }: TimeRange,
   keys: readonly string[], visit: (key: string | null, stretch: TimeRange) => void
 ): Promise<void> {
   const namesDevices = isFound(selection) || groupBy === 'device'
@@ -108,8 +108,8 @@ async function readBucketStarts (
 }
 
 /** The rows that some ranges overlap, and those before the time from which all buckets are kept. */
-function rowsAt (question: Question, level: Level, stretches: readonly TimeRange[]): Ordinals[] {
-  const { boundaries, isDescending, keptSince } = question
+function rowsAt (query: RowsQuery, level: Level, stretches: readonly TimeRange[]): Ordinals[] {
+  const { boundaries, isDescending, keptSince } = query
   const rowCount = boundaries.length - 1
   const wholeMs = { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
   const isSureMs = keptSince[level.name] + level.sizeMs
@@ -120,7 +120,7 @@ function rowsAt (question: Question, level: Level, stretches: readonly TimeRange
       end: Math.min(boundaries.lastAtOrBefore(it.endMs - 1) + 1, rowCount)
     }))])
   return isDescending
-    ? rows.reverse().map(({ first, end }) => ({ first: rowOf(question, end - 1), end: rowOf(question, first) + 1 }))
+    ? rows.reverse().map(({ first, end }) => ({ first: rowOf(query, end - 1), end: rowOf(query, first) + 1 }))
     : rows
 }
 

@@ -23,11 +23,11 @@ export function groupsOfGranted (granted: Granted, groupBy: Exclude<GroupBy, 'de
   return groupBy === undefined ? all(granted) : groupBy === 'zone' ? byZone(granted) : byType(granted)
 }
 
-const all = once(granted => countGroups(granted, undefined))
-const byZone = once(granted => countGroups(granted, 'zone'))
-const byType = once(granted => countGroups(granted, 'type'))
+const all = once(granted => countsOfGroups(granted, undefined))
+const byZone = once(granted => countsOfGroups(granted, 'zone'))
+const byType = once(granted => countsOfGroups(granted, 'type'))
 
-function countGroups ({ series }: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined): Group[] {
+function countsOfGroups ({ series }: Granted, groupBy: Exclude<GroupBy, 'device'> | undefined): Group[] {
   const counts = new Map<string, number>()
   for (const it of series) {
     const key = groupOfGranted(it, groupBy)

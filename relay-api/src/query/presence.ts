@@ -13,7 +13,7 @@ import {
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import { grantedOf, piecesOf } from './pieces.ts'
 import { groupKey, readGroups, type SeriesKind } from './groups.ts'
-import { allTime, createJournal, journalOfMany } from './journal.ts'
+import { allTime, createJournalCollector, journalOfMany } from './journal.ts'
 import { prefixesWithin } from './prefix-ranges.ts'
 
 export interface Presence {
@@ -161,7 +161,7 @@ async function readPresences (
   database: Database, name: string, sql: string, values: unknown[]
 ): Promise<Array<Presence & { readonly device: string }>> {
   const found = new Map<string, { -readonly [K in keyof Presence]: Presence[K] } & { readonly device: string }>()
-  const journal = createJournal<Pick<Presence, 'zone' | 'type'> & { readonly device: string }>(allTime)
+  const journal = createJournalCollector<Pick<Presence, 'zone' | 'type'> & { readonly device: string }>(allTime)
   const presenceOf = (device: string, zone: string, type: string) => {
     const key = [device, zone, type].join('\n')
     const presence = found.get(key) ?? {

@@ -9,15 +9,16 @@ import { lastAtOrBefore, levels, MINUTE_MS, minuteLevel, type Database, type Lev
 
 import { isFound, kindCondition, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
 import { nobody, type Asker } from './asker.ts'
-import { lateReadingsOf, rowsRevisedBy } from './late-readings.ts'
+import { lateReadingsOf } from './late-readings.ts'
+import { rowsRevisedBy } from './row-status.ts'
 import { grantedOf, groupOfGranted, piecesOf, seriesOf } from './pieces.ts'
 import type { Granted } from './granted-series.ts'
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
 import type { GroupBy } from './group-by.ts'
 import {
-  allTime, around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfMany, type Journal
+  allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany, type JournalCollector
 } from './journal.ts'
-import { createMerge, type Found, type Merge, type Merged, type Source } from './merge.ts'
+import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'
 
 export interface BucketQuery {
@@ -70,11 +71,11 @@ export async function readBuckets (
   const buckets = [...stretches].flatMap(([level, them]) => them.map(it => ({ level, ...it })))
   const places = createPlaces(buckets, minutes)
   const time = around([...buckets, ...minutes.map(minuteAt)]) ?? allTime
-  const add = (key: string, isEdge: boolean, found: Found) => {
+  const add = (key: string, isEdge: boolean, found: BucketContent) => {
     if (!isEdge) mergeOf(key, lastAtOrBefore(starts, found.bucketStartMs)).add({ ...found, edge: undefined })
     else for (const { row, edge } of edges.get(found.bucketStartMs)!) mergeOf(key, row).add({ ...found, edge })
   }
-  const visit = (columns: unknown[], journal: Journal<Source & { readonly key: string }>) => {
+  const visit = (columns: unknown[], journal: JournalCollector<Source & { readonly key: string }>) => {
     const [
       key, isEdge, zone, deviceType, bucketStartS, count, min, max, body, lateMinutes, throughS
     ] = columns as Columns
@@ -92,7 +93,7 @@ export async function readBuckets (
     add(key, isEdge, { zone, deviceType, bucketStartMs, count, min, max, body })
   }
   for (const piece of piecesOf(grantedOf(query.selection, query.groupBy, keys))) {
-    const journal = createJournal<Source & { readonly key: string }>(time)
+    const journal = createJournalCollector<Source & { readonly key: string }>(time)
     if (piece.granted && query.groupBy !== 'device') addGranted(journal, piece.granted, query.groupBy)
     const { name, sql, values } = statementFor({ ...query, selection: piece }, keys, plans, stretches, minutes)
     await database.streamPrepared(name, sql, values, columns => visit(columns, journal))
@@ -132,7 +133,7 @@ type Columns = [
 const minuteAt = (startMs: number): TimeRange => ({ startMs, endMs: startMs + MINUTE_MS })
 
 function addGranted (
-  journal: Journal<Source & { readonly key: string }>, { series }: Granted,
+  journal: JournalCollector<Source & { readonly key: string }>, { series }: Granted,
   groupBy: Exclude<GroupBy, 'device'> | undefined
 ): void {
   for (const { zone, type, ids } of series) {

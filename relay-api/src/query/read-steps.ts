@@ -14,7 +14,7 @@ import { nobody, type Asker } from './asker.ts'
 import { grantedOf, groupOfGranted } from './pieces.ts'
 import { groupColumn } from './groups.ts'
 import type { GroupBy } from './group-by.ts'
-import { around, blocksOf, createJournal, journalOfBlocks } from './journal.ts'
+import { around, journalBlocksOf, createJournalCollector, journalOfBlocks } from './journal.ts'
 import { emptyStepSums, walkSteps, type StepSums, type StepWalk } from './counter-steps.ts'
 
 export interface StepQuery {
@@ -46,11 +46,11 @@ export async function readSteps (
   for await (const series of seriesOf(database, query, [...boundariesOf.keys()], seriesMax)) {
     const walks = new Map(series.map(it => [it.id, createMinuteWalk(
       walkSteps(boundariesOf.get(it.key)!, sums.get(it.key)!, query.maxGapMs, query.nowMs))]))
-    const windows = series.map(it => ({ id: it.id, ...ranges.get(it.key)! }))
-    await readBefore(database, windows, query.maxGapMs, walks)
+    const seriesRanges = series.map(it => ({ id: it.id, ...ranges.get(it.key)! }))
+    await readBefore(database, seriesRanges, query.maxGapMs, walks)
     const sizeMs = Math.max(Math.floor(STATEMENT_ROWS / series.length), 1) * MINUTE_MS
     for (let behindMs = 0; behindMs < longestMs; behindMs += sizeMs) {
-      await readMinutes(database, windows.map(({ id, startMs, endMs }) =>
+      await readMinutes(database, seriesRanges.map(({ id, startMs, endMs }) =>
         ({ id, startMs: startMs + behindMs, endMs: Math.min(startMs + behindMs + sizeMs, endMs) })), walks)
     }
     for (const walk of walks.values()) {
@@ -106,7 +106,7 @@ type Columns = [seriesId: number, bucketStartS: number, count: number, min: numb
 const columns = "r.series_id, date_part('epoch', r.bucket_start), r.count::float8, r.min, r.max, r.body"
 
 /** The range to read of a series. */
-interface Window extends TimeRange {
+interface SeriesRange extends TimeRange {
   readonly id: number
 }
 
@@ -114,9 +114,9 @@ type Walks = ReadonlyMap<number, MinuteWalk>
 
 /** The newest minute of each series before its window, as far back as a step may reach; and the whole journal. */
 async function readBefore (
-  database: Database, windows: readonly Window[], maxGapMs: number, walks: Walks
+  database: Database, seriesRanges: readonly SeriesRange[], maxGapMs: number, walks: Walks
 ): Promise<void> {
-  const before = windows.map(({ id, startMs }) =>
+  const before = seriesRanges.map(({ id, startMs }) =>
     ({ id, startMs: bucketStartMs(MINUTE_MS, startMs - maxGapMs), endMs: startMs }))
   await walkRows(database, 'steps before', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
@@ -125,12 +125,12 @@ async function readBefore (
       order by r.bucket_start desc fetch first 1 rows with ties) r`, before, walks)
 }
 
-async function readMinutes (database: Database, windows: readonly Window[], walks: Walks): Promise<void> {
+async function readMinutes (database: Database, seriesRanges: readonly SeriesRange[], walks: Walks): Promise<void> {
   await walkRows(database, 'steps', `
     select ${columns} from ${windowsOfSeries} cross join lateral (
       select * from ${minuteLevel.table} r where r.series_id = w.series_id
         and r.bucket_start >= to_timestamp(w.start_s) and r.bucket_start < to_timestamp(w.end_s) and ${withinAll} offset 0) r`,
-  windows, walks)
+  seriesRanges, walks)
 }
 
 const windowsOfSeries = 'unnest($1::integer[], $2::float8[], $3::float8[]) as w (series_id, start_s, end_s)'
@@ -140,13 +140,13 @@ const withinAll = 'r.bucket_start >= to_timestamp($4) and r.bucket_start < to_ti
 
 /** Walks the rows of some windows, after the journal of them. */
 async function walkRows (
-  database: Database, name: string, rows: string, all: readonly Window[], walks: Walks
+  database: Database, name: string, rows: string, all: readonly SeriesRange[], walks: Walks
 ): Promise<void> {
-  const windows = all.filter(it => it.startMs < it.endMs)
-  const range = around(windows)
+  const seriesRanges = all.filter(it => it.startMs < it.endMs)
+  const range = around(seriesRanges)
   if (!range) return
-  const journal = createJournal<Window>(range)
-  for (const it of windows) journal.addSeries(it.id, it)
+  const journal = createJournalCollector<SeriesRange>(range)
+  for (const it of seriesRanges) journal.addSeries(it.id, it)
   let isJournalTaken = false
   const takeJournal = () => {
     if (isJournalTaken) return
@@ -160,8 +160,8 @@ async function walkRows (
     'null::integer, null::float8, null::float8, null::float8, null::float8, j.body')
   await database.streamPrepared(name, `${inJournal} union all ${rows}
     order by 1 nulls first, 2`, [
-    windows.map(it => it.id), windows.map(it => it.startMs / 1000), windows.map(it => it.endMs / 1000),
-    range.startMs / 1000, range.endMs / 1000, blocksOf(windows.map(it => ({ seriesId: it.id, kind: 'devices' })))
+    seriesRanges.map(it => it.id), seriesRanges.map(it => it.startMs / 1000), seriesRanges.map(it => it.endMs / 1000),
+    range.startMs / 1000, range.endMs / 1000, journalBlocksOf(seriesRanges.map(it => ({ seriesId: it.id, kind: 'devices' })))
   ], it => {
     const row = it as Columns
     if (row[0] === null) {
@@ -172,7 +172,7 @@ async function walkRows (
     walks.get(row[0])!.add(row)
   })
   takeJournal()
-  for (const { id } of windows) walks.get(id)!.pass()
+  for (const { id } of seriesRanges) walks.get(id)!.pass()
 }
 
 interface MinuteWalk {

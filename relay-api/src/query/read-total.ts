@@ -15,19 +15,19 @@ import type { DatabaseHistory } from '../database-history.ts'
 import type { LateReadings } from './late-readings.ts'
 import { nobody, type Asker } from './asker.ts'
 import { createBatches, type Batches } from './batch.ts'
-import { blocksOf, halvesOf, type Block } from './blocks.ts'
+import { blocksOf, halvesOf, type CacheBlock } from './blocks.ts'
 import { createCrowds } from './crowded.ts'
 import { piecesOf, seriesOf } from './pieces.ts'
 import {
   addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
-import { keptSinceOf, readRows, usesDevices, type Moment, type Retention, type Selection, type Wanted } from './read.ts'
+import { keptSinceOf, readRows, filterReadsDeviceSeries, type Moment, type LevelRetentions, type SeriesFilter, type Wanted } from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
 export interface TotalReader {
   /** @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT */
-  readTotal (selection: Selection, range: TimeRange, nowMs: number, asker?: Asker): Promise<Merged>
+  readTotal (filter: SeriesFilter, range: TimeRange, nowMs: number, asker?: Asker): Promise<Merged>
   /**
    * The totals of several ranges, all of one moment.
    * @param plans of the ranges, ascending, without overlap
@@ -35,7 +35,7 @@ export interface TotalReader {
    * @throws RelayError RELAY_DATABASE_UNREACHABLE, RELAY_ROLLUP_CORRUPT
    */
   readTotals (
-    selection: Selection, plans: readonly Plan[], nowMs: number, marksLate: boolean, asker?: Asker
+    filter: SeriesFilter, plans: readonly Plan[], nowMs: number, marksLate: boolean, asker?: Asker
   ): Promise<Totals>
 }
 
@@ -61,18 +61,18 @@ export function createTotalReader (
   const cache = createRollupCache(cacheMaxBytes)
   const noCache = createRollupCache(0)
   const cacheOf = (attempt: number) => attempt <= ATTEMPTS_WITH_MEMORY ? cache : noCache
-  let retention: Retention = {}
+  let retention: LevelRetentions = {}
   /** Whether the statement waits behind short ones, because it reads the edges of very many devices one by one. */
-  const isLong = async (selection: Selection, plans: readonly Plan[], { caller, signal }: Asker) =>
-    !usesDevices(selection) && plans.some(({ edges }) => edges.some(it => !it.isOfGroups)) &&
-    await crowds.isCrowded(selection, { caller, signal })
+  const isLong = async (filter: SeriesFilter, plans: readonly Plan[], { caller, signal }: Asker) =>
+    !filterReadsDeviceSeries(filter) && plans.some(({ edges }) => edges.some(it => !it.isOfGroups)) &&
+    await crowds.isCrowded(filter, { caller, signal })
 
   return {
-    async readTotal (selection, range, nowMs, asker = nobody) {
+    async readTotal (filter, range, nowMs, asker = nobody) {
       for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-        const plan = planOf(attempt, selection, planRange(range, keptSinceOf(retention, nowMs)), nowMs)
-        const how = { marksLate: false, isLong: await isLong(selection, [plan], asker) }
-        const { merged, moment } = await attemptTotals(batches, selection, [plan], cacheOf(attempt), nowMs, asker, how)
+        const plan = planOf(attempt, filter, planRange(range, keptSinceOf(retention, nowMs)), nowMs)
+        const how = { marksLate: false, isLong: await isLong(filter, [plan], asker) }
+        const { merged, moment } = await attemptTotals(batches, filter, [plan], cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         const isSame = isSameRetention(retention, moment.retention)
         retention = moment.retention
@@ -80,11 +80,11 @@ export function createTotalReader (
       }
       throw new Error('the retention changed several times during one read')
     },
-    async readTotals (selection, plans, nowMs, marksLate, asker = nobody) {
+    async readTotals (filter, plans, nowMs, marksLate, asker = nobody) {
       for (let attempt = 1; ; attempt++) {
-        const planned = plans.map(it => planOf(attempt, selection, it, nowMs))
-        const how = { marksLate, isLong: await isLong(selection, planned, asker) }
-        const { merged, moment } = await attemptTotals(batches, selection, planned, cacheOf(attempt), nowMs, asker, how)
+        const planned = plans.map(it => planOf(attempt, filter, it, nowMs))
+        const how = { marksLate, isLong: await isLong(filter, planned, asker) }
+        const { merged, moment } = await attemptTotals(batches, filter, planned, cacheOf(attempt), nowMs, asker, how)
         history.note(moment.historyId)
         if (merged) return { merged, late: moment.late }
       }
@@ -92,7 +92,7 @@ export function createTotalReader (
   }
 }
 
-function isSameRetention (a: Retention, b: Retention): boolean {
+function isSameRetention (a: LevelRetentions, b: LevelRetentions): boolean {
   return (['minute', 'hour', 'day'] as LevelName[]).every(it => a[it] === b[it])
 }
 
@@ -103,8 +103,8 @@ const FRESH_MS = 500
  * If a range ends now, all readings of its groups' last minute are before its end, so groups can answer for all
  * devices, which are most of the journal. If that is wrong, the devices' minutes are read in the next attempt.
  */
-function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: number): Plan {
-  if (attempt > 1 || usesDevices(selection)) return plan
+function planOf (attempt: number, filter: SeriesFilter, plan: Plan, nowMs: number): Plan {
+  if (attempt > 1 || filterReadsDeviceSeries(filter)) return plan
   const edges = plan.edges.map(it => ({ ...it, isOfGroups: it.startMs === it.bucketMs && it.endMs > nowMs - FRESH_MS }))
   return { ...plan, edges }
 }
@@ -114,23 +114,23 @@ function planOf (attempt: number, selection: Selection, plan: Plan, nowMs: numbe
  *   devices
  */
 async function attemptTotals (
-  batches: Batches, selection: Selection, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
+  batches: Batches, filter: SeriesFilter, plans: readonly Plan[], cache: RollupCache, nowMs: number, asker: Asker,
   { marksLate, isLong }: { readonly marksLate: boolean, readonly isLong: boolean }
 ): Promise<{ readonly merged?: Merged[], readonly moment: Moment }> {
-  const key = JSON.stringify({ ...selection, granted: undefined })
+  const key = JSON.stringify({ ...filter, granted: undefined })
   const split: Split = { kept: [], leaves: new Map(), unknown: [] }
   const nodes: Node[][] = []
   for (const plan of plans) {
     const turn = asker.pace() // before: others may have come to this point in the same turn
     if (turn) await turn
-    nodes.push(splitPlan(plan, selection, split, block => cache.find(key, block, nowMs)))
+    nodes.push(splitPlan(plan, filter, split, block => cache.find(key, block, nowMs)))
   }
   /** of plans with any data */
   const merges: Array<Merge | undefined> = []
   const mergeOf = (n: number): Merge => (merges[n] ??= createMerge(plans[n]))
   const starts = plans.map(it => it.coverage.startMs)
   const edges = plans.flatMap(({ edges }, n) => edges.map((edge, at) => ({ edge, at, n })))
-  const moment = await readPieces(batches, selection, {
+  const moment = await readPieces(batches, filter, {
     buckets: split.unknown,
     edges: edges.map(it => it.edge),
     isLong,
@@ -158,12 +158,12 @@ async function attemptTotals (
     if (changed.length > 0 || isAhead) isRight = false
   }
   // rows of its series are of the moment when they were found
-  const { granted } = selection
+  const { granted } = filter
   const position = granted && granted.position < moment.position ? granted.position : moment.position
-  const keep = (block: Block, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
-  if (!isRight || merges.some(it => it?.needsDevices)) return { moment }
+  const keep = (block: CacheBlock, tally: Tally) => cache.keep(key, block, tally, { ...moment, position }, nowMs)
+  if (!isRight || merges.some(it => it?.needsDeviceMinutes)) return { moment }
   // there are too many devices to cache every day of each; reading them again after a change is cheap
-  const keepPart = selection.deviceId === undefined ? keep : () => {}
+  const keepPart = filter.deviceId === undefined ? keep : () => {}
   const merged: Merged[] = []
   for (const [n, { coverage }] of plans.entries()) {
     for (const node of nodes[n]) {
@@ -182,9 +182,9 @@ const POSITION_MAX = 2n ** 64n - 1n
 
 /** Reads rows of a selection, in pieces if it has some. @returns the moment of the first piece, the earliest */
 async function readPieces (
-  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker
+  batches: Batches, filter: SeriesFilter, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker
 ): Promise<Moment> {
-  const [first, ...others] = piecesOf(selection)
+  const [first, ...others] = piecesOf(filter)
   const moment = await readRows(batches, first, wanted, visit, asker)
   asker.countRead(seriesOf(first.granted))
   if (wanted.buckets.length + wanted.edges.length === 0 && wanted.lateOf === undefined) return moment
@@ -208,7 +208,7 @@ const NOTHING: Tally = emptyTally()
 
 interface Leaf {
   readonly kind: 'leaf'
-  readonly block: Block
+  readonly block: CacheBlock
   /** undefined: it has no row, as far as known */
   tally: ReturnType<typeof emptyTally> | undefined
 }
@@ -217,7 +217,7 @@ interface Leaf {
 type Node =
   | { readonly kind: 'kept', readonly kept: KeptBlock }
   | Leaf
-  | { readonly kind: 'halves', readonly block: Block, readonly halves: readonly [Node, Node] }
+  | { readonly kind: 'halves', readonly block: CacheBlock, readonly halves: readonly [Node, Node] }
 
 /** The data to read for some plans, and the rest. */
 interface Split {
@@ -233,9 +233,9 @@ const DEVICE_BUCKETS_MIN = 64
 
 /** @param split receives the result */
 function splitPlan (
-  plan: Plan, selection: Selection, split: Split, find: (block: Block) => KeptBlock | undefined
+  plan: Plan, filter: SeriesFilter, split: Split, find: (block: CacheBlock) => KeptBlock | undefined
 ): Node[] {
-  const nodeOf = (block: Block): Node => {
+  const nodeOf = (block: CacheBlock): Node => {
     const kept = find(block)
     if (kept) {
       split.kept.push(kept)
@@ -254,7 +254,7 @@ function splitPlan (
   const nodes: Node[] = []
   for (const range of plan.buckets) {
     const buckets = (range.endMs - range.startMs) / range.level.sizeMs
-    if (selection.deviceId !== undefined && buckets < DEVICE_BUCKETS_MIN) append(split.unknown, range)
+    if (filter.deviceId !== undefined && buckets < DEVICE_BUCKETS_MIN) append(split.unknown, range)
     else for (const block of blocksOf(range)) nodes.push(nodeOf(block))
   }
   return nodes
@@ -270,7 +270,7 @@ function append (ranges: BucketRange[], { level, startMs, endMs }: BucketRange):
 }
 
 /** The content of a node. @param keepPart gets newly merged parts of it */
-async function tallyOf (node: Node, keepPart: (block: Block, tally: Tally) => void, asker: Asker): Promise<Tally> {
+async function tallyOf (node: Node, keepPart: (block: CacheBlock, tally: Tally) => void, asker: Asker): Promise<Tally> {
   if (node.kind !== 'halves') return contentOf(node)
   const turn = asker.pace()
   if (turn) await turn

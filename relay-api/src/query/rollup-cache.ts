@@ -12,12 +12,12 @@
 import { LRUCache } from 'lru-cache'
 import type { TimeRange } from 'relay-common'
 
-import { blocksAround, type Block } from './blocks.ts'
+import { blocksAround, type CacheBlock } from './blocks.ts'
 import type { Tally } from './merge.ts'
 
 /** A cached block, its tally over all series and source partitions; not to be changed. */
 export interface KeptBlock extends Tally {
-  readonly block: Block
+  readonly block: CacheBlock
   /** every transaction before this one is in it, or did not change it */
   position: bigint
   readonly historyId: string
@@ -33,9 +33,9 @@ export interface ReadMoment {
 
 export interface RollupCache {
   /** A block that was checked recently; it may have changed since. */
-  find (selectionKey: string, block: Block, nowMs: number): KeptBlock | undefined
+  find (selectionKey: string, block: CacheBlock, nowMs: number): KeptBlock | undefined
   /** Stores a block, unless it is likely to change soon. */
-  keep (selectionKey: string, block: Block, content: Tally, moment: ReadMoment, nowMs: number): void
+  keep (selectionKey: string, block: CacheBlock, content: Tally, moment: ReadMoment, nowMs: number): void
   /** Records that a block is still right at this position. */
   confirm (kept: KeptBlock, position: bigint, nowMs: number): void
   /** Drops a block of which some buckets changed. */
@@ -66,7 +66,7 @@ export function createRollupCache (maxBytes: number): RollupCache {
   /** past buckets that changed, by their own keys: until when they are not cached */
   const recentlyChanged = new LRUCache<string, number>({ max: RECENTLY_CHANGED_MAX })
 
-  const mayChangeSoon = (selectionKey: string, { level, startMs, endMs }: Block, nowMs: number) => {
+  const mayChangeSoon = (selectionKey: string, { level, startMs, endMs }: CacheBlock, nowMs: number) => {
     if (endMs > nowMs - level.sizeMs) return true
     if (recentlyChanged.size === 0) return false
     for (let atMs = startMs; atMs < endMs; atMs += level.sizeMs) {
@@ -110,7 +110,7 @@ export function createRollupCache (maxBytes: number): RollupCache {
   }
 }
 
-function keyOf (selectionKey: string, { level, startMs, power }: Pick<Block, 'level' | 'startMs' | 'power'>): string {
+function keyOf (selectionKey: string, { level, startMs, power }: Pick<CacheBlock, 'level' | 'startMs' | 'power'>): string {
   return `${level.name} ${power} ${startMs} ${selectionKey}`
 }
 

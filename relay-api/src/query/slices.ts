@@ -10,11 +10,11 @@ import type { Database } from 'relay-common'
 
 import type { Asker } from './asker.ts'
 import { PIECE_SERIES } from './pieces.ts'
-import { readGroups, usesDevices } from './groups.ts'
+import { readGroups, readsDeviceSeries } from './groups.ts'
 import type { Group } from './group-by.ts'
 import { countOf, endOfSome, readOccupied, union, within, type Ordinals } from './occupied.ts'
 import { planSize } from './plan.ts'
-import { ordinalOf, type Question } from './question.ts'
+import { ordinalOf, type RowsQuery } from './rows-query.ts'
 import { planRows } from './read-buckets.ts'
 
 /** Some rows of some groups: one statement. Ordinals count rows in the order of the answer. */
@@ -46,22 +46,22 @@ const BATCH_ROWS_MAX = 8_000
 const BATCH_GROWTH_MAX = 4
 
 /** Splits an answer, from its start. */
-export async function * slices (database: Database, question: Question, asker: Asker): AsyncGenerator<Slice> {
-  const { selection, groupBy, boundaries, after } = question
+export async function * slices (database: Database, query: RowsQuery, asker: Asker): AsyncGenerator<Slice> {
+  const { selection, groupBy, boundaries, after } = query
   const rowCount = boundaries.length - 1
-  const kind = usesDevices(selection, groupBy) ? 'devices' : 'groups'
+  const kind = readsDeviceSeries(selection, groupBy) ? 'devices' : 'groups'
   const middle = Math.floor(rowCount / 2)
   const rowSize = planSize(planRows(boundaries, middle, middle + 1)[0]) * (kind === 'groups' ? PARTITIONS_GUESS : 1)
 
   const all = [{ first: 0, end: rowCount }]
-  let first = after === undefined ? 0 : ordinalOf(question, after.startMs) + 1
+  let first = after === undefined ? 0 : ordinalOf(query, after.startMs) + 1
   let from = after && { key: after.key, isIncluded: first < rowCount }
   if (first >= rowCount) {
     if (groupBy === undefined) return
     first = 0
   }
   // grows while results are sparse: an answer of ten rows should not read thousands
-  let sliceRows = Math.min(question.limit + 1, SLICE_ROWS_MAX)
+  let sliceRows = Math.min(query.limit + 1, SLICE_ROWS_MAX)
   /** existing part of the possible rows of a group */
   let share = 1
   let growth = GROWTH_MAX
@@ -74,7 +74,7 @@ export async function * slices (database: Database, question: Question, asker: A
     if (turn) await turn
     const groups = await readGroups(database, selection, groupBy, kind, from, GROUPS_PAGE)
     if (first > 0 && groups[0]?.key !== after?.key) first = 0 // the group of the last row no longer exists
-    const occupied = await readOccupied(database, question, kind, groups)
+    const occupied = await readOccupied(database, query, kind, groups)
     const rowsOf = ({ key }: Group) => occupied?.get(key) ?? all
     for (let n = 0; n < groups.length;) {
       const { seriesCount } = groups[n]

@@ -1,12 +1,12 @@
 /** Statistics of a rollup and its steps, and their columns. */
 import {
-  average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Share
+  average, divideSum, divideSums, quantile, roundSum, standardDeviation, total, type Rollup, type Fraction
 } from 'relay-common'
 
 import type { StepSums } from './counter-steps.ts'
 
 /** Why a number is missing. */
-export type Reason =
+export type MissingReason =
   /** nothing to compute it from, such as a single reading of a counter */
   | 'too-few-readings'
   /** a minute had more readings than are stored (READINGS_PER_ROW_MAX) */
@@ -20,12 +20,12 @@ export type Reason =
 export interface RowFacts {
   readonly rollup: Rollup
   /** undefined: not read; a reason: they can't be */
-  readonly steps: StepSums | Reason | undefined
+  readonly steps: StepSums | MissingReason | undefined
   readonly lengthMs: number
 }
 
 /** A number, or why it is missing. */
-type Found = number | Reason
+type NumberOrReason = number | MissingReason
 
 export interface Statistic {
   readonly name: string
@@ -34,7 +34,7 @@ export interface Statistic {
   /** it needs steps, and so the readings in minutes */
   readonly needsSteps: boolean
   /** one per column; times in ms since the epoch. @param facts of a row with at least one reading */
-  read (facts: RowFacts): Found[]
+  read (facts: RowFacts): NumberOrReason[]
 }
 
 /** Columns with a time. */
@@ -73,7 +73,7 @@ function ofSteps (name: string, read: (steps: StepSums, lengthMs: number) => num
   }
 }
 
-function percentile (name: string, share: Share): Statistic {
+function percentile (name: string, share: Fraction): Statistic {
   return {
     name,
     columns: [name, `${name}Error`],

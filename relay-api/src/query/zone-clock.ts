@@ -8,7 +8,7 @@ import { DAY_MS, MINUTE_MS, YEAR_0_MS, YEAR_10000_MS } from 'relay-common'
 import { Temporal } from 'temporal-polyfill'
 
 /** A range of time with a constant offset: [startMs, endMs). */
-export interface Stretch {
+export interface OffsetRange {
   readonly startMs: number
   readonly endMs: number
   /** local time minus UTC; whole minutes in all zones today, but not since 1970 (Liberia until 1972) */
@@ -19,7 +19,7 @@ export interface ZoneClock {
   /** in the spelling of IANA */
   readonly name: string
   /** The stretch that holds a time. */
-  stretchAt (timeMs: number): Stretch
+  stretchAt (timeMs: number): OffsetRange
   /**
    * Start of a local day: midnight, the first of two, or the change that skips it.
    * @param dayNumber local days since 1970-01-01
@@ -50,7 +50,7 @@ export function openZoneClock (name: string): ZoneClock | undefined {
     throw error
   }
 
-  let stretch: Stretch = { startMs: 0, endMs: 0, offsetMs: 0 } // empty
+  let stretch: OffsetRange = { startMs: 0, endMs: 0, offsetMs: 0 } // empty
   const stretchAt = (timeMs: number) => {
     if (timeMs >= stretch.startMs && timeMs < stretch.endMs) return stretch
     return (stretch = findStretch(zone, timeMs))
@@ -87,7 +87,7 @@ export function openZoneClock (name: string): ZoneClock | undefined {
   }
 }
 
-function findStretch (zone: string, timeMs: number): Stretch {
+function findStretch (zone: string, timeMs: number): OffsetRange {
   const at = Temporal.Instant.fromEpochMilliseconds(timeMs).toZonedDateTimeISO(zone)
   // a change may be at exactly this time
   const after = Temporal.Instant.fromEpochMilliseconds(timeMs + 1).toZonedDateTimeISO(zone)

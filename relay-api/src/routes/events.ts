@@ -9,7 +9,7 @@ import { withPlus } from '../parameters/time.ts'
 import { answerOf, eventsAnswerSchema, type EventsAnswer } from '../query/answer.ts'
 import type { Asker } from '../query/asker.ts'
 import { findGranted } from '../query/granted.ts'
-import type { Selection } from '../query/read.ts'
+import type { SeriesFilter } from '../query/read-rows.ts'
 import { problemResponses } from '../problem.ts'
 import type { Reads } from '../replica.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -54,11 +54,11 @@ export function eventsRoutes (app: FastifyInstance, settings: EventsSettings): v
 }
 
 async function findEvents (
-  selection: Selection, { startTime, endTime }: Static<typeof Range>,
+  filter: SeriesFilter, { startTime, endTime }: Static<typeof Range>,
   { reads, deviceTypes, rangeMaxDays }: EventsSettings, asker: Asker
 ): Promise<EventsAnswer> {
-  const range = readRange(startTime, endTime, rangeMaxDays)
-  const { deviceId, zone, deviceType, grants = everything } = selection
+  const range = parseRange(startTime, endTime, rangeMaxDays)
+  const { deviceId, zone, deviceType, grants = everything } = filter
   refuseForbidden({ devices: given(deviceId), zones: given(zone), grants })
   if (deviceType !== undefined && !deviceTypes.has(deviceType)) {
     throw new RelayError('RELAY_DEVICE_TYPE_UNKNOWN',
@@ -70,20 +70,20 @@ async function findEvents (
   const found = await findGranted(database, asked, asker)
   const { granted } = found
   const merged = await totals.readTotal(
-    { ...selection, grants: found.grants, ...granted && { granted } }, range, Date.now()
+    { ...filter, grants: found.grants, ...granted && { granted } }, range, Date.now()
   )
   if (merged.rollup.count === 0) {
     throw new RelayError('RELAY_NO_DATA', 'no readings match this selection and range')
   }
-  return answerOf(selection, withPlus(startTime), withPlus(endTime), merged)
+  return answerOf(filter, withPlus(startTime), withPlus(endTime), merged)
 }
 
 const given = (name: string | undefined) => name === undefined ? [] : [name]
 
 /** @throws RelayError RELAY_PARAMETER_INVALID, RELAY_RANGE_INVALID, RELAY_RANGE_TOO_LONG */
-function readRange (startTime: string, endTime: string, rangeMaxDays: number): TimeRange {
-  const startMs = readTime('startTime', startTime)
-  const endMs = readTime('endTime', endTime)
+function parseRange (startTime: string, endTime: string, rangeMaxDays: number): TimeRange {
+  const startMs = parseTimeParameter('startTime', startTime)
+  const endMs = parseTimeParameter('endTime', endTime)
   if (endMs <= startMs) {
     throw new RelayError('RELAY_RANGE_INVALID', 'endTime must be after startTime', { parameter: 'endTime' })
   }
@@ -94,7 +94,7 @@ function readRange (startTime: string, endTime: string, rangeMaxDays: number): T
   return { startMs, endMs }
 }
 
-function readTime (parameter: string, text: string): number {
+function parseTimeParameter (parameter: string, text: string): number {
   const timeMs = parseTimestamp(withPlus(text))
   if (timeMs !== undefined) return timeMs
   throw new RelayError('RELAY_PARAMETER_INVALID',

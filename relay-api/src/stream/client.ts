@@ -9,12 +9,12 @@
 import type { ServerResponse } from 'node:http'
 
 export const endReasons = ['slow', 'closing', 'unauthorized', 'failed'] as const
-export type EndReason = typeof endReasons[number]
+export type StreamEndReason = typeof endReasons[number]
 
 export interface ClientSettings {
   readonly bufferMaxBytes: number
   /** called once at the end; with the reason unless the client left */
-  readonly ended: (reason: EndReason | undefined) => void
+  readonly ended: (reason: StreamEndReason | undefined) => void
 }
 
 /** time for an ended client to read pending data */
@@ -63,7 +63,7 @@ export class Client {
     if (this.#heldBytes + this.#response.writableLength > this.#settings.bufferMaxBytes) this.end('slow')
   }
 
-  end (reason: EndReason): void {
+  end (reason: StreamEndReason): void {
     if (this.#hasEnded) return
     const response = this.#response
     response.end(`event: end\ndata: ${JSON.stringify({ reason })}\n\n`)
@@ -78,7 +78,7 @@ export class Client {
     this.#response.destroy()
   }
 
-  #finish (reason: EndReason | undefined): void {
+  #finish (reason: StreamEndReason | undefined): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
     this.#held = undefined

@@ -2,7 +2,7 @@
 import type { Database } from 'relay-common'
 
 import { CURRENT_HISTORY } from '../database-history.ts'
-import type { Position } from './position.ts'
+import type { StreamPosition } from './position.ts'
 
 /** Buckets of one level that one or several transactions have changed. Times in ms since the epoch. */
 export interface Change {
@@ -27,12 +27,12 @@ interface NowRow {
 const NOW = `pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
   date_part('epoch', clock_timestamp()) * 1000 as time_ms, ${CURRENT_HISTORY} as history_id`
 
-function nowOf ({ xmin, time_ms: timeMs, history_id: historyId }: NowRow): Position | undefined {
+function nowOf ({ xmin, time_ms: timeMs, history_id: historyId }: NowRow): StreamPosition | undefined {
   return historyId === null ? undefined : { xactId: BigInt(xmin), timeMs: Math.floor(timeMs), historyId }
 }
 
 /** @returns the current position of the database; undefined: its history has no id yet */
-export async function readNow (database: Database): Promise<Position | undefined> {
+export async function readNow (database: Database): Promise<StreamPosition | undefined> {
   const [row] = await database.queryPrepared<NowRow>('read position', `select ${NOW}`)
   return nowOf(row)
 }
@@ -52,8 +52,8 @@ interface CommitRow extends NowRow {
  * @returns without `now` if the history of the database has no id yet
  */
 export async function readCommits (
-  database: Database, since: Position, levelIndexes: readonly number[]
-): Promise<{ now: Position | undefined, commits: Commit[] }> {
+  database: Database, since: StreamPosition, levelIndexes: readonly number[]
+): Promise<{ now: StreamPosition | undefined, commits: Commit[] }> {
   const rows = await database.queryPrepared<CommitRow>('read commits', `
     select now.*, c.xact_id::text, c.level, date_part('epoch', c.first_bucket) as first_s,
       date_part('epoch', c.last_bucket) as last_s, c.series_ids
@@ -67,7 +67,7 @@ export async function readCommits (
 
 /** Changes of some series since a position, combined by bucket. */
 export async function readChanges (
-  database: Database, since: Pick<Position, 'xactId'>, levelIndex: number, seriesIds: readonly number[]
+  database: Database, since: Pick<StreamPosition, 'xactId'>, levelIndex: number, seriesIds: readonly number[]
 ): Promise<Change[]> {
   // not prepared: a generic plan searches the array for each series of a commit; a plan for this array uses a hash
   const rows = await database.query<Pick<CommitRow, 'first_s' | 'last_s' | 'series_ids'>>(`

@@ -19,16 +19,16 @@ import { RelayError, type Database, type Logger, type Registry } from 'relay-com
 import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import { chooseDropped } from './buffers.ts'
-import { Client, type EndReason } from './client.ts'
+import { Client, type StreamEndReason } from './client.ts'
 import { readChanges, readCommits, readNow, type Commit } from './commits.ts'
 import type { StreamConfig } from './config.ts'
 import { startListener, type Listener } from './listener.ts'
 import { renderHeartbeat, renderOpen, renderReset, renderChanges, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
-import { parsePosition, whyNotResumable, type Position } from './position.ts'
-import { nameOf, type Question, type View } from './view.ts'
+import { parsePosition, whyNotResumable, type StreamPosition } from './position.ts'
+import { nameOf, type ViewQuery, type View } from './view.ts'
 import { Views } from './views.ts'
-import { gather, readWindows } from './windows.ts'
+import { collectChanges, readChangedBuckets } from './changed-buckets.ts'
 
 /** shortest time between two rounds: commits of several processors are combined */
 const ROUND_INTERVAL_MS = 100
@@ -69,7 +69,7 @@ export class Hub {
   readonly #closing = new AbortController()
   /** transactions at or after the position whose changes were already sent */
   #sentXactIds = new Set<bigint>()
-  #position: Position | undefined
+  #position: StreamPosition | undefined
   #started: Promise<void> | undefined
   #listener: Listener | undefined
   #running: Promise<void> | undefined
@@ -105,7 +105,7 @@ export class Hub {
    *   RELAY_DATABASE_UNREACHABLE
    */
   async open (
-    question: Question, lastId: string | undefined, respond: () => ServerResponse, checkPermission: () => Promise<void>,
+    query: ViewQuery, lastId: string | undefined, respond: () => ServerResponse, checkPermission: () => Promise<void>,
     caller: string
   ): Promise<void> {
     if (this.#clients.size + this.#opening >= this.#config.STREAM_CLIENTS_MAX) {
@@ -113,11 +113,11 @@ export class Hub {
     }
     this.#refuseWhileClosing()
     if (lastId !== undefined) this.#budgets.spend('streamResumes', caller)
-    let held: Disposable | undefined = this.#holdBudgets(caller, question)
+    let held: Disposable | undefined = this.#holdBudgets(caller, query)
     this.#opening++
     try {
       await (this.#started ??= this.#start())
-      const view = await this.#viewBetweenRounds(question)
+      const view = await this.#viewBetweenRounds(query)
       this.#refuseWhileClosing() // nobody would end a stream that begins now
       this.#add(view, lastId, respond(), { caller, checkPermission, held })
       held = undefined // it is the client's
@@ -128,11 +128,11 @@ export class Hub {
   }
 
   /** Budgets of a stream: itself, and its query if no other stream of the caller has it. */
-  #holdBudgets (caller: string, question: Question): Disposable {
-    const name = nameOf(question)
+  #holdBudgets (caller: string, query: ViewQuery): Disposable {
+    const name = nameOf(query)
     const stream = this.#budgets.hold('streams', caller)
-    const questions = this.#asked.get(caller) ?? new Map<string, { streams: number, readonly held: Disposable }>()
-    let asked = questions.get(name)
+    const queries = this.#asked.get(caller) ?? new Map<string, { streams: number, readonly held: Disposable }>()
+    let asked = queries.get(name)
     if (asked === undefined) {
       try {
         asked = { streams: 0, held: this.#budgets.hold('streamViews', caller) }
@@ -140,8 +140,8 @@ export class Hub {
         stream[Symbol.dispose]()
         throw error
       }
-      questions.set(name, asked)
-      this.#asked.set(caller, questions)
+      queries.set(name, asked)
+      this.#asked.set(caller, queries)
     }
     const own = asked
     own.streams++
@@ -150,8 +150,8 @@ export class Hub {
         stream[Symbol.dispose]()
         if (--own.streams > 0) return
         own.held[Symbol.dispose]()
-        questions.delete(name)
-        if (questions.size === 0) this.#asked.delete(caller)
+        queries.delete(name)
+        if (queries.size === 0) this.#asked.delete(caller)
       }
     }
   }
@@ -186,7 +186,7 @@ export class Hub {
   }
 
   /** The current position of the database, in a history with an id. */
-  async #readNow (): Promise<Position> {
+  async #readNow (): Promise<StreamPosition> {
     const now = await readNow(this.#database)
     if (now) return now
     await this.#history.ensure()
@@ -198,9 +198,9 @@ export class Hub {
   }
 
   /** The view of a query. When this returns no round is in progress, and the next one includes the view. */
-  async #viewBetweenRounds (question: Question): Promise<View> {
+  async #viewBetweenRounds (query: ViewQuery): Promise<View> {
     for (;;) {
-      const view = await this.#views.open(question)
+      const view = await this.#views.open(query)
       while (this.#round) await this.#round.catch(() => {})
       if (this.#views.has(view)) return view // the last of its clients may have gone meanwhile
     }
@@ -233,7 +233,7 @@ export class Hub {
     while (!signal.aborted) {
       this.#isDue = false
       try {
-        await (this.#round = this.#tell())
+        await (this.#round = this.#sendChanges())
         isFailing = false
       } catch (error) {
         if (!isFailing) this.#log.warn({ err: error }, 'could not read changes; retrying')
@@ -265,9 +265,9 @@ export class Hub {
   }
 
   /** One round. Before its last step it changes only which series the views know. */
-  async #tell (): Promise<void> {
+  async #sendChanges (): Promise<void> {
     const before = this.#position!
-    const levelIndexes = [...new Set([...this.#views].map(it => it.question.levelIndex))]
+    const levelIndexes = [...new Set([...this.#views].map(it => it.query.levelIndex))]
     const { now, commits } = await readCommits(this.#database, before, levelIndexes)
     if (!now) {
       await this.#readNow()
@@ -288,8 +288,8 @@ export class Hub {
     }
     const endTimer = this.#metrics.round.startTimer()
     await this.#views.learn(new Set(fresh.flatMap(it => it.seriesIds ?? [])))
-    const changes = gather(fresh, this.#views, it => this.#views.of(it))
-    const contents = await readWindows(this.#database, changes)
+    const changes = collectChanges(fresh, this.#views, it => this.#views.of(it))
+    const contents = await readChangedBuckets(this.#database, changes)
 
     this.#boundBuffers()
     this.#move(now, commits)
@@ -302,7 +302,7 @@ export class Hub {
     endTimer()
   }
 
-  #move (now: Position, commits: readonly Commit[]): void {
+  #move (now: StreamPosition, commits: readonly Commit[]): void {
     this.#position = now
     this.#sentXactIds = new Set(commits.map(it => it.xactId).filter(it => it >= now.xactId))
   }
@@ -315,15 +315,15 @@ export class Hub {
     const reason = since ? whyNotResumable(since, now) : 'unknown event id'
     if (!since || reason !== undefined) return client.release(renderReset(reason!, now) + renderOpen(now))
     const missed = await this.#missed(view, since)
-    const contents = await readWindows(this.#database, missed)
+    const contents = await readChangedBuckets(this.#database, missed)
     const text = [...missed].map(([view, it]) => renderChanges(view, it, contents)).join('')
     client.release(text + renderOpen(now))
   }
 
-  async #missed (view: View, since: Position) {
+  async #missed (view: View, since: StreamPosition) {
     const ids = new Set(view.seriesIds)
-    const changes = await readChanges(this.#database, since, view.question.levelIndex, [...ids])
-    return gather(changes, [view], it => ids.has(it) ? [view] : [])
+    const changes = await readChanges(this.#database, since, view.query.levelIndex, [...ids])
+    return collectChanges(changes, [view], it => ids.has(it) ? [view] : [])
   }
 
   /**
@@ -371,7 +371,7 @@ export class Hub {
     for (const client of [...this.#clients.keys()]) client.send(text)
   }
 
-  #remove (client: Client, reason: EndReason | undefined): void {
+  #remove (client: Client, reason: StreamEndReason | undefined): void {
     const listening = this.#clients.get(client)
     if (!listening) return
     this.#clients.delete(client)

@@ -14,8 +14,8 @@
 import { average, median, total, type Rollup } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
-import { renderPosition, type Position } from './position.ts'
-import type { Contents, ViewChanges, Window } from './windows.ts'
+import { renderPosition, type StreamPosition } from './position.ts'
+import type { Contents, ViewChanges, ChangedBucket } from './changed-buckets.ts'
 import type { View } from './view.ts'
 
 /** An `EventSource` uses its own delay until it gets one, and keeps the last one. */
@@ -50,10 +50,10 @@ type RollupMessage = Static<typeof rollupMessageSchema>
  * @returns the events of a view, '' if there are none
  */
 export function renderChanges (
-  view: View, { windows, stretch }: ViewChanges, contents: Contents, isNews = (_window: string, _data: string) => true
+  view: View, { buckets, stretch }: ViewChanges, contents: Contents, isNews = (_window: string, _data: string) => true
 ): string {
   let text = ''
-  for (const window of windows) {
+  for (const window of buckets) {
     const rollup = contents(view, window)
     if (!rollup) continue
     const data = JSON.stringify(messageOf(view, window, rollup))
@@ -64,7 +64,7 @@ export function renderChanges (
 }
 
 function messageOf (
-  { question: { groupBy }, level }: View, { group, bucketMs }: Window, rollup: Rollup
+  { query: { groupBy }, level }: View, { group, bucketMs }: ChangedBucket, rollup: Rollup
 ): RollupMessage {
   const { value, error } = median(rollup)
   const sum = total(rollup)
@@ -84,7 +84,7 @@ function messageOf (
   }
 }
 
-export function renderOpen (position: Position): string {
+export function renderOpen (position: StreamPosition): string {
   return `retry: ${RETRY_MS}\n${withId(renderEvent('open', {}), position)}`
 }
 
@@ -96,11 +96,11 @@ export function renderBusy (retryAfterS: number): string {
   return `retry: ${retryAfterS * 1_000}\n${renderEvent('end', { reason: 'busy', retryAfterS })}`
 }
 
-export function renderReset (reason: string, position: Position): string {
+export function renderReset (reason: string, position: StreamPosition): string {
   return withId(renderEvent('reset', { reason }), position)
 }
 
-export function renderHeartbeat (position: Position): string {
+export function renderHeartbeat (position: StreamPosition): string {
   return withId(renderEvent('heartbeat', {}), position)
 }
 
@@ -109,7 +109,7 @@ function renderEvent (name: string, data: object): string {
 }
 
 /** Adds the id of a position to the last of some events. */
-export function withId (events: string, position: Position): string {
+export function withId (events: string, position: StreamPosition): string {
   return `${events.slice(0, -1)}id: ${renderPosition(position)}\n\n`
 }
 

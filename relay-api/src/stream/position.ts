@@ -8,19 +8,19 @@
  * has been sent since is sent again.
  */
 
-export interface Position {
+export interface StreamPosition {
   /** all earlier transactions have ended */
   readonly xactId: bigint
   readonly timeMs: number
   readonly historyId: string
 }
 
-export function renderPosition ({ xactId, timeMs, historyId }: Position): string {
+export function renderPosition ({ xactId, timeMs, historyId }: StreamPosition): string {
   return `${xactId}-${timeMs}-${historyId}`
 }
 
 /** @returns undefined: invalid */
-export function parsePosition (text: string): Position | undefined {
+export function parsePosition (text: string): StreamPosition | undefined {
   const parts = /^(\d{1,19})-(\d{1,15})-([0-9a-f]{12})$/.exec(text)
   return parts ? { xactId: BigInt(parts[1]), timeMs: Number(parts[2]), historyId: parts[3] } : undefined
 }
@@ -32,7 +32,7 @@ const RESUMABLE_MS = 10 * 60_000
  * @param now current position of the database. @returns why the changes since a position are unknown; undefined: they
  *   are known
  */
-export function whyNotResumable (position: Position, now: Position): string | undefined {
+export function whyNotResumable (position: StreamPosition, now: StreamPosition): string | undefined {
   if (position.historyId !== now.historyId) return 'the database was restored, restarted or replaced'
   return now.timeMs - position.timeMs > RESUMABLE_MS ? 'the event id is too old' : undefined
 }

@@ -6,18 +6,18 @@
 import { levels, mayDevice, mayZone, type Level } from 'relay-common'
 
 import type { Selection } from '../parameters/selection.ts'
-import { usesDevices } from '../query/groups.ts'
+import { readsDeviceSeries } from '../query/groups.ts'
 import type { GroupBy } from '../query/group-by.ts'
 import type { Client } from './client.ts'
 
-export interface Question {
+export interface ViewQuery {
   readonly selection: Selection
   readonly levelIndex: number
   /** undefined: one group for the whole selection */
   readonly groupBy: GroupBy | undefined
 }
 
-export interface Series {
+export interface ViewSeries {
   readonly seriesId: number
   /** null: the group of all devices of that zone and type */
   readonly deviceId: string | null
@@ -26,7 +26,7 @@ export interface Series {
 }
 
 export class View {
-  readonly question: Question
+  readonly query: ViewQuery
   readonly level: Level
   readonly clients = new Set<Client>()
   /** by name of the group; '' for the only one */
@@ -34,9 +34,9 @@ export class View {
   /** last data sent per window, so that a commit without changes to it sends nothing */
   readonly #sent = new Map<string, string>()
 
-  constructor (question: Question) {
-    this.question = question
-    this.level = levels[question.levelIndex]
+  constructor (query: ViewQuery) {
+    this.query = query
+    this.level = levels[query.levelIndex]
   }
 
   get seriesIds (): number[] {
@@ -44,9 +44,9 @@ export class View {
   }
 
   /** Adds a series if it is selected. @returns whether it is */
-  take (series: Series): boolean {
-    if (!isSelected(this.question, series)) return false
-    const name = groupOf(this.question, series)
+  take (series: ViewSeries): boolean {
+    if (!isSelected(this.query, series)) return false
+    const name = groupOf(this.query, series)
     const ids = this.groups.get(name) ?? new Set()
     this.groups.set(name, ids.add(series.seriesId))
     return true
@@ -71,19 +71,19 @@ export class View {
 const SENT_MAX = 5_000
 
 /** Equal queries have equal names. */
-export function nameOf (question: Question): string {
-  return JSON.stringify(question)
+export function nameOf (query: ViewQuery): string {
+  return JSON.stringify(query)
 }
 
-function isSelected (question: Question, { deviceId, zone, deviceType }: Series): boolean {
-  const { devices, zones, types, grants } = question.selection
-  if ((deviceId !== null) !== usesDevices(question.selection, question.groupBy)) return false
+function isSelected (query: ViewQuery, { deviceId, zone, deviceType }: ViewSeries): boolean {
+  const { devices, zones, types, grants } = query.selection
+  if ((deviceId !== null) !== readsDeviceSeries(query.selection, query.groupBy)) return false
   const isOneOf = (names: readonly string[], name: string) => names.length === 0 || names.includes(name)
   return isOneOf(zones, zone) && isOneOf(types, deviceType) && mayZone(grants, zone) &&
     (deviceId === null || (isOneOf(devices, deviceId) && mayDevice(grants, deviceId)))
 }
 
-function groupOf ({ groupBy }: Question, { deviceId, zone, deviceType }: Series): string {
+function groupOf ({ groupBy }: ViewQuery, { deviceId, zone, deviceType }: ViewSeries): string {
   switch (groupBy) {
     case 'device': return deviceId!
     case 'zone': return zone

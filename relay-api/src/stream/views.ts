@@ -2,8 +2,8 @@
 import { RelayError, type Database } from 'relay-common'
 
 import { kindCondition, seriesCondition } from '../parameters/selection.ts'
-import { groupColumn, usesDevices } from '../query/groups.ts'
-import { nameOf, View, type Question, type Series } from './view.ts'
+import { groupColumn, readsDeviceSeries } from '../query/groups.ts'
+import { nameOf, View, type ViewQuery, type ViewSeries } from './view.ts'
 
 export class Views {
   readonly #database: Database
@@ -25,12 +25,12 @@ export class Views {
   }
 
   /** The view of a query, with all existing series. It stays until `drop`. */
-  async open (question: Question): Promise<View> {
-    const name = nameOf(question)
+  async open (query: ViewQuery): Promise<View> {
+    const name = nameOf(query)
     let entry = this.#views.get(name)
     if (!entry) {
       // the view is registered before its series are read, so that a commit reports one that is added meanwhile
-      const view = new View(question)
+      const view = new View(query)
       entry = { view, filled: this.#fill(view) }
       this.#views.set(name, entry)
     }
@@ -44,12 +44,12 @@ export class Views {
   }
 
   has (view: View): boolean {
-    return this.#views.get(nameOf(view.question))?.view === view
+    return this.#views.get(nameOf(view.query))?.view === view
   }
 
   drop (view: View): void {
     if (!this.has(view)) return
-    this.#views.delete(nameOf(view.question))
+    this.#views.delete(nameOf(view.query))
     for (const id of view.seriesIds) {
       const views = this.#bySeries.get(id)
       views?.delete(view)
@@ -92,12 +92,12 @@ export class Views {
 
   async #fill (view: View): Promise<void> {
     const values: unknown[] = []
-    const { devices } = view.question.selection
+    const { devices } = view.query.selection
     const kind = kindCondition(
-      usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups', devices.length > 0
+      readsDeviceSeries(view.query.selection, view.query.groupBy) ? 'devices' : 'groups', devices.length > 0
     )
-    const condition = `${kind} and ${seriesCondition(view.question.selection, values)}`
-    await this.#refuseMany(view.question, condition, values)
+    const condition = `${kind} and ${seriesCondition(view.query.selection, values)}`
+    await this.#refuseMany(view.query, condition, values)
     // rows are handled as they arrive, so that nothing else waits for all of them
     await this.#database.streamPrepared(`series of a view where ${condition}`, `
       select series_id, device_id, zone, device_type from series s where ${condition} limit ${SERIES_MAX}`, values, columns => {
@@ -107,7 +107,7 @@ export class Views {
   }
 
   /** Counts first, so that a refused view needs no memory. */
-  async #refuseMany ({ groupBy }: Question, condition: string, values: unknown[]): Promise<void> {
+  async #refuseMany ({ groupBy }: ViewQuery, condition: string, values: unknown[]): Promise<void> {
     const [{ series, groups }] = await this.#database.query<{ series: number, groups: number }>(`
       select count(*)::integer as series, count(distinct ${groupColumn(groupBy)})::integer as groups
       from (select * from series s where ${condition} limit ${SERIES_MAX}) s`, values)
@@ -121,14 +121,14 @@ export class Views {
     }
   }
 
-  #offer (view: View, series: Series): void {
+  #offer (view: View, series: ViewSeries): void {
     if (!view.take(series)) return
     const views = this.#bySeries.get(series.seriesId) ?? new Set()
     this.#bySeries.set(series.seriesId, views.add(view))
   }
 
-  async #read (condition: string, values: unknown[]): Promise<Series[]> {
-    return await this.#database.query<Series & { seriesId: number }>(`
+  async #read (condition: string, values: unknown[]): Promise<ViewSeries[]> {
+    return await this.#database.query<ViewSeries & { seriesId: number }>(`
       select series_id as "seriesId", device_id as "deviceId", zone, device_type as "deviceType"
       from series s where ${condition}`, values)
   }

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 
 import getPort from 'get-port'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
-import { readDeadLetter, type DeadLetterInfo, type Logger } from 'relay-common'
+import { decodeDeadLetter, type DeadLetterInfo, type Logger } from 'relay-common'
 
 import { until } from '../../../test-support/until.ts'
 import { TOKEN } from './ask.ts'
@@ -78,7 +78,7 @@ export async function readLetters ({ log: { eventLog }, environment }: MqttSite)
   const letters: Letter[] = []
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(topic)) {
     for await (const { headers, value } of eventLog.readRecords(topic, partition, startOffset, endOffset)) {
-      const info = readDeadLetter(headers)
+      const info = decodeDeadLetter(headers)
       if (info) letters.push({ ...info, value: value && Buffer.from(value) })
     }
   }

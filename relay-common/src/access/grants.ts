@@ -1,5 +1,5 @@
 /** What a caller may do (scopes), and for which devices (grants). */
-import { ID_UNITS_MAX, isId, readClaims } from '../event.ts'
+import { ID_UNITS_MAX, isId, decodeClaims } from '../event.ts'
 
 export const scopes = ['events:read', 'events:write', 'admin'] as const
 export type Scope = typeof scopes[number]
@@ -54,7 +54,7 @@ export function claimFault (
   grants: EventGrants, bytes: Uint8Array | null
 ): 'deviceId' | 'zone' | 'unreadable' | undefined {
   if (!isLimited(grants)) return undefined
-  const claims = readClaims(bytes)
+  const claims = decodeClaims(bytes)
   if (!claims) return 'unreadable'
   const { deviceIds, zones } = claims
   const isText = (it: unknown): it is string => typeof it === 'string'
@@ -66,7 +66,7 @@ export function claimFault (
 
 /** The grants that matter for the claims of these bytes: the same result, in a size bounded by the bytes. */
 export function narrowGrants (grants: EventGrants, bytes: Uint8Array | null): EventGrants {
-  const { deviceIds = [], zones = [] } = readClaims(bytes) ?? {}
+  const { deviceIds = [], zones = [] } = decodeClaims(bytes) ?? {}
   const claimed = new Set(zones)
   const isClaimed = (prefix: string) => deviceIds.some(it => typeof it === 'string' && it.startsWith(prefix))
   return {

@@ -5,7 +5,7 @@
  * member after its release. Each round starts from the current leases. Rounds repeat until nothing changes.
  */
 
-export interface Lease {
+export interface PartitionLease {
   readonly partition: number
   readonly member: string
   /** revoked, not yet released */
@@ -23,7 +23,7 @@ export interface Round {
  * @param members all live members, in any order; delete the leases of others first
  * @param leases at most one per partition
  */
-export function balance (partitions: number, members: readonly string[], leases: readonly Lease[]): Round {
+export function balance (partitions: number, members: readonly string[], leases: readonly PartitionLease[]): Round {
   if (members.length === 0) return { grants: [], revokes: [] }
   const held = new Map<string, number[]>(members.toSorted().map(member => [member, []]))
   const free = new Set(Array.from({ length: partitions }, (_, partition) => partition))

@@ -8,7 +8,7 @@
 import type { MessagePort } from 'node:worker_threads'
 
 import { fromPlainError, linkThread, toPlainError, type PlainError } from '../thread-link.ts'
-import type { Group, GroupEvents, JoinGroup } from './port.ts'
+import type { GroupMembership, GroupEvents, JoinGroup } from './port.ts'
 
 /**
  * Splits a membership. The group is joined when all shares have joined, and left when all have closed.
@@ -16,20 +16,20 @@ import type { Group, GroupEvents, JoinGroup } from './port.ts'
  */
 export function splitGroup (join: JoinGroup, shares: number): JoinGroup[] {
   const members: Array<GroupEvents | undefined> = Array.from({ length: shares }, () => undefined)
-  const joined = Promise.withResolvers<Group>()
+  const joined = Promise.withResolvers<GroupMembership>()
   let closed = 0
 
   /** Calls each share with its own partitions, if there are any. */
-  const tell = (partitions: readonly number[], how: (member: GroupEvents, own: number[]) => void) => {
+  const callShares = (partitions: readonly number[], how: (member: GroupEvents, own: number[]) => void) => {
     for (const [index, member] of members.entries()) {
       const own = partitions.filter(it => it % shares === index)
       if (own.length > 0) how(member!, own)
     }
   }
   const events: GroupEvents = {
-    assigned: (topic, partitions) => tell(partitions, (member, own) => member.assigned(topic, own)),
-    revoked: partitions => tell(partitions, (member, own) => member.revoked(own)),
-    lost: partitions => tell(partitions, (member, own) => member.lost(own)),
+    assigned: (topic, partitions) => callShares(partitions, (member, own) => member.assigned(topic, own)),
+    revoked: partitions => callShares(partitions, (member, own) => member.revoked(own)),
+    lost: partitions => callShares(partitions, (member, own) => member.lost(own)),
     appended: () => { for (const member of members) member!.appended() },
     failed: error => { for (const member of members) member!.failed(error) }
   }
@@ -62,22 +62,22 @@ export function serveGroup (port: MessagePort, join: JoinGroup): void {
     close: () => group.close()
   })
   const group = join({
-    assigned: (topic, partitions) => member.tell('assigned', topic, partitions),
-    revoked: partitions => member.tell('revoked', partitions),
-    lost: partitions => member.tell('lost', partitions),
-    appended: () => member.tell('appended'),
-    failed: error => member.tell('failed', toPlainError(error))
+    assigned: (topic, partitions) => member.notify('assigned', topic, partitions),
+    revoked: partitions => member.notify('revoked', partitions),
+    lost: partitions => member.notify('lost', partitions),
+    appended: () => member.notify('appended'),
+    failed: error => member.notify('failed', toPlainError(error))
   })
 }
 
 /** Joins a group that is served at the other end of the port. */
 export function groupOver (port: MessagePort): JoinGroup {
   return events => {
-    const group = linkThread<Group>(port, {
+    const group = linkThread<GroupMembership>(port, {
       ...events, failed: (error: PlainError) => events.failed(fromPlainError(error))
     })
     return {
-      release: partitions => group.tell('release', partitions),
+      release: partitions => group.notify('release', partitions),
       commit: nextOffsets => group.call('commit', [nextOffsets]),
       close: () => group.call('close', [])
     }

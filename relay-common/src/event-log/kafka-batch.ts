@@ -10,7 +10,7 @@ import { crc32c, Reader } from '@platformatic/kafka'
 import { partitionOf } from './key-partition.ts'
 import type { ProducedRecord } from './port.ts'
 
-export interface Batch {
+export interface KafkaBatch {
   readonly partition: number
   readonly recordCount: number
   readonly bytes: Buffer
@@ -62,7 +62,7 @@ class OpenBatch {
     this.bytes = grown
   }
 
-  close (nowMs: number): Batch {
+  close (nowMs: number): KafkaBatch {
     const { bytes, size, recordCount } = this
     bytes.writeBigInt64BE(0n, 0) // assigned by the broker
     bytes.writeInt32BE(size - LENGTH_STARTS, AT_LENGTH)
@@ -85,8 +85,8 @@ class OpenBatch {
  */
 export function encodeBatches (
   records: readonly ProducedRecord[], partitions: number, round: number, nowMs: number
-): { batches: Batch[], round: number } {
-  const batches: Batch[] = []
+): { batches: KafkaBatch[], round: number } {
+  const batches: KafkaBatch[] = []
   const open = new Array<OpenBatch | undefined>(partitions)
   for (const record of records) {
     const key = keyBytes(record.key)
@@ -105,7 +105,7 @@ export function encodeBatches (
 }
 
 /** Puts a batch into the sequence of a producer. */
-export function sealBatch (batch: Batch, producerId: bigint, epoch: number, sequence: number): void {
+export function sealBatch (batch: KafkaBatch, producerId: bigint, epoch: number, sequence: number): void {
   const { bytes } = batch
   bytes.writeBigInt64BE(producerId, AT_PRODUCER_ID)
   bytes.writeInt16BE(epoch, AT_PRODUCER_EPOCH)

@@ -13,7 +13,7 @@ import {
   encodeConsumerProtocolSubscription
 } from '@platformatic/kafka'
 
-import { balance, type Lease } from './balance.ts'
+import { balance, type PartitionLease } from './balance.ts'
 
 /** What a member sends to the leader. */
 export interface Subscription {
@@ -78,7 +78,7 @@ export function decodeAssignment (topic: string, bytes: Buffer): number[] {
  */
 export function shareOut (partitions: number, subscribers: readonly Subscriber[]): Map<string, number[]> {
   const byName = new Map(subscribers.map(it => [it.instanceId ?? it.memberId, it]))
-  const leases = new Map<number, Lease>()
+  const leases = new Map<number, PartitionLease>()
   const oldestFirst = [...byName].sort(([one, a], [other, b]) => a.generation - b.generation || (one < other ? -1 : 1))
   for (const [member, { owned, revoking }] of oldestFirst) {
     for (const partition of owned) {

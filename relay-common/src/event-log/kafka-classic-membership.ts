@@ -29,7 +29,8 @@ import {
   describeError, hasCode, isLoading, isRetriable, KafkaClient, kafkaErrors, topicMissing, type KafkaSettings
 } from './kafka-client.ts'
 import {
-  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
+  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type KafkaMembershipProtocol,
+  type MembershipEvents
 } from './kafka-coordinator.ts'
 import { groupForeign } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
@@ -54,7 +55,7 @@ const JOIN_MARGIN_MS = 10_000
 /** Session timeouts to try if the broker refuses ours: the minimum and the default of brokers. */
 const SESSION_TIMEOUTS_MS = [6_000, 45_000]
 
-export class KafkaClassicMembership implements Membership {
+export class KafkaClassicMembership implements KafkaMembershipProtocol {
   readonly #client: KafkaClient
   /** only for joins: a broker answers the requests of a connection in order, and a join waits for other members */
   readonly #joinClient: KafkaClient

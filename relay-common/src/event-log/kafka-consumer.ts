@@ -6,11 +6,11 @@ import type { Logger } from '../log.ts'
 import { KafkaClient, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
 import { KafkaFetcher } from './kafka-fetcher.ts'
 import { NewsQueue } from './news-queue.ts'
-import type { ConsumerNews, EventConsumer, Group, JoinGroup } from './port.ts'
+import type { ConsumerNews, EventConsumer, GroupMembership, JoinGroup } from './port.ts'
 
 export class KafkaConsumer implements EventConsumer {
   readonly #fetcher: KafkaFetcher
-  readonly #group: Group
+  readonly #group: GroupMembership
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
@@ -24,10 +24,10 @@ export class KafkaConsumer implements EventConsumer {
       assigned: (layout, partitions) => {
         const { name, topicId, partitions: count } = layout
         this.#fetcher.setTopic(layout as TopicLayout)
-        this.#news.tell({ kind: 'assigned', topic: { name, topicId, partitions: count }, partitions })
+        this.#news.add({ kind: 'assigned', topic: { name, topicId, partitions: count }, partitions })
       },
-      revoked: partitions => this.#news.tell({ kind: 'revoked', partitions }),
-      lost: partitions => this.#news.tell({ kind: 'lost', partitions }),
+      revoked: partitions => this.#news.add({ kind: 'revoked', partitions }),
+      lost: partitions => this.#news.add({ kind: 'lost', partitions }),
       appended: () => {},
       failed
     })

@@ -15,7 +15,7 @@ export interface MembershipEvents {
   failed (error: unknown): void
 }
 
-export interface Membership {
+export interface KafkaMembershipProtocol {
   /** Releases revoked partitions, and reports it to the group at once. */
   release (partitions: readonly number[]): void
   /** Commits offsets to the group; the broker refuses partitions that are not ours (any more). */

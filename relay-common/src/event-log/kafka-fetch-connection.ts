@@ -20,7 +20,7 @@ const ANSWER_TIMEOUT_MS = 15_000
 /** Kafka's own limit of an answer is int32; a broker sends no answer above this size */
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024
 
-export interface Answer {
+export interface FetchResponse {
   /** after the header of the answer */
   readonly reader: Reader
   /** the buffer behind slices of the reader, valid until it is released */
@@ -29,7 +29,7 @@ export interface Answer {
 
 interface Pending {
   readonly correlationId: number
-  readonly resolve: (answer: Answer) => void
+  readonly resolve: (answer: FetchResponse) => void
   readonly reject: (error: Error) => void
 }
 
@@ -40,7 +40,7 @@ export interface FetchConnection {
    * Sends a request of a flexible version and waits for its answer. One at a time.
    * @throws Error
    */
-  request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer>
+  request (apiKey: number, apiVersion: number, payload: Writer): Promise<FetchResponse>
   close (): void
 }
 
@@ -87,14 +87,16 @@ export class PlainFetchConnection implements FetchConnection {
   get isClosed (): boolean { return this.#closedBy !== undefined }
 
   /** @throws Error; then the connection is closed */
-  async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
+  async request (apiKey: number, apiVersion: number, payload: Writer): Promise<FetchResponse> {
     if (this.#closedBy) throw this.#closedBy
     if (this.#pending) throw new Error('another request is in progress')
     const correlationId = this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
     const request = Writer.create()
       .appendInt16(apiKey).appendInt16(apiVersion).appendInt32(correlationId).appendString(this.#clientId, false)
       .appendTaggedFields().appendFrom(payload).prependLength()
-    const answered = new Promise<Answer>((resolve, reject) => { this.#pending = { correlationId, resolve, reject } })
+    const answered = new Promise<FetchResponse>(
+      (resolve, reject) => { this.#pending = { correlationId, resolve, reject } }
+    )
     const overdue = setTimeout(() => this.#end(new Error('no answer in time')), ANSWER_TIMEOUT_MS)
     try {
       this.#socket.write(request.buffer)

@@ -43,7 +43,7 @@ const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
 /** A partition that is being read. A further start() creates another one, and fetches for this one are dropped. */
-interface Reading {
+interface PartitionCursor {
   readonly partition: number
   readonly lane: number
   offset: bigint
@@ -53,14 +53,14 @@ interface Reading {
 }
 
 /** An entry of the buffer: records, or the gap after them. */
-interface Waiting { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
+interface BufferedNews { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
 export class KafkaFetcher {
   readonly #client: KafkaClient
   readonly #bufferMaxBytes: number
   readonly #events: FetcherEvents
   readonly #log: Logger
-  readonly #readings = new Map<number, Reading>()
+  readonly #cursors = new Map<number, PartitionCursor>()
   readonly #lanes: number
   /** lanes of brokers with a fetch in progress */
   readonly #busy = new Set<string>()
@@ -69,7 +69,7 @@ export class KafkaFetcher {
   readonly #connections = new Map<string, FetchConnection>()
   readonly #receiveBuffers: ReceiveBuffers
   readonly #closing = new AbortController()
-  #buffer: Waiting[] = []
+  #buffer: BufferedNews[] = []
   #bufferedBytes = 0
   #reservedBytes = 0
   #topic: Topic | undefined
@@ -98,7 +98,7 @@ export class KafkaFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(
+    this.#cursors.set(
       partition, { partition, lane: this.#started++ % this.#lanes, offset, isPaused: false, end: undefined }
     )
     this.#schedule()
@@ -106,7 +106,7 @@ export class KafkaFetcher {
 
   /** Stops a partition, and drops its part of the buffer. */
   stop (partition: number): void {
-    this.#readings.delete(partition)
+    this.#cursors.delete(partition)
     this.#buffer = this.#buffer.filter(it => it.partition !== partition)
     this.#bufferedBytes = this.#buffer.reduce((sum, it) => sum + it.sizeBytes, 0)
   }
@@ -122,7 +122,7 @@ export class KafkaFetcher {
 
   async close (): Promise<void> {
     this.#closing.abort()
-    this.#readings.clear()
+    this.#cursors.clear()
     for (const connection of this.#connections.values()) connection.close()
     await this.#client.close()
   }
@@ -138,15 +138,15 @@ export class KafkaFetcher {
   }
 
   #pump (): void {
-    if (this.#closing.signal.aborted || this.#readings.size === 0 || !this.#topic) return
+    if (this.#closing.signal.aborted || this.#cursors.size === 0 || !this.#topic) return
     const layout = this.#layout
     if (!layout) {
       this.#look()
       return
     }
-    const reading = [...this.#readings.values()].filter(it => !it.isPaused)
-    const laneOf = ({ partition, lane }: Reading) => `${layout.leaders[partition] ?? -1}/${lane}`
-    const lanes = [...Map.groupBy(reading, laneOf)]
+    const cursors = [...this.#cursors.values()].filter(it => !it.isPaused)
+    const laneOf = ({ partition, lane }: PartitionCursor) => `${layout.leaders[partition] ?? -1}/${lane}`
+    const lanes = [...Map.groupBy(cursors, laneOf)]
     // no lane may take all the room, or more before others had any: a lane without records asks again at once
     const shareBytes = Math.min(RESPONSE_MAX_BYTES, Math.floor(this.#bufferMaxBytes / lanes.length))
     lanes.sort(([a], [b]) => (this.#fetchNumbers.get(a) ?? 0) - (this.#fetchNumbers.get(b) ?? 0))
@@ -178,13 +178,13 @@ export class KafkaFetcher {
   }
 
   async #fetch (
-    lane: string, address: { host: string, port: number }, readings: Reading[], maxBytes: number
+    lane: string, address: { host: string, port: number }, cursors: PartitionCursor[], maxBytes: number
   ): Promise<void> {
     const askedMs = Date.now()
-    const asked = new Map(readings.map(reading => [reading.partition, { reading, offset: reading.offset }]))
+    const asked = new Map(cursors.map(cursor => [cursor.partition, { cursor, offset: cursor.offset }]))
     const { partitions, received } = await fetchRaw(this.#connectionTo(lane, address), {
       topicId: this.#topic!.topicId,
-      partitions: readings,
+      partitions: cursors,
       waitMaxMs: WAIT_MAX_MS,
       maxBytes,
       partitionMaxBytes: PARTITION_MAX_BYTES
@@ -194,16 +194,16 @@ export class KafkaFetcher {
     let fetchedBytes = 0
     for (const answer of partitions) {
       fetchedBytes += answer.batches?.length ?? 0
-      const { reading, offset } = asked.get(answer.partition)!
-      if (this.#readings.get(answer.partition) !== reading) continue // stopped, or started elsewhere, meanwhile
+      const { cursor, offset } = asked.get(answer.partition)!
+      if (this.#cursors.get(answer.partition) !== cursor) continue // stopped, or started elsewhere, meanwhile
       switch (answer.errorCode) {
         case kafkaErrors.NONE:
-          this.#keep(reading, offset, answer, received)
-          reading.end = { offset: answer.highWatermark, atMs: askedMs }
+          this.#keep(cursor, offset, answer, received)
+          cursor.end = { offset: answer.highWatermark, atMs: askedMs }
           break
         case kafkaErrors.OFFSET_OUT_OF_RANGE:
-          reading.isPaused = true
-          this.#explainGap(reading).catch(error => this.#events.failed(error))
+          cursor.isPaused = true
+          this.#explainGap(cursor).catch(error => this.#events.failed(error))
           break
         case kafkaErrors.TOPIC_AUTHORIZATION_FAILED:
           this.#events.failed(this.#client.unreachable(new Error(`not authorized to read ${this.#topic!.name}`)))
@@ -239,45 +239,45 @@ export class KafkaFetcher {
   }
 
   #keep (
-    reading: Reading, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition,
+    cursor: PartitionCursor, offset: bigint, { partition, highWatermark, aborted, batches }: FetchedPartition,
     received: Received
   ): void {
     if (!batches || batches.length === 0) return
     received.share()
-    const { end } = reading
+    const { end } = cursor
     const notBeforeMs = end !== undefined && end.offset <= offset ? end.atMs : undefined
     const set = new KafkaRecordSet(
       partition, offset, highWatermark, batches, aborted, () => received.release(), notBeforeMs
     )
-    reading.offset = set.nextOffset
+    cursor.offset = set.nextOffset
     this.#buffer.push({ partition, sizeBytes: set.sizeBytes, news: { kind: 'records', records: set } })
     this.#bufferedBytes += set.sizeBytes
     // the broker fills its answer in the order of the request, so partitions that got records move to the end
-    this.#readings.delete(partition)
-    this.#readings.set(partition, reading)
+    this.#cursors.delete(partition)
+    this.#cursors.set(partition, cursor)
   }
 
   /** An offset that is not in the log is a gap only after the log has stated its range: a new leader may lag. */
-  async #explainGap (reading: Reading): Promise<void> {
-    const isStill = () => this.#readings.get(reading.partition) === reading && !this.#closing.signal.aborted
+  async #explainGap (cursor: PartitionCursor): Promise<void> {
+    const isStill = () => this.#cursors.get(cursor.partition) === cursor && !this.#closing.signal.aborted
     while (isStill()) {
       try {
-        const offsets = (await this.#client.listOffsets(this.#topic!.name))[reading.partition]
+        const offsets = (await this.#client.listOffsets(this.#topic!.name))[cursor.partition]
         if (!isStill()) return
-        if (!offsets || (reading.offset >= offsets.startOffset && reading.offset <= offsets.endOffset)) {
-          reading.isPaused = false
+        if (!offsets || (cursor.offset >= offsets.startOffset && cursor.offset <= offsets.endOffset)) {
+          cursor.isPaused = false
           this.#schedule()
           return
         }
-        const { partition, offset: expectedOffset } = reading
-        this.#readings.delete(partition)
+        const { partition, offset: expectedOffset } = cursor
+        this.#cursors.delete(partition)
         // after the records that were fetched before it
         this.#buffer.push({ partition, sizeBytes: 0, news: { kind: 'gap', expectedOffset, ...offsets } })
         this.#events.ready()
         return
       } catch (error) {
         this.#log.warn(
-          { partition: reading.partition, reason: describeError(error) }, 'could not read offsets; retrying'
+          { partition: cursor.partition, reason: describeError(error) }, 'could not read offsets; retrying'
         )
         await this.#backOff()
       }

@@ -2,10 +2,10 @@
 import type { Logger } from '../log.ts'
 import { KafkaClassicMembership } from './kafka-classic-membership.ts'
 import { describeError, KafkaClient, topicMissing, type KafkaSettings, type TopicLayout } from './kafka-client.ts'
-import type { Membership, MembershipEvents } from './kafka-coordinator.ts'
+import type { KafkaMembershipProtocol, MembershipEvents } from './kafka-coordinator.ts'
 import { chooseProtocol } from './kafka-group-protocol.ts'
 import { KafkaMembership } from './kafka-membership.ts'
-import type { ConsumerSettings, Group, GroupEvents, JoinGroup } from './port.ts'
+import type { ConsumerSettings, GroupMembership, GroupEvents, JoinGroup } from './port.ts'
 
 const OPEN_TIMEOUT_MS = 10_000
 
@@ -31,7 +31,7 @@ export async function openKafkaGroup (
 
 function joinGroup (
   cluster: KafkaSettings, settings: ConsumerSettings, protocol: 'consumer' | 'classic', log: Logger, events: GroupEvents
-): Group {
+): GroupMembership {
   const client = new KafkaClient(cluster)
   const membershipEvents: MembershipEvents = {
     assigned: async (topicId, partitions) => events.assigned(
@@ -41,7 +41,7 @@ function joinGroup (
     lost: partitions => events.lost(partitions),
     failed: error => events.failed(error)
   }
-  const membership: Membership = protocol === 'consumer'
+  const membership: KafkaMembershipProtocol = protocol === 'consumer'
     ? new KafkaMembership(client, settings, log, membershipEvents)
     : new KafkaClassicMembership(cluster, client, settings, log, membershipEvents)
   return {

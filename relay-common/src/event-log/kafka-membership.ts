@@ -31,7 +31,8 @@ import {
   describeError, hasCode, isLoading, isRetriable, kafkaErrors, topicMissing, type KafkaClient
 } from './kafka-client.ts'
 import {
-  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type Membership, type MembershipEvents
+  committedOffsets, GroupCoordinator, heartbeatIntervalMs, MissingTopic, type KafkaMembershipProtocol,
+  type MembershipEvents
 } from './kafka-coordinator.ts'
 import { groupForeign, isUnsupported } from './kafka-group-protocol.ts'
 import type { ConsumerSettings } from './port.ts'
@@ -46,7 +47,7 @@ const RETRY_DELAY_MIN_MS = 100
 const RETRY_DELAY_MAX_MS = 2_000
 const LEAVE_TIMEOUT_MS = 2_000
 
-export class KafkaMembership implements Membership {
+export class KafkaMembership implements KafkaMembershipProtocol {
   readonly #client: KafkaClient
   readonly #settings: ConsumerSettings
   readonly #events: MembershipEvents

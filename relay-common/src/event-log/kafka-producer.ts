@@ -19,7 +19,7 @@ import {
 
 import { RelayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { encodeBatches, sealBatch, type Batch } from './kafka-batch.ts'
+import { encodeBatches, sealBatch, type KafkaBatch } from './kafka-batch.ts'
 import {
   describeError, isLoading, isRetriable, kafkaErrors, KafkaClient, NotYet, topicMissing, type KafkaSettings,
   type TopicLayout
@@ -41,15 +41,15 @@ const PRODUCE_VERSION = 9 // later versions add transactions, and the discovery 
 
 /** A batch that is being delivered. */
 interface Delivery {
-  readonly batch: Batch
-  readonly partition: Partition
+  readonly batch: KafkaBatch
+  readonly partition: ProducerPartition
   /** time of the first try, for the limit */
   sinceMs: number | undefined
   readonly done: () => void
   readonly failed: (error: unknown) => void
 }
 
-interface Partition {
+interface ProducerPartition {
   readonly topic: string
   readonly index: number
   readonly queue: Delivery[]
@@ -66,7 +66,7 @@ export function openKafkaProducer (cluster: KafkaSettings, log: Logger): EventPr
 class KafkaProducer implements EventProducer {
   readonly #client: KafkaClient
   readonly #log: Logger
-  readonly #partitions = new Map<string, Partition>()
+  readonly #partitions = new Map<string, ProducerPartition>()
   readonly #busyBrokers = new Set<number>()
   /** by topic, the request for its layout in progress */
   readonly #asking = new Map<string, Promise<TopicLayout>>()
@@ -129,7 +129,7 @@ class KafkaProducer implements EventProducer {
     return layout
   }
 
-  #partition (topic: string, index: number): Partition {
+  #partition (topic: string, index: number): ProducerPartition {
     const key = `${topic}/${index}`
     let partition = this.#partitions.get(key)
     if (!partition) {
@@ -159,7 +159,7 @@ class KafkaProducer implements EventProducer {
   }
 
   /** The first batch of each partition, as many as fit a request. */
-  #choose (partitions: Partition[]): Delivery[] {
+  #choose (partitions: ProducerPartition[]): Delivery[] {
     const deliveries: Delivery[] = []
     let sizeBytes = 0
     for (const partition of partitions) {
@@ -185,7 +185,7 @@ class KafkaProducer implements EventProducer {
       for (const { index, errorCode, errorMessage } of answer) {
         const delivery = deliveries.find(it => it.partition.index === index)!
         if (errorCode === kafkaErrors.MESSAGE_TOO_LARGE) this.#fail(delivery, await this.#tooLarge(delivery))
-        else this.#settle(delivery, errorCode, errorMessage)
+        else this.#finishDelivery(delivery, errorCode, errorMessage)
       }
       if (answer.some(it => it.errorCode !== kafkaErrors.NONE)) await this.#lookAgain(topic)
     } catch (error) {
@@ -220,7 +220,7 @@ class KafkaProducer implements EventProducer {
     }
   }
 
-  #settle (delivery: Delivery, errorCode: number, message?: string | null): void {
+  #finishDelivery (delivery: Delivery, errorCode: number, message?: string | null): void {
     const { partition } = delivery
     switch (errorCode) {
       case kafkaErrors.NONE:

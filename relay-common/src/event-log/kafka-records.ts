@@ -178,7 +178,7 @@ function abortedTest (aborted: readonly AbortedTransaction[]): (bytes: Buffer, a
 let behind = 0
 
 /** A zig-zag varint of 32 bits. */
-function readVarint (bytes: Uint8Array, at: number): number {
+function decodeVarint (bytes: Uint8Array, at: number): number {
   let byte = bytes[at++]
   let raw = byte & 0x7f
   for (let shift = 7; byte >= 0x80; shift += 7) {
@@ -222,20 +222,20 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
   }
 
   for (let index = 0; index < count; index++) {
-    const length = readVarint(bytes, pos)
+    const length = decodeVarint(bytes, pos)
     const recordEnd = behind + length
     if (length < 0 || !(recordEnd <= limit)) return corrupt(count - index, 'a record extends beyond its batch')
 
-    const offsetDelta = readVarint(bytes, skipVarlong(bytes, behind + 1))
+    const offsetDelta = decodeVarint(bytes, skipVarlong(bytes, behind + 1))
     let keyStart = -1
-    const keyLength = readVarint(bytes, behind)
+    const keyLength = decodeVarint(bytes, behind)
     let keyEnd = behind
     if (keyLength >= 0) {
       keyStart = behind
       keyEnd = keyStart + keyLength
     }
     let valueStart = -1
-    const valueLength = readVarint(bytes, keyEnd)
+    const valueLength = decodeVarint(bytes, keyEnd)
     let valueEnd = behind
     if (valueLength >= 0) {
       valueStart = behind

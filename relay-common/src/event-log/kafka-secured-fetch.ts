@@ -1,6 +1,6 @@
 import { Reader, type Connection, type Writer } from '@platformatic/kafka'
 
-import type { Answer, FetchConnection } from './kafka-fetch-connection.ts'
+import type { FetchResponse, FetchConnection } from './kafka-fetch-connection.ts'
 import type { KafkaClient } from './kafka-client.ts'
 import type { ReceiveBuffers } from './receive-buffers.ts'
 
@@ -24,7 +24,7 @@ export class SecuredFetchConnection implements FetchConnection {
 
   get isClosed (): boolean { return this.#isClosed }
 
-  async request (apiKey: number, apiVersion: number, payload: Writer): Promise<Answer> {
+  async request (apiKey: number, apiVersion: number, payload: Writer): Promise<FetchResponse> {
     const connection = await this.#client.broker(this.#address)
     // a connection closed by the library never answers pending requests
     const body = await Promise.race([send(connection, apiKey, apiVersion, payload), this.#closing.promise])

@@ -29,7 +29,7 @@ export class NewsQueue {
     this.#source = source
   }
 
-  tell (news: ConsumerNews): void {
+  add (news: ConsumerNews): void {
     this.#drop(news)
     this.#news.push(news)
     this.wake()

@@ -169,14 +169,14 @@ export interface GroupEvents {
 }
 
 /** Calls of a member to its group: see `EventConsumer` for their meaning. */
-export interface Group {
+export interface GroupMembership {
   release (partitions: readonly number[]): void
   commit (nextOffsets: ReadonlyMap<number, bigint>): Promise<void>
   close (): Promise<void>
 }
 
 /** Joins a group. Events come later, never during the call. */
-export type JoinGroup = (events: GroupEvents) => Group
+export type JoinGroup = (events: GroupEvents) => GroupMembership
 
 /** Records of one partition in memory: walked, without an object per record. */
 export interface RecordSet {

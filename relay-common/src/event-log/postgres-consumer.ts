@@ -5,7 +5,7 @@
 import type { Database } from '../database.ts'
 import type { Logger } from '../log.ts'
 import { NewsQueue } from './news-queue.ts'
-import type { ConsumerNews, ConsumerSettings, EventConsumer, Group, JoinGroup } from './port.ts'
+import type { ConsumerNews, ConsumerSettings, EventConsumer, GroupMembership, JoinGroup } from './port.ts'
 import { explain, topicMissing } from './postgres-connection.ts'
 import { PostgresFetcher } from './postgres-fetcher.ts'
 import { PostgresMembership } from './postgres-membership.ts'
@@ -34,7 +34,7 @@ export async function openPostgresGroup (
 /** Takes one connection of the pool while it reads. */
 export class PostgresConsumer implements EventConsumer {
   readonly #fetcher: PostgresFetcher
-  readonly #group: Group
+  readonly #group: GroupMembership
   readonly #news = new NewsQueue(() => this.#fetcher)
   #closed: Promise<void> | undefined
 
@@ -47,10 +47,10 @@ export class PostgresConsumer implements EventConsumer {
     this.#group = join({
       assigned: (topic, partitions) => {
         this.#fetcher.setTopic(topic)
-        this.#news.tell({ kind: 'assigned', topic, partitions })
+        this.#news.add({ kind: 'assigned', topic, partitions })
       },
-      revoked: partitions => this.#news.tell({ kind: 'revoked', partitions }),
-      lost: partitions => this.#news.tell({ kind: 'lost', partitions }),
+      revoked: partitions => this.#news.add({ kind: 'revoked', partitions }),
+      lost: partitions => this.#news.add({ kind: 'lost', partitions }),
       appended: () => this.#fetcher.wake(),
       failed
     })

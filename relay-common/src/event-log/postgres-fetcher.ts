@@ -40,7 +40,7 @@ const RETRY_DELAY_MIN_MS = 50
 const RETRY_DELAY_MAX_MS = 2_000
 
 /** A partition that is being read. A further start() creates another one, and fetches for this one are dropped. */
-interface Reading {
+interface PartitionCursor {
   readonly partition: number
   offset: bigint
   /** segment of `offset`, or one before it */
@@ -51,7 +51,7 @@ interface Reading {
 }
 
 /** An entry of the buffer: records, or the gap after them. */
-interface Fetched { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
+interface BufferedNews { readonly partition: number, readonly sizeBytes: number, readonly news: ConsumerNews }
 
 export class PostgresFetcher {
   readonly #database: Database
@@ -59,11 +59,11 @@ export class PostgresFetcher {
   readonly #events: FetcherEvents
   readonly #log: Logger
   /** the one that has waited longest is first */
-  readonly #readings = new Map<number, Reading>()
+  readonly #cursors = new Map<number, PartitionCursor>()
   readonly #wakeup = new Wakeup()
   readonly #closing = new AbortController()
   readonly #done: Promise<void>
-  #buffer: Fetched[] = []
+  #buffer: BufferedNews[] = []
   #bufferedBytes = 0
   #topic: Topic | undefined
 
@@ -82,13 +82,13 @@ export class PostgresFetcher {
 
   start (partition: number, offset: bigint): void {
     this.stop(partition)
-    this.#readings.set(partition, { partition, offset, segment: 0, isPaused: false, missingSinceMs: undefined })
+    this.#cursors.set(partition, { partition, offset, segment: 0, isPaused: false, missingSinceMs: undefined })
     this.#wakeup.wake()
   }
 
   /** Stops a partition, and drops its part of the buffer. */
   stop (partition: number): void {
-    this.#readings.delete(partition)
+    this.#cursors.delete(partition)
     this.#buffer = this.#buffer.filter(it => it.partition !== partition)
     this.#bufferedBytes = this.#buffer.reduce((sum, it) => sum + it.sizeBytes, 0)
     this.#wakeup.wake()
@@ -117,8 +117,8 @@ export class PostgresFetcher {
     let retryDelayMs = RETRY_DELAY_MIN_MS
     while (!signal.aborted) {
       try {
-        const readings = this.#choose()
-        const isMore = readings.length > 0 && await this.#read(readings)
+        const cursors = this.#choose()
+        const isMore = cursors.length > 0 && await this.#read(cursors)
         retryDelayMs = RETRY_DELAY_MIN_MS
         if (!isMore) await this.#wakeup.wait(POLL_INTERVAL_MS, signal)
       } catch (error) {
@@ -132,43 +132,43 @@ export class PostgresFetcher {
   }
 
   /** As many partitions as there is room for, in turn. */
-  #choose (): Reading[] {
+  #choose (): PartitionCursor[] {
     const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
     if (roomBytes <= 0 || !this.#topic) return []
     const count = Math.max(1, Math.floor(roomBytes / PARTITION_MIN_BYTES))
-    const chosen = [...this.#readings.values()].filter(it => !it.isPaused).slice(0, count)
-    for (const reading of chosen) {
-      this.#readings.delete(reading.partition)
-      this.#readings.set(reading.partition, reading)
+    const chosen = [...this.#cursors.values()].filter(it => !it.isPaused).slice(0, count)
+    for (const cursor of chosen) {
+      this.#cursors.delete(cursor.partition)
+      this.#cursors.set(cursor.partition, cursor)
     }
     return chosen
   }
 
   /** Fetches once into the buffer. Returns whether anything arrived, so that there may be more. */
-  async #read (readings: readonly Reading[]): Promise<boolean> {
+  async #read (cursors: readonly PartitionCursor[]): Promise<boolean> {
     const roomBytes = this.#bufferMaxBytes - this.#bufferedBytes
-    const bytesMax = Math.min(PARTITION_MAX_BYTES, Math.max(1, Math.floor(roomBytes / readings.length)))
-    const bytes = await this.#fetch(this.#topic!.topicId, readings, bytesMax)
+    const bytesMax = Math.min(PARTITION_MAX_BYTES, Math.max(1, Math.floor(roomBytes / cursors.length)))
+    const bytes = await this.#fetch(this.#topic!.topicId, cursors, bytesMax)
     const fetched = new Map(decodeFetched(bytes).map(it => [it.partition, it]))
     let isMore = false
-    for (const reading of readings) {
-      const answer = fetched.get(reading.partition)
+    for (const cursor of cursors) {
+      const answer = fetched.get(cursor.partition)
       // no answer: the topic is deleted, and the membership reports it
-      if (!answer || this.#readings.get(reading.partition) !== reading) continue
-      isMore = this.#settle(reading, answer, bytes) || isMore
+      if (!answer || this.#cursors.get(cursor.partition) !== cursor) continue
+      isMore = this.#takeAnswer(cursor, answer, bytes) || isMore
     }
     if (this.#buffer.length > 0) this.#events.ready()
     return isMore
   }
 
-  async #fetch (topicId: string, readings: readonly Reading[], bytesMax: number): Promise<Buffer> {
+  async #fetch (topicId: string, cursors: readonly PartitionCursor[], bytesMax: number): Promise<Buffer> {
     const list = (numbers: (number | bigint)[]) => `'{${numbers.join()}}'`
     const client = await this.#database.connect()
     let failure: Error | undefined
     try {
       const stream = client.query(copyTo(`copy (select * from read_event_log_with_times('${topicId}',
-        ${list(readings.map(it => it.partition))}, ${list(readings.map(it => it.segment))},
-        ${list(readings.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
+        ${list(cursors.map(it => it.partition))}, ${list(cursors.map(it => it.segment))},
+        ${list(cursors.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
       const chunks: Buffer[] = []
       const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)])
       for await (const chunk of addAbortSignal(signal, stream)) chunks.push(chunk)
@@ -182,36 +182,36 @@ export class PostgresFetcher {
   }
 
   /** Handles the answer for a partition. Returns whether it has progressed. */
-  #settle (reading: Reading, answer: FetchedPartition, bytes: Buffer): boolean {
-    const { partition, offset } = reading
+  #takeAnswer (cursor: PartitionCursor, answer: FetchedPartition, bytes: Buffer): boolean {
+    const { partition, offset } = cursor
     const { startOffset, endOffset } = answer
-    if (offset < startOffset || offset > endOffset) return this.#pause(reading, startOffset, endOffset)
+    if (offset < startOffset || offset > endOffset) return this.#pause(cursor, startOffset, endOffset)
     if (offset === endOffset) return false
 
     const batches = consecutive(answer.batches, offset)
     if (batches.length === 0) {
       // a segment was opened or dropped during the read, and the next answer is whole; otherwise somebody deleted rows
-      const isNew = reading.missingSinceMs === undefined
-      reading.missingSinceMs ??= performance.now()
-      if (performance.now() - reading.missingSinceMs < GONE_AFTER_MS) return isNew
-      return this.#pause(reading, answer.batches[0]?.firstOffset ?? endOffset, endOffset)
+      const isNew = cursor.missingSinceMs === undefined
+      cursor.missingSinceMs ??= performance.now()
+      if (performance.now() - cursor.missingSinceMs < GONE_AFTER_MS) return isNew
+      return this.#pause(cursor, answer.batches[0]?.firstOffset ?? endOffset, endOffset)
     }
-    reading.missingSinceMs = undefined
+    cursor.missingSinceMs = undefined
     const records = new PostgresRecordSet(bytes, answer, batches, offset)
-    reading.offset = records.nextOffset
-    reading.segment = batches.at(-1)!.segment
+    cursor.offset = records.nextOffset
+    cursor.segment = batches.at(-1)!.segment
     this.#put({ partition, sizeBytes: records.sizeBytes, news: { kind: 'records', records } })
     return true
   }
 
-  #pause (reading: Reading, startOffset: bigint, endOffset: bigint): boolean {
-    const { partition, offset: expectedOffset } = reading
-    reading.isPaused = true
+  #pause (cursor: PartitionCursor, startOffset: bigint, endOffset: bigint): boolean {
+    const { partition, offset: expectedOffset } = cursor
+    cursor.isPaused = true
     this.#put({ partition, sizeBytes: 0, news: { kind: 'gap', partition, expectedOffset, startOffset, endOffset } })
     return false
   }
 
-  #put (fetched: Fetched): void {
+  #put (fetched: BufferedNews): void {
     this.#buffer.push(fetched)
     this.#bufferedBytes += fetched.sizeBytes
   }

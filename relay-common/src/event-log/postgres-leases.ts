@@ -14,7 +14,7 @@ import { balance } from './balance.ts'
 import type { Topic } from './port.ts'
 import { channelOf } from './postgres-connection.ts'
 
-export interface Member {
+export interface GroupMember {
   readonly group: string
   /** its name, or a generated one for this process */
   readonly name: string
@@ -24,7 +24,7 @@ export interface Member {
 }
 
 /** State of a member after a heartbeat. */
-export type Standing =
+export type MemberState =
   | { readonly kind: 'member', readonly partitions: number, readonly leases: readonly HeldLease[] }
   /** another process uses our name */
   | { readonly kind: 'replaced' }
@@ -41,8 +41,8 @@ const FOREIGN_KEY_VIOLATION = '23503'
  * @param releasing revoked partitions to release
  */
 export async function heartbeat (
-  client: PoolClient, topic: Topic, member: Member, hasJoined: boolean, releasing: readonly number[]
-): Promise<Standing> {
+  client: PoolClient, topic: Topic, member: GroupMember, hasJoined: boolean, releasing: readonly number[]
+): Promise<MemberState> {
   const place = [topic.topicId, member.group]
   await begin(client, topic, member)
 
@@ -88,7 +88,7 @@ export async function heartbeat (
  * return until its session times out.
  */
 export async function leave (
-  client: PoolClient, topic: Topic, member: Member, isNamed: boolean, releasing: readonly number[]
+  client: PoolClient, topic: Topic, member: GroupMember, isNamed: boolean, releasing: readonly number[]
 ): Promise<void> {
   const place = [topic.topicId, member.group, member.name, member.sessionId]
   await begin(client, topic, member)
@@ -107,7 +107,7 @@ export async function leave (
 }
 
 /** Begins a transaction with a lock on the group. A process that is paused in the middle must not keep the lock. */
-async function begin (client: PoolClient, topic: Topic, member: Member): Promise<void> {
+async function begin (client: PoolClient, topic: Topic, member: GroupMember): Promise<void> {
   await client.query('begin')
   await client.query(`
     select set_config('idle_in_transaction_session_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))`,
@@ -115,7 +115,7 @@ async function begin (client: PoolClient, topic: Topic, member: Member): Promise
 }
 
 async function join (
-  client: PoolClient, topic: Topic, member: Member, hasJoined: boolean
+  client: PoolClient, topic: Topic, member: GroupMember, hasJoined: boolean
 ): Promise<{ kind: 'replaced' } | { kind: 'topic-gone' } | undefined> {
   const identity = [topic.topicId, member.group, member.name]
   if (hasJoined) {
@@ -170,7 +170,7 @@ async function tellGroup (client: PoolClient, topic: Topic, group: string): Prom
 }
 
 /** The error of a member whose name another process uses. */
-export function replacedError (topic: Topic, member: Member): RelayError {
+export function replacedError (topic: Topic, member: GroupMember): RelayError {
   return new RelayError('RELAY_PARTITION_FENCED', `another process joined group ${member.group} of topic ` +
     `${topic.name} as ${member.name}; give each process its own CONSUMER_INSTANCE_ID`)
 }

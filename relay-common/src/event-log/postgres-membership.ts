@@ -13,7 +13,7 @@ import type { Logger } from '../log.ts'
 import { within } from '../within.ts'
 import type { ConsumerSettings, GroupEvents, Topic } from './port.ts'
 import { describeError, isPassing, listen, topicMissing } from './postgres-connection.ts'
-import { heartbeat, leave, replacedError, type HeldLease, type Member } from './postgres-leases.ts'
+import { heartbeat, leave, replacedError, type HeldLease, type GroupMember } from './postgres-leases.ts'
 import { describeTopic } from './postgres-topics.ts'
 import { Wakeup } from './wakeup.ts'
 
@@ -26,7 +26,7 @@ export class PostgresMembership {
   readonly #database: Database
   readonly #description: string
   readonly #settings: ConsumerSettings
-  readonly #member: Member
+  readonly #member: GroupMember
   readonly #events: GroupEvents
   readonly #log: Logger
   readonly #owned = new Map<number, HeldLease>()
@@ -112,7 +112,7 @@ export class PostgresMembership {
       case 'member':
         this.#hasJoined = true
         this.#topic = { ...this.#topic, partitions: standing.partitions }
-        return this.#settle(standing.leases, releasing)
+        return this.#applyLeases(standing.leases, releasing)
       case 'replaced':
         this.#loseAll()
         throw replacedError(this.#topic, this.#member)
@@ -138,7 +138,7 @@ export class PostgresMembership {
   }
 
   /** Compares the stored leases with ours, and reports the difference to the owner. */
-  #settle (leases: readonly HeldLease[], releasing: readonly number[]): void {
+  #applyLeases (leases: readonly HeldLease[], releasing: readonly number[]): void {
     const released = new Set(releasing)
     for (const partition of released) this.#releasing.delete(partition)
 

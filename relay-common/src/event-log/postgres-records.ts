@@ -126,8 +126,8 @@ function walk (bytes: Buffer, batch: StoredBatch, firstDelta: number, count: num
   let keyAt = batch.keysStart + ARRAY_HEADER_BYTES
   let valueAt = batch.valuesStart + ARRAY_HEADER_BYTES
   for (let delta = firstDelta; delta < firstDelta + count; delta++) {
-    const keyLength = readLength(bytes, keyAt)
-    const valueLength = readLength(bytes, valueAt)
+    const keyLength = decodeLength(bytes, keyAt)
+    const valueLength = decodeLength(bytes, valueAt)
     keyAt += LENGTH_BYTES
     valueAt += LENGTH_BYTES
     const keyEnd = keyLength < 0 ? keyAt : keyAt + keyLength
@@ -140,6 +140,6 @@ function walk (bytes: Buffer, batch: StoredBatch, firstDelta: number, count: num
   }
 }
 
-function readLength (bytes: Buffer, at: number): number {
+function decodeLength (bytes: Buffer, at: number): number {
   return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]
 }

@@ -29,11 +29,11 @@ export function DeadLetters () {
   const device = query.get('device') ?? undefined
   const change = (it: Change) => go(addressOf(PATH, changed(query, it)))
   const [looked, setLooked] = useState<string>()
-  const question = { start: `-${range}`, limit: SHOWN_MAX, ...(device === undefined ? {} : { device }) }
+  const request = { start: `-${range}`, limit: SHOWN_MAX, ...(device === undefined ? {} : { device }) }
   const { data, failure, again } = useAnswer(
-    JSON.stringify([question, reason]),
+    JSON.stringify([request, reason]),
     async (relay, signal) => {
-      const ask = (more: object) => relay.GET('/api/v1/dead-letters', { params: { query: { ...question, ...more } }, signal })
+      const ask = (more: object) => relay.GET('/api/v1/dead-letters', { params: { query: { ...request, ...more } }, signal })
       const all = await ask(reason === undefined ? {} : { limit: 1 })
       if (all.response.status === NO_TOPIC) return { reasons: [], letters: [], hasMore: false, missing: all.error?.detail }
       const some = reason === undefined ? all : await ask({ reason: [reason] })

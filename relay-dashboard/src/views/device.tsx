@@ -8,7 +8,7 @@ import { dataOf } from '../failure.ts'
 import { countOf, formatAgo, formatCount, formatNumber, formatTime, isZone, ownZone } from '../format.ts'
 import { addressOf, changed, follow, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
-import { customChange, questionOf, readRange, type Range } from '../range.ts'
+import { customChange, questionOf, parseRange, type Range } from '../range.ts'
 import { RangePicker } from '../range-picker.tsx'
 import { linesOf, type Row } from '../series.ts'
 import { statistics } from '../statistics.ts'
@@ -25,7 +25,7 @@ export function DeviceView () {
   const { query } = usePlace()
   const id = query.get('id') ?? ''
   const zone = isZone(query.get('tz') ?? '') ? query.get('tz')! : ownZone
-  const range = readRange(query)
+  const range = parseRange(query)
   const change = (it: Change) => go(addressOf(PATH, changed(query, it)))
   const nowMs = useNow()
   const device = useAnswer(

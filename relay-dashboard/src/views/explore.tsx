@@ -2,22 +2,22 @@
 import type { AggregatesQuery } from '@relay-telemetry/client/src/index.ts'
 import { useMemo, useRef, useState } from 'preact/hooks'
 
-import { readAggregates, type Found } from '../aggregates.ts'
+import { readAggregates, type Aggregates } from '../aggregates.ts'
 import { useAnswer } from '../answer.ts'
 import { Chart } from '../chart.tsx'
 import { againsts, ComparisonTable, readComparison, type Against, type Compared } from '../comparison.tsx'
 import { countOf, formatTime, isZone, ownZone } from '../format.ts'
 import { addressOf, changed, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
-import { customChange, questionOf, readRange } from '../range.ts'
+import { customChange, questionOf, parseRange } from '../range.ts'
 import { RangePicker } from '../range-picker.tsx'
 import { RowsTable } from '../rows-table.tsx'
-import { readSelection, selectionQuery } from '../selection.ts'
+import { parseSelection, selectionQuery } from '../selection.ts'
 import { SelectionPicker } from '../selection-picker.tsx'
-import { LINES_MAX, linesBefore, linesOf, type Grouping } from '../series.ts'
+import { LINES_MAX, linesBefore, linesOf, type GroupBy } from '../series.ts'
 import { useSession } from '../session.ts'
 import { clientCodeOf, curlOf } from '../snippets.ts'
-import { columnsOf, readStatistic, statistics, type Statistic } from '../statistics.ts'
+import { columnsOf, parseStatistic, statistics, type Statistic } from '../statistics.ts'
 import { TakeAway } from '../take-away.tsx'
 
 const PATH = '/explore'
@@ -38,13 +38,13 @@ export function Explore () {
   const { query } = usePlace()
   const { session } = useSession()
   const [maxPoints, setMaxPoints] = useState(() => pointsOf(innerWidth))
-  const range = readRange(query)
-  const selection = readSelection(query)
-  const statistic = readStatistic(query)
-  const groupBy = readGrouping(query)
+  const range = parseRange(query)
+  const selection = parseSelection(query)
+  const statistic = parseStatistic(query)
+  const groupBy = parseGroupBy(query)
   const zone = isZone(query.get('tz') ?? '') ? query.get('tz')! : ownZone
   const interval = query.get('interval') ?? 'auto'
-  const fill = readFill(query)
+  const fill = parseFill(query)
   const asked: AggregatesQuery = {
     ...selectionQuery(selection),
     ...questionOf(range),
@@ -60,7 +60,7 @@ export function Explore () {
     (relay, signal) => readAggregates(relay, asked, signal),
     range.kind === 'preset' ? REFRESH_MS : undefined
   )
-  const against = readAgainst(query)
+  const against = parseAgainst(query)
   const found = answer.data
   const compared = useAnswer(
     found && against && JSON.stringify([asked, against, found.startMs, found.endMs]),
@@ -145,10 +145,10 @@ export function Explore () {
 }
 
 interface ResultProps {
-  readonly found: Found
+  readonly found: Aggregates
   readonly compared: Compared | undefined
   readonly statistic: Statistic
-  readonly groupBy: Grouping | undefined
+  readonly groupBy: GroupBy | undefined
   readonly zone: string
   readonly isLoading: boolean
   readonly onRange: (startMs: number, endMs: number) => void
@@ -262,17 +262,17 @@ function Choice ({ label, value, options, onChange }: ChoiceProps) {
 /** In steps, so that a window that is drawn wider does not ask with every pixel. */
 const pointsOf = (width: number) => Math.max(ROWS_MIN, Math.round(width / PIXELS_PER_ROW / 60) * 60)
 
-function readGrouping (query: URLSearchParams): Grouping | undefined {
+function parseGroupBy (query: URLSearchParams): GroupBy | undefined {
   const by = query.get('by')
   return by === 'device' || by === 'zone' || by === 'type' ? by : undefined
 }
 
-function readAgainst (query: URLSearchParams): Against | undefined {
+function parseAgainst (query: URLSearchParams): Against | undefined {
   const against = query.get('against')
   return against === 'previous' || against === 'weekday' ? against : undefined
 }
 
-function readFill (query: URLSearchParams): Fill {
+function parseFill (query: URLSearchParams): Fill {
   const fill = query.get('fill') ?? 'null'
   return fill in fills ? (fill as Fill) : 'null'
 }

@@ -8,7 +8,7 @@ import { dataOf } from '../failure.ts'
 import { countOf, formatAgo, formatCount, formatNumber, formatTime, ownZone } from '../format.ts'
 import { addressOf, changed, follow, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
-import { readSelection } from '../selection.ts'
+import { parseSelection } from '../selection.ts'
 import { Sparkline, useRecent } from '../sparklines.tsx'
 import { numeric, Table } from '../table.tsx'
 
@@ -22,7 +22,7 @@ const TYPING_MS = 250
 
 export function Fleet () {
   const { query } = usePlace()
-  const { zone, type } = readSelection(query)
+  const { zone, type } = parseSelection(query)
   const groups = useAnswer(
     'groups',
     async (relay, signal) => {
@@ -176,7 +176,7 @@ interface DevicesProps {
 }
 
 function Devices ({ total, query, nowMs, change }: DevicesProps) {
-  const { zone, type } = readSelection(query)
+  const { zone, type } = parseSelection(query)
   const prefix = query.get('prefix') ?? ''
   const preset: Order = total <= SORTED_MAX ? 'silent' : 'id'
   const order: Order = query.get('order') === 'id' ? 'id' : query.get('order') === 'silent' ? 'silent' : preset

@@ -7,9 +7,9 @@ import { countOf, formatAgo, isZone, ownZone } from '../format.ts'
 import { useLive, type Connection } from '../live-stream.ts'
 import { addressOf, changed, go, usePlace, type Change } from '../location.ts'
 import { EmptyNote, FailureNote, Skeleton } from '../notes.tsx'
-import { readSelection, selectionQuery } from '../selection.ts'
+import { parseSelection, selectionQuery } from '../selection.ts'
 import { SelectionPicker } from '../selection-picker.tsx'
-import type { Grouping } from '../series.ts'
+import type { GroupBy } from '../series.ts'
 
 const PATH = '/live'
 const TICK_MS = 1_000
@@ -26,9 +26,9 @@ const connectionTexts: Record<Connection, string> = {
 export function LiveView () {
   const { query } = usePlace()
   const [isPaused, setIsPaused] = useState(false)
-  const selection = readSelection(query)
+  const selection = parseSelection(query)
   const by = query.get('by') ?? 'type'
-  const groupBy: Grouping | undefined = by === 'device' || by === 'zone' || by === 'type' ? by : undefined
+  const groupBy: GroupBy | undefined = by === 'device' || by === 'zone' || by === 'type' ? by : undefined
   const zone = isZone(query.get('tz') ?? '') ? query.get('tz')! : ownZone
   const live = useLive(selectionQuery(selection), groupBy, isPaused)
   const nowMs = Math.max(useNow(TICK_MS), live.newestMs ?? 0) // clocks of devices may be ahead

@@ -2,7 +2,7 @@
 import {
   bucketStartMs, decodeBody, emptyRollup, encodeReadingsBody, encodeRollupBody, foldReadings, levels, mergeReadings,
   mergeRollup,
-  readJournal, roundSum, type Readings, type Rollup
+  decodeJournal, roundSum, type Readings, type Rollup
 } from 'relay-common'
 
 import type { CopiedFragment, CopiedRow } from './copied-rows.ts'
@@ -39,7 +39,7 @@ export function withJournal (
     )
   }
   for (const { body, sourcePartition } of journal) {
-    readJournal(body, {
+    decodeJournal(body, {
       readings: (seriesId, { timesMs, values }) => {
         for (const [n, timeMs] of timesMs.entries()) {
           for (const index of levels.keys()) {

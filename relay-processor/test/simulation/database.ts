@@ -19,7 +19,7 @@ import type { MisplacedRow } from '../../src/store.ts'
 import type { Homes } from '../../src/home.ts'
 import type {
   ArrivalRow, BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, PartitionRows, ProgressMove, ReturnedReadings,
-  Standing
+  CurrentClaims
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { decodeFragments, decodeRows, type CopiedFragment, type CopiedRow } from './copied-rows.ts'
@@ -392,7 +392,7 @@ export class Database {
     return isOurs
   }
 
-  readStanding (topicId: string, partitions: readonly number[]): Standing {
+  readStanding (topicId: string, partitions: readonly number[]): CurrentClaims {
     this.#check(false)
     const rows = partitions.map(it => this.progress.get(progressKey(topicId, it))).filter(it => it !== undefined)
     return { historyId: this.historyId, epochs: new Map(rows.map(it => [it.partition, it.epoch])) }

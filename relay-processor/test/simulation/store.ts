@@ -4,7 +4,7 @@ import { type Level, levels, type Topic } from 'relay-common'
 import type {
   BucketKey, Claim, ClaimName, Elsewhere, Gap, MoveOutcome, NewSeries, PartitionRows, ProgressMove, ReturnedReadings,
   SeriesName,
-  Standing, Store, StoredRow, WriteOutcome
+  CurrentClaims, Store, StoredRow, WriteOutcome
 } from '../../src/store.ts'
 import type { Bug } from './bugs.ts'
 import { databaseError, progressKey, rowKey, type Database, type Transaction } from './database.ts'
@@ -113,7 +113,7 @@ export class SimulatedStore implements Store {
       this.#database.skipGap(topic.topicId, gap, claim))
   }
 
-  readStanding (topicId: string, partitions: readonly number[]): Promise<Standing> {
+  readStanding (topicId: string, partitions: readonly number[]): Promise<CurrentClaims> {
     return this.#call('read standing', () => this.#database.readStanding(topicId, partitions))
   }
 

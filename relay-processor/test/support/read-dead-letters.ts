@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 
-import { readDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
+import { decodeDeadLetter, type DeadLetterInfo, type LoggedRecord } from 'relay-common'
 
 import type { Site } from './open-processor.ts'
 
@@ -12,7 +12,7 @@ export async function readDeadLetters ({ eventLog, config }: Pick<Site, 'eventLo
   for (const { partition, startOffset, endOffset } of await eventLog.readOffsets(config.DEAD_LETTERS_TOPIC)) {
     const records = eventLog.readRecords(config.DEAD_LETTERS_TOPIC, partition, startOffset, endOffset)
     for await (const { key, value, headers } of records) {
-      const letter = readDeadLetter(headers)
+      const letter = decodeDeadLetter(headers)
       assert.ok(letter, 'a record of the topic is no dead letter')
       letters.push({ ...letter, key, value })
     }

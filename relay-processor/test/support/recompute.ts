@@ -1,6 +1,6 @@
 /** The simple computation that the processor must agree with: no windows, no batches, no bytes. */
 import {
-  bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, readJournal,
+  bucketStartMs, emptyRollup, encodeRollupBody, foldReading, decodeBody, levels, mergeRollup, decodeJournal,
   type Database, type DeviceEvent, type Rollup
 } from 'relay-common'
 
@@ -61,7 +61,7 @@ export async function readWindows (database: Database, sourcePartition?: number)
     const { rows } = await client.query<{ body: Buffer }>(
       'select body from journal where $1::integer is null or source_partition = $1', [sourcePartition ?? null])
     for (const { body } of rows) {
-      readJournal(body, {
+      decodeJournal(body, {
         readings: (id, { timesMs, values }) => {
           for (const [n, timeMs] of timesMs.entries()) {
             for (const level of levels) {

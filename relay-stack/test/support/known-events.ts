@@ -4,6 +4,8 @@
  */
 import type { DeviceEvent, ProducedRecord, RejectedReason } from 'relay-common'
 
+import { createRandom } from '../../../test-support/chance.ts'
+
 export const deviceTypes = ['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL'] as const
 /** 29 February is among the days. The simulated fleet sends current events, so no answer about these days has them. */
 export const START_MS = Date.parse('2024-02-27T00:00:00Z')
@@ -40,12 +42,6 @@ const zones = ['Nord/Süd', 'zone a', 'Zone A', '東京 1']
 const MOVING_DEVICE = 1
 /** Its producer uses another key than its id. */
 const GATEWAY_DEVICE = 4
-
-/** Reproducible numbers from 0 to 1: Park and Miller's generator. */
-export function createRandom (seed: number): () => number {
-  let state = seed
-  return () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647
-}
 
 /** @param count readings; some more records are sent */
 export function createKnownEvents (count: number, seed: number): KnownEvents {

@@ -6,29 +6,31 @@ import { Type, type Static } from 'typebox'
 
 import type { Answer } from '../../answers.ts'
 import { allowCaching } from '../../caching.ts'
-import { createRowsWriter, type Row } from '../../formats/rows.ts'
+import type { Row } from '../../formats/rows-writer.ts'
+import { createRowsWriter } from '../../formats/rows.ts'
 import { sendPieces } from '../../formats/send.ts'
 import { OpenEnum } from '../../open-enum.ts'
-import { Cursor, readCursor, writeCursor, type Resumed } from '../../parameters/cursor.ts'
-import { Format, mediaTypes, readFormat, type FormatName } from '../../parameters/format.ts'
-import { intervalParameters, readRows, readZoneClock } from '../../parameters/interval.ts'
-import { readSelection, selectionParameters } from '../../parameters/selection.ts'
-import { readStatistics, Statistics } from '../../parameters/statistics.ts'
-import { checkLength, rangeParameters, readDuration, readRange } from '../../parameters/time.ts'
+import { Cursor, decodeCursor, encodeCursor, type Resumed } from '../../parameters/cursor.ts'
+import { Format, mediaTypes, chooseFormat, type FormatName } from '../../parameters/format.ts'
+import { intervalParameters, splitIntoRows, parseZoneClock } from '../../parameters/interval.ts'
+import { parseSelection, selectionParameters } from '../../parameters/selection.ts'
+import { parseStatistics, Statistics } from '../../parameters/statistics.ts'
+import { checkLength, rangeParameters, parseDurationParameter, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { aggregate } from '../../query/aggregate.ts'
 import { readArrivalTotals } from '../../query/late-readings.ts'
 import { boundariesAt } from '../../query/boundaries.ts'
 import type { Asker } from '../../query/asker.ts'
 import type { AnswerRow } from '../../query/fill.ts'
-import { fills, type Fill } from '../../query/question.ts'
+import { fills, type Fill } from '../../query/rows-query.ts'
 import { countDeviceSeries, countGroups } from '../../query/groups.ts'
 import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { findGranted } from '../../query/granted.ts'
 import { longestMs } from '../../query/interval.ts'
 import { planRange } from '../../query/plan.ts'
-import { columnsOf, type Question } from '../../query/question.ts'
-import { readKeptSince } from '../../query/read.ts'
+import { rowStatuses, rowStatusOf } from '../../query/row-status.ts'
+import { columnsOf, type RowsQuery } from '../../query/rows-query.ts'
+import { readKeptSince } from '../../query/read-rows.ts'
 import { namedColumns, timeColumns } from '../../query/statistics.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
 import type { V1Parts } from './parts.ts'
@@ -81,7 +83,7 @@ const rowSchema = Type.Object({
   zone: Type.Optional(Type.String()),
   type: Type.Optional(Type.String()),
   ...numbers,
-  status: OpenEnum(['final', 'provisional', 'revised'],
+  status: OpenEnum(rowStatuses,
     'final: everything up to its end was read; revised: late readings changed it after that'),
   filled: Type.Optional(Type.Boolean({ description: 'no readings' })),
   unavailable: Type.Optional(Type.Record(
@@ -140,7 +142,7 @@ const GAP_MAX_MS = DAY_MS
 export function aggregatesRoutes (app: FastifyInstance, parts: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/aggregates', { schema }, async (request, reply) =>
     findAggregates(
-      request.query, request.principal.grants, readFormat(request.query.format, request), parts, request.answer, reply
+      request.query, request.principal.grants, chooseFormat(request.query.format, request), parts, request.answer, reply
     ))
 }
 
@@ -150,14 +152,14 @@ async function findAggregates (
 ): Promise<FastifyReply> {
   const { limit, cursor, format: _, ...asked } = query // the rest distinguishes queries
   const source = parts.reads.choose(answer)
-  const resumed = cursor === undefined ? undefined : readCursor(asked, cursor)
-  const { question, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
-  if (format === 'csv') await refuseCut(question, cursor, source.database, parts.config.POINTS_MAX, answer)
-  if (question.statistics.some(it => it.needsSteps)) {
-    await refuseSteps(question, source.database, parts.config.STEP_MINUTES_MAX, answer)
+  const resumed = cursor === undefined ? undefined : decodeCursor(asked, cursor)
+  const { rowsQuery, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
+  if (format === 'csv') await refuseCut(rowsQuery, cursor, source.database, parts.config.POINTS_MAX, answer)
+  if (rowsQuery.statistics.some(it => it.needsSteps)) {
+    await refuseSteps(rowsQuery, source.database, parts.config.STEP_MINUTES_MAX, answer)
   }
 
-  const { groupBy, statistics, boundaries } = question
+  const { groupBy, statistics, boundaries } = rowsQuery
   const completeThroughMs = await parts.completeness.read(source)
   const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
   const { late, duplicates } = await readArrivalTotals(source.database, granted, rowsRange)
@@ -172,14 +174,14 @@ async function findAggregates (
   }
   const columns = ['bucketStart', 'bucketEnd', ...groupBy ? [groupBy] : [], ...columnsOf(statistics), ...metaColumns]
   const writer = createRowsWriter(format, columns, new Set(metaColumns.slice(1)), head)
-  const cells = cellsOf(question, clock, completeThroughMs)
+  const cells = cellsOf(rowsQuery, clock, completeThroughMs)
 
   const pieces = async function * () {
     yield writer.begin()
-    const chunks = aggregate(source, format === 'csv' ? { ...question, limit: Infinity } : question)
+    const chunks = aggregate(source, format === 'csv' ? { ...rowsQuery, limit: Infinity } : rowsQuery)
     let chunk = await chunks.next()
     for (; !chunk.done; chunk = await chunks.next()) yield writer.rows(chunk.value.map(cells))
-    yield writer.end({ next: chunk.value ? writeCursor(asked, range, chunk.value) : null })
+    yield writer.end({ next: chunk.value ? encodeCursor(asked, range, chunk.value) : null })
   }
   allowCaching(reply, range, completeThroughMs, parts.config.CACHE_PAST_S)
   return await sendPieces(reply, answer, mediaTypes[format], pieces())
@@ -191,19 +193,19 @@ async function resolve (
   { config, deviceTypes }: V1Parts, asker: Asker
 ) {
   const nowMs = Date.now()
-  const selection = readSelection(query, deviceTypes, grants)
-  const statistics = readStatistics(query.stats)
-  const clock = readZoneClock(query.tz)
-  const maxGapMs = readDuration('maxGap', query.maxGap, GAP_MAX_MS)
-  const range = resumed?.range ?? readRange(query, nowMs, config.RANGE_MAX_DAYS)
+  const selection = parseSelection(query, deviceTypes, grants)
+  const statistics = parseStatistics(query.stats)
+  const clock = parseZoneClock(query.tz)
+  const maxGapMs = parseDurationParameter('maxGap', query.maxGap, GAP_MAX_MS)
+  const range = resumed?.range ?? parseRange(query, nowMs, config.RANGE_MAX_DAYS)
   checkLength(range, config.RANGE_MAX_DAYS) // for a made-up cursor
 
   const granted = await findGranted(database, selection, asker)
   const keptSince = await readKeptSince(database)
   const { coverage } = planRange(range, keptSince)
   const isGone = coverage.startMs >= coverage.endMs // by retention
-  const { interval, boundaries } = readRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)
-  const question: Question = {
+  const { interval, boundaries } = splitIntoRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)
+  const rowsQuery: RowsQuery = {
     selection: query.groupBy === 'device' ? selection : granted, // devices are paged, and one page is enough
     groupBy: query.groupBy as GroupBy | undefined,
     statistics,
@@ -218,26 +220,22 @@ async function resolve (
     keptSince,
     marksRevised: true
   }
-  return { question, granted, range, interval, clock }
+  return { rowsQuery, granted, range, interval, clock }
 }
 
 /** After the numbers; all but the first only if they say something. */
 const metaColumns = ['status', 'filled', 'unavailable']
 
 function cellsOf (
-  { groupBy, statistics }: Question, clock: ZoneClock, completeThroughMs: number | undefined
+  { groupBy, statistics }: RowsQuery, clock: ZoneClock, completeThroughMs: number | undefined
 ): (row: AnswerRow) => Row {
   const isTime = columnsOf(statistics).map(it => timeColumns.has(it))
-  const statusOf = ({ endMs, isRevised }: AnswerRow) => {
-    if (completeThroughMs === undefined || endMs > completeThroughMs) return 'provisional'
-    return isRevised ? 'revised' : 'final'
-  }
   return row => [
     clock.write(row.startMs),
     clock.write(row.endMs),
     ...groupBy ? [row.key] : [],
     ...row.numbers.map((it, n) => it !== null && isTime[n] ? clock.write(it) : it),
-    statusOf(row),
+    rowStatusOf(row, completeThroughMs),
     row.isFilled || null,
     row.unavailable ?? null
   ]
@@ -245,7 +243,7 @@ function cellsOf (
 
 /** Steps are read from every minute of every device, for any interval. */
 async function refuseSteps (
-  { selection, boundaries, lookBack }: Question, database: Database, minutesMax: number, asker: Asker
+  { selection, boundaries, lookBack }: RowsQuery, database: Database, minutesMax: number, asker: Asker
 ): Promise<void> {
   if (boundaries.length === 0) return
   const beforeMs = lookBack === undefined ? 0 : longestMs(lookBack.interval) // a row before the range may be read too
@@ -261,7 +259,7 @@ async function refuseSteps (
 
 /** CSV has no place for a cursor, so an answer that might be cut is refused. */
 async function refuseCut (
-  { selection, groupBy, boundaries }: Question, cursor: string | undefined, database: Database, rowsMax: number, asker: Asker
+  { selection, groupBy, boundaries }: RowsQuery, cursor: string | undefined, database: Database, rowsMax: number, asker: Asker
 ): Promise<void> {
   if (cursor !== undefined) {
     throw new RelayError('RELAY_PARAMETER_INVALID', 'csv has no cursor: an answer is always complete',

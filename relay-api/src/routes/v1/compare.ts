@@ -4,13 +4,13 @@ import type { FastifyInstance } from 'fastify'
 import { addValue, DAY_MS, divideSums, emptySum, RelayError, roundSum, YEAR_0_MS, type TimeRange } from 'relay-common'
 import { Type } from 'typebox'
 
-import { readZoneClock, TimeZone } from '../../parameters/interval.ts'
-import { readSelection, selectionParameters } from '../../parameters/selection.ts'
-import { readStatistics, Statistics } from '../../parameters/statistics.ts'
-import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { parseZoneClock, TimeZone } from '../../parameters/interval.ts'
+import { parseSelection, selectionParameters } from '../../parameters/selection.ts'
+import { parseStatistics, Statistics } from '../../parameters/statistics.ts'
+import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
-import { readKeptSince } from '../../query/read.ts'
+import { readKeptSince } from '../../query/read-rows.ts'
 import type { Statistic } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
 import type { ZoneClock } from '../../query/zone-clock.ts'
@@ -67,10 +67,10 @@ const schema = {
 export function compareRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/compare', { schema }, async (request, reply) => {
     const nowMs = Date.now()
-    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
-    const earlier = earlierRange(range, request.query.against, readZoneClock(request.query.tz))
-    const statistics = readStatistics(request.query.stats)
-    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
+    const range = parseRange(request.query, nowMs, config.RANGE_MAX_DAYS)
+    const earlier = earlierRange(range, request.query.against, parseZoneClock(request.query.tz))
+    const statistics = parseStatistics(request.query.stats)
+    const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const selection = await findGranted(source.database, asked, request.answer)
     const keptSince = await readKeptSince(source.database)

@@ -13,7 +13,7 @@ import { Type, type Static } from 'typebox'
 import { actorOf } from '../../auth/actor.ts'
 import { OpenEnum } from '../../open-enum.ts'
 import { Name } from '../../parameters/selection.ts'
-import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import type { V1Parts } from './parts.ts'
 
@@ -126,8 +126,8 @@ export function deadLettersRoutes (app: FastifyInstance, { config: settings, dat
 
   routes.get('/dead-letters', { config, schema: listSchema }, async (request, reply) => {
     const { device, limit, cursor } = request.query
-    const range = readRange(request.query, Date.now(), settings.RANGE_MAX_DAYS)
-    const behind = readListCursor(cursor)
+    const range = parseRange(request.query, Date.now(), settings.RANGE_MAX_DAYS)
+    const behind = decodeListCursor(cursor)
     const filter = {
       since: range.startMs,
       until: range.endMs,
@@ -148,7 +148,7 @@ export function deadLettersRoutes (app: FastifyInstance, { config: settings, dat
   })
 
   routes.get('/dead-letters/:letter', { config, schema: letterSchema }, async (request, reply) => {
-    const place = readPlace(request.params.letter, 'letter')
+    const place = parsePlace(request.params.letter, 'letter')
     const [letter] = await readLetters(await openTopic(request), [place], pacedBy(request))
     if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter ${request.params.letter}`)
     if (!maySee(request.principal.grants, letter)) throw new RelayError('RELAY_FORBIDDEN', 'you may not see this dead letter')
@@ -158,7 +158,7 @@ export function deadLettersRoutes (app: FastifyInstance, { config: settings, dat
 
   routes.post('/dead-letters/replay', { config, schema: replaySchema }, async (request, reply) => {
     const { letters: names, dryRun, again } = request.body
-    const places = names.map((it, index) => readPlace(it, `item ${index} of letters`))
+    const places = names.map((it, index) => parsePlace(it, `item ${index} of letters`))
     if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
     const found = new Map((await readLetters(await openTopic(request), places, pacedBy(request))).map(it => [it.place, it]))
     const faultOf = openReplayGuard(database)
@@ -200,7 +200,7 @@ function maySee (grants: Grants, { value }: Letter): boolean {
 }
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
-function readPlace (text: string, what: string): LetterPlace {
+function parsePlace (text: string, what: string): LetterPlace {
   const place = parseLetterPlace(text)
   if (place) return place
   const parameter = what === 'letter' ? what : 'letters'
@@ -212,7 +212,7 @@ function writeListCursor ({ timeMs, partition, offset }: ListPosition): string {
 }
 
 /** @throws RelayError RELAY_CURSOR_INVALID */
-function readListCursor (cursor: string | undefined): ListPosition | undefined {
+function decodeListCursor (cursor: string | undefined): ListPosition | undefined {
   if (cursor === undefined) return undefined
   const parts = /^1 (-?\d{1,15}) (\d{1,9}) (\d{1,19})$/.exec(Buffer.from(cursor, 'base64url').toString())
   const position = parts && { timeMs: Number(parts[1]), partition: Number(parts[2]), offset: BigInt(parts[3]) }

@@ -6,9 +6,9 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { ID_UNITS_MAX, RelayError, type Database, type Grants } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
-import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
+import { pageParameters, decodeNameCursor, encodeNameCursor } from '../../parameters/page.ts'
 import {
-  Name, readSelection, refuseForbidden, selectionParameters, WITHOUT_CONTROLS_PATTERN, type Selection
+  Name, parseSelection, refuseForbidden, selectionParameters, WITHOUT_CONTROLS_PATTERN, type Selection
 } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { readDevices, type DevicePresence, type Presence } from '../../query/presence.ts'
@@ -92,13 +92,13 @@ export function devicesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1P
 
   routes.get('/devices', { schema: listSchema }, async (request, reply) => {
     const { prefix, limit, cursor } = request.query
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const selection = parseSelection(request.query, deviceTypes, request.principal.grants)
     const found = await readDevices(
-      reads.choose(request.answer).database, selection, prefix, readNameCursor(cursor), limit + 1
+      reads.choose(request.answer).database, selection, prefix, decodeNameCursor(cursor), limit + 1
     )
     const devices = found.slice(0, limit).map(it => ({ device: it.device, ...renderDevice(it) }))
     askAgain(reply)
-    return { devices, next: found.length > limit ? writeNameCursor(devices[limit - 1].device) : null }
+    return { devices, next: found.length > limit ? encodeNameCursor(devices[limit - 1].device) : null }
   })
 
   routes.get('/devices/:device', { schema: deviceSchema }, async (request, reply) => {

@@ -4,15 +4,15 @@ import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
-import { readSelection, selectionParameters } from '../../parameters/selection.ts'
-import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { parseSelection, selectionParameters } from '../../parameters/selection.ts'
+import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
 import { readGroupRows } from '../../query/group-rows.ts'
-import { usesDevices } from '../../query/groups.ts'
+import { readsDeviceSeries } from '../../query/groups.ts'
 import { histogramOf } from '../../query/histogram.ts'
 import { planRange } from '../../query/plan.ts'
-import { readKeptSince } from '../../query/read.ts'
+import { readKeptSince } from '../../query/read-rows.ts'
 import type { V1Parts } from './parts.ts'
 
 const BINS_MAX = 1_000
@@ -59,12 +59,12 @@ const schema = {
 export function distributionRoutes (app: FastifyInstance, { config, reads, deviceTypes }: V1Parts): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get('/distribution', { schema }, async (request, reply) => {
     const nowMs = Date.now()
-    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
-    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
+    const range = parseRange(request.query, nowMs, config.RANGE_MAX_DAYS)
+    const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const selection = await findGranted(source.database, asked, request.answer)
     const plan = planRange(range, await readKeptSince(source.database))
-    const kind = usesDevices(selection, undefined) ? 'devices' : 'groups'
+    const kind = readsDeviceSeries(selection, undefined) ? 'devices' : 'groups'
     const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)
     const merged = rows.get('')?.get(0)
     if (merged === undefined) {

@@ -86,7 +86,7 @@ export function keysRoutes (
       response: { 201: issuedKeySchema, ...problemResponses() }
     }
   }, async (request, reply) => {
-    const wanted = readNewKey(request.body, Date.now())
+    const wanted = parseNewKey(request.body, Date.now())
     assertMayGive(request, wanted)
     const { stored, key } = await createApiKey(database, { environment, ...wanted }, actorOf(request))
     return reply.code(201).header('cache-control', 'no-store').send({ ...render(stored, Date.now()), key })
@@ -171,7 +171,7 @@ interface NewKey {
   readonly expiresAtMs: number | undefined
 }
 
-function readNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
+function parseNewKey (body: Static<typeof newKeySchema>, nowMs: number): NewKey {
   const { name, zones, devicePrefixes, expiresAt } = body
   const expiresAtMs = expiresAt === undefined ? undefined : parseTimestamp(expiresAt)
   if (expiresAt !== undefined && !(expiresAtMs! > nowMs && expiresAtMs! < nowMs + EXPIRY_MAX_MS)) {

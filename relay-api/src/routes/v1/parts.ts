@@ -5,7 +5,7 @@ import type { Completeness } from '../../completeness.ts'
 import type { ApiConfig } from '../../config.ts'
 import type { Ingest } from '../../ingest/ingest.ts'
 import type { Lag } from '../../lag.ts'
-import type { LogEnds } from '../../log-ends.ts'
+import type { EventLogEnds } from '../../log-ends.ts'
 import type { Reads } from '../../replica.ts'
 import type { Hub } from '../../stream/hub.ts'
 
@@ -17,7 +17,7 @@ export interface V1Parts {
   /** for answers: one source per answer */
   readonly reads: Reads
   readonly completeness: Completeness
-  readonly logEnds: LogEnds
+  readonly logEnds: EventLogEnds
   readonly lag: Lag
   readonly deviceTypes: ReadonlySet<string>
   /** undefined: ingest is disabled */

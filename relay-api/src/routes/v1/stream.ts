@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { errorCodes, RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
-import { readSelection, selectionParameters } from '../../parameters/selection.ts'
+import { parseSelection, selectionParameters } from '../../parameters/selection.ts'
 import { problemResponses, RETRY_AFTER_S } from '../../problem.ts'
 import { renderBusy, rollupMessageSchema } from '../../stream/message.ts'
 import { groupBys, type GroupBy } from '../../query/group-by.ts'
@@ -58,14 +58,14 @@ export function streamRoutes (app: FastifyInstance, { deviceTypes, hub }: V1Part
     // the schema describes the data of an event, and its type the whole answer
     if (request.method === 'HEAD') return reply.headers(headers).send('' as never)
     const { interval, groupBy } = request.query
-    const question = {
-      selection: readSelection(request.query, deviceTypes, request.principal.grants),
+    const viewQuery = {
+      selection: parseSelection(request.query, deviceTypes, request.principal.grants),
       levelIndex: intervals.indexOf(interval),
       groupBy: groupBy as GroupBy | undefined
     }
     const lastId = request.headers['last-event-id']
     const { reauthenticate, principal: { id } } = request
-    await hub.open(question, lastId, () => begin(request, reply), reauthenticate, id).catch(error => {
+    await hub.open(viewQuery, lastId, () => begin(request, reply), reauthenticate, id).catch(error => {
       if (lastId === undefined || !(error instanceof RelayError) || !errorCodes[error.code].retry) throw error
       begin(request, reply).end(renderBusy(error.retryAfterS ?? RETRY_AFTER_S))
     })

@@ -4,13 +4,13 @@ import type { FastifyInstance } from 'fastify'
 import { RelayError } from 'relay-common'
 import { Type } from 'typebox'
 
-import { readSelection, selectionParameters } from '../../parameters/selection.ts'
-import { rangeParameters, readRange } from '../../parameters/time.ts'
+import { parseSelection, selectionParameters } from '../../parameters/selection.ts'
+import { rangeParameters, parseRange } from '../../parameters/time.ts'
 import { problemResponses } from '../../problem.ts'
 import { findGranted } from '../../query/granted.ts'
 import { groupBys, type GroupBy } from '../../query/group-by.ts'
 import { createRanking, type Ranked } from '../../query/ranking.ts'
-import { readKeptSince } from '../../query/read.ts'
+import { readKeptSince } from '../../query/read-rows.ts'
 import { findStatistic, statisticNames } from '../../query/statistics.ts'
 import { readWholeRange } from '../../query/whole-range.ts'
 import type { V1Parts } from './parts.ts'
@@ -61,10 +61,10 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
   app.withTypeProvider<TypeBoxTypeProvider>().get('/top', { schema }, async (request, reply) => {
     const { groupBy, stat, order, limit } = request.query
     const nowMs = Date.now()
-    const range = readRange(request.query, nowMs, config.RANGE_MAX_DAYS)
-    const statistic = readStatistic(stat)
+    const range = parseRange(request.query, nowMs, config.RANGE_MAX_DAYS)
+    const statistic = parseStatistic(stat)
     const statistics = [findStatistic('count')!, statistic]
-    const asked = readSelection(request.query, deviceTypes, request.principal.grants)
+    const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
     const selection = groupBy === 'device' ? asked : await findGranted(source.database, asked, request.answer)
     const keptSince = await readKeptSince(source.database)
@@ -92,7 +92,7 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
 }
 
 /** @throws RelayError RELAY_PARAMETER_INVALID */
-function readStatistic (stat: string) {
+function parseStatistic (stat: string) {
   const found = findStatistic(stat)
   if (found) return found
   throw new RelayError(

@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
 import type { Answer } from '../../answers.ts'
-import { pageParameters, readNameCursor, writeNameCursor } from '../../parameters/page.ts'
-import { readSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
+import { pageParameters, decodeNameCursor, encodeNameCursor } from '../../parameters/page.ts'
+import { parseSelection, selectionParameters, type Selection } from '../../parameters/selection.ts'
 import { problemResponses } from '../../problem.ts'
 import { countDevicesOfTypes, countDevicesOfZones } from '../../query/device-counts.ts'
 import { findGranted } from '../../query/granted.ts'
@@ -70,9 +70,9 @@ export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Par
   ) => {
     const { database } = reads.choose(answer)
     const granted = await findGranted(database, asked, answer)
-    const names = await readGroupNames(database, granted, by, readNameCursor(cursor), limit + 1)
+    const names = await readGroupNames(database, granted, by, decodeNameCursor(cursor), limit + 1)
     const shown = names.slice(0, limit)
-    const next = names.length > limit ? writeNameCursor(shown[limit - 1]) : null
+    const next = names.length > limit ? encodeNameCursor(shown[limit - 1]) : null
     if (shown.length === 0) return { found: [], next }
     const presences = await readGroupPresences(database, granted, by, shown)
     const counts = by === 'zone'
@@ -90,14 +90,14 @@ export function zonesRoutes (app: FastifyInstance, { reads, deviceTypes }: V1Par
   }
 
   routes.get('/zones', { schema: zonesSchema }, async (request, reply) => {
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const selection = parseSelection(request.query, deviceTypes, request.principal.grants)
     const { found, next } = await inventory(selection, 'zone', request.query, request.answer)
     reply.header('cache-control', 'private, no-cache')
     return { zones: found.map(({ name, others, ...rest }) => ({ zone: name, types: others, ...rest })), next }
   })
 
   routes.get('/types', { schema: typesSchema }, async (request, reply) => {
-    const selection = readSelection(request.query, deviceTypes, request.principal.grants)
+    const selection = parseSelection(request.query, deviceTypes, request.principal.grants)
     const { found, next } = await inventory(selection, 'type', request.query, request.answer)
     reply.header('cache-control', 'private, no-cache')
     return { types: found.map(({ name, others, ...rest }) => ({ type: name, zones: others, ...rest })), next }

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers'
 /** Work that pauses after each step; steps must be short. */
 export type Work<T> = Iterator<unknown, T>
 
-export interface Turns {
+export interface IngestTurns {
   /**
    * @param caller whose turns it uses
    * @param signal ends work that nobody waits for
@@ -28,7 +28,7 @@ interface Job {
   readonly failed: (error: unknown) => void
 }
 
-export function createTurns (): Turns {
+export function createIngestTurns (): IngestTurns {
   /** by caller, in the order of turns */
   const waiting = new Map<string, Job[]>()
   let isScheduled = false

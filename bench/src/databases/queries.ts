@@ -1,7 +1,7 @@
-/** Questions to all databases: of random devices, zones and types, the same in every run. */
+/** Queries to all databases: of random devices, zones and types, the same in every run. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
-import { createRandom } from '../history-fleet.ts'
+import { createRandom } from '../../../test-support/chance.ts'
 import type { Stored } from './readings.ts'
 
 export interface Selection {
@@ -10,7 +10,7 @@ export interface Selection {
   readonly type?: string
 }
 
-export type Question =
+export type BenchmarkQuery =
   | {
     readonly kind: 'total' | 'p99' | 'top'
     readonly selection: Selection
@@ -29,7 +29,7 @@ export type Question =
   /** the newest reading of each device */
   | { readonly kind: 'latest', readonly selection: Selection }
 
-export type RangeQuestion = Exclude<Question, { kind: 'latest' }>
+export type RangeQuery = Exclude<BenchmarkQuery, { kind: 'latest' }>
 
 /** Rows in order of time (`rows`), of the number (`top`) or of the device (`latest`); else there is one. */
 export type Answer = readonly AnswerRow[]
@@ -45,9 +45,9 @@ export interface AnswerRow {
   readonly p99?: number
 }
 
-export interface QuestionGroup {
+export interface QueryGroup {
   readonly name: string
-  readonly questions: readonly Question[]
+  readonly queries: readonly BenchmarkQuery[]
 }
 
 /** The history ends two days after its clocks were set back. */
@@ -56,10 +56,10 @@ export const END_MS = Date.UTC(2026, 9, 27)
 export const TOP = 10
 
 /**
- * Ranges end at any second of the last hour, so they begin and end within minutes, as those of a dashboard. Questions
+ * Ranges end at any second of the last hour, so they begin and end within minutes, as those of a dashboard. Queries
  * whose range is longer than the history are left out.
  */
-export function createQuestions (stored: Stored, each: number): QuestionGroup[] {
+export function createQueries (stored: Stored, each: number): QueryGroup[] {
   const { fleet, days, endMs } = stored
   const random = createRandom(20261027)
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]
@@ -74,8 +74,8 @@ export function createQuestions (stored: Stored, each: number): QuestionGroup[] 
     return { startMs: end - sizeMs, endMs: end }
   }
   const month = 30 * DAY_MS
-  const group = (name: string, sizeMs: number, question: () => Question) =>
-    ({ name, sizeMs, questions: Array.from({ length: each }, question) })
+  const group = (name: string, sizeMs: number, query: () => BenchmarkQuery) =>
+    ({ name, sizeMs, queries: Array.from({ length: each }, query) })
   const ranges = (kind: 'total' | 'p99' | 'top', name: string, selection: () => Selection, sizeMs: number) =>
     group(name, sizeMs, () => ({ kind, selection: selection(), ...range(sizeMs) }))
   /** from midnight to midnight, or from hour to hour, of UTC */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { createTurns } from '../src/query/turns.ts'
+import { createComputeTurns } from '../src/query/compute-turns.ts'
 
 /**
  * Turns on a clock of their own, and those that were given, in their order. @param longMs that a piece of a long answer
@@ -11,7 +11,7 @@ import { createTurns } from '../src/query/turns.ts'
 function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
-  const turns = createTurns(isShortUnderWay, () => nowMs)
+  const turns = createComputeTurns(isShortUnderWay, () => nowMs)
   const given: string[] = []
   return {
     given,

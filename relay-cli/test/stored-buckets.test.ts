@@ -9,7 +9,7 @@ import { Arrivals } from '../../relay-processor/src/arrivals.ts'
 import { writeMisplaced } from '../../relay-processor/src/homes.ts'
 import { Misplaced } from '../../relay-processor/src/misplaced.ts'
 import { Journaled } from '../src/journaled.ts'
-import { OnTheWay } from '../src/stored-windows.ts'
+import { OnTheWay } from '../src/stored-buckets.ts'
 
 const limit = { timeout: 60_000 }
 const startMs = Date.UTC(2024, 0, 1)

@@ -4,30 +4,30 @@ import {
   type RelayError, type Rollup, type TimeRange
 } from 'relay-common'
 
-import { usesDevices, type SeriesKind } from '../query/groups.ts'
-import { blocksOf, createJournal, journalOfBlocks } from '../query/journal.ts'
+import { readsDeviceSeries, type SeriesKind } from '../query/groups.ts'
+import { journalBlocksOf, createJournalCollector, journalOfBlocks } from '../query/journal.ts'
 import type { Change } from './commits.ts'
 import type { View } from './view.ts'
 
-export interface Window {
+export interface ChangedBucket {
   readonly group: string
   readonly bucketMs: number
 }
 
 /** Changes to send to the clients of a view. */
 export interface ViewChanges {
-  readonly windows: readonly Window[]
+  readonly buckets: readonly ChangedBucket[]
   /** range of further changes, too many to send one by one */
   readonly stretch: TimeRange | undefined
 }
 
 /** windows that are sent at once; older changes are sent as one range */
-const WINDOWS_MAX = 2_000
+const BUCKETS_MAX = 2_000
 /** a range of fewer buckets is sent bucket by bucket */
 const STRETCH_BUCKETS_MAX = 10
 
 /** Collects the changes of a view. */
-export class Gathered {
+export class ChangeCollector {
   readonly #view: View
   readonly #windows = new Map<number, Set<string>>()
   #stretch: TimeRange | undefined
@@ -54,17 +54,17 @@ export class Gathered {
 
   /** The newest windows first, up to a limit. */
   finish (): ViewChanges {
-    const windows: Window[] = []
+    const buckets: ChangedBucket[] = []
     let stretch = this.#stretch
     for (const bucketMs of [...this.#windows.keys()].sort((a, b) => b - a)) {
       const groups = this.#windows.get(bucketMs)!
-      if (windows.length > 0 && windows.length + groups.size > WINDOWS_MAX) {
+      if (buckets.length > 0 && buckets.length + groups.size > BUCKETS_MAX) {
         stretch = around(stretch, bucketMs, bucketMs + this.#view.level.sizeMs)
       } else {
-        for (const group of groups) windows.push({ group, bucketMs })
+        for (const group of groups) buckets.push({ group, bucketMs })
       }
     }
-    return { windows: windows.reverse(), stretch }
+    return { buckets: buckets.reverse(), stretch }
   }
 }
 
@@ -74,35 +74,35 @@ function around (range: TimeRange | undefined, startMs: number, endMs: number): 
 }
 
 /** Sorts changes by view. */
-export function gather (
+export function collectChanges (
   changes: readonly Change[], views: Iterable<View>, of: (seriesId: number) => Iterable<View>
 ): Map<View, ViewChanges> {
-  const gathered = new Map<View, Gathered>()
-  const gatheredOf = (view: View) => {
-    let found = gathered.get(view)
-    if (!found) gathered.set(view, found = new Gathered(view))
+  const collectors = new Map<View, ChangeCollector>()
+  const collectorOf = (view: View) => {
+    let found = collectors.get(view)
+    if (!found) collectors.set(view, found = new ChangeCollector(view))
     return found
   }
   for (const change of changes) {
     if (change.seriesIds === undefined) {
-      for (const view of views) if (view.question.levelIndex === change.levelIndex) gatheredOf(view).add(change)
+      for (const view of views) if (view.query.levelIndex === change.levelIndex) collectorOf(view).add(change)
       continue
     }
     const touched = new Map<View, Set<number>>()
     for (const id of change.seriesIds) {
       for (const view of of(id)) {
-        if (view.question.levelIndex !== change.levelIndex) continue
+        if (view.query.levelIndex !== change.levelIndex) continue
         const ids = touched.get(view) ?? new Set()
         touched.set(view, ids.add(id))
       }
     }
-    for (const [view, ids] of touched) gatheredOf(view).add(change, ids)
+    for (const [view, ids] of touched) collectorOf(view).add(change, ids)
   }
-  return new Map([...gathered].map(([view, it]) => [view, it.finish()]))
+  return new Map([...collectors].map(([view, it]) => [view, it.finish()]))
 }
 
 /** Current content of windows; undefined: none (any more), or unreadable. */
-export type Contents = (view: View, window: Window) => Rollup | undefined
+export type Contents = (view: View, bucket: ChangedBucket) => Rollup | undefined
 
 /** rows per statement */
 const KEYS_MAX = 20_000
@@ -118,14 +118,14 @@ interface Key {
 type Rollups = Map<string, Array<Rollup | undefined>>
 
 /** Reads the windows of all views: a row for several of them is read and decoded once. */
-export async function readWindows (database: Database, told: ReadonlyMap<View, ViewChanges>): Promise<Contents> {
+export async function readChangedBuckets (database: Database, changes: ReadonlyMap<View, ViewChanges>): Promise<Contents> {
   const rows: Rollups[] = levels.map(() => new Map())
   for (const [levelIndex, ofLevel] of rows.entries()) {
     const keys = new Map<string, Key>()
-    for (const [view, { windows }] of told) {
-      if (view.question.levelIndex !== levelIndex) continue
-      const kind = usesDevices(view.question.selection, view.question.groupBy) ? 'devices' : 'groups'
-      for (const { group, bucketMs } of windows) {
+    for (const [view, { buckets }] of changes) {
+      if (view.query.levelIndex !== levelIndex) continue
+      const kind = readsDeviceSeries(view.query.selection, view.query.groupBy) ? 'devices' : 'groups'
+      for (const { group, bucketMs } of buckets) {
         for (const seriesId of view.groups.get(group) ?? []) {
           keys.set(`${seriesId} ${bucketMs}`, { seriesId, bucketMs, kind })
         }
@@ -133,13 +133,13 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, V
     }
     const all = [...keys.values()]
     for (let n = 0; n < all.length; n += KEYS_MAX) {
-      await readRows(database, levelIndex, all.slice(n, n + KEYS_MAX), ofLevel)
+      await readBucketRows(database, levelIndex, all.slice(n, n + KEYS_MAX), ofLevel)
     }
   }
   return (view, { group, bucketMs }) => {
     const rollup = emptyRollup()
     for (const id of view.groups.get(group) ?? []) {
-      for (const it of rows[view.question.levelIndex].get(`${id} ${bucketMs}`) ?? []) {
+      for (const it of rows[view.query.levelIndex].get(`${id} ${bucketMs}`) ?? []) {
         if (!it) return undefined
         mergeRollup(rollup, it)
       }
@@ -151,7 +151,7 @@ export async function readWindows (database: Database, told: ReadonlyMap<View, V
 /** without a series: a row of the journal, with its block in count */
 type Columns = [seriesId: number | null, bucketS: number, count: number, min: number, max: number, body: Buffer]
 
-async function readRows (database: Database, levelIndex: number, keys: readonly Key[], found: Rollups): Promise<void> {
+async function readBucketRows (database: Database, levelIndex: number, keys: readonly Key[], found: Rollups): Promise<void> {
   const { name, table, sizeMs } = levels[levelIndex]
   const ids = keys.map(it => it.seriesId)
   const times = keys.map(it => it.bucketMs)
@@ -165,7 +165,7 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
     else found.set(key, [rollup])
   }
 
-  const journal = createJournal<number>(range)
+  const journal = createJournalCollector<number>(range)
   for (const id of ids) journal.addSeries(id, id)
   const inJournal = journalOfBlocks('$5::integer[]', { startTime: 'to_timestamp($3)', endTime: 'to_timestamp($4)' },
     'null::integer, null::float8, null::float8, null::float8, null::float8, j.body')
@@ -179,7 +179,7 @@ async function readRows (database: Database, levelIndex: number, keys: readonly 
       where r.series_id = k.series_id and r.bucket_start = to_timestamp(k.bucket_s)
         and r.bucket_start >= to_timestamp($3::float8) and r.bucket_start < to_timestamp($4::float8) offset 0) r
     union all ${inJournal}`,
-  [ids, times.map(it => it / 1000), range.startMs / 1000, range.endMs / 1000, blocksOf(keys)], columns => {
+  [ids, times.map(it => it / 1000), range.startMs / 1000, range.endMs / 1000, journalBlocksOf(keys)], columns => {
     const [seriesId, bucketS, count, min, max, body] = columns as Columns
     const bucketStartMs = bucketS * 1000
     if (seriesId === null) journal.addRow(body)

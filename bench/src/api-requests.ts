@@ -1,10 +1,11 @@
 /** Queries of the API benchmark: random devices, zones and days, the same in every run. */
 import { DAY_MS, HOUR_MS } from 'relay-common'
 
-import { createFleet, createRandom, READINGS_PER_HOUR } from './history-fleet.ts'
+import { createRandom } from '../../test-support/chance.ts'
+import { createFleet, READINGS_PER_HOUR } from './history-fleet.ts'
 import type { History } from './history.ts'
 
-export interface Question {
+export interface ApiRequest {
   readonly path: string
   /** readings that the answer must count */
   readonly count: number
@@ -12,10 +13,10 @@ export interface Question {
 
 export interface Scenario {
   readonly name: string
-  readonly questions: readonly Question[]
+  readonly requests: readonly ApiRequest[]
 }
 
-const QUESTIONS = 400
+const REQUESTS = 400
 
 /**
  * Whole UTC days anywhere in the history, and ranges with arbitrary ends in minutes: those lie where minutes are kept,
@@ -29,12 +30,12 @@ export function createScenarios (history: History): Scenario[] {
   const types = [...new Set(fleet.map(it => it.type))]
   const readingsPerDay = READINGS_PER_HOUR * DAY_MS / HOUR_MS
 
-  const ask = (selection: string, devices: number, startMs: number, days: number): Question => ({
+  const ask = (selection: string, devices: number, startMs: number, days: number): ApiRequest => ({
     path: `/api/events/${selection}?startTime=${toIso(startMs)}&endTime=${toIso(startMs + days * DAY_MS)}`,
     count: devices * days * readingsPerDay
   })
   /** the same with `/api/v1`, in rows of a day */
-  const askRows = ({ path, count }: Question): Question => {
+  const askRows = ({ path, count }: ApiRequest): ApiRequest => {
     const { pathname, searchParams } = new URL(path, 'http://localhost')
     const [, , , kind, name] = pathname.split('/')
     const query = new URLSearchParams({
@@ -66,12 +67,12 @@ export function createScenarios (history: History): Scenario[] {
 
   const scenario = (name: string, selection: typeof device, days: number, start: (days: number) => number) => ({
     name,
-    questions: Array.from({ length: QUESTIONS }, () => {
+    requests: Array.from({ length: REQUESTS }, () => {
       const { selection: path, devices } = selection()
       return ask(path, devices, start(days), days)
     })
   })
-  const rows = (name: string, { questions }: Scenario): Scenario => ({ name, questions: questions.map(askRows) })
+  const rows = (name: string, { requests }: Scenario): Scenario => ({ name, requests: requests.map(askRows) })
   return [
     scenario('a device, a day', device, 1, anyDays),
     scenario('a device, 24 h to the ms', device, 1, anyMs),

@@ -21,7 +21,7 @@ export interface LookBack {
   readonly keptSince: KeptSince
 }
 
-export interface Question {
+export interface RowsQuery {
   readonly selection: Selection
   readonly groupBy: GroupBy | undefined
   readonly statistics: readonly Statistic[]
@@ -34,7 +34,7 @@ export interface Question {
   /** most rows of the answer */
   readonly limit: number
   /** the row after which it starts; undefined: at the first */
-  readonly after: Position | undefined
+  readonly after: CursorPosition | undefined
   readonly maxGapMs: number
   readonly nowMs: number
   readonly keptSince: KeptSince
@@ -43,7 +43,7 @@ export interface Question {
 }
 
 /** A place in an answer: after a row. */
-export interface Position {
+export interface CursorPosition {
   readonly key: string
   /** start of the row */
   readonly startMs: number
@@ -57,11 +57,11 @@ export function columnsOf (statistics: readonly Statistic[]): string[] {
 }
 
 /** Index of a row, from its ordinal in its group's part of the answer. */
-export function rowOf ({ boundaries, isDescending }: Question, ordinal: number): number {
+export function rowOf ({ boundaries, isDescending }: RowsQuery, ordinal: number): number {
   return isDescending ? boundaries.length - 2 - ordinal : ordinal
 }
 
 /** The ordinal of the row that contains a time. */
-export function ordinalOf (question: Question, startMs: number): number {
-  return rowOf(question, question.boundaries.lastAtOrBefore(startMs)) // it is its own inverse
+export function ordinalOf (query: RowsQuery, startMs: number): number {
+  return rowOf(query, query.boundaries.lastAtOrBefore(startMs)) // it is its own inverse
 }

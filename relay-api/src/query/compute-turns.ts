@@ -11,7 +11,7 @@
  */
 import { createRotation } from './rotation.ts'
 
-export interface Turns {
+export interface ComputeTurns {
   /** Waits until the caller may compute for a few ms. @throws the reason of the signal */
   take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<void>
 }
@@ -30,7 +30,7 @@ interface Waiting {
  * @param isShortUnderWay whether there is an answer that is not long, waiting here or elsewhere
  * @param now ms of a clock that only goes on
  */
-export function createTurns (isShortUnderWay: () => boolean, now = () => performance.now()): Turns {
+export function createComputeTurns (isShortUnderWay: () => boolean, now = () => performance.now()): ComputeTurns {
   const short = createRotation<Waiting>()
   const long = createRotation<Waiting>()
   let shortInARow = 0

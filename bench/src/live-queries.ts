@@ -1,5 +1,5 @@
 /**
- * Questions while a fleet is live, the same for Relay and its peers: one client asks for the last hour of random
+ * Queries while a fleet is live, the same for Relay and its peers: one client asks for the last hour of random
  * devices, two more poll the newest reading of one device each.
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -19,7 +19,7 @@ export interface LiveAsker {
 }
 
 export interface LiveAnswers {
-  /** a device's last hour, from the question to the whole answer */
+  /** a device's last hour, from the query to the whole answer */
   readonly questionP50Ms: number
   readonly questionP99Ms: number
   /** age of a reading, by its own time, when it first shows in an answer; includes waiting to be sent */
@@ -51,7 +51,7 @@ export async function askLive (
   }
 }
 
-/** At a steady rate: a slow answer delays the next question. */
+/** At a steady rate: a slow answer delays the next query. */
 async function ask (asker: LiveAsker, ids: readonly string[], untilMs: number): Promise<number[]> {
   const timesMs: number[] = []
   for (let dueMs = performance.now(); dueMs < untilMs; dueMs += QUESTION_INTERVAL_MS) {

@@ -21,7 +21,7 @@ export interface StoredRow {
   readonly body: Buffer
 }
 
-export interface StoredWindow {
+export interface StoredBucket {
   readonly seriesId: number
   readonly bucketMs: number
   /** number of rows, counting the journal of each partition as one */
@@ -38,10 +38,10 @@ export interface StoredWindow {
 }
 
 /** Reads the windows of some series in a range of one day, by series and time. @param journaled of the same snapshot */
-export async function readWindows (
+export async function readStoredBuckets (
   client: PoolClient, journaled: Journaled, levelIndex: number, seriesIds: readonly number[], fromMs: number,
   toMs: number
-): Promise<StoredWindow[]> {
+): Promise<StoredBucket[]> {
   const { rows } = await client.query<StoredRow>(`
     select r.* from unnest($1::integer[]) as k (series_id)
     cross join lateral (
@@ -69,7 +69,7 @@ export async function readWindows (
 
 function mergeParts (
   levelIndex: number, seriesId: number, bucketMs: number, rows: readonly StoredRow[], parts: readonly JournaledPart[]
-): StoredWindow {
+): StoredBucket {
   const rollup = emptyRollup()
   const all = emptyReadings()
   const distinct = emptyReadings()
@@ -116,7 +116,7 @@ function copyOf ({ timesMs, values }: Readings): Readings {
 
 /** Whether a window is as expected, to the byte. */
 export function isAsExpected (
-  expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredWindow
+  expected: ExpectedRow, { bucketMs, rollup, readings, isReadable }: StoredBucket
 ): boolean {
   const { count, min, max, body } = expected
   if (!isReadable || rollup.count !== count || rollup.min !== min || rollup.max !== max) return false
@@ -162,7 +162,7 @@ export class OnTheWay {
    * Adds readings on their way home to a device's minute.
    * @returns the minute, and what is new in it
    */
-  addTo (window: StoredWindow, keepDuplicates: boolean): { readonly window: StoredWindow, readonly delta: Rollup } {
+  addTo (window: StoredBucket, keepDuplicates: boolean): { readonly window: StoredBucket, readonly delta: Rollup } {
     const arrived = this.#series.get(window.seriesId)?.get(window.bucketMs)
     const delta = emptyRollup()
     if (!arrived) return { window, delta }
@@ -177,7 +177,7 @@ export class OnTheWay {
 }
 
 /** A window without a row. */
-export function emptyWindow (seriesId: number, bucketMs: number, isDeviceMinute: boolean): StoredWindow {
+export function emptyWindow (seriesId: number, bucketMs: number, isDeviceMinute: boolean): StoredBucket {
   const readings = isDeviceMinute ? emptyReadings() : undefined
   return { seriesId, bucketMs, rows: 0, count: 0, rollup: emptyRollup(), readings, doubled: 0, isReadable: true }
 }

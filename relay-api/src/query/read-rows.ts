@@ -14,11 +14,11 @@ import {
 
 import { CURRENT_HISTORY } from '../database-history.ts'
 import { nobody, type Asker } from './asker.ts'
-import type { Batches, OwnValue, Question } from './batch.ts'
+import type { Batches, OwnValue, BatchQuery } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './late-readings.ts'
 import type { SeriesKind } from './groups.ts'
 import {
-  around, blocksOfGranted, createJournal, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type Journal
+  around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type JournalCollector
 } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import {
@@ -28,7 +28,7 @@ import type { Granted } from './granted-series.ts'
 import type { ReadRow, Source } from './merge.ts'
 
 /** The selected devices: those that match every given field. */
-export interface Selection {
+export interface SeriesFilter {
   readonly deviceId?: string
   readonly zone?: string
   readonly deviceType?: string
@@ -58,7 +58,7 @@ export interface Moment {
   readonly position: bigint
   /** history of the database, to which positions belong; null: it has no id yet */
   readonly historyId: string | null
-  readonly retention: Retention
+  readonly retention: LevelRetentions
   /** cached buckets that have changed since their position, or may have */
   readonly changed: readonly BucketRange[]
   /** late readings */
@@ -66,7 +66,7 @@ export interface Moment {
 }
 
 /** Retention of each level, in s; left out: forever. */
-export type Retention = Readonly<Partial<Record<LevelName, number>>>
+export type LevelRetentions = Readonly<Partial<Record<LevelName, number>>>
 
 /**
  * Reads rows.
@@ -74,18 +74,18 @@ export type Retention = Readonly<Partial<Record<LevelName, number>>>
  * @throws RelayError RELAY_DATABASE_UNREACHABLE, and errors of `visit`
  */
 export async function readRows (
-  batches: Batches, selection: Selection, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker = nobody
+  batches: Batches, filter: SeriesFilter, wanted: Wanted, visit: (row: ReadRow) => void, asker: Asker = nobody
 ): Promise<Moment> {
   let position: bigint | undefined
   let historyId: string | null = null
-  let retention: Retention = {}
+  let retention: LevelRetentions = {}
   const changed: BucketRange[] = []
   const late: LateReadings[] = []
-  const journal = createJournal<Source>(around(rangesOf(wanted)) ?? { startMs: 0, endMs: 0 })
-  for (const { zone, type: deviceType, ids } of selection.granted?.series ?? []) {
+  const journal = createJournalCollector<Source>(around(rangesOf(wanted)) ?? { startMs: 0, endMs: 0 })
+  for (const { zone, type: deviceType, ids } of filter.granted?.series ?? []) {
     for (const id of ids) journal.addSeries(id, { zone, deviceType })
   }
-  await batches.ask(questionFor(selection, wanted, Date.now()), columns => {
+  await batches.ask(batchQueryFor(filter, wanted, Date.now()), columns => {
     const [part, zone, deviceType, bucketStartS, count, min, max, body] = columns as Columns
     if (part === MOMENT) {
       position = BigInt(zone)
@@ -105,7 +105,7 @@ export async function readRows (
       visit({ edge, zone, deviceType, bucketStartMs: bucketStartS * 1000, count, min, max, body })
     }
   }, asker)
-  visitJournal(selection, wanted, journal, visit)
+  visitJournal(filter, wanted, journal, visit)
   return { position: position!, historyId, retention, changed, late }
 }
 
@@ -116,11 +116,11 @@ type Columns = [
 
 /** Adds the journal to the buckets and edges: readings of devices, or minutes of groups. */
 function visitJournal (
-  selection: Selection, { buckets, edges }: Wanted, journal: Journal<Source>, visit: (row: ReadRow) => void
+  filter: SeriesFilter, { buckets, edges }: Wanted, journal: JournalCollector<Source>, visit: (row: ReadRow) => void
 ): void {
   const places = createPlaces(buckets, edges.map(it => it.bucketMs))
   const place = (source: Source, isOfGroups: boolean, bucketStartMs: number, isEdge: boolean, content: DecodedRow) => {
-    if (!isEdge && usesDevices(selection) !== isOfGroups) visit({ ...source, edge: undefined, bucketStartMs, content })
+    if (!isEdge && filterReadsDeviceSeries(filter) !== isOfGroups) visit({ ...source, edge: undefined, bucketStartMs, content })
     if (!isEdge) return
     for (const [edge, it] of edges.entries()) {
       if (it.bucketMs === bucketStartMs && (it.isOfGroups ?? false) === isOfGroups) {
@@ -136,7 +136,7 @@ function visitJournal (
 }
 
 /** Whether whole buckets come from devices: group series include devices that the caller may not see. */
-export function usesDevices ({ deviceId, grants }: Selection): boolean {
+export function filterReadsDeviceSeries ({ deviceId, grants }: SeriesFilter): boolean {
   return deviceId !== undefined || grants?.devicePrefixes !== undefined
 }
 
@@ -156,7 +156,7 @@ const LATE = -4
 /** of the journal: a row of it, or a series that may be in following rows, with its id in the column of the bucket */
 const JOURNAL = -5
 
-const columnOf: Readonly<Record<Exclude<keyof Selection, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
+const columnOf: Readonly<Record<Exclude<keyof SeriesFilter, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
   deviceId: 'device_id',
   zone: 'zone',
   deviceType: 'device_type'
@@ -176,26 +176,26 @@ const ARMS_MAX = 2
 const SHORT_BUCKETS_MAX = 100
 
 /** Queries of one shape have one text, parsed and planned once per connection; there are few shapes. */
-function questionFor (
-  selection: Selection, { buckets, edges, kept, keptPosition, lateOf, isLong = false }: Wanted, nowMs: number
-): Question {
+function batchQueryFor (
+  filter: SeriesFilter, { buckets, edges, kept, keptPosition, lateOf, isLong = false }: Wanted, nowMs: number
+): BatchQuery {
   const own: OwnValue[] = []
   const shared: unknown[] = []
   const parameter = (value: unknown, type: string) => `q.p${own.push({ value, type })}`
-  const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => selection[it] !== undefined)
-  const { grants = {}, granted } = selection
-  const namesDevice = selection.deviceId !== undefined || granted !== undefined
+  const fields = (Object.keys(columnOf) as Array<keyof typeof columnOf>).filter(it => filter[it] !== undefined)
+  const { grants = {}, granted } = filter
+  const namesDevice = filter.deviceId !== undefined || granted !== undefined
   const whole = wholeCondition(grants, shared)
   const conditions = granted
     ? [grantedCondition(granted, shared)]
     : [
         ...whole,
-        ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(selection[it], 'text')}`),
+        ...fields.map(it => `${seriesColumn(columnOf[it], namesDevice)} = ${parameter(filter[it], 'text')}`),
         ...grantsCondition(grants, shared, namesDevice)
       ]
   const selected = conditions.length === 0 ? 'true' : conditions.join(' and ')
   const seriesOf = (kind: SeriesKind) => `${kindCondition(kind, namesDevice)} and ${selected}`
-  const kind = usesDevices(selection) ? 'devices' : 'groups'
+  const kind = filterReadsDeviceSeries(filter) ? 'devices' : 'groups'
   const series = seriesOf(kind)
   /** buckets start at whole seconds, which a double holds exactly, in all allowed years */
   const time = (timeMs: number) => `to_timestamp(${parameter(timeMs / 1000, 'float8')})`
@@ -225,7 +225,7 @@ function questionFor (
     return ` and ${column} >= ${start} and ${column} < ${end}`
   }
   // `&&` compares every pair: if a selection may have very many series, any commit may have changed some of them
-  const seriesAreFew = selection.deviceId !== undefined || (selection.zone !== undefined && kind === 'groups')
+  const seriesAreFew = filter.deviceId !== undefined || (filter.zone !== undefined && kind === 'groups')
   const isTouched = seriesAreFew
     ? `(c.series_ids is null or c.series_ids && array(select s.series_id from series s where ${series}))`
     : 'true'
@@ -272,7 +272,7 @@ function questionFor (
       endTime: time(range.endMs)
     }
     const ofSeries = `${JOURNAL}, s.zone, s.device_type, s.series_id::float8, null::float8, null::float8, null::float8`
-    if (selection.deviceId !== undefined) { // few series at most
+    if (filter.deviceId !== undefined) { // few series at most
       arms.push(journalOfEach(query, `${ofSeries}, j.body`))
       continue
     }
@@ -343,7 +343,7 @@ function stretchOf (
 const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000
 
 /** Time from which the buckets of each level are surely kept. */
-export function keptSinceOf (retention: Retention, nowMs: number): KeptSince {
+export function keptSinceOf (retention: LevelRetentions, nowMs: number): KeptSince {
   const given = Object.entries(retention).filter(([, s]) => s !== undefined)
     .map(([name, s]) => [name, nowMs - s * 1000 + CLOCK_DIFFERENCE_MAX_MS])
   return { ...keptForEver, ...Object.fromEntries(given) as Partial<KeptSince> }
