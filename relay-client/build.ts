@@ -1,4 +1,7 @@
-/** `npm pack` and `npm publish` run this: `src/*.ts` become JavaScript and declarations in `dist/`, for programs that take no TypeScript. */
+/**
+ * `npm pack` and `npm publish` run this: `src/*.ts` become JavaScript and declarations in `dist/`, for programs that
+ * take no TypeScript.
+ */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'

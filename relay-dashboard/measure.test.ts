@@ -1,7 +1,7 @@
 /**
  * What the page costs: `npm run measure -w relay-dashboard`. Not at every change: it fills a database with 100,000
- * minutes of a device and with 100,000 devices. Other programs slow all of it down, so each figure has a peer of the same run, and limits
- * are shares of that: frames of an empty page, and a view of this page that has nothing to ask.
+ * minutes of a device and with 100,000 devices. Other programs slow all of it down, so each figure has a peer of the
+ * same run, and limits are shares of that: frames of an empty page, and a view of this page that has nothing to ask.
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'

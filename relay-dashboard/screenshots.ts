@@ -1,5 +1,6 @@
 /**
- * Pictures of every view for docs/dashboard.md and README, of a local stack that runs; or as wide as a telephone, to be looked at:
+ * Pictures of every view for docs/dashboard.md and README, of a local stack that runs; or as wide as a telephone, to be
+ * looked at:
  *
  *     npm exec -- node relay-dashboard/screenshots.ts http://127.0.0.1:8080
  *     npm exec -- node relay-dashboard/screenshots.ts http://127.0.0.1:8080 320 FOLDER
@@ -29,7 +30,9 @@ const views = {
 await mkdir(folder, { recursive: true })
 const browser = await openBrowser()
 for (const colorScheme of ['light', 'dark'] as const) {
-  const context = await browser.newContext({ ...pageOptions, colorScheme, viewport: { width: Number(width), height: HEIGHT } })
+  const context = await browser.newContext(
+    { ...pageOptions, colorScheme, viewport: { width: Number(width), height: HEIGHT } }
+  )
   const page = await context.newPage()
   for (const [name, { path, part, ...more }] of Object.entries(views)) {
     await page.goto(url + path)

@@ -56,7 +56,9 @@ export function dashboardRoutes (app: FastifyInstance, config: AccessConfig): vo
   const names = readdirSync(join(folder, 'assets'))
   const styleSheet = `/assets/${names.find(it => it.endsWith('.css'))}`
   app.get('/runbook', hidden, prepareAnswer(() => readRunbookPage(styleSheet), {
-    mediaType: 'text/html; charset=utf-8', cacheControl: PAGE_CACHE, headers: { 'content-security-policy': policyFor(config) }
+    mediaType: 'text/html; charset=utf-8',
+    cacheControl: PAGE_CACHE,
+    headers: { 'content-security-policy': policyFor(config) }
   }))
   const answers = new Map(
     names.map(name => {

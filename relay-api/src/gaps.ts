@@ -39,9 +39,17 @@ export interface RecordedGap {
 }
 
 /** The newest gaps, and how many there are. */
-export async function readGaps (database: Database, limit: number): Promise<{ readonly total: number, readonly newest: readonly RecordedGap[] }> {
+export async function readGaps (
+  database: Database, limit: number
+): Promise<{ readonly total: number, readonly newest: readonly RecordedGap[] }> {
   const rows = await database.query<{
-    topic: string, source_partition: number, kind: GapKind, expected_offset: bigint, available_offset: bigint, found_at: number, total: bigint
+    topic: string,
+    source_partition: number,
+    kind: GapKind,
+    expected_offset: bigint,
+    available_offset: bigint,
+    found_at: number,
+    total: bigint
   }>(`
     select topic, source_partition, kind, expected_offset, available_offset, found_at, count(*) over () as total
     from gaps order by gap_id desc limit $1`, [limit])

@@ -104,7 +104,8 @@ export function openLag (ends: EventLogEnds, database: Database): Lag {
     const unread = unreadOf(ofLog, await readNextOffsets(database, ofLog.topicId))
     const partitions = await Promise.all(unread.map(async it =>
       ({ ...it, appendedMs: it.offset < it.endOffset ? await appendedMs(it) : undefined })))
-    known = new Map(partitions.flatMap(({ partition, offset, appendedMs }) => appendedMs === undefined ? [] : [[partition, { offset, appendedMs }]]))
+    known = new Map(partitions.flatMap(({ partition, offset, appendedMs }) =>
+      appendedMs === undefined ? [] : [[partition, { offset, appendedMs }]]))
     return partitions
   }
   let reading: ReturnType<typeof read> | undefined

@@ -1,10 +1,12 @@
 /**
- * The event log, and its ends, for comparison with progress. Ends are read at most once per second with a short limit; an
- * unreachable log is skipped for a while.
+ * The event log, and its ends, for comparison with progress. Ends are read at most once per second with a short limit;
+ * an unreachable log is skipped for a while.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
-import { openEventLog, RelayError, type Database, type EventLog, type Logger, type PartitionOffsets } from 'relay-common'
+import {
+  openEventLog, RelayError, type Database, type EventLog, type Logger, type PartitionOffsets
+} from 'relay-common'
 
 import type { ApiConfig } from './config.ts'
 
@@ -62,7 +64,8 @@ export function openLogEnds (config: ApiConfig, database: Database, log: Logger)
     }
   }
   const first = async (partition: number, fromOffset: bigint, toOffset: bigint) => {
-    const records = (await open()).readRecords(config.EVENTS_TOPIC, partition, fromOffset, toOffset)[Symbol.asyncIterator]()
+    const records =
+      (await open()).readRecords(config.EVENTS_TOPIC, partition, fromOffset, toOffset)[Symbol.asyncIterator]()
     const { value, done } = await records.next()
     await records.return?.()
     return done ? undefined : value.appendedMs

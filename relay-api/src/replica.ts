@@ -37,7 +37,8 @@ export interface ReadSource {
 
 export interface Reads {
   /**
-   * The primary, for answers that need the newest commits. While it is unreachable, a replica that has all known commits.
+   * The primary, for answers that need the newest commits. While it is unreachable, a replica that has all known
+   * commits.
    */
   choosePrimary (asker: Asker): ReadSource
   /** The server for a whole answer. If the replica fails meanwhile, the primary takes over. */

@@ -1,6 +1,7 @@
 /**
- * `/runbook`: docs/runbook.md as a page, so that the dashboard can link to what to do about a fault, on any site. It is written in a small
- * part of Markdown: headings, paragraphs, tables, lists, indented code; code, bold and links within a line.
+ * `/runbook`: docs/runbook.md as a page, so that the dashboard can link to what to do about a fault, on any site. It is
+ * written in a small part of Markdown: headings, paragraphs, tables, lists, indented code; code, bold and links within
+ * a line.
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'

@@ -74,16 +74,24 @@ test('who takes far more than the others is heavy most of the time, and they are
 })
 
 /**
- * A database with one core, which works on all statements at once (processor sharing), on a machine where each takes so many
- * times as long as it would on another one.
+ * A database with one core, which works on all statements at once (processor sharing), on a machine where each takes so
+ * many times as long as it would on another one.
  * @param large what each of the statements of one caller costs, in ms; it always has so many under way
  * @returns for which part of the time each was heavy
  */
-function share (large: { readonly costMs: number, readonly atOnce: number }, small: { readonly costMs: number, readonly perSecond: number }, slowness: number) {
+function share (
+  large: { readonly costMs: number, readonly atOnce: number },
+  small: { readonly costMs: number, readonly perSecond: number },
+  slowness: number
+) {
   let nowMs = 0
   const service = createAttainedService(() => nowMs)
-  const underWay: Array<{ readonly caller: 'large' | 'small', leftMs: number, readonly statement: ReturnType<typeof service.begin> }> = []
-  const begin = (caller: 'large' | 'small', costMs: number) => underWay.push({ caller, leftMs: costMs * slowness, statement: service.begin(caller) })
+  const underWay: Array<{
+    readonly caller: 'large' | 'small', leftMs: number, readonly statement: ReturnType<typeof service.begin>
+  }> = []
+  const begin = (caller: 'large' | 'small', costMs: number) => underWay.push(
+    { caller, leftMs: costMs * slowness, statement: service.begin(caller) }
+  )
   const heavy = { large: 0, small: 0 }
   let looks = 0
   for (let due = 0; nowMs < 10_000; nowMs++) {

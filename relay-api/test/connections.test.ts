@@ -165,7 +165,9 @@ test('probe servers and the issuer have the same deadlines', { timeout: 2 * LONG
   const sockets: Socket[] = []
   for (const port of [health.port, Number(new URL(issuer.url).port)]) {
     const open = opener(t, port)
-    for (const [first, then] of [['', ''], ['GET /livez HTTP/1.1\r\nhost: a\r\nx: ', 'y'], ['\r\n', '\r\n'], ['\0\0', '']]) {
+    for (const [first, then] of [
+      ['', ''], ['GET /livez HTTP/1.1\r\nhost: a\r\nx: ', 'y'], ['\r\n', '\r\n'], ['\0\0', '']
+    ]) {
       const { socket } = await open()
       socket.write(first)
       if (then) trickle(t, socket, then)

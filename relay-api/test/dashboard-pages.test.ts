@@ -85,11 +85,15 @@ test('Markdown of the runbook is text, whatever is in it', () => {
   const cases: Array<[markdown: string, html: string]> = [
     ['a <b> & "c"\nd', '<p>a &lt;b&gt; &amp; &quot;c&quot; d</p>'],
     ['## Gaps, and `x`', '<h2 id="gaps-and-x">Gaps, and <code>x</code></h2>'],
-    ['- **a**: [b](#c)\n  d\n- `**e**`', '<ul><li><strong>a</strong>: <a href="#c">b</a> d</li><li><code>**e**</code></li></ul>'],
+    [
+      '- **a**: [b](#c)\n  d\n- `**e**`',
+      '<ul><li><strong>a</strong>: <a href="#c">b</a> d</li><li><code>**e**</code></li></ul>'
+    ],
     ['1. a\n2. *b*', '<ol><li>a</li><li><em>b</em></li></ol>'],
     ['    select *\n    from t', '<pre tabindex="0"><code>select *\nfrom t</code></pre>'],
     ['[a](cli.md#b)', '<p>a (docs/cli.md#b)</p>'],
-    ['| a | b |\n| --- | --- |\n| c | |', '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>' +
+    ['| a | b |\n| --- | --- |\n| c | |', '<div class="scroll" tabindex="0"><table>' +
+      '<thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead>' +
       '<tbody><tr><td>c</td><td></td></tr></tbody></table></div>'],
     ['<!-- written by\na program -->', '']
   ]

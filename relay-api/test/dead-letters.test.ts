@@ -20,10 +20,14 @@ async function openLetters (t: TestContext, kind: EventLog['kind'], opened: Asyn
   if (!site) return undefined
   const processor = await startProcessor(site.config, log)
   await send(site, makeEvents(RECORDS).map((it, n) => ({ ...it, deviceId: `toaster-${n}`, deviceType: 'TOASTER', zone: `Zone ${'AB'[n % 2]}` })))
-  await site.producer.send(site.config.EVENTS_TOPIC, [{ key: 'broken', value: '{"deviceId":\u001b[31m' }, { key: 'gone', value: null }])
+  await site.producer.send(
+    site.config.EVENTS_TOPIC, [{ key: 'broken', value: '{"deviceId":\u001b[31m' }, { key: 'gone', value: null }]
+  )
   await settled(site)
   await processor.close()
-  const app = opened.adopt(await createApp(readApiConfig({ ...site.environment, API_TOKENS: TOKEN }), site.database, log), it => it.close())
+  const app = opened.adopt(
+    await createApp(readApiConfig({ ...site.environment, API_TOKENS: TOKEN }), site.database, log), it => it.close()
+  )
   const ask = async (path: string, payload?: object, token = TOKEN) => {
     const response = await app.inject({
       method: payload ? 'POST' : 'GET', url: `/api/v1/${path}`, headers: { authorization: `Bearer ${token}` }, ...payload ? { payload } : {}
@@ -31,7 +35,9 @@ async function openLetters (t: TestContext, kind: EventLog['kind'], opened: Asyn
     return { status: response.statusCode, body: response.json() as any }
   }
   await until('events to be taken', async () => (await ask('events', [])).status === 202)
-  const endOf = async () => (await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)).reduce((all, it) => all + it.endOffset, 0n)
+  const endOf = async () => (await site.eventLog.readOffsets(site.config.EVENTS_TOPIC)).reduce(
+    (all, it) => all + it.endOffset, 0n
+  )
   const keyOf = async (grants: Grants) => (await createApiKey(site.database,
     { environment: 'local', name: 'k', scopes: ['admin'], grants, expiresAtMs: undefined }, { principal: 'test' })).key
   return { site, ask, endOf, keyOf }
@@ -85,10 +91,14 @@ for (const kind of ['kafka', 'postgres'] as const) {
     assert.ok(Date.parse((await ask(`dead-letters/${toasters[0]}`)).body.replayedAt) > 0)
 
     const { body: twice } = await ask('dead-letters/replay', { letters: toasters, dryRun: false })
-    assert.deepEqual([twice.sent, new Set(twice.letters.map((it: any) => it.outcome))], [0, new Set(['replayed-before'])])
+    assert.deepEqual(
+      [twice.sent, new Set(twice.letters.map((it: any) => it.outcome))], [0, new Set(['replayed-before'])]
+    )
     assert.equal((await ask('dead-letters/replay', { letters: toasters, again: true })).body.sent, RECORDS)
     assert.equal(await endOf(), before + BigInt(RECORDS))
-    const acts = await site.database.query<{ details: { letters: string[] } }>("select details from audit_log where act = 'dead-letters.replay'")
+    const acts = await site.database.query<{ details: { letters: string[] } }>(
+      "select details from audit_log where act = 'dead-letters.replay'"
+    )
     assert.deepEqual(acts.map(it => it.details.letters), [toasters])
 
     const second = await startProcessor({ ...site.config, DEVICE_TYPES: `${site.config.DEVICE_TYPES},TOASTER` }, log)
@@ -147,18 +157,24 @@ test('whatever else is asked for is refused, and the answer says what would be r
   const good = { letters: ['0:1'] }
   const bodies: Array<[body: unknown, code: string, parameter: string | undefined]> = [
     [{}, 'RELAY_PARAMETER_MISSING', 'letters'], [{ letters: [] }, 'RELAY_PARAMETER_INVALID', 'letters'],
-    [{ letters: '0:1' }, 'RELAY_PARAMETER_INVALID', 'letters'], [{ letters: [1] }, 'RELAY_PARAMETER_INVALID', 'letters'],
-    [{ letters: ['0:1', 'x'] }, 'RELAY_PARAMETER_INVALID', 'letters'], [{ letters: [null] }, 'RELAY_PARAMETER_INVALID', 'letters'],
+    [{ letters: '0:1' }, 'RELAY_PARAMETER_INVALID', 'letters'],
+    [{ letters: [1] }, 'RELAY_PARAMETER_INVALID', 'letters'],
+    [{ letters: ['0:1', 'x'] }, 'RELAY_PARAMETER_INVALID', 'letters'],
+    [{ letters: [null] }, 'RELAY_PARAMETER_INVALID', 'letters'],
     [{ letters: Array(101).fill('0:1') }, 'RELAY_PARAMETER_INVALID', 'letters'],
-    [{ ...good, dryRun: 'false' }, 'RELAY_PARAMETER_INVALID', 'dryRun'], [{ ...good, dryRun: 0 }, 'RELAY_PARAMETER_INVALID', 'dryRun'],
-    [{ ...good, again: null }, 'RELAY_PARAMETER_INVALID', 'again'], [{ ...good, dryrun: false }, 'RELAY_PARAMETER_UNKNOWN', 'dryrun'],
+    [{ ...good, dryRun: 'false' }, 'RELAY_PARAMETER_INVALID', 'dryRun'],
+    [{ ...good, dryRun: 0 }, 'RELAY_PARAMETER_INVALID', 'dryRun'],
+    [{ ...good, again: null }, 'RELAY_PARAMETER_INVALID', 'again'],
+    [{ ...good, dryrun: false }, 'RELAY_PARAMETER_UNKNOWN', 'dryrun'],
     [[], 'RELAY_REQUEST_INVALID', undefined], [null, 'RELAY_REQUEST_INVALID', undefined],
     ['{"letters":["0:1"],"dryRun":true,"dryRun":false}', 'RELAY_REQUEST_INVALID', undefined],
     ['{"letters":["0:1"],"__proto__":{}}', 'RELAY_REQUEST_INVALID', undefined]
   ]
   for (const [body, code, parameter] of bodies) {
     const answer = await ask('dead-letters/replay', body)
-    assert.deepEqual([answer.status, answer.code, answer.parameter], [400, code, parameter], JSON.stringify(body).slice(0, 80))
+    assert.deepEqual(
+      [answer.status, answer.code, answer.parameter], [400, code, parameter], JSON.stringify(body).slice(0, 80)
+    )
   }
   assert.match((await ask('dead-letters/replay', { letters: ['0:1', 'x'] })).detail, /^item 1 of letters must be a partition and an offset such as 0:1234$/)
   assert.match((await ask('dead-letters/replay', { ...good, dryrun: false })).detail, /did you mean dryRun\?/)

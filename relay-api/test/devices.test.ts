@@ -129,7 +129,9 @@ test('zones and types count their devices; one that moved counts in both', async
 
 test('a foreign cursor, or one of another kind, is refused', async t => {
   const { ask } = await openTestApi(t)
-  for (const cursor of ['x', '%00', Buffer.from('1a\0').toString('base64url'), Buffer.from('2a').toString('base64url'), 'MWE=']) {
+  for (const cursor of [
+    'x', '%00', Buffer.from('1a\0').toString('base64url'), Buffer.from('2a').toString('base64url'), 'MWE='
+  ]) {
     const { status, body } = await ask(`/api/v1/devices?cursor=${cursor}`)
     assert.deepEqual([status, body.code, body.parameter], [400, 'RELAY_CURSOR_INVALID', 'cursor'], cursor)
   }

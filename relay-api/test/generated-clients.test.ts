@@ -54,7 +54,8 @@ suite('a generated client sends events, queries their average, and reads errors'
     const generator = jars.find(it => it.includes('openapi-generator-cli'))!
     const [sources, classes] = [join(site.folder, 'client'), join(site.folder, 'classes')]
     await mkdir(classes)
-    await run('java', [...shortLivedJvm, '-jar', generator, 'generate', '--generator-name', 'java', '--library', 'native',
+    await run('java', [...shortLivedJvm, '-jar', generator, 'generate', '--generator-name', 'java',
+      '--library', 'native',
       '--input-spec', site.document, '--output', sources])
     const main = join(sources, 'src', 'main', 'java')
     const files = (await readdir(main, { recursive: true }))

@@ -114,7 +114,10 @@ test('the first endpoints obey grants as well, for repeated queries in every for
 test('a cached answer of whole days equals an uncached one, for any grants', async t => {
   const { askAs } = await openSite(t)
   const wholeDays = { startTime: '2024-01-01T00:00:00Z', endTime: '2024-01-03T00:00:00Z' }
-  for (const grants of [{}, { zones: ['Zone A'] }, { devicePrefixes: ['a-'] }, { zones: ['Zone A', 'Zone B'], devicePrefixes: ['a-', 'b-1'] }]) {
+  for (const grants of [
+    {}, { zones: ['Zone A'] }, { devicePrefixes: ['a-'] },
+    { zones: ['Zone A', 'Zone B'], devicePrefixes: ['a-', 'b-1'] }
+  ]) {
     const ask = () => askAs(grants, '/api/events/zone/Zone%20A', wholeDays)
     const first = await ask()
     assert.equal(first.status, 200)

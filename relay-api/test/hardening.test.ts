@@ -47,11 +47,17 @@ test('a body of another type is refused, and so is an oversized one', async t =>
     headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) }
   })
   const body = JSON.stringify({ name: 'k', scopes: ['events:read'] })
-  for (const type of ['text/plain', 'text/html', 'application/xml', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded', 'nonsense']) {
+  for (const type of [
+    'text/plain', 'text/html', 'application/xml', 'multipart/form-data; boundary=x',
+    'application/x-www-form-urlencoded', 'nonsense'
+  ]) {
     assert.equal((await post(body, type)).statusCode, 415, type)
   }
   assert.equal((await post(`{"name":"${'x'.repeat(70_000)}"}`, 'application/json')).statusCode, 413)
-  for (const broken of ['{', '', '[]', 'null', '"x"', '{"name":"k","scopes":["events:read"],"__proto__":{"a":1}}', '{"constructor":{"prototype":{}}}']) {
+  for (const broken of [
+    '{', '', '[]', 'null', '"x"', '{"name":"k","scopes":["events:read"],"__proto__":{"a":1}}',
+    '{"constructor":{"prototype":{}}}'
+  ]) {
     const { statusCode } = await post(broken, 'application/json')
     assert.equal(statusCode, 400, broken)
   }

@@ -85,7 +85,9 @@ test('no route answers a caller without permission', async t => {
     'eyJhbGciOiJub25lIn0.e30.'
   ]
   const principals: Array<[key: string, scopes: Scope[]]> = []
-  for (const scopes of [[], ['events:read'], ['events:write'], ['admin'], ['events:read', 'events:write'], ['events:read', 'admin']] as Scope[][]) {
+  for (const scopes of [
+    [], ['events:read'], ['events:write'], ['admin'], ['events:read', 'events:write'], ['events:read', 'admin']
+  ] as Scope[][]) {
     principals.push([await keyOf(scopes), scopes])
   }
   let refused = 0

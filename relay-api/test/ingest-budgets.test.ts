@@ -191,7 +191,8 @@ test('expired answers are deleted, and an answer about many events is short', li
 test('invalid headers of a body are reported, and nothing hangs', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { INGEST_BODY_MAX_BYTES: '20000' }))!
   const event = JSON.stringify(eventOf(0))
-  for (const type of ['', 'json', '/', 'application/', 'application/json/x', 'application/json;charset', 'application/json; =a',
+  for (const type of ['', 'json', '/', 'application/', 'application/json/x', 'application/json;charset',
+    'application/json; =a',
     'application/json,application/json', 'application/json; charset=utf-8; charset=latin1', 'application/json x']) {
     const socket = await stall(t, site, Buffer.from(event), {
       'content-type': type, 'content-length': String(event.length), connection: 'close'

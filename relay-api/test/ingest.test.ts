@@ -39,7 +39,9 @@ for (const kind of kinds) {
     test('a 415 lists the accepted types and encodings, and a byte order mark is ignored', async t => {
       await using site = await openIngestSite(t, kind)
       if (!site) return
-      for (const headers of [{ 'content-type': 'text/csv' }, { 'content-encoding': 'zstd' }, { 'content-encoding': 'deflate' }]) {
+      for (const headers of [
+        { 'content-type': 'text/csv' }, { 'content-encoding': 'zstd' }, { 'content-encoding': 'deflate' }
+      ]) {
         const { status, headers: said } = await site.post(
           JSON.stringify(eventOf(0)), headers as unknown as Record<string, string>
         )

@@ -219,7 +219,9 @@ async function windowsOf (
   database: Database, events: readonly PlacedEvent[], groupBy: GroupBy | undefined, levelIndex: number
 ) {
   const view = new View({ selection: { devices: [], zones: [], types: [], grants: {} }, levelIndex, groupBy })
-  for (const it of await database.query<{ series_id: number, device_id: string | null, zone: string, device_type: string }>('select * from series')) {
+  const rows = await database.query<{ series_id: number, device_id: string | null, zone: string, device_type: string }>(
+    'select * from series')
+  for (const it of rows) {
     view.take({ seriesId: it.series_id, deviceId: it.device_id, zone: it.zone, deviceType: it.device_type })
   }
   const starts = new Set(events.map(it => bucketStartMs(levels[levelIndex].sizeMs, it.timestampMs)))

@@ -235,7 +235,10 @@ test('a misspelled restriction, or one of another type, creates no key, and the 
     assert.match(body.detail, said)
   }
   const { body: { id } } = await ask('POST', '/api/v1/keys', TOKEN, good)
-  for (const [payload, parameter] of [[{ overlap: 0 }, 'overlap'], [{ overlapSeconds: '0' }, 'overlapSeconds'], [{ overlapSeconds: null }, 'overlapSeconds']] as const) {
+  for (const [payload, parameter] of [
+    [{ overlap: 0 }, 'overlap'], [{ overlapSeconds: '0' }, 'overlapSeconds'],
+    [{ overlapSeconds: null }, 'overlapSeconds']
+  ] as const) {
     const { status, body } = await ask('POST', `/api/v1/keys/${id}/rotate`, TOKEN, payload)
     assert.deepEqual([status, body.parameter], [400, parameter])
   }

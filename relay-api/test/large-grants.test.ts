@@ -159,7 +159,9 @@ test('a piece has few series, all pieces together have all, and a caller without
   assert.deepEqual(pieces.map(it => seriesOf(it.granted)).sort((a, b) => b - a), [PIECE_SERIES, PIECE_SERIES, 100])
   const ids = pieces.flatMap(it => it.granted!.series.flatMap(it => [...it.ids]))
   assert.equal(new Set(ids).size, MINE)
-  for (const selection of [{ grants: {} }, { grants: { zones: ['Large'] } }, { grants: { devicePrefixes: ['mine-'] }, devices: ['mine-1'] }]) {
+  for (const selection of [
+    { grants: {} }, { grants: { zones: ['Large'] } }, { grants: { devicePrefixes: ['mine-'] }, devices: ['mine-1'] }
+  ]) {
     const asked = { devices: [], zones: [], types: [], ...selection }
     assert.equal(await findGranted(database, asked, nobody), asked)
   }
@@ -251,6 +253,8 @@ test('few devices of a large zone take one statement, whose rows are few', async
       return database.streamPrepared(name, sql, values, it => { rows++; visit(it) }, whom)
     }
   }
-  const found = await findGranted(counting, { devices: [], zones: ['Large'], types: [], grants: { devicePrefixes: ['mine-77'] } }, nobody)
+  const found = await findGranted(
+    counting, { devices: [], zones: ['Large'], types: [], grants: { devicePrefixes: ['mine-77'] } }, nobody
+  )
   assert.deepEqual([statements, rows, seriesOf(found.granted)], [1, 1 + found.granted!.series.length, 11])
 })

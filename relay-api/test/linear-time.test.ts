@@ -249,7 +249,11 @@ test('parameters and headers are read in linear time, with any content', () => {
 })
 
 test('the subject of an access token is read in linear time', () => {
-  for (const [what, make] of Object.entries({ 'a long subject': repeat('a', '{"sub":"', '"}'), 'many claims': repeat('"sub":1,', '{', '"sub":1}'), 'a nest': repeat('[') })) {
+  for (const [what, make] of Object.entries({
+    'a long subject': repeat('a', '{"sub":"', '"}'),
+    'many claims': repeat('"sub":1,', '{', '"sub":1}'),
+    'a nest': repeat('[')
+  })) {
     assertLinear(
       what, size => `a.${Buffer.from(make(size)).toString('base64url')}.b`, token => provider.isUnguessable(token),
       1_024

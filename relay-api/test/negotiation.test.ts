@@ -54,7 +54,10 @@ test('parameters of media types in Accept are ignored, on every route', async t 
   let asked = 0
   for (const { method, url } of await routesOf(app)) {
     if (method !== 'GET' || url.startsWith('/api/v1/stream')) continue
-    for (const accept of ['application/json;charset=UTF-8', 'application/json; charset="utf-8"; q=0.9', 'text/html, application/json;v=1;q=0.5', '*/*;q=0.1']) {
+    for (const accept of [
+      'application/json;charset=UTF-8', 'application/json; charset="utf-8"; q=0.9',
+      'text/html, application/json;v=1;q=0.5', '*/*;q=0.1'
+    ]) {
       const { statusCode, body } = await app.inject({ url, headers: { authorization, accept } })
       assert.ok([200, 404].includes(statusCode), `${url} ${accept}: ${statusCode} ${body}`)
       asked++
@@ -150,7 +153,9 @@ test('every method on every path is accepted, or a 405 that lists the allowed on
 test('an empty or malformed Content-Type is 415 with its code', async t => {
   const { app } = await openTestApi(t, { EVENT_LOG: 'postgres' })
   for (const url of ['/api/v1/keys', '/api/v1/events', '/api/v1/keys/aaaaaaaaaaaa/rotate']) {
-    for (const type of ['', ' ', 'nonsense', '/', 'application/', 'application/json/x', ';charset=utf-8', 'a b/c', 'text/plain']) {
+    for (const type of [
+      '', ' ', 'nonsense', '/', 'application/', 'application/json/x', ';charset=utf-8', 'a b/c', 'text/plain'
+    ]) {
       const { statusCode, body } = await app.inject({
         method: 'POST', url, payload: '{}', headers: { authorization, 'content-type': type }
       })
@@ -215,7 +220,9 @@ test('pages of other origins may read rate limits, and whether an answer was rep
   const { app } = await openTestApi(t, { CORS_ORIGINS: origin })
   const { headers } = await app.inject({ url: `/api/v1/aggregates?${day}`, headers: { authorization, origin } })
   const exposed = String(headers['access-control-expose-headers']).split(', ')
-  for (const name of ['idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after']) {
+  for (const name of [
+    'idempotency-replayed', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after'
+  ]) {
     assert.ok(exposed.includes(name), name)
   }
 })
@@ -225,10 +232,16 @@ test('if the token of the local stack is accepted, foreign host names are refuse
   const status = async (host: string, { app } = local) => (await app.inject({
     url: `/api/v1/aggregates?${day}`, headers: { host, authorization: `Bearer ${WELL_KNOWN_TOKEN}` }
   })).statusCode
-  for (const host of ['localhost', 'localhost:8080', 'LOCALHOST', '127.0.0.1:8080', '[::1]:8080', '[::1]', '192.168.1.2:8080', 'api:8080', 'relay.example', 'keycloak.localhost:8083']) {
+  for (const host of [
+    'localhost', 'localhost:8080', 'LOCALHOST', '127.0.0.1:8080', '[::1]:8080', '[::1]', '192.168.1.2:8080', 'api:8080',
+    'relay.example', 'keycloak.localhost:8083'
+  ]) {
     assert.equal(await status(host), 200, host)
   }
-  for (const host of ['evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'api.evil.example', 'evil', '[::1].evil.example', 'localhost:8080:1']) {
+  for (const host of [
+    'evil.example', 'evil.example:8080', 'localhost.evil.example', '127.0.0.1.evil.example', 'api.evil.example', 'evil',
+    '[::1].evil.example', 'localhost:8080:1'
+  ]) {
     assert.equal(await status(host), 421, host)
   }
   const { app } = await openTestApi(t)

@@ -62,7 +62,9 @@ test('files of /docs are cached for long, the page is not, and nothing else of t
   for (const [, url] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) {
     assert.equal((await app.inject({ url })).statusCode, 200, url)
   }
-  for (const url of ['/docs/json', '/docs/yaml', '/docs/static/index.html', '/docs/static/..%2fpackage.json', '/docs/static/constructor']) {
+  for (const url of [
+    '/docs/json', '/docs/yaml', '/docs/static/index.html', '/docs/static/..%2fpackage.json', '/docs/static/constructor'
+  ]) {
     assert.equal((await app.inject({ url })).statusCode, 404, url)
   }
 })

@@ -67,7 +67,9 @@ test('each operation has a name, and each object in bodies and answers is a comp
     const types = Object.keys(content ?? {})
     assert.ok(types.length <= 1, `${types.join(', ')}: clients take the first, none, or bytes`)
   }
-  for (const [place, { properties }] of schemasIn({ paths: document.paths, schemas: document.components.schemas }, '')) {
+  for (const [place, { properties }] of schemasIn(
+    { paths: document.paths, schemas: document.components.schemas }, ''
+  )) {
     if (properties) assert.match(place, /^\/schemas\/\w+$/, 'an object without a name')
   }
 })

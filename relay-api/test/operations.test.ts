@@ -36,8 +36,12 @@ for (const kind of ['kafka', 'postgres'] as const) {
       return body
     }
     const empty = await untilBody('all partitions', it => it.partitions.length === 4)
-    assert.ok(empty.partitions.every((it: any) => it.owner === null && it.lagRecords === 0 && it.lagSeconds === 0 && it.flushedAt === null))
-    assert.deepEqual([empty.isEventLogReachable, empty.hasReplica, empty.replicaLagSeconds, empty.gapCount], [true, false, null, 0])
+    assert.ok(empty.partitions.every(
+      (it: any) => it.owner === null && it.lagRecords === 0 && it.lagSeconds === 0 && it.flushedAt === null
+    ))
+    assert.deepEqual(
+      [empty.isEventLogReachable, empty.hasReplica, empty.replicaLagSeconds, empty.gapCount], [true, false, null, 0]
+    )
 
     const nowMs = Date.now()
     await send(site, Array.from({ length: 40 }, (_, n) =>
@@ -83,7 +87,13 @@ test('an event log that is away leaves what the database knows, and says so', { 
   assert.deepEqual([body.isEventLogReachable, body.completeThrough], [false, null])
   const { flushedAt: _, ...partition } = body.partitions[0]
   assert.deepEqual(partition, {
-    partition: 0, owner: 'host:1', nextOffset: 12, endOffset: null, lagRecords: null, lagSeconds: null, newestEventTime: null
+    partition: 0,
+    owner: 'host:1',
+    nextOffset: 12,
+    endOffset: null,
+    lagRecords: null,
+    lagSeconds: null,
+    newestEventTime: null
   })
 })
 

@@ -34,7 +34,7 @@ async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   const client = await listen(site.url, '?interval=1d')
   running.defer(() => client.close())
   await until('a connection that hears of commits', async () => (await site.database.query(
-    "select from pg_stat_activity where datname = current_database() and query = 'listen rollup_commits'")).length === 1)
+    'select from pg_stat_activity where datname = current_database() and query = \'listen rollup_commits\'')).length === 1)
   for (let n = 0; n < EVENTS; n++) assert.equal((await site.post(JSON.stringify([eventOf(n)]))).status, 202)
   await until('the stream to tell of all', () => client.buckets.get('2024-01-01T00:00:00.000Z')?.count === EVENTS)
 
@@ -108,7 +108,9 @@ test('while the database behind a pooler is away an API says so, and answers aga
   const port = await getPort({ host: '127.0.0.1' })
   const server = await servers.start('primary', port)
   const pooler = await startPgbouncer(t, server.url('postgres'), { pool_mode: 'session', server_login_retry: 1 })
-  const api = await startApi(readApiConfig({ DATABASE_URL: pooler.url, API_TOKENS: TOKEN, API_PORT: '0', METRICS_PORT: '0' }), log)
+  const api = await startApi(
+    readApiConfig({ DATABASE_URL: pooler.url, API_TOKENS: TOKEN, API_PORT: '0', METRICS_PORT: '0' }), log
+  )
   t.after(() => api.close())
   const ask = async () => {
     const response = await fetch(`http://127.0.0.1:${api.port}/api/v1/devices`, { headers: { authorization } })

@@ -8,7 +8,9 @@ export async function report (baseUrl: string, token: string): Promise<string> {
   const devices = data.devices.map(it => `${it.device} ${it.lastValue.toFixed(1)}`)
 
   const rows: AggregateRow[] = []
-  for await (const row of relay.aggregateRows({ start: '2024-01-01T00:00:00Z', end: '2024-01-01T01:00:00Z', interval: 'range', stats: 'avg,p95' })) {
+  for await (const row of relay.aggregateRows(
+    { start: '2024-01-01T00:00:00Z', end: '2024-01-01T01:00:00Z', interval: 'range', stats: 'avg,p95' }
+  )) {
     rows.push(row)
   }
   const numbers = rows.map(({ avg, p95 }) => `${avg?.toFixed(1)} ${p95?.toFixed(2)}`)

@@ -121,7 +121,9 @@ test('it installs in a new project, compiles, bundles, and runs on every support
     const { warnings } = await build({ ...entry, platform: 'node', format: 'cjs', outfile: 'bundle.cjs' })
     const browser = await build({ ...entry, platform: 'browser', format: 'esm', outfile: 'bundle.mjs' })
     assert.deepEqual([...warnings, ...browser.warnings], [])
-    for (const [module, type] of [['require("./bundle.cjs")', 'commonjs'], ['await import("./bundle.mjs")', 'module']]) {
+    for (const [module, type] of [
+      ['require("./bundle.cjs")', 'commonjs'], ['await import("./bundle.mjs")', 'module']
+    ]) {
       assert.equal(await run(process.execPath, [`--input-type=${type}`, '--eval', load(module)], project), `${said}\n`)
     }
   })

@@ -135,9 +135,13 @@ function optionsOf (latest: Latest, width: number, onHover: (place: number | nul
   })
   const drawn = (): DrawnLine[] => latest.current.lines.map((line, index) => ({ ...styles[index], ...line }))
   // drawn by ourselves; uPlot has their points and their place under the pointer
-  const series = styles.map(({ color }): Series => ({ stroke: color, width: 2, auto: false, paths: () => null, points: { size: 5 } }))
+  const series = styles.map(
+    ({ color }): Series => ({ stroke: color, width: 2, auto: false, paths: () => null, points: { size: 5 } })
+  )
   const ink = getComputedStyle(document.documentElement)
-  const [muted, line, hatch, revised] = ['--muted', '--line', '--hatch', '--revised'].map(it => ink.getPropertyValue(it))
+  const [muted, line, hatch, revised] = ['--muted', '--line', '--hatch', '--revised'].map(
+    it => ink.getPropertyValue(it)
+  )
   const axis = {
     stroke: muted,
     grid: { stroke: line, width: 1 },
@@ -179,7 +183,8 @@ const RANGE_PADDING = 0.1
 function rangeOf (plot: Plot, { current: { lines } }: Latest): Plot.Range.MinMax {
   const [first, last] = plot.series[0].idxs ?? []
   if (typeof first !== 'number' || typeof last !== 'number') return [null, null]
-  const extent = extentOf(lines.flatMap(({ values, low, high }) => [values, ...(low ? [low, high!] : [])]), first, last + 1)
+  const values = lines.flatMap(({ values, low, high }) => [values, ...(low ? [low, high!] : [])])
+  const extent = extentOf(values, first, last + 1)
   return extent ? Plot.rangeNum(...extent, RANGE_PADDING, true) : [null, null]
 }
 

@@ -1,6 +1,6 @@
 /**
- * Many points on few pixels: per column of pixels one bar, from the lowest to the highest value. Hot path: each step of a zoom goes over
- * all points in sight, so values are read from arrays of numbers.
+ * Many points on few pixels: per column of pixels one bar, from the lowest to the highest value. Hot path: each step of
+ * a zoom goes over all points in sight, so values are read from arrays of numbers.
  */
 
 export type Values = readonly (number | null | undefined)[]
@@ -59,7 +59,9 @@ export function columnsOf (times: ArrayLike<number>, first: number, end: number,
   return { count, lefts, firsts }
 }
 
-/** Calls `draw` with the bar of each column that has a value, in whole pixels. @param thick how high a bar is at least */
+/**
+ * Calls `draw` with the bar of each column that has a value, in whole pixels. @param thick how high a bar is at least
+ */
 export function eachBar (
   { count, lefts, firsts }: Columns, lows: Numbers, highs: Numbers, y: Axis, thick: number,
   draw: (left: number, top: number, height: number) => void
@@ -89,7 +91,9 @@ export function eachBar (
 }
 
 /** The lowest and the highest value of points of several lines. @returns undefined: there is none */
-export function extentOf (lines: readonly Values[], first: number, end: number): [low: number, high: number] | undefined {
+export function extentOf (
+  lines: readonly Values[], first: number, end: number
+): [low: number, high: number] | undefined {
   let low = Infinity
   let high = -Infinity
   for (const line of lines) {

@@ -4,7 +4,8 @@
  *     by id         pages are asked for as somebody scrolls to their end
  *     silent first  all pages are asked for, one after the other, and then sorted
  *
- * When there are more devices than before, or fewer, the pages that are there are asked for again, and take their place at once.
+ * When there are more devices than before, or fewer, the pages that are there are asked for again, and take their place
+ * at once.
  * Devices keep their order then: new ones come between.
  */
 import type { components, RelayClient } from '@relay-telemetry/client/src/index.ts'

@@ -5,11 +5,14 @@
  *     more                        a bar per column of pixels (columns.ts): nothing is left out that could be seen, and bars that lie on
  *                                 pixels need no smoothing
  *
- * uPlot draws axes and points, and has the scales. For a band it would clip one path by another, which costs most of all.
+ * uPlot draws axes and points, and has the scales. For a band it would clip one path by another, which costs most of
+ * all.
  */
 import type Plot from 'uplot'
 
-import { axisOf, columnsOf, eachBar, firstAtOrAfter, numbersOf, placeOn, type Axis, type Columns, type Numbers, type Values } from './columns.ts'
+import {
+  axisOf, columnsOf, eachBar, firstAtOrAfter, numbersOf, placeOn, type Axis, type Columns, type Numbers, type Values
+} from './columns.ts'
 
 export interface DrawnLine {
   readonly values: Values
@@ -45,7 +48,14 @@ export function drawLines (plot: Plot, lines: readonly DrawnLine[]): void {
 function drawColumns (ctx: CanvasRenderingContext2D, columns: Columns, line: DrawnLine, y: Axis): void {
   if (line.low) {
     ctx.fillStyle = line.bandColor
-    eachBar(columns, numbersOf(line.low), numbersOf(line.high!), y, 0, (left, top, height) => ctx.fillRect(left, top, 1, height))
+    eachBar(
+      columns,
+      numbersOf(line.low),
+      numbersOf(line.high!),
+      y,
+      0,
+      (left, top, height) => ctx.fillRect(left, top, 1, height)
+    )
   }
   const values = numbersOf(line.values)
   const [on, off] = line.dash ?? [1, 0]
@@ -82,9 +92,13 @@ function drawCurve (
   ctx.stroke()
 }
 
-/** Adds points to a path: to the right they begin a part of it, to the left they go on. NaN is none: another line has a value there. */
+/**
+ * Adds points to a path: to the right they begin a part of it, to the left they go on. NaN is none: another line has a
+ * value there.
+ */
 function trace (
-  ctx: CanvasRenderingContext2D, times: ArrayLike<number>, values: Numbers, from: number, to: number, step: 1 | -1, x: Axis, y: Axis
+  ctx: CanvasRenderingContext2D, times: ArrayLike<number>, values: Numbers, from: number, to: number, step: 1 | -1,
+  x: Axis, y: Axis
 ): void {
   let isFirst = step === 1
   for (let at = from; at !== to; at += step) {

@@ -109,7 +109,9 @@ function zoneOffsetMs (timeMs: number, zone: string): number {
 export function formatSeconds (seconds: number | undefined): string {
   if (seconds === undefined) return '–'
   const [unit, , unitSeconds] = durations.find(([, from]) => seconds >= from) ?? durations.at(-1)!
-  return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumSignificantDigits: 2 }).format(seconds / unitSeconds)
+  return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumSignificantDigits: 2 }).format(
+    seconds / unitSeconds
+  )
 }
 
 const durations = [

@@ -1,4 +1,7 @@
-/** What is asked of an OpenID provider. A file of its own, which is loaded when somebody signs in there: it is a third of all script. */
+/**
+ * What is asked of an OpenID provider. A file of its own, which is loaded when somebody signs in there: it is a third
+ * of all script.
+ */
 import * as oauth from 'oauth4webapi'
 
 export interface Provider {
@@ -18,7 +21,9 @@ export interface Asked {
 }
 
 /** @returns where somebody signs in */
-export async function beginSignIn (provider: Provider, redirectUri: string): Promise<Asked & { readonly address: URL }> {
+export async function beginSignIn (
+  provider: Provider, redirectUri: string
+): Promise<Asked & { readonly address: URL }> {
   const { server, client } = await discover(provider)
   const verifier = oauth.generateRandomCodeVerifier()
   const state = oauth.generateRandomState()

@@ -11,7 +11,11 @@ const HEIGHT = 100
 const LEFT = 7
 
 const points = fc.array(fc.record({
-  step: fc.nat({ max: 1_000 }), value: fc.oneof({ weight: 5, arbitrary: fc.double({ min: -1e6, max: 1e6, noNaN: true }) }, { weight: 1, arbitrary: fc.constant(null) })
+  step: fc.nat({ max: 1_000 }),
+  value: fc.oneof(
+    { weight: 5, arbitrary: fc.double({ min: -1e6, max: 1e6, noNaN: true }) },
+    { weight: 1, arbitrary: fc.constant(null) }
+  )
 }), { minLength: 1, maxLength: 400 }).map(all => {
   let time = 1_700_000_000
   return { times: all.map(it => (time += it.step)), values: all.map(it => it.value) }

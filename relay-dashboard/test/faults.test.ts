@@ -10,7 +10,14 @@ const ago = (ms: number) => new Date(nowMs - ms).toISOString()
 const MINUTE_MS = 60_000
 
 const partition: Operations['partitions'][number] = {
-  partition: 0, owner: 'host:1', nextOffset: 10, endOffset: 10, lagRecords: 0, lagSeconds: 0, newestEventTime: ago(1_000), flushedAt: ago(300)
+  partition: 0,
+  owner: 'host:1',
+  nextOffset: 10,
+  endOffset: 10,
+  lagRecords: 0,
+  lagSeconds: 0,
+  newestEventTime: ago(1_000),
+  flushedAt: ago(300)
 }
 const program: Operations['programs'][number] = {
   program: 'relay-processor',
@@ -35,7 +42,9 @@ const well: Operations = {
   replicaLagSeconds: null,
   programs: [program]
 }
-const gap = { topic: 'iot-events', partition: 0, kind: 'offset-out-of-range' as const, expectedOffset: 1, availableOffset: 9 }
+const gap = {
+  topic: 'iot-events', partition: 0, kind: 'offset-out-of-range' as const, expectedOffset: 1, availableOffset: 9
+}
 const known = (it: Partial<Known>): Known => ({ query: {}, ingest: {}, operations: well, recentLetters: 0, ...it })
 const site = (it: Partial<Operations>) => known({ operations: { ...well, ...it } })
 
@@ -47,8 +56,10 @@ const cases: Array<[what: string, known: Known, faults: Array<[what: RegExp, run
   ['an old gap', site({ gapCount: 1, gaps: [{ ...gap, foundAt: ago(48 * 60 * MINUTE_MS) }] }), []],
   ['a new gap', site({ gapCount: 1, gaps: [{ ...gap, foundAt: ago(MINUTE_MS) }] }), [[/^Events were lost$/, 'gaps']]],
   ['a processor that is silent', site({ programs: [{ ...program, isUp: false }] }), [[/^No processor is running$/, 'relayprocessorabsent']]],
-  ['an API that does not know the log', site({ isEventLogReachable: false, partitions: [{ ...partition, lagRecords: null, lagSeconds: null }] }),
-    [[/can't read the event log/, 'where-to-look']]],
+  ['an API that does not know the log', site(
+    { isEventLogReachable: false, partitions: [{ ...partition, lagRecords: null, lagSeconds: null }] }
+  ),
+  [[/can't read the event log/, 'where-to-look']]],
   ['lag', site({ partitions: [partition, { ...partition, partition: 3, lagRecords: 70, lagSeconds: 61 }] }), [[/^Rollups are 61 sec behind$/, 'relaylagold']]],
   ['a lag of a moment', site({ partitions: [{ ...partition, lagRecords: 70, lagSeconds: 59 }] }), []],
   ['slow flushes', site({ programs: [{ ...program, flushSeconds: 6 }] }), [[/^Flushes are slow$/, 'relaywritesslow']]],

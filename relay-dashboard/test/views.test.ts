@@ -161,11 +161,15 @@ test('operations has what is wrong at the top, and makes, changes and ends keys'
 test('operations shows partitions with their owner, programs, and dead letters, replayed after a dry run', { skip }, async t => {
   const site = await openSite(t, { EVENT_LOG: 'postgres' })
   await using opened = new AsyncDisposableStack()
-  const config = readProcessorConfig({ DATABASE_URL: site.databaseUrl, EVENT_LOG: 'postgres', HEALTH_PORT: '0', FLUSH_INTERVAL_MS: '50' })
+  const config = readProcessorConfig(
+    { DATABASE_URL: site.databaseUrl, EVENT_LOG: 'postgres', HEALTH_PORT: '0', FLUSH_INTERVAL_MS: '50' }
+  )
   opened.adopt(await startProcessor(config, log), it => it.close())
   const eventLog = opened.adopt(await openEventLog(config, site.database, log), it => it.close())
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
-  const event = { deviceId: 'oven-1', deviceType: 'TOASTER', zone: 'Kitchen', value: 1, timestamp: new Date().toISOString() }
+  const event = {
+    deviceId: 'oven-1', deviceType: 'TOASTER', zone: 'Kitchen', value: 1, timestamp: new Date().toISOString()
+  }
   await producer.send(config.EVENTS_TOPIC, [
     { key: 'oven-1', value: JSON.stringify(event) },
     { key: 'oven-2', value: JSON.stringify({ ...event, deviceId: 'oven-2', deviceType: 'THERMOSTAT' }) },

@@ -26,7 +26,9 @@ type Wire = [
 ]
 
 /** @param query anything that distinguishes queries */
-export function encodeCursor (query: unknown, { startMs, endMs, isRelative }: AskedRange, after: CursorPosition): string {
+export function encodeCursor (
+  query: unknown, { startMs, endMs, isRelative }: AskedRange, after: CursorPosition
+): string {
   const { key, startMs: rowStartMs, anchor } = after
   const wire: Wire = [hashOf(query), startMs, endMs, isRelative, key, rowStartMs,
     anchor?.startMs ?? null, anchor?.numbers ?? []]

@@ -6,9 +6,9 @@
  *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin
  *
  * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time
- * the API would hold up the wrong caller. But a statement that takes many times as long as those of another caller do at
- * the same time is a large one, on a slow machine as on a quick one. PostgreSQL works on all statements at once, so each
- * gets a part of the time (processor sharing); this is counted while the statement is still under way.
+ * the API would hold up the wrong caller. But a statement that takes many times as long as those of another caller do
+ * at the same time is a large one, on a slow machine as on a quick one. PostgreSQL works on all statements at once, so
+ * each gets a part of the time (processor sharing); this is counted while the statement is still under way.
  *
  * A caller that is held up attains less, and stops being heavy.
  *
@@ -94,7 +94,8 @@ export function createAttainedService (now = () => performance.now()): AttainedS
   }
   const isLarge = (name: string, tookMs: number) => {
     if (tookMs < LARGE_MIN_MS) return false
-    const others = [...callers].flatMap(([other, it]) => other === name || it.typicalMs === undefined ? [] : [it.typicalMs])
+    const others = [...callers].flatMap(([other, it]) =>
+      other === name || it.typicalMs === undefined ? [] : [it.typicalMs])
     return others.length === 0 || tookMs > LARGE_RATIO * Math.min(...others)
   }
   const look = (nowMs: number) => {
@@ -127,7 +128,9 @@ export function createAttainedService (now = () => performance.now()): AttainedS
           running.delete(it)
           const leastMs = STATEMENT_MS + rows * ROW_MS
           const caller = add(name, isLarge(name, tookMs) ? Math.max(leastMs, sharedMs - it.fromMs) : leastMs)
-          caller.typicalMs = caller.typicalMs === undefined ? tookMs : caller.typicalMs + (tookMs - caller.typicalMs) * TYPICAL_WEIGHT
+          caller.typicalMs = caller.typicalMs === undefined
+            ? tookMs
+            : caller.typicalMs + (tookMs - caller.typicalMs) * TYPICAL_WEIGHT
         }
       }
     },

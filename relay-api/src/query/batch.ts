@@ -96,7 +96,8 @@ export function createBatches (database: Pick<Database, 'streamPrepared'>): Batc
 const isWanted = ({ asker }: WaitingQuery) => asker.signal?.aborted !== true
 
 async function send (
-  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared, isLong }: BatchQuery, all: readonly WaitingQuery[],
+  database: Pick<Database, 'streamPrepared'>, { name, sql, own, shared, isLong }: BatchQuery,
+  all: readonly WaitingQuery[],
   signal: AbortSignal
 ): Promise<void> {
   const waiting = all.filter(isWanted)

@@ -6,8 +6,8 @@
  *                                          ├──▶ one piece a turn; of four turns, one at least is of a long answer
  *     long answers, callers in rotation ───┘    beside short answers, a rest after each piece of a long one
  *
- * A short answer is a few statements one after the other. Each of them needs turns of the loop that nobody sees here, so
- * long answers leave it most of the time while a short one is under way.
+ * A short answer is a few statements one after the other. Each of them needs turns of the loop that nobody sees here,
+ * so long answers leave it most of the time while a short one is under way.
  */
 import { createRotation } from './rotation.ts'
 

@@ -31,12 +31,17 @@ const WINDOW_FIRST = 1
 /** A caller that holds and waits for nothing is forgotten after this time, and comes anew. */
 const CALLER_MAX_MS = 10_000
 
-/** The window of heavy callers changes once per interval: what is under way ends first. In steps, it takes half a second to grow by one. */
+/**
+ * The window of heavy callers changes once per interval: what is under way ends first. In steps, it takes half a second
+ * to grow by one.
+ */
 const CHANGE_INTERVAL_MS = 100
 const GROWTH = 0.2
 /** It begins anew when no heavy caller has had a connection for this time. */
 const HEAVY_MAX_MS = 1_000
-/** The others feel it when the mean time of their statements is so many times as long as usual, and at least so long. */
+/**
+ * The others feel it when the mean time of their statements is so many times as long as usual, and at least so long.
+ */
 const FELT_RATIO = 1.5
 const FELT_MIN_MS = 2
 const RECENT_WEIGHT = 1 / 8
@@ -63,7 +68,9 @@ export interface HeldConnection {
 
 /** @returns a database whose statements wait for their caller's share, and count as its service */
 export function fairShare (database: Database, shares: Shares, service: AttainedService): Database {
-  const within = async <T>(whom: ForWhom | undefined, run: (count: (rows: number) => void) => Promise<T>): Promise<T> => {
+  const within = async <T>(
+    whom: ForWhom | undefined, run: (count: (rows: number) => void) => Promise<T>
+  ): Promise<T> => {
     if (whom?.caller === undefined) return await run(() => {})
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
     const share = await shares.take(caller, isLong, signal)
@@ -101,7 +108,9 @@ export function fairShare (database: Database, shares: Shares, service: Attained
 export interface Shares {
   /** how many statements wait for their caller's share now */
   readonly waiting: number
-  /** Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE */
+  /**
+   * Waits for a connection of a caller's share. @throws the reason of the signal; RelayError RELAY_DATABASE_UNREACHABLE
+   */
   take (caller: string, isLong: boolean, signal?: AbortSignal): Promise<HeldConnection>
 }
 
@@ -192,7 +201,9 @@ export function createShares (
       const askedMs = now()
       if (!isLong) latestShortMs = askedMs
       const queue = isLong ? long : short
-      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || mayBeLong())) return hold(name, isLong, askedMs)
+      if (queue.size === 0 && free > 0 && mayHoldMore(name) && (!isLong || mayBeLong())) {
+        return hold(name, isLong, askedMs)
+      }
       let timer: NodeJS.Timeout | undefined
       let onAbort: (() => void) | undefined
       caller.waiting++

@@ -11,7 +11,9 @@
  */
 import { interpolate } from 'relay-common'
 
-import { columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type CursorPosition, type RowsQuery } from './rows-query.ts'
+import {
+  columnsOf, ordinalOf, rowOf, type Fill, type Numbers, type CursorPosition, type RowsQuery
+} from './rows-query.ts'
 import { isFillable, type MissingReason } from './statistics.ts'
 
 export interface FilledRow {

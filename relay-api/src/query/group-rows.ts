@@ -25,7 +25,10 @@ export interface RowSource {
 const EDGES_MAX = 2
 /** Of more groups than these few will be asked for again soon: one statement for all of them is cheaper. */
 const GROUPS_IN_MEMORY_MAX = 100
-/** Groups that are asked for at once: most of what a batch saves, and no more than one client's share of the connections. */
+/**
+ * Groups that are asked for at once: most of what a batch saves, and no more than one client's share of the
+ * connections.
+ */
 const GROUPS_AT_ONCE = 10
 
 /**
@@ -39,7 +42,10 @@ export async function readGroupRows (
 ): Promise<MergedRows> {
   const edges = plans.reduce((sum, it) => sum + it.edges.length, 0)
   const selections = keys.map(key => selectionOf(query, key))
-  if (plans.length === 0 || edges > EDGES_MAX || keys.length > GROUPS_IN_MEMORY_MAX || !selections.every(it => it !== undefined)) {
+  if (
+    plans.length === 0 || edges > EDGES_MAX || keys.length > GROUPS_IN_MEMORY_MAX ||
+    !selections.every(it => it !== undefined)
+  ) {
     return await readBuckets(database, query, keys, plans, asker)
   }
 

@@ -7,7 +7,9 @@
  */
 import type { Database } from 'relay-common'
 
-import { isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection } from '../parameters/selection.ts'
+import {
+  isFound, kindCondition, selectsDevices, seriesColumn, seriesCondition, shapeOf, type Selection
+} from '../parameters/selection.ts'
 import type { Asker } from './asker.ts'
 import { idStretches, inStretch, shapeOfStretches } from './granted.ts'
 import type { Group, GroupBy } from './group-by.ts'
@@ -96,7 +98,9 @@ const SHORT_COUNT_MAX = 20_000
  * @returns at most `max` and one
  * @throws RelayError RELAY_BUDGET_EXCEEDED, RELAY_ANSWERS_BUSY, RELAY_DATABASE_UNREACHABLE
  */
-export async function countDeviceSeries (database: Database, selection: Selection, max: number, asker: Asker): Promise<number> {
+export async function countDeviceSeries (
+  database: Database, selection: Selection, max: number, asker: Asker
+): Promise<number> {
   if (selection.granted) return seriesOf(selection.granted)
   const count = async (limit: number) => {
     const values: unknown[] = [limit]

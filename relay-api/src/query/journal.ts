@@ -77,7 +77,9 @@ export function journalOfBlocks (
 }
 
 /** All blocks that may contain some series, each once. */
-export function journalBlocksOf (series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>): number[] {
+export function journalBlocksOf (
+  series: ReadonlyArray<{ readonly seriesId: number, readonly kind: SeriesKind }>
+): number[] {
   return [...new Set(series.flatMap(({ seriesId, kind }) =>
     kind === 'devices' ? [deviceBlockOf(seriesId), lateBlockOf(seriesId)] : [groupBlockOf(seriesId)]))]
 }

@@ -51,7 +51,8 @@ const PAGE_SERIES = 2_000
 async function readArrivalsOf (
   database: Database, selection: Selection, { startMs, endMs }: TimeRange
 ): Promise<ArrivalTotals> {
-  const isOfDevices = selectsDevices(selection) // which are named, or were found and cut into pieces before; groups may be many
+  // which are named, or were found and cut into pieces before; groups may be many
+  const isOfDevices = selectsDevices(selection)
   const total = { late: 0, duplicates: 0 }
   for (let after: Page = { zone: '', type: '' }; ;) {
     const values: unknown[] = [(startMs - HOUR_MS) / 1000, endMs / 1000]

@@ -16,7 +16,8 @@ import type { Granted } from './granted-series.ts'
 import { groupColumn, groupKey, type SeriesKind } from './groups.ts'
 import type { GroupBy } from './group-by.ts'
 import {
-  allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany, type JournalCollector
+  allTime, around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfMany,
+  type JournalCollector
 } from './journal.ts'
 import { createMerge, type BucketContent, type Merge, type Merged, type Source } from './merge.ts'
 import { planRange, type Edge, type Plan } from './plan.ts'

@@ -18,7 +18,8 @@ import type { Batches, OwnValue, BatchQuery } from './batch.ts'
 import { lateReadingsOf, type LateReadings } from './late-readings.ts'
 import type { SeriesKind } from './groups.ts'
 import {
-  around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfEach, journalOfMany, type JournalCollector
+  around, blocksOfGranted, createJournalCollector, createPlaces, journalOfBlocks, journalOfEach, journalOfMany,
+  type JournalCollector
 } from './journal.ts'
 import { keptForEver, planSize, type BucketRange, type Edge, type KeptSince } from './plan.ts'
 import {
@@ -120,7 +121,9 @@ function visitJournal (
 ): void {
   const places = createPlaces(buckets, edges.map(it => it.bucketMs))
   const place = (source: Source, isOfGroups: boolean, bucketStartMs: number, isEdge: boolean, content: DecodedRow) => {
-    if (!isEdge && filterReadsDeviceSeries(filter) !== isOfGroups) visit({ ...source, edge: undefined, bucketStartMs, content })
+    if (!isEdge && filterReadsDeviceSeries(filter) !== isOfGroups) {
+      visit({ ...source, edge: undefined, bucketStartMs, content })
+    }
     if (!isEdge) return
     for (const [edge, it] of edges.entries()) {
       if (it.bucketMs === bucketStartMs && (it.isOfGroups ?? false) === isOfGroups) {
@@ -156,7 +159,8 @@ const LATE = -4
 /** of the journal: a row of it, or a series that may be in following rows, with its id in the column of the bucket */
 const JOURNAL = -5
 
-const columnOf: Readonly<Record<Exclude<keyof SeriesFilter, 'grants' | 'granted'>, Parameters<typeof seriesColumn>[0]>> = {
+const columnOf: Readonly<Record<Exclude<keyof SeriesFilter, 'grants' | 'granted'>,
+Parameters<typeof seriesColumn>[0]>> = {
   deviceId: 'device_id',
   zone: 'zone',
   deviceType: 'device_type'

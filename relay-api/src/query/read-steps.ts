@@ -161,7 +161,8 @@ async function walkRows (
   await database.streamPrepared(name, `${inJournal} union all ${rows}
     order by 1 nulls first, 2`, [
     seriesRanges.map(it => it.id), seriesRanges.map(it => it.startMs / 1000), seriesRanges.map(it => it.endMs / 1000),
-    range.startMs / 1000, range.endMs / 1000, journalBlocksOf(seriesRanges.map(it => ({ seriesId: it.id, kind: 'devices' })))
+    range.startMs / 1000, range.endMs / 1000,
+    journalBlocksOf(seriesRanges.map(it => ({ seriesId: it.id, kind: 'devices' })))
   ], it => {
     const row = it as Columns
     if (row[0] === null) {

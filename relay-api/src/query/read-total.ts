@@ -22,7 +22,9 @@ import {
   addRow, createMerge, emptyTally, joinTally, type Merge, type Merged, type ReadRow, type Tally
 } from './merge.ts'
 import { planRange, type BucketRange, type Plan } from './plan.ts'
-import { keptSinceOf, readRows, filterReadsDeviceSeries, type Moment, type LevelRetentions, type SeriesFilter, type Wanted } from './read-rows.ts'
+import {
+  keptSinceOf, readRows, filterReadsDeviceSeries, type Moment, type LevelRetentions, type SeriesFilter, type Wanted
+} from './read-rows.ts'
 import { createRollupCache, type KeptBlock, type RollupCache } from './rollup-cache.ts'
 
 export interface TotalReader {

@@ -110,7 +110,9 @@ export function createRollupCache (maxBytes: number): RollupCache {
   }
 }
 
-function keyOf (selectionKey: string, { level, startMs, power }: Pick<CacheBlock, 'level' | 'startMs' | 'power'>): string {
+function keyOf (
+  selectionKey: string, { level, startMs, power }: Pick<CacheBlock, 'level' | 'startMs' | 'power'>
+): string {
   return `${level.name} ${power} ${startMs} ${selectionKey}`
 }
 

@@ -7,7 +7,8 @@ import type { StepSums } from './counter-steps.ts'
 
 /** @param steps undefined: not read */
 export function numbersOf (
-  { statistics, keptSince, maxGapMs }: RowsQuery, { rollup, coverage, isRevised }: MergedRow, steps: StepSums | undefined
+  { statistics, keptSince, maxGapMs }: RowsQuery, { rollup, coverage, isRevised }: MergedRow,
+  steps: StepSums | undefined
 ): RowNumbers {
   const { startMs, endMs } = coverage
   const known = startMs - maxGapMs < keptSince.minute ? 'minutes-not-kept' : steps // the first step starts before it

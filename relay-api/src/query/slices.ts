@@ -40,7 +40,10 @@ const GROWTH_MIN = 2
 const COUNTED_OF_SERIES = 3
 /** Most table rows that one statement may have to read, if all possible ones exist. */
 const STATEMENT_ROWS_MAX = 1_000_000
-/** Most rows of an answer that a statement may make for small groups, where all are there that may be: they are in memory. */
+/**
+ * Most rows of an answer that a statement may make for small groups, where all are there that may be: they are in
+ * memory.
+ */
 const BATCH_ROWS_MAX = 8_000
 /** How many times as many groups a batch may have as the one before, where that found few rows. */
 const BATCH_GROWTH_MAX = 4
@@ -94,7 +97,9 @@ export async function * slices (database: Database, query: RowsQuery, asker: Ask
         growth = found > 0 ? GROWTH_MIN : Math.min(growth * 2, GROWTH_MAX)
         first = end
       } else {
-        const endOfGroups = first > 0 ? n + 1 : endOfBatch(groups, n, it => countOf(rowsOf(it)), rowSize, sliceRows, batchShare)
+        const endOfGroups = first > 0
+          ? n + 1
+          : endOfBatch(groups, n, it => countOf(rowsOf(it)), rowSize, sliceRows, batchShare)
         const some = groups.slice(n, endOfGroups)
         const occupied = within(union(some.map(rowsOf)), { first, end: rowCount })
         const readBefore = asker.rowsRead
@@ -118,7 +123,8 @@ export async function * slices (database: Database, query: RowsQuery, asker: Ask
  * @param share of the rows that there may be, those that are probably there
  */
 function endOfBatch (
-  groups: readonly Group[], n: number, rowsOf: (group: Group) => number, rowSize: number, sliceRows: number, share: number
+  groups: readonly Group[], n: number, rowsOf: (group: Group) => number, rowSize: number, sliceRows: number,
+  share: number
 ): number {
   let end = n
   for (let [size, rows, rowsMax] = [0, 0, 0]; end < groups.length; end++) {

@@ -118,7 +118,9 @@ interface Key {
 type Rollups = Map<string, Array<Rollup | undefined>>
 
 /** Reads the windows of all views: a row for several of them is read and decoded once. */
-export async function readChangedBuckets (database: Database, changes: ReadonlyMap<View, ViewChanges>): Promise<Contents> {
+export async function readChangedBuckets (
+  database: Database, changes: ReadonlyMap<View, ViewChanges>
+): Promise<Contents> {
   const rows: Rollups[] = levels.map(() => new Map())
   for (const [levelIndex, ofLevel] of rows.entries()) {
     const keys = new Map<string, Key>()
@@ -151,7 +153,9 @@ export async function readChangedBuckets (database: Database, changes: ReadonlyM
 /** without a series: a row of the journal, with its block in count */
 type Columns = [seriesId: number | null, bucketS: number, count: number, min: number, max: number, body: Buffer]
 
-async function readBucketRows (database: Database, levelIndex: number, keys: readonly Key[], found: Rollups): Promise<void> {
+async function readBucketRows (
+  database: Database, levelIndex: number, keys: readonly Key[], found: Rollups
+): Promise<void> {
   const { name, table, sizeMs } = levels[levelIndex]
   const ids = keys.map(it => it.seriesId)
   const times = keys.map(it => it.bucketMs)

@@ -1,4 +1,6 @@
-/** Dead letters: how many by reason, the newest of them, one of them with its bytes, and replays, each after a dry run. */
+/**
+ * Dead letters: how many by reason, the newest of them, one of them with its bytes, and replays, each after a dry run.
+ */
 import type { components } from '@relay-telemetry/client/src/index.ts'
 import { useState } from 'preact/hooks'
 
@@ -33,9 +35,13 @@ export function DeadLetters () {
   const { data, failure, again } = useAnswer(
     JSON.stringify([request, reason]),
     async (relay, signal) => {
-      const ask = (more: object) => relay.GET('/api/v1/dead-letters', { params: { query: { ...request, ...more } }, signal })
+      const ask = (more: object) => relay.GET(
+        '/api/v1/dead-letters', { params: { query: { ...request, ...more } }, signal }
+      )
       const all = await ask(reason === undefined ? {} : { limit: 1 })
-      if (all.response.status === NO_TOPIC) return { reasons: [], letters: [], hasMore: false, missing: all.error?.detail }
+      if (all.response.status === NO_TOPIC) {
+        return { reasons: [], letters: [], hasMore: false, missing: all.error?.detail }
+      }
       const some = reason === undefined ? all : await ask({ reason: [reason] })
       const { letters, next } = dataOf(some)
       return { reasons: dataOf(all).reasons, letters, hasMore: next !== null }
@@ -50,7 +56,11 @@ export function DeadLetters () {
           <span>Refused in the</span>
           <select
             value={range}
-            onChange={event => change({ letters: event.currentTarget.value === RANGE_PRESET ? undefined : event.currentTarget.value })}
+            onChange={event => change({
+              letters: event.currentTarget.value === RANGE_PRESET
+                ? undefined
+                : event.currentTarget.value
+            })}
           >
             {Object.entries(ranges).map(([name, text]) => (
               <option key={name} value={name}>
@@ -188,7 +198,9 @@ function Replay ({ letters, onReplayed }: { readonly letters: readonly string[];
   const replay = async (some: readonly string[], dryRun: boolean) => {
     setIsBusy(true)
     try {
-      setAnswer(dataOf(await session!.relay.POST('/api/v1/dead-letters/replay', { body: { letters: [...some], dryRun, again: false } })))
+      setAnswer(dataOf(
+        await session!.relay.POST('/api/v1/dead-letters/replay', { body: { letters: [...some], dryRun, again: false } })
+      ))
       setFailure(undefined)
       if (!dryRun) onReplayed()
     } catch (error) {

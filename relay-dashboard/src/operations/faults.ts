@@ -69,7 +69,8 @@ function ofSite (site: Operations, nowMs: number): Fault[] {
     `${partitionsOf(late)}: ${countOf(late.reduce((sum, it) => sum + it.lagRecords!, 0), 'record')} unread.`, 'relaylagold')
   const slow = programs.filter(it => it.isUp && (it.flushSeconds ?? 0) > FLUSH_MAX_S)
   add(slow.length > 0, 'Flushes are slow', slow.map(it => `${it.instance}: ${formatSeconds(it.flushSeconds!)}`).join('; '), 'relaywritesslow')
-  add(site.hasReplica && (site.replicaLagSeconds ?? Infinity) > REPLICA_LAG_MAX_S, 'The replica lags', site.replicaLagSeconds === null
+  const isReplicaLate = site.hasReplica && (site.replicaLagSeconds ?? Infinity) > REPLICA_LAG_MAX_S
+  add(isReplicaLate, 'The replica lags', site.replicaLagSeconds === null
     ? 'It is unreachable.'
     : `It is ${formatSeconds(site.replicaLagSeconds)} behind.`, 'relayreplicabehind')
   const newestMs = partitions.reduce((newest, it) => Math.max(newest, Date.parse(it.newestEventTime ?? '') || 0), 0)

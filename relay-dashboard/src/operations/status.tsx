@@ -23,7 +23,9 @@ export function Status () {
       const [query, ingest, day, operations] = await Promise.all([
         unreadyFor('query', signal),
         unreadyFor('ingest', signal),
-        relay.GET('/api/v1/aggregates', { params: { query: { start: '-24h', interval: 'range', stats: 'count' } }, signal }),
+        relay.GET(
+          '/api/v1/aggregates', { params: { query: { start: '-24h', interval: 'range', stats: 'count' } }, signal }
+        ),
         relay.GET('/api/v1/operations', { signal })
       ])
       const isForbidden = operations.response.status === FORBIDDEN
@@ -39,7 +41,9 @@ export function Status () {
   const recent = useAnswer(
     'recent letters',
     async (relay, signal) => {
-      const { data: letters } = await relay.GET('/api/v1/dead-letters', { params: { query: { start: '-1h', limit: 1 } }, signal })
+      const { data: letters } = await relay.GET(
+        '/api/v1/dead-letters', { params: { query: { start: '-1h', limit: 1 } }, signal }
+      )
       return letters?.reasons.reduce((sum, it) => sum + it.count, 0) // undefined: this API does not know
     },
     LETTERS_REFRESH_MS
@@ -139,7 +143,9 @@ function useRates (): Rates {
       const seconds = before && now ? (Date.parse(now.asOf) - Date.parse(before.asOf)) / 1_000 : 0
       const [from, to] = [before, now].map(it => it?.partitions.find(it => it.partition === partition))
       const perSecond = (first: number | null | undefined, last: number | null | undefined) =>
-        seconds > 0 && typeof first === 'number' && typeof last === 'number' ? Math.max(0, last - first) / seconds : undefined
+        seconds > 0 && typeof first === 'number' && typeof last === 'number'
+          ? Math.max(0, last - first) / seconds
+          : undefined
       return { appended: perSecond(from?.endOffset, to?.endOffset), read: perSecond(from?.nextOffset, to?.nextOffset) }
     }
   }
@@ -187,7 +193,8 @@ function Numbers ({ operations, rates, day, nowMs }: NumbersProps) {
         ))}
       </dl>
       <p class='hint'>
-        Freshness is the time from the append of a reading to its rollup, flush time that of one write; both are averages of the slowest
+        Freshness is the time from the append of a reading to its rollup,
+        flush time that of one write; both are averages of the slowest
         processor. <a href='/runbook'>Runbook</a>
       </p>
     </section>
@@ -196,7 +203,9 @@ function Numbers ({ operations, rates, day, nowMs }: NumbersProps) {
 
 /** @returns undefined: one of them is not known */
 function total (numbers: readonly (number | null | undefined)[]): number | undefined {
-  return numbers.reduce<number | undefined>((sum, it) => sum === undefined || typeof it !== 'number' ? undefined : sum + it, 0)
+  return numbers.reduce<number | undefined>(
+    (sum, it) => sum === undefined || typeof it !== 'number' ? undefined : sum + it, 0
+  )
 }
 
 function greatest (numbers: readonly (number | null)[]): number | undefined {
@@ -219,7 +228,8 @@ function Partitions ({ operations: { partitions, programs, topic }, rates, nowMs
       <Table
         label='Partitions'
         columns={[
-          'partition', 'owner', numeric('lag, records'), numeric('lag, time'), numeric('sent'), numeric('processed'), numeric('next offset'),
+          'partition', 'owner', numeric('lag, records'), numeric('lag, time'), numeric('sent'), numeric('processed'),
+          numeric('next offset'),
           numeric('log end'), 'newest event', 'last flush'
         ]}
       >
@@ -251,7 +261,10 @@ function Programs ({ operations: { programs }, nowMs }: { readonly operations: O
       <h2 id='programs'>Programs of the last hour</h2>
       <Table
         label='Programs'
-        columns={['program', 'instance', 'version', 'state', 'started', numeric('readings'), numeric('flush'), numeric('freshness')]}
+        columns={[
+          'program', 'instance', 'version', 'state', 'started', numeric('readings'), numeric('flush'),
+          numeric('freshness')
+        ]}
       >
         {programs.map(it => (
           <tr key={`${it.program} ${it.instance}`} class={it.isUp ? undefined : 'filled'}>
@@ -274,7 +287,11 @@ function Gaps ({ operations: { gaps } }: { readonly operations: Operations }) {
   return (
     <section class='card' aria-labelledby='gaps'>
       <h2 id='gaps'>Gaps: records that were gone before they were read</h2>
-      <Table label='Gaps' columns={['found', 'topic', 'partition', 'kind', numeric('expected offset'), numeric('available offset')]}>
+      <Table
+        label='Gaps' columns={[
+          'found', 'topic', 'partition', 'kind', numeric('expected offset'), numeric('available offset')
+        ]}
+      >
         {gaps.map(it => (
           <tr key={`${it.topic} ${it.partition} ${it.kind} ${it.expectedOffset} ${it.foundAt}`}>
             <td>{formatTime(it.foundAt, ownZone, 'zone')}</td>

@@ -153,7 +153,9 @@ async function findAggregates (
   const { limit, cursor, format: _, ...asked } = query // the rest distinguishes queries
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : decodeCursor(asked, cursor)
-  const { rowsQuery, granted, range, interval, clock } = await resolve(query, grants, resumed, source.database, parts, answer)
+  const { rowsQuery, granted, range, interval, clock } = await resolve(
+    query, grants, resumed, source.database, parts, answer
+  )
   if (format === 'csv') await refuseCut(rowsQuery, cursor, source.database, parts.config.POINTS_MAX, answer)
   if (rowsQuery.statistics.some(it => it.needsSteps)) {
     await refuseSteps(rowsQuery, source.database, parts.config.STEP_MINUTES_MAX, answer)
@@ -251,15 +253,17 @@ async function refuseSteps (
   const devicesMax = Math.floor(minutesMax / minutes)
   const devices = await countDeviceSeries(database, selection, devicesMax, asker)
   if (devices <= devicesMax) return
-  throw new RelayError('RELAY_RANGE_TOO_LONG', 'increase, rate and timeWeightedAvg read every minute of every device: ' +
+  throw new RelayError('RELAY_RANGE_TOO_LONG',
+    'increase, rate and timeWeightedAvg read every minute of every device: ' +
     `${minutesMax} device minutes at most (STEP_MINUTES_MAX), which are ${devicesMax} devices in this range, and the selection ` +
     'has more; use a shorter range or fewer devices',
-  { parameter: 'stats' })
+    { parameter: 'stats' })
 }
 
 /** CSV has no place for a cursor, so an answer that might be cut is refused. */
 async function refuseCut (
-  { selection, groupBy, boundaries }: RowsQuery, cursor: string | undefined, database: Database, rowsMax: number, asker: Asker
+  { selection, groupBy, boundaries }: RowsQuery, cursor: string | undefined, database: Database, rowsMax: number,
+  asker: Asker
 ): Promise<void> {
   if (cursor !== undefined) {
     throw new RelayError('RELAY_PARAMETER_INVALID', 'csv has no cursor: an answer is always complete',

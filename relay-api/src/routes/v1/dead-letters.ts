@@ -1,12 +1,14 @@
 /**
- * `/api/v1/dead-letters`: events that could not be taken, for administrators: a list, one of them, and their replay. Callers with
- * grants see the letters of what they may see. What a letter can't be read to be about, they do not see.
+ * `/api/v1/dead-letters`: events that could not be taken, for administrators: a list, one of them, and their replay.
+ * Callers with grants see the letters of what they may see. What a letter can't be read to be about, they do not see.
  */
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
-  claimFault, deadLetterReasons, listedLetter, listLetters, notReplayedReasons, openReplayGuard, parseLetterPlace, readLetters, RelayError, replayLetters,
-  writeAudit, type Grants, type Letter, type LetterPlace, type LetterTopic, type ListedLetter, type ListPosition, type OnRecord
+  claimFault, deadLetterReasons, listedLetter, listLetters, notReplayedReasons, openReplayGuard, parseLetterPlace,
+  readLetters, RelayError, replayLetters,
+  writeAudit, type Grants, type Letter, type LetterPlace, type LetterTopic, type ListedLetter, type ListPosition,
+  type OnRecord
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
@@ -24,9 +26,13 @@ const PLACE_CHARACTERS_MAX = 29
 const reasons = Object.keys(deadLetterReasons)
 
 const Nullable = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
-const NullableTime = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
+const NullableTime = (description: string) => Type.Unsafe<string | null>(
+  { type: ['string', 'null'], format: 'date-time', description }
+)
 const NullableInteger = (description: string) => Type.Unsafe<number | null>({ type: ['integer', 'null'], description })
-const Place = Type.String({ maxLength: PLACE_CHARACTERS_MAX, description: 'partition and offset of a letter, such as 0:1234' })
+const Place = Type.String(
+  { maxLength: PLACE_CHARACTERS_MAX, description: 'partition and offset of a letter, such as 0:1234' }
+)
 
 const listedSchema = {
   letter: Type.String({ description: 'partition and offset of the letter, such as 0:1234' }),
@@ -47,14 +53,19 @@ const listedSchema = {
 const listSchema = {
   operationId: 'listDeadLetters',
   summary: 'Dead letters of a range of time, newest first',
-  description: 'The letters of the whole range are read for each page: use a short range on a site with millions of them.',
+  description: 'The letters of the whole range are read for each page: use a short range on a site with ' +
+    'millions of them.',
   tags: ['operations'],
   querystring: Type.Object({
     ...rangeParameters,
-    reason: Type.Array(Type.Enum(reasons), { maxItems: reasons.length, default: [], description: 'only this reason; may be repeated' }),
+    reason: Type.Array(
+      Type.Enum(reasons), { maxItems: reasons.length, default: [], description: 'only this reason; may be repeated' }
+    ),
     device: Type.Optional(Name),
     limit: Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: 50, description: 'most letters in the answer' }),
-    cursor: Type.Optional(Type.String({ maxLength: 128, description: '`next` of the previous page, to continue after it' }))
+    cursor: Type.Optional(
+      Type.String({ maxLength: 128, description: '`next` of the previous page, to continue after it' })
+    )
   }),
   response: {
     200: Type.Object({
@@ -63,7 +74,9 @@ const listSchema = {
       letters: Type.Array(Type.Object(listedSchema, { title: 'DeadLetter' })),
       reasons: Type.Array(Type.Object({
         reason: OpenEnum([...reasons, 'other']), count: Type.Integer()
-      }, { title: 'DeadLetterCount' }), { description: 'letters of the range that the filters let through, over all pages; the most frequent reason first' }),
+      }, { title: 'DeadLetterCount' }), {
+        description: 'letters of the range that the filters let through, over all pages; the most frequent reason first'
+      }),
       next: Nullable('where there are older letters: `cursor` of the next answer')
     }, { title: 'DeadLetterList' }),
     ...problemResponses(404)
@@ -76,8 +89,10 @@ const letterSchema = {
   tags: ['operations'],
   params: Type.Object({ letter: Place }),
   response: {
-    200: Type.Object({ ...listedSchema, key: Nullable('bytes of the key, in base64'), value: Nullable('bytes of the value, in base64') },
-      { title: 'DeadLetterDetails' }),
+    200: Type.Object({
+      ...listedSchema, key: Nullable('bytes of the key, in base64'), value: Nullable('bytes of the value, in base64')
+    },
+    { title: 'DeadLetterDetails' }),
     ...problemResponses(404)
   }
 }
@@ -87,7 +102,8 @@ const replayOutcomes = ['ready', 'sent', 'unknown', ...notReplayedReasons] as co
 const replaySchema = {
   operationId: 'replayDeadLetters',
   summary: 'Send dead letters to the events topic again',
-  description: 'With their original key and value, if their senders have the permission. A dry run, the default, only says what would be sent. ' +
+  description: 'With their original key and value, if their senders have the permission. A dry run, the default, only ' +
+    'says what would be sent. ' +
     'Events that are sent twice count once.',
   tags: ['operations'],
   body: Type.Object({
@@ -101,7 +117,9 @@ const replaySchema = {
       sent: Type.Integer({ description: 'letters that were sent; of a dry run, that would be' }),
       letters: Type.Array(Type.Object({
         letter: Type.String(),
-        outcome: OpenEnum(replayOutcomes, 'ready: a dry run would send it; sent: it was sent; any other: why it was not'),
+        outcome: OpenEnum(
+          replayOutcomes, 'ready: a dry run would send it; sent: it was sent; any other: why it was not'
+        ),
         detail: Nullable('why it was not sent, in words')
       }, { title: 'ReplayedLetter' }), { description: 'in the order of the request' })
     }, { title: 'DeadLetterReplayAnswer' }),
@@ -111,7 +129,9 @@ const replaySchema = {
 
 const config = { scope: 'admin' as const }
 
-export function deadLettersRoutes (app: FastifyInstance, { config: settings, database, logEnds, ingest }: V1Parts): void {
+export function deadLettersRoutes (
+  app: FastifyInstance, { config: settings, database, logEnds, ingest }: V1Parts
+): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>()
   const topics = { events: settings.EVENTS_TOPIC, deadLetters: settings.DEAD_LETTERS_TOPIC }
 
@@ -151,16 +171,24 @@ export function deadLettersRoutes (app: FastifyInstance, { config: settings, dat
     const place = parsePlace(request.params.letter, 'letter')
     const [letter] = await readLetters(await openTopic(request), [place], pacedBy(request))
     if (!letter) throw new RelayError('RELAY_NO_DATA', `there is no dead letter ${request.params.letter}`)
-    if (!maySee(request.principal.grants, letter)) throw new RelayError('RELAY_FORBIDDEN', 'you may not see this dead letter')
+    if (!maySee(request.principal.grants, letter)) {
+      throw new RelayError('RELAY_FORBIDDEN', 'you may not see this dead letter')
+    }
     reply.header('cache-control', 'no-store')
-    return { ...render(listedLetter(letter)), key: letter.key?.toString('base64') ?? null, value: letter.value?.toString('base64') ?? null }
+    return {
+      ...render(listedLetter(letter)),
+      key: letter.key?.toString('base64') ?? null,
+      value: letter.value?.toString('base64') ?? null
+    }
   })
 
   routes.post('/dead-letters/replay', { config, schema: replaySchema }, async (request, reply) => {
     const { letters: names, dryRun, again } = request.body
     const places = names.map((it, index) => parsePlace(it, `item ${index} of letters`))
     if (!ingest) throw new RelayError('RELAY_INGEST_OFF', 'neither EVENT_LOG nor KAFKA_BOOTSTRAP_SERVERS is set')
-    const found = new Map((await readLetters(await openTopic(request), places, pacedBy(request))).map(it => [it.place, it]))
+    const found = new Map(
+      (await readLetters(await openTopic(request), places, pacedBy(request))).map(it => [it.place, it])
+    )
     const faultOf = openReplayGuard(database)
     const ready = new Map<string, Letter>() // a letter that is named twice is sent once
     const outcomes: { letter: string, outcome: Outcome, detail: string | null }[] = []
@@ -173,14 +201,20 @@ export function deadLettersRoutes (app: FastifyInstance, { config: settings, dat
       if (letter && !fault) ready.set(letter.place, letter)
       outcomes.push(!letter
         ? { letter: names[index], outcome: 'unknown', detail: 'there is no such letter' }
-        : { letter: names[index], outcome: fault?.reason ?? (dryRun ? 'ready' : 'sent'), detail: fault?.detail ?? null })
+        : {
+            letter: names[index],
+            outcome: fault?.reason ?? (dryRun ? 'ready' : 'sent'),
+            detail: fault?.detail ?? null
+          })
     }
     if (!dryRun && ready.size > 0) {
       const letters = [...ready.values()]
       using lease = ingest.inFlight.open(request.principal.id)
       lease.take(letters.reduce((bytes, it) => bytes + (it.key?.length ?? 0) + (it.value?.length ?? 0), 0))
       await database.transaction(client =>
-        writeAudit(client, actorOf(request), 'dead-letters.replay', topics.deadLetters, { letters: letters.map(it => it.place) }))
+        writeAudit(
+          client, actorOf(request), 'dead-letters.replay', topics.deadLetters, { letters: letters.map(it => it.place) }
+        ))
       await replayLetters(letters, topics, (topic, records) => ingest.outbox.send(request.principal.id, records, topic))
     }
     reply.header('cache-control', 'no-store')
@@ -217,11 +251,29 @@ function decodeListCursor (cursor: string | undefined): ListPosition | undefined
   const parts = /^1 (-?\d{1,15}) (\d{1,9}) (\d{1,19})$/.exec(Buffer.from(cursor, 'base64url').toString())
   const position = parts && { timeMs: Number(parts[1]), partition: Number(parts[2]), offset: BigInt(parts[3]) }
   if (position && writeListCursor(position) === cursor) return position
-  throw new RelayError('RELAY_CURSOR_INVALID', 'cursor is invalid: use `next` of an answer of this route unchanged', { parameter: 'cursor' })
+  throw new RelayError(
+    'RELAY_CURSOR_INVALID',
+    'cursor is invalid: use `next` of an answer of this route unchanged',
+    { parameter: 'cursor' }
+  )
 }
 
 function render (letter: ListedLetter): Static<ReturnType<typeof Type.Object<typeof listedSchema>>> {
-  const { place, timeMs, reason, field, detail, device, sourceTopic, sourcePartition, sourceOffset, principal, valueBytes, keptBytes, replayedAt } = letter
+  const {
+    place,
+    timeMs,
+    reason,
+    field,
+    detail,
+    device,
+    sourceTopic,
+    sourcePartition,
+    sourceOffset,
+    principal,
+    valueBytes,
+    keptBytes,
+    replayedAt
+  } = letter
   return {
     letter: place,
     time: new Date(timeMs).toISOString(),

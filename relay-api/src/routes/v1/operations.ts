@@ -13,7 +13,9 @@ import type { V1Parts } from './parts.ts'
 const GAPS_SHOWN_MAX = 100
 
 const Time = (description: string) => Type.String({ format: 'date-time', description })
-const NullableTime = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
+const NullableTime = (description: string) => Type.Unsafe<string | null>(
+  { type: ['string', 'null'], format: 'date-time', description }
+)
 const NullableInteger = (description: string) => Type.Unsafe<number | null>({ type: ['integer', 'null'], description })
 const NullableNumber = (description: string) => Type.Unsafe<number | null>({ type: ['number', 'null'], description })
 const NullableString = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
@@ -46,21 +48,28 @@ const programSchema = Type.Object({
   seenAt: Time('when it last reported itself; it does every 10 s'),
   isUp: Type.Boolean({ description: 'whether it reported itself lately' }),
   readingsPerSecond: NullableNumber('of a processor: readings counted per second, since the report before'),
-  flushSeconds: NullableNumber('of a processor: average time to write a flush, since the report before; null: no flush'),
-  freshnessSeconds: NullableNumber('of a processor: average time from the append of a reading to the commit of its rollups; null: no reading')
+  flushSeconds: NullableNumber(
+    'of a processor: average time to write a flush, since the report before; null: no flush'
+  ),
+  freshnessSeconds: NullableNumber(
+    'of a processor: average time from the append of a reading to the commit of its rollups; null: no reading'
+  )
 }, { title: 'ProgramStatus' })
 
 const schema = {
   operationId: 'getOperations',
   summary: 'Status of the site: lag by partition, gaps, replica and programs',
-  description: 'For administrators without grants: it is about all devices. Two answers give rates: `nextOffset` moves as records are ' +
+  description: 'For administrators without grants: it is about all devices. Two answers give rates: `nextOffset` moves ' +
+    'as records are ' +
     'read, `endOffset` as they are sent.',
   tags: ['operations'],
   response: {
     200: Type.Object({
       asOf: Time('of this answer'),
       topic: Type.String({ description: 'topic of the events' }),
-      isEventLogReachable: Type.Boolean({ description: 'false: this API can\'t read the event log, or does not know it' }),
+      isEventLogReachable: Type.Boolean(
+        { description: 'false: this API can\'t read the event log, or does not know it' }
+      ),
       completeThrough: NullableTime('answers have all readings up to this event time; null: unknown'),
       partitions: Type.Array(partitionSchema, { description: 'ordered by partition' }),
       gapCount: Type.Integer({ description: 'gaps that were ever recorded' }),
@@ -74,12 +83,16 @@ const schema = {
 }
 
 export function operationsRoutes (app: FastifyInstance, { config, database, reads, completeness, lag }: V1Parts): void {
-  app.withTypeProvider<TypeBoxTypeProvider>().get('/operations', { config: { scope: 'admin' }, schema }, async (request, reply) => {
+  app.withTypeProvider<TypeBoxTypeProvider>().get('/operations', { config: { scope: 'admin' }, schema }, async (
+    request, reply
+  ) => {
     if (isLimited(request.principal.grants)) {
       throw new RelayError('RELAY_FORBIDDEN', 'the status is about all devices: it needs a key or token without grants')
     }
     const lags = await lag.read().catch(error => {
-      if ((error as Error).name === 'TimeoutError' || (error as RelayError).code === 'RELAY_EVENT_LOG_UNREACHABLE') return undefined
+      if ((error as Error).name === 'TimeoutError' || (error as RelayError).code === 'RELAY_EVENT_LOG_UNREACHABLE') {
+        return undefined
+      }
       throw error
     })
     const nowMs = Date.now()
@@ -99,7 +112,12 @@ export function operationsRoutes (app: FastifyInstance, { config, database, read
       partitions: partitionsOf(progress, lags, nowMs),
       gapCount: gaps.total,
       gaps: gaps.newest.map(({ foundMs, expectedOffset, availableOffset, ...it }) =>
-        ({ ...it, expectedOffset: Number(expectedOffset), availableOffset: Number(availableOffset), foundAt: toIso(foundMs) })),
+        ({
+          ...it,
+          expectedOffset: Number(expectedOffset),
+          availableOffset: Number(availableOffset),
+          foundAt: toIso(foundMs)
+        })),
       hasReplica: replicaLagMs !== undefined,
       replicaLagSeconds: replicaLagMs === undefined || !Number.isFinite(replicaLagMs) ? null : replicaLagMs / 1000,
       programs: programs.map(({ startedMs, seenMs, measured, ...it }) => ({
