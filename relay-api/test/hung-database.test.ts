@@ -139,7 +139,8 @@ test('a long statement does not count as a hanging database', limit, async t => 
       await client.query('lock table rollups_day in access exclusive mode')
       const held = site.ask(past[0])
       const probes =
-        'select count(*)::int as n from pg_stat_activity where application_name = \'relay-api\' and wait_event_type = \'Lock\''
+        'select count(*)::int as n from pg_stat_activity where ' +
+          'application_name = \'relay-api\' and wait_event_type = \'Lock\''
       await until('the question to wait', async () => (await client.query(probes)).rows[0].n > 0)
       for (let n = 0; n < 3; n++) {
         await client.query('select pg_sleep(1)') // without other queries or answers meanwhile

@@ -34,7 +34,8 @@ async function isRight (site: IngestSite, directUrl: string): Promise<void> {
   const client = await listen(site.url, '?interval=1d')
   running.defer(() => client.close())
   await until('a connection that hears of commits', async () => (await site.database.query(
-    'select from pg_stat_activity where datname = current_database() and query = \'listen rollup_commits\'')).length === 1)
+    'select from pg_stat_activity where ' +
+    'datname = current_database() and query = \'listen rollup_commits\'')).length === 1)
   for (let n = 0; n < EVENTS; n++) assert.equal((await site.post(JSON.stringify([eventOf(n)]))).status, 202)
   await until('the stream to tell of all', () => client.buckets.get('2024-01-01T00:00:00.000Z')?.count === EVENTS)
 

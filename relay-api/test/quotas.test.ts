@@ -21,7 +21,8 @@ const reasonsOf = ({ body }: { body: Record<string, any> }) =>
 test('a caller above its quota of new series is told when to retry; its known series and other callers are not affected', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_SERIES_PER_HOUR_MAX: '3' }))!
   await site.database.query(
-    'insert into series (device_id, zone, device_type) select \'known \' || n, \'Zone A\', \'THERMOSTAT\' from generate_series(1, 1200) n')
+    'insert into series (device_id, zone, device_type) select \'known \' || n, \'Zone A\', \'THERMOSTAT\' ' +
+    'from generate_series(1, 1200) n')
 
   const first = await site.post(body(['a', 'b', 'c', 'd', 'a', 'e'].map(it => device(it))))
   assert.deepEqual([first.status, first.body.accepted], [207, 4])
@@ -65,7 +66,8 @@ test('an event refused by a quota is accepted later with the same Idempotency-Ke
 test('new zones have a separate quota, even with series left', limit, async t => {
   await using site = (await openIngestSite(t, 'postgres', { ...others, NEW_ZONES_PER_HOUR_MAX: '2' }))!
   await site.database.query(
-    'insert into series (device_id, zone, device_type) values (\'x\', \'Zone 9\', \'THERMOSTAT\'), (null, \'Zone 9\', \'THERMOSTAT\')'
+    'insert into series (device_id, zone, device_type) ' +
+    'values (\'x\', \'Zone 9\', \'THERMOSTAT\'), (null, \'Zone 9\', \'THERMOSTAT\')'
   )
   const inZone = (name: string, zone: string) => device(name, { zone })
   const sent = await site.post(body(

@@ -102,8 +102,8 @@ const replayOutcomes = ['ready', 'sent', 'unknown', ...notReplayedReasons] as co
 const replaySchema = {
   operationId: 'replayDeadLetters',
   summary: 'Send dead letters to the events topic again',
-  description: 'With their original key and value, if their senders have the permission. A dry run, the default, only ' +
-    'says what would be sent. ' +
+  description: 'With their original key and value, if their senders have the permission. A dry run, the default, ' +
+    'only says what would be sent. ' +
     'Events that are sent twice count once.',
   tags: ['operations'],
   body: Type.Object({

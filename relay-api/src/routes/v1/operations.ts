@@ -59,8 +59,8 @@ const programSchema = Type.Object({
 const schema = {
   operationId: 'getOperations',
   summary: 'Status of the site: lag by partition, gaps, replica and programs',
-  description: 'For administrators without grants: it is about all devices. Two answers give rates: `nextOffset` moves ' +
-    'as records are ' +
+  description: 'For administrators without grants: it is about all devices. Two answers give rates: `nextOffset` ' +
+    'moves as records are ' +
     'read, `endOffset` as they are sent.',
   tags: ['operations'],
   response: {
