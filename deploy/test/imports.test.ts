@@ -45,6 +45,25 @@ test('a workspace imports only those that it may know', () => {
   }
 })
 
+/** Folders of relay-common that are built on its base alone, side by side. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  'event-log': ['../access/', '../event/', '../rollups/'],
+  rollups: ['../access/', '../event/', '../event-log/', '../database.ts'],
+  event: ['../access/', '../event-log/', '../rollups/', '../database.ts']
+}
+
+test('event log, rollups and events know nothing of each other', () => {
+  for (const [room, foreign] of Object.entries(rooms)) {
+    const own = files.filter(it => it.startsWith(`relay-common/src/${room}/`))
+    assert.ok(own.length > 3, room)
+    for (const file of own) {
+      for (const { fileName } of ts.preProcessFile(readFileSync(join(ROOT, file), 'utf8')).importedFiles) {
+        assert.ok(!foreign.some(it => fileName.startsWith(it)), `${file} imports ${fileName}`)
+      }
+    }
+  }
+})
+
 function workspaceOf (file: string, specifier: string): string | undefined {
   if (!specifier.startsWith('.')) return undefined
   return relative(ROOT, resolve(ROOT, dirname(file), specifier)).split('/')[0]

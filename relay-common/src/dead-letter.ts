@@ -1,5 +1,5 @@
 import { narrowGrants, type EventGrants } from './access/grants.ts'
-import { rejectedReasons } from './event.ts'
+import { rejectedReasons } from './event/event.ts'
 import type { ProducedRecord } from './event-log/port.ts'
 
 /**

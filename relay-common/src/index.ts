@@ -19,7 +19,7 @@ export {
 export type { EventGrants, Grants, Scope } from './access/grants.ts'
 export { WELL_KNOWN_TOKEN } from './access/well-known-token.ts'
 export { isLoopback, normaliseAddress } from './address.ts'
-export { firstAtOrAfter, lastAtOrBefore } from './ascending.ts'
+export { firstAtOrAfter, lastAtOrBefore } from './rollups/ascending.ts'
 export { boundConnections, endHard, mayAnswer, serverOptions, sharesOfProbes } from './bound-connections.ts'
 export type { BoundConnections, ConnectionShares } from './bound-connections.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
@@ -31,8 +31,8 @@ export {
   connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
 } from './database.ts'
 export type { Database, DatabaseSettings, ForWhom, PoolClient, SessionUse } from './database.ts'
-export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './digest.ts'
-export type { Digest } from './digest.ts'
+export { DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR } from './rollups/digest.ts'
+export type { Digest } from './rollups/digest.ts'
 export { parseDuration, unitsMs } from './duration.ts'
 export type { DurationUnit } from './duration.ts'
 export { errorCodes, RelayError } from './errors.ts'
@@ -49,8 +49,8 @@ export type {
 } from './dead-letters.ts'
 export {
   decodeEvent, EVENT_BYTES_MAX, ID_UNITS_MAX, isId, oldestTakenMs, decodeClaims, rejectedReasons
-} from './event.ts'
-export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event.ts'
+} from './event/event.ts'
+export type { Claims, Decoded, DeviceEvent, EventRules, FieldName, RejectedReason } from './event/event.ts'
 export type { KafkaSettings } from './event-log/kafka-client.ts'
 export { catchUp, waitForPartitions } from './event-log/catch-up.ts'
 export { warnOfCompaction } from './event-log/compaction.ts'
@@ -63,8 +63,8 @@ export type {
   ProducedRecord,
   RecordSet, RecordVisitor, Topic, TopicSettings
 } from './event-log/port.ts'
-export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './exact-sum.ts'
-export type { ExactSum } from './exact-sum.ts'
+export { addTimes, addValue, divideSum, divideSums, emptySum, roundSum } from './rollups/exact-sum.ts'
+export type { ExactSum } from './rollups/exact-sum.ts'
 export { gapKinds } from './gap.ts'
 export type { GapKind } from './gap.ts'
 export { healthRoutes, listen, startHealthServer, startMetricsServer } from './health.ts'
@@ -73,8 +73,8 @@ export { isHostOurs } from './hosts.ts'
 export {
   deviceBlockOf, groupBlockOf, journalBlockOf, journalBlocksIn, JournalRow, JournalWriter, kindOfBlock, lateBlockOf,
   lateJournalBlockOf, decodeJournal
-} from './journal.ts'
-export type { JournalContent, JournalVisitor } from './journal.ts'
+} from './rollups/journal.ts'
+export type { JournalContent, JournalVisitor } from './rollups/journal.ts'
 export { apiUrlOf, publishLocalStack, withLocalStack } from './local-stack.ts'
 export { createLogger } from './log.ts'
 export type { Logger } from './log.ts'
@@ -94,35 +94,35 @@ export { nodeArgsOf, runProgram } from './program.ts'
 export type { ProgramConfig, Running } from './program.ts'
 export { instanceName, readPrograms, reportProgram } from './program-reports.ts'
 export type { ProgramMeasurements, ProgramReport } from './program-reports.ts'
-export { bracketsOf } from './quantile.ts'
-export type { CountedBracket, Estimate, Fraction } from './quantile.ts'
+export { bracketsOf } from './rollups/quantile.ts'
+export type { CountedBracket, Estimate, Fraction } from './rollups/quantile.ts'
 export {
   cutReadings, decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX, readingsByBucket
-} from './readings.ts'
-export type { MergedReadings, Readings } from './readings.ts'
+} from './rollups/readings.ts'
+export type { MergedReadings, Readings } from './rollups/readings.ts'
 export {
   average, emptyRollup, foldReading, foldReadings, foldUnsorted, median, mergeRollup, quantile, standardDeviation,
   sumReadings,
   total
-} from './rollup.ts'
-export type { Rollup } from './rollup.ts'
-export { interpolate } from './rounding.ts'
+} from './rollups/rollup.ts'
+export type { Rollup } from './rollups/rollup.ts'
+export { interpolate } from './rollups/rounding.ts'
 export {
   appendReadingsBody, appendRollupBody, decodeBody, decodeContent, encodeReadingsBody, encodeRollupBody,
   isBodyOf, READINGS_PER_ROW_MAX_DEFAULT
-} from './rollup-row.ts'
-export type { DecodedRow, RollupRow, RowContent } from './rollup-row.ts'
-export { decodeNames, scanEvent } from './scan-event.ts'
-export type { Names } from './scan-event.ts'
-export { createScannedEvent, setBuffer } from './scanned-event.ts'
-export type { ScannedEvent } from './scanned-event.ts'
-export { scanIsoTime, scanSeconds, scanValue } from './scan-scalars.ts'
+} from './rollups/rollup-row.ts'
+export type { DecodedRow, RollupRow, RowContent } from './rollups/rollup-row.ts'
+export { decodeNames, scanEvent } from './event/scan-event.ts'
+export type { Names } from './event/scan-event.ts'
+export { createScannedEvent, setBuffer } from './event/scanned-event.ts'
+export type { ScannedEvent } from './event/scanned-event.ts'
+export { scanIsoTime, scanSeconds, scanValue } from './event/scan-scalars.ts'
 export { findRetentionDifferences, maySetRetention, setRetention } from './retention.ts'
 export type { RetentionDays } from './retention.ts'
 export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'
 export type { PlainError, ThreadLink } from './thread-link.ts'
 export { readTls } from './tls.ts'
-export { parseEpochSeconds, parseTimestamp, YEAR_0_MS, YEAR_10000_MS } from './timestamp.ts'
+export { parseEpochSeconds, parseTimestamp, YEAR_0_MS, YEAR_10000_MS } from './event/timestamp.ts'
 export { version } from './version.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName, TimeRange } from './window.ts'

@@ -6,9 +6,9 @@ import { ByteReader, ByteWriter } from '../src/bytes.ts'
 import {
   decodeDigest, DIGEST_BINS_MAX, DIGEST_EXACT_VALUES_MAX, DIGEST_RELATIVE_ERROR, emptyDigest, encodeDigest, EXACT,
   foldRuns, foldValue, mergeDigest, type Digest
-} from '../src/digest.ts'
+} from '../src/rollups/digest.ts'
 import { RelayError } from '../src/errors.ts'
-import { quantile, type Fraction } from '../src/quantile.ts'
+import { quantile, type Fraction } from '../src/rollups/quantile.ts'
 import { sortedQuantile, toUnits } from './support/exact.ts'
 import { anyCuts, anyDamage, anyMergeTree, anyOrder, anyValues } from './support/values.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { decodeEvent, type EventRules } from '../src/event.ts'
+import { decodeEvent, type EventRules } from '../src/event/event.ts'
 import { damagedEvents, writtenEvents } from './support/written-events.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärme "1"']), futureMaxMs: 0 }

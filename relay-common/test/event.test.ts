@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import {
   decodeEvent, EVENT_BYTES_MAX, rejectedReasons, type DeviceEvent, type EventRules, type RejectedReason
-} from '../src/event.ts'
+} from '../src/event/event.ts'
 import { DAY_MS } from '../src/window.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'HEART_RATE_METER', 'CAR_FUEL']), futureMaxMs: 300_000 }

@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { ByteReader, ByteWriter } from '../src/bytes.ts'
 import {
   addTimes, addValue, decodeSum, divideSum, divideSums, emptySum, encodeSum, mergeSum, roundSum, type ExactSum
-} from '../src/exact-sum.ts'
-import { addSquare, addSquares, mergeSquares } from '../src/square-sum.ts'
+} from '../src/rollups/exact-sum.ts'
+import { addSquare, addSquares, mergeSquares } from '../src/rollups/square-sum.ts'
 import { quotientToDouble, sumSquareUnits, sumUnits, toDouble, toUnits, UNIT_EXPONENT } from './support/exact.ts'
 import { anyCount, anyCuts, anyMergeTree, anyOrder, anyValue, anyValues, squarableValue } from './support/values.ts'
 

@@ -4,10 +4,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { RelayError } from '../src/errors.ts'
-import { JournalWriter, decodeJournal } from '../src/journal.ts'
-import { mergeReadings, type Readings } from '../src/readings.ts'
-import { emptyRollup, foldReading, type Rollup } from '../src/rollup.ts'
-import { encodeRollupBody } from '../src/rollup-row.ts'
+import { JournalWriter, decodeJournal } from '../src/rollups/journal.ts'
+import { mergeReadings, type Readings } from '../src/rollups/readings.ts'
+import { emptyRollup, foldReading, type Rollup } from '../src/rollups/rollup.ts'
+import { encodeRollupBody } from '../src/rollups/rollup-row.ts'
 import { MINUTE_MS } from '../src/window.ts'
 
 const NOW_MS = Date.parse('2026-03-01T12:00:00Z')

@@ -6,7 +6,7 @@ import { ByteReader, ByteWriter } from '../src/bytes.ts'
 import { RelayError } from '../src/errors.ts'
 import {
   decodeReadings, emptyReadings, encodeReadings, mergeReadings, READINGS_ENCODED_MAX, type Readings
-} from '../src/readings.ts'
+} from '../src/rollups/readings.ts'
 import { anyCuts, anyDamage, anyOrder, anyValues } from './support/values.ts'
 
 type Reading = readonly [timeMs: number, value: number]

@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { ByteWriter } from '../src/bytes.ts'
-import { DIGEST_EXACT_VALUES_MAX } from '../src/digest.ts'
+import { DIGEST_EXACT_VALUES_MAX } from '../src/rollups/digest.ts'
 import { RelayError } from '../src/errors.ts'
-import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
+import { emptyReadings, mergeReadings, type Readings } from '../src/rollups/readings.ts'
 import {
   appendReadingsBody, appendRollupBody, decodeBody, encodeReadingsBody, encodeRollupBody, isBodyOf, type RollupRow
-} from '../src/rollup-row.ts'
-import { emptyRollup, foldReadings, mergeRollup, standardDeviation, total, type Rollup } from '../src/rollup.ts'
+} from '../src/rollups/rollup-row.ts'
+import { emptyRollup, foldReadings, mergeRollup, standardDeviation, total, type Rollup } from '../src/rollups/rollup.ts'
 import { anyDamage, anyValues } from './support/values.ts'
 
 const START_MS = Date.parse('2024-01-01T00:00:00Z')

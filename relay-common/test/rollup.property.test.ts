@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { roundSum } from '../src/exact-sum.ts'
-import { emptyReadings, mergeReadings, type Readings } from '../src/readings.ts'
-import { encodeRollupBody } from '../src/rollup-row.ts'
+import { roundSum } from '../src/rollups/exact-sum.ts'
+import { emptyReadings, mergeReadings, type Readings } from '../src/rollups/readings.ts'
+import { encodeRollupBody } from '../src/rollups/rollup-row.ts'
 import {
   average, emptyRollup, foldReading, foldReadings, median, mergeRollup, standardDeviation, sumReadings, total,
   type Rollup
-} from '../src/rollup.ts'
+} from '../src/rollups/rollup.ts'
 import { exactDeviation, quotientToDouble, sortedQuantile, sumUnits, toDouble, UNIT_EXPONENT } from './support/exact.ts'
 import { alikeValues, anyCuts, anyMergeTree, anyOrder, anyValues } from './support/values.ts'
 

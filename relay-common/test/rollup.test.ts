@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import {
   average, emptyRollup, foldReading, foldReadings, median, mergeRollup, quantile, standardDeviation, total, type Rollup
-} from '../src/rollup.ts'
+} from '../src/rollups/rollup.ts'
 
 const START_MS = Date.parse('2024-01-01T00:00:00Z')
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { divideRoot, divideUnits, interpolate, toUnits } from '../src/rounding.ts'
+import { divideRoot, divideUnits, interpolate, toUnits } from '../src/rollups/rounding.ts'
 import * as exact from './support/exact.ts'
 import { anyCount, anyValue } from './support/values.ts'
 

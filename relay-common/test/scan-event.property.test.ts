@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { decodeEvent, type EventRules } from '../src/event.ts'
+import { decodeEvent, type EventRules } from '../src/event/event.ts'
 import { damagedEvents, writtenEvents } from './support/written-events.ts'
-import { decodeNames, scanEvent } from '../src/scan-event.ts'
-import { createScannedEvent, type ScannedEvent } from '../src/scanned-event.ts'
+import { decodeNames, scanEvent } from '../src/event/scan-event.ts'
+import { createScannedEvent, type ScannedEvent } from '../src/event/scanned-event.ts'
 
 const rules: EventRules = { deviceTypes: new Set(['THERMOSTAT', 'CAR_FUEL', 'Wärmezähler']), futureMaxMs: 300_000 }
 const timestampMaxMs = Date.UTC(2100, 0)

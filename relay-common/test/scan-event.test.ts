@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { decodeEvent, EVENT_BYTES_MAX } from '../src/event.ts'
-import { scanEvent } from '../src/scan-event.ts'
-import { createScannedEvent } from '../src/scanned-event.ts'
+import { decodeEvent, EVENT_BYTES_MAX } from '../src/event/event.ts'
+import { scanEvent } from '../src/event/scan-event.ts'
+import { createScannedEvent } from '../src/event/scanned-event.ts'
 
 const rules = { deviceTypes: new Set(['THERMOSTAT']), futureMaxMs: 0 }
 const nowMs = Date.UTC(2030, 0)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { parseEpochSeconds, parseTimestamp } from '../src/timestamp.ts'
+import { parseEpochSeconds, parseTimestamp } from '../src/event/timestamp.ts'
 
 const NEW_YEAR_2024_MS = 1_704_067_200_000
 

@@ -1,5 +1,5 @@
 /** What a caller may do (scopes), and for which devices (grants). */
-import { ID_UNITS_MAX, isId, decodeClaims } from '../event.ts'
+import { ID_UNITS_MAX, isId, decodeClaims } from '../event/event.ts'
 
 export const scopes = ['events:read', 'events:write', 'admin'] as const
 export type Scope = typeof scopes[number]

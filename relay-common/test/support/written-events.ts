@@ -1,7 +1,7 @@
 /** Events as various producers might write them, and damaged bytes: arbitraries for tests of decoders. */
 import fc from 'fast-check'
 
-import { ID_UNITS_MAX, type DeviceEvent } from '../../src/event.ts'
+import { ID_UNITS_MAX, type DeviceEvent } from '../../src/event/event.ts'
 
 export interface WrittenEvent {
   /** the meaning of the text */

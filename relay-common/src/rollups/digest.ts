@@ -1,4 +1,4 @@
-import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { corrupt, type ByteReader, type ByteWriter } from '../bytes.ts'
 import {
   decodeIntegers, decodeValues, emptyDoubles, encodeIntegers, encodeValues, integerScratch
 } from './packed-values.ts'

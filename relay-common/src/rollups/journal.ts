@@ -1,10 +1,10 @@
 import { firstAtOrAfter } from './ascending.ts'
-import { ByteReader, ByteWriter, corrupt } from './bytes.ts'
+import { ByteReader, ByteWriter, corrupt } from '../bytes.ts'
 import { decodeIntegers, encodeIntegers, integerScratch } from './packed-values.ts'
 import { decodeReadings, encodeReadings, READINGS_ENCODED_MAX, type Readings } from './readings.ts'
 import { appendRollupBody, decodeContent } from './rollup-row.ts'
 import type { Rollup } from './rollup.ts'
-import { bucketStartMs, MINUTE_MS } from './window.ts'
+import { bucketStartMs, MINUTE_MS } from '../window.ts'
 
 /**
  * A row of the table `journal` (`migrations/0022-journal.sql`): what a flush added to the series of one block of one

@@ -1,4 +1,4 @@
-import { corrupt, VARINT_BYTES_MAX, writeVarint, type ByteReader, type ByteWriter } from './bytes.ts'
+import { corrupt, VARINT_BYTES_MAX, writeVarint, type ByteReader, type ByteWriter } from '../bytes.ts'
 
 /**
  * Sequences of numbers in few bytes: the format of stored readings and digests.

@@ -1,4 +1,4 @@
-import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { corrupt, type ByteReader, type ByteWriter } from '../bytes.ts'
 import { greedyParts, productError, twoSum } from './expansion.ts'
 import { divideFast, divideUnits, isFast, toUnits } from './rounding.ts'
 

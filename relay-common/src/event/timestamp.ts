@@ -1,4 +1,4 @@
-import { MINUTE_MS } from './window.ts'
+import { MINUTE_MS } from '../window.ts'
 
 /**
  * Times as written by devices and clients, in ms since the epoch (UTC).

@@ -1,7 +1,7 @@
 import { firstAtOrAfter } from './ascending.ts'
-import { corrupt, type ByteReader, type ByteWriter } from './bytes.ts'
+import { corrupt, type ByteReader, type ByteWriter } from '../bytes.ts'
 import { decodeIntegers, decodeValues, encodeIntegers, encodeValues, integerScratch } from './packed-values.ts'
-import { bucketStartMs, type TimeRange } from './window.ts'
+import { bucketStartMs, type TimeRange } from '../window.ts'
 
 /**
  * The readings of one series in one bucket, with times and values.

@@ -1,5 +1,5 @@
 import { parseEpochSeconds, parseTimestamp } from './timestamp.ts'
-import { bucketStartMs, levels } from './window.ts'
+import { bucketStartMs, levels } from '../window.ts'
 
 /**
  * An event as devices send it: a JSON object in UTF-8 (without a byte order mark), at most 64 KiB.
