@@ -40,14 +40,23 @@ const ENDS_MAX = 1_024
  * lets producers choose.
  */
 export class SeenEnds {
+  /** by partition; ends and times ascend */
   readonly #ends = new Map<number, SeenEnd[]>()
+  readonly #endsMax: number
 
+  /** @param endsMax ends kept per partition */
+  constructor (endsMax = ENDS_MAX) {
+    this.#endsMax = endsMax
+  }
+
+  /** @param atMs not before an earlier one of the same partition */
   note (partition: number, endOffset: bigint, atMs: number): void {
     const ends = this.#ends.get(partition) ?? []
-    if (ends.at(-1)?.endOffset === endOffset) ends.pop()
+    // this one bounds more records, and later: an end moves back if a leader lost records
+    while (ends.length > 0 && ends.at(-1)!.endOffset >= endOffset) ends.pop()
     ends.push({ endOffset, atMs })
     // fewer times are still times before which a record was not there
-    this.#ends.set(partition, ends.length > ENDS_MAX ? ends.filter((_, n) => n % 2 === 0) : ends)
+    this.#ends.set(partition, ends.length > this.#endsMax ? ends.filter((_, n) => n % 2 === 0) : ends)
   }
 
   /**
