@@ -28,10 +28,9 @@ const EXIT_USAGE = 64 // as in sysexits.h
 
 const program = new Command('relay')
   .description('Query Relay (devices, query, send, tail, probe) and operate it: lag, dead letters, checks and ' +
-    'rebuilds of\n' +
-    'rollups, API keys.\n' +
-    'Uses the local stack of npm start, or the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS\n' +
-    'name (docs/configuration.md).')
+    'rebuilds of rollups, API keys.\n' + // lines are broken to the width of the terminal
+    'Uses the local stack of npm start, or the servers that DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name ' +
+    '(docs/configuration.md).')
   .addOption(new Option('--data-dir <folder>', 'data folder of the local stack (default: .relay beside package.json)')
     .env('RELAY_DATA_DIR'))
   .hook('preAction', () => {
