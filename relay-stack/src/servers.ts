@@ -13,11 +13,17 @@ import { startTogether, supervise, type Supervised } from './supervise.ts'
 export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
   Boolean(environment.DATABASE_URL || environment.POSTGRES_HOST)
 
-/** Settings of a broker beside other programs: it releases unused memory, and does not wake up without work. */
+/**
+ * Settings of a broker beside other programs: it releases unused memory, and does not wake up without work. Classes of
+ * the archive stay where they were dumped, as pages of its file: moved ones are 35 MB of private memory. Versions of Java
+ * without these options ignore them.
+ */
 const SPARING_JVM = [
   '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1',
   '-Xss512k',
-  '-Xmn8m', '-XX:-UsePerfData'
+  '-Xmn8m', '-XX:-UsePerfData',
+  '-XX:+IgnoreUnrecognizedVMOptions', '-XX:+UnlockDiagnosticVMOptions', '-XX:ArchiveRelocationMode=0',
+  '-XX:TrimNativeHeapInterval=10000'
 ]
 /** Its cleaner would take 128 MB at the start, and each idle thread wakes up several times per second. */
 const SPARING_KAFKA = [
