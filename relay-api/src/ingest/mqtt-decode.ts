@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import { parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
 
 import type { MqttReason, MqttVersion } from './mqtt-packets.ts'
+import { faultOfProperties } from './mqtt-properties.ts'
 
 export type DecodedPacket =
   | { readonly kind: 'packet', readonly packet: Packet }
@@ -28,6 +29,9 @@ export function createDecoder (): Decoder {
   return {
     decode (bytes) {
       found = {}
+      if (version === 5 && bytes[0] === AUTH_TYPE) { // the library can't read one of length 0, which is well-formed
+        return violation('protocolError', 'AUTH without an authentication method in CONNECT')
+      }
       try {
         const restBytes = parser.parse(bytes)
         const { packet, fault } = found
@@ -68,6 +72,7 @@ export function decodeCutOff (bytes: Buffer): CutOffMessage | undefined {
   return { topic: bytes.toString('utf8', at + 2, topicEnd), qos, messageId, payload: bytes.subarray(head) }
 }
 
+const AUTH_TYPE = 0xf0
 const CONNECT = 1
 const PUBLISH = 3
 const BRIDGE_BIT = 0x80
@@ -89,6 +94,8 @@ export function askedVersion (bytes: Buffer): number | undefined {
 
 /** Errors that the library accepts and the standard does not. */
 function faultOf (packet: Packet, bytes: Buffer, version: MqttVersion): DecodedPacket | undefined {
+  const fault = version === 5 ? faultOfProperties(packet) : undefined
+  if (fault) return violation(fault.reason, fault.detail)
   switch (packet.cmd) {
     case 'connect': return faultOfConnect(packet)
     case 'publish': {
@@ -96,6 +103,7 @@ function faultOf (packet: Packet, bytes: Buffer, version: MqttVersion): DecodedP
       const topic = bytes.subarray(at + 2, at + 2 + bytes.readUInt16BE(at))
       if (!isUtf8(topic) || topic.includes(0)) return violation('malformed', 'a topic that is not UTF-8')
       if (/[+#]/.test(packet.topic)) return violation('topicNameInvalid', 'a topic with wildcards')
+      if (packet.qos === 0 && packet.dup) return violation('malformed', 'a duplicate of QoS 0')
       if (packet.qos > 0 && !isId(packet.messageId)) return violation('protocolError', 'a message without an id')
       const alias: unknown = packet.properties?.topicAlias
       if (alias !== undefined && (typeof alias !== 'number' || alias < 1)) {
