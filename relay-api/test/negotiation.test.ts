@@ -79,9 +79,9 @@ test('a list of media types without parameters names the same types', () => {
   fc.assert(fc.property(fc.string(), it => { assert.equal(typeof withoutParameters(it), 'string') }))
 })
 
-const open = ['/', '/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/runbook'].map(url => ({
-  method: 'GET', url
-}))
+const open = [
+  '/', '/livez', '/readyz', '/docs', '/docs/', '/docs/static/start.js', '/openapi.json', '/runbook'
+].map(url => ({ method: 'GET', url }))
 
 test('Accept chooses among the formats of a route, and has no other effect', async t => {
   const { app } = await openApiWithTopics(t)
@@ -197,7 +197,9 @@ test('invalid percent-encoding in query or path is a 400 that names the paramete
       assert.equal((await app.inject({ method, url })).statusCode, 401, `${method} ${url}`)
       asked++
     }
-    const second = await app.inject({ url: `/api/v1/aggregates?${day}&zone=a&zone=${bad}&device=b`, headers: { authorization } })
+    const second = await app.inject({
+      url: `/api/v1/aggregates?${day}&zone=a&zone=${bad}&device=b`, headers: { authorization }
+    })
     assert.equal(second.json().parameter, 'zone')
   }
   assert.ok(asked > 8 * 50, String(asked))

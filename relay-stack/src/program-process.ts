@@ -22,8 +22,8 @@ const LAST_LINES = 5
 /**
  * Data of a few devices is garbage at once: a small young generation saves tens of MB, and costs a large fleet more
  * collections. The API has a larger one, because everybody waits for the collections of one large answer. Programs that
- * may collect garbage release the memory of their start. The script `start` of package.json limits malloc to one arena that
- * returns free memory, for all processes of the stack: the arenas of Node's threads would keep 10 MB per program.
+ * may collect garbage release the memory of their start. The script `start` of package.json limits malloc to one arena
+ * that returns free memory, for all processes of the stack: arenas of Node's threads would keep 10 MB per program.
  */
 function sparingNode (name: ProgramName): string[] {
   return [`--max-semi-space-size=${name === 'api' ? 4 : 1}`, '--expose-gc']

@@ -15,8 +15,8 @@ export const isDatabaseOutside = (environment: NodeJS.ProcessEnv) =>
 
 /**
  * Settings of a broker beside other programs: it releases unused memory, and does not wake up without work. Classes of
- * the archive stay where they were dumped, as pages of its file: moved ones are 35 MB of private memory. Versions of Java
- * without these options ignore them.
+ * the archive stay where they were dumped, as pages of its file: moved ones are 35 MB of private memory. Versions of
+ * Java without these options ignore them.
  */
 const SPARING_JVM = [
   '-XX:+UseSerialGC', '-Xms16m', '-XX:MinHeapFreeRatio=10', '-XX:MaxHeapFreeRatio=20', '-XX:TieredStopAtLevel=1',
