@@ -1,8 +1,11 @@
 /** Detects a full disk of a data folder, so that people see that instead of a stack trace of the JVM. */
 import { statfs } from 'node:fs/promises'
 
-/** With less than this servers fail at one write and succeed at the next. */
-const ROOM_MIN_BYTES = 4 * 1024 * 1024
+/**
+ * With less than this servers fail at one write and succeed at the next. PostgreSQL ends, and does not start again, where
+ * there is no room for a segment of its log, 16 MB.
+ */
+const ROOM_MIN_BYTES = 20 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
 
 /** A message that the disk is full; undefined: it is not, or unknown. */
