@@ -55,7 +55,9 @@ async function openApi (site: Site, started: AsyncDisposableStack) {
 
 /** What a reader of ends sees: ends of partitions, which move back if a leader lost records, and questions. */
 const steps = fc.array(fc.record({
-  partition: fc.nat({ max: 2 }), end: fc.bigInt({ min: 0n, max: 30n }), read: fc.bigInt({ min: 0n, max: 5n }),
+  partition: fc.nat({ max: 2 }),
+  end: fc.bigInt({ min: 0n, max: 30n }),
+  read: fc.bigInt({ min: 0n, max: 5n }),
   waitMs: fc.nat({ max: 3 })
 }), { maxLength: 80 })
 

@@ -2,8 +2,8 @@
 import { statfs } from 'node:fs/promises'
 
 /**
- * With less than this servers fail at one write and succeed at the next. PostgreSQL ends, and does not start again, where
- * there is no room for a segment of its log, 16 MB.
+ * With less than this servers fail at one write and succeed at the next. PostgreSQL ends, and does not start again,
+ * where there is no room for a segment of its log, 16 MB.
  */
 const ROOM_MIN_BYTES = 20 * 1024 * 1024
 const LOOK_INTERVAL_MS = 2_000
