@@ -23,7 +23,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** @returns the first error in the properties of a packet, and of its will */
-export function faultOfProperties (packet: Packet): { readonly reason: MqttReason, readonly detail: string } | undefined {
+export function faultOfProperties (
+  packet: Packet
+): { readonly reason: MqttReason, readonly detail: string } | undefined {
   const { cmd, properties, will } = packet as { cmd: string, properties?: object, will?: { properties?: object } }
   return faultOf(cmd, properties) ?? faultOf('will', will?.properties)
 }
