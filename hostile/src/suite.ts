@@ -43,8 +43,12 @@ export interface Suite {
   readonly reports: readonly AttackReport[]
 }
 
-const WARM_UP_MS = 3_000
-const WARM_UP_MAX_MS = 60_000
+const REST_WINDOW_MS = 3_000
+/** A site is at rest when so many windows in a row were not quieter than the best one before. */
+const REST_WINDOWS = 3
+const REST_MAX_MS = 90_000
+/** A quiet window may be so many times slower than the best one; else it is measured again. */
+const QUIET_RATIO_MAX = 1.5
 const TRIES_MAX = 3
 const QUIET_AGAIN_MS = 2_000
 
@@ -61,8 +65,7 @@ export async function runSuite (
   /** holds open connections; not killed with an attack that hangs */
   const holders = started.adopt(await startAttackers(), it => it.close())
 
-  await warmUp(honest, settings.floorMs)
-  const quietWindow = await measureQuiet(honest, settings.quietMs)
+  const quietWindow = await measureAtRest(honest, settings.quietMs)
   const quiet = spreadsOf(quietWindow)
   if (quietWindow.failures.length > 0) {
     throw new Error(`the honest client fails on a quiet site: ${quietWindow.failures.join('; ')}`)
@@ -147,11 +150,23 @@ function describe (attack: Attack, made: Attempt, { quietNow, tries, slowBefore 
   }
 }
 
-/** Waits until the preparations have no effect any more, on this site or its machine. */
-async function warmUp (honest: Honest, floorMs: number): Promise<void> {
-  for (const untilMs = performance.now() + WARM_UP_MAX_MS; performance.now() < untilMs;) {
-    const { all } = spreadsOf(await measureQuiet(honest, WARM_UP_MS))
-    if (all.count > 0 && all.p99 <= floorMs) return
+/** Waits until the preparations have no effect any more, on this site or its machine. @returns a window after that */
+async function measureAtRest (honest: Honest, quietMs: number): Promise<HonestWindow> {
+  const untilMs = performance.now() + REST_MAX_MS
+  const isTime = () => performance.now() < untilMs
+  const p99Of = (window: HonestWindow) => {
+    const { all } = spreadsOf(window)
+    return all.count > 0 && window.failures.length === 0 ? all.p99 : Infinity
+  }
+  let bestMs = Infinity
+  for (let noBetter = 0; noBetter < REST_WINDOWS && isTime();) {
+    const p99Ms = p99Of(await measureQuiet(honest, REST_WINDOW_MS))
+    noBetter = p99Ms < bestMs ? 0 : noBetter + 1
+    bestMs = Math.min(bestMs, p99Ms)
+  }
+  for (;;) {
+    const window = await measureQuiet(honest, quietMs)
+    if (p99Of(window) <= QUIET_RATIO_MAX * bestMs || !isTime()) return window
   }
 }
 

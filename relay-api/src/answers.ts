@@ -18,8 +18,8 @@ import { Type, type Static } from 'typebox'
 import type { Budgets, Held } from './budgets/budgets.ts'
 import type { Asker } from './query/asker.ts'
 import type { AttainedService } from './query/attained-service.ts'
-import { Computing, createTurnClock } from './query/computing.ts'
-import { createComputeTurns } from './query/compute-turns.ts'
+import { Computing } from './query/computing.ts'
+import { PIECE_MS, type ComputeTurns } from './query/compute-turns.ts'
 
 export const answerSettings = {
   ANSWER_TIMEOUT_MS: Type.Integer({
@@ -61,8 +61,6 @@ declare module 'fastify' {
 }
 
 const LOOK_INTERVAL_MS = 500
-/** Computing time between two turns of the event loop. */
-const PIECE_MS = 4
 /** Cost of a request before its answer is read. */
 const REQUEST_MS = 0.3
 /** An answer that has computed for longer takes turns with long ones. */
@@ -76,12 +74,13 @@ const REASONS: readonly EndReason[] = ['client-gone', 'deadline', 'stalled', 'cl
 
 /** Gives every request of an app its answer; call it after the hook that identifies callers. */
 export function keepAnswers (
-  app: FastifyInstance, config: AnswerConfig, budgets: Budgets, service: AttainedService, metrics: Registry
+  app: FastifyInstance, config: AnswerConfig, budgets: Budgets, service: AttainedService, turns: ComputeTurns,
+  metrics: Registry
 ): void {
   const open = new Set<OpenAnswer>()
   const bySocket = new WeakMap<Socket, Map<OpenAnswer, () => void>>()
   let long = 0
-  const turns = createComputeTurns(() => {
+  turns.leaveTimeFor(() => {
     for (const answer of open) if (!answer.isLong && !service.isHeavy(answer.caller)) return true
     return false
   })
@@ -105,7 +104,7 @@ export function keepAnswers (
   const settings: AnswerSettings = {
     rowsMax: config.ANSWER_ROWS_MAX,
     seriesMax: config.ANSWER_SERIES_MAX,
-    isTurnSpent: createTurnClock(PIECE_MS),
+    isTurnSpent: turns.isSpent,
     turn: ({ caller, computesLong, signal }) => turns.take(caller, computesLong || service.isHeavy(caller), signal),
     computed: (caller, ms) => service.compute(caller, ms),
     holdLong (caller) {
@@ -145,9 +144,12 @@ export function keepAnswers (
     request.answer = answer
     const { socket } = request.raw
     const ofSocket = follow(socket)
-    if (!isEndless) open.add(answer)
+    if (!isEndless) {
+      open.add(answer)
+      service.open(answer.caller)
+    }
     const finish = () => {
-      open.delete(answer)
+      if (open.delete(answer)) service.close(answer.caller)
       ofSocket.delete(answer)
       answer.finish()
     }

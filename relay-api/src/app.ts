@@ -30,7 +30,8 @@ import { openApiRoutes } from './openapi.ts'
 import { checkBodies } from './parameters/body.ts'
 import { keepPastAnswers } from './past-answers.ts'
 import { answerInOrder } from './pipelining.ts'
-import { createAttainedService } from './query/attained-service.ts'
+import { createAttainedService, watchLoop } from './query/attained-service.ts'
+import { createComputeTurns } from './query/compute-turns.ts'
 import { openReads } from './replica.ts'
 import { withoutCredentials } from './redaction.ts'
 import { openRequestLog } from './request-log.ts'
@@ -179,8 +180,9 @@ async function compose (
   const ingest = isIngestOn(config) ? openIngest(config, database, budgets, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const history = watchHistory(database, metrics, log)
-  const service = createAttainedService()
-  const reads = openReads(config, database, history, service, metrics, log)
+  const service = createAttainedService(undefined, watchLoop())
+  const turns = createComputeTurns()
+  const reads = openReads(config, database, history, service, turns, metrics, log)
   app.addHook('onClose', () => reads.close())
   const logEnds = openLogEnds(config, database, log)
   app.addHook('onClose', () => logEnds.close())
@@ -208,7 +210,7 @@ async function compose (
   }, () => {})))
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
-    keepAnswers(api, config, budgets, service, metrics)
+    keepAnswers(api, config, budgets, service, turns, metrics)
     const past = keepPastAnswers(api, config.PAST_ANSWERS_MB * 2 ** 20, metrics)
     api.setErrorHandler<FastifyError>((error, request, reply) => {
       if (!past.answer(error, request, reply)) sendProblem(error, request, reply)

@@ -24,6 +24,7 @@ import { reportChangedZones } from './query/granted.ts'
 import { onceATurn } from './query/once-a-turn.ts'
 import { createTotalReader, type TotalReader } from './query/read-total.ts'
 import { createRetryBudget, repeatReads } from './query/repeat-reads.ts'
+import type { ComputeTurns } from './query/compute-turns.ts'
 
 export interface ReadSource {
   readonly database: Database
@@ -59,8 +60,8 @@ const NOTES_MAX = 60
 
 /** @param history of the primary */
 export function openReads (
-  config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, metrics: Registry,
-  log: Logger
+  config: ApiConfig, primary: Database, history: DatabaseHistory, service: AttainedService, turns: ComputeTurns,
+  metrics: Registry, log: Logger
 ): Reads {
   const { DATABASE_REPLICA_URL: replicaUrl, DATABASE_REPLICA_LAG_MAX_MS: lagMaxMs } = config
   // primary and replica each have a cache
@@ -70,7 +71,7 @@ export function openReads (
   const sourceOf = (server: string, database: Database, history?: DatabaseHistory): Shared => {
     const shares = createShares(config, service)
     sharesOf.set(server, shares)
-    const shared = reportChangedZones(fairShare(repeatReads(database, retries), shares, service))
+    const shared = reportChangedZones(fairShare(repeatReads(database, retries), shares, service, turns))
     return { database: onceATurn(shared), totals: createTotalReader(shared, cacheBytes, history) }
   }
   const onPrimary = sourceOf('database', primary, history)

@@ -169,3 +169,45 @@ test('a caller that was heavy is so no more when it has asked for nothing for a 
   service.compute('greedy', 0.5)
   assert.ok(!service.isHeavy('greedy'))
 })
+
+test('a caller with most of the work is not heavy beside others that ask for next to nothing', () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 10 }), (others, partPerMille) => {
+    const fair = 1 / (others + 1)
+    const callers = [
+      { costMs: 2, perSecond: Math.floor(fair * 350) }, // 0.7 of its share
+      ...Array(others).fill({ costMs: 1, perSecond: partPerMille })
+    ]
+    for (const { heavyPart } of serve(callers, 1, 10)) assert.ok(heavyPart < 0.05, `heavy for ${heavyPart} of the time`)
+  }))
+})
+
+test('while the event loop is busy, a heavy caller stays so until it has less than the others', () => {
+  let nowMs = 0
+  let isBusy = true
+  const service = createAttainedService(() => nowMs, () => isBusy)
+  const pass = (ms: number, greedyPart: number) => {
+    for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs += 10) {
+      service.compute('greedy', 10 * greedyPart)
+      service.compute('honest', 3)
+      service.isHeavy('honest')
+    }
+    return { greedy: service.isHeavy('greedy'), honest: service.isHeavy('honest') }
+  }
+  assert.deepEqual(pass(2_000, 0.7), { greedy: true, honest: false })
+  assert.deepEqual(pass(5_000, 0.3), { greedy: true, honest: false }, 'at equal shares')
+  assert.deepEqual(pass(5_000, 0.1), { greedy: false, honest: false })
+  pass(2_000, 0.7)
+  isBusy = false
+  assert.deepEqual(pass(5_000, 0.3), { greedy: false, honest: false }, 'there is time left')
+})
+
+test('one that waits for more answers than all others together is heavy, but not while it is alone', () => {
+  fc.assert(fc.property(fc.nat(60), fc.nat(60), (own, others) => {
+    const service = createAttainedService(() => 0)
+    for (let n = 0; n < own; n++) service.open('crowd')
+    for (let n = 0; n < others; n++) service.open('other')
+    assert.equal(service.isHeavy('crowd'), own > 8 && others > 0 && own > others)
+    for (let n = 0; n < own; n++) service.close('crowd')
+    assert.ok(!service.isHeavy('crowd'))
+  }))
+})

@@ -11,7 +11,8 @@ import { createComputeTurns } from '../src/query/compute-turns.ts'
 function onClock (t: TestContext, isShortUnderWay: () => boolean, longMs = 5) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   let nowMs = 0
-  const turns = createComputeTurns(isShortUnderWay, () => nowMs)
+  const turns = createComputeTurns(() => nowMs)
+  turns.leaveTimeFor(isShortUnderWay)
   const given: string[] = []
   return {
     given,
@@ -66,4 +67,44 @@ test('short answers that compute all the time leave a turn to long ones after ea
   await pass(130)
   assert.equal(given.filter(it => it === 'long').length, 5)
   assert.ok(given.length > 100)
+})
+
+test('a turn of the event loop is as long as one piece, however many answers compute in it', async () => {
+  const { isSpent } = createComputeTurns()
+  assert.deepEqual([0, 2, 3.9, 4, 9].map(isSpent), [false, false, false, true, true])
+  await Promise.resolve()
+  assert.equal(isSpent(9), true, 'what was promised goes on in the same turn')
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([20, 23, 24].map(isSpent), [false, false, true])
+})
+
+test('short answers that compute little share a turn, until the time of a piece is over', async () => {
+  let nowMs = 0
+  let loops = 0
+  const turns = createComputeTurns(() => nowMs)
+  const went: number[] = []
+  const count = () => { loops++; if (went.length < 40) setImmediate(count) }
+  setImmediate(count)
+  await Promise.all(Array.from({ length: 40 }, async () => {
+    await turns.take('caller', false)
+    nowMs += 0.5
+    went.push(loops)
+  }))
+  const perTurn = Object.values(Object.groupBy(went, it => it)).map(it => it!.length)
+  assert.ok(Math.max(...perTurn) <= 9, `${Math.max(...perTurn)} in one turn`)
+  assert.ok(perTurn.length <= 6, `${perTurn.length} turns`)
+})
+
+test('a long piece rests for what it takes of the loop later as well', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let nowMs = 0
+  const turns = createComputeTurns(() => nowMs)
+  turns.leaveTimeFor(() => true)
+  let went = 0
+  for (let n = 0; n < 10; n++) turns.take('long', true, undefined, 2).then(() => { went++ })
+  for (; nowMs < 30; nowMs++) {
+    t.mock.timers.tick(1)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  assert.ok(went >= 3 && went <= 5, `${went} in 30 ms, each with a rest of 6`)
 })

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 
 import fc from 'fast-check'
 
-import { Computing, createTurnClock } from '../src/query/computing.ts'
+import { Computing } from '../src/query/computing.ts'
 
 test('waits count almost nothing, for any number and length', () => {
   fc.assert(fc.property(fc.array(fc.integer({ min: 2, max: 10_000 }), { maxLength: 15 }), waits => {
@@ -31,13 +31,4 @@ test('steps of a loop count as long as they take, piece by piece', () => {
     assert.ok(Math.abs(computing.totalMs - sum) < 1e-6)
     assert.ok(Math.abs(pieces + computing.pieceMs - sum) < 1e-6)
   }))
-})
-
-test('a turn of the event loop is as long as one piece, however many answers compute in it', async () => {
-  const isSpent = createTurnClock(4)
-  assert.deepEqual([0, 2, 3.9, 4, 9].map(isSpent), [false, false, false, true, true])
-  await Promise.resolve()
-  assert.equal(isSpent(9), true, 'what was promised goes on in the same turn')
-  await new Promise(resolve => setImmediate(resolve))
-  assert.deepEqual([20, 23, 24].map(isSpent), [false, false, true])
 })

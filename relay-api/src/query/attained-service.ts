@@ -3,7 +3,9 @@
  *
  *     work   ms of computing, plus the cost of statements: a fixed one per statement and per row; of a large one, its time
  *     rate   work per time over the last second, with exponential decay; for a new caller, since its first query
- *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin
+ *     heavy  a caller whose rate is above the mean rate of all active callers, by a margin. While the event loop is
+ *            busy, it stays heavy until it is below the mean: at equal shares the loop would have no time left. Or a
+ *            caller that waits for many answers at once, more than all others together
  *
  * Elapsed time alone is no measure of work: beside a heavy caller everybody's statements are slow, and by elapsed time
  * the API would hold up the wrong caller. But a statement that takes many times as long as those of another caller do
@@ -23,13 +25,19 @@ const BESIDE_MS = 1_000
 const AGE_MIN_MS = 50
 /** over the mean rate */
 const HEAVY_PART = 1.25
-/** A caller with less than this part of a core is never heavy. */
+/** One that is heavy stays so while the event loop is busy, until it has less than this part of the mean. */
+const HEAVY_PART_BUSY = 0.8
+/** A caller with less than this part of a core is never heavy, */
 const HEAVY_MIN = 0.25
+/** nor one with less than this part of an equal share of it: beside a small caller, any other is above the mean */
+const FAIR_PART = 0.8
+/** A browser has six connections to a site. An application with many users has all it needs while it is alone. */
+const OPEN_LIGHT_MAX = 8
 const LOOK_INTERVAL_MS = 10
 const CALLERS_MAX = 1_000
 
 /** Rough CPU cost of a statement, and of a row that it returns, in PostgreSQL and API together. */
-const STATEMENT_MS = 0.7
+export const STATEMENT_MS = 0.7
 const ROW_MS = 0.003
 /** A large statement takes so long, and so many times as long as the statements of another caller do on average. */
 const LARGE_MIN_MS = 20
@@ -39,6 +47,9 @@ const TYPICAL_WEIGHT = 1 / 8
 export interface AttainedService {
   /** A caller has asked something. */
   ask (caller: string): void
+  /** It waits for an answer from now on. */
+  open (caller: string): void
+  close (caller: string): void
   /** Counts computing. @param ms of the thread */
   compute (caller: string, ms: number): void
   /** A statement of a caller begins. */
@@ -67,12 +78,23 @@ interface Caller {
   readonly sinceMs: number
 }
 
-/** @param now ms of a clock that only goes on */
-export function createAttainedService (now = () => performance.now()): AttainedService {
+/**
+ * @param now ms of a clock that only goes on
+ * @param isBusy whether the event loop has little time left
+ */
+export function createAttainedService (now = () => performance.now(), isBusy = () => false): AttainedService {
   /** active ones, in the order of their last work */
   const callers = new Map<string, Caller>()
   let heavy: ReadonlySet<string> = new Set()
   let lookedAtMs = -Infinity
+  /** answers that callers wait for */
+  const openOf = new Map<string, number>()
+  let openOfAll = 0
+  const isCrowding = (name: string) => {
+    const own = openOf.get(name) ?? 0
+    const others = openOfAll - own
+    return own > OPEN_LIGHT_MAX && others > 0 && own > others
+  }
   const running = new Set<Running>()
   /** A clock that passes as fast as each of the statements is worked on, if PostgreSQL had one core for all of them. */
   let sharedMs = 0
@@ -92,11 +114,20 @@ export function createAttainedService (now = () => performance.now()): AttainedS
     if (callers.size > CALLERS_MAX) callers.delete(callers.keys().next().value!)
     return caller
   }
-  const isLarge = (name: string, tookMs: number) => {
-    if (tookMs < LARGE_MIN_MS) return false
-    const others = [...callers].flatMap(([other, it]) =>
-      other === name || it.typicalMs === undefined ? [] : [it.typicalMs])
-    return others.length === 0 || tookMs > LARGE_RATIO * Math.min(...others)
+  /** Tells large statements from others: found once for several statements. */
+  const sizes = () => {
+    let [leastMs, secondMs, whose] = [Infinity, Infinity, '']
+    for (const [name, { typicalMs = Infinity }] of callers) {
+      if (typicalMs >= secondMs) continue
+      if (typicalMs >= leastMs) secondMs = typicalMs
+      else [leastMs, secondMs, whose] = [typicalMs, leastMs, name]
+    }
+    return {
+      isLarge (name: string, tookMs: number) {
+        const othersMs = name === whose ? secondMs : leastMs
+        return tookMs >= LARGE_MIN_MS && (othersMs === Infinity || tookMs > LARGE_RATIO * othersMs)
+      }
+    }
   }
   const look = (nowMs: number) => {
     for (const { caller } of running) add(caller, 0) // it is active for as long as its statements are under way
@@ -106,15 +137,31 @@ export function createAttainedService (now = () => performance.now()): AttainedS
     }
     passShared(nowMs)
     const underWayMs = new Map<string, number>()
+    const { isLarge } = sizes()
     for (const { caller, sinceMs, fromMs } of running) {
       if (isLarge(caller, nowMs - sinceMs)) underWayMs.set(caller, (underWayMs.get(caller) ?? 0) + sharedMs - fromMs)
     }
     const rates = [...callers].map(([name, it]) => ({ name, rate: rateOf(it, nowMs, underWayMs.get(name)) }))
     const mean = rates.reduce((sum, it) => sum + it.rate, 0) / rates.length
-    heavy = new Set(rates.filter(({ rate }) => rate > HEAVY_MIN && rate > HEAVY_PART * mean).map(({ name }) => name))
+    const isLoopBusy = isBusy()
+    const leastRate = Math.max(HEAVY_MIN, FAIR_PART / callers.size)
+    const isTooMuch = (name: string, rate: number) => isLoopBusy && heavy.has(name)
+      ? rate > HEAVY_PART_BUSY * mean
+      : rate > leastRate && rate > HEAVY_PART * mean
+    heavy = new Set(rates.filter(({ name, rate }) => isTooMuch(name, rate)).map(({ name }) => name))
   }
   return {
     ask: caller => { add(caller, 0) },
+    open (caller) {
+      openOf.set(caller, (openOf.get(caller) ?? 0) + 1)
+      openOfAll++
+    },
+    close (caller) {
+      const left = openOf.get(caller)! - 1
+      if (left === 0) openOf.delete(caller)
+      else openOf.set(caller, left)
+      openOfAll--
+    },
     compute: (caller, ms) => { add(caller, ms) },
     begin (name) {
       const sinceMs = now()
@@ -127,7 +174,8 @@ export function createAttainedService (now = () => performance.now()): AttainedS
           passShared(sinceMs + tookMs)
           running.delete(it)
           const leastMs = STATEMENT_MS + rows * ROW_MS
-          const caller = add(name, isLarge(name, tookMs) ? Math.max(leastMs, sharedMs - it.fromMs) : leastMs)
+          const isLarge = tookMs >= LARGE_MIN_MS && sizes().isLarge(name, tookMs)
+          const caller = add(name, isLarge ? Math.max(leastMs, sharedMs - it.fromMs) : leastMs)
           caller.typicalMs = caller.typicalMs === undefined
             ? tookMs
             : caller.typicalMs + (tookMs - caller.typicalMs) * TYPICAL_WEIGHT
@@ -140,7 +188,7 @@ export function createAttainedService (now = () => performance.now()): AttainedS
         lookedAtMs = nowMs
         look(nowMs)
       }
-      return heavy.has(caller)
+      return heavy.has(caller) || isCrowding(caller)
     }
   }
 }
@@ -149,4 +197,24 @@ export function createAttainedService (now = () => performance.now()): AttainedS
 function rateOf ({ workMs, atMs, sinceMs }: Caller, nowMs: number, underWayMs = 0): number {
   const ageMs = Math.max(nowMs - sinceMs, AGE_MIN_MS)
   return (workMs * Math.exp((atMs - nowMs) / MEMORY_MS) + underWayMs) / (MEMORY_MS * (1 - Math.exp(-ageMs / MEMORY_MS)))
+}
+
+/** The event loop is busy when it has less than this part of its time left. */
+const BUSY = 0.7
+const BUSY_INTERVAL_MS = 50
+
+/** @returns whether the event loop of this thread was busy most of the last moments */
+export function watchLoop (): () => boolean {
+  let last = performance.eventLoopUtilization()
+  let lastMs = performance.now()
+  let isBusy = false
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs - lastMs < BUSY_INTERVAL_MS) return isBusy
+    const current = performance.eventLoopUtilization()
+    isBusy = performance.eventLoopUtilization(current, last).utilization > BUSY
+    last = current
+    lastMs = nowMs
+    return isBusy
+  }
 }

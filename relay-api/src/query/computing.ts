@@ -27,19 +27,3 @@ export class Computing {
   /** Continues after a known wait. */
   goOn (nowMs: number): void { this.#steppedMs = nowMs }
 }
-
-/**
- * Looks how long a turn of the event loop goes on. Answers that wait for the same thing, such as a batch of statements,
- * go on in one turn: 40 of them with a piece each would stop the loop for 40 pieces.
- * @returns whether all that computed in this turn has taken `maxMs` together
- */
-export function createTurnClock (maxMs: number): (nowMs: number) => boolean {
-  let beganMs: number | undefined
-  return nowMs => {
-    if (beganMs === undefined) {
-      beganMs = nowMs
-      setImmediate(() => { beganMs = undefined })
-    }
-    return nowMs - beganMs >= maxMs
-  }
-}

@@ -16,8 +16,9 @@
  */
 import { RelayError, type Database, type ForWhom } from 'relay-common'
 
-import type { AttainedService } from './attained-service.ts'
+import { STATEMENT_MS, type AttainedService } from './attained-service.ts'
 import { createRotation } from './rotation.ts'
+import type { ComputeTurns } from './compute-turns.ts'
 
 const SHARE = 3
 /** left for what is for nobody, of pools that have so many */
@@ -67,12 +68,16 @@ export interface HeldConnection {
 }
 
 /** @returns a database whose statements wait for their caller's share, and count as its service */
-export function fairShare (database: Database, shares: Shares, service: AttainedService): Database {
+export function fairShare (
+  database: Database, shares: Shares, service: AttainedService, turns: Pick<ComputeTurns, 'take'>
+): Database {
   const within = async <T>(
     whom: ForWhom | undefined, run: (count: (rows: number) => void) => Promise<T>
   ): Promise<T> => {
     if (whom?.caller === undefined) return await run(() => {})
     const { caller, isLong = false, signal } = whom // as it is now: a short answer may become a long one meanwhile
+    // sending a statement and receiving its rows take time of the event loop as well
+    if (service.isHeavy(caller)) await turns.take(caller, true, signal, STATEMENT_MS)
     const share = await shares.take(caller, isLong, signal)
     const statement = service.begin(caller)
     let rows = 0

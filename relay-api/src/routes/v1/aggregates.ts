@@ -153,16 +153,16 @@ async function findAggregates (
   const { limit, cursor, format: _, ...asked } = query // the rest distinguishes queries
   const source = parts.reads.choose(answer)
   const resumed = cursor === undefined ? undefined : decodeCursor(asked, cursor)
-  const { rowsQuery, granted, range, interval, clock } = await resolve(
-    query, grants, resumed, source.database, parts, answer
-  )
+  const [resolved, completeThroughMs] = await Promise.all([
+    resolve(query, grants, resumed, source.database, parts, answer), parts.completeness.read(source)
+  ])
+  const { rowsQuery, granted, range, interval, clock } = resolved
   if (format === 'csv') await refuseCut(rowsQuery, cursor, source.database, parts.config.POINTS_MAX, answer)
   if (rowsQuery.statistics.some(it => it.needsSteps)) {
     await refuseSteps(rowsQuery, source.database, parts.config.STEP_MINUTES_MAX, answer)
   }
 
   const { groupBy, statistics, boundaries } = rowsQuery
-  const completeThroughMs = await parts.completeness.read(source)
   const rowsRange = boundaries.length === 0 ? range : { startMs: boundaries.at(0), endMs: boundaries.at(-1) }
   const { late, duplicates } = await readArrivalTotals(source.database, granted, rowsRange)
   const head = {
@@ -202,8 +202,7 @@ async function resolve (
   const range = resumed?.range ?? parseRange(query, nowMs, config.RANGE_MAX_DAYS)
   checkLength(range, config.RANGE_MAX_DAYS) // for a made-up cursor
 
-  const granted = await findGranted(database, selection, asker)
-  const keptSince = await readKeptSince(database)
+  const [granted, keptSince] = await Promise.all([findGranted(database, selection, asker), readKeptSince(database)])
   const { coverage } = planRange(range, keptSince)
   const isGone = coverage.startMs >= coverage.endMs // by retention
   const { interval, boundaries } = splitIntoRows(query, isGone ? range : coverage, clock, keptSince, config.POINTS_MAX)

@@ -72,8 +72,9 @@ export function compareRoutes (app: FastifyInstance, { config, reads, deviceType
     const statistics = parseStatistics(request.query.stats)
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
-    const selection = await findGranted(source.database, asked, request.answer)
-    const keptSince = await readKeptSince(source.database)
+    const [selection, keptSince] = await Promise.all([
+      findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+    ])
 
     const numbersOf = async (range: TimeRange): Promise<ReadonlyArray<number | null> | undefined> => {
       const rows = readWholeRange(source, { selection, groupBy: undefined, statistics, range, keptSince, nowMs })

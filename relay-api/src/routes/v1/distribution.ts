@@ -62,8 +62,10 @@ export function distributionRoutes (app: FastifyInstance, { config, reads, devic
     const range = parseRange(request.query, nowMs, config.RANGE_MAX_DAYS)
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
-    const selection = await findGranted(source.database, asked, request.answer)
-    const plan = planRange(range, await readKeptSince(source.database))
+    const [selection, keptSince] = await Promise.all([
+      findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+    ])
+    const plan = planRange(range, keptSince)
     const kind = readsDeviceSeries(selection, undefined) ? 'devices' : 'groups'
     const rows = await readGroupRows(source, { selection, groupBy: undefined, kind }, [''], [plan], nowMs)
     const merged = rows.get('')?.get(0)

@@ -66,8 +66,9 @@ export function topRoutes (app: FastifyInstance, { config, reads, deviceTypes }:
     const statistics = [findStatistic('count')!, statistic]
     const asked = parseSelection(request.query, deviceTypes, request.principal.grants)
     const source = reads.choose(request.answer)
-    const selection = groupBy === 'device' ? asked : await findGranted(source.database, asked, request.answer)
-    const keptSince = await readKeptSince(source.database)
+    const [selection, keptSince] = await Promise.all([
+      groupBy === 'device' ? asked : findGranted(source.database, asked, request.answer), readKeptSince(source.database)
+    ])
 
     const ranking = createRanking<Ranked & { readonly count: number, readonly error: number | null }>(
       limit, order === 'desc'
