@@ -5,7 +5,9 @@
  */
 import { writeFileSync } from 'node:fs'
 
-import { databaseSettings, eventLogSettings, eventSettings, programSettings, retentionSettings } from 'relay-common'
+import {
+  databaseSettings, eventLogSettings, eventSettings, programSettings, retentionSettings, tracingSettings
+} from 'relay-common'
 import type { TObject, TSchema } from 'typebox'
 
 import { apiSettings } from '../relay-api/src/config.ts'
@@ -24,7 +26,8 @@ const shared = [
   { title: 'PostgreSQL', settings: databaseSettings },
   { title: 'The event log', settings: eventLogSettings },
   { title: 'Events', settings: eventSettings },
-  { title: 'Retention', settings: retentionSettings }
+  { title: 'Retention', settings: retentionSettings },
+  { title: 'Tracing', settings: tracingSettings }
 ]
 
 /** The whole page, as Markdown. */
@@ -78,6 +81,8 @@ const aboutCompose = `\`compose.yaml\` takes these from the environment or from 
 | \`OIDC_ISSUER\` | none | as above; Keycloak of the profile \`keycloak\` is \`http://keycloak.localhost:8083/realms/relay\` |
 | \`OIDC_ALLOW_HTTP\` | \`false\` | as above |
 | \`OIDC_DASHBOARD_CLIENT\` | none | as above |
+| \`OTEL_EXPORTER_OTLP_ENDPOINT\` | none | as above |
+| \`TRACE_RATIO\` | none | as above |
 | \`SHUTDOWN_DRAIN_MS\` | \`0\` | as above; at most 8 s, unless you raise \`stop_grace_period\` |
 | \`KEYCLOAK_PASSWORD\` | \`admin\` | password of Keycloak's administrator |
 | \`GRAFANA_PASSWORD\` | \`admin\` | password of Grafana's administrator (profile \`monitoring\`) |

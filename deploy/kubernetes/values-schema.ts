@@ -13,7 +13,7 @@ export const chartSettings: ReadonlySet<string> = new Set([
   'EVENT_LOG', 'KAFKA_BOOTSTRAP_SERVERS',
   'KAFKA_TLS', 'KAFKA_TLS_CA_FILE', 'KAFKA_TLS_CERT_FILE', 'KAFKA_TLS_KEY_FILE',
   'KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD',
-  'API_TOKENS', 'ALLOW_WELL_KNOWN_TOKEN',
+  'API_TOKENS', 'ALLOW_WELL_KNOWN_TOKEN', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_HEADERS',
   'MQTT_PORT', 'MQTT_TLS_CERT_FILE', 'MQTT_TLS_KEY_FILE', 'MQTT_TLS_CA_FILE'
 ])
 
@@ -128,6 +128,7 @@ export function valuesSchema (): Schema {
       query: object({ ...workload, settings: settings('apiSettings'), autoscaling }),
       ingest: object({ enabled: flag, ...workload, settings: settings('apiSettings'), autoscaling }),
       processor: object({ ...workload, settings: settings('processorSettings'), shutdownTimeoutMs: integer(100) }),
+      tracing: object({ endpoint: { type: 'string', pattern: '^$|^https?://' }, headers: object({ existingSecret: text, key: text }) }),
       migration: object({ enabled: flag, resources: free, ...placement }),
       probe: object({ enabled: flag, url: text, token: object({ existingSecret: text, key: text }), resources: free, ...placement }),
       topologySpread: object({ zone: spread, node: spread }),
@@ -140,7 +141,8 @@ export function valuesSchema (): Schema {
         dns: freeList,
         database: freeList,
         kafka: freeList,
-        identityProvider: freeList
+        identityProvider: freeList,
+        collector: freeList
       }),
       monitoring: object({
         serviceMonitor: object({ enabled: flag, interval: text, labels: texts }),

@@ -98,7 +98,13 @@ for (const [name, program] of Object.entries(programs)) {
 
   test(`${name}: a variable that the user sets reaches the setting of that name`, () => {
     const texts: Record<string, string> = {
-      GAP_POLICY: 'continue', LATE: '2%', DUPLICATES: '2%', POISON: '2%', BACKFILL: '7h', OIDC_ALLOW_HTTP: 'true'
+      GAP_POLICY: 'continue',
+      LATE: '2%',
+      DUPLICATES: '2%',
+      POISON: '2%',
+      BACKFILL: '7h',
+      OIDC_ALLOW_HTTP: 'true',
+      TRACE_RATIO: '0.5'
     }
     const settable = Object.keys(environment).filter(it => variables().has(it) && it !== 'POSTGRES_PORT')
     const given = Object.fromEntries(settable.map(it => [it, texts[it] ?? '7']))

@@ -252,9 +252,11 @@ const cases: Readonly<Record<string, Case>> = {
   'batches are appended to the log': ({ client }, topicId) => client.query('select append_to_event_log($1, $2, $3, $4, $5, $6, $7)', [
     topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 1), range(KEYS).map(() => Buffer.from('k')),
     range(KEYS).map(() => Buffer.from('v')), null]),
-  'batches are read from the log': ({ client }, topicId) => client.query('select * from read_event_log_with_times($1, $2, $3, $4, 1000000)',
+  'batches are read from the log': ({ client }, topicId) => client.query('select * from read_event_log_with_headers($1, $2, $3, $4, 1000000)',
     [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]),
   'batches are read from the log by a processor of the version before': ({ client }, topicId) => client.query(
+    'select * from read_event_log_with_times($1, $2, $3, $4, 1000000)', [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)]),
+  'batches are read from the log by a processor of two versions before': ({ client }, topicId) => client.query(
     'select * from read_event_log($1, $2, $3, $4, 1000000)', [topicId, range(KEYS), range(KEYS).map(() => 1), range(KEYS).map(() => 0)])
 }
 
@@ -283,9 +285,10 @@ const statements: Readonly<Record<string, { readonly count: number, readonly by:
     'rows that change while partitions are merged, some at a time and by the primary key, in the sessions of a processor, which plan by key',
   'relay-common/src/event-log/postgres-leases.ts': { count: 1, by: ['partitions are leased'] },
   'relay-common/migrations/0004-event-log.sql': {
-    count: 3, by: ['batches are appended to the log', 'batches are read from the log by a processor of the version before']
+    count: 3, by: ['batches are appended to the log', 'batches are read from the log by a processor of two versions before']
   },
-  'relay-common/migrations/0024-event-log-times.sql': { count: 1, by: ['batches are read from the log'] },
+  'relay-common/migrations/0024-event-log-times.sql': { count: 1, by: ['batches are read from the log by a processor of the version before'] },
+  'relay-common/migrations/0028-tracing.sql': { count: 1, by: ['batches are read from the log'] },
   'relay-common/migrations/0013-announced-rollups.sql': { count: 1, by: ['a flush is announced'] }
 }
 

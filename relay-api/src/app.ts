@@ -7,8 +7,8 @@ import {
 } from 'fastify'
 import {
   Counter, createProcessMetrics, eventLogKind, healthRoutes, Histogram, instanceName, listen, measureDegraded, migrate,
-  openDatabase, closeKeepAlive, RelayError, reportProgram, splitList, startMetricsServer, type Database, type Logger,
-  type Readiness, type Registry, type Running, type SessionUse
+  openDatabase, openTracer, closeKeepAlive, RelayError, reportProgram, splitList, startMetricsServer, type Database,
+  type Logger, type Readiness, type Registry, type Running, type SessionUse
 } from 'relay-common'
 
 import { keepAnswers } from './answers.ts'
@@ -40,6 +40,7 @@ import { knowAllMethods, refuseOtherMethods } from './routes/other-methods.ts'
 import { v1Routes } from './routes/v1/resources.ts'
 import { Hub, type HubDatabases } from './stream/hub.ts'
 import { traceIdOf } from './trace.ts'
+import { createTraces, traceRequests } from './tracing.ts'
 import { addCorsAndCompression } from './cors-compression.ts'
 
 declare module 'fastify' {
@@ -177,6 +178,9 @@ async function compose (
 
   const budgets = createBudgets(config, metrics)
   const know = knowClient(boundClients(app, config), budgets)
+  const tracer = await openTracer(config, 'relay-api', { database, metrics, log })
+  const traces = tracer && createTraces(tracer, budgets)
+  app.addHook('onClose', () => tracer?.close())
   const ingest = isIngestOn(config) ? openIngest(config, database, budgets, metrics, log) : undefined
   app.addHook('onClose', () => ingest?.close())
   const history = watchHistory(database, metrics, log)
@@ -193,7 +197,7 @@ async function compose (
   measureDegraded(metrics, async () => ({
     ...await queryReadiness(database), ...ingest ? await ingestReadiness(ingest) : {}
   }))
-  const hub = new Hub(databases, history, config, budgets, metrics, log)
+  const hub = new Hub(databases, history, config, budgets, metrics, log, tracer)
   app.addHook('preClose', () => hub.close()) // streams never end by themselves, so closing would wait forever
 
   knowAllMethods(app)
@@ -210,12 +214,13 @@ async function compose (
   }, () => {})))
   await app.register(async api => {
     const logIn = await guard(api, config, database, log, know)
+    traceRequests(api, traces)
     keepAnswers(api, config, budgets, service, turns, metrics)
     const past = keepPastAnswers(api, config.PAST_ANSWERS_MB * 2 ** 20, metrics)
     api.setErrorHandler<FastifyError>((error, request, reply) => {
       if (!past.answer(error, request, reply)) sendProblem(error, request, reply)
     })
-    takeMqtt(api, config, ingest, { logIn, budgets, metrics, log })
+    takeMqtt(api, config, ingest, { logIn, budgets, traces, metrics, log })
     checkEncoding(api)
     api.setNotFoundHandler(refuseRoute) // after the guard as well
     const deviceTypes = deviceTypesOf(config)

@@ -1,4 +1,4 @@
-import { databaseSettings, programSettings, readConfig, splitList } from 'relay-common'
+import { databaseSettings, programSettings, readConfig, splitList, tracingSettings } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
 import { accessSettings } from './auth/config.ts'
@@ -12,6 +12,7 @@ export const apiSettings = Type.Object({
   ...databaseSettings,
   ...ingestSettings,
   ...streamSettings,
+  ...tracingSettings,
   API_PORT: Type.Integer({
     default: 8080, minimum: 0, maximum: 65535, description: 'port of the HTTP API; 0: any free port'
   }),

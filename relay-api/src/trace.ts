@@ -1,10 +1,23 @@
 /** Adds the trace of a request to its log lines: https://www.w3.org/TR/trace-context/ */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 
-const pattern = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/
+import { parseTraceparent, traceFields, TRACEPARENT, type TraceContext } from 'relay-common'
 
-/** Fields of a log line from the header `traceparent`. An invalid one is ignored, according to the standard. */
-export function traceIdOf ({ headers }: { readonly headers: IncomingHttpHeaders }): { readonly traceId?: string } {
-  const traceId = pattern.exec(String(headers.traceparent ?? ''))?.[1]
+/** The log of a request knows only the message; its span may begin later. */
+const spans = new WeakMap<IncomingMessage, { readonly span: TraceContext | undefined }>()
+
+export function noteTrace (message: IncomingMessage, trace: { readonly span: TraceContext | undefined }): void {
+  spans.set(message, trace)
+}
+
+/**
+ * Fields of a log line: of the span, or else of the header. An invalid header is ignored, according to the standard.
+ */
+export function traceIdOf (
+  message: Pick<IncomingMessage, 'headers'>
+): { readonly traceId?: string, readonly spanId?: string } {
+  const span = spans.get(message as IncomingMessage)?.span
+  if (span) return traceFields(span)
+  const traceId = parseTraceparent(message.headers[TRACEPARENT])?.traceId
   return traceId === undefined ? {} : { traceId }
 }

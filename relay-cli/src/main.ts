@@ -21,6 +21,7 @@ import { addRepair } from './repair.ts'
 import { addReplay } from './replay.ts'
 import { addSend } from './send.ts'
 import { addTail } from './tail.ts'
+import { addTrace } from './trace.ts'
 import { addVerify } from './verify.ts'
 
 const EXIT_FAILED = 2
@@ -42,7 +43,7 @@ const program = new Command('relay')
   .exitOverride()
 const commands = [
   addDevices, addQuery, addSend, addTail, addProbe, addLag, addDeadLetters, addVerify, addRepair, addReplay, addKeys,
-  addMigrate
+  addMigrate, addTrace
 ]
 for (const add of commands) add(program)
 for (const command of program.commands.flatMap(it => [it, ...it.commands])) command.exitOverride()

@@ -206,3 +206,21 @@ export const healthPort = (preset: number) => ({
     'port of /livez, /readyz and /metrics; 0: any free port', preset
   )
 })
+
+/** Traces of single events (docs/tracing.md). */
+export const tracingSettings = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(Type.String({
+    description: 'URL of an OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318; not set: ' +
+      'nothing is traced'
+  })),
+  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(Type.String({
+    description: 'headers of requests to the collector: name=value, separated by commas'
+  })),
+  TRACE_RATIO: Type.Number({
+    default: 0.01,
+    minimum: 0,
+    maximum: 1,
+    description: 'ratio of devices whose events are traced; a device is traced always or never, with the same ratio ' +
+      'by every program'
+  })
+}

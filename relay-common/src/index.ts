@@ -25,7 +25,7 @@ export type { BoundConnections, ConnectionShares } from './bound-connections.ts'
 export { ByteReader, ByteWriter } from './bytes.ts'
 export {
   databaseSettings, eventLogConnectionSettings, eventLogSettings, eventSettings, healthPort, keepMsOf, programSettings,
-  readConfig, retentionSettings, splitList
+  readConfig, retentionSettings, splitList, tracingSettings
 } from './config.ts'
 export {
   connectionOptions, databaseFor, describeDatabase, isConnectionError, isTimeout, liftTimeLimits, openDatabase
@@ -123,6 +123,17 @@ export { fromPlainError, linkThread, toPlainError } from './thread-link.ts'
 export type { PlainError, ThreadLink } from './thread-link.ts'
 export { readTls } from './tls.ts'
 export { parseEpochSeconds, parseTimestamp, YEAR_0_MS, YEAR_10000_MS } from './event/timestamp.ts'
+export { openTracer } from './tracing/open.ts'
+export type { TracingConfig } from './tracing/open.ts'
+export { LINKS_MAX, spanned, traceFields } from './tracing/port.ts'
+export type { Attributes, Link, Span, SpanOptions, TraceContext, Tracer } from './tracing/port.ts'
+export { createSampling } from './tracing/sampling.ts'
+export type { Sampling } from './tracing/sampling.ts'
+export {
+  readTracedDevices, traceDevice, TRACED_DEVICES_MAX, TRACED_FOR_MAX_MS
+} from './tracing/traced-devices.ts'
+export { formatTraceparent, parseTraceparent, TRACEPARENT } from './tracing/traceparent.ts'
+export type { ReceivedContext } from './tracing/traceparent.ts'
 export { version } from './version.ts'
 export { bucketStartMs, DAY_MS, dayLevel, HOUR_MS, hourLevel, levels, MINUTE_MS, minuteLevel } from './window.ts'
 export type { Level, LevelName, TimeRange } from './window.ts'

@@ -190,6 +190,41 @@ export function eventLogContract (name: string, open: (t: TestContext) => Promis
         records.map(({ key, value }) => ({ key: bytes(key), value: bytes(value) })))
     })
 
+    promise('a consumer finds the headers of records that have some', async (opened, { eventLog }) => {
+      const topic = await eventLog.ensureTopic(topicOf(1))
+      const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+      const records: ProducedRecord[] = [
+        ...numbered(200),
+        { key: 'a', value: 'b', headers: { 'zwei-ü': 'ö', traceparent } },
+        { key: null, value: null, headers: { traceparent, empty: '' } },
+        { key: 'a', value: 'without' },
+        { key: 'a', value: 'c', headers: { other: 'x'.repeat(3_000) } }
+      ]
+      await send(eventLog, topic.name, records)
+      const consumer = await openConsumer(opened, eventLog, consumerOf(topic.name))
+      await waitAssigned(consumer, 1)
+      const found: unknown[] = []
+      for (const fromOffset of [0n, 201n]) {
+        consumer.start(0, fromOffset)
+        for (let next = fromOffset; next < records.length;) {
+          const news = await nextNews(consumer)
+          if (news.kind !== 'records') continue
+          const { records: set } = news
+          next = set.nextOffset
+          set.forEach({
+            record: () => {},
+            corrupt: () => assert.fail('a batch is corrupt'),
+            headers: (find, offsetDelta) => found.push([
+              set.baseOffset + BigInt(offsetDelta), find('traceparent'), find('zwei-ü'), find('empty'), find('nothing')
+            ])
+          })
+        }
+      }
+      const second = [201n, traceparent, undefined, '', undefined]
+      const last = [203n, undefined, undefined, undefined, undefined]
+      assert.deepEqual(found, [[200n, traceparent, 'ö', undefined, undefined], second, last, second, last])
+    })
+
     promise('reading begins at any offset, and start() moves it back', async (opened, { eventLog }) => {
       const topic = await eventLog.ensureTopic(topicOf(1))
       await send(eventLog, topic.name, numbered(1_000))

@@ -31,3 +31,13 @@ export async function announceRollups (
   // one text with all times: there may be tens of thousands, and the driver would search each for quotes
   await client.query('select announce_rollups($1, $2, $3)', [levelIndexes, `{${buckets.join()}}`, series])
 }
+
+/** Announces the trace of a flush in its transaction; kept as long as what it announces. */
+export async function announceTrace (client: PoolClient, traceparent: string): Promise<void> {
+  await client.query(`
+    with gone as (
+      delete from traced_flushes where ctid = any (array(
+        select ctid from traced_flushes where recorded_at < now() - interval '20 minutes'
+        limit 1000 for update skip locked)))
+    insert into traced_flushes (traceparent) values ($1) on conflict do nothing`, [traceparent])
+}

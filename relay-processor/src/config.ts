@@ -1,5 +1,6 @@
 import {
-  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, retentionSettings
+  databaseSettings, eventLogSettings, eventSettings, healthPort, programSettings, readConfig, retentionSettings,
+  tracingSettings
 } from 'relay-common'
 import { Type, type Static } from 'typebox'
 
@@ -20,6 +21,7 @@ export const processorSettings = Type.Object({
   ...eventLogSettings,
   ...eventSettings,
   ...retentionSettings,
+  ...tracingSettings,
   ...healthPort(8082),
   PROCESSOR_THREADS: Type.Integer({
     default: 1,

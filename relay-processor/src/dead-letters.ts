@@ -2,7 +2,7 @@
  * Dead letters: invalid records, unchanged, with their reason. They are durable before the progress of their partition
  * moves. After a crash one may appear twice, with the same source offset.
  */
-import { toDeadLetterRecord, type DeadLetterReason, type ProducedRecord } from 'relay-common'
+import { toDeadLetterRecord, type DeadLetterReason, type ProducedRecord, type TraceContext } from 'relay-common'
 
 export interface DeadLetter {
   readonly key: Buffer | null
@@ -13,6 +13,8 @@ export interface DeadLetter {
   readonly field: string | undefined
   readonly detail: string
   readonly offset: bigint
+  /** of its producer, if that is traced */
+  trace?: TraceContext
 }
 
 export interface DeadLetterSource {
@@ -21,6 +23,8 @@ export interface DeadLetterSource {
 }
 
 /** The record of a dead letter, with everything about it in its headers. */
-export function toRecord ({ offset, ...letter }: DeadLetter, source: DeadLetterSource, nowMs: number): ProducedRecord {
+export function toRecord (
+  { offset, trace: _, ...letter }: DeadLetter, source: DeadLetterSource, nowMs: number
+): ProducedRecord {
   return toDeadLetterRecord({ ...letter, source: { ...source, offset } }, nowMs)
 }

@@ -11,12 +11,13 @@
  * The right column is what a crash after the step leaves behind. Steps 4 to 6 continue while the next records are
  * folded. A very large flush goes through steps 2 to 6 in parts, some partitions at a time.
  */
-import { bucketStartMs, DAY_MS, levels } from 'relay-common'
+import { bucketStartMs, DAY_MS, levels, type Span, type Tracer } from 'relay-common'
 
 import { admit } from './admit.ts'
 import type { Appended } from './appended.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import { FlushRows } from './flush-rows.ts'
+import { startFlushSpan } from './flush-trace.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 import { isAhead, type Partition } from './partition.ts'
 import { nameSeries, readBack } from './read-back.ts'
@@ -43,8 +44,11 @@ const MINUTES_PER_PART = 50_000
 
 /** Receivers of what a flush does not handle itself. */
 export interface FlushSinks {
-  /** makes dead letters durable; throws on failure */
-  sendDeadLetters (partition: Partition, letters: readonly DeadLetter[]): Promise<void>
+  /**
+   * makes dead letters durable; throws on failure
+   * @param span of the flush, if it is traced
+   */
+  sendDeadLetters (partition: Partition, letters: readonly DeadLetter[], span: Span | undefined): Promise<void>
   /** called after a write, with the offsets that the database has reached, and when its readings were appended */
   written (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
   /**
@@ -80,19 +84,22 @@ export class Flusher {
   readonly #sinks: FlushSinks
   readonly #metrics: ProcessorMetrics
   readonly #retry: Retry
+  readonly #tracer: Tracer | undefined
   readonly #rows = new FlushRows()
   #flushNumber = 0
   #writing: Promise<void> = Promise.resolve()
   #isWriting = false
 
   constructor (
-    store: RollupStore, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry
+    store: RollupStore, settings: FlushSettings, sinks: FlushSinks, metrics: ProcessorMetrics, retry: Retry,
+    tracer?: Tracer
   ) {
     this.#store = store
     this.#settings = settings
     this.#sinks = sinks
     this.#metrics = metrics
     this.#retry = retry
+    this.#tracer = tracer
   }
 
   /** whether a write is in progress: another flush would wait for it */
@@ -109,6 +116,21 @@ export class Flusher {
     if (ahead.length === 0) return 0
 
     const flushNumber = ++this.#flushNumber
+    const span = startFlushSpan(this.#tracer, ahead, flushNumber)
+    try {
+      const rows = await this.#flushAhead(ahead, flushNumber, nowMs, span)
+      this.#forgetCold(partitions, flushNumber)
+      this.#writing.then(() => span?.end(), error => span?.end(error))
+      return rows
+    } catch (error) {
+      span?.end(error)
+      throw error
+    }
+  }
+
+  async #flushAhead (
+    ahead: readonly Partition[], flushNumber: number, nowMs: number, span: Span | undefined
+  ): Promise<number> {
     const { minutesPerPart = MINUTES_PER_PART } = this.#settings
     let part: Target[] = []
     let minutes = 0
@@ -118,11 +140,10 @@ export class Flusher {
       part.push({ partition, arrived })
       minutes += arrived.minutes
       if (minutes < minutesPerPart && partition !== ahead.at(-1)) continue
-      rows += await this.#flushPart(part, flushNumber, nowMs)
+      rows += await this.#flushPart(part, flushNumber, nowMs, span)
       part = []
       minutes = 0
     }
-    this.#forgetCold(partitions, flushNumber)
     return rows
   }
 
@@ -136,17 +157,26 @@ export class Flusher {
     await this.#writing.catch(() => {})
   }
 
-  async #flushPart (part: readonly Target[], flushNumber: number, nowMs: number): Promise<number> {
-    await this.#retry('naming series', () => nameSeries(this.#store, part.flatMap(it => [...it.arrived.unnamed])))
+  async #flushPart (
+    part: readonly Target[], flushNumber: number, nowMs: number, span: Span | undefined
+  ): Promise<number> {
+    const reading = span?.child('read back')
+    await this.#retry(
+      'naming series', () => nameSeries(this.#store, part.flatMap(it => [...it.arrived.unnamed])), reading
+    )
     const planned = part.filter(it => this.#noteIds(it)).map(({ partition, arrived }): Planned =>
       ({ partition, plan: planFlush(partition, arrived, this.#settings, nowMs) }))
-    await this.#retry('reading rollups back', () => this.#readBack(planned))
+    await this.#retry('reading rollups back', () => this.#readBack(planned), reading)
+    reading?.end()
+    const settling = span?.child('settle')
     const endTimer = this.#metrics.settleSeconds.startTimer()
     const writes = planned.map(it => this.#settle(it, flushNumber, nowMs))
     endTimer()
+    settling?.end()
     await this.#writing // of the part before, which the database wrote meanwhile
     this.#isWriting = true
-    this.#writing = this.#write(writes, part[0].partition.topic.topicId).finally(() => { this.#isWriting = false })
+    const { topicId } = part[0].partition.topic
+    this.#writing = this.#write(writes, topicId, span).finally(() => { this.#isWriting = false })
     this.#writing.catch(() => {}) // whoever awaits it gets the error
     return writes.reduce((sum, it) => sum + it.rowCount, 0)
   }
@@ -220,14 +250,14 @@ export class Flusher {
     this.#metrics.seriesInMemory.set(count())
   }
 
-  async #write (writes: PartitionWrite[], topicId: string): Promise<void> {
+  async #write (writes: PartitionWrite[], topicId: string, span: Span | undefined): Promise<void> {
     const endTimer = this.#metrics.writeSeconds.startTimer()
     const unsent = writes.filter(it => it.deadLetters.length > 0)
     await this.#retry('writing dead letters', async () => {
       for (; unsent.length > 0; unsent.shift()) { // a retry does not send again what was sent
-        await this.#sinks.sendDeadLetters(unsent[0].partition, unsent[0].deadLetters)
+        await this.#sinks.sendDeadLetters(unsent[0].partition, unsent[0].deadLetters, span)
       }
-    })
+    }, span)
 
     let left = writes
     let isUncertain = false // a commit was sent without an answer
@@ -235,7 +265,7 @@ export class Flusher {
       if (isUncertain) left = await this.#resolveUncertain(left, topicId)
       isUncertain = false
       while (left.length > 0) {
-        const outcome = await this.#store.write(topicId, left)
+        const outcome = await this.#store.write(topicId, left, span)
         if (outcome.kind === 'committed') return
         if (outcome.kind === 'unknown') {
           isUncertain = true
@@ -248,7 +278,7 @@ export class Flusher {
         }
         left = left.filter(it => !refused.has(it.move.partition))
       }
-    })
+    }, span)
 
     for (const { partition, move } of left) for (const it of move.taken) partition.returning.delete(it)
     if (left.length > 0) {

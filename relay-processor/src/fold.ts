@@ -8,8 +8,8 @@
  * `Folder.record` has the fast paths; `#recordPlainly` is the reference that they must agree with.
  */
 import {
-  createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, scanEvent, type DeadLetterReason, type EventRules,
-  type RecordSet, type RecordVisitor, type ScannedEvent
+  createScannedEvent, decodeEvent, decodeNames, oldestTakenMs, parseTraceparent, scanEvent, TRACEPARENT,
+  type DeadLetterReason, type EventRules, type RecordSet, type RecordVisitor, type ScannedEvent
 } from 'relay-common'
 
 import { noteAppended } from './appended.ts'
@@ -135,6 +135,16 @@ export class Folder implements RecordVisitor {
       return
     }
     this.#add(this.#partition.series.findOrAdd(decoded.event).index, timestampMs, reading)
+  }
+
+  headers (find: (name: string) => string | undefined, offsetDelta: number): void {
+    const context = parseTraceparent(find(TRACEPARENT))
+    if (!context?.isSampled) return
+    const { traced, deadLetters } = this.#partition
+    const offset = this.#baseOffset + BigInt(offsetDelta)
+    traced.add({ context, offset })
+    const letter = deadLetters.at(-1)
+    if (letter?.offset === offset) letter.trace = context
   }
 
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void {

@@ -9,13 +9,13 @@
  */
 import {
   RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type Logger,
-  type PartitionOffsets, type Readiness, type Topic
+  type PartitionOffsets, type Readiness, type Topic, type Tracer
 } from 'relay-common'
 
 import type { Clock } from './clock.ts'
-import { toRecord } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
+import { toTracedRecords } from './flush-trace.ts'
 import { Folder, type FoldRules } from './fold.ts'
 import type { JournalSettings } from './journal.ts'
 import type { ProcessorMetrics } from './metrics.ts'
@@ -46,6 +46,8 @@ export interface LineParts {
   readonly clock: Clock
   readonly metrics: ProcessorMetrics
   readonly log: Logger
+  /** undefined: tracing is off */
+  readonly tracer?: Tracer | undefined
 }
 
 export interface Line {
@@ -137,10 +139,10 @@ class Loop {
     this.#retry = createRetry({ ...sinks, signal })
     this.#retryUntilStopped = createRetry({ ...sinks, signal: AbortSignal.any([signal, this.#stopping.signal]) })
     this.#flusher = new Flusher(parts.store, settings, {
-      sendDeadLetters: async (partition, letters) => {
+      sendDeadLetters: async (partition, letters, span) => {
         const source = { topic: partition.topic.name, partition: partition.partition }
         await parts.producer.send(
-          settings.deadLettersTopic, letters.map(it => toRecord(it, source, parts.clock.nowMs()))
+          settings.deadLettersTopic, toTracedRecords(parts.tracer, span, letters, source, parts.clock.nowMs())
         )
         for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
       },
@@ -158,7 +160,7 @@ class Loop {
         ))
       },
       fenced: (partition, historyId) => this.#onFenced(partition, historyId)
-    }, parts.metrics, this.#retry)
+    }, parts.metrics, this.#retry, parts.tracer)
   }
 
   stop (): void {

@@ -8,6 +8,7 @@ import { Misplaced } from './misplaced.ts'
 import type { Homes } from './home.ts'
 import { SeriesTable } from './series-table.ts'
 import type { Claim } from './store.ts'
+import { TracedRecords } from './traced-records.ts'
 
 /**
  * Everything that the processor holds of a source partition that it owns. Dropped completely when the partition is
@@ -56,6 +57,8 @@ export interface Partition {
   /** invalid records since the last flush */
   deadLetters: DeadLetter[]
   deadLetterBytes: number
+  /** traced records since the last flush */
+  traced: TracedRecords
 }
 
 /** The state of a newly claimed partition. */
@@ -86,7 +89,8 @@ export function createPartition (
     returning: new Set(),
     returnedSettledMs: new Map(),
     deadLetters: [],
-    deadLetterBytes: 0
+    deadLetterBytes: 0,
+    traced: new TracedRecords()
   }
 }
 

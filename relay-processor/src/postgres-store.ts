@@ -2,9 +2,9 @@
  * The store in PostgreSQL. The statements are in progress.ts, series-ids.ts, rollup-rows.ts, journal-rows.ts and
  * late-count-rows.ts.
  */
-import type { Database, PoolClient } from 'relay-common'
+import { formatTraceparent, spanned, type Database, type PoolClient, type Span } from 'relay-common'
 
-import { announceRollups } from './announce.ts'
+import { announceRollups, announceTrace } from './announce.ts'
 import { writeArrivals } from './late-count-rows.ts'
 import { readMisplaced, removeMisplaced, writeMisplaced } from './homes.ts'
 import { writeJournal } from './journal-rows.ts'
@@ -30,10 +30,10 @@ export async function openPostgresStore (database: Database, settings: StoreSett
     readRows: (level, sourcePartition, keys) => readStoredRows(database, level, sourcePartition, keys),
     readElsewhere: (sourcePartition, keys) => readElsewhere(database, sourcePartition, keys),
     readMisplaced: wanted => readMisplaced(database, wanted),
-    write: async (topicId, writes) => {
+    write: async (topicId, writes, span) => {
       const write = async () => {
         await partitions.ensure(writes.map(it => it.daysMs))
-        return await writer.write(topicId, writes)
+        return await writer.write(topicId, writes, span)
       }
       try {
         return await write()
@@ -60,16 +60,18 @@ class Writer {
     this.#database = database
   }
 
-  async write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome> {
+  async write (topicId: string, writes: readonly PartitionRows[], span?: Span): Promise<WriteOutcome> {
     try {
-      return await this.#write(topicId, writes, true)
+      return await this.#write(topicId, writes, span, true)
     } catch (error) {
       if (!isUniqueViolation(error)) throw error
-      return await this.#write(topicId, writes, false)
+      return await this.#write(topicId, writes, span, false)
     }
   }
 
-  async #write (topicId: string, writes: readonly PartitionRows[], isNewTrusted: boolean): Promise<WriteOutcome> {
+  async #write (
+    topicId: string, writes: readonly PartitionRows[], span: Span | undefined, isNewTrusted: boolean
+  ): Promise<WriteOutcome> {
     const client = await this.#connected()
     let isCommitting = false
     try {
@@ -82,13 +84,16 @@ class Writer {
         await client.query('rollback')
         return { kind: 'refused', partitions: refused, historyId: row?.history_id ?? null }
       }
-      await writeRows(client, writes, isNewTrusted)
-      await writeJournal(client, writes)
-      await writeMisplaced(client, writes.flatMap(it => it.misplaced))
-      await writeArrivals(client, writes)
-      await announceRollups(client, writes)
+      await spanned(span, 'COPY', async () => {
+        await writeRows(client, writes, isNewTrusted)
+        await writeJournal(client, writes)
+        await writeMisplaced(client, writes.flatMap(it => it.misplaced))
+        await writeArrivals(client, writes)
+        await announceRollups(client, writes)
+        if (span) await announceTrace(client, formatTraceparent(span))
+      })
       isCommitting = true
-      await client.query('commit')
+      await spanned(span, 'COMMIT', () => client.query('commit'))
       return { kind: 'committed' }
     } catch (error) {
       this.#client = undefined

@@ -1,10 +1,15 @@
-import { isConnectionError, isTimeout, RelayError, type Logger } from 'relay-common'
+import {
+  isConnectionError, isTimeout, RelayError, traceFields, type Logger, type TraceContext
+} from 'relay-common'
 
 import type { Clock } from './clock.ts'
 import type { ProcessorMetrics } from './metrics.ts'
 
-/** Runs work until it succeeds. */
-export type Retry = <T>(what: string, work: () => Promise<T>) => Promise<T>
+/**
+ * Runs work until it succeeds.
+ * @param trace of the work, for the log
+ */
+export type Retry = <T>(what: string, work: () => Promise<T>, trace?: TraceContext) => Promise<T>
 
 export interface RetrySinks {
   /** current failures, by what fails; several tasks may be retried at once */
@@ -24,7 +29,7 @@ const DELAY_MAX_MS = 5_000
  * reason. Other errors are thrown at once.
  */
 export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks): Retry {
-  return async (what, work) => {
+  return async (what, work, trace) => {
     for (let attempt = 1, delayMs = DELAY_MIN_MS; ; attempt++, delayMs = Math.min(2 * delayMs, DELAY_MAX_MS)) {
       try {
         const result = await work()
@@ -39,7 +44,7 @@ export function createRetry ({ faults, clock, metrics, log, signal }: RetrySinks
         if (error !== cause) metrics.timeouts.inc()
         faults.set(what, `${what} failed: ${(error as Error).message}`)
         metrics.retries.inc()
-        log.warn({ err: error, attempt }, `${what} failed`)
+        log.warn({ err: error, attempt, ...traceFields(trace) }, `${what} failed`)
         await clock.delay(delayMs * (0.5 + clock.random() / 2), signal)
         if (signal.aborted) throw error
       }

@@ -1,7 +1,7 @@
 /** The work of one thread of a processor: a line over its share of the partitions, with its own resources. */
 import {
-  instanceName, keepMsOf, levels, splitList, type ConsumerSettings, type Database, type EventLog, type JoinGroup,
-  type Logger, type MetricValues, type Readiness, type Registry
+  instanceName, keepMsOf, levels, openTracer, splitList, type ConsumerSettings, type Database, type EventLog,
+  type JoinGroup, type Logger, type MetricValues, type Readiness, type Registry
 } from 'relay-common'
 
 import { systemClock } from './clock.ts'
@@ -38,13 +38,16 @@ export async function openShare (
 ): Promise<ThreadShare> {
   await using opened = new AsyncDisposableStack()
   const metrics = createProcessorMetrics(registry)
+  const tracer = opened.adopt(await openTracer(
+    config, 'relay-processor', { database, metrics: registry, log, instance: ownerOf(config) }
+  ), it => it?.close())
   const producer = opened.adopt(await eventLog.openProducer(), it => it.close())
   const store = opened.adopt(
     await openPostgresStore(database, { kind: eventLog.kind, ...progressGroup(config) }), it => it.close()
   )
   const consumer = opened.adopt(await eventLog.openConsumer(consumerSettings(config), join), it => it.close())
   const line = opened.adopt(startLine(lineSettings(config), {
-    store, eventLog, consumer, producer, clock: systemClock, metrics, log
+    store, eventLog, consumer, producer, clock: systemClock, metrics, log, tracer
   }), it => it.close())
 
   const ends = opened.adopt(watchLogEnds(eventLog, config.EVENTS_TOPIC, line, log), it => it.close())

@@ -14,7 +14,7 @@
  * A call that throws has had no effect that its caller must undo, and may be repeated. The error code decides whether
  * to retry (retry.ts).
  */
-import type { GapKind, Level, RollupRow, Topic } from 'relay-common'
+import type { GapKind, Level, RollupRow, Span, Topic } from 'relay-common'
 
 import type { Homes } from './home.ts'
 
@@ -61,8 +61,9 @@ export interface Store {
   /**
    * Writes rows as absolute values, updates the journal and moves progress, for one topic, in one transaction. Data
    * without an offset may be written twice.
+   * @param span of the flush, if it is traced
    */
-  write (topicId: string, writes: readonly PartitionRows[]): Promise<WriteOutcome>
+  write (topicId: string, writes: readonly PartitionRows[], span?: Span): Promise<WriteOutcome>
 
   /** The outcome of a move whose write was not answered: read, never guessed. */
   readOutcome (topicId: string, move: ProgressMove): Promise<MoveOutcome>

@@ -67,8 +67,8 @@ test('a database from before the journal continues to work, and resends of its r
   before.kill('SIGKILL')
   await exited
   await site.database.query(`
-    drop table journal, series_blocks, progress_group, programs; drop index series_groups;
-    drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times;
+    drop table journal, series_blocks, progress_group, programs, traced_devices, traced_flushes; drop index series_groups;
+    drop sequence series_blocks_made; drop function take_series_ids, read_event_log_with_times, read_event_log_with_headers;
     delete from migrations where name >= '0022'`)
 
   await spawnProcessor(t, site, { JOURNAL_INTERVAL_S: '1' })

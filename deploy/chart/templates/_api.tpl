@@ -13,6 +13,7 @@ One Deployment of the API. Takes
 {{- $secrets := trim (print
   (include "relay.database.secrets" (dict "root" $root "login" "api"))
   (include "relay.eventLog.secrets" (dict "root" $root "login" "api"))
+  (include "relay.tracing.secrets" (dict "root" $root))
   (include "relay.api.secrets" .)) -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -51,6 +52,7 @@ spec:
             {{- include "relay.api.env" . | indent 12 }}
             {{- include "relay.database.env" (dict "root" $root "login" "api") | indent 12 }}
             {{- include "relay.eventLog.env" (dict "root" $root "login" "api") | indent 12 }}
+            {{- include "relay.tracing.env" (dict "root" $root) | indent 12 }}
           {{- include "relay.aliveProbes" (dict "port" "http") | nindent 10 }}
           readinessProbe:
             httpGet: { path: '/readyz?for={{ .readyFor }}', port: http }

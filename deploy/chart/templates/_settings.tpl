@@ -7,7 +7,7 @@ Settings of the programs as environment variables, and the Secrets that some of 
 
 {{/* A number of YAML is a float, and a large one would be written as 3.3e+07. */}}
 {{- define "relay.text" -}}
-{{- if kindIs "float64" . -}}{{ int64 . | toString | quote }}{{- else -}}{{ toString . | quote }}{{- end -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . | toString | quote }}{{- else -}}{{ toString . | quote }}{{- end -}}
 {{- end -}}
 
 {{/* Takes a dict of settings. */}}
@@ -191,6 +191,32 @@ Settings of the programs as environment variables, and the Secrets that some of 
       {{- if .clientCaKey }}
       - { key: {{ .clientCaKey }}, path: mqtt/ca.crt }
       {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes root. */}}
+{{- define "relay.tracing.env" -}}
+{{- with .root.Values.tracing }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- if .headers.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS_FILE
+  value: /secrets/tracing/headers
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes root. */}}
+{{- define "relay.tracing.secrets" -}}
+{{- with .root.Values.tracing }}
+{{- if and .endpoint .headers.existingSecret }}
+- secret:
+    name: {{ .headers.existingSecret }}
+    items:
+      - { key: {{ .headers.key }}, path: tracing/headers }
 {{- end }}
 {{- end }}
 {{- end -}}

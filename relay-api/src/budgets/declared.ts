@@ -95,6 +95,12 @@ export const budgetSettings = {
     minimum: 1,
     description: 'most database look-ups per minute for series of one caller that are not in memory'
   }),
+  TRACED_REQUESTS_PER_MINUTE_MAX: Type.Integer({
+    default: 60,
+    minimum: 1,
+    description: 'most requests and MQTT messages per minute that are traced because their caller sent a ' +
+      '`traceparent` with the sampled flag; further ones are traced if their devices are'
+  }),
   KEPT_ANSWERS_PER_HOUR_MAX: Type.Integer({
     default: 50_000, minimum: 1, description: 'most requests with an Idempotency-Key that one caller may send per hour'
   }),
@@ -204,6 +210,12 @@ export const budgets = {
     what: 'series look-ups',
     refillMs: MINUTE_MS,
     shownBy: 'relay-api/test/quotas.test.ts'
+  },
+  tracedRequests: {
+    setting: 'TRACED_REQUESTS_PER_MINUTE_MAX',
+    what: 'traced requests',
+    refillMs: MINUTE_MS,
+    shownBy: 'relay-api/test/tracing.test.ts'
   },
   keptAnswers: {
     setting: 'KEPT_ANSWERS_PER_HOUR_MAX',

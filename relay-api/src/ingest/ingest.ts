@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto'
 import {
   Counter, deadLetterReasons, EVENT_BYTES_MAX, Gauge, isId, keepMsOf, decodeClaims, RelayError, splitList,
   toDeadLetterRecord, type Database, type EventGrants,
-  type EventRules, type ForWhom, type Logger, type Registry
+  type EventRules, type ForWhom, type Logger, type ProducedRecord, type Registry
 } from 'relay-common'
 
 import type { Principal } from '../auth/principal.ts'
@@ -26,6 +26,7 @@ import { cutItems, type CutLimits, type Framing } from './items.ts'
 import { openOutbox, type Outbox } from './outbox.ts'
 import { createQuotas, type Quotas } from './quotas.ts'
 import { createIngestTurns, runNow } from './ingest-turns.ts'
+import type { Trace } from '../tracing.ts'
 
 export interface IngestAnswer {
   /** events that are now durable in the log */
@@ -43,9 +44,12 @@ export interface Ingest {
   /**
    * Accepts the events of a body.
    * @param waiting its signal ends the work when nobody waits for it
+   * @param trace of the request; undefined: tracing is off
    * @throws RelayError RELAY_REQUEST_INVALID, RELAY_BODY_TOO_LARGE for too many events, RELAY_EVENT_LOG_UNREACHABLE
    */
-  accept (body: Buffer, framing: Framing, principal: Principal, waiting?: ForWhom): Promise<IngestAnswer>
+  accept (
+    body: Buffer, framing: Framing, principal: Principal, waiting?: ForWhom, trace?: Trace
+  ): Promise<IngestAnswer>
   /**
    * Accepts one event.
    * @returns why it is refused; undefined: it is durable
@@ -72,6 +76,8 @@ export interface EventOrigin {
   readonly deviceId: string | undefined
   /** full length, if the bytes are truncated */
   readonly sizeBytes?: number | undefined
+  /** undefined: tracing is off */
+  readonly trace?: Trace | undefined
 }
 
 /** Ingest is enabled if the event log is configured: a log without readers would lose events. */
@@ -98,14 +104,27 @@ export function openIngest (
   const turns = createIngestTurns()
   const cutLimits: CutLimits = { itemsMax: config.INGEST_EVENTS_MAX, blankLinesMax: config.INGEST_EVENTS_MAX }
 
-  const take = async (sorted: Sorting, caller: string, nowMs: number, waiting?: ForWhom): Promise<IngestAnswer> => {
+  const send = async (caller: string, records: readonly ProducedRecord[], topic: string, trace?: Trace) => {
+    if (!trace) return await outbox.send(caller, records, topic)
+    const { records: traced, span } = trace.send(records, topic)
+    try {
+      await outbox.send(caller, traced, topic)
+      span?.end()
+    } catch (error) {
+      span?.end(error)
+      throw error
+    }
+  }
+  const take = async (
+    sorted: Sorting, caller: string, nowMs: number, waiting: ForWhom | undefined, trace: Trace | undefined
+  ): Promise<IngestAnswer> => {
     let it: Pick<Sorting, 'records' | 'refused'> = sorted
     if (sorted.dear.length > 0) {
       it = withoutRefused(sorted, await quotas.spend(caller, sorted.dear, nowMs))
       waiting?.signal?.throwIfAborted()
     }
     const { records, refused } = it
-    await outbox.send(caller, records)
+    await send(caller, records, config.EVENTS_TOPIC, trace)
     counts.accepted.inc(records.length)
     for (const { reason } of refused) counts.refused.inc({ reason })
     return { accepted: records.length, refused: refused.length > DETAILS_MAX ? refused.map(withoutDetail) : refused }
@@ -117,13 +136,13 @@ export function openIngest (
     rules,
     bodyLimits: { maxBytes: config.INGEST_BODY_MAX_BYTES, timeoutMs: config.INGEST_BODY_TIMEOUT_MS },
     quotas,
-    async accept (body, framing, { id, grants }, waiting) {
+    async accept (body, framing, { id, grants }, waiting, trace) {
       const nowMs = Date.now()
       const sorted = new Sorting(body, { rules, grants }, quotas, nowMs)
       const work = sortBody(body, framing, cutLimits, sorted)
       if (body.length <= SMALL_BODY_BYTES) runNow(work)
       else await turns.run(id, work, waiting?.signal)
-      return await take(sorted, id, nowMs, waiting)
+      return await take(sorted, id, nowMs, waiting, trace)
     },
     async acceptOne (event, principal, from) {
       if (from.sizeBytes !== undefined) {
@@ -133,7 +152,7 @@ export function openIngest (
       const nowMs = Date.now()
       const sorted = new Sorting(event, { rules, grants: grantsOf(principal, from) }, quotas, nowMs)
       sorted.add(event)
-      const { refused } = await take(sorted, principal.id, nowMs)
+      const { refused } = await take(sorted, principal.id, nowMs, undefined, from.trace)
       return refused[0]
     },
     async hash (caller, framing, body) {
@@ -144,7 +163,8 @@ export function openIngest (
       if (!mayKeepLetter(budgets, principal.id)) return
       const source = { topic: from.source, principal: principal.id, grants: grantsOf(principal, from) }
       const letter = { key: keyOf(bytes), value: bytes, valueBytes: from.sizeBytes, reason, field, detail, source }
-      await outbox.send(principal.id, [toDeadLetterRecord(letter, Date.now())], config.DEAD_LETTERS_TOPIC)
+      from.trace?.ask() // each dead letter is traced
+      await send(principal.id, [toDeadLetterRecord(letter, Date.now())], config.DEAD_LETTERS_TOPIC, from.trace)
       counts.deadLetters.inc({ reason })
     },
     async close () {

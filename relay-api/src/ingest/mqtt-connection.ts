@@ -22,6 +22,7 @@ import type { LogIn } from '../auth/authenticate.ts'
 import type { Principal } from '../auth/principal.ts'
 import type { Budgets } from '../budgets/budgets.ts'
 import type { BytesLease } from './in-flight.ts'
+import type { Traces } from '../tracing.ts'
 import type { Ingest } from './ingest.ts'
 import { endedReasonOf, type EndedReason, type MqttCounts, type RefusedConnect } from './mqtt-counts.ts'
 import { askedVersion, createDecoder, decodeCutOff } from './mqtt-decode.ts'
@@ -38,6 +39,8 @@ export interface MqttParts {
   readonly ingest: Ingest
   readonly logIn: LogIn
   readonly budgets: Budgets
+  /** undefined: tracing is off */
+  readonly traces: Traces | undefined
   readonly counts: MqttCounts
   /** topic that all devices may publish to */
   readonly topic: string
@@ -125,7 +128,7 @@ export class MqttConnection {
         parts.note(this, 'an MQTT connection failed', { err: error })
       }
     })
-    this.#messages = new MqttMessages(parts.ingest, {
+    this.#messages = new MqttMessages(parts.ingest, parts.traces, {
       send: bytes => this.#sendIfTaken(bytes),
       acknowledged: () => this.#pump(),
       away: detail => this.close('unspecified', detail),
@@ -463,6 +466,6 @@ export class MqttConnection {
   #hasClosed (): boolean { return this.#state === 'closed' }
 }
 
-function messageOf ({ topic, qos, messageId, payload }: IPublishPacket): MqttMessage {
-  return { topic, qos, messageId, payload: payload as Buffer }
+function messageOf ({ topic, qos, messageId, payload, properties }: IPublishPacket): MqttMessage {
+  return { topic, qos, messageId, payload: payload as Buffer, traceparent: properties?.userProperties?.traceparent }
 }

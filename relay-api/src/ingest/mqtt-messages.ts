@@ -13,6 +13,7 @@ import type { RefusedReason } from './accept.ts'
 import type { BytesLease } from './in-flight.ts'
 import type { Ingest } from './ingest.ts'
 import { acknowledge, type MqttReason, type MqttVersion } from './mqtt-packets.ts'
+import type { Trace, Traces } from '../tracing.ts'
 
 export interface MqttMessage {
   readonly topic: string
@@ -21,6 +22,8 @@ export interface MqttMessage {
   readonly payload: Buffer
   /** full length, if the payload is truncated */
   readonly sizeBytes?: number
+  /** user property of MQTT 5 */
+  readonly traceparent?: unknown
 }
 
 /** The sender of messages. */
@@ -46,15 +49,22 @@ interface Outcome { readonly reason?: MqttReason, readonly detail?: string }
 
 export class MqttMessages {
   readonly #ingest: Ingest
+  readonly #traces: Traces | undefined
   readonly #events: MessageEvents
   readonly #fail: (error: unknown) => void
   /** the end of the chain of acknowledgements */
   #acknowledged: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  /** @param fail ends the connection */
-  constructor (ingest: Ingest, events: MessageEvents, fail: (error: unknown) => void) {
+  /**
+   * @param traces undefined: tracing is off
+   * @param fail ends the connection
+   */
+  constructor (
+    ingest: Ingest, traces: Traces | undefined, events: MessageEvents, fail: (error: unknown) => void
+  ) {
     this.#ingest = ingest
+    this.#traces = traces
     this.#events = events
     this.#fail = fail
   }
@@ -98,14 +108,33 @@ export class MqttMessages {
     if (!this.#events.send(answer(words)) && words !== undefined) this.#events.send(answer(undefined))
   }
 
-  async #handle (message: MqttMessage, { principal, version, deviceId }: MqttSender): Promise<Outcome> {
+  async #handle (message: MqttMessage, sender: MqttSender): Promise<Outcome> {
+    if (!this.#traces) return await this.#take(message, sender, undefined)
+    const { principal: { id } } = sender
+    const trace = this.#traces.open('MQTT publish', id, message.traceparent, Date.now())
+    const attributes = { 'messaging.destination.name': message.topic, 'relay.qos': message.qos, 'relay.principal': id }
+    try {
+      const outcome = await this.#take(message, sender, trace)
+      trace.end(attributes)
+      return outcome
+    } catch (error) {
+      trace.end(attributes, error)
+      throw error
+    }
+  }
+
+  async #take (
+    message: MqttMessage, { principal, version, deviceId }: MqttSender, trace: Trace | undefined
+  ): Promise<Outcome> {
     const { payload, sizeBytes, qos, topic } = message
-    const refused = await this.#ingest.acceptOne(payload, principal, { deviceId, sizeBytes })
+    const refused = await this.#ingest.acceptOne(payload, principal, { deviceId, sizeBytes, trace })
     if (!refused) return {}
     if (version === 5 && qos > 0) {
       return { reason: mqttReasons[refused.reason] ?? 'payloadInvalid', detail: `${refused.reason}: ${refused.detail}` }
     }
-    await this.#ingest.keepRefused(payload, refused, principal, { deviceId, sizeBytes, source: `mqtt:${topic}` })
+    await this.#ingest.keepRefused(payload, refused, principal, {
+      deviceId, sizeBytes, trace, source: `mqtt:${topic}`
+    })
     return {}
   }
 }

@@ -11,6 +11,7 @@ import { openSparingLog } from '../sparing-log.ts'
 import type { IngestConfig } from './config.ts'
 import type { Ingest } from './ingest.ts'
 import { MqttAdmission } from './mqtt-admission.ts'
+import type { Traces } from '../tracing.ts'
 import { MqttConnection } from './mqtt-connection.ts'
 import { createMqttCounts } from './mqtt-counts.ts'
 import { createTransport } from './mqtt-transport.ts'
@@ -26,6 +27,8 @@ export interface MqttServerParts {
   readonly ingest: Ingest
   readonly logIn: LogIn
   readonly budgets: Budgets
+  /** undefined: tracing is off */
+  readonly traces: Traces | undefined
   readonly metrics: Registry
   readonly log: Logger
 }
@@ -39,7 +42,7 @@ const CHECK_INTERVAL_MS = 250
 
 /** @throws RelayError RELAY_CONFIG_INVALID */
 export function createMqttServer (
-  config: IngestConfig & { readonly HOST: string }, { ingest, logIn, budgets, metrics, log }: MqttServerParts
+  config: IngestConfig & { readonly HOST: string }, { ingest, logIn, budgets, traces, metrics, log }: MqttServerParts
 ): MqttServer {
   /** with the place that its caller holds, once it is open */
   const connections = new Map<MqttConnection, Held | undefined>()
@@ -87,6 +90,7 @@ export function createMqttServer (
         ingest,
         logIn,
         budgets,
+        traces,
         counts,
         topic: config.EVENTS_TOPIC,
         packetTimeoutMs: config.MQTT_PACKET_TIMEOUT_MS,

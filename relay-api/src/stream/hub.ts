@@ -14,7 +14,7 @@ import type { ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import pLimit from 'p-limit'
-import { RelayError, type Database, type Logger, type Registry } from 'relay-common'
+import { RelayError, type Database, type Logger, type Registry, type Tracer } from 'relay-common'
 
 import type { DatabaseHistory } from '../database-history.ts'
 import type { Budgets } from '../budgets/budgets.ts'
@@ -26,6 +26,7 @@ import { startListener, type Listener } from './listener.ts'
 import { renderHeartbeat, renderOpen, renderReset, renderChanges, withId } from './message.ts'
 import { createStreamMetrics } from './metrics.ts'
 import { parsePosition, whyNotResumable, type StreamPosition } from './position.ts'
+import { traceRound } from './traced-flushes.ts'
 import { nameOf, type ViewQuery, type View } from './view.ts'
 import { Views } from './views.ts'
 import { collectChanges, readChangedBuckets } from './changed-buckets.ts'
@@ -59,6 +60,7 @@ export class Hub {
   readonly #history: DatabaseHistory
   readonly #config: StreamConfig
   readonly #log: Logger
+  readonly #tracer: Tracer | undefined
   readonly #metrics: ReturnType<typeof createStreamMetrics>
   readonly #views: Views
   readonly #budgets: Budgets
@@ -82,7 +84,7 @@ export class Hub {
 
   constructor (
     databases: HubDatabases, history: DatabaseHistory, config: StreamConfig, budgets: Budgets, metrics: Registry,
-    log: Logger
+    log: Logger, tracer?: Tracer
   ) {
     const { database, listenDatabase } = databases
     this.#database = database
@@ -90,6 +92,7 @@ export class Hub {
     this.#history = history
     this.#config = config
     this.#log = log
+    this.#tracer = tracer
     this.#budgets = budgets
     this.#views = new Views(database)
     this.#metrics = createStreamMetrics(metrics, () => this.#clients.size)
@@ -287,6 +290,8 @@ export class Hub {
       return
     }
     const endTimer = this.#metrics.round.startTimer()
+    const startedMs = Date.now()
+    let clients = 0
     await this.#views.learn(new Set(fresh.flatMap(it => it.seriesIds ?? [])))
     const changes = collectChanges(fresh, this.#views, it => this.#views.of(it))
     const contents = await readChangedBuckets(this.#database, changes)
@@ -297,9 +302,13 @@ export class Hub {
       const text = renderChanges(view, it, contents, (window, data) => view.note(window, data))
       if (text === '') continue
       const events = Buffer.from(withId(text, now)) // once for all
+      clients += view.clients.size
       for (const client of [...view.clients]) client.send(events)
     }
     endTimer()
+    if (!this.#tracer || clients === 0) return
+    traceRound(this.#database, this.#tracer, { startedMs, endedMs: Date.now(), commits: fresh, clients })
+      .catch(error => this.#log.debug({ err: error }, 'could not trace a round of live streams'))
   }
 
   #move (now: StreamPosition, commits: readonly Commit[]): void {

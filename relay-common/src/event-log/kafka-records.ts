@@ -199,6 +199,34 @@ function skipVarlong (bytes: Uint8Array, at: number): number {
   return at
 }
 
+/** number of headers, as a varint */
+const NO_HEADERS = 0
+
+/** Rare: only records that are traced, or of other programs, have headers. */
+function visitHeaders (bytes: Buffer, start: number, end: number, visitor: RecordVisitor, offsetDelta: number): void {
+  visitor.headers!(name => findHeader(bytes, start, end, name), offsetDelta)
+}
+
+/** @returns undefined also if the headers are invalid: they are for people, and the event counts */
+function findHeader (bytes: Buffer, start: number, end: number, name: string): string | undefined {
+  const count = decodeVarint(bytes, start)
+  let at = behind
+  for (let index = 0; index < count; index++) {
+    const nameLength = decodeVarint(bytes, at)
+    const nameStart = behind
+    const nameEnd = nameStart + nameLength
+    if (nameLength < 0 || !(nameEnd < end)) return undefined
+    const valueLength = decodeVarint(bytes, nameEnd)
+    const valueStart = behind
+    at = valueStart + Math.max(valueLength, 0)
+    if (!(at <= end)) return undefined
+    if (valueLength >= 0 && bytes.toString('utf8', nameStart, nameEnd) === name) {
+      return bytes.toString('utf8', valueStart, at)
+    }
+  }
+  return undefined
+}
+
 /** Visits the records of a batch with a valid checksum. `delta` is its base offset, relative to the set's. */
 function walkBatch (batch: Buffer, at: number, end: number, delta: number, visitor: RecordVisitor): void {
   const count = batch.readInt32BE(at + AT_RECORD_COUNT)
@@ -252,9 +280,13 @@ function walkBatch (batch: Buffer, at: number, end: number, delta: number, visit
     previous = offsetDelta
     pos = recordEnd
     if (delta + offsetDelta < 0) continue // before the requested offset
+    const headersAt = valueEnd
     if (keyStart < 0) keyEnd = -1
     if (valueStart < 0) valueEnd = -1
     visitor.record(bytes, keyStart, keyEnd, valueStart, valueEnd, delta + offsetDelta)
+    if (headersAt < recordEnd && bytes[headersAt] !== NO_HEADERS && visitor.headers) {
+      visitHeaders(bytes, headersAt, recordEnd, visitor, delta + offsetDelta)
+    }
   }
   if (count < 0 || pos !== limit) corrupt(0, 'the batch has data after its last record')
 }

@@ -209,6 +209,11 @@ export interface RecordVisitor {
   record (
     buffer: Buffer, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, offsetDelta: number
   ): void
+  /**
+   * Comes after a record with headers, and only then.
+   * @param find value of a header, as text; undefined: the record has no such header. Valid during the visit
+   */
+  headers? (find: (name: string) => string | undefined, offsetDelta: number): void
   /** An unreadable part of the log (wrong checksum or format), with its original bytes. */
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void
 }

@@ -166,7 +166,7 @@ export class PostgresFetcher {
     const client = await this.#database.connect()
     let failure: Error | undefined
     try {
-      const stream = client.query(copyTo(`copy (select * from read_event_log_with_times('${topicId}',
+      const stream = client.query(copyTo(`copy (select * from read_event_log_with_headers('${topicId}',
         ${list(cursors.map(it => it.partition))}, ${list(cursors.map(it => it.segment))},
         ${list(cursors.map(it => it.offset))}, ${bytesMax})) to stdout (format binary)`))
       const chunks: Buffer[] = []

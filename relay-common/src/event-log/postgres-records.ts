@@ -1,5 +1,6 @@
 /**
- * Records as sent by `read_event_log_with_times`: rows of a binary COPY, with the arrays of `postgres-batch.ts` inside.
+ * Records as sent by `read_event_log_with_headers`: rows of a binary COPY, with the arrays of `postgres-batch.ts`
+ * inside.
  *
  *     file  => signature (11 bytes) flags (int32) extension_length (int32) extension [row] -1 (int16)
  *     row   => field_count (int16) [length (int32; -1: null) bytes]
@@ -26,12 +27,15 @@ export interface StoredBatch {
   readonly keysStart: number
   readonly valuesStart: number
   readonly valuesEnd: number
+  /** -1: no record of the batch has headers */
+  readonly headersStart: number
+  readonly headersEnd: number
   /** ms since the epoch */
   readonly appendedMs: number
 }
 
 const COPY_SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
-const ROW_FIELDS = 9
+const ROW_FIELDS = 10
 const LENGTH_BYTES = 4
 const NULL_LENGTH = -1
 
@@ -71,6 +75,8 @@ export function decodeFetched (bytes: Buffer): FetchedPartition[] {
       keysStart: starts[6],
       valuesStart: starts[7],
       valuesEnd: ends[7],
+      headersStart: starts[9],
+      headersEnd: ends[9],
       appendedMs: Number(bytes.readBigInt64BE(starts[8]))
     })
   }
@@ -125,6 +131,9 @@ function isArrayOf (bytes: Buffer, start: number, count: number): boolean {
 function walk (bytes: Buffer, batch: StoredBatch, firstDelta: number, count: number, visitor: RecordVisitor): void {
   let keyAt = batch.keysStart + ARRAY_HEADER_BYTES
   let valueAt = batch.valuesStart + ARRAY_HEADER_BYTES
+  const { headersStart, headersEnd } = batch
+  const hasHeaders = visitor.headers !== undefined && headersStart >= 0 && isArrayOf(bytes, headersStart, count)
+  let headersAt = headersStart + ARRAY_HEADER_BYTES
   for (let delta = firstDelta; delta < firstDelta + count; delta++) {
     const keyLength = decodeLength(bytes, keyAt)
     const valueLength = decodeLength(bytes, valueAt)
@@ -137,8 +146,26 @@ function walk (bytes: Buffer, batch: StoredBatch, firstDelta: number, count: num
     }
     keyAt = keyEnd
     valueAt = valueEnd
+    if (!hasHeaders) continue
+    const headersLength = decodeLength(bytes, headersAt)
+    headersAt += LENGTH_BYTES
+    if (headersLength < 0) continue
+    const start = headersAt + JSONB_VERSION_BYTES
+    headersAt += headersLength
+    if (headersAt > headersEnd) return
+    if (delta >= 0) visitHeaders(bytes, start, headersAt, visitor, delta)
   }
 }
+
+/** Rare: only records that are traced have headers. */
+function visitHeaders (bytes: Buffer, start: number, end: number, visitor: RecordVisitor, delta: number): void {
+  let headers: Record<string, string> | undefined
+  const parse = () => (JSON.parse(bytes.toString('utf8', start, end)) ?? {}) as Record<string, string>
+  visitor.headers!(name => (headers ??= parse())[name], delta)
+}
+
+/** before the text of each jsonb */
+const JSONB_VERSION_BYTES = 1
 
 function decodeLength (bytes: Buffer, at: number): number {
   return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]

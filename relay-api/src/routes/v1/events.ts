@@ -133,7 +133,7 @@ async function answerOnce (
 ) {
   const { id } = request.principal
   const work = async () => {
-    const answer = await ingest.accept(body, framing, request.principal, request.answer)
+    const answer = await ingest.accept(body, framing, request.principal, request.answer, request.trace ?? undefined)
     const isShort = answer.refused.some(it => it.reason === 'quota-exceeded')
     if (isShort) reply.header('retry-after', ingest.quotas.retryAfterS(id))
     return { status: statusOf(answer), text: JSON.stringify(answer), isShort }
