@@ -22,8 +22,12 @@ export interface CheckResult {
   readonly wrong: readonly string[]
 }
 
+/** What a check needs of a site. */
+export type CheckedSite = Pick<Site,
+  'load' | 'database' | 'eventLog' | 'topic' | 'deadLettersTopic' | 'rules'> & { readonly kafka: Pick<Site['kafka'], 'bootstrapServers'> }
+
 export class Checker {
-  readonly #site: Site
+  readonly #site: CheckedSite
   readonly #expected: Recomputation
   /** offset up to which the topic was read */
   readonly #read = new Map<number, bigint>()
@@ -34,7 +38,7 @@ export class Checker {
   #lettersRead = 0n
   #disordered = 0
 
-  constructor (site: Site) {
+  constructor (site: CheckedSite) {
     this.#site = site
     this.#expected = new Recomputation(site.rules)
   }

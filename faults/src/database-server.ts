@@ -10,7 +10,7 @@ import { createLogger, openDatabase } from 'relay-common'
 import { readProcessorConfig } from '../../relay-processor/src/config.ts'
 import { ensureDatabase, startPostgres, type LocalPostgres } from '../../relay-stack/src/postgres.ts'
 import { openTcpProxy, type TcpProxy } from '../../test-support/tcp-proxy.ts'
-import { sendSignal } from './signals.ts'
+import { killTree, sendSignal } from './signals.ts'
 
 export interface DatabaseServer {
   readonly proxy: TcpProxy
@@ -137,12 +137,4 @@ async function promote (server: LocalPostgres): Promise<void> {
   } finally {
     await database.close()
   }
-}
-
-/** Ends a process and its children at once. Surviving children of PostgreSQL prevent its next start. */
-async function killTree (pid: number): Promise<void> {
-  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid='])
-  const processes = stdout.trim().split('\n').map(line => line.trim().split(/\s+/).map(Number))
-  const children = processes.filter(([, parent]) => parent === pid).map(([child]) => child)
-  for (const it of [pid, ...children]) sendSignal(it, 'SIGKILL')
 }

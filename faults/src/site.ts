@@ -123,10 +123,13 @@ export async function openSite (settings: SiteSettings): Promise<Site> {
 }
 
 /** Progress of each partition: epoch, owner and next offset. Empty while the database is unreachable. */
-export async function readProgress ({ database, topic }: Site): Promise<Map<number, Progress>> {
+export async function readProgress (
+  { database, topic }: Pick<Site, 'database' | 'topic'>
+): Promise<Map<number, Progress>> {
   try {
     const rows = await database.query<Progress & { source_partition: number }>(
-      'select source_partition, epoch, owner, next_offset from progress where topic = $1', [topic])
+      `select distinct on (source_partition) source_partition, epoch, owner, next_offset from progress where topic = $1
+        order by source_partition, updated_at desc`, [topic]) // a topic that was created again has another id
     return new Map(rows.map(it => [it.source_partition, it]))
   } catch (error) {
     if (!isConnectionError(error) && (error as { code?: string }).code !== 'RELAY_DATABASE_UNREACHABLE') throw error
@@ -137,14 +140,16 @@ export async function readProgress ({ database, topic }: Site): Promise<Map<numb
 export interface Progress { readonly epoch: bigint, readonly owner: string, readonly next_offset: bigint }
 
 /** Offset of the next record, by partition. */
-export async function readEnds ({ eventLog, topic }: Site): Promise<Map<number, bigint>> {
+export async function readEnds ({ eventLog, topic }: Pick<Site, 'eventLog' | 'topic'>): Promise<Map<number, bigint>> {
   return new Map((await eventLog.readOffsets(topic)).map(it => [it.partition, it.endOffset]))
 }
 
 const CATCH_UP_LIMIT_MS = 120_000
 
 /** Waits until everything before these offsets is in the rollups. */
-export async function waitForProgress (site: Site, ends: ReadonlyMap<number, bigint>): Promise<void> {
+export async function waitForProgress (
+  site: Pick<Site, 'database' | 'topic'>, ends: ReadonlyMap<number, bigint>
+): Promise<void> {
   let progress = new Map<number, Progress>()
   const behind = () => [...ends].filter(([partition, end]) => end > (progress.get(partition)?.next_offset ?? 0n))
     .map(([partition, end]) => `${partition}: ${progress.get(partition)?.next_offset} of ${end}`)
@@ -155,7 +160,7 @@ export async function waitForProgress (site: Site, ends: ReadonlyMap<number, big
 }
 
 /** Waits until all misplaced readings are at their home; nothing is sent meanwhile. */
-export async function waitForHomes ({ database }: Site): Promise<void> {
+export async function waitForHomes ({ database }: Pick<Site, 'database'>): Promise<void> {
   let waiting: number[] | undefined
   await until(() => `readings to come home to ${waiting?.join(', ')}`, async () => {
     waiting = await database.query<{ home_partition: number }>('select distinct home_partition from misplaced_readings')

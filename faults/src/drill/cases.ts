@@ -1,0 +1,9 @@
+/** All drills, the most likely ones first. */
+import { databaseLost } from './cases/database-lost.ts'
+import { passwordsLost } from './cases/passwords-lost.ts'
+import { primaryLost } from './cases/primary-lost.ts'
+import { topicLost } from './cases/topic-lost.ts'
+import { wrongChange } from './cases/wrong-change.ts'
+import type { Drill } from './drill.ts'
+
+export const drills: readonly Drill[] = [databaseLost(), wrongChange(), primaryLost(), topicLost, passwordsLost]
