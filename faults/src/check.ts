@@ -24,7 +24,9 @@ export interface CheckResult {
 
 /** What a check needs of a site. */
 export type CheckedSite = Pick<Site,
-  'load' | 'database' | 'eventLog' | 'topic' | 'deadLettersTopic' | 'rules'> & { readonly kafka: Pick<Site['kafka'], 'bootstrapServers'> }
+  'load' | 'database' | 'eventLog' | 'topic' | 'deadLettersTopic' | 'rules'> & {
+    readonly kafka: Pick<Site['kafka'], 'bootstrapServers'>
+  }
 
 export class Checker {
   readonly #site: CheckedSite
