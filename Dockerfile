@@ -33,17 +33,17 @@ COPY hostile/package.json hostile/
 FROM manifests AS simulator-dependencies
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --ignore-scripts -w relay-common -w relay-simulator
-RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete"]
+RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 FROM manifests AS processor-dependencies
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --ignore-scripts -w relay-common -w relay-processor -w relay-simulator -w relay-cli -w relay-client
-RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete"]
+RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 FROM manifests AS api-dependencies
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --ignore-scripts -w relay-common -w relay-api
-RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete"]
+RUN ["find", "node_modules", "-name", "*.map", "-delete", "-o", "-name", "*.d.ts", "-delete", "-o", "-name", "*.d.[cm]ts", "-delete"]
 
 # The sources that all programs have. They change more often than what npm installs, so each target copies them after it.
 FROM node AS sources
