@@ -25,6 +25,8 @@ const HEADS_MAX = 4
 export interface FoldRules extends EventRules {
   /** true: a record whose key is not its device id becomes a dead letter */
   readonly isKeyChecked?: boolean
+  /** true: traces of records are noted; otherwise nobody looks at headers, which some producers add to every record */
+  readonly isTraced?: boolean
 }
 
 export class Folder implements RecordVisitor {
@@ -41,9 +43,12 @@ export class Folder implements RecordVisitor {
   #appendedMs = NaN
   #arrivedBefore = 0
 
+  readonly headers: RecordVisitor['headers']
+
   constructor (rules: FoldRules) {
     this.#rules = rules
     this.#isKeyChecked = rules.isKeyChecked ?? false
+    this.headers = rules.isTraced ? this.#noteTrace : undefined
   }
 
   /**
@@ -137,7 +142,7 @@ export class Folder implements RecordVisitor {
     this.#add(this.#partition.series.findOrAdd(decoded.event).index, timestampMs, reading)
   }
 
-  headers (find: (name: string) => string | undefined, offsetDelta: number): void {
+  #noteTrace (find: (name: string) => string | undefined, offsetDelta: number): void {
     const context = parseTraceparent(find(TRACEPARENT))
     if (!context?.isSampled) return
     const { traced, deadLetters } = this.#partition

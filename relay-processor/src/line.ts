@@ -134,7 +134,7 @@ class Loop {
   constructor (settings: LineSettings, parts: LineParts, signal: AbortSignal) {
     this.#settings = settings
     this.#parts = parts
-    this.#folder = new Folder(settings.rules)
+    this.#folder = new Folder({ ...settings.rules, isTraced: parts.tracer !== undefined })
     const sinks = { faults: this.#faults, clock: parts.clock, metrics: parts.metrics, log: parts.log }
     this.#retry = createRetry({ ...sinks, signal })
     this.#retryUntilStopped = createRetry({ ...sinks, signal: AbortSignal.any([signal, this.#stopping.signal]) })

@@ -199,7 +199,7 @@ function rateOf ({ workMs, atMs, sinceMs }: Caller, nowMs: number, underWayMs = 
   return (workMs * Math.exp((atMs - nowMs) / MEMORY_MS) + underWayMs) / (MEMORY_MS * (1 - Math.exp(-ageMs / MEMORY_MS)))
 }
 
-/** The event loop is busy when it has less than this part of its time left. */
+/** The event loop is busy when it computes for more than this part of the time. */
 const BUSY = 0.7
 const BUSY_INTERVAL_MS = 50
 

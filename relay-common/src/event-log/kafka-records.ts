@@ -211,6 +211,7 @@ function visitHeaders (bytes: Buffer, start: number, end: number, visitor: Recor
 function findHeader (bytes: Buffer, start: number, end: number, name: string): string | undefined {
   const count = decodeVarint(bytes, start)
   let at = behind
+  const wantedLength = Buffer.byteLength(name)
   for (let index = 0; index < count; index++) {
     const nameLength = decodeVarint(bytes, at)
     const nameStart = behind
@@ -220,7 +221,7 @@ function findHeader (bytes: Buffer, start: number, end: number, name: string): s
     const valueStart = behind
     at = valueStart + Math.max(valueLength, 0)
     if (!(at <= end)) return undefined
-    if (valueLength >= 0 && bytes.toString('utf8', nameStart, nameEnd) === name) {
+    if (valueLength >= 0 && nameLength === wantedLength && bytes.toString('utf8', nameStart, nameEnd) === name) {
       return bytes.toString('utf8', valueStart, at)
     }
   }

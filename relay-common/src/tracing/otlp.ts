@@ -45,7 +45,9 @@ const CLOSE_MAX_MS = 1_000
 export function openOtlpTracer (settings: OtlpSettings, sampling: Sampling, counts: SpanCounts, log: Logger): Tracer {
   const { endpoint, headers, program, instance } = settings
   const exporter = new OTLPTraceExporter({
-    url: `${endpoint.endsWith('/') ? endpoint : `${endpoint}/`}v1/traces`, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS
+    url: `${endpoint.endsWith('/') ? endpoint : `${endpoint}/`}v1/traces`,
+    headers: { ...headers },
+    timeoutMillis: EXPORT_TIMEOUT_MS
   })
   const queue = new SpanQueue(exporter, counts, log)
   const provider = new TracerProvider({
