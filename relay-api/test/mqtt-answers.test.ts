@@ -220,6 +220,8 @@ const violations: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | 
   ['AUTH of a client that named no method', 5, hex('f0 00'), 'disconnect 82'],
   ['AUTH with a code', 5, hex('f0 02 19 00'), 'disconnect 82'],
   ['a property of a message twice', 5, hex('30 0e 00 01 61 0a 02 00 00 00 01 02 00 00 00 01'), 'disconnect 82'],
+  ['a property of the value 0 twice', 5, hex('30 08 00 01 61 04 01 00 01 00'), 'disconnect 82'],
+  ['a length in more bytes than needed', 5, hex('c0 80 00'), 'disconnect 81'],
   ['a topic alias twice', 5, hex('30 0a 00 01 61 06 23 00 01 23 00 01'), 'disconnect 82'],
   ['the property of another packet', 5, hex('30 09 00 01 61 05 11 00 00 00 01'), 'disconnect 81'],
   ['a subscription identifier with a message', 5, hex('30 06 00 01 61 02 0b 01'), 'disconnect 82'],
@@ -250,6 +252,8 @@ const refusals: ReadonlyArray<readonly [name: string, 4 | 5, Buffer, string | un
   ['a property twice', 5, Buffer.concat([
     hex('10 1e 0004'), Buffer.from('MQTT'), hex('05 c2 0000 0a 11 00000001 11 00000001 0001 63 0001 75 0001 78')
   ]), 'connack 82'],
+  ['a client id that is no UTF-8', 4, hex('10 0e 0004 4d515454 04 02 0000 0002 c328'), undefined],
+  ['a client id that is no UTF-8', 5, hex('10 0f 0004 4d515454 05 02 0000 00 0002 c328'), 'connack 81'],
   ['a limit of 0', 5, login(5, { properties: { receiveMaximum: 0 } }), 'connack 82'],
   ['a CONNECT that ends early', 5, hex('10 0a 00044d515454 05 c2 00 00'), 'connack 81'],
   ['a CONNECT that ends early', 4, hex('10 0a 00044d515454 04 c2 00 00'), undefined],

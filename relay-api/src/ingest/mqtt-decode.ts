@@ -2,12 +2,10 @@
  * Decodes whole packets with `mqtt-packet`, and finds protocol errors. It gets one packet at a time, because the
  * library joins the pieces of an incomplete one in quadratic time.
  */
-import { isUtf8 } from 'node:buffer'
-
 import { parser as createParser, type IConnectPacket, type Packet } from 'mqtt-packet'
 
+import { faultOfEncoding } from './mqtt-encoding.ts'
 import type { MqttReason, MqttVersion } from './mqtt-packets.ts'
-import { faultOfProperties } from './mqtt-properties.ts'
 
 export type DecodedPacket =
   | { readonly kind: 'packet', readonly packet: Packet }
@@ -94,14 +92,11 @@ export function askedVersion (bytes: Buffer): number | undefined {
 
 /** Errors that the library accepts and the standard does not. */
 function faultOf (packet: Packet, bytes: Buffer, version: MqttVersion): DecodedPacket | undefined {
-  const fault = version === 5 ? faultOfProperties(packet) : undefined
+  const fault = faultOfEncoding(bytes, packet, version)
   if (fault) return violation(fault.reason, fault.detail)
   switch (packet.cmd) {
     case 'connect': return faultOfConnect(packet)
     case 'publish': {
-      const at = bodyStart(bytes)
-      const topic = bytes.subarray(at + 2, at + 2 + bytes.readUInt16BE(at))
-      if (!isUtf8(topic) || topic.includes(0)) return violation('malformed', 'a topic that is not UTF-8')
       if (/[+#]/.test(packet.topic)) return violation('topicNameInvalid', 'a topic with wildcards')
       if (packet.qos === 0 && packet.dup) return violation('malformed', 'a duplicate of QoS 0')
       if (packet.qos > 0 && !isId(packet.messageId)) return violation('protocolError', 'a message without an id')
@@ -138,6 +133,9 @@ function faultOfConnect (
   }
   if (properties?.authenticationMethod !== undefined) {
     return violation('badAuthenticationMethod', 'an authentication method; send the token as the password')
+  }
+  if (properties?.authenticationData !== undefined) {
+    return violation('protocolError', 'authentication data without a method')
   }
   return undefined
 }

@@ -21,7 +21,7 @@ const payloadOf = (chance: Chance): Buffer | string => chance.pick([
   () => Buffer.from(Array.from({ length: chance.below(50) }, () => chance.below(256)))
 ])()
 
-const texts = ['', 'a', 'é', '\u0000', '__proto__', 'constructor', 'toString', 'x'.repeat(300)]
+const texts = ['', 'a', 'é', '\u0001', '__proto__', 'constructor', 'toString', 'x'.repeat(300)]
 
 function userProperties (chance: Chance): Record<string, string | string[]> {
   return Object.fromEntries(Array.from({ length: chance.below(4) }, () =>
