@@ -11,6 +11,7 @@ import { mqttGrants } from './cases/mqtt-grants.ts'
 import { mqttLoad } from './cases/mqtt-load.ts'
 import { fragments, mqttPackets } from './cases/mqtt-packets.ts'
 import { openRoutes } from './cases/open-routes.ts'
+import { operations } from './cases/operations.ts'
 import { parameters } from './cases/parameters.ts'
 import { series } from './cases/series.ts'
 import { slow } from './cases/slow.ts'
@@ -20,7 +21,8 @@ import { tokens } from './cases/tokens.ts'
 const all: readonly Attack[] = [
   ...slow, ...openRoutes, ...tokens, ...lockout, ...keys, ...heads, ...parameters, ...inside, ...mqttGrants,
   ...mqttPackets, ...fragments,
-  ...mqttLoad, ...streams, ...blankBodies, ...jsonShapes, ...gzipBodies, ...largeAnswers, ...abandoned, ...series
+  ...mqttLoad, ...streams, ...blankBodies, ...jsonShapes, ...gzipBodies, ...largeAnswers, ...abandoned, ...series,
+  ...operations
 ]
 const isLasting = (it: Attack) => it.closedWithinMs !== undefined
 

@@ -164,7 +164,7 @@ function startStack ({ cacheDir, eventLog }: SiteSettings, dataDir: string, port
   return { child, said }
 }
 
-/** A second API of the same site, at the log level for debugging. */
+/** A second API of the same site, at the log level for debugging, with traces whose collector is away. */
 async function startDebugApi (folder: string, environment: NodeJS.ProcessEnv, ports: Ports): Promise<ChildProcess> {
   const output = await open(join(folder, 'debug-api.log'), 'a')
   const child = spawn(process.execPath, [API], {
@@ -173,6 +173,7 @@ async function startDebugApi (folder: string, environment: NodeJS.ProcessEnv, po
       ...environment,
       API_PORT: String(ports.debug),
       LOG_LEVEL: 'debug',
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://${HOST}:9`,
       API_TOKENS: WELL_KNOWN_TOKEN,
       METRICS_PORT: '0'
     },
