@@ -1,8 +1,18 @@
 /**
- * Dead letters: invalid records, unchanged, with their reason. They are durable before the progress of their partition
- * moves. After a crash one may appear twice, with the same source offset.
+ * Dead letters: invalid records, unchanged, with their reason.
+ *
+ *     record ──fold.ts: invalid──▶ DeadLetters of the partition ──flush.ts, step 4──▶ send ──▶ DEAD_LETTERS_TOPIC
+ *
+ * They are durable before the progress of their partition moves. After a crash one may appear twice, with the same
+ * source offset. relay-common, `dead-letter.ts` has the reasons and the headers.
  */
-import { toDeadLetterRecord, type DeadLetterReason, type ProducedRecord, type TraceContext } from 'relay-common'
+import {
+  formatTraceparent, toDeadLetterRecord, TRACEPARENT, type DeadLetterReason, type EventProducer, type ProducedRecord,
+  type Span, type Topic, type TraceContext, type Tracer
+} from 'relay-common'
+
+import type { Clock } from './clock.ts'
+import type { ProcessorMetrics } from './metrics.ts'
 
 export interface DeadLetter {
   readonly key: Buffer | null
@@ -17,14 +27,99 @@ export interface DeadLetter {
   trace?: TraceContext
 }
 
-export interface DeadLetterSource {
-  readonly topic: string
+/** approximate memory of a dead letter besides its bytes, so that a flood of empty records is bounded too */
+const LETTER_BYTES = 500
+
+/** The dead letters of a partition since the last flush. */
+export class DeadLetters {
+  #letters: DeadLetter[] = []
+  #bytes = 0
+
+  get count (): number { return this.#letters.length }
+
+  /** approximate memory */
+  get bytes (): number { return this.#bytes }
+
+  /** Copies the key and the value, because the fetched bytes are released. */
+  add ({ key, value, ...rest }: DeadLetter): void {
+    this.#bytes += LETTER_BYTES + (key?.length ?? 0) + (value?.length ?? 0)
+    this.#letters.push({ key: key && Buffer.from(key), value: value && Buffer.from(value), ...rest })
+  }
+
+  /** Notes the trace of the newest letter, if the record at this offset became one. */
+  noteTrace (offset: bigint, trace: TraceContext): void {
+    const newest = this.#letters.at(-1)
+    if (newest?.offset === offset) newest.trace = trace
+  }
+
+  /** Returns all letters, and starts again without any. */
+  take (): DeadLetter[] {
+    const letters = this.#letters
+    this.#letters = []
+    this.#bytes = 0
+    return letters
+  }
+}
+
+/** The partition that letters come from. */
+interface Source {
+  readonly topic: Topic
   readonly partition: number
 }
 
-/** The record of a dead letter, with everything about it in its headers. */
-export function toRecord (
-  { offset, trace: _, ...letter }: DeadLetter, source: DeadLetterSource, nowMs: number
-): ProducedRecord {
-  return toDeadLetterRecord({ ...letter, source: { ...source, offset } }, nowMs)
+/**
+ * Makes letters durable.
+ * @param span of the flush, if it is traced
+ * @throws what the producer threw; no letter is lost, because progress has not moved
+ */
+export type SendDeadLetters = (source: Source, letters: readonly DeadLetter[], span: Span | undefined) => Promise<void>
+
+interface SenderParts {
+  readonly producer: EventProducer
+  readonly clock: Clock
+  readonly metrics: Pick<ProcessorMetrics, 'deadLetters'>
+  readonly tracer?: Tracer | undefined
+}
+
+/** @param topic of dead letters */
+export function createDeadLetterSender (
+  topic: string, { producer, clock, metrics, tracer }: SenderParts
+): SendDeadLetters {
+  return async (source, letters, span) => {
+    await producer.send(topic, toRecords(letters, source, clock.nowMs(), span && tracer && { span, tracer }))
+    for (const { reason } of letters) metrics.deadLetters.inc({ reason })
+  }
+}
+
+/**
+ * The records of letters, with everything about a letter in its headers. Of a traced flush, each letter is a span,
+ * whose `traceparent` is among the headers, as long as the queue of spans has room.
+ */
+function toRecords (
+  letters: readonly DeadLetter[], { topic, partition }: Source, nowMs: number,
+  traced: { readonly span: Span, readonly tracer: Tracer } | undefined
+): ProducedRecord[] {
+  let dropped = 0
+  const records = letters.map(({ offset, trace, ...letter }) => {
+    const record = toDeadLetterRecord({ ...letter, source: { topic: topic.name, partition, offset } }, nowMs)
+    if (!traced) return record
+    if (traced.tracer.isFull) {
+      dropped++
+      return record
+    }
+    const span = traced.span.child('dead letter', {
+      links: trace ? [{ context: trace }] : [],
+      attributes: {
+        'relay.reason': letter.reason,
+        'relay.detail': letter.detail,
+        'messaging.destination.name': topic.name,
+        'messaging.destination.partition.id': String(partition),
+        'relay.offset': String(offset)
+      }
+    })
+    span.end()
+    return { ...record, headers: { ...record.headers, [TRACEPARENT]: formatTraceparent(span) } }
+  })
+  if (dropped > 0) traced!.tracer.drop(dropped)
+  return records
 }

@@ -5,12 +5,10 @@
  *     record with traceparent ──fold──▶ Partition.traced ──flush──▶ span "flush" with links
  *     dead letter ─────────────────────────────────────────────────▶    ├── "read back", "settle", "COPY", "COMMIT"
  *                                                                       └── "dead letter", one each
+ *                                                                           (dead-letters.ts)
  */
-import {
-  formatTraceparent, LINKS_MAX, TRACEPARENT, type Link, type ProducedRecord, type Span, type Tracer
-} from 'relay-common'
+import { LINKS_MAX, type Link, type Span, type Tracer } from 'relay-common'
 
-import { toRecord, type DeadLetter, type DeadLetterSource } from './dead-letters.ts'
 import type { Partition } from './partition.ts'
 import { TracedRecords } from './traced-records.ts'
 
@@ -23,7 +21,7 @@ export function startFlushSpan (
   let traced = 0
   let letters = 0
   for (const partition of partitions) {
-    letters += partition.deadLetters.length
+    letters += partition.deadLetters.count
     traced += partition.traced.count
     for (const { context, offset } of partition.traced.kept) {
       if (links.length === LINKS_MAX) break
@@ -50,38 +48,4 @@ function placeOf ({ topic, partition }: Partition, offset: bigint) {
     'messaging.destination.partition.id': String(partition),
     'relay.offset': String(offset)
   }
-}
-
-/**
- * The records of dead letters. Each letter is a span, whose `traceparent` is in the letter, as long as the queue of
- * spans has room.
- * @param span of the flush
- */
-export function toTracedRecords (
-  tracer: Tracer | undefined, span: Span | undefined, letters: readonly DeadLetter[], source: DeadLetterSource,
-  nowMs: number
-): ProducedRecord[] {
-  let dropped = 0
-  const records = letters.map(letter => {
-    const record = toRecord(letter, source, nowMs)
-    if (!tracer || !span) return record
-    if (tracer.isFull) {
-      dropped++
-      return record
-    }
-    const own = span.child('dead letter', {
-      links: letter.trace ? [{ context: letter.trace }] : [],
-      attributes: {
-        'relay.reason': letter.reason,
-        'relay.detail': letter.detail,
-        'messaging.destination.name': source.topic,
-        'messaging.destination.partition.id': String(source.partition),
-        'relay.offset': String(letter.offset)
-      }
-    })
-    own.end()
-    return { ...record, headers: { ...record.headers, [TRACEPARENT]: formatTraceparent(own) } }
-  })
-  if (dropped > 0) tracer!.drop(dropped)
-  return records
 }

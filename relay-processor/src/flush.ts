@@ -4,18 +4,18 @@
  *     1  wait for the write before            nothing: what it wrote is complete or will be read again
  *     2  name series, read back windows       nothing
  *     3  settle, encode (no await in here)    nothing: memory goes with the process, the log is read again
- *     4  dead letters to the log              they may be there twice
- *     5  transaction: progress, rows          all or nothing, of these partitions
+ *     4  dead letters (dead-letters.ts)       they may be there twice
+ *     5  progress, rows (write-flush.ts)      all or nothing, of these partitions: one transaction
  *     6  commit offsets to the log            lag tools show too much lag for a moment
  *
  * The right column is what a crash after the step leaves behind. Steps 4 to 6 continue while the next records are
  * folded. A very large flush goes through steps 2 to 6 in parts, some partitions at a time.
  */
-import { bucketStartMs, DAY_MS, levels, type Span, type Tracer } from 'relay-common'
+import { bucketStartMs, DAY_MS, type Span, type Tracer } from 'relay-common'
 
 import { admit } from './admit.ts'
 import type { Appended } from './appended.ts'
-import type { DeadLetter } from './dead-letters.ts'
+import type { DeadLetter, SendDeadLetters } from './dead-letters.ts'
 import { FlushRows } from './flush-rows.ts'
 import { startFlushSpan } from './flush-trace.ts'
 import type { ProcessorMetrics } from './metrics.ts'
@@ -44,19 +44,15 @@ const MINUTES_PER_PART = 50_000
 
 /** Receivers of what a flush does not handle itself. */
 export interface FlushSinks {
-  /**
-   * makes dead letters durable; throws on failure
-   * @param span of the flush, if it is traced
-   */
-  sendDeadLetters (partition: Partition, letters: readonly DeadLetter[], span: Span | undefined): Promise<void>
+  readonly sendDeadLetters: SendDeadLetters
   /** called after a write, with the offsets that the database has reached, and when its readings were appended */
-  written (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
+  onWritten (nextOffsets: ReadonlyMap<number, bigint>, appended: readonly Appended[]): void
   /**
    * called for a partition that another owner has taken over, or whose state differs from the database: drop it
    * @param historyId current history of the database, if known: if it is not that of the partition, there is no other
    *   owner
    */
-  fenced (partition: Partition, historyId?: string | null): void
+  onFenced (partition: Partition, historyId?: string | null): void
 }
 
 /** A partition with sorted arrivals, and their content. */
@@ -184,7 +180,7 @@ export class Flusher {
   /** @returns whether to continue with the partition: not if its ids are of another history than the new ones */
   #noteIds ({ partition, arrived }: Target): boolean {
     const areTheirs = partition.series.noteIds(arrived.unnamed)
-    if (!areTheirs) this.#sinks.fenced(partition, null)
+    if (!areTheirs) this.#sinks.onFenced(partition, null)
     return areTheirs
   }
 
@@ -224,12 +220,10 @@ export class Flusher {
     partition.taken = []
     const appended = partition.appended
     partition.appended = []
-    const deadLetters = partition.deadLetters
-    partition.deadLetters = []
-    partition.deadLetterBytes = 0
     partition.writtenOffset = partition.nextOffset
     return {
-      partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(), deadLetters, appended
+      partition, move, ...rows, journal, daysMs, arrivals, misplaced: partition.misplaced.take(),
+      deadLetters: partition.deadLetters.take(), appended
     }
   }
 
@@ -274,7 +268,7 @@ export class Flusher {
         // partitions that are no longer ours are skipped
         const refused = new Set(outcome.partitions)
         for (const write of left) {
-          if (refused.has(write.move.partition)) this.#sinks.fenced(write.partition, outcome.historyId)
+          if (refused.has(write.move.partition)) this.#sinks.onFenced(write.partition, outcome.historyId)
         }
         left = left.filter(it => !refused.has(it.move.partition))
       }
@@ -283,7 +277,7 @@ export class Flusher {
     for (const { partition, move } of left) for (const it of move.taken) partition.returning.delete(it)
     if (left.length > 0) {
       this.#metrics.rowsWritten.inc(left.reduce((sum, it) => sum + it.rowCount, 0))
-      this.#sinks.written(
+      this.#sinks.onWritten(
         new Map(left.map(it => [it.partition.partition, it.move.toOffset])), left.flatMap(it => it.appended)
       )
     }
@@ -298,40 +292,14 @@ export class Flusher {
     for (const write of writes) {
       const outcome = await this.#store.readOutcome(topicId, write.move)
       if (outcome === 'not-moved') left.push(write)
-      else if (outcome === 'fenced') this.#sinks.fenced(write.partition)
+      else if (outcome === 'fenced') this.#sinks.onFenced(write.partition)
       else {
         done.set(write.partition.partition, write.move.toOffset)
         appended.push(...write.appended)
         for (const it of write.move.taken) write.partition.returning.delete(it)
       }
     }
-    if (done.size > 0) this.#sinks.written(done, appended)
+    if (done.size > 0) this.#sinks.onWritten(done, appended)
     return left
   }
-}
-
-/** Compacts the whole journal of a partition into rows, for a holder of its progress without arrivals. */
-export async function compactAll (
-  partition: Partition, { readingsPerRowMax }: Pick<SettleRules, 'readingsPerRowMax'>,
-  store: Pick<RollupStore, 'readRows' | 'readElsewhere'>
-): Promise<{ readonly write: PartitionRows, readonly daysMs: PartitionRows['daysMs'] }> {
-  const rules = { readingsPerRowMax, keepDuplicates: true }
-  const plan = planFlush(partition, findArrived(partition), rules, 0)
-  if (plan.kind !== 'journal') throw new Error('the journal of this partition is empty')
-  await readBack(store as RollupStore, partition, plan.unknown)
-  const rows = new FlushRows()
-  rows.begin(partition.partition, levels.map(() => -Infinity), false)
-  admit(partition, rules, plan, rows, 1)
-  const { daysMs, ...taken } = rows.take()
-  const move = {
-    partition: partition.partition,
-    epoch: 0n,
-    historyId: '',
-    fromOffset: 0n,
-    toOffset: 0n,
-    eventTimeMaxMs: -Infinity,
-    taken: []
-  }
-  const journal = partition.journal.takeChanges()
-  return { write: { ...taken, move, journal, daysMs, arrivals: [], misplaced: [] }, daysMs: [...daysMs, new Set()] }
 }

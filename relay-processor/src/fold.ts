@@ -16,9 +16,6 @@ import { noteAppended } from './appended.ts'
 import type { Partition } from './partition.ts'
 import type { Series } from './series-table.ts'
 
-/** approximate memory of a dead letter besides its bytes, so that a flood of empty records is bounded too */
-const LETTER_BYTES = 500
-
 /** a device that varies its records more is left to the scanner */
 const HEADS_MAX = 4
 
@@ -148,8 +145,7 @@ export class Folder implements RecordVisitor {
     const { traced, deadLetters } = this.#partition
     const offset = this.#baseOffset + BigInt(offsetDelta)
     traced.add({ context, offset })
-    const letter = deadLetters.at(-1)
-    if (letter?.offset === offset) letter.trace = context
+    deadLetters.noteTrace(offset, context)
   }
 
   corrupt (bytes: Buffer, offsetDelta: number, recordCount: number, detail: string): void {
@@ -165,16 +161,8 @@ export class Folder implements RecordVisitor {
     key: Buffer | null, value: Buffer | null, reason: DeadLetterReason, field: string | undefined, detail: string,
     offsetDelta: number
   ): void {
-    const partition = this.#partition
-    partition.deadLetterBytes += LETTER_BYTES + (key?.length ?? 0) + (value?.length ?? 0)
-    partition.deadLetters.push({
-      key: key && Buffer.from(key), // a copy, because the fetched bytes are released
-      value: value && Buffer.from(value),
-      reason,
-      field,
-      detail,
-      offset: this.#baseOffset + BigInt(offsetDelta)
-    })
+    const offset = this.#baseOffset + BigInt(offsetDelta)
+    this.#partition.deadLetters.add({ key, value, reason, field, detail, offset })
   }
 }
 

@@ -2,50 +2,37 @@
  * The line: handles the news of the event log, and decides when to flush.
  *
  *     assigned ──claim──▶ records ──fold──▶ … ──flush──▶ …        revoked ──flush, forget, release
- *                                                                 lost, fenced ──forget
- *     the database is of another history ──forget, claim again
+ *                                                                 lost ──forget
+ *     gap ──flush, skip (gaps.ts)                                 fenced ──forget, claim again (claims.ts)
  *
  * One loop does everything in order; only the write of a flush runs beside it.
  */
 import {
-  RelayError, type ConsumerNews, type EventConsumer, type EventLog, type EventProducer, type Logger,
-  type PartitionOffsets, type Readiness, type Topic, type Tracer
+  RelayError, type ConsumerNews, type EventProducer, type PartitionOffsets, type Readiness, type Tracer
 } from 'relay-common'
 
-import type { Clock } from './clock.ts'
+import { Claims, type ClaimParts, type ClaimSettings } from './claims.ts'
+import { createDeadLetterSender } from './dead-letters.ts'
 import { Flusher, type FlushSettings } from './flush.ts'
 import { isFlushDue, type LastFlush, type PaceSettings } from './flush-pace.ts'
-import { toTracedRecords } from './flush-trace.ts'
+import { describeStall } from './flush-stall.ts'
 import { Folder, type FoldRules } from './fold.ts'
-import type { JournalSettings } from './journal.ts'
-import type { ProcessorMetrics } from './metrics.ts'
+import { Gaps, type GapPolicy } from './gaps.ts'
 import { takeReturned } from './misplaced.ts'
-import {
-  createPartition, expectedRows, isAhead, lagOf, noteOffsets, unstoredOf, type Partition
-} from './partition.ts'
+import { expectedRows, isAhead, lagOf, noteOffsets, unstoredOf } from './partition.ts'
 import { createRetry, type Retry } from './retry.ts'
-import type { Gap, Store } from './store.ts'
 
-export interface LineSettings extends FlushSettings, PaceSettings {
+export interface LineSettings extends ClaimSettings, FlushSettings, PaceSettings {
   readonly topic: string
   readonly deadLettersTopic: string
-  /** name of this process in `progress` */
-  readonly owner: string
-  readonly gapPolicy: 'stop' | 'continue'
+  readonly gapPolicy: GapPolicy
   /** with unread records, time without a flush after which the line is not ready */
   readonly flushStalledMs: number
   readonly rules: FoldRules
-  readonly journal: JournalSettings
 }
 
-export interface LineParts {
-  readonly store: Store
-  readonly eventLog: Pick<EventLog, 'readOffsets'>
-  readonly consumer: EventConsumer
+export interface LineParts extends ClaimParts {
   readonly producer: EventProducer
-  readonly clock: Clock
-  readonly metrics: ProcessorMetrics
-  readonly log: Logger
   /** undefined: tracing is off */
   readonly tracer?: Tracer | undefined
 }
@@ -69,15 +56,6 @@ export interface Line {
 const WAIT_MAX_MS = 500
 /** how often we check while a flush is due and the previous one is still written */
 const WAIT_MIN_MS = 2
-/**
- * before claiming again a partition that another process claimed while the log assigns it to us: time for the log to
- * settle
- */
-const RECLAIM_DELAY_MS = 5_000
-/** partitions count as taken over at once within this time */
-const TAKEOVER_MS = 10_000
-/** how often we check our claims while nothing is written */
-const STANDING_INTERVAL_MS = 5_000
 /** how often we look for misplaced readings while there are none */
 const LOOK_INTERVAL_MS = 1_000
 /** how long a closing line may write, so that a processor ends within 5 s of a SIGTERM */
@@ -117,17 +95,11 @@ class Loop {
   readonly #retry: Retry
   /** for work that a stopping line can skip, because nothing in memory depends on it yet */
   readonly #retryUntilStopped: Retry
-  readonly #partitions = new Map<number, Partition>()
-  /** partitions that the log assigns to us and another process claimed; when to claim them again */
-  readonly #reclaimAtMs = new Map<number, number>()
-  #takeoverEndsAtMs = -Infinity
-  /** partitions that the log assigns to us and that we have not claimed yet, and since when */
-  readonly #unclaimedSinceMs = new Map<number, number>()
+  readonly #gaps: Gaps
+  readonly #claims: Claims
   #wasStalled = false
   readonly #stopping = new AbortController()
-  #topic: Topic | undefined
   #lookForMisplacedAtMs = 0
-  #lookForStandingAtMs = 0
   #lastFlush: Omit<LastFlush, 'isWriting'> = { startedMs: 0, readings: 0, rows: 0, tookMs: 0 }
   readonly #faults = new Map<string, string>()
 
@@ -138,28 +110,24 @@ class Loop {
     const sinks = { faults: this.#faults, clock: parts.clock, metrics: parts.metrics, log: parts.log }
     this.#retry = createRetry({ ...sinks, signal })
     this.#retryUntilStopped = createRetry({ ...sinks, signal: AbortSignal.any([signal, this.#stopping.signal]) })
+    this.#gaps = new Gaps(settings.gapPolicy, parts)
+    this.#claims = new Claims(settings, parts, this.#gaps, this.#retryUntilStopped, this.#stopping.signal)
     this.#flusher = new Flusher(parts.store, settings, {
-      sendDeadLetters: async (partition, letters, span) => {
-        const source = { topic: partition.topic.name, partition: partition.partition }
-        await parts.producer.send(
-          settings.deadLettersTopic, toTracedRecords(parts.tracer, span, letters, source, parts.clock.nowMs())
-        )
-        for (const { reason } of letters) parts.metrics.deadLetters.inc({ reason })
-      },
-      written: (nextOffsets, appended) => {
+      sendDeadLetters: createDeadLetterSender(settings.deadLettersTopic, parts),
+      onWritten: (nextOffsets, appended) => {
         const nowMs = parts.clock.nowMs()
         for (const { appendedMs, readings } of appended) {
           parts.metrics.freshness.observe(Math.max(0, nowMs - appendedMs) / 1000, readings)
         }
         for (const [number, storedOffset] of nextOffsets) {
-          const partition = this.#partitions.get(number)
+          const partition = this.#claims.partitions.get(number)
           if (partition && storedOffset > partition.storedOffset) noteOffsets(partition, { storedOffset }, nowMs)
         }
         parts.consumer.commit(nextOffsets).catch(error => parts.log.debug(
           { err: error }, 'could not commit offsets to the log'
         ))
       },
-      fenced: (partition, historyId) => this.#onFenced(partition, historyId)
+      onFenced: (partition, historyId) => this.#claims.onFenced(partition, historyId)
     }, parts.metrics, this.#retry, parts.tracer)
   }
 
@@ -173,7 +141,7 @@ class Loop {
 
   noteEnds (offsets: ReadonlyArray<Pick<PartitionOffsets, 'partition' | 'endOffset'>>): void {
     for (const { partition: number, endOffset } of offsets) {
-      const partition = this.#partitions.get(number)
+      const partition = this.#claims.partitions.get(number)
       if (partition) noteOffsets(partition, { endOffset }, this.#parts.clock.nowMs())
     }
     this.observe()
@@ -181,7 +149,7 @@ class Loop {
 
   observe (): void {
     const { metrics, log } = this.#parts
-    for (const it of this.#partitions.values()) metrics.lag.set({ partition: it.partition }, unstoredOf(it))
+    for (const it of this.#claims.partitions.values()) metrics.lag.set({ partition: it.partition }, unstoredOf(it))
     const stall = this.#stall()
     metrics.flushStalled.set(stall === undefined ? 0 : 1)
     if (stall !== undefined && !this.#wasStalled) log.warn({ stall }, 'flushes are stalled')
@@ -189,23 +157,9 @@ class Loop {
     this.#wasStalled = stall !== undefined
   }
 
-  /** Data that the log has had for too long without the database having it. This detects any kind of hang. */
   #stall (): string | undefined {
-    const { flushStalledMs } = this.#settings
-    const sinceMs = this.#parts.clock.nowMs() - flushStalledMs
-    const behind = [...this.#partitions.values()].filter(it => it.behindSinceMs !== undefined &&
-      it.behindSinceMs < sinceMs)
-    const unclaimed = [...this.#unclaimedSinceMs].filter(([, atMs]) => atMs < sinceMs).map(([number]) => number)
-    const said: string[] = []
-    if (behind.length > 0) {
-      const records = behind.reduce((sum, it) => sum + unstoredOf(it), 0)
-      said.push(`no flush for over ${flushStalledMs} ms, and the log has ${records} unread records in ` +
-        `partitions ${behind.map(it => it.partition).join(', ')}`)
-    }
-    if (unclaimed.length > 0) {
-      said.push(`could not claim partitions ${unclaimed.join(', ')} for over ${flushStalledMs} ms`)
-    }
-    return said.length > 0 ? said.join('; ') : undefined
+    const { partitions, unclaimedSinceMs } = this.#claims
+    return describeStall(partitions.values(), unclaimedSinceMs, this.#settings.flushStalledMs, this.#parts.clock.nowMs())
   }
 
   async run (): Promise<void> {
@@ -213,8 +167,7 @@ class Loop {
       while (!this.#stopping.signal.aborted) {
         const news = await this.#parts.consumer.next(this.#waitMs(), this.#stopping.signal)
         await this.#take(news)
-        await this.#lookForStanding()
-        await this.#reclaim()
+        await this.#claims.keepUp()
         await this.#takeMisplaced()
         if (this.#isFlushDue()) await this.#flush()
       }
@@ -227,23 +180,21 @@ class Loop {
   async #take (news: ConsumerNews): Promise<void> {
     switch (news.kind) {
       case 'records': {
-        const partition = this.#partitions.get(news.records.partition)
+        const partition = this.#claims.partitions.get(news.records.partition)
         if (!partition) return
         this.#folder.fold(partition, news.records, this.#parts.clock.nowMs())
         noteOffsets(partition, {}, this.#parts.clock.nowMs())
         return
       }
       case 'assigned':
-        this.#topic = news.topic
-        for (const number of news.partitions) this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
-        return await this.#claim(news.topic, news.partitions)
+        return await this.#claims.take(news.topic, news.partitions)
       case 'revoked':
         await this.#flushAndWait()
-        this.#forget(news.partitions)
+        this.#claims.forget(news.partitions)
         await this.#parts.consumer.release(news.partitions)
         return
       case 'lost':
-        this.#forget(news.partitions)
+        this.#claims.forget(news.partitions)
         return
       case 'gap':
         return await this.#retry('recording a gap', () => this.#onGap(news))
@@ -251,108 +202,11 @@ class Loop {
     }
   }
 
-  async #claim (topic: Topic, numbers: readonly number[]): Promise<void> {
-    const { eventLog, log } = this.#parts
-    try {
-      const offsets = await this.#retryUntilStopped('reading offsets', () => eventLog.readOffsets(topic.name))
-      const startOffsets = new Map(offsets.map(it => [it.partition, it.startOffset]))
-      for (const number of numbers) {
-        await this.#retryUntilStopped('claiming a partition', () =>
-          this.#claimOne(topic, number, startOffsets.get(number) ?? 0n))
-      }
-    } catch (error) {
-      if (!this.#stopping.signal.aborted) throw error
-      log.warn({ err: error, partitions: numbers }, 'stopped before all assigned partitions were claimed')
-    }
-  }
-
-  /** @param startOffset start of the partition in the log */
-  async #claimOne (topic: Topic, number: number, startOffset: bigint): Promise<void> {
-    const { store, consumer, log } = this.#parts
-    const gap = await store.findGap(topic, number, startOffset)
-    if (gap) {
-      await store.recordGap(topic, gap, undefined)
-      this.#meetGap(topic, gap)
-    }
-    const claim = await store.claim(topic, number, this.#settings.owner, startOffset)
-    this.#partitions.set(
-      number, createPartition(topic, number, claim, this.#settings.journal, this.#parts.clock.nowMs())
-    )
-    this.#unclaimedSinceMs.delete(number)
-    consumer.start(number, claim.nextOffset)
-    log.info({ partition: number, epoch: String(claim.epoch), offset: String(claim.nextOffset) }, 'partition claimed')
-  }
-
-  #forget (numbers: readonly number[]): void {
-    for (const number of numbers) {
-      this.#partitions.delete(number)
-      this.#reclaimAtMs.delete(number)
-      this.#unclaimedSinceMs.delete(number)
-      this.#parts.metrics.lag.remove({ partition: String(number) })
-      this.#parts.metrics.eventTime.remove({ partition: String(number) })
-    }
-  }
-
-  #onFenced (partition: Partition, historyId: string | null = partition.historyId): void {
-    const number = partition.partition
-    if (this.#partitions.get(number) !== partition) return // dropped meanwhile
-    if (historyId !== partition.historyId) return this.#onHistory(historyId)
-    this.#drop(number, RECLAIM_DELAY_MS)
-    this.#parts.metrics.fenced.inc()
-    this.#countTakeover()
-    this.#parts.log.warn({ partition: number, epoch: String(partition.epoch) },
-      'another processor took over the partition; unwritten readings are dropped here and read there')
-  }
-
-  #countTakeover (): void {
-    const nowMs = this.#parts.clock.nowMs()
-    if (nowMs < this.#takeoverEndsAtMs) return
-    this.#takeoverEndsAtMs = nowMs + TAKEOVER_MS
-    this.#parts.metrics.takeovers.inc()
-  }
-
-  /** Drops claims of another history of the database, and claims again at once. */
-  #onHistory (historyId: string | null): void {
-    const others = [...this.#partitions.values()].filter(it => it.historyId !== historyId)
-    if (others.length === 0) return
-    for (const { partition } of others) this.#drop(partition, 0)
-    this.#parts.metrics.historyChanges.inc()
-    this.#parts.log.warn({ before: others[0].historyId, now: historyId, partitions: others.map(it => it.partition) },
-      'the database was restored, restarted or replaced: readings in memory are dropped and read again from ' +
-        'its progress')
-  }
-
-  #drop (number: number, reclaimDelayMs: number): void {
-    this.#partitions.delete(number)
-    this.#reclaimAtMs.set(number, this.#parts.clock.nowMs() + reclaimDelayMs)
-    this.#unclaimedSinceMs.set(number, this.#parts.clock.nowMs())
-  }
-
-  /** A writing line learns from its writes if claims no longer hold; a line without writes must check. */
-  async #lookForStanding (): Promise<void> {
-    const { clock } = this.#parts
-    if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForStandingAtMs) return
-    this.#lookForStandingAtMs = clock.nowMs() + STANDING_INTERVAL_MS
-    const partitions = [...this.#partitions.values()]
-    const look = () => this.#checkStanding(partitions)
-    await this.#retryUntilStopped('reading the claims', look).catch(error => {
-      if (!this.#stopping.signal.aborted) throw error
-    })
-  }
-
-  async #checkStanding (partitions: readonly Partition[]): Promise<void> {
-    const { historyId, epochs } = await this.#parts.store.readStanding(
-      partitions[0].topic.topicId, partitions.map(it => it.partition)
-    )
-    this.#onHistory(historyId)
-    for (const it of partitions) if (epochs.get(it.partition) !== it.epoch) this.#onFenced(it)
-  }
-
   /** Takes in readings that arrived in other partitions and have their home in ours. */
   async #takeMisplaced (): Promise<void> {
     const { clock, store } = this.#parts
-    if (this.#partitions.size === 0 || clock.nowMs() < this.#lookForMisplacedAtMs) return
-    const wanted = new Map([...this.#partitions.values()].map(it => [it.partition, new Set(it.returning)]))
+    if (this.#claims.partitions.size === 0 || clock.nowMs() < this.#lookForMisplacedAtMs) return
+    const wanted = new Map([...this.#claims.partitions.values()].map(it => [it.partition, new Set(it.returning)]))
     const returned = await this.#retryUntilStopped('reading misplaced readings', () => store.readMisplaced(wanted))
       .catch(error => {
         if (!this.#stopping.signal.aborted) throw error
@@ -362,60 +216,24 @@ class Loop {
       ? this.#settings.flushIntervalMs
       : LOOK_INTERVAL_MS)
     for (const readings of returned) {
-      const partition = this.#partitions.get(readings.homePartition) // it may have been fenced meanwhile
+      const partition = this.#claims.partitions.get(readings.homePartition) // it may have been fenced meanwhile
       if (partition) takeReturned(partition, readings)
     }
   }
 
-  /** Every partition that the log finally assigns to us must be claimed in the database too. */
-  async #reclaim (): Promise<void> {
-    for (const [number, atMs] of this.#reclaimAtMs) {
-      if (this.#parts.clock.nowMs() < atMs) continue
-      this.#reclaimAtMs.delete(number)
-      await this.#claim(this.#topic!, [number])
-    }
-  }
-
   async #onGap (news: Extract<ConsumerNews, { kind: 'gap' }>): Promise<void> {
-    const partition = this.#partitions.get(news.partition)
+    const partition = this.#claims.partitions.get(news.partition)
     if (!partition) return
-    const { topic } = partition
     await this.#flushAndWait()
-    // after the end: the log has lost records that were read; new records continue at its end
-    const availableOffset = news.expectedOffset < news.startOffset ? news.startOffset : news.endOffset
-    const { expectedOffset } = news
-    const gap = { kind: 'offset-out-of-range', partition: news.partition, expectedOffset, availableOffset } as const
-    const { store, consumer } = this.#parts
-    if (!await store.recordGap(topic, gap, partition)) return await this.#onRefusedGap(partition)
-    this.#meetGap(topic, gap)
-    if (!await store.skipGap(topic, gap, partition)) return await this.#onRefusedGap(partition)
-    partition.nextOffset = partition.writtenOffset = availableOffset
-    noteOffsets(partition, { storedOffset: availableOffset }, this.#parts.clock.nowMs())
-    consumer.start(partition.partition, availableOffset)
-  }
-
-  async #onRefusedGap (partition: Partition): Promise<void> {
-    await this.#checkStanding([partition])
-    this.#onFenced(partition) // its progress is elsewhere
-  }
-
-  /** Reports a recorded gap. @throws RelayError RELAY_OFFSET_GAP if the policy is to stop */
-  #meetGap (topic: Topic, gap: Gap): void {
-    this.#parts.metrics.gaps.inc({ kind: gap.kind })
-    const what = gap.kind === 'topic-recreated'
-      ? `topic ${topic.name} was deleted and created again: ` +
-        `partition ${gap.partition} had been read to offset ${gap.expectedOffset}`
-      : `partition ${gap.partition} of ${topic.name} should continue at offset ${gap.expectedOffset}, ` +
-        `but the log continues at ${gap.availableOffset}`
-    if (this.#settings.gapPolicy === 'stop') {
-      throw new RelayError('RELAY_OFFSET_GAP',
-        `${what}; the gap is recorded in the table gaps. Set GAP_POLICY=continue to continue after it`)
-    }
-    this.#parts.log.error(gap, `${what}; continuing because GAP_POLICY is continue`)
+    const nextOffset = await this.#gaps.whileReading(partition, news)
+    if (nextOffset === undefined) return await this.#claims.onRefused(partition)
+    partition.nextOffset = partition.writtenOffset = nextOffset
+    noteOffsets(partition, { storedOffset: nextOffset }, this.#parts.clock.nowMs())
+    this.#parts.consumer.start(partition.partition, nextOffset)
   }
 
   #waitMs (): number {
-    if (!this.#partitions.values().some(isAhead)) return WAIT_MAX_MS // a flush has nothing to do
+    if (!this.#claims.partitions.values().some(isAhead)) return WAIT_MAX_MS // a flush has nothing to do
     const untilFlushMs = this.#lastFlush.startedMs + this.#settings.flushIntervalMs - this.#parts.clock.nowMs()
     return Math.min(WAIT_MAX_MS, Math.max(WAIT_MIN_MS, untilFlushMs))
   }
@@ -423,9 +241,9 @@ class Loop {
   #isFlushDue (): boolean {
     const waiting = { readings: 0, deadLetterBytes: 0, lag: 0, rows: 0 }
     let isAnyAhead = false
-    for (const partition of this.#partitions.values()) {
+    for (const partition of this.#claims.partitions.values()) {
       waiting.readings += partition.arrivedReadings
-      waiting.deadLetterBytes += partition.deadLetterBytes
+      waiting.deadLetterBytes += partition.deadLetters.bytes
       waiting.lag += lagOf(partition)
       waiting.rows += expectedRows(partition)
       isAnyAhead ||= isAhead(partition) || partition.journal.isDue(this.#parts.clock.nowMs())
@@ -437,12 +255,12 @@ class Loop {
   async #flush (): Promise<void> {
     const { clock } = this.#parts
     const startedMs = clock.nowMs()
-    const readings = this.#partitions.values().reduce((sum, it) => sum + it.arrivedReadings, 0)
-    const rows = await this.#flusher.flush([...this.#partitions.values()], startedMs)
+    const readings = this.#claims.partitions.values().reduce((sum, it) => sum + it.arrivedReadings, 0)
+    const rows = await this.#flusher.flush([...this.#claims.partitions.values()], startedMs)
     const flush = this.#lastFlush = { startedMs, readings, rows, tookMs: 0 }
     // others handle its errors
     this.#flusher.written().then(() => { flush.tookMs = clock.nowMs() - startedMs }, () => {})
-    for (const it of this.#partitions.values()) {
+    for (const it of this.#claims.partitions.values()) {
       const { partition, eventTimeMaxMs } = it
       if (eventTimeMaxMs > 0) this.#parts.metrics.eventTime.set({ partition }, eventTimeMaxMs / 1000)
     }

@@ -2,7 +2,7 @@ import { levels, MINUTE_MS, type Topic } from 'relay-common'
 
 import type { Appended } from './appended.ts'
 import { Arrivals } from './arrivals.ts'
-import type { DeadLetter } from './dead-letters.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { Journal, NO_JOURNAL } from './journal.ts'
 import { Misplaced } from './misplaced.ts'
 import type { Homes } from './home.ts'
@@ -55,8 +55,7 @@ export interface Partition {
   /** by series and minute of readings that reached their home: see `lateBeforeMs` */
   readonly returnedSettledMs: Map<number, number>
   /** invalid records since the last flush */
-  deadLetters: DeadLetter[]
-  deadLetterBytes: number
+  readonly deadLetters: DeadLetters
   /** traced records since the last flush */
   traced: TracedRecords
 }
@@ -88,8 +87,7 @@ export function createPartition (
     taken: [],
     returning: new Set(),
     returnedSettledMs: new Map(),
-    deadLetters: [],
-    deadLetterBytes: 0,
+    deadLetters: new DeadLetters(),
     traced: new TracedRecords()
   }
 }

@@ -12,7 +12,7 @@ import {
 } from 'relay-common'
 
 import { COPY_COLUMNS } from './copy-rows.ts'
-import { compactAll } from './flush.ts'
+import { compactAll } from './compact-all.ts'
 import { readStoredJournal, writeJournal } from './journal-rows.ts'
 import { createPartition } from './partition.ts'
 import { clearIncoming, prepareIncoming, readStoredRows, RollupPartitions, writeRows } from './rollup-rows.ts'

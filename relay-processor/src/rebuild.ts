@@ -104,8 +104,8 @@ export async function rebuildRollups (
     keptFromMs: () => levels.map((_, index) => Math.min(...ranges.map(it => it.startMs[index])))
   }, {
     sendDeadLetters: async () => {}, // they were sent with the live rollups
-    written: () => {},
-    fenced: () => {}
+    onWritten: () => {},
+    onFenced: () => {}
   }, createProcessorMetrics(createMetrics('relay-rebuild')), (_, work) => work())
   opened.defer(() => flusher.close())
   // its time has come, or it is among the refused ones
@@ -242,7 +242,7 @@ async function read (
   for await (const records of catchUp(consumer, from, targets, refuse, signal)) {
     take(partitions.get(records.partition)!, records)
     const readings = all.reduce((sum, it) => sum + it.arrivedReadings, 0)
-    const letterBytes = all.reduce((sum, it) => sum + it.deadLetterBytes, 0)
+    const letterBytes = all.reduce((sum, it) => sum + it.deadLetters.bytes, 0)
     if (readings >= FLUSH_READINGS_MAX || letterBytes >= DEAD_LETTER_BYTES_MAX) await flush()
   }
   await flush()

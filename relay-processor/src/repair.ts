@@ -78,7 +78,7 @@ async function repairDay (
   const flusher = opened.adopt(new Flusher(store, {
     ...settings, keepDuplicates: false, minutesPerPart: Infinity, keptFromMs: () => levels.map(() => -Infinity)
   }, {
-    sendDeadLetters: async () => {}, written: () => {}, fenced: () => {}
+    sendDeadLetters: async () => {}, onWritten: () => {}, onFenced: () => {}
   }, createProcessorMetrics(createMetrics('relay-repair')), (_, work) => work()), it => it.close())
 
   const partitions = new Map<number, Partition>()

@@ -84,8 +84,8 @@ async function send (
       at = Number(claim.nextOffset)
       flusher = new Flusher(store, { ...settings, seriesInMemoryMax: way.seriesInMemoryMax }, {
         sendDeadLetters: async () => assert.fail('no event is at fault'),
-        written: () => {},
-        fenced: () => assert.fail('nobody else is here')
+        onWritten: () => {},
+        onFenced: () => assert.fail('nobody else is here')
       }, createProcessorMetrics(createMetrics('test')), (_what, work) => work())
     }
     const values = shuffled.slice(at, at + way.batch)
