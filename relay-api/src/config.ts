@@ -52,8 +52,8 @@ export const apiSettings = Type.Object({
   DATABASE_BREAKER_MS: Type.Integer({
     default: 1_500,
     minimum: 0,
-    description: 'open the circuit breaker after the database answered nothing for this long, not even a probe; ' +
-      'until a probe succeeds, queries are answered from memory or with a 503 at once; 0: no breaker'
+    description: 'open the circuit breaker after the database answered nothing for this long, not even a probe. ' +
+      'Until a probe succeeds, queries are answered from memory or with a 503 at once; 0: no breaker'
   }),
   PAST_ANSWERS_MB: Type.Integer({
     default: 16,

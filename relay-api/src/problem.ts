@@ -9,7 +9,7 @@
  *      "parameter":"endTime","error":"endTime is not after startTime"}
  *
  * `instance` is the id of the request, which is also in the log and in `x-request-id`. Internal errors are only in the
- * log.
+ * log. The codes and their statuses are in relay-common, `errors.ts`; this file has their titles.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'

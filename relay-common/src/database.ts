@@ -468,7 +468,7 @@ const ANSWER_GRACE_MS = 2_000
 /** Rows of a statement, read at the pace of their consumer. */
 interface PacedRows {
   visit (columns: unknown[]): void
-  /** The statement has ended. The connection now belongs to another caller, who does not wait for this pace. */
+  /** Call it when the statement has ended: reads at full speed again, because another caller gets the connection. */
   end (): void
 }
 

@@ -68,9 +68,8 @@ export const processorSettings = Type.Object({
     default: 120,
     minimum: 0,
     maximum: 600,
-    description: 'how often the rows of ' +
-    'live devices are written; until then answers read their new readings from the journal. 0: no journal, each ' +
-      'flush writes the rows of all devices in it'
+    description: 'how often the rows of live devices are written. Until then answers read their new readings from ' +
+      'the journal. 0: no journal, each flush writes the rows of all devices in it'
   }),
   READINGS_PER_ROW_MAX: Type.Integer({
     default: 600,

@@ -40,8 +40,8 @@ const simulatorOptions = [
   ['--rate <events>', 'RATE', 'events per second per device'],
   ['--seed <number>', 'SEED', 'seed of the random values; the same seed gives the same events'],
   ['--backfill <duration>', 'BACKFILL',
-    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later the time since the last stop; ' +
-    `at most ${HISTORY_EVENTS_MAX / 1e6} million events, which is an hour of 1,000 devices)`],
+    'history to send, e.g. 90m, 24h, 30d (default: 24 hours at the first start, later the time since the last stop). ' +
+    `The default sends at most ${HISTORY_EVENTS_MAX / 1e6} million events, which is an hour of 1,000 devices`],
   ['--late <percent>', 'LATE', 'share of events sent up to hours late, e.g. 1%'],
   ['--duplicates <percent>', 'DUPLICATES', 'share of events sent twice'],
   ['--poison <percent>', 'POISON', 'additional invalid records, as a share of the events']

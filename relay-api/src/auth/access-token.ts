@@ -171,7 +171,7 @@ async function discoverKeys (issuer: string): Promise<JWTVerifyGetKey> {
     const response = await fetch(address, { signal: AbortSignal.timeout(ISSUER_TIMEOUT_MS), redirect: 'error' })
     if (!response.ok) throw new Error(`${address} answers ${response.status}`)
     const said = await response.json() as { readonly issuer?: unknown, readonly jwks_uri?: unknown }
-    if (said.issuer !== issuer) throw new Error(`${address} describes the issuer ${String(said.issuer)}`)
+    if (said.issuer !== issuer) throw new Error(`${address} says that its issuer is ${String(said.issuer)}, not ${issuer}`)
     const url = URL.parse(String(said.jwks_uri))
     if (!url || (url.protocol !== 'https:' && new URL(issuer).protocol === 'https:')) {
       throw new Error(`${address} names ${String(said.jwks_uri)} as the address of its keys`)

@@ -186,7 +186,10 @@ function drained (gunzip: Gunzip): Promise<void> {
   })
 }
 
-/** The received part of a body, in one buffer: a chunk of a byte would keep everything that arrived with it. */
+/**
+ * The received part of a body, copied into one buffer: a kept chunk, even of one byte, holds the memory of the whole
+ * network read that it is a slice of.
+ */
 class GrowingBody {
   size = 0
   readonly #maxBytes: number

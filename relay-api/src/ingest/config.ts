@@ -23,7 +23,7 @@ export const ingestSettings = {
   INGEST_BREAKER_MS: Type.Integer({
     default: 2_000,
     minimum: 0,
-    description: 'open the circuit breaker after the event log accepted nothing for this long; until it accepts ' +
+    description: 'open the circuit breaker after the event log accepted nothing for this long. Until it accepts ' +
       'again, events are refused at once with Retry-After; 0: they wait'
   }),
   INGEST_KEYS_KEPT_HOURS: Type.Integer({

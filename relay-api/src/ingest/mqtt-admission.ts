@@ -1,6 +1,6 @@
 /**
- * Connections that have not logged in. They have places of their own, so that unknown clients can't take those of known
- * ones:
+ * Pending connections: those that have not logged in. They have places of their own, so that unknown clients can't take
+ * those of known ones. The login itself is in mqtt-connection.ts, and the check of its token in auth/authenticate.ts.
  *
  *     accepted ──a budget of its address──▶ pending ──CONNECT, known──▶ a client's
  *                       │                      │ too many, of its address or of all: the oldest goes

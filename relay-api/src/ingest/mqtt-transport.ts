@@ -87,7 +87,7 @@ function createEncrypted (options: Parameters<typeof createTlsServer>[0]) {
   }
 }
 
-/** The same for a connection and its encrypted layer. */
+/** Address and port of the client: equal for a TCP connection and the TLS connection on it, which finds it by this. */
 function nameOf ({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }

@@ -21,11 +21,11 @@ export interface KeptBlock extends Tally {
   /** every transaction before this one is in it, or did not change it */
   position: bigint
   readonly historyId: string
-  /** when that was last checked, on our clock */
+  /** when a read last found that no later transaction changed it; by the clock of this process */
   checkedMs: number
 }
 
-/** Of a snapshot: see `Moment`. */
+/** The moment of the snapshot that a block was read in: see `Moment` (read-rows.ts). */
 export interface ReadMoment {
   readonly position: bigint
   readonly historyId: string | null

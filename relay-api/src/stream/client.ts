@@ -4,7 +4,8 @@
  *
  *     holding ──release()──▶ live ──end(), or the client goes──▶ ended
  *
- * While it is holding (missed changes are read), further data waits.
+ * While it is holding, further data waits: hub.ts reads the changes that a resuming client missed since its position
+ * (position.ts).
  */
 import type { ServerResponse } from 'node:http'
 

@@ -5,7 +5,7 @@
  *                                             history that it is a number of (database-history.ts)
  *
  * Every transaction before the xid8 had ended then, so resuming misses nothing; a transaction that was in progress and
- * has been sent since is sent again.
+ * has been sent since is sent again. hub.ts reads what a resuming client missed (`#resume`).
  */
 
 export interface StreamPosition {

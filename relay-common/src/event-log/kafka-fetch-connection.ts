@@ -97,7 +97,7 @@ export class PlainFetchConnection implements FetchConnection {
     const answered = new Promise<FetchResponse>(
       (resolve, reject) => { this.#pending = { correlationId, resolve, reject } }
     )
-    const overdue = setTimeout(() => this.#end(new Error('no answer in time')), ANSWER_TIMEOUT_MS)
+    const overdue = setTimeout(() => this.#end(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)), ANSWER_TIMEOUT_MS)
     try {
       this.#socket.write(request.buffer)
       return await answered

@@ -145,7 +145,7 @@ export class KafkaMembership implements KafkaMembershipProtocol {
     } catch (error) {
       if (isRetriable(error)) throw error
       this.#log.warn({ group, sessionTimeoutMs, reason: describeError(error) },
-        'the broker uses its own session timeout for this group')
+        'could not set the session timeout of this group: the default of the broker applies')
     }
   }
 

@@ -23,9 +23,9 @@ interface Waiting {
   readonly failed: (error: unknown) => void
 }
 
-/** sends are combined up to so many records */
+/** waiting calls of send() share a transaction, up to this many records */
 const TOGETHER_MAX_RECORDS = 20_000
-/** longest transaction; a disconnected server sends nothing at all */
+/** longest transaction: a server that disappeared never answers, so only a limit ends the wait */
 const SEND_TIMEOUT_MS = 30_000
 /** partitions may be added at any time, which moves keys */
 const TOPIC_MAX_AGE_MS = 60_000

@@ -4,7 +4,8 @@ import {
 } from './packed-values.ts'
 
 /**
- * The distribution of values inside a rollup, as keys with counts in ascending order:
+ * The distribution of values inside a rollup, as keys with counts in ascending order. (The limit of single readings per
+ * minute is another one: relay-processor, `minute-readings.ts`.)
  *
  *     exact   ── more than 128 distinct values ──▶   sketch, level 0   ── more than 2,048 bins ──▶   level 1 ──▶ …
  *     a key is a value                               a key is a bin                                 bins twice as wide
