@@ -84,7 +84,7 @@ const sections: Readonly<Record<string, () => string>> = {
   ])),
   processor: () => render('processor', it => [
     table(runHead, it.compressions[0].summary.map(runRow)),
-    ratioLine(it.compressions[0]),
+    ratioTable(it.compressions[0]),
     chart('processor-rate', 'events per second of each, while reading'),
     chart('processor-cpu', 'CPU of each, per event')
   ]),
@@ -142,8 +142,8 @@ const sections: Readonly<Record<string, () => string>> = {
       whole(row.errors)
     ])),
     chart('api', 'requests per second of each question over those of a bare server'),
-    'Memory of the API under a mix of all, at 70 %: ' +
-    it.memory.map(({ second, residentMb }) => `${whole(residentMb)} MB after ${second} s`).join(', ') + '.'
+    'Memory of the API under a mix of all, at 70 %:',
+    table(['after, s', 'resident, MB'], it.memory.map(({ second, residentMb }) => [whole(second), whole(residentMb)]))
   ]),
   databases: () => render('databases', it => [`QuestDB ${it.questDb}.`, ...it.histories.flatMap(renderHistory)]),
   accuracy: () => render('accuracy', it => [
@@ -231,9 +231,9 @@ function compressionRows ({ compression, bytesPerEvent, summary }: CompressionRe
   return summary.map((run, n) => [...(n === 0 ? [compression, whole(bytesPerEvent)] : ['', '']), ...runRow(run)])
 }
 
-function ratioLine ({ ratios }: CompressionResult): string {
-  return 'Relay is at ' + Object.entries(ratios).map(([peer, { reading, fromStart }]) =>
-    `**${reading.toFixed(2)}** of ${peer} reading, ${fromStart.toFixed(2)} from its start`).join('; ') + '.'
+function ratioTable ({ ratios }: CompressionResult): string {
+  return table(['Relay compared with', 'events/s, reading', 'events/s, from its start'],
+    Object.entries(ratios).map(([peer, { reading, fromStart }]) => [peer, `**${ratio(reading)}**`, ratio(fromStart)]))
 }
 
 const ingestWays: readonly IngestWay[] = ['HTTP, one event a body', 'HTTP, 1,000 events a body', 'MQTT, QoS 1']
